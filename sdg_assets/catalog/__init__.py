@@ -1,0 +1,14 @@
+"""WHAT is seeded: one YAML file a seed task, validated on load."""
+
+from sdg_assets.catalog.loader import Catalog, cached_catalog, load_catalog
+from sdg_assets.catalog.models import RecordMapping, SeedTask, Subtask, SubtaskSpec
+
+__all__ = [
+    "Catalog",
+    "RecordMapping",
+    "SeedTask",
+    "Subtask",
+    "SubtaskSpec",
+    "cached_catalog",
+    "load_catalog",
+]

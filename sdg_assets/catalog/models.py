@@ -1,0 +1,207 @@
+"""What a seed task and a subtask are. The form of one YAML file."""
+
+from __future__ import annotations
+
+import re
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from sdg_assets.examples import AnswerKind, CommercialUse
+
+# Fields a `record:` mapping may fill; `question` and one of `answer`, `answer_index` must be there.
+RECORD_FIELDS = (
+    "context",
+    "question",
+    "choices",
+    "answer",
+    "answer_index",
+    "aliases",
+    "solution",
+    "tests",
+)
+
+Certainty = Literal["yaml", "seen", "known", "guess"]
+
+
+class _CatalogEntry(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class RecordMapping(_CatalogEntry):
+    """Jinja templates over a raw row.
+
+    A template that is one expression (`{{choices.text}}`) keeps the value's type; anything else is
+    text. `each` names an expression that yields several variables per row (a conversation's turns,
+    an article's questions): the mapping is rendered once for each `item` of it. `where` drops rows
+    for which it is false. `shuffle` reorders choices by the row's id, for datasets whose right
+    answer always stands at the same place.
+    """
+
+    question: str
+    context: str | None = None
+    choices: str | list[str] | None = None
+    answer: str | None = None
+    answer_index: str | int | None = None
+    aliases: str | None = None
+    solution: str | None = None
+    tests: str | None = None
+    each: str | None = None
+    where: str | None = None
+    shuffle: bool = False
+
+    @model_validator(mode="after")
+    def _has_an_answer(self) -> RecordMapping:
+        if self.answer is None and self.answer_index is None:
+            raise ValueError("record needs `answer` or `answer_index`")
+        if self.answer_index is not None and self.choices is None:
+            raise ValueError("record.answer_index needs record.choices")
+        return self
+
+
+class Subtask(_CatalogEntry):
+    """One leaf of a seed task: the partition key, and where its rows lie.
+
+    What is unset is inherited from the task.
+    """
+
+    config: str = "default"
+    lm_eval: str | None = Field(default=None, description="leaf of lm-eval; None: it has none")
+    dataset: str | None = None
+    split: str | None = None
+    language: str | None = None
+    domain: str | None = None
+    answer_kind: AnswerKind | None = None
+    record: RecordMapping | None = None
+    heldout_splits: list[str] | None = None
+    license: str | None = None
+    commercial_use: CommercialUse | None = None
+    rows: int | None = Field(default=None, ge=0, description="rows of the seed split, as published")
+    certainty: Certainty = "guess"
+    enabled: bool = True
+    why: str | None = None
+
+    @field_validator("config", mode="before")
+    @classmethod
+    def _config_is_text(cls, value: Any) -> Any:  # noqa: ANN401 – a YAML scalar
+        return str(value) if isinstance(value, int) else value
+
+
+class SeedTask(_CatalogEntry):
+    """One public task family, as its YAML file says."""
+
+    task: str = Field(pattern=r"^[a-z0-9_]+$")
+    family: Literal["knowledge", "reasoning"]
+    domain: str
+    languages: list[str] = Field(min_length=1)
+    dataset: str
+    license: str = Field(description="SPDX identifier where there is one")
+    license_source: str = ""
+    commercial_use: CommercialUse
+    answer_kind: AnswerKind
+    seed_split: str
+    heldout_splits: list[str]
+    frame: str = Field(default="", description="what every question of the task asks for")
+    record: RecordMapping | None = Field(default=None, description="None: lm-eval renders the rows")
+    subtasks: dict[str, Subtask] = Field(min_length=1)
+    notes: str = ""
+    certainty: dict[str, Certainty] = Field(default_factory=dict)
+    overlaps: list[str] = Field(default_factory=list, description="tasks whose rows it contains")
+    translation_of: str | None = None
+    exemplars_only: bool = Field(default=False, description="the seed split is few-shot exemplars")
+    canary: bool = Field(default=False, description="its rows ask not to be trained on")
+    gated: bool = False
+    hub_files: str | None = Field(
+        default=None,
+        description="glob inside the Hub repository, where `load_dataset` cannot find the files: "
+        "a script dataset's parquet conversion, a CSV",
+    )
+    hub_revision: str | None = Field(default=None, description="e.g. refs/convert/parquet")
+    enabled: bool = True
+    why: str | None = None
+    path: str = Field(default="", exclude=True, description="the file it was read from")
+
+    @field_validator("subtasks")
+    @classmethod
+    def _keys_are_file_names(cls, value: dict[str, Subtask]) -> dict[str, Subtask]:
+        for key in value:
+            if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.+-]*", key):
+                raise ValueError(f"{key!r}: a subtask key names files; use letters, digits, _.+-")
+        return value
+
+    @field_validator("notes", mode="before")
+    @classmethod
+    def _notes_are_text(cls, value: Any) -> Any:  # noqa: ANN401 – a YAML scalar or list
+        return "; ".join(value) if isinstance(value, list) else value
+
+    @model_validator(mode="after")
+    def _off_says_why(self) -> SeedTask:
+        if not self.enabled and not self.why:
+            raise ValueError("`enabled: false` needs `why:`")
+        for key, subtask in self.subtasks.items():
+            if not subtask.enabled and not subtask.why:
+                raise ValueError(f"subtasks.{key}: `enabled: false` needs `why:`")
+        return self
+
+    def resolve(self, key: str) -> SubtaskSpec:
+        """The subtask with everything it inherits filled in.
+
+        Raises:
+            KeyError: The task has no such subtask.
+        """
+        subtask = self.subtasks[key]
+        heldout = subtask.heldout_splits
+        return SubtaskSpec(
+            task=self.task,
+            key=key,
+            family=self.family,
+            domain=subtask.domain or self.domain,
+            language=subtask.language or self.languages[0],
+            answer_kind=subtask.answer_kind or self.answer_kind,
+            frame=self.frame,
+            dataset=subtask.dataset or self.dataset,
+            config=subtask.config,
+            split=subtask.split or self.seed_split,
+            heldout_splits=self.heldout_splits if heldout is None else heldout,
+            license=subtask.license or self.license,
+            commercial_use=subtask.commercial_use or self.commercial_use,
+            record=subtask.record or self.record,
+            lm_eval=subtask.lm_eval,
+            rows=subtask.rows,
+            gated=self.gated,
+            hub_files=self.hub_files,
+            hub_revision=self.hub_revision,
+        )
+
+    def enabled_subtasks(self) -> list[str]:
+        """Keys of the subtasks that are seeded, in the file's order."""
+        return [k for k, s in self.subtasks.items() if s.enabled] if self.enabled else []
+
+
+class SubtaskSpec(_CatalogEntry):
+    """A subtask on its own: everything a stage must know of one partition."""
+
+    task: str
+    key: str
+    family: Literal["knowledge", "reasoning"]
+    domain: str
+    language: str
+    answer_kind: AnswerKind
+    frame: str = ""
+    dataset: str
+    config: str
+    split: str
+    heldout_splits: list[str]
+    license: str
+    commercial_use: CommercialUse
+    record: RecordMapping | None
+    lm_eval: str | None
+    rows: int | None
+    gated: bool
+    hub_files: str | None = None
+    hub_revision: str | None = None
+
+    @property
+    def where(self) -> str:
+        """`task/subtask (dataset, config, split)`: how messages name it."""
+        return f"{self.task}/{self.key} ({self.dataset}, {self.config}, {self.split})"

@@ -1,0 +1,187 @@
+"""THE record of every stage.
+
+`Seed → Example → GeneratedExample → EnrichedExample → CuratedExample`, each a line of JSON in its
+stage's file. A row that a gate refuses becomes a `Rejection` and lies beside the accepted ones.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin
+
+from pydantic import BaseModel, ConfigDict, Field
+
+if TYPE_CHECKING:
+    import polars as pl
+
+
+class AnswerKind(StrEnum):
+    """How a question is answered, and so how its answer is asked for, extracted and compared."""
+
+    MULTIPLE_CHOICE = "multiple_choice"
+    BOOLEAN = "boolean"
+    LABEL = "label"
+    NUMERIC = "numeric"
+    SPAN = "span"
+    SHORT_TEXT = "short_text"
+    FREE_FORM = "free_form"
+    CODE = "code"
+
+    @property
+    def selects(self) -> bool:
+        """Whether the answer is one of the given choices."""
+        return self in SELECTING
+
+    @property
+    def family(self) -> Literal["multiple_choice", "generative"]:
+        """The output family of the method: selecting among choices, or writing the answer."""
+        return "multiple_choice" if self.selects else "generative"
+
+
+SELECTING = frozenset({AnswerKind.MULTIPLE_CHOICE, AnswerKind.BOOLEAN, AnswerKind.LABEL})
+
+CommercialUse = Literal["yes", "no", "unclear"]
+
+
+def content_id(*parts: object) -> str:
+    """A 20-hex-digit id that depends on content alone, so it is the same in every run."""
+    payload = json.dumps(parts, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(payload.encode("utf-8", "surrogatepass")).hexdigest()[:20]
+
+
+class Record(BaseModel):
+    """A frozen row that refuses columns it does not know."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Source(Record):
+    """Where a seed row stands: enough to find it again in the dataset."""
+
+    dataset: str
+    config: str
+    split: str
+    row: int = Field(ge=0, description="position in the split, from 0")
+    revision: str = Field(description="hub commit, or the fingerprint of a local copy's files")
+    license: str
+
+
+class Seed(Record):
+    """A raw row of a seed split, untouched."""
+
+    source: Source
+    row: dict[str, Any]
+
+
+class TeacherStamp(Record):
+    """Which model wrote something, and under which licence."""
+
+    model: str
+    revision: str
+    license: str
+
+
+class Example(Record):
+    """A question and its answer, after `normalized`. `answer` is meaning, never an option label."""
+
+    id: str
+    task: str
+    subtask: str
+    family: Literal["knowledge", "reasoning"]
+    domain: str
+    language: str
+    answer_kind: AnswerKind
+    context: str = Field(default="", description="passage the question is about; empty if none")
+    question: str
+    choices: list[str] = Field(default_factory=list, description="option texts, never letters")
+    answer: str
+    answer_index: int | None = Field(default=None, description="position of `answer` in `choices`")
+    aliases: list[str] = Field(default_factory=list, description="other right wordings")
+    solution: str = Field(default="", description="worked solution, where the dataset has one")
+    tests: list[str] = Field(default_factory=list, description="code: statements that must hold")
+    source: Source
+
+
+class GeneratedExample(Example):
+    """A new example that the writer wrote after its seeds. `source` is the anchor seed's."""
+
+    seed_ids: list[str]
+    teacher: TeacherStamp
+    prompt_version: str
+    variation: str
+    completion_id: str
+
+
+class Vote(Record):
+    """An answer the solver gave, and how often."""
+
+    answer: str
+    count: int = Field(ge=1)
+
+
+class Judgement(Record):
+    """The judge's score of a row, 0 (useless) to 1 (flawless), and why."""
+
+    score: float = Field(ge=0, le=1)
+    reasons: list[str]
+
+
+class EnrichedExample(GeneratedExample):
+    """A generated example that was answered blind, with what was written along the way."""
+
+    reasoning: str = Field(default="", description="best trace among the votes that agree")
+    knowledge: str = Field(default="", description="background a learner needs; empty if unwritten")
+    votes: list[Vote]
+    vote_share: float = Field(ge=0, le=1, description="share of votes that agree with `answer`")
+    outcome: Literal["agreed", "majority_disagrees", "no_majority", "unsolvable"]
+    solver: TeacherStamp
+    judge: Judgement | None = None
+
+
+class CuratedExample(EnrichedExample):
+    """What leaves: a verified example, its provenance, its licence and its training texts."""
+
+    license: str
+    commercial_use: CommercialUse
+    text: dict[str, str] = Field(description="variant name → rendered training text")
+
+
+class Rejection(Record):
+    """A row that a gate refused, kept whole. Nothing is dropped silently."""
+
+    gate: str
+    reason: str
+    detail: str = ""
+    row: dict[str, Any] = Field(description="the row as it stood when it was refused")
+
+
+def polars_schema(record: type[Record]) -> dict[str, pl.DataType]:
+    """The columns of a record as polars sees them.
+
+    Args:
+        record: A stage's record class.
+
+    Returns:
+        Column name → polars type. Nested records become structs; `dict` columns become JSON text.
+    """
+    return {name: _polars_type(field.annotation) for name, field in record.model_fields.items()}
+
+
+def _polars_type(annotation: Any) -> pl.DataType:  # noqa: ANN401 – annotations have no common type
+    import polars as pl
+
+    arguments = [a for a in get_args(annotation) if a is not type(None)]
+    if get_origin(annotation) is list:
+        return pl.List(_polars_type(arguments[0]))
+    if get_origin(annotation) is dict:
+        return pl.String()
+    if get_origin(annotation) is Literal:
+        return pl.String()
+    if arguments:  # Optional[...]: polars columns are nullable anyway
+        return _polars_type(arguments[0])
+    if issubclass(annotation, Record):
+        return pl.Struct(polars_schema(annotation))
+    plain: dict[type, pl.DataType] = {int: pl.Int64(), float: pl.Float64(), bool: pl.Boolean()}
+    return plain.get(annotation, pl.String())

@@ -1,0 +1,243 @@
+"""A task's `record:` – Jinja over a raw row – compiled once, applied to every row.
+
+The language is the one of lm-eval's own YAML, with one difference: a template that is a single
+expression keeps its value's type. lm-eval renders to text and guesses the type back, which turns
+an answer like "007" or "1e5" into a number.
+"""
+
+from __future__ import annotations
+
+import random
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+import jinja2
+from jinja2 import nodes
+from jinja2.sandbox import SandboxedEnvironment
+
+from sdg_assets.catalog.models import RECORD_FIELDS, RecordMapping
+from sdg_assets.errors import CatalogError, MappingError
+from sdg_assets.examples import AnswerKind, content_id
+
+Render = Callable[[Mapping[str, Any]], Any]
+YES_NO = ["yes", "no"]
+
+
+def _environment() -> SandboxedEnvironment:
+    environment = SandboxedEnvironment(undefined=jinja2.StrictUndefined, keep_trailing_newline=True)
+    environment.filters["regex_replace"] = lambda text, pattern, by="": re.sub(pattern, by, text)
+    environment.filters["regex_search"] = _regex_search
+    return environment
+
+
+def _regex_search(text: str, pattern: str, group: int = 0) -> str:
+    found = re.search(pattern, text, re.DOTALL)
+    if found is None:
+        raise MappingError(f"regex_search: {pattern!r} is not in {text[:80]!r}")
+    return found.group(group)
+
+
+ENVIRONMENT = _environment()
+
+
+@dataclass(frozen=True)
+class Fields:
+    """What a mapping makes of a row: an example's content, without its identity."""
+
+    question: str
+    answer: str
+    context: str = ""
+    choices: list[str] = field(default_factory=list)
+    answer_index: int | None = None
+    aliases: list[str] = field(default_factory=list)
+    solution: str = ""
+    tests: list[str] = field(default_factory=list)
+
+
+def compile_template(template: str, where: str) -> Render:
+    """Compiles one template.
+
+    Args:
+        template: Jinja source.
+        where: What messages call it, e.g. `arc/arc_easy: record.question`.
+
+    Returns:
+        A function of a raw row: the expression's value, or rendered text.
+
+    Raises:
+        CatalogError: It is not valid Jinja.
+    """
+    try:
+        source = _single_expression(template)
+        if source is None:
+            return ENVIRONMENT.from_string(template).render
+        expression = ENVIRONMENT.compile_expression(source, undefined_to_none=False)
+        return lambda row: expression(**row)
+    except jinja2.TemplateSyntaxError as error:
+        raise CatalogError(f"{where}: {error.message} in {template!r}") from error
+
+
+def _single_expression(template: str) -> str | None:
+    body = ENVIRONMENT.parse(template).body
+    if len(body) != 1 or not isinstance(body[0], nodes.Output) or len(body[0].nodes) != 1:
+        return None
+    if isinstance(body[0].nodes[0], nodes.TemplateData):
+        return None
+    inside = re.fullmatch(r"\{\{[-+]?\s(.*)\s[-+]?\}\}|\{\{(.*)\}\}", template, re.DOTALL)
+    return (inside[1] or inside[2]) if inside else None
+
+
+class RowMapping:
+    """A compiled `record:`."""
+
+    def __init__(self, record: RecordMapping, kind: AnswerKind, where: str) -> None:
+        """Compiles every template of the record.
+
+        Args:
+            record: The templates.
+            kind: The answer kind, which decides what must be there.
+            where: `task/subtask`, for messages.
+
+        Raises:
+            CatalogError: A template is not valid Jinja.
+        """
+        self._kind = kind
+        self._shuffle = record.shuffle
+        self._each = record.each and compile_template(record.each, f"{where}: record.each")
+        self._where = record.where and compile_template(record.where, f"{where}: record.where")
+        self._renders: dict[str, Render] = {}
+        for name in RECORD_FIELDS:
+            template = getattr(record, name)
+            label = f"{where}: record.{name}"
+            if isinstance(template, list):
+                parts = [compile_template(part, label) for part in template]
+                self._renders[name] = partial(_render_list, parts)
+            elif template is not None:
+                self._renders[name] = compile_template(str(template), label)
+
+    def __call__(self, row: Mapping[str, Any]) -> Iterator[Fields]:
+        """Maps one raw row.
+
+        Args:
+            row: The raw row.
+
+        Yields:
+            Its examples: one, or one per item of `each`; none where `where` is false.
+
+        Raises:
+            MappingError: A column is missing, or what comes out cannot be an example.
+        """
+        if not self._each:
+            scopes: list[Mapping[str, Any]] = [row]
+        else:
+            items = _evaluate("each", self._each, row)
+            scopes = [{**row, "item": item, "index": i} for i, item in enumerate(items)]
+        for scope in scopes:
+            if self._where and not _evaluate("where", self._where, scope):
+                continue
+            yield self._fields(scope)
+
+    def _fields(self, scope: Mapping[str, Any]) -> Fields:
+        value = {name: _evaluate(name, r, scope) for name, r in self._renders.items()}
+        question = _text("question", value["question"])
+        if not question:
+            raise MappingError("record.question renders to nothing")
+        choices = _texts("choices", value.get("choices"))
+        if self._kind is AnswerKind.BOOLEAN and not choices:
+            choices = list(YES_NO)
+        answer, aliases, index = self._answer(value, choices)
+        if self._shuffle and choices:
+            order = list(range(len(choices)))
+            random.Random(content_id(question, choices)).shuffle(order)  # noqa: S311 – no secret
+            choices = [choices[i] for i in order]
+            index = None if index is None else order.index(index)
+        return Fields(
+            question=question,
+            answer=answer,
+            context=_text("context", value.get("context", "")),
+            choices=choices,
+            answer_index=index,
+            aliases=aliases,
+            solution=_text("solution", value.get("solution", "")),
+            tests=_texts("tests", value.get("tests")),
+        )
+
+    def _answer(
+        self, value: Mapping[str, Any], choices: list[str]
+    ) -> tuple[str, list[str], int | None]:
+        given = value.get("answer")
+        aliases = _texts("aliases", value.get("aliases"))
+        index: int | None = None
+        if isinstance(given, list):
+            texts = list(dict.fromkeys(_texts("answer", given)))
+            if not texts:
+                raise MappingError("record.answer renders to an empty list")
+            answer, aliases = texts[0], [*texts[1:], *aliases]
+        elif isinstance(given, bool):
+            answer = choices[0 if given else 1] if len(choices) == 2 else YES_NO[0 if given else 1]
+        elif given is not None:
+            answer = _text("answer", given)
+        else:
+            index = _index(value.get("answer_index"), choices)
+            answer = choices[index]
+        if not answer:
+            raise MappingError("record.answer renders to nothing")
+        if self._kind.selects:
+            if len(choices) < 2:
+                raise MappingError(f"{self._kind.value} needs two choices or more, found {choices}")
+            if index is None:
+                if answer not in choices:
+                    raise MappingError(f"answer {answer!r} is not among the choices {choices}")
+                index = choices.index(answer)
+        if self._kind is AnswerKind.CODE and "tests" in self._renders and not value["tests"]:
+            raise MappingError("record.tests renders to nothing")
+        return answer, [a for a in dict.fromkeys(aliases) if a != answer], index
+
+
+def _render_list(parts: list[Render], row: Mapping[str, Any]) -> list[Any]:
+    return [part(row) for part in parts]
+
+
+def _evaluate(name: str, render: Render, scope: Mapping[str, Any]) -> Any:  # noqa: ANN401
+    # A template is the catalog author's program over a stranger's row: whatever it raises (a
+    # missing key, None where text was expected) is a fact about this row, not a crash.
+    try:
+        value = render(scope)
+        if isinstance(value, jinja2.Undefined):
+            raise MappingError(f"record.{name}: {value._undefined_message}")
+    except MappingError:
+        raise
+    except Exception as error:
+        raise MappingError(f"record.{name}: {type(error).__name__}: {error}") from error
+    return value
+
+
+def _text(name: str, value: object) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, str):
+        return value.strip()
+    if isinstance(value, bool | int | float):
+        return str(value)
+    raise MappingError(f"record.{name}: text expected, found {type(value).__name__}")
+
+
+def _texts(name: str, value: object) -> list[str]:
+    if value is None:
+        return []
+    if isinstance(value, Mapping | str) or not isinstance(value, Iterable):
+        raise MappingError(f"record.{name}: a list expected, found {type(value).__name__}")
+    return [text for text in (_text(name, item) for item in value) if text]
+
+
+def _index(value: object, choices: list[str]) -> int:
+    if isinstance(value, str) and value.strip().lstrip("-").isdigit():
+        value = int(value)
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise MappingError(f"record.answer_index: an integer expected, found {value!r}")
+    if not 0 <= value < len(choices):
+        raise MappingError(f"record.answer_index: {value} is outside the {len(choices)} choices")
+    return value

@@ -1,0 +1,59 @@
+"""Every knob of a deployment, from the environment (`SDG_*`), validated once.
+
+Knobs of a single run (how many seeds, votes, examples) are run config in `assets/`, with their
+defaults here. Secrets are not settings: hub tokens and object-store keys stay in the variables
+their libraries read (`HF_TOKEN`, `AWS_*`) and are never copied.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from sdg_assets.errors import PermanentError
+
+
+class Settings(BaseSettings):
+    """What the environment says; each field is `SDG_<FIELD>`."""
+
+    model_config = SettingsConfigDict(env_prefix="SDG_", frozen=True)
+
+    store: Path = Field(default=Path("data"), description="directory that stage files lie in")
+    catalog: Path | None = Field(default=None, description="directory used instead of the built-in")
+    seed_source: str = Field(default="samples", pattern=r"^(samples|hub|mirror:.+)$")
+    teacher: str = Field(default="qwen2.5-coder-1.5b", description="key, hub id or directory")
+    solver: str | None = Field(default=None, description="the solver, if not the teacher")
+    judge: str | None = Field(default=None, description="the judge, if not the teacher")
+    executor: Literal["in_process", "multiprocess", "k8s"] = "in_process"
+    allow_unsandboxed_code: bool = False
+
+    max_seeds: int | None = Field(default=None, ge=1, description="cap on seeds a subtask")
+    examples_per_seed: int = Field(default=1, ge=1)
+    shots: int = Field(
+        default=2, ge=1, description="seeds shown to the writer, the anchor included"
+    )
+    votes: int = Field(default=3, ge=1, description="solver answers a question")
+    majority: float = Field(default=0.5, ge=0, lt=1, description="share that must be exceeded")
+    with_knowledge: bool = True
+    min_yield: float = Field(default=0.1, ge=0, le=1, description="accepted share that warns below")
+    concurrency: int = Field(default=64, ge=1, description="requests inside the engine at a time")
+
+
+@lru_cache(maxsize=1)
+def settings() -> Settings:
+    """The validated environment.
+
+    Raises:
+        PermanentError: A variable has a value it must not have; names each of them.
+    """
+    try:
+        return Settings()
+    except ValidationError as error:
+        wrong = "; ".join(
+            f"SDG_{str(e['loc'][0]).upper()}={e['input']!r}: {e['msg']}" for e in error.errors()
+        )
+        raise PermanentError(f"environment: {wrong}") from error

@@ -1,0 +1,1 @@
+"""HOW: the six stages as pure functions. Nothing here knows Dagster."""
