@@ -30,6 +30,10 @@ def _environment() -> SandboxedEnvironment:
     environment = SandboxedEnvironment(undefined=jinja2.StrictUndefined, keep_trailing_newline=True)
     environment.filters["regex_replace"] = lambda text, pattern, by="": re.sub(pattern, by, text)
     environment.filters["regex_search"] = _regex_search
+    environment.filters["regex_findall"] = lambda text, pattern: re.findall(
+        pattern, text, re.DOTALL
+    )
+    environment.filters["last_boxed"] = _last_boxed
     return environment
 
 
@@ -38,6 +42,21 @@ def _regex_search(text: str, pattern: str, group: int = 0) -> str:
     if found is None:
         raise MappingError(f"regex_search: {pattern!r} is not in {text[:80]!r}")
     return found.group(group)
+
+
+def _last_boxed(text: str) -> str:
+    boxes = list(re.finditer(r"\\f?box(?:ed)?\s*\{", text))
+    if not boxes:
+        raise MappingError(f"last_boxed: no \\boxed or \\fbox in {text[-80:]!r}")
+    start = end = boxes[-1].end()
+    depth = 1
+    while depth and end < len(text):
+        escaped = text[end - 1] == "\\" and text[end] in "{}"
+        depth += 0 if escaped else {"{": 1, "}": -1}.get(text[end], 0)
+        end += 1
+    if depth:
+        raise MappingError(f"last_boxed: braces are not balanced in {text[start:][:80]!r}")
+    return text[start : end - 1]
 
 
 ENVIRONMENT = _environment()

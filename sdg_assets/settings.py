@@ -15,6 +15,7 @@ from pydantic import Field, ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from sdg_assets.errors import PermanentError
+from sdg_assets.teacher.requests import Role
 
 
 class Settings(BaseSettings):
@@ -41,6 +42,10 @@ class Settings(BaseSettings):
     with_knowledge: bool = True
     min_yield: float = Field(default=0.1, ge=0, le=1, description="accepted share that warns below")
     concurrency: int = Field(default=64, ge=1, description="requests inside the engine at a time")
+
+    def teacher_of(self, role: Role) -> str:
+        """The teacher that plays a role."""
+        return {Role.SOLVER: self.solver, Role.JUDGE: self.judge}.get(role) or self.teacher
 
 
 @lru_cache(maxsize=1)

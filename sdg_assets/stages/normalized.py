@@ -43,6 +43,15 @@ def normalize(spec: SubtaskSpec, seeds: Iterable[Seed]) -> Iterator[Example | Re
     seen: set[str] = set()
     failures: list[str] = []
     for seed in seeds:
+        owner = spec.owner(seed.source.row)
+        if owner != spec.key:
+            yield Rejection(
+                gate="duplicates",
+                reason="seeded in another language",
+                detail=owner,
+                row=seed.model_dump(),
+            )
+            continue
         try:
             examples = [_example(spec, seed, fields) for fields in mapper(seed.row)]
         except MappingError as error:

@@ -1,0 +1,114 @@
+"""What an answer kind must know: how to ask for it, extract it, compare it and check it."""
+
+from __future__ import annotations
+
+import random
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, field
+from typing import ClassVar
+
+from pydantic import BaseModel, ConfigDict, create_model
+
+from sdg_assets.errors import SdgError
+from sdg_assets.examples import AnswerKind, Example
+
+
+class DraftError(SdgError):
+    """A writer's draft that cannot become an example; the message is the rejection's reason."""
+
+
+class Draft(BaseModel):
+    """What the writer returns: JSON whose schema the engine enforces. Each kind subclasses it.
+
+    Fields come in the order in which they should be thought of: the passage before the question,
+    the working before the answer.
+    """
+
+    model_config = ConfigDict(extra="forbid", str_strip_whitespace=True)
+
+    question: str
+
+
+@dataclass(frozen=True)
+class Content:
+    """An example's content, without its identity: what a draft becomes."""
+
+    question: str
+    answer: str
+    context: str = ""
+    choices: list[str] = field(default_factory=list)
+    answer_index: int | None = None
+    aliases: list[str] = field(default_factory=list)
+    solution: str = ""
+    tests: list[str] = field(default_factory=list)
+
+
+class AnswerFormat(ABC):
+    """One answer kind. Stateless."""
+
+    kind: ClassVar[AnswerKind]
+
+    @abstractmethod
+    def draft_model(self, anchor: Example) -> type[Draft]:
+        """The form of a draft that imitates the anchor: same choices count, context or not."""
+
+    @abstractmethod
+    def draft_of(self, example: Example) -> Draft:
+        """An example written as the draft that would have made it: the few-shot form."""
+
+    @abstractmethod
+    def assemble(self, draft: Draft, anchor: Example, rng: random.Random) -> Content:
+        """Makes an example's content of a draft.
+
+        Args:
+            draft: An instance of `draft_model(anchor)`.
+            anchor: The seed it imitates.
+            rng: Source of every choice made here (the options' order), so a rerun repeats it.
+
+        Raises:
+            DraftError: The draft contradicts itself.
+        """
+
+    @abstractmethod
+    def extract(self, text: str, example: Example) -> str | None:
+        """The answer in a solver's free text, in the example's own terms.
+
+        Args:
+            text: The completion: reasoning that ends in an answer.
+            example: The question as it was asked, choices in the order they were shown.
+
+        Returns:
+            The answer (an option's text, a number, a program), or None if there is none.
+        """
+
+    @abstractmethod
+    def same(self, left: str, right: str, example: Example) -> bool:
+        """Whether two answers to the question mean the same."""
+
+    def check(self, example: Example) -> str | None:
+        """Why an example of this kind is malformed; None if it is not."""
+        return None
+
+
+def with_context(model: type[Draft], anchor: Example) -> type[Draft]:
+    """A draft model with a `context` field first, where the anchor has a context."""
+    if not anchor.context:
+        return model
+    fields = {name: (info.annotation, info) for name, info in model.model_fields.items()}
+    return create_model(  # type: ignore[no-any-return, call-overload]
+        f"{model.__name__}WithContext", __base__=_ContextDraft, **fields
+    )
+
+
+class _ContextDraft(Draft):
+    context: str
+
+
+def context_of(draft: Draft) -> str:
+    """The passage a draft brought along; empty if its form has none."""
+    return draft.context if isinstance(draft, _ContextDraft) else ""
+
+
+def context_fields(example: Example) -> dict[str, str]:
+    """The `context` argument of a draft, where the example has one."""
+    return {"context": example.context} if example.context else {}

@@ -1,0 +1,67 @@
+"""Prose: an explanation, a summary. Whether two agree is the judge's comparison."""
+
+from __future__ import annotations
+
+import random
+
+from sdg_assets.answers.base import (
+    AnswerFormat,
+    Content,
+    Draft,
+    context_fields,
+    context_of,
+    with_context,
+)
+from sdg_assets.answers.extraction import marked_answer, normalized
+from sdg_assets.examples import AnswerKind, Example
+
+
+class FreeFormDraft(Draft):
+    """Question and prose answer."""
+
+    answer: str
+
+
+class FreeForm(AnswerFormat):
+    """Without a judge two answers agree only when they share most of their words."""
+
+    kind = AnswerKind.FREE_FORM
+    OVERLAP = 0.5
+
+    def draft_model(self, anchor: Example) -> type[Draft]:
+        """Question and answer."""
+        return with_context(FreeFormDraft, anchor)
+
+    def draft_of(self, example: Example) -> Draft:
+        """The example's own fields."""
+        return self.draft_model(example).model_validate(
+            {
+                **context_fields(example),
+                "question": example.question,
+                "answer": example.answer,
+            }
+        )
+
+    def assemble(self, draft: Draft, anchor: Example, rng: random.Random) -> Content:
+        """Takes the draft as it is."""
+        return Content(
+            question=draft.question,
+            answer=draft.model_dump()["answer"],
+            context=context_of(draft),
+        )
+
+    def extract(self, text: str, example: Example) -> str | None:
+        """What follows the marker, else the whole text."""
+        return marked_answer(text) or text.strip() or None
+
+    def same(self, left: str, right: str, example: Example) -> bool:
+        """Word-overlap F1 of at least `OVERLAP`: a floor that catches answers to another question.
+
+        Source: SQuAD's token F1.
+        """
+        a, b = normalized(left).split(), normalized(right).split()
+        shared = sum(min(a.count(w), b.count(w)) for w in set(a))
+        return bool(shared) and 2 * shared / (len(a) + len(b)) >= self.OVERLAP
+
+
+ANSWER = FreeForm()

@@ -1,0 +1,44 @@
+"""One of a fixed set of labels, the same for every question of the subtask."""
+
+from __future__ import annotations
+
+import random
+from typing import Any, Literal, cast
+
+from pydantic import create_model
+
+from sdg_assets.answers.base import Content, Draft, context_fields, context_of, with_context
+from sdg_assets.answers.selection import SelectionFormat
+from sdg_assets.examples import AnswerKind, Example
+
+
+class Label(SelectionFormat):
+    """The choices are the anchor's, in the anchor's order."""
+
+    kind = AnswerKind.LABEL
+
+    def draft_model(self, anchor: Example) -> type[Draft]:
+        """The answer is constrained to the labels."""
+        fields: Any = {"answer": (Literal[tuple(anchor.choices)], ...)}
+        model = create_model("LabelDraft", __base__=Draft, **fields)
+        return with_context(cast("type[Draft]", model), anchor)
+
+    def draft_of(self, example: Example) -> Draft:
+        """The example's own fields."""
+        return self.draft_model(example)(
+            **context_fields(example), **{"question": example.question, "answer": example.answer}
+        )
+
+    def assemble(self, draft: Draft, anchor: Example, rng: random.Random) -> Content:
+        """Takes the draft as it is."""
+        answer = draft.model_dump()["answer"]
+        return Content(
+            question=draft.question,
+            answer=answer,
+            context=context_of(draft),
+            choices=list(anchor.choices),
+            answer_index=anchor.choices.index(answer),
+        )
+
+
+ANSWER = Label()

@@ -1,0 +1,72 @@
+"""One right option among plausible wrong ones."""
+
+from __future__ import annotations
+
+import random
+from typing import Any, cast
+
+from pydantic import Field, create_model
+
+from sdg_assets.answers.base import (
+    Content,
+    Draft,
+    DraftError,
+    context_fields,
+    context_of,
+    with_context,
+)
+from sdg_assets.answers.extraction import normalized
+from sdg_assets.answers.selection import SelectionFormat
+from sdg_assets.examples import AnswerKind, Example
+
+
+class MultipleChoiceDraft(Draft):
+    """The right answer and the wrong ones apart, so that no letter and no position is involved."""
+
+    answer: str
+    wrong_answers: list[str]
+
+
+class MultipleChoice(SelectionFormat):
+    """`choices` hold texts; the writer never sees letters and never places the answer."""
+
+    kind = AnswerKind.MULTIPLE_CHOICE
+
+    def draft_model(self, anchor: Example) -> type[Draft]:
+        """As many wrong answers as the anchor has."""
+        wrong = len(anchor.choices) - 1
+        fields: Any = {
+            "wrong_answers": (list[str], Field(min_length=wrong, max_length=wrong)),
+        }
+        model = create_model("MultipleChoiceDraft", __base__=MultipleChoiceDraft, **fields)
+        return with_context(cast("type[Draft]", model), anchor)
+
+    def draft_of(self, example: Example) -> Draft:
+        """Right answer first, wrong ones in their order."""
+        wrong = [c for i, c in enumerate(example.choices) if i != example.answer_index]
+        return self.draft_model(example).model_validate(
+            {
+                **context_fields(example),
+                "question": example.question,
+                "answer": example.answer,
+                "wrong_answers": wrong,
+            }
+        )
+
+    def assemble(self, draft: Draft, anchor: Example, rng: random.Random) -> Content:
+        """Shuffles right and wrong answers."""
+        made = draft.model_dump()
+        choices = [made["answer"], *made["wrong_answers"]]
+        if len({normalized(c) for c in choices}) < len(choices):
+            raise DraftError("repeated choices")
+        rng.shuffle(choices)
+        return Content(
+            question=draft.question,
+            answer=made["answer"],
+            context=context_of(draft),
+            choices=choices,
+            answer_index=choices.index(made["answer"]),
+        )
+
+
+ANSWER = MultipleChoice()

@@ -1,0 +1,61 @@
+"""A phrase that stands word for word in the context."""
+
+from __future__ import annotations
+
+import random
+
+from sdg_assets.answers.base import (
+    Content,
+    Draft,
+    DraftError,
+    context_fields,
+    context_of,
+    with_context,
+)
+from sdg_assets.answers.extraction import normalized
+from sdg_assets.answers.short_text import ShortText
+from sdg_assets.examples import AnswerKind, Example
+
+
+class SpanDraft(Draft):
+    """The answer is copied from the passage."""
+
+    answer: str
+
+
+class Span(ShortText):
+    """Compared like short text; checked against its context."""
+
+    kind = AnswerKind.SPAN
+
+    def draft_model(self, anchor: Example) -> type[Draft]:
+        """Passage, question, span."""
+        return with_context(SpanDraft, anchor)
+
+    def draft_of(self, example: Example) -> Draft:
+        """The example's own fields."""
+        return self.draft_model(example).model_validate(
+            {
+                **context_fields(example),
+                "question": example.question,
+                "answer": example.answer,
+            }
+        )
+
+    def assemble(self, draft: Draft, anchor: Example, rng: random.Random) -> Content:
+        """Refuses an answer that is not in the passage."""
+        content = super().assemble(draft, anchor, rng)
+        if not _stands_in(content.answer, context_of(draft)):
+            raise DraftError("answer is not in the context")
+        return content
+
+    def check(self, example: Example) -> str | None:
+        """The span stands in its context."""
+        return None if _stands_in(example.answer, example.context) else "answer is not in context"
+
+
+def _stands_in(answer: str, context: str) -> bool:
+    return answer in context or normalized(answer) in normalized(context)
+
+
+ANSWER = Span()

@@ -1,0 +1,1 @@
+"""Dagster: the factory that wires a seed task's stages and checks. Nothing is computed here."""

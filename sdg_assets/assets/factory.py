@@ -1,0 +1,197 @@
+"""One factory: a seed task in, its five partitioned assets with their checks out."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import dagster as dg
+
+from sdg_assets.assets.knobs import SeedConfig, SolverConfig, WriterConfig
+from sdg_assets.assets.partitions import PartitionReport, Progress, each_partition, write_partition
+from sdg_assets.catalog import SeedTask, SubtaskSpec, cached_catalog
+from sdg_assets.checks import ALL_CHECKS, STAGE_CHECKS
+from sdg_assets.examples import EnrichedExample, Example, GeneratedExample, Seed, content_id
+from sdg_assets.settings import settings
+from sdg_assets.sources import open_source
+from sdg_assets.stages.enriched import enrich
+from sdg_assets.stages.enriched import prompt_versions as solver_prompts
+from sdg_assets.stages.filtered import filter_rows
+from sdg_assets.stages.generated import generate
+from sdg_assets.stages.generated import prompt_version as writer_prompt
+from sdg_assets.stages.normalized import normalize
+from sdg_assets.stages.seeds import collect_seeds
+from sdg_assets.storage import PartitionKey, Store
+from sdg_assets.teacher.completions import CompletionLog
+from sdg_assets.teacher.conversation import Desk, Usage, converse
+from sdg_assets.teacher.requests import Role, Teacher
+
+TEACHER_KEY = dg.AssetKey("teacher")
+STAGES = ("seeds", "normalized", "generated", "enriched", "filtered")
+GPU_STAGES = ("generated", "enriched")
+# Each stage has a value of its own: stages with equal policies run as one, and then a subtask
+# that fails in one stage holds its siblings back in the next.
+PARTITIONS_PER_RUN = {
+    "seeds": 101, "normalized": 102, "generated": 41, "enriched": 42, "filtered": 103,
+}  # fmt: skip
+DESCRIPTIONS = {
+    "seeds": "Raw rows of the training split, untouched.",
+    "normalized": "Seeds as examples of one shape: context, question, choices, answer text.",
+    "generated": "New examples that the writer wrote after its seeds.",
+    "enriched": "Generated examples, answered blind by the solver, with reasoning and background.",
+    "filtered": "Examples that passed every gate.",
+}
+Work = Callable[[dg.AssetExecutionContext, SubtaskSpec, Store, Any], PartitionReport]
+
+
+def task_assets(task: SeedTask) -> list[dg.AssetsDefinition]:
+    """The assets `[task, stage]` of a seed task, one partition for each enabled subtask."""
+    partitions = dg.StaticPartitionsDefinition(task.enabled_subtasks())
+    return [
+        _stage(task, partitions, "seeds", [], SeedConfig, _seeds),
+        _stage(task, partitions, "normalized", ["seeds"], dg.Config, _normalized),
+        _stage(task, partitions, "generated", ["normalized", "teacher"], WriterConfig, _generated),
+        _stage(task, partitions, "enriched", ["generated", "teacher"], SolverConfig, _enriched),
+        _stage(task, partitions, "filtered", ["enriched", "normalized"], dg.Config, _filtered),
+    ]
+
+
+def _stage(
+    task: SeedTask,
+    partitions: dg.PartitionsDefinition[Any],
+    stage: str,
+    upstream: list[str],
+    config_type: type[dg.Config],
+    work: Work,
+) -> dg.AssetsDefinition:
+    key = dg.AssetKey([task.task, stage])
+    checks = [
+        dg.AssetCheckSpec(name, asset=key, description=ALL_CHECKS[name], partitions_def=partitions)
+        for name in STAGE_CHECKS[stage]
+    ]
+
+    @dg.asset(
+        key=key,
+        deps=[TEACHER_KEY if u == "teacher" else dg.AssetKey([task.task, u]) for u in upstream],
+        partitions_def=partitions,
+        backfill_policy=dg.BackfillPolicy.multi_run(PARTITIONS_PER_RUN[stage]),
+        check_specs=checks,
+        output_required=False,
+        group_name=task.task,
+        description=_describe(task, stage),
+        kinds={"vllm", "jsonl"} if stage in GPU_STAGES else {"python", "jsonl"},
+        tags={
+            "family": task.family,
+            "domain": _tag(task.domain),
+            "licence": _tag(task.license),
+            "answer_kind": task.answer_kind.value,
+        },
+        pool="gpu" if stage in GPU_STAGES else "hub" if stage == "seeds" else None,
+        retry_policy=dg.RetryPolicy(max_retries=1, delay=10),
+    )
+    def asset_of_stage(context: dg.AssetExecutionContext, config: config_type) -> Iterator[Any]:  # type: ignore[valid-type]
+        store = Store(settings().store)
+
+        def one(subtask: str) -> PartitionReport:
+            spec = cached_catalog(settings().catalog).subtask(task.task, subtask)
+            return work(context, spec, store, config)
+
+        yield from each_partition(context, checks, one)
+
+    return asset_of_stage
+
+
+def _seeds(
+    context: dg.AssetExecutionContext, spec: SubtaskSpec, store: Store, config: SeedConfig
+) -> PartitionReport:
+    cap = config.max_seeds or settings().max_seeds
+    source = open_source(settings().seed_source)
+    report = write_partition(_key(spec, "seeds"), store, collect_seeds(spec, source, cap))
+    if spec.rows is not None:
+        report.metadata["rows_declared"] = spec.rows
+    return report
+
+
+def _normalized(
+    context: dg.AssetExecutionContext, spec: SubtaskSpec, store: Store, config: dg.Config
+) -> PartitionReport:
+    seeds = store.read(_key(spec, "seeds"), Seed)
+    return write_partition(_key(spec, "normalized"), store, normalize(spec, seeds))
+
+
+def _generated(
+    context: dg.AssetExecutionContext, spec: SubtaskSpec, store: Store, config: WriterConfig
+) -> PartitionReport:
+    seeds = list(store.read(_key(spec, "normalized"), Example))
+    knobs = config.knobs()
+    writer, usage = _teacher(Role.WRITER), Usage()
+    progress = Progress(context, spec.key, len(seeds) * knobs.examples_per_seed)
+    versions = [writer_prompt(spec.answer_kind)]
+    with _desk(store, spec, Role.WRITER, writer, versions) as desk:
+        rows = converse(
+            generate(spec, seeds, writer, knobs),
+            {Role.WRITER: desk},
+            usage,
+            concurrency=settings().concurrency,
+            on_progress=progress,
+        )
+        return write_partition(_key(spec, "generated"), store, rows, usage=usage)
+
+
+def _enriched(
+    context: dg.AssetExecutionContext, spec: SubtaskSpec, store: Store, config: SolverConfig
+) -> PartitionReport:
+    examples = store.read(_key(spec, "generated"), GeneratedExample)
+    total = store.manifest(_key(spec, "generated")).rows
+    solver, usage = _teacher(Role.SOLVER), Usage()
+    progress = Progress(context, spec.key, total)
+    versions = solver_prompts(spec.answer_kind)
+    with _desk(store, spec, Role.SOLVER, solver, versions) as desk:
+        rows = converse(
+            enrich(examples, solver, config.knobs()),
+            {Role.SOLVER: desk},
+            usage,
+            concurrency=settings().concurrency,
+            on_progress=progress,
+        )
+        return write_partition(_key(spec, "enriched"), store, rows, usage=usage)
+
+
+def _filtered(
+    context: dg.AssetExecutionContext, spec: SubtaskSpec, store: Store, config: dg.Config
+) -> PartitionReport:
+    rows = store.read(_key(spec, "enriched"), EnrichedExample)
+    seeds = store.read(_key(spec, "normalized"), Example)
+    return write_partition(_key(spec, "filtered"), store, filter_rows(rows, seeds))
+
+
+def _key(spec: SubtaskSpec, stage: str) -> PartitionKey:
+    return PartitionKey(spec.task, stage, spec.key)
+
+
+def _teacher(role: Role) -> Teacher:
+    from sdg_assets.teacher.engine import engine_teacher
+
+    return engine_teacher(settings().teacher_of(role))
+
+
+@contextmanager
+def _desk(
+    store: Store, spec: SubtaskSpec, role: Role, teacher: Teacher, prompt_versions: list[str]
+) -> Iterator[Desk]:
+    """The role's teacher with its log; another teacher or prompt starts a log of its own."""
+    name = f"{role}-{teacher.identity.fingerprint}-{content_id(prompt_versions)[:8]}.jsonl"
+    with CompletionLog(store.completions_dir(spec.task, spec.key) / name) as log:
+        yield Desk(teacher, log)
+
+
+def _describe(task: SeedTask, stage: str) -> str:
+    link = f"https://huggingface.co/datasets/{task.dataset}"
+    return (
+        f"{DESCRIPTIONS[stage]}\n\n{task.frame}\n\nDataset [{task.dataset}]({link}), licence "
+        f"{task.license} (commercial use: {task.commercial_use}). {task.notes}"
+    )
+
+
+def _tag(text: str) -> str:
+    """Text as a tag value: Dagster allows letters, digits and `_.-`, 63 at the most."""
+    return "".join(c if c.isalnum() or c in "_.-" else "_" for c in text)[:63].strip("_.-")

@@ -1,0 +1,93 @@
+"""What a person sees of a partition in the UI: counts that plot, the funnel, sample rows."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import dagster as dg
+
+from sdg_assets.checks import CheckOutcome, Inspection
+from sdg_assets.examples import EnrichedExample, Example, Record
+from sdg_assets.teacher.conversation import Usage
+
+SAMPLES = 3
+
+
+def partition_metadata(
+    inspection: Inspection, samples: Iterable[Record], usage: Usage | None, path: str
+) -> dict[str, Any]:
+    """Metadata of one materialized partition.
+
+    Args:
+        inspection: What went by.
+        samples: A few accepted rows.
+        usage: What the teacher was asked; None for stages without one.
+        path: Where the rows lie.
+
+    Returns:
+        Flat numbers under their names (these plot), `funnel` and `samples` as Markdown.
+    """
+    metadata: dict[str, Any] = {
+        "dagster/partition_row_count": inspection.rows,
+        "rows": inspection.rows,
+        "rows_rejected": inspection.rejected.total(),
+        **{f"rejected_by_{gate}": count for gate, count in sorted(inspection.rejected.items())},
+        "funnel": dg.MetadataValue.md(_funnel(inspection)),
+        "samples": dg.MetadataValue.md(_samples(samples)),
+        "path": dg.MetadataValue.path(path),
+    }
+    if usage is not None:
+        metadata |= usage_metadata(usage)
+    return metadata
+
+
+def usage_metadata(usage: Usage) -> dict[str, Any]:
+    """The teacher's numbers: requests, tokens, seconds, and how completions ended."""
+    return {
+        "teacher_requests": usage.requests,
+        "teacher_requests_reused": usage.reused,
+        "prompt_tokens": usage.prompt_tokens,
+        "output_tokens": usage.output_tokens,
+        "teacher_seconds": round(usage.seconds, 2),
+        "tokens_per_second": round(usage.tokens_per_second, 2),
+        "prefix_cache_hit_rate": round(usage.cache_hit_rate, 4),
+        **{f"finish_{reason}": count for reason, count in sorted(usage.finish_reasons.items())},
+    }
+
+
+def check_metadata(outcome: CheckOutcome) -> dict[str, dg.MetadataValue[Any]]:
+    """A check's numbers, what to do, and the first offending rows as a table."""
+    metadata: dict[str, Any] = {"summary": dg.MetadataValue.text(outcome.summary)}
+    metadata |= {name: dg.MetadataValue.float(value) for name, value in outcome.numbers.items()}
+    if outcome.offenders:
+        rows = {offender.row: offender.problem for offender in outcome.offenders}
+        metadata["offending_rows"] = dg.MetadataValue.md(_table(("row", "problem"), rows))
+    return metadata
+
+
+def _funnel(inspection: Inspection) -> str:
+    lines = {"accepted": inspection.rows, **dict(inspection.rejected.most_common())}
+    return _table(("rows", "count"), lines)
+
+
+def _table(header: tuple[str, str], rows: Mapping[str, object]) -> str:
+    lines = [f"| {header[0]} | {header[1]} |", "|---|---|"]
+    return "\n".join(lines + [f"| {_cell(k)} | {_cell(v)} |" for k, v in rows.items()])
+
+
+def _cell(value: object) -> str:
+    return str(value).replace("|", "\\|").replace("\n", " ")[:300]
+
+
+def _samples(samples: Iterable[Record]) -> str:
+    shown = []
+    for row in samples:
+        if not isinstance(row, Example):
+            continue
+        lines = [f"**{row.id}**", row.context, row.question]
+        lines += [f"- {choice}" for choice in row.choices]
+        lines.append(f"**Answer:** {row.answer}")
+        if isinstance(row, EnrichedExample):
+            votes = ", ".join(f"{vote.answer} ×{vote.count}" for vote in row.votes)
+            lines.append(f"*{row.outcome}* – votes: {votes or 'none'}")
+        shown.append("\n\n".join(line for line in lines if line))
+    return "\n\n---\n\n".join(shown) or "no rows"

@@ -1,0 +1,160 @@
+"""What is checked of a partition as a whole: invariants (errors) and yields (warnings).
+
+A stage shows every row to an `Inspection` while it writes. An invariant that does not hold stops
+the partition before it is published; a threshold is a warning that a person looks at.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+
+from pydantic import BaseModel
+
+from sdg_assets.examples import EnrichedExample, Example, Record, Rejection
+from sdg_assets.gates import duplicates, licence, schema
+from sdg_assets.gates import format as format_gate
+from sdg_assets.gates.base import Refusal
+
+OFFENDERS_SHOWN = 10
+MAPPING_FAILURES_ALLOWED = 0.02
+MIN_PARSED = 0.5
+MIN_AGREED = 0.2
+
+STAGE_CHECKS: dict[str, tuple[str, ...]] = {
+    "seeds": (),
+    "normalized": ("schema", "format"),
+    "generated": ("schema", "format"),
+    "enriched": ("schema", "format", "answer_verification"),
+    "filtered": ("no_duplicates", "licences", "yield"),
+}
+ALL_CHECKS = {
+    "schema": "rows are well-formed: question, answer and choices are there and agree",
+    "format": "rows read like training text: no bare labels, debris, broken or repeated text",
+    "answer_verification": "blind majorities agree with the writer often enough",
+    "no_duplicates": "no two rows ask the same, and none repeats a seed",
+    "licences": "every row says under which licence it stands",
+    "yield": "enough rows were accepted",
+}
+
+
+class Offender(BaseModel):
+    """A row that broke an invariant."""
+
+    row: str
+    problem: str
+
+
+class CheckOutcome(BaseModel):
+    """How a check went for one partition."""
+
+    name: str
+    passed: bool
+    blocking: bool = False
+    summary: str
+    numbers: dict[str, float] = {}
+    offenders: list[Offender] = []
+
+
+@dataclass
+class Inspection:
+    """Sees a stage's rows go by and says at the end how its checks went."""
+
+    stage: str
+    min_yield: float = 0.1
+    rows: int = 0
+    rejected: Counter[str] = field(default_factory=Counter)
+    _outcomes: Counter[str] = field(default_factory=Counter)
+    _broken: dict[str, list[Offender]] = field(default_factory=dict)
+    _counts: Counter[str] = field(default_factory=Counter)
+    _duplicates: duplicates.DuplicatesGate = field(default_factory=duplicates.DuplicatesGate)
+
+    def see(self, row: Record) -> None:
+        """Takes note of an accepted or refused row."""
+        if isinstance(row, Rejection):
+            self.rejected[row.gate] += 1
+            return
+        self.rows += 1
+        if not isinstance(row, Example):
+            return
+        if isinstance(row, EnrichedExample):
+            self._outcomes[row.outcome] += 1
+        for name, gate in self._invariants().items():
+            if refusal := gate(row):
+                self._counts[name] += 1
+                offenders = self._broken.setdefault(name, [])
+                if len(offenders) < OFFENDERS_SHOWN:
+                    problem = f"{refusal.reason} {refusal.detail}".strip()
+                    offenders.append(Offender(row=row.id, problem=problem))
+
+    def outcomes(self) -> list[CheckOutcome]:
+        """One outcome for each check of the stage."""
+        return [self._outcome(name) for name in STAGE_CHECKS[self.stage]]
+
+    def _invariants(self) -> dict[str, Callable[[Example], Refusal | None]]:
+        known: dict[str, Callable[[Example], Refusal | None]] = {
+            "schema": schema.judge,
+            "format": format_gate.judge,
+            "no_duplicates": self._duplicates,
+            "licences": licence.judge,
+        }
+        return {name: known[name] for name in STAGE_CHECKS[self.stage] if name in known}
+
+    def _outcome(self, name: str) -> CheckOutcome:
+        if name == "yield":
+            return self._threshold(
+                name, self.rows, self.min_yield, "accepted", "look at the funnel's largest gate"
+            )
+        if name == "answer_verification":
+            return self._threshold(
+                name,
+                self._outcomes["agreed"],
+                MIN_AGREED,
+                "verified",
+                "use a stronger solver, or look at the votes of rejected rows",
+                self.rows,
+            )
+        if broken := self._counts[name]:
+            return CheckOutcome(
+                name=name,
+                passed=False,
+                blocking=True,
+                summary=f"{broken} of {self.rows} rows break it; the partition is not published. "
+                "Fix the mapping or the gate and materialize it again",
+                numbers={"broken": broken, "rows": self.rows},
+                offenders=self._broken[name],
+            )
+        if name == "schema" and self.stage in ("normalized", "generated"):
+            gate = "mapping" if self.stage == "normalized" else "generation"
+            allowed = MAPPING_FAILURES_ALLOWED if gate == "mapping" else 1 - MIN_PARSED
+            failed, seen = self.rejected[gate], self.rows + self.rejected.total()
+            return CheckOutcome(
+                name=name,
+                passed=failed <= allowed * seen and seen > 0,
+                summary=f"{failed} of {seen} rows refused by {gate}; see the rejected file",
+                numbers={f"{gate}_refused": failed, "rows": seen},
+            )
+        return CheckOutcome(
+            name=name,
+            passed=True,
+            summary=f"holds for all {self.rows} rows",
+            numbers={"rows": self.rows},
+        )
+
+    def _threshold(
+        self, name: str, count: int, share: float, verb: str, advice: str, of: int | None = None
+    ) -> CheckOutcome:
+        seen = self.rows + self.rejected.total() if of is None else of
+        passed = seen > 0 and count >= share * seen
+        return CheckOutcome(
+            name=name,
+            passed=passed,
+            summary=f"{count} of {seen} rows {verb}" + ("" if passed else f": {advice}"),
+            numbers={verb: count, "rows": seen, "share": count / seen if seen else 0.0},
+        )
+
+
+def broken_invariants(outcomes: Iterable[CheckOutcome]) -> list[CheckOutcome]:
+    """The failed checks that keep a partition from being published."""
+    return [outcome for outcome in outcomes if outcome.blocking and not outcome.passed]

@@ -1,0 +1,46 @@
+"""The code location, assembled from the catalog. Nothing heavy is imported here."""
+
+import warnings
+
+import dagster as dg
+
+from sdg_assets.assets.curated import curated_asset
+from sdg_assets.assets.factory import task_assets
+from sdg_assets.assets.teacher import teacher_asset
+from sdg_assets.catalog import cached_catalog
+from sdg_assets.settings import Settings, settings
+
+
+def executor_of(chosen: Settings) -> dg.ExecutorDefinition:
+    """The executor that `SDG_EXECUTOR` names.
+
+    In one process by default: `generated` and `enriched` of a run then share one loaded engine.
+    """
+    if chosen.executor == "multiprocess":
+        return dg.multiprocess_executor
+    if chosen.executor == "k8s":
+        from dagster_k8s import k8s_job_executor
+
+        return k8s_job_executor
+    return dg.in_process_executor
+
+
+def build_definitions() -> dg.Definitions:
+    """Every enabled seed task's assets, the teacher and the release."""
+    catalog = cached_catalog(settings().catalog)
+    with warnings.catch_warnings():
+        # Backfill policies are beta and partitioned checks preview in 1.13: known, pinned, and
+        # said once an asset, which buries everything else on the terminal.
+        warnings.simplefilter("ignore", dg.BetaWarning)
+        warnings.simplefilter("ignore", dg.PreviewWarning)
+        return dg.Definitions(
+            assets=[
+                teacher_asset(),
+                *(asset for task in catalog.enabled() for asset in task_assets(task)),
+                curated_asset(catalog),
+            ],
+            executor=executor_of(settings()),
+        )
+
+
+defs = build_definitions()

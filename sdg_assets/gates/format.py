@@ -1,0 +1,60 @@
+"""Gate 2: a row reads like training text – no debris, no bare labels, sensible lengths."""
+
+from __future__ import annotations
+
+import re
+
+from sdg_assets.answers.extraction import normalized
+from sdg_assets.examples import AnswerKind, Example
+from sdg_assets.gates.base import Refusal
+
+NAME = "format"
+QUESTION_CHARS = (8, 4000)
+ANSWER_CHARS = {AnswerKind.CODE: 8000, AnswerKind.FREE_FORM: 8000}
+DEFAULT_ANSWER_CHARS = 600
+
+_BARE_LABEL = re.compile(r"^(?:option|choice|answer)?\s*[(\[]?[A-Ea-e][)\].:]?$")
+_DEBRIS = re.compile(
+    r"\bas an ai\b|\blanguage model\b|\bexample [123]\b|\{\{|\}\}|<\|[a-z_]+\|>|\blorem ipsum\b",
+    re.IGNORECASE,
+)
+_REPEATED = re.compile(r"(.{3,40}?)\1{4,}", re.DOTALL)
+
+
+def judge(row: Example) -> Refusal | None:
+    """Refuses label-only answers, prompt debris, broken Unicode, repetition and odd lengths."""
+    low, high = QUESTION_CHARS
+    if not low <= len(row.question) <= high:
+        return Refusal(NAME, "question length", f"{len(row.question)} characters")
+    if len(row.answer) > ANSWER_CHARS.get(row.answer_kind, DEFAULT_ANSWER_CHARS):
+        return Refusal(NAME, "answer length", f"{len(row.answer)} characters")
+    if row.answer_kind is AnswerKind.MULTIPLE_CHOICE and _labels_only(row.choices):
+        return Refusal(NAME, "label-only answer", row.answer)
+    for name, text in (
+        ("context", row.context),
+        ("question", row.question),
+        ("answer", row.answer),
+    ):
+        if "\ufffd" in text or any(0xD800 <= ord(c) < 0xE000 for c in text):
+            return Refusal(NAME, "broken Unicode", name)
+        if row.answer_kind is not AnswerKind.CODE and (found := _DEBRIS.search(text)):
+            return Refusal(NAME, "prompt debris", f"{name}: {found[0]}")
+        if _REPEATED.search(text):
+            return Refusal(NAME, "repetition", name)
+    if row.answer_kind is AnswerKind.SHORT_TEXT and _gives_away(row):
+        return Refusal(NAME, "answer stands in the question")
+    return None
+
+
+def _labels_only(choices: list[str]) -> bool:
+    """Whether the choices are letters: "A", "(B)". One letter among words may be a real answer."""
+    return bool(choices) and all(_BARE_LABEL.match(c.strip()) for c in choices)
+
+
+def _gives_away(row: Example) -> bool:
+    # Short text only: a number may well equal one that is given (5 boxes, 5 left).
+    answer = normalized(row.answer)
+    return len(answer) > 3 and f" {answer} " in f" {normalized(row.question)} "
+
+
+GATE = judge

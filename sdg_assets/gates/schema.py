@@ -1,0 +1,22 @@
+"""Gate 1: a row is well-formed – its parts are there and agree with its answer kind."""
+
+from __future__ import annotations
+
+from sdg_assets.answers import answer_format
+from sdg_assets.examples import Example
+from sdg_assets.gates.base import Refusal
+
+NAME = "schema"
+
+
+def judge(row: Example) -> Refusal | None:
+    """Refuses an empty question or answer, and what the answer kind's own check finds."""
+    if not row.question.strip():
+        return Refusal(NAME, "empty question")
+    if not row.answer.strip():
+        return Refusal(NAME, "empty answer")
+    problem = answer_format(row.answer_kind).check(row)
+    return Refusal(NAME, problem) if problem else None
+
+
+GATE = judge

@@ -1,0 +1,20 @@
+"""Gate 5: the blind solver's majority agrees with the writer's answer."""
+
+from __future__ import annotations
+
+from sdg_assets.examples import EnrichedExample, Example
+from sdg_assets.gates.base import Refusal
+
+NAME = "verification"
+
+
+def judge(row: Example) -> Refusal | None:
+    """Refuses every outcome but `agreed`."""
+    assert isinstance(row, EnrichedExample)
+    if row.outcome == "agreed":
+        return None
+    votes = ", ".join(f"{v.answer!r} x{v.count}" for v in row.votes) or "none"
+    return Refusal(NAME, row.outcome.replace("_", " "), f"answer {row.answer!r}; votes: {votes}")
+
+
+GATE = judge

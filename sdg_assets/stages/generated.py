@@ -1,0 +1,264 @@
+"""Stage 3: the writer imitates seeds – the same capability, new content."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from pydantic import ValidationError
+
+from sdg_assets.answers import AnswerFormat, Content, DraftError, answer_format
+from sdg_assets.answers.extraction import normalized
+from sdg_assets.catalog import SubtaskSpec
+from sdg_assets.examples import AnswerKind, Example, GeneratedExample, Rejection, content_id
+from sdg_assets.gates import format as format_gate
+from sdg_assets.gates import schema as schema_gate
+from sdg_assets.teacher import prompts
+from sdg_assets.teacher.conversation import Work
+from sdg_assets.teacher.requests import (
+    Completion,
+    Message,
+    Request,
+    Role,
+    Sampling,
+    Teacher,
+    build_request,
+)
+
+GATE = "generation"
+NEIGHBOUR_POOL = 8
+
+# What a new item changes. Drawn per request, so that a thousand items spread instead of circling
+# the writer's favourite topic.
+VARIATIONS = {
+    "new_topic": "Choose a topic that none of the examples touches.",
+    "new_entities": "Keep the kind of situation of example 1, with new people, things and numbers.",
+    "harder": "Make it need one more step of thought than example 1.",
+    "easier": "Make it a little simpler than example 1.",
+    "new_form": "Word it in another way than the examples: another opening, another order.",
+    "new_domain": "Use the same skill as example 1 in quite another field of life.",
+}
+DEFAULT_FRAMES = {
+    AnswerKind.MULTIPLE_CHOICE: "A question with several options, exactly one of which is right.",
+    AnswerKind.BOOLEAN: "A question that is answered by yes or no.",
+    AnswerKind.LABEL: "A text to be classified into one of a few given labels.",
+    AnswerKind.NUMERIC: "A question whose answer is a number or a formula.",
+    AnswerKind.SPAN: "A passage and a question whose answer stands in it word for word.",
+    AnswerKind.SHORT_TEXT: "A question that a few words answer.",
+    AnswerKind.FREE_FORM: "A question that a short text answers.",
+    AnswerKind.CODE: "A small programming task with tests.",
+}
+
+
+@dataclass(frozen=True)
+class WriterKnobs:
+    """How much is written, and how freely."""
+
+    examples_per_seed: int = 1
+    shots: int = 2
+    temperature: float = 0.9
+    max_tokens: int = 768
+
+
+def prompt_version(kind: AnswerKind) -> str:
+    """The version of the writer's prompt for an answer kind."""
+    return prompts.version(f"write/{kind.value}")
+
+
+def generate(
+    spec: SubtaskSpec, seeds: Sequence[Example], writer: Teacher, knobs: WriterKnobs
+) -> Iterator[Work[GeneratedExample | Rejection]]:
+    """One piece of work for each new example: every seed is anchor equally often.
+
+    Args:
+        spec: The subtask.
+        seeds: Its normalized examples.
+        writer: The teacher that writes.
+        knobs: How many, how freely.
+
+    Yields:
+        Work for `converse`; its result is a `GeneratedExample`, or a `Rejection` by gate
+        `generation` (`truncated`, `refusal`, `empty`, `unparsable`, `copy of a seed`, `too long`,
+        or what the draft contradicts), `schema` or `format`.
+    """
+    known = {_key(s.context, s.question, s.choices) for s in seeds}
+    # Requests about one anchor come together: their prompts share all but the last sentence.
+    for position, anchor in enumerate(seeds):
+        for round_number in range(knobs.examples_per_seed):
+            yield _write(spec, seeds, position, anchor, round_number, writer, knobs, known)
+
+
+def _write(
+    spec: SubtaskSpec,
+    seeds: Sequence[Example],
+    position: int,
+    anchor: Example,
+    round_number: int,
+    writer: Teacher,
+    knobs: WriterKnobs,
+    known: set[str],
+) -> Work[GeneratedExample | Rejection]:
+    kind = answer_format(anchor.answer_kind)
+    rng = random.Random(f"{anchor.id}:{round_number}")  # noqa: S311 – repeatable, not secret
+    shown = [anchor, *_neighbours(seeds, position, knobs.shots - 1)]
+    names = sorted(VARIATIONS)
+    # Start at the anchor's own place, then go round: with few examples a seed every variation is
+    # still drawn equally often over the seeds.
+    variation = names[(int(anchor.id[:8], 16) + round_number) % len(names)]
+    wanted = (
+        anchor.choices[(int(anchor.id[8:16], 16) + round_number) % len(anchor.choices)]
+        if anchor.answer_kind in (AnswerKind.BOOLEAN, AnswerKind.LABEL)
+        else ""
+    )
+    messages = _fitting(spec, shown, variation, wanted, kind, writer, knobs)
+    origin = {
+        "seed_ids": [s.id for s in shown],
+        "variation": variation,
+        "source": anchor.source.model_dump(),
+    }
+    if messages is None:
+        return Rejection(
+            gate=GATE,
+            reason="too long",
+            detail=f"the anchor alone leaves no room in {writer.max_model_len} tokens; "
+            "raise the teacher's max_model_len",
+            row=origin,
+        )
+    model = kind.draft_model(anchor)
+    request = build_request(
+        writer.identity,
+        Role.WRITER,
+        prompt_version(anchor.answer_kind),
+        messages,
+        Sampling(
+            temperature=knobs.temperature,
+            max_tokens=knobs.max_tokens,
+            seed=rng.getrandbits(31),
+        ),
+        model.model_json_schema(),
+    )
+    (completion,) = yield [request]
+    row = {**origin, "completion": completion.model_dump()}
+    try:
+        content = _parse(completion, kind, anchor, rng)
+    except DraftError as error:
+        return Rejection(gate=GATE, reason=str(error), row=row)
+    if _key(content.context, content.question, content.choices) in known:
+        return Rejection(gate=GATE, reason="copy of a seed", row=row)
+    example = _example(spec, anchor, shown, content, variation, request, completion, writer)
+    for gate in (schema_gate.GATE, format_gate.GATE):
+        if verdict := gate(example):
+            return verdict.rejection(example)
+    return example
+
+
+def _parse(
+    completion: Completion, kind: AnswerFormat, anchor: Example, rng: random.Random
+) -> Content:
+    text = completion.text.strip()
+    if completion.finish_reason == "length":
+        raise DraftError("truncated")
+    if not text:
+        raise DraftError("empty")
+    if _refuses(text):
+        raise DraftError("refusal")
+    start, end = text.find("{"), text.rfind("}")
+    try:
+        draft = kind.draft_model(anchor).model_validate_json(text[start : end + 1])
+    except ValidationError as error:
+        raise DraftError("unparsable") from error
+    if not draft.question:
+        raise DraftError("empty question")
+    return kind.assemble(draft, anchor, rng)
+
+
+def _refuses(text: str) -> bool:
+    opening = text[:120].lower()
+    return "{" not in text and any(
+        phrase in opening
+        for phrase in ("i'm sorry", "i am sorry", "i cannot", "i can't", "as an ai")
+    )
+
+
+def _example(
+    spec: SubtaskSpec,
+    anchor: Example,
+    shown: Sequence[Example],
+    content: Content,
+    variation: str,
+    request: Request,
+    completion: Completion,
+    writer: Teacher,
+) -> GeneratedExample:
+    return GeneratedExample(
+        id=content_id(
+            spec.task, spec.key, content.context, content.question, content.choices, content.answer
+        ),
+        task=spec.task,
+        subtask=spec.key,
+        family=spec.family,
+        domain=spec.domain,
+        language=spec.language,
+        answer_kind=anchor.answer_kind,
+        source=anchor.source,
+        seed_ids=[s.id for s in shown],
+        teacher=writer.identity.stamp,
+        prompt_version=request.prompt_version,
+        variation=variation,
+        completion_id=completion.request_id,
+        **vars(content),
+    )
+
+
+def _fitting(
+    spec: SubtaskSpec,
+    shown: list[Example],
+    variation: str,
+    wanted: str,
+    kind: AnswerFormat,
+    writer: Teacher,
+    knobs: WriterKnobs,
+) -> tuple[Message, ...] | None:
+    """The prompt with as many neighbours as fit; drops them from `shown`, last first."""
+    anchor = shown[0]
+    while shown:
+        messages = prompts.render(
+            f"write/{anchor.answer_kind.value}",
+            frame=spec.frame or DEFAULT_FRAMES[anchor.answer_kind],
+            drafts=[kind.draft_of(s).model_dump_json() for s in shown],
+            variation=VARIATIONS[variation],
+            wanted_answer=wanted,
+            context=bool(anchor.context),
+            choices=len(anchor.choices),
+            labels=anchor.choices,
+        )
+        if writer.count_tokens(messages) + knobs.max_tokens <= writer.max_model_len:
+            return messages
+        shown.pop()
+    return None
+
+
+def _neighbours(seeds: Sequence[Example], position: int, wanted: int) -> list[Example]:
+    """Other seeds that differ most from the anchor and from each other, out of a small pool."""
+    anchor = seeds[position]
+    rng = random.Random(anchor.id)  # noqa: S311 – repeatable, not secret
+    places = rng.sample(range(len(seeds)), min(NEIGHBOUR_POOL + 1, len(seeds)))
+    pool = [seeds[i] for i in places if i != position]
+    chosen = [anchor]
+    while pool and len(chosen) <= wanted:
+        farthest = min(pool, key=lambda s: max(_likeness(s, c) for c in chosen))
+        pool.remove(farthest)
+        chosen.append(farthest)
+    return chosen[1:]
+
+
+def _likeness(left: Example, right: Example) -> float:
+    a, b = (set(normalized(f"{e.context} {e.question}").split()) for e in (left, right))
+    return len(a & b) / len(a | b) if a | b else 1.0
+
+
+def _key(context: str, question: str, choices: Sequence[str]) -> str:
+    return content_id(
+        normalized(context), normalized(question), sorted(normalized(c) for c in choices)
+    )

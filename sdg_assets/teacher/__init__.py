@@ -1,0 +1,1 @@
+"""The teacher: requests in, completions out, nothing lost in between."""

@@ -1,0 +1,160 @@
+"""The teacher in this process: a vLLM engine, fed as a stream.
+
+`LLM.generate` takes a list and returns when its slowest row is done. Here requests enter the
+engine whenever they come and finished ones leave at once.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Sequence
+from functools import cached_property, lru_cache
+from typing import Any
+
+from sdg_assets.errors import TeacherError, TransientError
+from sdg_assets.examples import TeacherStamp
+from sdg_assets.teacher.models import ResolvedModel, resolve
+from sdg_assets.teacher.requests import Completion, Message, Request, TeacherIdentity
+
+# Set before vllm is imported. One process: a killed run leaves no orphaned engine behind, and its
+# errors keep their types. Offline: a model that is already here must not wait for the Hub.
+_ENVIRONMENT = {
+    "VLLM_ENABLE_V1_MULTIPROCESSING": "0",
+    "VLLM_NO_USAGE_STATS": "1",
+    "VLLM_LOGGING_LEVEL": "WARNING",
+    "TOKENIZERS_PARALLELISM": "false",
+}
+# Engine arguments that change what the model says, and so belong to its identity.
+_NUMERIC = ("dtype", "quantization", "max_model_len")
+
+
+class EngineTeacher:
+    """A vLLM engine behind the `Teacher` protocol.
+
+    The engine starts with the first request: a rerun whose completions are all in the log needs
+    the tokenizer and nothing else.
+    """
+
+    def __init__(self, resolved: ResolvedModel, **overrides: Any) -> None:  # noqa: ANN401
+        """Reads the model's configuration and tokenizer.
+
+        Args:
+            resolved: The model's directory or hub id, with its card.
+            **overrides: vLLM engine arguments on top of the card's, passed through.
+
+        Raises:
+            TeacherError: There is no model that can be read.
+        """
+        for name, value in _ENVIRONMENT.items():
+            os.environ.setdefault(name, value)
+        from transformers import AutoConfig, AutoTokenizer
+
+        self._model = resolved.path_or_id
+        self._arguments: dict[str, Any] = {**resolved.card.engine, **overrides}
+        try:
+            self._tokenizer = AutoTokenizer.from_pretrained(self._model)
+            config = AutoConfig.from_pretrained(self._model)
+        except (OSError, ValueError) as error:
+            raise _clear(error, self._model) from error
+        longest = self._arguments.get("max_model_len") or config.max_position_embeddings
+        self.max_model_len = int(longest)
+        numeric = {k: self._arguments[k] for k in _NUMERIC if k in self._arguments}
+        card = resolved.card
+        stamp = TeacherStamp(model=card.model, revision=resolved.revision, license=card.license)
+        self.identity = TeacherIdentity(stamp, numeric)
+        self._submitted: dict[str, float] = {}
+
+    @cached_property
+    def _engine(self) -> Any:  # noqa: ANN401 – vLLM's LLMEngine
+        from vllm import LLM
+
+        try:
+            return LLM(model=self._model, enable_prefix_caching=True, **self._arguments).llm_engine
+        except Exception as error:
+            raise _clear(error, self._model) from error
+
+    def count_tokens(self, messages: Sequence[Message]) -> int:
+        """Prompt tokens of a conversation, chat template included."""
+        return len(self._tokens(messages))
+
+    def submit(self, request: Request) -> None:
+        """Adds a request to the running batch."""
+        from vllm import SamplingParams
+        from vllm.sampling_params import StructuredOutputsParams
+
+        sampling = request.sampling
+        schema = request.json_schema
+        structured = StructuredOutputsParams(json=schema) if schema else None
+        parameters = SamplingParams(
+            temperature=sampling.temperature,
+            top_p=sampling.top_p,
+            max_tokens=sampling.max_tokens,
+            seed=sampling.seed,
+            structured_outputs=structured,
+        )
+        prompt = {"prompt_token_ids": self._tokens(request.messages)}
+        try:
+            self._engine.add_request(request.id, prompt, parameters)
+        except Exception as error:
+            raise _clear(error, self._model) from error
+        self._submitted[request.id] = time.monotonic()
+
+    def poll(self) -> list[Completion]:
+        """Steps the engine until something is finished."""
+        finished: list[Completion] = []
+        while not finished and self._engine.has_unfinished_requests():
+            try:
+                outputs = self._engine.step()
+            except Exception as error:
+                raise _clear(error, self._model) from error
+            finished = [self._completion(output) for output in outputs if output.finished]
+        return finished
+
+    def _tokens(self, messages: Sequence[Message]) -> list[int]:
+        conversation = [m.model_dump() for m in messages]
+        tokens = self._tokenizer.apply_chat_template(
+            conversation, add_generation_prompt=True, tokenize=True, return_dict=False
+        )
+        return list(tokens)
+
+    def _completion(self, output: Any) -> Completion:  # noqa: ANN401 – vLLM's RequestOutput
+        answer = output.outputs[0]
+        return Completion(
+            request_id=output.request_id,
+            text=answer.text,
+            finish_reason="length" if answer.finish_reason == "length" else "stop",
+            prompt_tokens=len(output.prompt_token_ids),
+            output_tokens=len(answer.token_ids),
+            cached_tokens=output.num_cached_tokens or 0,
+            seconds=round(time.monotonic() - self._submitted.pop(output.request_id), 3),
+        )
+
+
+@lru_cache(maxsize=1)
+def engine_teacher(teacher: str) -> EngineTeacher:
+    """The engine of that teacher, started once per process and kept for every later partition.
+
+    Raises:
+        TeacherError: Unknown teacher, or settings that cannot work.
+        TransientError: Download or memory failed; a rerun may succeed.
+    """
+    return EngineTeacher(resolve(teacher))
+
+
+def _clear(error: Exception, model: str) -> Exception:
+    """An error of vLLM as one that says what to change."""
+    text = " ".join(str(error).split())
+    if "max seq len" in text or "max_model_len" in text:
+        return TeacherError(
+            f"teacher {model}: too little KV-cache space for its maximum length: lower "
+            f"max_model_len or raise kv_cache_memory_bytes / gpu_memory_utilization ({text[:300]})"
+        )
+    if "out of memory" in text.lower() or "Available memory" in text:
+        return TransientError(
+            f"teacher {model}: not enough memory to start: free some, lower "
+            f"kv_cache_memory_bytes, or use a smaller model ({text[:300]})"
+        )
+    if isinstance(error, OSError | ValueError) and "config" in text:
+        return TeacherError(f"teacher {model}: not a model directory vLLM can load ({text[:300]})")
+    return TeacherError(f"teacher {model}: {type(error).__name__}: {text[:500]}")

@@ -1,0 +1,136 @@
+"""What a teacher is asked, and what it answers. Both are values: equal content, equal id."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any, Literal, Protocol
+
+from pydantic import BaseModel, ConfigDict
+
+from sdg_assets.examples import TeacherStamp, content_id
+
+
+class Role(StrEnum):
+    """The three parts a teacher plays. Each may be another model."""
+
+    WRITER = "writer"
+    SOLVER = "solver"
+    JUDGE = "judge"
+
+
+class Sampling(BaseModel):
+    """How tokens are drawn. Part of a request's identity."""
+
+    model_config = ConfigDict(frozen=True)
+
+    temperature: float = 0.8
+    top_p: float = 0.95
+    max_tokens: int = 512
+    seed: int = 0
+
+
+class Message(BaseModel):
+    """A turn of the conversation that the chat template renders."""
+
+    model_config = ConfigDict(frozen=True)
+
+    role: Literal["system", "user", "assistant"]
+    content: str
+
+
+class Request(BaseModel):
+    """One prompt for one role. `id` makes a finished one recognizable after any restart."""
+
+    model_config = ConfigDict(frozen=True)
+
+    id: str
+    role: Role
+    prompt_version: str
+    messages: tuple[Message, ...]
+    sampling: Sampling
+    json_schema: dict[str, Any] | None = None
+
+
+FinishReason = Literal["stop", "length", "too_long", "error"]
+
+
+class Completion(BaseModel):
+    """A teacher's raw answer to a request, as the completion log keeps it."""
+
+    model_config = ConfigDict(frozen=True)
+
+    request_id: str
+    text: str
+    finish_reason: FinishReason
+    prompt_tokens: int
+    output_tokens: int
+    cached_tokens: int = 0
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True)
+class TeacherIdentity:
+    """What a completion depends on besides its request: the model and how it is run."""
+
+    stamp: TeacherStamp
+    settings: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def fingerprint(self) -> str:
+        """Names the model, revision and numeric settings; a change starts a fresh log."""
+        return content_id(self.stamp.model, self.stamp.revision, self.settings)[:12]
+
+    @property
+    def data_version(self) -> str:
+        """What Dagster compares to see that the teacher changed."""
+        return f"{self.stamp.model}@{self.stamp.revision}+{self.fingerprint}"
+
+
+class Teacher(Protocol):
+    """A model that completes requests as a stream: submit at any time, take what is finished."""
+
+    identity: TeacherIdentity
+    """Which model this is, and how it is run."""
+    max_model_len: int
+    """Tokens of prompt and output together that fit."""
+
+    def count_tokens(self, messages: Sequence[Message]) -> int:
+        """Prompt tokens of a conversation, chat template included."""
+        ...
+
+    def submit(self, request: Request) -> None:
+        """Hands a request over; returns at once."""
+        ...
+
+    def poll(self) -> list[Completion]:
+        """Waits until something is finished and returns it; empty when nothing is under way.
+
+        Raises:
+            TeacherError: The teacher cannot work as configured.
+            TransientError: It failed, and a rerun may succeed.
+        """
+        ...
+
+
+def build_request(
+    identity: TeacherIdentity,
+    role: Role,
+    prompt_version: str,
+    messages: Sequence[Message],
+    sampling: Sampling,
+    json_schema: dict[str, Any] | None = None,
+) -> Request:
+    """A request with its id: a hash of teacher, role, prompt version, sampling and inputs."""
+    inputs = [m.model_dump() for m in messages]
+    return Request(
+        id=content_id(
+            identity.fingerprint, role, prompt_version, sampling.model_dump(), inputs, json_schema
+        ),
+        role=role,
+        prompt_version=prompt_version,
+        messages=tuple(messages),
+        sampling=sampling,
+        json_schema=json_schema,
+    )
