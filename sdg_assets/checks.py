@@ -88,6 +88,10 @@ class Inspection:
                     problem = f"{refusal.reason} {refusal.detail}".strip()
                     offenders.append(Offender(row=row.id, problem=problem))
 
+    def outcome_counts(self) -> dict[str, int]:
+        """Rows by what the solver's votes said of them; empty before `enriched`."""
+        return dict(self._outcomes)
+
     def outcomes(self) -> list[CheckOutcome]:
         """One outcome for each check of the stage."""
         return [self._outcome(name) for name in STAGE_CHECKS[self.stage]]

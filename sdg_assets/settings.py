@@ -9,10 +9,10 @@ from __future__ import annotations
 
 from functools import lru_cache
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, ValidationError
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import Field, ValidationError, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from sdg_assets.errors import PermanentError
 from sdg_assets.teacher.requests import Role
@@ -25,6 +25,10 @@ class Settings(BaseSettings):
 
     store: Path = Field(default=Path("data"), description="directory that stage files lie in")
     catalog: Path | None = Field(default=None, description="directory used instead of the built-in")
+    allow_canary: Annotated[frozenset[str], NoDecode] = Field(
+        default=frozenset(),
+        description="tasks seeded although their rows ask not to be trained on; names with commas",
+    )
     seed_source: str = Field(default="samples", pattern=r"^(samples|hub|mirror:.+)$")
     teacher: str = Field(default="qwen2.5-coder-1.5b", description="key, hub id or directory")
     solver: str | None = Field(default=None, description="the solver, if not the teacher")
@@ -42,6 +46,11 @@ class Settings(BaseSettings):
     with_knowledge: bool = True
     min_yield: float = Field(default=0.1, ge=0, le=1, description="accepted share that warns below")
     concurrency: int = Field(default=64, ge=1, description="requests inside the engine at a time")
+
+    @field_validator("allow_canary", mode="before")
+    @classmethod
+    def _names(cls, value: Any) -> Any:  # noqa: ANN401 – the variable's text, or names
+        return [n.strip() for n in value.split(",") if n.strip()] if isinstance(value, str) else value
 
     def teacher_of(self, role: Role) -> str:
         """The teacher that plays a role."""

@@ -77,6 +77,7 @@ def write_partition(
         out.info = {
             **(info or {}),
             "rejected_by_gate": dict(inspection.rejected),
+            "outcomes": inspection.outcome_counts(),
             "usage": _plain(usage),
         }
     return report

@@ -195,7 +195,7 @@ def _vote_request(
         tests=shown.tests,
     )
     sampling = Sampling(
-        temperature=knobs.temperature, max_tokens=knobs.max_tokens, seed=rng.getrandbits(31)
+        temperature=knobs.temperature, max_tokens=knobs.max_tokens, sample=number
     )
     version = prompts.version(template)
     return shown, build_request(solver.identity, Role.SOLVER, version, messages, sampling)
@@ -208,7 +208,6 @@ def _knowledge_request(example: GeneratedExample, solver: Teacher, knobs: Solver
     sampling = Sampling(
         temperature=knobs.temperature,
         max_tokens=knobs.knowledge_max_tokens,
-        seed=int(example.id[:7], 16),
     )
     version = prompts.version("knowledge")
     return build_request(solver.identity, Role.SOLVER, version, messages, sampling)

@@ -134,7 +134,7 @@ def _write(
         Sampling(
             temperature=knobs.temperature,
             max_tokens=knobs.max_tokens,
-            seed=rng.getrandbits(31),
+            sample=round_number,
         ),
         model.model_json_schema(),
     )

@@ -1,0 +1,35 @@
+# `make quickstart` and `make test` work on a fresh machine with Python 3.11 and Debian's make.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+export DAGSTER_HOME ?= $(CURDIR)/.dagster
+export SDG_STORE ?= $(CURDIR)/data
+READY := $(VENV)/.ready-$(shell cat pyproject.toml .ci/constraints.txt .ci/setup | cksum | cut -d' ' -f1)
+
+.PHONY: quickstart test ui setup clean
+
+quickstart: setup ## set up and run the embedded default through all stages
+	$(BIN)/python -m sdg_assets.quickstart
+
+test: setup ## set up and run everything CI runs
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/dagster definitions validate
+	$(BIN)/python -m pytest
+
+ui: setup ## webserver and daemon on http://127.0.0.1:3000
+	$(BIN)/dagster dev --host 127.0.0.1 --port 3000 --workspace workspace.yaml
+
+setup: $(READY) $(DAGSTER_HOME)/dagster.yaml
+
+$(READY):
+	.ci/setup "$(PYTHON)" "$(VENV)"
+	touch $@
+
+$(DAGSTER_HOME)/dagster.yaml: dagster.yaml
+	mkdir -p "$(DAGSTER_HOME)"
+	cp dagster.yaml $@
+
+clean: ## remove the environment; data/ and the Dagster instance stay
+	rm -rf $(VENV)

@@ -1,0 +1,107 @@
+"""The main job, small: a few subtasks through all stages, in Dagster, with the configured teacher.
+
+`python -m sdg_assets.quickstart` materializes the same assets as the UI does, into the same
+instance and store; `make ui` shows the runs afterwards.
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import sys
+import time
+
+import dagster as dg
+
+from sdg_assets.catalog import cached_catalog
+from sdg_assets.definitions import defs
+from sdg_assets.errors import SdgError
+from sdg_assets.examples import EnrichedExample
+from sdg_assets.funnel import funnel_row, render
+from sdg_assets.settings import settings
+from sdg_assets.storage import PartitionKey, Store
+
+# Three kinds of answers that a small teacher can write: a choice, a number, a yes or no.
+SUBTASKS = ("arc/arc_easy", "gsm8k/gsm8k", "boolq/boolq")
+STAGES = ("seeds", "normalized", "generated", "enriched", "filtered")
+LOGGERS = {"loggers": {"console": {"config": {"log_level": "INFO"}}}}
+
+
+def materialize(keys: list[dg.AssetKey], partition: str | None, max_seeds: int | None) -> bool:
+    """Runs assets in this process, as one Dagster run of the instance in DAGSTER_HOME.
+
+    Args:
+        keys: The assets.
+        partition: The subtask; None for unpartitioned assets.
+        max_seeds: Cap on seeds.
+
+    Returns:
+        Whether the run succeeded; the log says why not.
+    """
+    assets = [asset for asset in defs.assets or () if isinstance(asset, dg.AssetsDefinition)]
+    seeds = [key for key in keys if key.path[-1] == "seeds"]
+    ops = {"__".join(key.path): {"config": {"max_seeds": max_seeds}} for key in seeds}
+    result = dg.materialize(
+        assets,
+        selection=keys,
+        partition_key=partition,
+        instance=dg.DagsterInstance.get(),
+        run_config={**LOGGERS, "ops": ops},
+        raise_on_error=False,
+    )
+    return result.success
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Runs the job and prints the funnel, three accepted examples and where the files are."""
+    parser = argparse.ArgumentParser(prog="python -m sdg_assets.quickstart", description=__doc__)
+    parser.add_argument("subtasks", nargs="*", default=SUBTASKS, metavar="TASK/SUBTASK")
+    parser.add_argument("--max-seeds", type=int, default=6, help="seeds a subtask (default 6)")
+    chosen = parser.parse_args(arguments)
+    started = time.monotonic()
+    catalog = cached_catalog(settings().catalog)
+    store = Store(settings().store)
+    try:
+        specs = [catalog.subtask(*name.split("/", 1)) for name in chosen.subtasks]
+    except (SdgError, TypeError) as error:
+        sys.stderr.write(f"error: {error}; name subtasks as task/subtask\n")
+        return 2
+    failed = []
+    for spec in specs:
+        keys = [dg.AssetKey([spec.task, stage]) for stage in STAGES]
+        if not materialize(keys, spec.key, chosen.max_seeds):
+            failed.append(f"{spec.task}/{spec.key}")
+    if not materialize([dg.AssetKey("curated")], None, None):
+        failed.append("curated")
+    out = sys.stdout.write
+    out("\n" + render(funnel_row(store, spec) for spec in specs) + "\n")
+    accepted = [PartitionKey(spec.task, "filtered", spec.key) for spec in specs]
+    accepted = [key for key in accepted if store.exists(key)]
+    for key in accepted:
+        for example in itertools.islice(store.read(key, EnrichedExample), 1):
+            out(f"\n--- {key.task}/{key.subtask}\n{_show(example)}\n")
+    out("\nAccepted rows:\n" + "".join(f"  {store.path(key)}\n" for key in accepted))
+    out(f"Release:\n  {store.root / 'curated'}\n")
+    total = sum(store.manifest(key).rows for key in accepted)
+    minutes = (time.monotonic() - started) / 60
+    out(f"\n{total} accepted rows in {minutes:.1f} minutes, teacher {settings().teacher}.\n")
+    if failed:
+        sys.stderr.write(f"failed: {', '.join(failed)}; the log above says why\n")
+    elif not total:
+        sys.stderr.write(
+            "nothing was accepted: the teacher is too weak for these tasks. The funnel shows "
+            "where rows were lost; set SDG_TEACHER to a stronger model\n"
+        )
+    return 1 if failed else 0
+
+
+def _show(example: EnrichedExample) -> str:
+    lines = [example.context, example.question]
+    lines += [f"  - {choice}" for choice in example.choices]
+    votes = ", ".join(f"{vote.answer} x{vote.count}" for vote in example.votes)
+    lines += [f"Answer: {example.answer}   (votes: {votes})"]
+    return "\n".join(line for line in lines if line)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
