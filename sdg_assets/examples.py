@@ -42,6 +42,15 @@ class AnswerKind(StrEnum):
 
 SELECTING = frozenset({AnswerKind.MULTIPLE_CHOICE, AnswerKind.BOOLEAN, AnswerKind.LABEL})
 
+
+class Role(StrEnum):
+    """The three parts a teacher plays. Each may be another model."""
+
+    WRITER = "writer"
+    SOLVER = "solver"
+    JUDGE = "judge"
+
+
 CommercialUse = Literal["yes", "no", "unclear"]
 
 

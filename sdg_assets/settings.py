@@ -15,7 +15,7 @@ from pydantic import Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from sdg_assets.errors import PermanentError
-from sdg_assets.teacher.requests import Role
+from sdg_assets.examples import Role
 
 
 class Settings(BaseSettings):
@@ -50,7 +50,9 @@ class Settings(BaseSettings):
     @field_validator("allow_canary", mode="before")
     @classmethod
     def _names(cls, value: Any) -> Any:  # noqa: ANN401 – the variable's text, or names
-        return [n.strip() for n in value.split(",") if n.strip()] if isinstance(value, str) else value
+        return (
+            [n.strip() for n in value.split(",") if n.strip()] if isinstance(value, str) else value
+        )
 
     def teacher_of(self, role: Role) -> str:
         """The teacher that plays a role."""

@@ -10,7 +10,7 @@ from sdg_assets.assets.knobs import SeedConfig, SolverConfig, WriterConfig
 from sdg_assets.assets.partitions import PartitionReport, Progress, each_partition, write_partition
 from sdg_assets.catalog import SeedTask, SubtaskSpec, cached_catalog
 from sdg_assets.checks import ALL_CHECKS, STAGE_CHECKS
-from sdg_assets.examples import EnrichedExample, Example, GeneratedExample, Seed, content_id
+from sdg_assets.examples import EnrichedExample, Example, GeneratedExample, Role, Seed, content_id
 from sdg_assets.settings import settings
 from sdg_assets.sources import open_source
 from sdg_assets.stages.enriched import enrich
@@ -21,9 +21,10 @@ from sdg_assets.stages.generated import prompt_version as writer_prompt
 from sdg_assets.stages.normalized import normalize
 from sdg_assets.stages.seeds import collect_seeds
 from sdg_assets.storage import PartitionKey, Store
+from sdg_assets.teacher import open_teacher
 from sdg_assets.teacher.completions import CompletionLog
 from sdg_assets.teacher.conversation import Desk, Usage, converse
-from sdg_assets.teacher.requests import Role, Teacher
+from sdg_assets.teacher.requests import Teacher
 
 TEACHER_KEY = dg.AssetKey("teacher")
 STAGES = ("seeds", "normalized", "generated", "enriched", "filtered")
@@ -123,7 +124,7 @@ def _generated(
 ) -> PartitionReport:
     seeds = list(store.read(_key(spec, "normalized"), Example))
     knobs = config.knobs()
-    writer, usage = _teacher(Role.WRITER), Usage()
+    writer, usage = open_teacher(settings(), Role.WRITER), Usage()
     progress = Progress(context, spec.key, len(seeds) * knobs.examples_per_seed)
     versions = [writer_prompt(spec.answer_kind)]
     with _desk(store, spec, Role.WRITER, writer, versions) as desk:
@@ -142,7 +143,7 @@ def _enriched(
 ) -> PartitionReport:
     examples = store.read(_key(spec, "generated"), GeneratedExample)
     total = store.manifest(_key(spec, "generated")).rows
-    solver, usage = _teacher(Role.SOLVER), Usage()
+    solver, usage = open_teacher(settings(), Role.SOLVER), Usage()
     progress = Progress(context, spec.key, total)
     versions = solver_prompts(spec.answer_kind)
     with _desk(store, spec, Role.SOLVER, solver, versions) as desk:
@@ -166,12 +167,6 @@ def _filtered(
 
 def _key(spec: SubtaskSpec, stage: str) -> PartitionKey:
     return PartitionKey(spec.task, stage, spec.key)
-
-
-def _teacher(role: Role) -> Teacher:
-    from sdg_assets.teacher.engine import engine_teacher
-
-    return engine_teacher(settings().teacher_of(role))
 
 
 @contextmanager

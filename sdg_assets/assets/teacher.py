@@ -3,10 +3,9 @@
 import dagster as dg
 
 from sdg_assets.assets.factory import TEACHER_KEY
-from sdg_assets.examples import content_id
+from sdg_assets.examples import Role, content_id
 from sdg_assets.settings import settings
 from sdg_assets.teacher.models import resolve
-from sdg_assets.teacher.requests import Role
 
 
 def teacher_asset() -> dg.SourceAsset:

@@ -14,13 +14,12 @@ from typing import Literal
 
 from sdg_assets.answers import answer_format
 from sdg_assets.answers.extraction import normalized
-from sdg_assets.examples import AnswerKind, EnrichedExample, GeneratedExample, Vote
+from sdg_assets.examples import AnswerKind, EnrichedExample, GeneratedExample, Role, Vote
 from sdg_assets.teacher import prompts
 from sdg_assets.teacher.conversation import Work
 from sdg_assets.teacher.requests import (
     Completion,
     Request,
-    Role,
     Sampling,
     Teacher,
     build_request,

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from sdg_assets.answers import AnswerFormat, Content, DraftError, answer_format
 from sdg_assets.answers.extraction import normalized
 from sdg_assets.catalog import SubtaskSpec
-from sdg_assets.examples import AnswerKind, Example, GeneratedExample, Rejection, content_id
+from sdg_assets.examples import AnswerKind, Example, GeneratedExample, Rejection, Role, content_id
 from sdg_assets.gates import format as format_gate
 from sdg_assets.gates import schema as schema_gate
 from sdg_assets.teacher import prompts
@@ -20,7 +20,6 @@ from sdg_assets.teacher.requests import (
     Completion,
     Message,
     Request,
-    Role,
     Sampling,
     Teacher,
     build_request,

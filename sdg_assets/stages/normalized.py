@@ -8,45 +8,57 @@ from typing import Any
 from sdg_assets.catalog import SubtaskSpec
 from sdg_assets.errors import CatalogError, MappingError
 from sdg_assets.examples import Example, Rejection, Seed, content_id
+from sdg_assets.lm_eval_rendering import LmEvalMapping
 from sdg_assets.mapping import Fields, RowMapping
 
 MAPPING_GATE = "mapping"
+DUPLICATES_GATE = "duplicates"
 Mapper = Callable[[Mapping[str, Any]], Iterable[Fields]]
 
 
 def mapper_of(spec: SubtaskSpec) -> Mapper:
-    """The task's `record:`, compiled.
+    """The task's `record:`, compiled; lm-eval's own rendering where it has none.
 
     Raises:
-        CatalogError: It has none, or one that is not valid Jinja.
+        CatalogError: It is not valid Jinja; or lm-eval has no such leaf, or none that fits.
     """
-    if spec.record is None:
-        raise CatalogError(f"{spec.where}: no `record:` mapping")
-    return RowMapping(spec.record, spec.answer_kind, f"{spec.task}/{spec.key}")
+    where = f"{spec.task}/{spec.key}"
+    if spec.record is not None:
+        return RowMapping(spec.record, spec.answer_kind, where)
+    if spec.lm_eval is None:
+        raise CatalogError(f"{spec.where}: neither `record:` nor an lm-eval leaf to render it by")
+    return LmEvalMapping(spec.lm_eval, spec.answer_kind, where)
 
 
-def normalize(spec: SubtaskSpec, seeds: Iterable[Seed]) -> Iterator[Example | Rejection]:
+def normalize(
+    spec: SubtaskSpec,
+    seeds: Iterable[Seed],
+    seeded_elsewhere: Callable[[Example], str | None] | None = None,
+) -> Iterator[Example | Rejection]:
     """Turns seeds into examples; a row is seeded once.
 
     Args:
         spec: The subtask.
         seeds: Its raw rows.
+        seeded_elsewhere: Names the task that seeds a row too, for a task with `overlaps`.
 
     Yields:
         An `Example` for each row (or each item of a row), or a `Rejection`: gate `mapping` when
-        the record does not fit the row, `duplicates` when an earlier row says the same.
+        the record does not fit the row, `duplicates` when an earlier row, another task or another
+        language seeds it.
 
     Raises:
         CatalogError: The mapping fits no row at all; quotes the first three failures.
     """
     mapper = mapper_of(spec)
-    seen: set[str] = set()
+    seen: set[int] = set()
+    failed = 0
     failures: list[str] = []
     for seed in seeds:
         owner = spec.owner(seed.source.row)
         if owner != spec.key:
             yield Rejection(
-                gate="duplicates",
+                gate=DUPLICATES_GATE,
                 reason="seeded in another language",
                 detail=owner,
                 row=seed.model_dump(),
@@ -55,21 +67,28 @@ def normalize(spec: SubtaskSpec, seeds: Iterable[Seed]) -> Iterator[Example | Re
         try:
             examples = [_example(spec, seed, fields) for fields in mapper(seed.row)]
         except MappingError as error:
-            failures.append(f"row {seed.source.row}: {error}")
+            failed += 1
+            if failed <= 3:
+                failures.append(f"row {seed.source.row}: {error}")
             yield Rejection(
                 gate=MAPPING_GATE, reason="mapping", detail=str(error), row=seed.model_dump()
             )
             continue
         for example in examples:
-            if example.id in seen:
-                yield Rejection(gate="duplicates", reason="repeated seed", row=example.model_dump())
-                continue
-            seen.add(example.id)
-            yield example
+            # 64 of the id's 80 bits: an integer takes half the memory of the text.
+            digest = int(example.id[:16], 16)
+            reason = "repeated seed" if digest in seen else None
+            if reason is None and seeded_elsewhere and (other := seeded_elsewhere(example)):
+                reason = f"seeded by {other}"
+            seen.add(digest)
+            if reason is None:
+                yield example
+            else:
+                yield Rejection(gate=DUPLICATES_GATE, reason=reason, row=example.model_dump())
     if failures and not seen:
         raise CatalogError(
-            f"{spec.where}: the mapping renders no example from {len(failures)} rows: "
-            + "; ".join(failures[:3])
+            f"{spec.where}: the mapping renders no example from {failed} rows: "
+            + "; ".join(failures)
         )
 
 

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import hashlib
 import heapq
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from datetime import date, datetime, time
 from typing import Any
 
 from sdg_assets.catalog import SubtaskSpec
 from sdg_assets.examples import Seed, Source
-from sdg_assets.sources import SeedSource
+from sdg_assets.sources import Row, SeedSource
 
 
 def collect_seeds(
-    spec: SubtaskSpec, source: SeedSource, max_seeds: int | None = None
+    spec: SubtaskSpec,
+    source: SeedSource,
+    max_seeds: int | None = None,
+    *,
+    count: Callable[[int], None] | None = None,
 ) -> Iterator[Seed]:
     """Reads the seed split of a subtask.
 
@@ -25,6 +29,7 @@ def collect_seeds(
         spec: The subtask.
         source: Where to read.
         max_seeds: How many rows at the most; None for all.
+        count: Told how many rows the split has, once it is read; see `shortfall`.
 
     Yields:
         Seeds in the order of the split.
@@ -33,10 +38,10 @@ def collect_seeds(
         SeedSourceError: The split cannot be read.
     """
     revision = source.revision(spec)
-    numbered = enumerate(source.rows(spec, spec.split))
+    numbered = _counted(source.rows(spec, spec.split), count)
     if max_seeds is not None:
-        ranked = heapq.nsmallest(max_seeds, numbered, key=lambda at: _rank(spec.key, at[0]))
-        numbered = iter(sorted(ranked, key=lambda at: at[0]))  # type: ignore[assignment]
+        ranked = heapq.nsmallest(max_seeds, numbered, key=lambda at: _rank(spec, at[0]))
+        numbered = iter(sorted(ranked, key=lambda at: at[0]))
     for position, row in numbered:
         yield Seed(
             source=Source(
@@ -51,8 +56,31 @@ def collect_seeds(
         )
 
 
-def _rank(subtask: str, position: int) -> bytes:
-    return hashlib.blake2b(f"{subtask}:{position}".encode(), digest_size=8).digest()
+def shortfall(spec: SubtaskSpec, found: int) -> str | None:
+    """What to tell a person when a seed split has fewer rows than the catalog declares.
+
+    Args:
+        spec: The subtask.
+        found: The rows that were read.
+    """
+    if spec.rows is None or found >= spec.rows:
+        return None
+    return f"{spec.where}: {found} rows found, {spec.rows} declared"
+
+
+def _counted(rows: Iterable[Row], count: Callable[[int], None] | None) -> Iterator[tuple[int, Row]]:
+    found = 0
+    for row in rows:
+        yield found, row
+        found += 1
+    if count:
+        count(found)
+
+
+def _rank(spec: SubtaskSpec, position: int) -> tuple[bool, bytes]:
+    """Of a parallel task, the rows that this language seeds come first."""
+    digest = hashlib.blake2b(f"{spec.key}:{position}".encode(), digest_size=8).digest()
+    return spec.owner(position) != spec.key, digest
 
 
 def _plain(value: Any) -> Any:  # noqa: ANN401 – a dataset's value

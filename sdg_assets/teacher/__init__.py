@@ -1,1 +1,24 @@
 """The teacher: requests in, completions out, nothing lost in between."""
+
+from __future__ import annotations
+
+from sdg_assets.examples import Role
+from sdg_assets.settings import Settings
+from sdg_assets.teacher.requests import Teacher
+
+
+def open_teacher(settings: Settings, role: Role) -> Teacher:
+    """The teacher that plays a role: a server where the setting is a URL, else an engine here.
+
+    Raises:
+        TeacherError: Unknown teacher, or settings that cannot work.
+        TransientError: Download, memory or connection failed; a rerun may succeed.
+    """
+    name = settings.teacher_of(role)
+    if name.startswith(("http://", "https://")):
+        from sdg_assets.teacher.endpoint import endpoint_teacher
+
+        return endpoint_teacher(name, settings.concurrency)
+    from sdg_assets.teacher.engine import engine_teacher
+
+    return engine_teacher(name)

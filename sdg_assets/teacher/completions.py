@@ -1,8 +1,8 @@
 """The completion log: what a teacher has said, kept through any kill.
 
-One append-only JSONL file per partition, role, teacher and prompt version. Lines are flushed to
-disk in batches; a torn last line (the process died while writing) is cut off on opening, so a kill
-costs at most the requests in flight and those of the last unsynced moment.
+One append-only JSONL file per partition, role, teacher and prompt version. Lines are handed to
+the operating system one by one, which a killed process survives, and to disk in batches, which a
+power cut survives. A torn last line is cut off on opening.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class CompletionLog:
             path: The log's file; its name says role, teacher and prompt version.
 
         Raises:
-            StoreError: A line that is not the last one is corrupt.
+            StoreError: A line that is not the last one is corrupt, or the file cannot be locked.
             TransientError: Another process is writing this log.
         """
         self.path = path
@@ -42,10 +42,19 @@ class CompletionLog:
         self._file = path.open("a+b")
         try:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
+            self._index()
+        except BlockingIOError as error:
             self._file.close()
             raise TransientError(f"{path}: another run is writing this completion log") from error
-        self._index()
+        except OSError as error:
+            self._file.close()
+            raise StoreError(
+                f"{path}: cannot be locked ({error.strerror}); put the store on a file system "
+                "that knows flock"
+            ) from error
+        except StoreError:
+            self._file.close()  # and let go of the lock
+            raise
         self._unsynced = 0
         self._synced_at = time.monotonic()
 
@@ -73,15 +82,18 @@ class CompletionLog:
         Raises:
             KeyError: It is not finished.
         """
-        self._file.flush()
         self._file.seek(self._offsets[request_id])
         return Completion.model_validate_json(self._file.readline())
 
     def append(self, completion: Completion) -> None:
-        """Keeps a completion; on disk within `SYNC_SECONDS` or `SYNC_LINES`."""
+        """Keeps a completion.
+
+        It survives the process at once, and the machine after `SYNC_SECONDS` or `SYNC_LINES`.
+        """
         self._file.seek(0, os.SEEK_END)
         self._offsets[completion.request_id] = self._file.tell()
         self._file.write(completion.model_dump_json().encode() + b"\n")
+        self._file.flush()
         self._unsynced += 1
         overdue = time.monotonic() - self._synced_at > SYNC_SECONDS
         if overdue or self._unsynced >= SYNC_LINES:

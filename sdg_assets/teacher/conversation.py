@@ -14,8 +14,9 @@ from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
 from sdg_assets.errors import TransientError
+from sdg_assets.examples import Role
 from sdg_assets.teacher.completions import CompletionLog
-from sdg_assets.teacher.requests import Completion, Request, Role, Teacher
+from sdg_assets.teacher.requests import Completion, Request, Teacher
 
 ResultT = TypeVar("ResultT")
 Work = Generator[list[Request], list[Completion], ResultT]
@@ -90,19 +91,20 @@ def converse(
     emitted = 0
     exhausted = False
     while not exhausted or floor.busy or floor.done:
-        while not exhausted and floor.busy < concurrency:
-            index, work = next(pending, (-1, None))
-            if work is None:
-                exhausted = True
-            else:
-                floor.start(index, work)
+        # Before more is started: what a full log answers must not pile up.
         while emitted in floor.done:
             usage.seconds = time.monotonic() - began
             yield floor.done.pop(emitted)
             emitted += 1
             if on_progress:
                 on_progress(emitted, usage)
-        if floor.busy:
+        if not exhausted and floor.busy < concurrency:
+            index, work = next(pending, (-1, None))
+            if work is None:
+                exhausted = True
+            else:
+                floor.start(index, work)
+        elif floor.busy:
             floor.wait()
     usage.seconds = time.monotonic() - began
 
@@ -135,6 +137,8 @@ class _Floor(Generic[ResultT]):
                 self._receive(completion)
 
     def _receive(self, completion: Completion) -> None:
+        if completion.request_id not in self._asked:
+            return  # asked by a conversation that failed before it was answered
         role, indices = self._asked.pop(completion.request_id)
         self._desks[role].log.append(completion)
         self._usage.add(completion)

@@ -90,7 +90,6 @@ class EngineTeacher:
             temperature=sampling.temperature,
             top_p=sampling.top_p,
             max_tokens=sampling.max_tokens,
-            seed=sampling.seed,
             structured_outputs=structured,
         )
         prompt = {"prompt_token_ids": self._tokens(request.messages)}

