@@ -27,13 +27,13 @@ STAGE_CHECKS: dict[str, tuple[str, ...]] = {
     "normalized": ("schema", "format"),
     "generated": ("schema", "format"),
     "enriched": ("schema", "format", "answer_verification"),
-    "filtered": ("no_duplicates", "licences", "yield"),
+    "filtered": ("schema", "format", "no_duplicates", "licences", "yield"),
 }
 ALL_CHECKS = {
     "schema": "rows are well-formed: question, answer and choices are there and agree",
     "format": "rows read like training text: no bare labels, debris, broken or repeated text",
     "answer_verification": "blind majorities agree with the writer often enough",
-    "no_duplicates": "no two rows ask the same, and none repeats a seed",
+    "no_duplicates": "no two rows ask the same",
     "licences": "every row says under which licence it stands",
     "yield": "enough rows were accepted",
 }

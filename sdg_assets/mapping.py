@@ -24,17 +24,23 @@ from sdg_assets.examples import AnswerKind, content_id
 
 Render = Callable[[Mapping[str, Any]], Any]
 YES_NO = ["yes", "no"]
+# Of the variables that a record's fields become, in the template that renders all of them.
+_FIELD = "rendered_"
 
 
 def _environment() -> SandboxedEnvironment:
     environment = SandboxedEnvironment(undefined=jinja2.StrictUndefined, keep_trailing_newline=True)
-    environment.filters["regex_replace"] = lambda text, pattern, by="": re.sub(pattern, by, text)
+    environment.filters["regex_replace"] = _regex_replace
     environment.filters["regex_search"] = _regex_search
     environment.filters["regex_findall"] = lambda text, pattern: re.findall(
         pattern, text, re.DOTALL
     )
     environment.filters["last_boxed"] = _last_boxed
     return environment
+
+
+def _regex_replace(text: str, pattern: str, by: str = "", count: int = 0) -> str:
+    return re.sub(pattern, by, text, count=count)
 
 
 def _regex_search(text: str, pattern: str, group: int = 0) -> str:
@@ -45,10 +51,16 @@ def _regex_search(text: str, pattern: str, group: int = 0) -> str:
 
 
 def _last_boxed(text: str) -> str:
-    boxes = list(re.finditer(r"\\f?box(?:ed)?\s*\{", text))
+    r"""What stands in the last \boxed{...} or \fbox{...}, its own braces included.
+
+    `\boxed 3` without braces, which MATH has a few of, ends where the formula does.
+    """
+    boxes = list(re.finditer(r"\\(?:boxed|fbox)\b\s*(\{)?", text))
     if not boxes:
         raise MappingError(f"last_boxed: no \\boxed or \\fbox in {text[-80:]!r}")
     start = end = boxes[-1].end()
+    if boxes[-1][1] is None:
+        return text[start:].split("$")[0]
     depth = 1
     while depth and end < len(text):
         escaped = text[end - 1] == "\\" and text[end] in "{}"
@@ -105,8 +117,15 @@ def _single_expression(template: str) -> str | None:
         return None
     if isinstance(body[0].nodes[0], nodes.TemplateData):
         return None
-    inside = re.fullmatch(r"\{\{[-+]?\s(.*)\s[-+]?\}\}|\{\{(.*)\}\}", template, re.DOTALL)
-    return (inside[1] or inside[2]) if inside else None
+    inside = re.fullmatch(r"\{\{[-+]?(.*?)[-+]?\}\}", template, re.DOTALL)
+    return inside[1] if inside else None
+
+
+def _assignment(variable: str, template: str) -> str:
+    expression = _single_expression(template)
+    if expression is None:
+        return f"{{% set {variable} %}}{template}{{% endset %}}"
+    return f"{{% set {variable} = ({expression}) %}}"
 
 
 class RowMapping:
@@ -128,14 +147,20 @@ class RowMapping:
         self._each = record.each and compile_template(record.each, f"{where}: record.each")
         self._where = record.where and compile_template(record.where, f"{where}: record.where")
         self._renders: dict[str, Render] = {}
+        assignments = []
         for name in RECORD_FIELDS:
             template = getattr(record, name)
             label = f"{where}: record.{name}"
             if isinstance(template, list):
                 parts = [compile_template(part, label) for part in template]
                 self._renders[name] = partial(_render_list, parts)
+                parted = {f"{_FIELD}{name}_{i}": part for i, part in enumerate(template)}
+                assignments += [_assignment(variable, part) for variable, part in parted.items()]
+                assignments.append(f"{{% set {_FIELD}{name} = [{', '.join(parted)}] %}}")
             elif template is not None:
                 self._renders[name] = compile_template(str(template), label)
+                assignments.append(_assignment(f"{_FIELD}{name}", str(template)))
+        self._record = ENVIRONMENT.from_string("".join(assignments))
 
     def __call__(self, row: Mapping[str, Any]) -> Iterator[Fields]:
         """Maps one raw row.
@@ -149,71 +174,98 @@ class RowMapping:
         Raises:
             MappingError: A column is missing, or what comes out cannot be an example.
         """
-        if not self._each:
-            scopes: list[Mapping[str, Any]] = [row]
-        else:
-            items = _evaluate("each", self._each, row)
-            scopes = [{**row, "item": item, "index": i} for i, item in enumerate(items)]
+        whole = {"row": row, **row}
+        scopes = [whole]
+        if self._each:
+            items = _evaluate("each", self._each, whole)
+            scopes = [{**whole, "item": item, "index": i} for i, item in enumerate(items)]
         for scope in scopes:
             if self._where and not _evaluate("where", self._where, scope):
                 continue
             yield self._fields(scope)
 
     def _fields(self, scope: Mapping[str, Any]) -> Fields:
-        value = {name: _evaluate(name, r, scope) for name, r in self._renders.items()}
-        question = _text("question", value["question"])
-        if not question:
-            raise MappingError("record.question renders to nothing")
-        choices = _texts("choices", value.get("choices"))
-        if self._kind is AnswerKind.BOOLEAN and not choices:
-            choices = list(YES_NO)
-        answer, aliases, index = self._answer(value, choices)
-        if self._shuffle and choices:
-            order = list(range(len(choices)))
-            random.Random(content_id(question, choices)).shuffle(order)  # noqa: S311 – no secret
-            choices = [choices[i] for i in order]
-            index = None if index is None else order.index(index)
-        return Fields(
-            question=question,
-            answer=answer,
-            context=_text("context", value.get("context", "")),
-            choices=choices,
-            answer_index=index,
-            aliases=aliases,
-            solution=_text("solution", value.get("solution", "")),
-            tests=_texts("tests", value.get("tests")),
-        )
+        return to_fields(self._values(scope), self._kind, shuffle=self._shuffle)
 
-    def _answer(
-        self, value: Mapping[str, Any], choices: list[str]
-    ) -> tuple[str, list[str], int | None]:
-        given = value.get("answer")
-        aliases = _texts("aliases", value.get("aliases"))
-        index: int | None = None
-        if isinstance(given, list):
-            texts = list(dict.fromkeys(_texts("answer", given)))
-            if not texts:
-                raise MappingError("record.answer renders to an empty list")
-            answer, aliases = texts[0], [*texts[1:], *aliases]
-        elif isinstance(given, bool):
-            answer = choices[0 if given else 1] if len(choices) == 2 else YES_NO[0 if given else 1]
-        elif given is not None:
-            answer = _text("answer", given)
-        else:
-            index = _index(value.get("answer_index"), choices)
-            answer = choices[index]
-        if not answer:
-            raise MappingError("record.answer renders to nothing")
-        if self._kind.selects:
-            if len(choices) < 2:
-                raise MappingError(f"{self._kind.value} needs two choices or more, found {choices}")
-            if index is None:
-                if answer not in choices:
-                    raise MappingError(f"answer {answer!r} is not among the choices {choices}")
-                index = choices.index(answer)
-        if self._kind is AnswerKind.CODE and "tests" in self._renders and not value["tests"]:
-            raise MappingError("record.tests renders to nothing")
-        return answer, [a for a in dict.fromkeys(aliases) if a != answer], index
+    def _values(self, scope: Mapping[str, Any]) -> dict[str, Any]:
+        """All fields from one template: entering a template costs more than most expressions."""
+        context = self._record.new_context(dict(scope))
+        try:
+            for _ in self._record.root_render_func(context):
+                pass
+        except Exception:  # noqa: BLE001 – one by one, the field that fails names itself
+            return {name: _evaluate(name, r, scope) for name, r in self._renders.items()}
+        value = {name: context.vars[_FIELD + name] for name in self._renders}
+        for name, rendered in value.items():
+            _defined(name, rendered)
+        return value
+
+
+def to_fields(value: Mapping[str, Any], kind: AnswerKind, *, shuffle: bool = False) -> Fields:
+    """Checks what a mapping rendered, and completes it.
+
+    Args:
+        value: Rendered values by record field.
+        kind: The answer kind, which decides what must be there.
+        shuffle: Whether to reorder the choices by the question's hash.
+
+    Raises:
+        MappingError: It cannot be an example.
+    """
+    question = _text("question", value["question"])
+    if not question:
+        raise MappingError("record.question renders to nothing")
+    choices = _texts("choices", value.get("choices"))
+    if kind is AnswerKind.BOOLEAN and not choices:
+        choices = list(YES_NO)
+    answer, aliases, index = _answer(value, kind, choices)
+    if shuffle and choices:
+        order = list(range(len(choices)))
+        random.Random(content_id(question, choices)).shuffle(order)  # noqa: S311 – no secret
+        choices = [choices[i] for i in order]
+        index = None if index is None else order.index(index)
+    return Fields(
+        question=question,
+        answer=answer,
+        context=_text("context", value.get("context", "")),
+        choices=choices,
+        answer_index=index,
+        aliases=aliases,
+        solution=_text("solution", value.get("solution", "")),
+        tests=_texts("tests", value.get("tests")),
+    )
+
+
+def _answer(
+    value: Mapping[str, Any], kind: AnswerKind, choices: list[str]
+) -> tuple[str, list[str], int | None]:
+    given = value.get("answer")
+    aliases = _texts("aliases", value.get("aliases"))
+    index: int | None = None
+    if isinstance(given, list):
+        texts = list(dict.fromkeys(_texts("answer", given)))
+        if not texts:
+            raise MappingError("record.answer renders to an empty list")
+        answer, aliases = texts[0], [*texts[1:], *aliases]
+    elif isinstance(given, bool):
+        answer = choices[0 if given else 1] if len(choices) == 2 else YES_NO[0 if given else 1]
+    elif given is not None:
+        answer = _text("answer", given)
+    else:
+        index = _index(value.get("answer_index"), choices)
+        answer = choices[index]
+    if not answer:
+        raise MappingError("record.answer renders to nothing")
+    if kind.selects:
+        if len(choices) < 2:
+            raise MappingError(f"{kind.value} needs two choices or more, found {choices}")
+        if index is None:
+            if answer not in choices:
+                raise MappingError(f"answer {answer!r} is not among the choices {choices}")
+            index = choices.index(answer)
+    if kind is AnswerKind.CODE and "tests" in value and not value["tests"]:
+        raise MappingError("record.tests renders to nothing")
+    return answer, [a for a in dict.fromkeys(aliases) if a != answer], index
 
 
 def _render_list(parts: list[Render], row: Mapping[str, Any]) -> list[Any]:
@@ -225,13 +277,17 @@ def _evaluate(name: str, render: Render, scope: Mapping[str, Any]) -> Any:  # no
     # missing key, None where text was expected) is a fact about this row, not a crash.
     try:
         value = render(scope)
-        if isinstance(value, jinja2.Undefined):
-            raise MappingError(f"record.{name}: {value._undefined_message}")
+        _defined(name, value)
     except MappingError:
         raise
     except Exception as error:
         raise MappingError(f"record.{name}: {type(error).__name__}: {error}") from error
     return value
+
+
+def _defined(name: str, value: object) -> None:
+    if isinstance(value, jinja2.Undefined):
+        raise MappingError(f"record.{name}: {value._undefined_message}")
 
 
 def _text(name: str, value: object) -> str:

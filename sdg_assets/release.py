@@ -1,7 +1,8 @@
 """A release on disk: two families as JSONL and Parquet, a manifest and a dataset card.
 
 Everything is written into a directory beside its place and moved there in one step, so no half
-release is ever visible. The same inputs give the same release id and byte-identical data files.
+release is ever visible. The same inputs give byte-identical data files and the same release id,
+which is a hash of them: a release that is there and whole is never touched again.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import secrets
 import shutil
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -41,28 +43,23 @@ def write_release(
 
     Args:
         root: The store.
-        inputs: Partition → hash of its content; names the release together with the code version.
+        inputs: Partition → hash of its content.
         rows: What `curate` yields.
 
     Returns:
-        The release; an earlier one of the same id is replaced by its equal.
+        The release. It is named after code version, inputs and content: the catalog's licences
+        change rows as well.
     """
     code = version("sdg-assets")
-    release_id = content_id(code, dict(inputs))[:12]
-    place = root / "curated" / release_id
-    tmp = root / "curated" / f".{release_id}.{os.getpid()}.tmp"
-    shutil.rmtree(tmp, ignore_errors=True)
+    tmp = root / "curated" / f".{os.getpid()}-{secrets.token_hex(4)}.tmp"
     tmp.mkdir(parents=True)
     try:
         counts, licences, commercial, rejected = _write_rows(tmp, rows)
-        files = {}
         for family in FAMILIES:
             if counts[family]:
                 _write_parquet(tmp / family)
-        for file in sorted(f for f in tmp.rglob("*") if f.is_file()):
-            with file.open("rb") as opened:
-                digest = hashlib.file_digest(opened, "sha256").hexdigest()
-            files[str(file.relative_to(tmp))] = digest
+        files = _hashes(tmp)
+        release_id = content_id(code, dict(inputs), files)[:12]
         manifest = {
             "release": release_id,
             "code_version": code,
@@ -75,11 +72,24 @@ def write_release(
         }
         (tmp / "manifest.json").write_text(json.dumps(manifest, indent=1) + "\n", "utf-8")
         (tmp / "README.md").write_text(_card(release_id, counts, licences), "utf-8")
-        shutil.rmtree(place, ignore_errors=True)
-        tmp.rename(place)
+        place = root / "curated" / release_id
+        if _hashes(place) != _hashes(tmp):
+            if place.exists():  # damaged by hand
+                place.rename(tmp.with_suffix(".damaged"))
+            tmp.rename(place)
     finally:
         shutil.rmtree(tmp, ignore_errors=True)
+        shutil.rmtree(tmp.with_suffix(".damaged"), ignore_errors=True)
     return Release(release_id, place, counts.total(), rejected, dict(counts), commercial)
+
+
+def _hashes(directory: Path) -> dict[str, str]:
+    files = {}
+    for file in sorted(f for f in directory.rglob("*") if f.is_file()):
+        with file.open("rb") as opened:
+            digest = hashlib.file_digest(opened, "sha256").hexdigest()
+        files[str(file.relative_to(directory))] = digest
+    return files
 
 
 def _write_rows(

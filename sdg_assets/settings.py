@@ -41,6 +41,10 @@ class Settings(BaseSettings):
     shots: int = Field(
         default=2, ge=1, description="seeds shown to the writer, the anchor included"
     )
+    writer_temperature: float = Field(default=0.9, ge=0, le=2)
+    writer_max_tokens: int = Field(default=512, ge=16)
+    solver_temperature: float = Field(default=0.7, ge=0, le=2)
+    solver_max_tokens: int = Field(default=512, ge=16)
     votes: int = Field(default=3, ge=1, description="solver answers a question")
     majority: float = Field(default=0.5, ge=0, lt=1, description="share that must be exceeded")
     with_knowledge: bool = True

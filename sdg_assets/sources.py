@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Protocol
 
 from sdg_assets.catalog import SubtaskSpec
-from sdg_assets.errors import SeedSourceError, TransientError
+from sdg_assets.errors import SeedSourceError
+from sdg_assets.hub_source import HubSource
 
 EMBEDDED = Path(__file__).parent / "samples"
 Row = dict[str, Any]
@@ -40,6 +42,22 @@ class SeedSource(Protocol):
         Raises:
             SeedSourceError: The split is not there; says which are.
             TransientError: The network gave up.
+        """
+        ...
+
+    def splits(self, spec: SubtaskSpec) -> list[str]:
+        """The splits of the subtask's config.
+
+        Raises:
+            SeedSourceError: The dataset or its config is not there.
+        """
+        ...
+
+    def configs(self, dataset: str) -> list[str]:
+        """The configs of a dataset.
+
+        Raises:
+            SeedSourceError: The dataset is not there.
         """
         ...
 
@@ -83,117 +101,38 @@ class DirectorySource:
         for file in self._files(spec, split):
             yield from _parquet_rows(file) if file.suffix == ".parquet" else _json_rows(file)
 
-    def _files(self, spec: SubtaskSpec, split: str) -> list[Path]:
+    def splits(self, spec: SubtaskSpec) -> list[str]:
+        """The splits that have files."""
+        files = [f for f in self._config(spec).iterdir() if f.suffix in (".parquet", ".jsonl")]
+        return sorted({re.sub(r"-\d+-of-\d+$", "", file.stem) for file in files})
+
+    def configs(self, dataset: str) -> list[str]:
+        """The directories of a dataset."""
+        directory = self._root / dataset
+        if not directory.is_dir():
+            raise SeedSourceError(f"{self.name} has no {dataset}; expected {directory}")
+        return sorted(config.name for config in directory.iterdir() if config.is_dir())
+
+    def _config(self, spec: SubtaskSpec) -> Path:
         config = self._root / spec.dataset / spec.config
         if not config.is_dir():
             raise SeedSourceError(
                 f"{spec.task}/{spec.key}: {self.name} has no {spec.dataset} (config {spec.config});"
                 f" expected {config}. Choose another SDG_SEED_SOURCE, or another subtask"
             )
-        files = sorted(
-            f
-            for pattern in (f"{split}-*.parquet", f"{split}.parquet", f"{split}.jsonl")
-            for f in config.glob(pattern)
-        )
+        return config
+
+    def _files(self, spec: SubtaskSpec, split: str) -> list[Path]:
+        config = self._config(spec)
+        # A digit after the dash: `train-*` would take the files of a split `train-hard` as well.
+        patterns = (f"{split}-[0-9]*.parquet", f"{split}.parquet", f"{split}.jsonl")
+        files = sorted(f for pattern in patterns for f in config.glob(pattern))
         if not files:
-            there = sorted(
-                {f.stem.split("-0")[0] for f in config.iterdir() if not f.name.startswith(".")}
-            )
+            there = ", ".join(self.splits(spec)) or "nothing"
             raise SeedSourceError(
-                f"{spec.task}/{spec.key}: split {split!r} is absent from {config}; "
-                f"there: {', '.join(there) or 'nothing'}"
+                f"{spec.task}/{spec.key}: split {split!r} is absent from {config}; there: {there}"
             )
         return files
-
-
-class HubSource:
-    """The Hugging Face Hub, streamed, at a pinned commit."""
-
-    name = "hub"
-
-    def __init__(self) -> None:
-        self._commits: dict[str, str] = {}
-
-    def revision(self, spec: SubtaskSpec) -> str:
-        """The commit that the dataset's branch points to now; the same for the whole process."""
-        if spec.dataset not in self._commits:
-            from huggingface_hub import HfApi
-
-            with _HubErrors(spec):
-                info = HfApi().dataset_info(spec.dataset, revision=spec.hub_revision)
-                self._commits[spec.dataset] = str(info.sha)
-        return self._commits[spec.dataset]
-
-    def rows(self, spec: SubtaskSpec, split: str) -> Iterator[Row]:
-        """Streams a split; a script dataset is read from the Hub's parquet conversion of it."""
-        with _HubErrors(spec):
-            yield from self._open(spec, split)
-
-    def _open(self, spec: SubtaskSpec, split: str) -> Iterator[Row]:
-        import datasets
-
-        commit = self.revision(spec)
-        if spec.hub_files:
-            files = spec.hub_files.format(config=spec.config, split=split)
-            url = f"hf://datasets/{spec.dataset}@{commit}/{files}"
-            kind = Path(files).suffix.lstrip(".").replace("jsonl", "json").replace("tsv", "csv")
-            return iter(datasets.load_dataset(kind, data_files=url, split="train", streaming=True))
-        config = None if spec.config == "default" else spec.config
-        try:
-            return iter(
-                datasets.load_dataset(
-                    spec.dataset, config, split=split, streaming=True, revision=commit
-                )
-            )
-        except RuntimeError as error:
-            if "scripts are no longer supported" not in str(error):
-                raise
-            return iter(
-                datasets.load_dataset(
-                    spec.dataset,
-                    config,
-                    split=split,
-                    streaming=True,
-                    revision="refs/convert/parquet",
-                )
-            )
-
-
-class _HubErrors:
-    """Turns what the Hub's libraries raise into our two kinds of errors."""
-
-    def __init__(self, spec: SubtaskSpec) -> None:
-        self._spec = spec
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, _trace: object
-    ) -> None:
-        if not isinstance(error, Exception):
-            return
-        spec, text = self._spec, " ".join(str(error).split())
-        names = {c.__name__ for c in type(error).__mro__}
-        if "GatedRepoError" in names or "gated" in text.lower():
-            raise SeedSourceError(
-                f"{spec.where}: gated on the Hub. Accept its licence at "
-                f"https://huggingface.co/datasets/{spec.dataset} and set HF_TOKEN to a token of "
-                "that account"
-            ) from error
-        missing = {"RepositoryNotFoundError", "DatasetNotFoundError", "RevisionNotFoundError"}
-        if names & missing:
-            raise SeedSourceError(
-                f"{spec.where}: not found on the Hub: {text}. If it is private, set HF_TOKEN"
-            ) from error
-        if names & {"ValueError", "FileNotFoundError", "EmptyDatasetError"}:
-            raise SeedSourceError(f"{spec.where}: {text}") from error
-        network = {"ConnectionError", "ConnectError", "TimeoutError", "TimeoutException"}
-        if names & (network | {"HfHubHTTPError", "LocalEntryNotFoundError", "OSError"}):
-            raise TransientError(
-                f"{spec.where}: the Hub did not answer: {text}. Try again, or use "
-                "SDG_SEED_SOURCE=mirror:<dir>"
-            ) from error
 
 
 def _parquet_rows(file: Path) -> Iterator[Row]:

@@ -8,7 +8,9 @@ and renamed; the manifest is renamed last, so a reader that checks it never sees
 from __future__ import annotations
 
 import hashlib
+import json
 import os
+import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -17,6 +19,7 @@ from pathlib import Path
 from typing import IO, Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
+from pydantic_core import PydanticSerializationError
 
 from sdg_assets.errors import StoreError
 from sdg_assets.examples import Record, Rejection
@@ -42,6 +45,7 @@ class Manifest(BaseModel):
     rows: int
     sha256: str
     rejected: dict[str, int]
+    rejected_sha256: str
     written_at: datetime
     info: dict[str, Any] = {}
 
@@ -56,6 +60,7 @@ class PartitionWriter:
     rejected: dict[str, int] = field(default_factory=dict)
     info: dict[str, Any] = field(default_factory=dict)
     _digest: Any = field(default_factory=hashlib.sha256)
+    _rejected_digest: Any = field(default_factory=hashlib.sha256)
 
     def accept(self, row: Record) -> None:
         """Adds a row that passed."""
@@ -66,7 +71,9 @@ class PartitionWriter:
 
     def reject(self, rejection: Rejection) -> None:
         """Keeps a row that did not, with its gate and reason."""
-        self._rejected.write(_line(rejection))
+        line = _line(rejection)
+        self._rejected.write(line)
+        self._rejected_digest.update(line)
         reason = f"{rejection.gate}: {rejection.reason}"
         self.rejected[reason] = self.rejected.get(reason, 0) + 1
 
@@ -86,6 +93,11 @@ class PartitionWriter:
     def sha256(self) -> str:
         """Hash of the accepted rows so far: what this partition's content is."""
         return str(self._digest.hexdigest())
+
+    @property
+    def rejected_sha256(self) -> str:
+        """Hash of the refused rows so far."""
+        return str(self._rejected_digest.hexdigest())
 
 
 class Store:
@@ -131,6 +143,7 @@ class Store:
                 rows=writer.rows,
                 sha256=writer.sha256,
                 rejected=writer.rejected,
+                rejected_sha256=writer.rejected_sha256,
                 written_at=datetime.now(UTC),
                 info=writer.info,
             )
@@ -166,33 +179,21 @@ class Store:
             StoreError: Missing, a corrupt line (file and line number), or content that is not what
                 was published.
         """
-        manifest, path, digest = self.manifest(key), self.path(key), hashlib.sha256()
-        rows = 0
-        try:
-            with path.open("rb") as file:
-                for rows, line in enumerate(file, start=1):
-                    digest.update(line)
-                    yield _parse(line, record, path, rows)
-        except FileNotFoundError:
-            raise StoreError(f"{path}: gone; materialize {key} again") from None
-        if (rows, digest.hexdigest()) != (manifest.rows, manifest.sha256):
-            raise StoreError(
-                f"{path}: holds {rows} rows that differ from the {manifest.rows} published; "
-                f"materialize {key} again"
-            )
+        published = self.manifest(key)
+        yield from _verified(self.path(key), key, record, published.rows, published.sha256)
 
     def read_rejected(self, key: PartitionKey) -> Iterator[Rejection]:
-        """Streams a partition's refused rows.
+        """Streams a partition's refused rows, verified as `read` does.
+
+        Args:
+            key: The partition.
 
         Raises:
-            StoreError: A corrupt line (file and line number).
+            StoreError: As for `read`.
         """
-        path = self.rejected_path(key)
-        if not path.exists():
-            return
-        with path.open("rb") as file:
-            for number, line in enumerate(file, start=1):
-                yield _parse(line, Rejection, path, number)
+        published, path = self.manifest(key), self.rejected_path(key)
+        rows = sum(published.rejected.values())
+        yield from _verified(path, key, Rejection, rows, published.rejected_sha256)
 
     def _manifest_path(self, key: PartitionKey) -> Path:
         return self.path(key).with_suffix(".manifest.json")
@@ -213,11 +214,37 @@ def write_atomic(path: Path, data: bytes) -> None:
 
 
 def _beside(path: Path) -> Path:
-    return path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    # Process ids repeat: in every container the first process is 1.
+    return path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}.tmp")
 
 
 def _line(row: Record) -> bytes:
-    return row.model_dump_json().encode("utf-8") + b"\n"
+    try:
+        text = row.model_dump_json()
+    except PydanticSerializationError:
+        # A lone surrogate, as a JSON dataset may hold. UTF-8 has no form for it; U+FFFD keeps the
+        # row, and the format gate knows that mark.
+        text = json.dumps(row.model_dump(mode="json"), ensure_ascii=False, separators=(",", ":"))
+        text = text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    return text.encode("utf-8") + b"\n"
+
+
+def _verified(
+    path: Path, key: PartitionKey, record: type[RecordT], published: int, sha256: str
+) -> Iterator[RecordT]:
+    rows, digest = 0, hashlib.sha256()
+    try:
+        with path.open("rb") as file:
+            for rows, line in enumerate(file, start=1):
+                digest.update(line)
+                yield _parse(line, record, path, rows)
+    except FileNotFoundError:
+        raise StoreError(f"{path}: gone; materialize {key} again") from None
+    if (rows, digest.hexdigest()) != (published, sha256):
+        raise StoreError(
+            f"{path}: holds {rows} rows that differ from the {published} published; "
+            f"materialize {key} again"
+        )
 
 
 def _parse(line: bytes, record: type[RecordT], path: Path, number: int) -> RecordT:

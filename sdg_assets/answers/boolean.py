@@ -2,11 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
+
 from sdg_assets.answers.extraction import normalized
 from sdg_assets.answers.label import Label
-from sdg_assets.examples import AnswerKind, Example
+from sdg_assets.examples import AnswerKind
 
-_WORDS = {"yes": 0, "true": 0, "correct": 0, "no": 1, "false": 1, "incorrect": 1}
+_AFFIRMING = (
+    "yes,true,correct,sí,si,verdadero,cierto,oui,vrai,ja,wahr,richtig,да,верно,правда,истина,sim,"
+    "verdadeiro,sì,vero,是,是的,对,正确,正確,對,はい,正しい,예,네,참,맞다,نعم,صحيح,हाँ,हां,जी हाँ,सही,सत्य,"
+    "হ্যাঁ,সত্য,সঠিক,ndiyo,evet,doğru,có,đúng,ya,benar,bai"
+)
+_DENYING = (
+    "no,false,incorrect,falso,non,faux,nein,falsch,нет,неверно,ложь,неправда,não,否,不是,不,错,错误,不对,"
+    "不正确,錯,錯誤,いいえ,誤り,間違い,아니요,아니오,거짓,틀리다,لا,خطأ,خاطئ,नहीं,जी नहीं,गलत,असत्य,না,মিথ্যা,ভুল,"
+    "hapana,hayır,yanlış,không,sai,tidak,salah,ez"
+)
+_POLARITY = {normalized(word): True for word in _AFFIRMING.split(",")} | {
+    normalized(word): False for word in _DENYING.split(",")
+}
 
 
 class Boolean(Label):
@@ -14,26 +28,14 @@ class Boolean(Label):
 
     kind = AnswerKind.BOOLEAN
 
-    def extract(self, text: str, example: Example) -> str | None:
-        """A choice, or its English synonym in first place: choice 0 affirms, choice 1 denies."""
-        found = super().extract(text, example)
-        if found is not None or len(example.choices) != 2:
-            return found
-        from sdg_assets.answers.extraction import last_line, marked_answer
-
-        for candidate in (marked_answer(text), last_line(text)):
-            first = normalized(candidate).split()[:1] if candidate else []
-            if first and first[0] in _WORDS:
-                return sorted_choices(example)[_WORDS[first[0]]]
-        return None
-
-
-def sorted_choices(example: Example) -> list[str]:
-    """Affirmative first, whatever order was shown."""
-    affirmative = next(
-        (c for c in example.choices if _WORDS.get(normalized(c)) == 0), example.choices[0]
-    )
-    return [affirmative, *(c for c in example.choices if c != affirmative)]
+    def synonyms(self, choices: Sequence[str]) -> Iterable[tuple[str, str]]:
+        """Every word that affirms or denies, where the choices are known to do one each."""
+        by_polarity = {_POLARITY.get(normalized(choice)): choice for choice in choices}
+        if set(by_polarity) != {True, False}:
+            return []
+        # "So my answer is correct" says nothing about the question.
+        taken = {"correct", "incorrect", *map(normalized, choices)}
+        return [(word, by_polarity[yes]) for word, yes in _POLARITY.items() if word not in taken]
 
 
 ANSWER = Boolean()

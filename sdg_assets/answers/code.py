@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 import ast
+import builtins
 import random
+import re
+from collections.abc import Iterable
+from functools import lru_cache
 
 from pydantic import Field
 
 from sdg_assets.answers.base import AnswerFormat, Content, Draft, DraftError
-from sdg_assets.answers.extraction import code_block, normalized
+from sdg_assets.answers.extraction import code_blocks, json_answer, normalized
 from sdg_assets.examples import AnswerKind, Example
+
+_PYTHON = {"", "python", "py", "python3"}
+_OPENING = re.compile(r"(?:async\s+def|def|class|import|from)\b|@")
+_LONGEST = 400
 
 
 class CodeDraft(Draft):
@@ -39,7 +47,8 @@ class Code(AnswerFormat):
     def assemble(self, draft: Draft, anchor: Example, rng: random.Random) -> Content:
         """Refuses what does not parse, and tests that assert nothing."""
         assert isinstance(draft, CodeDraft)
-        program = code_block(draft.program) or draft.program
+        blocks = code_blocks(draft.program)
+        program = blocks[-1][1] if blocks else draft.program
         tests = [t.strip() for t in draft.tests if t.strip()]
         for name, source in [("program", program), *(("test", t) for t in tests)]:
             try:
@@ -51,15 +60,25 @@ class Code(AnswerFormat):
         return Content(question=draft.question, answer=program, tests=list(dict.fromkeys(tests)))
 
     def extract(self, text: str, example: Example) -> str | None:
-        """The last fenced block; a completion that is a program as a whole counts too."""
-        block = code_block(text)
-        if block is not None:
-            return block
-        try:
-            ast.parse(text)
-        except (SyntaxError, ValueError):
-            return None
-        return text.strip() or None
+        """The last program that defines what the tests call, with earlier blocks that it uses.
+
+        Blocks that are no Python, or only show how to call the function, do not count. Without
+        fences the part of the text that parses does.
+        """
+        text = text.rpartition("</think>")[2]
+        fenced = [body for language, body in code_blocks(text) if language in _PYTHON]
+        programs = [p for p in fenced or [json_answer(text) or "", _unfenced(text)] if _defined(p)]
+        wanted = _called(example.tests)
+        chosen = next(
+            (p for p in reversed(programs) if wanted <= _defined(p)), (programs or [""])[-1]
+        )
+        needed = _names(chosen) - _defined(chosen)
+        helpers = (
+            [p for p in programs[: programs.index(chosen)] if _defined(p) & needed]
+            if chosen
+            else []
+        )
+        return "\n\n".join([*helpers, chosen]) or None
 
     def same(self, left: str, right: str, example: Example) -> bool:
         """Whether both programs pass the tests of the example."""
@@ -76,8 +95,52 @@ def _echo(example: Example) -> bool:
     return normalized(example.answer) == normalized(example.question)
 
 
+def _parsed(program: str) -> ast.Module | None:
+    try:
+        return ast.parse(program)
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return None
+
+
+def _defined(program: str) -> set[str]:
+    """What a program binds at its top level; nothing if it does not parse."""
+    tree = _parsed(program)
+    bound: set[str] = set()
+    for node in tree.body if tree else []:
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            bound.add(node.name)
+        elif isinstance(node, ast.Assign):
+            bound |= {t.id for t in node.targets if isinstance(t, ast.Name)}
+        elif isinstance(node, ast.Import | ast.ImportFrom):
+            bound |= {alias.asname or alias.name.split(".")[0] for alias in node.names}
+    return bound
+
+
+def _names(program: str) -> set[str]:
+    tree = _parsed(program)
+    return {n.id for n in ast.walk(tree) if isinstance(n, ast.Name)} if tree else set()
+
+
+def _called(tests: Iterable[str]) -> set[str]:
+    """The functions that the tests expect the program to define."""
+    source = "\n".join(tests)
+    tree = _parsed(source)
+    calls = (n.func for n in ast.walk(tree) if isinstance(n, ast.Call)) if tree else ()
+    names = {f.id for f in calls if isinstance(f, ast.Name)}
+    return names - _defined(source) - set(dir(builtins))
+
+
+def _unfenced(text: str) -> str:
+    """The longest run of lines from the first definition or import on that parses."""
+    lines = text.splitlines()[:_LONGEST]
+    start = next((i for i, line in enumerate(lines) if _OPENING.match(line)), len(lines))
+    ends = range(len(lines), start, -1)
+    return next((p for e in ends if _parsed(p := "\n".join(lines[start:e]))), "").strip()
+
+
+@lru_cache(maxsize=1 << 12)
 def passes(program: str, tests: tuple[str, ...]) -> bool:
-    """Whether a program passes its tests, in the sandbox.
+    """Whether a program passes its tests, in the sandbox. Remembered, for votes are often equal.
 
     Raises:
         SandboxUnavailable: Nothing here can isolate it, and unsandboxed code is not allowed.

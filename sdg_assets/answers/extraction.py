@@ -1,96 +1,158 @@
-"""Finding the final answer in free text. Shared by the answer kinds."""
+"""Finding the final answer in free text. Shared by the answer kinds.
+
+An answer is announced ("the answer is", `\\boxed{}`, JSON, in any of the languages of `markers`),
+or it is the last line. The last announcement that can be read counts, for a trace corrects itself.
+"""
 
 from __future__ import annotations
 
 import json
 import re
-import unicodedata
+from collections.abc import Iterator
+from dataclasses import dataclass
 
-# "the answer is X", "Answer: X", "**Final answer:** X" – the last one counts: a trace may correct
-# itself. The value may stand on the next line.
-_MARKER = re.compile(
-    r"(?:final\s+answer|answer|correct\s+(?:option|choice))\s*(?:is|:|=|->|→)+\s*[:*_`\s]*",
+from sdg_assets.answers import markers
+from sdg_assets.answers.wording import normalized, unwrap
+
+__all__ = [
+    "Phrase",
+    "boxed",
+    "code_blocks",
+    "conclusion",
+    "heads",
+    "json_answer",
+    "normalized",
+    "phrases",
+    "unwrap",
+]
+
+_BOX = re.compile(r"\\(?:boxed|fbox)\s*\{")
+_TAG = re.compile(r"<(?:final_)?answer>(.*?)</(?:final_)?answer>", re.IGNORECASE | re.DOTALL)
+_MARKUP = re.compile(r"</?(?:b|i|u|em|strong|span|p|br|div)\b[^<>]*>", re.IGNORECASE)
+_FENCE = re.compile(
+    r"^[ \t]*(?P<fence>```+|~~~+)[ \t]*(?P<language>[\w+#-]*)[^\n]*\n(?P<body>.*?)"
+    r"(?:^[ \t]*(?P=fence)[ \t]*$|\Z)",
+    re.DOTALL | re.MULTILINE,
+)
+_SUPPOSED = re.compile(
+    r"\b(?:if|whether|suppose|assum\w+|unless|when)(?:\s+that)?(?:\s+the)?(?:\s+\w+)?\s*$",
     re.IGNORECASE,
 )
-_FENCE = re.compile(r"```[ \t]*(?:[A-Za-z0-9_+-]+)?[ \t]*\n(.*?)(?:```|\Z)", re.DOTALL)
+_DISPLAY = re.compile(r"(\$\$|\\\[)(.+?)(?:\$\$|\\\])", re.DOTALL)
 
 
-def marked_answer(text: str) -> str | None:
-    """The first line after the last answer marker, without Markdown around it."""
-    found = list(_MARKER.finditer(text))
-    if not found:
-        return None
-    rest = text[found[-1].end() :].strip()
-    line = rest.splitlines()[0] if rest else ""
-    return unwrap(line) or None
+@dataclass(frozen=True)
+class Phrase:
+    """A few words that may hold the answer.
+
+    Attributes:
+        text: The words, unwrapped.
+        stated: They were announced as the answer; otherwise they are just the last line.
+    """
+
+    text: str
+    stated: bool
+
+
+def conclusion(text: str) -> str:
+    """The part of a completion that counts: after its thinking, after its last taking-back."""
+    text = _MARKUP.sub("", text.rpartition("</think>")[2])
+    taken_back = list(markers.CORRECTING.finditer(text))
+    return text[taken_back[-1].end() :] if taken_back else text
+
+
+def phrases(text: str) -> Iterator[Phrase]:
+    """Where the final answer may stand, best place first.
+
+    Args:
+        text: A completion.
+
+    Yields:
+        What was announced as the answer, the last announcement first; then the last line.
+    """
+    text = conclusion(text)
+    for _, words in sorted(_announced(text), key=lambda found: -found[0]):
+        if words := unwrap(words):
+            yield Phrase(words, stated=True)
+    lines = [line for line in text.splitlines() if line.strip().strip("`*_#-")]
+    if lines:
+        last = unwrap(lines[-1])
+        concluding = markers.CONCLUDING.match(last)
+        if concluding:
+            yield Phrase(unwrap(last[concluding.end() :]), stated=True)
+        yield Phrase(last, stated=False)
+
+
+def _announced(text: str) -> Iterator[tuple[int, str]]:
+    """Announcements as (position, words after them)."""
+    for found in (*markers.BEFORE.finditer(text), *markers.HEADING.finditer(text)):
+        if not _SUPPOSED.search(text[max(0, found.start() - 40) : found.start()]):
+            yield found.start(), _opening(text[found.end() :])
+    for found in markers.AFTER.finditer(text):
+        words = markers.SENTENCE.split(text[max(0, found.start() - 300) : found.start()])[-1]
+        concluding = markers.CONCLUDING.match(words)
+        yield found.start(), words[concluding.end() :] if concluding else words
+    for found in _TAG.finditer(text):
+        yield found.start(), found[1]
+    for found in _BOX.finditer(text):
+        if (content := _braced(text, found.end())) is not None:
+            yield found.start(), content
+    if (value := json_answer(text)) is not None:
+        # At the end: a marker inside the object's own texts is not the last word.
+        yield len(text), value
+    if found := markers.EXPLAINED.match(text.lstrip()):
+        yield -1, found["answer"]
+
+
+def _opening(rest: str) -> str:
+    """The first line behind a marker; a displayed formula or a fenced block is one line."""
+    rest = rest.strip()
+    if displayed := _DISPLAY.match(rest):
+        return displayed[2]
+    if fenced := _FENCE.match(rest):
+        return fenced["body"]
+    return markers.COPULA.sub("", unwrap(rest.splitlines()[0])) if rest else ""
+
+
+def heads(text: str) -> Iterator[str]:
+    """An answer and its beginnings, longest first, each cut where an explanation may begin."""
+    yield text
+    for found in reversed(list(markers.REASONS.finditer(text))[:12]):
+        if head := text[: found.start()].rstrip():
+            yield head
 
 
 def boxed(text: str) -> str | None:
     r"""The content of the last \boxed{…}, braces balanced."""
-    start = max(text.rfind("\\boxed{"), text.rfind("\\fbox{"))
-    if start < 0:
-        return None
-    begin = text.index("{", start) + 1
+    contents = [_braced(text, found.end()) for found in _BOX.finditer(text)]
+    return next((c for c in reversed(contents) if c is not None), None)
+
+
+def _braced(text: str, begin: int) -> str | None:
     depth = 1
     for position in range(begin, len(text)):
-        depth += {"{": 1, "}": -1}.get(text[position], 0)
+        if text[position] in "{}" and text[position - 1] != "\\":
+            depth += 1 if text[position] == "{" else -1
         if depth == 0:
             return text[begin:position].strip()
     return None
 
 
 def json_answer(text: str) -> str | None:
-    """The `answer` of the last JSON object in the text."""
-    for start in reversed([m.start() for m in re.finditer(r"\{", text)]):
+    """The answer of the last JSON object in the text, under `answer` or `final_answer`."""
+    decoder = json.JSONDecoder(parse_float=str)
+    for start in reversed([m.start() for m in re.finditer(r"\{\s*\"", text)]):
         try:
-            value, _ = json.JSONDecoder().raw_decode(text, start)
-        except json.JSONDecodeError:
+            value, _ = decoder.raw_decode(text, start)
+        except (ValueError, RecursionError):
             continue
-        if isinstance(value, dict) and isinstance(value.get("answer"), str | int | float | bool):
-            answer = value["answer"]
+        keys = {re.sub(r"[\s_]", "", str(key)).lower(): item for key, item in value.items()}
+        answer = keys.get("finalanswer", keys.get("answer"))
+        if isinstance(answer, str | int | float):
             return str(answer).lower() if isinstance(answer, bool) else str(answer)
     return None
 
 
-def code_block(text: str) -> str | None:
-    """The last fenced block."""
-    blocks = _FENCE.findall(text)
-    return str(blocks[-1]).strip("\n") if blocks else None
-
-
-def last_line(text: str) -> str | None:
-    """The last line that is not empty."""
-    lines = [line for line in text.splitlines() if line.strip()]
-    return unwrap(lines[-1]) if lines else None
-
-
-def unwrap(text: str) -> str:
-    """Takes Markdown emphasis, quotes, math delimiters and a final full stop off an answer."""
-    previous = None
-    while text != previous:
-        previous = text
-        text = text.strip().strip("*_`").strip()
-        if len(text) > 1 and (text[0], text[-1]) in {
-            ('"', '"'), ("'", "'"), ("“", "”"), ("‘", "’"), ("«", "»"), ("$", "$"),
-        }:  # fmt: skip
-            text = text[1:-1]
-        for opening, closing in (("\\(", "\\)"), ("\\[", "\\]")):
-            if text.startswith(opening) and text.endswith(closing):
-                text = text[2:-2]
-        text = text.removeprefix("- ").rstrip()
-        if text.endswith((".", "。", "।", "؟")) and not text.endswith(".."):
-            text = text[:-1]
-    return text
-
-
-def normalized(text: str) -> str:
-    """Text for identity: NFKC, casefolded, punctuation and articles aside (SQuAD's rule).
-
-    Source: the SQuAD evaluation script's `normalize_answer`, made Unicode-aware.
-    """
-    text = unicodedata.normalize("NFKC", text).casefold()
-    text = "".join(
-        " " if unicodedata.category(c)[0] in "PZC" and c not in "%+-" else c for c in text
-    )
-    words = [w for w in text.split() if w not in {"a", "an", "the"}]
-    return " ".join(words) or text.strip()
+def code_blocks(text: str) -> list[tuple[str, str]]:
+    """Fenced blocks as (language, body), in order; an unclosed last one counts."""
+    return [(f["language"].lower(), f["body"].strip("\n")) for f in _FENCE.finditer(text)]

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import random
+import re
+from collections import Counter
 
 from sdg_assets.answers.base import (
     AnswerFormat,
@@ -12,8 +14,10 @@ from sdg_assets.answers.base import (
     context_of,
     with_context,
 )
-from sdg_assets.answers.extraction import marked_answer, normalized
+from sdg_assets.answers.extraction import conclusion, json_answer, normalized
 from sdg_assets.examples import AnswerKind, Example
+
+_HEADING = re.compile(r"^[#*_\s]*(?:final\s+)?answer[*_\s]*:[*_]*", re.IGNORECASE | re.MULTILINE)
 
 
 class FreeFormDraft(Draft):
@@ -51,17 +55,21 @@ class FreeForm(AnswerFormat):
         )
 
     def extract(self, text: str, example: Example) -> str | None:
-        """What follows the marker, else the whole text."""
-        return marked_answer(text) or text.strip() or None
+        """What follows a heading "Answer:", else the whole text."""
+        text = conclusion(text)
+        given = json_answer(text)
+        return (given or _HEADING.split(text)[-1]).strip() or None
 
     def same(self, left: str, right: str, example: Example) -> bool:
         """Word-overlap F1 of at least `OVERLAP`: a floor that catches answers to another question.
 
-        Source: SQuAD's token F1.
+        Source: SQuAD's token F1. Numbers must not contradict each other.
         """
-        a, b = normalized(left).split(), normalized(right).split()
-        shared = sum(min(a.count(w), b.count(w)) for w in set(a))
-        return bool(shared) and 2 * shared / (len(a) + len(b)) >= self.OVERLAP
+        a, b = (Counter(normalized(t, example.language).split()) for t in (left, right))
+        shared = (a & b).total()
+        numbers, others = ({w for w in words if w[-1:].isdigit()} for words in (a, b))
+        agree = numbers <= others or others <= numbers
+        return agree and bool(shared) and 2 * shared / (a.total() + b.total()) >= self.OVERLAP
 
 
 ANSWER = FreeForm()

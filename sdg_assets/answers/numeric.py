@@ -1,10 +1,13 @@
-"""A number or closed formula, compared by mathematical equivalence."""
+"""A number or closed formula, compared by mathematical equivalence.
+
+A percentage is its number where the question asks for one (45 is 45 %), and a hundredth of it
+elsewhere (45 % is 0.45, never 45). Units count only where both sides have one.
+"""
 
 from __future__ import annotations
 
 import random
 import re
-from fractions import Fraction
 
 from sdg_assets.answers.base import (
     AnswerFormat,
@@ -15,10 +18,18 @@ from sdg_assets.answers.base import (
     context_of,
     with_context,
 )
-from sdg_assets.answers.extraction import boxed, json_answer, last_line, marked_answer, unwrap
+from sdg_assets.answers.extraction import Phrase, heads, phrases, unwrap
+from sdg_assets.answers.formulae import same_formula
+from sdg_assets.answers.numbers import ASKS_PERCENT, Quantity, plain_math, quantities, quantity
 from sdg_assets.examples import AnswerKind, Example
 
-_NUMBER = re.compile(r"[-+−]?(?:\d[\d,]*(?:\.\d+)?|\.\d+)(?:\s*/\s*\d+)?")
+_FORMULA = re.compile(r"\\[a-zA-Z]|[\^√π*]|\d\s*[-+/]\s*\d")
+_EQUATION = re.compile(r"[^=≈,;]+[=≈](?:[^=≈,;]*[=≈])*(?P<result>[^=≈;]+)")
+_JOIN = re.compile(r"[\s,;]*(?:(?:or|and|to|oder|und|ou|et|o|y|или|и)\b|[/或和])", re.IGNORECASE)
+_DENIED = re.compile(r"\b(?:is\s+)?not\s+[^,.;]*?(?:,|\bbut\b)(?:\s+(?:it\s+is|but|rather))?", re.I)
+_NEGATION = re.compile(r"\b(?:not|no|never|cannot)\b|n't\b", re.IGNORECASE)
+_SENTENCE_END = re.compile(r"(?<=[.!?])\s|[。;]|,?\s(?:because|since|which|where)\b")
+_SEGMENT = re.compile(r"\$\$?(.+?)\$\$?|\\\((.+?)\\\)|\\\[(.+?)\\\]")
 
 
 class NumericDraft(Draft):
@@ -52,11 +63,11 @@ class Numeric(AnswerFormat):
         """Keeps the working as the solution."""
         made = draft.model_dump()
         answer = unwrap(made["answer"])
-        if as_number(anchor.answer) is not None:
-            found = _NUMBER.findall(answer)
+        if quantity(anchor.answer, anchor.language):
+            found = _numbers_of(Phrase(answer, stated=True), anchor)
             if len(found) != 1:
                 raise DraftError("answer is not one number")
-            answer = found[0]
+            answer = found.pop()
         return Content(
             question=draft.question,
             answer=answer,
@@ -65,54 +76,84 @@ class Numeric(AnswerFormat):
         )
 
     def extract(self, text: str, example: Example) -> str | None:
-        r"""What is \boxed, marked as the answer, or the last number of the last line."""
-        for candidate in (boxed(text), marked_answer(text), json_answer(text)):
-            if candidate:
-                return candidate if as_number(example.answer) is None else _last_number(candidate)
-        line = last_line(text)
-        return _last_number(line) if line else None
+        r"""What is \boxed or marked as the answer, or the one number of the last line."""
+        plain = quantity(example.answer, example.language) is not None
+        for phrase in phrases(text):
+            found = _numbers_of(phrase, example) if plain else _formulae_of(phrase)
+            if found:
+                return found.pop() if len(found) == 1 else None
+        return None
 
     def same(self, left: str, right: str, example: Example) -> bool:
         """Equality of exact values; otherwise what `math-verify` says."""
-        a, b = as_number(left), as_number(right)
-        if a is not None and b is not None:
-            return a == b
-        return equivalent(left, right)
+        a, b = quantity(left, example.language), quantity(right, example.language)
+        if a is None or b is None:
+            return same_formula(left, right, example.language)
+        (x, unit), (y, other) = _value(a, example), _value(b, example)
+        return x == y and (unit == other or "" in (unit, other))
 
     def check(self, example: Example) -> str | None:
         """The answer holds a digit or a symbol to compute with."""
         return None if re.search(r"[\dA-Za-z\\]", example.answer) else "answer is not a number"
 
 
-def as_number(text: str) -> Fraction | None:
-    """The exact value of a plainly written number: `1,250.50`, `-3/4`, `$12`, `45%`; else None."""
-    plain = unwrap(text).replace("−", "-").replace("\\$", "").replace("\\%", "%")
-    plain = plain.strip().lstrip("$€£¥").removesuffix("%").strip()
-    if not re.fullmatch(r"[-+]?(?:\d{1,3}(?:,\d{3})+|\d+)?(?:\.\d+)?(?:\s*/\s*\d+)?", plain):
-        return None
-    try:
-        return Fraction(plain.replace(",", "").replace(" ", ""))
-    except (ValueError, ZeroDivisionError):
-        return None
+def _value(number: Quantity, example: Example) -> tuple[object, str]:
+    if number.unit != "%":
+        return number.value, number.unit
+    asked = ASKS_PERCENT.search(example.question)
+    return (number.value if asked else number.value / 100), ""
 
 
-def equivalent(left: str, right: str) -> bool:
-    """Mathematical equivalence of two formulae, by `math-verify` (SymPy behind it)."""
-    import threading
+def _numbers_of(phrase: Phrase, example: Example) -> set[str]:
+    """The number a phrase gives as the answer; several where it does not settle on one."""
+    language = example.language
+    reference = quantity(example.answer, language)
+    with_unit = reference is not None and reference.unit not in ("", "%")
+    text = plain_math(phrase.text)
+    for head in heads(text):
+        if number := _result(head, language):
+            unit = number.unit if with_unit and number.unit != "%" else ""
+            return {f"{number.text} {unit}".strip()} | _continued(
+                text[len(head) :], number, language
+            )
+    sentence = _DENIED.sub(" ", _SENTENCE_END.split(text)[0] if phrase.stated else text)
+    if _NEGATION.search(sentence):
+        return set()
+    if phrase.stated and _FORMULA.search(sentence):
+        return {sentence.strip()}
+    found = list(quantities(sentence, language))
+    values = {number and number.value for number in found}
+    return {str(number and number.text) for number in (found[:1] if len(values) == 1 else found)}
 
-    from math_verify import parse, verify
 
-    # Its time-outs are signals, which only the main thread can receive.
-    seconds = 3 if threading.current_thread() is threading.main_thread() else None
-    gold, target = (
-        parse(f"${unwrap(t).strip('$')}$", parsing_timeout=seconds) for t in (left, right)
-    )
-    return bool(verify(gold, target, timeout_seconds=seconds))
+def _result(text: str, language: str) -> Quantity | None:
+    """The number a text is, or the right-hand side of the equation it is."""
+    equation = _EQUATION.fullmatch(text)
+    return quantity(equation["result"] if equation else text, language)
 
 
-def _last_number(text: str) -> str | None:
-    found = _NUMBER.findall(text.replace("−", "-"))
-    return found[-1].rstrip(",") if found else None
+def _continued(rest: str, number: Quantity, language: str) -> set[str]:
+    """Other numbers that go on where the first one ended: "12 or 13", "x = 1, y = 2"."""
+    if joined := _JOIN.match(rest):
+        following = list(quantities(rest[joined.end() :], language))
+    else:
+        clause = min(heads(rest.lstrip(" ,.;:()-–—")), key=len)
+        following = [_result(clause, language)]
+    return {n.text for n in following if n and n.value != number.value}
+
+
+def _formulae_of(phrase: Phrase) -> set[str]:
+    """The formula a phrase gives as the answer; several where it does not settle on one."""
+    text = phrase.text
+    segments = {found[1] or found[2] or found[3] for found in _SEGMENT.finditer(text)}
+    if len(segments) == 1:
+        return segments
+    if segments:
+        # "$5$ or $-5$" is a list of two; "$x$ where $x > 0$" is not.
+        is_list = re.fullmatch(r"(?:\s|,|or|and)*", _SEGMENT.sub("", text))
+        return {text} if is_list and phrase.stated else segments
+    text = unwrap(_SENTENCE_END.split(text)[0])
+    return {text} if text and (phrase.stated or not re.search(r"\s", text)) else set()
 
 
 ANSWER = Numeric()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 
 from pydantic import Field
 
@@ -14,14 +15,21 @@ from sdg_assets.answers.base import (
     context_of,
     with_context,
 )
-from sdg_assets.answers.extraction import (
-    boxed,
-    json_answer,
-    last_line,
-    marked_answer,
-    normalized,
-)
+from sdg_assets.answers.dates import parse_date
+from sdg_assets.answers.extraction import normalized, phrases, unwrap
+from sdg_assets.answers.markers import ABSTAINING
+from sdg_assets.answers.numbers import quantity
+from sdg_assets.answers.wording import tokens, typography
 from sdg_assets.examples import AnswerKind, Example
+
+LONGEST_UNMARKED = 8
+"""Words of a last line that is taken for the answer although nothing says that it is."""
+
+# A full stop ends the answer only behind a whole word: "St. Louis", "J. K. Rowling".
+_EXPLANATION = re.compile(
+    r"(?:(?<=[^\W\d_]{4})|(?<=[\d)\]\"'”]))[.!]\s|[。;\n]|,?\s(?:because|since)\b|,\s(?:which|who|where|as)\b"
+    r"|\s[–—-]\s"
+)
 
 
 class ShortTextDraft(Draft):
@@ -63,19 +71,51 @@ class ShortText(AnswerFormat):
         )
 
     def extract(self, text: str, example: Example) -> str | None:
-        """What is marked as the answer, else the last line."""
-        for candidate in (marked_answer(text), boxed(text), json_answer(text), last_line(text)):
-            if candidate:
-                return candidate
+        """What is marked as the answer, else a last line that is short enough to be one."""
+        for phrase in phrases(text):
+            words = self.trimmed(phrase.text, example)
+            if ABSTAINING.match(words):
+                return None
+            if words and (phrase.stated or _is_short(words)):
+                return words
         return None
 
+    def trimmed(self, phrase: str, example: Example) -> str:
+        """The phrase without the explanation behind it."""
+        return unwrap(_EXPLANATION.split(phrase, maxsplit=1)[0])
+
     def same(self, left: str, right: str, example: Example) -> bool:
-        """Normalized match, of either or of an alias of the example's own answer."""
-        a, b = normalized(left), normalized(right)
-        if a == b:
+        """Match of the wording, the date or the number; or both are known wordings of the answer.
+
+        What one side adds in brackets ("Mercury (planet)") or says before a time or place ("in
+        1998") may be missing on the other.
+        """
+        if _match(left, right, example.language):
             return True
-        known = {normalized(t) for t in (example.answer, *example.aliases)}
-        return a in known and b in known
+        known = (example.answer, *example.aliases)
+        return any(_match(left, k, example.language) for k in known) and any(
+            _match(right, k, example.language) for k in known
+        )
+
+
+def _match(left: str, right: str, language: str) -> bool:
+    a, b = normalized(left, language), normalized(right, language)
+    if a == b:
+        return True
+    if (date := parse_date(left)) is not None:
+        return date == parse_date(right)
+    number, other = quantity(left, language), quantity(right, language)
+    if number and other:
+        return (number.value, number.unit) == (other.value, other.unit)
+    return normalized(_bare(left), language) == b or normalized(_bare(right), language) == a
+
+
+def _bare(text: str) -> str:
+    return re.sub(r"(?<=\w)\s*\([^()]*\)$|^(?:in|on|at)\s+", "", text.strip(), flags=re.IGNORECASE)
+
+
+def _is_short(text: str) -> bool:
+    return len(list(tokens(typography(text)))) <= LONGEST_UNMARKED
 
 
 ANSWER = ShortText()

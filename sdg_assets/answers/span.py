@@ -12,7 +12,7 @@ from sdg_assets.answers.base import (
     context_of,
     with_context,
 )
-from sdg_assets.answers.extraction import normalized
+from sdg_assets.answers.extraction import heads, normalized, unwrap
 from sdg_assets.answers.short_text import ShortText
 from sdg_assets.examples import AnswerKind, Example
 
@@ -49,13 +49,19 @@ class Span(ShortText):
             raise DraftError("answer is not in the context")
         return content
 
+    def trimmed(self, phrase: str, example: Example) -> str:
+        """The longest beginning of the phrase that stands in the context."""
+        found = (unwrap(head) for head in heads(phrase))
+        whole = super().trimmed(phrase, example)
+        return next((head for head in found if _stands_in(head, example.context)), whole)
+
     def check(self, example: Example) -> str | None:
         """The span stands in its context."""
         return None if _stands_in(example.answer, example.context) else "answer is not in context"
 
 
 def _stands_in(answer: str, context: str) -> bool:
-    return answer in context or normalized(answer) in normalized(context)
+    return answer in context or f" {normalized(answer)} " in f" {normalized(context)} "
 
 
 ANSWER = Span()

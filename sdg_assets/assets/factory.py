@@ -6,7 +6,7 @@ from typing import Any
 
 import dagster as dg
 
-from sdg_assets.assets.knobs import SeedConfig, SolverConfig, WriterConfig
+from sdg_assets.assets.knobs import SeedConfig, SolverConfig, WriterConfig, solver_knobs
 from sdg_assets.assets.partitions import PartitionReport, Progress, each_partition, write_partition
 from sdg_assets.catalog import SeedTask, SubtaskSpec, cached_catalog
 from sdg_assets.checks import ALL_CHECKS, STAGE_CHECKS
@@ -20,11 +20,11 @@ from sdg_assets.stages.generated import generate
 from sdg_assets.stages.generated import prompt_version as writer_prompt
 from sdg_assets.stages.normalized import normalize
 from sdg_assets.stages.seeds import collect_seeds
+from sdg_assets.stages.target import TargetReport, generate_until
 from sdg_assets.storage import PartitionKey, Store
 from sdg_assets.teacher import open_teacher
 from sdg_assets.teacher.completions import CompletionLog
 from sdg_assets.teacher.conversation import Desk, Usage, converse
-from sdg_assets.teacher.requests import Teacher
 
 TEACHER_KEY = dg.AssetKey("teacher")
 STAGES = ("seeds", "normalized", "generated", "enriched", "filtered")
@@ -123,13 +123,13 @@ def _generated(
     context: dg.AssetExecutionContext, spec: SubtaskSpec, store: Store, config: WriterConfig
 ) -> PartitionReport:
     seeds = list(store.read(_key(spec, "normalized"), Example))
-    knobs = config.knobs()
-    writer, usage = open_teacher(settings(), Role.WRITER), Usage()
+    if config.target_accepted:
+        return _generated_until(context, spec, store, config, seeds, config.target_accepted)
+    knobs, usage = config.knobs(), Usage()
     progress = Progress(context, spec.key, len(seeds) * knobs.examples_per_seed)
-    versions = [writer_prompt(spec.answer_kind)]
-    with _desk(store, spec, Role.WRITER, writer, versions) as desk:
+    with _desk(store, spec, Role.WRITER) as desk:
         rows = converse(
-            generate(spec, seeds, writer, knobs),
+            generate(spec, seeds, desk.teacher, knobs),
             {Role.WRITER: desk},
             usage,
             concurrency=settings().concurrency,
@@ -138,17 +138,44 @@ def _generated(
         return write_partition(_key(spec, "generated"), store, rows, usage=usage)
 
 
+def _generated_until(
+    context: dg.AssetExecutionContext,
+    spec: SubtaskSpec,
+    store: Store,
+    config: WriterConfig,
+    seeds: list[Example],
+    target: int,
+) -> PartitionReport:
+    target_report, usage = TargetReport(target), Usage()
+    with _desk(store, spec, Role.WRITER) as writer, _desk(store, spec, Role.SOLVER) as solver:
+        rows = generate_until(
+            spec,
+            seeds,
+            {Role.WRITER: writer, Role.SOLVER: solver},
+            usage,
+            config.knobs(),
+            solver_knobs(),
+            target_report,
+            max_rounds=config.max_rounds,
+            concurrency=settings().concurrency,
+            on_progress=Progress(context, spec.key, target),
+        )
+        report = write_partition(_key(spec, "generated"), store, rows, usage=usage)
+    report.metadata |= {"target": target_report.summary, "target_rounds": target_report.rounds}
+    if target_report.accepted < target:
+        context.log.warning(f"{spec.key}: {target_report.summary}")
+    return report
+
+
 def _enriched(
     context: dg.AssetExecutionContext, spec: SubtaskSpec, store: Store, config: SolverConfig
 ) -> PartitionReport:
     examples = store.read(_key(spec, "generated"), GeneratedExample)
     total = store.manifest(_key(spec, "generated")).rows
-    solver, usage = open_teacher(settings(), Role.SOLVER), Usage()
-    progress = Progress(context, spec.key, total)
-    versions = solver_prompts(spec.answer_kind)
-    with _desk(store, spec, Role.SOLVER, solver, versions) as desk:
+    usage, progress = Usage(), Progress(context, spec.key, total)
+    with _desk(store, spec, Role.SOLVER) as desk:
         rows = converse(
-            enrich(examples, solver, config.knobs()),
+            enrich(examples, desk.teacher, config.knobs()),
             {Role.SOLVER: desk},
             usage,
             concurrency=settings().concurrency,
@@ -170,11 +197,12 @@ def _key(spec: SubtaskSpec, stage: str) -> PartitionKey:
 
 
 @contextmanager
-def _desk(
-    store: Store, spec: SubtaskSpec, role: Role, teacher: Teacher, prompt_versions: list[str]
-) -> Iterator[Desk]:
+def _desk(store: Store, spec: SubtaskSpec, role: Role) -> Iterator[Desk]:
     """The role's teacher with its log; another teacher or prompt starts a log of its own."""
-    name = f"{role}-{teacher.identity.fingerprint}-{content_id(prompt_versions)[:8]}.jsonl"
+    teacher = open_teacher(settings(), role)
+    kind = spec.answer_kind
+    versions = [writer_prompt(kind)] if role is Role.WRITER else solver_prompts(kind)
+    name = f"{role}-{teacher.identity.fingerprint}-{content_id(versions)[:8]}.jsonl"
     with CompletionLog(store.completions_dir(spec.task, spec.key) / name) as log:
         yield Desk(teacher, log)
 

@@ -6,7 +6,7 @@ What is left empty comes from the settings (`SDG_*`).
 import dagster as dg
 from pydantic import Field
 
-from sdg_assets.settings import Settings, settings
+from sdg_assets.settings import settings
 from sdg_assets.stages.enriched import SolverKnobs
 from sdg_assets.stages.generated import WriterKnobs
 
@@ -21,6 +21,10 @@ class WriterConfig(dg.Config):
     """Knobs of `generated`."""
 
     examples_per_seed: int | None = Field(default=None, ge=1, le=1000)
+    target_accepted: int | None = Field(
+        default=None, ge=1, description="write until so many rows pass; examples_per_seed is unused"
+    )
+    max_rounds: int = Field(default=5, ge=1, le=100, description="rounds to reach the target in")
 
     def knobs(self) -> WriterKnobs:
         """With the settings' defaults filled in."""
@@ -28,6 +32,8 @@ class WriterConfig(dg.Config):
         return WriterKnobs(
             examples_per_seed=self.examples_per_seed or defaults.examples_per_seed,
             shots=defaults.shots,
+            temperature=defaults.writer_temperature,
+            max_tokens=defaults.writer_max_tokens,
         )
 
 
@@ -38,9 +44,16 @@ class SolverConfig(dg.Config):
 
     def knobs(self) -> SolverKnobs:
         """With the settings' defaults filled in."""
-        defaults: Settings = settings()
-        return SolverKnobs(
-            votes=self.votes or defaults.votes,
-            majority=defaults.majority,
-            with_knowledge=defaults.with_knowledge,
-        )
+        return solver_knobs(self.votes)
+
+
+def solver_knobs(votes: int | None = None) -> SolverKnobs:
+    """The settings' solver knobs, the run's votes before them."""
+    defaults = settings()
+    return SolverKnobs(
+        votes=votes or defaults.votes,
+        majority=defaults.majority,
+        temperature=defaults.solver_temperature,
+        max_tokens=defaults.solver_max_tokens,
+        with_knowledge=defaults.with_knowledge,
+    )

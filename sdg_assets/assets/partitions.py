@@ -180,18 +180,27 @@ def _evaluations(
 
 
 class Progress:
-    """Logs and observes how far a partition is, at most every `PROGRESS_SECONDS`."""
+    """Tells how far a partition is: a bar in a terminal, a log line and observation now and then.
+
+    Logged at most every `PROGRESS_SECONDS`.
+    """
 
     def __init__(self, context: dg.AssetExecutionContext, partition: str, total: int) -> None:
+        """Starts at nothing done of `total`."""
+        from tqdm import tqdm
+
         self._context = context
         self._partition = partition
         self._total = total
         self._next = time.monotonic() + PROGRESS_SECONDS
+        label = f"{context.asset_key.to_user_string()} {partition}"
+        self._bar = tqdm(total=total, desc=label, disable=None)  # None: only in a terminal
 
     def __call__(self, done: int, usage: Usage) -> None:
         """Takes note of `done` results."""
+        self._bar.update(done - self._bar.n)
         now = time.monotonic()
-        if now < self._next:
+        if now < self._next or not done:
             return
         self._next = now + PROGRESS_SECONDS
         left = usage.seconds / done * (self._total - done)

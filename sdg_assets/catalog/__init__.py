@@ -2,13 +2,16 @@
 
 from sdg_assets.catalog.loader import Catalog, cached_catalog, load_catalog
 from sdg_assets.catalog.models import RecordMapping, SeedTask, Subtask, SubtaskSpec
+from sdg_assets.catalog.protected import ProtectedBenchmark, load_protected
 
 __all__ = [
     "Catalog",
+    "ProtectedBenchmark",
     "RecordMapping",
     "SeedTask",
     "Subtask",
     "SubtaskSpec",
     "cached_catalog",
     "load_catalog",
+    "load_protected",
 ]

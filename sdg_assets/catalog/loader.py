@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
 
-import yaml
 from pydantic import ValidationError
 
+from sdg_assets.catalog.files import faults, read_yaml
+from sdg_assets.catalog.lm_eval_index import recorded
 from sdg_assets.catalog.models import SeedTask, SubtaskSpec
+from sdg_assets.catalog.protected import load_protected
+from sdg_assets.catalog.train_only import train_only_breaks
 from sdg_assets.errors import CatalogError
+from sdg_assets.settings import settings
 
 BUILT_IN = Path(__file__).parent
 FAMILIES = ("knowledge", "reasoning")
-# libyaml parses the whole catalog in a fifth of the time; it is missing only on odd platforms.
-_YamlLoader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 @dataclass(frozen=True)
@@ -56,11 +57,15 @@ class Catalog:
         return seed_task.resolve(key)
 
 
-def load_catalog(directory: Path | None = None) -> Catalog:
+def load_catalog(
+    directory: Path | None = None, allow_canary: Collection[str] | None = None
+) -> Catalog:
     """Reads `knowledge/*.yaml` and `reasoning/*.yaml`.
 
     Args:
         directory: The catalog; None for the built-in one.
+        allow_canary: Tasks to switch on although their rows ask not to be trained on; None for
+            what SDG_ALLOW_CANARY names.
 
     Raises:
         CatalogError: Files that are malformed or break a rule; every problem on a line of its own.
@@ -80,7 +85,13 @@ def load_catalog(directory: Path | None = None) -> Catalog:
         if task.task in tasks:
             problems.append(f"{file}: task {task.task!r} is defined in {tasks[task.task].path} too")
         tasks[task.task] = task
-    problems += _rule_breaks(tasks)
+    allowed = settings().allow_canary if allow_canary is None else allow_canary
+    problems += _switch_canaries(tasks, allowed)
+    problems += _shared_keys(tasks)
+    problems += _wrong_overlaps(tasks)
+    for task in tasks.values():
+        breaks = train_only_breaks(task, recorded(), load_protected())
+        problems += [f"{task.path}: {reason}" for reason in breaks]
     if problems:
         raise CatalogError("catalog:\n" + "\n".join(problems))
     return Catalog(tasks)
@@ -93,19 +104,13 @@ def cached_catalog(directory: Path | None = None) -> Catalog:
 
 
 def _read(file: Path) -> SeedTask:
-    try:
-        data: Any = yaml.load(file.read_text("utf-8"), Loader=_YamlLoader)  # noqa: S506 – safe
-    except yaml.YAMLError as error:
-        raise CatalogError(f"{file}: not YAML: {' '.join(str(error).split())}") from error
+    data = read_yaml(file)
     if not isinstance(data, dict):
         raise CatalogError(f"{file}: a mapping is expected, found {type(data).__name__}")
     try:
         task = SeedTask.model_validate({**data, "path": str(file)})
     except ValidationError as error:
-        wrong = "; ".join(
-            f"{'.'.join(map(str, e['loc'])) or 'file'}: {e['msg']}" for e in error.errors()
-        )
-        raise CatalogError(f"{file}: {wrong}") from error
+        raise CatalogError(f"{file}: {faults(error)}") from error
     if task.task != file.stem:
         raise CatalogError(f"{file}: task is {task.task!r}; name the file {task.task}.yaml")
     if task.family != file.parent.name:
@@ -113,27 +118,44 @@ def _read(file: Path) -> SeedTask:
     return task
 
 
-def _rule_breaks(tasks: Mapping[str, SeedTask]) -> list[str]:
-    """What one file alone cannot know, and the train-only rules."""
-    problems: list[str] = []
+def _switch_canaries(tasks: dict[str, SeedTask], allowed: Collection[str]) -> Iterator[str]:
+    """Switches the named tasks on in place; only a name can switch on a task with a canary."""
+    for name in sorted(allowed):
+        if name not in tasks:
+            yield f"SDG_ALLOW_CANARY: unknown seed task {name!r}; {_did_you_mean(name, tasks)}"
+        elif not tasks[name].canary:
+            yield f"SDG_ALLOW_CANARY: the rows of {name!r} carry no canary"
+        else:
+            tasks[name] = tasks[name].model_copy(update={"enabled": True, "why": None})
+    for task in tasks.values():
+        if task.canary and task.enabled and task.task not in allowed:
+            yield (
+                f"{task.path}: its rows ask not to be trained on (canary); keep `enabled: false`, "
+                f"and switch it on by name: SDG_ALLOW_CANARY={task.task}"
+            )
+
+
+def _shared_keys(tasks: Mapping[str, SeedTask]) -> Iterator[str]:
+    # Two tasks with equal key lists have EQUAL partitions definitions in Dagster, which collapses
+    # them into one run; globally unique keys rule that out.
     owner: dict[str, str] = {}
     for task in tasks.values():
-        for key, subtask in task.subtasks.items():
-            # Two tasks with equal key lists have EQUAL partitions definitions in Dagster, which
-            # collapses them into one run; globally unique keys rule that out.
-            if key in owner:
-                problems.append(f"{task.path}: subtask {key!r} stands in {owner[key]} too")
-            owner[key] = task.task
-            split = subtask.split or task.seed_split
-            heldout = task.heldout_splits
-            if subtask.heldout_splits is not None:
-                heldout = subtask.heldout_splits
-            if task.enabled and subtask.enabled and split in heldout:
-                problems.append(
-                    f"{task.path}: {key}: seed split {split!r} is held out (evaluated on); seeds "
-                    "come from training splits only"
+        for key in task.subtasks:
+            if owner.setdefault(key, task.task) != task.task:
+                yield f"{task.path}: subtask {key!r} stands in {owner[key]} too"
+
+
+def _wrong_overlaps(tasks: Mapping[str, SeedTask]) -> Iterator[str]:
+    for task in tasks.values():
+        for other in task.overlaps:
+            if other not in tasks:
+                hint = _did_you_mean(other, tasks)
+                yield f"{task.path}: overlaps: unknown seed task {other!r}; {hint}"
+            elif task.task in tasks[other].overlaps:
+                yield (
+                    f"{task.path}: overlaps {other!r}, which overlaps it too: their rows would be "
+                    "seeded in neither"
                 )
-    return problems
 
 
 def _did_you_mean(name: str, known: Mapping[str, object]) -> str:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from functools import partial
+from hashlib import blake2b
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
@@ -24,18 +26,21 @@ RECORD_FIELDS = (
 Certainty = Literal["yaml", "seen", "known", "guess"]
 
 
-class _CatalogEntry(BaseModel):
+class CatalogEntry(BaseModel):
+    """A frozen part of a catalog file that refuses keys it does not know."""
+
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-class RecordMapping(_CatalogEntry):
+class RecordMapping(CatalogEntry):
     """Jinja templates over a raw row.
 
     A template that is one expression (`{{choices.text}}`) keeps the value's type; anything else is
-    text. `each` names an expression that yields several variables per row (a conversation's turns,
-    an article's questions): the mapping is rendered once for each `item` of it. `where` drops rows
-    for which it is false. `shuffle` reorders choices by the row's id, for datasets whose right
-    answer always stands at the same place.
+    text. `row` is the whole row, for columns whose name is no identifier: `{{row['A b']}}`.
+    `each` names an expression that yields several variables per row (a conversation's turns, an
+    article's questions): the mapping is rendered once for each `item` of it, `index` counting them.
+    `where` drops rows for which it is false. `shuffle` reorders choices by the row's id, for
+    datasets whose right answer always stands at the same place.
     """
 
     question: str
@@ -59,7 +64,7 @@ class RecordMapping(_CatalogEntry):
         return self
 
 
-class Subtask(_CatalogEntry):
+class Subtask(CatalogEntry):
     """One leaf of a seed task: the partition key, and where its rows lie.
 
     What is unset is inherited from the task.
@@ -77,6 +82,7 @@ class Subtask(_CatalogEntry):
     license: str | None = None
     commercial_use: CommercialUse | None = None
     rows: int | None = Field(default=None, ge=0, description="rows of the seed split, as published")
+    differs: str | None = Field(default=None, description="why it is not what lm-eval's leaf reads")
     certainty: Certainty = "guess"
     enabled: bool = True
     why: str | None = None
@@ -87,7 +93,7 @@ class Subtask(_CatalogEntry):
         return str(value) if isinstance(value, int) else value
 
 
-class SeedTask(_CatalogEntry):
+class SeedTask(CatalogEntry):
     """One public task family, as its YAML file says."""
 
     task: str = Field(pattern=r"^[a-z0-9_]+$")
@@ -108,6 +114,11 @@ class SeedTask(_CatalogEntry):
     certainty: dict[str, Certainty] = Field(default_factory=dict)
     overlaps: list[str] = Field(default_factory=list, description="tasks whose rows it contains")
     translation_of: str | None = None
+    parallel: bool = Field(
+        default=False,
+        description="the subtasks hold the same rows, aligned by position, each in a language of "
+        "its own; every position is seeded in one of them only",
+    )
     exemplars_only: bool = Field(default=False, description="the seed split is few-shot exemplars")
     canary: bool = Field(default=False, description="its rows ask not to be trained on")
     gated: bool = False
@@ -117,6 +128,10 @@ class SeedTask(_CatalogEntry):
         "a script dataset's parquet conversion, a CSV",
     )
     hub_revision: str | None = Field(default=None, description="e.g. refs/convert/parquet")
+    differs: str | None = Field(
+        default=None,
+        description="why dataset, config or splits are not lm-eval's own, e.g. a script-free copy",
+    )
     enabled: bool = True
     why: str | None = None
     path: str = Field(default="", exclude=True, description="the file it was read from")
@@ -171,14 +186,20 @@ class SeedTask(_CatalogEntry):
             gated=self.gated,
             hub_files=self.hub_files,
             hub_revision=self.hub_revision,
+            parallel_with=sorted(self.enabled_subtasks()) if self.parallel else [],
         )
 
     def enabled_subtasks(self) -> list[str]:
         """Keys of the subtasks that are seeded, in the file's order."""
         return [k for k, s in self.subtasks.items() if s.enabled] if self.enabled else []
 
+    def declared_rows(self) -> int:
+        """How many rows it seeds, as far as its subtasks' `rows` say."""
+        rows = [self.subtasks[key].rows or 0 for key in self.enabled_subtasks()]
+        return max(rows, default=0) if self.parallel else sum(rows)
 
-class SubtaskSpec(_CatalogEntry):
+
+class SubtaskSpec(CatalogEntry):
     """A subtask on its own: everything a stage must know of one partition."""
 
     task: str
@@ -200,8 +221,21 @@ class SubtaskSpec(_CatalogEntry):
     gated: bool
     hub_files: str | None = None
     hub_revision: str | None = None
+    parallel_with: list[str] = []
+
+    def owner(self, position: int) -> str:
+        """The subtask that seeds the row at `position`: this one, unless the task is parallel."""
+        if not self.parallel_with:
+            return self.key
+        # Rendezvous hashing: a language switched on later takes its share of the rows from the
+        # others, and moves no row between them.
+        return max(self.parallel_with, key=partial(_share, self.task, position))
 
     @property
     def where(self) -> str:
         """`task/subtask (dataset, config, split)`: how messages name it."""
         return f"{self.task}/{self.key} ({self.dataset}, {self.config}, {self.split})"
+
+
+def _share(task: str, position: int, key: str) -> bytes:
+    return blake2b(f"{task}:{position}:{key}".encode(), digest_size=8).digest()

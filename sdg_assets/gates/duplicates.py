@@ -30,5 +30,7 @@ class DuplicatesGate:
     def __call__(self, row: Example) -> Refusal | None:
         """Refuses a row whose key was seen."""
         key = duplicate_key(row)
-        earlier = self._seen.setdefault(key, row.id)
-        return Refusal(NAME, "exact duplicate", earlier) if earlier != row.id else None
+        if earlier := self._seen.get(key):
+            return Refusal(NAME, "exact duplicate", earlier)
+        self._seen[key] = row.id
+        return None

@@ -13,7 +13,7 @@ QUESTION_CHARS = (8, 4000)
 ANSWER_CHARS = {AnswerKind.CODE: 8000, AnswerKind.FREE_FORM: 8000}
 DEFAULT_ANSWER_CHARS = 600
 
-_BARE_LABEL = re.compile(r"^(?:option|choice|answer)?\s*[(\[]?[A-Ea-e][)\].:]?$")
+_BARE_LABEL = re.compile(r"^(?:option|choice|answer)?\s*[(\[]?[A-E][)\].:]?$", re.IGNORECASE)
 _DEBRIS = re.compile(
     r"\bas an ai\b|\blanguage model\b|\bexample [123]\b|\{\{|\}\}|<\|[a-z_]+\|>|\blorem ipsum\b",
     re.IGNORECASE,
@@ -39,11 +39,16 @@ def judge(row: Example) -> Refusal | None:
             return Refusal(NAME, "broken Unicode", name)
         if row.answer_kind is not AnswerKind.CODE and (found := _DEBRIS.search(text)):
             return Refusal(NAME, "prompt debris", f"{name}: {found[0]}")
-        if _REPEATED.search(text):
+        if _repeats(text):
             return Refusal(NAME, "repetition", name)
     if row.answer_kind is AnswerKind.SHORT_TEXT and _gives_away(row):
         return Refusal(NAME, "answer stands in the question")
     return None
+
+
+def _repeats(text: str) -> bool:
+    """Whether words circle. Blanks to fill in, rules, indentation and zeros may repeat."""
+    return any(any(c.isalpha() for c in found[1]) for found in _REPEATED.finditer(text))
 
 
 def _labels_only(choices: list[str]) -> bool:

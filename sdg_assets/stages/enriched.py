@@ -193,9 +193,7 @@ def _vote_request(
         choices=shown.choices,
         tests=shown.tests,
     )
-    sampling = Sampling(
-        temperature=knobs.temperature, max_tokens=knobs.max_tokens, sample=number
-    )
+    sampling = Sampling(temperature=knobs.temperature, max_tokens=knobs.max_tokens, sample=number)
     version = prompts.version(template)
     return shown, build_request(solver.identity, Role.SOLVER, version, messages, sampling)
 

@@ -57,7 +57,7 @@ class WriterKnobs:
     examples_per_seed: int = 1
     shots: int = 2
     temperature: float = 0.9
-    max_tokens: int = 768
+    max_tokens: int = 512
 
 
 def prompt_version(kind: AnswerKind) -> str:
@@ -66,7 +66,12 @@ def prompt_version(kind: AnswerKind) -> str:
 
 
 def generate(
-    spec: SubtaskSpec, seeds: Sequence[Example], writer: Teacher, knobs: WriterKnobs
+    spec: SubtaskSpec,
+    seeds: Sequence[Example],
+    writer: Teacher,
+    knobs: WriterKnobs,
+    *,
+    round_robin: bool = False,
 ) -> Iterator[Work[GeneratedExample | Rejection]]:
     """One piece of work for each new example: every seed is anchor equally often.
 
@@ -75,6 +80,8 @@ def generate(
         seeds: Its normalized examples.
         writer: The teacher that writes.
         knobs: How many, how freely.
+        round_robin: Every seed once, then every seed again. Otherwise an anchor's requests come
+            together, as their prompts share all but the last sentence and so the prefix cache.
 
     Yields:
         Work for `converse`; its result is a `GeneratedExample`, or a `Rejection` by gate
@@ -82,22 +89,26 @@ def generate(
         or what the draft contradicts), `schema` or `format`.
     """
     known = {_key(s.context, s.question, s.choices) for s in seeds}
-    # Requests about one anchor come together: their prompts share all but the last sentence.
-    for position, anchor in enumerate(seeds):
-        for round_number in range(knobs.examples_per_seed):
-            yield _write(spec, seeds, position, anchor, round_number, writer, knobs, known)
+    rounds, positions = range(knobs.examples_per_seed), range(len(seeds))
+    order = (
+        ((position, number) for number in rounds for position in positions)
+        if round_robin
+        else ((position, number) for position in positions for number in rounds)
+    )
+    for position, number in order:
+        yield _write(spec, seeds, position, number, writer, knobs, known)
 
 
 def _write(
     spec: SubtaskSpec,
     seeds: Sequence[Example],
     position: int,
-    anchor: Example,
     round_number: int,
     writer: Teacher,
     knobs: WriterKnobs,
     known: set[str],
 ) -> Work[GeneratedExample | Rejection]:
+    anchor = seeds[position]
     kind = answer_format(anchor.answer_kind)
     rng = random.Random(f"{anchor.id}:{round_number}")  # noqa: S311 – repeatable, not secret
     shown = [anchor, *_neighbours(seeds, position, knobs.shots - 1)]

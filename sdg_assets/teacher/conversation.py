@@ -52,6 +52,16 @@ class Usage:
         self.output_tokens += completion.output_tokens
         self.finish_reasons[completion.finish_reason] += 1
 
+    def merge(self, other: Usage) -> None:
+        """Adds what another loop cost, run after this one."""
+        self.requests += other.requests
+        self.reused += other.reused
+        self.prompt_tokens += other.prompt_tokens
+        self.cached_tokens += other.cached_tokens
+        self.output_tokens += other.output_tokens
+        self.seconds += other.seconds
+        self.finish_reasons.update(other.finish_reasons)
+
 
 @dataclass(frozen=True)
 class Desk:
@@ -76,7 +86,7 @@ def converse(
         desks: Who answers each role's requests. Requests found in a desk's log are not sent.
         usage: Filled as completions arrive.
         concurrency: Pieces of work under way at a time.
-        on_progress: Called after each result with the number of results and the usage so far.
+        on_progress: Called as work ends with the number of results and the usage so far.
 
     Yields:
         Results in the order of `works`, each as soon as it and all before it are done.

@@ -22,7 +22,7 @@ from sdg_assets.teacher.requests import Completion, Message, Request, TeacherIde
 _ENVIRONMENT = {
     "VLLM_ENABLE_V1_MULTIPROCESSING": "0",
     "VLLM_NO_USAGE_STATS": "1",
-    "VLLM_LOGGING_LEVEL": "WARNING",
+    "VLLM_LOGGING_LEVEL": "ERROR",
     "TOKENIZERS_PARALLELISM": "false",
 }
 # Engine arguments that change what the model says, and so belong to its identity.
@@ -64,15 +64,28 @@ class EngineTeacher:
         stamp = TeacherStamp(model=card.model, revision=resolved.revision, license=card.license)
         self.identity = TeacherIdentity(stamp, numeric)
         self._submitted: dict[str, float] = {}
+        # A prompt is counted when it is built and tokenized when it is sent, a moment later.
+        self._tokenize = lru_cache(maxsize=256)(self._tokens_uncached)
 
     @cached_property
-    def _engine(self) -> Any:  # noqa: ANN401 – vLLM's LLMEngine
+    def llm(self) -> Any:  # noqa: ANN401 – vllm.LLM
+        """The engine, started.
+
+        Raises:
+            TeacherError: It cannot work as configured; says what to change.
+            TransientError: There is too little memory now.
+        """
         from vllm import LLM
 
+        arguments = {"enable_prefix_caching": True, **self._arguments}
         try:
-            return LLM(model=self._model, enable_prefix_caching=True, **self._arguments).llm_engine
+            return LLM(model=self._model, **arguments)
         except Exception as error:
             raise _clear(error, self._model) from error
+
+    def start(self) -> None:
+        """Starts the engine now instead of with the first request."""
+        _ = self.llm
 
     def count_tokens(self, messages: Sequence[Message]) -> int:
         """Prompt tokens of a conversation, chat template included."""
@@ -80,37 +93,46 @@ class EngineTeacher:
 
     def submit(self, request: Request) -> None:
         """Adds a request to the running batch."""
-        from vllm import SamplingParams
-        from vllm.sampling_params import StructuredOutputsParams
-
-        sampling = request.sampling
-        schema = request.json_schema
-        structured = StructuredOutputsParams(json=schema) if schema else None
-        parameters = SamplingParams(
-            temperature=sampling.temperature,
-            top_p=sampling.top_p,
-            max_tokens=sampling.max_tokens,
-            structured_outputs=structured,
-        )
-        prompt = {"prompt_token_ids": self._tokens(request.messages)}
+        engine = self.llm.llm_engine
         try:
-            self._engine.add_request(request.id, prompt, parameters)
+            engine.add_request(request.id, self.prompt(request), self.parameters(request))
         except Exception as error:
             raise _clear(error, self._model) from error
         self._submitted[request.id] = time.monotonic()
 
+    def prompt(self, request: Request) -> dict[str, list[int]]:
+        """The request as vLLM takes it: token ids, chat template applied."""
+        return {"prompt_token_ids": self._tokens(request.messages)}
+
+    def parameters(self, request: Request) -> Any:  # noqa: ANN401 – vllm.SamplingParams
+        """The request's sampling parameters, with its JSON schema enforced by the engine."""
+        from vllm import SamplingParams
+        from vllm.sampling_params import StructuredOutputsParams
+
+        schema = request.json_schema
+        return SamplingParams(
+            temperature=request.sampling.temperature,
+            top_p=request.sampling.top_p,
+            max_tokens=request.sampling.max_tokens,
+            structured_outputs=StructuredOutputsParams(json=schema) if schema else None,
+        )
+
     def poll(self) -> list[Completion]:
         """Steps the engine until something is finished."""
         finished: list[Completion] = []
-        while not finished and self._engine.has_unfinished_requests():
+        engine = self.llm.llm_engine
+        while not finished and engine.has_unfinished_requests():
             try:
-                outputs = self._engine.step()
+                outputs = engine.step()
             except Exception as error:
                 raise _clear(error, self._model) from error
             finished = [self._completion(output) for output in outputs if output.finished]
         return finished
 
     def _tokens(self, messages: Sequence[Message]) -> list[int]:
+        return self._tokenize(tuple(messages))
+
+    def _tokens_uncached(self, messages: tuple[Message, ...]) -> list[int]:
         conversation = [m.model_dump() for m in messages]
         tokens = self._tokenizer.apply_chat_template(
             conversation, add_generation_prompt=True, tokenize=True, return_dict=False

@@ -154,6 +154,21 @@ def teacher_cards(catalog: Path | None = None) -> dict[str, TeacherCard]:
         raise PermanentError(f"{path}: not a mapping of teachers: {error}") from error
 
 
+def card_of_model(*names: str) -> TeacherCard:
+    """What is known of a model that a server serves.
+
+    Args:
+        *names: What the server calls it: a hub id, or a path that ends in one.
+
+    Returns:
+        Its entry in `teachers.yaml`, or a card that says nothing is known.
+    """
+    for card in teacher_cards().values():
+        if any(name == card.model or name.endswith(f"/{card.model}") for name in names):
+            return card
+    return _implicit(next(name for name in names if name), "unknown")
+
+
 def _parsed(path: Path, name: str, entry: Any) -> TeacherCard:  # noqa: ANN401 – as YAML gave it
     try:
         card = TeacherCard.model_validate({"name": name, **entry})
