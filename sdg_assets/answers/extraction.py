@@ -87,7 +87,10 @@ def _announced(text: str) -> Iterator[tuple[int, str]]:
     """Announcements as (position, words after them)."""
     for found in (*markers.BEFORE.finditer(text), *markers.HEADING.finditer(text)):
         if not _SUPPOSED.search(text[max(0, found.start() - 40) : found.start()]):
-            yield found.start(), _opening(text[found.end() :])
+            rest = text[found.end() :]
+            # A dash opens a list on a line of its own; behind "Answer:" it is a minus.
+            rest = re.sub(r"^-\s+", "", rest) if "\n" in found[0] else rest
+            yield found.start(), _opening(rest)
     for found in markers.AFTER.finditer(text):
         words = markers.SENTENCE.split(text[max(0, found.start() - 300) : found.start()])[-1]
         concluding = markers.CONCLUDING.match(words)

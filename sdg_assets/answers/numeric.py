@@ -23,7 +23,7 @@ from sdg_assets.answers.formulae import same_formula
 from sdg_assets.answers.numbers import ASKS_PERCENT, Quantity, plain_math, quantities, quantity
 from sdg_assets.examples import AnswerKind, Example
 
-_FORMULA = re.compile(r"\\[a-zA-Z]|[\^√π*]|\d\s*[-+/]\s*\d")
+_FORMULA = re.compile(r"\\[a-zA-Z]|[\^√π*]|\d\s*[+/]\s*\d")
 _EQUATION = re.compile(r"[^=≈,;]+[=≈](?:[^=≈,;]*[=≈])*(?P<result>[^=≈;]+)")
 _JOIN = re.compile(r"[\s,;]*(?:(?:or|and|to|oder|und|ou|et|o|y|или|и)\b|[/或和])", re.IGNORECASE)
 _DENIED = re.compile(r"\b(?:is\s+)?not\s+[^,.;]*?(?:,|\bbut\b)(?:\s+(?:it\s+is|but|rather))?", re.I)
@@ -122,8 +122,10 @@ def _numbers_of(phrase: Phrase, example: Example) -> set[str]:
     if phrase.stated and _FORMULA.search(sentence):
         return {sentence.strip()}
     found = list(quantities(sentence, language))
-    values = {number and number.value for number in found}
-    return {str(number and number.text) for number in (found[:1] if len(values) == 1 else found)}
+    if None in found:  # it could be read in two ways
+        return {sentence, ""}
+    by_value = {number.value: number.text for number in found if number}
+    return set(by_value.values())
 
 
 def _result(text: str, language: str) -> Quantity | None:

@@ -1,0 +1,159 @@
+"""Equality of formulae: by their text, by their parts, and last by `math-verify`."""
+
+from __future__ import annotations
+
+import re
+import threading
+from functools import lru_cache
+
+from sdg_assets.answers.numbers import quantity
+from sdg_assets.answers.wording import normalized, typography, unwrap
+
+_SECONDS = 3
+_LONGEST = 300
+_REWRITTEN = [
+    (re.compile(pattern), replacement)
+    for pattern, replacement in [
+        (r"\\(?:left|right|displaystyle|big|Big|limits)(?![a-zA-Z])", ""),
+        (r"(?<!\\)\\[,;:! ]|~|\\q?quad\b", " "),
+        (r"\{,\}", ","),
+        (r"\\[dtc]frac", r"\\frac"),
+        (r"\\frac\s*(\d)\s*(\d)", r"\\frac{\1}{\2}"),
+        (r"\\frac\s*\{([^{}]+)\}\s*(\d)(?!\d)", r"\\frac{\1}{\2}"),
+        (r"\\sqrt\s*(\d)", r"\\sqrt{\1}"),
+        (r"√\s*\(([^()]*)\)|√\s*(\w+)", r"\\sqrt{\1\2}"),
+        (r"\^\s*\{?\s*(?:\\circ|°)\s*\}?|\\degree\b|°", ""),
+        (r"\\%", "%"),
+        (r"\\\$|\$", ""),
+        (r"(?:\\(?:text|mbox)\s*\{\s*)?(?<![A-Za-z])(?:or|and)(?![A-Za-z])\s*\}?", ","),
+        (r"\\(?:text|mathrm|mbox|textbf|mathbf|textit|operatorname)\s*\{([^{}]*)\}", r"\1"),
+        (r"\\(?:leq?|leqslant)(?![a-zA-Z])|≤", r"\\le "),
+        (r"\\(?:geq?|geqslant)(?![a-zA-Z])|≥", r"\\ge "),
+        (r"\\lt(?![a-zA-Z])", "<"),
+        (r"\\gt(?![a-zA-Z])", ">"),
+        (r"\\infin?(?:ty)?(?![a-zA-Z])|∞", r"\\infty "),
+        (r"π", r"\\pi "),
+        (r"±", r"\\pm "),
+        (r"∪", r"\\cup "),
+        (r"∈", r"\\in "),
+        (r"\\(?:times|cdot)(?![a-zA-Z])|×|·", "*"),
+        (r"(?<![\d.])\.(?=\d)", "0."),
+        (r"\^\{(\w)\}", r"^\1"),
+        (r"(?<![\w}])(\d+)/(\d+)(?![\w{])", r"\\frac{\1}{\2}"),
+        (r"(\\[a-zA-Z]+)\s+(?=[a-zA-Z])", "\\1\x00"),
+        (r"\s+", ""),
+        ("\x00", " "),
+        (r"(\\[a-zA-Z]+)\s+(?![a-zA-Z])", r"\1"),
+        (r"^[a-zA-Z](?:\([a-z]\))?(?:=|\\in(?![a-zA-Z]))(?=[^=]+$)", ""),
+    ]
+]
+# What SymPy would expand for minutes: towers, long exponents, factorials, sums.
+_INTRACTABLE = re.compile(
+    r"\^\s*\{[^{}]*\^|\^\s*\{?\s*-?\d{4,}|\*\*\s*\d{3,}|\d{4,}\s*!|!!|\d{40,}|binom\D*\d{4,}"
+    r"|\\(?:sum|prod|int|lim)(?![a-zA-Z])"
+)
+_RELATION = re.compile(r"[<>]|\\(?:le|ge|in|pm|cup|cap|setminus|ne|mathbb|begin)(?![a-zA-Z])")
+_SURROUND = {"(": ")", "[": "]", "\\{": "\\}"}
+
+
+@lru_cache(maxsize=1 << 14)
+def same_formula(left: str, right: str, language: str = "en") -> bool:
+    """Whether two formulae are equal.
+
+    Lists and sets are compared part by part, so that order counts in (1, 2) and not in {1, 2}, and
+    an open interval is not a closed one. `math-verify` sees only what text cannot decide.
+    """
+    a, b = _compact(left), _compact(right)
+    if a == b:
+        return True
+    numbers = quantity(left, language), quantity(right, language)
+    if numbers[0] and numbers[1]:
+        return numbers[0].value == numbers[1].value and numbers[0].unit == numbers[1].unit
+    if _is_words(left) or _is_words(right):
+        return normalized(_compact(left)) == normalized(_compact(right))
+    if ":" in a or ":" in b or _bases(a) != _bases(b):
+        return False
+    parts = _parts(a), _parts(b)
+    if parts[0] and parts[1]:
+        return _same_parts(parts[0], parts[1], language)
+    if any(parts) and not (_RELATION.search(a) or _RELATION.search(b)):
+        return False
+    return _equivalent(a, b)
+
+
+def _compact(text: str) -> str:
+    text = unwrap(typography(text))
+    for pattern, replacement in _REWRITTEN:
+        text = pattern.sub(replacement, text)
+    return unwrap(text)
+
+
+def _is_words(text: str) -> bool:
+    """Whether a formula is a word (`\\text{Monday}`, `even`) rather than a product of variables."""
+    plain = _compact(text).strip("()")
+    return bool(re.fullmatch(r"[^\W\d_][^\W\d_' -]*", plain)) and (
+        len(plain) > 3 or bool(re.search(r"\\(?:text|mbox|mathrm)", text))
+    )
+
+
+def _bases(text: str) -> str | None:
+    """The base of a numeral like 1011_2."""
+    found = re.fullmatch(r"[\dA-F]+_\{?(\d+)\}?", text)
+    return found[1] if found else None
+
+
+def _parts(text: str) -> tuple[str, list[str]] | None:
+    """The brackets and the elements of a list, tuple, interval or set; None for anything else."""
+    for opening, closing in _SURROUND.items():
+        if text.startswith(opening) and text.endswith((")", "]") if opening in "([" else closing):
+            end = text[-len(closing) :]
+            elements = _split(text[len(opening) : -len(closing)])
+            return (opening + end, elements) if elements and len(elements) > 1 else None
+    elements = _split(text)
+    return ("", elements) if elements and len(elements) > 1 else None
+
+
+def _split(text: str) -> list[str] | None:
+    """The text at its outer commas; None where its brackets do not match."""
+    depth, elements = 0, [""]
+    for char in text:
+        depth += {"(": 1, "[": 1, "{": 1, ")": -1, "]": -1, "}": -1}.get(char, 0)
+        if depth < 0:
+            return None
+        if char == "," and depth == 0:
+            elements.append("")
+        else:
+            elements[-1] += char
+    return elements if depth == 0 else None
+
+
+def _same_parts(left: tuple[str, list[str]], right: tuple[str, list[str]], language: str) -> bool:
+    unordered = ("", "\\{\\}")
+    loose = left[0] in unordered and right[0] in unordered
+    if len(left[1]) != len(right[1]) or not (loose or left[0] == right[0]):
+        return False
+    if not loose:
+        return all(same_formula(a, b, language) for a, b in zip(left[1], right[1], strict=True))
+    rest = list(right[1])
+    for element in left[1]:
+        match = next((r for r in rest if same_formula(element, r, language)), None)
+        if match is None:
+            return False
+        rest.remove(match)
+    return True
+
+
+def _equivalent(left: str, right: str) -> bool:
+    """What `math-verify` says; False for what it could not finish."""
+    if max(len(left), len(right)) > _LONGEST or any(map(_INTRACTABLE.search, (left, right))):
+        return False
+    from math_verify import parse, verify
+
+    # Its time-outs are signals, which only the main thread can receive.
+    seconds = _SECONDS if threading.current_thread() is threading.main_thread() else None
+    gold, target = (parse(f"${text}$", parsing_timeout=seconds) for text in (left, right))
+    # An interval and an inequality are equal in one direction only.
+    return bool(
+        verify(gold, target, timeout_seconds=seconds)
+        or (_RELATION.search(left + right) and verify(target, gold, timeout_seconds=seconds))
+    )

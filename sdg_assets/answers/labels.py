@@ -1,0 +1,104 @@
+"""Option labels: A, (b), 2, "the second option". They mean a place in the order shown, no more."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+
+# Each row counts from 0. Cyrillic В is left out: it looks like B and comes third.
+_ALPHABETS = (
+    "ABCDEFGHIJKLMNOPQRSTUVWXYZ", "АБ_ГД", "ابجده", "कखगघङ", "কখগঘঙ", "กขคงจ", "アイウエオ",
+    "甲乙丙丁戊", "가나다라마",
+)  # fmt: skip
+_PLACES = {letter: place for row in _ALPHABETS for place, letter in enumerate(row) if letter != "_"}
+_ORDINALS = ("first", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth")
+_NOUN = (
+    r"(?:option|choice|answer|letter|opci[óo]n|r[ée]ponse|respuesta|antwort|вариант|ответ"
+    r"|选项|選項|選択肢|보기|الخيار|विकल्प|বিকল্প)"
+)
+_LABEL = re.compile(
+    rf"(?:the\s+)?(?P<noun>{_NOUN}\s*)?(?P<open>[(\[]?)"
+    rf"(?P<mark>[{''.join(_PLACES)}]|[a-z]|\d{{1,2}})(?![^\W_])(?P<close>[)\].:–—-]*)"
+    r"\s*(?:选项|選項)?(?P<text>.*)",
+    re.DOTALL | re.IGNORECASE,
+)
+_ORDINAL = rf"(?:the\s+)?\b(?P<ordinal>{'|'.join(_ORDINALS)})\s+(?:option|choice|one|answer)\b"
+_INTRODUCING = {
+    "option", "options", "choice", "choices", "answer", "letter", "is", "be", "it's", "not", "or",
+    "and", "either", "both", "neither", "nor", "but",
+}  # fmt: skip
+_JOINING = re.compile(r"\s(?:or|and|nor|but|is|isn't|not|because|since|as)\b")
+_LEFT_OVER = re.compile(
+    rf"\b{_NOUN}s?\s+(?:is\s+)?[(\[\"'*]*(?:[A-Za-z]|\d{{1,2}})[)\]\"'*]*(?![\w'’])"
+    r"|(?<!\w)[(\[][A-Za-z][)\]]|^[\s>*-]*[A-Z][).:](?=\s)" + f"|{_ORDINAL}",
+    re.MULTILINE | re.IGNORECASE,
+)
+
+
+def labelled(text: str, numbers: bool) -> tuple[int, str] | None:
+    """Reads a label at the start of an answer, and what stands behind it.
+
+    Args:
+        text: "B", "(b)", "option 2", "B. copper", after `typography`.
+        numbers: Whether a number can be a label; it cannot where an option is one.
+
+    Returns:
+        (place in the order shown, the rest), or None where no label opens the text.
+    """
+    if ordinal := re.fullmatch(_ORDINAL, text, re.IGNORECASE):
+        return _ORDINALS.index(ordinal["ordinal"].lower()), ""
+    found = _LABEL.fullmatch(text)
+    if not found:
+        return None
+    mark, rest = found["mark"], found["text"].strip(" *_\"'")
+    if mark.isdigit():
+        return (int(mark) - 1, rest) if numbers or found["noun"] else None
+    # "A car", "I think", "и так": a letter without a mark of its own may be a word.
+    if rest and not (found["close"] or found["noun"] or (mark > "A" and mark in "BCDEFGHJKLMN")):
+        return None
+    place = _PLACES.get(mark, _PLACES.get(mark.upper()))
+    return None if place is None else (place, rest)
+
+
+def mentioned_labels(text: str) -> Iterator[tuple[int, int, int]]:
+    """Letters inside a sentence that its other words make a label: "it is B", "(C)", "A or B".
+
+    Yields:
+        (start, end, place in the order shown).
+    """
+    for found in re.finditer(r"(?<![\w'’.])[A-Z](?![\w'’])", text):
+        before, after = text[: found.start()], text[found.end() :]
+        enclosed = before[-1:] in ("(", "[") or after[:1] in (")", "]")
+        word = re.search(r"([\w']+)[\s:*\"(\[/,]*$", before)
+        introduced = word is None or word[1].lower() in _INTRODUCING or len(word[1]) == 1
+        is_word = found[0] in "AI" and re.match(r"\s\w", after) and not _JOINING.match(after)
+        if enclosed or (introduced and not is_word):
+            yield found.start(), found.end(), ord(found[0]) - ord("A")
+
+
+def spelled_out(text: str, choices: Sequence[str]) -> str | None:
+    """A text whose labels are replaced by the options they stand for.
+
+    Args:
+        text: A solver's reasoning.
+        choices: The options in the order in which that solver saw them.
+
+    Returns:
+        The text without labels; None where a label is left that may mean several things: a bare
+        "(C)" may be carbon.
+    """
+    for place, choice in enumerate(choices):
+        mark = rf"(?:{chr(ord('A') + place)}|{place + 1})"
+        own = rf"(?<!\w)(?:{_NOUN}\s+)?(?:[(\[]{mark}[)\]]|{mark}[).:])[\s*\"]*{re.escape(choice)}"
+        bare = rf"\b(?:option|choice)\s+[(\[\"'*]*{mark}[)\]\"'*]*(?![\w'’])"
+        final = rf"(answer(?:\s+is|:)[\s*]*)[(\[\"']*{chr(ord('A') + place)}[)\]\"']*(?=[\s.*]*$)"
+        text = re.sub(own, lambda _, c=choice: c, text, flags=re.IGNORECASE)
+        text = re.sub(bare, lambda _, c=choice: f'"{c}"', text, flags=re.IGNORECASE)
+        text = re.sub(final, lambda m, c=choice: m[1] + c, text, flags=re.I | re.MULTILINE)
+
+    def named(found: re.Match[str]) -> str:
+        place = _ORDINALS.index(found["ordinal"].lower())
+        return f'"{choices[place]}"' if place < len(choices) else found[0]
+
+    text = re.sub(_ORDINAL, named, text, flags=re.IGNORECASE)
+    return None if _LEFT_OVER.search(text) else text

@@ -1,0 +1,241 @@
+"""Plainly written numbers: `1,250.50`, `1 1/2`, `€3,50`, `45 %`, `1.5 × 10^3`, `twelve apples`."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from functools import lru_cache
+
+from sdg_assets.answers.wording import typography, unwrap
+
+# Languages that write 1,5 for one and a half and 1.000 for a thousand.
+DECIMAL_COMMA = frozenset(
+    "bg ca cs da de el es et eu fi fr gl hr hu id is it lt lv nl no pl pt ro ru sk sl sr sv tr uk "
+    "vi".split()
+)
+_LARGEST_EXPONENT = 300
+_SCALES = {
+    "hundred": 100, "thousand": 10**3, "million": 10**6, "billion": 10**9, "trillion": 10**12,
+    "lakh": 10**5, "crore": 10**7, "万": 10**4, "萬": 10**4, "만": 10**4, "亿": 10**8, "億": 10**8,
+    "억": 10**8,
+}  # fmt: skip
+_PERCENT = (
+    r"%|(?:percent|per\s+cent|pct|percentage\s+points?|prozent|por\s*ciento|pour\s*cents?|procent)\b"
+    r"|процент\w*|퍼센트|パーセント|प्रतिशत|শতাংশ|في\s+المائة|بالمائة|เปอร์เซ็นต์"
+)
+ASKS_PERCENT = re.compile(
+    rf"{_PERCENT}|percentage|porcentaje|pourcentage|percentuale|百分|ร้อยละ|yüzde|phần trăm|نسبة مئوية",
+    re.IGNORECASE,
+)
+"""Matches a question whose answer is a percentage, so that 45 means 45 %."""
+_GROUPED = r"\d{1,3}(?: \d{3})+(?!\d)(?:[.,]\d+)?|\d+(?:[.,'_]\d+)*|\.\d+"
+_NUMBER = re.compile(
+    rf"(?<![\w.^/\\])(?:(?<![\w)}}%])(?P<sign>[-+]|\b(?:minus|negative)\b)\s?)?(?:(?P<currency>[$¢-¥₠-⃀])\s?)?"
+    rf"(?:(?P<whole>\d+)\s+(?:and\s+)?(?P<part>\d+\s*/\s*\d+)|(?P<top>{_GROUPED})\s*/\s*(?P<bottom>\d+)"
+    rf"|10\^\{{?(?P<ten>-?\d+)\}}?|(?P<plain>{_GROUPED})(?:e(?P<exponent>[-+]?\d+))?)"
+    r"(?![\d^]|[./:]\d)(?:\s*\*\s*10\s*\^\s*\{?(?P<power>-?\d+)\}?)?"
+    rf"(?:\s*(?P<scale>{'|'.join(_SCALES)})s?(?![a-z]))?(?P<percent>\s*(?:{_PERCENT}))?",
+    re.IGNORECASE,
+)
+_LEADING = re.compile(
+    r"(?:(?:about|around|approximately|roughly|exactly|only|just|a\s+total\s+of|total\s+of|nearly"
+    r"|almost|≈|~|=|\\approx|rs\.?|us(?:d|(?=\s*\$))|eur|gbp|inr)\s*)+|[a-z]\s*=\s*(?=[-+$\d.])",
+    re.IGNORECASE,
+)
+_NOT_A_UNIT = re.compile(
+    r"[=,;:<>+!?|]|\d|\b(?:or|and|not|no|but|to|than|is|are|was|plus|minus|times)\b|n't",
+    re.IGNORECASE,
+)
+_LATEX = (
+    (re.compile(r"\\\$"), "$"),
+    (re.compile(r"\\%"), "%"),
+    (re.compile(r"\{,\}|\\!"), lambda m: "," if m[0] == "{,}" else ""),
+    (re.compile(r"\\(?:left|right|displaystyle)\b"), ""),
+    (re.compile(r"(?<!\\)\\[,;: ]|~|\\quad\b"), " "),
+    (re.compile(r"\\(?:text|mathrm|mbox|textbf|mathbf|textit|operatorname)\s*\{([^{}]*)\}"), r" \1"),
+    (re.compile(r"(?P<whole>(?<=\d)\s*)?\\[dtc]?frac\s*(?:\{\s*(-?\d+)\s*\}|(\d))\s*(?:\{\s*(\d+)\s*\}|(\d))"),
+     lambda m: f"{' ' if m['whole'] is not None else ''}{m[2] or m[3]}/{m[4] or m[5]}"),
+    (re.compile(r"\^\s*\{?\s*(?:\\circ|°)\s*\}?|\\degree\b"), "°"),
+    (re.compile(r"\\(?:times|cdot)\b|[×·](?=\s*10)|(?<=\d)\s*x\s*(?=10\s*\^)"), "*"),
+)  # fmt: skip
+_UNITS = {
+    canonical: names.split()
+    for canonical, names in {
+        "kilometer": "km kilometre kms", "meter": "m metre", "centimeter": "cm centimetre",
+        "millimeter": "mm millimetre", "mile": "mi", "foot": "ft feet", "inch": "in inches",
+        "kilogram": "kg kgs kilo", "gram": "g gm", "milligram": "mg", "pound": "lb lbs £ gbp",
+        "liter": "l litre", "milliliter": "ml millilitre", "hour": "h hr hrs", "minute": "min mins",
+        "second": "s sec secs", "dollar": "$ usd us$", "cent": "¢", "euro": "€ eur", "rupee": "₹ inr rs",
+        "yen": "¥ jpy", "degree": "° deg", "square": "sq", "cubic": "cu", "per": "/ a", "": "units unit",
+    }.items()
+}  # fmt: skip
+_CANONICAL = {name: canonical for canonical, names in _UNITS.items() for name in names}
+_SMALL = (
+    "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen "
+    "sixteen seventeen eighteen nineteen"
+).split()
+_TENS = "twenty thirty forty fifty sixty seventy eighty ninety".split()
+_WORDS = {word: number for number, word in enumerate(_SMALL)} | {
+    word: 10 * number for number, word in enumerate(_TENS, start=2)
+}
+_SPELLED = re.compile(
+    rf"(?:(?:{'|'.join([*_WORDS, 'hundred', 'thousand', 'million', 'billion'])})\b(?:[\s-]+(?:and\s+)?)?)+"
+)
+
+
+@dataclass(frozen=True)
+class Quantity:
+    """A number and what it counts.
+
+    Attributes:
+        value: Exact; of a percentage the number before the sign.
+        unit: In one spelling; "%" for a percentage, "" without any.
+        text: The number as written, in ASCII digits, its unit left out.
+    """
+
+    value: Fraction
+    unit: str
+    text: str
+
+
+@lru_cache(maxsize=1 << 14)
+def quantity(text: str, language: str = "en") -> Quantity | None:
+    """Reads a text that is one number, with or without a unit.
+
+    Args:
+        text: The text as a whole: "about $1,000", "12 km/h", "twelve".
+        language: Decides what a single separator before three digits means.
+
+    Returns:
+        The number, or None where the text is anything else, or could be read in two ways.
+    """
+    plain = _digits_of_words(plain_math(text))
+    plain = _LEADING.sub("", plain, count=1).strip() if _LEADING.match(plain) else plain
+    found = _NUMBER.search(plain)
+    if not found or plain[: found.start()].strip():
+        return None
+    value = _value(found, language)
+    rest = plain[found.end() :].strip().strip("()").strip()
+    powers = re.sub(r"(?<=[a-z])\^?[23]\b", "", rest)
+    if value is None or len(rest) > 40 or len(rest.split()) > 5 or _NOT_A_UNIT.search(powers):
+        return None
+    unit = "%" if found["percent"] else _unit(f"{found['currency'] or ''} {rest}")
+    return Quantity(value, unit, _as_written(found))
+
+
+def quantities(text: str, language: str = "en") -> Iterator[Quantity | None]:
+    """Every number in a prose text, units aside; None for one that could be read in two ways."""
+    for found in _NUMBER.finditer(plain_math(text)):
+        value = _value(found, language)
+        unit = "%" if found["percent"] else ""
+        yield None if value is None else Quantity(value, unit, _as_written(found))
+
+
+def plain_math(text: str) -> str:
+    r"""Simple LaTeX as plain text: `\frac{3}{4}` is 3/4, `\text{cm}` is cm."""
+    text = unwrap(typography(text))
+    for pattern, replacement in _LATEX:
+        text = pattern.sub(replacement, text)
+    # A dollar sign is money only where it opens and nothing closes it.
+    text = re.sub(r"\$([^$]+)\$(?!\d)", r"\1", text)
+    return unwrap(text)
+
+
+def _as_written(found: re.Match[str]) -> str:
+    return found[0].replace(found["currency"] or "", "").strip()
+
+
+def _value(found: re.Match[str], language: str) -> Fraction | None:
+    try:
+        if found["part"]:
+            value = int(found["whole"]) + Fraction(found["part"].replace(" ", ""))
+        elif found["top"]:
+            value = _read(found["top"], language) / int(found["bottom"])
+        elif found["ten"]:
+            value = _power_of_ten(found["ten"])
+        else:
+            value = _read(found["plain"], language) * _power_of_ten(found["exponent"])
+        value *= _power_of_ten(found["power"])
+    except (ValueError, ZeroDivisionError, OverflowError):
+        return None
+    if found["scale"]:
+        value *= _SCALES[found["scale"].lower()]
+    return -value if found["sign"] and found["sign"] != "+" else value
+
+
+def _power_of_ten(exponent: str | None) -> Fraction:
+    power = int(exponent or 0)
+    if abs(power) > _LARGEST_EXPONENT:
+        raise OverflowError(power)
+    return Fraction(10) ** power
+
+
+def _read(digits: str, language: str) -> Fraction:
+    """Digits with separators.
+
+    Two different separators, a repeated one, or groups of another length than three settle by
+    themselves what they mean. Only `1.000` and `1,000` are read by the language.
+
+    Raises:
+        ValueError: They mean nothing, or two things.
+    """
+    digits = re.sub(r"(?<=\d)[ '_](?=\d{3})", "", digits)
+    commas, points = digits.count(","), digits.count(".")
+    if commas and points:
+        decimal = max(",.", key=digits.rfind)
+        whole, _, part = digits.rpartition(decimal)
+        return Fraction(f"{_ungrouped(whole)}.{part}")
+    if not commas and points <= 1:
+        european = language in DECIMAL_COMMA and re.fullmatch(r"[1-9]\d{0,2}\.\d{3}", digits)
+        return Fraction(digits.replace(".", "") if european else digits)
+    comma_first = language in DECIMAL_COMMA
+    if commas == 1 and (digits.startswith("0,") or (comma_first and not digits[-4:-3] == ",")):
+        return Fraction(digits.replace(",", "."))
+    if commas == 1 and comma_first:
+        raise ValueError(digits)
+    return Fraction(_ungrouped(digits))
+
+
+def _ungrouped(digits: str) -> str:
+    """Takes out thousands separators; western groups of three, Indian ones of two and three."""
+    if not re.fullmatch(r"\d+|\d{1,3}(?:([.,])\d{3})(?:\1\d{3})*|\d{1,2}(?:,\d{2})+,\d{3}", digits):
+        raise ValueError(digits)
+    return re.sub(r"\D", "", digits)
+
+
+def _unit(text: str) -> str:
+    """One spelling for a unit: `km/h`, `kilometers per hour` and `kilometres an hour` are one."""
+    text = re.sub(r"\^?\s?2\b", " squared", text.lower())
+    text = re.sub(r"\^?\s?3\b", " cubed", text)
+    words = re.findall(r"[^\W\d_]+\$?|[$¢-¥₠-⃀/°]", text)
+    named = [_CANONICAL.get(w, w) for w in words if w not in {"of", "the", "o", "clock"}]
+    singular = [
+        _CANONICAL.get(w[:-1], w[:-1])
+        if len(w) > 3 and w.endswith("s") and not w.endswith("ss")
+        else w
+        for w in named
+    ]
+    squared = [{"squared": "square", "cubed": "cubic", "an": "per"}.get(w, w) for w in singular]
+    return " ".join(sorted(w for w in squared if w))
+
+
+def _digits_of_words(text: str) -> str:
+    """Digits for an English number in words that opens a text without digits: "twenty-one days"."""
+    lowered = text.lower()
+    sign, _, rest = lowered.partition(" ")
+    if sign not in ("minus", "negative"):
+        sign, rest = "", lowered
+    found = _SPELLED.match(rest)
+    if not found or re.search(r"\d", text):
+        return text
+    total = group = 0
+    for word in re.findall(r"[a-z]+", found[0]):
+        if word == "hundred":
+            group = (group or 1) * 100
+        elif word in _SCALES:
+            total, group = total + (group or 1) * _SCALES[word], 0
+        else:
+            group += _WORDS.get(word, 0)
+    return f"{'-' if sign else ''}{total + group} {rest[found.end() :]}".strip()

@@ -1,0 +1,126 @@
+"""Text for comparison: what is left of a wording when its typography is taken away."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Iterator
+
+# Scripts that write no spaces between words, and Hangul, whose particles stick to the noun: there
+# every character is a token, so that a name is found inside a run of text.
+UNSPACED = (
+    "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3005-\u3007\u3040-\u30ff\u31f0-\u31ff"
+    "\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7af\uf900-\ufaff\U00020000-\U0003ffff"
+)
+# Python's \w leaves out combining marks, without which no Indic word is whole.
+_MARKS = (
+    "\u0300-\u036f\u0483-\u0489\u0591-\u05c7\u0610-\u061a\u064b-\u065f\u0670\u06d6-\u06ed"
+    "\u0900-\u0963\u0966-\u0dff\u0f18-\u0fbc"
+)
+WORD = rf"(?:[^\W_{UNSPACED}]|[{_MARKS}])+"
+_TOKEN = re.compile(
+    # A hyphen is a minus where a number follows and none, and no word, stands before it.
+    r"(?:(?<![\w.,%)\]])[-+])?(?:\d+(?:[.,:]\d+)*|(?<!\w)\.\d+)"
+    rf"|[{UNSPACED}]|(?:[^\W\d_{UNSPACED}]|[{_MARKS}])+"
+    # Symbols that carry meaning (C++, C#, 5%, <, emoji); other punctuation does not.
+    r"|[-+](?=\$)|[%#+<>=^$¢-¥°±×÷√∞≠-≥₠-⃀\u2190-\u21ff\u2600-\u27bf\U0001f000-\U0001faff]"
+)
+_FRACTIONS = {
+    ord(c): f" {n}/{d} "
+    for c, n, d in [
+        ("½", 1, 2), ("⅓", 1, 3), ("⅔", 2, 3), ("¼", 1, 4), ("¾", 3, 4), ("⅕", 1, 5), ("⅖", 2, 5),
+        ("⅗", 3, 5), ("⅘", 4, 5), ("⅙", 1, 6), ("⅚", 5, 6), ("⅐", 1, 7), ("⅛", 1, 8), ("⅜", 3, 8),
+        ("⅝", 5, 8), ("⅞", 7, 8), ("⅑", 1, 9), ("⅒", 1, 10),
+    ]
+}  # fmt: skip
+_SUPERSCRIPTS = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁻", "0123456789-")
+# Variants of one letter, and what is not read aloud: minus signs and non-breaking hyphens, Arabic
+# number signs, alef and yeh forms, tatweel and short vowels, zero-width characters.
+_VARIANTS = str.maketrans(
+    {c: "-" for c in "−‐‑–﹣－"}
+    | {"٫": ".", "٬": ",", "٪": "%", "⁄": "/", "’": "'", "‘": "'", "ʼ": "'"}
+    | {c: "ا" for c in "أإآٱ"}
+    | {"ى": "ي", "ی": "ي", "ک": "ك", "ۀ": "ه"}
+    | {c: "" for c in "ـًٌٍَُِّْٰ\u200b\u200c\u200d\u200e\u200f\u2060\ufeff\u00ad"}
+)
+_ARTICLES = {
+    "en": {"a", "an", "the"},
+    "es": {"el", "la", "los", "las", "un", "una", "unos", "unas"},
+    "fr": {"le", "la", "les", "l", "un", "une", "des", "du"},
+    "de": set("der die das den dem des ein eine einen einem eines einer".split()),
+    "it": {"il", "lo", "la", "i", "gli", "le", "l", "un", "uno", "una"},
+    "pt": {"o", "a", "os", "as", "um", "uma", "uns", "umas"},
+    "vi": {"của", "là", "cái", "chiếc", "những"},
+}
+_ENCLOSED = [
+    ('"', '"'), ("'", "'"), ("“", "”"), ("„", "“"), ("‘", "’"), ("«", "»"), ("「", "」"),
+    ("『", "』"), ("《", "》"), ("$$", "$$"), ("$", "$"), ("\\(", "\\)"), ("\\[", "\\]"),
+    ("\\boxed{", "}"), ("\\fbox{", "}"), ("\\text{", "}"),
+]  # fmt: skip
+
+
+def typography(text: str) -> str:
+    """One way to write each sign: NFKC, ASCII digits, `-` for minus, `^2` for ², ` 1/2 ` for ½."""
+    if text.isascii():
+        return text
+    text = re.sub("[⁰¹²³⁴-⁹⁻]+", lambda m: "^" + m[0].translate(_SUPERSCRIPTS), text)
+    text = unicodedata.normalize("NFKC", text.translate(_FRACTIONS)).translate(_VARIANTS)
+    return re.sub(r"\d", lambda m: str(int(m[0])), text)
+
+
+def tokens(text: str) -> Iterator[re.Match[str]]:
+    """Words, numbers and meaningful symbols of a text that `typography` has been through."""
+    return _TOKEN.finditer(text)
+
+
+def normalized(text: str, language: str = "en") -> str:
+    """Text for identity: case, punctuation and articles aside, in any script.
+
+    SQuAD's rule, with MLQA's articles for other languages. Unlike theirs it keeps decimal points,
+    signs and symbols: 1.5 is not 15, -5 is not 5, C++ is not C.
+    """
+    plain = typography(text).casefold()
+    plain = re.sub(r"\b(?:[^\W\d_]\.){2,}", lambda m: m[0].replace(".", ""), plain)  # U.S. = US
+    plain = re.sub(r"(?<=\d),(?=\d{3}\b)", "", plain)
+    plain = re.sub(r"(?<=[^\W\d_]{2})'(?=[^\W\d_])", "", plain)  # Newton's, but l'eau
+    articles = _ARTICLES.get(language, _ARTICLES["en"])
+    found = [m[0] for m in tokens(plain)]
+    if language == "ar":
+        found = [w.removeprefix("ال") if len(w) > 4 else w for w in found]
+    return " ".join([w for w in found if w not in articles] or found) or text.strip()
+
+
+def unwrap(text: str) -> str:
+    r"""Takes Markdown, quotes, math delimiters, \boxed and a final full stop off an answer."""
+    previous = None
+    while text != previous:
+        previous = text
+        text = re.sub(r"^(?:[•>]|#+|-(?!\s+[\d.$\\]))\s+", "", text.strip())
+        text = text.strip("*`").strip()
+        text = text.strip("_") or text  # a blank to fill in is left alone
+        for opening, closing in _ENCLOSED:
+            inner = text[len(opening) : -len(closing)]
+            if (
+                len(text) > len(opening) + len(closing)
+                and text.startswith(opening)
+                and text.endswith(closing)
+                and _is_one(inner, opening, closing)
+            ):
+                text = inner
+        if text.endswith(
+            (".", "。", "\uff0c", "।", "؟", "!", "\uff01", ",", ";")
+        ) and not text.endswith(".."):
+            text = text[:-1]
+    return text
+
+
+def _is_one(inner: str, opening: str, closing: str) -> bool:
+    """Whether what is enclosed holds no end of it: `$a$ or $b$` does."""
+    if closing != "}":
+        return opening not in inner and closing not in inner
+    depth = 0
+    for char in inner:
+        depth += {"{": 1, "}": -1}.get(char, 0)
+        if depth < 0:
+            return False
+    return depth == 0

@@ -1,0 +1,138 @@
+"""The YAML of a new seed task, as far as lm-eval's own YAML says it; the rest is for a person."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from sdg_assets.catalog.lm_eval_index import task_index
+from sdg_assets.errors import CatalogError
+
+_OPTION = re.compile(r"^[ \t]*\(?[A-J1-9][).:][ \t]*(\{\{.*?\}\})[ \t]*$", re.MULTILINE)
+_CUES = re.compile(r"\A(?:Question|Q)\s*:\s*|\n[^\n:：]{1,20}[:：]\s*\Z")
+
+
+def draft(name: str, family: str) -> str:
+    """Writes the draft of a seed task.
+
+    It is switched off, and says what is to be looked up.
+
+    Args:
+        name: A leaf, a group or a tag of lm-eval.
+        family: `knowledge` or `reasoning`.
+
+    Raises:
+        CatalogError: lm-eval has no such task, or it is written in Python.
+    """
+    index = task_index()
+    if name not in index:
+        raise CatalogError(f"lm-eval has no task {name!r}")
+    leaves = {leaf: index[leaf].cfg for leaf in dict.fromkeys(_leaves(name, index))}
+    leaves = {leaf: config for leaf, config in leaves.items() if config.get("dataset_path")}
+    if not leaves:
+        raise CatalogError(f"lm-eval's {name} is written in Python; it declares no dataset")
+    return "\n".join(_lines(_task_name(name), family, leaves)) + "\n"
+
+
+def _leaves(name: str, index: Mapping[str, Any]) -> Iterator[str]:
+    entry = index.get(name)
+    if entry is None:
+        return
+    if entry.kind.name in ("TASK", "PY_TASK"):
+        yield name
+    members = sorted(entry.tags) if entry.kind.name == "TAG" else entry.cfg.get("task", [])
+    for member in members if isinstance(members, list) else []:
+        of = member if isinstance(member, str) else member.get("task") or member.get("group")
+        if isinstance(of, str):
+            yield from _leaves(of, index)
+
+
+def _task_name(name: str) -> str:
+    return re.sub(r"\W+", "_", name.lower()).strip("_")
+
+
+def _lines(task: str, family: str, leaves: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
+    first = next(iter(leaves.values()))
+    dataset, seeds = first["dataset_path"], _seed_split(first)
+    kind, why = _answer_kind(first)
+    yield f"task: {task}"
+    yield f"family: {family}"
+    yield "domain: unknown # what the questions are about"
+    yield "languages: [en] # lm-eval does not say"
+    yield f"dataset: {dataset}"
+    yield "license: unknown # of the dataset's card; SPDX where there is one"
+    yield "license_source: unknown"
+    yield "commercial_use: unclear"
+    yield f"answer_kind: {kind} # {why}"
+    yield f"seed_split: {seeds}" + ("" if first.get("training_split") else " # a guess")
+    yield f"heldout_splits: {json.dumps(_heldout(first))}"
+    yield from _record(first)
+    yield "subtasks:"
+    for leaf, config in leaves.items():
+        fields = {"config": str(config.get("dataset_name") or "default"), "lm_eval": leaf}
+        if config["dataset_path"] != dataset:
+            fields["dataset"] = config["dataset_path"]
+        if _seed_split(config) != seeds:
+            fields["split"] = _seed_split(config)
+        inside = ", ".join(f"{key}: {json.dumps(value)}" for key, value in fields.items())
+        key = re.sub(r"[^A-Za-z0-9_.+-]", "_", leaf)
+        yield f"  {key}: {{{inside}}}"
+    yield "enabled: false"
+    yield f"why: a draft; check it with `python -m sdg_assets.catalog show {task}`"
+
+
+def _seed_split(config: Mapping[str, Any]) -> str:
+    return config.get("training_split") or config.get("fewshot_split") or "train"
+
+
+def _heldout(config: Mapping[str, Any]) -> list[str]:
+    declared = (config.get("validation_split"), config.get("test_split"))
+    return list(dict.fromkeys(split for split in declared if split))
+
+
+def _answer_kind(config: Mapping[str, Any]) -> tuple[str, str]:
+    choices = config.get("doc_to_choice") or _options(config)
+    if not choices:
+        return "short_text", "or numeric, span, free_form, code"
+    if isinstance(choices, list) and {str(c).strip().lower() for c in choices} in (
+        {"yes", "no"},
+        {"true", "false"},
+    ):
+        return "boolean", "its choices are yes and no"
+    return "multiple_choice", "or label, where every row has the same choices"
+
+
+def _record(config: Mapping[str, Any]) -> Iterator[str]:
+    text, target = config.get("doc_to_text"), config.get("doc_to_target")
+    choices = config.get("doc_to_choice")
+    yield "# lm-eval's own rendering:"
+    for name in ("doc_to_text", "doc_to_choice", "doc_to_target", "process_docs"):
+        if name in config:
+            yield f"#   {name}: {json.dumps(config[name], ensure_ascii=False, default=str)}"
+    yield "record:"
+    if not isinstance(text, str) or "lm_eval/tasks/" in text:
+        yield '  question: "{{question}}" # lm-eval calls a function'
+    else:
+        question = _CUES.sub("", _OPTION.sub("", text)).strip()
+        yield f"  question: {_template(question)}"
+        choices = _options(config) or choices
+    if choices is not None:
+        written = choices if isinstance(choices, list) else _template(str(choices))
+        yield "  choices: " + (
+            json.dumps(written, ensure_ascii=False) if isinstance(written, list) else written
+        )
+    field = "answer" if choices is None else "answer_index"
+    yield f"  {field}: {_template(str(target))}"
+
+
+def _options(config: Mapping[str, Any]) -> list[str]:
+    """The option texts that stand behind letters in the text: `A. {{A}}`."""
+    return _OPTION.findall(str(config.get("doc_to_text")))
+
+
+def _template(text: str) -> str:
+    """A column's name is a template too, in lm-eval."""
+    inside = f"{{{{{text}}}}}" if re.fullmatch(r"\w+", text) else text
+    return json.dumps(inside, ensure_ascii=False)

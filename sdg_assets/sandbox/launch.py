@@ -1,0 +1,219 @@
+"""Starts a sandbox: which isolation, what of the machine it shows, and the child side's code."""
+
+from __future__ import annotations
+
+import json
+import marshal
+import os
+import secrets
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import asdict, dataclass
+from enum import StrEnum
+from functools import cache
+from pathlib import Path
+from typing import IO, Any
+
+from sdg_assets.errors import TransientError
+from sdg_assets.sandbox.namespaces import DEVICES, NOBODY
+from sdg_assets.sandbox.privileges import MIB
+
+# In the order of their imports.
+_CHILD_MODULES = ("linux", "privileges", "namespaces", "values", "wire", "roles", "warden")
+_GRACE_SECONDS = 20.0
+"""Beyond the limit, before a sandbox that does not end itself is ended."""
+
+_LIBRARIES = ("/lib", "/lib32", "/lib64", "/usr/lib", "/usr/lib64")
+_DATA = ("/etc/ld.so.cache", "/usr/share/zoneinfo")
+
+_BOOTSTRAP = """
+import marshal, os, sys
+frame = os.read(0, int.from_bytes(os.read(0, 8), "big"))
+for name, code in marshal.loads(frame):
+    sys.modules[name] = module = type(sys)(name)
+    exec(code, module.__dict__)
+module.main()
+"""
+
+
+class Isolation(StrEnum):
+    """How a program is kept from the machine."""
+
+    bubblewrap = "bubblewrap"
+    namespaces = "namespaces"
+    none = "none"
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What one program may take, its tests included.
+
+    Attributes:
+        seconds: Wall-clock time; each process gets as much processor time.
+        memory_mib: Address space of a process, and memory of all of them together.
+        processes: Processes and threads.
+        output_kib: Standard output and error together.
+        file_mib: The scratch directory, and any one file.
+    """
+
+    seconds: float = 10
+    memory_mib: int = 512
+    processes: int = 16
+    output_kib: int = 64
+    file_mib: int = 16
+
+
+def launch(
+    isolation: Isolation, limits: Limits, program: dict[str, str], tests: list[str]
+) -> dict[str, Any]:
+    """Run a program and its tests in a sandbox of their own.
+
+    Args:
+        isolation: How to isolate them.
+        limits: What they may take.
+        program: Its `code`, and the `setup` that runs after it.
+        tests: What must hold.
+
+    Returns:
+        What the warden reports: `passed`, `reason`, `stdout`, `stderr`.
+
+    Raises:
+        TransientError: The sandbox could not be started; says why.
+    """
+    uid = _spare_uid() if isolation is not Isolation.none else None
+    config = {
+        "isolation": isolation,
+        "uid": uid,
+        "limits": asdict(limits),
+        "other_tasks": _own_tasks() if isolation is Isolation.none else 0,
+        "root": dict(zip(("binds", "links"), _shown(), strict=True)),
+    }
+    frames = [_child_code(), *(json.dumps(part).encode() for part in (config, program, tests))]
+    scratch: AbstractContextManager[str] = nullcontext("/")
+    if isolation is Isolation.none:
+        scratch = tempfile.TemporaryDirectory(prefix="sdg-")
+    with tempfile.TemporaryFile() as job, scratch as cwd:
+        for frame in frames:
+            job.write(len(frame).to_bytes(8, "big") + frame)
+        job.seek(0)
+        command = [_interpreter(), "-I", "-S", "-E", "-X", "utf8", "-c", _BOOTSTRAP]
+        if isolation is Isolation.bubblewrap:
+            command = [*_bubblewrap(limits, as_root=uid is not None), *command]
+        out, err = _run(command, job, cwd, limits.seconds + _GRACE_SECONDS)
+    ready, _, report = out.partition(b"\n")
+    if ready != b"ready":
+        detail = err.decode(errors="replace").strip().rpartition("\n")[2]
+        raise TransientError(f"sandbox ({isolation}) did not start: {detail or 'no message'}")
+    try:
+        outcome: dict[str, Any] = json.loads(report)
+    except ValueError:
+        # Past `ready` only what runs inside can have ended it: an outcome, and nothing to retry.
+        outcome = {"passed": False, "reason": "killed", "stdout": "", "stderr": ""}
+    return outcome
+
+
+def _run(command: list[str], job: IO[bytes], cwd: str, seconds: float) -> tuple[bytes, bytes]:
+    process = subprocess.Popen(  # noqa: S603 - no shell, and the program is no argument
+        command,
+        stdin=job,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env={},
+        cwd=cwd,
+        start_new_session=True,
+    )
+    with process:  # closes the pipes at the latest, which ends a warden that is out of reach
+        try:
+            # What arrives here is the warden's alone, hence bounded.
+            out, err = process.communicate(timeout=seconds)
+        except subprocess.TimeoutExpired as error:
+            out, err = error.stdout or b"", b"no answer in time"
+        finally:
+            # Not yet waited for, the process still owns its group's number.
+            if process.returncode is None:
+                os.killpg(process.pid, signal.SIGKILL)
+    return out, err
+
+
+@cache
+def _child_code() -> bytes:
+    package = Path(__file__).parent
+    modules = []
+    for name in _CHILD_MODULES:
+        file = package / f"{name}.py"
+        code = compile(file.read_text(encoding="utf-8"), file.name, "exec", dont_inherit=True)
+        modules.append((f"{__package__}.{name}", code))
+    return marshal.dumps(modules)
+
+
+@cache
+def _interpreter() -> str:
+    # Not the virtual environment's: its directory is not shown, and none of it is needed.
+    return str(Path(getattr(sys, "_base_executable", sys.executable)).resolve())
+
+
+@cache
+def _shown() -> tuple[list[str], dict[str, str]]:
+    """Paths that are bound, and links, that an interpreter needs."""
+    binds: list[str] = []
+    links = {"/dev/shm": "/tmp"}  # noqa: S108 - where the locks of `multiprocessing` lie
+    prefixes = {Path(prefix).resolve() for prefix in (sys.base_prefix, sys.base_exec_prefix)}
+    python = [str(prefix / name) for prefix in prefixes for name in ("lib", "lib64")]
+    for path in map(Path, sorted({*_LIBRARIES, *_DATA, *python, _interpreter()})):
+        if path.is_symlink():
+            links[str(path)] = str(path.readlink())
+        elif path.exists() and not any(path.is_relative_to(bound) for bound in binds):
+            binds.append(str(path))
+    return binds, links
+
+
+def _bubblewrap(limits: Limits, *, as_root: bool) -> list[str]:
+    binds, links = _shown()
+    command = [
+        shutil.which("bwrap") or "bwrap",
+        *("--unshare-pid", "--unshare-net", "--unshare-ipc", "--unshare-uts"),
+        *("--unshare-cgroup-try", "--die-with-parent", "--new-session", "--as-pid-1"),
+        *("--cap-drop", "ALL"),
+    ]
+    if as_root:  # the warden then becomes nobody in particular
+        command += ["--cap-add", "CAP_SETUID", "--cap-add", "CAP_SETGID"]
+    else:
+        command += ["--unshare-user", "--uid", str(NOBODY), "--gid", str(NOBODY)]
+    devices = [f"/dev/{name}" for name in DEVICES]
+    # Left to bubblewrap, the directories above a file would be closed to all but their owner.
+    above = {str(parent) for path in (*binds, *devices) for parent in Path(path).parents}
+    for path in sorted(above - {"/"}):
+        command += ["--dir", path]
+    for path in binds:
+        command += ["--ro-bind", path, path]
+    for path in devices:
+        command += ["--dev-bind", path, path]
+    for name, target in links.items():
+        command += ["--symlink", target, name]
+    command += ["--proc", "/proc", "--perms", "1777", "--size", str(limits.file_mib * MIB)]
+    return [*command, "--tmpfs", "/tmp", "--remount-ro", "/", "--chdir", "/tmp", "--"]  # noqa: S108
+
+
+def _spare_uid() -> int | None:
+    """An id that is nobody's, for where this process is root: root has no limit on processes."""
+    if os.geteuid() != 0:
+        return None
+    first, _, count = map(int, Path("/proc/self/uid_map").read_text().split()[-3:])
+    most = min(count // 2, 100_000)
+    return first + count - 1 - secrets.randbelow(most) if most >= 1000 else None
+
+
+def _own_tasks() -> int:
+    """How many tasks count towards this user's limit already."""
+    mine = 0
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            if process.stat().st_uid == os.getuid():
+                mine += len(list((process / "task").iterdir()))
+        except OSError:
+            continue  # it has ended meanwhile
+    return mine

@@ -1,0 +1,229 @@
+"""Process 1 of a sandbox: starts the program and, apart from it, its tests, and watches both.
+
+Child side: runs inside the sandbox, from the standard library alone. Three processes, each of which
+trusts less than the one before:
+
+- the *warden* holds the limits and reports the outcome; it runs nothing a model wrote;
+- the *examiner* runs the tests, and is the only one that can tell the warden they passed;
+- the *program* runs the code under test. It is started before the tests are read, so they lie
+  nowhere in its memory, and it answers calls; it has no say in what the answers are worth.
+"""
+# Importing pathlib or contextlib would cost every sandbox 5 ms.
+# ruff: noqa: PTH123, PTH208, SIM105
+
+from __future__ import annotations
+
+import json
+import os
+import select
+import signal
+import time
+
+from sdg_assets.sandbox.linux import die_with_parent, prctl
+from sdg_assets.sandbox.namespaces import enter_namespaces
+from sdg_assets.sandbox.privileges import MIB, limit, renounce
+from sdg_assets.sandbox.roles import examine, play
+from sdg_assets.sandbox.wire import ENDED
+
+TYPE_CHECKING = False  # importing `typing` would cost every sandbox 5 ms
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+    from typing import Any, NoReturn
+
+OWN_TASKS = 5
+"""Processes the sandbox itself may have under the program's user: they count towards the limit."""
+
+_PR_SET_CHILD_SUBREAPER = 36
+_TICK_MS = 20
+_PAGE = os.sysconf("SC_PAGE_SIZE")
+_MOST_FILES = 4096
+
+
+def main() -> NoReturn:
+    """Run the job on standard input; report on standard output, a line `ready`, then the outcome.
+
+    Input: three frames, each eight bytes of length and that much JSON: how to confine, the program
+    (`code`, `setup`), and its tests.
+    """
+    die_with_parent()
+    _die_first()
+    config = _frame()
+    limits = config["limits"]
+    if config["isolation"] == "namespaces":
+        enter_namespaces(config["root"], limits["file_mib"], config["uid"])
+    prctl(_PR_SET_CHILD_SUBREAPER, 1)
+    tasks = limits["processes"] + OWN_TASKS + config["other_tasks"]
+    renounce(config["uid"])
+    die_with_parent()  # again: a change of user clears it
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the one signal that reaches process 1
+    outcome = _Warden(limits, tasks).run()
+    os.write(1, json.dumps(outcome).encode() + b"\n")
+    _quit()
+
+
+def _die_first() -> None:
+    # Rather than the model beside it, should the machine run out of memory.
+    try:
+        with open("/proc/self/oom_score_adj", "w") as file:
+            file.write("1000")
+    except OSError:
+        pass
+
+
+def _frame() -> Any:  # noqa: ANN401 - JSON
+    # Unbuffered: nothing of a later frame may lie in this process when it starts the program.
+    return json.loads(os.read(0, int.from_bytes(os.read(0, 8), "big")))
+
+
+def _quit() -> NoReturn:
+    # With process 1 the kernel ends every other; outside of namespaces that is left to do here.
+    while os.getpid() != 1:
+        with open(f"/proc/self/task/{os.getpid()}/children") as children:
+            for pid in children.read().split():
+                os.kill(int(pid), signal.SIGKILL)
+        try:
+            os.wait()
+        except ChildProcessError:
+            break
+    os._exit(0)
+
+
+class _Warden:
+    def __init__(self, limits: dict[str, Any], tasks: int) -> None:
+        self._limits = limits
+        self._tasks = tasks
+        self._statuses: dict[int, int] = {}
+        self._tails: dict[int, bytes] = {}
+
+    def run(self) -> dict[str, Any]:
+        null = os.open(os.devnull, os.O_RDWR)
+        out, program_out = os.pipe()
+        err, program_err = os.pipe()
+        questions, ask = os.pipe()
+        answers, answer = os.pipe()
+        streams = (null, program_out, program_err)
+        source = _frame()
+        os.write(1, b"ready\n")
+
+        def be_program() -> None:
+            play(source, os.fdopen(questions, "rb"), os.fdopen(answer, "wb"))
+
+        program = self._spawn(be_program, streams, (questions, answer))
+        tests = _frame()
+        verdict, report = os.pipe()
+
+        def be_examiner() -> None:
+            examine(tests, os.fdopen(answers, "rb"), os.fdopen(ask, "wb"), report)
+
+        self._spawn(be_examiner, streams, (answers, ask, report))
+        for fd in (*streams, questions, ask, answers, answer, report):
+            os.close(fd)
+        passed, reason = self._watch(out, err, verdict)
+        if reason == ENDED:
+            reason = self._end_of(program)
+        stdout, stderr = (self._tail(fd) for fd in (out, err))
+        return {"passed": passed, "reason": reason, "stdout": stdout, "stderr": stderr}
+
+    def _spawn(
+        self, role: Callable[[], None], streams: Iterable[int], others: Iterable[int]
+    ) -> int:
+        pid = os.fork()
+        if pid:
+            return pid
+        try:
+            for target, fd in enumerate(streams):
+                os.dup2(fd, target)
+            kept = [2, *sorted(others)]
+            for low, high in zip(kept, [*kept[1:], 4096], strict=True):
+                os.closerange(low + 1, high)
+            limit(self._limits, self._tasks)
+            role()
+        except BaseException:  # noqa: BLE001, S110 - a child must not go on as a second warden
+            pass
+        finally:
+            os._exit(0)
+
+    def _watch(self, out: int, err: int, verdict: int) -> tuple[bool, str]:
+        self._tails = {out: b"", err: b""}
+        seen = 0
+        deadline = time.monotonic() + self._limits["seconds"]
+        poll = select.poll()
+        for fd in (out, err, verdict):
+            poll.register(fd, select.POLLIN)
+        # Tells when the host no longer reads. Its end alone does not reach here through bubblewrap:
+        # run by root, that may not signal the user this process has become.
+        poll.register(1, 0)
+        while True:
+            for fd, _ in poll.poll(_TICK_MS):
+                if fd == 1:
+                    _quit()
+                data = os.read(fd, 65536)
+                if fd == verdict:
+                    return _read_verdict(data)
+                if not data:
+                    poll.unregister(fd)
+                seen += len(data)
+                self._tails[fd] = (self._tails[fd] + data)[-self._limits["output_kib"] * 1024 :]
+            self._reap()
+            if seen > self._limits["output_kib"] * 1024:
+                return False, "output"
+            if time.monotonic() > deadline:
+                return False, "timeout"
+            if _memory() > self._limits["memory_mib"] * MIB:
+                return False, "memory"
+            if os.getpid() == 1 and _files() > _MOST_FILES:
+                return False, "files"
+
+    def _reap(self) -> None:
+        try:
+            while (ended := os.waitpid(-1, os.WNOHANG))[0]:
+                self._statuses[ended[0]] = ended[1]
+        except ChildProcessError:
+            pass
+
+    def _end_of(self, pid: int) -> str:
+        for _ in range(20):
+            self._reap()
+            if pid in self._statuses:
+                break
+            time.sleep(0.005)
+        code = os.waitstatus_to_exitcode(self._statuses.get(pid, 0))
+        if code == -signal.SIGXCPU:
+            return "timeout"
+        if code < 0:
+            return f"killed: {signal.Signals(-code).name}"
+        return ENDED
+
+    def _tail(self, fd: int) -> str:
+        os.set_blocking(fd, False)
+        try:
+            self._tails[fd] += os.read(fd, 65536)
+        except BlockingIOError:
+            pass
+        return self._tails[fd][-self._limits["output_kib"] * 1024 :].decode(errors="replace")
+
+
+def _read_verdict(data: bytes) -> tuple[bool, str]:
+    try:
+        passed, reason = json.loads(data)
+    except ValueError:
+        return False, "killed"  # the examiner ended, or was ended, without a verdict
+    return passed is True, str(reason)
+
+
+def _memory() -> int:
+    # The limit of a process holds for each; this is what they hold together.
+    total = 0
+    for name in os.listdir("/proc") if os.getpid() == 1 else ():
+        if name.isdecimal():
+            try:
+                with open(f"/proc/{name}/statm") as file:
+                    total += int(file.read().split()[1]) * _PAGE
+            except OSError:
+                continue  # it has ended meanwhile
+    return total
+
+
+def _files() -> int:
+    scratch = os.statvfs("/tmp")  # noqa: S108 - the sandbox's own
+    return scratch.f_files - scratch.f_ffree

@@ -1,0 +1,107 @@
+"""`generated` with a goal: "give me N accepted rows", in a bounded number of rounds.
+
+A round writes as many examples as the yield so far says are missing, and has them solved and
+gated at once to learn how many would be accepted. The solver's completions go to the same log that
+`enriched` reads, so that stage finds them there and asks nothing twice.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from math import ceil
+
+from sdg_assets.catalog import SubtaskSpec
+from sdg_assets.examples import Example, GeneratedExample, Rejection, Role
+from sdg_assets.gates import partition_gates
+from sdg_assets.stages.enriched import SolverKnobs, enrich
+from sdg_assets.stages.generated import WriterKnobs, generate
+from sdg_assets.teacher.conversation import Desk, Usage, converse
+
+# The first round assumes that every second example is accepted; later ones know better, but never
+# write more than 20 for each one that is missing.
+FIRST_YIELD = 0.5
+LEAST_YIELD = 0.05
+EXAMPLES_PER_SEED_AT_MOST = 100
+
+
+@dataclass
+class TargetReport:
+    """How far the goal was reached, and what stood in the way."""
+
+    target: int
+    accepted: int = 0
+    written: int = 0
+    rounds: int = 0
+    lost: Counter[str] = field(default_factory=Counter)
+
+    @property
+    def summary(self) -> str:
+        """One sentence for a person; says why when the target is missed."""
+        done = f"{self.accepted} of {self.target} rows after {self.rounds} rounds"
+        if self.accepted >= self.target:
+            return done
+        reasons = "; ".join(f"{reason} {count}" for reason, count in self.lost.most_common(4))
+        return f"{done} and {self.written} examples. Lost to: {reasons or 'no seeds left'}"
+
+
+def generate_until(
+    spec: SubtaskSpec,
+    seeds: Sequence[Example],
+    desks: Mapping[Role, Desk],
+    usage: Usage,
+    writer_knobs: WriterKnobs,
+    solver_knobs: SolverKnobs,
+    report: TargetReport,
+    *,
+    max_rounds: int = 5,
+    concurrency: int = 64,
+    on_progress: Callable[[int, Usage], None] | None = None,
+) -> Iterator[GeneratedExample | Rejection]:
+    """Writes examples until enough of them pass the gates, or the rounds are used up.
+
+    Args:
+        spec: The subtask.
+        seeds: Its normalized examples; each is anchor equally often.
+        desks: The writer's and the solver's.
+        usage: Filled with what both roles cost.
+        writer_knobs: How freely to write; `examples_per_seed` is raised as needed.
+        solver_knobs: The votes `enriched` will ask for.
+        report: Filled round by round; `report.target` is the goal.
+        max_rounds: After so many rounds it is given up.
+        concurrency: Pieces of work under way at a time.
+        on_progress: Called with the number of accepted rows and the usage.
+
+    Yields:
+        What `generate` does, in the order of the rounds.
+    """
+    knobs = replace(writer_knobs, examples_per_seed=EXAMPLES_PER_SEED_AT_MOST)
+    works = generate(spec, seeds, desks[Role.WRITER].teacher, knobs, round_robin=True)
+    gates = partition_gates(seeds)
+    while report.accepted < report.target and report.rounds < max_rounds:
+        missing = report.target - report.accepted
+        rate = report.accepted / report.written if report.written else FIRST_YIELD
+        batch = itertools.islice(works, ceil(missing / max(rate, LEAST_YIELD)))
+        spent = Usage()
+        written = list(converse(batch, desks, spent, concurrency=concurrency))
+        usage.merge(spent)
+        if not written:
+            return
+        report.rounds += 1
+        report.written += len(written)
+        report.lost.update(f"{r.gate}: {r.reason}" for r in written if isinstance(r, Rejection))
+        examples = [row for row in written if isinstance(row, GeneratedExample)]
+        spent = Usage()
+        solving = enrich(examples, desks[Role.SOLVER].teacher, solver_knobs)
+        for row in converse(solving, desks, spent, concurrency=concurrency):
+            refusal = next((verdict for gate in gates if (verdict := gate(row))), None)
+            if refusal:
+                report.lost[f"{refusal.gate}: {refusal.reason}"] += 1
+            else:
+                report.accepted += 1
+        usage.merge(spent)
+        if on_progress:
+            on_progress(report.accepted, usage)
+        yield from written

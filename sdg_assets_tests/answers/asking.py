@@ -1,0 +1,34 @@
+"""Questions to be answered in the tests of this folder."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sdg_assets.answers import answer_format
+from sdg_assets.examples import AnswerKind, Example
+from sdg_assets_tests.records import example
+
+
+def ask(kind: AnswerKind, answer: str, choices: list[str] | None = None, **fields: Any) -> Example:
+    """An example of a kind; of one that selects with its choices."""
+    if kind.selects:
+        fields["choices"] = choices or [answer]
+        fields["answer_index"] = fields["choices"].index(answer)
+    fields.setdefault("question", "What is it?")
+    return example(answer_kind=kind, answer=answer, **fields)
+
+
+def extracted(text: str, example: Example) -> str | None:
+    """What the example's kind finds in a completion."""
+    return answer_format(example.answer_kind).extract(text, example)
+
+
+def same(left: str, right: str, example: Example) -> bool:
+    """Whether the example's kind calls two answers one."""
+    return answer_format(example.answer_kind).same(left, right, example)
+
+
+def solves(text: str, example: Example) -> bool | None:
+    """Whether a completion gives the example's answer; None if it gives none."""
+    found = extracted(text, example)
+    return None if found is None else same(found, example.answer, example)

@@ -1,0 +1,524 @@
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import dagster as dg
+import pytest
+
+from sdg_assets.assets import factory
+from sdg_assets.assets.factory import GPU_STAGES, STAGES, task_assets
+from sdg_assets.catalog import cached_catalog
+from sdg_assets.checks import STAGE_CHECKS
+from sdg_assets.examples import EnrichedExample, Example, GeneratedExample, Role
+from sdg_assets.settings import Settings, settings
+from sdg_assets.storage import PartitionKey, Store
+from sdg_assets.teacher.requests import Request
+from sdg_assets_tests.builders import seed_task, write_catalog
+from sdg_assets_tests.conftest import Configure
+from sdg_assets_tests.runs import attempts, checks, failures, materialized, metadata, run
+from sdg_assets_tests.scripted_teacher import ScriptedTeacher
+
+Employ = Callable[[ScriptedTeacher], ScriptedTeacher]
+
+
+@pytest.fixture
+def employ(monkeypatch: pytest.MonkeyPatch) -> Employ:
+    """Makes a scripted teacher play every role."""
+
+    def hire(teacher: ScriptedTeacher) -> ScriptedTeacher:
+        def opened(_settings: Settings, _role: Role) -> ScriptedTeacher:
+            return teacher
+
+        monkeypatch.setattr(factory, "open_teacher", opened)
+        return teacher
+
+    return hire
+
+
+@pytest.fixture
+def mirror(tmp_path: Path, configure: Configure) -> Path:
+    """A catalog of one task with two subtasks, and a mirror that holds rows for both."""
+    subtasks = {key: {"config": key} for key in ("quiz_a", "quiz_b")}
+    catalog = write_catalog(tmp_path / "catalog", {"subtasks": subtasks})
+    root = tmp_path / "mirror"
+    for key in subtasks:
+        rows = [
+            {"question": f"Which city is {key} {n}?", "choices": ["Oslo", "Rome"], "label": n % 2}
+            for n in range(4)
+        ]
+        put_rows(root, key, rows)
+    configure(catalog=catalog, seed_source=f"mirror:{root}")
+    return root
+
+
+def put_rows(mirror: Path, config: str, rows: list[dict[str, object]]) -> None:
+    folder = mirror / "org" / "quiz" / config
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "train.jsonl").write_text("".join(json.dumps(r) + "\n" for r in rows), "utf-8")
+
+
+def write_and_solve(request: Request) -> str:
+    """Writes questions on numbered cities whose answer is Oslo, and solves them right."""
+    if request.role is Role.WRITER:
+        question = f"Which city has the number {request.id}?"
+        return json.dumps({"question": question, "answer": "Oslo", "wrong_answers": ["Rome"]})
+    if request.prompt_version.startswith("knowledge@"):
+        return "Cities have numbers."
+    return "I looked it up. Answer: Oslo"
+
+
+# What is defined
+
+
+def test_a_task_is_five_assets_in_a_group_of_its_own() -> None:
+    assets = task_assets(seed_task())
+
+    assert [a.key.path for a in assets] == [["quiz", stage] for stage in STAGES]
+    for asset in assets:
+        spec = asset.get_asset_spec()
+        assert spec.group_name == "quiz"
+        assert spec.tags.items() >= {
+            "family": "knowledge",
+            "domain": "trivia",
+            "licence": "MIT",
+            "answer_kind": "multiple_choice",
+        }.items()
+
+
+def test_partitions_are_the_subtasks_that_are_switched_on() -> None:
+    off = {"enabled": False, "why": "too dull"}
+    task = seed_task(subtasks={"quiz_a": {}, "quiz_b": off, "quiz_c": {}})
+
+    for asset in task_assets(task):
+        assert asset.partitions_def is not None
+        assert asset.partitions_def.get_partition_keys() == ["quiz_a", "quiz_c"]
+
+
+def test_a_stage_depends_on_what_it_reads() -> None:
+    upstream = {
+        a.key.path[1]: {"/".join(d.asset_key.path) for d in a.get_asset_spec().deps}
+        for a in task_assets(seed_task())
+    }
+
+    assert upstream == {
+        "seeds": set(),
+        "normalized": {"quiz/seeds"},
+        "generated": {"quiz/normalized", "teacher"},
+        "enriched": {"quiz/generated", "teacher"},
+        "filtered": {"quiz/enriched", "quiz/normalized"},
+    }
+
+
+def test_every_stage_has_a_backfill_policy_value_of_its_own() -> None:
+    # Stages with equal policies run as one, and a failed subtask would hold its siblings back.
+    sizes = [
+        asset.backfill_policy.max_partitions_per_run
+        for asset in task_assets(seed_task())
+        if asset.backfill_policy
+    ]
+
+    assert len(set(sizes)) == len(STAGES)
+
+
+def test_stages_with_a_teacher_take_turns_on_the_gpu() -> None:
+    pools = {a.key.path[1]: a.op.pool for a in task_assets(seed_task())}
+
+    assert {stage for stage, pool in pools.items() if pool == "gpu"} == set(GPU_STAGES)
+
+
+def test_checks_are_partitioned_like_their_asset() -> None:
+    for asset in task_assets(seed_task()):
+        specs = list(asset.check_specs)
+        assert tuple(s.name for s in specs) == STAGE_CHECKS[asset.key.path[1]]
+        assert all(s.partitions_def == asset.partitions_def for s in specs)
+
+
+# What a run does
+
+
+def test_a_partition_goes_through_all_stages_and_the_funnel_adds_up(
+    mirror: Path, store: Store, instance: dg.DagsterInstance, employ: Employ
+) -> None:
+    teacher = employ(ScriptedTeacher(write_and_solve))
+
+    result = run("quiz", subtasks="quiz_a", instance=instance)
+
+    assert result.success, failures(result)
+    came_in = 4
+    for stage in STAGES:
+        assert materialized(instance, "quiz", stage) == {"quiz_a"}
+        told = metadata(instance, "quiz", stage, "quiz_a")
+        manifest = store.manifest(PartitionKey("quiz", stage, "quiz_a"))
+        assert told["rows"] == told["dagster/partition_row_count"] == manifest.rows
+        assert told["rows"] + told["rows_rejected"] == came_in
+        assert told["path"] == str(store.path(PartitionKey("quiz", stage, "quiz_a")))
+        assert f"| accepted | {manifest.rows} |" in told["funnel"]
+        came_in = manifest.rows
+        found = checks(instance, "quiz", stage, "quiz_a")
+        assert set(found) == set(STAGE_CHECKS[stage])
+        assert all(evaluation.passed for evaluation in found.values())
+    rows = list(store.read(PartitionKey("quiz", "filtered", "quiz_a"), EnrichedExample))
+    assert len(rows) == 4
+    assert {r.completion_id for r in rows} <= {r.id for r in teacher.requests}
+    told = metadata(instance, "quiz", "generated", "quiz_a")
+    assert (told["teacher_requests"], told["teacher_requests_reused"]) == (4, 0)
+    assert told["output_tokens"] > 0
+    assert "**Answer:** Oslo" in told["samples"]
+
+
+def test_a_second_run_asks_the_teacher_nothing(
+    mirror: Path, store: Store, instance: dg.DagsterInstance, employ: Employ
+) -> None:
+    employ(ScriptedTeacher(write_and_solve))
+    run("quiz", subtasks="quiz_a", instance=instance)
+    before = store.manifest(PartitionKey("quiz", "filtered", "quiz_a"))
+    silent = employ(ScriptedTeacher(write_and_solve))
+
+    assert run("quiz", subtasks="quiz_a", instance=instance).success
+
+    assert silent.requests == []
+    assert store.manifest(PartitionKey("quiz", "filtered", "quiz_a")).sha256 == before.sha256
+    assert metadata(instance, "quiz", "enriched", "quiz_a")["teacher_requests_reused"] == 12
+
+
+def test_another_teacher_is_asked_afresh(
+    mirror: Path, store: Store, instance: dg.DagsterInstance, employ: Employ
+) -> None:
+    first = employ(ScriptedTeacher(write_and_solve))
+    run("quiz", STAGES[:3], subtasks="quiz_a", instance=instance)
+    stamp = first.identity.stamp.model_copy(update={"revision": "r2"})
+    second = employ(ScriptedTeacher(write_and_solve, stamp=stamp))
+
+    run("quiz", ["generated"], subtasks="quiz_a", instance=instance)
+
+    assert len(second.requests) == len(first.requests) == 4
+    logs = store.completions_dir("quiz", "quiz_a").iterdir()
+    assert len([log for log in logs if log.name.startswith("writer-")]) == 2
+    rows = store.read(PartitionKey("quiz", "generated", "quiz_a"), GeneratedExample)
+    assert {row.teacher.revision for row in rows} == {"r2"}
+
+
+def test_a_weak_teacher_shows_in_the_funnel_and_fails_nothing(
+    mirror: Path, instance: dg.DagsterInstance, employ: Employ
+) -> None:
+    employ(ScriptedTeacher(lambda _: "What?"))
+
+    result = run("quiz", subtasks="quiz_a", instance=instance)
+
+    assert result.success, failures(result)
+    told = metadata(instance, "quiz", "generated", "quiz_a")
+    assert (told["rows"], told["rejected_by_generation"]) == (0, 4)
+    schema = checks(instance, "quiz", "generated", "quiz_a")["schema"]
+    assert (schema.passed, schema.severity) == (False, dg.AssetCheckSeverity.WARN)
+    assert not checks(instance, "quiz", "filtered", "quiz_a")["yield"].passed
+
+
+def test_run_config_goes_before_the_environment(
+    mirror: Path,
+    instance: dg.DagsterInstance,
+    employ: Employ,
+    configure: Configure,
+) -> None:
+    configure(max_seeds=3, votes=1)
+    teacher = employ(ScriptedTeacher(write_and_solve))
+
+    config = {"seeds": {"max_seeds": 2}, "generated": {"examples_per_seed": 3}}
+    run("quiz", subtasks="quiz_a", instance=instance, config=config)
+
+    assert metadata(instance, "quiz", "seeds", "quiz_a")["rows"] == 2
+    assert metadata(instance, "quiz", "generated", "quiz_a")["rows"] == 6
+    votes = [r for r in teacher.requests if r.prompt_version.startswith("solve/")]
+    assert len(votes) == 6
+
+
+# Several partitions in one run
+
+
+def test_a_range_run_materializes_each_partition_by_itself(
+    mirror: Path, store: Store, instance: dg.DagsterInstance
+) -> None:
+    result = run("quiz", ["seeds", "normalized"], subtasks=("quiz_a", "quiz_b"), instance=instance)
+
+    assert result.success, failures(result)
+    assert attempts(result) == 2  # one step a stage, not one a partition
+    assert materialized(instance, "quiz", "normalized") == {"quiz_a", "quiz_b"}
+    for key in ("quiz_a", "quiz_b"):
+        assert metadata(instance, "quiz", "normalized", key)["rows"] == 4
+        found = checks(instance, "quiz", "normalized", key)
+        assert set(found) == {"schema", "format"}
+        for evaluation in found.values():
+            target = evaluation.target_materialization_data
+            assert target is not None
+            assert target.run_id == result.run_id
+
+
+@pytest.mark.parametrize("bad", ["quiz_a", "quiz_b"])
+def test_a_partition_that_fails_leaves_the_results_of_the_others(
+    mirror: Path, store: Store, instance: dg.DagsterInstance, bad: str
+) -> None:
+    (mirror / "org" / "quiz" / bad / "train.jsonl").unlink()
+    good = {"quiz_a": "quiz_b", "quiz_b": "quiz_a"}[bad]
+
+    result = run("quiz", ["seeds"], subtasks=("quiz_a", "quiz_b"), instance=instance)
+
+    assert not result.success
+    (message,) = failures(result)
+    assert message.startswith(f"{bad}: quiz/{bad}: split 'train' is absent")
+    assert good not in message
+    assert materialized(instance, "quiz", "seeds") == {good}
+    assert store.exists(PartitionKey("quiz", "seeds", good))
+    assert not store.exists(PartitionKey("quiz", "seeds", bad))
+    assert metadata(instance, "quiz", "seeds", good)["rows"] == 4
+
+
+def test_checks_of_the_good_partitions_are_evaluated_when_another_fails(
+    mirror: Path, store: Store, instance: dg.DagsterInstance
+) -> None:
+    run("quiz", ["seeds"], subtasks=("quiz_a", "quiz_b"), instance=instance)
+    store.path(PartitionKey("quiz", "seeds", "quiz_b")).unlink()
+
+    result = run("quiz", ["normalized"], subtasks=("quiz_a", "quiz_b"), instance=instance)
+
+    assert not result.success
+    assert materialized(instance, "quiz", "normalized") == {"quiz_a"}
+    assert all(c.passed for c in checks(instance, "quiz", "normalized", "quiz_a").values())
+    assert set(checks(instance, "quiz", "normalized", "quiz_a")) == {"schema", "format"}
+    assert checks(instance, "quiz", "normalized", "quiz_b") == {}
+
+
+def test_a_broken_invariant_is_not_published_and_its_check_says_why(
+    mirror: Path, store: Store, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    both = ("quiz_a", "quiz_b")
+    run("quiz", ["seeds", "normalized"], subtasks=both, instance=instance)
+    before = store.manifest(PartitionKey("quiz", "normalized", "quiz_b"))
+    sound = factory.normalize
+
+    def with_a_bug(spec: object, seeds: object) -> object:
+        for row in sound(spec, seeds):  # type: ignore[arg-type]
+            bad = isinstance(row, Example) and row.subtask == "quiz_b" and "1?" in row.question
+            yield row.model_copy(update={"answer": "Oslo?"}) if bad else row
+
+    monkeypatch.setattr(factory, "normalize", with_a_bug)
+    result = run("quiz", ["normalized"], subtasks=both, instance=instance)
+
+    (message,) = failures(result)
+    assert message == (
+        "quiz_b: quiz/normalized/quiz_b: schema: 1 of 4 rows break it; the partition is not "
+        "published. Fix the mapping or the gate and materialize it again"
+    )
+    assert attempts(result) == 1
+    assert store.manifest(PartitionKey("quiz", "normalized", "quiz_b")) == before
+    broken = checks(instance, "quiz", "normalized", "quiz_b")["schema"]
+    assert (broken.passed, broken.severity) == (False, dg.AssetCheckSeverity.ERROR)
+    assert "answer is not its choice" in str(broken.metadata["offending_rows"].value)
+    assert checks(instance, "quiz", "normalized", "quiz_a")["schema"].passed
+
+
+# Bad input: one clear message that says what and where, and no second attempt
+
+
+def failed(result: dg.ExecuteInProcessResult) -> str:
+    """The one message of a run that failed for good, at the first attempt."""
+    assert not result.success
+    (message,) = failures(result)
+    assert not message.startswith("(not a clear failure)"), message
+    assert attempts(result) == 1
+    return message
+
+
+def test_a_missing_mirror_directory(instance: dg.DagsterInstance, configure: Configure) -> None:
+    configure(seed_source="mirror:/no/such/hub")
+
+    message = failed(run("arc", ["seeds"], instance=instance))
+
+    assert message.startswith(
+        "arc_easy: SDG_SEED_SOURCE=mirror:/no/such/hub: /no/such/hub is not a directory"
+    )
+
+
+def test_a_mirror_without_the_dataset(
+    instance: dg.DagsterInstance, configure: Configure, tmp_path: Path
+) -> None:
+    (tmp_path / "empty").mkdir()
+    configure(seed_source=f"mirror:{tmp_path / 'empty'}")
+
+    message = failed(run("arc", ["seeds"], instance=instance))
+
+    assert "arc/arc_easy: mirror:" in message
+    assert "has no allenai/ai2_arc (config ARC-Easy)" in message
+
+
+def test_a_row_of_a_mirror_that_is_no_json(mirror: Path, instance: dg.DagsterInstance) -> None:
+    file = mirror / "org" / "quiz" / "quiz_a" / "train.jsonl"
+    file.write_text(file.read_text("utf-8") + "{oops\n", "utf-8")
+
+    message = failed(run("quiz", ["seeds"], subtasks="quiz_a", instance=instance))
+
+    assert message.startswith(f"quiz_a: {file}:5: not JSON")
+
+
+def test_a_stage_whose_input_is_not_there_yet(instance: dg.DagsterInstance) -> None:
+    message = failed(run("arc", ["normalized"], instance=instance))
+
+    assert message.startswith("arc_easy: arc/seeds/arc_easy: not in the store (")
+    assert message.endswith("; materialize it first")
+
+
+@pytest.mark.parametrize(
+    ("stage", "upstream"), [("normalized", "seeds"), ("filtered", "enriched")]
+)
+def test_a_corrupt_line_in_the_store(
+    mirror: Path,
+    store: Store,
+    instance: dg.DagsterInstance,
+    employ: Employ,
+    stage: str,
+    upstream: str,
+) -> None:
+    employ(ScriptedTeacher(write_and_solve))
+    run("quiz", STAGES, subtasks="quiz_a", instance=instance)
+    file = store.path(PartitionKey("quiz", upstream, "quiz_a"))
+    lines = file.read_bytes().splitlines(keepends=True)
+    file.write_bytes(b"".join([*lines[:2], b'{"id": "torn\n', *lines[3:]]))
+
+    message = failed(run("quiz", [stage], subtasks="quiz_a", instance=instance))
+
+    assert message.startswith(f"quiz_a: {file}:3: not a ")
+    assert message.endswith("materialize the partition again")
+
+
+def test_a_corrupt_line_in_the_completion_log(
+    mirror: Path, store: Store, instance: dg.DagsterInstance, employ: Employ
+) -> None:
+    employ(ScriptedTeacher(write_and_solve))
+    run("quiz", STAGES[:3], subtasks="quiz_a", instance=instance)
+    (log,) = store.completions_dir("quiz", "quiz_a").iterdir()
+    log.write_bytes(b"oops\n" + log.read_bytes())
+
+    message = failed(run("quiz", ["generated"], subtasks="quiz_a", instance=instance))
+
+    assert message.startswith(f"quiz_a: {log}:1: not a completion; ")
+
+
+def test_a_mapping_that_renders_nothing(
+    tmp_path: Path, mirror: Path, instance: dg.DagsterInstance, configure: Configure
+) -> None:
+    record = {"question": "{{prompt}}", "answer": "{{label}}"}
+    configure(catalog=write_catalog(tmp_path / "wrong", {"record": record, "subtasks": {"quiz_a": {"config": "quiz_a"}}}))
+
+    result = run("quiz", ["seeds", "normalized"], instance=instance)
+
+    (message,) = failures(result)
+    assert message.startswith(
+        "quiz_a: quiz/quiz_a (org/quiz, quiz_a, train): the mapping renders no example from 4 "
+        "rows: row 0: record.question: 'prompt' is undefined; row 1: "
+    )
+    assert attempts(result) == 2  # one a stage
+
+
+def test_a_mapping_that_is_no_jinja(
+    tmp_path: Path, mirror: Path, instance: dg.DagsterInstance, configure: Configure
+) -> None:
+    record = {"question": "{{question", "answer": "x"}
+    configure(catalog=write_catalog(tmp_path / "wrong", {"record": record, "subtasks": {"quiz_a": {"config": "quiz_a"}}}))
+
+    result = run("quiz", ["seeds", "normalized"], instance=instance)
+
+    (message,) = failures(result)
+    assert message.startswith("quiz_a: quiz/quiz_a: record.question: ")
+    assert message.endswith("in '{{question'")
+
+
+def test_a_catalog_file_that_was_broken_since_the_code_was_loaded(
+    tmp_path: Path, mirror: Path, instance: dg.DagsterInstance
+) -> None:
+    assets = task_assets(cached_catalog(settings().catalog).task("quiz"))
+    file = tmp_path / "catalog" / "knowledge" / "quiz.yaml"
+    file.write_text("task: [quiz\n", "utf-8")
+    cached_catalog.cache_clear()
+
+    result = dg.materialize(
+        assets[:1], partition_key="quiz_a", instance=instance, raise_on_error=False
+    )
+
+    message = failed(result)
+    assert message.startswith(f"quiz_a: catalog:\n{file}: not YAML: ")
+    assert "line 2" in message
+
+
+def test_a_subtask_that_left_the_catalog(
+    tmp_path: Path, mirror: Path, instance: dg.DagsterInstance, configure: Configure
+) -> None:
+    assets = task_assets(cached_catalog(settings().catalog).task("quiz"))
+    configure(catalog=write_catalog(tmp_path / "later", {"subtasks": {"quiz_b": {}}}))
+
+    result = dg.materialize(
+        assets[:1], partition_key="quiz_a", instance=instance, raise_on_error=False
+    )
+
+    assert failed(result) == (
+        "quiz_a: seed task 'quiz' has no subtask 'quiz_a'; did you mean quiz_b?"
+    )
+
+
+def test_an_unknown_partition_is_named(mirror: Path, instance: dg.DagsterInstance) -> None:
+    with pytest.raises(dg.DagsterError, match="quiz_z"):
+        run("quiz", ["seeds"], subtasks="quiz_z", instance=instance)
+
+
+def test_an_unknown_stage_is_named(mirror: Path, instance: dg.DagsterInstance) -> None:
+    with pytest.raises(dg.DagsterError, match="judged"):
+        run("quiz", ["judged"], subtasks="quiz_a", instance=instance)
+
+
+def test_a_model_path_that_does_not_exist(
+    mirror: Path, instance: dg.DagsterInstance, configure: Configure
+) -> None:
+    run("quiz", ["seeds", "normalized"], subtasks="quiz_a", instance=instance)
+    configure(teacher="/no/such/model")
+
+    message = failed(run("quiz", ["generated"], subtasks="quiz_a", instance=instance))
+
+    assert message.startswith("quiz_a: unknown teacher '/no/such/model': not a directory, nor ")
+    assert "smollm2-135m" in message
+
+
+def test_a_directory_that_holds_no_model(
+    tmp_path: Path, mirror: Path, instance: dg.DagsterInstance, configure: Configure
+) -> None:
+    run("quiz", ["seeds", "normalized"], subtasks="quiz_a", instance=instance)
+    configure(teacher=tmp_path)
+
+    message = failed(run("quiz", ["generated"], subtasks="quiz_a", instance=instance))
+
+    assert message == (
+        f"quiz_a: teacher {tmp_path}: not a model's directory, it has no config.json"
+    )
+
+
+# Retries
+
+
+def test_what_may_pass_is_tried_again(
+    mirror: Path,
+    store: Store,
+    instance: dg.DagsterInstance,
+    employ: Employ,
+) -> None:
+    # The teacher dies after two answers of four, at the first attempt.
+    employ(ScriptedTeacher(write_and_solve, fails_after=2))
+    run("quiz", ["seeds", "normalized"], subtasks="quiz_a", instance=instance)
+
+    result = run("quiz", ["generated"], subtasks="quiz_a", instance=instance)
+
+    assert attempts(result) == 2
+    (message,) = failures(result)
+    assert "quiz_a: the engine died" in message
+    (log,) = store.completions_dir("quiz", "quiz_a").iterdir()
+    assert len(log.read_bytes().splitlines()) == 2
+    healthy = employ(ScriptedTeacher(write_and_solve))
+    assert run("quiz", ["generated"], subtasks="quiz_a", instance=instance).success
+    assert len(healthy.requests) == 2

@@ -1,0 +1,135 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from sdg_assets.catalog import load_catalog
+from sdg_assets.errors import CatalogError
+from sdg_assets_tests.builders import TASK, seed_task, write_catalog
+
+
+def test_loads_a_catalog_of_ones_own(tmp_path: Path) -> None:
+    catalog = load_catalog(write_catalog(tmp_path, {}))
+
+    spec = catalog.subtask("quiz", "quiz")
+
+    assert spec.where == "quiz/quiz (org/quiz, main, train)"
+    assert spec.license == "MIT"
+    assert [task.task for task in catalog.enabled()] == ["quiz"]
+
+
+def test_the_built_in_catalog_loads_within_half_a_second_and_without_heavy_imports() -> None:
+    program = (
+        "import sys, time; from sdg_assets.catalog import load_catalog\n"
+        "start = time.perf_counter(); load_catalog(); print(time.perf_counter() - start)\n"
+        "print([m for m in ('lm_eval', 'datasets', 'torch', 'dagster') if m in sys.modules])"
+    )
+
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+
+    assert done.returncode == 0, done.stderr
+    seconds, heavy = done.stdout.splitlines()
+    assert heavy == "[]"
+    assert float(seconds) < 0.5
+
+
+def test_every_problem_of_every_file_is_named_at_once(tmp_path: Path) -> None:
+    write_catalog(tmp_path, {"task": "one", "seed_splits": "train"}, {"task": "two"})
+    (tmp_path / "knowledge" / "three.yaml").write_text("task: [", "utf-8")
+    (tmp_path / "knowledge" / "four.yaml").write_text("- a list", "utf-8")
+    (tmp_path / "knowledge" / "two.yaml").rename(tmp_path / "knowledge" / "five.yaml")
+
+    with pytest.raises(CatalogError) as error:
+        load_catalog(tmp_path)
+
+    lines = str(error.value).splitlines()[1:]
+    assert [Path(line.split(":")[0]).stem for line in lines] == ["five", "four", "one", "three"]
+    assert "name the file two.yaml" in lines[0]
+    assert "a mapping is expected, found list" in lines[1]
+    assert "seed_splits: Extra inputs are not permitted" in lines[2]
+    assert "not YAML" in lines[3]
+
+
+def test_a_directory_without_catalog_files_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(CatalogError, match="no catalog files in knowledge/ or reasoning/"):
+        load_catalog(tmp_path)
+
+
+def test_what_is_off_says_why() -> None:
+    with pytest.raises(ValueError, match="`enabled: false` needs `why:`"):
+        seed_task(enabled=False)
+    with pytest.raises(ValueError, match=r"subtasks\.quiz: `enabled: false` needs `why:`"):
+        seed_task(subtasks={"quiz": {"enabled": False}})
+
+
+def test_unknown_names_come_with_a_hint(tmp_path: Path) -> None:
+    catalog = load_catalog(write_catalog(tmp_path, {}))
+
+    with pytest.raises(CatalogError, match=r"unknown seed task 'quizz'; did you mean quiz\?"):
+        catalog.task("quizz")
+    with pytest.raises(CatalogError, match="has no subtask 'x'; known: quiz"):
+        catalog.subtask("quiz", "x")
+
+
+def test_a_subtask_that_is_off_says_why_it_cannot_be_seeded(tmp_path: Path) -> None:
+    off = {"enabled": False, "why": "the same rows"}
+    subtasks = {**TASK["subtasks"], "copy": off}
+    catalog = load_catalog(write_catalog(tmp_path, {"subtasks": subtasks}))
+
+    assert catalog.task("quiz").enabled_subtasks() == ["quiz"]
+    with pytest.raises(CatalogError, match="quiz/copy is switched off: the same rows"):
+        catalog.subtask("quiz", "copy")
+
+
+def test_subtask_keys_are_unique_over_tasks(tmp_path: Path) -> None:
+    write_catalog(tmp_path, {}, {"task": "other"})
+
+    with pytest.raises(CatalogError, match="subtask 'quiz' stands in other too"):
+        load_catalog(tmp_path)
+
+
+def test_overlaps_name_tasks_and_do_not_point_at_each_other(tmp_path: Path) -> None:
+    write_catalog(
+        tmp_path,
+        {"overlaps": ["other", "nobody"]},
+        {"task": "other", "overlaps": ["quiz"], "subtasks": {"other": {}}},
+    )
+
+    with pytest.raises(CatalogError) as error:
+        load_catalog(tmp_path)
+
+    assert "overlaps: unknown seed task 'nobody'" in str(error.value)
+    assert "overlaps 'other', which overlaps it too" in str(error.value)
+
+
+def test_each_position_of_a_parallel_task_has_one_owner() -> None:
+    keys = [f"quiz_{language}" for language in ("de", "en", "fr", "it")]
+    task = seed_task(parallel=True, subtasks={key: {"rows": 1000} for key in keys})
+    specs = [task.resolve(key) for key in keys]
+
+    owners = [{spec.owner(position) for spec in specs} for position in range(2000)]
+
+    assert all(len(owner) == 1 for owner in owners)
+    shares = [sum(owner == {key} for owner in owners) for key in keys]
+    assert min(shares) > 400
+    assert task.declared_rows() == 1000
+
+
+def test_a_language_that_comes_later_moves_no_row_between_the_others() -> None:
+    before = seed_task(parallel=True, subtasks={"de": {}, "en": {}}).resolve("de")
+    after = seed_task(parallel=True, subtasks={"de": {}, "en": {}, "fr": {}}).resolve("de")
+
+    changed = [(before.owner(i), after.owner(i)) for i in range(1000)]
+
+    assert {new for old, new in changed if new != old} == {"fr"}
+
+
+def test_loading_again_is_fast() -> None:
+    load_catalog()
+    start = time.perf_counter()
+    load_catalog()
+    assert time.perf_counter() - start < 0.5

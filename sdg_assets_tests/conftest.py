@@ -1,0 +1,50 @@
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import dagster as dg
+import pytest
+
+from sdg_assets.catalog import cached_catalog
+from sdg_assets.settings import settings
+from sdg_assets.storage import Store
+
+# Where models are cached and where real rows lie: facts of the machine, not of the test.
+KEPT = {"SDG_CACHE", "SDG_TEACHER_SOURCE", "SDG_TEST_MIRROR"}
+Configure = Callable[..., None]
+
+
+def _forget() -> None:
+    settings.cache_clear()
+    cached_catalog.cache_clear()
+
+
+@pytest.fixture(autouse=True)
+def configure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Configure]:
+    """Starts every test with the defaults and a store of its own; `configure(votes=5)` sets more."""
+    for name in [n for n in os.environ if n.startswith("SDG_") and n not in KEPT]:
+        monkeypatch.delenv(name)
+    monkeypatch.delenv("DAGSTER_HOME", raising=False)
+
+    def to(**values: object) -> None:
+        for name, value in values.items():
+            monkeypatch.setenv(f"SDG_{name.upper()}", str(value))
+        _forget()
+
+    to(store=tmp_path / "store")
+    yield to
+    _forget()
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    return Store(tmp_path / "store")
+
+
+@pytest.fixture
+def instance() -> Iterator[dg.DagsterInstance]:
+    """A Dagster instance that remembers nothing after the test."""
+    with dg.DagsterInstance.ephemeral() as ephemeral:
+        yield ephemeral

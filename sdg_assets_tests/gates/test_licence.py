@@ -1,0 +1,28 @@
+from __future__ import annotations
+
+import pytest
+
+from sdg_assets.examples import CommercialUse
+from sdg_assets.gates import licence
+from sdg_assets.gates.licence import combined_use
+from sdg_assets_tests.records import example, source
+
+
+def test_a_row_whose_seed_states_no_licence_is_refused() -> None:
+    assert licence.GATE(example()) is None
+    refusal = licence.GATE(example(source=source(license=" ")))
+    assert refusal
+    assert refusal.reason == "no licence stated"
+
+
+@pytest.mark.parametrize(
+    ("uses", "expected"),
+    [
+        (["yes", "yes", "yes"], "yes"),
+        (["yes", "unclear", "yes"], "unclear"),
+        (["yes", "unclear", "no"], "no"),
+        (["no", "yes"], "no"),
+    ],
+)
+def test_the_strictest_use_counts(uses: list[CommercialUse], expected: str) -> None:
+    assert combined_use(uses) == expected

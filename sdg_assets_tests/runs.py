@@ -1,0 +1,108 @@
+"""Running assets as Dagster runs them, and reading what came of it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import dagster as dg
+
+from sdg_assets.assets.factory import STAGES, task_assets
+from sdg_assets.catalog import cached_catalog
+from sdg_assets.settings import settings
+
+
+QUIET = {"console": {"config": {"log_level": "CRITICAL"}}}
+
+
+def run(
+    task: str,
+    stages: Sequence[str] = STAGES,
+    *,
+    subtasks: str | tuple[str, str] | None = None,
+    instance: dg.DagsterInstance,
+    config: dict[str, Any] | None = None,
+) -> dg.ExecuteInProcessResult:
+    """Materializes stages of a task.
+
+    Args:
+        task: The seed task.
+        stages: Which of its stages.
+        subtasks: One, a range (first, last), or the only one it has.
+        instance: Where the run is recorded.
+        config: Stage → run config.
+    """
+    seed_task = cached_catalog(settings().catalog).task(task)
+    keys = seed_task.enabled_subtasks()
+    chosen = subtasks or keys[0]
+    tags = {}
+    if isinstance(chosen, tuple):
+        tags["dagster/asset_partition_range_start"], tags["dagster/asset_partition_range_end"] = (
+            chosen
+        )
+    return dg.materialize(
+        task_assets(seed_task),
+        selection=[dg.AssetKey([task, stage]) for stage in stages],
+        partition_key=None if isinstance(chosen, tuple) else chosen,
+        tags=tags,
+        instance=instance,
+        run_config={"loggers": QUIET, "ops": {f"{task}__{s}": {"config": c} for s, c in (config or {}).items()}},
+        raise_on_error=False,
+    )
+
+
+def failures(result: dg.ExecuteInProcessResult) -> list[str]:
+    """What the failed steps told the person, one message a step."""
+    messages = []
+    for event in result.all_events:
+        if event.event_type_value != "STEP_FAILURE":
+            continue
+        data = event.step_failure_data
+        if data.user_failure_data and data.user_failure_data.description:
+            messages.append(data.user_failure_data.description)
+        else:
+            assert data.error
+            messages.append(f"(not a clear failure) {data.error.message}")
+    return messages
+
+
+def attempts(result: dg.ExecuteInProcessResult) -> int:
+    """How often steps were started, retries included."""
+    started = ("STEP_START", "STEP_RESTARTED")
+    return sum(event.event_type_value in started for event in result.all_events)
+
+
+def materialized(instance: dg.DagsterInstance, task: str, stage: str) -> set[str]:
+    """Partitions of the asset that Dagster knows to be there."""
+    return instance.get_materialized_partitions(dg.AssetKey([task, stage]))
+
+
+def metadata(instance: dg.DagsterInstance, task: str, stage: str, subtask: str) -> dict[str, Any]:
+    """The newest materialization's metadata of a partition, as plain values."""
+    found = instance.fetch_materializations(
+        dg.AssetRecordsFilter(
+            asset_key=dg.AssetKey([task, stage]), asset_partitions=[subtask]
+        ),
+        limit=1,
+    )
+    (record,) = found.records
+    materialization = record.asset_materialization
+    assert materialization
+    return {name: value.value for name, value in materialization.metadata.items()}
+
+
+def checks(
+    instance: dg.DagsterInstance, task: str, stage: str, subtask: str
+) -> dict[str, dg.AssetCheckEvaluation]:
+    """Newest evaluation of each check of a partition."""
+    found: dict[str, dg.AssetCheckEvaluation] = {}
+    records = instance.get_event_records(
+        dg.EventRecordsFilter(dg.DagsterEventType.ASSET_CHECK_EVALUATION)
+    )
+    for record in reversed(records):
+        event = record.event_log_entry.dagster_event
+        assert event
+        evaluation = event.asset_check_evaluation_data
+        if evaluation.asset_key.path == [task, stage] and evaluation.partition == subtask:
+            found[evaluation.check_name] = evaluation
+    return found

@@ -1,0 +1,267 @@
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sdg_assets.examples import AnswerKind, EnrichedExample, GeneratedExample, Role, Vote
+from sdg_assets.stages.enriched import (
+    SolverKnobs,
+    decide,
+    enrich,
+    tally,
+)
+from sdg_assets.teacher.completions import CompletionLog
+from sdg_assets.teacher.conversation import Desk, Usage, converse
+from sdg_assets.teacher.requests import Completion, Request
+from sdg_assets_tests.records import CAPITALS, generated
+from sdg_assets_tests.scripted_teacher import ScriptedTeacher, completion
+
+
+class Solver(ScriptedTeacher):
+    """Votes as told, one after the other; writes a background when asked for one."""
+
+    def __init__(self, votes: Iterable[str], background: str = "France is in Europe.") -> None:
+        self._votes: Iterator[str] = iter(votes)
+        self._background = background
+        super().__init__(self._say)
+
+    def _say(self, request: Request) -> str:
+        return self._background if is_background(request) else next(self._votes)
+
+    @property
+    def asked(self) -> int:
+        """Votes that were asked for."""
+        return sum(not is_background(r) for r in self.requests)
+
+
+def is_background(request: Request) -> bool:
+    return request.prompt_version.startswith("knowledge@")
+
+
+def answer(text: str) -> str:
+    return f"Some thought leads to it.\nAnswer: {text}"
+
+
+def question(**changes: Any) -> GeneratedExample:
+    return generated(**changes)
+
+
+def number(**changes: Any) -> GeneratedExample:
+    return generated(
+        answer_kind=AnswerKind.NUMERIC, question="What is 6 times 7?", answer="42", **changes
+    )
+
+
+def enriched_by(
+    teacher: ScriptedTeacher, tmp_path: Path, *rows: GeneratedExample, **knobs: Any
+) -> list[EnrichedExample]:
+    with CompletionLog(tmp_path / "log") as log:
+        works = enrich(rows or (question(),), teacher, SolverKnobs(**knobs))
+        return list(converse(works, {Role.SOLVER: Desk(teacher, log)}, Usage()))
+
+
+@pytest.mark.parametrize(
+    ("votes", "outcome", "asked", "share"),
+    [
+        (["Paris", "Paris"], "agreed", 2, 1.0),
+        (["Paris", "Rome", "Paris"], "agreed", 3, 2 / 3),
+        (["Rome", "Rome"], "majority_disagrees", 2, 0.0),
+        (["Rome", "Paris", "Madrid"], "no_majority", 3, 1 / 3),
+        (["Rome", "hm", "Paris"], "no_majority", 3, 1 / 3),
+        (["hm", "hm"], "unsolvable", 2, 0.0),
+    ],
+)
+def test_a_majority_decides_and_voting_stops_once_it_is_decided(
+    tmp_path: Path, votes: list[str], outcome: str, asked: int, share: float
+) -> None:
+    solver = Solver(answer(v) if v != "hm" else "I do not know." for v in votes)
+
+    (row,) = enriched_by(solver, tmp_path, votes=3)
+
+    assert row.outcome == outcome
+    assert solver.asked == asked
+    assert row.vote_share == pytest.approx(share)
+
+
+def test_five_votes_that_agree_stop_after_three(tmp_path: Path) -> None:
+    solver = Solver([answer("Paris")] * 5)
+
+    (row,) = enriched_by(solver, tmp_path, votes=5)
+
+    assert (row.outcome, solver.asked) == ("agreed", 3)
+    assert row.votes == [Vote(answer="Paris", count=3)]
+
+
+def test_one_vote_is_enough_if_one_is_asked_for(tmp_path: Path) -> None:
+    solver = Solver([answer("Paris")])
+
+    (row,) = enriched_by(solver, tmp_path, votes=1)
+
+    assert (row.outcome, row.vote_share) == ("agreed", 1.0)
+
+
+def test_a_stricter_majority_asks_on(tmp_path: Path) -> None:
+    solver = Solver(answer(v) for v in ["Paris", "Paris", "Paris", "Rome"])
+
+    (row,) = enriched_by(solver, tmp_path, votes=4, majority=0.75)
+
+    assert (row.outcome, solver.asked) == ("no_majority", 4)
+
+
+def test_answers_that_mean_the_same_are_one_vote_group(tmp_path: Path) -> None:
+    solver = Solver(answer(v) for v in ["42.0", "7", "$42$"])
+
+    (row,) = enriched_by(solver, tmp_path, number(), votes=3)
+
+    assert row.outcome == "agreed"
+    assert [v.count for v in row.votes] == [2, 1]
+
+
+def test_a_truncated_vote_is_no_vote(tmp_path: Path) -> None:
+    def cut(request: Request) -> Completion:
+        return completion(request, answer("Paris"), "length")
+
+    (row,) = enriched_by(ScriptedTeacher(cut), tmp_path, votes=3)
+
+    assert (row.outcome, row.votes) == ("unsolvable", [])
+
+
+def test_the_solver_never_sees_the_writers_answer_marked(tmp_path: Path) -> None:
+    solver = Solver([answer("Paris")] * 2)
+    enriched_by(solver, tmp_path, number(), votes=3)
+
+    for request in solver.requests:
+        if not is_background(request):
+            assert "42" not in "".join(m.content for m in request.messages)
+
+
+def test_each_vote_sees_the_choices_in_an_order_of_its_own(tmp_path: Path) -> None:
+    solver = Solver(answer(v) for v in ["Paris", "Rome", "Madrid", "Lisbon", "Paris", "Rome"])
+    enriched_by(solver, tmp_path, votes=6)
+
+    orders = [
+        [line[2:] for line in r.messages[1].content.splitlines() if line.startswith("- ")]
+        for r in solver.requests
+    ]
+    assert all(sorted(order) == sorted(CAPITALS) for order in orders)
+    assert len({tuple(order) for order in orders}) > 2
+
+
+def test_a_letter_counts_by_the_order_that_was_shown(tmp_path: Path) -> None:
+    def by_letter(request: Request) -> str:
+        if is_background(request):
+            return "Background."
+        shown = [
+            line[2:] for line in request.messages[1].content.splitlines() if line.startswith("- ")
+        ]
+        return answer("ABCD"[shown.index("Paris")])
+
+    (row,) = enriched_by(ScriptedTeacher(by_letter), tmp_path, votes=5)
+
+    assert row.votes == [Vote(answer="Paris", count=3)]
+
+
+def test_the_reasoning_is_a_trace_that_agrees(tmp_path: Path) -> None:
+    solver = Solver(
+        [f"Rome was my first thought. {answer('Rome')}", "Short. " + answer("Paris"), "Longer and complete. " + answer("Paris")]
+    )
+
+    (row,) = enriched_by(solver, tmp_path, votes=3)
+
+    assert row.reasoning == "Longer and complete. " + answer("Paris")
+
+
+@pytest.mark.parametrize("votes", [["Rome", "Rome"], ["hm", "hm"]])
+def test_an_unverified_row_costs_no_background(tmp_path: Path, votes: list[str]) -> None:
+    solver = Solver(answer(v) if v != "hm" else "Who knows" for v in votes)
+
+    (row,) = enriched_by(solver, tmp_path, votes=3)
+
+    assert (row.reasoning, row.knowledge) == ("", "")
+    assert not any(is_background(r) for r in solver.requests)
+
+
+def test_a_verified_row_gets_its_background_unless_switched_off(tmp_path: Path) -> None:
+    (row,) = enriched_by(Solver([answer("Paris")] * 2), tmp_path / "on", votes=3)
+    assert row.knowledge == "France is in Europe."
+
+    solver = Solver([answer("Paris")] * 2)
+    (row,) = enriched_by(solver, tmp_path / "off", votes=3, with_knowledge=False)
+    assert row.knowledge == ""
+    assert len(solver.requests) == 2
+
+
+def test_a_background_that_only_repeats_the_question_is_dropped(tmp_path: Path) -> None:
+    solver = Solver([answer("Paris")] * 2, background="what is the capital of FRANCE")
+
+    (row,) = enriched_by(solver, tmp_path, votes=3)
+
+    assert (row.outcome, row.knowledge) == ("agreed", "")
+
+
+def test_a_truncated_background_is_dropped(tmp_path: Path) -> None:
+    def cut(request: Request) -> Completion:
+        reason = "length" if is_background(request) else "stop"
+        return completion(request, answer("Paris"), reason)
+
+    (row,) = enriched_by(ScriptedTeacher(cut), tmp_path, votes=3)
+
+    assert (row.outcome, row.knowledge) == ("agreed", "")
+
+
+def test_nothing_is_lost_and_everything_is_carried_over(tmp_path: Path) -> None:
+    rows = [question(question=f"What is the capital of state {n}?") for n in range(9)]
+    solver = Solver(answer(v) for v in ["Paris", "Rome", "Madrid"] * 9)
+
+    out = enriched_by(solver, tmp_path, *rows, votes=3)
+
+    assert [r.id for r in out] == [r.id for r in rows]
+    for before, after in zip(rows, out, strict=True):
+        assert dict(before).items() <= dict(after).items()
+        assert after.solver == solver.identity.stamp
+
+
+def test_a_rerun_asks_nothing_and_says_the_same(tmp_path: Path) -> None:
+    votes = [answer(v) for v in ["Paris", "Rome", "Paris"]]
+    first = enriched_by(Solver(votes), tmp_path, votes=3)
+    silent = Solver([])
+
+    assert enriched_by(silent, tmp_path, votes=3) == first
+    assert silent.requests == []
+
+
+def test_more_votes_keep_the_earlier_ones(tmp_path: Path) -> None:
+    votes = [answer(v) for v in ["Paris", "Rome", "Madrid", "Paris", "Paris"]]
+    enriched_by(Solver(votes[:3]), tmp_path, votes=3)
+    more = Solver(votes[3:])
+
+    (row,) = enriched_by(more, tmp_path, votes=5)
+
+    assert more.asked == 2
+    assert row.votes[0] == Vote(answer="Paris", count=3)
+
+
+def test_tally_puts_the_largest_group_first_and_leaves_silence_out() -> None:
+    groups = tally(question(), ["Rome", None, "paris", "Paris"])
+
+    assert groups == [("paris", 2), ("Rome", 1)]
+
+
+@pytest.mark.parametrize(
+    ("groups", "votes", "majority", "outcome"),
+    [
+        ([], 3, 0.5, "unsolvable"),
+        ([("Paris", 2), ("Rome", 2)], 4, 0.5, "no_majority"),
+        ([("Paris", 3), ("Rome", 1)], 4, 0.5, "agreed"),
+        ([("Rome", 3), ("Paris", 1)], 4, 0.5, "majority_disagrees"),
+        ([("Paris", 3)], 6, 0.5, "no_majority"),
+        ([("Paris", 3)], 4, 0.75, "no_majority"),
+    ],
+)
+def test_a_majority_is_more_than_its_share_of_all_votes(
+    groups: list[tuple[str, int]], votes: int, majority: float, outcome: str
+) -> None:
+    assert decide(question(), groups, votes, majority) == outcome

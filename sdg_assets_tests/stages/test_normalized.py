@@ -1,0 +1,115 @@
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import pytest
+
+from sdg_assets.errors import CatalogError
+from sdg_assets.examples import Example, Rejection, Seed
+from sdg_assets.stages.normalized import normalize
+from sdg_assets_tests.builders import seed_task
+from sdg_assets_tests.records import seed
+
+SPEC = seed_task().resolve("quiz")
+
+
+def quiz(row: int, question: str = "Which?", **columns: Any) -> Seed:
+    return seed(row, question=question, **{"choices": ["red", "blue"], "label": 1, **columns})
+
+
+def told_apart(found: Iterable[Example | Rejection]) -> tuple[list[Example], list[Rejection]]:
+    found = list(found)
+    accepted = [row for row in found if isinstance(row, Example)]
+    return accepted, [row for row in found if isinstance(row, Rejection)]
+
+
+def test_an_example_has_everything_of_its_subtask_and_its_row() -> None:
+    (example,), rejected = told_apart(normalize(SPEC, [quiz(7)]))
+
+    assert not rejected
+    assert Example.model_validate(example.model_dump()) == example
+    assert (example.task, example.subtask, example.family) == ("quiz", "quiz", "knowledge")
+    assert (example.question, example.answer, example.answer_index) == ("Which?", "blue", 1)
+    assert example.choices == ["red", "blue"]
+    assert example.source.row == 7
+
+
+def test_ids_depend_on_content_alone() -> None:
+    (first,), _ = told_apart(normalize(SPEC, [quiz(0)]))
+    (moved,), _ = told_apart(normalize(SPEC, [quiz(9)]))
+    (other,), _ = told_apart(normalize(SPEC, [quiz(0, label=0)]))
+
+    assert first.id == moved.id != other.id
+
+
+def test_a_row_that_says_the_same_again_is_rejected() -> None:
+    accepted, (again,) = told_apart(normalize(SPEC, [quiz(0), quiz(1), quiz(2, "Why?")]))
+
+    assert [example.source.row for example in accepted] == [0, 2]
+    assert (again.gate, again.reason) == ("duplicates", "repeated seed")
+    assert again.row["source"]["row"] == 1
+
+
+def test_a_row_that_does_not_fit_is_rejected_whole() -> None:
+    accepted, (rejected,) = told_apart(normalize(SPEC, [quiz(0), quiz(1, label=5)]))
+
+    assert len(accepted) == 1
+    assert (rejected.gate, rejected.reason) == ("mapping", "mapping")
+    assert rejected.detail == "record.answer_index: 5 is outside the 2 choices"
+    assert rejected.row["row"]["label"] == 5
+
+
+def test_a_mapping_that_fits_no_row_fails_and_quotes_three() -> None:
+    with pytest.raises(CatalogError) as error:
+        list(normalize(SPEC, [quiz(i, label=9) for i in range(5)]))
+
+    text = str(error.value)
+    assert "the mapping renders no example from 5 rows: row 0: " in text
+    assert "row 2: " in text
+    assert "row 3: " not in text
+
+
+def test_of_a_parallel_task_each_position_is_seeded_in_one_language() -> None:
+    keys = ("de", "en", "fr")
+    task = seed_task(parallel=True, subtasks={key: {"language": key} for key in keys})
+    seeds = [quiz(i, f"Which {i}?") for i in range(60)]
+
+    found = {key: told_apart(normalize(task.resolve(key), seeds)) for key in keys}
+
+    rows = sorted(example.source.row for accepted, _ in found.values() for example in accepted)
+    assert rows == list(range(60))
+    rejection = found["de"][1][0]
+    assert (rejection.gate, rejection.reason) == ("duplicates", "seeded in another language")
+    assert rejection.detail in ("en", "fr")
+
+
+def test_a_row_that_another_task_seeds_is_rejected() -> None:
+    accepted, (rejected,) = told_apart(
+        normalize(
+            SPEC, [quiz(0), quiz(1, "Why?")], lambda e: "arc" if e.question == "Why?" else None
+        )
+    )
+
+    assert [example.source.row for example in accepted] == [0]
+    assert (rejected.gate, rejected.reason) == ("duplicates", "seeded by arc")
+
+
+def test_a_task_without_record_needs_a_leaf() -> None:
+    bare = seed_task(record=None).resolve("quiz")
+
+    with pytest.raises(CatalogError, match="neither `record:` nor an lm-eval leaf"):
+        list(normalize(bare, []))
+
+
+def test_a_task_without_record_renders_as_lm_eval_does() -> None:
+    bare = seed_task(record=None, subtasks={"quiz": {"lm_eval": "openbookqa"}}).resolve("quiz")
+    row = {
+        "question_stem": "Frilly is not a color, but",
+        "answerKey": "B",
+        "choices": {"text": ["mud is", "blue is"], "label": ["A", "B"]},
+    }
+
+    (example,), _ = told_apart(normalize(bare, [seed(0, **row)]))
+
+    assert (example.question, example.answer) == ("Frilly is not a color, but", "blue is")

@@ -1,0 +1,226 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from sdg_assets.errors import StoreError, TransientError
+from sdg_assets.examples import Role
+from sdg_assets.teacher.completions import CompletionLog
+from sdg_assets.teacher.conversation import Desk, Usage, Work, converse
+from sdg_assets.teacher.requests import Completion, Message, Request, Sampling, build_request
+from sdg_assets_tests.scripted_teacher import STAMP, ScriptedTeacher, completion
+
+
+def ask(teacher: ScriptedTeacher, text: str, role: Role = Role.WRITER) -> Request:
+    return build_request(
+        teacher.identity, role, "v1", [Message(role="user", content=text)], Sampling()
+    )
+
+
+def echo(request: Request) -> str:
+    return f"{request.messages[-1].content}!"
+
+
+def one_question(teacher: ScriptedTeacher, text: str) -> Work[str]:
+    (answer,) = yield [ask(teacher, text)]
+    return answer.text
+
+
+def questions(teacher: ScriptedTeacher, *texts: str) -> Iterator[Work[str]]:
+    return (one_question(teacher, text) for text in texts)
+
+
+def test_results_come_in_order_whatever_is_answered_first(tmp_path: Path) -> None:
+    teacher = ScriptedTeacher(echo, last_first=True, per_poll=2)
+    texts = [str(n) for n in range(20)]
+
+    with CompletionLog(tmp_path / "log") as log:
+        desks = {Role.WRITER: Desk(teacher, log)}
+        results = list(converse(questions(teacher, *texts), desks, Usage(), concurrency=7))
+
+    assert results == [f"{t}!" for t in texts]
+    assert teacher.most_at_once == 7
+
+
+def test_what_the_log_holds_is_not_asked_again(tmp_path: Path) -> None:
+    teacher, again = ScriptedTeacher(echo), ScriptedTeacher(echo)
+    usage = Usage()
+    with CompletionLog(tmp_path / "log") as log:
+        list(converse(questions(teacher, "a", "b"), {Role.WRITER: Desk(teacher, log)}, Usage()))
+    with CompletionLog(tmp_path / "log") as log:
+        desks = {Role.WRITER: Desk(again, log)}
+        results = list(converse(questions(again, "a", "b", "c"), desks, usage))
+
+    assert results == ["a!", "b!", "c!"]
+    assert [echo(r) for r in again.requests] == ["c!"]
+    assert (usage.reused, usage.requests, usage.output_tokens) == (2, 1, 1)
+
+
+def test_a_full_log_is_replayed_row_by_row(tmp_path: Path) -> None:
+    teacher = ScriptedTeacher(echo)
+    texts = [str(n) for n in range(30)]
+    with CompletionLog(tmp_path / "log") as log:
+        desks = {Role.WRITER: Desk(teacher, log)}
+        list(converse(questions(teacher, *texts), desks, Usage()))
+        started = 0
+
+        def counted() -> Iterator[Work[str]]:
+            nonlocal started
+            for work in questions(teacher, *texts):
+                started += 1
+                yield work
+
+        results = converse(counted(), desks, Usage())
+        assert next(results) == "0!"
+        assert started == 1  # a million finished rows do not pile up in memory
+
+
+def test_work_may_ask_in_waves_and_no_row_waits_for_another(tmp_path: Path) -> None:
+    teacher = ScriptedTeacher(echo)
+
+    def two_waves(name: str) -> Work[str]:
+        (first,) = yield [ask(teacher, f"{name}1")]
+        second, third = yield [ask(teacher, f"{first.text}2"), ask(teacher, f"{name}3")]
+        return f"{second.text} {third.text}"
+
+    with CompletionLog(tmp_path / "log") as log:
+        works = (two_waves(n) for n in "ab")
+        results = list(converse(works, {Role.WRITER: Desk(teacher, log)}, Usage()))
+
+    assert results == ["a1!2! a3!", "b1!2! b3!"]
+    # Row a's second wave was sent as soon as its first was answered, before row b's.
+    assert [r.messages[0].content for r in teacher.requests] == [
+        "a1", "b1", "a1!2", "a3", "b1!2", "b3",
+    ]  # fmt: skip
+
+
+def test_two_rows_that_ask_the_same_share_one_request(tmp_path: Path) -> None:
+    teacher = ScriptedTeacher(echo)
+
+    def twice() -> Work[str]:
+        first, second = yield [ask(teacher, "same"), ask(teacher, "same")]
+        return first.text + second.text
+
+    with CompletionLog(tmp_path / "log") as log:
+        works = iter([twice(), one_question(teacher, "same")])
+        results = list(converse(works, {Role.WRITER: Desk(teacher, log)}, Usage()))
+
+    assert results == ["same!same!", "same!"]
+    assert len(teacher.requests) == 1
+
+
+def test_work_without_a_question_is_done_at_once(tmp_path: Path) -> None:
+    teacher = ScriptedTeacher(echo)
+
+    def silent() -> Work[str]:
+        return "nothing to ask"
+        yield []
+
+    with CompletionLog(tmp_path / "log") as log:
+        works = iter([silent(), one_question(teacher, "a"), silent()])
+        results = list(converse(works, {Role.WRITER: Desk(teacher, log)}, Usage()))
+
+    assert results == ["nothing to ask", "a!", "nothing to ask"]
+
+
+def test_no_work_gives_no_result(tmp_path: Path) -> None:
+    with CompletionLog(tmp_path / "log") as log:
+        desks = {Role.WRITER: Desk(ScriptedTeacher(echo), log)}
+        assert list(converse(iter(()), desks, Usage())) == []
+
+
+def test_each_role_asks_its_own_teacher_and_keeps_its_own_log(tmp_path: Path) -> None:
+    writer = ScriptedTeacher(lambda _: "written")
+    solver = ScriptedTeacher(
+        lambda _: "solved", stamp=STAMP.model_copy(update={"model": "scripted/solver"})
+    )
+
+    def both() -> Work[list[str]]:
+        answers = yield [ask(writer, "q"), ask(solver, "q", Role.SOLVER)]
+        return [a.text for a in answers]
+
+    with CompletionLog(tmp_path / "w") as wrote, CompletionLog(tmp_path / "s") as solved:
+        desks = {Role.WRITER: Desk(writer, wrote), Role.SOLVER: Desk(solver, solved)}
+        (result,) = converse(iter([both()]), desks, Usage())
+        kept = ([c.text for c in wrote], [c.text for c in solved])
+
+    assert result == ["written", "solved"]
+    assert kept == (["written"], ["solved"])
+
+
+def test_a_teacher_that_dies_loses_only_what_was_under_way(tmp_path: Path) -> None:
+    dying, healthy = ScriptedTeacher(echo, fails_after=5), ScriptedTeacher(echo)
+    texts = [str(n) for n in range(12)]
+    with CompletionLog(tmp_path / "log") as log:
+        desks = {Role.WRITER: Desk(dying, log)}
+        with pytest.raises(TransientError, match="the engine died"):
+            list(converse(questions(dying, *texts), desks, Usage(), concurrency=4))
+    usage = Usage()
+    with CompletionLog(tmp_path / "log") as log:
+        desks = {Role.WRITER: Desk(healthy, log)}
+        results = list(converse(questions(healthy, *texts), desks, usage))
+
+    assert results == [f"{t}!" for t in texts]
+    assert (usage.reused, usage.requests) == (5, 7)
+
+
+def test_a_teacher_that_forgets_a_request_is_an_error_and_no_endless_wait(tmp_path: Path) -> None:
+    class Forgetful(ScriptedTeacher):
+        def poll(self) -> list[Completion]:
+            return []
+
+    teacher = Forgetful(echo)
+    with CompletionLog(tmp_path / "log") as log:
+        desks = {Role.WRITER: Desk(teacher, log)}
+        with pytest.raises(TransientError, match="writer went idle with requests unanswered"):
+            list(converse(questions(teacher, "a"), desks, Usage()))
+
+
+def test_answers_to_a_conversation_that_was_given_up_do_not_disturb_the_next(
+    tmp_path: Path,
+) -> None:
+    # One engine serves all partitions of a run; one partition's input is corrupt half way.
+    teacher = ScriptedTeacher(echo)
+
+    def corrupt() -> Iterator[Work[str]]:
+        yield one_question(teacher, "left over")
+        raise StoreError("line 2 is corrupt")
+
+    with CompletionLog(tmp_path / "one") as log, pytest.raises(StoreError):
+        list(converse(corrupt(), {Role.WRITER: Desk(teacher, log)}, Usage()))
+    with CompletionLog(tmp_path / "two") as log:
+        desks = {Role.WRITER: Desk(teacher, log)}
+        assert list(converse(questions(teacher, "a", "b"), desks, Usage())) == ["a!", "b!"]
+        assert [c.text for c in log] == ["a!", "b!"]
+
+
+def test_usage_counts_tokens_reasons_and_cache_hits(tmp_path: Path) -> None:
+    def answer(request: Request) -> Completion:
+        long = "long" in request.messages[0].content
+        return completion(request, "one two", "length" if long else "stop", cached_tokens=1)
+
+    teacher, usage = ScriptedTeacher(answer), Usage()
+    with CompletionLog(tmp_path / "log") as log:
+        works = questions(teacher, "a long prompt", "short")
+        list(converse(works, {Role.WRITER: Desk(teacher, log)}, usage))
+
+    assert (usage.requests, usage.output_tokens, usage.prompt_tokens) == (2, 4, 4)
+    assert usage.finish_reasons == {"length": 1, "stop": 1}
+    assert usage.cache_hit_rate == 0.5
+    assert usage.seconds > 0
+    assert usage.tokens_per_second > 0
+    assert (Usage().tokens_per_second, Usage().cache_hit_rate) == (0.0, 0.0)
+
+
+def test_progress_is_told_as_work_ends(tmp_path: Path) -> None:
+    teacher = ScriptedTeacher(echo)
+    told: list[int] = []
+    with CompletionLog(tmp_path / "log") as log:
+        works = questions(teacher, "a", "b", "c")
+        desks = {Role.WRITER: Desk(teacher, log)}
+        list(converse(works, desks, Usage(), on_progress=lambda done, _: told.append(done)))
+
+    assert told == sorted(told)
+    assert told[-1] == 3

@@ -1,0 +1,99 @@
+"""Five SIGKILLs in one partition, at a real vLLM server that counts what it is asked."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from sdg_assets.examples import GeneratedExample
+from sdg_assets.storage import PartitionKey, Store
+from sdg_assets.teacher.requests import Completion
+from sdg_assets_tests.vllm_server import finished_requests, vllm_server
+
+pytestmark = pytest.mark.engine
+
+KEY = PartitionKey("arc", "generated", "arc_easy")
+KILLS = 5
+CONCURRENCY = 4
+RUN = """
+import dagster as dg
+from sdg_assets.definitions import defs
+stages = [dg.AssetKey(["arc", stage]) for stage in ("seeds", "normalized", "generated")]
+assets = [asset for asset in defs.assets if isinstance(asset, dg.AssetsDefinition)]
+dg.materialize(assets, selection=stages, partition_key="arc_easy")
+"""
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    with vllm_server(tmp_path_factory.mktemp("server") / "log") as url:
+        yield url
+
+
+def _start(store: Path, url: str) -> subprocess.Popen[bytes]:
+    environment = {
+        **os.environ,
+        "SDG_STORE": str(store),
+        "SDG_TEACHER": url,
+        "SDG_SEED_SOURCE": "samples",
+        "SDG_EXAMPLES_PER_SEED": "2",
+        "SDG_WRITER_TEMPERATURE": "0",
+        "SDG_WRITER_MAX_TOKENS": "64",
+        "SDG_CONCURRENCY": str(CONCURRENCY),
+    }
+    quiet = subprocess.DEVNULL
+    return subprocess.Popen(
+        [sys.executable, "-c", RUN], env=environment, stdout=quiet, stderr=quiet
+    )
+
+
+def _log(store: Path) -> bytes:
+    logs = list((store / "arc" / "completions" / "arc_easy").glob("writer-*.jsonl"))
+    whole = logs[0].read_bytes() if logs else b""
+    return whole[: whole.rfind(b"\n") + 1]
+
+
+def _texts(store: Path) -> dict[str, str]:
+    completions = map(Completion.model_validate_json, _log(store).splitlines())
+    return {completion.request_id: completion.text for completion in completions}
+
+
+def _rows(store: Path) -> list[GeneratedExample]:
+    return list(Store(store).read(KEY, GeneratedExample))
+
+
+def test_after_five_kills_the_result_is_an_undisturbed_runs_and_nothing_finished_is_asked_again(
+    server: str, tmp_path: Path
+) -> None:
+    undisturbed, killed = tmp_path / "undisturbed", tmp_path / "killed"
+    assert _start(undisturbed, server).wait(timeout=300) == 0
+    requests = _log(undisturbed).count(b"\n")
+    before = finished_requests(server)
+
+    moments = random.Random(7)
+    for number in range(KILLS):
+        kept = _log(killed)
+        process = _start(killed, server)
+        goal = kept.count(b"\n") + moments.randint(1, max(1, requests // (KILLS + 2)))
+        while _log(killed).count(b"\n") < goal and process.poll() is None:
+            time.sleep(0.02)
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        assert not Store(killed).exists(KEY), f"kill {number} came too late to disturb anything"
+        assert _log(killed).startswith(kept), "what was finished before is still there, untouched"
+    assert _start(killed, server).wait(timeout=300) == 0
+
+    assert _log(killed).count(b"\n") == requests
+    # Only what was in flight or not yet written at a kill may have been asked for again.
+    asked = finished_requests(server) - before
+    assert requests <= asked <= requests + KILLS * CONCURRENCY
+    assert _texts(killed) == _texts(undisturbed)
+    assert [row.id for row in _rows(killed)] == [row.id for row in _rows(undisturbed)]

@@ -1,0 +1,123 @@
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import jinja2
+import pytest
+
+from sdg_assets.examples import AnswerKind
+from sdg_assets.teacher import prompts
+
+WRITE: dict[str, Any] = {
+    "frame": "A school question.",
+    "drafts": [json.dumps({"question": "What boils at 100 °C?"})],
+    "variation": "Choose a new topic.",
+    "wanted_answer": "",
+    "context": False,
+    "choices": 4,
+    "labels": ["yes", "no"],
+}
+SOLVE: dict[str, Any] = {
+    "context": "",
+    "question": "Is <b> & 'water' wet?",
+    "choices": ["yes", "no"],
+    "tests": ["assert f(1) == 2"],
+}
+
+
+@pytest.fixture
+def templates(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A copy of the templates that a test may change."""
+    copy = tmp_path / "prompts"
+    shutil.copytree(prompts._DIRECTORY, copy)
+    monkeypatch.setattr(prompts, "_DIRECTORY", copy)
+    prompts.version.cache_clear()
+    yield copy
+    prompts.version.cache_clear()
+
+
+@pytest.mark.parametrize("kind", AnswerKind)
+@pytest.mark.parametrize("context", [True, False])
+def test_every_kind_can_be_asked_for(kind: AnswerKind, context: bool) -> None:
+    system, user = prompts.render(f"write/{kind.value}", **{**WRITE, "context": context})
+
+    assert (system.role, user.role) == ("system", "user")
+    assert "A school question." in system.content
+    assert user.content.startswith('Example 1: {"question"')
+    assert user.content.endswith("Write one new item. Choose a new topic.")
+
+
+@pytest.mark.parametrize("kind", AnswerKind)
+def test_every_kind_can_be_solved(kind: AnswerKind) -> None:
+    system, user = prompts.render(f"solve/{kind.value}", **SOLVE)
+
+    assert system.content
+    assert "Is <b> & 'water' wet?" in user.content  # text, not HTML
+    shown = "\n".join((system.content, user.content))
+    assert ("yes" in shown) == kind.selects
+    assert ("assert f(1) == 2" in shown) == (kind is AnswerKind.CODE)
+
+
+def test_a_wanted_answer_is_asked_for() -> None:
+    _, user = prompts.render("write/boolean", **{**WRITE, "wanted_answer": "no"})
+
+    assert user.content.endswith('Its right answer must be "no".')
+
+
+def test_the_solver_is_never_shown_the_answer_or_the_letters() -> None:
+    text = "".join(
+        m.content for m in prompts.render("solve/multiple_choice", **{**SOLVE, "choices": ["x1"]})
+    )
+
+    assert "- x1" in text
+    assert "A." not in text
+    assert "A)" not in text
+
+
+def test_a_passage_stands_before_its_question() -> None:
+    _, user = prompts.render("solve/span", **{**SOLVE, "context": "The passage."})
+
+    assert user.content.index("The passage.") < user.content.index("water")
+
+
+def test_what_stays_the_same_comes_first_for_the_prefix_cache() -> None:
+    one = prompts.render("write/numeric", **{**WRITE, "variation": "Harder."})
+    two = prompts.render("write/numeric", **{**WRITE, "variation": "Easier."})
+
+    assert one[0] == two[0]
+    shared = len(one[1].content) - len("Harder.")
+    assert one[1].content[:shared] == two[1].content[:shared]
+
+
+def test_a_forgotten_value_is_an_error_and_not_a_hole_in_the_prompt() -> None:
+    with pytest.raises(jinja2.UndefinedError, match="question"):
+        prompts.render("solve/numeric", context="", choices=[], tests=[])
+
+
+def test_a_version_changes_with_its_template_alone(templates: Path) -> None:
+    before = {k: prompts.version(f"write/{k.value}") for k in AnswerKind}
+    file = templates / "write" / "numeric.jinja"
+    file.write_text(file.read_text("utf-8") + "\n", "utf-8")
+    prompts.version.cache_clear()
+
+    after = {k: prompts.version(f"write/{k.value}") for k in AnswerKind}
+
+    assert {k for k in AnswerKind if before[k] != after[k]} == {AnswerKind.NUMERIC}
+
+
+def test_a_version_changes_with_the_template_it_extends(templates: Path) -> None:
+    before = prompts.version("write/numeric"), prompts.version("solve/numeric")
+    file = templates / "write" / "base.jinja"
+    file.write_text(file.read_text("utf-8").replace("question bank", "quiz"), "utf-8")
+    prompts.version.cache_clear()
+
+    assert prompts.version("write/numeric") != before[0]
+    assert prompts.version("solve/numeric") == before[1]
+
+
+def test_a_version_names_its_template() -> None:
+    assert prompts.version("knowledge").startswith("knowledge@")

@@ -1,0 +1,99 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+
+from sdg_assets.examples import Role, TeacherStamp
+from sdg_assets.teacher.requests import (
+    Message,
+    Request,
+    Sampling,
+    TeacherIdentity,
+    build_request,
+)
+
+STAMP = TeacherStamp(model="org/model", revision="abc", license="MIT")
+
+
+def request(**changes: Any) -> Request:
+    parts: dict[str, Any] = {
+        "identity": TeacherIdentity(STAMP, {"dtype": "bfloat16"}),
+        "role": Role.WRITER,
+        "prompt_version": "write/numeric@1",
+        "messages": [
+            Message(role="system", content="You write."),
+            Message(role="user", content="Write – 水."),
+        ],
+        "sampling": Sampling(temperature=0.9, max_tokens=64, sample=1),
+        "json_schema": {"type": "object", "properties": {"b": {}, "a": {}}},
+        **changes,
+    }
+    return build_request(**parts)
+
+
+def test_equal_requests_have_equal_ids() -> None:
+    assert request() == request()
+    assert request(sampling=Sampling(temperature=0.9, max_tokens=64, sample=1)).id == request().id
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"identity": TeacherIdentity(STAMP.model_copy(update={"model": "org/other"}))},
+        {"identity": TeacherIdentity(STAMP.model_copy(update={"revision": "def"}))},
+        {"identity": TeacherIdentity(STAMP, {"dtype": "float32"})},
+        {"identity": TeacherIdentity(STAMP)},
+        {"role": Role.SOLVER},
+        {"prompt_version": "write/numeric@2"},
+        {"sampling": Sampling(temperature=0.8, max_tokens=64, sample=1)},
+        {"sampling": Sampling(temperature=0.9, top_p=0.9, max_tokens=64, sample=1)},
+        {"sampling": Sampling(temperature=0.9, max_tokens=65, sample=1)},
+        {"sampling": Sampling(temperature=0.9, max_tokens=64, sample=2)},
+        {"messages": [Message(role="user", content="You write."), Message(role="user", content="Write – 水.")]},
+        {"messages": [Message(role="system", content="You write."), Message(role="user", content="Write.")]},
+        {"messages": [Message(role="user", content="You write.Write – 水.")]},
+        {"json_schema": None},
+        {"json_schema": {"type": "object", "properties": {"a": {}}}},
+    ],
+    ids=[
+        "model", "revision", "engine setting", "no engine setting", "role", "prompt", "temperature",
+        "top_p", "max_tokens", "sample", "who speaks", "a word", "one message", "free text",
+        "schema",
+    ],
+)  # fmt: skip
+def test_an_id_differs_with_whatever_the_answer_depends_on(changes: dict[str, Any]) -> None:
+    assert request(**changes).id != request().id
+
+
+def test_the_licence_of_a_teacher_does_not_change_what_it_says() -> None:
+    stamp = STAMP.model_copy(update={"license": "Apache-2.0"})
+
+    assert request(identity=TeacherIdentity(stamp, {"dtype": "bfloat16"})).id == request().id
+
+
+def test_ids_are_the_same_in_every_process() -> None:
+    program = (
+        "from sdg_assets_tests.teacher.test_requests import request; print(request().id)"
+    )
+    ids = {
+        subprocess.run(
+            [sys.executable, "-c", program],
+            env={"PYTHONHASHSEED": seed, "PATH": "", "PYTHONPATH": ":".join(["", *sys.path])},
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout.strip()
+        for seed in ("1", "2")
+    }
+
+    assert ids == {request().id}
+
+
+def test_a_teachers_data_version_names_model_revision_and_settings() -> None:
+    plain, other = TeacherIdentity(STAMP), TeacherIdentity(STAMP, {"dtype": "float32"})
+
+    assert plain.data_version.startswith("org/model@abc+")
+    assert plain.data_version != other.data_version

@@ -1,0 +1,129 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from sdg_assets.checks import (
+    ALL_CHECKS,
+    OFFENDERS_SHOWN,
+    STAGE_CHECKS,
+    CheckOutcome,
+    Inspection,
+    broken_invariants,
+)
+from sdg_assets.examples import Record, Rejection
+from sdg_assets_tests.records import enriched, example, generated, numeric, seed, source
+
+
+def rejection(gate: str, reason: str = "because") -> Rejection:
+    return Rejection(gate=gate, reason=reason, row={})
+
+
+def inspected(stage: str, *rows: Record, **settings: Any) -> dict[str, CheckOutcome]:
+    inspection = Inspection(stage, **settings)
+    for row in rows:
+        inspection.see(row)
+    return {outcome.name: outcome for outcome in inspection.outcomes()}
+
+
+def test_every_check_of_every_stage_is_described() -> None:
+    assert {name for names in STAGE_CHECKS.values() for name in names} == set(ALL_CHECKS)
+
+
+@pytest.mark.parametrize("stage", STAGE_CHECKS)
+def test_a_stage_evaluates_each_of_its_checks(stage: str) -> None:
+    assert tuple(inspected(stage, enriched())) == STAGE_CHECKS[stage]
+
+
+def test_seeds_have_nothing_to_check() -> None:
+    assert inspected("seeds", seed(0, question="?")) == {}
+
+
+def test_sound_rows_pass_everything() -> None:
+    outcomes = inspected("filtered", enriched(), enriched(question="Where is the Louvre?"))
+
+    assert all(outcome.passed for outcome in outcomes.values())
+    assert broken_invariants(outcomes.values()) == []
+
+
+@pytest.mark.parametrize(
+    ("check", "row"),
+    [
+        ("schema", enriched(answer_index=1, answer="Paris")),
+        ("format", enriched(choices=["A", "B"])),
+        ("licences", enriched(source=source(license=""))),
+    ],
+)
+def test_one_bad_row_breaks_its_invariant(check: str, row: Record) -> None:
+    outcomes = inspected("filtered", enriched(question="Where is the Louvre?"), row)
+
+    assert [o.name for o in broken_invariants(outcomes.values())] == [check]
+    assert outcomes[check].summary.startswith("1 of 2 rows break it; the partition is not published")
+
+
+def test_a_row_that_stands_twice_breaks_the_invariant() -> None:
+    outcomes = inspected("filtered", enriched(), enriched())
+
+    assert [o.name for o in broken_invariants(outcomes.values())] == ["no_duplicates"]
+
+
+def test_offenders_are_named_up_to_a_number_but_all_counted() -> None:
+    rows = [example(id=f"row-{n}", answer=" ") for n in range(OFFENDERS_SHOWN + 5)]
+
+    broken = inspected("normalized", *rows)["schema"]
+
+    assert broken.numbers == {"broken": 15, "rows": 15}
+    assert [o.row for o in broken.offenders] == [f"row-{n}" for n in range(OFFENDERS_SHOWN)]
+    assert broken.offenders[0].problem == "empty answer"
+
+
+def test_a_few_rows_that_do_not_map_are_tolerated_and_more_are_a_warning() -> None:
+    rows = [numeric(f"What is {n} plus {n}?") for n in range(99)]
+
+    assert inspected("normalized", *rows, rejection("mapping"))["schema"].passed
+    warned = inspected("normalized", *rows[:9], rejection("mapping"))["schema"]
+    assert not warned.passed
+    assert not warned.blocking
+    assert warned.summary == "1 of 10 rows refused by mapping; see the rejected file"
+
+
+def test_a_repeated_seed_is_no_mapping_failure() -> None:
+    assert inspected("normalized", numeric(), rejection("duplicates"))["schema"].passed
+
+
+def test_a_writer_that_is_seldom_understood_is_a_warning() -> None:
+    assert inspected("generated", generated(), rejection("generation"))["schema"].passed
+    warned = inspected("generated", generated(), *[rejection("generation")] * 2)["schema"]
+    assert (warned.passed, warned.blocking) == (False, False)
+
+
+def test_a_solver_that_seldom_agrees_is_a_warning() -> None:
+    disputed = [enriched(id=str(n), outcome="no_majority") for n in range(9)]
+
+    warned = inspected("enriched", enriched(), *disputed)["answer_verification"]
+    assert (warned.passed, warned.blocking) == (False, False)
+    assert warned.summary.startswith("1 of 10 rows verified: use a stronger solver")
+    assert inspected("enriched", enriched(), *disputed[:4])["answer_verification"].passed
+
+
+def test_a_small_yield_is_a_warning() -> None:
+    refused = [rejection("verification")] * 3
+
+    assert inspected("filtered", enriched(), *refused, min_yield=0.25)["yield"].passed
+    warned = inspected("filtered", enriched(), *refused, min_yield=0.3)["yield"]
+    assert (warned.passed, warned.blocking) == (False, False)
+    assert warned.numbers == {"accepted": 1, "rows": 4, "share": 0.25}
+
+
+@pytest.mark.parametrize(
+    ("stage", "check"),
+    [
+        ("normalized", "schema"),
+        ("generated", "schema"),
+        ("enriched", "answer_verification"),
+        ("filtered", "yield"),
+    ],
+)
+def test_no_rows_at_all_is_never_a_silent_success(stage: str, check: str) -> None:
+    assert not inspected(stage)[check].passed

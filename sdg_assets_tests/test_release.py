@@ -1,0 +1,233 @@
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from sdg_assets.examples import (
+    AnswerKind,
+    CommercialUse,
+    CuratedExample,
+    EnrichedExample,
+    Judgement,
+    Rejection,
+)
+from sdg_assets.release import Release, write_release
+from sdg_assets.stages.curated import curate
+from sdg_assets_tests.records import STAMP, enriched, source
+
+INPUTS = {"quiz/filtered/quiz": "aa", "sums/filtered/sums": "bb"}
+
+
+def verified_rows(count: int = 40) -> list[EnrichedExample]:
+    chosen = [
+        enriched(question=f"What is the capital of state {n}?", judge=judged(n))
+        for n in range(count)
+    ]
+    sums = [
+        enriched(
+            subtask="sums",
+            answer_kind=AnswerKind.NUMERIC,
+            question=f"What is {n} plus {n}?",
+            answer=str(2 * n),
+            source=source(license="CC0-1.0"),
+            knowledge="",
+        )
+        for n in range(count)
+    ]
+    return [*chosen, *sums, chosen[0]]
+
+
+def judged(number: int) -> Judgement | None:
+    return Judgement(score=0.5, reasons=["dull"]) if number % 2 else None
+
+
+def cut(
+    root: Path,
+    *,
+    count: int = 40,
+    sums: CommercialUse = "yes",
+    inputs: dict[str, str] | None = None,
+) -> Release:
+    rows = curate(verified_rows(count), {"quiz": "no", "sums": sums}, {STAMP.model: "yes"})
+    return write_release(root, INPUTS if inputs is None else inputs, rows)
+
+
+def contents(directory: Path) -> dict[str, bytes]:
+    files = (f for f in sorted(directory.rglob("*")) if f.is_file())
+    return {str(f.relative_to(directory)): f.read_bytes() for f in files}
+
+
+def test_a_release_has_two_families_as_jsonl_and_parquet_and_a_card(tmp_path: Path) -> None:
+    release = cut(tmp_path)
+
+    assert release.path == tmp_path / "curated" / release.id
+    assert set(contents(release.path)) == {
+        "README.md",
+        "manifest.json",
+        "generative/train.jsonl",
+        "generative/train.parquet",
+        "multiple_choice/train.jsonl",
+        "multiple_choice/train.parquet",
+        "rejected/train.jsonl",
+    }
+    assert (release.rows, release.rejected, release.commercial) == (80, 1, 40)
+    assert release.families == {"multiple_choice": 40, "generative": 40}
+
+
+def test_two_runs_are_byte_identical(tmp_path: Path) -> None:
+    one, two = cut(tmp_path / "one", count=500), cut(tmp_path / "two", count=500)
+
+    assert one.id == two.id
+    assert contents(one.path) == contents(two.path)
+
+
+def test_jsonl_and_parquet_hold_the_same_rows(tmp_path: Path) -> None:
+    release = cut(tmp_path)
+
+    for family in release.families:
+        lines = (release.path / family / "train.jsonl").read_text("utf-8").splitlines()
+        rows = [CuratedExample.model_validate_json(line).model_dump(mode="json") for line in lines]
+        frame = pl.read_parquet(release.path / family / "train.parquet")
+        for row, column_row in zip(rows, frame.to_dicts(), strict=True):
+            variants = {k: v for k, v in column_row["text"].items() if v is not None}
+            assert {**column_row, "text": variants} == row
+
+
+def test_a_release_loads_as_a_dataset(tmp_path: Path) -> None:
+    # In a process of its own: the library is slow to import and none of the others' business.
+    release = cut(tmp_path)
+    program = f"""
+import datasets
+for config in datasets.get_dataset_config_names({str(release.path)!r}):
+    rows = datasets.load_dataset({str(release.path)!r}, config, split="train")
+    print(config, rows.num_rows, rows[0]["answer"], rows[0]["source"]["license"])
+"""
+    environment = {**os.environ, "HF_HOME": str(tmp_path / "hf"), "HF_HUB_OFFLINE": "1"}
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, env=environment
+    )
+
+    assert done.returncode == 0, done.stderr
+    assert sorted(done.stdout.splitlines()) == [
+        "generative 40 0 CC0-1.0",
+        "multiple_choice 40 Paris MIT",
+    ]
+
+
+def test_the_manifest_says_what_went_in_and_what_came_out(tmp_path: Path) -> None:
+    release = cut(tmp_path)
+
+    manifest = json.loads((release.path / "manifest.json").read_text("utf-8"))
+
+    assert manifest["release"] == release.id
+    assert manifest["inputs"] == INPUTS
+    assert manifest["rows"] == {"multiple_choice": 40, "generative": 40}
+    assert manifest["licences"] == {"CC0-1.0": 40, "MIT": 40}
+    assert (manifest["commercial_rows"], manifest["rejected"]) == (40, 1)
+    for name, digest in manifest["files"].items():
+        data = (release.path / name).read_bytes()
+        assert hashlib.sha256(data).hexdigest() == digest
+
+
+def test_rejected_rows_are_kept_with_their_reason(tmp_path: Path) -> None:
+    release = cut(tmp_path)
+
+    (line,) = (release.path / "rejected" / "train.jsonl").read_text("utf-8").splitlines()
+
+    assert Rejection.model_validate_json(line).gate == "duplicates"
+
+
+def test_another_input_makes_another_release(tmp_path: Path) -> None:
+    one = cut(tmp_path)
+    two = cut(tmp_path, inputs={**INPUTS, "sums/filtered/sums": "cc"})
+
+    assert one.id != two.id
+    assert one.path.is_dir()
+    assert two.path.is_dir()
+
+
+def test_a_changed_licence_makes_another_release(tmp_path: Path) -> None:
+    # It stands in the catalog, not in the partitions' files; the rows differ all the same.
+    assert cut(tmp_path).id != cut(tmp_path, sums="unclear").id
+
+
+def test_a_release_without_rows_says_so_in_its_manifest(tmp_path: Path) -> None:
+    release = write_release(tmp_path, {}, iter(()))
+
+    manifest = json.loads((release.path / "manifest.json").read_text("utf-8"))
+    assert manifest["rows"] == {"multiple_choice": 0, "generative": 0}
+    assert set(contents(release.path)) == {"README.md", "manifest.json"}
+
+
+def test_a_failure_while_writing_leaves_the_earlier_releases_and_no_debris(tmp_path: Path) -> None:
+    first = cut(tmp_path)
+    before = contents(tmp_path)
+
+    def failing() -> Iterator[CuratedExample | Rejection]:
+        yield from curate(verified_rows(3), {}, {})
+        raise RuntimeError("the store is corrupt")
+
+    with pytest.raises(RuntimeError, match="corrupt"):
+        write_release(tmp_path, {"another": "input"}, failing())
+
+    assert contents(tmp_path) == before
+    assert [p.name for p in (tmp_path / "curated").iterdir()] == [first.id]
+
+
+@pytest.mark.parametrize("same", [True, False], ids=["the same again", "another"])
+def test_a_run_killed_while_writing_leaves_the_previous_release_whole(
+    tmp_path: Path, same: bool
+) -> None:
+    first = cut(tmp_path)
+    before = contents(first.path)
+    program = f"""
+import os, signal
+from pathlib import Path
+from sdg_assets import release
+from sdg_assets_tests.test_release import INPUTS, cut
+release._write_parquet = lambda directory: os.kill(os.getpid(), signal.SIGKILL)
+cut(Path({str(tmp_path)!r}), inputs={{**INPUTS, "more": "{"" if same else "dd"}"}})
+"""
+    done = subprocess.run([sys.executable, "-c", program], check=False)
+    assert done.returncode == -signal.SIGKILL
+
+    assert contents(first.path) == before
+    visible = [p.name for p in (tmp_path / "curated").iterdir() if not p.name.startswith(".")]
+    assert visible == [first.id]
+    assert contents(cut(tmp_path).path) == before
+
+
+def test_the_same_release_again_does_not_touch_the_one_that_is_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = cut(tmp_path)
+
+    def never(_this: Path, target: Path) -> Path:
+        raise AssertionError(f"moved to {target}")
+
+    monkeypatch.setattr(Path, "rename", never)
+
+    assert cut(tmp_path) == first
+
+
+def test_a_damaged_release_is_replaced_by_a_whole_one(tmp_path: Path) -> None:
+    first = cut(tmp_path)
+    before = contents(first.path)
+    (first.path / "generative" / "train.jsonl").write_text("")
+    shutil.rmtree(first.path / "multiple_choice")
+
+    again = cut(tmp_path)
+
+    assert again.id == first.id
+    assert contents(again.path) == before
+    assert [p.name for p in (tmp_path / "curated").iterdir()] == [first.id]

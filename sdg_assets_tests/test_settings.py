@@ -1,0 +1,73 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from sdg_assets.errors import PermanentError
+from sdg_assets.examples import Role
+from sdg_assets.settings import Settings, settings
+from sdg_assets_tests.conftest import Configure
+
+
+def test_an_empty_environment_gives_the_embedded_default(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("SDG_STORE")
+
+    found = Settings()
+
+    assert found.store == Path("data")
+    assert (found.seed_source, found.executor) == ("samples", "in_process")
+    assert found.teacher == "qwen2.5-coder-1.5b"
+    assert found.max_seeds is None
+    assert not found.allow_unsandboxed_code
+
+
+def test_a_knob_is_its_name_in_capitals(configure: Configure, tmp_path: Path) -> None:
+    configure(votes=7, catalog=tmp_path, with_knowledge="false", seed_source="mirror:/data/hub")
+
+    assert settings().votes == 7
+    assert settings().catalog == tmp_path
+    assert not settings().with_knowledge
+    assert settings().seed_source == "mirror:/data/hub"
+
+
+def test_every_wrong_variable_is_named_with_its_value_on_one_line(configure: Configure) -> None:
+    configure(votes=0, executor="dask", seed_source="the-hub")
+
+    with pytest.raises(PermanentError) as caught:
+        settings()
+
+    message = str(caught.value)
+    assert message.startswith("environment: ")
+    assert "\n" not in message
+    for said in ("SDG_VOTES='0'", "SDG_EXECUTOR='dask'", "SDG_SEED_SOURCE='the-hub'"):
+        assert said in message
+
+
+@pytest.mark.parametrize("value", ["", "many", "0", "-1"])
+def test_a_cap_on_seeds_is_a_positive_number(configure: Configure, value: str) -> None:
+    configure(max_seeds=value)
+
+    with pytest.raises(PermanentError, match=f"SDG_MAX_SEEDS='{value}'"):
+        settings()
+
+
+def test_a_list_of_names_has_commas(configure: Configure) -> None:
+    configure(allow_canary=" bigbench_reasoning , ,other")
+
+    assert settings().allow_canary == {"bigbench_reasoning", "other"}
+
+
+def test_each_role_may_have_a_teacher_of_its_own(configure: Configure) -> None:
+    configure(teacher="writer-model", solver="solver-model")
+
+    assert settings().teacher_of(Role.WRITER) == "writer-model"
+    assert settings().teacher_of(Role.SOLVER) == "solver-model"
+    assert settings().teacher_of(Role.JUDGE) == "writer-model"
+
+
+def test_settings_do_not_change_after_they_are_read(configure: Configure) -> None:
+    configure(votes=3)
+
+    with pytest.raises(ValueError, match="frozen"):
+        settings().votes = 5  # type: ignore[misc]

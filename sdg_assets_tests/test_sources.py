@@ -1,0 +1,87 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pyarrow
+import pyarrow.parquet
+import pytest
+
+from sdg_assets.errors import SeedSourceError
+from sdg_assets.hub_source import HubSource
+from sdg_assets.sources import DirectorySource, open_source
+from sdg_assets_tests.builders import seed_task
+
+SPEC = seed_task().resolve("quiz")
+
+
+def parquet(file: Path, rows: list[dict[str, Any]]) -> None:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    pyarrow.parquet.write_table(pyarrow.Table.from_pylist(rows), file)
+
+
+@pytest.fixture
+def mirror(tmp_path: Path) -> Path:
+    config = tmp_path / "org" / "quiz" / "main"
+    parquet(config / "train-00000-of-00002.parquet", [{"i": 0}, {"i": 1}])
+    parquet(config / "train-00001-of-00002.parquet", [{"i": 2}])
+    parquet(config / "train-hard-00000-of-00001.parquet", [{"i": 99}])
+    (config / "test.jsonl").write_text('{"i": 7}\n', "utf-8")
+    (config / "README.md").touch()
+    return tmp_path
+
+
+def test_a_split_is_its_files_in_order(mirror: Path) -> None:
+    source = open_source(f"mirror:{mirror}")
+
+    assert list(source.rows(SPEC, "train")) == [{"i": 0}, {"i": 1}, {"i": 2}]
+    assert list(source.rows(SPEC, "train-hard")) == [{"i": 99}]
+    assert list(source.rows(SPEC, "test")) == [{"i": 7}]
+    assert source.splits(SPEC) == ["test", "train", "train-hard"]
+    assert source.configs("org/quiz") == ["main"]
+
+
+def test_the_revision_changes_with_the_rows(mirror: Path) -> None:
+    source = open_source(f"mirror:{mirror}")
+    before = source.revision(SPEC)
+
+    parquet(mirror / "org/quiz/main/train-00001-of-00002.parquet", [{"i": 3}])
+
+    assert before.startswith("local:")
+    assert source.revision(SPEC) != before
+
+
+def test_a_split_that_is_absent_names_those_that_are_there(mirror: Path) -> None:
+    source = open_source(f"mirror:{mirror}")
+
+    with pytest.raises(SeedSourceError, match=r"split 'dev' is absent from .*; there: test, train"):
+        list(source.rows(SPEC, "dev"))
+
+
+def test_a_dataset_that_is_absent_says_where_it_was_looked_for(mirror: Path) -> None:
+    source = open_source(f"mirror:{mirror}")
+    other = SPEC.model_copy(update={"config": "other"})
+
+    with pytest.raises(SeedSourceError, match=r"has no org/quiz \(config other\); expected /"):
+        source.revision(other)
+    with pytest.raises(SeedSourceError, match="has no org/none"):
+        source.configs("org/none")
+
+
+def test_a_damaged_file_names_itself(mirror: Path) -> None:
+    config = mirror / "org" / "quiz" / "main"
+    (config / "train-00001-of-00002.parquet").write_bytes(b"PAR1")
+    (config / "test.jsonl").write_text('{"i": 7}\n{"i":\n', "utf-8")
+    source = open_source(f"mirror:{mirror}")
+
+    with pytest.raises(SeedSourceError, match=r"train-00001-of-00002\.parquet: not readable"):
+        list(source.rows(SPEC, "train"))
+    with pytest.raises(SeedSourceError, match=r"test\.jsonl:2: not JSON"):
+        list(source.rows(SPEC, "test"))
+
+
+def test_the_setting_chooses_the_source(tmp_path: Path) -> None:
+    assert isinstance(open_source("samples"), DirectorySource)
+    assert isinstance(open_source("hub"), HubSource)
+    with pytest.raises(SeedSourceError, match="SDG_SEED_SOURCE=mirror:/none: /none is not a dir"):
+        open_source("mirror:/none")

@@ -1,0 +1,67 @@
+"""A real vLLM server on loopback, with the quick teacher."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx
+
+from sdg_assets.teacher.models import resolve
+
+START_SECONDS = 240
+
+
+@contextmanager
+def vllm_server(log: Path, teacher: str = "smollm2-135m") -> Iterator[str]:
+    """Starts the server and stops it at the end; yields its URL."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    model = resolve(teacher)
+    command = [
+        sys.executable, "-m", "vllm.entrypoints.openai.api_server",
+        "--model", model.path_or_id, "--served-model-name", model.card.model,
+        "--host", "127.0.0.1", "--port", str(port), "--enforce-eager",
+        "--dtype", "bfloat16", "--max-model-len", "2048",
+        "--kv-cache-memory-bytes", str(1 << 29),
+    ]  # fmt: skip
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "VLLM_ENABLE_V1_MULTIPROCESSING": "0"}
+    with log.open("wb") as out:
+        # A session of its own: the server's engine is a child that outlives a killed parent.
+        process = subprocess.Popen(
+            command, stdout=out, stderr=out, env=environment, start_new_session=True
+        )
+        try:
+            url = f"http://127.0.0.1:{port}"
+            _wait(process, url, log)
+            yield url
+        finally:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+
+
+def finished_requests(url: str) -> int:
+    """How many requests the server has answered since it started."""
+    lines = httpx.get(f"{url}/metrics").text.splitlines()
+    success = [line for line in lines if line.startswith("vllm:request_success_total")]
+    return int(sum(float(line.rsplit(" ", 1)[1]) for line in success if "abort" not in line))
+
+
+def _wait(process: subprocess.Popen[bytes], url: str, log: Path) -> None:
+    deadline = time.monotonic() + START_SECONDS
+    while time.monotonic() < deadline:
+        assert process.poll() is None, log.read_text(errors="replace")[-3000:]
+        try:
+            if httpx.get(f"{url}/health", timeout=2).status_code == 200:
+                return
+        except httpx.TransportError:
+            time.sleep(0.5)
+    raise AssertionError(log.read_text(errors="replace")[-3000:])
