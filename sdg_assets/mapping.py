@@ -215,10 +215,14 @@ def to_fields(value: Mapping[str, Any], kind: AnswerKind, *, shuffle: bool = Fal
     question = _text("question", value["question"])
     if not question:
         raise MappingError("record.question renders to nothing")
-    choices = _texts("choices", value.get("choices"))
+    choices = _texts("choices", value.get("choices"), blanks=True)
     if kind is AnswerKind.BOOLEAN and not choices:
         choices = list(YES_NO)
     answer, aliases, index = _answer(value, kind, choices)
+    # Only now: an index counts the blank options that some rows have (a fifth one that is unused).
+    written = [place for place, choice in enumerate(choices) if choice]
+    choices = [choices[place] for place in written]
+    index = None if index is None else written.index(index)
     if shuffle and choices:
         order = list(range(len(choices)))
         random.Random(content_id(question, choices)).shuffle(order)  # noqa: S311 – no secret
@@ -257,7 +261,7 @@ def _answer(
     if not answer:
         raise MappingError("record.answer renders to nothing")
     if kind.selects:
-        if len(choices) < 2:
+        if sum(map(bool, choices)) < 2:
             raise MappingError(f"{kind.value} needs two choices or more, found {choices}")
         if index is None:
             if answer not in choices:
@@ -300,12 +304,12 @@ def _text(name: str, value: object) -> str:
     raise MappingError(f"record.{name}: text expected, found {type(value).__name__}")
 
 
-def _texts(name: str, value: object) -> list[str]:
+def _texts(name: str, value: object, *, blanks: bool = False) -> list[str]:
     if value is None:
         return []
     if isinstance(value, Mapping | str) or not isinstance(value, Iterable):
         raise MappingError(f"record.{name}: a list expected, found {type(value).__name__}")
-    return [text for text in (_text(name, item) for item in value) if text]
+    return [text for text in (_text(name, item) for item in value) if text or blanks]
 
 
 def _index(value: object, choices: list[str]) -> int:

@@ -12,8 +12,21 @@ from sdg_assets.settings import settings
 from sdg_assets.storage import Store
 
 # Where models are cached and where real rows lie: facts of the machine, not of the test.
-KEPT = {"SDG_CACHE", "SDG_TEACHER_SOURCE", "SDG_TEST_MIRROR"}
+KEPT = {"SDG_CACHE", "SDG_TEACHER_SOURCE", "SDG_TEST_HUB"}
+# What Dagster says of its own insides, once an asset.
+DAGSTER_SAYS = (
+    "ignore::dagster.BetaWarning",
+    "ignore::dagster.PreviewWarning",
+    "ignore:Asset job __ephemeral_asset_job__ materializes assets with varying:UserWarning",
+    "ignore:The `__fields__` attribute is deprecated",
+    "ignore:Property `OpDefinition.version` is deprecated",
+)
 Configure = Callable[..., None]
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    for line in DAGSTER_SAYS:
+        config.addinivalue_line("filterwarnings", line)
 
 
 def _forget() -> None:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import dagster as dg
+from dagster._core.definitions.asset_checks.asset_check_evaluation import AssetCheckEvaluation
 
 from sdg_assets.assets.factory import STAGES, task_assets
 from sdg_assets.catalog import cached_catalog
@@ -40,13 +41,14 @@ def run(
         tags["dagster/asset_partition_range_start"], tags["dagster/asset_partition_range_end"] = (
             chosen
         )
+    ops = {f"{task}__{stage}": {"config": c} for stage, c in (config or {}).items()}
     return dg.materialize(
         task_assets(seed_task),
         selection=[dg.AssetKey([task, stage]) for stage in stages],
         partition_key=None if isinstance(chosen, tuple) else chosen,
         tags=tags,
         instance=instance,
-        run_config={"loggers": QUIET, "ops": {f"{task}__{s}": {"config": c} for s, c in (config or {}).items()}},
+        run_config={"loggers": QUIET, "ops": ops},
         raise_on_error=False,
     )
 
@@ -92,17 +94,16 @@ def metadata(instance: dg.DagsterInstance, task: str, stage: str, subtask: str) 
 
 
 def checks(
-    instance: dg.DagsterInstance, task: str, stage: str, subtask: str
-) -> dict[str, dg.AssetCheckEvaluation]:
-    """Newest evaluation of each check of a partition."""
-    found: dict[str, dg.AssetCheckEvaluation] = {}
-    records = instance.get_event_records(
-        dg.EventRecordsFilter(dg.DagsterEventType.ASSET_CHECK_EVALUATION)
-    )
-    for record in reversed(records):
-        event = record.event_log_entry.dagster_event
-        assert event
-        evaluation = event.asset_check_evaluation_data
-        if evaluation.asset_key.path == [task, stage] and evaluation.partition == subtask:
-            found[evaluation.check_name] = evaluation
-    return found
+    result: dg.ExecuteInProcessResult, stage: str, subtask: str
+) -> dict[str, AssetCheckEvaluation]:
+    """What the run's checks said of a partition, by name."""
+    evaluations = [
+        event.asset_check_evaluation_data
+        for event in result.all_events
+        if event.event_type_value == "ASSET_CHECK_EVALUATION"
+    ]
+    return {
+        evaluation.check_name: evaluation
+        for evaluation in evaluations
+        if evaluation.asset_key.path[1] == stage and evaluation.partition == subtask
+    }

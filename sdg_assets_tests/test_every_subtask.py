@@ -13,7 +13,7 @@ from sdg_assets.errors import SeedSourceError
 from sdg_assets.examples import Example, Seed
 from sdg_assets.lm_eval_rendering import are_labels
 from sdg_assets.sources import DirectorySource
-from sdg_assets.stages.normalized import normalize
+from sdg_assets.stages.normalized import mapper_of, normalize
 from sdg_assets.stages.seeds import collect_seeds
 from sdg_assets_tests.builders import MIRROR, mirror_sources
 
@@ -45,6 +45,12 @@ def over(cases: list[Case]) -> pytest.MarkDecorator:
 
 def examples(spec: SubtaskSpec, seeds: list[Seed]) -> list[Example]:
     return [row for row in normalize(spec, seeds) if isinstance(row, Example)]
+
+
+def test_every_mapping_compiles() -> None:
+    for task in load_catalog(allow_canary=()).enabled():
+        for key in task.enabled_subtasks():
+            mapper_of(task.resolve(key))
 
 
 @over(CASES)

@@ -115,12 +115,10 @@ def answered(status: int, code: str = "", message: str = "") -> Exception:
 
     request = Request("GET", "https://huggingface.co/api/datasets/org/quiz")
     headers = {"X-Error-Code": code, "X-Error-Message": message}
-    try:
+    with pytest.raises(hub.HfHubHTTPError) as caught:
         hf_raise_for_status(Response(status, headers=headers, request=request))
-    except hub.HfHubHTTPError as error:
-        assert isinstance(error, Exception)
-        return error
-    raise AssertionError(f"{status} raises nothing")
+    error: Exception = caught.value
+    return error
 
 
 PAGE = "https://huggingface.co/datasets/org/quiz"

@@ -192,3 +192,12 @@ def test_regular_expressions_as_filters() -> None:
 def test_a_template_cannot_reach_the_interpreter() -> None:
     with pytest.raises(MappingError, match="SecurityError"):
         mapped({"q": "?", "a": "x"}, answer="{{a.__class__.__mro__}}")
+
+
+def test_a_blank_option_is_dropped_and_the_answer_stays_the_right_one() -> None:
+    record = RecordMapping(question="{{q}}", choices="{{c}}", answer_index="{{i}}")
+    mapping = RowMapping(record, AnswerKind.MULTIPLE_CHOICE, "task/subtask")
+
+    (fields,) = mapping({"q": "Which?", "c": ["", "red", None, "blue"], "i": 3})
+
+    assert (fields.choices, fields.answer_index, fields.answer) == (["red", "blue"], 1, "blue")

@@ -245,7 +245,7 @@ def test_processes_are_limited(mode: Isolation) -> None:
         "        except OSError: return n\n"
         "    return n"
     )
-    assert run(mode, code, "assert 4 <= f() <= 16", limits=Limits(processes=8)).passed
+    assert run(mode, code, "assert 6 <= f() <= 8", limits=Limits(processes=8)).passed
 
 
 def test_endless_output_is_limited(mode: Isolation) -> None:
@@ -363,6 +363,7 @@ def test_host_files_are_neither_read_nor_written(mode: Isolation, tmp_path: Path
         "    try: return open(path, 'w').write('owned')\n"
         "    except OSError: return 0"
     )
+    own = Path(__file__).read_bytes()
     for place in places:
         (place / name).write_text(secret)
     try:
@@ -373,7 +374,7 @@ def test_host_files_are_neither_read_nor_written(mode: Isolation, tmp_path: Path
         tests += [f"assert write({os.__file__!r}) == 0", f"write({__file__!r})"]
         outcome = run(mode, code, *tests)
         assert outcome.passed, outcome
-        assert "owned" not in Path(__file__).read_text()[:5]
+        assert Path(__file__).read_bytes() == own
         assert all((place / name).read_text() == secret for place in places)
         assert not any((place / (name + "w")).exists() for place in places)
     finally:

@@ -29,8 +29,8 @@ _INTRODUCING = {
 }  # fmt: skip
 _JOINING = re.compile(r"\s(?:or|and|nor|but|is|isn't|not|because|since|as)\b")
 _LEFT_OVER = re.compile(
-    rf"\b{_NOUN}s?\s+(?:is\s+)?[(\[\"'*]*(?:[A-Za-z]|\d{{1,2}})[)\]\"'*]*(?![\w'’])"
-    r"|(?<!\w)[(\[][A-Za-z][)\]]|^[\s>*-]*[A-Z][).:](?=\s)" + f"|{_ORDINAL}",
+    rf"\b{_NOUN}s?\s+(?:is\s+)?[(\[\"'*]*(?:(?-i:[A-Z])|\d{{1,2}})[)\]\"'*]*(?![\w'’])"
+    rf"|(?<!\w)[(\[][A-J][)\]]|^[\s>*-]*[A-J][).:](?=\s)|{_ORDINAL}",
     re.MULTILINE | re.IGNORECASE,
 )
 
@@ -88,17 +88,20 @@ def spelled_out(text: str, choices: Sequence[str]) -> str | None:
         "(C)" may be carbon.
     """
     for place, choice in enumerate(choices):
-        mark = rf"(?:{chr(ord('A') + place)}|{place + 1})"
-        own = rf"(?<!\w)(?:{_NOUN}\s+)?(?:[(\[]{mark}[)\]]|{mark}[).:])[\s*\"]*{re.escape(choice)}"
-        bare = rf"\b(?:option|choice)\s+[(\[\"'*]*{mark}[)\]\"'*]*(?![\w'’])"
-        final = rf"(answer(?:\s+is|:)[\s*]*)[(\[\"']*{chr(ord('A') + place)}[)\]\"']*(?=[\s.*]*$)"
-        text = re.sub(own, lambda _, c=choice: c, text, flags=re.IGNORECASE)
-        text = re.sub(bare, lambda _, c=choice: f'"{c}"', text, flags=re.IGNORECASE)
-        text = re.sub(final, lambda m, c=choice: m[1] + c, text, flags=re.I | re.MULTILINE)
-
-    def named(found: re.Match[str]) -> str:
-        place = _ORDINALS.index(found["ordinal"].lower())
-        return f'"{choices[place]}"' if place < len(choices) else found[0]
-
-    text = re.sub(_ORDINAL, named, text, flags=re.IGNORECASE)
+        letter = chr(ord("A") + place)
+        mark = rf"(?:{letter}|{place + 1})"
+        plain = choice.replace("\\", r"\\")
+        for pattern, replacement in (
+            (
+                rf"(?<!\w)(?:{_NOUN}\s+)?(?:[(\[]{mark}[)\]]|{mark}[).:])[\s*\"]*{re.escape(choice)}",
+                plain,
+            ),
+            (rf"\b(?:option|choice)\s+[(\[\"'*]*{mark}[)\]\"'*]*(?![\w'’])", f'"{plain}"'),
+            (
+                rf"(answer(?:\s+is|:)[\s*]*)[(\[\"']*{letter}[)\]\"']*(?=[\s.*]*$)",
+                rf"\g<1>{plain}",
+            ),
+            (_ORDINAL.replace("|".join(_ORDINALS), _ORDINALS[place % 8]), f'"{plain}"'),
+        ):
+            text = re.sub(pattern, replacement, text, flags=re.IGNORECASE | re.MULTILINE)
     return None if _LEFT_OVER.search(text) else text

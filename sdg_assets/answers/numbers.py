@@ -191,7 +191,7 @@ def _read(digits: str, language: str) -> Fraction:
         european = language in DECIMAL_COMMA and re.fullmatch(r"[1-9]\d{0,2}\.\d{3}", digits)
         return Fraction(digits.replace(".", "") if european else digits)
     comma_first = language in DECIMAL_COMMA
-    if commas == 1 and (digits.startswith("0,") or (comma_first and not digits[-4:-3] == ",")):
+    if commas == 1 and (digits.startswith("0,") or (comma_first and digits[-4:-3] != ",")):
         return Fraction(digits.replace(",", "."))
     if commas == 1 and comma_first:
         raise ValueError(digits)

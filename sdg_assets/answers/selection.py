@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 
 from sdg_assets.answers.base import AnswerFormat
 from sdg_assets.answers.extraction import normalized, phrases
 from sdg_assets.answers.matching import Options
 from sdg_assets.examples import Example
+
+# Preparing is dearer than reading, and every vote on a label has the same few.
+_options = lru_cache(maxsize=1 << 10)(Options)
 
 
 class SelectionFormat(AnswerFormat):
@@ -19,7 +23,8 @@ class SelectionFormat(AnswerFormat):
 
     def extract(self, text: str, example: Example) -> str | None:
         """The one choice that the text settles on; letters count by the order shown."""
-        options = Options(example.choices, self.synonyms(example.choices), example.language)
+        synonyms = tuple(self.synonyms(example.choices))
+        options = _options(tuple(example.choices), synonyms, example.language)
         for phrase in phrases(text):
             if found := options.named(phrase):
                 return found.pop() if len(found) == 1 else None

@@ -11,6 +11,7 @@ from sdg_assets.assets.partitions import PartitionReport, Progress, each_partiti
 from sdg_assets.catalog import SeedTask, SubtaskSpec, cached_catalog
 from sdg_assets.checks import ALL_CHECKS, STAGE_CHECKS
 from sdg_assets.examples import EnrichedExample, Example, GeneratedExample, Role, Seed, content_id
+from sdg_assets.overlaps import seeded_elsewhere
 from sdg_assets.settings import settings
 from sdg_assets.sources import open_source
 from sdg_assets.stages.enriched import enrich
@@ -19,7 +20,7 @@ from sdg_assets.stages.filtered import filter_rows
 from sdg_assets.stages.generated import generate
 from sdg_assets.stages.generated import prompt_version as writer_prompt
 from sdg_assets.stages.normalized import normalize
-from sdg_assets.stages.seeds import collect_seeds
+from sdg_assets.stages.seeds import collect_seeds, shortfall
 from sdg_assets.stages.target import TargetReport, generate_until
 from sdg_assets.storage import PartitionKey, Store
 from sdg_assets.teacher import open_teacher
@@ -106,9 +107,15 @@ def _seeds(
 ) -> PartitionReport:
     cap = config.max_seeds or settings().max_seeds
     source = open_source(settings().seed_source)
-    report = write_partition(_key(spec, "seeds"), store, collect_seeds(spec, source, cap))
-    if spec.rows is not None:
-        report.metadata["rows_declared"] = spec.rows
+    found: list[int] = []
+    rows = collect_seeds(spec, source, cap, count=found.append)
+    report = write_partition(_key(spec, "seeds"), store, rows)
+    report.metadata |= {"rows_in_split": found[0], "rows_declared": spec.rows or 0}
+    # The embedded samples stand in for a split; that they are fewer is no news.
+    short = shortfall(spec, found[0]) if source.name != "samples" else None
+    if short:
+        context.log.warning(short)
+        report.metadata["shortfall"] = short
     return report
 
 
@@ -116,7 +123,12 @@ def _normalized(
     context: dg.AssetExecutionContext, spec: SubtaskSpec, store: Store, config: dg.Config
 ) -> PartitionReport:
     seeds = store.read(_key(spec, "seeds"), Seed)
-    return write_partition(_key(spec, "normalized"), store, normalize(spec, seeds))
+    catalog = cached_catalog(settings().catalog)
+    task = catalog.task(spec.task)
+    elsewhere = None
+    if task.overlaps:
+        elsewhere = seeded_elsewhere(task, catalog, open_source(settings().seed_source))
+    return write_partition(_key(spec, "normalized"), store, normalize(spec, seeds, elsewhere))
 
 
 def _generated(

@@ -80,7 +80,8 @@ class Outcome:
 
     Attributes:
         passed: Every test held.
-        reason: `passed`, `timeout`, `memory`, `output`, `files`, `killed[: SIGNAL]`, or
+        reason: `passed`, `timeout`, `memory`, `processes`, `output`, `files`,
+            `killed[: SIGNAL]`, or
             `failed: <exception>: <its text, or the test that did not hold>`.
         stdout: The end of what it printed.
         stderr: The end of what it printed there.

@@ -30,8 +30,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from typing import Any, NoReturn
 
-OWN_TASKS = 5
-"""Processes the sandbox itself may have under the program's user: they count towards the limit."""
+OWN_TASKS = 3
+"""Processes of the sandbox itself, which count towards the limit of the user it runs as."""
 
 _PR_SET_CHILD_SUBREAPER = 36
 _TICK_MS = 20
@@ -169,7 +169,10 @@ class _Warden:
                 return False, "output"
             if time.monotonic() > deadline:
                 return False, "timeout"
-            if _memory() > self._limits["memory_mib"] * MIB:
+            processes, memory = _usage()
+            if processes > self._tasks:
+                return False, "processes"
+            if memory > self._limits["memory_mib"] * MIB:
                 return False, "memory"
             if os.getpid() == 1 and _files() > _MOST_FILES:
                 return False, "files"
@@ -211,17 +214,19 @@ def _read_verdict(data: bytes) -> tuple[bool, str]:
     return passed is True, str(reason)
 
 
-def _memory() -> int:
-    # The limit of a process holds for each; this is what they hold together.
-    total = 0
+def _usage() -> tuple[int, int]:
+    # What each process may have, the kernel sees to; this is what they have together. It also
+    # counts processes where the kernel does not: for a root that can be nobody else.
+    processes = memory = 0
     for name in os.listdir("/proc") if os.getpid() == 1 else ():
         if name.isdecimal():
             try:
                 with open(f"/proc/{name}/statm") as file:
-                    total += int(file.read().split()[1]) * _PAGE
+                    memory += int(file.read().split()[1]) * _PAGE
             except OSError:
                 continue  # it has ended meanwhile
-    return total
+            processes += 1
+    return processes, memory
 
 
 def _files() -> int:

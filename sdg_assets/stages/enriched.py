@@ -7,6 +7,7 @@ reasoning. Only verified rows get a background written.
 
 from __future__ import annotations
 
+import math
 import random
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -14,7 +15,8 @@ from typing import Literal
 
 from sdg_assets.answers import answer_format
 from sdg_assets.answers.extraction import normalized
-from sdg_assets.examples import AnswerKind, EnrichedExample, GeneratedExample, Role, Vote
+from sdg_assets.answers.labels import spelled_out
+from sdg_assets.examples import AnswerKind, EnrichedExample, Example, GeneratedExample, Role, Vote
 from sdg_assets.teacher import prompts
 from sdg_assets.teacher.conversation import Work
 from sdg_assets.teacher.requests import (
@@ -42,10 +44,11 @@ class SolverKnobs:
 
 @dataclass(frozen=True)
 class Ballot:
-    """One vote: what the solver said, and the answer found in it."""
+    """One vote: what the solver said, the answer found in it, and the question as it was shown."""
 
     answer: str | None
     completion: Completion
+    shown: Example
 
 
 def prompt_versions(kind: AnswerKind) -> list[str]:
@@ -75,18 +78,18 @@ def _enrich(
     example: GeneratedExample, solver: Teacher, knobs: SolverKnobs
 ) -> Work[EnrichedExample]:
     ballots: list[Ballot] = []
-    for wave in _waves(knobs.votes):
+    for wave in _waves(knobs):
         asked = [_vote_request(example, number, solver, knobs) for number in wave]
         completions = yield [request for _, request in asked]
         for (shown, _), completion in zip(asked, completions, strict=True):
             whole = completion.finish_reason == "stop"
             kind = answer_format(example.answer_kind)
             answer = kind.extract(completion.text, shown) if whole else None
-            ballots.append(Ballot(answer, completion))
+            ballots.append(Ballot(answer, completion, shown))
         if _decided(example, ballots, knobs):
             break
     groups = tally(example, [b.answer for b in ballots])
-    outcome = decide(example, groups, len(ballots), knobs.majority)
+    outcome = decide(example, groups, knobs.votes, knobs.majority)
     agreeing = [
         b
         for b in ballots
@@ -108,19 +111,25 @@ def _enrich(
     )
 
 
-def _waves(votes: int) -> list[range]:
-    """A bare majority first, then the rest one by one: most rows are decided by the first wave."""
-    first = votes // 2 + 1
-    return [range(first), *(range(n, n + 1) for n in range(first, votes))]
+def _waves(knobs: SolverKnobs) -> list[range]:
+    """The fewest votes that can be a majority, then one by one: most rows end with the first wave."""
+    first = min(knobs.votes, math.floor(knobs.majority * knobs.votes) + 1)
+    return [range(first), *(range(n, n + 1) for n in range(first, knobs.votes))]
 
 
 def _decided(example: GeneratedExample, ballots: list[Ballot], knobs: SolverKnobs) -> bool:
-    """Whether no further vote can change the majority."""
-    groups = tally(example, [b.answer for b in ballots])
+    """Whether all votes that were planned would decide as the ones that were cast.
+
+    They would once the largest group has its majority and no other can reach it, or once there is
+    an answer and none can get a majority. Shares are of the planned votes throughout.
+    """
+    counts = [count for _, count in tally(example, [b.answer for b in ballots])]
+    best, second, *_ = [*counts, 0, 0]
     needed = knobs.majority * knobs.votes
     left = knobs.votes - len(ballots)
-    best = max((count for _, count in groups), default=0)
-    return best > needed or best + left <= needed
+    won = best > needed and best > second + left
+    lost = best > 0 and best + left <= needed
+    return won or lost or not left
 
 
 def tally(example: GeneratedExample, answers: Iterable[str | None]) -> list[tuple[str, int]]:
@@ -134,7 +143,7 @@ def tally(example: GeneratedExample, answers: Iterable[str | None]) -> list[tupl
         (representative, count), most votes first; the writer's wording stands for its group.
     """
     kind = answer_format(example.answer_kind)
-    groups: list[tuple[str, int]] = []
+    groups = [(example.answer, 0)]
     for answer in answers:
         if answer is None:
             continue
@@ -144,7 +153,7 @@ def tally(example: GeneratedExample, answers: Iterable[str | None]) -> list[tupl
                 break
         else:
             groups.append((answer, 1))
-    return sorted(groups, key=lambda group: -group[1])
+    return sorted((group for group in groups if group[1]), key=lambda group: -group[1])
 
 
 def decide(
@@ -155,22 +164,34 @@ def decide(
     Args:
         example: The question.
         groups: From `tally`.
-        votes: Votes cast, those without an answer included.
-        majority: The share of votes that must be exceeded.
+        votes: Votes planned. One that held no answer, or was not cast as it could change nothing,
+            counts for nobody.
+        majority: The share of the votes planned that must be exceeded.
     """
     if not groups:
         return "unsolvable"
-    answer, count = groups[0]
-    if count <= majority * votes:
+    (answer, count), *others = groups
+    if count <= majority * votes or (others and others[0][1] == count):
         return "no_majority"
     kind = answer_format(example.answer_kind)
     return "agreed" if kind.same(answer, example.answer, example) else "majority_disagrees"
 
 
 def best_trace(agreeing: list[Ballot]) -> str:
-    """The shortest trace of the longer half: complete, without padding."""
-    traces = sorted((b.completion.text.strip() for b in agreeing), key=len)
+    """The shortest trace of the longer half: complete, without padding.
+
+    A trace that speaks of options by a label counts with their texts in its place, for the label
+    meant the order of its vote. One whose label may mean several things does not count.
+    """
+    traces = sorted(filter(None, map(_trace, agreeing)), key=len)
     return traces[len(traces) // 2] if traces else ""
+
+
+def _trace(ballot: Ballot) -> str | None:
+    text = ballot.completion.text.strip()
+    if ballot.completion.finish_reason != "stop":
+        return None
+    return spelled_out(text, ballot.shown.choices) if ballot.shown.choices else text
 
 
 def _vote_request(

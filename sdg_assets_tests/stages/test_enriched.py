@@ -71,7 +71,7 @@ def enriched_by(
         (["Rome", "Rome"], "majority_disagrees", 2, 0.0),
         (["Rome", "Paris", "Madrid"], "no_majority", 3, 1 / 3),
         (["Rome", "hm", "Paris"], "no_majority", 3, 1 / 3),
-        (["hm", "hm"], "unsolvable", 2, 0.0),
+        (["hm", "hm", "hm"], "unsolvable", 3, 0.0),
     ],
 )
 def test_a_majority_decides_and_voting_stops_once_it_is_decided(
@@ -130,7 +130,7 @@ def test_a_truncated_vote_is_no_vote(tmp_path: Path) -> None:
 
 
 def test_the_solver_never_sees_the_writers_answer_marked(tmp_path: Path) -> None:
-    solver = Solver([answer("Paris")] * 2)
+    solver = Solver([answer("7")] * 2)
     enriched_by(solver, tmp_path, number(), votes=3)
 
     for request in solver.requests:
@@ -174,7 +174,7 @@ def test_the_reasoning_is_a_trace_that_agrees(tmp_path: Path) -> None:
     assert row.reasoning == "Longer and complete. " + answer("Paris")
 
 
-@pytest.mark.parametrize("votes", [["Rome", "Rome"], ["hm", "hm"]])
+@pytest.mark.parametrize("votes", [["Rome", "Rome"], ["hm", "hm", "hm"]])
 def test_an_unverified_row_costs_no_background(tmp_path: Path, votes: list[str]) -> None:
     solver = Solver(answer(v) if v != "hm" else "Who knows" for v in votes)
 
@@ -247,7 +247,7 @@ def test_more_votes_keep_the_earlier_ones(tmp_path: Path) -> None:
 def test_tally_puts_the_largest_group_first_and_leaves_silence_out() -> None:
     groups = tally(question(), ["Rome", None, "paris", "Paris"])
 
-    assert groups == [("paris", 2), ("Rome", 1)]
+    assert groups == [("Paris", 2), ("Rome", 1)]
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,115 @@
+"""Adaptive voting decides as if all planned votes had been cast."""
+
+from __future__ import annotations
+
+from itertools import product
+
+import pytest
+
+from sdg_assets.examples import AnswerKind
+from sdg_assets.stages.enriched import (
+    Ballot,
+    Outcome,
+    SolverKnobs,
+    _decided,
+    _waves,
+    best_trace,
+    decide,
+    tally,
+)
+from sdg_assets.teacher.requests import Completion
+from sdg_assets_tests.records import CAPITALS, generated
+
+QUESTION = generated()
+
+
+def ballot(answer: str | None, text: str = "", finish_reason: str = "stop", shown: list[str] | None = None) -> Ballot:  # fmt: skip
+    completion = Completion.model_validate(
+        {"request_id": "r", "text": text, "finish_reason": finish_reason, "prompt_tokens": 1, "output_tokens": 1}
+    )  # fmt: skip
+    return Ballot(answer, completion, QUESTION.model_copy(update={"choices": shown or CAPITALS}))
+
+
+def adaptive(votes: tuple[str | None, ...], knobs: SolverKnobs) -> tuple[Outcome, int]:
+    cast: list[Ballot] = []
+    for wave in _waves(knobs):
+        cast += [ballot(votes[number]) for number in wave]
+        if _decided(QUESTION, cast, knobs):
+            break
+    return decide(QUESTION, tally(QUESTION, [b.answer for b in cast]), knobs.votes, knobs.majority), len(cast)  # fmt: skip
+
+
+@pytest.mark.parametrize("majority", [0.3, 0.5, 0.6, 2 / 3, 0.75])
+@pytest.mark.parametrize("votes", range(1, 8))
+def test_an_early_decision_is_the_one_that_all_votes_would_have_reached(
+    votes: int, majority: float
+) -> None:
+    knobs = SolverKnobs(votes=votes, majority=majority)
+    # Who says what matters, not the names: the writer's answer, two others, silence.
+    said = ["Paris", "Rome", "Madrid", None] if votes < 7 else ["Paris", "Rome", None]
+    for sequence in product(said, repeat=votes):
+        everything = decide(QUESTION, tally(QUESTION, sequence), votes, majority)
+        outcome, cast = adaptive(sequence, knobs)
+
+        assert outcome == everything, sequence
+        assert cast <= votes
+
+
+@pytest.mark.parametrize(
+    ("votes", "majority", "first"), [(1, 0.5, 1), (3, 0.5, 2), (5, 0.5, 3), (8, 0.5, 5), (4, 0.75, 4), (4, 1.0, 4)]
+)  # fmt: skip
+def test_the_first_wave_is_the_smallest_that_can_hold_a_majority(
+    votes: int, majority: float, first: int
+) -> None:
+    waves = _waves(SolverKnobs(votes=votes, majority=majority))
+
+    assert len(waves[0]) == first
+    assert [n for wave in waves for n in wave] == list(range(votes))
+
+
+def test_votes_that_agree_stop_at_the_bare_majority() -> None:
+    assert adaptive(("Paris",) * 8, SolverKnobs(votes=8)) == ("agreed", 5)
+
+
+def test_votes_stop_once_no_majority_is_left_to_reach() -> None:
+    votes = ("Paris", "Rome", "Madrid", "Lisbon", "Paris")
+
+    assert adaptive(votes, SolverKnobs(votes=5)) == ("no_majority", 4)
+
+
+def test_two_answers_in_the_lead_are_no_majority() -> None:
+    groups = [("Rome", 2), ("Paris", 2)]
+
+    assert decide(QUESTION, groups, 5, 0.3) == "no_majority"
+
+
+def test_the_writers_wording_stands_for_its_group() -> None:
+    number = generated(answer_kind=AnswerKind.NUMERIC, question="6 * 7?", answer="42")
+
+    assert tally(number, ["42.0", None, "7", "$42$"]) == [("42", 2), ("7", 1)]
+
+
+def test_the_best_trace_is_the_shortest_of_the_longer_half() -> None:
+    traces = ["abc", "abcdef", "ab", "abcd"]
+
+    assert best_trace([ballot("Paris", text) for text in traces]) == "abcd"
+
+
+def test_a_truncated_trace_is_not_used() -> None:
+    cut = ballot("Paris", "a longer trace that was", "length")
+
+    assert best_trace([ballot("Paris", "short"), cut]) == "short"
+    assert best_trace([cut]) == ""
+
+
+def test_letters_in_a_trace_become_the_options_of_their_own_vote() -> None:
+    first = ballot("Paris", "Answer: B", shown=["Rome", "Paris", "Madrid", "Lisbon"])
+
+    assert best_trace([first]) == "Answer: Paris"
+
+
+def test_a_trace_with_an_unclear_letter_is_not_used() -> None:
+    unclear = ballot("Paris", "As (C) is in Spain, and that is the longest trace: Paris")
+
+    assert best_trace([unclear, ballot("Paris", "Answer: Paris")]) == "Answer: Paris"
+    assert best_trace([unclear]) == ""
