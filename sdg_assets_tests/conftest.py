@@ -29,7 +29,8 @@ def pytest_configure(config: pytest.Config) -> None:
         config.addinivalue_line("filterwarnings", line)
 
 
-def _forget() -> None:
+def forget_settings() -> None:
+    """Reads the environment and the catalog anew from here on."""
     settings.cache_clear()
     cached_catalog.cache_clear()
 
@@ -44,11 +45,11 @@ def configure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Confi
     def to(**values: object) -> None:
         for name, value in values.items():
             monkeypatch.setenv(f"SDG_{name.upper()}", str(value))
-        _forget()
+        forget_settings()
 
     to(store=tmp_path / "store")
     yield to
-    _forget()
+    forget_settings()
 
 
 @pytest.fixture

@@ -14,8 +14,8 @@ _LONGEST = 300
 _REWRITTEN = [
     (re.compile(pattern), replacement)
     for pattern, replacement in [
-        (r"\\(?:left|right|displaystyle|big|Big|limits)(?![a-zA-Z])", ""),
-        (r"(?<!\\)\\[,;:! ]|~|\\q?quad\b", " "),
+        (r"\\(?:left|right|displaystyle|big|Big|limits)(?![a-zA-Z])|\\!\s*", ""),
+        (r"(?<!\\)\\[,;: ]|~|\\q?quad\b", " "),
         (r"\{,\}", ","),
         (r"\\[dtc]frac", r"\\frac"),
         (r"\\frac\s*(\d)\s*(\d)", r"\\frac{\1}{\2}"),
@@ -69,7 +69,7 @@ def same_formula(left: str, right: str, language: str = "en") -> bool:
     numbers = quantity(left, language), quantity(right, language)
     if numbers[0] and numbers[1]:
         return numbers[0].value == numbers[1].value and numbers[0].unit == numbers[1].unit
-    if _is_words(left) or _is_words(right):
+    if is_words(left) or is_words(right):
         return normalized(_compact(left)) == normalized(_compact(right))
     if ":" in a or ":" in b or _bases(a) != _bases(b):
         return False
@@ -88,7 +88,13 @@ def _compact(text: str) -> str:
     return unwrap(text)
 
 
-def _is_words(text: str) -> bool:
+def is_formula(text: str) -> bool:
+    """Whether a text holds mathematics alone, no prose."""
+    bare = re.sub(r"\\(?:text|mbox|mathrm)\s*\{[^{}]*\}|\\[a-zA-Z]+", "", text)
+    return bool(re.search(r"\w|\\", text)) and not re.search(r"[^\W\d_]{3,}", bare)
+
+
+def is_words(text: str) -> bool:
     """Whether a formula is a word (`\\text{Monday}`, `even`) rather than a product of variables."""
     plain = _compact(text).strip("()")
     return bool(re.fullmatch(r"[^\W\d_][^\W\d_' -]*", plain)) and (

@@ -45,13 +45,20 @@ _LEADING = re.compile(
     re.IGNORECASE,
 )
 _NOT_A_UNIT = re.compile(
-    r"[=,;:<>+!?|]|\d|\b(?:or|and|not|no|but|to|than|is|are|was|plus|minus|times)\b|n't",
+    r"[=,;:<>+!?|\\π√_]|\d|n't\b|\b(?:or|and|not|no|but|to|than|is|are|was|plus|minus|times|because"
+    r"|since|which|so|it|he|she|they|we|if|as|that|this)\b",
     re.IGNORECASE,
+)
+# Of the shorter words only these are units; others are variables: 5x, 2i.
+_SHORT_UNITS = frozenset(
+    "m g l s h k c f n j w v a k cm mm km mi ft in kg mg lb oz ml cl dl kl hr th st nd rd am pm gb "
+    "mb kb tb ha hz kw mw kj rs sq cu of at on a per o".split()  # noqa: SIM905
 )
 _LATEX = (
     (re.compile(r"\\\$"), "$"),
     (re.compile(r"\\%"), "%"),
-    (re.compile(r"\{,\}|\\!"), lambda m: "," if m[0] == "{,}" else ""),
+    (re.compile(r"\{,\}"), ","),
+    (re.compile(r"\\!\s*"), ""),
     (re.compile(r"\\(?:left|right|displaystyle)\b"), ""),
     (re.compile(r"(?<!\\)\\[,;: ]|~|\\quad\b"), " "),
     (re.compile(r"\\(?:text|mathrm|mbox|textbf|mathbf|textit|operatorname)\s*\{([^{}]*)\}"), r" \1"),
@@ -119,7 +126,9 @@ def quantity(text: str, language: str = "en") -> Quantity | None:
     value = _value(found, language)
     rest = plain[found.end() :].strip().strip("()").strip()
     powers = re.sub(r"(?<=[a-z])\^?[23]\b", "", rest)
-    if value is None or len(rest) > 40 or len(rest.split()) > 5 or _NOT_A_UNIT.search(powers):
+    if value is None or _NOT_A_UNIT.search(powers) or len(rest) > 40 or len(rest.split()) > 5:
+        return None
+    if any(w.lower() not in _SHORT_UNITS for w in re.findall(r"\b[A-Za-z]{1,2}\b", powers)):
         return None
     unit = "%" if found["percent"] else _unit(f"{found['currency'] or ''} {rest}")
     return Quantity(value, unit, _as_written(found))

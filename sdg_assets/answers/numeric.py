@@ -19,7 +19,7 @@ from sdg_assets.answers.base import (
     with_context,
 )
 from sdg_assets.answers.extraction import Phrase, heads, phrases, unwrap
-from sdg_assets.answers.formulae import same_formula
+from sdg_assets.answers.formulae import is_formula, is_words, same_formula
 from sdg_assets.answers.numbers import ASKS_PERCENT, Quantity, plain_math, quantities, quantity
 from sdg_assets.examples import AnswerKind, Example
 
@@ -28,7 +28,7 @@ _EQUATION = re.compile(r"[^=≈,;]+[=≈](?:[^=≈,;]*[=≈])*(?P<result>[^=≈;
 _JOIN = re.compile(r"[\s,;]*(?:(?:or|and|to|oder|und|ou|et|o|y|или|и)\b|[/或和])", re.IGNORECASE)
 _DENIED = re.compile(r"\b(?:is\s+)?not\s+[^,.;]*?(?:,|\bbut\b)(?:\s+(?:it\s+is|but|rather))?", re.I)
 _NEGATION = re.compile(r"\b(?:not|no|never|cannot)\b|n't\b", re.IGNORECASE)
-_SENTENCE_END = re.compile(r"(?<=[.!?])\s|[。;]|,?\s(?:because|since|which|where)\b")
+_SENTENCE_END = re.compile(r"(?<=[.!?])\s|[。;]|,?\s(?:because|since|which|where|not)\b")
 _SEGMENT = re.compile(r"\$\$?(.+?)\$\$?|\\\((.+?)\\\)|\\\[(.+?)\\\]")
 
 
@@ -79,7 +79,7 @@ class Numeric(AnswerFormat):
         r"""What is \boxed or marked as the answer, or the one number of the last line."""
         plain = quantity(example.answer, example.language) is not None
         for phrase in phrases(text):
-            found = _numbers_of(phrase, example) if plain else _formulae_of(phrase)
+            found = _numbers_of(phrase, example) if plain else _formulae_of(phrase, example)
             if found:
                 return found.pop() if len(found) == 1 else None
         return None
@@ -119,8 +119,8 @@ def _numbers_of(phrase: Phrase, example: Example) -> set[str]:
     sentence = _DENIED.sub(" ", _SENTENCE_END.split(text)[0] if phrase.stated else text)
     if _NEGATION.search(sentence):
         return set()
-    if phrase.stated and _FORMULA.search(sentence):
-        return {sentence.strip()}
+    if _FORMULA.search(sentence):
+        return {sentence.strip()} if phrase.stated or is_formula(sentence) else set()
     found = list(quantities(sentence, language))
     if None in found:  # it could be read in two ways
         return {sentence, ""}
@@ -136,6 +136,8 @@ def _result(text: str, language: str) -> Quantity | None:
 
 def _continued(rest: str, number: Quantity, language: str) -> set[str]:
     """Other numbers that go on where the first one ended: "12 or 13", "x = 1, y = 2"."""
+    if re.match(r"\W*not\b", rest):
+        return set()
     if joined := _JOIN.match(rest):
         following = list(quantities(rest[joined.end() :], language))
     else:
@@ -144,7 +146,7 @@ def _continued(rest: str, number: Quantity, language: str) -> set[str]:
     return {n.text for n in following if n and n.value != number.value}
 
 
-def _formulae_of(phrase: Phrase) -> set[str]:
+def _formulae_of(phrase: Phrase, example: Example) -> set[str]:
     """The formula a phrase gives as the answer; several where it does not settle on one."""
     text = phrase.text
     segments = {found[1] or found[2] or found[3] for found in _SEGMENT.finditer(text)}
@@ -155,7 +157,8 @@ def _formulae_of(phrase: Phrase) -> set[str]:
         is_list = re.fullmatch(r"(?:\s|,|or|and)*", _SEGMENT.sub("", text))
         return {text} if is_list and phrase.stated else segments
     text = unwrap(_SENTENCE_END.split(text)[0])
-    return {text} if text and (phrase.stated or not re.search(r"\s", text)) else set()
+    wanted = is_words if is_words(example.answer) else is_formula
+    return {text} if wanted(text) else set()
 
 
 ANSWER = Numeric()

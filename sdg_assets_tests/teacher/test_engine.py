@@ -1,0 +1,156 @@
+"""The engine with the quick teacher: real tokens, no judgement of what they say."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sdg_assets.errors import TeacherError
+from sdg_assets.examples import Role
+from sdg_assets.teacher.engine import EngineTeacher
+from sdg_assets.teacher.models import resolve
+from sdg_assets.teacher.requests import Completion, Message, Request, Sampling, build_request
+
+TEACHER = "smollm2-135m"
+SCHEMA = {
+    "type": "object",
+    "properties": {"city": {"type": "string", "maxLength": 12}, "big": {"type": "boolean"}},
+    "required": ["city", "big"],
+    "additionalProperties": False,
+}
+
+
+@pytest.fixture(scope="module")
+def engine() -> Iterator[EngineTeacher]:
+    return EngineTeacher(resolve(TEACHER))
+
+
+def ask(engine: EngineTeacher, text: str, schema: Any = None, **sampling: Any) -> Request:
+    settings = Sampling(**{"temperature": 0.0, "max_tokens": 8, **sampling})
+    messages = [Message(role="user", content=text)]
+    return build_request(engine.identity, Role.WRITER, "v1", messages, settings, schema)
+
+
+def answers(engine: EngineTeacher, *requests: Request) -> dict[str, Completion]:
+    for request in requests:
+        engine.submit(request)
+    finished: dict[str, Completion] = {}
+    while completions := engine.poll():
+        finished |= {c.request_id: c for c in completions}
+    return finished
+
+
+def test_a_path_that_is_no_model_is_a_clear_error(tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text("{}", "utf-8")
+
+    with pytest.raises(TeacherError) as caught:
+        EngineTeacher(resolve(str(tmp_path)))
+
+    assert str(caught.value).startswith(f"teacher {tmp_path}: ")
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.engine
+def test_the_identity_is_known_before_the_engine_starts(engine: EngineTeacher) -> None:
+    assert "llm" not in vars(engine)
+    assert engine.identity.stamp.model == "HuggingFaceTB/SmolLM2-135M-Instruct"
+    assert engine.identity.stamp.license == "Apache-2.0"
+    assert engine.identity.settings["dtype"] == "bfloat16"
+    assert engine.max_model_len == 4096
+    assert engine.count_tokens([Message(role="user", content="Hello")]) > 5
+    assert "llm" not in vars(engine)  # a rerun that only reads its log needs no engine
+
+
+@pytest.mark.engine
+def test_settings_that_change_the_answer_change_the_identity(engine: EngineTeacher) -> None:
+    shorter = EngineTeacher(resolve(TEACHER), max_model_len=512)
+    faster = EngineTeacher(resolve(TEACHER), kv_cache_memory_bytes=1 << 31)
+
+    assert shorter.identity.fingerprint != engine.identity.fingerprint
+    assert faster.identity.fingerprint == engine.identity.fingerprint
+
+
+@pytest.mark.engine
+def test_a_truncated_answer_says_so_and_tokens_are_counted(engine: EngineTeacher) -> None:
+    request = ask(engine, "Count from one to one hundred.")
+
+    completion = answers(engine, request)[request.id]
+
+    assert completion.finish_reason == "length"
+    assert completion.output_tokens == 8
+    assert completion.prompt_tokens == engine.count_tokens(request.messages)
+    assert completion.text
+    assert completion.seconds > 0
+
+
+@pytest.mark.engine
+def test_a_schema_is_kept_to_by_a_model_that_would_not(engine: EngineTeacher) -> None:
+    requests = [
+        ask(engine, "Tell me a joke.", SCHEMA, temperature=1.0, max_tokens=48, sample=n)
+        for n in range(4)
+    ]
+
+    whole = [c for c in answers(engine, *requests).values() if c.finish_reason == "stop"]
+
+    assert whole
+    for completion in whole:
+        assert set(json.loads(completion.text)) == {"city", "big"}
+
+
+@pytest.mark.engine
+def test_a_short_answer_leaves_before_a_long_one_that_came_first(engine: EngineTeacher) -> None:
+    slow = ask(engine, "Count from one to one hundred.", max_tokens=40)
+    quick = ask(engine, "Say hello.", max_tokens=2)
+
+    engine.submit(slow)
+    engine.submit(quick)
+
+    assert [c.request_id for c in engine.poll()] == [quick.id]
+    later = ask(engine, "Say goodbye.", max_tokens=2)
+    engine.submit(later)  # enters the running batch
+    assert [c.request_id for c in engine.poll()] == [later.id]
+    assert [c.request_id for c in engine.poll()] == [slow.id]
+    assert engine.poll() == []
+
+
+@pytest.mark.engine
+def test_a_shared_beginning_is_computed_once(engine: EngineTeacher) -> None:
+    shared = "The river rises in the hills and runs past three villages. " * 20
+    first, second = (ask(engine, shared + end, max_tokens=2) for end in ("Why?", "Where to?"))
+
+    assert answers(engine, first)[first.id].cached_tokens == 0
+    assert answers(engine, second)[second.id].cached_tokens > 200
+
+
+@pytest.mark.engine
+def test_samples_of_one_prompt_differ(engine: EngineTeacher) -> None:
+    requests = [
+        ask(engine, "Invent a name.", temperature=1.0, max_tokens=12, sample=n) for n in range(6)
+    ]
+
+    assert len({c.text for c in answers(engine, *requests).values()}) > 1
+
+
+@pytest.mark.engine
+def test_too_little_cache_for_the_longest_prompt_says_what_to_change() -> None:
+    program = f"""
+from sdg_assets.errors import PermanentError
+from sdg_assets.teacher.engine import EngineTeacher
+from sdg_assets.teacher.models import resolve
+try:
+    EngineTeacher(resolve({TEACHER!r}), kv_cache_memory_bytes=1 << 20).start()
+except PermanentError as error:
+    print("said:", error)
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+
+    said = [line for line in done.stdout.splitlines() if line.startswith("said:")]
+    assert len(said) == 1, done.stderr[-2000:]
+    assert "too little KV-cache space" in said[0]
+    assert "raise kv_cache_memory_bytes" in said[0]

@@ -1,0 +1,191 @@
+"""The main job on real rows with the embedded default teacher: raw rows in, curated Q&A out."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import dagster as dg
+import pytest
+
+from sdg_assets.assets.curated import curated_asset
+from sdg_assets.assets.factory import STAGES
+from sdg_assets.catalog import cached_catalog
+from sdg_assets.checks import STAGE_CHECKS
+from sdg_assets.examples import EnrichedExample, Example, GeneratedExample, Record, Seed
+from sdg_assets.settings import settings
+from sdg_assets.storage import PartitionKey, Store
+from sdg_assets.teacher.requests import Completion
+from sdg_assets_tests.builders import MIRROR, needs_mirror
+from sdg_assets_tests.conftest import forget_settings
+from sdg_assets_tests.runs import QUIET, checks, failures, materialized, metadata, run
+
+pytestmark = [pytest.mark.engine, needs_mirror]
+
+SUBTASKS = {"arc_easy": "arc", "gsm8k": "gsm8k", "boolq": "boolq"}
+SEEDS = 3
+RECORDS: dict[str, type[Record]] = {
+    "seeds": Seed,
+    "normalized": Example,
+    "generated": GeneratedExample,
+    "enriched": EnrichedExample,
+    "filtered": EnrichedExample,
+}
+
+
+@dataclass
+class Job:
+    """A finished run of everything."""
+
+    store: Store
+    instance: dg.DagsterInstance
+    runs: dict[str, dg.ExecuteInProcessResult]
+
+    def rows(self, subtask: str, stage: str) -> list[Record]:
+        """Accepted rows of a stage, verified as they are read."""
+        key = PartitionKey(SUBTASKS[subtask], stage, subtask)
+        return list(self.store.read(key, RECORDS[stage]))
+
+    def accepted(self) -> list[EnrichedExample]:
+        """Everything that was let through."""
+        rows = itertools.chain.from_iterable(self.rows(s, "filtered") for s in SUBTASKS)
+        return [row for row in rows if isinstance(row, EnrichedExample)]
+
+    def completions(self, subtask: str) -> set[str]:
+        """Ids of all that was said about a subtask."""
+        logs = self.store.completions_dir(SUBTASKS[subtask], subtask).glob("*.jsonl")
+        lines = itertools.chain.from_iterable(log.read_bytes().splitlines() for log in logs)
+        return {Completion.model_validate_json(line).request_id for line in lines}
+
+
+@pytest.fixture(scope="module")
+def job(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Job]:
+    """Runs the job once for all tests here: seeds to filtered for each subtask, then curated."""
+    folder = tmp_path_factory.mktemp("job")
+    chosen = {
+        "SDG_STORE": str(folder / "store"),
+        "SDG_SEED_SOURCE": f"mirror:{MIRROR}",
+        "SDG_MAX_SEEDS": str(SEEDS),
+        "SDG_VOTES": "3",
+    }
+    before = dict(os.environ)
+    os.environ.update(chosen)
+    forget_settings()
+    try:
+        with dg.DagsterInstance.local_temp(str(folder)) as instance:
+            runs = {s: run(task, subtasks=s, instance=instance) for s, task in SUBTASKS.items()}
+            runs["curated"] = dg.materialize(
+                [curated_asset(cached_catalog())],
+                instance=instance,
+                run_config={"loggers": QUIET},
+                raise_on_error=False,
+            )
+            yield Job(Store(settings().store), instance, runs)
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
+        forget_settings()
+
+
+def test_every_stage_of_every_subtask_is_materialized(job: Job) -> None:
+    for name, result in job.runs.items():
+        assert result.success, f"{name}: {failures(result)}"
+    for subtask, task in SUBTASKS.items():
+        assert all(materialized(job.instance, task, stage) == {subtask} for stage in STAGES)
+    assert job.instance.get_latest_materialization_event(dg.AssetKey("curated"))
+
+
+def test_every_check_of_every_stage_is_evaluated_and_no_invariant_broken(job: Job) -> None:
+    for subtask in SUBTASKS:
+        for stage in STAGES:
+            found = checks(job.runs[subtask], stage, subtask)
+            assert set(found) == set(STAGE_CHECKS[stage])
+            for evaluation in found.values():
+                warned = evaluation.severity is dg.AssetCheckSeverity.WARN
+                assert evaluation.passed or warned, evaluation.description
+
+
+def test_the_funnel_adds_up_from_stage_to_stage(job: Job) -> None:
+    for subtask, task in SUBTASKS.items():
+        came_in = SEEDS
+        for stage in STAGES:
+            key = PartitionKey(task, stage, subtask)
+            accepted, refused = len(job.rows(subtask, stage)), list(job.store.read_rejected(key))
+            assert accepted + len(refused) == came_in, (subtask, stage)
+            assert all(rejection.gate and rejection.reason for rejection in refused)
+            told = metadata(job.instance, task, stage, subtask)
+            assert (told["rows"], told["rows_rejected"]) == (accepted, len(refused))
+            came_in = accepted
+
+
+def test_the_seeds_are_real_rows_and_say_where_they_stand(job: Job) -> None:
+    for subtask in SUBTASKS:
+        for seed in job.rows(subtask, "seeds"):
+            assert isinstance(seed, Seed)
+            assert seed.row["question"]
+            assert seed.source.split == "train"
+            assert seed.source.revision.startswith("local:")
+
+
+def test_the_teacher_was_asked_and_its_tokens_counted(job: Job) -> None:
+    for subtask, task in SUBTASKS.items():
+        told = metadata(job.instance, task, "generated", subtask)
+        assert told["teacher_requests"] == SEEDS
+        assert told["output_tokens"] > 20 * SEEDS
+        assert told["tokens_per_second"] > 0
+
+
+def test_something_is_accepted(job: Job) -> None:
+    assert job.accepted()
+
+
+def test_every_accepted_row_can_be_traced_back(job: Job) -> None:
+    stamp = ("Qwen/Qwen2.5-Coder-1.5B-Instruct", "Apache-2.0")
+    for row in job.accepted():
+        seeds = {s.id for s in job.rows(row.subtask, "normalized") if isinstance(s, Example)}
+        assert row.seed_ids
+        assert set(row.seed_ids) <= seeds
+        assert row.completion_id in job.completions(row.subtask)
+        for teacher in (row.teacher, row.solver):
+            assert (teacher.model, teacher.license) == stamp
+            assert teacher.revision
+        assert row.source.license
+        assert row.prompt_version.startswith("write/")
+
+
+def test_every_accepted_row_was_agreed_on(job: Job) -> None:
+    for row in job.accepted():
+        assert row.outcome == "agreed"
+        assert row.vote_share > 0.5
+        assert row.reasoning
+
+
+def test_the_release_holds_the_accepted_rows_and_loads_as_a_dataset(
+    job: Job, tmp_path: Path
+) -> None:
+    event = job.instance.get_latest_materialization_event(dg.AssetKey("curated"))
+    assert event
+    assert event.asset_materialization
+    told = {k: v.value for k, v in event.asset_materialization.metadata.items()}
+    program = f"""
+import datasets
+for config in datasets.get_dataset_config_names({told["path"]!r}):
+    for row in datasets.load_dataset({told["path"]!r}, config, split="train"):
+        print(row["id"], bool(row["text"]["answer_only"]), row["license"] != "")
+"""
+    environment = {**os.environ, "HF_HOME": str(tmp_path), "HF_HUB_OFFLINE": "1"}
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, env=environment
+    )
+
+    assert done.returncode == 0, done.stderr
+    assert told["rows"] + told["rows_rejected"] == len(job.accepted())
+    loaded = sorted(done.stdout.splitlines())
+    assert len(loaded) == told["rows"]
+    ids = {row.id for row in job.accepted()}
+    assert all(line.split()[0] in ids and line.endswith("True True") for line in loaded)
