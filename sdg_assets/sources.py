@@ -114,13 +114,19 @@ class DirectorySource:
         return sorted(config.name for config in directory.iterdir() if config.is_dir())
 
     def _config(self, spec: SubtaskSpec) -> Path:
-        config = self._root / spec.dataset / spec.config
-        if not config.is_dir():
+        dataset = self._root / spec.dataset
+        config = dataset / spec.config
+        if config.is_dir():
+            return config
+        # Copies made by hand call a dataset's only config `default` whatever the Hub calls it, and
+        # the other way round.
+        there = [d for d in dataset.iterdir() if d.is_dir()] if dataset.is_dir() else []
+        if len(there) != 1 or "default" not in (there[0].name, spec.config):
             raise SeedSourceError(
                 f"{spec.task}/{spec.key}: {self.name} has no {spec.dataset} (config {spec.config});"
                 f" expected {config}. Choose another SDG_SEED_SOURCE, or another subtask"
             )
-        return config
+        return there[0]
 
     def _files(self, spec: SubtaskSpec, split: str) -> list[Path]:
         config = self._config(spec)

@@ -85,3 +85,17 @@ def test_the_setting_chooses_the_source(tmp_path: Path) -> None:
     assert isinstance(open_source("hub"), HubSource)
     with pytest.raises(SeedSourceError, match="SDG_SEED_SOURCE=mirror:/none: /none is not a dir"):
         open_source("mirror:/none")
+
+
+def test_a_copys_only_config_may_be_called_default(mirror: Path) -> None:
+    (mirror / "org/quiz/main").rename(mirror / "org/quiz/default")
+
+    assert list(open_source(f"mirror:{mirror}").rows(SPEC, "test")) == [{"i": 7}]
+
+
+def test_one_of_several_configs_is_never_taken_for_another(mirror: Path) -> None:
+    (mirror / "org/quiz/main").rename(mirror / "org/quiz/default")
+    (mirror / "org/quiz/other").mkdir()
+
+    with pytest.raises(SeedSourceError, match="has no org/quiz"):
+        list(open_source(f"mirror:{mirror}").rows(SPEC, "test"))
