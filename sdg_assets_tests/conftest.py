@@ -13,6 +13,8 @@ from sdg_assets.storage import Store
 
 # Where models are cached and where real rows lie: facts of the machine, not of the test.
 KEPT = {"SDG_CACHE", "SDG_TEACHER_SOURCE", "SDG_TEST_HUB"}
+# On a busy machine two threads of one engine wait for each other most of the time.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 # What Dagster says of its own insides, once an asset.
 DAGSTER_SAYS = (
     "ignore::dagster.BetaWarning",

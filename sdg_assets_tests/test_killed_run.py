@@ -43,8 +43,8 @@ def finished(store: Store) -> list[str]:
 def test_what_was_finished_before_a_kill_is_not_asked_again(
     store: Store, tmp_path: Path, configure: Configure, instance: dg.DagsterInstance
 ) -> None:
-    # Few tokens: most drafts are cut off, which is a result like any other.
-    configure(teacher="smollm2-135m", writer_max_tokens=64, concurrency=3)
+    # Few tokens: the drafts are cut off, which is a result like any other.
+    configure(teacher="smollm2-135m", writer_max_tokens=16, concurrency=2)
     prepared = run("arc", ["seeds", "normalized"], instance=instance)
     assert prepared.success, failures(prepared)
 

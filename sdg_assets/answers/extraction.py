@@ -16,7 +16,6 @@ from sdg_assets.answers.wording import normalized, unwrap
 
 __all__ = [
     "Phrase",
-    "boxed",
     "code_blocks",
     "conclusion",
     "heads",
@@ -26,6 +25,10 @@ __all__ = [
     "unwrap",
 ]
 
+# A looping completion announces thousands of answers, or one that never ends.
+_MOST_ANNOUNCED = 8
+_LONGEST = 4000
+_OBJECT = re.compile(r"\{\s*\"")
 _BOX = re.compile(r"\\(?:boxed|fbox)\s*\{")
 _TAG = re.compile(r"<(?:final_)?answer>(.*?)</(?:final_)?answer>", re.IGNORECASE | re.DOTALL)
 _MARKUP = re.compile(r"</?(?:b|i|u|em|strong|span|p|br|div)\b[^<>]*>", re.IGNORECASE)
@@ -84,27 +87,31 @@ def phrases(text: str) -> Iterator[Phrase]:
 
 
 def _announced(text: str) -> Iterator[tuple[int, str]]:
-    """Announcements as (position, words after them)."""
-    for found in (*markers.BEFORE.finditer(text), *markers.HEADING.finditer(text)):
+    """The last announcements of each form as (position, the words that they announce)."""
+    for found in (*_last(markers.BEFORE, text), *_last(markers.HEADING, text)):
         if not _SUPPOSED.search(text[max(0, found.start() - 40) : found.start()]):
-            rest = text[found.end() :]
+            rest = text[found.end() : found.end() + _LONGEST]
             # A dash opens a list on a line of its own; behind "Answer:" it is a minus.
             rest = re.sub(r"^-\s+", "", rest) if "\n" in found[0] else rest
             yield found.start(), _opening(rest)
-    for found in markers.AFTER.finditer(text):
+    for found in _last(markers.AFTER, text):
         words = markers.SENTENCE.split(text[max(0, found.start() - 300) : found.start()])[-1]
         concluding = markers.CONCLUDING.match(words)
         yield found.start(), words[concluding.end() :] if concluding else words
-    for found in _TAG.finditer(text):
+    for found in _last(_TAG, text):
         yield found.start(), found[1]
-    for found in _BOX.finditer(text):
-        if (content := _braced(text, found.end())) is not None:
+    for found in _last(_BOX, text):
+        if (content := _braced(text[found.end() : found.end() + _LONGEST])) is not None:
             yield found.start(), content
     if (value := json_answer(text)) is not None:
         # At the end: a marker inside the object's own texts is not the last word.
         yield len(text), value
     if found := markers.EXPLAINED.match(text.lstrip()):
         yield -1, found["answer"]
+
+
+def _last(pattern: re.Pattern[str], text: str) -> list[re.Match[str]]:
+    return list(pattern.finditer(text))[-_MOST_ANNOUNCED:]
 
 
 def _opening(rest: str) -> str:
@@ -125,28 +132,23 @@ def heads(text: str) -> Iterator[str]:
             yield head
 
 
-def boxed(text: str) -> str | None:
-    r"""The content of the last \boxed{…}, braces balanced."""
-    contents = [_braced(text, found.end()) for found in _BOX.finditer(text)]
-    return next((c for c in reversed(contents) if c is not None), None)
-
-
-def _braced(text: str, begin: int) -> str | None:
+def _braced(text: str) -> str | None:
+    """What stands before the brace that closes the one in front of the text."""
     depth = 1
-    for position in range(begin, len(text)):
-        if text[position] in "{}" and text[position - 1] != "\\":
-            depth += 1 if text[position] == "{" else -1
+    for position, char in enumerate(text):
+        if char in "{}" and text[position - 1 : position] != "\\":
+            depth += 1 if char == "{" else -1
         if depth == 0:
-            return text[begin:position].strip()
+            return text[:position].strip()
     return None
 
 
 def json_answer(text: str) -> str | None:
     """The answer of the last JSON object in the text, under `answer` or `final_answer`."""
     decoder = json.JSONDecoder(parse_float=str)
-    for start in reversed([m.start() for m in re.finditer(r"\{\s*\"", text)]):
+    for found in reversed(_last(_OBJECT, text)):
         try:
-            value, _ = decoder.raw_decode(text, start)
+            value, _ = decoder.raw_decode(text, found.start())
         except (ValueError, RecursionError):
             continue
         keys = {re.sub(r"[\s_]", "", str(key)).lower(): item for key, item in value.items()}

@@ -11,6 +11,7 @@ from sdg_assets.answers.wording import normalized, typography, unwrap
 
 _SECONDS = 3
 _LONGEST = 300
+_MOST_WORDS = 4
 _REWRITTEN = [
     (re.compile(pattern), replacement)
     for pattern, replacement in [
@@ -90,16 +91,21 @@ def _compact(text: str) -> str:
 
 def is_formula(text: str) -> bool:
     """Whether a text holds mathematics alone, no prose."""
-    bare = re.sub(r"\\(?:text|mbox|mathrm)\s*\{[^{}]*\}|\\[a-zA-Z]+", "", text)
+    bare = re.sub(r"\\(?:text|mbox|mathrm|begin|end)\s*\{[^{}]*\}|\\[a-zA-Z]+", "", text)
     return bool(re.search(r"\w|\\", text)) and not re.search(r"[^\W\d_]{3,}", bare)
 
 
-def is_words(text: str) -> bool:
-    """Whether a formula is a word (`\\text{Monday}`, `even`) rather than a product of variables."""
+def few_words(text: str) -> str | None:
+    r"""The plain text of a formula that is a word or two (`\text{Monday}`, `even`); else None."""
     plain = _compact(text).strip("()")
-    return bool(re.fullmatch(r"[^\W\d_][^\W\d_' -]*", plain)) and (
-        len(plain) > 3 or bool(re.search(r"\\(?:text|mbox|mathrm)", text))
-    )
+    found = re.fullmatch(r"[^\W\d_][^\W\d_'-]*", plain)
+    return plain if found and len(unwrap(text).split()) <= _MOST_WORDS else None
+
+
+def is_words(text: str) -> bool:
+    """Whether a formula is words for certain, rather than a product of variables."""
+    plain = few_words(text)
+    return plain is not None and (len(plain) > 3 or bool(re.search(r"\\(?:text|mbox)", text)))
 
 
 def _bases(text: str) -> str | None:

@@ -66,7 +66,7 @@ AFTER = re.compile(
 )
 """Matches an announcement that follows the answer: "B is the correct option"."""
 
-SENTENCE = re.compile(r"[.!?;:]\s|[\n。\uff01\uff1f\uff1b\uff0c।؟]")
+SENTENCE = re.compile(r"(?<!\\)[.!?;:]\s|[\n。\uff01\uff1f\uff1b\uff0c।؟]")
 """Matches the end of a sentence or clause."""
 
 EXPLAINED = re.compile(
@@ -99,7 +99,7 @@ COPULA = re.compile(
 
 REASONS = re.compile(
     r"[,;]?\s+(?:because|since|as\s+(?:it|he|she|they|this|that|the)|which|so|given|due\s+to|where)\b"
-    r"|[.!?。\uff01\uff1f।؟](?:\s+|(?=[\"'”*_]|[^\W\d_A-Za-z]))|[;\uff1b\n]|\s+[–—-]\s+|\s*[(\uff08]|,\s+|[\uff0c、،]|:\s+"
+    r"|(?<!\\)[.!?。\uff01\uff1f।؟](?:\s+|(?=[\"'”*_]|[^\W\d_A-Za-z]))|[;\uff1b\n]|\s+[–—-]\s+|\s*[(\uff08]|,\s+|[\uff0c、،]|:\s+"
 )
 """Matches where an answer may end and its explanation begin."""
 

@@ -19,7 +19,7 @@ from sdg_assets.answers.base import (
     with_context,
 )
 from sdg_assets.answers.extraction import Phrase, heads, phrases, unwrap
-from sdg_assets.answers.formulae import is_formula, is_words, same_formula
+from sdg_assets.answers.formulae import few_words, is_formula, is_words, same_formula
 from sdg_assets.answers.numbers import ASKS_PERCENT, Quantity, plain_math, quantities, quantity
 from sdg_assets.examples import AnswerKind, Example
 
@@ -157,7 +157,7 @@ def _formulae_of(phrase: Phrase, example: Example) -> set[str]:
         is_list = re.fullmatch(r"(?:\s|,|or|and)*", _SEGMENT.sub("", text))
         return {text} if is_list and phrase.stated else segments
     text = unwrap(_SENTENCE_END.split(text)[0])
-    wanted = is_words if is_words(example.answer) else is_formula
+    wanted = few_words if is_words(example.answer) else is_formula
     return {text} if wanted(text) else set()
 
 

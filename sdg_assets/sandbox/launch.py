@@ -21,6 +21,7 @@ from typing import IO, Any
 from sdg_assets.errors import TransientError
 from sdg_assets.sandbox.namespaces import DEVICES, NOBODY
 from sdg_assets.sandbox.privileges import MIB
+from sdg_assets.sandbox.warden import PATIENCE
 
 # In the order of their imports.
 _CHILD_MODULES = ("linux", "privileges", "namespaces", "values", "wire", "roles", "warden")
@@ -53,7 +54,8 @@ class Limits:
     """What one program may take, its tests included.
 
     Attributes:
-        seconds: Wall-clock time; each process gets as much processor time.
+        seconds: Wall-clock time, more only where the machine is too busy to run it; each process
+            gets as much processor time.
         memory_mib: Address space of a process, and memory of all of them together.
         processes: Processes and threads.
         output_kib: Standard output and error together.
@@ -103,7 +105,7 @@ def launch(
         command = [_interpreter(), "-I", "-S", "-E", "-X", "utf8", "-c", _BOOTSTRAP]
         if isolation is Isolation.bubblewrap:
             command = [*_bubblewrap(limits, as_root=uid is not None), *command]
-        out, err = _run(command, job, cwd, limits.seconds + _GRACE_SECONDS)
+        out, err = _run(command, job, cwd, PATIENCE * limits.seconds + _GRACE_SECONDS)
     ready, _, report = out.partition(b"\n")
     if ready != b"ready":
         detail = err.decode(errors="replace").strip().rpartition("\n")[2]
@@ -124,9 +126,7 @@ def _run(command: list[str], job: IO[bytes], cwd: str, seconds: float) -> tuple[
         stderr=subprocess.PIPE,
         env={},
         cwd=cwd,
-        # A group to end it by. Not a session: on a busy machine Linux keeps the first process of
-        # one waiting, for seconds at times (measured; autogroups).
-        process_group=0,
+        start_new_session=True,
     )
     with process:  # closes the pipes at the latest, which ends a warden that is out of reach
         try:
@@ -178,7 +178,7 @@ def _bubblewrap(limits: Limits, *, as_root: bool) -> list[str]:
     command = [
         shutil.which("bwrap") or "bwrap",
         *("--unshare-pid", "--unshare-net", "--unshare-ipc", "--unshare-uts"),
-        *("--unshare-cgroup-try", "--die-with-parent", "--as-pid-1"),
+        *("--unshare-cgroup-try", "--die-with-parent", "--new-session", "--as-pid-1"),
         *("--cap-drop", "ALL"),
     ]
     if as_root:  # the warden then becomes nobody in particular

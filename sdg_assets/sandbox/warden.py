@@ -33,9 +33,13 @@ if TYPE_CHECKING:
 OWN_TASKS = 3
 """Processes of the sandbox itself, which count towards the limit of the user it runs as."""
 
+PATIENCE = 3
+"""How many times its seconds a program gets that the machine is too busy to run: a teacher that
+takes every core may keep a process waiting for many seconds."""
+
 _PR_SET_CHILD_SUBREAPER = 36
 _TICK_MS = 20
-_PAGE = os.sysconf("SC_PAGE_SIZE")
+_PAGE, _TICKS_A_SECOND = os.sysconf("SC_PAGE_SIZE"), os.sysconf("SC_CLK_TCK")
 _MOST_FILES = 4096
 
 
@@ -146,7 +150,7 @@ class _Warden:
     def _watch(self, out: int, err: int, verdict: int) -> tuple[bool, str]:
         self._tails = {out: b"", err: b""}
         seen = 0
-        deadline = time.monotonic() + self._limits["seconds"]
+        started = time.monotonic()
         poll = select.poll()
         for fd in (out, err, verdict):
             poll.register(fd, select.POLLIN)
@@ -167,9 +171,9 @@ class _Warden:
             self._reap()
             if seen > self._limits["output_kib"] * 1024:
                 return False, "output"
-            if time.monotonic() > deadline:
+            processes, memory, starved = _usage(elapsed := time.monotonic() - started)
+            if elapsed > self._limits["seconds"] * (PATIENCE if starved else 1):
                 return False, "timeout"
-            processes, memory = _usage()
             if processes > self._tasks:
                 return False, "processes"
             if memory > self._limits["memory_mib"] * MIB:
@@ -214,19 +218,32 @@ def _read_verdict(data: bytes) -> tuple[bool, str]:
     return passed is True, str(reason)
 
 
-def _usage() -> tuple[int, int]:
-    # What each process may have, the kernel sees to; this is what they have together. It also
-    # counts processes where the kernel does not: for a root that can be nobody else.
-    processes = memory = 0
+def _usage(elapsed: float) -> tuple[int, int, bool]:
+    """What the processes of the sandbox have together.
+
+    The kernel sees to what each may have. It does not count processes for a root that can be
+    nobody else, and nobody counts their memory together.
+
+    Returns:
+        How many there are, the bytes they hold, and whether they wait for a processor that they had
+        for less than half of the time.
+    """
+    processes = memory = ticks = 0
+    runnable = False
     for name in os.listdir("/proc") if os.getpid() == 1 else ():
-        if name.isdecimal():
-            try:
-                with open(f"/proc/{name}/statm") as file:
-                    memory += int(file.read().split()[1]) * _PAGE
-            except OSError:
-                continue  # it has ended meanwhile
-            processes += 1
-    return processes, memory
+        if not name.isdecimal():
+            continue
+        try:
+            with open(f"/proc/{name}/stat", "rb") as file:
+                fields = file.read().rpartition(b")")[2].split()
+        except OSError:
+            continue  # it has ended meanwhile
+        processes += 1
+        memory += int(fields[21]) * _PAGE
+        if name != "1":
+            ticks += int(fields[11]) + int(fields[12])
+            runnable = runnable or fields[0] == b"R"
+    return processes, memory, runnable and ticks / _TICKS_A_SECOND < elapsed / 2
 
 
 def _files() -> int:
