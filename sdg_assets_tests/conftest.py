@@ -39,7 +39,7 @@ def forget_settings() -> None:
 
 @pytest.fixture(autouse=True)
 def configure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Configure]:
-    """Starts every test with the defaults and a store of its own; `configure(votes=5)` sets more."""
+    """Every test starts with the defaults and its own store; `configure(votes=5)` sets more."""
     for name in [n for n in os.environ if n.startswith("SDG_") and n not in KEPT]:
         monkeypatch.delenv(name)
     monkeypatch.delenv("DAGSTER_HOME", raising=False)

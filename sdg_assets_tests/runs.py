@@ -12,7 +12,6 @@ from sdg_assets.assets.factory import STAGES, task_assets
 from sdg_assets.catalog import cached_catalog
 from sdg_assets.settings import settings
 
-
 QUIET = {"console": {"config": {"log_level": "CRITICAL"}}}
 
 
@@ -82,9 +81,7 @@ def materialized(instance: dg.DagsterInstance, task: str, stage: str) -> set[str
 def metadata(instance: dg.DagsterInstance, task: str, stage: str, subtask: str) -> dict[str, Any]:
     """The newest materialization's metadata of a partition, as plain values."""
     found = instance.fetch_materializations(
-        dg.AssetRecordsFilter(
-            asset_key=dg.AssetKey([task, stage]), asset_partitions=[subtask]
-        ),
+        dg.AssetRecordsFilter(asset_key=dg.AssetKey([task, stage]), asset_partitions=[subtask]),
         limit=1,
     )
     (record,) = found.records

@@ -62,7 +62,7 @@ class ScriptedTeacher:
         self.most_at_once = max(self.most_at_once, len(self._open))
 
     def poll(self) -> list[Completion]:
-        finished = []
+        finished: list[Completion] = []
         while self._open and len(finished) < self._per_poll:
             if self._left == 0:
                 raise TransientError("the engine died")

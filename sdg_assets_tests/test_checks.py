@@ -59,7 +59,9 @@ def test_one_bad_row_breaks_its_invariant(check: str, row: Record) -> None:
     outcomes = inspected("filtered", enriched(question="Where is the Louvre?"), row)
 
     assert [o.name for o in broken_invariants(outcomes.values())] == [check]
-    assert outcomes[check].summary.startswith("1 of 2 rows break it; the partition is not published")
+    assert outcomes[check].summary.startswith(
+        "1 of 2 rows break it; the partition is not published"
+    )
 
 
 def test_a_row_that_stands_twice_breaks_the_invariant() -> None:

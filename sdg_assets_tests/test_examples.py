@@ -89,9 +89,7 @@ def test_the_polars_schema_has_every_column_with_its_type() -> None:
     assert schema["votes"] == pl.List(pl.Struct({"answer": pl.String(), "count": pl.Int64()}))
     assert schema["vote_share"] == pl.Float64()
     assert schema["answer_kind"] == pl.String()
-    assert schema["judge"] == pl.Struct(
-        {"score": pl.Float64(), "reasons": pl.List(pl.String())}
-    )
+    assert schema["judge"] == pl.Struct({"score": pl.Float64(), "reasons": pl.List(pl.String())})
     source = schema["source"]
     assert isinstance(source, pl.Struct)
     assert source.to_schema()["row"] == pl.Int64()

@@ -1,8 +1,9 @@
 from __future__ import annotations
 
 import errno
+import itertools
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import pytest
@@ -15,11 +16,9 @@ from sdg_assets_tests.records import example, numeric, seed
 KEY = PartitionKey("quiz", "normalized", "quiz")
 
 
-def publish(
-    store: Store, accepted: Iterable[Example], rejected: Iterable[Rejection] = ()
-) -> None:
+def publish(store: Store, accepted: Iterable[Example], rejected: Iterable[Rejection] = ()) -> None:
     with store.write(KEY) as out:
-        for row in [*accepted, *rejected]:
+        for row in itertools.chain(accepted, rejected):
             out.put(row)
 
 
@@ -79,9 +78,12 @@ def test_a_partition_may_be_empty(store: Store) -> None:
 def test_a_failed_write_leaves_what_was_there_and_no_debris(store: Store) -> None:
     publish(store, [example()])
 
-    with pytest.raises(RuntimeError, match="half way"), store.write(KEY) as out:
-        out.accept(numeric())
+    def half() -> Iterator[Example]:
+        yield numeric()
         raise RuntimeError("half way")
+
+    with pytest.raises(RuntimeError, match="half way"):
+        publish(store, half())
 
     assert list(store.read(KEY, Example)) == [example()]
     assert not [f for f in store.path(KEY).parent.iterdir() if f.name.endswith(".tmp")]

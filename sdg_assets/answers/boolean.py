@@ -10,13 +10,13 @@ from sdg_assets.examples import AnswerKind
 
 _AFFIRMING = (
     "yes,true,correct,sí,si,verdadero,cierto,oui,vrai,ja,wahr,richtig,да,верно,правда,истина,sim,"
-    "verdadeiro,sì,vero,是,是的,对,正确,正確,對,はい,正しい,예,네,참,맞다,نعم,صحيح,हाँ,हां,जी हाँ,सही,सत्य,"
-    "হ্যাঁ,সত্য,সঠিক,ndiyo,evet,doğru,có,đúng,ya,benar,bai"
+    "verdadeiro,sì,vero,是,是的,对,正确,正確,對,はい,正しい,예,네,참,맞다,نعم,صحيح,हाँ,हां,जी हाँ,"
+    "सही,सत्य,হ্যাঁ,সত্য,সঠিক,ndiyo,evet,doğru,có,đúng,ya,benar,bai"
 )
 _DENYING = (
     "no,false,incorrect,falso,non,faux,nein,falsch,нет,неверно,ложь,неправда,não,否,不是,不,错,错误,不对,"
-    "不正确,錯,錯誤,いいえ,誤り,間違い,아니요,아니오,거짓,틀리다,لا,خطأ,خاطئ,नहीं,जी नहीं,गलत,असत्य,না,মিথ্যা,ভুল,"
-    "hapana,hayır,yanlış,không,sai,tidak,salah,ez"
+    "不正确,錯,錯誤,いいえ,誤り,間違い,아니요,아니오,거짓,틀리다,لا,خطأ,خاطئ,नहीं,जी नहीं,"
+    "गलत,असत्य,না,মিথ্যা,ভুল,hapana,hayır,yanlış,không,sai,tidak,salah,ez"
 )
 _POLARITY = {normalized(word): True for word in _AFFIRMING.split(",")} | {
     normalized(word): False for word in _DENYING.split(",")

@@ -1,6 +1,6 @@
-"""Finding the final answer in free text. Shared by the answer kinds.
+r"""Finding the final answer in free text. Shared by the answer kinds.
 
-An answer is announced ("the answer is", `\\boxed{}`, JSON, in any of the languages of `markers`),
+An answer is announced ("the answer is", `\boxed{}`, JSON, in any of the languages of `markers`),
 or it is the last line. The last announcement that can be read counts, for a trace corrects itself.
 """
 
@@ -60,6 +60,7 @@ class Phrase:
 def conclusion(text: str) -> str:
     """The part of a completion that counts: after its thinking, after its last taking-back."""
     text = _MARKUP.sub("", text.rpartition("</think>")[2])
+    text = re.sub(r"(\s)\1{9,}", r"\1\1", text)  # a loop of blank lines
     taken_back = list(markers.CORRECTING.finditer(text))
     return text[taken_back[-1].end() :] if taken_back else text
 
@@ -106,8 +107,8 @@ def _announced(text: str) -> Iterator[tuple[int, str]]:
     if (value := json_answer(text)) is not None:
         # At the end: a marker inside the object's own texts is not the last word.
         yield len(text), value
-    if found := markers.EXPLAINED.match(text.lstrip()):
-        yield -1, found["answer"]
+    if explained := markers.EXPLAINED.match(text.lstrip()):
+        yield -1, explained["answer"]
 
 
 def _last(pattern: re.Pattern[str], text: str) -> list[re.Match[str]]:

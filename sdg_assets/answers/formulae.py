@@ -50,7 +50,7 @@ _REWRITTEN = [
 ]
 # What SymPy would expand for minutes: towers, long exponents, factorials, sums.
 _INTRACTABLE = re.compile(
-    r"\^\s*\{[^{}]*\^|\^\s*\{?\s*-?\d{4,}|\*\*\s*\d{3,}|\d{4,}\s*!|!!|\d{40,}|binom\D*\d{4,}"
+    r"[(\[{]{20}|\^\s*\{[^{}]*\^|\^\s*\{?\s*-?\d{4,}|\*\*\s*\d{3,}|\d{4,}\s*!|!!|\d{40,}|binom\D*\d{4,}"
     r"|\\(?:sum|prod|int|lim)(?![a-zA-Z])"
 )
 _RELATION = re.compile(r"[<>]|\\(?:le|ge|in|pm|cup|cap|setminus|ne|mathbb|begin)(?![a-zA-Z])")

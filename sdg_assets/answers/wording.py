@@ -17,7 +17,6 @@ _MARKS = (
     "\u0300-\u036f\u0483-\u0489\u0591-\u05c7\u0610-\u061a\u064b-\u065f\u0670\u06d6-\u06ed"
     "\u0900-\u0963\u0966-\u0dff\u0f18-\u0fbc"
 )
-WORD = rf"(?:[^\W_{UNSPACED}]|[{_MARKS}])+"
 _TOKEN = re.compile(
     # A hyphen is a minus where a number follows and none, and no word, stands before it.
     r"(?:(?<![\w.,%)\]])[-+])?(?:\d+(?:[.,:]\d+)*|(?<!\w)\.\d+)"
@@ -37,21 +36,23 @@ _SUPERSCRIPTS = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁻", "0123456789-")
 # Variants of one letter, and what is not read aloud: minus signs and non-breaking hyphens, Arabic
 # number signs, alef and yeh forms, tatweel and short vowels, zero-width characters.
 _VARIANTS = str.maketrans(
-    {c: "-" for c in "−‐‑–﹣－"}
+    dict.fromkeys("−‐‑–﹣－", "-")
     | {"٫": ".", "٬": ",", "٪": "%", "⁄": "/", "’": "'", "‘": "'", "ʼ": "'"}
-    | {c: "ا" for c in "أإآٱ"}
+    | dict.fromkeys("أإآٱ", "ا")
     | {"ى": "ي", "ی": "ي", "ک": "ك", "ۀ": "ه"}
-    | {c: "" for c in "ـًٌٍَُِّْٰ\u200b\u200c\u200d\u200e\u200f\u2060\ufeff\u00ad"}
+    | dict.fromkeys("ـًٌٍَُِّْٰ\u200b\u200c\u200d\u200e\u200f\u2060\ufeff\u00ad", "")
 )
 _ARTICLES = {
     "en": {"a", "an", "the"},
     "es": {"el", "la", "los", "las", "un", "una", "unos", "unas"},
     "fr": {"le", "la", "les", "l", "un", "une", "des", "du"},
-    "de": set("der die das den dem des ein eine einen einem eines einer".split()),
+    "de": {
+        "der", "die", "das", "den", "dem", "des", "ein", "eine", "einen", "einem", "eines", "einer",
+    },
     "it": {"il", "lo", "la", "i", "gli", "le", "l", "un", "uno", "una"},
     "pt": {"o", "a", "os", "as", "um", "uma", "uns", "umas"},
     "vi": {"của", "là", "cái", "chiếc", "những"},
-}
+}  # fmt: skip
 _ENCLOSED = [
     ('"', '"'), ("'", "'"), ("“", "”"), ("„", "“"), ("‘", "’"), ("«", "»"), ("「", "」"),
     ("『", "』"), ("《", "》"), ("$$", "$$"), ("$", "$"), ("\\(", "\\)"), ("\\[", "\\]"),

@@ -112,7 +112,7 @@ def _enrich(
 
 
 def _waves(knobs: SolverKnobs) -> list[range]:
-    """The fewest votes that can be a majority, then one by one: most rows end with the first wave."""
+    """The fewest votes that can be a majority, then one by one: most rows need only the first."""
     first = min(knobs.votes, math.floor(knobs.majority * knobs.votes) + 1)
     return [range(first), *(range(n, n + 1) for n in range(first, knobs.votes))]
 

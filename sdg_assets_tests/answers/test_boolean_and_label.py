@@ -81,12 +81,20 @@ NLI = ["entailment", "neutral", "contradiction"]
         (NLI, "Answer: entailment", "entailment"),
         (NLI, "Answer: Entailment.", "entailment"),
         (NLI, "The answer is neutral, not a contradiction.", "neutral"),
-        (NLI, "The relation is neither entailment nor neutral.\nAnswer: contradiction", "contradiction"),
+        (
+            NLI,
+            "The relation is neither entailment nor neutral.\nAnswer: contradiction",
+            "contradiction",
+        ),
         (NLI, "Answer: not entailment", None),
         (NLI, "Answer: entailment or neutral", None),
         (["entailment", "not_entailment"], "Answer: not entailment", "not_entailment"),
         (["entailment", "not_entailment"], "Answer: not_entailment", "not_entailment"),
-        (["entailment", "not_entailment"], "Answer: not-entailment, as nobody said so", "not_entailment"),
+        (
+            ["entailment", "not_entailment"],
+            "Answer: not-entailment, as nobody said so",
+            "not_entailment",
+        ),
         (["entailment", "not_entailment"], "Answer: entailment", "entailment"),
         (["acceptable", "unacceptable"], "Answer: unacceptable", "unacceptable"),
         (["acceptable", "unacceptable"], "The answer is: not acceptable", "unacceptable"),
@@ -99,7 +107,7 @@ NLI = ["entailment", "neutral", "contradiction"]
         (["矛盾", "中立", "含意"], "答えは中立です。", "中立"),
         (["positivo", "negativo"], "La respuesta es negativo.", "negativo"),
     ],
-)  # fmt: skip
+)
 def test_a_label_is_recognized_in_the_words_of_the_dataset(
     choices: list[str], text: str, expected: str | None
 ) -> None:

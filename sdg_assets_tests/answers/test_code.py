@@ -21,7 +21,8 @@ PROGRAM = "def twice(x):\n    return x + x"
         f"```python\n{PROGRAM}\n```\nUse it so:\n```python\nprint(twice(2))\n```",
         f"```python\n{PROGRAM}\n```\nOutput:\n```\n4\n```",
         f"```bash\npip install twice\n```\n```python\n{PROGRAM}\n```",
-        f"First try:\n```python\ndef twice(x):\n    return x\n```\nFixed:\n```python\n{PROGRAM}\n```",
+        f"First try:\n```python\ndef twice(x):\n    return x\n```\nFixed:\n"
+        f"```python\n{PROGRAM}\n```",
         PROGRAM,
         f"Here is the program.\n\n{PROGRAM}\n\nIt adds x to itself.",
         f"<think>```python\ndef twice(x): pass\n```</think>\n```python\n{PROGRAM}\n```",
@@ -32,7 +33,10 @@ def test_the_program_is_found_among_prose_and_other_blocks(text: str) -> None:
 
 
 def test_earlier_blocks_come_along_where_the_program_uses_them() -> None:
-    text = "```python\ndef add(a, b):\n    return a + b\n```\nand\n```python\ndef twice(x):\n    return add(x, x)\n```"
+    text = (
+        "```python\ndef add(a, b):\n    return a + b\n```\nand\n"
+        "```python\ndef twice(x):\n    return add(x, x)\n```"
+    )
 
     program = extracted(text, TASK)
 

@@ -129,7 +129,11 @@ def test_a_text_that_does_not_settle_on_one_option_has_no_answer(text: str) -> N
     ("choices", "text", "expected"),
     [
         (["red", "red and blue", "blue"], "Answer: red and blue", "red and blue"),
-        (["red", "red, white and blue", "blue"], "Answer: red, white and blue, as on the flag", "red, white and blue"),
+        (
+            ["red", "red, white and blue", "blue"],
+            "Answer: red, white and blue, as on the flag",
+            "red, white and blue",
+        ),
         (["copper", "copper wire", "wire"], "The answer is copper wire.", "copper wire"),
         (["copper", "copper wire", "wire"], "The answer is the long copper wire.", "copper wire"),
         (["copper", "copper wire"], "The answer is copper, not copper wire.", "copper"),
@@ -153,8 +157,16 @@ def test_a_text_that_does_not_settle_on_one_option_has_no_answer(text: str) -> N
         (["C", "C++", "C#"], "Answer: C++", "C++"),
         (["C", "C++", "C#"], "The answer is C.", "C"),
         (["iron", "all of the above", "tin"], "Answer: All of the above.", "all of the above"),
-        (["iron", "tin", "all of the above"], "All of the above, since iron and tin are metals, is what I think.\nAnswer: all of the above", "all of the above"),
-        (["iron", "tin", "none of the above"], "The answer is none of the above.", "none of the above"),
+        (
+            ["iron", "tin", "all of the above"],
+            "All of the above, since both are metals.\nAnswer: all of the above",
+            "all of the above",
+        ),
+        (
+            ["iron", "tin", "none of the above"],
+            "The answer is none of the above.",
+            "none of the above",
+        ),
         (["A and B", "B and C"], "Answer: A and B", "A and B"),
         (["St. Louis", "Louis"], "The answer is St. Louis.", "St. Louis"),
         (["a car", "a bus"], "Answer: A bus", "a bus"),
@@ -162,7 +174,11 @@ def test_a_text_that_does_not_settle_on_one_option_has_no_answer(text: str) -> N
         (["fish", "milk", "oranges"], "The answer is oranges, which hold vitamin C.", "oranges"),
         (["I", "he", "she"], "I think she is right.\nAnswer: she", "she"),
         (["he", "she"], "It is clear that he did it for her.", None),
-        (["dirt trapped under the fingernails", "a clean cut"], "Answer: dirt trapped under the fingernails", "dirt trapped under the fingernails"),
+        (
+            ["dirt trapped under the fingernails", "a clean cut"],
+            "Answer: dirt trapped under the fingernails",
+            "dirt trapped under the fingernails",
+        ),
         (["dirt trapped under the fingernails", "a clean cut"], "Answer: dirt", None),
         (["铁", "铜线", "铝"], "答案是铜线。", "铜线"),
         (["铁", "铜线", "铝"], "所以选B。", "铜线"),
@@ -181,12 +197,16 @@ def test_a_text_that_does_not_settle_on_one_option_has_no_answer(text: str) -> N
         (["Newton’s law", "Ohm’s law"], "Answer: Ohm's law", "Ohm’s law"),
         (["U.S.", "U.K."], "Answer: the US", "U.S."),
         (["😀", "😢"], "Answer: 😢", "😢"),
-        (["go to the shop and buy milk.", "stay at home."], "Answer: stay at home", "stay at home."),
+        (
+            ["go to the shop and buy milk.", "stay at home."],
+            "Answer: stay at home",
+            "stay at home.",
+        ),
         (["x < 3", "x > 3"], "The answer is x > 3.", "x > 3"),
         (["$\\frac{1}{2}$", "$\\frac{1}{3}$"], "Answer: 1/3", "$\\frac{1}{3}$"),
         (["yes", "no"], "The answer is not no.", "yes"),
     ],
-)  # fmt: skip
+)
 def test_options_that_resemble_each_other_are_told_apart(
     choices: list[str], text: str, expected: str | None
 ) -> None:

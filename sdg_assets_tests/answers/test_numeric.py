@@ -284,9 +284,17 @@ def test_a_lone_separator_is_read_by_the_language(
         ("25\\%", "Answer: 25%", True),
         ("(-\\infty, 3]", "Answer: $(-\\infty, 3]$", True),
         ("(-\\infty, 3]", "Answer: $(-\\infty, 3)$", False),
-        ("\\begin{pmatrix} 1 \\\\ 2 \\end{pmatrix}", "\\boxed{\\begin{pmatrix}1\\\\2\\end{pmatrix}}", True),
-        ("\\begin{pmatrix} 1 \\\\ 2 \\end{pmatrix}", "\\boxed{\\begin{pmatrix}2\\\\1\\end{pmatrix}}", False),
+        (
+            "\\begin{pmatrix} 1 \\\\ 2 \\end{pmatrix}",
+            "\\boxed{\\begin{pmatrix}1\\\\2\\end{pmatrix}}",
+            True,
+        ),
+        (
+            "\\begin{pmatrix} 1 \\\\ 2 \\end{pmatrix}",
+            "\\boxed{\\begin{pmatrix}2\\\\1\\end{pmatrix}}",
+            False,
+        ),
     ],
-)  # fmt: skip
+)
 def test_formulae_are_found_and_compared(answer: str, text: str, expected: bool) -> None:
     assert solves(text, ask(AnswerKind.NUMERIC, answer)) is expected

@@ -133,7 +133,9 @@ def test_articles_are_those_of_the_language(language: str, left: str, right: str
     assert same(left, right, ask(AnswerKind.SHORT_TEXT, left, language=language))
 
 
-CONTEXT = "In 1889 the tower was built in Paris, the capital of France, by Gustave Eiffel (1832-1923)."
+CONTEXT = (
+    "In 1889 the tower was built in Paris, the capital of France, by Gustave Eiffel (1832-1923)."
+)
 SPAN = ask(AnswerKind.SPAN, "Gustave Eiffel", context=CONTEXT)
 
 
@@ -162,18 +164,21 @@ def test_a_span_that_is_not_in_its_context_is_malformed() -> None:
     assert check(ask(AnswerKind.SPAN, "pari", context=CONTEXT)) == "answer is not in context"
 
 
-PROSE = ask(AnswerKind.FREE_FORM, "Water boils at 100 degrees because its vapour pressure equals that of the air.")  # fmt: skip
+PROSE = ask(
+    AnswerKind.FREE_FORM,
+    "Water boils at 100 degrees as its vapour pressure equals that of the air.",
+)
 
 
 @pytest.mark.parametrize(
     ("other", "expected"),
     [
-        ("Water boils at 100 degrees: its vapour pressure then equals the pressure of the air.", True),
+        ("Water boils at 100 degrees: its vapour pressure equals that of the air.", True),
         ("Water boils at 90 degrees because its vapour pressure equals that of the air.", False),
         ("The tower was built in Paris.", False),
         ("", False),
     ],
-)  # fmt: skip
+)
 def test_prose_agrees_when_it_shares_its_words_and_numbers(other: str, expected: bool) -> None:
     assert same(PROSE.answer, other, PROSE) is expected
 

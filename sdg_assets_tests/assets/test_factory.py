@@ -1,18 +1,20 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
 import pytest
 
 from sdg_assets.assets import factory
 from sdg_assets.assets.factory import GPU_STAGES, STAGES, task_assets
-from sdg_assets.catalog import cached_catalog
+from sdg_assets.catalog import SubtaskSpec, cached_catalog
 from sdg_assets.checks import STAGE_CHECKS
-from sdg_assets.examples import EnrichedExample, Example, GeneratedExample, Role
+from sdg_assets.examples import EnrichedExample, Example, GeneratedExample, Rejection, Role
 from sdg_assets.settings import Settings, settings
+from sdg_assets.stages.normalized import normalize
 from sdg_assets.storage import PartitionKey, Store
 from sdg_assets.teacher.requests import Request
 from sdg_assets_tests.builders import seed_task, write_catalog
@@ -79,12 +81,15 @@ def test_a_task_is_five_assets_in_a_group_of_its_own() -> None:
     for asset in assets:
         spec = asset.get_asset_spec()
         assert spec.group_name == "quiz"
-        assert spec.tags.items() >= {
-            "family": "knowledge",
-            "domain": "trivia",
-            "licence": "MIT",
-            "answer_kind": "multiple_choice",
-        }.items()
+        assert (
+            spec.tags.items()
+            >= {
+                "family": "knowledge",
+                "domain": "trivia",
+                "licence": "MIT",
+                "answer_kind": "multiple_choice",
+            }.items()
+        )
 
 
 def test_partitions_are_the_subtasks_that_are_switched_on() -> None:
@@ -273,6 +278,42 @@ def test_a_partition_that_fails_leaves_the_results_of_the_others(
     assert metadata(instance, "quiz", "seeds", good)["rows"] == 4
 
 
+@pytest.mark.xfail(reason="each_partition catches only SdgError; a bug takes all siblings along")
+def test_even_a_bug_in_one_partition_leaves_the_results_of_the_others(
+    mirror: Path, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    both = ("quiz_a", "quiz_b")
+    run("quiz", ["seeds"], subtasks=both, instance=instance)
+
+    def with_a_bug(spec: SubtaskSpec, *arguments: Any, **named: Any) -> Any:
+        if spec.key == "quiz_b":
+            raise ZeroDivisionError("division by zero")
+        return normalize(spec, *arguments, **named)
+
+    monkeypatch.setattr(factory, "normalize", with_a_bug)
+    result = run("quiz", ["normalized"], subtasks=both, instance=instance)
+
+    (message,) = failures(result)
+    assert "quiz_b: ZeroDivisionError: division by zero" in message
+    assert materialized(instance, "quiz", "normalized") == {"quiz_a"}
+
+
+@pytest.mark.xfail(reason="normalize gates no row, so one odd seed breaks the whole partition")
+def test_one_odd_seed_costs_itself_and_not_its_partition(
+    mirror: Path, store: Store, instance: dg.DagsterInstance
+) -> None:
+    # As 122 rows of commonsense_qa (an option twice) and 15 of openbookqa are.
+    odd = {"question": "Which city?", "choices": ["Oslo", "Oslo"], "label": 0}
+    sound = {"question": "Which city is it?", "choices": ["Oslo", "Rome"], "label": 0}
+    put_rows(mirror, "quiz_a", [odd, sound])
+
+    result = run("quiz", ["seeds", "normalized"], subtasks="quiz_a", instance=instance)
+
+    assert result.success, failures(result)
+    manifest = store.manifest(PartitionKey("quiz", "normalized", "quiz_a"))
+    assert (manifest.rows, manifest.rejected) == (1, {"schema: repeated choices": 1})
+
+
 def test_checks_of_the_good_partitions_are_evaluated_when_another_fails(
     mirror: Path, store: Store, instance: dg.DagsterInstance
 ) -> None:
@@ -294,10 +335,9 @@ def test_a_broken_invariant_is_not_published_and_its_check_says_why(
     both = ("quiz_a", "quiz_b")
     run("quiz", ["seeds", "normalized"], subtasks=both, instance=instance)
     before = store.manifest(PartitionKey("quiz", "normalized", "quiz_b"))
-    sound = factory.normalize
 
-    def with_a_bug(spec: object, seeds: object) -> object:
-        for row in sound(spec, seeds):  # type: ignore[arg-type]
+    def with_a_bug(*arguments: Any, **named: Any) -> Iterator[Example | Rejection]:
+        for row in normalize(*arguments, **named):
             bad = isinstance(row, Example) and row.subtask == "quiz_b" and "1?" in row.question
             yield row.model_copy(update={"answer": "Oslo?"}) if bad else row
 
@@ -367,9 +407,7 @@ def test_a_stage_whose_input_is_not_there_yet(instance: dg.DagsterInstance) -> N
     assert message.endswith("; materialize it first")
 
 
-@pytest.mark.parametrize(
-    ("stage", "upstream"), [("normalized", "seeds"), ("filtered", "enriched")]
-)
+@pytest.mark.parametrize(("stage", "upstream"), [("normalized", "seeds"), ("filtered", "enriched")])
 def test_a_corrupt_line_in_the_store(
     mirror: Path,
     store: Store,
@@ -407,7 +445,11 @@ def test_a_mapping_that_renders_nothing(
     tmp_path: Path, mirror: Path, instance: dg.DagsterInstance, configure: Configure
 ) -> None:
     record = {"question": "{{prompt}}", "answer": "{{label}}"}
-    configure(catalog=write_catalog(tmp_path / "wrong", {"record": record, "subtasks": {"quiz_a": {"config": "quiz_a"}}}))
+    configure(
+        catalog=write_catalog(
+            tmp_path / "wrong", {"record": record, "subtasks": {"quiz_a": {"config": "quiz_a"}}}
+        )
+    )
 
     result = run("quiz", ["seeds", "normalized"], instance=instance)
 
@@ -423,7 +465,11 @@ def test_a_mapping_that_is_no_jinja(
     tmp_path: Path, mirror: Path, instance: dg.DagsterInstance, configure: Configure
 ) -> None:
     record = {"question": "{{question", "answer": "x"}
-    configure(catalog=write_catalog(tmp_path / "wrong", {"record": record, "subtasks": {"quiz_a": {"config": "quiz_a"}}}))
+    configure(
+        catalog=write_catalog(
+            tmp_path / "wrong", {"record": record, "subtasks": {"quiz_a": {"config": "quiz_a"}}}
+        )
+    )
 
     result = run("quiz", ["seeds", "normalized"], instance=instance)
 

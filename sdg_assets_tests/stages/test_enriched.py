@@ -166,7 +166,11 @@ def test_a_letter_counts_by_the_order_that_was_shown(tmp_path: Path) -> None:
 
 def test_the_reasoning_is_a_trace_that_agrees(tmp_path: Path) -> None:
     solver = Solver(
-        [f"Rome was my first thought. {answer('Rome')}", "Short. " + answer("Paris"), "Longer and complete. " + answer("Paris")]
+        [
+            f"Rome was my first thought. {answer('Rome')}",
+            "Short. " + answer("Paris"),
+            "Longer and complete. " + answer("Paris"),
+        ]
     )
 
     (row,) = enriched_by(solver, tmp_path, votes=3)
@@ -204,8 +208,8 @@ def test_a_background_that_only_repeats_the_question_is_dropped(tmp_path: Path) 
 
 def test_a_truncated_background_is_dropped(tmp_path: Path) -> None:
     def cut(request: Request) -> Completion:
-        reason = "length" if is_background(request) else "stop"
-        return completion(request, answer("Paris"), reason)
+        text = answer("Paris")
+        return completion(request, text, "length" if is_background(request) else "stop")
 
     (row,) = enriched_by(ScriptedTeacher(cut), tmp_path, votes=3)
 

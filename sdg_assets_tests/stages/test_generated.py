@@ -221,9 +221,7 @@ def test_labels_are_asked_for_in_turn(write: Write) -> None:
         return json.dumps({"question": f"Is {request.id} a prime?", "answer": wanted})
 
     seeds = [
-        example(
-            answer_kind=AnswerKind.BOOLEAN, question="Is seven a prime?", choices=["yes", "no"]
-        )
+        example(answer_kind=AnswerKind.BOOLEAN, question="Is seven a prime?", choices=["yes", "no"])
     ]
     rows = write(ScriptedTeacher(yes_or_no), seeds, examples_per_seed=10)
 

@@ -23,10 +23,18 @@ from sdg_assets_tests.records import CAPITALS, generated
 QUESTION = generated()
 
 
-def ballot(answer: str | None, text: str = "", finish_reason: str = "stop", shown: list[str] | None = None) -> Ballot:  # fmt: skip
+def ballot(
+    answer: str | None, text: str = "", finish_reason: str = "stop", shown: list[str] | None = None
+) -> Ballot:
     completion = Completion.model_validate(
-        {"request_id": "r", "text": text, "finish_reason": finish_reason, "prompt_tokens": 1, "output_tokens": 1}
-    )  # fmt: skip
+        {
+            "request_id": "r",
+            "text": text,
+            "finish_reason": finish_reason,
+            "prompt_tokens": 1,
+            "output_tokens": 1,
+        }
+    )
     return Ballot(answer, completion, QUESTION.model_copy(update={"choices": shown or CAPITALS}))
 
 
@@ -36,7 +44,9 @@ def adaptive(votes: tuple[str | None, ...], knobs: SolverKnobs) -> tuple[Outcome
         cast += [ballot(votes[number]) for number in wave]
         if _decided(QUESTION, cast, knobs):
             break
-    return decide(QUESTION, tally(QUESTION, [b.answer for b in cast]), knobs.votes, knobs.majority), len(cast)  # fmt: skip
+    return decide(
+        QUESTION, tally(QUESTION, [b.answer for b in cast]), knobs.votes, knobs.majority
+    ), len(cast)
 
 
 @pytest.mark.parametrize("majority", [0.3, 0.5, 0.6, 2 / 3, 0.75])
@@ -56,8 +66,9 @@ def test_an_early_decision_is_the_one_that_all_votes_would_have_reached(
 
 
 @pytest.mark.parametrize(
-    ("votes", "majority", "first"), [(1, 0.5, 1), (3, 0.5, 2), (5, 0.5, 3), (8, 0.5, 5), (4, 0.75, 4), (4, 1.0, 4)]
-)  # fmt: skip
+    ("votes", "majority", "first"),
+    [(1, 0.5, 1), (3, 0.5, 2), (5, 0.5, 3), (8, 0.5, 5), (4, 0.75, 4), (4, 1.0, 4)],
+)
 def test_the_first_wave_is_the_smallest_that_can_hold_a_majority(
     votes: int, majority: float, first: int
 ) -> None:

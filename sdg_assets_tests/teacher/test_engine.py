@@ -147,8 +147,8 @@ def test_samples_of_one_prompt_differ(engine: EngineTeacher) -> None:
             "raise kv_cache_memory_bytes",
         ),
         (
-            "No available memory for the cache blocks. Try increasing `gpu_memory_utilization`. See "
-            "https://docs.vllm.ai/en/latest/configuration/conserving_memory/ for more details.",
+            "No available memory for the cache blocks. Try increasing `gpu_memory_utilization`. "
+            "See https://docs.vllm.ai/en/latest/configuration/conserving_memory/ for more details.",
             TeacherError,
             "raise kv_cache_memory_bytes",
         ),

@@ -8,7 +8,6 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -16,7 +15,7 @@ import pytest
 from sdg_assets.examples import GeneratedExample
 from sdg_assets.storage import PartitionKey, Store
 from sdg_assets.teacher.requests import Completion
-from sdg_assets_tests.vllm_server import finished_requests, vllm_server
+from sdg_assets_tests.vllm_server import finished_requests
 
 pytestmark = pytest.mark.engine
 
@@ -30,12 +29,6 @@ stages = [dg.AssetKey(["arc", stage]) for stage in ("seeds", "normalized", "gene
 assets = [asset for asset in defs.assets if isinstance(asset, dg.AssetsDefinition)]
 dg.materialize(assets, selection=stages, partition_key="arc_easy")
 """
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    with vllm_server(tmp_path_factory.mktemp("server") / "log") as url:
-        yield url
 
 
 def _start(store: Path, url: str) -> subprocess.Popen[bytes]:

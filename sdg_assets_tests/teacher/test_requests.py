@@ -18,6 +18,10 @@ from sdg_assets.teacher.requests import (
 STAMP = TeacherStamp(model="org/model", revision="abc", license="MIT")
 
 
+def user(text: str) -> Message:
+    return Message(role="user", content=text)
+
+
 def request(**changes: Any) -> Request:
     parts: dict[str, Any] = {
         "identity": TeacherIdentity(STAMP, {"dtype": "bfloat16"}),
@@ -52,9 +56,9 @@ def test_equal_requests_have_equal_ids() -> None:
         {"sampling": Sampling(temperature=0.9, top_p=0.9, max_tokens=64, sample=1)},
         {"sampling": Sampling(temperature=0.9, max_tokens=65, sample=1)},
         {"sampling": Sampling(temperature=0.9, max_tokens=64, sample=2)},
-        {"messages": [Message(role="user", content="You write."), Message(role="user", content="Write – 水.")]},
-        {"messages": [Message(role="system", content="You write."), Message(role="user", content="Write.")]},
-        {"messages": [Message(role="user", content="You write.Write – 水.")]},
+        {"messages": [user("You write."), user("Write – 水.")]},
+        {"messages": [Message(role="system", content="You write."), user("Write.")]},
+        {"messages": [user("You write.Write – 水.")]},
         {"json_schema": None},
         {"json_schema": {"type": "object", "properties": {"a": {}}}},
     ],
@@ -75,9 +79,7 @@ def test_the_licence_of_a_teacher_does_not_change_what_it_says() -> None:
 
 
 def test_ids_are_the_same_in_every_process() -> None:
-    program = (
-        "from sdg_assets_tests.teacher.test_requests import request; print(request().id)"
-    )
+    program = "from sdg_assets_tests.teacher.test_requests import request; print(request().id)"
     ids = {
         subprocess.run(
             [sys.executable, "-c", program],

@@ -1,0 +1,90 @@
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import count
+from pathlib import Path
+
+from sdg_assets.examples import GeneratedExample, Role
+from sdg_assets.stages.enriched import SolverKnobs, enrich
+from sdg_assets.stages.generated import WriterKnobs
+from sdg_assets.stages.target import TargetReport, generate_until
+from sdg_assets.teacher.completions import CompletionLog
+from sdg_assets.teacher.conversation import Desk, Usage, converse
+from sdg_assets.teacher.requests import Request
+from sdg_assets_tests.builders import seed_task
+from sdg_assets_tests.records import example
+from sdg_assets_tests.scripted_teacher import ScriptedTeacher
+
+SPEC = seed_task().resolve("quiz")
+SEEDS = [example(question=f"What is the capital of land {number}?") for number in range(10)]
+VOTES = SolverKnobs(votes=3, with_knowledge=False)
+
+
+def teacher(accepted_every: int) -> ScriptedTeacher:
+    """Writes items of which the solver agrees to every n-th."""
+    numbers = count(1)
+
+    def answer(request: Request) -> str:
+        if request.role is Role.WRITER:
+            question = f"Which river has the number {next(numbers)} in the list?"
+            return json.dumps(
+                {"question": question, "answer": "Nile", "wrong_answers": ["Rhine", "Volga", "Po"]}
+            )
+        number = int(request.messages[-1].content.split("number ")[1].split()[0])
+        return f"Answer: {'Nile' if number % accepted_every == 0 else 'Po'}"
+
+    return ScriptedTeacher(answer, per_poll=8)
+
+
+@contextmanager
+def desks(folder: Path, asked: ScriptedTeacher) -> Iterator[dict[Role, Desk]]:
+    with CompletionLog(folder / "writer") as writer, CompletionLog(folder / "solver") as solver:
+        yield {Role.WRITER: Desk(asked, writer), Role.SOLVER: Desk(asked, solver)}
+
+
+def test_rounds_go_on_until_the_target_is_reached_and_no_further(tmp_path: Path) -> None:
+    report = TargetReport(target=12)
+    with desks(tmp_path, teacher(accepted_every=4)) as both:
+        rows = list(
+            generate_until(SPEC, SEEDS, both, Usage(), WriterKnobs(), VOTES, report, max_rounds=9)
+        )
+
+    assert report.accepted >= 12
+    assert 2 <= report.rounds <= 6
+    assert len(rows) == report.written < 120
+    assert report.summary.startswith(f"{report.accepted} of 12 rows after {report.rounds} rounds")
+
+
+def test_a_target_that_is_missed_says_what_stood_in_the_way(tmp_path: Path) -> None:
+    report = TargetReport(target=5)
+    with desks(tmp_path, teacher(accepted_every=10_000)) as both:
+        list(generate_until(SPEC, SEEDS, both, Usage(), WriterKnobs(), VOTES, report, max_rounds=2))
+
+    assert (report.accepted, report.rounds) == (0, 2)
+    assert f"Lost to: verification: majority disagrees {report.written}" in report.summary
+
+
+def test_every_seed_is_anchor_before_any_is_again(tmp_path: Path) -> None:
+    report = TargetReport(target=4)
+    with desks(tmp_path, teacher(accepted_every=1)) as both:
+        rows = generate_until(SPEC, SEEDS, both, Usage(), WriterKnobs(), VOTES, report)
+        anchors = [row.seed_ids[0] for row in rows if isinstance(row, GeneratedExample)]
+
+    assert anchors == [seed.id for seed in SEEDS[: len(anchors)]]
+
+
+def test_enriched_finds_the_votes_in_the_log(tmp_path: Path) -> None:
+    asked = teacher(accepted_every=2)
+    with desks(tmp_path, asked) as both:
+        rows = list(
+            generate_until(SPEC, SEEDS, both, Usage(), WriterKnobs(), VOTES, TargetReport(target=6))
+        )
+        sent = len(asked.requests)
+        examples = [row for row in rows if isinstance(row, GeneratedExample)]
+        usage = Usage()
+        list(converse(enrich(examples, asked, VOTES), both, usage))
+
+    assert len(asked.requests) == sent
+    assert usage.reused > 0

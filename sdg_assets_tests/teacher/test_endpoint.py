@@ -1,0 +1,168 @@
+"""The endpoint teacher against a real vLLM server, and against servers that are not well."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+import pytest
+
+from sdg_assets.errors import TeacherError, TransientError
+from sdg_assets.examples import Role
+from sdg_assets.teacher import endpoint
+from sdg_assets.teacher.endpoint import EndpointTeacher
+from sdg_assets.teacher.requests import Message, Request, Sampling, build_request
+
+QUESTION = Message(role="user", content="Name a colour. Answer with one word.")
+SCHEMA = {
+    "type": "object",
+    "properties": {"colour": {"enum": ["red", "blue"]}},
+    "required": ["colour"],
+}
+
+
+def ask(teacher: EndpointTeacher, schema: dict[str, Any] | None = None, **sampling: Any) -> Request:
+    return build_request(
+        teacher.identity, Role.WRITER, "test@1", [QUESTION], Sampling(**sampling), schema
+    )
+
+
+@pytest.mark.engine
+def test_a_server_says_which_model_it_serves_and_how_long_prompts_are(server: str) -> None:
+    teacher = EndpointTeacher(f"{server}/v1")
+
+    assert teacher.identity.stamp.model == "HuggingFaceTB/SmolLM2-135M-Instruct"
+    assert teacher.identity.stamp.license == "Apache-2.0"
+    assert teacher.max_model_len == 2048
+    assert 10 < teacher.count_tokens([QUESTION]) < 60
+
+
+@pytest.mark.engine
+def test_requests_are_answered_with_their_schema_kept_to_and_tokens_counted(server: str) -> None:
+    teacher = EndpointTeacher(server)
+    wanted = {ask(teacher, SCHEMA, max_tokens=32, sample=n).id for n in range(5)}
+    for number in range(5):
+        teacher.submit(ask(teacher, SCHEMA, max_tokens=32, sample=number))
+
+    answered = []
+    while finished := teacher.poll():
+        answered += finished
+
+    assert {completion.request_id for completion in answered} == wanted
+    for completion in answered:
+        assert json.loads(completion.text)["colour"] in ("red", "blue")
+        assert completion.finish_reason == "stop"
+        assert completion.prompt_tokens == teacher.count_tokens([QUESTION])
+        assert completion.output_tokens > 0
+
+
+@pytest.mark.engine
+def test_a_truncated_answer_says_so(server: str) -> None:
+    teacher = EndpointTeacher(server)
+    teacher.submit(ask(teacher, max_tokens=2))
+
+    (completion,) = teacher.poll()
+
+    assert completion.finish_reason == "length"
+    assert completion.output_tokens == 2
+
+
+@pytest.mark.engine
+def test_a_prompt_that_does_not_fit_is_a_clear_error(server: str) -> None:
+    teacher = EndpointTeacher(server)
+    teacher.submit(ask(teacher, max_tokens=5000))
+
+    with pytest.raises(TeacherError, match=r"HTTP 400: .*(maximum|context|max_)"):
+        teacher.poll()
+
+
+def test_a_dead_endpoint_says_what_to_look_at() -> None:
+    with pytest.raises(TransientError, match=r"no answer at /health .* is the server up"):
+        EndpointTeacher("http://127.0.0.1:9")
+
+
+@contextmanager
+def faltering_server(*statuses: int) -> Iterator[tuple[str, list[str]]]:
+    """A server that answers chat completions with these statuses, then well."""
+    left, seen = list(statuses), []
+    answer = {
+        "choices": [{"message": {"content": "red"}, "finish_reason": "stop"}],
+        "usage": {"prompt_tokens": 9, "completion_tokens": 1},
+    }
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            models = {"data": [{"id": "org/model", "max_model_len": 1024}]}
+            self._reply(200, models if self.path == "/v1/models" else {})
+
+        def do_POST(self) -> None:
+            self.rfile.read(int(self.headers["Content-Length"]))
+            seen.append(self.path)
+            status = left.pop(0) if left else 200
+            self._reply(status, answer if status == 200 else {"error": "busy"})
+
+        def _reply(self, status: int, body: dict[str, Any]) -> None:
+            data = json.dumps(body).encode()
+            self.send_response(status)
+            self.send_header("Content-Length", str(len(data)))
+            self.end_headers()
+            self.wfile.write(data)
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=http.serve_forever, daemon=True).start()
+    try:
+        yield f"http://127.0.0.1:{http.server_address[1]}", seen
+    finally:
+        http.shutdown()
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(endpoint, "FIRST_WAIT_SECONDS", 0.001)
+
+
+@pytest.mark.usefixtures("impatient")
+def test_a_busy_server_is_asked_again() -> None:
+    with faltering_server(429, 503) as (url, seen):
+        teacher = EndpointTeacher(url)
+        teacher.submit(ask(teacher))
+
+        (completion,) = teacher.poll()
+
+    assert completion.text == "red"
+    assert len(seen) == 3
+
+
+@pytest.mark.usefixtures("impatient")
+def test_a_server_that_stays_busy_may_be_tried_again_later() -> None:
+    with faltering_server(*[503] * 50) as (url, seen):
+        teacher = EndpointTeacher(url)
+        teacher.submit(ask(teacher))
+
+        with pytest.raises(TransientError, match=r"after 6 attempts \(HTTP 503"):
+            teacher.poll()
+
+    assert len(seen) == endpoint.ATTEMPTS
+
+
+@pytest.mark.usefixtures("impatient")
+def test_a_key_that_is_refused_is_never_tried_again_and_never_shown(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("SDG_API_KEY", "sk-very-secret")
+    with faltering_server(401) as (url, seen):
+        teacher = EndpointTeacher(url)
+        teacher.submit(ask(teacher))
+
+        with pytest.raises(TeacherError, match="set SDG_API_KEY") as caught:
+            teacher.poll()
+
+    assert len(seen) == 1
+    assert "secret" not in str(caught.value)
