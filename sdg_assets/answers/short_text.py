@@ -27,7 +27,7 @@ LONGEST_UNMARKED = 8
 
 # A full stop ends the answer only behind a whole word: "St. Louis", "J. K. Rowling".
 _EXPLANATION = re.compile(
-    r"(?:(?<=[^\W\d_]{4})|(?<=[\d)\]\"'”]))[.!]\s|[。;\n]|,?\s(?:because|since)\b|,\s(?:which|who|where|as)\b"
+    r"(?:(?<=[^\W\d_]{4})|(?<=\d{3})|(?<=[)\]\"'”]))[.!]\s|[。;\n]|,?\s(?:because|since)\b|,\s(?:which|who|where|as)\b"
     r"|\s[–—-]\s"
 )
 

@@ -63,12 +63,8 @@ def main() -> None:
         written = len(rows) + sum(manifest.rejected.values())
         usage = manifest.info["usage"]
         out(f"\n## {name}\n\n")
-        out(
-            f"- written {written}, parsed and well-formed {len(rows)} ({_share(len(rows), written)})"
-        )
-        out(
-            f"\n- new {new} of {len(rows)} ({_share(new, len(rows))}), {len(seeds)} seeds compared\n"
-        )
+        out(f"- written {written}, well-formed {len(rows)} ({_share(len(rows), written)})\n")
+        out(f"- new {new} ({_share(new, len(rows))}), compared with {len(seeds)} seeds\n")
         out(f"- refused: {manifest.rejected or 'none'}\n")
         out(f"- {usage['output_tokens']} output tokens in {usage['seconds']:.0f} s\n")
         for row in rows[: chosen.rows]:
