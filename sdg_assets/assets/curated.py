@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import dagster as dg
 
 from sdg_assets.catalog import Catalog, cached_catalog
+from sdg_assets.errors import PermanentError, SdgError
 from sdg_assets.examples import EnrichedExample
 from sdg_assets.release import write_release
 from sdg_assets.settings import settings
@@ -52,8 +53,12 @@ def curated_asset(catalog: Catalog) -> dg.AssetsDefinition:
         }
         cards = teacher_cards(settings().catalog).values()
         teacher_use = {card.model: card.commercial_use for card in cards}
-        inputs = {str(key): store.manifest(key).sha256 for key in keys}
-        release = write_release(store.root, inputs, curate(rows(), seed_use, teacher_use))
+        try:
+            inputs = {str(key): store.manifest(key).sha256 for key in keys}
+            release = write_release(store.root, inputs, curate(rows(), seed_use, teacher_use))
+        except SdgError as error:
+            permanent = isinstance(error, PermanentError)
+            raise dg.Failure(str(error), allow_retries=not permanent) from error
         return dg.MaterializeResult(
             metadata={
                 "rows": release.rows,

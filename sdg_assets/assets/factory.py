@@ -11,6 +11,7 @@ from sdg_assets.assets.partitions import PartitionReport, Progress, each_partiti
 from sdg_assets.catalog import SeedTask, SubtaskSpec, cached_catalog
 from sdg_assets.checks import ALL_CHECKS, STAGE_CHECKS
 from sdg_assets.examples import EnrichedExample, Example, GeneratedExample, Role, Seed, content_id
+from sdg_assets.gates import schema
 from sdg_assets.overlaps import seeded_elsewhere
 from sdg_assets.settings import settings
 from sdg_assets.sources import open_source
@@ -134,7 +135,11 @@ def _normalized(
 def _generated(
     context: dg.AssetExecutionContext, spec: SubtaskSpec, store: Store, config: WriterConfig
 ) -> PartitionReport:
-    seeds = list(store.read(_key(spec, "normalized"), Example))
+    seeds = [
+        seed
+        for seed in store.read(_key(spec, "normalized"), Example)
+        if schema.judge(seed) is None  # odd rows of the dataset itself: no example to follow
+    ]
     if config.target_accepted:
         return _generated_until(context, spec, store, config, seeds, config.target_accepted)
     knobs, usage = config.knobs(), Usage()

@@ -109,13 +109,17 @@ def each_partition(
             to be retried when every failure is permanent.
     """
     good: dict[str, PartitionReport] = {}
-    bad: dict[str, SdgError] = {}
+    bad: dict[str, Exception] = {}
     for key in context.partition_keys:
         try:
             good[key] = work(key)
             context.log.info(f"{key}: {good[key].metadata.get('rows', 0)} rows")
         except SdgError as error:
             context.log.error(f"{key}: {error}")
+            bad[key] = error
+        except Exception as error:
+            # A bug: its siblings' results are as good as without it.
+            context.log.exception(f"{key}: {type(error).__name__}")
             bad[key] = error
     asset_key = context.asset_key
     if bad:
@@ -133,12 +137,16 @@ def each_partition(
     yield from _evaluations(context, reports)
     if bad:
         raise dg.Failure(
-            description="\n".join(f"{key}: {error}" for key, error in bad.items()),
+            description="\n".join(f"{key}: {_said(error)}" for key, error in bad.items()),
             metadata={"failed": list(bad), "succeeded": list(good)},
             allow_retries=not all(isinstance(e, PermanentError) for e in bad.values()),
         )
     for spec in checks:
         yield dg.Output(None, output_name=spec.get_python_identifier())
+
+
+def _said(error: Exception) -> str:
+    return str(error) if isinstance(error, SdgError) else f"{type(error).__name__}: {error}"
 
 
 def _evaluations(

@@ -8,6 +8,14 @@ from sdg_assets.settings import settings
 from sdg_assets.teacher.models import resolve
 
 
+def _version(name: str) -> str:
+    """What pins a teacher: model, revision and engine settings; for a server, its address."""
+    if name.startswith(("http://", "https://")):
+        return name
+    found = resolve(name, fetch=False, catalog=settings().catalog)
+    return f"{found.card.model}@{found.revision}+{content_id(found.card.engine)[:8]}"
+
+
 def teacher_asset() -> dg.SourceAsset:
     """The observable source asset `teacher`."""
 
@@ -19,8 +27,7 @@ def teacher_asset() -> dg.SourceAsset:
     )
     def teacher(context: dg.OpExecutionContext) -> dg.DataVersion:
         names = {role: settings().teacher_of(role) for role in Role}
-        found = {role: resolve(name, fetch=False) for role, name in names.items()}
-        versions = {str(role): f"{m.card.model}@{m.revision}" for role, m in found.items()}
+        versions = {str(role): _version(name) for role, name in names.items()}
         context.log.info(f"teachers: {versions}")
         return dg.DataVersion(content_id(versions))
 

@@ -80,6 +80,9 @@ def _enrich(
     ballots: list[Ballot] = []
     for wave in _waves(knobs):
         asked = [_vote_request(example, number, solver, knobs) for number in wave]
+        # One prompt that is too long would fail the engine's whole batch.
+        if any(not _fits(request, solver) for _, request in asked):
+            break
         completions = yield [request for _, request in asked]
         for (shown, _), completion in zip(asked, completions, strict=True):
             whole = completion.finish_reason == "stop"
@@ -105,7 +108,7 @@ def _enrich(
         reasoning=best_trace(agreeing) if outcome == "agreed" else "",
         knowledge=knowledge,
         votes=[Vote(answer=answer, count=count) for answer, count in groups],
-        vote_share=len(agreeing) / len(ballots),
+        vote_share=len(agreeing) / len(ballots) if ballots else 0.0,
         outcome=outcome,
         solver=solver.identity.stamp,
     )
@@ -140,7 +143,7 @@ def tally(example: GeneratedExample, answers: Iterable[str | None]) -> list[tupl
         answers: Extracted answers; None where a vote held none.
 
     Returns:
-        (representative, count), most votes first; the writer's wording stands for its group.
+        (representative, count), most votes first; the first vote's wording stands for its group.
     """
     kind = answer_format(example.answer_kind)
     groups = [(example.answer, 0)]
@@ -192,6 +195,11 @@ def _trace(ballot: Ballot) -> str | None:
     if ballot.completion.finish_reason != "stop":
         return None
     return spelled_out(text, ballot.shown.choices) if ballot.shown.choices else text
+
+
+def _fits(request: Request, solver: Teacher) -> bool:
+    length = solver.count_tokens(request.messages) + request.sampling.max_tokens
+    return length <= solver.max_model_len
 
 
 def _vote_request(

@@ -14,6 +14,7 @@ from sdg_assets.catalog import SubtaskSpec
 from sdg_assets.examples import AnswerKind, Example, GeneratedExample, Rejection, Role, content_id
 from sdg_assets.gates import format as format_gate
 from sdg_assets.gates import schema as schema_gate
+from sdg_assets.stages.seeds import seed_rank
 from sdg_assets.teacher import prompts
 from sdg_assets.teacher.conversation import Work
 from sdg_assets.teacher.requests import (
@@ -89,6 +90,8 @@ def generate(
         or what the draft contradicts), `schema` or `format`.
     """
     known = {_key(s.context, s.question, s.choices) for s in seeds}
+    ranking = sorted(range(len(seeds)), key=lambda i: seed_rank(spec, seeds[i].source.row))
+    places = {position: place for place, position in enumerate(ranking)}
     rounds, positions = range(knobs.examples_per_seed), range(len(seeds))
     order = (
         ((position, number) for number in rounds for position in positions)
@@ -96,22 +99,25 @@ def generate(
         else ((position, number) for position in positions for number in rounds)
     )
     for position, number in order:
-        yield _write(spec, seeds, position, number, writer, knobs, known)
+        # Neighbours rank before their anchor (or are the first few), so a larger `max_seeds`
+        # leaves the prompts of the seeds it had as they were, and their completions in use.
+        earlier = ranking[: max(places[position], NEIGHBOUR_POOL + 1)]
+        pool = [seeds[i] for i in _drawn(earlier, seeds[position].id) if i != position]
+        yield _write(spec, seeds[position], pool, number, writer, knobs, known)
 
 
 def _write(
     spec: SubtaskSpec,
-    seeds: Sequence[Example],
-    position: int,
+    anchor: Example,
+    pool: list[Example],
     round_number: int,
     writer: Teacher,
     knobs: WriterKnobs,
     known: set[str],
 ) -> Work[GeneratedExample | Rejection]:
-    anchor = seeds[position]
     kind = answer_format(anchor.answer_kind)
     rng = random.Random(f"{anchor.id}:{round_number}")  # noqa: S311 – repeatable, not secret
-    shown = [anchor, *_neighbours(seeds, position, knobs.shots - 1)]
+    shown = [anchor, *_neighbours(anchor, pool, knobs.shots - 1)]
     names = sorted(VARIATIONS)
     # Start at the anchor's own place, then go round: with few examples a seed every variation is
     # still drawn equally often over the seeds.
@@ -249,16 +255,17 @@ def _fitting(
     return None
 
 
-def _neighbours(seeds: Sequence[Example], position: int, wanted: int) -> list[Example]:
-    """Other seeds that differ most from the anchor and from each other, out of a small pool."""
-    anchor = seeds[position]
-    rng = random.Random(anchor.id)  # noqa: S311 – repeatable, not secret
-    places = rng.sample(range(len(seeds)), min(NEIGHBOUR_POOL + 1, len(seeds)))
-    pool = [seeds[i] for i in places if i != position]
-    chosen = [anchor]
-    while pool and len(chosen) <= wanted:
-        farthest = min(pool, key=lambda s: max(_likeness(s, c) for c in chosen))
-        pool.remove(farthest)
+def _drawn(positions: Sequence[int], anchor_id: str) -> list[int]:
+    rng = random.Random(anchor_id)  # noqa: S311 – repeatable, not secret
+    return rng.sample(positions, min(NEIGHBOUR_POOL + 1, len(positions)))
+
+
+def _neighbours(anchor: Example, pool: list[Example], wanted: int) -> list[Example]:
+    """The seeds of the pool that differ most from the anchor and from each other."""
+    left, chosen = list(pool), [anchor]
+    while left and len(chosen) <= wanted:
+        farthest = min(left, key=lambda s: max(_likeness(s, c) for c in chosen))
+        left.remove(farthest)
         chosen.append(farthest)
     return chosen[1:]
 

@@ -40,7 +40,7 @@ def collect_seeds(
     revision = source.revision(spec)
     numbered = _counted(source.rows(spec, spec.split), count)
     if max_seeds is not None:
-        ranked = heapq.nsmallest(max_seeds, numbered, key=lambda at: _rank(spec, at[0]))
+        ranked = heapq.nsmallest(max_seeds, numbered, key=lambda at: seed_rank(spec, at[0]))
         numbered = iter(sorted(ranked, key=lambda at: at[0]))
     for position, row in numbered:
         yield Seed(
@@ -77,7 +77,7 @@ def _counted(rows: Iterable[Row], count: Callable[[int], None] | None) -> Iterat
         count(found)
 
 
-def _rank(spec: SubtaskSpec, position: int) -> tuple[bool, bytes]:
+def seed_rank(spec: SubtaskSpec, position: int) -> tuple[bool, bytes]:
     """Of a parallel task, the rows that this language seeds come first."""
     digest = hashlib.blake2b(f"{spec.key}:{position}".encode(), digest_size=8).digest()
     return spec.owner(position) != spec.key, digest

@@ -21,4 +21,4 @@ def open_teacher(settings: Settings, role: Role) -> Teacher:
         return endpoint_teacher(name, settings.concurrency)
     from sdg_assets.teacher.engine import engine_teacher
 
-    return engine_teacher(name)
+    return engine_teacher(name, settings.catalog)

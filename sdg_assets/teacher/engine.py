@@ -10,6 +10,7 @@ import os
 import time
 from collections.abc import Sequence
 from functools import cached_property, lru_cache
+from pathlib import Path
 from typing import Any
 
 from sdg_assets.errors import TeacherError, TransientError
@@ -24,9 +25,9 @@ _ENVIRONMENT = {
     "VLLM_NO_USAGE_STATS": "1",
     "VLLM_LOGGING_LEVEL": "ERROR",
     "TOKENIZERS_PARALLELISM": "false",
-    # On a CPU the engine shares this process with Python, and OpenMP's threads spin while they
-    # wait: with a thread on every core of a loaded 2-core machine it fell from 23 to 2.4 tokens/s.
-    "OMP_NUM_THREADS": str(max(1, (os.cpu_count() or 2) - 1)),
+    # On a CPU OpenMP's threads spin while they wait for each other: with other work on a 2-core
+    # machine the engine fell from 23 to 2.4 tokens/s. Asleep they leave the core to that work.
+    "OMP_WAIT_POLICY": "PASSIVE",
 }
 # Engine arguments that change what the model says, and so belong to its identity.
 _NUMERIC = ("dtype", "quantization", "max_model_len")
@@ -128,6 +129,8 @@ class EngineTeacher:
             try:
                 outputs = engine.step()
             except Exception as error:
+                # It is dead; whoever comes next starts another one.
+                self.__dict__.pop("llm", None)
                 raise _clear(error, self._model) from error
             finished = [self._completion(output) for output in outputs if output.finished]
         return finished
@@ -143,7 +146,7 @@ class EngineTeacher:
         return list(tokens)
 
     def _completion(self, output: Any) -> Completion:  # noqa: ANN401 – vLLM's RequestOutput
-        answer = output.outputs[0]
+        answer, now = output.outputs[0], time.monotonic()
         return Completion(
             request_id=output.request_id,
             text=answer.text,
@@ -151,25 +154,25 @@ class EngineTeacher:
             prompt_tokens=len(output.prompt_token_ids),
             output_tokens=len(answer.token_ids),
             cached_tokens=output.num_cached_tokens or 0,
-            seconds=round(time.monotonic() - self._submitted.pop(output.request_id), 3),
+            seconds=round(now - self._submitted.pop(output.request_id, now), 3),
         )
 
 
 @lru_cache(maxsize=1)
-def engine_teacher(teacher: str) -> EngineTeacher:
+def engine_teacher(teacher: str, catalog: Path | None = None) -> EngineTeacher:
     """The engine of that teacher, started once per process and kept for every later partition.
 
     Raises:
         TeacherError: Unknown teacher, or settings that cannot work.
         TransientError: Download or memory failed; a rerun may succeed.
     """
-    return EngineTeacher(resolve(teacher))
+    return EngineTeacher(resolve(teacher, catalog=catalog))
 
 
 def _clear(error: Exception, model: str) -> Exception:
     """An error of vLLM as one that says what to change."""
     text = " ".join(str(error).split())
-    if "max seq len" in text or "max_model_len" in text:
+    if "max seq len" in text or "max_model_len" in text or "cache blocks" in text:
         return TeacherError(
             f"teacher {model}: too little KV-cache space for its maximum length: lower "
             f"max_model_len or raise kv_cache_memory_bytes / gpu_memory_utilization ({text[:300]})"

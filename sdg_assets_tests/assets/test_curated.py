@@ -132,7 +132,6 @@ def test_a_corrupt_partition_leaves_the_releases_as_they_were(
     assert [p.name for p in (store.root / "curated").iterdir()] == [first["release"]]
 
 
-@pytest.mark.xfail(reason="curated raises a StoreError instead of a dg.Failure with its message")
 def test_a_corrupt_partition_is_named_by_file_and_line(
     store: Store, instance: dg.DagsterInstance
 ) -> None:

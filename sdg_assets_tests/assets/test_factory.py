@@ -278,7 +278,6 @@ def test_a_partition_that_fails_leaves_the_results_of_the_others(
     assert metadata(instance, "quiz", "seeds", good)["rows"] == 4
 
 
-@pytest.mark.xfail(reason="each_partition catches only SdgError; a bug takes all siblings along")
 def test_even_a_bug_in_one_partition_leaves_the_results_of_the_others(
     mirror: Path, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -298,20 +297,25 @@ def test_even_a_bug_in_one_partition_leaves_the_results_of_the_others(
     assert materialized(instance, "quiz", "normalized") == {"quiz_a"}
 
 
-@pytest.mark.xfail(reason="normalize gates no row, so one odd seed breaks the whole partition")
-def test_one_odd_seed_costs_itself_and_not_its_partition(
+def test_one_odd_seed_is_reported_and_breaks_nothing(
     mirror: Path, store: Store, instance: dg.DagsterInstance
 ) -> None:
     # As 122 rows of commonsense_qa (an option twice) and 15 of openbookqa are.
     odd = {"question": "Which city?", "choices": ["Oslo", "Oslo"], "label": 0}
-    sound = {"question": "Which city is it?", "choices": ["Oslo", "Rome"], "label": 0}
-    put_rows(mirror, "quiz_a", [odd, sound])
+    sound = [
+        {"question": f"Which city is number {n}?", "choices": ["Oslo", "Rome"], "label": 0}
+        for n in range(30)
+    ]
+    put_rows(mirror, "quiz_a", [odd, *sound])
 
     result = run("quiz", ["seeds", "normalized"], subtasks="quiz_a", instance=instance)
 
     assert result.success, failures(result)
-    manifest = store.manifest(PartitionKey("quiz", "normalized", "quiz_a"))
-    assert (manifest.rows, manifest.rejected) == (1, {"schema: repeated choices": 1})
+    assert store.manifest(PartitionKey("quiz", "normalized", "quiz_a")).rows == 31
+    schema = checks(result, "normalized", "quiz_a")["schema"]
+    assert schema.passed
+    assert "1 of 31 seeds are odd" in str(schema.metadata["summary"].value)
+    assert "repeated choices" in str(schema.metadata["offending_rows"].value)
 
 
 def test_checks_of_the_good_partitions_are_evaluated_when_another_fails(

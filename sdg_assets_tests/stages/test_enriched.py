@@ -269,3 +269,15 @@ def test_a_majority_is_more_than_its_share_of_all_votes(
     groups: list[tuple[str, int]], votes: int, majority: float, outcome: str
 ) -> None:
     assert decide(question(), groups, votes, majority) == outcome
+
+
+def test_a_question_that_is_too_long_for_the_solver_is_unsolvable_and_never_asked(
+    tmp_path: Path,
+) -> None:
+    solver = ScriptedTeacher(lambda request: "Answer: Oslo", max_model_len=20)
+    with CompletionLog(tmp_path / "log") as log:
+        works = enrich([generated()], solver, SolverKnobs(votes=3))
+        (row,) = converse(works, {Role.SOLVER: Desk(solver, log)}, Usage())
+
+    assert (row.outcome, row.votes, row.vote_share) == ("unsolvable", [], 0.0)
+    assert solver.requests == []

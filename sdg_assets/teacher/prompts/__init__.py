@@ -34,7 +34,7 @@ def render(name: str, **values: Any) -> tuple[Message, ...]:  # noqa: ANN401 –
         **values: What the template refers to.
     """
     text = _ENVIRONMENT.get_template(f"{name}.jinja").render(**values)
-    system, user = text.split(_DIVIDER)
+    system, _, user = text.partition(_DIVIDER)  # what follows may be anybody's words
     return (
         Message(role="system", content=system.strip()),
         Message(role="user", content=user.strip()),
