@@ -19,7 +19,7 @@ from statistics import fmean
 from sdg_assets.answers import answer_format
 from sdg_assets.catalog import Catalog, SubtaskSpec, cached_catalog
 from sdg_assets.errors import SdgError
-from sdg_assets.examples import Example, Role
+from sdg_assets.examples import Example, Role, TeacherStamp
 from sdg_assets.settings import Settings, settings
 from sdg_assets.sources import open_source
 from sdg_assets.stages.generated import WriterKnobs, generate
@@ -27,7 +27,7 @@ from sdg_assets.stages.normalized import normalize
 from sdg_assets.stages.seeds import collect_seeds
 from sdg_assets.storage import PartitionKey, Store
 from sdg_assets.teacher import open_teacher
-from sdg_assets.teacher.requests import Message, Teacher
+from sdg_assets.teacher.requests import Completion, Message, Request, Teacher, TeacherIdentity
 
 SAMPLE = 64
 # Tokens of a solver's trace and of a background, the share of drafts that survive to be solved,
@@ -55,15 +55,16 @@ class SubtaskPlan:
 
 
 def plan_subtask(
-    spec: SubtaskSpec, seeds: Sequence[Example], writer: Teacher, chosen: Settings
+    spec: SubtaskSpec, seeds: Sequence[Example], writer: Teacher, chosen: Settings, count: int
 ) -> SubtaskPlan:
     """Estimates what `generated` and `enriched` will ask.
 
     Args:
         spec: The subtask.
-        seeds: Its normalized examples; a sample of `SAMPLE` is rendered.
+        seeds: A sample of its normalized examples, of which `SAMPLE` are rendered.
         writer: Whose tokenizer counts.
         chosen: Votes, examples per seed and shots.
+        count: How many normalized examples there are.
     """
     knobs = WriterKnobs(examples_per_seed=1, shots=chosen.shots)
     works = itertools.islice(generate(spec, seeds, writer, knobs), SAMPLE)
@@ -78,7 +79,7 @@ def plan_subtask(
         _count(writer, "\n".join([seed.context, seed.question, *seed.choices]))
         for seed in seeds[:SAMPLE]
     ]
-    writes = len(seeds) * chosen.examples_per_seed
+    writes = count * chosen.examples_per_seed
     solved = writes * PARSED_SHARE
     # Two of three votes decide most rows: see `stages/enriched.py`.
     votes = solved * (chosen.votes // 2 + 1 + chosen.votes) / 2
@@ -87,13 +88,32 @@ def plan_subtask(
     return SubtaskPlan(
         task=spec.task,
         subtask=spec.key,
-        seeds=len(seeds),
+        seeds=count,
         requests=round(writes + votes + backgrounds),
         prompt_tokens=round(writes * fmean(prompts or [0]) + (votes + backgrounds) * question),
         output_tokens=round(
             writes * fmean(drafts or [0]) + votes * TRACE_TOKENS + backgrounds * KNOWLEDGE_TOKENS
         ),
     )
+
+
+class RoughCounter:
+    """Counts tokens without a model, four characters each: for stages that must not load one."""
+
+    identity = TeacherIdentity(TeacherStamp(model="none", revision="none", license="none"))
+    max_model_len = 1_000_000
+
+    def count_tokens(self, messages: Sequence[Message]) -> int:
+        """A quarter of the characters."""
+        return sum(len(message.content) for message in messages) // 4
+
+    def submit(self, request: Request) -> None:
+        """Refused: it only counts."""
+        raise TypeError("RoughCounter only counts")
+
+    def poll(self) -> list[Completion]:
+        """Refused: it only counts."""
+        raise TypeError("RoughCounter only counts")
 
 
 def seeds_of(spec: SubtaskSpec, chosen: Settings) -> list[Example]:
@@ -139,8 +159,9 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         writer = open_teacher(settings(), Role.WRITER)
         plans = [
-            plan_subtask(spec, seeds_of(spec, settings()), writer, settings())
+            plan_subtask(spec, seeds, writer, settings(), len(seeds))
             for spec in _selected(catalog, chosen.select)
+            for seeds in [seeds_of(spec, settings())]
         ]
     except SdgError as error:
         sys.stderr.write(f"error: {error}\n")

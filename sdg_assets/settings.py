@@ -33,6 +33,9 @@ class Settings(BaseSettings):
     teacher: str = Field(default="qwen2.5-coder-1.5b", description="key, hub id or directory")
     solver: str | None = Field(default=None, description="the solver, if not the teacher")
     judge: str | None = Field(default=None, description="the judge, if not the teacher")
+    engine: dict[str, Any] = Field(
+        default_factory=dict, description="vLLM engine arguments as JSON, on top of the card's"
+    )
     executor: Literal["in_process", "multiprocess", "k8s"] = "in_process"
     allow_unsandboxed_code: bool = False
 

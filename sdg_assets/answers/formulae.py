@@ -15,7 +15,7 @@ _MOST_WORDS = 4
 _REWRITTEN = [
     (re.compile(pattern), replacement)
     for pattern, replacement in [
-        (r"\\(?:left|right|displaystyle|big|Big|limits)(?![a-zA-Z])|\\!\s*", ""),
+        (r"\\(?:left|right|displaystyle|big|Big|limits)(?![a-zA-Z])|\s*\\!\s*", ""),
         (r"(?<!\\)\\[,;: ]|~|\\q?quad\b", " "),
         (r"\{,\}", ","),
         (r"\\[dtc]frac", r"\\frac"),

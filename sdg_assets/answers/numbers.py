@@ -68,7 +68,7 @@ _LATEX = (
     (re.compile(r"\\\$"), "$"),
     (re.compile(r"\\%"), "%"),
     (re.compile(r"\{,\}"), ","),
-    (re.compile(r"\\!\s*"), ""),
+    (re.compile(r"\s*\\!\s*"), ""),
     (re.compile(r"\\(?:left|right|displaystyle)\b"), ""),
     (re.compile(r"(?<!\\)\\[,;: ]|~|\\quad\b"), " "),
     (re.compile(r"\\(?:text|mathrm|mbox|textbf|mathbf|textit)\s*\{([^{}]*)\}"), r" \1"),

@@ -120,7 +120,7 @@ def _numbers_of(phrase: Phrase, example: Example) -> set[str]:
     if _NEGATION.search(sentence):
         return set()
     if _FORMULA.search(sentence):
-        return {sentence.strip()} if phrase.stated or is_formula(sentence) else set()
+        return {sentence.strip()} if is_formula(sentence) else set()
     found = list(quantities(sentence, language))
     if None in found:  # it could be read in two ways
         return {sentence, ""}
@@ -143,6 +143,8 @@ def _continued(rest: str, number: Quantity, language: str) -> set[str]:
     else:
         clause = min(heads(rest.lstrip(" ,.;:()-–—")), key=len)
         following = [_result(clause, language)]
+        if following == [None] and re.search(r"\d", clause) and is_formula(clause):
+            return {clause}  # the next element of a list: "4, -2 + 3i"
     return {n.text for n in following if n and n.value != number.value}
 
 

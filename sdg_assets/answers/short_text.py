@@ -27,8 +27,8 @@ LONGEST_UNMARKED = 8
 
 # A full stop ends the answer only behind a whole word: "St. Louis", "J. K. Rowling".
 _EXPLANATION = re.compile(
-    r"(?:(?<=[^\W\d_]{4})|(?<=\d{3})|(?<=[)\]\"'”]))[.!]\s|[。;\n]|,?\s(?:because|since)\b|,\s(?:which|who|where|as)\b"
-    r"|\s[–—-]\s"
+    r"(?:(?<=[^\W\d_]{4})|(?<=\d{3})|(?<=[)\]\"'”]))[.!]\s|[。;\n]|,?\s(?:because|since)\b|,\s(?:which|who|where|as|not)\b"
+    r"|\s—\s"
 )
 
 

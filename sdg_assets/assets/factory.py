@@ -1,5 +1,6 @@
 """One factory: a seed task in, its five partitioned assets with their checks out."""
 
+import itertools
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -13,6 +14,7 @@ from sdg_assets.checks import ALL_CHECKS, STAGE_CHECKS
 from sdg_assets.examples import EnrichedExample, Example, GeneratedExample, Role, Seed, content_id
 from sdg_assets.gates import schema
 from sdg_assets.overlaps import seeded_elsewhere
+from sdg_assets.plan import SAMPLE, RoughCounter, plan_subtask
 from sdg_assets.settings import settings
 from sdg_assets.sources import open_source
 from sdg_assets.stages.enriched import enrich
@@ -129,7 +131,16 @@ def _normalized(
     elsewhere = None
     if task.overlaps:
         elsewhere = seeded_elsewhere(task, catalog, open_source(settings().seed_source))
-    return write_partition(_key(spec, "normalized"), store, normalize(spec, seeds, elsewhere))
+    key = _key(spec, "normalized")
+    report = write_partition(key, store, normalize(spec, seeds, elsewhere))
+    sample = list(itertools.islice(store.read(key, Example), SAMPLE))
+    plan = plan_subtask(spec, sample, RoughCounter(), settings(), store.manifest(key).rows)
+    report.metadata |= {
+        "planned_requests": plan.requests,
+        "planned_prompt_tokens": plan.prompt_tokens,
+        "planned_output_tokens": plan.output_tokens,
+    }
+    return report
 
 
 def _generated(

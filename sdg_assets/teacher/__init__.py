@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 from sdg_assets.examples import Role
 from sdg_assets.settings import Settings
 from sdg_assets.teacher.requests import Teacher
@@ -21,4 +23,4 @@ def open_teacher(settings: Settings, role: Role) -> Teacher:
         return endpoint_teacher(name, settings.concurrency)
     from sdg_assets.teacher.engine import engine_teacher
 
-    return engine_teacher(name, settings.catalog)
+    return engine_teacher(name, settings.catalog, json.dumps(settings.engine, sort_keys=True))

@@ -6,6 +6,7 @@ engine whenever they come and finished ones leave at once.
 
 from __future__ import annotations
 
+import json
 import os
 import time
 from collections.abc import Sequence
@@ -55,7 +56,16 @@ class EngineTeacher:
         from transformers import AutoConfig, AutoTokenizer
 
         self._model = resolved.path_or_id
-        self._arguments: dict[str, Any] = {**resolved.card.engine, **overrides}
+        gpus = resolved.card.gpus
+        spread = {
+            "tensor_parallel_size": gpus.tensor_parallel,
+            "data_parallel_size": gpus.data_parallel,
+        }
+        self._arguments: dict[str, Any] = {
+            **{name: count for name, count in spread.items() if count > 1},
+            **resolved.card.engine,
+            **overrides,
+        }
         try:
             self._tokenizer = AutoTokenizer.from_pretrained(self._model)
             config = AutoConfig.from_pretrained(self._model)
@@ -159,14 +169,21 @@ class EngineTeacher:
 
 
 @lru_cache(maxsize=1)
-def engine_teacher(teacher: str, catalog: Path | None = None) -> EngineTeacher:
+def engine_teacher(
+    teacher: str, catalog: Path | None = None, overrides: str = "{}"
+) -> EngineTeacher:
     """The engine of that teacher, started once per process and kept for every later partition.
+
+    Args:
+        teacher: A key, hub id or directory.
+        catalog: Where `teachers.yaml` lies, if not built in.
+        overrides: Engine arguments as JSON, on top of the card's.
 
     Raises:
         TeacherError: Unknown teacher, or settings that cannot work.
         TransientError: Download or memory failed; a rerun may succeed.
     """
-    return EngineTeacher(resolve(teacher, catalog=catalog))
+    return EngineTeacher(resolve(teacher, catalog=catalog), **json.loads(overrides))
 
 
 def _clear(error: Exception, model: str) -> Exception:

@@ -103,6 +103,8 @@ def test_twelve_is_twelve_however_it_is_written(text: str) -> None:
         "She has 3 bags with 12 apples.",
         "The answer is unclear.",
         "Answer: 3,12",
+        "Answer: 12, -2 + 3i, -2 - 3i",
+        "Answer: (12, 13)",
         "The answer is 12. Hold on, that is wrong.",
     ],
 )

@@ -87,7 +87,8 @@ NUMBERS: dict[str, list[tuple[str, list[str], list[str]]]] = {
         ("0.0006", ["6e-4", "6 × 10^{-4}", "6 \\cdot 10^{-4}"], ["6e4", "6 × 10^{-3}"]),
     ],
     "LaTeX": [
-        ("\\frac{3\\pi}{4}", ["3\\pi/4", "\\frac{3 \\pi}{4}", "\\dfrac{3\\pi}{4}"], ["\\frac{\\pi}{4}"]),
+        ("\\frac{3\\pi}{4}", ["3\\pi/4", "\\frac{3 \\pi}{4}", "\\dfrac{3\\pi}{4}"],
+         ["\\frac{\\pi}{4}"]),
         ("3\\sqrt{2}", ["\\sqrt{18}", "3\\sqrt2", "3 \\sqrt{2}"], ["2\\sqrt{3}", "3"]),
         ("(4, -1)", ["(4,-1)", "\\left(4, -1\\right)"], ["(-1, 4)", "(4, 1)", "[4,-1]"]),
         ("[2, 5)", ["[2,5)", "\\left[2, 5\\right)"], ["[2,5]", "(2,5)"]),
@@ -137,12 +138,16 @@ LABEL_SETS = [
     ["World", "Sports", "Business", "Sci/Tech"],
 ]
 BOOLEANS = {
-    ("yes", "no"): (["yes", "Yes", "true", "sí", "oui", "ja", "да", "是", "はい", "नहीं नहीं"][:9], ["no", "No", "false", "non", "nein", "нет", "否", "いいえ", "না"]),
+    ("yes", "no"): (
+        ["yes", "Yes", "true", "sí", "oui", "ja", "да", "是", "はい"],
+        ["no", "No", "false", "non", "nein", "нет", "否", "いいえ", "না"],
+    ),
     ("True", "False"): (["True", "true", "yes"], ["False", "false", "no"]),
 }  # fmt: skip
 DATES = [
     ("July 20, 1969", ["1969-07-20", "20 July 1969", "20th of July, 1969", "Sunday, July 20, 1969",
-                       "20.7.1969", "7/20/1969", "1969年7月20日", "20 de julio de 1969", "20 июля 1969"],
+                       "20.7.1969", "7/20/1969", "1969年7月20日", "20 de julio de 1969",
+                       "20 июля 1969"],
      ["July 2, 1969", "20 June 1969", "1996-07-20"]),
     ("11 November 1918", ["November 11, 1918", "1918-11-11", "11. November 1918", "11/11/1918"],
      ["11 October 1918", "November 1918"]),
@@ -154,7 +159,7 @@ WORDINGS = [
     ("1,200 people", ["1200 people"], ["1,200 years", "12,000 people"]),
     ("nine", ["9", "Nine"], ["nineteen", "6"]),
     ("東京都", ["東京都", "「東京都」"], ["京都"]),
-    ("النيل", ["النيل", "نهر"][:1], ["الفرات"]),
+    ("النيل", ["النيل"], ["الفرات"]),
     ("गंगा", ["गंगा"], ["यमुना", "गंग"]),
 ]
 AMBIGUOUS = ("Answer: {a} or {o}", "The answer is either {a} or {o}.", "Answer: {a}, {o}",
@@ -184,9 +189,14 @@ def scripted() -> list[Case]:
 
 
 def _written(
-    topic: str, example: Example, right: Sequence[str], wrong: Sequence[str], frames: Sequence[Frame]
+    topic: str,
+    example: Example,
+    right: Sequence[str],
+    wrong: Sequence[str],
+    frames: Sequence[Frame],
 ) -> Iterator[Case]:
-    for number, (text, verdict) in enumerate([*((r, True) for r in right), *((w, False) for w in wrong)]):  # fmt: skip
+    verdicts = [*((r, True) for r in right), *((w, False) for w in wrong)]
+    for number, (text, verdict) in enumerate(verdicts):
         other = wrong[0] if verdict else right[0]
         # Every second frame for each writing, the other half for the next: all meet all forms.
         for frame in frames[number % 2 :: 2]:
