@@ -54,18 +54,21 @@ class MultipleChoice(SelectionFormat):
         )
 
     def assemble(self, draft: Draft, anchor: Example, rng: random.Random) -> Content:
-        """Shuffles right and wrong answers."""
+        """Shuffles right and wrong answers, and levels their full stops: a lone one tells."""
         made = draft.model_dump()
         choices = [made["answer"], *made["wrong_answers"]]
+        if 0 < sum(choice.endswith(".") for choice in choices) < len(choices):
+            choices = [choice.removesuffix(".") for choice in choices]
+        answer = choices[0]
         if len({normalized(c) for c in choices}) < len(choices):
             raise DraftError("repeated choices")
         rng.shuffle(choices)
         return Content(
             question=draft.question,
-            answer=made["answer"],
+            answer=answer,
             context=context_of(draft),
             choices=choices,
-            answer_index=choices.index(made["answer"]),
+            answer_index=choices.index(answer),
         )
 
 

@@ -1,0 +1,71 @@
+"""What a writer's draft becomes."""
+
+from __future__ import annotations
+
+import random
+from typing import Any
+
+import pytest
+
+from sdg_assets.answers import Content, DraftError, answer_format
+from sdg_assets.examples import AnswerKind
+from sdg_assets_tests.answers.asking import ask
+
+ANCHOR = ask(AnswerKind.MULTIPLE_CHOICE, "red", ["red", "green", "blue", "grey"])
+
+
+def assembled(answer: str, *wrong: str) -> Content:
+    kind = answer_format(AnswerKind.MULTIPLE_CHOICE)
+    draft = kind.draft_model(ANCHOR).model_validate(
+        {"question": "Which?", "answer": answer, "wrong_answers": list(wrong)}
+    )
+    return kind.assemble(draft, ANCHOR, random.Random(1))
+
+
+def test_the_right_answer_is_found_again_after_the_shuffle() -> None:
+    content = assembled("iron", "wood", "glass", "wool")
+
+    assert content.answer_index is not None
+    assert content.choices[content.answer_index] == content.answer == "iron"
+    assert sorted(content.choices) == ["glass", "iron", "wood", "wool"]
+
+
+def test_a_full_stop_does_not_give_the_answer_away() -> None:
+    content = assembled("Plastic.", "Glass", "Metal", "Clay")
+
+    assert content.answer == "Plastic"
+    assert not any(choice.endswith(".") for choice in content.choices)
+
+
+def test_sentences_keep_their_full_stops() -> None:
+    content = assembled("It melts.", "It burns.", "It cools.", "It grows.")
+
+    assert all(choice.endswith(".") for choice in content.choices)
+
+
+def test_two_choices_that_say_the_same_are_refused() -> None:
+    with pytest.raises(DraftError, match="repeated choices"):
+        assembled("the Sun", "sun.", "Mars", "Venus")
+
+
+def test_a_writer_owes_as_many_wrong_answers_as_the_anchor_has() -> None:
+    with pytest.raises(ValueError, match="wrong_answers"):
+        assembled("iron", "wood")
+
+
+@pytest.mark.parametrize("kind", list(AnswerKind))
+def test_a_seed_shown_as_a_draft_becomes_itself(kind: AnswerKind) -> None:
+    parts: dict[AnswerKind, dict[str, Any]] = {
+        AnswerKind.CODE: {"tests": ["assert f(1) == 2", "assert f(2) == 3"]},
+        AnswerKind.SPAN: {"context": "Iron is a metal."},
+        AnswerKind.NUMERIC: {"solution": "6 * 7 = 42"},
+    }
+    answer = {AnswerKind.NUMERIC: "42", AnswerKind.CODE: "def f(x):\n    return x + 1"}
+    seed = ask(kind, answer.get(kind, "Iron"), ["Iron", "Wood", "Wool"], **parts.get(kind, {}))
+    answers = answer_format(kind)
+
+    content = answers.assemble(answers.draft_of(seed), seed, random.Random(0))
+
+    assert (content.question, content.answer) == (seed.question, seed.answer)
+    assert set(content.choices) == set(seed.choices if kind.selects else [])
+    assert content.tests == seed.tests
