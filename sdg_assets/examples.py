@@ -9,9 +9,9 @@ from __future__ import annotations
 import hashlib
 import json
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin
+from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args, get_origin
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 if TYPE_CHECKING:
     import polars as pl
@@ -51,7 +51,11 @@ class Role(StrEnum):
     JUDGE = "judge"
 
 
-CommercialUse = Literal["yes", "no", "unclear"]
+# YAML reads a bare yes/no as a boolean.
+CommercialUse = Annotated[
+    Literal["yes", "no", "unclear"],
+    BeforeValidator(lambda value: {True: "yes", False: "no"}.get(value, value)),
+]
 
 
 def content_id(*parts: object) -> str:

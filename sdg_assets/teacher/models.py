@@ -14,13 +14,12 @@ import sys
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Any, Literal, Self
 
 import platformdirs
 import yaml
 from pydantic import (
     BaseModel,
-    BeforeValidator,
     ConfigDict,
     Field,
     PositiveInt,
@@ -29,6 +28,7 @@ from pydantic import (
 )
 
 from sdg_assets.errors import PermanentError, SdgError
+from sdg_assets.examples import CommercialUse
 from sdg_assets.teacher import hub
 from sdg_assets.teacher.packaged import Packaged, directory_of, fetch_packaged, is_ready
 
@@ -38,12 +38,6 @@ BUILT_IN = Path(__file__).parents[1] / "catalog" / "teachers.yaml"
 HUB_ID = re.compile(r"(?P<model>[\w-][\w.-]*/[\w-][\w.-]*)(@(?P<revision>[\w./-]+))?")
 COMMIT = re.compile(r"[0-9a-f]{40}")
 SAMPLES, SAMPLE_BYTES = 64, 4096
-
-# YAML reads a bare yes/no as a boolean.
-Tristate = Annotated[
-    Literal["yes", "no", "unclear"],
-    BeforeValidator(lambda value: {True: "yes", False: "no"}.get(value, value)),
-]
 
 
 class Card(BaseModel):
@@ -68,9 +62,9 @@ class TeacherCard(Card):
     hub_revision: str | None = Field(default=None, description="packaged: the Hub's commit")
     license: str = Field(description="SPDX id, LicenseRef-… where there is none, or unknown")
     license_source: str = Field(description="where that licence can be read")
-    outputs_may_train: Tristate = Field(description="whether outputs may train other models")
+    outputs_may_train: CommercialUse = Field(description="whether outputs may train other models")
     terms: str = Field(description="what the licence asks of those who train on outputs")
-    commercial_use: Tristate
+    commercial_use: CommercialUse
     certainty: Literal["known", "guess"] = Field(description="of the four fields above")
     parameters: str = "unknown"
     gpus: Gpus = Gpus()

@@ -125,3 +125,8 @@ def test_a_language_that_comes_later_moves_no_row_between_the_others() -> None:
     changed = [(before.owner(i), after.owner(i)) for i in range(1000)]
 
     assert {new for old, new in changed if new != old} == {"fr"}
+
+
+@pytest.mark.parametrize(("written", "read"), [(True, "yes"), (False, "no"), ("unclear",) * 2])
+def test_a_bare_yes_or_no_means_what_it_says(written: object, read: str) -> None:
+    assert seed_task(commercial_use=written).commercial_use == read
