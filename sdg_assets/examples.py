@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args, get_origin
 
@@ -94,6 +95,20 @@ class TeacherStamp(Record):
     model: str
     revision: str
     license: str
+
+
+@dataclass(frozen=True)
+class Content:
+    """An example's content, without its identity: what a mapping or a writer's draft becomes."""
+
+    question: str
+    answer: str
+    context: str = ""
+    choices: list[str] = field(default_factory=list)
+    answer_index: int | None = None
+    aliases: list[str] = field(default_factory=list)
+    solution: str = ""
+    tests: list[str] = field(default_factory=list)
 
 
 class Example(Record):

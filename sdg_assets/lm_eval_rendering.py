@@ -20,8 +20,8 @@ from typing import Any
 from unittest.mock import MagicMock
 
 from sdg_assets.errors import CatalogError, MappingError
-from sdg_assets.examples import AnswerKind, content_id
-from sdg_assets.mapping import Fields, compile_template, to_fields
+from sdg_assets.examples import AnswerKind, Content, content_id
+from sdg_assets.mapping import compile_template, to_fields
 
 _RENDERING = ("doc_to_text", "doc_to_target", "doc_to_choice", "process_docs")
 _TASK_NAME = re.compile(r"""^"?task"?:[ \t]*["']?([^"'\n#]+?)["']?[ \t]*(?:#.*)?$""", re.MULTILINE)
@@ -67,7 +67,7 @@ class LmEvalMapping:
             )
         self._choices = None if choice is None else self._renderer("doc_to_choice", choice)
 
-    def __call__(self, row: Mapping[str, Any]) -> Iterator[Fields]:
+    def __call__(self, row: Mapping[str, Any]) -> Iterator[Content]:
         """Renders one raw row.
 
         Args:

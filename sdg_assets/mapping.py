@@ -10,7 +10,6 @@ from __future__ import annotations
 import random
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
@@ -20,7 +19,7 @@ from jinja2.sandbox import SandboxedEnvironment
 
 from sdg_assets.catalog.models import RECORD_FIELDS, RecordMapping
 from sdg_assets.errors import CatalogError, MappingError
-from sdg_assets.examples import AnswerKind, content_id
+from sdg_assets.examples import AnswerKind, Content, content_id
 
 Render = Callable[[Mapping[str, Any]], Any]
 YES_NO = ["yes", "no"]
@@ -72,20 +71,6 @@ def _last_boxed(text: str) -> str:
 
 
 ENVIRONMENT = _environment()
-
-
-@dataclass(frozen=True)
-class Fields:
-    """What a mapping makes of a row: an example's content, without its identity."""
-
-    question: str
-    answer: str
-    context: str = ""
-    choices: list[str] = field(default_factory=list)
-    answer_index: int | None = None
-    aliases: list[str] = field(default_factory=list)
-    solution: str = ""
-    tests: list[str] = field(default_factory=list)
 
 
 def compile_template(template: str, where: str) -> Render:
@@ -162,7 +147,7 @@ class RowMapping:
                 assignments.append(_assignment(f"{_FIELD}{name}", str(template)))
         self._record = ENVIRONMENT.from_string("".join(assignments))
 
-    def __call__(self, row: Mapping[str, Any]) -> Iterator[Fields]:
+    def __call__(self, row: Mapping[str, Any]) -> Iterator[Content]:
         """Maps one raw row.
 
         Args:
@@ -184,7 +169,7 @@ class RowMapping:
                 continue
             yield self._fields(scope)
 
-    def _fields(self, scope: Mapping[str, Any]) -> Fields:
+    def _fields(self, scope: Mapping[str, Any]) -> Content:
         return to_fields(self._values(scope), self._kind, shuffle=self._shuffle)
 
     def _values(self, scope: Mapping[str, Any]) -> dict[str, Any]:
@@ -201,7 +186,7 @@ class RowMapping:
         return value
 
 
-def to_fields(value: Mapping[str, Any], kind: AnswerKind, *, shuffle: bool = False) -> Fields:
+def to_fields(value: Mapping[str, Any], kind: AnswerKind, *, shuffle: bool = False) -> Content:
     """Checks what a mapping rendered, and completes it.
 
     Args:
@@ -228,7 +213,7 @@ def to_fields(value: Mapping[str, Any], kind: AnswerKind, *, shuffle: bool = Fal
         random.Random(content_id(question, choices)).shuffle(order)  # noqa: S311 – no secret
         choices = [choices[i] for i in order]
         index = None if index is None else order.index(index)
-    return Fields(
+    return Content(
         question=question,
         answer=answer,
         context=_text("context", value.get("context", "")),

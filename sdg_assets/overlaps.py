@@ -15,8 +15,7 @@ from hashlib import blake2b
 
 from sdg_assets.catalog import Catalog, SeedTask, SubtaskSpec
 from sdg_assets.errors import MappingError, SeedSourceError
-from sdg_assets.examples import Example
-from sdg_assets.mapping import Fields
+from sdg_assets.examples import Content, Example
 from sdg_assets.sources import SeedSource
 from sdg_assets.stages.normalized import mapper_of
 
@@ -35,7 +34,7 @@ class SeededElsewhere:
         # Sorted 8-byte integers: a tenth of a set's memory, and half a million rows are common.
         self._keys = {task: array("Q", sorted(set(found))) for task, found in keys}
 
-    def __call__(self, example: Example | Fields) -> str | None:
+    def __call__(self, example: Example | Content) -> str | None:
         """The task that seeds this row, if one does."""
         for key in row_keys(example):
             for task, keys in self._keys.items():
@@ -57,7 +56,7 @@ def seeded_elsewhere(task: SeedTask, catalog: Catalog, source: SeedSource) -> Se
     return SeededElsewhere((other.task, _keys_of(other, source)) for other in others)
 
 
-def row_keys(row: Example | Fields) -> Iterator[int]:
+def row_keys(row: Example | Content) -> Iterator[int]:
     """The hashes that a row is recognised by, surest first."""
     text = _bare(f"{row.context}{row.question}")
     yield _hash("\n".join([text, *sorted(map(_bare, row.choices))]))

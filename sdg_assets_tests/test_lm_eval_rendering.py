@@ -10,16 +10,15 @@ import pytest
 
 from sdg_assets.catalog import load_catalog
 from sdg_assets.errors import CatalogError, MappingError
-from sdg_assets.examples import AnswerKind
+from sdg_assets.examples import AnswerKind, Content
 from sdg_assets.lm_eval_rendering import LmEvalMapping, are_labels
-from sdg_assets.mapping import Fields
 from sdg_assets.stages.normalized import mapper_of
 from sdg_assets_tests.builders import mirror_sources, needs_mirror
 
 CHOICE = AnswerKind.MULTIPLE_CHOICE
 
 
-def rendered(leaf: str, row: dict[str, Any], kind: AnswerKind = CHOICE) -> Fields:
+def rendered(leaf: str, row: dict[str, Any], kind: AnswerKind = CHOICE) -> Content:
     (fields,) = LmEvalMapping(leaf, kind, "quiz/quiz")(row)
     return fields
 

@@ -6,20 +6,20 @@ import pytest
 
 from sdg_assets.catalog import RecordMapping
 from sdg_assets.errors import CatalogError, MappingError
-from sdg_assets.examples import AnswerKind
-from sdg_assets.mapping import Fields, RowMapping, compile_template
+from sdg_assets.examples import AnswerKind, Content
+from sdg_assets.mapping import RowMapping, compile_template
 
 
 def mapped(
     row: dict[str, Any], kind: AnswerKind = AnswerKind.SHORT_TEXT, **record: Any
-) -> list[Fields]:
+) -> list[Content]:
     mapping = RowMapping(
         RecordMapping(**{"question": "{{q}}", "answer": "{{a}}", **record}), kind, "quiz/quiz"
     )
     return list(mapping(row))
 
 
-def choice(row: dict[str, Any], **record: Any) -> Fields:
+def choice(row: dict[str, Any], **record: Any) -> Content:
     record = {"choices": "{{c}}", "answer": None, "answer_index": "{{a}}", **record}
     (fields,) = mapped({"q": "Which?", **row}, AnswerKind.MULTIPLE_CHOICE, **record)
     return fields

@@ -5,17 +5,17 @@ from pathlib import Path
 import pytest
 
 from sdg_assets.catalog import load_catalog
-from sdg_assets.mapping import Fields
+from sdg_assets.examples import Content
 from sdg_assets.overlaps import SeededElsewhere, row_keys, seeded_elsewhere
 from sdg_assets.stages.normalized import normalize
 from sdg_assets.stages.seeds import collect_seeds
 from sdg_assets_tests.builders import Rows, write_catalog
 
 LONG = "Which of these animals lays eggs and feeds its young with milk?"
-ROW = Fields(question=LONG, answer="platypus", choices=["platypus", "hen", "cow"])
+ROW = Content(question=LONG, answer="platypus", choices=["platypus", "hen", "cow"])
 
 
-def seeded(*rows: Fields) -> SeededElsewhere:
+def seeded(*rows: Content) -> SeededElsewhere:
     return SeededElsewhere([("arc", (key for row in rows for key in row_keys(row)))])
 
 
@@ -27,29 +27,29 @@ def seeded(*rows: Fields) -> SeededElsewhere:
     ],
 )
 def test_case_punctuation_and_the_order_of_options_do_not_matter(question: str) -> None:
-    other = Fields(question=question, answer="Cow", choices=["Cow.", "Hen", "Platypus"])
+    other = Content(question=question, answer="Cow", choices=["Cow.", "Hen", "Platypus"])
 
     assert seeded(ROW)(other) == "arc"
 
 
 def test_a_long_question_is_the_same_with_other_options() -> None:
-    assert seeded(ROW)(Fields(question=LONG, answer="a", choices=["a) platypus", "b"])) == "arc"
+    assert seeded(ROW)(Content(question=LONG, answer="a", choices=["a) platypus", "b"])) == "arc"
 
 
 def test_a_short_question_is_the_same_only_with_the_same_options() -> None:
-    title = Fields(question="What is the best title?", answer="Bees", choices=["Bees", "Ants"])
+    title = Content(question="What is the best title?", answer="Bees", choices=["Bees", "Ants"])
 
     assert seeded(title)(title) == "arc"
-    other = Fields(question="What is the best title?", answer="Cars", choices=["Cars", "Trains"])
+    other = Content(question="What is the best title?", answer="Cars", choices=["Cars", "Trains"])
     assert seeded(title)(other) is None
 
 
 def test_a_passage_counts_wherever_it_stands() -> None:
-    apart = Fields(context="Bees dance.", question="Who dances?", answer="a", choices=["a", "b"])
-    fused = Fields(question="Bees dance. Who dances?", answer="b", choices=["b", "a"])
+    apart = Content(context="Bees dance.", question="Who dances?", answer="a", choices=["a", "b"])
+    fused = Content(question="Bees dance. Who dances?", answer="b", choices=["b", "a"])
 
     assert seeded(apart)(fused) == "arc"
-    assert seeded(apart)(Fields(question="Who dances?", answer="a", choices=["a", "b"])) is None
+    assert seeded(apart)(Content(question="Who dances?", answer="a", choices=["a", "b"])) is None
 
 
 def test_a_row_of_an_overlapped_task_is_seeded_there(tmp_path: Path) -> None:

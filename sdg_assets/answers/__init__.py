@@ -9,10 +9,10 @@ import pkgutil
 from functools import cache
 from importlib import import_module
 
-from sdg_assets.answers.base import AnswerFormat, Content, Draft, DraftError
+from sdg_assets.answers.base import AnswerFormat, Draft, DraftError
 from sdg_assets.examples import AnswerKind
 
-__all__ = ["AnswerFormat", "Content", "Draft", "DraftError", "answer_format"]
+__all__ = ["AnswerFormat", "Draft", "DraftError", "answer_format"]
 
 
 @cache

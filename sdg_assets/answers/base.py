@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import random
 from abc import ABC, abstractmethod
-from dataclasses import dataclass, field
 from typing import ClassVar
 
 from pydantic import BaseModel, ConfigDict, create_model
 
 from sdg_assets.errors import SdgError
-from sdg_assets.examples import AnswerKind, Example
+from sdg_assets.examples import AnswerKind, Content, Example
 
 
 class DraftError(SdgError):
@@ -27,20 +26,6 @@ class Draft(BaseModel):
     model_config = ConfigDict(extra="forbid", str_strip_whitespace=True)
 
     question: str
-
-
-@dataclass(frozen=True)
-class Content:
-    """An example's content, without its identity: what a draft becomes."""
-
-    question: str
-    answer: str
-    context: str = ""
-    choices: list[str] = field(default_factory=list)
-    answer_index: int | None = None
-    aliases: list[str] = field(default_factory=list)
-    solution: str = ""
-    tests: list[str] = field(default_factory=list)
 
 
 class AnswerFormat(ABC):

@@ -11,9 +11,9 @@ from functools import lru_cache
 
 from pydantic import Field
 
-from sdg_assets.answers.base import AnswerFormat, Content, Draft, DraftError
+from sdg_assets.answers.base import AnswerFormat, Draft, DraftError
 from sdg_assets.answers.extraction import code_blocks, json_answer, normalized
-from sdg_assets.examples import AnswerKind, Example
+from sdg_assets.examples import AnswerKind, Content, Example
 
 _PYTHON = {"", "python", "py", "python3"}
 _OPENING = re.compile(r"(?:async\s+def|def|class|import|from)\b|@")

@@ -8,14 +8,13 @@ from collections import Counter
 
 from sdg_assets.answers.base import (
     AnswerFormat,
-    Content,
     Draft,
     context_fields,
     context_of,
     with_context,
 )
 from sdg_assets.answers.extraction import conclusion, json_answer, normalized
-from sdg_assets.examples import AnswerKind, Example
+from sdg_assets.examples import AnswerKind, Content, Example
 
 _HEADING = re.compile(r"^[#*_\s]*(?:final\s+)?answer[*_\s]*:[*_]*", re.IGNORECASE | re.MULTILINE)
 

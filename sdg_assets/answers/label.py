@@ -7,9 +7,9 @@ from typing import Any, Literal, cast
 
 from pydantic import create_model
 
-from sdg_assets.answers.base import Content, Draft, context_fields, context_of, with_context
+from sdg_assets.answers.base import Draft, context_fields, context_of, with_context
 from sdg_assets.answers.selection import SelectionFormat
-from sdg_assets.examples import AnswerKind, Example
+from sdg_assets.examples import AnswerKind, Content, Example
 
 
 class Label(SelectionFormat):

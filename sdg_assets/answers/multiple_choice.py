@@ -8,7 +8,6 @@ from typing import Any, cast
 from pydantic import Field, create_model
 
 from sdg_assets.answers.base import (
-    Content,
     Draft,
     DraftError,
     context_fields,
@@ -17,7 +16,7 @@ from sdg_assets.answers.base import (
 )
 from sdg_assets.answers.extraction import normalized
 from sdg_assets.answers.selection import SelectionFormat
-from sdg_assets.examples import AnswerKind, Example
+from sdg_assets.examples import AnswerKind, Content, Example
 
 
 class MultipleChoiceDraft(Draft):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import random
 
 from sdg_assets.answers.base import (
-    Content,
     Draft,
     DraftError,
     context_fields,
@@ -14,7 +13,7 @@ from sdg_assets.answers.base import (
 )
 from sdg_assets.answers.extraction import heads, normalized, unwrap
 from sdg_assets.answers.short_text import ShortText
-from sdg_assets.examples import AnswerKind, Example
+from sdg_assets.examples import AnswerKind, Content, Example
 
 
 class SpanDraft(Draft):

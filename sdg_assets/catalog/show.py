@@ -9,8 +9,7 @@ from itertools import islice, zip_longest
 from typing import Any
 
 from sdg_assets.catalog.models import SubtaskSpec
-from sdg_assets.examples import Seed
-from sdg_assets.mapping import Fields
+from sdg_assets.examples import Content, Seed
 from sdg_assets.sources import SeedSource
 from sdg_assets.stages.normalized import mapper_of
 from sdg_assets.stages.seeds import collect_seeds
@@ -39,7 +38,7 @@ def show(spec: SubtaskSpec, source: SeedSource, rows: int = 3) -> Iterator[str]:
         yield _beside(seed, islice(mapper(seed.row), 5))
 
 
-def _beside(seed: Seed, examples: Iterable[Fields]) -> str:
+def _beside(seed: Seed, examples: Iterable[Content]) -> str:
     width = (shutil.get_terminal_size((140, 24)).columns - 3) // 2
     left = [f"row {seed.source.row}", *_lines(seed.row, width)]
     right = ["normalized"]

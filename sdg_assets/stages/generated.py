@@ -8,10 +8,18 @@ from dataclasses import dataclass
 
 from pydantic import ValidationError
 
-from sdg_assets.answers import AnswerFormat, Content, DraftError, answer_format
+from sdg_assets.answers import AnswerFormat, DraftError, answer_format
 from sdg_assets.answers.extraction import normalized
 from sdg_assets.catalog import SubtaskSpec
-from sdg_assets.examples import AnswerKind, Example, GeneratedExample, Rejection, Role, content_id
+from sdg_assets.examples import (
+    AnswerKind,
+    Content,
+    Example,
+    GeneratedExample,
+    Rejection,
+    Role,
+    content_id,
+)
 from sdg_assets.gates import format as format_gate
 from sdg_assets.gates import schema as schema_gate
 from sdg_assets.stages.seeds import seed_rank

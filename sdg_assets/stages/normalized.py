@@ -7,13 +7,13 @@ from typing import Any
 
 from sdg_assets.catalog import SubtaskSpec
 from sdg_assets.errors import CatalogError, MappingError
-from sdg_assets.examples import Example, Rejection, Seed, content_id
+from sdg_assets.examples import Content, Example, Rejection, Seed, content_id
 from sdg_assets.lm_eval_rendering import LmEvalMapping
-from sdg_assets.mapping import Fields, RowMapping
+from sdg_assets.mapping import RowMapping
 
 MAPPING_GATE = "mapping"
 DUPLICATES_GATE = "duplicates"
-Mapper = Callable[[Mapping[str, Any]], Iterable[Fields]]
+Mapper = Callable[[Mapping[str, Any]], Iterable[Content]]
 
 
 def mapper_of(spec: SubtaskSpec) -> Mapper:
@@ -92,7 +92,7 @@ def normalize(
         )
 
 
-def _example(spec: SubtaskSpec, seed: Seed, fields: Fields) -> Example:
+def _example(spec: SubtaskSpec, seed: Seed, fields: Content) -> Example:
     identity = (spec.task, spec.key, fields.context, fields.question, fields.choices, fields.answer)
     # `model_construct` skips validation that the mapping has just done: 4x rows a second.
     return Example.model_construct(

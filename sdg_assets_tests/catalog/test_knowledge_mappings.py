@@ -12,7 +12,8 @@ import pytest
 import yaml
 
 from sdg_assets.catalog import SubtaskSpec, cached_catalog
-from sdg_assets.mapping import Fields, RowMapping
+from sdg_assets.examples import Content
+from sdg_assets.mapping import RowMapping
 from sdg_assets.sources import DirectorySource
 
 Case = dict[str, Any]
@@ -97,11 +98,11 @@ def mapping_of(path: str) -> RowMapping:
     return RowMapping(spec.record, spec.answer_kind, path)
 
 
-def expected(case: Case) -> Fields:
+def expected(case: Case) -> Content:
     """What a case gives; fields that it does not name are empty."""
     choices = case.get("choices", [])
     index = choices.index(case["answer"]) if choices else None
-    return Fields(**{**case, "choices": choices, "answer_index": index})
+    return Content(**{**case, "choices": choices, "answer_index": index})
 
 
 def seed_rows(tier: str, path: str) -> Iterator[Case]:

@@ -12,7 +12,8 @@ import pytest
 import yaml
 
 from sdg_assets.catalog import SubtaskSpec, load_catalog
-from sdg_assets.mapping import Fields, RowMapping
+from sdg_assets.examples import Content
+from sdg_assets.mapping import RowMapping
 from sdg_assets.sources import DirectorySource
 
 Case = dict[str, Any]
@@ -30,12 +31,12 @@ def spec_of(path: str) -> SubtaskSpec:
     return CATALOG.task(task).resolve(key)
 
 
-def mapped(spec: SubtaskSpec, row: Case) -> list[Fields]:
+def mapped(spec: SubtaskSpec, row: Case) -> list[Content]:
     assert spec.record is not None
     return list(RowMapping(spec.record, spec.answer_kind, spec.key)(row))
 
 
-def check(fields: Fields, case: Case) -> None:
+def check(fields: Content, case: Case) -> None:
     assert fields.question == case["question"]
     assert fields.answer == case["answer"]
     assert fields.choices == case.get("choices", [])
