@@ -7,15 +7,16 @@ the partition before it is published; a threshold is a warning that a person loo
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from pydantic import BaseModel
 
 from sdg_assets.examples import EnrichedExample, Example, Record, Rejection
-from sdg_assets.gates import duplicates, licence, schema
-from sdg_assets.gates import format as format_gate
-from sdg_assets.gates.base import Refusal
+from sdg_assets.gates import Batch, Gate, Refusal, format, licence, schema  # noqa: A004
+from sdg_assets.gates.base import ROWS_PER_BATCH
+from sdg_assets.gates.duplicates import Duplicates
+from sdg_assets.thresholds import Thresholds
 
 OFFENDERS_SHOWN = 10
 MAPPING_FAILURES_ALLOWED = 0.02
@@ -66,12 +67,15 @@ class Inspection:
 
     stage: str
     min_yield: float = 0.1
+    thresholds: Thresholds = field(default_factory=Thresholds)
     rows: int = 0
     rejected: Counter[str] = field(default_factory=Counter)
     _outcomes: Counter[str] = field(default_factory=Counter)
     _broken: dict[str, list[Offender]] = field(default_factory=dict)
     _counts: Counter[str] = field(default_factory=Counter)
-    _duplicates: duplicates.DuplicatesGate = field(default_factory=duplicates.DuplicatesGate)
+    _duplicates: Duplicates = field(default_factory=Duplicates)
+    _pending: list[Example] = field(default_factory=list)
+    _added: list[str] = field(default_factory=list)
 
     def see(self, row: Record) -> None:
         """Takes note of an accepted or refused row."""
@@ -83,13 +87,9 @@ class Inspection:
             return
         if isinstance(row, EnrichedExample):
             self._outcomes[row.outcome] += 1
-        for name, gate in self._invariants().items():
-            if refusal := gate(row):
-                self._counts[name] += 1
-                offenders = self._broken.setdefault(name, [])
-                if len(offenders) < OFFENDERS_SHOWN:
-                    problem = f"{refusal.reason} {refusal.detail}".strip()
-                    offenders.append(Offender(row=row.id, problem=problem))
+        self._pending.append(row)
+        if len(self._pending) >= ROWS_PER_BATCH:
+            self._inspect()
 
     def outcome_counts(self) -> dict[str, int]:
         """Rows by what the solver's votes said of them; empty before `enriched`."""
@@ -97,16 +97,31 @@ class Inspection:
 
     def outcomes(self) -> list[CheckOutcome]:
         """One outcome for each check of the stage."""
+        self._inspect()
+        self._note("no_duplicates", self._duplicates.refusals(), self._added)
         return [self._outcome(name) for name in STAGE_CHECKS[self.stage]]
 
-    def _invariants(self) -> dict[str, Callable[[Example], Refusal | None]]:
-        known: dict[str, Callable[[Example], Refusal | None]] = {
-            "schema": schema.judge,
-            "format": format_gate.judge,
-            "no_duplicates": self._duplicates,
-            "licences": licence.judge,
+    def _inspect(self) -> None:
+        rows, self._pending = self._pending, []
+        invariants: dict[str, Gate] = {
+            "schema": schema.GATE,
+            "format": format.gate(self.thresholds),
+            "licences": licence.GATE,
         }
-        return {name: known[name] for name in STAGE_CHECKS[self.stage] if name in known}
+        batch = Batch(rows)
+        for name in STAGE_CHECKS[self.stage]:
+            if name in invariants:
+                self._note(name, invariants[name].refusals(batch), [row.id for row in rows])
+        if "no_duplicates" in STAGE_CHECKS[self.stage]:
+            self._duplicates.add(rows)
+            self._added += [row.id for row in rows]
+
+    def _note(self, name: str, refusals: Mapping[int, Refusal], ids: Sequence[str]) -> None:
+        self._counts[name] += len(refusals)
+        offenders = self._broken.setdefault(name, [])
+        for place in sorted(refusals)[: OFFENDERS_SHOWN - len(offenders)]:
+            problem = f"{refusals[place].reason} {refusals[place].detail}".strip()
+            offenders.append(Offender(row=ids[place], problem=problem))
 
     def _outcome(self, name: str) -> CheckOutcome:
         if name == "yield":

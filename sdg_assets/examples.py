@@ -182,6 +182,7 @@ class Rejection(Record):
     gate: str
     reason: str
     detail: str = ""
+    scores: dict[str, float] = Field(default_factory=dict, description="what the gate measured")
     row: dict[str, Any] = Field(description="the row as it stood when it was refused")
 
 

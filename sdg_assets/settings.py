@@ -16,6 +16,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from sdg_assets.errors import PermanentError
 from sdg_assets.examples import Role
+from sdg_assets.thresholds import overridden
 
 
 class Settings(BaseSettings):
@@ -51,8 +52,17 @@ class Settings(BaseSettings):
     votes: int = Field(default=3, ge=1, description="solver answers a question")
     majority: float = Field(default=0.5, ge=0, lt=1, description="share that must be exceeded")
     with_knowledge: bool = True
+    gates: dict[str, Any] = Field(
+        default_factory=dict, description="thresholds of the gates as JSON; see thresholds.py"
+    )
     min_yield: float = Field(default=0.1, ge=0, le=1, description="accepted share that warns below")
     concurrency: int = Field(default=64, ge=1, description="requests inside the engine at a time")
+
+    @field_validator("gates")
+    @classmethod
+    def _known_thresholds(cls, value: dict[str, Any]) -> dict[str, Any]:
+        overridden(value)
+        return value
 
     @field_validator("allow_canary", mode="before")
     @classmethod

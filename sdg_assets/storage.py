@@ -47,6 +47,8 @@ class Manifest(BaseModel):
     rejected: dict[str, int]
     rejected_sha256: str
     written_at: datetime
+    attached: dict[str, str] = {}
+    """Name of each file that belongs to the partition → its sha256."""
     info: dict[str, Any] = {}
 
 
@@ -59,6 +61,8 @@ class PartitionWriter:
     rows: int = 0
     rejected: dict[str, int] = field(default_factory=dict)
     info: dict[str, Any] = field(default_factory=dict)
+    attachments: dict[str, bytes] = field(default_factory=dict)
+    """Name → content of files published with the rows: signatures, hashes."""
     _digest: Any = field(default_factory=hashlib.sha256)
     _rejected_digest: Any = field(default_factory=hashlib.sha256)
 
@@ -114,6 +118,10 @@ class Store:
         """The file of a partition's refused rows."""
         return self.path(key).with_suffix(".rejected.jsonl")
 
+    def attachment_path(self, key: PartitionKey, name: str) -> Path:
+        """The file of an attachment, e.g. `<subtask>.signatures.parquet`."""
+        return self.path(key).with_suffix(f".{name}")
+
     def completions_dir(self, task: str, subtask: str) -> Path:
         """Where a subtask's completion logs lie. They outlive every re-run of its stages."""
         return self.root / task / "completions" / subtask
@@ -145,8 +153,11 @@ class Store:
                 rejected=writer.rejected,
                 rejected_sha256=writer.rejected_sha256,
                 written_at=datetime.now(UTC),
+                attached={name: _sha256(data) for name, data in writer.attachments.items()},
                 info=writer.info,
             )
+            for name, data in writer.attachments.items():
+                write_atomic(self.attachment_path(key, name), data)
             rejected_tmp.replace(rejected_path)
             tmp.replace(path)
             write_atomic(self._manifest_path(key), manifest.model_dump_json(indent=1).encode())
@@ -195,6 +206,25 @@ class Store:
         rows = sum(published.rejected.values())
         yield from _verified(path, key, Rejection, rows, published.rejected_sha256)
 
+    def attachment(self, key: PartitionKey, name: str) -> bytes:
+        """A file that was published with a partition.
+
+        Args:
+            key: The partition.
+            name: The name it was attached under.
+
+        Raises:
+            StoreError: The partition has no such file, or another one than was published.
+        """
+        published, path = self.manifest(key).attached.get(name), self.attachment_path(key, name)
+        try:
+            data = path.read_bytes()
+        except FileNotFoundError:
+            data = b""
+        if published is None or _sha256(data) != published:
+            raise StoreError(f"{path}: not what was published; materialize {key} again")
+        return data
+
     def _manifest_path(self, key: PartitionKey) -> Path:
         return self.path(key).with_suffix(".manifest.json")
 
@@ -211,6 +241,10 @@ def write_atomic(path: Path, data: bytes) -> None:
         tmp.replace(path)
     finally:
         tmp.unlink(missing_ok=True)
+
+
+def _sha256(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
 
 
 def _beside(path: Path) -> Path:

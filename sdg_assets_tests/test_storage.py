@@ -238,3 +238,16 @@ def test_an_atomic_write_replaces_the_whole_file_or_nothing(
 
     assert path.read_bytes() == b"one"
     assert list(path.parent.iterdir()) == [path]
+
+
+def test_an_attachment_is_published_with_its_rows_and_verified(store: Store) -> None:
+    with store.write(KEY) as out:
+        out.put(example())
+        out.attachments["notes.bin"] = b"abc"
+
+    assert store.attachment(KEY, "notes.bin") == b"abc"
+    store.attachment_path(KEY, "notes.bin").write_bytes(b"abd")
+    with pytest.raises(StoreError, match=r"notes\.bin: not what was published"):
+        store.attachment(KEY, "notes.bin")
+    with pytest.raises(StoreError, match="materialize"):
+        store.attachment(KEY, "absent")

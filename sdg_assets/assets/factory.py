@@ -1,7 +1,7 @@
 """One factory: a seed task in, its five partitioned assets with their checks out."""
 
 import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -11,8 +11,17 @@ from sdg_assets.assets.knobs import SeedConfig, SolverConfig, WriterConfig, solv
 from sdg_assets.assets.partitions import PartitionReport, Progress, each_partition, write_partition
 from sdg_assets.catalog import SeedTask, SubtaskSpec, cached_catalog
 from sdg_assets.checks import ALL_CHECKS, STAGE_CHECKS
-from sdg_assets.examples import EnrichedExample, Example, GeneratedExample, Role, Seed, content_id
-from sdg_assets.gates import schema
+from sdg_assets.examples import (
+    EnrichedExample,
+    Example,
+    GeneratedExample,
+    Record,
+    Role,
+    Seed,
+    content_id,
+)
+from sdg_assets.gates import row_gates, schema
+from sdg_assets.gates.duplicates import Duplicates
 from sdg_assets.overlaps import seeded_elsewhere
 from sdg_assets.plan import SAMPLE, RoughCounter, plan_subtask
 from sdg_assets.settings import settings
@@ -29,6 +38,7 @@ from sdg_assets.storage import PartitionKey, Store
 from sdg_assets.teacher import open_teacher
 from sdg_assets.teacher.completions import CompletionLog
 from sdg_assets.teacher.conversation import Desk, Usage, converse
+from sdg_assets.thresholds import Thresholds, overridden
 
 TEACHER_KEY = dg.AssetKey("teacher")
 STAGES = ("seeds", "normalized", "generated", "enriched", "filtered")
@@ -112,7 +122,7 @@ def _seeds(
     source = open_source(settings().seed_source)
     found: list[int] = []
     rows = collect_seeds(spec, source, cap, count=found.append)
-    report = write_partition(_key(spec, "seeds"), store, rows)
+    report = _publish(spec, "seeds", store, rows)
     report.metadata |= {"rows_in_split": found[0], "rows_declared": spec.rows or 0}
     # The embedded samples stand in for a split; that they are fewer is no news.
     short = shortfall(spec, found[0]) if source.name != "samples" else None
@@ -132,7 +142,7 @@ def _normalized(
     if task.overlaps:
         elsewhere = seeded_elsewhere(task, catalog, open_source(settings().seed_source))
     key = _key(spec, "normalized")
-    report = write_partition(key, store, normalize(spec, seeds, elsewhere))
+    report = _publish(spec, "normalized", store, normalize(spec, seeds, elsewhere))
     sample = list(itertools.islice(store.read(key, Example), SAMPLE))
     plan = plan_subtask(spec, sample, RoughCounter(), settings(), store.manifest(key).rows)
     report.metadata |= {
@@ -157,13 +167,13 @@ def _generated(
     progress = Progress(context, spec.key, len(seeds) * knobs.examples_per_seed)
     with _desk(store, spec, Role.WRITER) as desk:
         rows = converse(
-            generate(spec, seeds, desk.teacher, knobs),
+            generate(spec, seeds, desk.teacher, knobs, _thresholds(spec)),
             {Role.WRITER: desk},
             usage,
             concurrency=settings().concurrency,
             on_progress=progress,
         )
-        return write_partition(_key(spec, "generated"), store, rows, usage=usage)
+        return _publish(spec, "generated", store, rows, usage)
 
 
 def _generated_until(
@@ -183,12 +193,13 @@ def _generated_until(
             usage,
             config.knobs(),
             solver_knobs(),
+            _thresholds(spec),
             target_report,
             max_rounds=config.max_rounds,
             concurrency=settings().concurrency,
             on_progress=Progress(context, spec.key, target),
         )
-        report = write_partition(_key(spec, "generated"), store, rows, usage=usage)
+        report = _publish(spec, "generated", store, rows, usage)
     report.metadata |= {"target": target_report.summary, "target_rounds": target_report.rounds}
     if target_report.accepted < target:
         context.log.warning(f"{spec.key}: {target_report.summary}")
@@ -209,15 +220,35 @@ def _enriched(
             concurrency=settings().concurrency,
             on_progress=progress,
         )
-        return write_partition(_key(spec, "enriched"), store, rows, usage=usage)
+        return _publish(spec, "enriched", store, rows, usage)
 
 
 def _filtered(
     context: dg.AssetExecutionContext, spec: SubtaskSpec, store: Store, config: dg.Config
 ) -> PartitionReport:
-    rows = store.read(_key(spec, "enriched"), EnrichedExample)
-    seeds = store.read(_key(spec, "normalized"), Example)
-    return write_partition(_key(spec, "filtered"), store, filter_rows(rows, seeds))
+    duplicates = Duplicates(store.read(_key(spec, "normalized"), Example))
+    rows = filter_rows(
+        lambda: store.read(_key(spec, "enriched"), EnrichedExample),
+        row_gates(_thresholds(spec)),
+        duplicates,
+    )
+    return _publish(spec, "filtered", store, rows)
+
+
+def _publish(
+    spec: SubtaskSpec,
+    stage: str,
+    store: Store,
+    rows: Iterable[Record],
+    usage: Usage | None = None,
+) -> PartitionReport:
+    return write_partition(
+        _key(spec, stage), store, rows, usage=usage, thresholds=_thresholds(spec)
+    )
+
+
+def _thresholds(spec: SubtaskSpec) -> Thresholds:
+    return overridden(settings().gates, spec.gates)
 
 
 def _key(spec: SubtaskSpec, stage: str) -> PartitionKey:

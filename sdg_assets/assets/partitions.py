@@ -18,6 +18,7 @@ from sdg_assets.examples import Record, Rejection
 from sdg_assets.settings import settings
 from sdg_assets.storage import PartitionKey, Store
 from sdg_assets.teacher.conversation import Usage
+from sdg_assets.thresholds import Thresholds
 
 PROGRESS_SECONDS = 30.0
 
@@ -45,6 +46,7 @@ def write_partition(
     rows: Iterable[Record],
     *,
     usage: Usage | None = None,
+    thresholds: Thresholds | None = None,
     info: dict[str, Any] | None = None,
 ) -> PartitionReport:
     """Writes a stage's rows, publishing them only if the stage's invariants hold.
@@ -54,13 +56,14 @@ def write_partition(
         store: Where to.
         rows: Accepted rows and `Rejection`s, as the stage yields them.
         usage: The teacher's usage, filled while `rows` is consumed.
+        thresholds: Of the gates whose invariants are checked.
         info: What else the manifest should say.
 
     Raises:
         InvariantBrokenError: A check that gates the partition failed; nothing was published.
         SdgError: What the stage raised.
     """
-    inspection = Inspection(key.stage, settings().min_yield)
+    inspection = Inspection(key.stage, settings().min_yield, thresholds or Thresholds())
     samples: list[Record] = []
     with store.write(key) as out:
         for row in rows:

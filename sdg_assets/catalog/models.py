@@ -10,6 +10,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from sdg_assets.examples import AnswerKind, CommercialUse
+from sdg_assets.thresholds import overridden
 
 # Fields a `record:` mapping may fill; `question` and one of `answer`, `answer_index` must be there.
 RECORD_FIELDS = (
@@ -132,6 +133,9 @@ class SeedTask(CatalogEntry):
         default=None,
         description="why dataset, config or splits are not lm-eval's own, e.g. a script-free copy",
     )
+    gates: dict[str, Any] = Field(
+        default_factory=dict, description="thresholds of its own; see thresholds.py"
+    )
     enabled: bool = True
     why: str | None = None
     path: str = Field(default="", exclude=True, description="the file it was read from")
@@ -142,6 +146,12 @@ class SeedTask(CatalogEntry):
         for key in value:
             if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.+-]*", key):
                 raise ValueError(f"{key!r}: a subtask key names files; use letters, digits, _.+-")
+        return value
+
+    @field_validator("gates")
+    @classmethod
+    def _known_thresholds(cls, value: dict[str, Any]) -> dict[str, Any]:
+        overridden(value)
         return value
 
     @field_validator("notes", mode="before")
@@ -186,6 +196,7 @@ class SeedTask(CatalogEntry):
             gated=self.gated,
             hub_files=self.hub_files,
             hub_revision=self.hub_revision,
+            gates=self.gates,
             parallel_with=sorted(self.enabled_subtasks()) if self.parallel else [],
         )
 
@@ -221,6 +232,7 @@ class SubtaskSpec(CatalogEntry):
     gated: bool
     hub_files: str | None = None
     hub_revision: str | None = None
+    gates: dict[str, Any] = {}
     parallel_with: list[str] = []
 
     def owner(self, position: int) -> str:

@@ -1,28 +1,29 @@
-"""One module a gate; the order is the cheapest first."""
+"""One module a gate. Those that look at one row come first, the cheapest first; then duplicates."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
-from sdg_assets.examples import Example
 from sdg_assets.gates import duplicates, format, licence, schema, verification  # noqa: A004
-from sdg_assets.gates.base import Gate, Refusal
+from sdg_assets.gates.base import Batch, Gate, Refusal, first_refusals
+from sdg_assets.thresholds import Thresholds
 
-__all__ = ["Gate", "Refusal", "partition_gates"]
+__all__ = ["ORDER", "Batch", "Gate", "Refusal", "draft_gates", "first_refusals", "row_gates"]
 
-ORDER = (schema.NAME, format.NAME, duplicates.NAME, verification.NAME, licence.NAME)
+ORDER = (schema.NAME, format.NAME, verification.NAME, licence.NAME, duplicates.NAME)
 
 
-def partition_gates(seeds: Iterable[Example] = ()) -> list[Gate]:
-    """Fresh gates for one partition, in order.
+def draft_gates(thresholds: Thresholds) -> list[Gate]:
+    """The gates that a writer's draft goes through as soon as it is read.
 
     Args:
-        seeds: The partition's seeds: a copy of one is a duplicate.
+        thresholds: Where they draw their lines.
     """
-    return [
-        schema.GATE,
-        format.GATE,
-        duplicates.DuplicatesGate(seeds),
-        verification.GATE,
-        licence.GATE,
-    ]
+    return [schema.GATE, format.gate(thresholds)]
+
+
+def row_gates(thresholds: Thresholds) -> list[Gate]:
+    """All gates that look at one row, in order.
+
+    Args:
+        thresholds: Where they draw their lines.
+    """
+    return [*draft_gates(thresholds), verification.GATE, licence.GATE]

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import re
+from functools import partial
 
 from sdg_assets.answers.extraction import normalized
 from sdg_assets.examples import AnswerKind, Example
-from sdg_assets.gates.base import Refusal
+from sdg_assets.gates.base import EachRow, Refusal
+from sdg_assets.thresholds import Thresholds
 
 NAME = "format"
-QUESTION_CHARS = (8, 4000)
-ANSWER_CHARS = {AnswerKind.CODE: 8000, AnswerKind.FREE_FORM: 8000}
-DEFAULT_ANSWER_CHARS = 600
 
 _BARE_LABEL = re.compile(r"^(?:option|choice|answer)?\s*[(\[]?[A-E][)\].:]?$", re.IGNORECASE)
 _DEBRIS = re.compile(
@@ -21,12 +20,20 @@ _DEBRIS = re.compile(
 _REPEATED = re.compile(r"(.{3,40}?)\1{4,}", re.DOTALL)
 
 
-def judge(row: Example) -> Refusal | None:
-    """Refuses label-only answers, prompt debris, broken Unicode, repetition and odd lengths."""
-    low, high = QUESTION_CHARS
+def gate(thresholds: Thresholds) -> EachRow:
+    """Refuses label-only answers, prompt debris, broken Unicode, repetition and odd lengths.
+
+    Args:
+        thresholds: How long questions and answers may be.
+    """
+    return EachRow(NAME, partial(_judge, thresholds))
+
+
+def _judge(thresholds: Thresholds, row: Example) -> Refusal | None:
+    low, high = thresholds.question_chars
     if not low <= len(row.question) <= high:
         return Refusal(NAME, "question length", f"{len(row.question)} characters")
-    if len(row.answer) > ANSWER_CHARS.get(row.answer_kind, DEFAULT_ANSWER_CHARS):
+    if len(row.answer) > thresholds.longest_answer(row.answer_kind):
         return Refusal(NAME, "answer length", f"{len(row.answer)} characters")
     if row.answer_kind is AnswerKind.MULTIPLE_CHOICE and _labels_only(row.choices):
         return Refusal(NAME, "label-only answer", row.answer)
@@ -60,6 +67,3 @@ def _gives_away(row: Example) -> bool:
     # Short text only: a number may well equal one that is given (5 boxes, 5 left).
     answer = normalized(row.answer)
     return len(answer) > 3 and f" {answer} " in f" {normalized(row.question)} "
-
-
-GATE = judge

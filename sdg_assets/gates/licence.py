@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from sdg_assets.examples import CommercialUse, Example
-from sdg_assets.gates.base import Refusal
+from sdg_assets.gates.base import EachRow, Refusal
 
 NAME = "licence"
 
@@ -21,4 +21,4 @@ def combined_use(uses: Iterable[CommercialUse]) -> CommercialUse:
     return "no" if "no" in found else "unclear" if "unclear" in found else "yes"
 
 
-GATE = judge
+GATE = EachRow(NAME, judge)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sdg_assets.answers import answer_format
 from sdg_assets.examples import Example
-from sdg_assets.gates.base import Refusal
+from sdg_assets.gates.base import EachRow, Refusal
 
 NAME = "schema"
 
@@ -19,4 +19,4 @@ def judge(row: Example) -> Refusal | None:
     return Refusal(NAME, problem) if problem else None
 
 
-GATE = judge
+GATE = EachRow(NAME, judge)

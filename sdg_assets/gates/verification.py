@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from sdg_assets.examples import EnrichedExample, Example
-from sdg_assets.gates.base import Refusal
+from sdg_assets.gates.base import EachRow, Refusal
 
 NAME = "verification"
 
@@ -17,4 +17,4 @@ def judge(row: Example) -> Refusal | None:
     return Refusal(NAME, row.outcome.replace("_", " "), f"answer {row.answer!r}; votes: {votes}")
 
 
-GATE = judge
+GATE = EachRow(NAME, judge)

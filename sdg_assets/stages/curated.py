@@ -10,7 +10,8 @@ from sdg_assets.examples import (
     EnrichedExample,
     Rejection,
 )
-from sdg_assets.gates.duplicates import DuplicatesGate
+from sdg_assets.gates import Refusal
+from sdg_assets.gates.duplicates import NAME, duplicate_key
 from sdg_assets.gates.licence import combined_use
 
 VARIANTS = ("answer_only", "with_reasoning", "with_context")
@@ -31,11 +32,12 @@ def curate(
     Yields:
         A `CuratedExample`, or a `Rejection` by gate `duplicates` when another partition holds it.
     """
-    duplicates = DuplicatesGate()
+    seen: dict[str, str] = {}
     for row in rows:
-        if refusal := duplicates(row):
-            yield refusal.rejection(row)
+        if first := seen.get(key := duplicate_key(row)):
+            yield Refusal(NAME, "exact duplicate", first).rejection(row)
             continue
+        seen[key] = row.id
         yield CuratedExample(
             **dict(row),
             license=row.source.license,

@@ -20,8 +20,7 @@ from sdg_assets.examples import (
     Role,
     content_id,
 )
-from sdg_assets.gates import format as format_gate
-from sdg_assets.gates import schema as schema_gate
+from sdg_assets.gates import Gate, draft_gates, first_refusals
 from sdg_assets.stages.seeds import seed_rank
 from sdg_assets.teacher import prompts
 from sdg_assets.teacher.conversation import Work
@@ -33,8 +32,10 @@ from sdg_assets.teacher.requests import (
     Teacher,
     build_request,
 )
+from sdg_assets.thresholds import Thresholds
 
 GATE = "generation"
+DEFAULT_THRESHOLDS = Thresholds()
 NEIGHBOUR_POOL = 8
 
 # What a new item changes. Drawn per request, so that a thousand items spread instead of circling
@@ -79,6 +80,7 @@ def generate(
     seeds: Sequence[Example],
     writer: Teacher,
     knobs: WriterKnobs,
+    thresholds: Thresholds = DEFAULT_THRESHOLDS,
     *,
     round_robin: bool = False,
 ) -> Iterator[Work[GeneratedExample | Rejection]]:
@@ -89,6 +91,7 @@ def generate(
         seeds: Its normalized examples.
         writer: The teacher that writes.
         knobs: How many, how freely.
+        thresholds: Of the gates that each draft goes through.
         round_robin: Every seed once, then every seed again. Otherwise an anchor's requests come
             together, as their prompts share all but the last sentence and so the prefix cache.
 
@@ -97,6 +100,7 @@ def generate(
         `generation` (`truncated`, `refusal`, `empty`, `unparsable`, `copy of a seed`, `too long`,
         or what the draft contradicts), `schema` or `format`.
     """
+    gates = draft_gates(thresholds)
     known = {_key(s.context, s.question, s.choices) for s in seeds}
     ranking = sorted(range(len(seeds)), key=lambda i: seed_rank(spec, seeds[i].source.row))
     places = {position: place for place, position in enumerate(ranking)}
@@ -111,7 +115,7 @@ def generate(
         # leaves the prompts of the seeds it had as they were, and their completions in use.
         earlier = ranking[: max(places[position], NEIGHBOUR_POOL + 1)]
         pool = [seeds[i] for i in _drawn(earlier, seeds[position].id) if i != position]
-        yield _write(spec, seeds[position], pool, number, writer, knobs, known)
+        yield _write(spec, seeds[position], pool, number, writer, knobs, known, gates)
 
 
 def _write(
@@ -122,6 +126,7 @@ def _write(
     writer: Teacher,
     knobs: WriterKnobs,
     known: set[str],
+    gates: Sequence[Gate],
 ) -> Work[GeneratedExample | Rejection]:
     kind = answer_format(anchor.answer_kind)
     rng = random.Random(f"{anchor.id}:{round_number}")  # noqa: S311 – repeatable, not secret
@@ -171,10 +176,8 @@ def _write(
     if _key(content.context, content.question, content.choices) in known:
         return Rejection(gate=GATE, reason="copy of a seed", row=row)
     example = _example(spec, anchor, shown, content, variation, request, completion, writer)
-    for gate in (schema_gate.GATE, format_gate.GATE):
-        if verdict := gate(example):
-            return verdict.rejection(example)
-    return example
+    verdict = first_refusals([example], gates).get(0)
+    return verdict.rejection(example) if verdict else example
 
 
 def _parse(

@@ -14,11 +14,14 @@ from dataclasses import dataclass, field, replace
 from math import ceil
 
 from sdg_assets.catalog import SubtaskSpec
-from sdg_assets.examples import Example, GeneratedExample, Rejection, Role
-from sdg_assets.gates import partition_gates
+from sdg_assets.examples import EnrichedExample, Example, GeneratedExample, Rejection, Role
+from sdg_assets.gates import first_refusals, row_gates
+from sdg_assets.gates.base import batches
+from sdg_assets.gates.duplicates import Duplicates
 from sdg_assets.stages.enriched import SolverKnobs, enrich
 from sdg_assets.stages.generated import WriterKnobs, generate
 from sdg_assets.teacher.conversation import Desk, Usage, converse
+from sdg_assets.thresholds import Thresholds
 
 # The first round assumes that every second example is accepted; later ones know better, but never
 # write more than 20 for each one that is missing.
@@ -36,6 +39,7 @@ class TargetReport:
     written: int = 0
     rounds: int = 0
     lost: Counter[str] = field(default_factory=Counter)
+    copies: int = 0
 
     @property
     def summary(self) -> str:
@@ -43,7 +47,8 @@ class TargetReport:
         done = f"{self.accepted} of {self.target} rows after {self.rounds} rounds"
         if self.accepted >= self.target:
             return done
-        reasons = "; ".join(f"{reason} {count}" for reason, count in self.lost.most_common(4))
+        lost = self.lost + Counter({"duplicates": self.copies})
+        reasons = "; ".join(f"{reason} {count}" for reason, count in lost.most_common(4))
         return f"{done} and {self.written} examples. Lost to: {reasons or 'no seeds left'}"
 
 
@@ -54,6 +59,7 @@ def generate_until(
     usage: Usage,
     writer_knobs: WriterKnobs,
     solver_knobs: SolverKnobs,
+    thresholds: Thresholds,
     report: TargetReport,
     *,
     max_rounds: int = 5,
@@ -69,6 +75,7 @@ def generate_until(
         usage: Filled with what both roles cost.
         writer_knobs: How freely to write; `examples_per_seed` is raised as needed.
         solver_knobs: The votes `enriched` will ask for.
+        thresholds: Of the gates that `filtered` will put each row through.
         report: Filled round by round; `report.target` is the goal.
         max_rounds: After so many rounds it is given up.
         concurrency: Pieces of work under way at a time.
@@ -78,8 +85,9 @@ def generate_until(
         What `generate` does, in the order of the rounds.
     """
     knobs = replace(writer_knobs, examples_per_seed=EXAMPLES_PER_SEED_AT_MOST)
-    works = generate(spec, seeds, desks[Role.WRITER].teacher, knobs, round_robin=True)
-    gates = partition_gates(seeds)
+    works = generate(spec, seeds, desks[Role.WRITER].teacher, knobs, thresholds, round_robin=True)
+    gates = row_gates(thresholds)
+    passed: list[EnrichedExample] = []
     while report.accepted < report.target and report.rounds < max_rounds:
         missing = report.target - report.accepted
         rate = report.accepted / report.written if report.written else FIRST_YIELD
@@ -95,12 +103,14 @@ def generate_until(
         examples = [row for row in written if isinstance(row, GeneratedExample)]
         spent = Usage()
         solving = enrich(examples, desks[Role.SOLVER].teacher, solver_knobs)
-        for row in converse(solving, desks, spent, concurrency=concurrency):
-            refusal = next((verdict for gate in gates if (verdict := gate(row))), None)
-            if refusal:
-                report.lost[f"{refusal.gate}: {refusal.reason}"] += 1
-            else:
-                report.accepted += 1
+        for rows in batches(converse(solving, desks, spent, concurrency=concurrency)):
+            refused = first_refusals(rows, gates)
+            report.lost.update(f"{r.gate}: {r.reason}" for r in refused.values())
+            passed += [row for place, row in enumerate(rows) if place not in refused]
+        duplicates = Duplicates(seeds)
+        duplicates.add(passed)
+        copies = len(duplicates.refusals())
+        report.accepted, report.copies = len(passed) - copies, copies
         usage.merge(spent)
         if on_progress:
             on_progress(report.accepted, usage)

@@ -13,6 +13,7 @@ from sdg_assets.stages.target import TargetReport, generate_until
 from sdg_assets.teacher.completions import CompletionLog
 from sdg_assets.teacher.conversation import Desk, Usage, converse
 from sdg_assets.teacher.requests import Request
+from sdg_assets.thresholds import Thresholds
 from sdg_assets_tests.builders import seed_task
 from sdg_assets_tests.records import example
 from sdg_assets_tests.scripted_teacher import ScriptedTeacher
@@ -20,6 +21,7 @@ from sdg_assets_tests.scripted_teacher import ScriptedTeacher
 SPEC = seed_task().resolve("quiz")
 SEEDS = [example(question=f"What is the capital of land {number}?") for number in range(10)]
 VOTES = SolverKnobs(votes=3, with_knowledge=False)
+THRESHOLDS = Thresholds()
 
 
 def teacher(accepted_every: int) -> ScriptedTeacher:
@@ -48,7 +50,9 @@ def test_rounds_go_on_until_the_target_is_reached_and_no_further(tmp_path: Path)
     report = TargetReport(target=12)
     with desks(tmp_path, teacher(accepted_every=4)) as both:
         rows = list(
-            generate_until(SPEC, SEEDS, both, Usage(), WriterKnobs(), VOTES, report, max_rounds=9)
+            generate_until(
+                SPEC, SEEDS, both, Usage(), WriterKnobs(), VOTES, THRESHOLDS, report, max_rounds=9
+            )
         )
 
     assert report.accepted >= 12
@@ -60,7 +64,11 @@ def test_rounds_go_on_until_the_target_is_reached_and_no_further(tmp_path: Path)
 def test_a_target_that_is_missed_says_what_stood_in_the_way(tmp_path: Path) -> None:
     report = TargetReport(target=5)
     with desks(tmp_path, teacher(accepted_every=10_000)) as both:
-        list(generate_until(SPEC, SEEDS, both, Usage(), WriterKnobs(), VOTES, report, max_rounds=2))
+        list(
+            generate_until(
+                SPEC, SEEDS, both, Usage(), WriterKnobs(), VOTES, THRESHOLDS, report, max_rounds=2
+            )
+        )
 
     assert (report.accepted, report.rounds) == (0, 2)
     assert f"Lost to: verification: majority disagrees {report.written}" in report.summary
@@ -69,7 +77,7 @@ def test_a_target_that_is_missed_says_what_stood_in_the_way(tmp_path: Path) -> N
 def test_every_seed_is_anchor_before_any_is_again(tmp_path: Path) -> None:
     report = TargetReport(target=4)
     with desks(tmp_path, teacher(accepted_every=1)) as both:
-        rows = generate_until(SPEC, SEEDS, both, Usage(), WriterKnobs(), VOTES, report)
+        rows = generate_until(SPEC, SEEDS, both, Usage(), WriterKnobs(), VOTES, THRESHOLDS, report)
         anchors = [row.seed_ids[0] for row in rows if isinstance(row, GeneratedExample)]
 
     assert anchors == [seed.id for seed in SEEDS[: len(anchors)]]
@@ -79,7 +87,16 @@ def test_enriched_finds_the_votes_in_the_log(tmp_path: Path) -> None:
     asked = teacher(accepted_every=2)
     with desks(tmp_path, asked) as both:
         rows = list(
-            generate_until(SPEC, SEEDS, both, Usage(), WriterKnobs(), VOTES, TargetReport(target=6))
+            generate_until(
+                SPEC,
+                SEEDS,
+                both,
+                Usage(),
+                WriterKnobs(),
+                VOTES,
+                Thresholds(),
+                TargetReport(target=6),
+            )
         )
         sent = len(asked.requests)
         examples = [row for row in rows if isinstance(row, GeneratedExample)]
