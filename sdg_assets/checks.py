@@ -69,6 +69,7 @@ class Inspection:
     min_yield: float = 0.1
     thresholds: Thresholds = field(default_factory=Thresholds)
     rows: int = 0
+    verified: int = 0
     rejected: Counter[str] = field(default_factory=Counter)
     _outcomes: Counter[str] = field(default_factory=Counter)
     _broken: dict[str, list[Offender]] = field(default_factory=dict)
@@ -87,6 +88,7 @@ class Inspection:
             return
         if isinstance(row, EnrichedExample):
             self._outcomes[row.outcome] += 1
+            self.verified += row.verified
         self._pending.append(row)
         if len(self._pending) >= ROWS_PER_BATCH:
             self._inspect()
@@ -131,7 +133,7 @@ class Inspection:
         if name == "answer_verification":
             return self._threshold(
                 name,
-                self._outcomes["agreed"],
+                self.verified,
                 MIN_AGREED,
                 "verified",
                 "use a stronger solver, or look at the votes of rejected rows",

@@ -29,6 +29,8 @@ class Thresholds(BaseModel):
     question_chars: Bounds = (8, 4000)
     answer_chars: int = Field(default=600, ge=1, description="all kinds but the next two")
     long_answer_chars: int = Field(default=8000, ge=1, description="code and free-form answers")
+    judge_score: float = Field(default=0.5, ge=0, le=1, description="least score of a judgement")
+    judge_criterion: float = Field(default=0.5, ge=0, le=1, description="least score on each one")
 
     def longest_answer(self, kind: AnswerKind) -> int:
         """Characters that an answer of this kind may have."""

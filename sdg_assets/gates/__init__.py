@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from sdg_assets.gates import duplicates, format, licence, schema, verification  # noqa: A004
+from sdg_assets.gates import duplicates, format, judge, licence, schema, verification  # noqa: A004
 from sdg_assets.gates.base import Batch, Gate, Refusal, first_refusals
 from sdg_assets.thresholds import Thresholds
 
 __all__ = ["ORDER", "Batch", "Gate", "Refusal", "draft_gates", "first_refusals", "row_gates"]
 
-ORDER = (schema.NAME, format.NAME, verification.NAME, licence.NAME, duplicates.NAME)
+ORDER = (schema.NAME, format.NAME, verification.NAME, judge.NAME, licence.NAME, duplicates.NAME)
 
 
 def draft_gates(thresholds: Thresholds) -> list[Gate]:
@@ -26,4 +26,9 @@ def row_gates(thresholds: Thresholds) -> list[Gate]:
     Args:
         thresholds: Where they draw their lines.
     """
-    return [*draft_gates(thresholds), verification.GATE, licence.GATE]
+    return [
+        *draft_gates(thresholds),
+        verification.GATE,
+        judge.gate(thresholds),
+        licence.GATE,
+    ]

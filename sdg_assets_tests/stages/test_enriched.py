@@ -6,13 +6,9 @@ from typing import Any
 
 import pytest
 
+from sdg_assets.enrichment.voting import SolverKnobs, decide, sameness, tally
 from sdg_assets.examples import AnswerKind, EnrichedExample, GeneratedExample, Role, Vote
-from sdg_assets.stages.enriched import (
-    SolverKnobs,
-    decide,
-    enrich,
-    tally,
-)
+from sdg_assets.stages.enriched import enrich
 from sdg_assets.teacher.completions import CompletionLog
 from sdg_assets.teacher.conversation import Desk, Usage, converse
 from sdg_assets.teacher.requests import Completion, Request
@@ -38,7 +34,7 @@ class Solver(ScriptedTeacher):
 
 
 def is_background(request: Request) -> bool:
-    return request.prompt_version.startswith("knowledge@")
+    return request.prompt_version.startswith("knowledge/")
 
 
 def answer(text: str) -> str:
@@ -249,7 +245,7 @@ def test_more_votes_keep_the_earlier_ones(tmp_path: Path) -> None:
 
 
 def test_tally_puts_the_largest_group_first_and_leaves_silence_out() -> None:
-    groups = tally(question(), ["Rome", None, "paris", "Paris"])
+    groups = tally("Paris", ["Rome", None, "paris", "Paris"], sameness(question()))
 
     assert groups == [("Paris", 2), ("Rome", 1)]
 
@@ -268,7 +264,7 @@ def test_tally_puts_the_largest_group_first_and_leaves_silence_out() -> None:
 def test_a_majority_is_more_than_its_share_of_all_votes(
     groups: list[tuple[str, int]], votes: int, majority: float, outcome: str
 ) -> None:
-    assert decide(question(), groups, votes, majority) == outcome
+    assert decide("Paris", groups, votes, majority, sameness(question())) == outcome
 
 
 def test_a_question_that_is_too_long_for_the_solver_is_unsolvable_and_never_asked(
