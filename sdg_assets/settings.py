@@ -116,7 +116,12 @@ def settings() -> Settings:
         return Settings()
     except ValidationError as error:
         wrong = "; ".join(
-            f"SDG_{str(e['loc'][0]).upper()}={e['input']!r}: {e['msg']}" if e["loc"] else e["msg"]
+            f"SDG_{_variable(e['loc'])}={e['input']!r}: {e['msg']}" if e["loc"] else e["msg"]
             for e in error.errors()
         )
         raise PermanentError(f"environment: {wrong}") from error
+
+
+def _variable(place: tuple[int | str, ...]) -> str:
+    """The variable's name, and what inside its JSON is meant."""
+    return ".".join([str(place[0]).upper(), *map(str, place[1:])])

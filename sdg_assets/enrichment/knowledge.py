@@ -77,7 +77,9 @@ def knowledge_fault(completion: Completion, example: Example) -> str:
         return "truncated"
     if not text:
         return "empty"
-    if _copied(text, example.question, example.language) > COPY_OF_QUESTION:
+    asked = normalized(example.question, example.language)
+    repeats = f" {asked} " in f" {normalized(text, example.language)} "
+    if repeats or _copied(text, example.question, example.language) > COPY_OF_QUESTION:
         return "copy of the question"
     if example.context and _copied(text, example.context, example.language) > COPY_OF_PASSAGE:
         return "copy of the passage"

@@ -49,10 +49,10 @@ class RewardTeacher(EndpointTeacher):
         body: dict[str, Any] = {"model": self.model, "use_activation": False}
         if self._api == "reward":
             body["messages"] = [message.model_dump() for message in request.messages]
-            answered = self.send("POST", "/classify", body)
+            answered = self._score("/classify", body)
             reward = self._of_labels(answered["data"][0]["probs"])
         else:
-            answered = self.send("POST", "/score", {**body, "text_1": question, "text_2": answer})
+            answered = self._score("/score", {**body, "text_1": question, "text_2": answer})
             reward = float(answered["data"][0]["score"])
         return Completion(
             request_id=request.id,
@@ -62,6 +62,15 @@ class RewardTeacher(EndpointTeacher):
             output_tokens=0,
             seconds=round(time.monotonic() - began, 3),
         )
+
+    def _score(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
+        try:
+            return self.send("POST", path, body)
+        except TeacherError as error:
+            raise TeacherError(
+                f"{error}. SDG_JUDGE_API={self._api} needs a server that serves a scoring model "
+                f"at {path}; a chat model judges with SDG_JUDGE_API=rubric"
+            ) from error
 
     def _of_labels(self, logits: list[float]) -> float:
         if len(logits) == 1:
