@@ -74,11 +74,10 @@ class Judge:
         """Asks for a verified row's score; None where the row does not fit the judge."""
         if self.api == "rubric":
             seed = self.seeds.get(row.seed_ids[0]) if row.seed_ids else None
-            draft = answer_format(row.answer_kind).draft_of
             messages = prompts.render(
                 RUBRIC,
                 frame=self.frame,
-                seed=draft(seed).model_dump_json() if seed else "",
+                seed=_shown(seed) if seed else "",
                 language=row.language,
                 row=row,
             )
@@ -123,6 +122,11 @@ class Judge:
         return build_request(
             self.teacher.identity, Role.JUDGE, version, messages, GREEDY, json_schema
         )
+
+
+def _shown(seed: Example) -> str:
+    """A seed as the writer was shown it."""
+    return answer_format(seed.answer_kind).draft_of(seed).model_dump_json()
 
 
 def prompt_versions(api: JudgeApi) -> list[str]:

@@ -9,7 +9,7 @@ from sdg_assets.enrichment.judging import Judge, JudgeApi, Ratings, prompt_versi
 from sdg_assets.examples import AnswerKind, Role
 from sdg_assets.teacher.requests import Completion
 from sdg_assets_tests.records import enriched, example
-from sdg_assets_tests.scripted_teacher import ScriptedTeacher, completion
+from sdg_assets_tests.scripted_teacher import ScriptedTeacher, completion, ratings
 
 SEED = example(id="seed-1", question="What is the capital of Spain?", answer_index=2)
 
@@ -23,11 +23,6 @@ def said(text: str, finish_reason: str = "stop") -> Completion:
     request = judge().rating_request(enriched())
     assert request
     return completion(request, text).model_copy(update={"finish_reason": finish_reason})
-
-
-def ratings(**changes: Any) -> str:
-    whole = {name: 5 for name in Ratings.model_fields if name != "comment"}
-    return json.dumps({"comment": "Well made.", **whole, **changes})
 
 
 def test_the_judge_sees_the_task_the_seed_and_the_whole_item() -> None:

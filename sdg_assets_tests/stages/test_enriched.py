@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from sdg_assets.enrichment.judging import Judge, Ratings
+from sdg_assets.enrichment.judging import Judge
 from sdg_assets.enrichment.voting import SolverKnobs, decide, sameness, tally
 from sdg_assets.examples import AnswerKind, EnrichedExample, GeneratedExample, Role, Vote
 from sdg_assets.gates import verification
@@ -16,7 +16,7 @@ from sdg_assets.teacher.completions import CompletionLog
 from sdg_assets.teacher.conversation import Desk, Usage, converse
 from sdg_assets.teacher.requests import Completion, Request
 from sdg_assets_tests.records import CAPITALS, generated
-from sdg_assets_tests.scripted_teacher import ScriptedTeacher, completion
+from sdg_assets_tests.scripted_teacher import ScriptedTeacher, completion, ratings
 
 
 class Solver(ScriptedTeacher):
@@ -292,8 +292,7 @@ class Panel(ScriptedTeacher):
 
     def _say(self, request: Request) -> str:
         if request.prompt_version.startswith("judge/rubric"):
-            names = [name for name in Ratings.model_fields if name != "comment"]
-            return json.dumps({"comment": "So so.", **dict.fromkeys(names, self._rating)})
+            return ratings(self._rating, "So so.")
         if request.prompt_version.startswith("judge/comparison"):
             return json.dumps({"difference": "-", "same": next(self._same)})
         return "A background." if is_background(request) else next(self._votes)
