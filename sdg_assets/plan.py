@@ -26,7 +26,7 @@ from sdg_assets.stages.generated import WriterKnobs, generate
 from sdg_assets.stages.normalized import normalize
 from sdg_assets.stages.seeds import collect_seeds
 from sdg_assets.storage import PartitionKey, Store
-from sdg_assets.teacher import open_teacher
+from sdg_assets.teacher import has_judge, open_teacher
 from sdg_assets.teacher.requests import Completion, Message, Request, Teacher, TeacherIdentity
 
 SAMPLE = 64
@@ -86,7 +86,7 @@ def plan_subtask(
     votes = solved * (chosen.votes // 2 + 1 + chosen.votes) / 2
     verified = solved * VERIFIED_SHARE
     backgrounds = verified if chosen.with_knowledge else 0.0
-    judgements = verified if chosen.with_judge else 0.0
+    judgements = verified if has_judge(chosen) else 0.0
     question = fmean(questions or [0]) + 60
     return SubtaskPlan(
         task=spec.task,

@@ -39,7 +39,11 @@ class Settings(BaseSettings):
         description="rubric: the judge is a chat model that rates by criteria; reward: a reward "
         "model at a vLLM server's /classify; score: a scoring model at its /score",
     )
-    with_judge: bool = Field(default=True, description="whether verified rows are judged")
+    with_judge: bool | None = Field(
+        default=None,
+        description="whether verified rows are judged; unset: if the judge's card "
+        "in teachers.yaml does not say that it cannot",
+    )
     engine: dict[str, Any] = Field(
         default_factory=dict, description="vLLM engine arguments as JSON, on top of the card's"
     )

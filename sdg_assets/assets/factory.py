@@ -37,7 +37,7 @@ from sdg_assets.stages.normalized import normalize
 from sdg_assets.stages.seeds import collect_seeds, shortfall
 from sdg_assets.stages.target import TargetReport, generate_until
 from sdg_assets.storage import PartitionKey, Store
-from sdg_assets.teacher import open_teacher
+from sdg_assets.teacher import has_judge, open_teacher
 from sdg_assets.teacher.completions import CompletionLog
 from sdg_assets.teacher.conversation import Desk, Usage, converse
 from sdg_assets.thresholds import Thresholds, overridden
@@ -247,7 +247,7 @@ def _enriched(
 
 def _roles(*roles: Role) -> list[Role]:
     """Those of the roles that are played: there may be no judge."""
-    return [role for role in roles if role is not Role.JUDGE or settings().with_judge]
+    return [role for role in roles if role is not Role.JUDGE or has_judge(settings())]
 
 
 def _judge(

@@ -28,3 +28,17 @@ def open_teacher(settings: Settings, role: Role) -> Teacher:
     from sdg_assets.teacher.engine import engine_teacher
 
     return engine_teacher(name, settings.catalog, json.dumps(settings.engine, sort_keys=True))
+
+
+def has_judge(settings: Settings) -> bool:
+    """Whether rows are judged: as the setting says, else if the judge is known to be able to.
+
+    A weak judge is worse than none. Qwen2.5-Coder-1.5B gave sound and damaged items the same
+    scores, so its gate would refuse rows by chance (`benchmarks/judge_report.py`).
+    """
+    if settings.with_judge is not None:
+        return settings.with_judge
+    from sdg_assets.teacher.models import teacher_cards
+
+    card = teacher_cards(settings.catalog).get(settings.teacher_of(Role.JUDGE))
+    return card is None or card.judges

@@ -145,6 +145,39 @@ def test_checks_are_partitioned_like_their_asset() -> None:
 # What a run does
 
 
+def test_rows_are_judged_by_a_teacher_that_can_and_by_no_other(
+    mirror: Path, store: Store, instance: dg.DagsterInstance, employ: Employ, configure: Configure
+) -> None:
+    employ(ScriptedTeacher(write_and_solve))
+
+    def scores() -> set[float | None]:
+        assert run("quiz", subtasks="quiz_a", instance=instance).success
+        rows = store.read(PartitionKey("quiz", "filtered", "quiz_a"), EnrichedExample)
+        return {row.judge.score if row.judge else None for row in rows}
+
+    assert scores() == {None}, "the embedded teacher cannot judge"
+    configure(judge="Qwen/Qwen3-32B")
+    assert scores() == {1.0}
+    configure(with_judge=False)
+    assert scores() == {None}
+
+
+def test_what_the_judge_finds_wrong_is_refused(
+    mirror: Path, store: Store, instance: dg.DagsterInstance, employ: Employ, configure: Configure
+) -> None:
+    def strict(request: Request) -> str:
+        return ratings(harmless=1) if request.role is Role.JUDGE else write_and_solve(request)
+
+    employ(ScriptedTeacher(strict))
+    configure(with_judge=True)
+
+    run("quiz", subtasks="quiz_a", instance=instance)
+
+    rejected = list(store.read_rejected(PartitionKey("quiz", "filtered", "quiz_a")))
+    assert {(r.gate, r.reason) for r in rejected} == {("judge", "not harmless")}
+    assert all(r.scores["harmless"] == 0.0 for r in rejected)
+
+
 def test_a_partition_goes_through_all_stages_and_the_funnel_adds_up(
     mirror: Path, store: Store, instance: dg.DagsterInstance, employ: Employ
 ) -> None:
@@ -187,7 +220,7 @@ def test_a_second_run_asks_the_teacher_nothing(
 
     assert silent.requests == []
     assert store.manifest(PartitionKey("quiz", "filtered", "quiz_a")).sha256 == before.sha256
-    assert metadata(instance, "quiz", "enriched", "quiz_a")["teacher_requests_reused"] == 16
+    assert metadata(instance, "quiz", "enriched", "quiz_a")["teacher_requests_reused"] == 12
 
 
 def test_another_teacher_is_asked_afresh(

@@ -37,7 +37,7 @@ def test_the_judge_sees_the_task_the_seed_and_the_whole_item() -> None:
         "capital of France",
         "Options: Paris; Rome; Madrid; Lisbon",
         "Answer: Paris",
-        "correct en (ISO code)",
+        "fluent en (ISO code)",
     ):
         assert part in asked
     assert request.role is Role.JUDGE
