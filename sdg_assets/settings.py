@@ -71,6 +71,10 @@ class Settings(BaseSettings):
         default=0.8, gt=0.5, le=1, description="share of the planned votes that is strong"
     )
     with_knowledge: bool = True
+    release_name: str = Field(default="Task-seeded synthetic Q&A", min_length=1)
+    push_to: str | None = Field(
+        default=None, pattern=r"^[\w.-]+/[\w.-]+$", description="Hub repository for releases"
+    )
     text_style: Literal["plain", "chatml"] = Field(
         default="plain", description="of a release's training texts: no markup, or ChatML's"
     )

@@ -30,6 +30,7 @@ class Statistics:
     """Counts over the rows of a release. Memory grows with the largest partition, not the rows."""
 
     families: Counter[str] = field(default_factory=Counter)
+    commercial_families: Counter[str] = field(default_factory=Counter)
     domains: Counter[str] = field(default_factory=Counter)
     languages: Counter[str] = field(default_factory=Counter)
     kinds: Counter[str] = field(default_factory=Counter)
@@ -60,14 +61,16 @@ class Statistics:
     @property
     def commercial(self) -> int:
         """Rows of the licence-compatible subset."""
-        return sum(task.commercial for task in self.tasks.values())
+        return self.commercial_families.total()
 
     def see(self, row: CuratedExample | Rejection) -> None:
         """Counts a row. Rows of a subtask come together."""
         if isinstance(row, Rejection):
             self.rejected[f"{row.gate}: {row.reason}"] += 1
             return
-        self.families[row.answer_kind.family] += 1
+        family = row.answer_kind.family
+        self.families[family] += 1
+        self.commercial_families[family] += row.commercial_use == "yes"
         self.domains[row.domain] += 1
         self.languages[row.language] += 1
         self.kinds[row.answer_kind.value] += 1
