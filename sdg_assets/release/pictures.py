@@ -56,7 +56,7 @@ def _draw_funnel(file: Path, funnels: Iterable[FunnelRow]) -> None:
             axes.text(1.01, row, f"{counts[3]:,} of {counts[0]:,}", va="center", fontsize=7)
         axes.set_xlim(0, 1)
         axes.set_title("from written to accepted, by seed task")
-        axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.04), ncols=4, frameon=False)
+        _legend(axes)
 
 
 def _draw_bars(file: Path, counts: Sequence[tuple[str, int]], title: str) -> None:
@@ -78,7 +78,7 @@ def _draw_lengths(file: Path, statistics: Statistics) -> None:
             axes.bar(places, heights, width=width, color=colour, label=variant)
         axes.set_xticks(bins, [f"{2 ** (size - 1):,}–{2**size - 1:,}" for size in bins], fontsize=7)
         axes.set_title("rows by length of the text, in characters")
-        axes.legend(frameon=False)
+        _legend(axes)
 
 
 def _draw_votes(file: Path, statistics: Statistics) -> None:
@@ -94,7 +94,13 @@ def _draw_votes(file: Path, statistics: Statistics) -> None:
             axes.bar(places, heights, width=width, color=colour, label=label)
         axes.set_xticks(list(tenths), [f"{tenth / TENTHS:.1f}" for tenth in tenths])
         axes.set_title("rows by agreement and by the judge's score")
-        axes.legend(frameon=False)
+        _legend(axes)
+
+
+def _legend(axes: Axes) -> None:
+    figure = axes.get_figure(root=True)
+    assert figure
+    figure.legend(loc="outside lower center", ncols=4, frameon=False)
 
 
 class _Picture:
