@@ -27,7 +27,7 @@ class Thresholds(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    question_chars: Bounds = (8, 5000)
+    question_chars: Bounds = (5, 5000)
     context_chars: int = Field(default=30_000, ge=1, description="the longest passage")
     answer_chars: int = Field(default=600, ge=1, description="choices too; all but the next two")
     long_answer_chars: int = Field(default=8000, ge=1, description="code and free-form answers")

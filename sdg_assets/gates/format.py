@@ -121,8 +121,7 @@ def _choices(frame: pl.DataFrame, thresholds: Thresholds) -> Iterator[tuple[int,
                     choices.join(" | "),
                 ),
                 "choices differ in length": (
-                    (longest >= second * thresholds.choice_ratio)
-                    & (longest >= second + _SENTENCE),
+                    (longest >= second * thresholds.choice_ratio) & (longest >= second + _SENTENCE),
                     pl.format("{} characters, then {}", longest, second),
                 ),
                 "a number among sentences": (
@@ -166,7 +165,9 @@ def _texts(frame: pl.DataFrame, thresholds: Thresholds) -> Iterator[tuple[int, F
         "context",
         "question",
         answer=pl.when(given).then(pl.lit("")).otherwise("answer"),
-        choices=pl.when(given).then(pl.col("choices").list.join("\n")).otherwise(pl.lit("")),
+        choices=pl.when(pl.col("answer_kind") == AnswerKind.MULTIPLE_CHOICE)
+        .then(pl.col("choices").list.join("\n"))
+        .otherwise(pl.lit("")),
     )
     texts = pl.concat([written[part].alias("text") for part in written.columns])
     program = (frame["answer_kind"] == AnswerKind.CODE).to_list()

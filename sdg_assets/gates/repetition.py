@@ -24,7 +24,7 @@ _TIMES = 5
 _WORDS = 5
 _FEWEST_WORDS = 40
 # Scripts without spaces: three characters stand for a word.
-_TOKEN = (
+_WORD = (
     r"[\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}]{1,3}|[\p{L}\p{M}\p{N}]+"
 )
 _PRIME = np.uint64(0x9E3779B97F4A7C15)
@@ -72,7 +72,8 @@ def _loop(text: str, place: int, unit: int) -> str | None:
         place -= 1
     said = text[place : place + unit]
     enough = text.startswith(said * _TIMES, place)
-    return said if enough and any(c.isalpha() for c in said) else None
+    within = "\0" not in said  # equal texts in a row are no loop
+    return said if enough and within and any(c.isalpha() for c in said) else None
 
 
 def repeated_shares(texts: pl.Series) -> Iterator[tuple[int, float]]:
@@ -87,7 +88,7 @@ def repeated_shares(texts: pl.Series) -> Iterator[tuple[int, float]]:
     """
     import polars as pl
 
-    words = texts.str.extract_all(_TOKEN)
+    words = texts.str.extract_all(_WORD)
     lengths = words.list.len()
     long = (lengths >= _FEWEST_WORDS).arg_true()
     if not len(long):
