@@ -47,6 +47,8 @@ class Thresholds(BaseModel):
     personal_data: Literal["report", "refuse"] = Field(
         default="report", description="what e-mail addresses, phone numbers and keys lead to"
     )
+    judge_score: float = Field(default=0.5, ge=0, le=1, description="least score of a judgement")
+    judge_criterion: float = Field(default=0.5, ge=0, le=1, description="least score on each one")
 
     def longest_answer(self, kind: AnswerKind) -> int:
         """Characters that an answer of this kind may have."""

@@ -23,7 +23,7 @@ from sdg_assets.examples import (
 )
 from sdg_assets.release import Release, write_release
 from sdg_assets.stages.curated import curate
-from sdg_assets_tests.records import STAMP, enriched, source
+from sdg_assets_tests.records import STAMP, enriched, judgement, source
 
 INPUTS = {"quiz/filtered/quiz": "aa", "sums/filtered/sums": "bb"}
 
@@ -48,7 +48,7 @@ def verified_rows(count: int = 40) -> list[EnrichedExample]:
 
 
 def judged(number: int) -> Judgement | None:
-    return Judgement(score=0.5, reasons=["dull"]) if number % 2 else None
+    return judgement(0.5) if number % 2 else None
 
 
 def cut(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import random
+import re
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
 
@@ -12,6 +14,34 @@ from sdg_assets.examples import Example
 
 # Preparing is dearer than reading, and every vote on a label has the same few.
 _options = lru_cache(maxsize=1 << 10)(Options)
+
+
+# "All of the above" says something only behind the options it speaks of.
+_ABOUT_OTHERS = re.compile(
+    r"\b(?:all|none|both|neither|any)\s+(?:of\s+)?(?:the\s+)?(?:above|these|other\s+(?:options|answers))"
+    r"|以上|上記|위의\s",
+    re.IGNORECASE,
+)
+_BY_LABEL = re.compile(
+    r"\b(?:both|either|neither|only)\s+\(?[A-E]\)?\s*(?:,|and|or|nor|&)\s*\(?[A-E]\b"
+    r"|^\(?[A-E]\)?\s*(?:and|&|or)\s*\(?[A-E]\)?(?:\s+only)?\.?$|\boptions?\s+[A-E1-5]\b",
+)
+
+
+def arranged(choices: Sequence[str], rng: random.Random) -> list[str]:
+    """The choices shuffled, those that speak of the others ("all of the above") last.
+
+    Args:
+        choices: Texts.
+        rng: Decides the order.
+    """
+    shuffled = rng.sample(list(choices), len(choices))
+    return sorted(shuffled, key=lambda choice: bool(_ABOUT_OTHERS.search(choice)))
+
+
+def names_labels(choices: Iterable[str]) -> bool:
+    """Whether a choice means others by their letters ("both A and B"), which texts do not have."""
+    return any(_BY_LABEL.search(choice) for choice in choices)
 
 
 class SelectionFormat(AnswerFormat):

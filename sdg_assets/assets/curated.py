@@ -55,7 +55,8 @@ def curated_asset(catalog: Catalog) -> dg.AssetsDefinition:
         teacher_use = {card.model: card.commercial_use for card in cards}
         try:
             inputs = {str(key): store.manifest(key).sha256 for key in keys}
-            release = write_release(store.root, inputs, curate(rows(), seed_use, teacher_use))
+            curated_rows = curate(rows(), seed_use, teacher_use, settings().text_style)
+            release = write_release(store.root, inputs, curated_rows)
         except SdgError as error:
             permanent = isinstance(error, PermanentError)
             raise dg.Failure(str(error), allow_retries=not permanent) from error

@@ -1,4 +1,4 @@
-"""Gate 2: a row reads like training text – sensible lengths, no debris, no labels for answers."""
+"""Gate: a row reads like training text – sensible lengths, no debris, no labels for answers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Gate 3: a row is written in its task's language.
+"""Gate: a row is written in its task's language.
 
 The script decides first, for most languages that do not use Latin letters by itself. What is left
 goes to py3langid (langid.py of Lui and Baldwin 2012, retrained; 140 languages in its wheel). Of
@@ -48,9 +48,11 @@ _SCRIPTS = {
     "Tibetan": "bo dz", "Tifinagh": "tzm taq kab", "Vai": "vai", "Meetei_Mayek": "mni",
 }  # fmt: skip
 _ALSO_LATIN = "sr bs bos uz az tt tk crh ku ks ace bjn knc taq tzm kab ha ms ba kk mn vai ug sat"
+# Terms of science and law are Latin in every language; zxx is no language at all.
+_NO_ONES = ("la", "zxx")
 # Codes for one language, and neighbours that the identifier may well take for each other.
 _FAMILIES = [
-    set(family.split())
+    frozenset(family.split())
     for family in (
         "zh zh-Hans zh-Hant yue wuu",
         "ar arz ary arq aeb acm acq ajp apc ars",
@@ -166,7 +168,7 @@ def _identified(text: str, language: str) -> tuple[str, float]:
     """Another language that the text is in, and how surely; 0 where it may be the one given."""
     family = _family(language)
     best, confidence = _identifier().classify(text)
-    if best in family or best == "zxx":
+    if best in family or best in _NO_ONES:
         return best, 0.0
     likely = dict(_identifier().rank(text)[:8])
     possible = any(likely.get(code, 0.0) >= _POSSIBLE for code in family)

@@ -1,4 +1,4 @@
-"""Gate 4: e-mail addresses, phone numbers, account numbers and keys. Reported, or refused.
+"""Gate: e-mail addresses, phone numbers, account numbers and keys. Reported, or refused.
 
 Exercises are full of made-up ones: addresses at example.com and numbers with 555 do not count, and
 what has a checksum counts only where it holds.
@@ -7,7 +7,7 @@ what has a checksum counts only where it holds.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections import Counter
 from dataclasses import dataclass
 
 import polars as pl
@@ -53,10 +53,7 @@ class PersonalDataGate:
         """Nothing while personal data is only reported."""
         if self.thresholds.personal_data == "report":
             return {}
-        return {
-            place: Refusal(NAME, "personal data", ", ".join(sorted(kinds)), dict(kinds))
-            for place, kinds in findings(batch).items()
-        }
+        return found(batch)
 
 
 def gate(thresholds: Thresholds) -> PersonalDataGate:
@@ -68,17 +65,17 @@ def gate(thresholds: Thresholds) -> PersonalDataGate:
     return PersonalDataGate(thresholds)
 
 
-def findings(batch: Batch[Example]) -> dict[int, Mapping[str, int]]:
+def found(batch: Batch[Example]) -> dict[int, Refusal]:
     """Which rows hold what, whatever the threshold says.
 
     Args:
         batch: The rows; their context, question, choices and answer are searched.
 
     Returns:
-        Position → how often each kind of finding (`e-mail address`, `key`, `phone number`,
-        `account number`, `card number`) occurs. What was found itself is not given out.
+        Position → verdict whose scores count the findings by kind: `e-mail address`, `key`,
+        `phone number`, `account number`, `card number`. What was found itself is not given out.
     """
-    found = {}
+    verdicts = {}
     written = pl.concat_str(
         "context", "question", "answer", pl.col("choices").list.join("\n"), separator="\n"
     )
@@ -91,9 +88,10 @@ def findings(batch: Batch[Example]) -> dict[int, Mapping[str, int]]:
             if (kind := hit.lastgroup) and _counts(kind, hit[kind])
         }
         if hits:
-            kinds = [_KINDS[kind] for kind, _ in hits]
-            found[place] = {kind: kinds.count(kind) for kind in set(kinds)}
-    return found
+            kinds = Counter(_KINDS[kind] for kind, _ in hits)
+            detail = ", ".join(sorted(kinds))
+            verdicts[place] = Refusal(NAME, "personal data", detail, dict(kinds))
+    return verdicts
 
 
 def _counts(kind: str, text: str) -> bool:

@@ -17,6 +17,10 @@ def open_teacher(settings: Settings, role: Role) -> Teacher:
         TransientError: Download, memory or connection failed; a rerun may succeed.
     """
     name = settings.teacher_of(role)
+    if role is Role.JUDGE and settings.judge_api != "rubric":
+        from sdg_assets.teacher.reward import reward_teacher
+
+        return reward_teacher(name, settings.judge_api, settings.concurrency)
     if name.startswith(("http://", "https://")):
         from sdg_assets.teacher.endpoint import endpoint_teacher
 

@@ -20,7 +20,7 @@ from sdg_assets.teacher.requests import Request
 from sdg_assets_tests.builders import seed_task, write_catalog
 from sdg_assets_tests.conftest import Configure
 from sdg_assets_tests.runs import attempts, checks, failures, materialized, metadata, run
-from sdg_assets_tests.scripted_teacher import ScriptedTeacher
+from sdg_assets_tests.scripted_teacher import ScriptedTeacher, ratings
 
 Employ = Callable[[ScriptedTeacher], ScriptedTeacher]
 
@@ -66,7 +66,9 @@ def write_and_solve(request: Request) -> str:
     if request.role is Role.WRITER:
         question = f"Which city has the number {request.id}?"
         return json.dumps({"question": question, "answer": "Oslo", "wrong_answers": ["Rome"]})
-    if request.prompt_version.startswith("knowledge@"):
+    if request.role is Role.JUDGE:
+        return ratings()
+    if request.prompt_version.startswith("knowledge/"):
         return "Cities have numbers."
     return "I looked it up. Answer: Oslo"
 
@@ -111,7 +113,7 @@ def test_a_stage_depends_on_what_it_reads() -> None:
         "seeds": set(),
         "normalized": {"quiz/seeds"},
         "generated": {"quiz/normalized", "teacher"},
-        "enriched": {"quiz/generated", "teacher"},
+        "enriched": {"quiz/generated", "quiz/normalized", "teacher"},
         "filtered": {"quiz/enriched", "quiz/normalized"},
     }
 
@@ -185,7 +187,7 @@ def test_a_second_run_asks_the_teacher_nothing(
 
     assert silent.requests == []
     assert store.manifest(PartitionKey("quiz", "filtered", "quiz_a")).sha256 == before.sha256
-    assert metadata(instance, "quiz", "enriched", "quiz_a")["teacher_requests_reused"] == 12
+    assert metadata(instance, "quiz", "enriched", "quiz_a")["teacher_requests_reused"] == 16
 
 
 def test_another_teacher_is_asked_afresh(

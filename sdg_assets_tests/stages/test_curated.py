@@ -3,14 +3,13 @@ from __future__ import annotations
 import pytest
 
 from sdg_assets.examples import (
-    AnswerKind,
     CommercialUse,
     CuratedExample,
     EnrichedExample,
     Rejection,
     TeacherStamp,
 )
-from sdg_assets.stages.curated import curate, render_texts
+from sdg_assets.stages.curated import curate
 from sdg_assets_tests.records import STAMP, enriched, source
 
 YES: dict[str, CommercialUse] = {"quiz": "yes"}
@@ -73,50 +72,3 @@ def test_two_partitions_that_wrote_the_same_give_one_row() -> None:
     assert isinstance(kept, CuratedExample)
     assert isinstance(refused, Rejection)
     assert (refused.gate, refused.detail) == ("duplicates", rows[0].id)
-
-
-def test_the_three_variants_of_a_choice_question() -> None:
-    row = enriched(
-        context="A short passage.",
-        choices=["Rome", "Paris"],
-        answer_index=1,
-        reasoning="France is governed from there.\nAnswer: Paris",
-        knowledge="Paris lies on the Seine.",
-    )
-
-    texts = render_texts(row)
-
-    asked = "A short passage.\n\nWhat is the capital of France?\n\n- Rome\n- Paris"
-    solved = "France is governed from there.\nAnswer: Paris"
-    assert texts == {
-        "answer_only": f"{asked}\n\nAnswer: Paris",
-        "with_reasoning": f"{asked}\n\n{solved}",
-        "with_context": f"Paris lies on the Seine.\n\n{asked}\n\n{solved}",
-    }
-
-
-def test_a_variant_whose_part_is_missing_is_left_out() -> None:
-    assert set(render_texts(enriched(reasoning="", knowledge=""))) == {"answer_only"}
-    assert set(render_texts(enriched(reasoning=""))) == {"answer_only", "with_context"}
-    assert set(render_texts(enriched(knowledge=""))) == {"answer_only", "with_reasoning"}
-
-
-def test_a_trace_that_does_not_end_in_the_answer_has_it_put_behind() -> None:
-    texts = render_texts(enriched(reasoning="It is the city on the Seine."))
-
-    assert texts["with_reasoning"].endswith("It is the city on the Seine.\n\nAnswer: Paris")
-
-
-def test_a_program_is_shown_with_its_tests() -> None:
-    row = enriched(
-        answer_kind=AnswerKind.CODE,
-        question="Write f, which doubles.",
-        answer="def f(x):\n    return 2 * x",
-        tests=["assert f(1) == 2"],
-        reasoning="",
-        knowledge="",
-    )
-
-    assert render_texts(row)["answer_only"] == (
-        "Write f, which doubles.\n\nassert f(1) == 2\n\nAnswer: def f(x):\n    return 2 * x"
-    )
