@@ -99,11 +99,11 @@ def _counts(kind: str, text: str) -> bool:
         return not _MADE_UP.search(text.lower())
     if kind == "phone":
         digits = re.sub(r"\D", "", text)
-        # 555 is no exchange that is given out, nor does any begin with 0 or 1.
-        return 9 < len(digits) <= 15 and (
-            (text.startswith("+") and not digits.startswith("1"))
-            or not re.search(r"^1?(?:555|\d{3}555|[01])", digits)
-        )
+        national = digits.removeprefix("1") if len(digits) == 11 else digits
+        if text.startswith("+") and national is digits:
+            return 9 < len(digits) <= 15
+        # No area code or exchange begins with 0 or 1, and 555 is given to nobody.
+        return not re.search(r"^(?:555|[01]|\d{3}555|\d{3}[01])", national)
     if kind == "iban":
         return _is_iban(re.sub(r"\s", "", text))
     if kind == "card":

@@ -29,7 +29,7 @@ _DEBRIS = "|".join(
         rf"{_B}i(?:'m| am) (?:just |only )?an? {_AI}{_B}",
         rf"{_B}i(?:'m| am) sorry,? but i (?:can(?:no|')t|am (?:not able|unable)){_B}",
         rf"{_B}i (?:can(?:no|')t|am (?:not able|unable) to) (?:assist|comply|fulfil|generate)",
-        rf"{_B}(?:como una? |como uma |en tant qu(?:e |['’]une )|come un['’ ]|als (?:eine? )?)"
+        rf"{_B}(?:como una? |como uma |en tant qu(?:e |['’](?:une )?)|come un['’ ]|als (?:eine? )?)"
         rf"(?:ia|ki|(?:modelo|modèle|modello) d[ei] (?:lengua\w+|linguag\w+)|sprachmodell){_B}",
         r"作为(?:一个|一名)?(?:ai|人工智能|语言模型)|(?:ai|人工知能|言語モデル)として",
         r"как языковая модель|(?:ai|인공지능|언어) (?:언어 )?모델로서|كنموذج لغوي",
