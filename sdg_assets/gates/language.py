@@ -8,6 +8,7 @@ asked for here, and knows 96% for what they are.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
@@ -26,7 +27,7 @@ NAME = "language"
 
 # Fewer letters say too little; more characters of a text say nothing new.
 _LETTERS = 20
-_READ = 400
+_READ = 250
 # A share of letters below this makes a text one of another script: formulae, names and quotations
 # stand in texts of every language.
 _SHARE = 0.1
@@ -48,6 +49,13 @@ _SCRIPTS = {
     "Tibetan": "bo dz", "Tifinagh": "tzm taq kab", "Vai": "vai", "Meetei_Mayek": "mni",
 }  # fmt: skip
 _ALSO_LATIN = "sr bs bos uz az tt tk crh ku ks ace bjn knc taq tzm kab ha ms ba kk mn vai ug sat"
+# A fifth of a text's words: so many no other language has, and most rows are English.
+_ENGLISH = re.compile(
+    r"\b(?:the|and|of|are|what|which|how|this|that|with|from|his|her|their|were|has|have|does|would|when"
+    r"|who|she|they|it|is)\b",
+    re.IGNORECASE,
+)
+_ENGLISH_SHARE = 0.2
 # Terms of science and law are Latin in every language; zxx is no language at all.
 _NO_ONES = ("la", "zxx")
 # Codes for one language, and neighbours that the identifier may well take for each other.
@@ -135,9 +143,10 @@ def _parts(
         .otherwise(pl.lit("")),
         "answer": pl.when(kind == AnswerKind.FREE_FORM).then("answer").otherwise(pl.lit("")),
     }
-    for part, text in texts.items():
+    all_parts = frame.select(text.str.slice(0, _READ).alias(part) for part, text in texts.items())
+    for part in texts:
         if part in wanted:
-            written = frame.select(text.str.slice(0, _READ).alias(part))[part]
+            written = all_parts[part]
             places = (written.str.len_chars() >= _LETTERS).arg_true()
             yield part, places, written.gather(places)
 
@@ -152,16 +161,24 @@ def _foreign(
         if mine.is_empty():
             continue
         own = texts.gather(mine).str.count_matches(_own_script(language))
-        latin = texts.gather(mine).str.count_matches(r"\p{Latin}")
+        latin = own
+        if "Latin" not in _scripts(language):
+            latin = texts.gather(mine).str.count_matches(r"\p{Latin}")
         shares = zip(mine, letters.gather(mine), own, latin, strict=True)
         for position, total, own_letters, latin_letters in shares:
             alien = own_letters < _SHARE * total
             if alien and latin_letters < total / 2:
                 yield position, "another script", 0.0
             elif alien or (_shares_script(language) and _known(language)):
+                if language == "en" and _plainly_english(texts[position]):
+                    continue
                 other, confidence = _identified(texts[position], language)
                 if confidence >= thresholds.language_confidence:
                     yield position, other, round(confidence, 3)
+
+
+def _plainly_english(text: str) -> bool:
+    return len(_ENGLISH.findall(text)) >= _ENGLISH_SHARE * len(text.split())
 
 
 def _identified(text: str, language: str) -> tuple[str, float]:
