@@ -99,15 +99,21 @@ def test_a_language_the_model_does_not_know_is_told_by_its_script() -> None:
 
 def test_the_frame_of_a_classification_may_be_english() -> None:
     frame = "How does this statement relate to the passage: entailment or contradiction?"
-    row = {"answer_kind": AnswerKind.LABEL, "choices": ["no", "yes"], "answer_index": 0,
-           "answer": "no", "language": "es", "context": SPOKEN["es"]}  # fmt: skip
+    row: dict[str, Any] = {
+        "answer_kind": AnswerKind.LABEL,
+        "choices": ["no", "yes"],
+        "answer_index": 0,
+        "answer": "no",
+        "language": "es",
+        "context": SPOKEN["es"],
+    }
 
     assert judged(**row, question=f"{frame} {SPOKEN['es']}") is None
     assert judged(**row, question=f"{frame} {ENGLISH}")
 
 
 def test_thresholds_say_which_parts_count() -> None:
-    row = {"language": "sw", "context": ENGLISH, "question": SPOKEN["sw"]}
+    row: dict[str, Any] = {"language": "sw", "context": ENGLISH, "question": SPOKEN["sw"]}
 
     assert judged(**row)
     assert judged(Thresholds(language_parts=frozenset({"question"})), **row) is None
