@@ -331,7 +331,12 @@ def test_checks_of_the_good_partitions_are_evaluated_when_another_fails(
     assert not result.success
     assert materialized(instance, "quiz", "normalized") == {"quiz_a"}
     assert all(c.passed for c in checks(result, "normalized", "quiz_a").values())
-    assert set(checks(result, "normalized", "quiz_a")) == {"schema", "format", "language", "personal_data"}
+    assert set(checks(result, "normalized", "quiz_a")) == {
+        "schema",
+        "format",
+        "language",
+        "personal_data",
+    }
     assert checks(result, "normalized", "quiz_b") == {}
 
 
