@@ -2,13 +2,31 @@
 
 from __future__ import annotations
 
-from sdg_assets.gates import duplicates, format, judge, licence, schema, verification  # noqa: A004
+from sdg_assets.gates import (
+    duplicates,
+    format,  # noqa: A004
+    judge,
+    language,
+    licence,
+    personal_data,
+    schema,
+    verification,
+)
 from sdg_assets.gates.base import Batch, Gate, Refusal, first_refusals
 from sdg_assets.thresholds import Thresholds
 
 __all__ = ["ORDER", "Batch", "Gate", "Refusal", "draft_gates", "first_refusals", "row_gates"]
 
-ORDER = (schema.NAME, format.NAME, verification.NAME, judge.NAME, licence.NAME, duplicates.NAME)
+ORDER = (
+    schema.NAME,
+    format.NAME,
+    language.NAME,
+    personal_data.NAME,
+    verification.NAME,
+    judge.NAME,
+    licence.NAME,
+    duplicates.NAME,
+)
 
 
 def draft_gates(thresholds: Thresholds) -> list[Gate]:
@@ -17,7 +35,12 @@ def draft_gates(thresholds: Thresholds) -> list[Gate]:
     Args:
         thresholds: Where they draw their lines.
     """
-    return [schema.GATE, format.gate(thresholds)]
+    return [
+        schema.GATE,
+        format.gate(thresholds),
+        language.gate(thresholds),
+        personal_data.gate(thresholds),
+    ]
 
 
 def row_gates(thresholds: Thresholds) -> list[Gate]:
