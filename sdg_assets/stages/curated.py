@@ -11,7 +11,8 @@ from sdg_assets.examples import (
     Rejection,
 )
 from sdg_assets.gates import Refusal
-from sdg_assets.gates.duplicates import NAME, duplicate_key
+from sdg_assets.gates.duplicates import NAME
+from sdg_assets.signatures.shingles import exact_text
 from sdg_assets.gates.licence import combined_use
 from sdg_assets.texts import TextStyle, render_texts
 
@@ -35,7 +36,7 @@ def curate(
     """
     seen: dict[str, str] = {}
     for row in rows:
-        if first := seen.get(key := duplicate_key(row)):
+        if first := seen.get(key := exact_text(row)):
             yield Refusal(NAME, "exact duplicate", first).rejection(row)
             continue
         seen[key] = row.id
