@@ -34,9 +34,7 @@ class Duplicates:
     scored best, then the one with the smallest id: which one it is depends on nothing but the rows.
     """
 
-    def __init__(
-        self, seeds: Iterable[Example] = (), thresholds: Thresholds | None = None
-    ) -> None:
+    def __init__(self, seeds: Iterable[Example] = (), thresholds: Thresholds | None = None) -> None:
         """Starts with the seeds: a copy of one is not new.
 
         Args:

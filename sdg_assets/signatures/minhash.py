@@ -121,9 +121,7 @@ def _telling(rows: Shingled, frame: NDArray[np.uint64]) -> NDArray[np.bool_]:
     return np.asarray(telling | (left == 0)[row])
 
 
-def _minima(
-    hashes: NDArray[np.uint32], owners: NDArray[np.int64], rows: int
-) -> NDArray[np.uint32]:
+def _minima(hashes: NDArray[np.uint32], owners: NDArray[np.int64], rows: int) -> NDArray[np.uint32]:
     """Minimum under each permutation [rows, 3, permutations]; `_NEVER` for an empty part."""
     minima = np.full((rows * len(PARTS), PERMUTATIONS), _NEVER)
     if len(hashes):

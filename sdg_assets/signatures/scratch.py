@@ -18,11 +18,11 @@ from numpy.typing import NDArray
 
 from sdg_assets.gates.duplicates import EXACT, NEAR
 from sdg_assets.signatures.minhash import PERMUTATIONS, banding
-from sdg_assets.signatures.pairs import Copies, Indices
+from sdg_assets.signatures.pairs import Indices
 from sdg_assets.signatures.search import exact_copies, near_copies
 from sdg_assets.signatures.shingles import PARTS
 from sdg_assets.signatures.table import Signatures, by_standing
-from sdg_assets.signatures.verdicts import Verdicts
+from sdg_assets.signatures.verdicts import Found, Verdicts
 from sdg_assets.thresholds import Thresholds
 
 if TYPE_CHECKING:
@@ -82,12 +82,12 @@ class Scratch:
     @property
     def exact(self) -> NDArray[np.uint64]:
         """See `Standing`."""
-        return self.rows["exact"].to_numpy()
+        return self.rows["exact"].to_numpy().view(np.uint64)
 
     @property
     def keys(self) -> NDArray[np.uint64]:
         """See `Standing`."""
-        return self.rows["key"].to_numpy()
+        return self.rows["key"].to_numpy().view(np.uint64)
 
     @property
     def weak(self) -> NDArray[np.uint8]:
@@ -120,9 +120,7 @@ class Scratch:
         return found
 
 
-def search_local(
-    partitions: Mapping[str, Callable[[], bytes]], thresholds: Thresholds
-) -> Verdicts:
+def search_local(partitions: Mapping[str, Callable[[], bytes]], thresholds: Thresholds) -> Verdicts:
     """Finds the copies among the rows of all partitions.
 
     Args:
@@ -132,50 +130,13 @@ def search_local(
     Raises:
         StoreError: A file is of another format.
     """
-    import polars as pl
-
     if not partitions:
-        return Verdicts(verdict_frame([], [], pl.DataFrame()))
+        return Verdicts.of([], [])
     with tempfile.TemporaryDirectory(prefix="sdg-duplicates-") as directory:
         scratch = Scratch(Path(directory))
         scratch.take(partitions)
         exact = exact_copies(scratch.exact)
         left = np.setdiff1d(np.arange(len(scratch.rows)), exact.rows)
         near = near_copies(scratch, left, thresholds)
-        return Verdicts(verdict_frame(sorted(partitions), [(EXACT, exact), (NEAR, near)], scratch.rows))
-
-
-def verdict_frame(
-    names: list[str], found: list[tuple[str, Copies]], rows: pl.DataFrame
-) -> pl.DataFrame:
-    """The lines of `Verdicts`.
-
-    Args:
-        names: Of the partitions, by number.
-        found: Reason → copies.
-        rows: Columns `id`, `partition` (number), `place`, by standing.
-    """
-    import polars as pl
-
-    lines = [
-        pl.DataFrame(
-            {
-                "partition": rows["partition"][copies.rows],
-                "place": rows["place"][copies.rows],
-                "reason": pl.Series([reason], dtype=pl.String).new_from_index(0, len(copies.rows)),
-                "similarity": copies.similarities,
-                "original": rows["id"][copies.originals],
-                "original_partition": rows["partition"][copies.originals],
-            }
-        )
-        for reason, copies in found
-    ]
-    schema = {
-        "partition": pl.UInt32, "place": pl.UInt32, "reason": pl.String, "similarity": pl.Float32,
-        "original": pl.String, "original_partition": pl.UInt32,
-    }  # fmt: skip
-    frame = pl.concat([pl.DataFrame(schema=schema), *lines]).sort("partition", "place")
-    named = pl.Series(names, dtype=pl.String)
-    return frame.with_columns(
-        named.gather(frame[column]).alias(column) for column in ("partition", "original_partition")
-    )
+        found = [Found(EXACT, scratch.rows, exact), Found(NEAR, scratch.rows, near)]
+        return Verdicts.of(sorted(partitions), found)

@@ -60,12 +60,12 @@ class InMemory:
     @property
     def exact(self) -> NDArray[np.uint64]:
         """See `Standing`."""
-        return self.table.frame["exact"].to_numpy()
+        return self.table.frame["exact"].to_numpy().view(np.uint64)
 
     @property
     def keys(self) -> NDArray[np.uint64]:
         """See `Standing`."""
-        return self.table.frame["key"].to_numpy()
+        return self.table.frame["key"].to_numpy().view(np.uint64)
 
     @property
     def weak(self) -> NDArray[np.uint8]:
@@ -181,12 +181,8 @@ def needed(weak: NDArray[np.uint8], thresholds: Thresholds) -> NDArray[np.float3
     return np.where(weak == 1, np.float32(strict), np.float32(loose))
 
 
-def _similarities(
-    signatures: Standing, better: Indices, worse: Indices
-) -> NDArray[np.float32]:
-    return np.concatenate(
-        [np.empty(0, np.float32), *_estimates(signatures, better, worse)]
-    )
+def _similarities(signatures: Standing, better: Indices, worse: Indices) -> NDArray[np.float32]:
+    return np.concatenate([np.empty(0, np.float32), *_estimates(signatures, better, worse)])
 
 
 def _estimates(

@@ -105,7 +105,9 @@ def _words(texts: Sequence[str]) -> tuple[NDArray[np.uint32], NDArray[np.int64]]
     """The hash of every shingle, and the place of the text that it stands in."""
     import polars as pl
 
-    texts = [text if text.isascii() else _bytes(_cut(text)).decode(errors="replace") for text in texts]
+    texts = [
+        text if text.isascii() else _bytes(_cut(text)).decode(errors="replace") for text in texts
+    ]
     tokens = pl.Series(texts, dtype=pl.String).str.split(" ")
     owners = np.repeat(np.arange(len(texts)), tokens.list.len().to_numpy().astype(np.int64))
     encoded = tokens.explode(empty_as_null=False).to_arrow().dictionary_encode()

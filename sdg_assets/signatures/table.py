@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from sdg_assets.errors import StoreError
 from sdg_assets.examples import EnrichedExample, Example
-from sdg_assets.signatures.minhash import PERMUTATIONS, banding, minhash
+from sdg_assets.signatures.minhash import PERMUTATIONS, minhash
 from sdg_assets.signatures.shingles import PARTS, Shingled, hashed, shingled
 
 if TYPE_CHECKING:
@@ -22,7 +22,8 @@ ATTACHMENT = "signatures.parquet"
 FORMAT = "1"
 """Raised with anything that changes a row's signature: normalization, shingles, permutations."""
 STANDING = ("vote_share", "judge_score", "id", "origin", "partition", "place")
-"""What decides which of two copies stays: the larger of the first two, the smaller of the rest."""
+"""What decides which of two copies stays: the larger of `BEST_FIRST`, the smaller of the rest."""
+BEST_FIRST = ("vote_share", "judge_score")
 _FORMAT_KEY = b"signature_format"
 
 
@@ -32,8 +33,8 @@ class Signatures:
 
     Attributes:
         frame: Columns `id`: String; `vote_share`, `judge_score`: Float32, 0 where there is none;
-            `origin`: UInt64, a hash of the completion the row was read from; `exact`, `key`: UInt64;
-            `weak`: UInt8.
+            `origin`, a hash of the completion the row was read from, `exact` and `key`, as
+            `Shingled` says: Int64, bit for bit, for Spark has no unsigned ones; `weak`: UInt8.
         bands: [rows, bands], uint32.
         parts: [rows, parts, permutations], uint8.
         present: [rows, parts], uint8.
@@ -145,9 +146,9 @@ def sign(
         "judge_score": pl.Series(
             [r.judge.score if r and r.judge else 0 for r in solved], dtype=pl.Float32
         ),
-        "origin": hashed(r.completion_id if r else "" for r in solved),
-        "exact": cut.exact,
-        "key": cut.keys,
+        "origin": hashed(r.completion_id if r else "" for r in solved).view(np.int64),
+        "exact": cut.exact.view(np.int64),
+        "key": cut.keys.view(np.int64),
         "weak": cut.weak,
     }
     return Signatures(pl.DataFrame(columns), *minhash(cut, frame))
@@ -175,9 +176,8 @@ def by_standing(frame: pl.DataFrame) -> NDArray[np.int64]:
     import polars as pl
 
     columns = [name for name in STANDING if name in frame.columns]
-    order = frame.select(
-        pl.arg_sort_by(columns, descending=[name in STANDING[:2] for name in columns])
-    )
+    descending = [name in BEST_FIRST for name in columns]
+    order = frame.select(pl.arg_sort_by(columns, descending=descending))
     return order.to_series().to_numpy().astype(np.int64)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -10,6 +11,23 @@ from sdg_assets.gates.duplicates import verdict
 
 if TYPE_CHECKING:
     import polars as pl
+
+    from sdg_assets.signatures.pairs import Copies
+
+
+@dataclass(frozen=True)
+class Found:
+    """Copies of one kind.
+
+    Attributes:
+        reason: `EXACT` or `NEAR`.
+        rows: Columns `id`, `partition` (number), `place`; the copies' numbers are lines of it.
+        copies: What was found.
+    """
+
+    reason: str
+    rows: pl.DataFrame
+    copies: Copies
 
 
 @dataclass(frozen=True)
@@ -23,6 +41,47 @@ class Verdicts:
     """
 
     frame: pl.DataFrame
+
+    @classmethod
+    def of(cls, names: Sequence[str], found: Sequence[Found]) -> Verdicts:
+        """The lines for what a search found.
+
+        Args:
+            names: Of the partitions, by number.
+            found: By reason.
+        """
+        import polars as pl
+
+        schema = {
+            "partition": pl.Int64,
+            "place": pl.UInt32,
+            "reason": pl.String,
+            "similarity": pl.Float32,
+            "original": pl.String,
+            "original_partition": pl.Int64,
+        }
+        lines = [
+            pl.DataFrame(
+                {
+                    "partition": some.rows["partition"][some.copies.rows],
+                    "place": some.rows["place"][some.copies.rows],
+                    "reason": pl.repeat(some.reason, len(some.copies.rows), eager=True),
+                    "similarity": some.copies.similarities,
+                    "original": some.rows["id"][some.copies.originals],
+                    "original_partition": some.rows["partition"][some.copies.originals],
+                },
+                schema_overrides=schema,
+            )
+            for some in found
+        ]
+        frame = pl.concat([pl.DataFrame(schema=schema), *lines]).sort("partition", "place")
+        named = pl.Series(names, dtype=pl.String)
+        return cls(
+            frame.with_columns(
+                named.gather(frame[column]).alias(column)
+                for column in ("partition", "original_partition")
+            )
+        )
 
     def __len__(self) -> int:
         return len(self.frame)

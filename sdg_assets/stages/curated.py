@@ -12,8 +12,8 @@ from sdg_assets.examples import (
 )
 from sdg_assets.gates import Refusal
 from sdg_assets.gates.duplicates import NAME
-from sdg_assets.signatures.shingles import exact_text
 from sdg_assets.gates.licence import combined_use
+from sdg_assets.signatures.shingles import exact_text
 from sdg_assets.texts import TextStyle, render_texts
 
 

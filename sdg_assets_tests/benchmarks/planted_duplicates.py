@@ -54,11 +54,21 @@ class Planted:
     rows: list[Example]
     made: list[str]
 
+    def count(self, *kinds: str) -> int:
+        """How many rows are of one of the kinds."""
+        return sum(kind in kinds for kind in self.made)
 
-def real_questions() -> list[Example]:
-    """Every seed of the mirror that no other one equals when normalized."""
+
+def real_questions(*names: str) -> list[Example]:
+    """Every seed of the mirror that no other one equals when normalized.
+
+    Args:
+        names: Tasks to take them from; none: all.
+    """
     found: dict[str, Example] = {}
     for task in load_catalog(allow_canary=()).enabled():
+        if names and task.task not in names:
+            continue
         for key in set(task.enabled_subtasks()) - GROUPED:
             spec = task.resolve(key)
             for source in mirror_sources():
