@@ -13,8 +13,8 @@ from sdg_assets.signatures.pairs import Copies, Indices, bucket_pairs, settle, s
 from sdg_assets.signatures.table import Signatures
 from sdg_assets.thresholds import Thresholds
 
-PAIRS_AT_ONCE = 1 << 18
-"""Pairs whose signatures are in memory together: 100 MB."""
+PAIRS_AT_ONCE = 1 << 22
+"""Pairs whose signatures are in memory together, 1 GB at the most; each time all are read once."""
 PAIRS_KEPT = 1 << 24
 """Candidates that are collected before they are compared: 128 MB."""
 
@@ -111,8 +111,8 @@ def near_copies(
     """
     found: list[Copies] = []
     while len(rows):
-        better, worse, crowded = _candidates(signatures, rows, thresholds, seeds)
-        copies = settle(better, worse, _similarities(signatures, better, worse))
+        better, worse, similarities, crowded = _candidates(signatures, rows, thresholds, seeds)
+        copies = settle(better, worse, similarities)
         found.append(copies)
         # In a crowded bucket not all were compared. Among those that are left, others lead now.
         rows = np.setdiff1d(crowded, copies.rows)
@@ -141,10 +141,10 @@ def bucket_hashes(keys: NDArray[np.uint64], band: NDArray[np.uint32]) -> NDArray
 
 def _candidates(
     signatures: Standing, rows: Indices, thresholds: Thresholds, seeds: int
-) -> tuple[Indices, Indices, Indices]:
-    """Pairs that are similar enough, each once, and the rows of crowded buckets."""
+) -> tuple[Indices, Indices, NDArray[np.float32], Indices]:
+    """Pairs that are similar enough, each once, how alike they are; rows of crowded buckets."""
     keys = signatures.keys[rows]
-    similar: list[Indices] = []
+    similar: list[tuple[Indices, NDArray[np.float32]]] = []
     waiting: list[Indices] = []
     crowded: list[Indices] = []
     for number in range(signatures.bands):
@@ -157,14 +157,19 @@ def _candidates(
         if sum(map(len, waiting)) > PAIRS_KEPT or number == signatures.bands - 1:
             similar.append(_similar(signatures, np.unique(np.concatenate(waiting)), thresholds))
             waiting = []
-    found = np.unique(np.concatenate(similar))
-    return found >> 32, found & 0xFFFFFFFF, np.unique(np.concatenate(crowded))
+    found, first = np.unique(np.concatenate([codes for codes, _ in similar]), return_index=True)
+    similarities = np.concatenate([alike for _, alike in similar])[first]
+    return found >> 32, found & 0xFFFFFFFF, similarities, np.unique(np.concatenate(crowded))
 
 
-def _similar(signatures: Standing, codes: Indices, thresholds: Thresholds) -> Indices:
+def _similar(
+    signatures: Standing, codes: Indices, thresholds: Thresholds
+) -> tuple[Indices, NDArray[np.float32]]:
     better, worse = codes >> 32, codes & 0xFFFFFFFF
-    least = needed(signatures.weak[worse], thresholds)
-    return codes[_similarities(signatures, better, worse) >= least]
+    none = np.empty(0, np.float32)
+    alike = np.concatenate([none, *_estimates(signatures, better, worse)])
+    enough = alike >= needed(signatures.weak[worse], thresholds)
+    return codes[enough], alike[enough]
 
 
 def needed(weak: NDArray[np.uint8], thresholds: Thresholds) -> NDArray[np.float32]:
@@ -179,10 +184,6 @@ def needed(weak: NDArray[np.uint8], thresholds: Thresholds) -> NDArray[np.float3
         thresholds.near_duplicate_similarity,
     )
     return np.where(weak == 1, np.float32(strict), np.float32(loose))
-
-
-def _similarities(signatures: Standing, better: Indices, worse: Indices) -> NDArray[np.float32]:
-    return np.concatenate([np.empty(0, np.float32), *_estimates(signatures, better, worse)])
 
 
 def _estimates(

@@ -62,7 +62,7 @@ def exact_text(row: Example) -> str:
 
 
 def hashed(texts: Iterable[str]) -> NDArray[np.uint64]:
-    """A 64-bit hash of each text: that two of five million texts share one is a chance of 1 in a million."""
+    """A 64-bit hash of each text: the chance that any two of five million share one is 1e-6."""
     digest, _ = _hashing()
     digests = b"".join(digest(_bytes(text)) for text in texts)
     return np.frombuffer(digests, ">u8").astype(np.uint64)

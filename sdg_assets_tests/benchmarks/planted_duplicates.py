@@ -29,7 +29,7 @@ from sdg_assets.stages.normalized import normalize
 from sdg_assets.stages.seeds import collect_seeds
 from sdg_assets_tests.builders import mirror_sources
 
-# Written in groups of near-duplicates on purpose, which the benchmark would have to count as errors:
+# Written in groups of near-duplicates on purpose, which the benchmark would count as errors:
 # phrases cut from one another's parse trees, and scenes with one clause changed.
 GROUPED = {"sst2", "ethics_justice", "ethics_deontology"}
 WRAPPERS = (
