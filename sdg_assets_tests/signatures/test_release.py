@@ -134,14 +134,15 @@ def test_signatures_come_back_as_they_were_stored() -> None:
 
 
 @pytest.fixture
-def local_spark() -> Iterator[None]:
+def local_spark(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     from pyspark.sql import SparkSession
+
+    monkeypatch.setenv("PYSPARK_PYTHON", sys.executable)
 
     options = {
         "spark.ui.enabled": "false",
         "spark.ui.showConsoleProgress": "false",
         "spark.sql.shuffle.partitions": "2",
-        "spark.pyspark.python": sys.executable,
     }
     builder = SparkSession.builder.master("local[1]")
     for name, value in options.items():
