@@ -24,7 +24,9 @@ from sdg_assets.gates import (
     schema,
 )
 from sdg_assets.gates.base import ROWS_PER_BATCH
-from sdg_assets.gates.duplicates import Duplicates
+from sdg_assets.gates.duplicates import NAME as DUPLICATES
+from sdg_assets.gates.duplicates import copies_among
+from sdg_assets.signatures.table import Signatures
 from sdg_assets.thresholds import Thresholds
 
 OFFENDERS_SHOWN = 10
@@ -88,7 +90,6 @@ class Inspection:
     _broken: dict[str, list[Offender]] = field(default_factory=dict)
     _counts: Counter[str] = field(default_factory=Counter)
     _personal_data: Counter[str] = field(default_factory=Counter)
-    _duplicates: Duplicates = field(default_factory=Duplicates)
     _pending: list[Example] = field(default_factory=list)
     _added: list[str] = field(default_factory=list)
 
@@ -111,10 +112,15 @@ class Inspection:
         """Rows by what the solver's votes said of them; empty before `enriched`."""
         return dict(self._outcomes)
 
-    def outcomes(self) -> list[CheckOutcome]:
-        """One outcome for each check of the stage."""
+    def outcomes(self, signatures: Signatures | None = None) -> list[CheckOutcome]:
+        """One outcome for each check of the stage.
+
+        Args:
+            signatures: Of the rows seen, where they are to be published with them.
+        """
         self._inspect()
-        self._note("no_duplicates", self._duplicates.refusals(), self._added)
+        if "no_duplicates" in STAGE_CHECKS[self.stage]:
+            self._note("no_duplicates", self._copies(signatures), self._added)
         return [self._outcome(name) for name in STAGE_CHECKS[self.stage]]
 
     def _inspect(self) -> None:
@@ -134,9 +140,19 @@ class Inspection:
             for refusal in found.values():
                 self._personal_data.update(refusal.scores)
             self._note("personal_data", found, [row.id for row in rows])
-        if "no_duplicates" in STAGE_CHECKS[self.stage]:
-            self._duplicates.add(rows)
-            self._added += [row.id for row in rows]
+        self._added += [row.id for row in rows]
+
+    def _copies(self, signatures: Signatures | None) -> dict[int, Refusal]:
+        """Copies among what is about to be published; nothing is hashed a second time."""
+        signed = signatures.frame["id"].to_list() if signatures else []
+        if signatures and signed == self._added:
+            return copies_among(signatures, self.thresholds)
+        signed += [""] * (len(self._added) - len(signed))
+        return {
+            place: Refusal(DUPLICATES, "not the row that was signed")
+            for place, row in enumerate(self._added)
+            if signed[place] != row
+        }
 
     def _note(self, name: str, refusals: Mapping[int, Refusal], ids: Sequence[str]) -> None:
         self._counts[name] += len(refusals)

@@ -82,6 +82,9 @@ class Settings(BaseSettings):
         default_factory=dict, description="thresholds of the gates as JSON; see thresholds.py"
     )
     min_yield: float = Field(default=0.1, ge=0, le=1, description="accepted share that warns below")
+    duplicate_search: Literal["local", "spark"] = Field(
+        default="local", description="engine of the release's search for copies across partitions"
+    )
     concurrency: int = Field(default=64, ge=1, description="requests inside the engine at a time")
 
     @model_validator(mode="after")

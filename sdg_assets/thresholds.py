@@ -49,6 +49,12 @@ class Thresholds(BaseModel):
     )
     judge_score: float = Field(default=0.5, ge=0, le=1, description="least score of a judgement")
     judge_criterion: float = Field(default=0.5, ge=0, le=1, description="least score on each one")
+    near_duplicate_similarity: float = Field(
+        default=0.5, ge=0.5, le=1, description="of two questions with equal answers and numbers"
+    )
+    near_duplicate_similarity_weak_answer: float = Field(
+        default=0.6, ge=0.5, le=1, description="the same for booleans, labels, code and free form"
+    )
 
     def longest_answer(self, kind: AnswerKind) -> int:
         """Characters that an answer of this kind may have."""

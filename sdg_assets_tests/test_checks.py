@@ -12,7 +12,9 @@ from sdg_assets.checks import (
     Inspection,
     broken_invariants,
 )
-from sdg_assets.examples import Record, Rejection
+from sdg_assets.examples import Example, Record, Rejection
+from sdg_assets.signatures.minhash import frame_of
+from sdg_assets.signatures.table import sign
 from sdg_assets_tests.records import enriched, example, generated, numeric, seed, source
 
 
@@ -24,7 +26,8 @@ def inspected(stage: str, *rows: Record, **settings: Any) -> dict[str, CheckOutc
     inspection = Inspection(stage, **settings)
     for row in rows:
         inspection.see(row)
-    return {outcome.name: outcome for outcome in inspection.outcomes()}
+    signatures = sign([row for row in rows if isinstance(row, Example)], frame_of([]))
+    return {outcome.name: outcome for outcome in inspection.outcomes(signatures)}
 
 
 def test_every_check_of_every_stage_is_described() -> None:

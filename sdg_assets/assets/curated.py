@@ -14,9 +14,11 @@ from sdg_assets.funnel import funnel_row
 from sdg_assets.release import Cut, Release, write_release
 from sdg_assets.release.push import push
 from sdg_assets.settings import settings
+from sdg_assets.signatures.release import duplicates_across
 from sdg_assets.stages.curated import Partition, curate
 from sdg_assets.storage import PartitionKey, Store
 from sdg_assets.teacher.models import teacher_cards
+from sdg_assets.thresholds import overridden
 
 
 class ReleaseConfig(dg.Config):
@@ -79,9 +81,11 @@ def _release(config: ReleaseConfig) -> tuple[Release, int]:
             yield str(key), store.read(key, EnrichedExample)
 
     cards = teacher_cards(settings().catalog).values()
+    thresholds = overridden(settings().gates)
+    copies = duplicates_across(store, keys, thresholds, settings().duplicate_search)
     rows = curate(
         partitions(),
-        {},
+        copies.refusals,
         [],
         {spec.key: spec.commercial_use for spec in specs},
         {card.model: card.commercial_use for card in cards},

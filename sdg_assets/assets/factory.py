@@ -27,6 +27,7 @@ from sdg_assets.gates.duplicates import Duplicates
 from sdg_assets.overlaps import seeded_elsewhere
 from sdg_assets.plan import SAMPLE, RoughCounter, plan_subtask
 from sdg_assets.settings import settings
+from sdg_assets.signatures.table import Signatures
 from sdg_assets.sources import open_source
 from sdg_assets.stages.enriched import EnrichmentReport, enrich
 from sdg_assets.stages.enriched import prompt_versions as solver_prompts
@@ -261,13 +262,14 @@ def _judge(
 def _filtered(
     context: dg.AssetExecutionContext, spec: SubtaskSpec, store: Store, config: dg.Config
 ) -> PartitionReport:
-    duplicates = Duplicates(store.read(_key(spec, "normalized"), Example))
+    thresholds = _thresholds(spec)
+    duplicates = Duplicates(store.read(_key(spec, "normalized"), Example), thresholds)
     rows = filter_rows(
         lambda: store.read(_key(spec, "enriched"), EnrichedExample),
-        row_gates(_thresholds(spec)),
+        row_gates(thresholds),
         duplicates,
     )
-    return _publish(spec, "filtered", store, rows)
+    return _publish(spec, "filtered", store, rows, signatures=duplicates.signatures)
 
 
 def _publish(
@@ -276,9 +278,15 @@ def _publish(
     store: Store,
     rows: Iterable[Record],
     usage: Usage | None = None,
+    signatures: Callable[[], Signatures] | None = None,
 ) -> PartitionReport:
     return write_partition(
-        _key(spec, stage), store, rows, usage=usage, thresholds=_thresholds(spec)
+        _key(spec, stage),
+        store,
+        rows,
+        usage=usage,
+        thresholds=_thresholds(spec),
+        signatures=signatures,
     )
 
 

@@ -16,6 +16,7 @@ from sdg_assets.checks import CheckOutcome, Inspection, broken_invariants
 from sdg_assets.errors import PermanentError, SdgError
 from sdg_assets.examples import Record, Rejection
 from sdg_assets.settings import settings
+from sdg_assets.signatures.table import ATTACHMENT, Signatures
 from sdg_assets.storage import PartitionKey, Store
 from sdg_assets.teacher.conversation import Usage
 from sdg_assets.thresholds import Thresholds
@@ -48,6 +49,7 @@ def write_partition(
     usage: Usage | None = None,
     thresholds: Thresholds | None = None,
     info: dict[str, Any] | None = None,
+    signatures: Callable[[], Signatures] | None = None,
 ) -> PartitionReport:
     """Writes a stage's rows, publishing them only if the stage's invariants hold.
 
@@ -58,6 +60,8 @@ def write_partition(
         usage: The teacher's usage, filled while `rows` is consumed.
         thresholds: Of the gates whose invariants are checked.
         info: What else the manifest should say.
+        signatures: Tells, once `rows` is consumed, those of the accepted rows; they are published
+            with them.
 
     Raises:
         InvariantBrokenError: A check that gates the partition failed; nothing was published.
@@ -71,12 +75,15 @@ def write_partition(
             out.put(row)
             if len(samples) < SAMPLES and not isinstance(row, Rejection):
                 samples.append(row)
-        checks = inspection.outcomes()
+        signed = signatures() if signatures else None
+        checks = inspection.outcomes(signed)
         report = PartitionReport(
             partition_metadata(inspection, samples, usage, str(store.path(key))), checks
         )
         if broken_invariants(checks):
             raise InvariantBrokenError(key, report)
+        if signed:
+            out.attachments[ATTACHMENT] = signed.to_parquet(str(key))
         out.info = {
             **(info or {}),
             "rejected_by_gate": dict(inspection.rejected),

@@ -16,7 +16,7 @@ from math import ceil
 from sdg_assets.catalog import SubtaskSpec
 from sdg_assets.enrichment.judging import Judge
 from sdg_assets.enrichment.voting import SolverKnobs
-from sdg_assets.examples import EnrichedExample, Example, GeneratedExample, Rejection, Role
+from sdg_assets.examples import Example, GeneratedExample, Rejection, Role
 from sdg_assets.gates import first_refusals, row_gates
 from sdg_assets.gates.base import batches
 from sdg_assets.gates.duplicates import Duplicates
@@ -91,7 +91,7 @@ def generate_until(
     knobs = replace(writer_knobs, examples_per_seed=EXAMPLES_PER_SEED_AT_MOST)
     works = generate(spec, seeds, desks[Role.WRITER].teacher, knobs, thresholds, round_robin=True)
     gates = row_gates(thresholds)
-    passed: list[EnrichedExample] = []
+    duplicates, passed = Duplicates(seeds, thresholds), 0
     while report.accepted < report.target and report.rounds < max_rounds:
         missing = report.target - report.accepted
         rate = report.accepted / report.written if report.written else FIRST_YIELD
@@ -112,11 +112,10 @@ def generate_until(
         for rows in batches(converse(solving, desks, spent, concurrency=concurrency)):
             refused = first_refusals(rows, gates)
             report.lost.update(f"{r.gate}: {r.reason}" for r in refused.values())
-            passed += [row for place, row in enumerate(rows) if place not in refused]
-        duplicates = Duplicates(seeds)
-        duplicates.add(passed)
-        copies = len(duplicates.refusals())
-        report.accepted, report.copies = len(passed) - copies, copies
+            duplicates.add([row for place, row in enumerate(rows) if place not in refused])
+            passed += len(rows) - len(refused)
+        report.copies = len(duplicates.refusals())
+        report.accepted = passed - report.copies
         usage.merge(spent)
         if on_progress:
             on_progress(report.accepted, usage)

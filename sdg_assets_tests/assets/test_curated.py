@@ -10,7 +10,9 @@ import pytest
 from sdg_assets.assets.curated import curated_asset
 from sdg_assets.catalog import cached_catalog
 from sdg_assets.examples import CuratedExample, EnrichedExample, TeacherStamp
+from sdg_assets.gates.duplicates import Duplicates
 from sdg_assets.settings import settings
+from sdg_assets.signatures.table import ATTACHMENT
 from sdg_assets.storage import PartitionKey, Store
 from sdg_assets_tests.builders import write_catalog
 from sdg_assets_tests.conftest import Configure
@@ -29,9 +31,14 @@ def catalog(tmp_path: Path, configure: Configure) -> None:
 
 
 def put(store: Store, task: str, subtask: str, *rows: EnrichedExample) -> None:
+    duplicates = Duplicates()
+    duplicates.add(rows)
     with store.write(PartitionKey(task, "filtered", subtask)) as out:
         for row in rows:
             out.accept(row)
+        out.attachments[ATTACHMENT] = duplicates.signatures().to_parquet(
+            f"{task}/filtered/{subtask}"
+        )
 
 
 def row(subtask: str, question: str, **changes: Any) -> EnrichedExample:
@@ -62,7 +69,7 @@ def test_a_release_holds_every_partition_that_is_there(
     store: Store, instance: dg.DagsterInstance
 ) -> None:
     put(store, "free", "free_a", row("free_a", "Which river is it?"))
-    put(store, "bound", "bound_a", row("bound_a", "Which lake is it?"))
+    put(store, "bound", "bound_a", row("bound_a", "Where do the boats of the lake land?"))
 
     result = curate(instance)
 
