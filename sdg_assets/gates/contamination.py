@@ -1,0 +1,244 @@
+"""Gate 3: no row stands in a held-out split, in its own words or nearly so.
+
+Overlap alone condemns too much: of 114 sources that n-grams flagged elsewhere, 88 were stems,
+passages and templates. So a row that is not equal to a held-out one is refused only for both: most
+of what is rare in the held-out question stands in its own, and its answer is the held-out answer,
+over the same numbers. What falls short of that is counted and reported.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+from sdg_assets.examples import Example
+from sdg_assets.fingerprints import Fingerprint, Hasher
+from sdg_assets.gates.base import Batch, Refusal
+from sdg_assets.heldout_index import HeldoutIndex, HeldoutRow, Resemblance, SharedContext
+from sdg_assets.stages.heldout import MIN_WEIGHT
+from sdg_assets.thresholds import Thresholds
+
+NAME = "contamination"
+
+# A question whose letters and digits are equal is the same one if it is so long; in a shorter one
+# a lost sign may be the difference (5 - 3, 5 + 3).
+_SPEAKS_FOR_ITSELF = 40
+# A question that weighs less is a frame, which many rows share.
+_FRAME_WEIGHT = 1.0
+
+
+@dataclass
+class BenchmarkOverlap:
+    """How the rows that were judged overlap with one benchmark."""
+
+    refused: int = 0
+    suspicious: int = 0
+    """Rows that overlap too little, or without the answer, to be refused."""
+    shared_contexts: int = 0
+    """Rows whose context is a held-out one, or most of it, under another question."""
+    highest: float = 0.0
+    """The largest share of a held-out question in a row that was not refused."""
+
+    def as_dict(self, rows: int) -> dict[str, float]:
+        """Plain numbers, with the share of `rows` that is suspicious."""
+        return {**vars(self), "suspicion": self.suspicious / rows if rows else 0.0}
+
+
+@dataclass
+class ContaminationReport:
+    """What a gate saw: rows judged and refused, overlaps by benchmark."""
+
+    rows: int = 0
+    refused: int = 0
+    suspicious: int = 0
+    reasons: Counter[str] = field(default_factory=Counter)
+    benchmarks: dict[str, BenchmarkOverlap] = field(default_factory=dict)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain numbers; only benchmarks with an overlap are named."""
+        return {
+            "rows": self.rows,
+            "refused": self.refused,
+            "suspicious": self.suspicious,
+            "reasons": dict(self.reasons),
+            "benchmarks": {
+                name: overlap.as_dict(self.rows)
+                for name, overlap in sorted(self.benchmarks.items())
+            },
+        }
+
+
+@dataclass(frozen=True)
+class _Finding:
+    """One overlap of one row; `reason` is empty where it is only suspicious."""
+
+    place: int
+    benchmark: str
+    share: float
+    reason: str = ""
+    of_context: bool = False
+
+    @property
+    def rank(self) -> tuple[bool, float, str]:
+        return bool(self.reason), self.share, self.benchmark
+
+
+class Contamination:
+    """The gate. Its verdict on a row depends on nothing but the row; its report sums them up."""
+
+    name = NAME
+
+    def __init__(self, index: HeldoutIndex, thresholds: Thresholds) -> None:
+        self.report = ContaminationReport()
+        self._index = index
+        self._thresholds = thresholds
+        self._hasher = Hasher()
+
+    def refusals(self, batch: Batch[Example]) -> dict[int, Refusal]:
+        """Refuses what repeats a held-out row; the detail names its benchmark, never its text."""
+        findings = self._findings(batch.rows)
+        self._count(len(batch.rows), findings)
+        worst: dict[int, _Finding] = {}
+        for finding in sorted(findings, key=lambda f: f.rank):
+            worst[finding.place] = finding
+        return {
+            place: Refusal(NAME, f.reason, f.benchmark, {"overlap": round(f.share, 4)})
+            for place, f in sorted(worst.items())
+            if f.reason
+        }
+
+    def _findings(self, rows: Sequence[Example]) -> list[_Finding]:
+        prints, runs = self._hasher.fingerprints(rows)
+        least = self._thresholds.contamination_suspicion
+        shared = list(self._index.shared_contexts(prints, runs, least))
+        contexts: dict[tuple[int, str], float] = {}
+        for found in shared:
+            key = found.place, found.heldout.benchmark
+            contexts[key] = max(found.contained, contexts.get(key, 0.0))
+        findings = [self._context(found, prints[found.place]) for found in shared]
+        for row in self._index.resemblances(prints, runs, least):
+            context = contexts.get((row.place, row.heldout.benchmark), 0.0)
+            mine = prints[row.place]
+            findings.append(_Pair(row, mine, context, self._thresholds).finding)
+        return findings
+
+    def _context(self, found: SharedContext, row: Fingerprint) -> _Finding:
+        equal = found.heldout.context == row.context
+        half = found.heldout.words <= self._thresholds.contamination_context_words
+        reason = "exact context" if equal and half else ""
+        return _Finding(
+            found.place, found.heldout.benchmark, found.contained, reason, of_context=True
+        )
+
+    def _count(self, rows: int, findings: Iterable[_Finding]) -> None:
+        report = self.report
+        report.rows += rows
+        worst: dict[tuple[int, str, bool], _Finding] = {}
+        for finding in sorted(findings, key=lambda f: f.rank):
+            worst[finding.place, finding.benchmark, finding.of_context] = finding
+        refused = {f.place: f.reason for f in worst.values() if f.reason}
+        report.refused += len(refused)
+        report.reasons.update(refused.values())
+        hit = {(f.place, f.benchmark) for f in worst.values() if f.reason}
+        for place, benchmark in hit:
+            report.benchmarks.setdefault(benchmark, BenchmarkOverlap()).refused += 1
+        suspicious = set()
+        for finding in worst.values():
+            if finding.place in refused:
+                continue
+            overlap = report.benchmarks.setdefault(finding.benchmark, BenchmarkOverlap())
+            if finding.of_context:
+                overlap.shared_contexts += 1
+                continue
+            overlap.suspicious += 1
+            overlap.highest = max(overlap.highest, round(finding.share, 4))
+            suspicious.add(finding.place)
+        report.suspicious += len(suspicious)
+
+
+@dataclass(frozen=True)
+class _Pair:
+    """A row beside a held-out row that it resembles."""
+
+    found: Resemblance
+    row: Fingerprint
+    context: float
+    """The largest share of a context of the same benchmark that the row contains."""
+    thresholds: Thresholds
+
+    @property
+    def finding(self) -> _Finding:
+        share = 1.0 if self.same_question else max(self.found.asked, self.fused)
+        return _Finding(self.found.place, self.heldout.benchmark, share, self.reason)
+
+    @property
+    def heldout(self) -> HeldoutRow:
+        return self.found.heldout
+
+    @property
+    def reason(self) -> str:
+        if self.heldout.item == self.row.item:
+            return "exact row"
+        if self.same_question and (self.same_setting or self.same_answer):
+            return "exact question"
+        if self.numbers_hold and self.same_answer and self.share >= self.needed:
+            return "question and answer"
+        if (
+            self.numbers_hold
+            and self.same_setting
+            and not self.other_answer
+            and self.share >= min(0.95, self.needed + self.thresholds.contamination_unanswered)
+        ):
+            return "question"
+        return ""
+
+    @cached_property
+    def share(self) -> float:
+        return max(self.found.asked, self.fused)
+
+    @property
+    def fused(self) -> float:
+        """A question that stands in a context: by chance, passages hold much of one."""
+        anywhere = self.found.anywhere
+        return anywhere if anywhere >= 0.8 and self.heldout.weight >= 2 * MIN_WEIGHT else 0.0
+
+    @property
+    def needed(self) -> float:
+        """The share that condemns: a short question is soon like another, a long one never."""
+        of_long = self.thresholds.contamination_overlap
+        return min(0.95, of_long + self.thresholds.contamination_slack / self.heldout.weight)
+
+    @cached_property
+    def same_question(self) -> bool:
+        mine, theirs = self.row, self.heldout
+        if mine.question != theirs.question or theirs.question_weight < _FRAME_WEIGHT:
+            return False
+        return (
+            mine.wording == theirs.wording
+            or theirs.letters >= _SPEAKS_FOR_ITSELF
+            or self.same_answer
+        )
+
+    @property
+    def same_setting(self) -> bool:
+        """Whether the question needs no passage, or the row has the passage that it needs."""
+        return not self.heldout.context or not self.row.context or self.context >= 0.5
+
+    @cached_property
+    def same_answer(self) -> bool:
+        """The held-out answer, if it tells anything, or the held-out choices."""
+        mine, theirs = self.row, self.heldout
+        told = bool(theirs.answer) and not theirs.common and theirs.answer in mine.answers
+        return told or bool(theirs.choices and theirs.choices == mine.choices)
+
+    @property
+    def other_answer(self) -> bool:
+        return bool(self.heldout.answer) and self.heldout.answer not in self.row.answers
+
+    @property
+    def numbers_hold(self) -> bool:
+        """The same words about other numbers are another question."""
+        return self.row.numbers.issuperset(self.heldout.numbers)
