@@ -31,15 +31,18 @@ STAGE_CHECKS: dict[str, tuple[str, ...]] = {
     "normalized": ("schema", "format"),
     "generated": ("schema", "format"),
     "enriched": ("schema", "format", "answer_verification"),
-    "filtered": ("schema", "format", "no_duplicates", "licences", "yield"),
+    "filtered": ("schema", "format", "no_contamination", "no_duplicates", "licences", "yield"),
+    "heldout": ("heldout_complete",),
 }
 ALL_CHECKS = {
     "schema": "rows are well-formed: question, answer and choices are there and agree",
     "format": "rows read like training text: no bare labels, debris, broken or repeated text",
     "answer_verification": "blind majorities agree with the writer often enough",
+    "no_contamination": "no row stands in a held-out split or a protected benchmark",
     "no_duplicates": "no two rows ask the same",
     "licences": "every row says under which licence it stands",
     "yield": "enough rows were accepted",
+    "heldout_complete": "every held-out split was there to be hashed",
 }
 
 
@@ -68,6 +71,8 @@ class Inspection:
     stage: str
     min_yield: float = 0.1
     thresholds: Thresholds = field(default_factory=Thresholds)
+    heldout: Gate | None = None
+    """The contamination gate; without it the check says that it checked nothing."""
     rows: int = 0
     rejected: Counter[str] = field(default_factory=Counter)
     _outcomes: Counter[str] = field(default_factory=Counter)
@@ -108,6 +113,8 @@ class Inspection:
             "format": format.gate(self.thresholds),
             "licences": licence.GATE,
         }
+        if self.heldout:
+            invariants["no_contamination"] = self.heldout
         batch = Batch(rows)
         for name in STAGE_CHECKS[self.stage]:
             if name in invariants:
@@ -136,6 +143,10 @@ class Inspection:
                 "verified",
                 "use a stronger solver, or look at the votes of rejected rows",
                 self.rows,
+            )
+        if name == "no_contamination" and self.heldout is None:
+            return CheckOutcome(
+                name=name, passed=False, summary="not checked: no held-out hashes were given"
             )
         allowed_odd = ODD_SEEDS_ALLOWED * self.rows if self.stage == "normalized" else 0
         if (broken := self._counts[name]) > allowed_odd:

@@ -1,4 +1,4 @@
-"""All held-out hashes that a run is gated against, in sorted arrays, looked up a batch at a time."""
+"""All held-out hashes that rows are gated against, in sorted arrays, looked up by the batch."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from sdg_assets.fingerprints import Fingerprint, Part, Runs
-from sdg_assets.stages.heldout import FULL_WEIGHT, MIN_WEIGHT, HeldoutTables
+from sdg_assets.heldout_tables import FRAME_WEIGHT, MIN_WEIGHT, HeldoutTables
 
 if TYPE_CHECKING:
     import numpy as np
@@ -89,10 +89,9 @@ class HeldoutIndex:
             joined.contexts, {name: len(t.contexts) for name, t in tables.items()}
         )
         rows, contexts = joined.rows, joined.contexts
-        # Of rows that are equal, and of questions that are a task's frame, one is enough.
+        # Of rows that are equal one is enough; a question that is its task's frame finds none.
         self._items = _Keys(rows["item"], rows["item"].is_first_distinct())
-        asked = (rows["question_weight"] >= 1) | rows["question"].is_first_distinct()
-        self._questions = _Keys(rows["question"], asked)
+        self._questions = _Keys(rows["question"], rows["question_weight"] >= FRAME_WEIGHT)
         self._passages = _Keys(contexts["context"], contexts["context"].is_first_distinct())
         self._row_runs, self._context_runs = _Postings(rows), _Postings(contexts)
 

@@ -40,13 +40,13 @@ class Thresholds(BaseModel):
     contamination_slack: float = Field(
         default=2.0,
         ge=0,
-        description="how much more of a short one it takes, divided by the rare runs of words in it",
+        description="how much more of a short one, divided by the rare runs of words in it",
     )
     contamination_unanswered: float = Field(
-        default=0.2,
+        default=0.35,
         ge=0,
         le=1,
-        description="how much more it takes where the answer tells nothing: yes or no, a label, none",
+        description="how much more where the answer tells nothing: yes or no, a label, none",
     )
     contamination_suspicion: float = Field(
         default=0.5, ge=0.2, le=1, description="share from which an overlap is reported"

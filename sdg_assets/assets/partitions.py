@@ -15,6 +15,7 @@ from sdg_assets.assets.metadata import SAMPLES, check_metadata, partition_metada
 from sdg_assets.checks import CheckOutcome, Inspection, broken_invariants
 from sdg_assets.errors import PermanentError, SdgError
 from sdg_assets.examples import Record, Rejection
+from sdg_assets.gates import Gate
 from sdg_assets.settings import settings
 from sdg_assets.storage import PartitionKey, Store
 from sdg_assets.teacher.conversation import Usage
@@ -47,6 +48,7 @@ def write_partition(
     *,
     usage: Usage | None = None,
     thresholds: Thresholds | None = None,
+    heldout: Gate | None = None,
     info: dict[str, Any] | None = None,
 ) -> PartitionReport:
     """Writes a stage's rows, publishing them only if the stage's invariants hold.
@@ -57,13 +59,14 @@ def write_partition(
         rows: Accepted rows and `Rejection`s, as the stage yields them.
         usage: The teacher's usage, filled while `rows` is consumed.
         thresholds: Of the gates whose invariants are checked.
-        info: What else the manifest should say.
+        heldout: The contamination gate, for stages that check that no row repeats a held-out one.
+        info: What else the manifest should say; read when all rows are written.
 
     Raises:
         InvariantBrokenError: A check that gates the partition failed; nothing was published.
         SdgError: What the stage raised.
     """
-    inspection = Inspection(key.stage, settings().min_yield, thresholds or Thresholds())
+    inspection = Inspection(key.stage, settings().min_yield, thresholds or Thresholds(), heldout)
     samples: list[Record] = []
     with store.write(key) as out:
         for row in rows:

@@ -2,13 +2,27 @@
 
 from __future__ import annotations
 
-from sdg_assets.gates import duplicates, format, licence, schema, verification  # noqa: A004
+from sdg_assets.gates import (
+    contamination,
+    duplicates,
+    format,  # noqa: A004
+    licence,
+    schema,
+    verification,
+)
 from sdg_assets.gates.base import Batch, Gate, Refusal, first_refusals
 from sdg_assets.thresholds import Thresholds
 
 __all__ = ["ORDER", "Batch", "Gate", "Refusal", "draft_gates", "first_refusals", "row_gates"]
 
-ORDER = (schema.NAME, format.NAME, verification.NAME, licence.NAME, duplicates.NAME)
+ORDER = (
+    schema.NAME,
+    format.NAME,
+    contamination.NAME,
+    verification.NAME,
+    licence.NAME,
+    duplicates.NAME,
+)
 
 
 def draft_gates(thresholds: Thresholds) -> list[Gate]:
@@ -20,10 +34,16 @@ def draft_gates(thresholds: Thresholds) -> list[Gate]:
     return [schema.GATE, format.gate(thresholds)]
 
 
-def row_gates(thresholds: Thresholds) -> list[Gate]:
+def row_gates(thresholds: Thresholds, heldout: Gate | None = None) -> list[Gate]:
     """All gates that look at one row, in order.
 
     Args:
         thresholds: Where they draw their lines.
+        heldout: The contamination gate; None only where what passes is counted, not kept.
     """
-    return [*draft_gates(thresholds), verification.GATE, licence.GATE]
+    return [
+        *draft_gates(thresholds),
+        *([heldout] if heldout else []),
+        verification.GATE,
+        licence.GATE,
+    ]

@@ -18,7 +18,7 @@ from sdg_assets.examples import Example
 from sdg_assets.fingerprints import Fingerprint, Hasher
 from sdg_assets.gates.base import Batch, Refusal
 from sdg_assets.heldout_index import HeldoutIndex, HeldoutRow, Resemblance, SharedContext
-from sdg_assets.stages.heldout import MIN_WEIGHT
+from sdg_assets.heldout_tables import FRAME_WEIGHT, MIN_WEIGHT
 from sdg_assets.thresholds import Thresholds
 
 NAME = "contamination"
@@ -26,8 +26,6 @@ NAME = "contamination"
 # A question whose letters and digits are equal is the same one if it is so long; in a shorter one
 # a lost sign may be the difference (5 - 3, 5 + 3).
 _SPEAKS_FOR_ITSELF = 40
-# A question that weighs less is a frame, which many rows share.
-_FRAME_WEIGHT = 1.0
 
 
 @dataclass
@@ -122,13 +120,17 @@ class Contamination:
         for row in self._index.resemblances(prints, runs, least):
             context = contexts.get((row.place, row.heldout.benchmark), 0.0)
             mine = prints[row.place]
-            findings.append(_Pair(row, mine, context, self._thresholds).finding)
+            finding = _Pair(row, mine, context, self._thresholds).finding
+            findings += [finding] if finding else []
         return findings
 
     def _context(self, found: SharedContext, row: Fingerprint) -> _Finding:
-        equal = found.heldout.context == row.context
-        half = found.heldout.words <= self._thresholds.contamination_context_words
-        reason = "exact context" if equal and half else ""
+        reason = ""
+        if found.heldout.words <= self._thresholds.contamination_context_words:
+            needed = _condemning(self._thresholds, found.heldout.weight, answered=False)
+            reason = "context" if found.contained >= needed else ""
+        if reason and found.heldout.context == row.context:
+            reason = "exact context"
         return _Finding(
             found.place, found.heldout.benchmark, found.contained, reason, of_context=True
         )
@@ -143,7 +145,7 @@ class Contamination:
         report.refused += len(refused)
         report.reasons.update(refused.values())
         hit = {(f.place, f.benchmark) for f in worst.values() if f.reason}
-        for place, benchmark in hit:
+        for _, benchmark in hit:
             report.benchmarks.setdefault(benchmark, BenchmarkOverlap()).refused += 1
         suspicious = set()
         for finding in worst.values():
@@ -170,7 +172,11 @@ class _Pair:
     thresholds: Thresholds
 
     @property
-    def finding(self) -> _Finding:
+    def finding(self) -> _Finding | None:
+        """None for short questions that share a stem and no more."""
+        telling = self.heldout.weight >= 2 * MIN_WEIGHT or self.same_answer or self.same_question
+        if not telling and not self.reason:
+            return None
         share = 1.0 if self.same_question else max(self.found.asked, self.fused)
         return _Finding(self.found.place, self.heldout.benchmark, share, self.reason)
 
@@ -178,7 +184,7 @@ class _Pair:
     def heldout(self) -> HeldoutRow:
         return self.found.heldout
 
-    @property
+    @cached_property
     def reason(self) -> str:
         if self.heldout.item == self.row.item:
             return "exact row"
@@ -190,7 +196,7 @@ class _Pair:
             self.numbers_hold
             and self.same_setting
             and not self.other_answer
-            and self.share >= min(0.95, self.needed + self.thresholds.contamination_unanswered)
+            and self.share >= _condemning(self.thresholds, self.heldout.weight, answered=False)
         ):
             return "question"
         return ""
@@ -207,14 +213,12 @@ class _Pair:
 
     @property
     def needed(self) -> float:
-        """The share that condemns: a short question is soon like another, a long one never."""
-        of_long = self.thresholds.contamination_overlap
-        return min(0.95, of_long + self.thresholds.contamination_slack / self.heldout.weight)
+        return _condemning(self.thresholds, self.heldout.weight, answered=True)
 
     @cached_property
     def same_question(self) -> bool:
         mine, theirs = self.row, self.heldout
-        if mine.question != theirs.question or theirs.question_weight < _FRAME_WEIGHT:
+        if mine.question != theirs.question or theirs.question_weight < FRAME_WEIGHT:
             return False
         return (
             mine.wording == theirs.wording
@@ -229,10 +233,11 @@ class _Pair:
 
     @cached_property
     def same_answer(self) -> bool:
-        """The held-out answer, if it tells anything, or the held-out choices."""
+        """The held-out answer, if it tells anything, or the held-out choices with no other one."""
         mine, theirs = self.row, self.heldout
-        told = bool(theirs.answer) and not theirs.common and theirs.answer in mine.answers
-        return told or bool(theirs.choices and theirs.choices == mine.choices)
+        if theirs.choices and theirs.choices == mine.choices and not self.other_answer:
+            return True
+        return bool(theirs.answer) and not theirs.common and theirs.answer in mine.answers
 
     @property
     def other_answer(self) -> bool:
@@ -242,3 +247,9 @@ class _Pair:
     def numbers_hold(self) -> bool:
         """The same words about other numbers are another question."""
         return self.row.numbers.issuperset(self.heldout.numbers)
+
+
+def _condemning(thresholds: Thresholds, weight: float, *, answered: bool) -> float:
+    """The share that refuses a row: a short question is soon like another, a long one never."""
+    needed = thresholds.contamination_overlap + thresholds.contamination_slack / max(1.0, weight)
+    return min(0.95, needed if answered else needed + thresholds.contamination_unanswered)

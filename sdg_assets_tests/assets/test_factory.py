@@ -109,10 +109,10 @@ def test_a_stage_depends_on_what_it_reads() -> None:
 
     assert upstream == {
         "seeds": set(),
-        "normalized": {"quiz/seeds"},
+        "normalized": {"quiz/seeds", "quiz/heldout"},
         "generated": {"quiz/normalized", "teacher"},
         "enriched": {"quiz/generated", "teacher"},
-        "filtered": {"quiz/enriched", "quiz/normalized"},
+        "filtered": {"quiz/enriched", "quiz/normalized", "quiz/heldout"},
     }
 
 

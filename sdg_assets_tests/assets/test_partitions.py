@@ -9,6 +9,7 @@ from sdg_assets.errors import PermanentError, StoreError
 from sdg_assets.examples import EnrichedExample, Record, Rejection
 from sdg_assets.storage import PartitionKey, Store
 from sdg_assets.teacher.conversation import Usage
+from sdg_assets_tests.heldout import nothing_held_out
 from sdg_assets_tests.records import enriched
 
 KEY = PartitionKey("quiz", "filtered", "quiz")
@@ -23,7 +24,9 @@ def test_sound_rows_are_published_with_what_was_seen(store: Store) -> None:
     usage = Usage(requests=3, output_tokens=20, seconds=2.0)
     usage.finish_reasons["stop"] += 3
 
-    report = write_partition(KEY, store, [*SOUND, refused()], usage=usage, info={"note": "x"})
+    report = write_partition(
+        KEY, store, [*SOUND, refused()], usage=usage, heldout=nothing_held_out(), info={"note": "x"}
+    )
 
     assert list(store.read(KEY, EnrichedExample)) == SOUND
     assert list(store.read_rejected(KEY)) == [refused()]
@@ -56,7 +59,7 @@ def test_a_broken_invariant_is_not_published_the_first_time_either(store: Store)
 
 
 def test_a_warning_does_not_keep_anything_back(store: Store) -> None:
-    report = write_partition(KEY, store, [SOUND[0], *[refused()] * 20])
+    report = write_partition(KEY, store, [SOUND[0], *[refused()] * 20], heldout=nothing_held_out())
 
     assert [c.name for c in report.checks if not c.passed] == ["yield"]
     assert store.exists(KEY)
