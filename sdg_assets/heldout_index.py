@@ -100,7 +100,7 @@ class HeldoutIndex:
         return len(self._rows)
 
     def resemblances(
-        self, prints: Sequence[Fingerprint], runs: Runs, least: float
+        self, prints: Sequence[Fingerprint], runs: Runs, least: float, slack: float
     ) -> Iterator[Resemblance]:
         """The held-out rows that rows of a batch resemble.
 
@@ -108,8 +108,9 @@ class HeldoutIndex:
             prints: The batch's rows.
             runs: Theirs.
             least: The share from which rows that have not the same question count.
+            slack: How much more that is for a short one: divided by its weight, added to `least`.
         """
-        found = self._row_runs.contained(runs, least)
+        found = self._row_runs.contained(runs, least, slack)
         exact = {
             pair
             for keys, name in ((self._items, "item"), (self._questions, "question"))
@@ -129,7 +130,7 @@ class HeldoutIndex:
             runs: Theirs.
             least: The share from which contexts that are not equal count.
         """
-        found = self._context_runs.contained(runs, least)
+        found = self._context_runs.contained(runs, least, 0.0)
         exact = set(self._passages.pairs([p.context for p in prints]))
         for place, at in sorted(exact | found.keys()):
             _, anywhere = found.get((place, at), (0.0, 0.0))
@@ -202,6 +203,7 @@ class _Postings:
         self._hash = postings["runs"].to_numpy()
         self._row = postings["row"].to_numpy()
         self._weight = postings["weights"].to_numpy()
+        self._lightness = np.reciprocal(np.maximum(table["weight"].to_numpy(), 1))
         self._of = np.bincount(self._row, self._weight, minlength=len(table)).astype(np.float32)
         # One bit for each value of a hash's first bits says no for most of what is not there.
         bits = max(16, (max(len(self._hash), 1) * _FILTER_BITS - 1).bit_length())
@@ -209,10 +211,11 @@ class _Postings:
         self._may_hold = np.zeros(1 << bits, dtype=bool)
         self._may_hold[self._hash >> self._shift] = True
 
-    def contained(self, runs: Runs, least: float) -> Pairs:
+    def contained(self, runs: Runs, least: float, slack: float) -> Pairs:
         """Place in the batch and row → the shares of the row's runs that the batch's row has.
 
-        In its question and choices, and in any part of it; pairs below `least` are left out.
+        In its question and choices, and in any part of it; pairs below `least`, and `slack` divided
+        by the row's weight, are left out.
         """
         import numpy as np
 
@@ -235,5 +238,5 @@ class _Postings:
         asked = np.bincount(pair, weight * (runs.part[run] != Part.CONTEXT)) / self._of[rows]
         return {
             (int(places[at]), int(rows[at])): (float(asked[at]), float(anywhere[at]))
-            for at in np.flatnonzero(anywhere >= least)
+            for at in np.flatnonzero(anywhere >= least + slack * self._lightness[rows])
         }

@@ -38,7 +38,7 @@ class Thresholds(BaseModel):
         "row with the same answer and numbers",
     )
     contamination_slack: float = Field(
-        default=2.0,
+        default=1.6,
         ge=0,
         description="how much more of a short one, divided by the rare runs of words in it",
     )

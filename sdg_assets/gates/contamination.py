@@ -26,6 +26,8 @@ NAME = "contamination"
 # A question whose letters and digits are equal is the same one if it is so long; in a shorter one
 # a lost sign may be the difference (5 - 3, 5 + 3).
 _SPEAKS_FOR_ITSELF = 40
+_WHOLE_CONTEXT = 0.8
+_TELLING_NUMBERS = 3
 
 
 @dataclass
@@ -117,7 +119,9 @@ class Contamination:
             key = found.place, found.heldout.benchmark
             contexts[key] = max(found.contained, contexts.get(key, 0.0))
         findings = [self._context(found, prints[found.place]) for found in shared]
-        for row in self._index.resemblances(prints, runs, least):
+        # The least that may refuse a row, see `_Pair.needed`.
+        low = self._thresholds.contamination_overlap / 2, self._thresholds.contamination_slack / 2
+        for row in self._index.resemblances(prints, runs, *low):
             context = contexts.get((row.place, row.heldout.benchmark), 0.0)
             mine = prints[row.place]
             finding = _Pair(row, mine, context, self._thresholds).finding
@@ -173,7 +177,12 @@ class _Pair:
 
     @property
     def finding(self) -> _Finding | None:
-        """None for short questions that share a stem and no more."""
+        """None for what is too little to report, or a short question that shares a stem."""
+        if (
+            not (self.reason or self.same_question)
+            and self.share < self.thresholds.contamination_suspicion
+        ):
+            return None
         telling = self.heldout.weight >= 2 * MIN_WEIGHT or self.same_answer or self.same_question
         if not telling and not self.reason:
             return None
@@ -190,8 +199,11 @@ class _Pair:
             return "exact row"
         if self.same_question and (self.same_setting or self.same_answer):
             return "exact question"
-        if self.numbers_hold and self.same_answer and self.share >= self.needed:
-            return "question and answer"
+        if self.numbers_hold and self.share >= self.needed:
+            if self.same_answer:
+                return "question and answer"
+            if self.same_passage and not self.other_answer:
+                return "question and context"
         if (
             self.numbers_hold
             and self.same_setting
@@ -213,7 +225,17 @@ class _Pair:
 
     @property
     def needed(self) -> float:
-        return _condemning(self.thresholds, self.heldout.weight, answered=True)
+        # With all its choices beside it, a short question is as good as a longer one.
+        listed = bool(self.heldout.choices) and self.heldout.choices == self.row.choices
+        weight = self.heldout.weight * (2 if listed else 1)
+        needed = _condemning(self.thresholds, weight, answered=True)
+        # Several numbers that are all the same, and so is the answer, leave less to the words.
+        told = not listed and len(self.heldout.numbers) >= _TELLING_NUMBERS
+        return needed / 2 if told else needed
+
+    @property
+    def same_passage(self) -> bool:
+        return bool(self.heldout.context) and self.context >= _WHOLE_CONTEXT
 
     @cached_property
     def same_question(self) -> bool:
