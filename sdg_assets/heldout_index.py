@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     Array = np.ndarray[Any, Any]
     Pairs = dict[tuple[int, int], tuple[float, float]]
 
+# A question that more rows of a benchmark have is a frame, unless its words are rare.
+_FRAME_ROWS = 2
 # Bits a hash in the filter that answers most look-ups from the processor's cache.
 _FILTER_BITS = 8
 
@@ -83,6 +85,8 @@ class HeldoutIndex:
         Args:
             tables: Name of a benchmark, or `task/subtask` → its hashes.
         """
+        import polars as pl
+
         joined = HeldoutTables.joined(tables.values())
         self._rows = _Facts(joined.rows, {name: len(t.rows) for name, t in tables.items()})
         self._contexts = _Facts(
@@ -91,7 +95,11 @@ class HeldoutIndex:
         rows, contexts = joined.rows, joined.contexts
         # Of rows that are equal one is enough; a question that is its task's frame finds none.
         self._items = _Keys(rows["item"], rows["item"].is_first_distinct())
-        self._questions = _Keys(rows["question"], rows["question_weight"] >= FRAME_WEIGHT)
+        times = [
+            table.rows.select(pl.len().over("question")).to_series() for table in tables.values()
+        ]
+        rare = pl.concat([pl.Series(dtype=pl.UInt32), *times]) <= _FRAME_ROWS
+        self._questions = _Keys(rows["question"], rare | (rows["question_weight"] >= FRAME_WEIGHT))
         self._passages = _Keys(contexts["context"], contexts["context"].is_first_distinct())
         self._row_runs, self._context_runs = _Postings(rows), _Postings(contexts)
 

@@ -257,7 +257,7 @@ class _Guard:
         self._spec, self._store = spec, store
         catalog, without = cached_catalog(settings().catalog), settings().without_benchmarks
         self._protection = protection(store, catalog, spec, without)
-        self.gate = Contamination(self._protection.index, _thresholds(spec))
+        self.gate = self._contamination()
 
     def publish(self, stage: str, rows: Iterable[Record]) -> PartitionReport:
         """Writes the rows with the gate's report in their manifest."""
@@ -273,11 +273,15 @@ class _Guard:
             gated(),
             thresholds=_thresholds(self._spec),
             # Of its own: the check must not add to the report.
-            heldout=Contamination(self._protection.index, _thresholds(self._spec)),
+            heldout=self._contamination(),
             info=info,
         )
         report.metadata |= contamination_metadata(info["contamination"])
         return report
+
+    def _contamination(self) -> Contamination:
+        own = f"{self._spec.task}/{self._spec.key}"
+        return Contamination(self._protection.index, _thresholds(self._spec), own)
 
 
 def _publish(

@@ -91,10 +91,19 @@ class Contamination:
 
     name = NAME
 
-    def __init__(self, index: HeldoutIndex, thresholds: Thresholds) -> None:
+    def __init__(self, index: HeldoutIndex, thresholds: Thresholds, own: str = "") -> None:
+        """Starts with nothing judged.
+
+        Args:
+            index: What is held out.
+            thresholds: Where the lines are drawn.
+            own: `task/subtask` of the rows. A question of their own held-out splits is not
+                repeated however short it is; other benchmarks have their stems in common.
+        """
         self.report = ContaminationReport()
         self._index = index
         self._thresholds = thresholds
+        self._own = own
         self._hasher = Hasher()
 
     def refusals(self, batch: Batch[Example]) -> dict[int, Refusal]:
@@ -124,7 +133,7 @@ class Contamination:
         for row in self._index.resemblances(prints, runs, *low):
             context = contexts.get((row.place, row.heldout.benchmark), 0.0)
             mine = prints[row.place]
-            finding = _Pair(row, mine, context, self._thresholds).finding
+            finding = _Pair(row, mine, context, self._thresholds, self._own).finding
             findings += [finding] if finding else []
         return findings
 
@@ -174,6 +183,7 @@ class _Pair:
     context: float
     """The largest share of a context of the same benchmark that the row contains."""
     thresholds: Thresholds
+    own: str
 
     @property
     def finding(self) -> _Finding | None:
@@ -240,7 +250,8 @@ class _Pair:
     @cached_property
     def same_question(self) -> bool:
         mine, theirs = self.row, self.heldout
-        if mine.question != theirs.question or theirs.question_weight < FRAME_WEIGHT:
+        stem = theirs.question_weight < FRAME_WEIGHT and theirs.benchmark != self.own
+        if mine.question != theirs.question or stem:
             return False
         return (
             mine.wording == theirs.wording

@@ -177,13 +177,13 @@ def leaks(index: HeldoutIndex, specs: list[SubtaskSpec], count: int) -> None:
     total: Counter[str] = Counter()
     found: Counter[str] = Counter()
     for spec in specs:
-        chance = random.Random(spec.key)
+        chance, own = random.Random(spec.key), f"{spec.task}/{spec.key}"
         rows = [row for split in spec.heldout_splits for row in examples(spec, split)]
         rows = chance.sample(rows, k=min(count, len(rows)))
         cells = []
         for name, change in CHANGES.items():
             planted = [c for row in rows if (c := change(row, chance)) is not None]
-            hit = len(refused(Contamination(index, overridden(spec.gates)), planted))
+            hit = len(refused(Contamination(index, overridden(spec.gates), own), planted))
             total[name] += len(planted)
             found[name] += hit
             cells.append(f"{hit / len(planted):>12.3f}" if planted else f"{'–':>12}")
@@ -197,7 +197,7 @@ def clean(index: HeldoutIndex, specs: list[SubtaskSpec], show: int) -> None:
     print("\ntraining rows refused")
     print(f"{'subtask':<36}{'rows':>8}{'equal':>8}{'near':>8}{'near %':>8}  suspicious, reasons")
     for spec in specs:
-        gate = Contamination(index, overridden(spec.gates))
+        gate = Contamination(index, overridden(spec.gates), f"{spec.task}/{spec.key}")
         rows = [r for r in normalize(spec, collect_seeds(spec, SOURCE)) if isinstance(r, Example)]
         reasons = refused(gate, rows)
         near = [row for row in rows if reasons.get(row.id, "exact")[:5] != "exact"]
