@@ -112,12 +112,12 @@ def hashed(prints: Sequence[Fingerprint], runs: Runs) -> HeldoutTables:
         {"context": distinct, "words": [prints[at].context_words for at in first]}
     )
     return HeldoutTables(
-        _sampled(rows, hashes[needed], row[needed], weights[needed]).cast(rows_schema()),
+        _sampled(rows, hashes[needed], row[needed], weights[needed]).cast(pl.Schema(rows_schema())),
         _sampled(
             passages, in_context, of[runs.row[shown]], _weights(in_context, rows=len(distinct))
         )
         .filter(pl.col("context") != 0)
-        .cast(contexts_schema()),
+        .cast(pl.Schema(contexts_schema())),
     )
 
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass
 from difflib import get_close_matches
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -50,8 +50,22 @@ def heldout_key(task: str, subtask: str) -> PartitionKey:
     return PartitionKey(task, STAGE, subtask)
 
 
+def is_hashed(store: Store, key: PartitionKey, source: str) -> bool:
+    """Whether hashes are there, and lack nothing that this source may have.
+
+    Args:
+        store: Where they lie.
+        key: See `heldout_key`.
+        source: The seed source in use. What the samples lacked, the Hub may hold.
+    """
+    if not store.exists(key):
+        return False
+    info = store.manifest(key).info
+    return not info.get("missing") or info.get("source") == source
+
+
 def protection(
-    store: Store, catalog: Catalog, spec: SubtaskSpec, without: Collection[str]
+    store: Store, catalog: Catalog, spec: SubtaskSpec, without: Collection[str], source: str
 ) -> Protection:
     """Everything that is hashed, once it is known to be enough.
 
@@ -60,25 +74,27 @@ def protection(
         catalog: The tasks whose held-out splits count.
         spec: The subtask that is gated.
         without: Benchmarks that may be missing; EVERY_BENCHMARK for all.
+        source: The seed source in use.
 
     Raises:
         StoreError: The subtask's own splits, or a protected benchmark, are not hashed.
         CatalogError: `without` names a benchmark that there is not.
     """
     own = heldout_key(spec.task, spec.key)
-    if not store.exists(own):
+    if not is_hashed(store, own, source):
         raise StoreError(
-            f"{spec.task}/{spec.key}: its held-out splits are not hashed, so rows that repeat them "
-            f"cannot be told; materialize {spec.task}/{STAGE} (partition {spec.key}) first"
+            f"{spec.task}/{spec.key}: its held-out splits are not hashed from {source}, so "
+            "rows that repeat them cannot be told; "
+            f" materialize {spec.task}/{STAGE} (partition {spec.key}) first"
         )
     names = [benchmark.name for benchmark in load_protected()]
     benchmarks = {name: heldout_key(PROTECTED, name) for name in names}
-    absent = [name for name, key in benchmarks.items() if not store.exists(key)]
+    absent = [name for name, key in benchmarks.items() if not is_hashed(store, key, source)]
     allowed = _allowed(without, names)
     if needed := [name for name in absent if name not in allowed]:
         raise StoreError(
-            f"{spec.task}/{spec.key}: {len(needed)} protected benchmarks are not hashed: "
-            f"{', '.join(needed)}. Materialize {PROTECTED}/{STAGE} (a partition a benchmark), or "
+            f"{spec.task}/{spec.key}: {len(needed)} protected benchmarks are not hashed from "
+            f"{source}: {', '.join(needed)}. Materialize {PROTECTED}/{STAGE} (a partition a benchmark), or "
             "name those that you cannot read in SDG_WITHOUT_BENCHMARKS: releases will say so"
         )
     keys = {
@@ -109,10 +125,7 @@ def _index(root: Path, pinned: tuple[tuple[str, PartitionKey, str], ...]) -> Hel
     """One index a process, built anew when any of its hashes changed."""
     store = Store(root)
     return HeldoutIndex(
-        {
-            name: HeldoutTables.from_bytes(lambda file, key=key: store.attachment(key, file))
-            for name, key, _ in pinned
-        }
+        {name: HeldoutTables.from_bytes(partial(store.attachment, key)) for name, key, _ in pinned}
     )
 
 

@@ -19,7 +19,7 @@ from sdg_assets.definitions import defs
 from sdg_assets.errors import SdgError
 from sdg_assets.examples import EnrichedExample
 from sdg_assets.funnel import funnel_row, render
-from sdg_assets.protection import EVERY_BENCHMARK, PROTECTED, heldout_key
+from sdg_assets.protection import EVERY_BENCHMARK, PROTECTED, heldout_key, is_hashed
 from sdg_assets.protection import STAGE as HELDOUT
 from sdg_assets.settings import settings
 from sdg_assets.storage import PartitionKey, Store
@@ -75,7 +75,8 @@ def hash_benchmarks(store: Store) -> list[str]:
 
     def due(name: str) -> bool:
         named = name in without or EVERY_BENCHMARK in without
-        return not named and not store.exists(heldout_key(PROTECTED, name))
+        key = heldout_key(PROTECTED, name)
+        return not named and not is_hashed(store, key, settings().seed_source)
 
     for is_due, group in itertools.groupby(names, due):
         if is_due:

@@ -256,7 +256,8 @@ class _Guard:
     def __init__(self, spec: SubtaskSpec, store: Store) -> None:
         self._spec, self._store = spec, store
         catalog, without = cached_catalog(settings().catalog), settings().without_benchmarks
-        self._protection = protection(store, catalog, spec, without)
+        source = settings().seed_source
+        self._protection = protection(store, catalog, spec, without, source)
         self.gate = self._contamination()
 
     def publish(self, stage: str, rows: Iterable[Record]) -> PartitionReport:

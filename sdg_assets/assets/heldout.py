@@ -105,7 +105,11 @@ def _publish(key: PartitionKey, rows: HeldoutRows) -> PartitionReport:
         for split in splits:
             out.accept(split)
         out.attachments = tables.to_bytes()
-        out.info = {"rows": len(tables.rows), "missing": missing}
+        out.info = {
+            "rows": len(tables.rows),
+            "missing": missing,
+            "source": settings().seed_source,
+        }
         size = sum(map(len, out.attachments.values()))
     return PartitionReport(
         metadata={

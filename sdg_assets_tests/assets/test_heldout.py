@@ -10,10 +10,10 @@ import pytest
 from dagster._core.definitions.asset_checks.asset_check_evaluation import AssetCheckEvaluation
 
 from sdg_assets.assets.heldout import heldout_asset, protected_asset
-from sdg_assets.catalog import cached_catalog, load_protected
+from sdg_assets.catalog import Catalog, SubtaskSpec, cached_catalog, load_protected
 from sdg_assets.errors import CatalogError, SeedSourceError, StoreError
 from sdg_assets.examples import Rejection
-from sdg_assets.protection import heldout_key, protection
+from sdg_assets.protection import Protection, heldout_key, protection
 from sdg_assets.settings import settings
 from sdg_assets.stages.heldout import HashedSplit
 from sdg_assets.storage import PartitionKey, Store
@@ -62,6 +62,10 @@ def evaluation(result: dg.ExecuteInProcessResult) -> AssetCheckEvaluation:
         if event.event_type_value == "ASSET_CHECK_EVALUATION"
     ]
     return found
+
+
+def guarded(store: Store, catalog: Catalog, spec: SubtaskSpec, without: set[str]) -> Protection:
+    return protection(store, catalog, spec, without, settings().seed_source)
 
 
 def hash_quiz(instance: dg.DagsterInstance) -> dg.ExecuteInProcessResult:
@@ -122,7 +126,7 @@ def test_rows_are_not_normalized_before_their_held_out_splits_are_hashed(
     catalog = cached_catalog(settings().catalog)
 
     with pytest.raises(StoreError, match=r"materialize quiz/heldout \(partition quiz\) first"):
-        protection(store, catalog, catalog.subtask("quiz", "quiz"), {"all"})
+        guarded(store, catalog, catalog.subtask("quiz", "quiz"), {"all"})
 
 
 def test_every_protected_benchmark_must_be_hashed_or_named(
@@ -133,11 +137,11 @@ def test_every_protected_benchmark_must_be_hashed_or_named(
     spec = catalog.subtask("quiz", "quiz")
     names = [benchmark.name for benchmark in load_protected()]
 
-    with pytest.raises(StoreError, match=r"2 protected benchmarks are not hashed: hle, gpqa\."):
-        protection(store, catalog, spec, set(names) - {"gpqa", "hle"})
-    assert protection(store, catalog, spec, set(names)).without == names
+    with pytest.raises(StoreError, match=r"2 protected .* not hashed from mirror:\S+: hle, gpqa\."):
+        guarded(store, catalog, spec, set(names) - {"gpqa", "hle"})
+    assert guarded(store, catalog, spec, set(names)).without == names
     with pytest.raises(CatalogError, match="no protected benchmark 'gqpa'; did you mean gpqa"):
-        protection(store, catalog, spec, {"gqpa"})
+        guarded(store, catalog, spec, {"gqpa"})
 
 
 def test_a_benchmark_that_a_mirror_lacks_is_shown_and_recorded(
@@ -151,10 +155,10 @@ def test_a_benchmark_that_a_mirror_lacks_is_shown_and_recorded(
     assert "openai/gsm8k main test" in str(found.description)
     hash_quiz(instance)
     catalog = cached_catalog(settings().catalog)
-    guarded = protection(store, catalog, catalog.subtask("quiz", "quiz"), {"all"})
-    assert guarded.missing["gsm8k"] == ["openai/gsm8k main test", "openai/gsm8k socratic test"]
-    assert "gsm8k" in guarded.against
-    assert "gsm8k" not in guarded.without
+    found_ones = guarded(store, catalog, catalog.subtask("quiz", "quiz"), {"all"})
+    assert found_ones.missing["gsm8k"] == ["openai/gsm8k main test", "openai/gsm8k socratic test"]
+    assert "gsm8k" in found_ones.against
+    assert "gsm8k" not in found_ones.without
 
 
 def test_a_benchmark_that_is_not_open_to_us_fails_for_good_and_says_how_to_go_on(
@@ -186,12 +190,27 @@ def test_a_new_hash_of_a_split_is_a_new_index(
     hash_quiz(instance)
     catalog = cached_catalog(settings().catalog)
     spec = catalog.subtask("quiz", "quiz")
-    first = protection(store, catalog, spec, {"all"})
-    assert protection(store, catalog, spec, {"all"}).index is first.index
+    first = guarded(store, catalog, spec, {"all"})
+    assert guarded(store, catalog, spec, {"all"}).index is first.index
 
     (quiz / "test.jsonl").write_text(json.dumps(question(LEAKED)), "utf-8")
     hash_quiz(instance)
 
-    second = protection(store, catalog, spec, {"all"})
+    second = guarded(store, catalog, spec, {"all"})
     assert (len(first.index), len(second.index)) == (len(FILLERS) - 2, 1)
     assert first.against != second.against
+
+
+def test_what_one_source_lacked_is_read_again_from_another(
+    quiz: Path, configure: Configure, store: Store, instance: dg.DagsterInstance
+) -> None:
+    configure(seed_source="samples")
+    assert not evaluation(hash_quiz(instance)).passed
+    catalog = cached_catalog(settings().catalog)
+    spec = catalog.subtask("quiz", "quiz")
+    assert guarded(store, catalog, spec, {"all"}).missing == {"quiz/quiz": ["org/quiz main test"]}
+
+    configure(seed_source=f"mirror:{quiz.parents[2]}")
+
+    with pytest.raises(StoreError, match="its held-out splits are not hashed from mirror"):
+        guarded(store, catalog, spec, {"all"})

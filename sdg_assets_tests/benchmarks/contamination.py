@@ -19,6 +19,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from functools import partial
 from itertools import islice
 from pathlib import Path
 
@@ -213,9 +214,7 @@ def clean(index: HeldoutIndex, specs: list[SubtaskSpec], show: int) -> None:
 def speed(directory: Path, copies: int, rows: int) -> None:
     """Prints rows a second and the peak memory of a process that does nothing but gate rows."""
     tables = {
-        f"{place.name}#{copy}": _copy(
-            HeldoutTables.from_bytes(lambda f, p=place: (p / f).read_bytes()), copy
-        )
+        f"{place.name}#{copy}": _copy(HeldoutTables.from_bytes(partial(_bytes, place)), copy)
         for place in sorted(directory.iterdir())
         for copy in range(copies)
     }
@@ -231,6 +230,10 @@ def speed(directory: Path, copies: int, rows: int) -> None:
         done += len(batch)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
     print(f"{len(index):>12,}{done:>10,}{done / seconds:>10,.0f}{peak:>10.2f}")
+
+
+def _bytes(place: Path, file: str) -> bytes:
+    return (place / file).read_bytes()
 
 
 def _stream() -> Iterator[Example]:

@@ -22,7 +22,7 @@ MILL = (
     "each of the others is unloaded in 9 minutes. How many minutes does the unloading take?"
 )
 HELD_MC = {"question": GLACIER, "choices": CHOICES, "label": 0}
-MATH = {
+MATH: dict[str, Any] = {
     "answer_kind": "numeric",
     "record": {"question": "{{question}}", "answer": "{{choices[label]}}"},
 }
