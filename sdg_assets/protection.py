@@ -85,7 +85,7 @@ def protection(
         raise StoreError(
             f"{spec.task}/{spec.key}: its held-out splits are not hashed from {source}, so "
             "rows that repeat them cannot be told; "
-            f" materialize {spec.task}/{STAGE} (partition {spec.key}) first"
+            f"materialize {spec.task}/{STAGE} (partition {spec.key}) first"
         )
     names = [benchmark.name for benchmark in load_protected()]
     benchmarks = {name: heldout_key(PROTECTED, name) for name in names}
@@ -94,8 +94,8 @@ def protection(
     if needed := [name for name in absent if name not in allowed]:
         raise StoreError(
             f"{spec.task}/{spec.key}: {len(needed)} protected benchmarks are not hashed from "
-            f"{source}: {', '.join(needed)}. Materialize {PROTECTED}/{STAGE} (a partition a benchmark), or "
-            "name those that you cannot read in SDG_WITHOUT_BENCHMARKS: releases will say so"
+            f"{source}: {', '.join(needed)}. Materialize {PROTECTED}/{STAGE} (a partition a "
+            "benchmark), or name those that you cannot read in SDG_WITHOUT_BENCHMARKS: releases will say so"
         )
     keys = {
         f"{task.task}/{subtask}": heldout_key(task.task, subtask)
