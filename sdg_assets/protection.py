@@ -95,7 +95,8 @@ def protection(
         raise StoreError(
             f"{spec.task}/{spec.key}: {len(needed)} protected benchmarks are not hashed from "
             f"{source}: {', '.join(needed)}. Materialize {PROTECTED}/{STAGE} (a partition a "
-            "benchmark), or name those that you cannot read in SDG_WITHOUT_BENCHMARKS: releases will say so"
+            "benchmark), or name those that you cannot read in SDG_WITHOUT_BENCHMARKS: releases "
+            "will say so"
         )
     keys = {
         f"{task.task}/{subtask}": heldout_key(task.task, subtask)

@@ -28,6 +28,8 @@ NAME = "contamination"
 _SPEAKS_FOR_ITSELF = 40
 _WHOLE_CONTEXT = 0.8
 _TELLING_NUMBERS = 3
+# In short questions small numbers meet by chance.
+_LONG_WEIGHT = 16.0
 
 
 @dataclass
@@ -240,8 +242,8 @@ class _Pair:
         weight = self.heldout.weight * (2 if listed else 1)
         needed = _condemning(self.thresholds, weight, answered=True)
         # Several numbers that are all the same, and so is the answer, leave less to the words.
-        told = not listed and len(self.heldout.numbers) >= _TELLING_NUMBERS
-        return needed / 2 if told else needed
+        numbers = len(self.heldout.numbers) if weight >= _LONG_WEIGHT and not listed else 0
+        return needed / 2 if numbers >= _TELLING_NUMBERS else needed
 
     @property
     def same_passage(self) -> bool:
