@@ -43,8 +43,10 @@ STAGE_CHECKS: dict[str, tuple[str, ...]] = {
     "generated": ("schema", "format", "language", "personal_data"),
     "enriched": ("schema", "format", "language", "answer_verification"),
     "filtered": (
-        "schema", "format", "language", "personal_data", "no_duplicates", "licences", "yield",
+        "schema", "format", "language", "personal_data", "no_contamination",
+        "no_duplicates", "licences", "yield",
     ),
+    "heldout": ("heldout_complete",),
 }  # fmt: skip
 ALL_CHECKS = {
     "schema": "rows are well-formed: question, answer and choices are there and agree",
@@ -52,9 +54,11 @@ ALL_CHECKS = {
     "language": "rows are written in their task's language",
     "personal_data": "no e-mail addresses, phone numbers, account numbers or keys",
     "answer_verification": "blind majorities agree with the writer often enough",
+    "no_contamination": "no row stands in a held-out split or a protected benchmark",
     "no_duplicates": "no two rows ask the same",
     "licences": "every row says under which licence it stands",
     "yield": "enough rows were accepted",
+    "heldout_complete": "every held-out split was there to be hashed",
 }
 
 
@@ -83,6 +87,8 @@ class Inspection:
     stage: str
     min_yield: float = 0.1
     thresholds: Thresholds = field(default_factory=Thresholds)
+    heldout: Gate | None = None
+    """The contamination gate; without it the check says that it checked nothing."""
     rows: int = 0
     verified: int = 0
     rejected: Counter[str] = field(default_factory=Counter)
@@ -131,6 +137,8 @@ class Inspection:
             "language": language.gate(self.thresholds),
             "licences": licence.GATE,
         }
+        if self.heldout:
+            invariants["no_contamination"] = self.heldout
         batch = Batch(rows)
         for name in STAGE_CHECKS[self.stage]:
             if name in invariants:
@@ -176,6 +184,10 @@ class Inspection:
                 "verified",
                 "use a stronger solver, or look at the votes of rejected rows",
                 self.rows,
+            )
+        if name == "no_contamination" and self.heldout is None:
+            return CheckOutcome(
+                name=name, passed=False, summary="not checked: no held-out hashes were given"
             )
         allowed_odd = ODD_SEEDS_ALLOWED * self.rows if self.stage == "normalized" else 0
         if (broken := self._counts[name]) > allowed_odd:

@@ -30,6 +30,11 @@ class Settings(BaseSettings):
         default=frozenset(),
         description="tasks seeded although their rows ask not to be trained on; names with commas",
     )
+    without_benchmarks: Annotated[frozenset[str], NoDecode] = Field(
+        default=frozenset(),
+        description="protected benchmarks that rows need not be checked against, e.g. those that "
+        "you have no access to; names with commas, or `all`. Releases name them",
+    )
     seed_source: str = Field(default="samples", pattern=r"^(samples|hub|mirror:.+)$")
     teacher: str = Field(default="qwen2.5-coder-1.5b", description="key, hub id or directory")
     solver: str | None = Field(default=None, description="the solver, if not the teacher")
@@ -104,7 +109,7 @@ class Settings(BaseSettings):
         overridden(value)
         return value
 
-    @field_validator("allow_canary", mode="before")
+    @field_validator("allow_canary", "without_benchmarks", mode="before")
     @classmethod
     def _names(cls, value: Any) -> Any:  # noqa: ANN401 – the variable's text, or names
         return (

@@ -15,6 +15,7 @@ from sdg_assets.assets.metadata import SAMPLES, check_metadata, partition_metada
 from sdg_assets.checks import CheckOutcome, Inspection, broken_invariants
 from sdg_assets.errors import PermanentError, SdgError
 from sdg_assets.examples import Record, Rejection
+from sdg_assets.gates import Gate
 from sdg_assets.settings import settings
 from sdg_assets.signatures.table import ATTACHMENT, Signatures
 from sdg_assets.storage import PartitionKey, Store
@@ -48,6 +49,7 @@ def write_partition(
     *,
     usage: Usage | None = None,
     thresholds: Thresholds | None = None,
+    heldout: Gate | None = None,
     info: dict[str, Any] | None = None,
     signatures: Callable[[], Signatures] | None = None,
 ) -> PartitionReport:
@@ -59,7 +61,8 @@ def write_partition(
         rows: Accepted rows and `Rejection`s, as the stage yields them.
         usage: The teacher's usage, filled while `rows` is consumed.
         thresholds: Of the gates whose invariants are checked.
-        info: What else the manifest should say.
+        heldout: The contamination gate, for stages that check that no row repeats a held-out one.
+        info: What else the manifest should say; read when all rows are written.
         signatures: Tells, once `rows` is consumed, those of the accepted rows; they are published
             with them.
 
@@ -67,7 +70,7 @@ def write_partition(
         InvariantBrokenError: A check that gates the partition failed; nothing was published.
         SdgError: What the stage raised.
     """
-    inspection = Inspection(key.stage, settings().min_yield, thresholds or Thresholds())
+    inspection = Inspection(key.stage, settings().min_yield, thresholds or Thresholds(), heldout)
     samples: list[Record] = []
     with store.write(key) as out:
         for row in rows:
