@@ -19,8 +19,8 @@ from sdg_assets.definitions import defs
 from sdg_assets.errors import SdgError
 from sdg_assets.examples import EnrichedExample
 from sdg_assets.funnel import funnel_row, render
-from sdg_assets.protection import EVERY_BENCHMARK, PROTECTED, heldout_key, is_hashed
-from sdg_assets.protection import STAGE as HELDOUT
+from sdg_assets.heldout.protection import EVERY_BENCHMARK, PROTECTED, heldout_key, is_hashed
+from sdg_assets.heldout.protection import STAGE as HELDOUT
 from sdg_assets.settings import settings
 from sdg_assets.storage import PartitionKey, Store
 

@@ -9,8 +9,8 @@ from sdg_assets.catalog import SubtaskSpec
 from sdg_assets.errors import AbsentError
 from sdg_assets.examples import Example
 from sdg_assets.gates.contamination import Contamination
-from sdg_assets.heldout_index import HeldoutIndex
-from sdg_assets.heldout_tables import HeldoutTables
+from sdg_assets.heldout.index import HeldoutIndex
+from sdg_assets.heldout.tables import HeldoutTables
 from sdg_assets.stages.heldout import HeldoutRows
 from sdg_assets.thresholds import Thresholds
 from sdg_assets_tests.builders import seed_task

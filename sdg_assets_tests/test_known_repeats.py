@@ -11,7 +11,7 @@ from sdg_assets.catalog import SubtaskSpec, load_catalog
 from sdg_assets.examples import Example
 from sdg_assets.gates.base import Batch
 from sdg_assets.gates.contamination import Contamination
-from sdg_assets.heldout_index import HeldoutIndex
+from sdg_assets.heldout.index import HeldoutIndex
 from sdg_assets.sources import DirectorySource
 from sdg_assets.stages.heldout import HeldoutRows
 from sdg_assets.stages.normalized import normalize

@@ -26,9 +26,9 @@ from sdg_assets.examples import (
 from sdg_assets.gates import row_gates, schema
 from sdg_assets.gates.contamination import Contamination
 from sdg_assets.gates.duplicates import Duplicates
+from sdg_assets.heldout.protection import protection
 from sdg_assets.overlaps import seeded_elsewhere
 from sdg_assets.plan import SAMPLE, RoughCounter, plan_subtask
-from sdg_assets.protection import protection
 from sdg_assets.settings import settings
 from sdg_assets.signatures.table import Signatures
 from sdg_assets.sources import open_source
@@ -218,6 +218,7 @@ def _generated_until(
             solver_knobs(),
             _thresholds(spec),
             target_report,
+            heldout=_Guard(spec, store).gate,
             judge=_judge(spec, desks, {seed.id: seed for seed in seeds}),
             max_rounds=config.max_rounds,
             concurrency=settings().concurrency,
@@ -291,7 +292,7 @@ class _Guard:
         self._spec, self._store = spec, store
         catalog, without = cached_catalog(settings().catalog), settings().without_benchmarks
         source = settings().seed_source
-        self._protection = protection(store, catalog, spec, without, source)
+        self._protection = protection(store, catalog, [spec], without, source)
         self.gate = self._contamination()
 
     def publish(

@@ -15,10 +15,10 @@ from functools import cached_property
 from typing import Any
 
 from sdg_assets.examples import Example
-from sdg_assets.fingerprints import Fingerprint, Hasher
 from sdg_assets.gates.base import Batch, Refusal
-from sdg_assets.heldout_index import HeldoutIndex, HeldoutRow, Resemblance, SharedContext
-from sdg_assets.heldout_tables import FRAME_WEIGHT, MIN_WEIGHT
+from sdg_assets.heldout.fingerprints import Fingerprint, Hasher
+from sdg_assets.heldout.index import HeldoutIndex, HeldoutRow, Resemblance, SharedContext
+from sdg_assets.heldout.tables import FRAME_WEIGHT, MIN_WEIGHT
 from sdg_assets.thresholds import Thresholds
 
 NAME = "contamination"

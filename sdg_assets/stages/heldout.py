@@ -15,9 +15,9 @@ from pydantic import Field
 from sdg_assets.catalog import SubtaskSpec
 from sdg_assets.errors import AbsentError, MappingError
 from sdg_assets.examples import AnswerKind, Content, Record
-from sdg_assets.fingerprints import Fingerprint, Hasher, Part, Runs
 from sdg_assets.gates.base import batches
-from sdg_assets.heldout_tables import HeldoutTables, hashed
+from sdg_assets.heldout.fingerprints import Fingerprint, Hasher, Part, Runs
+from sdg_assets.heldout.tables import HeldoutTables, hashed
 from sdg_assets.mapping import RowMapping
 from sdg_assets.sources import SeedSource
 from sdg_assets.stages.normalized import Mapper, mapper_of

@@ -17,7 +17,7 @@ from sdg_assets.catalog import SubtaskSpec
 from sdg_assets.enrichment.judging import Judge
 from sdg_assets.enrichment.voting import SolverKnobs
 from sdg_assets.examples import Example, GeneratedExample, Rejection, Role
-from sdg_assets.gates import first_refusals, row_gates
+from sdg_assets.gates import Gate, first_refusals, row_gates
 from sdg_assets.gates.base import batches
 from sdg_assets.gates.duplicates import Duplicates
 from sdg_assets.stages.enriched import enrich
@@ -64,6 +64,7 @@ def generate_until(
     thresholds: Thresholds,
     report: TargetReport,
     *,
+    heldout: Gate | None = None,
     judge: Judge | None = None,
     max_rounds: int = 5,
     concurrency: int = 64,
@@ -80,6 +81,7 @@ def generate_until(
         solver_knobs: The votes `enriched` will ask for.
         thresholds: Of the gates that `filtered` will put each row through.
         report: Filled round by round; `report.target` is the goal.
+        heldout: The contamination gate that `filtered` will put each row through.
         judge: Whose scores `enriched` will ask for.
         max_rounds: After so many rounds it is given up.
         concurrency: Pieces of work under way at a time.
@@ -90,7 +92,7 @@ def generate_until(
     """
     knobs = replace(writer_knobs, examples_per_seed=EXAMPLES_PER_SEED_AT_MOST)
     works = generate(spec, seeds, desks[Role.WRITER].teacher, knobs, thresholds, round_robin=True)
-    gates = row_gates(thresholds)
+    gates = row_gates(thresholds, heldout)
     duplicates, passed = Duplicates(seeds, thresholds), 0
     while report.accepted < report.target and report.rounds < max_rounds:
         missing = report.target - report.accepted

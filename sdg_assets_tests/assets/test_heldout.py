@@ -13,7 +13,7 @@ from sdg_assets.assets.heldout import heldout_asset, protected_asset
 from sdg_assets.catalog import Catalog, SubtaskSpec, cached_catalog, load_protected
 from sdg_assets.errors import CatalogError, SeedSourceError, StoreError
 from sdg_assets.examples import Rejection
-from sdg_assets.protection import Protection, heldout_key, protection
+from sdg_assets.heldout.protection import Protection, heldout_key, protection
 from sdg_assets.settings import settings
 from sdg_assets.stages.heldout import HashedSplit
 from sdg_assets.storage import PartitionKey, Store
@@ -65,7 +65,7 @@ def evaluation(result: dg.ExecuteInProcessResult) -> AssetCheckEvaluation:
 
 
 def guarded(store: Store, catalog: Catalog, spec: SubtaskSpec, without: set[str]) -> Protection:
-    return protection(store, catalog, spec, without, settings().seed_source)
+    return protection(store, catalog, [spec], without, settings().seed_source)
 
 
 def hash_quiz(instance: dg.DagsterInstance) -> dg.ExecuteInProcessResult:

@@ -31,8 +31,8 @@ from sdg_assets.errors import AbsentError, CatalogError, SeedSourceError
 from sdg_assets.examples import AnswerKind, Example, Seed, Source
 from sdg_assets.gates.base import Batch, batches
 from sdg_assets.gates.contamination import Contamination
-from sdg_assets.heldout_index import HeldoutIndex
-from sdg_assets.heldout_tables import ATTACHMENTS, HeldoutTables
+from sdg_assets.heldout.index import HeldoutIndex
+from sdg_assets.heldout.tables import ATTACHMENTS, HeldoutTables
 from sdg_assets.sources import DirectorySource
 from sdg_assets.stages.heldout import HeldoutRows
 from sdg_assets.stages.normalized import normalize

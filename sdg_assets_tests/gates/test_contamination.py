@@ -8,7 +8,7 @@ import pytest
 from sdg_assets.examples import AnswerKind, Example
 from sdg_assets.gates.base import Batch, Refusal
 from sdg_assets.gates.contamination import Contamination
-from sdg_assets.heldout_index import HeldoutIndex
+from sdg_assets.heldout.index import HeldoutIndex
 from sdg_assets.thresholds import Thresholds
 from sdg_assets_tests.heldout import gate_against, hashed
 from sdg_assets_tests.records import example, numeric

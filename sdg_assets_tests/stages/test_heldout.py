@@ -5,7 +5,7 @@ import re
 import pytest
 
 from sdg_assets.errors import SeedSourceError, TransientError
-from sdg_assets.heldout_tables import ATTACHMENTS, HeldoutTables, contexts_schema, rows_schema
+from sdg_assets.heldout.tables import ATTACHMENTS, HeldoutTables, contexts_schema, rows_schema
 from sdg_assets.stages.heldout import HeldoutRows
 from sdg_assets_tests.builders import seed_task
 from sdg_assets_tests.heldout import FILLERS, Splits, hashed

@@ -6,8 +6,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from sdg_assets.fingerprints import Fingerprint, Part, Runs
-from sdg_assets.heldout_tables import FRAME_WEIGHT, MIN_WEIGHT, HeldoutTables
+from sdg_assets.heldout.fingerprints import Fingerprint, Part, Runs
+from sdg_assets.heldout.tables import FRAME_WEIGHT, MIN_WEIGHT, HeldoutTables
 
 if TYPE_CHECKING:
     import numpy as np

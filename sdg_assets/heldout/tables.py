@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from sdg_assets.fingerprints import Fingerprint, Part, Runs
+from sdg_assets.heldout.fingerprints import Fingerprint, Part, Runs
 
 if TYPE_CHECKING:
     import numpy as np

@@ -8,7 +8,7 @@ What was used, what its sources did not have and what was left out goes into the
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import lru_cache, partial
@@ -17,8 +17,8 @@ from typing import Any
 
 from sdg_assets.catalog import Catalog, SubtaskSpec, load_protected
 from sdg_assets.errors import CatalogError, StoreError
-from sdg_assets.heldout_index import HeldoutIndex
-from sdg_assets.heldout_tables import HeldoutTables
+from sdg_assets.heldout.index import HeldoutIndex
+from sdg_assets.heldout.tables import HeldoutTables
 from sdg_assets.stages.heldout import HashedSplit
 from sdg_assets.storage import PartitionKey, Store
 
@@ -65,36 +65,40 @@ def is_hashed(store: Store, key: PartitionKey, source: str) -> bool:
 
 
 def protection(
-    store: Store, catalog: Catalog, spec: SubtaskSpec, without: Collection[str], source: str
+    store: Store,
+    catalog: Catalog,
+    specs: Iterable[SubtaskSpec],
+    without: Collection[str],
+    source: str,
 ) -> Protection:
     """Everything that is hashed, once it is known to be enough.
 
     Args:
         store: Where the hashes lie.
         catalog: The tasks whose held-out splits count.
-        spec: The subtask that is gated.
+        specs: The subtasks that are gated.
         without: Benchmarks that may be missing; EVERY_BENCHMARK for all.
         source: The seed source in use.
 
     Raises:
-        StoreError: The subtask's own splits, or a protected benchmark, are not hashed.
+        StoreError: A subtask's own splits, or a protected benchmark, are not hashed.
         CatalogError: `without` names a benchmark that there is not.
     """
-    own = heldout_key(spec.task, spec.key)
-    if not is_hashed(store, own, source):
-        raise StoreError(
-            f"{spec.task}/{spec.key}: its held-out splits are not hashed from {source}, so "
-            "rows that repeat them cannot be told; "
-            f"materialize {spec.task}/{STAGE} (partition {spec.key}) first"
-        )
+    for spec in specs:
+        if not is_hashed(store, heldout_key(spec.task, spec.key), source):
+            raise StoreError(
+                f"{spec.task}/{spec.key}: its held-out splits are not hashed from {source}, so "
+                "rows that repeat them cannot be told; "
+                f"materialize {spec.task}/{STAGE} (partition {spec.key}) first"
+            )
     names = [benchmark.name for benchmark in load_protected()]
     benchmarks = {name: heldout_key(PROTECTED, name) for name in names}
     absent = [name for name, key in benchmarks.items() if not is_hashed(store, key, source)]
     allowed = _allowed(without, names)
     if needed := [name for name in absent if name not in allowed]:
         raise StoreError(
-            f"{spec.task}/{spec.key}: {len(needed)} protected benchmarks are not hashed from "
-            f"{source}: {', '.join(needed)}. Materialize {PROTECTED}/{STAGE} (a partition a "
+            f"{len(needed)} protected benchmarks are not hashed from {source}: "
+            f"{', '.join(needed)}. Materialize {PROTECTED}/{STAGE} (a partition a "
             "benchmark), or name those that you cannot read in SDG_WITHOUT_BENCHMARKS: releases "
             "will say so"
         )
