@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from sdg_assets.errors import StoreError
 from sdg_assets.examples import EnrichedExample, Example
 from sdg_assets.signatures.minhash import PERMUTATIONS, minhash
+from sdg_assets.signatures.pairs import Indices
 from sdg_assets.signatures.shingles import PARTS, Shingled, hashed, shingled
 
 if TYPE_CHECKING:
@@ -167,7 +168,7 @@ def concatenated(batches: Iterable[Signatures]) -> Signatures:
     )
 
 
-def by_standing(frame: pl.DataFrame) -> NDArray[np.int64]:
+def by_standing(frame: pl.DataFrame) -> Indices:
     """The rows' places, best row first.
 
     Args:
@@ -178,7 +179,7 @@ def by_standing(frame: pl.DataFrame) -> NDArray[np.int64]:
     # Two integers a row decide nearly always. Sorting by all columns takes polars ten times as
     # long, and more than that the more rows share their votes; so it sorts what is tied.
     quality, prefix = _quality(frame), _prefix(frame["id"])
-    order = np.lexsort((prefix, quality))
+    order: Indices = np.lexsort((prefix, quality))
     same = (np.diff(quality[order]) == 0) & (np.diff(prefix[order]) == 0)
     tied = np.flatnonzero(np.append(same, False) | np.insert(same, 0, False))
     columns = [name for name in STANDING if name in frame.columns]
