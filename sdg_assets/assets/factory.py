@@ -7,8 +7,16 @@ from typing import Any
 
 import dagster as dg
 
-from sdg_assets.assets.knobs import SeedConfig, SolverConfig, WriterConfig, solver_knobs
+from sdg_assets.assets.knobs import (
+    SeedConfig,
+    SolverConfig,
+    WriterConfig,
+    from_run_tags,
+    solver_knobs,
+)
 from sdg_assets.assets.partitions import PartitionReport, Progress, each_partition, write_partition
+from sdg_assets.assets.staleness import remade_when_stale
+from sdg_assets.assets.teacher import TEACHERS
 from sdg_assets.catalog import SeedTask, SubtaskSpec, cached_catalog
 from sdg_assets.checks import ALL_CHECKS, STAGE_CHECKS
 from sdg_assets.examples import (
@@ -40,9 +48,10 @@ from sdg_assets.teacher.completions import CompletionLog
 from sdg_assets.teacher.conversation import Desk, Usage, converse
 from sdg_assets.thresholds import Thresholds, overridden
 
-TEACHER_KEY = dg.AssetKey("teacher")
+WRITER, SOLVER, JUDGE = (TEACHERS[role] for role in (Role.WRITER, Role.SOLVER, Role.JUDGE))
 STAGES = ("seeds", "normalized", "generated", "enriched", "filtered")
 GPU_STAGES = ("generated", "enriched")
+REMADE = ("generated", "enriched", "filtered")
 # Each stage has a value of its own: stages with equal policies run as one, and then a subtask
 # that fails in one stage holds its siblings back in the next.
 PARTITIONS_PER_RUN = {
@@ -64,8 +73,8 @@ def task_assets(task: SeedTask) -> list[dg.AssetsDefinition]:
     return [
         _stage(task, partitions, "seeds", [], SeedConfig, _seeds),
         _stage(task, partitions, "normalized", ["seeds"], dg.Config, _normalized),
-        _stage(task, partitions, "generated", ["normalized", "teacher"], WriterConfig, _generated),
-        _stage(task, partitions, "enriched", ["generated", "teacher"], SolverConfig, _enriched),
+        _stage(task, partitions, "generated", ["normalized", WRITER], WriterConfig, _generated),
+        _stage(task, partitions, "enriched", ["generated", SOLVER, JUDGE], SolverConfig, _enriched),
         _stage(task, partitions, "filtered", ["enriched", "normalized"], dg.Config, _filtered),
     ]
 
@@ -74,7 +83,7 @@ def _stage(
     task: SeedTask,
     partitions: dg.PartitionsDefinition[Any],
     stage: str,
-    upstream: list[str],
+    upstream: list[str | dg.AssetKey],
     config_type: type[dg.Config],
     work: Work,
 ) -> dg.AssetsDefinition:
@@ -86,12 +95,14 @@ def _stage(
 
     @dg.asset(
         key=key,
-        deps=[TEACHER_KEY if u == "teacher" else dg.AssetKey([task.task, u]) for u in upstream],
+        deps=[dg.AssetKey([task.task, u]) if isinstance(u, str) else u for u in upstream],
         partitions_def=partitions,
         backfill_policy=dg.BackfillPolicy.multi_run(PARTITIONS_PER_RUN[stage]),
         check_specs=checks,
         output_required=False,
+        automation_condition=remade_when_stale() if stage in REMADE else None,
         group_name=task.task,
+        owners=settings().owners,
         description=_describe(task, stage),
         kinds={"vllm", "jsonl"} if stage in GPU_STAGES else {"python", "jsonl"},
         tags={
@@ -105,6 +116,7 @@ def _stage(
     )
     def asset_of_stage(context: dg.AssetExecutionContext, config: config_type) -> Iterator[Any]:  # type: ignore[valid-type]
         store = Store(settings().store)
+        config = from_run_tags(config, context.run.tags)
 
         def one(subtask: str) -> PartitionReport:
             spec = cached_catalog(settings().catalog).subtask(task.task, subtask)
@@ -173,7 +185,9 @@ def _generated(
             concurrency=settings().concurrency,
             on_progress=progress,
         )
-        return _publish(spec, "generated", store, rows, usage)
+        report = _publish(spec, "generated", store, rows, usage)
+    report.teachers[Role.WRITER] = desk.teacher.identity
+    return report
 
 
 def _generated_until(
@@ -200,6 +214,7 @@ def _generated_until(
             on_progress=Progress(context, spec.key, target),
         )
         report = _publish(spec, "generated", store, rows, usage)
+    report.teachers[Role.WRITER] = writer.teacher.identity
     report.metadata |= {"target": target_report.summary, "target_rounds": target_report.rounds}
     if target_report.accepted < target:
         context.log.warning(f"{spec.key}: {target_report.summary}")
@@ -220,7 +235,9 @@ def _enriched(
             concurrency=settings().concurrency,
             on_progress=progress,
         )
-        return _publish(spec, "enriched", store, rows, usage)
+        report = _publish(spec, "enriched", store, rows, usage)
+    report.teachers[Role.SOLVER] = desk.teacher.identity
+    return report
 
 
 def _filtered(

@@ -10,14 +10,17 @@ from dagster._core.definitions.asset_checks.asset_check_evaluation import (
     AssetCheckEvaluation,
     AssetCheckEvaluationTargetMaterializationData,
 )
+from dagster._core.definitions.source_asset import SYSTEM_METADATA_KEY_SOURCE_ASSET_OBSERVATION
 
 from sdg_assets.assets.metadata import SAMPLES, check_metadata, partition_metadata
+from sdg_assets.assets.provenance import Input, inputs_of, observed, version_tags
 from sdg_assets.checks import CheckOutcome, Inspection, broken_invariants
 from sdg_assets.errors import PermanentError, SdgError
-from sdg_assets.examples import Record, Rejection
+from sdg_assets.examples import Record, Rejection, Role
 from sdg_assets.settings import settings
 from sdg_assets.storage import PartitionKey, Store
 from sdg_assets.teacher.conversation import Usage
+from sdg_assets.teacher.requests import TeacherIdentity
 from sdg_assets.thresholds import Thresholds
 
 PROGRESS_SECONDS = 30.0
@@ -29,6 +32,10 @@ class PartitionReport:
 
     metadata: dict[str, Any] = field(default_factory=dict)
     checks: list[CheckOutcome] = field(default_factory=list)
+    content: str = ""
+    """Hash of its rows."""
+    teachers: dict[Role, TeacherIdentity] = field(default_factory=dict)
+    """Who was asked for it."""
 
 
 class InvariantBrokenError(PermanentError):
@@ -73,7 +80,9 @@ def write_partition(
                 samples.append(row)
         checks = inspection.outcomes()
         report = PartitionReport(
-            partition_metadata(inspection, samples, usage, str(store.path(key))), checks
+            partition_metadata(inspection, samples, usage, str(store.path(key))),
+            checks,
+            content=out.sha256,
         )
         if broken_invariants(checks):
             raise InvariantBrokenError(key, report)
@@ -97,7 +106,9 @@ def each_partition(
     checks: Iterable[dg.AssetCheckSpec],
     work: Callable[[str], PartitionReport],
 ) -> Iterator[Any]:
-    """Runs `work` for every partition of the run and tells Dagster how each one went.
+    """Runs `work` for every partition of the run and tells Dagster of each as soon as it is done.
+
+    A retry leaves out what the attempts before it have materialized.
 
     Args:
         context: The step's context.
@@ -111,39 +122,40 @@ def each_partition(
         dg.Failure: Some partitions failed; those that did not are materialized all the same. Not
             to be retried when every failure is permanent.
     """
-    good: dict[str, PartitionReport] = {}
+    done = _done_before(context)
     bad: dict[str, Exception] = {}
     for key in context.partition_keys:
+        if key in done:
+            context.log.info(f"{key}: materialized by an earlier attempt")
+            continue
         try:
-            good[key] = work(key)
-            context.log.info(f"{key}: {good[key].metadata.get('rows', 0)} rows")
-        except SdgError as error:
-            context.log.error(f"{key}: {error}")
+            inputs = inputs_of(context, key)
+            report = work(key)
+        except InvariantBrokenError as error:
             bad[key] = error
+            context.log.error(f"{key}: {error}")
+            yield from _evaluations(context, key, error.report.checks)
+        except SdgError as error:
+            bad[key] = error
+            context.log.error(f"{key}: {error}")
         except Exception as error:
             # A bug: its siblings' results are as good as without it.
-            context.log.exception(f"{key}: {type(error).__name__}")
             bad[key] = error
-    asset_key = context.asset_key
-    if bad:
-        # An asset's own output would mark every partition of the run as materialized.
-        for key, report in good.items():
-            yield dg.AssetMaterialization(asset_key, partition=key, metadata=report.metadata)
-    else:
-        for key, report in good.items():
-            context.add_asset_metadata(report.metadata, partition_key=key)
-        yield dg.MaterializeResult()
-    reports = {key: report.checks for key, report in good.items()}
-    for key, failure in bad.items():
-        if isinstance(failure, InvariantBrokenError):
-            reports[key] = failure.report.checks
-    yield from _evaluations(context, reports)
+            context.log.exception(f"{key}: {type(error).__name__}")
+        else:
+            context.log.info(f"{key}: {report.metadata.get('rows', 0)} rows")
+            yield _materialization(context, key, report, inputs)
+            yield from _evaluations(context, key, report.checks)
+            done.add(key)
     if bad:
         raise dg.Failure(
             description="\n".join(f"{key}: {_said(error)}" for key, error in bad.items()),
-            metadata={"failed": list(bad), "succeeded": list(good)},
+            metadata={"failed": list(bad), "succeeded": sorted(done)},
             allow_retries=not all(isinstance(e, PermanentError) for e in bad.values()),
         )
+    # What is downstream in the same run waits for it. Without the mark Dagster would write a second
+    # materialization of every partition.
+    yield dg.MaterializeResult(metadata={SYSTEM_METADATA_KEY_SOURCE_ASSET_OBSERVATION: True})
     for spec in checks:
         yield dg.Output(None, output_name=spec.get_python_identifier())
 
@@ -152,42 +164,74 @@ def _said(error: Exception) -> str:
     return str(error) if isinstance(error, SdgError) else f"{type(error).__name__}: {error}"
 
 
+def _done_before(context: dg.AssetExecutionContext) -> set[str]:
+    """Partitions whose newest materialization is by this run, or by one that it is a retry of."""
+    runs = {context.run.run_id}
+    if context.run.is_resume_retry and (group := context.instance.get_run_group(context.run.run_id)):
+        runs |= {run.run_id for run in group[1]}
+    found = context.instance.fetch_materializations(
+        dg.AssetRecordsFilter(
+            asset_key=context.asset_key, asset_partitions=list(context.partition_keys)
+        ),
+        limit=4 * len(context.partition_keys),
+    )
+    newest: dict[str, str] = {}
+    for record in found.records:  # newest first
+        newest.setdefault(record.partition_key or "", record.run_id)
+    return {key for key, run_id in newest.items() if run_id in runs}
+
+
+def _materialization(
+    context: dg.AssetExecutionContext,
+    key: str,
+    report: PartitionReport,
+    inputs: dict[dg.AssetKey, Input],
+) -> dg.AssetMaterialization:
+    code_version = context.assets_def.get_asset_spec(context.asset_key).code_version
+    teachers = {role.value: who.data_version for role, who in report.teachers.items()}
+    return dg.AssetMaterialization(
+        context.asset_key,
+        partition=key,
+        metadata={**report.metadata, **teachers},
+        tags=version_tags(
+            report.content,
+            code_version or context.run.run_id,
+            observed(context, inputs, report.teachers),
+        ),
+    )
+
+
 def _evaluations(
-    context: dg.AssetExecutionContext, reports: dict[str, list[CheckOutcome]]
+    context: dg.AssetExecutionContext, key: str, outcomes: list[CheckOutcome]
 ) -> Iterator[AssetCheckEvaluation]:
-    """One evaluation a check and partition, tied to the partition's newest materialization.
+    """One evaluation a check, tied to the partition's newest materialization.
 
     Without the tie the UI shows the partition as unchecked.
     """
-    keys = [key for key, checks in reports.items() if checks]
-    if not keys:
+    if not outcomes:
         return
     found = context.instance.fetch_materializations(
-        dg.AssetRecordsFilter(asset_key=context.asset_key, asset_partitions=keys),
-        limit=4 * len(keys),
+        dg.AssetRecordsFilter(asset_key=context.asset_key, asset_partitions=[key]), limit=1
     )
-    targets: dict[str | None, AssetCheckEvaluationTargetMaterializationData] = {}
-    for record in found.records:  # newest first
-        target = AssetCheckEvaluationTargetMaterializationData(
+    targets = [
+        AssetCheckEvaluationTargetMaterializationData(
             storage_id=record.storage_id, run_id=record.run_id, timestamp=record.timestamp
         )
-        targets.setdefault(record.partition_key, target)
-    for key in keys:
-        for outcome in reports[key]:
-            severity = (
-                dg.AssetCheckSeverity.ERROR if outcome.blocking else dg.AssetCheckSeverity.WARN
-            )
-            yield AssetCheckEvaluation(
-                asset_key=context.asset_key,
-                check_name=outcome.name,
-                passed=outcome.passed,
-                metadata=check_metadata(outcome),
-                target_materialization_data=targets.get(key),
-                severity=severity,
-                description=outcome.summary,
-                blocking=False,
-                partition=key,
-            )
+        for record in found.records
+    ]
+    for outcome in outcomes:
+        severity = dg.AssetCheckSeverity.ERROR if outcome.blocking else dg.AssetCheckSeverity.WARN
+        yield AssetCheckEvaluation(
+            asset_key=context.asset_key,
+            check_name=outcome.name,
+            passed=outcome.passed,
+            metadata=check_metadata(outcome),
+            target_materialization_data=targets[0] if targets else None,
+            severity=severity,
+            description=outcome.summary,
+            blocking=False,
+            partition=key,
+        )
 
 
 class Progress:

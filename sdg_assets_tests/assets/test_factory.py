@@ -110,8 +110,8 @@ def test_a_stage_depends_on_what_it_reads() -> None:
     assert upstream == {
         "seeds": set(),
         "normalized": {"quiz/seeds"},
-        "generated": {"quiz/normalized", "teacher"},
-        "enriched": {"quiz/generated", "teacher"},
+        "generated": {"quiz/normalized", "teacher/writer"},
+        "enriched": {"quiz/generated", "teacher/solver", "teacher/judge"},
         "filtered": {"quiz/enriched", "quiz/normalized"},
     }
 
