@@ -11,10 +11,12 @@ from dagster._core.definitions.asset_checks.asset_check_evaluation import (
     AssetCheckEvaluationTargetMaterializationData,
 )
 from dagster._core.definitions.source_asset import SYSTEM_METADATA_KEY_SOURCE_ASSET_OBSERVATION
+from dagster._core.events import DagsterEventType
 
 from sdg_assets.assets.metadata import SAMPLES, check_metadata, partition_metadata
+from sdg_assets.assets.pictures import funnel_markdown
 from sdg_assets.assets.provenance import Input, inputs_of, observed, version_tags
-from sdg_assets.checks import CheckOutcome, Inspection, broken_invariants
+from sdg_assets.checks import STAGE_CHECKS, CheckOutcome, Inspection, broken_invariants
 from sdg_assets.errors import PermanentError, SdgError
 from sdg_assets.examples import Record, Rejection, Role
 from sdg_assets.settings import settings
@@ -92,7 +94,20 @@ def write_partition(
             "outcomes": inspection.outcome_counts(),
             "usage": _plain(usage),
         }
+    report.metadata["funnel_picture"] = dg.MetadataValue.md(funnel_markdown(_way(key, store)))
     return report
+
+
+def _way(key: PartitionKey, store: Store) -> list[tuple[str, int, int]]:
+    """Rows accepted and refused by each stage, up to this one."""
+    stages = list(STAGE_CHECKS)
+    way = []
+    for stage in stages[: stages.index(key.stage) + 1]:
+        at = PartitionKey(key.task, stage, key.subtask)
+        if store.exists(at):
+            manifest = store.manifest(at)
+            way.append((stage, manifest.rows, sum(manifest.rejected.values())))
+    return way
 
 
 def _plain(usage: Usage | None) -> dict[str, Any]:
@@ -106,9 +121,11 @@ def each_partition(
     checks: Iterable[dg.AssetCheckSpec],
     work: Callable[[str], PartitionReport],
 ) -> Iterator[Any]:
-    """Runs `work` for every partition of the run and tells Dagster of each as soon as it is done.
+    """Runs `work` for every partition of the run and tells Dagster how each one went.
 
-    A retry leaves out what the attempts before it have materialized.
+    A partition that took long is observed as soon as it is done. It is materialized when all are:
+    a backfill starts the next stage for whatever it finds materialized, and fed one by one it would
+    start a run, and load a teacher, for each. A retry leaves out what was materialized before.
 
     Args:
         context: The step's context.
@@ -123,34 +140,36 @@ def each_partition(
             to be retried when every failure is permanent.
     """
     done = _done_before(context)
+    good: dict[str, tuple[PartitionReport, dict[dg.AssetKey, Input]]] = {}
     bad: dict[str, Exception] = {}
     for key in context.partition_keys:
         if key in done:
             context.log.info(f"{key}: materialized by an earlier attempt")
             continue
+        began = time.monotonic()
         try:
             inputs = inputs_of(context, key)
-            report = work(key)
-        except InvariantBrokenError as error:
-            bad[key] = error
-            context.log.error(f"{key}: {error}")
-            yield from _evaluations(context, key, error.report.checks)
+            good[key] = work(key), inputs
         except SdgError as error:
-            bad[key] = error
             context.log.error(f"{key}: {error}")
+            bad[key] = error
         except Exception as error:
             # A bug: its siblings' results are as good as without it.
-            bad[key] = error
             context.log.exception(f"{key}: {type(error).__name__}")
+            bad[key] = error
         else:
-            context.log.info(f"{key}: {report.metadata.get('rows', 0)} rows")
-            yield _materialization(context, key, report, inputs)
-            yield from _evaluations(context, key, report.checks)
-            done.add(key)
+            _tell(context, key, good[key][0], time.monotonic() - began)
+    for key, (report, inputs) in good.items():  # in one go: see above
+        yield _materialization(context, key, report, inputs)
+    outcomes = {key: report.checks for key, (report, _) in good.items()}
+    for key, failure in bad.items():
+        if isinstance(failure, InvariantBrokenError):
+            outcomes[key] = failure.report.checks
+    yield from _evaluations(context, outcomes)
     if bad:
         raise dg.Failure(
             description="\n".join(f"{key}: {_said(error)}" for key, error in bad.items()),
-            metadata={"failed": list(bad), "succeeded": sorted(done)},
+            metadata={"failed": list(bad), "succeeded": sorted(done | good.keys())},
             allow_retries=not all(isinstance(e, PermanentError) for e in bad.values()),
         )
     # What is downstream in the same run waits for it. Without the mark Dagster would write a second
@@ -158,6 +177,18 @@ def each_partition(
     yield dg.MaterializeResult(metadata={SYSTEM_METADATA_KEY_SOURCE_ASSET_OBSERVATION: True})
     for spec in checks:
         yield dg.Output(None, output_name=spec.get_python_identifier())
+
+
+def _tell(
+    context: dg.AssetExecutionContext, key: str, report: PartitionReport, seconds: float
+) -> None:
+    rows = report.metadata.get("rows", 0)
+    context.log.info(f"{key}: {rows} rows")
+    if len(context.partition_keys) > 1 and seconds > PROGRESS_SECONDS:
+        finished = {"finished_rows": rows, "finished_after_seconds": seconds}
+        context.log_event(
+            dg.AssetObservation(context.asset_key, partition=key, metadata=finished)
+        )
 
 
 def _said(error: Exception) -> str:
@@ -169,16 +200,8 @@ def _done_before(context: dg.AssetExecutionContext) -> set[str]:
     runs = {context.run.run_id}
     if context.run.is_resume_retry and (group := context.instance.get_run_group(context.run.run_id)):
         runs |= {run.run_id for run in group[1]}
-    found = context.instance.fetch_materializations(
-        dg.AssetRecordsFilter(
-            asset_key=context.asset_key, asset_partitions=list(context.partition_keys)
-        ),
-        limit=4 * len(context.partition_keys),
-    )
-    newest: dict[str, str] = {}
-    for record in found.records:  # newest first
-        newest.setdefault(record.partition_key or "", record.run_id)
-    return {key for key, run_id in newest.items() if run_id in runs}
+    newest = _newest(context, list(context.partition_keys))
+    return {key for key, record in newest.items() if record.run_id in runs}
 
 
 def _materialization(
@@ -202,36 +225,47 @@ def _materialization(
 
 
 def _evaluations(
-    context: dg.AssetExecutionContext, key: str, outcomes: list[CheckOutcome]
+    context: dg.AssetExecutionContext, outcomes: dict[str, list[CheckOutcome]]
 ) -> Iterator[AssetCheckEvaluation]:
-    """One evaluation a check, tied to the partition's newest materialization.
+    """One evaluation a check and partition, tied to the partition's newest materialization.
 
     Without the tie the UI shows the partition as unchecked.
     """
-    if not outcomes:
-        return
-    found = context.instance.fetch_materializations(
-        dg.AssetRecordsFilter(asset_key=context.asset_key, asset_partitions=[key]), limit=1
-    )
-    targets = [
-        AssetCheckEvaluationTargetMaterializationData(
+    newest = _newest(context, [key for key, checks in outcomes.items() if checks])
+    for key, checks in outcomes.items():
+        record = newest.get(key)
+        target = record and AssetCheckEvaluationTargetMaterializationData(
             storage_id=record.storage_id, run_id=record.run_id, timestamp=record.timestamp
         )
-        for record in found.records
-    ]
-    for outcome in outcomes:
-        severity = dg.AssetCheckSeverity.ERROR if outcome.blocking else dg.AssetCheckSeverity.WARN
-        yield AssetCheckEvaluation(
-            asset_key=context.asset_key,
-            check_name=outcome.name,
-            passed=outcome.passed,
-            metadata=check_metadata(outcome),
-            target_materialization_data=targets[0] if targets else None,
-            severity=severity,
-            description=outcome.summary,
-            blocking=False,
-            partition=key,
-        )
+        for outcome in checks:
+            severity = (
+                dg.AssetCheckSeverity.ERROR if outcome.blocking else dg.AssetCheckSeverity.WARN
+            )
+            yield AssetCheckEvaluation(
+                asset_key=context.asset_key,
+                check_name=outcome.name,
+                passed=outcome.passed,
+                metadata=check_metadata(outcome),
+                target_materialization_data=target,
+                severity=severity,
+                description=outcome.summary,
+                blocking=False,
+                partition=key,
+            )
+
+
+def _newest(context: dg.AssetExecutionContext, keys: list[str]) -> dict[str, dg.EventLogRecord]:
+    """The newest materialization of each partition that has one."""
+    if not keys:
+        return {}
+    storage = context.instance.event_log_storage
+    ids = storage.get_latest_storage_id_by_partition(
+        context.asset_key, DagsterEventType.ASSET_MATERIALIZATION, set(keys)
+    )
+    found = context.instance.fetch_materializations(
+        dg.AssetRecordsFilter(context.asset_key, storage_ids=list(ids.values())), limit=len(keys)
+    )
+    return {record.partition_key or "": record for record in found.records}
 
 
 class Progress:
