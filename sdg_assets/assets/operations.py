@@ -9,11 +9,11 @@ from dagster._core.definitions.data_version import (
     extract_data_version_from_entry,
     get_input_data_version_tag,
 )
-from dagster._core.events import DagsterEventType
 from dagster._core.storage.partition_status_cache import AssetPartitionStatus
 
 from sdg_assets.assets.factory import STAGES
 from sdg_assets.assets.failures import clear_failures
+from sdg_assets.assets.provenance import newest_materializations
 from sdg_assets.assets.teacher import TEACHERS
 from sdg_assets.catalog import Catalog, SeedTask, cached_catalog
 from sdg_assets.settings import settings
@@ -54,7 +54,7 @@ def state_of(instance: dg.DagsterInstance, catalog: Catalog) -> State:
     """What Dagster knows of every partition, the catalog's and those that left it.
 
     A stale partition is one whose inputs have other versions than it was made from; what lies
-    below it is not listed. Of a subtask that is not through, the first missing stage is.
+    below it is not listed. Of a subtask that is not through, the first failed or missing stage is.
     """
     state = State()
     observed = {key: _observed_version(instance, key) for key in TEACHERS.values()}
@@ -79,14 +79,15 @@ def _add_task(
     subtasks = task.enabled_subtasks()
     partitions = dg.StaticPartitionsDefinition(subtasks)
     stages = [dg.AssetKey([task.task, stage]) for stage in STAGES]
-    told = {key: _told(instance, key, subtasks, [*stages, *observed]) for key in stages}
+    told = {key: _told(instance, key, subtasks) for key in stages}
     unfinished: dict[str, dg.AssetKey] = {}
     for key in stages:
         statuses = instance.get_status_by_partition(key, subtasks, partitions) or {}
         for subtask in subtasks:
             tags, name = told[key].get(subtask), f"{key.to_user_string()}/{subtask}"
             if statuses.get(subtask) is AssetPartitionStatus.FAILED:
-                state.failed.append(name)
+                if subtask not in unfinished:
+                    state.failed.append(name)
                 unfinished.setdefault(subtask, key)
             elif tags is None:
                 unfinished.setdefault(subtask, key)
@@ -108,18 +109,11 @@ def _add_task(
 
 
 def _told(
-    instance: dg.DagsterInstance,
-    key: dg.AssetKey,
-    subtasks: list[str],
-    inputs: list[dg.AssetKey],
-) -> Mapping[str, Mapping[str, str]]:
+    instance: dg.DagsterInstance, key: dg.AssetKey, subtasks: list[str]
+) -> dict[str, Mapping[str, str]]:
     """Partition → the versions that its newest materialization tells, its own and its inputs'."""
-    return instance.event_log_storage.get_latest_tags_by_partition(
-        key,
-        DagsterEventType.ASSET_MATERIALIZATION,
-        [DATA_VERSION_TAG, *map(get_input_data_version_tag, inputs)],
-        asset_partitions=subtasks,
-    )
+    newest = newest_materializations(instance, key, subtasks)
+    return {subtask: record.event_log_entry.tags or {} for subtask, record in newest.items()}
 
 
 def _is_stale(tags: Mapping[str, str], now: Mapping[dg.AssetKey, str | None]) -> bool:

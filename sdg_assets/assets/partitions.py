@@ -11,11 +11,16 @@ from dagster._core.definitions.asset_checks.asset_check_evaluation import (
     AssetCheckEvaluationTargetMaterializationData,
 )
 from dagster._core.definitions.source_asset import SYSTEM_METADATA_KEY_SOURCE_ASSET_OBSERVATION
-from dagster._core.events import DagsterEventType
 
 from sdg_assets.assets.metadata import SAMPLES, check_metadata, partition_metadata
 from sdg_assets.assets.pictures import funnel_markdown
-from sdg_assets.assets.provenance import Input, inputs_of, observed, version_tags
+from sdg_assets.assets.provenance import (
+    Input,
+    inputs_of,
+    newest_materializations,
+    observed,
+    version_tags,
+)
 from sdg_assets.checks import STAGE_CHECKS, CheckOutcome, Inspection, broken_invariants
 from sdg_assets.errors import PermanentError, SdgError
 from sdg_assets.examples import Record, Rejection, Role
@@ -94,7 +99,8 @@ def write_partition(
             "outcomes": inspection.outcome_counts(),
             "usage": _plain(usage),
         }
-    report.metadata["funnel_picture"] = dg.MetadataValue.md(funnel_markdown(_way(key, store)))
+    picture = dg.MetadataValue.md(funnel_markdown(_way(key, store)))
+    report.metadata = {"funnel_picture": picture, **report.metadata}  # the first thing one sees
     return report
 
 
@@ -200,7 +206,8 @@ def _done_before(context: dg.AssetExecutionContext) -> set[str]:
     runs = {context.run.run_id}
     if context.run.is_resume_retry and (group := context.instance.get_run_group(context.run.run_id)):
         runs |= {run.run_id for run in group[1]}
-    newest = _newest(context, list(context.partition_keys))
+    keys = list(context.partition_keys)
+    newest = newest_materializations(context.instance, context.asset_key, keys)
     return {key for key, record in newest.items() if record.run_id in runs}
 
 
@@ -231,7 +238,9 @@ def _evaluations(
 
     Without the tie the UI shows the partition as unchecked.
     """
-    newest = _newest(context, [key for key, checks in outcomes.items() if checks])
+    newest = newest_materializations(
+        context.instance, context.asset_key, [key for key, checks in outcomes.items() if checks]
+    )
     for key, checks in outcomes.items():
         record = newest.get(key)
         target = record and AssetCheckEvaluationTargetMaterializationData(
@@ -252,20 +261,6 @@ def _evaluations(
                 blocking=False,
                 partition=key,
             )
-
-
-def _newest(context: dg.AssetExecutionContext, keys: list[str]) -> dict[str, dg.EventLogRecord]:
-    """The newest materialization of each partition that has one."""
-    if not keys:
-        return {}
-    storage = context.instance.event_log_storage
-    ids = storage.get_latest_storage_id_by_partition(
-        context.asset_key, DagsterEventType.ASSET_MATERIALIZATION, set(keys)
-    )
-    found = context.instance.fetch_materializations(
-        dg.AssetRecordsFilter(context.asset_key, storage_ids=list(ids.values())), limit=len(keys)
-    )
-    return {record.partition_key or "": record for record in found.records}
 
 
 class Progress:

@@ -5,7 +5,7 @@ partitions one by one has to say it itself; then it is exact: the version is the
 a re-run that changes nothing makes nothing below it stale.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 import dagster as dg
@@ -19,6 +19,7 @@ from dagster._core.definitions.data_version import (
     get_input_data_version_tag,
     get_input_event_pointer_tag,
 )
+from dagster._core.events import DagsterEventType
 
 from sdg_assets.assets.teacher import TEACHERS, version_of
 from sdg_assets.examples import Role
@@ -80,6 +81,21 @@ def _same_model(role: Role, teachers: Mapping[Role, TeacherIdentity]) -> Teacher
     """For a role that had nothing to do: whoever was asked in another role, if it plays both."""
     names = settings().teacher_of
     return next((who for other, who in teachers.items() if names(other) == names(role)), None)
+
+
+def newest_materializations(
+    instance: dg.DagsterInstance, key: dg.AssetKey, partitions: Collection[str]
+) -> dict[str, dg.EventLogRecord]:
+    """The newest materialization of each of the partitions that has one."""
+    if not partitions:
+        return {}
+    ids = instance.event_log_storage.get_latest_storage_id_by_partition(
+        key, DagsterEventType.ASSET_MATERIALIZATION, set(partitions)
+    )
+    found = instance.fetch_materializations(
+        dg.AssetRecordsFilter(key, storage_ids=list(ids.values())), limit=len(partitions)
+    )
+    return {record.partition_key or "": record for record in found.records}
 
 
 def version_tags(

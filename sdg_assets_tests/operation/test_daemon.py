@@ -209,8 +209,8 @@ def test_a_new_subtask_is_filled_and_one_that_leaves_is_kept(
     deployment.wait(deployment.idle)
     (page,) = deployment.instance.fetch_materializations(dg.AssetKey("operations"), 1).records
     told = page.asset_materialization.metadata  # type: ignore[union-attr]
-    left = [f"- kept/{stage}/kept_b" for stage in STAGES]
-    assert [line for line in str(told["page"].value).splitlines() if "kept_b" in line] == left
+    left = {f"- kept/{stage}/kept_b" for stage in STAGES}
+    assert {line for line in str(told["page"].value).splitlines() if "kept_b" in line} == left
     assert Store(settings().store).exists(PartitionKey("kept", "filtered", "kept_b"))
 
 
