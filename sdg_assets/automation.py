@@ -16,6 +16,7 @@ from dagster._core.storage.dagster_run import NOT_FINISHED_STATUSES
 from sdg_assets.assets.teacher import TEACHERS
 from sdg_assets.catalog import cached_catalog
 from sdg_assets.jobs import PRIORITY, everything_missing, missing_of, partitions_of
+from sdg_assets.retention import forget_old_runs
 from sdg_assets.settings import settings
 
 # One failure buys one retry; then a person looks at it, or resets the sensor's cursor.
@@ -23,7 +24,7 @@ ASKED_AT_MOST = 2
 
 
 def schedules() -> list[dg.ScheduleDefinition]:
-    """The teachers are observed hourly (off until switched on), `operations` is made daily."""
+    """Observing the teachers hourly (off until switched on); daily `operations` and forgetting."""
     return [
         dg.ScheduleDefinition(
             name="observe_teachers",
@@ -38,6 +39,13 @@ def schedules() -> list[dg.ScheduleDefinition]:
             cron_schedule="0 6 * * *",
             default_status=dg.DefaultScheduleStatus.RUNNING,
             description="What is broken now: failed, stale and missing partitions.",
+        ),
+        dg.ScheduleDefinition(
+            name="forget_old_runs_daily",
+            job=forget_old_runs,
+            cron_schedule="30 5 * * *",
+            default_status=dg.DefaultScheduleStatus.RUNNING,
+            description="Deletes old runs that materialized nothing, and their event logs.",
         ),
     ]
 

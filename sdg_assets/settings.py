@@ -19,7 +19,6 @@ from sdg_assets.errors import PermanentError
 from sdg_assets.examples import Role
 from sdg_assets.thresholds import overridden
 
-
 OWNER = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+|team:[A-Za-z0-9_-]+")
 
 
@@ -46,6 +45,9 @@ class Settings(BaseSettings):
         description="who to ask, as the UI shows: e-mail addresses or team:NAME, with commas",
     )
     sensor_seconds: int = Field(default=30, ge=1, description="between two looks of a sensor")
+    keep_runs_days: int = Field(
+        default=30, ge=1, description="days that runs which materialized nothing are kept"
+    )
     executor: Literal["in_process", "multiprocess", "k8s"] = "in_process"
     allow_unsandboxed_code: bool = False
 

@@ -26,8 +26,8 @@ WHAT_TO_DO = {
     "sensor remake_stale, or materialize them again.",
     "missing": "Begun, but not through all stages. Launch the job one_task with only_missing, or "
     "switch on the sensor fill_missing.",
-    "left": "No longer in the catalog, or switched off. Their data stays in the store and enters no "
-    "release; delete it there when nobody needs it.",
+    "left": "Not in the catalog any more, or switched off. Their data stays in the store and no "
+    "release holds it; delete it there when nobody needs it.",
 }
 
 

@@ -192,9 +192,7 @@ def _tell(
     context.log.info(f"{key}: {rows} rows")
     if len(context.partition_keys) > 1 and seconds > PROGRESS_SECONDS:
         finished = {"finished_rows": rows, "finished_after_seconds": seconds}
-        context.log_event(
-            dg.AssetObservation(context.asset_key, partition=key, metadata=finished)
-        )
+        context.log_event(dg.AssetObservation(context.asset_key, partition=key, metadata=finished))
 
 
 def _said(error: Exception) -> str:
@@ -204,7 +202,9 @@ def _said(error: Exception) -> str:
 def _done_before(context: dg.AssetExecutionContext) -> set[str]:
     """Partitions whose newest materialization is by this run, or by one that it is a retry of."""
     runs = {context.run.run_id}
-    if context.run.is_resume_retry and (group := context.instance.get_run_group(context.run.run_id)):
+    if context.run.is_resume_retry and (
+        group := context.instance.get_run_group(context.run.run_id)
+    ):
         runs |= {run.run_id for run in group[1]}
     keys = list(context.partition_keys)
     newest = newest_materializations(context.instance, context.asset_key, keys)

@@ -85,5 +85,3 @@ def write_capitals(place: Path) -> None:
         ]
         text = "".join(json.dumps(line) + "\n" for line in lines)
         (folder / "train.jsonl").write_text(text, "utf-8")
-
-

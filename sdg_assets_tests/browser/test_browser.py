@@ -109,14 +109,16 @@ def test_a_person_materializes_a_partition_and_sees_it_green(
     ui.wait(ui.idle)
 
     open_graph(page)
-    page.get_by_role("button", name="zoom_in").click()
-    page.get_by_role("button", name="zoom_in").click()
-    page.wait_for_timeout(3000)
+    page.get_by_role("button", name="Hide navigation").click()
+    for _ in range(2):
+        page.get_by_role("button", name="zoom_in").click()
+    expect(page.get_by_text("33% filled").nth(4)).to_be_visible()
+    expect(page.get_by_text("5 / 5 Passed")).to_be_visible()
     page.screenshot(path=pictures / "graph.png")
 
     page.goto("/assets/capitals/filtered?view=partitions&partition=capitals_europe")
     expect(page.get_by_text("Materialized", exact=True)).to_be_visible()
-    funnel = page.get_by_role("img", name="rows accepted and refused by stage")
+    funnel = page.get_by_role("img", name="funnel")
     expect(funnel).to_be_visible()
     assert funnel.evaluate("picture => picture.complete && picture.naturalWidth > 400")
     expect(page.get_by_text("Which city is the capital of").first).to_be_visible()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import signal
 import socket
 import subprocess
@@ -137,9 +136,7 @@ class Deployment:
     def idle(self) -> bool:
         """Whether no run and no backfill is under way."""
         runs = self.instance.get_runs(dg.RunsFilter(statuses=NOT_FINISHED_STATUSES))
-        waiting = [
-            run for run in self.instance.get_runs() if run.is_complete_and_waiting_to_retry
-        ]
+        waiting = [run for run in self.instance.get_runs() if run.is_complete_and_waiting_to_retry]
         backfills = self.instance.get_backfills(status=BulkActionStatus.REQUESTED)
         return not (runs or waiting or backfills)
 
