@@ -98,14 +98,15 @@ def launch(
         task: dg.StaticPartitionsDefinition(catalog.task(task).enabled_subtasks())
         for task in {key.path[0] for key in partitions}
     }
-    subset = AssetGraphSubset(
+    subset = AssetGraphSubset(  # type: ignore[call-arg]  # both fields have defaults
         {
             key: definitions[key.path[0]].subset_with_partition_keys(keys)
             for key, keys in partitions.items()
         }
     )
+    backfill_id = make_new_backfill_id()
     backfill = PartitionBackfill.from_asset_graph_subset(
-        backfill_id=make_new_backfill_id(),
+        backfill_id=backfill_id,
         backfill_timestamp=time.time(),
         tags=tags,
         dynamic_partitions_store=instance,
@@ -115,7 +116,7 @@ def launch(
         run_config=None,
     )
     instance.add_backfill(backfill)
-    return backfill.backfill_id
+    return backfill_id
 
 
 def knob_tags(knobs: Knobs) -> dict[str, str]:

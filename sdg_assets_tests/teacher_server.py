@@ -40,9 +40,8 @@ class TeacherServer:
 
 
 @contextmanager
-def teacher_server(teacher: TeacherServer | None = None) -> Iterator[TeacherServer]:
-    """A server on a free port of this machine."""
-    teacher = teacher or TeacherServer()
+def teacher_server(teacher: TeacherServer) -> Iterator[TeacherServer]:
+    """Serves the teacher on a free port of this machine."""
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"

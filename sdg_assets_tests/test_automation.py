@@ -48,7 +48,8 @@ def materialize(instance: dg.DagsterInstance, task: str, *subtasks: str) -> None
 
 
 def test_what_costs_teacher_time_is_off_until_switched_on() -> None:
-    status = {s.name: s.default_status.value for s in [*schedules(), *sensors()]}
+    status = {schedule.name: schedule.default_status.value for schedule in schedules()}
+    status |= {sensor.name: sensor.default_status.value for sensor in sensors()}
 
     assert status == {
         "observe_teachers": "STOPPED",

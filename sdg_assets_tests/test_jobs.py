@@ -136,9 +136,7 @@ def test_a_wrong_config_is_a_clear_error_and_launches_nothing(
 def test_an_unknown_domain_lists_the_domains(instance: dg.DagsterInstance) -> None:
     result, _ = launched(instance, "one_domain", domain="natur")
 
-    assert failures(result) == [
-        "no enabled task of domain 'natur'; there are: mathematics, nature"
-    ]
+    assert failures(result) == ["no enabled task of domain 'natur'; there are: mathematics, nature"]
 
 
 def test_a_release_is_a_job_of_its_own() -> None:

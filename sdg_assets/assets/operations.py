@@ -63,8 +63,8 @@ def state_of(instance: dg.DagsterInstance, catalog: Catalog) -> State:
     for key in instance.get_asset_keys():
         if len(key.path) != 2 or key.path[1] not in STAGES:
             continue
-        task = catalog.tasks.get(key.path[0])
-        enabled = set(task.enabled_subtasks() if task else ())
+        known = catalog.tasks.get(key.path[0])
+        enabled = set(known.enabled_subtasks() if known else ())
         gone = sorted(instance.get_materialized_partitions(key) - enabled)
         state.left += [f"{key.to_user_string()}/{subtask}" for subtask in gone]
     return state
@@ -93,10 +93,8 @@ def _add_task(
                 unfinished.setdefault(subtask, key)
             else:
                 state.materialized += 1
-                now = observed | {
-                    stage: told[stage].get(subtask, {}).get(DATA_VERSION_TAG) for stage in stages
-                }
-                if _is_stale(tags, now):
+                now = {s: told[s].get(subtask, {}).get(DATA_VERSION_TAG) for s in stages}
+                if _is_stale(tags, {**now, **observed}):
                     state.stale.append(name)
     for subtask, key in unfinished.items():
         name = f"{key.to_user_string()}/{subtask}"

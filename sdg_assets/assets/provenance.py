@@ -70,7 +70,7 @@ def observed(
         if key not in found or identity is None:
             continue
         version = version_of(role, identity)
-        if found[key].event is None:
+        if not context.instance.get_latest_data_version_record(key, is_source=True):
             tags = {DATA_VERSION_TAG: version, DATA_VERSION_IS_USER_PROVIDED_TAG: "true"}
             context.log_event(dg.AssetObservation(key, tags=tags))
         found[key] = Input(version, found[key].event)

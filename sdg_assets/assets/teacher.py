@@ -20,7 +20,11 @@ from sdg_assets.teacher.requests import TeacherIdentity
 
 TEACHERS = {role: dg.AssetKey(["teacher", role.value]) for role in Role}
 # A role's templates, by the start of their names.
-PROMPTS = {Role.WRITER: "write/", Role.SOLVER: ("solve/", "knowledge"), Role.JUDGE: "judge"}
+PROMPTS = {
+    Role.WRITER: ("write/",),
+    Role.SOLVER: ("solve/", "knowledge"),
+    Role.JUDGE: ("judge",),
+}
 DESCRIPTIONS = {
     Role.WRITER: "Writes new examples. Another version makes `generated` stale.",
     Role.SOLVER: "Answers them blind and writes background. Another version makes `enriched` "
@@ -58,7 +62,7 @@ def current_identity(role: Role) -> TeacherIdentity:
 def teacher_assets() -> dg.AssetsDefinition:
     """The observable assets `[teacher, role]`."""
 
-    @dg.multi_observable_source_asset(
+    @dg.multi_observable_source_asset(  # type: ignore[untyped-decorator]
         name="observe_teachers",
         specs=[
             dg.AssetSpec(
@@ -90,4 +94,5 @@ def teacher_assets() -> dg.AssetsDefinition:
                 },
             )
 
+    assert isinstance(observe_teachers, dg.AssetsDefinition)
     return observe_teachers

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shlex
 import shutil
 import subprocess
@@ -108,8 +109,8 @@ def test_a_person_materializes_a_partition_and_sees_it_green(
     ui.wait(lambda: "capitals_europe" in materialized(ui.instance, "capitals", "filtered"))
     ui.wait(ui.idle)
 
-    open_graph(page)
     page.get_by_role("button", name="Hide navigation").click()
+    open_graph(page)
     for _ in range(2):
         page.get_by_role("button", name="zoom_in").click()
     expect(page.get_by_text("33% filled").nth(4)).to_be_visible()
@@ -168,4 +169,5 @@ def test_the_jobs_and_what_runs_by_itself_are_there_and_off(page: Page, pictures
     page.goto("/automation")
     for name in ("observe_teachers", "remake_stale", "fill_missing", "operations_daily"):
         expect(page.get_by_text(name, exact=True).first).to_be_visible()
+    expect(page.get_by_text(re.compile("6:00"))).to_be_visible()
     page.screenshot(path=pictures / "automation.png")

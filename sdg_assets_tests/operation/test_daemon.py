@@ -33,7 +33,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def teacher() -> Iterator[TeacherServer]:
-    with teacher_server() as running:
+    with teacher_server(TeacherServer()) as running:
         yield running
 
 
