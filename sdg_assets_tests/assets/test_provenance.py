@@ -16,6 +16,7 @@ from sdg_assets.assets.teacher import TEACHERS, teacher_assets, version_of
 from sdg_assets.catalog import cached_catalog
 from sdg_assets.examples import Role
 from sdg_assets.settings import Settings, settings
+from sdg_assets.stages.generated import generate
 from sdg_assets.storage import PartitionKey, Store
 from sdg_assets.teacher.requests import Request
 from sdg_assets_tests.assets.quiz import put_rows, quiz
@@ -161,7 +162,6 @@ def test_a_retry_in_the_same_run_leaves_out_what_is_done(
 ) -> None:
     run("quiz", ["seeds", "normalized"], subtasks=BOTH, instance=instance)
     worked: list[str] = []
-    generate = factory.generate
 
     def fails_once(spec: object, *arguments: object) -> object:
         worked.append(spec.key)  # type: ignore[attr-defined]

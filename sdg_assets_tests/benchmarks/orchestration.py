@@ -19,6 +19,7 @@ import tempfile
 import time
 import warnings
 from pathlib import Path
+from unittest import mock
 
 import dagster as dg
 
@@ -85,8 +86,8 @@ def main() -> None:
     def opened(_settings: Settings, _role: Role) -> ScriptedTeacher:
         return teacher
 
-    factory.open_teacher = opened
     with (
+        mock.patch.object(factory, "open_teacher", opened),
         tempfile.TemporaryDirectory() as folder,
         dg.DagsterInstance.local_temp(folder) as instance,
     ):
