@@ -149,11 +149,26 @@ class Vote(Record):
     count: int = Field(ge=1)
 
 
-class Judgement(Record):
-    """The judge's score of a row, 0 (useless) to 1 (flawless), and why."""
+class Rubric(Record):
+    """The judge's scores by criterion, each from 0 (fails) to 1 (flawless)."""
 
-    score: float = Field(ge=0, le=1)
+    self_contained: float = Field(ge=0, le=1)
+    one_right_answer: float = Field(ge=0, le=1)
+    same_skill: float = Field(ge=0, le=1)
+    right_language: float = Field(ge=0, le=1)
+    harmless: float = Field(ge=0, le=1)
+
+
+class Judgement(Record):
+    """What the judge says of a row."""
+
+    score: float = Field(
+        ge=0, le=1, description="mean of the criteria, or logistic of a reward; 0 if unreadable"
+    )
+    criteria: Rubric | None = Field(default=None, description="None: a reward model has one score")
     reasons: list[str]
+    judge: TeacherStamp
+    prompt_version: str
 
 
 class EnrichedExample(GeneratedExample):
@@ -161,11 +176,23 @@ class EnrichedExample(GeneratedExample):
 
     reasoning: str = Field(default="", description="best trace among the votes that agree")
     knowledge: str = Field(default="", description="background a learner needs; empty if unwritten")
+    knowledge_fault: str = Field(default="", description="why a background that came was not kept")
     votes: list[Vote]
-    vote_share: float = Field(ge=0, le=1, description="share of votes that agree with `answer`")
-    outcome: Literal["agreed", "majority_disagrees", "no_majority", "unsolvable"]
+    votes_cast: int = Field(ge=0, description="votes without an answer included")
+    vote_share: float = Field(ge=0, le=1, description="share of votes cast that agree")
+    outcome: Literal["agreed", "majority_disagrees", "no_majority", "unsolvable"] = Field(
+        description="what the votes say about the writer's answer"
+    )
+    written_answer: str = Field(
+        default="", description="the writer's answer, where a strong majority corrected it"
+    )
     solver: TeacherStamp
-    judge: Judgement | None = None
+    judge: Judgement | None = Field(default=None, description="None: not verified, or no judge")
+
+    @property
+    def verified(self) -> bool:
+        """Whether `answer` is the one that the majority gave."""
+        return self.outcome == "agreed" or bool(self.written_answer)
 
 
 class CuratedExample(EnrichedExample):

@@ -65,7 +65,7 @@ def funnel_row(store: Store, spec: SubtaskSpec) -> FunnelRow:
         unreadable = [f"generation: {reason}" for reason in UNREADABLE]
         row.parsed = row.generated - sum(generated.rejected.get(r, 0) for r in unreadable)
     if enriched := manifests.get("enriched"):
-        row.verified = enriched.info.get("outcomes", {}).get("agreed", 0)
+        row.verified = enriched.info.get("verified", 0)
     return row
 
 

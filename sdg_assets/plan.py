@@ -26,7 +26,7 @@ from sdg_assets.stages.generated import WriterKnobs, generate
 from sdg_assets.stages.normalized import normalize
 from sdg_assets.stages.seeds import collect_seeds
 from sdg_assets.storage import PartitionKey, Store
-from sdg_assets.teacher import open_teacher
+from sdg_assets.teacher import has_judge, open_teacher
 from sdg_assets.teacher.requests import Completion, Message, Request, Teacher, TeacherIdentity
 
 SAMPLE = 64
@@ -34,6 +34,7 @@ SAMPLE = 64
 # and of solved rows that are verified: as the embedded teacher does on the samples.
 TRACE_TOKENS = 160
 KNOWLEDGE_TOKENS = 110
+JUDGEMENT_TOKENS = 70
 PARSED_SHARE = 0.9
 VERIFIED_SHARE = 0.6
 
@@ -83,16 +84,23 @@ def plan_subtask(
     solved = writes * PARSED_SHARE
     # Two of three votes decide most rows: see `stages/enriched.py`.
     votes = solved * (chosen.votes // 2 + 1 + chosen.votes) / 2
-    backgrounds = solved * VERIFIED_SHARE if chosen.with_knowledge else 0.0
+    verified = solved * VERIFIED_SHARE
+    backgrounds = verified if chosen.with_knowledge else 0.0
+    judgements = verified if has_judge(chosen) else 0.0
     question = fmean(questions or [0]) + 60
     return SubtaskPlan(
         task=spec.task,
         subtask=spec.key,
         seeds=count,
-        requests=round(writes + votes + backgrounds),
-        prompt_tokens=round(writes * fmean(prompts or [0]) + (votes + backgrounds) * question),
+        requests=round(writes + votes + backgrounds + judgements),
+        prompt_tokens=round(
+            writes * fmean(prompts or [0]) + (votes + backgrounds + judgements) * question
+        ),
         output_tokens=round(
-            writes * fmean(drafts or [0]) + votes * TRACE_TOKENS + backgrounds * KNOWLEDGE_TOKENS
+            writes * fmean(drafts or [0])
+            + votes * TRACE_TOKENS
+            + backgrounds * KNOWLEDGE_TOKENS
+            + (judgements * JUDGEMENT_TOKENS if chosen.judge_api == "rubric" else 0)
         ),
     )
 

@@ -10,9 +10,9 @@ from __future__ import annotations
 import re
 from functools import lru_cache
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, ValidationError, field_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from sdg_assets.errors import PermanentError
@@ -37,6 +37,16 @@ class Settings(BaseSettings):
     teacher: str = Field(default="qwen2.5-coder-1.5b", description="key, hub id or directory")
     solver: str | None = Field(default=None, description="the solver, if not the teacher")
     judge: str | None = Field(default=None, description="the judge, if not the teacher")
+    judge_api: Literal["rubric", "reward", "score"] = Field(
+        default="rubric",
+        description="rubric: the judge is a chat model that rates by criteria; reward: a reward "
+        "model at a vLLM server's /classify; score: a scoring model at its /score",
+    )
+    with_judge: bool | None = Field(
+        default=None,
+        description="whether verified rows are judged; unset: if the judge's card "
+        "in teachers.yaml does not say that it cannot",
+    )
     engine: dict[str, Any] = Field(
         default_factory=dict, description="vLLM engine arguments as JSON, on top of the card's"
     )
@@ -61,13 +71,40 @@ class Settings(BaseSettings):
     solver_temperature: float = Field(default=0.7, ge=0, le=2)
     solver_max_tokens: int = Field(default=512, ge=16)
     votes: int = Field(default=3, ge=1, description="solver answers a question")
+    adaptive_voting: bool = Field(
+        default=True, description="stop asking once the votes left could change nothing"
+    )
     majority: float = Field(default=0.5, ge=0, lt=1, description="share that must be exceeded")
+    accept_corrections: bool = Field(
+        default=False, description="whether a strong majority against the writer corrects it"
+    )
+    correction_share: float = Field(
+        default=0.8, gt=0.5, le=1, description="share of the planned votes that is strong"
+    )
     with_knowledge: bool = True
+    release_name: str = Field(default="Task-seeded synthetic Q&A", min_length=1)
+    push_to: str | None = Field(
+        default=None, pattern=r"^[\w.-]+/[\w.-]+$", description="Hub repository for releases"
+    )
+    text_style: Literal["plain", "chatml"] = Field(
+        default="plain", description="of a release's training texts: no markup, or ChatML's"
+    )
     gates: dict[str, Any] = Field(
         default_factory=dict, description="thresholds of the gates as JSON; see thresholds.py"
     )
     min_yield: float = Field(default=0.1, ge=0, le=1, description="accepted share that warns below")
     concurrency: int = Field(default=64, ge=1, description="requests inside the engine at a time")
+
+    @model_validator(mode="after")
+    def _a_scoring_model_is_served(self) -> Self:
+        if self.judge_api != "rubric" and not (self.judge or "").startswith(
+            ("http://", "https://")
+        ):
+            raise ValueError(
+                f"SDG_JUDGE_API={self.judge_api} needs SDG_JUDGE=http://..., the address of a vLLM "
+                "server that serves the scoring model"
+            )
+        return self
 
     @field_validator("gates")
     @classmethod
@@ -105,6 +142,12 @@ def settings() -> Settings:
         return Settings()
     except ValidationError as error:
         wrong = "; ".join(
-            f"SDG_{str(e['loc'][0]).upper()}={e['input']!r}: {e['msg']}" for e in error.errors()
+            f"SDG_{_variable(e['loc'])}={e['input']!r}: {e['msg']}" if e["loc"] else e["msg"]
+            for e in error.errors()
         )
         raise PermanentError(f"environment: {wrong}") from error
+
+
+def _variable(place: tuple[int | str, ...]) -> str:
+    """The variable's name, and what inside its JSON is meant."""
+    return ".".join([str(place[0]).upper(), *map(str, place[1:])])

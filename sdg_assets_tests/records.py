@@ -9,6 +9,8 @@ from sdg_assets.examples import (
     EnrichedExample,
     Example,
     GeneratedExample,
+    Judgement,
+    Rubric,
     Seed,
     Source,
     TeacherStamp,
@@ -83,8 +85,22 @@ def enriched(**changes: Any) -> EnrichedExample:
         "reasoning": f"Think. Answer: {fields['answer']}",
         "knowledge": "France is a country in Europe.",
         "votes": [Vote(answer=fields["answer"], count=3)],
+        "votes_cast": 3,
         "vote_share": 1.0,
         "outcome": "agreed",
         "solver": STAMP,
     }
     return EnrichedExample(**{**solved, **fields})
+
+
+def judgement(score: float = 1.0, **criteria: float) -> Judgement:
+    """A rubric's scores: `score` on each criterion that is not named."""
+    rubric = Rubric(**dict.fromkeys(Rubric.model_fields, score) | criteria)
+    scores = rubric.model_dump().values()
+    return Judgement(
+        score=sum(scores) / len(scores),
+        criteria=rubric,
+        reasons=["dull"],
+        judge=STAMP,
+        prompt_version="judge/rubric@00000000",
+    )

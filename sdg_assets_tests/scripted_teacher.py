@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from collections import deque
 from collections.abc import Callable, Sequence
 
+from sdg_assets.enrichment.judging import Ratings
 from sdg_assets.errors import TransientError
 from sdg_assets.examples import TeacherStamp
 from sdg_assets.teacher.requests import (
@@ -90,6 +92,12 @@ def completion(
         cached_tokens=cached_tokens,
         seconds=0.01,
     )
+
+
+def ratings(rating: int = 5, comment: str = "Well made.", **changes: object) -> str:
+    """What a judge says that gives each criterion the same rating."""
+    criteria = [name for name in Ratings.model_fields if name != "comment"]
+    return json.dumps({"comment": comment, **dict.fromkeys(criteria, rating), **changes})
 
 
 _keeps_the_protocol: type[Teacher] = ScriptedTeacher

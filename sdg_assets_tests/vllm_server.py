@@ -20,15 +20,21 @@ START_SECONDS = 240
 
 
 @contextmanager
-def vllm_server(log: Path, teacher: str = "smollm2-135m") -> Iterator[str]:
-    """Starts the server and stops it at the end; yields its URL."""
+def vllm_server(log: Path, model: Path | None = None) -> Iterator[str]:
+    """Starts the server and stops it at the end; yields its URL.
+
+    Args:
+        log: Where it writes.
+        model: What it serves, under its directory's name; by default the quick teacher.
+    """
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    model = resolve(teacher)
+    quick = resolve("smollm2-135m")
+    served = (str(model), model.name) if model else (quick.path_or_id, quick.card.model)
     command = [
         sys.executable, "-m", "vllm.entrypoints.openai.api_server",
-        "--model", model.path_or_id, "--served-model-name", model.card.model,
+        "--model", served[0], "--served-model-name", served[1],
         "--host", "127.0.0.1", "--port", str(port), "--enforce-eager",
         "--dtype", "bfloat16", "--max-model-len", "2048",
         "--kv-cache-memory-bytes", str(1 << 29),

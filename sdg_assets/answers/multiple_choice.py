@@ -15,7 +15,7 @@ from sdg_assets.answers.base import (
     with_context,
 )
 from sdg_assets.answers.extraction import normalized
-from sdg_assets.answers.selection import SelectionFormat
+from sdg_assets.answers.selection import SelectionFormat, arranged
 from sdg_assets.examples import AnswerKind, Content, Example
 
 
@@ -61,7 +61,7 @@ class MultipleChoice(SelectionFormat):
         answer = choices[0]
         if len({normalized(c) for c in choices}) < len(choices):
             raise DraftError("repeated choices")
-        rng.shuffle(choices)
+        choices = arranged(choices, rng)
         return Content(
             question=draft.question,
             answer=answer,

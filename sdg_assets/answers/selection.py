@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import random
+import re
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
 
@@ -12,6 +14,25 @@ from sdg_assets.examples import Example
 
 # Preparing is dearer than reading, and every vote on a label has the same few.
 _options = lru_cache(maxsize=1 << 10)(Options)
+
+
+# "All of the above" says something only behind the options it speaks of.
+_ABOUT_OTHERS = re.compile(
+    r"\b(?:all|none|both|neither|any)\s+(?:of\s+)?(?:the\s+)?(?:above|these|other\s+(?:options|answers))"
+    r"|以上|上記|위의\s",
+    re.IGNORECASE,
+)
+
+
+def arranged(choices: Sequence[str], rng: random.Random) -> list[str]:
+    """The choices shuffled, those that speak of the others ("all of the above") last.
+
+    Args:
+        choices: Texts.
+        rng: Decides the order.
+    """
+    shuffled = rng.sample(list(choices), len(choices))
+    return sorted(shuffled, key=lambda choice: bool(_ABOUT_OTHERS.search(choice)))
 
 
 class SelectionFormat(AnswerFormat):

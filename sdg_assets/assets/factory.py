@@ -1,8 +1,8 @@
 """One factory: a seed task in, its five partitioned assets with their checks out."""
 
 import itertools
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import dagster as dg
@@ -19,6 +19,8 @@ from sdg_assets.assets.staleness import remade_when_stale
 from sdg_assets.assets.teacher import TEACHERS
 from sdg_assets.catalog import SeedTask, SubtaskSpec, cached_catalog
 from sdg_assets.checks import ALL_CHECKS, STAGE_CHECKS
+from sdg_assets.enrichment.judging import Judge
+from sdg_assets.enrichment.judging import prompt_versions as judge_prompts
 from sdg_assets.examples import (
     EnrichedExample,
     Example,
@@ -34,7 +36,7 @@ from sdg_assets.overlaps import seeded_elsewhere
 from sdg_assets.plan import SAMPLE, RoughCounter, plan_subtask
 from sdg_assets.settings import settings
 from sdg_assets.sources import open_source
-from sdg_assets.stages.enriched import enrich
+from sdg_assets.stages.enriched import EnrichmentReport, enrich
 from sdg_assets.stages.enriched import prompt_versions as solver_prompts
 from sdg_assets.stages.filtered import filter_rows
 from sdg_assets.stages.generated import generate
@@ -43,7 +45,7 @@ from sdg_assets.stages.normalized import normalize
 from sdg_assets.stages.seeds import collect_seeds, shortfall
 from sdg_assets.stages.target import TargetReport, generate_until
 from sdg_assets.storage import PartitionKey, Store
-from sdg_assets.teacher import open_teacher
+from sdg_assets.teacher import has_judge, open_teacher
 from sdg_assets.teacher.completions import CompletionLog
 from sdg_assets.teacher.conversation import Desk, Usage, converse
 from sdg_assets.thresholds import Thresholds, overridden
@@ -74,7 +76,14 @@ def task_assets(task: SeedTask) -> list[dg.AssetsDefinition]:
         _stage(task, partitions, "seeds", [], SeedConfig, _seeds),
         _stage(task, partitions, "normalized", ["seeds"], dg.Config, _normalized),
         _stage(task, partitions, "generated", ["normalized", WRITER], WriterConfig, _generated),
-        _stage(task, partitions, "enriched", ["generated", SOLVER, JUDGE], SolverConfig, _enriched),
+        _stage(
+            task,
+            partitions,
+            "enriched",
+            ["generated", "normalized", SOLVER, JUDGE],
+            SolverConfig,
+            _enriched,
+        ),
         _stage(task, partitions, "filtered", ["enriched", "normalized"], dg.Config, _filtered),
     ]
 
@@ -177,7 +186,7 @@ def _generated(
         return _generated_until(context, spec, store, config, seeds, config.target_accepted)
     knobs, usage = config.knobs(), Usage()
     progress = Progress(context, spec.key, len(seeds) * knobs.examples_per_seed)
-    with _desk(store, spec, Role.WRITER) as desk:
+    with desk_of(store, spec, Role.WRITER) as desk:
         rows = converse(
             generate(spec, seeds, desk.teacher, knobs, _thresholds(spec)),
             {Role.WRITER: desk},
@@ -199,22 +208,24 @@ def _generated_until(
     target: int,
 ) -> PartitionReport:
     target_report, usage = TargetReport(target), Usage()
-    with _desk(store, spec, Role.WRITER) as writer, _desk(store, spec, Role.SOLVER) as solver:
+    with ExitStack() as opened:
+        desks = {role: opened.enter_context(desk_of(store, spec, role)) for role in _roles(*Role)}
         rows = generate_until(
             spec,
             seeds,
-            {Role.WRITER: writer, Role.SOLVER: solver},
+            desks,
             usage,
             config.knobs(),
             solver_knobs(),
             _thresholds(spec),
             target_report,
+            judge=_judge(spec, desks, {seed.id: seed for seed in seeds}),
             max_rounds=config.max_rounds,
             concurrency=settings().concurrency,
             on_progress=Progress(context, spec.key, target),
         )
         report = _publish(spec, "generated", store, rows, usage)
-    report.teachers[Role.WRITER] = writer.teacher.identity
+    report.teachers |= {role: desk.teacher.identity for role, desk in desks.items()}
     report.metadata |= {"target": target_report.summary, "target_rounds": target_report.rounds}
     if target_report.accepted < target:
         context.log.warning(f"{spec.key}: {target_report.summary}")
@@ -224,20 +235,43 @@ def _generated_until(
 def _enriched(
     context: dg.AssetExecutionContext, spec: SubtaskSpec, store: Store, config: SolverConfig
 ) -> PartitionReport:
-    examples = store.read(_key(spec, "generated"), GeneratedExample)
-    total = store.manifest(_key(spec, "generated")).rows
-    usage, progress = Usage(), Progress(context, spec.key, total)
-    with _desk(store, spec, Role.SOLVER) as desk:
+    generated = _key(spec, "generated")
+    anchors = {row.seed_ids[0] for row in store.read(generated, GeneratedExample)}
+    normalized = store.read(_key(spec, "normalized"), Example)
+    seeds = {seed.id: seed for seed in normalized if seed.id in anchors}
+    usage, progress = Usage(), Progress(context, spec.key, store.manifest(generated).rows)
+    told = EnrichmentReport()
+    with ExitStack() as opened:
+        roles = _roles(Role.SOLVER, Role.JUDGE)
+        desks = {role: opened.enter_context(desk_of(store, spec, role)) for role in roles}
+        works = enrich(
+            store.read(generated, GeneratedExample),
+            desks[Role.SOLVER].teacher,
+            config.knobs(),
+            _judge(spec, desks, seeds),
+            told,
+            _thresholds(spec),
+        )
         rows = converse(
-            enrich(examples, desk.teacher, config.knobs()),
-            {Role.SOLVER: desk},
-            usage,
-            concurrency=settings().concurrency,
-            on_progress=progress,
+            works, desks, usage, concurrency=settings().concurrency, on_progress=progress
         )
         report = _publish(spec, "enriched", store, rows, usage)
-    report.teachers[Role.SOLVER] = desk.teacher.identity
+    report.teachers |= {role: desk.teacher.identity for role, desk in desks.items()}
+    report.metadata |= told.numbers()
     return report
+
+
+def _roles(*roles: Role) -> list[Role]:
+    """Those of the roles that are played: there may be no judge."""
+    return [role for role in roles if role is not Role.JUDGE or has_judge(settings())]
+
+
+def _judge(
+    spec: SubtaskSpec, desks: Mapping[Role, Desk], seeds: Mapping[str, Example]
+) -> Judge | None:
+    if Role.JUDGE not in desks:
+        return None
+    return Judge(desks[Role.JUDGE].teacher, settings().judge_api, spec.frame, seeds)
 
 
 def _filtered(
@@ -273,11 +307,15 @@ def _key(spec: SubtaskSpec, stage: str) -> PartitionKey:
 
 
 @contextmanager
-def _desk(store: Store, spec: SubtaskSpec, role: Role) -> Iterator[Desk]:
+def desk_of(store: Store, spec: SubtaskSpec, role: Role) -> Iterator[Desk]:
     """The role's teacher with its log; another teacher or prompt starts a log of its own."""
     teacher = open_teacher(settings(), role)
     kind = spec.answer_kind
-    versions = [writer_prompt(kind)] if role is Role.WRITER else solver_prompts(kind)
+    versions = {
+        Role.WRITER: [writer_prompt(kind)],
+        Role.SOLVER: solver_prompts(kind),
+        Role.JUDGE: judge_prompts(settings().judge_api),
+    }[role]
     name = f"{role}-{teacher.identity.fingerprint}-{content_id(versions)[:8]}.jsonl"
     with CompletionLog(store.completions_dir(spec.task, spec.key) / name) as log:
         yield Desk(teacher, log)

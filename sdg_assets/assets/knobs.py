@@ -11,8 +11,8 @@ from typing import TypeVar
 import dagster as dg
 from pydantic import Field
 
+from sdg_assets.enrichment.voting import SolverKnobs
 from sdg_assets.settings import settings
-from sdg_assets.stages.enriched import SolverKnobs
 from sdg_assets.stages.generated import WriterKnobs
 
 TAG = "sdg/"
@@ -59,19 +59,26 @@ class SolverConfig(dg.Config):
     """Knobs of `enriched`."""
 
     votes: int | None = Field(default=None, ge=1, le=99, description="solver answers a question")
+    accept_corrections: bool | None = Field(
+        default=None, description="let a strong majority against the writer correct the answer"
+    )
 
     def knobs(self) -> SolverKnobs:
         """With the settings' defaults filled in."""
-        return solver_knobs(self.votes)
+        return solver_knobs(self.votes, self.accept_corrections)
 
 
-def solver_knobs(votes: int | None = None) -> SolverKnobs:
-    """The settings' solver knobs, the run's votes before them."""
+def solver_knobs(votes: int | None = None, accept_corrections: bool | None = None) -> SolverKnobs:
+    """The settings' solver knobs, the run's own before them."""
     defaults = settings()
+    corrects = defaults.accept_corrections if accept_corrections is None else accept_corrections
     return SolverKnobs(
         votes=votes or defaults.votes,
+        adaptive=defaults.adaptive_voting,
         majority=defaults.majority,
         temperature=defaults.solver_temperature,
         max_tokens=defaults.solver_max_tokens,
+        accept_corrections=corrects,
+        correction_share=defaults.correction_share,
         with_knowledge=defaults.with_knowledge,
     )

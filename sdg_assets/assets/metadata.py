@@ -89,5 +89,7 @@ def _samples(samples: Iterable[Record]) -> str:
         if isinstance(row, EnrichedExample):
             votes = ", ".join(f"{vote.answer} ×{vote.count}" for vote in row.votes)
             lines.append(f"*{row.outcome}* – votes: {votes or 'none'}")
+            if row.judge:
+                lines.append(f"judge: {row.judge.score:.2f} {' '.join(row.judge.reasons)}")
         shown.append("\n\n".join(line for line in lines if line))
     return "\n\n---\n\n".join(shown) or "no rows"

@@ -97,6 +97,7 @@ def write_partition(
             **(info or {}),
             "rejected_by_gate": dict(inspection.rejected),
             "outcomes": inspection.outcome_counts(),
+            "verified": inspection.verified,
             "usage": _plain(usage),
         }
     picture = dg.MetadataValue.md(funnel_markdown(_way(key, store)))

@@ -21,9 +21,8 @@ from dagster._core.definitions.data_version import (
 )
 from dagster._core.events import DagsterEventType
 
-from sdg_assets.assets.teacher import TEACHERS, version_of
+from sdg_assets.assets.teacher import NOBODY, TEACHERS, is_played, version_of
 from sdg_assets.examples import Role
-from sdg_assets.settings import settings
 from sdg_assets.teacher.requests import TeacherIdentity
 
 
@@ -66,21 +65,14 @@ def observed(
     """
     found = dict(inputs)
     for role, key in TEACHERS.items():
-        identity = teachers.get(role) or _same_model(role, teachers)
-        if key not in found or identity is None:
+        if key not in found or (role not in teachers and is_played(role)):
             continue
-        version = version_of(role, identity)
+        version = version_of(role, teachers[role]) if role in teachers else NOBODY
         if not context.instance.get_latest_data_version_record(key, is_source=True):
             tags = {DATA_VERSION_TAG: version, DATA_VERSION_IS_USER_PROVIDED_TAG: "true"}
             context.log_event(dg.AssetObservation(key, tags=tags))
         found[key] = Input(version, found[key].event)
     return found
-
-
-def _same_model(role: Role, teachers: Mapping[Role, TeacherIdentity]) -> TeacherIdentity | None:
-    """For a role that had nothing to do: whoever was asked in another role, if it plays both."""
-    names = settings().teacher_of
-    return next((who for other, who in teachers.items() if names(other) == names(role)), None)
 
 
 def newest_materializations(

@@ -12,7 +12,7 @@ import dagster as dg
 from sdg_assets.assets.failures import clear_failures
 from sdg_assets.examples import Role, content_id
 from sdg_assets.settings import settings
-from sdg_assets.teacher import prompts
+from sdg_assets.teacher import has_judge, prompts
 from sdg_assets.teacher.endpoint import endpoint_teacher
 from sdg_assets.teacher.engine import identity_of
 from sdg_assets.teacher.models import resolve
@@ -33,9 +33,19 @@ DESCRIPTIONS = {
 }
 
 
+NOBODY = "nobody"
+"""The version of a role that is not played."""
+
+
+def is_played(role: Role) -> bool:
+    """Whether anybody plays the role: there may be no judge."""
+    return role is not Role.JUDGE or has_judge(settings())
+
+
 def version_of(role: Role, identity: TeacherIdentity) -> str:
     """The data version of a teacher in a role: model@revision, settings, prompts."""
-    return f"{identity.data_version}+{_prompts(role)}"
+    api = f"+{settings().judge_api}" if role is Role.JUDGE else ""
+    return f"{identity.data_version}+{_prompts(role)}{api}"
 
 
 @cache
@@ -79,6 +89,9 @@ def teacher_assets() -> dg.AssetsDefinition:
     def observe_teachers(context: dg.AssetExecutionContext) -> Iterator[dg.ObserveResult]:
         for role, key in TEACHERS.items():
             if key not in context.selected_asset_keys:
+                continue
+            if not is_played(role):
+                yield dg.ObserveResult(asset_key=key, data_version=dg.DataVersion(NOBODY))
                 continue
             with clear_failures():
                 identity = current_identity(role)

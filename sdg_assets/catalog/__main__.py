@@ -8,6 +8,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from sdg_assets.catalog import citations
 from sdg_assets.catalog.check import absent_splits, differences, stale_index
 from sdg_assets.catalog.draft import draft
 from sdg_assets.catalog.lm_eval_index import installed, recorded, write
@@ -52,7 +53,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command")
     commands.add_parser("guesses", help="facts that nobody has checked yet")
     check = commands.add_parser("check", help="compare with the installed lm-eval")
-    check.add_argument("--update", action="store_true", help="rewrite evaluated_splits.json first")
+    check.add_argument("--update", action="store_true", help="rewrite lm-eval's facts first")
     check.add_argument("--source", help="look for the seed splits, too: samples, hub, mirror:<dir>")
     shown = commands.add_parser("show", help="the first rows of a task, raw beside normalized")
     shown.add_argument("task")
@@ -82,6 +83,7 @@ def _check(options: argparse.Namespace) -> int:
     if options.update:
         write(index)
         recorded.cache_clear()
+        citations.write(citations.collect(load_catalog()))
     catalog = load_catalog(settings().catalog)
     found = [*stale_index(recorded(), index), *differences(catalog, index)]
     if options.source:

@@ -1,4 +1,4 @@
-"""Gate 5: the blind solver's majority agrees with the writer's answer."""
+"""Gate: the blind solver's majority gave the row's answer."""
 
 from __future__ import annotations
 
@@ -9,12 +9,17 @@ NAME = "verification"
 
 
 def judge(row: Example) -> Refusal | None:
-    """Refuses every outcome but `agreed`."""
+    """Refuses every outcome but `agreed`, and answers that a strong majority corrected."""
     assert isinstance(row, EnrichedExample)
-    if row.outcome == "agreed":
+    if row.verified:
         return None
     votes = ", ".join(f"{v.answer!r} x{v.count}" for v in row.votes) or "none"
-    return Refusal(NAME, row.outcome.replace("_", " "), f"answer {row.answer!r}; votes: {votes}")
+    return Refusal(
+        NAME,
+        row.outcome.replace("_", " "),
+        f"answer {row.answer!r}; votes: {votes}",
+        {"vote_share": row.vote_share},
+    )
 
 
 GATE = EachRow(NAME, judge)

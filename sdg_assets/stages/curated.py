@@ -2,85 +2,71 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-from sdg_assets.examples import (
-    CommercialUse,
-    CuratedExample,
-    EnrichedExample,
-    Rejection,
-)
-from sdg_assets.gates import Refusal
-from sdg_assets.gates.duplicates import NAME, duplicate_key
+from sdg_assets.examples import CommercialUse, CuratedExample, EnrichedExample, Rejection
+from sdg_assets.gates import Gate, Refusal, first_refusals
+from sdg_assets.gates.base import batches
 from sdg_assets.gates.licence import combined_use
+from sdg_assets.texts import TextStyle, render_texts
 
-VARIANTS = ("answer_only", "with_reasoning", "with_context")
+Partition = tuple[str, Iterable[EnrichedExample]]
 
 
 def curate(
-    rows: Iterable[EnrichedExample],
+    partitions: Iterable[Partition],
+    copies: Mapping[str, Mapping[int, Refusal]],
+    gates: Sequence[Gate],
     seed_use: Mapping[str, CommercialUse],
     teacher_use: Mapping[str, CommercialUse],
+    style: TextStyle = "plain",
 ) -> Iterator[CuratedExample | Rejection]:
     """Turns verified rows of all partitions into what leaves.
 
     Args:
-        rows: Rows of `filtered`, partition after partition.
+        partitions: (name, rows of `filtered`), one after the other; a batch is in memory at a time.
+        copies: Partition → place in it → the verdict on a row that another partition holds too.
+        gates: Those that are applied again, as what they compare with may have changed.
         seed_use: Subtask → whether its seeds may be used commercially.
         teacher_use: Model → whether its outputs may; a model that is absent is unclear.
+        style: Of the training texts.
 
     Yields:
-        A `CuratedExample`, or a `Rejection` by gate `duplicates` when another partition holds it.
+        A `CuratedExample`, or a `Rejection`, in the order of the rows.
     """
-    seen: dict[str, str] = {}
-    for row in rows:
-        if first := seen.get(key := duplicate_key(row)):
-            yield Refusal(NAME, "exact duplicate", first).rejection(row)
-            continue
-        seen[key] = row.id
-        yield CuratedExample(
-            **dict(row),
-            license=row.source.license,
-            commercial_use=combined_use(
-                [
-                    seed_use.get(row.subtask, "unclear"),
-                    teacher_use.get(row.teacher.model, "unclear"),
-                    teacher_use.get(row.solver.model, "unclear"),
-                ]
-            ),
-            text=render_texts(row),
-        )
+    for name, rows in partitions:
+        known, before = copies.get(name, {}), 0
+        for batch in batches(rows):
+            verdicts = {
+                place: verdict
+                for place in range(len(batch))
+                if (verdict := known.get(before + place))
+            }
+            left = [place for place in range(len(batch)) if place not in verdicts]
+            refused = first_refusals([batch[place] for place in left], gates)
+            verdicts |= {left[place]: refusal for place, refusal in refused.items()}
+            before += len(batch)
+            for place, row in enumerate(batch):
+                if verdict := verdicts.get(place):
+                    yield verdict.rejection(row)
+                else:
+                    yield _curated(row, seed_use, teacher_use, style)
 
 
-def render_texts(row: EnrichedExample) -> dict[str, str]:
-    """The row as pretraining text, one a variant; a variant whose part is missing is left out.
-
-    Plain text without chat markup. `with_context` is the variant that gave the method's gain.
-    """
-    question = _question(row)
-    answer = f"Answer: {row.answer}"
-    texts = {"answer_only": f"{question}\n\n{answer}"}
-    if row.reasoning:
-        texts["with_reasoning"] = f"{question}\n\n{_reasoning(row)}"
-    if row.knowledge:
-        closing = _reasoning(row) if row.reasoning else answer
-        texts["with_context"] = f"{row.knowledge}\n\n{question}\n\n{closing}"
-    return texts
-
-
-def _question(row: EnrichedExample) -> str:
-    parts = [row.context] if row.context else []
-    parts.append(row.question)
-    if row.answer_kind.selects:
-        parts.append("\n".join(f"- {choice}" for choice in row.choices))
-    if row.tests:
-        parts.append("\n".join(row.tests))
-    return "\n\n".join(parts)
-
-
-def _reasoning(row: EnrichedExample) -> str:
-    """The trace, which ends in the answer already or has it put behind."""
-    ends = row.reasoning.rstrip().splitlines()[-1] if row.reasoning.strip() else ""
-    if row.answer in ends:
-        return row.reasoning
-    return f"{row.reasoning}\n\nAnswer: {row.answer}"
+def _curated(
+    row: EnrichedExample,
+    seed_use: Mapping[str, CommercialUse],
+    teacher_use: Mapping[str, CommercialUse],
+    style: TextStyle,
+) -> CuratedExample:
+    uses: list[CommercialUse] = [
+        seed_use.get(row.subtask, "unclear"),
+        teacher_use.get(row.teacher.model, "unclear"),
+        teacher_use.get(row.solver.model, "unclear"),
+    ]
+    return CuratedExample(
+        **dict(row),
+        license=row.source.license,
+        commercial_use=combined_use(uses),
+        text=render_texts(row, style),
+    )

@@ -1,63 +1,92 @@
-"""Stage 4: answer blind, vote, keep the best trace, write the background.
+"""Stage 4: answer blind, vote, keep the best trace, judge, write the background.
 
-The solver never sees the writer's answer (as in the method: question writer and solver are
-different calls). Verification and reasoning are one batch: the best trace that agrees is the
-reasoning. Only verified rows get a background written.
+Verification and reasoning are one batch: the best trace that agrees is the reasoning. Only verified
+rows are judged and get a background.
 """
 
 from __future__ import annotations
 
-import math
-import random
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
-from typing import Literal
+from collections import Counter
+from collections.abc import Generator, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
 
 from sdg_assets.answers import answer_format
-from sdg_assets.answers.extraction import normalized
-from sdg_assets.answers.labels import spelled_out
-from sdg_assets.examples import AnswerKind, EnrichedExample, Example, GeneratedExample, Role, Vote
+from sdg_assets.answers.wording import normalized
+from sdg_assets.enrichment import knowledge
+from sdg_assets.enrichment.judging import Judge, says_the_same
+from sdg_assets.enrichment.voting import (
+    Ballot,
+    Groups,
+    Same,
+    SolverKnobs,
+    VotingReport,
+    best_trace,
+    decide,
+    decided,
+    read_ballot,
+    sameness,
+    tally,
+    vote_request,
+    waves,
+)
+from sdg_assets.examples import (
+    AnswerKind,
+    EnrichedExample,
+    GeneratedExample,
+    Vote,
+    content_id,
+)
+from sdg_assets.gates import Gate, draft_gates, first_refusals, text_gates
 from sdg_assets.teacher import prompts
 from sdg_assets.teacher.conversation import Work
-from sdg_assets.teacher.requests import (
-    Completion,
-    Request,
-    Sampling,
-    Teacher,
-    build_request,
-)
+from sdg_assets.teacher.requests import Completion, Request, Teacher
+from sdg_assets.thresholds import Thresholds
 
-Outcome = Literal["agreed", "majority_disagrees", "no_majority", "unsolvable"]
+DEFAULT_THRESHOLDS = Thresholds()
+# Prose says one thing in many wordings: a majority against the writer has no wording to take over.
+UNCORRECTED = frozenset({AnswerKind.FREE_FORM})
+
+
+@dataclass
+class EnrichmentReport:
+    """What enrichment cost and what it did, over the rows of a partition."""
+
+    voting: VotingReport = field(default_factory=VotingReport)
+    corrected: int = 0
+    knowledge: Counter[str] = field(default_factory=Counter)
+    """`written`, or why a background that came was not kept."""
+
+    def numbers(self) -> dict[str, float]:
+        """Flat numbers, as a partition's metadata shows them."""
+        return {
+            "votes_cast": self.voting.cast,
+            "votes_planned": self.voting.planned,
+            "vote_tokens": self.voting.tokens,
+            "vote_tokens_saved": self.voting.tokens_saved,
+            "answers_corrected": self.corrected,
+            **{f"knowledge_{k.replace(' ', '_')}": n for k, n in sorted(self.knowledge.items())},
+        }
 
 
 @dataclass(frozen=True)
-class SolverKnobs:
-    """How often the solver answers, and what counts as a majority."""
-
-    votes: int = 3
-    majority: float = 0.5
-    temperature: float = 0.7
-    max_tokens: int = 512
-    with_knowledge: bool = True
-    knowledge_max_tokens: int = 256
-
-
-@dataclass(frozen=True)
-class Ballot:
-    """One vote: what the solver said, the answer found in it, and the question as it was shown."""
-
-    answer: str | None
-    completion: Completion
-    shown: Example
+class _Gates:
+    draft: Sequence[Gate]
+    texts: Sequence[Gate]
 
 
 def prompt_versions(kind: AnswerKind) -> list[str]:
-    """The versions of the prompts that a row of this kind is enriched with."""
-    return [prompts.version(f"solve/{kind.value}"), prompts.version("knowledge")]
+    """The versions of the solver's prompts for an answer kind."""
+    return [prompts.version(f"solve/{kind.value}"), prompts.version(knowledge.template(kind))]
 
 
 def enrich(
-    examples: Iterable[GeneratedExample], solver: Teacher, knobs: SolverKnobs
+    examples: Iterable[GeneratedExample],
+    solver: Teacher,
+    knobs: SolverKnobs,
+    judge: Judge | None = None,
+    report: EnrichmentReport | None = None,
+    thresholds: Thresholds = DEFAULT_THRESHOLDS,
 ) -> Iterator[Work[EnrichedExample]]:
     """One piece of work for each generated example.
 
@@ -65,183 +94,180 @@ def enrich(
         examples: Rows of `generated`.
         solver: The teacher that answers.
         knobs: Votes and lengths.
+        judge: Scores verified rows, and says whether prose answers agree; None: neither is done.
+        report: Filled as rows are finished.
+        thresholds: Of the gates that a corrected row must pass like a written one.
 
     Yields:
         Work for `converse`; its result is an `EnrichedExample` with its outcome, never a loss:
-        the verification gate decides in `filtered`.
+        the gates decide in `filtered`.
     """
+    report = report or EnrichmentReport()
+    gates = _Gates(draft_gates(thresholds), text_gates(thresholds))
     for example in examples:
-        yield _enrich(example, solver, knobs)
+        yield _enrich(example, solver, knobs, judge, report, gates)
 
 
 def _enrich(
-    example: GeneratedExample, solver: Teacher, knobs: SolverKnobs
+    example: GeneratedExample,
+    solver: Teacher,
+    knobs: SolverKnobs,
+    judge: Judge | None,
+    report: EnrichmentReport,
+    gates: _Gates,
 ) -> Work[EnrichedExample]:
-    ballots: list[Ballot] = []
-    for wave in _waves(knobs):
-        asked = [_vote_request(example, number, solver, knobs) for number in wave]
-        # One prompt that is too long would fail the engine's whole batch.
-        if any(not _fits(request, solver) for _, request in asked):
-            break
-        completions = yield [request for _, request in asked]
-        for (shown, _), completion in zip(asked, completions, strict=True):
-            whole = completion.finish_reason == "stop"
-            kind = answer_format(example.answer_kind)
-            answer = kind.extract(completion.text, shown) if whole else None
-            ballots.append(Ballot(answer, completion, shown))
-        if _decided(example, ballots, knobs):
-            break
-    groups = tally(example, [b.answer for b in ballots])
-    outcome = decide(example, groups, knobs.votes, knobs.majority)
-    agreeing = [
-        b
-        for b in ballots
-        if b.answer is not None
-        and answer_format(example.answer_kind).same(b.answer, example.answer, example)
-    ]
-    knowledge = ""
-    if outcome == "agreed" and knobs.with_knowledge:
-        (completion,) = yield [_knowledge_request(example, solver, knobs)]
-        knowledge = _knowledge(completion, example)
-    return EnrichedExample(
-        **dict(example),
-        reasoning=best_trace(agreeing) if outcome == "agreed" else "",
-        knowledge=knowledge,
+    ballots, same = yield from _votes(example, solver, knobs, judge)
+    groups = tally(example.answer, [b.answer for b in ballots], same)
+    outcome = decide(example.answer, groups, knobs.votes, knobs.majority, same)
+    report.voting.count(ballots, knobs.votes)
+    content: dict[str, Any] = dict(example)
+    if outcome == "majority_disagrees" and _overrules(example, groups, knobs):
+        corrected = _corrected(example, groups[0][0])
+        if not first_refusals([example.model_copy(update=corrected)], gates.draft):
+            content |= {**corrected, "written_answer": example.answer}
+            report.corrected += 1
+    agreeing = [b for b in ballots if b.answer is not None and same(b.answer, content["answer"])]
+    row = EnrichedExample(
+        **content,
+        # Prose is answered, not reasoned about: a second wording of the answer is no reasoning.
+        reasoning=""
+        if example.answer_kind is AnswerKind.FREE_FORM
+        else best_trace(agreeing, example, gates.texts),
         votes=[Vote(answer=answer, count=count) for answer, count in groups],
+        votes_cast=len(ballots),
         vote_share=len(agreeing) / len(ballots) if ballots else 0.0,
         outcome=outcome,
         solver=solver.identity.stamp,
     )
+    if not row.verified:
+        return row.model_copy(update={"reasoning": ""})
+    return (yield from _finish(row, solver, knobs, judge, report, gates))
 
 
-def _waves(knobs: SolverKnobs) -> list[range]:
-    """The fewest votes that can be a majority, then one by one: most rows need only the first."""
-    first = min(knobs.votes, math.floor(knobs.majority * knobs.votes) + 1)
-    return [range(first), *(range(n, n + 1) for n in range(first, knobs.votes))]
+def _votes(
+    example: GeneratedExample, solver: Teacher, knobs: SolverKnobs, judge: Judge | None
+) -> Generator[list[Request], list[Completion], tuple[list[Ballot], Same]]:
+    """Asks wave after wave until the votes decide; returns them and how to compare them."""
+    ballots: list[Ballot] = []
+    same, compared = sameness(example), _Compared(example, judge)
+    if compared.judged:
+        same = compared.same
+    for wave in waves(knobs):
+        asked = [vote_request(example, number, solver, knobs) for number in wave]
+        # One prompt that is too long would fail the engine's whole batch.
+        if any(not _fits(request, solver) for _, request in asked):
+            break
+        completions = yield [request for _, request in asked]
+        ballots += [
+            read_ballot(completion, shown)
+            for (shown, _), completion in zip(asked, completions, strict=True)
+        ]
+        if comparisons := compared.requests(ballots):
+            verdicts = yield list(comparisons.values())
+            compared.note(comparisons, verdicts)
+        groups = tally(example.answer, [b.answer for b in ballots], same)
+        if decided(example.answer, groups, len(ballots), knobs, same):
+            break
+    return ballots, same
 
 
-def _decided(example: GeneratedExample, ballots: list[Ballot], knobs: SolverKnobs) -> bool:
-    """Whether all votes that were planned would decide as the ones that were cast.
+class _Compared:
+    """Which prose answers the judge found to say what the writer's does."""
 
-    They would once the largest group has its majority and no other can reach it, or once there is
-    an answer and none can get a majority. Shares are of the planned votes throughout.
-    """
-    counts = [count for _, count in tally(example, [b.answer for b in ballots])]
-    best, second, *_ = [*counts, 0, 0]
-    needed = knobs.majority * knobs.votes
-    left = knobs.votes - len(ballots)
-    won = best > needed and best > second + left
-    lost = best > 0 and best + left <= needed
-    return won or lost or not left
-
-
-def tally(example: GeneratedExample, answers: Iterable[str | None]) -> list[tuple[str, int]]:
-    """Groups answers that mean the same.
-
-    Args:
-        example: The question they answer.
-        answers: Extracted answers; None where a vote held none.
-
-    Returns:
-        (representative, count), most votes first; the first vote's wording stands for its group.
-    """
-    kind = answer_format(example.answer_kind)
-    groups = [(example.answer, 0)]
-    for answer in answers:
-        if answer is None:
-            continue
-        for place, (representative, count) in enumerate(groups):
-            if kind.same(answer, representative, example):
-                groups[place] = (representative, count + 1)
-                break
-        else:
-            groups.append((answer, 1))
-    return sorted((group for group in groups if group[1]), key=lambda group: -group[1])
-
-
-def decide(
-    example: GeneratedExample, groups: list[tuple[str, int]], votes: int, majority: float
-) -> Outcome:
-    """What the votes say about the writer's answer.
-
-    Args:
-        example: The question.
-        groups: From `tally`.
-        votes: Votes planned. One that held no answer, or was not cast as it could change nothing,
-            counts for nobody.
-        majority: The share of the votes planned that must be exceeded.
-    """
-    if not groups:
-        return "unsolvable"
-    (answer, count), *others = groups
-    if count <= majority * votes or (others and others[0][1] == count):
-        return "no_majority"
-    kind = answer_format(example.answer_kind)
-    return "agreed" if kind.same(answer, example.answer, example) else "majority_disagrees"
-
-
-def best_trace(agreeing: list[Ballot]) -> str:
-    """The shortest trace of the longer half: complete, without padding.
-
-    A trace that speaks of options by a label counts with their texts in its place, for the label
-    meant the order of its vote. One whose label may mean several things does not count.
-    """
-    traces = sorted(filter(None, map(_trace, agreeing)), key=len)
-    return traces[len(traces) // 2] if traces else ""
-
-
-def _trace(ballot: Ballot) -> str | None:
-    text = ballot.completion.text.strip()
-    if ballot.completion.finish_reason != "stop":
-        return None
-    return spelled_out(text, ballot.shown.choices) if ballot.shown.choices else text
-
-
-def _fits(request: Request, solver: Teacher) -> bool:
-    length = solver.count_tokens(request.messages) + request.sampling.max_tokens
-    return length <= solver.max_model_len
-
-
-def _vote_request(
-    example: GeneratedExample, number: int, solver: Teacher, knobs: SolverKnobs
-) -> tuple[GeneratedExample, Request]:
-    """The question as this vote sees it: choices in an order of its own against position bias."""
-    rng = random.Random(f"{example.id}:{number}")  # noqa: S311 – repeatable, not secret
-    shown = example
-    if example.answer_kind.selects:
-        choices = list(example.choices)
-        rng.shuffle(choices)
-        shown = example.model_copy(
-            update={"choices": choices, "answer_index": choices.index(example.answer)}
+    def __init__(self, example: GeneratedExample, judge: Judge | None) -> None:
+        self.judged = (
+            judge is not None and judge.compares and example.answer_kind is AnswerKind.FREE_FORM
         )
-    template = f"solve/{example.answer_kind.value}"
-    messages = prompts.render(
-        template,
-        context=shown.context,
-        question=shown.question,
-        choices=shown.choices,
-        tests=shown.tests,
-    )
-    sampling = Sampling(temperature=knobs.temperature, max_tokens=knobs.max_tokens, sample=number)
-    version = prompts.version(template)
-    return shown, build_request(solver.identity, Role.SOLVER, version, messages, sampling)
+        self._example, self._judge = example, judge
+        self._agrees: dict[str, bool] = {example.answer: True}
+
+    def requests(self, ballots: Iterable[Ballot]) -> dict[str, Request]:
+        """What is to be asked of the judge: answer → request, for answers that are new."""
+        if not self.judged or self._judge is None:
+            return {}
+        found: dict[str, Request] = {}
+        for answer in {b.answer: None for b in ballots if b.answer is not None}:
+            if answer in self._agrees:
+                continue
+            if normalized(answer) == normalized(self._example.answer):
+                self._agrees[answer] = True
+            elif request := self._judge.comparison_request(self._example, answer):
+                found[answer] = request
+            else:
+                self._agrees[answer] = False
+        return found
+
+    def note(self, asked: Iterable[str], verdicts: Iterable[Completion]) -> None:
+        for answer, verdict in zip(asked, verdicts, strict=True):
+            self._agrees[answer] = says_the_same(verdict)
+
+    def same(self, left: str, right: str) -> bool:
+        """Two that agree with the writer, or two others that share most of their words."""
+        agree = self._agrees.get(left, False), self._agrees.get(right, False)
+        if any(agree):
+            return all(agree)
+        return answer_format(self._example.answer_kind).same(left, right, self._example)
 
 
-def _knowledge_request(example: GeneratedExample, solver: Teacher, knobs: SolverKnobs) -> Request:
-    messages = prompts.render(
-        "knowledge", context=example.context, question=example.question, answer=example.answer
-    )
-    sampling = Sampling(
-        temperature=knobs.temperature,
-        max_tokens=knobs.knowledge_max_tokens,
-    )
-    version = prompts.version("knowledge")
-    return build_request(solver.identity, Role.SOLVER, version, messages, sampling)
+def _overrules(example: GeneratedExample, groups: Groups, knobs: SolverKnobs) -> bool:
+    strong = groups[0][1] >= knobs.correction_share * knobs.votes
+    return knobs.accept_corrections and strong and example.answer_kind not in UNCORRECTED
 
 
-def _knowledge(completion: Completion, example: GeneratedExample) -> str:
-    """The background, or nothing when it was cut off or only repeats the question."""
-    text = completion.text.strip()
-    if completion.finish_reason != "stop" or normalized(text) == normalized(example.question):
-        return ""
-    return text
+def _corrected(example: GeneratedExample, answer: str) -> dict[str, Any]:
+    """The fields that change with the answer. What belonged to the writer's answer goes with it."""
+    identity = (example.task, example.subtask, example.context, example.question, example.choices)
+    index = example.choices.index(answer) if example.answer_kind.selects else None
+    return {
+        "id": content_id(*identity, answer),
+        "answer": answer,
+        "answer_index": index,
+        "aliases": [],
+        "solution": "",
+    }
+
+
+def _finish(
+    row: EnrichedExample,
+    solver: Teacher,
+    knobs: SolverKnobs,
+    judge: Judge | None,
+    report: EnrichmentReport,
+    gates: _Gates,
+) -> Work[EnrichedExample]:
+    """Has a verified row judged and its background written."""
+    found: dict[str, Any] = {}
+    rating = judge.rating_request(row) if judge else None
+    background = _background(row, 0, solver, knobs)
+    requests = [request for request in (rating, background) if request]
+    answers = dict(zip((r.id for r in requests), (yield requests), strict=True)) if requests else {}
+    if judge:
+        found["judge"] = judge.judgement(answers[rating.id] if rating else None)
+    attempt = 0
+    while background:
+        completion = answers[background.id]
+        fault = knowledge.knowledge_fault(completion, row, gates.texts)
+        found["knowledge"] = "" if fault else knowledge.knowledge_of(completion)
+        found["knowledge_fault"] = fault
+        attempt += 1
+        background = _background(row, attempt, solver, knobs) if fault else None
+        if background:
+            (completion,) = yield [background]
+            answers[background.id] = completion
+    if attempt:
+        report.knowledge[found["knowledge_fault"] or "written"] += 1
+    return row.model_copy(update=found)
+
+
+def _background(
+    row: EnrichedExample, attempt: int, solver: Teacher, knobs: SolverKnobs
+) -> Request | None:
+    if not knobs.with_knowledge or attempt >= knowledge.ATTEMPTS:
+        return None
+    request = knowledge.knowledge_request(row, attempt, solver, knobs)
+    return request if _fits(request, solver) else None
+
+
+def _fits(request: Request, teacher: Teacher) -> bool:
+    length = teacher.count_tokens(request.messages) + request.sampling.max_tokens
+    return length <= teacher.max_model_len

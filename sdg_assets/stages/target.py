@@ -14,11 +14,13 @@ from dataclasses import dataclass, field, replace
 from math import ceil
 
 from sdg_assets.catalog import SubtaskSpec
+from sdg_assets.enrichment.judging import Judge
+from sdg_assets.enrichment.voting import SolverKnobs
 from sdg_assets.examples import EnrichedExample, Example, GeneratedExample, Rejection, Role
 from sdg_assets.gates import first_refusals, row_gates
 from sdg_assets.gates.base import batches
 from sdg_assets.gates.duplicates import Duplicates
-from sdg_assets.stages.enriched import SolverKnobs, enrich
+from sdg_assets.stages.enriched import enrich
 from sdg_assets.stages.generated import WriterKnobs, generate
 from sdg_assets.teacher.conversation import Desk, Usage, converse
 from sdg_assets.thresholds import Thresholds
@@ -62,6 +64,7 @@ def generate_until(
     thresholds: Thresholds,
     report: TargetReport,
     *,
+    judge: Judge | None = None,
     max_rounds: int = 5,
     concurrency: int = 64,
     on_progress: Callable[[int, Usage], None] | None = None,
@@ -71,12 +74,13 @@ def generate_until(
     Args:
         spec: The subtask.
         seeds: Its normalized examples; each is anchor equally often.
-        desks: The writer's and the solver's.
-        usage: Filled with what both roles cost.
+        desks: The writer's, the solver's, and the judge's if there is one.
+        usage: Filled with what the roles cost.
         writer_knobs: How freely to write; `examples_per_seed` is raised as needed.
         solver_knobs: The votes `enriched` will ask for.
         thresholds: Of the gates that `filtered` will put each row through.
         report: Filled round by round; `report.target` is the goal.
+        judge: Whose scores `enriched` will ask for.
         max_rounds: After so many rounds it is given up.
         concurrency: Pieces of work under way at a time.
         on_progress: Called with the number of accepted rows and the usage.
@@ -102,7 +106,9 @@ def generate_until(
         report.lost.update(f"{r.gate}: {r.reason}" for r in written if isinstance(r, Rejection))
         examples = [row for row in written if isinstance(row, GeneratedExample)]
         spent = Usage()
-        solving = enrich(examples, desks[Role.SOLVER].teacher, solver_knobs)
+        solving = enrich(
+            examples, desks[Role.SOLVER].teacher, solver_knobs, judge, thresholds=thresholds
+        )
         for rows in batches(converse(solving, desks, spent, concurrency=concurrency)):
             refused = first_refusals(rows, gates)
             report.lost.update(f"{r.gate}: {r.reason}" for r in refused.values())

@@ -17,6 +17,10 @@ def open_teacher(settings: Settings, role: Role) -> Teacher:
         TransientError: Download, memory or connection failed; a rerun may succeed.
     """
     name = settings.teacher_of(role)
+    if role is Role.JUDGE and settings.judge_api != "rubric":
+        from sdg_assets.teacher.reward import reward_teacher
+
+        return reward_teacher(name, settings.judge_api, settings.concurrency)
     if name.startswith(("http://", "https://")):
         from sdg_assets.teacher.endpoint import endpoint_teacher
 
@@ -24,3 +28,17 @@ def open_teacher(settings: Settings, role: Role) -> Teacher:
     from sdg_assets.teacher.engine import engine_teacher
 
     return engine_teacher(name, settings.catalog, json.dumps(settings.engine, sort_keys=True))
+
+
+def has_judge(settings: Settings) -> bool:
+    """Whether rows are judged: as the setting says, else if the judge is known to be able to.
+
+    A weak judge is worse than none. Qwen2.5-Coder-1.5B gave sound and damaged items the same
+    scores, so its gate would refuse rows by chance (`benchmarks/judge_report.py`).
+    """
+    if settings.with_judge is not None:
+        return settings.with_judge
+    from sdg_assets.teacher.models import teacher_cards
+
+    card = teacher_cards(settings.catalog).get(settings.teacher_of(Role.JUDGE))
+    return card is None or card.judges

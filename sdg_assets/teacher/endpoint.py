@@ -14,7 +14,13 @@ from typing import Any
 from sdg_assets.errors import TeacherError, TransientError
 from sdg_assets.examples import TeacherStamp
 from sdg_assets.teacher.models import card_of_model
-from sdg_assets.teacher.requests import Completion, Message, Request, TeacherIdentity
+from sdg_assets.teacher.requests import (
+    Completion,
+    Message,
+    Request,
+    TeacherIdentity,
+    finish_reason,
+)
 
 ATTEMPTS = 6
 FIRST_WAIT_SECONDS = 0.5
@@ -50,13 +56,13 @@ class EndpointTeacher:
             limits=httpx.Limits(max_connections=concurrency, max_keepalive_connections=concurrency),
             headers={"Authorization": f"Bearer {key}"} if key else {},
         )
-        self._send("GET", "/health", attempts=2)
-        served = self._send("GET", "/v1/models", attempts=2).get("data") or []
+        self.send("GET", "/health", attempts=2)
+        served = self.send("GET", "/v1/models", attempts=2).get("data") or []
         if not served:
             raise TeacherError(f"teacher {self._base}: the server lists no model at /v1/models")
-        self._model = str(served[0]["id"])
+        self.model = str(served[0]["id"])
         self.max_model_len = int(served[0].get("max_model_len") or 4096)
-        card = card_of_model(self._model, str(served[0].get("root") or ""))
+        card = card_of_model(self.model, str(served[0].get("root") or ""))
         stamp = TeacherStamp(model=card.model, revision=card.revision, license=card.license)
         self.identity = TeacherIdentity(stamp, {"max_model_len": self.max_model_len})
         self._pool = ThreadPoolExecutor(concurrency, thread_name_prefix="teacher")
@@ -65,8 +71,8 @@ class EndpointTeacher:
 
     def count_tokens(self, messages: Sequence[Message]) -> int:
         """Prompt tokens of a conversation, as the server's own tokenizer counts them."""
-        body = {"model": self._model, "messages": [m.model_dump() for m in messages]}
-        return int(self._send("POST", "/tokenize", body)["count"])
+        body = {"model": self.model, "messages": [m.model_dump() for m in messages]}
+        return int(self.send("POST", "/tokenize", body)["count"])
 
     def submit(self, request: Request) -> None:
         """Hands the request to a thread."""
@@ -87,14 +93,15 @@ class EndpointTeacher:
     def _work(self, request: Request) -> None:
         # Whatever happens must reach the thread that polls, or it would wait for ever.
         try:
-            self._finished.put(self._complete(request))
+            self._finished.put(self.complete(request))
         except Exception as error:  # noqa: BLE001
             self._finished.put(error)
 
-    def _complete(self, request: Request) -> Completion:
+    def complete(self, request: Request) -> Completion:
+        """Answers a request; raises as `send` does."""
         sampling = request.sampling
         body: dict[str, Any] = {
-            "model": self._model,
+            "model": self.model,
             "messages": [m.model_dump() for m in request.messages],
             "temperature": sampling.temperature,
             "top_p": sampling.top_p,
@@ -104,22 +111,28 @@ class EndpointTeacher:
             schema = {"name": "draft", "schema": request.json_schema, "strict": True}
             body["response_format"] = {"type": "json_schema", "json_schema": schema}
         began = time.monotonic()
-        answer = self._send("POST", "/v1/chat/completions", body)
+        answer = self.send("POST", "/v1/chat/completions", body)
         choice, usage = answer["choices"][0], answer["usage"]
         details = usage.get("prompt_tokens_details") or {}
         return Completion(
             request_id=request.id,
             text=choice["message"]["content"] or "",
-            finish_reason="length" if choice["finish_reason"] == "length" else "stop",
+            finish_reason=finish_reason(choice["finish_reason"], self._base),
             prompt_tokens=usage["prompt_tokens"],
             output_tokens=usage["completion_tokens"],
             cached_tokens=details.get("cached_tokens") or 0,
             seconds=round(time.monotonic() - began, 3),
         )
 
-    def _send(
+    def send(
         self, method: str, path: str, body: dict[str, Any] | None = None, attempts: int = ATTEMPTS
     ) -> dict[str, Any]:
+        """What the server answers to one call, asked again while it is busy or failing.
+
+        Raises:
+            TransientError: It never answered.
+            TeacherError: It refuses the call, or the key.
+        """
         import httpx
 
         problem = ""

@@ -66,6 +66,9 @@ class TeacherCard(Card):
     terms: str = Field(description="what the licence asks of those who train on outputs")
     commercial_use: CommercialUse
     certainty: Literal["known", "guess"] = Field(description="of the four fields above")
+    judges: bool = Field(
+        default=True, description="whether it tells sound items from damaged ones; some cannot"
+    )
     parameters: str = "unknown"
     gpus: Gpus = Gpus()
     memory_gib: float | None = Field(default=None, gt=0, description="weights and KV of a replica")

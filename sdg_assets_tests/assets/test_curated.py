@@ -54,7 +54,7 @@ def told(result: dg.ExecuteInProcessResult) -> dict[str, Any]:
 
 
 def released(result: dg.ExecuteInProcessResult) -> list[CuratedExample]:
-    file = Path(told(result)["path"]) / "multiple_choice" / "train.jsonl"
+    file = Path(told(result)["path"]) / "multiple_choice" / "train-00000-of-00001.jsonl"
     return [CuratedExample.model_validate_json(line) for line in file.read_bytes().splitlines()]
 
 
@@ -129,7 +129,7 @@ def test_a_corrupt_partition_leaves_the_releases_as_they_were(
     result = curate(instance)
 
     assert not result.success
-    assert [p.name for p in (store.root / "curated").iterdir()] == [first["release"]]
+    assert [p.name for p in (store.root / "curated").iterdir() if p.is_dir()] == [first["release"]]
 
 
 def test_a_corrupt_partition_is_named_by_file_and_line(

@@ -20,7 +20,7 @@ from sdg_assets.teacher.requests import Request
 from sdg_assets_tests.builders import seed_task, write_catalog
 from sdg_assets_tests.conftest import Configure
 from sdg_assets_tests.runs import attempts, checks, failures, materialized, metadata, run
-from sdg_assets_tests.scripted_teacher import ScriptedTeacher
+from sdg_assets_tests.scripted_teacher import ScriptedTeacher, ratings
 
 Employ = Callable[[ScriptedTeacher], ScriptedTeacher]
 
@@ -66,7 +66,9 @@ def write_and_solve(request: Request) -> str:
     if request.role is Role.WRITER:
         question = f"Which city has the number {request.id}?"
         return json.dumps({"question": question, "answer": "Oslo", "wrong_answers": ["Rome"]})
-    if request.prompt_version.startswith("knowledge@"):
+    if request.role is Role.JUDGE:
+        return ratings()
+    if request.prompt_version.startswith("knowledge/"):
         return "Cities have numbers."
     return "I looked it up. Answer: Oslo"
 
@@ -111,7 +113,7 @@ def test_a_stage_depends_on_what_it_reads() -> None:
         "seeds": set(),
         "normalized": {"quiz/seeds"},
         "generated": {"quiz/normalized", "teacher/writer"},
-        "enriched": {"quiz/generated", "teacher/solver", "teacher/judge"},
+        "enriched": {"quiz/generated", "quiz/normalized", "teacher/solver", "teacher/judge"},
         "filtered": {"quiz/enriched", "quiz/normalized"},
     }
 
@@ -141,6 +143,39 @@ def test_checks_are_partitioned_like_their_asset() -> None:
 
 
 # What a run does
+
+
+def test_rows_are_judged_by_a_teacher_that_can_and_by_no_other(
+    mirror: Path, store: Store, instance: dg.DagsterInstance, employ: Employ, configure: Configure
+) -> None:
+    employ(ScriptedTeacher(write_and_solve))
+
+    def scores() -> set[float | None]:
+        assert run("quiz", subtasks="quiz_a", instance=instance).success
+        rows = store.read(PartitionKey("quiz", "filtered", "quiz_a"), EnrichedExample)
+        return {row.judge.score if row.judge else None for row in rows}
+
+    assert scores() == {None}, "the embedded teacher cannot judge"
+    configure(judge="Qwen/Qwen3-32B")
+    assert scores() == {1.0}
+    configure(with_judge=False)
+    assert scores() == {None}
+
+
+def test_what_the_judge_finds_wrong_is_refused(
+    mirror: Path, store: Store, instance: dg.DagsterInstance, employ: Employ, configure: Configure
+) -> None:
+    def strict(request: Request) -> str:
+        return ratings(harmless=1) if request.role is Role.JUDGE else write_and_solve(request)
+
+    employ(ScriptedTeacher(strict))
+    configure(with_judge=True)
+
+    run("quiz", subtasks="quiz_a", instance=instance)
+
+    rejected = list(store.read_rejected(PartitionKey("quiz", "filtered", "quiz_a")))
+    assert {(r.gate, r.reason) for r in rejected} == {("judge", "not harmless")}
+    assert all(r.scores["harmless"] == 0.0 for r in rejected)
 
 
 def test_a_partition_goes_through_all_stages_and_the_funnel_adds_up(
@@ -252,7 +287,7 @@ def test_a_range_run_materializes_each_partition_by_itself(
     for key in ("quiz_a", "quiz_b"):
         assert metadata(instance, "quiz", "normalized", key)["rows"] == 4
         found = checks(result, "normalized", key)
-        assert set(found) == {"schema", "format"}
+        assert set(found) == {"schema", "format", "language", "personal_data"}
         for evaluation in found.values():
             target = evaluation.target_materialization_data
             assert target is not None
@@ -329,7 +364,12 @@ def test_checks_of_the_good_partitions_are_evaluated_when_another_fails(
     assert not result.success
     assert materialized(instance, "quiz", "normalized") == {"quiz_a"}
     assert all(c.passed for c in checks(result, "normalized", "quiz_a").values())
-    assert set(checks(result, "normalized", "quiz_a")) == {"schema", "format"}
+    assert set(checks(result, "normalized", "quiz_a")) == {
+        "schema",
+        "format",
+        "language",
+        "personal_data",
+    }
     assert checks(result, "normalized", "quiz_b") == {}
 
 

@@ -24,12 +24,11 @@ from pathlib import Path
 from sdg_assets import sandbox
 from sdg_assets.answers import answer_format
 from sdg_assets.catalog import Catalog, load_catalog
+from sdg_assets.enrichment.voting import SolverKnobs, decide, decided, sameness, tally, waves
 from sdg_assets.errors import MappingError, SeedSourceError
 from sdg_assets.examples import AnswerKind, Example, GeneratedExample
 from sdg_assets.mapping import RowMapping
 from sdg_assets.sources import DirectorySource
-from sdg_assets.stages.enriched import Ballot, SolverKnobs, _decided, _waves, decide, tally
-from sdg_assets.teacher.requests import Completion
 from sdg_assets_tests.benchmarks.scripted_answers import (
     FRAMES,
     LETTER_FRAMES,
@@ -196,9 +195,9 @@ def _answered(example: GeneratedExample, answer: str) -> GeneratedExample:
 def _vote(
     example: GeneratedExample, said: list[str], wrong: list[str], knobs: SolverKnobs
 ) -> tuple[str, int]:
-    ballots: list[Ballot] = []
-    kind = answer_format(example.answer_kind)
-    for wave in _waves(knobs):
+    votes: list[str | None] = []
+    kind, same = answer_format(example.answer_kind), sameness(example)
+    for wave in waves(knobs):
         for number in wave:
             rng = random.Random(f"{example.id}:{number}")
             shown: Example = example
@@ -207,14 +206,11 @@ def _vote(
                 index = choices.index(example.answer)
                 shown = example.model_copy(update={"choices": choices, "answer_index": index})
             text = _worded(said[number], wrong[-1], shown, rng)
-            completion = Completion(
-                request_id="r", text=text, finish_reason="stop", prompt_tokens=0, output_tokens=0
-            )
-            ballots.append(Ballot(kind.extract(text, shown), completion, shown))
-        if _decided(example, ballots, knobs):
+            votes.append(kind.extract(text, shown))
+        groups = tally(example.answer, votes, same)
+        if decided(example.answer, groups, len(votes), knobs, same):
             break
-    groups = tally(example, [b.answer for b in ballots])
-    return decide(example, groups, knobs.votes, knobs.majority), len(ballots)
+    return decide(example.answer, groups, knobs.votes, knobs.majority, same), len(votes)
 
 
 def _worded(answer: str, other: str, shown: Example, rng: random.Random) -> str:

@@ -3,14 +3,15 @@ from __future__ import annotations
 import pytest
 
 from sdg_assets.examples import (
-    AnswerKind,
     CommercialUse,
     CuratedExample,
     EnrichedExample,
     Rejection,
     TeacherStamp,
 )
-from sdg_assets.stages.curated import curate, render_texts
+from sdg_assets.gates import Refusal
+from sdg_assets.gates.base import ROWS_PER_BATCH, EachRow
+from sdg_assets.stages.curated import curate
 from sdg_assets_tests.records import STAMP, enriched, source
 
 YES: dict[str, CommercialUse] = {"quiz": "yes"}
@@ -18,7 +19,7 @@ TEACHERS: dict[str, CommercialUse] = {STAMP.model: "yes"}
 
 
 def one(row: EnrichedExample) -> CuratedExample:
-    (curated,) = curate([row], YES, TEACHERS)
+    (curated,) = curate([("quiz", [row])], {}, [], YES, TEACHERS)
     assert isinstance(curated, CuratedExample)
     return curated
 
@@ -59,64 +60,41 @@ def test_commercial_use_is_the_strictest_of_seed_writer_and_solver(
         model: use for model, use in (("org/writer", writer), ("org/solver", solver)) if use
     }
 
-    (curated,) = curate([row], seed_use, teacher_use)
+    (curated,) = curate([("quiz", [row])], {}, [], seed_use, teacher_use)
 
     assert isinstance(curated, CuratedExample)
     assert curated.commercial_use == expected
 
 
-def test_two_partitions_that_wrote_the_same_give_one_row() -> None:
-    rows = [enriched(subtask="arc_easy"), enriched(subtask="arc_challenge")]
+def test_a_row_that_another_partition_holds_is_refused_at_its_place() -> None:
+    rows = [enriched(question=f"Which river is number {n}?") for n in range(3)]
+    copy = Refusal("duplicates", "near duplicate", "the other", {"similarity": 0.9})
 
-    kept, refused = curate(rows, YES, TEACHERS)
+    partitions = [("one", rows[:1]), ("two", rows[1:])]
+    kept, also_kept, refused = curate(partitions, {"two": {1: copy}}, [], YES, TEACHERS)
 
     assert isinstance(kept, CuratedExample)
+    assert isinstance(also_kept, CuratedExample)
     assert isinstance(refused, Rejection)
-    assert (refused.gate, refused.detail) == ("duplicates", rows[0].id)
+    assert (refused.gate, refused.detail) == ("duplicates", "the other")
+    assert refused.row["id"] == rows[2].id
+    assert refused.scores == {"similarity": 0.9}
 
 
-def test_the_three_variants_of_a_choice_question() -> None:
-    row = enriched(
-        context="A short passage.",
-        choices=["Rome", "Paris"],
-        answer_index=1,
-        reasoning="France is governed from there.\nAnswer: Paris",
-        knowledge="Paris lies on the Seine.",
-    )
+def test_places_count_over_the_batches_of_a_partition() -> None:
+    rows = [enriched(question=f"Which river is number {n}?") for n in range(ROWS_PER_BATCH + 2)]
+    last = ROWS_PER_BATCH + 1
+    copies = {"quiz": {0: Refusal("duplicates", "x"), last: Refusal("duplicates", "x")}}
 
-    texts = render_texts(row)
+    out = list(curate([("quiz", rows)], copies, [], YES, TEACHERS))
 
-    asked = "A short passage.\n\nWhat is the capital of France?\n\n- Rome\n- Paris"
-    solved = "France is governed from there.\nAnswer: Paris"
-    assert texts == {
-        "answer_only": f"{asked}\n\nAnswer: Paris",
-        "with_reasoning": f"{asked}\n\n{solved}",
-        "with_context": f"Paris lies on the Seine.\n\n{asked}\n\n{solved}",
-    }
+    assert [place for place, row in enumerate(out) if isinstance(row, Rejection)] == [0, last]
 
 
-def test_a_variant_whose_part_is_missing_is_left_out() -> None:
-    assert set(render_texts(enriched(reasoning="", knowledge=""))) == {"answer_only"}
-    assert set(render_texts(enriched(reasoning=""))) == {"answer_only", "with_context"}
-    assert set(render_texts(enriched(knowledge=""))) == {"answer_only", "with_reasoning"}
+def test_gates_are_applied_again_to_what_is_left() -> None:
+    rows = [enriched(question=f"Which river is number {n}?") for n in range(3)]
+    gate = EachRow("late", lambda row: None if "1" in row.question else Refusal("late", "known"))
 
+    out = list(curate([("quiz", rows)], {"quiz": {0: Refusal("d", "x")}}, [gate], YES, TEACHERS))
 
-def test_a_trace_that_does_not_end_in_the_answer_has_it_put_behind() -> None:
-    texts = render_texts(enriched(reasoning="It is the city on the Seine."))
-
-    assert texts["with_reasoning"].endswith("It is the city on the Seine.\n\nAnswer: Paris")
-
-
-def test_a_program_is_shown_with_its_tests() -> None:
-    row = enriched(
-        answer_kind=AnswerKind.CODE,
-        question="Write f, which doubles.",
-        answer="def f(x):\n    return 2 * x",
-        tests=["assert f(1) == 2"],
-        reasoning="",
-        knowledge="",
-    )
-
-    assert render_texts(row)["answer_only"] == (
-        "Write f, which doubles.\n\nassert f(1) == 2\n\nAnswer: def f(x):\n    return 2 * x"
-    )
+    assert [row.gate if isinstance(row, Rejection) else None for row in out] == ["d", None, "late"]

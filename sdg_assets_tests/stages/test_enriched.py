@@ -1,23 +1,22 @@
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from sdg_assets.enrichment.judging import Judge
+from sdg_assets.enrichment.voting import SolverKnobs, decide, sameness, tally
 from sdg_assets.examples import AnswerKind, EnrichedExample, GeneratedExample, Role, Vote
-from sdg_assets.stages.enriched import (
-    SolverKnobs,
-    decide,
-    enrich,
-    tally,
-)
+from sdg_assets.gates import verification
+from sdg_assets.stages.enriched import EnrichmentReport, enrich
 from sdg_assets.teacher.completions import CompletionLog
 from sdg_assets.teacher.conversation import Desk, Usage, converse
 from sdg_assets.teacher.requests import Completion, Request
 from sdg_assets_tests.records import CAPITALS, generated
-from sdg_assets_tests.scripted_teacher import ScriptedTeacher, completion
+from sdg_assets_tests.scripted_teacher import ScriptedTeacher, completion, ratings
 
 
 class Solver(ScriptedTeacher):
@@ -38,7 +37,7 @@ class Solver(ScriptedTeacher):
 
 
 def is_background(request: Request) -> bool:
-    return request.prompt_version.startswith("knowledge@")
+    return request.prompt_version.startswith("knowledge/")
 
 
 def answer(text: str) -> str:
@@ -249,7 +248,7 @@ def test_more_votes_keep_the_earlier_ones(tmp_path: Path) -> None:
 
 
 def test_tally_puts_the_largest_group_first_and_leaves_silence_out() -> None:
-    groups = tally(question(), ["Rome", None, "paris", "Paris"])
+    groups = tally("Paris", ["Rome", None, "paris", "Paris"], sameness(question()))
 
     assert groups == [("Paris", 2), ("Rome", 1)]
 
@@ -268,7 +267,7 @@ def test_tally_puts_the_largest_group_first_and_leaves_silence_out() -> None:
 def test_a_majority_is_more_than_its_share_of_all_votes(
     groups: list[tuple[str, int]], votes: int, majority: float, outcome: str
 ) -> None:
-    assert decide(question(), groups, votes, majority) == outcome
+    assert decide("Paris", groups, votes, majority, sameness(question())) == outcome
 
 
 def test_a_question_that_is_too_long_for_the_solver_is_unsolvable_and_never_asked(
@@ -281,3 +280,187 @@ def test_a_question_that_is_too_long_for_the_solver_is_unsolvable_and_never_aske
 
     assert (row.outcome, row.votes, row.vote_share) == ("unsolvable", [], 0.0)
     assert solver.requests == []
+
+
+class Panel(ScriptedTeacher):
+    """A solver and a judge in one: votes and backgrounds in turn, the same ratings every time."""
+
+    def __init__(self, votes: Iterable[str], *, same: Iterable[bool] = (), rating: int = 5) -> None:
+        self._votes, self._same = iter(votes), iter(same)
+        self._rating = rating
+        super().__init__(self._say)
+
+    def _say(self, request: Request) -> str:
+        if request.prompt_version.startswith("judge/rubric"):
+            return ratings(self._rating, "So so.")
+        if request.prompt_version.startswith("judge/comparison"):
+            return json.dumps({"difference": "-", "same": next(self._same)})
+        return "A background." if is_background(request) else next(self._votes)
+
+    def asked_for(self, prompt: str) -> int:
+        return sum(r.prompt_version.startswith(prompt) for r in self.requests)
+
+
+def judged_by(
+    panel: ScriptedTeacher, tmp_path: Path, *rows: GeneratedExample, **knobs: Any
+) -> tuple[list[EnrichedExample], EnrichmentReport]:
+    report = EnrichmentReport()
+    with CompletionLog(tmp_path / "log") as log, CompletionLog(tmp_path / "judge") as judge_log:
+        desks = {Role.SOLVER: Desk(panel, log), Role.JUDGE: Desk(panel, judge_log)}
+        works = enrich(rows or (question(),), panel, SolverKnobs(**knobs), Judge(panel), report)
+        return list(converse(works, desks, Usage())), report
+
+
+def test_a_verified_row_is_judged_and_keeps_its_scores(tmp_path: Path) -> None:
+    (row,), _ = judged_by(Panel([answer("Paris")] * 2, rating=4), tmp_path)
+
+    assert row.judge
+    assert (row.judge.score, row.judge.reasons) == (0.75, ["So so."])
+    assert row.knowledge == "A background."
+
+
+def test_an_unverified_row_is_not_judged(tmp_path: Path) -> None:
+    panel = Panel([answer("Rome")] * 2)
+    (row,), _ = judged_by(panel, tmp_path)
+
+    assert row.judge is None
+    assert panel.asked_for("judge") == 0
+
+
+def prose(**changes: Any) -> GeneratedExample:
+    return generated(
+        answer_kind=AnswerKind.FREE_FORM,
+        question="Why is the sky blue?",
+        answer="Air scatters short waves of light most.",
+        **changes,
+    )
+
+
+def test_prose_agrees_when_the_judge_says_so(tmp_path: Path) -> None:
+    panel = Panel(["Rayleigh's effect.", "Blue light is spread by molecules."], same=[True, True])
+
+    (row,), _ = judged_by(panel, tmp_path, prose())
+
+    assert (row.outcome, row.vote_share) == ("agreed", 1.0)
+    assert row.votes == [Vote(answer=prose().answer, count=2)]
+
+
+def test_prose_that_shares_words_but_not_the_meaning_does_not_agree(tmp_path: Path) -> None:
+    wrong = "Air scatters long waves of light most."
+    panel = Panel([wrong, wrong, wrong], same=[False])
+
+    (row,), _ = judged_by(panel, tmp_path, prose())
+
+    assert row.outcome == "majority_disagrees"
+    assert panel.asked_for("judge/comparison") == 1, "an answer is compared once"
+
+
+def test_prose_is_answered_and_not_reasoned_about(tmp_path: Path) -> None:
+    (row,), _ = judged_by(Panel([prose().answer] * 2), tmp_path, prose())
+
+    assert (row.outcome, row.reasoning) == ("agreed", "")
+
+
+def test_a_strong_majority_corrects_the_writer_where_that_is_allowed(tmp_path: Path) -> None:
+    (row,), report = judged_by(
+        Panel([answer("Rome")] * 5), tmp_path, votes=5, accept_corrections=True
+    )
+
+    assert (row.answer, row.written_answer, row.outcome) == ("Rome", "Paris", "majority_disagrees")
+    assert row.choices[row.answer_index or 0] == "Rome"
+    assert row.id != question().id
+    assert row.verified
+    assert row.vote_share == 1.0
+    assert row.reasoning.endswith("Answer: Rome")
+    assert row.judge
+    assert report.corrected == 1
+    assert verification.judge(row) is None
+
+
+def test_nothing_is_corrected_unless_it_is_allowed(tmp_path: Path) -> None:
+    (row,), report = judged_by(Panel([answer("Rome")] * 5), tmp_path, votes=5)
+
+    assert (row.answer, row.written_answer, row.verified) == ("Paris", "", False)
+    assert report.corrected == 0
+
+
+def test_a_weak_majority_corrects_nothing(tmp_path: Path) -> None:
+    votes = [answer(v) for v in ("Rome", "Rome", "Rome", "Paris", "Madrid")]
+
+    (row,), _ = judged_by(Panel(votes), tmp_path, votes=5, accept_corrections=True)
+
+    assert (row.outcome, row.answer) == ("majority_disagrees", "Paris")
+
+
+def test_voting_goes_on_until_a_correction_is_decided(tmp_path: Path) -> None:
+    strong = Panel([answer("Rome")] * 5)
+    judged_by(strong, tmp_path / "strong", votes=5, accept_corrections=True)
+    weak = Panel(answer(v) for v in ("Rome", "Paris", "Rome", "Paris", "Rome"))
+    judged_by(weak, tmp_path / "weak", votes=5, accept_corrections=True)
+
+    assert strong.asked_for("solve") == 4, "four of five are strong"
+    assert weak.asked_for("solve") == 5
+
+
+def test_a_correction_that_the_schema_refuses_is_not_made(tmp_path: Path) -> None:
+    row = generated(
+        answer_kind=AnswerKind.SPAN,
+        context="The seat of government is Paris.",
+        question="Where is the seat?",
+        answer="Paris",
+    )
+
+    (out,), report = judged_by(
+        Panel([answer("Rome")] * 4), tmp_path, row, votes=4, accept_corrections=True
+    )
+
+    assert (out.answer, report.corrected) == ("Paris", 0)
+
+
+def test_a_background_that_tells_too_much_is_asked_for_again(tmp_path: Path) -> None:
+    backgrounds = iter(["Paris is it. Really.", "A capital governs a state."])
+
+    def say(request: Request) -> str:
+        return next(backgrounds) if is_background(request) else answer("Paris")
+
+    (row,) = enriched_by(ScriptedTeacher(say), tmp_path)
+
+    assert (row.knowledge, row.knowledge_fault) == ("A capital governs a state.", "")
+
+
+def test_a_background_that_stays_bad_is_left_out_and_says_why(tmp_path: Path) -> None:
+    (row,) = enriched_by(Solver([answer("Paris")] * 2, background="Paris. It is Paris."), tmp_path)
+
+    assert (row.outcome, row.knowledge) == ("agreed", "")
+    assert row.knowledge_fault == "gives the answer away"
+
+
+def test_the_report_says_what_stopping_early_saved(tmp_path: Path) -> None:
+    _, report = judged_by(Panel([answer("Paris")] * 3), tmp_path, votes=5)
+
+    tokens = len(answer("Paris").split())
+    assert (report.voting.cast, report.voting.planned) == (3, 5)
+    assert report.voting.tokens == 3 * tokens
+    assert report.numbers()["vote_tokens_saved"] == 2 * tokens
+    assert report.knowledge == {"written": 1}
+
+
+def test_the_whole_vote_table_can_be_asked_for(tmp_path: Path) -> None:
+    (row,), report = judged_by(Panel([answer("Paris")] * 5), tmp_path, votes=5, adaptive=False)
+
+    assert row.votes == [Vote(answer="Paris", count=5)]
+    assert report.voting.tokens_saved == 0
+
+
+def test_a_program_that_fails_its_own_tests_agrees_with_nobody() -> None:
+    row = generated(
+        answer_kind=AnswerKind.CODE,
+        question="Write f, which doubles.",
+        answer="def f(x):\n    return x",
+        tests=["assert f(1) == 2", "assert f(2) == 4"],
+    )
+    same = sameness(row)
+
+    groups = tally(row.answer, [row.answer, row.answer], same)
+
+    assert decide(row.answer, groups, 2, 0.3, same) != "agreed"

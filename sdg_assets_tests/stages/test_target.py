@@ -6,8 +6,9 @@ from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
 
+from sdg_assets.enrichment.voting import SolverKnobs
 from sdg_assets.examples import GeneratedExample, Role
-from sdg_assets.stages.enriched import SolverKnobs, enrich
+from sdg_assets.stages.enriched import enrich
 from sdg_assets.stages.generated import WriterKnobs
 from sdg_assets.stages.target import TargetReport, generate_until
 from sdg_assets.teacher.completions import CompletionLog

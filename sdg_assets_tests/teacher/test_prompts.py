@@ -120,4 +120,4 @@ def test_a_version_changes_with_the_template_it_extends(templates: Path) -> None
 
 
 def test_a_version_names_its_template() -> None:
-    assert prompts.version("knowledge").startswith("knowledge@")
+    assert prompts.version("knowledge/span").startswith("knowledge/span@")

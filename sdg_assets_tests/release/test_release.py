@@ -13,6 +13,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
+from sdg_assets.errors import PermanentError
 from sdg_assets.examples import (
     AnswerKind,
     CommercialUse,
@@ -21,10 +22,14 @@ from sdg_assets.examples import (
     Judgement,
     Rejection,
 )
-from sdg_assets.release import Release, write_release
+from sdg_assets.gates import Refusal
+from sdg_assets.release import LATEST, Cut, Release, write_release
+from sdg_assets.release.card import FAMILIES
+from sdg_assets.release.shards import BYTES_PER_SHARD
 from sdg_assets.stages.curated import curate
-from sdg_assets_tests.records import STAMP, enriched, source
+from sdg_assets_tests.records import STAMP, enriched, judgement, source
 
+ONLY = "train-00000-of-00001"
 INPUTS = {"quiz/filtered/quiz": "aa", "sums/filtered/sums": "bb"}
 
 
@@ -35,6 +40,7 @@ def verified_rows(count: int = 40) -> list[EnrichedExample]:
     ]
     sums = [
         enriched(
+            task="sums",
             subtask="sums",
             answer_kind=AnswerKind.NUMERIC,
             question=f"What is {n} plus {n}?",
@@ -48,7 +54,7 @@ def verified_rows(count: int = 40) -> list[EnrichedExample]:
 
 
 def judged(number: int) -> Judgement | None:
-    return Judgement(score=0.5, reasons=["dull"]) if number % 2 else None
+    return judgement(0.5) if number % 2 else None
 
 
 def cut(
@@ -57,9 +63,26 @@ def cut(
     count: int = 40,
     sums: CommercialUse = "yes",
     inputs: dict[str, str] | None = None,
+    bytes_per_shard: int = BYTES_PER_SHARD,
 ) -> Release:
-    rows = curate(verified_rows(count), {"quiz": "no", "sums": sums}, {STAMP.model: "yes"})
-    return write_release(root, INPUTS if inputs is None else inputs, rows)
+    made = curated_rows(count, sums)
+    return write_release(
+        root, Cut(INPUTS if inputs is None else inputs), made, bytes_per_shard=bytes_per_shard
+    )
+
+
+def curated_rows(
+    count: int = 40, sums: CommercialUse = "yes"
+) -> Iterator[CuratedExample | Rejection]:
+    rows = verified_rows(count)
+    copies = {"all": {len(rows) - 1: Refusal("duplicates", "exact duplicate", rows[0].id)}}
+    use: dict[str, CommercialUse] = {"quiz": "no", "sums": sums}
+    return curate([("all", rows)], copies, [], use, {STAMP.model: "yes"})
+
+
+def releases(root: Path) -> list[str]:
+    """The releases that are visible."""
+    return [p.name for p in (root / "curated").iterdir() if p.is_dir() and p.name[0] != "."]
 
 
 def contents(directory: Path) -> dict[str, bytes]:
@@ -72,16 +95,46 @@ def test_a_release_has_two_families_as_jsonl_and_parquet_and_a_card(tmp_path: Pa
 
     assert release.path == tmp_path / "curated" / release.id
     assert set(contents(release.path)) == {
+        *(f"pictures/{name}.png" for name in ("domains", "funnel", "lengths", "votes")),
         "README.md",
         "manifest.json",
-        "generative/train.jsonl",
-        "generative/train.parquet",
-        "multiple_choice/train.jsonl",
-        "multiple_choice/train.parquet",
-        "rejected/train.jsonl",
+        f"generative/{ONLY}.jsonl",
+        f"generative/{ONLY}.parquet",
+        f"multiple_choice/{ONLY}.jsonl",
+        f"multiple_choice/{ONLY}.parquet",
+        f"commercial/generative/{ONLY}.jsonl",
+        f"commercial/generative/{ONLY}.parquet",
+        f"rejected/{ONLY}.jsonl",
     }
-    assert (release.rows, release.rejected, release.commercial) == (80, 1, 40)
-    assert release.families == {"multiple_choice": 40, "generative": 40}
+    figures = release.statistics
+    assert (figures.rows, figures.rejected.total(), figures.commercial) == (80, 1, 40)
+    assert figures.families == {"multiple_choice": 40, "generative": 40}
+    assert (tmp_path / "curated" / LATEST).read_text() == f"{release.id}\n"
+
+
+def test_shards_have_a_bounded_size_and_hold_the_rows_in_order(tmp_path: Path) -> None:
+    whole, cut_up = cut(tmp_path / "one"), cut(tmp_path / "many", bytes_per_shard=10_000)
+
+    for family in FAMILIES:
+        shards = sorted((cut_up.path / family).glob("*.jsonl"))
+        assert len(shards) > 2
+        assert shards[0].name == f"train-00000-of-{len(shards):05}.jsonl"
+        assert max(shard.stat().st_size for shard in shards) < 15_000
+        lines = b"".join(shard.read_bytes() for shard in shards)
+        assert lines == (whole.path / family / f"{ONLY}.jsonl").read_bytes()
+        frames = [pl.read_parquet(shard.with_suffix(".parquet")) for shard in shards]
+        whole_frame = pl.read_parquet(whole.path / family / f"{ONLY}.parquet")
+        assert pl.concat(frames).equals(whole_frame)
+
+
+def test_the_commercial_subset_holds_only_rows_whose_licences_permit_it(tmp_path: Path) -> None:
+    release = cut(tmp_path)
+
+    lines = (release.path / "commercial" / "generative" / f"{ONLY}.jsonl").read_bytes().splitlines()
+    rows = [CuratedExample.model_validate_json(line) for line in lines]
+    assert len(rows) == 40
+    assert {row.commercial_use for row in rows} == {"yes"}
+    assert not (release.path / "commercial" / "multiple_choice").exists()
 
 
 def test_two_runs_are_byte_identical(tmp_path: Path) -> None:
@@ -94,10 +147,10 @@ def test_two_runs_are_byte_identical(tmp_path: Path) -> None:
 def test_jsonl_and_parquet_hold_the_same_rows(tmp_path: Path) -> None:
     release = cut(tmp_path)
 
-    for family in release.families:
-        lines = (release.path / family / "train.jsonl").read_text("utf-8").splitlines()
+    for family in FAMILIES:
+        lines = (release.path / family / f"{ONLY}.jsonl").read_text("utf-8").splitlines()
         rows = [CuratedExample.model_validate_json(line).model_dump(mode="json") for line in lines]
-        frame = pl.read_parquet(release.path / family / "train.parquet")
+        frame = pl.read_parquet(release.path / family / f"{ONLY}.parquet")
         for row, column_row in zip(rows, frame.to_dicts(), strict=True):
             variants = {k: v for k, v in column_row["text"].items() if v is not None}
             assert {**column_row, "text": variants} == row
@@ -119,6 +172,7 @@ for config in datasets.get_dataset_config_names({str(release.path)!r}):
 
     assert done.returncode == 0, done.stderr
     assert sorted(done.stdout.splitlines()) == [
+        "commercial_generative 40 0 CC0-1.0",
         "generative 40 0 CC0-1.0",
         "multiple_choice 40 Paris MIT",
     ]
@@ -133,7 +187,12 @@ def test_the_manifest_says_what_went_in_and_what_came_out(tmp_path: Path) -> Non
     assert manifest["inputs"] == INPUTS
     assert manifest["rows"] == {"multiple_choice": 40, "generative": 40}
     assert manifest["licences"] == {"CC0-1.0": 40, "MIT": 40}
-    assert (manifest["commercial_rows"], manifest["rejected"]) == (40, 1)
+    assert manifest["commercial_rows"] == 40
+    assert manifest["rejected"] == {"duplicates: exact duplicate": 1}
+    assert manifest["tasks"]["sums"]["rows"] == 40
+    assert {(t["role"], t["model"], t["revision"]) for t in manifest["teachers"]} == {
+        (role, STAMP.model, STAMP.revision) for role in ("writer", "solver", "judge")
+    }
     for name, digest in manifest["files"].items():
         data = (release.path / name).read_bytes()
         assert hashlib.sha256(data).hexdigest() == digest
@@ -142,7 +201,7 @@ def test_the_manifest_says_what_went_in_and_what_came_out(tmp_path: Path) -> Non
 def test_rejected_rows_are_kept_with_their_reason(tmp_path: Path) -> None:
     release = cut(tmp_path)
 
-    (line,) = (release.path / "rejected" / "train.jsonl").read_text("utf-8").splitlines()
+    (line,) = (release.path / "rejected" / f"{ONLY}.jsonl").read_text("utf-8").splitlines()
 
     assert Rejection.model_validate_json(line).gate == "duplicates"
 
@@ -161,12 +220,12 @@ def test_a_changed_licence_makes_another_release(tmp_path: Path) -> None:
     assert cut(tmp_path).id != cut(tmp_path, sums="unclear").id
 
 
-def test_a_release_without_rows_says_so_in_its_manifest(tmp_path: Path) -> None:
-    release = write_release(tmp_path, {}, iter(()))
+def test_a_release_without_rows_is_none_and_says_why(tmp_path: Path) -> None:
+    refused = Rejection(gate="duplicates", reason="exact duplicate", row={})
 
-    manifest = json.loads((release.path / "manifest.json").read_text("utf-8"))
-    assert manifest["rows"] == {"multiple_choice": 0, "generative": 0}
-    assert set(contents(release.path)) == {"README.md", "manifest.json"}
+    with pytest.raises(PermanentError, match=r"no row is left .*exact duplicate': 2"):
+        write_release(tmp_path, Cut({}), iter((refused, refused)))
+    assert releases(tmp_path) == []
 
 
 def test_a_failure_while_writing_leaves_the_earlier_releases_and_no_debris(tmp_path: Path) -> None:
@@ -174,14 +233,14 @@ def test_a_failure_while_writing_leaves_the_earlier_releases_and_no_debris(tmp_p
     before = contents(tmp_path)
 
     def failing() -> Iterator[CuratedExample | Rejection]:
-        yield from curate(verified_rows(3), {}, {})
+        yield from curated_rows(3)
         raise RuntimeError("the store is corrupt")
 
     with pytest.raises(RuntimeError, match="corrupt"):
-        write_release(tmp_path, {"another": "input"}, failing())
+        write_release(tmp_path, Cut({"another": "input"}), failing())
 
     assert contents(tmp_path) == before
-    assert [p.name for p in (tmp_path / "curated").iterdir()] == [first.id]
+    assert releases(tmp_path) == [first.id]
 
 
 @pytest.mark.parametrize("same", [True, False], ids=["the same again", "another"])
@@ -193,17 +252,16 @@ def test_a_run_killed_while_writing_leaves_the_previous_release_whole(
     program = f"""
 import os, signal
 from pathlib import Path
-from sdg_assets import release
-from sdg_assets_tests.test_release import INPUTS, cut
-release._write_parquet = lambda directory: os.kill(os.getpid(), signal.SIGKILL)
+from sdg_assets.release import shards
+from sdg_assets_tests.release.test_release import INPUTS, cut
+shards._to_parquet = lambda jsonl: os.kill(os.getpid(), signal.SIGKILL)
 cut(Path({str(tmp_path)!r}), inputs={{**INPUTS, "more": "{"" if same else "dd"}"}})
 """
     done = subprocess.run([sys.executable, "-c", program], check=False)
     assert done.returncode == -signal.SIGKILL
 
     assert contents(first.path) == before
-    visible = [p.name for p in (tmp_path / "curated").iterdir() if not p.name.startswith(".")]
-    assert visible == [first.id]
+    assert releases(tmp_path) == [first.id]
     assert contents(cut(tmp_path).path) == before
 
 
@@ -212,10 +270,13 @@ def test_the_same_release_again_does_not_touch_the_one_that_is_there(
 ) -> None:
     first = cut(tmp_path)
 
-    def never(_this: Path, target: Path) -> Path:
-        raise AssertionError(f"moved to {target}")
+    rename = Path.rename
 
-    monkeypatch.setattr(Path, "rename", never)
+    def never_a_release(this: Path, target: Path) -> Path:
+        assert this.suffix != ".tmp", f"moved to {target}"
+        return rename(this, target)
+
+    monkeypatch.setattr(Path, "rename", never_a_release)
 
     assert cut(tmp_path) == first
 
@@ -223,11 +284,11 @@ def test_the_same_release_again_does_not_touch_the_one_that_is_there(
 def test_a_damaged_release_is_replaced_by_a_whole_one(tmp_path: Path) -> None:
     first = cut(tmp_path)
     before = contents(first.path)
-    (first.path / "generative" / "train.jsonl").write_text("")
+    (first.path / "generative" / f"{ONLY}.jsonl").write_text("")
     shutil.rmtree(first.path / "multiple_choice")
 
     again = cut(tmp_path)
 
     assert again.id == first.id
     assert contents(again.path) == before
-    assert [p.name for p in (tmp_path / "curated").iterdir()] == [first.id]
+    assert releases(tmp_path) == [first.id]

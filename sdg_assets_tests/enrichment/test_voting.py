@@ -6,21 +6,25 @@ from itertools import product
 
 import pytest
 
-from sdg_assets.examples import AnswerKind
-from sdg_assets.stages.enriched import (
+from sdg_assets.enrichment.voting import (
     Ballot,
     Outcome,
     SolverKnobs,
-    _decided,
-    _waves,
     best_trace,
     decide,
+    decided,
+    sameness,
     tally,
+    waves,
 )
+from sdg_assets.examples import AnswerKind
+from sdg_assets.gates import text_gates
 from sdg_assets.teacher.requests import Completion
+from sdg_assets.thresholds import Thresholds
 from sdg_assets_tests.records import CAPITALS, generated
 
 QUESTION = generated()
+SAME = sameness(QUESTION)
 
 
 def ballot(
@@ -39,14 +43,13 @@ def ballot(
 
 
 def adaptive(votes: tuple[str | None, ...], knobs: SolverKnobs) -> tuple[Outcome, int]:
-    cast: list[Ballot] = []
-    for wave in _waves(knobs):
-        cast += [ballot(votes[number]) for number in wave]
-        if _decided(QUESTION, cast, knobs):
+    cast: list[str | None] = []
+    for wave in waves(knobs):
+        cast += [votes[number] for number in wave]
+        groups = tally(QUESTION.answer, cast, SAME)
+        if decided(QUESTION.answer, groups, len(cast), knobs, SAME):
             break
-    return decide(
-        QUESTION, tally(QUESTION, [b.answer for b in cast]), knobs.votes, knobs.majority
-    ), len(cast)
+    return decide(QUESTION.answer, groups, knobs.votes, knobs.majority, SAME), len(cast)
 
 
 @pytest.mark.parametrize("majority", [0.3, 0.5, 0.6, 2 / 3, 0.75])
@@ -58,7 +61,9 @@ def test_an_early_decision_is_the_one_that_all_votes_would_have_reached(
     # Who says what matters, not the names: the writer's answer, two others, silence.
     said = ["Paris", "Rome", "Madrid", None] if votes < 7 else ["Paris", "Rome", None]
     for sequence in product(said, repeat=votes):
-        everything = decide(QUESTION, tally(QUESTION, sequence), votes, majority)
+        everything = decide(
+            QUESTION.answer, tally(QUESTION.answer, sequence, SAME), votes, majority, SAME
+        )
         outcome, cast = adaptive(sequence, knobs)
 
         assert outcome == everything, sequence
@@ -72,10 +77,10 @@ def test_an_early_decision_is_the_one_that_all_votes_would_have_reached(
 def test_the_first_wave_is_the_smallest_that_can_hold_a_majority(
     votes: int, majority: float, first: int
 ) -> None:
-    waves = _waves(SolverKnobs(votes=votes, majority=majority))
+    planned = waves(SolverKnobs(votes=votes, majority=majority))
 
-    assert len(waves[0]) == first
-    assert [n for wave in waves for n in wave] == list(range(votes))
+    assert len(planned[0]) == first
+    assert [n for wave in planned for n in wave] == list(range(votes))
 
 
 def test_votes_that_agree_stop_at_the_bare_majority() -> None:
@@ -91,36 +96,45 @@ def test_votes_stop_once_no_majority_is_left_to_reach() -> None:
 def test_two_answers_in_the_lead_are_no_majority() -> None:
     groups = [("Rome", 2), ("Paris", 2)]
 
-    assert decide(QUESTION, groups, 5, 0.3) == "no_majority"
+    assert decide(QUESTION.answer, groups, 5, 0.3, SAME) == "no_majority"
 
 
 def test_the_writers_wording_stands_for_its_group() -> None:
     number = generated(answer_kind=AnswerKind.NUMERIC, question="6 * 7?", answer="42")
 
-    assert tally(number, ["42.0", None, "7", "$42$"]) == [("42", 2), ("7", 1)]
+    assert tally("42", ["42.0", None, "7", "$42$"], sameness(number)) == [("42", 2), ("7", 1)]
 
 
 def test_the_best_trace_is_the_shortest_of_the_longer_half() -> None:
     traces = ["abc", "abcdef", "ab", "abcd"]
 
-    assert best_trace([ballot("Paris", text) for text in traces]) == "abcd"
+    assert best_trace([ballot("Paris", text) for text in traces], QUESTION, []) == "abcd"
 
 
 def test_a_truncated_trace_is_not_used() -> None:
     cut = ballot("Paris", "a longer trace that was", "length")
 
-    assert best_trace([ballot("Paris", "short"), cut]) == "short"
-    assert best_trace([cut]) == ""
+    assert best_trace([ballot("Paris", "short"), cut], QUESTION, []) == "short"
+    assert best_trace([cut], QUESTION, []) == ""
 
 
 def test_letters_in_a_trace_become_the_options_of_their_own_vote() -> None:
     first = ballot("Paris", "Answer: B", shown=["Rome", "Paris", "Madrid", "Lisbon"])
 
-    assert best_trace([first]) == "Answer: Paris"
+    assert best_trace([first], QUESTION, []) == "Answer: Paris"
 
 
 def test_a_trace_with_an_unclear_letter_is_not_used() -> None:
     unclear = ballot("Paris", "As (C) is in Spain, and that is the longest trace: Paris")
 
-    assert best_trace([unclear, ballot("Paris", "Answer: Paris")]) == "Answer: Paris"
-    assert best_trace([unclear]) == ""
+    assert best_trace([unclear, ballot("Paris", "Answer: Paris")], QUESTION, []) == "Answer: Paris"
+    assert best_trace([unclear], QUESTION, []) == ""
+
+
+def test_a_trace_that_does_not_read_well_does_not_count() -> None:
+    gates = text_gates(Thresholds())
+    looping = ballot("Paris", "Let me think. " + "Is it Paris? " * 40 + "Answer: Paris")
+    plain = ballot("Paris", "France is governed from there. Answer: Paris")
+
+    assert best_trace([looping, plain, looping], QUESTION, gates) == plain.completion.text
+    assert best_trace([looping], QUESTION, gates) == ""

@@ -1,0 +1,163 @@
+"""The judge: scores verified rows by a rubric, and compares answers that no rule can compare.
+
+A rubric with separate criteria and a comment before the scores follows the practice of LLM judges
+(G-Eval, Prometheus); a reward model may take the rubric's place.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from sdg_assets.answers import answer_format
+from sdg_assets.examples import EnrichedExample, Example, Judgement, Role, Rubric
+from sdg_assets.teacher import prompts
+from sdg_assets.teacher.requests import (
+    Completion,
+    Message,
+    Request,
+    Sampling,
+    Teacher,
+    build_request,
+)
+
+JudgeApi = Literal["rubric", "reward", "score"]
+RUBRIC, COMPARISON, REWARD = "judge/rubric", "judge/comparison", "judge/reward"
+GREEDY = Sampling(temperature=0.0, top_p=1.0, max_tokens=320)
+BEST = 5
+"""Ratings go from 1 to 5 and are kept as 0 to 1."""
+
+
+class Ratings(BaseModel):
+    """What the judge returns: a comment first, so that the ratings rest on it."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    comment: str = Field(max_length=400)
+    self_contained: int = Field(ge=1, le=BEST)
+    one_right_answer: int = Field(ge=1, le=BEST)
+    same_skill: int = Field(ge=1, le=BEST)
+    right_language: int = Field(ge=1, le=BEST)
+    harmless: int = Field(ge=1, le=BEST)
+
+
+class Comparison(BaseModel):
+    """Whether two answers say the same."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    difference: str = Field(max_length=200)
+    same: bool
+
+
+@dataclass(frozen=True)
+class Judge:
+    """The judge of one subtask: who it is, and what its rows are measured against."""
+
+    teacher: Teacher
+    api: JudgeApi = "rubric"
+    frame: str = ""
+    seeds: Mapping[str, Example] = field(default_factory=dict)
+    """Id → the seed, for the anchors of the rows."""
+
+    @property
+    def compares(self) -> bool:
+        """Whether it can be asked if two answers say the same; a reward model cannot."""
+        return self.api == "rubric"
+
+    def rating_request(self, row: EnrichedExample) -> Request | None:
+        """Asks for a verified row's score; None where the row does not fit the judge."""
+        if self.api == "rubric":
+            seed = self.seeds.get(row.seed_ids[0]) if row.seed_ids else None
+            messages = prompts.render(
+                RUBRIC,
+                frame=self.frame,
+                seed=_shown(seed) if seed else "",
+                language=row.language,
+                row=row,
+            )
+            return self._request(RUBRIC, messages, json_schema=Ratings.model_json_schema())
+        question, answer = prompts.render(REWARD, row=row)
+        messages = (
+            Message(role="user", content=question.content),
+            Message(role="assistant", content=answer.content),
+        )
+        return self._request(REWARD, messages)
+
+    def comparison_request(self, example: Example, answer: str) -> Request | None:
+        """Asks whether another answer says what the example's does."""
+        messages = prompts.render(COMPARISON, example=example, answer=answer)
+        return self._request(COMPARISON, messages, json_schema=Comparison.model_json_schema())
+
+    def judgement(self, completion: Completion | None) -> Judgement:
+        """The score in a completion. One that cannot be read scores 0 and says so.
+
+        Args:
+            completion: Of `rating_request`; None where there was no request, for want of room.
+        """
+        score, criteria, reasons = _read(completion, self.api)
+        return Judgement(
+            score=score,
+            criteria=criteria,
+            reasons=reasons,
+            judge=self.teacher.identity.stamp,
+            prompt_version=prompts.version(RUBRIC if self.api == "rubric" else REWARD),
+        )
+
+    def _request(
+        self,
+        template: str,
+        messages: tuple[Message, ...],
+        json_schema: dict[str, object] | None = None,
+    ) -> Request | None:
+        room = self.teacher.max_model_len - (GREEDY.max_tokens if json_schema else 0)
+        if self.teacher.count_tokens(messages) > room:
+            return None
+        version = prompts.version(template)
+        return build_request(
+            self.teacher.identity, Role.JUDGE, version, messages, GREEDY, json_schema
+        )
+
+
+def _shown(seed: Example) -> str:
+    """A seed as the writer was shown it."""
+    return answer_format(seed.answer_kind).draft_of(seed).model_dump_json()
+
+
+def prompt_versions(api: JudgeApi) -> list[str]:
+    """The versions of the prompts that a judge of this kind is asked with."""
+    names = (RUBRIC, COMPARISON) if api == "rubric" else (REWARD,)
+    return [prompts.version(name) for name in names]
+
+
+def says_the_same(completion: Completion) -> bool:
+    """The verdict of a comparison; what cannot be read is no agreement."""
+    try:
+        return Comparison.model_validate_json(completion.text.strip()).same
+    except ValidationError:
+        return False
+
+
+def _read(completion: Completion | None, api: JudgeApi) -> tuple[float, Rubric | None, list[str]]:
+    if completion is None:
+        return 0.0, None, ["unreadable: the row does not fit the judge"]
+    try:
+        if api == "rubric":
+            ratings = Ratings.model_validate_json(completion.text.strip())
+        else:
+            return _logistic(float(json.loads(completion.text)["reward"])), None, []
+    except (ValueError, KeyError, TypeError):
+        return 0.0, None, [f"unreadable: {completion.finish_reason}: {completion.text[:200]}"]
+    scores = ratings.model_dump(exclude={"comment"})
+    criteria = Rubric(**{name: (rating - 1) / (BEST - 1) for name, rating in scores.items()})
+    mean = sum(criteria.model_dump().values()) / len(scores)
+    return round(mean, 4), criteria, [ratings.comment.strip()]
+
+
+def _logistic(reward: float) -> float:
+    return round(1 / (1 + math.exp(-max(-60.0, min(60.0, reward)))), 6)

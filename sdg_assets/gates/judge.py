@@ -1,0 +1,40 @@
+"""Gate: the judge found nothing wrong with the row."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from sdg_assets.examples import EnrichedExample, Example
+from sdg_assets.gates.base import EachRow, Refusal
+from sdg_assets.thresholds import Thresholds
+
+NAME = "judge"
+
+
+def gate(thresholds: Thresholds) -> EachRow:
+    """Refuses rows whose score, or whose score on one criterion, is too low.
+
+    A row without a judgement passes: judging is switched off. One whose judgement could not be read
+    has the score 0 and is refused as such.
+
+    Args:
+        thresholds: The least scores.
+    """
+    return EachRow(NAME, partial(_judge, thresholds))
+
+
+def _judge(thresholds: Thresholds, row: Example) -> Refusal | None:
+    assert isinstance(row, EnrichedExample)
+    if row.judge is None:
+        return None
+    said = "; ".join(row.judge.reasons)
+    scores = row.judge.criteria.model_dump() if row.judge.criteria else {}
+    all_scores = {"score": row.judge.score, **scores}
+    if said.startswith("unreadable"):
+        return Refusal(NAME, "unreadable judgement", said, all_scores)
+    low = [name for name, score in scores.items() if score < thresholds.judge_criterion]
+    if low:
+        return Refusal(NAME, f"not {low[0].replace('_', ' ')}", said, all_scores)
+    if row.judge.score < thresholds.judge_score:
+        return Refusal(NAME, "low score", said, all_scores)
+    return None

@@ -1,0 +1,224 @@
+"""A release on disk: data files, what they are made of, and a card for those who use them.
+
+    <store>/curated/<release id>/
+        README.md  pictures/                the dataset card
+        manifest.json                       inputs, code, teachers, counts, hashes
+        multiple_choice/  generative/       JSONL and Parquet shards
+        commercial/<family>/                the licence-compatible subset
+        rejected/                           what the release's own passes refused, with reasons
+
+Everything is written into a directory beside its place and moved there in one step, so no half
+release is ever visible. The same inputs give byte-identical data files and the same release id,
+which is a hash of them: a release that is there and whole is never touched again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import secrets
+import shutil
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass, field
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from sdg_assets.errors import PermanentError
+from sdg_assets.examples import CuratedExample, Rejection, content_id
+from sdg_assets.funnel import FunnelRow
+from sdg_assets.release.card import COMMERCIAL, FAMILIES, CardFacts, Compared, Config, render_card
+from sdg_assets.release.pictures import draw_all
+from sdg_assets.release.shards import BYTES_PER_SHARD, Shards
+from sdg_assets.release.statistics import Statistics
+from sdg_assets.storage import write_atomic
+
+LATEST = "LATEST"
+ABANDONED_SECONDS = 24 * 3600.0
+
+
+@dataclass(frozen=True)
+class Cut:
+    """What a release is made of, besides its rows."""
+
+    inputs: Mapping[str, str]
+    """Partition → hash of its content."""
+    catalog: str = ""
+    """Hash of what the catalog says of the tasks."""
+    name: str = "Task-seeded synthetic Q&A"
+    funnels: Sequence[FunnelRow] = ()
+    citations: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    """Seed task → BibTeX entries."""
+    compared: Callable[[], Sequence[Compared]] = tuple
+    """The held-out collections that rows were compared with; asked once all rows went by."""
+    unchecked: Sequence[str] = ()
+    """Held-out collections that could not be read."""
+
+
+@dataclass(frozen=True)
+class Release:
+    """What was cut."""
+
+    id: str
+    path: Path
+    statistics: Statistics
+
+
+def write_release(
+    root: Path,
+    cut: Cut,
+    rows: Iterable[CuratedExample | Rejection],
+    *,
+    bytes_per_shard: int = BYTES_PER_SHARD,
+) -> Release:
+    """Writes `<root>/curated/<release id>/` and points `<root>/curated/LATEST` to it.
+
+    Args:
+        root: The store.
+        cut: What the rows are made of.
+        rows: What `curate` yields.
+        bytes_per_shard: Of JSONL, at which a shard is full.
+
+    Returns:
+        The release. It is named after code version, inputs and content: the catalog's licences
+        change rows as well.
+
+    Raises:
+        PermanentError: No row is left to release.
+    """
+    folder = root / "curated"
+    tmp = folder / f".{os.getpid()}-{secrets.token_hex(4)}.tmp"
+    tmp.mkdir(parents=True)
+    _clear_abandoned(folder)
+    try:
+        statistics = _write_rows(tmp, rows, bytes_per_shard)
+        if not statistics.rows:
+            refused = dict(statistics.rejected.most_common(5)) or "there were none"
+            raise PermanentError(f"nothing to release: no row is left ({refused})")
+        files = _hashes(tmp)
+        code = version("sdg-assets")
+        release_id = content_id(code, dict(cut.inputs), cut.catalog, files)[:12]
+        configs = _configs(tmp, statistics)
+        _write_json(
+            tmp / "manifest.json",
+            {"release": release_id, "code_version": code, **_manifest(cut, statistics, files)},
+        )
+        draw_all(tmp / "pictures", statistics, cut.funnels)
+        card = render_card(statistics, configs, _facts(cut, statistics, release_id, code))
+        (tmp / "README.md").write_text(card, "utf-8")
+        place = folder / release_id
+        if _hashes(place) != _hashes(tmp):
+            if place.exists():  # damaged by hand, or its card was drawn by another version
+                place.rename(tmp.with_suffix(".damaged"))
+            tmp.rename(place)
+        write_atomic(folder / LATEST, f"{release_id}\n".encode())
+    finally:
+        shutil.rmtree(tmp, ignore_errors=True)
+        shutil.rmtree(tmp.with_suffix(".damaged"), ignore_errors=True)
+    return Release(release_id, place, statistics)
+
+
+def _write_rows(
+    directory: Path, rows: Iterable[CuratedExample | Rejection], bytes_per_shard: int
+) -> Statistics:
+    statistics = Statistics()
+    with ExitStack() as opened:
+
+        def shards(name: str, *, parquet: bool = True) -> Shards:
+            made = Shards(directory / name, parquet=parquet, bytes_per_shard=bytes_per_shard)
+            return opened.enter_context(made)
+
+        rejected = shards("rejected", parquet=False)
+        everything = {family: shards(family) for family in FAMILIES}
+        commercial = {family: shards(f"{COMMERCIAL}/{family}") for family in FAMILIES}
+        for row in rows:
+            statistics.see(row)
+            line = row.model_dump_json().encode() + b"\n"
+            if isinstance(row, Rejection):
+                rejected.add(line)
+                continue
+            everything[row.answer_kind.family].add(line)
+            if row.commercial_use == "yes":
+                commercial[row.answer_kind.family].add(line)
+    statistics.finish()
+    return statistics
+
+
+def _configs(directory: Path, statistics: Statistics) -> list[Config]:
+    found = []
+    for prefix, counts, also in (
+        ("", statistics.families, ""),
+        (COMMERCIAL, statistics.commercial_families, "; licences permit commercial use"),
+    ):
+        for family, what in FAMILIES.items():
+            if not counts[family]:
+                continue
+            folder = f"{prefix}/{family}" if prefix else family
+            size = sum(file.stat().st_size for file in (directory / folder).glob("*.parquet"))
+            found.append(
+                Config(folder.replace("/", "_"), folder, counts[family], size, what + also)
+            )
+    return found
+
+
+def _manifest(cut: Cut, statistics: Statistics, files: Mapping[str, str]) -> dict[str, Any]:
+    return {
+        "catalog": cut.catalog,
+        "inputs": dict(sorted(cut.inputs.items())),
+        "teachers": [
+            {"role": role, "model": model, "revision": revision, "rows": count}
+            for (role, model, revision), count in sorted(statistics.teachers.items())
+        ],
+        "rows": {family: statistics.families[family] for family in FAMILIES},
+        "commercial_rows": statistics.commercial,
+        "licences": dict(sorted(statistics.licences.items())),
+        "tasks": {task: asdict(figures) for task, figures in sorted(statistics.tasks.items())},
+        "funnel": [
+            asdict(funnel) | {"rejections": dict(sorted(funnel.rejections.items()))}
+            for funnel in cut.funnels
+        ],
+        "compared_with": [asdict(compared) for compared in cut.compared()],
+        "not_compared_with": list(cut.unchecked),
+        "rejected": dict(sorted(statistics.rejected.items())),
+        "files": files,
+    }
+
+
+def _facts(cut: Cut, statistics: Statistics, release_id: str, code: str) -> CardFacts:
+    seeds = Counter[str]()
+    for funnel in cut.funnels:
+        seeds[funnel.task] += funnel.normalized
+    cited = [e for task in sorted(statistics.tasks) for e in cut.citations.get(task, ())]
+    return CardFacts(
+        name=cut.name,
+        release=release_id,
+        code_version=code,
+        seeds=seeds,
+        checked=cut.compared(),
+        unchecked=cut.unchecked,
+        citations=list(dict.fromkeys(cited)),
+    )
+
+
+def _hashes(directory: Path) -> dict[str, str]:
+    files = {}
+    for file in sorted(f for f in directory.rglob("*") if f.is_file()):
+        with file.open("rb") as opened:
+            digest = hashlib.file_digest(opened, "sha256").hexdigest()
+        files[file.relative_to(directory).as_posix()] = digest
+    return files
+
+
+def _write_json(file: Path, content: Mapping[str, Any]) -> None:
+    file.write_text(json.dumps(content, ensure_ascii=False, indent=1) + "\n", "utf-8")
+
+
+def _clear_abandoned(folder: Path) -> None:
+    """Removes what runs left behind that were killed while they wrote."""
+    for left in folder.glob(".*.tmp"):
+        if time.time() - left.stat().st_mtime > ABANDONED_SECONDS:
+            shutil.rmtree(left, ignore_errors=True)

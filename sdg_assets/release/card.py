@@ -1,0 +1,151 @@
+"""The dataset card, as the Hub reads it: a YAML header for machines, a page for people."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import jinja2
+import yaml
+
+from sdg_assets.gates import ORDER
+from sdg_assets.release.statistics import SAMPLE, Statistics
+
+FAMILIES = {
+    "multiple_choice": "the answer is one of the given choices",
+    "generative": "the answer is written: a number, a span, a few words, prose or a program",
+}
+COMMERCIAL = "commercial"
+SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M"),
+         (10_000_000, "1M<n<10M"), (100_000_000, "10M<n<100M"))  # fmt: skip
+CATEGORIES = {
+    "multiple_choice": ["multiple-choice", "question-answering"],
+    "generative": ["question-answering", "text-generation"],
+}
+
+
+@dataclass(frozen=True)
+class Config:
+    """A configuration that `datasets.load_dataset` knows by name."""
+
+    name: str
+    folder: str
+    rows: int
+    bytes: int
+    what: str
+
+
+@dataclass(frozen=True)
+class Compared:
+    """A held-out collection that rows were compared with."""
+
+    name: str
+    refused: int
+    suspicious: int
+
+
+@dataclass(frozen=True)
+class CardFacts:
+    """What a card says that its rows do not."""
+
+    name: str
+    release: str
+    code_version: str
+    seeds: Mapping[str, int]
+    """Task → normalized seeds that there were."""
+    checked: Sequence[Compared]
+    unchecked: Sequence[str]
+    citations: Sequence[str]
+    """BibTeX entries of the sources."""
+
+
+def render_card(statistics: Statistics, configs: Sequence[Config], facts: CardFacts) -> str:
+    """The text of a release's README.md.
+
+    Args:
+        statistics: Of its rows, finished.
+        configs: Its configurations that have rows.
+        facts: Everything else.
+    """
+    header = yaml.safe_dump(_header(statistics, configs, facts), sort_keys=False, width=1000)
+    page = _template().render(
+        **vars(facts),
+        statistics=statistics,
+        configs=configs,
+        gates=ORDER,
+        sample=SAMPLE,
+        languages=sorted(statistics.languages),
+    )
+    return f"---\n{header}---\n\n{page.strip()}\n"
+
+
+def _header(statistics: Statistics, configs: Sequence[Config], facts: CardFacts) -> dict[str, Any]:
+    families = [family for family in FAMILIES if statistics.families[family]]
+    licences = [name.lower() for name in statistics.licences]
+    size = next((label for limit, label in SIZES if statistics.rows < limit), "n>100M")
+    return {
+        "pretty_name": facts.name,
+        # The Hub has one field for the licence; rows of several stand in the table below.
+        "license": licences[0] if len(licences) == 1 else "other",
+        "language": sorted(statistics.languages),
+        "task_categories": sorted({c for family in families for c in CATEGORIES[family]}),
+        "size_categories": [size],
+        "source_datasets": sorted({dataset for dataset, _, _ in statistics.datasets}),
+        "tags": ["synthetic", "task-seeded", "pretraining"],
+        "configs": [
+            {
+                "config_name": config.name,
+                "data_files": [{"split": "train", "path": f"{config.folder}/*.parquet"}],
+                **({"default": True} if config is configs[0] else {}),
+            }
+            for config in configs
+        ],
+        "dataset_info": [
+            {
+                "config_name": config.name,
+                "features": _features(),
+                "splits": [
+                    {"name": "train", "num_bytes": config.bytes, "num_examples": config.rows}
+                ],
+            }
+            for config in configs
+        ],
+    }
+
+
+@cache
+def _features() -> Any:  # noqa: ANN401 – nested lists of mappings
+    """The columns in the notation of the Hub's `dataset_info`."""
+    from sdg_assets.release.shards import curated_schema
+
+    return [_feature(name, kind) for name, kind in curated_schema().items()]
+
+
+def _feature(name: str, kind: Any) -> dict[str, Any]:  # noqa: ANN401 – a polars type
+    import polars as pl
+
+    plain = {pl.String(): "string", pl.Int64(): "int64", pl.Float64(): "float64"}
+    plain[pl.Boolean()] = "bool"
+    if isinstance(kind, pl.List):
+        inner = _feature("", kind.inner)
+        inner.pop("name")
+        content = inner.get("dtype") or inner["struct"]
+        return {"name": name, "list": content}
+    if isinstance(kind, pl.Struct):
+        return {"name": name, "struct": [_feature(f.name, f.dtype) for f in kind.fields]}
+    return {"name": name, "dtype": plain[kind]}
+
+
+@cache
+def _template() -> jinja2.Template:
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(Path(__file__).parent),
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        autoescape=False,  # noqa: S701 – Markdown
+    )
+    return environment.get_template("card.md.jinja")

@@ -1,0 +1,124 @@
+"""The pictures of a dataset card: funnel, domains, lengths, votes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from sdg_assets.funnel import FunnelRow
+from sdg_assets.release.statistics import TENTHS, Statistics
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+BLUE, GREY, GREEN, AMBER = "#3b6ea5", "#c9cdd3", "#4f9d69", "#d9a441"
+WIDTH, ROW_HEIGHT = 8.0, 0.26
+TASKS_SHOWN = 60
+
+
+def draw_all(folder: Path, statistics: Statistics, funnels: Sequence[FunnelRow]) -> list[str]:
+    """Draws the pictures of a release.
+
+    Args:
+        folder: Where the PNG files go; created.
+        statistics: Of the release's rows.
+        funnels: One a subtask of the release.
+
+    Returns:
+        The names of the files, in the order in which a card shows them.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    _draw_funnel(folder / "funnel.png", funnels)
+    _draw_bars(folder / "domains.png", statistics.domains.most_common(20), "rows by domain")
+    _draw_lengths(folder / "lengths.png", statistics)
+    _draw_votes(folder / "votes.png", statistics)
+    return ["funnel.png", "domains.png", "lengths.png", "votes.png"]
+
+
+def _draw_funnel(file: Path, funnels: Iterable[FunnelRow]) -> None:
+    """For each task what became of the examples that the writer wrote, as shares."""
+    totals: dict[str, list[int]] = {}
+    for funnel in funnels:
+        counts = [funnel.generated, funnel.parsed, funnel.verified, funnel.accepted]
+        before = totals.setdefault(funnel.task, [0, 0, 0, 0])
+        totals[funnel.task] = [a + b for a, b in zip(before, counts, strict=True)]
+    shown = sorted(totals.items(), key=lambda item: (-item[1][3], item[0]))[:TASKS_SHOWN][::-1]
+    with _Picture(file, height=1.2 + 2 * ROW_HEIGHT * max(1, len(shown))) as axes:
+        names = [name for name, _ in shown]
+        for place, (label, colour) in enumerate(
+            (("written", GREY), ("well-formed", AMBER), ("verified", BLUE), ("accepted", GREEN))
+        ):
+            shares = [counts[place] / counts[0] if counts[0] else 0 for _, counts in shown]
+            thickness = 0.8 - 0.18 * place
+            axes.barh(names, shares, height=thickness, color=colour, label=label)
+        for row, (_, counts) in enumerate(shown):
+            axes.text(1.01, row, f"{counts[3]:,} of {counts[0]:,}", va="center", fontsize=7)
+        axes.set_xlim(0, 1)
+        axes.set_title("from written to accepted, by seed task")
+        _legend(axes)
+
+
+def _draw_bars(file: Path, counts: Sequence[tuple[str, int]], title: str) -> None:
+    with _Picture(file, height=1.0 + ROW_HEIGHT * max(1, len(counts))) as axes:
+        names, values = [n for n, _ in counts][::-1], [v for _, v in counts][::-1]
+        axes.bar_label(axes.barh(names, values, color=BLUE), fmt="{:,.0f}", padding=3, fontsize=7)
+        axes.margins(x=0.12)
+        axes.set_title(title)
+
+
+def _draw_lengths(file: Path, statistics: Statistics) -> None:
+    with _Picture(file, height=3.2) as axes:
+        bins = sorted({size for counts in statistics.lengths.values() for size in counts})
+        variants = list(statistics.lengths)
+        for place, (variant, colour) in enumerate(zip(variants, (GREY, BLUE, GREEN), strict=False)):
+            width = 0.8 / len(variants)
+            places = [number + width * (place - (len(variants) - 1) / 2) for number in bins]
+            heights = [statistics.lengths[variant][size] for size in bins]
+            axes.bar(places, heights, width=width, color=colour, label=variant)
+        axes.set_xticks(bins, [f"{2 ** (size - 1):,}–{2**size - 1:,}" for size in bins], fontsize=7)
+        axes.set_title("rows by length of the text, in characters")
+        _legend(axes)
+
+
+def _draw_votes(file: Path, statistics: Statistics) -> None:
+    with _Picture(file, height=3.0) as axes:
+        tenths = range(TENTHS + 1)
+        width = 0.4
+        for shift, label, counts, colour in (
+            (-width / 2, "share of votes that agree", statistics.vote_shares, BLUE),
+            (width / 2, "judge's score", statistics.judge_scores, GREEN),
+        ):
+            places = [tenth + shift for tenth in tenths]
+            heights = [counts[tenth] for tenth in tenths]
+            axes.bar(places, heights, width=width, color=colour, label=label)
+        axes.set_xticks(list(tenths), [f"{tenth / TENTHS:.1f}" for tenth in tenths])
+        axes.set_title("rows by agreement and by the judge's score")
+        _legend(axes)
+
+
+def _legend(axes: Axes) -> None:
+    figure = axes.get_figure(root=True)
+    assert figure
+    figure.legend(loc="outside lower center", ncols=4, frameon=False)
+
+
+class _Picture:
+    """A figure of one plot, saved when the block ends; no display and no global state is used."""
+
+    def __init__(self, file: Path, height: float) -> None:
+        from matplotlib.figure import Figure
+
+        self._file = file
+        self._figure = Figure(figsize=(WIDTH, height), layout="constrained")
+
+    def __enter__(self) -> Axes:
+        axes = self._figure.subplots()
+        axes.spines[["top", "right"]].set_visible(False)
+        axes.tick_params(labelsize=8)
+        return axes
+
+    def __exit__(self, kind: type[BaseException] | None, *_: Any) -> None:  # noqa: ANN401
+        if kind is None:
+            # Without a date in the file, the same figures give the same bytes.
+            self._figure.savefig(self._file, dpi=110, metadata={"Software": None})

@@ -1,0 +1,102 @@
+"""Data files of a release: JSONL and Parquet side by side, in shards of bounded size."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import TracebackType
+from typing import IO, TYPE_CHECKING, Self
+
+from sdg_assets.examples import CuratedExample, polars_schema
+from sdg_assets.texts import VARIANTS
+
+if TYPE_CHECKING:
+    import polars as pl
+
+BYTES_PER_SHARD = 256 << 20
+"""Of JSONL. Parquet is a third of it; both are read in one go by any tool."""
+
+
+class Shards:
+    """Writes lines into `<directory>/train-00000-of-00003.jsonl` and so on.
+
+    A shard is closed once it is full. How many there are is known at the end, so that is when they
+    get their names.
+    """
+
+    def __init__(
+        self, directory: Path, *, parquet: bool = True, bytes_per_shard: int = BYTES_PER_SHARD
+    ) -> None:
+        """Opens nothing yet: a family without rows has no directory.
+
+        Args:
+            directory: Where the shards lie.
+            parquet: Whether each shard is written as Parquet, too; for curated rows only.
+            bytes_per_shard: Of JSONL, at which a shard is full.
+        """
+        self._directory = directory
+        self._parquet = parquet
+        self._limit = bytes_per_shard
+        self._count = 0
+        self._written = 0
+        self._open: IO[bytes] | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if kind is None:
+            self._finish()
+        elif self._open:
+            self._open.close()
+
+    def add(self, line: bytes) -> None:
+        """Appends a line of JSON, line feed included."""
+        if self._open is None:
+            self._directory.mkdir(parents=True, exist_ok=True)
+            self._open = self._part(self._count).open("wb")
+        self._open.write(line)
+        self._written += len(line)
+        if self._written >= self._limit:
+            self._close()
+
+    def _close(self) -> None:
+        if self._open is None:
+            return
+        self._open.close()
+        if self._parquet:
+            _to_parquet(self._part(self._count))
+        self._open, self._written = None, 0
+        self._count += 1
+
+    def _finish(self) -> None:
+        self._close()
+        for number in range(self._count):
+            part = self._part(number)
+            name = f"train-{number:05}-of-{self._count:05}"
+            for file in (part, part.with_suffix(".parquet")):
+                if file.exists():
+                    file.rename(file.with_name(f"{name}{file.suffix}"))
+
+    def _part(self, number: int) -> Path:
+        return self._directory / f"part-{number:05}.jsonl"
+
+
+def curated_schema() -> dict[str, pl.DataType]:
+    """The columns of a release's Parquet files; `text` is a struct with one field a variant."""
+    import polars as pl
+
+    schema = polars_schema(CuratedExample)
+    schema["text"] = pl.Struct({name: pl.String() for name in VARIANTS})
+    return schema
+
+
+def _to_parquet(jsonl: Path) -> None:
+    import polars as pl
+
+    frame = pl.scan_ndjson(jsonl, schema=curated_schema())
+    frame.sink_parquet(jsonl.with_suffix(".parquet"))

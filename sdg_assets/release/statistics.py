@@ -1,0 +1,113 @@
+"""What a release holds, counted while its rows go by."""
+
+from __future__ import annotations
+
+import heapq
+from collections import Counter, defaultdict
+from dataclasses import dataclass, field
+
+from sdg_assets.examples import CuratedExample, Rejection
+from sdg_assets.release.diversity import Diversity, measure
+
+SAMPLE = 100
+"""Rows a task that diversity is measured on: those with the smallest ids, so always the same."""
+TENTHS = 10
+
+
+@dataclass
+class TaskFigures:
+    """One seed task's part of the release."""
+
+    rows: int = 0
+    commercial: int = 0
+    anchors: int = 0
+    """Distinct seeds that a row was written after."""
+    diversity: Diversity | None = None
+
+
+@dataclass
+class Statistics:
+    """Counts over the rows of a release. Memory grows with the largest partition, not the rows."""
+
+    families: Counter[str] = field(default_factory=Counter)
+    commercial_families: Counter[str] = field(default_factory=Counter)
+    domains: Counter[str] = field(default_factory=Counter)
+    languages: Counter[str] = field(default_factory=Counter)
+    kinds: Counter[str] = field(default_factory=Counter)
+    licences: Counter[str] = field(default_factory=Counter)
+    datasets: Counter[tuple[str, str, str]] = field(default_factory=Counter)
+    """Rows by (dataset, revision, licence)."""
+    teachers: Counter[tuple[str, str, str]] = field(default_factory=Counter)
+    """Rows by (role, model, revision)."""
+    variations: Counter[str] = field(default_factory=Counter)
+    vote_shares: Counter[int] = field(default_factory=Counter)
+    """Rows by the share of votes that agreed, in tenths."""
+    judge_scores: Counter[int] = field(default_factory=Counter)
+    """Rows by the judge's score, in tenths; rows that were not judged are left out."""
+    lengths: dict[str, Counter[int]] = field(default_factory=lambda: defaultdict(Counter))
+    """Variant → rows by the length of their text, as the power of two (characters) below it."""
+    tasks: dict[str, TaskFigures] = field(default_factory=lambda: defaultdict(TaskFigures))
+    rejected: Counter[str] = field(default_factory=Counter)
+    corrected: int = 0
+    _subtask: str = ""
+    _anchors: set[str] = field(default_factory=set)
+    _sample: dict[str, list[tuple[int, str]]] = field(default_factory=lambda: defaultdict(list))
+
+    @property
+    def rows(self) -> int:
+        """Rows that leave."""
+        return self.families.total()
+
+    @property
+    def commercial(self) -> int:
+        """Rows of the licence-compatible subset."""
+        return self.commercial_families.total()
+
+    def see(self, row: CuratedExample | Rejection) -> None:
+        """Counts a row. Rows of a subtask come together."""
+        if isinstance(row, Rejection):
+            self.rejected[f"{row.gate}: {row.reason}"] += 1
+            return
+        family = row.answer_kind.family
+        self.families[family] += 1
+        self.commercial_families[family] += row.commercial_use == "yes"
+        self.domains[row.domain] += 1
+        self.languages[row.language] += 1
+        self.kinds[row.answer_kind.value] += 1
+        self.licences[row.license] += 1
+        self.datasets[row.source.dataset, row.source.revision, row.source.license] += 1
+        stamps = {"writer": row.teacher, "solver": row.solver}
+        if row.judge:
+            stamps["judge"] = row.judge.judge
+            self.judge_scores[int(row.judge.score * TENTHS)] += 1
+        for role, stamp in stamps.items():
+            self.teachers[role, stamp.model, stamp.revision] += 1
+        self.variations[row.variation] += 1
+        self.vote_shares[int(row.vote_share * TENTHS + 1e-9)] += 1
+        for variant, text in row.text.items():
+            self.lengths[variant][len(text).bit_length()] += 1
+        self.corrected += bool(row.written_answer)
+        self._see_task(row)
+
+    def _see_task(self, row: CuratedExample) -> None:
+        figures = self.tasks[row.task]
+        figures.rows += 1
+        figures.commercial += row.commercial_use == "yes"
+        if row.subtask != self._subtask:
+            self._subtask, self._anchors = row.subtask, set()
+        anchor = row.seed_ids[0] if row.seed_ids else ""
+        if anchor and anchor not in self._anchors:
+            self._anchors.add(anchor)
+            figures.anchors += 1
+        # The heap's smallest is the row to drop: ranks are negated ids.
+        sample, ranked = self._sample[row.task], (-int(row.id[:15], 16), f"{row.question}")
+        if len(sample) < SAMPLE:
+            heapq.heappush(sample, ranked)
+        elif ranked > sample[0]:
+            heapq.heapreplace(sample, ranked)
+
+    def finish(self) -> None:
+        """Measures each task's diversity on its sample."""
+        for task, figures in self.tasks.items():
+            figures.diversity = measure([text for _, text in sorted(self._sample[task])])
+        self._sample.clear()

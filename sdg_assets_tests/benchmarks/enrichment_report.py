@@ -1,0 +1,125 @@
+"""What enrichment lets through and what it costs: a funnel a kind, tokens, votes saved.
+
+Materializes `seeds` to `filtered` of the given subtasks into a store of its own, then has the votes
+that were saved cast after all and compares the decisions. Prints Markdown with every accepted row,
+so that a person can judge them.
+
+    python -m sdg_assets_tests.benchmarks.enrichment_report --store /tmp/report \
+        --source mirror:../shared/hub --rows 12 > report.md
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections import Counter
+from dataclasses import replace
+from pathlib import Path
+
+SUBTASKS = (
+    "arc/arc_easy", "boolq/boolq", "glue_nli/rte", "gsm8k/gsm8k", "webqs/webqs", "mbpp/mbpp",
+)  # fmt: skip
+
+
+def main() -> None:
+    """Runs the stages, then the comparison."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("subtasks", nargs="*", default=SUBTASKS)
+    parser.add_argument("--store", type=Path, required=True)
+    parser.add_argument("--source", default="samples")
+    parser.add_argument("--teacher", default="qwen2.5-coder-1.5b")
+    parser.add_argument("--rows", type=int, default=12, help="new examples a subtask")
+    parser.add_argument("--votes", type=int, default=5)
+    chosen = parser.parse_args()
+    os.environ |= {
+        "SDG_STORE": str(chosen.store),
+        "SDG_SEED_SOURCE": chosen.source,
+        "SDG_TEACHER": chosen.teacher,
+        "SDG_VOTES": str(chosen.votes),
+    }
+
+    import dagster as dg
+
+    from sdg_assets.definitions import defs
+    from sdg_assets.quickstart import STAGES
+
+    assets = [asset for asset in defs.assets or () if isinstance(asset, dg.AssetsDefinition)]
+    out = sys.stdout.write
+    out(f"# Enrichment by {chosen.teacher}, {chosen.votes} votes\n\n")
+    out(
+        "| kind | subtask | written | well-formed | agreed | judged well | accepted | tokens "
+        "| tokens per accepted row | vote tokens saved | same decision as all votes |\n"
+        "|---|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|\n"
+    )
+    rows = []
+    for name in chosen.subtasks:
+        task, subtask = name.split("/")
+        dg.materialize(
+            assets,
+            selection=[dg.AssetKey([task, stage]) for stage in STAGES],
+            partition_key=subtask,
+            run_config={"ops": {f"{task}__seeds": {"config": {"max_seeds": chosen.rows}}}},
+        )
+        out(_line(task, subtask))
+        rows.append(_accepted(task, subtask))
+        sys.stdout.flush()
+    out("\n" + "\n".join(rows))
+
+
+def _line(task: str, subtask: str) -> str:
+    from sdg_assets.assets.factory import desk_of
+    from sdg_assets.assets.knobs import solver_knobs
+    from sdg_assets.catalog import cached_catalog
+    from sdg_assets.enrichment.voting import VotingReport
+    from sdg_assets.examples import EnrichedExample, GeneratedExample, Role
+    from sdg_assets.funnel import funnel_row
+    from sdg_assets.settings import settings
+    from sdg_assets.stages.enriched import EnrichmentReport, enrich
+    from sdg_assets.storage import PartitionKey, Store
+    from sdg_assets.teacher.conversation import Usage, converse
+
+    store, spec = Store(settings().store), cached_catalog().subtask(task, subtask)
+    told = funnel_row(store, spec)
+    key = PartitionKey(task, "enriched", subtask)
+    adaptive = {row.id: row for row in store.read(key, EnrichedExample)}
+    manifest = store.manifest(PartitionKey(task, "filtered", subtask))
+    refused = Counter[str]()
+    for reason, count in manifest.rejected.items():
+        refused[reason.split(":")[0]] += count
+    judged = told.verified - refused["judge"]
+    written = store.read(PartitionKey(task, "generated", subtask), GeneratedExample)
+    knobs = solver_knobs()
+    report = EnrichmentReport(VotingReport())
+    with desk_of(store, spec, Role.SOLVER) as desk:
+        everything = replace(knobs, adaptive=False, with_knowledge=False)
+        works = enrich(written, desk.teacher, everything, report=report)
+        fixed = {r.id: r for r in converse(works, {Role.SOLVER: desk}, Usage())}
+    cast = sum(row.votes_cast for row in adaptive.values())
+    saved = report.voting.tokens * (1 - cast / max(1, report.voting.cast))
+    same = sum(adaptive[i].outcome == fixed[i].outcome for i in adaptive)
+    return (
+        f"| {told.kind} | {subtask} | {told.generated} | {told.parsed} | {told.verified} "
+        f"| {judged} | {told.accepted} | {told.tokens} "
+        f"| {told.tokens / told.accepted if told.accepted else float('nan'):.0f} "
+        f"| {saved / max(1, report.voting.tokens):.0%} | {same} of {len(adaptive)} |\n"
+    )
+
+
+def _accepted(task: str, subtask: str) -> str:
+    from sdg_assets.examples import EnrichedExample
+    from sdg_assets.settings import settings
+    from sdg_assets.storage import PartitionKey, Store
+    from sdg_assets.texts import render_texts
+
+    rows = Store(settings().store).read(PartitionKey(task, "filtered", subtask), EnrichedExample)
+    shown = [f"## {task}/{subtask}"]
+    for row in rows:
+        texts = render_texts(row)
+        score = f"{row.judge.score:.2f}: {'; '.join(row.judge.reasons)}" if row.judge else "–"
+        shown += [f"### {row.id} (judge {score})", f"````text\n{list(texts.values())[-1]}\n````"]
+    return "\n\n".join(shown) + "\n"
+
+
+if __name__ == "__main__":
+    main()

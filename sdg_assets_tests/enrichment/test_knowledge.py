@@ -1,0 +1,156 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from sdg_assets.enrichment.knowledge import knowledge_fault, knowledge_of, knowledge_request
+from sdg_assets.enrichment.voting import SolverKnobs
+from sdg_assets.examples import AnswerKind, Example
+from sdg_assets.gates import text_gates
+from sdg_assets.teacher.requests import Completion
+from sdg_assets.thresholds import Thresholds
+from sdg_assets_tests.records import example, numeric
+from sdg_assets_tests.scripted_teacher import ScriptedTeacher
+
+GATES = text_gates(Thresholds())
+PASSAGE = (
+    "The Loire rises in the Ardèche. It flows north and then west for a thousand kilometres, and "
+    "reaches the Atlantic near Saint-Nazaire."
+)
+
+
+def said(text: str, finish_reason: str = "stop") -> Completion:
+    return Completion.model_validate(
+        {
+            "request_id": "r",
+            "text": text,
+            "finish_reason": finish_reason,
+            "prompt_tokens": 1,
+            "output_tokens": 1,
+        }
+    )
+
+
+def fault(text: str, row: Example | None = None) -> str:
+    return knowledge_fault(said(text), row or example(), GATES)
+
+
+def span(**changes: Any) -> Example:
+    return example(
+        answer_kind=AnswerKind.SPAN,
+        context=PASSAGE,
+        question="Where does the Loire end?",
+        answer="near Saint-Nazaire",
+        **changes,
+    )
+
+
+def test_facts_that_lead_to_the_answer_are_a_background() -> None:
+    assert fault("A capital is where a state is governed. In France that is Paris.") == ""
+
+
+def test_the_first_sentence_must_not_give_the_answer_away() -> None:
+    assert fault("Paris is the capital of a country in Europe. It lies on the Seine.") == (
+        "gives the answer away"
+    )
+    assert fault("In 1900, PARIS held a fair.") == "gives the answer away"
+
+
+@pytest.mark.parametrize(
+    ("first", "language", "answer"),
+    [
+        ("北京是中国的首都。它在北方。", "zh", "北京"),
+        ("राजधानी दिल्ली है। यह यमुना पर है।", "hi", "दिल्ली"),
+        ("العاصمة هي القاهرة. تقع على النيل.", "ar", "القاهرة"),
+    ],
+)
+def test_sentences_end_in_any_script(first: str, language: str, answer: str) -> None:
+    row = example(
+        answer_kind=AnswerKind.SHORT_TEXT,
+        language=language,
+        question="? " * 5,
+        answer=answer,
+        choices=[],
+    )
+
+    assert fault(first, row) == "gives the answer away"
+
+
+def test_only_the_first_sentence_of_another_script_counts() -> None:
+    row = example(
+        answer_kind=AnswerKind.SHORT_TEXT,
+        language="zh",
+        question="中国的首都是哪里？",
+        answer="北京",
+    )
+
+    assert fault("首都是政府所在地。中国的首都是北京。", row) == ""
+
+
+def test_an_answer_that_the_question_names_is_no_secret() -> None:
+    row = example(question="Is Paris or Rome the capital of France?")
+
+    assert fault("Paris and Rome are capitals. Each governs a state.", row) == ""
+
+
+def test_yes_and_a_single_digit_give_nothing_away() -> None:
+    yes = example(answer_kind=AnswerKind.BOOLEAN, choices=["yes", "no"], answer_index=0)
+
+    assert fault("Yes, many rivers end in a sea. Some do not.", yes) == ""
+    assert fault("A week has 7 days. A fortnight has two weeks.", numeric(answer="7")) == ""
+
+
+def test_a_number_that_is_the_result_gives_it_away() -> None:
+    assert fault("The product of both is 42. It is even.", numeric()) == "gives the answer away"
+
+
+def test_a_background_that_repeats_the_question_is_a_copy() -> None:
+    assert fault("What is the capital of France, one may ask.") == "copy of the question"
+
+
+def test_evidence_may_quote_the_passage_but_not_be_it() -> None:
+    quoted = f"A river ends where it meets the sea. {PASSAGE.split('. ')[1]}"
+
+    assert fault(quoted, span()) == ""
+    assert fault(PASSAGE, span()) == "copy of the passage"
+
+
+def test_what_was_cut_off_or_never_came_is_not_kept() -> None:
+    assert knowledge_fault(said("A capital is", "length"), example(), GATES) == "truncated"
+    assert fault("  \n") == "empty"
+
+
+def test_a_heading_is_taken_off() -> None:
+    assert knowledge_of(said("**Background:**\n\nA capital is a city.")) == "A capital is a city."
+    assert (
+        knowledge_of(said("Background noise is everywhere.")) == "Background noise is everywhere."
+    )
+
+
+@pytest.mark.parametrize("kind", AnswerKind)
+def test_every_answer_kind_is_asked_in_its_own_way(kind: AnswerKind) -> None:
+    row = example(answer_kind=kind, choices=["yes", "no"], answer_index=0, answer="yes")
+    request = knowledge_request(row, 0, ScriptedTeacher(lambda _: ""), SolverKnobs())
+
+    system, user = (message.content for message in request.messages)
+    assert "do not state the answer in the first sentence" in system
+    assert "{%" not in system + user
+    assert user.endswith("Write the background.")
+    assert request.prompt_version.startswith(f"knowledge/{kind.value}@")
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("A capital governs a state. As an AI language model, I cannot say more.", "prompt debris"),
+        ("A capital governs a state. It is so. " + "It has a court. " * 20, "repetition"),
+        (
+            "Eine Hauptstadt ist der Sitz der Regierung eines Landes, und dort stehen die Gebäude, "
+            "in denen die Minister arbeiten und die Gesetze beschlossen werden.",
+            "in another language",
+        ),
+    ],
+)
+def test_a_background_must_read_as_well_as_a_row(text: str, reason: str) -> None:
+    assert fault(text) == reason

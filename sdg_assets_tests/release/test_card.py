@@ -1,0 +1,148 @@
+"""The page that a stranger reads, and the header that the Hub does."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from sdg_assets.catalog.citations import citations
+from sdg_assets.funnel import FunnelRow
+from sdg_assets.release import Cut, Release, write_release
+from sdg_assets.release.card import Compared
+from sdg_assets_tests.records import STAMP
+from sdg_assets_tests.release.test_release import INPUTS, curated_rows
+
+FUNNELS = [
+    FunnelRow("quiz", "quiz", "multiple_choice", 50, 50, 60, 55, 45, 40, Counter(), 900, 1.0),
+    FunnelRow("sums", "sums", "numeric", 80, 80, 80, 70, 50, 40, Counter(), 900, 1.0),
+]
+
+
+@pytest.fixture(scope="module")
+def release(tmp_path_factory: pytest.TempPathFactory) -> Release:
+    cut = Cut(
+        INPUTS,
+        name="Questions for models",
+        funnels=FUNNELS,
+        citations={"sums": ["@article{sums,\n  title={Sums}\n}"], "other": ["@article{other,\n}"]},
+        compared=lambda: [Compared("gsm8k/test", 3, 7)],
+        unchecked=["gated_benchmark"],
+    )
+    return write_release(tmp_path_factory.mktemp("store"), cut, curated_rows())
+
+
+def header(release: Release) -> dict[str, Any]:
+    text = (release.path / "README.md").read_text("utf-8")
+    _, front, _ = text.split("---\n", 2)
+    parsed: dict[str, Any] = yaml.safe_load(front)
+    return parsed
+
+
+def page(release: Release) -> str:
+    return (release.path / "README.md").read_text("utf-8").split("---\n", 2)[2]
+
+
+def test_the_header_says_what_the_hub_asks_for(release: Release) -> None:
+    front = header(release)
+
+    assert front["pretty_name"] == "Questions for models"
+    assert front["license"] == "other", "rows of several licences"
+    assert front["language"] == ["en"]
+    assert front["size_categories"] == ["n<1K"]
+    assert front["source_datasets"] == ["org/quiz"]
+    assert "multiple-choice" in front["task_categories"]
+    assert [config["config_name"] for config in front["configs"]] == [
+        "multiple_choice", "generative", "commercial_generative",
+    ]  # fmt: skip
+    assert [config.get("default") for config in front["configs"]] == [True, None, None]
+
+
+def test_the_header_is_what_the_hubs_own_library_accepts(release: Release) -> None:
+    program = f"""
+import json
+from huggingface_hub import DatasetCard
+import datasets
+card = DatasetCard.load({str(release.path / "README.md")!r})
+told = {{}}
+for info in card.data.dataset_info:
+    loaded = datasets.load_dataset({str(release.path)!r}, info["config_name"], split="train")
+    declared = datasets.Features._from_yaml_list(info["features"])
+    told[info["config_name"]] = [
+        loaded.num_rows == info["splits"][0]["num_examples"], declared == loaded.features
+    ]
+print(json.dumps(told))
+"""
+    environment = {**os.environ, "HF_HOME": str(release.path.parent), "HF_HUB_OFFLINE": "1"}
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, env=environment
+    )
+
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout.splitlines()[-1]) == {
+        config["config_name"]: [True, True] for config in header(release)["configs"]
+    }
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "| MIT | 40 | 50.0% |",
+        "| CC0-1.0 | 40 | 50.0% |",
+        "| `commercial_generative` | 40 |",
+        f"| writer | {STAMP.model} | `{STAMP.revision}` | 80 |",
+        "| [org/quiz](https://huggingface.co/datasets/org/quiz) | `r0` | MIT | 40 |",
+        "| gsm8k/test | 3 | 7 |",
+        "Not compared with, for want of access: gated_benchmark.",
+        "| new_topic | 80 | 100% |",
+        "@article{sums,",
+        "![from written to accepted](pictures/funnel.png)",
+    ],
+)
+def test_the_page_tells(line: str, release: Release) -> None:
+    assert line in page(release)
+
+
+def test_tasks_come_with_their_diversity_and_the_seeds_they_used(release: Release) -> None:
+    (line,) = (line for line in page(release).splitlines() if line.startswith("| sums |"))
+
+    cells = [cell.strip() for cell in line.strip("|").split("|")]
+    assert cells[:4] == ["sums", "40", "40", "1 of 80 (1%)"]
+    distinct = [float(figure) for figure in cells[4].split(" / ")]
+    assert 0 < distinct[0] < distinct[1] < 1
+    assert 0 < float(cells[5]) < 1
+
+
+def test_only_sources_of_the_release_are_cited(release: Release) -> None:
+    assert "@article{other" not in page(release)
+
+
+def test_every_picture_of_the_page_is_a_picture(release: Release) -> None:
+    names = [part.split(")")[0] for part in page(release).split("](")[1:] if ".png" in part]
+
+    assert len(names) == 4
+    for name in names:
+        data = (release.path / name).read_bytes()
+        assert data.startswith(b"\x89PNG")
+        assert len(data) > 5_000
+
+
+def test_well_known_tasks_have_somebody_to_cite() -> None:
+    known = citations()
+
+    assert "Clark2018ThinkYH" in known["arc"][0]
+    assert any("Cobbe" in entry or "cobbe" in entry for entry in known["gsm8k"])
+    assert all(entry.startswith("@") for entries in known.values() for entry in entries)
+
+
+def test_a_card_can_be_read_where_nothing_was_compared(tmp_path: Path) -> None:
+    release = write_release(tmp_path, Cut(INPUTS), curated_rows())
+
+    assert "Nothing held out was compared with" in page(release)

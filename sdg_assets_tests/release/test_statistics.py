@@ -1,0 +1,77 @@
+from __future__ import annotations
+
+import random
+
+import pytest
+
+from sdg_assets.examples import CuratedExample, Rejection
+from sdg_assets.release.diversity import measure
+from sdg_assets.release.statistics import SAMPLE, Statistics
+from sdg_assets_tests.records import enriched, judgement
+
+
+def row(question: str = "Which river is it?", **changes: object) -> CuratedExample:
+    texts = {"answer_only": "x" * 100, "with_context": "x" * 1000}
+    made = enriched(question=question, **changes)
+    return CuratedExample(**dict(made), license="MIT", commercial_use="yes", text=texts)
+
+
+def counted(*rows: CuratedExample | Rejection) -> Statistics:
+    statistics = Statistics()
+    for item in rows:
+        statistics.see(item)
+    statistics.finish()
+    return statistics
+
+
+def test_a_seed_counts_once_however_often_it_was_written_after() -> None:
+    rows = [row(seed_ids=[seed, "neighbour"]) for seed in ("a", "b", "a")]
+
+    assert counted(*rows).tasks["quiz"].anchors == 2
+
+
+def test_seeds_of_two_subtasks_are_two() -> None:
+    rows = [row(subtask=name, seed_ids=["a"]) for name in ("one", "two")]
+
+    assert counted(*rows).tasks["quiz"].anchors == 2
+
+
+def test_agreement_scores_and_lengths_are_counted_in_steps() -> None:
+    found = counted(row(vote_share=0.6, judge=judgement(0.75)), row(vote_share=1.0))
+
+    assert found.vote_shares == {6: 1, 10: 1}
+    assert found.judge_scores == {7: 1}
+    assert found.lengths["answer_only"] == {7: 2}, "64 to 127 characters"
+    assert found.lengths["with_context"] == {10: 2}
+
+
+def test_corrected_and_refused_rows_are_counted_apart() -> None:
+    found = counted(row(written_answer="Rome"), Rejection(gate="duplicates", reason="x", row={}))
+
+    assert (found.rows, found.corrected) == (1, 1)
+    assert found.rejected == {"duplicates: x": 1}
+
+
+def test_the_sample_is_the_same_in_any_order() -> None:
+    rows = [row(f"Which river is number {n}, and why?") for n in range(3 * SAMPLE)]
+    shuffled = random.Random(0).sample(rows, len(rows))
+
+    assert counted(*rows).tasks["quiz"].diversity == counted(*shuffled).tasks["quiz"].diversity
+
+
+def test_questions_that_are_alike_are_less_diverse() -> None:
+    alike = measure([f"What is the capital of state {n}?" for n in range(20)])
+    unlike = measure(["Why do birds sing?", "Where does rain go?", "Who wrote Faust?"])
+
+    assert alike.self_similarity > 0.5 > unlike.self_similarity
+    assert (alike.near, unlike.near) == (1.0, 0.0)
+    assert alike.distinct_2 < 0.5 < unlike.distinct_2
+
+
+def test_a_copy_is_its_own_nearest_neighbour() -> None:
+    assert measure(["Why do birds sing?"] * 2).self_similarity == pytest.approx(1.0)
+
+
+def test_one_question_alone_is_alike_to_nothing() -> None:
+    assert measure(["Why?"]).self_similarity == 0.0
+    assert measure([]).near == 0.0
