@@ -30,10 +30,23 @@ class TeacherServer:
         self.url = ""
 
     def complete(self, body: dict[str, Any]) -> str:
+        """What is said to a request of any role, told apart by what is to be written."""
+        form = body.get("response_format", {}).get("json_schema", {}).get("schema", {})
+        wanted = form.get("properties", {})
+        if "question" in wanted:
+            return json.dumps(self.write(body))
+        if wanted:
+            return json.dumps({name: 5 if name != "comment" else "Sound." for name in wanted})
+        return self.speak(body)
+
+    def write(self, body: dict[str, Any]) -> dict[str, Any]:
+        """The writer's draft."""
         digest = sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()[:12]
-        if "response_format" in body:
-            question = f"Which city has the number {digest}?"
-            return json.dumps({"question": question, "answer": "Oslo", "wrong_answers": ["Rome"]})
+        question = f"Which city has the number {digest}?"
+        return {"question": question, "answer": "Oslo", "wrong_answers": ["Rome"]}
+
+    def speak(self, body: dict[str, Any]) -> str:
+        """The solver's answer or background."""
         if "Answer:" in body["messages"][0]["content"]:
             return "I looked the number up in the register of cities. Answer: Oslo"
         return "Cities have numbers in the register."

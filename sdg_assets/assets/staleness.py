@@ -12,7 +12,8 @@ def remade_when_stale() -> dg.AutomationCondition[dg.AssetKey]:
     A change that has reached an input, or is about to because the input is requested in the same
     tick, makes one request: so a new writer makes one backfill of `generated` and all below. What
     fails is requested once more and then waits for a person or the next change; ol-data-platform
-    had 368,000 failed runs in fourteen days without such a bound. Missing partitions are none of
+    had 368,000 failed runs in fourteen days without such a bound. (A failure in the very tick after
+    its request is not seen; it has had the retry inside its run.) Missing partitions are none of
     its business.
 
     `code_version_changed` is not used, as it stays true after a deployment (dagster#33708):

@@ -43,16 +43,12 @@ class Geographer(TeacherServer):
         self.model = "scripted/geographer"
         self._countries = cycle(NEW)
 
-    def complete(self, body: dict[str, Any]) -> str:
-        if "response_format" in body:
-            country = next(self._countries)
-            return json.dumps(
-                {
-                    "question": f"Which city is the capital of {country}?",
-                    "answer": NEW[country],
-                    "wrong_answers": WRONG,
-                }
-            )
+    def write(self, body: dict[str, Any]) -> dict[str, Any]:
+        country = next(self._countries)
+        question = f"Which city is the capital of {country}?"
+        return {"question": question, "answer": NEW[country], "wrong_answers": WRONG}
+
+    def speak(self, body: dict[str, Any]) -> str:
         text = body["messages"][-1]["content"]
         country = next((c for c in NEW if f"capital of {c}?" in text), "Peru")
         if "Answer:" not in body["messages"][0]["content"]:
