@@ -7,6 +7,7 @@ their libraries read (`HF_TOKEN`, `AWS_*`) and are never copied.
 
 from __future__ import annotations
 
+import re
 from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
@@ -17,6 +18,8 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from sdg_assets.errors import PermanentError
 from sdg_assets.examples import Role
 from sdg_assets.thresholds import overridden
+
+OWNER = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+|team:[A-Za-z0-9_-]+")
 
 
 class Settings(BaseSettings):
@@ -51,6 +54,14 @@ class Settings(BaseSettings):
     )
     engine: dict[str, Any] = Field(
         default_factory=dict, description="vLLM engine arguments as JSON, on top of the card's"
+    )
+    owners: Annotated[tuple[str, ...], NoDecode] = Field(
+        default=(),
+        description="who to ask, as the UI shows: e-mail addresses or team:NAME, with commas",
+    )
+    sensor_seconds: int = Field(default=30, ge=1, description="between two looks of a sensor")
+    keep_runs_days: int = Field(
+        default=30, ge=1, description="days that runs which materialized nothing are kept"
     )
     executor: Literal["in_process", "multiprocess", "k8s"] = "in_process"
     allow_unsandboxed_code: bool = False
@@ -109,12 +120,19 @@ class Settings(BaseSettings):
         overridden(value)
         return value
 
-    @field_validator("allow_canary", "without_benchmarks", mode="before")
+    @field_validator("allow_canary", "owners", "without_benchmarks", mode="before")
     @classmethod
     def _names(cls, value: Any) -> Any:  # noqa: ANN401 – the variable's text, or names
         return (
             [n.strip() for n in value.split(",") if n.strip()] if isinstance(value, str) else value
         )
+
+    @field_validator("owners")
+    @classmethod
+    def _addresses_or_teams(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if wrong := sorted(o for o in value if not OWNER.fullmatch(o)):
+            raise ValueError(f"{', '.join(wrong)}: neither an e-mail address nor team:NAME")
+        return value
 
     def teacher_of(self, role: Role) -> str:
         """The teacher that plays a role."""

@@ -7,9 +7,17 @@ from typing import Any
 
 import dagster as dg
 
-from sdg_assets.assets.knobs import SeedConfig, SolverConfig, WriterConfig, solver_knobs
+from sdg_assets.assets.knobs import (
+    SeedConfig,
+    SolverConfig,
+    WriterConfig,
+    from_run_tags,
+    solver_knobs,
+)
 from sdg_assets.assets.metadata import contamination_metadata
 from sdg_assets.assets.partitions import PartitionReport, Progress, each_partition, write_partition
+from sdg_assets.assets.staleness import remade_when_stale
+from sdg_assets.assets.teacher import TEACHERS
 from sdg_assets.catalog import SeedTask, SubtaskSpec, cached_catalog
 from sdg_assets.checks import ALL_CHECKS, STAGE_CHECKS
 from sdg_assets.enrichment.judging import Judge
@@ -46,9 +54,12 @@ from sdg_assets.teacher.completions import CompletionLog
 from sdg_assets.teacher.conversation import Desk, Usage, converse
 from sdg_assets.thresholds import Thresholds, overridden
 
-TEACHER_KEY = dg.AssetKey("teacher")
+WRITER, SOLVER, JUDGE = (TEACHERS[role] for role in (Role.WRITER, Role.SOLVER, Role.JUDGE))
 STAGES = ("seeds", "normalized", "generated", "enriched", "filtered")
+# In the order in which they can be made: hashes of what is held out, then the stages.
+TASK_ASSETS = ("heldout", *STAGES)
 GPU_STAGES = ("generated", "enriched")
+REMADE = ("normalized", "generated", "enriched", "filtered")
 # Each stage has a value of its own: stages with equal policies run as one, and then a subtask
 # that fails in one stage holds its siblings back in the next.
 PARTITIONS_PER_RUN = {
@@ -70,12 +81,12 @@ def task_assets(task: SeedTask) -> list[dg.AssetsDefinition]:
     return [
         _stage(task, partitions, "seeds", [], SeedConfig, _seeds),
         _stage(task, partitions, "normalized", ["seeds", "heldout"], dg.Config, _normalized),
-        _stage(task, partitions, "generated", ["normalized", "teacher"], WriterConfig, _generated),
+        _stage(task, partitions, "generated", ["normalized", WRITER], WriterConfig, _generated),
         _stage(
             task,
             partitions,
             "enriched",
-            ["generated", "normalized", "teacher"],
+            ["generated", "normalized", SOLVER, JUDGE],
             SolverConfig,
             _enriched,
         ),
@@ -94,7 +105,7 @@ def _stage(
     task: SeedTask,
     partitions: dg.PartitionsDefinition[Any],
     stage: str,
-    upstream: list[str],
+    upstream: list[str | dg.AssetKey],
     config_type: type[dg.Config],
     work: Work,
 ) -> dg.AssetsDefinition:
@@ -106,12 +117,14 @@ def _stage(
 
     @dg.asset(
         key=key,
-        deps=[TEACHER_KEY if u == "teacher" else dg.AssetKey([task.task, u]) for u in upstream],
+        deps=[dg.AssetKey([task.task, u]) if isinstance(u, str) else u for u in upstream],
         partitions_def=partitions,
         backfill_policy=dg.BackfillPolicy.multi_run(PARTITIONS_PER_RUN[stage]),
         check_specs=checks,
         output_required=False,
+        automation_condition=remade_when_stale() if stage in REMADE else None,
         group_name=task.task,
+        owners=settings().owners,
         description=_describe(task, stage),
         kinds={"vllm", "jsonl"} if stage in GPU_STAGES else {"python", "jsonl"},
         tags={
@@ -125,6 +138,7 @@ def _stage(
     )
     def asset_of_stage(context: dg.AssetExecutionContext, config: config_type) -> Iterator[Any]:  # type: ignore[valid-type]
         store = Store(settings().store)
+        config = from_run_tags(config, context.run.tags)
 
         def one(subtask: str) -> PartitionReport:
             spec = cached_catalog(settings().catalog).subtask(task.task, subtask)
@@ -195,7 +209,9 @@ def _generated(
             concurrency=settings().concurrency,
             on_progress=progress,
         )
-        return _publish(spec, "generated", store, rows, usage)
+        report = _publish(spec, "generated", store, rows, usage)
+    report.teachers[Role.WRITER] = desk.teacher.identity
+    return report
 
 
 def _generated_until(
@@ -225,6 +241,7 @@ def _generated_until(
             on_progress=Progress(context, spec.key, target),
         )
         report = _publish(spec, "generated", store, rows, usage)
+    report.teachers |= {role: desk.teacher.identity for role, desk in desks.items()}
     report.metadata |= {"target": target_report.summary, "target_rounds": target_report.rounds}
     if target_report.accepted < target:
         context.log.warning(f"{spec.key}: {target_report.summary}")
@@ -255,6 +272,7 @@ def _enriched(
             works, desks, usage, concurrency=settings().concurrency, on_progress=progress
         )
         report = _publish(spec, "enriched", store, rows, usage)
+    report.teachers |= {role: desk.teacher.identity for role, desk in desks.items()}
     report.metadata |= told.numbers()
     return report
 

@@ -10,6 +10,7 @@ from sdg_assets.catalog import SeedTask, cached_catalog, load_protected
 from sdg_assets.catalog.protected import ProtectedBenchmark
 from sdg_assets.checks import ALL_CHECKS, STAGE_CHECKS, CheckOutcome
 from sdg_assets.errors import AbsentError, SeedSourceError
+from sdg_assets.examples import content_id
 from sdg_assets.heldout.protection import PROTECTED, STAGE, heldout_key, missing_splits
 from sdg_assets.settings import settings
 from sdg_assets.sources import SeedSource, open_source
@@ -111,7 +112,9 @@ def _publish(key: PartitionKey, rows: HeldoutRows) -> PartitionReport:
             "source": settings().seed_source,
         }
         size = sum(map(len, out.attachments.values()))
+    attached = store.manifest(key).attached
     return PartitionReport(
+        content=content_id(sorted(attached.items())),
         metadata={
             "dagster/partition_row_count": len(tables.rows),
             "rows": len(tables.rows),

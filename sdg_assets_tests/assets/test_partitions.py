@@ -12,6 +12,7 @@ from sdg_assets.signatures.minhash import frame_of
 from sdg_assets.signatures.table import ATTACHMENT, Signatures, sign
 from sdg_assets.storage import PartitionKey, Store
 from sdg_assets.teacher.conversation import Usage
+from sdg_assets_tests.heldout import nothing_held_out
 from sdg_assets_tests.records import enriched
 
 KEY = PartitionKey("quiz", "filtered", "quiz")
@@ -33,6 +34,7 @@ def published(store: Store, rows: Iterable[Record], **options: Any) -> Partition
             yield row
 
     signatures = options.pop("signatures", lambda: sign(passed, frame_of([])))
+    options.setdefault("heldout", nothing_held_out())
     return write_partition(KEY, store, seen(), signatures=signatures, **options)
 
 
