@@ -16,7 +16,10 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from sdg_assets.errors import PermanentError
 from sdg_assets.examples import Role
+from sdg_assets.objects import URL
 from sdg_assets.thresholds import overridden
+
+S3Address = Annotated[str, Field(pattern=f"^{URL.pattern}$")]
 
 
 class Settings(BaseSettings):
@@ -24,7 +27,10 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="SDG_", frozen=True)
 
-    store: Path = Field(default=Path("data"), description="directory that stage files lie in")
+    store: S3Address | Path = Field(
+        default=Path("data"),
+        description="directory that stage files lie in, or s3://bucket/prefix",
+    )
     catalog: Path | None = Field(default=None, description="directory used instead of the built-in")
     allow_canary: Annotated[frozenset[str], NoDecode] = Field(
         default=frozenset(),

@@ -11,6 +11,7 @@ from sdg_assets.catalog.citations import citations
 from sdg_assets.errors import PermanentError, SdgError
 from sdg_assets.examples import EnrichedExample, content_id
 from sdg_assets.funnel import funnel_row
+from sdg_assets.places import Place
 from sdg_assets.release import Cut, Release, write_release
 from sdg_assets.release.push import push
 from sdg_assets.settings import settings
@@ -61,7 +62,7 @@ def curated_asset(catalog: Catalog) -> dg.AssetsDefinition:
     return curated
 
 
-def _release(config: ReleaseConfig) -> tuple[Release, int]:
+def _release(config: ReleaseConfig) -> tuple[Release[Place], int]:
     store, catalog = Store(settings().store), cached_catalog(settings().catalog)
     chosen = [catalog.task(name) for name in sorted(config.tasks)] or catalog.enabled()
     specs = [task.resolve(key) for task in chosen for key in task.enabled_subtasks()]
@@ -97,14 +98,16 @@ def _release(config: ReleaseConfig) -> tuple[Release, int]:
     return write_release(store.root, cut, rows), len(keys)
 
 
-def _pushed(release: Release) -> str:
+def _pushed(release: Release[Place]) -> str:
     repository = settings().push_to
     if not repository:
         raise PermanentError("push: set SDG_PUSH_TO to the Hub repository, organization/name")
     return push(release.path, repository)
 
 
-def _metadata(release: Release, partitions: int) -> dict[str, dg.MetadataValue | int | float | str]:
+def _metadata(
+    release: Release[Place], partitions: int
+) -> dict[str, dg.MetadataValue | int | float | str]:
     figures = release.statistics
     sampled = [task.diversity for task in figures.tasks.values() if task.diversity]
     mean = {

@@ -13,7 +13,7 @@ from sdg_assets.examples import CuratedExample, EnrichedExample, TeacherStamp
 from sdg_assets.settings import settings
 from sdg_assets.storage import PartitionKey, Store
 from sdg_assets_tests.builders import write_catalog
-from sdg_assets_tests.conftest import Configure
+from sdg_assets_tests.conftest import Configure, on_disk
 from sdg_assets_tests.records import enriched
 from sdg_assets_tests.runs import QUIET, failures
 
@@ -129,7 +129,7 @@ def test_a_corrupt_partition_leaves_the_releases_as_they_were(
     result = curate(instance)
 
     assert not result.success
-    assert [p.name for p in (store.root / "curated").iterdir() if p.is_dir()] == [first["release"]]
+    assert [p.name for p in on_disk(store.root / "curated").iterdir() if p.is_dir()] == [first["release"]]
 
 
 def test_a_corrupt_partition_is_named_by_file_and_line(
