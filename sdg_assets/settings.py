@@ -7,6 +7,7 @@ their libraries read (`HF_TOKEN`, `AWS_*`) and are never copied.
 
 from __future__ import annotations
 
+import re
 from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
@@ -19,15 +20,13 @@ from sdg_assets.examples import Role
 from sdg_assets.objects import URL
 from sdg_assets.thresholds import overridden
 
-S3Address = Annotated[str, Field(pattern=f"^{URL.pattern}$")]
-
 
 class Settings(BaseSettings):
     """What the environment says; each field is `SDG_<FIELD>`."""
 
     model_config = SettingsConfigDict(env_prefix="SDG_", frozen=True)
 
-    store: S3Address | Path = Field(
+    store: Path | str = Field(
         default=Path("data"),
         description="directory that stage files lie in, or s3://bucket/prefix",
     )
@@ -101,6 +100,15 @@ class Settings(BaseSettings):
             )
         return self
 
+    @field_validator("store", mode="before")
+    @classmethod
+    def _directory_or_bucket(cls, value: Any) -> Any:  # noqa: ANN401 – the variable's text, or path
+        if isinstance(value, str) and "://" in value:
+            if not URL.fullmatch(value):
+                raise ValueError("is neither a directory nor s3://bucket/prefix")
+            return value
+        return Path(value)
+
     @field_validator("gates")
     @classmethod
     def _known_thresholds(cls, value: dict[str, Any]) -> dict[str, Any]:
@@ -130,10 +138,15 @@ def settings() -> Settings:
         return Settings()
     except ValidationError as error:
         wrong = "; ".join(
-            f"SDG_{_variable(e['loc'])}={e['input']!r}: {e['msg']}" if e["loc"] else e["msg"]
+            f"SDG_{_variable(e['loc'])}={_shown(e['input'])}: {e['msg']}" if e["loc"] else e["msg"]
             for e in error.errors()
         )
         raise PermanentError(f"environment: {wrong}") from error
+
+
+def _shown(value: Any) -> str:  # noqa: ANN401 – whatever the variable held
+    """The value, without a key and secret that somebody put in an address."""
+    return re.sub(r"://\S*@", "://***@", repr(value))
 
 
 def _variable(place: tuple[int | str, ...]) -> str:

@@ -63,6 +63,8 @@ class Manifest(BaseModel):
 class PartitionWriter:
     """Collects a partition's rows; nothing is visible until the `with` block ends well."""
 
+    path: Place
+    """Where the accepted rows will lie."""
     _accepted: IO[bytes]
     _rejected: IO[bytes]
     rows: int = 0
@@ -151,7 +153,7 @@ class Store:
         version = _new_version() if isinstance(self.root, ObjectPath) else ""
         rows, refused = (self._file(key, version, end) for end in ("jsonl", "rejected.jsonl"))
         with draft(rows) as accepted, draft(refused) as rejected:
-            writer = PartitionWriter(accepted.file, rejected.file)
+            writer = PartitionWriter(rows, accepted.file, rejected.file)
             yield writer
             manifest = Manifest(
                 rows=writer.rows,

@@ -53,7 +53,7 @@ class Answer(BaseHTTPRequestHandler):
 def serve(bucket: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Serve]:
     """Puts a server with a fixed answer in the object store's place."""
     server = Scripted(("127.0.0.1", 0), Answer)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
+    threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
     monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{server.server_port}")
 
     def answer(status: int, body: str) -> Scripted:
@@ -188,7 +188,9 @@ def test_a_key_that_the_server_repeats_is_not_repeated(bucket: str, serve: Serve
     assert "(InvalidAccessKeyId)" in str(failing((ObjectPath.at(bucket) / "a").read_bytes))
 
 
-def test_no_key_at_all_is_said(bucket: str, impatient: None, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_key_at_all_is_said(
+    bucket: str, impatient: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.delenv(name)
     # Where a machine in the cloud would find one.

@@ -73,7 +73,7 @@ def write_partition(
                 samples.append(row)
         checks = inspection.outcomes()
         report = PartitionReport(
-            partition_metadata(inspection, samples, usage, str(store.path(key))), checks
+            partition_metadata(inspection, samples, usage, str(out.path)), checks
         )
         if broken_invariants(checks):
             raise InvariantBrokenError(key, report)

@@ -129,7 +129,9 @@ def test_a_corrupt_partition_leaves_the_releases_as_they_were(
     result = curate(instance)
 
     assert not result.success
-    assert [p.name for p in on_disk(store.root / "curated").iterdir() if p.is_dir()] == [first["release"]]
+    assert [p.name for p in on_disk(store.root / "curated").iterdir() if p.is_dir()] == [
+        first["release"]
+    ]
 
 
 def test_a_corrupt_partition_is_named_by_file_and_line(
