@@ -13,7 +13,16 @@ from dataclasses import dataclass, field
 from pydantic import BaseModel
 
 from sdg_assets.examples import EnrichedExample, Example, Record, Rejection
-from sdg_assets.gates import Batch, Gate, Refusal, format, licence, schema  # noqa: A004
+from sdg_assets.gates import (
+    Batch,
+    Gate,
+    Refusal,
+    format,  # noqa: A004
+    language,
+    licence,
+    personal_data,
+    schema,
+)
 from sdg_assets.gates.base import ROWS_PER_BATCH
 from sdg_assets.gates.duplicates import Duplicates
 from sdg_assets.thresholds import Thresholds
@@ -28,14 +37,18 @@ MIN_AGREED = 0.2
 
 STAGE_CHECKS: dict[str, tuple[str, ...]] = {
     "seeds": (),
-    "normalized": ("schema", "format"),
-    "generated": ("schema", "format"),
-    "enriched": ("schema", "format", "answer_verification"),
-    "filtered": ("schema", "format", "no_duplicates", "licences", "yield"),
-}
+    "normalized": ("schema", "format", "language", "personal_data"),
+    "generated": ("schema", "format", "language", "personal_data"),
+    "enriched": ("schema", "format", "language", "answer_verification"),
+    "filtered": (
+        "schema", "format", "language", "personal_data", "no_duplicates", "licences", "yield",
+    ),
+}  # fmt: skip
 ALL_CHECKS = {
     "schema": "rows are well-formed: question, answer and choices are there and agree",
     "format": "rows read like training text: no bare labels, debris, broken or repeated text",
+    "language": "rows are written in their task's language",
+    "personal_data": "no e-mail addresses, phone numbers, account numbers or keys",
     "answer_verification": "blind majorities agree with the writer often enough",
     "no_duplicates": "no two rows ask the same",
     "licences": "every row says under which licence it stands",
@@ -74,6 +87,7 @@ class Inspection:
     _outcomes: Counter[str] = field(default_factory=Counter)
     _broken: dict[str, list[Offender]] = field(default_factory=dict)
     _counts: Counter[str] = field(default_factory=Counter)
+    _personal_data: Counter[str] = field(default_factory=Counter)
     _duplicates: Duplicates = field(default_factory=Duplicates)
     _pending: list[Example] = field(default_factory=list)
     _added: list[str] = field(default_factory=list)
@@ -108,12 +122,18 @@ class Inspection:
         invariants: dict[str, Gate] = {
             "schema": schema.GATE,
             "format": format.gate(self.thresholds),
+            "language": language.gate(self.thresholds),
             "licences": licence.GATE,
         }
         batch = Batch(rows)
         for name in STAGE_CHECKS[self.stage]:
             if name in invariants:
                 self._note(name, invariants[name].refusals(batch), [row.id for row in rows])
+        if "personal_data" in STAGE_CHECKS[self.stage]:
+            found = personal_data.found(batch)
+            for refusal in found.values():
+                self._personal_data.update(refusal.scores)
+            self._note("personal_data", found, [row.id for row in rows])
         if "no_duplicates" in STAGE_CHECKS[self.stage]:
             self._duplicates.add(rows)
             self._added += [row.id for row in rows]
@@ -130,6 +150,8 @@ class Inspection:
             return self._threshold(
                 name, self.rows, self.min_yield, "accepted", "look at the funnel's largest gate"
             )
+        if name == "personal_data":
+            return self._report(name)
         if name == "answer_verification":
             return self._threshold(
                 name,
@@ -173,6 +195,17 @@ class Inspection:
             passed=True,
             summary=f"holds for all {self.rows} rows",
             numbers={"rows": self.rows},
+        )
+
+    def _report(self, name: str) -> CheckOutcome:
+        found = self._counts[name]
+        return CheckOutcome(
+            name=name,
+            passed=not found,
+            summary=f"{found} of {self.rows} rows hold personal data"
+            + (": set the threshold `personal_data: refuse` to refuse them" if found else ""),
+            numbers={"found": found, "rows": self.rows, **self._personal_data},
+            offenders=self._broken.get(name, []),
         )
 
     def _threshold(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
@@ -16,6 +16,7 @@ def _ordered(bounds: tuple[int, int]) -> tuple[int, int]:
 
 
 Bounds = Annotated[tuple[int, int], AfterValidator(_ordered)]
+Part = Literal["context", "question", "choices", "answer"]
 
 
 class Thresholds(BaseModel):
@@ -26,9 +27,26 @@ class Thresholds(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    question_chars: Bounds = (8, 4000)
-    answer_chars: int = Field(default=600, ge=1, description="all kinds but the next two")
+    question_chars: Bounds = (5, 5000)
+    context_chars: int = Field(default=30_000, ge=1, description="the longest passage")
+    answer_chars: int = Field(default=600, ge=1, description="choices too; all but the next two")
     long_answer_chars: int = Field(default=8000, ge=1, description="code and free-form answers")
+    choice_ratio: float = Field(
+        default=5, gt=1, description="times as long as any other choice that one may not be"
+    )
+    repeated_share: float = Field(
+        default=0.8, ge=0, le=1, description="of a text's words that it may say again"
+    )
+    language_parts: frozenset[Part] = Field(
+        default=frozenset({"context", "question", "choices", "answer"}),
+        description="what must be in the row's language; none: languages are not looked at",
+    )
+    language_confidence: float = Field(
+        default=0.5, ge=0, le=1, description="that it is another language, for a row to be refused"
+    )
+    personal_data: Literal["report", "refuse"] = Field(
+        default="report", description="what e-mail addresses, phone numbers and keys lead to"
+    )
     judge_score: float = Field(default=0.5, ge=0, le=1, description="least score of a judgement")
     judge_criterion: float = Field(default=0.5, ge=0, le=1, description="least score on each one")
 

@@ -79,6 +79,9 @@ def job(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Job]:
         # Minutes on two busy cores: a longer draft or trace than this is a bad one.
         "SDG_WRITER_MAX_TOKENS": "320",
         "SDG_SOLVER_MAX_TOKENS": "224",
+        # This teacher's scores are worth nothing; that they can be read is.
+        "SDG_WITH_JUDGE": "true",
+        "SDG_GATES": '{"judge_score": 0, "judge_criterion": 0}',
     }
     before = dict(os.environ)
     os.environ.update(chosen)
@@ -170,6 +173,8 @@ def test_every_accepted_row_was_agreed_on(job: Job) -> None:
         assert row.outcome == "agreed"
         assert row.vote_share > 0.5
         assert row.reasoning
+        assert row.judge
+        assert row.judge.criteria
 
 
 def test_the_release_holds_the_accepted_rows_and_loads_as_a_dataset(

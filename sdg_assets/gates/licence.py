@@ -1,4 +1,4 @@
-"""Gate 7: what an output row may be used for follows from its seed and its teachers."""
+"""Gate: what an output row may be used for follows from its seed and its teachers."""
 
 from __future__ import annotations
 

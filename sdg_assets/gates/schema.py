@@ -1,4 +1,4 @@
-"""Gate 1: a row is well-formed – its parts are there and agree with its answer kind."""
+"""Gate: a row is well-formed – its parts are there and agree with its answer kind."""
 
 from __future__ import annotations
 

@@ -14,7 +14,13 @@ from typing import Any
 from sdg_assets.errors import TeacherError, TransientError
 from sdg_assets.examples import TeacherStamp
 from sdg_assets.teacher.models import card_of_model
-from sdg_assets.teacher.requests import Completion, Message, Request, TeacherIdentity
+from sdg_assets.teacher.requests import (
+    Completion,
+    Message,
+    Request,
+    TeacherIdentity,
+    finish_reason,
+)
 
 ATTEMPTS = 6
 FIRST_WAIT_SECONDS = 0.5
@@ -111,7 +117,7 @@ class EndpointTeacher:
         return Completion(
             request_id=request.id,
             text=choice["message"]["content"] or "",
-            finish_reason="length" if choice["finish_reason"] == "length" else "stop",
+            finish_reason=finish_reason(choice["finish_reason"], self._base),
             prompt_tokens=usage["prompt_tokens"],
             output_tokens=usage["completion_tokens"],
             cached_tokens=details.get("cached_tokens") or 0,

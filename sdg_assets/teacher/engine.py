@@ -17,7 +17,13 @@ from typing import Any
 from sdg_assets.errors import TeacherError, TransientError
 from sdg_assets.examples import TeacherStamp
 from sdg_assets.teacher.models import ResolvedModel, resolve
-from sdg_assets.teacher.requests import Completion, Message, Request, TeacherIdentity
+from sdg_assets.teacher.requests import (
+    Completion,
+    Message,
+    Request,
+    TeacherIdentity,
+    finish_reason,
+)
 
 # Set before vllm is imported. One process: a killed run leaves no orphaned engine behind, and its
 # errors keep their types. Offline: a model that is already here must not wait for the Hub.
@@ -160,7 +166,7 @@ class EngineTeacher:
         return Completion(
             request_id=output.request_id,
             text=answer.text,
-            finish_reason="length" if answer.finish_reason == "length" else "stop",
+            finish_reason=finish_reason(answer.finish_reason, self._model),
             prompt_tokens=len(output.prompt_token_ids),
             output_tokens=len(answer.token_ids),
             cached_tokens=output.num_cached_tokens or 0,

@@ -8,6 +8,7 @@ from typing import Any, Literal, Protocol
 
 from pydantic import BaseModel, ConfigDict
 
+from sdg_assets.errors import TransientError
 from sdg_assets.examples import Role, TeacherStamp, content_id
 
 
@@ -49,7 +50,19 @@ class Request(BaseModel):
     json_schema: dict[str, Any] | None = None
 
 
-FinishReason = Literal["stop", "length", "too_long", "error"]
+FinishReason = Literal["stop", "length"]
+
+
+def finish_reason(told: str | None, teacher: str) -> FinishReason:
+    """What vLLM says of an end, in our words.
+
+    Raises:
+        TransientError: It was cut off from outside: aborted, or the server went down. What there is
+            of it is no completion.
+    """
+    if told in ("abort", "error"):
+        raise TransientError(f"teacher {teacher}: a request ended by {told!r}, not by itself")
+    return "length" if told == "length" else "stop"
 
 
 class Completion(BaseModel):

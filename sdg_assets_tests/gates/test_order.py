@@ -11,7 +11,10 @@ from sdg_assets_tests.records import CAPITALS, enriched, example
 def test_the_cheapest_gate_comes_first_and_the_one_over_all_rows_last() -> None:
     names = [gate.name for gate in gates.row_gates(Thresholds())]
 
-    assert gates.ORDER == ("schema", "format", "verification", "judge", "licence", "duplicates")
+    assert gates.ORDER == (
+        "schema", "format", "language", "personal_data", "verification", "judge", "licence",
+        "duplicates",
+    )  # fmt: skip
     assert (*names, "duplicates") == gates.ORDER
 
 

@@ -24,7 +24,7 @@ def test_good_rows_pass_in_their_order() -> None:
 
 def test_the_first_gate_that_refuses_a_row_is_the_one_that_counts() -> None:
     bad_in_every_way = enriched(
-        question="As an AI", outcome="unsolvable", source=source(license="")
+        question="As an AI I ask.", outcome="unsolvable", source=source(license="")
     )
 
     (refused,) = filtered([bad_in_every_way])

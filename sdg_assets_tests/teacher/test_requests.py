@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from sdg_assets.errors import TransientError
 from sdg_assets.examples import Role, TeacherStamp
 from sdg_assets.teacher.requests import (
     Message,
@@ -13,6 +14,7 @@ from sdg_assets.teacher.requests import (
     Sampling,
     TeacherIdentity,
     build_request,
+    finish_reason,
 )
 
 STAMP = TeacherStamp(model="org/model", revision="abc", license="MIT")
@@ -99,3 +101,16 @@ def test_a_teachers_data_version_names_model_revision_and_settings() -> None:
 
     assert plain.data_version.startswith("org/model@abc+")
     assert plain.data_version != other.data_version
+
+
+@pytest.mark.parametrize(
+    ("told", "reason"), [("stop", "stop"), (None, "stop"), ("length", "length")]
+)
+def test_an_end_is_natural_or_cut_at_the_limit(told: str | None, reason: str) -> None:
+    assert finish_reason(told, "org/model") == reason
+
+
+@pytest.mark.parametrize("told", ["abort", "error"])
+def test_what_was_cut_off_from_outside_is_no_completion(told: str) -> None:
+    with pytest.raises(TransientError, match=f"a request ended by '{told}'"):
+        finish_reason(told, "org/model")

@@ -1,0 +1,124 @@
+"""Gate: e-mail addresses, phone numbers, account numbers and keys. Reported, or refused.
+
+Exercises are full of made-up ones: addresses at example.com and numbers with 555 do not count, and
+what has a checksum counts only where it holds.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from dataclasses import dataclass
+
+import polars as pl
+
+from sdg_assets.examples import Example
+from sdg_assets.gates.base import Batch, Refusal
+from sdg_assets.thresholds import Thresholds
+
+NAME = "personal_data"
+
+_PATTERNS = {
+    "e-mail address": r"(?P<email>[\w.+-]+@[a-z0-9-]+(?:\.[a-z0-9-]+)*\.[a-z]{2,})",
+    "key": r"(?P<key>\bA(?:KIA|SIA)[0-9A-Z]{16}\b|\bsk-(?:[a-z]+-)*[A-Za-z0-9_]{20,}"
+    r"|\bgh[pousr]_[A-Za-z0-9]{36}\b|\bhf_[A-Za-z]{30,}\b|\bxox[abprs]-[A-Za-z0-9-]{10,}"
+    r"|\bAIza[\w-]{35}\b|-----BEGIN (?:[A-Z]+ )*PRIVATE KEY-----)",
+    "phone number": r"(?<![\d.,$€£+-])(?P<phone>\+\d{1,3}[ .-]?\(?\d{1,4}\)?(?:[ .-]?\d{2,4}){2,4}"
+    r"|(?:\+?1[ .-])?(?:\(\d{3}\) ?|\d{3}[.-])\d{3}[.-]\d{4})(?![\d-]|[.,]\d)",
+    "account number": r"\b(?P<iban>[A-Z]{2}\d{2}(?: ?[A-Z0-9]{4}){3,7}(?: ?[A-Z0-9]{1,3})?)\b",
+    "card number": r"(?<![\d.,-])(?P<card>[3-6]\d{3}(?:[ -]?\d{4}){2}[ -]?\d{1,7})(?![\d.,-])",
+}
+_FOUND = re.compile("|".join(_PATTERNS.values()))
+_KINDS = dict(zip(("email", "key", "phone", "iban", "card"), _PATTERNS, strict=True))
+# What a text must hold for any of them to be there: an @, a key's opening, or ten digits in a row
+# with at most two other characters between them.
+_WORTH_A_LOOK = (
+    r"@[A-Za-z0-9]|A[KS]IA|sk-|gh[pousr]_|hf_|xox[abprs]-|AIza|PRIVATE KEY"
+    r"|(?:[0-9][ ().+-]{0,2}){9}[0-9]|[A-Z]{2}[0-9]{2} ?[A-Z0-9]{4}"
+)
+_MADE_UP = re.compile(
+    r"@(?:[\w-]+\.)*(?:example\.\w+|(?:[\w-]+\.)?(?:example|test|invalid|localhost|local)"
+    r"|(?:e?mail|domain|company|site|website|yourdomain)\.com)$"
+)
+
+
+@dataclass(frozen=True)
+class PersonalDataGate:
+    """Refuses rows with personal data, where the threshold `personal_data` says so."""
+
+    thresholds: Thresholds
+    name: str = NAME
+
+    def refusals(self, batch: Batch[Example]) -> dict[int, Refusal]:
+        """Nothing while personal data is only reported."""
+        if self.thresholds.personal_data == "report":
+            return {}
+        return found(batch)
+
+
+def gate(thresholds: Thresholds) -> PersonalDataGate:
+    """The gate with its line drawn.
+
+    Args:
+        thresholds: Whether findings are refused.
+    """
+    return PersonalDataGate(thresholds)
+
+
+def found(batch: Batch[Example]) -> dict[int, Refusal]:
+    """Which rows hold what, whatever the threshold says.
+
+    Args:
+        batch: The rows; their context, question, choices and answer are searched.
+
+    Returns:
+        Position → verdict whose scores count the findings by kind: `e-mail address`, `key`,
+        `phone number`, `account number`, `card number`. What was found itself is not given out.
+    """
+    verdicts = {}
+    written = pl.concat_str(
+        "context", "question", "answer", pl.col("choices").list.join("\n"), separator="\n"
+    )
+    texts = batch.frame.select(text=written)["text"]
+    for place in texts.str.contains(_WORTH_A_LOOK).arg_true():
+        # The answer stands among the choices again; the same finding counts once.
+        hits = {
+            (kind, hit[kind])
+            for hit in _FOUND.finditer(texts[place])
+            if (kind := hit.lastgroup) and _counts(kind, hit[kind])
+        }
+        if hits:
+            kinds = Counter(_KINDS[kind] for kind, _ in hits)
+            detail = ", ".join(sorted(kinds))
+            verdicts[place] = Refusal(NAME, "personal data", detail, dict(kinds))
+    return verdicts
+
+
+def _counts(kind: str, text: str) -> bool:
+    if kind == "email":
+        return not _MADE_UP.search(text.lower())
+    if kind == "phone":
+        digits = re.sub(r"\D", "", text)
+        national = digits.removeprefix("1") if len(digits) == 11 else digits
+        if text.startswith("+") and national is digits:
+            return 9 < len(digits) <= 15
+        # No area code or exchange begins with 0 or 1, and 555 is given to nobody.
+        return not re.search(r"^(?:555|[01]|\d{3}555|\d{3}[01])", national)
+    if kind == "iban":
+        return _is_iban(re.sub(r"\s", "", text))
+    if kind == "card":
+        return _passes_luhn(re.sub(r"\D", "", text))
+    return True
+
+
+def _is_iban(text: str) -> bool:
+    """ISO 13616: the country's letters and check digits put last, letters as 10 to 35, mod 97."""
+    turned = "".join(str(int(c, 36)) for c in text[4:] + text[:4])
+    return 15 <= len(text) <= 34 and int(turned) % 97 == 1
+
+
+def _passes_luhn(digits: str) -> bool:
+    """ISO/IEC 7812-1, annex B; cards have 13 to 19 digits, not all of them the same."""
+    doubled = [int(d) * (1 + place % 2) for place, d in enumerate(reversed(digits))]
+    total = sum(d - 9 if d > 9 else d for d in doubled)
+    return 13 <= len(digits) <= 19 and total % 10 == 0 and len(set(digits)) > 3

@@ -1,0 +1,112 @@
+"""Text that goes round in circles: a unit said over and over, or phrases that keep coming back.
+
+Both look at all texts of a batch as one array, for no regular expression without back-references
+can say it, and one with them takes a millisecond a page.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    import polars as pl
+
+# "very very very very very": a unit of 3 to 40 characters, five times in a row.
+_UNITS = range(3, 41)
+_TIMES = 5
+
+# The share of words in a sequence of five that occurs more than once in the text; the Gopher rule
+# (Rae et al. 2021, "Scaling Language Models", table A1) draws the line at 0.15 of the characters
+# of web pages. Exercises repeat their own words more: see `repeated_share` of `Thresholds`.
+_WORDS = 5
+_FEWEST_WORDS = 40
+# Scripts without spaces: three characters stand for a word.
+_WORD = (
+    r"[\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}]{1,3}|[\p{L}\p{M}\p{N}]+"
+)
+_PRIME = np.uint64(0x9E3779B97F4A7C15)
+
+
+def looping(texts: pl.Series) -> dict[int, str]:
+    """Texts in which a unit with a letter in it stands five times in a row.
+
+    Blanks to fill in, rules, indentation and zeros may repeat.
+
+    Args:
+        texts: String.
+
+    Returns:
+        Position of a text → the unit.
+    """
+    lengths = texts.str.len_chars()
+    places = (lengths >= _UNITS[0] * _TIMES).arg_true()
+    joined = "\0".join(texts.gather(places))
+    codes = np.frombuffer(joined.encode("utf-32-le"), np.uint32)
+    ends = np.cumsum(lengths.gather(places).to_numpy() + 1)
+    found: dict[int, str] = {}
+    for unit in _UNITS:
+        # In a loop of n units every unit-th character equals the next one n - 1 times on end,
+        # wherever one begins: sampling costs 1/unit of comparing all.
+        sampled = codes[::unit]
+        same = sampled[:-1] == sampled[1:]
+        size = len(same) - _TIMES + 2
+        if size <= 0:
+            break
+        runs = same[:size].copy()
+        for step in range(1, _TIMES - 1):
+            runs &= same[step : size + step]
+        for place in np.flatnonzero(runs) * unit:
+            text = places[int(np.searchsorted(ends, place, "right"))]
+            if text not in found and (loop := _loop(joined, int(place), unit)):
+                found[text] = loop
+    return found
+
+
+def _loop(text: str, place: int, unit: int) -> str | None:
+    """The unit that repeats around a place, if it does so often enough and says something."""
+    first = max(0, place - unit)
+    while place > first and text[place - 1] == text[place - 1 + unit]:
+        place -= 1
+    said = text[place : place + unit]
+    enough = text.startswith(said * _TIMES, place)
+    within = "\0" not in said  # equal texts in a row are no loop
+    return said if enough and within and any(c.isalpha() for c in said) else None
+
+
+def repeated_shares(texts: pl.Series) -> Iterator[tuple[int, float]]:
+    """How much of a text is phrases that it says more than once.
+
+    Args:
+        texts: String.
+
+    Yields:
+        (position of a text of 40 words or more, share of its words that stand in a sequence of
+        five words which occurs again), where the share is above 0.
+    """
+    import polars as pl
+
+    words = texts.str.extract_all(_WORD)
+    lengths = words.list.len()
+    long = (lengths >= _FEWEST_WORDS).arg_true()
+    if not len(long):
+        return
+    flat = words.gather(long).explode().str.to_lowercase()
+    hashes = flat.hash(seed=0).to_numpy()
+    owner = np.repeat(np.arange(len(long)), lengths.gather(long).to_numpy())
+    size = len(hashes) - _WORDS + 1
+    phrases = hashes[:size].copy()
+    for step in range(1, _WORDS):
+        phrases = phrases * _PRIME + hashes[step : size + step]
+    inside = owner[:size] == owner[_WORDS - 1 :]
+    keys = pl.DataFrame({"owner": owner[:size], "phrase": phrases})
+    again = keys.is_duplicated().to_numpy() & inside
+    covered = np.zeros(len(hashes), bool)
+    for step in range(_WORDS):
+        covered[step : size + step] |= again
+    repeated = np.bincount(owner[covered], minlength=len(long))
+    total = np.bincount(owner, minlength=len(long))
+    for place in np.flatnonzero(repeated):
+        yield int(long[int(place)]), float(repeated[place] / total[place])
