@@ -7,7 +7,8 @@ it is one wheel without dependencies, where s3fs brings a pinned botocore.
 
 Key, endpoint and region come from the variables every S3 client reads (`AWS_ACCESS_KEY_ID`,
 `AWS_SECRET_ACCESS_KEY`, `AWS_SESSION_TOKEN`, `AWS_REGION`, `AWS_ENDPOINT_URL`), or from a pod's
-web identity. A server's own words are not passed on: S3 repeats the access key in some of them.
+web identity; the key must be allowed to get, put, delete and list. A server's own words are not
+passed on: S3 repeats the access key in some of them.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import errno
 import io
 import os
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -241,18 +242,23 @@ def _client(bucket: str) -> S3Store:
     from obstore.exceptions import BaseError
     from obstore.store import S3Store
 
-    endpoint = os.environ.get("AWS_ENDPOINT_URL", "")
+    endpoint = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL", "")
     if endpoint and not re.fullmatch(r"https?://[^\s/@]+/?\S*", endpoint):
         raise PermanentError(f"s3://{bucket}: AWS_ENDPOINT_URL is not http(s)://host:port")
-    make: Callable[..., S3Store] = S3Store
     options: dict[str, Any] = {
-        # Plain HTTP only where the operator's own endpoint says so.
-        "allow_http": endpoint.startswith("http://"),
-        "timeout": timedelta(seconds=REQUEST_SECONDS),
+        "client_options": {
+            # Plain HTTP only where the operator's own endpoint says so.
+            "allow_http": endpoint.startswith("http://"),
+            "timeout": timedelta(seconds=REQUEST_SECONDS),
+        },
+        "retry_config": {
+            "max_retries": RETRIES,
+            "retry_timeout": timedelta(seconds=RETRY_SECONDS),
+        },
+        **({"endpoint": endpoint} if endpoint else {}),
     }
-    retry = {"max_retries": RETRIES, "retry_timeout": timedelta(seconds=RETRY_SECONDS)}
     try:
-        return make(bucket, client_options=options, retry_config=retry)
+        return S3Store(bucket, **options)
     except (BaseError, ValueError):
         raise PermanentError(
             f"s3://{bucket}: the client refuses the environment; see AWS_ENDPOINT_URL, AWS_REGION"

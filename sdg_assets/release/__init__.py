@@ -7,7 +7,7 @@
         commercial/<family>/                the licence-compatible subset
         rejected/                           what the release's own passes refused, with reasons
 
-Everything is written into a directory of its own and published in one step (see publish.py), so no
+Everything is written into a directory of its own and published in one step (see publication.py), so no
 half release is ever visible. The same inputs give byte-identical data files and the same release
 id, which is a hash of them: a release that is there and whole is never touched again.
 """
@@ -17,8 +17,6 @@ from __future__ import annotations
 import json
 import os
 import secrets
-import shutil
-import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
@@ -33,12 +31,11 @@ from sdg_assets.funnel import FunnelRow
 from sdg_assets.places import Place
 from sdg_assets.release.card import COMMERCIAL, FAMILIES, CardFacts, Compared, Config, render_card
 from sdg_assets.release.pictures import draw_all
-from sdg_assets.release.publish import MANIFEST, hashes, publish, workbench
+from sdg_assets.release.publication import MANIFEST, clear_abandoned, hashes, publish, workbench
 from sdg_assets.release.shards import BYTES_PER_SHARD, Shards
 from sdg_assets.release.statistics import Statistics
 
 PlaceT = TypeVar("PlaceT", bound=Place)
-ABANDONED_SECONDS = 24 * 3600.0
 
 
 @dataclass(frozen=True)
@@ -91,8 +88,7 @@ def write_release(
         PermanentError: No row is left to release.
     """
     folder = root / "curated"
-    if isinstance(folder, Path):
-        _clear_abandoned(folder)
+    clear_abandoned(folder)
     with workbench(folder, f".{os.getpid()}-{secrets.token_hex(4)}.tmp") as tmp:
         statistics = _write_rows(tmp, rows, bytes_per_shard)
         if not statistics.rows:
@@ -197,10 +193,3 @@ def _facts(cut: Cut, statistics: Statistics, release_id: str, code: str) -> Card
 
 def _write_json(file: Path, content: Mapping[str, Any]) -> None:
     file.write_text(json.dumps(content, ensure_ascii=False, indent=1) + "\n", "utf-8")
-
-
-def _clear_abandoned(folder: Path) -> None:
-    """Removes what runs left behind that were killed while they wrote."""
-    for left in folder.glob(".*.tmp"):
-        if time.time() - left.stat().st_mtime > ABANDONED_SECONDS:
-            shutil.rmtree(left, ignore_errors=True)

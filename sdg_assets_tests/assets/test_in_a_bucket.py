@@ -15,7 +15,7 @@ from sdg_assets.catalog import cached_catalog
 from sdg_assets.examples import EnrichedExample
 from sdg_assets.funnel import materialized as funnel
 from sdg_assets.places import listing
-from sdg_assets.release.publish import LATEST
+from sdg_assets.release.publication import LATEST
 from sdg_assets.settings import settings
 from sdg_assets.storage import PartitionKey, Store
 from sdg_assets_tests.assets.test_factory import put_rows, write_and_solve

@@ -25,7 +25,7 @@ from sdg_assets.examples import (
 from sdg_assets.gates import Refusal
 from sdg_assets.release import Cut, Release, write_release
 from sdg_assets.release.card import FAMILIES
-from sdg_assets.release.publish import LATEST
+from sdg_assets.release.publication import LATEST
 from sdg_assets.release.shards import BYTES_PER_SHARD
 from sdg_assets.stages.curated import curate
 from sdg_assets_tests.records import STAMP, enriched, judgement, source

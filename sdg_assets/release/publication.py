@@ -12,14 +12,16 @@ import tempfile
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from sdg_assets.objects import ObjectPath
+from sdg_assets.objects import Listed, ObjectPath
 from sdg_assets.places import Place, write_atomic
 
 LATEST = "LATEST"
 MANIFEST = "manifest.json"
 UPLOADS = 4
+ABANDONED = timedelta(days=1)
 
 
 @contextmanager
@@ -63,6 +65,29 @@ def publish(built: Path, folder: Place, release_id: str) -> Place:
         built.rename(place)
     write_atomic(folder / LATEST, f"{release_id}\n".encode())
     return place
+
+
+def clear_abandoned(folder: Place) -> None:
+    """Removes what runs left behind that were killed while they wrote, once it is a day old.
+
+    Args:
+        folder: Where releases lie.
+    """
+    oldest = datetime.now(UTC) - ABANDONED
+    if isinstance(folder, Path):
+        for left in folder.glob(".*.tmp"):
+            if left.stat().st_mtime < oldest.timestamp():
+                shutil.rmtree(left, ignore_errors=True)
+        return
+    releases: dict[str, list[Listed]] = {}
+    for file in folder.listing():
+        if "/" in file.name:
+            releases.setdefault(file.name.split("/")[0], []).append(file)
+    for release_id, files in releases.items():
+        whole = any(file.name == f"{release_id}/{MANIFEST}" for file in files)
+        if not whole and all(file.modified < oldest for file in files):
+            for file in files:
+                (folder / file.name).unlink()
 
 
 def hashes(directory: Path) -> dict[str, str]:

@@ -6,6 +6,7 @@ import json
 import signal
 import subprocess
 import sys
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +14,8 @@ import pytest
 
 from sdg_assets.objects import ObjectPath
 from sdg_assets.places import local_copy
-from sdg_assets.release import Cut, Release, write_release
-from sdg_assets.release.publish import LATEST, MANIFEST
+from sdg_assets.release import Cut, Release, publication, write_release
+from sdg_assets.release.publication import LATEST, MANIFEST
 from sdg_assets.release.push import push
 from sdg_assets_tests.release.test_push import connected
 from sdg_assets_tests.release.test_release import INPUTS, contents, curated_rows
@@ -67,7 +68,7 @@ def test_a_killed_upload_leaves_the_previous_release_whole_and_is_no_release(
     program = f"""
 import os, signal, threading
 from sdg_assets.objects import ObjectPath
-from sdg_assets_tests.release.test_publish import MORE, cut
+from sdg_assets_tests.release.test_publication import MORE, cut
 put, left, one = ObjectPath._put, [{left}], threading.Lock()
 def killed(place, content):
     with one:
@@ -111,6 +112,22 @@ def test_a_damaged_release_is_replaced_by_a_whole_one(root: ObjectPath) -> None:
 
     assert again.id == first.id
     assert names(again.path) == files
+
+
+def test_a_release_that_was_never_finished_goes_after_a_day(
+    root: ObjectPath, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = cut(root)
+    left = root / "curated" / "0123456789ab" / "README.md"
+    left.write_bytes(b"")
+
+    second = cut(root, MORE)
+    assert left.exists()
+
+    monkeypatch.setattr(publication, "ABANDONED", timedelta(seconds=-60))  # a day has gone by
+    cut(root)
+    assert not left.exists()
+    assert visible(root) == {first.id, second.id}
 
 
 def test_a_release_in_a_bucket_can_be_pushed(
