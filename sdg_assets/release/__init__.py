@@ -7,8 +7,8 @@
         commercial/<family>/                the licence-compatible subset
         rejected/                           what the release's own passes refused, with reasons
 
-Everything is written into a directory of its own and published in one step (see publication.py), so no
-half release is ever visible. The same inputs give byte-identical data files and the same release
+Everything is written into a directory of its own and published in one step (see publication.py), so
+no half release is ever visible. The same inputs give byte-identical data files and the same release
 id, which is a hash of them: a release that is there and whole is never touched again.
 """
 
