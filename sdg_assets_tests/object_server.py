@@ -105,6 +105,7 @@ def free_ports(count: int) -> list[int]:
 
 def _create_bucket(server: ObjectServer, process: subprocess.Popen[bytes], log: Path) -> None:
     import obstore
+    from obstore.exceptions import BaseError
     from obstore.store import S3Store
 
     store = S3Store(
@@ -114,16 +115,18 @@ def _create_bucket(server: ObjectServer, process: subprocess.Popen[bytes], log: 
         secret_access_key=WRITER[1],
         region="us-east-1",
         client_options={"allow_http": True},
+        retry_config={"max_retries": 0},
     )
     address = obstore.sign(store, "PUT", "", timedelta(seconds=PATIENCE))
     patience = time.monotonic() + PATIENCE
     while time.monotonic() < patience and process.poll() is None:
         try:
-            if httpx.put(address, timeout=5).is_success:
+            # 409: it is there already, but was not ready.
+            if httpx.put(address, timeout=5).status_code in (200, 409):
                 obstore.put(store, "ready", b"x")  # volumes take a moment longer than buckets
                 obstore.delete(store, "ready")
                 return
-        except httpx.TransportError:
+        except (httpx.TransportError, BaseError):
             pass
         time.sleep(0.1)
     raise AssertionError(f"no object store: {log.read_text('utf-8')[-3000:]}")

@@ -15,16 +15,14 @@ import pytest
 from sdg_assets.objects import ObjectPath
 from sdg_assets.places import local_copy
 from sdg_assets.release import Cut, Release, publication, write_release
-from sdg_assets.release.publication import LATEST, MANIFEST
+from sdg_assets.release.publication import LATEST, MANIFEST, clear_abandoned, publish
 from sdg_assets.release.push import push
 from sdg_assets_tests.release.test_push import connected
 from sdg_assets_tests.release.test_release import INPUTS, contents, curated_rows
 
-MORE = {**INPUTS, "more": "dd"}
 
-
-def cut(root: ObjectPath, inputs: dict[str, str] = INPUTS) -> Release[ObjectPath]:
-    return write_release(root, Cut(inputs), curated_rows(3))
+def cut(root: ObjectPath) -> Release[ObjectPath]:
+    return write_release(root, Cut(INPUTS), curated_rows(3))
 
 
 @pytest.fixture
@@ -58,18 +56,27 @@ def test_a_release_in_a_bucket_is_the_one_a_directory_would_get(
     assert latest(root) == f"{release.id}\n"
 
 
-@pytest.mark.parametrize("puts", [0, 5, -2, -1], ids=["first", "some", "manifest", "latest"])
+def build(folder: Path, *, data: bytes) -> Path:
+    """What a workbench holds in the end, in small."""
+    for name in ("README.md", MANIFEST, "generative/train.jsonl", "rejected/train.jsonl"):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(data)
+    return folder
+
+
+# Three files, the manifest, and LATEST.
+@pytest.mark.parametrize("puts", [0, 1, 2, 3, 4])
 def test_a_killed_upload_leaves_the_previous_release_whole_and_is_no_release(
-    root: ObjectPath, puts: int
+    root: ObjectPath, tmp_path: Path, puts: int
 ) -> None:
-    first = cut(root)
-    files = names(first.path)
-    left = puts if puts >= 0 else len(files) + 1 + puts  # and LATEST
+    publish(build(tmp_path / "first", data=b"1"), root / "curated", "first")
+    second = build(tmp_path / "second", data=b"2")
     program = f"""
 import os, signal, threading
+from pathlib import Path
 from sdg_assets.objects import ObjectPath
-from sdg_assets_tests.release.test_publication import MORE, cut
-put, left, one = ObjectPath._put, [{left}], threading.Lock()
+from sdg_assets.release.publication import publish
+put, left, one = ObjectPath._put, [{puts}], threading.Lock()
 def killed(place, content):
     with one:
         if not left[0]:
@@ -77,18 +84,33 @@ def killed(place, content):
         left[0] -= 1
         put(place, content)
 ObjectPath._put = killed
-cut(ObjectPath.at({str(root)!r}), MORE)
+publish(Path({str(second)!r}), ObjectPath.at({str(root)!r}) / "curated", "second")
 """
     done = subprocess.run([sys.executable, "-c", program], check=False)
     assert done.returncode == -signal.SIGKILL
 
-    assert latest(root) == f"{first.id}\n"
-    assert names(first.path) == files
-    assert len(visible(root)) == (2 if puts == -1 else 1)
-    second = cut(root, MORE)
-    assert latest(root) == f"{second.id}\n"
-    assert visible(root) == {first.id, second.id}
-    assert names(second.path) == files
+    assert latest(root) == "first\n"
+    assert visible(root) == ({"first", "second"} if puts == 4 else {"first"})
+    for name, release in {"first": tmp_path / "first", "second": second}.items():
+        if name in visible(root):
+            with local_copy(root / "curated" / name) as copy:
+                assert contents(copy) == contents(release)
+    publish(second, root / "curated", "second")
+    assert latest(root) == "second\n"
+    with local_copy(root / "curated" / "second") as copy:
+        assert contents(copy) == contents(second)
+
+
+def test_a_damaged_release_is_replaced_by_a_whole_one(root: ObjectPath, tmp_path: Path) -> None:
+    built = build(tmp_path / "built", data=b"1")
+    release = publish(built, root / "curated", "it")
+    (release / "README.md").unlink()
+    (release / "generative" / "train-00007.jsonl").write_bytes(b"left over")
+
+    again = publish(built, root / "curated", "it")
+
+    with local_copy(again) as copy:
+        assert contents(copy) == contents(built)
 
 
 def test_the_same_release_again_uploads_nothing_but_the_pointer(
@@ -102,32 +124,22 @@ def test_the_same_release_again_uploads_nothing_but_the_pointer(
     assert not uploads
 
 
-def test_a_damaged_release_is_replaced_by_a_whole_one(root: ObjectPath) -> None:
-    first = cut(root)
-    files = names(first.path)
-    (first.path / "README.md").unlink()
-    (first.path / "generative" / "train-00007.jsonl").write_bytes(b"left over")
-
-    again = cut(root)
-
-    assert again.id == first.id
-    assert names(again.path) == files
-
-
 def test_a_release_that_was_never_finished_goes_after_a_day(
-    root: ObjectPath, monkeypatch: pytest.MonkeyPatch
+    root: ObjectPath, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    first = cut(root)
-    left = root / "curated" / "0123456789ab" / "README.md"
+    folder = root / "curated"
+    publish(build(tmp_path / "built", data=b"1"), folder, "whole")
+    left = folder / "never" / "README.md"
     left.write_bytes(b"")
 
-    second = cut(root, MORE)
+    clear_abandoned(folder)
     assert left.exists()
 
     monkeypatch.setattr(publication, "ABANDONED", timedelta(seconds=-60))  # a day has gone by
-    cut(root)
+    clear_abandoned(folder)
     assert not left.exists()
-    assert visible(root) == {first.id, second.id}
+    assert visible(root) == {"whole"}
+    assert latest(root) == "whole\n"
 
 
 def test_a_release_in_a_bucket_can_be_pushed(
