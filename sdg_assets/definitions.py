@@ -6,6 +6,7 @@ import dagster as dg
 
 from sdg_assets.assets.curated import curated_asset
 from sdg_assets.assets.factory import task_assets
+from sdg_assets.assets.heldout import heldout_asset, protected_asset
 from sdg_assets.assets.teacher import teacher_asset
 from sdg_assets.catalog import cached_catalog
 from sdg_assets.settings import Settings, settings
@@ -37,6 +38,8 @@ def build_definitions() -> dg.Definitions:
             assets=[
                 teacher_asset(),
                 *(asset for task in catalog.enabled() for asset in task_assets(task)),
+                *(heldout_asset(task) for task in catalog.enabled()),
+                protected_asset(),
                 curated_asset(catalog),
             ],
             executor=executor_of(settings()),

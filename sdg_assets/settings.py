@@ -35,6 +35,11 @@ class Settings(BaseSettings):
         default=frozenset(),
         description="tasks seeded although their rows ask not to be trained on; names with commas",
     )
+    without_benchmarks: Annotated[frozenset[str], NoDecode] = Field(
+        default=frozenset(),
+        description="protected benchmarks that rows need not be checked against, e.g. those that "
+        "you have no access to; names with commas, or `all`. Releases name them",
+    )
     seed_source: str = Field(default="samples", pattern=r"^(samples|hub|mirror:.+)$")
     teacher: str = Field(default="qwen2.5-coder-1.5b", description="key, hub id or directory")
     solver: str | None = Field(default=None, description="the solver, if not the teacher")
@@ -87,6 +92,9 @@ class Settings(BaseSettings):
         default_factory=dict, description="thresholds of the gates as JSON; see thresholds.py"
     )
     min_yield: float = Field(default=0.1, ge=0, le=1, description="accepted share that warns below")
+    duplicate_search: Literal["local", "spark"] = Field(
+        default="local", description="engine of the release's search for copies across partitions"
+    )
     concurrency: int = Field(default=64, ge=1, description="requests inside the engine at a time")
 
     @model_validator(mode="after")
@@ -115,7 +123,7 @@ class Settings(BaseSettings):
         overridden(value)
         return value
 
-    @field_validator("allow_canary", mode="before")
+    @field_validator("allow_canary", "without_benchmarks", mode="before")
     @classmethod
     def _names(cls, value: Any) -> Any:  # noqa: ANN401 – the variable's text, or names
         return (

@@ -14,7 +14,8 @@ from __future__ import annotations
 import hashlib
 import json
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -30,6 +31,7 @@ from sdg_assets.places import Place, draft, listing, place_of, write_atomic
 
 RecordT = TypeVar("RecordT", bound=Record)
 ABANDONED = timedelta(days=1)
+REQUESTS = 32
 
 
 @dataclass(frozen=True, order=True)
@@ -180,13 +182,25 @@ class Store:
         Raises:
             StoreError: Nothing was, or the manifest is corrupt.
         """
-        path = self.manifest_path(key)
-        try:
-            return Manifest.model_validate_json(path.read_bytes())
-        except FileNotFoundError:
-            raise StoreError(f"{key}: not in the store ({path}); materialize it first") from None
-        except ValidationError as error:
-            raise StoreError(f"{path}: corrupt manifest; materialize {key} again") from error
+        found = self._manifest(key)
+        if found is None:
+            path = self.manifest_path(key)
+            raise StoreError(f"{key}: not in the store ({path}); materialize it first")
+        return found
+
+    def manifests(self, keys: Iterable[PartitionKey]) -> dict[PartitionKey, Manifest]:
+        """What was published for those of many partitions that are there.
+
+        Args:
+            keys: The partitions; asked for side by side, as each costs a request in a bucket.
+
+        Raises:
+            StoreError: A manifest is corrupt.
+        """
+        wanted = list(keys)
+        with ThreadPoolExecutor(REQUESTS) as pool:
+            found = zip(wanted, pool.map(self._manifest, wanted), strict=True)
+            return {key: manifest for key, manifest in found if manifest}
 
     def read(self, key: PartitionKey, record: type[RecordT]) -> Iterator[RecordT]:
         """Streams a partition's accepted rows, verified against its manifest.
@@ -241,14 +255,24 @@ class Store:
         folder, name = self.root / key.task / key.stage, key.subtask
         return folder / name / f"{version}.{end}" if version else folder / f"{name}.{end}"
 
+    def _manifest(self, key: PartitionKey) -> Manifest | None:
+        path = self.manifest_path(key)
+        try:
+            return Manifest.model_validate_json(path.read_bytes())
+        except FileNotFoundError:
+            return None
+        except ValidationError as error:
+            raise StoreError(f"{path}: corrupt manifest; materialize {key} again") from error
+
     def _version(self, key: PartitionKey) -> str:
         """The published one; none in a directory, before the first, or where it cannot be told."""
         if not isinstance(self.root, ObjectPath):
             return ""
         try:
-            return self.manifest(key).version
+            found = self._manifest(key)
         except StoreError:
             return ""
+        return found.version if found else ""
 
     def _clear_versions(self, key: PartitionKey, kept: set[str]) -> None:
         """Removes what was replaced before last, and what writers left that were killed.

@@ -61,8 +61,9 @@ def test_every_enabled_task_its_teacher_and_the_release_are_there() -> None:
 
     tasks = [task.task for task in cached_catalog().enabled()]
     assert {"teacher", "curated"} <= keys
-    assert {f"{task}/filtered" for task in tasks} <= keys
-    assert len(keys) == 5 * len(tasks) + 2
+    assert {f"{task}/{stage}" for task in tasks for stage in ("filtered", "heldout")} <= keys
+    assert "protected/heldout" in keys
+    assert len(keys) == 6 * len(tasks) + 3
 
 
 def test_a_malformed_catalog_file_is_named_with_its_line(

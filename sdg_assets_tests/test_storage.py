@@ -104,6 +104,17 @@ def test_in_a_bucket_the_manifest_names_the_version_of_its_rows(bucket: str) -> 
     assert str(store.path(KEY)) == f"{bucket}/quiz/normalized/quiz/{version}.jsonl"
 
 
+def test_of_many_partitions_those_that_are_there_are_told(store: Store) -> None:
+    there = [PartitionKey("quiz", "seeds", f"q{n}") for n in range(3)]
+    for key in there:
+        with store.write(key) as out:
+            out.accept(seed(0))
+
+    found = store.manifests([*there, KEY])
+
+    assert found == {key: store.manifest(key) for key in there}
+
+
 def test_a_partition_may_be_empty(store: Store) -> None:
     publish(store, [])
 

@@ -8,6 +8,7 @@ from typing import Any
 import dagster as dg
 
 from sdg_assets.assets.knobs import SeedConfig, SolverConfig, WriterConfig, solver_knobs
+from sdg_assets.assets.metadata import contamination_metadata
 from sdg_assets.assets.partitions import PartitionReport, Progress, each_partition, write_partition
 from sdg_assets.catalog import SeedTask, SubtaskSpec, cached_catalog
 from sdg_assets.checks import ALL_CHECKS, STAGE_CHECKS
@@ -23,17 +24,20 @@ from sdg_assets.examples import (
     content_id,
 )
 from sdg_assets.gates import row_gates, schema
+from sdg_assets.gates.contamination import Contamination
 from sdg_assets.gates.duplicates import Duplicates
+from sdg_assets.heldout.protection import protection
 from sdg_assets.overlaps import seeded_elsewhere
 from sdg_assets.plan import SAMPLE, RoughCounter, plan_subtask
 from sdg_assets.settings import settings
+from sdg_assets.signatures.table import Signatures
 from sdg_assets.sources import open_source
 from sdg_assets.stages.enriched import EnrichmentReport, enrich
 from sdg_assets.stages.enriched import prompt_versions as solver_prompts
 from sdg_assets.stages.filtered import filter_rows
 from sdg_assets.stages.generated import generate
 from sdg_assets.stages.generated import prompt_version as writer_prompt
-from sdg_assets.stages.normalized import normalize
+from sdg_assets.stages.normalized import normalize, without_leaks
 from sdg_assets.stages.seeds import collect_seeds, shortfall
 from sdg_assets.stages.target import TargetReport, generate_until
 from sdg_assets.storage import PartitionKey, Store
@@ -65,7 +69,7 @@ def task_assets(task: SeedTask) -> list[dg.AssetsDefinition]:
     partitions = dg.StaticPartitionsDefinition(task.enabled_subtasks())
     return [
         _stage(task, partitions, "seeds", [], SeedConfig, _seeds),
-        _stage(task, partitions, "normalized", ["seeds"], dg.Config, _normalized),
+        _stage(task, partitions, "normalized", ["seeds", "heldout"], dg.Config, _normalized),
         _stage(task, partitions, "generated", ["normalized", "teacher"], WriterConfig, _generated),
         _stage(
             task,
@@ -75,7 +79,14 @@ def task_assets(task: SeedTask) -> list[dg.AssetsDefinition]:
             SolverConfig,
             _enriched,
         ),
-        _stage(task, partitions, "filtered", ["enriched", "normalized"], dg.Config, _filtered),
+        _stage(
+            task,
+            partitions,
+            "filtered",
+            ["enriched", "normalized", "heldout"],
+            dg.Config,
+            _filtered,
+        ),
     ]
 
 
@@ -151,7 +162,9 @@ def _normalized(
     if task.overlaps:
         elsewhere = seeded_elsewhere(task, catalog, open_source(settings().seed_source))
     key = _key(spec, "normalized")
-    report = _publish(spec, "normalized", store, normalize(spec, seeds, elsewhere))
+    guard = _Guard(spec, store)
+    rows = without_leaks(normalize(spec, seeds, elsewhere), guard.gate)
+    report = guard.publish("normalized", rows)
     sample = list(itertools.islice(store.read(key, Example), SAMPLE))
     plan = plan_subtask(spec, sample, RoughCounter(), settings(), store.manifest(key).rows)
     report.metadata |= {
@@ -205,6 +218,7 @@ def _generated_until(
             solver_knobs(),
             _thresholds(spec),
             target_report,
+            heldout=_Guard(spec, store).gate,
             judge=_judge(spec, desks, {seed.id: seed for seed in seeds}),
             max_rounds=config.max_rounds,
             concurrency=settings().concurrency,
@@ -261,13 +275,55 @@ def _judge(
 def _filtered(
     context: dg.AssetExecutionContext, spec: SubtaskSpec, store: Store, config: dg.Config
 ) -> PartitionReport:
-    duplicates = Duplicates(store.read(_key(spec, "normalized"), Example))
+    thresholds, guard = _thresholds(spec), _Guard(spec, store)
+    duplicates = Duplicates(store.read(_key(spec, "normalized"), Example), thresholds)
     rows = filter_rows(
         lambda: store.read(_key(spec, "enriched"), EnrichedExample),
-        row_gates(_thresholds(spec)),
+        row_gates(thresholds, guard.gate),
         duplicates,
     )
-    return _publish(spec, "filtered", store, rows)
+    return guard.publish("filtered", rows, duplicates.signatures)
+
+
+class _Guard:
+    """The contamination gate of a partition, and what it says of it in the end."""
+
+    def __init__(self, spec: SubtaskSpec, store: Store) -> None:
+        self._spec, self._store = spec, store
+        catalog, without = cached_catalog(settings().catalog), settings().without_benchmarks
+        source = settings().seed_source
+        self._protection = protection(store, catalog, [spec], without, source)
+        self.gate = self._contamination()
+
+    def publish(
+        self,
+        stage: str,
+        rows: Iterable[Record],
+        signatures: Callable[[], Signatures] | None = None,
+    ) -> PartitionReport:
+        """Writes the rows with the gate's report in their manifest."""
+        info: dict[str, Any] = {}
+
+        def gated() -> Iterator[Record]:
+            yield from rows
+            info["contamination"] = self.gate.report.as_dict() | self._protection.record
+
+        report = write_partition(
+            _key(self._spec, stage),
+            self._store,
+            gated(),
+            thresholds=_thresholds(self._spec),
+            # Of its own: the check must not add to the report.
+            heldout=self._contamination(),
+            info=info,
+            signatures=signatures,
+        )
+        report.metadata |= contamination_metadata(info["contamination"])
+        return report
+
+    def _contamination(self) -> Contamination:
+        own = f"{self._spec.task}/{self._spec.key}"
+        return Contamination(self._protection.index, _thresholds(self._spec), own)
 
 
 def _publish(
@@ -276,9 +332,15 @@ def _publish(
     store: Store,
     rows: Iterable[Record],
     usage: Usage | None = None,
+    signatures: Callable[[], Signatures] | None = None,
 ) -> PartitionReport:
     return write_partition(
-        _key(spec, stage), store, rows, usage=usage, thresholds=_thresholds(spec)
+        _key(spec, stage),
+        store,
+        rows,
+        usage=usage,
+        thresholds=_thresholds(spec),
+        signatures=signatures,
     )
 
 

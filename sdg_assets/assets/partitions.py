@@ -15,7 +15,9 @@ from sdg_assets.assets.metadata import SAMPLES, check_metadata, partition_metada
 from sdg_assets.checks import CheckOutcome, Inspection, broken_invariants
 from sdg_assets.errors import PermanentError, SdgError
 from sdg_assets.examples import Record, Rejection
+from sdg_assets.gates import Gate
 from sdg_assets.settings import settings
+from sdg_assets.signatures.table import ATTACHMENT, Signatures
 from sdg_assets.storage import PartitionKey, Store
 from sdg_assets.teacher.conversation import Usage
 from sdg_assets.thresholds import Thresholds
@@ -47,7 +49,9 @@ def write_partition(
     *,
     usage: Usage | None = None,
     thresholds: Thresholds | None = None,
+    heldout: Gate | None = None,
     info: dict[str, Any] | None = None,
+    signatures: Callable[[], Signatures] | None = None,
 ) -> PartitionReport:
     """Writes a stage's rows, publishing them only if the stage's invariants hold.
 
@@ -57,13 +61,16 @@ def write_partition(
         rows: Accepted rows and `Rejection`s, as the stage yields them.
         usage: The teacher's usage, filled while `rows` is consumed.
         thresholds: Of the gates whose invariants are checked.
-        info: What else the manifest should say.
+        heldout: The contamination gate, for stages that check that no row repeats a held-out one.
+        info: What else the manifest should say; read when all rows are written.
+        signatures: Tells, once `rows` is consumed, those of the accepted rows; they are published
+            with them.
 
     Raises:
         InvariantBrokenError: A check that gates the partition failed; nothing was published.
         SdgError: What the stage raised.
     """
-    inspection = Inspection(key.stage, settings().min_yield, thresholds or Thresholds())
+    inspection = Inspection(key.stage, settings().min_yield, thresholds or Thresholds(), heldout)
     samples: list[Record] = []
     with store.write(key) as out:
         for row in rows:
@@ -71,12 +78,15 @@ def write_partition(
             out.put(row)
             if len(samples) < SAMPLES and not isinstance(row, Rejection):
                 samples.append(row)
-        checks = inspection.outcomes()
+        signed = signatures() if signatures else None
+        checks = inspection.outcomes(signed)
         report = PartitionReport(
             partition_metadata(inspection, samples, usage, str(out.path)), checks
         )
         if broken_invariants(checks):
             raise InvariantBrokenError(key, report)
+        if signed:
+            out.attachments[ATTACHMENT] = signed.to_parquet(str(key))
         out.info = {
             **(info or {}),
             "rejected_by_gate": dict(inspection.rejected),

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from sdg_assets.examples import Example
 from sdg_assets.gates import (
+    contamination,
     duplicates,
     format,  # noqa: A004
     judge,
@@ -35,6 +36,7 @@ ORDER = (
     format.NAME,
     language.NAME,
     personal_data.NAME,
+    contamination.NAME,
     verification.NAME,
     judge.NAME,
     licence.NAME,
@@ -74,14 +76,16 @@ def misread(texts: Sequence[str], row: Example, gates: Iterable[Gate]) -> dict[i
     return first_refusals([row.model_copy(update={"context": text}) for text in texts], gates)
 
 
-def row_gates(thresholds: Thresholds) -> list[Gate]:
+def row_gates(thresholds: Thresholds, heldout: Gate | None = None) -> list[Gate]:
     """All gates that look at one row, in order.
 
     Args:
         thresholds: Where they draw their lines.
+        heldout: The contamination gate; None only where what passes is counted, not kept.
     """
     return [
         *draft_gates(thresholds),
+        *([heldout] if heldout else []),
         verification.GATE,
         judge.gate(thresholds),
         licence.GATE,
