@@ -101,7 +101,7 @@ def write_partition(
         )
         if broken_invariants(checks):
             raise InvariantBrokenError(key, report)
-        if signed:
+        if signed is not None:
             out.attachments[ATTACHMENT] = signed.to_parquet(str(key))
         out.info = {
             **(info or {}),

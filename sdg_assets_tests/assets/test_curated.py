@@ -160,6 +160,15 @@ def test_only_the_tasks_that_are_named_are_released(
     assert [r.subtask for r in released(result)] == ["bound_a"]
 
 
+def test_a_partition_without_accepted_rows_holds_no_release_up(
+    store: Store, instance: dg.DagsterInstance
+) -> None:
+    put(store, "free", "free_a")
+    put(store, "free", "free_b", row("free_b", "Which river is it?"))
+
+    assert told(curate(instance))["rows"] == 1
+
+
 def test_a_push_needs_a_repository(store: Store, instance: dg.DagsterInstance) -> None:
     put(store, "free", "free_a", row("free_a", "Which river is it?"))
 

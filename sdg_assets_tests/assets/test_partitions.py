@@ -74,6 +74,13 @@ def test_signatures_are_published_with_the_rows_that_they_are_of(store: Store) -
     assert stored.frame["id"].to_list() == [row.id for row in SOUND]
 
 
+def test_a_partition_of_which_nothing_is_left_has_signatures_all_the_same(store: Store) -> None:
+    published(store, [refused()])
+
+    content = store.attachment(KEY, ATTACHMENT)
+    assert len(Signatures.from_parquet(content, str(KEY))) == 0
+
+
 def test_rows_without_their_own_signatures_are_not_published(store: Store) -> None:
     others = sign(SOUND[::-1], frame_of([]))
 
