@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from functools import lru_cache
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, TypeVar
 
 from pydantic import Field, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
@@ -17,6 +17,8 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from sdg_assets.errors import PermanentError
 from sdg_assets.examples import Role
 from sdg_assets.thresholds import overridden
+
+SettingsT = TypeVar("SettingsT", bound=BaseSettings)
 
 
 class Settings(BaseSettings):
@@ -48,6 +50,8 @@ class Settings(BaseSettings):
         default_factory=dict, description="vLLM engine arguments as JSON, on top of the card's"
     )
     executor: Literal["in_process", "multiprocess", "k8s"] = "in_process"
+    retries: int = Field(default=1, ge=0, description="of a step that failed for now; not for good")
+    retry_seconds: float = Field(default=10, ge=0, description="before a retry; doubles each time")
     allow_unsandboxed_code: bool = False
 
     max_seeds: int | None = Field(default=None, ge=1, description="cap on seeds a subtask")
@@ -120,11 +124,21 @@ def settings() -> Settings:
     Raises:
         PermanentError: A variable has a value it must not have; names each of them.
     """
+    return from_environment(Settings)
+
+
+def from_environment(kind: type[SettingsT]) -> SettingsT:
+    """Settings of a kind, as the environment has them.
+
+    Raises:
+        PermanentError: A variable has a value it must not have; names each of them.
+    """
     try:
-        return Settings()
+        return kind()
     except ValidationError as error:
+        prefix = kind.model_config["env_prefix"]
         wrong = "; ".join(
-            f"SDG_{_variable(e['loc'])}={e['input']!r}: {e['msg']}" if e["loc"] else e["msg"]
+            f"{prefix}{_variable(e['loc'])}={e['input']!r}: {e['msg']}" if e["loc"] else e["msg"]
             for e in error.errors()
         )
         raise PermanentError(f"environment: {wrong}") from error

@@ -11,6 +11,7 @@ from sdg_assets.assets.knobs import SeedConfig, SolverConfig, WriterConfig, solv
 from sdg_assets.assets.partitions import PartitionReport, Progress, each_partition, write_partition
 from sdg_assets.catalog import SeedTask, SubtaskSpec, cached_catalog
 from sdg_assets.checks import ALL_CHECKS, STAGE_CHECKS
+from sdg_assets.cluster.pods import pod_tags
 from sdg_assets.enrichment.judging import Judge
 from sdg_assets.enrichment.judging import prompt_versions as judge_prompts
 from sdg_assets.examples import (
@@ -110,7 +111,12 @@ def _stage(
             "answer_kind": task.answer_kind.value,
         },
         pool="gpu" if stage in GPU_STAGES else "hub" if stage == "seeds" else None,
-        retry_policy=dg.RetryPolicy(max_retries=1, delay=10),
+        retry_policy=dg.RetryPolicy(
+            max_retries=settings().retries,
+            delay=settings().retry_seconds,
+            backoff=dg.Backoff.EXPONENTIAL,
+        ),
+        op_tags=pod_tags(stage, task.answer_kind),
     )
     def asset_of_stage(context: dg.AssetExecutionContext, config: config_type) -> Iterator[Any]:  # type: ignore[valid-type]
         store = Store(settings().store)
