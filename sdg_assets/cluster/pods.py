@@ -22,6 +22,7 @@ CONFIG_TAG = "dagster-k8s/config"
 POD_TAG = "sdg/pod"
 """Run tag: sizes of this run's teacher pods as JSON, e.g. `{"memory_gib": 200}`."""
 CACHE = "/cache"
+TOKEN = "/var/run/secrets/kubernetes.io/serviceaccount"  # noqa: S105 – its place
 REACH_LABEL = "sdg/reach"
 """`hub`: store, database and the Hub. `store`: store and database. See the network policies."""
 TEACHER_STAGES = ("generated", "enriched")
@@ -71,9 +72,15 @@ def any_step(chosen: Settings, cluster: ClusterSettings) -> Config:
     container: Config = {"resources": resources(PodSize(), cluster), "volume_mounts": []}
     spec: Config = {
         "service_account_name": cluster.service_account,
-        "automount_service_account_token": False,  # a step talks to the database, not to Kubernetes
+        "automount_service_account_token": cluster.no_token is None,
         "volumes": [],
     }
+    if cluster.no_token:
+        # A step never calls Kubernetes, but Dagster's instance loads its run launcher, and that
+        # reads a token, wherever runs may be resumed.
+        mount = {"name": "no-token", "mount_path": TOKEN, "read_only": True}
+        container["volume_mounts"].append(mount)
+        spec["volumes"].append({"name": "no-token", "config_map": {"name": cluster.no_token}})
     if cluster.priority_class:
         spec["priority_class_name"] = cluster.priority_class
     for name, claim, path in (

@@ -40,6 +40,10 @@ class ClusterSettings(BaseSettings):
     gpu_priority_class: str | None = None
     priority_class: str | None = Field(default=None, description="of steps without GPUs")
     service_account: str = Field(default="sdg-step", description="of step pods; may do nothing")
+    no_token: str | None = Field(
+        default=None,
+        description="ConfigMap mounted where a service account's token would be; unset: the token",
+    )
     store_claim: str | None = Field(
         default=None, description="volume claim mounted at SDG_STORE; unset: an object store"
     )
