@@ -119,7 +119,7 @@ def what_it_waits_for(
     for condition in pod.status.conditions or []:
         if condition.type == "PodScheduled" and condition.reason == "Unschedulable":
             text = (
-                f"pod {pod.metadata.name} fits on no node: {_said(condition.message)} It asks for "
+                f"pod {pod.metadata.name} fits on no node: {_said(condition.message)}It asks for "
                 f"{_asked(pod.spec.containers)}. Free or add nodes, or let it ask for less "
                 "(catalog/teachers.yaml, SDG_K8S_PODS, run tag sdg/pod)"
             )
@@ -133,10 +133,8 @@ def _warnings(events: Iterable[CoreV1Event]) -> str:
 
 
 def _said(message: str | None) -> str:
-    if not message:
-        return ""
-    text = message.strip()
-    return f"{text} " if text.endswith(".") else f"{text}. "
+    """The cluster's own words as a sentence before the next one."""
+    return f"{message.strip().rstrip('.')}. " if message else ""
 
 
 def _memory_limit(containers: Iterable[V1Container], status: V1ContainerStatus) -> str:

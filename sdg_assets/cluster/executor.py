@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 from dagster._core.definitions.executor_definition import multiple_process_executor_requirements
+from dagster._core.events import DagsterEvent, EngineEventData
 from dagster._core.executor.step_delegating import (
     CheckStepHealthResult,
     StepDelegatingExecutor,
@@ -95,9 +96,8 @@ class StageHandler(K8sStepHandler):
             if waiting.text not in self._told:
                 self._told.add(waiting.text)
                 step = context.get_step_context(self._get_step_key(context))
-                dg.DagsterEvent.engine_event(
-                    step, f"Waiting, at most {limit:.0f} s: {waiting.text}"
-                )
+                told = f"Waiting, at most {limit:.0f} s: {waiting.text}"
+                DagsterEvent.engine_event(step, told, EngineEventData())
             return CheckStepHealthResult.healthy()
         # Or it would start after all, beside the retry.
         self._api_client.delete_job(job, namespace)
@@ -114,7 +114,8 @@ class StageHandler(K8sStepHandler):
         found = self._api_client.core_api.list_namespaced_event(
             namespace, field_selector="involvedObject.kind=Pod"
         )
-        return [e for e in found.items if e.involved_object.name.startswith(f"{job}-")]
+        # Not those of a retry, whose Job is called `<job>-1`.
+        return [e for e in found.items if e.involved_object.name.rpartition("-")[0] == job]
 
 
 def _as_context(config: Mapping[str, Any]) -> K8sContainerContext:

@@ -106,7 +106,8 @@ class Deployment:
         """
         patience = time.monotonic() + seconds
         while not until():
-            assert time.monotonic() < patience, "\n".join(self.messages()[-30:])
+            in_time = time.monotonic() < patience and not (self.is_finished() and not until())
+            assert in_time, "\n".join(self.messages()[-30:])
             time.sleep(0.2)
 
     def wait_for_message(self, part: str) -> str:
