@@ -51,7 +51,6 @@ class Settings(BaseSettings):
     )
     executor: Literal["in_process", "multiprocess", "k8s"] = "in_process"
     retries: int = Field(default=1, ge=0, description="of a step that failed for now; not for good")
-    retry_seconds: float = Field(default=10, ge=0, description="before a retry; doubles each time")
     allow_unsandboxed_code: bool = False
 
     max_seeds: int | None = Field(default=None, ge=1, description="cap on seeds a subtask")

@@ -134,7 +134,6 @@ def deployed(
         "SDG_TEACHER": teacher_url,
         "SDG_CONCURRENCY": "4",
         "SDG_VOTES": "1",
-        "SDG_RETRY_SECONDS": "0.2",
         "SDG_K8S_PODS": json.dumps({s: {"gpus": 1} for s in ("generated", "enriched")}),
         "SDG_K8S_HEALTH_SECONDS": "1",
         "SDG_K8S_START_SECONDS": "2",
