@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, cast
 
 import dagster as dg
 from dagster._core.definitions.executor_definition import multiple_process_executor_requirements
 from dagster._core.events import DagsterEvent, EngineEventData
 from dagster._core.executor.step_delegating import (
     CheckStepHealthResult,
-    StepDelegatingExecutor,
     StepHandlerContext,
 )
 from dagster_k8s import k8s_job_executor
@@ -27,21 +26,25 @@ if TYPE_CHECKING:
     from kubernetes.client import CoreV1Event, V1Pod
 
 
-@dg.executor(
+def _executor(init_context: dg.InitExecutorContext) -> dg.Executor:
+    cluster = cluster_settings()
+    made: Any = _made_by_dagster(init_context)
+    made._step_handler = StageHandler(made._step_handler, cluster)
+    made._check_step_health_interval_seconds = cluster.health_seconds
+    return cast("dg.Executor", made)
+
+
+_made_by_dagster = cast(
+    "Callable[[dg.InitExecutorContext], dg.Executor]", k8s_job_executor.executor_creation_fn
+)
+k8s_executor = dg.ExecutorDefinition(
     name="k8s",
     config_schema=k8s_job_executor.config_schema,
     requirements=multiple_process_executor_requirements(),
+    executor_creation_fn=_executor,
+    description="Dagster's own executor of Kubernetes Jobs, with the same run config. "
+    "`per_step_k8s_config` of a run has the last word on its pods.",
 )
-def k8s_executor(init_context: dg.InitExecutorContext) -> StepDelegatingExecutor:
-    """Dagster's own executor of Kubernetes Jobs; takes the same run config.
-
-    `per_step_k8s_config` of a run has the last word on its pods.
-    """
-    cluster = cluster_settings()
-    made = k8s_job_executor.executor_creation_fn(init_context)
-    made._step_handler = StageHandler(made._step_handler, cluster)
-    made._check_step_health_interval_seconds = cluster.health_seconds
-    return made
 
 
 class StageHandler(K8sStepHandler):
@@ -67,7 +70,8 @@ class StageHandler(K8sStepHandler):
         op = step_handler_context.get_step_context(
             self._get_step_key(step_handler_context)
         ).step.op_name
-        configured = run.run_config.get("ops", {}).get(op, {}).get("config", {})
+        ops = cast("dict[str, Any]", run.run_config.get("ops", {}))
+        configured = ops.get(op, {}).get("config", {})
         return context.merge(_as_context(this_run(op.rpartition("__")[2], run.tags, configured)))
 
     def check_step_health(self, step_handler_context: StepHandlerContext) -> CheckStepHealthResult:
@@ -119,4 +123,5 @@ class StageHandler(K8sStepHandler):
 
 
 def _as_context(config: Mapping[str, Any]) -> K8sContainerContext:
-    return K8sContainerContext(run_k8s_config=UserDefinedDagsterK8sConfig.from_dict(config))
+    parsed = UserDefinedDagsterK8sConfig.from_dict(config)  # type: ignore[no-untyped-call]
+    return K8sContainerContext(run_k8s_config=parsed)

@@ -18,8 +18,8 @@ UNKNOWN_TEACHER_GIB = 80.0
 GPU_MEMORY_GIB, GPU_MEMORY_OF_WEIGHTS = 12.0, 0.25
 """Host memory beside a GPU engine: the process with its CUDA context, and pages of weights under
 way to the GPU; page cache is given back when it is short."""
-CPU_ENGINE_GIB = 4.0
-"""Of a CPU engine beyond weights and KV: the process measured 2.2 GiB, and stages 1."""
+CPU_ENGINE_GIB = 1.0
+"""Of a CPU engine beyond weights, KV cache and what any step has: 2.2 GB measured in all."""
 
 
 @dataclass(frozen=True)

@@ -106,7 +106,7 @@ class Api:
 
 @contextmanager
 def served(api: Api) -> Iterator[str]:
-    """The API on a free port; writes a kubeconfig for every account that has rights, and one for none."""
+    """The API on a free port; writes a kubeconfig for each account that has rights."""
 
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"

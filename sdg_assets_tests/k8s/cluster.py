@@ -72,8 +72,8 @@ class Cluster:
     """
 
     place: Path
-    config_maps: dict[str, Mapping[str, str]]
-    secrets: dict[str, Mapping[str, str]]
+    config_maps: Mapping[str, Mapping[str, str]]
+    secrets: Mapping[str, Mapping[str, str]]
     nodes: dict[str, int] = field(default_factory=lambda: {"cpu-1": 0})
     unpullable: set[str] = field(default_factory=set)
     jobs: dict[str, Json] = field(default_factory=dict)

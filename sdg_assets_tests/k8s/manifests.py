@@ -16,7 +16,8 @@ KUBECTL = Path(sys.executable).parent / "kubectl"
 
 
 @cache
-def _rendered(folder: Path) -> str:
+def rendered(folder: Path) -> str:
+    """What `kubectl apply -k` of a folder would send."""
     done = subprocess.run([KUBECTL, "kustomize", folder], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     return done.stdout
@@ -24,7 +25,7 @@ def _rendered(folder: Path) -> str:
 
 def manifests(overlay: str) -> list[dict[str, Any]]:
     """The objects of an overlay, as `kubectl apply -k` would send them."""
-    return list(yaml.safe_load_all(_rendered(K8S / "overlays" / overlay)))
+    return list(yaml.safe_load_all(rendered(K8S / "overlays" / overlay)))
 
 
 def named(objects: list[dict[str, Any]], kind: str, name: str) -> dict[str, Any]:
