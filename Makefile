@@ -1,6 +1,7 @@
 # `make quickstart` and `make test` work on a fresh machine with Python 3.11 and Debian's make.
 PYTHON ?= python3
 VENV ?= .venv
+PORT ?= 3000
 BIN := $(VENV)/bin
 export DAGSTER_HOME ?= $(CURDIR)/.dagster
 export SDG_STORE ?= $(CURDIR)/data
@@ -18,8 +19,8 @@ test: setup ## set up and run everything CI runs
 	$(BIN)/dagster definitions validate
 	$(BIN)/python -m pytest
 
-ui: setup ## webserver and daemon on http://127.0.0.1:3000
-	$(BIN)/dagster dev --host 127.0.0.1 --port 3000 --workspace workspace.yaml
+ui: setup ## webserver and daemon on http://127.0.0.1:$(PORT)
+	$(BIN)/dagster dev --host 127.0.0.1 --port $(PORT) --workspace workspace.yaml
 
 setup: $(READY) $(DAGSTER_HOME)/dagster.yaml
 

@@ -24,7 +24,9 @@ from sdg_assets.gates import (
     schema,
 )
 from sdg_assets.gates.base import ROWS_PER_BATCH
-from sdg_assets.gates.duplicates import Duplicates
+from sdg_assets.gates.duplicates import NAME as DUPLICATES
+from sdg_assets.gates.duplicates import copies_among
+from sdg_assets.signatures.table import Signatures
 from sdg_assets.thresholds import Thresholds
 
 OFFENDERS_SHOWN = 10
@@ -41,8 +43,10 @@ STAGE_CHECKS: dict[str, tuple[str, ...]] = {
     "generated": ("schema", "format", "language", "personal_data"),
     "enriched": ("schema", "format", "language", "answer_verification"),
     "filtered": (
-        "schema", "format", "language", "personal_data", "no_duplicates", "licences", "yield",
+        "schema", "format", "language", "personal_data", "no_contamination",
+        "no_duplicates", "licences", "yield",
     ),
+    "heldout": ("heldout_complete",),
 }  # fmt: skip
 ALL_CHECKS = {
     "schema": "rows are well-formed: question, answer and choices are there and agree",
@@ -50,9 +54,11 @@ ALL_CHECKS = {
     "language": "rows are written in their task's language",
     "personal_data": "no e-mail addresses, phone numbers, account numbers or keys",
     "answer_verification": "blind majorities agree with the writer often enough",
+    "no_contamination": "no row stands in a held-out split or a protected benchmark",
     "no_duplicates": "no two rows ask the same",
     "licences": "every row says under which licence it stands",
     "yield": "enough rows were accepted",
+    "heldout_complete": "every held-out split was there to be hashed",
 }
 
 
@@ -81,6 +87,8 @@ class Inspection:
     stage: str
     min_yield: float = 0.1
     thresholds: Thresholds = field(default_factory=Thresholds)
+    heldout: Gate | None = None
+    """The contamination gate; without it the check says that it checked nothing."""
     rows: int = 0
     verified: int = 0
     rejected: Counter[str] = field(default_factory=Counter)
@@ -88,7 +96,6 @@ class Inspection:
     _broken: dict[str, list[Offender]] = field(default_factory=dict)
     _counts: Counter[str] = field(default_factory=Counter)
     _personal_data: Counter[str] = field(default_factory=Counter)
-    _duplicates: Duplicates = field(default_factory=Duplicates)
     _pending: list[Example] = field(default_factory=list)
     _added: list[str] = field(default_factory=list)
 
@@ -111,10 +118,15 @@ class Inspection:
         """Rows by what the solver's votes said of them; empty before `enriched`."""
         return dict(self._outcomes)
 
-    def outcomes(self) -> list[CheckOutcome]:
-        """One outcome for each check of the stage."""
+    def outcomes(self, signatures: Signatures | None = None) -> list[CheckOutcome]:
+        """One outcome for each check of the stage.
+
+        Args:
+            signatures: Of the rows seen, where they are to be published with them.
+        """
         self._inspect()
-        self._note("no_duplicates", self._duplicates.refusals(), self._added)
+        if "no_duplicates" in STAGE_CHECKS[self.stage]:
+            self._note("no_duplicates", self._copies(signatures), self._added)
         return [self._outcome(name) for name in STAGE_CHECKS[self.stage]]
 
     def _inspect(self) -> None:
@@ -125,6 +137,8 @@ class Inspection:
             "language": language.gate(self.thresholds),
             "licences": licence.GATE,
         }
+        if self.heldout:
+            invariants["no_contamination"] = self.heldout
         batch = Batch(rows)
         for name in STAGE_CHECKS[self.stage]:
             if name in invariants:
@@ -134,9 +148,19 @@ class Inspection:
             for refusal in found.values():
                 self._personal_data.update(refusal.scores)
             self._note("personal_data", found, [row.id for row in rows])
-        if "no_duplicates" in STAGE_CHECKS[self.stage]:
-            self._duplicates.add(rows)
-            self._added += [row.id for row in rows]
+        self._added += [row.id for row in rows]
+
+    def _copies(self, signatures: Signatures | None) -> dict[int, Refusal]:
+        """Copies among what is about to be published; nothing is hashed a second time."""
+        signed = signatures.frame["id"].to_list() if signatures else []
+        if signatures and signed == self._added:
+            return copies_among(signatures, self.thresholds)
+        signed += [""] * (len(self._added) - len(signed))
+        return {
+            place: Refusal(DUPLICATES, "not the row that was signed")
+            for place, row in enumerate(self._added)
+            if signed[place] != row
+        }
 
     def _note(self, name: str, refusals: Mapping[int, Refusal], ids: Sequence[str]) -> None:
         self._counts[name] += len(refusals)
@@ -160,6 +184,10 @@ class Inspection:
                 "verified",
                 "use a stronger solver, or look at the votes of rejected rows",
                 self.rows,
+            )
+        if name == "no_contamination" and self.heldout is None:
+            return CheckOutcome(
+                name=name, passed=False, summary="not checked: no held-out hashes were given"
             )
         allowed_odd = ODD_SEEDS_ALLOWED * self.rows if self.stage == "normalized" else 0
         if (broken := self._counts[name]) > allowed_odd:

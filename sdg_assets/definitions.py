@@ -6,8 +6,12 @@ import dagster as dg
 
 from sdg_assets.assets.curated import curated_asset
 from sdg_assets.assets.factory import task_assets
-from sdg_assets.assets.teacher import teacher_asset
+from sdg_assets.assets.heldout import heldout_asset, protected_asset
+from sdg_assets.assets.operations import operations_asset
+from sdg_assets.assets.teacher import teacher_assets
+from sdg_assets.automation import schedules, sensors
 from sdg_assets.catalog import cached_catalog
+from sdg_assets.jobs import jobs
 from sdg_assets.settings import Settings, settings
 
 
@@ -26,7 +30,7 @@ def executor_of(chosen: Settings) -> dg.ExecutorDefinition:
 
 
 def build_definitions() -> dg.Definitions:
-    """Every enabled seed task's assets, the teacher and the release."""
+    """Every enabled seed task's assets, the teachers, the release, and what runs them."""
     catalog = cached_catalog(settings().catalog)
     with warnings.catch_warnings():
         # Backfill policies are beta and partitioned checks preview in 1.13: known, pinned, and
@@ -35,10 +39,16 @@ def build_definitions() -> dg.Definitions:
         warnings.simplefilter("ignore", dg.PreviewWarning)
         return dg.Definitions(
             assets=[
-                teacher_asset(),
+                teacher_assets(),
                 *(asset for task in catalog.enabled() for asset in task_assets(task)),
+                *(heldout_asset(task) for task in catalog.enabled()),
+                protected_asset(),
                 curated_asset(catalog),
+                operations_asset(),
             ],
+            jobs=jobs(),
+            schedules=schedules(),
+            sensors=sensors(),
             executor=executor_of(settings()),
         )
 

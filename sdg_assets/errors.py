@@ -25,6 +25,10 @@ class SeedSourceError(PermanentError):
     """The seed rows cannot be read: gated, missing directory, missing split."""
 
 
+class AbsentError(SeedSourceError):
+    """A partial copy of the Hub, as a mirror or the samples are, does not hold a dataset."""
+
+
 class MappingError(SdgError):
     """A task's `record` mapping does not fit a row. Rejects that row, never the partition."""
 

@@ -14,26 +14,30 @@ import warnings
 
 import dagster as dg
 
-from sdg_assets.catalog import cached_catalog
+from sdg_assets.catalog import cached_catalog, load_protected
 from sdg_assets.definitions import defs
 from sdg_assets.errors import SdgError
 from sdg_assets.examples import EnrichedExample
 from sdg_assets.funnel import funnel_row, render
+from sdg_assets.heldout.protection import EVERY_BENCHMARK, PROTECTED, heldout_key, is_hashed
+from sdg_assets.heldout.protection import STAGE as HELDOUT
 from sdg_assets.settings import settings
 from sdg_assets.storage import PartitionKey, Store
 
 # Three kinds of answers that a small teacher can write: a choice, a number, a yes or no.
 SUBTASKS = ("arc/arc_easy", "gsm8k/gsm8k", "boolq/boolq")
-STAGES = ("seeds", "normalized", "generated", "enriched", "filtered")
+STAGES = ("seeds", "heldout", "normalized", "generated", "enriched", "filtered")
 LOGGERS = {"loggers": {"console": {"config": {"log_level": "INFO"}}}}
 
 
-def materialize(keys: list[dg.AssetKey], partition: str | None, max_seeds: int | None) -> bool:
+def materialize(
+    keys: list[dg.AssetKey], partition: str | tuple[str, str] | None, max_seeds: int | None
+) -> bool:
     """Runs assets in this process, as one Dagster run of the instance in DAGSTER_HOME.
 
     Args:
         keys: The assets.
-        partition: The subtask; None for unpartitioned assets.
+        partition: The subtask, or the first and last of a range; None for unpartitioned assets.
         max_seeds: Cap on seeds.
 
     Returns:
@@ -48,12 +52,37 @@ def materialize(keys: list[dg.AssetKey], partition: str | None, max_seeds: int |
         result = dg.materialize(
             assets,
             selection=keys,
-            partition_key=partition,
+            partition_key=partition if isinstance(partition, str) else None,
+            tags=_range_tags(partition) if isinstance(partition, tuple) else None,
             instance=dg.DagsterInstance.get(),
             run_config={**LOGGERS, "ops": ops},
             raise_on_error=False,
         )
     return result.success
+
+
+def hash_benchmarks(store: Store) -> list[str]:
+    """Hashes the protected benchmarks that are not hashed yet.
+
+    Args:
+        store: Where they lie.
+
+    Returns:
+        Those that could not be, and may not be missing.
+    """
+    without = settings().without_benchmarks
+    names = [benchmark.name for benchmark in load_protected()]
+
+    def due(name: str) -> bool:
+        named = name in without or EVERY_BENCHMARK in without
+        key = heldout_key(PROTECTED, name)
+        return not named and not is_hashed(store, key, settings().seed_source)
+
+    for is_due, group in itertools.groupby(names, due):
+        if is_due:
+            run = list(group)
+            materialize([dg.AssetKey([PROTECTED, HELDOUT])], (run[0], run[-1]), None)
+    return [name for name in names if due(name)]
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -70,7 +99,7 @@ def main(arguments: list[str] | None = None) -> int:
     except (SdgError, TypeError) as error:
         sys.stderr.write(f"error: {error}; name subtasks as task/subtask\n")
         return 2
-    failed = []
+    failed = [f"protected/heldout {name}" for name in hash_benchmarks(store)]
     for spec in specs:
         keys = [dg.AssetKey([spec.task, stage]) for stage in STAGES]
         if not materialize(keys, spec.key, chosen.max_seeds):
@@ -97,6 +126,11 @@ def main(arguments: list[str] | None = None) -> int:
             "where rows were lost; set SDG_TEACHER to a stronger model\n"
         )
     return 1 if failed else 0
+
+
+def _range_tags(partitions: tuple[str, str]) -> dict[str, str]:
+    first, last = partitions
+    return {"dagster/asset_partition_range_start": first, "dagster/asset_partition_range_end": last}
 
 
 def _show(example: EnrichedExample) -> str:

@@ -7,6 +7,7 @@ their libraries read (`HF_TOKEN`, `AWS_*`) and are never copied.
 
 from __future__ import annotations
 
+import re
 from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, TypeVar
@@ -19,6 +20,7 @@ from sdg_assets.examples import Role
 from sdg_assets.thresholds import overridden
 
 SettingsT = TypeVar("SettingsT", bound=BaseSettings)
+OWNER = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+|team:[A-Za-z0-9_-]+")
 
 
 class Settings(BaseSettings):
@@ -31,6 +33,11 @@ class Settings(BaseSettings):
     allow_canary: Annotated[frozenset[str], NoDecode] = Field(
         default=frozenset(),
         description="tasks seeded although their rows ask not to be trained on; names with commas",
+    )
+    without_benchmarks: Annotated[frozenset[str], NoDecode] = Field(
+        default=frozenset(),
+        description="protected benchmarks that rows need not be checked against, e.g. those that "
+        "you have no access to; names with commas, or `all`. Releases name them",
     )
     seed_source: str = Field(default="samples", pattern=r"^(samples|hub|mirror:.+)$")
     teacher: str = Field(default="qwen2.5-coder-1.5b", description="key, hub id or directory")
@@ -48,6 +55,14 @@ class Settings(BaseSettings):
     )
     engine: dict[str, Any] = Field(
         default_factory=dict, description="vLLM engine arguments as JSON, on top of the card's"
+    )
+    owners: Annotated[tuple[str, ...], NoDecode] = Field(
+        default=(),
+        description="who to ask, as the UI shows: e-mail addresses or team:NAME, with commas",
+    )
+    sensor_seconds: int = Field(default=30, ge=1, description="between two looks of a sensor")
+    keep_runs_days: int = Field(
+        default=30, ge=1, description="days that runs which materialized nothing are kept"
     )
     executor: Literal["in_process", "multiprocess", "k8s"] = "in_process"
     retries: int = Field(default=1, ge=0, description="of a step that failed for now; not for good")
@@ -85,6 +100,9 @@ class Settings(BaseSettings):
         default_factory=dict, description="thresholds of the gates as JSON; see thresholds.py"
     )
     min_yield: float = Field(default=0.1, ge=0, le=1, description="accepted share that warns below")
+    duplicate_search: Literal["local", "spark"] = Field(
+        default="local", description="engine of the release's search for copies across partitions"
+    )
     concurrency: int = Field(default=64, ge=1, description="requests inside the engine at a time")
 
     @model_validator(mode="after")
@@ -104,12 +122,19 @@ class Settings(BaseSettings):
         overridden(value)
         return value
 
-    @field_validator("allow_canary", mode="before")
+    @field_validator("allow_canary", "owners", "without_benchmarks", mode="before")
     @classmethod
     def _names(cls, value: Any) -> Any:  # noqa: ANN401 – the variable's text, or names
         return (
             [n.strip() for n in value.split(",") if n.strip()] if isinstance(value, str) else value
         )
+
+    @field_validator("owners")
+    @classmethod
+    def _addresses_or_teams(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if wrong := sorted(o for o in value if not OWNER.fullmatch(o)):
+            raise ValueError(f"{', '.join(wrong)}: neither an e-mail address nor team:NAME")
+        return value
 
     def teacher_of(self, role: Role) -> str:
         """The teacher that plays a role."""

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from sdg_assets.catalog import SubtaskSpec
-from sdg_assets.errors import SeedSourceError
+from sdg_assets.errors import AbsentError, SeedSourceError
 from sdg_assets.hub_source import HubSource
 
 EMBEDDED = Path(__file__).parent / "samples"
@@ -110,7 +110,7 @@ class DirectorySource:
         """The directories of a dataset."""
         directory = self._root / dataset
         if not directory.is_dir():
-            raise SeedSourceError(f"{self.name} has no {dataset}; expected {directory}")
+            raise AbsentError(f"{self.name} has no {dataset}; expected {directory}")
         return sorted(config.name for config in directory.iterdir() if config.is_dir())
 
     def _config(self, spec: SubtaskSpec) -> Path:
@@ -122,7 +122,7 @@ class DirectorySource:
         # the other way round.
         there = [d for d in dataset.iterdir() if d.is_dir()] if dataset.is_dir() else []
         if len(there) != 1 or "default" not in (there[0].name, spec.config):
-            raise SeedSourceError(
+            raise AbsentError(
                 f"{spec.task}/{spec.key}: {self.name} has no {spec.dataset} (config {spec.config});"
                 f" expected {config}. Choose another SDG_SEED_SOURCE, or another subtask"
             )
@@ -135,7 +135,7 @@ class DirectorySource:
         files = sorted(f for pattern in patterns for f in config.glob(pattern))
         if not files:
             there = ", ".join(self.splits(spec)) or "nothing"
-            raise SeedSourceError(
+            raise AbsentError(
                 f"{spec.task}/{spec.key}: split {split!r} is absent from {config}; there: {there}"
             )
         return files

@@ -49,6 +49,41 @@ class Thresholds(BaseModel):
     )
     judge_score: float = Field(default=0.5, ge=0, le=1, description="least score of a judgement")
     judge_criterion: float = Field(default=0.5, ge=0, le=1, description="least score on each one")
+    near_duplicate_similarity: float = Field(
+        default=0.5, ge=0.5, le=1, description="of two questions with equal answers and numbers"
+    )
+    near_duplicate_similarity_weak_answer: float = Field(
+        default=0.6, ge=0.5, le=1, description="the same for booleans, labels, code and free form"
+    )
+
+    contamination_overlap: float = Field(
+        default=0.3,
+        ge=0,
+        le=1,
+        description="share of a long held-out question, by the rarity of its words, that refuses a "
+        "row with the same answer and numbers",
+    )
+    contamination_slack: float = Field(
+        default=1.6,
+        ge=0,
+        description="how much more of a short one, divided by the rare runs of words in it",
+    )
+    contamination_unanswered: float = Field(
+        default=0.35,
+        ge=0,
+        le=1,
+        description="how much more where the answer tells nothing: yes or no, a label, none",
+    )
+    contamination_suspicion: float = Field(
+        default=0.5, ge=0.2, le=1, description="share from which an overlap is reported"
+    )
+    contamination_context_words: int = Field(
+        default=0,
+        ge=0,
+        description="a held-out context of so many words or fewer is half of its question, as a "
+        "premise is, and refuses a row that repeats it; a longer one is a passage that any number "
+        "of questions may be asked about, and is reported",
+    )
 
     def longest_answer(self, kind: AnswerKind) -> int:
         """Characters that an answer of this kind may have."""

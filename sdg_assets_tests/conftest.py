@@ -49,7 +49,7 @@ def configure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Confi
             monkeypatch.setenv(f"SDG_{name.upper()}", str(value))
         forget_settings()
 
-    to(store=tmp_path / "store")
+    to(store=tmp_path / "store", without_benchmarks="all")
     yield to
     forget_settings()
 

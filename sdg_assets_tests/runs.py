@@ -9,7 +9,8 @@ import dagster as dg
 from dagster._core.definitions.asset_checks.asset_check_evaluation import AssetCheckEvaluation
 
 from sdg_assets.assets.factory import STAGES, task_assets
-from sdg_assets.catalog import cached_catalog
+from sdg_assets.assets.heldout import heldout_asset
+from sdg_assets.catalog import SeedTask, cached_catalog
 from sdg_assets.settings import settings
 
 QUIET = {"console": {"config": {"log_level": "CRITICAL"}}}
@@ -40,6 +41,8 @@ def run(
         tags["dagster/asset_partition_range_start"], tags["dagster/asset_partition_range_end"] = (
             chosen
         )
+    if {"normalized", "filtered"} & set(stages):
+        _hash_heldout(seed_task, None if isinstance(chosen, tuple) else chosen, tags, instance)
     ops = {f"{task}__{stage}": {"config": c} for stage, c in (config or {}).items()}
     return dg.materialize(
         task_assets(seed_task),
@@ -48,6 +51,19 @@ def run(
         tags=tags,
         instance=instance,
         run_config={"loggers": QUIET, "ops": ops},
+        raise_on_error=False,
+    )
+
+
+def _hash_heldout(
+    task: SeedTask, subtask: str | None, tags: dict[str, str], instance: dg.DagsterInstance
+) -> None:
+    dg.materialize(
+        [heldout_asset(task)],
+        partition_key=subtask,
+        tags=tags,
+        instance=instance,
+        run_config={"loggers": QUIET},
         raise_on_error=False,
     )
 

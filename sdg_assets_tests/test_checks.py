@@ -12,7 +12,10 @@ from sdg_assets.checks import (
     Inspection,
     broken_invariants,
 )
-from sdg_assets.examples import Record, Rejection
+from sdg_assets.examples import Example, Record, Rejection
+from sdg_assets.signatures.minhash import frame_of
+from sdg_assets.signatures.table import sign
+from sdg_assets_tests.heldout import held_out, nothing_held_out
 from sdg_assets_tests.records import enriched, example, generated, numeric, seed, source
 
 
@@ -24,7 +27,8 @@ def inspected(stage: str, *rows: Record, **settings: Any) -> dict[str, CheckOutc
     inspection = Inspection(stage, **settings)
     for row in rows:
         inspection.see(row)
-    return {outcome.name: outcome for outcome in inspection.outcomes()}
+    signatures = sign([row for row in rows if isinstance(row, Example)], frame_of([]))
+    return {outcome.name: outcome for outcome in inspection.outcomes(signatures)}
 
 
 def test_every_check_of_every_stage_is_described() -> None:
@@ -41,7 +45,12 @@ def test_seeds_have_nothing_to_check() -> None:
 
 
 def test_sound_rows_pass_everything() -> None:
-    outcomes = inspected("filtered", enriched(), enriched(question="Where is the Louvre?"))
+    outcomes = inspected(
+        "filtered",
+        enriched(),
+        enriched(question="Where is the Louvre?"),
+        heldout=nothing_held_out(),
+    )
 
     assert all(outcome.passed for outcome in outcomes.values())
     assert broken_invariants(outcomes.values()) == []
@@ -129,3 +138,19 @@ def test_a_small_yield_is_a_warning() -> None:
 )
 def test_no_rows_at_all_is_never_a_silent_success(stage: str, check: str) -> None:
     assert not inspected(stage)[check].passed
+
+
+def test_a_row_that_stands_in_a_held_out_split_breaks_an_invariant() -> None:
+    leaked = enriched()
+
+    outcome = inspected("filtered", leaked, heldout=held_out(leaked))["no_contamination"]
+
+    assert (outcome.passed, outcome.blocking) == (False, True)
+    assert [offender.row for offender in outcome.offenders] == [leaked.id]
+
+
+def test_rows_that_were_not_checked_for_leaks_are_not_said_to_be_clean() -> None:
+    outcome = inspected("filtered", enriched())["no_contamination"]
+
+    assert not outcome.passed
+    assert outcome.summary.startswith("not checked")

@@ -53,13 +53,15 @@ def test_dagster_validates_them(tmp_path: Path) -> None:
     assert "Validation successful for code location sdg_assets" in done.stderr + done.stdout
 
 
-def test_every_enabled_task_its_teacher_and_the_release_are_there() -> None:
+def test_every_enabled_task_the_teachers_the_release_and_operations_are_there() -> None:
     keys = {key.to_user_string() for key in build_definitions().resolve_all_asset_keys()}
 
     tasks = [task.task for task in cached_catalog().enabled()]
-    assert {"teacher", "curated"} <= keys
-    assert {f"{task}/filtered" for task in tasks} <= keys
-    assert len(keys) == 5 * len(tasks) + 2
+    others = {"teacher/writer", "teacher/solver", "teacher/judge", "curated", "operations"}
+    others |= {"protected/heldout"}
+    assert others <= keys
+    assert {f"{task}/{stage}" for task in tasks for stage in ("filtered", "heldout")} <= keys
+    assert len(keys) == 6 * len(tasks) + len(others)
 
 
 def test_a_malformed_catalog_file_is_named_with_its_line(

@@ -15,7 +15,7 @@ from sdg_assets.answers.base import (
     with_context,
 )
 from sdg_assets.answers.extraction import normalized
-from sdg_assets.answers.selection import SelectionFormat, arranged, names_labels
+from sdg_assets.answers.selection import SelectionFormat, arranged
 from sdg_assets.examples import AnswerKind, Content, Example
 
 
@@ -61,8 +61,6 @@ class MultipleChoice(SelectionFormat):
         answer = choices[0]
         if len({normalized(c) for c in choices}) < len(choices):
             raise DraftError("repeated choices")
-        if names_labels(choices):
-            raise DraftError("choice means others by their letters")
         choices = arranged(choices, rng)
         return Content(
             question=draft.question,

@@ -22,10 +22,6 @@ _ABOUT_OTHERS = re.compile(
     r"|以上|上記|위의\s",
     re.IGNORECASE,
 )
-_BY_LABEL = re.compile(
-    r"\b(?:both|either|neither|only)\s+\(?[A-E]\)?\s*(?:,|and|or|nor|&)\s*\(?[A-E]\b"
-    r"|^\(?[A-E]\)?\s*(?:and|&|or)\s*\(?[A-E]\)?(?:\s+only)?\.?$|\boptions?\s+[A-E1-5]\b",
-)
 
 
 def arranged(choices: Sequence[str], rng: random.Random) -> list[str]:
@@ -37,11 +33,6 @@ def arranged(choices: Sequence[str], rng: random.Random) -> list[str]:
     """
     shuffled = rng.sample(list(choices), len(choices))
     return sorted(shuffled, key=lambda choice: bool(_ABOUT_OTHERS.search(choice)))
-
-
-def names_labels(choices: Iterable[str]) -> bool:
-    """Whether a choice means others by their letters ("both A and B"), which texts do not have."""
-    return any(_BY_LABEL.search(choice) for choice in choices)
 
 
 class SelectionFormat(AnswerFormat):

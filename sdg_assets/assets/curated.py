@@ -1,7 +1,7 @@
 """The `curated` asset: one release over every partition that is there."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import dagster as dg
 from pydantic import Field
@@ -11,12 +11,17 @@ from sdg_assets.catalog.citations import citations
 from sdg_assets.errors import PermanentError, SdgError
 from sdg_assets.examples import EnrichedExample, content_id
 from sdg_assets.funnel import funnel_row
+from sdg_assets.gates import Gate
+from sdg_assets.heldout.protection import protection
 from sdg_assets.release import Cut, Release, write_release
+from sdg_assets.release.comparison import Comparison
 from sdg_assets.release.push import push
 from sdg_assets.settings import settings
+from sdg_assets.signatures.release import duplicates_across
 from sdg_assets.stages.curated import Partition, curate
 from sdg_assets.storage import PartitionKey, Store
 from sdg_assets.teacher.models import teacher_cards
+from sdg_assets.thresholds import overridden
 
 
 class ReleaseConfig(dg.Config):
@@ -79,10 +84,19 @@ def _release(config: ReleaseConfig) -> tuple[Release, int]:
             yield str(key), store.read(key, EnrichedExample)
 
     cards = teacher_cards(settings().catalog).values()
+    guard = protection(store, catalog, specs, settings().without_benchmarks, settings().seed_source)
+    named = {str(key): spec for key, spec in zip(keys, specs, strict=True)}
+    comparison = Comparison(guard, named)
+
+    def gates(name: str) -> Sequence[Gate]:
+        return comparison.gates_of(name, overridden(settings().gates, named[name].gates))
+
+    thresholds = overridden(settings().gates)
+    copies = duplicates_across(store, keys, thresholds, settings().duplicate_search)
     rows = curate(
         partitions(),
-        {},
-        [],
+        copies.refusals,
+        gates,
         {spec.key: spec.commercial_use for spec in specs},
         {card.model: card.commercial_use for card in cards},
         settings().text_style,
@@ -93,6 +107,9 @@ def _release(config: ReleaseConfig) -> tuple[Release, int]:
         name=settings().release_name,
         funnels=[funnel_row(store, spec) for spec in specs],
         citations=citations(),
+        compared_with=guard.against,
+        hits=lambda: comparison.hits(store),
+        unchecked=[*guard.without, *(s for splits in guard.missing.values() for s in splits)],
     )
     return write_release(store.root, cut, rows), len(keys)
 

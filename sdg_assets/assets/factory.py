@@ -7,8 +7,17 @@ from typing import Any
 
 import dagster as dg
 
-from sdg_assets.assets.knobs import SeedConfig, SolverConfig, WriterConfig, solver_knobs
+from sdg_assets.assets.knobs import (
+    SeedConfig,
+    SolverConfig,
+    WriterConfig,
+    from_run_tags,
+    solver_knobs,
+)
+from sdg_assets.assets.metadata import contamination_metadata
 from sdg_assets.assets.partitions import PartitionReport, Progress, each_partition, write_partition
+from sdg_assets.assets.staleness import remade_when_stale
+from sdg_assets.assets.teacher import TEACHERS
 from sdg_assets.catalog import SeedTask, SubtaskSpec, cached_catalog
 from sdg_assets.checks import ALL_CHECKS, STAGE_CHECKS
 from sdg_assets.cluster.pods import pod_tags
@@ -24,17 +33,20 @@ from sdg_assets.examples import (
     content_id,
 )
 from sdg_assets.gates import row_gates, schema
+from sdg_assets.gates.contamination import Contamination
 from sdg_assets.gates.duplicates import Duplicates
+from sdg_assets.heldout.protection import protection
 from sdg_assets.overlaps import seeded_elsewhere
 from sdg_assets.plan import SAMPLE, RoughCounter, plan_subtask
 from sdg_assets.settings import settings
+from sdg_assets.signatures.table import Signatures
 from sdg_assets.sources import open_source
 from sdg_assets.stages.enriched import EnrichmentReport, enrich
 from sdg_assets.stages.enriched import prompt_versions as solver_prompts
 from sdg_assets.stages.filtered import filter_rows
 from sdg_assets.stages.generated import generate
 from sdg_assets.stages.generated import prompt_version as writer_prompt
-from sdg_assets.stages.normalized import normalize
+from sdg_assets.stages.normalized import normalize, without_leaks
 from sdg_assets.stages.seeds import collect_seeds, shortfall
 from sdg_assets.stages.target import TargetReport, generate_until
 from sdg_assets.storage import PartitionKey, Store
@@ -43,9 +55,12 @@ from sdg_assets.teacher.completions import CompletionLog
 from sdg_assets.teacher.conversation import Desk, Usage, converse
 from sdg_assets.thresholds import Thresholds, overridden
 
-TEACHER_KEY = dg.AssetKey("teacher")
+WRITER, SOLVER, JUDGE = (TEACHERS[role] for role in (Role.WRITER, Role.SOLVER, Role.JUDGE))
 STAGES = ("seeds", "normalized", "generated", "enriched", "filtered")
+# In the order in which they can be made: hashes of what is held out, then the stages.
+TASK_ASSETS = ("heldout", *STAGES)
 GPU_STAGES = ("generated", "enriched")
+REMADE = ("normalized", "generated", "enriched", "filtered")
 # Each stage has a value of its own: stages with equal policies run as one, and then a subtask
 # that fails in one stage holds its siblings back in the next.
 PARTITIONS_PER_RUN = {
@@ -66,17 +81,24 @@ def task_assets(task: SeedTask) -> list[dg.AssetsDefinition]:
     partitions = dg.StaticPartitionsDefinition(task.enabled_subtasks())
     return [
         _stage(task, partitions, "seeds", [], SeedConfig, _seeds),
-        _stage(task, partitions, "normalized", ["seeds"], dg.Config, _normalized),
-        _stage(task, partitions, "generated", ["normalized", "teacher"], WriterConfig, _generated),
+        _stage(task, partitions, "normalized", ["seeds", "heldout"], dg.Config, _normalized),
+        _stage(task, partitions, "generated", ["normalized", WRITER], WriterConfig, _generated),
         _stage(
             task,
             partitions,
             "enriched",
-            ["generated", "normalized", "teacher"],
+            ["generated", "normalized", SOLVER, JUDGE],
             SolverConfig,
             _enriched,
         ),
-        _stage(task, partitions, "filtered", ["enriched", "normalized"], dg.Config, _filtered),
+        _stage(
+            task,
+            partitions,
+            "filtered",
+            ["enriched", "normalized", "heldout"],
+            dg.Config,
+            _filtered,
+        ),
     ]
 
 
@@ -84,7 +106,7 @@ def _stage(
     task: SeedTask,
     partitions: dg.PartitionsDefinition[Any],
     stage: str,
-    upstream: list[str],
+    upstream: list[str | dg.AssetKey],
     config_type: type[dg.Config],
     work: Work,
 ) -> dg.AssetsDefinition:
@@ -96,12 +118,14 @@ def _stage(
 
     @dg.asset(
         key=key,
-        deps=[TEACHER_KEY if u == "teacher" else dg.AssetKey([task.task, u]) for u in upstream],
+        deps=[dg.AssetKey([task.task, u]) if isinstance(u, str) else u for u in upstream],
         partitions_def=partitions,
         backfill_policy=dg.BackfillPolicy.multi_run(PARTITIONS_PER_RUN[stage]),
         check_specs=checks,
         output_required=False,
+        automation_condition=remade_when_stale() if stage in REMADE else None,
         group_name=task.task,
+        owners=settings().owners,
         description=_describe(task, stage),
         kinds={"vllm", "jsonl"} if stage in GPU_STAGES else {"python", "jsonl"},
         tags={
@@ -116,6 +140,7 @@ def _stage(
     )
     def asset_of_stage(context: dg.AssetExecutionContext, config: config_type) -> Iterator[Any]:  # type: ignore[valid-type]
         store = Store(settings().store)
+        config = from_run_tags(config, context.run.tags)
 
         def one(subtask: str) -> PartitionReport:
             spec = cached_catalog(settings().catalog).subtask(task.task, subtask)
@@ -160,7 +185,9 @@ def _normalized(
     if task.overlaps:
         elsewhere = seeded_elsewhere(task, catalog, open_source(settings().seed_source))
     key = _key(spec, "normalized")
-    report = _publish(spec, "normalized", store, normalize(spec, seeds, elsewhere))
+    guard = _Guard(spec, store)
+    rows = without_leaks(normalize(spec, seeds, elsewhere), guard.gate)
+    report = guard.publish("normalized", rows)
     sample = list(itertools.islice(store.read(key, Example), SAMPLE))
     plan = plan_subtask(spec, sample, RoughCounter(), settings(), store.manifest(key).rows)
     report.metadata |= {
@@ -191,7 +218,9 @@ def _generated(
             concurrency=settings().concurrency,
             on_progress=progress,
         )
-        return _publish(spec, "generated", store, rows, usage)
+        report = _publish(spec, "generated", store, rows, usage)
+    report.teachers[Role.WRITER] = desk.teacher.identity
+    return report
 
 
 def _generated_until(
@@ -214,12 +243,14 @@ def _generated_until(
             solver_knobs(),
             _thresholds(spec),
             target_report,
+            heldout=_Guard(spec, store).gate,
             judge=_judge(spec, desks, {seed.id: seed for seed in seeds}),
             max_rounds=config.max_rounds,
             concurrency=settings().concurrency,
             on_progress=Progress(context, spec.key, target),
         )
         report = _publish(spec, "generated", store, rows, usage)
+    report.teachers |= {role: desk.teacher.identity for role, desk in desks.items()}
     report.metadata |= {"target": target_report.summary, "target_rounds": target_report.rounds}
     if target_report.accepted < target:
         context.log.warning(f"{spec.key}: {target_report.summary}")
@@ -250,6 +281,7 @@ def _enriched(
             works, desks, usage, concurrency=settings().concurrency, on_progress=progress
         )
         report = _publish(spec, "enriched", store, rows, usage)
+    report.teachers |= {role: desk.teacher.identity for role, desk in desks.items()}
     report.metadata |= told.numbers()
     return report
 
@@ -270,13 +302,55 @@ def _judge(
 def _filtered(
     context: dg.AssetExecutionContext, spec: SubtaskSpec, store: Store, config: dg.Config
 ) -> PartitionReport:
-    duplicates = Duplicates(store.read(_key(spec, "normalized"), Example))
+    thresholds, guard = _thresholds(spec), _Guard(spec, store)
+    duplicates = Duplicates(store.read(_key(spec, "normalized"), Example), thresholds)
     rows = filter_rows(
         lambda: store.read(_key(spec, "enriched"), EnrichedExample),
-        row_gates(_thresholds(spec)),
+        row_gates(thresholds, guard.gate),
         duplicates,
     )
-    return _publish(spec, "filtered", store, rows)
+    return guard.publish("filtered", rows, duplicates.signatures)
+
+
+class _Guard:
+    """The contamination gate of a partition, and what it says of it in the end."""
+
+    def __init__(self, spec: SubtaskSpec, store: Store) -> None:
+        self._spec, self._store = spec, store
+        catalog, without = cached_catalog(settings().catalog), settings().without_benchmarks
+        source = settings().seed_source
+        self._protection = protection(store, catalog, [spec], without, source)
+        self.gate = self._contamination()
+
+    def publish(
+        self,
+        stage: str,
+        rows: Iterable[Record],
+        signatures: Callable[[], Signatures] | None = None,
+    ) -> PartitionReport:
+        """Writes the rows with the gate's report in their manifest."""
+        info: dict[str, Any] = {}
+
+        def gated() -> Iterator[Record]:
+            yield from rows
+            info["contamination"] = self.gate.report.as_dict() | self._protection.record
+
+        report = write_partition(
+            _key(self._spec, stage),
+            self._store,
+            gated(),
+            thresholds=_thresholds(self._spec),
+            # Of its own: the check must not add to the report.
+            heldout=self._contamination(),
+            info=info,
+            signatures=signatures,
+        )
+        report.metadata |= contamination_metadata(info["contamination"])
+        return report
+
+    def _contamination(self) -> Contamination:
+        own = f"{self._spec.task}/{self._spec.key}"
+        return Contamination(self._protection.index, _thresholds(self._spec), own)
 
 
 def _publish(
@@ -285,9 +359,15 @@ def _publish(
     store: Store,
     rows: Iterable[Record],
     usage: Usage | None = None,
+    signatures: Callable[[], Signatures] | None = None,
 ) -> PartitionReport:
     return write_partition(
-        _key(spec, stage), store, rows, usage=usage, thresholds=_thresholds(spec)
+        _key(spec, stage),
+        store,
+        rows,
+        usage=usage,
+        thresholds=_thresholds(spec),
+        signatures=signatures,
     )
 
 

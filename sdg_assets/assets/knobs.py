@@ -1,7 +1,12 @@
 """Run config: the few knobs a person may turn when launching a run from the UI.
 
-What is left empty comes from the settings (`SDG_*`).
+What is left empty comes from the run's tags `sdg/<knob>`, then from the settings (`SDG_*`). The
+tags are how a backfill carries knobs: each of its runs has some of the stages, and Dagster refuses
+run config for stages that a run has not.
 """
+
+from collections.abc import Mapping
+from typing import TypeVar
 
 import dagster as dg
 from pydantic import Field
@@ -9,6 +14,19 @@ from pydantic import Field
 from sdg_assets.enrichment.voting import SolverKnobs
 from sdg_assets.settings import settings
 from sdg_assets.stages.generated import WriterKnobs
+
+TAG = "sdg/"
+ConfigT = TypeVar("ConfigT", bound=dg.Config)
+
+
+def from_run_tags(config: ConfigT, tags: Mapping[str, str]) -> ConfigT:
+    """The config with what it leaves empty taken from the run's tags."""
+    given = {
+        name: tags[TAG + name]
+        for name in type(config).model_fields
+        if TAG + name in tags and getattr(config, name) is None
+    }
+    return type(config)(**{**config.model_dump(exclude_none=True), **given})
 
 
 class SeedConfig(dg.Config):

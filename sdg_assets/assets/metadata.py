@@ -64,6 +64,27 @@ def check_metadata(outcome: CheckOutcome) -> dict[str, dg.MetadataValue[Any]]:
     return metadata
 
 
+def contamination_metadata(record: Mapping[str, Any]) -> dict[str, Any]:
+    """What the contamination gate found, from a manifest's `contamination`.
+
+    Returns:
+        Numbers that plot, and the overlaps a benchmark as Markdown.
+    """
+    columns = ("refused", "suspicious", "suspicion", "shared_contexts", "highest")
+    lines = [f"| benchmark | {' | '.join(columns)} |", "|---" * (len(columns) + 1) + "|"]
+    lines += [
+        f"| {name} | " + " | ".join(f"{overlap[column]:.4g}" for column in columns) + " |"
+        for name, overlap in record["benchmarks"].items()
+    ]
+    return {
+        "contaminated": record["refused"],
+        "contamination_suspicious": record["suspicious"],
+        "contamination_checked_against": len(record["against"]),
+        "contamination_not_checked_against": record["without"],
+        "contamination": dg.MetadataValue.md("\n".join(lines)),
+    }
+
+
 def _funnel(inspection: Inspection) -> str:
     lines = {"accepted": inspection.rows, **dict(inspection.rejected.most_common())}
     return _table(("rows", "count"), lines)

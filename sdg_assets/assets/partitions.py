@@ -10,14 +10,26 @@ from dagster._core.definitions.asset_checks.asset_check_evaluation import (
     AssetCheckEvaluation,
     AssetCheckEvaluationTargetMaterializationData,
 )
+from dagster._core.definitions.source_asset import SYSTEM_METADATA_KEY_SOURCE_ASSET_OBSERVATION
 
 from sdg_assets.assets.metadata import SAMPLES, check_metadata, partition_metadata
-from sdg_assets.checks import CheckOutcome, Inspection, broken_invariants
+from sdg_assets.assets.pictures import funnel_markdown
+from sdg_assets.assets.provenance import (
+    Input,
+    inputs_of,
+    newest_materializations,
+    observed,
+    version_tags,
+)
+from sdg_assets.checks import STAGE_CHECKS, CheckOutcome, Inspection, broken_invariants
 from sdg_assets.errors import PermanentError, SdgError
-from sdg_assets.examples import Record, Rejection
+from sdg_assets.examples import Record, Rejection, Role
+from sdg_assets.gates import Gate
 from sdg_assets.settings import settings
+from sdg_assets.signatures.table import ATTACHMENT, Signatures
 from sdg_assets.storage import PartitionKey, Store
 from sdg_assets.teacher.conversation import Usage
+from sdg_assets.teacher.requests import TeacherIdentity
 from sdg_assets.thresholds import Thresholds
 
 PROGRESS_SECONDS = 30.0
@@ -29,6 +41,10 @@ class PartitionReport:
 
     metadata: dict[str, Any] = field(default_factory=dict)
     checks: list[CheckOutcome] = field(default_factory=list)
+    content: str = ""
+    """Hash of its rows."""
+    teachers: dict[Role, TeacherIdentity] = field(default_factory=dict)
+    """Who was asked for it."""
 
 
 class InvariantBrokenError(PermanentError):
@@ -47,7 +63,9 @@ def write_partition(
     *,
     usage: Usage | None = None,
     thresholds: Thresholds | None = None,
+    heldout: Gate | None = None,
     info: dict[str, Any] | None = None,
+    signatures: Callable[[], Signatures] | None = None,
 ) -> PartitionReport:
     """Writes a stage's rows, publishing them only if the stage's invariants hold.
 
@@ -57,13 +75,16 @@ def write_partition(
         rows: Accepted rows and `Rejection`s, as the stage yields them.
         usage: The teacher's usage, filled while `rows` is consumed.
         thresholds: Of the gates whose invariants are checked.
-        info: What else the manifest should say.
+        heldout: The contamination gate, for stages that check that no row repeats a held-out one.
+        info: What else the manifest should say; read when all rows are written.
+        signatures: Tells, once `rows` is consumed, those of the accepted rows; they are published
+            with them.
 
     Raises:
         InvariantBrokenError: A check that gates the partition failed; nothing was published.
         SdgError: What the stage raised.
     """
-    inspection = Inspection(key.stage, settings().min_yield, thresholds or Thresholds())
+    inspection = Inspection(key.stage, settings().min_yield, thresholds or Thresholds(), heldout)
     samples: list[Record] = []
     with store.write(key) as out:
         for row in rows:
@@ -71,12 +92,17 @@ def write_partition(
             out.put(row)
             if len(samples) < SAMPLES and not isinstance(row, Rejection):
                 samples.append(row)
-        checks = inspection.outcomes()
+        signed = signatures() if signatures else None
+        checks = inspection.outcomes(signed)
         report = PartitionReport(
-            partition_metadata(inspection, samples, usage, str(store.path(key))), checks
+            partition_metadata(inspection, samples, usage, str(store.path(key))),
+            checks,
+            content=out.sha256,
         )
         if broken_invariants(checks):
             raise InvariantBrokenError(key, report)
+        if signed:
+            out.attachments[ATTACHMENT] = signed.to_parquet(str(key))
         out.info = {
             **(info or {}),
             "rejected_by_gate": dict(inspection.rejected),
@@ -84,7 +110,21 @@ def write_partition(
             "verified": inspection.verified,
             "usage": _plain(usage),
         }
+    picture = dg.MetadataValue.md(funnel_markdown(_way(key, store)))
+    report.metadata = {"funnel_picture": picture, **report.metadata}  # the first thing one sees
     return report
+
+
+def _way(key: PartitionKey, store: Store) -> list[tuple[str, int, int]]:
+    """Rows accepted and refused by each stage, up to this one."""
+    stages = list(STAGE_CHECKS)
+    way = []
+    for stage in stages[: stages.index(key.stage) + 1]:
+        at = PartitionKey(key.task, stage, key.subtask)
+        if store.exists(at):
+            manifest = store.manifest(at)
+            way.append((stage, manifest.rows, sum(manifest.rejected.values())))
+    return way
 
 
 def _plain(usage: Usage | None) -> dict[str, Any]:
@@ -100,6 +140,10 @@ def each_partition(
 ) -> Iterator[Any]:
     """Runs `work` for every partition of the run and tells Dagster how each one went.
 
+    A partition that took long is observed as soon as it is done. It is materialized when all are:
+    a backfill starts the next stage for whatever it finds materialized, and fed one by one it would
+    start a run, and load a teacher, for each. A retry leaves out what was materialized before.
+
     Args:
         context: The step's context.
         checks: The asset's checks, evaluated per partition.
@@ -112,12 +156,17 @@ def each_partition(
         dg.Failure: Some partitions failed; those that did not are materialized all the same. Not
             to be retried when every failure is permanent.
     """
-    good: dict[str, PartitionReport] = {}
+    done = _done_before(context)
+    good: dict[str, tuple[PartitionReport, dict[dg.AssetKey, Input]]] = {}
     bad: dict[str, Exception] = {}
     for key in context.partition_keys:
+        if key in done:
+            context.log.info(f"{key}: materialized by an earlier attempt")
+            continue
+        began = time.monotonic()
         try:
-            good[key] = work(key)
-            context.log.info(f"{key}: {good[key].metadata.get('rows', 0)} rows")
+            inputs = inputs_of(context, key)
+            good[key] = work(key), inputs
         except SdgError as error:
             context.log.error(f"{key}: {error}")
             bad[key] = error
@@ -125,56 +174,90 @@ def each_partition(
             # A bug: its siblings' results are as good as without it.
             context.log.exception(f"{key}: {type(error).__name__}")
             bad[key] = error
-    asset_key = context.asset_key
-    if bad:
-        # An asset's own output would mark every partition of the run as materialized.
-        for key, report in good.items():
-            yield dg.AssetMaterialization(asset_key, partition=key, metadata=report.metadata)
-    else:
-        for key, report in good.items():
-            context.add_asset_metadata(report.metadata, partition_key=key)
-        yield dg.MaterializeResult()
-    reports = {key: report.checks for key, report in good.items()}
+        else:
+            _tell(context, key, good[key][0], time.monotonic() - began)
+    for key, (report, inputs) in good.items():  # in one go: see above
+        yield _materialization(context, key, report, inputs)
+    outcomes = {key: report.checks for key, (report, _) in good.items()}
     for key, failure in bad.items():
         if isinstance(failure, InvariantBrokenError):
-            reports[key] = failure.report.checks
-    yield from _evaluations(context, reports)
+            outcomes[key] = failure.report.checks
+    yield from _evaluations(context, outcomes)
     if bad:
         raise dg.Failure(
             description="\n".join(f"{key}: {_said(error)}" for key, error in bad.items()),
-            metadata={"failed": list(bad), "succeeded": list(good)},
+            metadata={"failed": list(bad), "succeeded": sorted(done | good.keys())},
             allow_retries=not all(isinstance(e, PermanentError) for e in bad.values()),
         )
+    # What is downstream in the same run waits for it. Without the mark Dagster would write a second
+    # materialization of every partition.
+    yield dg.MaterializeResult(metadata={SYSTEM_METADATA_KEY_SOURCE_ASSET_OBSERVATION: True})
     for spec in checks:
         yield dg.Output(None, output_name=spec.get_python_identifier())
+
+
+def _tell(
+    context: dg.AssetExecutionContext, key: str, report: PartitionReport, seconds: float
+) -> None:
+    rows = report.metadata.get("rows", 0)
+    context.log.info(f"{key}: {rows} rows")
+    if len(context.partition_keys) > 1 and seconds > PROGRESS_SECONDS:
+        finished = {"finished_rows": rows, "finished_after_seconds": seconds}
+        context.log_event(dg.AssetObservation(context.asset_key, partition=key, metadata=finished))
 
 
 def _said(error: Exception) -> str:
     return str(error) if isinstance(error, SdgError) else f"{type(error).__name__}: {error}"
 
 
+def _done_before(context: dg.AssetExecutionContext) -> set[str]:
+    """Partitions whose newest materialization is by this run, or by one that it is a retry of."""
+    runs = {context.run.run_id}
+    if context.run.is_resume_retry and (
+        group := context.instance.get_run_group(context.run.run_id)
+    ):
+        runs |= {run.run_id for run in group[1]}
+    keys = list(context.partition_keys)
+    newest = newest_materializations(context.instance, context.asset_key, keys)
+    return {key for key, record in newest.items() if record.run_id in runs}
+
+
+def _materialization(
+    context: dg.AssetExecutionContext,
+    key: str,
+    report: PartitionReport,
+    inputs: dict[dg.AssetKey, Input],
+) -> dg.AssetMaterialization:
+    code_version = context.assets_def.get_asset_spec(context.asset_key).code_version
+    teachers = {role.value: who.data_version for role, who in report.teachers.items()}
+    return dg.AssetMaterialization(
+        context.asset_key,
+        partition=key,
+        metadata={**report.metadata, **teachers},
+        tags=version_tags(
+            report.content,
+            code_version or context.run.run_id,
+            observed(context, inputs, report.teachers),
+        ),
+    )
+
+
 def _evaluations(
-    context: dg.AssetExecutionContext, reports: dict[str, list[CheckOutcome]]
+    context: dg.AssetExecutionContext, outcomes: dict[str, list[CheckOutcome]]
 ) -> Iterator[AssetCheckEvaluation]:
     """One evaluation a check and partition, tied to the partition's newest materialization.
 
     Without the tie the UI shows the partition as unchecked.
     """
-    keys = [key for key, checks in reports.items() if checks]
-    if not keys:
-        return
-    found = context.instance.fetch_materializations(
-        dg.AssetRecordsFilter(asset_key=context.asset_key, asset_partitions=keys),
-        limit=4 * len(keys),
+    newest = newest_materializations(
+        context.instance, context.asset_key, [key for key, checks in outcomes.items() if checks]
     )
-    targets: dict[str | None, AssetCheckEvaluationTargetMaterializationData] = {}
-    for record in found.records:  # newest first
-        target = AssetCheckEvaluationTargetMaterializationData(
+    for key, checks in outcomes.items():
+        record = newest.get(key)
+        target = record and AssetCheckEvaluationTargetMaterializationData(
             storage_id=record.storage_id, run_id=record.run_id, timestamp=record.timestamp
         )
-        targets.setdefault(record.partition_key, target)
-    for key in keys:
-        for outcome in reports[key]:
+        for outcome in checks:
             severity = (
                 dg.AssetCheckSeverity.ERROR if outcome.blocking else dg.AssetCheckSeverity.WARN
             )
@@ -183,7 +266,7 @@ def _evaluations(
                 check_name=outcome.name,
                 passed=outcome.passed,
                 metadata=check_metadata(outcome),
-                target_materialization_data=targets.get(key),
+                target_materialization_data=target,
                 severity=severity,
                 description=outcome.summary,
                 blocking=False,

@@ -7,10 +7,12 @@ away at once, or only repeats the question, teaches nothing and is not kept.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 from sdg_assets.answers.wording import normalized, tokens, typography
 from sdg_assets.enrichment.voting import SolverKnobs
 from sdg_assets.examples import AnswerKind, Example, Role
+from sdg_assets.gates import Gate, misread
 from sdg_assets.teacher import prompts
 from sdg_assets.teacher.requests import Completion, Request, Sampling, Teacher, build_request
 
@@ -61,16 +63,17 @@ def knowledge_of(completion: Completion) -> str:
     return re.sub(r"^[#*\s]*(?:background|context|knowledge)\s*:?[*\s]*\n+", "", text, flags=re.I)
 
 
-def knowledge_fault(completion: Completion, example: Example) -> str:
+def knowledge_fault(completion: Completion, example: Example, gates: Sequence[Gate]) -> str:
     """Why a background is not worth keeping; empty if it is.
 
     Args:
         completion: What the solver wrote.
         example: The question it is for.
+        gates: `gates.text_gates`, which it must pass like the row itself.
 
     Returns:
-        `truncated`, `empty`, `copy of the question`, `copy of the passage` or `gives the answer
-        away`.
+        `truncated`, `empty`, `copy of the question`, `copy of the passage`, `gives the answer
+        away`, or the reason of a gate.
     """
     text = knowledge_of(completion)
     if completion.finish_reason != "stop":
@@ -83,7 +86,10 @@ def knowledge_fault(completion: Completion, example: Example) -> str:
         return "copy of the question"
     if example.context and _copied(text, example.context, example.language) > COPY_OF_PASSAGE:
         return "copy of the passage"
-    return "gives the answer away" if _gives_away(text, example) else ""
+    if _gives_away(text, example):
+        return "gives the answer away"
+    refusal = misread([text], example, gates).get(0)
+    return refusal.reason.removeprefix("context ") if refusal else ""
 
 
 def _copied(text: str, source: str, language: str) -> float:

@@ -17,6 +17,7 @@ from sdg_assets.answers import answer_format
 from sdg_assets.answers.labels import spelled_out
 from sdg_assets.answers.selection import arranged
 from sdg_assets.examples import Example, GeneratedExample, Role
+from sdg_assets.gates import Gate, misread
 from sdg_assets.teacher import prompts
 from sdg_assets.teacher.requests import Completion, Request, Sampling, Teacher, build_request
 
@@ -195,13 +196,21 @@ def decide(answer: str, groups: Groups, votes: int, majority: float, same: Same)
     return "agreed" if same(leader, answer) else "majority_disagrees"
 
 
-def best_trace(agreeing: Iterable[Ballot]) -> str:
+def best_trace(agreeing: Iterable[Ballot], example: Example, gates: Sequence[Gate]) -> str:
     """The shortest trace of the longer half: complete, without padding.
 
     A trace that speaks of options by a label counts with their texts in its place, for the label
-    meant the order of its vote. One whose label may mean several things does not count.
+    meant the order of its vote. One whose label may mean several things does not count, nor one
+    that does not read well.
+
+    Args:
+        agreeing: The ballots that agree with the row's answer.
+        example: The row.
+        gates: `gates.text_gates`, which a trace must pass like the row itself.
     """
-    traces = sorted(filter(None, map(_trace, agreeing)), key=len)
+    found = list(filter(None, map(_trace, agreeing)))
+    refused = misread(found, example, gates)
+    traces = sorted((t for place, t in enumerate(found) if place not in refused), key=len)
     return traces[len(traces) // 2] if traces else ""
 
 

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
+
+from sdg_assets.examples import Example
 from sdg_assets.gates import (
+    contamination,
     duplicates,
     format,  # noqa: A004
     judge,
@@ -15,13 +19,24 @@ from sdg_assets.gates import (
 from sdg_assets.gates.base import Batch, Gate, Refusal, first_refusals
 from sdg_assets.thresholds import Thresholds
 
-__all__ = ["ORDER", "Batch", "Gate", "Refusal", "draft_gates", "first_refusals", "row_gates"]
+__all__ = [
+    "ORDER",
+    "Batch",
+    "Gate",
+    "Refusal",
+    "draft_gates",
+    "first_refusals",
+    "misread",
+    "row_gates",
+    "text_gates",
+]
 
 ORDER = (
     schema.NAME,
     format.NAME,
     language.NAME,
     personal_data.NAME,
+    contamination.NAME,
     verification.NAME,
     judge.NAME,
     licence.NAME,
@@ -35,22 +50,42 @@ def draft_gates(thresholds: Thresholds) -> list[Gate]:
     Args:
         thresholds: Where they draw their lines.
     """
-    return [
-        schema.GATE,
-        format.gate(thresholds),
-        language.gate(thresholds),
-        personal_data.gate(thresholds),
-    ]
+    return [schema.GATE, *text_gates(thresholds), personal_data.gate(thresholds)]
 
 
-def row_gates(thresholds: Thresholds) -> list[Gate]:
-    """All gates that look at one row, in order.
+def text_gates(thresholds: Thresholds) -> list[Gate]:
+    """The gates that look at how a row reads.
 
     Args:
         thresholds: Where they draw their lines.
     """
+    return [format.gate(thresholds), language.gate(thresholds)]
+
+
+def misread(texts: Sequence[str], row: Example, gates: Iterable[Gate]) -> dict[int, Refusal]:
+    """What is wrong with texts that were written for a row: each stands in as its context.
+
+    Args:
+        texts: Traces, backgrounds.
+        row: The row, which passes the gates itself.
+        gates: `text_gates`.
+
+    Returns:
+        Position of a text → the verdict on it.
+    """
+    return first_refusals([row.model_copy(update={"context": text}) for text in texts], gates)
+
+
+def row_gates(thresholds: Thresholds, heldout: Gate | None = None) -> list[Gate]:
+    """All gates that look at one row, in order.
+
+    Args:
+        thresholds: Where they draw their lines.
+        heldout: The contamination gate; None only where what passes is counted, not kept.
+    """
     return [
         *draft_gates(thresholds),
+        *([heldout] if heldout else []),
         verification.GATE,
         judge.gate(thresholds),
         licence.GATE,

@@ -9,8 +9,10 @@ from collections.abc import Sequence
 from typing import Any
 
 from sdg_assets.catalog import load_catalog
-from sdg_assets.errors import PermanentError, SdgError
+from sdg_assets.errors import PermanentError, SdgError, StoreError
+from sdg_assets.gates.contamination import Contamination
 from sdg_assets.gates.preview import named, preview, report, subtasks, tried
+from sdg_assets.heldout.protection import protection
 from sdg_assets.settings import settings
 from sdg_assets.storage import Store
 
@@ -65,7 +67,16 @@ def _preview(options: argparse.Namespace) -> None:
     for spec in specs:
         if spec.key in there:
             thresholds = tried([knobs.gates, spec.gates, changes])
-            for line in report(preview(store, spec, thresholds, only, options.examples)):
+            try:
+                held = protection(
+                    store, catalog, [spec], knobs.without_benchmarks, knobs.seed_source
+                )
+                heldout = Contamination(held.index, thresholds, f"{spec.task}/{spec.key}")
+            except StoreError as error:
+                print(f"contamination is left out: {error}", file=sys.stderr)
+                heldout = None
+            found = preview(store, spec, thresholds, only, options.examples, heldout)
+            for line in report(found):
                 print(line)
 
 

@@ -1,59 +1,136 @@
-"""The last gate: a row says what no other row says. Exact on normalized text.
+"""The last gate: a row says what no other row says, nor almost.
 
 It looks at a set of rows, so it comes after the gates that look at one: no row is lost to a twin
-that another gate refuses.
+that another gate refuses. Exact on normalized text first; then MinHash among rows that have the
+same answer and the same numbers in the question, for a question with other numbers is a new one.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
-from sdg_assets.answers.extraction import normalized
-from sdg_assets.examples import EnrichedExample, Example, content_id
-from sdg_assets.gates.base import Refusal
+import numpy as np
+from numpy.typing import NDArray
+
+from sdg_assets.examples import Example
+from sdg_assets.gates.base import Refusal, batches
+from sdg_assets.signatures.minhash import frame_of
+from sdg_assets.signatures.pairs import Copies
+from sdg_assets.signatures.search import InMemory, exact_copies, near_copies
+from sdg_assets.signatures.shingles import shingled
+from sdg_assets.signatures.table import Signatures, by_standing, concatenated, sign
+from sdg_assets.thresholds import Thresholds
 
 NAME = "duplicates"
-
-
-def duplicate_key(row: Example) -> str:
-    """Equal for rows that ask the same with the same choices, wording aside.
-
-    The answer is left out: the same question with two answers is a contradiction, not two rows.
-    """
-    choices = sorted(normalized(c) for c in row.choices)
-    return content_id(normalized(row.context), normalized(row.question), choices)
+EXACT = "exact duplicate"
+NEAR = "near duplicate"
+SIMILARITY = "similarity"
 
 
 class Duplicates:
     """Takes the rows of a set and says in the end which of them are copies.
 
-    Of equal rows the one with the largest share of votes stays, then the one with the smallest id:
-    which one it is depends on nothing but the rows.
+    Of several copies the one with the largest share of votes stays, then the one that the judge
+    scored best, then the one with the smallest id: which one it is depends on nothing but the rows.
     """
 
-    def __init__(self, seeds: Iterable[Example] = ()) -> None:
-        """Starts with the seeds: a copy of one is not new."""
-        self._seeds = {duplicate_key(seed): seed.id for seed in seeds}
-        self._groups: dict[str, list[tuple[float, str, int]]] = {}
-        self._ids: list[str] = []
+    def __init__(self, seeds: Iterable[Example] = (), thresholds: Thresholds | None = None) -> None:
+        """Starts with the seeds: a copy of one is not new.
+
+        Args:
+            seeds: Of the partition. They also show its frame, the words that all its rows share.
+            thresholds: Where a near copy begins.
+        """
+        cut = [(rows, shingled(rows)) for rows in batches(seeds)]
+        self._thresholds = thresholds or Thresholds()
+        self._frame = frame_of([hashes for _, hashes in cut])
+        self._seeds = concatenated(sign(rows, self._frame, hashes) for rows, hashes in cut)
+        self._signed: list[Signatures] = []
+        self._verdicts: dict[int, Refusal] | None = None
 
     def add(self, rows: Sequence[Example]) -> None:
         """Takes more rows of the set."""
-        for row in rows:
-            share = row.vote_share if isinstance(row, EnrichedExample) else 0.0
-            place = len(self._ids)
-            self._groups.setdefault(duplicate_key(row), []).append((-share, row.id, place))
-            self._ids.append(row.id)
+        self._signed.append(sign(rows, self._frame))
+        self._verdicts = None
 
     def refusals(self) -> dict[int, Refusal]:
         """The verdict on each copy, by the place at which its row was added."""
-        found: dict[int, Refusal] = {}
-        for key, group in self._groups.items():
-            best, *others = sorted(group)
-            original = self._seeds.get(key)
-            if original:
-                others = group
-            for _, _, place in others:
-                detail = f"seed {original}" if original else self._ids[best[2]]
-                found[place] = Refusal(NAME, "exact duplicate", detail)
-        return found
+        if self._verdicts is None:
+            self._verdicts = self._search(concatenated(self._signed))
+        return self._verdicts
+
+    def signatures(self) -> Signatures:
+        """Those of the rows that stay, in the order in which they were added."""
+        rows = concatenated(self._signed)
+        return rows.take(_others(len(rows), self.refusals()))
+
+    def _search(self, rows: Signatures) -> dict[int, Refusal]:
+        known: dict[int, Refusal] = {}
+        if len(self._seeds):
+            known = _copies_of_seeds(self._seeds, rows, self._thresholds)
+        left = _others(len(rows), known)
+        among = copies_among(rows.take(left), self._thresholds)
+        return known | {int(left[place]): refusal for place, refusal in among.items()}
+
+
+def copies_among(rows: Signatures, thresholds: Thresholds) -> dict[int, Refusal]:
+    """The verdict on each row that is a copy of a better one, by its place.
+
+    Args:
+        rows: Signatures of the rows.
+        thresholds: Where a near copy begins.
+
+    Returns:
+        Nothing for rows that were left by an earlier search.
+    """
+    order = by_standing(rows.frame)
+    ids = rows.frame["id"]
+    standing = InMemory(rows.take(order))
+    exact = exact_copies(standing.exact)
+    left = np.setdiff1d(np.arange(len(rows)), exact.rows)
+    near = near_copies(standing, left, thresholds)
+    verdicts = {}
+    for reason, copies in ((EXACT, exact), (NEAR, near)):
+        for row, original, alike in _each(copies):
+            verdicts[int(order[row])] = verdict(reason, ids[int(order[original])], alike)
+    return verdicts
+
+
+def verdict(reason: str, original: str, similarity: float) -> Refusal:
+    """The refusal of a copy.
+
+    Args:
+        reason: `EXACT` or `NEAR`.
+        original: What it is a copy of.
+        similarity: How alike the two are, 0 to 1.
+    """
+    return Refusal(NAME, reason, original, {SIMILARITY: round(similarity, 3)})
+
+
+def _copies_of_seeds(
+    seeds: Signatures, rows: Signatures, thresholds: Thresholds
+) -> dict[int, Refusal]:
+    order = by_standing(seeds.frame)
+    ids = seeds.frame["id"].gather(order)
+    standing = InMemory(concatenated([seeds.take(order), rows]))
+    exact = exact_copies(standing.exact)
+    # A row's twin is compared as well: should the row go as a copy of a seed, so must the twin.
+    known = exact.rows[exact.originals < len(seeds)]
+    left = np.setdiff1d(np.arange(len(seeds) + len(rows)), known)
+    near = near_copies(standing, left, thresholds, seeds=len(seeds))
+    return {
+        row - len(seeds): verdict(reason, f"seed {ids[original]}", alike)
+        for reason, copies in ((EXACT, exact), (NEAR, near))
+        for row, original, alike in _each(copies)
+        if original < len(seeds) <= row
+    }
+
+
+def _others(rows: int, without: Iterable[int]) -> NDArray[np.int64]:
+    return np.setdiff1d(np.arange(rows), np.fromiter(without, np.int64))
+
+
+def _each(copies: Copies) -> Iterator[tuple[int, int, float]]:
+    return zip(
+        copies.rows.tolist(), copies.originals.tolist(), copies.similarities.tolist(), strict=True
+    )

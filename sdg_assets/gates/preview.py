@@ -80,6 +80,7 @@ def preview(
     thresholds: Thresholds,
     only: Collection[str] = ORDER,
     examples: int = 2,
+    heldout: Gate | None = None,
 ) -> Preview:
     """Puts the rows of a partition through every gate, and writes nothing.
 
@@ -92,6 +93,7 @@ def preview(
         thresholds: Those to try.
         only: The gates to look at.
         examples: Rows to keep for each reason.
+        heldout: The contamination gate; None where nothing held out is hashed.
 
     Raises:
         StoreError: Nothing of the subtask is materialized, or its files are corrupt.
@@ -103,7 +105,7 @@ def preview(
     found = Preview(key, thresholds)
     gates = [
         gate
-        for gate in row_gates(thresholds)
+        for gate in row_gates(thresholds, heldout)
         if gate.name in only and (key.stage == "enriched" or gate.name not in ENRICHED_ONLY)
     ]
     copies, passed = _duplicates(store, key), []

@@ -53,8 +53,10 @@ class Cut:
     funnels: Sequence[FunnelRow] = ()
     citations: Mapping[str, Sequence[str]] = field(default_factory=dict)
     """Seed task → BibTeX entries."""
-    compared: Callable[[], Sequence[Compared]] = tuple
-    """The held-out collections that rows were compared with; asked once all rows went by."""
+    compared_with: Mapping[str, str] = field(default_factory=dict)
+    """Held-out collection that rows were compared with → hash of its hashes."""
+    hits: Callable[[], Sequence[Compared]] = tuple
+    """Those that a row came near to; asked once all rows went by."""
     unchecked: Sequence[str] = ()
     """Held-out collections that could not be read."""
 
@@ -101,7 +103,8 @@ def write_release(
             raise PermanentError(f"nothing to release: no row is left ({refused})")
         files = _hashes(tmp)
         code = version("sdg-assets")
-        release_id = content_id(code, dict(cut.inputs), cut.catalog, files)[:12]
+        made_of = (code, dict(cut.inputs), cut.catalog, dict(cut.compared_with), files)
+        release_id = content_id(*made_of)[:12]
         configs = _configs(tmp, statistics)
         _write_json(
             tmp / "manifest.json",
@@ -181,7 +184,8 @@ def _manifest(cut: Cut, statistics: Statistics, files: Mapping[str, str]) -> dic
             asdict(funnel) | {"rejections": dict(sorted(funnel.rejections.items()))}
             for funnel in cut.funnels
         ],
-        "compared_with": [asdict(compared) for compared in cut.compared()],
+        "compared_with": dict(sorted(cut.compared_with.items())),
+        "contamination": [asdict(hit) for hit in cut.hits()],
         "not_compared_with": list(cut.unchecked),
         "rejected": dict(sorted(statistics.rejected.items())),
         "files": files,
@@ -198,7 +202,8 @@ def _facts(cut: Cut, statistics: Statistics, release_id: str, code: str) -> Card
         release=release_id,
         code_version=code,
         seeds=seeds,
-        checked=cut.compared(),
+        compared_with=len(cut.compared_with),
+        hits=cut.hits(),
         unchecked=cut.unchecked,
         citations=list(dict.fromkeys(cited)),
     )

@@ -56,7 +56,10 @@ class CardFacts:
     code_version: str
     seeds: Mapping[str, int]
     """Task → normalized seeds that there were."""
-    checked: Sequence[Compared]
+    compared_with: int
+    """How many held-out collections rows were compared with."""
+    hits: Sequence[Compared]
+    """Those that a row came near to."""
     unchecked: Sequence[str]
     citations: Sequence[str]
     """BibTeX entries of the sources."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 from sdg_assets.examples import CommercialUse, CuratedExample, EnrichedExample, Rejection
 from sdg_assets.gates import Gate, Refusal, first_refusals
@@ -15,8 +15,8 @@ Partition = tuple[str, Iterable[EnrichedExample]]
 
 def curate(
     partitions: Iterable[Partition],
-    copies: Mapping[str, Mapping[int, Refusal]],
-    gates: Sequence[Gate],
+    copies: Callable[[str], Mapping[int, Refusal]],
+    gates: Callable[[str], Sequence[Gate]],
     seed_use: Mapping[str, CommercialUse],
     teacher_use: Mapping[str, CommercialUse],
     style: TextStyle = "plain",
@@ -25,8 +25,9 @@ def curate(
 
     Args:
         partitions: (name, rows of `filtered`), one after the other; a batch is in memory at a time.
-        copies: Partition → place in it → the verdict on a row that another partition holds too.
-        gates: Those that are applied again, as what they compare with may have changed.
+        copies: Partition → place in it → the verdict on a row that another one is a copy of.
+        gates: Partition → those that are applied again, as what they compare with may have
+            changed.
         seed_use: Subtask → whether its seeds may be used commercially.
         teacher_use: Model → whether its outputs may; a model that is absent is unclear.
         style: Of the training texts.
@@ -35,7 +36,7 @@ def curate(
         A `CuratedExample`, or a `Rejection`, in the order of the rows.
     """
     for name, rows in partitions:
-        known, before = copies.get(name, {}), 0
+        known, again, before = copies(name), gates(name), 0
         for batch in batches(rows):
             verdicts = {
                 place: verdict
@@ -43,7 +44,7 @@ def curate(
                 if (verdict := known.get(before + place))
             }
             left = [place for place in range(len(batch)) if place not in verdicts]
-            refused = first_refusals([batch[place] for place in left], gates)
+            refused = first_refusals([batch[place] for place in left], again)
             verdicts |= {left[place]: refusal for place, refusal in refused.items()}
             before += len(batch)
             for place, row in enumerate(batch):

@@ -37,7 +37,7 @@ from sdg_assets.examples import (
     Vote,
     content_id,
 )
-from sdg_assets.gates import Gate, draft_gates, first_refusals
+from sdg_assets.gates import Gate, draft_gates, first_refusals, text_gates
 from sdg_assets.teacher import prompts
 from sdg_assets.teacher.conversation import Work
 from sdg_assets.teacher.requests import Completion, Request, Teacher
@@ -69,6 +69,12 @@ class EnrichmentReport:
         }
 
 
+@dataclass(frozen=True)
+class _Gates:
+    draft: Sequence[Gate]
+    texts: Sequence[Gate]
+
+
 def prompt_versions(kind: AnswerKind) -> list[str]:
     """The versions of the solver's prompts for an answer kind."""
     return [prompts.version(f"solve/{kind.value}"), prompts.version(knowledge.template(kind))]
@@ -97,7 +103,7 @@ def enrich(
         the gates decide in `filtered`.
     """
     report = report or EnrichmentReport()
-    gates = draft_gates(thresholds)
+    gates = _Gates(draft_gates(thresholds), text_gates(thresholds))
     for example in examples:
         yield _enrich(example, solver, knobs, judge, report, gates)
 
@@ -108,7 +114,7 @@ def _enrich(
     knobs: SolverKnobs,
     judge: Judge | None,
     report: EnrichmentReport,
-    gates: Sequence[Gate],
+    gates: _Gates,
 ) -> Work[EnrichedExample]:
     ballots, same = yield from _votes(example, solver, knobs, judge)
     groups = tally(example.answer, [b.answer for b in ballots], same)
@@ -117,14 +123,16 @@ def _enrich(
     content: dict[str, Any] = dict(example)
     if outcome == "majority_disagrees" and _overrules(example, groups, knobs):
         corrected = _corrected(example, groups[0][0])
-        if not first_refusals([example.model_copy(update=corrected)], gates):
+        if not first_refusals([example.model_copy(update=corrected)], gates.draft):
             content |= {**corrected, "written_answer": example.answer}
             report.corrected += 1
     agreeing = [b for b in ballots if b.answer is not None and same(b.answer, content["answer"])]
     row = EnrichedExample(
         **content,
         # Prose is answered, not reasoned about: a second wording of the answer is no reasoning.
-        reasoning="" if example.answer_kind is AnswerKind.FREE_FORM else best_trace(agreeing),
+        reasoning=""
+        if example.answer_kind is AnswerKind.FREE_FORM
+        else best_trace(agreeing, example, gates.texts),
         votes=[Vote(answer=answer, count=count) for answer, count in groups],
         votes_cast=len(ballots),
         vote_share=len(agreeing) / len(ballots) if ballots else 0.0,
@@ -133,7 +141,7 @@ def _enrich(
     )
     if not row.verified:
         return row.model_copy(update={"reasoning": ""})
-    return (yield from _finish(row, solver, knobs, judge, report))
+    return (yield from _finish(row, solver, knobs, judge, report, gates))
 
 
 def _votes(
@@ -225,6 +233,7 @@ def _finish(
     knobs: SolverKnobs,
     judge: Judge | None,
     report: EnrichmentReport,
+    gates: _Gates,
 ) -> Work[EnrichedExample]:
     """Has a verified row judged and its background written."""
     found: dict[str, Any] = {}
@@ -237,7 +246,7 @@ def _finish(
     attempt = 0
     while background:
         completion = answers[background.id]
-        fault = knowledge.knowledge_fault(completion, row)
+        fault = knowledge.knowledge_fault(completion, row, gates.texts)
         found["knowledge"] = "" if fault else knowledge.knowledge_of(completion)
         found["knowledge_fault"] = fault
         attempt += 1

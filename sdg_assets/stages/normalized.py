@@ -8,6 +8,8 @@ from typing import Any
 from sdg_assets.catalog import SubtaskSpec
 from sdg_assets.errors import CatalogError, MappingError
 from sdg_assets.examples import Content, Example, Rejection, Seed, content_id
+from sdg_assets.gates import Batch, Gate
+from sdg_assets.gates.base import batches
 from sdg_assets.lm_eval_rendering import LmEvalMapping
 from sdg_assets.mapping import RowMapping
 
@@ -90,6 +92,22 @@ def normalize(
             f"{spec.where}: the mapping renders no example from {failed} rows: "
             + "; ".join(failures)
         )
+
+
+def without_leaks(rows: Iterable[Example | Rejection], gate: Gate) -> Iterator[Example | Rejection]:
+    """Rejects the training rows that stand in a held-out split: they are never used as seeds.
+
+    Args:
+        rows: What `normalize` yields.
+        gate: The contamination gate.
+    """
+    for batch in batches(rows):
+        examples = [row for row in batch if isinstance(row, Example)]
+        refused = gate.refusals(Batch(examples))
+        verdicts = iter([refused.get(place) for place in range(len(examples))])
+        for row in batch:
+            verdict = next(verdicts) if isinstance(row, Example) else None
+            yield verdict.rejection(row) if verdict and isinstance(row, Example) else row
 
 
 def _example(spec: SubtaskSpec, seed: Seed, fields: Content) -> Example:

@@ -16,8 +16,8 @@ from math import ceil
 from sdg_assets.catalog import SubtaskSpec
 from sdg_assets.enrichment.judging import Judge
 from sdg_assets.enrichment.voting import SolverKnobs
-from sdg_assets.examples import EnrichedExample, Example, GeneratedExample, Rejection, Role
-from sdg_assets.gates import first_refusals, row_gates
+from sdg_assets.examples import Example, GeneratedExample, Rejection, Role
+from sdg_assets.gates import Gate, first_refusals, row_gates
 from sdg_assets.gates.base import batches
 from sdg_assets.gates.duplicates import Duplicates
 from sdg_assets.stages.enriched import enrich
@@ -64,6 +64,7 @@ def generate_until(
     thresholds: Thresholds,
     report: TargetReport,
     *,
+    heldout: Gate | None = None,
     judge: Judge | None = None,
     max_rounds: int = 5,
     concurrency: int = 64,
@@ -80,6 +81,7 @@ def generate_until(
         solver_knobs: The votes `enriched` will ask for.
         thresholds: Of the gates that `filtered` will put each row through.
         report: Filled round by round; `report.target` is the goal.
+        heldout: The contamination gate that `filtered` will put each row through.
         judge: Whose scores `enriched` will ask for.
         max_rounds: After so many rounds it is given up.
         concurrency: Pieces of work under way at a time.
@@ -90,8 +92,8 @@ def generate_until(
     """
     knobs = replace(writer_knobs, examples_per_seed=EXAMPLES_PER_SEED_AT_MOST)
     works = generate(spec, seeds, desks[Role.WRITER].teacher, knobs, thresholds, round_robin=True)
-    gates = row_gates(thresholds)
-    passed: list[EnrichedExample] = []
+    gates = row_gates(thresholds, heldout)
+    duplicates, passed = Duplicates(seeds, thresholds), 0
     while report.accepted < report.target and report.rounds < max_rounds:
         missing = report.target - report.accepted
         rate = report.accepted / report.written if report.written else FIRST_YIELD
@@ -112,11 +114,10 @@ def generate_until(
         for rows in batches(converse(solving, desks, spent, concurrency=concurrency)):
             refused = first_refusals(rows, gates)
             report.lost.update(f"{r.gate}: {r.reason}" for r in refused.values())
-            passed += [row for place, row in enumerate(rows) if place not in refused]
-        duplicates = Duplicates(seeds)
-        duplicates.add(passed)
-        copies = len(duplicates.refusals())
-        report.accepted, report.copies = len(passed) - copies, copies
+            duplicates.add([row for place, row in enumerate(rows) if place not in refused])
+            passed += len(rows) - len(refused)
+        report.copies = len(duplicates.refusals())
+        report.accepted = passed - report.copies
         usage.merge(spent)
         if on_progress:
             on_progress(report.accepted, usage)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
@@ -38,6 +38,14 @@ _ENVIRONMENT = {
 }
 # Engine arguments that change what the model says, and so belong to its identity.
 _NUMERIC = ("dtype", "quantization", "max_model_len")
+
+
+def identity_of(resolved: ResolvedModel, arguments: Mapping[str, Any]) -> TeacherIdentity:
+    """Who a model is when the engine has these arguments; needs neither the model nor vLLM."""
+    numeric = {k: arguments[k] for k in _NUMERIC if k in arguments}
+    card = resolved.card
+    stamp = TeacherStamp(model=card.model, revision=resolved.revision, license=card.license)
+    return TeacherIdentity(stamp, numeric)
 
 
 class EngineTeacher:
@@ -79,10 +87,7 @@ class EngineTeacher:
             raise _clear(error, self._model) from error
         longest = self._arguments.get("max_model_len") or config.max_position_embeddings
         self.max_model_len = int(longest)
-        numeric = {k: self._arguments[k] for k in _NUMERIC if k in self._arguments}
-        card = resolved.card
-        stamp = TeacherStamp(model=card.model, revision=resolved.revision, license=card.license)
-        self.identity = TeacherIdentity(stamp, numeric)
+        self.identity = identity_of(resolved, self._arguments)
         self._submitted: dict[str, float] = {}
         # A prompt is counted when it is built and tokenized when it is sent, a moment later.
         self._tokenize = lru_cache(maxsize=256)(self._tokens_uncached)

@@ -38,8 +38,8 @@ def test_a_degenerate_completion_is_read_in_no_time(unit: str) -> None:
     looped = unit if unit in HUGE else unit * (8000 // len(unit))
     for example in EXAMPLES:
         for text in (looped, f"Answer: {looped}", f"{looped}\nAnswer: 12"):
-            began = time.perf_counter()
+            began = time.process_time()
             found = extracted(text, example)
             if found is not None:
                 same(found, example.answer, example)
-            assert time.perf_counter() - began < SECONDS, (example.answer_kind, text[:40])
+            assert time.process_time() - began < SECONDS, (example.answer_kind, text[:40])

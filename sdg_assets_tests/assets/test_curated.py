@@ -10,11 +10,16 @@ import pytest
 from sdg_assets.assets.curated import curated_asset
 from sdg_assets.catalog import cached_catalog
 from sdg_assets.examples import CuratedExample, EnrichedExample, TeacherStamp
+from sdg_assets.gates.duplicates import Duplicates
+from sdg_assets.heldout.protection import heldout_key
 from sdg_assets.settings import settings
+from sdg_assets.signatures.table import ATTACHMENT
+from sdg_assets.stages.heldout import HeldoutRows
 from sdg_assets.storage import PartitionKey, Store
-from sdg_assets_tests.builders import write_catalog
+from sdg_assets_tests.builders import seed_task, write_catalog
 from sdg_assets_tests.conftest import Configure
-from sdg_assets_tests.records import enriched
+from sdg_assets_tests.heldout import Splits
+from sdg_assets_tests.records import CAPITALS, enriched
 from sdg_assets_tests.runs import QUIET, failures
 
 QWEN = TeacherStamp(model="Qwen/Qwen2.5-Coder-1.5B-Instruct", revision="r", license="Apache-2.0")
@@ -29,9 +34,25 @@ def catalog(tmp_path: Path, configure: Configure) -> None:
 
 
 def put(store: Store, task: str, subtask: str, *rows: EnrichedExample) -> None:
+    duplicates = Duplicates()
+    duplicates.add(rows)
+    hold_out(store, task, subtask)
     with store.write(PartitionKey(task, "filtered", subtask)) as out:
         for row in rows:
             out.accept(row)
+        out.attachments[ATTACHMENT] = duplicates.signatures().to_parquet(
+            f"{task}/filtered/{subtask}"
+        )
+
+
+def hold_out(store: Store, task: str, subtask: str, *questions: str) -> None:
+    """Hashes held-out rows with these questions, whose answer is Paris."""
+    held = HeldoutRows()
+    rows = [{"question": q, "choices": CAPITALS, "label": 0} for q in questions]
+    held.add(seed_task().resolve("quiz"), "test", Splits(test=rows))
+    with store.write(heldout_key(task, subtask)) as out:
+        out.attachments = held.tables().to_bytes()
+        out.info = {"source": settings().seed_source, "missing": []}
 
 
 def row(subtask: str, question: str, **changes: Any) -> EnrichedExample:
@@ -39,11 +60,11 @@ def row(subtask: str, question: str, **changes: Any) -> EnrichedExample:
     return enriched(subtask=subtask, question=question, **stamps)
 
 
-def curate(instance: dg.DagsterInstance) -> dg.ExecuteInProcessResult:
+def curate(instance: dg.DagsterInstance, **config: Any) -> dg.ExecuteInProcessResult:
     return dg.materialize(
         [curated_asset(cached_catalog(settings().catalog))],
         instance=instance,
-        run_config={"loggers": QUIET},
+        run_config={"loggers": QUIET, "ops": {"curated": {"config": config}}},
         raise_on_error=False,
     )
 
@@ -62,7 +83,7 @@ def test_a_release_holds_every_partition_that_is_there(
     store: Store, instance: dg.DagsterInstance
 ) -> None:
     put(store, "free", "free_a", row("free_a", "Which river is it?"))
-    put(store, "bound", "bound_a", row("bound_a", "Which lake is it?"))
+    put(store, "bound", "bound_a", row("bound_a", "Where do the boats of the lake land?"))
 
     result = curate(instance)
 
@@ -93,6 +114,58 @@ def test_two_partitions_give_one_row_of_the_same_question(
     result = curate(instance)
 
     assert (told(result)["rows"], told(result)["rows_rejected"]) == (1, 1)
+
+
+def test_a_row_that_was_held_out_since_it_was_filtered_is_not_released(
+    store: Store, instance: dg.DagsterInstance
+) -> None:
+    leaked = "Which river runs past the old mill and the bridge of the seven arches?"
+    put(store, "free", "free_a", row("free_a", leaked), row("free_a", "Where do the gulls sleep?"))
+    hold_out(store, "bound", "bound_a", leaked)
+
+    result = curate(instance)
+
+    assert (told(result)["rows"], told(result)["rows_rejected"]) == (1, 1)
+    path = Path(told(result)["path"])
+    manifest = json.loads((path / "manifest.json").read_text("utf-8"))
+    assert manifest["rejected"] == {"contamination: exact row": 1}
+    (hit,) = manifest["contamination"]
+    assert (hit["name"], hit["refused"]) == ("bound/bound_a", 1)
+    assert set(manifest["compared_with"]) == {"free/free_a", "bound/bound_a"}
+    assert "mmlu" in manifest["not_compared_with"]
+    assert "| bound/bound_a | 1 | 0 |" in (path / "README.md").read_text("utf-8")
+
+
+def test_nothing_is_released_that_was_compared_with_nothing(
+    store: Store, instance: dg.DagsterInstance
+) -> None:
+    put(store, "free", "free_a", row("free_a", "Which river is it?"))
+    store.manifest(heldout_key("free", "free_a"))
+    for file in store.path(heldout_key("free", "free_a")).parent.iterdir():
+        file.unlink()
+
+    (message,) = failures(curate(instance))
+
+    assert "materialize free/heldout (partition free_a) first" in message
+
+
+def test_only_the_tasks_that_are_named_are_released(
+    store: Store, instance: dg.DagsterInstance
+) -> None:
+    put(store, "free", "free_a", row("free_a", "Which river is it?"))
+    put(store, "bound", "bound_a", row("bound_a", "Where do the boats of the lake land?"))
+
+    result = curate(instance, tasks=["bound"])
+
+    assert [r.subtask for r in released(result)] == ["bound_a"]
+
+
+def test_a_push_needs_a_repository(store: Store, instance: dg.DagsterInstance) -> None:
+    put(store, "free", "free_a", row("free_a", "Which river is it?"))
+
+    (message,) = failures(curate(instance, push=True))
+
+    assert message == "push: set SDG_PUSH_TO to the Hub repository, organization/name"
 
 
 def test_the_same_partitions_give_the_same_release_again(

@@ -111,10 +111,10 @@ def test_a_stage_depends_on_what_it_reads() -> None:
 
     assert upstream == {
         "seeds": set(),
-        "normalized": {"quiz/seeds"},
-        "generated": {"quiz/normalized", "teacher"},
-        "enriched": {"quiz/generated", "quiz/normalized", "teacher"},
-        "filtered": {"quiz/enriched", "quiz/normalized"},
+        "normalized": {"quiz/seeds", "quiz/heldout"},
+        "generated": {"quiz/normalized", "teacher/writer"},
+        "enriched": {"quiz/generated", "quiz/normalized", "teacher/solver", "teacher/judge"},
+        "filtered": {"quiz/enriched", "quiz/normalized", "quiz/heldout"},
     }
 
 

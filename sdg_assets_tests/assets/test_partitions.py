@@ -1,14 +1,18 @@
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from typing import Any
 
 import pytest
 
-from sdg_assets.assets.partitions import InvariantBrokenError, write_partition
+from sdg_assets.assets.partitions import InvariantBrokenError, PartitionReport, write_partition
 from sdg_assets.errors import PermanentError, StoreError
 from sdg_assets.examples import EnrichedExample, Record, Rejection
+from sdg_assets.signatures.minhash import frame_of
+from sdg_assets.signatures.table import ATTACHMENT, Signatures, sign
 from sdg_assets.storage import PartitionKey, Store
 from sdg_assets.teacher.conversation import Usage
+from sdg_assets_tests.heldout import nothing_held_out
 from sdg_assets_tests.records import enriched
 
 KEY = PartitionKey("quiz", "filtered", "quiz")
@@ -19,11 +23,26 @@ def refused() -> Rejection:
     return Rejection(gate="verification", reason="no majority", row={})
 
 
+def published(store: Store, rows: Iterable[Record], **options: Any) -> PartitionReport:
+    """Writes rows whose signatures go with them, as `filtered` does."""
+    passed: list[EnrichedExample] = []
+
+    def seen() -> Iterator[Record]:
+        for row in rows:
+            if isinstance(row, EnrichedExample):
+                passed.append(row)
+            yield row
+
+    signatures = options.pop("signatures", lambda: sign(passed, frame_of([])))
+    options.setdefault("heldout", nothing_held_out())
+    return write_partition(KEY, store, seen(), signatures=signatures, **options)
+
+
 def test_sound_rows_are_published_with_what_was_seen(store: Store) -> None:
     usage = Usage(requests=3, output_tokens=20, seconds=2.0)
     usage.finish_reasons["stop"] += 3
 
-    report = write_partition(KEY, store, [*SOUND, refused()], usage=usage, info={"note": "x"})
+    report = published(store, [*SOUND, refused()], usage=usage, info={"note": "x"})
 
     assert list(store.read(KEY, EnrichedExample)) == SOUND
     assert list(store.read_rejected(KEY)) == [refused()]
@@ -38,38 +57,54 @@ def test_sound_rows_are_published_with_what_was_seen(store: Store) -> None:
 
 
 def test_a_broken_invariant_keeps_the_partition_as_it_was(store: Store) -> None:
-    write_partition(KEY, store, SOUND)
+    published(store, SOUND)
 
     with pytest.raises(InvariantBrokenError) as caught:
-        write_partition(KEY, store, [*SOUND, SOUND[0]])
+        published(store, [*SOUND, SOUND[0]])
 
     assert isinstance(caught.value, PermanentError)
     assert str(caught.value).startswith("quiz/filtered/quiz: no_duplicates: 1 of 3 rows break it")
     assert list(store.read(KEY, EnrichedExample)) == SOUND
 
 
+def test_signatures_are_published_with_the_rows_that_they_are_of(store: Store) -> None:
+    published(store, [*SOUND, refused()])
+
+    stored = Signatures.from_parquet(store.attachment(KEY, ATTACHMENT), str(KEY))
+    assert stored.frame["id"].to_list() == [row.id for row in SOUND]
+
+
+def test_rows_without_their_own_signatures_are_not_published(store: Store) -> None:
+    others = sign(SOUND[::-1], frame_of([]))
+
+    with pytest.raises(InvariantBrokenError, match="no_duplicates: 2 of 2 rows break it"):
+        published(store, SOUND, signatures=lambda: others)
+    with pytest.raises(InvariantBrokenError, match="no_duplicates: 2 of 2 rows break it"):
+        published(store, SOUND, signatures=None)
+
+
 def test_a_broken_invariant_is_not_published_the_first_time_either(store: Store) -> None:
     with pytest.raises(InvariantBrokenError):
-        write_partition(KEY, store, [SOUND[0], SOUND[0]])
+        published(store, [SOUND[0], SOUND[0]])
 
     assert not store.exists(KEY)
 
 
 def test_a_warning_does_not_keep_anything_back(store: Store) -> None:
-    report = write_partition(KEY, store, [SOUND[0], *[refused()] * 20])
+    report = published(store, [SOUND[0], *[refused()] * 20])
 
     assert [c.name for c in report.checks if not c.passed] == ["yield"]
     assert store.exists(KEY)
 
 
 def test_a_stage_that_fails_half_way_leaves_the_partition_as_it_was(store: Store) -> None:
-    write_partition(KEY, store, SOUND)
+    published(store, SOUND)
 
     def half() -> Iterator[Record]:
         yield SOUND[0]
         raise StoreError("line 2 is corrupt")
 
     with pytest.raises(StoreError, match="line 2 is corrupt"):
-        write_partition(KEY, store, half())
+        published(store, half())
 
     assert list(store.read(KEY, EnrichedExample)) == SOUND

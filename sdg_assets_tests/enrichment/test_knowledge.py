@@ -7,10 +7,13 @@ import pytest
 from sdg_assets.enrichment.knowledge import knowledge_fault, knowledge_of, knowledge_request
 from sdg_assets.enrichment.voting import SolverKnobs
 from sdg_assets.examples import AnswerKind, Example
+from sdg_assets.gates import text_gates
 from sdg_assets.teacher.requests import Completion
+from sdg_assets.thresholds import Thresholds
 from sdg_assets_tests.records import example, numeric
 from sdg_assets_tests.scripted_teacher import ScriptedTeacher
 
+GATES = text_gates(Thresholds())
 PASSAGE = (
     "The Loire rises in the Ardèche. It flows north and then west for a thousand kilometres, and "
     "reaches the Atlantic near Saint-Nazaire."
@@ -30,7 +33,7 @@ def said(text: str, finish_reason: str = "stop") -> Completion:
 
 
 def fault(text: str, row: Example | None = None) -> str:
-    return knowledge_fault(said(text), row or example())
+    return knowledge_fault(said(text), row or example(), GATES)
 
 
 def span(**changes: Any) -> Example:
@@ -114,7 +117,7 @@ def test_evidence_may_quote_the_passage_but_not_be_it() -> None:
 
 
 def test_what_was_cut_off_or_never_came_is_not_kept() -> None:
-    assert knowledge_fault(said("A capital is", "length"), example()) == "truncated"
+    assert knowledge_fault(said("A capital is", "length"), example(), GATES) == "truncated"
     assert fault("  \n") == "empty"
 
 
@@ -135,3 +138,19 @@ def test_every_answer_kind_is_asked_in_its_own_way(kind: AnswerKind) -> None:
     assert "{%" not in system + user
     assert user.endswith("Write the background.")
     assert request.prompt_version.startswith(f"knowledge/{kind.value}@")
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("A capital governs a state. As an AI language model, I cannot say more.", "prompt debris"),
+        ("A capital governs a state. It is so. " + "It has a court. " * 20, "repetition"),
+        (
+            "Eine Hauptstadt ist der Sitz der Regierung eines Landes, und dort stehen die Gebäude, "
+            "in denen die Minister arbeiten und die Gesetze beschlossen werden.",
+            "in another language",
+        ),
+    ],
+)
+def test_a_background_must_read_as_well_as_a_row(text: str, reason: str) -> None:
+    assert fault(text) == reason

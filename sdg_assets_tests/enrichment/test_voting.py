@@ -18,7 +18,9 @@ from sdg_assets.enrichment.voting import (
     waves,
 )
 from sdg_assets.examples import AnswerKind
+from sdg_assets.gates import text_gates
 from sdg_assets.teacher.requests import Completion
+from sdg_assets.thresholds import Thresholds
 from sdg_assets_tests.records import CAPITALS, generated
 
 QUESTION = generated()
@@ -106,24 +108,33 @@ def test_the_writers_wording_stands_for_its_group() -> None:
 def test_the_best_trace_is_the_shortest_of_the_longer_half() -> None:
     traces = ["abc", "abcdef", "ab", "abcd"]
 
-    assert best_trace([ballot("Paris", text) for text in traces]) == "abcd"
+    assert best_trace([ballot("Paris", text) for text in traces], QUESTION, []) == "abcd"
 
 
 def test_a_truncated_trace_is_not_used() -> None:
     cut = ballot("Paris", "a longer trace that was", "length")
 
-    assert best_trace([ballot("Paris", "short"), cut]) == "short"
-    assert best_trace([cut]) == ""
+    assert best_trace([ballot("Paris", "short"), cut], QUESTION, []) == "short"
+    assert best_trace([cut], QUESTION, []) == ""
 
 
 def test_letters_in_a_trace_become_the_options_of_their_own_vote() -> None:
     first = ballot("Paris", "Answer: B", shown=["Rome", "Paris", "Madrid", "Lisbon"])
 
-    assert best_trace([first]) == "Answer: Paris"
+    assert best_trace([first], QUESTION, []) == "Answer: Paris"
 
 
 def test_a_trace_with_an_unclear_letter_is_not_used() -> None:
     unclear = ballot("Paris", "As (C) is in Spain, and that is the longest trace: Paris")
 
-    assert best_trace([unclear, ballot("Paris", "Answer: Paris")]) == "Answer: Paris"
-    assert best_trace([unclear]) == ""
+    assert best_trace([unclear, ballot("Paris", "Answer: Paris")], QUESTION, []) == "Answer: Paris"
+    assert best_trace([unclear], QUESTION, []) == ""
+
+
+def test_a_trace_that_does_not_read_well_does_not_count() -> None:
+    gates = text_gates(Thresholds())
+    looping = ballot("Paris", "Let me think. " + "Is it Paris? " * 40 + "Answer: Paris")
+    plain = ballot("Paris", "France is governed from there. Answer: Paris")
+
+    assert best_trace([looping, plain, looping], QUESTION, gates) == plain.completion.text
+    assert best_trace([looping], QUESTION, gates) == ""

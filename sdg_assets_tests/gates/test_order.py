@@ -5,15 +5,16 @@ from sdg_assets.examples import Example
 from sdg_assets.gates import schema
 from sdg_assets.gates.base import EachRow
 from sdg_assets.thresholds import Thresholds
+from sdg_assets_tests.heldout import nothing_held_out
 from sdg_assets_tests.records import CAPITALS, enriched, example
 
 
 def test_the_cheapest_gate_comes_first_and_the_one_over_all_rows_last() -> None:
-    names = [gate.name for gate in gates.row_gates(Thresholds())]
+    names = [gate.name for gate in gates.row_gates(Thresholds(), nothing_held_out())]
 
     assert gates.ORDER == (
-        "schema", "format", "language", "personal_data", "verification", "judge", "licence",
-        "duplicates",
+        "schema", "format", "language", "personal_data", "contamination", "verification", "judge",
+        "licence", "duplicates",
     )  # fmt: skip
     assert (*names, "duplicates") == gates.ORDER
 

@@ -33,7 +33,8 @@ def release(tmp_path_factory: pytest.TempPathFactory) -> Release:
         name="Questions for models",
         funnels=FUNNELS,
         citations={"sums": ["@article{sums,\n  title={Sums}\n}"], "other": ["@article{other,\n}"]},
-        compared=lambda: [Compared("gsm8k/test", 3, 7)],
+        compared_with={"gsm8k/gsm8k": "aa", "mmlu": "bb"},
+        hits=lambda: [Compared("gsm8k/gsm8k", 3, 7)],
         unchecked=["gated_benchmark"],
     )
     return write_release(tmp_path_factory.mktemp("store"), cut, curated_rows())
@@ -99,7 +100,8 @@ print(json.dumps(told))
         "| `commercial_generative` | 40 |",
         f"| writer | {STAMP.model} | `{STAMP.revision}` | 80 |",
         "| [org/quiz](https://huggingface.co/datasets/org/quiz) | `r0` | MIT | 40 |",
-        "| gsm8k/test | 3 | 7 |",
+        "| gsm8k/gsm8k | 3 | 7 |",
+        "hashed n-grams of 2 held-out collections",
         "Not compared with, for want of access: gated_benchmark.",
         "| new_topic | 80 | 100% |",
         "@article{sums,",

@@ -77,7 +77,7 @@ def curated_rows(
     rows = verified_rows(count)
     copies = {"all": {len(rows) - 1: Refusal("duplicates", "exact duplicate", rows[0].id)}}
     use: dict[str, CommercialUse] = {"quiz": "no", "sums": sums}
-    return curate([("all", rows)], copies, [], use, {STAMP.model: "yes"})
+    return curate([("all", rows)], copies.__getitem__, lambda _: [], use, {STAMP.model: "yes"})
 
 
 def releases(root: Path) -> list[str]:

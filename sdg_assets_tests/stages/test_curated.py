@@ -9,7 +9,7 @@ from sdg_assets.examples import (
     Rejection,
     TeacherStamp,
 )
-from sdg_assets.gates import Refusal
+from sdg_assets.gates import Gate, Refusal
 from sdg_assets.gates.base import ROWS_PER_BATCH, EachRow
 from sdg_assets.stages.curated import curate
 from sdg_assets_tests.records import STAMP, enriched, source
@@ -18,8 +18,16 @@ YES: dict[str, CommercialUse] = {"quiz": "yes"}
 TEACHERS: dict[str, CommercialUse] = {STAMP.model: "yes"}
 
 
+def none(_partition: str) -> dict[int, Refusal]:
+    return {}
+
+
+def no_gates(_partition: str) -> list[Gate]:
+    return []
+
+
 def one(row: EnrichedExample) -> CuratedExample:
-    (curated,) = curate([("quiz", [row])], {}, [], YES, TEACHERS)
+    (curated,) = curate([("quiz", [row])], none, no_gates, YES, TEACHERS)
     assert isinstance(curated, CuratedExample)
     return curated
 
@@ -60,7 +68,7 @@ def test_commercial_use_is_the_strictest_of_seed_writer_and_solver(
         model: use for model, use in (("org/writer", writer), ("org/solver", solver)) if use
     }
 
-    (curated,) = curate([("quiz", [row])], {}, [], seed_use, teacher_use)
+    (curated,) = curate([("quiz", [row])], none, no_gates, seed_use, teacher_use)
 
     assert isinstance(curated, CuratedExample)
     assert curated.commercial_use == expected
@@ -71,7 +79,8 @@ def test_a_row_that_another_partition_holds_is_refused_at_its_place() -> None:
     copy = Refusal("duplicates", "near duplicate", "the other", {"similarity": 0.9})
 
     partitions = [("one", rows[:1]), ("two", rows[1:])]
-    kept, also_kept, refused = curate(partitions, {"two": {1: copy}}, [], YES, TEACHERS)
+    copies = {"one": {}, "two": {1: copy}}
+    kept, also_kept, refused = curate(partitions, copies.__getitem__, no_gates, YES, TEACHERS)
 
     assert isinstance(kept, CuratedExample)
     assert isinstance(also_kept, CuratedExample)
@@ -86,7 +95,7 @@ def test_places_count_over_the_batches_of_a_partition() -> None:
     last = ROWS_PER_BATCH + 1
     copies = {"quiz": {0: Refusal("duplicates", "x"), last: Refusal("duplicates", "x")}}
 
-    out = list(curate([("quiz", rows)], copies, [], YES, TEACHERS))
+    out = list(curate([("quiz", rows)], copies.__getitem__, no_gates, YES, TEACHERS))
 
     assert [place for place, row in enumerate(out) if isinstance(row, Rejection)] == [0, last]
 
@@ -95,6 +104,7 @@ def test_gates_are_applied_again_to_what_is_left() -> None:
     rows = [enriched(question=f"Which river is number {n}?") for n in range(3)]
     gate = EachRow("late", lambda row: None if "1" in row.question else Refusal("late", "known"))
 
-    out = list(curate([("quiz", rows)], {"quiz": {0: Refusal("d", "x")}}, [gate], YES, TEACHERS))
+    copies = {"quiz": {0: Refusal("d", "x")}}
+    out = list(curate([("quiz", rows)], copies.__getitem__, lambda _: [gate], YES, TEACHERS))
 
     assert [row.gate if isinstance(row, Rejection) else None for row in out] == ["d", None, "late"]

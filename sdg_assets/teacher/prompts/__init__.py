@@ -41,6 +41,12 @@ def render(name: str, **values: Any) -> tuple[Message, ...]:  # noqa: ANN401 –
     )
 
 
+def names() -> list[str]:
+    """Every template's name, sorted."""
+    found = _DIRECTORY.rglob("*.jinja")
+    return sorted(str(path.relative_to(_DIRECTORY).with_suffix("")) for path in found)
+
+
 @cache
 def version(name: str) -> str:
     """`<name>@<hash>`: changes when the template, or one it extends, changes."""

@@ -1,0 +1,145 @@
+"""What a partition is gated against: which held-out hashes must be there, and which are.
+
+The rule: nothing passes ungated in silence. A subtask's own held-out splits must be hashed before
+its rows are normalized or filtered, and every protected benchmark, except those that
+SDG_WITHOUT_BENCHMARKS names. Held-out splits of other subtasks count as soon as they are hashed.
+What was used, what its sources did not have and what was left out goes into the manifest.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+from difflib import get_close_matches
+from functools import lru_cache, partial
+from pathlib import Path
+from typing import Any
+
+from sdg_assets.catalog import Catalog, SubtaskSpec, load_protected
+from sdg_assets.errors import CatalogError, StoreError
+from sdg_assets.heldout.index import HeldoutIndex
+from sdg_assets.heldout.tables import HeldoutTables
+from sdg_assets.stages.heldout import HashedSplit
+from sdg_assets.storage import PartitionKey, Store
+
+STAGE = "heldout"
+PROTECTED = "protected"
+EVERY_BENCHMARK = "all"
+
+
+@dataclass(frozen=True)
+class Protection:
+    """The held-out rows that a partition is gated against."""
+
+    index: HeldoutIndex
+    against: dict[str, str]
+    """Name → sha256 of the hashes: `task/subtask`, or a benchmark's name."""
+    missing: dict[str, list[str]]
+    """Name → splits that its source did not have, as `dataset config split`."""
+    without: list[str]
+    """Protected benchmarks that are not hashed, by order of SDG_WITHOUT_BENCHMARKS."""
+
+    @property
+    def record(self) -> dict[str, Any]:
+        """For a manifest: everything but the index."""
+        return {"against": self.against, "missing": self.missing, "without": self.without}
+
+
+def heldout_key(task: str, subtask: str) -> PartitionKey:
+    """Where the hashes of a subtask lie; of a protected benchmark, if the task is PROTECTED."""
+    return PartitionKey(task, STAGE, subtask)
+
+
+def is_hashed(store: Store, key: PartitionKey, source: str) -> bool:
+    """Whether hashes are there, and lack nothing that this source may have.
+
+    Args:
+        store: Where they lie.
+        key: See `heldout_key`.
+        source: The seed source in use. What the samples lacked, the Hub may hold.
+    """
+    if not store.exists(key):
+        return False
+    info = store.manifest(key).info
+    return not info.get("missing") or info.get("source") == source
+
+
+def protection(
+    store: Store,
+    catalog: Catalog,
+    specs: Iterable[SubtaskSpec],
+    without: Collection[str],
+    source: str,
+) -> Protection:
+    """Everything that is hashed, once it is known to be enough.
+
+    Args:
+        store: Where the hashes lie.
+        catalog: The tasks whose held-out splits count.
+        specs: The subtasks that are gated.
+        without: Benchmarks that may be missing; EVERY_BENCHMARK for all.
+        source: The seed source in use.
+
+    Raises:
+        StoreError: A subtask's own splits, or a protected benchmark, are not hashed.
+        CatalogError: `without` names a benchmark that there is not.
+    """
+    for spec in specs:
+        if not is_hashed(store, heldout_key(spec.task, spec.key), source):
+            raise StoreError(
+                f"{spec.task}/{spec.key}: its held-out splits are not hashed from {source}, so "
+                "rows that repeat them cannot be told; "
+                f"materialize {spec.task}/{STAGE} (partition {spec.key}) first"
+            )
+    names = [benchmark.name for benchmark in load_protected()]
+    benchmarks = {name: heldout_key(PROTECTED, name) for name in names}
+    absent = [name for name, key in benchmarks.items() if not is_hashed(store, key, source)]
+    allowed = _allowed(without, names)
+    if needed := [name for name in absent if name not in allowed]:
+        raise StoreError(
+            f"{len(needed)} protected benchmarks are not hashed from {source}: "
+            f"{', '.join(needed)}. Materialize {PROTECTED}/{STAGE} (a partition a "
+            "benchmark), or name those that you cannot read in SDG_WITHOUT_BENCHMARKS: releases "
+            "will say so"
+        )
+    keys = {
+        f"{task.task}/{subtask}": heldout_key(task.task, subtask)
+        for task in catalog.enabled()
+        for subtask in task.enabled_subtasks()
+    } | benchmarks
+    found = {name: key for name, key in keys.items() if store.exists(key)}
+    manifests = {name: store.manifest(key) for name, key in found.items()}
+    against = {
+        name: "-".join(sha[:16] for sha in manifest.attached.values())
+        for name, manifest in manifests.items()
+    }
+    missing = {
+        name: splits for name, m in manifests.items() if (splits := m.info.get("missing", []))
+    }
+    index = _index(store.root, tuple((name, found[name], against[name]) for name in found))
+    return Protection(index, against, missing, absent)
+
+
+def missing_splits(splits: list[HashedSplit]) -> list[str]:
+    """The splits that the source did not have, as `dataset config split`."""
+    return [f"{s.dataset} {s.config} {s.split}" for s in splits if s.missing]
+
+
+@lru_cache(maxsize=1)
+def _index(root: Path, pinned: tuple[tuple[str, PartitionKey, str], ...]) -> HeldoutIndex:
+    """One index a process, built anew when any of its hashes changed."""
+    store = Store(root)
+    return HeldoutIndex(
+        {name: HeldoutTables.from_bytes(partial(store.attachment, key)) for name, key, _ in pinned}
+    )
+
+
+def _allowed(without: Collection[str], names: Collection[str]) -> Collection[str]:
+    if EVERY_BENCHMARK in without:
+        return names
+    for name in without:
+        if name not in names:
+            close = get_close_matches(name, names, n=3)
+            hint = f"did you mean {' or '.join(close)}?" if close else "see catalog/protected.yaml"
+            raise CatalogError(f"SDG_WITHOUT_BENCHMARKS: no protected benchmark {name!r}; {hint}")
+    return without

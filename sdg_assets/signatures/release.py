@@ -1,0 +1,46 @@
+"""The search over all partitions of a release, on the engine that the setting names."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from functools import partial
+from typing import Literal
+
+from sdg_assets.signatures.table import ATTACHMENT
+from sdg_assets.signatures.verdicts import Verdicts
+from sdg_assets.storage import PartitionKey, Store
+from sdg_assets.thresholds import Thresholds
+
+SearchEngine = Literal["local", "spark"]
+
+
+def duplicates_across(
+    store: Store, keys: Iterable[PartitionKey], thresholds: Thresholds, engine: SearchEngine
+) -> Verdicts:
+    """Finds the rows of `filtered` that are copies of one another, by their signatures alone.
+
+    Args:
+        store: Where the partitions are.
+        keys: Partitions of `filtered`; their order does not matter.
+        thresholds: Where a near copy begins.
+        engine: `local`: this machine, with bounded memory. `spark`: the session at hand.
+
+    Returns:
+        The verdicts; `refusals(str(key))` gives those on a partition by the place of the row.
+
+    Raises:
+        StoreError: A partition has no signatures, or of another format: materialize it again.
+        PermanentError: The engine cannot be used.
+    """
+    if engine == "spark":
+        from sdg_assets.signatures.spark import search_spark
+
+        files = {}
+        for key in keys:
+            store.attachment(key, ATTACHMENT)  # what the workers read is what was published
+            files[str(key)] = store.attachment_path(key, ATTACHMENT)
+        return search_spark(files, thresholds)
+    from sdg_assets.signatures.scratch import search_local
+
+    reads = {str(key): partial(store.attachment, key, ATTACHMENT) for key in keys}
+    return search_local(reads, thresholds)

@@ -1,0 +1,179 @@
+"""Rows as hashed shingles, and the two keys that their duplicates are looked up by.
+
+A row has three parts: its question, its passage and its choices. They stay apart, for rows may
+share a whole passage, a stem ("Which of these is a mammal?") or their choices and still be
+different questions.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sdg_assets.answers.wording import UNSPACED, normalized
+from sdg_assets.examples import AnswerKind, Example
+
+PARTS = ("question", "context", "choices")
+# Answers that nobody writes twice in the same words: a copy of the question has another.
+_WORDED_FREELY = frozenset({AnswerKind.CODE, AnswerKind.FREE_FORM})
+# Answers that tell questions apart but little, or not at all.
+_WEAK = _WORDED_FREELY | {AnswerKind.BOOLEAN, AnswerKind.LABEL}
+_UNSPACED = re.compile(f"[{UNSPACED}]")
+_DIGIT = re.compile(r"\d")
+_NUMBER = re.compile(r"[-+.]?\d\S*")
+_MOST_TOKENS = 1 << 20
+
+
+@dataclass(frozen=True)
+class Shingled:
+    """Rows as hashes.
+
+    Attributes:
+        hashes: Shingles of all parts of all rows, one part after the other: uint32.
+        owners: The part that each belongs to, row * 3 + place in `PARTS`, ascending: int64.
+        exact: Equal for rows that ask the same, wording aside: uint64.
+        keys: Equal for rows with the same answer and the same numbers in the question: uint64.
+        weak: 1 for rows whose answer says little: uint8.
+    """
+
+    hashes: NDArray[np.uint32]
+    owners: NDArray[np.int64]
+    exact: NDArray[np.uint64]
+    keys: NDArray[np.uint64]
+    weak: NDArray[np.uint8]
+
+    def __len__(self) -> int:
+        return len(self.keys)
+
+
+def exact_text(row: Example) -> str:
+    """Equal for rows that ask the same with the same choices, wording and order aside.
+
+    The answer is left out: the same question with two answers is a contradiction, not two rows.
+    """
+    context = _plain(row.context, row.language) if row.context else ""
+    question = _plain(row.question, row.language)
+    return "\n".join([context, question, *_choices(tuple(row.choices), row.language)])
+
+
+def hashed(texts: Iterable[str]) -> NDArray[np.uint64]:
+    """A 64-bit hash of each text: the chance that any two of five million share one is 1e-6."""
+    digest, _ = _hashing()
+    digests = b"".join(digest(_bytes(text)) for text in texts)
+    return np.frombuffer(digests, ">u8").astype(np.uint64)
+
+
+def shingled(rows: Sequence[Example]) -> Shingled:
+    """Normalizes, cuts and hashes rows.
+
+    The shingles are words; of scripts without spaces, pairs of characters. A row with a weak answer
+    has pairs of neighbours as well: nothing but the order of words tells "convert a list to a
+    tuple" from "convert a tuple to a list". Choices count where they are the row's own, that is for
+    multiple choice; those of a label or a boolean are the task's.
+
+    Args:
+        rows: Any number; what becomes of a row depends on nothing but itself.
+    """
+    texts: list[str] = []
+    exact: list[str] = []
+    keys: list[str] = []
+    for row in rows:
+        text = exact_text(row)
+        context, question, *choices = text.split("\n")
+        exact.append(text)
+        own_choices = row.answer_kind is AnswerKind.MULTIPLE_CHOICE
+        texts += (question, context, " ".join(choices) if own_choices else "")
+        said = "" if row.answer_kind in _WORDED_FREELY else _plain(row.answer, row.language)
+        kind = "weak" if row.answer_kind in _WEAK else ""
+        numbers = _NUMBER.findall(question) if _DIGIT.search(question) else ()
+        keys.append("\n".join([kind, said, *numbers]))
+    weak = np.array([row.answer_kind in _WEAK for row in rows], np.uint8)
+    return Shingled(
+        *_with_pairs(*_words(texts), weak),
+        hashed(exact),
+        hashed(keys),
+        weak,
+    )
+
+
+def _words(texts: Sequence[str]) -> tuple[NDArray[np.uint32], NDArray[np.int64]]:
+    """The hash of every shingle, and the place of the text that it stands in."""
+    import polars as pl
+
+    texts = [
+        text if text.isascii() else _bytes(_cut(text)).decode(errors="replace") for text in texts
+    ]
+    tokens = pl.Series(texts, dtype=pl.String).str.split(" ")
+    owners = np.repeat(np.arange(len(texts)), tokens.list.len().to_numpy().astype(np.int64))
+    encoded = tokens.explode(empty_as_null=False).to_arrow().dictionary_encode()
+    _, vocabulary = _hashing()
+    if len(vocabulary) > _MOST_TOKENS:
+        vocabulary.clear()
+    distinct = encoded.dictionary.to_pylist()
+    hashes = np.fromiter(map(vocabulary.__getitem__, distinct), np.uint32, len(distinct))
+    places = encoded.indices.to_numpy()
+    told = np.array([token != "" for token in distinct], bool)[places]
+    return hashes[places][told], owners[told]
+
+
+def _with_pairs(
+    hashes: NDArray[np.uint32], owners: NDArray[np.int64], weak: NDArray[np.uint8]
+) -> tuple[NDArray[np.uint32], NDArray[np.int64]]:
+    """Adds a shingle for each two neighbours in a part of a weak row."""
+    paired = np.flatnonzero((owners[1:] == owners[:-1]) & (weak[owners[1:] // len(PARTS)] == 1))
+    pairs = hashes[paired] * np.uint32(0x9E3779B1) ^ hashes[paired + 1] * np.uint32(0x85EBCA77)
+    owners = np.concatenate([owners, owners[paired]])
+    order = np.argsort(owners, kind="stable")
+    return np.concatenate([hashes, pairs])[order], owners[order]
+
+
+def _cut(text: str) -> str:
+    """Words as they are, and each character of a script without spaces with the one before it.
+
+    A character alone says little: ten make up a third of any Japanese text.
+    """
+    cut, previous = [], ""
+    for token in text.split(" "):
+        unspaced = _UNSPACED.match(token) is not None
+        cut.append(previous + token if unspaced else token)
+        previous = token if unspaced else ""
+    return " ".join(cut)
+
+
+def _bytes(text: str) -> bytes:
+    return text.encode("utf-8", "surrogatepass")
+
+
+@lru_cache(maxsize=1 << 14)
+def _choices(choices: tuple[str, ...], language: str) -> list[str]:
+    return sorted(_plain(choice, language) for choice in choices)
+
+
+@lru_cache(maxsize=1 << 12)
+def _plain(text: str, language: str) -> str:
+    # Text that is nothing but punctuation comes back as it is, line breaks and all.
+    return normalized(text, language).replace("\n", " ")
+
+
+class _Vocabulary(dict[str, int]):
+    """Token → hash, worked out once: a language has few words."""
+
+    def __init__(self, hash_of: Callable[[bytes], int]) -> None:
+        super().__init__()
+        self._hash_of = hash_of
+
+    def __missing__(self, token: str) -> int:
+        self[token] = found = self._hash_of(_bytes(token))
+        return found
+
+
+@lru_cache(maxsize=1)
+def _hashing() -> tuple[Callable[[bytes], bytes], _Vocabulary]:
+    from text_dedup.utils import hashfunc
+
+    return hashfunc.xxh3_64_digest, _Vocabulary(hashfunc.xxh3_32hash)

@@ -1,0 +1,198 @@
+"""The held-out splits of a subtask or a benchmark, as hashes: what must never leak, without it.
+
+A row is hashed also where it has no answer to learn from: a test split that hides its labels, or
+one that the task's record does not fit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from pydantic import Field
+
+from sdg_assets.catalog import SubtaskSpec
+from sdg_assets.errors import AbsentError, MappingError
+from sdg_assets.examples import AnswerKind, Content, Record
+from sdg_assets.gates.base import batches
+from sdg_assets.heldout.fingerprints import Fingerprint, Hasher, Part, Runs
+from sdg_assets.heldout.tables import HeldoutTables, hashed
+from sdg_assets.mapping import RowMapping
+from sdg_assets.sources import SeedSource
+from sdg_assets.stages.normalized import Mapper, mapper_of
+
+# A column of a row that no mapping fits: shorter ones are labels, names and numbers.
+_COLUMN_WORDS = 5
+
+
+class HashedSplit(Record):
+    """What became of one held-out split."""
+
+    dataset: str
+    config: str
+    split: str
+    revision: str = Field(description="what pinned its rows; empty if it is missing")
+    rows: int = Field(description="raw rows")
+    unanswered: int = Field(description="of them, rows hashed without an answer")
+    unmapped: int = Field(description="of them, rows hashed column by column: no record fits")
+    missing: str = Field(default="", description="why it was not read; empty if it was")
+
+
+class HeldoutRows:
+    """Collects the held-out rows of one subtask or benchmark; no text outlives `add`."""
+
+    def __init__(self) -> None:
+        self.splits: list[HashedSplit] = []
+        self._hasher = Hasher()
+        self._seen: set[tuple[int, int]] = set()
+        self._tables: list[HeldoutTables] = []
+        self._config: str | None = None
+        self._prints: list[Fingerprint] = []
+        self._runs: list[Runs] = []
+
+    def add(self, spec: SubtaskSpec, split: str, source: SeedSource) -> None:
+        """Reads and hashes one split; what the source does not have is noted as missing.
+
+        Args:
+            spec: The subtask, or a benchmark's config.
+            split: The split.
+            source: Where it is read.
+
+        Raises:
+            SeedSourceError: The source has it, but not for us.
+            TransientError: The network gave up.
+        """
+        if self._config != (config := f"{spec.dataset} {spec.config}"):
+            self._close()
+            self._config = config
+        try:
+            there = source.splits(spec)
+        except AbsentError as error:
+            self._miss(spec, split, str(error))
+            return
+        if split not in there:
+            self._miss(spec, split, f"the source has {', '.join(there) or 'no split'}")
+            return
+        reading = _Reading(spec)
+        for rows in batches(reading.contents(source.rows(spec, split))):
+            self._take(rows)
+        pinned = spec.model_copy(update={"split": split})
+        self.splits.append(
+            HashedSplit(
+                dataset=spec.dataset,
+                config=spec.config,
+                split=split,
+                revision=source.revision(pinned),
+                rows=reading.rows,
+                unanswered=reading.unanswered,
+                unmapped=reading.unmapped,
+            )
+        )
+
+    def miss(self, dataset: str, splits: Iterable[str], why: str) -> None:
+        """Notes splits of a dataset whose configs are not known."""
+        for split in splits:
+            self.splits.append(_missing(dataset, "*", split, why))
+
+    def tables(self) -> HeldoutTables:
+        """Everything that was added."""
+        self._close()
+        return HeldoutTables.joined(self._tables)
+
+    def _miss(self, spec: SubtaskSpec, split: str, why: str) -> None:
+        self.splits.append(_missing(spec.dataset, spec.config, split, why))
+
+    def _take(self, contents: Sequence[Content]) -> None:
+        import numpy as np
+
+        prints, runs = self._hasher.fingerprints(contents)
+        # Configs that contain each other (winogrande's xs to xl) repeat their rows.
+        keys = [(p.item, p.answers[0] if p.answers else 0) for p in prints]
+        new = np.zeros(len(prints), dtype=bool)
+        for place, key in enumerate(keys):
+            new[place] = key not in self._seen
+            self._seen.add(key)
+        shift = np.cumsum(new) - 1 + len(self._prints)
+        lengths = np.array([(p.run, p.context_run) for p in prints], dtype=np.int64)
+        used = lengths[runs.row, (runs.part == Part.CONTEXT).astype(np.int64)]
+        kept = new[runs.row] & (runs.length == used)
+        self._prints += [p for p, is_new in zip(prints, new, strict=True) if is_new]
+        self._runs.append(
+            Runs(runs.hashes[kept], shift[runs.row[kept]], runs.part[kept], runs.length[kept])
+        )
+
+    def _close(self) -> None:
+        """Weighs what one config has: how rare a run is can be told only when all are there."""
+        import numpy as np
+
+        if self._prints:
+            columns = zip(*((r.hashes, r.row, r.part, r.length) for r in self._runs), strict=True)
+            runs = Runs(*(np.concatenate(column) for column in columns))
+            self._tables.append(hashed(self._prints, runs))
+        self._prints, self._runs = [], []
+
+
+class _Reading:
+    """Raw rows of a split as contents, with what they are missing."""
+
+    def __init__(self, spec: SubtaskSpec) -> None:
+        self.rows = self.unanswered = self.unmapped = 0
+        self._mapper = mapper_of(spec)
+        self._lenient = list(_lenient(spec))
+        self._framed = spec.answer_kind in (AnswerKind.BOOLEAN, AnswerKind.LABEL)
+
+    def contents(self, rows: Iterable[Mapping[str, Any]]) -> Iterator[Content]:
+        for row in rows:
+            self.rows += 1
+            for content in self._read(row):
+                # Yes or no and labels are the task's own; see `Hasher.fingerprints`.
+                yield replace(content, choices=[]) if self._framed else content
+
+    def _read(self, row: Mapping[str, Any]) -> list[Content]:
+        if found := _mapped(self._mapper, row):
+            return found
+        for mapper in self._lenient:
+            if found := _mapped(mapper, row):
+                self.unanswered += 1
+                return [replace(content, answer="") for content in found]
+        self.unmapped += 1
+        columns = (value for value in row.values() if isinstance(value, str))
+        return [
+            Content(question=text, answer="")
+            for text in columns
+            if len(text.split()) >= _COLUMN_WORDS
+        ]
+
+
+def _lenient(spec: SubtaskSpec) -> Iterator[Mapper]:
+    """Mappings that ask for less and less: no answer, then no choices either."""
+    if spec.record is None:
+        return
+    answerless = {
+        **dict.fromkeys(("answer_index", "aliases", "solution", "tests", "where")),
+        "answer": "withheld",
+    }
+    for update in (answerless, {**answerless, "choices": None}):
+        record = spec.record.model_copy(update=update)
+        yield RowMapping(record, AnswerKind.FREE_FORM, spec.where)
+
+
+def _mapped(mapper: Mapper, row: Mapping[str, Any]) -> list[Content]:
+    try:
+        return list(mapper(row))
+    except MappingError:
+        return []
+
+
+def _missing(dataset: str, config: str, split: str, why: str) -> HashedSplit:
+    return HashedSplit(
+        dataset=dataset,
+        config=config,
+        split=split,
+        revision="",
+        rows=0,
+        unanswered=0,
+        unmapped=0,
+        missing=why,
+    )

@@ -1,0 +1,216 @@
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import pytest
+from dagster._core.definitions.asset_checks.asset_check_evaluation import AssetCheckEvaluation
+
+from sdg_assets.assets.heldout import heldout_asset, protected_asset
+from sdg_assets.catalog import Catalog, SubtaskSpec, cached_catalog, load_protected
+from sdg_assets.errors import CatalogError, SeedSourceError, StoreError
+from sdg_assets.examples import Rejection
+from sdg_assets.heldout.protection import Protection, heldout_key, protection
+from sdg_assets.settings import settings
+from sdg_assets.stages.heldout import HashedSplit
+from sdg_assets.storage import PartitionKey, Store
+from sdg_assets_tests.builders import write_catalog
+from sdg_assets_tests.conftest import Configure
+from sdg_assets_tests.heldout import FILLERS
+from sdg_assets_tests.runs import QUIET, failures, metadata, run
+
+LEAKED = "Which harbour town lent its name to the oldest sea shanty that dockers still sing?"
+
+
+def question(text: str) -> dict[str, Any]:
+    return {"question": text, "choices": [f"{text} yes", f"{text} no"], "label": 0}
+
+
+@pytest.fixture
+def quiz(tmp_path: Path, configure: Configure) -> Path:
+    """A task whose test split holds one of its training rows."""
+    splits = tmp_path / "hub" / "org" / "quiz" / "main"
+    splits.mkdir(parents=True)
+    for split, texts in {"train": [LEAKED, *FILLERS[:3]], "test": [LEAKED, *FILLERS[3:]]}.items():
+        lines = (json.dumps(question(text)) for text in texts)
+        (splits / f"{split}.jsonl").write_text("\n".join(lines), "utf-8")
+    configure(
+        catalog=write_catalog(tmp_path / "catalog", {}), seed_source=f"mirror:{tmp_path / 'hub'}"
+    )
+    return splits
+
+
+def materialize(
+    asset: dg.AssetsDefinition, partition: str, instance: dg.DagsterInstance
+) -> dg.ExecuteInProcessResult:
+    return dg.materialize(
+        [asset],
+        partition_key=partition,
+        instance=instance,
+        run_config={"loggers": QUIET},
+        raise_on_error=False,
+    )
+
+
+def evaluation(result: dg.ExecuteInProcessResult) -> AssetCheckEvaluation:
+    (found,) = [
+        event.asset_check_evaluation_data
+        for event in result.all_events
+        if event.event_type_value == "ASSET_CHECK_EVALUATION"
+    ]
+    return found
+
+
+def guarded(store: Store, catalog: Catalog, spec: SubtaskSpec, without: set[str]) -> Protection:
+    return protection(store, catalog, [spec], without, settings().seed_source)
+
+
+def hash_quiz(instance: dg.DagsterInstance) -> dg.ExecuteInProcessResult:
+    return materialize(
+        heldout_asset(cached_catalog(settings().catalog).task("quiz")), "quiz", instance
+    )
+
+
+def test_a_tasks_held_out_splits_are_hashed(
+    quiz: Path, store: Store, instance: dg.DagsterInstance
+) -> None:
+    result = hash_quiz(instance)
+
+    assert result.success
+    assert evaluation(result).passed
+    told = metadata(instance, "quiz", "heldout", "quiz")
+    assert (told["rows"], told["missing"]) == (len(FILLERS) - 2, [])
+    (split,) = store.read(heldout_key("quiz", "quiz"), HashedSplit)
+    assert (split.split, split.rows) == ("test", len(FILLERS) - 2)
+    assert split.revision.startswith("local:")
+
+
+def test_no_file_of_the_store_holds_a_held_out_word(
+    quiz: Path, store: Store, instance: dg.DagsterInstance
+) -> None:
+    hash_quiz(instance)
+
+    stored = b"".join(f.read_bytes() for f in store.root.rglob("*") if f.is_file()).lower()
+    assert stored
+    assert not [w for w in b"harbour shanty dockers violin butterflies".split() if w in stored]
+
+
+def test_a_training_row_that_is_held_out_never_becomes_a_seed(
+    quiz: Path, store: Store, instance: dg.DagsterInstance
+) -> None:
+    assert run("quiz", ("seeds", "normalized"), instance=instance).success
+
+    key = PartitionKey("quiz", "normalized", "quiz")
+    (refused,) = store.read_rejected(key)
+    assert isinstance(refused, Rejection)
+    assert (refused.gate, refused.reason, refused.detail) == (
+        "contamination", "exact row", "quiz/quiz",
+    )  # fmt: skip
+    assert refused.row["question"] == LEAKED
+    record = store.manifest(key).info["contamination"]
+    assert (record["rows"], record["refused"]) == (4, 1)
+    assert list(record["against"]) == ["quiz/quiz"]
+    assert record["benchmarks"]["quiz/quiz"]["refused"] == 1
+    assert record["without"] == [benchmark.name for benchmark in load_protected()]
+    told = metadata(instance, "quiz", "normalized", "quiz")
+    assert told["contaminated"] == 1
+    assert "quiz/quiz" in told["contamination"]
+
+
+def test_rows_are_not_normalized_before_their_held_out_splits_are_hashed(
+    quiz: Path, configure: Configure, store: Store
+) -> None:
+    catalog = cached_catalog(settings().catalog)
+
+    with pytest.raises(StoreError, match=r"materialize quiz/heldout \(partition quiz\) first"):
+        guarded(store, catalog, catalog.subtask("quiz", "quiz"), {"all"})
+
+
+def test_every_protected_benchmark_must_be_hashed_or_named(
+    quiz: Path, store: Store, instance: dg.DagsterInstance
+) -> None:
+    hash_quiz(instance)
+    catalog = cached_catalog(settings().catalog)
+    spec = catalog.subtask("quiz", "quiz")
+    names = [benchmark.name for benchmark in load_protected()]
+
+    with pytest.raises(StoreError, match=r"2 protected .* not hashed from mirror:\S+: hle, gpqa\."):
+        guarded(store, catalog, spec, set(names) - {"gpqa", "hle"})
+    assert guarded(store, catalog, spec, set(names)).without == names
+    with pytest.raises(CatalogError, match="no protected benchmark 'gqpa'; did you mean gpqa"):
+        guarded(store, catalog, spec, {"gqpa"})
+
+
+def test_a_benchmark_that_a_mirror_lacks_is_shown_and_recorded(
+    quiz: Path, store: Store, instance: dg.DagsterInstance
+) -> None:
+    result = materialize(protected_asset(), "gsm8k", instance)
+
+    assert result.success
+    found = evaluation(result)
+    assert (found.passed, found.severity) == (False, dg.AssetCheckSeverity.WARN)
+    assert "openai/gsm8k main test" in str(found.description)
+    hash_quiz(instance)
+    catalog = cached_catalog(settings().catalog)
+    found_ones = guarded(store, catalog, catalog.subtask("quiz", "quiz"), {"all"})
+    assert found_ones.missing["gsm8k"] == ["openai/gsm8k main test", "openai/gsm8k socratic test"]
+    assert "gsm8k" in found_ones.against
+    assert "gsm8k" not in found_ones.without
+
+
+def test_a_benchmark_that_is_not_open_to_us_fails_for_good_and_says_how_to_go_on(
+    quiz: Path, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Gated:
+        name = "hub"
+
+        def configs(self, dataset: str) -> list[str]:
+            return ["default"]
+
+        def splits(self, spec: object) -> Iterator[str]:
+            raise SeedSourceError("hle: gated on the Hub. Accept its licence")
+
+    monkeypatch.setattr("sdg_assets.assets.heldout.open_source", lambda setting: Gated())
+
+    result = materialize(protected_asset(), "hle", instance)
+
+    (message,) = failures(result)
+    assert "gated on the Hub" in message
+    assert "name hle in SDG_WITHOUT_BENCHMARKS" in message
+    events = [e for e in result.all_events if e.event_type_value == "STEP_RESTARTED"]
+    assert not events
+
+
+def test_a_new_hash_of_a_split_is_a_new_index(
+    quiz: Path, store: Store, instance: dg.DagsterInstance
+) -> None:
+    hash_quiz(instance)
+    catalog = cached_catalog(settings().catalog)
+    spec = catalog.subtask("quiz", "quiz")
+    first = guarded(store, catalog, spec, {"all"})
+    assert guarded(store, catalog, spec, {"all"}).index is first.index
+
+    (quiz / "test.jsonl").write_text(json.dumps(question(LEAKED)), "utf-8")
+    hash_quiz(instance)
+
+    second = guarded(store, catalog, spec, {"all"})
+    assert (len(first.index), len(second.index)) == (len(FILLERS) - 2, 1)
+    assert first.against != second.against
+
+
+def test_what_one_source_lacked_is_read_again_from_another(
+    quiz: Path, configure: Configure, store: Store, instance: dg.DagsterInstance
+) -> None:
+    configure(seed_source="samples")
+    assert not evaluation(hash_quiz(instance)).passed
+    catalog = cached_catalog(settings().catalog)
+    spec = catalog.subtask("quiz", "quiz")
+    assert guarded(store, catalog, spec, {"all"}).missing == {"quiz/quiz": ["org/quiz main test"]}
+
+    configure(seed_source=f"mirror:{quiz.parents[2]}")
+
+    with pytest.raises(StoreError, match="its held-out splits are not hashed from mirror"):
+        guarded(store, catalog, spec, {"all"})

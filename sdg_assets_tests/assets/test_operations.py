@@ -1,0 +1,132 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import pytest
+
+from sdg_assets.assets.operations import SHOWN, State, operations_asset, page, state_of
+from sdg_assets.assets.teacher import TEACHERS
+from sdg_assets.catalog import cached_catalog
+from sdg_assets.examples import Role
+from sdg_assets.settings import settings
+from sdg_assets_tests.assets.quiz import put_rows, quiz
+from sdg_assets_tests.conftest import Configure
+from sdg_assets_tests.runs import QUIET, failures, run
+
+BOTH = ("quiz_a", "quiz_b")
+
+
+@pytest.fixture
+def mirror(tmp_path: Path, configure: Configure) -> Path:
+    return quiz(tmp_path, configure, "quiz_a", "quiz_b")
+
+
+def state(instance: dg.DagsterInstance) -> State:
+    return state_of(instance, cached_catalog(settings().catalog))
+
+
+def test_nothing_is_broken_before_anything_is_begun(
+    mirror: Path, instance: dg.DagsterInstance
+) -> None:
+    found = state(instance)
+
+    assert (found.broken, found.left, found.not_begun) == ({}, [], 2)
+    assert page(found) == "Nothing is broken."
+
+
+def test_a_failed_partition_is_listed_once_and_what_waits_for_it_is_not(
+    mirror: Path, instance: dg.DagsterInstance
+) -> None:
+    (mirror / "org" / "quiz" / "quiz_b" / "train.jsonl").unlink()
+    run("quiz", ["seeds"], subtasks=BOTH, instance=instance)
+
+    assert state(instance).broken == {
+        "failed": ["quiz/seeds/quiz_b"],
+        "missing": ["quiz/heldout/quiz_a"],
+    }
+
+
+def test_what_was_made_from_older_rows_is_stale_and_the_same_rows_again_are_not(
+    mirror: Path, instance: dg.DagsterInstance
+) -> None:
+    run("quiz", ["seeds", "normalized"], subtasks=BOTH, instance=instance)
+    run("quiz", ["seeds"], subtasks=BOTH, instance=instance)
+    assert state(instance).stale == []
+
+    put_rows(mirror, "quiz_b", rows=5)
+    run("quiz", ["seeds"], subtasks=BOTH, instance=instance)
+
+    assert state(instance).stale == ["quiz/normalized/quiz_b"]
+
+
+def test_what_left_the_catalog_is_listed_and_breaks_nothing(
+    mirror: Path, tmp_path: Path, instance: dg.DagsterInstance, configure: Configure
+) -> None:
+    run("quiz", ["seeds"], subtasks=BOTH, instance=instance)
+    quiz(tmp_path / "later", configure, "quiz_b")
+
+    found = state(instance)
+
+    assert found.left == ["quiz/seeds/quiz_a"]
+    assert found.broken == {"missing": ["quiz/heldout/quiz_b"]}
+
+
+def told(instance: dg.DagsterInstance) -> tuple[dict[str, Any], dg.AssetCheckEvaluation]:
+    result = dg.materialize(
+        [operations_asset()],
+        instance=instance,
+        run_config={"loggers": QUIET},
+        raise_on_error=False,
+    )
+    assert result.success, failures(result)
+    (event,) = result.get_asset_materialization_events()
+    (check,) = result.get_asset_check_evaluations()
+    return {k: v.value for k, v in event.materialization.metadata.items()}, check
+
+
+def test_the_page_counts_lists_and_says_what_to_do(
+    mirror: Path, instance: dg.DagsterInstance
+) -> None:
+    run("quiz", ["seeds"], subtasks=BOTH, instance=instance)
+
+    metadata, check = told(instance)
+
+    assert (metadata["missing"], metadata["materialized"], metadata["failed"]) == (2, 2, 0)
+    assert "### 2 missing" in metadata["page"]
+    assert "- quiz/heldout/quiz_a" in metadata["page"]
+    assert "one_task" in metadata["page"]
+    assert (check.passed, check.severity) == (False, dg.AssetCheckSeverity.WARN)
+    assert check.description == "2 missing: the page says what to do"
+
+
+def test_the_check_passes_when_nothing_is_broken(
+    mirror: Path, instance: dg.DagsterInstance
+) -> None:
+    assert told(instance)[1].passed
+
+
+def test_a_long_list_is_counted_exactly_and_shown_in_part() -> None:
+    text = page(State(stale=[f"t/generated/s{n}" for n in range(SHOWN + 5)]))
+
+    assert f"### {SHOWN + 5} stale" in text
+    assert text.count("- t/generated/") == SHOWN
+    assert text.endswith("- and 5 more")
+
+
+def test_another_version_of_a_teacher_makes_stale_what_it_made(
+    mirror: Path, instance: dg.DagsterInstance
+) -> None:
+    tags = {
+        "dagster/data_version": "d",
+        f"dagster/input_data_version/{TEACHERS[Role.WRITER].to_user_string()}": "writer one",
+    }
+    key = dg.AssetKey(["quiz", "generated"])
+    instance.report_runless_asset_event(dg.AssetMaterialization(key, partition="quiz_a", tags=tags))
+    assert state(instance).stale == []
+
+    observed = {"dagster/data_version": "writer two"}
+    instance.report_runless_asset_event(dg.AssetObservation(TEACHERS[Role.WRITER], tags=observed))
+
+    assert state(instance).stale == ["quiz/generated/quiz_a"]

@@ -1,0 +1,159 @@
+"""Rows a second and peak memory of the search over stored signatures, up to NVIDIA's 4.5M rows.
+
+    python -m sdg_assets_tests.benchmarks.duplicates_at_scale [--rows 500000 1500000 4500000]
+
+Signatures are drawn as MinHash would make them, in partitions of 6,500 rows, which is what 4.5M
+rows over 700 subtasks are: one row in ten is a near copy (similarity 0.6 to 0.95) of a row in an
+earlier partition and one in fifty an exact one; a third of the rows have a weak answer, that is one
+of ten keys, and a band in a hundred of theirs is one of a frame's, so that buckets get crowded.
+Each size runs in a process of its own. Fails if memory or growth miss their target.
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from sdg_assets.signatures.minhash import PERMUTATIONS, banding
+from sdg_assets.signatures.scratch import search_local
+from sdg_assets.signatures.shingles import PARTS
+from sdg_assets.signatures.table import Signatures
+from sdg_assets.thresholds import Thresholds
+
+ROWS_A_PARTITION = 6_500
+NEAR, EXACT, WEAK, FRAMED = 0.1, 0.02, 1 / 3, 0.01
+GIB = 2**30
+MEMORY_TARGET = 3 * GIB
+GROWTH_TARGET = 1.2
+"""Of the seconds over n log n, largest size to smallest."""
+
+
+def drawn(
+    rng: np.random.Generator, number: int, rows: int, earlier: Signatures | None
+) -> Signatures:
+    """A partition's signatures.
+
+    Args:
+        rng: Draws them.
+        number: Of the partition.
+        rows: How many.
+        earlier: The partition that copies are of.
+    """
+    bands = rng.integers(0, 1 << 32, (rows, banding()[0]), np.uint32)
+    parts = rng.integers(0, 256, (rows, len(PARTS), PERMUTATIONS), np.uint8)
+    present = np.ones((rows, len(PARTS)), np.uint8)
+    present[:, 1:] = rng.random((rows, len(PARTS) - 1)) < (0.3, 0.5)
+    weak = (rng.random(rows) < WEAK).astype(np.uint8)
+    keys = rng.integers(0, 1 << 62, rows)
+    keys[weak == 1] = rng.integers(0, 10, int(weak.sum()))
+    framed = (rng.random(bands.shape) < FRAMED) & (weak == 1)[:, None]
+    bands[framed] = 7
+    exact = rng.integers(0, 1 << 62, rows)
+    if earlier is not None:
+        kind = rng.random(rows)
+        copies = np.flatnonzero(kind < NEAR + EXACT)
+        of = rng.integers(0, len(earlier), len(copies))
+        same = np.where(kind[copies] < NEAR, rng.uniform(0.6, 0.95, len(copies)), 1)
+        for own, theirs, chance in (
+            (bands, earlier.bands, same ** banding()[1]),
+            (parts, earlier.parts, same),
+        ):
+            shape = (len(copies), *[1] * (own.ndim - 1))
+            kept = rng.random((len(copies), *own.shape[1:])) < chance.reshape(shape)
+            own[copies] = np.where(kept, theirs[of], own[copies])
+        frame = earlier.frame
+        present[copies], weak[copies] = earlier.present[of], frame["weak"].to_numpy()[of]
+        keys[copies] = frame["key"].to_numpy()[of]
+        equal = same == 1
+        exact[copies[equal]] = frame["exact"].to_numpy()[of[equal]]
+    parts *= present[:, :, None]
+    return Signatures(_frame(rng, number, exact, keys, weak), bands, parts, present)
+
+
+def _frame(
+    rng: np.random.Generator,
+    number: int,
+    exact: NDArray[np.int64],
+    keys: NDArray[np.int64],
+    weak: NDArray[np.uint8],
+) -> pl.DataFrame:
+    rows = len(exact)
+    return pl.DataFrame(
+        {
+            "id": [f"{draw:016x}{number:04x}" for draw in rng.integers(0, 1 << 62, rows).tolist()],
+            "vote_share": rng.choice(np.array([0.6, 0.8, 1.0], np.float32), rows),
+            "judge_score": np.zeros(rows, np.float32),
+            "origin": rng.integers(0, 1 << 62, rows),
+            "exact": exact,
+            "key": keys,
+            "weak": weak,
+        }
+    )
+
+
+def write(directory: Path, rows: int) -> None:
+    """Draws partitions and writes their signature files."""
+    rng, earlier = np.random.default_rng(6), None
+    for number, start in enumerate(range(0, rows, ROWS_A_PARTITION)):
+        signatures = drawn(rng, number, min(ROWS_A_PARTITION, rows - start), earlier)
+        name = f"task/filtered/{number:04}"
+        (directory / f"{number:04}.parquet").write_bytes(signatures.to_parquet(name))
+        if number % 10 == 0:
+            earlier = signatures
+
+
+def search(directory: Path) -> None:
+    """Searches a directory; prints CPU seconds, peak memory and the number of copies."""
+    files = {path.stem: path.read_bytes for path in directory.glob("*.parquet")}
+    began = time.process_time()
+    found = search_local(files, Thresholds())
+    spent = time.process_time() - began
+    print(spent, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024, len(found))
+
+
+def main() -> int:
+    """Prints a line a size; 1 if a target is missed."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    sizes = [500_000, 1_500_000, 4_500_000]
+    parser.add_argument("--rows", type=int, nargs="+", default=sizes)
+    parser.add_argument("--search", type=Path, help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.search:
+        search(options.search)
+        return 0
+    print("| rows | files MB | CPU s | rows/s | s / (n log n), relative | peak GiB | copies |")
+    print("|---:|---:|---:|---:|---:|---:|---:|", flush=True)
+    growth, peaks = [], []
+    for rows in options.rows:
+        with tempfile.TemporaryDirectory() as directory:
+            write(Path(directory), rows)
+            size = sum(file.stat().st_size for file in Path(directory).iterdir())
+            done = subprocess.run(
+                [sys.executable, "-m", __spec__.name, "--search", directory],
+                capture_output=True,
+                text=True,
+                check=True,
+            )
+        seconds, peak, copies = map(float, done.stdout.split())
+        growth.append(seconds / (rows * math.log(rows)))
+        peaks.append(peak)
+        print(
+            f"| {rows:,} | {size / 1e6:,.0f} | {seconds:.1f} | {rows / seconds:,.0f} "
+            f"| {growth[-1] / growth[0]:.2f} | {peak / GIB:.2f} | {copies:,.0f} |",
+            flush=True,
+        )
+    return int(max(peaks) > MEMORY_TARGET or growth[-1] / growth[0] > GROWTH_TARGET)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

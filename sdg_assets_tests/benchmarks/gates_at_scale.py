@@ -1,0 +1,181 @@
+"""Every gate over millions of rows: rows a second of each, peak memory, how both grow.
+
+    python -m sdg_assets_tests.benchmarks.gates_at_scale --hub ../shared/hub --rows 500000 4500000
+
+Rows are real ones of a mirror with other words and numbers, made up as they are read, in partitions
+of `--partition` rows that go through the gates as `filtered` does it, two processes side by side;
+then the copies among all partitions are searched from the signatures on disk, as a release does it.
+A gate's time is that of the processor. Prints Markdown.
+"""
+
+from __future__ import annotations
+
+import argparse
+import random
+import re
+import resource
+import shutil
+import tempfile
+import time
+from collections import Counter, defaultdict
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass, field
+from functools import lru_cache, partial
+from multiprocessing import get_context
+from pathlib import Path
+
+from sdg_assets.examples import EnrichedExample, Example
+from sdg_assets.gates import row_gates
+from sdg_assets.gates.base import Batch, Gate, batches
+from sdg_assets.gates.contamination import Contamination
+from sdg_assets.gates.duplicates import Duplicates
+from sdg_assets.heldout.index import HeldoutIndex
+from sdg_assets.signatures.scratch import search_local
+from sdg_assets.thresholds import Thresholds
+from sdg_assets_tests.benchmarks.contamination import examples, heldout_tables, subtasks
+from sdg_assets_tests.records import enriched
+
+SEEDS_PER_PARTITION = 2_000
+WORDS_CHANGED = 0.35
+_WORD = re.compile(r"[^\W\d_]{4,}|\d+")
+_TEMPLATE = dict(enriched())
+
+
+@dataclass
+class Timed:
+    """Seconds of the processor and rows, by gate."""
+
+    seconds: dict[str, float] = field(default_factory=lambda: defaultdict(float))
+    rows: Counter[str] = field(default_factory=Counter)
+    refused: Counter[str] = field(default_factory=Counter)
+    peak_mib: float = 0.0
+
+    def merge(self, other: Timed) -> None:
+        """Adds what another process did; memory of one of several alike."""
+        for name, seconds in other.seconds.items():
+            self.seconds[name] += seconds
+        self.rows += other.rows
+        self.refused += other.refused
+        self.peak_mib = max(self.peak_mib, other.peak_mib)
+
+
+def main() -> None:
+    """Runs each size in turn."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--rows", type=int, nargs="+", default=[50_000, 200_000])
+    parser.add_argument("--partition", type=int, default=25_000)
+    parser.add_argument("--processes", type=int, default=2)
+    chosen = parser.parse_args()
+    print("| rows | gate | rows/s | refused | peak MiB a process |\n|---|---|---:|---:|---:|")
+    for rows in chosen.rows:
+        folder = Path(tempfile.mkdtemp())
+        try:
+            _run(rows, chosen.partition, chosen.processes, folder)
+        finally:
+            shutil.rmtree(folder)
+
+
+def _run(rows: int, size: int, processes: int, folder: Path) -> None:
+    began, done = time.monotonic(), Timed()
+    work = partial(_partition, size, folder)
+    context = get_context("spawn")
+    with ProcessPoolExecutor(processes, context) as pool:
+        for timed in pool.map(work, range(rows // size)):
+            done.merge(timed)
+    for name, count in done.rows.items():
+        rate = count / done.seconds[name]
+        print(f"| {rows:,} | {name} | {rate:,.0f} | {done.refused[name]:,} | |", flush=True)
+    with ProcessPoolExecutor(1, context) as pool:
+        found, seconds, peak = pool.submit(_search, folder).result()
+    print(
+        f"| {rows:,} | copies among partitions | {rows / seconds:,.0f} | {found:,} | {peak:,.0f} |"
+    )
+    total = time.monotonic() - began
+    print(
+        f"| {rows:,} | **all, wall clock** | **{rows / total:,.0f}** | {done.refused.total():,} "
+        f"| {done.peak_mib:,.0f} |",
+        flush=True,
+    )
+
+
+def _partition(size: int, folder: Path, number: int) -> Timed:
+    timed, thresholds = Timed(), Thresholds()
+    rows = synthetic(number, size)
+    gates = [*row_gates(thresholds), Contamination(_index(), thresholds)]
+    seeds = _real()[number % len(_real()) :][:SEEDS_PER_PARTITION]
+    duplicates = Duplicates(seeds, thresholds)
+    for batch in batches(rows):
+        left: Batch[Example] = Batch(batch)
+        for gate in gates:
+            left = left.without(_timed(gate, left, timed))
+        began = time.process_time()
+        duplicates.add(left.rows)
+        timed.seconds["duplicates"] += time.process_time() - began
+        timed.rows["duplicates"] += len(left.rows)
+    began = time.process_time()
+    timed.refused["duplicates"] += len(duplicates.refusals())
+    signed = duplicates.signatures().to_parquet(str(number))
+    (folder / f"{number}.parquet").write_bytes(signed)
+    timed.seconds["duplicates"] += time.process_time() - began
+    timed.peak_mib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    return timed
+
+
+def _timed(gate: Gate, batch: Batch[Example], timed: Timed) -> list[int]:
+    began = time.process_time()
+    refused = list(gate.refusals(batch))
+    timed.seconds[gate.name] += time.process_time() - began
+    timed.rows[gate.name] += len(batch.rows)
+    timed.refused[gate.name] += len(refused)
+    return refused
+
+
+def _search(folder: Path) -> tuple[int, float, float]:
+    began = time.process_time()
+    files = {file.stem: file.read_bytes for file in folder.glob("*.parquet")}
+    found = search_local(files, Thresholds())
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    return len(found), time.process_time() - began, peak
+
+
+def synthetic(number: int, size: int) -> Iterator[EnrichedExample]:
+    """Rows of a partition: real ones with a third of their words and all their numbers changed."""
+    real, words = _real(), _words()
+    rng = random.Random(number)
+
+    def other(found: re.Match[str]) -> str:
+        if found[0].isdigit():
+            return str(rng.randrange(10 ** len(found[0])))
+        return rng.choice(words) if rng.random() < WORDS_CHANGED else found[0]
+
+    for place in range(size):
+        row = real[rng.randrange(len(real))]
+        changed = {
+            **_TEMPLATE,
+            **dict(row),
+            "id": f"{number:06x}{place:014x}",
+            "context": _WORD.sub(other, row.context),
+            "question": _WORD.sub(other, row.question),
+        }
+        yield EnrichedExample.model_construct(**changed)
+
+
+@lru_cache(maxsize=1)
+def _real() -> list[Example]:
+    return [row for spec in subtasks() for row in examples(spec, spec.split)]
+
+
+@lru_cache(maxsize=1)
+def _words() -> list[str]:
+    found = Counter(w for row in _real()[::7] for w in _WORD.findall(row.question))
+    return [word for word, _ in found.most_common(20_000) if not word.isdigit()]
+
+
+@lru_cache(maxsize=1)
+def _index() -> HeldoutIndex:
+    return HeldoutIndex(heldout_tables())
+
+
+if __name__ == "__main__":
+    main()

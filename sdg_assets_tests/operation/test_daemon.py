@@ -1,0 +1,254 @@
+"""A real deployment through its days: failures, a teacher update, a new subtask, a killed run."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import dagster as dg
+import pytest
+
+from sdg_assets.assets.factory import STAGES, TASK_ASSETS
+from sdg_assets.assets.teacher import TEACHERS
+from sdg_assets.catalog import cached_catalog
+from sdg_assets.jobs import launch, missing_of, partitions_of
+from sdg_assets.settings import settings
+from sdg_assets.storage import PartitionKey, Store
+from sdg_assets_tests.builders import write_catalog
+from sdg_assets_tests.conftest import Configure, forget_settings
+from sdg_assets_tests.operation.deployment import Deployment, deployed
+from sdg_assets_tests.runs import metadata
+from sdg_assets_tests.teacher_server import TeacherServer, teacher_server
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("deployment")
+
+
+@pytest.fixture(scope="module")
+def teacher() -> Iterator[TeacherServer]:
+    with teacher_server(TeacherServer()) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def environment(place: Path, teacher: TeacherServer) -> dict[str, str]:
+    return {
+        "SDG_CATALOG": str(place / "catalog"),
+        "SDG_SEED_SOURCE": f"mirror:{place / 'mirror'}",
+        "SDG_STORE": str(place / "store"),
+        "SDG_TEACHER": teacher.url,
+        "SDG_CONCURRENCY": "2",
+        "SDG_SENSOR_SECONDS": "2",
+        "SDG_WITHOUT_BENCHMARKS": "all",
+    }
+
+
+@pytest.fixture(scope="module")
+def deployment(place: Path, environment: dict[str, str]) -> Iterator[Deployment]:
+    offer(place, "first", "first_a")
+    with deployed(place / "home", environment) as running:
+        yield running
+
+
+@pytest.fixture(autouse=True)
+def same_settings(environment: dict[str, str], configure: Configure) -> None:
+    """The test sees what the deployment sees."""
+    configure(**{name.removeprefix("SDG_").lower(): v for name, v in environment.items()})
+
+
+def offer(place: Path, task: str, *subtasks: str, rows: int = 2) -> None:
+    """Makes the catalog hold one task of these subtasks, and the mirror their rows."""
+    for file in (place / "catalog").glob("*/*.yaml"):
+        file.unlink()
+    fields = {"task": task, "subtasks": {key: {"config": key} for key in subtasks}}
+    write_catalog(place / "catalog", fields)
+    for key in subtasks:
+        put_rows(place, key, rows)
+    cached_catalog.cache_clear()
+
+
+def put_rows(place: Path, subtask: str, rows: int = 2) -> None:
+    folder = place / "mirror" / "org" / "quiz" / subtask
+    folder.mkdir(parents=True, exist_ok=True)
+    lines = [
+        {"question": f"Which city is {subtask} {n}?", "choices": ["Oslo", "Rome"], "label": n % 2}
+        for n in range(rows)
+    ]
+    (folder / "train.jsonl").write_text("".join(json.dumps(r) + "\n" for r in lines), "utf-8")
+
+
+def backfill(
+    deployment: Deployment, stages: Sequence[str] = TASK_ASSETS, missing: bool = False
+) -> None:
+    """Launches a backfill of the stages and waits until it is through."""
+    catalog = cached_catalog(settings().catalog)
+    partitions = partitions_of(catalog.enabled())
+    partitions = {key: keys for key, keys in partitions.items() if key.path[1] in stages}
+    if missing:
+        partitions = missing_of(deployment.instance, partitions)
+    launch(deployment.instance, catalog, partitions, "Test", {})
+    deployment.wait(deployment.idle)
+
+
+def times(deployment: Deployment, task: str, stage: str) -> Counter[str]:
+    """How often each partition was materialized."""
+    found = deployment.instance.fetch_materializations(dg.AssetKey([task, stage]), limit=1000)
+    return Counter(record.partition_key or "" for record in found.records)
+
+
+def looked(deployment: Deployment, sensor: str) -> int:
+    """How often the sensor has looked."""
+    states = [s for s in deployment.instance.all_instigator_state() if s.name == sensor]
+    ticks = [deployment.instance.get_ticks(s.instigator_origin_id, s.selector_id) for s in states]
+    return sum(tick.is_completed for found in ticks for tick in found)
+
+
+def let_look(deployment: Deployment, sensor: str, times: int = 3) -> None:
+    """Waits until the sensor has looked that often from now on."""
+    now = looked(deployment, sensor)
+    deployment.wait(lambda: looked(deployment, sensor) >= now + times)
+
+
+def test_of_ten_partitions_one_fails_nine_go_on_and_the_retry_runs_one(
+    deployment: Deployment, place: Path
+) -> None:
+    subtasks = [f"ten_{n}" for n in range(10)]
+    nine = set(subtasks) - {"ten_6"}
+    offer(place, "ten", *subtasks)
+    (place / "mirror" / "org" / "quiz" / "ten_6" / "train.jsonl").unlink()
+    deployment.reload()
+
+    backfill(deployment, TASK_ASSETS[:3])
+
+    for stage in STAGES[:2]:
+        assert times(deployment, "ten", stage) == dict.fromkeys(nine, 1)
+    (failed,) = deployment.instance.get_runs(dg.RunsFilter(statuses=[dg.DagsterRunStatus.FAILURE]))
+
+    put_rows(place, "ten_6")
+    again = deployment.re_execute_from_failure(failed.run_id)
+    deployment.wait(deployment.idle)
+
+    assert deployment.instance.get_run_by_id(again).is_success  # type: ignore[union-attr]
+    assert times(deployment, "ten", "seeds") == dict.fromkeys(subtasks, 1)
+    backfill(deployment, TASK_ASSETS[:3], missing=True)
+    assert times(deployment, "ten", "normalized") == dict.fromkeys(subtasks, 1)
+
+
+@pytest.fixture(scope="module")
+def kept(deployment: Deployment, place: Path, environment: dict[str, str]) -> None:
+    """A task whose two subtasks are through all stages."""
+    offer(place, "kept", "kept_a", "kept_b")
+    deployment.reload()
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in environment.items():
+            patch.setenv(name, value)
+        forget_settings()
+        backfill(deployment)
+    for stage in STAGES:
+        assert times(deployment, "kept", stage) == {"kept_a": 1, "kept_b": 1}
+
+
+@pytest.mark.usefixtures("kept")
+def test_a_new_teacher_has_what_is_there_made_again_once(
+    deployment: Deployment, place: Path, teacher: TeacherServer
+) -> None:
+    before = {stage: times(deployment, "kept", stage) for stage in TASK_ASSETS}
+    offer(place, "kept", "kept_a", "kept_b", "kept_missing")
+    deployment.reload()
+    with deployment.switched_on("remake_stale"):
+        let_look(deployment, "remake_stale")
+        observe(deployment)
+        let_look(deployment, "remake_stale")
+        assert {s: times(deployment, "kept", s) for s in TASK_ASSETS} == before
+
+        teacher.model = "scripted/two"
+        observe(deployment)
+        remade = before["filtered"].total() + 2
+        deployment.wait(lambda: times(deployment, "kept", "filtered").total() == remade)
+        deployment.wait(deployment.idle)
+        let_look(deployment, "remake_stale", 5)
+        assert deployment.idle()
+
+    for stage in STAGES:
+        once_more = Counter(["kept_a", "kept_b"] if stage in STAGES[2:] else [])
+        assert times(deployment, "kept", stage) == before[stage] + once_more
+    made_by = metadata(deployment.instance, "kept", "generated", "kept_a")["writer"]
+    assert made_by.startswith("scripted/two@")
+
+
+def observe(deployment: Deployment) -> None:
+    """Observes the teachers, as the hourly schedule does."""
+    deployment.materialize(*(key.path for key in TEACHERS.values()))
+    deployment.wait(deployment.idle)
+
+
+@pytest.mark.usefixtures("kept")
+def test_a_new_subtask_is_filled_and_one_that_leaves_is_kept(
+    deployment: Deployment, place: Path
+) -> None:
+    before = {stage: times(deployment, "kept", stage) for stage in TASK_ASSETS}
+    offer(place, "kept", "kept_a", "kept_b", "kept_new")
+    deployment.reload()
+    with deployment.switched_on("fill_missing"):
+        deployment.wait(lambda: "kept_new" in times(deployment, "kept", "filtered"))
+        deployment.wait(deployment.idle)
+        let_look(deployment, "fill_missing")
+        assert deployment.idle()
+    for stage in STAGES:
+        assert times(deployment, "kept", stage) == before[stage] + Counter(["kept_new"])
+    filling = [run for run in deployment.instance.get_runs() if "kept_new" in run.tags.values()]
+    assert {run.tags["dagster/priority"] for run in filling} == {"1"}
+
+    offer(place, "kept", "kept_a", "kept_new")
+    deployment.reload()
+    deployment.materialize(["operations"])
+    deployment.wait(deployment.idle)
+    (page,) = deployment.instance.fetch_materializations(dg.AssetKey("operations"), 1).records
+    told = page.asset_materialization.metadata  # type: ignore[union-attr]
+    left = {f"- kept/{stage}/kept_b" for stage in TASK_ASSETS}
+    assert {line for line in str(told["page"].value).splitlines() if "kept_b" in line} == left
+    assert Store(settings().store).exists(PartitionKey("kept", "filtered", "kept_b"))
+
+
+def test_a_killed_run_is_retried_and_asks_nothing_twice_that_was_answered(
+    deployment: Deployment, place: Path, teacher: TeacherServer
+) -> None:
+    offer(place, "killed", "killed_a", rows=8)
+    deployment.reload()
+    teacher.asked.clear()
+    teacher.answered.clear()
+    teacher.seconds = 0.4
+    catalog = cached_catalog(settings().catalog)
+    launch(deployment.instance, catalog, partitions_of(catalog.enabled()), "Test", {})
+    deployment.wait(lambda: teacher.answered.total() >= 4)
+
+    os.kill(worker_of(deployment, "killed/generated"), signal.SIGKILL)
+    (log,) = Store(settings().store).completions_dir("killed", "killed_a").iterdir()
+    finished = len(log.read_bytes().splitlines())
+    assert 3 <= finished < 8
+    teacher.seconds = 0.0
+    deployment.wait(lambda: "killed_a" in times(deployment, "killed", "filtered"))
+    deployment.wait(deployment.idle)
+
+    told = metadata(deployment.instance, "killed", "generated", "killed_a")
+    assert (told["teacher_requests_reused"], told["teacher_requests"]) == (finished, 8 - finished)
+    written = [count for content, count in teacher.asked.items() if "You write new" in content]
+    assert len(written) == 8
+    assert sum(written) <= 8 + 2  # what was in flight
+    assert times(deployment, "killed", "generated") == {"killed_a": 1}
+
+
+def worker_of(deployment: Deployment, asset: str) -> int:
+    """The process that executes the asset's run."""
+    runs = deployment.instance.get_runs(dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTED]))
+    (run,) = [r for r in runs if {k.to_user_string() for k in r.asset_selection or ()} == {asset}]
+    logs = deployment.instance.all_logs(run.run_id)
+    found = [re.search(r"\(pid: (\d+)\)", entry.message) for entry in logs]
+    return int(next(match for match in found if match)[1])

@@ -1,0 +1,174 @@
+"""The search across partitions, on one machine and on Spark, over signatures in a real store."""
+
+from __future__ import annotations
+
+import random
+import sys
+from collections.abc import Iterator, Sequence
+
+import pytest
+from polars.testing import assert_frame_equal
+
+from sdg_assets.errors import PermanentError, StoreError
+from sdg_assets.examples import EnrichedExample
+from sdg_assets.signatures import table
+from sdg_assets.signatures.minhash import frame_of
+from sdg_assets.signatures.release import duplicates_across
+from sdg_assets.signatures.table import ATTACHMENT, Signatures, sign
+from sdg_assets.storage import PartitionKey, Store
+from sdg_assets.thresholds import Thresholds
+from sdg_assets_tests.records import enriched
+
+ROUTES = [PartitionKey("quiz", "filtered", name) for name in ("east", "north", "west")]
+PLACES = ["amber", "birch", "coral", "delta", "ember", "fjord", "grove", "heath", "inlet", "jetty"]
+
+
+def route(rng: random.Random) -> EnrichedExample:
+    """One of questions so alike that many are near duplicates, some equal and most neither."""
+    stops = " ".join(rng.choices(PLACES, k=7))
+    return enriched(question=f"Which city lies behind {stops}?", vote_share=rng.choice([0.6, 1.0]))
+
+
+def publish(store: Store, key: PartitionKey, rows: Sequence[EnrichedExample]) -> None:
+    with store.write(key) as out:
+        for row in rows:
+            out.accept(row)
+        out.attachments[ATTACHMENT] = sign(rows, frame_of([])).to_parquet(str(key))
+
+
+@pytest.fixture
+def routes(store: Store) -> list[list[EnrichedExample]]:
+    rng = random.Random(5)
+    rows = [[route(rng) for _ in range(40)] for _ in ROUTES]
+    rows[1][0] = rows[0][0]
+    for key, own in zip(ROUTES, rows, strict=True):
+        publish(store, key, own)
+    return rows
+
+
+def test_copies_are_found_across_partitions_by_signatures_alone(
+    store: Store, routes: list[list[EnrichedExample]]
+) -> None:
+    for key in ROUTES:
+        store.path(key).unlink()
+
+    found = duplicates_across(store, ROUTES, Thresholds(), "local")
+
+    assert set(found.frame["reason"]) == {"exact duplicate", "near duplicate"}
+    here, there = (found.refusals(str(key)) for key in ROUTES[:2])
+    # Equal in everything: the one in the partition that is named first stays, if either does.
+    assert 0 in there
+    assert here.get(0) is None or here[0].reason == "near duplicate"
+    assert len(found) == sum(len(found.refusals(str(key))) for key in ROUTES)
+
+
+def test_the_order_of_partitions_does_not_matter(
+    store: Store, routes: list[list[EnrichedExample]]
+) -> None:
+    one, other = (
+        duplicates_across(store, keys, Thresholds(), "local") for keys in (ROUTES, ROUTES[::-1])
+    )
+
+    assert_frame_equal(one.frame, other.frame)
+
+
+def test_no_two_of_the_rows_that_stay_are_copies(
+    store: Store, routes: list[list[EnrichedExample]]
+) -> None:
+    found = duplicates_across(store, ROUTES, Thresholds(), "local")
+    for key, rows in zip(ROUTES, routes, strict=True):
+        gone = found.refusals(str(key))
+        publish(store, key, [row for place, row in enumerate(rows) if place not in gone])
+
+    assert len(duplicates_across(store, ROUTES, Thresholds(), "local")) == 0
+
+
+def test_a_row_that_is_refused_names_one_that_stays(
+    store: Store, routes: list[list[EnrichedExample]]
+) -> None:
+    found = duplicates_across(store, ROUTES, Thresholds(), "local")
+    rows = dict(zip(map(str, ROUTES), routes, strict=True))
+    gone = {(p, rows[p][place].id) for p, place in found.frame.select("partition", "place").rows()}
+
+    near = found.frame.filter(reason="near duplicate")
+    assert len(near) > 0
+    assert not gone & set(near.select("original_partition", "original").rows())
+
+
+def test_no_partitions_have_no_copies(store: Store) -> None:
+    assert len(duplicates_across(store, [], Thresholds(), "local")) == 0
+
+
+def test_a_partition_without_signatures_is_named(store: Store) -> None:
+    with store.write(ROUTES[0]) as out:
+        out.accept(enriched())
+
+    with pytest.raises(
+        StoreError, match=r"east\.signatures\.parquet: .* materialize quiz/filtered"
+    ):
+        duplicates_across(store, ROUTES[:1], Thresholds(), "local")
+
+
+def test_signatures_of_another_format_are_refused(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(table, "FORMAT", "0")
+    publish(store, ROUTES[0], [enriched()])
+    monkeypatch.undo()
+
+    with pytest.raises(StoreError, match="signatures of format 0, this version compares format 1"):
+        duplicates_across(store, ROUTES[:1], Thresholds(), "local")
+
+
+def test_signatures_come_back_as_they_were_stored() -> None:
+    signed = sign([route(random.Random(n)) for n in range(30)], frame_of([]))
+
+    content = signed.to_parquet("quiz/filtered/east")
+    again = Signatures.from_parquet(content, "east")
+
+    assert_frame_equal(again.frame, signed.frame)
+    assert (again.bands == signed.bands).all()
+    assert (again.parts == signed.parts).all()
+    assert (again.present == signed.present).all()
+    assert again.to_parquet("quiz/filtered/east") == content
+
+
+@pytest.fixture
+def local_spark(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    from pyspark.sql import SparkSession
+
+    monkeypatch.setenv("PYSPARK_PYTHON", sys.executable)
+
+    options = {
+        "spark.ui.enabled": "false",
+        "spark.ui.showConsoleProgress": "false",
+        "spark.sql.shuffle.partitions": "2",
+    }
+    builder = SparkSession.builder.master("local[1]")
+    for name, value in options.items():
+        builder = builder.config(name, value)
+    session = builder.getOrCreate()
+    session.sparkContext.setLogLevel("ERROR")
+    yield
+    session.stop()
+
+
+@pytest.mark.usefixtures("local_spark")
+def test_spark_finds_the_same_as_one_machine(
+    store: Store, routes: list[list[EnrichedExample]]
+) -> None:
+    local, spark = (
+        duplicates_across(store, ROUTES, Thresholds(), engine) for engine in ("local", "spark")
+    )
+
+    assert len(local) > 10
+    assert_frame_equal(local.frame, spark.frame)
+
+
+def test_spark_that_is_not_installed_is_named(
+    store: Store, routes: list[list[EnrichedExample]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "pyspark.errors", None)
+
+    with pytest.raises(PermanentError, match=r"install sdg-assets\[spark\]"):
+        duplicates_across(store, ROUTES, Thresholds(), "spark")

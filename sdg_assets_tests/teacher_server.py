@@ -1,0 +1,109 @@
+"""A server with the protocol of vLLM's, whose every answer is in the test.
+
+For the runs around a teacher, in processes of their own, that a scripted teacher cannot reach. It
+counts what it is asked, serves another model when told to, and can be slow.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from hashlib import sha256
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+
+class TeacherServer:
+    """Writes questions whose answer is Oslo, and solves them right."""
+
+    def __init__(self) -> None:
+        self.model = "scripted/one"
+        self.seconds = 0.0
+        """How long an answer takes."""
+        self.asked: Counter[str] = Counter()
+        """Requests by their content, the model included."""
+        self.answered: Counter[str] = Counter()
+        self.url = ""
+
+    def complete(self, body: dict[str, Any]) -> str:
+        """What is said to a request of any role, told apart by what is to be written."""
+        form = body.get("response_format", {}).get("json_schema", {}).get("schema", {})
+        wanted = form.get("properties", {})
+        if "question" in wanted:
+            return json.dumps(self.write(body))
+        if wanted:
+            return json.dumps({name: 5 if name != "comment" else "Sound." for name in wanted})
+        return self.speak(body)
+
+    def write(self, body: dict[str, Any]) -> dict[str, Any]:
+        """The writer's draft."""
+        digest = sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()[:12]
+        question = f"Which city has the number {digest}?"
+        return {"question": question, "answer": "Oslo", "wrong_answers": ["Rome"]}
+
+    def speak(self, body: dict[str, Any]) -> str:
+        """The solver's answer or background."""
+        if "Answer:" in body["messages"][0]["content"]:
+            return "I looked the number up in the register of cities. Answer: Oslo"
+        return "Cities have numbers in the register."
+
+
+@contextmanager
+def teacher_server(teacher: TeacherServer) -> Iterator[TeacherServer]:
+    """Serves the teacher on a free port of this machine."""
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_GET(self) -> None:
+            models = [{"id": teacher.model, "max_model_len": 8192}]
+            self._reply({"data": models} if self.path == "/v1/models" else {})
+
+        def do_POST(self) -> None:
+            body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+            if self.path == "/tokenize":
+                words = sum(len(m["content"].split()) for m in body["messages"])
+                self._reply({"count": words})
+                return
+            content = json.dumps(body, sort_keys=True)
+            teacher.asked[content] += 1
+            time.sleep(teacher.seconds)
+            text = teacher.complete(body)
+            self._reply(
+                {
+                    "choices": [{"message": {"content": text}, "finish_reason": "stop"}],
+                    "usage": {"prompt_tokens": 9, "completion_tokens": len(text.split())},
+                }
+            )
+            teacher.answered[content] += 1
+
+        def _reply(self, answer: dict[str, Any]) -> None:
+            data = json.dumps(answer).encode()
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(data)))
+            self.end_headers()
+            self.wfile.write(data)
+
+        def log_message(self, *arguments: object) -> None:
+            pass
+
+    class Server(ThreadingHTTPServer):
+        daemon_threads = True
+
+        def handle_error(self, *arguments: object) -> None:
+            pass  # a killed client has gone away
+
+    server = Server(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    teacher.url = f"http://127.0.0.1:{server.server_port}"
+    try:
+        yield teacher
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()

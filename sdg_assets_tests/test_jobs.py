@@ -1,0 +1,143 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import pytest
+from dagster._core.execution.backfill import PartitionBackfill
+
+from sdg_assets.assets.factory import STAGES, TASK_ASSETS
+from sdg_assets.jobs import jobs
+from sdg_assets_tests.builders import write_catalog
+from sdg_assets_tests.conftest import Configure
+from sdg_assets_tests.runs import QUIET, failures
+
+JOBS = {job.name: job for job in jobs()}
+
+
+@pytest.fixture(autouse=True)
+def catalog(tmp_path: Path, configure: Configure) -> None:
+    """Two tasks of one domain, one of another, and one that is switched off."""
+    off = {"enabled": False, "why": "too dull"}
+    configure(
+        catalog=write_catalog(
+            tmp_path / "catalog",
+            {"task": "rivers", "domain": "nature", "subtasks": {"nile": {}, "rhine": {}}},
+            {"task": "lakes", "domain": "nature", "subtasks": {"como": {}}},
+            {"task": "sums", "domain": "mathematics", "subtasks": {"plus": {}}},
+            {"task": "dull", **off, "subtasks": {"dull_a": {}}},
+        )
+    )
+
+
+def launched(
+    instance: dg.DagsterInstance, name: str, **config: Any
+) -> tuple[dg.ExecuteInProcessResult, list[PartitionBackfill]]:
+    """Runs a job and returns the backfills it has asked for."""
+    job = JOBS[name]
+    assert isinstance(job, dg.JobDefinition)
+    result = job.execute_in_process(
+        run_config={"ops": {f"launch_{name}": {"config": config}}, "loggers": QUIET},
+        instance=instance,
+        raise_on_error=False,
+    )
+    return result, list(instance.get_backfills())
+
+
+def targets(backfill: PartitionBackfill) -> dict[str, set[str]]:
+    data = backfill.asset_backfill_data
+    assert data
+    subsets = data.target_subset.partitions_subsets_by_asset_key
+    return {key.to_user_string(): set(s.get_partition_keys()) for key, s in subsets.items()}
+
+
+def materialize(instance: dg.DagsterInstance, task: str, stage: str, *subtasks: str) -> None:
+    for subtask in subtasks:
+        event = dg.AssetMaterialization([task, stage], partition=subtask)
+        instance.report_runless_asset_event(event)
+
+
+def test_one_task_goes_through_all_stages(instance: dg.DagsterInstance) -> None:
+    result, (backfill,) = launched(instance, "one_task", task="rivers")
+
+    assert result.success, failures(result)
+    assert targets(backfill) == {f"rivers/{stage}": {"nile", "rhine"} for stage in TASK_ASSETS}
+    assert backfill.title == "rivers - all stages"
+
+
+def test_some_subtasks_of_a_task(instance: dg.DagsterInstance) -> None:
+    _, (backfill,) = launched(instance, "one_task", task="rivers", subtasks=["rhine"])
+
+    assert targets(backfill) == {f"rivers/{stage}": {"rhine"} for stage in TASK_ASSETS}
+
+
+def test_only_what_is_missing_of_a_task(instance: dg.DagsterInstance) -> None:
+    materialize(instance, "rivers", "seeds", "nile", "rhine")
+    materialize(instance, "rivers", "normalized", "nile")
+
+    _, (backfill,) = launched(instance, "one_task", task="rivers", only_missing=True)
+
+    both = {f"rivers/{stage}": {"nile", "rhine"} for stage in ("heldout", *STAGES[2:])}
+    assert targets(backfill) == {"rivers/normalized": {"rhine"}, **both}
+
+
+def test_one_domain_is_every_task_of_it(instance: dg.DagsterInstance) -> None:
+    _, (backfill,) = launched(instance, "one_domain", domain="nature")
+
+    assert set(targets(backfill)) == {f"{t}/{s}" for t in ("rivers", "lakes") for s in TASK_ASSETS}
+
+
+def test_everything_missing_is_of_enabled_tasks(instance: dg.DagsterInstance) -> None:
+    for stage in TASK_ASSETS:
+        materialize(instance, "rivers", stage, "nile", "rhine")
+        materialize(instance, "lakes", stage, "como")
+
+    _, (backfill,) = launched(instance, "everything_missing")
+
+    assert targets(backfill) == {f"sums/{stage}": {"plus"} for stage in TASK_ASSETS}
+
+
+def test_nothing_missing_launches_nothing(instance: dg.DagsterInstance) -> None:
+    for stage in TASK_ASSETS:
+        materialize(instance, "lakes", stage, "como")
+
+    result, backfills = launched(instance, "everything_missing", subtasks=["lakes/como"])
+
+    assert (result.success, backfills) == (True, [])
+
+
+def test_knobs_travel_as_tags_of_the_runs(instance: dg.DagsterInstance) -> None:
+    _, (backfill,) = launched(instance, "one_task", task="lakes", max_seeds=50, votes=7)
+
+    assert backfill.tags == {"sdg/max_seeds": "50", "sdg/votes": "7"}
+
+
+@pytest.mark.parametrize(
+    ("config", "message"),
+    [
+        ({"task": "river"}, "unknown seed task 'river'; did you mean rivers?"),
+        ({"task": "dull"}, "dull/dull_a is switched off: too dull"),
+        ({"task": "rivers", "subtasks": ["nil"]}, "has no subtask 'nil'; did you mean nile?"),
+        ({"task": "rivers", "max_seeds": 0}, "max_seeds=0: Input should be greater than or equal"),
+        ({"task": "rivers", "votes": 1000}, "votes=1000: Input should be less than or equal to"),
+    ],
+)
+def test_a_wrong_config_is_a_clear_error_and_launches_nothing(
+    instance: dg.DagsterInstance, config: dict[str, Any], message: str
+) -> None:
+    result, backfills = launched(instance, "one_task", **config)
+
+    (said,) = failures(result)
+    assert message in said
+    assert backfills == []
+
+
+def test_an_unknown_domain_lists_the_domains(instance: dg.DagsterInstance) -> None:
+    result, _ = launched(instance, "one_domain", domain="natur")
+
+    assert failures(result) == ["no enabled task of domain 'natur'; there are: mathematics, nature"]
+
+
+def test_a_release_is_a_job_of_its_own() -> None:
+    assert set(JOBS) == {"one_task", "one_domain", "everything_missing", "release"}
