@@ -39,7 +39,7 @@ _made_by_dagster = cast(
 )
 k8s_executor = dg.ExecutorDefinition(
     name="k8s",
-    config_schema=k8s_job_executor.config_schema,
+    config_schema=cast("Any", k8s_job_executor.config_schema),
     requirements=multiple_process_executor_requirements(),
     executor_creation_fn=_executor,
     description="Dagster's own executor of Kubernetes Jobs, with the same run config. "
