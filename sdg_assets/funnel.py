@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 from sdg_assets.catalog import SubtaskSpec, cached_catalog
 from sdg_assets.settings import settings
-from sdg_assets.storage import Manifest, PartitionKey, Store
+from sdg_assets.storage import PartitionKey, Store
 
 # A completion refused for one of these could not be read; refused for another reason, it could.
 UNREADABLE = ("truncated", "empty", "refusal", "unparsable", "too long")
@@ -44,11 +44,9 @@ class FunnelRow:
 def funnel_row(store: Store, spec: SubtaskSpec) -> FunnelRow:
     """Reads the manifests of a subtask; stages that are not materialized count 0."""
     row = FunnelRow(spec.task, spec.key, spec.answer_kind.value)
-    manifests: dict[str, Manifest] = {}
-    for stage in ("seeds", "normalized", "generated", "enriched", "filtered"):
-        key = PartitionKey(spec.task, stage, spec.key)
-        if store.exists(key):
-            manifests[stage] = store.manifest(key)
+    stages = ("seeds", "normalized", "generated", "enriched", "filtered")
+    published = store.manifests(PartitionKey(spec.task, stage, spec.key) for stage in stages)
+    manifests = {key.stage: manifest for key, manifest in published.items()}
     for stage, manifest in manifests.items():
         usage = manifest.info.get("usage", {})
         row.tokens += usage.get("output_tokens", 0)
@@ -99,16 +97,14 @@ def render(rows: Iterable[FunnelRow]) -> str:
 
 def materialized(store: Store) -> list[FunnelRow]:
     """The funnel of every enabled subtask that has seeds in the store."""
-    specs = (
+    specs = [
         task.resolve(key)
         for task in cached_catalog(settings().catalog).enabled()
         for key in task.enabled_subtasks()
-    )
-    return [
-        funnel_row(store, spec)
-        for spec in specs
-        if store.exists(PartitionKey(spec.task, "seeds", spec.key))
     ]
+    seeds = {PartitionKey(spec.task, "seeds", spec.key): spec for spec in specs}
+    published = store.manifests(seeds)
+    return [funnel_row(store, spec) for key, spec in seeds.items() if key in published]
 
 
 if __name__ == "__main__":

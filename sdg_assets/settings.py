@@ -17,6 +17,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from sdg_assets.errors import PermanentError
 from sdg_assets.examples import Role
+from sdg_assets.objects import URL
 from sdg_assets.thresholds import overridden
 
 SettingsT = TypeVar("SettingsT", bound=BaseSettings)
@@ -28,7 +29,10 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(env_prefix="SDG_", frozen=True)
 
-    store: Path = Field(default=Path("data"), description="directory that stage files lie in")
+    store: Path | str = Field(
+        default=Path("data"),
+        description="directory that stage files lie in, or s3://bucket/prefix",
+    )
     catalog: Path | None = Field(default=None, description="directory used instead of the built-in")
     allow_canary: Annotated[frozenset[str], NoDecode] = Field(
         default=frozenset(),
@@ -116,6 +120,15 @@ class Settings(BaseSettings):
             )
         return self
 
+    @field_validator("store", mode="before")
+    @classmethod
+    def _directory_or_bucket(cls, value: Any) -> Any:  # noqa: ANN401 – the variable's text, or path
+        if isinstance(value, str) and "://" in value:
+            if not URL.fullmatch(value):
+                raise ValueError("is neither a directory nor s3://bucket/prefix")
+            return value
+        return Path(value)
+
     @field_validator("gates")
     @classmethod
     def _known_thresholds(cls, value: dict[str, Any]) -> dict[str, Any]:
@@ -162,10 +175,17 @@ def from_environment(kind: type[SettingsT]) -> SettingsT:
     except ValidationError as error:
         prefix = kind.model_config["env_prefix"]
         wrong = "; ".join(
-            f"{prefix}{_variable(e['loc'])}={e['input']!r}: {e['msg']}" if e["loc"] else e["msg"]
+            f"{prefix}{_variable(e['loc'])}={_shown(e['input'])}: {e['msg']}"
+            if e["loc"]
+            else e["msg"]
             for e in error.errors()
         )
         raise PermanentError(f"environment: {wrong}") from error
+
+
+def _shown(value: Any) -> str:  # noqa: ANN401 – whatever the variable held
+    """The value, without a key and secret that somebody put in an address."""
+    return re.sub(r"://\S*@", "://***@", repr(value))
 
 
 def _variable(place: tuple[int | str, ...]) -> str:

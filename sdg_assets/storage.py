@@ -3,19 +3,22 @@
 Layout: `<store>/<task>/<stage>/<subtask>.jsonl` holds the accepted rows, `<subtask>.rejected.jsonl`
 the refused ones, `<subtask>.manifest.json` what was published. Files are written beside their place
 and renamed; the manifest is renamed last, so a reader that checks it never sees half a partition.
+
+In a bucket (`SDG_STORE=s3://bucket/prefix`, see objects.py) the manifest lies in the same place and
+names a version; the rows are `<stage>/<subtask>/<version>.jsonl`. What a reader may be reading is
+never overwritten, and a writer killed before its manifest leaves the partition as it was.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-import os
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from pathlib import Path
+from datetime import UTC, datetime, timedelta
 from typing import IO, Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
@@ -23,8 +26,12 @@ from pydantic_core import PydanticSerializationError
 
 from sdg_assets.errors import StoreError
 from sdg_assets.examples import Record, Rejection
+from sdg_assets.objects import ObjectPath
+from sdg_assets.places import Place, draft, listing, place_of, write_atomic
 
 RecordT = TypeVar("RecordT", bound=Record)
+ABANDONED = timedelta(days=1)
+REQUESTS = 32
 
 
 @dataclass(frozen=True, order=True)
@@ -50,12 +57,16 @@ class Manifest(BaseModel):
     attached: dict[str, str] = {}
     """Name of each file that belongs to the partition → its sha256."""
     info: dict[str, Any] = {}
+    version: str = ""
+    """Which files of the partition are meant; empty where they are replaced in place."""
 
 
 @dataclass
 class PartitionWriter:
     """Collects a partition's rows; nothing is visible until the `with` block ends well."""
 
+    path: Place
+    """Where the accepted rows will lie."""
     _accepted: IO[bytes]
     _rejected: IO[bytes]
     rows: int = 0
@@ -105,30 +116,34 @@ class PartitionWriter:
 
 
 class Store:
-    """Stage files under one directory."""
+    """Stage files under one directory, or under one prefix of a bucket."""
 
-    def __init__(self, root: Path) -> None:
-        self.root = Path(root)
+    def __init__(self, root: str | Place) -> None:
+        self.root = place_of(root)
 
-    def path(self, key: PartitionKey) -> Path:
+    def path(self, key: PartitionKey) -> Place:
         """The file of a partition's accepted rows."""
-        return self.root / key.task / key.stage / f"{key.subtask}.jsonl"
+        return self._file(key, self._version(key), "jsonl")
 
-    def rejected_path(self, key: PartitionKey) -> Path:
+    def rejected_path(self, key: PartitionKey) -> Place:
         """The file of a partition's refused rows."""
-        return self.path(key).with_suffix(".rejected.jsonl")
+        return self._file(key, self._version(key), "rejected.jsonl")
 
-    def attachment_path(self, key: PartitionKey, name: str) -> Path:
+    def attachment_path(self, key: PartitionKey, name: str) -> Place:
         """The file of an attachment, e.g. `<subtask>.signatures.parquet`."""
-        return self.path(key).with_suffix(f".{name}")
+        return self._file(key, self._version(key), name)
 
-    def completions_dir(self, task: str, subtask: str) -> Path:
+    def manifest_path(self, key: PartitionKey) -> Place:
+        """The file that says what was published."""
+        return self._file(key, "", "manifest.json")
+
+    def completions_dir(self, task: str, subtask: str) -> Place:
         """Where a subtask's completion logs lie. They outlive every re-run of its stages."""
         return self.root / task / "completions" / subtask
 
     def exists(self, key: PartitionKey) -> bool:
         """Whether the partition was published."""
-        return self._manifest_path(key).exists()
+        return self.manifest_path(key).exists()
 
     @contextmanager
     def write(self, key: PartitionKey) -> Iterator[PartitionWriter]:
@@ -137,16 +152,11 @@ class Store:
         Yields:
             The writer that takes accepted and rejected rows.
         """
-        path, rejected_path = self.path(key), self.rejected_path(key)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        tmp, rejected_tmp = _beside(path), _beside(rejected_path)
-        try:
-            with tmp.open("wb") as accepted, rejected_tmp.open("wb") as rejected:
-                writer = PartitionWriter(accepted, rejected)
-                yield writer
-                for file in (accepted, rejected):
-                    file.flush()
-                    os.fsync(file.fileno())
+        version = _new_version() if isinstance(self.root, ObjectPath) else ""
+        rows, refused = (self._file(key, version, end) for end in ("jsonl", "rejected.jsonl"))
+        with draft(rows) as accepted, draft(refused) as rejected:
+            writer = PartitionWriter(rows, accepted.file, rejected.file)
+            yield writer
             manifest = Manifest(
                 rows=writer.rows,
                 sha256=writer.sha256,
@@ -155,15 +165,16 @@ class Store:
                 written_at=datetime.now(UTC),
                 attached={name: _sha256(data) for name, data in writer.attachments.items()},
                 info=writer.info,
+                version=version,
             )
+            replaced = self._version(key)
             for name, data in writer.attachments.items():
-                write_atomic(self.attachment_path(key, name), data)
-            rejected_tmp.replace(rejected_path)
-            tmp.replace(path)
-            write_atomic(self._manifest_path(key), manifest.model_dump_json(indent=1).encode())
-        finally:
-            tmp.unlink(missing_ok=True)
-            rejected_tmp.unlink(missing_ok=True)
+                write_atomic(self._file(key, version, name), data)
+            rejected.publish()
+            accepted.publish()
+            write_atomic(self.manifest_path(key), manifest.model_dump_json(indent=1).encode())
+        if version:
+            self._clear_versions(key, {version, replaced})
 
     def manifest(self, key: PartitionKey) -> Manifest:
         """What was published for the partition.
@@ -171,13 +182,25 @@ class Store:
         Raises:
             StoreError: Nothing was, or the manifest is corrupt.
         """
-        path = self._manifest_path(key)
-        try:
-            return Manifest.model_validate_json(path.read_bytes())
-        except FileNotFoundError:
-            raise StoreError(f"{key}: not in the store ({path}); materialize it first") from None
-        except ValidationError as error:
-            raise StoreError(f"{path}: corrupt manifest; materialize {key} again") from error
+        found = self._manifest(key)
+        if found is None:
+            path = self.manifest_path(key)
+            raise StoreError(f"{key}: not in the store ({path}); materialize it first")
+        return found
+
+    def manifests(self, keys: Iterable[PartitionKey]) -> dict[PartitionKey, Manifest]:
+        """What was published for those of many partitions that are there.
+
+        Args:
+            keys: The partitions; asked for side by side, as each costs a request in a bucket.
+
+        Raises:
+            StoreError: A manifest is corrupt.
+        """
+        wanted = list(keys)
+        with ThreadPoolExecutor(REQUESTS) as pool:
+            found = zip(wanted, pool.map(self._manifest, wanted), strict=True)
+            return {key: manifest for key, manifest in found if manifest}
 
     def read(self, key: PartitionKey, record: type[RecordT]) -> Iterator[RecordT]:
         """Streams a partition's accepted rows, verified against its manifest.
@@ -191,7 +214,8 @@ class Store:
                 was published.
         """
         published = self.manifest(key)
-        yield from _verified(self.path(key), key, record, published.rows, published.sha256)
+        path = self._file(key, published.version, "jsonl")
+        yield from _verified(path, key, record, published.rows, published.sha256)
 
     def read_rejected(self, key: PartitionKey) -> Iterator[Rejection]:
         """Streams a partition's refused rows, verified as `read` does.
@@ -202,7 +226,8 @@ class Store:
         Raises:
             StoreError: As for `read`.
         """
-        published, path = self.manifest(key), self.rejected_path(key)
+        published = self.manifest(key)
+        path = self._file(key, published.version, "rejected.jsonl")
         rows = sum(published.rejected.values())
         yield from _verified(path, key, Rejection, rows, published.rejected_sha256)
 
@@ -216,7 +241,8 @@ class Store:
         Raises:
             StoreError: The partition has no such file, or another one than was published.
         """
-        published, path = self.manifest(key).attached.get(name), self.attachment_path(key, name)
+        manifest = self.manifest(key)
+        published, path = manifest.attached.get(name), self._file(key, manifest.version, name)
         try:
             data = path.read_bytes()
         except FileNotFoundError:
@@ -225,31 +251,47 @@ class Store:
             raise StoreError(f"{path}: not what was published; materialize {key} again")
         return data
 
-    def _manifest_path(self, key: PartitionKey) -> Path:
-        return self.path(key).with_suffix(".manifest.json")
+    def _file(self, key: PartitionKey, version: str, end: str) -> Place:
+        folder, name = self.root / key.task / key.stage, key.subtask
+        return folder / name / f"{version}.{end}" if version else folder / f"{name}.{end}"
+
+    def _manifest(self, key: PartitionKey) -> Manifest | None:
+        path = self.manifest_path(key)
+        try:
+            return Manifest.model_validate_json(path.read_bytes())
+        except FileNotFoundError:
+            return None
+        except ValidationError as error:
+            raise StoreError(f"{path}: corrupt manifest; materialize {key} again") from error
+
+    def _version(self, key: PartitionKey) -> str:
+        """The published one; none in a directory, before the first, or where it cannot be told."""
+        if not isinstance(self.root, ObjectPath):
+            return ""
+        try:
+            found = self._manifest(key)
+        except StoreError:
+            return ""
+        return found.version if found else ""
+
+    def _clear_versions(self, key: PartitionKey, kept: set[str]) -> None:
+        """Removes what was replaced before last, and what writers left that were killed.
+
+        The version just replaced stays for those who are reading it.
+        """
+        folder = self.root / key.task / key.stage / key.subtask
+        for file in listing(folder):
+            abandoned = datetime.now(UTC) - file.modified > ABANDONED
+            if abandoned and file.name.split(".")[0] not in kept:
+                (folder / file.name).unlink(missing_ok=True)
 
 
-def write_atomic(path: Path, data: bytes) -> None:
-    """Puts a whole file in place, or leaves what was there."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    tmp = _beside(path)
-    try:
-        with tmp.open("wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        tmp.replace(path)
-    finally:
-        tmp.unlink(missing_ok=True)
+def _new_version() -> str:
+    return f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{secrets.token_hex(4)}"
 
 
 def _sha256(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
-
-
-def _beside(path: Path) -> Path:
-    # Process ids repeat: in every container the first process is 1.
-    return path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}.tmp")
 
 
 def _line(row: Record) -> bytes:
@@ -264,7 +306,7 @@ def _line(row: Record) -> bytes:
 
 
 def _verified(
-    path: Path, key: PartitionKey, record: type[RecordT], published: int, sha256: str
+    path: Place, key: PartitionKey, record: type[RecordT], published: int, sha256: str
 ) -> Iterator[RecordT]:
     rows, digest = 0, hashlib.sha256()
     try:
@@ -281,7 +323,7 @@ def _verified(
         )
 
 
-def _parse(line: bytes, record: type[RecordT], path: Path, number: int) -> RecordT:
+def _parse(line: bytes, record: type[RecordT], path: Place, number: int) -> RecordT:
     try:
         return record.model_validate_json(line)
     except ValidationError as error:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import secrets
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -8,8 +9,10 @@ import dagster as dg
 import pytest
 
 from sdg_assets.catalog import cached_catalog
+from sdg_assets.places import Place
 from sdg_assets.settings import settings
 from sdg_assets.storage import Store
+from sdg_assets_tests.object_server import BUCKET, ObjectServer, object_server
 
 # Where models are cached and where real rows lie: facts of the machine, not of the test.
 KEPT = {"SDG_CACHE", "SDG_TEACHER_SOURCE", "SDG_TEST_HUB"}
@@ -57,6 +60,27 @@ def configure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Confi
 @pytest.fixture
 def store(tmp_path: Path) -> Store:
     return Store(tmp_path / "store")
+
+
+@pytest.fixture(scope="session")
+def objects(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ObjectServer]:
+    """The object store of this test run."""
+    with object_server(tmp_path_factory.mktemp("objects")) as server:
+        yield server
+
+
+@pytest.fixture
+def bucket(objects: ObjectServer, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The address of an empty prefix in a bucket; the environment holds what it takes."""
+    for name, value in objects.environment().items():
+        monkeypatch.setenv(name, value)
+    return f"s3://{BUCKET}/{secrets.token_hex(8)}"
+
+
+def on_disk(place: Place) -> Path:
+    """A place in the store of a test that is about a directory."""
+    assert isinstance(place, Path)
+    return place
 
 
 @pytest.fixture

@@ -16,7 +16,10 @@ from sdg_assets_tests.builders import write_catalog
 from sdg_assets_tests.conftest import Configure
 
 ROOT = Path(__file__).parents[1]
-HEAVY = ("vllm", "torch", "transformers", "datasets", "lm_eval", "text_dedup", "math_verify")
+HEAVY = (
+    *("vllm", "torch", "transformers", "datasets", "lm_eval", "text_dedup", "math_verify"),
+    "obstore",
+)
 
 
 def command(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:

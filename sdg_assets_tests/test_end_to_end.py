@@ -27,7 +27,7 @@ from sdg_assets.settings import settings
 from sdg_assets.storage import PartitionKey, Store
 from sdg_assets.teacher.requests import Completion
 from sdg_assets_tests.builders import MIRROR
-from sdg_assets_tests.conftest import forget_settings
+from sdg_assets_tests.conftest import forget_settings, on_disk
 from sdg_assets_tests.runs import QUIET, checks, failures, materialized, metadata, run
 
 pytestmark = pytest.mark.engine
@@ -63,7 +63,7 @@ class Job:
 
     def completions(self, subtask: str) -> set[str]:
         """Ids of all that was said about a subtask."""
-        logs = self.store.completions_dir(SUBTASKS[subtask], subtask).glob("*.jsonl")
+        logs = on_disk(self.store.completions_dir(SUBTASKS[subtask], subtask)).glob("*.jsonl")
         lines = itertools.chain.from_iterable(log.read_bytes().splitlines() for log in logs)
         return {Completion.model_validate_json(line).request_id for line in lines}
 

@@ -15,7 +15,7 @@ import pytest
 
 from sdg_assets.examples import GeneratedExample
 from sdg_assets.storage import PartitionKey, Store
-from sdg_assets_tests.conftest import Configure
+from sdg_assets_tests.conftest import Configure, on_disk
 from sdg_assets_tests.runs import failures, run
 
 KEY = PartitionKey("arc", "generated", "arc_easy")
@@ -34,7 +34,7 @@ print("TOLD", json.dumps({k: v for k, v in told.items() if isinstance(v, int)}))
 
 def finished(store: Store) -> list[str]:
     """Ids of the requests whose completions are on disk."""
-    logs = list(store.completions_dir("arc", "arc_easy").glob("writer-*.jsonl"))
+    logs = list(on_disk(store.completions_dir("arc", "arc_easy")).glob("writer-*.jsonl"))
     lines = [line for log in logs for line in log.read_bytes().splitlines(keepends=True)]
     return [json.loads(line)["request_id"] for line in lines if line.endswith(b"\n")]
 

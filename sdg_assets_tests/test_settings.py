@@ -31,6 +31,27 @@ def test_a_knob_is_its_name_in_capitals(configure: Configure, tmp_path: Path) ->
     assert settings().seed_source == "mirror:/data/hub"
 
 
+def test_the_store_is_a_directory_or_an_address_of_a_bucket(configure: Configure) -> None:
+    configure(store="s3://my-bucket/some/prefix")
+    assert settings().store == "s3://my-bucket/some/prefix"
+
+    configure(store="relative/folder")
+    assert settings().store == Path("relative/folder")
+
+
+@pytest.mark.parametrize(
+    "store", ["s3://", "s3://Upper", "gs://bucket/prefix", "s3://key:s/secret@bucket/prefix"]
+)
+def test_another_address_is_refused_without_the_secret_in_it(
+    configure: Configure, store: str
+) -> None:
+    configure(store=store)
+
+    with pytest.raises(PermanentError, match=r"SDG_STORE.*s3://bucket/prefix") as caught:
+        settings()
+    assert "secret" not in str(caught.value)
+
+
 def test_every_wrong_variable_is_named_with_its_value_on_one_line(configure: Configure) -> None:
     configure(votes=0, executor="dask", seed_source="the-hub")
 

@@ -3,17 +3,37 @@ from __future__ import annotations
 import errno
 import itertools
 import os
+import signal
+import subprocess
+import sys
 from collections.abc import Iterable, Iterator
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
+from sdg_assets import storage
 from sdg_assets.errors import StoreError
 from sdg_assets.examples import Example, Rejection, Seed
-from sdg_assets.storage import PartitionKey, Store, write_atomic
+from sdg_assets.places import listing, write_atomic
+from sdg_assets.storage import PartitionKey, Store
 from sdg_assets_tests.records import example, numeric, seed
 
 KEY = PartitionKey("quiz", "normalized", "quiz")
+
+
+@pytest.fixture
+def directory(tmp_path: Path) -> Store:
+    return Store(tmp_path / "store")
+
+
+@pytest.fixture(params=["directory", "bucket"])
+def store(request: pytest.FixtureRequest) -> Store:
+    """A store in a directory, then one in a bucket."""
+    if request.param == "directory":
+        directory: Store = request.getfixturevalue("directory")
+        return directory
+    return Store(request.getfixturevalue("bucket"))
 
 
 def publish(store: Store, accepted: Iterable[Example], rejected: Iterable[Rejection] = ()) -> None:
@@ -24,6 +44,10 @@ def publish(store: Store, accepted: Iterable[Example], rejected: Iterable[Reject
 
 def refused(reason: str = "prompt debris") -> Rejection:
     return Rejection(gate="format", reason=reason, row={"question": "as an AI"})
+
+
+def names(store: Store) -> list[str]:
+    return sorted(file.name for file in listing(store.root))
 
 
 class Killed(BaseException):
@@ -56,15 +80,39 @@ def test_what_was_written_is_what_is_read(store: Store) -> None:
     assert (manifest.rows, manifest.rejected) == (2, {"format: prompt debris": 1})
 
 
-def test_the_files_lie_where_the_design_says(store: Store) -> None:
+def test_the_files_lie_where_the_design_says(directory: Store) -> None:
+    publish(directory, [example()], [refused()])
+
+    assert names(directory) == [
+        "quiz/normalized/quiz.jsonl",
+        "quiz/normalized/quiz.manifest.json",
+        "quiz/normalized/quiz.rejected.jsonl",
+    ]
+
+
+def test_in_a_bucket_the_manifest_names_the_version_of_its_rows(bucket: str) -> None:
+    store = Store(bucket)
     publish(store, [example()], [refused()])
 
-    folder = store.root / "quiz" / "normalized"
-    assert sorted(f.name for f in folder.iterdir()) == [
-        "quiz.jsonl",
-        "quiz.manifest.json",
-        "quiz.rejected.jsonl",
+    version = store.manifest(KEY).version
+    assert version
+    assert names(store) == [
+        "quiz/normalized/quiz.manifest.json",
+        f"quiz/normalized/quiz/{version}.jsonl",
+        f"quiz/normalized/quiz/{version}.rejected.jsonl",
     ]
+    assert str(store.path(KEY)) == f"{bucket}/quiz/normalized/quiz/{version}.jsonl"
+
+
+def test_of_many_partitions_those_that_are_there_are_told(store: Store) -> None:
+    there = [PartitionKey("quiz", "seeds", f"q{n}") for n in range(3)]
+    for key in there:
+        with store.write(key) as out:
+            out.accept(seed(0))
+
+    found = store.manifests([*there, KEY])
+
+    assert found == {key: store.manifest(key) for key in there}
 
 
 def test_a_partition_may_be_empty(store: Store) -> None:
@@ -86,49 +134,53 @@ def test_a_failed_write_leaves_what_was_there_and_no_debris(store: Store) -> Non
         publish(store, half())
 
     assert list(store.read(KEY, Example)) == [example()]
-    assert not [f for f in store.path(KEY).parent.iterdir() if f.name.endswith(".tmp")]
+    assert len(names(store)) == 3
+    if isinstance(store.root, Path):
+        assert not list(store.root.rglob("*.tmp"))
 
 
-def test_a_full_disk_leaves_what_was_there(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    publish(store, [example()])
+def test_a_full_disk_leaves_what_was_there(
+    directory: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    publish(directory, [example()])
 
     def full(_descriptor: int) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(OSError, match="No space left"):
-        publish(store, [numeric()])
+        publish(directory, [numeric()])
 
-    assert list(store.read(KEY, Example)) == [example()]
+    assert list(directory.read(KEY, Example)) == [example()]
 
 
 @pytest.mark.parametrize("renames", [0, 1, 2])
 def test_a_first_write_killed_between_its_renames_was_never_published(
-    store: Store, monkeypatch: pytest.MonkeyPatch, renames: int
+    directory: Store, monkeypatch: pytest.MonkeyPatch, renames: int
 ) -> None:
     with monkeypatch.context() as patch:
         Rename(patch, renames)
         with pytest.raises(Killed):
-            publish(store, [example()], [refused()])
+            publish(directory, [example()], [refused()])
 
-    assert not store.exists(KEY)
+    assert not directory.exists(KEY)
     with pytest.raises(StoreError, match=r"quiz/normalized/quiz: not in the store .*materialize"):
-        list(store.read(KEY, Example))
+        list(directory.read(KEY, Example))
 
 
 @pytest.mark.parametrize("renames", [0, 1, 2])
 def test_a_rewrite_killed_between_its_renames_is_whole_or_a_clear_error(
-    store: Store, monkeypatch: pytest.MonkeyPatch, renames: int
+    directory: Store, monkeypatch: pytest.MonkeyPatch, renames: int
 ) -> None:
-    publish(store, [example()], [refused("old")])
+    publish(directory, [example()], [refused("old")])
     with monkeypatch.context() as patch:
         Rename(patch, renames)
         with pytest.raises(Killed):
-            publish(store, [numeric(), example()], [refused("new"), refused("new")])
+            publish(directory, [numeric(), example()], [refused("new"), refused("new")])
 
     for read, old in (
-        (lambda: list(store.read(KEY, Example)), [example()]),
-        (lambda: list(store.read_rejected(KEY)), [refused("old")]),
+        (lambda: list(directory.read(KEY, Example)), [example()]),
+        (lambda: list(directory.read_rejected(KEY)), [refused("old")]),
     ):
         try:
             assert read() == old
@@ -136,12 +188,96 @@ def test_a_rewrite_killed_between_its_renames_is_whole_or_a_clear_error(
             assert "published; materialize quiz/normalized/quiz again" in str(error)  # noqa: PT017
 
 
+# Rejected rows, accepted rows, manifest: what a writer puts in a bucket, in this order.
+@pytest.mark.parametrize("puts", [0, 1, 2])
+def test_a_rewrite_in_a_bucket_killed_at_any_point_leaves_what_was_there(
+    bucket: str, puts: int
+) -> None:
+    store = Store(bucket)
+    publish(store, [example()], [refused("old")])
+    program = f"""
+import os, signal
+from sdg_assets.objects import ObjectPath
+from sdg_assets.storage import Store
+from sdg_assets_tests.records import numeric
+from sdg_assets_tests.test_storage import publish, refused
+put, left = ObjectPath._put, [{puts}]
+def killed(place, content):
+    if not left[0]:
+        os.kill(os.getpid(), signal.SIGKILL)
+    left[0] -= 1
+    put(place, content)
+ObjectPath._put = killed
+publish(Store({bucket!r}), [numeric()] * 2, [refused("new")])
+"""
+    done = subprocess.run([sys.executable, "-c", program], check=False)
+    assert done.returncode == -signal.SIGKILL
+
+    assert list(store.read(KEY, Example)) == [example()]
+    assert list(store.read_rejected(KEY)) == [refused("old")]
+    assert len(names(store)) == 3 + puts
+    publish(store, [numeric()])
+    assert list(store.read(KEY, Example)) == [numeric()]
+
+
+def test_who_reads_while_a_partition_is_replaced_reads_what_they_began(store: Store) -> None:
+    rows = [numeric(question=f"{n} " + "x" * 200_000) for n in range(30)]  # more than one range
+    publish(store, rows)
+    reading = store.read(KEY, Example)
+    first = next(reading)
+
+    publish(store, [example()])
+
+    assert [first, *reading] == rows
+    assert list(store.read(KEY, Example)) == [example()]
+
+
+def test_versions_of_yesterday_go_but_the_one_just_replaced_stays(
+    bucket: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = Store(bucket)
+    neighbour = PartitionKey(KEY.task, KEY.stage, "quiz_two")
+    with store.write(neighbour) as out:
+        out.accept(example())
+    versions = []
+    for question in ("one?", "two?", "three?"):
+        publish(store, [example(question=question)])
+        versions.append(store.manifest(KEY).version)
+    assert all(any(version in name for name in names(store)) for version in versions)
+
+    monkeypatch.setattr(storage, "ABANDONED", timedelta(seconds=-60))  # as if a day had gone by
+    publish(store, [example(question="four?")])
+
+    kept = {name.split("/")[-1][:24] for name in names(store) if "/quiz/2" in name}
+    assert kept == {versions[-1], store.manifest(KEY).version}
+    assert list(store.read(neighbour, Example)) == [example()]
+
+
+def test_a_store_that_was_copied_into_a_bucket_is_read_there(directory: Store, bucket: str) -> None:
+    publish(directory, [example()], [refused()])
+    copied = Store(bucket)
+    for file in listing(directory.root):
+        write_atomic(copied.root / file.name, (directory.root / file.name).read_bytes())
+
+    assert list(copied.read(KEY, Example)) == [example()]
+    assert list(copied.read_rejected(KEY)) == [refused()]
+
+
+def test_rows_larger_than_one_request_are_read_back(store: Store) -> None:
+    rows = [numeric(question=f"{n} " + "x" * 200_000) for n in range(60)]  # 12 MB
+    publish(store, rows)
+
+    assert [row.question[:3] for row in store.read(KEY, Example)] == [
+        row.question[:3] for row in rows
+    ]
+
+
 def test_rejected_rows_are_verified_like_accepted_ones(store: Store) -> None:
     publish(store, [example()], [refused("a"), refused("b")])
     path = store.rejected_path(KEY)
     path.write_bytes(path.read_bytes().splitlines(keepends=True)[0])
 
-    with pytest.raises(StoreError, match=r"quiz\.rejected\.jsonl: holds 1 rows that differ"):
+    with pytest.raises(StoreError, match=r"\.rejected\.jsonl: holds 1 rows that differ"):
         list(store.read_rejected(KEY))
 
 
@@ -174,7 +310,7 @@ def test_a_corrupt_line_is_named_by_file_and_number(store: Store, line: bytes) -
 def test_a_line_that_was_edited_by_hand_is_noticed(store: Store) -> None:
     publish(store, [example()])
     path = store.path(KEY)
-    path.write_text(path.read_text("utf-8").replace("France", "Italy"), "utf-8")
+    path.write_bytes(path.read_bytes().replace(b"France", b"Italy"))
 
     with pytest.raises(StoreError, match="holds 1 rows that differ from the 1 published"):
         list(store.read(KEY, Example))
@@ -193,14 +329,13 @@ def test_a_deleted_file_is_named(store: Store) -> None:
     publish(store, [example()])
     store.path(KEY).unlink()
 
-    with pytest.raises(StoreError, match=r"quiz\.jsonl: gone; materialize quiz/normalized/quiz"):
+    with pytest.raises(StoreError, match=r"\.jsonl: gone; materialize quiz/normalized/quiz"):
         list(store.read(KEY, Example))
 
 
 def test_a_corrupt_manifest_is_named(store: Store) -> None:
     publish(store, [example()])
-    path = store.path(KEY).with_suffix(".manifest.json")
-    path.write_text("{", "utf-8")
+    store.manifest_path(KEY).write_bytes(b"{")
 
     with pytest.raises(StoreError, match=r"quiz\.manifest\.json: corrupt manifest"):
         store.manifest(KEY)

@@ -13,6 +13,7 @@ from sdg_assets.examples import EnrichedExample, content_id
 from sdg_assets.funnel import funnel_row
 from sdg_assets.gates import Gate
 from sdg_assets.heldout.protection import protection
+from sdg_assets.places import Place
 from sdg_assets.release import Cut, Release, write_release
 from sdg_assets.release.comparison import Comparison
 from sdg_assets.release.push import push
@@ -66,11 +67,12 @@ def curated_asset(catalog: Catalog) -> dg.AssetsDefinition:
     return curated
 
 
-def _release(config: ReleaseConfig) -> tuple[Release, int]:
+def _release(config: ReleaseConfig) -> tuple[Release[Place], int]:
     store, catalog = Store(settings().store), cached_catalog(settings().catalog)
     chosen = [catalog.task(name) for name in sorted(config.tasks)] or catalog.enabled()
     specs = [task.resolve(key) for task in chosen for key in task.enabled_subtasks()]
-    specs = [s for s in specs if store.exists(PartitionKey(s.task, "filtered", s.key))]
+    published = store.manifests(PartitionKey(s.task, "filtered", s.key) for s in specs)
+    specs = [s for s in specs if PartitionKey(s.task, "filtered", s.key) in published]
     if not specs:
         wanted = ", ".join(config.tasks) or "any task"
         raise PermanentError(
@@ -102,7 +104,7 @@ def _release(config: ReleaseConfig) -> tuple[Release, int]:
         settings().text_style,
     )
     cut = Cut(
-        inputs={str(key): store.manifest(key).sha256 for key in keys},
+        inputs={str(key): published[key].sha256 for key in keys},
         catalog=content_id([spec.model_dump(mode="json") for spec in specs]),
         name=settings().release_name,
         funnels=[funnel_row(store, spec) for spec in specs],
@@ -114,14 +116,16 @@ def _release(config: ReleaseConfig) -> tuple[Release, int]:
     return write_release(store.root, cut, rows), len(keys)
 
 
-def _pushed(release: Release) -> str:
+def _pushed(release: Release[Place]) -> str:
     repository = settings().push_to
     if not repository:
         raise PermanentError("push: set SDG_PUSH_TO to the Hub repository, organization/name")
     return push(release.path, repository)
 
 
-def _metadata(release: Release, partitions: int) -> dict[str, dg.MetadataValue | int | float | str]:
+def _metadata(
+    release: Release[Place], partitions: int
+) -> dict[str, dg.MetadataValue | int | float | str]:
     figures = release.statistics
     sampled = [task.diversity for task in figures.tasks.values() if task.diversity]
     mean = {

@@ -124,7 +124,7 @@ def _publish(key: PartitionKey, rows: HeldoutRows) -> PartitionReport:
             "bytes": size,
             "splits": dg.MetadataValue.md(_table(splits)),
             "missing": missing,
-            "path": dg.MetadataValue.path(str(store.path(key))),
+            "path": dg.MetadataValue.path(str(out.path)),
         },
         checks=[_complete(splits, missing)],
     )

@@ -95,7 +95,7 @@ def write_partition(
         signed = signatures() if signatures else None
         checks = inspection.outcomes(signed)
         report = PartitionReport(
-            partition_metadata(inspection, samples, usage, str(store.path(key))),
+            partition_metadata(inspection, samples, usage, str(out.path)),
             checks,
             content=out.sha256,
         )

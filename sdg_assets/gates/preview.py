@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from pydantic import ValidationError
 
@@ -225,6 +224,5 @@ def subtasks(keys: Sequence[str], store: Store, task: str) -> list[str]:
     """
     there = [key for key in keys if any(store.exists(PartitionKey(task, s, key)) for s in STAGES)]
     if not there:
-        path: Path = store.root.resolve()
-        raise StoreError(f"{task}: nothing in {path}; materialize a subtask of it first")
+        raise StoreError(f"{task}: nothing in {store.root}; materialize a subtask of it first")
     return there

@@ -12,15 +12,15 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import lru_cache, partial
-from pathlib import Path
 from typing import Any
 
 from sdg_assets.catalog import Catalog, SubtaskSpec, load_protected
 from sdg_assets.errors import CatalogError, StoreError
 from sdg_assets.heldout.index import HeldoutIndex
 from sdg_assets.heldout.tables import HeldoutTables
+from sdg_assets.places import Place
 from sdg_assets.stages.heldout import HashedSplit
-from sdg_assets.storage import PartitionKey, Store
+from sdg_assets.storage import Manifest, PartitionKey, Store
 
 STAGE = "heldout"
 PROTECTED = "protected"
@@ -58,10 +58,7 @@ def is_hashed(store: Store, key: PartitionKey, source: str) -> bool:
         key: See `heldout_key`.
         source: The seed source in use. What the samples lacked, the Hub may hold.
     """
-    if not store.exists(key):
-        return False
-    info = store.manifest(key).info
-    return not info.get("missing") or info.get("source") == source
+    return _is_complete(store.manifests([key]).get(key), source)
 
 
 def protection(
@@ -84,16 +81,23 @@ def protection(
         StoreError: A subtask's own splits, or a protected benchmark, are not hashed.
         CatalogError: `without` names a benchmark that there is not.
     """
-    for spec in specs:
-        if not is_hashed(store, heldout_key(spec.task, spec.key), source):
+    names = [benchmark.name for benchmark in load_protected()]
+    benchmarks = {name: heldout_key(PROTECTED, name) for name in names}
+    keys = {
+        f"{task.task}/{subtask}": heldout_key(task.task, subtask)
+        for task in catalog.enabled()
+        for subtask in task.enabled_subtasks()
+    } | benchmarks
+    own = {heldout_key(spec.task, spec.key): spec for spec in specs}
+    published = store.manifests({*own, *keys.values()})
+    for key, spec in own.items():
+        if not _is_complete(published.get(key), source):
             raise StoreError(
                 f"{spec.task}/{spec.key}: its held-out splits are not hashed from {source}, so "
                 "rows that repeat them cannot be told; "
                 f"materialize {spec.task}/{STAGE} (partition {spec.key}) first"
             )
-    names = [benchmark.name for benchmark in load_protected()]
-    benchmarks = {name: heldout_key(PROTECTED, name) for name in names}
-    absent = [name for name, key in benchmarks.items() if not is_hashed(store, key, source)]
+    absent = [n for n, key in benchmarks.items() if not _is_complete(published.get(key), source)]
     allowed = _allowed(without, names)
     if needed := [name for name in absent if name not in allowed]:
         raise StoreError(
@@ -102,13 +106,8 @@ def protection(
             "benchmark), or name those that you cannot read in SDG_WITHOUT_BENCHMARKS: releases "
             "will say so"
         )
-    keys = {
-        f"{task.task}/{subtask}": heldout_key(task.task, subtask)
-        for task in catalog.enabled()
-        for subtask in task.enabled_subtasks()
-    } | benchmarks
-    found = {name: key for name, key in keys.items() if store.exists(key)}
-    manifests = {name: store.manifest(key) for name, key in found.items()}
+    found = {name: key for name, key in keys.items() if key in published}
+    manifests = {name: published[key] for name, key in found.items()}
     against = {
         name: "-".join(sha[:16] for sha in manifest.attached.values())
         for name, manifest in manifests.items()
@@ -120,13 +119,20 @@ def protection(
     return Protection(index, against, missing, absent)
 
 
+def _is_complete(published: Manifest | None, source: str) -> bool:
+    if published is None:
+        return False
+    info = published.info
+    return not info.get("missing") or info.get("source") == source
+
+
 def missing_splits(splits: list[HashedSplit]) -> list[str]:
     """The splits that the source did not have, as `dataset config split`."""
     return [f"{s.dataset} {s.config} {s.split}" for s in splits if s.missing]
 
 
 @lru_cache(maxsize=1)
-def _index(root: Path, pinned: tuple[tuple[str, PartitionKey, str], ...]) -> HeldoutIndex:
+def _index(root: Place, pinned: tuple[tuple[str, PartitionKey, str], ...]) -> HeldoutIndex:
     """One index a process, built anew when any of its hashes changed."""
     store = Store(root)
     return HeldoutIndex(

@@ -1,4 +1,4 @@
-"""A release on disk: data files, what they are made of, and a card for those who use them.
+"""A release: data files, what they are made of, and a card for those who use them.
 
     <store>/curated/<release id>/
         README.md  pictures/                the dataset card
@@ -7,38 +7,35 @@
         commercial/<family>/                the licence-compatible subset
         rejected/                           what the release's own passes refused, with reasons
 
-Everything is written into a directory beside its place and moved there in one step, so no half
-release is ever visible. The same inputs give byte-identical data files and the same release id,
-which is a hash of them: a release that is there and whole is never touched again.
+Everything is written into a directory of its own and published in one step (see publication.py), so
+no half release is ever visible. The same inputs give byte-identical data files and the same release
+id, which is a hash of them: a release that is there and whole is never touched again.
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import secrets
-import shutil
-import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, TypeVar, cast
 
 from sdg_assets.errors import PermanentError
 from sdg_assets.examples import CuratedExample, Rejection, content_id
 from sdg_assets.funnel import FunnelRow
+from sdg_assets.places import Place
 from sdg_assets.release.card import COMMERCIAL, FAMILIES, CardFacts, Compared, Config, render_card
 from sdg_assets.release.pictures import draw_all
+from sdg_assets.release.publication import MANIFEST, clear_abandoned, hashes, publish, workbench
 from sdg_assets.release.shards import BYTES_PER_SHARD, Shards
 from sdg_assets.release.statistics import Statistics
-from sdg_assets.storage import write_atomic
 
-LATEST = "LATEST"
-ABANDONED_SECONDS = 24 * 3600.0
+PlaceT = TypeVar("PlaceT", bound=Place)
 
 
 @dataclass(frozen=True)
@@ -62,21 +59,21 @@ class Cut:
 
 
 @dataclass(frozen=True)
-class Release:
+class Release(Generic[PlaceT]):
     """What was cut."""
 
     id: str
-    path: Path
+    path: PlaceT
     statistics: Statistics
 
 
 def write_release(
-    root: Path,
+    root: PlaceT,
     cut: Cut,
     rows: Iterable[CuratedExample | Rejection],
     *,
     bytes_per_shard: int = BYTES_PER_SHARD,
-) -> Release:
+) -> Release[PlaceT]:
     """Writes `<root>/curated/<release id>/` and points `<root>/curated/LATEST` to it.
 
     Args:
@@ -93,36 +90,26 @@ def write_release(
         PermanentError: No row is left to release.
     """
     folder = root / "curated"
-    tmp = folder / f".{os.getpid()}-{secrets.token_hex(4)}.tmp"
-    tmp.mkdir(parents=True)
-    _clear_abandoned(folder)
-    try:
+    clear_abandoned(folder)
+    with workbench(folder, f".{os.getpid()}-{secrets.token_hex(4)}.tmp") as tmp:
         statistics = _write_rows(tmp, rows, bytes_per_shard)
         if not statistics.rows:
             refused = dict(statistics.rejected.most_common(5)) or "there were none"
             raise PermanentError(f"nothing to release: no row is left ({refused})")
-        files = _hashes(tmp)
+        files = hashes(tmp)
         code = version("sdg-assets")
         made_of = (code, dict(cut.inputs), cut.catalog, dict(cut.compared_with), files)
         release_id = content_id(*made_of)[:12]
         configs = _configs(tmp, statistics)
         _write_json(
-            tmp / "manifest.json",
+            tmp / MANIFEST,
             {"release": release_id, "code_version": code, **_manifest(cut, statistics, files)},
         )
         draw_all(tmp / "pictures", statistics, cut.funnels)
         card = render_card(statistics, configs, _facts(cut, statistics, release_id, code))
         (tmp / "README.md").write_text(card, "utf-8")
-        place = folder / release_id
-        if _hashes(place) != _hashes(tmp):
-            if place.exists():  # damaged by hand, or its card was drawn by another version
-                place.rename(tmp.with_suffix(".damaged"))
-            tmp.rename(place)
-        write_atomic(folder / LATEST, f"{release_id}\n".encode())
-    finally:
-        shutil.rmtree(tmp, ignore_errors=True)
-        shutil.rmtree(tmp.with_suffix(".damaged"), ignore_errors=True)
-    return Release(release_id, place, statistics)
+        place = publish(tmp, folder, release_id)
+    return Release(release_id, cast(PlaceT, place), statistics)
 
 
 def _write_rows(
@@ -209,21 +196,5 @@ def _facts(cut: Cut, statistics: Statistics, release_id: str, code: str) -> Card
     )
 
 
-def _hashes(directory: Path) -> dict[str, str]:
-    files = {}
-    for file in sorted(f for f in directory.rglob("*") if f.is_file()):
-        with file.open("rb") as opened:
-            digest = hashlib.file_digest(opened, "sha256").hexdigest()
-        files[file.relative_to(directory).as_posix()] = digest
-    return files
-
-
 def _write_json(file: Path, content: Mapping[str, Any]) -> None:
     file.write_text(json.dumps(content, ensure_ascii=False, indent=1) + "\n", "utf-8")
-
-
-def _clear_abandoned(folder: Path) -> None:
-    """Removes what runs left behind that were killed while they wrote."""
-    for left in folder.glob(".*.tmp"):
-        if time.time() - left.stat().st_mtime > ABANDONED_SECONDS:
-            shutil.rmtree(left, ignore_errors=True)

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from sdg_assets.errors import PermanentError, TransientError
+from sdg_assets.places import Place, local_copy
 
 
-def push(release: Path, repository: str) -> str:
+def push(release: Place, repository: str) -> str:
     """Uploads a release as one commit; the repository is created private where there is none.
 
     Args:
-        release: Its directory.
+        release: Its directory, or its prefix of a bucket.
         repository: `organization/name`. The token comes from `HF_TOKEN`.
 
     Returns:
@@ -28,13 +27,14 @@ def push(release: Path, repository: str) -> str:
     hub = HfApi()
     try:
         hub.create_repo(repository, repo_type="dataset", private=True, exist_ok=True)
-        commit = hub.upload_folder(
-            repo_id=repository,
-            folder_path=release,
-            repo_type="dataset",
-            commit_message=f"Release {release.name}",
-            delete_patterns="*",  # shards of an earlier release must not stay beside these
-        )
+        with local_copy(release) as folder:
+            commit = hub.upload_folder(
+                repo_id=repository,
+                folder_path=folder,
+                repo_type="dataset",
+                commit_message=f"Release {release.name}",
+                delete_patterns="*",  # shards of an earlier release must not stay beside these
+            )
     except LocalTokenNotFoundError as error:
         raise PermanentError(f"push to {repository}: set HF_TOKEN, with write access") from error
     except HfHubHTTPError as error:

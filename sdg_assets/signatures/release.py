@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from functools import partial
+from pathlib import Path
 from typing import Literal
 
+from sdg_assets.errors import PermanentError
 from sdg_assets.signatures.table import ATTACHMENT
 from sdg_assets.signatures.verdicts import Verdicts
 from sdg_assets.storage import PartitionKey, Store
@@ -38,7 +40,13 @@ def duplicates_across(
         files = {}
         for key in keys:
             store.attachment(key, ATTACHMENT)  # what the workers read is what was published
-            files[str(key)] = store.attachment_path(key, ATTACHMENT)
+            file = store.attachment_path(key, ATTACHMENT)
+            if not isinstance(file, Path):
+                raise PermanentError(
+                    "SDG_DUPLICATE_SEARCH=spark needs a store in a directory that its workers can "
+                    f"read, not {store.root}; local searches a bucket, with bounded memory"
+                )
+            files[str(key)] = file
         return search_spark(files, thresholds)
     from sdg_assets.signatures.scratch import search_local
 

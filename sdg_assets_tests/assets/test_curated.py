@@ -17,7 +17,7 @@ from sdg_assets.signatures.table import ATTACHMENT
 from sdg_assets.stages.heldout import HeldoutRows
 from sdg_assets.storage import PartitionKey, Store
 from sdg_assets_tests.builders import seed_task, write_catalog
-from sdg_assets_tests.conftest import Configure
+from sdg_assets_tests.conftest import Configure, on_disk
 from sdg_assets_tests.heldout import Splits
 from sdg_assets_tests.records import CAPITALS, enriched
 from sdg_assets_tests.runs import QUIET, failures
@@ -141,7 +141,7 @@ def test_nothing_is_released_that_was_compared_with_nothing(
 ) -> None:
     put(store, "free", "free_a", row("free_a", "Which river is it?"))
     store.manifest(heldout_key("free", "free_a"))
-    for file in store.path(heldout_key("free", "free_a")).parent.iterdir():
+    for file in on_disk(store.path(heldout_key("free", "free_a"))).parent.iterdir():
         file.unlink()
 
     (message,) = failures(curate(instance))
@@ -202,7 +202,9 @@ def test_a_corrupt_partition_leaves_the_releases_as_they_were(
     result = curate(instance)
 
     assert not result.success
-    assert [p.name for p in (store.root / "curated").iterdir() if p.is_dir()] == [first["release"]]
+    assert [p.name for p in on_disk(store.root / "curated").iterdir() if p.is_dir()] == [
+        first["release"]
+    ]
 
 
 def test_a_corrupt_partition_is_named_by_file_and_line(

@@ -18,7 +18,7 @@ from sdg_assets.stages.normalized import normalize
 from sdg_assets.storage import PartitionKey, Store
 from sdg_assets.teacher.requests import Request
 from sdg_assets_tests.builders import seed_task, write_catalog
-from sdg_assets_tests.conftest import Configure
+from sdg_assets_tests.conftest import Configure, on_disk
 from sdg_assets_tests.runs import attempts, checks, failures, materialized, metadata, run
 from sdg_assets_tests.scripted_teacher import ScriptedTeacher, ratings
 
@@ -234,7 +234,7 @@ def test_another_teacher_is_asked_afresh(
     run("quiz", ["generated"], subtasks="quiz_a", instance=instance)
 
     assert len(second.requests) == len(first.requests) == 4
-    logs = store.completions_dir("quiz", "quiz_a").iterdir()
+    logs = on_disk(store.completions_dir("quiz", "quiz_a")).iterdir()
     assert len([log for log in logs if log.name.startswith("writer-")]) == 2
     rows = store.read(PartitionKey("quiz", "generated", "quiz_a"), GeneratedExample)
     assert {row.teacher.revision for row in rows} == {"r2"}
@@ -477,7 +477,7 @@ def test_a_corrupt_line_in_the_completion_log(
 ) -> None:
     employ(ScriptedTeacher(write_and_solve))
     run("quiz", STAGES[:3], subtasks="quiz_a", instance=instance)
-    (log,) = store.completions_dir("quiz", "quiz_a").iterdir()
+    (log,) = on_disk(store.completions_dir("quiz", "quiz_a")).iterdir()
     log.write_bytes(b"oops\n" + log.read_bytes())
 
     message = failed(run("quiz", ["generated"], subtasks="quiz_a", instance=instance))
@@ -602,7 +602,7 @@ def test_what_may_pass_is_tried_again(
     assert attempts(result) == 2
     (message,) = failures(result)
     assert "quiz_a: the engine died" in message
-    (log,) = store.completions_dir("quiz", "quiz_a").iterdir()
+    (log,) = on_disk(store.completions_dir("quiz", "quiz_a")).iterdir()
     assert len(log.read_bytes().splitlines()) == 2
     healthy = employ(ScriptedTeacher(write_and_solve))
     assert run("quiz", ["generated"], subtasks="quiz_a", instance=instance).success

@@ -20,7 +20,7 @@ from sdg_assets.jobs import launch, missing_of, partitions_of
 from sdg_assets.settings import settings
 from sdg_assets.storage import PartitionKey, Store
 from sdg_assets_tests.builders import write_catalog
-from sdg_assets_tests.conftest import Configure, forget_settings
+from sdg_assets_tests.conftest import Configure, forget_settings, on_disk
 from sdg_assets_tests.operation.deployment import Deployment, deployed
 from sdg_assets_tests.runs import metadata
 from sdg_assets_tests.teacher_server import TeacherServer, teacher_server
@@ -230,7 +230,8 @@ def test_a_killed_run_is_retried_and_asks_nothing_twice_that_was_answered(
     deployment.wait(lambda: teacher.answered.total() >= 4)
 
     os.kill(worker_of(deployment, "killed/generated"), signal.SIGKILL)
-    (log,) = Store(settings().store).completions_dir("killed", "killed_a").iterdir()
+    logs = on_disk(Store(settings().store).completions_dir("killed", "killed_a"))
+    (log,) = logs.iterdir()
     finished = len(log.read_bytes().splitlines())
     assert 3 <= finished < 8
     teacher.seconds = 0.0

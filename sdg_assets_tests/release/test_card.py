@@ -27,7 +27,7 @@ FUNNELS = [
 
 
 @pytest.fixture(scope="module")
-def release(tmp_path_factory: pytest.TempPathFactory) -> Release:
+def release(tmp_path_factory: pytest.TempPathFactory) -> Release[Path]:
     cut = Cut(
         INPUTS,
         name="Questions for models",
@@ -40,18 +40,18 @@ def release(tmp_path_factory: pytest.TempPathFactory) -> Release:
     return write_release(tmp_path_factory.mktemp("store"), cut, curated_rows())
 
 
-def header(release: Release) -> dict[str, Any]:
+def header(release: Release[Path]) -> dict[str, Any]:
     text = (release.path / "README.md").read_text("utf-8")
     _, front, _ = text.split("---\n", 2)
     parsed: dict[str, Any] = yaml.safe_load(front)
     return parsed
 
 
-def page(release: Release) -> str:
+def page(release: Release[Path]) -> str:
     return (release.path / "README.md").read_text("utf-8").split("---\n", 2)[2]
 
 
-def test_the_header_says_what_the_hub_asks_for(release: Release) -> None:
+def test_the_header_says_what_the_hub_asks_for(release: Release[Path]) -> None:
     front = header(release)
 
     assert front["pretty_name"] == "Questions for models"
@@ -66,7 +66,7 @@ def test_the_header_says_what_the_hub_asks_for(release: Release) -> None:
     assert [config.get("default") for config in front["configs"]] == [True, None, None]
 
 
-def test_the_header_is_what_the_hubs_own_library_accepts(release: Release) -> None:
+def test_the_header_is_what_the_hubs_own_library_accepts(release: Release[Path]) -> None:
     program = f"""
 import json
 from huggingface_hub import DatasetCard
@@ -108,11 +108,11 @@ print(json.dumps(told))
         "![from written to accepted](pictures/funnel.png)",
     ],
 )
-def test_the_page_tells(line: str, release: Release) -> None:
+def test_the_page_tells(line: str, release: Release[Path]) -> None:
     assert line in page(release)
 
 
-def test_tasks_come_with_their_diversity_and_the_seeds_they_used(release: Release) -> None:
+def test_tasks_come_with_their_diversity_and_the_seeds_they_used(release: Release[Path]) -> None:
     (line,) = (line for line in page(release).splitlines() if line.startswith("| sums |"))
 
     cells = [cell.strip() for cell in line.strip("|").split("|")]
@@ -122,11 +122,11 @@ def test_tasks_come_with_their_diversity_and_the_seeds_they_used(release: Releas
     assert 0 < float(cells[5]) < 1
 
 
-def test_only_sources_of_the_release_are_cited(release: Release) -> None:
+def test_only_sources_of_the_release_are_cited(release: Release[Path]) -> None:
     assert "@article{other" not in page(release)
 
 
-def test_every_picture_of_the_page_is_a_picture(release: Release) -> None:
+def test_every_picture_of_the_page_is_a_picture(release: Release[Path]) -> None:
     names = [part.split(")")[0] for part in page(release).split("](")[1:] if ".png" in part]
 
     assert len(names) == 4

@@ -23,8 +23,9 @@ from sdg_assets.examples import (
     Rejection,
 )
 from sdg_assets.gates import Refusal
-from sdg_assets.release import LATEST, Cut, Release, write_release
+from sdg_assets.release import Cut, Release, write_release
 from sdg_assets.release.card import FAMILIES
+from sdg_assets.release.publication import LATEST
 from sdg_assets.release.shards import BYTES_PER_SHARD
 from sdg_assets.stages.curated import curate
 from sdg_assets_tests.records import STAMP, enriched, judgement, source
@@ -64,7 +65,7 @@ def cut(
     sums: CommercialUse = "yes",
     inputs: dict[str, str] | None = None,
     bytes_per_shard: int = BYTES_PER_SHARD,
-) -> Release:
+) -> Release[Path]:
     made = curated_rows(count, sums)
     return write_release(
         root, Cut(INPUTS if inputs is None else inputs), made, bytes_per_shard=bytes_per_shard

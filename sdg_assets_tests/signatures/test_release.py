@@ -172,3 +172,12 @@ def test_spark_that_is_not_installed_is_named(
 
     with pytest.raises(PermanentError, match=r"install sdg-assets\[spark\]"):
         duplicates_across(store, ROUTES, Thresholds(), "spark")
+
+
+def test_spark_is_refused_where_its_workers_could_not_read(bucket: str) -> None:
+    store = Store(bucket)
+    with store.write(ROUTES[0]) as out:
+        out.attachments[ATTACHMENT] = b"signatures"
+
+    with pytest.raises(PermanentError, match="SDG_DUPLICATE_SEARCH=spark needs a store in a dir"):
+        duplicates_across(store, ROUTES[:1], Thresholds(), "spark")

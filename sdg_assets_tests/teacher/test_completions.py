@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from sdg_assets.errors import StoreError, TransientError
+from sdg_assets.places import Place, place_of
 from sdg_assets.teacher.completions import CompletionLog
 from sdg_assets.teacher.requests import Completion
 
@@ -26,18 +27,37 @@ def path(tmp_path: Path) -> Path:
     return tmp_path / "completions" / "writer.jsonl"
 
 
-def written(path: Path, *request_ids: str) -> None:
+def _no_lock(_file: object, _operation: int) -> None:
+    raise OSError(errno.ENOLCK, "No locks available")
+
+
+@pytest.fixture
+def no_locks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fcntl, "flock", _no_lock)
+
+
+@pytest.fixture(params=["directory", "volume without locks", "bucket"])
+def place(request: pytest.FixtureRequest, path: Path) -> Place:
+    """A log on everything that a store may lie on."""
+    if request.param == "bucket":
+        return place_of(request.getfixturevalue("bucket")) / "completions" / "writer.jsonl"
+    if request.param == "volume without locks":
+        request.getfixturevalue("no_locks")
+    return path
+
+
+def written(path: Place, *request_ids: str) -> None:
     with CompletionLog(path) as log:
         for request_id in request_ids:
             log.append(said(request_id))
 
 
-def test_what_was_said_is_there_after_a_restart(path: Path) -> None:
-    with CompletionLog(path) as log:
+def test_what_was_said_is_there_after_a_restart(place: Place) -> None:
+    with CompletionLog(place) as log:
         log.append(said("a", "zwölf\n\u2028 Äpfel \\ \x00"))
         log.append(said("b", ""))
 
-    with CompletionLog(path) as log:
+    with CompletionLog(place) as log:
         assert len(log) == 2
         assert "a" in log
         assert "c" not in log
@@ -47,14 +67,14 @@ def test_what_was_said_is_there_after_a_restart(path: Path) -> None:
             log.get("c")
 
 
-def test_reading_and_appending_may_alternate(path: Path) -> None:
-    with CompletionLog(path) as log:
+def test_reading_and_appending_may_alternate(place: Place) -> None:
+    with CompletionLog(place) as log:
         for number in range(50):
             log.append(said(f"r{number}", "x" * number * 500))
             assert len(log.get(f"r{number // 2}").text) == number // 2 * 500
         log.append(said("last"))
 
-    with CompletionLog(path) as log:
+    with CompletionLog(place) as log:
         assert len(log) == 51
 
 
@@ -112,16 +132,50 @@ def test_a_log_has_one_writer(path: Path) -> None:
         assert len(log) == 0
 
 
-def test_a_file_system_without_locks_is_said_to_be_one(
+def test_a_volume_without_locks_gets_segments_and_says_so(
+    path: Path, no_locks: None, caplog: pytest.LogCaptureFixture
+) -> None:
+    written(path, "a", "b")
+
+    assert "writer.jsonl: cannot be locked (No locks available); what the teacher says is kept" in (
+        caplog.text
+    )
+    (segment,) = (path.parent / "writer.segments").iterdir()
+    assert segment.read_bytes().count(b"\n") == 2
+
+
+def test_a_lock_that_fails_otherwise_is_an_error(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(_file: object, _operation: int) -> None:
-        raise OSError(errno.ENOLCK, "No locks available")
+        raise OSError(errno.EIO, "Input/output error")
 
     monkeypatch.setattr(fcntl, "flock", refuse)
 
-    with pytest.raises(StoreError, match=r"writer\.jsonl: cannot be locked \(No locks available\)"):
+    with pytest.raises(StoreError, match=r"writer\.jsonl: cannot be locked \(Input/output error\)"):
         CompletionLog(path)
+
+
+def test_a_log_goes_on_where_its_volume_gains_or_loses_its_locks(path: Path) -> None:
+    written(path, "a")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(fcntl, "flock", _no_lock)
+        written(path, "b")
+        with CompletionLog(path) as log:
+            assert {c.request_id for c in log} == {"a", "b"}
+
+    with CompletionLog(path) as log:
+        assert {c.request_id for c in log} == {"a", "b"}
+
+
+def test_a_log_that_was_copied_into_a_bucket_is_read_there(path: Path, bucket: str) -> None:
+    written(path, "a", "b")
+    copied = place_of(bucket) / "writer.jsonl"
+    copied.write_bytes(path.read_bytes()[:-1])  # torn, as a killed run leaves it
+    written(copied, "b", "c")
+
+    with CompletionLog(copied) as log:
+        assert {c.request_id for c in log} == {"a", "b", "c"}
 
 
 def test_a_killed_process_loses_nothing_it_had_finished(path: Path) -> None:

@@ -1,0 +1,110 @@
+"""The whole pipeline with its store in a bucket."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+import dagster as dg
+import pytest
+
+from sdg_assets.assets import factory
+from sdg_assets.assets.curated import curated_asset
+from sdg_assets.assets.factory import STAGES
+from sdg_assets.catalog import cached_catalog
+from sdg_assets.examples import EnrichedExample
+from sdg_assets.funnel import materialized as funnel
+from sdg_assets.places import listing
+from sdg_assets.release.publication import LATEST
+from sdg_assets.settings import settings
+from sdg_assets.storage import PartitionKey, Store
+from sdg_assets_tests.assets.test_factory import put_rows, write_and_solve
+from sdg_assets_tests.builders import write_catalog
+from sdg_assets_tests.conftest import Configure
+from sdg_assets_tests.object_server import BUCKET
+from sdg_assets_tests.runs import QUIET, attempts, failures, metadata, run
+from sdg_assets_tests.scripted_teacher import ScriptedTeacher
+
+FILTERED = PartitionKey("quiz", "filtered", "quiz")
+
+
+@pytest.fixture
+def store(tmp_path: Path, bucket: str, configure: Configure) -> Store:
+    catalog = write_catalog(tmp_path / "catalog", {"subtasks": {"quiz": {"config": "main"}}})
+    rows: list[dict[str, object]] = [
+        {"question": f"Which city is number {n}?", "choices": ["Oslo", "Rome"], "label": n % 2}
+        for n in range(4)
+    ]
+    put_rows(tmp_path / "mirror", "main", rows)
+    configure(catalog=catalog, seed_source=f"mirror:{tmp_path / 'mirror'}", store=bucket)
+    return Store(settings().store)
+
+
+@pytest.fixture
+def teacher(monkeypatch: pytest.MonkeyPatch) -> ScriptedTeacher:
+    teacher = ScriptedTeacher(write_and_solve)
+    monkeypatch.setattr(factory, "open_teacher", lambda _settings, _role: teacher)
+    return teacher
+
+
+def release(instance: dg.DagsterInstance) -> dg.ExecuteInProcessResult:
+    return dg.materialize(
+        [curated_asset(cached_catalog(settings().catalog))],
+        instance=instance,
+        run_config={"loggers": QUIET},
+        raise_on_error=False,
+    )
+
+
+def test_every_stage_and_a_release_lie_in_the_bucket_and_no_secret_anywhere(
+    store: Store,
+    teacher: ScriptedTeacher,
+    instance: dg.DagsterInstance,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    result = run("quiz", STAGES, instance=instance)
+    assert result.success, failures(result)
+    curated = release(instance)
+    assert curated.success, failures(curated)
+
+    rows = list(store.read(FILTERED, EnrichedExample))
+    assert len(rows) == 4
+    assert [row.accepted for row in funnel(store)] == [4]
+    told = metadata(instance, "quiz", "filtered", "quiz")
+    assert told["path"] == str(store.path(FILTERED))
+    names = {listed.name for listed in listing(store.root)}
+    assert f"curated/{LATEST}" in names
+    assert any(name.startswith("quiz/completions/quiz/writer-") for name in names)
+
+    left = [(store.root / name).read_bytes() for name in names]
+    left += [str(event).encode() for r in (result, curated) for event in r.all_events]
+    left.append(caplog.text.encode())
+    whole = b"\n".join(left)
+    assert b"Oslo" in whole
+    for secret in (b"QZX", b"qzx"):
+        assert secret not in whole
+
+
+def test_a_second_run_asks_the_teacher_nothing_again(
+    store: Store, teacher: ScriptedTeacher, instance: dg.DagsterInstance
+) -> None:
+    assert run("quiz", STAGES, instance=instance).success
+    asked = len(teacher.requests)
+
+    assert run("quiz", ["generated", "enriched"], instance=instance).success
+
+    assert len(teacher.requests) == asked
+
+
+def test_a_key_that_is_refused_fails_at_once_with_what_to_do(
+    store: Store, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "wrong-qzx")
+
+    result = run("quiz", ["seeds"], instance=instance)
+
+    (message,) = failures(result)
+    assert f"in bucket {BUCKET!r} (SignatureDoesNotMatch); AWS_ACCESS_KEY_ID and" in message
+    assert attempts(result) == 1
+    assert not [event for event in result.all_events if "qzx" in str(event).lower()]

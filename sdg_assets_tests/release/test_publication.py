@@ -1,0 +1,160 @@
+"""Releases in a bucket; test_release.py has those in a directory."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sdg_assets.objects import ObjectPath
+from sdg_assets.places import local_copy
+from sdg_assets.release import Cut, Release, publication, write_release
+from sdg_assets.release.publication import LATEST, MANIFEST, clear_abandoned, publish
+from sdg_assets.release.push import push
+from sdg_assets_tests.release.test_push import connected
+from sdg_assets_tests.release.test_release import INPUTS, contents, curated_rows
+
+
+def cut(root: ObjectPath) -> Release[ObjectPath]:
+    return write_release(root, Cut(INPUTS), curated_rows(3))
+
+
+@pytest.fixture
+def root(bucket: str) -> ObjectPath:
+    return ObjectPath.at(bucket)
+
+
+def names(place: ObjectPath) -> set[str]:
+    return {listed.name for listed in place.listing()}
+
+
+def latest(root: ObjectPath) -> str:
+    return (root / "curated" / LATEST).read_bytes().decode()
+
+
+def visible(root: ObjectPath) -> set[str]:
+    """Releases with a manifest."""
+    return {n.split("/")[0] for n in names(root / "curated") if n.endswith(f"/{MANIFEST}")}
+
+
+def test_a_release_in_a_bucket_is_the_one_a_directory_would_get(
+    root: ObjectPath, tmp_path: Path
+) -> None:
+    release = cut(root)
+    there = write_release(tmp_path, Cut(INPUTS), curated_rows(3))
+
+    assert release.id == there.id
+    assert str(release.path) == f"{root}/curated/{release.id}"
+    with local_copy(release.path) as copy:
+        assert contents(copy) == contents(there.path)
+    assert latest(root) == f"{release.id}\n"
+
+
+def build(folder: Path, *, data: bytes) -> Path:
+    """What a workbench holds in the end, in small."""
+    for name in ("README.md", MANIFEST, "generative/train.jsonl", "rejected/train.jsonl"):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(data)
+    return folder
+
+
+# Three files, the manifest, and LATEST.
+@pytest.mark.parametrize("puts", [0, 1, 2, 3, 4])
+def test_a_killed_upload_leaves_the_previous_release_whole_and_is_no_release(
+    root: ObjectPath, tmp_path: Path, puts: int
+) -> None:
+    publish(build(tmp_path / "first", data=b"1"), root / "curated", "first")
+    second = build(tmp_path / "second", data=b"2")
+    program = f"""
+import os, signal, threading
+from pathlib import Path
+from sdg_assets.objects import ObjectPath
+from sdg_assets.release.publication import publish
+put, left, one = ObjectPath._put, [{puts}], threading.Lock()
+def killed(place, content):
+    with one:
+        if not left[0]:
+            os.kill(os.getpid(), signal.SIGKILL)
+        left[0] -= 1
+        put(place, content)
+ObjectPath._put = killed
+publish(Path({str(second)!r}), ObjectPath.at({str(root)!r}) / "curated", "second")
+"""
+    done = subprocess.run([sys.executable, "-c", program], check=False)
+    assert done.returncode == -signal.SIGKILL
+
+    assert latest(root) == "first\n"
+    assert visible(root) == ({"first", "second"} if puts == 4 else {"first"})
+    for name, release in {"first": tmp_path / "first", "second": second}.items():
+        if name in visible(root):
+            with local_copy(root / "curated" / name) as copy:
+                assert contents(copy) == contents(release)
+    publish(second, root / "curated", "second")
+    assert latest(root) == "second\n"
+    with local_copy(root / "curated" / "second") as copy:
+        assert contents(copy) == contents(second)
+
+
+def test_a_damaged_release_is_replaced_by_a_whole_one(root: ObjectPath, tmp_path: Path) -> None:
+    built = build(tmp_path / "built", data=b"1")
+    release = publish(built, root / "curated", "it")
+    (release / "README.md").unlink()
+    (release / "generative" / "train-00007.jsonl").write_bytes(b"left over")
+
+    again = publish(built, root / "curated", "it")
+
+    with local_copy(again) as copy:
+        assert contents(copy) == contents(built)
+
+
+def test_the_same_release_again_uploads_nothing_but_the_pointer(
+    root: ObjectPath, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = cut(root)
+    uploads: list[ObjectPath] = []
+    monkeypatch.setattr(ObjectPath, "upload", lambda place, _file: uploads.append(place))
+
+    assert cut(root) == first
+    assert not uploads
+
+
+def test_a_release_that_was_never_finished_goes_after_a_day(
+    root: ObjectPath, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = root / "curated"
+    publish(build(tmp_path / "built", data=b"1"), folder, "whole")
+    left = folder / "never" / "README.md"
+    left.write_bytes(b"")
+
+    clear_abandoned(folder)
+    assert left.exists()
+
+    monkeypatch.setattr(publication, "ABANDONED", timedelta(seconds=-60))  # a day has gone by
+    clear_abandoned(folder)
+    assert not left.exists()
+    assert visible(root) == {"whole"}
+    assert latest(root) == "whole\n"
+
+
+def test_a_release_in_a_bucket_can_be_pushed(
+    root: ObjectPath, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    release = cut(root)
+    hub = connected(monkeypatch)
+    uploaded: dict[str, bytes] = {}
+
+    def upload_folder(**options: Any) -> Any:
+        uploaded.update(contents(options["folder_path"]))
+        return type("Commit", (), {"commit_url": options["commit_message"]})()
+
+    monkeypatch.setattr(hub, "upload_folder", upload_folder, raising=False)
+
+    assert push(release.path, "org/qa") == f"Release {release.id}"
+    assert set(uploaded) == names(release.path)
+    assert json.loads(uploaded[MANIFEST])["release"] == release.id

@@ -1,0 +1,260 @@
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from sdg_assets.errors import StoreError, TransientError
+from sdg_assets.objects import ObjectPath
+from sdg_assets.places import Place, listing, place_of, write_atomic
+from sdg_assets.teacher import segments
+from sdg_assets.teacher.completions import CompletionLog
+from sdg_assets.teacher.segments import Segments
+from sdg_assets_tests.teacher.test_completions import said, written
+
+
+@pytest.fixture
+def log_place(bucket: str) -> Place:
+    return place_of(bucket) / "completions" / "writer.jsonl"
+
+
+@pytest.fixture(params=["directory", "bucket"])
+def folder(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
+    """Where segments lie: of a bucket, or of a shared volume without locks."""
+    if request.param == "bucket":
+        return place_of(request.getfixturevalue("bucket")) / "writer.segments"
+    return tmp_path / "writer.segments"
+
+
+def line(request_id: str) -> bytes:
+    return said(request_id).model_dump_json().encode() + b"\n"
+
+
+def keep(folder: Place, *request_ids: str) -> None:
+    written = Segments(folder)
+    for request_id in request_ids:
+        written.append(line(request_id))
+    written.close()
+
+
+def kept(folder: Place) -> list[bytes]:
+    return sorted(found for _, _, found in Segments(folder).lines())
+
+
+def count(folder: Place) -> int:
+    return len(list(listing(folder)))
+
+
+def test_several_writers_never_touch_each_others_completions(log_place: Place) -> None:
+    def write(writer: int) -> None:
+        with CompletionLog(log_place) as log:
+            for number in range(50):
+                log.append(said(f"{writer}-{number}"))
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(write, range(4)))
+
+    with CompletionLog(log_place) as log:
+        assert {c.request_id for c in log} == {f"{w}-{n}" for w in range(4) for n in range(50)}
+
+
+def test_a_flush_comes_after_so_many_completions(
+    folder: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(segments, "SEGMENT_SECONDS", 3600.0)
+    writing = Segments(folder)
+    for number in range(segments.MOST_UNSENT + segments.SEGMENT_LINES):
+        writing.append(line(str(number)))  # the last ones waited until the first were sent
+
+    assert len(kept(folder)) >= segments.SEGMENT_LINES
+    writing.close()
+    assert len(kept(folder)) == segments.MOST_UNSENT + segments.SEGMENT_LINES
+
+
+def test_a_flush_comes_after_so_many_seconds_without_another_completion(
+    folder: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sent = threading.Event()
+
+    def told(place: Place, data: bytes) -> None:
+        write_atomic(place, data)
+        sent.set()
+
+    monkeypatch.setattr(segments, "write_atomic", told)
+    monkeypatch.setattr(segments, "SEGMENT_SECONDS", 0.05)
+    writing = Segments(folder)
+    writing.append(line("a"))
+
+    assert sent.wait(60)
+    assert kept(folder) == [line("a")]
+    writing.close()
+
+
+def test_sync_waits_until_everything_is_there(folder: Place) -> None:
+    writing = Segments(folder)
+    for request_id in ("a", "b", "c"):
+        writing.append(line(request_id))
+    writing.sync()
+
+    assert kept(folder) == [line("a"), line("b"), line("c")]
+    writing.close()
+
+
+def test_a_failing_run_flushes_what_it_had(log_place: Place) -> None:
+    def fail() -> None:
+        with CompletionLog(log_place) as log:
+            log.append(said("a"))
+            raise RuntimeError("the engine died")
+
+    with pytest.raises(RuntimeError, match="the engine died"):
+        fail()
+
+    with CompletionLog(log_place) as log:
+        assert "a" in log
+
+
+def test_a_killed_process_loses_at_most_what_was_not_flushed(bucket: str, log_place: Place) -> None:
+    program = f"""
+import os, signal
+from sdg_assets.places import place_of
+from sdg_assets.teacher import segments
+from sdg_assets.teacher.completions import CompletionLog
+from sdg_assets_tests.teacher.test_completions import said
+segments.SEGMENT_SECONDS = 3600.0
+log = CompletionLog(place_of({str(log_place)!r}))
+for number in range(500):
+    log.append(said(str(number)))
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+    done = subprocess.run([sys.executable, "-c", program], check=False)
+    assert done.returncode == -signal.SIGKILL
+
+    with CompletionLog(log_place) as log:
+        assert 500 - segments.MOST_UNSENT <= len(log) <= 500
+        assert [c.request_id for c in log] == [str(n) for n in range(len(log))]
+
+
+def test_an_upload_that_fails_stops_the_run_and_is_tried_again_at_its_end(
+    log_place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tried: list[Place] = []
+
+    def down_at_first(place: Place, data: bytes) -> None:
+        tried.append(place)
+        if len(tried) == 1:
+            raise TransientError("the object store is down")
+        write_atomic(place, data)
+
+    monkeypatch.setattr(segments, "write_atomic", down_at_first)
+
+    with pytest.raises(TransientError, match="is down"):
+        written(log_place, *map(str, range(segments.MOST_UNSENT + 1)))
+
+    assert len(tried) == 2
+    with CompletionLog(log_place) as log:
+        assert len(log) >= segments.SEGMENT_LINES
+
+
+def test_an_upload_that_keeps_failing_is_not_kept_quiet(
+    log_place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def down(_place: Place, _data: bytes) -> None:
+        raise TransientError("the object store is down")
+
+    monkeypatch.setattr(segments, "write_atomic", down)
+    log = CompletionLog(log_place)
+    log.append(said("a"))
+
+    with pytest.raises(TransientError, match="is down"):
+        log.sync()
+    with pytest.raises(TransientError, match="is down"):
+        log.__exit__(None, None, None)
+
+
+def many(folder: Place, number: int) -> list[bytes]:
+    lines = [line(f"{n:03}") for n in range(number)]
+    for n, content in enumerate(lines):
+        write_atomic(folder / f"20260101T000000-{n:08x}-000001.jsonl", content)
+    return lines
+
+
+def test_many_small_segments_become_one_on_opening(folder: Place) -> None:
+    lines = many(folder, segments.MOST_SMALL + 1)
+
+    assert kept(folder) == lines
+    assert count(folder) == 1
+    assert kept(folder) == lines
+
+
+def test_a_large_segment_is_left_alone(folder: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    keep(folder, *(f"large {n}" for n in range(20)))
+    (large,) = listing(folder)
+    monkeypatch.setattr(segments, "SMALL_BYTES", large.size)
+    many(folder, segments.MOST_SMALL + 1)
+
+    assert len(kept(folder)) == segments.MOST_SMALL + 21
+    assert {large.name} < {f.name for f in listing(folder)}
+    assert count(folder) == 2
+
+
+@pytest.mark.parametrize("merged", [False, True], ids=["before the new one", "after it"])
+def test_a_merge_that_is_killed_loses_nothing(
+    folder: Place, monkeypatch: pytest.MonkeyPatch, merged: bool
+) -> None:
+    lines = many(folder, segments.MOST_SMALL + 1)
+
+    def killed(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        kind = ObjectPath if isinstance(folder, ObjectPath) else Path
+        before = {ObjectPath: "upload", Path: "replace"}[kind]
+        patch.setattr(kind, "unlink" if merged else before, killed)
+        with pytest.raises(KeyboardInterrupt):
+            kept(folder)
+
+    assert sorted(set(kept(folder))) == lines
+    assert count(folder) == 1
+
+
+def test_who_reads_while_another_run_merges_reads_everything(
+    folder: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lines = many(folder, segments.MOST_SMALL)
+    merge = [lambda: Segments(folder)._merge([folder / f.name for f in listing(folder)])]
+    really = segments._read
+
+    def read(place: Place) -> bytes:
+        while merge:
+            merge.pop()()
+        return really(place)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(segments, "_read", read)
+        patch.setattr(segments, "READERS", 1)
+        found = kept(folder)
+
+    assert sorted(set(found)) == lines
+
+
+@pytest.mark.parametrize("spoil", [lambda data: b"oops\n" + data, lambda data: b"\xff\n" + data])
+def test_a_corrupt_segment_is_named_by_address_and_line(
+    log_place: Place, spoil: Callable[[bytes], bytes]
+) -> None:
+    written(log_place, "a")
+    folder = log_place.with_suffix(".segments")
+    (segment,) = (folder / f.name for f in listing(folder))
+    segment.write_bytes(spoil(segment.read_bytes()))
+
+    with pytest.raises(StoreError) as caught:
+        CompletionLog(log_place)
+
+    assert str(caught.value).startswith(f"{segment}:1: not a completion; ")
+    assert os.environ["AWS_SECRET_ACCESS_KEY"] not in str(caught.value)
