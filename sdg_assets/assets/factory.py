@@ -16,6 +16,7 @@ from sdg_assets.assets.knobs import (
 )
 from sdg_assets.assets.metadata import contamination_metadata
 from sdg_assets.assets.partitions import PartitionReport, Progress, each_partition, write_partition
+from sdg_assets.assets.retries import retries
 from sdg_assets.assets.staleness import remade_when_stale
 from sdg_assets.assets.teacher import TEACHERS
 from sdg_assets.catalog import SeedTask, SubtaskSpec, cached_catalog
@@ -135,7 +136,7 @@ def _stage(
             "answer_kind": task.answer_kind.value,
         },
         pool="gpu" if stage in GPU_STAGES else "hub" if stage == "seeds" else None,
-        retry_policy=_retries(),
+        retry_policy=retries(),
         op_tags=pod_tags(stage, task.answer_kind),
     )
     def asset_of_stage(context: dg.AssetExecutionContext, config: config_type) -> Iterator[Any]:  # type: ignore[valid-type]
@@ -149,13 +150,6 @@ def _stage(
         yield from each_partition(context, checks, one)
 
     return asset_of_stage
-
-
-def _retries() -> dg.RetryPolicy:
-    # A run worker that replays a retry with a delay counts it from now, and takes the step's later
-    # end for an error: the run that was to be resumed fails. A new pod takes its time anyway.
-    delay = None if settings().executor == "k8s" else 10
-    return dg.RetryPolicy(max_retries=settings().retries, delay=delay)
 
 
 def _seeds(

@@ -101,5 +101,9 @@ def engines_of(
             yield card_of_model(name) if found_there else card_of(name, settings.catalog)
 
 
-# `seeds` and `filtered` stream; `curated` holds a release's signatures.
-CPU_SIZES = {"curated": PodSize(cpus=1, memory_gib=8, disk_gib=20)}
+# Beside what all steps have: hashes of what is held out, signatures of rows that were seen.
+CPU_SIZES = {
+    "normalized": PodSize(memory_gib=4),
+    "filtered": PodSize(memory_gib=4),
+    "curated": PodSize(cpus=1, memory_gib=8, disk_gib=20),
+}

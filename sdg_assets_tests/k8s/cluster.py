@@ -41,9 +41,11 @@ class Pod:
 
     @property
     def stage(self) -> str | None:
-        """The pipeline's stage; none for a run worker."""
-        label = self.body["metadata"]["labels"].get("sdg/stage")
-        return str(label) if label else None
+        """The pipeline's stage, or `other`; none for a run worker."""
+        labels = self.body["metadata"]["labels"]
+        if labels["app.kubernetes.io/component"] == "run_worker":
+            return None
+        return str(labels.get("sdg/stage", "other"))
 
     @property
     def container(self) -> Json:

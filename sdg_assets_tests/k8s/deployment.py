@@ -34,6 +34,7 @@ TASK = "arithmetic"
 SUBTASKS = [f"part_{n:02}" for n in range(20)]
 ROWS = 2
 IMAGE = "sdg-assets:0.1.0"
+UNSEEN = {"question": "How many are three and four of them?", "answer": "Seven. #### 7"}
 
 
 @dataclass
@@ -134,7 +135,11 @@ def deployed(
         "SDG_TEACHER": teacher_url,
         "SDG_CONCURRENCY": "4",
         "SDG_VOTES": "1",
+        "SDG_WITHOUT_BENCHMARKS": "all",
         "SDG_K8S_PODS": json.dumps({s: {"gpus": 1} for s in ("generated", "enriched")}),
+        "SDG_K8S_GPU_NODE_SELECTOR": '{"pool": "gpu"}',
+        "SDG_K8S_GPU_RUNTIME_CLASS": "nvidia",
+        "SDG_K8S_CACHE_CLAIM": "sdg-models",
         "SDG_K8S_HEALTH_SECONDS": "1",
         "SDG_K8S_START_SECONDS": "2",
         "SDG_K8S_SCHEDULE_SECONDS": "3",
@@ -167,14 +172,17 @@ def _here(given: dict[str, Any], place: Path) -> dict[str, Any]:
 
 def _where(place: Path, store: Path) -> dict[str, str]:
     """A catalog of one task with 20 subtasks, each with rows of GSM8K."""
-    source = DirectorySource("mirror", MIRROR if MIRROR.is_dir() else EMBEDDED)
+    there = MIRROR.is_dir()
+    source = DirectorySource("mirror", MIRROR if there else EMBEDDED)
     gsm8k = cached_catalog(None).subtask("gsm8k", "gsm8k")
-    rows = cycle(list(islice(source.rows(gsm8k, "train"), ROWS * len(SUBTASKS))))
+    seeds = cycle(list(islice(source.rows(gsm8k, "train"), ROWS * len(SUBTASKS))))
+    heldout = list(islice(source.rows(gsm8k, "test"), 1)) if there else [UNSEEN]
     for subtask in SUBTASKS:
         folder = place / "mirror" / "openai" / "gsm8k" / subtask
         folder.mkdir(parents=True)
-        lines = (json.dumps(row) + "\n" for row in islice(rows, ROWS))
-        (folder / "train.jsonl").write_text("".join(lines), "utf-8")
+        for split, rows in (("train", islice(seeds, ROWS)), ("test", heldout)):
+            lines = "".join(json.dumps(row) + "\n" for row in rows)
+            (folder / f"{split}.jsonl").write_text(lines, "utf-8")
     fields = {
         "task": TASK,
         "family": "reasoning",

@@ -8,7 +8,7 @@ import dagster as dg
 import pytest
 from dagster import DagsterRunStatus
 
-from sdg_assets.assets.factory import GPU_STAGES, STAGES
+from sdg_assets.assets.factory import GPU_STAGES, TASK_ASSETS
 from sdg_assets.cluster.settings import cluster_settings
 from sdg_assets_tests.conftest import forget_settings
 from sdg_assets_tests.k8s.arithmetic_teacher import ArithmeticTeacher, arithmetic_teacher
@@ -31,7 +31,7 @@ def test_a_run_outlives_every_failure_and_asks_nothing_twice(
         cluster = deployment.cluster
 
         cluster.unpullable = {"seeds"}
-        deployment.launch(*STAGES)
+        deployment.launch(*TASK_ASSETS)
         said = deployment.wait_for_message("Given up after")
         assert f"cannot pull {IMAGE} (ErrImagePull" in said
         assert "image pull secret" in said
@@ -80,7 +80,7 @@ def test_a_run_outlives_every_failure_and_asks_nothing_twice(
 
         deployment.wait(deployment.is_finished, seconds=180)
         assert deployment.status is DagsterRunStatus.SUCCESS, deployment.messages()[-20:]
-        for stage in STAGES:
+        for stage in TASK_ASSETS:
             done = deployment.instance.get_materialized_partitions(dg.AssetKey([TASK, stage]))
             assert done == set(SUBTASKS), stage
 

@@ -5,8 +5,17 @@ from collections.abc import Iterator
 from typing import Any
 
 import dagster as dg
+import kubernetes_validate
 import pytest
+from dagster_k8s.container_context import K8sContainerContext
+from dagster_k8s.job import (
+    DagsterK8sJobConfig,
+    UserDefinedDagsterK8sConfig,
+    construct_dagster_k8s_job,
+)
+from kubernetes.client import ApiClient
 
+from sdg_assets.assets.factory import STAGES
 from sdg_assets.cluster.pods import (
     CONFIG_TAG,
     POD_TAG,
@@ -23,6 +32,7 @@ from sdg_assets.examples import AnswerKind
 from sdg_assets.settings import Settings, settings
 from sdg_assets.teacher.models import teacher_cards
 from sdg_assets_tests.conftest import Configure
+from sdg_assets_tests.k8s.api import SCHEMAS
 
 GPU = "nvidia.com/gpu"
 BIG, SMALL = "llama-3.3-70b", "qwen2.5-coder-1.5b"
@@ -125,6 +135,26 @@ def test_a_tag_that_is_no_size_is_refused_with_an_example(configure: Configure, 
     with pytest.raises(PermanentError, match="memory_gib") as refused:
         this_run("generated", {POD_TAG: tag}, {})
     assert "sdg/pod" in str(refused.value)
+
+
+@pytest.mark.parametrize("teacher", [BIG, SMALL])
+@pytest.mark.parametrize("stage", STAGES)
+def test_every_pod_is_valid_to_the_letter(configure: Configure, stage: str, teacher: str) -> None:
+    configure(executor="k8s", teacher=teacher, k8s_sandbox_seccomp="p.json", k8s_store_claim="s")
+    base = any_step(settings(), cluster_settings())
+    tagged = pod_tags(stage, AnswerKind.CODE)[CONFIG_TAG]
+    run = this_run(stage, {POD_TAG: '{"gpus": 0}'}, {})
+    context = K8sContainerContext()
+    for config in (base, tagged, run):
+        parsed = UserDefinedDagsterK8sConfig.from_dict(config)
+        context = context.merge(K8sContainerContext(run_k8s_config=parsed))
+    job = construct_dagster_k8s_job(
+        DagsterK8sJobConfig(job_image="i:1", dagster_home="/home"),
+        ["dagster"],
+        "job",
+        context.run_k8s_config,
+    )
+    kubernetes_validate.validate(ApiClient().sanitize_for_serialization(job), SCHEMAS, strict=True)
 
 
 def test_a_deployment_overrides_what_the_card_says() -> None:
