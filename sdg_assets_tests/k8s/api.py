@@ -35,7 +35,8 @@ class Api:
     """Answers calls on a cluster.
 
     Attributes:
-        used: What each service account did: (account, resource, verb).
+        allowed: What each service account may: (account, resource, verb).
+        used: What each tried.
     """
 
     def __init__(self, cluster: Cluster, manifests: list[Json]) -> None:
@@ -43,7 +44,7 @@ class Api:
         self.cluster = cluster
         self.used: set[tuple[str, str, str]] = set()
         roles = {m["metadata"]["name"]: m["rules"] for m in manifests if m["kind"] == "Role"}
-        self._allowed = {
+        self.allowed = {
             (subject["name"], resource, verb)
             for m in manifests
             if m["kind"] == "RoleBinding"
@@ -67,7 +68,7 @@ class Api:
         resource = f"{kind}/{part}" if part else kind
         verb = {"POST": "create", "DELETE": "delete"}.get(method, "get" if name else "list")
         self.used.add((account, resource, verb))
-        if (account, resource, verb) not in self._allowed:
+        if (account, resource, verb) not in self.allowed:
             raise Refused(403, f"{account} may not {verb} {resource}")
         with self.cluster.lock:
             if resource == "jobs" and verb == "create":
@@ -140,7 +141,7 @@ def served(api: Api) -> Iterator[str]:
 
     server = Server(("127.0.0.1", 0), Handler)
     url = f"http://127.0.0.1:{server.server_port}"
-    for account in {"none", *(account for account, _, _ in api._allowed)}:
+    for account in {"none", *(account for account, _, _ in api.allowed)}:
         (api.cluster.place / f"{account}.kubeconfig").write_text(_kubeconfig(url, account))
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()

@@ -77,6 +77,12 @@ class Deployment:
         assert record
         monitor_started_run(self.instance, cast("Any", None), record, logging.getLogger("daemon"))
 
+    def told_of_run_worker(self) -> str:
+        """What the daemon finds out of the run's worker, to say why a run failed."""
+        run = self.instance.get_run_by_id(self.run_id)
+        assert run
+        return self.instance.run_launcher.get_run_worker_debug_info(run) or ""
+
     def messages(self) -> list[str]:
         """What a person reads of the run."""
         read = []

@@ -71,6 +71,7 @@ def test_a_run_outlives_every_failure_and_asks_nothing_twice(
         worker = wait_for(cluster, None)
         cluster.kill_for_memory(worker)
         deployment.wait(lambda: worker.phase == "Failed")
+        assert "OOMKilled" in deployment.told_of_run_worker()
         deployment.monitor()
         assert wait_for(cluster, None) is not worker
         deployment.wait_for_message("Checking on status of in-progress step")
@@ -97,8 +98,9 @@ def test_a_run_outlives_every_failure_and_asks_nothing_twice(
         for job in cluster.jobs.values():
             assert broken_rules(job) == []
         assert {pod.gpus for pod in cluster.ever if pod.stage in GPU_STAGES} == {1}
-        # Steps ask Kubernetes for nothing, and what the others ask is all that they may.
+        # Steps ask Kubernetes for nothing, and nobody asked for more than the roles allow.
         assert {account for account, _, _ in deployment.api.used} == {"sdg-control", "sdg-run"}
+        assert deployment.api.used <= deployment.api.allowed
 
 
 def _held(deployment: Deployment, teacher: ArithmeticTeacher) -> Pod:

@@ -146,7 +146,7 @@ def test_every_pod_is_valid_to_the_letter(configure: Configure, stage: str, teac
     run = this_run(stage, {POD_TAG: '{"gpus": 0}'}, {})
     context = K8sContainerContext()
     for config in (base, tagged, run):
-        parsed = UserDefinedDagsterK8sConfig.from_dict(config)
+        parsed = UserDefinedDagsterK8sConfig.from_dict(config)  # type: ignore[no-untyped-call]
         context = context.merge(K8sContainerContext(run_k8s_config=parsed))
     job = construct_dagster_k8s_job(
         DagsterK8sJobConfig(job_image="i:1", dagster_home="/home"),
