@@ -106,13 +106,13 @@ def what_it_waits_for(
         if stuck and stuck.reason in CANNOT_PULL:
             text = (
                 f"pod {pod.metadata.name} cannot pull {status.image} ({stuck.reason}: "
-                f"{_said(stuck.message) or _warnings(events)}). Check the image's name and tag, "
+                f"{_bare(stuck.message) or _warnings(events)}). Check the image's name and tag, "
                 "that it was pushed or loaded into the node, and the image pull secret"
             )
             return Waiting(for_room=False, seconds=since.total_seconds(), text=text)
         if stuck and stuck.reason in CANNOT_START:
             text = (
-                f"pod {pod.metadata.name} cannot start ({stuck.reason}: {_said(stuck.message)}). A "
+                f"pod {pod.metadata.name} cannot start ({stuck.reason}: {_bare(stuck.message)}). A "
                 "ConfigMap, Secret or volume that it names is missing or wrong"
             )
             return Waiting(for_room=False, seconds=since.total_seconds(), text=text)
@@ -134,7 +134,11 @@ def _warnings(events: Iterable[CoreV1Event]) -> str:
 
 def _said(message: str | None) -> str:
     """The cluster's own words as a sentence before the next one."""
-    return f"{message.strip().rstrip('.')}. " if message else ""
+    return f"{_bare(message)}. " if message else ""
+
+
+def _bare(message: str | None) -> str:
+    return (message or "").strip().rstrip(".")
 
 
 def _memory_limit(containers: Iterable[V1Container], status: V1ContainerStatus) -> str:

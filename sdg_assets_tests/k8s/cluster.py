@@ -283,7 +283,7 @@ class Cluster:
             (os.killpg if number == signal.SIGKILL else os.kill)(pod.process.pid, number)
 
 
-def wait_for(cluster: Cluster, stage: str | None, *, seconds: float = 90) -> Pod:
+def wait_for(cluster: Cluster, stage: str | None, *, seconds: float = 180) -> Pod:
     """The pod of a stage (of a run worker, if None) once it runs.
 
     Raises:

@@ -105,7 +105,7 @@ class Deployment:
         run = self.instance.get_run_by_id(self.run_id)
         return bool(run and run.is_finished)
 
-    def wait(self, until: Callable[[], object], seconds: float = 90) -> None:
+    def wait(self, until: Callable[[], object], seconds: float = 180) -> None:
         """Waits until something is so.
 
         Raises:
@@ -115,7 +115,7 @@ class Deployment:
         while not until():
             in_time = time.monotonic() < patience and not (self.is_finished() and not until())
             assert in_time, "\n".join(self.messages()[-30:])
-            time.sleep(0.2)
+            time.sleep(0.5)
 
     def wait_for_message(self, part: str) -> str:
         """The first message that has the part."""
@@ -140,6 +140,7 @@ def deployed(
         **_where(place, store),
         "SDG_TEACHER": teacher_url,
         "SDG_CONCURRENCY": "4",
+        "SDG_RETRIES": "8",
         "SDG_VOTES": "1",
         "SDG_WITHOUT_BENCHMARKS": "all",
         "SDG_K8S_PODS": json.dumps({s: {"gpus": 1} for s in ("generated", "enriched")}),

@@ -49,7 +49,7 @@ def test_a_run_outlives_every_failure_and_asks_nothing_twice(
             "(catalog/teachers.yaml, SDG_K8S_PODS, run tag sdg/pod). Given up"
         )
         teacher.hold_after(7)
-        cluster.nodes["gpu-1"] = 1
+        cluster.nodes["gpu-1"] = 2  # one for a pod that is on its way out
 
         pod = _held(deployment, teacher)
         cluster.kill_for_memory(pod)

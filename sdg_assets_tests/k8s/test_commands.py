@@ -21,7 +21,7 @@ from sdg_assets_tests.k8s.manifests import OVERLAYS, manifests, named
 from sdg_assets_tests.operation.deployment import end, free_port, wait_for_port
 
 PROGRAMS: dict[str, click.Command] = {
-    "dagster": create_dagster_cli(),
+    "dagster": create_dagster_cli(),  # type: ignore[no-untyped-call]
     "dagster-daemon": create_dagster_daemon_cli(),
     "dagster-webserver": dagster_webserver,
 }

@@ -96,6 +96,13 @@ def test_a_pod_that_names_a_secret_that_is_not_there_says_so() -> None:
     assert "Secret" in waiting.text
 
 
+def test_the_clusters_own_words_are_punctuated_once() -> None:
+    stuck = {"reason": "ErrImagePull", "message": "pull access denied. "}
+    waiting = what_it_waits_for([_pod(**{"phase": "Pending", **_state(waiting=stuck)})], [], NOW)
+    assert waiting
+    assert "cannot pull i:1 (ErrImagePull: pull access denied). Check" in waiting.text
+
+
 def test_a_pod_that_starts_or_runs_waits_for_nothing() -> None:
     starting = _pod(**{"phase": "Pending", **_state(waiting={"reason": "ContainerCreating"})})
     assert what_it_waits_for([starting], [], NOW) is None
