@@ -67,9 +67,10 @@ class StageHandler(K8sStepHandler):
         finally:
             self._executor_container_context = executor_config
         run = step_handler_context.dagster_run
-        op = step_handler_context.get_step_context(
-            self._get_step_key(step_handler_context)
-        ).step.op_name
+        step = step_handler_context.get_step_context(self._get_step_key(step_handler_context)).step
+        op = step.op_name
+        if op in self._per_step_k8s_config:
+            return context
         ops = cast("dict[str, Any]", run.run_config.get("ops", {}))
         configured = ops.get(op, {}).get("config", {})
         return context.merge(_as_context(this_run(op.rpartition("__")[2], run.tags, configured)))

@@ -34,6 +34,7 @@ TASK = "arithmetic"
 SUBTASKS = [f"part_{n:02}" for n in range(20)]
 ROWS = 2
 IMAGE = "sdg-assets:0.1.0"
+PER_STEP = {f"{TASK}__enriched": {"container_config": {"resources": {"limits": {"memory": "3Gi"}}}}}
 UNSEEN = {"question": "How many are three and four of them?", "answer": "Seven. #### 7"}
 
 
@@ -62,7 +63,9 @@ class Deployment:
         run = self.instance.create_run_for_job(
             job,
             asset_selection=keys,
+            run_config={"execution": {"config": {"per_step_k8s_config": PER_STEP}}},
             tags={
+                "sdg/pod": '{"cpus": 0.75}',
                 "dagster/asset_partition_range_start": SUBTASKS[0],
                 "dagster/asset_partition_range_end": SUBTASKS[-1],
             },

@@ -17,6 +17,8 @@ from sdg_assets_tests.k8s.deployment import IMAGE, SUBTASKS, TASK, Deployment, d
 from sdg_assets_tests.k8s.rules import broken_rules
 
 CONCURRENCY = 4
+# The Kubernetes client of its own HTTP library.
+pytestmark = pytest.mark.filterwarnings("ignore:HTTPResponse.getheader:DeprecationWarning")
 
 
 def test_a_run_outlives_every_failure_and_asks_nothing_twice(
@@ -94,6 +96,12 @@ def test_a_run_outlives_every_failure_and_asks_nothing_twice(
         (enriched,) = (pod for pod in cluster.ever if pod.stage == "enriched")
         assert enriched.container["resources"]["limits"][GPU] == "1"
         assert teacher.opened == opened + 1
+
+        # The run's tag sized one of its pods, its config the other.
+        asked = {p.stage: p.container["resources"] for p in cluster.ever}
+        assert asked["generated"]["requests"]["cpu"] == "750m"
+        assert asked["enriched"]["limits"]["memory"] == "3Gi"
+        assert asked["enriched"]["requests"]["cpu"] == "500m"
 
         for job in cluster.jobs.values():
             assert broken_rules(job) == []
