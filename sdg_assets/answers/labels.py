@@ -88,12 +88,14 @@ def spelled_out(text: str, choices: Sequence[str]) -> str | None:
         "(C)" may be carbon.
     """
     for place, choice in enumerate(choices):
-        letter = chr(ord("A") + place)
-        mark = rf"(?:{letter}|{place + 1})"
+        letter, number = chr(ord("A") + place), place + 1
+        mark = rf"(?:{letter}|{number})"
         plain = choice.replace("\\", r"\\")
         for pattern, replacement in (
             (
-                rf"(?<!\w)(?:{_NOUN}\s+)?(?:[(\[]{mark}[)\]]|{mark}[).:])[\s*\"]*{re.escape(choice)}",
+                # A number with a full stop alone counts steps: "1. Mercury is the closest".
+                rf"(?<!\w)(?:(?:{_NOUN}\s+)?(?:[(\[]{mark}[)\]]|{letter}[).:])|{_NOUN}\s+{number}[).:])"
+                rf"[\s*\"]*{re.escape(choice)}",
                 plain,
             ),
             (rf"\b(?:option|choice)\s+[(\[\"'*]*{mark}[)\]\"'*]*(?![\w'’])", f'"{plain}"'),

@@ -51,7 +51,7 @@ from sdg_assets.stages.normalized import normalize, without_leaks
 from sdg_assets.stages.seeds import collect_seeds, shortfall
 from sdg_assets.stages.target import TargetReport, generate_until
 from sdg_assets.storage import PartitionKey, Store
-from sdg_assets.teacher import has_judge, open_teacher
+from sdg_assets.teacher import has_judge, open_teachers
 from sdg_assets.teacher.completions import CompletionLog
 from sdg_assets.teacher.conversation import Desk, Usage, converse
 from sdg_assets.thresholds import Thresholds, overridden
@@ -204,16 +204,17 @@ def _generated(
         return _generated_until(context, spec, store, config, seeds, config.target_accepted)
     knobs, usage = config.knobs(), Usage()
     progress = Progress(context, spec.key, len(seeds) * knobs.examples_per_seed)
-    with desk_of(store, spec, Role.WRITER) as desk:
+    with desks_of(store, spec, [Role.WRITER]) as desks:
+        writer = desks[Role.WRITER].teacher
         rows = converse(
-            generate(spec, seeds, desk.teacher, knobs, _thresholds(spec)),
-            {Role.WRITER: desk},
+            generate(spec, seeds, writer, knobs, _thresholds(spec)),
+            desks,
             usage,
             concurrency=settings().concurrency,
             on_progress=progress,
         )
         report = _publish(spec, "generated", store, rows, usage)
-    report.teachers[Role.WRITER] = desk.teacher.identity
+    report.teachers[Role.WRITER] = writer.identity
     return report
 
 
@@ -226,8 +227,7 @@ def _generated_until(
     target: int,
 ) -> PartitionReport:
     target_report, usage = TargetReport(target), Usage()
-    with ExitStack() as opened:
-        desks = {role: opened.enter_context(desk_of(store, spec, role)) for role in _roles(*Role)}
+    with desks_of(store, spec, _roles(*Role)) as desks:
         rows = generate_until(
             spec,
             seeds,
@@ -260,9 +260,7 @@ def _enriched(
     seeds = {seed.id: seed for seed in normalized if seed.id in anchors}
     usage, progress = Usage(), Progress(context, spec.key, store.manifest(generated).rows)
     told = EnrichmentReport()
-    with ExitStack() as opened:
-        roles = _roles(Role.SOLVER, Role.JUDGE)
-        desks = {role: opened.enter_context(desk_of(store, spec, role)) for role in roles}
+    with desks_of(store, spec, _roles(Role.SOLVER, Role.JUDGE)) as desks:
         works = enrich(
             store.read(generated, GeneratedExample),
             desks[Role.SOLVER].teacher,
@@ -374,18 +372,22 @@ def _key(spec: SubtaskSpec, stage: str) -> PartitionKey:
 
 
 @contextmanager
-def desk_of(store: Store, spec: SubtaskSpec, role: Role) -> Iterator[Desk]:
-    """The role's teacher with its log; another teacher or prompt starts a log of its own."""
-    teacher = open_teacher(settings(), role)
+def desks_of(store: Store, spec: SubtaskSpec, roles: Iterable[Role]) -> Iterator[dict[Role, Desk]]:
+    """The roles' teachers with their logs; another teacher or prompt starts a log of its own."""
     kind = spec.answer_kind
     versions = {
         Role.WRITER: [writer_prompt(kind)],
         Role.SOLVER: solver_prompts(kind),
         Role.JUDGE: judge_prompts(settings().judge_api),
-    }[role]
-    name = f"{role}-{teacher.identity.fingerprint}-{content_id(versions)[:8]}.jsonl"
-    with CompletionLog(store.completions_dir(spec.task, spec.key) / name) as log:
-        yield Desk(teacher, log)
+    }
+    folder = store.completions_dir(spec.task, spec.key)
+    with ExitStack() as opened:
+        desks = {}
+        for role, teacher in open_teachers(settings(), roles).items():
+            made_with = content_id(versions[role])[:8]
+            name = f"{role}-{teacher.identity.fingerprint}-{made_with}.jsonl"
+            desks[role] = Desk(teacher, opened.enter_context(CompletionLog(folder / name)))
+        yield desks
 
 
 def _describe(task: SeedTask, stage: str) -> str:

@@ -22,6 +22,14 @@ COPY_OF_QUESTION = 0.5
 COPY_OF_PASSAGE = 0.9
 """Shares of word trigrams. Evidence quotes the passage, so only a whole copy of it counts."""
 
+# English, as small models fall into it whatever the language: "The background explains that the
+# question asks for the smallest planet".
+_SPEAKS_OF_ITSELF = re.compile(
+    r"\b(?:the|this|these)\s+(?:given\s+)?(?:question|options?|background|answer\s+choices)\b"
+    r"|\b(?:in|to\s+(?:solve|understand|answer))\s+this\s+(?:problem|question|exercise)\b"
+    r"|\blet(?:'|’)s\s+(?:calculate|do\s+the|break|work)\b",
+    re.IGNORECASE,
+)
 _SENTENCE_END = re.compile(r"(?<=[.!?…])[\"'”»)\]]*\s+|[。！？।]|\n")
 
 
@@ -72,8 +80,8 @@ def knowledge_fault(completion: Completion, example: Example, gates: Sequence[Ga
         gates: `gates.text_gates`, which it must pass like the row itself.
 
     Returns:
-        `truncated`, `empty`, `copy of the question`, `copy of the passage`, `gives the answer
-        away`, or the reason of a gate.
+        `truncated`, `empty`, `copy of the question`, `copy of the passage`, `speaks of the
+        question`, `gives the answer away`, or the reason of a gate.
     """
     text = knowledge_of(completion)
     if completion.finish_reason != "stop":
@@ -86,6 +94,8 @@ def knowledge_fault(completion: Completion, example: Example, gates: Sequence[Ga
         return "copy of the question"
     if example.context and _copied(text, example.context, example.language) > COPY_OF_PASSAGE:
         return "copy of the passage"
+    if _SPEAKS_OF_ITSELF.search(text):
+        return "speaks of the question"
     if _gives_away(text, example):
         return "gives the answer away"
     refusal = misread([text], example, gates).get(0)
@@ -104,15 +114,18 @@ def _shingles(text: str, language: str) -> set[tuple[str, ...]]:
 
 
 def _gives_away(text: str, example: Example) -> bool:
-    """Whether the first sentence states the answer.
+    """Whether the first sentence states the answer; of a calculation, whether any does.
 
     A word of the question itself is no news, nor is one that every text may hold: yes, no, a digit.
     """
     if example.answer_kind in (AnswerKind.BOOLEAN, AnswerKind.LABEL, AnswerKind.CODE):
         return False
     answer = normalized(example.answer, example.language)
-    first = normalized(_SENTENCE_END.split(typography(text), maxsplit=1)[0], example.language)
+    shown = typography(text)
+    if example.answer_kind is not AnswerKind.NUMERIC:
+        shown = _SENTENCE_END.split(shown, maxsplit=1)[0]
+    shown = normalized(shown, example.language)
     asked = normalized(example.question, example.language)
     if len(answer) < 2 or f" {answer} " in f" {asked} ":
         return False
-    return f" {answer} " in f" {first} "
+    return f" {answer} " in f" {shown} "

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import sys
+from collections.abc import Iterable
 
 from sdg_assets.examples import Role
 from sdg_assets.settings import Settings
@@ -28,6 +30,23 @@ def open_teacher(settings: Settings, role: Role) -> Teacher:
     from sdg_assets.teacher.engine import engine_teacher
 
     return engine_teacher(name, settings.catalog, json.dumps(settings.engine, sort_keys=True))
+
+
+def open_teachers(settings: Settings, roles: Iterable[Role]) -> dict[Role, Teacher]:
+    """The teachers that a stage needs together; engines of others are stopped first.
+
+    Args:
+        settings: Who plays which role.
+        roles: Those of the stage.
+
+    Raises:
+        TeacherError: As for `open_teacher`.
+        TransientError: As for `open_teacher`.
+    """
+    wanted = list(roles)
+    if engine := sys.modules.get("sdg_assets.teacher.engine"):
+        engine.stop_engines_but({settings.teacher_of(role) for role in wanted})
+    return {role: open_teacher(settings, role) for role in wanted}
 
 
 def has_judge(settings: Settings) -> bool:

@@ -6,10 +6,11 @@ engine whenever they come and finished ones leave at once.
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
@@ -112,6 +113,11 @@ class EngineTeacher:
         """Starts the engine now instead of with the first request."""
         _ = self.llm
 
+    def stop(self) -> None:
+        """Ends the engine, if it runs, and gives its memory back."""
+        if self.__dict__.pop("llm", None) is not None:
+            gc.collect()
+
     def count_tokens(self, messages: Sequence[Message]) -> int:
         """Prompt tokens of a conversation, chat template included."""
         return len(self._tokens(messages))
@@ -179,7 +185,10 @@ class EngineTeacher:
         )
 
 
-@lru_cache(maxsize=1)
+_running: dict[str, tuple[str, EngineTeacher]] = {}
+"""Teacher → its overrides and its engine, of those that were asked for in this process."""
+
+
 def engine_teacher(
     teacher: str, catalog: Path | None = None, overrides: str = "{}"
 ) -> EngineTeacher:
@@ -194,7 +203,21 @@ def engine_teacher(
         TeacherError: Unknown teacher, or settings that cannot work.
         TransientError: Download or memory failed; a rerun may succeed.
     """
-    return EngineTeacher(resolve(teacher, catalog=catalog), **json.loads(overrides))
+    if teacher not in _running or _running[teacher][0] != overrides:
+        stop_engines_but(_running.keys() - {teacher})
+        found = EngineTeacher(resolve(teacher, catalog=catalog), **json.loads(overrides))
+        _running[teacher] = overrides, found
+    return _running[teacher][1]
+
+
+def stop_engines_but(teachers: Collection[str]) -> None:
+    """Frees the memory of engines that nobody needs now: a GPU seldom holds two.
+
+    Args:
+        teachers: Those that go on.
+    """
+    for name in _running.keys() - set(teachers):
+        _running.pop(name)[1].stop()
 
 
 def _clear(error: Exception, model: str) -> Exception:

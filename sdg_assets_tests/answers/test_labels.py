@@ -46,3 +46,11 @@ def test_a_trace_with_a_label_that_may_mean_several_things_is_refused(trace: str
 
 def test_an_option_with_a_backslash_is_written_as_it_is() -> None:
     assert spelled_out("Answer: A", [r"\frac{1}{2}", "1"]) == r"Answer: \frac{1}{2}"
+
+
+def test_the_steps_of_a_trace_keep_their_numbers() -> None:
+    trace = "1. Mercury is the closest to the Sun.\n2. Venus comes next.\nAnswer: Mercury"
+
+    assert spelled_out(trace, ["Mercury", "Venus"]) == trace
+    assert spelled_out("Option 1. Mercury it is.", ["Mercury", "Venus"]) == "Mercury it is."
+    assert spelled_out("(1) Mercury it is.", ["Mercury", "Venus"]) == "Mercury it is."

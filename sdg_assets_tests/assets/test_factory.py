@@ -33,7 +33,7 @@ def employ(monkeypatch: pytest.MonkeyPatch) -> Employ:
         def opened(_settings: Settings, _role: Role) -> ScriptedTeacher:
             return teacher
 
-        monkeypatch.setattr(factory, "open_teacher", opened)
+        monkeypatch.setattr("sdg_assets.teacher.open_teacher", opened)
         return teacher
 
     return hire

@@ -8,7 +8,6 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from sdg_assets.assets import factory
 from sdg_assets.assets.curated import curated_asset
 from sdg_assets.assets.factory import STAGES
 from sdg_assets.catalog import cached_catalog
@@ -43,7 +42,7 @@ def store(tmp_path: Path, bucket: str, configure: Configure) -> Store:
 @pytest.fixture
 def teacher(monkeypatch: pytest.MonkeyPatch) -> ScriptedTeacher:
     teacher = ScriptedTeacher(write_and_solve)
-    monkeypatch.setattr(factory, "open_teacher", lambda _settings, _role: teacher)
+    monkeypatch.setattr("sdg_assets.teacher.open_teacher", lambda _settings, _role: teacher)
     return teacher
 
 

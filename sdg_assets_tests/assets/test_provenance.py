@@ -45,7 +45,7 @@ def teacher(monkeypatch: pytest.MonkeyPatch) -> ScriptedTeacher:
     def opened(_settings: Settings, _role: Role) -> ScriptedTeacher:
         return scripted
 
-    monkeypatch.setattr(factory, "open_teacher", opened)
+    monkeypatch.setattr("sdg_assets.teacher.open_teacher", opened)
     return scripted
 
 

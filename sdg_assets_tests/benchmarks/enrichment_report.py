@@ -68,7 +68,7 @@ def main() -> None:
 
 
 def _line(task: str, subtask: str) -> str:
-    from sdg_assets.assets.factory import desk_of
+    from sdg_assets.assets.factory import desks_of
     from sdg_assets.assets.knobs import solver_knobs
     from sdg_assets.catalog import cached_catalog
     from sdg_assets.enrichment.voting import VotingReport
@@ -91,10 +91,10 @@ def _line(task: str, subtask: str) -> str:
     written = store.read(PartitionKey(task, "generated", subtask), GeneratedExample)
     knobs = solver_knobs()
     report = EnrichmentReport(VotingReport())
-    with desk_of(store, spec, Role.SOLVER) as desk:
+    with desks_of(store, spec, [Role.SOLVER]) as desks:
         everything = replace(knobs, adaptive=False, with_knowledge=False)
-        works = enrich(written, desk.teacher, everything, report=report)
-        fixed = {r.id: r for r in converse(works, {Role.SOLVER: desk}, Usage())}
+        works = enrich(written, desks[Role.SOLVER].teacher, everything, report=report)
+        fixed = {r.id: r for r in converse(works, desks, Usage())}
     cast = sum(row.votes_cast for row in adaptive.values())
     saved = report.voting.tokens * (1 - cast / max(1, report.voting.cast))
     same = sum(adaptive[i].outcome == fixed[i].outcome for i in adaptive)

@@ -87,7 +87,7 @@ def main() -> None:
         return teacher
 
     with (
-        mock.patch.object(factory, "open_teacher", opened),
+        mock.patch("sdg_assets.teacher.open_teacher", opened),
         tempfile.TemporaryDirectory() as folder,
         dg.DagsterInstance.local_temp(folder) as instance,
     ):

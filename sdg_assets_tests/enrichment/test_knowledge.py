@@ -105,6 +105,26 @@ def test_a_number_that_is_the_result_gives_it_away() -> None:
     assert fault("The product of both is 42. It is even.", numeric()) == "gives the answer away"
 
 
+def test_a_calculation_must_not_be_done_in_any_sentence() -> None:
+    worked = "Products are repeated sums. Six sevens together are 42."
+
+    assert fault(worked, numeric()) == "gives the answer away"
+    assert fault("Products are repeated sums. Ten sevens together are 70.", numeric()) == ""
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Planets differ in size. The question asks for the smallest one.",
+        "The background explains what a capital is. Governments sit there.",
+        "In this problem, cities are compared. Some are capitals.",
+        "Capitals govern. The options given are four cities.",
+    ],
+)
+def test_a_background_does_not_speak_of_its_question(text: str) -> None:
+    assert fault(text) == "speaks of the question"
+
+
 def test_a_background_that_repeats_the_question_is_a_copy() -> None:
     assert fault("What is the capital of France, one may ask.") == "copy of the question"
 

@@ -12,7 +12,7 @@ import pytest
 
 from sdg_assets.errors import TeacherError, TransientError
 from sdg_assets.examples import Role
-from sdg_assets.teacher.engine import EngineTeacher
+from sdg_assets.teacher.engine import EngineTeacher, engine_teacher, stop_engines_but
 from sdg_assets.teacher.models import resolve
 from sdg_assets.teacher.requests import Completion, Message, Request, Sampling, build_request
 
@@ -178,3 +178,14 @@ def test_what_vllm_says_becomes_what_to_do(
     assert message.startswith(f"teacher {resolve(TEACHER).path_or_id}: ")
     assert said in message
     assert "\n" not in message
+
+
+def test_an_engine_that_nobody_needs_now_is_stopped() -> None:
+    quick, again = engine_teacher("smollm2-135m"), engine_teacher("smollm2-135m")
+    assert quick is again
+    quick.start()
+
+    stop_engines_but({"another"})
+
+    assert "llm" not in vars(quick)
+    assert engine_teacher("smollm2-135m") is not quick
