@@ -23,9 +23,9 @@ def executor_of(chosen: Settings) -> dg.ExecutorDefinition:
     if chosen.executor == "multiprocess":
         return dg.multiprocess_executor
     if chosen.executor == "k8s":
-        from dagster_k8s import k8s_job_executor
+        from sdg_assets.cluster.executor import k8s_executor
 
-        return k8s_job_executor
+        return k8s_executor
     return dg.in_process_executor
 
 

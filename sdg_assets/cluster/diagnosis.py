@@ -1,0 +1,162 @@
+"""From what Kubernetes says of a step's pod to a sentence that a person can act on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from kubernetes.client import CoreV1Event, V1Container, V1ContainerStatus, V1Pod
+
+KEPT = "What the teacher had answered is in the completion log: a retry asks only for the rest."
+CANNOT_PULL = {"ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull"}
+CANNOT_START = {"CreateContainerConfigError", "CreateContainerError", "RunContainerError"}
+# Reasons of the pod's condition DisruptionTarget.
+DISRUPTIONS = {
+    "PreemptionByScheduler": "preempted by a pod of higher priority. A priority class "
+    "(SDG_K8S_GPU_PRIORITY_CLASS) says whom it yields to.",
+    "DeletionByTaintManager": "removed because its node is not ready or is being emptied.",
+    "EvictionByEvictionAPI": "evicted, as when a node is drained.",
+    "DeletionByPodGC": "lost with its node, which is gone.",
+    "TerminationByKubelet": "ended by its node, which ran short of something or shut down.",
+}
+
+
+@dataclass(frozen=True)
+class Waiting:
+    """A pod that has not started.
+
+    Attributes:
+        for_room: It fits on no node; otherwise it has one, and its image or configuration is bad.
+        seconds: For how long already.
+        text: What it waits for, and what to do.
+    """
+
+    for_room: bool
+    seconds: float
+    text: str
+
+
+def why_it_failed(
+    job: str, pods: Sequence[V1Pod], events: Iterable[CoreV1Event], last_seen: str | None = None
+) -> str:
+    """Why a step's Job has no pod that goes on.
+
+    Args:
+        job: The Job's name.
+        pods: Its pods, as far as they still exist.
+        events: What was reported of them.
+        last_seen: Pod and node of an earlier look.
+    """
+    if not pods:
+        where = f", last seen as {last_seen}," if last_seen else ""
+        told = _warnings(events) or "no event tells why"
+        return (
+            f"the pod of Job {job}{where} is gone: its node was lost, or it was evicted, preempted "
+            f"or deleted ({told}). {KEPT}"
+        )
+    pod = max(pods, key=lambda p: _time(p.metadata.creation_timestamp))
+    name = f"pod {pod.metadata.name}" + (f" on {pod.spec.node_name}" if pod.spec.node_name else "")
+    for status in pod.status.container_statuses or []:
+        ended = status.state.terminated if status.state else None
+        if ended and ended.reason == "OOMKilled":
+            return (
+                f"{name} was killed for lack of memory (OOMKilled; its limit is "
+                f"{_memory_limit(pod.spec.containers, status)}). Give it more: memory_gib in run "
+                'tag sdg/pod={"memory_gib": …} for this run, in SDG_K8S_PODS for all; or lower '
+                f"SDG_CONCURRENCY. {KEPT}"
+            )
+    for condition in pod.status.conditions or []:
+        if condition.type == "DisruptionTarget" and condition.status == "True":
+            what = DISRUPTIONS.get(condition.reason, f"disrupted ({condition.reason}).")
+            return f"{name} was {what} {_said(condition.message)}{KEPT}"
+    if pod.status.reason:
+        # The kubelet's: Evicted (disk, memory of the node), OutOfnvidia.com/gpu, NodeLost, …
+        return f"{name}: {pod.status.reason}: {_said(pod.status.message)}{KEPT}"
+    for status in pod.status.container_statuses or []:
+        ended = status.state.terminated if status.state else None
+        if ended:
+            return (
+                f"{name} ended with exit code {ended.exit_code} ({ended.reason or 'no reason'}) "
+                f"before its step did. See `kubectl logs {pod.metadata.name}`. {KEPT}"
+            )
+    told = _warnings(events) or "no event tells why"
+    return f"{name} is {pod.status.phase or 'unknown'} and its Job failed ({told}). {KEPT}"
+
+
+def what_it_waits_for(
+    pods: Sequence[V1Pod], events: Iterable[CoreV1Event], now: datetime | None = None
+) -> Waiting | None:
+    """What keeps a pod from starting; None if nothing is wrong with it.
+
+    Args:
+        pods: The Job's pods.
+        events: What was reported of them.
+        now: Timezone-aware; the present if not given.
+    """
+    pending = [pod for pod in pods if pod.status.phase == "Pending"]
+    if not pending:
+        return None
+    pod = pending[0]
+    since = (now or datetime.now(UTC)) - _time(pod.metadata.creation_timestamp)
+    for status in pod.status.container_statuses or []:
+        stuck = status.state.waiting if status.state else None
+        if stuck and stuck.reason in CANNOT_PULL:
+            text = (
+                f"pod {pod.metadata.name} cannot pull {status.image} ({stuck.reason}: "
+                f"{_bare(stuck.message) or _warnings(events)}). Check the image's name and tag, "
+                "that it was pushed or loaded into the node, and the image pull secret"
+            )
+            return Waiting(for_room=False, seconds=since.total_seconds(), text=text)
+        if stuck and stuck.reason in CANNOT_START:
+            text = (
+                f"pod {pod.metadata.name} cannot start ({stuck.reason}: {_bare(stuck.message)}). A "
+                "ConfigMap, Secret or volume that it names is missing or wrong"
+            )
+            return Waiting(for_room=False, seconds=since.total_seconds(), text=text)
+    for condition in pod.status.conditions or []:
+        if condition.type == "PodScheduled" and condition.reason == "Unschedulable":
+            text = (
+                f"pod {pod.metadata.name} fits on no node: {_said(condition.message)}It asks for "
+                f"{_asked(pod.spec.containers)}. Free or add nodes, or let it ask for less "
+                "(catalog/teachers.yaml, SDG_K8S_PODS, run tag sdg/pod)"
+            )
+            return Waiting(for_room=True, seconds=since.total_seconds(), text=text)
+    return None
+
+
+def _warnings(events: Iterable[CoreV1Event]) -> str:
+    told = [f"{e.reason}: {e.message}" for e in events if e.type == "Warning"]
+    return "; ".join(dict.fromkeys(told))
+
+
+def _said(message: str | None) -> str:
+    """The cluster's own words as a sentence before the next one."""
+    return f"{_bare(message)}. " if message else ""
+
+
+def _bare(message: str | None) -> str:
+    return (message or "").strip().rstrip(".")
+
+
+def _memory_limit(containers: Iterable[V1Container], status: V1ContainerStatus) -> str:
+    for container in containers:
+        if container.name == status.name and container.resources and container.resources.limits:
+            return str(container.resources.limits.get("memory", "none"))
+    return "none"
+
+
+def _asked(containers: Iterable[V1Container]) -> str:
+    asked = [
+        f"{name} {quantity}"
+        for container in containers
+        if container.resources and container.resources.requests
+        for name, quantity in container.resources.requests.items()
+    ]
+    return ", ".join(asked) or "nothing in particular"
+
+
+def _time(stamp: datetime | None) -> datetime:
+    return stamp or datetime.now(UTC)

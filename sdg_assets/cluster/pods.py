@@ -1,0 +1,210 @@
+"""The pods of steps, as `dagster-k8s/config` has them.
+
+What all pods of the project share – user, read-only root, scratch directory – stands in the run
+launcher's `run_k8s_config` (`k8s/base/dagster.yaml`). Here stands what differs between steps.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic import ValidationError
+
+from sdg_assets.cluster.settings import ClusterSettings, PodOverride, cluster_settings
+from sdg_assets.cluster.sizing import PodSize, stage_size
+from sdg_assets.errors import PermanentError
+from sdg_assets.examples import AnswerKind
+from sdg_assets.settings import Settings, settings
+
+CONFIG_TAG = "dagster-k8s/config"
+POD_TAG = "sdg/pod"
+"""Run tag: sizes of this run's teacher pods as JSON, e.g. `{"memory_gib": 200}`."""
+CACHE = "/cache"
+TOKEN = "/var/run/secrets/kubernetes.io/serviceaccount"  # noqa: S105 – its place
+REACH_LABEL = "sdg/reach"
+"""`hub`: store, database and the Hub. `store`: store and database. See the network policies."""
+TEACHER_STAGES = ("generated", "enriched")
+Config = dict[str, Any]
+
+
+def pod_tags(stage: str, kind: AnswerKind) -> Mapping[str, Any]:
+    """The op tags of a stage; none where steps are no pods.
+
+    Args:
+        stage: The pipeline's stage.
+        kind: The task's answer kind: programs are run in a sandbox, for which a pod must be made.
+
+    Raises:
+        PermanentError: A teacher is unknown, or a variable is wrong.
+    """
+    if settings().executor != "k8s":
+        return {}
+    cluster = cluster_settings()
+    pod = stage_pod(stage, settings(), cluster)
+    if kind is AnswerKind.CODE and cluster.sandbox_seccomp:
+        pod = _with_sandbox(pod, cluster.sandbox_seccomp)
+    return {CONFIG_TAG: pod}
+
+
+def stage_pod(stage: str, chosen: Settings, cluster: ClusterSettings) -> Config:
+    """The pod of a stage: its size, where it may run, and what it may reach."""
+    size = _size(stage, chosen, cluster)
+    pod: Config = {
+        "container_config": {"resources": resources(size, cluster)},
+        "pod_spec_config": {},
+        "pod_template_spec_metadata": {
+            "labels": {
+                "sdg/stage": stage,
+                # Programs that a model wrote are verified there, so there is no way out.
+                REACH_LABEL: "store" if stage == "filtered" else "hub",
+            }
+        },
+    }
+    if size.gpus:
+        _onto_gpus(pod, size, cluster)
+    return pod
+
+
+def any_step(chosen: Settings, cluster: ClusterSettings) -> Config:
+    """What every step's pod has, those of unknown assets included."""
+    container: Config = {"resources": resources(PodSize(), cluster), "volume_mounts": []}
+    spec: Config = {
+        "service_account_name": cluster.service_account,
+        "automount_service_account_token": cluster.no_token is None,
+        "volumes": [],
+    }
+    if cluster.no_token:
+        # A step never calls Kubernetes, but Dagster's instance loads its run launcher, and that
+        # reads a token, wherever runs may be resumed.
+        mount = {"name": "no-token", "mount_path": TOKEN, "read_only": True}
+        container["volume_mounts"].append(mount)
+        spec["volumes"].append({"name": "no-token", "config_map": {"name": cluster.no_token}})
+    if cluster.priority_class:
+        spec["priority_class_name"] = cluster.priority_class
+    for name, claim, path in (
+        ("store", cluster.store_claim, str(chosen.store)),
+        ("cache", cluster.cache_claim, CACHE),
+    ):
+        if claim:
+            container["volume_mounts"].append({"name": name, "mount_path": path})
+            spec["volumes"].append({"name": name, "persistent_volume_claim": {"claim_name": claim}})
+    return {
+        "container_config": container,
+        "pod_spec_config": spec,
+        "pod_template_spec_metadata": {"labels": {REACH_LABEL: "hub"}},
+        # A retry is Dagster's: with a pod failure policy of its own the Job would start a second
+        # pod, which finds the step begun, says so and ends well, and the run waits for ever.
+        "job_spec_config": {"backoff_limit": 0},
+    }
+
+
+def this_run(stage: str, run_tags: Mapping[str, str], run_config: Mapping[str, Any]) -> Config:
+    """What a run changes in a teacher stage's pod; nothing in those of other steps.
+
+    Args:
+        stage: The pipeline's stage.
+        run_tags: `sdg/pod` sizes it; `sdg/target_accepted` makes it solve and judge too.
+        run_config: The config of the stage's op, for `target_accepted`.
+
+    Raises:
+        PermanentError: The tag is not what it must be; says how.
+    """
+    until_accepted = bool(run_config.get("target_accepted") or run_tags.get("sdg/target_accepted"))
+    wider = until_accepted and stage == "generated"
+    if stage not in TEACHER_STAGES or not (wider or POD_TAG in run_tags):
+        return {}
+    cluster = cluster_settings()
+    tagged = _size(stage, settings(), cluster)
+    size = _size(stage, settings(), cluster, until_accepted=until_accepted)
+    size = size.overridden(_override(run_tags.get(POD_TAG, "{}")))
+    asked = resources(size, cluster)
+    pod: Config = {"container_config": {"resources": asked}}
+    if size.gpus and not tagged.gpus:
+        pod |= {"pod_spec_config": {}, "pod_template_spec_metadata": {}}
+        _onto_gpus(pod, size, cluster)
+    elif tagged.gpus and not size.gpus:  # it is merged into the tags, which ask for some
+        for which in asked.values():
+            which[cluster.gpu_resource] = "0"
+    return pod
+
+
+def resources(size: PodSize, cluster: ClusterSettings) -> Config:
+    """Requests and limits of a container.
+
+    A GPU pod is limited to what it requests, which makes it the last to be evicted.
+    """
+    wanted = {
+        "cpu": f"{round(size.cpus * 1000)}m",
+        "memory": f"{round(size.memory_gib * 1024)}Mi",
+        "ephemeral-storage": f"{round(size.disk_gib * 1024)}Mi",
+    }
+    if size.gpus:
+        wanted[cluster.gpu_resource] = str(size.gpus)
+        return {"requests": wanted, "limits": dict(wanted)}
+    # Short of processor time a step is slow; short of memory it is dead.
+    limit_cpu = f"{round(max(2.0, size.cpus * 2) * 1000)}m"
+    return {"requests": wanted, "limits": {**wanted, "cpu": limit_cpu}}
+
+
+def _size(
+    stage: str, chosen: Settings, cluster: ClusterSettings, *, until_accepted: bool = False
+) -> PodSize:
+    cached = cluster.cache_claim is not None
+    size = stage_size(stage, chosen, cached=cached, until_accepted=until_accepted)
+    return size.overridden(cluster.pods.get(stage))
+
+
+def _onto_gpus(pod: Config, size: PodSize, cluster: ClusterSettings) -> None:
+    container, spec = pod["container_config"], pod["pod_spec_config"]
+    if cluster.gpu_image:
+        container["image"] = cluster.gpu_image
+    container["volume_mounts"] = [{"name": "shm", "mount_path": "/dev/shm"}]  # noqa: S108 - a pod's
+    limit = f"{round(size.shm_gib * 1024)}Mi"
+    spec["volumes"] = [{"name": "shm", "empty_dir": {"medium": "Memory", "size_limit": limit}}]
+    spec["tolerations"] = cluster.gpu_tolerations
+    if cluster.gpu_node_selector:
+        spec["node_selector"] = cluster.gpu_node_selector
+    if cluster.gpu_runtime_class:
+        spec["runtime_class_name"] = cluster.gpu_runtime_class
+    if cluster.gpu_priority_class:
+        spec["priority_class_name"] = cluster.gpu_priority_class
+    pod["pod_template_spec_metadata"]["annotations"] = {
+        # An engine takes minutes to start: nodes are not emptied under it to save one.
+        "cluster-autoscaler.kubernetes.io/safe-to-evict": "false",
+        "karpenter.sh/do-not-disrupt": "true",
+    }
+
+
+def _with_sandbox(pod: Config, profile: str) -> Config:
+    """A pod in which a process without rights may make namespaces of its own."""
+    container = {
+        **pod["container_config"],
+        "security_context": {
+            "seccomp_profile": {"type": "Localhost", "localhost_profile": profile},
+            "proc_mount": "Unmasked",  # or the kernel refuses a /proc of the sandbox's own
+            **CONFINED,
+        },
+    }
+    # Kubernetes allows an unmasked /proc only to pods that are nobody on their node.
+    spec = {**pod["pod_spec_config"], "host_users": False}
+    return {**pod, "container_config": container, "pod_spec_config": spec}
+
+
+def _override(text: str) -> PodOverride:
+    try:
+        return PodOverride.model_validate(json.loads(text))
+    except (ValueError, ValidationError) as error:
+        fields = ", ".join(PodOverride.model_fields)
+        raise PermanentError(
+            f'run tag {POD_TAG}: {text!r} is not JSON like {{"memory_gib": 200}} with some of '
+            f"{fields}: {error}"
+        ) from error
+
+
+CONFINED: Config = {
+    "allow_privilege_escalation": False,
+    "read_only_root_filesystem": True,
+    "capabilities": {"drop": ["ALL"]},
+}

@@ -1,0 +1,109 @@
+"""How big the pod of a stage is: from the cards of the teachers that it loads."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from sdg_assets.cluster.settings import PodOverride
+from sdg_assets.examples import Role
+from sdg_assets.settings import Settings
+from sdg_assets.teacher import has_judge
+from sdg_assets.teacher.models import TeacherCard, card_of, card_of_model
+
+UNKNOWN_TEACHER_GIB = 80.0
+"""Weights and KV cache of a teacher that says nothing: what the common big GPU holds."""
+GPU_MEMORY_GIB, GPU_MEMORY_OF_WEIGHTS = 12.0, 0.25
+"""Host memory beside a GPU engine: the process with its CUDA context, and pages of weights under
+way to the GPU; page cache is given back when it is short."""
+CPU_ENGINE_GIB = 1.0
+"""Of a CPU engine beyond weights, KV cache and what any step has: 2.2 GB measured in all."""
+
+
+@dataclass(frozen=True)
+class PodSize:
+    """What a step's pod asks for; GPUs whole, memory and disk in GiB."""
+
+    gpus: int = 0
+    cpus: float = 0.5
+    memory_gib: float = 2.0
+    disk_gib: float = 2.0
+    shm_gib: float = 0.0
+
+    def overridden(self, by: PodOverride | None) -> PodSize:
+        """With the parts that a person set."""
+        return replace(self, **by.model_dump(exclude_none=True)) if by else self
+
+
+def stage_size(
+    stage: str, settings: Settings, *, cached: bool, until_accepted: bool = False
+) -> PodSize:
+    """The pod of a stage.
+
+    Args:
+        stage: One of the pipeline's stages, or any other step.
+        settings: Who plays which role.
+        cached: Whether models lie on a volume; otherwise the pod's own disk holds them.
+        until_accepted: Whether `generated` writes until enough rows pass: it then solves and judges
+            as well.
+
+    Raises:
+        PermanentError: A teacher is unknown; names those that are known.
+    """
+    size = CPU_SIZES.get(stage, PodSize())
+    for card in engines_of(stage, settings, until_accepted=until_accepted):
+        own = engine_size(card, cached=cached)
+        # Engines of one process share its GPUs: vLLM gives each the first ones.
+        size = PodSize(
+            gpus=max(size.gpus, own.gpus),
+            cpus=max(size.cpus, own.cpus),
+            memory_gib=size.memory_gib + own.memory_gib,
+            disk_gib=size.disk_gib + own.disk_gib,
+            shm_gib=max(size.shm_gib, own.shm_gib),
+        )
+    return size
+
+
+def engine_size(card: TeacherCard, *, cached: bool) -> PodSize:
+    """What loading a teacher adds to a pod; a packaged one runs on the CPU."""
+    gib = card.memory_gib or UNKNOWN_TEACHER_GIB
+    disk = 0.0 if cached else math.ceil(gib)
+    if card.packaged:
+        return PodSize(cpus=2, memory_gib=math.ceil(gib + CPU_ENGINE_GIB), disk_gib=disk)
+    parallel, replicas = card.gpus.tensor_parallel, card.gpus.data_parallel
+    gpus, shm = parallel * replicas, 2.0 * parallel * replicas  # NCCL, 2 GiB a rank
+    weights = gib * replicas * GPU_MEMORY_OF_WEIGHTS
+    return PodSize(
+        gpus=gpus,
+        cpus=2.0 + 2.0 * gpus,
+        memory_gib=math.ceil(GPU_MEMORY_GIB * replicas + weights + shm),
+        disk_gib=disk + 8.0,  # compiled kernels
+        shm_gib=shm,
+    )
+
+
+def engines_of(
+    stage: str, settings: Settings, *, until_accepted: bool = False
+) -> Iterable[TeacherCard]:
+    """The different teachers that a stage loads in its own process: those that no server serves."""
+    roles = {"generated": [Role.WRITER], "enriched": [Role.SOLVER, Role.JUDGE]}.get(stage, [])
+    if stage == "generated" and until_accepted:
+        roles = list(Role)
+    names = [
+        settings.teacher_of(role) for role in roles if role is not Role.JUDGE or has_judge(settings)
+    ]
+    for name in dict.fromkeys(names):
+        if not name.startswith(("http://", "https://")):
+            # A directory is one on the GPU node; here it need not exist.
+            found_there = Path(name).is_absolute()
+            yield card_of_model(name) if found_there else card_of(name, settings.catalog)
+
+
+# Beside what all steps have: hashes of what is held out, signatures of rows that were seen.
+CPU_SIZES = {
+    "normalized": PodSize(memory_gib=4),
+    "filtered": PodSize(memory_gib=4),
+    "curated": PodSize(cpus=1, memory_gib=8, disk_gib=20),
+}

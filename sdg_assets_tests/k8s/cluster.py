@@ -1,0 +1,309 @@
+"""A cluster of one process: Jobs, Pods that are real processes, a scheduler, and what goes wrong.
+
+It knows what dagster-k8s asks of Kubernetes and no more. Jobs behave as with `backoffLimit: 0`.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parents[2]
+GPU = "nvidia.com/gpu"
+GRACE_SECONDS = 5.0
+Json = dict[str, Any]
+
+
+@dataclass
+class Pod:
+    """A pod: what the API shows of it, and its process."""
+
+    body: Json
+    job: str
+    process: subprocess.Popen[bytes] | None = None
+    killed_for: str | None = None
+    deleted: bool = False
+
+    @property
+    def name(self) -> str:
+        return str(self.body["metadata"]["name"])
+
+    @property
+    def stage(self) -> str | None:
+        """The pipeline's stage, or `other`; none for a run worker."""
+        labels = self.body["metadata"]["labels"]
+        if labels["app.kubernetes.io/component"] == "run_worker":
+            return None
+        return str(labels.get("sdg/stage", "other"))
+
+    @property
+    def container(self) -> Json:
+        (container,) = self.body["spec"]["containers"]
+        return dict(container)
+
+    @property
+    def phase(self) -> str:
+        return str(self.body["status"]["phase"])
+
+    @property
+    def gpus(self) -> int:
+        return int(self.container["resources"].get("limits", {}).get(GPU, 0))
+
+
+@dataclass
+class Cluster:
+    """State and controllers of a namespace.
+
+    Attributes:
+        place: Directory of the pods' logs and kubeconfigs.
+        config_maps: Name → data.
+        secrets: Name → data.
+        nodes: Name → GPUs.
+        unpullable: Stages whose image no registry has.
+    """
+
+    place: Path
+    config_maps: Mapping[str, Mapping[str, str]]
+    secrets: Mapping[str, Mapping[str, str]]
+    nodes: dict[str, int] = field(default_factory=lambda: {"cpu-1": 0})
+    unpullable: set[str] = field(default_factory=set)
+    jobs: dict[str, Json] = field(default_factory=dict)
+    ever: list[Pod] = field(default_factory=list)
+    """Every pod there was."""
+    events: list[Json] = field(default_factory=list)
+    lock: threading.RLock = field(default_factory=threading.RLock)
+
+    @property
+    def pods(self) -> dict[str, Pod]:
+        """Those that the API shows."""
+        return {pod.name: pod for pod in self.ever if not pod.deleted}
+
+    @contextmanager
+    def running(self) -> Iterator[None]:
+        """The controllers work while the block does; then every pod ends."""
+        stop = threading.Event()
+
+        def control() -> None:
+            while not stop.wait(0.1):
+                with self.lock:
+                    self._control()
+
+        thread = threading.Thread(target=control, daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            stop.set()
+            thread.join()
+            for pod in self.ever:
+                self._signal(pod, signal.SIGKILL)
+                if pod.process:
+                    pod.process.wait()
+
+    # What people and clients do.
+
+    def create_job(self, body: Json) -> Json:
+        body["metadata"] |= {"uid": secrets.token_hex(8), "creationTimestamp": _now()}
+        body["status"] = {"active": 1}
+        self.jobs[body["metadata"]["name"]] = body
+        return body
+
+    def delete_pod(self, pod: Pod) -> None:
+        """SIGTERM, and SIGKILL after a grace; the pod goes when its process has."""
+        pod.killed_for = pod.killed_for or "deleted"
+        if pod.process is None:
+            pod.deleted = True
+            return
+        self._signal(pod, signal.SIGTERM)
+        threading.Timer(GRACE_SECONDS, self._signal, (pod, signal.SIGKILL)).start()
+
+    def evict(self, pod: Pod) -> None:
+        pod.body["status"]["conditions"].append(
+            {"type": "DisruptionTarget", "status": "True", "reason": "EvictionByEvictionAPI"}
+        )
+        self.delete_pod(pod)
+
+    # What goes wrong.
+
+    def kill_for_memory(self, pod: Pod) -> None:
+        """The kernel's OOM killer."""
+        pod.killed_for = "OOMKilled"
+        self._signal(pod, signal.SIGKILL)
+
+    def lose_node(self, pod: Pod) -> None:
+        """The pod's node is gone, and the pod's object after it."""
+        with self.lock:
+            pod.killed_for = "NodeLost"
+            self._signal(pod, signal.SIGKILL)
+            self._report(pod, "Warning", "NodeNotReady", "Node is not ready")
+
+    # What Kubernetes does.
+
+    def _control(self) -> None:
+        for name, job in self.jobs.items():
+            if not any(pod.job == name for pod in self.ever):
+                self._make_pod(name, job)
+        for pod in self.ever:
+            if pod.phase == "Pending" and not pod.deleted:
+                self._schedule(pod)
+            if pod.process and pod.process.poll() is not None and pod.phase == "Running":
+                self._ended(pod, pod.process.returncode)
+        for name, job in self.jobs.items():
+            if job["status"].get("active"):
+                self._account(name, job)
+
+    def _make_pod(self, name: str, job: Json) -> None:
+        template = job["spec"]["template"]
+        labels = {**template["metadata"].get("labels", {}), "job-name": name}
+        body = {
+            "metadata": {
+                **template["metadata"],
+                "name": f"{name}-{secrets.token_hex(3)[:5]}",
+                "namespace": job["metadata"]["namespace"],
+                "labels": labels,
+                "creationTimestamp": _now(),
+            },
+            "spec": template["spec"],
+            "status": {"phase": "Pending", "conditions": []},
+        }
+        self.ever.append(Pod(body, name))
+
+    def _schedule(self, pod: Pod) -> None:
+        node = next((n for n in reversed(self.nodes) if self._free(n) >= pod.gpus), None)
+        if node is None:
+            message = f"0/{len(self.nodes)} nodes are available: Insufficient {GPU}."
+            condition = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable"}
+            pod.body["status"]["conditions"] = [{**condition, "message": message}]
+            self._report(pod, "Warning", "FailedScheduling", message)
+            return
+        pod.body["spec"]["nodeName"] = node
+        pod.body["status"]["conditions"] = [{"type": "PodScheduled", "status": "True"}]
+        if pod.stage in self.unpullable:
+            message = f'failed to pull image "{pod.container["image"]}": not found'
+            self._status(pod, {"waiting": {"reason": "ErrImagePull", "message": message}})
+            self._report(pod, "Warning", "Failed", message)
+            return
+        self._start(pod)
+
+    def _free(self, node: str) -> int:
+        there = [p for p in self.ever if p.body["spec"].get("nodeName") == node]
+        return self.nodes[node] - sum(p.gpus for p in there if p.phase == "Running")
+
+    def _start(self, pod: Pod) -> None:
+        for mount in pod.container.get("volumeMounts", []):
+            if Path(mount["mountPath"]).is_relative_to(self.place.parent):  # not /tmp, /dev/shm
+                Path(mount["mountPath"]).mkdir(parents=True, exist_ok=True)
+        home = self.place / pod.name
+        home.mkdir()
+        with (home / "log").open("wb") as log:
+            pod.process = subprocess.Popen(
+                pod.container["args"],
+                cwd=home,
+                env=self._environment(pod, home),
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+        self._status(pod, {"running": {"startedAt": _now()}})
+        pod.body["status"]["phase"] = "Running"
+
+    def _environment(self, pod: Pod, home: Path) -> dict[str, str]:
+        env = {
+            "PATH": f"{Path(sys.executable).parent}:/usr/bin:/bin",
+            "PYTHONPATH": str(ROOT),
+            "PYTHONWARNINGS": "ignore",
+            "HOSTNAME": pod.name,
+        }
+        for source in pod.container.get("envFrom", []):
+            if "configMapRef" in source:
+                env |= self.config_maps[source["configMapRef"]["name"]]
+            elif not source["secretRef"].get("optional"):
+                env |= self.secrets[source["secretRef"]["name"]]
+        for variable in pod.container.get("env", []):
+            if "value" in variable:
+                env[variable["name"]] = variable["value"]
+            else:
+                reference = variable["valueFrom"]["secretKeyRef"]
+                env[variable["name"]] = self.secrets[reference["name"]][reference["key"]]
+        spec = pod.body["spec"]
+        token = "none" if _has_stand_in(pod) else spec["serviceAccountName"]
+        if spec.get("automountServiceAccountToken", True) or _has_stand_in(pod):
+            env["KUBECONFIG"] = str(self.place / f"{token}.kubeconfig")
+        return env
+
+    def _ended(self, pod: Pod, code: int) -> None:
+        reason = "OOMKilled" if pod.killed_for == "OOMKilled" else "Error" if code else "Completed"
+        ended = {"exitCode": 128 - code if code < 0 else code, "reason": reason}
+        self._status(pod, {"terminated": ended})
+        pod.body["status"]["phase"] = "Failed" if code else "Succeeded"
+        if pod.killed_for in ("deleted", "NodeLost"):
+            pod.deleted = True
+
+    def _account(self, name: str, job: Json) -> None:
+        (pod,) = (pod for pod in self.ever if pod.job == name)
+        if pod.deleted or pod.phase == "Failed":
+            failed = {"type": "Failed", "status": "True", "reason": "BackoffLimitExceeded"}
+            job["status"] = {"failed": 1, "conditions": [failed]}
+        elif pod.phase == "Succeeded":
+            job["status"] = {"succeeded": 1, "conditions": [{"type": "Complete", "status": "True"}]}
+
+    def _status(self, pod: Pod, state: Json) -> None:
+        pod.body["status"]["containerStatuses"] = [
+            {
+                "name": pod.container["name"],
+                "image": pod.container["image"],
+                "imageID": "",
+                "ready": "running" in state,
+                "restartCount": 0,
+                "state": state,
+            }
+        ]
+
+    def _report(self, pod: Pod, kind: str, reason: str, message: str) -> None:
+        involved = {"kind": "Pod", "name": pod.name}
+        event = {"involvedObject": involved, "type": kind, "reason": reason, "message": message}
+        if not any(event.items() <= told.items() for told in self.events):
+            name = f"{pod.name}.{secrets.token_hex(4)}"
+            self.events.append({"metadata": {"name": name}, "count": 1, **event})
+
+    def _signal(self, pod: Pod, number: int) -> None:
+        if pod.process and pod.process.poll() is None:
+            # A container's main process gets it; when that has died, so has the container.
+            (os.killpg if number == signal.SIGKILL else os.kill)(pod.process.pid, number)
+
+
+def wait_for(cluster: Cluster, stage: str | None, *, seconds: float = 180) -> Pod:
+    """The pod of a stage (of a run worker, if None) once it runs.
+
+    Raises:
+        AssertionError: It does not; shows the pods.
+    """
+    until = time.monotonic() + seconds
+    while True:
+        with cluster.lock:
+            found = [p for p in cluster.pods.values() if p.stage == stage and p.phase == "Running"]
+        if found:
+            return found[-1]
+        assert time.monotonic() < until, [(p.name, p.stage, p.phase) for p in cluster.ever]
+        time.sleep(0.1)
+
+
+def _has_stand_in(pod: Pod) -> bool:
+    """Whether something else lies where a token would."""
+    mounts = pod.container.get("volumeMounts", [])
+    return any(mount["mountPath"].endswith("/serviceaccount") for mount in mounts)
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat().replace("+00:00", "Z")

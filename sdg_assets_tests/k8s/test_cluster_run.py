@@ -1,0 +1,118 @@
+"""One run of 20 subtasks through all five stages on a cluster on which everything goes wrong."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import dagster as dg
+import pytest
+from dagster import DagsterRunStatus
+
+from sdg_assets.assets.factory import GPU_STAGES, TASK_ASSETS
+from sdg_assets.cluster.settings import cluster_settings
+from sdg_assets_tests.conftest import forget_settings
+from sdg_assets_tests.k8s.arithmetic_teacher import ArithmeticTeacher, arithmetic_teacher
+from sdg_assets_tests.k8s.cluster import GPU, Pod, wait_for
+from sdg_assets_tests.k8s.deployment import IMAGE, SUBTASKS, TASK, Deployment, deployed
+from sdg_assets_tests.k8s.rules import broken_rules
+
+CONCURRENCY = 4
+# The Kubernetes client of its own HTTP library.
+pytestmark = pytest.mark.filterwarnings("ignore:HTTPResponse.getheader:DeprecationWarning")
+
+
+def test_a_run_outlives_every_failure_and_asks_nothing_twice(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with (
+        arithmetic_teacher() as teacher,
+        deployed(tmp_path, teacher.url, monkeypatch) as deployment,
+    ):
+        forget_settings()
+        cluster_settings.cache_clear()
+        cluster = deployment.cluster
+
+        cluster.unpullable = {"seeds"}
+        deployment.launch(*TASK_ASSETS)
+        said = deployment.wait_for_message("Given up after")
+        assert f"cannot pull {IMAGE} (ErrImagePull" in said
+        assert "image pull secret" in said
+        cluster.unpullable = set()
+
+        cluster.lose_node(wait_for(cluster, "normalized"))
+        said = deployment.wait_for_message("its node was lost")
+        assert "NodeNotReady: Node is not ready" in said
+
+        deployment.wait_for_message("Waiting, at most 3 s: pod")
+        said = deployment.wait_for_message("fits on no node: 0/1 nodes are available")
+        assert f"{GPU} 1" in said
+        assert "SDG_K8S_PODS" in said
+        deployment.wait_for_message(
+            "(catalog/teachers.yaml, SDG_K8S_PODS, run tag sdg/pod). Given up"
+        )
+        teacher.hold_after(7)
+        cluster.nodes["gpu-1"] = 2  # one for a pod that is on its way out
+
+        pod = _held(deployment, teacher)
+        cluster.kill_for_memory(pod)
+        said = deployment.wait_for_message("OOMKilled")
+        assert f"{pod.name} on gpu-1 was killed for lack of memory" in said
+        assert "its limit is 2048Mi" in said
+        assert "sdg/pod" in said
+        teacher.drop()
+        teacher.hold_after(9)
+
+        pod = _held(deployment, teacher)
+        with cluster.lock:
+            cluster.evict(pod)
+        deployment.wait(lambda: pod.deleted)
+        teacher.drop()
+        teacher.hold_after(11)
+
+        pod = _held(deployment, teacher)
+        worker = wait_for(cluster, None)
+        cluster.kill_for_memory(worker)
+        deployment.wait(lambda: worker.phase == "Failed")
+        assert "OOMKilled" in deployment.told_of_run_worker()
+        deployment.monitor()
+        assert wait_for(cluster, None) is not worker
+        deployment.wait_for_message("Checking on status of in-progress step")
+        assert wait_for(cluster, "generated") is pod  # it never noticed
+        opened = teacher.opened
+        teacher.resume()
+
+        deployment.wait(deployment.is_finished, seconds=180)
+        assert deployment.status is DagsterRunStatus.SUCCESS, deployment.messages()[-20:]
+        for stage in TASK_ASSETS:
+            done = deployment.instance.get_materialized_partitions(dg.AssetKey([TASK, stage]))
+            assert done == set(SUBTASKS), stage
+
+        # Nothing that was answered was asked again: every answer is one line of a log.
+        assert deployment.logged_completions() == teacher.answered
+        assert teacher.answered >= 4 * len(SUBTASKS)
+        assert teacher.asked - teacher.answered <= 2 * CONCURRENCY  # under way at two kills
+
+        # One pod of `enriched`, with one GPU, served every partition from one teacher.
+        (enriched,) = (pod for pod in cluster.ever if pod.stage == "enriched")
+        assert enriched.container["resources"]["limits"][GPU] == "1"
+        assert teacher.opened == opened + 1
+
+        # The run's tag sized one of its pods, its config the other.
+        asked = {p.stage: p.container["resources"] for p in cluster.ever}
+        assert asked["generated"]["requests"]["cpu"] == "750m"
+        assert asked["enriched"]["limits"]["memory"] == "3Gi"
+        assert asked["enriched"]["requests"]["cpu"] == "500m"
+
+        for job in cluster.jobs.values():
+            assert broken_rules(job) == []
+        assert {pod.gpus for pod in cluster.ever if pod.stage in GPU_STAGES} == {1}
+        # Steps ask Kubernetes for nothing, and nobody asked for more than the roles allow.
+        assert {account for account, _, _ in deployment.api.used} == {"sdg-control", "sdg-run"}
+        assert deployment.api.used <= deployment.api.allowed
+
+
+def _held(deployment: Deployment, teacher: ArithmeticTeacher) -> Pod:
+    """The pod of `generated`, once its teacher holds it in mid-answer and its log is written."""
+    pod = wait_for(deployment.cluster, "generated")
+    deployment.wait(lambda: teacher.holds and deployment.logged_completions() == teacher.answered)
+    return pod
