@@ -25,9 +25,11 @@ COPY_OF_PASSAGE = 0.9
 # English, as small models fall into it whatever the language: "The background explains that the
 # question asks for the smallest planet".
 _SPEAKS_OF_ITSELF = re.compile(
-    r"\b(?:the|this|these)\s+(?:given\s+)?(?:question|options?|background|answer\s+choices)\b"
+    r"\bthe\s+(?:given\s+)?question\s+(?:asks?|is|requires|mentions|wants|specifically)\b"
+    r"|\b(?:the|these)\s+(?:given\s+)?options\s+(?:are|given|above|listed|include|provided)\b"
+    r"|\b(?:the|this)\s+background\s+(?:provides|explains|gives|includes|also)\b"
     r"|\b(?:in|to\s+(?:solve|understand|answer))\s+this\s+(?:problem|question|exercise)\b"
-    r"|\blet(?:'|’)s\s+(?:calculate|do\s+the|break|work)\b",
+    r"|\b(?:answer\s+choices|let(?:'|’)s\s+(?:calculate|do\s+the|break|work))\b",
     re.IGNORECASE,
 )
 _SENTENCE_END = re.compile(r"(?<=[.!?…])[\"'”»)\]]*\s+|[。！？।]|\n")

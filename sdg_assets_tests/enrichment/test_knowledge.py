@@ -125,6 +125,12 @@ def test_a_background_does_not_speak_of_its_question(text: str) -> None:
     assert fault(text) == "speaks of the question"
 
 
+def test_questions_and_options_of_the_world_may_be_spoken_of() -> None:
+    assert (
+        fault("Who governs is the question of politics. Traders buy the options of a share.") == ""
+    )
+
+
 def test_a_background_that_repeats_the_question_is_a_copy() -> None:
     assert fault("What is the capital of France, one may ask.") == "copy of the question"
 
