@@ -33,7 +33,8 @@ class Protection:
 
     index: HeldoutIndex
     against: dict[str, str]
-    """Name → sha256 of the hashes: `task/subtask`, or a benchmark's name."""
+    """Name → sha256 of the hashes: `task/subtask`, or a benchmark's name. Where no row was held out
+    there is nothing to be gated against."""
     missing: dict[str, list[str]]
     """Name → splits that its source did not have, as `dataset config split`."""
     without: list[str]
@@ -111,11 +112,14 @@ def protection(
     against = {
         name: "-".join(sha[:16] for sha in manifest.attached.values())
         for name, manifest in manifests.items()
+        if manifest.info.get(
+            "rows"
+        )  # a source without held-out rows leaves nothing to compare with
     }
     missing = {
         name: splits for name, m in manifests.items() if (splits := m.info.get("missing", []))
     }
-    index = _index(store.root, tuple((name, found[name], against[name]) for name in found))
+    index = _index(store.root, tuple((name, found[name], against[name]) for name in against))
     return Protection(index, against, missing, absent)
 
 

@@ -102,7 +102,7 @@ print(json.dumps(told))
         "| [org/quiz](https://huggingface.co/datasets/org/quiz) | `r0` | MIT | 40 |",
         "| gsm8k/gsm8k | 3 | 7 |",
         "hashed n-grams of 2 held-out collections",
-        "Not compared with, for want of access: gated_benchmark.",
+        "or they were left out by name: gated_benchmark.",
         "| new_topic | 80 | 100% |",
         "@article{sums,",
         "![from written to accepted](pictures/funnel.png)",
