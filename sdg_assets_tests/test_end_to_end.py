@@ -192,6 +192,8 @@ def test_the_release_holds_the_accepted_rows_and_loads_as_a_dataset(
     program = f"""
 import datasets
 for config in datasets.get_dataset_config_names({told["path"]!r}):
+    if config.startswith("commercial"):
+        continue  # rows that stand in the whole families as well
     for row in datasets.load_dataset({told["path"]!r}, config, split="train"):
         print(row["id"], bool(row["text"]["answer_only"]), row["license"] != "")
 """

@@ -42,7 +42,7 @@ def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def command_of_make_ui(port: int) -> list[str]:
     """What `make ui` runs, with this Python's environment."""
     recipe = subprocess.run(
-        ["make", "--dry-run", "ui", f"PORT={port}", f"VENV={sys.prefix}"],
+        ["make", "--no-print-directory", "--dry-run", "ui", f"PORT={port}", f"VENV={sys.prefix}"],
         cwd=ROOT, capture_output=True, text=True, check=True,
     ).stdout  # fmt: skip
     program, *arguments = shlex.split(recipe.splitlines()[-1])

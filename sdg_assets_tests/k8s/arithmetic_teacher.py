@@ -101,6 +101,8 @@ def arithmetic_teacher() -> Iterator[ArithmeticTeacher]:
                 choice = {"message": {"content": text}, "finish_reason": "stop"}
                 usage = {"prompt_tokens": 9, "completion_tokens": len(text.split())}
                 self._reply({"choices": [choice], "usage": usage})
+            else:
+                self.close_connection = True  # or a client that lives waits for ever
 
         def _reply(self, answer: dict[str, Any]) -> None:
             data = json.dumps(answer).encode()

@@ -55,12 +55,12 @@ def test_a_run_outlives_every_failure_and_asks_nothing_twice(
 
         pod = _held(deployment, teacher)
         cluster.kill_for_memory(pod)
+        teacher.drop()  # before its successor asks
+        teacher.hold_after(9)
         said = deployment.wait_for_message("OOMKilled")
         assert f"{pod.name} on gpu-1 was killed for lack of memory" in said
         assert "its limit is 2048Mi" in said
         assert "sdg/pod" in said
-        teacher.drop()
-        teacher.hold_after(9)
 
         pod = _held(deployment, teacher)
         with cluster.lock:
@@ -90,7 +90,8 @@ def test_a_run_outlives_every_failure_and_asks_nothing_twice(
         # Nothing that was answered was asked again: every answer is one line of a log.
         assert deployment.logged_completions() == teacher.answered
         assert teacher.answered >= 4 * len(SUBTASKS)
-        assert teacher.asked - teacher.answered <= 2 * CONCURRENCY  # under way at two kills
+        # Under way at two kills, or dropped by the teacher with those.
+        assert teacher.asked - teacher.answered <= 3 * CONCURRENCY
 
         # One pod of `enriched`, with one GPU, served every partition from one teacher.
         (enriched,) = (pod for pod in cluster.ever if pod.stage == "enriched")
