@@ -91,6 +91,9 @@ class Thresholds(BaseModel):
         return self.long_answer_chars if long else self.answer_chars
 
 
+DEFAULTS = Thresholds()
+
+
 def overridden(*layers: dict[str, Any]) -> Thresholds:
     """The defaults with layers of overrides on top, the last one strongest.
 

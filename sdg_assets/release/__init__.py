@@ -100,13 +100,17 @@ def write_release(
         code = version("sdg-assets")
         made_of = (code, dict(cut.inputs), cut.catalog, dict(cut.compared_with), files)
         release_id = content_id(*made_of)[:12]
-        configs = _configs(tmp, statistics)
+        configs, hits = _configs(tmp, statistics), cut.hits()
         _write_json(
             tmp / MANIFEST,
-            {"release": release_id, "code_version": code, **_manifest(cut, statistics, files)},
+            {
+                "release": release_id,
+                "code_version": code,
+                **_manifest(cut, statistics, hits, files),
+            },
         )
         draw_all(tmp / "pictures", statistics, cut.funnels)
-        card = render_card(statistics, configs, _facts(cut, statistics, release_id, code))
+        card = render_card(statistics, configs, _facts(cut, statistics, hits, release_id, code))
         (tmp / "README.md").write_text(card, "utf-8")
         place = publish(tmp, folder, release_id)
     return Release(release_id, cast(PlaceT, place), statistics)
@@ -155,7 +159,9 @@ def _configs(directory: Path, statistics: Statistics) -> list[Config]:
     return found
 
 
-def _manifest(cut: Cut, statistics: Statistics, files: Mapping[str, str]) -> dict[str, Any]:
+def _manifest(
+    cut: Cut, statistics: Statistics, hits: Sequence[Compared], files: Mapping[str, str]
+) -> dict[str, Any]:
     return {
         "catalog": cut.catalog,
         "inputs": dict(sorted(cut.inputs.items())),
@@ -172,14 +178,16 @@ def _manifest(cut: Cut, statistics: Statistics, files: Mapping[str, str]) -> dic
             for funnel in cut.funnels
         ],
         "compared_with": dict(sorted(cut.compared_with.items())),
-        "contamination": [asdict(hit) for hit in cut.hits()],
+        "contamination": [asdict(hit) for hit in hits],
         "not_compared_with": list(cut.unchecked),
         "rejected": dict(sorted(statistics.rejected.items())),
         "files": files,
     }
 
 
-def _facts(cut: Cut, statistics: Statistics, release_id: str, code: str) -> CardFacts:
+def _facts(
+    cut: Cut, statistics: Statistics, hits: Sequence[Compared], release_id: str, code: str
+) -> CardFacts:
     seeds = Counter[str]()
     for funnel in cut.funnels:
         seeds[funnel.task] += funnel.normalized
@@ -190,7 +198,7 @@ def _facts(cut: Cut, statistics: Statistics, release_id: str, code: str) -> Card
         code_version=code,
         seeds=seeds,
         compared_with=len(cut.compared_with),
-        hits=cut.hits(),
+        hits=hits,
         unchecked=cut.unchecked,
         citations=list(dict.fromkeys(cited)),
     )

@@ -12,16 +12,16 @@ import tempfile
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 
 from sdg_assets.objects import Listed, ObjectPath
 from sdg_assets.places import Place, write_atomic
+from sdg_assets.storage import ABANDONED
 
 LATEST = "LATEST"
 MANIFEST = "manifest.json"
 UPLOADS = 4
-ABANDONED = timedelta(days=1)
 
 
 @contextmanager

@@ -41,9 +41,8 @@ from sdg_assets.gates import Gate, draft_gates, first_refusals, text_gates
 from sdg_assets.teacher import prompts
 from sdg_assets.teacher.conversation import Work
 from sdg_assets.teacher.requests import Completion, Request, Teacher
-from sdg_assets.thresholds import Thresholds
+from sdg_assets.thresholds import DEFAULTS, Thresholds
 
-DEFAULT_THRESHOLDS = Thresholds()
 # Prose says one thing in many wordings: a majority against the writer has no wording to take over.
 UNCORRECTED = frozenset({AnswerKind.FREE_FORM})
 
@@ -86,7 +85,7 @@ def enrich(
     knobs: SolverKnobs,
     judge: Judge | None = None,
     report: EnrichmentReport | None = None,
-    thresholds: Thresholds = DEFAULT_THRESHOLDS,
+    thresholds: Thresholds = DEFAULTS,
 ) -> Iterator[Work[EnrichedExample]]:
     """One piece of work for each generated example.
 

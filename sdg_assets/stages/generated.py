@@ -32,10 +32,9 @@ from sdg_assets.teacher.requests import (
     Teacher,
     build_request,
 )
-from sdg_assets.thresholds import Thresholds
+from sdg_assets.thresholds import DEFAULTS, Thresholds
 
 GATE = "generation"
-DEFAULT_THRESHOLDS = Thresholds()
 NEIGHBOUR_POOL = 8
 
 # What a new item changes. Drawn per request, so that a thousand items spread instead of circling
@@ -80,7 +79,7 @@ def generate(
     seeds: Sequence[Example],
     writer: Teacher,
     knobs: WriterKnobs,
-    thresholds: Thresholds = DEFAULT_THRESHOLDS,
+    thresholds: Thresholds = DEFAULTS,
     *,
     round_robin: bool = False,
 ) -> Iterator[Work[GeneratedExample | Rejection]]:
