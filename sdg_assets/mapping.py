@@ -55,6 +55,7 @@ class RowMapping:
             CatalogError: A template is not valid Jinja.
         """
         self._kind = kind
+        self._words = {"words": record.words} if record.words else {}
         self._place = where
         self._slow_rows = 0
         self._shuffle = record.shuffle
@@ -105,7 +106,7 @@ class RowMapping:
         yield from contents
 
     def _contents(self, row: Mapping[str, Any]) -> Iterator[Content]:
-        whole = {"row": row, **row}
+        whole = {"row": row, **row, **self._words}
         scopes = [whole]
         if self._each:
             items = _evaluate("each", self._each, whole)

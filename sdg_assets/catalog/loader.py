@@ -91,6 +91,7 @@ def load_catalog(
     problems += _shared_keys(tasks)
     problems += _wrong_overlaps(tasks)
     problems += _wrong_templates(tasks)
+    problems += _absent_words(tasks)
     for task in tasks.values():
         breaks = train_only_breaks(task, recorded(), load_protected())
         problems += [f"{task.path}: {reason}" for reason in breaks]
@@ -157,6 +158,15 @@ def _wrong_templates(tasks: Mapping[str, SeedTask]) -> Iterator[str]:
             for name, template in record.templates() if record else ():
                 if fault := template_fault(template):
                     yield f"{task.path}: {place}record.{name}: {fault} in {template!r}"
+
+
+def _absent_words(tasks: Mapping[str, SeedTask]) -> Iterator[str]:
+    for task in tasks.values():
+        for key in task.subtasks:
+            record = task.resolve(key).record
+            absent = record.absent_words() if record else []
+            if absent:
+                yield f"{task.path}: subtasks.{key}: its `words` lack {', '.join(absent)}"
 
 
 def _wrong_overlaps(tasks: Mapping[str, SeedTask]) -> Iterator[str]:

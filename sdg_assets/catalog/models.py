@@ -40,6 +40,9 @@ DatasetName = Annotated[
 SplitName = Annotated[str, Field(pattern=r"^\w[\w.-]*$", description="the name of one split")]
 
 
+_WORDS = re.compile(r"\bwords\.(\w+)")
+
+
 class CatalogEntry(BaseModel):
     """A frozen part of a catalog file that refuses keys it does not know."""
 
@@ -53,6 +56,8 @@ class RecordMapping(CatalogEntry):
     text. `row` is the whole row, for columns whose name is no identifier: `{{row['A b']}}`.
     `each` names an expression that yields several variables per row (a conversation's turns, an
     article's questions): the mapping is rendered once for each `item` of it, `index` counting them.
+    `words` are wordings and labels that the templates name as `words.NAME`; a subtask's `words:`
+    take the place of the task's, so that one record asks each language in its own words.
     `where` drops rows for which it is false. `shuffle` reorders choices by the row's id, for
     datasets whose right answer always stands at the same place.
     """
@@ -68,6 +73,7 @@ class RecordMapping(CatalogEntry):
     each: str | None = None
     where: str | None = None
     shuffle: bool = False
+    words: dict[str, str | list[str]] = Field(default_factory=dict)
 
     @model_validator(mode="after")
     def _has_an_answer(self) -> RecordMapping:
@@ -85,6 +91,11 @@ class RecordMapping(CatalogEntry):
                 if template is not None:
                     yield name, str(template)
 
+    def absent_words(self) -> list[str]:
+        """Names that a template reads as `words.NAME` and that `words` does not have, sorted."""
+        named = {n for _, template in self.templates() for n in _WORDS.findall(template)}
+        return sorted(named - self.words.keys())
+
 
 class Subtask(CatalogEntry):
     """One leaf of a seed task: the partition key, and where its rows lie.
@@ -100,6 +111,9 @@ class Subtask(CatalogEntry):
     domain: str | None = None
     answer_kind: AnswerKind | None = None
     record: RecordMapping | None = None
+    words: dict[str, str | list[str]] | None = Field(
+        default=None, description="wordings that take the place of the record's"
+    )
     heldout_splits: list[SplitName] | None = None
     license: str | None = None
     commercial_use: CommercialUse | None = None
@@ -221,6 +235,9 @@ class SeedTask(CatalogEntry):
         """
         subtask = self.subtasks[key]
         heldout = subtask.heldout_splits
+        record = subtask.record or self.record
+        if record is not None and subtask.words is not None:
+            record = record.model_copy(update={"words": subtask.words})
         return SubtaskSpec(
             task=self.task,
             key=key,
@@ -235,7 +252,7 @@ class SeedTask(CatalogEntry):
             heldout_splits=self.heldout_splits if heldout is None else heldout,
             license=subtask.license or self.license,
             commercial_use=subtask.commercial_use or self.commercial_use,
-            record=subtask.record or self.record,
+            record=record,
             lm_eval=subtask.lm_eval,
             rows=subtask.rows,
             gated=self.gated,
