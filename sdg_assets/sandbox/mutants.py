@@ -29,6 +29,8 @@ _EMPTIED = (
 """Types whose call without arguments gives their empty value."""
 _ROUNDING = 1e-6
 """Relative difference up to which two numbers count as one."""
+_NEAR = 0.1
+"""Relative difference up to which a literal of a test may be the value, rounded."""
 _FAR_DAYS = 400
 """How far a mutant moves a date: further than any tolerance a test is likely to have."""
 
@@ -112,8 +114,15 @@ def _emptied(value: Any, _: Sequence[Any]) -> Any:
 
 
 def _listed(value: Any, literals: Sequence[Any]) -> Any:
-    others = (item for item in literals if type(item) is type(value) and item != value)
+    others = (item for item in literals if type(item) is type(value) and _far(item, value))
     return next(others, value)
+
+
+def _far(item: Any, value: Any) -> bool:
+    """Whether a literal is no rounding of a value."""
+    if isinstance(value, (int, float)) and not isinstance(value, bool):
+        return abs(item - value) > _NEAR * max(abs(item), abs(value))
+    return bool(item != value)
 
 
 def moved(value: Any, sign: int) -> Any:

@@ -11,7 +11,9 @@ on each trivial mutant of it (see `mutants`), and three things must hold:
   crashes, and asserts nothing;
 - every mutant is *killed*: some test fails. Left out are mutants that answered all that the tests
   asked as the program did, which no test could tell apart from it. So tests that all expect one
-  value do not kill the constant mutant; it is counted as `alike`, and the row says so.
+  value do not kill the constant mutant; it is counted as `alike`, and the row says so. Wrong values
+  of the right type must be among the killed: tests that expect exceptions only, or ask only how the
+  program compares its own objects, prove nothing.
 """
 
 from __future__ import annotations
@@ -88,7 +90,7 @@ class Trial:
             "mutants": len(mutants),
             "killed": len(mutants) - len(alike) - len(survivors),
             "alike": [mutant.name for mutant in alike],
-            "fault": self._fault(noticed, survivors),
+            "fault": self._fault(noticed, survivors, alike),
         }
 
     def _start(self) -> None:
@@ -121,7 +123,7 @@ class Trial:
                 break
         return errors
 
-    def _fault(self, noticed: set[int], survivors: list[Mutant]) -> str:
+    def _fault(self, noticed: set[int], survivors: list[Mutant], alike: list[Mutant]) -> str:
         subject = ", ".join(self._spec["functions"] or self._spec["classes"]) or "the program"
         real = [n for n in range(len(self._tests)) if n not in self._spec["fixtures"]]
         if not real:
@@ -134,6 +136,12 @@ class Trial:
                 return f"{self._quoted(number)} holds whatever {subject} returns"
         if survivors:
             return f"no test fails when {subject} {survivors[0].says}"
+        names = {mutant.name for mutant in alike}
+        if names >= {"larger", "smaller"}:
+            return f"no test looks at a value that {subject} returns"
+        first = self._witness.first_value()
+        if "constant" in names and not self._witness.was_given and isinstance(first, bool):
+            return f"every call of {subject} is without arguments and returns {first}"
         # Tests that fail when they run again seem to kill every mutant. The answers of before are
         # tried first: a program may have a memory, and its tests need not know.
         for mutant in (Mutant(CONTROL, "", change=lambda value, literals: value), None):

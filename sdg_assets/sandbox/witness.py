@@ -53,6 +53,7 @@ class Witness(Peer):
 
     Attributes:
         differs: Whether the mutant of now has answered anything otherwise than the program.
+        was_given: Whether a watched call had an argument.
     """
 
     def __init__(self, incoming: IO[bytes], outgoing: IO[bytes]) -> None:
@@ -64,6 +65,7 @@ class Witness(Peer):
         """
         super().__init__(incoming, outgoing, CALL_ONLY, trusting=False)
         self.differs = False
+        self.was_given = False
         self._functions: set[int] = set()
         self._objects_watched: set[int] = set()
         self._notes: list[_Notes] = []
@@ -136,6 +138,7 @@ class Witness(Peer):
         self, operation: str, args: Sequence[Any], kwargs: Mapping[str, Any], *, is_call: bool
     ) -> Any:
         self._now.was_called |= is_call or (not self._functions and operation not in _KEPT)
+        self.was_given |= len(args) > 1 or bool(kwargs)
         reply = self._exchange(operation, args, kwargs)
         if is_call:
             self._now.calls.append(reply)
