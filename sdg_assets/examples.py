@@ -171,6 +171,22 @@ class Judgement(Record):
     prompt_version: str
 
 
+class Proof(Record):
+    """What a row's tests can tell: they ran on trivial mutants of its program, in the sandbox.
+
+    A mutant returns None, its argument, one constant, or wrong values of the right type; tests that
+    pass it would pass almost any program.
+    """
+
+    mutants: int = Field(ge=0, description="how many were tried")
+    killed: int = Field(ge=0, description="how many of them fail a test")
+    alike: list[str] = Field(
+        description="mutants that answered all that the tests asked as the program did; with "
+        "`constant` among them, all tests expect one value"
+    )
+    fault: str = Field(default="", description="why the tests prove nothing; empty if they do")
+
+
 class EnrichedExample(GeneratedExample):
     """A generated example that was answered blind, with what was written along the way."""
 
@@ -180,8 +196,14 @@ class EnrichedExample(GeneratedExample):
     votes: list[Vote]
     votes_cast: int = Field(ge=0, description="votes without an answer included")
     vote_share: float = Field(ge=0, le=1, description="share of votes cast that agree")
-    outcome: Literal["agreed", "majority_disagrees", "no_majority", "unsolvable"] = Field(
-        description="what the votes say about the writer's answer"
+    outcome: Literal[
+        "agreed", "majority_disagrees", "no_majority", "unsolvable", "vacuous_tests"
+    ] = Field(
+        description="what the votes say about the writer's answer; no vote is asked for on a "
+        "program with vacuous tests"
+    )
+    proof: Proof | None = Field(
+        default=None, description="of a program that passes its tests: what these can tell"
     )
     written_answer: str = Field(
         default="", description="the writer's answer, where a strong majority corrected it"

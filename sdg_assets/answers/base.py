@@ -9,7 +9,7 @@ from typing import ClassVar
 from pydantic import BaseModel, ConfigDict, create_model
 
 from sdg_assets.errors import SdgError
-from sdg_assets.examples import AnswerKind, Content, Example
+from sdg_assets.examples import AnswerKind, Content, Example, Proof
 
 
 class DraftError(SdgError):
@@ -32,6 +32,8 @@ class AnswerFormat(ABC):
     """One answer kind. Stateless."""
 
     kind: ClassVar[AnswerKind]
+    needs_proof: ClassVar[bool] = False
+    """Whether a verified row must say what its tests can tell: see `proof`."""
 
     @abstractmethod
     def draft_model(self, anchor: Example) -> type[Draft]:
@@ -69,6 +71,14 @@ class AnswerFormat(ABC):
     @abstractmethod
     def same(self, left: str, right: str, example: Example) -> bool:
         """Whether two answers to the question mean the same."""
+
+    def proof(self, example: Example) -> Proof | None:
+        """What the example's own tests can tell a wrong answer by.
+
+        Returns:
+            None for a kind without tests, and where the answer fails them.
+        """
+        return None
 
     def check(self, example: Example) -> str | None:
         """Why an example of this kind is malformed; None if it is not."""

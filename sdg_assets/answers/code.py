@@ -7,13 +7,13 @@ import builtins
 import random
 import re
 from collections.abc import Iterable
-from functools import lru_cache
 
 from pydantic import Field
 
 from sdg_assets.answers.base import AnswerFormat, Draft, DraftError
 from sdg_assets.answers.extraction import code_blocks, json_answer, normalized
-from sdg_assets.examples import AnswerKind, Content, Example
+from sdg_assets.answers.programs import passes, proof_of
+from sdg_assets.examples import AnswerKind, Content, Example, Proof
 
 _PYTHON = {"", "python", "py", "python3"}
 _OPENING = re.compile(r"(?:async\s+def|def|class|import|from)\b|@")
@@ -31,6 +31,7 @@ class Code(AnswerFormat):
     """Two programs are the same when both pass the example's tests."""
 
     kind = AnswerKind.CODE
+    needs_proof = True
 
     def draft_model(self, anchor: Example) -> type[Draft]:
         """Task, program, tests."""
@@ -82,7 +83,11 @@ class Code(AnswerFormat):
 
     def same(self, left: str, right: str, example: Example) -> bool:
         """Whether both programs pass the tests of the example."""
-        return passes(left, tuple(example.tests)) and passes(right, tuple(example.tests))
+        return passes(left, example) and passes(right, example)
+
+    def proof(self, example: Example) -> Proof | None:
+        """What the tests make of trivial mutants of the program; None if it fails them."""
+        return proof_of(example)
 
     def check(self, example: Example) -> str | None:
         """There are tests, and the program is not the task's text."""
@@ -136,20 +141,6 @@ def _unfenced(text: str) -> str:
     start = next((i for i, line in enumerate(lines) if _OPENING.match(line)), len(lines))
     ends = range(len(lines), start, -1)
     return next((p for e in ends if _parsed(p := "\n".join(lines[start:e]))), "").strip()
-
-
-@lru_cache(maxsize=1 << 12)
-def passes(program: str, tests: tuple[str, ...]) -> bool:
-    """Whether a program passes its tests, in the sandbox. Remembered, for votes are often equal.
-
-    Raises:
-        SandboxUnavailable: Nothing here can isolate it, and unsandboxed code is not allowed.
-    """
-    from sdg_assets.sandbox import run_program
-    from sdg_assets.settings import settings
-
-    allowed = settings().allow_unsandboxed_code
-    return run_program(program, tests, allow_unisolated=allowed).passed
 
 
 ANSWER = Code()

@@ -1,16 +1,22 @@
-"""Gate: the blind solver's majority gave the row's answer."""
+"""Gate: the blind solver's majority gave the row's answer; its tests, if any, can fail."""
 
 from __future__ import annotations
 
-from sdg_assets.examples import EnrichedExample, Example
+from sdg_assets.answers import answer_format
+from sdg_assets.examples import EnrichedExample, Example, Proof
 from sdg_assets.gates.base import EachRow, Refusal
 
 NAME = "verification"
+VACUOUS = "vacuous tests"
 
 
 def judge(row: Example) -> Refusal | None:
-    """Refuses every outcome but `agreed`, and answers that a strong majority corrected."""
+    """Accepts answers that the majority gave, where the row's tests can tell wrong ones."""
     assert isinstance(row, EnrichedExample)
+    if row.proof and row.proof.fault:
+        return Refusal(NAME, VACUOUS, row.proof.fault, _killed(row.proof))
+    if row.verified and not row.proof and answer_format(row.answer_kind).needs_proof:
+        return Refusal(NAME, VACUOUS, "the tests were never tried on mutants of the program")
     if row.verified:
         return None
     votes = ", ".join(f"{v.answer!r} x{v.count}" for v in row.votes) or "none"
@@ -20,6 +26,10 @@ def judge(row: Example) -> Refusal | None:
         f"answer {row.answer!r}; votes: {votes}",
         {"vote_share": row.vote_share},
     )
+
+
+def _killed(proof: Proof) -> dict[str, float]:
+    return {"mutants": proof.mutants, "mutants_killed": proof.killed}
 
 
 GATE = EachRow(NAME, judge)

@@ -15,16 +15,21 @@ from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cache
+from typing import Any
 
 from sdg_assets.errors import PermanentError, TransientError
+from sdg_assets.sandbox.interface import Interface, interface
 from sdg_assets.sandbox.launch import Isolation, Limits, launch
 
 __all__ = [
+    "Interface",
     "Isolation",
     "Limits",
+    "Mutants",
     "Outcome",
     "Program",
     "SandboxUnavailable",
+    "interface",
     "isolation",
     "obstacle",
     "run_program",
@@ -64,14 +69,36 @@ class Program:
     Attributes:
         code: Source text.
         tests: Statements that must hold, usually asserts. They may name the program's globals and
-            the modules it imports.
+            what it imports from the standard library.
         setup: Statements that build what the tests use from what the program defines. They run
             after the code, in the program's process: what judges belongs into the tests.
+        takes: Which names the tests take from the program, where they were written for another
+            one; by default those of this one.
+        prove: Whether to try the tests on trivial mutants of the program, once it has passed.
     """
 
     code: str
     tests: Sequence[str]
     setup: str = ""
+    takes: Interface | None = None
+    prove: bool = False
+
+
+@dataclass(frozen=True)
+class Mutants:
+    """What the tests make of trivial mutants of a program that passes them; see `trial`.
+
+    Attributes:
+        mutants: How many were tried.
+        killed: How many of them fail at least one test.
+        alike: Names of those that answered all that the tests asked as the program did.
+        fault: Why the tests prove nothing, as one sentence that names the test; empty if they do.
+    """
+
+    mutants: int
+    killed: int
+    alike: list[str]
+    fault: str
 
 
 @dataclass(frozen=True)
@@ -83,12 +110,14 @@ class Outcome:
         reason: `passed`, `timeout`, `memory`, `processes`, `output`, `files`,
             `killed[: SIGNAL]`, or
             `failed: <exception>: <its text, or the test that did not hold>`.
+        proof: What the tests make of its mutants, where they were tried.
         stdout: The end of what it printed.
         stderr: The end of what it printed there.
     """
 
     passed: bool
     reason: str
+    proof: Mutants | None = None
     stdout: str = ""
     stderr: str = ""
 
@@ -109,7 +138,7 @@ def obstacle(candidate: Isolation) -> str | None:
             "assert not connects()",
         ]
         try:
-            report = launch(candidate, Limits(), {"code": _PROBE, "setup": ""}, tests)
+            report = launch(candidate, Limits(), *_job(Program(_PROBE, tests)))
         except (TransientError, OSError) as error:
             return str(error)
     return None if report["passed"] else f"{candidate} does not isolate: {report['reason']}"
@@ -128,6 +157,8 @@ def run_program(
     tests: Sequence[str],
     *,
     setup: str = "",
+    takes: Interface | None = None,
+    prove: bool = False,
     limits: Limits | None = None,
     allow_unisolated: bool = False,
     using: Isolation | None = None,
@@ -138,6 +169,8 @@ def run_program(
         code: See `Program`.
         tests: See `Program`.
         setup: See `Program`.
+        takes: See `Program`.
+        prove: See `Program`.
         limits: What it may take; the defaults of `Limits` where not given.
         allow_unisolated: Run it even where nothing isolates it.
         using: An isolation other than the best.
@@ -150,7 +183,14 @@ def run_program(
         TransientError: A sandbox that works on this machine could not be started.
         ValueError: There are no tests.
     """
-    if not tests:
+    program = Program(code, tests, setup, takes, prove)
+    return _run(program, limits=limits, allow_unisolated=allow_unisolated, using=using)
+
+
+def _run(
+    program: Program, *, limits: Limits | None, allow_unisolated: bool, using: Isolation | None
+) -> Outcome:
+    if not program.tests:
         raise ValueError("a program without tests verifies nothing")
     chosen = using or isolation()
     if chosen is Isolation.none and not allow_unisolated:
@@ -160,8 +200,25 @@ def run_program(
             "bubblewrap (apt-get install bubblewrap) or allow unprivileged user namespaces; or, "
             "on a machine with nothing to lose, set SDG_ALLOW_UNSANDBOXED_CODE=1"
         )
-    source = {"code": code, "setup": setup}
-    return Outcome(**launch(chosen, limits or Limits(), source, list(tests)))
+    report = launch(chosen, limits or Limits(), *_job(program))
+    proof = Mutants(**report.pop("proof")) if report["proof"] else None
+    return Outcome(**{"proof": proof, **report})
+
+
+def _job(program: Program) -> tuple[dict[str, str], dict[str, Any]]:
+    """What the program's process reads, and what the examiner's does."""
+    source = {"code": program.code, "setup": program.setup}
+    takes = program.takes or interface(f"{program.code}\n{program.setup}", program.tests)
+    trial = {
+        "tests": list(program.tests),
+        "names": takes.names,
+        "imports": takes.imports,
+        "functions": takes.functions,
+        "classes": () if takes.functions else takes.classes,
+        "fixtures": takes.fixtures,
+        "prove": program.prove,
+    }
+    return source, trial
 
 
 def run_programs(
@@ -196,10 +253,8 @@ def run_programs(
         for program in programs:
             waiting.append(
                 pool.submit(
-                    run_program,
-                    program.code,
-                    program.tests,
-                    setup=program.setup,
+                    _run,
+                    program,
                     limits=limits,
                     allow_unisolated=allow_unisolated,
                     using=using,

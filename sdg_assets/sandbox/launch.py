@@ -24,7 +24,10 @@ from sdg_assets.sandbox.privileges import MIB
 from sdg_assets.sandbox.warden import PATIENCE
 
 # In the order of their imports.
-_CHILD_MODULES = ("linux", "privileges", "namespaces", "values", "wire", "roles", "warden")
+_CHILD_MODULES = (
+    *("linux", "privileges", "namespaces", "values", "wire"),
+    *("mutants", "witness", "trial", "roles", "warden"),
+)
 _GRACE_SECONDS = 20.0
 """Beyond the limit, before a sandbox that does not end itself is ended."""
 
@@ -70,7 +73,7 @@ class Limits:
 
 
 def launch(
-    isolation: Isolation, limits: Limits, program: dict[str, str], tests: list[str]
+    isolation: Isolation, limits: Limits, program: dict[str, str], trial: dict[str, Any]
 ) -> dict[str, Any]:
     """Run a program and its tests in a sandbox of their own.
 
@@ -78,10 +81,10 @@ def launch(
         isolation: How to isolate them.
         limits: What they may take.
         program: Its `code`, and the `setup` that runs after it.
-        tests: What must hold.
+        trial: What must hold, as `trial.Trial` takes it, and whether to `prove` it.
 
     Returns:
-        What the warden reports: `passed`, `reason`, `stdout`, `stderr`.
+        What the warden reports: `passed`, `reason`, `proof`, `stdout`, `stderr`.
 
     Raises:
         TransientError: The sandbox could not be started; says why.
@@ -94,7 +97,7 @@ def launch(
         "other_tasks": _own_tasks() if isolation is Isolation.none else 0,
         "root": dict(zip(("binds", "links"), _shown(), strict=True)),
     }
-    frames = [_child_code(), *(json.dumps(part).encode() for part in (config, program, tests))]
+    frames = [_child_code(), *(json.dumps(part).encode() for part in (config, program, trial))]
     scratch: AbstractContextManager[str] = nullcontext("/")
     if isolation is Isolation.none:
         scratch = tempfile.TemporaryDirectory(prefix="sdg-")
@@ -114,7 +117,8 @@ def launch(
         outcome: dict[str, Any] = json.loads(report)
     except ValueError:
         # Past `ready` only what runs inside can have ended it: an outcome, and nothing to retry.
-        outcome = {"passed": False, "reason": "killed", "stdout": "", "stderr": ""}
+        outcome = dict.fromkeys(("stdout", "stderr"), "")
+        outcome |= {"passed": False, "reason": "killed", "proof": None}
     return outcome
 
 

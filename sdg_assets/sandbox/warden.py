@@ -47,7 +47,7 @@ def main() -> NoReturn:
     """Run the job on standard input; report on standard output, a line `ready`, then the outcome.
 
     Input: three frames, each eight bytes of length and that much JSON: how to confine, the program
-    (`code`, `setup`), and its tests.
+    (`code`, `setup`), and its tests as `trial.Trial` takes them.
     """
     die_with_parent()
     _die_first()
@@ -113,20 +113,20 @@ class _Warden:
             play(source, os.fdopen(questions, "rb"), os.fdopen(answer, "wb"))
 
         program = self._spawn(be_program, streams, (questions, answer))
-        tests = _frame()
+        spec = _frame()
         verdict, report = os.pipe()
 
         def be_examiner() -> None:
-            examine(tests, os.fdopen(answers, "rb"), os.fdopen(ask, "wb"), report)
+            examine(spec, os.fdopen(answers, "rb"), os.fdopen(ask, "wb"), report)
 
         self._spawn(be_examiner, streams, (answers, ask, report))
         for fd in (*streams, questions, ask, answers, answer, report):
             os.close(fd)
-        passed, reason = self._watch(out, err, verdict)
-        if reason == ENDED:
-            reason = self._end_of(program)
+        outcome = self._watch(out, err, verdict)
+        if outcome["reason"] == ENDED:
+            outcome["reason"] = self._end_of(program)
         stdout, stderr = (self._tail(fd) for fd in (out, err))
-        return {"passed": passed, "reason": reason, "stdout": stdout, "stderr": stderr}
+        return {**outcome, "stdout": stdout, "stderr": stderr}
 
     def _spawn(
         self, role: Callable[[], None], streams: Iterable[int], others: Iterable[int]
@@ -147,7 +147,7 @@ class _Warden:
         finally:
             os._exit(0)
 
-    def _watch(self, out: int, err: int, verdict: int) -> tuple[bool, str]:
+    def _watch(self, out: int, err: int, verdict: int) -> dict[str, Any]:
         self._tails = {out: b"", err: b""}
         seen = 0
         started = time.monotonic()
@@ -170,16 +170,16 @@ class _Warden:
                 self._tails[fd] = (self._tails[fd] + data)[-self._limits["output_kib"] * 1024 :]
             self._reap()
             if seen > self._limits["output_kib"] * 1024:
-                return False, "output"
+                return _failed("output")
             processes, memory, starved = _usage(elapsed := time.monotonic() - started)
             if elapsed > self._limits["seconds"] * (PATIENCE if starved else 1):
-                return False, "timeout"
+                return _failed("timeout")
             if processes > self._tasks:
-                return False, "processes"
+                return _failed("processes")
             if memory > self._limits["memory_mib"] * MIB:
-                return False, "memory"
+                return _failed("memory")
             if os.getpid() == 1 and _files() > _MOST_FILES:
-                return False, "files"
+                return _failed("files")
 
     def _reap(self) -> None:
         try:
@@ -210,12 +210,17 @@ class _Warden:
         return self._tails[fd][-self._limits["output_kib"] * 1024 :].decode(errors="replace")
 
 
-def _read_verdict(data: bytes) -> tuple[bool, str]:
+def _read_verdict(data: bytes) -> dict[str, Any]:
     try:
-        passed, reason = json.loads(data)
-    except ValueError:
-        return False, "killed"  # the examiner ended, or was ended, without a verdict
-    return passed is True, str(reason)
+        verdict = json.loads(data)
+        passed, reason, proof = (verdict[key] for key in ("passed", "reason", "proof"))
+    except (ValueError, TypeError, KeyError):
+        return _failed("killed")  # the examiner ended, or was ended, without a verdict
+    return {"passed": passed is True, "reason": str(reason), "proof": proof}
+
+
+def _failed(reason: str) -> dict[str, Any]:
+    return {"passed": False, "reason": reason, "proof": None}
 
 
 def _usage(elapsed: float) -> tuple[int, int, bool]:

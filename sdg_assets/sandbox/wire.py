@@ -29,8 +29,10 @@ from sdg_assets.sandbox.values import (
 
 TYPE_CHECKING = False  # importing `typing` would cost every sandbox 5 ms
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-    from typing import IO, Any, NoReturn
+    from collections.abc import Callable, Mapping, Sequence
+    from typing import IO, Any, NoReturn, TypeAlias
+
+    Reply: TypeAlias = list[Any]
 
 LINE_LIMIT = 16 * 1024 * 1024
 """Longest message, so that an answer cannot fill the memory of the process that judges it."""
@@ -156,19 +158,25 @@ class Peer:
             Gone: The other side ended.
             Exception: What the other side raised, as the nearest builtin exception.
         """
+        return self._taken(self._exchange(operation, args, kwargs), args)
+
+    def _exchange(self, operation: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Reply:
+        """Send a question and wait for its reply, serving what the other side asks meanwhile."""
         named = {name: self._encode(value) for name, value in kwargs.items()}
         self._send(["ask", operation, [self._encode(value) for value in args], named])
-        while True:
-            kind, *message = self._receive()
-            if kind == "ask":
-                self._answer(*message)
-            elif kind == "raised":
-                raise exception(*message)
-            else:
-                result, changed = message
-                for index, wire in changed:
-                    follow(args[index], self._decode(wire))
-                return self._decode(result)
+        while (message := self._receive())[0] == "ask":
+            self._answer(*message[1:])
+        return message
+
+    def _taken(self, reply: Reply, args: Sequence[Any]) -> Any:
+        """The result in a reply; arguments follow what was done to their copies."""
+        kind, *rest = reply
+        if kind == "raised":
+            raise exception(*rest)
+        result, changed = rest
+        for index, wire in changed:
+            follow(args[index], self._decode(wire))
+        return self._decode(result)
 
     def serve(self) -> None:
         """Answer until the other side ends.

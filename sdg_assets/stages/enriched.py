@@ -34,6 +34,7 @@ from sdg_assets.examples import (
     AnswerKind,
     EnrichedExample,
     GeneratedExample,
+    Proof,
     Vote,
     content_id,
 )
@@ -55,6 +56,15 @@ class EnrichmentReport:
     corrected: int = 0
     knowledge: Counter[str] = field(default_factory=Counter)
     """`written`, or why a background that came was not kept."""
+    proofs: Counter[str] = field(default_factory=Counter)
+    """Mutants tried and killed, and rows whose tests are vacuous or expect one value alone."""
+
+    def note(self, proof: Proof | None) -> None:
+        """Adds what the tests of a row can tell."""
+        if proof:
+            self.proofs.update(mutants_tried=proof.mutants, mutants_killed=proof.killed)
+            self.proofs["rows_with_vacuous_tests"] += bool(proof.fault)
+            self.proofs["rows_whose_tests_expect_one_value"] += "constant" in proof.alike
 
     def numbers(self) -> dict[str, float]:
         """Flat numbers, as a partition's metadata shows them."""
@@ -64,6 +74,7 @@ class EnrichmentReport:
             "vote_tokens": self.voting.tokens,
             "vote_tokens_saved": self.voting.tokens_saved,
             "answers_corrected": self.corrected,
+            **self.proofs,
             **{f"knowledge_{k.replace(' ', '_')}": n for k, n in sorted(self.knowledge.items())},
         }
 
@@ -115,15 +126,23 @@ def _enrich(
     report: EnrichmentReport,
     gates: _Gates,
 ) -> Work[EnrichedExample]:
+    proof = answer_format(example.answer_kind).proof(example)
+    report.note(proof)
+    if proof and proof.fault:  # whatever the votes say, it would mean nothing
+        return _unasked(example, solver, proof)
     ballots, same = yield from _votes(example, solver, knobs, judge)
     groups = tally(example.answer, [b.answer for b in ballots], same)
     outcome = decide(example.answer, groups, knobs.votes, knobs.majority, same)
     report.voting.count(ballots, knobs.votes)
     content: dict[str, Any] = dict(example)
     if outcome == "majority_disagrees" and _overrules(example, groups, knobs):
-        corrected = _corrected(example, groups[0][0])
-        if not first_refusals([example.model_copy(update=corrected)], gates.draft):
-            content |= {**corrected, "written_answer": example.answer}
+        changes = _corrected(example, groups[0][0])
+        corrected = example.model_copy(update=changes)
+        found = answer_format(example.answer_kind).proof(corrected)
+        if not (found and found.fault) and not first_refusals([corrected], gates.draft):
+            content |= {**changes, "written_answer": example.answer}
+            proof = found
+            report.note(proof)
             report.corrected += 1
     agreeing = [b for b in ballots if b.answer is not None and same(b.answer, content["answer"])]
     row = EnrichedExample(
@@ -136,11 +155,25 @@ def _enrich(
         votes_cast=len(ballots),
         vote_share=len(agreeing) / len(ballots) if ballots else 0.0,
         outcome=outcome,
+        proof=proof,
         solver=solver.identity.stamp,
     )
     if not row.verified:
         return row.model_copy(update={"reasoning": ""})
     return (yield from _finish(row, solver, knobs, judge, report, gates))
+
+
+def _unasked(example: GeneratedExample, solver: Teacher, proof: Proof) -> EnrichedExample:
+    """A row whose tests prove nothing, so that no vote is asked for."""
+    return EnrichedExample(
+        **dict(example),
+        votes=[],
+        votes_cast=0,
+        vote_share=0.0,
+        outcome="vacuous_tests",
+        proof=proof,
+        solver=solver.identity.stamp,
+    )
 
 
 def _votes(

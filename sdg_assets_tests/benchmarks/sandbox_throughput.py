@@ -2,8 +2,9 @@
 
     python -m sdg_assets_tests.benchmarks.sandbox_throughput [--programs 400] [--workers 2]
 
-Reads MBPP from a mirror in the Hub's layout at $SDGTEST_HUB or ../shared/hub; without one, writes
-programs of its own. Fails below the target or when a process is left.
+Tests run on the programs and on their mutants. Reads MBPP from a mirror in the Hub's layout at
+$SDGTEST_HUB or ../shared/hub; without one, writes programs of its own. Fails below the target or
+when a process is left.
 """
 
 from __future__ import annotations
@@ -22,24 +23,37 @@ import polars as pl
 
 from sdg_assets import sandbox
 from sdg_assets.sandbox import Isolation, Program, run_programs
+from sdg_assets_tests.builders import MIRROR
 
-TARGET = 1_000
-"""Programs a minute and core."""
-
-REPOSITORY = Path(__file__).resolve().parents[2]
+TARGET = 1_500
+"""Programs a minute and core, mutants included."""
 
 
-def _mbpp() -> list[Program]:
-    hub = Path(os.environ.get("SDGTEST_HUB", REPOSITORY.parent / "shared" / "hub"))
-    files = sorted((hub / "google-research-datasets/mbpp/full").glob("t*.parquet"))
+def mbpp(*, prove: bool) -> list[Program]:
+    """MBPP's training, test and validation rows, with their setup before the tests as in a row.
+
+    Args:
+        prove: Whether the tests run on mutants too.
+
+    Returns:
+        The programs; none without a mirror.
+    """
+    folder = MIRROR / "google-research-datasets/mbpp/full"
+    splits = ("train", "test", "validation")
+    files = [file for split in splits for file in sorted(folder.glob(f"{split}-*"))]
     rows = [row for file in files for row in pl.read_parquet(file).iter_rows(named=True)]
-    return [Program(row["code"], row["test_list"], row["test_setup_code"] or "") for row in rows]
+    tests = ([row["test_setup_code"] or "pass", *row["test_list"]] for row in rows)
+    return [Program(r["code"], t, prove=prove) for r, t in zip(rows, tests, strict=True)]
 
 
 def _synthetic() -> list[Program]:
     code = "def power_sum(values, n):\n    return sum(value**n for value in values)"
     return [
-        Program(code, [f"assert power_sum([{n}, 2], {m}) == {n**m + 2**m}" for m in (1, 2, 3)])
+        Program(
+            code,
+            [f"assert power_sum([{n}, 2], {m}) == {n**m + 2**m}" for m in (1, 2, 3)],
+            prove=True,
+        )
         for n in range(100)
     ]
 
@@ -60,7 +74,8 @@ def _sandboxes_among(pids: Iterable[int]) -> list[int]:
     return found
 
 
-def _processor_seconds() -> float:
+def processor_seconds() -> float:
+    """Processor time of this process and of its children that ended."""
     used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
     return sum(usage.ru_utime + usage.ru_stime for usage in used)
 
@@ -72,11 +87,11 @@ def measure(mode: Isolation, programs: list[Program], workers: int) -> bool:
         Whether they reach the target and nothing is left.
     """
     before = _processes()
-    started, used = time.perf_counter(), _processor_seconds()
+    started, used = time.perf_counter(), processor_seconds()
     reasons = Counter(
         outcome.reason for outcome in run_programs(programs, workers=workers, using=mode)
     )
-    elapsed, used = time.perf_counter() - started, _processor_seconds() - used
+    elapsed, used = time.perf_counter() - started, processor_seconds() - used
     left = _sandboxes_among(_processes() - before)
     per_core, each = 60 * len(programs) / used, 1000 * used / len(programs)
     print(
@@ -94,7 +109,7 @@ def main() -> int:
     parser.add_argument("--programs", type=int, default=400)
     parser.add_argument("--workers", type=int, default=len(os.sched_getaffinity(0)))
     options = parser.parse_args()
-    known = _mbpp()
+    known = mbpp(prove=True)
     print(f"{len(known)} programs of MBPP" if known else "no mirror of MBPP: synthetic programs")
     programs = list(islice(cycle(known or _synthetic()), options.programs))
     modes = [mode for mode in Isolation if sandbox.obstacle(mode) is None]

@@ -1,0 +1,230 @@
+"""Tests that prove nothing are refused; programs cannot redefine what judges them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from sdg_assets import sandbox
+from sdg_assets.answers.programs import passes, proof_of
+from sdg_assets.enrichment.voting import SolverKnobs
+from sdg_assets.examples import AnswerKind, EnrichedExample, Example, Proof, Rejection, Role
+from sdg_assets.gates import row_gates, verification
+from sdg_assets.gates.duplicates import Duplicates
+from sdg_assets.sandbox import Interface, interface, run_program
+from sdg_assets.stages.enriched import EnrichmentReport, enrich
+from sdg_assets.stages.filtered import filter_rows
+from sdg_assets.teacher.completions import CompletionLog
+from sdg_assets.teacher.conversation import Desk, Usage, converse
+from sdg_assets.teacher.requests import Request
+from sdg_assets.thresholds import Thresholds
+from sdg_assets_tests.benchmarks.sandbox_throughput import mbpp
+from sdg_assets_tests.benchmarks.vacuous_shapes import CHEATS, HONEST, VACUOUS
+from sdg_assets_tests.builders import needs_mirror
+from sdg_assets_tests.records import enriched, example, generated
+from sdg_assets_tests.scripted_teacher import ScriptedTeacher
+
+DOUBLE = "def double(x):\n    return 2 * x"
+SAMPLES = Path(sandbox.__file__).parents[1] / "samples/google-research-datasets/mbpp/full"
+SOUND = ["assert double(2) == 4", "assert double(3) == 6"]
+
+pytestmark = pytest.mark.skipif(
+    sandbox.isolation() is sandbox.Isolation.none, reason="nothing here isolates programs"
+)
+
+
+def row(program: str, tests: list[str]) -> Example:
+    return example(answer_kind=AnswerKind.CODE, question="Write f.", answer=program, tests=tests)
+
+
+def proof(program: str, *tests: str) -> Proof:
+    found = proof_of(row(program, list(tests)))
+    assert found, "the program fails its tests"
+    return found
+
+
+# ---------------------------------------------------------------- what is refused, what is not
+
+
+@pytest.mark.parametrize("shape", VACUOUS)
+def test_vacuous_tests_are_refused(shape: str) -> None:
+    program, tests = VACUOUS[shape]
+
+    assert proof(program, *tests).fault
+
+
+@pytest.mark.parametrize("shape", HONEST)
+def test_honest_tests_are_accepted(shape: str) -> None:
+    program, tests = HONEST[shape]
+
+    found = proof(program, *tests)
+
+    assert not found.fault
+    assert found.killed + len(found.alike) == found.mutants
+
+
+@pytest.mark.parametrize("trick", CHEATS)
+def test_a_program_does_not_pass_by_redefining_what_its_tests_use(trick: str) -> None:
+    program, tests, cheat = CHEATS[trick]
+    honest = row(program, tests)
+
+    assert passes(program, honest)
+    assert not passes(cheat, honest)
+
+
+def test_the_refusal_names_the_test_and_what_it_lets_through() -> None:
+    assert proof(DOUBLE, SOUND[0], "assert double(3) or True").fault == (
+        "test 'assert double(3) or True' holds whatever double returns"
+    )
+    assert proof(DOUBLE, SOUND[0], "assert callable(double)").fault == (
+        "test 'assert callable(double)' never calls double"
+    )
+    assert proof(DOUBLE, "assert double(2) >= 4", "assert double(3) >= 6").fault == (
+        "no test fails when double returns wrong values of the right type and size"
+    )
+
+
+def test_tests_that_expect_one_value_are_accepted_and_reported() -> None:
+    even = "def even(x):\n    return x % 2 == 0"
+
+    one_value = proof(even, "assert even(2) == True", "assert even(4) == True")
+    both_values = proof(even, "assert even(2) == True", "assert even(3) == False")
+
+    assert "constant" in one_value.alike
+    assert "constant" not in both_values.alike
+    assert not one_value.fault
+
+
+def test_a_program_that_fails_its_tests_has_no_proof() -> None:
+    assert proof_of(row("def double(x):\n    return x", SOUND)) is None
+
+
+def test_mutants_answer_in_the_place_of_a_slow_program() -> None:
+    slow = "import time\ndef double(x):\n    time.sleep(0.5)\n    return 2 * x"
+
+    outcome = run_program(slow, SOUND, prove=True, limits=sandbox.Limits(seconds=3))
+
+    assert outcome.passed  # nine mutants of two calls would take nine seconds
+    assert outcome.proof
+    assert not outcome.proof.fault
+
+
+def test_a_test_that_asks_a_mutant_without_end_ends() -> None:
+    until = "x = 1\nwhile double(x) != 8:\n    x += 1\nassert x == 4"
+
+    assert not proof(DOUBLE, until, *SOUND).fault
+
+
+# ---------------------------------------------------------------- which names cross
+
+
+def test_names_of_the_library_are_imported_for_the_tests() -> None:
+    code = "from math import isclose, sqrt\nimport os.path\ndef root(x):\n    return sqrt(x)"
+
+    found = interface(code, ["assert isclose(root(4), 2)"])
+
+    assert found == Interface(functions=("root",), imports=("from math import isclose",))
+
+
+def test_what_a_test_defines_is_its_own() -> None:
+    code = "def near(a, b):\n    return True\ndef root(x):\n    return x**0.5"
+    near = "def near(a, b):\n    return abs(a - b) < 1e-6\nassert near(root(4), 2)"
+
+    assert interface(code, [near]).functions == ("root",)
+
+
+def test_classes_values_and_fixtures_are_told_from_functions() -> None:
+    code = "LIMIT = 3\nclass Node:\n    pass\ndepth = lambda node: 1\n"
+    tests = ["root = Node()", "assert depth(root) < LIMIT"]
+
+    assert interface(code, tests) == Interface(
+        functions=("depth",), classes=("Node",), values=("LIMIT",), fixtures=(0,)
+    )
+
+
+@pytest.mark.parametrize(
+    ("code", "tests"), [("def f(:", ["assert f(1)"]), ("def f(x): return x", ["assert f("])]
+)
+def test_what_does_not_parse_takes_nothing(code: str, tests: list[str]) -> None:
+    assert interface(code, tests) == Interface()
+    assert not run_program(code, tests).passed
+
+
+# ---------------------------------------------------------------- rows
+
+
+def enriched_by(solver: ScriptedTeacher, tmp_path: Path, tests: list[str]) -> EnrichedExample:
+    example = generated(
+        answer_kind=AnswerKind.CODE, question="Write double.", answer=DOUBLE, tests=tests
+    )
+    report = EnrichmentReport()
+    with CompletionLog(tmp_path / "log") as log:
+        works = enrich([example], solver, SolverKnobs(with_knowledge=False), report=report)
+        (found,) = converse(works, {Role.SOLVER: Desk(solver, log)}, Usage())
+    assert found.proof
+    numbers = report.numbers()
+    assert numbers["mutants_tried"] == found.proof.mutants
+    assert numbers["mutants_killed"] == found.proof.killed
+    assert numbers["rows_with_vacuous_tests"] == bool(found.proof.fault)
+    return found
+
+
+def test_a_row_with_vacuous_tests_is_kept_as_refused_and_costs_no_vote(tmp_path: Path) -> None:
+    def solve(request: Request) -> str:
+        raise AssertionError("no vote is worth asking for")
+
+    found = enriched_by(ScriptedTeacher(solve), tmp_path, [SOUND[0], "assert double(3) or True"])
+    (refused,) = filter_rows(lambda: [found], row_gates(Thresholds()), Duplicates([]))
+
+    assert (found.outcome, found.votes_cast) == ("vacuous_tests", 0)
+    assert isinstance(refused, Rejection)
+    assert (refused.gate, refused.reason) == ("verification", "vacuous tests")
+    assert refused.detail == "test 'assert double(3) or True' holds whatever double returns"
+    assert refused.row["id"] == found.id
+    assert refused.scores["mutants_killed"] < refused.scores["mutants"]
+
+
+def test_a_verified_row_says_how_many_mutants_its_tests_kill(tmp_path: Path) -> None:
+    solver = ScriptedTeacher(lambda request: f"Add it.\n```python\n{DOUBLE}\n```")
+
+    found = enriched_by(solver, tmp_path, SOUND)
+
+    assert found.outcome == "agreed"
+    assert found.proof == Proof(mutants=9, killed=9, alike=[])
+    assert verification.judge(found) is None
+
+
+def test_a_verified_program_without_a_proof_is_refused() -> None:
+    unproven = enriched(
+        answer_kind=AnswerKind.CODE, question="Write double.", answer=DOUBLE, tests=SOUND
+    )
+
+    refusal = verification.judge(unproven)
+
+    assert refusal
+    assert refusal.reason == "vacuous tests"
+
+
+# ---------------------------------------------------------------- MBPP
+
+
+def test_references_of_the_sample_are_accepted() -> None:
+    lines = (SAMPLES / "train.jsonl").read_text("utf-8").splitlines()
+    for line in lines:
+        fields = json.loads(line)
+        setup = [fields["test_setup_code"]] if fields["test_setup_code"] else []
+        assert not proof(fields["code"], *setup, *fields["test_list"]).fault, fields["code"]
+
+
+@needs_mirror
+def test_references_of_the_odd_sorts_are_accepted() -> None:
+    """Objects as arguments, a setup, a name of a builtin, an import, one value for all tests."""
+    odd = ("class ", "import sys", "def sum(", "def clear_tuple", "hamming_Distance", "def check(")
+    programs = [p for p in mbpp(prove=True) if any(part in p.code for part in odd)]
+
+    for program, outcome in zip(programs, sandbox.run_programs(programs), strict=True):
+        assert outcome.passed, (program, outcome)
+        assert outcome.proof
+        assert not outcome.proof.fault, program
