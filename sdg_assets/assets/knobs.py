@@ -29,13 +29,22 @@ def from_run_tags(config: ConfigT, tags: Mapping[str, str]) -> ConfigT:
     return type(config)(**{**config.model_dump(exclude_none=True), **given})
 
 
-class SeedConfig(dg.Config):
+class StageConfig(dg.Config):
+    """Knobs of every stage."""
+
+    accept_smaller: bool | None = Field(
+        default=None,
+        description="let a partition replace one with far more rows, which is otherwise refused",
+    )
+
+
+class SeedConfig(StageConfig):
     """Knobs of `seeds`."""
 
     max_seeds: int | None = Field(default=None, ge=1, description="seeds per subtask at the most")
 
 
-class WriterConfig(dg.Config):
+class WriterConfig(StageConfig):
     """Knobs of `generated`."""
 
     examples_per_seed: int | None = Field(default=None, ge=1, le=1000)
@@ -55,7 +64,7 @@ class WriterConfig(dg.Config):
         )
 
 
-class SolverConfig(dg.Config):
+class SolverConfig(StageConfig):
     """Knobs of `enriched`."""
 
     votes: int | None = Field(default=None, ge=1, le=99, description="solver answers a question")
