@@ -11,6 +11,9 @@ from pathlib import Path
 
 from sdg_assets.errors import SdgError, StoreError, TransientError
 
+# Begins the names of this package's temporary directories and of nothing else's: those that killed
+# processes leave are deleted by age.
+SCRATCH = "sdg-scratch-"
 FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 FORBIDDEN = {errno.EROFS, errno.EACCES, errno.EPERM}
 # A file server that is away for a moment. The disk itself may say EIO once, too.

@@ -18,13 +18,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO
 
-from sdg_assets.disk import clear_error, clear_errors, temporary_directory
+from sdg_assets.disk import SCRATCH, clear_error, clear_errors, temporary_directory
 from sdg_assets.errors import TransientError
 from sdg_assets.objects import Listed, ObjectPath
 
 Place = Path | ObjectPath
-# Scratch directories of this package and of nothing else: those of killed runs are deleted by age.
-SCRATCH = "sdg-scratch-"
 DRAFT = ".tmp"
 
 

@@ -73,9 +73,9 @@ def test_a_partition_that_lost_more_than_half_of_its_rows_is_not_published() -> 
     assert (broken.passed, broken.blocking) == (False, True)
     assert broken.summary == (
         "10 of 100 rows; the published version has 40 of 100, so that at least 50% of 40 were "
-        "expected. Most frequent reasons: verification: no majority 90 (before: judge: not harmless "
-        "60). The published version stays. If fewer rows are right, run it with accept_smaller in "
-        "the launchpad or the tag sdg/accept_smaller=true"
+        "expected. Most frequent reasons: verification: no majority 90 (before: judge: not "
+        "harmless 60). The published version stays. If fewer rows are right, run it with "
+        "accept_smaller in the launchpad or the tag sdg/accept_smaller=true"
     )
     assert broken.numbers == {
         "rows": 10,

@@ -230,8 +230,8 @@ def damage_of(log: CompletionLog) -> str:
     shown = ", ".join(log.damaged[:DAMAGED_SHOWN])
     more = f" and {len(log.damaged) - DAMAGED_SHOWN} more" * (len(log.damaged) > DAMAGED_SHOWN)
     return (
-        f"{log.path}: damaged lines: {len(log.damaged)} ({shown}{more}). They are not used, and the "
-        "teacher is asked again. Look at the disk; the lines may be deleted"
+        f"{log.path}: damaged lines: {len(log.damaged)} ({shown}{more}). They are not used, and "
+        "the teacher is asked again. Look at the disk; the lines may be deleted"
     )
 
 
