@@ -80,6 +80,8 @@ class CheckOutcome(BaseModel):
     summary: str
     numbers: dict[str, float] = {}
     offenders: list[Offender] = []
+    reasons: dict[str, tuple[int, int]] = {}
+    """Why rows were lost → rows now, rows in the version before."""
     kept_at: str = ""
     """File of the rows refused by an attempt that was not published; empty if it was."""
 
@@ -207,7 +209,17 @@ class Inspection:
         else:
             text += ". A partition without rows is not published: mend the cause, or switch the "
             text += "subtask off in the catalog"
-        return CheckOutcome(name="rows", passed=False, blocking=True, summary=text, numbers=numbers)
+        return CheckOutcome(
+            name="rows",
+            passed=False,
+            blocking=True,
+            summary=text,
+            numbers=numbers,
+            reasons={
+                reason: (now.refused.get(reason, 0), before.refused.get(reason, 0) if before else 0)
+                for reason in {**now.refused, **(before.refused if before else {})}
+            },
+        )
 
     def _lost(self, before: Standing, now: Standing) -> bool:
         if self.stage == "seeds":

@@ -84,6 +84,10 @@ def test_a_partition_that_lost_more_than_half_of_its_rows_is_not_published() -> 
         "rows_in_before": 100,
         "rows_expected": 40,
     }
+    assert broken.reasons == {
+        "verification: no majority": (90, 0),
+        "judge: not harmless": (0, 60),
+    }
 
 
 @pytest.mark.parametrize(
