@@ -14,9 +14,9 @@ import warnings
 
 import dagster as dg
 
-from sdg_assets.catalog import cached_catalog, load_protected
-from sdg_assets.definitions import defs
-from sdg_assets.errors import SdgError
+from sdg_assets.catalog import Catalog, SubtaskSpec, cached_catalog, load_protected
+from sdg_assets.command_line import command
+from sdg_assets.errors import CatalogError
 from sdg_assets.examples import EnrichedExample
 from sdg_assets.funnel import funnel_row, render
 from sdg_assets.heldout.protection import EVERY_BENCHMARK, PROTECTED, heldout_key, is_hashed
@@ -43,6 +43,8 @@ def materialize(
     Returns:
         Whether the run succeeded; the log says why not.
     """
+    from sdg_assets.definitions import defs  # wrong settings fail here: `main` reports them
+
     assets = [asset for asset in defs.assets or () if isinstance(asset, dg.AssetsDefinition)]
     seeds = [key for key in keys if key.path[-1] == "seeds"]
     ops = {"__".join(key.path): {"config": {"max_seeds": max_seeds}} for key in seeds}
@@ -85,6 +87,7 @@ def hash_benchmarks(store: Store) -> list[str]:
     return [name for name in names if due(name)]
 
 
+@command
 def main(arguments: list[str] | None = None) -> int:
     """Runs the job and prints the funnel, three accepted examples and where the files are."""
     parser = argparse.ArgumentParser(prog="python -m sdg_assets.quickstart", description=__doc__)
@@ -94,11 +97,7 @@ def main(arguments: list[str] | None = None) -> int:
     started = time.monotonic()
     catalog = cached_catalog(settings().catalog)
     store = Store(settings().store)
-    try:
-        specs = [catalog.subtask(*name.split("/", 1)) for name in chosen.subtasks]
-    except (SdgError, TypeError) as error:
-        sys.stderr.write(f"error: {error}; name subtasks as task/subtask\n")
-        return 2
+    specs = [_spec(catalog, name) for name in chosen.subtasks]
     failed = [f"protected/heldout {name}" for name in hash_benchmarks(store)]
     for spec in specs:
         keys = [dg.AssetKey([spec.task, stage]) for stage in STAGES]
@@ -126,6 +125,13 @@ def main(arguments: list[str] | None = None) -> int:
             "where rows were lost; set SDG_TEACHER to a stronger model\n"
         )
     return 1 if failed else 0
+
+
+def _spec(catalog: Catalog, name: str) -> SubtaskSpec:
+    task, slash, subtask = name.partition("/")
+    if not slash:
+        raise CatalogError(f"{name!r} names no subtask; write it as task/subtask: {task}/…")
+    return catalog.subtask(task, subtask)
 
 
 def _range_tags(partitions: tuple[str, str]) -> dict[str, str]:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from functools import partial
 from hashlib import blake2b
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
@@ -25,6 +26,18 @@ RECORD_FIELDS = (
 )
 
 Certainty = Literal["yaml", "seen", "known", "guess"]
+
+# Assets and folders of these names are no seed tasks; a task called so would collide with them.
+RESERVED_TASKS = frozenset({"curated", "operations", "protected", "teacher"})
+# Names of files beside a partition's own: `KEY.rejected.jsonl` is not a subtask `KEY.rejected`.
+RESERVED_KEY_ENDINGS = (".rejected", ".manifest")
+
+# These become parts of paths in a mirror, so none may leave its folder or stand for many.
+DatasetName = Annotated[
+    str,
+    Field(pattern=r"^\w[\w.-]*(/\w[\w.-]*)?$", description="a Hub id: `name` or `owner/name`"),
+]
+SplitName = Annotated[str, Field(pattern=r"^\w[\w.-]*$", description="the name of one split")]
 
 
 class CatalogEntry(BaseModel):
@@ -64,6 +77,14 @@ class RecordMapping(CatalogEntry):
             raise ValueError("record.answer_index needs record.choices")
         return self
 
+    def templates(self) -> Iterator[tuple[str, str]]:
+        """Every template with the name of its field; a list's parts come one by one."""
+        for name in (*RECORD_FIELDS, "each", "where"):
+            value = getattr(self, name)
+            for template in value if isinstance(value, list) else [value]:
+                if template is not None:
+                    yield name, str(template)
+
 
 class Subtask(CatalogEntry):
     """One leaf of a seed task: the partition key, and where its rows lie.
@@ -73,13 +94,13 @@ class Subtask(CatalogEntry):
 
     config: str = "default"
     lm_eval: str | None = Field(default=None, description="leaf of lm-eval; None: it has none")
-    dataset: str | None = None
-    split: str | None = None
+    dataset: DatasetName | None = None
+    split: SplitName | None = None
     language: str | None = None
     domain: str | None = None
     answer_kind: AnswerKind | None = None
     record: RecordMapping | None = None
-    heldout_splits: list[str] | None = None
+    heldout_splits: list[SplitName] | None = None
     license: str | None = None
     commercial_use: CommercialUse | None = None
     rows: int | None = Field(default=None, ge=0, description="rows of the seed split, as published")
@@ -93,6 +114,13 @@ class Subtask(CatalogEntry):
     def _config_is_text(cls, value: Any) -> Any:  # noqa: ANN401 – a YAML scalar
         return str(value) if isinstance(value, int) else value
 
+    @field_validator("config")
+    @classmethod
+    def _config_is_a_folder(cls, value: str) -> str:
+        if not value or value.startswith(".") or re.search(r"[/\\*\x00]", value):
+            raise ValueError(f"{value!r}: a config names one folder of the dataset")
+        return value
+
 
 class SeedTask(CatalogEntry):
     """One public task family, as its YAML file says."""
@@ -101,13 +129,13 @@ class SeedTask(CatalogEntry):
     family: Literal["knowledge", "reasoning"]
     domain: str
     languages: list[str] = Field(min_length=1)
-    dataset: str
+    dataset: DatasetName
     license: str = Field(description="SPDX identifier where there is one")
     license_source: str = ""
     commercial_use: CommercialUse
     answer_kind: AnswerKind
-    seed_split: str
-    heldout_splits: list[str]
+    seed_split: SplitName
+    heldout_splits: list[SplitName]
     frame: str = Field(default="", description="what every question of the task asks for")
     record: RecordMapping | None = Field(default=None, description="None: lm-eval renders the rows")
     subtasks: dict[str, Subtask] = Field(min_length=1)
@@ -140,12 +168,27 @@ class SeedTask(CatalogEntry):
     why: str | None = None
     path: str = Field(default="", exclude=True, description="the file it was read from")
 
+    @field_validator("task")
+    @classmethod
+    def _not_reserved(cls, value: str) -> str:
+        if value in RESERVED_TASKS:
+            raise ValueError(f"{value!r} is the name of an asset of the pipeline; choose another")
+        return value
+
     @field_validator("subtasks")
     @classmethod
     def _keys_are_file_names(cls, value: dict[str, Subtask]) -> dict[str, Subtask]:
+        by_lower_case: dict[str, str] = {}
         for key in value:
             if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.+-]*", key):
                 raise ValueError(f"{key!r}: a subtask key names files; use letters, digits, _.+-")
+            if key.endswith(RESERVED_KEY_ENDINGS):
+                raise ValueError(f"{key!r}: a subtask key must not end in {key[key.rindex('.') :]}")
+            other = by_lower_case.setdefault(key.lower(), key)
+            if other != key:
+                raise ValueError(
+                    f"{key!r} and {other!r} differ in case only; some file systems hold one of them"
+                )
         return value
 
     @field_validator("gates")
@@ -157,7 +200,9 @@ class SeedTask(CatalogEntry):
     @field_validator("notes", mode="before")
     @classmethod
     def _notes_are_text(cls, value: Any) -> Any:  # noqa: ANN401 – a YAML scalar or list
-        return "; ".join(value) if isinstance(value, list) else value
+        if isinstance(value, list) and all(isinstance(note, str) for note in value):
+            return "; ".join(value)
+        return value
 
     @model_validator(mode="after")
     def _off_says_why(self) -> SeedTask:
