@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from pydantic import BaseModel
 
@@ -26,6 +26,7 @@ from sdg_assets.gates import (
 from sdg_assets.gates.base import ROWS_PER_BATCH
 from sdg_assets.gates.duplicates import NAME as DUPLICATES
 from sdg_assets.gates.duplicates import copies_among
+from sdg_assets.losses import Standing, expected_rows, lost_too_much
 from sdg_assets.signatures.table import Signatures
 from sdg_assets.thresholds import Thresholds
 
@@ -38,17 +39,18 @@ MIN_PARSED = 0.5
 MIN_AGREED = 0.2
 
 STAGE_CHECKS: dict[str, tuple[str, ...]] = {
-    "seeds": (),
-    "normalized": ("schema", "format", "language", "personal_data"),
-    "generated": ("schema", "format", "language", "personal_data"),
-    "enriched": ("schema", "format", "language", "answer_verification"),
+    "seeds": ("rows",),
+    "normalized": ("rows", "schema", "format", "language", "personal_data"),
+    "generated": ("rows", "schema", "format", "language", "personal_data"),
+    "enriched": ("rows", "schema", "format", "language", "answer_verification"),
     "filtered": (
-        "schema", "format", "language", "personal_data", "no_contamination",
+        "rows", "schema", "format", "language", "personal_data", "no_contamination",
         "no_duplicates", "licences", "yield",
     ),
     "heldout": ("heldout_complete",),
 }  # fmt: skip
 ALL_CHECKS = {
+    "rows": "there are rows, and not far fewer than in the version that they replace",
     "schema": "rows are well-formed: question, answer and choices are there and agree",
     "format": "rows read like training text: no bare labels, debris, broken or repeated text",
     "language": "rows are written in their task's language",
@@ -78,6 +80,10 @@ class CheckOutcome(BaseModel):
     summary: str
     numbers: dict[str, float] = {}
     offenders: list[Offender] = []
+    reasons: dict[str, tuple[int, int]] = {}
+    """Why rows were lost → rows now, rows in the version before."""
+    kept_at: str = ""
+    """File of the rows refused by an attempt that was not published; empty if it was."""
 
 
 @dataclass
@@ -89,9 +95,16 @@ class Inspection:
     thresholds: Thresholds = field(default_factory=Thresholds)
     heldout: Gate | None = None
     """The contamination gate; without it the check says that it checked nothing."""
+    before: Standing | None = None
+    """What the version that is published came to; None if there is none."""
+    asked: int | None = None
+    """`seeds`: rows that were asked for. If they are there, fewer than before are no loss."""
+    accept_smaller: bool = False
+    """Whether a person has accepted fewer rows, or none, in place of those published."""
     rows: int = 0
     verified: int = 0
     rejected: Counter[str] = field(default_factory=Counter)
+    _reasons: Counter[str] = field(default_factory=Counter)
     _outcomes: Counter[str] = field(default_factory=Counter)
     _broken: dict[str, list[Offender]] = field(default_factory=dict)
     _counts: Counter[str] = field(default_factory=Counter)
@@ -103,6 +116,7 @@ class Inspection:
         """Takes note of an accepted or refused row."""
         if isinstance(row, Rejection):
             self.rejected[row.gate] += 1
+            self._reasons[f"{row.gate}: {row.reason}"] += 1
             return
         self.rows += 1
         if not isinstance(row, Example):
@@ -169,7 +183,62 @@ class Inspection:
             problem = f"{refusals[place].reason} {refusals[place].detail}".strip()
             offenders.append(Offender(row=ids[place], problem=problem))
 
+    def _rows_outcome(self) -> CheckOutcome:
+        now, before = self._standing(), self.before
+        numbers: dict[str, float] = {"rows": now.rows, "rows_in": now.seen}
+        text = f"{now.rows} of {now.seen} rows"
+        if before:
+            numbers |= {"rows_before": before.rows, "rows_in_before": before.seen}
+            text += f"; the published version has {before.rows} of {before.seen}"
+        if self.rows and not (before and self._lost(before, now)):
+            return CheckOutcome(name="rows", passed=True, summary=text, numbers=numbers)
+        if before and self.accept_smaller:
+            text += ". The loss was accepted with accept_smaller"
+            return CheckOutcome(name="rows", passed=True, summary=text, numbers=numbers)
+        if self.rows and before:
+            numbers["rows_expected"] = expected_rows(before, now)
+            text += f", so that at least {1 - self.thresholds.lost_share:.0%} of "
+            text += f"{numbers['rows_expected']:.0f} were expected"
+        text += f". Most frequent reasons: {now.reasons or 'none'}"
+        if before:
+            text += (
+                f" (before: {before.reasons or 'none'}). The published version stays. If fewer "
+                "rows are right, run it with accept_smaller in the launchpad or the tag "
+                "sdg/accept_smaller=true"
+            )
+        else:
+            text += ". A partition without rows is not published: mend the cause, or switch the "
+            text += "subtask off in the catalog"
+        return CheckOutcome(
+            name="rows",
+            passed=False,
+            blocking=True,
+            summary=text,
+            numbers=numbers,
+            reasons={
+                reason: (now.refused.get(reason, 0), before.refused.get(reason, 0) if before else 0)
+                for reason in {**now.refused, **(before.refused if before else {})}
+            },
+        )
+
+    def _lost(self, before: Standing, now: Standing) -> bool:
+        if self.stage == "seeds":
+            if self.asked is not None and self.rows >= self.asked:
+                return False
+            # What went in is the dataset's split, which does not shrink for a good reason.
+            now = replace(now, seen=before.seen)
+        return lost_too_much(before, now, self.thresholds.lost_share)
+
+    def _standing(self) -> Standing:
+        return standing_of(
+            self.stage, self.rows, dict(self._reasons), self.verified, self.outcome_counts()
+        )
+
     def _outcome(self, name: str) -> CheckOutcome:
+        if name == "rows":
+            return self._rows_outcome()
+        if not self.rows and name not in ("yield", "answer_verification"):
+            return CheckOutcome(name=name, passed=False, summary="not checked: there are no rows")
         if name == "yield":
             return self._threshold(
                 name, self.rows, self.min_yield, "accepted", "look at the funnel's largest gate"
@@ -247,6 +316,30 @@ class Inspection:
             summary=f"{count} of {seen} rows {verb}" + ("" if passed else f": {advice}"),
             numbers={verb: count, "rows": seen, "share": count / seen if seen else 0.0},
         )
+
+
+def standing_of(
+    stage: str,
+    rows: int,
+    refused: Mapping[str, int],
+    verified: int,
+    outcomes: Mapping[str, int],
+) -> Standing:
+    """What a version of a stage's partition came to.
+
+    Args:
+        stage: The stage.
+        rows: Accepted rows.
+        refused: Reason → refused rows.
+        verified: Of the accepted rows, those that the solver's votes verify.
+        outcomes: What the votes said of the accepted rows; empty before `enriched`.
+    """
+    seen = rows + sum(refused.values())
+    if stage != "enriched":
+        return Standing(rows, seen, refused)
+    # A row that nobody agrees with passes this stage all the same, and is worth nothing.
+    unverified = {outcome: count for outcome, count in outcomes.items() if outcome != "agreed"}
+    return Standing(verified, seen, {**refused, **unverified})
 
 
 def broken_invariants(outcomes: Iterable[CheckOutcome]) -> list[CheckOutcome]:

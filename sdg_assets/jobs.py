@@ -23,7 +23,7 @@ from sdg_assets.errors import CatalogError
 from sdg_assets.settings import settings
 
 Partitions = Mapping[dg.AssetKey, list[str]]
-KNOBS = ("max_seeds", "examples_per_seed", "votes", "target_accepted")
+KNOBS = ("max_seeds", "examples_per_seed", "votes", "target_accepted", "accept_smaller")
 PRIORITY = "dagster/priority"
 
 
@@ -35,6 +35,9 @@ class Knobs(dg.Config):
     votes: int | None = Field(default=None, description="solver answers a question")
     target_accepted: int | None = Field(
         default=None, description="write until so many rows pass; examples_per_seed is unused"
+    )
+    accept_smaller: bool | None = Field(
+        default=None, description="let partitions replace ones with far more rows"
     )
 
 

@@ -22,7 +22,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import IO, TYPE_CHECKING, Any, BinaryIO
 
 from sdg_assets.errors import PermanentError, SdgError, TransientError
 
@@ -148,8 +148,10 @@ class ObjectPath:
         self._put(data)
         return len(data)
 
-    def upload(self, file: Path) -> None:
-        """Puts a local file in place as a whole, in parts if it is large."""
+    def upload(self, file: Path | IO[bytes]) -> None:
+        """Puts a local file, or all of an open one, in place as a whole; large ones in parts."""
+        if not isinstance(file, Path):
+            file.seek(0)
         self._put(file)
 
     def unlink(self, missing_ok: bool = True) -> None:
@@ -169,7 +171,7 @@ class ObjectPath:
                 for found in batch:
                     yield Listed(found["path"][start:], found["size"], found["last_modified"])
 
-    def _put(self, content: bytes | Path) -> None:
+    def _put(self, content: bytes | Path | IO[bytes]) -> None:
         import obstore
 
         with self._spoken("write"):

@@ -2,6 +2,7 @@
 
 Hourly observations alone make 8,760 runs a year, each with a database file of its own on a laptop.
 Runs that materialized something stay: they are the partitions' history, and what plots over time.
+The same daily job clears the store of what killed runs and replaced versions left there.
 """
 
 from datetime import UTC, datetime, timedelta
@@ -9,8 +10,11 @@ from datetime import UTC, datetime, timedelta
 import dagster as dg
 from dagster._core.storage.dagster_run import FINISHED_STATUSES
 
+from sdg_assets.assets.failures import clear_failures
 from sdg_assets.assets.teacher import TEACHERS
+from sdg_assets.leftovers import clear_leftovers
 from sdg_assets.settings import settings
+from sdg_assets.storage import Store
 
 
 def forget_runs(instance: dg.DagsterInstance, older_than: timedelta) -> int:
@@ -52,7 +56,19 @@ def forget_runs_op(context: dg.OpExecutionContext) -> None:
     context.log.info(f"{count} runs older than {days} days forgotten")
 
 
-@dg.job(description="Deletes old runs that materialized nothing, and their event logs.")
+@dg.op(name="clear_leftovers")
+def clear_leftovers_op(context: dg.OpExecutionContext) -> None:
+    """Clears the store of what nobody reads or writes any more."""
+    with clear_failures():
+        removed = clear_leftovers(Store(settings().store))
+    context.log.info(f"{removed} files of killed runs and replaced versions removed")
+
+
+@dg.job(
+    description="Deletes old runs that materialized nothing, and their event logs; in the store, "
+    "what killed runs and replaced versions left."
+)
 def forget_old_runs() -> None:
     """Forgets old runs."""
     forget_runs_op()
+    clear_leftovers_op()

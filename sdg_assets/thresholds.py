@@ -56,6 +56,14 @@ class Thresholds(BaseModel):
         default=0.6, ge=0.5, le=1, description="the same for booleans, labels, code and free form"
     )
 
+    lost_share: float = Field(
+        default=0.5,
+        ge=0,
+        le=1,
+        description="share of its rows that a partition may lose against the version it replaces, "
+        "beyond what a smaller input explains; 1 for any",
+    )
+
     contamination_overlap: float = Field(
         default=0.3,
         ge=0,

@@ -13,8 +13,10 @@ from sdg_assets.checks import (
     broken_invariants,
 )
 from sdg_assets.examples import Example, Record, Rejection
+from sdg_assets.losses import Standing
 from sdg_assets.signatures.minhash import frame_of
 from sdg_assets.signatures.table import sign
+from sdg_assets.thresholds import Thresholds
 from sdg_assets_tests.heldout import held_out, nothing_held_out
 from sdg_assets_tests.records import enriched, example, generated, numeric, seed, source
 
@@ -40,8 +42,97 @@ def test_a_stage_evaluates_each_of_its_checks(stage: str) -> None:
     assert tuple(inspected(stage, enriched())) == STAGE_CHECKS[stage]
 
 
-def test_seeds_have_nothing_to_check() -> None:
-    assert inspected("seeds", seed(0, question="?")) == {}
+@pytest.mark.parametrize("stage", [stage for stage in STAGE_CHECKS if stage != "heldout"])
+def test_a_partition_without_rows_passes_no_check(stage: str) -> None:
+    refused = [rejection("mapping", "no answer")] * 3
+
+    outcomes = inspected(stage, *refused, accept_smaller=True)
+
+    assert not [name for name, outcome in outcomes.items() if outcome.passed]
+    (broken,) = broken_invariants(outcomes.values())
+    assert broken.name == "rows"
+    assert broken.summary == (
+        "0 of 3 rows. Most frequent reasons: mapping: no answer 3. A partition without rows is not "
+        "published: mend the cause, or switch the subtask off in the catalog"
+    )
+
+
+BEFORE = Standing(rows=40, seen=100, refused={"judge: not harmless": 60})
+
+
+def rows_check(rows: int, refused: int, **settings: Any) -> CheckOutcome:
+    accepted = [enriched(question=f"Where is place {n}?") for n in range(rows)]
+    settings = {"before": BEFORE, **settings}
+    lost = [rejection("verification", "no majority")] * refused
+    return inspected("filtered", *accepted, *lost, **settings)["rows"]
+
+
+def test_a_partition_that_lost_more_than_half_of_its_rows_is_not_published() -> None:
+    broken = rows_check(10, 90)
+
+    assert (broken.passed, broken.blocking) == (False, True)
+    assert broken.summary == (
+        "10 of 100 rows; the published version has 40 of 100, so that at least 50% of 40 were "
+        "expected. Most frequent reasons: verification: no majority 90 (before: judge: not "
+        "harmless 60). The published version stays. If fewer rows are right, run it with "
+        "accept_smaller in the launchpad or the tag sdg/accept_smaller=true"
+    )
+    assert broken.numbers == {
+        "rows": 10,
+        "rows_in": 100,
+        "rows_before": 40,
+        "rows_in_before": 100,
+        "rows_expected": 40,
+    }
+    assert broken.reasons == {
+        "verification: no majority": (90, 0),
+        "judge: not harmless": (0, 60),
+    }
+
+
+@pytest.mark.parametrize(
+    ("rows", "refused", "why"),
+    [
+        (21, 79, "half of them may be lost"),
+        (4, 6, "a tenth of the input explains a tenth of the rows"),
+        (40, 900, "no row is lost, though the input grew"),
+        (3, 7, "of four rows expected one is lost by chance"),
+    ],
+)
+def test_a_loss_that_is_explained_is_published(rows: int, refused: int, why: str) -> None:
+    assert rows_check(rows, refused).passed, why
+
+
+def test_a_loss_of_rows_that_were_asked_for_is_none() -> None:
+    seeds = [seed(n) for n in range(5)]
+    before = Standing(rows=1000, seen=1000, refused={})
+
+    assert inspected("seeds", *seeds, before=before, asked=5)["rows"].passed
+    for asked in (6, None):  # the split has shrunk
+        assert not inspected("seeds", *seeds, before=before, asked=asked)["rows"].passed
+
+
+def test_a_solver_that_verifies_far_fewer_rows_than_before_is_not_published() -> None:
+    disputed = [enriched(id=str(n), outcome="unsolvable") for n in range(20)]
+    before = Standing(rows=15, seen=20, refused={})
+
+    (broken,) = broken_invariants(inspected("enriched", *disputed, before=before).values())
+
+    assert broken.summary.startswith("0 of 20 rows; the published version has 15 of 20")
+    assert "Most frequent reasons: unsolvable 20" in broken.summary
+
+
+@pytest.mark.parametrize(("rows", "refused"), [(10, 90), (0, 100)])
+def test_a_loss_that_a_person_accepted_is_published(rows: int, refused: int) -> None:
+    accepted = rows_check(rows, refused, accept_smaller=True)
+
+    assert accepted.passed
+    assert accepted.summary.endswith(". The loss was accepted with accept_smaller")
+
+
+def test_the_share_that_may_be_lost_is_a_threshold() -> None:
+    assert rows_check(10, 90, thresholds=Thresholds(lost_share=0.8)).passed
+    assert not rows_check(25, 75, thresholds=Thresholds(lost_share=0.2)).passed
 
 
 def test_sound_rows_pass_everything() -> None:

@@ -8,6 +8,7 @@ from pydantic import Field
 
 from sdg_assets.catalog import Catalog, cached_catalog
 from sdg_assets.catalog.citations import citations
+from sdg_assets.disk import clear_refusals
 from sdg_assets.errors import PermanentError, SdgError
 from sdg_assets.examples import EnrichedExample, content_id
 from sdg_assets.funnel import funnel_row
@@ -54,7 +55,8 @@ def curated_asset(catalog: Catalog) -> dg.AssetsDefinition:
         context: dg.AssetExecutionContext, config: ReleaseConfig
     ) -> dg.MaterializeResult[None]:
         try:
-            release, partitions = _release(config)
+            with clear_refusals(settings().store):
+                release, partitions = _release(config)
             address = _pushed(release) if config.push else ""
         except SdgError as error:
             permanent = isinstance(error, PermanentError)
@@ -71,7 +73,9 @@ def _release(config: ReleaseConfig) -> tuple[Release[Place], int]:
     store, catalog = Store(settings().store), cached_catalog(settings().catalog)
     chosen = [catalog.task(name) for name in sorted(config.tasks)] or catalog.enabled()
     specs = [task.resolve(key) for task in chosen for key in task.enabled_subtasks()]
-    published = store.manifests(PartitionKey(s.task, "filtered", s.key) for s in specs)
+    filtered = [PartitionKey(s.task, "filtered", s.key) for s in specs]
+    store = store.pinned(filtered)  # verdicts, rows and hashes are then of one version
+    published = store.manifests(filtered)
     specs = [s for s in specs if PartitionKey(s.task, "filtered", s.key) in published]
     if not specs:
         wanted = ", ".join(config.tasks) or "any task"

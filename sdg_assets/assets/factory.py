@@ -11,6 +11,7 @@ from sdg_assets.assets.failures import clear_failures
 from sdg_assets.assets.knobs import (
     SeedConfig,
     SolverConfig,
+    StageConfig,
     WriterConfig,
     from_run_tags,
     solver_knobs,
@@ -53,7 +54,7 @@ from sdg_assets.stages.seeds import collect_seeds, shortfall
 from sdg_assets.stages.target import TargetReport, generate_until
 from sdg_assets.storage import PartitionKey, Store
 from sdg_assets.teacher import has_judge, open_teachers
-from sdg_assets.teacher.completions import CompletionLog
+from sdg_assets.teacher.completions import CompletionLog, damage_of
 from sdg_assets.teacher.conversation import Desk, Usage, converse
 from sdg_assets.thresholds import Thresholds, overridden
 
@@ -83,7 +84,7 @@ def task_assets(task: SeedTask) -> list[dg.AssetsDefinition]:
     partitions = dg.StaticPartitionsDefinition(task.enabled_subtasks())
     return [
         _stage(task, partitions, "seeds", [], SeedConfig, _seeds),
-        _stage(task, partitions, "normalized", ["seeds", "heldout"], dg.Config, _normalized),
+        _stage(task, partitions, "normalized", ["seeds", "heldout"], StageConfig, _normalized),
         _stage(task, partitions, "generated", ["normalized", WRITER], WriterConfig, _generated),
         _stage(
             task,
@@ -98,7 +99,7 @@ def task_assets(task: SeedTask) -> list[dg.AssetsDefinition]:
             partitions,
             "filtered",
             ["enriched", "normalized", "heldout"],
-            dg.Config,
+            StageConfig,
             _filtered,
         ),
     ]
@@ -109,7 +110,7 @@ def _stage(
     partitions: dg.PartitionsDefinition[Any],
     stage: str,
     upstream: list[str | dg.AssetKey],
-    config_type: type[dg.Config],
+    config_type: type[StageConfig],
     work: Work,
 ) -> dg.AssetsDefinition:
     key = dg.AssetKey([task.task, stage])
@@ -147,7 +148,8 @@ def _stage(
 
         def one(subtask: str) -> PartitionReport:
             spec = cached_catalog(settings().catalog).subtask(task.task, subtask)
-            return work(context, spec, store, config)
+            inputs = [PartitionKey(task.task, u, subtask) for u in upstream if isinstance(u, str)]
+            return work(context, spec, store.pinned(inputs), config)
 
         yield from each_partition(context, checks, one)
 
@@ -161,7 +163,7 @@ def _seeds(
     source = open_source(settings().seed_source)
     found: list[int] = []
     rows = collect_seeds(spec, source, cap, count=found.append)
-    report = _publish(spec, "seeds", store, rows)
+    report = _publish(spec, "seeds", store, rows, config, asked=cap)
     report.metadata |= {"rows_in_split": found[0], "rows_declared": spec.rows or 0}
     # The embedded samples stand in for a split; that they are fewer is no news.
     short = shortfall(spec, found[0]) if source.name != "samples" else None
@@ -172,7 +174,7 @@ def _seeds(
 
 
 def _normalized(
-    context: dg.AssetExecutionContext, spec: SubtaskSpec, store: Store, config: dg.Config
+    context: dg.AssetExecutionContext, spec: SubtaskSpec, store: Store, config: StageConfig
 ) -> PartitionReport:
     seeds = store.read(_key(spec, "seeds"), Seed)
     catalog = cached_catalog(settings().catalog)
@@ -183,7 +185,7 @@ def _normalized(
     key = _key(spec, "normalized")
     guard = _Guard(spec, store)
     rows = without_leaks(normalize(spec, seeds, elsewhere), guard.gate)
-    report = guard.publish("normalized", rows)
+    report = guard.publish("normalized", rows, config)
     sample = list(itertools.islice(store.read(key, Example), SAMPLE))
     plan = plan_subtask(spec, sample, RoughCounter(), settings(), store.manifest(key).rows)
     report.metadata |= {
@@ -207,6 +209,7 @@ def _generated(
     knobs, usage = config.knobs(), Usage()
     progress = Progress(context, spec.key, len(seeds) * knobs.examples_per_seed)
     with desks_of(store, spec, [Role.WRITER]) as desks:
+        _tell_damage(context, desks)
         writer = desks[Role.WRITER].teacher
         rows = converse(
             generate(spec, seeds, writer, knobs, _thresholds(spec)),
@@ -215,7 +218,7 @@ def _generated(
             concurrency=settings().concurrency,
             on_progress=progress,
         )
-        report = _publish(spec, "generated", store, rows, usage)
+        report = _publish(spec, "generated", store, rows, config, usage)
     report.teachers[Role.WRITER] = writer.identity
     return report
 
@@ -230,6 +233,7 @@ def _generated_until(
 ) -> PartitionReport:
     target_report, usage = TargetReport(target), Usage()
     with desks_of(store, spec, _roles(*Role)) as desks:
+        _tell_damage(context, desks)
         rows = generate_until(
             spec,
             seeds,
@@ -245,7 +249,7 @@ def _generated_until(
             concurrency=settings().concurrency,
             on_progress=Progress(context, spec.key, target),
         )
-        report = _publish(spec, "generated", store, rows, usage)
+        report = _publish(spec, "generated", store, rows, config, usage)
     report.teachers |= {role: desk.teacher.identity for role, desk in desks.items()}
     report.metadata |= {"target": target_report.summary, "target_rounds": target_report.rounds}
     if target_report.accepted < target:
@@ -263,6 +267,7 @@ def _enriched(
     usage, progress = Usage(), Progress(context, spec.key, store.manifest(generated).rows)
     told = EnrichmentReport()
     with desks_of(store, spec, _roles(Role.SOLVER, Role.JUDGE)) as desks:
+        _tell_damage(context, desks)
         works = enrich(
             store.read(generated, GeneratedExample),
             desks[Role.SOLVER].teacher,
@@ -274,7 +279,7 @@ def _enriched(
         rows = converse(
             works, desks, usage, concurrency=settings().concurrency, on_progress=progress
         )
-        report = _publish(spec, "enriched", store, rows, usage)
+        report = _publish(spec, "enriched", store, rows, config, usage)
     report.teachers |= {role: desk.teacher.identity for role, desk in desks.items()}
     report.metadata |= told.numbers()
     return report
@@ -294,7 +299,7 @@ def _judge(
 
 
 def _filtered(
-    context: dg.AssetExecutionContext, spec: SubtaskSpec, store: Store, config: dg.Config
+    context: dg.AssetExecutionContext, spec: SubtaskSpec, store: Store, config: StageConfig
 ) -> PartitionReport:
     thresholds, guard = _thresholds(spec), _Guard(spec, store)
     duplicates = Duplicates(store.read(_key(spec, "normalized"), Example), thresholds)
@@ -303,7 +308,7 @@ def _filtered(
         row_gates(thresholds, guard.gate),
         duplicates,
     )
-    return guard.publish("filtered", rows, duplicates.signatures)
+    return guard.publish("filtered", rows, config, duplicates.signatures)
 
 
 class _Guard:
@@ -320,6 +325,7 @@ class _Guard:
         self,
         stage: str,
         rows: Iterable[Record],
+        config: StageConfig,
         signatures: Callable[[], Signatures] | None = None,
     ) -> PartitionReport:
         """Writes the rows with the gate's report in their manifest."""
@@ -338,6 +344,7 @@ class _Guard:
             heldout=self._contamination(),
             info=info,
             signatures=signatures,
+            accept_smaller=bool(config.accept_smaller),
         )
         report.metadata |= contamination_metadata(info["contamination"])
         return report
@@ -352,8 +359,9 @@ def _publish(
     stage: str,
     store: Store,
     rows: Iterable[Record],
+    config: StageConfig,
     usage: Usage | None = None,
-    signatures: Callable[[], Signatures] | None = None,
+    asked: int | None = None,
 ) -> PartitionReport:
     return write_partition(
         _key(spec, stage),
@@ -361,7 +369,8 @@ def _publish(
         rows,
         usage=usage,
         thresholds=_thresholds(spec),
-        signatures=signatures,
+        asked=asked,
+        accept_smaller=bool(config.accept_smaller),
     )
 
 
@@ -390,6 +399,12 @@ def desks_of(store: Store, spec: SubtaskSpec, roles: Iterable[Role]) -> Iterator
             name = f"{role}-{teacher.identity.fingerprint}-{made_with}.jsonl"
             desks[role] = Desk(teacher, opened.enter_context(CompletionLog(folder / name)))
         yield desks
+
+
+def _tell_damage(context: dg.AssetExecutionContext, desks: Mapping[Role, Desk]) -> None:
+    for desk in desks.values():
+        if desk.log.damaged:
+            context.log.warning(damage_of(desk.log))
 
 
 def _describe(task: SeedTask, stage: str) -> str:

@@ -77,13 +77,22 @@ def _checked(value: Any, field: FieldInfo, place: str) -> Any:  # noqa: ANN401 â
     return parsed
 
 
-class SeedConfig(dg.Config):
+class StageConfig(dg.Config):
+    """Knobs of every stage."""
+
+    accept_smaller: bool | None = Field(
+        default=None,
+        description="let a partition replace one with far more rows, which is otherwise refused",
+    )
+
+
+class SeedConfig(StageConfig):
     """Knobs of `seeds`."""
 
     max_seeds: int | None = _knob("seeds per subtask at the most")
 
 
-class WriterConfig(dg.Config):
+class WriterConfig(StageConfig):
     """Knobs of `generated`."""
 
     examples_per_seed: int | None = _knob("examples written after each seed", most=1000)
@@ -103,7 +112,7 @@ class WriterConfig(dg.Config):
         )
 
 
-class SolverConfig(dg.Config):
+class SolverConfig(StageConfig):
     """Knobs of `enriched`."""
 
     votes: int | None = _knob("solver answers a question", most=99)

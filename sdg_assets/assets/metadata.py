@@ -58,6 +58,13 @@ def check_metadata(outcome: CheckOutcome) -> dict[str, dg.MetadataValue[Any]]:
     """A check's numbers, what to do, and the first offending rows as a table."""
     metadata: dict[str, Any] = {"summary": dg.MetadataValue.text(outcome.summary)}
     metadata |= {name: dg.MetadataValue.float(value) for name, value in outcome.numbers.items()}
+    if outcome.reasons:
+        lines = ["| why rows were lost | now | before |", "|---|---|---|"]
+        most = sorted(outcome.reasons.items(), key=lambda item: -item[1][0])
+        lines += [f"| {_cell(reason)} | {now} | {before} |" for reason, (now, before) in most]
+        metadata["reasons"] = dg.MetadataValue.md("\n".join(lines))
+    if outcome.kept_at:
+        metadata["refused_rows"] = dg.MetadataValue.path(outcome.kept_at)
     if outcome.offenders:
         rows = {offender.row: offender.problem for offender in outcome.offenders}
         metadata["offending_rows"] = dg.MetadataValue.md(_table(("row", "problem"), rows))

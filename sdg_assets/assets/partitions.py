@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any
 
 import dagster as dg
@@ -21,13 +22,29 @@ from sdg_assets.assets.provenance import (
     observed,
     version_tags,
 )
-from sdg_assets.checks import STAGE_CHECKS, CheckOutcome, Inspection, broken_invariants
+from sdg_assets.checks import (
+    STAGE_CHECKS,
+    CheckOutcome,
+    Inspection,
+    broken_invariants,
+    standing_of,
+)
+from sdg_assets.disk import clear_refusals
 from sdg_assets.errors import PermanentError, SdgError
 from sdg_assets.examples import Record, Rejection, Role
 from sdg_assets.gates import Gate
+from sdg_assets.losses import Standing
+from sdg_assets.places import clear_scratch
 from sdg_assets.settings import settings
 from sdg_assets.signatures.table import ATTACHMENT, Signatures
-from sdg_assets.storage import PartitionKey, Store
+from sdg_assets.storage import (
+    ABANDONED,
+    KEPT_ASIDE,
+    Manifest,
+    PartitionKey,
+    PartitionWriter,
+    Store,
+)
 from sdg_assets.teacher.conversation import Usage
 from sdg_assets.teacher.requests import TeacherIdentity
 from sdg_assets.thresholds import Thresholds
@@ -50,9 +67,17 @@ class PartitionReport:
 class InvariantBrokenError(PermanentError):
     """A partition's rows break an invariant; it was not published."""
 
-    def __init__(self, key: PartitionKey, report: PartitionReport) -> None:
+    def __init__(self, key: PartitionKey, report: PartitionReport, kept: str) -> None:
+        """Names the broken checks, and where a person finds the rows.
+
+        Args:
+            key: The partition.
+            report: With its checks.
+            kept: A sentence on where the rows of this attempt lie.
+        """
         broken = broken_invariants(report.checks)
-        super().__init__(f"{key}: " + "; ".join(f"{c.name}: {c.summary}" for c in broken))
+        problems = "; ".join(f"{check.name}: {check.summary}" for check in broken)
+        super().__init__(f"{key}: {problems}. {kept}")
         self.report = report
 
 
@@ -66,8 +91,12 @@ def write_partition(
     heldout: Gate | None = None,
     info: dict[str, Any] | None = None,
     signatures: Callable[[], Signatures] | None = None,
+    asked: int | None = None,
+    accept_smaller: bool = False,
 ) -> PartitionReport:
     """Writes a stage's rows, publishing them only if the stage's invariants hold.
+
+    The rows of an attempt that is not published are kept aside for a person to look at.
 
     Args:
         key: Which partition.
@@ -79,14 +108,19 @@ def write_partition(
         info: What else the manifest should say; read when all rows are written.
         signatures: Tells, once `rows` is consumed, those of the accepted rows; they are published
             with them.
+        asked: Seeds that were asked for: if they are there, fewer than before are no loss.
+        accept_smaller: Whether a person has accepted fewer rows, or none, in place of those
+            published.
 
     Raises:
         InvariantBrokenError: A check that gates the partition failed; nothing was published.
         SdgError: What the stage raised.
     """
     inspection = Inspection(key.stage, settings().min_yield, thresholds or Thresholds(), heldout)
+    inspection.asked, inspection.accept_smaller = asked, accept_smaller
     samples: list[Record] = []
     with store.write(key) as out:
+        inspection.before = _standing(key, out.replaces)
         for row in rows:
             inspection.see(row)
             out.put(row)
@@ -100,7 +134,8 @@ def write_partition(
             content=out.sha256,
         )
         if broken_invariants(checks):
-            raise InvariantBrokenError(key, report)
+            kept = _keep_aside(report, out)
+            raise InvariantBrokenError(key, report, kept)
         if signed is not None:
             out.attachments[ATTACHMENT] = signed.to_parquet(str(key))
         out.info = {
@@ -113,6 +148,26 @@ def write_partition(
     picture = dg.MetadataValue.md(funnel_markdown(_way(key, store)))
     report.metadata = {"funnel_picture": picture, **report.metadata}  # the first thing one sees
     return report
+
+
+def _standing(key: PartitionKey, published: Manifest | None) -> Standing | None:
+    if published is None:
+        return None
+    verified, outcomes = published.info.get("verified", 0), published.info.get("outcomes", {})
+    return standing_of(key.stage, published.rows, published.rejected, verified, outcomes)
+
+
+def _keep_aside(report: PartitionReport, out: PartitionWriter) -> str:
+    """Keeps the rows of an attempt that is not published, and says where in its failed checks."""
+    try:
+        place = str(out.keep_aside())
+    except SdgError as error:
+        return f"Its rows could not be kept for you to look at: {error}"
+    report.checks = [
+        check.model_copy(update={"kept_at": place}) if check.blocking else check
+        for check in report.checks
+    ]
+    return f"Its refused rows lie in {place} for {KEPT_ASIDE.days} days, the others beside them"
 
 
 def _way(key: PartitionKey, store: Store) -> list[tuple[str, int, int]]:
@@ -156,6 +211,7 @@ def each_partition(
         dg.Failure: Some partitions failed; those that did not are materialized all the same. Not
             to be retried when every failure is permanent.
     """
+    clear_scratch(datetime.now(UTC) - ABANDONED)
     done = _done_before(context)
     good: dict[str, tuple[PartitionReport, dict[dg.AssetKey, Input]]] = {}
     bad: dict[str, Exception] = {}
@@ -166,7 +222,8 @@ def each_partition(
         began = time.monotonic()
         try:
             inputs = inputs_of(context, key)
-            good[key] = work(key), inputs
+            with clear_refusals(settings().store):
+                good[key] = work(key), inputs
         except SdgError as error:
             context.log.error(f"{key}: {error}")
             bad[key] = error

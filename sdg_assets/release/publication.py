@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
+from sdg_assets.disk import SCRATCH
 from sdg_assets.objects import Listed, ObjectPath
 from sdg_assets.places import Place, write_atomic
 from sdg_assets.storage import ABANDONED
@@ -33,7 +34,7 @@ def workbench(folder: Place, name: str) -> Iterator[Path]:
         name: Its name there.
     """
     if isinstance(folder, ObjectPath):
-        with tempfile.TemporaryDirectory(prefix="sdg-") as directory:
+        with tempfile.TemporaryDirectory(prefix=SCRATCH) as directory:
             yield Path(directory)
         return
     tmp = folder / name

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
+from sdg_assets.disk import SCRATCH
 from sdg_assets.errors import PermanentError, TransientError
 from sdg_assets.sandbox.interface import Interface, interface
 from sdg_assets.sandbox.launch import Isolation, Limits, launch
@@ -129,7 +130,7 @@ def obstacle(candidate: Isolation) -> str | None:
     Returns:
         Why it does not work on this machine; None where it does.
     """
-    with tempfile.TemporaryDirectory(prefix="sdg-probe-") as outside:
+    with tempfile.TemporaryDirectory(prefix=SCRATCH) as outside:
         tests = [
             f"assert not sees({outside!r})",
             f"assert not writes({outside!r})",

@@ -18,6 +18,7 @@ from functools import cache
 from pathlib import Path
 from typing import IO, Any
 
+from sdg_assets.disk import SCRATCH
 from sdg_assets.errors import TransientError
 from sdg_assets.sandbox.namespaces import DEVICES, NOBODY
 from sdg_assets.sandbox.privileges import MIB
@@ -100,7 +101,7 @@ def launch(
     frames = [_child_code(), *(json.dumps(part).encode() for part in (config, program, trial))]
     scratch: AbstractContextManager[str] = nullcontext("/")
     if isolation is Isolation.none:
-        scratch = tempfile.TemporaryDirectory(prefix="sdg-")
+        scratch = tempfile.TemporaryDirectory(prefix=SCRATCH)
     with tempfile.TemporaryFile() as job, scratch as cwd:
         for frame in frames:
             job.write(len(frame).to_bytes(8, "big") + frame)

@@ -16,6 +16,7 @@ from typing import IO, TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from sdg_assets.disk import SCRATCH
 from sdg_assets.gates.duplicates import EXACT, NEAR
 from sdg_assets.signatures.minhash import PERMUTATIONS, banding
 from sdg_assets.signatures.pairs import Indices
@@ -132,7 +133,7 @@ def search_local(partitions: Mapping[str, Callable[[], bytes]], thresholds: Thre
     """
     if not partitions:
         return Verdicts.of([], [])
-    with tempfile.TemporaryDirectory(prefix="sdg-duplicates-") as directory:
+    with tempfile.TemporaryDirectory(prefix=SCRATCH) as directory:
         scratch = Scratch(Path(directory))
         scratch.take(partitions)
         exact = exact_copies(scratch.exact)

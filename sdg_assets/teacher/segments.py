@@ -16,7 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 
 from sdg_assets.errors import SdgError, TransientError
-from sdg_assets.places import Place, draft, listing, write_atomic
+from sdg_assets.places import Place, draft, listing, sync_folder, write_atomic
 
 SEGMENT_LINES = 32
 SEGMENT_SECONDS = 5.0
@@ -123,8 +123,9 @@ class Segments:
         with draft(merged) as out, ThreadPoolExecutor(READERS) as pool:
             for start in range(0, len(small), READERS):
                 for data in pool.map(_read, small[start : start + READERS]):
-                    out.file.write(data)
+                    out.write(data)
             out.publish()
+            sync_folder(self.folder)  # before those that it replaces go
             for _ in pool.map(lambda segment: segment.unlink(missing_ok=True), small):
                 pass
         return merged

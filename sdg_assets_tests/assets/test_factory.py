@@ -10,6 +10,7 @@ import pytest
 
 from sdg_assets.assets import factory
 from sdg_assets.assets.factory import GPU_STAGES, STAGES, task_assets
+from sdg_assets.assets.knobs import StageConfig, from_run_tags
 from sdg_assets.catalog import SubtaskSpec, cached_catalog
 from sdg_assets.checks import STAGE_CHECKS
 from sdg_assets.examples import EnrichedExample, Example, GeneratedExample, Rejection, Role
@@ -59,6 +60,13 @@ def put_rows(mirror: Path, config: str, rows: list[dict[str, object]]) -> None:
     folder = mirror / "org" / "quiz" / config
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "train.jsonl").write_text("".join(json.dumps(r) + "\n" for r in rows), "utf-8")
+
+
+def numbered_cities(count: int) -> list[dict[str, object]]:
+    return [
+        {"question": f"Which city is number {n}?", "choices": ["Oslo", "Rome"], "label": n % 2}
+        for n in range(count)
+    ]
 
 
 def write_and_solve(request: Request) -> str:
@@ -171,9 +179,10 @@ def test_what_the_judge_finds_wrong_is_refused(
     employ(ScriptedTeacher(strict))
     configure(with_judge=True)
 
-    run("quiz", subtasks="quiz_a", instance=instance)
+    result = run("quiz", subtasks="quiz_a", instance=instance)
 
-    rejected = list(store.read_rejected(PartitionKey("quiz", "filtered", "quiz_a")))
+    file = Path(str(checks(result, "filtered", "quiz_a")["rows"].metadata["refused_rows"].value))
+    rejected = [Rejection.model_validate_json(line) for line in file.read_bytes().splitlines()]
     assert {(r.gate, r.reason) for r in rejected} == {("judge", "not harmless")}
     assert all(r.scores["harmless"] == 0.0 for r in rejected)
 
@@ -240,19 +249,79 @@ def test_another_teacher_is_asked_afresh(
     assert {row.teacher.revision for row in rows} == {"r2"}
 
 
-def test_a_weak_teacher_shows_in_the_funnel_and_fails_nothing(
-    mirror: Path, instance: dg.DagsterInstance, employ: Employ
+def test_a_teacher_that_writes_nothing_usable_fails_its_stage_and_says_why(
+    mirror: Path, store: Store, instance: dg.DagsterInstance, employ: Employ
 ) -> None:
     employ(ScriptedTeacher(lambda _: "What?"))
 
     result = run("quiz", subtasks="quiz_a", instance=instance)
 
+    (message,) = failures(result)
+    assert message.startswith(
+        "quiz_a: quiz/generated/quiz_a: rows: 0 of 4 rows. Most frequent reasons: generation: "
+        "unparsable 4. A partition without rows is not published"
+    )
+    rows = checks(result, "generated", "quiz_a")["rows"]
+    assert (rows.passed, rows.severity) == (False, dg.AssetCheckSeverity.ERROR)
+    assert not any(check.passed for check in checks(result, "generated", "quiz_a").values())
+    assert materialized(instance, "quiz", "generated") == set()
+    assert materialized(instance, "quiz", "enriched") == set()
+
+
+def test_a_solver_that_broke_leaves_the_good_rows_until_a_person_accepts_the_loss(
+    mirror: Path, store: Store, instance: dg.DagsterInstance, employ: Employ
+) -> None:
+    put_rows(mirror, "quiz_a", numbered_cities(20))
+    good = employ(ScriptedTeacher(write_and_solve))
+    assert run("quiz", subtasks="quiz_a", instance=instance).success
+    key = PartitionKey("quiz", "enriched", "quiz_a")
+    before = store.manifest(key)
+
+    def broken(request: Request) -> str:
+        return write_and_solve(request) if request.role is Role.WRITER else "I cannot say."
+
+    stamp = good.identity.stamp.model_copy(update={"revision": "broken"})
+    employ(ScriptedTeacher(broken, stamp=stamp))
+    result = run("quiz", ["enriched", "filtered"], subtasks="quiz_a", instance=instance)
+
+    assert store.manifest(key) == before
+    rows = checks(result, "enriched", "quiz_a")["rows"]
+    assert (rows.passed, rows.severity) == (False, dg.AssetCheckSeverity.ERROR)
+    assert rows.metadata["rows_before"].value == 20
+    assert rows.metadata["rows"].value == 0
+    assert "run it with accept_smaller" in str(rows.description)
+    assert "| unsolvable | 20 | 0 |" in str(rows.metadata["reasons"].value)
+    assert len(list(store.read(PartitionKey("quiz", "filtered", "quiz_a"), EnrichedExample))) == 20
+
+    knob = {"enriched": {"accept_smaller": True}}
+    accepted = run("quiz", ["enriched"], subtasks="quiz_a", instance=instance, config=knob)
+    assert accepted.success, failures(accepted)
+    assert store.manifest(key).info["verified"] == 0
+
+
+def test_fewer_seeds_are_published_if_they_were_asked_for_and_not_if_the_split_shrank(
+    mirror: Path, store: Store, instance: dg.DagsterInstance, employ: Employ, configure: Configure
+) -> None:
+    employ(ScriptedTeacher(write_and_solve))
+    put_rows(mirror, "quiz_a", numbered_cities(40))
+    assert run("quiz", subtasks="quiz_a", instance=instance).success
+    put_rows(mirror, "quiz_a", numbered_cities(10))
+
+    (message,) = failures(run("quiz", ["seeds"], subtasks="quiz_a", instance=instance))
+    assert "rows: 10 of 10 rows; the published version has 40 of 40" in message
+    assert store.manifest(PartitionKey("quiz", "seeds", "quiz_a")).rows == 40
+
+    configure(max_seeds=10)
+    result = run("quiz", subtasks="quiz_a", instance=instance)
     assert result.success, failures(result)
-    told = metadata(instance, "quiz", "generated", "quiz_a")
-    assert (told["rows"], told["rejected_by_generation"]) == (0, 4)
-    schema = checks(result, "generated", "quiz_a")["schema"]
-    assert (schema.passed, schema.severity) == (False, dg.AssetCheckSeverity.WARN)
-    assert not checks(result, "filtered", "quiz_a")["yield"].passed
+    for stage in STAGES:
+        assert store.manifest(PartitionKey("quiz", stage, "quiz_a")).rows == 10
+
+
+def test_a_run_tag_accepts_the_loss_too(mirror: Path) -> None:
+    config = from_run_tags(StageConfig(), {"sdg/accept_smaller": "true"})
+
+    assert config.accept_smaller is True
 
 
 def test_run_config_goes_before_the_environment(
@@ -287,7 +356,7 @@ def test_a_range_run_materializes_each_partition_by_itself(
     for key in ("quiz_a", "quiz_b"):
         assert metadata(instance, "quiz", "normalized", key)["rows"] == 4
         found = checks(result, "normalized", key)
-        assert set(found) == {"schema", "format", "language", "personal_data"}
+        assert set(found) == {"rows", "schema", "format", "language", "personal_data"}
         for evaluation in found.values():
             target = evaluation.target_materialization_data
             assert target is not None
@@ -365,6 +434,7 @@ def test_checks_of_the_good_partitions_are_evaluated_when_another_fails(
     assert materialized(instance, "quiz", "normalized") == {"quiz_a"}
     assert all(c.passed for c in checks(result, "normalized", "quiz_a").values())
     assert set(checks(result, "normalized", "quiz_a")) == {
+        "rows",
         "schema",
         "format",
         "language",
@@ -389,9 +459,9 @@ def test_a_broken_invariant_is_not_published_and_its_check_says_why(
     result = run("quiz", ["normalized"], subtasks=both, instance=instance)
 
     (message,) = failures(result)
-    assert message == (
+    assert message.startswith(
         "quiz_b: quiz/normalized/quiz_b: schema: 1 of 4 rows break it; the partition is not "
-        "published. Fix the mapping or the gate and materialize it again"
+        "published. Fix the mapping or the gate and materialize it again. Its refused rows lie in "
     )
     assert attempts(result) == 1
     assert store.manifest(PartitionKey("quiz", "normalized", "quiz_b")) == before
@@ -472,17 +542,23 @@ def test_a_corrupt_line_in_the_store(
     assert message.endswith("materialize the partition again")
 
 
-def test_a_corrupt_line_in_the_completion_log(
+def test_a_damaged_line_in_the_completion_log_is_asked_again_and_said(
     mirror: Path, store: Store, instance: dg.DagsterInstance, employ: Employ
 ) -> None:
     employ(ScriptedTeacher(write_and_solve))
     run("quiz", STAGES[:3], subtasks="quiz_a", instance=instance)
+    before = store.manifest(PartitionKey("quiz", "generated", "quiz_a")).sha256
     (log,) = on_disk(store.completions_dir("quiz", "quiz_a")).iterdir()
-    log.write_bytes(b"oops\n" + log.read_bytes())
+    log.write_bytes(log.read_bytes().replace(b"number", b"nunber", 1))
+    second = employ(ScriptedTeacher(write_and_solve))
 
-    message = failed(run("quiz", ["generated"], subtasks="quiz_a", instance=instance))
+    result = run("quiz", ["generated"], subtasks="quiz_a", instance=instance)
 
-    assert message.startswith(f"quiz_a: {log}:1: not a completion; ")
+    assert result.success, failures(result)
+    assert len(second.requests) == 1
+    assert store.manifest(PartitionKey("quiz", "generated", "quiz_a")).sha256 == before
+    warnings = [e.user_message for e in instance.all_logs(result.run_id)]
+    assert any(f"damaged lines: 1 ({log}:1)" in warning for warning in warnings)
 
 
 def test_a_mapping_that_renders_nothing(

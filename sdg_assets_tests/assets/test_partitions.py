@@ -1,10 +1,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from sdg_assets.assets.metadata import check_metadata
 from sdg_assets.assets.partitions import InvariantBrokenError, PartitionReport, write_partition
 from sdg_assets.errors import PermanentError, StoreError
 from sdg_assets.examples import EnrichedExample, Record, Rejection
@@ -74,11 +76,41 @@ def test_signatures_are_published_with_the_rows_that_they_are_of(store: Store) -
     assert stored.frame["id"].to_list() == [row.id for row in SOUND]
 
 
-def test_a_partition_of_which_nothing_is_left_has_signatures_all_the_same(store: Store) -> None:
-    published(store, [refused()])
+def test_rows_that_were_refused_are_kept_where_the_check_says_though_none_is_published(
+    store: Store,
+) -> None:
+    published(store, SOUND)
+
+    with pytest.raises(InvariantBrokenError) as caught:
+        published(store, [refused()])
+
+    (check,) = [c for c in caught.value.report.checks if c.blocking]
+    assert check.name == "rows"
+    assert f"Its refused rows lie in {check.kept_at} for 14 days" in str(caught.value)
+    assert Path(check.kept_at).read_bytes() == refused().model_dump_json().encode() + b"\n"
+    assert check_metadata(check)["refused_rows"].value == check.kept_at
+    assert list(store.read(KEY, EnrichedExample)) == SOUND
+
+
+def test_a_person_may_accept_that_nothing_is_left(store: Store) -> None:
+    published(store, SOUND)
+    published(store, [refused()], accept_smaller=True)
 
     content = store.attachment(KEY, ATTACHMENT)
     assert len(Signatures.from_parquet(content, str(KEY))) == 0
+    assert list(store.read(KEY, EnrichedExample)) == []
+
+
+def test_the_check_compares_with_the_version_that_is_published(store: Store) -> None:
+    many = [enriched(question=f"Where is place number {n}?") for n in range(30)]
+    published(store, many)
+
+    with pytest.raises(InvariantBrokenError, match=r"rows: 1 of 30 rows; the published version"):
+        published(store, [many[0], *[refused()] * 29])
+
+    assert len(list(store.read(KEY, EnrichedExample))) == 30
+    published(store, many[:20] + [refused()] * 10)
+    assert len(list(store.read(KEY, EnrichedExample))) == 20
 
 
 def test_rows_without_their_own_signatures_are_not_published(store: Store) -> None:

@@ -12,6 +12,7 @@ import pytest
 
 from sdg_assets.errors import StoreError, TransientError
 from sdg_assets.places import Place, place_of
+from sdg_assets.teacher import seal
 from sdg_assets.teacher.completions import CompletionLog
 from sdg_assets.teacher.requests import Completion
 
@@ -103,24 +104,77 @@ def test_zeros_at_the_end_as_a_power_cut_leaves_them_cost_nothing(path: Path) ->
     assert path.read_bytes() == whole
 
 
-def test_a_corrupt_line_that_is_not_the_last_is_named_by_file_and_number(path: Path) -> None:
+def answers(log: CompletionLog) -> dict[str, str]:
+    return {completion.request_id: completion.text for completion in log}
+
+
+def damage(line: bytes, byte: int, bit: int) -> bytes:
+    return line[:byte] + bytes([line[byte] ^ (1 << bit)]) + line[byte + 1 :]
+
+
+def test_any_bit_of_a_line_that_flips_is_noticed() -> None:
+    line = seal.sealed(said("b"))
+
+    assert seal.unsealed(line, "log:2") == said("b")
+    for byte in range(len(line)):
+        for bit in range(8):
+            assert seal.unsealed(damage(line, byte, bit), "log:2") is None
+
+
+@pytest.mark.parametrize("byte", [0, 30, 90, -20, -2, -1])
+def test_a_damaged_line_costs_one_completion_which_is_asked_again(
+    path: Path, caplog: pytest.LogCaptureFixture, byte: int
+) -> None:
     written(path, "a", "b", "c")
-    lines = path.read_bytes().splitlines(keepends=True)
-    path.write_bytes(lines[0] + b'{"request_id": "b"\n' + lines[2])
+    first, second, third = path.read_bytes().splitlines(keepends=True)
+    for bit in (0, 5):
+        damaged = first + damage(second, byte % len(second), bit) + third
+        path.write_bytes(damaged)
+        caplog.clear()
 
-    with pytest.raises(StoreError) as caught:
-        CompletionLog(path)
+        with CompletionLog(path) as log:
+            # A newline that flips joins two whole lines, and both are found again.
+            assert set(answers(log)) == ({"a", "b", "c"} if byte == -1 else {"a", "c"})
+            assert set(answers(log).values()) == {"four"}
+            log.append(said("b"))
+            assert log.get("b") == said("b")
 
-    assert str(caught.value).startswith(f"{path}:2: not a completion; ")
-    assert path.read_bytes().count(b"\n") == 3  # nothing was cut off
+        assert f"{path}: damaged lines: {len(log.damaged)} ({path}:2" in caplog.text
+        assert path.read_bytes().startswith(damaged), "what a person looks at is still there"
 
 
-def test_a_log_that_could_not_be_read_is_not_held(path: Path) -> None:
+def test_a_line_that_was_saved_from_a_damaged_one_is_saved_once(path: Path) -> None:
+    written(path, "a", "b")
+    first, second = path.read_bytes().splitlines(keepends=True)
+    path.write_bytes(first[:-1] + b"\x0b" + second)
+
+    sizes = []
+    for _ in range(2):
+        with CompletionLog(path) as log:
+            assert set(answers(log)) == {"a", "b"}
+        sizes.append(path.stat().st_size)
+
+    assert sizes[0] == sizes[1]
+
+
+def test_a_bit_that_flips_while_the_log_is_open_is_noticed(path: Path) -> None:
+    with CompletionLog(path) as log:
+        log.append(said("a"))
+        log.append(said("b"))
+        path.write_bytes(path.read_bytes().replace(b"four", b"five", 1))
+
+        with pytest.raises(TransientError, match="a line was damaged since it was read; run again"):
+            log.get("a")
+        assert log.get("b") == said("b")
+
+
+def test_a_line_of_another_version_is_an_error_and_not_asked_again(path: Path) -> None:
+    content = b'{"request_id":"a","said":"four"}'
     path.parent.mkdir()
-    path.write_bytes(b"nonsense\n")
+    path.write_bytes(content[:-1] + seal._tail(content))
 
     for _ in range(2):  # the second time it would say "another run is writing"
-        with pytest.raises(StoreError, match=":1: not a completion"):
+        with pytest.raises(StoreError, match=":1: not a completion of this version"):
             CompletionLog(path)
 
 
@@ -182,6 +236,7 @@ def test_a_killed_process_loses_nothing_it_had_finished(path: Path) -> None:
     program = f"""
 import os, signal
 from pathlib import Path
+from sdg_assets.teacher import seal
 from sdg_assets.teacher.completions import CompletionLog
 from sdg_assets_tests.teacher.test_completions import said
 log = CompletionLog(Path({str(path)!r}))
