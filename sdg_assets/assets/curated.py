@@ -12,6 +12,7 @@ from sdg_assets.errors import PermanentError, SdgError
 from sdg_assets.examples import EnrichedExample, content_id
 from sdg_assets.funnel import funnel_row
 from sdg_assets.gates import Gate
+from sdg_assets.gates.licence import Terms, strictest_terms
 from sdg_assets.heldout.protection import protection
 from sdg_assets.places import Place
 from sdg_assets.release import Cut, Release, write_release
@@ -86,6 +87,9 @@ def _release(config: ReleaseConfig) -> tuple[Release[Place], int]:
             yield str(key), store.read(key, EnrichedExample)
 
     cards = teacher_cards(settings().catalog).values()
+    terms = strictest_terms(
+        (card.model, Terms(card.commercial_use, card.outputs_may_train)) for card in cards
+    )
     guard = protection(store, catalog, specs, settings().without_benchmarks, settings().seed_source)
     named = {str(key): spec for key, spec in zip(keys, specs, strict=True)}
     comparison = Comparison(guard, named)
@@ -100,7 +104,7 @@ def _release(config: ReleaseConfig) -> tuple[Release[Place], int]:
         copies.refusals,
         gates,
         {spec.key: spec.commercial_use for spec in specs},
-        {card.model: card.commercial_use for card in cards},
+        terms,
         settings().text_style,
     )
     cut = Cut(

@@ -171,6 +171,7 @@ def _manifest(
         ],
         "rows": {family: statistics.families[family] for family in FAMILIES},
         "commercial_rows": statistics.commercial,
+        "not_commercial": dict(sorted(statistics.not_commercial.items())),
         "licences": dict(sorted(statistics.licences.items())),
         "tasks": {task: asdict(figures) for task, figures in sorted(statistics.tasks.items())},
         "funnel": [

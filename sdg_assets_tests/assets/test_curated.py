@@ -106,6 +106,25 @@ def test_what_an_unknown_teacher_wrote_is_of_unclear_use(
     assert only.commercial_use == "unclear"
 
 
+def test_outputs_that_may_not_train_are_kept_out_of_the_commercial_rows(
+    store: Store, instance: dg.DagsterInstance
+) -> None:
+    gemma = TeacherStamp(model="google/gemma-3-27b-it", revision="r", license="LicenseRef-Gemma")
+    put(
+        store, "free", "free_a",
+        row("free_a", "Which river is it?", solver=gemma),
+        row("free_a", "Where do the boats of the lake land?"),
+    )  # fmt: skip
+
+    result = curate(instance)
+
+    assert [r.commercial_use for r in released(result)] == ["unclear", "yes"]
+    manifest = json.loads((Path(told(result)["path"]) / "manifest.json").read_text("utf-8"))
+    why = "solver google/gemma-3-27b-it (LicenseRef-Gemma): training on outputs: unclear"
+    assert manifest["commercial_rows"] == 1
+    assert manifest["not_commercial"] == {why: 1}
+
+
 def test_two_partitions_give_one_row_of_the_same_question(
     store: Store, instance: dg.DagsterInstance
 ) -> None:

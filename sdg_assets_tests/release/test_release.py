@@ -23,6 +23,7 @@ from sdg_assets.examples import (
     Rejection,
 )
 from sdg_assets.gates import Refusal
+from sdg_assets.gates.licence import Terms
 from sdg_assets.release import Cut, Release, write_release
 from sdg_assets.release.card import FAMILIES
 from sdg_assets.release.publication import LATEST
@@ -78,7 +79,8 @@ def curated_rows(
     rows = verified_rows(count)
     copies = {"all": {len(rows) - 1: Refusal("duplicates", "exact duplicate", rows[0].id)}}
     use: dict[str, CommercialUse] = {"quiz": "no", "sums": sums}
-    return curate([("all", rows)], copies.__getitem__, lambda _: [], use, {STAMP.model: "yes"})
+    terms = {STAMP.model: Terms("yes", "yes")}
+    return curate([("all", rows)], copies.__getitem__, lambda _: [], use, terms)
 
 
 def releases(root: Path) -> list[str]:
