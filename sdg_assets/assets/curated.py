@@ -23,7 +23,7 @@ from sdg_assets.signatures.release import duplicates_across
 from sdg_assets.stages.curated import Partition, curate
 from sdg_assets.storage import PartitionKey, Store
 from sdg_assets.teacher.models import teacher_cards
-from sdg_assets.thresholds import overridden
+from sdg_assets.thresholds import Thresholds, overridden
 
 
 class ReleaseConfig(dg.Config):
@@ -70,7 +70,7 @@ def curated_asset(catalog: Catalog) -> dg.AssetsDefinition:
 
 def _release(config: ReleaseConfig) -> tuple[Release[Place], int]:
     store, catalog = Store(settings().store), cached_catalog(settings().catalog)
-    chosen = [catalog.task(name) for name in sorted(config.tasks)] or catalog.enabled()
+    chosen = [catalog.task(name) for name in sorted(set(config.tasks))] or catalog.enabled()
     specs = [task.resolve(key) for task in chosen for key in task.enabled_subtasks()]
     published = store.manifests(PartitionKey(s.task, "filtered", s.key) for s in specs)
     specs = [s for s in specs if PartitionKey(s.task, "filtered", s.key) in published]
@@ -94,10 +94,12 @@ def _release(config: ReleaseConfig) -> tuple[Release[Place], int]:
     named = {str(key): spec for key, spec in zip(keys, specs, strict=True)}
     comparison = Comparison(guard, named)
 
-    def gates(name: str) -> Sequence[Gate]:
-        return comparison.gates_of(name, overridden(settings().gates, named[name].gates))
+    def thresholds(name: str) -> Thresholds:
+        return overridden(settings().gates, named[name].gates)
 
-    thresholds = overridden(settings().gates)
+    def gates(name: str) -> Sequence[Gate]:
+        return comparison.gates_of(name, thresholds(name))
+
     copies = duplicates_across(store, keys, thresholds, settings().duplicate_search)
     rows = curate(
         partitions(),

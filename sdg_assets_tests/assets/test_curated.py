@@ -180,6 +180,35 @@ def test_only_the_tasks_that_are_named_are_released(
     assert [r.subtask for r in released(result)] == ["bound_a"]
 
 
+def test_a_task_that_is_named_twice_is_released_once(
+    store: Store, instance: dg.DagsterInstance
+) -> None:
+    put(store, "free", "free_a", row("free_a", "Which river is it?"))
+
+    result = curate(instance, tasks=["free", "free"])
+
+    assert (told(result)["rows"], told(result)["rows_rejected"]) == (1, 0)
+    assert told(result)["partitions"] == 1
+
+
+def test_a_task_draws_its_own_line_for_near_duplicates(
+    store: Store, instance: dg.DagsterInstance, tmp_path: Path, configure: Configure
+) -> None:
+    alike = {"task": "alike", "subtasks": {"alike_a": {}, "alike_b": {}}}
+    tasks = [{**alike, "gates": {"near_duplicate_similarity": 0.95}}]
+    configure(catalog=write_catalog(tmp_path / "own", *tasks))
+    stops = "the old mill, the bridge, the two towers, the market, the lake and the"
+    for subtask, end in (("alike_a", "harbour"), ("alike_b", "orchard")):
+        put(store, "alike", subtask, row(subtask, f"Which city lies behind {stops} {end}?"))
+
+    kept = told(curate(instance))
+    configure(catalog=write_catalog(tmp_path / "usual", alike))
+    usual = told(curate(instance))
+
+    assert (kept["rows"], kept["rows_rejected"]) == (2, 0)
+    assert (usual["rows"], usual["rows_rejected"]) == (1, 1), "the pair is near, elsewhere"
+
+
 def test_a_partition_without_accepted_rows_holds_no_release_up(
     store: Store, instance: dg.DagsterInstance
 ) -> None:
