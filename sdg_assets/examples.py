@@ -217,11 +217,26 @@ class EnrichedExample(GeneratedExample):
         return self.outcome == "agreed" or bool(self.written_answer)
 
 
+class Contribution(Record):
+    """A teacher whose words stand in a row, with its terms as its card has them."""
+
+    role: Role
+    model: str
+    revision: str
+    license: str
+    commercial_use: CommercialUse
+    outputs_may_train: CommercialUse
+
+
 class CuratedExample(EnrichedExample):
     """What leaves: a verified example, its provenance, its licence and its training texts."""
 
     license: str
-    commercial_use: CommercialUse
+    written_by: list[Contribution] = Field(description="every teacher whose words stand in the row")
+    commercial_use: CommercialUse = Field(
+        description="the strictest of the seed's licence and of every contribution's terms"
+    )
+    not_commercial: list[str] = Field(description="why it is not `yes`; empty if it is")
     text: dict[str, str] = Field(description="variant name → rendered training text")
 
 

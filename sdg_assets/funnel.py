@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from sdg_assets.catalog import SubtaskSpec, cached_catalog
 from sdg_assets.command_line import command
 from sdg_assets.settings import settings
+from sdg_assets.stages.generated import CONTROLLING_SEED, GATE
 from sdg_assets.storage import PartitionKey, Store
 
 # A completion refused for one of these could not be read; refused for another reason, it could.
@@ -60,8 +61,9 @@ def funnel_row(store: Store, spec: SubtaskSpec) -> FunnelRow:
     row.seeds, row.normalized = counts.get("seeds", 0), counts.get("normalized", 0)
     row.accepted = counts.get("filtered", 0)
     if generated := manifests.get("generated"):
-        row.generated = generated.rows + sum(generated.rejected.values())
-        unreadable = [f"generation: {reason}" for reason in UNREADABLE]
+        unasked = generated.rejected.get(f"{GATE}: {CONTROLLING_SEED}", 0)
+        row.generated = generated.rows + sum(generated.rejected.values()) - unasked
+        unreadable = [f"{GATE}: {reason}" for reason in UNREADABLE]
         row.parsed = row.generated - sum(generated.rejected.get(r, 0) for r in unreadable)
     if enriched := manifests.get("enriched"):
         row.verified = enriched.info.get("verified", 0)

@@ -27,6 +27,7 @@ from sdg_assets.stages.normalized import normalize
 from sdg_assets.stages.seeds import collect_seeds
 from sdg_assets.storage import PartitionKey, Store
 from sdg_assets.teacher import has_judge, open_teacher
+from sdg_assets.teacher.control_tokens import ControlTokens
 from sdg_assets.teacher.requests import Completion, Message, Request, Teacher, TeacherIdentity
 
 SAMPLE = 64
@@ -110,6 +111,7 @@ class RoughCounter:
 
     identity = TeacherIdentity(TeacherStamp(model="none", revision="none", license="none"))
     max_model_len = 1_000_000
+    control_tokens = ControlTokens(())
 
     def count_tokens(self, messages: Sequence[Message]) -> int:
         """A quarter of the characters."""

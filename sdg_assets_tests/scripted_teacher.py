@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from sdg_assets.enrichment.judging import Ratings
 from sdg_assets.errors import TransientError
 from sdg_assets.examples import TeacherStamp
+from sdg_assets.teacher.control_tokens import ControlTokens
 from sdg_assets.teacher.requests import (
     Completion,
     FinishReason,
@@ -34,6 +35,7 @@ class ScriptedTeacher:
         per_poll: int = 1,
         last_first: bool = False,
         fails_after: int | None = None,
+        control_tokens: Iterable[str] = (),
     ) -> None:
         """Takes the script.
 
@@ -44,9 +46,11 @@ class ScriptedTeacher:
             per_poll: Completions a poll.
             last_first: Whether the newest request is answered first.
             fails_after: Completions after which every poll raises.
+            control_tokens: What its tokenizer would read as control tokens.
         """
         self.identity = TeacherIdentity(stamp)
         self.max_model_len = max_model_len
+        self.control_tokens = ControlTokens(control_tokens)
         self.requests: list[Request] = []
         self.most_at_once = 0
         self._answer = answer

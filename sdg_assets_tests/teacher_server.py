@@ -66,7 +66,7 @@ def teacher_server(teacher: TeacherServer) -> Iterator[TeacherServer]:
         def do_POST(self) -> None:
             body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
             if self.path == "/tokenize":
-                words = sum(len(m["content"].split()) for m in body["messages"])
+                words = sum(len(m["content"].split()) for m in body.get("messages", ()))
                 self._reply({"count": words})
                 return
             content = json.dumps(body, sort_keys=True)

@@ -13,6 +13,7 @@ from sdg_assets.errors import PermanentError, SdgError
 from sdg_assets.examples import EnrichedExample, content_id
 from sdg_assets.funnel import funnel_row
 from sdg_assets.gates import Gate
+from sdg_assets.gates.licence import Terms, strictest_terms
 from sdg_assets.heldout.protection import protection
 from sdg_assets.places import Place
 from sdg_assets.release import Cut, Release, write_release
@@ -23,7 +24,7 @@ from sdg_assets.signatures.release import duplicates_across
 from sdg_assets.stages.curated import Partition, curate
 from sdg_assets.storage import PartitionKey, Store
 from sdg_assets.teacher.models import teacher_cards
-from sdg_assets.thresholds import overridden
+from sdg_assets.thresholds import Thresholds, overridden
 
 
 class ReleaseConfig(dg.Config):
@@ -71,7 +72,7 @@ def curated_asset(catalog: Catalog) -> dg.AssetsDefinition:
 
 def _release(config: ReleaseConfig) -> tuple[Release[Place], int]:
     store, catalog = Store(settings().store), cached_catalog(settings().catalog)
-    chosen = [catalog.task(name) for name in sorted(config.tasks)] or catalog.enabled()
+    chosen = [catalog.task(name) for name in sorted(set(config.tasks))] or catalog.enabled()
     specs = [task.resolve(key) for task in chosen for key in task.enabled_subtasks()]
     filtered = [PartitionKey(s.task, "filtered", s.key) for s in specs]
     store = store.pinned(filtered)  # verdicts, rows and hashes are then of one version
@@ -90,21 +91,26 @@ def _release(config: ReleaseConfig) -> tuple[Release[Place], int]:
             yield str(key), store.read(key, EnrichedExample)
 
     cards = teacher_cards(settings().catalog).values()
+    terms = strictest_terms(
+        (card.model, Terms(card.commercial_use, card.outputs_may_train)) for card in cards
+    )
     guard = protection(store, catalog, specs, settings().without_benchmarks, settings().seed_source)
     named = {str(key): spec for key, spec in zip(keys, specs, strict=True)}
     comparison = Comparison(guard, named)
 
-    def gates(name: str) -> Sequence[Gate]:
-        return comparison.gates_of(name, overridden(settings().gates, named[name].gates))
+    def thresholds(name: str) -> Thresholds:
+        return overridden(settings().gates, named[name].gates)
 
-    thresholds = overridden(settings().gates)
+    def gates(name: str) -> Sequence[Gate]:
+        return comparison.gates_of(name, thresholds(name))
+
     copies = duplicates_across(store, keys, thresholds, settings().duplicate_search)
     rows = curate(
         partitions(),
         copies.refusals,
         gates,
         {spec.key: spec.commercial_use for spec in specs},
-        {card.model: card.commercial_use for card in cards},
+        terms,
         settings().text_style,
     )
     cut = Cut(

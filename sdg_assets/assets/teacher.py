@@ -64,7 +64,7 @@ def current_identity(role: Role) -> TeacherIdentity:
     chosen = settings()
     name = chosen.teacher_of(role)
     if name.startswith(("http://", "https://")):
-        return endpoint_teacher(name, chosen.concurrency).identity
+        return endpoint_teacher(name, chosen.concurrency, chosen.catalog).identity
     found = resolve(name, fetch=False, catalog=chosen.catalog)
     return identity_of(found, {**found.card.engine, **chosen.engine})
 

@@ -97,8 +97,10 @@ def engines_of(
     for name in dict.fromkeys(names):
         if not name.startswith(("http://", "https://")):
             # A directory is one on the GPU node; here it need not exist.
-            found_there = Path(name).is_absolute()
-            yield card_of_model(name) if found_there else card_of(name, settings.catalog)
+            if Path(name).is_absolute():
+                yield card_of_model(name, catalog=settings.catalog)
+            else:
+                yield card_of(name, settings.catalog)
 
 
 # Beside what all steps have: hashes of what is held out, signatures of rows that were seen.

@@ -16,7 +16,7 @@ from sdg_assets.examples import Example
 from sdg_assets.gates.base import Refusal, batches
 from sdg_assets.signatures.minhash import frame_of
 from sdg_assets.signatures.pairs import Copies
-from sdg_assets.signatures.search import InMemory, exact_copies, near_copies
+from sdg_assets.signatures.search import InMemory, exact_copies, near_copies, needed
 from sdg_assets.signatures.shingles import shingled
 from sdg_assets.signatures.table import Signatures, by_standing, concatenated, sign
 from sdg_assets.thresholds import Thresholds
@@ -88,7 +88,7 @@ def copies_among(rows: Signatures, thresholds: Thresholds) -> dict[int, Refusal]
     standing = InMemory(rows.take(order))
     exact = exact_copies(standing.exact)
     left = np.setdiff1d(np.arange(len(rows)), exact.rows)
-    near = near_copies(standing, left, thresholds)
+    near = near_copies(standing, left, needed(standing.weak, [thresholds]))
     verdicts = {}
     for reason, copies in ((EXACT, exact), (NEAR, near)):
         for row, original, alike in _each(copies):
@@ -117,7 +117,7 @@ def _copies_of_seeds(
     # A row's twin is compared as well: should the row go as a copy of a seed, so must the twin.
     known = exact.rows[exact.originals < len(seeds)]
     left = np.setdiff1d(np.arange(len(seeds) + len(rows)), known)
-    near = near_copies(standing, left, thresholds, seeds=len(seeds))
+    near = near_copies(standing, left, needed(standing.weak, [thresholds]), seeds=len(seeds))
     return {
         row - len(seeds): verdict(reason, f"seed {ids[original]}", alike)
         for reason, copies in ((EXACT, exact), (NEAR, near))

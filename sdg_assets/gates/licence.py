@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 
-from sdg_assets.examples import CommercialUse, Example
+from sdg_assets.examples import CommercialUse, Contribution, EnrichedExample, Example, Role
 from sdg_assets.gates.base import EachRow, Refusal
 
 NAME = "licence"
@@ -13,6 +14,70 @@ NAME = "licence"
 def judge(row: Example) -> Refusal | None:
     """Refuses a row whose seed says nothing of its licence: nobody could answer for it."""
     return None if row.source.license.strip() else Refusal(NAME, "no licence stated")
+
+
+@dataclass(frozen=True)
+class Terms:
+    """What a teacher's licence says of its outputs; of a model without a card, nothing."""
+
+    commercial_use: CommercialUse = "unclear"
+    outputs_may_train: CommercialUse = "unclear"
+
+    def strictest(self, other: Terms) -> Terms:
+        """Both at once, where two cards name one model."""
+        return Terms(
+            combined_use([self.commercial_use, other.commercial_use]),
+            combined_use([self.outputs_may_train, other.outputs_may_train]),
+        )
+
+
+def contributions(row: EnrichedExample, terms: Mapping[str, Terms]) -> list[Contribution]:
+    """The teachers whose words stand in a row.
+
+    Args:
+        row: The row. Its writer wrote the question, its solver the votes, the reasoning and the
+            background. A judge counts if its comments are kept; a reward model's score is no text.
+        terms: Model → what it allows.
+    """
+    stamps = {Role.WRITER: row.teacher, Role.SOLVER: row.solver}
+    if row.judge and row.judge.reasons:
+        stamps[Role.JUDGE] = row.judge.judge
+    return [
+        Contribution(role=role, **dict(stamp), **vars(terms.get(stamp.model, Terms())))
+        for role, stamp in stamps.items()
+    ]
+
+
+def commercial_use(
+    row: EnrichedExample, seeds: CommercialUse, written_by: Iterable[Contribution]
+) -> tuple[CommercialUse, list[str]]:
+    """Whether a row may be used commercially, and each reason why not.
+
+    Its seed must permit it, and every teacher that wrote into it must permit both commercial use
+    and training on its outputs. What is unclear is not permitted.
+
+    Args:
+        row: The row.
+        seeds: What the licence of its seed task says.
+        written_by: See `contributions`.
+    """
+    verdicts: dict[str, CommercialUse] = {
+        f"seeds of {row.task} ({row.source.license}): commercial use": seeds
+    }
+    for teacher in written_by:
+        who = f"{teacher.role} {teacher.model} ({teacher.license})"
+        verdicts[f"{who}: commercial use"] = teacher.commercial_use
+        verdicts[f"{who}: training on outputs"] = teacher.outputs_may_train
+    reasons = [f"{what}: {use}" for what, use in verdicts.items() if use != "yes"]
+    return combined_use(verdicts.values()), reasons
+
+
+def strictest_terms(cards: Iterable[tuple[str, Terms]]) -> dict[str, Terms]:
+    """Model → its terms; the strictest where several cards name it."""
+    found: dict[str, Terms] = {}
+    for model, terms in cards:
+        found[model] = found[model].strictest(terms) if model in found else terms
+    return found
 
 
 def combined_use(uses: Iterable[CommercialUse]) -> CommercialUse:

@@ -39,8 +39,9 @@ _DEBRIS = "|".join(
         rf"{_B}(?:the|these) (?:given|seed|provided) (?:seeds?|examples?){_B}",
         rf"{_B}here(?:'s| is) (?:a |the |your |another )?(?:new|similar|generated|rewritten) "
         r"(?:question|item|example|problem|version)",
-        r"\{\{\s*[a-z_][a-z_.]+\s*\}\}|\{%.*%\}|<\|[a-z_]+\|>|\[/?inst\]|<</?sys>>|</?think>",
-        r"<(?:start|end)_of_turn>|</?s>\s*$|###\s*(?:instruction|response|human|assistant):",
+        r"\{\{\s*[a-z_][a-z_.]+\s*\}\}|\{%.*%\}|<\|[a-z0-9_]+\|>|\[/?inst\]|<</?sys>>|</?think>",
+        r"<｜[^｜<>\n]{1,60}｜>|</?tool_(?:call|response)>|<(?:start|end)_of_turn>|</?s>\s*$",
+        r"###\s*(?:instruction|response|human|assistant):",
         rf"\[(?:insert|fill in|placeholder|your (?:answer|question|text)){_B}[^\]\n]{{0,40}}\]",
         rf'{_B}lorem ipsum{_B}|"(?:question|answer|wrong_answers|choices|context)"\s*:',
     ]

@@ -2,7 +2,7 @@
 
     <store>/curated/<release id>/
         README.md  pictures/                the dataset card
-        manifest.json                       inputs, code, teachers, counts, hashes
+        manifest.json                       inputs, code, teachers, counts, hashes of all files
         multiple_choice/  generative/       JSONL and Parquet shards
         commercial/<family>/                the licence-compatible subset
         rejected/                           what the release's own passes refused, with reasons
@@ -14,7 +14,6 @@ id, which is a hash of them: a release that is there and whole is never touched 
 
 from __future__ import annotations
 
-import json
 import os
 import secrets
 from collections import Counter
@@ -31,7 +30,7 @@ from sdg_assets.funnel import FunnelRow
 from sdg_assets.places import Place
 from sdg_assets.release.card import COMMERCIAL, FAMILIES, CardFacts, Compared, Config, render_card
 from sdg_assets.release.pictures import draw_all
-from sdg_assets.release.publication import MANIFEST, clear_abandoned, hashes, publish, workbench
+from sdg_assets.release.publication import clear_abandoned, hashes, publish, seal, workbench
 from sdg_assets.release.shards import BYTES_PER_SHARD, Shards
 from sdg_assets.release.statistics import Statistics
 
@@ -101,17 +100,11 @@ def write_release(
         made_of = (code, dict(cut.inputs), cut.catalog, dict(cut.compared_with), files)
         release_id = content_id(*made_of)[:12]
         configs, hits = _configs(tmp, statistics), cut.hits()
-        _write_json(
-            tmp / MANIFEST,
-            {
-                "release": release_id,
-                "code_version": code,
-                **_manifest(cut, statistics, hits, files),
-            },
-        )
         draw_all(tmp / "pictures", statistics, cut.funnels)
         card = render_card(statistics, configs, _facts(cut, statistics, hits, release_id, code))
         (tmp / "README.md").write_text(card, "utf-8")
+        named = {"release": release_id, "code_version": code}
+        seal(tmp, {**named, **_manifest(cut, statistics, hits)})
         place = publish(tmp, folder, release_id)
     return Release(release_id, cast(PlaceT, place), statistics)
 
@@ -159,9 +152,7 @@ def _configs(directory: Path, statistics: Statistics) -> list[Config]:
     return found
 
 
-def _manifest(
-    cut: Cut, statistics: Statistics, hits: Sequence[Compared], files: Mapping[str, str]
-) -> dict[str, Any]:
+def _manifest(cut: Cut, statistics: Statistics, hits: Sequence[Compared]) -> dict[str, Any]:
     return {
         "catalog": cut.catalog,
         "inputs": dict(sorted(cut.inputs.items())),
@@ -171,18 +162,21 @@ def _manifest(
         ],
         "rows": {family: statistics.families[family] for family in FAMILIES},
         "commercial_rows": statistics.commercial,
+        "not_commercial": dict(sorted(statistics.not_commercial.items())),
         "licences": dict(sorted(statistics.licences.items())),
         "tasks": {task: asdict(figures) for task, figures in sorted(statistics.tasks.items())},
-        "funnel": [
-            asdict(funnel) | {"rejections": dict(sorted(funnel.rejections.items()))}
-            for funnel in cut.funnels
-        ],
+        "funnel": [_counts(funnel) for funnel in cut.funnels],
         "compared_with": dict(sorted(cut.compared_with.items())),
         "contamination": [asdict(hit) for hit in hits],
         "not_compared_with": list(cut.unchecked),
         "rejected": dict(sorted(statistics.rejected.items())),
-        "files": files,
     }
+
+
+def _counts(funnel: FunnelRow) -> dict[str, Any]:
+    """A subtask's rows by stage; what its last run cost is no part of a release."""
+    counts = asdict(funnel) | {"rejections": dict(sorted(funnel.rejections.items()))}
+    return {name: count for name, count in counts.items() if name not in ("tokens", "seconds")}
 
 
 def _facts(
@@ -202,7 +196,3 @@ def _facts(
         unchecked=cut.unchecked,
         citations=list(dict.fromkeys(cited)),
     )
-
-
-def _write_json(file: Path, content: Mapping[str, Any]) -> None:
-    file.write_text(json.dumps(content, ensure_ascii=False, indent=1) + "\n", "utf-8")

@@ -35,6 +35,8 @@ class Statistics:
     languages: Counter[str] = field(default_factory=Counter)
     kinds: Counter[str] = field(default_factory=Counter)
     licences: Counter[str] = field(default_factory=Counter)
+    not_commercial: Counter[str] = field(default_factory=Counter)
+    """Rows by why they are not in the commercial subset; a row may have several reasons."""
     datasets: Counter[tuple[str, str, str]] = field(default_factory=Counter)
     """Rows by (dataset, revision, licence)."""
     teachers: Counter[tuple[str, str, str]] = field(default_factory=Counter)
@@ -75,6 +77,7 @@ class Statistics:
         self.languages[row.language] += 1
         self.kinds[row.answer_kind.value] += 1
         self.licences[row.license] += 1
+        self.not_commercial.update(row.not_commercial)
         self.datasets[row.source.dataset, row.source.revision, row.source.license] += 1
         stamps = {"writer": row.teacher, "solver": row.solver}
         if row.judge:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import partial
 from pathlib import Path
 from typing import Literal
@@ -17,14 +17,18 @@ SearchEngine = Literal["local", "spark"]
 
 
 def duplicates_across(
-    store: Store, keys: Iterable[PartitionKey], thresholds: Thresholds, engine: SearchEngine
+    store: Store,
+    keys: Iterable[PartitionKey],
+    thresholds: Callable[[str], Thresholds],
+    engine: SearchEngine,
 ) -> Verdicts:
     """Finds the rows of `filtered` that are copies of one another, by their signatures alone.
 
     Args:
         store: Where the partitions are.
         keys: Partitions of `filtered`; their order does not matter.
-        thresholds: Where a near copy begins.
+        thresholds: `str(key)` → where a row of that partition is a near copy of a better one,
+            whichever partition holds that.
         engine: `local`: this machine, with bounded memory. `spark`: the session at hand.
 
     Returns:

@@ -20,7 +20,7 @@ from sdg_assets.disk import SCRATCH
 from sdg_assets.gates.duplicates import EXACT, NEAR
 from sdg_assets.signatures.minhash import PERMUTATIONS, banding
 from sdg_assets.signatures.pairs import Indices
-from sdg_assets.signatures.search import exact_copies, near_copies
+from sdg_assets.signatures.search import exact_copies, near_copies, needed
 from sdg_assets.signatures.shingles import PARTS
 from sdg_assets.signatures.table import Signatures, by_standing
 from sdg_assets.signatures.verdicts import Found, Verdicts
@@ -121,12 +121,14 @@ class Scratch:
         return found
 
 
-def search_local(partitions: Mapping[str, Callable[[], bytes]], thresholds: Thresholds) -> Verdicts:
+def search_local(
+    partitions: Mapping[str, Callable[[], bytes]], thresholds: Callable[[str], Thresholds]
+) -> Verdicts:
     """Finds the copies among the rows of all partitions.
 
     Args:
         partitions: Name → reads the content of its signature file.
-        thresholds: Where a near copy begins.
+        thresholds: Name → where a row of that partition is a near copy.
 
     Raises:
         StoreError: A file is of another format.
@@ -138,6 +140,11 @@ def search_local(partitions: Mapping[str, Callable[[], bytes]], thresholds: Thre
         scratch.take(partitions)
         exact = exact_copies(scratch.exact)
         left = np.setdiff1d(np.arange(len(scratch.rows)), exact.rows)
-        near = near_copies(scratch, left, thresholds)
+        least = needed(
+            scratch.weak,
+            [thresholds(name) for name in sorted(partitions)],
+            scratch.rows["partition"].to_numpy(),
+        )
+        near = near_copies(scratch, left, least)
         found = [Found(EXACT, scratch.rows, exact), Found(NEAR, scratch.rows, near)]
         return Verdicts.of(sorted(partitions), found)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -98,20 +98,20 @@ def exact_copies(exact: NDArray[np.uint64]) -> Copies:
 
 
 def near_copies(
-    signatures: Standing, rows: Indices, thresholds: Thresholds, seeds: int = 0
+    signatures: Standing, rows: Indices, least: NDArray[np.float32], seeds: int = 0
 ) -> Copies:
     """The rows that are nearly like a better one.
 
     Args:
         signatures: By standing.
         rows: The numbers of those that are looked at, ascending. No two are exact copies.
-        thresholds: Where to draw the lines.
+        least: What similarity to a better row makes each row a copy, by standing; see `needed`.
         seeds: So many of the first numbers are seeds. They all stay; without any, rows are
             compared with one another, and searching again among those that stay finds nothing.
     """
     found: list[Copies] = []
     while len(rows):
-        better, worse, similarities, crowded = _candidates(signatures, rows, thresholds, seeds)
+        better, worse, similarities, crowded = _candidates(signatures, rows, least, seeds)
         copies = settle(better, worse, similarities)
         found.append(copies)
         # In a crowded bucket not all were compared. Among those that are left, others lead now.
@@ -140,7 +140,7 @@ def bucket_hashes(keys: NDArray[np.uint64], band: NDArray[np.uint32]) -> NDArray
 
 
 def _candidates(
-    signatures: Standing, rows: Indices, thresholds: Thresholds, seeds: int
+    signatures: Standing, rows: Indices, least: NDArray[np.float32], seeds: int
 ) -> tuple[Indices, Indices, NDArray[np.float32], Indices]:
     """Pairs that are similar enough, each once, how alike they are; rows of crowded buckets."""
     keys = signatures.keys[rows]
@@ -155,7 +155,7 @@ def _candidates(
             codes = codes[(pairs.better < seeds) & (pairs.worse >= seeds)]
         waiting.append(codes)
         if sum(map(len, waiting)) > PAIRS_KEPT or number == signatures.bands - 1:
-            similar.append(_similar(signatures, np.unique(np.concatenate(waiting)), thresholds))
+            similar.append(_similar(signatures, np.unique(np.concatenate(waiting)), least))
             waiting = []
     found, first = np.unique(np.concatenate([codes for codes, _ in similar]), return_index=True)
     similarities = np.concatenate([alike for _, alike in similar])[first]
@@ -163,27 +163,30 @@ def _candidates(
 
 
 def _similar(
-    signatures: Standing, codes: Indices, thresholds: Thresholds
+    signatures: Standing, codes: Indices, least: NDArray[np.float32]
 ) -> tuple[Indices, NDArray[np.float32]]:
     better, worse = codes >> 32, codes & 0xFFFFFFFF
     none = np.empty(0, np.float32)
     alike = np.concatenate([none, *_estimates(signatures, better, worse)])
-    enough = alike >= needed(signatures.weak[worse], thresholds)
+    enough = alike >= least[worse]
     return codes[enough], alike[enough]
 
 
-def needed(weak: NDArray[np.uint8], thresholds: Thresholds) -> NDArray[np.float32]:
-    """The similarity that makes rows copies.
+def needed(
+    weak: NDArray[np.uint8],
+    thresholds: Sequence[Thresholds],
+    partitions: NDArray[np.integer[Any]] | int = 0,
+) -> NDArray[np.float32]:
+    """The similarity that makes rows copies: where their own task draws the line.
 
     Args:
         weak: 1 for rows whose answer says little.
-        thresholds: Where to draw the lines.
+        thresholds: Of each partition, by its number.
+        partitions: The number of each row's partition.
     """
-    strict, loose = (
-        thresholds.near_duplicate_similarity_weak_answer,
-        thresholds.near_duplicate_similarity,
-    )
-    return np.where(weak == 1, np.float32(strict), np.float32(loose))
+    strict = np.array([t.near_duplicate_similarity_weak_answer for t in thresholds], np.float32)
+    loose = np.array([t.near_duplicate_similarity for t in thresholds], np.float32)
+    return np.where(weak == 1, strict[partitions], loose[partitions])
 
 
 def _estimates(

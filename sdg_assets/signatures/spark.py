@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -37,12 +37,12 @@ if TYPE_CHECKING:
     Batches = Iterable[pa.RecordBatch]
 
 
-def search_spark(files: Mapping[str, Path], thresholds: Thresholds) -> Verdicts:
+def search_spark(files: Mapping[str, Path], thresholds: Callable[[str], Thresholds]) -> Verdicts:
     """Finds the copies among the rows of all partitions.
 
     Args:
         files: Partition, as it is named in its file → its signature file.
-        thresholds: Where a near copy begins.
+        thresholds: Partition → where a row of it is a near copy.
 
     Raises:
         PermanentError: There is no Spark, or no Java to run it.
@@ -58,7 +58,7 @@ def search_spark(files: Mapping[str, Path], thresholds: Thresholds) -> Verdicts:
     rows = _rows(_session(), [str(files[name]) for name in names], names).cache()
     try:
         exact, left = _exact(rows)
-        return Verdicts.of(names, [exact, *_near(rows, left, thresholds)])
+        return Verdicts.of(names, [exact, *_near(rows, left, [thresholds(name) for name in names])])
     finally:
         rows.unpersist()
 
@@ -121,7 +121,7 @@ def _exact(rows: DataFrame) -> tuple[Found, DataFrame]:
     return Found(EXACT, lines.vstack(originals), found), left
 
 
-def _near(rows: DataFrame, left: DataFrame, thresholds: Thresholds) -> Iterator[Found]:
+def _near(rows: DataFrame, left: DataFrame, thresholds: Sequence[Thresholds]) -> Iterator[Found]:
     """The near copies, round by round as `near_copies` finds them."""
     while True:
         pairs = left.mapInArrow(_in_buckets, _columns(left)).repartition("bucket")
@@ -151,12 +151,12 @@ def _only(rows: DataFrame, names: NDArray[np.int64]) -> DataFrame:
     return rows.join(rows.sparkSession.createDataFrame(pa.table({"row": names})), "row")
 
 
-def _similar(pairs: DataFrame, rows: DataFrame, thresholds: Thresholds) -> DataFrame:
+def _similar(pairs: DataFrame, rows: DataFrame, thresholds: Sequence[Thresholds]) -> DataFrame:
     sides = [
         rows.select(
             *(rows[old].alias(new) for old, new in
               (("row", side), ("parts", f"{side}_parts"), ("present", f"{side}_present"),
-               ("weak", f"{side}_weak")))
+               ("weak", f"{side}_weak"), ("partition", f"{side}_partition")))
         )
         for side in ("better", "worse")
     ]  # fmt: skip
@@ -175,7 +175,8 @@ def _similar(pairs: DataFrame, rows: DataFrame, thresholds: Thresholds) -> DataF
             )
             found = similarity(*own, *other)
             weak = batch["worse_weak"].to_numpy().astype(np.uint8)
-            kept = pa.array(found >= needed(weak, thresholds))
+            partitions = batch["worse_partition"].to_numpy()
+            kept = pa.array(found >= needed(weak, thresholds, partitions))
             columns = [batch["better"], batch["worse"], pa.array(found)]
             names = ["better", "worse", "similarity"]
             yield pa.RecordBatch.from_arrays(columns, names).filter(kept)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from sdg_assets.examples import CommercialUse, CuratedExample, EnrichedExample, Rejection
 from sdg_assets.gates import Gate, Refusal, first_refusals
 from sdg_assets.gates.base import batches
-from sdg_assets.gates.licence import combined_use
+from sdg_assets.gates.licence import Terms, commercial_use, contributions
 from sdg_assets.texts import TextStyle, render_texts
 
 Partition = tuple[str, Iterable[EnrichedExample]]
@@ -18,7 +18,7 @@ def curate(
     copies: Callable[[str], Mapping[int, Refusal]],
     gates: Callable[[str], Sequence[Gate]],
     seed_use: Mapping[str, CommercialUse],
-    teacher_use: Mapping[str, CommercialUse],
+    terms: Mapping[str, Terms],
     style: TextStyle = "plain",
 ) -> Iterator[CuratedExample | Rejection]:
     """Turns verified rows of all partitions into what leaves.
@@ -29,7 +29,7 @@ def curate(
         gates: Partition → those that are applied again, as what they compare with may have
             changed.
         seed_use: Subtask → whether its seeds may be used commercially.
-        teacher_use: Model → whether its outputs may; a model that is absent is unclear.
+        terms: Model → what its licence says of its outputs; of an absent one nothing is known.
         style: Of the training texts.
 
     Yields:
@@ -51,23 +51,22 @@ def curate(
                 if verdict := verdicts.get(place):
                     yield verdict.rejection(row)
                 else:
-                    yield _curated(row, seed_use, teacher_use, style)
+                    yield _curated(row, seed_use, terms, style)
 
 
 def _curated(
     row: EnrichedExample,
     seed_use: Mapping[str, CommercialUse],
-    teacher_use: Mapping[str, CommercialUse],
+    terms: Mapping[str, Terms],
     style: TextStyle,
 ) -> CuratedExample:
-    uses: list[CommercialUse] = [
-        seed_use.get(row.subtask, "unclear"),
-        teacher_use.get(row.teacher.model, "unclear"),
-        teacher_use.get(row.solver.model, "unclear"),
-    ]
+    written_by = contributions(row, terms)
+    use, reasons = commercial_use(row, seed_use.get(row.subtask, "unclear"), written_by)
     return CuratedExample(
         **dict(row),
         license=row.source.license,
-        commercial_use=combined_use(uses),
+        written_by=written_by,
+        commercial_use=use,
+        not_commercial=reasons,
         text=render_texts(row, style),
     )

@@ -35,17 +35,20 @@ from sdg_assets.examples import (
     EnrichedExample,
     GeneratedExample,
     Proof,
+    Rejection,
     Vote,
     content_id,
 )
 from sdg_assets.gates import Gate, draft_gates, first_refusals, text_gates
 from sdg_assets.teacher import prompts
+from sdg_assets.teacher.control_tokens import control_token_of
 from sdg_assets.teacher.conversation import Work
 from sdg_assets.teacher.requests import Completion, Request, Teacher
 from sdg_assets.thresholds import DEFAULTS, Thresholds
 
 # Prose says one thing in many wordings: a majority against the writer has no wording to take over.
 UNCORRECTED = frozenset({AnswerKind.FREE_FORM})
+GATE = "enrichment"
 
 
 @dataclass
@@ -97,7 +100,7 @@ def enrich(
     judge: Judge | None = None,
     report: EnrichmentReport | None = None,
     thresholds: Thresholds = DEFAULTS,
-) -> Iterator[Work[EnrichedExample]]:
+) -> Iterator[Work[EnrichedExample | Rejection]]:
     """One piece of work for each generated example.
 
     Args:
@@ -109,13 +112,29 @@ def enrich(
         thresholds: Of the gates that a corrected row must pass like a written one.
 
     Yields:
-        Work for `converse`; its result is an `EnrichedExample` with its outcome, never a loss:
-        the gates decide in `filtered`.
+        Work for `converse`; its result is an `EnrichedExample` with its outcome: the gates decide
+        in `filtered`. A row that holds a control token of the solver or the judge is asked of
+        nobody: its result is a `Rejection` by gate `enrichment`.
     """
     report = report or EnrichmentReport()
+    readers = [t.control_tokens for t in (solver, judge.teacher if judge else None) if t]
     gates = _Gates(draft_gates(thresholds), text_gates(thresholds))
     for example in examples:
-        yield _enrich(example, solver, knobs, judge, report, gates)
+        if token := control_token_of(example, readers):
+            yield _refused(example, token)
+        else:
+            yield _enrich(example, solver, knobs, judge, report, gates)
+
+
+def _refused(example: GeneratedExample, token: str) -> Work[EnrichedExample | Rejection]:
+    """Work that asks nobody."""
+    yield from ()
+    return Rejection(
+        gate=GATE,
+        reason="control token",
+        detail=f"{token!r} controls a model",
+        row=example.model_dump(mode="json"),
+    )
 
 
 def _enrich(

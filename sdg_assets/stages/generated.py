@@ -23,6 +23,7 @@ from sdg_assets.examples import (
 from sdg_assets.gates import Gate, draft_gates, first_refusals
 from sdg_assets.stages.seeds import seed_rank
 from sdg_assets.teacher import prompts
+from sdg_assets.teacher.control_tokens import control_token_of
 from sdg_assets.teacher.conversation import Work
 from sdg_assets.teacher.requests import (
     Completion,
@@ -35,6 +36,8 @@ from sdg_assets.teacher.requests import (
 from sdg_assets.thresholds import DEFAULTS, Thresholds
 
 GATE = "generation"
+CONTROLLING_DRAFT = "control token"
+CONTROLLING_SEED = "control token in the seed"
 NEIGHBOUR_POOL = 8
 
 # What a new item changes. Drawn per request, so that a thousand items spread instead of circling
@@ -97,9 +100,16 @@ def generate(
     Yields:
         Work for `converse`; its result is a `GeneratedExample`, or a `Rejection` by gate
         `generation` (`truncated`, `refusal`, `empty`, `unparsable`, `copy of a seed`, `too long`,
-        or what the draft contradicts), `schema` or `format`.
+        `control token`, or what the draft contradicts), `schema` or `format`. A seed that holds a
+        control token is shown to nobody: it is rejected once, whole, as `control token in the
+        seed`.
     """
     gates = draft_gates(thresholds)
+    tokens = {seed.id: control_token_of(seed, [writer.control_tokens]) for seed in seeds}
+    for seed in seeds:
+        if tokens[seed.id]:
+            yield _refused(seed, tokens[seed.id])
+    seeds = [seed for seed in seeds if not tokens[seed.id]]
     known = {_key(s.context, s.question, s.choices) for s in seeds}
     ranking = sorted(range(len(seeds)), key=lambda i: seed_rank(spec, seeds[i].source.row))
     places = {position: place for place, position in enumerate(ranking)}
@@ -115,6 +125,17 @@ def generate(
         earlier = ranking[: max(places[position], NEIGHBOUR_POOL + 1)]
         pool = [seeds[i] for i in _drawn(earlier, seeds[position].id) if i != position]
         yield _write(spec, seeds[position], pool, number, writer, knobs, known, gates)
+
+
+def _refused(seed: Example, token: str) -> Work[GeneratedExample | Rejection]:
+    """Work that asks nobody: the seed is not written after."""
+    yield from ()
+    return Rejection(
+        gate=GATE,
+        reason=CONTROLLING_SEED,
+        detail=f"{token!r} controls a model",
+        row=seed.model_dump(mode="json"),
+    )
 
 
 def _write(
@@ -175,8 +196,13 @@ def _write(
     if _key(content.context, content.question, content.choices) in known:
         return Rejection(gate=GATE, reason="copy of a seed", row=row)
     example = _example(spec, anchor, shown, content, variation, request, completion, writer)
-    verdict = first_refusals([example], gates).get(0)
-    return verdict.rejection(example) if verdict else example
+    if verdict := first_refusals([example], gates).get(0):
+        return verdict.rejection(example)
+    # The gates look for the usual ones in what is read; this, for the writer's own, everywhere.
+    if token := control_token_of(example, [writer.control_tokens]):
+        detail = f"{token!r} controls a model"
+        return Rejection(gate=GATE, reason=CONTROLLING_DRAFT, detail=detail, row=row)
+    return example
 
 
 def _parse(

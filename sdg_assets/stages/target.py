@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import itertools
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from math import ceil
 
 from sdg_assets.catalog import SubtaskSpec
 from sdg_assets.enrichment.judging import Judge
 from sdg_assets.enrichment.voting import SolverKnobs
-from sdg_assets.examples import Example, GeneratedExample, Rejection, Role
+from sdg_assets.examples import EnrichedExample, Example, GeneratedExample, Rejection, Role
 from sdg_assets.gates import Gate, first_refusals, row_gates
 from sdg_assets.gates.base import batches
 from sdg_assets.gates.duplicates import Duplicates
@@ -111,7 +111,8 @@ def generate_until(
         solving = enrich(
             examples, desks[Role.SOLVER].teacher, solver_knobs, judge, thresholds=thresholds
         )
-        for rows in batches(converse(solving, desks, spent, concurrency=concurrency)):
+        solved = converse(solving, desks, spent, concurrency=concurrency)
+        for rows in batches(_accepted(solved, report)):
             refused = first_refusals(rows, gates)
             report.lost.update(f"{r.gate}: {r.reason}" for r in refused.values())
             duplicates.add([row for place, row in enumerate(rows) if place not in refused])
@@ -122,3 +123,13 @@ def generate_until(
         if on_progress:
             on_progress(report.accepted, usage)
         yield from written
+
+
+def _accepted(
+    rows: Iterable[EnrichedExample | Rejection], report: TargetReport
+) -> Iterator[EnrichedExample]:
+    for row in rows:
+        if isinstance(row, Rejection):
+            report.lost[f"{row.gate}: {row.reason}"] += 1
+        else:
+            yield row

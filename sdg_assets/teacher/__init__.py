@@ -22,11 +22,11 @@ def open_teacher(settings: Settings, role: Role) -> Teacher:
     if role is Role.JUDGE and settings.judge_api != "rubric":
         from sdg_assets.teacher.reward import reward_teacher
 
-        return reward_teacher(name, settings.judge_api, settings.concurrency)
+        return reward_teacher(name, settings.judge_api, settings.concurrency, settings.catalog)
     if name.startswith(("http://", "https://")):
         from sdg_assets.teacher.endpoint import endpoint_teacher
 
-        return endpoint_teacher(name, settings.concurrency)
+        return endpoint_teacher(name, settings.concurrency, settings.catalog)
     from sdg_assets.teacher.engine import engine_teacher
 
     return engine_teacher(name, settings.catalog, json.dumps(settings.engine, sort_keys=True))

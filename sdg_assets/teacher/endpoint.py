@@ -9,18 +9,14 @@ import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
 from sdg_assets.errors import TeacherError, TransientError
-from sdg_assets.examples import TeacherStamp
-from sdg_assets.teacher.models import card_of_model
-from sdg_assets.teacher.requests import (
-    Completion,
-    Message,
-    Request,
-    TeacherIdentity,
-    finish_reason,
-)
+from sdg_assets.teacher.control_tokens import ControlTokens
+from sdg_assets.teacher.encoding import ServedTokens
+from sdg_assets.teacher.requests import Completion, Message, Request, finish_reason
+from sdg_assets.teacher.served import ServedModel, identity_of_served
 
 ATTEMPTS = 6
 FIRST_WAIT_SECONDS = 0.5
@@ -35,16 +31,18 @@ class EndpointTeacher:
     asked again after a growing, jittered wait.
     """
 
-    def __init__(self, url: str, concurrency: int = 64) -> None:
+    def __init__(self, url: str, concurrency: int = 64, catalog: Path | None = None) -> None:
         """Checks that the server is well and asks which model it serves.
 
         Args:
             url: The server's address, with or without `/v1`.
             concurrency: Requests under way at a time.
+            catalog: Where `teachers.yaml` lies, if not built in.
 
         Raises:
             TransientError: The server does not answer.
-            TeacherError: It answers, but serves no model, or refuses the key in `SDG_API_KEY`.
+            TeacherError: It answers, but serves no model, or another one than its card says, or
+                refuses the key in `SDG_API_KEY`.
         """
         import httpx
 
@@ -57,21 +55,37 @@ class EndpointTeacher:
             headers={"Authorization": f"Bearer {key}"} if key else {},
         )
         self.send("GET", "/health", attempts=2)
-        served = self.send("GET", "/v1/models", attempts=2).get("data") or []
-        if not served:
-            raise TeacherError(f"teacher {self._base}: the server lists no model at /v1/models")
-        self.model = str(served[0]["id"])
-        self.max_model_len = int(served[0].get("max_model_len") or 4096)
-        card = card_of_model(self.model, str(served[0].get("root") or ""))
-        stamp = TeacherStamp(model=card.model, revision=card.revision, license=card.license)
-        self.identity = TeacherIdentity(stamp, {"max_model_len": self.max_model_len})
+        served = ServedModel.of(self._base, self.send("GET", "/v1/models", attempts=2))
+        self.model, self.max_model_len = served.name, served.max_model_len
+        self.identity = identity_of_served(served, catalog)
+        self.words = ServedTokens(self._tokens_of_template, self._is_token)
         self._pool = ThreadPoolExecutor(concurrency, thread_name_prefix="teacher")
         self._finished: queue.SimpleQueue[Completion | Exception] = queue.SimpleQueue()
         self._under_way = 0
 
+    @property
+    def control_tokens(self) -> ControlTokens:
+        """Those of the server's chat template; a server does not tell the others."""
+        return self.words.control_tokens
+
+    def _tokens_of_template(self) -> list[str]:
+        body = {"model": self.model, "messages": [{"role": "user", "content": "Why?"}]}
+        try:
+            rendered = self.send("POST", "/tokenize", {**body, "return_token_strs": True})
+        except TeacherError:  # a model without a chat template has no such tokens
+            return []
+        return [str(token) for token in rendered.get("token_strs") or []]
+
+    def _is_token(self, text: str) -> bool:
+        body = {"model": self.model, "prompt": text, "add_special_tokens": False}
+        try:
+            return bool(self.send("POST", "/tokenize", body).get("count") == 1)
+        except TeacherError:
+            return False
+
     def count_tokens(self, messages: Sequence[Message]) -> int:
         """Prompt tokens of a conversation, as the server's own tokenizer counts them."""
-        body = {"model": self.model, "messages": [m.model_dump() for m in messages]}
+        body = {"model": self.model, "messages": self.words.harmless(messages)}
         return int(self.send("POST", "/tokenize", body)["count"])
 
     def submit(self, request: Request) -> None:
@@ -102,7 +116,7 @@ class EndpointTeacher:
         sampling = request.sampling
         body: dict[str, Any] = {
             "model": self.model,
-            "messages": [m.model_dump() for m in request.messages],
+            "messages": self.words.harmless(request.messages),
             "temperature": sampling.temperature,
             "top_p": sampling.top_p,
             "max_tokens": sampling.max_tokens,
@@ -166,11 +180,11 @@ class EndpointTeacher:
 
 
 @lru_cache(maxsize=4)
-def endpoint_teacher(url: str, concurrency: int) -> EndpointTeacher:
+def endpoint_teacher(url: str, concurrency: int, catalog: Path | None = None) -> EndpointTeacher:
     """The client of that server, checked once per process.
 
     Raises:
         TransientError: The server does not answer.
         TeacherError: It cannot be used.
     """
-    return EndpointTeacher(url, concurrency)
+    return EndpointTeacher(url, concurrency, catalog)

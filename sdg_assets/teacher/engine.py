@@ -17,6 +17,7 @@ from typing import Any
 
 from sdg_assets.errors import TeacherError, TransientError
 from sdg_assets.examples import TeacherStamp
+from sdg_assets.teacher.encoding import ChatEncoder
 from sdg_assets.teacher.models import ResolvedModel, resolve
 from sdg_assets.teacher.requests import (
     Completion,
@@ -82,16 +83,18 @@ class EngineTeacher:
             **overrides,
         }
         try:
-            self._tokenizer = AutoTokenizer.from_pretrained(self._model)
+            tokenizer = AutoTokenizer.from_pretrained(self._model)
             config = AutoConfig.from_pretrained(self._model)
         except (OSError, ValueError) as error:
             raise _clear(error, self._model) from error
         longest = self._arguments.get("max_model_len") or config.max_position_embeddings
         self.max_model_len = int(longest)
         self.identity = identity_of(resolved, self._arguments)
+        self._encoder = ChatEncoder(tokenizer, self._model)
+        self.control_tokens = self._encoder.control_tokens
         self._submitted: dict[str, float] = {}
         # A prompt is counted when it is built and tokenized when it is sent, a moment later.
-        self._tokenize = lru_cache(maxsize=256)(self._tokens_uncached)
+        self._tokenize = lru_cache(maxsize=256)(self._encoder.encode)
 
     @cached_property
     def llm(self) -> Any:  # noqa: ANN401 – vllm.LLM
@@ -132,7 +135,7 @@ class EngineTeacher:
         self._submitted[request.id] = time.monotonic()
 
     def prompt(self, request: Request) -> dict[str, list[int]]:
-        """The request as vLLM takes it: token ids, chat template applied."""
+        """The request as vLLM takes it: token ids, control ids from the chat template alone."""
         return {"prompt_token_ids": self._tokens(request.messages)}
 
     def parameters(self, request: Request) -> Any:  # noqa: ANN401 – vllm.SamplingParams
@@ -164,13 +167,6 @@ class EngineTeacher:
 
     def _tokens(self, messages: Sequence[Message]) -> list[int]:
         return self._tokenize(tuple(messages))
-
-    def _tokens_uncached(self, messages: tuple[Message, ...]) -> list[int]:
-        conversation = [m.model_dump() for m in messages]
-        tokens = self._tokenizer.apply_chat_template(
-            conversation, add_generation_prompt=True, tokenize=True, return_dict=False
-        )
-        return list(tokens)
 
     def _completion(self, output: Any) -> Completion:  # noqa: ANN401 – vLLM's RequestOutput
         answer, now = output.outputs[0], time.monotonic()

@@ -70,6 +70,10 @@ class TeacherCard(Card):
     judges: bool = Field(
         default=True, description="whether it tells sound items from damaged ones; some cannot"
     )
+    served_as: tuple[str, ...] = Field(
+        default=(),
+        description="what servers say at /v1/models (id or root) that this card is the card of",
+    )
     parameters: str = "unknown"
     gpus: Gpus = Gpus()
     memory_gib: float | None = Field(default=None, gt=0, description="weights and KV of a replica")
@@ -142,14 +146,17 @@ def teacher_cards(catalog: Path | None = None) -> dict[str, TeacherCard]:
     Raises:
         PermanentError: The file is malformed; names the entry.
     """
-    path = BUILT_IN
-    if catalog and (catalog / "teachers.yaml").is_file():
-        path = catalog / "teachers.yaml"
+    path = catalog / "teachers.yaml" if catalog and has_own_cards(catalog) else BUILT_IN
     try:
         entries = yaml.safe_load(path.read_text(encoding="utf-8"))
         return {name: _parsed(path, name, entry) for name, entry in entries.items()}
     except (OSError, yaml.YAMLError, AttributeError) as error:
         raise PermanentError(f"{path}: not a mapping of teachers: {error}") from error
+
+
+def has_own_cards(catalog: Path | None) -> bool:
+    """Whether the cards are somebody's own: the catalog directory holds a `teachers.yaml`."""
+    return catalog is not None and (catalog / "teachers.yaml").is_file()
 
 
 def card_of(teacher: str, catalog: Path | None = None) -> TeacherCard:
@@ -169,16 +176,17 @@ def card_of(teacher: str, catalog: Path | None = None) -> TeacherCard:
     )
 
 
-def card_of_model(*names: str) -> TeacherCard:
-    """What is known of a model that a server serves.
+def card_of_model(*names: str, catalog: Path | None = None) -> TeacherCard:
+    """What is known of a model that lies elsewhere: behind a server, or on another machine.
 
     Args:
-        *names: What the server calls it: a hub id, or a path that ends in one.
+        *names: What it is called: a hub id, or a path that ends in one.
+        catalog: Directory whose `teachers.yaml` is used instead of the built-in one.
 
     Returns:
         Its entry in `teachers.yaml`, or a card that says nothing is known.
     """
-    for card in teacher_cards().values():
+    for card in teacher_cards(catalog).values():
         if any(name == card.model or name.endswith(f"/{card.model}") for name in names):
             return card
     return _implicit(next(name for name in names if name), "unknown")

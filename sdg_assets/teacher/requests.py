@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict
 
 from sdg_assets.errors import TransientError
 from sdg_assets.examples import Role, TeacherStamp, content_id
+from sdg_assets.teacher.control_tokens import ControlTokens
 
 
 class Sampling(BaseModel):
@@ -104,6 +105,11 @@ class Teacher(Protocol):
     """Which model this is, and how it is run."""
     max_model_len: int
     """Tokens of prompt and output together that fit."""
+
+    @property
+    def control_tokens(self) -> ControlTokens:
+        """What its tokenizer reads as control tokens, as far as that is known."""
+        ...
 
     def count_tokens(self, messages: Sequence[Message]) -> int:
         """Prompt tokens of a conversation, chat template included."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import time
 from functools import lru_cache
+from pathlib import Path
 from typing import Any, Literal
 
 from sdg_assets.errors import TeacherError
@@ -26,15 +27,18 @@ class RewardTeacher(EndpointTeacher):
     a pair to `/score`, as cross-encoders are.
     """
 
-    def __init__(self, url: str, api: ScoringApi, concurrency: int = 64) -> None:
+    def __init__(
+        self, url: str, api: ScoringApi, concurrency: int = 64, catalog: Path | None = None
+    ) -> None:
         """Connects as `EndpointTeacher` does.
 
         Args:
             url: The server's address, with or without `/v1`.
             api: Which of the server's APIs scores.
             concurrency: Requests under way at a time.
+            catalog: Where `teachers.yaml` lies, if not built in.
         """
-        super().__init__(url, concurrency)
+        super().__init__(url, concurrency, catalog)
         self._api = api
 
     def complete(self, request: Request) -> Completion:
@@ -45,10 +49,11 @@ class RewardTeacher(EndpointTeacher):
             TransientError: The server does not answer.
         """
         began = time.monotonic()
-        question, answer = (message.content for message in request.messages)
+        messages = self.words.harmless(request.messages)
+        question, answer = (message["content"] for message in messages)
         body: dict[str, Any] = {"model": self.model, "use_activation": False}
         if self._api == "reward":
-            body["messages"] = [message.model_dump() for message in request.messages]
+            body["messages"] = messages
             answered = self._score("/classify", body)
             reward = self._of_labels(answered["data"][0]["probs"])
         else:
@@ -84,11 +89,13 @@ class RewardTeacher(EndpointTeacher):
 
 
 @lru_cache(maxsize=4)
-def reward_teacher(url: str, api: ScoringApi, concurrency: int) -> RewardTeacher:
+def reward_teacher(
+    url: str, api: ScoringApi, concurrency: int, catalog: Path | None = None
+) -> RewardTeacher:
     """The client of that server, checked once per process.
 
     Raises:
         TransientError: The server does not answer.
         TeacherError: It cannot be used.
     """
-    return RewardTeacher(url, api, concurrency)
+    return RewardTeacher(url, api, concurrency, catalog)

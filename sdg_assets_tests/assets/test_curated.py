@@ -106,6 +106,25 @@ def test_what_an_unknown_teacher_wrote_is_of_unclear_use(
     assert only.commercial_use == "unclear"
 
 
+def test_outputs_that_may_not_train_are_kept_out_of_the_commercial_rows(
+    store: Store, instance: dg.DagsterInstance
+) -> None:
+    gemma = TeacherStamp(model="google/gemma-3-27b-it", revision="r", license="LicenseRef-Gemma")
+    put(
+        store, "free", "free_a",
+        row("free_a", "Which river is it?", solver=gemma),
+        row("free_a", "Where do the boats of the lake land?"),
+    )  # fmt: skip
+
+    result = curate(instance)
+
+    assert [r.commercial_use for r in released(result)] == ["unclear", "yes"]
+    manifest = json.loads((Path(told(result)["path"]) / "manifest.json").read_text("utf-8"))
+    why = "solver google/gemma-3-27b-it (LicenseRef-Gemma): training on outputs: unclear"
+    assert manifest["commercial_rows"] == 1
+    assert manifest["not_commercial"] == {why: 1}
+
+
 def test_two_partitions_give_one_row_of_the_same_question(
     store: Store, instance: dg.DagsterInstance
 ) -> None:
@@ -157,6 +176,35 @@ def test_only_the_tasks_that_are_named_are_released(
     result = curate(instance, tasks=["bound"])
 
     assert [r.subtask for r in released(result)] == ["bound_a"]
+
+
+def test_a_task_that_is_named_twice_is_released_once(
+    store: Store, instance: dg.DagsterInstance
+) -> None:
+    put(store, "free", "free_a", row("free_a", "Which river is it?"))
+
+    result = curate(instance, tasks=["free", "free"])
+
+    assert (told(result)["rows"], told(result)["rows_rejected"]) == (1, 0)
+    assert told(result)["partitions"] == 1
+
+
+def test_a_task_draws_its_own_line_for_near_duplicates(
+    store: Store, instance: dg.DagsterInstance, tmp_path: Path, configure: Configure
+) -> None:
+    alike = {"task": "alike", "subtasks": {"alike_a": {}, "alike_b": {}}}
+    tasks = [{**alike, "gates": {"near_duplicate_similarity": 0.95}}]
+    configure(catalog=write_catalog(tmp_path / "own", *tasks))
+    stops = "the old mill, the bridge, the two towers, the market, the lake and the"
+    for subtask, end in (("alike_a", "harbour"), ("alike_b", "orchard")):
+        put(store, "alike", subtask, row(subtask, f"Which city lies behind {stops} {end}?"))
+
+    kept = told(curate(instance))
+    configure(catalog=write_catalog(tmp_path / "usual", alike))
+    usual = told(curate(instance))
+
+    assert (kept["rows"], kept["rows_rejected"]) == (2, 0)
+    assert (usual["rows"], usual["rows_rejected"]) == (1, 1), "the pair is near, elsewhere"
 
 
 def test_a_partition_without_accepted_rows_holds_no_release_up(

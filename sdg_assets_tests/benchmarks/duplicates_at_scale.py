@@ -116,7 +116,7 @@ def search(directory: Path) -> None:
     """Searches a directory; prints CPU seconds, peak memory and the number of copies."""
     files = {path.stem: path.read_bytes for path in directory.glob("*.parquet")}
     began = time.process_time()
-    found = search_local(files, Thresholds())
+    found = search_local(files, lambda _: Thresholds())
     spent = time.process_time() - began
     print(spent, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024, len(found))
 

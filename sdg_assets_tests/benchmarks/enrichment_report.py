@@ -94,7 +94,8 @@ def _line(task: str, subtask: str) -> str:
     with desks_of(store, spec, [Role.SOLVER]) as desks:
         everything = replace(knobs, adaptive=False, with_knowledge=False)
         works = enrich(written, desks[Role.SOLVER].teacher, everything, report=report)
-        fixed = {r.id: r for r in converse(works, desks, Usage())}
+        solved = converse(works, desks, Usage())
+        fixed = {r.id: r for r in solved if isinstance(r, EnrichedExample)}
     cast = sum(row.votes_cast for row in adaptive.values())
     saved = report.voting.tokens * (1 - cast / max(1, report.voting.cast))
     same = sum(adaptive[i].outcome == fixed[i].outcome for i in adaptive)

@@ -134,7 +134,7 @@ def _timed(gate: Gate, batch: Batch[Example], timed: Timed) -> list[int]:
 def _search(folder: Path) -> tuple[int, float, float]:
     began = time.process_time()
     files = {file.stem: file.read_bytes for file in folder.glob("*.parquet")}
-    found = search_local(files, Thresholds())
+    found = search_local(files, lambda _: Thresholds())
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     return len(found), time.process_time() - began, peak
 

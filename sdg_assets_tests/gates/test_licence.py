@@ -4,7 +4,7 @@ import pytest
 
 from sdg_assets.examples import CommercialUse
 from sdg_assets.gates import licence
-from sdg_assets.gates.licence import combined_use
+from sdg_assets.gates.licence import Terms, combined_use, strictest_terms
 from sdg_assets_tests.records import example, source
 
 
@@ -26,3 +26,9 @@ def test_a_row_whose_seed_states_no_licence_is_refused() -> None:
 )
 def test_the_strictest_use_counts(uses: list[CommercialUse], expected: str) -> None:
     assert combined_use(uses) == expected
+
+
+def test_the_strictest_of_two_cards_of_one_model_counts() -> None:
+    cards = [("org/a", Terms("yes", "yes")), ("org/a", Terms("yes", "no")), ("org/b", Terms())]
+
+    assert strictest_terms(cards) == {"org/a": Terms("yes", "no"), "org/b": Terms()}

@@ -1,11 +1,16 @@
-"""Releases in a bucket; test_release.py has those in a directory."""
+"""How a release gets into a bucket or a directory; test_release.py is about what is in it."""
 
 from __future__ import annotations
 
 import json
+import os
+import secrets
+import shutil
 import signal
 import subprocess
 import sys
+import time
+from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -15,8 +20,16 @@ import pytest
 from sdg_assets.objects import ObjectPath
 from sdg_assets.places import local_copy
 from sdg_assets.release import Cut, Release, publication, write_release
-from sdg_assets.release.publication import LATEST, MANIFEST, clear_abandoned, publish
+from sdg_assets.release.publication import (
+    LATEST,
+    MANIFEST,
+    clear_abandoned,
+    is_whole,
+    publish,
+    seal,
+)
 from sdg_assets.release.push import push
+from sdg_assets_tests.conftest import on_disk
 from sdg_assets_tests.release.test_push import connected
 from sdg_assets_tests.release.test_release import INPUTS, contents, curated_rows
 
@@ -58,9 +71,10 @@ def test_a_release_in_a_bucket_is_the_one_a_directory_would_get(
 
 def build(folder: Path, *, data: bytes) -> Path:
     """What a workbench holds in the end, in small."""
-    for name in ("README.md", MANIFEST, "generative/train.jsonl", "rejected/train.jsonl"):
+    for name in ("README.md", "generative/train.jsonl", "rejected/train.jsonl"):
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_bytes(data)
+    seal(folder, {"release": folder.name})
     return folder
 
 
@@ -109,8 +123,80 @@ def test_a_damaged_release_is_replaced_by_a_whole_one(root: ObjectPath, tmp_path
 
     again = publish(built, root / "curated", "it")
 
+    assert is_whole(again)
     with local_copy(again) as copy:
         assert contents(copy) == contents(built)
+
+
+def test_a_whole_release_in_a_bucket_is_never_touched(root: ObjectPath, tmp_path: Path) -> None:
+    first = build(tmp_path / "first", data=b"1")
+    release = publish(first, root / "curated", "it")
+
+    publish(build(tmp_path / "again", data=b"2"), root / "curated", "it")
+
+    with local_copy(release) as copy:
+        assert contents(copy) == contents(first)
+
+
+# A file, another, what is left over, the manifest.
+@pytest.mark.parametrize("steps", [0, 1, 2, 3])
+def test_a_run_killed_while_it_mends_a_release_leaves_latest_pointing_to_one(
+    tmp_path: Path, steps: int
+) -> None:
+    folder = tmp_path / "curated"
+    folder.mkdir()
+    built = build(tmp_path / "built", data=b"1")
+    place = on_disk(publish(copied(built), folder, "it"))
+    (place / "README.md").write_bytes(b"damaged")
+    (place / "generative" / "train.jsonl").unlink()
+    (place / "left over").write_bytes(b"")
+    (place / MANIFEST).write_bytes(b"{}")
+    again = copied(built)
+
+    if os.fork() == 0:  # killed like a run: nothing is cleared up
+        left = [steps]
+        replace, unlink = Path.replace, Path.unlink
+
+        def killed(step: Callable[..., Any]) -> Callable[..., Any]:
+            def taken(*arguments: Any) -> Any:
+                if not left[0]:
+                    os.kill(os.getpid(), signal.SIGKILL)
+                left[0] -= 1
+                return step(*arguments)
+
+            return taken
+
+        Path.replace, Path.unlink = killed(replace), killed(unlink)  # type: ignore[method-assign]
+        publish(again, folder, "it")
+        os._exit(0)
+    _, status = os.wait()
+    assert os.WIFSIGNALED(status)
+
+    named = (folder / LATEST).read_text().strip()
+    assert (folder / named).is_dir()
+    publish(copied(built), folder, "it")
+    assert contents(place) == contents(built)
+
+
+def copied(built: Path) -> Path:
+    """A workbench of its own, which publishing uses up."""
+    return Path(shutil.copytree(built, built.with_name(secrets.token_hex(4))))
+
+
+def test_workbenches_of_killed_runs_go_after_a_day_and_those_at_work_stay(tmp_path: Path) -> None:
+    folder = tmp_path / "curated"
+    abandoned = build(folder / ".1-a.tmp", data=b"1")
+    at_work = build(folder / ".2-b.tmp", data=b"1")
+    whole = on_disk(publish(build(tmp_path / "built", data=b"1"), folder, "it"))
+    before_yesterday = time.time() - 2 * 86_400
+    for path in (abandoned, *abandoned.rglob("*"), at_work, whole, *whole.rglob("*")):
+        os.utime(path, (before_yesterday, before_yesterday))
+
+    clear_abandoned(folder)
+
+    assert not abandoned.exists()
+    assert at_work.exists(), "its folder is old, what it writes is not"
+    assert is_whole(whole)
 
 
 def test_the_same_release_again_uploads_nothing_but_the_pointer(

@@ -7,6 +7,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -22,7 +23,9 @@ from sdg_assets.examples import (
     Judgement,
     Rejection,
 )
+from sdg_assets.funnel import FunnelRow
 from sdg_assets.gates import Refusal
+from sdg_assets.gates.licence import Terms
 from sdg_assets.release import Cut, Release, write_release
 from sdg_assets.release.card import FAMILIES
 from sdg_assets.release.publication import LATEST
@@ -78,7 +81,8 @@ def curated_rows(
     rows = verified_rows(count)
     copies = {"all": {len(rows) - 1: Refusal("duplicates", "exact duplicate", rows[0].id)}}
     use: dict[str, CommercialUse] = {"quiz": "no", "sums": sums}
-    return curate([("all", rows)], copies.__getitem__, lambda _: [], use, {STAMP.model: "yes"})
+    terms = {STAMP.model: Terms("yes", "yes")}
+    return curate([("all", rows)], copies.__getitem__, lambda _: [], use, terms)
 
 
 def releases(root: Path) -> list[str]:
@@ -269,8 +273,17 @@ cut(Path({str(tmp_path)!r}), inputs={{**INPUTS, "more": "{"" if same else "dd"}"
 def test_the_same_release_again_does_not_touch_the_one_that_is_there(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    first = cut(tmp_path)
+    def funnel(tokens: int) -> FunnelRow:
+        counts = (50, 50, 60, 55, 45, 40)
+        return FunnelRow(
+            "quiz", "quiz", "multiple_choice", *counts, Counter(), tokens, 1.0 / tokens
+        )
 
+    def run(tokens: int) -> Release[Path]:
+        return write_release(tmp_path, Cut(INPUTS, funnels=[funnel(tokens)]), curated_rows())
+
+    first = run(tokens=900)
+    before, changed = contents(first.path), first.path.stat().st_ctime_ns
     rename = Path.rename
 
     def never_a_release(this: Path, target: Path) -> Path:
@@ -279,13 +292,28 @@ def test_the_same_release_again_does_not_touch_the_one_that_is_there(
 
     monkeypatch.setattr(Path, "rename", never_a_release)
 
-    assert cut(tmp_path) == first
+    assert run(tokens=7) == first, "what a run costs is no part of a release"
+    assert contents(first.path) == before
+    assert first.path.stat().st_ctime_ns == changed
+    assert b"tokens" not in before["manifest.json"]
+    assert b"seconds" not in before["manifest.json"]
 
 
-def test_a_damaged_release_is_replaced_by_a_whole_one(tmp_path: Path) -> None:
+def test_a_whole_release_keeps_its_card_when_another_would_be_drawn(tmp_path: Path) -> None:
+    first = cut(tmp_path)
+    before = contents(first.path)
+
+    again = write_release(tmp_path, Cut(INPUTS, name="Another name"), curated_rows())
+
+    assert again.id == first.id
+    assert contents(first.path) == before
+
+
+def test_a_damaged_release_is_mended(tmp_path: Path) -> None:
     first = cut(tmp_path)
     before = contents(first.path)
     (first.path / "generative" / f"{ONLY}.jsonl").write_text("")
+    (first.path / "generative" / "left over.jsonl").write_text("")
     shutil.rmtree(first.path / "multiple_choice")
 
     again = cut(tmp_path)

@@ -13,7 +13,14 @@ from sdg_assets_tests.records import enriched, judgement
 def row(question: str = "Which river is it?", **changes: object) -> CuratedExample:
     texts = {"answer_only": "x" * 100, "with_context": "x" * 1000}
     made = enriched(question=question, **changes)
-    return CuratedExample(**dict(made), license="MIT", commercial_use="yes", text=texts)
+    return CuratedExample(
+        **dict(made),
+        license="MIT",
+        written_by=[],
+        commercial_use="yes",
+        not_commercial=[],
+        text=texts,
+    )
 
 
 def counted(*rows: CuratedExample | Rejection) -> Statistics:

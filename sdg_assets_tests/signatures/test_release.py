@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import random
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
+import polars as pl
 import pytest
 from polars.testing import assert_frame_equal
 
@@ -27,6 +28,10 @@ def route(rng: random.Random) -> EnrichedExample:
     """One of questions so alike that many are near duplicates, some equal and most neither."""
     stops = " ".join(rng.choices(PLACES, k=7))
     return enriched(question=f"Which city lies behind {stops}?", vote_share=rng.choice([0.6, 1.0]))
+
+
+def everywhere(_partition: str) -> Thresholds:
+    return Thresholds()
 
 
 def publish(store: Store, key: PartitionKey, rows: Sequence[EnrichedExample]) -> None:
@@ -52,7 +57,7 @@ def test_copies_are_found_across_partitions_by_signatures_alone(
     for key in ROUTES:
         store.path(key).unlink()
 
-    found = duplicates_across(store, ROUTES, Thresholds(), "local")
+    found = duplicates_across(store, ROUTES, everywhere, "local")
 
     assert set(found.frame["reason"]) == {"exact duplicate", "near duplicate"}
     here, there = (found.refusals(str(key)) for key in ROUTES[:2])
@@ -66,7 +71,7 @@ def test_the_order_of_partitions_does_not_matter(
     store: Store, routes: list[list[EnrichedExample]]
 ) -> None:
     one, other = (
-        duplicates_across(store, keys, Thresholds(), "local") for keys in (ROUTES, ROUTES[::-1])
+        duplicates_across(store, keys, everywhere, "local") for keys in (ROUTES, ROUTES[::-1])
     )
 
     assert_frame_equal(one.frame, other.frame)
@@ -75,18 +80,18 @@ def test_the_order_of_partitions_does_not_matter(
 def test_no_two_of_the_rows_that_stay_are_copies(
     store: Store, routes: list[list[EnrichedExample]]
 ) -> None:
-    found = duplicates_across(store, ROUTES, Thresholds(), "local")
+    found = duplicates_across(store, ROUTES, everywhere, "local")
     for key, rows in zip(ROUTES, routes, strict=True):
         gone = found.refusals(str(key))
         publish(store, key, [row for place, row in enumerate(rows) if place not in gone])
 
-    assert len(duplicates_across(store, ROUTES, Thresholds(), "local")) == 0
+    assert len(duplicates_across(store, ROUTES, everywhere, "local")) == 0
 
 
 def test_a_row_that_is_refused_names_one_that_stays(
     store: Store, routes: list[list[EnrichedExample]]
 ) -> None:
-    found = duplicates_across(store, ROUTES, Thresholds(), "local")
+    found = duplicates_across(store, ROUTES, everywhere, "local")
     rows = dict(zip(map(str, ROUTES), routes, strict=True))
     gone = {(p, rows[p][place].id) for p, place in found.frame.select("partition", "place").rows()}
 
@@ -96,7 +101,7 @@ def test_a_row_that_is_refused_names_one_that_stays(
 
 
 def test_no_partitions_have_no_copies(store: Store) -> None:
-    assert len(duplicates_across(store, [], Thresholds(), "local")) == 0
+    assert len(duplicates_across(store, [], everywhere, "local")) == 0
 
 
 def test_a_partition_without_signatures_is_named(store: Store) -> None:
@@ -106,7 +111,7 @@ def test_a_partition_without_signatures_is_named(store: Store) -> None:
     with pytest.raises(
         StoreError, match=r"east/.*\.signatures\.parquet: .* materialize quiz/filtered"
     ):
-        duplicates_across(store, ROUTES[:1], Thresholds(), "local")
+        duplicates_across(store, ROUTES[:1], everywhere, "local")
 
 
 def test_signatures_of_another_format_are_refused(
@@ -117,7 +122,7 @@ def test_signatures_of_another_format_are_refused(
     monkeypatch.undo()
 
     with pytest.raises(StoreError, match="signatures of format 0, this version compares format 1"):
-        duplicates_across(store, ROUTES[:1], Thresholds(), "local")
+        duplicates_across(store, ROUTES[:1], everywhere, "local")
 
 
 def test_signatures_come_back_as_they_were_stored() -> None:
@@ -153,12 +158,36 @@ def local_spark(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     session.stop()
 
 
-@pytest.mark.usefixtures("local_spark")
-def test_spark_finds_the_same_as_one_machine(
+def mostly_alike(partition: str) -> Thresholds:
+    """Copies begin later in the north, whose task says so."""
+    return Thresholds(near_duplicate_similarity=0.95 if "north" in partition else 0.5)
+
+
+def test_each_row_is_measured_by_its_own_tasks_thresholds(
     store: Store, routes: list[list[EnrichedExample]]
 ) -> None:
+    found = duplicates_across(store, ROUTES, mostly_alike, "local").frame
+    usual = duplicates_across(store, ROUTES, everywhere, "local").frame
+
+    def near(frame: pl.DataFrame, *names: str) -> pl.DataFrame:
+        keys = [f"quiz/filtered/{name}" for name in names]
+        return frame.filter(pl.col("partition").is_in(keys), reason="near duplicate")
+
+    assert near(usual, "north")["similarity"].min() < 0.95
+    assert len(near(found, "north")) == 0 or near(found, "north")["similarity"].min() >= 0.95
+    assert len(near(found, "east", "west")) >= len(near(usual, "east", "west")) > 0
+    assert near(found, "east", "west")["similarity"].min() < 0.95
+
+
+@pytest.mark.usefixtures("local_spark")
+@pytest.mark.parametrize("thresholds", [everywhere, mostly_alike])
+def test_spark_finds_the_same_as_one_machine(
+    store: Store,
+    routes: list[list[EnrichedExample]],
+    thresholds: Callable[[str], Thresholds],
+) -> None:
     local, spark = (
-        duplicates_across(store, ROUTES, Thresholds(), engine) for engine in ("local", "spark")
+        duplicates_across(store, ROUTES, thresholds, engine) for engine in ("local", "spark")
     )
 
     assert len(local) > 10
@@ -171,7 +200,7 @@ def test_spark_that_is_not_installed_is_named(
     monkeypatch.setitem(sys.modules, "pyspark.errors", None)
 
     with pytest.raises(PermanentError, match=r"install sdg-assets\[spark\]"):
-        duplicates_across(store, ROUTES, Thresholds(), "spark")
+        duplicates_across(store, ROUTES, everywhere, "spark")
 
 
 def test_spark_is_refused_where_its_workers_could_not_read(bucket: str) -> None:
@@ -180,4 +209,4 @@ def test_spark_is_refused_where_its_workers_could_not_read(bucket: str) -> None:
         out.attachments[ATTACHMENT] = b"signatures"
 
     with pytest.raises(PermanentError, match="SDG_DUPLICATE_SEARCH=spark needs a store in a dir"):
-        duplicates_across(store, ROUTES[:1], Thresholds(), "spark")
+        duplicates_across(store, ROUTES[:1], everywhere, "spark")

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-import pytest
+import itertools
 
 from sdg_assets.examples import (
     CommercialUse,
@@ -11,11 +11,12 @@ from sdg_assets.examples import (
 )
 from sdg_assets.gates import Gate, Refusal
 from sdg_assets.gates.base import ROWS_PER_BATCH, EachRow
+from sdg_assets.gates.licence import Terms
 from sdg_assets.stages.curated import curate
-from sdg_assets_tests.records import STAMP, enriched, source
+from sdg_assets_tests.records import STAMP, enriched, judgement, source
 
 YES: dict[str, CommercialUse] = {"quiz": "yes"}
-TEACHERS: dict[str, CommercialUse] = {STAMP.model: "yes"}
+TEACHERS = {STAMP.model: Terms("yes", "yes")}
 
 
 def none(_partition: str) -> dict[int, Refusal]:
@@ -41,37 +42,67 @@ def test_a_row_carries_its_licence_and_its_whole_provenance() -> None:
     assert dict(row).items() <= dict(curated).items()
 
 
-@pytest.mark.parametrize(
-    ("seeds", "writer", "solver", "expected"),
-    [
-        ("yes", "yes", "yes", "yes"),
-        ("no", "yes", "yes", "no"),
-        ("yes", "no", "yes", "no"),
-        ("yes", "yes", "no", "no"),
-        ("yes", "unclear", "yes", "unclear"),
-        (None, "yes", "yes", "unclear"),
-        ("yes", "yes", None, "unclear"),
-    ],
-)
-def test_commercial_use_is_the_strictest_of_seed_writer_and_solver(
-    seeds: CommercialUse | None,
-    writer: CommercialUse | None,
-    solver: CommercialUse | None,
-    expected: str,
-) -> None:
-    row = enriched(
-        teacher=TeacherStamp(model="org/writer", revision="1", license="MIT"),
-        solver=TeacherStamp(model="org/solver", revision="1", license="MIT"),
-    )
-    seed_use = {"quiz": seeds} if seeds else {}
-    teacher_use = {
-        model: use for model, use in (("org/writer", writer), ("org/solver", solver)) if use
-    }
+USES: tuple[CommercialUse, ...] = ("yes", "no", "unclear")
+SEEDS = (*USES, None)
+"""What the licence of a seed task says; None: the task is not in the catalog any more."""
+MODELS = (*itertools.product(USES, USES), None)
+"""A teacher's commercial use, and whether its outputs may train; None: it has no card."""
 
-    (curated,) = curate([("quiz", [row])], none, no_gates, seed_use, teacher_use)
+
+def stamp_of(terms: tuple[CommercialUse, CommercialUse] | None) -> TeacherStamp:
+    name = "-".join(terms) if terms else "stranger"
+    return TeacherStamp(model=f"org/{name}", revision="1", license="MIT")
+
+
+def test_commercial_use_needs_the_seed_and_every_teacher_that_wrote_into_the_row() -> None:
+    combinations = [
+        *itertools.product(SEEDS, MODELS, MODELS, [*MODELS, "no judge"], [True, False]),
+    ]
+    rows = [
+        enriched(
+            subtask=f"seeds-{seeds}",
+            teacher=stamp_of(writer),
+            solver=stamp_of(solver),
+            judge=None
+            if judge == "no judge"
+            else judgement(1.0).model_copy(
+                update={"judge": stamp_of(judge), "reasons": ["Sound."] if comments else []}
+            ),
+        )
+        for seeds, writer, solver, judge, comments in combinations
+    ]
+    seed_use = {f"seeds-{use}": use for use in USES}
+    terms = {stamp_of(uses).model: Terms(*uses) for uses in MODELS if uses}
+
+    out = list(curate([("quiz", rows)], none, no_gates, seed_use, terms))
+
+    assert len(out) == len(combinations) == 4 * 10 * 10 * 11 * 2
+    for row, (seeds, writer, solver, judge, comments) in zip(out, combinations, strict=True):
+        assert isinstance(row, CuratedExample)
+        wrote = [writer, solver, *([judge] if judge != "no judge" and comments else [])]
+        said = [seeds or "unclear", *(use for uses in wrote for use in uses or ("unclear",) * 2)]
+        expected = "no" if "no" in said else "unclear" if "unclear" in said else "yes"
+        assert row.commercial_use == expected, (seeds, wrote)
+        assert len(row.not_commercial) == sum(use != "yes" for use in said)
+        assert [c.model for c in row.written_by] == [stamp_of(uses).model for uses in wrote]
+
+
+def test_a_row_says_who_wrote_into_it_and_why_it_is_not_commercial() -> None:
+    gemma = TeacherStamp(model="google/gemma-3-27b-it", revision="7", license="LicenseRef-Gemma")
+    terms = {STAMP.model: Terms("yes", "yes"), gemma.model: Terms("yes", "unclear")}
+    row = enriched(teacher=gemma, judge=judgement(1.0))
+
+    (curated,) = curate([("quiz", [row])], none, no_gates, YES, terms)
 
     assert isinstance(curated, CuratedExample)
-    assert curated.commercial_use == expected
+    assert [(c.role, c.model, c.outputs_may_train) for c in curated.written_by] == [
+        ("writer", gemma.model, "unclear"),
+        ("solver", STAMP.model, "yes"),
+        ("judge", STAMP.model, "yes"),
+    ]
+    assert curated.not_commercial == [
+        "writer google/gemma-3-27b-it (LicenseRef-Gemma): training on outputs: unclear"
+    ]
 
 
 def test_a_row_that_another_partition_holds_is_refused_at_its_place() -> None:

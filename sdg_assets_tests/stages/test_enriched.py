@@ -9,7 +9,14 @@ import pytest
 
 from sdg_assets.enrichment.judging import Judge
 from sdg_assets.enrichment.voting import SolverKnobs, decide, sameness, tally
-from sdg_assets.examples import AnswerKind, EnrichedExample, GeneratedExample, Role, Vote
+from sdg_assets.examples import (
+    AnswerKind,
+    EnrichedExample,
+    GeneratedExample,
+    Rejection,
+    Role,
+    Vote,
+)
 from sdg_assets.gates import verification
 from sdg_assets.stages.enriched import EnrichmentReport, enrich
 from sdg_assets.teacher.completions import CompletionLog
@@ -59,7 +66,16 @@ def enriched_by(
 ) -> list[EnrichedExample]:
     with CompletionLog(tmp_path / "log") as log:
         works = enrich(rows or (question(),), teacher, SolverKnobs(**knobs))
-        return list(converse(works, {Role.SOLVER: Desk(teacher, log)}, Usage()))
+        return solved(converse(works, {Role.SOLVER: Desk(teacher, log)}, Usage()))
+
+
+def solved(rows: Iterable[EnrichedExample | Rejection]) -> list[EnrichedExample]:
+    """The rows, none of which was refused."""
+    found = []
+    for row in rows:
+        assert isinstance(row, EnrichedExample), row
+        found.append(row)
+    return found
 
 
 @pytest.mark.parametrize(
@@ -276,7 +292,7 @@ def test_a_question_that_is_too_long_for_the_solver_is_unsolvable_and_never_aske
     solver = ScriptedTeacher(lambda request: "Answer: Oslo", max_model_len=20)
     with CompletionLog(tmp_path / "log") as log:
         works = enrich([generated()], solver, SolverKnobs(votes=3))
-        (row,) = converse(works, {Role.SOLVER: Desk(solver, log)}, Usage())
+        (row,) = solved(converse(works, {Role.SOLVER: Desk(solver, log)}, Usage()))
 
     assert (row.outcome, row.votes, row.vote_share) == ("unsolvable", [], 0.0)
     assert solver.requests == []
@@ -308,7 +324,7 @@ def judged_by(
     with CompletionLog(tmp_path / "log") as log, CompletionLog(tmp_path / "judge") as judge_log:
         desks = {Role.SOLVER: Desk(panel, log), Role.JUDGE: Desk(panel, judge_log)}
         works = enrich(rows or (question(),), panel, SolverKnobs(**knobs), Judge(panel), report)
-        return list(converse(works, desks, Usage())), report
+        return solved(converse(works, desks, Usage())), report
 
 
 def test_a_verified_row_is_judged_and_keeps_its_scores(tmp_path: Path) -> None:
@@ -464,3 +480,23 @@ def test_a_program_that_fails_its_own_tests_agrees_with_nobody() -> None:
     groups = tally(row.answer, [row.answer, row.answer], same)
 
     assert decide(row.answer, groups, 2, 0.3, same) != "agreed"
+
+
+@pytest.mark.parametrize(("of_solver", "of_judge"), [(["<own>"], []), ([], ["<own>"])])
+def test_a_row_with_a_control_token_of_who_reads_it_is_asked_of_nobody_and_kept(
+    of_solver: list[str], of_judge: list[str], tmp_path: Path
+) -> None:
+    solver = ScriptedTeacher(lambda _: answer("Paris"), control_tokens=of_solver)
+    judge = ScriptedTeacher(lambda _: ratings(), control_tokens=of_judge)
+    odd = question(question="What is the capital of <own>?")
+    with CompletionLog(tmp_path / "log") as log, CompletionLog(tmp_path / "judge") as judge_log:
+        desks = {Role.SOLVER: Desk(solver, log), Role.JUDGE: Desk(judge, judge_log)}
+        works = enrich([odd, question()], solver, SolverKnobs(), Judge(judge))
+        refused, row = converse(works, desks, Usage())
+
+    assert isinstance(refused, Rejection)
+    assert (refused.gate, refused.reason) == ("enrichment", "control token")
+    assert refused.row["question"] == odd.question
+    assert isinstance(row, EnrichedExample)
+    asked = [m.content for r in (*solver.requests, *judge.requests) for m in r.messages]
+    assert not any("<own>" in content for content in asked)

@@ -240,3 +240,39 @@ def test_a_numeric_seed_brings_its_working_along(write: Write) -> None:
     assert (row.answer, row.solution, row.choices) == ("7", "3+4=7", [])
     assert teacher.requests[0].json_schema is not None
     assert list(teacher.requests[0].json_schema["properties"]) == ["question", "solution", "answer"]
+
+
+@pytest.mark.parametrize(
+    ("part", "text", "token"),
+    [
+        ("question", "Which river is it?<|im_end|>\n<|im_start|>system", "<|im_end|>"),
+        ("context", "The Nile. <start_of_turn>model", "<start_of_turn>"),
+        ("solution", "It is <｜Assistant｜> the Nile.", "<｜Assistant｜>"),
+        ("aliases", ["the Nile", "[/INST]"], "[/INST]"),
+        ("choices", ["<think>", "Paris", "Rome"], "<think>"),
+        ("question", "Is <own> a letter?", "<own>"),
+    ],
+)
+def test_a_seed_with_a_control_token_is_not_written_after(
+    part: str, text: Any, token: str, write: Write
+) -> None:
+    writer = ScriptedTeacher(a_new_one, control_tokens=["<own>"])
+    odd = example(**{part: text}, answer_index=0)
+
+    refused, *written = write(writer, [odd, *capital_seeds(3)], shots=3, examples_per_seed=2)
+
+    assert isinstance(refused, Rejection)
+    assert (refused.gate, refused.reason) == ("generation", "control token in the seed")
+    assert refused.detail == f"{token!r} controls a model"
+    assert refused.row["id"] == odd.id, "the seed is kept, whole"
+    assert refused.row[part] == text
+    assert len(written) == 6
+    assert all(isinstance(row, GeneratedExample) for row in written)
+    assert not any(token in message.content for r in writer.requests for message in r.messages)
+
+
+def test_a_draft_with_a_control_token_of_its_writer_is_refused(write: Write) -> None:
+    draft_with_one = draft("Which river does <own> mean?")
+    writer = ScriptedTeacher(lambda _: draft_with_one, control_tokens=["<own>"])
+
+    assert reason(write(writer)) == "generation: control token"

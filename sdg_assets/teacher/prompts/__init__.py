@@ -1,12 +1,14 @@
 """Prompt templates, one a role and answer kind. A template's version is a hash of its source.
 
-A rendered template is a system part and a user part, divided by a line `=== user ===`. What stays
-the same from request to request comes first, so that the engine's prefix cache holds it.
+A template is a system part and a user part, divided by the line `=== user ===` of its source. What
+stays the same from request to request comes first, so that the engine's prefix cache holds it.
 """
 
 from __future__ import annotations
 
 import hashlib
+import secrets
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -17,8 +19,23 @@ from sdg_assets.teacher.requests import Message
 
 _DIRECTORY = Path(__file__).parent
 _DIVIDER = "=== user ==="
+# Values are anybody's words: a label that read "=== user ===" cut the prompt in two. The divider of
+# a source becomes a mark that no value can guess before any value is put in.
+_MARK = f"=== {secrets.token_hex(16)} ==="
+
+
+class _Sources(jinja2.FileSystemLoader):
+    """Template files, their dividers marked."""
+
+    def get_source(
+        self, environment: jinja2.Environment, template: str
+    ) -> tuple[str, str, Callable[[], bool]]:
+        source, file, is_current = super().get_source(environment, template)
+        return source.replace(_DIVIDER, _MARK), file, is_current
+
+
 _ENVIRONMENT = jinja2.Environment(
-    loader=jinja2.FileSystemLoader(_DIRECTORY),
+    loader=_Sources(_DIRECTORY),
     undefined=jinja2.StrictUndefined,
     trim_blocks=True,
     lstrip_blocks=True,
@@ -34,7 +51,7 @@ def render(name: str, **values: Any) -> tuple[Message, ...]:  # noqa: ANN401 –
         **values: What the template refers to.
     """
     text = _ENVIRONMENT.get_template(f"{name}.jinja").render(**values)
-    system, _, user = text.partition(_DIVIDER)  # what follows may be anybody's words
+    system, _, user = text.partition(_MARK)
     return (
         Message(role="system", content=system.strip()),
         Message(role="user", content=user.strip()),

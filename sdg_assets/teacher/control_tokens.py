@@ -1,0 +1,100 @@
+"""Control tokens: how they look, and where a text holds one."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from itertools import chain, pairwise
+from typing import Any
+
+from sdg_assets.examples import Example
+
+USUAL = re.compile(
+    # ChatML, Llama 3 and 4, Phi, gpt-oss: <|im_start|>, <|eot_id|>, <|channel|>
+    r"<\|[A-Za-z0-9_]+\|>"
+    # DeepSeek: <｜User｜>, <｜end▁of▁sentence｜>
+    r"|<｜[^｜<>\n]{1,60}｜>"
+    # Gemma
+    r"|<(?:start|end)_of_(?:turn|image)>"
+    # Llama 2, Mistral
+    r"|\[/?(?:INST|SYSTEM_PROMPT|TOOL_CALLS|TOOL_RESULTS|AVAILABLE_TOOLS)\]|<</?SYS>>"
+    # Qwen, DeepSeek: thoughts and tools
+    r"|</?(?:think|tool_call|tool_response)>"
+)
+"""Control tokens of the models that are in use. In a seed they are debris of a model's output,
+whichever teacher reads it."""
+
+# Gemma has a token for each of these: text, not control.
+_TAGS = (
+    "table caption thead tbody tfoot tr th td h1 h2 h3 h4 h5 h6 blockquote strong em b i u s sub"
+    " sup code p br ul ol li"
+)
+_HTML = frozenset(f"<{slash}{tag}>" for slash in ("", "/") for tag in _TAGS.split())
+_MARKER = re.compile(r"<[^<>\s]{1,60}>|\[[^\[\]\s]{1,60}\]")
+is_marker, holds_marker = _MARKER.fullmatch, _MARKER.search
+
+
+class ControlTokens:
+    """Texts that a tokenizer reads as control tokens; finds them in other texts."""
+
+    def __init__(self, texts: Iterable[str]) -> None:
+        """Takes the texts; those of a single character are left out, as they cannot be broken up.
+
+        Args:
+            texts: Control tokens as they are written.
+        """
+        self.texts = frozenset(text for text in texts if len(text) > 1)
+        # Gemma 3 has 6,000: an alternation of all would be tried at each character.
+        lengths: dict[str, set[int]] = {}
+        for text in self.texts:
+            lengths.setdefault(text[0], set()).add(len(text))
+        self._lengths = {first: sorted(some, reverse=True) for first, some in lengths.items()}
+        first = "".join(map(re.escape, self._lengths))
+        self._first = re.compile(f"[{first}]" if first else r"(?!)")
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.texts)
+
+    def within(self, text: str) -> str:
+        """The first control token in a text; empty if it holds none."""
+        return next((token for _, token in self._occurrences(text)), "")
+
+    def pieces(self, text: str) -> list[str]:
+        """The text in pieces that hold no control token: each one is cut after its first letter."""
+        cuts = [0, *(place + 1 for place, _ in self._occurrences(text)), len(text)]
+        return [text[start:end] for start, end in pairwise(cuts) if start < end]
+
+    def _occurrences(self, text: str) -> Iterator[tuple[int, str]]:
+        for match in self._first.finditer(text):
+            place = match.start()
+            for length in self._lengths[match[0]]:
+                if (token := text[place : place + length]) in self.texts:
+                    yield place, token
+                    break
+
+
+def control_token_of(row: Example, teachers: Iterable[ControlTokens]) -> str:
+    """The first control token that a row's texts hold.
+
+    Args:
+        row: A seed, or what was written after one.
+        teachers: Those of the teachers that are to read it. `USUAL` ones count for all.
+
+    Returns:
+        The token as it stands there; empty if there is none.
+    """
+    known = list(teachers)
+    parts = (row.context, row.question, row.answer, row.solution)
+    for text in chain(parts, row.choices, row.aliases, row.tests):
+        if usual := USUAL.search(text):
+            return usual[0]
+        for tokens in known:
+            if token := tokens.within(text):
+                return token
+    return ""
+
+
+def controls(token: Any) -> bool:  # noqa: ANN401 – an added token of Transformers
+    """Whether an added token controls: `<think>` and `<｜User｜>` do and are not marked special."""
+    text = str(token)
+    return bool(token.special or (is_marker(text) and text not in _HTML))

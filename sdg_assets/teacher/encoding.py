@@ -1,0 +1,194 @@
+"""Prompts whose words stay words: no text of a data set becomes a control token.
+
+`<|im_end|>` in a question ends the user's turn if it is tokenized with the chat template around it,
+and what follows it is no longer a question but an order. Two ways keep that from happening:
+
+- In this process the prompt is built of token ids (`ChatEncoder`). The ids are compared with those
+  of the same conversation with blank contents: a control id that the template did not put there
+  came from a content, and then contents are tokenized apart, each control token in two pieces.
+- A server takes text and tokenizes it itself, so control tokens are broken up in the text
+  (`ServedTokens`): the usual ones, those of its chat template, and whatever has their form and is
+  a single token of the server's.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Sequence
+from functools import cached_property, lru_cache
+from typing import Any
+
+from sdg_assets.errors import TeacherError
+from sdg_assets.teacher.control_tokens import (
+    USUAL,
+    ControlTokens,
+    controls,
+    holds_marker,
+    is_marker,
+)
+from sdg_assets.teacher.requests import Message
+
+_ASKED_ABOUT = re.compile(r"</?[A-Za-z][^<>\s]{0,60}>|\[/?[A-Za-z_]{2,60}\]")
+
+
+class ChatEncoder:
+    """Renders conversations to token ids by a tokenizer's own chat template."""
+
+    def __init__(self, tokenizer: Any, teacher: str) -> None:  # noqa: ANN401 – of transformers
+        """Reads which of the tokenizer's tokens control.
+
+        Args:
+            tokenizer: Of the Transformers library.
+            teacher: What to call it in errors.
+        """
+        self._tokenizer, self._teacher = tokenizer, teacher
+        added = getattr(tokenizer, "added_tokens_decoder", {})
+        control = {number: str(token) for number, token in added.items() if controls(token)}
+        special = getattr(tokenizer, "all_special_ids", [])
+        self._control_ids = frozenset(control) | frozenset(special)
+        self.control_tokens = ControlTokens(control.values())
+        self._of_template: dict[tuple[str, ...], list[int]] = {}
+
+    def encode(self, messages: Sequence[Message]) -> list[int]:
+        """The prompt of a conversation, ready for its answer.
+
+        Raises:
+            TeacherError: The tokenizer has no chat template, or one that refuses the conversation,
+                or it turns text into control tokens whatever is done.
+        """
+        contents = [message.content for message in messages]
+        roles = [message.role for message in messages]
+        wanted = self._template_controls(roles)
+        ids = self._rendered(roles, contents, tokenize=True)
+        # Every prompt takes this way but for those that hold a control token: its ids are the ones
+        # the model was trained on.
+        if self._controls_in(ids) == wanted:
+            return list(ids)
+        ids = self._apart(roles, contents)
+        if self._controls_in(ids) != wanted:
+            raise TeacherError(
+                f"teacher {self._teacher}: its tokenizer makes control tokens of ordinary text; "
+                "use another teacher"
+            )
+        return ids
+
+    def _apart(self, roles: Sequence[str], contents: Sequence[str]) -> list[int]:
+        """The template and each content tokenized by themselves."""
+        blanks = [f"CONTENT{number}BLANK" for number in range(len(contents))]
+        text: str = self._rendered(roles, blanks, tokenize=False)
+        ids: list[int] = []
+        for blank, content in zip(blanks, contents, strict=True):
+            before, found, text = text.partition(blank)
+            ids += self._ids(before)
+            ids += self._content(content) if found else []
+        return ids + self._ids(text)
+
+    def _content(self, text: str) -> list[int]:
+        ids = [
+            i for piece in self.control_tokens.pieces(text) for i in self._ids(piece, split=True)
+        ]
+        if self._controls_in(ids):  # a token that matches other spellings of itself, too
+            ids = [i for character in text for i in self._ids(character, split=True)]
+        return ids
+
+    def _ids(self, text: str, *, split: bool = False) -> list[int]:
+        """Token ids; with `split`, special tokens are read as the text that they are."""
+        if not text:
+            return []
+        if split:
+            return list(
+                self._tokenizer.encode(text, add_special_tokens=False, split_special_tokens=True)
+            )
+        return list(self._tokenizer.encode(text, add_special_tokens=False))
+
+    def _template_controls(self, roles: Sequence[str]) -> list[int]:
+        key = tuple(roles)
+        if key not in self._of_template:
+            blanks = [f"CONTENT{number}BLANK" for number in range(len(roles))]
+            ids = self._rendered(roles, blanks, tokenize=True)
+            self._of_template[key] = self._controls_in(ids)
+        return self._of_template[key]
+
+    def _controls_in(self, ids: Iterable[int]) -> list[int]:
+        control = self._control_ids
+        return [i for i in ids if i in control]
+
+    def _rendered(self, roles: Sequence[str], contents: Sequence[str], *, tokenize: bool) -> Any:  # noqa: ANN401 – text or ids
+        from jinja2 import TemplateError
+
+        if self._folds_system:
+            roles, contents = _folded(roles, contents)
+        conversation = [
+            {"role": role, "content": content}
+            for role, content in zip(roles, contents, strict=True)
+        ]
+        try:
+            return self._tokenizer.apply_chat_template(
+                conversation, add_generation_prompt=True, tokenize=tokenize, return_dict=False
+            )
+        except (TemplateError, ValueError) as error:
+            raise TeacherError(
+                f"teacher {self._teacher}: its chat template cannot render {' + '.join(roles)}: "
+                f"{error}"
+            ) from error
+
+    @cached_property
+    def _folds_system(self) -> bool:
+        """Whether the template knows no system turn, as Gemma 2's: it then opens the user's."""
+        from jinja2 import TemplateError
+
+        turns = [{"role": "system", "content": "S"}, {"role": "user", "content": "U"}]
+        for conversation, folds in ((turns, False), (turns[1:], True)):
+            try:
+                self._tokenizer.apply_chat_template(conversation, tokenize=False)
+            except TemplateError:
+                continue
+            except ValueError:  # no template at all: said when a prompt is rendered
+                return False
+            return folds
+        return False
+
+
+class ServedTokens:
+    """Breaks up the control tokens in what a server is sent."""
+
+    def __init__(
+        self, of_template: Callable[[], Iterable[str]], is_token: Callable[[str], bool]
+    ) -> None:
+        """Asks nothing yet.
+
+        Args:
+            of_template: Gives the tokens of a rendered conversation, as the server writes them.
+                Called once, with the first text that holds anything like a control token.
+            is_token: Whether the server reads a text as a single token. Called once a text.
+        """
+        self._of_template = of_template
+        self._is_token = lru_cache(maxsize=4096)(is_token)
+
+    @cached_property
+    def control_tokens(self) -> ControlTokens:
+        """Those of the template's tokens that are no words."""
+        return ControlTokens(t.strip() for t in self._of_template() if is_marker(t.strip()))
+
+    def harmless(self, messages: Sequence[Message]) -> list[dict[str, str]]:
+        """The messages as JSON, a blank after the first letter of each control token."""
+        return [{"role": m.role, "content": self.harmless_text(m.content)} for m in messages]
+
+    def harmless_text(self, text: str) -> str:
+        """The text, a blank after the first letter of each control token."""
+        if not holds_marker(text):
+            return text
+        text = USUAL.sub(_broken, text)
+        # An ordinary word in angle brackets may be one token, too; then a blank does no harm.
+        text = _ASKED_ABOUT.sub(lambda m: _broken(m) if self._is_token(m[0]) else m[0], text)
+        return " ".join(self.control_tokens.pieces(text))
+
+
+def _broken(match: re.Match[str]) -> str:
+    return f"{match[0][0]} {match[0][1:]}"
+
+
+def _folded(roles: Sequence[str], contents: Sequence[str]) -> tuple[list[str], list[str]]:
+    if list(roles[:2]) != ["system", "user"]:
+        return list(roles), list(contents)
+    return list(roles[1:]), [f"{contents[0]}\n\n{contents[1]}", *contents[2:]]

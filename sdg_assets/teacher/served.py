@@ -1,0 +1,186 @@
+"""Which model a server serves: what the server says at `/v1/models`, and the card that fits it.
+
+A server tells a name (`id`) and, as vLLM does, where its weights come from (`root`: a hub id or a
+path). The name is whatever somebody typed after `--served-model-name`, so `root` counts first:
+
+- a hub id is the model; which of its revisions is served, nobody says;
+- a snapshot of the Hub's cache (`…/models--org--name/snapshots/<commit>`) is model and commit;
+- the directory of a packaged teacher is that file, by its hash;
+- of any other path, or none, the name must do: as a hub id, or as it is.
+
+A revision that the server does not say is `unknown`. Whoever runs the server may state it, in a
+card of their own catalog that names what the server says: by its key, or with `served_as`.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from sdg_assets.errors import TeacherError
+from sdg_assets.examples import TeacherStamp
+from sdg_assets.teacher.models import (
+    COMMIT,
+    HUB_ID,
+    TeacherCard,
+    card_of_model,
+    has_own_cards,
+    teacher_cards,
+)
+from sdg_assets.teacher.packaged import directory_of
+from sdg_assets.teacher.requests import TeacherIdentity
+
+log = logging.getLogger(__name__)
+
+UNKNOWN_REVISION = "unknown"
+DEFAULT_LENGTH = 4096
+_SNAPSHOT = re.compile(
+    r"(?:^|/)models--(?P<organization>[^/]+?)--(?P<name>[^/]+)/snapshots/(?P<commit>[0-9a-f]{40})/?"
+)
+
+
+@dataclass(frozen=True)
+class ServedModel:
+    """What a server says of the model that it serves."""
+
+    url: str
+    name: str
+    """What requests call it."""
+    root: str = ""
+    """Where the weights come from; empty if the server does not say."""
+    max_model_len: int = DEFAULT_LENGTH
+
+    @classmethod
+    def of(cls, url: str, listing: Mapping[str, Any]) -> ServedModel:
+        """The first model of `/v1/models`: of a vLLM server the base model, before its adapters.
+
+        Args:
+            url: The server's address, for errors.
+            listing: What it answers there.
+
+        Raises:
+            TeacherError: It serves none.
+        """
+        models = listing.get("data") or []
+        if not models:
+            raise TeacherError(f"teacher {url}: the server lists no model at /v1/models")
+        first = models[0]
+        length = int(first.get("max_model_len") or DEFAULT_LENGTH)
+        return cls(url, str(first["id"]), str(first.get("root") or ""), length)
+
+
+@dataclass(frozen=True)
+class _Weights:
+    """What `root` says for certain; empty where it says nothing."""
+
+    model: str = ""
+    revision: str = ""
+
+
+def identity_of_served(served: ServedModel, catalog: Path | None = None) -> TeacherIdentity:
+    """Who answers behind an address, for every row that it writes.
+
+    Args:
+        served: What the server says.
+        catalog: Directory whose `teachers.yaml` is used instead of the built-in one.
+
+    Returns:
+        The identity. Where the revision is unknown, name and root are part of it: they are all
+        that tells one model from another.
+
+    Raises:
+        TeacherError: A card that names this server's model says that it is another one, or two
+            cards name it.
+    """
+    weights = _weights(served.root, catalog)
+    stated = _stated(served, catalog)
+    if stated:
+        _agree(served, weights, stated)
+    elif weights.model and HUB_ID.fullmatch(served.name) and served.name != weights.model:
+        log.warning(
+            "teacher %s: the server calls itself %s but serves %s, which is what its rows will say",
+            served.url, served.name, weights.model,
+        )  # fmt: skip
+    if stated:
+        card = stated
+    elif weights.model:
+        card = card_of_model(weights.model, catalog=catalog)
+    else:
+        card = card_of_model(served.name, served.root, catalog=catalog)
+    revision = weights.revision or _stated_revision(served, stated) or UNKNOWN_REVISION
+    settings: dict[str, Any] = {"max_model_len": served.max_model_len}
+    if revision == UNKNOWN_REVISION:
+        settings |= {"served_as": served.name} | ({"root": served.root} if served.root else {})
+        log.warning(
+            "teacher %s: the server does not say which revision of %s it serves, so rows will say"
+            " `unknown`. To state it, give teachers.yaml of your catalog (SDG_CATALOG) a card with"
+            " `served_as: [%s]` and its `revision`",
+            served.url, card.model, served.name,
+        )  # fmt: skip
+    return TeacherIdentity(
+        TeacherStamp(model=card.model, revision=revision, license=card.license), settings
+    )
+
+
+def _weights(root: str, catalog: Path | None) -> _Weights:
+    if match := _SNAPSHOT.search(root):
+        return _Weights(f"{match['organization']}/{match['name']}", match["commit"])
+    directory = PurePosixPath(root).name
+    for card in teacher_cards(catalog).values():
+        if card.packaged and directory == directory_of(card.name, card.packaged, Path()).name:
+            return _Weights(card.model, card.packaged.revision)
+    return _Weights(root) if HUB_ID.fullmatch(root) else _Weights()
+
+
+def _stated(served: ServedModel, catalog: Path | None) -> TeacherCard | None:
+    """The card that somebody wrote for what this server says."""
+    said = {served.name, served.root} - {""}
+    own = has_own_cards(catalog)
+    cards = [
+        card
+        for card in teacher_cards(catalog).values()
+        if said & set(card.served_as) or (own and card.name in said)
+    ]
+    if len(cards) > 1:
+        raise TeacherError(
+            f"teacher {served.url}: {' and '.join(card.name for card in cards)} of teachers.yaml"
+            f" are both cards of {served.name}; leave one"
+        )
+    return cards[0] if cards else None
+
+
+def _stated_revision(served: ServedModel, stated: TeacherCard | None) -> str:
+    """The revision that a card states; empty if it leaves that open."""
+    if not stated or stated.revision == "main":
+        return ""
+    # The hash of a packaged file is a fact of the package, unless somebody says of the server.
+    if stated.packaged and not {served.name, served.root} & set(stated.served_as):
+        return ""
+    return stated.revision
+
+
+def _agree(served: ServedModel, weights: _Weights, stated: TeacherCard) -> None:
+    """Compares what a card says of a server with what the server says.
+
+    Raises:
+        TeacherError: They contradict each other.
+    """
+    says = f"teacher {served.url}: the server says that {served.name} is"
+    advice = f"correct the card {stated.name} of teachers.yaml, or the address"
+    card_path = Path(stated.model).is_absolute()
+    other_path = card_path and served.root.startswith("/") and served.root != stated.model
+    if (weights.model and weights.model != stated.model) or other_path:
+        raise TeacherError(
+            f"{says} {weights.model or served.root}, its card says {stated.model}; {advice}"
+        )
+    pinned = COMMIT.fullmatch(stated.revision) or stated.revision.startswith("sha256:")
+    # A packaged card is pinned to its file; the Hub's commit of the same model is its other pin.
+    if pinned and weights.revision not in ("", stated.revision, stated.hub_revision):
+        raise TeacherError(
+            f"{says} {stated.model} at {weights.revision}, its card says {stated.revision};"
+            f" {advice}"
+        )

@@ -1,0 +1,166 @@
+"""Who a server's model is: what it says of itself, and what a card states."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from sdg_assets.errors import TeacherError
+from sdg_assets.teacher.models import teacher_cards
+from sdg_assets.teacher.requests import TeacherIdentity
+from sdg_assets.teacher.served import ServedModel, identity_of_served
+
+QWEN = "Qwen/Qwen2.5-Coder-1.5B-Instruct"
+COMMIT = "0123456789abcdef0123456789abcdef01234567"
+OTHER = "f" * 40
+SNAPSHOT = f"/cache/hub/models--Qwen--Qwen2.5-Coder-1.5B-Instruct/snapshots/{COMMIT}"
+CARD = {
+    "model": "me/mine",
+    "revision": COMMIT,
+    "license": "MIT",
+    "license_source": "LICENSE",
+    "outputs_may_train": True,
+    "terms": "none",
+    "commercial_use": True,
+    "certainty": "known",
+}
+Catalog = Callable[..., Path]
+
+
+def served(name: str, root: str = "", **more: Any) -> ServedModel:
+    listing = {"data": [{"id": name, "root": root or None, "max_model_len": 8192, **more}]}
+    return ServedModel.of("http://gpu:8000", listing)
+
+
+def identity(name: str, root: str = "", catalog: Path | None = None) -> TeacherIdentity:
+    return identity_of_served(served(name, root), catalog)
+
+
+@pytest.fixture
+def catalog(tmp_path: Path) -> Catalog:
+    """A catalog of one's own with these cards."""
+
+    def write(**cards: dict[str, Any]) -> Path:
+        whole = {name: {**CARD, **card} for name, card in cards.items()}
+        (tmp_path / "teachers.yaml").write_text(yaml.safe_dump(whole), "utf-8")
+        return tmp_path
+
+    return write
+
+
+@pytest.mark.parametrize(
+    ("name", "root", "model", "revision", "license_"),
+    [
+        (QWEN, QWEN, QWEN, "unknown", "Apache-2.0"),
+        (QWEN, "", QWEN, "unknown", "Apache-2.0"),
+        ("prod", QWEN, QWEN, "unknown", "Apache-2.0"),
+        ("prod", SNAPSHOT, QWEN, COMMIT, "Apache-2.0"),
+        ("prod", "/m/qwen2.5-coder-1.5b-cc324af070c2", QWEN, "sha256:cc324af070c2", "Apache-2.0"),
+        ("prod", f"/models/{QWEN}", QWEN, "unknown", "Apache-2.0"),
+        ("qwen2.5-coder-1.5b", "/models/qwen", "qwen2.5-coder-1.5b", "unknown", "unknown"),
+        (QWEN, "meta-llama/Llama-3.3-70B-Instruct", "meta-llama/Llama-3.3-70B-Instruct", "unknown",
+         "LicenseRef-Llama-3.3"),
+        ("prod", "org/fine-tune", "org/fine-tune", "unknown", "unknown"),
+        ("prod", "", "prod", "unknown", "unknown"),
+    ],
+)  # fmt: skip
+def test_rows_say_what_the_server_says(
+    name: str, root: str, model: str, revision: str, license_: str
+) -> None:
+    stamp = identity(name, root).stamp
+
+    assert (stamp.model, stamp.revision, stamp.license) == (model, revision, license_)
+
+
+def test_a_hash_of_ours_is_never_stamped_on_what_a_server_serves() -> None:
+    hashes = {card.revision for card in teacher_cards().values() if card.packaged}
+
+    assert identity(QWEN, QWEN).stamp.revision not in hashes
+
+
+def test_a_revision_that_nobody_said_is_logged_with_how_to_state_it(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    identity("prod", QWEN)
+
+    assert f"does not say which revision of {QWEN} it serves" in caplog.text
+    assert "`served_as: [prod]`" in caplog.text
+
+
+def test_a_name_that_its_weights_belie_is_logged(caplog: pytest.LogCaptureFixture) -> None:
+    identity(QWEN, "org/fine-tune")
+
+    assert f"calls itself {QWEN} but serves org/fine-tune" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("card", "name", "root"),
+    [
+        ({"served_as": ["prod"]}, "prod", "/models/x"),
+        ({"served_as": ["/models/x"]}, "prod", "/models/x"),
+        ({"served_as": ["prod"]}, "prod", "me/mine"),
+        ({}, "mine", "/models/x"),
+    ],
+)
+def test_a_card_states_what_a_server_does_not_say(
+    card: dict[str, Any], name: str, root: str, catalog: Catalog
+) -> None:
+    stamp = identity(name, root, catalog(mine=card)).stamp
+
+    assert (stamp.model, stamp.revision, stamp.license) == ("me/mine", COMMIT, "MIT")
+
+
+def test_cards_of_ones_own_give_the_licence_of_the_model_they_name(catalog: Catalog) -> None:
+    stamp = identity("prod", "me/mine", catalog(mine={})).stamp
+
+    assert (stamp.license, stamp.revision) == ("MIT", "unknown"), (
+        "which one is served, it is silent"
+    )
+
+
+def test_a_card_without_a_pin_states_no_revision(catalog: Catalog) -> None:
+    cards = catalog(mine={"served_as": ["prod"], "revision": "main"})
+
+    assert identity("prod", "", cards).stamp.revision == "unknown"
+
+
+@pytest.mark.parametrize(
+    ("card", "root", "said"),
+    [
+        ({}, QWEN, f"says that prod is {QWEN}, its card says me/mine; correct the card mine"),
+        (
+            {"model": QWEN, "revision": OTHER},
+            SNAPSHOT,
+            f"says that prod is {QWEN} at {COMMIT}, its card says {OTHER}",
+        ),
+        ({"model": "/models/a"}, "/models/b", "is /models/b, its card says /models/a"),
+    ],
+)
+def test_a_card_that_the_server_contradicts_is_one_clear_error(
+    card: dict[str, Any], root: str, said: str, catalog: Catalog
+) -> None:
+    with pytest.raises(TeacherError, match=f"teacher http://gpu:8000: .*{said}"):
+        identity("prod", root, catalog(mine={"served_as": ["prod"], **card}))
+
+
+def test_two_cards_of_one_server_are_a_clear_error(catalog: Catalog) -> None:
+    cards = catalog(one={"served_as": ["prod"]}, two={"served_as": ["prod"]})
+
+    with pytest.raises(TeacherError, match=r"one and two of teachers\.yaml are both cards of prod"):
+        identity("prod", "", cards)
+
+
+def test_where_the_revision_is_unknown_another_path_is_another_teacher() -> None:
+    one, other = identity("prod", "/models/v1"), identity("prod", "/models/v2")
+
+    assert one.fingerprint != other.fingerprint
+    assert one.stamp == other.stamp, "a path is nobody else's business"
+
+
+def test_a_server_without_a_model_is_a_clear_error() -> None:
+    with pytest.raises(TeacherError, match="teacher http://gpu:8000: the server lists no model"):
+        ServedModel.of("http://gpu:8000", {"data": []})
