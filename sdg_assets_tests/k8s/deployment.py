@@ -74,6 +74,10 @@ class Deployment:
         self.run_id = run.run_id
         self.instance.launch_run(run.run_id, cast("Any", None))
 
+    def terminate(self) -> None:
+        """What the UI's "Terminate" does."""
+        self.instance.run_launcher.terminate(self.run_id)
+
     def monitor(self) -> None:
         """One look of the daemon's run monitoring at the run."""
         record = self.instance.get_run_record_by_id(self.run_id)
@@ -153,6 +157,7 @@ def deployed(
         "SDG_K8S_HEALTH_SECONDS": "1",
         "SDG_K8S_START_SECONDS": "2",
         "SDG_K8S_SCHEDULE_SECONDS": "3",
+        "SDG_K8S_UNSCHEDULABLE_SECONDS": "1",
     }
     for name, value in settings.items():
         if name.startswith("SDG_"):

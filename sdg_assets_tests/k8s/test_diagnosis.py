@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from kubernetes.client import ApiClient, V1Pod
 
-from sdg_assets.cluster.diagnosis import what_it_waits_for, why_it_failed
+from sdg_assets.cluster.diagnosis import Obstacle, what_it_waits_for, why_it_failed
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -90,7 +90,7 @@ def test_a_pod_that_names_a_secret_that_is_not_there_says_so() -> None:
     pod = _pod(**{"phase": "Pending", **_state(waiting=stuck)})
     waiting = what_it_waits_for([pod], [], NOW)
     assert waiting
-    assert not waiting.for_room
+    assert waiting.obstacle is Obstacle.CONFIGURATION
     assert waiting.seconds == 90
     assert 'secret "sdg-postgresql" not found' in waiting.text
     assert "Secret" in waiting.text
