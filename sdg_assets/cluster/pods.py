@@ -65,7 +65,12 @@ def stage_pod(
     pod: Config = {
         "container_config": {"resources": resources(size, cluster)},
         "pod_spec_config": {},
-        "pod_template_spec_metadata": {"labels": {"sdg/stage": stage, REACH_LABEL: "hub"}},
+        "pod_template_spec_metadata": {
+            "labels": {
+                "sdg/stage": stage,
+                REACH_LABEL: "store" if stage == "filtered" else "hub",  # it asks nobody
+            }
+        },
     }
     if kind:
         pod["pod_template_spec_metadata"]["labels"][ANSWERS_LABEL] = kind.value
