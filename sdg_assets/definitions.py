@@ -13,6 +13,7 @@ from sdg_assets.automation import schedules, sensors
 from sdg_assets.catalog import cached_catalog
 from sdg_assets.jobs import jobs
 from sdg_assets.settings import Settings, settings
+from sdg_assets.slots import weigh_slots
 
 
 def executor_of(chosen: Settings) -> dg.ExecutorDefinition:
@@ -32,6 +33,7 @@ def executor_of(chosen: Settings) -> dg.ExecutorDefinition:
 def build_definitions() -> dg.Definitions:
     """Every enabled seed task's assets, the teachers, the release, and what runs them."""
     catalog = cached_catalog(settings().catalog)
+    weigh_slots()
     with warnings.catch_warnings():
         # Backfill policies are beta and partitioned checks preview in 1.13: known, pinned, and
         # said once an asset, which buries everything else on the terminal.

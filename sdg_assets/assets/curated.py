@@ -6,8 +6,10 @@ from collections.abc import Iterator, Sequence
 import dagster as dg
 from pydantic import Field
 
+from sdg_assets.assets.retries import retries
 from sdg_assets.catalog import Catalog, cached_catalog
 from sdg_assets.catalog.citations import citations
+from sdg_assets.cluster.pods import pod_tags
 from sdg_assets.disk import clear_refusals
 from sdg_assets.errors import PermanentError, SdgError
 from sdg_assets.examples import EnrichedExample, content_id
@@ -51,6 +53,8 @@ def curated_asset(catalog: Catalog) -> dg.AssetsDefinition:
         kinds={"polars", "parquet", "huggingface"},
         description="One release: accepted rows of all partitions, unique, with their training "
         "texts and licences, a dataset card, and the licence-compatible subset apart.",
+        retry_policy=retries(),
+        op_tags=pod_tags("curated"),
     )
     def curated(
         context: dg.AssetExecutionContext, config: ReleaseConfig

@@ -1,4 +1,4 @@
-"""The pipeline on Kubernetes: how big a stage's pod is, how it is made, and why one failed.
+"""The pipeline on Kubernetes: how big a stage's pod is, how it is made, why it failed, its end.
 
-Nothing here is needed, or imported, on a laptop.
+On a laptop only `pods` and what it needs is imported: it also says how many GPUs a step uses.
 """

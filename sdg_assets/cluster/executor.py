@@ -1,8 +1,15 @@
-"""`k8s_job_executor`, with pods sized by the run and failures that say what happened."""
+"""`k8s_job_executor`, with pods sized by the run, failures that say what happened, and an end.
+
+The end: `DagsterInstance.run_will_resume` (1.13.27) counts attempts and does not look at the run.
+Where run workers are replaced (`max_resume_run_attempts`), the worker of a terminated run therefore
+said "not forwarding to steps because run will be resumed" and left them: a pod wrote on with its
+GPU and the lock of its completion log, on which the next run failed. See also `ended_runs`.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
 import dagster as dg
@@ -17,8 +24,15 @@ from dagster_k8s.container_context import K8sContainerContext
 from dagster_k8s.executor import K8sStepHandler
 from dagster_k8s.job import UserDefinedDagsterK8sConfig
 
-from sdg_assets.cluster.diagnosis import Waiting, what_it_waits_for, why_it_failed
-from sdg_assets.cluster.pods import any_step, this_run
+from sdg_assets.cluster.diagnosis import (
+    Obstacle,
+    Waiting,
+    what_ended,
+    what_it_waits_for,
+    why_it_failed,
+    why_it_has_no_pod,
+)
+from sdg_assets.cluster.pods import ANSWERS_LABEL, any_step, this_run
 from sdg_assets.cluster.settings import ClusterSettings, cluster_settings
 from sdg_assets.settings import settings
 
@@ -26,11 +40,26 @@ if TYPE_CHECKING:
     from kubernetes.client import CoreV1Event, V1Pod
 
 
+def will_resume(instance: dg.DagsterInstance, run_id: str) -> bool:
+    """Whether another run worker takes a run over: not one that has ended, or is being ended.
+
+    Args:
+        instance: The run's.
+        run_id: The run, which may have been deleted.
+    """
+    run = instance.get_run_by_id(run_id)
+    if run is None or run.is_finished or run.status is dg.DagsterRunStatus.CANCELING:
+        return False
+    return type(instance).run_will_resume(instance, run_id)
+
+
 def _executor(init_context: dg.InitExecutorContext) -> dg.Executor:
     cluster = cluster_settings()
     made: Any = _made_by_dagster(init_context)
     made._step_handler = StageHandler(made._step_handler, cluster)
     made._check_step_health_interval_seconds = cluster.health_seconds
+    instance = init_context.instance
+    vars(instance)["run_will_resume"] = partial(will_resume, instance)  # it asks on SIGTERM
     return cast("dg.Executor", made)
 
 
@@ -55,7 +84,8 @@ class StageHandler(K8sStepHandler):
         vars(self).update(vars(given))
         self._cluster = cluster
         self._last_seen: dict[str, str] = {}
-        self._told: set[str] = set()
+        self._told: set[tuple[str, Obstacle]] = set()
+        self._explained: set[str] = set()
 
     def _get_container_context(self, step_handler_context: StepHandlerContext) -> Any:  # noqa: ANN401 – Dagster's, untyped
         base = _as_context(any_step(settings(), self._cluster))
@@ -73,7 +103,14 @@ class StageHandler(K8sStepHandler):
             return context
         ops = cast("dict[str, Any]", run.run_config.get("ops", {}))
         configured = ops.get(op, {}).get("config", {})
-        return context.merge(_as_context(this_run(op.rpartition("__")[2], run.tags, configured)))
+        labels = context.run_k8s_config.pod_template_spec_metadata.get("labels", {})
+        changed = this_run(op.rpartition("__")[2], run.tags, configured, labels.get(ANSWERS_LABEL))
+        return context.merge(_as_context(changed))
+
+    def launch_step(self, step_handler_context: StepHandlerContext) -> Iterator[DagsterEvent]:
+        """Starts a step's Job; before a retry, says what ended the try before it."""
+        self._explain_retry(step_handler_context)
+        yield from super().launch_step(step_handler_context)
 
     def check_step_health(self, step_handler_context: StepHandlerContext) -> CheckStepHealthResult:
         """Whether the step's pod runs, or may yet; if not, why not and what to do about it."""
@@ -82,45 +119,77 @@ class StageHandler(K8sStepHandler):
         namespace = self._get_container_context(step_handler_context).namespace
         pods = self._api_client.get_pods_in_job(job, namespace)
         if not health.is_healthy:
-            events = self._events(job, namespace)
+            events = self._pod_events(job, namespace)
             reason = why_it_failed(job, pods, events, self._last_seen.get(job))
+            self._explained.add(job)
             return CheckStepHealthResult.unhealthy(reason=reason)
         for pod in pods:
             if pod.spec.node_name:
                 self._last_seen[job] = f"{pod.metadata.name} on {pod.spec.node_name}"
-        waiting = what_it_waits_for(pods, self._pending_events(job, namespace, pods))
+        waiting = self._waiting(job, namespace, pods)
         if waiting is None:
             return health
         return self._patiently(waiting, step_handler_context, job, namespace)
 
+    def _waiting(self, job: str, namespace: str, pods: list[V1Pod]) -> Waiting | None:
+        if not pods:
+            refusals = self._events(namespace, kind="Job", name=job)
+            body = self._api_client.batch_api.read_namespaced_job_status(job, namespace)
+            return why_it_has_no_pod(body, refusals)
+        pending = any(pod.status.phase == "Pending" for pod in pods)
+        return what_it_waits_for(pods, self._pod_events(job, namespace)) if pending else None
+
     def _patiently(
         self, waiting: Waiting, context: StepHandlerContext, job: str, namespace: str
     ) -> CheckStepHealthResult:
-        limit = self._cluster.schedule_seconds if waiting.for_room else self._cluster.start_seconds
-        if waiting.seconds < limit:
-            if waiting.text not in self._told:
-                self._told.add(waiting.text)
-                step = context.get_step_context(self._get_step_key(context))
-                told = f"Waiting, at most {limit:.0f} s: {waiting.text}"
-                DagsterEvent.engine_event(step, told, EngineEventData())
-            return CheckStepHealthResult.healthy()
-        # Or it would start after all, beside the retry.
-        self._api_client.delete_job(job, namespace)
-        return CheckStepHealthResult.unhealthy(
-            reason=f"{waiting.text}. Given up after {waiting.seconds:.0f} s"
-        )
+        for_room = waiting.obstacle in (Obstacle.ROOM, Obstacle.REFUSED)
+        limit = self._cluster.schedule_seconds if for_room else self._cluster.start_seconds
+        if waiting.seconds >= limit:
+            # Or it would start after all, beside the retry.
+            self._api_client.delete_job(job, namespace)
+            self._explained.add(job)
+            return CheckStepHealthResult.unhealthy(
+                reason=f"{waiting.text}. Given up after {waiting.seconds:.0f} s"
+            )
+        often_passes = waiting.obstacle is Obstacle.ROOM
+        patience = self._cluster.unschedulable_seconds if often_passes else 0.0
+        # Once a pod: ErrImagePull and ImagePullBackOff alternate, and the texts count.
+        said = (waiting.pod, waiting.obstacle)
+        if waiting.seconds >= patience and said not in self._told:
+            self._told.add(said)
+            self._say(context, f"Waiting, at most {limit:.0f} s: {waiting.text}")
+        return CheckStepHealthResult.healthy()
 
-    def _pending_events(self, job: str, namespace: str, pods: list[V1Pod]) -> list[CoreV1Event]:
-        pending = any(pod.status.phase == "Pending" for pod in pods)
-        return self._events(job, namespace) if pending else []
+    def _explain_retry(self, context: StepHandlerContext) -> None:
+        """A pod that gets SIGTERM says no more of its end than "RetryRequested"."""
+        known, key = context.execute_step_args.known_state, self._get_step_key(context)
+        attempts = known.get_retry_state().get_attempt_count(key) if known else 0
+        if not attempts:
+            return
+        job = self._get_k8s_step_job_name(context).removesuffix(f"-{attempts}")
+        job += f"-{attempts - 1}" if attempts > 1 else ""
+        if job in self._explained:
+            return
+        namespace = self._get_container_context(context).namespace
+        pods = self._api_client.get_pods_in_job(job, namespace)
+        events = self._pod_events(job, namespace)
+        if ending := what_ended(job, pods, events, self._last_seen.get(job)):
+            self._say(context, f"The last try was ended from outside: {ending}")
 
-    def _events(self, job: str, namespace: str) -> list[CoreV1Event]:
+    def _say(self, context: StepHandlerContext, message: str) -> None:
+        step = context.get_step_context(self._get_step_key(context))
+        DagsterEvent.engine_event(step, message, EngineEventData())
+
+    def _pod_events(self, job: str, namespace: str) -> list[CoreV1Event]:
         """What was reported of the Job's pods, those that are gone included."""
-        found = self._api_client.core_api.list_namespaced_event(
-            namespace, field_selector="involvedObject.kind=Pod"
-        )
         # Not those of a retry, whose Job is called `<job>-1`.
-        return [e for e in found.items if e.involved_object.name.rpartition("-")[0] == job]
+        events = self._events(namespace, kind="Pod")
+        return [e for e in events if e.involved_object.name.rpartition("-")[0] == job]
+
+    def _events(self, namespace: str, **involved: str) -> list[CoreV1Event]:
+        selector = ",".join(f"involvedObject.{field}={value}" for field, value in involved.items())
+        found = self._api_client.core_api.list_namespaced_event(namespace, field_selector=selector)
+        return list(found.items)
 
 
 def _as_context(config: Mapping[str, Any]) -> K8sContainerContext:

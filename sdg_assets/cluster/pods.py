@@ -13,7 +13,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from sdg_assets.cluster.settings import ClusterSettings, PodOverride, cluster_settings
-from sdg_assets.cluster.sizing import PodSize, stage_size
+from sdg_assets.cluster.sizing import PodSize, engines_of, stage_size
 from sdg_assets.errors import PermanentError
 from sdg_assets.examples import AnswerKind
 from sdg_assets.settings import Settings, settings
@@ -25,31 +25,42 @@ CACHE = "/cache"
 TOKEN = "/var/run/secrets/kubernetes.io/serviceaccount"  # noqa: S105 – its place
 REACH_LABEL = "sdg/reach"
 """`hub`: store, database and the Hub. `store`: store and database. See the network policies."""
+ANSWERS_LABEL = "sdg/answers"
+"""The task's answer kind."""
+GRACE_SECONDS = 8
+"""From SIGTERM to SIGKILL. What a teacher answered is in the log already: nothing is left to save,
+and a run that is ended shall free its log and its GPUs within 10 s."""
 TEACHER_STAGES = ("generated", "enriched")
 Config = dict[str, Any]
 
 
-def pod_tags(stage: str, kind: AnswerKind) -> Mapping[str, Any]:
+def pod_tags(stage: str, kind: AnswerKind | None = None) -> Mapping[str, Any]:
     """The op tags of a stage; none where steps are no pods.
 
     Args:
         stage: The pipeline's stage.
-        kind: The task's answer kind: programs are run in a sandbox, for which a pod must be made.
+        kind: The task's answer kind, if it is a stage of one: see `stage_pod`.
 
     Raises:
         PermanentError: A teacher is unknown, or a variable is wrong.
     """
     if settings().executor != "k8s":
         return {}
-    cluster = cluster_settings()
-    pod = stage_pod(stage, settings(), cluster)
-    if kind is AnswerKind.CODE and cluster.sandbox_seccomp:
-        pod = _with_sandbox(pod, cluster.sandbox_seccomp)
-    return {CONFIG_TAG: pod}
+    return {CONFIG_TAG: stage_pod(stage, settings(), cluster_settings(), kind)}
 
 
-def stage_pod(stage: str, chosen: Settings, cluster: ClusterSettings) -> Config:
-    """The pod of a stage: its size, where it may run, and what it may reach."""
+def stage_pod(
+    stage: str, chosen: Settings, cluster: ClusterSettings, kind: AnswerKind | None = None
+) -> Config:
+    """The pod of a stage: its size, where it may run, and what it may reach.
+
+    Args:
+        stage: The pipeline's stage.
+        chosen: Who plays which role.
+        cluster: What the cluster is told.
+        kind: The task's answer kind. Votes on programs run them: in `enriched`, and in `generated`
+            where it writes until enough are accepted.
+    """
     size = _size(stage, chosen, cluster)
     pod: Config = {
         "container_config": {"resources": resources(size, cluster)},
@@ -57,13 +68,18 @@ def stage_pod(stage: str, chosen: Settings, cluster: ClusterSettings) -> Config:
         "pod_template_spec_metadata": {
             "labels": {
                 "sdg/stage": stage,
-                # Programs that a model wrote are verified there, so there is no way out.
-                REACH_LABEL: "store" if stage == "filtered" else "hub",
+                REACH_LABEL: "store" if stage == "filtered" else "hub",  # it asks nobody
             }
         },
     }
+    if kind:
+        pod["pod_template_spec_metadata"]["labels"][ANSWERS_LABEL] = kind.value
     if size.gpus:
         _onto_gpus(pod, size, cluster)
+    if kind is AnswerKind.CODE and stage in TEACHER_STAGES and cluster.sandbox_seccomp:
+        pod = _with_sandbox(pod, cluster.sandbox_seccomp)
+    if kind is AnswerKind.CODE and stage == "enriched":
+        _without_hub(pod, stage, chosen, cluster)
     return pod
 
 
@@ -73,6 +89,7 @@ def any_step(chosen: Settings, cluster: ClusterSettings) -> Config:
     spec: Config = {
         "service_account_name": cluster.service_account,
         "automount_service_account_token": cluster.no_token is None,
+        "termination_grace_period_seconds": GRACE_SECONDS,
         "volumes": [],
     }
     if cluster.no_token:
@@ -100,25 +117,29 @@ def any_step(chosen: Settings, cluster: ClusterSettings) -> Config:
     }
 
 
-def this_run(stage: str, run_tags: Mapping[str, str], run_config: Mapping[str, Any]) -> Config:
+def this_run(
+    stage: str,
+    run_tags: Mapping[str, str],
+    run_config: Mapping[str, Any],
+    kind: str | None = None,
+) -> Config:
     """What a run changes in a teacher stage's pod; nothing in those of other steps.
 
     Args:
         stage: The pipeline's stage.
         run_tags: `sdg/pod` sizes it; `sdg/target_accepted` makes it solve and judge too.
         run_config: The config of the stage's op, for `target_accepted`.
+        kind: The task's answer kind.
 
     Raises:
         PermanentError: The tag is not what it must be; says how.
     """
-    until_accepted = bool(run_config.get("target_accepted") or run_tags.get("sdg/target_accepted"))
-    wider = until_accepted and stage == "generated"
+    wider = stage == "generated" and _until_accepted(run_tags, run_config)
     if stage not in TEACHER_STAGES or not (wider or POD_TAG in run_tags):
         return {}
     cluster = cluster_settings()
     tagged = _size(stage, settings(), cluster)
-    size = _size(stage, settings(), cluster, until_accepted=until_accepted)
-    size = size.overridden(_override(run_tags.get(POD_TAG, "{}")))
+    size = _run_size(stage, run_tags, run_config, cluster)
     asked = resources(size, cluster)
     pod: Config = {"container_config": {"resources": asked}}
     if size.gpus and not tagged.gpus:
@@ -127,7 +148,30 @@ def this_run(stage: str, run_tags: Mapping[str, str], run_config: Mapping[str, A
     elif tagged.gpus and not size.gpus:  # it is merged into the tags, which ask for some
         for which in asked.values():
             which[cluster.gpu_resource] = "0"
+    if wider and kind == AnswerKind.CODE:
+        pod.setdefault("pod_template_spec_metadata", {})
+        _without_hub(pod, stage, settings(), cluster)
     return pod
+
+
+def gpus_of_run(step_key: str, run_tags: Mapping[str, str], run_config: Mapping[str, Any]) -> int:
+    """How many GPUs a step of a run uses: those that its pod asks for, wherever it runs.
+
+    Args:
+        step_key: `<seed task>__<stage>`.
+        run_tags: See `this_run`.
+        run_config: The run's whole config: `per_step_k8s_config` has the last word on pods.
+
+    Raises:
+        PermanentError: A teacher is unknown, a variable or tag is wrong.
+    """
+    stage, cluster = step_key.rpartition("__")[2], cluster_settings()
+    configured = run_config.get("ops", {}).get(step_key, {}).get("config", {})
+    gpus = _run_size(stage, run_tags, configured, cluster).gpus
+    last: Any = run_config.get("execution", {}).get("config", {})
+    for name in ("per_step_k8s_config", step_key, "container_config", "resources", "limits"):
+        last = last.get(name, {})
+    return int(last.get(cluster.gpu_resource, gpus))
 
 
 def resources(size: PodSize, cluster: ClusterSettings) -> Config:
@@ -156,6 +200,23 @@ def _size(
     return size.overridden(cluster.pods.get(stage))
 
 
+def _run_size(
+    stage: str,
+    run_tags: Mapping[str, str],
+    run_config: Mapping[str, Any],
+    cluster: ClusterSettings,
+) -> PodSize:
+    until_accepted = _until_accepted(run_tags, run_config)
+    size = _size(stage, settings(), cluster, until_accepted=until_accepted)
+    if stage not in TEACHER_STAGES:
+        return size
+    return size.overridden(_override(run_tags.get(POD_TAG, "{}")))
+
+
+def _until_accepted(run_tags: Mapping[str, str], run_config: Mapping[str, Any]) -> bool:
+    return bool(run_config.get("target_accepted") or run_tags.get("sdg/target_accepted"))
+
+
 def _onto_gpus(pod: Config, size: PodSize, cluster: ClusterSettings) -> None:
     container, spec = pod["container_config"], pod["pod_spec_config"]
     if cluster.gpu_image:
@@ -175,6 +236,21 @@ def _onto_gpus(pod: Config, size: PodSize, cluster: ClusterSettings) -> None:
         "cluster-autoscaler.kubernetes.io/safe-to-evict": "false",
         "karpenter.sh/do-not-disrupt": "true",
     }
+
+
+def _without_hub(pod: Config, stage: str, chosen: Settings, cluster: ClusterSettings) -> None:
+    """Takes the way out from a pod in which programs run that a model wrote.
+
+    The sandbox has no network of its own; this is the wall behind it. Only a teacher whose weights
+    are neither in the image nor on a volume must be fetched by the pod, which then keeps the way.
+    """
+    cards = engines_of(stage, chosen, until_accepted=True)
+    if cluster.cache_claim is None and not all(card.packaged for card in cards):
+        return
+    labels = pod["pod_template_spec_metadata"].setdefault("labels", {})
+    labels[REACH_LABEL] = "store"
+    # Or the Hub's client asks for a newer version and waits for each question to time out.
+    pod["container_config"]["env"] = [{"name": "HF_HUB_OFFLINE", "value": "1"}]
 
 
 def _with_sandbox(pod: Config, profile: str) -> Config:

@@ -62,7 +62,15 @@ class ClusterSettings(EnvironmentSettings):
         default=300, gt=0, description="until a pod that cannot pull or be configured is given up"
     )
     schedule_seconds: float = Field(
-        default=1800, gt=0, description="until a pod that fits on no node is given up"
+        default=1800,
+        gt=0,
+        description="until a pod that fits on no node, or is refused, is given up",
+    )
+    unschedulable_seconds: float = Field(
+        default=30,
+        ge=0,
+        description="that a pod fits on no node before it is told: nodes are added, and pods on "
+        "their way out make room",
     )
 
 

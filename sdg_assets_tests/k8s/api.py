@@ -85,6 +85,9 @@ class Api:
                 self.cluster.delete_pod(self.cluster.pods[name])
             elif verb == "delete":
                 del self.cluster.jobs[name]
+                if query.get("propagationPolicy") == ["Background"]:  # else its pods are orphans
+                    for pod in [p for p in self.cluster.pods.values() if p.job == name]:
+                        self.cluster.delete_pod(pod)
             elif resource == "pods/eviction":
                 self.cluster.evict(self.cluster.pods[name])
             return objects[name]
@@ -174,10 +177,10 @@ def _selected(item: Json, query: dict[str, list[str]]) -> bool:
         if name and labels.get(name) != value:
             return False
     for selector in ",".join(query.get("fieldSelector", [])).split(","):
-        path, _, value = selector.partition("=")
+        path, operator, value = re.fullmatch(r"([^!=]*)(!?=?)(.*)", selector).groups()  # type: ignore[union-attr]
         found: Any = item
         for step in path.split(".") if path else ():
             found = found.get(step, {})
-        if path and found != value:
+        if path and (found == value) is (operator == "!="):
             return False
     return True

@@ -21,7 +21,6 @@ from typing import Any
 
 ROOT = Path(__file__).parents[2]
 GPU = "nvidia.com/gpu"
-GRACE_SECONDS = 5.0
 Json = dict[str, Any]
 
 
@@ -71,6 +70,7 @@ class Cluster:
         secrets: Name → data.
         nodes: Name → GPUs.
         unpullable: Stages whose image no registry has.
+        refused: Stages whose pods are not admitted, and the API server's words.
     """
 
     place: Path
@@ -78,6 +78,7 @@ class Cluster:
     secrets: Mapping[str, Mapping[str, str]]
     nodes: dict[str, int] = field(default_factory=lambda: {"cpu-1": 0})
     unpullable: set[str] = field(default_factory=set)
+    refused: dict[str, str] = field(default_factory=dict)
     jobs: dict[str, Json] = field(default_factory=dict)
     ever: list[Pod] = field(default_factory=list)
     """Every pod there was."""
@@ -122,11 +123,15 @@ class Cluster:
     def delete_pod(self, pod: Pod) -> None:
         """SIGTERM, and SIGKILL after a grace; the pod goes when its process has."""
         pod.killed_for = pod.killed_for or "deleted"
-        if pod.process is None:
+        pod.body["metadata"].setdefault("deletionTimestamp", _now())
+        if pod.process is None or pod.process.poll() is not None:
             pod.deleted = True
             return
         self._signal(pod, signal.SIGTERM)
-        threading.Timer(GRACE_SECONDS, self._signal, (pod, signal.SIGKILL)).start()
+        grace = pod.body["spec"]["terminationGracePeriodSeconds"]
+        timer = threading.Timer(grace, self._signal, (pod, signal.SIGKILL))
+        timer.daemon = True
+        timer.start()
 
     def evict(self, pod: Pod) -> None:
         pod.body["status"]["conditions"].append(
@@ -146,12 +151,12 @@ class Cluster:
         with self.lock:
             pod.killed_for = "NodeLost"
             self._signal(pod, signal.SIGKILL)
-            self._report(pod, "Warning", "NodeNotReady", "Node is not ready")
+            self._report("Pod", pod.name, "Warning", "NodeNotReady", "Node is not ready")
 
     # What Kubernetes does.
 
     def _control(self) -> None:
-        for name, job in self.jobs.items():
+        for name, job in list(self.jobs.items()):
             if not any(pod.job == name for pod in self.ever):
                 self._make_pod(name, job)
         for pod in self.ever:
@@ -165,6 +170,11 @@ class Cluster:
 
     def _make_pod(self, name: str, job: Json) -> None:
         template = job["spec"]["template"]
+        stage = template["metadata"].get("labels", {}).get("sdg/stage", "other")
+        if message := self.refused.get(stage):
+            said = f'Error creating: pods "{name}-" is forbidden: {message}'
+            self._report("Job", name, "Warning", "FailedCreate", said)
+            return
         labels = {**template["metadata"].get("labels", {}), "job-name": name}
         body = {
             "metadata": {
@@ -184,15 +194,18 @@ class Cluster:
         if node is None:
             message = f"0/{len(self.nodes)} nodes are available: Insufficient {GPU}."
             condition = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable"}
-            pod.body["status"]["conditions"] = [{**condition, "message": message}]
-            self._report(pod, "Warning", "FailedScheduling", message)
+            since = {"lastTransitionTime": pod.body["metadata"]["creationTimestamp"]}
+            pod.body["status"]["conditions"] = [{**condition, **since, "message": message}]
+            self._report("Pod", pod.name, "Warning", "FailedScheduling", message)
             return
         pod.body["spec"]["nodeName"] = node
         pod.body["status"]["conditions"] = [{"type": "PodScheduled", "status": "True"}]
         if pod.stage in self.unpullable:
             message = f'failed to pull image "{pod.container["image"]}": not found'
-            self._status(pod, {"waiting": {"reason": "ErrImagePull", "message": message}})
-            self._report(pod, "Warning", "Failed", message)
+            # As the kubelet has it: it tries, and waits, in turn.
+            reason = ("ErrImagePull", "ImagePullBackOff")[int(time.monotonic()) % 2]
+            self._status(pod, {"waiting": {"reason": reason, "message": message}})
+            self._report("Pod", pod.name, "Warning", "Failed", message)
             return
         self._start(pod)
 
@@ -251,7 +264,9 @@ class Cluster:
             pod.deleted = True
 
     def _account(self, name: str, job: Json) -> None:
-        (pod,) = (pod for pod in self.ever if pod.job == name)
+        pod = next((pod for pod in self.ever if pod.job == name), None)
+        if pod is None:  # refused: the Job waits, and is active
+            return
         if pod.deleted or pod.phase == "Failed":
             failed = {"type": "Failed", "status": "True", "reason": "BackoffLimitExceeded"}
             job["status"] = {"failed": 1, "conditions": [failed]}
@@ -270,11 +285,11 @@ class Cluster:
             }
         ]
 
-    def _report(self, pod: Pod, kind: str, reason: str, message: str) -> None:
-        involved = {"kind": "Pod", "name": pod.name}
+    def _report(self, of: str, name: str, kind: str, reason: str, message: str) -> None:
+        involved = {"kind": of, "name": name}
         event = {"involvedObject": involved, "type": kind, "reason": reason, "message": message}
         if not any(event.items() <= told.items() for told in self.events):
-            name = f"{pod.name}.{secrets.token_hex(4)}"
+            name = f"{name}.{secrets.token_hex(4)}"
             self.events.append({"metadata": {"name": name}, "count": 1, **event})
 
     def _signal(self, pod: Pod, number: int) -> None:
@@ -296,6 +311,18 @@ def wait_for(cluster: Cluster, stage: str | None, *, seconds: float = 180) -> Po
         if found:
             return found[-1]
         assert time.monotonic() < until, [(p.name, p.stage, p.phase) for p in cluster.ever]
+        time.sleep(0.1)
+
+
+def wait_until_gone(pod: Pod, *, seconds: float) -> None:
+    """Returns when the pod and its process are gone.
+
+    Raises:
+        AssertionError: They are not, after so many seconds.
+    """
+    until = time.monotonic() + seconds
+    while not (pod.deleted and (pod.process is None or pod.process.poll() is not None)):
+        assert time.monotonic() < until, f"{pod.name} is {pod.phase} after {seconds} s"
         time.sleep(0.1)
 
 

@@ -48,8 +48,19 @@ class Deployment:
     store: Path
     run_id: str = ""
 
-    def launch(self, *stages: str) -> None:
-        """Starts one run of stages of all subtasks."""
+    def launch(
+        self,
+        *stages: str,
+        subtasks: tuple[str, str] = (SUBTASKS[0], SUBTASKS[-1]),
+        pod: str = '{"cpus": 0.75}',
+    ) -> None:
+        """Starts one run of stages.
+
+        Args:
+            stages: Of the task.
+            subtasks: The first and the last.
+            pod: The run's tag `sdg/pod`.
+        """
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             repository = build_definitions().get_repository_def()
@@ -65,14 +76,18 @@ class Deployment:
             asset_selection=keys,
             run_config={"execution": {"config": {"per_step_k8s_config": PER_STEP}}},
             tags={
-                "sdg/pod": '{"cpus": 0.75}',
-                "dagster/asset_partition_range_start": SUBTASKS[0],
-                "dagster/asset_partition_range_end": SUBTASKS[-1],
+                "sdg/pod": pod,
+                "dagster/asset_partition_range_start": subtasks[0],
+                "dagster/asset_partition_range_end": subtasks[1],
             },
             job_code_origin=JobPythonOrigin(job.name, origin),
         )
         self.run_id = run.run_id
         self.instance.launch_run(run.run_id, cast("Any", None))
+
+    def terminate(self) -> None:
+        """What the UI's "Terminate" does."""
+        self.instance.run_launcher.terminate(self.run_id)
 
     def monitor(self) -> None:
         """One look of the daemon's run monitoring at the run."""
@@ -153,6 +168,7 @@ def deployed(
         "SDG_K8S_HEALTH_SECONDS": "1",
         "SDG_K8S_START_SECONDS": "2",
         "SDG_K8S_SCHEDULE_SECONDS": "3",
+        "SDG_K8S_UNSCHEDULABLE_SECONDS": "1",
     }
     for name, value in settings.items():
         if name.startswith("SDG_"):
@@ -177,6 +193,7 @@ def _here(given: dict[str, Any], place: Path) -> dict[str, Any]:
     given["storage"] = {"sqlite": {"base_dir": str(place / "instance")}}
     given["local_artifact_storage"]["config"]["base_dir"] = str(place / "artifacts")
     given["run_launcher"]["config"]["load_incluster_config"] = False
+    given["run_monitoring"]["free_slots_after_run_end_seconds"] = 1
     return given
 
 

@@ -12,7 +12,7 @@ from sdg_assets.assets.factory import GPU_STAGES, TASK_ASSETS
 from sdg_assets.cluster.settings import cluster_settings
 from sdg_assets_tests.conftest import forget_settings
 from sdg_assets_tests.k8s.arithmetic_teacher import ArithmeticTeacher, arithmetic_teacher
-from sdg_assets_tests.k8s.cluster import GPU, Pod, wait_for
+from sdg_assets_tests.k8s.cluster import GPU, Pod, wait_for, wait_until_gone
 from sdg_assets_tests.k8s.deployment import IMAGE, SUBTASKS, TASK, Deployment, deployed
 from sdg_assets_tests.k8s.rules import broken_rules
 
@@ -35,9 +35,18 @@ def test_a_run_outlives_every_failure_and_asks_nothing_twice(
         cluster.unpullable = {"seeds"}
         deployment.launch(*TASK_ASSETS)
         said = deployment.wait_for_message("Given up after")
-        assert f"cannot pull {IMAGE} (ErrImagePull" in said
+        assert f"cannot pull {IMAGE} (" in said
         assert "image pull secret" in said
         cluster.unpullable = set()
+        assert len([m for m in deployment.messages() if "Waiting, at most 2 s: pod" in m]) == 1
+
+        cluster.refused = {"normalized": "exceeded quota: sdg, requested: pods=1, used: pods=30"}
+        said = deployment.wait_for_message("Waiting, at most 3 s: the cluster makes no pod")
+        assert "FailedCreate" not in said
+        assert "exceeded quota: sdg" in said
+        assert "It asks for cpu" in said
+        deployment.wait_for_message("admit it. Given up after")
+        cluster.refused = {}
 
         cluster.lose_node(wait_for(cluster, "normalized"))
         said = deployment.wait_for_message("its node was lost")
@@ -68,6 +77,8 @@ def test_a_run_outlives_every_failure_and_asks_nothing_twice(
         deployment.wait(lambda: pod.deleted)
         teacher.drop()
         teacher.hold_after(11)
+        said = deployment.wait_for_message("The last try was ended from outside")
+        assert "evicted" in said
 
         pod = _held(deployment, teacher)
         worker = wait_for(cluster, None)
@@ -78,11 +89,20 @@ def test_a_run_outlives_every_failure_and_asks_nothing_twice(
         assert wait_for(cluster, None) is not worker
         deployment.wait_for_message("Checking on status of in-progress step")
         assert wait_for(cluster, "generated") is pod  # it never noticed
+
+        # Terminated, it has no pods 10 s later, and the next run finds the log free.
+        deployment.terminate()
+        wait_until_gone(pod, seconds=10)
+        deployment.wait(deployment.is_finished, seconds=10)
+        assert deployment.status == DagsterRunStatus.CANCELED
+        deployment.wait_for_message("received termination signal, forwarding to steps")
+        teacher.drop()
+        deployment.instance.event_log_storage.free_concurrency_slots_for_run(deployment.run_id)
         opened = teacher.opened
-        teacher.resume()
+        deployment.launch(*TASK_ASSETS[-3:])
 
         deployment.wait(deployment.is_finished, seconds=180)
-        assert deployment.status is DagsterRunStatus.SUCCESS, deployment.messages()[-20:]
+        assert deployment.status == DagsterRunStatus.SUCCESS, deployment.messages()[-20:]
         for stage in TASK_ASSETS:
             done = deployment.instance.get_materialized_partitions(dg.AssetKey([TASK, stage]))
             assert done == set(SUBTASKS), stage
@@ -90,13 +110,13 @@ def test_a_run_outlives_every_failure_and_asks_nothing_twice(
         # Nothing that was answered was asked again: every answer is one line of a log.
         assert deployment.logged_completions() == teacher.answered
         assert teacher.answered >= 4 * len(SUBTASKS)
-        # Under way at two kills, or dropped by the teacher with those.
+        # Under way at three ends, or dropped by the teacher with those.
         assert teacher.asked - teacher.answered <= 3 * CONCURRENCY
 
         # One pod of `enriched`, with one GPU, served every partition from one teacher.
         (enriched,) = (pod for pod in cluster.ever if pod.stage == "enriched")
         assert enriched.container["resources"]["limits"][GPU] == "1"
-        assert teacher.opened == opened + 1
+        assert teacher.opened == opened + 2  # `generated`, which goes on where it was ended, too
 
         # The run's tag sized one of its pods, its config the other.
         asked = {p.stage: p.container["resources"] for p in cluster.ever}

@@ -28,9 +28,9 @@ PROGRAMS: dict[str, click.Command] = {
 
 
 def _container(overlay: str, name: str) -> dict[str, Any]:
+    """The workload's first container."""
     deployment = named(manifests(overlay), "Deployment", name)
-    (container,) = deployment["spec"]["template"]["spec"]["containers"]
-    return dict(container)
+    return dict(deployment["spec"]["template"]["spec"]["containers"][0])
 
 
 def _parse(command: list[str]) -> None:

@@ -10,7 +10,13 @@ from typing import Any
 import pytest
 from kubernetes.client import ApiClient, V1Pod
 
-from sdg_assets.cluster.diagnosis import what_it_waits_for, why_it_failed
+from sdg_assets.cluster.diagnosis import (
+    Obstacle,
+    what_ended,
+    what_it_waits_for,
+    why_it_failed,
+    why_it_has_no_pod,
+)
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -36,6 +42,11 @@ def _pod(**status: Any) -> V1Pod:
 def _state(**state: Any) -> dict[str, Any]:
     status = {"name": "dagster", "image": "i:1", "imageID": "", "ready": False, "restartCount": 0}
     return {"containerStatuses": [{**status, "state": state}]}
+
+
+def _event(of: str, name: str, reason: str, message: str, kind: str = "Warning") -> Any:
+    body = {"metadata": {"name": "e"}, "involvedObject": {"kind": of, "name": name}}
+    return _read("CoreV1Event", {**body, "type": kind, "reason": reason, "message": message})
 
 
 def _disrupted(reason: str) -> dict[str, Any]:
@@ -69,16 +80,7 @@ def test_a_failed_pod_says_what_happened_and_that_nothing_is_lost(
 
 
 def test_a_pod_that_is_gone_is_told_by_its_events_or_by_where_it_was_seen() -> None:
-    event = _read(
-        "CoreV1Event",
-        {
-            "metadata": {"name": "e"},
-            "involvedObject": {"kind": "Pod", "name": "job-abcde"},
-            "type": "Warning",
-            "reason": "NodeNotReady",
-            "message": "Node is not ready",
-        },
-    )
+    event = _event("Pod", "job-abcde", "NodeNotReady", "Node is not ready")
     told = why_it_failed("job", [], [event, event], "job-abcde on gpu-7")
     assert "last seen as job-abcde on gpu-7" in told
     assert told.count("NodeNotReady: Node is not ready") == 1
@@ -90,10 +92,41 @@ def test_a_pod_that_names_a_secret_that_is_not_there_says_so() -> None:
     pod = _pod(**{"phase": "Pending", **_state(waiting=stuck)})
     waiting = what_it_waits_for([pod], [], NOW)
     assert waiting
-    assert not waiting.for_room
+    assert waiting.obstacle is Obstacle.CONFIGURATION
     assert waiting.seconds == 90
     assert 'secret "sdg-postgresql" not found' in waiting.text
     assert "Secret" in waiting.text
+
+
+def test_a_job_whose_pod_is_refused_says_so_with_the_clusters_words() -> None:
+    job = _read(
+        "V1Job",
+        {
+            "metadata": {
+                "name": "job",
+                "creationTimestamp": (NOW - timedelta(seconds=40)).isoformat(),
+            },
+            "spec": {"template": {"spec": {"containers": [{"name": "dagster", "image": "i:1"}]}}},
+        },
+    )
+    refusal = _event("Job", "job", "FailedCreate", 'service account "sdg-stpe" not found')
+    assert why_it_has_no_pod(job, [], NOW) is None
+    waiting = why_it_has_no_pod(job, [refusal], NOW)
+    assert waiting
+    assert waiting.obstacle is Obstacle.REFUSED
+    assert waiting.seconds == 40
+    assert 'no pod for Job job (service account "sdg-stpe" not found)' in waiting.text
+    assert "SDG_K8S_SERVICE_ACCOUNT" in waiting.text
+
+
+def test_a_step_that_ended_by_itself_is_not_said_to_have_been_ended() -> None:
+    finished = _pod(**{"phase": "Succeeded"}, **_state(terminated={"exitCode": 0}))
+    assert what_ended("job", [finished], []) is None
+    assert what_ended("job", [_pod(phase="Running")], []) is None
+    evicted = _pod(phase="Running", **_disrupted("EvictionByEvictionAPI"))
+    assert "evicted, as when a node is drained" in (what_ended("job", [evicted], []) or "")
+    preempted = _event("Pod", "job-abcde", "Preempted", "by pod urgent", kind="Normal")
+    assert "Preempted: by pod urgent" in (what_ended("job", [], [preempted]) or "")
 
 
 def test_the_clusters_own_words_are_punctuated_once() -> None:

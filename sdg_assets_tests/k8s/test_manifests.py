@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import importlib.util
 import json
 import os
 import re
@@ -14,7 +15,8 @@ from kubernetes.client import ApiClient, BatchV1Api, Configuration
 from kubernetes.config.incluster_config import InClusterConfigLoader
 from sqlalchemy import create_engine
 
-from sdg_assets.cluster.pods import any_step, stage_pod
+from sdg_assets.cluster import ended_runs
+from sdg_assets.cluster.pods import GRACE_SECONDS, any_step, stage_pod
 from sdg_assets.cluster.settings import ClusterSettings
 from sdg_assets.examples import AnswerKind
 from sdg_assets.settings import Settings
@@ -47,8 +49,14 @@ def _templates(objects: list[Json]) -> list[dict[str, str]]:
     launched = _instance(objects)["run_launcher"]["config"]["labels"]
     step = any_step(Settings(), ClusterSettings())["pod_template_spec_metadata"]["labels"]
     stages = [
-        stage_pod(stage, Settings(), ClusterSettings())["pod_template_spec_metadata"]["labels"]
-        for stage in ("generated", "filtered")
+        stage_pod(stage, Settings(), ClusterSettings(), kind)["pod_template_spec_metadata"][
+            "labels"
+        ]
+        for stage, kind in (
+            ("generated", AnswerKind.CODE),
+            ("enriched", AnswerKind.NUMERIC),
+            ("enriched", AnswerKind.CODE),
+        )
     ]
     return [
         *(o["spec"]["template"]["metadata"]["labels"] for o in objects if o["kind"] in WORKLOADS),
@@ -149,17 +157,18 @@ def test_every_selector_of_a_policy_budget_or_service_finds_a_pod(objects: list[
     assert checked > 12
 
 
-def test_pods_in_which_programs_are_verified_reach_store_and_database_only(
-    objects: list[Json],
-) -> None:
-    labels = _templates(objects)[-1]
-    assert labels["sdg/stage"] == "filtered"
+def test_pods_in_which_programs_run_reach_store_and_database_only(objects: list[Json]) -> None:
     policies = [item for item in objects if item["kind"] == "NetworkPolicy"]
-    mine = {p["metadata"]["name"] for p in policies if _matches(p["spec"]["podSelector"], labels)}
-    assert mine == {"default-deny", "names", "all-ask-database"}
-    gpu = next(t for t in _templates(objects) if t.get("sdg/stage") == "generated")
-    theirs = {p["metadata"]["name"] for p in policies if _matches(p["spec"]["podSelector"], gpu)}
-    assert theirs == {*mine, "steps-to-hub"}
+
+    def reached_by(labels: dict[str, str]) -> set[str]:
+        selected = (p for p in policies if _matches(p["spec"]["podSelector"], labels))
+        return {policy["metadata"]["name"] for policy in selected}
+
+    writing, voting, running = _templates(objects)[-3:]
+    assert running["sdg/stage"] == voting["sdg/stage"] == "enriched"  # votes run the programs
+    assert running["sdg/answers"] == "code"
+    assert reached_by(running) == {"default-deny", "names", "all-ask-database"}
+    assert reached_by(voting) == reached_by(writing) == {*reached_by(running), "steps-to-hub"}
 
 
 def test_settings_are_those_that_the_package_knows(
@@ -212,7 +221,7 @@ def test_a_lost_run_worker_is_replaced_and_its_slot_freed(objects: list[Json]) -
     monitoring = _instance(objects)["run_monitoring"]
     assert monitoring["enabled"]
     assert monitoring["max_resume_run_attempts"] > 0
-    assert monitoring["free_slots_after_run_end_seconds"] > 0
+    assert monitoring["free_slots_after_run_end_seconds"] > GRACE_SECONDS  # its pods end first
 
 
 def test_what_stands_in_for_a_token_is_enough_for_an_instance(
@@ -261,11 +270,24 @@ def test_the_sandbox_component_lets_only_pods_of_code_tasks_make_namespaces(
     monkeypatch.setenv("SDG_K8S_SANDBOX_SECCOMP", "profiles/sdg-sandbox.json")
     forget_settings()
     cluster_settings.cache_clear()
-    code = pod_tags("filtered", AnswerKind.CODE)[CONFIG_TAG]
-    other = pod_tags("filtered", AnswerKind.NUMERIC)[CONFIG_TAG]
+    code = pod_tags("enriched", AnswerKind.CODE)[CONFIG_TAG]
+    others = [
+        pod_tags("enriched", AnswerKind.NUMERIC)[CONFIG_TAG],
+        pod_tags("filtered", AnswerKind.CODE)[CONFIG_TAG],
+    ]
     cluster_settings.cache_clear()
     security = code["container_config"]["security_context"]
     assert security["seccomp_profile"]["localhost_profile"] == "profiles/sdg-sandbox.json"
     assert security["capabilities"] == {"drop": ["ALL"]}
     assert code["pod_spec_config"]["host_users"] is False
-    assert "security_context" not in other["container_config"]
+    assert not any("security_context" in other["container_config"] for other in others)
+
+
+def test_pods_of_ended_runs_are_ended_by_who_may_end_them(objects: list[Json]) -> None:
+    spec = named(objects, "Deployment", "sdg-daemon")["spec"]["template"]["spec"]
+    assert spec["serviceAccountName"] == "sdg-control"
+    (watcher,) = (c for c in spec["containers"] if c["name"] == "ended-runs")
+    assert importlib.util.find_spec(watcher["command"][-1])
+    assert str(ended_runs.HEARTBEAT) in watcher["livenessProbe"]["exec"]["command"][-1]
+    labels = _instance(objects)["run_launcher"]["config"]["labels"]
+    assert ended_runs.OURS in {f"{name}={value}" for name, value in labels.items()}

@@ -18,7 +18,9 @@ from kubernetes.client import ApiClient
 from sdg_assets.assets.factory import STAGES
 from sdg_assets.cluster.pods import (
     CONFIG_TAG,
+    GRACE_SECONDS,
     POD_TAG,
+    REACH_LABEL,
     any_step,
     pod_tags,
     stage_pod,
@@ -196,8 +198,55 @@ def test_every_step_mounts_store_and_models_and_no_token() -> None:
     assert mounts["cache"] == "/cache"
     assert mounts["no-token"].endswith("/serviceaccount")
     assert pod["pod_spec_config"]["automount_service_account_token"] is False
+    assert pod["pod_spec_config"]["termination_grace_period_seconds"] == GRACE_SECONDS < 10
     bare = any_step(Settings(), ClusterSettings())
     assert bare["container_config"]["volume_mounts"] == []
+
+
+@pytest.mark.parametrize(
+    ("teacher", "cluster", "reach"),
+    [
+        (BIG, ClusterSettings(cache_claim="sdg-models"), "store"),
+        (BIG, ClusterSettings(), "hub"),  # its weights come from there, in each pod
+        (SMALL, ClusterSettings(), "store"),  # in the image
+        ("http://vllm:8000", ClusterSettings(), "store"),
+    ],
+)
+def test_where_programs_run_is_no_way_to_the_hub_unless_the_teacher_comes_from_there(
+    teacher: str, cluster: ClusterSettings, reach: str
+) -> None:
+    chosen = Settings(teacher=teacher)
+    for stage, kind, expected in (
+        ("enriched", AnswerKind.CODE, reach),
+        ("enriched", AnswerKind.NUMERIC, "hub"),
+        ("generated", AnswerKind.CODE, "hub"),
+        ("filtered", AnswerKind.CODE, "store"),
+    ):
+        pod = stage_pod(stage, chosen, cluster, kind)
+        assert pod["pod_template_spec_metadata"]["labels"][REACH_LABEL] == expected
+        offline = {"name": "HF_HUB_OFFLINE", "value": "1"}
+        isolated = kind is AnswerKind.CODE and stage == "enriched" and reach == "store"
+        assert (offline in pod["container_config"].get("env", [])) is isolated
+
+
+def test_a_run_that_writes_programs_until_enough_pass_has_no_way_to_the_hub(
+    configure: Configure,
+) -> None:
+    configure(executor="k8s", teacher=SMALL)
+    until = {"target_accepted": 5}
+    pod = this_run("generated", {}, until, "code")
+    assert pod["pod_template_spec_metadata"]["labels"] == {REACH_LABEL: "store"}
+    assert "pod_template_spec_metadata" not in this_run("generated", {}, until, "numeric")
+
+
+def test_a_release_has_the_pod_and_the_retries_that_are_promised(configure: Configure) -> None:
+    configure(executor="k8s", retries=4)
+    repository = build_definitions().get_repository_def()
+    curated = repository.assets_defs_by_key[dg.AssetKey("curated")].op
+    container = json.loads(curated.tags[CONFIG_TAG])["container_config"]
+    assert container["resources"]["limits"]["memory"] == f"{8 * 1024}Mi"
+    assert curated.retry_policy
+    assert curated.retry_policy.max_retries == 4
 
 
 def test_the_same_definitions_run_on_a_laptop_and_have_pods_on_a_cluster(

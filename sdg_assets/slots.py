@@ -1,0 +1,202 @@
+"""Slots of pools: a step takes as many of the pool `gpu` as it uses GPUs, and only while it runs.
+
+Dagster 1.13 gives every step one slot of its pool: with a limit of 8, eight steps of 8 GPUs each
+would run beside each other. Here a step of n GPUs claims n slots, under its own step key and
+`<step key>#2` to `#n`. All slots carry the run's id, so that Dagster's run monitoring frees those
+of a dead run (`free_slots_after_run_end_seconds`), however it died.
+
+The contexts below replace `InstanceConcurrencyContext` in Dagster's executors. There is no public
+API for it; weights of pools, once Dagster has them, replace this module.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Iterable
+from types import TracebackType
+from typing import Any, cast
+
+import dagster as dg
+from dagster._core.events import DagsterEventType
+from dagster._core.execution.plan.instance_concurrency_context import InstanceConcurrencyContext
+from dagster._core.executor import in_process, multiprocess
+from dagster._core.executor.step_delegating import step_delegating_executor
+from dagster._core.instance.config import PoolGranularity
+
+from sdg_assets.cluster.pods import TEACHER_STAGES, gpus_of_run
+from sdg_assets.errors import SdgError
+
+GPU_POOL = "gpu"
+HUB_POOL = "hub"
+# Who waits for several slots gathers them alone: two that hold half of them each would wait for
+# each other for ever. Steps that want one slot need no turn, for they hold nothing while waiting.
+TURN = "{pool}-turn"
+RECHECK_SECONDS = 1.0
+
+
+class StepSlots(InstanceConcurrencyContext):
+    """The slots of a run whose steps are processes or pods of their own."""
+
+    def __init__(self, instance: dg.DagsterInstance, dagster_run: dg.DagsterRun) -> None:
+        super().__init__(instance, dagster_run)
+        self._run = dagster_run
+        self._slots = instance.event_log_storage
+        self._pool_of: dict[str, str] = {}
+        self._launches_before = _launches(instance, dagster_run.run_id)
+
+    def claim(self, concurrency_key: str, step_key: str, step_priority: int = 0) -> bool:
+        """Whether a step may start, which then holds its slots; until it may, it stands in line.
+
+        Args:
+            concurrency_key: The pool.
+            step_key: The step, of this run.
+            step_priority: Added to the run's priority.
+        """
+        self._pool_of[step_key] = concurrency_key
+        if launches := self._launches_before[step_key]:
+            # This worker resumes the run and replays its events. Dagster fails the run if it may
+            # not mark a past step as started again because somebody else has the slot by now.
+            self._launches_before[step_key] -= 1
+            if launches == 1:  # the last one: it may run still, and holds its slots then
+                self._claims.add(step_key)
+            return True
+        weight = self._weight(concurrency_key, step_key)
+        if weight == 1:
+            return super().claim(concurrency_key, step_key, step_priority)
+        if step_key in self._pending_claims and time.time() < self._pending_timeouts[step_key]:
+            return False
+        priority = self._run_priority + step_priority
+        if self._claim_all(concurrency_key, step_key, weight, priority):
+            self._pending_claims.discard(step_key)
+            self._claims.add(step_key)
+            return True
+        self._pending_claims.add(step_key)
+        self._pending_timeouts[step_key] = time.time() + RECHECK_SECONDS
+        return False
+
+    def free_step(self, step_key: str) -> None:
+        """Gives back every slot of a step that ended."""
+        if step_key in self._claims:
+            self._claims.remove(step_key)
+            self._free(step_key)
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc_value: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Leaves the lines; slots of steps are kept, for their pods may run on."""
+        for step_key in self._pending_claims:
+            self._free(step_key)
+        super().__exit__(exc_type, exc_value, traceback)
+
+    def _weight(self, pool: str, step_key: str) -> int:
+        """Slots that a step claims; one that uses more GPUs than there are slots takes all."""
+        slots = self._slots
+        if pool != GPU_POOL or not slots.supports_global_concurrency_limits:
+            return 1
+        if self._pool_config.pool_granularity == PoolGranularity.RUN:
+            return 1
+        self._sync_pools()
+        info = self.get_pool_info(pool)
+        limit = info.limit if info else self._pool_config.default_pool_limit
+        if limit is None:
+            return 1
+        return max(1, min(self._gpus(step_key), limit))
+
+    def _gpus(self, step_key: str) -> int:
+        try:
+            return gpus_of_run(step_key, self._run.tags, self._run.run_config)
+        except SdgError:
+            return 1  # the step itself fails with this error, where a person looks for it
+
+    def _claim_all(self, pool: str, step_key: str, weight: int, priority: int) -> bool:
+        run_id, slots = self._run_id, self._slots
+        keys = [step_key, *(f"{step_key}#{n}" for n in range(2, weight + 1))]
+        if all(slots.check_concurrency_claim(pool, run_id, key).is_claimed for key in keys):
+            return True
+        info = self.get_pool_info(pool)
+        if info is None or info.from_default:
+            slots.initialize_concurrency_limit_to_default(pool)
+        turn, ticket = TURN.format(pool=pool), f"{step_key}#turn"
+        turn_info = self.get_pool_info(turn)
+        if turn_info is None or turn_info.limit != 1:
+            slots.set_concurrency_slots(turn, 1)
+        if not slots.claim_concurrency_slot(turn, run_id, ticket, priority).is_claimed:
+            return False
+        claims = [slots.claim_concurrency_slot(pool, run_id, key, priority) for key in keys]
+        if not all(claim.is_claimed for claim in claims):
+            return False
+        slots.free_concurrency_slot_for_step(run_id, ticket)
+        return True
+
+    def _free(self, step_key: str) -> None:
+        """Frees what the database has under the step's keys; who resumes a run knows no weights."""
+        pool = self._pool_of[step_key]
+        if not self._slots.supports_global_concurrency_limits:
+            return
+        for name in (pool, TURN.format(pool=pool)):
+            info = self._slots.get_concurrency_info(name)
+            lines: Iterable[Any] = [*info.claimed_slots, *info.pending_steps]
+            mine = {line.step_key for line in lines if line.run_id == self._run_id}
+            for key in mine:
+                if key == step_key or key.startswith(f"{step_key}#"):
+                    self._slots.free_concurrency_slot_for_step(self._run_id, key)
+
+
+class ProcessSlots(StepSlots):
+    """The slots of a run whose steps share one process.
+
+    An engine stays loaded for the stages after it. The run holds the GPUs from its first step that
+    needs them until it ends: whoever had them in between would find their memory full.
+    """
+
+    def __init__(self, instance: dg.DagsterInstance, dagster_run: dg.DagsterRun) -> None:
+        super().__init__(instance, dagster_run)
+        self._engine_step: str | None = None
+
+    def claim(self, concurrency_key: str, step_key: str, step_priority: int = 0) -> bool:
+        """Whether a step may start; at once, if a step before it claimed the GPUs."""
+        if concurrency_key == GPU_POOL and self._engine_step not in (None, step_key):
+            return True
+        claimed = super().claim(concurrency_key, step_key, step_priority)
+        if claimed and concurrency_key == GPU_POOL:
+            self._engine_step = step_key
+        return claimed
+
+    def free_step(self, step_key: str) -> None:
+        """Gives back the slots of a step that ended, but for GPUs."""
+        if step_key != self._engine_step:
+            super().free_step(step_key)
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc_value: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Frees everything, for no step outlives this process."""
+        if self._engine_step:
+            super().free_step(self._engine_step)
+        super().__exit__(exc_type, exc_value, traceback)
+
+    def _gpus(self, step_key: str) -> int:
+        """Of the stage that needs most: the run claims once."""
+        task, gpus = step_key.rpartition("__")[0], super()._gpus
+        return max(gpus(f"{task}__{stage}") for stage in TEACHER_STAGES)
+
+
+def weigh_slots() -> None:
+    """Makes the executors of this process claim slots as this module says."""
+    vars(in_process)["InstanceConcurrencyContext"] = ProcessSlots
+    vars(multiprocess)["InstanceConcurrencyContext"] = StepSlots
+    vars(step_delegating_executor)["InstanceConcurrencyContext"] = StepSlots
+
+
+def _launches(instance: dg.DagsterInstance, run_id: str) -> Counter[str]:
+    """How often each step was started by run workers before this one."""
+    entries = instance.all_logs(run_id, of_type=DagsterEventType.STEP_WORKER_STARTING)
+    events = [entry.get_dagster_event() for entry in entries]
+    return Counter(cast("str", event.step_key) for event in events)
