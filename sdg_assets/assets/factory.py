@@ -17,7 +17,7 @@ from sdg_assets.assets.knobs import (
 from sdg_assets.assets.metadata import contamination_metadata
 from sdg_assets.assets.partitions import PartitionReport, Progress, each_partition, write_partition
 from sdg_assets.assets.retries import retries
-from sdg_assets.assets.staleness import remade_when_stale
+from sdg_assets.assets.staleness import AGAINST_BENCHMARKS, BENCHMARKS
 from sdg_assets.assets.teacher import TEACHERS
 from sdg_assets.catalog import SeedTask, SubtaskSpec, cached_catalog
 from sdg_assets.checks import ALL_CHECKS, STAGE_CHECKS
@@ -61,7 +61,6 @@ STAGES = ("seeds", "normalized", "generated", "enriched", "filtered")
 # In the order in which they can be made: hashes of what is held out, then the stages.
 TASK_ASSETS = ("heldout", *STAGES)
 GPU_STAGES = ("generated", "enriched")
-REMADE = ("normalized", "generated", "enriched", "filtered")
 # Each stage has a value of its own: stages with equal policies run as one, and then a subtask
 # that fails in one stage holds its siblings back in the next.
 PARTITIONS_PER_RUN = {
@@ -119,12 +118,18 @@ def _stage(
 
     @dg.asset(
         key=key,
-        deps=[dg.AssetKey([task.task, u]) if isinstance(u, str) else u for u in upstream],
+        deps=[
+            *(dg.AssetKey([task.task, u]) if isinstance(u, str) else u for u in upstream),
+            *(
+                [dg.AssetDep(BENCHMARKS, partition_mapping=dg.AllPartitionMapping())]
+                if stage in AGAINST_BENCHMARKS
+                else []
+            ),
+        ],
         partitions_def=partitions,
         backfill_policy=dg.BackfillPolicy.multi_run(PARTITIONS_PER_RUN[stage]),
         check_specs=checks,
         output_required=False,
-        automation_condition=remade_when_stale() if stage in REMADE else None,
         group_name=task.task,
         owners=settings().owners,
         description=_describe(task, stage),

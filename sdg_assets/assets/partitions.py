@@ -249,8 +249,33 @@ def _evaluations(
 
     Without the tie the UI shows the partition as unchecked.
     """
+    yield from _evaluations_of(context.instance, context.asset_key, outcomes)
+
+
+def report_beside(
+    context: dg.AssetExecutionContext, asset: dg.AssetKey, key: str, report: PartitionReport
+) -> None:
+    """Reports a partition of another asset, which a step has made besides its own.
+
+    Args:
+        context: The step's.
+        asset: The other asset, which has no inputs.
+        key: Its partition.
+        report: What became of it.
+    """
+    tags = version_tags(report.content, context.run.run_id, {})
+    context.log_event(
+        dg.AssetMaterialization(asset, partition=key, metadata=report.metadata, tags=tags)
+    )
+    for evaluation in _evaluations_of(context.instance, asset, {key: report.checks}):
+        context.instance.report_runless_asset_event(evaluation)
+
+
+def _evaluations_of(
+    instance: dg.DagsterInstance, asset: dg.AssetKey, outcomes: dict[str, list[CheckOutcome]]
+) -> Iterator[AssetCheckEvaluation]:
     newest = newest_materializations(
-        context.instance, context.asset_key, [key for key, checks in outcomes.items() if checks]
+        instance, asset, [key for key, checks in outcomes.items() if checks]
     )
     for key, checks in outcomes.items():
         record = newest.get(key)
@@ -262,7 +287,7 @@ def _evaluations(
                 dg.AssetCheckSeverity.ERROR if outcome.blocking else dg.AssetCheckSeverity.WARN
             )
             yield AssetCheckEvaluation(
-                asset_key=context.asset_key,
+                asset_key=asset,
                 check_name=outcome.name,
                 passed=outcome.passed,
                 metadata=check_metadata(outcome),
