@@ -170,6 +170,15 @@ class Judgement(Record):
     judge: TeacherStamp
     prompt_version: str
 
+    @property
+    def is_readable(self) -> bool:
+        """Whether the judge's answer could be read.
+
+        A rubric that could be has criteria, and a reward has no reasons. What the judge says is not
+        looked at: a comment may begin with any word.
+        """
+        return self.criteria is not None or not self.reasons
+
 
 class EnrichedExample(GeneratedExample):
     """A generated example that was answered blind, with what was written along the way."""

@@ -11,8 +11,8 @@ from sdg_assets.assets.knobs import (
     SeedConfig,
     SolverConfig,
     WriterConfig,
+    config_of,
     from_run_tags,
-    solver_knobs,
 )
 from sdg_assets.assets.metadata import contamination_metadata
 from sdg_assets.assets.partitions import PartitionReport, Progress, each_partition, write_partition
@@ -232,6 +232,8 @@ def _generated_until(
     target: int,
 ) -> PartitionReport:
     target_report, usage = TargetReport(target), Usage()
+    # As `enriched` will vote: its config where it is in the same run, else the tags of both runs.
+    solving = config_of(SolverConfig, f"{spec.task}__enriched", context.run)
     with desks_of(store, spec, _roles(*Role)) as desks:
         rows = generate_until(
             spec,
@@ -239,7 +241,7 @@ def _generated_until(
             desks,
             usage,
             config.knobs(),
-            solver_knobs(),
+            solving.knobs(),
             _thresholds(spec),
             target_report,
             heldout=_Guard(spec, store).gate,

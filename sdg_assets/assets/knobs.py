@@ -19,6 +19,18 @@ TAG = "sdg/"
 ConfigT = TypeVar("ConfigT", bound=dg.Config)
 
 
+def config_of(kind: type[ConfigT], op: str, run: dg.DagsterRun) -> ConfigT:
+    """The config of another op of the run, with what it leaves empty taken from the run's tags.
+
+    Args:
+        kind: The op's config class.
+        op: The op's name. It need not be one of the run's.
+        run: The run.
+    """
+    given = run.run_config.get("ops", {}).get(op, {}).get("config", {})
+    return from_run_tags(kind(**given), run.tags)
+
+
 def from_run_tags(config: ConfigT, tags: Mapping[str, str]) -> ConfigT:
     """The config with what it leaves empty taken from the run's tags."""
     given = {
@@ -65,20 +77,14 @@ class SolverConfig(dg.Config):
 
     def knobs(self) -> SolverKnobs:
         """With the settings' defaults filled in."""
-        return solver_knobs(self.votes, self.accept_corrections)
-
-
-def solver_knobs(votes: int | None = None, accept_corrections: bool | None = None) -> SolverKnobs:
-    """The settings' solver knobs, the run's own before them."""
-    defaults = settings()
-    corrects = defaults.accept_corrections if accept_corrections is None else accept_corrections
-    return SolverKnobs(
-        votes=votes or defaults.votes,
-        adaptive=defaults.adaptive_voting,
-        majority=defaults.majority,
-        temperature=defaults.solver_temperature,
-        max_tokens=defaults.solver_max_tokens,
-        accept_corrections=corrects,
-        correction_share=defaults.correction_share,
-        with_knowledge=defaults.with_knowledge,
-    )
+        defaults, corrects = settings(), self.accept_corrections
+        return SolverKnobs(
+            votes=self.votes or defaults.votes,
+            adaptive=defaults.adaptive_voting,
+            majority=defaults.majority,
+            temperature=defaults.solver_temperature,
+            max_tokens=defaults.solver_max_tokens,
+            accept_corrections=defaults.accept_corrections if corrects is None else corrects,
+            correction_share=defaults.correction_share,
+            with_knowledge=defaults.with_knowledge,
+        )

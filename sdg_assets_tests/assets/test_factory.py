@@ -111,10 +111,10 @@ def test_a_stage_depends_on_what_it_reads() -> None:
 
     assert upstream == {
         "seeds": set(),
-        "normalized": {"quiz/seeds", "quiz/heldout"},
+        "normalized": {"quiz/seeds", "quiz/heldout", "protected/heldout"},
         "generated": {"quiz/normalized", "teacher/writer"},
         "enriched": {"quiz/generated", "quiz/normalized", "teacher/solver", "teacher/judge"},
-        "filtered": {"quiz/enriched", "quiz/normalized", "quiz/heldout"},
+        "filtered": {"quiz/enriched", "quiz/normalized", "quiz/heldout", "protected/heldout"},
     }
 
 
@@ -271,6 +271,27 @@ def test_run_config_goes_before_the_environment(
     assert metadata(instance, "quiz", "generated", "quiz_a")["rows"] == 6
     votes = [r for r in teacher.requests if r.prompt_version.startswith("solve/")]
     assert len(votes) == 6
+
+
+@pytest.mark.parametrize("together", [True, False])
+def test_rows_are_written_until_enough_pass_as_the_run_itself_will_vote(
+    mirror: Path, instance: dg.DagsterInstance, employ: Employ, together: bool
+) -> None:
+    teacher = employ(ScriptedTeacher(write_and_solve))
+    knobs = {"sdg/target_accepted": "4", "sdg/votes": "5"}
+    run("quiz", ["seeds", "normalized"], subtasks="quiz_a", instance=instance)
+
+    if together:
+        config = {"generated": {"target_accepted": 4}, "enriched": {"votes": 5}}
+        stages = ["generated", "enriched"]
+        run("quiz", stages, subtasks="quiz_a", instance=instance, config=config)
+    else:
+        run("quiz", ["generated"], subtasks="quiz_a", instance=instance, tags=knobs)
+
+    votes = [r for r in teacher.requests if r.prompt_version.startswith("solve/")]
+    written = metadata(instance, "quiz", "generated", "quiz_a")["rows"]
+    # Five were planned, so three that agree are the fewest that can decide.
+    assert len(votes) == 3 * written
 
 
 # Several partitions in one run
