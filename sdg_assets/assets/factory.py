@@ -165,7 +165,8 @@ def _seeds(
     found: list[int] = []
     rows = collect_seeds(spec, source, cap, count=found.append)
     report = _publish(spec, "seeds", store, rows)
-    report.metadata |= {"rows_in_split": found[0], "rows_declared": spec.rows or 0}
+    # A text: what the catalog says does not change, so it is no plot.
+    report.metadata |= {"rows_in_split": found[0], "rows_declared": f"{spec.rows or 0:,}"}
     # The embedded samples stand in for a split; that they are fewer is no news.
     short = shortfall(spec, found[0]) if source.name != "samples" else None
     if short:
@@ -282,6 +283,8 @@ def _enriched(
         report = _publish(spec, "enriched", store, rows, usage)
     report.teachers |= {role: desk.teacher.identity for role, desk in desks.items()}
     report.metadata |= told.numbers()
+    if not config.knobs().accept_corrections:
+        del report.metadata["answers_corrected"]  # it would be 0 for ever
     return report
 
 
@@ -303,12 +306,21 @@ def _filtered(
 ) -> PartitionReport:
     thresholds, guard = _thresholds(spec), _Guard(spec, store)
     duplicates = Duplicates(store.read(_key(spec, "normalized"), Example), thresholds)
-    rows = filter_rows(
-        lambda: store.read(_key(spec, "enriched"), EnrichedExample),
-        row_gates(thresholds, guard.gate),
-        duplicates,
-    )
-    return guard.publish("filtered", rows, duplicates.signatures)
+    stamps: dict[Role, set[str]] = {role: set() for role in Role}
+
+    def read() -> Iterator[EnrichedExample]:
+        for row in store.read(_key(spec, "enriched"), EnrichedExample):
+            judge = row.judge and row.judge.judge
+            played = {Role.WRITER: row.teacher, Role.SOLVER: row.solver, Role.JUDGE: judge}
+            for role, stamp in played.items():
+                if stamp:
+                    stamps[role].add(f"{stamp.model}@{stamp.revision}")
+            yield row
+
+    rows = filter_rows(read, row_gates(thresholds, guard.gate), duplicates)
+    report = guard.publish("filtered", rows, duplicates.signatures)
+    report.metadata |= {role.value: ", ".join(sorted(s)) for role, s in stamps.items() if s}
+    return report
 
 
 class _Guard:

@@ -11,8 +11,14 @@ from dagster._core.definitions.asset_checks.asset_check_evaluation import (
     AssetCheckEvaluationTargetMaterializationData,
 )
 from dagster._core.definitions.source_asset import SYSTEM_METADATA_KEY_SOURCE_ASSET_OBSERVATION
+from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus
 
-from sdg_assets.assets.metadata import SAMPLES, check_metadata, partition_metadata
+from sdg_assets.assets.metadata import (
+    SAMPLES,
+    check_metadata,
+    failing_metadata,
+    partition_metadata,
+)
 from sdg_assets.assets.pictures import funnel_markdown
 from sdg_assets.assets.provenance import (
     Input,
@@ -33,6 +39,10 @@ from sdg_assets.teacher.requests import TeacherIdentity
 from sdg_assets.thresholds import Thresholds
 
 PROGRESS_SECONDS = 30.0
+_PASSED = {
+    AssetCheckExecutionRecordStatus.SUCCEEDED: True,
+    AssetCheckExecutionRecordStatus.FAILED: False,
+}
 
 
 @dataclass
@@ -112,6 +122,8 @@ def write_partition(
         }
     picture = dg.MetadataValue.md(funnel_markdown(_way(key, store)))
     report.metadata = {"funnel_picture": picture, **report.metadata}  # the first thing one sees
+    if inspection.rejected:
+        report.metadata["rejected_path"] = dg.MetadataValue.path(str(store.rejected_path(key)))
     return report
 
 
@@ -277,6 +289,7 @@ def _evaluations_of(
     newest = newest_materializations(
         instance, asset, [key for key, checks in outcomes.items() if checks]
     )
+    failing = _failing(instance, asset, outcomes)
     for key, checks in outcomes.items():
         record = newest.get(key)
         target = record and AssetCheckEvaluationTargetMaterializationData(
@@ -290,13 +303,34 @@ def _evaluations_of(
                 asset_key=asset,
                 check_name=outcome.name,
                 passed=outcome.passed,
-                metadata=check_metadata(outcome),
+                metadata={**check_metadata(outcome), **failing.get(outcome.name, {})},
                 target_materialization_data=target,
                 severity=severity,
                 description=outcome.summary,
                 blocking=False,
                 partition=key,
             )
+
+
+def _failing(
+    instance: dg.DagsterInstance, asset: dg.AssetKey, outcomes: dict[str, list[CheckOutcome]]
+) -> dict[str, dict[str, dg.MetadataValue[Any]]]:
+    """Check → what to say of the partitions that fail it, those of earlier runs included."""
+    names = sorted({outcome.name for checks in outcomes.values() for outcome in checks})
+    passed: dict[str, dict[str, bool]] = {name: {} for name in names}
+    for told in instance.event_log_storage.get_asset_check_partition_info(
+        [dg.AssetCheckKey(asset, name) for name in names]
+    ):
+        status = told.latest_execution_status
+        if told.partition_key and status in _PASSED:
+            passed[told.check_key.name][told.partition_key] = _PASSED[status]
+    for key, checks in outcomes.items():
+        for outcome in checks:
+            passed[outcome.name][key] = outcome.passed
+    return {
+        name: failing_metadata(asset, sorted(k for k, ok in found.items() if not ok), len(found))
+        for name, found in passed.items()
+    }
 
 
 class Progress:
