@@ -31,6 +31,8 @@ from sdg_assets.signatures.table import Signatures
 from sdg_assets.thresholds import Thresholds
 
 OFFENDERS_SHOWN = 10
+REFUSED_SHOWN = 3
+"""Refused rows that are kept to be shown, of each gate."""
 MAPPING_FAILURES_ALLOWED = 0.02
 # Real datasets have odd rows (an option twice in 1.2% of commonsense_qa). More than this and it is
 # the mapping that is odd.
@@ -104,7 +106,10 @@ class Inspection:
     rows: int = 0
     verified: int = 0
     rejected: Counter[str] = field(default_factory=Counter)
-    _reasons: Counter[str] = field(default_factory=Counter)
+    refused: dict[str, list[Rejection]] = field(default_factory=dict)
+    """The first refused rows of each gate."""
+    _reasons: Counter[tuple[str, str]] = field(default_factory=Counter)
+    _unverified: list[Offender] = field(default_factory=list)
     _outcomes: Counter[str] = field(default_factory=Counter)
     _broken: dict[str, list[Offender]] = field(default_factory=dict)
     _counts: Counter[str] = field(default_factory=Counter)
@@ -116,7 +121,9 @@ class Inspection:
         """Takes note of an accepted or refused row."""
         if isinstance(row, Rejection):
             self.rejected[row.gate] += 1
-            self._reasons[f"{row.gate}: {row.reason}"] += 1
+            self._reasons[row.gate, row.reason] += 1
+            if len(shown := self.refused.setdefault(row.gate, [])) < REFUSED_SHOWN:
+                shown.append(row)
             return
         self.rows += 1
         if not isinstance(row, Example):
@@ -124,6 +131,10 @@ class Inspection:
         if isinstance(row, EnrichedExample):
             self._outcomes[row.outcome] += 1
             self.verified += row.verified
+            if not row.verified and len(self._unverified) < OFFENDERS_SHOWN:
+                votes = ", ".join(f"{vote.answer} ×{vote.count}" for vote in row.votes) or "none"
+                problem = f"{row.outcome}: {row.question} – {row.answer}; votes: {votes}"
+                self._unverified.append(Offender(row=row.id, problem=problem))
         self._pending.append(row)
         if len(self._pending) >= ROWS_PER_BATCH:
             self._inspect()
@@ -230,9 +241,8 @@ class Inspection:
         return lost_too_much(before, now, self.thresholds.lost_share)
 
     def _standing(self) -> Standing:
-        return standing_of(
-            self.stage, self.rows, dict(self._reasons), self.verified, self.outcome_counts()
-        )
+        reasons = {f"{gate}: {reason}": n for (gate, reason), n in self._reasons.items()}
+        return standing_of(self.stage, self.rows, reasons, self.verified, self.outcome_counts())
 
     def _outcome(self, name: str) -> CheckOutcome:
         if name == "rows":
@@ -240,8 +250,14 @@ class Inspection:
         if not self.rows and name not in ("yield", "answer_verification"):
             return CheckOutcome(name=name, passed=False, summary="not checked: there are no rows")
         if name == "yield":
+            largest = next(iter(self.rejected.most_common(1)), ("", 0))[0]
             return self._threshold(
-                name, self.rows, self.min_yield, "accepted", "look at the funnel's largest gate"
+                name,
+                self.rows,
+                self.min_yield,
+                "accepted",
+                self._said_of(largest) if largest else "no row came in",
+                offenders=self._offenders_of(largest),
             )
         if name == "personal_data":
             return self._report(name)
@@ -251,8 +267,9 @@ class Inspection:
                 self.verified,
                 MIN_AGREED,
                 "verified",
-                "use a stronger solver, or look at the votes of rejected rows",
+                "use a stronger solver, or look at the votes of the rows below",
                 self.rows,
+                self._unverified,
             )
         if name == "no_contamination" and self.heldout is None:
             return CheckOutcome(
@@ -286,6 +303,7 @@ class Inspection:
                 passed=failed <= allowed * seen and seen > 0,
                 summary=f"{failed} of {seen} rows refused by {gate}; see the rejected file",
                 numbers={f"{gate}_refused": failed, "rows": seen},
+                offenders=self._offenders_of(gate),
             )
         return CheckOutcome(
             name=name,
@@ -305,8 +323,32 @@ class Inspection:
             offenders=self._broken.get(name, []),
         )
 
+    def _said_of(self, gate: str) -> str:
+        """How many rows a gate refused, and for which reasons."""
+        reasons = [(r, n) for (g, r), n in self._reasons.most_common() if g == gate][:REFUSED_SHOWN]
+        listed = ", ".join(f"{reason} {count}" for reason, count in reasons)
+        return f"{gate} refused most, {self.rejected[gate]} ({listed})"
+
+    def _offenders_of(self, gate: str) -> list[Offender]:
+        """The first rows that a gate refused."""
+        return [
+            Offender(
+                row=str(refused.row.get("id", "")),
+                problem=f"{f'{gate}: {refused.reason} {refused.detail}'.strip()} – "
+                f"{refused.row.get('question') or refused.row}",
+            )
+            for refused in self.refused.get(gate, ())
+        ]
+
     def _threshold(
-        self, name: str, count: int, share: float, verb: str, advice: str, of: int | None = None
+        self,
+        name: str,
+        count: int,
+        share: float,
+        verb: str,
+        advice: str,
+        of: int | None = None,
+        offenders: Sequence[Offender] = (),
     ) -> CheckOutcome:
         seen = self.rows + self.rejected.total() if of is None else of
         passed = seen > 0 and count >= share * seen
@@ -315,6 +357,7 @@ class Inspection:
             passed=passed,
             summary=f"{count} of {seen} rows {verb}" + ("" if passed else f": {advice}"),
             numbers={verb: count, "rows": seen, "share": count / seen if seen else 0.0},
+            offenders=[] if passed else list(offenders),
         )
 
 

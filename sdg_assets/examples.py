@@ -170,6 +170,15 @@ class Judgement(Record):
     judge: TeacherStamp
     prompt_version: str
 
+    @property
+    def is_readable(self) -> bool:
+        """Whether the judge's answer could be read.
+
+        A rubric that could be has criteria, and a reward has no reasons. What the judge says is not
+        looked at: a comment may begin with any word.
+        """
+        return self.criteria is not None or not self.reasons
+
 
 class Proof(Record):
     """What a row's tests can tell: they ran on trivial mutants of its program, in the sandbox.

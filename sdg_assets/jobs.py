@@ -1,11 +1,13 @@
-"""Jobs a person launches from the UI: one task, one domain, everything missing, a release.
+"""Jobs a person launches from the UI: a task, a domain, all that is missing or stale, a release.
 
 A job over several seed tasks cannot be one run: each task has partitions of its own. So the jobs
 launch a backfill, as the backfill dialog does: Dagster cuts it into runs by stage, honours run
-sizes and the GPU pool, and shows what succeeded and what did not.
+sizes and the GPU pool, and shows what succeeded and what did not. Protected benchmarks that are
+not hashed yet come along, for nothing is normalized without them.
 """
 
 import time
+from collections import defaultdict
 from collections.abc import Iterable, Mapping
 
 import dagster as dg
@@ -18,9 +20,12 @@ from pydantic import Field
 from sdg_assets.assets.factory import TASK_ASSETS
 from sdg_assets.assets.failures import clear_failures
 from sdg_assets.assets.knobs import CONFIGS, TAG, from_run_tags
-from sdg_assets.catalog import Catalog, SeedTask, cached_catalog
+from sdg_assets.assets.staleness import AGAINST_BENCHMARKS, BENCHMARKS, Stale, first_stale
+from sdg_assets.catalog import Catalog, SeedTask, cached_catalog, load_protected
 from sdg_assets.errors import CatalogError
+from sdg_assets.heldout.protection import benchmarks_to_hash
 from sdg_assets.settings import settings
+from sdg_assets.storage import Store
 
 Partitions = Mapping[dg.AssetKey, list[str]]
 KNOBS = ("max_seeds", "examples_per_seed", "votes", "target_accepted", "accept_smaller")
@@ -62,6 +67,19 @@ class EverythingMissing(Knobs):
     subtasks: list[str] = Field(
         default=[], description="only these, as task/subtask; empty: all that are missing"
     )
+    benchmarks_only: bool = Field(
+        default=False, description="hash the protected benchmarks that are not yet, nothing else"
+    )
+
+
+class EverythingStale(dg.Config):
+    """What `everything_stale` makes again."""
+
+    partitions: dict[str, list[str]] = Field(
+        default={},
+        description="only these, as task/stage: [subtask], and nothing below them; "
+        "empty: all that are stale, with all that lies below",
+    )
 
 
 def partitions_of(tasks: Iterable[SeedTask], subtasks: Iterable[str] = ()) -> Partitions:
@@ -75,6 +93,13 @@ def partitions_of(tasks: Iterable[SeedTask], subtasks: Iterable[str] = ()) -> Pa
     }
 
 
+def unhashed_benchmarks() -> Partitions:
+    """The protected benchmarks that must be hashed before anything is normalized."""
+    knobs = settings()
+    names = benchmarks_to_hash(Store(knobs.store), knobs.without_benchmarks, knobs.seed_source)
+    return {BENCHMARKS: names} if names else {}
+
+
 def missing_of(instance: dg.DagsterInstance, partitions: Partitions) -> Partitions:
     """Those of the partitions that were never materialized."""
     missing = {}
@@ -83,6 +108,27 @@ def missing_of(instance: dg.DagsterInstance, partitions: Partitions) -> Partitio
         if left := [k for k in keys if k not in there]:
             missing[key] = left
     return missing
+
+
+def stale_of(stale: Iterable[Stale]) -> Partitions:
+    """The stale partitions, by their assets."""
+    partitions: dict[dg.AssetKey, list[str]] = defaultdict(list)
+    for found in stale:
+        partitions[dg.AssetKey([found.task, found.stage])].append(found.subtask)
+    return partitions
+
+
+def with_all_below(instance: dg.DagsterInstance, stale: Partitions) -> Partitions:
+    """The partitions, with what is materialized of the stages below them."""
+    partitions: dict[dg.AssetKey, list[str]] = defaultdict(list)
+    for key, subtasks in stale.items():
+        task, stage = key.path
+        for below in TASK_ASSETS[TASK_ASSETS.index(stage) :]:
+            asset = dg.AssetKey([task, below])
+            materialized = instance.get_materialized_partitions(asset)
+            if there := [subtask for subtask in subtasks if subtask in materialized]:
+                partitions[asset] += there
+    return partitions
 
 
 def launch(
@@ -98,14 +144,15 @@ def launch(
         The backfill's id.
     """
     definitions = {
-        task: dg.StaticPartitionsDefinition(catalog.task(task).enabled_subtasks())
-        for task in {key.path[0] for key in partitions}
+        key: dg.StaticPartitionsDefinition(
+            [benchmark.name for benchmark in load_protected()]
+            if key == BENCHMARKS
+            else catalog.task(key.path[0]).enabled_subtasks()
+        )
+        for key in partitions
     }
     subset = AssetGraphSubset(  # type: ignore[call-arg]  # both fields have defaults
-        {
-            key: definitions[key.path[0]].subset_with_partition_keys(keys)
-            for key, keys in partitions.items()
-        }
+        {key: definitions[key].subset_with_partition_keys(k) for key, k in partitions.items()}
     )
     backfill_id = make_new_backfill_id()
     backfill = PartitionBackfill.from_asset_graph_subset(
@@ -142,6 +189,8 @@ def _launch_and_tell(
     if not partitions:
         context.log.info(f"{title}: nothing to do")
         return
+    if any(key.path[1] in AGAINST_BENCHMARKS for key in partitions):
+        partitions = {**unhashed_benchmarks(), **partitions}
     if PRIORITY in context.run.tags:
         tags[PRIORITY] = context.run.tags[PRIORITY]
     catalog = cached_catalog(settings().catalog)
@@ -192,7 +241,26 @@ def launch_everything_missing(context: dg.OpExecutionContext, config: Everything
             keys = {catalog.subtask(task, subtask).key for task, _, subtask in names}
             chosen = partitions_of(catalog.enabled(), keys)
         missing = missing_of(context.instance, chosen)
+        if config.benchmarks_only:
+            missing = unhashed_benchmarks()
         _launch_and_tell(context, missing, "Everything missing", config)
+
+
+@dg.op
+def launch_everything_stale(context: dg.OpExecutionContext, config: EverythingStale) -> None:
+    """Launches a backfill of what is stale by now."""
+    with clear_failures():
+        enabled = cached_catalog(settings().catalog).enabled()
+        stale = stale_of(first_stale(context.instance, enabled, TASK_ASSETS))
+        if config.partitions:
+            asked = {dg.AssetKey(k.split("/")): set(v) for k, v in config.partitions.items()}
+            stale = {
+                key: [k for k in keys if k in asked.get(key, ())] for key, keys in stale.items()
+            }
+            stale = {key: keys for key, keys in stale.items() if keys}
+        else:
+            stale = with_all_below(context.instance, stale)
+        _launch_and_tell(context, stale, "Everything stale", Knobs())
 
 
 @dg.job(description="One seed task through all stages; name it in the launchpad.")
@@ -213,6 +281,19 @@ def everything_missing() -> None:
     launch_everything_missing()
 
 
+@dg.job(description="Whatever was made from inputs that have changed, and all that lies below.")
+def everything_stale() -> None:
+    """Everything stale."""
+    launch_everything_stale()
+
+
+make_operations = dg.define_asset_job(
+    "make_operations",
+    selection=dg.AssetSelection.assets("operations"),
+    description="Looks what is broken now: failed, stale and missing partitions.",
+)
+
+
 def jobs() -> list[dg.JobDefinition | UnresolvedAssetJobDefinition]:
     """What the UI lists under Jobs."""
     release = dg.define_asset_job(
@@ -220,4 +301,4 @@ def jobs() -> list[dg.JobDefinition | UnresolvedAssetJobDefinition]:
         selection=dg.AssetSelection.assets("curated"),
         description="Cuts a release of every partition that is there.",
     )
-    return [one_task, one_domain, everything_missing, release]
+    return [one_task, one_domain, everything_missing, everything_stale, release, make_operations]

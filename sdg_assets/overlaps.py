@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator
 from hashlib import blake2b
 
 from sdg_assets.catalog import Catalog, SeedTask, SubtaskSpec
-from sdg_assets.errors import MappingError, SeedSourceError
+from sdg_assets.errors import AbsentError, MappingError, SeedSourceError
 from sdg_assets.examples import Content, Example
 from sdg_assets.sources import SeedSource
 from sdg_assets.stages.normalized import mapper_of
@@ -51,9 +51,16 @@ def seeded_elsewhere(task: SeedTask, catalog: Catalog, source: SeedSource) -> Se
         task: A task with `overlaps`.
         catalog: Where they are defined; those that are switched off seed nothing.
         source: Where their rows are read; a split that it has not cannot be seeded twice either.
+
+    Returns:
+        What names the task that seeds a row.
+
+    Raises:
+        SeedSourceError: Rows of an overlapped task are there and not open to us: once they are,
+            they would be seeded twice.
     """
     others = (catalog.task(name) for name in task.overlaps)
-    return SeededElsewhere((other.task, _keys_of(other, source)) for other in others)
+    return SeededElsewhere((other.task, _keys_of(task, other, source)) for other in others)
 
 
 def row_keys(row: Example | Content) -> Iterator[int]:
@@ -64,11 +71,17 @@ def row_keys(row: Example | Content) -> Iterator[int]:
         yield _hash(text)
 
 
-def _keys_of(task: SeedTask, source: SeedSource) -> Iterator[int]:
-    for key in task.enabled_subtasks():
-        spec = task.resolve(key)
-        if not _has(source, spec):
-            continue
+def _keys_of(task: SeedTask, other: SeedTask, source: SeedSource) -> Iterator[int]:
+    for key in other.enabled_subtasks():
+        spec = other.resolve(key)
+        try:
+            if not _has(source, spec):
+                continue
+        except SeedSourceError as error:
+            raise SeedSourceError(
+                f"{task.task} overlaps {other.task}, and what is seeded there cannot be told: "
+                f"{error}. Or switch {other.task} off in the catalog (enabled: false)"
+            ) from error
         mapper = mapper_of(spec)
         for row in source.rows(spec, spec.split):
             try:
@@ -80,7 +93,7 @@ def _keys_of(task: SeedTask, source: SeedSource) -> Iterator[int]:
 def _has(source: SeedSource, spec: SubtaskSpec) -> bool:
     try:
         return spec.split in source.splits(spec)
-    except SeedSourceError:
+    except AbsentError:
         return False
 
 

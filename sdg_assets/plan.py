@@ -19,6 +19,7 @@ from statistics import fmean
 from sdg_assets.answers import answer_format
 from sdg_assets.catalog import Catalog, SubtaskSpec, cached_catalog
 from sdg_assets.command_line import command
+from sdg_assets.enrichment.voting import SolverKnobs, waves
 from sdg_assets.examples import Example, Role, TeacherStamp
 from sdg_assets.settings import Settings, settings
 from sdg_assets.sources import open_source
@@ -83,8 +84,7 @@ def plan_subtask(
     ]
     writes = count * chosen.examples_per_seed
     solved = writes * PARSED_SHARE
-    # Two of three votes decide most rows: see `stages/enriched.py`.
-    votes = solved * (chosen.votes // 2 + 1 + chosen.votes) / 2
+    votes = solved * _votes_a_row(chosen)
     verified = solved * VERIFIED_SHARE
     backgrounds = verified if chosen.with_knowledge else 0.0
     judgements = verified if has_judge(chosen) else 0.0
@@ -104,6 +104,15 @@ def plan_subtask(
             + (judgements * JUDGEMENT_TOKENS if chosen.judge_api == "rubric" else 0)
         ),
     )
+
+
+def _votes_a_row(chosen: Settings) -> float:
+    """How many votes a row takes.
+
+    Adaptive voting stops between its first wave and the last vote; without it all are cast.
+    """
+    knobs = SolverKnobs(chosen.votes, adaptive=chosen.adaptive_voting, majority=chosen.majority)
+    return (len(waves(knobs)[0]) + chosen.votes) / 2
 
 
 class RoughCounter:

@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from sdg_assets.catalog import SeedTask, SubtaskSpec
-from sdg_assets.errors import SeedSourceError
+from sdg_assets.errors import AbsentError
 from sdg_assets.sources import DirectorySource, SeedSource
 
 MIRROR = Path(os.environ.get("SDGTEST_HUB", Path(__file__).parents[2] / "shared" / "hub")).resolve()
@@ -71,7 +71,7 @@ class Rows(dict[str, list[dict[str, Any]]]):
 
     def splits(self, spec: SubtaskSpec) -> list[str]:
         if spec.dataset not in self:
-            raise SeedSourceError(f"no {spec.dataset}")
+            raise AbsentError(f"no {spec.dataset}")
         return [spec.split]
 
     def configs(self, dataset: str) -> list[str]:

@@ -23,6 +23,7 @@ def run(
     subtasks: str | tuple[str, str] | None = None,
     instance: dg.DagsterInstance,
     config: dict[str, Any] | None = None,
+    tags: dict[str, str] | None = None,
 ) -> dg.ExecuteInProcessResult:
     """Materializes stages of a task.
 
@@ -32,11 +33,12 @@ def run(
         subtasks: One, a range (first, last), or the only one it has.
         instance: Where the run is recorded.
         config: Stage → run config.
+        tags: Of the run.
     """
     seed_task = cached_catalog(settings().catalog).task(task)
     keys = seed_task.enabled_subtasks()
     chosen = subtasks or keys[0]
-    tags = {}
+    tags = dict(tags or {})
     if isinstance(chosen, tuple):
         tags["dagster/asset_partition_range_start"], tags["dagster/asset_partition_range_end"] = (
             chosen

@@ -24,6 +24,9 @@ class TeacherServer:
         self.model = "scripted/one"
         self.seconds = 0.0
         """How long an answer takes."""
+        self.may_answer = threading.Event()
+        """While it is not set, whoever asks has to wait."""
+        self.may_answer.set()
         self.asked: Counter[str] = Counter()
         """Requests by their content, the model included."""
         self.answered: Counter[str] = Counter()
@@ -72,6 +75,7 @@ def teacher_server(teacher: TeacherServer) -> Iterator[TeacherServer]:
             content = json.dumps(body, sort_keys=True)
             teacher.asked[content] += 1
             time.sleep(teacher.seconds)
+            teacher.may_answer.wait()
             text = teacher.complete(body)
             self._reply(
                 {

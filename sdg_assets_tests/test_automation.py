@@ -9,7 +9,10 @@ import pytest
 
 from sdg_assets.assets.factory import TASK_ASSETS
 from sdg_assets.automation import schedules, sensors
+from sdg_assets.catalog import load_protected
 from sdg_assets.definitions import build_definitions
+from sdg_assets.heldout.protection import heldout_key
+from sdg_assets.storage import Store
 from sdg_assets_tests.builders import write_catalog
 from sdg_assets_tests.conftest import Configure
 
@@ -33,9 +36,10 @@ def look(instance: dg.DagsterInstance, cursor: str | None = None) -> tuple[list[
     """The subtasks that fill_missing asks for, and its cursor after it has."""
     with dg.build_sensor_context(instance, cursor, definitions=build_definitions()) as context:
         data = sensor("fill_missing").evaluate_tick(context)
-    asked = []
+    asked: list[str] = []
     for request in data.run_requests or ():
-        asked += request.run_config["ops"]["launch_everything_missing"]["config"]["subtasks"]
+        config = request.run_config["ops"]["launch_everything_missing"]["config"]
+        asked += ["protected"] if config.get("benchmarks_only") else config["subtasks"]
         assert request.tags["dagster/priority"] == "1"
     return asked, data.cursor or "{}"
 
@@ -55,6 +59,7 @@ def test_what_costs_teacher_time_is_off_until_switched_on() -> None:
         "observe_teachers": "STOPPED",
         "remake_stale": "STOPPED",
         "fill_missing": "STOPPED",
+        "operations_after_observing": "RUNNING",
         "operations_daily": "RUNNING",
         "forget_old_runs_daily": "RUNNING",
     }
@@ -62,13 +67,6 @@ def test_what_costs_teacher_time_is_off_until_switched_on() -> None:
 
 def test_sensors_look_as_often_as_the_setting_says() -> None:
     assert {s.minimum_interval_seconds for s in sensors()} == {7}
-
-
-def test_re_runs_yield_to_people_and_those_to_new_subtasks() -> None:
-    stale = sensor("remake_stale")
-
-    assert isinstance(stale, dg.AutomationConditionSensorDefinition)
-    assert stale.run_tags == {"dagster/priority": "-1"}
 
 
 def test_subtasks_that_are_missing_are_asked_for(instance: dg.DagsterInstance) -> None:
@@ -96,6 +94,23 @@ def test_a_subtask_that_stays_missing_is_asked_for_twice_and_no_more(
 
     assert asks == [["lakes/como"], ["lakes/como"], [], []]
     assert json.loads(cursor or "") == {"lakes/como": 2}
+
+
+def test_on_a_fresh_instance_benchmarks_are_asked_for_first_and_spend_no_tries_of_subtasks(
+    instance: dg.DagsterInstance, store: Store, configure: Configure
+) -> None:
+    names = {benchmark.name for benchmark in load_protected()}
+    configure(without_benchmarks=",".join(names - {"hle"}))
+
+    asks, cursor = [], None
+    for _ in range(3):
+        asked, cursor = look(instance, cursor)
+        asks.append(asked)
+    assert asks == [["protected"], ["protected"], []]
+
+    with store.write(heldout_key("protected", "hle")):
+        pass
+    assert look(instance, cursor)[0] == ["lakes/como", "rivers/nile", "rivers/rhine"]
 
 
 def test_a_subtask_that_was_filled_is_forgotten(instance: dg.DagsterInstance) -> None:

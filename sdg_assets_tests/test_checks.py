@@ -245,3 +245,28 @@ def test_rows_that_were_not_checked_for_leaks_are_not_said_to_be_clean() -> None
 
     assert not outcome.passed
     assert outcome.summary.startswith("not checked")
+
+
+def test_too_few_accepted_rows_name_the_gate_its_reasons_and_rows() -> None:
+    refused = [
+        Rejection(gate="verification", reason=r, row={"id": f"r{n}", "question": f"Q{n}?"})
+        for n, r in enumerate(["no majority"] * 3 + ["majority disagrees"])
+    ]
+
+    outcome = inspected("filtered", rejection("format"), *refused)["yield"]
+
+    assert not outcome.passed
+    assert outcome.summary == (
+        "0 of 5 rows accepted: verification refused most, 4 (no majority 3, majority disagrees 1)"
+    )
+    assert [o.row for o in outcome.offenders] == ["r0", "r1", "r2"]
+    assert outcome.offenders[0].problem == "verification: no majority – Q0?"
+
+
+def test_too_few_verified_rows_are_shown_with_their_votes() -> None:
+    outcome = inspected("enriched", *[enriched(outcome="no_majority")] * 5)["answer_verification"]
+
+    assert not outcome.passed
+    assert outcome.offenders[0].problem == (
+        "no_majority: What is the capital of France? – Paris; votes: Paris ×3"
+    )

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from sdg_assets.catalog import load_catalog
+from sdg_assets.catalog import SubtaskSpec, load_catalog
+from sdg_assets.errors import SeedSourceError
 from sdg_assets.examples import Content
 from sdg_assets.overlaps import SeededElsewhere, row_keys, seeded_elsewhere
 from sdg_assets.stages.normalized import normalize
@@ -90,6 +91,24 @@ def test_a_row_of_an_overlapped_task_is_seeded_there(tmp_path: Path) -> None:
     ]
 
     assert found == ["seeded by arc", "seeded by race", "", ""]
+
+
+def test_an_overlapped_task_that_is_not_open_to_us_is_an_error_and_not_an_absent_one(
+    tmp_path: Path,
+) -> None:
+    class Gated(Rows):
+        def splits(self, spec: SubtaskSpec) -> list[str]:
+            raise SeedSourceError(f"{spec.where}: gated on the Hub. Accept its licence")
+
+    arc = {"task": "arc", "dataset": "org/arc", "subtasks": {"arc": {}}}
+    catalog = load_catalog(write_catalog(tmp_path, {"overlaps": ["arc"]}, arc))
+
+    with pytest.raises(SeedSourceError) as caught:
+        seeded_elsewhere(catalog.task("quiz"), catalog, Gated())
+
+    assert str(caught.value).startswith("quiz overlaps arc, and what is seeded there cannot be")
+    assert "gated on the Hub. Accept its licence" in str(caught.value)
+    assert str(caught.value).endswith("Or switch arc off in the catalog (enabled: false)")
 
 
 def test_nothing_overlaps_nothing() -> None:

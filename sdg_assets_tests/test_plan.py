@@ -5,7 +5,11 @@ import json
 import pytest
 
 from sdg_assets import plan
+from sdg_assets.plan import PARSED_SHARE, RoughCounter, plan_subtask
+from sdg_assets.settings import Settings
+from sdg_assets_tests.builders import seed_task
 from sdg_assets_tests.conftest import Configure
+from sdg_assets_tests.records import example
 
 pytestmark = pytest.mark.engine  # the quick teacher's tokenizer counts
 
@@ -35,6 +39,25 @@ def test_the_table_ends_with_all_of_it(capsys: pytest.CaptureFixture[str]) -> No
     hours = [float(line.split()[-1]) for line in lines[1:]]
     assert hours[-1] == pytest.approx(sum(hours[:-1]), abs=0.02)
     assert hours[-1] > 0.1
+
+
+@pytest.mark.parametrize(
+    ("settings", "votes_a_row"),
+    [
+        ({"votes": 5}, 4),  # three decide, or up to five
+        ({"votes": 5, "majority": 0.7}, 4.5),
+        ({"votes": 5, "adaptive_voting": False}, 5),
+        ({"votes": 1}, 1),
+    ],
+)
+def test_votes_are_planned_as_they_will_be_cast(
+    settings: dict[str, object], votes_a_row: float
+) -> None:
+    chosen = Settings(with_knowledge=False, with_judge=False, **settings)  # type: ignore[arg-type]
+
+    planned = plan_subtask(seed_task().resolve("quiz"), [example()], RoughCounter(), chosen, 1000)
+
+    assert planned.requests == 1000 + 1000 * PARSED_SHARE * votes_a_row
 
 
 def test_an_unknown_task_is_one_clear_line(capsys: pytest.CaptureFixture[str]) -> None:

@@ -13,13 +13,13 @@ from sdg_assets.assets.knobs import (
     SolverConfig,
     StageConfig,
     WriterConfig,
+    config_of,
     from_run_tags,
-    solver_knobs,
 )
 from sdg_assets.assets.metadata import contamination_metadata
 from sdg_assets.assets.partitions import PartitionReport, Progress, each_partition, write_partition
 from sdg_assets.assets.retries import retries
-from sdg_assets.assets.staleness import remade_when_stale
+from sdg_assets.assets.staleness import AGAINST_BENCHMARKS, BENCHMARKS
 from sdg_assets.assets.teacher import TEACHERS
 from sdg_assets.catalog import SeedTask, SubtaskSpec, cached_catalog
 from sdg_assets.checks import ALL_CHECKS, STAGE_CHECKS
@@ -63,7 +63,6 @@ STAGES = ("seeds", "normalized", "generated", "enriched", "filtered")
 # In the order in which they can be made: hashes of what is held out, then the stages.
 TASK_ASSETS = ("heldout", *STAGES)
 GPU_STAGES = ("generated", "enriched")
-REMADE = ("normalized", "generated", "enriched", "filtered")
 # Each stage has a value of its own: stages with equal policies run as one, and then a subtask
 # that fails in one stage holds its siblings back in the next.
 PARTITIONS_PER_RUN = {
@@ -121,12 +120,18 @@ def _stage(
 
     @dg.asset(
         key=key,
-        deps=[dg.AssetKey([task.task, u]) if isinstance(u, str) else u for u in upstream],
+        deps=[
+            *(dg.AssetKey([task.task, u]) if isinstance(u, str) else u for u in upstream),
+            *(
+                [dg.AssetDep(BENCHMARKS, partition_mapping=dg.AllPartitionMapping())]
+                if stage in AGAINST_BENCHMARKS
+                else []
+            ),
+        ],
         partitions_def=partitions,
         backfill_policy=dg.BackfillPolicy.multi_run(PARTITIONS_PER_RUN[stage]),
         check_specs=checks,
         output_required=False,
-        automation_condition=remade_when_stale() if stage in REMADE else None,
         group_name=task.task,
         owners=settings().owners,
         description=_describe(task, stage),
@@ -164,7 +169,8 @@ def _seeds(
     found: list[int] = []
     rows = collect_seeds(spec, source, cap, count=found.append)
     report = _publish(spec, "seeds", store, rows, config, asked=cap)
-    report.metadata |= {"rows_in_split": found[0], "rows_declared": spec.rows or 0}
+    # A text: what the catalog says does not change, so it is no plot.
+    report.metadata |= {"rows_in_split": found[0], "rows_declared": f"{spec.rows or 0:,}"}
     # The embedded samples stand in for a split; that they are fewer is no news.
     short = shortfall(spec, found[0]) if source.name != "samples" else None
     if short:
@@ -232,6 +238,8 @@ def _generated_until(
     target: int,
 ) -> PartitionReport:
     target_report, usage = TargetReport(target), Usage()
+    # As `enriched` will vote: its config where it is in the same run, else the tags of both runs.
+    solving = config_of(SolverConfig, f"{spec.task}__enriched", context.run)
     with desks_of(store, spec, _roles(*Role)) as desks:
         _tell_damage(context, desks)
         rows = generate_until(
@@ -240,7 +248,7 @@ def _generated_until(
             desks,
             usage,
             config.knobs(),
-            solver_knobs(),
+            solving.knobs(),
             _thresholds(spec),
             target_report,
             heldout=_Guard(spec, store).gate,
@@ -282,6 +290,8 @@ def _enriched(
         report = _publish(spec, "enriched", store, rows, config, usage)
     report.teachers |= {role: desk.teacher.identity for role, desk in desks.items()}
     report.metadata |= told.numbers()
+    if not config.knobs().accept_corrections:
+        del report.metadata["answers_corrected"]  # it would be 0 for ever
     return report
 
 
@@ -303,12 +313,21 @@ def _filtered(
 ) -> PartitionReport:
     thresholds, guard = _thresholds(spec), _Guard(spec, store)
     duplicates = Duplicates(store.read(_key(spec, "normalized"), Example), thresholds)
-    rows = filter_rows(
-        lambda: store.read(_key(spec, "enriched"), EnrichedExample),
-        row_gates(thresholds, guard.gate),
-        duplicates,
-    )
-    return guard.publish("filtered", rows, config, duplicates.signatures)
+    stamps: dict[Role, set[str]] = {role: set() for role in Role}
+
+    def read() -> Iterator[EnrichedExample]:
+        for row in store.read(_key(spec, "enriched"), EnrichedExample):
+            judge = row.judge and row.judge.judge
+            played = {Role.WRITER: row.teacher, Role.SOLVER: row.solver, Role.JUDGE: judge}
+            for role, stamp in played.items():
+                if stamp:
+                    stamps[role].add(f"{stamp.model}@{stamp.revision}")
+            yield row
+
+    rows = filter_rows(read, row_gates(thresholds, guard.gate), duplicates)
+    report = guard.publish("filtered", rows, config, duplicates.signatures)
+    report.metadata |= {role.value: ", ".join(sorted(s)) for role, s in stamps.items() if s}
+    return report
 
 
 class _Guard:

@@ -5,14 +5,21 @@ from typing import Any
 
 import dagster as dg
 
-from sdg_assets.assets.partitions import PartitionReport, each_partition
+from sdg_assets.assets.failures import clear_failures
+from sdg_assets.assets.partitions import PartitionReport, each_partition, report_beside
 from sdg_assets.assets.retries import retries
 from sdg_assets.catalog import SeedTask, cached_catalog, load_protected
 from sdg_assets.catalog.protected import ProtectedBenchmark
 from sdg_assets.checks import ALL_CHECKS, STAGE_CHECKS, CheckOutcome
 from sdg_assets.errors import AbsentError, SeedSourceError
 from sdg_assets.examples import content_id
-from sdg_assets.heldout.protection import PROTECTED, STAGE, heldout_key, missing_splits
+from sdg_assets.heldout.protection import (
+    PROTECTED,
+    STAGE,
+    benchmarks_to_hash,
+    heldout_key,
+    missing_splits,
+)
 from sdg_assets.settings import settings
 from sdg_assets.sources import SeedSource, open_source
 from sdg_assets.stages.heldout import HashedSplit, HeldoutRows
@@ -40,22 +47,40 @@ def heldout_asset(task: SeedTask) -> dg.AssetsDefinition:
 
 def protected_asset() -> dg.AssetsDefinition:
     """The asset `protected/heldout`, one partition for each benchmark of `protected.yaml`."""
-    benchmarks = {benchmark.name: benchmark for benchmark in load_protected()}
-
-    def work(name: str) -> PartitionReport:
-        rows = HeldoutRows()
-        try:
-            _read(benchmarks[name], open_source(settings().seed_source), rows)
-        except SeedSourceError as error:
-            raise SeedSourceError(
-                f"{error}. To go on without it, name {name} in SDG_WITHOUT_BENCHMARKS: releases "
-                "will say that they were not checked against it"
-            ) from error
-        return _publish(heldout_key(PROTECTED, name), rows)
-
-    partitions = dg.StaticPartitionsDefinition(list(benchmarks))
+    names = [benchmark.name for benchmark in load_protected()]
+    partitions = dg.StaticPartitionsDefinition(names)
     description = f"{DESCRIPTION} Benchmarks that are seeded by no task: catalog/protected.yaml."
-    return _asset(PROTECTED, partitions, BENCHMARKS_PER_RUN, description, work)
+    return _asset(PROTECTED, partitions, BENCHMARKS_PER_RUN, description, _hash_benchmark)
+
+
+def _hash_benchmark(name: str) -> PartitionReport:
+    (benchmark,) = (benchmark for benchmark in load_protected() if benchmark.name == name)
+    rows = HeldoutRows()
+    try:
+        _read(benchmark, open_source(settings().seed_source), rows)
+    except SeedSourceError as error:
+        raise SeedSourceError(
+            f"{error}. To go on without it, name {name} in SDG_WITHOUT_BENCHMARKS: releases "
+            "will say that they were not checked against it"
+        ) from error
+    return _publish(heldout_key(PROTECTED, name), rows)
+
+
+def _hash_missing_benchmarks(context: dg.AssetExecutionContext) -> None:
+    """Hashes the protected benchmarks that `normalized` would miss.
+
+    "Materialize all" in a task's group has no other task's assets, so whoever began there found
+    every `normalized` failed. One that cannot be read is left to `normalized`, which says so.
+    """
+    knobs = settings()
+    for name in benchmarks_to_hash(Store(knobs.store), knobs.without_benchmarks, knobs.seed_source):
+        try:
+            report = _hash_benchmark(name)
+        except SeedSourceError as error:
+            context.log.warning(f"{PROTECTED}/{STAGE}, {name}: {error}")
+            continue
+        context.log.info(f"{PROTECTED}/{STAGE}, {name}: {report.metadata['rows']} rows")
+        report_beside(context, dg.AssetKey([PROTECTED, STAGE]), name, report)
 
 
 def _asset(
@@ -84,6 +109,9 @@ def _asset(
         retry_policy=retries(),
     )
     def heldout(context: dg.AssetExecutionContext) -> Iterator[Any]:
+        if group != PROTECTED:
+            with clear_failures():
+                _hash_missing_benchmarks(context)
         yield from each_partition(context, checks, work)
 
     return heldout

@@ -29,7 +29,7 @@ def _knob(
 ) -> Any:  # noqa: ANN401 – as pydantic's Field
     """A whole number that a person may set, with its bounds.
 
-    `checked` applies the bounds. Pydantic's own (`ge`, `le`) would raise before our code runs:
+    `_checked` applies the bounds. Pydantic's own (`ge`, `le`) would raise before our code runs:
     Dagster then shows a traceback and retries the step.
     """
     bounds = f"at least {least}" if most is None else f"{least} to {most}"
@@ -38,6 +38,19 @@ def _knob(
         description=f"{description} ({bounds})",
         json_schema_extra={"least": least, "most": most},
     )
+
+
+def config_of(kind: type[ConfigT], op: str, run: dg.DagsterRun) -> ConfigT:
+    """The config of another op of the run, with what it leaves empty taken from the run's tags.
+
+    Args:
+        kind: The op's config class.
+        op: The op's name. It need not be one of the run's.
+        run: The run.
+    """
+    ops: Mapping[str, Any] = run.run_config.get("ops", {})  # type: ignore[assignment]
+    given = ops.get(op, {}).get("config", {})
+    return from_run_tags(kind(**given), run.tags)
 
 
 def from_run_tags(config: ConfigT, tags: Mapping[str, str]) -> ConfigT:
@@ -122,23 +135,17 @@ class SolverConfig(StageConfig):
 
     def knobs(self) -> SolverKnobs:
         """With the settings' defaults filled in."""
-        return solver_knobs(self.votes, self.accept_corrections)
+        defaults, corrects = settings(), self.accept_corrections
+        return SolverKnobs(
+            votes=self.votes or defaults.votes,
+            adaptive=defaults.adaptive_voting,
+            majority=defaults.majority,
+            temperature=defaults.solver_temperature,
+            max_tokens=defaults.solver_max_tokens,
+            accept_corrections=defaults.accept_corrections if corrects is None else corrects,
+            correction_share=defaults.correction_share,
+            with_knowledge=defaults.with_knowledge,
+        )
 
 
 CONFIGS: tuple[type[dg.Config], ...] = (SeedConfig, WriterConfig, SolverConfig)
-
-
-def solver_knobs(votes: int | None = None, accept_corrections: bool | None = None) -> SolverKnobs:
-    """The settings' solver knobs, the run's own before them."""
-    defaults = settings()
-    corrects = defaults.accept_corrections if accept_corrections is None else accept_corrections
-    return SolverKnobs(
-        votes=votes or defaults.votes,
-        adaptive=defaults.adaptive_voting,
-        majority=defaults.majority,
-        temperature=defaults.solver_temperature,
-        max_tokens=defaults.solver_max_tokens,
-        accept_corrections=corrects,
-        correction_share=defaults.correction_share,
-        with_knowledge=defaults.with_knowledge,
-    )

@@ -1,7 +1,8 @@
 """What a person sees of a partition in the UI: counts that plot, the funnel, sample rows."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
+from urllib.parse import quote
 
 import dagster as dg
 
@@ -10,6 +11,7 @@ from sdg_assets.examples import EnrichedExample, Example, Record
 from sdg_assets.teacher.conversation import Usage
 
 SAMPLES = 3
+FAILING_SHOWN = 50
 
 
 def partition_metadata(
@@ -24,7 +26,8 @@ def partition_metadata(
         path: Where the rows lie.
 
     Returns:
-        Flat numbers under their names (these plot), `funnel` and `samples` as Markdown.
+        Flat numbers under their names (these plot), `funnel`, `samples` and `refused_samples` as
+        Markdown. Numbers that do not change from run to run are texts, so that they do not plot.
     """
     metadata: dict[str, Any] = {
         "dagster/partition_row_count": inspection.rows,
@@ -33,6 +36,7 @@ def partition_metadata(
         **{f"rejected_by_{gate}": count for gate, count in sorted(inspection.rejected.items())},
         "funnel": dg.MetadataValue.md(_funnel(inspection)),
         "samples": dg.MetadataValue.md(_samples(samples)),
+        **_refused(inspection),
         "path": dg.MetadataValue.path(path),
     }
     if usage is not None:
@@ -49,7 +53,8 @@ def usage_metadata(usage: Usage) -> dict[str, Any]:
         "output_tokens": usage.output_tokens,
         "teacher_seconds": round(usage.seconds, 2),
         "tokens_per_second": round(usage.tokens_per_second, 2),
-        "prefix_cache_hit_rate": round(usage.cache_hit_rate, 4),
+        # Servers do not tell it.
+        **({"prefix_cache_hit_rate": round(rate, 4)} if (rate := usage.cache_hit_rate) else {}),
         **{f"finish_{reason}": count for reason, count in sorted(usage.finish_reasons.items())},
     }
 
@@ -75,7 +80,7 @@ def contamination_metadata(record: Mapping[str, Any]) -> dict[str, Any]:
     """What the contamination gate found, from a manifest's `contamination`.
 
     Returns:
-        Numbers that plot, and the overlaps a benchmark as Markdown.
+        Numbers that plot, and the overlaps a benchmark as Markdown, where there are any.
     """
     columns = ("refused", "suspicious", "suspicion", "shared_contexts", "highest")
     lines = [f"| benchmark | {' | '.join(columns)} |", "|---" * (len(columns) + 1) + "|"]
@@ -83,13 +88,15 @@ def contamination_metadata(record: Mapping[str, Any]) -> dict[str, Any]:
         f"| {name} | " + " | ".join(f"{overlap[column]:.4g}" for column in columns) + " |"
         for name, overlap in record["benchmarks"].items()
     ]
-    return {
+    metadata = {
         "contaminated": record["refused"],
         "contamination_suspicious": record["suspicious"],
-        "contamination_checked_against": len(record["against"]),
+        "contamination_checked_against": f"{len(record['against'])} held-out sets",
         "contamination_not_checked_against": record["without"],
-        "contamination": dg.MetadataValue.md("\n".join(lines)),
     }
+    if record["benchmarks"]:
+        metadata["contamination"] = dg.MetadataValue.md("\n".join(lines))
+    return metadata
 
 
 def _funnel(inspection: Inspection) -> str:
@@ -104,6 +111,42 @@ def _table(header: tuple[str, str], rows: Mapping[str, object]) -> str:
 
 def _cell(value: object) -> str:
     return str(value).replace("|", "\\|").replace("\n", " ")[:300]
+
+
+def _refused(inspection: Inspection) -> dict[str, dg.MetadataValue[Any]]:
+    """Refused rows of each gate, the gate that refused most first."""
+    parts = []
+    for gate, count in inspection.rejected.most_common():
+        parts.append(f"### {gate}: {count} rows")
+        for refused in inspection.refused[gate]:
+            fields = {name: refused.row.get(name) for name in ("question", "choices", "answer")}
+            row = {name: value for name, value in fields.items() if value} or {"row": refused.row}
+            said = "\n".join(f"- {name}: {_cell(value)}" for name, value in row.items())
+            parts.append(f"**{_cell(refused.reason)}** {_cell(refused.detail)}\n\n{said}")
+    return {"refused_samples": dg.MetadataValue.md("\n\n".join(parts))} if parts else {}
+
+
+def failing_metadata(
+    asset: dg.AssetKey, failing: Sequence[str], of: int
+) -> dict[str, dg.MetadataValue[Any]]:
+    """How many partitions fail a check, and which. Dagster shows one evaluation of a check.
+
+    Args:
+        asset: The checked asset.
+        failing: Its partitions that fail.
+        of: How many partitions were checked.
+
+    Returns:
+        `failing_partitions`, each a link; nothing where none fails.
+    """
+    if not failing:
+        return {}
+    page = f"/assets/{asset.to_user_string()}?view=partitions&partition="
+    links = "\n".join(f"- [{key}]({page}{quote(key)})" for key in failing[:FAILING_SHOWN])
+    more = len(failing) - FAILING_SHOWN
+    rest = f"\n- and {more} more" if more > 0 else ""
+    text = f"{len(failing)} of {of} partitions fail:\n\n{links}{rest}"
+    return {"failing_partitions": dg.MetadataValue.md(text)}
 
 
 def _samples(samples: Iterable[Record]) -> str:

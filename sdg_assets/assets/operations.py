@@ -1,29 +1,28 @@
 """The `operations` asset: what is broken now, on one page, and what to do about it."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from urllib.parse import quote
 
 import dagster as dg
-from dagster._core.definitions.data_version import (
-    DATA_VERSION_TAG,
-    extract_data_version_from_entry,
-    get_input_data_version_tag,
-)
-from dagster._core.storage.partition_status_cache import AssetPartitionStatus
 
 from sdg_assets.assets.factory import TASK_ASSETS
 from sdg_assets.assets.failures import clear_failures
-from sdg_assets.assets.provenance import newest_materializations
-from sdg_assets.assets.teacher import TEACHERS
-from sdg_assets.catalog import Catalog, SeedTask, cached_catalog
+from sdg_assets.assets.staleness import BENCHMARKS, Made, Versions, made_of, shared_versions
+from sdg_assets.catalog import Catalog, SeedTask, cached_catalog, load_protected
+from sdg_assets.heldout.protection import benchmarks_to_hash
 from sdg_assets.settings import settings
+from sdg_assets.storage import Store
 
 SHOWN = 20
 WHAT_TO_DO = {
-    "failed": "Open the partition's last run: its error says what to do. Re-execute from failure "
-    "computes only what failed.",
-    "stale": "A teacher, its prompts or the rows it was made from have changed. Switch on the "
-    "sensor remake_stale, or materialize them again.",
+    "failed": "Open the run: its error says what to do. Re-execute from failure computes only what "
+    "failed.",
+    "ended": "Somebody ended their run before they were made, and nothing is wrong with them. "
+    "Materialize them again; what a teacher answered is kept.",
+    "stale": "What they were made from has changed: a teacher, its prompts, or the rows and hashes "
+    "above. Switch on the sensor remake_stale, or launch the job everything_stale. What lies below "
+    "them is not listed; it follows.",
     "missing": "Begun, but not through all stages. Launch the job one_task with only_missing, or "
     "switch on the sensor fill_missing.",
     "left": "Not in the catalog any more, or switched off. Their data stays in the store and no "
@@ -31,101 +30,136 @@ WHAT_TO_DO = {
 }
 
 
+# A run that ends well has made its partitions.
+OVER = [dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED]
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """A run that was to make a partition and did not: it failed, or a person ended it."""
+
+    run: str
+    has_failed: bool
+
+
 @dataclass
 class State:
     """Partitions as `task/stage/subtask`, by what is wrong with them."""
 
     failed: list[str] = field(default_factory=list)
+    ended: list[str] = field(default_factory=list)
+    """Not made, as a person ended the run that should have."""
     stale: list[str] = field(default_factory=list)
     missing: list[str] = field(default_factory=list)
     left: list[str] = field(default_factory=list)
     materialized: int = 0
     not_begun: int = 0
     """Enabled subtasks that nobody has materialized anything of."""
+    runs: dict[str, str] = field(default_factory=dict)
+    """Failed or ended partition → the run that should have made it."""
+    changed: dict[str, list[str]] = field(default_factory=dict)
+    """Stale partition → the inputs that have changed."""
+
+    def add(self, name: str, attempt: Attempt) -> None:
+        """Lists a partition that was not made."""
+        (self.failed if attempt.has_failed else self.ended).append(name)
+        self.runs[name] = attempt.run
 
     @property
     def broken(self) -> dict[str, list[str]]:
         """What somebody should look at."""
-        lists = {"failed": self.failed, "stale": self.stale, "missing": self.missing}
+        lists = {
+            "failed": self.failed, "ended": self.ended,
+            "stale": self.stale, "missing": self.missing,
+        }  # fmt: skip
         return {name: keys for name, keys in lists.items() if keys}
 
 
-def state_of(instance: dg.DagsterInstance, catalog: Catalog) -> State:
+def state_of(instance: dg.DagsterInstance, catalog: Catalog, to_hash: Iterable[str] = ()) -> State:
     """What Dagster knows of every partition, the catalog's and those that left it.
 
     A stale partition is one whose inputs have other versions than it was made from; what lies
     below it is not listed. Of a subtask that is not through, the first failed or missing stage is.
+
+    Args:
+        instance: Where it is recorded.
+        catalog: The tasks.
+        to_hash: The protected benchmarks without which nothing is normalized, and that are not
+            hashed yet.
     """
     state = State()
-    observed = {key: _observed_version(instance, key) for key in TEACHERS.values()}
-    for task in catalog.enabled():
-        _add_task(state, instance, task, observed)
+    made = [(task, made_of(instance, task, TASK_ASSETS)) for task in catalog.enabled()]
+    shared = shared_versions(instance)
+    for task, partitions in made:
+        _add_task(state, instance, task, partitions, shared)
+    _add_benchmarks(state, instance, to_hash)
     for key in instance.get_asset_keys():
-        if len(key.path) != 2 or key.path[1] not in TASK_ASSETS:
-            continue
-        known = catalog.tasks.get(key.path[0])
-        enabled = set(known.enabled_subtasks() if known else ())
-        gone = sorted(instance.get_materialized_partitions(key) - enabled)
-        state.left += [f"{key.to_user_string()}/{subtask}" for subtask in gone]
+        if len(key.path) == 2 and key.path[1] in TASK_ASSETS:
+            gone = sorted(instance.get_materialized_partitions(key) - _known(key, catalog))
+            state.left += [_name(key, subtask) for subtask in gone]
     return state
 
 
+def _known(key: dg.AssetKey, catalog: Catalog) -> set[str]:
+    """The partitions that an asset has now."""
+    if key == BENCHMARKS:
+        return {benchmark.name for benchmark in load_protected()}
+    task = catalog.tasks.get(key.path[0])
+    return set(task.enabled_subtasks() if task else ())
+
+
 def _add_task(
-    state: State,
-    instance: dg.DagsterInstance,
-    task: SeedTask,
-    observed: Mapping[dg.AssetKey, str | None],
+    state: State, instance: dg.DagsterInstance, task: SeedTask, made: Made, shared: Versions
 ) -> None:
-    subtasks = task.enabled_subtasks()
-    partitions = dg.StaticPartitionsDefinition(subtasks)
-    stages = [dg.AssetKey([task.task, stage]) for stage in TASK_ASSETS]
-    told = {key: _told(instance, key, subtasks) for key in stages}
-    unfinished: dict[str, dg.AssetKey] = {}
-    failed: dict[str, str] = {}
-    for key in stages:
-        statuses = instance.get_status_by_partition(key, subtasks, partitions) or {}
-        for subtask in subtasks:
-            tags, name = told[key].get(subtask), f"{key.to_user_string()}/{subtask}"
-            if statuses.get(subtask) is AssetPartitionStatus.FAILED:
-                failed.setdefault(subtask, name)
-            elif tags is None:
-                unfinished.setdefault(subtask, key)
-            else:
-                state.materialized += 1
-                now = {s: told[s].get(subtask, {}).get(DATA_VERSION_TAG) for s in stages}
-                if _is_stale(tags, {**now, **observed}):
-                    state.stale.append(name)
-    state.failed += failed.values()
-    for subtask, key in unfinished.items():
-        name = f"{key.to_user_string()}/{subtask}"
-        if subtask in failed:
-            continue
-        if any(subtask in partitions_told for partitions_told in told.values()):
-            state.missing.append(name)
-        else:
+    keys = {stage: dg.AssetKey([task.task, stage]) for stage in TASK_ASSETS}
+    attempts = {stage: _attempts(instance, key) for stage, key in keys.items()}
+    state.materialized += sum(map(len, made.tags.values()))
+    for subtask in task.enabled_subtasks():
+        names = {stage: _name(key, subtask) for stage, key in keys.items()}
+        unmade = {names[s]: attempts[s][subtask] for s in TASK_ASSETS if subtask in attempts[s]}
+        missing = [names[stage] for stage in TASK_ASSETS if subtask not in made.tags[stage]]
+        if unmade:
+            # The first failure; where nothing failed, the first that somebody ended.
+            name = min(unmade, key=lambda name: not unmade[name].has_failed)
+            state.add(name, unmade[name])
+        elif len(missing) == len(TASK_ASSETS):
             state.not_begun += 1
+        elif missing:
+            state.missing.append(missing[0])
+        for stage, changed in made.stale_stages(subtask, shared).items():
+            if names[stage] not in state.runs:
+                state.stale.append(names[stage])
+                state.changed[names[stage]] = [key.to_user_string() for key in changed]
 
 
-def _told(
-    instance: dg.DagsterInstance, key: dg.AssetKey, subtasks: list[str]
-) -> dict[str, Mapping[str, str]]:
-    """Partition → the versions that its newest materialization tells, its own and its inputs'."""
-    newest = newest_materializations(instance, key, subtasks)
-    return {subtask: record.event_log_entry.tags or {} for subtask, record in newest.items()}
+def _add_benchmarks(state: State, instance: dg.DagsterInstance, to_hash: Iterable[str]) -> None:
+    attempts = _attempts(instance, BENCHMARKS)
+    for benchmark in to_hash:
+        name = _name(BENCHMARKS, benchmark)
+        if attempt := attempts.get(benchmark):
+            state.add(name, attempt)
+        elif state.materialized:  # a fresh instance has begun nothing yet
+            state.missing.append(name)
 
 
-def _is_stale(tags: Mapping[str, str], now: Mapping[dg.AssetKey, str | None]) -> bool:
-    for key, version in now.items():
-        made_from = tags.get(get_input_data_version_tag(key))
-        if made_from and version and made_from != version:
-            return True
-    return False
+def _attempts(instance: dg.DagsterInstance, key: dg.AssetKey) -> dict[str, Attempt]:
+    """The partitions that their newest run should have made and did not, if it is over."""
+    log = instance.event_log_storage
+    newest = log.get_latest_asset_partition_materialization_attempts_without_materializations(key)
+    if not newest:
+        return {}
+    ids = sorted({run_id for run_id, _ in newest.values()})
+    over = dg.RunsFilter(run_ids=ids, statuses=OVER)
+    status = {run.run_id: run.status for run in instance.get_runs(over)}
+    return {
+        partition: Attempt(run, status[run] is dg.DagsterRunStatus.FAILURE)
+        for partition, (run, _) in newest.items()
+        if run in status
+    }
 
 
-def _observed_version(instance: dg.DagsterInstance, key: dg.AssetKey) -> str | None:
-    record = instance.get_latest_data_version_record(key, is_source=True)
-    version = extract_data_version_from_entry(record.event_log_entry) if record else None
-    return version.value if version else None
+def _name(key: dg.AssetKey, partition: str) -> str:
+    return f"{key.to_user_string()}/{partition}"
 
 
 def operations_asset() -> dg.AssetsDefinition:
@@ -143,16 +177,21 @@ def operations_asset() -> dg.AssetsDefinition:
                 description="No partition is failed, stale or half-way. Blocks nothing.",
             )
         ],
-        description="What is broken now, over all seed tasks, and what to do about it. Made daily.",
+        description="What is broken now, over all seed tasks, and what to do about it. Made daily, "
+        "and after each observation of the teachers.",
     )
     def operations(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResult[None]]:
         with clear_failures():
-            state = state_of(context.instance, cached_catalog(settings().catalog))
+            knobs = settings()
+            store = Store(knobs.store)
+            to_hash = benchmarks_to_hash(store, knobs.without_benchmarks, knobs.seed_source)
+            state = state_of(context.instance, cached_catalog(knobs.catalog), to_hash)
         broken = {name: len(keys) for name, keys in state.broken.items()}
         said = ", ".join(f"{count} {name}" for name, count in broken.items())
         yield dg.MaterializeResult(
             metadata={
                 "failed": len(state.failed),
+                "ended": len(state.ended),
                 "stale": len(state.stale),
                 "missing": len(state.missing),
                 "materialized": state.materialized,
@@ -174,10 +213,25 @@ def operations_asset() -> dg.AssetsDefinition:
 
 
 def page(state: State) -> str:
-    """The state as Markdown: exact counts, the first `SHOWN` of each list, what to do next."""
+    """The state as Markdown: exact counts, the first `SHOWN` of each list, what to do next.
+
+    Each entry is a link to its partition; a failed one's to its run as well.
+    """
     parts = []
     for name, keys in {**state.broken, **({"left": state.left} if state.left else {})}.items():
-        shown = "\n".join(f"- {key}" for key in keys[:SHOWN])
+        shown = "\n".join(f"- {_entry(key, state, name)}" for key in keys[:SHOWN])
         more = f"\n- and {len(keys) - SHOWN} more" if len(keys) > SHOWN else ""
         parts.append(f"### {len(keys)} {name}\n{WHAT_TO_DO[name]}\n\n{shown}{more}")
     return "\n\n".join(parts) or "Nothing is broken."
+
+
+def _entry(name: str, state: State, kind: str) -> str:
+    asset, _, partition = name.rpartition("/")
+    if kind == "left":  # its partition is no page any more
+        return f"[{name}](/assets/{quote(asset)})"
+    entry = f"[{name}](/assets/{quote(asset)}?view=partitions&partition={quote(partition)})"
+    if run := state.runs.get(name):
+        entry += f" – [run {run[:8]}](/runs/{run})"
+    if kind == "stale" and (changed := state.changed.get(name)):
+        entry += f" – {', '.join(changed)}"
+    return entry

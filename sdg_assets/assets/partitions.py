@@ -12,8 +12,14 @@ from dagster._core.definitions.asset_checks.asset_check_evaluation import (
     AssetCheckEvaluationTargetMaterializationData,
 )
 from dagster._core.definitions.source_asset import SYSTEM_METADATA_KEY_SOURCE_ASSET_OBSERVATION
+from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus
 
-from sdg_assets.assets.metadata import SAMPLES, check_metadata, partition_metadata
+from sdg_assets.assets.metadata import (
+    SAMPLES,
+    check_metadata,
+    failing_metadata,
+    partition_metadata,
+)
 from sdg_assets.assets.pictures import funnel_markdown
 from sdg_assets.assets.provenance import (
     Input,
@@ -50,6 +56,10 @@ from sdg_assets.teacher.requests import TeacherIdentity
 from sdg_assets.thresholds import Thresholds
 
 PROGRESS_SECONDS = 30.0
+_PASSED = {
+    AssetCheckExecutionRecordStatus.SUCCEEDED: True,
+    AssetCheckExecutionRecordStatus.FAILED: False,
+}
 
 
 @dataclass
@@ -147,6 +157,8 @@ def write_partition(
         }
     picture = dg.MetadataValue.md(funnel_markdown(_way(key, store)))
     report.metadata = {"funnel_picture": picture, **report.metadata}  # the first thing one sees
+    if inspection.rejected:
+        report.metadata["rejected_path"] = dg.MetadataValue.path(str(store.rejected_path(key)))
     return report
 
 
@@ -306,9 +318,35 @@ def _evaluations(
 
     Without the tie the UI shows the partition as unchecked.
     """
-    newest = newest_materializations(
-        context.instance, context.asset_key, [key for key, checks in outcomes.items() if checks]
+    yield from _evaluations_of(context.instance, context.asset_key, outcomes)
+
+
+def report_beside(
+    context: dg.AssetExecutionContext, asset: dg.AssetKey, key: str, report: PartitionReport
+) -> None:
+    """Reports a partition of another asset, which a step has made besides its own.
+
+    Args:
+        context: The step's.
+        asset: The other asset, which has no inputs.
+        key: Its partition.
+        report: What became of it.
+    """
+    tags = version_tags(report.content, context.run.run_id, {})
+    context.log_event(
+        dg.AssetMaterialization(asset, partition=key, metadata=report.metadata, tags=tags)
     )
+    for evaluation in _evaluations_of(context.instance, asset, {key: report.checks}):
+        context.instance.report_runless_asset_event(evaluation)
+
+
+def _evaluations_of(
+    instance: dg.DagsterInstance, asset: dg.AssetKey, outcomes: dict[str, list[CheckOutcome]]
+) -> Iterator[AssetCheckEvaluation]:
+    newest = newest_materializations(
+        instance, asset, [key for key, checks in outcomes.items() if checks]
+    )
+    failing = _failing(instance, asset, outcomes)
     for key, checks in outcomes.items():
         record = newest.get(key)
         target = record and AssetCheckEvaluationTargetMaterializationData(
@@ -319,16 +357,37 @@ def _evaluations(
                 dg.AssetCheckSeverity.ERROR if outcome.blocking else dg.AssetCheckSeverity.WARN
             )
             yield AssetCheckEvaluation(
-                asset_key=context.asset_key,
+                asset_key=asset,
                 check_name=outcome.name,
                 passed=outcome.passed,
-                metadata=check_metadata(outcome),
+                metadata={**check_metadata(outcome), **failing.get(outcome.name, {})},
                 target_materialization_data=target,
                 severity=severity,
                 description=outcome.summary,
                 blocking=False,
                 partition=key,
             )
+
+
+def _failing(
+    instance: dg.DagsterInstance, asset: dg.AssetKey, outcomes: dict[str, list[CheckOutcome]]
+) -> dict[str, dict[str, dg.MetadataValue[Any]]]:
+    """Check → what to say of the partitions that fail it, those of earlier runs included."""
+    names = sorted({outcome.name for checks in outcomes.values() for outcome in checks})
+    passed: dict[str, dict[str, bool]] = {name: {} for name in names}
+    for told in instance.event_log_storage.get_asset_check_partition_info(
+        [dg.AssetCheckKey(asset, name) for name in names]
+    ):
+        status = told.latest_execution_status
+        if told.partition_key and status in _PASSED:
+            passed[told.check_key.name][told.partition_key] = _PASSED[status]
+    for key, checks in outcomes.items():
+        for outcome in checks:
+            passed[outcome.name][key] = outcome.passed
+    return {
+        name: failing_metadata(asset, sorted(k for k, ok in found.items() if not ok), len(found))
+        for name, found in passed.items()
+    }
 
 
 class Progress:

@@ -1,14 +1,15 @@
 """The funnel as a picture: an SVG inside Markdown, which the UI shows where it is materialized.
 
 The UI shows Markdown of up to 1,000 characters in its place and hides longer behind a link, so the
-picture is drawn with few strokes.
+picture is drawn with few strokes. Beside an open navigation a window of 1,440 px leaves 420 px for
+it; what is wider is cut off, and refused rows are drawn on the right.
 """
 
 from base64 import b64encode
 from collections.abc import Sequence
 from html import escape
 
-LABEL, BAR, LINE = 240, 400, 24
+BAR, LINE = 380, 40
 ACCEPTED, REFUSED = "#2f7d5b", "#e3b7ae"
 
 
@@ -27,14 +28,14 @@ def funnel_svg(stages: Sequence[tuple[str, int, int]]) -> str:
     most = max((accepted + refused for _, accepted, refused in stages), default=0) or 1
     kept, lost, texts = "", "", ""
     for number, (name, accepted, refused) in enumerate(stages):
-        middle, width = number * LINE + 12, BAR * accepted // most
-        kept += f"M{LABEL} {middle}h{width}"
-        lost += f"M{LABEL + width} {middle}h{BAR * refused // most}" if refused else ""
+        middle, width = number * LINE + 26, BAR * accepted // most
+        kept += f"M0 {middle}h{width}"
+        lost += f"M{width} {middle}h{BAR * refused // most}" if refused else ""
         said = f"{name} {accepted:,}" + (f", {refused:,} refused" if refused else "")
-        texts += f'<text y="{middle + 5}">{escape(said)}</text>'
+        texts += f'<text y="{middle - 11}">{escape(said)}</text>'
     return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" width="{LABEL + BAR}" '
-        f'height="{len(stages) * LINE}" font-size="14" stroke-width="16">'
+        f'<svg xmlns="http://www.w3.org/2000/svg" width="{BAR}" '
+        f'height="{len(stages) * LINE}" font-size="14" stroke-width="14">'
         f'<path fill="#fff" d="M0 0h999v999H0"/><path stroke="{ACCEPTED}" d="{kept}"/>'
         f'<path stroke="{REFUSED}" d="{lost}"/><g stroke-width="0">{texts}</g></svg>'
     )

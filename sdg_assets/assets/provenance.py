@@ -22,7 +22,7 @@ from dagster._core.definitions.data_version import (
 from dagster._core.events import DagsterEventType
 
 from sdg_assets.assets.teacher import NOBODY, TEACHERS, is_played, version_of
-from sdg_assets.examples import Role
+from sdg_assets.examples import Role, content_id
 from sdg_assets.teacher.requests import TeacherIdentity
 
 
@@ -43,6 +43,12 @@ def inputs_of(context: dg.AssetExecutionContext, partition: str) -> dict[dg.Asse
     found = {}
     for dep in context.assets_def.get_asset_spec(context.asset_key).deps:
         key = dep.asset_key
+        if isinstance(dep.partition_mapping, dg.AllPartitionMapping):
+            partitions = graph.get(key).partitions_def
+            keys = partitions.get_partition_keys() if partitions else ()
+            nothing = Input(DEFAULT_DATA_VERSION.value, None)
+            found[key] = version_of_all(context.instance, key, keys) or nothing
+            continue
         record = context.instance.get_latest_data_version_record(
             key, partition_key=partition if graph.get(key).is_partitioned else None
         )
@@ -51,6 +57,35 @@ def inputs_of(context: dg.AssetExecutionContext, partition: str) -> dict[dg.Asse
             (version or DEFAULT_DATA_VERSION).value, record.storage_id if record else None
         )
     return found
+
+
+def version_of_all(
+    instance: dg.DagsterInstance, key: dg.AssetKey, partitions: Collection[str]
+) -> Input | None:
+    """All partitions of an asset as one input, for what depends on every one of them.
+
+    Args:
+        instance: Where they are recorded.
+        key: The asset.
+        partitions: Those that count. What is not materialized is left out.
+
+    Returns:
+        A hash of the partitions' versions, with the newest of their events; None where none of
+        them is materialized.
+    """
+    if not partitions:
+        return None
+    log = instance.event_log_storage
+    versions = log.get_latest_tags_by_partition(
+        key, DagsterEventType.ASSET_MATERIALIZATION, [DATA_VERSION_TAG], list(partitions)
+    )
+    events = log.get_latest_storage_id_by_partition(
+        key, DagsterEventType.ASSET_MATERIALIZATION, set(partitions)
+    )
+    if not events:
+        return None
+    told = sorted((name, tags[DATA_VERSION_TAG]) for name, tags in versions.items())
+    return Input(content_id(told), max(events.values()))
 
 
 def observed(

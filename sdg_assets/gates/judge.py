@@ -30,7 +30,7 @@ def _judge(thresholds: Thresholds, row: Example) -> Refusal | None:
     said = "; ".join(row.judge.reasons)
     scores = row.judge.criteria.model_dump() if row.judge.criteria else {}
     all_scores = {"score": row.judge.score, **scores}
-    if said.startswith("unreadable"):
+    if not row.judge.is_readable:
         return Refusal(NAME, "unreadable judgement", said, all_scores)
     low = [name for name, score in scores.items() if score < thresholds.judge_criterion]
     if low:

@@ -107,7 +107,7 @@ def preview(
         for gate in row_gates(thresholds, heldout)
         if gate.name in only and (key.stage == "enriched" or gate.name not in ENRICHED_ONLY)
     ]
-    copies, passed = _duplicates(store, key), []
+    copies, passed = _duplicates(store, key, thresholds), []
     for rows in batches(store.read(key, STAGES[key.stage])):
         left = _row_gates(found, rows, gates, examples)
         found.rows += len(rows)
@@ -167,10 +167,10 @@ def report(found: Preview) -> Iterator[str]:
     yield f"  {kept} of {found.rows} rows ({kept / found.rows:.1%}) would be left"
 
 
-def _duplicates(store: Store, key: PartitionKey) -> Duplicates:
+def _duplicates(store: Store, key: PartitionKey, thresholds: Thresholds) -> Duplicates:
     seeds = PartitionKey(key.task, "normalized", key.subtask)
     with_seeds = key.stage != "normalized" and store.exists(seeds)
-    return Duplicates(store.read(seeds, Example) if with_seeds else ())
+    return Duplicates(store.read(seeds, Example) if with_seeds else (), thresholds)
 
 
 def _row_gates(

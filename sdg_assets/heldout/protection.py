@@ -62,6 +62,24 @@ def is_hashed(store: Store, key: PartitionKey, source: str) -> bool:
     return _is_complete(store.manifests([key]).get(key), source)
 
 
+def benchmarks_to_hash(store: Store, without: Collection[str], source: str) -> list[str]:
+    """The protected benchmarks that must still be hashed before anything is normalized.
+
+    Args:
+        store: Where the hashes lie.
+        without: Benchmarks that may be missing; EVERY_BENCHMARK for all.
+        source: The seed source in use.
+
+    Raises:
+        CatalogError: `without` names a benchmark that there is not.
+    """
+    names = [benchmark.name for benchmark in load_protected()]
+    allowed = _allowed(without, names)
+    keys = {name: heldout_key(PROTECTED, name) for name in names if name not in allowed}
+    published = store.manifests(keys.values())
+    return [n for n, key in keys.items() if not _is_complete(published.get(key), source)]
+
+
 def protection(
     store: Store,
     catalog: Catalog,

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -119,10 +120,10 @@ def test_a_stage_depends_on_what_it_reads() -> None:
 
     assert upstream == {
         "seeds": set(),
-        "normalized": {"quiz/seeds", "quiz/heldout"},
+        "normalized": {"quiz/seeds", "quiz/heldout", "protected/heldout"},
         "generated": {"quiz/normalized", "teacher/writer"},
         "enriched": {"quiz/generated", "quiz/normalized", "teacher/solver", "teacher/judge"},
-        "filtered": {"quiz/enriched", "quiz/normalized", "quiz/heldout"},
+        "filtered": {"quiz/enriched", "quiz/normalized", "quiz/heldout", "protected/heldout"},
     }
 
 
@@ -215,6 +216,42 @@ def test_a_partition_goes_through_all_stages_and_the_funnel_adds_up(
     assert (told["teacher_requests"], told["teacher_requests_reused"]) == (4, 0)
     assert told["output_tokens"] > 0
     assert "**Answer:** Oslo" in told["samples"]
+    assert "answers_corrected" not in metadata(instance, "quiz", "enriched", "quiz_a")
+    told = metadata(instance, "quiz", "filtered", "quiz_a")
+    assert told["writer"] == told["solver"] == "scripted/teacher@r1"
+
+
+def test_a_check_lists_every_partition_that_fails_it_and_shows_rows(
+    mirror: Path, store: Store, instance: dg.DagsterInstance, employ: Employ, configure: Configure
+) -> None:
+    configure(min_yield=1, with_judge="false")
+    answers: dict[str, str] = {}
+
+    def err_on_every_fourth(request: Request) -> str:
+        number = re.search(r"has the number (\w+)", request.messages[-1].content)
+        if request.role is Role.WRITER or not number:
+            return write_and_solve(request)
+        answer = "Oslo" if len(answers) % 4 else "Rome"
+        return f"Answer: {answers.setdefault(number[1], answer)}"
+
+    employ(ScriptedTeacher(err_on_every_fourth))
+    run("quiz", subtasks="quiz_a", instance=instance)
+    result = run("quiz", subtasks="quiz_b", instance=instance)
+
+    found = checks(result, "filtered", "quiz_b")["yield"]
+    assert not found.passed
+    assert str(found.description).endswith("verification refused most, 1 (majority disagrees 1)")
+    assert "| verification: majority disagrees" in str(found.metadata["offending_rows"].value)
+    failing = str(found.metadata["failing_partitions"].value)
+    assert failing.startswith("2 of 2 partitions fail:")
+    assert "[quiz_a](/assets/quiz/filtered?view=partitions&partition=quiz_a)" in failing
+    passing = checks(result, "filtered", "quiz_b")["schema"]
+    assert "failing_partitions" not in passing.metadata
+    told = metadata(instance, "quiz", "filtered", "quiz_b")
+    assert "### verification: 1 rows" in told["refused_samples"]
+    assert told["rejected_path"] == str(
+        store.rejected_path(PartitionKey("quiz", "filtered", "quiz_b"))
+    )
 
 
 def test_a_second_run_asks_the_teacher_nothing(
@@ -340,6 +377,27 @@ def test_run_config_goes_before_the_environment(
     assert metadata(instance, "quiz", "generated", "quiz_a")["rows"] == 6
     votes = [r for r in teacher.requests if r.prompt_version.startswith("solve/")]
     assert len(votes) == 6
+
+
+@pytest.mark.parametrize("together", [True, False])
+def test_rows_are_written_until_enough_pass_as_the_run_itself_will_vote(
+    mirror: Path, instance: dg.DagsterInstance, employ: Employ, together: bool
+) -> None:
+    teacher = employ(ScriptedTeacher(write_and_solve))
+    knobs = {"sdg/target_accepted": "4", "sdg/votes": "5"}
+    run("quiz", ["seeds", "normalized"], subtasks="quiz_a", instance=instance)
+
+    if together:
+        config = {"generated": {"target_accepted": 4}, "enriched": {"votes": 5}}
+        stages = ["generated", "enriched"]
+        run("quiz", stages, subtasks="quiz_a", instance=instance, config=config)
+    else:
+        run("quiz", ["generated"], subtasks="quiz_a", instance=instance, tags=knobs)
+
+    votes = [r for r in teacher.requests if r.prompt_version.startswith("solve/")]
+    written = metadata(instance, "quiz", "generated", "quiz_a")["rows"]
+    # Five were planned, so three that agree are the fewest that can decide.
+    assert len(votes) == 3 * written
 
 
 # Several partitions in one run

@@ -129,6 +129,48 @@ def test_rows_are_not_normalized_before_their_held_out_splits_are_hashed(
         guarded(store, catalog, catalog.subtask("quiz", "quiz"), {"all"})
 
 
+def test_the_first_task_that_is_materialized_brings_the_protected_benchmarks_along(
+    quiz: Path, configure: Configure, store: Store, instance: dg.DagsterInstance
+) -> None:
+    configure(without_benchmarks="hle")
+
+    result = run("quiz", ("seeds", "normalized"), instance=instance)
+
+    assert result.success, failures(result)
+    names = {benchmark.name for benchmark in load_protected()} - {"hle"}
+    key = dg.AssetKey(["protected", "heldout"])
+    assert instance.get_materialized_partitions(key) == names
+    assert store.manifest(PartitionKey("quiz", "normalized", "quiz")).info["contamination"][
+        "without"
+    ] == ["hle"]
+    told = metadata(instance, "protected", "heldout", "gsm8k")
+    assert told["missing"] == ["openai/gsm8k main test", "openai/gsm8k socratic test"]
+
+    hash_quiz(instance)
+
+    events = instance.fetch_materializations(key, limit=1000).records
+    assert len(events) == len(names), "what is hashed is not hashed again"
+
+
+def test_a_benchmark_that_is_not_open_to_us_stops_the_rows_and_not_the_hashes(
+    quiz: Path, configure: Configure, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = {benchmark.name for benchmark in load_protected()}
+    configure(without_benchmarks=",".join(names - {"hle"}))
+
+    def refused(*arguments: object) -> None:
+        raise SeedSourceError("hle: gated on the Hub. Accept its licence")
+
+    monkeypatch.setattr("sdg_assets.assets.heldout._read", refused)
+    assert hash_quiz(instance).success
+
+    result = run("quiz", ("seeds", "normalized"), instance=instance)
+
+    (message,) = failures(result)
+    assert "1 protected benchmarks are not hashed" in message
+    assert "SDG_WITHOUT_BENCHMARKS" in message
+
+
 def test_every_protected_benchmark_must_be_hashed_or_named(
     quiz: Path, store: Store, instance: dg.DagsterInstance
 ) -> None:

@@ -1,6 +1,13 @@
 from __future__ import annotations
 
-from sdg_assets.assets.metadata import check_metadata, partition_metadata
+import dagster as dg
+
+from sdg_assets.assets.metadata import (
+    check_metadata,
+    contamination_metadata,
+    failing_metadata,
+    partition_metadata,
+)
 from sdg_assets.checks import CheckOutcome, Inspection, Offender
 from sdg_assets.examples import Record, Rejection
 from sdg_assets_tests.records import enriched, seed
@@ -35,6 +42,46 @@ def test_a_sample_shows_question_choices_answer_and_votes() -> None:
 
 def test_raw_seeds_are_no_samples() -> None:
     assert of(seed(0, text="secret"), stage="seeds")["samples"] == "no rows"
+
+
+def test_three_refused_rows_of_each_gate_stand_beside_the_accepted_ones() -> None:
+    votes = [
+        Rejection(
+            gate="verification",
+            reason="no majority",
+            detail="2 of 5",
+            row={"question": f"Question {n}?", "choices": ["a", "b"], "answer": "a", "id": "x"},
+        )
+        for n in range(5)
+    ]
+    draft = Rejection(gate="generation", reason="unparsable", row={"completion": "Sorry | no"})
+
+    shown = str(of(enriched(), draft, *votes)["refused_samples"])
+
+    assert shown.index("### verification: 5 rows") < shown.index("### generation: 1 rows")
+    assert [n for n in range(5) if f"Question {n}?" in shown] == [0, 1, 2]
+    assert "**no majority** 2 of 5" in shown
+    assert "- choices: ['a', 'b']" in shown
+    assert "{'completion': 'Sorry \\| no'}" in shown
+
+
+def test_where_nothing_was_refused_nothing_is_shown() -> None:
+    assert "refused_samples" not in of(enriched())
+
+
+def test_the_partitions_that_fail_a_check_are_counted_and_linked() -> None:
+    key = dg.AssetKey(["quiz", "filtered"])
+    text = str(failing_metadata(key, ["a", "b"], 20)["failing_partitions"].value)
+
+    assert text.startswith("2 of 20 partitions fail:")
+    assert "- [b](/assets/quiz/filtered?view=partitions&partition=b)" in text
+    assert failing_metadata(key, [], 20) == {}
+
+
+def test_a_contamination_table_without_rows_is_not_shown() -> None:
+    record = {"refused": 0, "suspicious": 0, "against": {}, "without": [], "benchmarks": {}}
+
+    assert "contamination" not in contamination_metadata(record)
 
 
 def test_text_from_rows_cannot_break_the_table() -> None:

@@ -7,8 +7,10 @@ import dagster as dg
 import pytest
 
 from sdg_assets.assets.operations import SHOWN, State, operations_asset, page, state_of
+from sdg_assets.assets.staleness import BENCHMARKS
 from sdg_assets.assets.teacher import TEACHERS
-from sdg_assets.catalog import cached_catalog
+from sdg_assets.catalog import cached_catalog, load_protected
+from sdg_assets.definitions import build_definitions
 from sdg_assets.examples import Role
 from sdg_assets.settings import settings
 from sdg_assets_tests.assets.quiz import put_rows, quiz
@@ -95,7 +97,7 @@ def test_the_page_counts_lists_and_says_what_to_do(
 
     assert (metadata["missing"], metadata["materialized"], metadata["failed"]) == (2, 2, 0)
     assert "### 2 missing" in metadata["page"]
-    assert "- quiz/heldout/quiz_a" in metadata["page"]
+    assert "- [quiz/heldout/quiz_a](/assets/quiz/heldout?view=" in metadata["page"]
     assert "one_task" in metadata["page"]
     assert (check.passed, check.severity) == (False, dg.AssetCheckSeverity.WARN)
     assert check.description == "2 missing: the page says what to do"
@@ -111,8 +113,81 @@ def test_a_long_list_is_counted_exactly_and_shown_in_part() -> None:
     text = page(State(stale=[f"t/generated/s{n}" for n in range(SHOWN + 5)]))
 
     assert f"### {SHOWN + 5} stale" in text
-    assert text.count("- t/generated/") == SHOWN
+    assert text.count("- [t/generated/") == SHOWN
     assert text.endswith("- and 5 more")
+
+
+def test_hashes_of_protected_benchmarks_are_never_offered_for_deletion(
+    mirror: Path, instance: dg.DagsterInstance
+) -> None:
+    for name in ("hle", "forgotten"):
+        instance.report_runless_asset_event(dg.AssetMaterialization(BENCHMARKS, partition=name))
+
+    found = state(instance)
+
+    # Of a benchmark that left protected.yaml nothing depends on them any more.
+    assert found.left == ["protected/heldout/forgotten"]
+
+
+def test_benchmarks_without_which_nothing_is_normalized_are_broken_once_a_task_is_begun(
+    mirror: Path, instance: dg.DagsterInstance, configure: Configure
+) -> None:
+    names = {benchmark.name for benchmark in load_protected()}
+    configure(without_benchmarks=",".join(names - {"hle", "gpqa"}))
+    assert told(instance)[1].passed
+    planned(instance, BENCHMARKS, "gpqa", dg.DagsterRunStatus.FAILURE)
+    run("quiz", ["seeds"], subtasks="quiz_a", instance=instance)
+
+    page_text = told(instance)[0]["page"]
+
+    failed, missing = (page_text.index(f"### {n}") for n in ("1 failed", "2 missing"))
+    assert failed < page_text.index("[protected/heldout/gpqa]") < missing
+    assert page_text.index("[protected/heldout/hle]") > missing
+
+
+def planned(
+    instance: dg.DagsterInstance,
+    key: dg.AssetKey,
+    partition: str,
+    status: dg.DagsterRunStatus,
+) -> str:
+    """A run that was to make the partition and ended so; returns its id."""
+    run = instance.create_run_for_job(
+        build_definitions().resolve_implicit_global_asset_job_def(),
+        asset_selection=frozenset({key}),
+        status=status,
+        tags={"dagster/partition": partition},
+    )
+    return run.run_id
+
+
+def test_a_partition_whose_run_a_person_ended_is_not_called_failed(
+    mirror: Path, instance: dg.DagsterInstance
+) -> None:
+    run("quiz", ["seeds"], subtasks=BOTH, instance=instance)
+    key = dg.AssetKey(["quiz", "normalized"])
+    ended = planned(instance, key, "quiz_a", dg.DagsterRunStatus.CANCELED)
+    failed = planned(instance, key, "quiz_b", dg.DagsterRunStatus.FAILURE)
+
+    found = state(instance)
+
+    assert (found.ended, found.failed) == (["quiz/normalized/quiz_a"], ["quiz/normalized/quiz_b"])
+    assert f"partition=quiz_a) – [run {ended[:8]}](/runs/{ended})" in page(found)
+    assert f"partition=quiz_b) – [run {failed[:8]}](/runs/{failed})" in page(found)
+    assert found.missing == []
+
+
+def test_a_stale_partition_names_what_has_changed(
+    mirror: Path, instance: dg.DagsterInstance
+) -> None:
+    run("quiz", ["seeds", "normalized"], subtasks=BOTH, instance=instance)
+    put_rows(mirror, "quiz_b", rows=5)
+    run("quiz", ["seeds"], subtasks=BOTH, instance=instance)
+
+    assert (
+        "- [quiz/normalized/quiz_b](/assets/quiz/normalized?view=partitions&partition=quiz_b) – "
+        "quiz/seeds"
+    ) in page(state(instance)).splitlines()
 
 
 def test_another_version_of_a_teacher_makes_stale_what_it_made(

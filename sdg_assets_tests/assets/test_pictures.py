@@ -4,7 +4,7 @@ import re
 from base64 import b64decode
 from xml.etree import ElementTree
 
-from sdg_assets.assets.pictures import BAR, LABEL, funnel_markdown, funnel_svg
+from sdg_assets.assets.pictures import BAR, funnel_markdown, funnel_svg
 
 STAGES = [("seeds", 200, 0), ("generated", 150, 50), ("filtered", 30, 120)]
 SVG = "{http://www.w3.org/2000/svg}"
@@ -14,10 +14,8 @@ def test_bars_are_as_long_as_their_rows_on_one_scale() -> None:
     paths = ElementTree.fromstring(funnel_svg(STAGES)).iter(f"{SVG}path")
     _, kept, lost = (path.get("d") for path in paths)
 
-    assert kept == f"M{LABEL} 12h{BAR}M{LABEL} 36h{BAR * 3 // 4}M{LABEL} 60h{BAR * 30 // 200}"
-    assert lost == (
-        f"M{LABEL + BAR * 3 // 4} 36h{BAR // 4}M{LABEL + BAR * 30 // 200} 60h{BAR * 120 // 200}"
-    )
+    assert kept == f"M0 26h{BAR}M0 66h{BAR * 3 // 4}M0 106h{BAR * 30 // 200}"
+    assert lost == f"M{BAR * 3 // 4} 66h{BAR // 4}M{BAR * 30 // 200} 106h{BAR * 120 // 200}"
 
 
 def test_a_bar_says_its_numbers() -> None:

@@ -1,127 +1,294 @@
-"""When a partition is made again by itself, tick by tick."""
+"""Which partitions are stale, and when they are made again by themselves, look by look."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
 
 import dagster as dg
 import pytest
-from dagster._core.definitions.asset_daemon_cursor import AssetDaemonCursor
+from dagster._core.definitions.data_version import (
+    extract_data_version_from_entry,
+    get_input_data_version_tag,
+)
 
-from sdg_assets.assets.staleness import remade_when_stale
+from sdg_assets.assets.factory import TASK_ASSETS
+from sdg_assets.assets.staleness import BENCHMARKS, first_stale
 from sdg_assets.assets.teacher import TEACHERS
+from sdg_assets.automation import sensors
+from sdg_assets.catalog import cached_catalog
+from sdg_assets.definitions import build_definitions
 from sdg_assets.examples import Role
-from sdg_assets_tests.runs import QUIET
+from sdg_assets.jobs import launch
+from sdg_assets.settings import settings
+from sdg_assets_tests.builders import write_catalog
+from sdg_assets_tests.conftest import Configure
 
-WRITER = TEACHERS[Role.WRITER]
-PARTS = dg.StaticPartitionsDefinition(["a", "b", "c"])
-BROKEN: set[str] = set()
-
-
-@dg.observable_source_asset(key=WRITER)
-def writer() -> dg.DataVersion:
-    return dg.DataVersion("unused")
-
-
-@dg.asset(deps=[WRITER], partitions_def=PARTS, automation_condition=remade_when_stale())
-def generated(context: dg.AssetExecutionContext) -> None:
-    if context.partition_key in BROKEN:
-        raise ConnectionError("the network was away")
+WRITER, SOLVER = TEACHERS[Role.WRITER], TEACHERS[Role.SOLVER]
+ABOVE: dict[str, Sequence[str | dg.AssetKey]] = {
+    "seeds": [],
+    "heldout": [],
+    "normalized": ["seeds", "heldout", BENCHMARKS],
+    "generated": ["normalized", WRITER],
+    "enriched": ["generated", "normalized", SOLVER],
+    "filtered": ["enriched", "normalized", "heldout", BENCHMARKS],
+}
 
 
-@dg.asset(deps=[generated], partitions_def=PARTS, automation_condition=remade_when_stale())
-def enriched() -> None:
-    pass
+@pytest.fixture(autouse=True)
+def catalog(tmp_path: Path, configure: Configure) -> None:
+    """Two subtasks through all stages, and one that nobody has begun."""
+    configure(catalog=write_catalog(tmp_path, {"subtasks": {k: {} for k in "abc"}}))
 
 
-DEFINITIONS = dg.Definitions(assets=[writer, generated, enriched])
+class Task:
+    """The task's partitions, as runs would report them."""
+
+    def __init__(self, instance: dg.DagsterInstance) -> None:
+        self.instance = instance
+        self.contents: dict[str, str] = {}
+
+    def observe(self, version: str, *teachers: dg.AssetKey) -> None:
+        tags = {"dagster/data_version": version}
+        for teacher in teachers:
+            self.instance.report_runless_asset_event(dg.AssetObservation(teacher, tags=tags))
+
+    def now(self, subtask: str, stages: Sequence[str]) -> dict[str, dict[str, str]]:
+        """What runs that start now are going to tell of their inputs."""
+        return {stage: self._inputs(stage, subtask) for stage in stages}
+
+    def make(
+        self,
+        subtask: str,
+        stages: Sequence[str] = TASK_ASSETS,
+        began: dict[str, dict[str, str]] | None = None,
+        content: str = "rows",
+    ) -> None:
+        """Materializes stages, from the inputs of now or from those of when it began."""
+        for stage in stages:
+            inputs = (began or {}).get(stage) or self._inputs(stage, subtask)
+            tags = {"dagster/data_version": content, **inputs}
+            key = dg.AssetKey(["quiz", stage])
+            event = dg.AssetMaterialization(key, partition=subtask, tags=tags)
+            self.instance.report_runless_asset_event(event)
+
+    def hash_benchmark(self, name: str, content: str) -> None:
+        tags = {"dagster/data_version": content}
+        event = dg.AssetMaterialization(BENCHMARKS, partition=name, tags=tags)
+        self.instance.report_runless_asset_event(event)
+
+    def stale(self) -> list[str]:
+        tasks = cached_catalog(settings().catalog).enabled()
+        return [found.name for found in first_stale(self.instance, tasks, TASK_ASSETS)]
+
+    def _inputs(self, stage: str, subtask: str) -> dict[str, str]:
+        found = {}
+        for above in ABOVE[stage]:
+            key = above if isinstance(above, dg.AssetKey) else dg.AssetKey(["quiz", above])
+            partition = subtask if key.path[0] == "quiz" else None
+            record = self.instance.get_latest_data_version_record(key, partition_key=partition)
+            version = extract_data_version_from_entry(record.event_log_entry) if record else None
+            found[get_input_data_version_tag(key)] = version.value if version else "INITIAL"
+        return found
 
 
 class Sensor:
-    """The automation sensor: what it asks for at each look."""
+    """`remake_stale`: what it asks for at each look."""
 
     def __init__(self, instance: dg.DagsterInstance) -> None:
         self._instance = instance
-        self._cursor: AssetDaemonCursor | None = None
+        (self._sensor,) = [s for s in sensors() if s.name == "remake_stale"]
+        self._cursor: str | None = None
 
-    def look(self) -> dict[str, set[str]]:
-        result = dg.evaluate_automation_conditions(DEFINITIONS, self._instance, cursor=self._cursor)
-        self._cursor = result.cursor
-        asked = {
-            asset.key.to_user_string(): set(result.get_requested_partitions(asset.key)) - {None}
-            for asset in (generated, enriched)
-        }
-        return {name: {str(p) for p in parts} for name, parts in asked.items() if parts}
-
-
-def observe(instance: dg.DagsterInstance, version: str) -> None:
-    tags = {"dagster/data_version": version}
-    instance.report_runless_asset_event(dg.AssetObservation(WRITER, tags=tags))
-
-
-def make(instance: dg.DagsterInstance, *parts: str) -> None:
-    """Runs each stage by itself, the second where the first succeeded, as backfills do."""
-    for part in parts:
-        for asset in (generated, enriched):
-            result = dg.materialize(
-                [writer, generated, enriched],
-                selection=[asset],
-                partition_key=part,
-                instance=instance,
-                run_config={"loggers": QUIET},
-                raise_on_error=False,
-            )
-            if not result.success:
-                break
+    def look(self) -> dict[str, list[str]]:
+        with dg.build_sensor_context(
+            self._instance, self._cursor, definitions=build_definitions()
+        ) as context:
+            data = self._sensor.evaluate_tick(context)
+        self._cursor = data.cursor
+        asked: dict[str, list[str]] = {}
+        for request in data.run_requests or ():
+            assert request.tags["dagster/priority"] == "-1"
+            asked |= request.run_config["ops"]["launch_everything_stale"]["config"]["partitions"]
+        return {name.removeprefix("quiz/"): keys for name, keys in asked.items()}
 
 
 @pytest.fixture
-def sensor(instance: dg.DagsterInstance) -> Sensor:
-    """One that has looked at two materialized partitions of three."""
-    BROKEN.clear()
-    observe(instance, "one")
-    make(instance, "a", "b")
+def task(instance: dg.DagsterInstance) -> Task:
+    made = Task(instance)
+    made.observe("one", WRITER, SOLVER)
+    made.make("a")
+    made.make("b")
+    return made
+
+
+@pytest.fixture
+def sensor(task: Task, instance: dg.DagsterInstance) -> Sensor:
     watching = Sensor(instance)
     assert watching.look() == {}
     return watching
 
 
-def test_a_new_teacher_asks_once_for_what_is_materialized_and_all_below(
-    sensor: Sensor, instance: dg.DagsterInstance
+def test_nothing_is_stale_until_an_input_changes(task: Task) -> None:
+    assert task.stale() == []
+    task.observe("one", WRITER)
+    task.make("a", ["seeds"])  # the same rows
+    assert task.stale() == []
+
+    task.make("a", ["seeds"], content="other rows")
+    assert task.stale() == ["quiz/normalized/a"]
+
+
+def test_of_each_subtask_the_first_stale_stage_is_named(task: Task) -> None:
+    task.observe("two", WRITER, SOLVER)
+    task.make("b", ["generated"])
+
+    assert task.stale() == ["quiz/generated/a", "quiz/enriched/b"]
+
+
+def test_a_benchmark_that_was_hashed_since_makes_stale_what_was_not_compared_with_it(
+    task: Task,
 ) -> None:
-    observe(instance, "two")
-
-    assert sensor.look() == {"generated": {"a", "b"}, "enriched": {"a", "b"}}
-    assert sensor.look() == {}
-    make(instance, "a", "b")
-    assert [sensor.look(), sensor.look()] == [{}, {}]
+    task.hash_benchmark("hle", "hashes")
+    assert task.stale() == ["quiz/normalized/a", "quiz/normalized/b"]
 
 
-def test_the_same_teacher_observed_again_asks_for_nothing(
-    sensor: Sensor, instance: dg.DagsterInstance
+def test_a_new_writer_has_each_stage_made_again_after_the_one_above(
+    task: Task, sensor: Sensor
 ) -> None:
-    observe(instance, "one")
+    task.observe("two", WRITER)
 
+    assert sensor.look() == {"generated": ["a", "b"]}
+    for subtask in "ab":
+        task.make(subtask, ["generated"], content="new rows")
+    assert sensor.look() == {"enriched": ["a", "b"]}
+    for subtask in "ab":
+        task.make(subtask, ["enriched"], content="new rows")
+    assert sensor.look() == {"filtered": ["a", "b"]}
+    for subtask in "ab":
+        task.make(subtask, ["filtered"])
     assert sensor.look() == {}
 
 
-def test_a_failure_buys_one_retry(sensor: Sensor, instance: dg.DagsterInstance) -> None:
-    observe(instance, "two")
+def test_rows_that_stay_the_same_end_the_re_run(task: Task, sensor: Sensor) -> None:
+    task.observe("two", WRITER)
     sensor.look()
-    BROKEN.add("b")
+    task.make("a", ["generated"])
+    task.make("b", ["generated"], content="new rows")
 
-    assert sensor.look() == {}
-    make(instance, "a", "b")
-    assert sensor.look() == {"generated": {"b"}, "enriched": {"b"}}
-    assert sensor.look() == {}
-    make(instance, "b")
-    assert [sensor.look(), sensor.look()] == [{}, {}]
-
-    observe(instance, "three")
-    assert sensor.look()["generated"] == {"a", "b"}
+    assert sensor.look() == {"enriched": ["b"]}
 
 
-def test_what_failed_before_any_change_is_left_to_people(
-    sensor: Sensor, instance: dg.DagsterInstance
+def test_enriched_waits_where_generated_is_stale(task: Task, sensor: Sensor) -> None:
+    task.observe("two", WRITER, SOLVER)
+
+    assert sensor.look() == {"generated": ["a", "b"]}
+
+
+def test_a_new_solver_alone_has_enriched_made_again(task: Task, sensor: Sensor) -> None:
+    task.observe("two", SOLVER)
+
+    assert sensor.look() == {"enriched": ["a", "b"]}
+
+
+def test_a_change_that_arrives_while_a_partition_is_made_is_not_lost(
+    task: Task, sensor: Sensor, instance: dg.DagsterInstance
 ) -> None:
-    BROKEN.add("b")
+    task.observe("two", WRITER)
+    sensor.look()
+    run = create_run(instance, "generated", "a")
+    began = task.now("a", ["generated"])
+    task.observe("three", WRITER)
+    assert sensor.look() == {"generated": ["b"]}
 
-    make(instance, "b")
+    task.make("a", ["generated"], began, content="rows of two")
+    instance.report_run_canceled(run)
+
+    assert sensor.look()["generated"] == ["a", "b"]
+
+
+def test_a_failure_buys_one_retry_and_another_change_one_more(task: Task, sensor: Sensor) -> None:
+    task.observe("two", WRITER)
+
+    assert [sensor.look() for _ in range(4)] == [{"generated": ["a", "b"]}] * 2 + [{}] * 2
+    task.observe("three", WRITER)
+    assert sensor.look() == {"generated": ["a", "b"]}
+
+
+def test_enriched_waits_for_a_person_where_generated_has_failed_for_good(
+    task: Task, sensor: Sensor
+) -> None:
+    task.observe("two", WRITER)
+    for _ in range(3):
+        sensor.look()
+    task.observe("two", SOLVER)
 
     assert sensor.look() == {}
+
+
+def test_what_is_stale_when_the_sensor_is_switched_on_is_made_again(
+    task: Task, instance: dg.DagsterInstance
+) -> None:
+    task.observe("two", WRITER)
+
+    assert Sensor(instance).look() == {"generated": ["a", "b"]}
+
+
+@pytest.mark.parametrize(
+    ("tags", "waiting"),
+    [
+        ({"dagster/partition": "a"}, ["a"]),
+        (
+            {
+                "dagster/asset_partition_range_start": "a",
+                "dagster/asset_partition_range_end": "b",
+            },
+            ["a", "b"],
+        ),
+    ],
+)
+def test_what_a_run_is_making_is_left_alone(
+    task: Task,
+    sensor: Sensor,
+    instance: dg.DagsterInstance,
+    tags: dict[str, str],
+    waiting: list[str],
+) -> None:
+    create_run(instance, "filtered", **tags)
+    task.observe("two", WRITER)
+
+    asked = sensor.look().get("generated", [])
+
+    assert sorted([*asked, *waiting]) == ["a", "b"]
+
+
+def test_what_a_backfill_has_still_to_make_is_left_alone(
+    task: Task, sensor: Sensor, instance: dg.DagsterInstance
+) -> None:
+    catalog = cached_catalog(settings().catalog)
+    launch(instance, catalog, {dg.AssetKey(["quiz", "enriched"]): ["b"]}, "Test", {})
+    task.observe("two", WRITER)
+
+    assert sensor.look() == {"generated": ["a"]}
+
+
+def test_while_benchmarks_are_hashed_nothing_is_compared_with_them(
+    task: Task, sensor: Sensor, instance: dg.DagsterInstance
+) -> None:
+    task.hash_benchmark("hle", "hashes")
+    run = create_run(instance, BENCHMARKS, "gpqa")
+    assert sensor.look() == {}
+
+    instance.report_run_canceled(run)
+    assert sensor.look() == {"normalized": ["a", "b"]}
+
+
+def create_run(
+    instance: dg.DagsterInstance, asset: str | dg.AssetKey, partition: str = "", **tags: str
+) -> dg.DagsterRun:
+    key = asset if isinstance(asset, dg.AssetKey) else dg.AssetKey(["quiz", asset])
+    return instance.create_run_for_job(
+        build_definitions().resolve_implicit_global_asset_job_def(),
+        asset_selection=frozenset({key}),
+        tags=tags or {"dagster/partition": partition},
+    )

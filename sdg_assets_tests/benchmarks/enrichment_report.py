@@ -69,7 +69,7 @@ def main() -> None:
 
 def _line(task: str, subtask: str) -> str:
     from sdg_assets.assets.factory import desks_of
-    from sdg_assets.assets.knobs import solver_knobs
+    from sdg_assets.assets.knobs import SolverConfig
     from sdg_assets.catalog import cached_catalog
     from sdg_assets.enrichment.voting import VotingReport
     from sdg_assets.examples import EnrichedExample, GeneratedExample, Role
@@ -89,7 +89,7 @@ def _line(task: str, subtask: str) -> str:
         refused[reason.split(":")[0]] += count
     judged = told.verified - refused["judge"]
     written = store.read(PartitionKey(task, "generated", subtask), GeneratedExample)
-    knobs = solver_knobs()
+    knobs = SolverConfig().knobs()
     report = EnrichmentReport(VotingReport())
     with desks_of(store, spec, [Role.SOLVER]) as desks:
         everything = replace(knobs, adaptive=False, with_knowledge=False)

@@ -9,7 +9,7 @@ import pytest
 
 from sdg_assets.catalog import load_catalog
 from sdg_assets.errors import CatalogError
-from sdg_assets.examples import AnswerKind
+from sdg_assets.examples import AnswerKind, Content
 from sdg_assets.mapping import RowMapping
 from sdg_assets_tests.builders import TASK, write_catalog
 
@@ -45,7 +45,7 @@ def test_each_language_of_a_task_asks_in_its_own_words(tmp_path: Path) -> None:
     }
     catalog = load_catalog(write_catalog(tmp_path, {"record": record, "subtasks": subtasks}))
 
-    rows = []
+    rows: list[Content] = []
     for key in ("quiz_de", "quiz_en"):
         mapping = catalog.subtask("quiz", key).record
         assert mapping

@@ -50,6 +50,12 @@ def test_a_reward_has_one_score_alone() -> None:
     assert (refusal.reason, refusal.scores) == ("low score", {"score": 0.4})
 
 
+def test_a_comment_may_begin_with_any_word() -> None:
+    comment = "unreadable handwriting is what the question asks about, and it asks clearly"
+
+    assert judged(judgement(1.0).model_copy(update={"reasons": [comment]})) is None
+
+
 def test_an_unreadable_judgement_never_lets_a_row_pass() -> None:
     refusal = judged(reward(0.0, "unreadable: length: {"), judge_score=0.0)
 

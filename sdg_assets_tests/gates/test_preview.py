@@ -69,6 +69,23 @@ def test_other_thresholds_can_be_tried(store: Store, capsys: pytest.CaptureFixtu
     assert "1  50.00%  format: question length" in out
 
 
+def test_a_threshold_of_duplicates_can_be_tried_too(
+    store: Store, capsys: pytest.CaptureFixture[str]
+) -> None:
+    publish(
+        store,
+        "enriched",
+        enriched(question="Which large city lies on the river Seine in the north of France today?"),
+        enriched(question="Which large city lies on the river Seine in the north of France now?"),
+    )
+    only = ["preview", "--task", "quiz", "--gate", "duplicates"]
+
+    assert main(only) == 0
+    assert "duplicates: near duplicate" in capsys.readouterr().out
+    assert main([*only, "--set", "near_duplicate_similarity=0.99"]) == 0
+    assert "duplicates: near duplicate" not in capsys.readouterr().out
+
+
 def test_one_gate_can_be_looked_at_alone(store: Store, capsys: pytest.CaptureFixture[str]) -> None:
     publish(store, "enriched", enriched(question="As an AI I ask."), enriched(outcome="unsolvable"))
 
