@@ -10,6 +10,7 @@ from tempfile import TemporaryDirectory
 
 import dagster as dg
 import pytest
+from dagster._core.events import DagsterEvent, DagsterEventType, EngineEventData
 from dagster._core.execution.plan import instance_concurrency_context
 from dagster._core.storage.dagster_run import DagsterRunStatus
 
@@ -21,7 +22,7 @@ from sdg_assets_tests.k8s.cluster import ROOT
 
 LIMIT = 8
 MEMORY = Path("/dev/shm")  # thousands of transactions, none of which must survive a power cut
-STEP = "gsm8k__generated"
+SEEDS, STEP = "gsm8k__seeds", "gsm8k__generated"
 
 
 @pytest.fixture
@@ -119,6 +120,41 @@ def test_a_dead_runs_slots_are_freed_with_it(instance: dg.DagsterInstance) -> No
     assert not other.claim(GPU_POOL, STEP)
     instance.event_log_storage.free_concurrency_slots_for_run(dead.run_id)  # as run monitoring does
     assert other.claim(GPU_POOL, STEP)
+
+
+def test_a_worker_that_resumes_a_run_replays_its_steps_whoever_has_their_slots_by_now(
+    instance: dg.DagsterInstance,
+) -> None:
+    storage, lost = instance.event_log_storage, _run(instance, 8)
+
+    def start(step_key: str) -> None:
+        started = DagsterEvent(
+            event_type_value=DagsterEventType.STEP_WORKER_STARTING.value,
+            job_name=lost.job_name,
+            step_key=step_key,
+            event_specific_data=EngineEventData(),
+        )
+        instance.report_dagster_event(started, lost.run_id)
+
+    first_worker = StepSlots(instance, lost)
+    assert first_worker.claim(HUB_POOL, SEEDS)
+    start(SEEDS)
+    first_worker.free_step(SEEDS)
+    assert first_worker.claim(GPU_POOL, STEP)
+    for _ in range(2):  # it was retried, and runs
+        start(STEP)
+    assert StepSlots(instance, _run(instance, 1)).claim(HUB_POOL, SEEDS)  # another run has it now
+
+    resumed = StepSlots(instance, lost)
+    assert resumed.claim(HUB_POOL, SEEDS)
+    resumed.free_step(SEEDS)
+    assert len(storage.get_concurrency_info(HUB_POOL).claimed_slots) == 1
+    assert resumed.claim(GPU_POOL, STEP)
+    resumed.free_step(STEP)  # the end of the first try, which is long ago
+    assert resumed.claim(GPU_POOL, STEP)
+    assert len(storage.get_concurrency_info(GPU_POOL).claimed_slots) == 8
+    resumed.free_step(STEP)
+    assert not storage.get_concurrency_info(GPU_POOL).claimed_slots
 
 
 def test_a_run_in_one_process_holds_its_gpus_until_it_ends_and_the_hub_only_while_it_reads(

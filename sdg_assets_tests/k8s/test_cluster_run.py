@@ -94,7 +94,8 @@ def test_a_run_outlives_every_failure_and_asks_nothing_twice(
         deployment.terminate()
         wait_until_gone(pod, seconds=10)
         deployment.wait(deployment.is_finished, seconds=10)
-        assert deployment.status == DagsterRunStatus.CANCELED
+        terminated = deployment.status
+        assert terminated is DagsterRunStatus.CANCELED
         deployment.wait_for_message("received termination signal, forwarding to steps")
         teacher.drop()
         deployment.instance.event_log_storage.free_concurrency_slots_for_run(deployment.run_id)
@@ -102,7 +103,7 @@ def test_a_run_outlives_every_failure_and_asks_nothing_twice(
         deployment.launch(*TASK_ASSETS[-3:])
 
         deployment.wait(deployment.is_finished, seconds=180)
-        assert deployment.status == DagsterRunStatus.SUCCESS, deployment.messages()[-20:]
+        assert deployment.status is DagsterRunStatus.SUCCESS, deployment.messages()[-20:]
         for stage in TASK_ASSETS:
             done = deployment.instance.get_materialized_partitions(dg.AssetKey([TASK, stage]))
             assert done == set(SUBTASKS), stage

@@ -64,7 +64,7 @@ def test_eight_gpus_and_one_never_run_beside_each_other_and_a_dead_run_leaves_th
         list(execute_concurrency_slots_iteration(daemon, logging.getLogger("daemon")))
 
         deployment.wait(deployment.is_finished)
-        assert deployment.status == DagsterRunStatus.SUCCESS, deployment.messages()[-20:]
+        assert deployment.status is DagsterRunStatus.SUCCESS, deployment.messages()[-20:]
         (small,) = (pod for pod in cluster.ever if pod.stage == "generated" and pod is not big)
         assert (big.gpus, small.gpus) == (8, 1)
         assert not storage.get_concurrency_info(GPU_POOL).claimed_slots

@@ -7,12 +7,12 @@ from pathlib import Path
 import dagster as dg
 import pytest
 from dagster import DagsterRunStatus as Status
-from dagster_k8s.client import DagsterKubernetesClient
 from dagster_k8s.job import (
     DagsterK8sJobConfig,
     UserDefinedDagsterK8sConfig,
     construct_dagster_k8s_job,
 )
+from kubernetes.client import BatchV1Api
 
 from sdg_assets.cluster.ended_runs import end_pods_of_ended_runs
 from sdg_assets.cluster.pods import GRACE_SECONDS
@@ -54,7 +54,7 @@ def _pod(
         component=component,
         labels={"dagster/run-id": run_id},
     )
-    DagsterKubernetesClient.production_client().create_namespaced_job_with_retries(job, "sdg")
+    BatchV1Api().create_namespaced_job("sdg", job)
     ever = deployment.cluster.ever
     deployment.wait(lambda: any(p.job == name and p.phase == "Running" for p in ever), 20)
     return next(pod for pod in ever if pod.job == name)

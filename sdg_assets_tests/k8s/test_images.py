@@ -7,6 +7,7 @@ import os
 import re
 import subprocess
 import sys
+import sysconfig
 from collections.abc import Callable
 from pathlib import Path
 
@@ -64,7 +65,7 @@ def image(tmp_path_factory: pytest.TempPathFactory) -> Run:
         files = importlib.metadata.files(name)
         assert files, f"{name} is not installed: nothing needs to drop it"
         gone |= {file.parts[0] for file in files if file.parts[0] not in ("..", "__pycache__")}
-    packages = Path(importlib.metadata.distribution("dagster").locate_file("").__fspath__())
+    packages = Path(sysconfig.get_path("purelib"))
     place = tmp_path_factory.mktemp("image")
     for entry in packages.iterdir():
         if entry.name not in gone and not entry.name.endswith(".pth"):
