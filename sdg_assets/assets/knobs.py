@@ -125,7 +125,7 @@ class SolverConfig(StageConfig):
         return solver_knobs(self.votes, self.accept_corrections)
 
 
-CONFIGS: tuple[type[dg.Config], ...] = (SeedConfig, WriterConfig, SolverConfig)
+CONFIGS: tuple[type[StageConfig], ...] = (StageConfig, SeedConfig, WriterConfig, SolverConfig)
 
 
 def solver_knobs(votes: int | None = None, accept_corrections: bool | None = None) -> SolverKnobs:
