@@ -52,8 +52,8 @@ def test_a_partition_without_rows_passes_no_check(stage: str) -> None:
     (broken,) = broken_invariants(outcomes.values())
     assert broken.name == "rows"
     assert broken.summary == (
-        "0 of 3 rows are left. Most frequent reasons: mapping: no answer 3. A partition without rows is not "
-        "published: mend the cause, or switch the subtask off in the catalog"
+        "0 of 3 rows are left. Most frequent reasons: mapping: no answer 3. A partition without "
+        "rows is not published: mend the cause, or switch the subtask off in the catalog"
     )
 
 

@@ -260,8 +260,8 @@ def test_a_teacher_that_writes_nothing_usable_fails_its_stage_and_says_why(
 
     (message,) = failures(result)
     assert message.startswith(
-        "quiz_a: quiz/generated/quiz_a: rows: 0 of 4 rows are left. Most frequent reasons: generation: "
-        "unparsable 4. A partition without rows is not published"
+        "quiz_a: quiz/generated/quiz_a: rows: 0 of 4 rows are left. Most frequent reasons: "
+        "generation: unparsable 4. A partition without rows is not published"
     )
     rows = checks(result, "generated", "quiz_a")["rows"]
     assert (rows.passed, rows.severity) == (False, dg.AssetCheckSeverity.ERROR)
