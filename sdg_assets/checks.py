@@ -26,7 +26,7 @@ from sdg_assets.gates import (
 from sdg_assets.gates.base import ROWS_PER_BATCH
 from sdg_assets.gates.duplicates import NAME as DUPLICATES
 from sdg_assets.gates.duplicates import copies_among
-from sdg_assets.losses import Standing, expected_rows, lost_too_much
+from sdg_assets.losses import Standing, compare
 from sdg_assets.signatures.table import Signatures
 from sdg_assets.thresholds import Thresholds
 
@@ -195,54 +195,18 @@ class Inspection:
             offenders.append(Offender(row=ids[place], problem=problem))
 
     def _rows_outcome(self) -> CheckOutcome:
-        now, before = self._standing(), self.before
-        numbers: dict[str, float] = {"rows": now.rows, "rows_in": now.seen}
-        text = f"{now.rows} of {now.seen} rows"
-        if before:
-            numbers |= {"rows_before": before.rows, "rows_in_before": before.seen}
-            text += f"; the published version has {before.rows} of {before.seen}"
-        if self.rows and not (before and self._lost(before, now)):
-            return CheckOutcome(name="rows", passed=True, summary=text, numbers=numbers)
-        if before and self.accept_smaller:
-            text += ". The loss was accepted with accept_smaller"
-            return CheckOutcome(name="rows", passed=True, summary=text, numbers=numbers)
-        if self.rows and before:
-            numbers["rows_expected"] = expected_rows(before, now)
-            text += f", so that at least {1 - self.thresholds.lost_share:.0%} of "
-            text += f"{numbers['rows_expected']:.0f} were expected"
-        text += f". Most frequent reasons: {now.reasons or 'none'}"
-        if before:
-            text += (
-                f" (before: {before.reasons or 'none'}). The published version stays. If fewer "
-                "rows are right, run it with accept_smaller in the launchpad or the tag "
-                "sdg/accept_smaller=true"
-            )
-        else:
-            text += ". A partition without rows is not published: mend the cause, or switch the "
-            text += "subtask off in the catalog"
-        return CheckOutcome(
-            name="rows",
-            passed=False,
-            blocking=True,
-            summary=text,
-            numbers=numbers,
-            reasons={
-                reason: (now.refused.get(reason, 0), before.refused.get(reason, 0) if before else 0)
-                for reason in {**now.refused, **(before.refused if before else {})}
-            },
-        )
-
-    def _lost(self, before: Standing, now: Standing) -> bool:
-        if self.stage == "seeds":
-            if self.asked is not None and self.rows >= self.asked:
-                return False
-            # What went in is the dataset's split, which does not shrink for a good reason.
-            now = replace(now, seen=before.seen)
-        return lost_too_much(before, now, self.thresholds.lost_share)
-
-    def _standing(self) -> Standing:
         reasons = {f"{gate}: {reason}": n for (gate, reason), n in self._reasons.items()}
-        return standing_of(self.stage, self.rows, reasons, self.verified, self.outcome_counts())
+        now = Standing.of(self.stage, self.rows, reasons, self.verified, self.outcome_counts())
+        if self.stage == "seeds" and self.before and not self._has_what_was_asked:
+            # What went in is the dataset's split, which does not shrink for a good reason.
+            now = replace(now, seen=max(now.seen, self.before.seen))
+        share = self.thresholds.lost_share
+        compared = compare(self.before, now, share, accepted=self.accept_smaller)
+        return CheckOutcome(name="rows", blocking=not compared.passed, **vars(compared))
+
+    @property
+    def _has_what_was_asked(self) -> bool:
+        return self.asked is not None and self.rows >= self.asked
 
     def _outcome(self, name: str) -> CheckOutcome:
         if name == "rows":
@@ -359,30 +323,6 @@ class Inspection:
             numbers={verb: count, "rows": seen, "share": count / seen if seen else 0.0},
             offenders=[] if passed else list(offenders),
         )
-
-
-def standing_of(
-    stage: str,
-    rows: int,
-    refused: Mapping[str, int],
-    verified: int,
-    outcomes: Mapping[str, int],
-) -> Standing:
-    """What a version of a stage's partition came to.
-
-    Args:
-        stage: The stage.
-        rows: Accepted rows.
-        refused: Reason → refused rows.
-        verified: Of the accepted rows, those that the solver's votes verify.
-        outcomes: What the votes said of the accepted rows; empty before `enriched`.
-    """
-    seen = rows + sum(refused.values())
-    if stage != "enriched":
-        return Standing(rows, seen, refused)
-    # A row that nobody agrees with passes this stage all the same, and is worth nothing.
-    unverified = {outcome: count for outcome, count in outcomes.items() if outcome != "agreed"}
-    return Standing(verified, seen, {**refused, **unverified})
 
 
 def broken_invariants(outcomes: Iterable[CheckOutcome]) -> list[CheckOutcome]:

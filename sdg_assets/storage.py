@@ -133,11 +133,6 @@ class PartitionWriter:
         else:
             self.accept(row)
 
-    @property
-    def seen(self) -> int:
-        """Rows accepted and rejected so far."""
-        return self.rows + sum(self.rejected.values())
-
     def keep_aside(self) -> Place:
         """Keeps the rows of an attempt that is not going to be published, for `KEPT_ASIDE`.
 

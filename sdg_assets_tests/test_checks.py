@@ -52,12 +52,12 @@ def test_a_partition_without_rows_passes_no_check(stage: str) -> None:
     (broken,) = broken_invariants(outcomes.values())
     assert broken.name == "rows"
     assert broken.summary == (
-        "0 of 3 rows. Most frequent reasons: mapping: no answer 3. A partition without rows is not "
-        "published: mend the cause, or switch the subtask off in the catalog"
+        "0 of 3 rows are left. Most frequent reasons: mapping: no answer 3. A partition without "
+        "rows is not published: mend the cause, or switch the subtask off in the catalog"
     )
 
 
-BEFORE = Standing(rows=40, seen=100, refused={"judge: not harmless": 60})
+BEFORE = Standing(rows=40, counted=40, seen=100, refused={"judge: not harmless": 60})
 
 
 def rows_check(rows: int, refused: int, **settings: Any) -> CheckOutcome:
@@ -72,8 +72,8 @@ def test_a_partition_that_lost_more_than_half_of_its_rows_is_not_published() -> 
 
     assert (broken.passed, broken.blocking) == (False, True)
     assert broken.summary == (
-        "10 of 100 rows; the published version has 40 of 100, so that at least 50% of 40 were "
-        "expected. Most frequent reasons: verification: no majority 90 (before: judge: not "
+        "10 of 100 rows are left; in the published version 40 of 100 are, so that at least 50% of "
+        "40 were expected. Most frequent reasons: verification: no majority 90 (before: judge: not "
         "harmless 60). The published version stays. If fewer rows are right, run it with "
         "accept_smaller in the launchpad or the tag sdg/accept_smaller=true"
     )
@@ -105,7 +105,7 @@ def test_a_loss_that_is_explained_is_published(rows: int, refused: int, why: str
 
 def test_a_loss_of_rows_that_were_asked_for_is_none() -> None:
     seeds = [seed(n) for n in range(5)]
-    before = Standing(rows=1000, seen=1000, refused={})
+    before = Standing(rows=1000, counted=1000, seen=1000, refused={})
 
     assert inspected("seeds", *seeds, before=before, asked=5)["rows"].passed
     for asked in (6, None):  # the split has shrunk
@@ -114,11 +114,13 @@ def test_a_loss_of_rows_that_were_asked_for_is_none() -> None:
 
 def test_a_solver_that_verifies_far_fewer_rows_than_before_is_not_published() -> None:
     disputed = [enriched(id=str(n), outcome="unsolvable") for n in range(20)]
-    before = Standing(rows=15, seen=20, refused={})
+    before = Standing(rows=20, counted=15, seen=20, refused={})
 
     (broken,) = broken_invariants(inspected("enriched", *disputed, before=before).values())
 
-    assert broken.summary.startswith("0 of 20 rows; the published version has 15 of 20")
+    assert broken.summary.startswith(
+        "0 of 20 rows are verified; in the published version 15 of 20 are"
+    )
     assert "Most frequent reasons: unsolvable 20" in broken.summary
 
 

@@ -148,4 +148,4 @@ class SolverConfig(StageConfig):
         )
 
 
-CONFIGS: tuple[type[dg.Config], ...] = (SeedConfig, WriterConfig, SolverConfig)
+CONFIGS: tuple[type[StageConfig], ...] = (StageConfig, SeedConfig, WriterConfig, SolverConfig)

@@ -33,7 +33,6 @@ from sdg_assets.checks import (
     CheckOutcome,
     Inspection,
     broken_invariants,
-    standing_of,
 )
 from sdg_assets.disk import clear_refusals
 from sdg_assets.errors import PermanentError, SdgError
@@ -166,7 +165,7 @@ def _standing(key: PartitionKey, published: Manifest | None) -> Standing | None:
     if published is None:
         return None
     verified, outcomes = published.info.get("verified", 0), published.info.get("outcomes", {})
-    return standing_of(key.stage, published.rows, published.rejected, verified, outcomes)
+    return Standing.of(key.stage, published.rows, published.rejected, verified, outcomes)
 
 
 def _keep_aside(report: PartitionReport, out: PartitionWriter) -> str:

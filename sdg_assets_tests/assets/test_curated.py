@@ -7,12 +7,14 @@ from typing import Any
 import dagster as dg
 import pytest
 
+from sdg_assets.assets import curated
 from sdg_assets.assets.curated import curated_asset
 from sdg_assets.catalog import cached_catalog
 from sdg_assets.examples import CuratedExample, EnrichedExample, TeacherStamp
 from sdg_assets.gates.duplicates import Duplicates
 from sdg_assets.heldout.protection import heldout_key
 from sdg_assets.settings import settings
+from sdg_assets.signatures.release import duplicates_across
 from sdg_assets.signatures.table import ATTACHMENT
 from sdg_assets.stages.heldout import HeldoutRows
 from sdg_assets.storage import PartitionKey, Store
@@ -165,6 +167,29 @@ def test_nothing_is_released_that_was_compared_with_nothing(
     (message,) = failures(curate(instance))
 
     assert "materialize free/heldout (partition free_a) first" in message
+
+
+def test_a_partition_that_is_replaced_while_a_release_is_cut_is_in_it_as_one_version(
+    store: Store, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put(store, "free", "free_a", row("free_a", "Which river is it?"))
+    key = PartitionKey("free", "filtered", "free_a")
+    before = store.manifest(key).sha256
+
+    def replaced_meanwhile(*arguments: Any) -> Any:
+        verdicts = duplicates_across(*arguments)
+        question = "Which of the two lakes is it?"
+        put(store, "free", "free_a", row("free_a", question), row("free_a", f"{question}!"))
+        return verdicts
+
+    monkeypatch.setattr(curated, "duplicates_across", replaced_meanwhile)
+    result = curate(instance)
+
+    assert result.success, failures(result)
+    assert [r.question for r in released(result)] == ["Which river is it?"]
+    manifest = json.loads((Path(told(result)["path"]) / "manifest.json").read_text("utf-8"))
+    assert manifest["inputs"] == {"free/filtered/free_a": before}
+    assert store.manifest(key).sha256 != before
 
 
 def test_only_the_tasks_that_are_named_are_released(

@@ -15,6 +15,8 @@ from sdg_assets.assets.knobs import StageConfig, from_run_tags
 from sdg_assets.catalog import SubtaskSpec, cached_catalog
 from sdg_assets.checks import STAGE_CHECKS
 from sdg_assets.examples import EnrichedExample, Example, GeneratedExample, Rejection, Role
+from sdg_assets.gates import Refusal
+from sdg_assets.gates.duplicates import Duplicates
 from sdg_assets.settings import Settings, settings
 from sdg_assets.stages.normalized import normalize
 from sdg_assets.storage import PartitionKey, Store
@@ -295,8 +297,8 @@ def test_a_teacher_that_writes_nothing_usable_fails_its_stage_and_says_why(
 
     (message,) = failures(result)
     assert message.startswith(
-        "quiz_a: quiz/generated/quiz_a: rows: 0 of 4 rows. Most frequent reasons: generation: "
-        "unparsable 4. A partition without rows is not published"
+        "quiz_a: quiz/generated/quiz_a: rows: 0 of 4 rows are left. Most frequent reasons: "
+        "generation: unparsable 4. A partition without rows is not published"
     )
     rows = checks(result, "generated", "quiz_a")["rows"]
     assert (rows.passed, rows.severity) == (False, dg.AssetCheckSeverity.ERROR)
@@ -345,7 +347,7 @@ def test_fewer_seeds_are_published_if_they_were_asked_for_and_not_if_the_split_s
     put_rows(mirror, "quiz_a", numbered_cities(10))
 
     (message,) = failures(run("quiz", ["seeds"], subtasks="quiz_a", instance=instance))
-    assert "rows: 10 of 10 rows; the published version has 40 of 40" in message
+    assert "rows: 10 of 40 rows are left; in the published version 40 of 40 are" in message
     assert store.manifest(PartitionKey("quiz", "seeds", "quiz_a")).rows == 40
 
     configure(max_seeds=10)
@@ -353,6 +355,32 @@ def test_fewer_seeds_are_published_if_they_were_asked_for_and_not_if_the_split_s
     assert result.success, failures(result)
     for stage in STAGES:
         assert store.manifest(PartitionKey("quiz", stage, "quiz_a")).rows == 10
+
+
+def test_rows_that_are_replaced_while_they_are_filtered_are_read_as_one_version(
+    mirror: Path,
+    store: Store,
+    instance: dg.DagsterInstance,
+    employ: Employ,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    employ(ScriptedTeacher(write_and_solve))
+    assert run("quiz", STAGES[:4], subtasks="quiz_a", instance=instance).success
+    enriched = PartitionKey("quiz", "enriched", "quiz_a")
+    rows = list(store.read(enriched, EnrichedExample))
+    really = Duplicates.refusals
+
+    def replaced_meanwhile(duplicates: Duplicates) -> dict[int, Refusal]:
+        with store.write(enriched) as out:
+            out.put(rows[0])
+        return really(duplicates)  # the stage then reads its rows a second time
+
+    monkeypatch.setattr(Duplicates, "refusals", replaced_meanwhile)
+    result = run("quiz", ["filtered"], subtasks="quiz_a", instance=instance)
+
+    assert result.success, failures(result)
+    filtered = store.read(PartitionKey("quiz", "filtered", "quiz_a"), EnrichedExample)
+    assert list(filtered) == rows
 
 
 def test_a_run_tag_accepts_the_loss_too(mirror: Path) -> None:

@@ -39,6 +39,12 @@ def materialize(
         ("seeds", {}, {"sdg/maxseed": "5"}, "tag sdg/maxseed is no knob; did you mean sdg/max_see"),
         ("normalized", {}, {"sdg/vote": "5"}, "tag sdg/vote is no knob; did you mean sdg/votes"),
         ("generated", {"max_rounds": 0}, {}, "run config max_rounds=0: must be between 1 and 100"),
+        (
+            "filtered",
+            {},
+            {"sdg/accept_smaller": "perhaps"},
+            "tag sdg/accept_smaller=perhaps: Input should be a valid boolean",
+        ),
         ("enriched", {"votes": 0}, {}, "run config votes=0: must be between 1 and 99"),
     ],
 )
