@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import ast
-import builtins
 import random
 import re
-from collections.abc import Iterable
 
 from pydantic import Field
 
 from sdg_assets.answers.base import AnswerFormat, Draft, DraftError
 from sdg_assets.answers.extraction import code_blocks, json_answer, normalized
-from sdg_assets.answers.programs import passes, proof_of
+from sdg_assets.answers.programs import passes, proof_of, taken_names
 from sdg_assets.examples import AnswerKind, Content, Example, Proof
 
 _PYTHON = {"", "python", "py", "python3"}
@@ -69,7 +67,7 @@ class Code(AnswerFormat):
         text = text.rpartition("</think>")[2]
         fenced = [body for language, body in code_blocks(text) if language in _PYTHON]
         programs = [p for p in fenced or [json_answer(text) or "", _unfenced(text)] if _defined(p)]
-        wanted = _called(example.tests)
+        wanted = set(taken_names(example))
         chosen = next(
             (p for p in reversed(programs) if wanted <= _defined(p)), (programs or [""])[-1]
         )
@@ -124,15 +122,6 @@ def _defined(program: str) -> set[str]:
 def _names(program: str) -> set[str]:
     tree = _parsed(program)
     return {n.id for n in ast.walk(tree) if isinstance(n, ast.Name)} if tree else set()
-
-
-def _called(tests: Iterable[str]) -> set[str]:
-    """The functions that the tests expect the program to define."""
-    source = "\n".join(tests)
-    tree = _parsed(source)
-    calls = (n.func for n in ast.walk(tree) if isinstance(n, ast.Call)) if tree else ()
-    names = {f.id for f in calls if isinstance(f, ast.Name)}
-    return names - _defined(source) - set(dir(builtins))
 
 
 def _unfenced(text: str) -> str:

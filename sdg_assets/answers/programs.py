@@ -44,6 +44,11 @@ def proof_of(example: Example) -> Proof | None:
     return _tried(example.answer, example.answer, tests)[1]
 
 
+def taken_names(example: Example) -> tuple[str, ...]:
+    """The names that the tests of a row take from a program: what it must define."""
+    return _takes(example.answer, tuple(example.tests)).names
+
+
 def _misplaced(takes: Interface) -> str:
     """Why tests that take these names from the program cannot judge it; empty if they can."""
     if len(takes.functions) > 1:

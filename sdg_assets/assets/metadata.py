@@ -7,7 +7,7 @@ from urllib.parse import quote
 import dagster as dg
 
 from sdg_assets.checks import CheckOutcome, Inspection
-from sdg_assets.examples import EnrichedExample, Example, Record
+from sdg_assets.examples import EnrichedExample, Example, Proof, Record
 from sdg_assets.teacher.conversation import Usage
 
 SAMPLES = 3
@@ -149,6 +149,10 @@ def failing_metadata(
     return {"failing_partitions": dg.MetadataValue.md(text)}
 
 
+def _proven(proof: Proof) -> str:
+    return f"tests kill {proof.killed} of {proof.mutants} mutants {proof.fault}".rstrip()
+
+
 def _samples(samples: Iterable[Record]) -> str:
     shown = []
     for row in samples:
@@ -160,6 +164,8 @@ def _samples(samples: Iterable[Record]) -> str:
         if isinstance(row, EnrichedExample):
             votes = ", ".join(f"{vote.answer} ×{vote.count}" for vote in row.votes)
             lines.append(f"*{row.outcome}* – votes: {votes or 'none'}")
+            if row.proof:
+                lines.append(_proven(row.proof))
             if row.judge:
                 lines.append(f"judge: {row.judge.score:.2f} {' '.join(row.judge.reasons)}")
         shown.append("\n\n".join(line for line in lines if line))

@@ -3,7 +3,8 @@
 Every program gets a sandbox of its own, started for it and gone with it: no network, no sight of
 the host's files, processes or environment, a scratch directory in memory, and limits on time,
 memory, processes, files and output. The tests run in a process apart from the program, so a
-program passes by answering rightly and in no other way.
+program passes by answering rightly and in no other way. What the tests can tell is found out by
+running them on trivial mutants of the program (see `trial`).
 """
 
 from __future__ import annotations

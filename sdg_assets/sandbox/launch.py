@@ -26,7 +26,7 @@ from sdg_assets.sandbox.warden import PATIENCE
 
 # In the order of their imports.
 _CHILD_MODULES = (
-    *("linux", "privileges", "namespaces", "values", "wire"),
+    *("linux", "privileges", "namespaces", "codec", "values", "wire"),
     *("mutants", "witness", "trial", "roles", "warden"),
 )
 _GRACE_SECONDS = 20.0

@@ -12,8 +12,6 @@ and size into its place, in arguments that the program changed too.
 
 from __future__ import annotations
 
-from collections import deque
-
 from sdg_assets.sandbox.wire import Remote
 
 TYPE_CHECKING = False  # importing `typing` would cost every sandbox 5 ms
@@ -121,8 +119,10 @@ def _listed(value: Any, literals: Sequence[Any]) -> Any:
 def _far(item: Any, value: Any) -> bool:
     """Whether a literal is no rounding of a value."""
     if isinstance(value, (int, float)) and not isinstance(value, bool):
-        return abs(item - value) > _NEAR * max(abs(item), abs(value))
-    return bool(item != value)
+        far: bool = abs(item - value) > _NEAR * max(abs(item), abs(value))
+        return far
+    different: bool = item != value
+    return different
 
 
 def moved(value: Any, sign: int) -> Any:
@@ -213,7 +213,7 @@ def alike(left: Any, right: Any) -> bool:
         return left == right or both_nan or abs(left - right) <= _ROUNDING * abs(left)
     if type(left) is not type(right):
         return False
-    if isinstance(left, (list, tuple, deque)):
+    if isinstance(left, (list, tuple)):
         return len(left) == len(right) and all(map(alike, left, right))
     if isinstance(left, dict):
         return left.keys() == right.keys() and all(alike(left[k], right[k]) for k in left)

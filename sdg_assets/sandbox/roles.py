@@ -5,11 +5,11 @@ Child side: runs inside the sandbox, from the standard library alone.
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 from types import ModuleType
 
+from sdg_assets.sandbox.codec import dumps
 from sdg_assets.sandbox.trial import Trial
 from sdg_assets.sandbox.wire import OPERATIONS, Peer
 from sdg_assets.sandbox.witness import Witness
@@ -52,4 +52,4 @@ def examine(spec: dict[str, Any], incoming: IO[bytes], outgoing: IO[bytes], repo
     if witness.gone:  # whatever a test made of the exception
         reason = witness.gone
     verdict = {"passed": reason is None, "reason": reason or "passed", "proof": proof}
-    os.write(report, json.dumps(verdict).encode())
+    os.write(report, dumps(verdict).encode())

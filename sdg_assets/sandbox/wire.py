@@ -10,10 +10,10 @@ into plain values, so an object that claims to equal everything equals nothing.
 from __future__ import annotations
 
 import builtins
-import json
 import operator
 import sys
 
+from sdg_assets.sandbox.codec import dumps, loads
 from sdg_assets.sandbox.values import (
     CONTAINERS,
     COPIED,
@@ -206,7 +206,7 @@ class Peer:
 
     def _send(self, message: list[Any]) -> None:
         try:
-            self._outgoing.write(json.dumps(message).encode() + b"\n")
+            self._outgoing.write(dumps(message).encode() + b"\n")
             self._outgoing.flush()
         except OSError:
             self._leave(ENDED)
@@ -215,7 +215,7 @@ class Peer:
         line = self._incoming.readline(LINE_LIMIT)
         if not line.endswith(b"\n"):
             self._leave(TOO_LONG if len(line) == LINE_LIMIT else ENDED)
-        message: list[Any] = json.loads(line)
+        message: list[Any] = loads(line)
         return message
 
     def _leave(self, reason: str) -> NoReturn:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 _TYPED = {"len": int, "bool": bool, "str": str, "repr": str, "int": int, "float": float}
 """Operations whose result Python itself demands to be of a type."""
 
-_KEPT = ("instancecheck", "hash", "index", "iter", "setattr", "setitem", "delitem")
+_KEPT = ("hash", "index", "iter", "setattr", "setitem", "delitem")
 """Operations that say nothing about what the program computes; a mutant leaves them alone."""
 
 _AMONG_THEMSELVES = {"eq": True, "ne": False}
@@ -42,6 +42,8 @@ class _Notes:
     def __init__(self) -> None:
         self.calls: list[Reply] = []
         self.others: list[tuple[str, Reply]] = []
+        self.opinions: list[bool] = []
+        """Truth values of objects that the tests built, such as the arguments of a call."""
         self.was_called = False
 
 
@@ -72,7 +74,7 @@ class Witness(Peer):
         self._mutant: Mutant | None = None
         self._literals: Sequence[Any] = ()
         self._now = _Notes()
-        self._called = self._done = self._asked = self._serving = 0
+        self._called = self._done = self._asked = self._opined = self._serving = 0
 
     def watch(self, functions: Iterable[Any], classes: Iterable[Any]) -> None:
         """Say what is under test: objects of the program."""
@@ -94,7 +96,7 @@ class Witness(Peer):
         if self._mutant is None:
             self._notes[test:] = [_Notes()]
         self._now, self._literals = self._notes[test], literals
-        self._called = self._done = self._asked = 0
+        self._called = self._done = self._asked = self._opined = 0
 
     def calls_of(self, test: int) -> bool:
         """Whether a test called what is under test."""
@@ -114,8 +116,10 @@ class Witness(Peer):
         """Have the program do something, or the mutant in its place."""
         target = args[0]._reference if args and isinstance(args[0], Remote) else None
         is_call = operation == "call" and target in self._functions
-        if self._serving or not (is_call or target in self._objects_watched):
+        if self._serving or target is None or operation == "instancecheck":
             return super().ask(operation, *args, **kwargs)
+        if not (is_call or target in self._objects_watched):
+            return self._opinion(operation, args, kwargs)
         if self._mutant is None:
             return self._noted(operation, args, kwargs, is_call=is_call)
         self._asked += 1
@@ -133,6 +137,27 @@ class Witness(Peer):
             super()._answer(operation, args, kwargs)
         finally:
             self._serving -= 1
+
+    def _opinion(self, operation: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
+        """What an object that the tests built answers.
+
+        A program must not judge itself through a class of its own, `Check(f(2)).equals(4)`. So
+        where such an object said yes or no, it says the same under every mutant, and its methods
+        object to none.
+        """
+        try:
+            result = super().ask(operation, *args, **kwargs)
+        except Exception:
+            if self._mutant is None or operation != "call":
+                raise
+            return None
+        if isinstance(result, bool):
+            if self._mutant is None:
+                self._now.opinions.append(result)
+            elif opinions := self._now.opinions:
+                result = opinions[min(self._opined, len(opinions) - 1)]
+                self._opined += 1
+        return result
 
     def _noted(
         self, operation: str, args: Sequence[Any], kwargs: Mapping[str, Any], *, is_call: bool

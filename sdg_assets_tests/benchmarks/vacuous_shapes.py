@@ -13,6 +13,14 @@ from typing import TypeAlias
 Cases: TypeAlias = Mapping[str, tuple[str, list[str]]]
 
 VACUOUS: Cases = {
+    "comparison in a class of the program": (
+        "class Check:\n    def __init__(self, value): self.value = value\n    def equals(self, other): return self.value == other\ndef f(x):\n    return x * 2",
+        ["assert Check(f(2)).equals(4)", "assert Check(f(3)).equals(6)"],
+    ),
+    "assertion in a class of the program": (
+        "class Check:\n    def equals(self, left, right):\n        assert left == right\ndef f(x):\n    return x * 2",
+        ["assert Check().equals(f(2), 4) is None", "assert Check().equals(f(3), 6) is None"],
+    ),
     "swallowed by except AssertionError": (
         "def f(x):\n    return x * 2",
         ["try:\n    assert f(2) == 5\nexcept AssertionError:\n    pass", "assert f(3) == 6"],
