@@ -1,11 +1,12 @@
 """The `curated` asset: one release over every partition that is there."""
 
-from collections import Counter
 from collections.abc import Iterator, Sequence
 
 import dagster as dg
 from pydantic import Field
 
+from sdg_assets.assets.operations import state_of
+from sdg_assets.assets.release_page import FRESH_INPUTS, freshness, release_metadata
 from sdg_assets.assets.retries import retries
 from sdg_assets.catalog import Catalog, cached_catalog
 from sdg_assets.catalog.citations import citations
@@ -51,6 +52,13 @@ def curated_asset(catalog: Catalog) -> dg.AssetsDefinition:
             for task in tasks
         ],
         kinds={"polars", "parquet", "huggingface"},
+        check_specs=[
+            dg.AssetCheckSpec(
+                FRESH_INPUTS,
+                asset="curated",
+                description="no partition of the release is stale. Blocks nothing",
+            )
+        ],
         description="One release: accepted rows of all partitions, unique, with their training "
         "texts and licences, a dataset card, and the licence-compatible subset apart.",
         retry_policy=retries(),
@@ -58,23 +66,36 @@ def curated_asset(catalog: Catalog) -> dg.AssetsDefinition:
     )
     def curated(
         context: dg.AssetExecutionContext, config: ReleaseConfig
-    ) -> dg.MaterializeResult[None]:
+    ) -> Iterator[dg.MaterializeResult[None]]:
         try:
             with clear_refusals(settings().store):
-                release, partitions = _release(config)
+                release, keys = _release(config)
+            stale = _stale(context.instance, keys)
+            if stale:
+                context.log.warning(
+                    f"{len(stale)} stale inputs, e.g. {', '.join(stale[:3])}: the release holds "
+                    "rows that are to be made again"
+                )
             address = _pushed(release) if config.push else ""
         except SdgError as error:
             permanent = isinstance(error, PermanentError)
             raise dg.Failure(str(error), allow_retries=not permanent) from error
-        metadata = _metadata(release, partitions)
+        metadata = release_metadata(release, len(keys), stale)
         if address:
             metadata["hub"] = dg.MetadataValue.url(address)
-        return dg.MaterializeResult(metadata=metadata)
+        yield dg.MaterializeResult(metadata=metadata, check_results=[freshness(stale)])
 
     return curated
 
 
-def _release(config: ReleaseConfig) -> tuple[Release[Place], int]:
+def _stale(instance: dg.DagsterInstance, keys: Sequence[PartitionKey]) -> list[str]:
+    """What a release was made from, directly or not, and is stale: `task/stage/subtask`."""
+    released = {(key.task, key.subtask) for key in keys}
+    stale = state_of(instance, cached_catalog(settings().catalog)).stale
+    return [name for name in stale if (name.split("/")[0], name.split("/")[2]) in released]
+
+
+def _release(config: ReleaseConfig) -> tuple[Release[Place], list[PartitionKey]]:
     store, catalog = Store(settings().store), cached_catalog(settings().catalog)
     chosen = [catalog.task(name) for name in sorted(set(config.tasks))] or catalog.enabled()
     specs = [task.resolve(key) for task in chosen for key in task.enabled_subtasks()]
@@ -125,9 +146,10 @@ def _release(config: ReleaseConfig) -> tuple[Release[Place], int]:
         citations=citations(),
         compared_with=guard.against,
         hits=lambda: comparison.hits(store),
+        terms={card.model: card.terms for card in cards},
         unchecked=[*guard.without, *(s for splits in guard.missing.values() for s in splits)],
     )
-    return write_release(store.root, cut, rows), len(keys)
+    return write_release(store.root, cut, rows), keys
 
 
 def _pushed(release: Release[Place]) -> str:
@@ -135,37 +157,3 @@ def _pushed(release: Release[Place]) -> str:
     if not repository:
         raise PermanentError("push: set SDG_PUSH_TO to the Hub repository, organization/name")
     return push(release.path, repository)
-
-
-def _metadata(
-    release: Release[Place], partitions: int
-) -> dict[str, dg.MetadataValue | int | float | str]:
-    figures = release.statistics
-    sampled = [task.diversity for task in figures.tasks.values() if task.diversity]
-    mean = {
-        name: sum(getattr(diversity, name) for diversity in sampled) / len(sampled)
-        for name in ("distinct_2", "self_similarity")
-        if sampled
-    }
-    shown = figures.variations.most_common()
-    shares = "\n".join(
-        f"| {name} | {count} | {count / figures.rows:.0%} |" for name, count in shown
-    )
-    return {
-        "rows": figures.rows,
-        "rows_rejected": figures.rejected.total(),
-        "partitions": partitions,
-        "release": release.id,
-        "path": dg.MetadataValue.path(str(release.path)),
-        **{f"rows_{family}": count for family, count in figures.families.items()},
-        "rows_commercial": figures.commercial,
-        "answers_corrected": figures.corrected,
-        "seeds_used": sum(task.anchors for task in figures.tasks.values()),
-        **{f"diversity_{name}": round(value, 4) for name, value in mean.items()},
-        "variations": dg.MetadataValue.md(f"| variation | rows | share |\n|---|---|---|\n{shares}"),
-        "rejected": dg.MetadataValue.json(dict(_sorted(figures.rejected))),
-    }
-
-
-def _sorted(counts: Counter[str]) -> list[tuple[str, int]]:
-    return sorted(counts.items(), key=lambda item: (-item[1], item[0]))

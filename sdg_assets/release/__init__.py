@@ -55,6 +55,8 @@ class Cut:
     """Those that a row came near to; asked once all rows went by."""
     unchecked: Sequence[str] = ()
     """Held-out collections that could not be read."""
+    terms: Mapping[str, str] = field(default_factory=dict)
+    """Model → what its licence asks of those who train on its outputs."""
 
 
 @dataclass(frozen=True)
@@ -160,6 +162,10 @@ def _manifest(cut: Cut, statistics: Statistics, hits: Sequence[Compared]) -> dic
             {"role": role, "model": model, "revision": revision, "rows": count}
             for (role, model, revision), count in sorted(statistics.teachers.items())
         ],
+        "sources": [
+            {"dataset": dataset, "revision": revision, "license": license_, "rows": count}
+            for (dataset, revision, license_), count in sorted(statistics.datasets.items())
+        ],
         "rows": {family: statistics.families[family] for family in FAMILIES},
         "commercial_rows": statistics.commercial,
         "not_commercial": dict(sorted(statistics.not_commercial.items())),
@@ -195,4 +201,5 @@ def _facts(
         hits=hits,
         unchecked=cut.unchecked,
         citations=list(dict.fromkeys(cited)),
+        terms={m: cut.terms[m] for _, m, _ in statistics.teachers if m in cut.terms},
     )

@@ -13,12 +13,15 @@ import yaml
 
 from sdg_assets.gates import ORDER
 from sdg_assets.release.statistics import SAMPLE, Statistics
+from sdg_assets.teacher.served import UNKNOWN_REVISION
 
 FAMILIES = {
     "multiple_choice": "the answer is one of the given choices",
     "generative": "the answer is written: a number, a span, a few words, prose or a program",
 }
 COMMERCIAL = "commercial"
+HERE = "The path of this card's folder, here from the store."
+REVISIONS_SHOWN = 3
 SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M"),
          (10_000_000, "1M<n<10M"), (100_000_000, "10M<n<100M"))  # fmt: skip
 CATEGORIES = {
@@ -48,6 +51,23 @@ class Compared:
 
 
 @dataclass(frozen=True)
+class SourceDataset:
+    """A data set that seeds came from, over all its configurations."""
+
+    dataset: str
+    revisions: Sequence[str]
+    licences: Sequence[str]
+    rows: int
+
+    @property
+    def shown_revisions(self) -> str:
+        """The first few: a local copy has a fingerprint a configuration, the Hub one commit."""
+        shown = ", ".join(f"`{revision}`" for revision in self.revisions[:REVISIONS_SHOWN])
+        more = len(self.revisions) - REVISIONS_SHOWN
+        return f"{shown} and {more} more" if more > 0 else shown
+
+
+@dataclass(frozen=True)
 class CardFacts:
     """What a card says that its rows do not."""
 
@@ -63,6 +83,8 @@ class CardFacts:
     unchecked: Sequence[str]
     citations: Sequence[str]
     """BibTeX entries of the sources."""
+    terms: Mapping[str, str]
+    """Model → what its licence asks of those who train on its outputs."""
 
 
 def render_card(statistics: Statistics, configs: Sequence[Config], facts: CardFacts) -> str:
@@ -81,8 +103,46 @@ def render_card(statistics: Statistics, configs: Sequence[Config], facts: CardFa
         gates=ORDER,
         sample=SAMPLE,
         languages=sorted(statistics.languages),
+        sources=source_datasets(statistics),
+        unknown_revisions=any(r == UNKNOWN_REVISION for _, _, r in statistics.teachers),
+        folder=_folder(facts.release),
+        here=HERE,
     )
     return f"---\n{header}---\n\n{page.strip()}\n"
+
+
+def _folder(release: str) -> str:
+    # Not ".": `datasets` takes a data set's name from its path and finds none there.
+    return f"curated/{release}"
+
+
+def for_repository(card: str, release: str, repository: str) -> str:
+    """A release's card as it stands on the Hub: its example loads the repository.
+
+    Args:
+        card: What `render_card` made.
+        release: The release's id.
+        repository: `organization/name`.
+    """
+    example = f'load_dataset("{_folder(release)}", '
+    card = card.replace(example, f'load_dataset("{repository}", ', 1)
+    return card.replace(f"# {HERE}\n", "", 1)
+
+
+def source_datasets(statistics: Statistics) -> list[SourceDataset]:
+    """The data sets that seeds came from, each once, by name."""
+    found: dict[str, list[tuple[str, str, int]]] = {}
+    for (dataset, revision, licence), rows in sorted(statistics.datasets.items()):
+        found.setdefault(dataset, []).append((revision, licence, rows))
+    return [
+        SourceDataset(
+            dataset,
+            sorted({revision for revision, _, _ in parts}),
+            sorted({licence for _, licence, _ in parts}),
+            sum(rows for _, _, rows in parts),
+        )
+        for dataset, parts in found.items()
+    ]
 
 
 def _header(statistics: Statistics, configs: Sequence[Config], facts: CardFacts) -> dict[str, Any]:

@@ -18,11 +18,12 @@ from sdg_assets.signatures.release import duplicates_across
 from sdg_assets.signatures.table import ATTACHMENT
 from sdg_assets.stages.heldout import HeldoutRows
 from sdg_assets.storage import PartitionKey, Store
+from sdg_assets_tests.assets.quiz import put_rows, quiz
 from sdg_assets_tests.builders import seed_task, write_catalog
 from sdg_assets_tests.conftest import Configure, on_disk
 from sdg_assets_tests.heldout import Splits
 from sdg_assets_tests.records import CAPITALS, enriched
-from sdg_assets_tests.runs import QUIET, failures
+from sdg_assets_tests.runs import QUIET, failures, run
 
 QWEN = TeacherStamp(model="Qwen/Qwen2.5-Coder-1.5B-Instruct", revision="r", license="Apache-2.0")
 
@@ -239,6 +240,42 @@ def test_a_partition_without_accepted_rows_holds_no_release_up(
     put(store, "free", "free_b", row("free_b", "Which river is it?"))
 
     assert told(curate(instance))["rows"] == 1
+
+
+def test_the_page_of_a_release_says_who_wrote_it_and_why_rows_are_not_commercial(
+    store: Store, instance: dg.DagsterInstance
+) -> None:
+    put(store, "free", "free_a", row("free_a", "Which river is it?"))
+    bound = row("bound_a", "Where do the boats of the lake land?", task="bound")
+    put(store, "bound", "bound_a", bound)
+
+    page = told(curate(instance))
+
+    assert f"| writer | {QWEN.model} | r | 2 |" in page["teachers"]
+    assert "| bound | 1 | 0 | 1 |" in page["tasks"]
+    assert "| seeds of bound (MIT): commercial use: no | 1 |" in page["not_commercial"]
+    assert page["stale_inputs"] == "none"
+    assert page["card"].startswith("# Task-seeded synthetic Q&A")
+    assert page["card_path"] == f"{page['path']}/README.md"
+
+
+def test_stale_inputs_are_a_warning_on_the_page_of_a_release(
+    tmp_path: Path, instance: dg.DagsterInstance, configure: Configure, store: Store
+) -> None:
+    mirror = quiz(tmp_path, configure, "quiz_a", "quiz_b")
+    run("quiz", ["seeds", "normalized"], subtasks=("quiz_a", "quiz_b"), instance=instance)
+    put_rows(mirror, "quiz_b", rows=5)
+    run("quiz", ["seeds"], subtasks=("quiz_a", "quiz_b"), instance=instance)
+    for subtask in ("quiz_a", "quiz_b"):
+        put(store, "quiz", subtask, row(subtask, f"Which river runs through {subtask}?"))
+
+    result = curate(instance)
+
+    assert result.success, failures(result)
+    (check,) = result.get_asset_check_evaluations()
+    assert (check.passed, check.severity) == (False, dg.AssetCheckSeverity.WARN)
+    assert "1 partitions are stale" in str(check.description)
+    assert "- quiz/normalized/quiz_b" in told(result)["stale_inputs"]
 
 
 def test_a_push_needs_a_repository(store: Store, instance: dg.DagsterInstance) -> None:

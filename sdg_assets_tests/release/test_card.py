@@ -14,11 +14,14 @@ import pytest
 import yaml
 
 from sdg_assets.catalog.citations import citations
+from sdg_assets.examples import CuratedExample
 from sdg_assets.funnel import FunnelRow
+from sdg_assets.gates.licence import Terms
 from sdg_assets.release import Cut, Release, write_release
-from sdg_assets.release.card import Compared
+from sdg_assets.release.card import Compared, for_repository
+from sdg_assets.stages.curated import curate
 from sdg_assets_tests.records import STAMP
-from sdg_assets_tests.release.test_release import INPUTS, curated_rows
+from sdg_assets_tests.release.test_release import INPUTS, curated_rows, verified_rows
 
 FUNNELS = [
     FunnelRow("quiz", "quiz", "multiple_choice", 50, 50, 60, 55, 45, 40, Counter(), 900, 1.0),
@@ -36,6 +39,7 @@ def release(tmp_path_factory: pytest.TempPathFactory) -> Release[Path]:
         compared_with={"gsm8k/gsm8k": "aa", "mmlu": "bb"},
         hits=lambda: [Compared("gsm8k/gsm8k", 3, 7)],
         unchecked=["gated_benchmark"],
+        terms={STAMP.model: "Say where it comes from.", "org/another": "Nothing."},
     )
     return write_release(tmp_path_factory.mktemp("store"), cut, curated_rows())
 
@@ -99,7 +103,10 @@ print(json.dumps(told))
         "| CC0-1.0 | 40 | 50.0% |",
         "| `commercial_generative` | 40 |",
         f"| writer | {STAMP.model} | `{STAMP.revision}` | 80 |",
-        "| [org/quiz](https://huggingface.co/datasets/org/quiz) | `r0` | MIT | 40 |",
+        "| [org/quiz](https://huggingface.co/datasets/org/quiz) | `r0` | CC0-1.0, MIT | 80 |",
+        "40 of 80 rows are in the commercial configurations.",
+        "| seeds of quiz (MIT): commercial use: no | 40 |",
+        f"- **{STAMP.model}**: Say where it comes from.",
         "| gsm8k/gsm8k | 3 | 7 |",
         "hashed n-grams of 2 held-out collections",
         "or they were left out by name: gated_benchmark.",
@@ -110,6 +117,57 @@ print(json.dumps(told))
 )
 def test_the_page_tells(line: str, release: Release[Path]) -> None:
     assert line in page(release)
+
+
+def test_a_data_set_is_one_source_however_many_revisions_its_parts_have(tmp_path: Path) -> None:
+    rows = [
+        row.model_copy(update={"source": row.source.model_copy(update={"revision": f"r{n % 20}"})})
+        for n, row in enumerate(curated_rows())
+        if isinstance(row, CuratedExample)
+    ]
+    release = write_release(tmp_path, Cut(INPUTS), rows)
+
+    (line,) = (line for line in page(release).splitlines() if line.startswith("| [org/quiz]"))
+    assert line.endswith("| `r0`, `r1`, `r10` and 17 more | CC0-1.0, MIT | 80 |")
+    manifest = json.loads((release.path / "manifest.json").read_text("utf-8"))
+    assert len({source["revision"] for source in manifest["sources"]}) == 20
+    assert sum(source["rows"] for source in manifest["sources"]) == 80
+
+
+def test_the_example_of_the_card_runs_where_the_store_is(release: Release[Path]) -> None:
+    program = page(release).split("```python\n")[1].split("```")[0] + "\nprint(rows.num_rows)"
+    environment = {**os.environ, "HF_HOME": str(release.path.parent), "HF_HUB_OFFLINE": "1"}
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        cwd=release.path.parents[1],
+        capture_output=True,
+        text=True,
+        env=environment,
+    )
+
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[-1] == "40"
+
+
+def test_on_the_hub_the_example_loads_the_repository(release: Release[Path]) -> None:
+    card = (release.path / "README.md").read_text("utf-8")
+
+    pushed = for_repository(card, release.id, "org/qa")
+
+    assert 'rows = datasets.load_dataset("org/qa", "multiple_choice", split="train")' in pushed
+    assert "this card's folder" not in pushed
+
+
+def test_a_revision_that_no_server_said_is_explained(tmp_path: Path) -> None:
+    served = STAMP.model_copy(update={"revision": "unknown"})
+    rows = [row.model_copy(update={"teacher": served}) for row in verified_rows(3)]
+    terms = {STAMP.model: Terms("yes", "yes")}
+    curated = curate([("all", rows)], lambda _: {}, lambda _: [], {}, terms)
+
+    text = page(write_release(tmp_path, Cut(INPUTS), curated))
+
+    assert f"| writer | {STAMP.model} | `unknown` | 7 |" in text
+    assert "does not say which revision it serves" in text
 
 
 def test_tasks_come_with_their_diversity_and_the_seeds_they_used(release: Release[Path]) -> None:

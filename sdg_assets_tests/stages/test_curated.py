@@ -56,35 +56,37 @@ def stamp_of(terms: tuple[CommercialUse, CommercialUse] | None) -> TeacherStamp:
 
 def test_commercial_use_needs_the_seed_and_every_teacher_that_wrote_into_the_row() -> None:
     combinations = [
-        *itertools.product(SEEDS, MODELS, MODELS, [*MODELS, "no judge"], [True, False]),
+        *itertools.product(SEEDS, MODELS, MODELS, MODELS, ["comments", "score only", "no judge"])
     ]
+    judged = {
+        comments: judgement(1.0).model_copy(update={"reasons": reasons})
+        for comments, reasons in (("comments", ["Sound."]), ("score only", []))
+    }
     rows = [
         enriched(
             subtask=f"seeds-{seeds}",
             teacher=stamp_of(writer),
             solver=stamp_of(solver),
-            judge=None
-            if judge == "no judge"
-            else judgement(1.0).model_copy(
-                update={"judge": stamp_of(judge), "reasons": ["Sound."] if comments else []}
-            ),
+            judge=judged[said].model_copy(update={"judge": stamp_of(judge)})
+            if said in judged
+            else None,
         )
-        for seeds, writer, solver, judge, comments in combinations
+        for seeds, writer, solver, judge, said in combinations
     ]
     seed_use = {f"seeds-{use}": use for use in USES}
-    terms = {stamp_of(uses).model: Terms(*uses) for uses in MODELS if uses}
+    cards = {stamp_of(uses).model: Terms(*uses) for uses in MODELS if uses}
 
-    out = list(curate([("quiz", rows)], none, no_gates, seed_use, terms))
+    out = list(curate([("quiz", rows)], none, no_gates, seed_use, cards))
 
-    assert len(out) == len(combinations) == 4 * 10 * 10 * 11 * 2
-    for row, (seeds, writer, solver, judge, comments) in zip(out, combinations, strict=True):
+    assert len(out) == len(combinations) == 4 * 10 * 10 * 10 * 3
+    for row, (seeds, writer, solver, judge, said) in zip(out, combinations, strict=True):
         assert isinstance(row, CuratedExample)
-        wrote = [writer, solver, *([judge] if judge != "no judge" and comments else [])]
-        said = [seeds or "unclear", *(use for uses in wrote for use in uses or ("unclear",) * 2)]
-        expected = "no" if "no" in said else "unclear" if "unclear" in said else "yes"
+        wrote = [writer, solver, *([judge] if said == "comments" else [])]
+        uses = [seeds or "unclear", *(use for terms in wrote for use in terms or ("unclear",) * 2)]
+        expected = "no" if "no" in uses else "unclear" if "unclear" in uses else "yes"
         assert row.commercial_use == expected, (seeds, wrote)
-        assert len(row.not_commercial) == sum(use != "yes" for use in said)
-        assert [c.model for c in row.written_by] == [stamp_of(uses).model for uses in wrote]
+        assert len(row.not_commercial) == sum(use != "yes" for use in uses)
+        assert [c.model for c in row.written_by] == [stamp_of(terms).model for terms in wrote]
 
 
 def test_a_row_says_who_wrote_into_it_and_why_it_is_not_commercial() -> None:

@@ -1,0 +1,99 @@
+"""What a release shows on its page in the UI."""
+
+from collections.abc import Iterable, Sequence
+
+import dagster as dg
+
+from sdg_assets.places import Place
+from sdg_assets.release import Release
+
+STALE_SHOWN = 20
+FRESH_INPUTS = "fresh_inputs"
+Metadata = dict[str, dg.MetadataValue | int | float | str]
+
+
+def release_metadata(release: Release[Place], partitions: int, stale: Sequence[str]) -> Metadata:
+    """Counts that plot over releases, and tables for a reader.
+
+    Args:
+        release: What was cut.
+        partitions: How many partitions of `filtered` it is made of.
+        stale: Those of its inputs that are stale, as `task/stage/subtask`.
+    """
+    figures = release.statistics
+    sampled = [task.diversity for task in figures.tasks.values() if task.diversity]
+    mean = {
+        name: sum(getattr(diversity, name) for diversity in sampled) / len(sampled)
+        for name in ("distinct_2", "self_similarity")
+        if sampled
+    }
+    teachers = [(*key, count) for key, count in sorted(figures.teachers.items())]
+    tasks = [
+        (name, task.rows, task.commercial, task.anchors)
+        for name, task in sorted(figures.tasks.items())
+    ]
+    shares = [
+        (name, count, f"{count / figures.rows:.0%}")
+        for name, count in figures.variations.most_common()
+    ]
+    rejected = sorted(figures.rejected.items(), key=lambda item: (-item[1], item[0]))
+    return {
+        "rows": figures.rows,
+        "rows_rejected": figures.rejected.total(),
+        "partitions": partitions,
+        "release": release.id,
+        "path": dg.MetadataValue.path(str(release.path)),
+        "card": dg.MetadataValue.md(_card(release)),
+        "card_path": dg.MetadataValue.path(str(release.path / "README.md")),
+        **{f"rows_{family}": count for family, count in figures.families.items()},
+        "rows_commercial": figures.commercial,
+        "not_commercial": _table(
+            ("why not commercial", "rows"), figures.not_commercial.most_common()
+        )
+        if figures.not_commercial
+        else "every row is",
+        "teachers": _table(("role", "model", "revision", "rows"), teachers),
+        "tasks": _table(("task", "rows", "commercial", "seeds used"), tasks),
+        "stale_inputs": stale_inputs(stale),
+        "answers_corrected": figures.corrected,
+        "seeds_used": sum(task.anchors for task in figures.tasks.values()),
+        **{f"diversity_{name}": round(value, 4) for name, value in mean.items()},
+        "variations": _table(("variation", "rows", "share"), shares),
+        "rejected": dg.MetadataValue.json(dict(rejected)),
+    }
+
+
+def stale_inputs(stale: Sequence[str]) -> dg.MetadataValue | str:
+    """The stale inputs, counted, the first of them by name."""
+    if not stale:
+        return "none"
+    lines = [f"- {name}" for name in stale[:STALE_SHOWN]]
+    if len(stale) > STALE_SHOWN:
+        lines.append(f"- and {len(stale) - STALE_SHOWN} more")
+    return dg.MetadataValue.md("\n".join([f"{len(stale)} stale:", "", *lines]))
+
+
+def freshness(stale: Sequence[str]) -> dg.AssetCheckResult:
+    """A warning where a release was cut from rows that are to be made again."""
+    return dg.AssetCheckResult(
+        check_name=FRESH_INPUTS,
+        passed=not stale,
+        severity=dg.AssetCheckSeverity.WARN,
+        description=f"{len(stale)} partitions are stale: a teacher, its prompts or the rows they "
+        "were made from have changed. Materialize them again, then `curated`"
+        if stale
+        else "every partition was made from what is there now",
+        metadata={"stale_inputs": stale_inputs(stale)},
+    )
+
+
+def _card(release: Release[Place]) -> str:
+    """The card without its header and its pictures, which lie beside it."""
+    page = (release.path / "README.md").read_bytes().decode().split("---\n", 2)[2]
+    return "\n".join(line for line in page.splitlines() if not line.startswith("![")).strip()
+
+
+def _table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> dg.MetadataValue:
+    lines = [header, ["---"] * len(header), *rows]
+    cells = ([str(cell).replace("|", "\\|") for cell in line] for line in lines)
+    return dg.MetadataValue.md("\n".join(f"| {' | '.join(line)} |" for line in cells))
