@@ -23,6 +23,8 @@ from dagster_k8s import k8s_job_executor
 from dagster_k8s.container_context import K8sContainerContext
 from dagster_k8s.executor import K8sStepHandler
 from dagster_k8s.job import UserDefinedDagsterK8sConfig
+from kubernetes.client.rest import ApiException
+from urllib3.exceptions import HTTPError
 
 from sdg_assets.cluster.diagnosis import (
     Obstacle,
@@ -133,6 +135,8 @@ class StageHandler(K8sStepHandler):
 
     def _waiting(self, job: str, namespace: str, pods: list[V1Pod]) -> Waiting | None:
         if not pods:
+            if job in self._last_seen:  # it had one, which is gone: the Job fails soon
+                return None
             refusals = self._events(namespace, kind="Job", name=job)
             body = self._api_client.batch_api.read_namespaced_job_status(job, namespace)
             return why_it_has_no_pod(body, refusals)
@@ -171,8 +175,12 @@ class StageHandler(K8sStepHandler):
         if job in self._explained:
             return
         namespace = self._get_container_context(context).namespace
-        pods = self._api_client.get_pods_in_job(job, namespace)
-        events = self._pod_events(job, namespace)
+        try:
+            pods = self._api_client.get_pods_in_job(job, namespace)
+            events = self._pod_events(job, namespace)
+        except (ApiException, HTTPError) as error:  # which must not keep the retry from starting
+            self._say(context, f"What ended the last try is unknown: Kubernetes says {error}")
+            return
         if ending := what_ended(job, pods, events, self._last_seen.get(job)):
             self._say(context, f"The last try was ended from outside: {ending}")
 
