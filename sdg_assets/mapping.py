@@ -10,8 +10,8 @@ from __future__ import annotations
 import random
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from functools import partial
-from typing import Any
+from functools import lru_cache, partial
+from typing import TYPE_CHECKING, Any
 
 import jinja2
 from jinja2 import nodes
@@ -20,6 +20,9 @@ from jinja2.sandbox import SandboxedEnvironment
 from sdg_assets.catalog.models import RECORD_FIELDS, RecordMapping
 from sdg_assets.errors import CatalogError, MappingError
 from sdg_assets.examples import AnswerKind, Content, content_id
+
+if TYPE_CHECKING:
+    from nltk.tokenize.treebank import TreebankWordDetokenizer
 
 Render = Callable[[Mapping[str, Any]], Any]
 YES_NO = ["yes", "no"]
@@ -35,6 +38,7 @@ def _environment() -> SandboxedEnvironment:
         pattern, text, re.DOTALL
     )
     environment.filters["last_boxed"] = _last_boxed
+    environment.filters["detokenized"] = _detokenized
     return environment
 
 
@@ -47,6 +51,18 @@ def _regex_search(text: str, pattern: str, group: int = 0) -> str:
     if found is None:
         raise MappingError(f"regex_search: {pattern!r} is not in {text[:80]!r}")
     return found.group(group)
+
+
+def _detokenized(text: str) -> str:
+    """Text that was published as tokens of the Penn Treebank (`ca n't , $ 5 .`)."""
+    return str(_detokenizer().detokenize(text.split()))
+
+
+@lru_cache(maxsize=1)
+def _detokenizer() -> TreebankWordDetokenizer:
+    from nltk.tokenize.treebank import TreebankWordDetokenizer  # a second of imports
+
+    return TreebankWordDetokenizer()
 
 
 def _last_boxed(text: str) -> str:
@@ -159,15 +175,32 @@ class RowMapping:
         Raises:
             MappingError: A column is missing, or what comes out cannot be an example.
         """
-        whole = {"row": row, **row}
-        scopes = [whole]
-        if self._each:
-            items = _evaluate("each", self._each, whole)
-            scopes = [{**whole, "item": item, "index": i} for i, item in enumerate(items)]
-        for scope in scopes:
+        for scope in self._scopes(row):
             if self._where and not _evaluate("where", self._where, scope):
                 continue
             yield self._fields(scope)
+
+    def keeps(self, row: Mapping[str, Any]) -> bool:
+        """Whether `where` leaves anything of a raw row, without mapping it.
+
+        A row that `where` or `each` does not fit is kept: mapping it says what is wrong.
+        """
+        if not self._where:
+            return True
+        try:
+            return any(_evaluate("where", self._where, scope) for scope in self._scopes(row))
+        except MappingError:
+            return True
+
+    def _scopes(self, row: Mapping[str, Any]) -> list[dict[str, Any]]:
+        """The variables of each example of a row."""
+        whole = {"row": row, **row}
+        if not self._each:
+            return [whole]
+        items = _evaluate("each", self._each, whole)
+        if not isinstance(items, Iterable):
+            raise MappingError(f"record.each: a list expected, found {type(items).__name__}")
+        return [{**whole, "item": item, "index": i} for i, item in enumerate(items)]
 
     def _fields(self, scope: Mapping[str, Any]) -> Content:
         return to_fields(self._values(scope), self._kind, shuffle=self._shuffle)
@@ -298,7 +331,7 @@ def _texts(name: str, value: object, *, blanks: bool = False) -> list[str]:
 
 
 def _index(value: object, choices: list[str]) -> int:
-    if isinstance(value, str) and value.strip().lstrip("-").isdigit():
+    if isinstance(value, str) and re.fullmatch(r"\s*-?\d+\s*", value):  # "²" is a digit, too
         value = int(value)
     if isinstance(value, bool) or not isinstance(value, int):
         raise MappingError(f"record.answer_index: an integer expected, found {value!r}")
