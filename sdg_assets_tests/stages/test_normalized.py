@@ -1,14 +1,22 @@
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from itertools import islice
 from typing import Any
 
 import pytest
 
+from sdg_assets.catalog import load_catalog
 from sdg_assets.errors import CatalogError
 from sdg_assets.examples import Example, Rejection, Seed
-from sdg_assets.stages.normalized import normalize
-from sdg_assets_tests.builders import seed_task
+from sdg_assets.gates.contamination import Contamination
+from sdg_assets.heldout.index import HeldoutIndex
+from sdg_assets.sources import DirectorySource
+from sdg_assets.stages.heldout import HeldoutRows
+from sdg_assets.stages.normalized import normalize, without_leaks
+from sdg_assets.stages.seeds import collect_seeds
+from sdg_assets.thresholds import overridden
+from sdg_assets_tests.builders import MIRROR, needs_mirror, seed_task
 from sdg_assets_tests.records import seed
 
 SPEC = seed_task().resolve("quiz")
@@ -113,3 +121,28 @@ def test_a_task_without_record_renders_as_lm_eval_does() -> None:
     (example,), _ = told_apart(normalize(bare, [seed(0, **row)]))
 
     assert (example.question, example.answer) == ("Frilly is not a color, but", "blue is")
+
+
+@needs_mirror
+def test_rows_that_share_only_their_tasks_frame_with_held_out_rows_stay() -> None:
+    spec = load_catalog(allow_canary=()).subtask("hendrycks_ethics", "ethics_utilitarianism")
+    source = DirectorySource("mirror", MIRROR)
+    held = HeldoutRows()
+    held.add(spec, "test", source)
+    gate = Contamination(
+        HeldoutIndex({"own": held.tables()}), overridden(spec.gates), own="own"
+    )  # every question is "Which of these situations is the better one …?"
+
+    def pair(row: Mapping[str, Any]) -> frozenset[str]:
+        return frozenset(row[column].strip() for column in ("activity", "baseline"))
+
+    held_out = {pair(row) for row in source.rows(spec, "test")}
+    seeds = list(islice(collect_seeds(spec, source), 3000))
+    repeats = {seed.source.row for seed in seeds if pair(seed.row) in held_out}
+
+    accepted, rejected = told_apart(without_leaks(normalize(spec, seeds), gate))
+
+    assert repeats
+    assert not repeats & {example.source.row for example in accepted}
+    refused = {row.row["source"]["row"] for row in rejected if row.gate == "contamination"}
+    assert len(refused - repeats) < 0.02 * len(seeds)
