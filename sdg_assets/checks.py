@@ -56,7 +56,7 @@ ALL_CHECKS = {
     "no_duplicates": "no two rows ask the same",
     "licences": "every row says under which licence it stands",
     "yield": "enough rows were accepted",
-    "heldout_complete": "every held-out split was there to be hashed",
+    "heldout_complete": "every held-out split was there, with rows, to be hashed",
 }
 
 

@@ -53,7 +53,12 @@ def hold_out(store: Store, task: str, subtask: str, *questions: str) -> None:
     tables = held.tables()
     with store.write(heldout_key(task, subtask)) as out:
         out.attachments = tables.to_bytes()
-        out.info = {"rows": len(tables.rows), "source": settings().seed_source, "missing": []}
+        out.info = {
+            "rows": len(tables.rows),
+            "splits": 1 if questions else 0,
+            "source": settings().seed_source,
+            "missing": [],
+        }
 
 
 def row(subtask: str, question: str, **changes: Any) -> EnrichedExample:
