@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from datetime import date, timedelta
 from decimal import Decimal
 from typing import Any
@@ -118,11 +119,14 @@ def test_a_sample_that_was_drawn_without_looking_at_where_stays_in_the_new_one()
 
 
 def test_rows_that_rank_too_low_are_not_evaluated(monkeypatch: pytest.MonkeyPatch) -> None:
-    evaluated = []
+    evaluated: list[Mapping[str, Any]] = []
     keeps = RowMapping.keeps
-    monkeypatch.setattr(
-        RowMapping, "keeps", lambda self, row: evaluated.append(row) or keeps(self, row)
-    )
+
+    def counted(mapping: RowMapping, row: Mapping[str, Any]) -> bool:
+        evaluated.append(row)
+        return keeps(mapping, row)
+
+    monkeypatch.setattr(RowMapping, "keeps", counted)
 
     list(collect_seeds(of_subject("skin"), TABLE, 10))
 
