@@ -6,10 +6,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from fnmatch import fnmatch
 from pathlib import PurePosixPath
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sdg_assets.catalog import SubtaskSpec
 from sdg_assets.errors import SdgError, SeedSourceError, TransientError
+
+if TYPE_CHECKING:
+    import datasets
 
 # The Hub converts script datasets itself; `datasets` 4 and later runs no scripts.
 CONVERSION = "refs/convert/parquet"
@@ -90,7 +93,7 @@ class HubSource:
             opened = datasets.load_dataset(
                 spec.dataset, _config(spec), split=split, streaming=True, revision=pin.commit
             )
-            return iter(opened)
+            return _undecoded(opened)
         pattern = _pattern(spec, pin, split)
         if not _matching(pin.files, pattern):
             raise SeedSourceError(
@@ -103,7 +106,16 @@ class HubSource:
         opened = datasets.load_dataset(
             reading[0], data_files=url, split="train", streaming=True, **reading[1]
         )
-        return iter(opened)
+        return _undecoded(opened)
+
+
+def _undecoded(opened: datasets.IterableDataset) -> Iterator[dict[str, Any]]:
+    """The rows, with images, audio and video as the bytes that they are stored as.
+
+    Decoded they are objects of libraries that need not be installed, in columns that no stage asks
+    about: one such column failed a whole partition.
+    """
+    return iter(opened.decode(enable=False) if opened.features else opened)
 
 
 def _pinned(dataset: str, revision: str | None) -> _Pinned:

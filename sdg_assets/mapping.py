@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import random
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from functools import partial
 from typing import Any
@@ -106,15 +107,34 @@ class RowMapping:
         yield from contents
 
     def _contents(self, row: Mapping[str, Any]) -> Iterator[Content]:
-        whole = {"row": row, **row, **self._words}
-        scopes = [whole]
-        if self._each:
-            items = _evaluate("each", self._each, whole)
-            scopes = [{**whole, "item": item, "index": i} for i, item in enumerate(items)]
-        for scope in scopes:
+        for scope in self._scopes(row):
             if self._where and not _evaluate("where", self._where, scope):
                 continue
             yield self._fields(scope)
+
+    def keeps(self, row: Mapping[str, Any]) -> bool:
+        """Whether `where` leaves anything of a raw row, without mapping it.
+
+        A row that `where` or `each` does not fit, or on which they never end, is kept: mapping it
+        says what is wrong.
+        """
+        if not self._where:
+            return True
+        try:
+            with time_limit(ROW_SECONDS):
+                return any(_evaluate("where", self._where, scope) for scope in self._scopes(row))
+        except (MappingError, TemplateTimeoutError):
+            return True
+
+    def _scopes(self, row: Mapping[str, Any]) -> list[dict[str, Any]]:
+        """The variables of each example of a row."""
+        whole = {"row": row, **row, **self._words}
+        if not self._each:
+            return [whole]
+        items = _evaluate("each", self._each, whole)
+        if not isinstance(items, Iterable):
+            raise MappingError(f"record.each: a list expected, found {type(items).__name__}")
+        return [{**whole, "item": item, "index": i} for i, item in enumerate(items)]
 
     def _fields(self, scope: Mapping[str, Any]) -> Content:
         return to_fields(self._values(scope), self._kind, shuffle=self._shuffle)
@@ -245,7 +265,7 @@ def _texts(name: str, value: object, *, blanks: bool = False) -> list[str]:
 
 
 def _index(value: object, choices: list[str]) -> int:
-    if isinstance(value, str) and value.strip().lstrip("-").isdigit():
+    if isinstance(value, str) and re.fullmatch(r"\s*-?\d+\s*", value):  # "²" is a digit, too
         value = int(value)
     if isinstance(value, bool) or not isinstance(value, int):
         raise MappingError(f"record.answer_index: an integer expected, found {value!r}")

@@ -175,7 +175,7 @@ def test_a_row_that_stands_twice_breaks_the_invariant() -> None:
 def test_offenders_are_named_up_to_a_number_but_all_counted() -> None:
     rows = [example(id=f"row-{n}", answer=" ") for n in range(OFFENDERS_SHOWN + 5)]
 
-    broken = inspected("normalized", *rows)["schema"]
+    broken = inspected("generated", *rows)["schema"]
 
     assert broken.numbers == {"broken": 15, "rows": 15}
     assert [o.row for o in broken.offenders] == [f"row-{n}" for n in range(OFFENDERS_SHOWN)]
@@ -190,6 +190,46 @@ def test_a_few_rows_that_do_not_map_are_tolerated_and_more_are_a_warning() -> No
     assert not warned.passed
     assert not warned.blocking
     assert warned.summary == "1 of 10 rows refused by mapping; see the rejected file"
+
+
+def broken_seeds(count: int, gate: str = "format") -> list[Record]:
+    return [
+        Rejection(gate=gate, reason="broken text", row={"id": f"row-{n}"}) for n in range(count)
+    ]
+
+
+@pytest.mark.parametrize("gate", ["schema", "format", "language"])
+def test_some_broken_seeds_are_lost_and_more_than_the_limit_stop_the_partition(gate: str) -> None:
+    rows = [numeric(f"What is {n} plus {n}?") for n in range(95)]
+
+    few = inspected("normalized", *rows, *broken_seeds(5, gate))[gate]
+    assert few.passed
+    assert few.summary == "5 of 100 seeds break it; see the rejected file"
+    assert [o.row for o in few.offenders] == [f"row-{n}" for n in range(5)]
+    many = inspected("normalized", *rows[:94], *broken_seeds(6, gate))[gate]
+    assert (many.passed, many.blocking) == (False, True)
+    assert many.summary.startswith("6 of 100 seeds break it, more than broken_seeds=0.05 allows")
+    assert many.offenders[0].problem == "broken text"
+
+
+def test_the_limit_of_broken_seeds_is_the_tasks_own() -> None:
+    rows = [numeric(f"What is {n} plus {n}?") for n in range(9)]
+    moved = Thresholds(broken_seeds=0.12)
+
+    assert inspected("normalized", *rows, *broken_seeds(1), thresholds=moved)["format"].passed
+    assert not inspected("normalized", *rows, *broken_seeds(2), thresholds=moved)["format"].passed
+
+
+def test_broken_seeds_do_not_hide_rows_that_do_not_map() -> None:
+    rows = [numeric(f"What is {n} plus {n}?") for n in range(40)]
+    unmapped = [rejection("mapping")] * 5
+
+    outcome = inspected("normalized", *rows, *broken_seeds(1, "schema"), *unmapped)["schema"]
+
+    assert (outcome.passed, outcome.blocking) == (False, False)
+    assert outcome.summary == "5 of 46 rows refused by mapping; see the rejected file"
+    allowed = Thresholds(mapping_failures=0.2)
+    assert inspected("normalized", *rows, *unmapped, thresholds=allowed)["schema"].passed
 
 
 def test_a_repeated_seed_is_no_mapping_failure() -> None:

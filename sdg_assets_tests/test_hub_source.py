@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import datasets
 import huggingface_hub
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from datasets.exceptions import DatasetNotFoundError
 from huggingface_hub import errors as hub
 
 from sdg_assets.errors import SdgError, SeedSourceError, TransientError
 from sdg_assets.hub_source import HubSource
+from sdg_assets.stages.seeds import collect_seeds
 from sdg_assets_tests.builders import seed_task
 
 SPEC = seed_task().resolve("quiz")
@@ -34,9 +38,9 @@ class Edge:
         files = [SimpleNamespace(rfilename=file) for file in self.files[revision]]
         return SimpleNamespace(sha=f"commit-of-{revision or 'main'}", siblings=files)
 
-    def load_dataset(self, *arguments: Any, **options: Any) -> Iterator[dict[str, Any]]:
+    def load_dataset(self, *arguments: Any, **options: Any) -> datasets.IterableDataset:
         self.asked.append((arguments, options))
-        return iter(self.rows)
+        return datasets.IterableDataset.from_generator(lambda: iter(self.rows))
 
 
 @pytest.fixture
@@ -185,16 +189,42 @@ def test_each_failure_says_what_to_do(
 def test_a_failure_in_the_middle_of_a_stream_is_translated_too(
     edge: Edge, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def breaking(*_arguments: Any, **_options: Any) -> Iterator[dict[str, Any]]:
+    def breaking() -> Iterator[dict[str, Any]]:
         yield {"i": 0}
         raise answered(500)
 
-    monkeypatch.setattr(datasets, "load_dataset", breaking)
+    stream = datasets.IterableDataset.from_generator(breaking)
+    monkeypatch.setattr(datasets, "load_dataset", lambda *_arguments, **_options: stream)
     rows = HubSource().rows(SPEC, "train")
 
     assert next(rows) == {"i": 0}
     with pytest.raises(TransientError):
         next(rows)
+
+
+def test_columns_with_images_and_audio_are_not_decoded(
+    edge: Edge, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    picture, sound = {"bytes": b"\x89PNG", "path": "a.png"}, {"bytes": b"RIFF", "path": "a.wav"}
+    features = datasets.Features(
+        question=datasets.Value("string"),
+        picture=datasets.Image(),
+        pages=datasets.List(datasets.Image()),
+        sound=datasets.Audio(),
+    )
+    row = {"question": "What is it?", "picture": picture, "pages": [picture], "sound": sound}
+    file = tmp_path / "train.parquet"
+    pq.write_table(pa.Table.from_pylist([row], schema=features.arrow_schema), file)
+    stream = datasets.Dataset.from_parquet(str(file), cache_dir=str(tmp_path), streaming=True)
+    assert stream.features == features, "what the Hub would decode"
+    monkeypatch.setattr(datasets, "load_dataset", lambda *_arguments, **_options: stream)
+
+    (seed,) = collect_seeds(SPEC, HubSource())
+
+    assert seed.row["question"] == "What is it?"
+    assert seed.row["picture"] == {"bytes": None, "path": "a.png"}
+    assert seed.row["sound"] == {"bytes": None, "path": "a.wav"}
+    seed.model_dump_json()
 
 
 def test_what_is_no_fault_of_the_hub_is_left_alone(edge: Edge) -> None:

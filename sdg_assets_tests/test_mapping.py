@@ -230,3 +230,37 @@ def test_a_power_in_a_template_is_bounded() -> None:
     assert render({"n": 10}) == 1024
     with pytest.raises(Exception, match="exponent 10000000000 is over 64"):
         render({"n": 10**10})
+
+
+@pytest.mark.parametrize("label", ["²", "①", "--1", "", "1.0"])
+def test_an_index_that_is_no_integer_is_a_refusal(label: str) -> None:
+    with pytest.raises(MappingError, match="answer_index: an integer expected"):
+        choice({"c": ["red", "blue"], "a": label})
+
+
+def test_items_that_are_no_list_are_a_refusal() -> None:
+    record = RecordMapping(each="{{turns}}", question="{{item}}", answer="a")
+    mapping = RowMapping(record, AnswerKind.SHORT_TEXT, "quiz/quiz")
+
+    with pytest.raises(MappingError, match=r"record\.each: a list expected, found NoneType"):
+        list(mapping({"turns": None}))
+
+
+@pytest.mark.parametrize(
+    ("tokens", "text"),
+    [
+        ("m : i do n't know , sir . f : well ?", "m: i don't know, sir. f: well?"),
+        ("m : i 'm gon na pay $ 750 for it .", "m: i'm gonna pay $750 for it."),
+        ("f : `` great '' , he said . that 's 5 % off", 'f: "great", he said. that\'s 5% off'),
+        (
+            "m : the students ' books ( all ) ca n't be here",
+            "m: the students' books (all) can't be here",
+        ),
+    ],
+)
+def test_treebank_tokens_become_text(tokens: str, text: str) -> None:
+    record = RecordMapping(question="{{q | detokenized}}", answer="a")
+
+    (fields,) = RowMapping(record, AnswerKind.SHORT_TEXT, "quiz/quiz")({"q": tokens})
+
+    assert fields.question == text

@@ -17,6 +17,7 @@ from sdg_assets.examples import EnrichedExample, content_id
 from sdg_assets.funnel import funnel_row
 from sdg_assets.gates import Gate
 from sdg_assets.gates.licence import Terms, strictest_terms
+from sdg_assets.heldout.coverage import coverage
 from sdg_assets.heldout.protection import protection
 from sdg_assets.places import Place
 from sdg_assets.release import Cut, Release, write_release
@@ -147,7 +148,7 @@ def _release(config: ReleaseConfig) -> tuple[Release[Place], list[PartitionKey]]
         compared_with=guard.against,
         hits=lambda: comparison.hits(store),
         terms={card.model: card.terms for card in cards},
-        unchecked=[*guard.without, *(s for splits in guard.missing.values() for s in splits)],
+        coverage=coverage(store, catalog, settings().without_benchmarks),
     )
     return write_release(store.root, cut, rows), keys
 

@@ -35,7 +35,7 @@ from sdg_assets.examples import (
     Seed,
     content_id,
 )
-from sdg_assets.gates import row_gates, schema
+from sdg_assets.gates import row_gates, seed_gates
 from sdg_assets.gates.contamination import Contamination
 from sdg_assets.gates.duplicates import Duplicates
 from sdg_assets.heldout.protection import protection
@@ -49,7 +49,7 @@ from sdg_assets.stages.enriched import prompt_versions as solver_prompts
 from sdg_assets.stages.filtered import filter_rows
 from sdg_assets.stages.generated import generate
 from sdg_assets.stages.generated import prompt_version as writer_prompt
-from sdg_assets.stages.normalized import normalize, without_leaks
+from sdg_assets.stages.normalized import normalize, without_broken, without_leaks
 from sdg_assets.stages.seeds import collect_seeds, shortfall
 from sdg_assets.stages.target import TargetReport, generate_until
 from sdg_assets.storage import PartitionKey, Store
@@ -190,7 +190,8 @@ def _normalized(
         elsewhere = seeded_elsewhere(task, catalog, open_source(settings().seed_source))
     key = _key(spec, "normalized")
     guard = _Guard(spec, store)
-    rows = without_leaks(normalize(spec, seeds, elsewhere), guard.gate)
+    sound = without_broken(normalize(spec, seeds, elsewhere), seed_gates(_thresholds(spec)))
+    rows = without_leaks(sound, guard.gate)
     report = guard.publish("normalized", rows, config)
     sample = list(itertools.islice(store.read(key, Example), SAMPLE))
     plan = plan_subtask(spec, sample, RoughCounter(), settings(), store.manifest(key).rows)
@@ -205,11 +206,7 @@ def _normalized(
 def _generated(
     context: dg.AssetExecutionContext, spec: SubtaskSpec, store: Store, config: WriterConfig
 ) -> PartitionReport:
-    seeds = [
-        seed
-        for seed in store.read(_key(spec, "normalized"), Example)
-        if schema.judge(seed) is None  # odd rows of the dataset itself: no example to follow
-    ]
+    seeds = list(store.read(_key(spec, "normalized"), Example))
     if config.target_accepted:
         return _generated_until(context, spec, store, config, seeds, config.target_accepted)
     knobs, usage = config.knobs(), Usage()

@@ -10,15 +10,17 @@ from sdg_assets.assets.partitions import PartitionReport, each_partition, report
 from sdg_assets.assets.retries import retries
 from sdg_assets.catalog import SeedTask, cached_catalog, load_protected
 from sdg_assets.catalog.protected import ProtectedBenchmark
-from sdg_assets.checks import ALL_CHECKS, STAGE_CHECKS, CheckOutcome
+from sdg_assets.checks import ALL_CHECKS, STAGE_CHECKS, CheckOutcome, Offender
 from sdg_assets.errors import AbsentError, SeedSourceError
 from sdg_assets.examples import content_id
 from sdg_assets.heldout.protection import (
     PROTECTED,
     STAGE,
     benchmarks_to_hash,
+    empty_splits,
     heldout_key,
     missing_splits,
+    split_name,
 )
 from sdg_assets.settings import settings
 from sdg_assets.sources import SeedSource, open_source
@@ -28,6 +30,7 @@ from sdg_assets.storage import PartitionKey, Store
 # Values of their own, as in assets/factory.py.
 SUBTASKS_PER_RUN = 104
 BENCHMARKS_PER_RUN = 105
+LISTED = 200
 DESCRIPTION = "Hashes of the held-out splits, never their text: no row may repeat them."
 
 
@@ -130,14 +133,16 @@ def _read(benchmark: ProtectedBenchmark, source: SeedSource, rows: HeldoutRows) 
 
 def _publish(key: PartitionKey, rows: HeldoutRows) -> PartitionReport:
     store, tables, splits = Store(settings().store), rows.tables(), rows.splits
-    missing = missing_splits(splits)
+    missing, empty = missing_splits(splits), empty_splits(splits)
     with store.write(key) as out:
         for split in splits:
             out.accept(split)
         out.attachments = tables.to_bytes()
         out.info = {
             "rows": len(tables.rows),
+            "splits": len(splits),
             "missing": missing,
+            "empty": empty,
             "source": settings().seed_source,
         }
         size = sum(map(len, out.attachments.values()))
@@ -145,6 +150,7 @@ def _publish(key: PartitionKey, rows: HeldoutRows) -> PartitionReport:
     return PartitionReport(
         content=content_id(sorted(attached.items())),
         metadata={
+            "read": dg.MetadataValue.md(_read_in_words(splits)),  # the first thing one sees
             "dagster/partition_row_count": len(tables.rows),
             "rows": len(tables.rows),
             "contexts": len(tables.contexts),
@@ -155,34 +161,64 @@ def _publish(key: PartitionKey, rows: HeldoutRows) -> PartitionReport:
             "missing": missing,
             "path": dg.MetadataValue.path(str(out.path)),
         },
-        checks=[_complete(splits, missing)],
+        checks=[_complete(splits)],
     )
 
 
-def _complete(splits: list[HashedSplit], missing: list[str]) -> CheckOutcome:
-    read = sum(not split.missing for split in splits)
-    summary = f"{read} of {len(splits)} held-out splits are hashed"
-    if missing:
+def _complete(splits: list[HashedSplit]) -> CheckOutcome:
+    """Whether every split was hashed. One that is there without rows is an error, not a warning."""
+    unread = [split for split in splits if _why_not(split)]
+    empty = len(empty_splits(splits))
+    hashed = len(splits) - len(unread)
+    summary = f"{hashed} of {len(splits)} held-out splits are hashed"
+    if unread:
         summary += (
-            f"; not in {settings().seed_source}: {', '.join(missing[:20])}"
-            f"{' …' if len(missing) > 20 else ''}. Rows that repeat them will not be told"
+            f"; {len(missing_splits(splits))} are not in {settings().seed_source}, {empty} have no "
+            "rows. Rows that repeat them will not be recognized"
         )
     return CheckOutcome(
         name="heldout_complete",
-        passed=not missing,
+        passed=not unread,
+        blocking=bool(empty),
         summary=summary,
-        numbers={"hashed": read, "missing": len(missing)},
+        numbers={"hashed": hashed, "missing": len(unread) - empty, "empty": empty},
+        offenders=[Offender(row=split_name(s), problem=_why_not(s)) for s in unread],
     )
 
 
+def _why_not(split: HashedSplit) -> str:
+    """Why a split was not hashed; empty if it was."""
+    return split.missing or ("" if split.rows else "it has no rows")
+
+
+def _read_in_words(splits: list[HashedSplit]) -> str:
+    """What was read, and a list of what was not."""
+    unread = [split for split in splits if _why_not(split)]
+    hashed = len(splits) - len(unread)
+    if not unread:
+        return f"All {hashed} held-out splits were read."
+    head = f"**{hashed} of {len(splits)} held-out splits were read.**"
+    if not hashed:
+        head = "**Nothing was read: no row is compared with any of this.**"
+    lines = [f"- {split_name(s)}: {_cell(_why_not(s))}" for s in unread[:LISTED]]
+    left = [f"- and {len(unread) - LISTED} more"] if len(unread) > LISTED else []
+    return "\n".join([f"{head} Not read:", "", *lines, *left])
+
+
 def _table(splits: list[HashedSplit]) -> str:
+    """Every split with its rows, or why it has none; those that were not read come first."""
+    ordered = sorted(splits, key=lambda split: not _why_not(split))
     lines = [
-        "| dataset | config | split | rows | without answer | missing |",
+        "| dataset | config | split | rows | without answer | not read, because |",
         "|---|---|---|---|---|---|",
     ]
     lines += [
         f"| {s.dataset} | {s.config} | {s.split} | {s.rows} | {s.unanswered} | "
-        f"{s.missing[:80].replace('|', ' ')} |"
-        for s in splits[:200]
+        f"{_cell(_why_not(s))} |"
+        for s in ordered[:LISTED]
     ]
     return "\n".join(lines)
+
+
+def _cell(text: str) -> str:
+    return text[:200].replace("|", " ").replace("\n", " ")

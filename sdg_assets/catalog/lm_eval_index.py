@@ -54,15 +54,15 @@ class LmEvalIndex:
 
         A leaf that names no config reads the dataset's default one, whatever its name is.
         """
-        leaves = self._of(dataset)
-        return [leaf for leaf in leaves if leaf.config in (None, config)]
+        return [leaf for leaf in self.of(dataset) if leaf.config in (None, config)]
 
     @cached_property
     def leaves(self) -> dict[str, Leaf]:
         """Every leaf by name."""
-        return {leaf.name: leaf for dataset in self.datasets for leaf in self._of(dataset)}
+        return {leaf.name: leaf for dataset in self.datasets for leaf in self.of(dataset)}
 
-    def _of(self, dataset: str) -> list[Leaf]:
+    def of(self, dataset: str) -> list[Leaf]:
+        """The leaves that read a dataset, whatever its config."""
         return [
             Leaf(name, dataset, config, *splits)
             for config, *splits, names in self.datasets.get(dataset, [])

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
+from sdg_assets.catalog.derivations import derivation_breaks, held_out_by_tasks
 from sdg_assets.catalog.files import faults, read_yaml
 from sdg_assets.catalog.lm_eval_index import recorded
 from sdg_assets.catalog.models import SeedTask, SubtaskSpec
@@ -92,8 +93,12 @@ def load_catalog(
     problems += _wrong_overlaps(tasks)
     problems += _wrong_templates(tasks)
     problems += _absent_words(tasks)
+    held_out = held_out_by_tasks(tasks.values())
     for task in tasks.values():
-        breaks = train_only_breaks(task, recorded(), load_protected())
+        breaks = [
+            *train_only_breaks(task, recorded(), load_protected()),
+            *derivation_breaks(task, held_out, recorded(), load_protected()),
+        ]
         problems += [f"{task.path}: {reason}" for reason in breaks]
     if problems:
         raise CatalogError("catalog:\n" + "\n".join(problems))

@@ -26,6 +26,9 @@ RECORD_FIELDS = (
 )
 
 Certainty = Literal["yaml", "seen", "known", "guess"]
+EVERY_CONFIG = "*"
+# Thresholds that say how much of a dataset may be unusable: who moves one says why.
+LIMITS = ("mapping_failures", "broken_seeds")
 
 # Assets and folders of these names are no seed tasks; a task called so would collide with them.
 RESERVED_TASKS = frozenset({"curated", "operations", "protected", "teacher"})
@@ -97,6 +100,24 @@ class RecordMapping(CatalogEntry):
         return sorted(named - self.words.keys())
 
 
+class Derivation(CatalogEntry):
+    """Rows of another dataset that rows here were made of: copied, translated, relabelled."""
+
+    dataset: str
+    config: str = Field(default="default", description='"*": any config of the dataset')
+    split: str
+    how: str = Field(default="", description="e.g. translated by machine; a fifth of its rows")
+
+    @field_validator("config", mode="before")
+    @classmethod
+    def _config_is_text(cls, value: Any) -> Any:  # noqa: ANN401 – a YAML scalar
+        return str(value) if isinstance(value, int) else value
+
+    def reads(self, dataset: str, config: str) -> bool:
+        """Whether the rows were made of this config of this dataset."""
+        return self.dataset == dataset and self.config in (config, EVERY_CONFIG)
+
+
 class Subtask(CatalogEntry):
     """One leaf of a seed task: the partition key, and where its rows lie.
 
@@ -118,6 +139,15 @@ class Subtask(CatalogEntry):
     license: str | None = None
     commercial_use: CommercialUse | None = None
     rows: int | None = Field(default=None, ge=0, description="rows of the seed split, as published")
+    derived_from: list[Derivation] | None = Field(
+        default=None, description="instead of the task's; []: its rows are its own"
+    )
+    gates: dict[str, Any] = Field(
+        default_factory=dict, description="thresholds of its own, on top of the task's"
+    )
+    gates_because: dict[str, str] = Field(
+        default_factory=dict, description="threshold → why it was moved; a limit needs it"
+    )
     differs: str | None = Field(default=None, description="why it is not what lm-eval's leaf reads")
     certainty: Certainty = "guess"
     enabled: bool = True
@@ -157,6 +187,11 @@ class SeedTask(CatalogEntry):
     certainty: dict[str, Certainty] = Field(default_factory=dict)
     overlaps: list[str] = Field(default_factory=list, description="tasks whose rows it contains")
     translation_of: str | None = None
+    derived_from: list[Derivation] = Field(
+        default_factory=list,
+        description="what the seed rows were made of; a task that was made of evaluation rows "
+        "stays off",
+    )
     parallel: bool = Field(
         default=False,
         description="the subtasks hold the same rows, aligned by position, each in a language of "
@@ -177,6 +212,9 @@ class SeedTask(CatalogEntry):
     )
     gates: dict[str, Any] = Field(
         default_factory=dict, description="thresholds of its own; see thresholds.py"
+    )
+    gates_because: dict[str, str] = Field(
+        default_factory=dict, description="threshold → why it was moved; a limit needs it"
     )
     enabled: bool = True
     why: str | None = None
@@ -211,6 +249,31 @@ class SeedTask(CatalogEntry):
         overridden(value)
         return value
 
+    @model_validator(mode="after")
+    def _moved_limits_say_why(self) -> SeedTask:
+        for owner, gates, because in (
+            ("", self.gates, self.gates_because),
+            *((f"subtasks.{key}.", s.gates, s.gates_because) for key, s in self.subtasks.items()),
+        ):
+            overridden(gates)
+            for name in LIMITS:
+                if name in gates and not because.get(name):
+                    raise ValueError(
+                        f"{owner}gates.{name} moves a limit: say why in {owner}gates_because.{name}"
+                    )
+            if unmoved := sorted(because.keys() - gates.keys()):
+                raise ValueError(f"{owner}gates_because: {', '.join(unmoved)} is not in gates")
+        return self
+
+    @model_validator(mode="after")
+    def _a_translation_says_of_what(self) -> SeedTask:
+        if self.translation_of and not self.derived_from:
+            raise ValueError(
+                "`translation_of` needs `derived_from:`, the dataset, config and split that were "
+                "translated"
+            )
+        return self
+
     @field_validator("notes", mode="before")
     @classmethod
     def _notes_are_text(cls, value: Any) -> Any:  # noqa: ANN401 – a YAML scalar or list
@@ -234,7 +297,7 @@ class SeedTask(CatalogEntry):
             KeyError: The task has no such subtask.
         """
         subtask = self.subtasks[key]
-        heldout = subtask.heldout_splits
+        heldout, derived = subtask.heldout_splits, subtask.derived_from
         record = subtask.record or self.record
         if record is not None and subtask.words is not None:
             record = record.model_copy(update={"words": subtask.words})
@@ -258,7 +321,8 @@ class SeedTask(CatalogEntry):
             gated=self.gated,
             hub_files=self.hub_files,
             hub_revision=self.hub_revision,
-            gates=self.gates,
+            gates={**self.gates, **subtask.gates},
+            derived_from=self.derived_from if derived is None else derived,
             parallel_with=sorted(self.enabled_subtasks()) if self.parallel else [],
         )
 
@@ -295,6 +359,7 @@ class SubtaskSpec(CatalogEntry):
     hub_files: str | None = None
     hub_revision: str | None = None
     gates: dict[str, Any] = {}
+    derived_from: list[Derivation] = []
     parallel_with: list[str] = []
 
     def owner(self, position: int) -> str:

@@ -6,15 +6,20 @@ from collections.abc import Callable, Iterator
 from functools import lru_cache
 from pathlib import Path
 
-from pydantic import Field, TypeAdapter, ValidationError
+from pydantic import Field, TypeAdapter, ValidationError, model_validator
 
 from sdg_assets.catalog.files import faults, read_yaml
-from sdg_assets.catalog.models import CatalogEntry, Certainty, RecordMapping, SubtaskSpec
+from sdg_assets.catalog.models import (
+    EVERY_CONFIG,
+    CatalogEntry,
+    Certainty,
+    RecordMapping,
+    SubtaskSpec,
+)
 from sdg_assets.errors import CatalogError
 from sdg_assets.examples import AnswerKind
 
 FILE = Path(__file__).parent / "protected.yaml"
-EVERY_CONFIG = "*"
 
 
 class ProtectedBenchmark(CatalogEntry):
@@ -25,13 +30,34 @@ class ProtectedBenchmark(CatalogEntry):
     configs: tuple[str, ...] = ("default",)
     without: tuple[str, ...] = Field(default=(), description="configs that are open to seeding")
     splits: list[str] = Field(min_length=1)
+    each: str | None = Field(default=None, description="as in a task's `record`")
     context: str | None = None
     question: str
-    answer: str
+    choices: str | list[str] | None = Field(
+        default=None, description="of multiple choice: with them a short question is recognized"
+    )
+    answer: str | None = None
+    answer_index: str | None = None
     gated: bool = False
     hub_files: str | None = None
     hub_revision: str | None = None
     certainty: Certainty = "known"
+
+    @model_validator(mode="after")
+    def _is_a_record(self) -> ProtectedBenchmark:
+        self.record()
+        return self
+
+    def record(self) -> RecordMapping:
+        """How a raw row is read."""
+        return RecordMapping(
+            each=self.each,
+            context=self.context,
+            question=self.question,
+            choices=self.choices,
+            answer=self.answer,
+            answer_index=self.answer_index,
+        )
 
     def covers(self, dataset: str, config: str, split: str) -> bool:
         """Whether this split is part of the benchmark."""
@@ -50,7 +76,7 @@ class ProtectedBenchmark(CatalogEntry):
         Args:
             configs_of: The configs of a dataset, asked only where the file says "*".
         """
-        record = RecordMapping(context=self.context, question=self.question, answer=self.answer)
+        record = self.record()
         for dataset in self.datasets:
             named = configs_of(dataset) if EVERY_CONFIG in self.configs else self.configs
             for config in named:

@@ -7,6 +7,7 @@ from typing import Any
 
 from sdg_assets.catalog.loader import FAMILIES, Catalog
 from sdg_assets.catalog.models import SeedTask
+from sdg_assets.catalog.protected import load_protected
 
 COLUMNS = ("task", "family", "domain", "kind", "subtasks", "rows", "licence", "commercial", "")
 
@@ -61,11 +62,15 @@ def table(report: dict[str, Any]) -> str:
 
 
 def guesses(catalog: Catalog) -> list[str]:
-    """Facts that nobody has checked: `<task>: <field>`, or `<task>/<subtask>` for its rows."""
+    """Facts that nobody has checked.
+
+    `<task>: <field>`, `<task>/<subtask>` for its rows, `protected/<benchmark>` for its columns.
+    """
     found = []
     for name, task in sorted(catalog.tasks.items()):
         found += [f"{name}: {field}" for field, sure in task.certainty.items() if sure == "guess"]
         found += [f"{name}/{key}" for key, s in task.subtasks.items() if s.certainty == "guess"]
+    found += [f"protected/{b.name}" for b in load_protected() if b.certainty == "guess"]
     return found
 
 

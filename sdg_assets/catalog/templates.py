@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import cache
 from types import FrameType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import jinja2
 from jinja2 import nodes
@@ -22,6 +22,9 @@ from jinja2.runtime import Context
 from jinja2.sandbox import SandboxedEnvironment
 
 from sdg_assets.errors import CatalogError, MappingError
+
+if TYPE_CHECKING:
+    from nltk.tokenize.treebank import TreebankWordDetokenizer
 
 Render = Callable[[Mapping[str, Any]], Any]
 LARGEST_EXPONENT = 64
@@ -38,6 +41,18 @@ def _regex_search(text: str, pattern: str, group: int = 0) -> str:
     if found is None:
         raise MappingError(f"regex_search: {pattern!r} is not in {text[:80]!r}")
     return found.group(group)
+
+
+def _detokenized(text: str) -> str:
+    """Text that was published as tokens of the Penn Treebank (`ca n't , $ 5 .`)."""
+    return str(_detokenizer().detokenize(text.split()))
+
+
+@cache
+def _detokenizer() -> TreebankWordDetokenizer:
+    from nltk.tokenize.treebank import TreebankWordDetokenizer  # a second of imports
+
+    return TreebankWordDetokenizer()
 
 
 def _last_boxed(text: str) -> str:
@@ -80,6 +95,7 @@ def _environment() -> SandboxedEnvironment:
         pattern, text, re.DOTALL
     )
     environment.filters["last_boxed"] = _last_boxed
+    environment.filters["detokenized"] = _detokenized
     return environment
 
 

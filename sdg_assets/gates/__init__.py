@@ -28,6 +28,7 @@ __all__ = [
     "first_refusals",
     "misread",
     "row_gates",
+    "seed_gates",
     "text_gates",
 ]
 
@@ -51,6 +52,15 @@ def draft_gates(thresholds: Thresholds) -> list[Gate]:
         thresholds: Where they draw their lines.
     """
     return [schema.GATE, *text_gates(thresholds), personal_data.gate(thresholds)]
+
+
+def seed_gates(thresholds: Thresholds) -> list[Gate]:
+    """The gates that a dataset's own row must pass to be written after.
+
+    Args:
+        thresholds: Where they draw their lines.
+    """
+    return [schema.GATE, *text_gates(thresholds)]
 
 
 def text_gates(thresholds: Thresholds) -> list[Gate]:

@@ -252,7 +252,10 @@ class _Pair:
     @cached_property
     def same_question(self) -> bool:
         mine, theirs = self.row, self.heldout
-        stem = theirs.question_weight < FRAME_WEIGHT and theirs.benchmark != self.own
+        # Words that stand in dozens of the task's rows ("Which situation is the better one?") are
+        # its frame: what else those rows say tells them apart.
+        apart = bool(theirs.choices or theirs.context) and theirs.question_weight == 0
+        stem = theirs.question_weight < FRAME_WEIGHT and (apart or theirs.benchmark != self.own)
         if mine.question != theirs.question or stem:
             return False
         return (

@@ -4,11 +4,16 @@ The rule: nothing passes ungated in silence. A subtask's own held-out splits mus
 its rows are normalized or filtered, and every protected benchmark, except those that
 SDG_WITHOUT_BENCHMARKS names. Held-out splits of other subtasks count as soon as they are hashed.
 What was used, what its sources did not have and what was left out goes into the manifest.
+
+Hashes are complete when each split was read and had rows, or when the source in use does not have
+the split: the embedded samples and a mirror of a few datasets lack most, and the Hub may have them.
+Nothing at all from the Hub, or a split without rows from anywhere, is a fault of the catalog or of
+the copy: what was compared with nothing would pass ungated.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import lru_cache, partial
@@ -25,6 +30,7 @@ from sdg_assets.storage import Manifest, PartitionKey, Store
 STAGE = "heldout"
 PROTECTED = "protected"
 EVERY_BENCHMARK = "all"
+HUB = "hub"
 
 
 @dataclass(frozen=True)
@@ -110,7 +116,14 @@ def protection(
     own = {heldout_key(spec.task, spec.key): spec for spec in specs}
     published = store.manifests({*own, *keys.values()})
     for key, spec in own.items():
-        if not _is_complete(published.get(key), source):
+        manifest = published.get(key)
+        if manifest and (nothing := _without_rows(manifest, source)):
+            raise StoreError(
+                f"{spec.task}/{spec.key}: held-out splits without rows in {source}: {nothing}, so "
+                "rows that repeat them cannot be told; mend the copy, or `heldout_splits` in the "
+                f"catalog, and materialize {spec.task}/{STAGE} (partition {spec.key}) again"
+            )
+        if not _is_complete(manifest, source):
             raise StoreError(
                 f"{spec.task}/{spec.key}: its held-out splits are not hashed from {source}, so "
                 "rows that repeat them cannot be told; "
@@ -145,12 +158,40 @@ def _is_complete(published: Manifest | None, source: str) -> bool:
     if published is None:
         return False
     info = published.info
-    return not info.get("missing") or info.get("source") == source
+    same_source = info.get("source") == source
+    lacking = info.get("missing") or info.get("empty") or _nothing(info)
+    return not lacking or (same_source and not _without_rows(published, source))
 
 
-def missing_splits(splits: list[HashedSplit]) -> list[str]:
+def _without_rows(published: Manifest, source: str) -> str:
+    """Which splits of the source in use have no rows, in words; empty if none is at fault."""
+    info = published.info
+    if info.get("source") != source:
+        return ""
+    at_fault = source == HUB or not info.get("missing")
+    return ", ".join(info.get("empty", ())) or (
+        "all of them" if _nothing(info) and at_fault else ""
+    )
+
+
+def _nothing(info: Mapping[str, Any]) -> bool:
+    """Whether not one row was hashed, where there was a split to hash."""
+    return not info.get("rows") and info.get("splits") != 0
+
+
+def missing_splits(splits: Iterable[HashedSplit]) -> list[str]:
     """The splits that the source did not have, as `dataset config split`."""
-    return [f"{s.dataset} {s.config} {s.split}" for s in splits if s.missing]
+    return [split_name(split) for split in splits if split.missing]
+
+
+def empty_splits(splits: Iterable[HashedSplit]) -> list[str]:
+    """The splits that the source has, without rows, as `dataset config split`."""
+    return [split_name(split) for split in splits if not split.missing and not split.rows]
+
+
+def split_name(split: HashedSplit) -> str:
+    """How lists of splits name one: `dataset config split`."""
+    return f"{split.dataset} {split.config} {split.split}"
 
 
 @lru_cache(maxsize=1)

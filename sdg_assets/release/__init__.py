@@ -3,6 +3,7 @@
     <store>/curated/<release id>/
         README.md  pictures/                the dataset card
         manifest.json                       inputs, code, teachers, counts, hashes of all files
+        heldout.jsonl                       every held-out split: compared with, or why not
         multiple_choice/  generative/       JSONL and Parquet shards
         commercial/<family>/                the licence-compatible subset
         rejected/                           what the release's own passes refused, with reasons
@@ -14,6 +15,7 @@ id, which is a hash of them: a release that is there and whole is never touched 
 
 from __future__ import annotations
 
+import json
 import os
 import secrets
 from collections import Counter
@@ -27,6 +29,7 @@ from typing import Any, Generic, TypeVar, cast
 from sdg_assets.errors import PermanentError
 from sdg_assets.examples import CuratedExample, Rejection, content_id
 from sdg_assets.funnel import FunnelRow
+from sdg_assets.heldout.coverage import SplitCoverage, not_compared
 from sdg_assets.places import Place
 from sdg_assets.release.card import COMMERCIAL, FAMILIES, CardFacts, Compared, Config, render_card
 from sdg_assets.release.pictures import draw_all
@@ -34,6 +37,7 @@ from sdg_assets.release.publication import clear_abandoned, hashes, publish, sea
 from sdg_assets.release.shards import BYTES_PER_SHARD, Shards
 from sdg_assets.release.statistics import Statistics
 
+HELDOUT = "heldout.jsonl"
 PlaceT = TypeVar("PlaceT", bound=Place)
 
 
@@ -53,8 +57,8 @@ class Cut:
     """Held-out collection that rows were compared with → hash of its hashes."""
     hits: Callable[[], Sequence[Compared]] = tuple
     """Those that a row came near to; asked once all rows went by."""
-    unchecked: Sequence[str] = ()
-    """Held-out collections that could not be read."""
+    coverage: Sequence[SplitCoverage] = ()
+    """Every held-out split, with whether rows were compared with it."""
     terms: Mapping[str, str] = field(default_factory=dict)
     """Model → what its licence asks of those who train on its outputs."""
 
@@ -94,6 +98,7 @@ def write_release(
     clear_abandoned(folder)
     with workbench(folder, f".{os.getpid()}-{secrets.token_hex(4)}.tmp") as tmp:
         statistics = _write_rows(tmp, rows, bytes_per_shard)
+        _write_lines(tmp / HELDOUT, map(asdict, cut.coverage))
         if not statistics.rows:
             refused = dict(statistics.rejected.most_common(5)) or "there were none"
             raise PermanentError(f"nothing to release: no row is left ({refused})")
@@ -174,7 +179,11 @@ def _manifest(cut: Cut, statistics: Statistics, hits: Sequence[Compared]) -> dic
         "funnel": [_counts(funnel) for funnel in cut.funnels],
         "compared_with": dict(sorted(cut.compared_with.items())),
         "contamination": [asdict(hit) for hit in hits],
-        "not_compared_with": list(cut.unchecked),
+        "heldout_splits": {
+            "compared": sum(split.compared for split in cut.coverage),
+            "not_compared": {r: len(splits) for r, splits in not_compared(cut.coverage).items()},
+            "file": HELDOUT,
+        },
         "rejected": dict(sorted(statistics.rejected.items())),
     }
 
@@ -199,7 +208,13 @@ def _facts(
         seeds=seeds,
         compared_with=len(cut.compared_with),
         hits=hits,
-        unchecked=cut.unchecked,
+        coverage=cut.coverage,
+        coverage_file=HELDOUT,
         citations=list(dict.fromkeys(cited)),
         terms={m: cut.terms[m] for _, m, _ in statistics.teachers if m in cut.terms},
     )
+
+
+def _write_lines(file: Path, entries: Iterable[Mapping[str, Any]]) -> None:
+    with file.open("w", encoding="utf-8") as opened:
+        opened.writelines(json.dumps(e, ensure_ascii=False) + "\n" for e in entries)

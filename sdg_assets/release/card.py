@@ -12,6 +12,7 @@ import jinja2
 import yaml
 
 from sdg_assets.gates import ORDER
+from sdg_assets.heldout.coverage import SplitCoverage, not_compared
 from sdg_assets.release.statistics import SAMPLE, Statistics
 from sdg_assets.teacher.served import UNKNOWN_REVISION
 
@@ -22,6 +23,7 @@ FAMILIES = {
 COMMERCIAL = "commercial"
 HERE = "The path of this card's folder, here from the store."
 REVISIONS_SHOWN = 3
+NAMED = 100
 SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M"),
          (10_000_000, "1M<n<10M"), (100_000_000, "10M<n<100M"))  # fmt: skip
 CATEGORIES = {
@@ -80,7 +82,10 @@ class CardFacts:
     """How many held-out collections rows were compared with."""
     hits: Sequence[Compared]
     """Those that a row came near to."""
-    unchecked: Sequence[str]
+    coverage: Sequence[SplitCoverage]
+    """Every held-out split, with whether rows were compared with it."""
+    coverage_file: str
+    """The release's file that lists them."""
     citations: Sequence[str]
     """BibTeX entries of the sources."""
     terms: Mapping[str, str]
@@ -107,6 +112,11 @@ def render_card(statistics: Statistics, configs: Sequence[Config], facts: CardFa
         unknown_revisions=any(r == UNKNOWN_REVISION for _, _, r in statistics.teachers),
         folder=_folder(facts.release),
         here=HERE,
+        splits_compared=sum(split.compared for split in facts.coverage),
+        splits_not_compared=[
+            (reason, len(splits), _named(splits))
+            for reason, splits in not_compared(facts.coverage).items()
+        ],
     )
     return f"---\n{header}---\n\n{page.strip()}\n"
 
@@ -143,6 +153,15 @@ def source_datasets(statistics: Statistics) -> list[SourceDataset]:
         )
         for dataset, parts in found.items()
     ]
+
+
+def _named(splits: Sequence[SplitCoverage]) -> str:
+    """The tasks and benchmarks that splits belong to, benchmarks first, up to a number."""
+    names = dict.fromkeys(split.collection.split("/")[0] for split in splits)
+    benchmarks = {split.collection for split in splits if "/" not in split.collection}
+    ordered = sorted(names, key=lambda name: (name not in benchmarks, name))
+    left = len(ordered) - NAMED
+    return ", ".join(ordered[:NAMED]) + (f" and {left} more" if left > 0 else "")
 
 
 def _header(statistics: Statistics, configs: Sequence[Config], facts: CardFacts) -> dict[str, Any]:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from sdg_assets.catalog import SubtaskSpec
 from sdg_assets.errors import CatalogError, MappingError
 from sdg_assets.examples import Content, Example, Rejection, Seed, content_id
-from sdg_assets.gates import Batch, Gate
+from sdg_assets.gates import Gate, first_refusals
 from sdg_assets.gates.base import batches
 from sdg_assets.lm_eval_rendering import LmEvalMapping
 from sdg_assets.mapping import RowMapping
@@ -101,9 +101,30 @@ def without_leaks(rows: Iterable[Example | Rejection], gate: Gate) -> Iterator[E
         rows: What `normalize` yields.
         gate: The contamination gate.
     """
+    yield from _gated(rows, [gate])
+
+
+def without_broken(
+    rows: Iterable[Example | Rejection], gates: Sequence[Gate]
+) -> Iterator[Example | Rejection]:
+    """Rejects the rows that are no example to write after; every real dataset has some.
+
+    One in ten rows of a Basque dataset holds U+FFFD in place of letters: it loses these rows.
+    How many may go is for the stage's checks to say.
+
+    Args:
+        rows: What `normalize` yields.
+        gates: What a row must pass: form, text, language.
+    """
+    yield from _gated(rows, gates)
+
+
+def _gated(
+    rows: Iterable[Example | Rejection], gates: Sequence[Gate]
+) -> Iterator[Example | Rejection]:
     for batch in batches(rows):
         examples = [row for row in batch if isinstance(row, Example)]
-        refused = gate.refusals(Batch(examples))
+        refused = first_refusals(examples, gates)
         verdicts = iter([refused.get(place) for place in range(len(examples))])
         for row in batch:
             verdict = next(verdicts) if isinstance(row, Example) else None

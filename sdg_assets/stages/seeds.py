@@ -1,15 +1,23 @@
-"""Stage 1: raw rows of a training split, as they are, at most `max_seeds` of them."""
+"""Stage 1: raw rows of a training split, as they are, at most `max_seeds` of them.
+
+A row that the record's `where` leaves out is no seed: it belongs to another subtask (a subject of a
+table of many), or to none. So it does not count for `max_seeds` either, and is not stored.
+"""
 
 from __future__ import annotations
 
 import hashlib
-import heapq
 from collections.abc import Callable, Iterable, Iterator
-from datetime import date, datetime, time
+from datetime import date, datetime, time, timedelta
+from decimal import Decimal
+from heapq import heappush, heapreplace
+from operator import itemgetter
 from typing import Any
+from uuid import UUID
 
 from sdg_assets.catalog import SubtaskSpec
 from sdg_assets.examples import Seed, Source
+from sdg_assets.mapping import RowMapping
 from sdg_assets.sources import Row, SeedSource
 
 
@@ -23,12 +31,13 @@ def collect_seeds(
     """Reads the seed split of a subtask.
 
     The sample is deterministic and nested: rows are ranked by a hash of the subtask and their
-    position, so a larger cap keeps every seed of a smaller one, and with it every completion.
+    position, so a larger cap keeps every seed of a smaller one, and with it every completion. Of
+    each row only `where` is evaluated, and under a cap only of rows that rank high enough.
 
     Args:
         spec: The subtask.
         source: Where to read.
-        max_seeds: How many rows at the most; None for all.
+        max_seeds: How many rows that `where` keeps, at the most; None for all of them.
         count: Told how many rows the split has, once it is read; see `shortfall`.
 
     Yields:
@@ -36,13 +45,16 @@ def collect_seeds(
 
     Raises:
         SeedSourceError: The split cannot be read.
+        CatalogError: `where` is not valid Jinja.
     """
-    revision = source.revision(spec)
+    revision, keeps = source.revision(spec), _kept(spec)
     numbered = _counted(source.rows(spec, spec.split), count)
-    if max_seeds is not None:
-        ranked = heapq.nsmallest(max_seeds, numbered, key=lambda at: seed_rank(spec, at[0]))
-        numbered = iter(sorted(ranked, key=lambda at: at[0]))
-    for position, row in numbered:
+    seeds = (
+        ((position, row) for position, row in numbered if keeps(row))
+        if max_seeds is None
+        else _sampled(spec, numbered, max_seeds, keeps)
+    )
+    for position, row in seeds:
         yield Seed(
             source=Source(
                 dataset=spec.dataset,
@@ -52,7 +64,7 @@ def collect_seeds(
                 revision=revision,
                 license=spec.license,
             ),
-            row={column: _plain(value) for column, value in row.items()},
+            row=_plain(row),
         )
 
 
@@ -66,6 +78,33 @@ def shortfall(spec: SubtaskSpec, found: int) -> str | None:
     if spec.rows is None or found >= spec.rows:
         return None
     return f"{spec.where}: {found} rows found, {spec.rows} declared"
+
+
+def _kept(spec: SubtaskSpec) -> Callable[[Row], bool]:
+    """Tells of a raw row whether `where` keeps it, as it will of the stored one."""
+    if spec.record is None or spec.record.where is None:
+        return lambda _row: True
+    mapping = RowMapping(spec.record, spec.answer_kind, f"{spec.task}/{spec.key}")
+    return lambda row: mapping.keeps(_plain(row))
+
+
+def _sampled(
+    spec: SubtaskSpec,
+    numbered: Iterable[tuple[int, Row]],
+    size: int,
+    keeps: Callable[[Row], bool],
+) -> list[tuple[int, Row]]:
+    """The `size` kept rows that rank first, in the order of the split."""
+    last_first: list[tuple[int, int, Row]] = []  # a heap: its first entry is the one to go next
+    for position, row in numbered:
+        elsewhere, digest = seed_rank(spec, position)
+        key = -((elsewhere << 64) + int.from_bytes(digest))
+        if len(last_first) < size:
+            if keeps(row):
+                heappush(last_first, (key, position, row))
+        elif key > last_first[0][0] and keeps(row):
+            heapreplace(last_first, (key, position, row))
+    return sorted(((position, row) for _, position, row in last_first), key=itemgetter(0))
 
 
 def _counted(rows: Iterable[Row], count: Callable[[int], None] | None) -> Iterator[tuple[int, Row]]:
@@ -84,7 +123,7 @@ def seed_rank(spec: SubtaskSpec, position: int) -> tuple[bool, bytes]:
 
 
 def _plain(value: Any) -> Any:  # noqa: ANN401 – a dataset's value
-    """JSON's types. Binary columns (images, audio) are dropped: no stage asks about them."""
+    """JSON's types. Bytes (images, audio) are dropped: no stage asks about them."""
     if isinstance(value, dict):
         return {key: _plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
@@ -93,4 +132,6 @@ def _plain(value: Any) -> Any:  # noqa: ANN401 – a dataset's value
         return None
     if isinstance(value, date | datetime | time):
         return value.isoformat()
-    return value
+    if isinstance(value, Decimal | timedelta | UUID):
+        return str(value)
+    return value if isinstance(value, str | int | float | None) else None

@@ -55,8 +55,15 @@ def hold_out(store: Store, task: str, subtask: str, *questions: str) -> None:
     held.add(seed_task().resolve("quiz"), "test", Splits(test=rows))
     tables = held.tables()
     with store.write(heldout_key(task, subtask)) as out:
+        for split in held.splits if questions else []:
+            out.accept(split)
         out.attachments = tables.to_bytes()
-        out.info = {"rows": len(tables.rows), "source": settings().seed_source, "missing": []}
+        out.info = {
+            "rows": len(tables.rows),
+            "splits": 1 if questions else 0,
+            "source": settings().seed_source,
+            "missing": [],
+        }
 
 
 def row(subtask: str, question: str, **changes: Any) -> EnrichedExample:
@@ -155,7 +162,14 @@ def test_a_row_that_was_held_out_since_it_was_filtered_is_not_released(
     (hit,) = manifest["contamination"]
     assert (hit["name"], hit["refused"]) == ("bound/bound_a", 1)
     assert set(manifest["compared_with"]) == {"bound/bound_a"}, "where anything is held out"
-    assert "mmlu" in manifest["not_compared_with"]
+    account = [json.loads(line) for line in (path / "heldout.jsonl").read_text().splitlines()]
+    told_of = {(s["collection"], s["config"], s["split"]): s["reason"] for s in account}
+    assert told_of["bound/bound_a", "main", "test"] == "compared"
+    assert told_of["free/free_b", "default", "test"] == "not hashed"
+    assert told_of["hle", "default", "test"] == "left out by name"
+    compared = sum(s["reason"] == "compared" for s in account)
+    assert manifest["heldout_splits"]["compared"] == compared > 0
+    assert manifest["heldout_splits"]["not_compared"]["left out by name"] > 100
     assert "| bound/bound_a | 1 | 0 |" in (path / "README.md").read_text("utf-8")
 
 

@@ -487,7 +487,7 @@ def test_even_a_bug_in_one_partition_leaves_the_results_of_the_others(
     assert materialized(instance, "quiz", "normalized") == {"quiz_a"}
 
 
-def test_one_odd_seed_is_reported_and_breaks_nothing(
+def test_one_odd_seed_is_refused_and_breaks_nothing(
     mirror: Path, store: Store, instance: dg.DagsterInstance
 ) -> None:
     # As 122 rows of commonsense_qa (an option twice) and 15 of openbookqa are.
@@ -501,10 +501,14 @@ def test_one_odd_seed_is_reported_and_breaks_nothing(
     result = run("quiz", ["seeds", "normalized"], subtasks="quiz_a", instance=instance)
 
     assert result.success, failures(result)
-    assert store.manifest(PartitionKey("quiz", "normalized", "quiz_a")).rows == 31
+    key = PartitionKey("quiz", "normalized", "quiz_a")
+    assert store.manifest(key).rows == 30
+    (refused,) = store.read_rejected(key)
+    assert (refused.gate, refused.reason) == ("schema", "repeated choices")
+    assert refused.row["choices"] == ["Oslo", "Oslo"]
     schema = checks(result, "normalized", "quiz_a")["schema"]
     assert schema.passed
-    assert "1 of 31 seeds are odd" in str(schema.metadata["summary"].value)
+    assert "1 of 31 seeds break it" in str(schema.metadata["summary"].value)
     assert "repeated choices" in str(schema.metadata["offending_rows"].value)
 
 
@@ -546,8 +550,10 @@ def test_a_broken_invariant_is_not_published_and_its_check_says_why(
 
     (message,) = failures(result)
     assert message.startswith(
-        "quiz_b: quiz/normalized/quiz_b: schema: 1 of 4 rows break it; the partition is not "
-        "published. Fix the mapping or the gate and materialize it again. Its refused rows lie in "
+        "quiz_b: quiz/normalized/quiz_b: schema: 1 of 4 seeds break it, more than "
+        "broken_seeds=0.05 allows; the partition is not published. Fix the mapping; if the dataset "
+        "itself is broken, move the limit in the task's YAML (`gates:`) and say why "
+        "(`gates_because:`). Its refused rows lie in "
     )
     assert attempts(result) == 1
     assert store.manifest(PartitionKey("quiz", "normalized", "quiz_b")) == before

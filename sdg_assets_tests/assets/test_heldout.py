@@ -13,7 +13,7 @@ from sdg_assets.assets.heldout import heldout_asset, protected_asset
 from sdg_assets.catalog import Catalog, SubtaskSpec, cached_catalog, load_protected
 from sdg_assets.errors import CatalogError, SeedSourceError, StoreError
 from sdg_assets.examples import Rejection
-from sdg_assets.heldout.protection import Protection, heldout_key, protection
+from sdg_assets.heldout.protection import Protection, heldout_key, is_hashed, protection
 from sdg_assets.settings import settings
 from sdg_assets.stages.heldout import HashedSplit
 from sdg_assets.storage import PartitionKey, Store
@@ -194,13 +194,73 @@ def test_a_benchmark_that_a_mirror_lacks_is_shown_and_recorded(
     assert result.success
     found = evaluation(result)
     assert (found.passed, found.severity) == (False, dg.AssetCheckSeverity.WARN)
-    assert "openai/gsm8k main test" in str(found.description)
+    assert str(found.description).startswith(
+        "0 of 2 held-out splits are hashed; 2 are not in mirror"
+    )
+    offenders = str(found.metadata["offending_rows"].value)
+    assert "| openai/gsm8k main test | gsm8k/main: mirror" in offenders
+    told = metadata(instance, "protected", "heldout", "gsm8k")
+    assert str(told["read"]).startswith(
+        "**Nothing was read: no row is compared with any of this.**"
+    )
+    assert "- openai/gsm8k socratic test: gsm8k/socratic: mirror" in str(told["read"])
+    assert "| openai/gsm8k | main | test | 0 | 0 | gsm8k/main: mirror" in str(told["splits"])
     hash_quiz(instance)
     catalog = cached_catalog(settings().catalog)
     found_ones = guarded(store, catalog, catalog.subtask("quiz", "quiz"), {"all"})
     assert found_ones.missing["gsm8k"] == ["openai/gsm8k main test", "openai/gsm8k socratic test"]
     assert "gsm8k" not in found_ones.against, "nothing of it was there to compare with"
     assert "gsm8k" not in found_ones.without
+
+
+def test_a_split_that_is_there_without_rows_is_an_error_and_nothing_passes_it(
+    quiz: Path, store: Store, instance: dg.DagsterInstance
+) -> None:
+    (quiz / "test.jsonl").write_text("", "utf-8")
+
+    found = evaluation(hash_quiz(instance))
+
+    assert (found.passed, found.severity) == (False, dg.AssetCheckSeverity.ERROR)
+    assert "1 have no rows" in str(found.description)
+    told = metadata(instance, "quiz", "heldout", "quiz")
+    assert "- org/quiz main test: it has no rows" in str(told["read"])
+    catalog = cached_catalog(settings().catalog)
+    with pytest.raises(StoreError, match=r"held-out splits without rows in mirror.*main test, so"):
+        guarded(store, catalog, catalog.subtask("quiz", "quiz"), {"all"})
+
+
+def test_a_manifest_that_says_no_rows_is_not_complete(
+    quiz: Path, store: Store, instance: dg.DagsterInstance
+) -> None:
+    hash_quiz(instance)
+    key, source = heldout_key("quiz", "quiz"), settings().seed_source
+    assert is_hashed(store, key, source)
+    with store.write(key) as out:
+        out.info = {"rows": 0, "splits": 1, "missing": [], "source": source}
+
+    assert not is_hashed(store, key, source)
+    catalog = cached_catalog(settings().catalog)
+    with pytest.raises(StoreError, match=r"without rows in mirror.*all of them"):
+        guarded(store, catalog, catalog.subtask("quiz", "quiz"), {"all"})
+
+
+def test_nothing_from_the_hub_is_not_complete_and_from_a_mirror_it_is(store: Store) -> None:
+    key = heldout_key("quiz", "quiz")
+    for source, complete in (("hub", False), ("mirror:/tmp/hub", True), ("samples", True)):
+        with store.write(key) as out:
+            out.info = {"rows": 0, "splits": 1, "missing": ["org/quiz main x"], "source": source}
+
+        assert is_hashed(store, key, source) is complete
+
+
+def test_a_page_says_that_everything_was_read(
+    quiz: Path, store: Store, instance: dg.DagsterInstance
+) -> None:
+    hash_quiz(instance)
+
+    told = metadata(instance, "quiz", "heldout", "quiz")
+    assert told["read"] == "All 1 held-out splits were read."
+    assert f"| org/quiz | main | test | {len(FILLERS) - 2} | 0 |  |" in str(told["splits"])
 
 
 def test_a_benchmark_that_is_not_open_to_us_fails_for_good_and_says_how_to_go_on(

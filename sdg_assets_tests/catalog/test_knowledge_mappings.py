@@ -73,6 +73,14 @@ LABELS: list[tuple[str, int, str, str, Case, str]] = [
         71,
         "affirmative action",
         "zoos",
+        {"text": "Three strikes are harsh.", "label": "the three-strikes laws"},
+        "the three-strikes laws",
+    ),
+    (
+        "argument_topic/argument_topic",
+        71,
+        "affirmative action",
+        "zoos",
         {"argument": "It is cruel.", "topic": "whaling"},
         "whaling",
     ),
@@ -89,7 +97,8 @@ LABELS: list[tuple[str, int, str, str, Case, str]] = [
 
 def spec_of(path: str) -> SubtaskSpec:
     """The subtask that `task/key` names."""
-    return CATALOG.subtask(*path.split("/"))
+    task, key = path.split("/")
+    return CATALOG.task(task).resolve(key)
 
 
 def mapping_of(path: str) -> RowMapping:
@@ -236,7 +245,7 @@ def test_every_subject_of_medmcqa_is_seeded_in_one_subtask_only() -> None:
 def test_every_task_that_is_on_has_a_row_tested_by_value() -> None:
     tested = [case["task"] for kind in ("read", "written") for case in CASES[kind]]
     tested += [path for path, *_ in LABELS]
-    assert {task.task for task in ENABLED} == {path.split("/")[0] for path in tested}
+    assert {task.task for task in ENABLED} <= {path.split("/")[0] for path in tested}
 
 
 def test_every_knowledge_task_says_what_its_questions_ask_for() -> None:

@@ -1,15 +1,18 @@
 from __future__ import annotations
 
+import re
+from contextlib import suppress
 from itertools import islice
 from pathlib import Path
 
 import pytest
 
-from sdg_assets.catalog import load_protected
-from sdg_assets.errors import CatalogError
+from sdg_assets.catalog import SubtaskSpec, load_catalog, load_protected
+from sdg_assets.errors import AbsentError, CatalogError, MappingError
 from sdg_assets.mapping import RowMapping
 from sdg_assets.sources import DirectorySource
-from sdg_assets_tests.builders import MIRROR, needs_mirror
+from sdg_assets.stages.heldout import HeldoutRows
+from sdg_assets_tests.builders import MIRROR, mirror_sources, needs_mirror
 
 BENCHMARKS = {benchmark.name: benchmark for benchmark in load_protected()}
 
@@ -53,6 +56,27 @@ BENCHMARKS = {benchmark.name: benchmark for benchmark in load_protected()}
         "wsc273",
         "supergpqa",
         "musr",
+        "arc",
+        "hellaswag",
+        "openbookqa",
+        "piqa",
+        "winogrande",
+        "commonsense_qa",
+        "race",
+        "drop",
+        "boolq",
+        "triviaqa",
+        "nq_open",
+        "social_iqa",
+        "squad",
+        "scicode",
+        "ifbench",
+        "livebench",
+        "cruxeval",
+        "bbeh",
+        "hmmt",
+        "flores_200",
+        "flores_sib200",
     ],
 )
 def test_a_benchmark_is_protected(name: str) -> None:
@@ -66,22 +90,84 @@ def test_every_template_compiles() -> None:
             RowMapping(spec.record, spec.answer_kind, spec.where)
 
 
+def test_every_multiple_choice_benchmark_maps_its_choices() -> None:
+    options = re.compile(r"\b(?:choices?|options?|endings|option\w*|sol1|answerA)\b")
+    without = {
+        name
+        for name, benchmark in BENCHMARKS.items()
+        if benchmark.choices is None and options.search(f"{benchmark.answer} {benchmark.each}")
+    }
+
+    assert without == set()
+    for name in ("mmlu", "mmlu_pro", "arc", "hellaswag", "gpqa", "belebele", "race", "agieval"):
+        assert BENCHMARKS[name].choices
+
+
+def test_a_protected_benchmark_is_read_as_its_seed_task_reads_it() -> None:
+    specs = [
+        task.resolve(key)
+        for task in load_catalog(allow_canary=()).tasks.values()
+        for key in task.subtasks
+    ]
+    records = {(spec.dataset, spec.config): spec.record for spec in specs if spec.record}
+    compared = set()
+    for name in ("arc", "hellaswag", "openbookqa", "piqa", "winogrande", "commonsense_qa", "race",
+                 "drop", "boolq", "triviaqa", "social_iqa", "squad", "gsm8k", "mmlu"):  # fmt: skip
+        for benchmark in BENCHMARKS[name].specs(lambda _dataset: ["all"]):
+            seeded = records.get((benchmark.dataset, benchmark.config))
+            if seeded and benchmark.record:
+                for part in ("each", "context", "question", "choices"):
+                    assert getattr(benchmark.record, part) == getattr(seeded, part), name
+                compared.add(name)
+
+    assert len(compared) == 14
+
+
 @needs_mirror
 @pytest.mark.parametrize("name", [b.name for b in BENCHMARKS.values() if b.certainty == "seen"])
 def test_templates_render_every_real_row(name: str) -> None:
-    source = DirectorySource("mirror", MIRROR)
     rendered = 0
-    for spec in BENCHMARKS[name].specs(source.configs):
-        assert spec.record is not None
-        if spec.config not in source.configs(spec.dataset) or spec.split not in source.splits(spec):
-            continue
-        mapping = RowMapping(spec.record, spec.answer_kind, spec.where)
-        for row in source.rows(spec, spec.split):
-            (fields,) = mapping(row)
-            assert fields.question
-            assert fields.answer
-            rendered += 1
+    for source in mirror_sources():
+        for dataset in BENCHMARKS[name].datasets:
+            one = BENCHMARKS[name].model_copy(update={"datasets": [dataset]})
+            with suppress(AbsentError):
+                for spec in one.specs(source.configs):
+                    if spec.split in source.splits(spec):
+                        rendered += _renders_every_row(spec, source)
     assert rendered
+
+
+def _renders_every_row(spec: SubtaskSpec, source: DirectorySource) -> int:
+    """How many rows rendered; those of a split that hides its answers do so without."""
+    assert spec.record is not None
+    unanswered = {"answer": "withheld", "answer_index": None}
+    answered = RowMapping(spec.record, spec.answer_kind, spec.where)
+    hidden = RowMapping(spec.record.model_copy(update=unanswered), spec.answer_kind, spec.where)
+    failed, rows = 0, 0
+    for row in source.rows(spec, spec.split):
+        rows += 1
+        try:
+            (fields,) = answered(row)
+        except MappingError:
+            failed += 1
+            (fields,) = hidden(row)
+        assert fields.question
+        assert fields.answer
+        assert len(fields.choices) > 1 or spec.record.choices is None
+    assert failed in (0, rows), f"{spec.where}: {failed} of {rows} rows have no answer"
+    return rows
+
+
+@needs_mirror
+def test_a_short_stem_is_recognized_with_its_choices() -> None:
+    benchmark, source = BENCHMARKS["mmlu"], DirectorySource("mirror", MIRROR)
+    spec = next(s for s in benchmark.specs(lambda _: ["philosophy"]) if s.split == "test")
+    rows = HeldoutRows()
+    rows.add(spec, "test", source)
+
+    hashed = rows.tables().rows
+
+    assert (hashed["choices"] != 0).all()
 
 
 @needs_mirror
@@ -95,6 +181,10 @@ def test_templates_render_every_real_row(name: str) -> None:
         ("mgsm", "de", "Janets Enten legen 16 Eier pro Tag.", "18"),
         ("xquad", "xquad.en", "How many points did the Panthers defense surrender?", "308"),
         ("xcopa", "et", "Ese oli mullikilesse mässitud.", "See oli õrn."),
+        ("arc", "ARC-Challenge", "Juan and LaKeisha roll a few objects", "Record the details"),
+        ("winogrande", "winogrande_xl", "Sarah was a much better surgeon than Maria", "Maria"),
+        ("commonsense_qa", "default", "A revolving door is convenient for two", "bank"),
+        ("boolq", "boolq", "does ethanol take more energy make that produces?", "no"),
     ],
 )
 def test_a_real_row_reads_as_a_person_reads_it(
@@ -121,6 +211,16 @@ def test_a_config_can_be_left_open() -> None:
     assert {s.config for s in mmlu.specs(lambda _: ["anatomy", "auxiliary_train"])} == {"anatomy"}
 
 
+def test_the_training_splits_of_a_reported_benchmark_stay_open() -> None:
+    for name, dataset, config in (
+        ("arc", "allenai/ai2_arc", "ARC-Easy"),
+        ("race", "ehovy/race", "high"),
+        ("boolq", "aps/super_glue", "boolq"),
+    ):
+        assert BENCHMARKS[name].covers(dataset, config, "validation")
+        assert not BENCHMARKS[name].covers(dataset, config, "train")
+
+
 def test_a_malformed_file_is_one_error(tmp_path: Path) -> None:
     file = tmp_path / "protected.yaml"
     entry = "- {name: a, datasets: [x/y], splits: [test], question: q, answer: a}\n"
@@ -131,3 +231,7 @@ def test_a_malformed_file_is_one_error(tmp_path: Path) -> None:
     other.write_text("- {name: a}", "utf-8")
     with pytest.raises(CatalogError, match=r"0\.datasets: Field required"):
         load_protected(other)
+    answerless = tmp_path / "answerless.yaml"
+    answerless.write_text("- {name: a, datasets: [x/y], splits: [test], question: q}", "utf-8")
+    with pytest.raises(CatalogError, match="record needs `answer` or `answer_index`"):
+        load_protected(answerless)

@@ -17,6 +17,7 @@ from sdg_assets.catalog.citations import citations
 from sdg_assets.examples import CuratedExample
 from sdg_assets.funnel import FunnelRow
 from sdg_assets.gates.licence import Terms
+from sdg_assets.heldout.coverage import SplitCoverage
 from sdg_assets.release import Cut, Release, write_release
 from sdg_assets.release.card import Compared, for_repository
 from sdg_assets.stages.curated import curate
@@ -38,8 +39,13 @@ def release(tmp_path_factory: pytest.TempPathFactory) -> Release[Path]:
         citations={"sums": ["@article{sums,\n  title={Sums}\n}"], "other": ["@article{other,\n}"]},
         compared_with={"gsm8k/gsm8k": "aa", "mmlu": "bb"},
         hits=lambda: [Compared("gsm8k/gsm8k", 3, 7)],
-        unchecked=["gated_benchmark"],
         terms={STAMP.model: "Say where it comes from.", "org/another": "Nothing."},
+        coverage=[
+            SplitCoverage("gsm8k/gsm8k", "openai/gsm8k", "main", "test", "compared", 1319),
+            SplitCoverage("hle", "cais/hle", "default", "test", "left out by name"),
+            SplitCoverage("quiz/quiz", "org/quiz", "main", "test", "not in the source"),
+            SplitCoverage("quiz/quiz_b", "org/quiz", "b", "test", "not in the source"),
+        ],
     )
     return write_release(tmp_path_factory.mktemp("store"), cut, curated_rows())
 
@@ -109,7 +115,9 @@ print(json.dumps(told))
         f"- **{STAMP.model}**: Say where it comes from.",
         "| gsm8k/gsm8k | 3 | 7 |",
         "hashed n-grams of 2 held-out collections",
-        "or they were left out by name: gated_benchmark.",
+        "have 4 held-out splits. Rows were compared with 1 of them and not with the others;",
+        "| left out by name | 1 | hle |",
+        "| not in the source | 2 | quiz |",
         "| new_topic | 80 | 100% |",
         "@article{sums,",
         "![from written to accepted](pictures/funnel.png)",

@@ -1,14 +1,23 @@
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from itertools import islice
 from typing import Any
 
 import pytest
 
+from sdg_assets.catalog import load_catalog
 from sdg_assets.errors import CatalogError
 from sdg_assets.examples import Example, Rejection, Seed
-from sdg_assets.stages.normalized import normalize
-from sdg_assets_tests.builders import seed_task
+from sdg_assets.gates import seed_gates
+from sdg_assets.gates.contamination import Contamination
+from sdg_assets.heldout.index import HeldoutIndex
+from sdg_assets.sources import DirectorySource
+from sdg_assets.stages.heldout import HeldoutRows
+from sdg_assets.stages.normalized import normalize, without_broken, without_leaks
+from sdg_assets.stages.seeds import collect_seeds
+from sdg_assets.thresholds import Thresholds, overridden
+from sdg_assets_tests.builders import MIRROR, needs_mirror, seed_task
 from sdg_assets_tests.records import seed
 
 SPEC = seed_task().resolve("quiz")
@@ -113,3 +122,73 @@ def test_a_task_without_record_renders_as_lm_eval_does() -> None:
     (example,), _ = told_apart(normalize(bare, [seed(0, **row)]))
 
     assert (example.question, example.answer) == ("Frilly is not a color, but", "blue is")
+
+
+@needs_mirror
+def test_rows_that_share_only_their_tasks_frame_with_held_out_rows_stay() -> None:
+    spec = load_catalog(allow_canary=()).subtask("hendrycks_ethics", "ethics_utilitarianism")
+    source = DirectorySource("mirror", MIRROR)
+    held = HeldoutRows()
+    held.add(spec, "test", source)
+    gate = Contamination(
+        HeldoutIndex({"own": held.tables()}), overridden(spec.gates), own="own"
+    )  # every question is "Which of these situations is the better one …?"
+
+    def pair(row: Mapping[str, Any]) -> frozenset[str]:
+        return frozenset(row[column].strip() for column in ("activity", "baseline"))
+
+    held_out = {pair(row) for row in source.rows(spec, "test")}
+    seeds = list(islice(collect_seeds(spec, source), 3000))
+    repeats = {seed.source.row for seed in seeds if pair(seed.row) in held_out}
+
+    accepted, rejected = told_apart(without_leaks(normalize(spec, seeds), gate))
+
+    assert repeats
+    assert not repeats & {example.source.row for example in accepted}
+    refused = {row.row["source"]["row"] for row in rejected if row.gate == "contamination"}
+    assert len(refused - repeats) < 0.02 * len(seeds)
+
+
+def test_broken_rows_are_rejected_with_their_reason_and_the_others_stay() -> None:
+    # As 95 of the 984 rows of Basque coreference: letters that were lost when it was published.
+    seeds = [quiz(i, f"Which colour is number {i}?") for i in range(9)]
+    broken = quiz(9, "Which colour is n\ufffdmber 9?")
+    odd = quiz(10, "Which colour is it?", choices=["red", "red"])
+    gates = seed_gates(Thresholds())
+
+    rows = without_broken(normalize(SPEC, [*seeds, broken, odd]), gates)
+
+    accepted, rejected = told_apart(rows)
+    assert [example.source.row for example in accepted] == list(range(9))
+    assert {(row.gate, row.row["source"]["row"]) for row in rejected} == {
+        ("format", 9),
+        ("schema", 10),
+    }
+
+
+def test_a_limit_is_moved_with_a_reason() -> None:
+    with pytest.raises(ValueError, match=r"say why in gates_because\.broken_seeds"):
+        seed_task(gates={"broken_seeds": 0.2})
+    with pytest.raises(ValueError, match=r"say why in subtasks\.quiz\.gates_because\.mapping_fail"):
+        seed_task(subtasks={"quiz": {"gates": {"mapping_failures": 0.2}}})
+    with pytest.raises(ValueError, match="gates_because: broken_seeds is not in gates"):
+        seed_task(gates_because={"broken_seeds": "its letters are lost"})
+    task = seed_task(
+        gates={"answer_chars": 90},
+        subtasks={
+            "quiz": {
+                "gates": {"broken_seeds": 0.2},
+                "gates_because": {"broken_seeds": "its letters are lost"},
+            }
+        },
+    )
+    assert task.resolve("quiz").gates == {"answer_chars": 90, "broken_seeds": 0.2}
+
+
+def test_basque_coreference_may_lose_the_rows_that_were_published_broken() -> None:
+    task = load_catalog(allow_canary=()).task("basqueglue")
+
+    limit = overridden(task.resolve("epec_koref_bin").gates).broken_seeds
+
+    assert 95 / 984 < limit < 0.15
+    assert overridden(task.resolve("wiceu").gates).broken_seeds == 0.05

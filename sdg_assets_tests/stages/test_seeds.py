@@ -1,14 +1,18 @@
 from __future__ import annotations
 
 import json
-from datetime import date
+from collections.abc import Mapping
+from datetime import date, timedelta
+from decimal import Decimal
 from typing import Any
 
 import pytest
 
 from sdg_assets.catalog import SubtaskSpec
+from sdg_assets.examples import Seed
+from sdg_assets.mapping import RowMapping
 from sdg_assets.stages.seeds import collect_seeds, shortfall
-from sdg_assets_tests.builders import Rows, seed_task
+from sdg_assets_tests.builders import TASK, Rows, seed_task
 
 SPEC = seed_task().resolve("quiz")
 SOURCE = Rows({"org/quiz": [{"i": i} for i in range(500)]})
@@ -76,3 +80,73 @@ def test_a_split_that_is_smaller_than_declared_is_told() -> None:
     assert shortfall(SPEC.model_copy(update={"rows": None}), 0) is None
     told = shortfall(SPEC, 500)
     assert told == "quiz/quiz (org/quiz, main, train): 500 rows found, 1000 declared"
+
+
+SUBJECTS = ("anatomy", "surgery", "skin", "radiology")
+TABLE = Rows({"org/quiz": [{"i": i, "subject": SUBJECTS[i % 4]} for i in range(500)]})
+
+
+def of_subject(subject: str) -> SubtaskSpec:
+    record = {**TASK["record"], "where": f"{{{{subject == '{subject}'}}}}"}
+    return seed_task(record=record).resolve("quiz")
+
+
+def seeds_of(spec: SubtaskSpec, cap: int | None) -> list[Seed]:
+    return list(collect_seeds(spec, TABLE, cap))
+
+
+@pytest.mark.parametrize("cap", [None, 60])
+def test_a_cap_counts_the_rows_that_the_record_keeps(cap: int | None) -> None:
+    seeds = seeds_of(of_subject("skin"), cap)
+
+    assert len(seeds) == (cap or 125)
+    assert {seed.row["subject"] for seed in seeds} == {"skin"}
+    assert [seed.source.row for seed in seeds] == sorted(seed.source.row for seed in seeds)
+
+
+def test_a_larger_cap_keeps_the_smaller_sample_of_what_the_record_keeps() -> None:
+    few, more = ({seed.source.row for seed in seeds_of(of_subject("skin"), n)} for n in (10, 50))
+
+    assert (len(few), len(more)) == (10, 50)
+    assert few < more
+
+
+def test_a_sample_that_was_drawn_without_looking_at_where_stays_in_the_new_one() -> None:
+    drawn_before = set(positions(SPEC, 60))
+    skin = {row for row in drawn_before if SUBJECTS[row % 4] == "skin"}
+
+    assert skin < {seed.source.row for seed in seeds_of(of_subject("skin"), 60)}
+
+
+def test_rows_that_rank_too_low_are_not_evaluated(monkeypatch: pytest.MonkeyPatch) -> None:
+    evaluated: list[Mapping[str, Any]] = []
+    keeps = RowMapping.keeps
+
+    def counted(mapping: RowMapping, row: Mapping[str, Any]) -> bool:
+        evaluated.append(row)
+        return keeps(mapping, row)
+
+    monkeypatch.setattr(RowMapping, "keeps", counted)
+
+    list(collect_seeds(of_subject("skin"), TABLE, 10))
+
+    assert len(evaluated) < 250
+
+
+def test_a_row_with_several_items_is_a_seed_if_one_of_them_is_kept() -> None:
+    record = {"each": "{{items}}", "question": "{{item}}", "answer": "a", "where": "{{item > 2}}"}
+    spec = seed_task(record=record, answer_kind="short_text").resolve("quiz")
+    rows = Rows({"org/quiz": [{"items": [1, 2]}, {"items": [2, 3]}, {"items": None}]})
+
+    # The last one does not map; `normalized` refuses it and says why.
+    assert [seed.source.row for seed in collect_seeds(spec, rows)] == [1, 2]
+
+
+def test_every_value_of_a_dataset_becomes_json() -> None:
+    decoded_picture = object()
+    row = {"d": Decimal("1.5"), "t": timedelta(seconds=2), "p": decoded_picture, "n": None}
+
+    (seed,) = collect_seeds(SPEC, Rows({"org/quiz": [row]}))
+
+    assert seed.row == {"d": "1.5", "t": "0:00:02", "p": None, "n": None}
+    seed.model_dump_json()

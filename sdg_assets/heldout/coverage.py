@@ -1,0 +1,156 @@
+"""For every held-out split there is: whether rows are compared with it, and if not, why.
+
+There is a held-out split for each one that a catalog task names, switched off or not, and for each
+one of a protected benchmark. A release carries the whole list, so that nobody has to guess what
+"decontaminated" means.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from sdg_assets.catalog import Catalog, load_protected
+from sdg_assets.catalog.models import EVERY_CONFIG, SeedTask
+from sdg_assets.catalog.protected import ProtectedBenchmark
+from sdg_assets.heldout.protection import EVERY_BENCHMARK, PROTECTED, heldout_key
+from sdg_assets.stages.heldout import HashedSplit
+from sdg_assets.storage import REQUESTS, PartitionKey, Store
+
+Reason = Literal[
+    "compared",
+    "switched off",
+    "left out by name",
+    "not hashed",
+    "not in the source",
+    "without rows",
+]
+
+
+@dataclass(frozen=True)
+class SplitCoverage:
+    """One held-out split, and whether rows are compared with it."""
+
+    collection: str
+    """`task/subtask`, or a protected benchmark's name."""
+    dataset: str
+    config: str
+    split: str
+    reason: Reason
+    """"compared", or why not."""
+    rows: int = 0
+    """Rows that are compared with, as the dataset counts them."""
+    detail: str = ""
+    """Compared: under which other name, if it is another. Not compared: the reason in full."""
+
+    @property
+    def compared(self) -> bool:
+        """Whether rows are compared with it."""
+        return self.reason == "compared"
+
+
+def coverage(store: Store, catalog: Catalog, without: Collection[str]) -> list[SplitCoverage]:
+    """The account of all held-out splits, by collection.
+
+    Args:
+        store: Where the hashes lie.
+        catalog: The tasks.
+        without: Benchmarks that were left out by name; EVERY_BENCHMARK for any that is not hashed.
+
+    Raises:
+        StoreError: A list of hashed splits is corrupt.
+    """
+    benchmarks = {benchmark.name: benchmark for benchmark in load_protected()}
+    keys = {
+        f"{task.task}/{key}": heldout_key(task.task, key)
+        for task in catalog.enabled()
+        for key in task.enabled_subtasks()
+    } | {name: heldout_key(PROTECTED, name) for name in benchmarks}
+    hashed = _hashed(store, keys)
+    splits = [
+        SplitCoverage(name, s.dataset, s.config, s.split, *_outcome(s))
+        for name, found in hashed.items()
+        for s in found
+    ]
+    known = {_order(split) for split in splits}
+    for task in catalog.tasks.values():
+        splits += [s for s in _of_task(task) if _order(s) not in known]
+    for name, benchmark in benchmarks.items():
+        left_out = bool({name, EVERY_BENCHMARK} & {*without})
+        for split in _of_benchmark(benchmark, left_out=left_out):
+            whole = replace(split, config=EVERY_CONFIG)  # noted where the dataset was not there
+            if name not in hashed or not (
+                split.config == EVERY_CONFIG or {_order(split), _order(whole)} & known
+            ):
+                splits.append(split)
+    return sorted(_under_other_names(splits), key=_order)
+
+
+def not_compared(splits: Collection[SplitCoverage]) -> dict[Reason, list[SplitCoverage]]:
+    """Reason → the splits that rows are not compared with for it; the most frequent first."""
+    groups: dict[Reason, list[SplitCoverage]] = {}
+    for split in splits:
+        if not split.compared:
+            groups.setdefault(split.reason, []).append(split)
+    return dict(sorted(groups.items(), key=lambda group: -len(group[1])))
+
+
+def _hashed(store: Store, keys: Mapping[str, PartitionKey]) -> dict[str, list[HashedSplit]]:
+    published = store.manifests(keys.values())
+    names = [name for name, key in keys.items() if key in published]
+    with ThreadPoolExecutor(REQUESTS) as pool:  # in a bucket each list is a request
+        lists = pool.map(lambda name: list(store.read(keys[name], HashedSplit)), names)
+        return dict(zip(names, lists, strict=True))
+
+
+def _outcome(split: HashedSplit) -> tuple[Reason, int, str]:
+    if split.missing:
+        # The source's own words name paths of one machine, which have no place in a release.
+        return "not in the source", 0, "the seed source does not have it"
+    if not split.rows:
+        return "without rows", 0, "the source has the split without rows"
+    return "compared", split.rows, ""
+
+
+def _of_task(task: SeedTask) -> Iterator[SplitCoverage]:
+    """What a task holds out, as if nothing of it were hashed."""
+    on = set(task.enabled_subtasks())
+    for key, subtask in task.subtasks.items():
+        spec = task.resolve(key)
+        reason: Reason = "not hashed" if key in on else "switched off"
+        off = (task.why if not task.enabled else subtask.why) or ""
+        detail = f"materialize {task.task}/heldout, partition {key}" if key in on else off
+        for split in spec.heldout_splits:
+            name = f"{task.task}/{key}"
+            yield SplitCoverage(name, spec.dataset, spec.config, split, reason, detail=detail)
+
+
+def _of_benchmark(benchmark: ProtectedBenchmark, *, left_out: bool) -> Iterator[SplitCoverage]:
+    reason: Reason = "left out by name" if left_out else "not hashed"
+    detail = "SDG_WITHOUT_BENCHMARKS" if left_out else "materialize protected/heldout"
+    for dataset in benchmark.datasets:
+        for config in benchmark.configs:
+            for split in benchmark.splits:
+                yield SplitCoverage(benchmark.name, dataset, config, split, reason, detail=detail)
+
+
+def _under_other_names(splits: list[SplitCoverage]) -> Iterator[SplitCoverage]:
+    """The splits; one whose rows were compared with under another name counts as compared.
+
+    A task that is switched off is often a protected benchmark, and several tasks hold out the same
+    splits.
+    """
+    compared = {(s.dataset, s.config, s.split): s for s in splits if s.compared}
+    for split in splits:
+        other = compared.get((split.dataset, split.config, split.split))
+        if other and not split.compared and split.config != EVERY_CONFIG:
+            detail = f"as {other.collection}"
+            yield replace(split, reason="compared", rows=other.rows, detail=detail)
+        else:
+            yield split
+
+
+def _order(split: SplitCoverage) -> tuple[str, str, str, str]:
+    return split.collection, split.dataset, split.config, split.split
