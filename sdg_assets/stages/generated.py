@@ -96,8 +96,8 @@ def generate(
 
     Yields:
         Work for `converse`; its result is a `GeneratedExample`, or a `Rejection` by gate
-        `generation` (`truncated`, `refusal`, `empty`, `unparsable`, `copy of a seed`, `too long`,
-        or what the draft contradicts), `schema` or `format`.
+        `generation` (`truncated`, `filtered by the server`, `refusal`, `empty`, `unparsable`,
+        `copy of a seed`, `too long`, or what the draft contradicts), `schema` or `format`.
     """
     gates = draft_gates(thresholds)
     known = {_key(s.context, s.question, s.choices) for s in seeds}
@@ -185,6 +185,8 @@ def _parse(
     text = completion.text.strip()
     if completion.finish_reason == "length":
         raise DraftError("truncated")
+    if completion.finish_reason == "content_filter":
+        raise DraftError("filtered by the server")
     if not text:
         raise DraftError("empty")
     if _refuses(text):

@@ -9,7 +9,14 @@ from sdg_assets.errors import StoreError, TransientError
 from sdg_assets.examples import Role
 from sdg_assets.teacher.completions import CompletionLog
 from sdg_assets.teacher.conversation import Desk, Usage, Work, converse
-from sdg_assets.teacher.requests import Completion, Message, Request, Sampling, build_request
+from sdg_assets.teacher.requests import (
+    Completion,
+    FailedRequest,
+    Message,
+    Request,
+    Sampling,
+    build_request,
+)
 from sdg_assets_tests.scripted_teacher import STAMP, ScriptedTeacher, completion
 
 
@@ -168,7 +175,7 @@ def test_a_teacher_that_dies_loses_only_what_was_under_way(tmp_path: Path) -> No
 
 def test_a_teacher_that_forgets_a_request_is_an_error_and_no_endless_wait(tmp_path: Path) -> None:
     class Forgetful(ScriptedTeacher):
-        def poll(self) -> list[Completion]:
+        def poll(self, *, wait: bool = True) -> list[Completion | FailedRequest]:
             return []
 
     teacher = Forgetful(echo)

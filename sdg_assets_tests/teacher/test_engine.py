@@ -40,8 +40,8 @@ def answers(engine: EngineTeacher, *requests: Request) -> dict[str, Completion]:
     for request in requests:
         engine.submit(request)
     finished: dict[str, Completion] = {}
-    while completions := engine.poll():
-        finished |= {c.request_id: c for c in completions}
+    while outcomes := engine.poll():
+        finished |= {o.request_id: o for o in outcomes if isinstance(o, Completion)}
     return finished
 
 
