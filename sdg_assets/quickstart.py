@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import argparse
 import itertools
+import signal
 import sys
 import time
 import warnings
 
 import dagster as dg
 
-from sdg_assets.catalog import cached_catalog, load_protected
+from sdg_assets import stopping
+from sdg_assets.catalog import SubtaskSpec, cached_catalog, load_protected
 from sdg_assets.definitions import defs
 from sdg_assets.errors import SdgError
 from sdg_assets.examples import EnrichedExample
@@ -42,6 +44,9 @@ def materialize(
 
     Returns:
         Whether the run succeeded; the log says why not.
+
+    Raises:
+        KeyboardInterrupt: A signal ended the run, so nothing else is to be started.
     """
     assets = [asset for asset in defs.assets or () if isinstance(asset, dg.AssetsDefinition)]
     seeds = [key for key in keys if key.path[-1] == "seeds"]
@@ -58,6 +63,8 @@ def materialize(
             run_config={**LOGGERS, "ops": ops},
             raise_on_error=False,
         )
+    if stopping.received():
+        raise KeyboardInterrupt
     return result.success
 
 
@@ -99,13 +106,18 @@ def main(arguments: list[str] | None = None) -> int:
     except (SdgError, TypeError) as error:
         sys.stderr.write(f"error: {error}; name subtasks as task/subtask\n")
         return 2
-    failed = [f"protected/heldout {name}" for name in hash_benchmarks(store)]
-    for spec in specs:
-        keys = [dg.AssetKey([spec.task, stage]) for stage in STAGES]
-        if not materialize(keys, spec.key, chosen.max_seeds):
-            failed.append(f"{spec.task}/{spec.key}")
-    if not materialize([dg.AssetKey("curated")], None, None):
-        failed.append("curated")
+    # Dagster hears of signals only while a run is under way; in between they end us as well.
+    stopping.listen()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        failed = _run_all(specs, store, chosen.max_seeds)
+    except KeyboardInterrupt:
+        received = stopping.received() or signal.SIGINT
+        sys.stderr.write(
+            f"ended by {stopping.REASONS[received]}: nothing else is started, and everything "
+            "answered so far is kept; the same command goes on from there\n"
+        )
+        return 128 + received
     out = sys.stdout.write
     out("\n" + render(funnel_row(store, spec) for spec in specs) + "\n")
     accepted = [PartitionKey(spec.task, "filtered", spec.key) for spec in specs]
@@ -126,6 +138,18 @@ def main(arguments: list[str] | None = None) -> int:
             "where rows were lost; set SDG_TEACHER to a stronger model\n"
         )
     return 1 if failed else 0
+
+
+def _run_all(specs: list[SubtaskSpec], store: Store, max_seeds: int | None) -> list[str]:
+    """Hashes the benchmarks, runs each subtask and cuts the release; names what failed."""
+    failed = [f"protected/heldout {name}" for name in hash_benchmarks(store)]
+    for spec in specs:
+        keys = [dg.AssetKey([spec.task, stage]) for stage in STAGES]
+        if not materialize(keys, spec.key, max_seeds):
+            failed.append(f"{spec.task}/{spec.key}")
+    if not materialize([dg.AssetKey("curated")], None, None):
+        failed.append("curated")
+    return failed
 
 
 def _range_tags(partitions: tuple[str, str]) -> dict[str, str]:

@@ -19,11 +19,12 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
-GRACE_SECONDS = 3.5
-"""From the signal until the process is ended by force; writing the reason takes a moment more."""
-LAST_WORDS_SECONDS = 1.0
+GRACE_SECONDS = 2.5
+"""From a signal until the process is ended by force."""
+LAST_WORDS_SECONDS = 2.0
+"""At most so much more for the event log to be told why; both together stay below 5 s."""
 RAISE_AGAIN_SECONDS = 1.0
 LOOK_SECONDS = 1.0
 TEMPORARY_FAILURE = os.EX_TEMPFAIL
@@ -119,7 +120,7 @@ class _Watch:
     def _end(self, received: signal.Signals) -> None:
         """Waits for the main thread to end what it does; after the grace ends the process."""
         for flush in list(self.flushes):
-            threading.Thread(target=_quietly, args=(flush,), daemon=True).start()
+            threading.Thread(target=_silently, args=(flush,), daemon=True).start()
         words = self.last_words
         began = time.monotonic()
         while (left := began + GRACE_SECONDS - time.monotonic()) > 0:
@@ -157,9 +158,14 @@ class _Watch:
             status: The exit status.
         """
         answers: list[bool] = []
-        speaker = threading.Thread(
-            target=_quietly, args=(lambda: answers.append(words(reason)),), daemon=True
-        )
+
+        def speak() -> None:
+            try:
+                answers.append(words(reason))
+            except Exception as error:  # noqa: BLE001 – the process ends, and nobody handles it
+                sys.stderr.write(f"the event log was not told: {type(error).__name__}: {error}\n")
+
+        speaker = threading.Thread(target=speak, daemon=True)
         speaker.start()
         speaker.join(LAST_WORDS_SECONDS)
         if answers != [False]:
@@ -238,8 +244,7 @@ def _raise_in(thread: int, kind: type[BaseException] | None) -> None:
     )
 
 
-def _quietly(call: Callable[[], None]) -> None:
-    try:
-        call()
-    except Exception as error:  # noqa: BLE001 – the process ends, and nobody can handle it
-        sys.stderr.write(f"while the process is ended: {type(error).__name__}: {error}\n")
+def _silently(flush: Callable[[], None]) -> None:
+    """Whoever owns what is flushed closes it as well, and reports what is wrong with it."""
+    with suppress(Exception):
+        flush()

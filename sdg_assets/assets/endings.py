@@ -19,7 +19,10 @@ if TYPE_CHECKING:
     from dagster._core.execution.context.system import StepExecutionContext
 
 INTERRUPTS = (KeyboardInterrupt, dg.DagsterExecutionInterruptedError, stopping.StoppedError)
-GOES_ON = "everything answered so far is in the completion log; run it again to go on from there"
+GOES_ON = (
+    "what was finished is kept, and every answer so far is in the completion log; run it again to "
+    "go on from there"
+)
 
 
 class EndedError(dg.DagsterError, dg.DagsterExecutionInterruptedError):
@@ -61,13 +64,17 @@ def ended(context: dg.AssetExecutionContext, partition: str) -> dg.Failure | End
         context: The step's context.
         partition: The partition that was being made; empty for an unpartitioned asset.
     """
-    reason = stopping.REASONS[stopping.received() or signal.SIGINT]
+    received = stopping.received() or signal.SIGINT
+    reason = stopping.REASONS[received]
+    in_run_process = _in_run_process(context.get_step_execution_context())
+    if received is signal.SIGINT and not in_run_process:
+        reason = "the end of its run (SIGINT, which executors send their steps)"
     run = context.instance.get_run_by_id(context.run.run_id)
     if run and run.status is dg.DagsterRunStatus.CANCELING:
         reason = "a termination in Dagster"
     text = f"ended by {reason}{f' while at {partition}' if partition else ''}; {GOES_ON}"
     context.log.error(text)
-    if _in_run_process(context.get_step_execution_context()):
+    if in_run_process:
         return EndedError(text)
     return dg.Failure(text)
 

@@ -52,6 +52,7 @@ from sdg_assets.stages.generated import prompt_version as writer_prompt
 from sdg_assets.stages.normalized import normalize, without_leaks
 from sdg_assets.stages.seeds import collect_seeds, shortfall
 from sdg_assets.stages.target import TargetReport, generate_until
+from sdg_assets.stopping import flushed
 from sdg_assets.storage import PartitionKey, Store
 from sdg_assets.teacher import has_judge, open_teachers
 from sdg_assets.teacher.completions import CompletionLog
@@ -393,7 +394,9 @@ def desks_of(store: Store, spec: SubtaskSpec, roles: Iterable[Role]) -> Iterator
         for role, teacher in open_teachers(settings(), roles).items():
             made_with = content_id(versions[role])[:8]
             name = f"{role}-{teacher.identity.fingerprint}-{made_with}.jsonl"
-            desks[role] = Desk(teacher, opened.enter_context(CompletionLog(folder / name)))
+            log = opened.enter_context(CompletionLog(folder / name))
+            opened.enter_context(flushed(log.sync))
+            desks[role] = Desk(teacher, log)
         try:
             yield desks
         except BaseException as failure:

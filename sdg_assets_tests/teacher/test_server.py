@@ -156,8 +156,8 @@ def test_a_server_that_makes_no_progress_is_given_up(drips: float | None, odd: O
 
 
 def test_a_slow_answer_is_waited_for_while_the_server_counts_tokens(odd: OddServer) -> None:
-    teacher = EndpointTeacher(odd.url, stalled_seconds=0.6)
-    odd.slow[CHAT] = 2.0
+    teacher = EndpointTeacher(odd.url, stalled_seconds=1.5)
+    odd.slow[CHAT] = 3.5
     odd.answers["/metrics"] = [
         http(f'# HELP x\nvllm:generation_tokens_total{{engine="0"}} {10.0 * n}\n')
         for n in range(100)
