@@ -13,7 +13,8 @@ from urllib.parse import unquote
 HIDDEN = "***"
 _IS_URL = re.compile(r"https?://", re.IGNORECASE)
 # Greedy up to the last @ before a space: a password may hold @, / and : without being escaped.
-_USERINFO = re.compile(r"(?<=://)[^\s'\"]*@")
+# In `hf://datasets/org/name@commit` a commit follows the @.
+_USERINFO = re.compile(r"(?<=://)(?<!hf://)[^\s'\"]*@")
 
 
 class Credentials(NamedTuple):

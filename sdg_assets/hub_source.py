@@ -8,8 +8,10 @@ from fnmatch import fnmatch
 from pathlib import PurePosixPath
 from typing import Any, NamedTuple
 
+from sdg_assets.addresses import masked
 from sdg_assets.catalog import SubtaskSpec
 from sdg_assets.errors import SdgError, SeedSourceError, TransientError
+from sdg_assets.hub_limits import limit_hub_calls
 
 # The Hub converts script datasets itself; `datasets` 4 and later runs no scripts.
 CONVERSION = "refs/convert/parquet"
@@ -29,6 +31,7 @@ class HubSource:
     name = "hub"
 
     def __init__(self) -> None:
+        limit_hub_calls()
         self._pins: dict[tuple[str, str | None, bool], _Pinned] = {}
 
     def revision(self, spec: SubtaskSpec) -> str:
@@ -156,7 +159,7 @@ def _translate(where: str, dataset: str, error: Exception) -> SdgError | None:
     from datasets.exceptions import DatasetNotFoundError, DatasetsError
     from huggingface_hub import errors as hub
 
-    text = " ".join(str(error).split())
+    text = masked(" ".join(str(error).split()))
     page = f"https://huggingface.co/datasets/{dataset}"
     status = error.response.status_code if isinstance(error, hub.HfHubHTTPError) else None
     gated = isinstance(error, hub.GatedRepoError) or (

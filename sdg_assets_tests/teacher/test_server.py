@@ -311,4 +311,5 @@ def test_a_teacher_with_a_password_that_is_no_address_is_refused(
 def test_an_address_without_a_password_stays_as_it_is() -> None:
     assert split_credentials("https://host/v1") == ("https://host/v1", None)
     assert split_credentials("org/model@main") == ("org/model@main", None)
+    assert masked("hf://datasets/org/name@commit/x") == "hf://datasets/org/name@commit/x"
     assert masked("see http://u:p@h and s3://k:s@b") == "see http://***@h and s3://***@b"
