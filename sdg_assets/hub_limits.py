@@ -29,7 +29,7 @@ def _limited_client() -> httpx2.Client:
     # The library's own client: with its hooks for offline mode and request ids.
     from huggingface_hub.utils._http import default_client_factory
 
-    client = default_client_factory()
+    client: httpx2.Client = default_client_factory()
     client.event_hooks["request"].append(_limit)
     return client
 

@@ -22,9 +22,11 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 
 GRACE_SECONDS = 2.5
-"""From a signal until the process is ended by force."""
+"""From a signal until the process is ended by force, if its main thread goes on as before."""
+UNWINDING_SECONDS = 4.0
+"""From a signal until then, if the main thread has noticed and is ending its work."""
 LAST_WORDS_SECONDS = 2.0
-"""At most so much more for the event log to be told why; both together stay below 5 s."""
+"""At most so much more for the event log to be told why."""
 RAISE_AGAIN_SECONDS = 1.0
 LOOK_SECONDS = 1.0
 TEMPORARY_FAILURE = os.EX_TEMPFAIL
@@ -85,6 +87,7 @@ class _Watch:
 
     def __init__(self) -> None:
         self.signal: signal.Signals | None = None
+        self.is_unwinding = False
         self.works: set[EngineWork] = set()
         self.flushes: set[Callable[[], None]] = set()
         self.last_words: Callable[[str], bool] | None = None
@@ -123,12 +126,15 @@ class _Watch:
             threading.Thread(target=_silently, args=(flush,), daemon=True).start()
         words = self.last_words
         began = time.monotonic()
-        while (left := began + GRACE_SECONDS - time.monotonic()) > 0:
+        while (left := began + self._grace() - time.monotonic()) > 0:
             time.sleep(min(left, RAISE_AGAIN_SECONDS))
             for work in list(self.works):
                 work.interrupt(StoppedError)
         if words is not None:
             self._exit(words, REASONS[received], 128 + received)
+
+    def _grace(self) -> float:
+        return UNWINDING_SECONDS if self.is_unwinding else GRACE_SECONDS
 
     def _look_at_engine(self) -> None:
         while True:
@@ -190,6 +196,11 @@ def received() -> signal.Signals | None:
     return _watch.signal
 
 
+def unwinding() -> None:
+    """Says that the main thread has noticed the signal, and is ending its work."""
+    _watch.is_unwinding = True
+
+
 def prepare(last_words: Callable[[str], bool]) -> None:
     """Has the reason told should this process have to be ended by force.
 
@@ -201,6 +212,7 @@ def prepare(last_words: Callable[[str], bool]) -> None:
     """
     listen()
     _watch.signal = None  # one that ended an earlier run of this process is over
+    _watch.is_unwinding = False
     _watch.last_words = last_words
 
 

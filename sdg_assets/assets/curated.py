@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 import dagster as dg
 from pydantic import Field
 
-from sdg_assets.assets.endings import INTERRUPTS, ended, prepare_for_the_end
+from sdg_assets.assets.endings import INTERRUPTS, StepEnd
 from sdg_assets.catalog import Catalog, cached_catalog
 from sdg_assets.catalog.citations import citations
 from sdg_assets.errors import PermanentError, SdgError
@@ -54,12 +54,12 @@ def curated_asset(catalog: Catalog) -> dg.AssetsDefinition:
     def curated(
         context: dg.AssetExecutionContext, config: ReleaseConfig
     ) -> dg.MaterializeResult[None]:
-        prepare_for_the_end(context)
+        end = StepEnd(context)
         try:
             release, partitions = _release(config)
             address = _pushed(release) if config.push else ""
         except INTERRUPTS:
-            raise ended(context, "") from None
+            raise end.told() from None
         except SdgError as error:
             permanent = isinstance(error, PermanentError)
             raise dg.Failure(str(error), allow_retries=not permanent) from error

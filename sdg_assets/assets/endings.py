@@ -8,15 +8,11 @@ executor start nothing any more.
 """
 
 import signal
-from typing import TYPE_CHECKING
 
 import dagster as dg
 from dagster._core.events import JobFailureData, RunFailureReason
 
 from sdg_assets import stopping
-
-if TYPE_CHECKING:
-    from dagster._core.execution.context.system import StepExecutionContext
 
 INTERRUPTS = (KeyboardInterrupt, dg.DagsterExecutionInterruptedError, stopping.StoppedError)
 GOES_ON = (
@@ -33,60 +29,64 @@ class EndedError(dg.DagsterError, dg.DagsterExecutionInterruptedError):
     """
 
 
-def prepare_for_the_end(context: dg.AssetExecutionContext) -> None:
-    """Watches for signals, and has the event log say so if the process has to be ended by force."""
-    step = context.get_step_execution_context()
-    instance, run_id, step_key = context.instance, context.run.run_id, step.step.key
-    in_run_process = _in_run_process(step)
+class StepEnd:
+    """Watches for signals while a step works, and has the event log say that one ended it."""
 
-    def last_words(reason: str) -> bool:
-        run = instance.get_run_by_id(run_id)
-        if run is None or run.is_finished or (not in_run_process and _is_over(context)):
+    def __init__(self, context: dg.AssetExecutionContext) -> None:
+        """Watches from now on.
+
+        Args:
+            context: The step's context.
+        """
+        step = context.get_step_execution_context()
+        self._context = context
+        self._instance, self._run_id = context.instance, context.run.run_id
+        self._step_key = step.step.key
+        # The run's own process, which also does the step's retries.
+        self._in_run_process = not step.retry_mode.deferred
+        self._is_told = False
+        stopping.prepare(self._last_words)
+
+    def told(self, partition: str = "") -> dg.Failure | EndedError:
+        """What an interrupted step raises.
+
+        Args:
+            partition: The partition that was being made, if the asset has any.
+        """
+        stopping.unwinding()
+        text = (
+            f"ended by {self._reason()}{f' while at {partition}' if partition else ''}; {GOES_ON}"
+        )
+        self._context.log.error(text)
+        self._is_told = True
+        return EndedError(text) if self._in_run_process else dg.Failure(text)
+
+    def _reason(self) -> str:
+        if self._is_being_canceled():
+            return "a termination in Dagster"
+        received = stopping.received() or signal.SIGINT
+        if received is signal.SIGINT and not self._in_run_process:
+            return "the end of its run (SIGINT, which executors send their steps)"
+        return stopping.REASONS[received]
+
+    def _is_being_canceled(self) -> bool:
+        run = self._instance.get_run_by_id(self._run_id)
+        return run is not None and run.status is dg.DagsterRunStatus.CANCELING
+
+    def _last_words(self, reason: str) -> bool:
+        """Tells the event log that the process is ended by force; false if its run is over."""
+        run = self._instance.get_run_by_id(self._run_id)
+        if run is None or run.is_finished:
             return False
         text = (
-            f"{step_key}: ended by {reason}, in the middle of a call that did not return; {GOES_ON}"
+            f"{self._step_key}: ended by {reason}, in the middle of a call that did not return; "
+            f"{GOES_ON}"
         )
-        instance.report_engine_event(text, run, step_key=step_key)
-        if in_run_process and run.status is dg.DagsterRunStatus.CANCELING:
-            instance.report_run_canceled(run, text)
-        elif in_run_process:
+        if not self._is_told:
+            self._instance.report_engine_event(text, run, step_key=self._step_key)
+        if self._in_run_process and self._is_being_canceled():
+            self._instance.report_run_canceled(run, text)
+        elif self._in_run_process:
             unexpected = RunFailureReason.UNEXPECTED_TERMINATION
-            instance.report_run_failed(run, text, JobFailureData(None, unexpected))
+            self._instance.report_run_failed(run, text, JobFailureData(None, unexpected))
         return True
-
-    stopping.prepare(last_words)
-
-
-def ended(context: dg.AssetExecutionContext, partition: str) -> dg.Failure | EndedError:
-    """What an interrupted step raises.
-
-    Args:
-        context: The step's context.
-        partition: The partition that was being made; empty for an unpartitioned asset.
-    """
-    received = stopping.received() or signal.SIGINT
-    reason = stopping.REASONS[received]
-    in_run_process = _in_run_process(context.get_step_execution_context())
-    if received is signal.SIGINT and not in_run_process:
-        reason = "the end of its run (SIGINT, which executors send their steps)"
-    run = context.instance.get_run_by_id(context.run.run_id)
-    if run and run.status is dg.DagsterRunStatus.CANCELING:
-        reason = "a termination in Dagster"
-    text = f"ended by {reason}{f' while at {partition}' if partition else ''}; {GOES_ON}"
-    context.log.error(text)
-    if in_run_process:
-        return EndedError(text)
-    return dg.Failure(text)
-
-
-def _in_run_process(step: "StepExecutionContext") -> bool:
-    """Whether the step runs in the run's own process, which also does its retries."""
-    return not step.retry_mode.deferred
-
-
-def _is_over(context: dg.AssetExecutionContext) -> bool:
-    """Whether the step has reported its end."""
-    statistics = context.instance.get_run_step_stats(
-        context.run.run_id, [context.get_step_execution_context().step.key]
-    )
-    return any(found.end_time is not None for found in statistics)

@@ -12,7 +12,7 @@ from dagster._core.definitions.asset_checks.asset_check_evaluation import (
 )
 from dagster._core.definitions.source_asset import SYSTEM_METADATA_KEY_SOURCE_ASSET_OBSERVATION
 
-from sdg_assets.assets.endings import INTERRUPTS, ended, prepare_for_the_end
+from sdg_assets.assets.endings import INTERRUPTS, StepEnd
 from sdg_assets.assets.metadata import SAMPLES, check_metadata, partition_metadata
 from sdg_assets.assets.pictures import funnel_markdown
 from sdg_assets.assets.provenance import (
@@ -158,7 +158,7 @@ def each_partition(
             to be retried when every failure is permanent.
         EndedError: The run was interrupted; what was finished is materialized.
     """
-    prepare_for_the_end(context)
+    end = StepEnd(context)
     done = _done_before(context)
     good: dict[str, tuple[PartitionReport, dict[dg.AssetKey, Input]]] = {}
     bad: dict[str, Exception] = {}
@@ -176,7 +176,7 @@ def each_partition(
             inputs = inputs_of(context, key)
             good[key] = work(key), inputs
         except INTERRUPTS:
-            ending = ended(context, key)
+            ending = end.told(key)
             break
         except SdgError as error:
             context.log.error(f"{key}: {error}")

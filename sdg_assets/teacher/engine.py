@@ -80,6 +80,7 @@ class EngineTeacher:
 
         self._model = resolved.path_or_id
         self._stalled_seconds = stalled_seconds
+        self._unusable: Exception | None = None
         gpus = resolved.card.gpus
         spread = {
             "tensor_parallel_size": gpus.tensor_parallel,
@@ -110,6 +111,8 @@ class EngineTeacher:
             TeacherError: It cannot work as configured; says what to change.
             TeacherGoneError: There is too little memory now.
         """
+        if self._unusable:  # the next partition has the same settings
+            raise TeacherError(str(self._unusable))
         arguments = {"enable_prefix_caching": True, **self._arguments}
         with engine_work():
             from vllm import LLM
@@ -117,7 +120,14 @@ class EngineTeacher:
             try:
                 return LLM(model=self._model, **arguments)
             except Exception as error:
-                raise _not_started(_clear(error, self._model)) from error
+                raise self._not_started(_clear(error, self._model)) from error
+
+    def _not_started(self, error: Exception) -> Exception:
+        """What is wrong with one start is wrong for every partition of the run."""
+        if isinstance(error, TransientError):
+            return TeacherGoneError(str(error))
+        self._unusable = error
+        return error
 
     def start(self) -> None:
         """Starts the engine now instead of with the first request."""
@@ -258,11 +268,6 @@ def stop_engines_but(teachers: Collection[str]) -> None:
     """
     for name in _running.keys() - set(teachers):
         _running.pop(name)[1].stop()
-
-
-def _not_started(error: Exception) -> Exception:
-    """What is wrong for now with one start is wrong for every partition of the run."""
-    return TeacherGoneError(str(error)) if isinstance(error, TransientError) else error
 
 
 def _clear(error: BaseException, model: str) -> Exception:
