@@ -17,7 +17,9 @@ import dagster as dg
 import pytest
 
 from sdg_assets import stopping
+from sdg_assets.places import listing, write_atomic
 from sdg_assets.storage import PartitionKey, Store
+from sdg_assets.teacher.completions import CompletionLog
 from sdg_assets_tests.assets.quiz import quiz
 from sdg_assets_tests.conftest import Configure, on_disk
 from sdg_assets_tests.runs import failures, materialized, metadata, run
@@ -288,6 +290,27 @@ def test_a_run_deep_in_an_engine_is_ended_by_force_with_its_answers_kept(
     assert "a call that did not return" in said(home)
     assert newest(home).status is dg.DagsterRunStatus.FAILURE
     assert answered(store, "quiz_a") == 2
+
+
+def test_what_a_bucket_has_not_got_yet_is_sent_while_the_run_is_ended_by_force(
+    prepared: Configure, home: dg.DagsterInstance, store: Store, bucket: str, tmp_path: Path
+) -> None:
+    in_bucket = Store(bucket)
+    for file in (tmp_path / "store").rglob("*"):
+        if file.is_file():
+            write_atomic(
+                in_bucket.root / file.relative_to(tmp_path / "store").as_posix(), file.read_bytes()
+            )
+    prepared(store=bucket)
+    program = Program(tmp_path / "out", "-c", STUCK.format(where="in_c", patience=None))
+    program.wait_until(lambda: "STUCK" in program.text)
+
+    program.end(signal.SIGTERM)
+
+    folder = in_bucket.completions_dir("quiz", "quiz_a")
+    (log,) = {listed.name.partition(".")[0] for listed in listing(folder)}
+    with CompletionLog(folder / f"{log}.jsonl") as kept:
+        assert len(kept) == 2
 
 
 def test_an_engine_that_is_frozen_in_c_ends_its_process_for_a_retry(
