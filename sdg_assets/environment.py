@@ -12,6 +12,7 @@ from typing import Annotated, Any, ClassVar, TypeVar
 from pydantic import BeforeValidator, ValidationError
 from pydantic_settings import BaseSettings, NoDecode
 
+from sdg_assets.addresses import masked
 from sdg_assets.errors import PermanentError
 
 # Kubernetes writes the address of each Service of a namespace into every pod's environment: a
@@ -100,7 +101,7 @@ def _reason(message: str) -> str:
 
 def _masked(value: Any) -> str:  # noqa: ANN401 – whatever the variable held
     """The value, without a key and secret that somebody put in an address."""
-    return re.sub(r"://\S*@", "://***@", repr(value))
+    return masked(repr(value))
 
 
 def _variable(place: tuple[int | str, ...]) -> str:

@@ -39,3 +39,11 @@ class StoreError(PermanentError):
 
 class TeacherError(PermanentError):
     """The teacher cannot be used as configured."""
+
+
+class TeacherGoneError(TransientError):
+    """The teacher answers nobody now: its server is down or frozen, or its engine does not start.
+
+    A step that meets one fails the partitions it has not begun at once. Each of them would wait out
+    all attempts: 203 partitions held the GPU slot for two hours to learn the same.
+    """

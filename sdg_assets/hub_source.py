@@ -8,8 +8,10 @@ from fnmatch import fnmatch
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from sdg_assets.addresses import masked
 from sdg_assets.catalog import SubtaskSpec
 from sdg_assets.errors import SdgError, SeedSourceError, TransientError
+from sdg_assets.hub_limits import limit_hub_calls
 
 if TYPE_CHECKING:
     import datasets
@@ -32,6 +34,7 @@ class HubSource:
     name = "hub"
 
     def __init__(self) -> None:
+        limit_hub_calls()
         self._pins: dict[tuple[str, str | None, bool], _Pinned] = {}
 
     def revision(self, spec: SubtaskSpec) -> str:
@@ -168,7 +171,7 @@ def _translate(where: str, dataset: str, error: Exception) -> SdgError | None:
     from datasets.exceptions import DatasetNotFoundError, DatasetsError
     from huggingface_hub import errors as hub
 
-    text = " ".join(str(error).split())
+    text = masked(" ".join(str(error).split()))
     page = f"https://huggingface.co/datasets/{dataset}"
     status = error.response.status_code if isinstance(error, hub.HfHubHTTPError) else None
     gated = isinstance(error, hub.GatedRepoError) or (

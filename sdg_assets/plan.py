@@ -29,7 +29,14 @@ from sdg_assets.stages.seeds import collect_seeds
 from sdg_assets.storage import PartitionKey, Store
 from sdg_assets.teacher import has_judge, open_teacher
 from sdg_assets.teacher.control_tokens import ControlTokens
-from sdg_assets.teacher.requests import Completion, Message, Request, Teacher, TeacherIdentity
+from sdg_assets.teacher.requests import (
+    Completion,
+    FailedRequest,
+    Message,
+    Request,
+    Teacher,
+    TeacherIdentity,
+)
 
 SAMPLE = 64
 # Tokens of a solver's trace and of a background, the share of drafts that survive to be solved,
@@ -130,7 +137,7 @@ class RoughCounter:
         """Refused: it only counts."""
         raise TypeError("RoughCounter only counts")
 
-    def poll(self) -> list[Completion]:
+    def poll(self, *, wait: bool = True) -> list[Completion | FailedRequest]:
         """Refused: it only counts."""
         raise TypeError("RoughCounter only counts")
 

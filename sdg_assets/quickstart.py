@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import argparse
 import itertools
+import signal
 import sys
 import time
 import warnings
 
 import dagster as dg
 
+from sdg_assets import stopping
 from sdg_assets.catalog import Catalog, SubtaskSpec, cached_catalog, load_protected
 from sdg_assets.command_line import command
 from sdg_assets.errors import CatalogError
@@ -42,6 +44,9 @@ def materialize(
 
     Returns:
         Whether the run succeeded; the log says why not.
+
+    Raises:
+        KeyboardInterrupt: A signal ended the run, so nothing else is to be started.
     """
     from sdg_assets.definitions import defs  # wrong settings fail here: `main` reports them
 
@@ -60,6 +65,8 @@ def materialize(
             run_config={**LOGGERS, "ops": ops},
             raise_on_error=False,
         )
+    if stopping.received():
+        raise KeyboardInterrupt
     return result.success
 
 
@@ -98,13 +105,18 @@ def main(arguments: list[str] | None = None) -> int:
     catalog = cached_catalog(settings().catalog)
     store = Store(settings().store)
     specs = [_spec(catalog, name) for name in chosen.subtasks]
-    failed = [f"protected/heldout {name}" for name in hash_benchmarks(store)]
-    for spec in specs:
-        keys = [dg.AssetKey([spec.task, stage]) for stage in STAGES]
-        if not materialize(keys, spec.key, chosen.max_seeds):
-            failed.append(f"{spec.task}/{spec.key}")
-    if not materialize([dg.AssetKey("curated")], None, None):
-        failed.append("curated")
+    # Dagster hears of signals only while a run is under way; in between they end us as well.
+    stopping.listen()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        failed = _run_all(specs, store, chosen.max_seeds)
+    except KeyboardInterrupt:
+        received = stopping.received() or signal.SIGINT
+        sys.stderr.write(
+            f"ended by {stopping.REASONS[received]}: nothing else is started, and everything "
+            "answered so far is kept; the same command goes on from there\n"
+        )
+        return 128 + received
     out = sys.stdout.write
     out("\n" + render(funnel_row(store, spec) for spec in specs) + "\n")
     accepted = [PartitionKey(spec.task, "filtered", spec.key) for spec in specs]
@@ -132,6 +144,18 @@ def _spec(catalog: Catalog, name: str) -> SubtaskSpec:
     if not slash:
         raise CatalogError(f"{name!r} names no subtask; write it as task/subtask: {task}/…")
     return catalog.subtask(task, subtask)
+
+
+def _run_all(specs: list[SubtaskSpec], store: Store, max_seeds: int | None) -> list[str]:
+    """Hashes the benchmarks, runs each subtask and cuts the release; names what failed."""
+    failed = [f"protected/heldout {name}" for name in hash_benchmarks(store)]
+    for spec in specs:
+        keys = [dg.AssetKey([spec.task, stage]) for stage in STAGES]
+        if not materialize(keys, spec.key, max_seeds):
+            failed.append(f"{spec.task}/{spec.key}")
+    if not materialize([dg.AssetKey("curated")], None, None):
+        failed.append("curated")
+    return failed
 
 
 def _range_tags(partitions: tuple[str, str]) -> dict[str, str]:

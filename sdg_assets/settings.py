@@ -12,14 +12,16 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic import Field, PrivateAttr, ValidationError, field_validator, model_validator
 from pydantic_settings import NoDecode, SettingsConfigDict
 
+from sdg_assets.addresses import Credentials, is_url, split_credentials
 from sdg_assets.environment import EnvironmentSettings, Json, from_environment
 from sdg_assets.examples import Role
 from sdg_assets.objects import URL
 from sdg_assets.thresholds import overridden
 
+_PASSWORD = re.compile(r"(?![/~.])[^@]*:[^@]*@")  # in no hub id and no path
 OWNER = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+|team:[A-Za-z0-9_-]+")
 
 
@@ -112,12 +114,32 @@ class Settings(EnvironmentSettings):
         default="local", description="engine of the release's search for copies across partitions"
     )
     concurrency: int = Field(default=64, ge=1, description="requests inside the engine at a time")
+    stalled_minutes: float = Field(
+        default=10,
+        gt=0,
+        description="minutes without a token after which a teacher counts as frozen: the step "
+        "fails for now, and a retry goes on where it was",
+    )
+    _credentials: dict[str, Credentials] = PrivateAttr(default_factory=dict)
+    """Address of a teacher → the name and password that stood in it; never shown or stored."""
+
+    @model_validator(mode="after")
+    def _addresses_hold_no_secrets(self) -> Self:
+        """Whoever shows a teacher's name shows no password; teachers get it from here."""
+        for field in ("teacher", "solver", "judge"):
+            name = getattr(self, field) or ""
+            if _PASSWORD.match(name) and not is_url(name):
+                raise ValueError(f"SDG_{field.upper()}: write it as http://user:password@host:port")
+            if is_url(name):
+                address, credentials = split_credentials(name)
+                vars(self)[field] = address  # the model is frozen for everybody else
+                if credentials:
+                    self._credentials[address] = credentials
+        return self
 
     @model_validator(mode="after")
     def _a_scoring_model_is_served(self) -> Self:
-        if self.judge_api != "rubric" and not (self.judge or "").startswith(
-            ("http://", "https://")
-        ):
+        if self.judge_api != "rubric" and not is_url(self.judge or ""):
             raise ValueError(
                 f"SDG_JUDGE_API={self.judge_api} needs SDG_JUDGE=http://..., the address of a vLLM "
                 "server that serves the scoring model"
@@ -167,6 +189,15 @@ class Settings(EnvironmentSettings):
     def teacher_of(self, role: Role) -> str:
         """The teacher that plays a role."""
         return {Role.SOLVER: self.solver, Role.JUDGE: self.judge}.get(role) or self.teacher
+
+    def credentials_of(self, role: Role) -> Credentials | None:
+        """The name and password for the server that plays a role."""
+        return self._credentials.get(self.teacher_of(role))
+
+    @property
+    def stalled_seconds(self) -> float:
+        """`stalled_minutes` in seconds."""
+        return 60 * self.stalled_minutes
 
 
 @lru_cache(maxsize=1)

@@ -7,11 +7,12 @@ from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 
 from sdg_assets.enrichment.judging import Ratings
-from sdg_assets.errors import TransientError
+from sdg_assets.errors import SdgError, TransientError
 from sdg_assets.examples import TeacherStamp
 from sdg_assets.teacher.control_tokens import ControlTokens
 from sdg_assets.teacher.requests import (
     Completion,
+    FailedRequest,
     FinishReason,
     Message,
     Request,
@@ -40,7 +41,7 @@ class ScriptedTeacher:
         """Takes the script.
 
         Args:
-            answer: Request → text, or a whole completion.
+            answer: Request → text, or a whole completion; an `SdgError` fails the request.
             stamp: Who it says it is.
             max_model_len: Words of prompt and output together that fit.
             per_poll: Completions a poll.
@@ -67,19 +68,22 @@ class ScriptedTeacher:
         self._open.append(request)
         self.most_at_once = max(self.most_at_once, len(self._open))
 
-    def poll(self) -> list[Completion]:
-        finished: list[Completion] = []
-        while self._open and len(finished) < self._per_poll:
+    def poll(self, *, wait: bool = True) -> list[Completion | FailedRequest]:
+        finished: list[Completion | FailedRequest] = []
+        while wait and self._open and len(finished) < self._per_poll:
             if self._left == 0:
                 raise TransientError("the engine died")
             request = self._open.pop() if self._last_first else self._open.popleft()
-            finished.append(self._complete(request))
+            finished.append(self._outcome(request))
             if self._left:
                 self._left -= 1
         return finished
 
-    def _complete(self, request: Request) -> Completion:
-        answer = self._answer(request)
+    def _outcome(self, request: Request) -> Completion | FailedRequest:
+        try:
+            answer = self._answer(request)
+        except SdgError as error:
+            return FailedRequest(request.id, error)
         return answer if isinstance(answer, Completion) else completion(request, answer)
 
 

@@ -32,6 +32,10 @@ class TeacherServer:
         self.answered: Counter[str] = Counter()
         self.url = ""
 
+    def refuses(self, body: dict[str, Any]) -> bool:
+        """Whether a request is a bad one."""
+        return False
+
     def complete(self, body: dict[str, Any]) -> str:
         """What is said to a request of any role, told apart by what is to be written."""
         form = body.get("response_format", {}).get("json_schema", {}).get("schema", {})
@@ -74,6 +78,9 @@ def teacher_server(teacher: TeacherServer) -> Iterator[TeacherServer]:
                 return
             content = json.dumps(body, sort_keys=True)
             teacher.asked[content] += 1
+            if teacher.refuses(body):
+                self._reply({"error": {"message": "no such thing"}}, 400)
+                return
             time.sleep(teacher.seconds)
             teacher.may_answer.wait()
             text = teacher.complete(body)
@@ -85,9 +92,9 @@ def teacher_server(teacher: TeacherServer) -> Iterator[TeacherServer]:
             )
             teacher.answered[content] += 1
 
-        def _reply(self, answer: dict[str, Any]) -> None:
+        def _reply(self, answer: dict[str, Any], status: int = 200) -> None:
             data = json.dumps(answer).encode()
-            self.send_response(200)
+            self.send_response(status)
             self.send_header("Content-Length", str(len(data)))
             self.end_headers()
             self.wfile.write(data)

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 import dagster as dg
 from pydantic import Field
 
+from sdg_assets.assets.endings import INTERRUPTS, StepEnd
 from sdg_assets.assets.operations import state_of
 from sdg_assets.assets.release_page import FRESH_INPUTS, freshness, release_metadata
 from sdg_assets.assets.retries import retries
@@ -68,6 +69,7 @@ def curated_asset(catalog: Catalog) -> dg.AssetsDefinition:
     def curated(
         context: dg.AssetExecutionContext, config: ReleaseConfig
     ) -> Iterator[dg.MaterializeResult[None]]:
+        end = StepEnd(context)
         try:
             with clear_refusals(settings().store):
                 release, keys = _release(config)
@@ -78,6 +80,8 @@ def curated_asset(catalog: Catalog) -> dg.AssetsDefinition:
                     "rows that are to be made again"
                 )
             address = _pushed(release) if config.push else ""
+        except INTERRUPTS:
+            raise end.told() from None
         except SdgError as error:
             permanent = isinstance(error, PermanentError)
             raise dg.Failure(str(error), allow_retries=not permanent) from error

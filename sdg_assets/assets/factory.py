@@ -1,6 +1,7 @@
 """One factory: a seed task in, its five partitioned assets with their checks out."""
 
 import itertools
+import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from typing import Any
@@ -26,6 +27,7 @@ from sdg_assets.checks import ALL_CHECKS, STAGE_CHECKS
 from sdg_assets.cluster.pods import pod_tags
 from sdg_assets.enrichment.judging import Judge
 from sdg_assets.enrichment.judging import prompt_versions as judge_prompts
+from sdg_assets.errors import SdgError
 from sdg_assets.examples import (
     EnrichedExample,
     Example,
@@ -52,12 +54,14 @@ from sdg_assets.stages.generated import prompt_version as writer_prompt
 from sdg_assets.stages.normalized import normalize, without_broken, without_leaks
 from sdg_assets.stages.seeds import collect_seeds, shortfall
 from sdg_assets.stages.target import TargetReport, generate_until
+from sdg_assets.stopping import flushed
 from sdg_assets.storage import PartitionKey, Store
 from sdg_assets.teacher import has_judge, open_teachers
 from sdg_assets.teacher.completions import CompletionLog, damage_of
-from sdg_assets.teacher.conversation import Desk, Usage, converse
+from sdg_assets.teacher.conversation import Desk, Usage, converse, settle
 from sdg_assets.thresholds import Thresholds, overridden
 
+logger = logging.getLogger(__name__)
 WRITER, SOLVER, JUDGE = (TEACHERS[role] for role in (Role.WRITER, Role.SOLVER, Role.JUDGE))
 STAGES = ("seeds", "normalized", "generated", "enriched", "filtered")
 # In the order in which they can be made: hashes of what is held out, then the stages.
@@ -400,7 +404,11 @@ def _key(spec: SubtaskSpec, stage: str) -> PartitionKey:
 
 @contextmanager
 def desks_of(store: Store, spec: SubtaskSpec, roles: Iterable[Role]) -> Iterator[dict[Role, Desk]]:
-    """The roles' teachers with their logs; another teacher or prompt starts a log of its own."""
+    """The roles' teachers with their logs; another teacher or prompt starts a log of its own.
+
+    When the block fails, its logs get the answers that are still to come. When it is interrupted,
+    they get those that have come: whoever stops a run wants it to end.
+    """
     kind = spec.answer_kind
     versions = {
         Role.WRITER: [writer_prompt(kind)],
@@ -413,8 +421,17 @@ def desks_of(store: Store, spec: SubtaskSpec, roles: Iterable[Role]) -> Iterator
         for role, teacher in open_teachers(settings(), roles).items():
             made_with = content_id(versions[role])[:8]
             name = f"{role}-{teacher.identity.fingerprint}-{made_with}.jsonl"
-            desks[role] = Desk(teacher, opened.enter_context(CompletionLog(folder / name)))
-        yield desks
+            log = opened.enter_context(CompletionLog(folder / name))
+            opened.enter_context(flushed(log.sync))
+            desks[role] = Desk(teacher, log)
+        try:
+            yield desks
+        except BaseException as failure:
+            try:
+                settle(desks, wait=isinstance(failure, Exception))
+            except SdgError as error:  # the failure itself is what must be told
+                logger.warning("%s: answers that were under way are lost: %s", spec.key, error)
+            raise
 
 
 def _tell_damage(context: dg.AssetExecutionContext, desks: Mapping[Role, Desk]) -> None:

@@ -14,6 +14,7 @@ from dagster._core.definitions.asset_checks.asset_check_evaluation import (
 from dagster._core.definitions.source_asset import SYSTEM_METADATA_KEY_SOURCE_ASSET_OBSERVATION
 from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus
 
+from sdg_assets.assets.endings import INTERRUPTS, StepEnd
 from sdg_assets.assets.metadata import (
     SAMPLES,
     check_metadata,
@@ -35,7 +36,7 @@ from sdg_assets.checks import (
     broken_invariants,
 )
 from sdg_assets.disk import clear_refusals
-from sdg_assets.errors import PermanentError, SdgError
+from sdg_assets.errors import PermanentError, SdgError, TeacherGoneError
 from sdg_assets.examples import Record, Rejection, Role
 from sdg_assets.gates import Gate
 from sdg_assets.losses import Standing
@@ -221,23 +222,34 @@ def each_partition(
     Raises:
         dg.Failure: Some partitions failed; those that did not are materialized all the same. Not
             to be retried when every failure is permanent.
+        EndedError: The run was interrupted; what was finished is materialized.
     """
     clear_scratch(datetime.now(UTC) - ABANDONED)
+    end = StepEnd(context)
     done = _done_before(context)
     good: dict[str, tuple[PartitionReport, dict[dg.AssetKey, Input]]] = {}
     bad: dict[str, Exception] = {}
+    gone: TeacherGoneError | None = None
+    ending: Exception | None = None
     for key in context.partition_keys:
         if key in done:
             context.log.info(f"{key}: materialized by an earlier attempt")
+            continue
+        if gone:
+            bad[key] = TeacherGoneError(f"not begun: {gone}")
             continue
         began = time.monotonic()
         try:
             inputs = inputs_of(context, key)
             with clear_refusals(settings().store):
                 good[key] = work(key), inputs
+        except INTERRUPTS:
+            ending = end.told(key)
+            break
         except SdgError as error:
             context.log.error(f"{key}: {error}")
             bad[key] = error
+            gone = error if isinstance(error, TeacherGoneError) else None
         except Exception as error:
             # A bug: its siblings' results are as good as without it.
             context.log.exception(f"{key}: {type(error).__name__}")
@@ -251,6 +263,8 @@ def each_partition(
         if isinstance(failure, InvariantBrokenError):
             outcomes[key] = failure.report.checks
     yield from _evaluations(context, outcomes)
+    if ending:
+        raise ending
     if bad:
         raise dg.Failure(
             description="\n".join(f"{key}: {_said(error)}" for key, error in bad.items()),

@@ -9,11 +9,11 @@ from functools import cache
 
 import dagster as dg
 
+from sdg_assets.addresses import is_url
 from sdg_assets.assets.failures import clear_failures
 from sdg_assets.examples import Role, content_id
 from sdg_assets.settings import settings
-from sdg_assets.teacher import has_judge, prompts
-from sdg_assets.teacher.endpoint import endpoint_teacher
+from sdg_assets.teacher import has_judge, prompts, served_teacher
 from sdg_assets.teacher.engine import identity_of
 from sdg_assets.teacher.models import resolve
 from sdg_assets.teacher.requests import TeacherIdentity
@@ -63,8 +63,8 @@ def current_identity(role: Role) -> TeacherIdentity:
     """
     chosen = settings()
     name = chosen.teacher_of(role)
-    if name.startswith(("http://", "https://")):
-        return endpoint_teacher(name, chosen.concurrency, chosen.catalog).identity
+    if is_url(name):
+        return served_teacher(chosen, role).identity
     found = resolve(name, fetch=False, catalog=chosen.catalog)
     return identity_of(found, {**found.card.engine, **chosen.engine})
 

@@ -82,10 +82,12 @@ def knowledge_fault(completion: Completion, example: Example, gates: Sequence[Ga
         gates: `gates.text_gates`, which it must pass like the row itself.
 
     Returns:
-        `truncated`, `empty`, `copy of the question`, `copy of the passage`, `speaks of the
-        question`, `gives the answer away`, or the reason of a gate.
+        `truncated`, `filtered by the server`, `empty`, `copy of the question`, `copy of the
+        passage`, `speaks of the question`, `gives the answer away`, or the reason of a gate.
     """
     text = knowledge_of(completion)
+    if completion.finish_reason == "content_filter":
+        return "filtered by the server"
     if completion.finish_reason != "stop":
         return "truncated"
     if not text:

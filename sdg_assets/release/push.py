@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from sdg_assets.errors import PermanentError, TransientError
+from sdg_assets.hub_limits import limit_hub_calls
 from sdg_assets.places import Place, local_copy
 
 
@@ -24,6 +25,7 @@ def push(release: Place, repository: str) -> str:
     from huggingface_hub import HfApi
     from huggingface_hub.errors import HfHubHTTPError, LocalTokenNotFoundError
 
+    limit_hub_calls()
     hub = HfApi()
     try:
         hub.create_repo(repository, repo_type="dataset", private=True, exist_ok=True)

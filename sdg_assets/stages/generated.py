@@ -99,10 +99,10 @@ def generate(
 
     Yields:
         Work for `converse`; its result is a `GeneratedExample`, or a `Rejection` by gate
-        `generation` (`truncated`, `refusal`, `empty`, `unparsable`, `copy of a seed`, `too long`,
-        `control token`, or what the draft contradicts), `schema` or `format`. A seed that holds a
-        control token is shown to nobody: it is rejected once, whole, as `control token in the
-        seed`.
+        `generation` (`truncated`, `filtered by the server`, `refusal`, `empty`, `unparsable`,
+        `copy of a seed`, `too long`, `control token`, or what the draft contradicts), `schema` or
+        `format`. A seed that holds a control token is shown to nobody: it is rejected once, whole,
+        as `control token in the seed`.
     """
     gates = draft_gates(thresholds)
     tokens = {seed.id: control_token_of(seed, [writer.control_tokens]) for seed in seeds}
@@ -211,6 +211,8 @@ def _parse(
     text = completion.text.strip()
     if completion.finish_reason == "length":
         raise DraftError("truncated")
+    if completion.finish_reason == "content_filter":
+        raise DraftError("filtered by the server")
     if not text:
         raise DraftError("empty")
     if _refuses(text):

@@ -5,10 +5,15 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
+from sdg_assets.addresses import is_url
 from sdg_assets.examples import Role
 from sdg_assets.settings import Settings
 from sdg_assets.teacher.requests import Teacher
+
+if TYPE_CHECKING:
+    from sdg_assets.teacher.endpoint import EndpointTeacher
 
 
 def open_teacher(settings: Settings, role: Role) -> Teacher:
@@ -22,14 +27,38 @@ def open_teacher(settings: Settings, role: Role) -> Teacher:
     if role is Role.JUDGE and settings.judge_api != "rubric":
         from sdg_assets.teacher.reward import reward_teacher
 
-        return reward_teacher(name, settings.judge_api, settings.concurrency, settings.catalog)
-    if name.startswith(("http://", "https://")):
-        from sdg_assets.teacher.endpoint import endpoint_teacher
-
-        return endpoint_teacher(name, settings.concurrency, settings.catalog)
+        return reward_teacher(
+            name,
+            settings.judge_api,
+            settings.concurrency,
+            settings.catalog,
+            settings.credentials_of(role),
+            settings.stalled_seconds,
+        )
+    if is_url(name):
+        return served_teacher(settings, role)
     from sdg_assets.teacher.engine import engine_teacher
 
-    return engine_teacher(name, settings.catalog, json.dumps(settings.engine, sort_keys=True))
+    overrides = json.dumps(settings.engine, sort_keys=True)
+    return engine_teacher(name, settings.catalog, overrides, settings.stalled_seconds)
+
+
+def served_teacher(settings: Settings, role: Role) -> EndpointTeacher:
+    """The client of the server that plays a role.
+
+    Raises:
+        TeacherError: The server cannot be used.
+        TransientError: It does not answer.
+    """
+    from sdg_assets.teacher.endpoint import endpoint_teacher
+
+    return endpoint_teacher(
+        settings.teacher_of(role),
+        settings.concurrency,
+        settings.catalog,
+        settings.credentials_of(role),
+        settings.stalled_seconds,
+    )
 
 
 def open_teachers(settings: Settings, roles: Iterable[Role]) -> dict[Role, Teacher]:

@@ -16,7 +16,7 @@ from typing import Generic, TypeVar
 from sdg_assets.errors import TransientError
 from sdg_assets.examples import Role
 from sdg_assets.teacher.completions import CompletionLog
-from sdg_assets.teacher.requests import Completion, Request, Teacher
+from sdg_assets.teacher.requests import Completion, FailedRequest, Request, Teacher
 
 ResultT = TypeVar("ResultT")
 Work = Generator[list[Request], list[Completion], ResultT]
@@ -69,6 +69,42 @@ class Desk:
 
     teacher: Teacher
     log: CompletionLog
+    under_way: set[str] = field(default_factory=set)
+    """Ids of the requests that the teacher has not answered yet."""
+
+    def ask(self, request: Request) -> None:
+        """Hands the teacher a request."""
+        self.teacher.submit(request)
+        self.under_way.add(request.id)
+
+    def receive(self, outcome: Completion | FailedRequest) -> bool:
+        """Keeps a completion in the log; says whether the request came from this desk."""
+        if outcome.request_id not in self.under_way:
+            return False
+        self.under_way.remove(outcome.request_id)
+        if isinstance(outcome, Completion):
+            self.log.append(outcome)
+        return True
+
+
+def settle(desks: Mapping[Role, Desk], *, wait: bool) -> None:
+    """Keeps the answers to requests of a conversation that has failed: they are paid for.
+
+    Args:
+        desks: Those of the conversation; their logs are open.
+        wait: Whether to wait for what is still under way. Otherwise only what is there is kept.
+
+    Raises:
+        SdgError: A log cannot be written, or the teacher failed with everything under way.
+    """
+    for teacher in {id(desk.teacher): desk.teacher for desk in desks.values()}.values():
+        mine = [desk for desk in desks.values() if desk.teacher is teacher]
+        while any(desk.under_way for desk in mine):
+            outcomes = teacher.poll(wait=wait)
+            for outcome in outcomes:
+                any(desk.receive(outcome) for desk in mine)
+            if not outcomes:
+                break
 
 
 def converse(
@@ -92,8 +128,9 @@ def converse(
         Results in the order of `works`, each as soon as it and all before it are done.
 
     Raises:
-        TeacherError: A teacher cannot work as configured.
-        TransientError: A teacher failed; what it had finished is in the log.
+        TeacherError: A teacher cannot work as configured, or refused a request.
+        TransientError: A teacher failed, or did not answer a request. What is finished is in the
+            log; `settle` keeps what is still under way.
     """
     began = time.monotonic()
     floor = _Floor[ResultT](desks, usage)
@@ -137,20 +174,29 @@ class _Floor(Generic[ResultT]):
         self._advance(index, work, None)
 
     def wait(self) -> None:
-        """Takes what is finished; each distinct teacher that owes something is asked once."""
+        """Takes what is finished; each distinct teacher that owes something is asked once.
+
+        Raises:
+            Exception: What became of a request that failed, once all that came is in the log.
+        """
         owing = {id(self._desks[role].teacher): role for role, _ in self._asked.values()}
         for role in owing.values():
-            completions = self._desks[role].teacher.poll()
-            if not completions:
+            outcomes = self._desks[role].teacher.poll()
+            if not outcomes:
                 raise TransientError(f"the {role} went idle with requests unanswered")
-            for completion in completions:
-                self._receive(completion)
+            # An answer to a conversation that has failed before is nobody's here.
+            ours = [outcome for outcome in outcomes if outcome.request_id in self._asked]
+            for outcome in ours:  # first of all into the log: a signal may come any moment
+                self._desks[self._asked[outcome.request_id][0]].receive(outcome)
+            for outcome in ours:
+                if isinstance(outcome, FailedRequest):
+                    raise outcome.error
+            for completion in ours:
+                if isinstance(completion, Completion):
+                    self._receive(completion)
 
     def _receive(self, completion: Completion) -> None:
-        if completion.request_id not in self._asked:
-            return  # asked by a conversation that failed before it was answered
-        role, indices = self._asked.pop(completion.request_id)
-        self._desks[role].log.append(completion)
+        _, indices = self._asked.pop(completion.request_id)
         self._usage.add(completion)
         for index in indices:
             waiting = self._waiting[index]
@@ -187,8 +233,8 @@ class _Floor(Generic[ResultT]):
             if index not in waiting:
                 waiting.append(index)
             return
+        self._desks[request.role].ask(request)
         self._asked[request.id] = (request.role, [index])
-        self._desks[request.role].teacher.submit(request)
 
 
 @dataclass

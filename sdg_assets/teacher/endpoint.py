@@ -2,65 +2,67 @@
 
 from __future__ import annotations
 
-import os
+import asyncio
 import queue
-import random
 import time
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from sdg_assets.errors import TeacherError, TransientError
+from sdg_assets.addresses import Credentials
+from sdg_assets.errors import SdgError, TeacherError
 from sdg_assets.teacher.control_tokens import ControlTokens
 from sdg_assets.teacher.encoding import ServedTokens
-from sdg_assets.teacher.requests import Completion, Message, Request, finish_reason
+from sdg_assets.teacher.replies import Anything, ChatReply, ModelList, TokenCount
+from sdg_assets.teacher.requests import Completion, FailedRequest, Message, Request, finish_reason
 from sdg_assets.teacher.served import ServedModel, identity_of_served
+from sdg_assets.teacher.server import Server, background
 
-ATTEMPTS = 6
-FIRST_WAIT_SECONDS = 0.5
-TIMEOUT_SECONDS = 600.0
-RETRIED = frozenset({408, 409, 425, 429, 500, 502, 503, 504})
+STALLED_SECONDS = 600.0
+DEFAULT_MODEL_LEN = 4096
+"""Tokens taken to fit where a server does not say."""
 
 
 class EndpointTeacher:
     """A vLLM server behind the `Teacher` protocol.
 
-    At most `concurrency` requests are under way; a busy or failing server (429, 5xx, time-out) is
-    asked again after a growing, jittered wait.
+    At most `concurrency` requests are under way. A busy or failing server (429, 5xx, time-out) is
+    asked again after a growing, jittered wait. An error belongs to its request; only a server that
+    answers nobody fails them all.
     """
 
-    def __init__(self, url: str, concurrency: int = 64, catalog: Path | None = None) -> None:
+    def __init__(
+        self,
+        url: str,
+        concurrency: int = 64,
+        catalog: Path | None = None,
+        *,
+        credentials: Credentials | None = None,
+        stalled_seconds: float = STALLED_SECONDS,
+    ) -> None:
         """Checks that the server is well and asks which model it serves.
 
         Args:
             url: The server's address, with or without `/v1`.
             concurrency: Requests under way at a time.
             catalog: Where `teachers.yaml` lies, if not built in.
+            credentials: A name and password for the server, if they do not stand in the address.
+            stalled_seconds: A server that produces no token for so long counts as frozen.
 
         Raises:
             TransientError: The server does not answer.
             TeacherError: It answers, but serves no model, or another one than its card says, or
                 refuses the key in `SDG_API_KEY`.
         """
-        import httpx
-
-        self._base = url.rstrip("/").removesuffix("/v1")
-        key = os.environ.get("SDG_API_KEY")
-        self._http = httpx.Client(
-            base_url=self._base,
-            timeout=httpx.Timeout(TIMEOUT_SECONDS, connect=10.0),
-            limits=httpx.Limits(max_connections=concurrency, max_keepalive_connections=concurrency),
-            headers={"Authorization": f"Bearer {key}"} if key else {},
-        )
-        self.send("GET", "/health", attempts=2)
-        served = ServedModel.of(self._base, self.send("GET", "/v1/models", attempts=2))
+        self.server = Server(url, concurrency, stalled_seconds, credentials)
+        self.server.call("GET", "/health", Anything, attempts=2)
+        listing = self.server.call("GET", "/v1/models", ModelList, attempts=2)
+        served = ServedModel.of(self.server.url, listing.model_dump())
         self.model, self.max_model_len = served.name, served.max_model_len
         self.identity = identity_of_served(served, catalog)
         self.words = ServedTokens(self._tokens_of_template, self._is_token)
-        self._pool = ThreadPoolExecutor(concurrency, thread_name_prefix="teacher")
-        self._finished: queue.SimpleQueue[Completion | Exception] = queue.SimpleQueue()
+        self._turns = asyncio.Semaphore(concurrency)
+        self._finished: queue.SimpleQueue[Completion | FailedRequest] = queue.SimpleQueue()
         self._under_way = 0
 
     @property
@@ -69,54 +71,66 @@ class EndpointTeacher:
         return self.words.control_tokens
 
     def _tokens_of_template(self) -> list[str]:
-        body = {"model": self.model, "messages": [{"role": "user", "content": "Why?"}]}
+        conversation = [{"role": "user", "content": "Why?"}]
+        body: dict[str, Any] = {"model": self.model, "messages": conversation}
         try:
-            rendered = self.send("POST", "/tokenize", {**body, "return_token_strs": True})
+            body |= {"return_token_strs": True}
+            return self.server.call("POST", "/tokenize", TokenCount, body).token_strs or []
         except TeacherError:  # a model without a chat template has no such tokens
             return []
-        return [str(token) for token in rendered.get("token_strs") or []]
 
     def _is_token(self, text: str) -> bool:
         body = {"model": self.model, "prompt": text, "add_special_tokens": False}
         try:
-            return bool(self.send("POST", "/tokenize", body).get("count") == 1)
+            return self.server.call("POST", "/tokenize", TokenCount, body).count == 1
         except TeacherError:
             return False
 
     def count_tokens(self, messages: Sequence[Message]) -> int:
         """Prompt tokens of a conversation, as the server's own tokenizer counts them."""
         body = {"model": self.model, "messages": self.words.harmless(messages)}
-        return int(self.send("POST", "/tokenize", body)["count"])
+        return self.server.call("POST", "/tokenize", TokenCount, body).count
 
     def submit(self, request: Request) -> None:
-        """Hands the request to a thread."""
+        """Hands the request to the background thread, its control tokens broken up."""
         self._under_way += 1
-        self._pool.submit(self._work, request)
+        try:
+            # Here, for it may ask the server and wait; the background thread must never wait.
+            messages = tuple(Message(**m) for m in self.words.harmless(request.messages))
+        except SdgError as error:
+            self._finished.put(FailedRequest(request.id, error))
+            return
+        harmless = request.model_copy(update={"messages": messages})
+        asyncio.run_coroutine_threadsafe(self._work(harmless), background())
 
-    def poll(self) -> list[Completion]:
-        """Waits for one completion and takes whatever else is there."""
-        finished: list[Completion] = []
+    def poll(self, *, wait: bool = True) -> list[Completion | FailedRequest]:
+        """Takes whatever is finished; first waits, if it may, until something is."""
+        finished: list[Completion | FailedRequest] = []
         while self._under_way and not (finished and self._finished.empty()):
-            result = self._finished.get()
+            try:
+                finished.append(self._finished.get(block=wait))
+            except queue.Empty:
+                break
             self._under_way -= 1
-            if isinstance(result, Exception):
-                raise result
-            finished.append(result)
         return finished
 
-    def _work(self, request: Request) -> None:
+    async def _work(self, request: Request) -> None:
         # Whatever happens must reach the thread that polls, or it would wait for ever.
         try:
-            self._finished.put(self.complete(request))
-        except Exception as error:  # noqa: BLE001
-            self._finished.put(error)
+            async with self._turns:
+                self._finished.put(await self.complete(request))
+        except BaseException as error:
+            told = error if isinstance(error, Exception) else RuntimeError(type(error).__name__)
+            self._finished.put(FailedRequest(request.id, told))
+            if not isinstance(error, Exception):
+                raise
 
-    def complete(self, request: Request) -> Completion:
-        """Answers a request; raises as `send` does."""
+    async def complete(self, request: Request) -> Completion:
+        """Answers a request; raises as `Server.ask` does."""
         sampling = request.sampling
         body: dict[str, Any] = {
             "model": self.model,
-            "messages": self.words.harmless(request.messages),
+            "messages": [message.model_dump() for message in request.messages],
             "temperature": sampling.temperature,
             "top_p": sampling.top_p,
             "max_tokens": sampling.max_tokens,
@@ -125,66 +139,47 @@ class EndpointTeacher:
             schema = {"name": "draft", "schema": request.json_schema, "strict": True}
             body["response_format"] = {"type": "json_schema", "json_schema": schema}
         began = time.monotonic()
-        answer = self.send("POST", "/v1/chat/completions", body)
-        choice, usage = answer["choices"][0], answer["usage"]
-        details = usage.get("prompt_tokens_details") or {}
+        answer = await self.server.ask("POST", "/v1/chat/completions", ChatReply, body)
+        choice, usage = answer.choices[0], answer.usage
         return Completion(
             request_id=request.id,
-            text=choice["message"]["content"] or "",
-            finish_reason=finish_reason(choice["finish_reason"], self._base),
-            prompt_tokens=usage["prompt_tokens"],
-            output_tokens=usage["completion_tokens"],
-            cached_tokens=details.get("cached_tokens") or 0,
+            text=choice.message.content or "",
+            finish_reason=finish_reason(choice.finish_reason, self.server.url),
+            prompt_tokens=usage.prompt_tokens,
+            output_tokens=usage.completion_tokens,
+            cached_tokens=usage.cached_tokens,
             seconds=round(time.monotonic() - began, 3),
         )
 
-    def send(
-        self, method: str, path: str, body: dict[str, Any] | None = None, attempts: int = ATTEMPTS
-    ) -> dict[str, Any]:
-        """What the server answers to one call, asked again while it is busy or failing.
 
-        Raises:
-            TransientError: It never answered.
-            TeacherError: It refuses the call, or the key.
-        """
-        import httpx
-
-        problem = ""
-        for attempt in range(attempts):
-            if attempt:
-                pause = FIRST_WAIT_SECONDS * 2**attempt
-                time.sleep(pause * random.uniform(0.5, 1.5))  # noqa: S311 – jitter
-            try:
-                response = self._http.request(method, path, json=body)
-            except httpx.TransportError as error:
-                problem = f"{type(error).__name__}: {error}"
-                continue
-            if response.status_code in RETRIED:
-                problem = f"HTTP {response.status_code}: {response.text[:200]}"
-                continue
-            if response.status_code in (401, 403):
-                raise TeacherError(
-                    f"teacher {self._base}: access refused (HTTP {response.status_code}); set "
-                    "SDG_API_KEY to a key that the server accepts"
-                )
-            if response.is_error:
-                raise TeacherError(
-                    f"teacher {self._base}{path}: HTTP {response.status_code}: "
-                    f"{response.text[:300]}"
-                )
-            return dict(response.json()) if response.content else {}
-        raise TransientError(
-            f"teacher {self._base}: no answer at {path} after {attempts} attempts ({problem}); "
-            "is the server up, and SDG_TEACHER its address?"
-        )
+_connected: dict[tuple[Any, ...], EndpointTeacher] = {}
+"""The clients of this process, by what they were made with."""
 
 
-@lru_cache(maxsize=4)
-def endpoint_teacher(url: str, concurrency: int, catalog: Path | None = None) -> EndpointTeacher:
-    """The client of that server, checked once per process.
+def endpoint_teacher(
+    url: str,
+    concurrency: int,
+    catalog: Path | None = None,
+    credentials: Credentials | None = None,
+    stalled_seconds: float = STALLED_SECONDS,
+) -> EndpointTeacher:
+    """The client of that server, checked once per process, and again once it was gone.
+
+    Args:
+        url: The server's address.
+        concurrency: Requests under way at a time.
+        catalog: Where `teachers.yaml` lies, if not built in.
+        credentials: A name and password for it.
+        stalled_seconds: A server that produces no token for so long counts as frozen.
 
     Raises:
         TransientError: The server does not answer.
         TeacherError: It cannot be used.
     """
-    return EndpointTeacher(url, concurrency, catalog)
+    made_with = (url, concurrency, catalog, credentials, stalled_seconds)
+    if made_with not in _connected or _connected[made_with].server.gone:
+        _connected.pop(made_with, None)
+        _connected[made_with] = EndpointTeacher(
+            url, concurrency, catalog, credentials=credentials, stalled_seconds=stalled_seconds
+        )
+    return _connected[made_with]

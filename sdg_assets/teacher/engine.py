@@ -15,12 +15,14 @@ from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
-from sdg_assets.errors import TeacherError, TransientError
+from sdg_assets.errors import SdgError, TeacherError, TeacherGoneError, TransientError
 from sdg_assets.examples import TeacherStamp
+from sdg_assets.stopping import FrozenError, engine_work
 from sdg_assets.teacher.encoding import ChatEncoder
 from sdg_assets.teacher.models import ResolvedModel, resolve
 from sdg_assets.teacher.requests import (
     Completion,
+    FailedRequest,
     Message,
     Request,
     TeacherIdentity,
@@ -57,11 +59,17 @@ class EngineTeacher:
     the tokenizer and nothing else.
     """
 
-    def __init__(self, resolved: ResolvedModel, **overrides: Any) -> None:  # noqa: ANN401
+    def __init__(
+        self,
+        resolved: ResolvedModel,
+        stalled_seconds: float | None = None,
+        **overrides: Any,  # noqa: ANN401
+    ) -> None:
         """Reads the model's configuration and tokenizer.
 
         Args:
             resolved: The model's directory or hub id, with its card.
+            stalled_seconds: An engine that produces no token for so long counts as frozen.
             **overrides: vLLM engine arguments on top of the card's, passed through.
 
         Raises:
@@ -72,6 +80,8 @@ class EngineTeacher:
         from transformers import AutoConfig, AutoTokenizer
 
         self._model = resolved.path_or_id
+        self._stalled_seconds = stalled_seconds
+        self._unusable: Exception | None = None
         gpus = resolved.card.gpus
         spread = {
             "tensor_parallel_size": gpus.tensor_parallel,
@@ -102,15 +112,25 @@ class EngineTeacher:
 
         Raises:
             TeacherError: It cannot work as configured; says what to change.
-            TransientError: There is too little memory now.
+            TeacherGoneError: There is too little memory now.
         """
-        from vllm import LLM
-
+        if self._unusable:  # the next partition has the same settings
+            raise TeacherError(str(self._unusable))
         arguments = {"enable_prefix_caching": True, **self._arguments}
-        try:
-            return LLM(model=self._model, **arguments)
-        except Exception as error:
-            raise _clear(error, self._model) from error
+        with engine_work():
+            from vllm import LLM
+
+            try:
+                return LLM(model=self._model, **arguments)
+            except Exception as error:
+                raise self._not_started(_clear(error, self._model)) from error
+
+    def _not_started(self, error: Exception) -> Exception:
+        """What is wrong with one start is wrong for every partition of the run."""
+        if isinstance(error, TransientError):
+            return TeacherGoneError(str(error))
+        self._unusable = error
+        return error
 
     def start(self) -> None:
         """Starts the engine now instead of with the first request."""
@@ -151,29 +171,53 @@ class EngineTeacher:
             structured_outputs=StructuredOutputsParams(json=schema) if schema else None,
         )
 
-    def poll(self) -> list[Completion]:
-        """Steps the engine until something is finished."""
-        finished: list[Completion] = []
-        engine = self.llm.llm_engine
-        while not finished and engine.has_unfinished_requests():
-            try:
-                outputs = engine.step()
-            except Exception as error:
-                # It is dead; whoever comes next starts another one.
-                self.__dict__.pop("llm", None)
-                raise _clear(error, self._model) from error
-            finished = [self._completion(output) for output in outputs if output.finished]
+    def poll(self, *, wait: bool = True) -> list[Completion | FailedRequest]:
+        """Steps the engine until something is finished; nothing is finished between two polls.
+
+        Raises:
+            TeacherError: The engine failed in a way that will come again.
+            TeacherGoneError: It is frozen.
+        """
+        llm = self.__dict__.get("llm")  # not started for this: without it nothing is under way
+        finished: list[Completion | FailedRequest] = []
+        if not wait or llm is None:
+            return finished
+        with engine_work(self._stalled_seconds) as work:
+            while not finished and llm.llm_engine.has_unfinished_requests():
+                try:
+                    outputs = llm.llm_engine.step()
+                except (Exception, FrozenError) as error:
+                    raise self._dead(error, frozen=work.is_frozen) from error
+                if outputs:
+                    work.progressed()
+                finished = [self._outcome(output) for output in outputs if output.finished]
         return finished
+
+    def _dead(self, error: BaseException, *, frozen: bool) -> Exception:
+        """Forgets the engine: whoever comes next starts another one."""
+        self.__dict__.pop("llm", None)
+        self._submitted.clear()
+        if frozen:
+            return TeacherGoneError(
+                f"teacher {self._model}: the engine produced no token for "
+                f"{(self._stalled_seconds or 0) / 60:g} min; is it frozen? Raise "
+                "SDG_STALLED_MINUTES if it may take longer"
+            )
+        return _clear(error, self._model)
 
     def _tokens(self, messages: Sequence[Message]) -> list[int]:
         return self._tokenize(tuple(messages))
 
-    def _completion(self, output: Any) -> Completion:  # noqa: ANN401 – vLLM's RequestOutput
+    def _outcome(self, output: Any) -> Completion | FailedRequest:  # noqa: ANN401 – vLLM's RequestOutput
         answer, now = output.outputs[0], time.monotonic()
+        try:
+            reason = finish_reason(answer.finish_reason, self._model)
+        except SdgError as error:
+            return FailedRequest(output.request_id, error)
         return Completion(
             request_id=output.request_id,
             text=answer.text,
-            finish_reason=finish_reason(answer.finish_reason, self._model),
+            finish_reason=reason,
             prompt_tokens=len(output.prompt_token_ids),
             output_tokens=len(answer.token_ids),
             cached_tokens=output.num_cached_tokens or 0,
@@ -186,7 +230,10 @@ _running: dict[str, tuple[str, EngineTeacher]] = {}
 
 
 def engine_teacher(
-    teacher: str, catalog: Path | None = None, overrides: str = "{}"
+    teacher: str,
+    catalog: Path | None = None,
+    overrides: str = "{}",
+    stalled_seconds: float | None = None,
 ) -> EngineTeacher:
     """The engine of that teacher, started once per process and kept for every later partition.
 
@@ -194,6 +241,7 @@ def engine_teacher(
         teacher: A key, hub id or directory.
         catalog: Where `teachers.yaml` lies, if not built in.
         overrides: Engine arguments as JSON, on top of the card's.
+        stalled_seconds: An engine that produces no token for so long counts as frozen.
 
     Raises:
         TeacherError: Unknown teacher, or settings that cannot work.
@@ -201,7 +249,9 @@ def engine_teacher(
     """
     if teacher not in _running or _running[teacher][0] != overrides:
         stop_engines_but(_running.keys() - {teacher})
-        found = EngineTeacher(resolve(teacher, catalog=catalog), **json.loads(overrides))
+        found = EngineTeacher(
+            resolve(teacher, catalog=catalog), stalled_seconds, **json.loads(overrides)
+        )
         _running[teacher] = overrides, found
     return _running[teacher][1]
 
@@ -216,7 +266,7 @@ def stop_engines_but(teachers: Collection[str]) -> None:
         _running.pop(name)[1].stop()
 
 
-def _clear(error: Exception, model: str) -> Exception:
+def _clear(error: BaseException, model: str) -> Exception:
     """An error of vLLM as one that says what to change."""
     text = " ".join(str(error).split())
     if "max seq len" in text or "max_model_len" in text or "cache blocks" in text:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import errno
 from pathlib import Path
 
+from sdg_assets.addresses import masked
 from sdg_assets.errors import PermanentError, SdgError, TransientError
+from sdg_assets.hub_limits import limit_hub_calls
 
 LOOK_UP_SECONDS = 5.0  # long enough for a slow proxy, short enough to fall back to packages
 # Other formats of the same weights, which vLLM does not read.
@@ -28,6 +30,7 @@ def look_up(model: str, revision: str) -> str:
     """
     from huggingface_hub import HfApi
 
+    limit_hub_calls()
     try:
         commit = HfApi().model_info(model, revision=revision, timeout=LOOK_UP_SECONDS).sha
     except Exception as error:
@@ -79,6 +82,7 @@ def download(model: str, revision: str) -> Path:
     """
     from huggingface_hub import snapshot_download
 
+    limit_hub_calls()
     try:
         return Path(snapshot_download(model, revision=revision, ignore_patterns=OTHER_FORMATS))
     except Exception as error:
@@ -88,7 +92,7 @@ def download(model: str, revision: str) -> Path:
 def _explained(error: Exception, model: str, revision: str) -> SdgError:
     from huggingface_hub import constants, errors
 
-    page = f"{constants.ENDPOINT}/{model}"
+    page = f"{masked(constants.ENDPOINT)}/{model}"
     status = error.response.status_code if isinstance(error, errors.HfHubHTTPError) else None
     if isinstance(error, errors.HFValidationError):
         return PermanentError(f"{model}: not a hub id ({error})")
@@ -110,4 +114,5 @@ def _explained(error: Exception, model: str, revision: str) -> SdgError:
         return PermanentError(
             f"{model}: no space left in {constants.HF_HUB_CACHE}; free some, or set HF_HUB_CACHE"
         )
-    return TransientError(f"{model}: {page} is not reached ({type(error).__name__}: {error})")
+    words = masked(f"{type(error).__name__}: {error}")
+    return TransientError(f"{model}: {page} is not reached ({words})")

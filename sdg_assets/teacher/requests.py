@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, field_validator
 
-from sdg_assets.errors import TransientError
+from sdg_assets.errors import TeacherError, TransientError
 from sdg_assets.examples import Role, TeacherStamp, content_id
 from sdg_assets.teacher.control_tokens import ControlTokens
 
@@ -51,19 +51,43 @@ class Request(BaseModel):
     json_schema: dict[str, Any] | None = None
 
 
-FinishReason = Literal["stop", "length"]
+FinishReason = Literal["stop", "length", "content_filter"]
+# The ends that servers report, in our words. Null means that the answer is not whole.
+_FINISH_REASONS: dict[str, FinishReason] = {
+    "stop": "stop",
+    "eos_token": "stop",
+    "stop_sequence": "stop",
+    "length": "length",
+    "max_tokens": "length",
+    "content_filter": "content_filter",
+}
+CUT_OFF = frozenset({None, "abort", "error"})
 
 
-def finish_reason(told: str | None, teacher: str) -> FinishReason:
-    """What vLLM says of an end, in our words.
+def finish_reason(reported: str | None, teacher: str) -> FinishReason:
+    """The finish reason of a completion, in our words.
+
+    Args:
+        reported: As vLLM or a server reports it.
+        teacher: Named in the errors.
 
     Raises:
-        TransientError: It was cut off from outside: aborted, or the server went down. What there is
-            of it is no completion.
+        TransientError: The answer was cut off: aborted, failed, or not finished. Its text is no
+            completion.
+        TeacherError: The answer is of another kind than text, such as a call of a tool.
     """
-    if told in ("abort", "error"):
-        raise TransientError(f"teacher {teacher}: a request ended by {told!r}, not by itself")
-    return "length" if told == "length" else "stop"
+    if reported in CUT_OFF:
+        shown = "null" if reported is None else repr(reported)
+        raise TransientError(
+            f"teacher {teacher}: an answer ended with finish_reason {shown}, so it is not whole; "
+            "ask again"
+        )
+    if reported not in _FINISH_REASONS:
+        raise TeacherError(
+            f"teacher {teacher}: finish_reason {reported!r} is none of "
+            f"{', '.join(_FINISH_REASONS)}; serve the model as a plain chat model, without tools"
+        )
+    return _FINISH_REASONS[reported]
 
 
 class Completion(BaseModel):
@@ -78,6 +102,31 @@ class Completion(BaseModel):
     output_tokens: int
     cached_tokens: int = 0
     seconds: float = 0.0
+
+    @field_validator("text", mode="before")
+    @classmethod
+    def _without_lone_surrogates(cls, text: Any) -> Any:  # noqa: ANN401 – not validated yet
+        return without_lone_surrogates(text) if isinstance(text, str) else text
+
+
+def without_lone_surrogates(text: str) -> str:
+    """The text with U+FFFD for each half of a character, which no file can hold.
+
+    A server may send half of an emoji as a JSON escape, for its tokens are bytes.
+    """
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    return text
+
+
+@dataclass(frozen=True)
+class FailedRequest:
+    """A request that will not be answered, and why. Other requests are none the worse."""
+
+    request_id: str
+    error: Exception
 
 
 @dataclass(frozen=True)
@@ -119,12 +168,19 @@ class Teacher(Protocol):
         """Hands a request over; returns at once."""
         ...
 
-    def poll(self) -> list[Completion]:
-        """Waits until something is finished and returns it; empty when nothing is under way.
+    def poll(self, *, wait: bool = True) -> list[Completion | FailedRequest]:
+        """What became of requests; each is reported once.
+
+        Args:
+            wait: Whether to wait until a request is finished.
+
+        Returns:
+            Completions and failed requests; empty when nothing is under way, or when nothing is
+            finished and `wait` is false.
 
         Raises:
             TeacherError: The teacher cannot work as configured.
-            TransientError: It failed, and a rerun may succeed.
+            TransientError: It failed with everything under way, and a rerun may succeed.
         """
         ...
 

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import json
 import time
-from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
 
+from sdg_assets.addresses import Credentials
 from sdg_assets.errors import TeacherError
-from sdg_assets.teacher.endpoint import EndpointTeacher
+from sdg_assets.teacher.endpoint import STALLED_SECONDS, EndpointTeacher
+from sdg_assets.teacher.replies import Classification, ReplyT, ReportedUsage, Scoring
 from sdg_assets.teacher.requests import Completion, Request
 
 ScoringApi = Literal["reward", "score"]
@@ -28,7 +29,14 @@ class RewardTeacher(EndpointTeacher):
     """
 
     def __init__(
-        self, url: str, api: ScoringApi, concurrency: int = 64, catalog: Path | None = None
+        self,
+        url: str,
+        api: ScoringApi,
+        concurrency: int = 64,
+        catalog: Path | None = None,
+        *,
+        credentials: Credentials | None = None,
+        stalled_seconds: float = STALLED_SECONDS,
     ) -> None:
         """Connects as `EndpointTeacher` does.
 
@@ -37,11 +45,15 @@ class RewardTeacher(EndpointTeacher):
             api: Which of the server's APIs scores.
             concurrency: Requests under way at a time.
             catalog: Where `teachers.yaml` lies, if not built in.
+            credentials: A name and password for the server.
+            stalled_seconds: A server that makes no progress for so long counts as frozen.
         """
-        super().__init__(url, concurrency, catalog)
+        super().__init__(
+            url, concurrency, catalog, credentials=credentials, stalled_seconds=stalled_seconds
+        )
         self._api = api
 
-    def complete(self, request: Request) -> Completion:
+    async def complete(self, request: Request) -> Completion:
         """The score as a completion without tokens of its own.
 
         Raises:
@@ -49,28 +61,29 @@ class RewardTeacher(EndpointTeacher):
             TransientError: The server does not answer.
         """
         began = time.monotonic()
-        messages = self.words.harmless(request.messages)
-        question, answer = (message["content"] for message in messages)
+        question, answer = (message.content for message in request.messages)
         body: dict[str, Any] = {"model": self.model, "use_activation": False}
+        usage: ReportedUsage | None
         if self._api == "reward":
-            body["messages"] = messages
-            answered = self._score("/classify", body)
-            reward = self._of_labels(answered["data"][0]["probs"])
+            body["messages"] = [message.model_dump() for message in request.messages]
+            classified = await self._ask("/classify", Classification, body)
+            reward, usage = self._of_labels(classified.data[0].probs), classified.usage
         else:
-            answered = self._score("/score", {**body, "text_1": question, "text_2": answer})
-            reward = float(answered["data"][0]["score"])
+            body |= {"text_1": question, "text_2": answer}
+            scored = await self._ask("/score", Scoring, body)
+            reward, usage = scored.data[0].score, scored.usage
         return Completion(
             request_id=request.id,
             text=json.dumps({"reward": round(reward, 6)}),
             finish_reason="stop",
-            prompt_tokens=int((answered.get("usage") or {}).get("prompt_tokens") or 0),
+            prompt_tokens=usage.prompt_tokens if usage else 0,
             output_tokens=0,
             seconds=round(time.monotonic() - began, 3),
         )
 
-    def _score(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
+    async def _ask(self, path: str, kind: type[ReplyT], body: dict[str, Any]) -> ReplyT:
         try:
-            return self.send("POST", path, body)
+            return await self.server.ask("POST", path, kind, body)
         except TeacherError as error:
             raise TeacherError(
                 f"{error}. SDG_JUDGE_API={self._api} needs a server that serves a scoring model "
@@ -88,14 +101,35 @@ class RewardTeacher(EndpointTeacher):
         )
 
 
-@lru_cache(maxsize=4)
+_connected: dict[tuple[Any, ...], RewardTeacher] = {}
+
+
 def reward_teacher(
-    url: str, api: ScoringApi, concurrency: int, catalog: Path | None = None
+    url: str,
+    api: ScoringApi,
+    concurrency: int,
+    catalog: Path | None = None,
+    credentials: Credentials | None = None,
+    stalled_seconds: float = STALLED_SECONDS,
 ) -> RewardTeacher:
-    """The client of that server, checked once per process.
+    """The client of that server, checked once per process, and again once it was gone.
+
+    Args:
+        url: The server's address.
+        api: Which of its APIs scores.
+        concurrency: Requests under way at a time.
+        catalog: Where `teachers.yaml` lies, if not built in.
+        credentials: A name and password for it.
+        stalled_seconds: A server that makes no progress for so long counts as frozen.
 
     Raises:
         TransientError: The server does not answer.
         TeacherError: It cannot be used.
     """
-    return RewardTeacher(url, api, concurrency, catalog)
+    made_with = (url, api, concurrency, catalog, credentials, stalled_seconds)
+    if made_with not in _connected or _connected[made_with].server.gone:
+        _connected.pop(made_with, None)
+        _connected[made_with] = RewardTeacher(
+            url, api, concurrency, catalog, credentials=credentials, stalled_seconds=stalled_seconds
+        )
+    return _connected[made_with]

@@ -163,6 +163,7 @@ def enriched_by(solver: ScriptedTeacher, tmp_path: Path, tests: list[str]) -> En
     with CompletionLog(tmp_path / "log") as log:
         works = enrich([example], solver, SolverKnobs(with_knowledge=False), report=report)
         (found,) = converse(works, {Role.SOLVER: Desk(solver, log)}, Usage())
+    assert isinstance(found, EnrichedExample)
     assert found.proof
     numbers = report.numbers()
     assert numbers["mutants_tried"] == found.proof.mutants

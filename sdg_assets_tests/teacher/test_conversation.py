@@ -5,11 +5,18 @@ from pathlib import Path
 
 import pytest
 
-from sdg_assets.errors import StoreError, TransientError
+from sdg_assets.errors import StoreError, TeacherError, TransientError
 from sdg_assets.examples import Role
 from sdg_assets.teacher.completions import CompletionLog
-from sdg_assets.teacher.conversation import Desk, Usage, Work, converse
-from sdg_assets.teacher.requests import Completion, Message, Request, Sampling, build_request
+from sdg_assets.teacher.conversation import Desk, Usage, Work, converse, settle
+from sdg_assets.teacher.requests import (
+    Completion,
+    FailedRequest,
+    Message,
+    Request,
+    Sampling,
+    build_request,
+)
 from sdg_assets_tests.scripted_teacher import STAMP, ScriptedTeacher, completion
 
 
@@ -168,7 +175,7 @@ def test_a_teacher_that_dies_loses_only_what_was_under_way(tmp_path: Path) -> No
 
 def test_a_teacher_that_forgets_a_request_is_an_error_and_no_endless_wait(tmp_path: Path) -> None:
     class Forgetful(ScriptedTeacher):
-        def poll(self) -> list[Completion]:
+        def poll(self, *, wait: bool = True) -> list[Completion | FailedRequest]:
             return []
 
     teacher = Forgetful(echo)
@@ -194,6 +201,82 @@ def test_answers_to_a_conversation_that_was_given_up_do_not_disturb_the_next(
         desks = {Role.WRITER: Desk(teacher, log)}
         assert list(converse(questions(teacher, "a", "b"), desks, Usage())) == ["a!", "b!"]
         assert [c.text for c in log] == ["a!", "b!"]
+
+
+def refusing(text: str) -> ScriptedTeacher:
+    """Refuses the request with that text, and answers the others."""
+
+    def answer(request: Request) -> str:
+        if request.messages[0].content == text:
+            raise TeacherError("HTTP 400: no such thing")
+        return echo(request)
+
+    return ScriptedTeacher(answer, per_poll=3)
+
+
+def test_a_request_that_fails_ends_its_conversation_with_everything_answered_in_the_log(
+    tmp_path: Path,
+) -> None:
+    teacher = refusing("2")
+    texts = [str(n) for n in range(8)]
+    with CompletionLog(tmp_path / "log") as log:
+        desks = {Role.WRITER: Desk(teacher, log)}
+        with pytest.raises(TeacherError, match="HTTP 400"):
+            list(converse(questions(teacher, *texts), desks, Usage(), concurrency=5))
+        assert [c.text for c in log] == ["0!", "1!"]
+
+        settle(desks, wait=True)
+
+        assert [c.text for c in log] == ["0!", "1!", "3!", "4!"]
+        assert not desks[Role.WRITER].under_way
+    assert len(teacher.requests) == 5  # nothing new was begun
+
+
+def test_the_next_conversation_is_none_the_worse(tmp_path: Path) -> None:
+    teacher = refusing("bad")
+    with CompletionLog(tmp_path / "one") as log, pytest.raises(TeacherError):
+        list(converse(questions(teacher, "bad", "a"), {Role.WRITER: Desk(teacher, log)}, Usage()))
+    with CompletionLog(tmp_path / "two") as log:
+        desks = {Role.WRITER: Desk(teacher, log)}
+        assert list(converse(questions(teacher, "b", "c"), desks, Usage())) == ["b!", "c!"]
+
+
+def test_what_is_settled_goes_to_the_log_of_the_role_that_asked(tmp_path: Path) -> None:
+    teacher = ScriptedTeacher(echo)
+
+    def both() -> Work[list[str]]:
+        answers = yield [ask(teacher, "w"), ask(teacher, "s", Role.SOLVER)]
+        return [a.text for a in answers]
+
+    def broken() -> Iterator[Work[list[str]]]:
+        yield both()
+        raise StoreError("line 2 is corrupt")
+
+    with CompletionLog(tmp_path / "w") as wrote, CompletionLog(tmp_path / "s") as solved:
+        desks = {Role.WRITER: Desk(teacher, wrote), Role.SOLVER: Desk(teacher, solved)}
+        with pytest.raises(StoreError):
+            list(converse(broken(), desks, Usage()))
+
+        settle(desks, wait=True)
+
+        assert ([c.text for c in wrote], [c.text for c in solved]) == (["w!"], ["s!"])
+
+
+def test_whoever_is_in_a_hurry_does_not_wait_for_what_is_under_way(tmp_path: Path) -> None:
+    teacher = ScriptedTeacher(echo)
+
+    def broken() -> Iterator[Work[str]]:
+        yield one_question(teacher, "a")
+        raise KeyboardInterrupt
+
+    with CompletionLog(tmp_path / "log") as log:
+        desks = {Role.WRITER: Desk(teacher, log)}
+        with pytest.raises(KeyboardInterrupt):
+            list(converse(broken(), desks, Usage()))
+
+        settle(desks, wait=False)
+
+        assert list(log) == []
 
 
 def test_usage_counts_tokens_reasons_and_cache_hits(tmp_path: Path) -> None:

@@ -9,15 +9,23 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
+import httpx
 import pytest
 from transformers import AutoTokenizer
 
 from sdg_assets.errors import TeacherError, TransientError
 from sdg_assets.examples import Role
-from sdg_assets.teacher import endpoint
+from sdg_assets.teacher import server as servers
 from sdg_assets.teacher.endpoint import EndpointTeacher
 from sdg_assets.teacher.models import resolve
-from sdg_assets.teacher.requests import Message, Request, Sampling, build_request
+from sdg_assets.teacher.requests import (
+    Completion,
+    FailedRequest,
+    Message,
+    Request,
+    Sampling,
+    build_request,
+)
 
 QUESTION = Message(role="user", content="Name a colour. Answer with one word.")
 SCHEMA = {
@@ -31,6 +39,14 @@ def ask(teacher: EndpointTeacher, schema: dict[str, Any] | None = None, **sampli
     return build_request(
         teacher.identity, Role.WRITER, "test@1", [QUESTION], Sampling(**sampling), schema
     )
+
+
+def answer(teacher: EndpointTeacher) -> Completion:
+    """The answer to the one request that is under way, or its error."""
+    (outcome,) = teacher.poll()
+    if isinstance(outcome, FailedRequest):
+        raise outcome.error
+    return outcome
 
 
 @pytest.mark.engine
@@ -55,7 +71,7 @@ def test_no_word_of_a_request_controls_the_model_behind_a_server(server: str) ->
     def sent(content: str) -> list[int]:
         messages = teacher.words.harmless([Message(role="user", content=content)])
         body = {"model": teacher.model, "messages": messages}
-        ids: list[int] = teacher.send("POST", "/tokenize", body)["tokens"]
+        ids = httpx.post(f"{teacher.server.url}/tokenize", json=body).json()["tokens"]
         return [i for i in ids if i in control.values()]
 
     of_template = sent("Why?")
@@ -72,7 +88,7 @@ def test_requests_are_answered_with_their_schema_kept_to_and_tokens_counted(serv
 
     answered = []
     while finished := teacher.poll():
-        answered += finished
+        answered += [outcome for outcome in finished if isinstance(outcome, Completion)]
 
     assert {completion.request_id for completion in answered} == wanted
     for completion in answered:
@@ -87,7 +103,7 @@ def test_a_truncated_answer_says_so(server: str) -> None:
     teacher = EndpointTeacher(server)
     teacher.submit(ask(teacher, max_tokens=2))
 
-    (completion,) = teacher.poll()
+    completion = answer(teacher)
 
     assert completion.finish_reason == "length"
     assert completion.output_tokens == 2
@@ -99,7 +115,7 @@ def test_a_prompt_that_does_not_fit_is_a_clear_error(server: str) -> None:
     teacher.submit(ask(teacher, max_tokens=5000))
 
     with pytest.raises(TeacherError, match=r"HTTP 400: .*(maximum|context|max_)"):
-        teacher.poll()
+        answer(teacher)
 
 
 def test_a_dead_endpoint_says_what_to_look_at() -> None:
@@ -147,7 +163,7 @@ def faltering_server(*statuses: int) -> Iterator[tuple[str, list[str]]]:
 
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(endpoint, "FIRST_WAIT_SECONDS", 0.001)
+    monkeypatch.setattr(servers, "FIRST_WAIT_SECONDS", 0.001)
 
 
 @pytest.mark.usefixtures("impatient")
@@ -156,7 +172,7 @@ def test_a_busy_server_is_asked_again() -> None:
         teacher = EndpointTeacher(url)
         teacher.submit(ask(teacher))
 
-        (completion,) = teacher.poll()
+        completion = answer(teacher)
 
     assert completion.text == "red"
     assert len(seen) == 3
@@ -169,9 +185,9 @@ def test_a_server_that_stays_busy_may_be_tried_again_later() -> None:
         teacher.submit(ask(teacher))
 
         with pytest.raises(TransientError, match=r"after 6 attempts \(HTTP 503"):
-            teacher.poll()
+            answer(teacher)
 
-    assert len(seen) == endpoint.ATTEMPTS
+    assert len(seen) == servers.ATTEMPTS
 
 
 @pytest.mark.usefixtures("impatient")
@@ -184,7 +200,7 @@ def test_a_key_that_is_refused_is_never_tried_again_and_never_shown(
         teacher.submit(ask(teacher))
 
         with pytest.raises(TeacherError, match="set SDG_API_KEY") as caught:
-            teacher.poll()
+            answer(teacher)
 
     assert len(seen) == 1
     assert "secret" not in str(caught.value)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from pathlib import Path
 from types import SimpleNamespace
@@ -10,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from sdg_assets.errors import TeacherError, TransientError
+from sdg_assets.errors import TeacherError, TeacherGoneError, TransientError
 from sdg_assets.examples import Role
 from sdg_assets.teacher.engine import EngineTeacher, engine_teacher, stop_engines_but
 from sdg_assets.teacher.models import resolve
@@ -40,8 +41,8 @@ def answers(engine: EngineTeacher, *requests: Request) -> dict[str, Completion]:
     for request in requests:
         engine.submit(request)
     finished: dict[str, Completion] = {}
-    while completions := engine.poll():
-        finished |= {c.request_id: c for c in completions}
+    while outcomes := engine.poll():
+        finished |= {o.request_id: o for o in outcomes if isinstance(o, Completion)}
     return finished
 
 
@@ -181,7 +182,10 @@ def test_samples_of_one_prompt_differ(engine: EngineTeacher) -> None:
 def test_what_vllm_says_becomes_what_to_do(
     monkeypatch: pytest.MonkeyPatch, raised: str, kind: type[Exception], said: str
 ) -> None:
-    def failing(**_arguments: Any) -> None:
+    starts = []
+
+    def failing(**arguments: Any) -> None:
+        starts.append(arguments)
         raise ValueError(raised)
 
     teacher = EngineTeacher(resolve(TEACHER))
@@ -194,6 +198,11 @@ def test_what_vllm_says_becomes_what_to_do(
     assert message.startswith(f"teacher {resolve(TEACHER).path_or_id}: ")
     assert said in message
     assert "\n" not in message
+    with pytest.raises(kind, match=re.escape(message)):
+        teacher.start()
+    # What will not change is not tried for every partition of a run.
+    assert len(starts) == (2 if kind is TransientError else 1)
+    assert isinstance(caught.value, TeacherGoneError) == (kind is TransientError)
 
 
 def test_an_engine_that_nobody_needs_now_is_stopped() -> None:

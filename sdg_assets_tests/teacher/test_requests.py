@@ -6,9 +6,10 @@ from typing import Any
 
 import pytest
 
-from sdg_assets.errors import TransientError
+from sdg_assets.errors import TeacherError, TransientError
 from sdg_assets.examples import Role, TeacherStamp
 from sdg_assets.teacher.requests import (
+    Completion,
     Message,
     Request,
     Sampling,
@@ -104,13 +105,29 @@ def test_a_teachers_data_version_names_model_revision_and_settings() -> None:
 
 
 @pytest.mark.parametrize(
-    ("told", "reason"), [("stop", "stop"), (None, "stop"), ("length", "length")]
+    ("told", "reason"),
+    [("stop", "stop"), ("length", "length"), ("content_filter", "content_filter")],
 )
-def test_an_end_is_natural_or_cut_at_the_limit(told: str | None, reason: str) -> None:
+def test_an_end_is_natural_or_cut_by_the_limit_or_by_a_filter(told: str, reason: str) -> None:
     assert finish_reason(told, "org/model") == reason
 
 
-@pytest.mark.parametrize("told", ["abort", "error"])
-def test_what_was_cut_off_from_outside_is_no_completion(told: str) -> None:
-    with pytest.raises(TransientError, match=f"a request ended by '{told}'"):
+@pytest.mark.parametrize("told", ["abort", "error", None])
+def test_what_was_cut_off_from_outside_is_no_completion(told: str | None) -> None:
+    with pytest.raises(TransientError, match=r"finish_reason ('abort'|'error'|null), so it is not"):
         finish_reason(told, "org/model")
+
+
+def test_a_call_of_a_tool_is_no_text() -> None:
+    with pytest.raises(TeacherError, match="finish_reason 'tool_calls' is none of"):
+        finish_reason("tool_calls", "org/model")
+
+
+def test_half_a_character_is_kept_as_a_sign_that_it_is_one() -> None:
+    halves = Completion(
+        request_id="r", text="a \ud83d b \ud83d\ude00", finish_reason="stop",
+        prompt_tokens=1, output_tokens=1,
+    )  # fmt: skip
+
+    assert halves.text == "a \ufffd b \U0001f600"
+    assert Completion.model_validate_json(halves.model_dump_json()) == halves

@@ -1,0 +1,48 @@
+"""Addresses that may hold a user's name and password: never shown, only used.
+
+Whoever names a server as `http://user:password@host` wants the password sent to that server and
+nowhere else: not into logs, metadata, file names or the run database.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import NamedTuple
+from urllib.parse import unquote
+
+HIDDEN = "***"
+_IS_URL = re.compile(r"https?://", re.IGNORECASE)
+# Greedy up to the last @ before a space: a password may hold @, / and : without being escaped.
+# In `hf://datasets/org/name@commit` a commit follows the @.
+_USERINFO = re.compile(r"(?<=://)(?<!hf://)[^\s'\"]*@")
+
+
+class Credentials(NamedTuple):
+    """A user's name and password, as HTTP's basic authentication takes them."""
+
+    user: str
+    password: str
+
+
+def is_url(text: str) -> bool:
+    """Whether a teacher's name is the address of a server."""
+    return _IS_URL.match(text) is not None
+
+
+def split_credentials(url: str) -> tuple[str, Credentials | None]:
+    """The address without the name and password in it, and these.
+
+    Args:
+        url: `http://host`, or `http://user:password@host`; percent escapes are decoded.
+    """
+    userinfo = _USERINFO.search(url)
+    if not userinfo:
+        return url, None
+    user, _, password = userinfo[0][:-1].partition(":")
+    bare = url[: userinfo.start()] + url[userinfo.end() :]
+    return bare, Credentials(unquote(user), unquote(password))
+
+
+def masked(text: str) -> str:
+    """A text that can be shown: what stands between `://` and `@` is hidden."""
+    return _USERINFO.sub(f"{HIDDEN}@", text)

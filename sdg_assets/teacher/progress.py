@@ -1,0 +1,72 @@
+"""Whether a server gets on with anything, seen from outside."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+LOOK_SECONDS = 30.0
+_COUNTERS = ("vllm:generation_tokens_total", "vllm:prompt_tokens_total")
+
+
+class Progress:
+    """The time of a server's last sign of progress. For use inside the event loop.
+
+    Any answer is a sign. While none comes, vLLM's own counters of tokens are read: an answer of
+    thirty thousand tokens takes many minutes. A server without them is judged by its answers alone.
+    """
+
+    def __init__(self, count: Callable[[], Awaitable[float | None]], patience: float) -> None:
+        """Begins with no sign.
+
+        Args:
+            count: Reads the tokens that the server has processed since it started; None where it
+                does not tell.
+            patience: Seconds without a sign after which the server counts as frozen.
+        """
+        self.last = 0.0
+        """By the event loop's clock."""
+        self._count = count
+        self._pause = min(LOOK_SECONDS, patience / 4)
+        self._waiting = 0
+        self._tokens: float | None = None
+        self._watcher: asyncio.Task[None] | None = None
+
+    def seen(self) -> None:
+        """Takes note of a sign."""
+        self.last = asyncio.get_running_loop().time()
+
+    def watch(self) -> None:
+        """Looks at the counters from now on, for one more request that waits."""
+        self._waiting += 1
+        if not self._watcher or self._watcher.done():
+            self._watcher = asyncio.ensure_future(self._look())
+
+    def unwatch(self) -> None:
+        """Stops to, for one of them."""
+        self._waiting -= 1
+
+    async def _look(self) -> None:
+        while self._waiting:
+            await asyncio.sleep(self._pause)
+            if asyncio.get_running_loop().time() - self.last < self._pause:
+                continue
+            before, self._tokens = self._tokens, await self._count()
+            if before is not None and self._tokens is not None and self._tokens > before:
+                self.seen()
+
+
+def tokens_in(metrics: str) -> float | None:
+    """The tokens that a server has processed.
+
+    Args:
+        metrics: What it answers at `/metrics`, in Prometheus' text format.
+
+    Returns:
+        Their number; None if it does not count them.
+    """
+    counts = [line for line in metrics.splitlines() if line.startswith(_COUNTERS)]
+    try:
+        return sum(float(line.rsplit(" ", 1)[1]) for line in counts) if counts else None
+    except (ValueError, IndexError):
+        return None

@@ -1,0 +1,392 @@
+"""A server with vLLM's API, as a client sees it: busy, odd, frozen or gone.
+
+All requests run in one background thread with an event loop. It is a daemon: a process that was
+told to stop ends at once, with hundreds of requests under way.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+import ssl
+import threading
+from base64 import b64encode
+from collections.abc import Coroutine
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from functools import cache
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from sdg_assets.addresses import HIDDEN, Credentials, is_url, masked, split_credentials
+from sdg_assets.errors import TeacherError, TeacherGoneError, TransientError
+from sdg_assets.teacher.progress import Progress, tokens_in
+from sdg_assets.teacher.replies import (
+    SHOWN,
+    Anything,
+    OddReplyError,
+    ReplyT,
+    is_temporary,
+    parsed,
+)
+
+if TYPE_CHECKING:
+    import httpx
+
+ATTEMPTS = 6
+FIRST_WAIT_SECONDS = 0.5
+LONGEST_WAIT_SECONDS = 300.0
+"""A server that wants to be left alone for longer (`Retry-After`) is given up for now."""
+CALL_SECONDS = 60.0
+"""For everything but a completion: a health check, a list of models, a count of tokens."""
+LONGEST_ANSWER_SECONDS = 3600.0
+"""For a completion, on a server that gets on with others: a router may have lost it."""
+MOST_BYTES = 64 << 20
+ResultT = TypeVar("ResultT")
+
+
+class _TemporaryError(Exception):
+    """An attempt that failed for now."""
+
+    def __init__(self, problem: str, remedy: str, wait: float = 0.0) -> None:
+        super().__init__(problem)
+        self.remedy = remedy
+        self.wait = wait
+        """Seconds that the server asks to be left alone."""
+
+
+class Server:
+    """One server and the requests that are under way to it."""
+
+    def __init__(
+        self,
+        url: str,
+        concurrency: int,
+        stalled_seconds: float,
+        credentials: Credentials | None = None,
+    ) -> None:
+        """Prepares the client; sends nothing.
+
+        Args:
+            url: The server's address, with or without `/v1`. A name and password in it are sent
+                to the server and shown nowhere.
+            concurrency: Connections at a time.
+            stalled_seconds: After so long without a sign of progress a completion is given up.
+            credentials: The name and password, if they do not stand in the address.
+
+        Raises:
+            TeacherError: The address is none, or the key in `SDG_API_KEY` fits into no header.
+        """
+        import httpx
+
+        bare, own = split_credentials(url)
+        credentials = credentials or own
+        self.url = _checked(bare.rstrip("/").removesuffix("/v1"))
+        self.gone: TeacherGoneError | None = None
+        """Set once the server is known to answer nobody; whoever asks it then fails at once."""
+        key = os.environ.get("SDG_API_KEY", "").strip()
+        if not (key.isascii() and key.isprintable()):
+            raise TeacherError(
+                f"teacher {self.url}: the key in SDG_API_KEY holds characters that no HTTP header "
+                "may hold; copy it again"
+            )
+        self._secrets = [key]
+        if credentials:
+            self._secrets += [
+                credentials.password,
+                b64encode(":".join(credentials).encode()).decode(),
+            ]
+        self._stalled_seconds = stalled_seconds
+        self._progress = Progress(self._tokens, stalled_seconds)
+        self.http = httpx.AsyncClient(
+            base_url=self.url,
+            timeout=httpx.Timeout(None, connect=10.0, pool=None),
+            limits=httpx.Limits(max_connections=concurrency, max_keepalive_connections=concurrency),
+            headers={"Authorization": f"Bearer {key}"} if key and not credentials else {},
+            auth=credentials,
+            verify=_trust(),
+        )
+
+    def call(
+        self,
+        method: str,
+        path: str,
+        kind: type[ReplyT],
+        body: dict[str, Any] | None = None,
+        attempts: int = ATTEMPTS,
+    ) -> ReplyT:
+        """What the server answers to a short call, for code outside the event loop.
+
+        Raises:
+            TransientError: No good answer came in `CALL_SECONDS`, in none of the attempts.
+            TeacherError: It refuses the call, the credentials, or speaks another protocol.
+        """
+        return run(self.ask(method, path, kind, body, attempts=attempts, seconds=CALL_SECONDS))
+
+    async def ask(
+        self,
+        method: str,
+        path: str,
+        kind: type[ReplyT],
+        body: dict[str, Any] | None = None,
+        *,
+        attempts: int = ATTEMPTS,
+        seconds: float | None = None,
+    ) -> ReplyT:
+        """What the server answers; it is asked again while it is busy or failing.
+
+        Args:
+            method: The HTTP method.
+            path: Below the server's address.
+            kind: What the answer must be.
+            body: Sent as JSON.
+            attempts: Times it is asked.
+            seconds: Given to an attempt; None: as long as the server makes progress.
+
+        Raises:
+            TeacherGoneError: The server answers nobody.
+            TransientError: It did not answer this request well.
+            TeacherError: It refuses the request, the credentials, or speaks another protocol.
+        """
+        last = _TemporaryError("", "")
+        for attempt in range(attempts):
+            if attempt:
+                backoff = FIRST_WAIT_SECONDS * 2**attempt * random.uniform(0.5, 1.5)  # noqa: S311
+                await self._pause(max(backoff, last.wait))
+            if self.gone:
+                raise self._as_gone(self.gone)
+            try:
+                return await self._attempt(method, path, kind, body, seconds)
+            except _TemporaryError as error:
+                last = error
+                if error.wait > LONGEST_WAIT_SECONDS:
+                    break
+        text = (
+            f"teacher {self.url}: no answer at {path} after {attempts} attempts ({last}); "
+            f"{last.remedy}"
+        )
+        if await self._answers_nobody(path):
+            self.gone = TeacherGoneError(text)
+            raise self._as_gone(self.gone)
+        raise TransientError(text)
+
+    async def _attempt(
+        self,
+        method: str,
+        path: str,
+        kind: type[ReplyT],
+        body: dict[str, Any] | None,
+        seconds: float | None,
+    ) -> ReplyT:
+        import httpx
+
+        exchange = self._exchange(method, path, kind, body)
+        try:
+            if seconds is None:
+                return await self._while_it_makes_progress(exchange)
+            async with asyncio.timeout(seconds):
+                return await exchange
+        except TimeoutError:
+            problem = f"no whole answer in {seconds:.0f} s"
+        except httpx.DecodingError:
+            raise _TemporaryError(
+                "its answer cannot be decompressed", "look at what stands in between"
+            ) from None
+        except (httpx.LocalProtocolError, httpx.UnsupportedProtocol) as error:
+            raise TeacherError(
+                f"teacher {self.url}{path}: cannot be asked ({self._discreet(str(error))}); check "
+                "SDG_TEACHER and SDG_API_KEY"
+            ) from None
+        except httpx.RequestError as error:
+            words = self._discreet(str(error))
+            problem = f"{type(error).__name__}{f': {words}' if words else ''}"
+        raise _TemporaryError(problem, "is the server up, and SDG_TEACHER its address?")
+
+    async def _exchange(
+        self, method: str, path: str, kind: type[ReplyT], body: dict[str, Any] | None
+    ) -> ReplyT:
+        """One request and its answer, checked."""
+        async with self.http.stream(method, path, json=body) as response:
+            data = bytearray()
+            async for chunk in response.aiter_bytes():
+                data += chunk
+                if len(data) > MOST_BYTES:
+                    raise TeacherError(
+                        f"teacher {self.url}{path}: answered with more than {MOST_BYTES >> 20} "
+                        "MiB; use a server with vLLM's OpenAI-compatible API"
+                    )
+        self._progress.seen()
+        self._check_status(path, response, bytes(data))
+        try:
+            return parsed(kind, bytes(data))
+        except OddReplyError as odd:
+            problem = self._discreet(odd.problem)
+            if odd.temporary:
+                raise _TemporaryError(problem, odd.remedy) from None
+            message = f"teacher {self.url}{path}: {problem}; {odd.remedy}"
+        raise TeacherError(message)
+
+    def _check_status(self, path: str, response: httpx.Response, data: bytes) -> None:
+        status = response.status_code
+        where = f"teacher {self.url}{path}:"
+        words = self._discreet(" ".join(data.decode("utf-8", "replace").split()))[:SHOWN]
+        told = f"HTTP {status}{f': {words}' if words else ''}"
+        if is_temporary(status):
+            wait = _retry_after(response.headers.get("Retry-After", ""))
+            if wait:
+                told += f"; it asks to be left alone for {wait:.0f} s"
+            raise _TemporaryError(told, "is the server up, and SDG_TEACHER its address?", wait)
+        if status in (401, 403):
+            raise TeacherError(
+                f"{where} access refused (HTTP {status}); set SDG_API_KEY to a key that the server "
+                "accepts, or write SDG_TEACHER=http://user:password@..."
+            )
+        if 300 <= status < 400:
+            target = self._discreet(masked(response.headers.get("Location", "nowhere")))
+            raise TeacherError(
+                f"{where} sends elsewhere (HTTP {status} to {target}); set SDG_TEACHER to the "
+                "address that answers itself"
+            )
+        if status >= 400:
+            raise TeacherError(f"{where} {told}; see what the server's log says of this request")
+        if not 200 <= status < 300 or status in (204, 205):
+            raise TeacherError(
+                f"{where} answered HTTP {status}, without content; use a server with vLLM's "
+                "OpenAI-compatible API"
+            )
+
+    async def _while_it_makes_progress(self, exchange: Coroutine[Any, Any, ResultT]) -> ResultT:
+        """Waits for an answer as long as the server gets on.
+
+        Raises:
+            TeacherGoneError: It produced no token for too long: nothing under way will end.
+            TransientError: It gets on with others, but this answer does not come.
+        """
+        task = asyncio.ensure_future(exchange)
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        self._progress.watch()
+        try:
+            while True:
+                # Short waits: another request may find out that the server is gone.
+                done, _ = await asyncio.wait({task}, timeout=min(1.0, self._stalled_seconds / 4))
+                if done:
+                    return task.result()
+                if self.gone:
+                    raise self._as_gone(self.gone)
+                if loop.time() - max(began, self._progress.last) >= self._stalled_seconds:
+                    self.gone = TeacherGoneError(
+                        f"teacher {self.url}: no token for {self._stalled_seconds / 60:g} min; is "
+                        "it frozen? Restart it, or raise SDG_STALLED_MINUTES if its answers take "
+                        "longer"
+                    )
+                    raise self._as_gone(self.gone)
+                if loop.time() - began >= LONGEST_ANSWER_SECONDS:
+                    raise TransientError(
+                        f"teacher {self.url}: one answer did not come in "
+                        f"{LONGEST_ANSWER_SECONDS / 60:.0f} min while others did; was it lost on "
+                        "its way?"
+                    )
+        finally:
+            self._progress.unwatch()
+            task.cancel()
+
+    async def _pause(self, seconds: float) -> None:
+        """Waits, but not once the server is known to be gone."""
+        deadline = asyncio.get_running_loop().time() + seconds
+        while not self.gone and (left := deadline - asyncio.get_running_loop().time()) > 0:
+            await asyncio.sleep(min(left, 0.5))
+
+    async def _answers_nobody(self, path: str) -> bool:
+        """Whether the server is gone, and not only bad at one request."""
+        if path == "/health":
+            return True
+        try:
+            async with asyncio.timeout(CALL_SECONDS / 6):
+                await self._exchange("GET", "/health", Anything, None)
+        except Exception:  # noqa: BLE001 – whatever is wrong, it is not well
+            return True
+        return False
+
+    def _as_gone(self, known: TeacherGoneError) -> TeacherGoneError:
+        # One exception raised by many tasks would collect all their tracebacks.
+        return TeacherGoneError(str(known))
+
+    def _discreet(self, text: str) -> str:
+        """Words of a server or library without our key and password, should it repeat them."""
+        for secret in filter(None, self._secrets):
+            text = text.replace(secret, HIDDEN)
+        return text
+
+    async def _tokens(self) -> float | None:
+        """The tokens that the server says it has processed; None where it does not say."""
+        import httpx
+
+        try:
+            async with asyncio.timeout(CALL_SECONDS / 6):
+                response = await self.http.get("/metrics")
+        except (httpx.RequestError, TimeoutError):
+            return None
+        return tokens_in(response.text) if response.is_success else None
+
+
+def run(work: Coroutine[Any, Any, ResultT]) -> ResultT:
+    """The result of work in the background thread; the caller waits, and can be interrupted."""
+    return asyncio.run_coroutine_threadsafe(work, background()).result()
+
+
+@cache
+def background() -> asyncio.AbstractEventLoop:
+    """The event loop of all servers, which runs for as long as the process does."""
+    loop = asyncio.new_event_loop()
+    threading.Thread(target=loop.run_forever, name="teacher", daemon=True).start()
+    return loop
+
+
+@cache
+def _trust() -> ssl.SSLContext:
+    """The certificates that servers are checked against; they take 50 ms to read."""
+    import httpx
+
+    return httpx.create_ssl_context()
+
+
+def _checked(url: str) -> str:
+    """The address of a server, or a clear error. It holds no credentials any more.
+
+    Raises:
+        TeacherError: It cannot be an address.
+    """
+    import httpx
+
+    problem = ""
+    try:
+        parts = httpx.URL(url)
+    except (httpx.InvalidURL, ValueError) as error:
+        problem = str(error)
+    else:
+        if not is_url(url) or not parts.host or " " in url:
+            problem = "it has no host"
+        elif not 0 < (parts.port or 80) < 65536:
+            problem = f"there is no port {parts.port}"
+        elif parts.query or parts.fragment:
+            problem = "it has a query"
+            url = url.partition("?")[0].partition("#")[0]
+    if problem:
+        raise TeacherError(
+            f"teacher {masked(url)}: not the address of a server ({problem}); write it as "
+            "http://host:port"
+        )
+    return url
+
+
+def _retry_after(header: str) -> float:
+    """The seconds that a server asks to be left alone, given as seconds or as a date; else 0."""
+    try:
+        return max(0.0, float(header))
+    except ValueError:
+        pass
+    try:
+        return max(0.0, (parsedate_to_datetime(header) - datetime.now(UTC)).total_seconds())
+    except (ValueError, TypeError):
+        return 0.0

@@ -1,0 +1,102 @@
+"""One partition's trouble with the teacher stays its own; a teacher that is gone is told once."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import pytest
+
+from sdg_assets.assets import factory
+from sdg_assets.storage import Store
+from sdg_assets.teacher import server as servers
+from sdg_assets_tests.assets.quiz import quiz
+from sdg_assets_tests.conftest import Configure, on_disk
+from sdg_assets_tests.runs import attempts, failures, materialized, run
+from sdg_assets_tests.teacher.odd_server import OddServer, odd_server
+from sdg_assets_tests.teacher_server import TeacherServer, teacher_server
+
+SUBTASKS = tuple(f"quiz_{n:02}" for n in range(6))
+ALL = (SUBTASKS[0], SUBTASKS[-1])
+
+
+class Refusing(TeacherServer):
+    """Refuses one question of one partition at once; answers its other questions afterwards."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.refused = threading.Event()
+
+    def refuses(self, body: dict[str, Any]) -> bool:
+        text = json.dumps(body["messages"])
+        if "quiz_02 2?" in text:
+            self.refused.set()
+            return True
+        if "quiz_02" in text:
+            assert self.refused.wait(30)
+        return False
+
+
+@pytest.fixture
+def prepared(tmp_path: Path, configure: Configure, instance: dg.DagsterInstance) -> Configure:
+    """Six partitions that are normalized; each of their prompts shows one seed only."""
+    quiz(tmp_path, configure, *SUBTASKS)
+    configure(shots=1, retries=0)
+    made = run("quiz", ["seeds", "normalized"], subtasks=ALL, instance=instance)
+    assert made.success, failures(made)
+    return configure
+
+
+@pytest.fixture
+def odd() -> Iterator[OddServer]:
+    with odd_server() as server:
+        yield server
+
+
+def answered(store: Store, subtask: str) -> int:
+    """Answers in the partition's log."""
+    logs = on_disk(store.completions_dir("quiz", subtask)).glob("writer-*.jsonl")
+    return sum(len(log.read_bytes().splitlines()) for log in logs)
+
+
+def test_a_request_that_is_refused_fails_its_own_partition_and_keeps_what_was_paid_for(
+    prepared: Configure, instance: dg.DagsterInstance, store: Store
+) -> None:
+    with teacher_server(Refusing()) as teacher:
+        prepared(teacher=teacher.url)
+
+        result = run("quiz", ["generated"], subtasks=ALL, instance=instance)
+
+    (message,) = failures(result)
+    assert message.count("\n") == 0
+    assert message.startswith("quiz_02: teacher http://127.0.0.1")
+    assert "HTTP 400" in message
+    assert materialized(instance, "quiz", "generated") == {*SUBTASKS} - {"quiz_02"}
+    assert answered(store, "quiz_02") == 3
+    assert answered(store, "quiz_03") == 4
+
+
+def test_a_teacher_that_is_gone_fails_the_rest_of_a_step_at_once_and_for_now(
+    prepared: Configure,
+    instance: dg.DagsterInstance,
+    odd: OddServer,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(servers, "FIRST_WAIT_SECONDS", 0.0005)
+    monkeypatch.setattr(factory, "retries", lambda: dg.RetryPolicy(max_retries=1))
+    # Health and model, then four prompts that are counted and answered, and it dies.
+    odd.dies_after = 2 + 8
+    prepared(teacher=odd.url, concurrency=1, min_yield=0)
+
+    result = run("quiz", ["generated"], subtasks=ALL, instance=instance)
+
+    (message,) = failures(result)
+    first, *rest = message.splitlines()
+    assert "is the server up" in first
+    assert len(rest) == 4  # one was made before the server died
+    assert all("not begun: teacher http" in line for line in rest)
+    assert attempts(result) == 2

@@ -1,0 +1,315 @@
+"""A server in trouble: busy, frozen, dripping, gone, or told a password."""
+
+from __future__ import annotations
+
+import base64
+import traceback
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
+
+import pytest
+
+from sdg_assets.addresses import masked, split_credentials
+from sdg_assets.errors import PermanentError, TeacherGoneError, TransientError
+from sdg_assets.examples import Role
+from sdg_assets.settings import settings
+from sdg_assets.teacher import open_teacher
+from sdg_assets.teacher import server as servers
+from sdg_assets.teacher.endpoint import EndpointTeacher, endpoint_teacher
+from sdg_assets.teacher.progress import tokens_in
+from sdg_assets.teacher.requests import (
+    Completion,
+    FailedRequest,
+    Message,
+    Request,
+    Sampling,
+    build_request,
+)
+from sdg_assets.teacher.server import Server
+from sdg_assets_tests.conftest import Configure
+from sdg_assets_tests.teacher.odd_server import (
+    CHAT,
+    HEALTH,
+    OddServer,
+    http,
+    odd_server,
+    reply,
+)
+
+
+@pytest.fixture
+def odd() -> Iterator[OddServer]:
+    with odd_server() as server:
+        yield server
+
+
+@pytest.fixture
+def waits(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """The pauses between attempts, which are not waited out."""
+    paused: list[float] = []
+
+    async def pause(_server: Server, seconds: float) -> None:
+        paused.append(seconds)
+
+    monkeypatch.setattr(Server, "_pause", pause)
+    return paused
+
+
+def request(teacher: EndpointTeacher, number: int = 0) -> Request:
+    messages = [Message(role="user", content="Name a colour.")]
+    return build_request(teacher.identity, Role.WRITER, "v1", messages, Sampling(sample=number))
+
+
+def outcome(teacher: EndpointTeacher) -> Completion | FailedRequest:
+    teacher.submit(request(teacher))
+    (found,) = teacher.poll()
+    return found
+
+
+def error(teacher: EndpointTeacher) -> Exception:
+    failed = outcome(teacher)
+    assert isinstance(failed, FailedRequest)
+    return failed.error
+
+
+# Busy
+
+
+@pytest.mark.parametrize("status", ["429 Too Many Requests", "503 Service Unavailable"])
+def test_a_server_is_left_alone_for_as_long_as_it_asks(
+    status: str, odd: OddServer, waits: list[float]
+) -> None:
+    teacher = EndpointTeacher(odd.url)
+    date = format_datetime(datetime.now(UTC) + timedelta(seconds=90), usegmt=True)
+    odd.answers[CHAT] = [http("", status, Retry_After="120"), http("", status, Retry_After=date)]
+
+    assert isinstance(outcome(teacher), Completion)
+
+    assert waits[0] == 120
+    assert 80 < waits[1] <= 90
+
+
+@pytest.mark.parametrize("wish", ["soon", "-5", "", "nan"])
+def test_a_wish_that_cannot_be_read_is_none(wish: str, odd: OddServer, waits: list[float]) -> None:
+    teacher = EndpointTeacher(odd.url)
+    odd.answers[CHAT] = [http("", "429 Too Many Requests", Retry_After=wish)]
+
+    assert isinstance(outcome(teacher), Completion)
+
+    assert 0 < waits[0] < 2
+
+
+def test_a_server_that_wants_an_hour_of_rest_is_given_up_for_now(
+    odd: OddServer, waits: list[float]
+) -> None:
+    teacher = EndpointTeacher(odd.url)
+    odd.answers[CHAT] = [http("", "429 Too Many Requests", Retry_After="3600")]
+
+    failed = error(teacher)
+
+    assert isinstance(failed, TransientError)
+    assert "it asks to be left alone for 3600 s" in str(failed)
+    assert waits == []
+
+
+def test_an_error_belongs_to_its_request(odd: OddServer) -> None:
+    teacher = EndpointTeacher(odd.url, concurrency=1)
+    odd.answers[CHAT] = [reply({"error": "no"}, "400 Bad Request")]
+    bad, good = request(teacher, 1), request(teacher, 2)
+    teacher.submit(bad)
+    teacher.submit(good)
+
+    outcomes = []
+    while finished := teacher.poll():
+        outcomes += finished
+
+    assert {type(o): o.request_id for o in outcomes} == {
+        FailedRequest: bad.id,
+        Completion: good.id,
+    }
+
+
+# Frozen
+
+
+@pytest.mark.parametrize("drips", [None, 0.05])
+def test_a_server_that_makes_no_progress_is_given_up(drips: float | None, odd: OddServer) -> None:
+    teacher = EndpointTeacher(odd.url, stalled_seconds=0.4)
+    if drips:
+        odd.drip_seconds = drips
+    else:
+        odd.silent.add(CHAT)
+    for number in range(3):
+        teacher.submit(request(teacher, number))
+
+    outcomes = []
+    while finished := teacher.poll():
+        outcomes += finished
+
+    assert len(outcomes) == 3
+    for failed in outcomes:
+        assert isinstance(failed, FailedRequest)
+        assert isinstance(failed.error, TeacherGoneError)
+        assert "no token for" in str(failed.error)
+        assert "SDG_STALLED_MINUTES" in str(failed.error)
+
+
+def test_a_slow_answer_is_waited_for_while_the_server_counts_tokens(odd: OddServer) -> None:
+    teacher = EndpointTeacher(odd.url, stalled_seconds=1.5)
+    odd.slow[CHAT] = 3.5
+    odd.answers["/metrics"] = [
+        http(f'# HELP x\nvllm:generation_tokens_total{{engine="0"}} {10.0 * n}\n')
+        for n in range(100)
+    ]
+
+    assert isinstance(outcome(teacher), Completion)
+
+
+def test_a_server_whose_counters_stand_still_is_frozen(odd: OddServer) -> None:
+    teacher = EndpointTeacher(odd.url, stalled_seconds=0.6)
+    odd.slow[CHAT] = 3.0
+    odd.answers["/metrics"] = [http('vllm:generation_tokens_total{engine="0"} 7\n')] * 100
+
+    assert isinstance(error(teacher), TeacherGoneError)
+
+
+@pytest.mark.parametrize(
+    ("metrics", "tokens"),
+    [
+        ('vllm:prompt_tokens_total{a="b c"} 2.5e3\nvllm:generation_tokens_total 5\nother 9', 2505),
+        ("other 9", None),
+        ("", None),
+        ("vllm:generation_tokens_total many", None),
+    ],
+)
+def test_tokens_are_counted_as_prometheus_writes_them(metrics: str, tokens: float | None) -> None:
+    assert tokens_in(metrics) == tokens
+
+
+# Gone
+
+
+def test_a_server_that_is_gone_fails_everything_at_once_until_it_is_back(
+    odd: OddServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(servers, "FIRST_WAIT_SECONDS", 0.0005)
+    teacher = endpoint_teacher(odd.url, 8)
+    down = http("", "503 Service Unavailable")
+    odd.answers, odd.stubborn = {CHAT: [down], HEALTH: [down]}, True
+
+    assert isinstance(error(teacher), TeacherGoneError)
+    asked = len(odd.heads)
+    assert isinstance(error(teacher), TeacherGoneError)
+    with pytest.raises(TeacherGoneError):
+        teacher.count_tokens([Message(role="user", content="Hi")])
+    assert len(odd.heads) == asked
+    with pytest.raises(TeacherGoneError):
+        endpoint_teacher(odd.url, 8)
+
+    odd.answers = {}
+    again = endpoint_teacher(odd.url, 8)
+    assert again is not teacher
+    assert isinstance(outcome(again), Completion)
+    assert endpoint_teacher(odd.url, 8) is again
+
+
+# Credentials
+
+SECRET = "s3cr/t@:%41"
+ESCAPED = "s3cr%2Ft%40:%2541"
+
+
+@pytest.mark.parametrize("written", [SECRET.replace("%41", "%2541"), ESCAPED])
+def test_a_password_in_an_address_is_sent_and_never_shown(
+    written: str, odd: OddServer, configure: Configure
+) -> None:
+    configure(teacher=odd.url.replace("http://", f"http://user:{written}@") + "/v1")
+
+    teacher = open_teacher(settings(), Role.WRITER)
+
+    assert isinstance(teacher, EndpointTeacher)
+    assert isinstance(outcome(teacher), Completion)
+    wanted = base64.b64encode(f"user:{SECRET}".encode()).decode()
+    assert all(f"Authorization: Basic {wanted}" in head for head in odd.heads)
+    shown = [
+        repr(settings()), str(settings()), settings().model_dump_json(),
+        settings().teacher_of(Role.SOLVER), repr(teacher.identity), teacher.identity.data_version,
+        teacher.server.url,
+    ]  # fmt: skip
+    assert not [text for text in shown if "s3cr" in text]
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        http("", "401 Unauthorized"),
+        reply({"error": f"bad login user:{SECRET}"}, "400 Bad Request"),
+        http(f"<p>{SECRET}", "200 OK"),
+        http(f"no JSON {SECRET}"),
+        http("", "301 Moved", Location=f"http://user:{ESCAPED}@there/"),
+        b"garbage\r\n",
+    ],
+    ids=["401", "400", "page", "words", "redirect", "garbage"],
+)
+def test_no_error_tells_the_password(
+    answer: bytes, odd: OddServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(servers, "FIRST_WAIT_SECONDS", 0.0005)
+    teacher = EndpointTeacher(odd.url.replace("http://", f"http://user:{ESCAPED}@"))
+    odd.answers[CHAT], odd.stubborn = [answer], True
+
+    text = "".join(traceback.format_exception(error(teacher)))
+
+    assert "s3cr" not in text
+    assert "teacher http://127.0.0.1" in text
+
+
+@pytest.mark.parametrize("port", ["8000", "port", "99999"])
+def test_a_server_that_is_not_there_does_not_tell_it_either(
+    port: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(servers, "FIRST_WAIT_SECONDS", 0.0005)
+
+    with pytest.raises((TransientError, PermanentError)) as caught:
+        EndpointTeacher(f"http://user:{SECRET}@127.0.0.1:{port}")
+
+    assert "s3cr" not in "".join(traceback.format_exception(caught.value))
+
+
+@pytest.mark.parametrize("variable", ["teacher", "solver", "judge"])
+def test_a_setting_that_is_wrong_does_not_tell_it(variable: str, configure: Configure) -> None:
+    configure(**{variable: f"http://user:{SECRET}@host", "votes": 0, "judge_api": "none"})
+
+    with pytest.raises(PermanentError) as caught:
+        settings()
+
+    assert "s3cr" not in "".join(traceback.format_exception(caught.value))
+
+
+def test_a_store_with_a_secret_in_it_is_refused_without_telling_it(configure: Configure) -> None:
+    configure(store="s3://key:s3cret@bucket")
+
+    with pytest.raises(PermanentError) as caught:
+        settings()
+
+    assert "s3cret" not in "".join(traceback.format_exception(caught.value))
+
+
+@pytest.mark.parametrize("name", ["user:s3cret@host:8000", "https:/user:s3cret@host"])
+def test_a_teacher_with_a_password_that_is_no_address_is_refused(
+    name: str, configure: Configure
+) -> None:
+    configure(teacher=name)
+
+    with pytest.raises(PermanentError, match="SDG_TEACHER: write it as http") as caught:
+        settings()
+
+    assert "s3cret" not in "".join(traceback.format_exception(caught.value))
+
+
+def test_an_address_without_a_password_stays_as_it_is() -> None:
+    assert split_credentials("https://host/v1") == ("https://host/v1", None)
+    assert split_credentials("org/model@main") == ("org/model@main", None)
+    assert masked("hf://datasets/org/name@commit/x") == "hf://datasets/org/name@commit/x"
+    assert masked("see http://u:p@h and s3://k:s@b") == "see http://***@h and s3://***@b"
