@@ -20,7 +20,13 @@ from pydantic import Field, ValidationError
 from sdg_assets.assets.factory import TASK_ASSETS
 from sdg_assets.assets.failures import clear_failures
 from sdg_assets.assets.knobs import TAG, SeedConfig, SolverConfig, WriterConfig
-from sdg_assets.assets.staleness import AGAINST_BENCHMARKS, BENCHMARKS, Stale, first_stale
+from sdg_assets.assets.staleness import (
+    AGAINST_BENCHMARKS,
+    BENCHMARKS,
+    REMADE_TAG,
+    Stale,
+    first_stale,
+)
 from sdg_assets.catalog import Catalog, SeedTask, cached_catalog, load_protected
 from sdg_assets.errors import CatalogError, PermanentError
 from sdg_assets.heldout.protection import benchmarks_to_hash
@@ -183,9 +189,13 @@ def knob_tags(knobs: Knobs) -> dict[str, str]:
 
 
 def _launch_and_tell(
-    context: dg.OpExecutionContext, partitions: Partitions, title: str, knobs: Knobs
+    context: dg.OpExecutionContext,
+    partitions: Partitions,
+    title: str,
+    knobs: Knobs,
+    **more_tags: str,
 ) -> None:
-    tags = knob_tags(knobs)
+    tags = knob_tags(knobs) | more_tags
     if not partitions:
         context.log.info(f"{title}: nothing to do")
         return
@@ -252,7 +262,9 @@ def launch_everything_stale(context: dg.OpExecutionContext, config: EverythingSt
     with clear_failures():
         enabled = cached_catalog(settings().catalog).enabled()
         stale = stale_of(first_stale(context.instance, enabled, TASK_ASSETS))
+        tags = {}
         if config.partitions:
+            tags = {REMADE_TAG: "true"}
             asked = {dg.AssetKey(k.split("/")): set(v) for k, v in config.partitions.items()}
             stale = {
                 key: [k for k in keys if k in asked.get(key, ())] for key, keys in stale.items()
@@ -260,7 +272,7 @@ def launch_everything_stale(context: dg.OpExecutionContext, config: EverythingSt
             stale = {key: keys for key, keys in stale.items() if keys}
         else:
             stale = with_all_below(context.instance, stale)
-        _launch_and_tell(context, stale, "Everything stale", Knobs())
+        _launch_and_tell(context, stale, "Everything stale", Knobs(), **tags)
 
 
 @dg.job(description="One seed task through all stages; name it in the launchpad.")

@@ -196,6 +196,7 @@ def test_of_the_stale_partitions_named_those_that_still_are(instance: dg.Dagster
     _, (backfill,) = launched(instance, "everything_stale", partitions=named)
 
     assert targets(backfill) == {"rivers/normalized": {"rhine"}}
+    assert backfill.tags == {"remake_stale": "true"}
 
 
 def make_stale(instance: dg.DagsterInstance) -> None:
