@@ -64,7 +64,8 @@ def schedules() -> list[dg.ScheduleDefinition]:
             job=forget_old_runs,
             cron_schedule="30 5 * * *",
             default_status=dg.DefaultScheduleStatus.RUNNING,
-            description="Deletes old runs that materialized nothing, and their event logs.",
+            description="Deletes old runs that materialized nothing but operations, and their "
+            "event logs.",
         ),
     ]
 
