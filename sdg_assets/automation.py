@@ -64,7 +64,8 @@ def schedules() -> list[dg.ScheduleDefinition]:
             job=forget_old_runs,
             cron_schedule="30 5 * * *",
             default_status=dg.DefaultScheduleStatus.RUNNING,
-            description="Deletes old runs that materialized nothing, and their event logs.",
+            description="Deletes old runs that materialized nothing but operations, and their "
+            "event logs.",
         ),
     ]
 
@@ -91,9 +92,8 @@ def sensors() -> list[dg.SensorDefinition]:
         due, asks = _due(stale, asked, busy)
         context.update_cursor(json.dumps(asks))
         if not due:
-            return dg.SkipReason(
-                f"{len(stale)} stale: being made, or asked for {ASKED_AT_MOST} times"
-            )
+            waiting = f"being made, or asked for {ASKED_AT_MOST} times"
+            return dg.SkipReason(f"{len(stale)} stale: {waiting}" if stale else "nothing is stale")
         partitions = defaultdict(list)
         for found in due:
             partitions[f"{found.task}/{found.stage}"].append(found.subtask)

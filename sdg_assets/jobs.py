@@ -20,7 +20,14 @@ from pydantic import Field
 from sdg_assets.assets.factory import TASK_ASSETS
 from sdg_assets.assets.failures import clear_failures
 from sdg_assets.assets.knobs import CONFIGS, TAG, from_run_tags
-from sdg_assets.assets.staleness import AGAINST_BENCHMARKS, BENCHMARKS, Stale, first_stale
+from sdg_assets.assets.staleness import (
+    AGAINST_BENCHMARKS,
+    BENCHMARKS,
+    REMADE,
+    REMADE_TAG,
+    Stale,
+    first_stale,
+)
 from sdg_assets.catalog import Catalog, SeedTask, cached_catalog, load_protected
 from sdg_assets.errors import CatalogError
 from sdg_assets.heldout.protection import benchmarks_to_hash
@@ -183,9 +190,13 @@ def knob_tags(knobs: Knobs) -> dict[str, str]:
 
 
 def _launch_and_tell(
-    context: dg.OpExecutionContext, partitions: Partitions, title: str, knobs: Knobs
+    context: dg.OpExecutionContext,
+    partitions: Partitions,
+    title: str,
+    knobs: Knobs,
+    **more_tags: str,
 ) -> None:
-    tags = knob_tags(knobs)
+    tags = knob_tags(knobs) | more_tags
     if not partitions:
         context.log.info(f"{title}: nothing to do")
         return
@@ -250,17 +261,31 @@ def launch_everything_missing(context: dg.OpExecutionContext, config: Everything
 def launch_everything_stale(context: dg.OpExecutionContext, config: EverythingStale) -> None:
     """Launches a backfill of what is stale by now."""
     with clear_failures():
-        enabled = cached_catalog(settings().catalog).enabled()
-        stale = stale_of(first_stale(context.instance, enabled, TASK_ASSETS))
-        if config.partitions:
-            asked = {dg.AssetKey(k.split("/")): set(v) for k, v in config.partitions.items()}
-            stale = {
-                key: [k for k in keys if k in asked.get(key, ())] for key, keys in stale.items()
-            }
-            stale = {key: keys for key, keys in stale.items() if keys}
+        catalog = cached_catalog(settings().catalog)
+        named = _named(catalog, config.partitions)
+        found = first_stale(context.instance, catalog.enabled(), TASK_ASSETS)
+        if named:
+            # What was made in the meantime is left out.
+            stale = stale_of(one for one in found if one.name in named)
+            _launch_and_tell(context, stale, "Stale partitions", Knobs(), **{REMADE_TAG: "true"})
         else:
-            stale = with_all_below(context.instance, stale)
-        _launch_and_tell(context, stale, "Everything stale", Knobs())
+            stale = with_all_below(context.instance, stale_of(found))
+            _launch_and_tell(context, stale, "Everything stale", Knobs())
+
+
+def _named(catalog: Catalog, partitions: Mapping[str, list[str]]) -> set[str]:
+    """The partitions as `task/stage/subtask`.
+
+    Raises:
+        CatalogError: There is no such task, stage or subtask.
+    """
+    names = set()
+    for asset, subtasks in partitions.items():
+        task, _, stage = asset.partition("/")
+        if stage not in REMADE:
+            raise CatalogError(f"{asset!r}: task/stage is expected; stages: {', '.join(REMADE)}")
+        names |= {f"{asset}/{catalog.subtask(task, subtask).key}" for subtask in subtasks}
+    return names
 
 
 @dg.job(description="One seed task through all stages; name it in the launchpad.")

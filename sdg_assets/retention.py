@@ -1,7 +1,8 @@
 """Forgetting old runs: Dagster keeps every run and its event log for ever.
 
-Hourly observations alone make 8,760 runs a year, each with a database file of its own on a laptop.
-Runs that materialized something stay: they are the partitions' history, and what plots over time.
+Hourly observations alone make 8,760 runs a year, and as many of `operations`, each with a database
+file of its own on a laptop. Runs that materialized anything else stay: they are the partitions'
+history, and what plots over time.
 The same daily job clears the store of what killed runs and replaced versions left there.
 """
 
@@ -11,6 +12,7 @@ import dagster as dg
 from dagster._core.storage.dagster_run import FINISHED_STATUSES
 
 from sdg_assets.assets.failures import clear_failures
+from sdg_assets.assets.operations import OPERATIONS
 from sdg_assets.assets.teacher import TEACHERS
 from sdg_assets.leftovers import clear_leftovers
 from sdg_assets.settings import settings
@@ -18,9 +20,10 @@ from sdg_assets.storage import Store
 
 
 def forget_runs(instance: dg.DagsterInstance, older_than: timedelta) -> int:
-    """Deletes finished runs, with their event logs, that have materialized nothing.
+    """Deletes finished runs, and their logs, that have materialized nothing but `operations`.
 
-    The newest observation of each teacher stays as well, for partitions are compared with it.
+    The newest observation of each teacher stays as well, for partitions are compared with it, and
+    the newest page of `operations`.
 
     Returns:
         How many were deleted.
@@ -30,7 +33,8 @@ def forget_runs(instance: dg.DagsterInstance, older_than: timedelta) -> int:
         dg.RunsFilter(statuses=FINISHED_STATUSES, created_before=before)
     )
     observed = [instance.fetch_observations(key, limit=1).records for key in TEACHERS.values()]
-    kept = {record.run_id for records_of in observed for record in records_of}
+    pages = instance.fetch_materializations(OPERATIONS, limit=1).records
+    kept = {record.run_id for records_of in [*observed, pages] for record in records_of}
     forgotten = 0
     for record in records:
         run_id = record.dagster_run.run_id
@@ -43,9 +47,9 @@ def forget_runs(instance: dg.DagsterInstance, older_than: timedelta) -> int:
 
 def _materialized_something(instance: dg.DagsterInstance, run_id: str) -> bool:
     found = instance.get_records_for_run(
-        run_id, of_type=dg.DagsterEventType.ASSET_MATERIALIZATION, limit=1
+        run_id, of_type=dg.DagsterEventType.ASSET_MATERIALIZATION, limit=2
     )
-    return bool(found.records)
+    return any(record.asset_key != OPERATIONS for record in found.records)
 
 
 @dg.op(name="forget_runs")
@@ -65,8 +69,8 @@ def clear_leftovers_op(context: dg.OpExecutionContext) -> None:
 
 
 @dg.job(
-    description="Deletes old runs that materialized nothing, and their event logs; in the store, "
-    "what killed runs and replaced versions left."
+    description="Deletes old runs that materialized nothing but operations, and their logs; in "
+    "the store, what killed runs and replaced versions left."
 )
 def forget_old_runs() -> None:
     """Forgets old runs."""

@@ -197,11 +197,29 @@ def test_what_is_stale_is_made_again_with_all_that_lies_below(
 
 def test_of_the_stale_partitions_named_those_that_still_are(instance: dg.DagsterInstance) -> None:
     make_stale(instance)
-    named = {"rivers/normalized": ["rhine"], "rivers/generated": ["rhine"], "lakes/seeds": ["como"]}
+    named = {"rivers/normalized": ["rhine"], "rivers/generated": ["rhine"]}
 
     _, (backfill,) = launched(instance, "everything_stale", partitions=named)
 
     assert targets(backfill) == {"rivers/normalized": {"rhine"}}
+    assert backfill.tags == {"remake_stale": "true"}
+
+
+@pytest.mark.parametrize(
+    ("partitions", "message"),
+    [
+        ({"rivers/seeds": ["rhine"]}, "'rivers/seeds': task/stage is expected; stages: normalized"),
+        ({"rivers/generated": ["rine"]}, "has no subtask 'rine'; did you mean rhine?"),
+    ],
+)
+def test_stale_partitions_that_cannot_be_are_a_clear_error(
+    instance: dg.DagsterInstance, partitions: dict[str, list[str]], message: str
+) -> None:
+    result, backfills = launched(instance, "everything_stale", partitions=partitions)
+
+    (said,) = failures(result)
+    assert message in said
+    assert backfills == []
 
 
 def make_stale(instance: dg.DagsterInstance) -> None:

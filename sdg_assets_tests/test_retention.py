@@ -22,6 +22,11 @@ def made() -> None:
     pass
 
 
+@dg.asset
+def operations() -> None:
+    pass
+
+
 @dg.op
 def nothing() -> None:
     pass
@@ -33,8 +38,13 @@ def idle() -> None:
 
 
 DEFINITIONS = dg.Definitions(
-    assets=[writer, made],
-    jobs=[idle, dg.define_asset_job("observe", [writer]), dg.define_asset_job("make", [made])],
+    assets=[writer, made, operations],
+    jobs=[
+        idle,
+        dg.define_asset_job("observe", [writer]),
+        dg.define_asset_job("make", [made]),
+        dg.define_asset_job("look", [operations]),
+    ],
 )
 
 
@@ -58,6 +68,14 @@ def test_old_runs_are_forgotten_but_history_and_the_newest_observation_stay(
     assert left(instance, timedelta(0)) == (2, {history, newest})
     assert instance.get_latest_materialization_event(dg.AssetKey("made"))
     assert len(instance.fetch_observations(WRITER, limit=10).records) == 1
+
+
+def test_of_the_pages_of_operations_the_newest_stays(instance: dg.DagsterInstance) -> None:
+    for _ in range(2):
+        run(instance, "look")
+    newest = run(instance, "look")
+
+    assert left(instance, timedelta(0)) == (2, {newest})
 
 
 def test_younger_runs_stay(instance: dg.DagsterInstance) -> None:

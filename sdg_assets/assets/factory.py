@@ -20,7 +20,7 @@ from sdg_assets.assets.knobs import (
 from sdg_assets.assets.metadata import contamination_metadata
 from sdg_assets.assets.partitions import PartitionReport, Progress, each_partition, write_partition
 from sdg_assets.assets.retries import retries
-from sdg_assets.assets.staleness import AGAINST_BENCHMARKS, BENCHMARKS
+from sdg_assets.assets.staleness import AGAINST_BENCHMARKS, BENCHMARKS, stop_if_superseded
 from sdg_assets.assets.teacher import TEACHERS
 from sdg_assets.catalog import SeedTask, SubtaskSpec, cached_catalog
 from sdg_assets.checks import ALL_CHECKS, STAGE_CHECKS
@@ -157,6 +157,7 @@ def _stage(
 
         def one(subtask: str) -> PartitionReport:
             spec = cached_catalog(settings().catalog).subtask(task.task, subtask)
+            stop_if_superseded(context, task, subtask, TASK_ASSETS)
             inputs = [PartitionKey(task.task, u, subtask) for u in upstream if isinstance(u, str)]
             return work(context, spec, store.pinned(inputs), config)
 

@@ -6,7 +6,7 @@ run config for stages that a run has not.
 """
 
 from collections.abc import Mapping
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import dagster as dg
 from pydantic import Field, TypeAdapter, ValidationError
@@ -48,9 +48,8 @@ def config_of(kind: type[ConfigT], op: str, run: dg.DagsterRun) -> ConfigT:
         op: The op's name. It need not be one of the run's.
         run: The run.
     """
-    ops: Mapping[str, Any] = run.run_config.get("ops", {})  # type: ignore[assignment]
-    given = ops.get(op, {}).get("config", {})
-    return from_run_tags(kind(**given), run.tags)
+    ops: Mapping[str, Any] = cast("Mapping[str, Any]", run.run_config.get("ops", {}))
+    return from_run_tags(kind(**ops.get(op, {}).get("config", {})), run.tags)
 
 
 def from_run_tags(config: ConfigT, tags: Mapping[str, str]) -> ConfigT:

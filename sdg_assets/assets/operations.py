@@ -14,6 +14,7 @@ from sdg_assets.heldout.protection import benchmarks_to_hash
 from sdg_assets.settings import settings
 from sdg_assets.storage import Store
 
+OPERATIONS = dg.AssetKey("operations")
 SHOWN = 20
 WHAT_TO_DO = {
     "failed": "Open the run: its error says what to do. Re-execute from failure computes only what "
@@ -166,14 +167,14 @@ def operations_asset() -> dg.AssetsDefinition:
     """The `operations` asset and its check, which blocks nothing."""
 
     @dg.asset(
-        key="operations",
+        key=OPERATIONS,
         group_name="operations",
         owners=settings().owners,
         kinds={"dagster"},
         check_specs=[
             dg.AssetCheckSpec(
                 "nothing_is_broken",
-                asset="operations",
+                asset=OPERATIONS,
                 description="No partition is failed, stale or half-way. Blocks nothing.",
             )
         ],

@@ -19,6 +19,7 @@ from dagster._core.definitions.data_version import (
 from sdg_assets.assets.provenance import version_of_all
 from sdg_assets.assets.teacher import TEACHERS
 from sdg_assets.catalog import SeedTask, load_protected
+from sdg_assets.errors import PermanentError
 from sdg_assets.examples import Role, content_id
 from sdg_assets.heldout.protection import PROTECTED
 from sdg_assets.heldout.protection import STAGE as HELDOUT
@@ -26,6 +27,8 @@ from sdg_assets.heldout.protection import STAGE as HELDOUT
 BENCHMARKS = dg.AssetKey([PROTECTED, HELDOUT])
 # In the order in which they are made. Seeds and hashes have no inputs that Dagster knows.
 REMADE = ("normalized", "generated", "enriched", "filtered")
+REMADE_TAG = "remake_stale"
+"""Tag of the runs that make stale partitions again."""
 AGAINST_BENCHMARKS = ("normalized", "filtered")
 """The stages whose rows are compared with the protected benchmarks."""
 Versions = dict[dg.AssetKey, str]
@@ -94,6 +97,29 @@ def made_of(instance: dg.DagsterInstance, task: SeedTask, stages: Iterable[str])
     subtasks = task.enabled_subtasks()
     tags = {s: _newest_tags(instance, dg.AssetKey([task.task, s]), subtasks) for s in stages}
     return Made(task.task, tags)
+
+
+def stop_if_superseded(
+    context: dg.AssetExecutionContext, task: SeedTask, subtask: str, stages: Iterable[str]
+) -> None:
+    """Stops a re-run of stale partitions where a stage above is stale by now.
+
+    A run may wait for a GPU for a day, and a new writer that comes in the meantime makes the rows
+    stale that it is about to vote on. A person's own run is not stopped.
+
+    Raises:
+        PermanentError: A stage above is stale. The sensor has it made first, and this one then.
+    """
+    if REMADE_TAG not in context.run.tags:
+        return
+    stage = context.asset_key.path[-1]
+    for found in first_stale(context.instance, [task], stages):
+        if found.subtask == subtask and REMADE.index(found.stage) < REMADE.index(stage):
+            raise PermanentError(
+                f"superseded: {found.name} is stale by now ({', '.join(found.changed)} changed), "
+                "so this would be made from old rows. The sensor remake_stale makes that again "
+                "first; nothing is to be done"
+            )
 
 
 def _newest_tags(

@@ -12,6 +12,7 @@ import pytest
 from sdg_assets.assets import factory
 from sdg_assets.assets.factory import GPU_STAGES, STAGES, task_assets
 from sdg_assets.assets.knobs import StageConfig, from_run_tags
+from sdg_assets.assets.teacher import TEACHERS
 from sdg_assets.catalog import SubtaskSpec, cached_catalog
 from sdg_assets.checks import STAGE_CHECKS
 from sdg_assets.examples import EnrichedExample, Example, GeneratedExample, Rejection, Role
@@ -426,6 +427,28 @@ def test_rows_are_written_until_enough_pass_as_the_run_itself_will_vote(
     written = metadata(instance, "quiz", "generated", "quiz_a")["rows"]
     # Five were planned, so three that agree are the fewest that can decide.
     assert len(votes) == 3 * written
+    if together:
+        assert metadata(instance, "quiz", "enriched", "quiz_a")["teacher_requests"] == 0
+
+
+def test_a_re_run_stops_where_its_rows_are_stale_by_now_and_a_persons_run_does_not(
+    mirror: Path, instance: dg.DagsterInstance, employ: Employ
+) -> None:
+    teacher = employ(ScriptedTeacher(write_and_solve))
+    run("quiz", subtasks="quiz_a", instance=instance)
+    other = {"dagster/data_version": "another"}
+    instance.report_runless_asset_event(dg.AssetObservation(TEACHERS[Role.WRITER], tags=other))
+    asked = len(teacher.requests)
+
+    remade = {"remake_stale": "true"}
+    result = run("quiz", ["enriched"], subtasks="quiz_a", instance=instance, tags=remade)
+
+    assert failed(result).startswith(
+        "quiz_a: superseded: quiz/generated/quiz_a is stale by now (teacher/writer changed)"
+    )
+    assert attempts(result) == 1
+    assert len(teacher.requests) == asked
+    assert run("quiz", ["enriched"], subtasks="quiz_a", instance=instance).success
 
 
 # Several partitions in one run
