@@ -3,7 +3,8 @@
 Dagster 1.13 gives every step one slot of its pool: with a limit of 8, eight steps of 8 GPUs each
 would run beside each other. Here a step of n GPUs claims n slots, under its own step key and
 `<step key>#2` to `#n`. All slots carry the run's id, so that Dagster's run monitoring frees those
-of a dead run (`free_slots_after_run_end_seconds`), however it died.
+of a dead run (`free_slots_after_run_end_seconds`), however it died; on one machine, whoever waits
+for them does.
 
 The contexts below replace `InstanceConcurrencyContext` in Dagster's executors. There is no public
 API for it; weights of pools, once Dagster has them, replace this module.
@@ -11,9 +12,11 @@ API for it; weights of pools, once Dagster has them, replace this module.
 
 from __future__ import annotations
 
+import fcntl
 import time
 from collections import Counter
 from collections.abc import Iterable
+from pathlib import Path
 from types import TracebackType
 from typing import Any, cast
 
@@ -33,6 +36,41 @@ HUB_POOL = "hub"
 # each other for ever. Steps that want one slot need no turn, for they hold nothing while waiting.
 TURN = "{pool}-turn"
 RECHECK_SECONDS = 1.0
+LOOK_SECONDS = 5.0  # between two looks whether who has the slots is alive
+
+
+class _LifeLine:
+    """A file that a run's process holds locked. The kernel lets go of it, however that dies.
+
+    Without it, and without a daemon, a run after a killed one waited for its slots for ever.
+    """
+
+    def __init__(self, instance: dg.DagsterInstance, run_id: str) -> None:
+        self._path = self._of(instance, run_id)
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        self._file = self._path.open("w")
+        fcntl.flock(self._file, fcntl.LOCK_EX)
+
+    def close(self) -> None:
+        """Ends it when the run ends in good order."""
+        self._path.unlink(missing_ok=True)
+        self._file.close()
+
+    @classmethod
+    def is_cut(cls, instance: dg.DagsterInstance, run_id: str) -> bool:
+        """Whether the run's process was here, and is dead; unknown ones may live elsewhere."""
+        path = cls._of(instance, run_id)
+        try:
+            with path.open() as file:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                path.unlink(missing_ok=True)
+        except (FileNotFoundError, BlockingIOError):
+            return False
+        return True
+
+    @staticmethod
+    def _of(instance: dg.DagsterInstance, run_id: str) -> Path:
+        return Path(instance.root_directory) / "slots" / run_id
 
 
 class StepSlots(InstanceConcurrencyContext):
@@ -44,6 +82,8 @@ class StepSlots(InstanceConcurrencyContext):
         self._slots = instance.event_log_storage
         self._pool_of: dict[str, str] = {}
         self._launches_before = _launches(instance, dagster_run.run_id)
+        self._life_line: _LifeLine | None = None
+        self._look_again = 0.0
 
     def claim(self, concurrency_key: str, step_key: str, step_priority: int = 0) -> bool:
         """Whether a step may start, which then holds its slots; until it may, it stands in line.
@@ -54,6 +94,13 @@ class StepSlots(InstanceConcurrencyContext):
             step_priority: Added to the run's priority.
         """
         self._pool_of[step_key] = concurrency_key
+        claimed = self._claim(concurrency_key, step_key, step_priority)
+        if not claimed and time.time() > self._look_again:
+            self._look_again = time.time() + LOOK_SECONDS
+            self._free_dead_runs()
+        return claimed
+
+    def _claim(self, pool: str, step_key: str, step_priority: int) -> bool:
         if launches := self._launches_before[step_key]:
             # This worker resumes the run and replays its events. Dagster fails the run if it may
             # not mark a past step as started again because somebody else has the slot by now.
@@ -61,13 +108,15 @@ class StepSlots(InstanceConcurrencyContext):
             if launches == 1:  # the last one: it may run still, and holds its slots then
                 self._claims.add(step_key)
             return True
-        weight = self._weight(concurrency_key, step_key)
+        if self._life_line is None and self._slots.supports_global_concurrency_limits:
+            self._life_line = _LifeLine(self._instance, self._run_id)
+        weight = self._weight(pool, step_key)
         if weight == 1:
-            return super().claim(concurrency_key, step_key, step_priority)
+            return super().claim(pool, step_key, step_priority)
         if step_key in self._pending_claims and time.time() < self._pending_timeouts[step_key]:
             return False
         priority = self._run_priority + step_priority
-        if self._claim_all(concurrency_key, step_key, weight, priority):
+        if self._claim_all(pool, step_key, weight, priority):
             self._pending_claims.discard(step_key)
             self._claims.add(step_key)
             return True
@@ -91,6 +140,14 @@ class StepSlots(InstanceConcurrencyContext):
         for step_key in self._pending_claims:
             self._free(step_key)
         super().__exit__(exc_type, exc_value, traceback)
+        if self._life_line:
+            self._life_line.close()
+
+    def _free_dead_runs(self) -> None:
+        """Frees slots of runs that died on this machine, where there may be no daemon to do so."""
+        for run_id in self._slots.get_concurrency_run_ids():
+            if run_id != self._run_id and _LifeLine.is_cut(self._instance, run_id):
+                self._slots.free_concurrency_slots_for_run(run_id)
 
     def _weight(self, pool: str, step_key: str) -> int:
         """Slots that a step claims; one that uses more GPUs than there are slots takes all."""

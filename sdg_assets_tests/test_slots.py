@@ -3,7 +3,10 @@
 # Without `annotations` of the future: Dagster reads the type of an asset's `context`.
 
 import json
+import os
 import random
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,13 +20,26 @@ from dagster._core.storage.dagster_run import DagsterRunStatus
 
 from sdg_assets import slots
 from sdg_assets.cluster.settings import cluster_settings
-from sdg_assets.slots import GPU_POOL, HUB_POOL, StepSlots, weigh_slots
+from sdg_assets.slots import GPU_POOL, HUB_POOL, ProcessSlots, StepSlots, weigh_slots
 from sdg_assets_tests.conftest import Configure
 from sdg_assets_tests.k8s.cluster import ROOT
 
 LIMIT = 8
 MEMORY = Path("/dev/shm")  # thousands of transactions, none of which must survive a power cut
 SEEDS, STEP = "gsm8k__seeds", "gsm8k__generated"
+
+CLAIM = """
+import sys, time
+import dagster as dg
+from sdg_assets.slots import ProcessSlots
+
+with dg.DagsterInstance.from_config(sys.argv[1]) as instance:
+    run = instance.add_run(dg.DagsterRun(job_name="a", tags={"sdg/pod": '{"gpus": 3}'}))
+    slots = ProcessSlots(instance, run)
+    assert slots.claim("gpu", "gsm8k__generated")
+    print("claimed", flush=True)
+    time.sleep(600)
+"""
 
 
 @pytest.fixture
@@ -54,7 +70,7 @@ def test_steps_that_run_beside_each_other_never_use_more_gpus_than_there_are_slo
     instance: dg.DagsterInstance,
 ) -> None:
     rng = random.Random(7)
-    sizes = [8, 8, 5, 2, *[1] * 6]
+    sizes = [8, 8, 5, 2, 1, 1, 1]
     rng.shuffle(sizes)
     runs = [_run(instance, gpus, rng.randrange(3)) for gpus in sizes]
     waiting = {run.run_id: StepSlots(instance, run) for run in runs}
@@ -117,11 +133,36 @@ def test_who_stops_waiting_leaves_the_line(instance: dg.DagsterInstance) -> None
 
 def test_a_dead_runs_slots_are_freed_with_it(instance: dg.DagsterInstance) -> None:
     dead = _run(instance, 8)
-    assert StepSlots(instance, dead).claim(GPU_POOL, STEP)
+    lost_worker = StepSlots(instance, dead)  # of a machine that cannot be seen from here
+    assert lost_worker.claim(GPU_POOL, STEP)
     other = StepSlots(instance, _run(instance, 1))
     assert not other.claim(GPU_POOL, STEP)
     instance.event_log_storage.free_concurrency_slots_for_run(dead.run_id)  # as run monitoring does
     assert other.claim(GPU_POOL, STEP)
+
+
+def test_who_waits_frees_the_slots_of_a_process_that_was_killed_and_of_no_other(
+    instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with ProcessSlots(instance, _run(instance, 5)) as alive:
+        assert alive.claim(GPU_POOL, STEP)
+        child = subprocess.Popen(
+            [sys.executable, "-c", CLAIM, instance.root_directory],
+            env={**os.environ, "PYTHONPATH": str(ROOT)},
+            stdout=subprocess.PIPE,
+        )
+        assert child.stdout
+        assert child.stdout.readline() == b"claimed\n"
+        monkeypatch.setattr(slots, "LOOK_SECONDS", 0.0)
+        waiting = StepSlots(instance, _run(instance, 3))
+        assert not waiting.claim(GPU_POOL, STEP)
+        assert not waiting.claim(GPU_POOL, STEP)
+        child.kill()
+        child.wait()
+        child.stdout.close()
+        assert not waiting.claim(GPU_POOL, STEP)  # it finds the dead process
+        assert waiting.claim(GPU_POOL, STEP)
+        assert not StepSlots(instance, _run(instance, 1)).claim(GPU_POOL, STEP)
 
 
 def test_a_worker_that_resumes_a_run_replays_its_steps_whoever_has_their_slots_by_now(
@@ -145,7 +186,8 @@ def test_a_worker_that_resumes_a_run_replays_its_steps_whoever_has_their_slots_b
     assert first_worker.claim(GPU_POOL, STEP)
     for _ in range(2):  # it was retried, and runs
         start(STEP)
-    assert StepSlots(instance, _run(instance, 1)).claim(HUB_POOL, SEEDS)  # another run has it now
+    other = StepSlots(instance, _run(instance, 1))
+    assert other.claim(HUB_POOL, SEEDS)
 
     resumed = StepSlots(instance, lost)
     assert resumed.claim(HUB_POOL, SEEDS)
