@@ -1,0 +1,68 @@
+"""Disturbs runs for half an hour and compares what they publish with an undisturbed run's.
+
+python -m sdg_assets_tests.benchmarks.soak [--minutes 30] [--seed 1]
+
+Exits 1 when a goal is missed, and names it: every published byte equals the undisturbed run's,
+nothing that was answered is paid for twice (beyond what was in flight), a run that is told to end
+does so within 5 seconds, every kind of fault occurred, and 100 faults in 30 minutes.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import tempfile
+import time
+from pathlib import Path
+from random import Random
+
+from sdg_assets_tests.soak.faulty_teacher import FaultyTeacher, served
+from sdg_assets_tests.soak.local import Findings, LocalRounds
+
+FAULTS_PER_MINUTE = 100 / 30
+# Set where the process may mount a file system: it is its own root, in namespaces of its own.
+OWN_ROOT = "SOAK_OWN_ROOT"
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--minutes", type=float, default=30)
+    parser.add_argument("--seed", type=int, default=1, help="of the moments and the faults")
+    options = parser.parse_args()
+    if OWN_ROOT not in os.environ:
+        module = [sys.executable, "-m", "sdg_assets_tests.benchmarks.soak", *sys.argv[1:]]
+        unshare = ["unshare", "--user", "--map-root-user", "--mount", *module]
+        os.execvpe("unshare", unshare, {**os.environ, OWN_ROOT: "1"})
+    return soak(options.minutes, Random(options.seed))
+
+
+def soak(minutes: float, random: Random) -> int:
+    """Rounds until the time is over, at least one; prints the counts."""
+    findings, teacher = Findings(), FaultyTeacher(random)
+    with tempfile.TemporaryDirectory() as place, served(teacher):
+        rounds = LocalRounds(Path(place), teacher, random, findings)
+        begun = time.monotonic()
+        while True:
+            rounds.round()
+            print(f"round {findings.rounds}: {dict(findings.faults)}", flush=True)
+            if findings.broken or time.monotonic() - begun >= 60 * minutes:
+                break
+    findings.faults.update(teacher.faults_met)
+    for fault, count in sorted(findings.faults.items()):
+        print(f"  {fault:24} {count:6}")
+    print(
+        f"{findings.faults.total()} faults in {findings.rounds} rounds of {findings.attempts} "
+        f"attempts; slowest stop {findings.slowest_stop:.1f} s; "
+        f"{findings.asked_again} answers paid for twice; "
+        f"{len(rounds.reference)} files compared each round"
+    )
+    if findings.faults.total() < FAULTS_PER_MINUTE * minutes:
+        findings.broken.append("too few faults")
+    for goal in findings.broken:
+        print(f"missed: {goal}")
+    return 1 if findings.broken else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,166 @@
+"""A teacher whose answers depend on the request alone, and a server that misbehaves on demand."""
+
+from __future__ import annotations
+
+import json
+import socket
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from random import Random
+from typing import Any
+
+from sdg_assets_tests.teacher_server import TeacherServer
+
+
+class FaultyTeacher(TeacherServer):
+    """Answers like `TeacherServer`; a number of coming requests meet a fault instead."""
+
+    def __init__(self, random: Random) -> None:
+        super().__init__()
+        self.model = "scripted/soak"
+        self.faults_met: Counter[str] = Counter()
+        self._random = random
+        self._lock = threading.Lock()
+        self._pending: list[str] = []
+        self.is_gone = False
+        """Every connection is dropped at once, as by a server that restarts."""
+
+    def misbehave(self, fault: str, requests: int) -> None:
+        """Lets the next `requests` meet the fault; see `FAULTS`."""
+        with self._lock:
+            self._pending += [fault] * requests
+
+    def behave(self) -> None:
+        """Forgets the faults that no request has met yet."""
+        with self._lock:
+            self._pending.clear()
+
+    def leave(self) -> None:
+        """Drops every connection from now on."""
+        self.is_gone = True
+
+    def come_back(self) -> None:
+        """Answers again."""
+        self.is_gone = False
+
+    def next_fault(self) -> str | None:
+        """The fault that this request meets; None: it is answered."""
+        with self._lock:
+            if not self._pending:
+                return None
+            fault = self._pending.pop(self._random.randrange(len(self._pending)))
+            self.faults_met[fault] += 1
+            return fault
+
+
+Handler = BaseHTTPRequestHandler
+
+
+def _send(handler: Handler, status: int, body: bytes, **headers: str) -> None:
+    handler.send_response(status)
+    for name, value in {"Content-Length": str(len(body)), **headers}.items():
+        handler.send_header(name.replace("_", "-"), value)
+    handler.end_headers()
+    handler.wfile.write(body)
+
+
+def _drop(handler: Handler) -> None:
+    handler.close_connection = True
+    handler.connection.shutdown(socket.SHUT_RDWR)
+
+
+def _cut(handler: Handler) -> None:
+    handler.send_response(200)
+    handler.send_header("Content-Length", "4000")
+    handler.end_headers()
+    handler.wfile.write(b'{"choices": [{"message": {"content": "The answer')
+    handler.wfile.flush()
+    _drop(handler)
+
+
+def _drip(handler: Handler) -> None:
+    handler.send_response(200)
+    handler.send_header("Content-Length", "4000")
+    handler.end_headers()
+    for byte in b'{"choices": [':
+        handler.wfile.write(bytes([byte]))
+        handler.wfile.flush()
+        time.sleep(0.05)
+    _drop(handler)
+
+
+# Each is temporary: a client that asks again is answered.
+FAULTS: dict[str, Callable[[Handler], None]] = {
+    "status 500": lambda handler: _send(handler, 500, b"oops"),
+    "status 503": lambda handler: _send(handler, 503, b"<html>starting</html>"),
+    "status 429": lambda handler: _send(handler, 429, b"{}", Retry_After="1"),
+    "connection dropped": _drop,
+    "answer cut in half": _cut,
+    "answer in drips": _drip,
+    "HTML with status 200": lambda handler: _send(handler, 200, b"<html>proxy</html>"),
+    "empty body": lambda handler: _send(handler, 200, b""),
+    "bad gzip": lambda handler: _send(handler, 200, b"\x1f\x8b\x08no", Content_Encoding="gzip"),
+    "bad UTF-8": lambda handler: _send(handler, 200, b'{"choices": ["\xff\xfe"]}'),
+    "no choices": lambda handler: _send(handler, 200, b'{"usage": {}}'),
+}
+
+
+@contextmanager
+def served(teacher: FaultyTeacher) -> Iterator[FaultyTeacher]:
+    """Serves the teacher on a free port of the loopback interface."""
+
+    class TeacherHandler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_GET(self) -> None:
+            if teacher.is_gone:
+                _drop(self)
+                return
+            models = [{"id": teacher.model, "max_model_len": 8192}]
+            self._reply({"data": models} if self.path == "/v1/models" else {})
+
+        def do_POST(self) -> None:
+            body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+            if teacher.is_gone:
+                _drop(self)
+                return
+            if self.path == "/tokenize":
+                self._reply({"count": sum(len(m["content"].split()) for m in body["messages"])})
+                return
+            if fault := teacher.next_fault():
+                FAULTS[fault](self)
+                return
+            content = json.dumps(body, sort_keys=True)
+            time.sleep(teacher.seconds)
+            text = teacher.complete(body)
+            choice = {"message": {"content": text}, "finish_reason": "stop"}
+            usage = {"prompt_tokens": 9, "completion_tokens": len(text.split())}
+            self._reply({"choices": [choice], "usage": usage})
+            teacher.answered[content] += 1
+
+        def _reply(self, answer: dict[str, Any]) -> None:
+            _send(self, 200, json.dumps(answer).encode())
+
+        def log_message(self, *arguments: object) -> None:
+            pass
+
+    class Server(ThreadingHTTPServer):
+        daemon_threads = True
+
+        def handle_error(self, *arguments: object) -> None:
+            pass  # a killed client has gone away
+
+    server = Server(("127.0.0.1", 0), TeacherHandler)
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    teacher.url = f"http://127.0.0.1:{server.server_port}"
+    try:
+        yield teacher
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
