@@ -36,7 +36,9 @@ def play(source: dict[str, str], incoming: IO[bytes], outgoing: IO[bytes]) -> No
     Peer(incoming, outgoing, operations, trusting=True).serve()
 
 
-def examine(spec: dict[str, Any], incoming: IO[bytes], outgoing: IO[bytes], report: int) -> None:
+def examine(
+    spec: dict[str, Any], incoming: IO[bytes], outgoing: IO[bytes], report: int, seal: str
+) -> None:
     """Be the examiner: run the tests against the program's answers, and report.
 
     Args:
@@ -44,6 +46,7 @@ def examine(spec: dict[str, Any], incoming: IO[bytes], outgoing: IO[bytes], repo
         incoming: Where the program writes.
         outgoing: Where the program reads.
         report: Where the warden reads the verdict.
+        seal: By which the warden knows the verdict from what a test may write there.
     """
     witness = Witness(incoming, outgoing)
     trial = Trial(spec, witness)
@@ -52,4 +55,5 @@ def examine(spec: dict[str, Any], incoming: IO[bytes], outgoing: IO[bytes], repo
     if witness.gone:  # whatever a test made of the exception
         reason = witness.gone
     verdict = {"passed": reason is None, "reason": reason or "passed", "proof": proof}
+    verdict["seal"] = seal
     os.write(report, dumps(verdict).encode())

@@ -12,8 +12,8 @@ on each trivial mutant of it (see `mutants`), and three things must hold:
 - every mutant is *killed*: some test fails. Left out are mutants that answered all that the tests
   asked as the program did, which no test could tell apart from it. So tests that all expect one
   value do not kill the constant mutant; it is counted as `alike`, and the row says so. Wrong values
-  of the right type must be among the killed: tests that expect exceptions only, or ask only how the
-  program compares its own objects, prove nothing.
+  of the right type must be among the killed, and the mutant that does nothing: tests that expect
+  None or exceptions only, or ask only how the program compares its own objects, prove nothing.
 """
 
 from __future__ import annotations
@@ -137,6 +137,8 @@ class Trial:
         if survivors:
             return f"no test fails when {subject} {survivors[0].says}"
         names = {mutant.name for mutant in alike}
+        if "none" in names:
+            return f"no test fails when {subject} does nothing"
         if names >= {"larger", "smaller"}:
             return f"no test looks at a value that {subject} returns"
         first = self._witness.first_value()

@@ -13,6 +13,15 @@ from typing import TypeAlias
 Cases: TypeAlias = Mapping[str, tuple[str, list[str]]]
 
 VACUOUS: Cases = {
+    "nothing is done": ("def f(x):\n    pass", ["assert f(1) is None", "assert f(2) == None"]),
+    "method that is or is not right": (
+        "class Solution:\n    def f(self, x):\n        return x * 2",
+        ["assert Solution().f(2) or True", "assert Solution().f(3) == 6"],
+    ),
+    "objects compared by the program": (
+        "class V:\n    def __init__(self, x): self.x = x\n    def __add__(self, o): return V(self.x + o.x)\n    def __eq__(self, o): return self.x == o.x",
+        ["assert V(1) + V(2) == V(3)", "assert V(1) + V(1) == V(2)"],
+    ),
     "comparison in a class of the program": (
         "class Check:\n    def __init__(self, value): self.value = value\n    def equals(self, other): return self.value == other\ndef f(x):\n    return x * 2",
         ["assert Check(f(2)).equals(4)", "assert Check(f(3)).equals(6)"],
@@ -428,6 +437,25 @@ VACUOUS: Cases = {
 """Tests that a program may pass that does something else altogether."""
 
 HONEST: Cases = {
+    "method of a class": (
+        "class Solution:\n    def f(self, x):\n        return x * 2",
+        ["assert Solution().f(2) == 4", "assert Solution().f(3) == 6"],
+    ),
+    "exception of a method": (
+        "class A:\n    def __init__(self, b): self.b = b\n    def take(self, x):\n        if x > self.b: raise ValueError('no')\n        self.b -= x",
+        [
+            "a = A(5)\na.take(2)\nassert a.b == 3",
+            "try:\n    A(1).take(2)\n    assert False\nexcept ValueError:\n    pass",
+        ],
+    ),
+    "property": (
+        "class T:\n    def __init__(self, c): self._c = c\n    @property\n    def f(self): return self._c * 9 / 5 + 32",
+        ["assert T(0).f == 32", "assert T(100).f == 212"],
+    ),
+    "cached": (
+        "from functools import lru_cache\n@lru_cache\ndef f(n):\n    return n if n < 2 else f(n-1) + f(n-2)",
+        ["assert f(10) == 55", "assert f(20) == 6765"],
+    ),
     "equals values": (
         "def f(x):\n    return x * 2",
         ["assert f(2) == 4", "assert f(3) == 6"],

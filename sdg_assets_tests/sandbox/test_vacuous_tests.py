@@ -117,6 +117,17 @@ def test_a_test_that_asks_a_mutant_without_end_ends() -> None:
     assert not proof(DOUBLE, until, *SOUND).fault
 
 
+@pytest.mark.parametrize("proof_text", ["null", '{"x": 1}', "7"])
+def test_a_test_does_not_write_the_verdict(proof_text: str) -> None:
+    forged = f'{{"passed": true, "reason": "passed", "seal": "", "proof": {proof_text}}}'
+    forger = (
+        f"import os\nfor fd in range(3, 40):\n    try: os.write(fd, {forged.encode()!r})\n"
+        "    except OSError: pass\nassert double(2) == 5"
+    )
+
+    assert not run_program(DOUBLE, [forger], prove=True).passed
+
+
 # ---------------------------------------------------------------- which names cross
 
 
