@@ -6,6 +6,7 @@ a nameless temporary file here and uploaded in one step.
 
 from __future__ import annotations
 
+import errno
 import os
 import secrets
 import shutil
@@ -24,6 +25,8 @@ from sdg_assets.objects import Listed, ObjectPath
 
 Place = Path | ObjectPath
 DRAFT = ".tmp"
+# What a file system says that cannot sync a folder apart from its files: CIFS, some FUSE mounts.
+NO_FOLDER_SYNC = {errno.EINVAL, errno.EBADF, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS}
 
 
 def place_of(location: str | Place) -> Place:
@@ -145,6 +148,9 @@ def sync_folder(folder: Place) -> None:
         descriptor = os.open(folder, os.O_RDONLY)
         try:
             os.fsync(descriptor)
+        except OSError as error:
+            if error.errno not in NO_FOLDER_SYNC:
+                raise
         finally:
             os.close(descriptor)
 

@@ -15,27 +15,26 @@ killed at any moment leaves the partition as it was.
 from __future__ import annotations
 
 import hashlib
-import json
 import logging
 import re
 import secrets
-import time
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any, BinaryIO, TypeVar
+from pathlib import Path
+from typing import Any, BinaryIO
 
 from pydantic import BaseModel, ValidationError
-from pydantic_core import PydanticSerializationError
 
 from sdg_assets.disk import clear_errors
 from sdg_assets.errors import SdgError, StoreError, TransientError
-from sdg_assets.examples import Record, Rejection
+from sdg_assets.examples import Rejection
 from sdg_assets.objects import Listed
+from sdg_assets.partition_rows import RecordT, verified_rows
+from sdg_assets.partition_writer import ASIDE, PartitionWriter
 from sdg_assets.places import (
-    Draft,
     Place,
     clear_drafts,
     draft,
@@ -45,15 +44,12 @@ from sdg_assets.places import (
     write_atomic,
 )
 
-RecordT = TypeVar("RecordT", bound=Record)
 ABANDONED = timedelta(days=1)
 """Age at which nobody reads a replaced version any more, and no process still writes a draft."""
 KEPT_ASIDE = timedelta(days=14)
 """How long the rows of an attempt that was not published are kept for a person to look at."""
-ASIDE = "unpublished"
 REQUESTS = 32
 PATIENCE = 5
-TOUCH_SECONDS = 3600.0
 VERSION = re.compile(r"\d{8}T\d{6}-[0-9a-f]{8}")
 logger = logging.getLogger(__name__)
 
@@ -85,77 +81,6 @@ class Manifest(BaseModel):
     """Which files of the partition are meant."""
     replaced: dict[str, datetime] = {}
     """Earlier versions that may still be read → when each was replaced."""
-
-
-@dataclass
-class PartitionWriter:
-    """Collects a partition's rows; nothing is visible until the `with` block ends well."""
-
-    path: Place
-    """Where the accepted rows will lie."""
-    replaces: Manifest | None
-    """What is published now; None if nothing is, or if its manifest cannot be read."""
-    _accepted: Draft
-    _rejected: Draft
-    rows: int = 0
-    rejected: dict[str, int] = field(default_factory=dict)
-    info: dict[str, Any] = field(default_factory=dict)
-    attachments: dict[str, bytes] = field(default_factory=dict)
-    """Name → content of files published with the rows: signatures, hashes."""
-    _digest: Any = field(default_factory=hashlib.sha256)
-    _rejected_digest: Any = field(default_factory=hashlib.sha256)
-    _touched_at: float = field(default_factory=time.monotonic)
-
-    def accept(self, row: Record) -> None:
-        """Adds a row that passed."""
-        line = _line(row)
-        self._accepted.write(line)
-        self._digest.update(line)
-        self.rows += 1
-
-    def reject(self, rejection: Rejection) -> None:
-        """Keeps a row that did not, with its gate and reason."""
-        line = _line(rejection)
-        self._rejected.write(line)
-        self._rejected_digest.update(line)
-        reason = f"{rejection.gate}: {rejection.reason}"
-        self.rejected[reason] = self.rejected.get(reason, 0) + 1
-
-    def put(self, row: Record | Rejection) -> None:
-        """Accepts a record, rejects a `Rejection`."""
-        if (now := time.monotonic()) - self._touched_at > TOUCH_SECONDS:
-            # So that a file to which nothing is written for a day does not look abandoned.
-            self._touched_at = now
-            self._accepted.touch()
-            self._rejected.touch()
-        if isinstance(row, Rejection):
-            self.reject(row)
-        else:
-            self.accept(row)
-
-    def keep_aside(self) -> Place:
-        """Keeps the rows of an attempt that is not going to be published, for `KEPT_ASIDE`.
-
-        Nothing may be written after it.
-
-        Returns:
-            The file of the refused rows. The accepted ones lie beside it.
-        """
-        version = self.path.name.partition(".")[0]
-        refused = self.path.parent / f"{version}.{ASIDE}.rejected.jsonl"
-        self._accepted.publish(self.path.parent / f"{version}.{ASIDE}.jsonl")
-        self._rejected.publish(refused)
-        return refused
-
-    @property
-    def sha256(self) -> str:
-        """Hash of the accepted rows so far: what this partition's content is."""
-        return str(self._digest.hexdigest())
-
-    @property
-    def rejected_sha256(self) -> str:
-        """Hash of the refused rows so far."""
-        return str(self._rejected_digest.hexdigest())
 
 
 class Store:
@@ -224,23 +149,16 @@ class Store:
         with draft(rows) as accepted, draft(refused) as rejected:
             writer = PartitionWriter(rows, self._replaceable(key), accepted, rejected)
             yield writer
-            for name, data in writer.attachments.items():
-                write_atomic(self._file(key, version, name), data)
-            rejected.publish()
-            accepted.publish()
-            sync_folder(rows.parent)
-            manifest = Manifest(
-                rows=writer.rows,
-                sha256=writer.sha256,
-                rejected=writer.rejected,
-                rejected_sha256=writer.rejected_sha256,
-                written_at=_now(),
-                attached={name: _sha256(data) for name, data in writer.attachments.items()},
-                info=writer.info,
-                version=version,
-                replaced=_still_read(self._replaceable(key)),
-            )
-            write_atomic(self.manifest_path(key), manifest.model_dump_json(indent=1).encode())
+            try:
+                for name, data in writer.attachments.items():
+                    write_atomic(self._file(key, version, name), data)
+                rejected.publish()
+                accepted.publish()
+                sync_folder(rows.parent)
+                self._publish(key, version, writer)
+            except BaseException:
+                self._discard(key, version)
+                raise
         self._pinned.pop(key, None)
         try:
             self.clear(key, listing(rows.parent))
@@ -286,7 +204,7 @@ class Store:
                 was published.
         """
         published, path, file = self._opened(key, "jsonl")
-        yield from _verified(file, path, key, record, published.rows, published.sha256)
+        yield from verified_rows(file, path, key, record, published.rows, published.sha256)
 
     def read_rejected(self, key: PartitionKey) -> Iterator[Rejection]:
         """Streams a partition's refused rows, verified as `read` does.
@@ -299,7 +217,7 @@ class Store:
         """
         published, path, file = self._opened(key, "rejected.jsonl")
         rows = sum(published.rejected.values())
-        yield from _verified(file, path, key, Rejection, rows, published.rejected_sha256)
+        yield from verified_rows(file, path, key, Rejection, rows, published.rejected_sha256)
 
     def attachment(self, key: PartitionKey, name: str) -> bytes:
         """A file that was published with a partition.
@@ -344,6 +262,34 @@ class Store:
                 removed += 1
         return removed
 
+    def _publish(self, key: PartitionKey, version: str, writer: PartitionWriter) -> None:
+        manifest = Manifest(
+            rows=writer.rows,
+            sha256=writer.sha256,
+            rejected=writer.rejected,
+            rejected_sha256=writer.rejected_sha256,
+            written_at=_now(),
+            attached={name: _sha256(data) for name, data in writer.attachments.items()},
+            info=writer.info,
+            version=version,
+            replaced=_still_read(self._replaceable(key)),
+        )
+        write_atomic(self.manifest_path(key), manifest.model_dump_json(indent=1).encode())
+
+    def _discard(self, key: PartitionKey, version: str) -> None:
+        """Removes a version whose writing failed: on a full disk its place is needed.
+
+        In a bucket it is left to `clear`: a request that failed here may still arrive there.
+        """
+        if not isinstance(self.root, Path):
+            return
+        with suppress(SdgError, OSError):
+            published = self._replaceable(key)
+            if not published or published.version != version:
+                folder = self.root / key.task / key.stage / key.subtask
+                for file in folder.glob(f"{version}.*"):
+                    file.unlink()
+
     def _file(self, key: PartitionKey, version: str, end: str) -> Place:
         return self.root / key.task / key.stage / key.subtask / f"{version}.{end}"
 
@@ -383,9 +329,10 @@ class Store:
         try:
             return self._read_manifest(key)
         except StoreError as error:
-            if isinstance(error.__cause__, ValidationError):
-                return None
-            raise
+            if not isinstance(error.__cause__, ValidationError):
+                raise
+            logger.warning("%s; its rows cannot be compared with the new ones", error)
+            return None
 
 
 def _still_read(manifest: Manifest | None, *, replaced: bool = True) -> dict[str, datetime]:
@@ -412,55 +359,3 @@ def _new_version() -> str:
 
 def _sha256(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
-
-
-def _line(row: Record) -> bytes:
-    try:
-        text = row.model_dump_json()
-    except PydanticSerializationError:
-        # A lone surrogate, as a JSON dataset may hold. UTF-8 has no form for it; U+FFFD keeps the
-        # row, and the format gate knows that mark.
-        text = json.dumps(row.model_dump(mode="json"), ensure_ascii=False, separators=(",", ":"))
-        text = text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-    return text.encode("utf-8") + b"\n"
-
-
-def _verified(
-    opened: BinaryIO,
-    path: Place,
-    key: PartitionKey,
-    record: type[RecordT],
-    published: int,
-    sha256: str,
-) -> Iterator[RecordT]:
-    rows, digest = 0, hashlib.sha256()
-    with opened:
-        for rows, line in enumerate(_lines(opened, path), start=1):
-            digest.update(line)
-            yield _parse(line, record, path, rows)
-    if (rows, digest.hexdigest()) != (published, sha256):
-        raise StoreError(
-            f"{path}: holds {rows} rows that differ from the {published} published; "
-            f"materialize {key} again"
-        )
-
-
-def _lines(opened: BinaryIO, path: Place) -> Iterator[bytes]:
-    try:
-        with clear_errors(str(path)):
-            yield from opened
-    except FileNotFoundError:
-        # Only in a bucket: in a directory an open file outlives its name.
-        raise TransientError(f"{path}: deleted while it was read; run again") from None
-
-
-def _parse(line: bytes, record: type[RecordT], path: Place, number: int) -> RecordT:
-    try:
-        return record.model_validate_json(line)
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(map(str, first["loc"])) or "line"
-        raise StoreError(
-            f"{path}:{number}: not a {record.__name__} ({where}: {first['msg']}); "
-            "materialize the partition again"
-        ) from error

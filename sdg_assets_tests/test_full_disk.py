@@ -99,7 +99,8 @@ def test_a_disk_that_is_full_at_any_step_of_a_write_leaves_the_partition_as_it_w
             assert list(store.read(KEY, Example)) == before
             assert list(store.read_rejected(KEY)) == []
             disk.empty()
-            assert not list(disk.root.rglob("*.tmp"))
+            files = [file for file in (disk.root / "store").rglob("*") if file.is_file()]
+            assert len(files) == 3, "the published version and its manifest, and nothing else"
         else:
             disk.empty()
             break

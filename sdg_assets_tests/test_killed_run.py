@@ -13,7 +13,6 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from sdg_assets.examples import GeneratedExample
 from sdg_assets.storage import PartitionKey, Store
 from sdg_assets_tests.conftest import Configure, on_disk
 from sdg_assets_tests.runs import failures, run
@@ -23,12 +22,11 @@ SEEDS = 16
 GENERATE = """
 import json
 import dagster as dg
-from sdg_assets_tests.runs import failures, metadata, run
+from sdg_assets_tests.runs import checks, failures, run
 with dg.DagsterInstance.ephemeral() as instance:
     result = run("arc", ["generated"], instance=instance)
-    assert result.success, failures(result)
-    told = metadata(instance, "arc", "generated", "arc_easy")
-print("TOLD", json.dumps({k: v for k, v in told.items() if isinstance(v, int)}))
+    refused = checks(result, "generated", "arc_easy")["rows"].metadata["refused_rows"].value
+print("TOLD", json.dumps({"failures": failures(result), "refused": refused}))
 """
 
 
@@ -43,7 +41,7 @@ def finished(store: Store) -> list[str]:
 def test_what_was_finished_before_a_kill_is_not_asked_again(
     store: Store, tmp_path: Path, configure: Configure, instance: dg.DagsterInstance
 ) -> None:
-    # Few tokens: the drafts are cut off, which is a result like any other.
+    # Few tokens: the drafts are cut off, so that none is published in the end.
     configure(teacher="smollm2-135m", writer_max_tokens=16, concurrency=2)
     prepared = run("arc", ["seeds", "normalized"], instance=instance)
     assert prepared.success, failures(prepared)
@@ -66,12 +64,9 @@ def test_what_was_finished_before_a_kill_is_not_asked_again(
     (line,) = [x for x in again.stdout.splitlines() if x.startswith("TOLD ")]
     told = json.loads(line.removeprefix("TOLD "))
 
-    assert told["teacher_requests_reused"] == len(survived)
-    assert told["teacher_requests"] == SEEDS - len(survived)
-    assert told["rows"] + told["rows_rejected"] == SEEDS
+    (message,) = told["failures"]
+    assert f"0 of {SEEDS} rows are left. Most frequent reasons: generation: truncated" in message
     assert finished(store)[: len(survived)] == survived
-    assert len(set(finished(store))) == len(finished(store)) == SEEDS
-    rows = list(store.read(KEY, GeneratedExample))
-    rejected = list(store.read_rejected(KEY))
-    assert (len(rows), len(rejected)) == (told["rows"], told["rows_rejected"])
-    assert {row.completion_id for row in rows} <= set(finished(store))
+    assert len(set(finished(store))) == len(finished(store)) == SEEDS, "something was asked twice"
+    rows = [json.loads(line) for line in Path(told["refused"]).read_bytes().splitlines()]
+    assert {row["row"]["completion"]["request_id"] for row in rows} == set(finished(store))

@@ -12,7 +12,7 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from sdg_assets import storage
+from sdg_assets import partition_writer, storage
 from sdg_assets.disk import SCRATCH
 from sdg_assets.errors import StoreError
 from sdg_assets.examples import Example
@@ -93,7 +93,7 @@ def test_the_drafts_of_a_killed_writer_go_when_a_neighbour_is_written_a_day_late
 def test_a_slow_writer_that_still_puts_rows_does_not_look_abandoned(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(storage, "TOUCH_SECONDS", -1.0)  # as if it were an hour
+    monkeypatch.setattr(partition_writer, "TOUCH_SECONDS", -1.0)  # as if it were an hour
     with store.write(KEY) as out:
         out.put(example())
         for file in drafts(store):

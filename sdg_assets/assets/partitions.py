@@ -40,17 +40,11 @@ from sdg_assets.errors import PermanentError, SdgError, TeacherGoneError
 from sdg_assets.examples import Record, Rejection, Role
 from sdg_assets.gates import Gate
 from sdg_assets.losses import Standing
+from sdg_assets.partition_writer import PartitionWriter
 from sdg_assets.places import clear_scratch
 from sdg_assets.settings import settings
 from sdg_assets.signatures.table import ATTACHMENT, Signatures
-from sdg_assets.storage import (
-    ABANDONED,
-    KEPT_ASIDE,
-    Manifest,
-    PartitionKey,
-    PartitionWriter,
-    Store,
-)
+from sdg_assets.storage import ABANDONED, KEPT_ASIDE, Manifest, PartitionKey, Store
 from sdg_assets.teacher.conversation import Usage
 from sdg_assets.teacher.requests import TeacherIdentity
 from sdg_assets.thresholds import Thresholds
