@@ -696,23 +696,6 @@ def test_a_mapping_that_renders_nothing(
     assert attempts(result) == 2  # one a stage
 
 
-def test_a_mapping_that_is_no_jinja(
-    tmp_path: Path, mirror: Path, instance: dg.DagsterInstance, configure: Configure
-) -> None:
-    record = {"question": "{{question", "answer": "x"}
-    configure(
-        catalog=write_catalog(
-            tmp_path / "wrong", {"record": record, "subtasks": {"quiz_a": {"config": "quiz_a"}}}
-        )
-    )
-
-    result = run("quiz", ["seeds", "normalized"], instance=instance)
-
-    (message,) = failures(result)
-    assert message.startswith("quiz_a: quiz/quiz_a: record.question: ")
-    assert message.endswith("in '{{question'")
-
-
 def test_a_catalog_file_that_was_broken_since_the_code_was_loaded(
     tmp_path: Path, mirror: Path, instance: dg.DagsterInstance
 ) -> None:

@@ -88,8 +88,8 @@ def test_a_teacher_that_is_gone_fails_the_rest_of_a_step_at_once_and_for_now(
 ) -> None:
     monkeypatch.setattr(servers, "FIRST_WAIT_SECONDS", 0.0005)
     monkeypatch.setattr(factory, "retries", lambda: dg.RetryPolicy(max_retries=1))
-    # Health and model, then four prompts that are counted and answered, and it dies.
-    odd.dies_after = 2 + 8
+    # Health, model and control tokens, then four prompts, counted and answered, and it dies.
+    odd.dies_after = 3 + 8
     prepared(teacher=odd.url, concurrency=1, min_yield=0)
 
     result = run("quiz", ["generated"], subtasks=ALL, instance=instance)
