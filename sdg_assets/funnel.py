@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from sdg_assets.catalog import SubtaskSpec, cached_catalog
+from sdg_assets.command_line import command
 from sdg_assets.settings import settings
 from sdg_assets.storage import PartitionKey, Store
 
@@ -107,5 +108,12 @@ def materialized(store: Store) -> list[FunnelRow]:
     return [funnel_row(store, spec) for key, spec in seeds.items() if key in published]
 
 
-if __name__ == "__main__":
+@command
+def main() -> int:
+    """Prints the funnel of everything that is materialized."""
     sys.stdout.write(render(materialized(Store(settings().store))) + "\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

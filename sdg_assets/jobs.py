@@ -13,13 +13,13 @@ from dagster._core.definitions.assets.graph.asset_graph_subset import AssetGraph
 from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 from dagster._core.execution.backfill import PartitionBackfill
 from dagster._core.utils import make_new_backfill_id
-from pydantic import Field, ValidationError
+from pydantic import Field
 
 from sdg_assets.assets.factory import TASK_ASSETS
 from sdg_assets.assets.failures import clear_failures
-from sdg_assets.assets.knobs import TAG, SeedConfig, SolverConfig, WriterConfig
+from sdg_assets.assets.knobs import CONFIGS, TAG, from_run_tags
 from sdg_assets.catalog import Catalog, SeedTask, cached_catalog
-from sdg_assets.errors import CatalogError, PermanentError
+from sdg_assets.errors import CatalogError
 from sdg_assets.settings import settings
 
 Partitions = Mapping[dg.AssetKey, list[str]]
@@ -126,13 +126,10 @@ def knob_tags(knobs: Knobs) -> dict[str, str]:
         PermanentError: A knob has a value that it must not have.
     """
     given = {name: value for name in KNOBS if (value := getattr(knobs, name)) is not None}
-    for stage_config in (SeedConfig, WriterConfig, SolverConfig):
-        try:
-            stage_config(**{k: v for k, v in given.items() if k in stage_config.model_fields})
-        except ValidationError as error:
-            wrong = "; ".join(f"{e['loc'][0]}={e['input']!r}: {e['msg']}" for e in error.errors())
-            raise PermanentError(wrong) from error
-    return {TAG + name: str(value) for name, value in given.items()}
+    tags = {TAG + name: str(value) for name, value in given.items()}
+    for stage_config in CONFIGS:
+        from_run_tags(stage_config(), tags)
+    return tags
 
 
 def _launch_and_tell(

@@ -19,9 +19,10 @@ from pathlib import Path
 from typing import Any
 from unittest.mock import MagicMock
 
+from sdg_assets.catalog.templates import compile_template
 from sdg_assets.errors import CatalogError, MappingError
 from sdg_assets.examples import AnswerKind, Content, content_id
-from sdg_assets.mapping import compile_template, to_fields
+from sdg_assets.mapping import to_fields
 
 _RENDERING = ("doc_to_text", "doc_to_target", "doc_to_choice", "process_docs")
 _TASK_NAME = re.compile(r"""^"?task"?:[ \t]*["']?([^"'\n#]+?)["']?[ \t]*(?:#.*)?$""", re.MULTILINE)

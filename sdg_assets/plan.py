@@ -18,7 +18,7 @@ from statistics import fmean
 
 from sdg_assets.answers import answer_format
 from sdg_assets.catalog import Catalog, SubtaskSpec, cached_catalog
-from sdg_assets.errors import SdgError
+from sdg_assets.command_line import command
 from sdg_assets.examples import Example, Role, TeacherStamp
 from sdg_assets.settings import Settings, settings
 from sdg_assets.sources import open_source
@@ -163,6 +163,7 @@ def render(plans: Iterable[SubtaskPlan], tokens_per_second: float) -> str:
     return "\n".join(lines)
 
 
+@command
 def main(arguments: list[str] | None = None) -> int:
     """Prints the plan of the selected tasks."""
     parser = argparse.ArgumentParser(prog="python -m sdg_assets.plan", description=__doc__)
@@ -171,16 +172,12 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--json", action="store_true", help="for machines")
     chosen = parser.parse_args(arguments)
     catalog = cached_catalog(settings().catalog)
-    try:
-        writer = open_teacher(settings(), Role.WRITER)
-        plans = [
-            plan_subtask(spec, seeds, writer, settings(), len(seeds))
-            for spec in _selected(catalog, chosen.select)
-            for seeds in [seeds_of(spec, settings())]
-        ]
-    except SdgError as error:
-        sys.stderr.write(f"error: {error}\n")
-        return 2
+    writer = open_teacher(settings(), Role.WRITER)
+    plans = [
+        plan_subtask(spec, seeds, writer, settings(), len(seeds))
+        for spec in _selected(catalog, chosen.select)
+        for seeds in [seeds_of(spec, settings())]
+    ]
     if chosen.json:
         sys.stdout.write(json.dumps([asdict(plan) for plan in plans], indent=1) + "\n")
     else:

@@ -16,9 +16,9 @@ import warnings
 import dagster as dg
 
 from sdg_assets import stopping
-from sdg_assets.catalog import SubtaskSpec, cached_catalog, load_protected
-from sdg_assets.definitions import defs
-from sdg_assets.errors import SdgError
+from sdg_assets.catalog import Catalog, SubtaskSpec, cached_catalog, load_protected
+from sdg_assets.command_line import command
+from sdg_assets.errors import CatalogError
 from sdg_assets.examples import EnrichedExample
 from sdg_assets.funnel import funnel_row, render
 from sdg_assets.heldout.protection import EVERY_BENCHMARK, PROTECTED, heldout_key, is_hashed
@@ -48,6 +48,8 @@ def materialize(
     Raises:
         KeyboardInterrupt: A signal ended the run, so nothing else is to be started.
     """
+    from sdg_assets.definitions import defs  # wrong settings fail here: `main` reports them
+
     assets = [asset for asset in defs.assets or () if isinstance(asset, dg.AssetsDefinition)]
     seeds = [key for key in keys if key.path[-1] == "seeds"]
     ops = {"__".join(key.path): {"config": {"max_seeds": max_seeds}} for key in seeds}
@@ -92,6 +94,7 @@ def hash_benchmarks(store: Store) -> list[str]:
     return [name for name in names if due(name)]
 
 
+@command
 def main(arguments: list[str] | None = None) -> int:
     """Runs the job and prints the funnel, three accepted examples and where the files are."""
     parser = argparse.ArgumentParser(prog="python -m sdg_assets.quickstart", description=__doc__)
@@ -101,11 +104,7 @@ def main(arguments: list[str] | None = None) -> int:
     started = time.monotonic()
     catalog = cached_catalog(settings().catalog)
     store = Store(settings().store)
-    try:
-        specs = [catalog.subtask(*name.split("/", 1)) for name in chosen.subtasks]
-    except (SdgError, TypeError) as error:
-        sys.stderr.write(f"error: {error}; name subtasks as task/subtask\n")
-        return 2
+    specs = [_spec(catalog, name) for name in chosen.subtasks]
     # Dagster hears of signals only while a run is under way; in between they end us as well.
     stopping.listen()
     signal.signal(signal.SIGTERM, signal.default_int_handler)
@@ -150,6 +149,13 @@ def _run_all(specs: list[SubtaskSpec], store: Store, max_seeds: int | None) -> l
     if not materialize([dg.AssetKey("curated")], None, None):
         failed.append("curated")
     return failed
+
+
+def _spec(catalog: Catalog, name: str) -> SubtaskSpec:
+    task, slash, subtask = name.partition("/")
+    if not slash:
+        raise CatalogError(f"{name!r} names no subtask; write it as task/subtask: {task}/…")
+    return catalog.subtask(task, subtask)
 
 
 def _range_tags(partitions: tuple[str, str]) -> dict[str, str]:

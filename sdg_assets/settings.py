@@ -10,26 +10,28 @@ from __future__ import annotations
 import re
 from functools import lru_cache
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self, TypeVar
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, PrivateAttr, ValidationError, field_validator, model_validator
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic_settings import NoDecode, SettingsConfigDict
 
-from sdg_assets.addresses import Credentials, is_url, masked, split_credentials
-from sdg_assets.errors import PermanentError
+from sdg_assets.addresses import Credentials, is_url, split_credentials
+from sdg_assets.environment import EnvironmentSettings, Json, from_environment
 from sdg_assets.examples import Role
 from sdg_assets.objects import URL
 from sdg_assets.thresholds import overridden
 
-SettingsT = TypeVar("SettingsT", bound=BaseSettings)
 _PASSWORD = re.compile(r"(?![/~.])[^@]*:[^@]*@")  # in no hub id and no path
 OWNER = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+|team:[A-Za-z0-9_-]+")
 
 
-class Settings(BaseSettings):
+class Settings(EnvironmentSettings):
     """What the environment says; each field is `SDG_<FIELD>`."""
 
     model_config = SettingsConfigDict(env_prefix="SDG_", frozen=True)
+    # Read where they are used, because they are secrets or facts of the machine.
+    read_elsewhere = frozenset({"SDG_API_KEY", "SDG_CACHE", "SDG_TEACHER_SOURCE"})
+    prefixes_elsewhere = ("SDG_K8S_",)
 
     store: Path | str = Field(
         default=Path("data"),
@@ -45,7 +47,9 @@ class Settings(BaseSettings):
         description="protected benchmarks that rows need not be checked against, e.g. those that "
         "you have no access to; names with commas, or `all`. Releases name them",
     )
-    seed_source: str = Field(default="samples", pattern=r"^(samples|hub|mirror:.+)$")
+    seed_source: str = Field(
+        default="samples", description="where seed rows are read: samples, hub or mirror:<dir>"
+    )
     teacher: str = Field(default="qwen2.5-coder-1.5b", description="key, hub id or directory")
     solver: str | None = Field(default=None, description="the solver, if not the teacher")
     judge: str | None = Field(default=None, description="the judge, if not the teacher")
@@ -59,7 +63,7 @@ class Settings(BaseSettings):
         description="whether verified rows are judged; unset: if the judge's card "
         "in teachers.yaml does not say that it cannot",
     )
-    engine: dict[str, Any] = Field(
+    engine: Json[dict[str, Any]] = Field(
         default_factory=dict, description="vLLM engine arguments as JSON, on top of the card's"
     )
     owners: Annotated[tuple[str, ...], NoDecode] = Field(
@@ -102,7 +106,7 @@ class Settings(BaseSettings):
     text_style: Literal["plain", "chatml"] = Field(
         default="plain", description="of a release's training texts: no markup, or ChatML's"
     )
-    gates: dict[str, Any] = Field(
+    gates: Json[dict[str, Any]] = Field(
         default_factory=dict, description="thresholds of the gates as JSON; see thresholds.py"
     )
     min_yield: float = Field(default=0.1, ge=0, le=1, description="accepted share that warns below")
@@ -151,10 +155,21 @@ class Settings(BaseSettings):
             return value
         return Path(value)
 
+    @field_validator("seed_source")
+    @classmethod
+    def _known_source(cls, value: str) -> str:
+        if value not in ("samples", "hub") and not re.fullmatch(r"mirror:.*\S.*", value):
+            raise ValueError("must be samples, hub or mirror:<directory>")
+        return value
+
     @field_validator("gates")
     @classmethod
     def _known_thresholds(cls, value: dict[str, Any]) -> dict[str, Any]:
-        overridden(value)
+        try:
+            overridden(value)
+        except ValidationError as error:
+            faults = (f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
+            raise ValueError("; ".join(faults)) from error
         return value
 
     @field_validator("allow_canary", "owners", "without_benchmarks", mode="before")
@@ -190,36 +205,7 @@ def settings() -> Settings:
     """The validated environment.
 
     Raises:
-        PermanentError: A variable has a value it must not have; names each of them.
+        PermanentError: A variable has a value it must not have, or a name that nothing reads; the
+            message names each of them.
     """
     return from_environment(Settings)
-
-
-def from_environment(kind: type[SettingsT]) -> SettingsT:
-    """Settings of a kind, as the environment has them.
-
-    Raises:
-        PermanentError: A variable has a value it must not have; names each of them.
-    """
-    try:
-        return kind()
-    except ValidationError as error:
-        prefix = kind.model_config["env_prefix"]
-        wrong = "; ".join(
-            f"{prefix}{_variable(e['loc'])}={_shown(e['input'])}: {e['msg']}"
-            if e["loc"]
-            else e["msg"]
-            for e in error.errors()
-        )
-    # Outside of the handler: pydantic's own words hold the values as they were.
-    raise PermanentError(f"environment: {wrong}")
-
-
-def _shown(value: Any) -> str:  # noqa: ANN401 – whatever the variable held
-    """The value, without a key and secret that somebody put in an address."""
-    return masked(repr(value))
-
-
-def _variable(place: tuple[int | str, ...]) -> str:
-    """The variable's name, and what inside its JSON is meant."""
-    return ".".join([str(place[0]).upper(), *map(str, place[1:])])

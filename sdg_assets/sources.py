@@ -5,6 +5,7 @@ All three speak in the Hub's terms (dataset, config, split), so a mapping writte
 
 from __future__ import annotations
 
+import codecs
 import hashlib
 import json
 import re
@@ -16,6 +17,8 @@ from sdg_assets.catalog import SubtaskSpec
 from sdg_assets.errors import AbsentError, SeedSourceError
 from sdg_assets.hub_source import HubSource
 
+# Records serialize no deeper than 255 levels; the deepest row of the catalog's datasets has 5.
+DEEPEST = 100
 EMBEDDED = Path(__file__).parent / "samples"
 Row = dict[str, Any]
 
@@ -72,7 +75,10 @@ def open_source(setting: str) -> SeedSource:
         return HubSource()
     if setting == "samples":
         return DirectorySource("samples", EMBEDDED)
-    root = Path(setting.removeprefix("mirror:")).expanduser()
+    try:
+        root = Path(setting.removeprefix("mirror:")).expanduser()
+    except RuntimeError as error:
+        raise SeedSourceError(f"SDG_SEED_SOURCE={setting}: {error}; write the path out") from error
     if not root.is_dir():
         raise SeedSourceError(
             f"SDG_SEED_SOURCE={setting}: {root.resolve()} is not a directory; it must hold "
@@ -153,12 +159,38 @@ def _parquet_rows(file: Path) -> Iterator[Row]:
 
 
 def _json_rows(file: Path) -> Iterator[Row]:
-    with file.open(encoding="utf-8") as lines:
-        for number, line in enumerate(lines, start=1):
+    """The objects of a JSONL file; blank lines and a byte order mark are skipped.
+
+    Raises:
+        SeedSourceError: A line is no JSON object; names file and line.
+    """
+    with file.open("rb") as lines:
+        for number, raw in enumerate(lines, start=1):
+            if not (line := raw.removeprefix(codecs.BOM_UTF8).strip()):
+                continue
             try:
-                row = json.loads(line)
-            except json.JSONDecodeError as error:
+                row = json.loads(line.decode("utf-8"))
+                _check_depth(row, DEEPEST)
+            except UnicodeDecodeError as error:
+                raise SeedSourceError(
+                    f"{file}:{number}: not UTF-8 at byte {error.start}; convert the file"
+                ) from error
+            except RecursionError as error:
+                raise SeedSourceError(
+                    f"{file}:{number}: nested more than {DEEPEST} levels deep; flatten the row"
+                ) from error
+            except ValueError as error:  # an integer of over 4,300 digits, too
                 raise SeedSourceError(f"{file}:{number}: not JSON: {error}") from error
             if not isinstance(row, dict):
-                raise SeedSourceError(f"{file}:{number}: an object is expected")
+                raise SeedSourceError(
+                    f"{file}:{number}: an object is expected, not {type(row).__name__}"
+                )
             yield row
+
+
+def _check_depth(value: object, levels: int) -> None:
+    if levels < 0:
+        raise RecursionError
+    if isinstance(value, dict | list):
+        for inner in value.values() if isinstance(value, dict) else value:
+            _check_depth(inner, levels - 1)

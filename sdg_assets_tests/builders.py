@@ -14,9 +14,7 @@ from sdg_assets.catalog import SeedTask, SubtaskSpec
 from sdg_assets.errors import SeedSourceError
 from sdg_assets.sources import DirectorySource, SeedSource
 
-MIRROR = Path(
-    os.environ.get("SDG_TEST_HUB", Path(__file__).parents[2] / "shared" / "hub")
-).resolve()
+MIRROR = Path(os.environ.get("SDGTEST_HUB", Path(__file__).parents[2] / "shared" / "hub")).resolve()
 TINY = MIRROR / "_tiny"
 needs_mirror = pytest.mark.skipif(not MIRROR.is_dir(), reason=f"no mirror of the Hub at {MIRROR}")
 

@@ -14,8 +14,8 @@ from sdg_assets.settings import settings
 from sdg_assets.storage import Store
 from sdg_assets_tests.object_server import BUCKET, ObjectServer, object_server
 
-# Where models are cached and where real rows lie: facts of the machine, not of the test.
-KEPT = {"SDG_CACHE", "SDG_TEACHER_SOURCE", "SDG_TEST_HUB"}
+# Where models are cached: facts of the machine, not of the test.
+KEPT = {"SDG_CACHE", "SDG_TEACHER_SOURCE"}
 # On a busy machine two threads of one engine wait for each other most of the time.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 # What Dagster says of its own insides, once an asset.

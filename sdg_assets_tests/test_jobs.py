@@ -119,8 +119,8 @@ def test_knobs_travel_as_tags_of_the_runs(instance: dg.DagsterInstance) -> None:
         ({"task": "river"}, "unknown seed task 'river'; did you mean rivers?"),
         ({"task": "dull"}, "dull/dull_a is switched off: too dull"),
         ({"task": "rivers", "subtasks": ["nil"]}, "has no subtask 'nil'; did you mean nile?"),
-        ({"task": "rivers", "max_seeds": 0}, "max_seeds=0: Input should be greater than or equal"),
-        ({"task": "rivers", "votes": 1000}, "votes=1000: Input should be less than or equal to"),
+        ({"task": "rivers", "max_seeds": 0}, "max_seeds=0: must be at least 1"),
+        ({"task": "rivers", "votes": 1000}, "votes=1000: must be between 1 and 99"),
     ],
 )
 def test_a_wrong_config_is_a_clear_error_and_launches_nothing(

@@ -5,9 +5,10 @@ from typing import Any
 import pytest
 
 from sdg_assets.catalog import RecordMapping
+from sdg_assets.catalog.templates import compile_template
 from sdg_assets.errors import CatalogError, MappingError
 from sdg_assets.examples import AnswerKind, Content
-from sdg_assets.mapping import RowMapping, compile_template
+from sdg_assets.mapping import RowMapping
 
 
 def mapped(
@@ -201,3 +202,31 @@ def test_a_blank_option_is_dropped_and_the_answer_stays_the_right_one() -> None:
     (fields,) = mapping({"q": "Which?", "c": ["", "red", None, "blue"], "i": 3})
 
     assert (fields.choices, fields.answer_index, fields.answer) == (["red", "blue"], 1, "blue")
+
+
+@pytest.mark.parametrize(
+    "question",
+    [
+        "{{ word | regex_search('(a+)+$') }}",
+        "{% for i in range(99999) %}{% for j in range(99999) %}{% endfor %}{% endfor %}",
+    ],
+)
+def test_a_template_that_does_not_end_loses_its_row(
+    question: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sdg_assets.mapping.ROW_SECONDS", 0.05)
+    mapping = RowMapping(RecordMapping(question=question, answer="x"), AnswerKind.SHORT_TEXT, "t/s")
+
+    for _ in range(3):
+        with pytest.raises(MappingError, match=r"the templates take more than 0\.05 s"):
+            list(mapping({"word": "a" * 40 + "!"}))
+    with pytest.raises(CatalogError, match=r"t/s: record: the templates take more .* backtrack"):
+        list(mapping({"word": "a" * 40 + "!"}))
+
+
+def test_a_power_in_a_template_is_bounded() -> None:
+    render = compile_template("{{ 2 ** n }}", "x")
+
+    assert render({"n": 10}) == 1024
+    with pytest.raises(Exception, match="exponent 10000000000 is over 64"):
+        render({"n": 10**10})

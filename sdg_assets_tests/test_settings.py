@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from sdg_assets.cluster.settings import cluster_settings
 from sdg_assets.errors import PermanentError
 from sdg_assets.examples import Role
 from sdg_assets.settings import Settings, settings
@@ -65,7 +66,7 @@ def test_every_wrong_variable_is_named_with_its_value_on_one_line(configure: Con
         assert said in message
 
 
-@pytest.mark.parametrize("value", ["", "many", "0", "-1"])
+@pytest.mark.parametrize("value", ["many", "0", "-1"])
 def test_a_cap_on_seeds_is_a_positive_number(configure: Configure, value: str) -> None:
     configure(max_seeds=value)
 
@@ -105,4 +106,73 @@ def test_a_threshold_that_no_gate_knows_is_refused(configure: Configure) -> None
     configure(gates='{"question_charz": [1, 2]}')
 
     with pytest.raises(PermanentError, match="question_charz"):
+        settings()
+
+
+@pytest.mark.parametrize("name", ["engine", "gates"])
+def test_a_variable_that_is_no_json_names_itself(configure: Configure, name: str) -> None:
+    configure(**{name: "{bad"})
+
+    with pytest.raises(PermanentError) as caught:
+        settings()
+
+    assert str(caught.value).startswith(f"environment: SDG_{name.upper()}='{{bad': is not JSON: ")
+    assert "\n" not in str(caught.value)
+
+
+def test_a_variable_of_the_cluster_that_is_no_json_names_itself(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("SDG_K8S_PODS", "[")
+    cluster_settings.cache_clear()
+
+    with pytest.raises(PermanentError, match=r"^environment: SDG_K8S_PODS='\[': is not JSON"):
+        cluster_settings()
+
+
+@pytest.mark.parametrize("name", ["store", "teacher", "max_seeds", "catalog", "owners"])
+def test_an_empty_variable_is_refused(configure: Configure, name: str) -> None:
+    configure(**{name: " "})
+
+    with pytest.raises(PermanentError, match=f"SDG_{name.upper()} is empty"):
+        settings()
+
+
+def test_an_unknown_variable_is_refused_with_the_nearest_name(configure: Configure) -> None:
+    configure(max_seed=5, store="data")
+
+    with pytest.raises(PermanentError, match=r"SDG_MAX_SEED is no setting; did you mean SDG_MAX_S"):
+        settings()
+
+
+def test_an_unknown_variable_of_the_cluster_is_refused_with_the_nearest_name(
+    configure: Configure, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SDG_K8S_POD", "{}")
+    cluster_settings.cache_clear()
+
+    assert settings().votes  # it is no variable of the deployment's own settings
+    with pytest.raises(PermanentError, match=r"SDG_K8S_POD is no setting; did you mean SDG_K8S_PO"):
+        cluster_settings()
+
+
+def test_variables_that_others_read_or_kubernetes_writes_are_left_alone(
+    configure: Configure, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in (
+        "SDG_CACHE", "SDG_API_KEY", "SDG_TEACHER_SOURCE",
+        "SDG_CODE_SERVICE_HOST", "SDG_CODE_SERVICE_PORT", "SDG_CODE_SERVICE_PORT_GRPC",
+        "SDG_CODE_PORT", "SDG_CODE_PORT_3030_TCP", "SDG_CODE_PORT_3030_TCP_ADDR",
+    ):  # fmt: skip
+        monkeypatch.setenv(name, "x")
+    configure(votes=2)
+
+    assert settings().votes == 2
+
+
+@pytest.mark.parametrize("source", ["mirror:", "mirror: ", "mirrors:/data", "the-hub"])
+def test_a_seed_source_says_what_it_may_be(configure: Configure, source: str) -> None:
+    configure(seed_source=source)
+
+    with pytest.raises(PermanentError, match="must be samples, hub or mirror:<directory>"):
         settings()

@@ -99,3 +99,39 @@ def test_one_of_several_configs_is_never_taken_for_another(mirror: Path) -> None
 
     with pytest.raises(SeedSourceError, match="has no org/quiz"):
         list(open_source(f"mirror:{mirror}").rows(SPEC, "test"))
+
+
+def lines(mirror: Path, content: bytes) -> list[dict[str, Any]]:
+    (mirror / "org" / "quiz" / "main" / "test.jsonl").write_bytes(content)
+    return list(open_source(f"mirror:{mirror}").rows(SPEC, "test"))
+
+
+def test_a_byte_order_mark_and_blank_lines_of_jsonl_are_skipped(mirror: Path) -> None:
+    assert lines(mirror, b'\xef\xbb\xbf{"i": 1}\r\n\r\n  \n{"i": 2}') == [{"i": 1}, {"i": 2}]
+
+
+def test_huge_integers_of_jsonl_keep_their_value(mirror: Path) -> None:
+    assert lines(mirror, b'{"i": %s}' % (b"9" * 400)) == [{"i": int("9" * 400)}]
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        (b'{"i": "\xff"}', r"test\.jsonl:2: not UTF-8 at byte 7; convert the file"),
+        (b'{"i": %s}' % (b"9" * 5000), r"test\.jsonl:2: not JSON: Exceeds the limit"),
+        (b"[" * 100_000, r"test\.jsonl:2: nested more than 100 levels deep"),
+        (b'{"i": %s}' % (b"[" * 101 + b"]" * 101), r"test\.jsonl:2: nested more than 100 levels"),
+        (b'{"i":', r"test\.jsonl:2: not JSON: Expecting value"),
+        (b"[1]", r"test\.jsonl:2: an object is expected, not list"),
+    ],
+)
+def test_a_line_that_cannot_be_read_names_its_file_and_number(
+    mirror: Path, line: bytes, message: str
+) -> None:
+    with pytest.raises(SeedSourceError, match=message):
+        lines(mirror, b'{"i": 1}\n' + line + b"\n")
+
+
+def test_a_mirror_in_the_home_of_nobody_is_a_clear_error() -> None:
+    with pytest.raises(SeedSourceError, match=r"SDG_SEED_SOURCE=mirror:~no-such-user: .*write the"):
+        open_source("mirror:~no-such-user")

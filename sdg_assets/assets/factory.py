@@ -8,6 +8,7 @@ from typing import Any
 
 import dagster as dg
 
+from sdg_assets.assets.failures import clear_failures
 from sdg_assets.assets.knobs import (
     SeedConfig,
     SolverConfig,
@@ -144,8 +145,9 @@ def _stage(
         op_tags=pod_tags(stage, task.answer_kind),
     )
     def asset_of_stage(context: dg.AssetExecutionContext, config: config_type) -> Iterator[Any]:  # type: ignore[valid-type]
-        store = Store(settings().store)
-        config = from_run_tags(config, context.run.tags)
+        with clear_failures():
+            store = Store(settings().store)
+            config = from_run_tags(config, context.run.tags)
 
         def one(subtask: str) -> PartitionReport:
             spec = cached_catalog(settings().catalog).subtask(task.task, subtask)

@@ -6,43 +6,91 @@ run config for stages that a run has not.
 """
 
 from collections.abc import Mapping
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import dagster as dg
-from pydantic import Field
+from pydantic import Field, TypeAdapter, ValidationError
+from pydantic.fields import FieldInfo
 
 from sdg_assets.enrichment.voting import SolverKnobs
+from sdg_assets.environment import nearest
+from sdg_assets.errors import PermanentError
 from sdg_assets.settings import settings
 from sdg_assets.stages.generated import WriterKnobs
 
 TAG = "sdg/"
+# Tags that size a run's pods; read by cluster/pods.py.
+OTHER_TAGS = frozenset({"sdg/pod"})
 ConfigT = TypeVar("ConfigT", bound=dg.Config)
 
 
+def _knob(
+    description: str, least: int = 1, most: int | None = None, default: int | None = None
+) -> Any:  # noqa: ANN401 – as pydantic's Field
+    """A whole number that a person may set, with its bounds.
+
+    `checked` applies the bounds. Pydantic's own (`ge`, `le`) would raise before our code runs:
+    Dagster then shows a traceback and retries the step.
+    """
+    bounds = f"at least {least}" if most is None else f"{least} to {most}"
+    return Field(
+        default=default,
+        description=f"{description} ({bounds})",
+        json_schema_extra={"least": least, "most": most},
+    )
+
+
 def from_run_tags(config: ConfigT, tags: Mapping[str, str]) -> ConfigT:
-    """The config with what it leaves empty taken from the run's tags."""
-    given = {
-        name: tags[TAG + name]
-        for name in type(config).model_fields
-        if TAG + name in tags and getattr(config, name) is None
-    }
-    return type(config)(**{**config.model_dump(exclude_none=True), **given})
+    """The config with what it leaves empty taken from the run's tags.
+
+    Raises:
+        PermanentError: A knob or tag has a value that it must not have, or a tag `sdg/...` has a
+            name that nothing reads.
+    """
+    known = {TAG + name for kind in CONFIGS for name in kind.model_fields} | OTHER_TAGS
+    for tag in sorted(tags):
+        if tag.startswith(TAG) and tag not in known:
+            raise PermanentError(f"tag {tag} is no knob; {nearest(tag, known)}")
+    values: dict[str, Any] = {}
+    for name, field in type(config).model_fields.items():
+        value, source = getattr(config, name), f"run config {name}"
+        if TAG + name in tags and value is None:
+            value, source = tags[TAG + name], f"tag {TAG}{name}"
+        values[name] = _checked(value, field, f"{source}={value}")
+    return type(config)(**values)
+
+
+def _checked(value: Any, field: FieldInfo, place: str) -> Any:  # noqa: ANN401 – a knob's value
+    if value is None:
+        return None
+    try:
+        parsed = TypeAdapter[Any](field.annotation or Any).validate_python(value)
+    except ValidationError as error:
+        raise PermanentError(f"{place}: {error.errors()[0]['msg']}") from error
+    extra = field.json_schema_extra
+    bounds = extra if isinstance(extra, dict) else {}
+    least, most = bounds.get("least"), bounds.get("most")
+    too_small = isinstance(least, int) and parsed < least
+    if too_small or (isinstance(most, int) and parsed > most):
+        limits = f"at least {least}" if most is None else f"between {least} and {most}"
+        raise PermanentError(f"{place}: must be {limits}")
+    return parsed
 
 
 class SeedConfig(dg.Config):
     """Knobs of `seeds`."""
 
-    max_seeds: int | None = Field(default=None, ge=1, description="seeds per subtask at the most")
+    max_seeds: int | None = _knob("seeds per subtask at the most")
 
 
 class WriterConfig(dg.Config):
     """Knobs of `generated`."""
 
-    examples_per_seed: int | None = Field(default=None, ge=1, le=1000)
-    target_accepted: int | None = Field(
-        default=None, ge=1, description="write until so many rows pass; examples_per_seed is unused"
+    examples_per_seed: int | None = _knob("examples written after each seed", most=1000)
+    target_accepted: int | None = _knob(
+        "write until so many rows pass; examples_per_seed is unused"
     )
-    max_rounds: int = Field(default=5, ge=1, le=100, description="rounds to reach the target in")
+    max_rounds: int = _knob("rounds to reach the target in", most=100, default=5)
 
     def knobs(self) -> WriterKnobs:
         """With the settings' defaults filled in."""
@@ -58,7 +106,7 @@ class WriterConfig(dg.Config):
 class SolverConfig(dg.Config):
     """Knobs of `enriched`."""
 
-    votes: int | None = Field(default=None, ge=1, le=99, description="solver answers a question")
+    votes: int | None = _knob("solver answers a question", most=99)
     accept_corrections: bool | None = Field(
         default=None, description="let a strong majority against the writer correct the answer"
     )
@@ -66,6 +114,9 @@ class SolverConfig(dg.Config):
     def knobs(self) -> SolverKnobs:
         """With the settings' defaults filled in."""
         return solver_knobs(self.votes, self.accept_corrections)
+
+
+CONFIGS: tuple[type[dg.Config], ...] = (SeedConfig, WriterConfig, SolverConfig)
 
 
 def solver_knobs(votes: int | None = None, accept_corrections: bool | None = None) -> SolverKnobs:

@@ -15,11 +15,13 @@ from sdg_assets.catalog.lm_eval_index import installed, recorded, write
 from sdg_assets.catalog.loader import BUILT_IN, FAMILIES, load_catalog
 from sdg_assets.catalog.report import guesses, overview, table
 from sdg_assets.catalog.show import show
-from sdg_assets.errors import CatalogError, SdgError
+from sdg_assets.command_line import command
+from sdg_assets.errors import CatalogError
 from sdg_assets.settings import settings
 from sdg_assets.sources import open_source
 
 
+@command
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one command.
 
@@ -30,21 +32,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         0; 1 where `check` found differences; 2 where the command cannot be done.
     """
     options = _parser().parse_args(arguments)
-    try:
-        return {
-            "check": _check,
-            "guesses": _guesses,
-            "new": _new,
-            "show": _show,
-            None: _table,
-        }[options.command](options)
-    except SdgError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    except BrokenPipeError:
-        # `… | head` is no failure; nothing more can be written, at exit neither.
-        sys.stderr.close()
-        return 0
+    return {
+        "check": _check,
+        "guesses": _guesses,
+        "new": _new,
+        "show": _show,
+        None: _table,
+    }[options.command](options)
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -13,6 +13,7 @@ from sdg_assets.catalog.files import faults, read_yaml
 from sdg_assets.catalog.lm_eval_index import recorded
 from sdg_assets.catalog.models import SeedTask, SubtaskSpec
 from sdg_assets.catalog.protected import load_protected
+from sdg_assets.catalog.templates import template_fault
 from sdg_assets.catalog.train_only import train_only_breaks
 from sdg_assets.errors import CatalogError
 from sdg_assets.settings import settings
@@ -89,6 +90,8 @@ def load_catalog(
     problems += _switch_canaries(tasks, allowed)
     problems += _shared_keys(tasks)
     problems += _wrong_overlaps(tasks)
+    problems += _wrong_templates(tasks)
+    problems += _absent_words(tasks)
     for task in tasks.values():
         breaks = train_only_breaks(task, recorded(), load_protected())
         problems += [f"{task.path}: {reason}" for reason in breaks]
@@ -143,6 +146,27 @@ def _shared_keys(tasks: Mapping[str, SeedTask]) -> Iterator[str]:
         for key in task.subtasks:
             if owner.setdefault(key, task.task) != task.task:
                 yield f"{task.path}: subtask {key!r} stands in {owner[key]} too"
+
+
+def _wrong_templates(tasks: Mapping[str, SeedTask]) -> Iterator[str]:
+    for task in tasks.values():
+        records = {
+            "": task.record,
+            **{f"subtasks.{k}.": s.record for k, s in task.subtasks.items()},
+        }
+        for place, record in records.items():
+            for name, template in record.templates() if record else ():
+                if fault := template_fault(template):
+                    yield f"{task.path}: {place}record.{name}: {fault} in {template!r}"
+
+
+def _absent_words(tasks: Mapping[str, SeedTask]) -> Iterator[str]:
+    for task in tasks.values():
+        for key in task.subtasks:
+            record = task.resolve(key).record
+            absent = record.absent_words() if record else []
+            if absent:
+                yield f"{task.path}: subtasks.{key}: its `words` lack {', '.join(absent)}"
 
 
 def _wrong_overlaps(tasks: Mapping[str, SeedTask]) -> Iterator[str]:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from functools import partial
 from hashlib import blake2b
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
@@ -26,6 +27,21 @@ RECORD_FIELDS = (
 
 Certainty = Literal["yaml", "seen", "known", "guess"]
 
+# Assets and folders of these names are no seed tasks; a task called so would collide with them.
+RESERVED_TASKS = frozenset({"curated", "operations", "protected", "teacher"})
+# Names of files beside a partition's own: `KEY.rejected.jsonl` is not a subtask `KEY.rejected`.
+RESERVED_KEY_ENDINGS = (".rejected", ".manifest")
+
+# These become parts of paths in a mirror, so none may leave its folder or stand for many.
+DatasetName = Annotated[
+    str,
+    Field(pattern=r"^\w[\w.-]*(/\w[\w.-]*)?$", description="a Hub id: `name` or `owner/name`"),
+]
+SplitName = Annotated[str, Field(pattern=r"^\w[\w.-]*$", description="the name of one split")]
+
+
+_WORDS = re.compile(r"\bwords\.(\w+)")
+
 
 class CatalogEntry(BaseModel):
     """A frozen part of a catalog file that refuses keys it does not know."""
@@ -40,6 +56,8 @@ class RecordMapping(CatalogEntry):
     text. `row` is the whole row, for columns whose name is no identifier: `{{row['A b']}}`.
     `each` names an expression that yields several variables per row (a conversation's turns, an
     article's questions): the mapping is rendered once for each `item` of it, `index` counting them.
+    `words` are wordings and labels that the templates name as `words.NAME`; a subtask's `words:`
+    take the place of the task's, so that one record asks each language in its own words.
     `where` drops rows for which it is false. `shuffle` reorders choices by the row's id, for
     datasets whose right answer always stands at the same place.
     """
@@ -55,6 +73,7 @@ class RecordMapping(CatalogEntry):
     each: str | None = None
     where: str | None = None
     shuffle: bool = False
+    words: dict[str, str | list[str]] = Field(default_factory=dict)
 
     @model_validator(mode="after")
     def _has_an_answer(self) -> RecordMapping:
@@ -63,6 +82,19 @@ class RecordMapping(CatalogEntry):
         if self.answer_index is not None and self.choices is None:
             raise ValueError("record.answer_index needs record.choices")
         return self
+
+    def templates(self) -> Iterator[tuple[str, str]]:
+        """Every template with the name of its field; a list's parts come one by one."""
+        for name in (*RECORD_FIELDS, "each", "where"):
+            value = getattr(self, name)
+            for template in value if isinstance(value, list) else [value]:
+                if template is not None:
+                    yield name, str(template)
+
+    def absent_words(self) -> list[str]:
+        """Names that a template reads as `words.NAME` and that `words` does not have, sorted."""
+        named = {n for _, template in self.templates() for n in _WORDS.findall(template)}
+        return sorted(named - self.words.keys())
 
 
 class Subtask(CatalogEntry):
@@ -73,13 +105,16 @@ class Subtask(CatalogEntry):
 
     config: str = "default"
     lm_eval: str | None = Field(default=None, description="leaf of lm-eval; None: it has none")
-    dataset: str | None = None
-    split: str | None = None
+    dataset: DatasetName | None = None
+    split: SplitName | None = None
     language: str | None = None
     domain: str | None = None
     answer_kind: AnswerKind | None = None
     record: RecordMapping | None = None
-    heldout_splits: list[str] | None = None
+    words: dict[str, str | list[str]] | None = Field(
+        default=None, description="wordings that take the place of the record's"
+    )
+    heldout_splits: list[SplitName] | None = None
     license: str | None = None
     commercial_use: CommercialUse | None = None
     rows: int | None = Field(default=None, ge=0, description="rows of the seed split, as published")
@@ -93,6 +128,13 @@ class Subtask(CatalogEntry):
     def _config_is_text(cls, value: Any) -> Any:  # noqa: ANN401 – a YAML scalar
         return str(value) if isinstance(value, int) else value
 
+    @field_validator("config")
+    @classmethod
+    def _config_is_a_folder(cls, value: str) -> str:
+        if not value or value.startswith(".") or re.search(r"[/\\*\x00]", value):
+            raise ValueError(f"{value!r}: a config names one folder of the dataset")
+        return value
+
 
 class SeedTask(CatalogEntry):
     """One public task family, as its YAML file says."""
@@ -101,13 +143,13 @@ class SeedTask(CatalogEntry):
     family: Literal["knowledge", "reasoning"]
     domain: str
     languages: list[str] = Field(min_length=1)
-    dataset: str
+    dataset: DatasetName
     license: str = Field(description="SPDX identifier where there is one")
     license_source: str = ""
     commercial_use: CommercialUse
     answer_kind: AnswerKind
-    seed_split: str
-    heldout_splits: list[str]
+    seed_split: SplitName
+    heldout_splits: list[SplitName]
     frame: str = Field(default="", description="what every question of the task asks for")
     record: RecordMapping | None = Field(default=None, description="None: lm-eval renders the rows")
     subtasks: dict[str, Subtask] = Field(min_length=1)
@@ -140,12 +182,27 @@ class SeedTask(CatalogEntry):
     why: str | None = None
     path: str = Field(default="", exclude=True, description="the file it was read from")
 
+    @field_validator("task")
+    @classmethod
+    def _not_reserved(cls, value: str) -> str:
+        if value in RESERVED_TASKS:
+            raise ValueError(f"{value!r} is the name of an asset of the pipeline; choose another")
+        return value
+
     @field_validator("subtasks")
     @classmethod
     def _keys_are_file_names(cls, value: dict[str, Subtask]) -> dict[str, Subtask]:
+        by_lower_case: dict[str, str] = {}
         for key in value:
             if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.+-]*", key):
                 raise ValueError(f"{key!r}: a subtask key names files; use letters, digits, _.+-")
+            if key.endswith(RESERVED_KEY_ENDINGS):
+                raise ValueError(f"{key!r}: a subtask key must not end in {key[key.rindex('.') :]}")
+            other = by_lower_case.setdefault(key.lower(), key)
+            if other != key:
+                raise ValueError(
+                    f"{key!r} and {other!r} differ in case only; some file systems hold one of them"
+                )
         return value
 
     @field_validator("gates")
@@ -157,7 +214,9 @@ class SeedTask(CatalogEntry):
     @field_validator("notes", mode="before")
     @classmethod
     def _notes_are_text(cls, value: Any) -> Any:  # noqa: ANN401 – a YAML scalar or list
-        return "; ".join(value) if isinstance(value, list) else value
+        if isinstance(value, list) and all(isinstance(note, str) for note in value):
+            return "; ".join(value)
+        return value
 
     @model_validator(mode="after")
     def _off_says_why(self) -> SeedTask:
@@ -176,6 +235,9 @@ class SeedTask(CatalogEntry):
         """
         subtask = self.subtasks[key]
         heldout = subtask.heldout_splits
+        record = subtask.record or self.record
+        if record is not None and subtask.words is not None:
+            record = record.model_copy(update={"words": subtask.words})
         return SubtaskSpec(
             task=self.task,
             key=key,
@@ -190,7 +252,7 @@ class SeedTask(CatalogEntry):
             heldout_splits=self.heldout_splits if heldout is None else heldout,
             license=subtask.license or self.license,
             commercial_use=subtask.commercial_use or self.commercial_use,
-            record=subtask.record or self.record,
+            record=record,
             lm_eval=subtask.lm_eval,
             rows=subtask.rows,
             gated=self.gated,

@@ -6,9 +6,9 @@ from functools import lru_cache
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import SettingsConfigDict
 
-from sdg_assets.settings import from_environment
+from sdg_assets.environment import EnvironmentSettings, Json, from_environment
 
 GPU_TAINT = {"key": "nvidia.com/gpu", "operator": "Exists", "effect": "NoSchedule"}
 
@@ -25,7 +25,7 @@ class PodOverride(BaseModel):
     shm_gib: float | None = Field(default=None, ge=0)
 
 
-class ClusterSettings(BaseSettings):
+class ClusterSettings(EnvironmentSettings):
     """Each field is `SDG_K8S_<FIELD>`; what is a mapping or a list is JSON."""
 
     model_config = SettingsConfigDict(env_prefix="SDG_K8S_", frozen=True)
@@ -34,8 +34,8 @@ class ClusterSettings(BaseSettings):
         default=None, description="image of pods with GPUs; unset: the code location's own"
     )
     gpu_resource: str = Field(default="nvidia.com/gpu", description="what a GPU is requested as")
-    gpu_node_selector: dict[str, str] = {}
-    gpu_tolerations: list[dict[str, Any]] = [GPU_TAINT]
+    gpu_node_selector: Json[dict[str, str]] = Field(default_factory=dict)
+    gpu_tolerations: Json[list[dict[str, Any]]] = Field(default_factory=lambda: [GPU_TAINT])
     gpu_runtime_class: str | None = Field(default=None, description="where `nvidia` is no default")
     gpu_priority_class: str | None = None
     priority_class: str | None = Field(default=None, description="of steps without GPUs")
@@ -50,7 +50,7 @@ class ClusterSettings(BaseSettings):
     cache_claim: str | None = Field(
         default=None, description="volume claim with models, mounted at /cache"
     )
-    pods: dict[str, PodOverride] = Field(
+    pods: Json[dict[str, PodOverride]] = Field(
         default_factory=dict, description='stage → sizes, e.g. {"generated": {"memory_gib": 200}}'
     )
     sandbox_seccomp: str | None = Field(

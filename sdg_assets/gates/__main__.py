@@ -9,7 +9,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from sdg_assets.catalog import load_catalog
-from sdg_assets.errors import PermanentError, SdgError, StoreError
+from sdg_assets.command_line import command
+from sdg_assets.errors import PermanentError, StoreError
 from sdg_assets.gates.contamination import Contamination
 from sdg_assets.gates.preview import named, preview, report, subtasks, tried
 from sdg_assets.heldout.protection import protection
@@ -17,6 +18,7 @@ from sdg_assets.settings import settings
 from sdg_assets.storage import Store
 
 
+@command
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one command.
 
@@ -26,15 +28,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns:
         0; 2 where the command cannot be done.
     """
-    options = _parser().parse_args(arguments)
-    try:
-        _preview(options)
-    except SdgError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    except BrokenPipeError:
-        # `… | head` is no failure; nothing more can be written, at exit neither.
-        sys.stderr.close()
+    _preview(_parser().parse_args(arguments))
     return 0
 
 

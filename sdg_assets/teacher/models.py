@@ -27,6 +27,7 @@ from pydantic import (
     model_validator,
 )
 
+from sdg_assets.command_line import command
 from sdg_assets.errors import PermanentError, SdgError
 from sdg_assets.examples import CommercialUse
 from sdg_assets.teacher import hub
@@ -297,18 +298,17 @@ def _cache() -> Path:
     return Path(root).expanduser().resolve() / "models"
 
 
-def _main() -> None:
+@command
+def _main() -> int:
     parser = argparse.ArgumentParser(prog="python -m sdg_assets.teacher.models")
     commands = parser.add_subparsers(required=True)
-    command = commands.add_parser("fetch", help="put a teacher on disk and print its directory")
-    command.add_argument("name", help="key of teachers.yaml, hub id or directory")
+    fetch = commands.add_parser("fetch", help="put a teacher on disk and print its directory")
+    fetch.add_argument("name", help="key of teachers.yaml, hub id or directory")
     name = parser.parse_args().name
     logging.basicConfig(level=logging.INFO, format="%(message)s")  # to stderr
-    try:
-        sys.stdout.write(f"{resolve(name).path_or_id}\n")
-    except SdgError as error:
-        sys.exit(f"error: {error}")
+    sys.stdout.write(f"{resolve(name).path_or_id}\n")
+    return 0
 
 
 if __name__ == "__main__":
-    _main()
+    sys.exit(_main())

@@ -2,7 +2,7 @@
 
     python -m sdg_assets_tests.benchmarks.sandbox_throughput [--programs 400] [--workers 2]
 
-Reads MBPP from a mirror in the Hub's layout at $SDG_TEST_HUB or ../shared/hub; without one, writes
+Reads MBPP from a mirror in the Hub's layout at $SDGTEST_HUB or ../shared/hub; without one, writes
 programs of its own. Fails below the target or when a process is left.
 """
 
@@ -30,7 +30,7 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 
 
 def _mbpp() -> list[Program]:
-    hub = Path(os.environ.get("SDG_TEST_HUB", REPOSITORY.parent / "shared" / "hub"))
+    hub = Path(os.environ.get("SDGTEST_HUB", REPOSITORY.parent / "shared" / "hub"))
     files = sorted((hub / "google-research-datasets/mbpp/full").glob("t*.parquet"))
     rows = [row for file in files for row in pl.read_parquet(file).iter_rows(named=True)]
     return [Program(row["code"], row["test_list"], row["test_setup_code"] or "") for row in rows]

@@ -28,14 +28,14 @@ from sdg_assets_tests.operation.deployment import (
 from sdg_assets_tests.runs import materialized
 from sdg_assets_tests.teacher_server import teacher_server
 
-# Where the README's pictures lie: SDG_TEST_SCREENSHOTS=<this folder> makes them anew.
+# Where the README's pictures lie: SDGTEST_SCREENSHOTS=<this folder> makes them anew.
 SCREENSHOTS = Path(__file__).parent / "screenshots"
 WAIT_MS = 120_000
 
 
 @pytest.fixture(scope="module")
 def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = os.environ.get("SDG_TEST_SCREENSHOTS")
+    folder = os.environ.get("SDGTEST_SCREENSHOTS")
     return Path(folder) if folder else tmp_path_factory.mktemp("screenshots")
 
 

@@ -21,7 +21,7 @@ Case = dict[str, Any]
 HERE = Path(__file__).parent
 CATALOG = cached_catalog()
 ENABLED = [task for task in CATALOG.enabled() if task.family == "knowledge"]
-HUB = Path(os.environ.get("SDG_TEST_HUB") or HERE.parents[2] / "shared" / "hub").absolute()
+HUB = Path(os.environ.get("SDGTEST_HUB") or HERE.parents[2] / "shared" / "hub").absolute()
 CASES: dict[str, list[Case]] = yaml.safe_load((HERE / "knowledge_rows.yaml").read_text("utf-8"))
 SPLITS = sorted({(case.get("tier", "."), case["task"]) for case in CASES["read"]})
 needs_mirror = pytest.mark.skipif(not HUB.is_dir(), reason=f"no mirror of the Hub at {HUB}")

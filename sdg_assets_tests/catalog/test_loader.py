@@ -130,3 +130,73 @@ def test_a_language_that_comes_later_moves_no_row_between_the_others() -> None:
 @pytest.mark.parametrize(("written", "read"), [(True, "yes"), (False, "no"), ("unclear",) * 2])
 def test_a_bare_yes_or_no_means_what_it_says(written: object, read: str) -> None:
     assert seed_task(commercial_use=written).commercial_use == read
+
+
+def written(place: Path, text: str) -> Path:
+    """A catalog whose only file is this YAML."""
+    write_catalog(place, {})
+    (place / "knowledge" / "quiz.yaml").write_text(text, "utf-8")
+    return place
+
+
+def test_a_key_that_stands_twice_is_refused_with_its_line(tmp_path: Path) -> None:
+    catalog = written(tmp_path, "task: quiz\nlicense: MIT\nlicense: Apache-2.0\n")
+
+    with pytest.raises(CatalogError, match=r"quiz\.yaml: not YAML: the key 'license' .* line 3"):
+        load_catalog(catalog)
+
+
+@pytest.mark.parametrize(
+    ("field", "message"),
+    [
+        ({"notes": [1]}, "notes: Input should be a valid string"),
+        ({"dataset": "../../etc"}, "dataset: String should match pattern"),
+        ({"dataset": "org/../../etc"}, "dataset: String should match pattern"),
+        ({"seed_split": "*"}, "seed_split: String should match pattern"),
+        ({"heldout_splits": ["../test"]}, r"heldout_splits\.0: String should match pattern"),
+        ({"subtasks": {"quiz": {"config": "../main"}}}, "a config names one folder"),
+        ({"subtasks": {"quiz": {"split": "train/.."}}}, "split: String should match pattern"),
+        ({"subtasks": {"quiz.rejected": {}}}, "must not end in .rejected"),
+        ({"subtasks": {"quiz": {}, "Quiz": {}}}, "'Quiz' differ in case only"),
+    ],
+)
+def test_a_name_that_could_leave_its_folder_or_collide_is_refused(
+    tmp_path: Path, field: dict[str, object], message: str
+) -> None:
+    with pytest.raises(CatalogError, match=message):
+        load_catalog(write_catalog(tmp_path, field))
+
+
+def test_keys_of_two_tasks_that_differ_in_case_only_are_told_apart(tmp_path: Path) -> None:
+    one = {"task": "one", "subtasks": {"Same": {}}}
+    two = {"task": "two", "subtasks": {"same": {}}}
+
+    assert len(load_catalog(write_catalog(tmp_path, one, two)).tasks) == 2
+
+
+@pytest.mark.parametrize("name", ["curated", "operations", "protected", "teacher"])
+def test_a_task_cannot_have_the_name_of_an_asset(tmp_path: Path, name: str) -> None:
+    with pytest.raises(CatalogError, match=f"{name!r} is the name of an asset of the pipeline"):
+        load_catalog(write_catalog(tmp_path, {"task": name}))
+
+
+@pytest.mark.parametrize(
+    ("template", "message"),
+    [
+        (
+            "{{ ('a' * 40 ~ '!') | regex_search('(a+)+$') }}",
+            r"record\.question: takes more than 0\.05 s to compile",
+        ),
+        ("{{question", r"record\.question: unexpected end of template"),
+        ("{% for x in y %}{{x}}", r"record\.question: Unexpected end of template"),
+        ("{{question | shout}}", r"record\.question: No filter named 'shout'"),
+    ],
+)
+def test_a_template_that_is_no_jinja_fails_when_the_catalog_is_loaded(
+    tmp_path: Path, template: str, message: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sdg_assets.catalog.templates.COMPILE_SECONDS", 0.05)
+    record = {**TASK["record"], "question": template}
+
+    with pytest.raises(CatalogError, match=message):
+        load_catalog(write_catalog(tmp_path, {"record": record}))

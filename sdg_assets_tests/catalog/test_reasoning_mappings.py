@@ -20,7 +20,7 @@ Case = dict[str, Any]
 
 HERE = Path(__file__).parent
 CATALOG = load_catalog()
-HUB = Path(os.environ.get("SDG_TEST_HUB") or HERE.parents[2] / "shared" / "hub").absolute()
+HUB = Path(os.environ.get("SDGTEST_HUB") or HERE.parents[2] / "shared" / "hub").absolute()
 CASES: dict[str, list[Case]] = yaml.safe_load((HERE / "reasoning_rows.yaml").read_text("utf-8"))
 needs_mirror = pytest.mark.skipif(not HUB.is_dir(), reason=f"no mirror of the Hub at {HUB}")
 

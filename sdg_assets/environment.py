@@ -1,0 +1,104 @@
+"""Settings from environment variables: one sentence for each wrong value or unknown name."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Iterator
+from difflib import get_close_matches
+from typing import Annotated, Any, ClassVar, TypeVar
+
+from pydantic import BeforeValidator, ValidationError
+from pydantic_settings import BaseSettings, NoDecode
+
+from sdg_assets.addresses import masked
+from sdg_assets.errors import PermanentError
+
+# Kubernetes writes the address of each Service of a namespace into every pod's environment: a
+# Service `sdg-code` becomes SDG_CODE_SERVICE_HOST, SDG_CODE_PORT_3030_TCP_ADDR and so on.
+_SERVICE_LINK = re.compile(
+    r".+_(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT(_\d+_(TCP|UDP)(_(PROTO|PORT|ADDR))?)?)"
+)
+
+
+def _decoded(value: Any) -> Any:  # noqa: ANN401 – the variable's text, or a default
+    if not isinstance(value, str):
+        return value
+    try:
+        return json.loads(value)
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"is not JSON: {error}") from error
+
+
+T = TypeVar("T")
+# A variable that holds JSON. pydantic-settings' own decoding raises without naming the variable.
+Json = Annotated[T, NoDecode, BeforeValidator(_decoded)]
+
+
+class EnvironmentSettings(BaseSettings):
+    """Fields from the variables `<prefix><FIELD>`."""
+
+    read_elsewhere: ClassVar[frozenset[str]] = frozenset()
+    """Variables with this prefix that are no fields here."""
+    prefixes_elsewhere: ClassVar[tuple[str, ...]] = ()
+    """Longer prefixes that belong to other settings."""
+
+    @classmethod
+    def variables(cls) -> set[str]:
+        """The names of all variables with this prefix that something reads."""
+        prefix = cls.model_config["env_prefix"]
+        return {prefix + name.upper() for name in cls.model_fields} | cls.read_elsewhere
+
+    @classmethod
+    def unknown_variables(cls) -> Iterator[str]:
+        """A sentence for each variable of the environment that has this prefix and no reader."""
+        prefix, known = cls.model_config["env_prefix"], cls.variables()
+        for name in sorted(os.environ):
+            is_ours = name.startswith(prefix) and not name.startswith(cls.prefixes_elsewhere)
+            if is_ours and name not in known and not _SERVICE_LINK.fullmatch(name):
+                yield f"{name} is no setting; {nearest(name, known)}"
+
+
+SettingsT = TypeVar("SettingsT", bound=EnvironmentSettings)
+
+
+def from_environment(kind: type[SettingsT]) -> SettingsT:
+    """Settings of a kind, as the environment has them.
+
+    Raises:
+        PermanentError: A variable has a value it must not have, or a name that nothing reads; the
+            message names each of them.
+    """
+    blank = [v for v in sorted(kind.variables()) if not os.environ.get(v, "set").strip()]
+    problems = [f"{variable} is empty: give it a value, or unset it" for variable in blank]
+    problems += kind.unknown_variables()
+    try:
+        values = kind()
+    except ValidationError as error:
+        prefix = kind.model_config["env_prefix"]
+        for fault in error.errors():
+            variable = f"{prefix}{_variable(fault['loc'])}" if fault["loc"] else ""
+            if variable not in blank:
+                value = f"{variable}={masked(repr(fault['input']))}: " if variable else ""
+                problems.append(value + _reason(fault["msg"]))
+    if problems:
+        raise PermanentError(f"environment: {'; '.join(problems)}")
+    return values
+
+
+def nearest(name: str, known: set[str] | frozenset[str]) -> str:
+    """`did you mean …?`, or what there is to choose from."""
+    close = get_close_matches(name, sorted(known), n=2)
+    if close:
+        return f"did you mean {' or '.join(close)}?"
+    return f"known: {', '.join(sorted(known))}"
+
+
+def _reason(message: str) -> str:
+    return message.removeprefix("Value error, ")
+
+
+def _variable(place: tuple[int | str, ...]) -> str:
+    """The variable's name, and what inside its JSON is meant."""
+    return ".".join([str(place[0]).upper(), *map(str, place[1:])])

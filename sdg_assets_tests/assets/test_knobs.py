@@ -1,0 +1,69 @@
+"""A wrong knob: one sentence, said once, before anything is asked."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import pytest
+
+from sdg_assets.assets.factory import task_assets
+from sdg_assets.catalog import cached_catalog
+from sdg_assets.settings import settings
+from sdg_assets_tests.assets.quiz import quiz
+from sdg_assets_tests.conftest import Configure
+from sdg_assets_tests.runs import QUIET, attempts, failures
+
+
+def materialize(
+    stage: str, instance: dg.DagsterInstance, config: dict[str, Any], tags: dict[str, str]
+) -> dg.ExecuteInProcessResult:
+    return dg.materialize(
+        task_assets(cached_catalog(settings().catalog).task("quiz")),
+        selection=[dg.AssetKey(["quiz", stage])],
+        partition_key="quiz_a",
+        tags=tags,
+        instance=instance,
+        run_config={"loggers": QUIET, "ops": {f"quiz__{stage}": {"config": config}}},
+        raise_on_error=False,
+    )
+
+
+@pytest.mark.parametrize(
+    ("stage", "config", "tags", "message"),
+    [
+        ("seeds", {"max_seeds": -1}, {}, "run config max_seeds=-1: must be at least 1"),
+        ("seeds", {}, {"sdg/max_seeds": "0"}, "tag sdg/max_seeds=0: must be at least 1"),
+        ("seeds", {}, {"sdg/max_seeds": "abc"}, "tag sdg/max_seeds=abc: Input should be a valid"),
+        ("seeds", {}, {"sdg/maxseed": "5"}, "tag sdg/maxseed is no knob; did you mean sdg/max_see"),
+        ("normalized", {}, {"sdg/vote": "5"}, "tag sdg/vote is no knob; did you mean sdg/votes"),
+        ("generated", {"max_rounds": 0}, {}, "run config max_rounds=0: must be between 1 and 100"),
+        ("enriched", {"votes": 0}, {}, "run config votes=0: must be between 1 and 99"),
+    ],
+)
+def test_a_wrong_knob_is_one_sentence_and_is_not_retried(
+    tmp_path: Path,
+    configure: Configure,
+    instance: dg.DagsterInstance,
+    stage: str,
+    config: dict[str, Any],
+    tags: dict[str, str],
+    message: str,
+) -> None:
+    quiz(tmp_path, configure, "quiz_a")
+
+    result = materialize(stage, instance, config, tags)
+
+    (told,) = failures(result)
+    assert told.startswith(message)
+    assert "\n" not in told
+    assert attempts(result) == 1
+
+
+def test_a_tag_that_sizes_pods_is_no_wrong_knob(
+    tmp_path: Path, configure: Configure, instance: dg.DagsterInstance
+) -> None:
+    quiz(tmp_path, configure, "quiz_a")
+
+    assert materialize("seeds", instance, {}, {"sdg/pod": "{}", "other/tag": "x"}).success
