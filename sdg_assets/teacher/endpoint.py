@@ -10,6 +10,7 @@ from typing import Any
 
 from sdg_assets.addresses import Credentials
 from sdg_assets.examples import TeacherStamp
+from sdg_assets.teacher.background import background
 from sdg_assets.teacher.models import card_of_model
 from sdg_assets.teacher.replies import Anything, ChatReply, ModelList, TokenCount
 from sdg_assets.teacher.requests import (
@@ -20,7 +21,7 @@ from sdg_assets.teacher.requests import (
     TeacherIdentity,
     finish_reason,
 )
-from sdg_assets.teacher.server import Server, background
+from sdg_assets.teacher.server import Server
 
 STALLED_SECONDS = 600.0
 DEFAULT_MODEL_LEN = 4096
