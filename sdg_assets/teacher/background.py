@@ -12,11 +12,15 @@ from collections.abc import Coroutine
 from functools import cache
 from typing import Any, TypeVar
 
+NAME = "teacher"
 ResultT = TypeVar("ResultT")
 
 
 def run(work: Coroutine[Any, Any, ResultT]) -> ResultT:
     """The result of work in the background thread; the caller waits, and can be interrupted."""
+    if threading.current_thread().name == NAME:
+        work.close()
+        raise RuntimeError("the background thread would wait for itself")
     return asyncio.run_coroutine_threadsafe(work, background()).result()
 
 
@@ -24,5 +28,5 @@ def run(work: Coroutine[Any, Any, ResultT]) -> ResultT:
 def background() -> asyncio.AbstractEventLoop:
     """The event loop of all servers, which runs for as long as the process does."""
     loop = asyncio.new_event_loop()
-    threading.Thread(target=loop.run_forever, name="teacher", daemon=True).start()
+    threading.Thread(target=loop.run_forever, name=NAME, daemon=True).start()
     return loop

@@ -70,13 +70,19 @@ class EndpointTeacher:
 
     def count_tokens(self, messages: Sequence[Message]) -> int:
         """Prompt tokens of a conversation, as the server's own tokenizer counts them."""
-        body = {"model": self.model, "messages": [m.model_dump() for m in messages]}
+        body = {"model": self.model, "messages": self.conversation(messages)}
         return self.server.call("POST", "/tokenize", TokenCount, body).count
+
+    def conversation(self, messages: Sequence[Message]) -> list[dict[str, Any]]:
+        """The messages as the server takes them."""
+        return [m.model_dump() for m in messages]
 
     def submit(self, request: Request) -> None:
         """Hands the request to the background thread."""
+        # Made here: the background thread must not wait for a call of its own to the server.
+        body = self.body(request)
         self._under_way += 1
-        asyncio.run_coroutine_threadsafe(self._work(request), background())
+        asyncio.run_coroutine_threadsafe(self._work(request, body), background())
 
     def poll(self, *, wait: bool = True) -> list[Completion | FailedRequest]:
         """Takes whatever is finished; first waits, if it may, until something is."""
@@ -89,23 +95,23 @@ class EndpointTeacher:
             self._under_way -= 1
         return finished
 
-    async def _work(self, request: Request) -> None:
+    async def _work(self, request: Request, body: dict[str, Any]) -> None:
         # Whatever happens must reach the thread that polls, or it would wait for ever.
         try:
             async with self._turns:
-                self._finished.put(await self.complete(request))
+                self._finished.put(await self.complete(request, body))
         except BaseException as error:
             told = error if isinstance(error, Exception) else RuntimeError(type(error).__name__)
             self._finished.put(FailedRequest(request.id, told))
             if not isinstance(error, Exception):
                 raise
 
-    async def complete(self, request: Request) -> Completion:
-        """Answers a request; raises as `Server.ask` does."""
+    def body(self, request: Request) -> dict[str, Any]:
+        """The request as the server takes it."""
         sampling = request.sampling
         body: dict[str, Any] = {
             "model": self.model,
-            "messages": [m.model_dump() for m in request.messages],
+            "messages": self.conversation(request.messages),
             "temperature": sampling.temperature,
             "top_p": sampling.top_p,
             "max_tokens": sampling.max_tokens,
@@ -113,6 +119,10 @@ class EndpointTeacher:
         if request.json_schema:
             schema = {"name": "draft", "schema": request.json_schema, "strict": True}
             body["response_format"] = {"type": "json_schema", "json_schema": schema}
+        return body
+
+    async def complete(self, request: Request, body: dict[str, Any]) -> Completion:
+        """Answers a request, of which `body` is what is sent; raises as `Server.ask` does."""
         began = time.monotonic()
         answer = await self.server.ask("POST", "/v1/chat/completions", ChatReply, body)
         choice, usage = answer.choices[0], answer.usage
