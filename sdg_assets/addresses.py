@@ -10,6 +10,8 @@ import re
 from typing import NamedTuple
 from urllib.parse import unquote
 
+from sdg_assets.errors import TeacherError
+
 HIDDEN = "***"
 _IS_URL = re.compile(r"https?://", re.IGNORECASE)
 # Greedy up to the last @ before a space: a password may hold @, / and : without being escaped.
@@ -46,3 +48,32 @@ def split_credentials(url: str) -> tuple[str, Credentials | None]:
 def masked(text: str) -> str:
     """A text that can be shown: what stands between `://` and `@` is hidden."""
     return _USERINFO.sub(f"{HIDDEN}@", text)
+
+
+def checked_server(url: str) -> str:
+    """The address of a server, or a clear error. It holds no credentials any more.
+
+    Raises:
+        TeacherError: It cannot be an address.
+    """
+    import httpx
+
+    problem = ""
+    try:
+        parts = httpx.URL(url)
+    except (httpx.InvalidURL, ValueError) as error:
+        problem = str(error)
+    else:
+        if not is_url(url) or not parts.host or " " in url:
+            problem = "it has no host"
+        elif not 0 < (parts.port or 80) < 65536:
+            problem = f"there is no port {parts.port}"
+        elif parts.query or parts.fragment:
+            problem = "it has a query"
+            url = url.partition("?")[0].partition("#")[0]
+    if problem:
+        raise TeacherError(
+            f"teacher {masked(url)}: not the address of a server ({problem}); write it as "
+            "http://host:port"
+        )
+    return url

@@ -80,7 +80,7 @@ def from_environment(kind: type[SettingsT]) -> SettingsT:
         for fault in error.errors():
             variable = f"{prefix}{_variable(fault['loc'])}" if fault["loc"] else ""
             if variable not in blank:
-                value = f"{variable}={_masked(fault['input'])}: " if variable else ""
+                value = f"{variable}={masked(repr(fault['input']))}: " if variable else ""
                 problems.append(value + _reason(fault["msg"]))
     if problems:
         raise PermanentError(f"environment: {'; '.join(problems)}")
@@ -97,11 +97,6 @@ def nearest(name: str, known: set[str] | frozenset[str]) -> str:
 
 def _reason(message: str) -> str:
     return message.removeprefix("Value error, ")
-
-
-def _masked(value: Any) -> str:  # noqa: ANN401 – whatever the variable held
-    """The value, without a key and secret that somebody put in an address."""
-    return masked(repr(value))
 
 
 def _variable(place: tuple[int | str, ...]) -> str:

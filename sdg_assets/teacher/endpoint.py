@@ -10,13 +10,14 @@ from pathlib import Path
 from typing import Any
 
 from sdg_assets.addresses import Credentials
-from sdg_assets.errors import SdgError, TeacherError
+from sdg_assets.errors import TeacherError
+from sdg_assets.teacher.background import background
 from sdg_assets.teacher.control_tokens import ControlTokens
 from sdg_assets.teacher.encoding import ServedTokens
 from sdg_assets.teacher.replies import Anything, ChatReply, ModelList, TokenCount
 from sdg_assets.teacher.requests import Completion, FailedRequest, Message, Request, finish_reason
 from sdg_assets.teacher.served import ServedModel, identity_of_served
-from sdg_assets.teacher.server import Server, background
+from sdg_assets.teacher.server import Server
 
 STALLED_SECONDS = 600.0
 DEFAULT_MODEL_LEN = 4096
@@ -88,20 +89,22 @@ class EndpointTeacher:
 
     def count_tokens(self, messages: Sequence[Message]) -> int:
         """Prompt tokens of a conversation, as the server's own tokenizer counts them."""
-        body = {"model": self.model, "messages": self.words.harmless(messages)}
+        body = {"model": self.model, "messages": self.conversation(messages)}
         return self.server.call("POST", "/tokenize", TokenCount, body).count
 
+    def conversation(self, messages: Sequence[Message]) -> list[dict[str, str]]:
+        """The messages as the server takes them, their control tokens broken up.
+
+        It may ask the server whether a text is a token; never call it in the background thread.
+        """
+        return self.words.harmless(messages)
+
     def submit(self, request: Request) -> None:
-        """Hands the request to the background thread, its control tokens broken up."""
+        """Hands the request to the background thread."""
+        # Made here: the background thread must not wait for a call of its own to the server.
+        body = self.body(request)
         self._under_way += 1
-        try:
-            # Here, for it may ask the server and wait; the background thread must never wait.
-            messages = tuple(Message(**m) for m in self.words.harmless(request.messages))
-        except SdgError as error:
-            self._finished.put(FailedRequest(request.id, error))
-            return
-        harmless = request.model_copy(update={"messages": messages})
-        asyncio.run_coroutine_threadsafe(self._work(harmless), background())
+        asyncio.run_coroutine_threadsafe(self._work(request, body), background())
 
     def poll(self, *, wait: bool = True) -> list[Completion | FailedRequest]:
         """Takes whatever is finished; first waits, if it may, until something is."""
@@ -114,23 +117,23 @@ class EndpointTeacher:
             self._under_way -= 1
         return finished
 
-    async def _work(self, request: Request) -> None:
+    async def _work(self, request: Request, body: dict[str, Any]) -> None:
         # Whatever happens must reach the thread that polls, or it would wait for ever.
         try:
             async with self._turns:
-                self._finished.put(await self.complete(request))
+                self._finished.put(await self.complete(request, body))
         except BaseException as error:
             told = error if isinstance(error, Exception) else RuntimeError(type(error).__name__)
             self._finished.put(FailedRequest(request.id, told))
             if not isinstance(error, Exception):
                 raise
 
-    async def complete(self, request: Request) -> Completion:
-        """Answers a request; raises as `Server.ask` does."""
+    def body(self, request: Request) -> dict[str, Any]:
+        """The request as the server takes it."""
         sampling = request.sampling
         body: dict[str, Any] = {
             "model": self.model,
-            "messages": [message.model_dump() for message in request.messages],
+            "messages": self.conversation(request.messages),
             "temperature": sampling.temperature,
             "top_p": sampling.top_p,
             "max_tokens": sampling.max_tokens,
@@ -138,6 +141,10 @@ class EndpointTeacher:
         if request.json_schema:
             schema = {"name": "draft", "schema": request.json_schema, "strict": True}
             body["response_format"] = {"type": "json_schema", "json_schema": schema}
+        return body
+
+    async def complete(self, request: Request, body: dict[str, Any]) -> Completion:
+        """Answers a request, of which `body` is what is sent; raises as `Server.ask` does."""
         began = time.monotonic()
         answer = await self.server.ask("POST", "/v1/chat/completions", ChatReply, body)
         choice, usage = answer.choices[0], answer.usage

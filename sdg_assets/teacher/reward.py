@@ -53,7 +53,16 @@ class RewardTeacher(EndpointTeacher):
         )
         self._api = api
 
-    async def complete(self, request: Request) -> Completion:
+    def body(self, request: Request) -> dict[str, Any]:
+        """The request as the scoring API takes it."""
+        messages = self.conversation(request.messages)
+        body: dict[str, Any] = {"model": self.model, "use_activation": False}
+        if self._api == "reward":
+            return {**body, "messages": messages}
+        question, answer = (message["content"] for message in messages)
+        return {**body, "text_1": question, "text_2": answer}
+
+    async def complete(self, request: Request, body: dict[str, Any]) -> Completion:
         """The score as a completion without tokens of its own.
 
         Raises:
@@ -61,15 +70,11 @@ class RewardTeacher(EndpointTeacher):
             TransientError: The server does not answer.
         """
         began = time.monotonic()
-        question, answer = (message.content for message in request.messages)
-        body: dict[str, Any] = {"model": self.model, "use_activation": False}
         usage: ReportedUsage | None
         if self._api == "reward":
-            body["messages"] = [message.model_dump() for message in request.messages]
             classified = await self._ask("/classify", Classification, body)
             reward, usage = self._of_labels(classified.data[0].probs), classified.usage
         else:
-            body |= {"text_1": question, "text_2": answer}
             scored = await self._ask("/score", Scoring, body)
             reward, usage = scored.data[0].score, scored.usage
         return Completion(

@@ -1,8 +1,4 @@
-"""A server with vLLM's API, as a client sees it: busy, odd, frozen or gone.
-
-All requests run in one background thread with an event loop. It is a daemon: a process that was
-told to stop ends at once, with hundreds of requests under way.
-"""
+"""A server with vLLM's API, as a client sees it: busy, odd, frozen or gone."""
 
 from __future__ import annotations
 
@@ -10,7 +6,6 @@ import asyncio
 import os
 import random
 import ssl
-import threading
 from base64 import b64encode
 from collections.abc import Coroutine
 from datetime import UTC, datetime
@@ -18,8 +13,15 @@ from email.utils import parsedate_to_datetime
 from functools import cache
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from sdg_assets.addresses import HIDDEN, Credentials, is_url, masked, split_credentials
+from sdg_assets.addresses import (
+    HIDDEN,
+    Credentials,
+    checked_server,
+    masked,
+    split_credentials,
+)
 from sdg_assets.errors import TeacherError, TeacherGoneError, TransientError
+from sdg_assets.teacher.background import run
 from sdg_assets.teacher.progress import Progress, tokens_in
 from sdg_assets.teacher.replies import (
     SHOWN,
@@ -81,7 +83,7 @@ class Server:
 
         bare, own = split_credentials(url)
         credentials = credentials or own
-        self.url = _checked(bare.rstrip("/").removesuffix("/v1"))
+        self.url = checked_server(bare.rstrip("/").removesuffix("/v1"))
         self.gone: TeacherGoneError | None = None
         """Set once the server is known to answer nobody; whoever asks it then fails at once."""
         key = os.environ.get("SDG_API_KEY", "").strip()
@@ -161,10 +163,8 @@ class Server:
                 last = error
                 if error.wait > LONGEST_WAIT_SECONDS:
                     break
-        text = (
-            f"teacher {self.url}: no answer at {path} after {attempts} attempts ({last}); "
-            f"{last.remedy}"
-        )
+        asked = f"{attempt + 1} attempts" if attempt else "one attempt"
+        text = f"teacher {self.url}: no answer at {path} after {asked} ({last}); {last.remedy}"
         if await self._answers_nobody(path):
             self.gone = TeacherGoneError(text)
             raise self._as_gone(self.gone)
@@ -330,54 +330,12 @@ class Server:
         return tokens_in(response.text) if response.is_success else None
 
 
-def run(work: Coroutine[Any, Any, ResultT]) -> ResultT:
-    """The result of work in the background thread; the caller waits, and can be interrupted."""
-    return asyncio.run_coroutine_threadsafe(work, background()).result()
-
-
-@cache
-def background() -> asyncio.AbstractEventLoop:
-    """The event loop of all servers, which runs for as long as the process does."""
-    loop = asyncio.new_event_loop()
-    threading.Thread(target=loop.run_forever, name="teacher", daemon=True).start()
-    return loop
-
-
 @cache
 def _trust() -> ssl.SSLContext:
     """The certificates that servers are checked against; they take 50 ms to read."""
     import httpx
 
     return httpx.create_ssl_context()
-
-
-def _checked(url: str) -> str:
-    """The address of a server, or a clear error. It holds no credentials any more.
-
-    Raises:
-        TeacherError: It cannot be an address.
-    """
-    import httpx
-
-    problem = ""
-    try:
-        parts = httpx.URL(url)
-    except (httpx.InvalidURL, ValueError) as error:
-        problem = str(error)
-    else:
-        if not is_url(url) or not parts.host or " " in url:
-            problem = "it has no host"
-        elif not 0 < (parts.port or 80) < 65536:
-            problem = f"there is no port {parts.port}"
-        elif parts.query or parts.fragment:
-            problem = "it has a query"
-            url = url.partition("?")[0].partition("#")[0]
-    if problem:
-        raise TeacherError(
-            f"teacher {masked(url)}: not the address of a server ({problem}); write it as "
-            "http://host:port"
-        )
-    return url
 
 
 def _retry_after(header: str) -> float:

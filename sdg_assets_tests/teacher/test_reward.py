@@ -12,7 +12,7 @@ from sdg_assets.examples import EnrichedExample, Role
 from sdg_assets.settings import Settings, settings
 from sdg_assets.teacher import open_teacher
 from sdg_assets.teacher.models import resolve
-from sdg_assets.teacher.requests import Completion
+from sdg_assets.teacher.requests import FailedRequest
 from sdg_assets_tests.conftest import Configure
 from sdg_assets_tests.records import enriched
 from sdg_assets_tests.vllm_server import vllm_server
@@ -44,7 +44,8 @@ def scored(chosen: Settings, row: EnrichedExample) -> float:
     assert request
     teacher.submit(request)
     (completion,) = teacher.poll()
-    assert isinstance(completion, Completion)
+    if isinstance(completion, FailedRequest):
+        raise completion.error
     assert completion.prompt_tokens > 10
     judgement = judge.judgement(completion)
     assert judgement.judge.model == "model"
