@@ -71,7 +71,7 @@ def schedules() -> list[dg.ScheduleDefinition]:
 
 
 def sensors() -> list[dg.SensorDefinition]:
-    """Re-runs what is stale; fills what is missing: both off until switched on. `operations`."""
+    """Re-runs what is stale and fills what is missing, both off until switched on; `operations`."""
     every = settings().sensor_seconds
 
     @dg.sensor(

@@ -1,6 +1,7 @@
 """What a person sees of a partition in the UI: counts that plot, the funnel, sample rows."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
 
@@ -62,7 +63,13 @@ def usage_metadata(usage: Usage) -> dict[str, Any]:
 def check_metadata(outcome: CheckOutcome) -> dict[str, dg.MetadataValue[Any]]:
     """A check's numbers, what to do, and the first offending rows as a table."""
     metadata: dict[str, Any] = {"summary": dg.MetadataValue.text(outcome.summary)}
-    metadata |= {name: dg.MetadataValue.float(value) for name, value in outcome.numbers.items()}
+    metadata |= {
+        # How many rows were looked at is no measurement, and a flat line where it plots.
+        name: dg.MetadataValue.text(f"{value:,.0f}")
+        if name == "rows" and outcome.name != "rows"
+        else dg.MetadataValue.float(value)
+        for name, value in outcome.numbers.items()
+    }
     if outcome.reasons:
         lines = ["| why rows were lost | now | before |", "|---|---|---|"]
         most = sorted(outcome.reasons.items(), key=lambda item: -item[1][0])
@@ -126,27 +133,35 @@ def _refused(inspection: Inspection) -> dict[str, dg.MetadataValue[Any]]:
     return {"refused_samples": dg.MetadataValue.md("\n\n".join(parts))} if parts else {}
 
 
-def failing_metadata(
-    asset: dg.AssetKey, failing: Sequence[str], of: int
-) -> dict[str, dg.MetadataValue[Any]]:
-    """How many partitions fail a check, and which. Dagster shows one evaluation of a check.
+@dataclass(frozen=True)
+class Failing:
+    """The partitions that fail a check. Dagster shows one evaluation of a check."""
 
-    Args:
-        asset: The checked asset.
-        failing: Its partitions that fail.
-        of: How many partitions were checked.
+    asset: dg.AssetKey
+    partitions: Sequence[str]
+    of: int
+    """How many were checked."""
 
-    Returns:
-        `failing_partitions`, each a link; nothing where none fails.
-    """
-    if not failing:
-        return {}
-    page = f"/assets/{asset.to_user_string()}?view=partitions&partition="
-    links = "\n".join(f"- [{key}]({page}{quote(key)})" for key in failing[:FAILING_SHOWN])
-    more = len(failing) - FAILING_SHOWN
-    rest = f"\n- and {more} more" if more > 0 else ""
-    text = f"{len(failing)} of {of} partitions fail:\n\n{links}{rest}"
-    return {"failing_partitions": dg.MetadataValue.md(text)}
+    def description(self, summary: str) -> str:
+        """A check's summary with how many partitions fail it, and the first of them."""
+        if not self.partitions:
+            return summary
+        first = ", ".join(self.partitions[:SAMPLES])
+        rest = ", …" if len(self.partitions) > SAMPLES else ""
+        count = f"{len(self.partitions)} of {self.of} partitions fail this check: {first}{rest}"
+        return f"{summary}. {count}"
+
+    def metadata(self) -> dict[str, dg.MetadataValue[Any]]:
+        """`failing_partitions`, each a link; nothing where none fails."""
+        if not self.partitions:
+            return {}
+        page = f"/assets/{self.asset.to_user_string()}?view=partitions&partition="
+        shown = self.partitions[:FAILING_SHOWN]
+        links = "\n".join(f"- [{key}]({page}{quote(key)})" for key in shown)
+        more = len(self.partitions) - FAILING_SHOWN
+        rest = f"\n- and {more} more" if more > 0 else ""
+        text = f"{len(self.partitions)} of {self.of} partitions fail:\n\n{links}{rest}"
+        return {"failing_partitions": dg.MetadataValue.md(text)}
 
 
 def _proven(proof: Proof) -> str:

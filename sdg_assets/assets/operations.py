@@ -191,6 +191,7 @@ def operations_asset() -> dg.AssetsDefinition:
         said = ", ".join(f"{count} {name}" for name, count in broken.items())
         yield dg.MaterializeResult(
             metadata={
+                "page": dg.MetadataValue.md(page(state)),
                 "failed": len(state.failed),
                 "ended": len(state.ended),
                 "stale": len(state.stale),
@@ -198,7 +199,6 @@ def operations_asset() -> dg.AssetsDefinition:
                 "materialized": state.materialized,
                 "not_begun": state.not_begun,
                 "left": len(state.left),
-                "page": dg.MetadataValue.md(page(state)),
             },
             check_results=[
                 dg.AssetCheckResult(

@@ -17,8 +17,8 @@ from dagster._core.storage.asset_check_execution_record import AssetCheckExecuti
 from sdg_assets.assets.endings import INTERRUPTS, StepEnd
 from sdg_assets.assets.metadata import (
     SAMPLES,
+    Failing,
     check_metadata,
-    failing_metadata,
     partition_metadata,
 )
 from sdg_assets.assets.pictures import funnel_markdown
@@ -367,10 +367,10 @@ def _evaluations_of(
                 asset_key=asset,
                 check_name=outcome.name,
                 passed=outcome.passed,
-                metadata={**check_metadata(outcome), **failing.get(outcome.name, {})},
+                metadata={**check_metadata(outcome), **failing[outcome.name].metadata()},
                 target_materialization_data=target,
                 severity=severity,
-                description=outcome.summary,
+                description=failing[outcome.name].description(outcome.summary),
                 blocking=False,
                 partition=key,
             )
@@ -378,8 +378,8 @@ def _evaluations_of(
 
 def _failing(
     instance: dg.DagsterInstance, asset: dg.AssetKey, outcomes: dict[str, list[CheckOutcome]]
-) -> dict[str, dict[str, dg.MetadataValue[Any]]]:
-    """Check → what to say of the partitions that fail it, those of earlier runs included."""
+) -> dict[str, Failing]:
+    """Check → the partitions that fail it, those of earlier runs included."""
     names = sorted({outcome.name for checks in outcomes.values() for outcome in checks})
     passed: dict[str, dict[str, bool]] = {name: {} for name in names}
     for told in instance.event_log_storage.get_asset_check_partition_info(
@@ -392,7 +392,7 @@ def _failing(
         for outcome in checks:
             passed[outcome.name][key] = outcome.passed
     return {
-        name: failing_metadata(asset, sorted(k for k, ok in found.items() if not ok), len(found))
+        name: Failing(asset, sorted(k for k, ok in found.items() if not ok), len(found))
         for name, found in passed.items()
     }
 

@@ -1,15 +1,15 @@
 """The funnel as a picture: an SVG inside Markdown, which the UI shows where it is materialized.
 
 The UI shows Markdown of up to 1,000 characters in its place and hides longer behind a link, so the
-picture is drawn with few strokes. Beside an open navigation a window of 1,440 px leaves 420 px for
-it; what is wider is cut off, and refused rows are drawn on the right.
+picture is drawn with few strokes. On an asset's overview a window of 1,440 px leaves 318 px for it;
+what is wider is cut off, and refused rows are drawn on the right.
 """
 
 from base64 import b64encode
 from collections.abc import Sequence
 from html import escape
 
-BAR, LINE = 380, 40
+BAR, LINE = 300, 40
 ACCEPTED, REFUSED = "#2f7d5b", "#e3b7ae"
 
 

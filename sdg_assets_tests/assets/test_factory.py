@@ -243,7 +243,10 @@ def test_a_check_lists_every_partition_that_fails_it_and_shows_rows(
 
     found = checks(result, "filtered", "quiz_b")["yield"]
     assert not found.passed
-    assert str(found.description).endswith("verification refused most, 1 (majority disagrees 1)")
+    assert str(found.description).endswith(
+        "verification refused most, 1 (majority disagrees 1). "
+        "2 of 2 partitions fail this check: quiz_a, quiz_b"
+    )
     assert "| verification: majority disagrees" in str(found.metadata["offending_rows"].value)
     failing = str(found.metadata["failing_partitions"].value)
     assert failing.startswith("2 of 2 partitions fail:")

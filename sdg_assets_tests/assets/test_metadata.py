@@ -3,9 +3,9 @@ from __future__ import annotations
 import dagster as dg
 
 from sdg_assets.assets.metadata import (
+    Failing,
     check_metadata,
     contamination_metadata,
-    failing_metadata,
     partition_metadata,
 )
 from sdg_assets.checks import CheckOutcome, Inspection, Offender
@@ -71,11 +71,16 @@ def test_where_nothing_was_refused_nothing_is_shown() -> None:
 
 def test_the_partitions_that_fail_a_check_are_counted_and_linked() -> None:
     key = dg.AssetKey(["quiz", "filtered"])
-    text = str(failing_metadata(key, ["a", "b"], 20)["failing_partitions"].value)
+    failing = Failing(key, ["a", "b", "c", "d"], 20)
+    text = str(failing.metadata()["failing_partitions"].value)
 
-    assert text.startswith("2 of 20 partitions fail:")
-    assert "- [b](/assets/quiz/filtered?view=partitions&partition=b)" in text
-    assert failing_metadata(key, [], 20) == {}
+    assert text.startswith("4 of 20 partitions fail:")
+    assert "- [d](/assets/quiz/filtered?view=partitions&partition=d)" in text
+    assert failing.description("1 of 9 rows accepted") == (
+        "1 of 9 rows accepted. 4 of 20 partitions fail this check: a, b, c, …"
+    )
+    nothing = Failing(key, [], 20)
+    assert (nothing.metadata(), nothing.description("fine")) == ({}, "fine")
 
 
 def test_a_contamination_table_without_rows_is_not_shown() -> None:
