@@ -39,42 +39,8 @@ RECHECK_SECONDS = 1.0
 LOOK_SECONDS = 5.0  # between two looks whether who has the slots is alive
 
 
-class _LifeLine:
-    """A file that a run's process holds locked. The kernel lets go of it, however that dies.
-
-    Without it, and without a daemon, a run after a killed one waited for its slots for ever.
-    """
-
-    def __init__(self, instance: dg.DagsterInstance, run_id: str) -> None:
-        self._path = self._of(instance, run_id)
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        self._file = self._path.open("w")
-        fcntl.flock(self._file, fcntl.LOCK_EX)
-
-    def close(self) -> None:
-        """Ends it when the run ends in good order."""
-        self._path.unlink(missing_ok=True)
-        self._file.close()
-
-    @classmethod
-    def is_cut(cls, instance: dg.DagsterInstance, run_id: str) -> bool:
-        """Whether the run's process was here, and is dead; unknown ones may live elsewhere."""
-        path = cls._of(instance, run_id)
-        try:
-            with path.open() as file:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                path.unlink(missing_ok=True)
-        except (FileNotFoundError, BlockingIOError):
-            return False
-        return True
-
-    @staticmethod
-    def _of(instance: dg.DagsterInstance, run_id: str) -> Path:
-        return Path(instance.root_directory) / "slots" / run_id
-
-
 class StepSlots(InstanceConcurrencyContext):
-    """The slots of a run whose steps are processes or pods of their own."""
+    """The slots of a run whose steps are pods: they outlive its worker, and another resumes it."""
 
     def __init__(self, instance: dg.DagsterInstance, dagster_run: dg.DagsterRun) -> None:
         super().__init__(instance, dagster_run)
@@ -82,8 +48,6 @@ class StepSlots(InstanceConcurrencyContext):
         self._slots = instance.event_log_storage
         self._pool_of: dict[str, str] = {}
         self._launches_before = _launches(instance, dagster_run.run_id)
-        self._life_line: _LifeLine | None = None
-        self._look_again = 0.0
 
     def claim(self, concurrency_key: str, step_key: str, step_priority: int = 0) -> bool:
         """Whether a step may start, which then holds its slots; until it may, it stands in line.
@@ -94,13 +58,6 @@ class StepSlots(InstanceConcurrencyContext):
             step_priority: Added to the run's priority.
         """
         self._pool_of[step_key] = concurrency_key
-        claimed = self._claim(concurrency_key, step_key, step_priority)
-        if not claimed and time.time() > self._look_again:
-            self._look_again = time.time() + LOOK_SECONDS
-            self._free_dead_runs()
-        return claimed
-
-    def _claim(self, pool: str, step_key: str, step_priority: int) -> bool:
         if launches := self._launches_before[step_key]:
             # This worker resumes the run and replays its events. Dagster fails the run if it may
             # not mark a past step as started again because somebody else has the slot by now.
@@ -108,15 +65,13 @@ class StepSlots(InstanceConcurrencyContext):
             if launches == 1:  # the last one: it may run still, and holds its slots then
                 self._claims.add(step_key)
             return True
-        if self._life_line is None and self._slots.supports_global_concurrency_limits:
-            self._life_line = _LifeLine(self._instance, self._run_id)
-        weight = self._weight(pool, step_key)
+        weight = self._weight(concurrency_key, step_key)
         if weight == 1:
-            return super().claim(pool, step_key, step_priority)
+            return super().claim(concurrency_key, step_key, step_priority)
         if step_key in self._pending_claims and time.time() < self._pending_timeouts[step_key]:
             return False
         priority = self._run_priority + step_priority
-        if self._claim_all(pool, step_key, weight, priority):
+        if self._claim_all(concurrency_key, step_key, weight, priority):
             self._pending_claims.discard(step_key)
             self._claims.add(step_key)
             return True
@@ -140,14 +95,6 @@ class StepSlots(InstanceConcurrencyContext):
         for step_key in self._pending_claims:
             self._free(step_key)
         super().__exit__(exc_type, exc_value, traceback)
-        if self._life_line:
-            self._life_line.close()
-
-    def _free_dead_runs(self) -> None:
-        """Frees slots of runs that died on this machine, where there may be no daemon to do so."""
-        for run_id in self._slots.get_concurrency_run_ids():
-            if run_id != self._run_id and _LifeLine.is_cut(self._instance, run_id):
-                self._slots.free_concurrency_slots_for_run(run_id)
 
     def _weight(self, pool: str, step_key: str) -> int:
         """Slots that a step claims; one that uses more GPUs than there are slots takes all."""
@@ -203,7 +150,77 @@ class StepSlots(InstanceConcurrencyContext):
                     self._slots.free_concurrency_slot_for_step(self._run_id, key)
 
 
-class ProcessSlots(StepSlots):
+class _LifeLine:
+    """A file that a run's process holds locked. The kernel lets go of it, however that dies.
+
+    Without it, and without a daemon, a run after a killed one waited for its slots for ever.
+    """
+
+    def __init__(self, instance: dg.DagsterInstance, run_id: str) -> None:
+        self._path = self._of(instance, run_id)
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        self._file = self._path.open("w")
+        fcntl.flock(self._file, fcntl.LOCK_EX)
+
+    def close(self) -> None:
+        """Ends it when the run ends in good order."""
+        self._path.unlink(missing_ok=True)
+        self._file.close()
+
+    @classmethod
+    def is_cut(cls, instance: dg.DagsterInstance, run_id: str) -> bool:
+        """Whether the run's process was here, and is dead; unknown ones may live elsewhere."""
+        path = cls._of(instance, run_id)
+        try:
+            with path.open() as file:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                path.unlink(missing_ok=True)
+        except (FileNotFoundError, BlockingIOError):
+            return False
+        return True
+
+    @staticmethod
+    def _of(instance: dg.DagsterInstance, run_id: str) -> Path:
+        return Path(instance.root_directory) / "slots" / run_id
+
+
+class LocalSlots(StepSlots):
+    """The slots of a run on one machine: who waits for them frees those of processes that died."""
+
+    def __init__(self, instance: dg.DagsterInstance, dagster_run: dg.DagsterRun) -> None:
+        super().__init__(instance, dagster_run)
+        self._life_line: _LifeLine | None = None
+        self._look_again = 0.0
+
+    def claim(self, concurrency_key: str, step_key: str, step_priority: int = 0) -> bool:
+        """Whether a step may start, as above."""
+        if not self._slots.supports_global_concurrency_limits:
+            return True
+        self._life_line = self._life_line or _LifeLine(self._instance, self._run_id)
+        claimed = super().claim(concurrency_key, step_key, step_priority)
+        if not claimed and time.time() > self._look_again:
+            self._look_again = time.time() + LOOK_SECONDS
+            self._free_dead_runs()
+        return claimed
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc_value: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Leaves the lines."""
+        super().__exit__(exc_type, exc_value, traceback)
+        if self._life_line:
+            self._life_line.close()
+
+    def _free_dead_runs(self) -> None:
+        for run_id in self._slots.get_concurrency_run_ids():
+            if run_id != self._run_id and _LifeLine.is_cut(self._instance, run_id):
+                self._slots.free_concurrency_slots_for_run(run_id)
+
+
+class ProcessSlots(LocalSlots):
     """The slots of a run whose steps share one process.
 
     An engine stays loaded for the stages after it. The run holds the GPUs from its first step that
@@ -248,7 +265,7 @@ class ProcessSlots(StepSlots):
 def weigh_slots() -> None:
     """Makes the executors of this process claim slots as this module says."""
     vars(in_process)["InstanceConcurrencyContext"] = ProcessSlots
-    vars(multiprocess)["InstanceConcurrencyContext"] = StepSlots
+    vars(multiprocess)["InstanceConcurrencyContext"] = LocalSlots
     vars(step_delegating_executor)["InstanceConcurrencyContext"] = StepSlots
 
 

@@ -20,7 +20,7 @@ from dagster._core.storage.dagster_run import DagsterRunStatus
 
 from sdg_assets import slots
 from sdg_assets.cluster.settings import cluster_settings
-from sdg_assets.slots import GPU_POOL, HUB_POOL, ProcessSlots, StepSlots, weigh_slots
+from sdg_assets.slots import GPU_POOL, HUB_POOL, LocalSlots, ProcessSlots, StepSlots, weigh_slots
 from sdg_assets_tests.conftest import Configure
 from sdg_assets_tests.k8s.cluster import ROOT
 
@@ -133,8 +133,7 @@ def test_who_stops_waiting_leaves_the_line(instance: dg.DagsterInstance) -> None
 
 def test_a_dead_runs_slots_are_freed_with_it(instance: dg.DagsterInstance) -> None:
     dead = _run(instance, 8)
-    lost_worker = StepSlots(instance, dead)  # of a machine that cannot be seen from here
-    assert lost_worker.claim(GPU_POOL, STEP)
+    assert StepSlots(instance, dead).claim(GPU_POOL, STEP)
     other = StepSlots(instance, _run(instance, 1))
     assert not other.claim(GPU_POOL, STEP)
     instance.event_log_storage.free_concurrency_slots_for_run(dead.run_id)  # as run monitoring does
@@ -154,7 +153,7 @@ def test_who_waits_frees_the_slots_of_a_process_that_was_killed_and_of_no_other(
         assert child.stdout
         assert child.stdout.readline() == b"claimed\n"
         monkeypatch.setattr(slots, "LOOK_SECONDS", 0.0)
-        waiting = StepSlots(instance, _run(instance, 3))
+        waiting = LocalSlots(instance, _run(instance, 3))
         assert not waiting.claim(GPU_POOL, STEP)
         assert not waiting.claim(GPU_POOL, STEP)
         child.kill()
@@ -162,7 +161,7 @@ def test_who_waits_frees_the_slots_of_a_process_that_was_killed_and_of_no_other(
         child.stdout.close()
         assert not waiting.claim(GPU_POOL, STEP)  # it finds the dead process
         assert waiting.claim(GPU_POOL, STEP)
-        assert not StepSlots(instance, _run(instance, 1)).claim(GPU_POOL, STEP)
+        assert not LocalSlots(instance, _run(instance, 1)).claim(GPU_POOL, STEP)
 
 
 def test_a_worker_that_resumes_a_run_replays_its_steps_whoever_has_their_slots_by_now(
