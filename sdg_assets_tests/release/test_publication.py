@@ -30,7 +30,7 @@ from sdg_assets.release.publication import (
 )
 from sdg_assets.release.push import push
 from sdg_assets_tests.conftest import on_disk
-from sdg_assets_tests.release.test_push import connected
+from sdg_assets_tests.hub_server import HubServer
 from sdg_assets_tests.release.test_release import INPUTS, contents, curated_rows
 
 
@@ -228,19 +228,10 @@ def test_a_release_that_was_never_finished_goes_after_a_day(
     assert latest(root) == "whole\n"
 
 
-def test_a_release_in_a_bucket_can_be_pushed(
-    root: ObjectPath, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_release_in_a_bucket_can_be_pushed(root: ObjectPath, hub: HubServer) -> None:
     release = cut(root)
-    hub = connected(monkeypatch)
-    uploaded: dict[str, bytes] = {}
 
-    def upload_folder(**options: Any) -> Any:
-        uploaded.update(contents(options["folder_path"]))
-        return type("Commit", (), {"commit_url": options["commit_message"]})()
+    assert push(release.path, "org/qa") == f"{hub.url}/datasets/org/qa/commit/1"
 
-    monkeypatch.setattr(hub, "upload_folder", upload_folder, raising=False)
-
-    assert push(release.path, "org/qa") == f"Release {release.id}"
-    assert set(uploaded) == names(release.path)
-    assert json.loads(uploaded[MANIFEST])["release"] == release.id
+    assert set(hub.files) == names(release.path)
+    assert json.loads(hub.files[MANIFEST])["release"] == release.id

@@ -1,82 +1,175 @@
-"""Uploading. The Hub itself is the one part that cannot be here."""
+"""Uploading, by the Hub's own client, to a server that speaks the Hub's protocol."""
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
-import huggingface_hub
 import pytest
-from huggingface_hub.errors import HfHubHTTPError, LocalTokenNotFoundError
+from huggingface_hub import constants
 
 from sdg_assets.errors import PermanentError, TransientError
 from sdg_assets.release.push import push
+from sdg_assets_tests.hub_server import DROPPED, HubServer
+from sdg_assets_tests.release.conftest import OTHER
+from sdg_assets_tests.release.test_release import contents
 
 
-class Hub:
-    """Takes what is uploaded, or raises."""
-
-    def __init__(self, error: Exception | None = None) -> None:
-        self.error = error
-        self.calls: list[tuple[str, dict[str, Any]]] = []
-
-    def create_repo(self, repository: str, **options: Any) -> None:
-        self.calls.append((repository, options))
-        if self.error:
-            raise self.error
-
-    def upload_folder(self, **options: Any) -> Any:
-        self.calls.append((options["repo_id"], options))
-        commit_url = f"https://hub/{options['repo_id']}/commit/1"
-        return type("Commit", (), {"commit_url": commit_url})()
+@pytest.fixture
+def release(tmp_path: Path) -> Path:
+    """A release in small: an LFS file, others, and a card with its example."""
+    folder = tmp_path / "curated" / "abc123"
+    (folder / "generative").mkdir(parents=True)
+    (folder / "generative" / "train.parquet").write_bytes(b"PAR1 rows")
+    (folder / "generative" / "train.jsonl").write_bytes(b"{}\n")
+    (folder / "manifest.json").write_text(json.dumps({"release": "abc123"}))
+    card = '---\nlicense: mit\n---\n# QA\nrows = load_dataset("curated/abc123", "generative")\n'
+    (folder / "README.md").write_text(card)
+    return folder
 
 
-def connected(monkeypatch: pytest.MonkeyPatch, error: Exception | None = None) -> Hub:
-    hub = Hub(error)
-    monkeypatch.setattr(huggingface_hub, "HfApi", lambda: hub)
-    return hub
-
-
-def http_error(status: int) -> HfHubHTTPError:
-    import httpx
-
-    request = httpx.Request("POST", "https://hub/api")
-    return HfHubHTTPError("refused", response=httpx.Response(status, request=request))
-
-
-def test_a_release_becomes_one_commit_of_a_private_dataset(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+def test_a_release_becomes_one_commit_and_replaces_the_one_before(
+    hub: HubServer, release: Path
 ) -> None:
-    hub = connected(monkeypatch)
+    before = contents(release)
 
-    assert push(tmp_path / "abc123", "org/qa") == "https://hub/org/qa/commit/1"
+    assert push(release, "org/qa") == f"{hub.url}/datasets/org/qa/commit/1"
 
-    (created, as_what), (uploaded, how) = hub.calls
-    assert (created, uploaded) == ("org/qa", "org/qa")
-    assert (as_what["private"], as_what["repo_type"]) == (True, "dataset")
-    assert how["folder_path"] == tmp_path / "abc123"
-    assert how["commit_message"] == "Release abc123"
+    assert hub.commits == ["Release abc123"]
+    card = hub.files.pop("README.md").decode()
+    assert 'load_dataset("org/qa", "generative")' in card
+    assert hub.files == {n: data for n, data in before.items() if n != "README.md"}
+    assert contents(release) == before, "the card of the store is its own"
 
 
-@pytest.mark.parametrize("status", [401, 403, 404])
-def test_a_refusal_is_permanent_and_names_the_token(
-    status: int, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+@pytest.mark.parametrize(
+    ("step", "status", "body", "kind", "said"),
+    [
+        ("create", 401, {"error": "?"}, PermanentError, "HTTP 401; HF_TOKEN must be allowed"),
+        ("create", 403, {"error": "?"}, PermanentError, "HTTP 403; HF_TOKEN must be allowed"),
+        ("create", 503, {"error": "busy"}, TransientError, "the Hub failed: HTTP 503"),
+        ("create", DROPPED, "", TransientError, "RemoteProtocolError"),
+        ("preupload", 500, {"error": "x"}, TransientError, "the Hub failed: HTTP 500"),
+        ("preupload", 404, {"error": "x"}, PermanentError, "HTTP 404; HF_TOKEN must be allowed"),
+        ("preupload", 200, b"<html>", TransientError, "JSONDecodeError"),
+        ("batch", 413, {"error": "x"}, PermanentError, "the Hub refused it: HTTP 413"),
+        ("batch", 402, {"error": "pay"}, PermanentError, "the Hub takes no more files"),
+        ("upload", 500, b"", TransientError, "the Hub failed: HTTP 500"),
+        ("upload", DROPPED, b"", TransientError, "RemoteProtocolError"),
+        ("upload", 507, b"", PermanentError, "the Hub takes no more files"),
+        ("card", 400, {"errors": [{"message": "no such licence"}]}, PermanentError,
+         "the Hub refused the card: Invalid metadata in README.md. - no such licence"),
+        ("commit", 429, {"error": "slow"}, TransientError, "the Hub failed: HTTP 429"),
+        ("commit", 412, {"error": "moved"}, TransientError, "the Hub failed: HTTP 412"),
+        ("commit", 400, {"error": "bad"}, PermanentError, "HTTP 400"),
+        ("commit", DROPPED, "", TransientError, "RemoteProtocolError"),
+    ],
+)  # fmt: skip
+def test_a_push_that_fails_says_why_and_what_is_there(
+    step: str,
+    status: int,
+    body: Any,
+    kind: type[Exception],
+    said: str,
+    hub: HubServer,
+    release: Path,
 ) -> None:
-    connected(monkeypatch, http_error(status))
+    hub.faults[step] = status, body
+    if step == "create":  # the client asks whether it is there already
+        hub.faults["info"] = status, body
 
-    with pytest.raises(PermanentError, match="HF_TOKEN must be allowed"):
-        push(tmp_path, "org/qa")
+    with pytest.raises(kind) as caught:
+        push(release, "org/qa")
+
+    message = str(caught.value)
+    assert message.startswith("push to org/qa: ")
+    assert said in message
+    assert "\n" not in message
+    if step == "create":
+        assert message.endswith("nothing was uploaded")
+    else:
+        assert f"holds release {OTHER}, whole, and nothing of abc123" in message
+    assert hub.commits == []
 
 
-def test_a_missing_token_is_permanent(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    connected(monkeypatch, LocalTokenNotFoundError("none"))
+def test_what_the_lfs_server_refuses_is_told(hub: HubServer, release: Path) -> None:
+    error = {"code": 422, "message": "Repository storage limit reached"}
+    hub.faults["batch"] = 200, {"objects": [{"oid": "0" * 64, "size": 1, "error": error}]}
 
-    with pytest.raises(PermanentError, match="set HF_TOKEN"):
-        push(tmp_path, "org/qa")
+    with pytest.raises(PermanentError, match=r"takes no more files: LFS batch.* storage limit"):
+        push(release, "org/qa")
 
 
-def test_a_busy_hub_may_be_asked_again(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    connected(monkeypatch, http_error(503))
+# What the server fails at for now, hf_xet tries again for minutes, and no test waits for that.
+@pytest.mark.parametrize(
+    ("status", "said"), [(401, "HTTP 401; HF_TOKEN must be allowed"), (413, "refused it: HTTP 413")]
+)
+def test_what_xet_raises_is_told(
+    status: int, said: str, hub: HubServer, release: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(constants, "HF_HUB_DISABLE_XET", False)
+    hub.faults["xet"] = status, {"error": "no token"}
 
-    with pytest.raises(TransientError, match="HTTP 503"):
-        push(tmp_path, "org/qa")
+    with pytest.raises(PermanentError, match=f"{said}.*holds release {OTHER}, whole"):
+        push(release, "org/qa")
+
+
+def test_a_push_cut_in_half_is_taken_up_by_the_next(hub: HubServer, release: Path) -> None:
+    hub.faults["commit"] = DROPPED, ""
+    with pytest.raises(TransientError, match="files that were uploaded are found again"):
+        push(release, "org/qa")
+    assert list(hub.uploads.values()) == [b"PAR1 rows"], "uploaded, and not committed"
+    assert json.loads(hub.files["manifest.json"])["release"] == OTHER
+
+    hub.faults.clear()
+    push(release, "org/qa")
+
+    assert json.loads(hub.files["manifest.json"])["release"] == "abc123"
+
+
+def test_a_commit_whose_answer_was_lost_is_a_push_that_went_well(
+    hub: HubServer, release: Path
+) -> None:
+    hub.faults["committed"] = DROPPED, ""
+
+    assert push(release, "org/qa") == f"{hub.url}/datasets/org/qa"
+
+    assert json.loads(hub.files["manifest.json"])["release"] == "abc123"
+
+
+@pytest.mark.parametrize(
+    ("files", "faults", "said"),
+    [
+        ({}, {}, "the repository holds no release, and nothing of abc123"),
+        ({}, {"resolve": (500, b"")}, "what the repository holds could not be asked"),
+    ],
+)
+def test_a_repository_that_holds_nothing_or_says_nothing_is_told_apart(
+    files: dict[str, bytes], faults: dict[str, Any], said: str, hub: HubServer, release: Path
+) -> None:
+    hub.files, hub.faults = files, {"commit": (500, b""), **faults}
+
+    with pytest.raises(TransientError, match=said):
+        push(release, "org/qa")
+
+
+def test_a_missing_token_is_permanent(
+    hub: HubServer, release: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("HF_TOKEN")
+    monkeypatch.setattr(constants, "HF_TOKEN_PATH", "/nonexistent")
+    refused = 401, {"error": "Invalid username or password."}
+    hub.faults = {"create": refused, "info": refused}
+
+    with pytest.raises(PermanentError, match="HF_TOKEN"):
+        push(release, "org/qa")
+
+
+def test_a_hub_that_is_not_there_is_transient(
+    release: Path, hub: HubServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(constants, "ENDPOINT", "http://127.0.0.1:9")
+
+    with pytest.raises(TransientError, match="push to org/qa: ConnectError"):
+        push(release, "org/qa")
