@@ -211,6 +211,15 @@ def test_a_config_can_be_left_open() -> None:
     assert {s.config for s in mmlu.specs(lambda _: ["anatomy", "auxiliary_train"])} == {"anatomy"}
 
 
+def test_the_only_config_of_a_dataset_is_covered_under_any_name() -> None:
+    squad = BENCHMARKS["squad"]
+
+    for config in ("default", "plain_text"):
+        assert squad.covers("rajpurkar/squad", config, "validation")
+        assert not squad.covers("rajpurkar/squad", config, "train")
+    assert not BENCHMARKS["boolq"].covers("aps/super_glue", "rte", "validation")
+
+
 def test_the_training_splits_of_a_reported_benchmark_stay_open() -> None:
     for name, dataset, config in (
         ("arc", "allenai/ai2_arc", "ARC-Easy"),
