@@ -68,6 +68,7 @@ def _lines(task: str, family: str, leaves: Mapping[str, Mapping[str, Any]]) -> I
     yield f"answer_kind: {kind} # {why}"
     yield f"seed_split: {seeds}" + ("" if first.get("training_split") else " # a guess")
     yield f"heldout_splits: {json.dumps(_heldout(first))}"
+    yield "derived_from: [] # the dataset, config and split that its rows were made of, if any"
     yield from _record(first)
     yield "subtasks:"
     for leaf, config in leaves.items():

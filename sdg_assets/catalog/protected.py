@@ -60,12 +60,15 @@ class ProtectedBenchmark(CatalogEntry):
         )
 
     def covers(self, dataset: str, config: str, split: str) -> bool:
-        """Whether this split is part of the benchmark."""
+        """Whether this split is part of the benchmark.
+
+        Where the file names no config the dataset has one, whatever its name is.
+        """
         return (
             dataset in self.datasets
             and split in self.splits
             and config not in self.without
-            and (config in self.configs or EVERY_CONFIG in self.configs)
+            and (config in self.configs or self.configs in ((EVERY_CONFIG,), ("default",)))
         )
 
     def specs(self, configs_of: Callable[[str], list[str]]) -> Iterator[SubtaskSpec]:

@@ -4,11 +4,13 @@ import re
 from contextlib import suppress
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from sdg_assets.catalog import SubtaskSpec, load_catalog, load_protected
 from sdg_assets.errors import AbsentError, CatalogError, MappingError
+from sdg_assets.examples import AnswerKind
 from sdg_assets.mapping import RowMapping
 from sdg_assets.sources import DirectorySource
 from sdg_assets.stages.heldout import HeldoutRows
@@ -202,6 +204,78 @@ def test_a_real_row_reads_as_a_person_reads_it(
     assert fields.answer.startswith(answer.strip())
 
 
+STEPS = [{"step_description_prompt": "Find the root.", "ground_truth_code": None}]
+STORY = {f"input_sentence_{n}": f"S{n}." for n in (1, 2, 3, 4)}
+
+
+@pytest.mark.parametrize(
+    ("name", "row", "question", "choices", "answer"),
+    [
+        (
+            "race",
+            {"article": "A.", "question": "Q?", "options": ["a", "b"], "answer": "B"},
+            "Q?",
+            ["a", "b"],
+            "b",
+        ),
+        ("squad", {"context": "C.", "question": "Q?", "answers": {"text": ["x"]}}, "Q?", [], "x"),
+        ("squad", {"context": "C.", "question": "Q?", "answers": {"text": []}}, "Q?", [], None),
+        ("boolq_google", {"passage": "P.", "question": "q", "answer": True}, "q?", [], "yes"),
+        (
+            "drop_ucinlp",
+            {"passage": "P.", "question": "Q?", "answers_spans": {"spans": ["3"], "types": ["n"]}},
+            "Q?",
+            [],
+            "3",
+        ),
+        ("bbeh", {"task": "t", "input": "Q?", "target": "x", "mini": 0}, "Q?", [], "x"),
+        ("hmmt", {"problem_idx": 1, "problem": "Q?", "answer": 3}, "Q?", [], "3"),
+        ("livebench", {"turns": ["Q?"], "ground_truth": "x"}, "Q?", [], "x"),
+        ("livebench", {"turns": ["Q?"], "instruction_id_list": ["i"]}, "Q?", [], None),
+        ("ifbench", {"key": "1", "prompt": "Q?", "instruction_id_list": ["i"]}, "Q?", [], "i"),
+        ("cruxeval", {"code": "def f(): ...", "input": "", "output": "1"}, "def f(): ...", [], "1"),
+        (
+            "scicode",
+            {"problem_description_main": "Q?", "general_solution": None, "sub_steps": STEPS},
+            "Q?",
+            [],
+            None,
+        ),
+        ("scicode_steps", {"sub_steps": STEPS}, "Find the root.", [], None),
+        ("flores_sib200", {"index_id": 1, "category": "travel", "text": "T."}, "T.", [], "T."),
+        (
+            "xstorycloze",
+            {**STORY, "sentence_quiz1": "a", "sentence_quiz2": "b", "answer_right_ending": 2},
+            "S1. S2. S3. S4.",
+            ["a", "b"],
+            "b",
+        ),
+    ],
+)
+def test_a_row_in_the_documented_columns_is_read(
+    name: str, row: dict[str, Any], question: str, choices: list[str], answer: str | None
+) -> None:
+    record = BENCHMARKS[name].record()
+    mapping = RowMapping(record, AnswerKind.FREE_FORM, name)
+    if answer is None:
+        with pytest.raises(MappingError):
+            list(mapping(row))
+        hidden = record.model_copy(update={"answer": "withheld", "answer_index": None})
+        mapping = RowMapping(hidden, AnswerKind.FREE_FORM, name)
+
+    (fields,) = mapping(row)
+
+    assert (fields.question, fields.choices) == (question, choices)
+    assert answer is None or fields.answer == answer
+
+
+def test_flores_is_read_in_all_languages() -> None:
+    mapping = RowMapping(BENCHMARKS["flores_200"].record(), AnswerKind.FREE_FORM, "flores_200")
+    row = {"id": 1, "topic": "t", "sentence_eng_Latn": "Hello.", "sentence_fra_Latn": "Salut."}
+
+    assert [fields.question for fields in mapping(row)] == ["Hello.", "Salut."]
+
+
 def test_a_config_can_be_left_open() -> None:
     mmlu = BENCHMARKS["mmlu"]
 
@@ -209,6 +283,15 @@ def test_a_config_can_be_left_open() -> None:
     assert not mmlu.covers("cais/mmlu", "auxiliary_train", "test")
     assert not mmlu.covers("cais/mmlu", "all", "auxiliary_train")
     assert {s.config for s in mmlu.specs(lambda _: ["anatomy", "auxiliary_train"])} == {"anatomy"}
+
+
+def test_the_only_config_of_a_dataset_is_covered_under_any_name() -> None:
+    squad = BENCHMARKS["squad"]
+
+    for config in ("default", "plain_text"):
+        assert squad.covers("rajpurkar/squad", config, "validation")
+        assert not squad.covers("rajpurkar/squad", config, "train")
+    assert not BENCHMARKS["boolq"].covers("aps/super_glue", "rte", "validation")
 
 
 def test_the_training_splits_of_a_reported_benchmark_stay_open() -> None:
