@@ -64,7 +64,7 @@ class Thresholds(BaseModel):
         "row, unless its numbers or its answer are others.",
     )
     contamination_confirmed_overlap: float = Field(
-        default=0.35,
+        default=0.3,
         ge=0.2,
         le=1,
         description="The same share for a row that gives the held-out answer too, or has the "

@@ -19,19 +19,28 @@ from sdg_assets.heldout.fingerprints import (
     signs_of,
     trained_texts,
 )
-from sdg_assets.heldout.index import Background, HeldoutIndex, HeldoutRow, Overlap, Overlaps
+from sdg_assets.heldout.index import (
+    SAME_CONTEXT,
+    TELLING,
+    WHOLE,
+    Background,
+    Candidate,
+    HeldoutIndex,
+    HeldoutRow,
+    SharedContext,
+)
 from sdg_assets.heldout.letters import all_numbers
 from sdg_assets.thresholds import Thresholds
 
 NAME = "contamination"
 
-# The share that is the whole question: the rest is lost where it was cut in two or joined.
-_WHOLE = 0.9
-# Rare n-grams that a question must have to be recognized by itself: two or three rare words.
-_TELLING = 8.0
-# Of which so many must be in a row.
-_EVIDENCE = 6.0
-_SAME_CONTEXT = 0.5
+# A question of so many words, or rare n-grams, is one and the same wherever it stands.
+MANY_WORDS = 8
+MANY_NGRAMS = 20.0
+# One that is asked about a passage is, without it, only if it has so many.
+WITHOUT_SETTING = 40.0
+# N-grams that must be in a row beyond the share: a short question is soon like another.
+SLACK = 4.0
 # Labels and yes or no are a task's own frame, not options of one question.
 _FRAMED = frozenset({AnswerKind.BOOLEAN, AnswerKind.LABEL})
 
@@ -137,52 +146,41 @@ class Contamination:
         if not rows:
             return
         texts = plain_texts_of(rows)
-        least = self._thresholds.contamination_confirmed_overlap
-        overlaps = self._index.overlaps(texts, self._background, least)
-        judged = [_Row(place, row, texts[place]) for place, row in enumerate(rows)]
-        same_item = self._index.known_items([row.item for row in judged])
-        same_question = self._index.known_questions([row.question for row in judged])
-        for place, row in enumerate(judged):
-            keys = overlaps.texts.get(place, ())
-            if not (keys or same_item[place] or same_question[place]):
-                continue
-            heldout: set[int] = set()
-            if same_item[place]:
-                heldout.update(self._index.same_item(row.item))
-            if same_question[place]:
-                heldout.update(self._index.rows_with("question", row.question))
-            contexts: dict[str, tuple[float, HeldoutRow]] = {}
-            for key in keys:
-                for part in ("question", "choices"):
-                    heldout.update(self._index.rows_with(part, key))
-                for at in self._index.rows_with("context", key):
-                    heldout.add(at)
-                    found = self._index.row(at)
-                    share = overlaps.of(place, key).share
-                    contexts[found.benchmark] = max(
-                        contexts.get(found.benchmark, (0.0, found)),
-                        (share, found),
-                        key=lambda c: c[0],
-                    )
-            for at in sorted(heldout):
-                found = self._index.row(at)
-                pair = _Pair(row, found, overlaps, self._thresholds, found.benchmark == self._own)
-                if (finding := pair.finding) is not None:
-                    yield finding
-            for benchmark, (share, found) in contexts.items():
-                if share >= self._thresholds.contamination_suspicion:
-                    yield self._of_context(row, benchmark, share, found)
+        judged = [_Row(row, texts[place]) for place, row in enumerate(rows)]
+        least = min(
+            self._thresholds.contamination_confirmed_overlap,
+            self._thresholds.contamination_suspicion,
+        )
+        candidates, contexts = self._index.search(
+            texts,
+            [row.item for row in judged],
+            [row.question for row in judged],
+            self._background,
+            least,
+        )
+        for candidate in candidates:
+            heldout = self._index.row(candidate.row)
+            pair = _Pair(
+                judged[candidate.place],
+                heldout,
+                candidate,
+                self._thresholds,
+                heldout.benchmark == self._own,
+            )
+            if (finding := pair.finding) is not None:
+                yield finding
+        for context in contexts:
+            if context.share >= self._thresholds.contamination_suspicion:
+                yield self._of_context(context, judged[context.place].context)
 
-    def _of_context(
-        self, row: _Row, benchmark: str, share: float, found: HeldoutRow
-    ) -> _Finding:
+    def _of_context(self, found: SharedContext, context: int) -> _Finding:
         reason = ""
-        if self._index.words(found.context) <= self._thresholds.contamination_context_words:
-            if share >= self._thresholds.contamination_overlap:
+        if found.words <= self._thresholds.contamination_context_words:
+            if found.share >= self._thresholds.contamination_overlap:
                 reason = "context"
-            if found.context == row.context:
+            if found.key == context:
                 reason = "exact context"
-        return _Finding(row.place, benchmark, min(share, 1.0), reason, of_context=True)
+        return _Finding(found.place, found.benchmark, found.share, reason, of_context=True)
 
     def _count(self, rows: int, findings: Iterable[_Finding]) -> None:
         report = self.report
@@ -213,15 +211,18 @@ class Contamination:
 class _Row:
     """A row, and what is asked of it only if it resembles something."""
 
-    def __init__(self, place: int, row: Example, texts: Sequence[str]) -> None:
-        self.place = place
+    def __init__(self, row: Example, texts: Sequence[str]) -> None:
         self._row = row
         self._texts = texts
         self.question = hash_of(texts[1])
 
+    @property
+    def is_framed(self) -> bool:
+        return self._row.answer_kind in _FRAMED
+
     @cached_property
     def item(self) -> int:
-        choices = [] if self._row.answer_kind in _FRAMED else self._row.choices
+        choices = [] if self.is_framed else self._row.choices
         return item_key(self._texts[0], self._texts[1], self._texts[2 : 2 + len(choices)])
 
     @cached_property
@@ -251,7 +252,7 @@ class _Pair:
 
     row: _Row
     heldout: HeldoutRow
-    overlaps: Overlaps
+    candidate: Candidate
     thresholds: Thresholds
     is_own: bool
 
@@ -260,10 +261,10 @@ class _Pair:
         """None for what is too little to report."""
         reason, share = self.reason, 1.0 if self.is_same_question else self.share
         if not reason and (
-            self.share < self.thresholds.contamination_suspicion or self.weight < _TELLING
+            self.share < self.thresholds.contamination_suspicion or self.weight < TELLING
         ):
             return None
-        return _Finding(self.row.place, self.heldout.benchmark, min(share, 1.0), reason)
+        return _Finding(self.candidate.place, self.heldout.benchmark, min(share, 1.0), reason)
 
     @cached_property
     def reason(self) -> str:
@@ -271,59 +272,37 @@ class _Pair:
             return "exact row"
         if self.is_same_question and self.is_recognized:
             return "exact question"
-        if not self.numbers_hold or self.weight < _TELLING:
+        if self.weight < TELLING:
             return ""
-        if self.share >= _WHOLE and (self.has_setting or self.same_answer or not self.is_stem):
+        if self.share >= WHOLE and self.speaks_for_itself and self.numbers_hold:
             return "whole question"
-        if self.other_answer or self.share * self.weight < _EVIDENCE:
+        confirmed = "answer" if self.same_answer else "context" if self.same_context else ""
+        least = (
+            self.thresholds.contamination_confirmed_overlap
+            if confirmed
+            else self.thresholds.contamination_overlap
+        )
+        # A short question is soon like another.
+        if self.share * self.weight < least * self.weight + SLACK or not self.has_setting:
             return ""
-        if self.share >= self.thresholds.contamination_overlap and self.has_setting:
-            return "question"
-        if self.share >= self.thresholds.contamination_confirmed_overlap:
-            if self.same_answer:
-                return "question and answer"
-            if self.same_context:
-                return "question and context"
-        return ""
-
-    @cached_property
-    def question(self) -> Overlap:
-        return self.overlaps.of(self.row.place, self.heldout.question)
-
-    @cached_property
-    def context(self) -> Overlap:
-        return self.overlaps.of(self.row.place, self.heldout.context)
-
-    @cached_property
-    def choices(self) -> Overlap:
-        return self.overlaps.of(self.row.place, self.heldout.choices)
+        if self.other_answer or not self.numbers_hold:
+            return ""
+        return f"question and {confirmed}" if confirmed else "question"
 
     @property
-    def is_stem(self) -> bool:
-        return self.question.weight < _TELLING or self.heldout.settings > 2
-
-    @cached_property
-    def _unit(self) -> tuple[float, float]:
-        """Weight found and weight of what identifies the held-out question."""
-        question = self.question
-        found, weight = question.anywhere, question.weight
-        if self.same_context and question.share < _WHOLE:
-            found = question.asked
-        if self.is_stem and self.heldout.choices:
-            found, weight = found + self.choices.anywhere, weight + self.choices.weight
-        if self.is_stem and self.heldout.context and weight < _TELLING:
-            if self.is_same_question or question.share >= 0.5:
-                found, weight = found + self.context.anywhere, weight + self.context.weight
-        return found, weight
+    def speaks_for_itself(self) -> bool:
+        """Whether the question is one and the same wherever its words are found."""
+        if not self.has_setting and not self.same_answer:
+            return self.weight >= WITHOUT_SETTING
+        return self.candidate.words >= MANY_WORDS or self.weight >= MANY_NGRAMS
 
     @property
     def weight(self) -> float:
-        return self._unit[1]
+        return self.candidate.weight
 
     @property
     def share(self) -> float:
-        found, weight = self._unit
-        return found / weight if weight else 0.0
+        return self.candidate.share
 
     @property
     def is_same_question(self) -> bool:
@@ -331,15 +310,17 @@ class _Pair:
 
     @property
     def is_recognized(self) -> bool:
-        if not (self.signs_hold or self.same_answer):
+        if self.same_answer:
+            return True
+        if not self.signs_hold:
             return False
-        if not self.is_stem:
-            return self.has_setting or self.same_answer
+        if not self.candidate.is_stem:
+            return self.has_setting or self.weight >= WITHOUT_SETTING
         return self.is_own and self.heldout.settings <= 2 and self.has_setting
 
     @property
     def same_context(self) -> bool:
-        return bool(self.heldout.context) and self.context.share >= _SAME_CONTEXT
+        return bool(self.heldout.context) and self.candidate.context >= SAME_CONTEXT
 
     @property
     def has_setting(self) -> bool:
@@ -350,7 +331,8 @@ class _Pair:
     def same_answer(self) -> bool:
         """Whether the row gives the held-out answer, and that tells anything."""
         held = self.heldout
-        return bool(held.answer) and not held.common and held.answer in self.row.answers
+        is_telling = bool(held.answer) and not held.common and not self.row.is_framed
+        return is_telling and held.answer in self.row.answers
 
     @cached_property
     def other_answer(self) -> bool:

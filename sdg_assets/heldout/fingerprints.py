@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from xxhash import xxh3_64_intdigest
 
 from sdg_assets.examples import Content, EnrichedExample, Example
-from sdg_assets.heldout.letters import plain_text, plain_texts, written_numbers
+from sdg_assets.heldout.letters import only_number, plain_text, plain_texts
 
 if TYPE_CHECKING:
     import numpy as np
@@ -31,7 +31,6 @@ _SIGNS = "+-*/^=<>"
 _LIKE_A_SIGN = str.maketrans("−–×·÷", "--**/")
 # Signs between words (well-known, and/or) say nothing.
 _SIGN = re.compile(r"(?<=[\d)}x])\s?([-+*/^=<>])|([-+*/^=<>])\s?(?=[\d({$\\x])")
-_ONE_NUMBER = re.compile(r"\D{0,40}?(\d+(?:\.\d+)?)\D{0,40}")
 
 
 def hash_of(plain: str) -> int:
@@ -72,7 +71,7 @@ def choices_key(choices: Sequence[str]) -> int:
 
 def answer_key(answer: str) -> int:
     """Equal for answers that are written alike or are the same number; 0 for a long one."""
-    if len(answer) <= LONGEST_ANSWER and (number := _only_number(answer)):
+    if len(answer) <= LONGEST_ANSWER and (number := only_number(answer)):
         return hash_of(number.replace(".", ""))
     plain = plain_text(answer)
     return hash_of(plain) if len(plain) <= LONGEST_ANSWER else 0
@@ -132,8 +131,3 @@ def _hashed(text: str) -> Hashes:
     mixed *= np.uint64(0x94D049BB133111EB)
     mixed ^= mixed >> np.uint64(31)
     return mixed
-
-
-def _only_number(text: str) -> str:
-    numbers = written_numbers(text)
-    return numbers.pop() if len(numbers) == 1 and _ONE_NUMBER.fullmatch(text) else ""

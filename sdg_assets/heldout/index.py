@@ -9,7 +9,6 @@ from math import log
 from typing import TYPE_CHECKING, Any
 
 from sdg_assets.examples import Example
-from sdg_assets.gates.base import batches
 from sdg_assets.heldout.fingerprints import ngrams, plain_texts_of
 from sdg_assets.heldout.tables import KEPT_NGRAMS, HeldoutTables
 
@@ -29,11 +28,27 @@ RARE_SHARE = 1 / 200
 BACKGROUND_ROWS = 4096
 # A handful of training rows does not show what is rare among them.
 _FEW_ROWS = 10
+# What a question must weigh, in rare n-grams, to be recognized by itself: two rare words.
+TELLING = 8.0
+# What a row must have of it, however large the share.
+EVIDENCE = 6.0
+# A question that a table asks with more contexts or sets of choices is a stem ("What is the main
+# idea of the passage?").
+STEM_SETTINGS = 2
+# The share that is the whole question: the rest is lost where it was cut in two or joined.
+WHOLE = 0.9
+SAME_CONTEXT = 0.5
+PARTS = ("question", "choices", "context")
 # Of the held-out rows that share a text so many are looked at.
-_ROWS_OF_A_TEXT = 32
+ROWS_OF_A_TEXT = 32
 # Bits a hash in the filter that answers most look-ups from the processor's cache.
 _FILTER_BITS = 8
 _FULL_WEIGHT = 255
+# What a row has of a text, in rare n-grams, from which it is looked at: more than a common word.
+_LEAST_WEIGHT = 3.0
+_BUCKET_BITS = 20
+_MULTIPLIER = 0x9E3779B97F4A7C15
+_ROWS_AT_ONCE = 1024
 
 
 @dataclass(frozen=True)
@@ -54,23 +69,34 @@ class HeldoutRow:
 
 
 @dataclass(frozen=True)
-class Overlap:
-    """What a row has of a held-out text, in n-grams that count from 0 to 1 by their rarity."""
+class Candidate:
+    """A row of a batch beside a held-out row that it may repeat."""
 
+    place: int
+    """Of the row in the batch."""
+    row: int
+    """Of the held-out row, see `HeldoutIndex.row`."""
     weight: float
-    """Of the held-out text."""
-    anywhere: float
-    """Of what stands in any part of the row."""
-    asked: float
-    """Of what stands in it outside of its context."""
+    """Of what the held-out question is recognized by, in rare n-grams."""
+    share: float
+    """Of that weight, what stands in the row."""
+    is_stem: bool
+    """Whether the question alone tells too little: its choices or its context are part of it."""
+    context: float
+    """The share of the held-out context that the row has; 0 if there is none."""
+    words: int
+    """Of the held-out question."""
 
-    @property
-    def share(self) -> float:
-        """Of the held-out text, that stands in any part of the row."""
-        return self.anywhere / self.weight if self.weight else 0.0
 
+@dataclass(frozen=True)
+class SharedContext:
+    """A row of a batch that shares a held-out context."""
 
-NO_OVERLAP = Overlap(0.0, 0.0, 0.0)
+    place: int
+    benchmark: str
+    key: int
+    words: int
+    share: float
 
 
 @dataclass(frozen=True)
@@ -81,6 +107,10 @@ class Background:
     """Weight of each n-gram, 255 for a rare one."""
     of_text: Array
     """Weight of each held-out text: the sum over its n-grams, a rare one counting 1."""
+    own: Array
+    """The same, over the n-grams that the text's own context does not have."""
+    is_stem: Array
+    """Of each held-out row, whether its question alone tells too little."""
 
 
 class HeldoutIndex:
@@ -113,8 +143,10 @@ class HeldoutIndex:
         self._texts = texts["key"].to_numpy()
         self._words = texts["words"].to_numpy()
         self._postings = _Postings(texts)
-        self._items = _Keys(self._rows["item"])
-        self._parts = {p: _Keys(self._rows[p]) for p in ("question", "choices", "context")}
+        self._items = _Groups(self._rows["item"].to_numpy())
+        self._question_keys = self._rows["question"].to_numpy()
+        self._questions = _Groups(self._question_keys)
+        self._parts = {part: _Part(self._rows[part], self._texts) for part in PARTS}
 
     def __len__(self) -> int:
         """Held-out rows."""
@@ -130,90 +162,164 @@ class HeldoutIndex:
         import numpy as np
 
         counts, total = np.zeros(len(self._postings.hashes), dtype=np.int64), 0
-        for batch in batches(islice(rows, 0, None, max(1, of // BACKGROUND_ROWS))):
+        sample = islice(rows, 0, None, max(1, of // BACKGROUND_ROWS))
+        while batch := list(islice(sample, _ROWS_AT_ONCE)):
             found = self._postings.known(plain_texts_of(batch))
             counts += np.bincount(found.ngram, minlength=len(counts))
             total += len(batch)
         share = np.maximum(counts, 1) / (total + _FEW_ROWS)
         weights = np.where(counts, np.minimum(np.log(share) / log(RARE_SHARE), 1), 1)
-        return self._postings.background(np.rint(weights * _FULL_WEIGHT).astype(np.uint8))
+        of_ngram = np.rint(weights * _FULL_WEIGHT).astype(np.uint8)
+        of_text, own = self._postings.weights(of_ngram)
+        alone = self._parts["question"].of(of_text)
+        is_stem = (alone < TELLING) | (self._rows["settings"].to_numpy() > STEM_SETTINGS)
+        return Background(of_ngram, of_text, own, is_stem)
 
-    def overlaps(
-        self, texts: Sequence[Sequence[str]], background: Background, least: float
-    ) -> Overlaps:
-        """What rows have of held-out texts.
+    def search(
+        self,
+        texts: Sequence[Sequence[str]],
+        items: Sequence[int],
+        questions: Sequence[int],
+        background: Background,
+        least: float,
+    ) -> tuple[list[Candidate], list[SharedContext]]:
+        """The held-out rows that rows of a batch may repeat, and the contexts that they share.
 
         Args:
             texts: The plain texts of each row, its context first.
+            items: The rows' keys, see `item_key`.
+            questions: The keys of their questions.
             background: Of the rows' subtask.
-            least: The share of a text from which it is listed in `Overlaps.texts`.
+            least: The share from which rows that are not equal count.
         """
-        known = self._postings.known(texts)
-        return Overlaps(self._texts, self._postings.shares(known, background), background, least)
-
-    def rows_with(self, part: str, key: int) -> list[int]:
-        """Some of the held-out rows that have this text as their question, choices or context."""
-        return self._parts[part].rows(key)[:_ROWS_OF_A_TEXT]
-
-    def same_item(self, key: int) -> list[int]:
-        """The held-out rows that are this one, see `item_key`."""
-        return self._items.rows(key)[:_ROWS_OF_A_TEXT]
+        shares = self._postings.shares(self._postings.known(texts), background)
+        weight = background.of_text[shares.text]
+        listed = (shares.anywhere >= least * weight) & (shares.anywhere >= EVIDENCE)
+        place, text = shares.place[listed], shares.text[listed]
+        pairs = [
+            self._items.pairs(items),
+            self._questions.pairs(questions),
+            self._parts["question"].rows(place, text),
+            *(
+                _only(self._parts[part].rows(place, text), background.is_stem)
+                for part in ("choices", "context")
+            ),
+        ]
+        candidates = self._candidates(pairs, questions, shares, background, least)
+        return candidates, self._shared(place, text, shares.anywhere[listed] / weight[listed])
 
     def row(self, at: int) -> HeldoutRow:
-        """What is known of a row."""
+        """What is known of a held-out row."""
+        return HeldoutRow(benchmark=self._name(at), **self._rows.row(at, named=True))
+
+    def _candidates(
+        self,
+        pairs: Iterable[tuple[Array, Array]],
+        questions: Sequence[int],
+        shares: Shares,
+        background: Background,
+        least: float,
+    ) -> list[Candidate]:
         import numpy as np
 
-        owner = int(np.searchsorted(self._ends, at, "right"))
-        return HeldoutRow(benchmark=self._names[owner], **self._rows.row(at, named=True))
+        pairs = list(pairs)
+        codes = np.unique(
+            np.concatenate([place * max(len(self._rows), 1) + row for place, row in pairs])
+        )
+        place, row = np.divmod(codes, max(len(self._rows), 1))
+        is_same = np.array(questions, dtype=np.uint64)[place] == self._question_keys[row]
+        is_stem = background.is_stem[row]
+        question_text = self._parts["question"].text[row]
+        parts = {
+            part: _Found.of(self._parts[part].text[row], place, shares, background.of_text)
+            for part in PARTS
+        }
+        question, choices, context = (parts[part] for part in PARTS)
+        in_context = context.share
+        # Where the row has the passage, the words that the passage lends to the question are no
+        # sign of it, unless all of them stand there.
+        weight = question.weight
+        own = self._parts["question"].of(background.own)[row]
+        of_own = np.divide(question.own, own, out=np.zeros(len(own)), where=own >= EVIDENCE)
+        with_passage = np.maximum(question.asked, of_own * weight)
+        lends = (in_context >= SAME_CONTEXT) & (question.share < WHOLE)
+        found = np.where(lends, with_passage, question.anywhere)
+        found = found + np.where(is_stem, choices.anywhere, 0)
+        weight = weight + np.where(is_stem, choices.weight, 0)
+        with_context = is_stem & (weight < TELLING) & (is_same | (question.share >= SAME_CONTEXT))
+        found = found + np.where(with_context, context.anywhere, 0)
+        weight = weight + np.where(with_context, context.weight, 0)
+        share = np.divide(found, weight, out=np.zeros(len(found)), where=weight > 0)
+        is_equal = np.isin(codes, _codes(pairs[0], len(self._rows))) | is_same
+        kept = np.flatnonzero(is_equal | ((share >= least) & (found >= EVIDENCE)))
+        return [
+            Candidate(
+                place=int(place[at]),
+                row=int(row[at]),
+                weight=float(weight[at]),
+                share=min(float(share[at]), 1.0),
+                is_stem=bool(is_stem[at]),
+                context=float(in_context[at]),
+                words=int(self._words[max(question_text[at], 0)]),
+            )
+            for at in kept
+        ]
 
-    def known_questions(self, keys: Sequence[int]) -> list[bool]:
-        """Whether some held-out row asks this question, for each key."""
-        return self._parts["question"].contain(keys)
-
-    def known_items(self, keys: Sequence[int]) -> list[bool]:
-        """Whether some held-out row is this one, for each key."""
-        return self._items.contain(keys)
-
-    def words(self, key: int) -> int:
-        """How many words a held-out text has."""
+    def _shared(self, place: Array, text: Array, share: Array) -> list[SharedContext]:
         import numpy as np
 
-        return int(self._words[np.searchsorted(self._texts, np.uint64(key))])
+        part = self._parts["context"]
+        at = np.flatnonzero(part.is_used[text])
+        found: dict[tuple[int, str], SharedContext] = {}
+        for p, t, s in zip(place[at], text[at], share[at], strict=True):
+            for row in part.rows_of(int(t)):
+                name = self._name(row)
+                known = found.get((int(p), name))
+                if known is None or known.share < s:
+                    key, words = int(self._texts[t]), int(self._words[t])
+                    found[int(p), name] = SharedContext(int(p), name, key, words, min(float(s), 1))
+        return list(found.values())
 
-
-class Overlaps:
-    """What the rows of a batch have of held-out texts."""
-
-    def __init__(self, keys: Array, shares: Shares, background: Background, least: float) -> None:
+    def _name(self, row: int) -> str:
         import numpy as np
 
-        self._keys, self._shares, self._weights = keys, shares, background.of_text
-        weight = self._weights[shares.text]
-        listed = (shares.anywhere >= least * weight) & (shares.anywhere > 0)
-        self.texts: dict[int, list[int]] = {}
-        """Place in the batch → keys of the texts of which the row has a large share."""
-        for at in np.flatnonzero(listed):
-            place = int(shares.place[at])
-            self.texts.setdefault(place, []).append(int(keys[shares.text[at]]))
+        return self._names[int(np.searchsorted(self._ends, row, "right"))]
 
-    def of(self, place: int, key: int) -> Overlap:
-        """What a row has of a held-out text.
 
-        Args:
-            place: Of the row in the batch.
-            key: Of the text; 0 for none.
-        """
+@dataclass(frozen=True)
+class _Found:
+    """Parallel arrays: the weight of one part of held-out rows, and of what rows have of it."""
+
+    weight: Array
+    anywhere: Array
+    asked: Array
+    own: Array
+
+    @classmethod
+    def of(cls, text: Array, place: Array, shares: Shares, weights: Array) -> _Found:
         import numpy as np
 
-        text = int(np.searchsorted(self._keys, np.uint64(key))) if key else len(self._keys)
-        if text == len(self._keys) or self._keys[text] != key:
-            return NO_OVERLAP
-        shares, weight = self._shares, float(self._weights[text])
-        start, end = np.searchsorted(shares.place, [place, place + 1])
-        at = start + int(np.searchsorted(shares.text[start:end], text))
-        if at == end or shares.text[at] != text:
-            return Overlap(weight, 0.0, 0.0)
-        return Overlap(weight, float(shares.anywhere[at]), float(shares.asked[at]))
+        texts = max(len(weights), 1)
+        known = shares.place * texts + shares.text
+        wanted = place * texts + text
+        at = np.minimum(np.searchsorted(known, wanted), max(len(known) - 1, 0))
+        there = (text >= 0) & (known[at] == wanted) if len(known) else np.zeros(len(text), bool)
+        at = np.where(there, at, 0)
+
+        def looked_up(values: Array) -> Array:
+            return np.where(there, values[at] if len(values) else 0, 0)
+
+        weight = np.where(text >= 0, weights[text] if len(weights) else 0, 0)
+        return cls(
+            weight, looked_up(shares.anywhere), looked_up(shares.asked), looked_up(shares.own)
+        )
+
+    @property
+    def share(self) -> Array:
+        import numpy as np
+
+        none = np.zeros(len(self.weight))
+        return np.divide(self.anywhere, self.weight, out=none, where=self.weight > 0)
 
 
 @dataclass(frozen=True)
@@ -224,6 +330,9 @@ class Shares:
     text: Array
     anywhere: Array
     asked: Array
+    """Of `anywhere`, what stands outside of the row's context."""
+    own: Array
+    """Of `anywhere`, what the text's own context does not have."""
 
 
 @dataclass(frozen=True)
@@ -236,33 +345,81 @@ class Known:
     """Whether it stands outside of the row's context."""
 
 
-class _Keys:
+class _Groups:
     """Rows by a hash. 0 stands for none and is not found."""
 
-    def __init__(self, keys: pl.Series) -> None:
+    def __init__(self, keys: Array) -> None:
         import numpy as np
 
-        values = keys.to_numpy()
-        rows = np.flatnonzero(values)
-        order = np.argsort(values[rows], kind="stable")
+        rows = np.flatnonzero(keys)
+        order = np.argsort(keys[rows], kind="stable")
         self._rows = rows[order].astype(np.uint32)
-        self._keys = values[self._rows]
+        self._keys = keys[self._rows]
 
-    def rows(self, key: int) -> list[int]:
-        import numpy as np
-
-        low, high = np.searchsorted(self._keys, np.uint64(key)), 0
-        high = np.searchsorted(self._keys, np.uint64(key), "right")
-        return [int(at) for at in self._rows[low:high]]
-
-    def contain(self, keys: Sequence[int]) -> list[bool]:
+    def pairs(self, keys: Sequence[int]) -> tuple[Array, Array]:
+        """Position in `keys` and row, where they are equal."""
         import numpy as np
 
         asked = np.array(keys, dtype=np.uint64)
-        if not len(self._keys):
-            return [False] * len(keys)
-        at = np.minimum(np.searchsorted(self._keys, asked), len(self._keys) - 1)
-        return [bool(same) for same in self._keys[at] == asked]
+        low = np.searchsorted(self._keys, asked, "left")
+        times = np.minimum(np.searchsorted(self._keys, asked, "right") - low, ROWS_OF_A_TEXT)
+        return np.repeat(np.arange(len(asked)), times), self._rows[_ranges(low, times)].astype(
+            np.int64
+        )
+
+
+class _Part:
+    """One part of all held-out rows: which text it is, and the rows that share a text."""
+
+    def __init__(self, keys: pl.Series, texts: Array) -> None:
+        import numpy as np
+
+        values = keys.to_numpy()
+        at = np.searchsorted(texts, values)
+        self.text = np.where(values == 0, -1, at)
+        """Position of its text among all texts, -1 for none."""
+        order = np.argsort(self.text, kind="stable")
+        self._rows = order[self.text[order] >= 0].astype(np.uint32)
+        times = np.bincount(self.text[self.text >= 0], minlength=len(texts))
+        self._starts = np.append(0, np.cumsum(times))
+        self.is_used = times > 0
+
+    def of(self, weights: Array) -> Array:
+        """The weight of each row's text, 0 for none."""
+        import numpy as np
+
+        if not len(weights):
+            return np.zeros(len(self.text))
+        return np.where(self.text >= 0, weights[self.text], 0)
+
+    def rows(self, place: Array, text: Array) -> tuple[Array, Array]:
+        """Pairs of place and row, for each row that has the text beside the place."""
+        import numpy as np
+
+        low = self._starts[text]
+        times = np.minimum(self._starts[text + 1] - low, ROWS_OF_A_TEXT)
+        return np.repeat(place, times), self._rows[_ranges(low, times)].astype(np.int64)
+
+    def rows_of(self, text: int) -> list[int]:
+        """Some of the rows that have a text."""
+        low, high = self._starts[text], self._starts[text + 1]
+        return [int(row) for row in self._rows[low : min(high, low + ROWS_OF_A_TEXT)]]
+
+
+def _only(pairs: tuple[Array, Array], wanted: Array) -> tuple[Array, Array]:
+    place, row = pairs
+    return place[wanted[row]], row[wanted[row]]
+
+
+def _codes(pairs: tuple[Array, Array], rows: int) -> Array:
+    return pairs[0] * max(rows, 1) + pairs[1]
+
+
+def _ranges(low: Array, times: Array) -> Array:
+    """low, low + 1 … for each of `times`, one after the other."""
+    import numpy as np
+
+    return np.repeat(low - np.cumsum(times) + times, times) + np.arange(times.sum())
 
 
 class _Postings:
@@ -274,16 +431,17 @@ class _Postings:
 
         postings = (
             texts.lazy()
-            .select("ngrams")
+            .select("ngrams", "lent")
             .with_row_index("text")
             .filter(pl.col("ngrams").list.len() > 0)
-            .explode("ngrams")
+            .explode("ngrams", "lent")
             .sort("ngrams", "text")
             .filter(pl.len().over("ngrams") <= COMMON_TEXTS)
             .collect()
         )
         every = postings["ngrams"].to_numpy()
         self._text = postings["text"].to_numpy()
+        self._is_own = ~postings["lent"].to_numpy()
         firsts = np.flatnonzero(np.diff(every, prepend=every[:1] + np.uint64(1)))
         self.hashes = every[firsts]
         self._starts = np.append(firsts, len(every)).astype(np.int64)
@@ -295,12 +453,16 @@ class _Postings:
         self._may_hold = np.zeros(1 << bits, dtype=bool)
         self._may_hold[self.hashes >> self._shift] = True
 
-    def background(self, of_ngram: Array) -> Background:
+    def weights(self, of_ngram: Array) -> tuple[Array, Array]:
+        """The weight of each text, and of its n-grams that its context does not have."""
         import numpy as np
 
         weights = np.repeat(of_ngram, np.diff(self._starts)) / np.float32(_FULL_WEIGHT)
-        of_text = np.bincount(self._text, weights, minlength=len(self._scale))
-        return Background(of_ngram, (of_text * self._scale).astype(np.float32))
+        every, own = (
+            np.bincount(self._text, some, minlength=len(self._scale)) * self._scale
+            for some in (weights, weights * self._is_own)
+        )
+        return every.astype(np.float32), own.astype(np.float32)
 
     def known(self, rows: Sequence[Sequence[str]]) -> Known:
         """The n-grams of rows that the index has.
@@ -313,6 +475,8 @@ class _Postings:
         sizes = np.fromiter(map(len, rows), dtype=np.int64, count=len(rows))
         hashes, of = ngrams([text for row in rows for text in row])
         maybe = np.flatnonzero(self._may_hold[hashes >> self._shift])
+        # Sorted look-ups stay in the processor's cache.
+        maybe = maybe[np.argsort(hashes[maybe])]
         hashes, of = hashes[maybe], of[maybe]
         ngram = np.searchsorted(self.hashes, hashes)
         ngram[ngram == len(self.hashes)] = 0
@@ -337,21 +501,31 @@ class _Postings:
         )
         low = self._starts[ngram]
         times = self._starts[ngram + 1] - low
-        posting = np.repeat(low - np.cumsum(times) + times, times) + np.arange(times.sum())
+        posting = _ranges(low, times)
+        text = self._text[posting]
         texts = len(self._scale)
-        codes = np.repeat(place, times) * texts + self._text[posting]
+        codes = np.repeat(place * texts, times) + text
+        weight = np.repeat(background.of_ngram[ngram] / np.float32(_FULL_WEIGHT), times)
+        weight *= self._scale[text]
+        # Most texts share a word or two with a row. Sums over buckets of pairs tell which, without
+        # sorting them.
+        bucket = (codes.astype(np.uint64) * np.uint64(_MULTIPLIER)) >> np.uint64(64 - _BUCKET_BITS)
+        bucket = bucket.astype(np.int64)
+        enough = np.bincount(bucket, weight, minlength=1 << _BUCKET_BITS) >= _LEAST_WEIGHT
+        kept = np.flatnonzero(enough[bucket])
+        codes, weight = codes[kept], weight[kept]
         order = np.argsort(codes, kind="stable")
-        codes = codes[order]
+        codes, weight = codes[order], weight[order]
         firsts = np.flatnonzero(np.diff(codes, prepend=-1))
-        weight = np.repeat(background.of_ngram[ngram] / np.float32(_FULL_WEIGHT), times)[order]
-        asked = weight * np.repeat(is_asked, times)[order]
+        asked = weight * np.repeat(is_asked, times)[kept][order]
+        own = weight * self._is_own[posting[kept][order]]
         pair_place, pair_text = np.divmod(codes[firsts], max(texts, 1))
         if not len(firsts):
-            return Shares(pair_place, pair_text, weight, asked)
-        scale = self._scale[pair_text]
+            return Shares(pair_place, pair_text, weight, asked, own)
         return Shares(
             pair_place,
             pair_text,
-            np.add.reduceat(weight, firsts) * scale,
-            np.add.reduceat(asked, firsts) * scale,
+            np.add.reduceat(weight, firsts),
+            np.add.reduceat(asked, firsts),
+            np.add.reduceat(own, firsts),
         )

@@ -20,16 +20,23 @@ from functools import cache
 from importlib.resources import files
 
 _FIELD = "\x1f"
-# A text whose every second character is a space is letter-spaced; in prose it is every sixth.
+# A text whose every second character is a space, a point or a hyphen is letter-spaced; in prose
+# every sixth is a space.
 _SPACED_SHARE = 0.4
 _SPACED_LENGTH = 12
-_SPACING = re.compile(r"(?<=\S) (?=\S)")
+_SPACING = {
+    sign: re.compile(f"(?<=[^{re.escape(sign)}]){re.escape(sign)}(?=[^{re.escape(sign)}])")
+    for sign in " .-"
+}
 _TAG = re.compile(r"</?[A-Za-z][^<>]{0,500}>")
 # A pattern that begins with a fixed character is looked for at a tenth of the price.
 _THOUSANDS = re.compile(r",(?<=\d,)(?=\d{3}(?!\d))|'(?<=\d')(?=\d{3}(?!\d))|_(?<=\d_)(?=\d{3}\b)")
 _SPACED_THOUSANDS = re.compile(r" (?<=\d )(?=\d{3}(?!\d))")
 _POINTLESS = re.compile(r"\.(?<=\d\.)0+(?!\d)")
 _TRAILING_ZEROS = re.compile(r"(\.(?<=\d\.)\d*[1-9])0+(?!\d)")
+_CLAUSE = re.compile(r"[^\w\s'-]+")
+# An answer of so many words may be a number with its unit.
+_FEW_WORDS = 6
 _WRITTEN_NUMBER = re.compile(r"\d+(?:\.\d+)?")
 _ASCII_PUNCTUATION = bytes(
     code for code in range(128) if not chr(code).isalnum() and chr(code) != _FIELD
@@ -40,11 +47,14 @@ _WIDE = re.compile(
     "([\u3005-\u3007\u3040-\u30ff\u31f0-\u31ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7af\uf900-\ufaff"
     "\U00020000-\U0003ffff])"
 )
+_OTHER_ALPHABET = re.compile("[\u0370-\u052f]")
 _ALPHABETS = {
     "LATIN": re.compile("[A-Za-z]"),
     "CYRILLIC": re.compile("[\u0400-\u052f]"),
     "GREEK": re.compile("[\u0370-\u03ff]"),
 }
+# A text of which so much is letters that look like no Latin one is in their alphabet.
+_PLAINLY_OTHER = 0.1
 _DECIMAL_SIGNS = {ord("٫"): ".", ord("٬"): ",", ord("’"): "'", ord("\u2044"): "/"}
 _ONES = "one two three four five six seven eight nine".split()
 _TENS = "twenty thirty forty fifty sixty seventy eighty ninety".split()
@@ -89,14 +99,19 @@ def written_numbers(text: str) -> set[str]:
 
 def all_numbers(text: str) -> set[str]:
     """`written_numbers`, and those in English words: "eighteen" is "18"."""
-    dressed_down = _dressed_down([text])
-    (plain,) = _stripped(dressed_down)
-    words = _stripped(dressed_down[0].split())
-    return {
-        *_WRITTEN_NUMBER.findall(dressed_down[0]),
-        *_WRITTEN_NUMBER.findall(plain),
-        *(number for word in words for number in _WRITTEN_NUMBER.findall(word)),
-    }
+    (plain,) = _dressed_down([text])
+    found = set(_WRITTEN_NUMBER.findall(plain))
+    for some in (_stripped(_CLAUSE.split(plain)), _stripped(plain.split()), _stripped([plain])):
+        for piece in some:
+            found.update(_WRITTEN_NUMBER.findall(piece))
+    return found
+
+
+def only_number(text: str) -> str:
+    """The number of a short text that writes one and no other: "18" for "$18.00"; or ""."""
+    (plain,) = _dressed_down([text])
+    found = _WRITTEN_NUMBER.findall(plain)
+    return found[0] if len(found) == 1 and len(plain.split()) <= _FEW_WORDS else ""
 
 
 def _dressed_down(texts: Sequence[str]) -> list[str]:
@@ -111,8 +126,10 @@ def _dressed_down(texts: Sequence[str]) -> list[str]:
 
 
 def _folded(text: str) -> str:
-    if text.count(" ") > _SPACED_SHARE * len(text) and len(text) >= _SPACED_LENGTH:
-        text = _SPACING.sub("", text)
+    if len(text) >= _SPACED_LENGTH:
+        for sign, spacing in _SPACING.items():
+            if text.count(sign) > _SPACED_SHARE * len(text):
+                text = spacing.sub("", text)
     if "&" in text:
         text = html.unescape(text)
     if "<" in text:
@@ -122,11 +139,20 @@ def _folded(text: str) -> str:
 
 def _without_typography(text: str) -> str:
     text = unicodedata.normalize("NFKD", text)
-    letters = {name: len(alphabet.findall(text)) for name, alphabet in _ALPHABETS.items()}
-    alphabet = max(letters, key=lambda name: letters[name])
-    text = text.translate(_folding(alphabet if letters[alphabet] else ""))
+    text = text.translate(_folding(_alphabet(text)))
     # Hangul, which NFKD has taken apart.
     return _WIDE.sub(r"\1\1", unicodedata.normalize("NFC", text))
+
+
+def _alphabet(text: str) -> str:
+    """The alphabet that a text is written in, whatever look-alikes stand among its letters."""
+    if not _OTHER_ALPHABET.search(text):
+        return "LATIN"
+    look_alikes = _look_alikes("LATIN")
+    others = [c for c in _OTHER_ALPHABET.findall(text) if c not in look_alikes]
+    if len(others) < _PLAINLY_OTHER * len(text):
+        return "LATIN"
+    return max(("CYRILLIC", "GREEK"), key=lambda name: len(_ALPHABETS[name].findall(text)))
 
 
 class _Folding(dict[int, str | None]):
@@ -146,9 +172,9 @@ class _Folding(dict[int, str | None]):
             return None
         if category == "Nd":
             return str(unicodedata.digit(char))
-        if char.isascii():
-            return char.lower()
         folded = self._look_alikes.get(char, char).casefold()
+        if char.isascii():
+            return folded
         return folded if folded.isalnum() else " "
 
 
@@ -159,8 +185,11 @@ def _folding(alphabet: str) -> _Folding:
     A text in Cyrillic keeps its own letters: that А and Н look like Latin ones, and their small
     forms do not, would tell НОС from нос.
     """
-    if not alphabet:
-        return _Folding({})
+    return _Folding(_look_alikes(alphabet))
+
+
+@cache
+def _look_alikes(alphabet: str) -> dict[str, str]:
     data = json.loads(files("confusable_homoglyphs").joinpath("confusables.json").read_text("utf-8"))
     look_alikes: dict[str, str] = {}
     for char, others in data.items():
@@ -172,7 +201,7 @@ def _folding(alphabet: str) -> _Folding:
         alike = [other for other in own if other.isupper() == char.isupper()]
         if own:
             look_alikes[char] = (alike or own)[0]
-    return _Folding(look_alikes)
+    return look_alikes
 
 
 def _is_of(alphabet: str, char: str) -> bool:

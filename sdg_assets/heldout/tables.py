@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -31,7 +32,7 @@ KEPT_NGRAMS = 64
 # N-grams of more than this share of a table's texts are kept only where there is room: they are its
 # frame, and a sample is to be of what tells its rows apart.
 FRAME_SHARE = 0.25
-# An answer that more than this share of the rows have (a label, yes or no) is no evidence.
+# An answer that more than this share of the answered rows have (a label, yes or no) is no evidence.
 COMMON_ANSWER = 0.05
 
 
@@ -82,8 +83,19 @@ class HashedRows:
 
     rows: list[dict[str, Any]]
     """Columns of `rows_schema` but `common`."""
-    texts: dict[int, tuple[int, Array]]
-    """Key of a text → its words, and the distinct hashes of its n-grams."""
+    texts: dict[int, HashedText]
+    """By their keys."""
+
+
+@dataclass(frozen=True)
+class HashedText:
+    """A question, a set of choices or a context."""
+
+    words: int
+    ngrams: Array
+    """Distinct hashes, ascending."""
+    lent: Array
+    """Which of them stand in its own context too: they tell nothing where a row has that."""
 
 
 def hashed_rows(contents: Sequence[Content]) -> HashedRows:
@@ -96,6 +108,7 @@ def hashed_rows(contents: Sequence[Content]) -> HashedRows:
     plain = iter(plain_texts(fields))
     rows: list[dict[str, Any]] = []
     words: dict[int, int] = {}
+    contexts_of: dict[int, set[int]] = defaultdict(set)
     keys: list[int] = []
     parts: list[str] = []
     for content in contents:
@@ -111,6 +124,8 @@ def hashed_rows(contents: Sequence[Content]) -> HashedRows:
             "signs": signs_of(content.question),
         }
         rows.append(row)
+        if row["context"]:
+            contexts_of[row["question"]].add(row["context"])
         for key, text, pieces in (
             (row["question"], content.question, [question]),
             (row["context"], content.context, [context]),
@@ -120,24 +135,34 @@ def hashed_rows(contents: Sequence[Content]) -> HashedRows:
                 words[key] = len(text.split())
                 keys += [key] * len(pieces)
                 parts += pieces
-    return HashedRows(rows, _ngrams_by_key(words, keys, parts))
+    distinct = _ngrams_by_key(keys, parts)
+    return HashedRows(rows, {key: _text(key, words, distinct, contexts_of[key]) for key in words})
 
 
-def _ngrams_by_key(
-    words: dict[int, int], keys: list[int], parts: list[str]
-) -> dict[int, tuple[int, Array]]:
+def _text(
+    key: int, words: dict[int, int], distinct: dict[int, Array], contexts: set[int]
+) -> HashedText:
+    import numpy as np
+
+    none = np.empty(0, dtype=np.uint64)
+    ngrams_of_text = distinct.get(key, none)
+    lent = np.zeros(len(ngrams_of_text), dtype=bool)
+    for context in contexts:
+        lent |= np.isin(ngrams_of_text, distinct.get(context, none))
+    return HashedText(words[key], ngrams_of_text, lent)
+
+
+def _ngrams_by_key(keys: list[int], parts: list[str]) -> dict[int, Array]:
     import numpy as np
 
     hashes, place = ngrams(parts)
     of = np.array(keys, dtype=np.uint64)[place]
     cuts = np.flatnonzero(of[1:] != of[:-1]) + 1
-    found = {
+    return {
         int(of[start]): np.unique(hashes[start:end])
         for start, end in zip([0, *cuts], [*cuts, len(of)], strict=True)
         if end > start
     }
-    none = np.empty(0, dtype=np.uint64)
-    return {key: (count, found.get(key, none)) for key, count in words.items()}
 
 
 def table_of(batches: Sequence[HashedRows]) -> HeldoutTables:
@@ -153,7 +178,7 @@ def table_of(batches: Sequence[HashedRows]) -> HeldoutTables:
     texts = {key: text for batch in batches for key, text in batch.texts.items()}
     answers = np.array([row["answer"] for row in rows], dtype=np.uint64)
     _, place, times = np.unique(answers, return_inverse=True, return_counts=True)
-    common = times[place] > max(2, len(rows) * COMMON_ANSWER)
+    common = times[place] > max(2, np.count_nonzero(answers) * COMMON_ANSWER)
     return HeldoutTables(
         pl.DataFrame([*rows], schema={k: v for k, v in rows_schema().items() if k != "common"})
         .with_columns(common=pl.Series(common, dtype=pl.Boolean()))
@@ -162,40 +187,44 @@ def table_of(batches: Sequence[HashedRows]) -> HeldoutTables:
     )
 
 
-def _sampled(texts: dict[int, tuple[int, Array]]) -> pl.DataFrame:
+def _sampled(texts: dict[int, HashedText]) -> pl.DataFrame:
     """Texts with the n-grams that are kept of them."""
     import numpy as np
     import polars as pl
 
-    sizes = np.array([len(grams) for _, grams in texts.values()], dtype=np.int64)
-    hashes = np.concatenate(
-        [np.empty(0, dtype=np.uint64), *(grams for _, grams in texts.values())]
-    )
-    owner = np.repeat(np.arange(len(texts)), sizes)
+    every = list(texts.values())
+    sizes = np.array([len(text.ngrams) for text in every], dtype=np.int64)
+    hashes = np.concatenate([np.empty(0, dtype=np.uint64), *(text.ngrams for text in every)])
+    lent = np.concatenate([np.empty(0, dtype=bool), *(text.lent for text in every)])
+    owner = np.repeat(np.arange(len(every)), sizes)
     _, place, times = np.unique(hashes, return_inverse=True, return_counts=True)
-    is_frame = times[place] > max(2, len(texts) * FRAME_SHARE)
+    is_frame = times[place] > max(2, len(every) * FRAME_SHARE)
     order = np.lexsort((hashes, is_frame, owner))
-    hashes, owner, is_frame = hashes[order], owner[order], is_frame[order]
-    kept = np.arange(len(owner)) - np.searchsorted(owner, owner) < KEPT_NGRAMS
-    telling = np.bincount(owner[~is_frame], minlength=len(texts))
-    grams = (
-        pl.DataFrame({"place": owner[kept].astype(np.uint32), "ngrams": hashes[kept]})
+    kept = order[np.arange(len(owner)) - np.searchsorted(owner, owner) < KEPT_NGRAMS]
+    telling = np.bincount(owner[~is_frame], minlength=len(every))
+    ngrams_of_texts = (
+        pl.DataFrame(
+            {
+                "place": owner[kept].astype(np.uint32),
+                "ngrams": hashes[kept],
+                "lent": lent[kept],
+            }
+        )
         .group_by("place", maintain_order=True)
-        .agg("ngrams")
+        .agg("ngrams", "lent")
     )
     return (
         pl.DataFrame(
             {
                 "key": np.array(list(texts), dtype=np.uint64),
-                "words": [words for words, _ in texts.values()],
+                "words": [text.words for text in every],
                 "length": np.where(telling > 0, telling, sizes),
-            },
-            schema={k: v for k, v in texts_schema().items() if k != "ngrams"},
+            }
         )
         .with_row_index("place")
-        .join(grams, on="place", how="left", maintain_order="left")
+        .join(ngrams_of_texts, on="place", how="left", maintain_order="left")
         .drop("place")
-        .with_columns(pl.col("ngrams").fill_null([]))
+        .with_columns(pl.col("ngrams", "lent").fill_null([]))
         .cast(pl.Schema(texts_schema()))
     )
 
@@ -222,7 +251,8 @@ def texts_schema() -> dict[str, pl.DataType]:
     """Columns of the hashed texts: questions, contexts, sets of choices.
 
     `key`: the hash of its letters and digits. `words`: how many it has. `length`: its distinct
-    n-grams, without those of its table's frame. `ngrams`: a sample of them.
+    n-grams, without those of its table's frame. `ngrams`: a sample of them. `lent`: which of these
+    stand in the text's own context too.
     """
     import polars as pl
 
@@ -231,6 +261,7 @@ def texts_schema() -> dict[str, pl.DataType]:
         "words": pl.UInt32(),
         "length": pl.UInt32(),
         "ngrams": pl.List(pl.UInt64()),
+        "lent": pl.List(pl.Boolean()),
     }
 
 

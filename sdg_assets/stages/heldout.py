@@ -71,7 +71,7 @@ class HeldoutRows:
         if split not in there:
             self._miss(spec, split, f"the source has {', '.join(there) or 'no split'}")
             return
-        reading = _Reading(spec)
+        reading = Reading(spec)
         for rows in batches(reading.contents(source.rows(spec, split))):
             self._take(rows)
         pinned = spec.model_copy(update={"split": split})
@@ -120,8 +120,8 @@ class HeldoutRows:
         self._hashed = []
 
 
-class _Reading:
-    """Raw rows of a split as contents, with what they are missing."""
+class Reading:
+    """Raw rows of a split as contents, whatever they are missing."""
 
     def __init__(self, spec: SubtaskSpec) -> None:
         self.rows = self.unanswered = self.unmapped = 0
@@ -130,6 +130,7 @@ class _Reading:
         self._framed = spec.answer_kind in (AnswerKind.BOOLEAN, AnswerKind.LABEL)
 
     def contents(self, rows: Iterable[Mapping[str, Any]]) -> Iterator[Content]:
+        """What is hashed of each row: one that hides its answer, or that no record fits, too."""
         for row in rows:
             self.rows += 1
             for content in self._read(row):

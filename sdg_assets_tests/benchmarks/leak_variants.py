@@ -244,9 +244,26 @@ def other_numbers(row: Example, chance: random.Random) -> Example | None:
 
 
 POINT_ZERO = _numbers(lambda number: f"{number}.0" if "." not in number else number)
-WITH_UNIT = _everything(
-    lambda text: NUMBER.sub(lambda found: f"{found[0]} dollars", text.replace("$", ""))
-)
+
+
+def with_unit(row: Example, _: random.Random) -> Example | None:
+    """Each number in dollars; an answer that is one number, too."""
+
+    def dollars(text: str) -> str:
+        return NUMBER.sub(lambda found: f"{found[0]} dollars", text.replace("$", ""))
+
+    if dollars(row.question) == row.question:
+        return None
+    plain = row.answer.replace("$", "").strip()
+    update = {"question": dollars(row.question)}
+    if NUMBER.fullmatch(plain):
+        update |= {
+            "answer": dollars(plain),
+            "choices": [dollars(choice) for choice in row.choices],
+        }
+    return row.model_copy(update=update)
+
+
 KEPT: dict[str, Change] = {
     "verbatim": _question(str),
     "whole question in context": lambda row, _: _other(row, row.question),
@@ -282,7 +299,7 @@ KEPT: dict[str, Change] = {
     "zero-width characters": _question("\u200b".join),
     "no punctuation": _question(lambda q: re.sub(r"[^\w\s.]|\.(?!\d)", "", q)),
     "numbers as 18.0": POINT_ZERO,
-    "numbers as 18 dollars": WITH_UNIT,
+    "numbers as 18 dollars": with_unit,
     "numbers in words": _numbers(
         lambda n: spelled(int(n.replace(",", ""))) if "." not in n and len(n) < 10 else n
     ),
@@ -321,8 +338,8 @@ EDITED_10: dict[str, Change] = {
     "10 % reworded": edited(0.10),
     "5 % and 18.0": both(edited(0.05), POINT_ZERO),
     "10 % and 18.0": both(edited(0.10), POINT_ZERO),
-    "5 % and 18 dollars": both(edited(0.05), WITH_UNIT),
-    "10 % and 18 dollars": both(edited(0.10), WITH_UNIT),
+    "5 % and 18 dollars": both(edited(0.05), with_unit),
+    "10 % and 18 dollars": both(edited(0.10), with_unit),
     "10 % and options reordered": both(edited(0.10), options_reordered),
     "10 % and look-alikes": both(edited(0.10), KEPT["Cyrillic look-alikes"]),
     "10 % and text around": both(edited(0.10), KEPT["text before and after"]),

@@ -7,10 +7,10 @@ from contextlib import suppress
 
 from sdg_assets.catalog import SubtaskSpec, load_catalog, load_protected
 from sdg_assets.errors import AbsentError, CatalogError, SeedSourceError
-from sdg_assets.examples import Example, Seed, Source
+from sdg_assets.examples import Content, Example, Seed, Source
 from sdg_assets.heldout.tables import HeldoutTables
 from sdg_assets.sources import DirectorySource
-from sdg_assets.stages.heldout import HeldoutRows
+from sdg_assets.stages.heldout import HeldoutRows, Reading
 from sdg_assets.stages.normalized import normalize
 from sdg_assets_tests.builders import MIRROR
 
@@ -58,6 +58,26 @@ def examples(spec: SubtaskSpec, split: str) -> Iterator[Example]:
     every = spec.model_copy(update={"parallel_with": []})
     with suppress(CatalogError):
         yield from (row for row in normalize(every, seeds) if isinstance(row, Example))
+
+
+def heldout_contents() -> dict[str, list[Content]]:
+    """Every held-out row of the mirror, as it is hashed, by subtask and benchmark."""
+    found: dict[str, list[Content]] = {}
+    for spec in subtasks():
+        own = found.setdefault(f"{spec.task}/{spec.key}", [])
+        for split in spec.heldout_splits:
+            own += _contents(spec, split)
+    for benchmark in load_protected():
+        own = found.setdefault(benchmark.name, [])
+        with suppress(AbsentError):
+            for spec in benchmark.specs(SOURCE.configs):
+                own += _contents(spec, spec.split)
+    return found
+
+
+def _contents(spec: SubtaskSpec, split: str) -> Iterator[Content]:
+    if split in SOURCE.splits(spec):
+        yield from Reading(spec).contents(SOURCE.rows(spec, split))
 
 
 def _source(spec: SubtaskSpec, split: str, row: int) -> Source:

@@ -16,17 +16,17 @@ import re
 import sys
 import time
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 
 from sdg_assets.catalog import SubtaskSpec, load_catalog, load_protected
 from sdg_assets.catalog.models import RecordMapping
-from sdg_assets.errors import AbsentError
-from sdg_assets.examples import AnswerKind, Example
+from sdg_assets.examples import AnswerKind, Content, Example
 from sdg_assets.gates.base import Batch, Refusal, batches
 from sdg_assets.gates.contamination import Contamination
 from sdg_assets.heldout.index import Background, HeldoutIndex
+from sdg_assets.heldout.tables import hashed_rows, table_of
 from sdg_assets.stages.normalized import normalize
 from sdg_assets.stages.seeds import collect_seeds
 from sdg_assets.thresholds import overridden
@@ -37,7 +37,13 @@ from sdg_assets_tests.benchmarks.leak_variants import (
     Change,
     other_numbers,
 )
-from sdg_assets_tests.benchmarks.mirror import SOURCE, examples, heldout_tables, subtasks
+from sdg_assets_tests.benchmarks.mirror import (
+    SOURCE,
+    examples,
+    heldout_contents,
+    heldout_tables,
+    subtasks,
+)
 
 # What must be reached.
 RECALL_KEPT = 0.99
@@ -49,9 +55,8 @@ ROWS_A_SECOND = 9_000
 OTHER_NUMBERS = 0.05
 # A question of so many words, that no other held-out row asks, is no stem.
 STEM_WORDS = 8
-WORD = re.compile(r"\w+")
-# Share of words in common from which two texts are the same one, edited.
-SAME_WORDS = 0.7
+# Words; characters of scripts that write no spaces.
+WORD = re.compile("[\u3040-\u30ff\u3400-\u9fff]|[^\\W\u3040-\u30ff\u3400-\u9fff]+")
 
 
 @dataclass(frozen=True)
@@ -72,6 +77,8 @@ def main() -> int:
     options = parser.parse_args()
     began = time.process_time()
     tables = heldout_tables()
+    # With its choices, whatever the catalog maps.
+    tables["mmlu"] = table_of([hashed_rows(list(_mmlu_contents()))])
     held = sum(len(table.rows) for table in tables.values())
     print(f"{held:,} held-out rows hashed, {held / (time.process_time() - began):,.0f} rows/s")
     index = HeldoutIndex(tables)
@@ -128,6 +135,11 @@ XQUAD = {
         context="{{context}}", question="{{question}}", answer="{{answers.text[0]}}"
     ),
 }
+
+
+def _mmlu_contents() -> Iterator[Content]:
+    for row in _benchmark("mmlu", MMLU):
+        yield Content(question=row.question, answer=row.answer, choices=row.choices)
 
 
 def _benchmark(name: str, update: dict[str, object], config: str = "") -> Iterator[Example]:
@@ -192,49 +204,84 @@ def _recall(gate: Contamination, rows: Sequence[Example], change: Change) -> tup
 class Truth:
     """Which refused rows are true repeats, told by words alone.
 
-    A row repeats a held-out one if at least seven in ten words of their questions are the same
-    (Dice's coefficient of their bags of words), or if the held-out question's words stand in a row
-    in it; it shares a context if that is so of their contexts.
+    A row repeats a held-out one if their questions have seven in ten words in common (Dice's
+    coefficient of their bags of words), or half of them and the same answer, or if the words of the
+    held-out question stand in a row in it. It shares a context if that is so of one's context and
+    the other's context or question. The words that all questions of a dataset begin with are left
+    out; of scripts without spaces, characters are compared.
     """
 
-    def __init__(self) -> None:
-        self._rows: list[tuple[list[str], list[str]]] = []
+    def __init__(self, rows: Mapping[str, Iterable[Content]]) -> None:
+        """Takes the held-out rows of every dataset."""
+        self._rows: list[tuple[list[str], list[str], str]] = []
         self._by_word: dict[str, list[int]] = defaultdict(list)
-        self._seen: set[str] = set()
+        self._questions: set[str] = set()
+        for contents in rows.values():
+            self._add(list(contents))
 
-    def add(self, rows: Iterable[Example]) -> None:
-        """Takes held-out rows."""
-        for row in rows:
-            key = f"{_bare(row.context)} {_bare(row.question)}"
-            if key in self._seen:
-                continue
-            self._seen.add(key)
-            question, context = _words(row.question), _words(row.context)
-            self._rows.append((question, context))
+    def _add(self, contents: Sequence[Content]) -> None:
+        frame = frame_of(content.question for content in contents)
+        for row in {(c.context, c.question, c.answer): c for c in contents}.values():
+            self._questions.add(_bare(row.question))
+            question, context = _words(row.question)[frame:], _words(row.context)
+            self._rows.append((question, context, _bare(row.answer)))
             for word in set(question) | set(context):
                 self._by_word[word].append(len(self._rows) - 1)
 
-    def of(self, row: Example) -> str:
-        """`repeat`, `context` or "" for neither."""
-        question, context = _words(row.question), _words(row.context)
+    def of(self, row: Example, frame: int) -> str:
+        """`repeat`, `context` or "" for neither.
+
+        Args:
+            row: A training row.
+            frame: The words that all questions of its subtask begin with.
+        """
+        if _bare(row.question) in self._questions:
+            return "repeat"
+        question, context = _words(row.question)[frame:], _words(row.context)
+        rarest = sorted(set(question) | set(context), key=lambda w: len(self._by_word.get(w, ())))
         near: Counter[int] = Counter()
-        for word in set(question) | set(context):
-            if len(self._by_word.get(word, ())) < 5_000:
-                near.update(self._by_word.get(word, ()))
-        found = ""
-        everything = f" {' '.join(context)} {' '.join(question)} "
-        for at, _ in near.most_common(200):
-            other, passage = self._rows[at]
-            if _alike(question, other) or (len(other) > 5 and f" {' '.join(other)} " in everything):
+        for word in rarest[:12]:
+            near.update(self._by_word.get(word, ())[:3_000])
+        shared = ""
+        everything = f" {' '.join(context)} {' '.join(question)} {' '.join(_words(row.answer))} "
+        for at, _ in near.most_common(60):
+            asked, passage, answer = self._rows[at]
+            same_answer = answer == _bare(row.answer) and not row.answer_kind.selects
+            same_answer |= answer == _bare(row.answer) and bool(row.choices) and len(answer) > 3
+            least = 0.5 if same_answer else 0.7
+            if _alike(question, asked, least) or _holds(everything, asked):
                 return "repeat"
-            if passage and context and (_alike(context, passage)):
-                found = "context"
-        return found
+            if (
+                _alike(context, passage, 0.7)
+                or _alike(question, passage, 0.7)
+                or _alike(context, asked, 0.7)
+                or _holds(everything, passage)
+            ):
+                shared = "context"
+        return shared
 
 
-def _alike(one: list[str], other: list[str]) -> bool:
+def frame_of(questions: Iterable[str]) -> int:
+    """How many words all questions of a dataset begin with."""
+    first: list[str] | None = None
+    for question in islice(questions, 500):
+        words = _words(question)
+        if first is None:
+            first = words[:-1]
+        length = next((n for n, (a, b) in enumerate(zip(first, words)) if a != b), len(first))  # noqa: B905
+        first = first[: min(length, len(words))]
+    return len(first or [])
+
+
+def _alike(one: list[str], other: list[str], least: float) -> bool:
+    if not one or not other:
+        return False
     common = sum((Counter(one) & Counter(other)).values())
-    return 2 * common >= SAME_WORDS * (len(one) + len(other)) and bool(one)
+    return 2 * common >= least * (len(one) + len(other))
+
+
+def _holds(everything: str, words: list[str]) -> bool:
+    return len(words) > 5 and f" {' '.join(words)} " in everything
 
 
 def _words(text: str) -> list[str]:
@@ -260,24 +307,10 @@ class Loss:
     shown: list[str] = field(default_factory=list)
 
 
-def truth() -> Truth:
-    """Of all held-out rows of the mirror that a mapping fits."""
-    known = Truth()
-    for spec in subtasks():
-        for split in spec.heldout_splits:
-            known.add(examples(spec, split))
-    for benchmark in load_protected():
-        try:
-            for spec in benchmark.specs(SOURCE.configs):
-                known.add(examples(spec, spec.split))
-        except AbsentError:
-            continue
-    return known
-
-
 def clean(index: HeldoutIndex, show: int) -> list[str]:
     """Prints what is refused of training rows; returns the goals that were missed."""
-    missed, known = [], truth()
+    missed: list[str] = []
+    known = Truth(heldout_contents())
     rows, seconds = 0, 0.0
     print(
         f"\n{'training rows refused':<36}{'rows':>7}{'repeats':>9}{'contexts':>9}{'others':>8}"
@@ -308,6 +341,7 @@ def clean(index: HeldoutIndex, show: int) -> list[str]:
 
 def _loss(index: HeldoutIndex, spec: SubtaskSpec, known: Truth, show: int) -> Loss:
     loss, rows = Loss(), seeds_of(spec)
+    frame = frame_of(row.question for row in rows)
     gate = gate_of(index, spec, index.background(rows, of=len(rows)))
     shown: Counter[str] = Counter()
     stream = iter(rows)
@@ -319,7 +353,7 @@ def _loss(index: HeldoutIndex, spec: SubtaskSpec, known: Truth, show: int) -> Lo
         loss.answers.update(row.answer for row in batch)
         for place, refusal in refused.items():
             row = batch[place]
-            kind = known.of(row)
+            kind = known.of(row, frame)
             loss.refused[kind] += 1
             loss.reasons[refusal.reason] += 1
             loss.lost[row.answer] += not kind
