@@ -81,6 +81,14 @@ class Thresholds(BaseModel):
         "one is reported, not refused.",
     )
 
+    class_loss: float = Field(
+        default=0.2,
+        ge=0,
+        le=1,
+        description="Share of the rows with one answer that may be refused beyond the share of all "
+        "other rows, for labels, yes or no, and options that all rows have.",
+    )
+
     def longest_answer(self, kind: AnswerKind) -> int:
         """Characters that an answer of this kind may have."""
         long = kind in (AnswerKind.CODE, AnswerKind.FREE_FORM)

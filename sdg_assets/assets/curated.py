@@ -88,7 +88,7 @@ def _release(config: ReleaseConfig) -> tuple[Release[Place], int]:
     cards = teacher_cards(settings().catalog).values()
     guard = protection(store, catalog, specs, settings().without_benchmarks, settings().seed_source)
     named = {str(key): spec for key, spec in zip(keys, specs, strict=True)}
-    comparison = Comparison(guard, named)
+    comparison = Comparison(guard, named, store)
 
     def gates(name: str) -> Sequence[Gate]:
         return comparison.gates_of(name, overridden(settings().gates, named[name].gates))
@@ -110,7 +110,7 @@ def _release(config: ReleaseConfig) -> tuple[Release[Place], int]:
         funnels=[funnel_row(store, spec) for spec in specs],
         citations=citations(),
         compared_with=guard.against,
-        hits=lambda: comparison.hits(store),
+        hits=comparison.hits,
         unchecked=[*guard.without, *(s for splits in guard.missing.values() for s in splits)],
     )
     return write_release(store.root, cut, rows), len(keys)

@@ -12,7 +12,7 @@ from sdg_assets.catalog.protected import ProtectedBenchmark
 from sdg_assets.checks import ALL_CHECKS, STAGE_CHECKS, CheckOutcome
 from sdg_assets.errors import AbsentError, SeedSourceError
 from sdg_assets.examples import content_id
-from sdg_assets.heldout.protection import PROTECTED, STAGE, heldout_key, missing_splits
+from sdg_assets.heldout.protection import PROTECTED, STAGE, empty_splits, heldout_key, missing_splits
 from sdg_assets.settings import settings
 from sdg_assets.sources import SeedSource, open_source
 from sdg_assets.stages.heldout import HashedSplit, HeldoutRows
@@ -102,7 +102,7 @@ def _read(benchmark: ProtectedBenchmark, source: SeedSource, rows: HeldoutRows) 
 
 def _publish(key: PartitionKey, rows: HeldoutRows) -> PartitionReport:
     store, tables, splits = Store(settings().store), rows.tables(), rows.splits
-    missing = missing_splits(splits)
+    missing, empty = missing_splits(splits), empty_splits(splits)
     with store.write(key) as out:
         for split in splits:
             out.accept(split)
@@ -110,6 +110,7 @@ def _publish(key: PartitionKey, rows: HeldoutRows) -> PartitionReport:
         out.info = {
             "rows": len(tables.rows),
             "missing": missing,
+            "empty": empty,
             "source": settings().seed_source,
         }
         size = sum(map(len, out.attachments.values()))
@@ -119,7 +120,7 @@ def _publish(key: PartitionKey, rows: HeldoutRows) -> PartitionReport:
         metadata={
             "dagster/partition_row_count": len(tables.rows),
             "rows": len(tables.rows),
-            "contexts": len(tables.contexts),
+            "texts": len(tables.texts),
             "rows_unanswered": sum(split.unanswered for split in splits),
             "rows_unmapped": sum(split.unmapped for split in splits),
             "bytes": size,
@@ -127,11 +128,11 @@ def _publish(key: PartitionKey, rows: HeldoutRows) -> PartitionReport:
             "missing": missing,
             "path": dg.MetadataValue.path(str(out.path)),
         },
-        checks=[_complete(splits, missing)],
+        checks=[_complete(splits, missing, empty)],
     )
 
 
-def _complete(splits: list[HashedSplit], missing: list[str]) -> CheckOutcome:
+def _complete(splits: list[HashedSplit], missing: list[str], empty: list[str]) -> CheckOutcome:
     read = sum(not split.missing for split in splits)
     summary = f"{read} of {len(splits)} held-out splits are hashed"
     if missing:
@@ -139,11 +140,13 @@ def _complete(splits: list[HashedSplit], missing: list[str]) -> CheckOutcome:
             f"; not in {settings().seed_source}: {', '.join(missing[:20])}"
             f"{' …' if len(missing) > 20 else ''}. Rows that repeat them will not be told"
         )
+    if empty:
+        summary += f"; no row in {', '.join(empty)}: partitions that need them are not made"
     return CheckOutcome(
         name="heldout_complete",
-        passed=not missing,
+        passed=not missing and not empty,
         summary=summary,
-        numbers={"hashed": read, "missing": len(missing)},
+        numbers={"hashed": read, "missing": len(missing), "empty": len(empty)},
     )
 
 

@@ -24,8 +24,6 @@ COMMON_TEXTS = 64
 # An n-gram that fewer of the training rows have is rare. The weight of another falls with the
 # logarithm of the share of rows that have it, to 0 where all have it.
 RARE_SHARE = 1 / 200
-# So many training rows are counted, evenly spread: enough to see what one in two hundred has.
-BACKGROUND_ROWS = 4096
 # A handful of training rows does not show what is rare among them.
 _FEW_ROWS = 10
 # What a question must weigh, in rare n-grams, to be recognized by itself: two rare words.
@@ -139,6 +137,7 @@ class HeldoutIndex:
         self._rows = joined.rows.with_columns(
             settings=pl.concat([pl.Series(dtype=pl.UInt32), *settings])
         )
+        self._is_asked_often = self._rows["settings"].to_numpy() > STEM_SETTINGS
         texts = joined.texts.unique("key", maintain_order=True).sort("key")
         self._texts = texts["key"].to_numpy()
         self._words = texts["words"].to_numpy()
@@ -152,18 +151,17 @@ class HeldoutIndex:
         """Held-out rows."""
         return len(self._rows)
 
-    def background(self, rows: Iterable[Example] = (), of: int = 0) -> Background:
+    def background(self, rows: Iterable[Example] = ()) -> Background:
         """Learns from a subtask's training rows how much each n-gram tells of such rows.
 
         Args:
-            rows: The training rows; without any, every n-gram counts as rare.
-            of: How many there are: of more than `BACKGROUND_ROWS`, some are left out evenly.
+            rows: The training rows, or a sample of them; without any, every n-gram counts as rare.
         """
         import numpy as np
 
         counts, total = np.zeros(len(self._postings.hashes), dtype=np.int64), 0
-        sample = islice(rows, 0, None, max(1, of // BACKGROUND_ROWS))
-        while batch := list(islice(sample, _ROWS_AT_ONCE)):
+        stream = iter(rows)
+        while batch := list(islice(stream, _ROWS_AT_ONCE)):
             found = self._postings.known(plain_texts_of(batch))
             counts += np.bincount(found.ngram, minlength=len(counts))
             total += len(batch)
@@ -172,7 +170,7 @@ class HeldoutIndex:
         of_ngram = np.rint(weights * _FULL_WEIGHT).astype(np.uint8)
         of_text, own = self._postings.weights(of_ngram)
         alone = self._parts["question"].of(of_text)
-        is_stem = (alone < TELLING) | (self._rows["settings"].to_numpy() > STEM_SETTINGS)
+        is_stem = (alone < TELLING) | self._is_asked_often
         return Background(of_ngram, of_text, own, is_stem)
 
     def search(
@@ -244,9 +242,14 @@ class HeldoutIndex:
         with_passage = np.maximum(question.asked, of_own * weight)
         lends = (in_context >= SAME_CONTEXT) & (question.share < WHOLE)
         found = np.where(lends, with_passage, question.anywhere)
-        found = found + np.where(is_stem, choices.anywhere, 0)
-        weight = weight + np.where(is_stem, choices.weight, 0)
-        with_context = is_stem & (weight < TELLING) & (is_same | (question.share >= SAME_CONTEXT))
+        # Choices, or a context, stand in for a question that many rows ask, if it is asked too.
+        is_asked = is_same | (question.share >= SAME_CONTEXT) | (weight == 0)
+        often = self._is_asked_often[row]
+        found, weight = np.where(often, 0, found), np.where(often, 0, weight)
+        with_choices = is_stem & is_asked
+        found = found + np.where(with_choices, choices.anywhere, 0)
+        weight = weight + np.where(with_choices, choices.weight, 0)
+        with_context = with_choices & (weight < TELLING) & (is_same | (question.weight > 0))
         found = found + np.where(with_context, context.anywhere, 0)
         weight = weight + np.where(with_context, context.weight, 0)
         share = np.divide(found, weight, out=np.zeros(len(found)), where=weight > 0)

@@ -92,6 +92,15 @@ def protection(
     own = {heldout_key(spec.task, spec.key): spec for spec in specs}
     published = store.manifests({*own, *keys.values()})
     for key, spec in own.items():
+        if not spec.heldout_splits:
+            continue
+        if empty := _empty_splits(published.get(key)):
+            raise StoreError(
+                f"{spec.task}/{spec.key}: no row is held out in {', '.join(empty)}, so no row of "
+                f"the partition can be compared with one. Repair the split in {source}, or correct "
+                f"`heldout_splits` in {spec.where}, and materialize {spec.task}/{STAGE} (partition "
+                f"{spec.key}) again"
+            )
         if not _is_complete(published.get(key), source):
             raise StoreError(
                 f"{spec.task}/{spec.key}: its held-out splits are not hashed from {source}, so "
@@ -124,15 +133,33 @@ def protection(
 
 
 def _is_complete(published: Manifest | None, source: str) -> bool:
-    if published is None:
+    if published is None or _empty_splits(published):
         return False
     info = published.info
     return not info.get("missing") or info.get("source") == source
 
 
+def _empty_splits(published: Manifest | None) -> list[str]:
+    """The splits that were read and hold no row: a broken download, or a wrong name.
+
+    Rows without a single hash, though no split is missing, are an empty split that an older version
+    did not name.
+    """
+    if published is None:
+        return []
+    info = published.info
+    nothing = not info.get("rows") and not info.get("missing")
+    return info.get("empty", []) or (["any of its held-out splits"] if nothing else [])
+
+
 def missing_splits(splits: list[HashedSplit]) -> list[str]:
     """The splits that the source did not have, as `dataset config split`."""
     return [f"{s.dataset} {s.config} {s.split}" for s in splits if s.missing]
+
+
+def empty_splits(splits: list[HashedSplit]) -> list[str]:
+    """The splits that were read and hold no row, as `dataset config split`."""
+    return [f"{s.dataset} {s.config} {s.split}" for s in splits if not s.missing and not s.rows]
 
 
 @lru_cache(maxsize=1)

@@ -25,6 +25,7 @@ from sdg_assets.catalog.models import RecordMapping
 from sdg_assets.examples import AnswerKind, Content, Example
 from sdg_assets.gates.base import Batch, Refusal, batches
 from sdg_assets.gates.contamination import Contamination
+from sdg_assets.heldout.background import SAMPLE
 from sdg_assets.heldout.index import Background, HeldoutIndex
 from sdg_assets.heldout.tables import hashed_rows, table_of
 from sdg_assets.stages.normalized import normalize
@@ -98,6 +99,11 @@ def seeds_of(spec: SubtaskSpec) -> list[Example]:
     return [row for row in normalize(spec, collect_seeds(spec, SOURCE)) if isinstance(row, Example)]
 
 
+def sampled(rows: Sequence[Example]) -> Sequence[Example]:
+    """The rows that a background is learned from, as `heldout.background` takes them."""
+    return rows[:: max(1, len(rows) // SAMPLE)]
+
+
 def gate_of(index: HeldoutIndex, spec: SubtaskSpec, background: Background) -> Contamination:
     return Contamination(index, overridden(spec.gates), f"{spec.task}/{spec.key}", background)
 
@@ -149,15 +155,15 @@ def _benchmark(name: str, update: dict[str, object], config: str = "") -> Iterat
             yield from examples(spec.model_copy(update={**update, "language": "en"}), spec.split)
 
 
-def _telling(rows: Sequence[Example], count: int) -> list[Example]:
-    """Rows whose question is no stem."""
+def _telling(rows: Sequence[Example]) -> list[Example]:
+    """Rows whose question is no stem, in random order."""
     times = Counter(_bare(row.question) for row in rows)
     telling = [
         row
         for row in rows
         if len(row.question.split()) >= STEM_WORDS and times[_bare(row.question)] == 1
     ]
-    return random.Random(7).sample(telling, k=min(count, len(telling)))
+    return random.Random(7).sample(telling, k=len(telling))
 
 
 def leaks(index: HeldoutIndex, count: int) -> list[str]:
@@ -167,10 +173,10 @@ def leaks(index: HeldoutIndex, count: int) -> list[str]:
     print(f"\n{'share refused of planted leaks':<34}" + "".join(f"{s.name:>15}" for s in sets))
     gates, rows = [], []
     for planted in sets:
-        background = index.background(seeds_of(planted.among))
+        background = index.background(sampled(seeds_of(planted.among)))
         gates.append(gate_of(index, planted.among, background))
-        rows.append(_telling(planted.heldout, count))
-    print(f"{'rows planted':<34}" + "".join(f"{len(own):>15}" for own in rows), flush=True)
+        rows.append(_telling(planted.heldout))
+    print(f"{'rows to plant':<34}" + "".join(f"{len(own):>15,}" for own in rows), flush=True)
     for goal, variants in (
         (RECALL_KEPT, KEPT),
         (RECALL_EDITED_10, EDITED_10),
@@ -179,23 +185,27 @@ def leaks(index: HeldoutIndex, count: int) -> list[str]:
         for name, change in variants.items():
             cells = []
             for planted, gate, own in zip(sets, gates, rows, strict=True):
-                recall, size = _recall(gate, own, change)
+                recall, size = _recall(gate, own, change, count)
                 cells.append(f"{recall:.3f} ({size})" if size else "–")
                 if size and recall < goal:
                     missed.append(f"{name}, {planted.name}: {recall:.3f} < {goal} of {size}")
             print(f"{name:<34}" + "".join(f"{cell:>15}" for cell in cells), flush=True)
-    wrongly, size = _recall(gates[0], rows[0], other_numbers)
+    wrongly, size = _recall(gates[0], rows[0], other_numbers, count)
     print(f"{'other numbers (no leak)':<34}{f'{wrongly:.3f} ({size})':>15}")
     if wrongly > OTHER_NUMBERS:
         missed.append(f"other numbers, no leak: {wrongly:.3f} refused > {OTHER_NUMBERS}")
     return missed
 
 
-def _recall(gate: Contamination, rows: Sequence[Example], change: Change) -> tuple[float, int]:
+def _recall(
+    gate: Contamination, rows: Sequence[Example], change: Change, count: int
+) -> tuple[float, int]:
+    """The share refused of the first `count` rows that can be changed so, and how many they are."""
     chance = random.Random(11)
-    planted = [leak for row in rows if (leak := change(row, chance)) is not None]
-    found = sum(verdict is not None for verdict in refusals(gate, planted))
-    return (found / len(planted) if planted else 0.0), len(planted)
+    changed = (leak for row in rows if (leak := change(row, chance)) is not None)
+    verdicts = list(refusals(gate, islice(changed, count)))
+    found = sum(verdict is not None for verdict in verdicts)
+    return (found / len(verdicts) if verdicts else 0.0), len(verdicts)
 
 
 # --- clean rows --------------------------------------------------------------------------------
@@ -342,7 +352,7 @@ def clean(index: HeldoutIndex, show: int) -> list[str]:
 def _loss(index: HeldoutIndex, spec: SubtaskSpec, known: Truth, show: int) -> Loss:
     loss, rows = Loss(), seeds_of(spec)
     frame = frame_of(row.question for row in rows)
-    gate = gate_of(index, spec, index.background(rows, of=len(rows)))
+    gate = gate_of(index, spec, index.background(sampled(rows)))
     shown: Counter[str] = Counter()
     stream = iter(rows)
     while batch := list(islice(stream, 1024)):
