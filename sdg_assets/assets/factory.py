@@ -345,9 +345,7 @@ class _Guard:
 
     def _contamination(self) -> Contamination:
         own = f"{self._spec.task}/{self._spec.key}"
-        return Contamination(
-            self._protection.index, _thresholds(self._spec), own, self._background
-        )
+        return Contamination(self._protection.index, _thresholds(self._spec), own, self._background)
 
 
 def _publish(

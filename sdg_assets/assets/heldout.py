@@ -12,7 +12,13 @@ from sdg_assets.catalog.protected import ProtectedBenchmark
 from sdg_assets.checks import ALL_CHECKS, STAGE_CHECKS, CheckOutcome
 from sdg_assets.errors import AbsentError, SeedSourceError
 from sdg_assets.examples import content_id
-from sdg_assets.heldout.protection import PROTECTED, STAGE, empty_splits, heldout_key, missing_splits
+from sdg_assets.heldout.protection import (
+    PROTECTED,
+    STAGE,
+    empty_splits,
+    heldout_key,
+    missing_splits,
+)
 from sdg_assets.settings import settings
 from sdg_assets.sources import SeedSource, open_source
 from sdg_assets.stages.heldout import HashedSplit, HeldoutRows

@@ -16,7 +16,7 @@ import json
 import re
 import unicodedata
 from collections.abc import Sequence
-from functools import cache
+from functools import cache, partial
 from importlib.resources import files
 
 _FIELD = "\x1f"
@@ -56,13 +56,25 @@ _ALPHABETS = {
 # A text of which so much is letters that look like no Latin one is in their alphabet.
 _PLAINLY_OTHER = 0.1
 _DECIMAL_SIGNS = {ord("٫"): ".", ord("٬"): ",", ord("’"): "'", ord("\u2044"): "/"}
-_ONES = "one two three four five six seven eight nine".split()
-_TENS = "twenty thirty forty fifty sixty seventy eighty ninety".split()
+_ONES = ["one", "two", "three", "four", "five", "six", "seven", "eight", "nine"]
+_TENS = ["twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety"]
 # The longer of two that begin alike comes first: sixteen, then six.
 _TEENS = {
     word: number
     for number, word in enumerate(
-        "ten eleven twelve thirteen fourteen fifteen sixteen seventeen eighteen nineteen".split(), 10
+        [
+            "ten",
+            "eleven",
+            "twelve",
+            "thirteen",
+            "fourteen",
+            "fifteen",
+            "sixteen",
+            "seventeen",
+            "eighteen",
+            "nineteen",
+        ],
+        10,
     )
 }
 _ATOMS = [
@@ -190,7 +202,9 @@ def _folding(alphabet: str) -> _Folding:
 
 @cache
 def _look_alikes(alphabet: str) -> dict[str, str]:
-    data = json.loads(files("confusable_homoglyphs").joinpath("confusables.json").read_text("utf-8"))
+    data = json.loads(
+        files("confusable_homoglyphs").joinpath("confusables.json").read_text("utf-8")
+    )
     look_alikes: dict[str, str] = {}
     for char, others in data.items():
         if len(char) > 1 or _is_of(alphabet, char) or not char.isalpha():
@@ -218,15 +232,18 @@ def _stripped(texts: Sequence[str]) -> list[str]:
     else:
         joined = joined.translate(_WITHOUT_PUNCTUATION)
     for pattern, tens in _TENS_AND_ONES:
-        joined = pattern.sub(
-            lambda match, tens=tens: str(10 * tens + (_ONES.index(match[1]) + 1 if match[1] else 0)),
-            joined,
-        )
+        joined = pattern.sub(partial(_ten_and_one, tens), joined)
     for word, digits in _ATOMS:
         joined = joined.replace(word, digits)
     for word, scale, pattern in _SCALES:
         if word in joined:
-            joined = pattern.sub(
-                lambda match, scale=scale: str(int(match[1]) * scale + int(match[2] or 0)), joined
-            )
+            joined = pattern.sub(partial(_scaled, scale), joined)
     return joined.split(_FIELD)
+
+
+def _ten_and_one(tens: int, found: re.Match[str]) -> str:
+    return str(10 * tens + (_ONES.index(found[1]) + 1 if found[1] else 0))
+
+
+def _scaled(scale: int, found: re.Match[str]) -> str:
+    return str(int(found[1]) * scale + int(found[2] or 0))

@@ -114,7 +114,7 @@ def hashed_rows(contents: Sequence[Content]) -> HashedRows:
     for content in contents:
         context, question = next(plain), next(plain)
         choices = [next(plain) for _ in content.choices]
-        row = {
+        row: dict[str, Any] = {
             "item": item_key(context, question, choices),
             "question": hash_of(question),
             "context": hash_of(context),

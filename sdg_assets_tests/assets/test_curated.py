@@ -18,7 +18,7 @@ from sdg_assets.stages.heldout import HeldoutRows
 from sdg_assets.storage import PartitionKey, Store
 from sdg_assets_tests.builders import seed_task, write_catalog
 from sdg_assets_tests.conftest import Configure, on_disk
-from sdg_assets_tests.heldout import Splits
+from sdg_assets_tests.heldout import FILLERS, Splits
 from sdg_assets_tests.records import CAPITALS, enriched
 from sdg_assets_tests.runs import QUIET, failures
 
@@ -36,7 +36,7 @@ def catalog(tmp_path: Path, configure: Configure) -> None:
 def put(store: Store, task: str, subtask: str, *rows: EnrichedExample) -> None:
     duplicates = Duplicates()
     duplicates.add(rows)
-    hold_out(store, task, subtask)
+    hold_out(store, task, subtask, FILLERS[0])
     with store.write(PartitionKey(task, "filtered", subtask)) as out:
         for row in rows:
             out.accept(row)
@@ -132,7 +132,7 @@ def test_a_row_that_was_held_out_since_it_was_filtered_is_not_released(
     assert manifest["rejected"] == {"contamination: exact row": 1}
     (hit,) = manifest["contamination"]
     assert (hit["name"], hit["refused"]) == ("bound/bound_a", 1)
-    assert set(manifest["compared_with"]) == {"bound/bound_a"}, "where anything is held out"
+    assert set(manifest["compared_with"]) == {"bound/bound_a", "free/free_a"}
     assert "mmlu" in manifest["not_compared_with"]
     assert "| bound/bound_a | 1 | 0 |" in (path / "README.md").read_text("utf-8")
 
@@ -148,6 +148,17 @@ def test_nothing_is_released_that_was_compared_with_nothing(
     (message,) = failures(curate(instance))
 
     assert "materialize free/heldout (partition free_a) first" in message
+
+
+def test_nothing_is_released_whose_held_out_split_was_empty(
+    store: Store, instance: dg.DagsterInstance
+) -> None:
+    put(store, "free", "free_a", row("free_a", "Which river is it?"))
+    hold_out(store, "free", "free_a")
+
+    (message,) = failures(curate(instance))
+
+    assert "free/free_a: no row is held out in any of its held-out splits" in message
 
 
 def test_only_the_tasks_that_are_named_are_released(

@@ -30,11 +30,29 @@ BOLD = {
     **{ord("a") + n: 0x1D41A + n for n in range(26)},
 }
 NUMBER = re.compile(r"(?<![\w.,])\d+(?:,\d{3})*(?:\.\d+)?(?![\w,]|\.\d)")
-_ONES = (
-    "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen "
-    "sixteen seventeen eighteen nineteen"
-).split()
-_TENS = "- - twenty thirty forty fifty sixty seventy eighty ninety".split()
+_ONES = [
+    "zero",
+    "one",
+    "two",
+    "three",
+    "four",
+    "five",
+    "six",
+    "seven",
+    "eight",
+    "nine",
+    "ten",
+    "eleven",
+    "twelve",
+    "thirteen",
+    "fourteen",
+    "fifteen",
+    "sixteen",
+    "seventeen",
+    "eighteen",
+    "nineteen",
+]
+_TENS = ["-", "-", "twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety"]
 
 
 def spelled(number: int) -> str:
@@ -192,7 +210,9 @@ def options_in_question(row: Example, _: random.Random) -> Example | None:
     if row.answer_kind is not AnswerKind.MULTIPLE_CHOICE:
         return None
     listed = " ".join(f"({'ABCDEFGH'[n]}) {choice}" for n, choice in enumerate(row.choices))
-    return _other(row, question=f"{row.question} {listed}", answer="ABCDEFGH"[row.answer_index or 0])
+    return _other(
+        row, question=f"{row.question} {listed}", answer="ABCDEFGH"[row.answer_index or 0]
+    )
 
 
 def answer_changed(row: Example, chance: random.Random) -> Example:
@@ -255,7 +275,7 @@ def with_unit(row: Example, _: random.Random) -> Example | None:
     if dollars(row.question) == row.question:
         return None
     plain = row.answer.replace("$", "").strip()
-    update = {"question": dollars(row.question)}
+    update: dict[str, object] = {"question": dollars(row.question)}
     if NUMBER.fullmatch(plain):
         update |= {
             "answer": dollars(plain),
@@ -312,9 +332,7 @@ KEPT: dict[str, Change] = {
     "full-width digits": _everything(
         lambda text: text.translate(str.maketrans("0123456789", "０１２３４５６７８９"))
     ),
-    "thousands with commas": _numbers(
-        lambda n: f"{int(n):,}" if n.isdigit() and len(n) > 3 else n
-    ),
+    "thousands with commas": _numbers(lambda n: f"{int(n):,}" if n.isdigit() and len(n) > 3 else n),
     "thousands with spaces": _numbers(
         lambda n: f"{int(n.replace(',', '')):,}".replace(",", "\u2009") if "." not in n else n
     ),

@@ -20,7 +20,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 
-from sdg_assets.catalog import SubtaskSpec, load_catalog, load_protected
+from sdg_assets.catalog import SubtaskSpec, load_protected
 from sdg_assets.catalog.models import RecordMapping
 from sdg_assets.examples import AnswerKind, Content, Example
 from sdg_assets.gates.base import Batch, Refusal, batches
