@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 
 from pydantic import BaseModel
 
+from sdg_assets.class_balance import ClassBalance
 from sdg_assets.examples import EnrichedExample, Example, Record, Rejection
 from sdg_assets.gates import (
     Batch,
@@ -40,12 +41,12 @@ MIN_AGREED = 0.2
 
 STAGE_CHECKS: dict[str, tuple[str, ...]] = {
     "seeds": ("rows",),
-    "normalized": ("rows", "schema", "format", "language", "personal_data"),
+    "normalized": ("rows", "schema", "format", "language", "personal_data", "class_balance"),
     "generated": ("rows", "schema", "format", "language", "personal_data"),
     "enriched": ("rows", "schema", "format", "language", "answer_verification"),
     "filtered": (
         "rows", "schema", "format", "language", "personal_data", "no_contamination",
-        "no_duplicates", "licences", "yield",
+        "no_duplicates", "licences", "class_balance", "yield",
     ),
     "heldout": ("heldout_complete",),
 }  # fmt: skip
@@ -59,6 +60,7 @@ ALL_CHECKS = {
     "no_contamination": "no row stands in a held-out split or a protected benchmark",
     "no_duplicates": "no two rows ask the same",
     "licences": "every row says under which licence it stands",
+    "class_balance": "refusals take no answer far more often than the others",
     "yield": "enough rows were accepted",
     "heldout_complete": "every held-out split was there, with rows, to be hashed",
 }
@@ -112,11 +114,13 @@ class Inspection:
     _broken: dict[str, list[Offender]] = field(default_factory=dict)
     _counts: Counter[str] = field(default_factory=Counter)
     _personal_data: Counter[str] = field(default_factory=Counter)
+    _classes: ClassBalance = field(default_factory=ClassBalance)
     _pending: list[Example] = field(default_factory=list)
     _added: list[str] = field(default_factory=list)
 
     def see(self, row: Record) -> None:
         """Takes note of an accepted or refused row."""
+        self._classes.see(row)
         if isinstance(row, Rejection):
             self.rejected[row.gate] += 1
             self._reasons[row.gate, row.reason] += 1
@@ -228,6 +232,8 @@ class Inspection:
             )
         if name == "personal_data":
             return self._report(name)
+        if name == "class_balance":
+            return self._class_balance(name)
         if name == "answer_verification":
             return self._threshold(
                 name,
@@ -302,6 +308,30 @@ class Inspection:
             summary=f"{failed} of {seen} rows refused by {gate}; see the rejected file",
             numbers={f"{gate}_refused": failed, "rows": seen},
             offenders=self._offenders_of(gate),
+        )
+
+    def _class_balance(self, name: str) -> CheckOutcome:
+        """An error in `normalized`, a warning in `filtered`.
+
+        Seeds are refused because they repeat something, which has nothing to do with their answer:
+        a class that vanishes there is a gate's mistake, and every later stage would be one-sided.
+        What a writer and a solver make of a class may well be worse than the rest.
+        """
+        loss = self._classes.worst()
+        if loss is None or loss.excess <= self.thresholds.class_loss:
+            return CheckOutcome(name=name, passed=True, summary="refusals are spread evenly")
+        return CheckOutcome(
+            name=name,
+            passed=False,
+            blocking=self.stage == "normalized",
+            summary=f"{loss}. Look at the rejected rows and the gate that refused them; if they "
+            "are rightly refused, raise the threshold `class_loss` in the task's YAML",
+            numbers={
+                "lost": loss.lost,
+                "rows": loss.rows,
+                "others_lost": loss.others_lost,
+                "others": loss.others,
+            },
         )
 
     def _report(self, name: str) -> CheckOutcome:

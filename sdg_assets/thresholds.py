@@ -77,32 +77,36 @@ class Thresholds(BaseModel):
     )
 
     contamination_overlap: float = Field(
+        default=0.6,
+        ge=0,
+        le=1,
+        description="Share of a held-out question's n-grams, weighted by rarity, that refuses a "
+        "row, unless its numbers or its answer are others.",
+    )
+    contamination_confirmed_overlap: float = Field(
         default=0.3,
-        ge=0,
+        ge=0.2,
         le=1,
-        description="share of a long held-out question, by the rarity of its words, that refuses a "
-        "row with the same answer and numbers",
-    )
-    contamination_slack: float = Field(
-        default=1.6,
-        ge=0,
-        description="how much more of a short one, divided by the rare runs of words in it",
-    )
-    contamination_unanswered: float = Field(
-        default=0.35,
-        ge=0,
-        le=1,
-        description="how much more where the answer tells nothing: yes or no, a label, none",
+        description="The same share for a row that gives the held-out answer too, or has the "
+        "held-out context.",
     )
     contamination_suspicion: float = Field(
-        default=0.5, ge=0.2, le=1, description="share from which an overlap is reported"
+        default=0.5, ge=0.2, le=1, description="The same share from which an overlap is reported."
     )
     contamination_context_words: int = Field(
         default=0,
         ge=0,
-        description="a held-out context of so many words or fewer is half of its question, as a "
-        "premise is, and refuses a row that repeats it; a longer one is a passage that any number "
-        "of questions may be asked about, and is reported",
+        description="Held-out contexts of at most this many words count as part of the question, "
+        "as an NLI premise does: repeating one refuses a row. Longer ones are passages: repeating "
+        "one is reported, not refused.",
+    )
+
+    class_loss: float = Field(
+        default=0.2,
+        ge=0,
+        le=1,
+        description="Share of the rows with one answer that may be refused beyond the share of all "
+        "other rows, for labels, yes or no, and options that all rows have.",
     )
 
     def longest_answer(self, kind: AnswerKind) -> int:

@@ -126,7 +126,7 @@ def _release(config: ReleaseConfig) -> tuple[Release[Place], list[PartitionKey]]
     )
     guard = protection(store, catalog, specs, settings().without_benchmarks, settings().seed_source)
     named = {str(key): spec for key, spec in zip(keys, specs, strict=True)}
-    comparison = Comparison(guard, named)
+    comparison = Comparison(guard, named, store)
 
     def thresholds(name: str) -> Thresholds:
         return overridden(settings().gates, named[name].gates)
@@ -150,7 +150,7 @@ def _release(config: ReleaseConfig) -> tuple[Release[Place], list[PartitionKey]]
         funnels=[funnel_row(store, spec) for spec in specs],
         citations=citations(),
         compared_with=guard.against,
-        hits=lambda: comparison.hits(store),
+        hits=comparison.hits,
         terms={card.model: card.terms for card in cards},
         coverage=coverage(store, catalog, settings().without_benchmarks),
     )

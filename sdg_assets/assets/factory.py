@@ -40,6 +40,7 @@ from sdg_assets.examples import (
 from sdg_assets.gates import row_gates, seed_gates
 from sdg_assets.gates.contamination import Contamination
 from sdg_assets.gates.duplicates import Duplicates
+from sdg_assets.heldout.background import mapped_seeds, training_rows
 from sdg_assets.heldout.protection import protection
 from sdg_assets.overlaps import seeded_elsewhere
 from sdg_assets.plan import SAMPLE, RoughCounter, plan_subtask
@@ -194,7 +195,7 @@ def _normalized(
     if task.overlaps:
         elsewhere = seeded_elsewhere(task, catalog, open_source(settings().seed_source))
     key = _key(spec, "normalized")
-    guard = _Guard(spec, store)
+    guard = _Guard(spec, store, mapped_seeds(spec, store))
     sound = without_broken(normalize(spec, seeds, elsewhere), seed_gates(_thresholds(spec)))
     rows = without_leaks(sound, guard.gate)
     report = guard.publish("normalized", rows, config)
@@ -253,7 +254,7 @@ def _generated_until(
             solving.knobs(),
             _thresholds(spec),
             target_report,
-            heldout=_Guard(spec, store).gate,
+            heldout=_Guard(spec, store, training_rows(spec, store)).gate,
             judge=_judge(spec, desks, {seed.id: seed for seed in seeds}),
             max_rounds=config.max_rounds,
             concurrency=settings().concurrency,
@@ -313,7 +314,7 @@ def _judge(
 def _filtered(
     context: dg.AssetExecutionContext, spec: SubtaskSpec, store: Store, config: StageConfig
 ) -> PartitionReport:
-    thresholds, guard = _thresholds(spec), _Guard(spec, store)
+    thresholds, guard = _thresholds(spec), _Guard(spec, store, training_rows(spec, store))
     duplicates = Duplicates(store.read(_key(spec, "normalized"), Example), thresholds)
     stamps: dict[Role, set[str]] = {role: set() for role in Role}
 
@@ -335,11 +336,13 @@ def _filtered(
 class _Guard:
     """The contamination gate of a partition, and what it says of it in the end."""
 
-    def __init__(self, spec: SubtaskSpec, store: Store) -> None:
+    def __init__(self, spec: SubtaskSpec, store: Store, training: Iterable[Example]) -> None:
+        """Reads what is held out, and from the training rows what is rare in this subtask."""
         self._spec, self._store = spec, store
         catalog, without = cached_catalog(settings().catalog), settings().without_benchmarks
         source = settings().seed_source
         self._protection = protection(store, catalog, [spec], without, source)
+        self._background = self._protection.index.background(training)
         self.gate = self._contamination()
 
     def publish(
@@ -372,7 +375,7 @@ class _Guard:
 
     def _contamination(self) -> Contamination:
         own = f"{self._spec.task}/{self._spec.key}"
-        return Contamination(self._protection.index, _thresholds(self._spec), own)
+        return Contamination(self._protection.index, _thresholds(self._spec), own, self._background)
 
 
 def _publish(

@@ -153,7 +153,7 @@ def _publish(key: PartitionKey, rows: HeldoutRows) -> PartitionReport:
             "read": dg.MetadataValue.md(_read_in_words(splits)),  # the first thing one sees
             "dagster/partition_row_count": len(tables.rows),
             "rows": len(tables.rows),
-            "contexts": len(tables.contexts),
+            "texts": len(tables.texts),
             "rows_unanswered": sum(split.unanswered for split in splits),
             "rows_unmapped": sum(split.unmapped for split in splits),
             "bytes": size,
@@ -176,6 +176,8 @@ def _complete(splits: list[HashedSplit]) -> CheckOutcome:
             f"; {len(missing_splits(splits))} are not in {settings().seed_source}, {empty} have no "
             "rows. Rows that repeat them will not be recognized"
         )
+    if empty:
+        summary += ". Partitions that must be compared with an empty split are not made"
     return CheckOutcome(
         name="heldout_complete",
         passed=not unread,

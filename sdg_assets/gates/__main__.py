@@ -13,6 +13,7 @@ from sdg_assets.command_line import command
 from sdg_assets.errors import PermanentError, StoreError
 from sdg_assets.gates.contamination import Contamination
 from sdg_assets.gates.preview import named, preview, report, subtasks, tried
+from sdg_assets.heldout.background import training_rows
 from sdg_assets.heldout.protection import protection
 from sdg_assets.settings import settings
 from sdg_assets.storage import Store
@@ -65,7 +66,9 @@ def _preview(options: argparse.Namespace) -> None:
                 held = protection(
                     store, catalog, [spec], knobs.without_benchmarks, knobs.seed_source
                 )
-                heldout = Contamination(held.index, thresholds, f"{spec.task}/{spec.key}")
+                background = held.index.background(training_rows(spec, store))
+                own = f"{spec.task}/{spec.key}"
+                heldout = Contamination(held.index, thresholds, own, background)
             except StoreError as error:
                 print(f"contamination is left out: {error}", file=sys.stderr)
                 heldout = None

@@ -1,35 +1,48 @@
-"""Gate 3: no row stands in a held-out split, in its own words or nearly so.
-
-Overlap alone condemns too much: of 114 sources that n-grams flagged elsewhere, 88 were stems,
-passages and templates. So a row that is not equal to a held-out one is refused only for both: most
-of what is rare in the held-out question stands in its own, and its answer is the held-out answer,
-over the same numbers. What falls short of that is counted and reported.
-"""
+"""Gate 3: no row holds a held-out question, in its own words or nearly so."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
-from sdg_assets.examples import Example
+from sdg_assets.examples import AnswerKind, Example
 from sdg_assets.gates.base import Batch, Refusal
-from sdg_assets.heldout.fingerprints import Fingerprint, Hasher
-from sdg_assets.heldout.index import HeldoutIndex, HeldoutRow, Resemblance, SharedContext
-from sdg_assets.heldout.tables import FRAME_WEIGHT, MIN_WEIGHT
+from sdg_assets.heldout.fingerprints import (
+    answer_keys,
+    hash_of,
+    item_key,
+    number_keys,
+    plain_texts_of,
+    signs_of,
+    trained_texts,
+)
+from sdg_assets.heldout.index import (
+    SAME_CONTEXT,
+    TELLING,
+    WHOLE,
+    Background,
+    Candidate,
+    HeldoutIndex,
+    HeldoutRow,
+    SharedContext,
+)
+from sdg_assets.heldout.letters import all_numbers
 from sdg_assets.thresholds import Thresholds
 
 NAME = "contamination"
 
-# A question whose letters and digits are equal is the same one if it is so long; in a shorter one
-# a lost sign may be the difference (5 - 3, 5 + 3).
-_SPEAKS_FOR_ITSELF = 40
-_WHOLE_CONTEXT = 0.8
-_TELLING_NUMBERS = 3
-# In short questions small numbers meet by chance.
-_LONG_WEIGHT = 16.0
+# A question of so many words, or rare n-grams, is one and the same wherever it stands.
+MANY_WORDS = 8
+MANY_NGRAMS = 20.0
+# One that is asked about a passage is, without it, only if it has so many.
+WITHOUT_SETTING = 40.0
+# N-grams that must be in a row beyond the share: a short question is soon like another.
+SLACK = 4.0
+# Labels and yes or no are a task's own frame, not options of one question.
+_FRAMED = frozenset({AnswerKind.BOOLEAN, AnswerKind.LABEL})
 
 
 @dataclass
@@ -38,9 +51,9 @@ class BenchmarkOverlap:
 
     refused: int = 0
     suspicious: int = 0
-    """Rows that overlap too little, or without the answer, to be refused."""
+    """Rows that overlap too little, or with a contradiction, to be refused."""
     shared_contexts: int = 0
-    """Rows whose context is a held-out one, or most of it, under another question."""
+    """Rows that hold a held-out context, or most of it, with another question."""
     highest: float = 0.0
     """The largest share of a held-out question in a row that was not refused."""
 
@@ -93,7 +106,13 @@ class Contamination:
 
     name = NAME
 
-    def __init__(self, index: HeldoutIndex, thresholds: Thresholds, own: str = "") -> None:
+    def __init__(
+        self,
+        index: HeldoutIndex,
+        thresholds: Thresholds,
+        own: str = "",
+        background: Background | None = None,
+    ) -> None:
         """Starts with nothing judged.
 
         Args:
@@ -101,16 +120,18 @@ class Contamination:
             thresholds: Where the lines are drawn.
             own: `task/subtask` of the rows. A question of their own held-out splits is not
                 repeated however short it is; other benchmarks have their stems in common.
+            background: What is rare in the subtask's training rows, from the same index; without
+                it, every n-gram counts as rare.
         """
         self.report = ContaminationReport()
         self._index = index
         self._thresholds = thresholds
         self._own = own
-        self._hasher = Hasher()
+        self._background = background or index.background()
 
     def refusals(self, batch: Batch[Example]) -> dict[int, Refusal]:
         """Refuses what repeats a held-out row; the detail names its benchmark, never its text."""
-        findings = self._findings(batch.rows)
+        findings = list(self._findings(batch.rows))
         self._count(len(batch.rows), findings)
         worst: dict[int, _Finding] = {}
         for finding in sorted(findings, key=lambda f: f.rank):
@@ -121,34 +142,45 @@ class Contamination:
             if f.reason
         }
 
-    def _findings(self, rows: Sequence[Example]) -> list[_Finding]:
-        prints, runs = self._hasher.fingerprints(rows)
-        least = self._thresholds.contamination_suspicion
-        shared = list(self._index.shared_contexts(prints, runs, least))
-        contexts: dict[tuple[int, str], float] = {}
-        for found in shared:
-            key = found.place, found.heldout.benchmark
-            contexts[key] = max(found.contained, contexts.get(key, 0.0))
-        findings = [self._context(found, prints[found.place]) for found in shared]
-        # The least that may refuse a row, see `_Pair.needed`.
-        low = self._thresholds.contamination_overlap / 2, self._thresholds.contamination_slack / 2
-        for row in self._index.resemblances(prints, runs, *low):
-            context = contexts.get((row.place, row.heldout.benchmark), 0.0)
-            mine = prints[row.place]
-            finding = _Pair(row, mine, context, self._thresholds, self._own).finding
-            findings += [finding] if finding else []
-        return findings
-
-    def _context(self, found: SharedContext, row: Fingerprint) -> _Finding:
-        reason = ""
-        if found.heldout.words <= self._thresholds.contamination_context_words:
-            needed = _condemning(self._thresholds, found.heldout.weight, answered=False)
-            reason = "context" if found.contained >= needed else ""
-        if reason and found.heldout.context == row.context:
-            reason = "exact context"
-        return _Finding(
-            found.place, found.heldout.benchmark, found.contained, reason, of_context=True
+    def _findings(self, rows: Sequence[Example]) -> Iterator[_Finding]:
+        if not rows:
+            return
+        texts = plain_texts_of(rows)
+        judged = [_Row(row, texts[place]) for place, row in enumerate(rows)]
+        least = min(
+            self._thresholds.contamination_confirmed_overlap,
+            self._thresholds.contamination_suspicion,
         )
+        candidates, contexts = self._index.search(
+            texts,
+            [row.item for row in judged],
+            [row.question for row in judged],
+            self._background,
+            least,
+        )
+        for candidate in candidates:
+            heldout = self._index.row(candidate.row)
+            pair = _Pair(
+                judged[candidate.place],
+                heldout,
+                candidate,
+                self._thresholds,
+                heldout.benchmark == self._own,
+            )
+            if (finding := pair.finding) is not None:
+                yield finding
+        for context in contexts:
+            if context.share >= self._thresholds.contamination_suspicion:
+                yield self._of_context(context, judged[context.place].context)
+
+    def _of_context(self, found: SharedContext, context: int) -> _Finding:
+        reason = ""
+        if found.words <= self._thresholds.contamination_context_words:
+            if found.share >= self._thresholds.contamination_overlap:
+                reason = "context"
+            if found.key == context:
+                reason = "exact context"
+        return _Finding(found.place, found.benchmark, found.share, reason, of_context=True)
 
     def _count(self, rows: int, findings: Iterable[_Finding]) -> None:
         report = self.report
@@ -176,118 +208,143 @@ class Contamination:
         report.suspicious += len(suspicious)
 
 
+class _Row:
+    """A row, and what is asked of it only if it resembles something."""
+
+    def __init__(self, row: Example, texts: Sequence[str]) -> None:
+        self._row = row
+        self._texts = texts
+        self.question = hash_of(texts[1])
+
+    @property
+    def is_framed(self) -> bool:
+        return self._row.answer_kind in _FRAMED
+
+    @cached_property
+    def item(self) -> int:
+        choices = [] if self.is_framed else self._row.choices
+        return item_key(self._texts[0], self._texts[1], self._texts[2 : 2 + len(choices)])
+
+    @cached_property
+    def context(self) -> int:
+        return hash_of(self._texts[0])
+
+    @cached_property
+    def answers(self) -> set[int]:
+        return answer_keys(self._row)
+
+    @cached_property
+    def _text(self) -> str:
+        return "\n".join(trained_texts(self._row))
+
+    @cached_property
+    def numbers(self) -> set[int]:
+        return set(number_keys(all_numbers(self._text)))
+
+    @cached_property
+    def signs(self) -> int:
+        return signs_of(self._text)
+
+
 @dataclass(frozen=True)
 class _Pair:
     """A row beside a held-out row that it resembles."""
 
-    found: Resemblance
-    row: Fingerprint
-    context: float
-    """The largest share of a context of the same benchmark that the row contains."""
+    row: _Row
+    heldout: HeldoutRow
+    candidate: Candidate
     thresholds: Thresholds
-    own: str
+    is_own: bool
 
     @property
     def finding(self) -> _Finding | None:
-        """None for what is too little to report, or a short question that shares a stem."""
-        if (
-            not (self.reason or self.same_question)
-            and self.share < self.thresholds.contamination_suspicion
+        """None for what is too little to report."""
+        reason, share = self.reason, 1.0 if self.is_same_question else self.share
+        if not reason and (
+            self.share < self.thresholds.contamination_suspicion or self.weight < TELLING
         ):
             return None
-        telling = self.heldout.weight >= 2 * MIN_WEIGHT or self.same_answer or self.same_question
-        if not telling and not self.reason:
-            return None
-        share = 1.0 if self.same_question else max(self.found.asked, self.fused)
-        return _Finding(self.found.place, self.heldout.benchmark, share, self.reason)
-
-    @property
-    def heldout(self) -> HeldoutRow:
-        return self.found.heldout
+        return _Finding(self.candidate.place, self.heldout.benchmark, min(share, 1.0), reason)
 
     @cached_property
     def reason(self) -> str:
         if self.heldout.item == self.row.item:
             return "exact row"
-        if self.same_question and (self.same_setting or self.same_answer):
+        if self.is_same_question and self.is_recognized:
             return "exact question"
-        if self.numbers_hold and self.share >= self.needed:
-            if self.same_answer:
-                return "question and answer"
-            if self.same_passage and not self.other_answer:
-                return "question and context"
-        if (
-            self.numbers_hold
-            and self.same_setting
-            and not self.other_answer
-            and self.share >= _condemning(self.thresholds, self.heldout.weight, answered=False)
-        ):
-            return "question"
-        return ""
-
-    @cached_property
-    def share(self) -> float:
-        return max(self.found.asked, self.fused)
-
-    @property
-    def fused(self) -> float:
-        """A question that stands in a context: by chance, passages hold much of one."""
-        anywhere = self.found.anywhere
-        return anywhere if anywhere >= 0.8 and self.heldout.weight >= 2 * MIN_WEIGHT else 0.0
-
-    @property
-    def needed(self) -> float:
-        # With all its choices beside it, a short question is as good as a longer one.
-        listed = bool(self.heldout.choices) and self.heldout.choices == self.row.choices
-        weight = self.heldout.weight * (2 if listed else 1)
-        needed = _condemning(self.thresholds, weight, answered=True)
-        # Several numbers that are all the same, and so is the answer, leave less to the words.
-        numbers = len(self.heldout.numbers) if weight >= _LONG_WEIGHT and not listed else 0
-        return needed / 2 if numbers >= _TELLING_NUMBERS else needed
-
-    @property
-    def same_passage(self) -> bool:
-        return bool(self.heldout.context) and self.context >= _WHOLE_CONTEXT
-
-    @cached_property
-    def same_question(self) -> bool:
-        mine, theirs = self.row, self.heldout
-        # Words that stand in dozens of the task's rows ("Which situation is the better one?") are
-        # its frame: what else those rows say tells them apart.
-        apart = bool(theirs.choices or theirs.context) and theirs.question_weight == 0
-        stem = theirs.question_weight < FRAME_WEIGHT and (apart or theirs.benchmark != self.own)
-        if mine.question != theirs.question or stem:
-            return False
-        return (
-            mine.wording == theirs.wording
-            or theirs.letters >= _SPEAKS_FOR_ITSELF
-            or self.same_answer
+        if self.weight < TELLING:
+            return ""
+        if self.share >= WHOLE and self.speaks_for_itself and self.numbers_hold:
+            return "whole question"
+        confirmed = "answer" if self.same_answer else "context" if self.same_context else ""
+        least = (
+            self.thresholds.contamination_confirmed_overlap
+            if confirmed
+            else self.thresholds.contamination_overlap
         )
+        # A short question is soon like another.
+        if self.share * self.weight < least * self.weight + SLACK or not self.has_setting:
+            return ""
+        if self.other_answer or not self.numbers_hold:
+            return ""
+        return f"question and {confirmed}" if confirmed else "question"
 
     @property
-    def same_setting(self) -> bool:
+    def speaks_for_itself(self) -> bool:
+        """Whether the question is one and the same wherever its words are found."""
+        if not self.has_setting and not self.same_answer:
+            return self.weight >= WITHOUT_SETTING
+        return self.candidate.words >= MANY_WORDS or self.weight >= MANY_NGRAMS
+
+    @property
+    def weight(self) -> float:
+        return self.candidate.weight
+
+    @property
+    def share(self) -> float:
+        return self.candidate.share
+
+    @property
+    def is_same_question(self) -> bool:
+        return self.row.question == self.heldout.question
+
+    @property
+    def is_recognized(self) -> bool:
+        if self.same_answer:
+            return True
+        if not self.signs_hold:
+            return False
+        if not self.candidate.is_stem:
+            return self.has_setting or self.weight >= WITHOUT_SETTING
+        return self.is_own and self.heldout.settings <= 2 and self.has_setting
+
+    @property
+    def same_context(self) -> bool:
+        return bool(self.heldout.context) and self.candidate.context >= SAME_CONTEXT
+
+    @property
+    def has_setting(self) -> bool:
         """Whether the question needs no passage, or the row has the passage that it needs."""
-        return not self.heldout.context or not self.row.context or self.context >= 0.5
+        return not self.heldout.context or self.same_context
 
     @cached_property
     def same_answer(self) -> bool:
-        """The held-out answer, if it tells anything, or the held-out choices with no other one."""
-        mine, theirs = self.row, self.heldout
-        if theirs.choices and theirs.choices == mine.choices and not self.other_answer:
-            return True
-        return bool(theirs.answer) and not theirs.common and theirs.answer in mine.answers
+        """Whether the row gives the held-out answer, and that tells anything."""
+        held = self.heldout
+        is_telling = bool(held.answer) and not held.common and not self.row.is_framed
+        return is_telling and held.answer in self.row.answers
 
-    @property
+    @cached_property
     def other_answer(self) -> bool:
         return bool(self.heldout.answer) and self.heldout.answer not in self.row.answers
 
     @property
+    def signs_hold(self) -> bool:
+        return not self.heldout.signs & ~self.row.signs
+
+    @property
     def numbers_hold(self) -> bool:
         """The same words about other numbers are another question."""
-        return self.row.numbers.issuperset(self.heldout.numbers)
-
-
-def _condemning(thresholds: Thresholds, weight: float, *, answered: bool) -> float:
-    """The share that refuses a row: a short question is soon like another, a long one never."""
-    needed = thresholds.contamination_overlap + thresholds.contamination_slack / max(1.0, weight)
-    return min(0.95, needed if answered else needed + thresholds.contamination_unanswered)
+        if not self.row.numbers.issuperset(self.heldout.numbers):
+            return False
+        return self.signs_hold or self.same_answer

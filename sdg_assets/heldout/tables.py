@@ -1,13 +1,24 @@
-"""How held-out rows are stored: two tables of hashes, with lengths and weights, without text."""
+"""How held-out rows are stored: two tables of hashes and lengths, without any text."""
 
 from __future__ import annotations
 
 import io
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from sdg_assets.heldout.fingerprints import Fingerprint, Part, Runs
+from sdg_assets.examples import Content
+from sdg_assets.heldout.fingerprints import (
+    answer_key,
+    choices_key,
+    hash_of,
+    item_key,
+    ngrams,
+    number_keys,
+    signs_of,
+)
+from sdg_assets.heldout.letters import plain_texts, written_numbers
 
 if TYPE_CHECKING:
     import numpy as np
@@ -15,20 +26,13 @@ if TYPE_CHECKING:
 
     Array = np.ndarray[Any, Any]
 
-ATTACHMENTS = {"rows": "rows.parquet", "contexts": "contexts.parquet"}
-# A run of words that stands in so many held-out rows, or in a quarter of a small split, is a stem
-# ("which of the following") and tells nothing of any of them.
-STEM_ROWS = 32
-# Runs kept a row, the ones with the smallest hashes: an overlap of 0.5 is then known to 0.06.
-KEPT_RUNS = 64
-# Weights are stored in bytes.
-FULL_WEIGHT = 255
-# What a question must weigh, in runs that no other row has, to be recognised by them. One that does
-# not ("Which of these is true?") is taken together with its choices.
-MIN_WEIGHT = 4.0
-# One that weighs less is its task's frame: equal in many rows, it tells nothing of any.
-FRAME_WEIGHT = 1.0
-# An answer that more than this share of the rows have (a label, yes or no) is no evidence.
+ATTACHMENTS = {"rows": "rows.parquet", "texts": "texts.parquet"}
+# N-grams kept of a text, the ones with the smallest hashes: a share of 0.5 is known to 0.06.
+KEPT_NGRAMS = 64
+# N-grams of more than this share of a table's texts are kept only where there is room: they are its
+# frame, and a sample is to be of what tells its rows apart.
+FRAME_SHARE = 0.25
+# An answer that more than this share of the answered rows have (a label, yes or no) is no evidence.
 COMMON_ANSWER = 0.05
 
 
@@ -38,18 +42,18 @@ class HeldoutTables:
 
     rows: pl.DataFrame
     """See `rows_schema`."""
-    contexts: pl.DataFrame
-    """See `contexts_schema`."""
+    texts: pl.DataFrame
+    """See `texts_schema`."""
 
     @classmethod
     def joined(cls, tables: Iterable[HeldoutTables]) -> HeldoutTables:
         """Several as one; of none, the empty tables."""
         import polars as pl
 
-        found = list(tables)
+        every = list(tables)
         return cls(
-            pl.concat([pl.DataFrame(schema=rows_schema()), *(t.rows for t in found)]),
-            pl.concat([pl.DataFrame(schema=contexts_schema()), *(t.contexts for t in found)]),
+            pl.concat([pl.DataFrame(schema=rows_schema()), *(t.rows for t in every)]),
+            pl.concat([pl.DataFrame(schema=texts_schema()), *(t.texts for t in every)]),
         )
 
     def to_bytes(self) -> dict[str, bytes]:
@@ -73,129 +77,191 @@ class HeldoutTables:
         )
 
 
-def hashed(prints: Sequence[Fingerprint], runs: Runs) -> HeldoutTables:
-    """The tables of one config, where it can be told how rare a run of words is.
+@dataclass(frozen=True)
+class HashedRows:
+    """Some held-out rows as hashes, before it is known what their table's frame is."""
+
+    rows: list[dict[str, Any]]
+    """Columns of `rows_schema` but `common`."""
+    texts: dict[int, HashedText]
+    """By their keys."""
+
+
+@dataclass(frozen=True)
+class HashedText:
+    """A question, a set of choices or a context."""
+
+    words: int
+    ngrams: Array
+    """Distinct hashes, ascending."""
+    lent: Array
+    """Which of them stand in its own context too: they tell nothing where a row has that."""
+
+
+def hashed_rows(contents: Sequence[Content]) -> HashedRows:
+    """Hashes held-out rows.
 
     Args:
-        prints: Its held-out rows.
-        runs: Theirs, each of the length by which its row is compared.
+        contents: Their choices are their own: yes and no and a task's labels are left out.
+    """
+    fields = [text for c in contents for text in (c.context, c.question, *c.choices)]
+    plain = iter(plain_texts(fields))
+    rows: list[dict[str, Any]] = []
+    words: dict[int, int] = {}
+    contexts_of: dict[int, set[int]] = defaultdict(set)
+    keys: list[int] = []
+    parts: list[str] = []
+    for content in contents:
+        context, question = next(plain), next(plain)
+        choices = [next(plain) for _ in content.choices]
+        row: dict[str, Any] = {
+            "item": item_key(context, question, choices),
+            "question": hash_of(question),
+            "context": hash_of(context),
+            "choices": choices_key(choices),
+            "answer": answer_key(content.answer),
+            "numbers": number_keys(written_numbers(content.question)),
+            "signs": signs_of(content.question),
+        }
+        rows.append(row)
+        if row["context"]:
+            contexts_of[row["question"]].add(row["context"])
+        for key, text, pieces in (
+            (row["question"], content.question, [question]),
+            (row["context"], content.context, [context]),
+            (row["choices"], " ".join(content.choices), choices),
+        ):
+            if key and key not in words:
+                words[key] = len(text.split())
+                keys += [key] * len(pieces)
+                parts += pieces
+    distinct = _ngrams_by_key(keys, parts)
+    return HashedRows(rows, {key: _text(key, words, distinct, contexts_of[key]) for key in words})
+
+
+def _text(
+    key: int, words: dict[int, int], distinct: dict[int, Array], contexts: set[int]
+) -> HashedText:
+    import numpy as np
+
+    none = np.empty(0, dtype=np.uint64)
+    ngrams_of_text = distinct.get(key, none)
+    lent = np.zeros(len(ngrams_of_text), dtype=bool)
+    for context in contexts:
+        lent |= np.isin(ngrams_of_text, distinct.get(context, none))
+    return HashedText(words[key], ngrams_of_text, lent)
+
+
+def _ngrams_by_key(keys: list[int], parts: list[str]) -> dict[int, Array]:
+    import numpy as np
+
+    hashes, place = ngrams(parts)
+    of = np.array(keys, dtype=np.uint64)[place]
+    cuts = np.flatnonzero(of[1:] != of[:-1]) + 1
+    return {
+        int(of[start]): np.unique(hashes[start:end])
+        for start, end in zip([0, *cuts], [*cuts, len(of)], strict=True)
+        if end > start
+    }
+
+
+def table_of(batches: Sequence[HashedRows]) -> HeldoutTables:
+    """The tables of one config.
+
+    Args:
+        batches: All of its rows: only then can its frame be told.
     """
     import numpy as np
     import polars as pl
 
-    answers = np.array([p.answers[0] if p.answers else 0 for p in prints], dtype=np.uint64)
+    rows = [row for batch in batches for row in batch.rows]
+    texts = {key: text for batch in batches for key, text in batch.texts.items()}
+    answers = np.array([row["answer"] for row in rows], dtype=np.uint64)
     _, place, times = np.unique(answers, return_inverse=True, return_counts=True)
-    asked = runs.part != Part.CONTEXT
-    hashes, row, part = runs.hashes[asked], runs.row[asked], runs.part[asked]
-    weights = _weights(hashes, rows=len(prints))
-    own = np.where(part == Part.QUESTION, weights, 0.0)
-    question_weight = np.bincount(row, own, minlength=len(prints))
-    needed = (part == Part.QUESTION) | (question_weight[row] < MIN_WEIGHT)
-    rows = pl.DataFrame(
-        {
-            **{
-                name: np.array([getattr(p, name) for p in prints], dtype=np.uint64)
-                for name in ("item", "wording", "question", "context", "choices")
-            },
-            "answer": answers,
-            "numbers": pl.Series([sorted(p.numbers) for p in prints], dtype=pl.List(pl.UInt64())),
-            "common": times[place] > max(2, len(prints) * COMMON_ANSWER),
-            "letters": [p.letters for p in prints],
-            "question_weight": question_weight,
-        }
-    )
-    contexts = np.array([p.context for p in prints], dtype=np.uint64)
-    distinct, first, of = np.unique(contexts, return_index=True, return_inverse=True)
-    shown = ~asked & np.isin(runs.row, first)
-    in_context = runs.hashes[shown]
-    passages = pl.DataFrame(
-        {"context": distinct, "words": [prints[at].context_words for at in first]}
-    )
+    common = times[place] > max(2, np.count_nonzero(answers) * COMMON_ANSWER)
     return HeldoutTables(
-        _sampled(rows, hashes[needed], row[needed], weights[needed]).cast(pl.Schema(rows_schema())),
-        _sampled(
-            passages, in_context, of[runs.row[shown]], _weights(in_context, rows=len(distinct))
-        )
-        .filter(pl.col("context") != 0)
-        .cast(pl.Schema(contexts_schema())),
+        pl.DataFrame([*rows], schema={k: v for k, v in rows_schema().items() if k != "common"})
+        .with_columns(common=pl.Series(common, dtype=pl.Boolean()))
+        .select(list(rows_schema())),
+        _sampled(texts),
     )
 
 
-def _sampled(facts: pl.DataFrame, hashes: Array, row: Array, weights: Array) -> pl.DataFrame:
-    """The facts with `weight`, `runs` and `weights`."""
+def _sampled(texts: dict[int, HashedText]) -> pl.DataFrame:
+    """Texts with the n-grams that are kept of them."""
     import numpy as np
     import polars as pl
 
-    told = weights > 0
-    hashes, row, weights = hashes[told], row[told], weights[told]
-    order = np.lexsort((hashes, row))
-    hashes, row, weights = hashes[order], row[order], weights[order]
-    sample = np.arange(len(row)) - np.searchsorted(row, row) < KEPT_RUNS
-    runs = (
+    every = list(texts.values())
+    sizes = np.array([len(text.ngrams) for text in every], dtype=np.int64)
+    hashes = np.concatenate([np.empty(0, dtype=np.uint64), *(text.ngrams for text in every)])
+    lent = np.concatenate([np.empty(0, dtype=bool), *(text.lent for text in every)])
+    owner = np.repeat(np.arange(len(every)), sizes)
+    _, place, times = np.unique(hashes, return_inverse=True, return_counts=True)
+    is_frame = times[place] > max(2, len(every) * FRAME_SHARE)
+    order = np.lexsort((hashes, is_frame, owner))
+    kept = order[np.arange(len(owner)) - np.searchsorted(owner, owner) < KEPT_NGRAMS]
+    telling = np.bincount(owner[~is_frame], minlength=len(every))
+    ngrams_of_texts = (
         pl.DataFrame(
             {
-                "row": row[sample].astype(np.uint32),
-                "runs": hashes[sample],
-                "weights": np.rint(weights[sample] * FULL_WEIGHT).astype(np.uint8),
+                "place": owner[kept].astype(np.uint32),
+                "ngrams": hashes[kept],
+                "lent": lent[kept],
             }
         )
-        .group_by("row", maintain_order=True)
-        .agg("runs", "weights")
+        .group_by("place", maintain_order=True)
+        .agg("ngrams", "lent")
     )
     return (
-        facts.with_columns(weight=np.bincount(row, weights, minlength=len(facts)))
-        .with_row_index("row")
-        .join(runs, on="row", how="left", maintain_order="left")
-        .drop("row")
-        .with_columns(pl.col("runs", "weights").fill_null([]))
+        pl.DataFrame(
+            {
+                "key": np.array(list(texts), dtype=np.uint64),
+                "words": [text.words for text in every],
+                "length": np.where(telling > 0, telling, sizes),
+            }
+        )
+        .with_row_index("place")
+        .join(ngrams_of_texts, on="place", how="left", maintain_order="left")
+        .drop("place")
+        .with_columns(pl.col("ngrams", "lent").fill_null([]))
+        .cast(pl.Schema(texts_schema()))
     )
-
-
-def _weights(hashes: Array, rows: int) -> Array:
-    """1 for a run that one row has, falling with the logarithm of how many have it, to 0."""
-    import numpy as np
-
-    _, place, times = np.unique(hashes, return_inverse=True, return_counts=True)
-    stem = min(STEM_ROWS, max(2, rows // 4))
-    return np.asarray(np.maximum(0.0, 1 - np.log(times) / np.log(stem))[place])
 
 
 def rows_schema() -> dict[str, pl.DataType]:
     """Columns of the hashed rows: one a held-out row, none of its text.
 
-    `item`, `wording`, `question`, `context`, `choices`: as in a `Fingerprint`. `answer`: 0 if it is
-    withheld or long. `common`: whether many rows have this answer. `numbers`: the question's.
-    `letters`: the question's length. `question_weight`: what its runs of words weigh, in runs that
-    no other row has; `weight`: what `runs` do, which are the question's, or those of question and
-    choices where the question weighs too little. `runs`, `weights`: a sample, of 255 each.
+    `item`: context, question and choices together. `question`, `context`, `choices`: keys of
+    `texts`, 0 for none. `answer`: 0 if it is withheld or long. `common`: whether many rows have
+    this answer. `numbers`, `signs`: the question's.
     """
     import polars as pl
 
-    hashed = ("item", "wording", "question", "context", "choices", "answer")
+    hashes = ("item", "question", "context", "choices", "answer")
     return {
-        **dict.fromkeys(hashed, pl.UInt64()),
+        **dict.fromkeys(hashes, pl.UInt64()),
         "numbers": pl.List(pl.UInt64()),
+        "signs": pl.UInt16(),
         "common": pl.Boolean(),
-        "letters": pl.UInt32(),
-        "question_weight": pl.Float32(),
-        **_runs_schema(),
     }
 
 
-def contexts_schema() -> dict[str, pl.DataType]:
-    """Columns of the hashed contexts: one a passage, however many questions are asked about it."""
-    import polars as pl
+def texts_schema() -> dict[str, pl.DataType]:
+    """Columns of the hashed texts: questions, contexts, sets of choices.
 
-    return {"context": pl.UInt64(), "words": pl.UInt32(), **_runs_schema()}
-
-
-def _runs_schema() -> dict[str, pl.DataType]:
+    `key`: the hash of its letters and digits. `words`: how many it has. `length`: its distinct
+    n-grams, without those of its table's frame. `ngrams`: a sample of them. `lent`: which of these
+    stand in the text's own context too.
+    """
     import polars as pl
 
     return {
-        "weight": pl.Float32(),
-        "runs": pl.List(pl.UInt64()),
-        "weights": pl.List(pl.UInt8()),
+        "key": pl.UInt64(),
+        "words": pl.UInt32(),
+        "length": pl.UInt32(),
+        "ngrams": pl.List(pl.UInt64()),
+        "lent": pl.List(pl.Boolean()),
     }
 
 

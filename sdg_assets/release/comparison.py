@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from sdg_assets.catalog import SubtaskSpec
 from sdg_assets.gates import Gate
 from sdg_assets.gates.contamination import Contamination
+from sdg_assets.heldout.background import training_rows
 from sdg_assets.heldout.protection import Protection
 from sdg_assets.release.card import Compared
 from sdg_assets.storage import PartitionKey, Store
@@ -16,14 +17,18 @@ from sdg_assets.thresholds import Thresholds
 class Comparison:
     """Gates the rows of a release once more: what is held out may have grown since `filtered`."""
 
-    def __init__(self, protection: Protection, specs: Mapping[str, SubtaskSpec]) -> None:
+    def __init__(
+        self, protection: Protection, specs: Mapping[str, SubtaskSpec], store: Store
+    ) -> None:
         """Starts with nothing compared.
 
         Args:
             protection: What is held out.
             specs: Partition → its subtask.
+            store: Where the training rows of the subtasks lie: they tell what is rare.
         """
         self._protection = protection
+        self._store = store
         self._specs = specs
         self._gates: dict[str, Contamination] = {}
 
@@ -36,22 +41,20 @@ class Comparison:
         """
         spec = self._specs[partition]
         own = f"{spec.task}/{spec.key}"
-        self._gates[partition] = Contamination(self._protection.index, thresholds, own)
+        index = self._protection.index
+        background = index.background(training_rows(spec, self._store))
+        self._gates[partition] = Contamination(index, thresholds, own, background)
         return [self._gates[partition]]
 
-    def hits(self, store: Store) -> list[Compared]:
-        """The held-out collections that any row came near to, here or in `filtered`.
-
-        Args:
-            store: Whose manifests tell what `filtered` refused.
-        """
+    def hits(self) -> list[Compared]:
+        """The held-out collections that any row came near to, here or in `filtered`."""
         refused: dict[str, int] = {}
         suspicious: dict[str, int] = {}
         for name, gate in self._gates.items():
             for benchmark, overlap in gate.report.benchmarks.items():
                 refused[benchmark] = refused.get(benchmark, 0) + overlap.refused
                 suspicious[benchmark] = suspicious.get(benchmark, 0) + overlap.suspicious
-            for benchmark, count in self._refused_before(store, self._specs[name]):
+            for benchmark, count in self._refused_before(self._specs[name]):
                 refused[benchmark] = refused.get(benchmark, 0) + count
         return [
             Compared(name, refused.get(name, 0), suspicious.get(name, 0))
@@ -59,7 +62,7 @@ class Comparison:
             if refused.get(name) or suspicious.get(name)
         ]
 
-    def _refused_before(self, store: Store, spec: SubtaskSpec) -> Iterator[tuple[str, int]]:
-        manifest = store.manifest(PartitionKey(spec.task, "filtered", spec.key))
+    def _refused_before(self, spec: SubtaskSpec) -> Iterator[tuple[str, int]]:
+        manifest = self._store.manifest(PartitionKey(spec.task, "filtered", spec.key))
         for name, overlap in manifest.info.get("contamination", {}).get("benchmarks", {}).items():
             yield name, int(overlap["refused"])

@@ -16,8 +16,7 @@ from sdg_assets.catalog import SubtaskSpec
 from sdg_assets.errors import AbsentError, MappingError
 from sdg_assets.examples import AnswerKind, Content, Record
 from sdg_assets.gates.base import batches
-from sdg_assets.heldout.fingerprints import Fingerprint, Hasher, Part, Runs
-from sdg_assets.heldout.tables import HeldoutTables, hashed
+from sdg_assets.heldout.tables import HashedRows, HeldoutTables, hashed_rows, table_of
 from sdg_assets.mapping import RowMapping
 from sdg_assets.sources import SeedSource
 from sdg_assets.stages.normalized import Mapper, mapper_of
@@ -44,12 +43,10 @@ class HeldoutRows:
 
     def __init__(self) -> None:
         self.splits: list[HashedSplit] = []
-        self._hasher = Hasher()
         self._seen: set[tuple[int, int]] = set()
         self._tables: list[HeldoutTables] = []
         self._config: str | None = None
-        self._prints: list[Fingerprint] = []
-        self._runs: list[Runs] = []
+        self._hashed: list[HashedRows] = []
 
     def add(self, spec: SubtaskSpec, split: str, source: SeedSource) -> None:
         """Reads and hashes one split; what the source does not have is noted as missing.
@@ -74,7 +71,7 @@ class HeldoutRows:
         if split not in there:
             self._miss(spec, split, f"the source has {', '.join(there) or 'no split'}")
             return
-        reading = _Reading(spec)
+        reading = Reading(spec)
         for rows in batches(reading.contents(source.rows(spec, split))):
             self._take(rows)
         pinned = spec.model_copy(update={"split": split})
@@ -104,37 +101,27 @@ class HeldoutRows:
         self.splits.append(_missing(spec.dataset, spec.config, split, why))
 
     def _take(self, contents: Sequence[Content]) -> None:
-        import numpy as np
-
-        prints, runs = self._hasher.fingerprints(contents)
+        batch = hashed_rows(contents)
         # Configs that contain each other (winogrande's xs to xl) repeat their rows.
-        keys = [(p.item, p.answers[0] if p.answers else 0) for p in prints]
-        new = np.zeros(len(prints), dtype=bool)
-        for place, key in enumerate(keys):
-            new[place] = key not in self._seen
+        new = []
+        for row in batch.rows:
+            key = row["item"], row["answer"]
+            if key not in self._seen:
+                new.append(row)
             self._seen.add(key)
-        shift = np.cumsum(new) - 1 + len(self._prints)
-        lengths = np.array([(p.run, p.context_run) for p in prints], dtype=np.int64)
-        used = lengths[runs.row, (runs.part == Part.CONTEXT).astype(np.int64)]
-        kept = new[runs.row] & (runs.length == used)
-        self._prints += [p for p, is_new in zip(prints, new, strict=True) if is_new]
-        self._runs.append(
-            Runs(runs.hashes[kept], shift[runs.row[kept]], runs.part[kept], runs.length[kept])
-        )
+        used = {row[part] for row in new for part in ("question", "context", "choices")}
+        texts = {key: text for key, text in batch.texts.items() if key in used}
+        self._hashed.append(HashedRows(new, texts))
 
     def _close(self) -> None:
-        """Weighs what one config has: how rare a run is can be told only when all are there."""
-        import numpy as np
-
-        if self._prints:
-            columns = zip(*((r.hashes, r.row, r.part, r.length) for r in self._runs), strict=True)
-            runs = Runs(*(np.concatenate(column) for column in columns))
-            self._tables.append(hashed(self._prints, runs))
-        self._prints, self._runs = [], []
+        """Makes the table of one config: what its frame is can be told only from all its rows."""
+        if any(batch.rows for batch in self._hashed):
+            self._tables.append(table_of(self._hashed))
+        self._hashed = []
 
 
-class _Reading:
-    """Raw rows of a split as contents, with what they are missing."""
+class Reading:
+    """Raw rows of a split as contents, whatever they are missing."""
 
     def __init__(self, spec: SubtaskSpec) -> None:
         self.rows = self.unanswered = self.unmapped = 0
@@ -143,10 +130,11 @@ class _Reading:
         self._framed = spec.answer_kind in (AnswerKind.BOOLEAN, AnswerKind.LABEL)
 
     def contents(self, rows: Iterable[Mapping[str, Any]]) -> Iterator[Content]:
+        """What is hashed of each row: one that hides its answer, or that no record fits, too."""
         for row in rows:
             self.rows += 1
             for content in self._read(row):
-                # Yes or no and labels are the task's own; see `Hasher.fingerprints`.
+                # Yes or no and labels are the task's own frame, no options of one question.
                 yield replace(content, choices=[]) if self._framed else content
 
     def _read(self, row: Mapping[str, Any]) -> list[Content]:

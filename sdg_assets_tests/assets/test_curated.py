@@ -21,7 +21,7 @@ from sdg_assets.storage import PartitionKey, Store
 from sdg_assets_tests.assets.quiz import put_rows, quiz
 from sdg_assets_tests.builders import seed_task, write_catalog
 from sdg_assets_tests.conftest import Configure, on_disk
-from sdg_assets_tests.heldout import Splits
+from sdg_assets_tests.heldout import FILLERS, Splits
 from sdg_assets_tests.records import CAPITALS, enriched
 from sdg_assets_tests.runs import QUIET, failures, run
 
@@ -39,7 +39,7 @@ def catalog(tmp_path: Path, configure: Configure) -> None:
 def put(store: Store, task: str, subtask: str, *rows: EnrichedExample) -> None:
     duplicates = Duplicates()
     duplicates.add(rows)
-    hold_out(store, task, subtask)
+    hold_out(store, task, subtask, FILLERS[0])
     with store.write(PartitionKey(task, "filtered", subtask)) as out:
         for row in rows:
             out.accept(row)
@@ -205,6 +205,17 @@ def test_a_partition_that_is_replaced_while_a_release_is_cut_is_in_it_as_one_ver
     manifest = json.loads((Path(told(result)["path"]) / "manifest.json").read_text("utf-8"))
     assert manifest["inputs"] == {"free/filtered/free_a": before}
     assert store.manifest(key).sha256 != before
+
+
+def test_nothing_is_released_whose_held_out_split_was_empty(
+    store: Store, instance: dg.DagsterInstance
+) -> None:
+    put(store, "free", "free_a", row("free_a", "Which river is it?"))
+    hold_out(store, "free", "free_a")
+
+    (message,) = failures(curate(instance))
+
+    assert "free/free_a: held-out splits without rows in samples: all of them" in message
 
 
 def test_only_the_tasks_that_are_named_are_released(

@@ -316,3 +316,37 @@ def test_what_one_source_lacked_is_read_again_from_another(
 
     with pytest.raises(StoreError, match="its held-out splits are not hashed from mirror"):
         guarded(store, catalog, spec, {"all"})
+
+
+@pytest.mark.parametrize("splits", [["test"], ["validation", "test"]])
+def test_an_empty_held_out_split_blocks_its_partition_and_is_named(
+    splits: list[str], tmp_path: Path, quiz: Path, configure: Configure, store: Store,
+    instance: dg.DagsterInstance,
+) -> None:  # fmt: skip
+    lines = (json.dumps(question(text)) for text in FILLERS)
+    (quiz / "validation.jsonl").write_text("\n".join(lines), "utf-8")
+    (quiz / "test.jsonl").write_text("", "utf-8")
+    configure(
+        catalog=write_catalog(tmp_path / "other", {"heldout_splits": splits}),
+        seed_source=f"mirror:{quiz.parents[2]}",
+    )
+    found = evaluation(hash_quiz(instance))
+    catalog = cached_catalog(settings().catalog)
+
+    assert not found.passed
+    assert "no row in org/quiz main test" in str(found.description)
+    with pytest.raises(StoreError, match="no row is held out in org/quiz main test"):
+        guarded(store, catalog, catalog.subtask("quiz", "quiz"), {"all"})
+
+
+def test_a_protected_benchmark_without_a_row_counts_as_not_hashed(
+    quiz: Path, store: Store, instance: dg.DagsterInstance
+) -> None:
+    hash_quiz(instance)
+    with store.write(heldout_key("protected", "gsm8k")) as out:
+        out.info = {"rows": 0, "missing": [], "source": settings().seed_source}
+    catalog = cached_catalog(settings().catalog)
+    names = {benchmark.name for benchmark in load_protected()}
+
+    with pytest.raises(StoreError, match=r"1 protected benchmarks are not hashed .*: gsm8k\."):
+        guarded(store, catalog, catalog.subtask("quiz", "quiz"), names - {"gsm8k"})

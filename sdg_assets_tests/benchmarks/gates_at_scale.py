@@ -33,7 +33,7 @@ from sdg_assets.gates.duplicates import Duplicates
 from sdg_assets.heldout.index import HeldoutIndex
 from sdg_assets.signatures.scratch import search_local
 from sdg_assets.thresholds import Thresholds
-from sdg_assets_tests.benchmarks.contamination import examples, heldout_tables, subtasks
+from sdg_assets_tests.benchmarks.mirror import examples, heldout_tables, subtasks
 from sdg_assets_tests.records import enriched
 
 SEEDS_PER_PARTITION = 2_000

@@ -100,11 +100,12 @@ def test_digits_of_another_script_are_the_same_digits() -> None:
     assert reason(gate_against([HELD_NUMBER], **MATH), row) == "exact row"
 
 
-@pytest.mark.parametrize("words", [1, 3, 6])
-def test_an_edited_question_is_refused_with_its_answer(words: int) -> None:
-    assert reason(gate_against([HELD_NUMBER], **MATH), number(edited(MILL, words))) == (
-        "question and answer"
-    )
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [(1, "whole question"), (3, "question and answer"), (6, "question and answer")],
+)
+def test_an_edited_question_is_refused_with_its_answer(words: int, expected: str) -> None:
+    assert reason(gate_against([HELD_NUMBER], **MATH), number(edited(MILL, words))) == expected
 
 
 def test_the_same_words_about_other_numbers_are_another_question() -> None:

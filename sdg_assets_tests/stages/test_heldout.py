@@ -2,10 +2,11 @@ from __future__ import annotations
 
 import re
 
+import polars as pl
 import pytest
 
 from sdg_assets.errors import SeedSourceError, TransientError
-from sdg_assets.heldout.tables import ATTACHMENTS, HeldoutTables, contexts_schema, rows_schema
+from sdg_assets.heldout.tables import ATTACHMENTS, HeldoutTables, rows_schema, texts_schema
 from sdg_assets.stages.heldout import HeldoutRows
 from sdg_assets_tests.builders import seed_task
 from sdg_assets_tests.heldout import FILLERS, Splits, hashed
@@ -34,18 +35,20 @@ def test_what_is_stored_is_what_is_read_back() -> None:
     again = HeldoutTables.from_bytes(tables.to_bytes().__getitem__)
 
     assert again.rows.equals(tables.rows)
-    assert again.contexts.equals(tables.contexts)
+    assert again.texts.equals(tables.texts)
     assert tables.rows.schema == rows_schema()
-    assert tables.contexts.schema == contexts_schema()
+    assert tables.texts.schema == texts_schema()
     assert set(tables.to_bytes()) == set(ATTACHMENTS.values())
 
 
 def test_hashes_are_the_same_on_every_machine_and_in_every_release() -> None:
     # Published hashes are compared with those of later runs: a change here makes all of them void.
-    row = hashed(ROWS).rows.row(0, named=True)
+    tables = hashed(ROWS)
 
-    assert row["wording"] == 10171289276494131810
-    assert min(row["runs"]) == 174177495930304865
+    question = tables.rows["question"][0]
+    (ngrams,) = tables.texts.filter(pl.col("key") == question)["ngrams"]
+    assert question == 10455778918736812838
+    assert min(ngrams) == 41082649710581075
 
 
 def test_a_row_that_hides_its_answer_is_hashed_all_the_same() -> None:
@@ -75,7 +78,7 @@ def test_a_row_that_no_mapping_fits_is_hashed_by_its_columns() -> None:
     rows = read(source, "test")
 
     assert rows.splits[0].unmapped == len(FILLERS)
-    assert set(rows.tables().rows["wording"]) == set(hashed(ROWS).rows["wording"])
+    assert set(rows.tables().rows["question"]) == set(hashed(ROWS).rows["question"])
 
 
 def test_a_row_that_several_splits_hold_is_stored_once() -> None:
@@ -111,12 +114,12 @@ def test_nothing_is_stored_as_empty_tables() -> None:
     tables = HeldoutRows().tables()
 
     assert HeldoutTables.from_bytes(tables.to_bytes().__getitem__).rows.schema == rows_schema()
-    assert (len(tables.rows), len(tables.contexts)) == (0, 0)
+    assert (len(tables.rows), len(tables.texts)) == (0, 0)
 
 
 def test_long_rows_are_stored_as_a_sample_of_bounded_size() -> None:
     long = " ".join(f"word{n}" for n in range(3000))
     tables = hashed([*ROWS, {"question": long, "choices": ["a", "b"], "label": 0}])
 
-    assert tables.rows["runs"].list.len().max() == 64
-    assert tables.rows["weight"].max() == 5998
+    assert tables.texts["ngrams"].list.len().max() == 64
+    assert tables.texts["length"].max() == 22_258

@@ -1,0 +1,86 @@
+"""The mirrored datasets as benchmarks see them: subtasks, what they hold out, their rows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import suppress
+
+from sdg_assets.catalog import SubtaskSpec, load_catalog, load_protected
+from sdg_assets.errors import AbsentError, CatalogError, SeedSourceError
+from sdg_assets.examples import Content, Example, Seed, Source
+from sdg_assets.heldout.tables import HeldoutTables
+from sdg_assets.sources import DirectorySource
+from sdg_assets.stages.heldout import HeldoutRows, Reading
+from sdg_assets.stages.normalized import normalize
+from sdg_assets_tests.builders import MIRROR
+
+SOURCE = DirectorySource("mirror", MIRROR)
+
+
+def subtasks() -> Iterator[SubtaskSpec]:
+    """Those whose training rows lie in the mirror."""
+    for task in load_catalog(allow_canary=()).enabled():
+        for key in task.enabled_subtasks():
+            spec = task.resolve(key)
+            try:
+                if spec.split in SOURCE.splits(spec):
+                    yield spec
+            except SeedSourceError:
+                continue
+
+
+def heldout_tables() -> dict[str, HeldoutTables]:
+    """Everything held out that the mirror has: subtasks' splits and protected benchmarks."""
+    tables = {}
+    for spec in subtasks():
+        rows = HeldoutRows()
+        for split in spec.heldout_splits:
+            rows.add(spec, split, SOURCE)
+        tables[f"{spec.task}/{spec.key}"] = rows.tables()
+    for benchmark in load_protected():
+        rows = HeldoutRows()
+        with suppress(AbsentError):  # more datasets than the mirror has
+            for spec in benchmark.specs(SOURCE.configs):
+                rows.add(spec, spec.split, SOURCE)
+        if len((hashed := rows.tables()).rows):
+            tables[benchmark.name] = hashed
+    return tables
+
+
+def examples(spec: SubtaskSpec, split: str) -> Iterator[Example]:
+    """The rows of a split as a stage sees them; none of one that is absent or hides its answers."""
+    if split not in SOURCE.splits(spec):
+        return
+    seeds = (
+        Seed(source=_source(spec, split, at), row=row)
+        for at, row in enumerate(SOURCE.rows(spec, split))
+    )
+    every = spec.model_copy(update={"parallel_with": []})
+    with suppress(CatalogError):
+        yield from (row for row in normalize(every, seeds) if isinstance(row, Example))
+
+
+def heldout_contents() -> dict[str, list[Content]]:
+    """Every held-out row of the mirror, as it is hashed, by subtask and benchmark."""
+    found: dict[str, list[Content]] = {}
+    for spec in subtasks():
+        own = found.setdefault(f"{spec.task}/{spec.key}", [])
+        for split in spec.heldout_splits:
+            own += _contents(spec, split)
+    for benchmark in load_protected():
+        own = found.setdefault(benchmark.name, [])
+        with suppress(AbsentError):
+            for spec in benchmark.specs(SOURCE.configs):
+                own += _contents(spec, spec.split)
+    return found
+
+
+def _contents(spec: SubtaskSpec, split: str) -> Iterator[Content]:
+    if split in SOURCE.splits(spec):
+        yield from Reading(spec).contents(SOURCE.rows(spec, split))
+
+
+def _source(spec: SubtaskSpec, split: str, row: int) -> Source:
+    return Source(
+        dataset=spec.dataset, config=spec.config, split=split, row=row, revision="r", license="x"
+    )

@@ -1,0 +1,388 @@
+"""Planted leaks that the contamination gate finds, and clean rows that it loses; exits 1 on a miss.
+
+python -m sdg_assets_tests.benchmarks.planted_leaks [--leaks 80] [--show 2] [--only leaks clean …]
+
+Planted: held-out rows of five datasets, hidden in a training row in each of the ways that
+`leak_variants` lists. Rows whose question is a bare stem ("Which of these is true?") are left out:
+without their options they are nobody's question. Clean: every training row of each mirrored
+subtask, but for true repeats and shared contexts, which a rule of its own tells: see `Truth`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import random
+import re
+import sys
+import time
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import islice
+
+from sdg_assets.catalog import SubtaskSpec, load_protected
+from sdg_assets.catalog.models import RecordMapping
+from sdg_assets.examples import AnswerKind, Content, Example
+from sdg_assets.gates.base import Batch, Refusal, batches
+from sdg_assets.gates.contamination import Contamination
+from sdg_assets.heldout.background import SAMPLE
+from sdg_assets.heldout.index import Background, HeldoutIndex
+from sdg_assets.heldout.tables import hashed_rows, table_of
+from sdg_assets.stages.normalized import normalize
+from sdg_assets.stages.seeds import collect_seeds
+from sdg_assets.thresholds import overridden
+from sdg_assets_tests.benchmarks.leak_variants import (
+    EDITED_10,
+    EDITED_25,
+    KEPT,
+    Change,
+    other_numbers,
+)
+from sdg_assets_tests.benchmarks.mirror import (
+    SOURCE,
+    examples,
+    heldout_contents,
+    heldout_tables,
+    subtasks,
+)
+
+# What must be reached.
+RECALL_KEPT = 0.99
+RECALL_EDITED_10 = 0.95
+RECALL_EDITED_25 = 0.80
+FALSE_REFUSALS = 0.003
+LOST_OF_A_CLASS = 0.05
+ROWS_A_SECOND = 9_000
+OTHER_NUMBERS = 0.05
+# A question of so many words, that no other held-out row asks, is no stem.
+STEM_WORDS = 8
+# Words; characters of scripts that write no spaces.
+WORD = re.compile("[\u3040-\u30ff\u3400-\u9fff]|[^\\W\u3040-\u30ff\u3400-\u9fff]+")
+
+
+@dataclass(frozen=True)
+class Planted:
+    """A dataset whose held-out rows are planted among the training rows of a subtask."""
+
+    name: str
+    heldout: list[Example]
+    among: SubtaskSpec
+
+
+def main() -> int:
+    """Prints the tables; returns 1 if a goal was missed."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--leaks", type=int, default=80, help="rows planted a dataset and variant")
+    parser.add_argument("--show", type=int, default=1, help="true repeats to look at, a subtask")
+    parser.add_argument("--only", nargs="*", default=["leaks", "clean"])
+    options = parser.parse_args()
+    began = time.process_time()
+    tables = heldout_tables()
+    # With its choices, whatever the catalog maps.
+    tables["mmlu"] = table_of([hashed_rows(list(_mmlu_contents()))])
+    held = sum(len(table.rows) for table in tables.values())
+    print(f"{held:,} held-out rows hashed, {held / (time.process_time() - began):,.0f} rows/s")
+    index = HeldoutIndex(tables)
+    missed: list[str] = []
+    if "leaks" in options.only:
+        missed += leaks(index, options.leaks)
+    if "clean" in options.only:
+        missed += clean(index, options.show)
+    for goal in missed:
+        print(f"MISSED: {goal}")
+    print("all goals reached" if not missed else f"{len(missed)} goals missed")
+    return 1 if missed else 0
+
+
+def seeds_of(spec: SubtaskSpec) -> list[Example]:
+    """The training rows of a subtask."""
+    return [row for row in normalize(spec, collect_seeds(spec, SOURCE)) if isinstance(row, Example)]
+
+
+def sampled(rows: Sequence[Example]) -> Sequence[Example]:
+    """The rows that a background is learned from, as `heldout.background` takes them."""
+    return rows[:: max(1, len(rows) // SAMPLE)]
+
+
+def gate_of(index: HeldoutIndex, spec: SubtaskSpec, background: Background) -> Contamination:
+    return Contamination(index, overridden(spec.gates), f"{spec.task}/{spec.key}", background)
+
+
+def refusals(gate: Contamination, rows: Iterable[Example]) -> Iterator[Refusal | None]:
+    """The verdict on each row."""
+    for batch in batches(rows):
+        refused = gate.refusals(Batch(batch))
+        yield from (refused.get(place) for place in range(len(batch)))
+
+
+# --- planted leaks -----------------------------------------------------------------------------
+
+
+def planted_sets() -> Iterator[Planted]:
+    """The five datasets, each with a subtask that a leak could hide in."""
+    specs = {spec.key: spec for spec in subtasks()}
+    for key, among in (("gsm8k", "gsm8k"), ("arc_challenge", "arc_challenge"), ("boolq", "boolq")):
+        spec = specs[key]
+        rows = [row for split in spec.heldout_splits for row in examples(spec, split)]
+        yield Planted(key, rows, specs[among])
+    yield Planted("mmlu", list(_benchmark("mmlu", MMLU)), specs["arc_easy"])
+    yield Planted("xquad", list(_benchmark("xquad", XQUAD, "xquad.en")), specs["webqs"])
+
+
+MMLU = {
+    "answer_kind": AnswerKind.MULTIPLE_CHOICE,
+    "record": RecordMapping(
+        question="{{question}}", choices="{{choices}}", answer_index="{{answer}}"
+    ),
+}
+XQUAD = {
+    "answer_kind": AnswerKind.SPAN,
+    "record": RecordMapping(
+        context="{{context}}", question="{{question}}", answer="{{answers.text[0]}}"
+    ),
+}
+
+
+def _mmlu_contents() -> Iterator[Content]:
+    for row in _benchmark("mmlu", MMLU):
+        yield Content(question=row.question, answer=row.answer, choices=row.choices)
+
+
+def _benchmark(name: str, update: dict[str, object], config: str = "") -> Iterator[Example]:
+    (benchmark,) = (b for b in load_protected() if b.name == name)
+    for spec in benchmark.specs(SOURCE.configs):
+        if spec.split in SOURCE.splits(spec) and config in ("", spec.config):
+            yield from examples(spec.model_copy(update={**update, "language": "en"}), spec.split)
+
+
+def _telling(rows: Sequence[Example]) -> list[Example]:
+    """Rows whose question is no stem, in random order."""
+    times = Counter(_bare(row.question) for row in rows)
+    telling = [
+        row
+        for row in rows
+        if len(row.question.split()) >= STEM_WORDS and times[_bare(row.question)] == 1
+    ]
+    return random.Random(7).sample(telling, k=len(telling))
+
+
+def leaks(index: HeldoutIndex, count: int) -> list[str]:
+    """Prints the share of planted leaks that is refused; returns the goals that were missed."""
+    missed = []
+    sets = list(planted_sets())
+    print(f"\n{'share refused of planted leaks':<34}" + "".join(f"{s.name:>15}" for s in sets))
+    gates, rows = [], []
+    for planted in sets:
+        background = index.background(sampled(seeds_of(planted.among)))
+        gates.append(gate_of(index, planted.among, background))
+        rows.append(_telling(planted.heldout))
+    print(f"{'rows to plant':<34}" + "".join(f"{len(own):>15,}" for own in rows), flush=True)
+    for goal, variants in (
+        (RECALL_KEPT, KEPT),
+        (RECALL_EDITED_10, EDITED_10),
+        (RECALL_EDITED_25, EDITED_25),
+    ):
+        for name, change in variants.items():
+            cells = []
+            for planted, gate, own in zip(sets, gates, rows, strict=True):
+                recall, size = _recall(gate, own, change, count)
+                cells.append(f"{recall:.3f} ({size})" if size else "–")
+                if size and recall < goal:
+                    missed.append(f"{name}, {planted.name}: {recall:.3f} < {goal} of {size}")
+            print(f"{name:<34}" + "".join(f"{cell:>15}" for cell in cells), flush=True)
+    wrongly, size = _recall(gates[0], rows[0], other_numbers, count)
+    print(f"{'other numbers (no leak)':<34}{f'{wrongly:.3f} ({size})':>15}")
+    if wrongly > OTHER_NUMBERS:
+        missed.append(f"other numbers, no leak: {wrongly:.3f} refused > {OTHER_NUMBERS}")
+    return missed
+
+
+def _recall(
+    gate: Contamination, rows: Sequence[Example], change: Change, count: int
+) -> tuple[float, int]:
+    """The share refused of the first `count` rows that can be changed so, and how many they are."""
+    chance = random.Random(11)
+    changed = (leak for row in rows if (leak := change(row, chance)) is not None)
+    verdicts = list(refusals(gate, islice(changed, count)))
+    found = sum(verdict is not None for verdict in verdicts)
+    return (found / len(verdicts) if verdicts else 0.0), len(verdicts)
+
+
+# --- clean rows --------------------------------------------------------------------------------
+
+
+class Truth:
+    """Which refused rows are true repeats, told by words alone.
+
+    A row repeats a held-out one if their questions have seven in ten words in common (Dice's
+    coefficient of their bags of words), or half of them and the same answer, or if the words of the
+    held-out question stand in a row in it. It shares a context if that is so of one's context and
+    the other's context or question. The words that all questions of a dataset begin with are left
+    out; of scripts without spaces, characters are compared.
+    """
+
+    def __init__(self, rows: Mapping[str, Iterable[Content]]) -> None:
+        """Takes the held-out rows of every dataset."""
+        self._rows: list[tuple[list[str], list[str], str]] = []
+        self._by_word: dict[str, list[int]] = defaultdict(list)
+        self._questions: set[str] = set()
+        for contents in rows.values():
+            self._add(list(contents))
+
+    def _add(self, contents: Sequence[Content]) -> None:
+        frame = frame_of(content.question for content in contents)
+        for row in {(c.context, c.question, c.answer): c for c in contents}.values():
+            self._questions.add(_bare(row.question))
+            question, context = _words(row.question)[frame:], _words(row.context)
+            self._rows.append((question, context, _bare(row.answer)))
+            for word in set(question) | set(context):
+                self._by_word[word].append(len(self._rows) - 1)
+
+    def of(self, row: Example, frame: int) -> str:
+        """`repeat`, `context` or "" for neither.
+
+        Args:
+            row: A training row.
+            frame: The words that all questions of its subtask begin with.
+        """
+        if _bare(row.question) in self._questions:
+            return "repeat"
+        question, context = _words(row.question)[frame:], _words(row.context)
+        rarest = sorted(set(question) | set(context), key=lambda w: len(self._by_word.get(w, ())))
+        near: Counter[int] = Counter()
+        for word in rarest[:12]:
+            near.update(self._by_word.get(word, ())[:3_000])
+        shared = ""
+        everything = f" {' '.join(context)} {' '.join(question)} {' '.join(_words(row.answer))} "
+        for at, _ in near.most_common(60):
+            asked, passage, answer = self._rows[at]
+            same_answer = answer == _bare(row.answer) and not row.answer_kind.selects
+            same_answer |= answer == _bare(row.answer) and bool(row.choices) and len(answer) > 3
+            least = 0.5 if same_answer else 0.7
+            if _alike(question, asked, least) or _holds(everything, asked):
+                return "repeat"
+            if (
+                _alike(context, passage, 0.7)
+                or _alike(question, passage, 0.7)
+                or _alike(context, asked, 0.7)
+                or _holds(everything, passage)
+            ):
+                shared = "context"
+        return shared
+
+
+def frame_of(questions: Iterable[str]) -> int:
+    """How many words all questions of a dataset begin with."""
+    first: list[str] | None = None
+    for question in islice(questions, 500):
+        words = _words(question)
+        if first is None:
+            first = words[:-1]
+        length = next((n for n, (a, b) in enumerate(zip(first, words)) if a != b), len(first))  # noqa: B905
+        first = first[: min(length, len(words))]
+    return len(first or [])
+
+
+def _alike(one: list[str], other: list[str], least: float) -> bool:
+    if not one or not other:
+        return False
+    common = sum((Counter(one) & Counter(other)).values())
+    return 2 * common >= least * (len(one) + len(other))
+
+
+def _holds(everything: str, words: list[str]) -> bool:
+    return len(words) > 5 and f" {' '.join(words)} " in everything
+
+
+def _words(text: str) -> list[str]:
+    return WORD.findall(text.lower())
+
+
+def _bare(text: str) -> str:
+    return re.sub(r"[\W_]+", "", text.lower())
+
+
+@dataclass
+class Loss:
+    """What the gate refused of one subtask's training rows."""
+
+    rows: int = 0
+    seconds: float = 0.0
+    refused: Counter[str] = field(default_factory=Counter)
+    """`repeat`, `context` and "" → rows."""
+    answers: Counter[str] = field(default_factory=Counter)
+    lost: Counter[str] = field(default_factory=Counter)
+    """Answer → rows refused that are neither."""
+    reasons: Counter[str] = field(default_factory=Counter)
+    shown: list[str] = field(default_factory=list)
+
+
+def clean(index: HeldoutIndex, show: int) -> list[str]:
+    """Prints what is refused of training rows; returns the goals that were missed."""
+    missed: list[str] = []
+    known = Truth(heldout_contents())
+    rows, seconds = 0, 0.0
+    print(
+        f"\n{'training rows refused':<36}{'rows':>7}{'repeats':>9}{'contexts':>9}{'others':>8}"
+        f"{'%':>7}{'worst class':>13}{'rows/s':>9}",
+    )
+    for spec in subtasks():
+        loss = _loss(index, spec, known, show)
+        rows, seconds = rows + loss.rows, seconds + loss.seconds
+        share = loss.refused[""] / loss.rows
+        worst, name = _worst_class(spec, loss)
+        print(
+            f"{spec.key:<36}{loss.rows:>7}{loss.refused['repeat']:>9}{loss.refused['context']:>9}"
+            f"{loss.refused['']:>8}{share:>7.2%}{worst:>13.2%}{loss.rows / loss.seconds:>9,.0f}"
+            f"  {dict(loss.reasons)}",
+            flush=True,
+        )
+        for line in loss.shown:
+            print(f"      {line}")
+        if share > FALSE_REFUSALS and loss.refused[""] > 1:
+            missed.append(f"{spec.key}: {share:.2%} false refusals > {FALSE_REFUSALS:.2%}")
+        if worst > LOST_OF_A_CLASS:
+            missed.append(f"{spec.key}: class {name!r} loses {worst:.1%} > {LOST_OF_A_CLASS:.0%}")
+    print(f"\n{rows:,} rows at {rows / seconds:,.0f} rows a second of one core")
+    if rows / seconds < ROWS_A_SECOND:
+        missed.append(f"{rows / seconds:,.0f} rows a second < {ROWS_A_SECOND:,}")
+    return missed
+
+
+def _loss(index: HeldoutIndex, spec: SubtaskSpec, known: Truth, show: int) -> Loss:
+    loss, rows = Loss(), seeds_of(spec)
+    frame = frame_of(row.question for row in rows)
+    gate = gate_of(index, spec, index.background(sampled(rows)))
+    shown: Counter[str] = Counter()
+    stream = iter(rows)
+    while batch := list(islice(stream, 1024)):
+        began = time.process_time()
+        refused = gate.refusals(Batch(batch))
+        loss.seconds += time.process_time() - began
+        loss.rows += len(batch)
+        loss.answers.update(row.answer for row in batch)
+        for place, refusal in refused.items():
+            row = batch[place]
+            kind = known.of(row, frame)
+            loss.refused[kind] += 1
+            loss.reasons[refusal.reason] += 1
+            loss.lost[row.answer] += not kind
+            shown[kind] += 1
+            if shown[kind] <= (show if kind else 3 * show):
+                loss.shown.append(
+                    f"{kind or 'OTHER'} [{refusal.reason}, {refusal.detail}, "
+                    f"{refusal.scores['overlap']:.2f}] {row.context[-100:]!r} "
+                    f"{row.question[:200]!r} {row.choices} → {row.answer[:60]!r}"
+                )
+    return loss
+
+
+def _worst_class(spec: SubtaskSpec, loss: Loss) -> tuple[float, str]:
+    """The largest share that an answer of a label or boolean subtask loses."""
+    if spec.answer_kind not in (AnswerKind.LABEL, AnswerKind.BOOLEAN):
+        return 0.0, ""
+    return max((loss.lost[answer] / count, answer) for answer, count in loss.answers.items())
+
+
+if __name__ == "__main__":
+    sys.exit(main())
