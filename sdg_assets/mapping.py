@@ -76,7 +76,10 @@ class RowMapping:
             elif template is not None:
                 self._renders[name] = compile_template(str(template), label)
                 assignments.append(_assignment(f"{_FIELD}{name}", str(template)))
-        self._record = ENVIRONMENT.from_string("".join(assignments))
+        whole = "".join(assignments)
+        self._record = ENVIRONMENT.from_string(whole)
+        if "detokenized" in whole:
+            _detokenizer()  # seconds of imports, which no row should have to wait for
 
     def __call__(self, row: Mapping[str, Any]) -> Iterator[Content]:
         """Maps one raw row.
