@@ -19,6 +19,7 @@ from sdg_assets.catalog.templates import (
     Render,
     TemplateTimeoutError,
     compile_template,
+    detokenizer,
     single_expression,
     time_limit,
 )
@@ -79,7 +80,7 @@ class RowMapping:
         whole = "".join(assignments)
         self._record = ENVIRONMENT.from_string(whole)
         if "detokenized" in whole:
-            _detokenizer()  # seconds of imports, which no row should have to wait for
+            detokenizer()  # seconds of imports, which no row should have to wait for
 
     def __call__(self, row: Mapping[str, Any]) -> Iterator[Content]:
         """Maps one raw row.

@@ -45,11 +45,12 @@ def _regex_search(text: str, pattern: str, group: int = 0) -> str:
 
 def _detokenized(text: str) -> str:
     """Text that was published as tokens of the Penn Treebank (`ca n't , $ 5 .`)."""
-    return str(_detokenizer().detokenize(text.split()))
+    return str(detokenizer().detokenize(text.split()))
 
 
 @cache
-def _detokenizer() -> TreebankWordDetokenizer:
+def detokenizer() -> TreebankWordDetokenizer:
+    """The detokenizer behind the filter `detokenized`; the first call imports nltk."""
     from nltk.tokenize.treebank import TreebankWordDetokenizer  # a second of imports
 
     return TreebankWordDetokenizer()
