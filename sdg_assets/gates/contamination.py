@@ -1,4 +1,40 @@
-"""Gate 3: no row holds a held-out question, in its own words or nearly so."""
+"""Gate 3: no row holds a held-out question, in its own words or nearly so.
+
+The definition. A row overlaps with a held-out question by *the share, weighted by rarity, of the
+question's n-grams that occur anywhere in the text that the row would train on*: context, question,
+choices, answer, aliases, solution, reasoning, knowledge. Both sides are first reduced to letters
+and digits (`heldout.letters`: no case, markup, accents, look-alikes, spaces; one way to write a
+number), and an n-gram is eight of them in a row, across words; a CJK character counts as two. An
+n-gram weighs 1 if fewer than one in 200 of the subtask's own training rows have it, and less the
+more have it, down to 0 if all do: so a task's frame ("Is the sentiment of this sentence …") weighs
+nothing. N-grams that more than 64 held-out texts have are common language and are not counted.
+
+What is compared is the question. If it weighs less than two rare words do, or its benchmark asks it
+with several contexts or sets of choices ("Which of these is true?"), its choices count as part of
+it, and if these too say little, its context. If the row has the question's passage, the words that
+the passage lends to the question do not count, unless the whole question is there.
+
+The rules, of which a refusal names the one that applied:
+
+- `exact row`: context, question and choices are the same, in any order of the choices.
+- `exact question`: the question is the same and no stem, or the answer is the same as well.
+- `whole question`: nine tenths of the question stand in the row, whatever its answer is; the rest
+  is lost where a question is cut in two. A question about a passage must be long, or the passage or
+  the answer be there too.
+- `question`: the share is at least `contamination_overlap`, and nothing contradicts it.
+- `question and answer`, `question and context`: the share is at least
+  `contamination_confirmed_overlap`, the row gives the held-out answer (which must tell something:
+  yes, no and labels do not) or has the held-out passage, and nothing contradicts it.
+- `exact context`, `context`: the row has a held-out context that counts as part of its question, by
+  `contamination_context_words`.
+
+Two things contradict: numbers of the held-out question that the row does not have (the same words
+about other numbers are another question), and another answer. Under the last three rules four rare
+n-grams more are asked for than the share says: a short question is soon like another.
+
+Everything from `contamination_suspicion` on that is not refused is counted and reported, as is a
+row that repeats a held-out passage. No text is kept of what is held out, only hashes.
+"""
 
 from __future__ import annotations
 

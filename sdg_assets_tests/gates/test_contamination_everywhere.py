@@ -1,0 +1,187 @@
+"""A held-out question is found wherever it stands in a row, and however it is dressed up."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+
+import pytest
+
+from sdg_assets.examples import AnswerKind, EnrichedExample, Example
+from sdg_assets.gates.base import Batch
+from sdg_assets.gates.contamination import Contamination
+from sdg_assets.heldout.index import HeldoutIndex
+from sdg_assets.heldout.letters import all_numbers, plain_text, written_numbers
+from sdg_assets.thresholds import Thresholds
+from sdg_assets_tests.heldout import FILLERS, gate_against, hashed
+from sdg_assets_tests.records import enriched, example
+
+MILL = (
+    "Farmer Odile drives 14 carts of barley to the mill, 3 of them break an axle on the bridge and "
+    "each of the others is unloaded in 9 minutes. How many minutes does the unloading take?"
+)
+MATH: dict[str, object] = {
+    "answer_kind": "numeric",
+    "record": {"question": "{{question}}", "answer": "{{choices[label]}}"},
+}
+NUMERIC = AnswerKind.NUMERIC
+CYRILLIC = str.maketrans("aceopxyijsABCEHKMOPTX", "асеорхуіјѕАВСЕНКМОРТХ")
+
+
+@pytest.fixture(scope="module")
+def gate() -> Contamination:
+    return gate_against([{"question": MILL, "choices": ["99"], "label": 0}], None, **MATH)
+
+
+def is_refused(gate: Contamination, row: Example) -> bool:
+    return 0 in gate.refusals(Batch([row]))
+
+
+def other(**changes: object) -> EnrichedExample:
+    """A row that asks something else."""
+    return enriched(
+        **{
+            "answer_kind": NUMERIC,
+            "question": "What is the harvest worth in silver?",
+            "answer": "7",
+            **changes,
+        }
+    )
+
+
+@pytest.mark.parametrize(
+    "part", ["context", "question", "answer", "solution", "reasoning", "knowledge"]
+)
+def test_a_question_is_found_in_every_part_that_a_row_trains_on(
+    gate: Contamination, part: str
+) -> None:
+    assert not is_refused(gate, other())
+    assert is_refused(gate, other(**{part: f"It was asked: {MILL} Nobody knew."}))
+    assert is_refused(gate, other(aliases=[MILL]))
+
+
+def test_a_question_is_found_that_is_split_over_context_and_question(gate: Contamination) -> None:
+    words = MILL.split()
+    row = other(context=" ".join(words[:17]), question=" ".join(words[17:]))
+
+    assert is_refused(gate, row)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        str.upper,
+        lambda t: f"<div><p><b>{t.replace(' ', '</b> <i>', 1)}</i>&nbsp;</p></div>",
+        lambda t: t.translate(CYRILLIC),
+        " ".join,
+        lambda t: "".join(t.split()),
+        lambda t: "\u0301".join(t),
+        "\u200b".join,
+        lambda t: "".join(chr(ord(c) + 0xFEE0) if "!" <= c <= "~" else c for c in t),
+        lambda t: t.replace("14", "14.0").replace("3 ", "3.00 ").replace("9", "9.0"),
+        lambda t: t.replace("14", "fourteen").replace("3 ", "three ").replace("9", "nine"),
+        lambda t: t.translate(str.maketrans("0123456789", "٠١٢٣٤٥٦٧٨٩")),
+        lambda t: " ".join(f"**{word}**" for word in t.split()),
+    ],
+)
+def test_typography_hides_no_question(gate: Contamination, change: Callable[[str], str]) -> None:
+    assert is_refused(gate, other(question=change(MILL)))
+
+
+def test_numbers_in_another_form_and_a_few_other_words_hide_no_question(
+    gate: Contamination,
+) -> None:
+    reworded = MILL.replace("Farmer", "Peasant").replace("barley", "rye").replace("take", "last")
+    row = other(question=reworded.replace("14", "14.0").replace("9 ", "9.0 "), answer="99 dollars")
+
+    assert is_refused(gate, row)
+
+
+@pytest.mark.parametrize(
+    ("text", "letters"),
+    [
+        ("Janet’s $1,800.50 &amp; <b>18.0</b> eggs", "janets18005and18eggs".replace("and", "")),
+        ("one hundred and twenty-one", "121"),
+        ("two thousand three hundred and forty-two", "2342"),
+        ("НОС нос", "носнос"),
+        ("Реtеr pаid", "peterpaid"),
+        ("京都", "京京都都"),
+        ("1 8 . 5  c a r t s", "185carts"),
+    ],
+)
+def test_a_text_is_reduced_to_its_letters_and_digits(text: str, letters: str) -> None:
+    assert plain_text(text) == letters
+
+
+def test_a_number_has_one_form() -> None:
+    assert written_numbers("1,800.0 of ١٨٠٠ or 1'800, not 18.50") == {"1800", "18.5"}
+    assert {"18", "120"} <= all_numbers("eighteen of a hundred, or one hundred and twenty")
+
+
+FRAME = "Please read the following sentence with care and say what sentiment it carries in full: "
+
+
+def labelled(text: str, answer: str = "positive") -> Example:
+    return example(
+        answer_kind=AnswerKind.LABEL,
+        question=FRAME + text,
+        choices=["negative", "positive"],
+        answer=answer,
+        answer_index=int(answer == "positive"),
+    )
+
+
+def test_a_tasks_frame_weighs_nothing_because_all_its_training_rows_have_it() -> None:
+    chance = random.Random(5)
+    words = sorted({word for text in FILLERS for word in text.split()})
+    training = [labelled(" ".join(chance.sample(words, k=9))) for _ in range(300)]
+    # One short row makes the frame nearly all of a held-out question.
+    held = [{"question": f"{FRAME}{text}", "choices": [], "label": 1} for text in ("Fine.", "Bad!")]
+    record = {
+        "question": "{{question}}",
+        "answer": "{{'positive' if label == 1 else 'negative'}}",
+    }
+    index = HeldoutIndex({"quiz/quiz": hashed(held, answer_kind="free_form", record=record)})
+    gate = Contamination(index, Thresholds(), "quiz/quiz", index.background(training))
+
+    assert gate.refusals(Batch(training)) == {}
+    assert gate.refusals(Batch([labelled("Fine.")]))[0].reason == "exact row"
+
+
+def test_a_passage_lends_its_words_to_another_question_about_it() -> None:
+    passage = (
+        "The lighthouse of Saint Aubin was built in 1868 from granite that barges brought from the "
+        "quarries of the northern coast. Its lamp burned rapeseed oil until a storm in 1903."
+    )
+    held = {
+        "context": passage,
+        "question": "When was the lighthouse of Saint Aubin built from granite?",
+        "choices": ["in 1868"],
+        "label": 0,
+    }
+    record = {
+        "context": "{{context}}",
+        "question": "{{question}}",
+        "answer": "{{choices[label]}}",
+    }
+    rows = [held, *({**held, "context": q, "question": q} for q in FILLERS)]
+    index = HeldoutIndex({"quiz/quiz": hashed(rows, answer_kind="short_text", record=record)})
+    gate = Contamination(index, Thresholds())
+
+    def asked(question: str) -> Example:
+        return example(
+            answer_kind=AnswerKind.SPAN, context=passage, question=question, choices=[],
+            answer="in 1868",
+        )  # fmt: skip
+
+    assert not is_refused(gate, asked("What did the lamp burn?"))
+    assert is_refused(gate, asked("When was the old lighthouse of Saint Aubin built of granite?"))
+
+
+def test_drafts_come_one_at_a_time_and_get_the_verdict_they_get_together(
+    gate: Contamination,
+) -> None:
+    rows = [other(), other(knowledge=MILL), other(question="Why?" * 9), other(question=MILL)]
+    alone = [is_refused(gate, row) for row in rows]
+
+    assert [place in gate.refusals(Batch(rows)) for place in range(len(rows))] == alone
