@@ -168,22 +168,25 @@ def _publish(key: PartitionKey, rows: HeldoutRows) -> PartitionReport:
 def _complete(splits: list[HashedSplit]) -> CheckOutcome:
     """Whether every split was hashed. One that is there without rows is an error, not a warning."""
     unread = [split for split in splits if _why_not(split)]
-    empty = len(empty_splits(splits))
+    empty = empty_splits(splits)
     hashed = len(splits) - len(unread)
     summary = f"{hashed} of {len(splits)} held-out splits are hashed"
     if unread:
         summary += (
-            f"; {len(missing_splits(splits))} are not in {settings().seed_source}, {empty} have no "
-            "rows. Rows that repeat them will not be recognized"
+            f"; {len(missing_splits(splits))} are not in {settings().seed_source}, {len(empty)} have "
+            "no rows. Rows that repeat them will not be recognized"
         )
     if empty:
-        summary += ". Partitions that must be compared with an empty split are not made"
+        summary += (
+            f". There is no row in {', '.join(empty[:20])}{' …' if len(empty) > 20 else ''}: "
+            "partitions that need them are not made"
+        )
     return CheckOutcome(
         name="heldout_complete",
         passed=not unread,
         blocking=bool(empty),
         summary=summary,
-        numbers={"hashed": hashed, "missing": len(unread) - empty, "empty": empty},
+        numbers={"hashed": hashed, "missing": len(unread) - len(empty), "empty": len(empty)},
         offenders=[Offender(row=split_name(s), problem=_why_not(s)) for s in unread],
     )
 
