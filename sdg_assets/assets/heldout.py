@@ -173,8 +173,8 @@ def _complete(splits: list[HashedSplit]) -> CheckOutcome:
     summary = f"{hashed} of {len(splits)} held-out splits are hashed"
     if unread:
         summary += (
-            f"; {len(missing_splits(splits))} are not in {settings().seed_source}, {len(empty)} have "
-            "no rows. Rows that repeat them will not be recognized"
+            f"; {len(missing_splits(splits))} are not in {settings().seed_source}, {len(empty)} "
+            "have no rows. Rows that repeat them will not be recognized"
         )
     if empty:
         summary += (
