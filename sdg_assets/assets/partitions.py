@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -204,7 +205,8 @@ def each_partition(
         dg.Failure: Some partitions failed; those that did not are materialized all the same. Not
             to be retried when every failure is permanent.
     """
-    clear_scratch(datetime.now(UTC) - ABANDONED)
+    with suppress(SdgError, OSError):  # housekeeping: what needs the directory says what is wrong
+        clear_scratch(datetime.now(UTC) - ABANDONED)
     done = _done_before(context)
     good: dict[str, tuple[PartitionReport, dict[dg.AssetKey, Input]]] = {}
     bad: dict[str, Exception] = {}
