@@ -122,7 +122,8 @@ def draft(place: Place) -> Iterator[Draft]:
         with suppress(OSError):  # on a full disk: what is left in the buffer is not wanted
             file.close()
         if isinstance(place, Path):
-            path.unlink(missing_ok=True)
+            with suppress(OSError):  # not there if published; else cleared by age
+                path.unlink()
 
 
 def write_atomic(place: Place, data: bytes) -> None:

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -218,7 +219,8 @@ def each_partition(
             to be retried when every failure is permanent.
         EndedError: The run was interrupted; what was finished is materialized.
     """
-    clear_scratch(datetime.now(UTC) - ABANDONED)
+    with suppress(SdgError, OSError):  # housekeeping: what needs the directory says what is wrong
+        clear_scratch(datetime.now(UTC) - ABANDONED)
     end = StepEnd(context)
     done = _done_before(context)
     good: dict[str, tuple[PartitionReport, dict[dg.AssetKey, Input]]] = {}
