@@ -9,10 +9,16 @@ from typing import Any
 import pytest
 import yaml
 
+from sdg_assets.assets.teacher import current_identity
 from sdg_assets.errors import TeacherError
+from sdg_assets.examples import Role
+from sdg_assets.settings import settings
+from sdg_assets.teacher import open_teacher
 from sdg_assets.teacher.models import teacher_cards
 from sdg_assets.teacher.requests import TeacherIdentity
 from sdg_assets.teacher.served import ServedModel, identity_of_served
+from sdg_assets_tests.conftest import Configure
+from sdg_assets_tests.teacher_server import TeacherServer, teacher_server
 
 QWEN = "Qwen/Qwen2.5-Coder-1.5B-Instruct"
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
@@ -164,3 +170,16 @@ def test_where_the_revision_is_unknown_another_path_is_another_teacher() -> None
 def test_a_server_without_a_model_is_a_clear_error() -> None:
     with pytest.raises(TeacherError, match="teacher http://gpu:8000: the server lists no model"):
         ServedModel.of("http://gpu:8000", {"data": []})
+
+
+@pytest.mark.parametrize("role", [Role.WRITER, Role.SOLVER])
+def test_the_catalog_of_the_settings_is_the_one_whose_cards_count(
+    role: Role, catalog: Catalog, configure: Configure
+) -> None:
+    cards = catalog(mine={"served_as": ["scripted/one"], "model": "scripted/one"})
+    with teacher_server(TeacherServer()) as server:
+        configure(teacher=server.url, catalog=cards)
+
+        stamps = [open_teacher(settings(), role).identity.stamp, current_identity(role).stamp]
+
+    assert {(s.model, s.revision, s.license) for s in stamps} == {("scripted/one", COMMIT, "MIT")}
