@@ -12,6 +12,7 @@ The same thread notices an engine that is frozen: one that has produced no token
 from __future__ import annotations
 
 import ctypes
+import gc
 import os
 import signal
 import socket
@@ -199,6 +200,7 @@ def received() -> signal.Signals | None:
 def unwinding() -> None:
     """Says that the main thread has noticed the signal, and is ending its work."""
     _watch.is_unwinding = True
+    gc.freeze()  # or Python looks through everything once more as it ends, for up to seconds
 
 
 def prepare(last_words: Callable[[str], bool]) -> None:
