@@ -139,6 +139,8 @@ class HeldoutIndex:
             settings=pl.concat([pl.Series(dtype=pl.UInt32), *settings])
         )
         self._is_asked_often = self._rows["settings"].to_numpy() > STEM_SETTINGS
+        # So many rows ask it that it is no question of any: equal ones are not even looked at.
+        self._is_frame = self._rows["settings"].to_numpy() > ROWS_OF_A_TEXT
         texts = joined.texts.unique("key", maintain_order=True).sort("key")
         self._texts = texts["key"].to_numpy()
         self._words = texts["words"].to_numpy()
@@ -198,7 +200,7 @@ class HeldoutIndex:
         place, text = shares.place[listed], shares.text[listed]
         pairs = [
             self._items.pairs(items),
-            self._questions.pairs(questions),
+            _only(self._questions.pairs(questions), ~self._is_frame),
             self._parts["question"].rows(place, text),
             *(
                 _only(self._parts[part].rows(place, text), background.is_stem)
@@ -257,7 +259,7 @@ class HeldoutIndex:
         share = np.divide(found, weight, out=np.zeros(len(found)), where=weight > 0)
         told = np.minimum(question.weight / np.maximum(self._lengths[question_text], 1), 1)
         words = self._words[question_text] * told
-        is_equal = np.isin(codes, _codes(pairs[0], len(self._rows))) | is_same
+        is_equal = np.isin(codes, _codes(pairs[0], len(self._rows))) | (is_same & ~self._is_frame[row])
         kept = np.flatnonzero(is_equal | ((share >= least) & (found >= EVIDENCE)))
         return [
             Candidate(
