@@ -73,7 +73,7 @@ NAME = "contamination"
 
 # A question of so many words, its frame's left out, or of so many rare n-grams, is one and the same
 # wherever it stands.
-MANY_WORDS = 5.0
+MANY_WORDS = 4.0
 MANY_NGRAMS = 20.0
 # One that is asked about a passage is, without it, only if it has so many.
 WITHOUT_SETTING = 40.0

@@ -1,6 +1,6 @@
 """Planted leaks that the contamination gate finds, and clean rows that it loses; exits 1 on a miss.
 
-python -m sdg_assets_tests.benchmarks.planted_leaks [--leaks 80] [--show 2] [--only leaks clean …]
+python -m sdg_assets_tests.benchmarks.planted_leaks [--leaks 100] [--show 2] [--only leaks clean …]
 
 Planted: held-out rows of five datasets, hidden in a training row in each of the ways that
 `leak_variants` lists. Rows whose question is a bare stem ("Which of these is true?") are left out:
@@ -73,7 +73,7 @@ class Planted:
 def main() -> int:
     """Prints the tables; returns 1 if a goal was missed."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--leaks", type=int, default=80, help="rows planted a dataset and variant")
+    parser.add_argument("--leaks", type=int, default=100, help="rows planted a dataset and variant")
     parser.add_argument("--show", type=int, default=1, help="true repeats to look at, a subtask")
     parser.add_argument("--only", nargs="*", default=["leaks", "clean"])
     options = parser.parse_args()
