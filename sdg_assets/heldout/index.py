@@ -259,7 +259,9 @@ class HeldoutIndex:
         share = np.divide(found, weight, out=np.zeros(len(found)), where=weight > 0)
         told = np.minimum(question.weight / np.maximum(self._lengths[question_text], 1), 1)
         words = self._words[question_text] * told
-        is_equal = np.isin(codes, _codes(pairs[0], len(self._rows))) | (is_same & ~self._is_frame[row])
+        is_equal = np.isin(codes, _codes(pairs[0], len(self._rows))) | (
+            is_same & ~self._is_frame[row]
+        )
         kept = np.flatnonzero(is_equal | ((share >= least) & (found >= EVIDENCE)))
         return [
             Candidate(
