@@ -29,8 +29,9 @@ The rules, of which a refusal names the one that applied:
   `contamination_context_words`.
 
 Two things contradict: numbers of the held-out question that the row does not have (the same words
-about other numbers are another question), and another answer. Under the last three rules four rare
-n-grams more are asked for than the share says: a short question is soon like another.
+about other numbers are another question), and another answer. Under these three rules four rare
+n-grams more are asked for than the share says (one where the passage is there): a short question is
+soon like another.
 
 Everything from `contamination_suspicion` on that is not refused is counted and reported, as is a
 row that repeats a held-out passage. No text is kept of what is held out, only hashes.
@@ -70,13 +71,16 @@ from sdg_assets.thresholds import Thresholds
 
 NAME = "contamination"
 
-# A question of so many words, or rare n-grams, is one and the same wherever it stands.
-MANY_WORDS = 8
+# A question of so many words, its frame's left out, or of so many rare n-grams, is one and the same
+# wherever it stands.
+MANY_WORDS = 4.0
 MANY_NGRAMS = 20.0
 # One that is asked about a passage is, without it, only if it has so many.
 WITHOUT_SETTING = 40.0
-# N-grams that must be in a row beyond the share: a short question is soon like another.
+# N-grams that must be in a row beyond the share: a short question is soon like another, though less
+# so about one and the same passage.
 SLACK = 4.0
+SLACK_WITH_CONTEXT = 1.0
 # Labels and yes or no are a task's own frame, not options of one question.
 _FRAMED = frozenset({AnswerKind.BOOLEAN, AnswerKind.LABEL})
 
@@ -212,7 +216,8 @@ class Contamination:
     def _of_context(self, found: SharedContext, context: int) -> _Finding:
         reason = ""
         if found.words <= self._thresholds.contamination_context_words:
-            if found.share >= self._thresholds.contamination_overlap:
+            least = self._thresholds.contamination_overlap * found.weight + SLACK
+            if found.share * found.weight >= least:
                 reason = "context"
             if found.key == context:
                 reason = "exact context"
@@ -318,8 +323,8 @@ class _Pair:
             if confirmed
             else self.thresholds.contamination_overlap
         )
-        # A short question is soon like another.
-        if self.share * self.weight < least * self.weight + SLACK or not self.has_setting:
+        slack = SLACK_WITH_CONTEXT if self.same_context else SLACK
+        if self.share * self.weight < least * self.weight + slack or not self.has_setting:
             return ""
         if self.other_answer or not self.numbers_hold:
             return ""

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from math import log
 from typing import TYPE_CHECKING, Any
 
 from sdg_assets.examples import Example
-from sdg_assets.heldout.fingerprints import ngrams, plain_texts_of
+from sdg_assets.heldout.fingerprints import NGRAM, ngrams, plain_texts_of
 from sdg_assets.heldout.tables import KEPT_NGRAMS, HeldoutTables
 
 if TYPE_CHECKING:
@@ -82,8 +82,8 @@ class Candidate:
     """Whether the question alone tells too little: its choices or its context are part of it."""
     context: float
     """The share of the held-out context that the row has; 0 if there is none."""
-    words: int
-    """Of the held-out question."""
+    words: float
+    """Of the held-out question, those of a frame left out."""
 
 
 @dataclass(frozen=True)
@@ -94,6 +94,7 @@ class SharedContext:
     benchmark: str
     key: int
     words: int
+    weight: float
     share: float
 
 
@@ -138,9 +139,12 @@ class HeldoutIndex:
             settings=pl.concat([pl.Series(dtype=pl.UInt32), *settings])
         )
         self._is_asked_often = self._rows["settings"].to_numpy() > STEM_SETTINGS
+        # So many rows ask it that it is no question of any: equal ones are not even looked at.
+        self._is_frame = self._rows["settings"].to_numpy() > ROWS_OF_A_TEXT
         texts = joined.texts.unique("key", maintain_order=True).sort("key")
         self._texts = texts["key"].to_numpy()
         self._words = texts["words"].to_numpy()
+        self._lengths = texts["length"].to_numpy()
         self._postings = _Postings(texts)
         self._items = _Groups(self._rows["item"].to_numpy())
         self._question_keys = self._rows["question"].to_numpy()
@@ -196,7 +200,7 @@ class HeldoutIndex:
         place, text = shares.place[listed], shares.text[listed]
         pairs = [
             self._items.pairs(items),
-            self._questions.pairs(questions),
+            _only(self._questions.pairs(questions), ~self._is_frame),
             self._parts["question"].rows(place, text),
             *(
                 _only(self._parts[part].rows(place, text), background.is_stem)
@@ -204,7 +208,7 @@ class HeldoutIndex:
             ),
         ]
         candidates = self._candidates(pairs, questions, shares, background, least)
-        return candidates, self._shared(place, text, shares.anywhere[listed] / weight[listed])
+        return candidates, self._shared(place, text, shares.anywhere[listed], weight[listed])
 
     def row(self, at: int) -> HeldoutRow:
         """What is known of a held-out row."""
@@ -253,7 +257,11 @@ class HeldoutIndex:
         found = found + np.where(with_context, context.anywhere, 0)
         weight = weight + np.where(with_context, context.weight, 0)
         share = np.divide(found, weight, out=np.zeros(len(found)), where=weight > 0)
-        is_equal = np.isin(codes, _codes(pairs[0], len(self._rows))) | is_same
+        told = np.minimum(question.weight / np.maximum(self._lengths[question_text], 1), 1)
+        words = self._words[question_text] * told
+        is_equal = np.isin(codes, _codes(pairs[0], len(self._rows))) | (
+            is_same & ~self._is_frame[row]
+        )
         kept = np.flatnonzero(is_equal | ((share >= least) & (found >= EVIDENCE)))
         return [
             Candidate(
@@ -263,24 +271,32 @@ class HeldoutIndex:
                 share=min(float(share[at]), 1.0),
                 is_stem=bool(is_stem[at]),
                 context=float(in_context[at]),
-                words=int(self._words[max(question_text[at], 0)]),
+                words=float(words[at]),
             )
             for at in kept
         ]
 
-    def _shared(self, place: Array, text: Array, share: Array) -> list[SharedContext]:
+    def _shared(
+        self, place: Array, text: Array, anywhere: Array, weight: Array
+    ) -> list[SharedContext]:
         import numpy as np
 
         part = self._parts["context"]
         at = np.flatnonzero(part.is_used[text])
         found: dict[tuple[int, str], SharedContext] = {}
-        for p, t, s in zip(place[at], text[at], share[at], strict=True):
-            for row in part.rows_of(int(t)):
-                name = self._name(row)
-                known = found.get((int(p), name))
-                if known is None or known.share < s:
-                    key, words = int(self._texts[t]), int(self._words[t])
-                    found[int(p), name] = SharedContext(int(p), name, key, words, min(float(s), 1))
+        for p, t, a, w in zip(place[at], text[at], anywhere[at], weight[at], strict=True):
+            shared = SharedContext(
+                place=int(p),
+                benchmark="",
+                key=int(self._texts[t]),
+                words=int(self._words[t]),
+                weight=float(w),
+                share=min(float(a / w), 1.0),
+            )
+            for name in {self._name(row) for row in part.rows_of(int(t))}:
+                known = found.get((shared.place, name))
+                if known is None or known.share < shared.share:
+                    found[shared.place, name] = replace(shared, benchmark=name)
         return list(found.values())
 
     def _name(self, row: int) -> str:
@@ -475,18 +491,20 @@ class _Postings:
         """
         import numpy as np
 
-        sizes = np.fromiter(map(len, rows), dtype=np.int64, count=len(rows))
-        hashes, of = ngrams([text for row in rows for text in row])
+        # As one text, as a row is trained on: a question may begin in its context.
+        hashes, place = ngrams(["".join(row) for row in rows])
+        starts = np.searchsorted(place, np.arange(len(rows)))
+        contexts = np.fromiter((len(row[0]) for row in rows), dtype=np.int64, count=len(rows))
+        end = np.arange(len(place)) - starts[place] + NGRAM
+        in_context = end <= contexts[place]
         maybe = np.flatnonzero(self._may_hold[hashes >> self._shift])
         # Sorted look-ups stay in the processor's cache.
         maybe = maybe[np.argsort(hashes[maybe])]
-        hashes, of = hashes[maybe], of[maybe]
+        hashes, place, in_context = hashes[maybe], place[maybe], in_context[maybe]
         ngram = np.searchsorted(self.hashes, hashes)
         ngram[ngram == len(self.hashes)] = 0
         there = self.hashes[ngram] == hashes if len(self.hashes) else np.zeros(len(hashes), bool)
-        ngram, of = ngram[there], of[there]
-        place = np.repeat(np.arange(len(rows)), sizes)[of]
-        in_context = np.isin(of, np.cumsum(sizes) - sizes)
+        ngram, place, in_context = ngram[there], place[there], in_context[there]
         # Sorted so that of equal n-grams of a row one outside of its context comes first.
         codes = (place * max(len(self.hashes), 1) + ngram) * 2 + in_context
         codes.sort()
@@ -512,9 +530,10 @@ class _Postings:
         weight *= self._scale[text]
         # Most texts share a word or two with a row. Sums over buckets of pairs tell which, without
         # sorting them.
-        bucket = (codes.astype(np.uint64) * np.uint64(_MULTIPLIER)) >> np.uint64(64 - _BUCKET_BITS)
+        bits = min(len(codes).bit_length() + 1, _BUCKET_BITS)  # few for a draft, which comes alone
+        bucket = codes.astype(np.uint64) * np.uint64(_MULTIPLIER) >> np.uint64(64 - bits)
         bucket = bucket.astype(np.int64)
-        enough = np.bincount(bucket, weight, minlength=1 << _BUCKET_BITS) >= _LEAST_WEIGHT
+        enough = np.bincount(bucket, weight, minlength=1 << bits) >= _LEAST_WEIGHT
         kept = np.flatnonzero(enough[bucket])
         codes, weight = codes[kept], weight[kept]
         order = np.argsort(codes, kind="stable")

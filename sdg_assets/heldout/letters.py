@@ -34,6 +34,7 @@ _THOUSANDS = re.compile(r",(?<=\d,)(?=\d{3}(?!\d))|'(?<=\d')(?=\d{3}(?!\d))|_(?<
 _SPACED_THOUSANDS = re.compile(r" (?<=\d )(?=\d{3}(?!\d))")
 _POINTLESS = re.compile(r"\.(?<=\d\.)0+(?!\d)")
 _TRAILING_ZEROS = re.compile(r"(\.(?<=\d\.)\d*[1-9])0+(?!\d)")
+_DOLLARS = re.compile(r"(?<=\d)dollars?")  # $18, whose sign is gone, is 18 dollars
 _CLAUSE = re.compile(r"[^\w\s'-]+")
 # An answer of so many words may be a number with its unit.
 _FEW_WORDS = 6
@@ -238,6 +239,8 @@ def _stripped(texts: Sequence[str]) -> list[str]:
     for word, scale, pattern in _SCALES:
         if word in joined:
             joined = pattern.sub(partial(_scaled, scale), joined)
+    if "dollar" in joined:
+        joined = _DOLLARS.sub("", joined)
     return joined.split(_FIELD)
 
 

@@ -29,6 +29,7 @@ BOLD = {
     **{ord("A") + n: 0x1D400 + n for n in range(26)},
     **{ord("a") + n: 0x1D41A + n for n in range(26)},
 }
+WHOLE = re.compile(r"[1-9]\d{0,8}|[1-9]\d{0,2}(?:,\d{3}){1,2}")
 NUMBER = re.compile(r"(?<![\w.,])\d+(?:,\d{3})*(?:\.\d+)?(?![\w,]|\.\d)")
 _ONES = [
     "zero",
@@ -321,7 +322,7 @@ KEPT: dict[str, Change] = {
     "numbers as 18.0": POINT_ZERO,
     "numbers as 18 dollars": with_unit,
     "numbers in words": _numbers(
-        lambda n: spelled(int(n.replace(",", ""))) if "." not in n and len(n) < 10 else n
+        lambda n: spelled(int(n.replace(",", ""))) if WHOLE.fullmatch(n) else n
     ),
     "Arabic-Indic digits": _everything(
         lambda text: text.translate(str.maketrans("0123456789", "٠١٢٣٤٥٦٧٨٩"))
@@ -334,7 +335,7 @@ KEPT: dict[str, Change] = {
     ),
     "thousands with commas": _numbers(lambda n: f"{int(n):,}" if n.isdigit() and len(n) > 3 else n),
     "thousands with spaces": _numbers(
-        lambda n: f"{int(n.replace(',', '')):,}".replace(",", "\u2009") if "." not in n else n
+        lambda n: f"{int(n.replace(',', '')):,}".replace(",", "\u2009") if WHOLE.fullmatch(n) else n
     ),
     "options reordered": options_reordered,
     "options replaced": options_replaced,

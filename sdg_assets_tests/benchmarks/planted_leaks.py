@@ -1,6 +1,6 @@
 """Planted leaks that the contamination gate finds, and clean rows that it loses; exits 1 on a miss.
 
-python -m sdg_assets_tests.benchmarks.planted_leaks [--leaks 80] [--show 2] [--only leaks clean …]
+python -m sdg_assets_tests.benchmarks.planted_leaks [--leaks 100] [--show 2] [--only leaks clean …]
 
 Planted: held-out rows of five datasets, hidden in a training row in each of the ways that
 `leak_variants` lists. Rows whose question is a bare stem ("Which of these is true?") are left out:
@@ -54,6 +54,7 @@ FALSE_REFUSALS = 0.003
 LOST_OF_A_CLASS = 0.05
 ROWS_A_SECOND = 9_000
 OTHER_NUMBERS = 0.05
+FRAMED = (AnswerKind.LABEL, AnswerKind.BOOLEAN)
 # A question of so many words, that no other held-out row asks, is no stem.
 STEM_WORDS = 8
 # Words; characters of scripts that write no spaces.
@@ -72,7 +73,7 @@ class Planted:
 def main() -> int:
     """Prints the tables; returns 1 if a goal was missed."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--leaks", type=int, default=80, help="rows planted a dataset and variant")
+    parser.add_argument("--leaks", type=int, default=100, help="rows planted a dataset and variant")
     parser.add_argument("--show", type=int, default=1, help="true repeats to look at, a subtask")
     parser.add_argument("--only", nargs="*", default=["leaks", "clean"])
     options = parser.parse_args()
@@ -81,7 +82,10 @@ def main() -> int:
     # With its choices, whatever the catalog maps.
     tables["mmlu"] = table_of([hashed_rows(list(_mmlu_contents()))])
     held = sum(len(table.rows) for table in tables.values())
-    print(f"{held:,} held-out rows hashed, {held / (time.process_time() - began):,.0f} rows/s")
+    print(
+        f"{held:,} held-out rows hashed, {held / (time.process_time() - began):,.0f} rows/s",
+        flush=True,
+    )
     index = HeldoutIndex(tables)
     missed: list[str] = []
     if "leaks" in options.only:
@@ -223,7 +227,7 @@ class Truth:
 
     def __init__(self, rows: Mapping[str, Iterable[Content]]) -> None:
         """Takes the held-out rows of every dataset."""
-        self._rows: list[tuple[list[str], list[str], str]] = []
+        self._rows: list[tuple[list[str], list[str], set[str]]] = []
         self._by_word: dict[str, list[int]] = defaultdict(list)
         self._questions: set[str] = set()
         for contents in rows.values():
@@ -234,7 +238,7 @@ class Truth:
         for row in {(c.context, c.question, c.answer): c for c in contents}.values():
             self._questions.add(_bare(row.question))
             question, context = _words(row.question)[frame:], _words(row.context)
-            self._rows.append((question, context, _bare(row.answer)))
+            self._rows.append((question, context, _answers(row)))
             for word in set(question) | set(context):
                 self._by_word[word].append(len(self._rows) - 1)
 
@@ -255,9 +259,8 @@ class Truth:
         shared = ""
         everything = f" {' '.join(context)} {' '.join(question)} {' '.join(_words(row.answer))} "
         for at, _ in near.most_common(60):
-            asked, passage, answer = self._rows[at]
-            same_answer = answer == _bare(row.answer) and not row.answer_kind.selects
-            same_answer |= answer == _bare(row.answer) and bool(row.choices) and len(answer) > 3
+            asked, passage, answers = self._rows[at]
+            same_answer = bool(answers & _answers(row)) and row.answer_kind not in FRAMED
             least = 0.5 if same_answer else 0.7
             if _alike(question, asked, least) or _holds(everything, asked):
                 return "repeat"
@@ -269,6 +272,10 @@ class Truth:
             ):
                 shared = "context"
         return shared
+
+
+def _answers(row: Content | Example) -> set[str]:
+    return {_bare(text) for text in (row.answer, *row.aliases) if text}
 
 
 def frame_of(questions: Iterable[str]) -> int:
@@ -322,6 +329,8 @@ def clean(index: HeldoutIndex, show: int) -> list[str]:
     missed: list[str] = []
     known = Truth(heldout_contents())
     rows, seconds = 0, 0.0
+    of_dataset: Counter[str] = Counter()
+    lost_of_dataset: Counter[str] = Counter()
     print(
         f"\n{'training rows refused':<36}{'rows':>7}{'repeats':>9}{'contexts':>9}{'others':>8}"
         f"{'%':>7}{'worst class':>13}{'rows/s':>9}",
@@ -339,10 +348,16 @@ def clean(index: HeldoutIndex, show: int) -> list[str]:
         )
         for line in loss.shown:
             print(f"      {line}")
-        if share > FALSE_REFUSALS and loss.refused[""] > 1:
-            missed.append(f"{spec.key}: {share:.2%} false refusals > {FALSE_REFUSALS:.2%}")
+        of_dataset[spec.dataset] += loss.rows
+        lost_of_dataset[spec.dataset] += loss.refused[""]
         if worst > LOST_OF_A_CLASS:
             missed.append(f"{spec.key}: class {name!r} loses {worst:.1%} > {LOST_OF_A_CLASS:.0%}")
+    print()
+    for dataset, count in of_dataset.items():
+        share = lost_of_dataset[dataset] / count
+        print(f"{dataset:<44}{count:>8,} rows, {share:.2%} false refusals")
+        if share > FALSE_REFUSALS:
+            missed.append(f"{dataset}: {share:.2%} false refusals > {FALSE_REFUSALS:.2%}")
     print(f"\n{rows:,} rows at {rows / seconds:,.0f} rows a second of one core")
     if rows / seconds < ROWS_A_SECOND:
         missed.append(f"{rows / seconds:,.0f} rows a second < {ROWS_A_SECOND:,}")
@@ -379,7 +394,7 @@ def _loss(index: HeldoutIndex, spec: SubtaskSpec, known: Truth, show: int) -> Lo
 
 def _worst_class(spec: SubtaskSpec, loss: Loss) -> tuple[float, str]:
     """The largest share that an answer of a label or boolean subtask loses."""
-    if spec.answer_kind not in (AnswerKind.LABEL, AnswerKind.BOOLEAN):
+    if spec.answer_kind not in FRAMED:
         return 0.0, ""
     return max((loss.lost[answer] / count, answer) for answer, count in loss.answers.items())
 
