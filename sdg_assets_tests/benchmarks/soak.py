@@ -2,9 +2,11 @@
 
 python -m sdg_assets_tests.benchmarks.soak [--minutes 30] [--seed 1]
 
-Exits 1 when a goal is missed, and names it: every published byte equals the undisturbed run's,
-nothing that was answered is paid for twice (beyond what was in flight), a run that is told to end
-does so within 5 seconds, every kind of fault occurred, and 100 faults in 30 minutes.
+Rounds on this machine (kills, signals, a full disk, a server that is gone or answers oddly) take
+turns with rounds on the emulated cluster (pods killed, evicted and refused, nodes lost, run workers
+killed, runs terminated). Exits 1 when a goal is missed, and names it: every published byte equals
+the undisturbed run's, nothing that was answered is paid for twice (beyond what was in flight), a
+run that is told to end does so within 5 seconds (10 on a cluster), and 100 faults in 30 minutes.
 """
 
 from __future__ import annotations
@@ -19,6 +21,7 @@ from random import Random
 
 from sdg_assets_tests.soak.faulty_teacher import FaultyTeacher, served
 from sdg_assets_tests.soak.local import Findings, LocalRounds
+from sdg_assets_tests.soak.on_cluster import ClusterRounds, SumTeacher
 
 FAULTS_PER_MINUTE = 100 / 30
 # Set where the process may mount a file system: it is its own root, in namespaces of its own.
@@ -39,14 +42,21 @@ def main() -> int:
 
 def soak(minutes: float, random: Random) -> int:
     """Rounds until the time is over, at least one; prints the counts."""
-    findings, teacher = Findings(), FaultyTeacher(random)
-    with tempfile.TemporaryDirectory() as place, served(teacher):
-        rounds = LocalRounds(Path(place), teacher, random, findings)
+    findings, teacher, summing = Findings(), FaultyTeacher(random), SumTeacher(random)
+    with (
+        tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as place,
+        served(teacher),
+        served(summing),
+    ):
+        local = LocalRounds(Path(place), teacher, random, findings)
+        cluster = ClusterRounds(Path(place), summing, random, findings)
         begun = time.monotonic()
         while True:
-            rounds.round()
-            print(f"round {findings.rounds}: {dict(findings.faults)}", flush=True)
-            if findings.broken or time.monotonic() - begun >= 60 * minutes:
+            local.round()
+            cluster.round(findings.rounds)
+            spent = (time.monotonic() - begun) / 60
+            print(f"{spent:.1f} min, round {findings.rounds}: {dict(findings.faults)}", flush=True)
+            if findings.broken or spent >= minutes:
                 break
     findings.faults.update(teacher.faults_met)
     for fault, count in sorted(findings.faults.items()):
@@ -55,7 +65,7 @@ def soak(minutes: float, random: Random) -> int:
         f"{findings.faults.total()} faults in {findings.rounds} rounds of {findings.attempts} "
         f"attempts; slowest stop {findings.slowest_stop:.1f} s; "
         f"{findings.asked_again} answers paid for twice; "
-        f"{len(rounds.reference)} files compared each round"
+        f"{len(local.reference) + len(cluster.reference)} files compared each round"
     )
     if findings.faults.total() < FAULTS_PER_MINUTE * minutes:
         findings.broken.append("too few faults")

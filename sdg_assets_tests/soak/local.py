@@ -13,7 +13,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -114,7 +114,7 @@ class LocalRounds:
         process = self._start(reference)
         if process.wait(PATIENCE):
             raise AssertionError(f"the undisturbed run failed: {self._log.read_text()[-3000:]}")
-        self.reference = published(reference)
+        self.reference = published(reference, TASK, SUBTASKS)
         self._answers = teacher.answered.total()
 
     def round(self) -> None:
@@ -137,7 +137,7 @@ class LocalRounds:
                     self.findings.broken.append("a run did not come to its end in 40 attempts")
                     return
             self._teacher.behave()
-            self._compare(published(store))
+            self._compare(published(store, TASK, SUBTASKS))
         again = self._teacher.answered.total() - before - self._answers
         self.findings.asked_again += max(0, again)
         if again > interruptions * CONCURRENCY:
@@ -216,12 +216,12 @@ class LocalRounds:
                 self.findings.broken.append(f"{name} differs from the undisturbed run's")
 
 
-def published(root: Path) -> dict[str, bytes]:
+def published(root: Path, task: str, subtasks: Sequence[str]) -> dict[str, bytes]:
     """Everything that the store has published: rows, refused rows, attachments, the release."""
     store, files = Store(root), {}
     for stage in ("seeds", "normalized", "generated", "enriched", "filtered"):
-        for subtask in SUBTASKS:
-            key = PartitionKey(TASK, stage, subtask)
+        for subtask in subtasks:
+            key = PartitionKey(task, stage, subtask)
             if not store.exists(key):
                 continue
             files[str(key)] = store.path(key).read_bytes()
