@@ -38,12 +38,10 @@ class TeacherServer:
 
     def complete(self, body: dict[str, Any]) -> str:
         """What is said to a request of any role, told apart by what is to be written."""
-        form = body.get("response_format", {}).get("json_schema", {}).get("schema", {})
-        wanted = form.get("properties", {})
-        if "question" in wanted:
+        if judged := judgement(body):
+            return judged
+        if "response_format" in body:
             return json.dumps(self.write(body))
-        if wanted:
-            return json.dumps({name: 5 if name != "comment" else "Sound." for name in wanted})
         return self.speak(body)
 
     def write(self, body: dict[str, Any]) -> dict[str, Any]:
@@ -57,6 +55,15 @@ class TeacherServer:
         if "Answer:" in body["messages"][0]["content"]:
             return "I looked the number up in the register of cities. Answer: Oslo"
         return "Cities have numbers in the register."
+
+
+def judgement(body: dict[str, Any]) -> str:
+    """The best marks, for a request that asks for marks; empty for every other request."""
+    form = body.get("response_format", {}).get("json_schema", {}).get("schema", {})
+    criteria = form.get("properties", {})
+    if not criteria or "question" in criteria:
+        return ""
+    return json.dumps({name: 5 if name != "comment" else "Sound." for name in criteria})
 
 
 @contextmanager

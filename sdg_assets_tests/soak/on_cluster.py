@@ -23,6 +23,7 @@ from sdg_assets_tests.k8s.cluster import Pod
 from sdg_assets_tests.k8s.deployment import SUBTASKS, TASK, Deployment, deployed
 from sdg_assets_tests.soak.faulty_teacher import FaultyTeacher
 from sdg_assets_tests.soak.local import Findings, published
+from sdg_assets_tests.teacher_server import judgement
 
 PATIENCE = 240.0
 STOP_SECONDS = 10.0
@@ -33,7 +34,9 @@ class SumTeacher(FaultyTeacher):
     """Writes sums that depend on the request alone, and solves them."""
 
     def complete(self, body: dict[str, Any]) -> str:
-        """Writer, solver and background, told apart by what is asked."""
+        """Writer, judge, solver and background, told apart by what is asked."""
+        if judged := judgement(body):
+            return judged
         if "response_format" in body:
             digest = hashlib.sha256(json.dumps(body, sort_keys=True).encode()).digest()
             a, b = 100 + digest[0] * 256 + digest[1], 100 + digest[2] * 256 + digest[3]
