@@ -219,9 +219,9 @@ class Truth:
     """Which refused rows are true repeats, told by words alone.
 
     A row repeats a held-out one if their questions have seven in ten words in common (Dice's
-    coefficient of their bags of words), or half of them and the same answer, or if the words of the
-    held-out question stand in a row in it. It shares a context if that is so of one's context and
-    the other's context or question. The words that all questions of a dataset begin with are left
+    coefficient of their bags of words), or half of those longer than three letters and the same
+    answer, or if the words of the held-out question stand in a row in it. It shares a context if
+    that is so of one's context and the other's context or question. The words that all questions of a dataset begin with are left
     out; of scripts without spaces, characters are compared.
     """
 
@@ -261,8 +261,11 @@ class Truth:
         for at, _ in near.most_common(60):
             asked, passage, answers = self._rows[at]
             same_answer = bool(answers & _answers(row)) and row.answer_kind not in FRAMED
-            least = 0.5 if same_answer else 0.7
-            if _alike(question, asked, least) or _holds(everything, asked):
+            if (
+                _alike(question, asked, 0.7)
+                or (same_answer and _alike(_long(question), _long(asked), 0.5))
+                or _holds(everything, asked)
+            ):
                 return "repeat"
             if (
                 _alike(context, passage, 0.7)
@@ -295,6 +298,10 @@ def _alike(one: list[str], other: list[str], least: float) -> bool:
         return False
     common = sum((Counter(one) & Counter(other)).values())
     return 2 * common >= least * (len(one) + len(other))
+
+
+def _long(words: list[str]) -> list[str]:
+    return [word for word in words if len(word) > 3]
 
 
 def _holds(everything: str, words: list[str]) -> bool:
