@@ -221,8 +221,8 @@ class Truth:
     A row repeats a held-out one if their questions have seven in ten words in common (Dice's
     coefficient of their bags of words), or half of those longer than three letters and the same
     answer, or if the words of the held-out question stand in a row in it. It shares a context if
-    that is so of one's context and the other's context or question. The words that all questions of a dataset begin with are left
-    out; of scripts without spaces, characters are compared.
+    that is so of one's context and the other's context or question. The words that all questions of
+    a dataset begin with are left out; of scripts without spaces, characters are compared.
     """
 
     def __init__(self, rows: Mapping[str, Iterable[Content]]) -> None:
