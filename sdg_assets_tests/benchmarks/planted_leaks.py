@@ -253,12 +253,14 @@ class Truth:
             return "repeat"
         question, context = _words(row.question)[frame:], _words(row.context)
         rarest = sorted(set(question) | set(context), key=lambda w: len(self._by_word.get(w, ())))
-        near: Counter[int] = Counter()
+        near: dict[int, float] = defaultdict(float)
         for word in rarest[:12]:
-            near.update(self._by_word.get(word, ())[:3_000])
+            rows = self._by_word.get(word, ())
+            for at in rows[:3_000]:
+                near[at] += 1 / len(rows)
         shared = ""
         everything = f" {' '.join(context)} {' '.join(question)} {' '.join(_words(row.answer))} "
-        for at, _ in near.most_common(60):
+        for at in sorted(near, key=lambda at: -near[at])[:100]:
             asked, passage, answers = self._rows[at]
             same_answer = bool(answers & _answers(row)) and row.answer_kind not in FRAMED
             if (
