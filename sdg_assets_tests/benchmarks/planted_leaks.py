@@ -219,10 +219,10 @@ class Truth:
     """Which refused rows are true repeats, told by words alone.
 
     A row repeats a held-out one if their questions have seven in ten words in common (Dice's
-    coefficient of their bags of words), or half of them and the same answer, or if the words of the
-    held-out question stand in a row in it. It shares a context if that is so of one's context and
-    the other's context or question. The words that all questions of a dataset begin with are left
-    out; of scripts without spaces, characters are compared.
+    coefficient of their bags of words), or half of those longer than three letters and the same
+    answer, or if the words of the held-out question stand in a row in it. It shares a context if
+    that is so of one's context and the other's context or question. The words that all questions of
+    a dataset begin with are left out; of scripts without spaces, characters are compared.
     """
 
     def __init__(self, rows: Mapping[str, Iterable[Content]]) -> None:
@@ -253,16 +253,21 @@ class Truth:
             return "repeat"
         question, context = _words(row.question)[frame:], _words(row.context)
         rarest = sorted(set(question) | set(context), key=lambda w: len(self._by_word.get(w, ())))
-        near: Counter[int] = Counter()
+        near: dict[int, float] = defaultdict(float)
         for word in rarest[:12]:
-            near.update(self._by_word.get(word, ())[:3_000])
+            rows = self._by_word.get(word, ())
+            for at in rows[:3_000]:
+                near[at] += 1 / len(rows)
         shared = ""
         everything = f" {' '.join(context)} {' '.join(question)} {' '.join(_words(row.answer))} "
-        for at, _ in near.most_common(60):
+        for at in sorted(near, key=lambda at: -near[at])[:100]:
             asked, passage, answers = self._rows[at]
             same_answer = bool(answers & _answers(row)) and row.answer_kind not in FRAMED
-            least = 0.5 if same_answer else 0.7
-            if _alike(question, asked, least) or _holds(everything, asked):
+            if (
+                _alike(question, asked, 0.7)
+                or (same_answer and _alike(_long(question), _long(asked), 0.5))
+                or _holds(everything, asked)
+            ):
                 return "repeat"
             if (
                 _alike(context, passage, 0.7)
@@ -295,6 +300,10 @@ def _alike(one: list[str], other: list[str], least: float) -> bool:
         return False
     common = sum((Counter(one) & Counter(other)).values())
     return 2 * common >= least * (len(one) + len(other))
+
+
+def _long(words: list[str]) -> list[str]:
+    return [word for word in words if len(word) > 3]
 
 
 def _holds(everything: str, words: list[str]) -> bool:
