@@ -10,6 +10,8 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
+from sdg_assets_tests.scripted_teacher import ratings
+
 SUM = re.compile(r"holds (\d+) books and (\d+) more")
 
 
@@ -61,7 +63,9 @@ class ArithmeticTeacher:
             return begun == self._dropped
 
     def complete(self, body: dict[str, Any]) -> str:
-        """Writer, solver and background in turn, by what is asked."""
+        """Writer, solver, judge and background in turn, by what is asked."""
+        if "self_contained" in json.dumps(body.get("response_format")):
+            return ratings()
         if "response_format" in body:
             with self._changed:
                 self._written += 1
