@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from dagster import DagsterRunStatus
 
-from sdg_assets.assets.factory import TASK_ASSETS
+from sdg_assets.assets.factory import STAGES, TASK_ASSETS
 from sdg_assets.cluster.ended_runs import end_pods_of_ended_runs
 from sdg_assets.cluster.settings import cluster_settings
 from sdg_assets_tests.conftest import forget_settings
@@ -27,6 +27,14 @@ from sdg_assets_tests.teacher_server import judgement
 
 PATIENCE = 240.0
 STOP_SECONDS = 10.0
+KINDS = (
+    "pod killed for memory",
+    "pod evicted",
+    "node lost",
+    "pod refused",
+    "run worker killed",
+    "run terminated",
+)
 REFUSAL = "exceeded quota: sdg, requested: pods=1, used: pods=30"
 
 
@@ -65,26 +73,19 @@ class ClusterRounds:
             self.reference = published(deployment.store, TASK, SUBTASKS)
 
     def round(self, number: int) -> None:
-        """One store from empty to published, with each kind of fault once."""
-        kinds = [
-            "pod killed for memory",
-            "pod evicted",
-            "node lost",
-            "pod refused",
-            "run worker killed",
-            "run terminated",
-        ]
-        self._random.shuffle(kinds)
+        """One store from empty to published, with each kind of fault once, each in any stage."""
+        faults = [(kind, self._random.choice(STAGES)) for kind in KINDS]
+        faults.sort(key=lambda fault: STAGES.index(fault[1]), reverse=True)  # the first comes last
         with self._cluster(f"cluster-{number}") as deployment:
             deployment.launch(*TASK_ASSETS)
             until = time.monotonic() + PATIENCE
             while time.monotonic() < until:
                 if deployment.is_finished():
-                    if deployment.status is DagsterRunStatus.SUCCESS and not kinds:
+                    if deployment.status is DagsterRunStatus.SUCCESS and not faults:
                         break
                     deployment.launch(*TASK_ASSETS)
-                elif kinds and self._disturb(deployment, kinds[-1]):
-                    self.findings.faults[kinds.pop()] += 1
+                elif faults and self._disturb(deployment, *faults[-1]):
+                    self.findings.faults[faults.pop()[0]] += 1
                     until = time.monotonic() + PATIENCE
                 time.sleep(0.2)
             else:
@@ -106,17 +107,17 @@ class ClusterRounds:
                 cluster_settings.cache_clear()
                 yield deployment
 
-    def _disturb(self, deployment: Deployment, kind: str) -> bool:
-        """Does it if there is somebody to do it to; false if not."""
+    def _disturb(self, deployment: Deployment, kind: str, stage: str) -> bool:
+        """Does it while a step of the stage runs; false if none does."""
         cluster = deployment.cluster
         with cluster.lock:
             running = [p for p in cluster.pods.values() if p.phase == "Running"]
         workers = [pod for pod in running if pod.stage is None]
-        steps = [pod for pod in running if pod.stage is not None]
+        steps = [pod for pod in running if pod.stage == stage]
         if not workers or not steps:
             return False
         step = self._random.choice(steps)
-        time.sleep(self._random.uniform(0, 4))
+        time.sleep(self._random.uniform(0, 3))
         if kind == "pod killed for memory":
             cluster.kill_for_memory(step)
         elif kind == "pod evicted":
