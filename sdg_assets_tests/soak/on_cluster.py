@@ -66,7 +66,7 @@ class ClusterRounds:
         """Makes the undisturbed run that all others are compared with."""
         self._place, self._teacher, self._random = place, teacher, random
         self.findings = findings
-        with self._cluster("reference") as deployment:
+        with self._cluster("cluster-reference") as deployment:
             deployment.launch(*TASK_ASSETS)
             self._wait_for_end(deployment)
             assert deployment.status is DagsterRunStatus.SUCCESS, deployment.messages()[-20:]
