@@ -17,7 +17,7 @@ from sdg_assets.teacher import server as servers
 from sdg_assets_tests.assets.quiz import quiz
 from sdg_assets_tests.conftest import Configure, on_disk
 from sdg_assets_tests.runs import attempts, failures, materialized, run
-from sdg_assets_tests.teacher.odd_server import OddServer, odd_server
+from sdg_assets_tests.teacher.odd_server import CHAT, OddServer, odd_server, reply
 from sdg_assets_tests.teacher_server import TeacherServer, teacher_server
 
 SUBTASKS = tuple(f"quiz_{n:02}" for n in range(6))
@@ -57,6 +57,16 @@ def odd() -> Iterator[OddServer]:
         yield server
 
 
+def draft(number: int) -> dict[str, Any]:
+    """A server's answer with a question that the writer may well have written."""
+    question = f"Which city has the number {number}?"
+    content = json.dumps({"question": question, "answer": "Oslo", "wrong_answers": ["Rome"]})
+    return {
+        "choices": [{"message": {"content": content}, "finish_reason": "stop"}],
+        "usage": {"prompt_tokens": 9, "completion_tokens": 9},
+    }
+
+
 def answered(store: Store, subtask: str) -> int:
     """Answers in the partition's log."""
     logs = on_disk(store.completions_dir("quiz", subtask)).glob("writer-*.jsonl")
@@ -90,6 +100,7 @@ def test_a_teacher_that_is_gone_fails_the_rest_of_a_step_at_once_and_for_now(
     monkeypatch.setattr(factory, "retries", lambda: dg.RetryPolicy(max_retries=1))
     # Health, model and control tokens, then four prompts, counted and answered, and it dies.
     odd.dies_after = 3 + 8
+    odd.answers[CHAT] = [reply(draft(number)) for number in range(4)]
     prepared(teacher=odd.url, concurrency=1, min_yield=0)
 
     result = run("quiz", ["generated"], subtasks=ALL, instance=instance)
