@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from itertools import islice
 from math import log
 from typing import TYPE_CHECKING, Any
@@ -66,6 +66,10 @@ class HeldoutRow:
     """Contexts and sets of choices with which its table asks this question."""
 
 
+# In the order of the fields above.
+_COLUMNS = [column.name for column in fields(HeldoutRow)][1:]
+
+
 @dataclass(frozen=True)
 class Candidate:
     """A row of a batch beside a held-out row that it may repeat."""
@@ -73,7 +77,7 @@ class Candidate:
     place: int
     """Of the row in the batch."""
     row: int
-    """Of the held-out row, see `HeldoutIndex.row`."""
+    """Of the held-out row, see `HeldoutIndex.rows`."""
     weight: float
     """Of what the held-out question is recognized by, in rare n-grams."""
     share: float
@@ -210,9 +214,15 @@ class HeldoutIndex:
         candidates = self._candidates(pairs, questions, shares, background, least)
         return candidates, self._shared(place, text, shares.anywhere[listed], weight[listed])
 
-    def row(self, at: int) -> HeldoutRow:
-        """What is known of a held-out row."""
-        return HeldoutRow(benchmark=self._name(at), **self._rows.row(at, named=True))
+    def rows(self, places: Iterable[int]) -> dict[int, HeldoutRow]:
+        """What is known of held-out rows, by their place in the index."""
+        wanted = sorted(set(places))
+        names = map(self._name, wanted)
+        columns = zip(names, self._rows[wanted].select(_COLUMNS).iter_rows(), strict=True)
+        return {
+            place: HeldoutRow(name, *values)
+            for place, (name, values) in zip(wanted, columns, strict=True)
+        }
 
     def _candidates(
         self,
