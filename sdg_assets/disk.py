@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from sdg_assets.errors import SdgError, StoreError, TransientError
+from sdg_assets.errors import FullDiskError, SdgError, StoreError, TransientError
 
 # Begins the names of this package's temporary directories and of nothing else's: those that killed
 # processes leave are deleted by age.
@@ -47,7 +47,7 @@ def clear_error(error: OSError, path: Path | str, setting: str = "SDG_STORE") ->
     where = error.filename or path
     said = error.strerror or str(error)
     if error.errno in FULL:
-        return StoreError(
+        return FullDiskError(
             f"{where}: cannot be written ({said}); free space there or set {setting} to another "
             "place, and run again. What was published before is as it was"
         )

@@ -37,6 +37,10 @@ class StoreError(PermanentError):
     """A stage file is missing, incomplete or corrupt."""
 
 
+class FullDiskError(StoreError):
+    """No room is left to write to. What else would be asked of a teacher now could not be kept."""
+
+
 class TeacherError(PermanentError):
     """The teacher cannot be used as configured."""
 

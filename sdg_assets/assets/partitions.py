@@ -37,7 +37,7 @@ from sdg_assets.checks import (
     broken_invariants,
 )
 from sdg_assets.disk import clear_refusals
-from sdg_assets.errors import PermanentError, SdgError, TeacherGoneError
+from sdg_assets.errors import FullDiskError, PermanentError, SdgError, TeacherGoneError
 from sdg_assets.examples import Record, Rejection, Role
 from sdg_assets.gates import Gate
 from sdg_assets.losses import Standing
@@ -225,14 +225,14 @@ def each_partition(
     done = _done_before(context)
     good: dict[str, tuple[PartitionReport, dict[dg.AssetKey, Input]]] = {}
     bad: dict[str, Exception] = {}
-    gone: TeacherGoneError | None = None
+    hopeless: SdgError | None = None
     ending: Exception | None = None
     for key in context.partition_keys:
         if key in done:
             context.log.info(f"{key}: materialized by an earlier attempt")
             continue
-        if gone:
-            bad[key] = TeacherGoneError(f"not begun: {gone}")
+        if hopeless:
+            bad[key] = type(hopeless)(f"not begun: {hopeless}")
             continue
         began = time.monotonic()
         try:
@@ -245,7 +245,9 @@ def each_partition(
         except SdgError as error:
             context.log.error(f"{key}: {error}")
             bad[key] = error
-            gone = error if isinstance(error, TeacherGoneError) else None
+            # The next partition would meet the same, and with a full disk pay for answers that
+            # nobody could keep.
+            hopeless = error if isinstance(error, TeacherGoneError | FullDiskError) else None
         except Exception as error:
             # A bug: its siblings' results are as good as without it.
             context.log.exception(f"{key}: {type(error).__name__}")
