@@ -246,3 +246,38 @@ def test_every_stage_says_where_and_what_to_do(
         assert str(disk.root / "store") in message
         assert f"({SAYS[trouble]}); {TO_DO[trouble]}" in message.replace(" or TMPDIR", "")
         assert attempts(result) == 1, "a rerun cannot change it"
+
+
+def test_a_full_disk_asks_no_teacher_for_the_partitions_that_are_left(
+    tmp_path: Path,
+    disk: Disk,
+    configure: Configure,
+    instance: dg.DagsterInstance,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    keys = ("quiz_a", "quiz_b", "quiz_c")
+    subtasks = {key: {"config": key} for key in keys}
+    for key in keys:
+        put_rows(tmp_path / "mirror", key, numbered_cities(4))
+    configure(
+        catalog=write_catalog(tmp_path / "catalog", {"subtasks": subtasks}),
+        seed_source=f"mirror:{tmp_path / 'mirror'}",
+        store=disk.root / "store",
+        concurrency=2,
+    )
+    teacher = ScriptedTeacher(write_and_solve)
+    monkeypatch.setattr("sdg_assets.teacher.open_teacher", lambda _settings, _role: teacher)
+    every = (keys[0], keys[-1])
+    made = run("quiz", ["seeds", "normalized"], subtasks=every, instance=instance)
+    assert made.success, failures(made)
+    disk.fill()
+
+    result = run("quiz", ["generated"], subtasks=every, instance=instance)
+
+    (message,) = failures(result)
+    first, *rest = message.splitlines()
+    assert first.startswith("quiz_a: ")
+    assert [line.split(": ")[:2] for line in rest] == [
+        ["quiz_b", "not begun"], ["quiz_c", "not begun"],
+    ]  # fmt: skip
+    assert len(teacher.requests) <= 2, "what was under way when the first answer found no room"
