@@ -13,7 +13,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -28,6 +28,7 @@ SUBTASKS = [f"soak_{number:02}" for number in range(8)]
 ROWS = 4
 CONCURRENCY = 4
 ANSWER_SECONDS = 0.05
+ENDINGS = ("SIGKILL", "SIGTERM", "SIGINT", "disk full", "server gone")
 STOP_SECONDS = 5.0
 """A run that is told to end has so long."""
 PATIENCE = 180.0
@@ -117,16 +118,22 @@ class LocalRounds:
         self.reference = published(reference, TASK, SUBTASKS)
         self._answers = teacher.answered.total()
 
-    def round(self) -> None:
-        """One store from empty to published, with at least one fault of every kind of ending."""
-        endings = ["SIGKILL", "SIGTERM", "SIGINT", "disk full", "server gone"]
-        self._random.shuffle(endings)
+    def round(
+        self, endings: Sequence[str] = ENDINGS, faults: Collection[str] = FAULTS.keys()
+    ) -> None:
+        """One store from empty to published.
+
+        Args:
+            endings: How runs are ended before that, each once.
+            faults: Of the server, four of them in each run.
+        """
+        endings = self._random.sample(endings, k=len(endings))
         before = self._teacher.answered.total()
         with small_disk(self._place / f"round-{self.findings.rounds}") as disk:
             store = disk / "store"
             interruptions = 0
             while True:
-                self._misbehave()
+                self._misbehave(faults)
                 process = self._start(store)
                 if endings and self._disturb(process, endings[-1], disk):
                     endings.pop()
@@ -166,8 +173,8 @@ class LocalRounds:
         with self._log.open("ab") as log:
             return subprocess.Popen(arguments, env=environment, stdout=log, stderr=log)
 
-    def _misbehave(self) -> None:
-        for fault in self._random.sample(sorted(FAULTS), k=4):
+    def _misbehave(self, faults: Collection[str]) -> None:
+        for fault in self._random.sample(sorted(faults), k=4):
             self._teacher.misbehave(fault, 1)
 
     def _disturb(self, process: subprocess.Popen[bytes], ending: str, disk: Path) -> bool:
