@@ -32,6 +32,10 @@ class TeacherServer:
         self.answered: Counter[str] = Counter()
         self.url = ""
 
+    def intercepts(self, handler: BaseHTTPRequestHandler) -> bool:
+        """Whether it has sent something else, or nothing, in place of an answer."""
+        return False
+
     def refuses(self, body: dict[str, Any]) -> bool:
         """Whether a request is a bad one."""
         return False
@@ -74,11 +78,15 @@ def teacher_server(teacher: TeacherServer) -> Iterator[TeacherServer]:
         protocol_version = "HTTP/1.1"
 
         def do_GET(self) -> None:
+            if teacher.intercepts(self):
+                return
             models = [{"id": teacher.model, "max_model_len": 8192}]
             self._reply({"data": models} if self.path == "/v1/models" else {})
 
         def do_POST(self) -> None:
             body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+            if teacher.intercepts(self):
+                return
             if self.path == "/tokenize":
                 words = sum(len(m["content"].split()) for m in body.get("messages", ()))
                 self._reply({"count": words})

@@ -19,9 +19,10 @@ import time
 from pathlib import Path
 from random import Random
 
-from sdg_assets_tests.soak.faulty_teacher import FaultyTeacher, served
+from sdg_assets_tests.soak.faulty_teacher import FaultyTeacher
 from sdg_assets_tests.soak.local import Findings, LocalRounds
 from sdg_assets_tests.soak.on_cluster import ClusterRounds, SumTeacher
+from sdg_assets_tests.teacher_server import teacher_server
 
 FAULTS_PER_MINUTE = 100 / 30
 # Faults of a server that fail no run.
@@ -48,7 +49,7 @@ def main() -> int:
 def short(random: Random, findings: Findings) -> int:
     """A round with two ends on this machine; returns how many files were compared."""
     teacher = FaultyTeacher(random)
-    with tempfile.TemporaryDirectory() as place, served(teacher):
+    with tempfile.TemporaryDirectory() as place, teacher_server(teacher):
         local = LocalRounds(Path(place), teacher, random, findings)
         local.round(("SIGKILL", "disk full"), PASSING)
     findings.faults.update(teacher.faults_met)
@@ -60,8 +61,8 @@ def soak(minutes: float, random: Random, findings: Findings) -> int:
     teacher, summing = FaultyTeacher(random), SumTeacher(random)
     with (
         tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as place,
-        served(teacher),
-        served(summing),
+        teacher_server(teacher),
+        teacher_server(summing),
     ):
         local = LocalRounds(Path(place), teacher, random, findings)
         cluster = ClusterRounds(Path(place), summing, random, findings)

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import socket
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from collections.abc import Callable
+from http.server import BaseHTTPRequestHandler
 from random import Random
-from typing import Any
 
 from sdg_assets_tests.teacher_server import TeacherServer
 
@@ -46,6 +43,16 @@ class FaultyTeacher(TeacherServer):
     def come_back(self) -> None:
         """Answers again."""
         self.is_gone = False
+
+    def intercepts(self, handler: BaseHTTPRequestHandler) -> bool:
+        """Drops the connection while it is gone; else lets a completion meet its fault."""
+        if self.is_gone:
+            _drop(handler)
+            return True
+        if handler.path != "/v1/chat/completions" or not (fault := self.next_fault()):
+            return False
+        FAULTS[fault](handler)
+        return True
 
     def next_fault(self) -> str | None:
         """The fault that this request meets; None: it is answered."""
@@ -107,60 +114,3 @@ FAULTS: dict[str, Callable[[Handler], None]] = {
     "bad UTF-8": lambda handler: _send(handler, 200, b'{"choices": ["\xff\xfe"]}'),
     "no choices": lambda handler: _send(handler, 200, b'{"usage": {}}'),
 }
-
-
-@contextmanager
-def served(teacher: FaultyTeacher) -> Iterator[FaultyTeacher]:
-    """Serves the teacher on a free port of the loopback interface."""
-
-    class TeacherHandler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-
-        def do_GET(self) -> None:
-            if teacher.is_gone:
-                _drop(self)
-                return
-            models = [{"id": teacher.model, "max_model_len": 8192}]
-            self._reply({"data": models} if self.path == "/v1/models" else {})
-
-        def do_POST(self) -> None:
-            body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-            if teacher.is_gone:
-                _drop(self)
-                return
-            if self.path == "/tokenize":
-                self._reply({"count": sum(len(m["content"].split()) for m in body["messages"])})
-                return
-            if fault := teacher.next_fault():
-                FAULTS[fault](self)
-                return
-            content = json.dumps(body, sort_keys=True)
-            time.sleep(teacher.seconds)
-            text = teacher.complete(body)
-            choice = {"message": {"content": text}, "finish_reason": "stop"}
-            usage = {"prompt_tokens": 9, "completion_tokens": len(text.split())}
-            self._reply({"choices": [choice], "usage": usage})
-            teacher.answered[content] += 1
-
-        def _reply(self, answer: dict[str, Any]) -> None:
-            _send(self, 200, json.dumps(answer).encode())
-
-        def log_message(self, *arguments: object) -> None:
-            pass
-
-    class Server(ThreadingHTTPServer):
-        daemon_threads = True
-
-        def handle_error(self, *arguments: object) -> None:
-            pass  # a killed client has gone away
-
-    server = Server(("127.0.0.1", 0), TeacherHandler)
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    teacher.url = f"http://127.0.0.1:{server.server_port}"
-    try:
-        yield teacher
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
