@@ -84,8 +84,9 @@ _ATOMS = [
     ("zero", "0"),
 ]
 _TENS_AND_ONES = [(re.compile(f"{ten}({'|'.join(_ONES)})?"), n) for n, ten in enumerate(_TENS, 2)]
+# A pattern that began with the digits before the word would be tried at each digit of a text.
 _SCALES = [
-    (word, scale, re.compile(rf"(\d{{1,3}}){word}(?:and)?(?:(\d{{1,{width}}})(?!\d))?"))
+    (scale, re.compile(rf"{word}(?<=\d{word})(?:and)?(?:(\d{{1,{width}}})(?!\d))?"))
     for word, scale, width in (("hundred", 100, 2), ("thousand", 1_000, 3), ("million", 10**6, 6))
 ]
 
@@ -236,9 +237,8 @@ def _stripped(texts: Sequence[str]) -> list[str]:
         joined = pattern.sub(partial(_ten_and_one, tens), joined)
     for word, digits in _ATOMS:
         joined = joined.replace(word, digits)
-    for word, scale, pattern in _SCALES:
-        if word in joined:
-            joined = pattern.sub(partial(_scaled, scale), joined)
+    for scale, pattern in _SCALES:
+        joined = _scaled(joined, scale, pattern)
     if "dollar" in joined:
         joined = _DOLLARS.sub("", joined)
     return joined.split(_FIELD)
@@ -248,5 +248,15 @@ def _ten_and_one(tens: int, found: re.Match[str]) -> str:
     return str(10 * tens + (_ONES.index(found[1]) + 1 if found[1] else 0))
 
 
-def _scaled(scale: int, found: re.Match[str]) -> str:
-    return str(int(found[1]) * scale + int(found[2] or 0))
+def _scaled(text: str, scale: int, pattern: re.Pattern[str]) -> str:
+    """The text with "3hundred and5" written as 305: at most three digits stand before a scale."""
+    pieces, end = [], 0
+    for found in pattern.finditer(text):
+        first = start = found.start()
+        while first > max(end, start - 3) and text[first - 1].isdecimal():
+            first -= 1
+        if first < start:
+            number = int(text[first:start]) * scale + int(found[1] or 0)
+            pieces += [text[end:first], str(number)]
+            end = found.end()
+    return "".join([*pieces, text[end:]])
