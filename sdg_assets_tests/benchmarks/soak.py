@@ -69,7 +69,8 @@ def soak(minutes: float, random: Random, findings: Findings) -> int:
         begun = time.monotonic()
         while True:
             local.round()
-            cluster.round(findings.rounds)
+            if not findings.broken:
+                cluster.round(findings.rounds)
             spent = (time.monotonic() - begun) / 60
             print(f"{spent:.1f} min, round {findings.rounds}: {dict(findings.faults)}", flush=True)
             if findings.broken or spent >= minutes:

@@ -141,7 +141,8 @@ class LocalRounds:
                     break
                 interruptions += 1
                 if interruptions > 40:
-                    self.findings.broken.append("a run did not come to its end in 40 attempts")
+                    end = self._log.read_text("utf-8", "replace")[-1000:]
+                    self.findings.broken.append(f"no end in 40 attempts; the last one said: {end}")
                     return
             self._teacher.behave()
             self._compare(published(store, TASK, SUBTASKS))
