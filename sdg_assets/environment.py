@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from difflib import get_close_matches
 from typing import Annotated, Any, ClassVar, TypeVar
 
@@ -57,7 +57,7 @@ class EnvironmentSettings(BaseSettings):
         for name in sorted(os.environ):
             is_ours = name.startswith(prefix) and not name.startswith(cls.prefixes_elsewhere)
             if is_ours and name not in known and not _SERVICE_LINK.fullmatch(name):
-                yield f"{name} is no setting; {nearest(name, known)}"
+                yield f"{name} is no setting; {nearest(name, sorted(known))}"
 
 
 SettingsT = TypeVar("SettingsT", bound=EnvironmentSettings)
@@ -87,12 +87,13 @@ def from_environment(kind: type[SettingsT]) -> SettingsT:
     return values
 
 
-def nearest(name: str, known: set[str] | frozenset[str]) -> str:
-    """`did you mean …?`, or what there is to choose from."""
-    close = get_close_matches(name, sorted(known), n=2)
+def nearest(name: str, known: Iterable[str]) -> str:
+    """`did you mean …?` with at most three names, or the first twelve that there are."""
+    names = list(known)
+    close = get_close_matches(name, names, n=3)
     if close:
         return f"did you mean {' or '.join(close)}?"
-    return f"known: {', '.join(sorted(known))}"
+    return f"known: {', '.join(sorted(names)[:12])}{' …' if len(names) > 12 else ''}"
 
 
 def _reason(message: str) -> str:

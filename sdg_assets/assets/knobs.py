@@ -62,7 +62,7 @@ def from_run_tags(config: ConfigT, tags: Mapping[str, str]) -> ConfigT:
     known = {TAG + name for kind in CONFIGS for name in kind.model_fields} | OTHER_TAGS
     for tag in sorted(tags):
         if tag.startswith(TAG) and tag not in known:
-            raise PermanentError(f"tag {tag} is no knob; {nearest(tag, known)}")
+            raise PermanentError(f"tag {tag} is no knob; {nearest(tag, sorted(known))}")
     values: dict[str, Any] = {}
     for name, field in type(config).model_fields.items():
         value, source = getattr(config, name), f"run config {name}"

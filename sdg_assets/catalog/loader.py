@@ -16,6 +16,7 @@ from sdg_assets.catalog.models import SeedTask, SubtaskSpec
 from sdg_assets.catalog.protected import load_protected
 from sdg_assets.catalog.templates import template_fault
 from sdg_assets.catalog.train_only import train_only_breaks
+from sdg_assets.environment import nearest
 from sdg_assets.errors import CatalogError
 from sdg_assets.settings import settings
 
@@ -40,7 +41,7 @@ class Catalog:
             CatalogError: There is none; lists the closest names.
         """
         if name not in self.tasks:
-            raise CatalogError(f"unknown seed task {name!r}; {_did_you_mean(name, self.tasks)}")
+            raise CatalogError(f"unknown seed task {name!r}; {nearest(name, self.tasks)}")
         return self.tasks[name]
 
     def subtask(self, task: str, key: str) -> SubtaskSpec:
@@ -51,7 +52,7 @@ class Catalog:
         """
         seed_task = self.task(task)
         if key not in seed_task.subtasks:
-            hint = _did_you_mean(key, seed_task.subtasks)
+            hint = nearest(key, seed_task.subtasks)
             raise CatalogError(f"seed task {task!r} has no subtask {key!r}; {hint}")
         if key not in seed_task.enabled_subtasks():
             why = seed_task.why if not seed_task.enabled else seed_task.subtasks[key].why
@@ -130,7 +131,7 @@ def _switch_canaries(tasks: dict[str, SeedTask], allowed: Collection[str]) -> It
     """Switches the named tasks on in place; only a name can switch on a task with a canary."""
     for name in sorted(allowed):
         if name not in tasks:
-            yield f"SDG_ALLOW_CANARY: unknown seed task {name!r}; {_did_you_mean(name, tasks)}"
+            yield f"SDG_ALLOW_CANARY: unknown seed task {name!r}; {nearest(name, tasks)}"
         elif not tasks[name].canary:
             yield f"SDG_ALLOW_CANARY: the rows of {name!r} carry no canary"
         else:
@@ -178,19 +179,10 @@ def _wrong_overlaps(tasks: Mapping[str, SeedTask]) -> Iterator[str]:
     for task in tasks.values():
         for other in task.overlaps:
             if other not in tasks:
-                hint = _did_you_mean(other, tasks)
+                hint = nearest(other, tasks)
                 yield f"{task.path}: overlaps: unknown seed task {other!r}; {hint}"
             elif task.task in tasks[other].overlaps:
                 yield (
                     f"{task.path}: overlaps {other!r}, which overlaps it too: their rows would be "
                     "seeded in neither"
                 )
-
-
-def _did_you_mean(name: str, known: Mapping[str, object]) -> str:
-    from difflib import get_close_matches
-
-    close = get_close_matches(name, list(known), n=3)
-    if close:
-        return f"did you mean {' or '.join(close)}?"
-    return f"known: {', '.join(sorted(known)[:12])}{' …' if len(known) > 12 else ''}"
