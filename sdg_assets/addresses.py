@@ -13,6 +13,7 @@ from urllib.parse import unquote
 from sdg_assets.errors import TeacherError
 
 HIDDEN = "***"
+BUCKET_URL = re.compile(r"s3://(?P<bucket>[a-z0-9][a-z0-9.-]{1,61}[a-z0-9])(?:/(?P<key>.*))?")
 _IS_URL = re.compile(r"https?://", re.IGNORECASE)
 # Greedy up to the last @ before a space: a password may hold @, / and : without being escaped.
 # In `hf://datasets/org/name@commit` a commit follows the @.

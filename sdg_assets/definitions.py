@@ -4,16 +4,16 @@ import warnings
 
 import dagster as dg
 
+from sdg_assets.assets.automation import schedules, sensors
 from sdg_assets.assets.curated import curated_asset
 from sdg_assets.assets.factory import task_assets
 from sdg_assets.assets.heldout import heldout_asset, protected_asset
+from sdg_assets.assets.jobs import jobs
 from sdg_assets.assets.operations import operations_asset
+from sdg_assets.assets.slots import weigh_slots
 from sdg_assets.assets.teacher import teacher_assets
-from sdg_assets.automation import schedules, sensors
 from sdg_assets.catalog import cached_catalog
-from sdg_assets.jobs import jobs
 from sdg_assets.settings import Settings, settings
-from sdg_assets.slots import weigh_slots
 
 
 def executor_of(chosen: Settings) -> dg.ExecutorDefinition:

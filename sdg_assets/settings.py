@@ -15,10 +15,9 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, PrivateAttr, ValidationError, field_validator, model_validator
 from pydantic_settings import NoDecode, SettingsConfigDict
 
-from sdg_assets.addresses import Credentials, is_url, split_credentials
+from sdg_assets.addresses import BUCKET_URL, Credentials, is_url, split_credentials
 from sdg_assets.environment import EnvironmentSettings, Json, from_environment
-from sdg_assets.examples import Role
-from sdg_assets.objects import URL
+from sdg_assets.records import Role
 from sdg_assets.thresholds import overridden
 
 _PASSWORD = re.compile(r"(?![/~.])[^@]*:[^@]*@")  # in no hub id and no path
@@ -150,7 +149,7 @@ class Settings(EnvironmentSettings):
     @classmethod
     def _directory_or_bucket(cls, value: Any) -> Any:  # noqa: ANN401 – the variable's text, or path
         if isinstance(value, str) and "://" in value:
-            if not URL.fullmatch(value):
+            if not BUCKET_URL.fullmatch(value):
                 raise ValueError("is neither a directory nor s3://bucket/prefix")
             return value
         return Path(value)

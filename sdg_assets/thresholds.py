@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
-from sdg_assets.examples import AnswerKind
+from sdg_assets.records import AnswerKind
 
 
 def _ordered(bounds: tuple[int, int]) -> tuple[int, int]:

@@ -9,10 +9,10 @@ import dagster as dg
 import pytest
 
 from sdg_assets.catalog import cached_catalog
-from sdg_assets.places import Place
 from sdg_assets.settings import settings
-from sdg_assets.storage import Store
-from sdg_assets_tests.object_server import BUCKET, ObjectServer, object_server
+from sdg_assets.store.partitions import Store
+from sdg_assets.store.places import Place
+from sdg_assets_tests.support.object_server import BUCKET, ObjectServer, object_server
 
 # Where models are cached: facts of the machine, not of the test.
 KEPT = {"SDG_CACHE", "SDG_TEACHER_SOURCE"}

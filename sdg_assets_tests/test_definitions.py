@@ -12,8 +12,8 @@ from sdg_assets.catalog import cached_catalog
 from sdg_assets.definitions import build_definitions, executor_of
 from sdg_assets.errors import CatalogError
 from sdg_assets.settings import settings
-from sdg_assets_tests.builders import write_catalog
 from sdg_assets_tests.conftest import Configure
+from sdg_assets_tests.support.builders import write_catalog
 
 ROOT = Path(__file__).parents[1]
 HEAVY = (

@@ -21,14 +21,14 @@ from sdg_assets.assets.curated import curated_asset
 from sdg_assets.assets.factory import STAGES
 from sdg_assets.assets.heldout import protected_asset
 from sdg_assets.catalog import cached_catalog
-from sdg_assets.checks import STAGE_CHECKS
-from sdg_assets.examples import EnrichedExample, Example, GeneratedExample, Record, Seed
+from sdg_assets.checks.inspection import STAGE_CHECKS
+from sdg_assets.records import EnrichedExample, Example, GeneratedExample, Record, Seed
 from sdg_assets.settings import settings
-from sdg_assets.storage import PartitionKey, Store
+from sdg_assets.store.partitions import PartitionKey, Store
 from sdg_assets.teacher.requests import Completion
-from sdg_assets_tests.builders import MIRROR
 from sdg_assets_tests.conftest import forget_settings, on_disk
-from sdg_assets_tests.runs import QUIET, checks, failures, materialized, metadata, run
+from sdg_assets_tests.support.builders import MIRROR
+from sdg_assets_tests.support.runs import QUIET, checks, failures, materialized, metadata, run
 
 pytestmark = pytest.mark.engine
 

@@ -6,7 +6,7 @@ import pytest
 
 from sdg_assets.cluster.settings import cluster_settings
 from sdg_assets.errors import PermanentError
-from sdg_assets.examples import Role
+from sdg_assets.records import Role
 from sdg_assets.settings import Settings, settings
 from sdg_assets_tests.conftest import Configure
 

@@ -10,7 +10,7 @@ from functools import cache
 from importlib import import_module
 
 from sdg_assets.answers.base import AnswerFormat, Draft, DraftError
-from sdg_assets.examples import AnswerKind
+from sdg_assets.records import AnswerKind
 
 __all__ = ["AnswerFormat", "Draft", "DraftError", "answer_format"]
 

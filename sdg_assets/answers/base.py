@@ -9,7 +9,7 @@ from typing import ClassVar
 from pydantic import BaseModel, ConfigDict, create_model
 
 from sdg_assets.errors import SdgError
-from sdg_assets.examples import AnswerKind, Content, Example, Proof
+from sdg_assets.records import AnswerKind, Content, Example, Proof
 
 
 class DraftError(SdgError):

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from sdg_assets.answers.extraction import normalized
 from sdg_assets.answers.label import Label
-from sdg_assets.examples import AnswerKind
+from sdg_assets.records import AnswerKind
 
 _AFFIRMING = (
     "yes,true,correct,sí,si,verdadero,cierto,oui,vrai,ja,wahr,richtig,да,верно,правда,истина,sim,"

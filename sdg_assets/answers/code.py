@@ -11,7 +11,7 @@ from pydantic import Field
 from sdg_assets.answers.base import AnswerFormat, Draft, DraftError
 from sdg_assets.answers.extraction import code_blocks, json_answer, normalized
 from sdg_assets.answers.programs import passes, proof_of, taken_names
-from sdg_assets.examples import AnswerKind, Content, Example, Proof
+from sdg_assets.records import AnswerKind, Content, Example, Proof
 
 _PYTHON = {"", "python", "py", "python3"}
 _OPENING = re.compile(r"(?:async\s+def|def|class|import|from)\b|@")

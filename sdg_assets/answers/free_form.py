@@ -14,7 +14,7 @@ from sdg_assets.answers.base import (
     with_context,
 )
 from sdg_assets.answers.extraction import conclusion, json_answer, normalized
-from sdg_assets.examples import AnswerKind, Content, Example
+from sdg_assets.records import AnswerKind, Content, Example
 
 _HEADING = re.compile(r"^[#*_\s]*(?:final\s+)?answer[*_\s]*:[*_]*", re.IGNORECASE | re.MULTILINE)
 

@@ -9,7 +9,7 @@ from pydantic import create_model
 
 from sdg_assets.answers.base import Draft, context_fields, context_of, with_context
 from sdg_assets.answers.selection import SelectionFormat
-from sdg_assets.examples import AnswerKind, Content, Example
+from sdg_assets.records import AnswerKind, Content, Example
 
 
 class Label(SelectionFormat):

@@ -16,7 +16,7 @@ from sdg_assets.answers.base import (
 )
 from sdg_assets.answers.extraction import normalized
 from sdg_assets.answers.selection import SelectionFormat, arranged
-from sdg_assets.examples import AnswerKind, Content, Example
+from sdg_assets.records import AnswerKind, Content, Example
 
 
 class MultipleChoiceDraft(Draft):

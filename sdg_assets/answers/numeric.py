@@ -20,7 +20,7 @@ from sdg_assets.answers.base import (
 from sdg_assets.answers.extraction import Phrase, heads, phrases, unwrap
 from sdg_assets.answers.formulae import few_words, is_formula, is_words, same_formula
 from sdg_assets.answers.numbers import ASKS_PERCENT, Quantity, plain_math, quantities, quantity
-from sdg_assets.examples import AnswerKind, Content, Example
+from sdg_assets.records import AnswerKind, Content, Example
 
 _FORMULA = re.compile(r"\\[a-zA-Z]|[\^√π*]|\d\s*[+/]\s*\d")
 _EQUATION = re.compile(r"[^=≈,;]+[=≈](?:[^=≈,;]*[=≈])*(?P<result>[^=≈;]+)")

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from functools import lru_cache
 
-from sdg_assets.examples import Example, Proof
+from sdg_assets.records import Example, Proof
 from sdg_assets.sandbox import Interface, interface, run_program
 from sdg_assets.settings import settings
 

@@ -10,7 +10,7 @@ from functools import lru_cache
 from sdg_assets.answers.base import AnswerFormat
 from sdg_assets.answers.extraction import normalized, phrases
 from sdg_assets.answers.matching import Options
-from sdg_assets.examples import Example
+from sdg_assets.records import Example
 
 # Preparing is dearer than reading, and every vote on a label has the same few.
 _options = lru_cache(maxsize=1 << 10)(Options)

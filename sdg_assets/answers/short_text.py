@@ -19,7 +19,7 @@ from sdg_assets.answers.extraction import normalized, phrases, unwrap
 from sdg_assets.answers.markers import ABSTAINING
 from sdg_assets.answers.numbers import quantity
 from sdg_assets.answers.wording import tokens, typography
-from sdg_assets.examples import AnswerKind, Content, Example
+from sdg_assets.records import AnswerKind, Content, Example
 
 LONGEST_UNMARKED = 8
 """Words of a last line that is taken for the answer although nothing says that it is."""

@@ -13,7 +13,7 @@ from sdg_assets.answers.base import (
 )
 from sdg_assets.answers.extraction import heads, normalized, unwrap
 from sdg_assets.answers.short_text import ShortText
-from sdg_assets.examples import AnswerKind, Content, Example
+from sdg_assets.records import AnswerKind, Content, Example
 
 
 class SpanDraft(Draft):

@@ -12,22 +12,22 @@ from sdg_assets.assets.retries import retries
 from sdg_assets.catalog import Catalog, cached_catalog
 from sdg_assets.catalog.citations import citations
 from sdg_assets.cluster.pods import pod_tags
-from sdg_assets.disk import clear_refusals
 from sdg_assets.errors import PermanentError, SdgError
-from sdg_assets.examples import EnrichedExample, content_id
-from sdg_assets.funnel import funnel_row
 from sdg_assets.gates import Gate
 from sdg_assets.gates.licence import Terms, strictest_terms
 from sdg_assets.heldout.coverage import coverage
 from sdg_assets.heldout.protection import protection
-from sdg_assets.places import Place
+from sdg_assets.records import EnrichedExample, content_id
 from sdg_assets.release import Cut, Release, write_release
 from sdg_assets.release.comparison import Comparison
 from sdg_assets.release.push import push
 from sdg_assets.settings import settings
 from sdg_assets.signatures.release import duplicates_across
 from sdg_assets.stages.curated import Partition, curate
-from sdg_assets.storage import PartitionKey, Store
+from sdg_assets.stages.funnel import funnel_row
+from sdg_assets.store.disk import clear_refusals
+from sdg_assets.store.partitions import PartitionKey, Store
+from sdg_assets.store.places import Place
 from sdg_assets.teacher.models import teacher_cards
 from sdg_assets.thresholds import Thresholds, overridden
 

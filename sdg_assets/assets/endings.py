@@ -12,7 +12,7 @@ import signal
 import dagster as dg
 from dagster._core.events import JobFailureData, RunFailureReason
 
-from sdg_assets import stopping
+from sdg_assets.teacher import stopping
 
 INTERRUPTS = (KeyboardInterrupt, dg.DagsterExecutionInterruptedError, stopping.StoppedError)
 GOES_ON = (

@@ -23,12 +23,16 @@ from sdg_assets.assets.retries import retries
 from sdg_assets.assets.staleness import AGAINST_BENCHMARKS, BENCHMARKS, stop_if_superseded
 from sdg_assets.assets.teacher import TEACHERS
 from sdg_assets.catalog import SeedTask, SubtaskSpec, cached_catalog
-from sdg_assets.checks import ALL_CHECKS, STAGE_CHECKS
+from sdg_assets.checks.inspection import ALL_CHECKS, STAGE_CHECKS
 from sdg_assets.cluster.pods import pod_tags
 from sdg_assets.enrichment.judging import Judge
 from sdg_assets.enrichment.judging import prompt_versions as judge_prompts
 from sdg_assets.errors import SdgError
-from sdg_assets.examples import (
+from sdg_assets.gates import row_gates, seed_gates
+from sdg_assets.gates.contamination import Contamination
+from sdg_assets.gates.duplicates import Duplicates
+from sdg_assets.heldout.protection import protection
+from sdg_assets.records import (
     EnrichedExample,
     Example,
     GeneratedExample,
@@ -37,29 +41,25 @@ from sdg_assets.examples import (
     Seed,
     content_id,
 )
-from sdg_assets.gates import row_gates, seed_gates
-from sdg_assets.gates.contamination import Contamination
-from sdg_assets.gates.duplicates import Duplicates
-from sdg_assets.heldout.background import mapped_seeds, training_rows
-from sdg_assets.heldout.protection import protection
-from sdg_assets.overlaps import seeded_elsewhere
-from sdg_assets.plan import SAMPLE, RoughCounter, plan_subtask
 from sdg_assets.settings import settings
 from sdg_assets.signatures.table import Signatures
-from sdg_assets.sources import open_source
+from sdg_assets.sources.source import open_source
 from sdg_assets.stages.enriched import EnrichmentReport, enrich
 from sdg_assets.stages.enriched import prompt_versions as solver_prompts
 from sdg_assets.stages.filtered import filter_rows
 from sdg_assets.stages.generated import generate
 from sdg_assets.stages.generated import prompt_version as writer_prompt
 from sdg_assets.stages.normalized import normalize, without_broken, without_leaks
+from sdg_assets.stages.overlaps import seeded_elsewhere
+from sdg_assets.stages.plan import SAMPLE, RoughCounter, plan_subtask
 from sdg_assets.stages.seeds import collect_seeds, shortfall
 from sdg_assets.stages.target import TargetReport, generate_until
-from sdg_assets.stopping import flushed
-from sdg_assets.storage import PartitionKey, Store
+from sdg_assets.stages.training_rows import mapped_seeds, training_rows
+from sdg_assets.store.partitions import PartitionKey, Store
 from sdg_assets.teacher import has_judge, open_teachers
 from sdg_assets.teacher.completions import CompletionLog, damage_of
 from sdg_assets.teacher.conversation import Desk, Usage, converse, settle
+from sdg_assets.teacher.stopping import flushed
 from sdg_assets.thresholds import Thresholds, overridden
 
 logger = logging.getLogger(__name__)

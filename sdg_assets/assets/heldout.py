@@ -10,9 +10,8 @@ from sdg_assets.assets.partitions import PartitionReport, each_partition, report
 from sdg_assets.assets.retries import retries
 from sdg_assets.catalog import SeedTask, cached_catalog, load_protected
 from sdg_assets.catalog.protected import ProtectedBenchmark
-from sdg_assets.checks import ALL_CHECKS, STAGE_CHECKS, CheckOutcome, Offender
+from sdg_assets.checks.inspection import ALL_CHECKS, STAGE_CHECKS, CheckOutcome, Offender
 from sdg_assets.errors import AbsentError, SeedSourceError
-from sdg_assets.examples import content_id
 from sdg_assets.heldout.protection import (
     PROTECTED,
     STAGE,
@@ -22,10 +21,11 @@ from sdg_assets.heldout.protection import (
     missing_splits,
     split_name,
 )
+from sdg_assets.heldout.splits import HashedSplit, HeldoutRows
+from sdg_assets.records import content_id
 from sdg_assets.settings import settings
-from sdg_assets.sources import SeedSource, open_source
-from sdg_assets.stages.heldout import HashedSplit, HeldoutRows
-from sdg_assets.storage import PartitionKey, Store
+from sdg_assets.sources.source import SeedSource, open_source
+from sdg_assets.store.partitions import PartitionKey, Store
 
 # Values of their own, as in assets/factory.py.
 SUBTASKS_PER_RUN = 104

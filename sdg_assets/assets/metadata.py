@@ -7,8 +7,8 @@ from urllib.parse import quote
 
 import dagster as dg
 
-from sdg_assets.checks import CheckOutcome, Inspection
-from sdg_assets.examples import EnrichedExample, Example, Proof, Record
+from sdg_assets.checks.inspection import CheckOutcome, Inspection
+from sdg_assets.records import EnrichedExample, Example, Proof, Record
 from sdg_assets.teacher.conversation import Usage
 
 SAMPLES = 3

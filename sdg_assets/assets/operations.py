@@ -12,7 +12,7 @@ from sdg_assets.assets.staleness import BENCHMARKS, Made, Versions, made_of, sha
 from sdg_assets.catalog import Catalog, SeedTask, cached_catalog, load_protected
 from sdg_assets.heldout.protection import benchmarks_to_hash
 from sdg_assets.settings import settings
-from sdg_assets.storage import Store
+from sdg_assets.store.partitions import Store
 
 OPERATIONS = dg.AssetKey("operations")
 SHOWN = 20

@@ -30,22 +30,22 @@ from sdg_assets.assets.provenance import (
     observed,
     version_tags,
 )
-from sdg_assets.checks import (
+from sdg_assets.checks.inspection import (
     STAGE_CHECKS,
     CheckOutcome,
     Inspection,
     broken_invariants,
 )
-from sdg_assets.disk import clear_refusals
+from sdg_assets.checks.losses import Standing
 from sdg_assets.errors import FullDiskError, PermanentError, SdgError, TeacherGoneError
-from sdg_assets.examples import Record, Rejection, Role
 from sdg_assets.gates import Gate
-from sdg_assets.losses import Standing
-from sdg_assets.partition_writer import PartitionWriter
-from sdg_assets.places import clear_scratch
+from sdg_assets.records import Record, Rejection, Role
 from sdg_assets.settings import settings
 from sdg_assets.signatures.table import ATTACHMENT, Signatures
-from sdg_assets.storage import ABANDONED, KEPT_ASIDE, Manifest, PartitionKey, Store
+from sdg_assets.store.disk import clear_refusals
+from sdg_assets.store.partitions import ABANDONED, KEPT_ASIDE, Manifest, PartitionKey, Store
+from sdg_assets.store.places import clear_scratch
+from sdg_assets.store.writer import PartitionWriter
 from sdg_assets.teacher.conversation import Usage
 from sdg_assets.teacher.requests import TeacherIdentity
 from sdg_assets.thresholds import Thresholds

@@ -22,7 +22,7 @@ from dagster._core.definitions.data_version import (
 from dagster._core.events import DagsterEventType
 
 from sdg_assets.assets.teacher import NOBODY, TEACHERS, is_played, version_of
-from sdg_assets.examples import Role, content_id
+from sdg_assets.records import Role, content_id
 from sdg_assets.teacher.requests import TeacherIdentity
 
 

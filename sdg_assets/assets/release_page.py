@@ -4,8 +4,8 @@ from collections.abc import Iterable, Sequence
 
 import dagster as dg
 
-from sdg_assets.places import Place
 from sdg_assets.release import Release
+from sdg_assets.store.places import Place
 
 STALE_SHOWN = 20
 FRESH_INPUTS = "fresh_inputs"

@@ -20,9 +20,9 @@ from sdg_assets.assets.provenance import version_of_all
 from sdg_assets.assets.teacher import TEACHERS
 from sdg_assets.catalog import SeedTask, load_protected
 from sdg_assets.errors import PermanentError
-from sdg_assets.examples import Role, content_id
 from sdg_assets.heldout.protection import PROTECTED
 from sdg_assets.heldout.protection import STAGE as HELDOUT
+from sdg_assets.records import Role, content_id
 
 BENCHMARKS = dg.AssetKey([PROTECTED, HELDOUT])
 # In the order in which they are made. Seeds and hashes have no inputs that Dagster knows.

@@ -11,7 +11,7 @@ import dagster as dg
 
 from sdg_assets.addresses import is_url
 from sdg_assets.assets.failures import clear_failures
-from sdg_assets.examples import Role, content_id
+from sdg_assets.records import Role, content_id
 from sdg_assets.settings import settings
 from sdg_assets.teacher import has_judge, prompts, served_teacher
 from sdg_assets.teacher.engine import identity_of

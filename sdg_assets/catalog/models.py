@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from sdg_assets.examples import AnswerKind, CommercialUse
+from sdg_assets.records import AnswerKind, CommercialUse
 from sdg_assets.thresholds import overridden
 
 # Fields a `record:` mapping may fill; `question` and one of `answer`, `answer_index` must be there.

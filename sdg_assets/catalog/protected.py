@@ -17,7 +17,7 @@ from sdg_assets.catalog.models import (
     SubtaskSpec,
 )
 from sdg_assets.errors import CatalogError
-from sdg_assets.examples import AnswerKind
+from sdg_assets.records import AnswerKind
 
 FILE = Path(__file__).parent / "protected.yaml"
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from sdg_assets.cluster.settings import PodOverride
-from sdg_assets.examples import Role
+from sdg_assets.records import Role
 from sdg_assets.settings import Settings
 from sdg_assets.teacher import has_judge
 from sdg_assets.teacher.models import TeacherCard, card_of, card_of_model

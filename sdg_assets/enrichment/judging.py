@@ -15,7 +15,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from sdg_assets.answers import answer_format
-from sdg_assets.examples import EnrichedExample, Example, Judgement, Role, Rubric
+from sdg_assets.records import EnrichedExample, Example, Judgement, Role, Rubric
 from sdg_assets.teacher import prompts
 from sdg_assets.teacher.requests import (
     Completion,

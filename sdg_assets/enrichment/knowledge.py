@@ -11,8 +11,8 @@ from collections.abc import Sequence
 
 from sdg_assets.answers.wording import normalized, tokens, typography
 from sdg_assets.enrichment.voting import SolverKnobs
-from sdg_assets.examples import AnswerKind, Example, Role
 from sdg_assets.gates import Gate, misread
+from sdg_assets.records import AnswerKind, Example, Role
 from sdg_assets.teacher import prompts
 from sdg_assets.teacher.requests import Completion, Request, Sampling, Teacher, build_request
 

@@ -16,8 +16,8 @@ from typing import Literal
 from sdg_assets.answers import answer_format
 from sdg_assets.answers.labels import spelled_out
 from sdg_assets.answers.selection import arranged
-from sdg_assets.examples import Example, GeneratedExample, Role
 from sdg_assets.gates import Gate, misread
+from sdg_assets.records import Example, GeneratedExample, Role
 from sdg_assets.teacher import prompts
 from sdg_assets.teacher.requests import Completion, Request, Sampling, Teacher, build_request
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from sdg_assets.examples import Example
 from sdg_assets.gates import (
     contamination,
     duplicates,
@@ -16,7 +15,8 @@ from sdg_assets.gates import (
     schema,
     verification,
 )
-from sdg_assets.gates.base import Batch, Gate, Refusal, first_refusals
+from sdg_assets.gates.base import Batch, Gate, first_refusals
+from sdg_assets.records import Example, Refusal
 from sdg_assets.thresholds import Thresholds
 
 __all__ = [

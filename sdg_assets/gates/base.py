@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from itertools import islice
 from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
-from sdg_assets.examples import Example, Rejection, polars_schema
+from sdg_assets.records import Example, Refusal, polars_schema
 
 if TYPE_CHECKING:
     import polars as pl
@@ -17,26 +17,6 @@ RowT = TypeVar("RowT", bound=Example)
 ItemT = TypeVar("ItemT")
 ROWS_PER_BATCH = 1024
 COLUMNS = ("context", "question", "answer", "language", "answer_kind", "choices")
-
-
-@dataclass(frozen=True)
-class Refusal:
-    """A gate's verdict on a row it does not let through."""
-
-    gate: str
-    reason: str
-    detail: str = ""
-    scores: Mapping[str, float] = field(default_factory=dict)
-
-    def rejection(self, row: Example) -> Rejection:
-        """The row as it is kept beside the accepted ones."""
-        return Rejection(
-            gate=self.gate,
-            reason=self.reason,
-            detail=self.detail,
-            scores=dict(self.scores),
-            row=row.model_dump(mode="json"),
-        )
 
 
 @dataclass(frozen=True)

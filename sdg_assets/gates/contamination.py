@@ -45,8 +45,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
-from sdg_assets.examples import AnswerKind, Example
-from sdg_assets.gates.base import Batch, Refusal
+from sdg_assets.gates.base import Batch
 from sdg_assets.heldout.fingerprints import (
     answer_keys,
     hash_of,
@@ -67,6 +66,7 @@ from sdg_assets.heldout.index import (
     SharedContext,
 )
 from sdg_assets.heldout.letters import all_numbers, written_numbers
+from sdg_assets.records import AnswerKind, Example, Refusal
 from sdg_assets.thresholds import Thresholds
 
 NAME = "contamination"

@@ -12,19 +12,17 @@ from collections.abc import Iterable, Iterator, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from sdg_assets.examples import Example
-from sdg_assets.gates.base import Refusal, batches
+from sdg_assets.gates.base import batches
+from sdg_assets.records import Example, Refusal
 from sdg_assets.signatures.minhash import frame_of
 from sdg_assets.signatures.pairs import Copies
+from sdg_assets.signatures.refusals import EXACT, GATE_NAME, NEAR, verdict
 from sdg_assets.signatures.search import InMemory, exact_copies, near_copies, needed
 from sdg_assets.signatures.shingles import shingled
 from sdg_assets.signatures.table import Signatures, by_standing, concatenated, sign
 from sdg_assets.thresholds import Thresholds
 
-NAME = "duplicates"
-EXACT = "exact duplicate"
-NEAR = "near duplicate"
-SIMILARITY = "similarity"
+NAME = GATE_NAME
 
 
 class Duplicates:
@@ -94,17 +92,6 @@ def copies_among(rows: Signatures, thresholds: Thresholds) -> dict[int, Refusal]
         for row, original, alike in _each(copies):
             verdicts[int(order[row])] = verdict(reason, ids[int(order[original])], alike)
     return verdicts
-
-
-def verdict(reason: str, original: str, similarity: float) -> Refusal:
-    """The refusal of a copy.
-
-    Args:
-        reason: `EXACT` or `NEAR`.
-        original: What it is a copy of.
-        similarity: How alike the two are, 0 to 1.
-    """
-    return Refusal(NAME, reason, original, {SIMILARITY: round(similarity, 3)})
 
 
 def _copies_of_seeds(

@@ -11,9 +11,9 @@ import polars as pl
 from sdg_assets.answers.extraction import normalized
 from sdg_assets.answers.labels import labelled
 from sdg_assets.answers.wording import UNSPACED
-from sdg_assets.examples import SELECTING, AnswerKind, Example
-from sdg_assets.gates.base import Batch, Refusal
+from sdg_assets.gates.base import Batch
 from sdg_assets.gates.texts import BROKEN, REPEATED, Fault, faults
+from sdg_assets.records import SELECTING, AnswerKind, Example, Refusal
 from sdg_assets.thresholds import Thresholds
 
 NAME = "format"

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from functools import partial
 
-from sdg_assets.examples import EnrichedExample, Example
-from sdg_assets.gates.base import EachRow, Refusal
+from sdg_assets.gates.base import EachRow
+from sdg_assets.records import EnrichedExample, Example, Refusal
 from sdg_assets.thresholds import Thresholds
 
 NAME = "judge"

@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
-from sdg_assets.examples import AnswerKind, Example
-from sdg_assets.gates.base import Batch, Refusal
+from sdg_assets.gates.base import Batch
+from sdg_assets.records import AnswerKind, Example, Refusal
 from sdg_assets.thresholds import Part, Thresholds
 
 if TYPE_CHECKING:

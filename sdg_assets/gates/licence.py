@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from sdg_assets.examples import CommercialUse, Contribution, EnrichedExample, Example, Role
-from sdg_assets.gates.base import EachRow, Refusal
+from sdg_assets.gates.base import EachRow
+from sdg_assets.records import CommercialUse, Contribution, EnrichedExample, Example, Refusal, Role
 
 NAME = "licence"
 

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from sdg_assets.examples import Example
-from sdg_assets.gates.base import Batch, Refusal
+from sdg_assets.gates.base import Batch
+from sdg_assets.records import Example, Refusal
 from sdg_assets.thresholds import Thresholds
 
 NAME = "personal_data"

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from sdg_assets.answers import answer_format
-from sdg_assets.examples import Example
-from sdg_assets.gates.base import EachRow, Refusal
+from sdg_assets.gates.base import EachRow
+from sdg_assets.records import Example, Refusal
 
 NAME = "schema"
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from sdg_assets.answers import answer_format
-from sdg_assets.examples import EnrichedExample, Example, Proof
-from sdg_assets.gates.base import EachRow, Refusal
+from sdg_assets.gates.base import EachRow
+from sdg_assets.records import EnrichedExample, Example, Proof, Refusal
 
 NAME = "verification"
 VACUOUS = "vacuous tests"

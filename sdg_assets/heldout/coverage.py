@@ -16,8 +16,8 @@ from sdg_assets.catalog import Catalog, load_protected
 from sdg_assets.catalog.models import EVERY_CONFIG, SeedTask
 from sdg_assets.catalog.protected import ProtectedBenchmark
 from sdg_assets.heldout.protection import EVERY_BENCHMARK, PROTECTED, heldout_key
-from sdg_assets.stages.heldout import HashedSplit
-from sdg_assets.storage import REQUESTS, PartitionKey, Store
+from sdg_assets.heldout.splits import HashedSplit
+from sdg_assets.store.partitions import REQUESTS, PartitionKey, Store
 
 Reason = Literal[
     "compared",

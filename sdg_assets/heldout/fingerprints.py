@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from xxhash import xxh3_64_intdigest
 
-from sdg_assets.examples import Content, EnrichedExample, Example
 from sdg_assets.heldout.letters import only_number, plain_text, plain_texts
+from sdg_assets.records import Content, EnrichedExample, Example
 
 if TYPE_CHECKING:
     import numpy as np

@@ -8,9 +8,9 @@ from itertools import islice
 from math import log
 from typing import TYPE_CHECKING, Any
 
-from sdg_assets.examples import Example
 from sdg_assets.heldout.fingerprints import NGRAM, ngrams, plain_texts_of
 from sdg_assets.heldout.tables import KEPT_NGRAMS, HeldoutTables
+from sdg_assets.records import Example
 
 if TYPE_CHECKING:
     import numpy as np

@@ -22,10 +22,10 @@ from typing import Any
 from sdg_assets.catalog import Catalog, SubtaskSpec, load_protected
 from sdg_assets.errors import CatalogError, StoreError
 from sdg_assets.heldout.index import HeldoutIndex
+from sdg_assets.heldout.splits import HashedSplit
 from sdg_assets.heldout.tables import HeldoutTables
-from sdg_assets.places import Place
-from sdg_assets.stages.heldout import HashedSplit
-from sdg_assets.storage import Manifest, PartitionKey, Store
+from sdg_assets.store.partitions import Manifest, PartitionKey, Store
+from sdg_assets.store.places import Place
 
 STAGE = "heldout"
 PROTECTED = "protected"

@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from sdg_assets.examples import Content
 from sdg_assets.heldout.fingerprints import (
     answer_key,
     choices_key,
@@ -19,6 +18,7 @@ from sdg_assets.heldout.fingerprints import (
     signs_of,
 )
 from sdg_assets.heldout.letters import plain_texts, written_numbers
+from sdg_assets.records import Content
 
 if TYPE_CHECKING:
     import numpy as np

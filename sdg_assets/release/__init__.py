@@ -27,15 +27,15 @@ from pathlib import Path
 from typing import Any, Generic, TypeVar, cast
 
 from sdg_assets.errors import PermanentError
-from sdg_assets.examples import CuratedExample, Rejection, content_id
-from sdg_assets.funnel import FunnelRow
 from sdg_assets.heldout.coverage import SplitCoverage, not_compared
-from sdg_assets.places import Place
+from sdg_assets.records import CuratedExample, Rejection, content_id
 from sdg_assets.release.card import COMMERCIAL, FAMILIES, CardFacts, Compared, Config, render_card
 from sdg_assets.release.pictures import draw_all
 from sdg_assets.release.publication import clear_abandoned, hashes, publish, seal, workbench
 from sdg_assets.release.shards import BYTES_PER_SHARD, Shards
 from sdg_assets.release.statistics import Statistics
+from sdg_assets.stages.funnel import FunnelRow
+from sdg_assets.store.places import Place
 
 HELDOUT = "heldout.jsonl"
 PlaceT = TypeVar("PlaceT", bound=Place)

@@ -7,10 +7,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from sdg_assets.catalog import SubtaskSpec
 from sdg_assets.gates import Gate
 from sdg_assets.gates.contamination import Contamination
-from sdg_assets.heldout.background import training_rows
 from sdg_assets.heldout.protection import Protection
 from sdg_assets.release.card import Compared
-from sdg_assets.storage import PartitionKey, Store
+from sdg_assets.stages.training_rows import training_rows
+from sdg_assets.store.partitions import PartitionKey, Store
 from sdg_assets.thresholds import Thresholds
 
 

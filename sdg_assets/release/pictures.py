@@ -6,8 +6,8 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sdg_assets.funnel import FunnelRow
 from sdg_assets.release.statistics import TENTHS, Statistics
+from sdg_assets.stages.funnel import FunnelRow
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -18,10 +18,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from sdg_assets.disk import SCRATCH
-from sdg_assets.objects import Listed, ObjectPath
-from sdg_assets.places import Place, write_atomic
-from sdg_assets.storage import ABANDONED
+from sdg_assets.store.disk import SCRATCH
+from sdg_assets.store.objects import Listed, ObjectPath
+from sdg_assets.store.partitions import ABANDONED
+from sdg_assets.store.places import Place, write_atomic
 
 LATEST = "LATEST"
 MANIFEST = "manifest.json"

@@ -20,10 +20,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sdg_assets.errors import PermanentError, SdgError, TransientError
-from sdg_assets.hub_limits import limit_hub_calls
-from sdg_assets.places import Place, local_copy
 from sdg_assets.release.card import for_repository
 from sdg_assets.release.publication import MANIFEST
+from sdg_assets.sources.hub_limits import limit_hub_calls
+from sdg_assets.store.places import Place, local_copy
 
 if TYPE_CHECKING:
     from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi

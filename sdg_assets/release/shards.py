@@ -6,7 +6,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, TYPE_CHECKING, Self
 
-from sdg_assets.examples import CuratedExample, polars_schema
+from sdg_assets.records import CuratedExample, polars_schema
 from sdg_assets.texts import VARIANTS
 
 if TYPE_CHECKING:

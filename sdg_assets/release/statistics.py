@@ -6,7 +6,7 @@ import heapq
 from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 
-from sdg_assets.examples import CuratedExample, Rejection
+from sdg_assets.records import CuratedExample, Rejection
 from sdg_assets.release.diversity import Diversity, measure
 
 SAMPLE = 100

@@ -18,10 +18,10 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-from sdg_assets.disk import SCRATCH
 from sdg_assets.errors import PermanentError, TransientError
 from sdg_assets.sandbox.interface import Interface, interface
 from sdg_assets.sandbox.launch import Isolation, Limits, launch
+from sdg_assets.store.disk import SCRATCH
 
 __all__ = [
     "Interface",

@@ -18,11 +18,11 @@ from functools import cache
 from pathlib import Path
 from typing import IO, Any
 
-from sdg_assets.disk import SCRATCH
 from sdg_assets.errors import TransientError
 from sdg_assets.sandbox.namespaces import DEVICES, NOBODY
 from sdg_assets.sandbox.privileges import MIB
 from sdg_assets.sandbox.warden import PATIENCE
+from sdg_assets.store.disk import SCRATCH
 
 # In the order of their imports.
 _CHILD_MODULES = (

@@ -10,7 +10,7 @@ from typing import Literal
 from sdg_assets.errors import PermanentError
 from sdg_assets.signatures.table import ATTACHMENT
 from sdg_assets.signatures.verdicts import Verdicts
-from sdg_assets.storage import PartitionKey, Store
+from sdg_assets.store.partitions import PartitionKey, Store
 from sdg_assets.thresholds import Thresholds
 
 SearchEngine = Literal["local", "spark"]

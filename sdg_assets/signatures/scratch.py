@@ -16,14 +16,14 @@ from typing import IO, TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from sdg_assets.disk import SCRATCH
-from sdg_assets.gates.duplicates import EXACT, NEAR
 from sdg_assets.signatures.minhash import PERMUTATIONS, banding
 from sdg_assets.signatures.pairs import Indices
+from sdg_assets.signatures.refusals import EXACT, NEAR
 from sdg_assets.signatures.search import exact_copies, near_copies, needed
 from sdg_assets.signatures.shingles import PARTS
 from sdg_assets.signatures.table import Signatures, by_standing
 from sdg_assets.signatures.verdicts import Found, Verdicts
+from sdg_assets.store.disk import SCRATCH
 from sdg_assets.thresholds import Thresholds
 
 if TYPE_CHECKING:

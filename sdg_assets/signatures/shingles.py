@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sdg_assets.answers.wording import UNSPACED, normalized
-from sdg_assets.examples import AnswerKind, Example
+from sdg_assets.records import AnswerKind, Example
 
 PARTS = ("question", "context", "choices")
 # Answers that nobody writes twice in the same words: a copy of the question has another.

@@ -20,9 +20,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sdg_assets.errors import PermanentError
-from sdg_assets.gates.duplicates import EXACT, NEAR
 from sdg_assets.signatures.minhash import PERMUTATIONS
 from sdg_assets.signatures.pairs import Copies, bucket_pairs, settle, similarity
+from sdg_assets.signatures.refusals import EXACT, NEAR
 from sdg_assets.signatures.search import bucket_hashes, needed
 from sdg_assets.signatures.shingles import PARTS
 from sdg_assets.signatures.table import BEST_FIRST, STANDING, by_standing, check_format

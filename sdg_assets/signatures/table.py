@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sdg_assets.errors import StoreError
-from sdg_assets.examples import EnrichedExample, Example
+from sdg_assets.records import EnrichedExample, Example
 from sdg_assets.signatures.minhash import PERMUTATIONS, minhash
 from sdg_assets.signatures.pairs import Indices
 from sdg_assets.signatures.shingles import PARTS, Shingled, hashed, shingled

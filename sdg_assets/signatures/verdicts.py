@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from sdg_assets.gates.base import Refusal
-from sdg_assets.gates.duplicates import verdict
+from sdg_assets.records import Refusal
+from sdg_assets.signatures.refusals import verdict
 
 if TYPE_CHECKING:
     import polars as pl

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
-from sdg_assets.examples import CommercialUse, CuratedExample, EnrichedExample, Rejection
-from sdg_assets.gates import Gate, Refusal, first_refusals
+from sdg_assets.gates import Gate, first_refusals
 from sdg_assets.gates.base import batches
 from sdg_assets.gates.licence import Terms, commercial_use, contributions
+from sdg_assets.records import CommercialUse, CuratedExample, EnrichedExample, Refusal, Rejection
 from sdg_assets.texts import TextStyle, render_texts
 
 Partition = tuple[str, Iterable[EnrichedExample]]

@@ -30,7 +30,8 @@ from sdg_assets.enrichment.voting import (
     vote_request,
     waves,
 )
-from sdg_assets.examples import (
+from sdg_assets.gates import Gate, draft_gates, first_refusals, text_gates
+from sdg_assets.records import (
     AnswerKind,
     EnrichedExample,
     GeneratedExample,
@@ -39,7 +40,6 @@ from sdg_assets.examples import (
     Vote,
     content_id,
 )
-from sdg_assets.gates import Gate, draft_gates, first_refusals, text_gates
 from sdg_assets.teacher import prompts
 from sdg_assets.teacher.control_tokens import control_token_of
 from sdg_assets.teacher.conversation import Work

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
-from sdg_assets.examples import EnrichedExample, Rejection
-from sdg_assets.gates import Gate, Refusal, first_refusals
+from sdg_assets.gates import Gate, first_refusals
 from sdg_assets.gates.base import batches
 from sdg_assets.gates.duplicates import Duplicates
+from sdg_assets.records import EnrichedExample, Refusal, Rejection
 
 
 def filter_rows(

@@ -11,7 +11,8 @@ from pydantic import ValidationError
 from sdg_assets.answers import AnswerFormat, DraftError, answer_format
 from sdg_assets.answers.extraction import normalized
 from sdg_assets.catalog import SubtaskSpec
-from sdg_assets.examples import (
+from sdg_assets.gates import Gate, draft_gates, first_refusals
+from sdg_assets.records import (
     AnswerKind,
     Content,
     Example,
@@ -20,7 +21,6 @@ from sdg_assets.examples import (
     Role,
     content_id,
 )
-from sdg_assets.gates import Gate, draft_gates, first_refusals
 from sdg_assets.stages.seeds import seed_rank
 from sdg_assets.teacher import prompts
 from sdg_assets.teacher.control_tokens import control_token_of

@@ -2,34 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from sdg_assets.catalog import SubtaskSpec
 from sdg_assets.errors import CatalogError, MappingError
-from sdg_assets.examples import Content, Example, Rejection, Seed, content_id
 from sdg_assets.gates import Gate, first_refusals
 from sdg_assets.gates.base import batches
-from sdg_assets.lm_eval_rendering import LmEvalMapping
-from sdg_assets.mapping import RowMapping
+from sdg_assets.mapping.mapper import mapper_of
+from sdg_assets.records import Content, Example, Rejection, Seed, content_id
 
 MAPPING_GATE = "mapping"
 DUPLICATES_GATE = "duplicates"
-Mapper = Callable[[Mapping[str, Any]], Iterable[Content]]
-
-
-def mapper_of(spec: SubtaskSpec) -> Mapper:
-    """The task's `record:`, compiled; lm-eval's own rendering where it has none.
-
-    Raises:
-        CatalogError: It is not valid Jinja; or lm-eval has no such leaf, or none that fits.
-    """
-    where = f"{spec.task}/{spec.key}"
-    if spec.record is not None:
-        return RowMapping(spec.record, spec.answer_kind, where)
-    if spec.lm_eval is None:
-        raise CatalogError(f"{spec.where}: neither `record:` nor an lm-eval leaf to render it by")
-    return LmEvalMapping(spec.lm_eval, spec.answer_kind, where)
 
 
 def normalize(

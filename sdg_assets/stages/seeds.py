@@ -16,9 +16,9 @@ from typing import Any
 from uuid import UUID
 
 from sdg_assets.catalog import SubtaskSpec
-from sdg_assets.examples import Seed, Source
-from sdg_assets.mapping import RowMapping
-from sdg_assets.sources import Row, SeedSource
+from sdg_assets.mapping.record import RowMapping
+from sdg_assets.records import Seed, Source
+from sdg_assets.sources.source import Row, SeedSource
 
 
 def collect_seeds(

@@ -16,10 +16,10 @@ from math import ceil
 from sdg_assets.catalog import SubtaskSpec
 from sdg_assets.enrichment.judging import Judge
 from sdg_assets.enrichment.voting import SolverKnobs
-from sdg_assets.examples import EnrichedExample, Example, GeneratedExample, Rejection, Role
 from sdg_assets.gates import Gate, first_refusals, row_gates
 from sdg_assets.gates.base import batches
 from sdg_assets.gates.duplicates import Duplicates
+from sdg_assets.records import EnrichedExample, Example, GeneratedExample, Rejection, Role
 from sdg_assets.stages.enriched import enrich
 from sdg_assets.stages.generated import WriterKnobs, generate
 from sdg_assets.teacher.conversation import Desk, Usage, converse

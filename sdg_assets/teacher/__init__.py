@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from sdg_assets.addresses import is_url
-from sdg_assets.examples import Role
+from sdg_assets.records import Role
 from sdg_assets.settings import Settings
 from sdg_assets.teacher.requests import Teacher
 

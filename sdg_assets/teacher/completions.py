@@ -23,9 +23,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO
 
-from sdg_assets.disk import clear_errors, temporary_directory
 from sdg_assets.errors import StoreError, TransientError
-from sdg_assets.places import Place
+from sdg_assets.store.disk import clear_errors, temporary_directory
+from sdg_assets.store.places import Place
 from sdg_assets.teacher.requests import Completion
 from sdg_assets.teacher.seal import recovered, sealed, unsealed
 from sdg_assets.teacher.segments import Segments

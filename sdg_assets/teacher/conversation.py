@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
 from sdg_assets.errors import TransientError
-from sdg_assets.examples import Role
+from sdg_assets.records import Role
 from sdg_assets.teacher.completions import CompletionLog
 from sdg_assets.teacher.requests import Completion, FailedRequest, Request, Teacher
 

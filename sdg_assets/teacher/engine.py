@@ -16,8 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from sdg_assets.errors import SdgError, TeacherError, TeacherGoneError, TransientError
-from sdg_assets.examples import TeacherStamp
-from sdg_assets.stopping import FrozenError, engine_work
+from sdg_assets.records import TeacherStamp
 from sdg_assets.teacher.encoding import ChatEncoder
 from sdg_assets.teacher.models import ResolvedModel, resolve
 from sdg_assets.teacher.requests import (
@@ -28,6 +27,7 @@ from sdg_assets.teacher.requests import (
     TeacherIdentity,
     finish_reason,
 )
+from sdg_assets.teacher.stopping import FrozenError, engine_work
 
 # Set before vllm is imported. One process: a killed run leaves no orphaned engine behind, and its
 # errors keep their types. Offline: a model that is already here must not wait for the Hub.

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from sdg_assets.addresses import masked
 from sdg_assets.errors import PermanentError, SdgError, TransientError
-from sdg_assets.hub_limits import limit_hub_calls
+from sdg_assets.sources.hub_limits import limit_hub_calls
 
 LOOK_UP_SECONDS = 5.0  # long enough for a slow proxy, short enough to fall back to packages
 # Other formats of the same weights, which vLLM does not read.

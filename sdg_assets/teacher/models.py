@@ -27,9 +27,9 @@ from pydantic import (
     model_validator,
 )
 
-from sdg_assets.command_line import command
+from sdg_assets.cli.command import command
 from sdg_assets.errors import PermanentError, SdgError
-from sdg_assets.examples import CommercialUse
+from sdg_assets.records import CommercialUse
 from sdg_assets.teacher import hub
 from sdg_assets.teacher.packaged import Packaged, directory_of, fetch_packaged, is_ready
 

@@ -9,7 +9,7 @@ from typing import Any, Literal, Protocol
 from pydantic import BaseModel, ConfigDict, field_validator
 
 from sdg_assets.errors import TeacherError, TransientError
-from sdg_assets.examples import Role, TeacherStamp, content_id
+from sdg_assets.records import Role, TeacherStamp, content_id
 from sdg_assets.teacher.control_tokens import ControlTokens
 
 

@@ -16,7 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 
 from sdg_assets.errors import SdgError, TransientError
-from sdg_assets.places import Place, draft, listing, sync_folder, write_atomic
+from sdg_assets.store.places import Place, draft, listing, sync_folder, write_atomic
 
 SEGMENT_LINES = 32
 SEGMENT_SECONDS = 5.0

@@ -22,7 +22,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from sdg_assets.errors import TeacherError
-from sdg_assets.examples import TeacherStamp
+from sdg_assets.records import TeacherStamp
 from sdg_assets.teacher.models import (
     COMMIT,
     HUB_ID,

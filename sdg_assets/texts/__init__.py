@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 import jinja2
 
-from sdg_assets.examples import AnswerKind, EnrichedExample
+from sdg_assets.records import AnswerKind, EnrichedExample
 
 VARIANTS = ("answer_only", "with_reasoning", "with_context")
 TextStyle = Literal["plain", "chatml"]

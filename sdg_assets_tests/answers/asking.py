@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from sdg_assets.answers import answer_format
-from sdg_assets.examples import AnswerKind, Example
-from sdg_assets_tests.records import example
+from sdg_assets.records import AnswerKind, Example
+from sdg_assets_tests.support.records import example
 
 
 def ask(kind: AnswerKind, answer: str, choices: list[str] | None = None, **fields: Any) -> Example:

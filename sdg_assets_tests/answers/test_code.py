@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from sdg_assets.examples import AnswerKind
+from sdg_assets.records import AnswerKind
 from sdg_assets_tests.answers.asking import ask, extracted
 
 TASK = ask(AnswerKind.CODE, "def twice(x):\n    return 2 * x", tests=["assert twice(2) == 4"])

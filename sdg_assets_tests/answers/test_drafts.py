@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from sdg_assets.answers import DraftError, answer_format
-from sdg_assets.examples import AnswerKind, Content
+from sdg_assets.records import AnswerKind, Content
 from sdg_assets_tests.answers.asking import ask
 
 ANCHOR = ask(AnswerKind.MULTIPLE_CHOICE, "red", ["red", "green", "blue", "grey"])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from sdg_assets.examples import AnswerKind
+from sdg_assets.records import AnswerKind
 from sdg_assets_tests.answers.asking import ask, extracted
 
 METALS = ["iron", "copper", "lead", "tin"]

@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from sdg_assets.examples import AnswerKind
+from sdg_assets.records import AnswerKind
 from sdg_assets_tests.answers.asking import ask, extracted, same
 
 EXAMPLES = [

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from sdg_assets.answers import answer_format
-from sdg_assets.examples import AnswerKind
+from sdg_assets.records import AnswerKind
 from sdg_assets_tests.answers.asking import ask, extracted, same
 
 PARIS = ask(AnswerKind.SHORT_TEXT, "Paris")

@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from sdg_assets_tests.builders import write_catalog
 from sdg_assets_tests.conftest import Configure
+from sdg_assets_tests.support.builders import write_catalog
 
 
 def quiz(place: Path, configure: Configure, *subtasks: str) -> Path:

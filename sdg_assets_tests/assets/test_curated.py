@@ -10,20 +10,20 @@ import pytest
 from sdg_assets.assets import curated
 from sdg_assets.assets.curated import curated_asset
 from sdg_assets.catalog import cached_catalog
-from sdg_assets.examples import CuratedExample, EnrichedExample, TeacherStamp
 from sdg_assets.gates.duplicates import Duplicates
 from sdg_assets.heldout.protection import heldout_key
+from sdg_assets.heldout.splits import HeldoutRows
+from sdg_assets.records import CuratedExample, EnrichedExample, TeacherStamp
 from sdg_assets.settings import settings
 from sdg_assets.signatures.release import duplicates_across
 from sdg_assets.signatures.table import ATTACHMENT
-from sdg_assets.stages.heldout import HeldoutRows
-from sdg_assets.storage import PartitionKey, Store
+from sdg_assets.store.partitions import PartitionKey, Store
 from sdg_assets_tests.assets.quiz import put_rows, quiz
-from sdg_assets_tests.builders import seed_task, write_catalog
 from sdg_assets_tests.conftest import Configure, on_disk
-from sdg_assets_tests.heldout import FILLERS, Splits
-from sdg_assets_tests.records import CAPITALS, enriched
-from sdg_assets_tests.runs import QUIET, failures, run
+from sdg_assets_tests.support.builders import seed_task, write_catalog
+from sdg_assets_tests.support.heldout import FILLERS, Splits
+from sdg_assets_tests.support.records import CAPITALS, enriched
+from sdg_assets_tests.support.runs import QUIET, failures, run
 
 QWEN = TeacherStamp(model="Qwen/Qwen2.5-Coder-1.5B-Instruct", revision="r", license="Apache-2.0")
 

@@ -14,18 +14,17 @@ from sdg_assets.assets.factory import GPU_STAGES, STAGES, task_assets
 from sdg_assets.assets.knobs import StageConfig, from_run_tags
 from sdg_assets.assets.teacher import TEACHERS
 from sdg_assets.catalog import SubtaskSpec, cached_catalog
-from sdg_assets.checks import STAGE_CHECKS
-from sdg_assets.examples import EnrichedExample, Example, GeneratedExample, Rejection, Role
-from sdg_assets.gates import Refusal
+from sdg_assets.checks.inspection import STAGE_CHECKS
 from sdg_assets.gates.duplicates import Duplicates
+from sdg_assets.records import EnrichedExample, Example, GeneratedExample, Refusal, Rejection, Role
 from sdg_assets.settings import Settings, settings
 from sdg_assets.stages.normalized import normalize
-from sdg_assets.storage import PartitionKey, Store
+from sdg_assets.store.partitions import PartitionKey, Store
 from sdg_assets.teacher.requests import Request
-from sdg_assets_tests.builders import seed_task, write_catalog
 from sdg_assets_tests.conftest import Configure, on_disk
-from sdg_assets_tests.runs import attempts, checks, failures, materialized, metadata, run
-from sdg_assets_tests.scripted_teacher import ScriptedTeacher, ratings
+from sdg_assets_tests.support.builders import seed_task, write_catalog
+from sdg_assets_tests.support.runs import attempts, checks, failures, materialized, metadata, run
+from sdg_assets_tests.support.scripted_teacher import ScriptedTeacher, ratings
 
 Employ = Callable[[ScriptedTeacher], ScriptedTeacher]
 

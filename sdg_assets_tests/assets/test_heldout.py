@@ -12,15 +12,15 @@ from dagster._core.definitions.asset_checks.asset_check_evaluation import AssetC
 from sdg_assets.assets.heldout import heldout_asset, protected_asset
 from sdg_assets.catalog import Catalog, SubtaskSpec, cached_catalog, load_protected
 from sdg_assets.errors import CatalogError, SeedSourceError, StoreError
-from sdg_assets.examples import Rejection
 from sdg_assets.heldout.protection import Protection, heldout_key, is_hashed, protection
+from sdg_assets.heldout.splits import HashedSplit
+from sdg_assets.records import Rejection
 from sdg_assets.settings import settings
-from sdg_assets.stages.heldout import HashedSplit
-from sdg_assets.storage import PartitionKey, Store
-from sdg_assets_tests.builders import write_catalog
+from sdg_assets.store.partitions import PartitionKey, Store
 from sdg_assets_tests.conftest import Configure, on_disk
-from sdg_assets_tests.heldout import FILLERS
-from sdg_assets_tests.runs import QUIET, failures, metadata, run
+from sdg_assets_tests.support.builders import write_catalog
+from sdg_assets_tests.support.heldout import FILLERS
+from sdg_assets_tests.support.runs import QUIET, failures, metadata, run
 
 LEAKED = "Which harbour town lent its name to the oldest sea shanty that dockers still sing?"
 

@@ -11,18 +11,18 @@ import pytest
 from sdg_assets.assets.curated import curated_asset
 from sdg_assets.assets.factory import STAGES
 from sdg_assets.catalog import cached_catalog
-from sdg_assets.examples import EnrichedExample
-from sdg_assets.funnel import materialized as funnel
-from sdg_assets.places import listing
+from sdg_assets.records import EnrichedExample
 from sdg_assets.release.publication import LATEST
 from sdg_assets.settings import settings
-from sdg_assets.storage import PartitionKey, Store
+from sdg_assets.stages.funnel import materialized as funnel
+from sdg_assets.store.partitions import PartitionKey, Store
+from sdg_assets.store.places import listing
 from sdg_assets_tests.assets.test_factory import put_rows, write_and_solve
-from sdg_assets_tests.builders import write_catalog
 from sdg_assets_tests.conftest import Configure
-from sdg_assets_tests.object_server import BUCKET
-from sdg_assets_tests.runs import QUIET, attempts, failures, metadata, run
-from sdg_assets_tests.scripted_teacher import ScriptedTeacher
+from sdg_assets_tests.support.builders import write_catalog
+from sdg_assets_tests.support.object_server import BUCKET
+from sdg_assets_tests.support.runs import QUIET, attempts, failures, metadata, run
+from sdg_assets_tests.support.scripted_teacher import ScriptedTeacher
 
 FILTERED = PartitionKey("quiz", "filtered", "quiz")
 

@@ -13,7 +13,7 @@ from sdg_assets.catalog import cached_catalog
 from sdg_assets.settings import settings
 from sdg_assets_tests.assets.quiz import quiz
 from sdg_assets_tests.conftest import Configure
-from sdg_assets_tests.runs import QUIET, attempts, failures
+from sdg_assets_tests.support.runs import QUIET, attempts, failures
 
 
 def materialize(

@@ -8,9 +8,9 @@ from sdg_assets.assets.metadata import (
     contamination_metadata,
     partition_metadata,
 )
-from sdg_assets.checks import CheckOutcome, Inspection, Offender
-from sdg_assets.examples import Record, Rejection
-from sdg_assets_tests.records import enriched, seed
+from sdg_assets.checks.inspection import CheckOutcome, Inspection, Offender
+from sdg_assets.records import Record, Rejection
+from sdg_assets_tests.support.records import enriched, seed
 
 
 def of(*rows: Record, stage: str = "filtered") -> dict[str, object]:

@@ -11,11 +11,11 @@ from sdg_assets.assets.staleness import BENCHMARKS
 from sdg_assets.assets.teacher import TEACHERS
 from sdg_assets.catalog import cached_catalog, load_protected
 from sdg_assets.definitions import build_definitions
-from sdg_assets.examples import Role
+from sdg_assets.records import Role
 from sdg_assets.settings import settings
 from sdg_assets_tests.assets.quiz import put_rows, quiz
 from sdg_assets_tests.conftest import Configure
-from sdg_assets_tests.runs import QUIET, failures, run
+from sdg_assets_tests.support.runs import QUIET, failures, run
 
 BOTH = ("quiz_a", "quiz_b")
 

@@ -9,13 +9,13 @@ import pytest
 from sdg_assets.assets.metadata import check_metadata
 from sdg_assets.assets.partitions import InvariantBrokenError, PartitionReport, write_partition
 from sdg_assets.errors import PermanentError, StoreError
-from sdg_assets.examples import EnrichedExample, Record, Rejection
+from sdg_assets.records import EnrichedExample, Record, Rejection
 from sdg_assets.signatures.minhash import frame_of
 from sdg_assets.signatures.table import ATTACHMENT, Signatures, sign
-from sdg_assets.storage import PartitionKey, Store
+from sdg_assets.store.partitions import PartitionKey, Store
 from sdg_assets.teacher.conversation import Usage
-from sdg_assets_tests.heldout import nothing_held_out
-from sdg_assets_tests.records import enriched
+from sdg_assets_tests.support.heldout import nothing_held_out
+from sdg_assets_tests.support.records import enriched
 
 KEY = PartitionKey("quiz", "filtered", "quiz")
 SOUND = [enriched(), enriched(question="Where is the Louvre?")]

@@ -14,15 +14,15 @@ from sdg_assets.assets import factory
 from sdg_assets.assets.factory import STAGES, task_assets
 from sdg_assets.assets.teacher import TEACHERS, teacher_assets, version_of
 from sdg_assets.catalog import cached_catalog
-from sdg_assets.examples import Role
+from sdg_assets.records import Role
 from sdg_assets.settings import Settings, settings
 from sdg_assets.stages.generated import generate
-from sdg_assets.storage import PartitionKey, Store
+from sdg_assets.store.partitions import PartitionKey, Store
 from sdg_assets.teacher.requests import Request
 from sdg_assets_tests.assets.quiz import put_rows, quiz
 from sdg_assets_tests.conftest import Configure
-from sdg_assets_tests.runs import failures, metadata, run
-from sdg_assets_tests.scripted_teacher import ScriptedTeacher
+from sdg_assets_tests.support.runs import failures, metadata, run
+from sdg_assets_tests.support.scripted_teacher import ScriptedTeacher
 
 BOTH = ("quiz_a", "quiz_b")
 

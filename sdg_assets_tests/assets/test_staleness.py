@@ -12,17 +12,17 @@ from dagster._core.definitions.data_version import (
     get_input_data_version_tag,
 )
 
+from sdg_assets.assets.automation import sensors
 from sdg_assets.assets.factory import TASK_ASSETS
+from sdg_assets.assets.jobs import launch
 from sdg_assets.assets.staleness import BENCHMARKS, first_stale
 from sdg_assets.assets.teacher import TEACHERS
-from sdg_assets.automation import sensors
 from sdg_assets.catalog import cached_catalog
 from sdg_assets.definitions import build_definitions
-from sdg_assets.examples import Role
-from sdg_assets.jobs import launch
+from sdg_assets.records import Role
 from sdg_assets.settings import settings
-from sdg_assets_tests.builders import write_catalog
 from sdg_assets_tests.conftest import Configure
+from sdg_assets_tests.support.builders import write_catalog
 
 WRITER, SOLVER = TEACHERS[Role.WRITER], TEACHERS[Role.SOLVER]
 ABOVE: dict[str, Sequence[str | dg.AssetKey]] = {

@@ -7,10 +7,10 @@ import dagster as dg
 import pytest
 
 from sdg_assets.assets.teacher import TEACHERS, teacher_assets, version_of
-from sdg_assets.examples import Role, TeacherStamp
+from sdg_assets.records import Role, TeacherStamp
 from sdg_assets.teacher.requests import TeacherIdentity
 from sdg_assets_tests.conftest import Configure
-from sdg_assets_tests.runs import QUIET, failures
+from sdg_assets_tests.support.runs import QUIET, failures
 
 
 @pytest.fixture

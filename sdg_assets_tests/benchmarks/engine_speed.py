@@ -18,8 +18,8 @@ from pathlib import Path
 from typing import Any
 
 from sdg_assets.catalog import SubtaskSpec, load_catalog
-from sdg_assets.examples import Example, Role
-from sdg_assets.sources import open_source
+from sdg_assets.records import Example, Role
+from sdg_assets.sources.source import open_source
 from sdg_assets.stages.generated import WriterKnobs, generate
 from sdg_assets.stages.normalized import normalize
 from sdg_assets.stages.seeds import collect_seeds

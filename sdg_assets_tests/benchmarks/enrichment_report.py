@@ -41,8 +41,8 @@ def main() -> None:
 
     import dagster as dg
 
+    from sdg_assets.cli.quickstart import STAGES
     from sdg_assets.definitions import defs
-    from sdg_assets.quickstart import STAGES
 
     assets = [asset for asset in defs.assets or () if isinstance(asset, dg.AssetsDefinition)]
     out = sys.stdout.write
@@ -72,11 +72,11 @@ def _line(task: str, subtask: str) -> str:
     from sdg_assets.assets.knobs import SolverConfig
     from sdg_assets.catalog import cached_catalog
     from sdg_assets.enrichment.voting import VotingReport
-    from sdg_assets.examples import EnrichedExample, GeneratedExample, Role
-    from sdg_assets.funnel import funnel_row
+    from sdg_assets.records import EnrichedExample, GeneratedExample, Role
     from sdg_assets.settings import settings
     from sdg_assets.stages.enriched import EnrichmentReport, enrich
-    from sdg_assets.storage import PartitionKey, Store
+    from sdg_assets.stages.funnel import funnel_row
+    from sdg_assets.store.partitions import PartitionKey, Store
     from sdg_assets.teacher.conversation import Usage, converse
 
     store, spec = Store(settings().store), cached_catalog().subtask(task, subtask)
@@ -108,9 +108,9 @@ def _line(task: str, subtask: str) -> str:
 
 
 def _accepted(task: str, subtask: str) -> str:
-    from sdg_assets.examples import EnrichedExample
+    from sdg_assets.records import EnrichedExample
     from sdg_assets.settings import settings
-    from sdg_assets.storage import PartitionKey, Store
+    from sdg_assets.store.partitions import PartitionKey, Store
     from sdg_assets.texts import render_texts
 
     rows = Store(settings().store).read(PartitionKey(task, "filtered", subtask), EnrichedExample)

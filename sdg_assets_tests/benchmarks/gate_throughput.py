@@ -20,10 +20,10 @@ from itertools import cycle, islice
 from pathlib import Path
 
 from sdg_assets.catalog import cached_catalog
-from sdg_assets.examples import Example
 from sdg_assets.gates import Batch, Gate, draft_gates
 from sdg_assets.gates.base import batches
-from sdg_assets.storage import PartitionKey, Store
+from sdg_assets.records import Example
+from sdg_assets.store.partitions import PartitionKey, Store
 from sdg_assets.thresholds import Thresholds
 from sdg_assets_tests.gates.real_rows import real_examples, real_subtasks
 

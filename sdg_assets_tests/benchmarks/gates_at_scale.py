@@ -25,16 +25,16 @@ from functools import lru_cache, partial
 from multiprocessing import get_context
 from pathlib import Path
 
-from sdg_assets.examples import EnrichedExample, Example
 from sdg_assets.gates import row_gates
 from sdg_assets.gates.base import Batch, Gate, batches
 from sdg_assets.gates.contamination import Contamination
 from sdg_assets.gates.duplicates import Duplicates
 from sdg_assets.heldout.index import HeldoutIndex
+from sdg_assets.records import EnrichedExample, Example
 from sdg_assets.signatures.scratch import search_local
 from sdg_assets.thresholds import Thresholds
 from sdg_assets_tests.benchmarks.mirror import examples, heldout_tables, subtasks
-from sdg_assets_tests.records import enriched
+from sdg_assets_tests.support.records import enriched
 
 SEEDS_PER_PARTITION = 2_000
 WORDS_CHANGED = 0.35

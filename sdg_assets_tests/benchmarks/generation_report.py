@@ -38,12 +38,12 @@ def main() -> None:
 
     from sdg_assets.catalog import cached_catalog
     from sdg_assets.definitions import defs
-    from sdg_assets.examples import Example, GeneratedExample
+    from sdg_assets.records import Example, GeneratedExample
     from sdg_assets.settings import settings
-    from sdg_assets.sources import open_source
+    from sdg_assets.sources.source import open_source
     from sdg_assets.stages.normalized import normalize
     from sdg_assets.stages.seeds import collect_seeds
-    from sdg_assets.storage import PartitionKey, Store
+    from sdg_assets.store.partitions import PartitionKey, Store
 
     assets = [asset for asset in defs.assets or () if isinstance(asset, dg.AssetsDefinition)]
     out = sys.stdout.write
@@ -72,7 +72,7 @@ def main() -> None:
 
 
 def _show(row: object) -> str:
-    from sdg_assets.examples import GeneratedExample
+    from sdg_assets.records import GeneratedExample
 
     assert isinstance(row, GeneratedExample)
     parts = [row.context, row.question, *(f"- {choice}" for choice in row.choices)]
@@ -82,7 +82,7 @@ def _show(row: object) -> str:
 
 def _trigrams(row: object) -> set[tuple[str, ...]]:
     from sdg_assets.answers.wording import normalized
-    from sdg_assets.examples import Example
+    from sdg_assets.records import Example
 
     assert isinstance(row, Example)
     words = normalized(f"{row.context} {row.question}").split()

@@ -20,17 +20,17 @@ from statistics import fmean
 
 from sdg_assets.catalog import load_catalog
 from sdg_assets.enrichment.judging import Judge
-from sdg_assets.examples import EnrichedExample, Example, Role
 from sdg_assets.gates import first_refusals, judge
+from sdg_assets.records import EnrichedExample, Example, Role
 from sdg_assets.settings import settings
-from sdg_assets.sources import DirectorySource
+from sdg_assets.sources.source import DirectorySource
 from sdg_assets.stages.normalized import normalize
 from sdg_assets.stages.seeds import collect_seeds
 from sdg_assets.teacher import open_teacher
 from sdg_assets.teacher.completions import CompletionLog
 from sdg_assets.teacher.conversation import Desk, Usage, Work, converse
 from sdg_assets.thresholds import Thresholds
-from sdg_assets_tests.records import enriched
+from sdg_assets_tests.support.records import enriched
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 SUBTASKS = (("arc", "arc_easy"), ("gsm8k", "gsm8k"), ("commonsense_qa", "commonsense_qa"))

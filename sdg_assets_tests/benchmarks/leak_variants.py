@@ -6,7 +6,7 @@ import random
 import re
 from collections.abc import Callable
 
-from sdg_assets.examples import AnswerKind, EnrichedExample, Example, TeacherStamp, Vote
+from sdg_assets.records import AnswerKind, EnrichedExample, Example, TeacherStamp, Vote
 
 Change = Callable[[Example, random.Random], Example | None]
 """None where the row has nothing to change: no number, no options."""

@@ -7,12 +7,12 @@ from contextlib import suppress
 
 from sdg_assets.catalog import SubtaskSpec, load_catalog, load_protected
 from sdg_assets.errors import AbsentError, CatalogError, SeedSourceError
-from sdg_assets.examples import Content, Example, Seed, Source
+from sdg_assets.heldout.splits import HeldoutRows, Reading
 from sdg_assets.heldout.tables import HeldoutTables
-from sdg_assets.sources import DirectorySource
-from sdg_assets.stages.heldout import HeldoutRows, Reading
+from sdg_assets.records import Content, Example, Seed, Source
+from sdg_assets.sources.source import DirectorySource
 from sdg_assets.stages.normalized import normalize
-from sdg_assets_tests.builders import MIRROR
+from sdg_assets_tests.support.builders import MIRROR
 
 SOURCE = DirectorySource("mirror", MIRROR)
 

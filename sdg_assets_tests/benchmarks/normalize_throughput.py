@@ -20,12 +20,12 @@ import pyarrow.parquet
 
 from sdg_assets.catalog import SubtaskSpec, load_catalog
 from sdg_assets.errors import SeedSourceError
-from sdg_assets.examples import Seed
-from sdg_assets.lm_eval_rendering import declared_rendering
-from sdg_assets.sources import DirectorySource
+from sdg_assets.mapping.lm_eval import declared_rendering
+from sdg_assets.records import Seed
+from sdg_assets.sources.source import DirectorySource
 from sdg_assets.stages.normalized import normalize
 from sdg_assets.stages.seeds import collect_seeds
-from sdg_assets_tests.builders import MIRROR, seed_task
+from sdg_assets_tests.support.builders import MIRROR, seed_task
 
 LARGEST = 10
 GIB = 2**30

@@ -25,12 +25,12 @@ import dagster as dg
 
 from sdg_assets.assets import factory
 from sdg_assets.catalog import cached_catalog
-from sdg_assets.examples import Role
+from sdg_assets.records import Role
 from sdg_assets.settings import Settings, settings
 from sdg_assets.teacher.requests import Request
-from sdg_assets_tests.builders import write_catalog
-from sdg_assets_tests.runs import failures, run
-from sdg_assets_tests.scripted_teacher import ScriptedTeacher
+from sdg_assets_tests.support.builders import write_catalog
+from sdg_assets_tests.support.runs import failures, run
+from sdg_assets_tests.support.scripted_teacher import ScriptedTeacher
 
 SINGLES = 5
 

@@ -23,11 +23,11 @@ from dataclasses import dataclass
 
 from sdg_assets.catalog import load_catalog
 from sdg_assets.errors import SeedSourceError
-from sdg_assets.examples import AnswerKind, Example
+from sdg_assets.records import AnswerKind, Example
 from sdg_assets.signatures.shingles import exact_text
 from sdg_assets.stages.normalized import normalize
 from sdg_assets.stages.seeds import collect_seeds
-from sdg_assets_tests.builders import mirror_sources
+from sdg_assets_tests.support.builders import mirror_sources
 
 # Written in groups of near-duplicates on purpose, which the benchmark would count as errors:
 # phrases cut from one another's parse trees, and scenes with one clause changed.

@@ -22,14 +22,14 @@ from itertools import islice
 
 from sdg_assets.catalog import SubtaskSpec, load_protected
 from sdg_assets.catalog.models import RecordMapping
-from sdg_assets.examples import AnswerKind, Content, Example
-from sdg_assets.gates.base import Batch, Refusal, batches
+from sdg_assets.gates.base import Batch, batches
 from sdg_assets.gates.contamination import Contamination
-from sdg_assets.heldout.background import SAMPLE
 from sdg_assets.heldout.index import Background, HeldoutIndex
 from sdg_assets.heldout.tables import hashed_rows, table_of
+from sdg_assets.records import AnswerKind, Content, Example, Refusal
 from sdg_assets.stages.normalized import normalize
 from sdg_assets.stages.seeds import collect_seeds
+from sdg_assets.stages.training_rows import SAMPLE
 from sdg_assets.thresholds import overridden
 from sdg_assets_tests.benchmarks.leak_variants import (
     EDITED_10,

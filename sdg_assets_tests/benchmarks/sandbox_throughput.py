@@ -23,7 +23,7 @@ import polars as pl
 
 from sdg_assets import sandbox
 from sdg_assets.sandbox import Isolation, Program, run_programs
-from sdg_assets_tests.builders import MIRROR
+from sdg_assets_tests.support.builders import MIRROR
 
 TARGET = 1_500
 """Programs a minute and core, mutants included."""

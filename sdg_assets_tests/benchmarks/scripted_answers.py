@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from sdg_assets.answers import answer_format
-from sdg_assets.examples import AnswerKind, Example
+from sdg_assets.records import AnswerKind, Example
 from sdg_assets_tests.answers.asking import ask
 
 Frame = Callable[[str, str], str]

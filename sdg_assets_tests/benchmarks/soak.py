@@ -22,7 +22,7 @@ from random import Random
 from sdg_assets_tests.soak.faulty_teacher import FaultyTeacher
 from sdg_assets_tests.soak.local import Findings, LocalRounds
 from sdg_assets_tests.soak.on_cluster import ClusterRounds, SumTeacher
-from sdg_assets_tests.teacher_server import teacher_server
+from sdg_assets_tests.support.teacher_server import teacher_server
 
 FAULTS_PER_MINUTE = 100 / 30
 # Faults of a server that fail no run.

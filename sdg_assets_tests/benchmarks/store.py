@@ -15,11 +15,11 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from sdg_assets.examples import EnrichedExample
-from sdg_assets.storage import PartitionKey, Store
-from sdg_assets_tests.object_server import BUCKET, object_server
-from sdg_assets_tests.records import enriched
-from sdg_assets_tests.test_killed_writers import read_beside
+from sdg_assets.records import EnrichedExample
+from sdg_assets.store.partitions import PartitionKey, Store
+from sdg_assets_tests.store.test_killed_writers import read_beside
+from sdg_assets_tests.support.object_server import BUCKET, object_server
+from sdg_assets_tests.support.records import enriched
 
 KEY = PartitionKey("quiz", "filtered", "speed")
 ROUNDS = 3

@@ -16,12 +16,12 @@ from dataclasses import dataclass
 
 from sdg_assets import sandbox
 from sdg_assets.answers.programs import passes, proof_of
-from sdg_assets.examples import AnswerKind, Example, Proof
+from sdg_assets.records import AnswerKind, Example, Proof
 from sdg_assets.sandbox import Isolation
 from sdg_assets_tests.benchmarks.sandbox_throughput import TARGET, mbpp, processor_seconds
 from sdg_assets_tests.benchmarks.vacuous_shapes import CHEATS, HONEST, VACUOUS
-from sdg_assets_tests.builders import MIRROR
-from sdg_assets_tests.records import example
+from sdg_assets_tests.support.builders import MIRROR
+from sdg_assets_tests.support.records import example
 
 SHAPES = 40
 """Fewest vacuous shapes that count."""

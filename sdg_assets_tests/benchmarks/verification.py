@@ -26,16 +26,16 @@ from sdg_assets.answers import answer_format
 from sdg_assets.catalog import Catalog, load_catalog
 from sdg_assets.enrichment.voting import SolverKnobs, decide, decided, sameness, tally, waves
 from sdg_assets.errors import MappingError, SeedSourceError
-from sdg_assets.examples import AnswerKind, Example, GeneratedExample
-from sdg_assets.mapping import RowMapping
-from sdg_assets.sources import DirectorySource
+from sdg_assets.mapping.record import RowMapping
+from sdg_assets.records import AnswerKind, Example, GeneratedExample
+from sdg_assets.sources.source import DirectorySource
 from sdg_assets_tests.benchmarks.scripted_answers import (
     FRAMES,
     LETTER_FRAMES,
     MATH_FRAMES,
     scripted,
 )
-from sdg_assets_tests.records import generated
+from sdg_assets_tests.support.records import generated
 
 TARGET = 0.99
 """Scripted cases read rightly."""

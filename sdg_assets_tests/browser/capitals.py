@@ -7,8 +7,8 @@ from itertools import cycle
 from pathlib import Path
 from typing import Any
 
-from sdg_assets_tests.builders import write_catalog
-from sdg_assets_tests.teacher_server import TeacherServer
+from sdg_assets_tests.support.builders import write_catalog
+from sdg_assets_tests.support.teacher_server import TeacherServer
 
 SEEDS = {
     "europe": {

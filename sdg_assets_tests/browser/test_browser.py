@@ -16,7 +16,7 @@ import pytest
 from playwright.sync_api import Page, expect, sync_playwright
 
 from sdg_assets.assets.factory import STAGES, TASK_ASSETS
-from sdg_assets.checks import STAGE_CHECKS
+from sdg_assets.checks.inspection import STAGE_CHECKS
 from sdg_assets_tests.browser.capitals import Geographer, write_capitals
 from sdg_assets_tests.operation.deployment import (
     ROOT,
@@ -25,8 +25,8 @@ from sdg_assets_tests.operation.deployment import (
     processes,
     wait_for_port,
 )
-from sdg_assets_tests.runs import materialized
-from sdg_assets_tests.teacher_server import teacher_server
+from sdg_assets_tests.support.runs import materialized
+from sdg_assets_tests.support.teacher_server import teacher_server
 
 # Where the README's pictures lie: SDGTEST_SCREENSHOTS=<this folder> makes them anew.
 SCREENSHOTS = Path(__file__).parent / "screenshots"

@@ -9,7 +9,7 @@ import yaml
 from sdg_assets.catalog import load_catalog
 from sdg_assets.catalog.loader import BUILT_IN
 from sdg_assets.errors import CatalogError
-from sdg_assets_tests.builders import seed_task, write_catalog
+from sdg_assets_tests.support.builders import seed_task, write_catalog
 
 CATALOG = load_catalog(allow_canary=())
 

@@ -9,9 +9,9 @@ import pytest
 
 from sdg_assets.catalog import load_catalog
 from sdg_assets.errors import CatalogError
-from sdg_assets.examples import AnswerKind, Content
-from sdg_assets.mapping import RowMapping
-from sdg_assets_tests.builders import TASK, write_catalog
+from sdg_assets.mapping.record import RowMapping
+from sdg_assets.records import AnswerKind, Content
+from sdg_assets_tests.support.builders import TASK, write_catalog
 
 ENGLISH = re.compile(r"\b(which|what|does|is|how|write|sum|this|the)\b", re.IGNORECASE)
 NO_TEXT = re.compile(r"\{\{.*?\}\}|\{%.*?%\}", re.DOTALL)

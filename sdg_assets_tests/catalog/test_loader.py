@@ -8,7 +8,7 @@ import pytest
 
 from sdg_assets.catalog import load_catalog
 from sdg_assets.errors import CatalogError
-from sdg_assets_tests.builders import TASK, seed_task, write_catalog
+from sdg_assets_tests.support.builders import TASK, seed_task, write_catalog
 
 
 def test_loads_a_catalog_of_ones_own(tmp_path: Path) -> None:

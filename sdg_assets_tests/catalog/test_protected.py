@@ -10,11 +10,11 @@ import pytest
 
 from sdg_assets.catalog import SubtaskSpec, load_catalog, load_protected
 from sdg_assets.errors import AbsentError, CatalogError, MappingError
-from sdg_assets.examples import AnswerKind
-from sdg_assets.mapping import RowMapping
-from sdg_assets.sources import DirectorySource
-from sdg_assets.stages.heldout import HeldoutRows
-from sdg_assets_tests.builders import MIRROR, mirror_sources, needs_mirror
+from sdg_assets.heldout.splits import HeldoutRows
+from sdg_assets.mapping.record import RowMapping
+from sdg_assets.records import AnswerKind
+from sdg_assets.sources.source import DirectorySource
+from sdg_assets_tests.support.builders import MIRROR, mirror_sources, needs_mirror
 
 BENCHMARKS = {benchmark.name: benchmark for benchmark in load_protected()}
 

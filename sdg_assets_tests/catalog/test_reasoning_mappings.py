@@ -12,9 +12,9 @@ import pytest
 import yaml
 
 from sdg_assets.catalog import SubtaskSpec, load_catalog
-from sdg_assets.examples import Content
-from sdg_assets.mapping import RowMapping
-from sdg_assets.sources import DirectorySource
+from sdg_assets.mapping.record import RowMapping
+from sdg_assets.records import Content
+from sdg_assets.sources.source import DirectorySource
 
 Case = dict[str, Any]
 

@@ -10,8 +10,8 @@ from sdg_assets.catalog import load_catalog
 from sdg_assets.catalog.lm_eval_index import recorded
 from sdg_assets.catalog.loader import BUILT_IN
 from sdg_assets.errors import CatalogError
-from sdg_assets_tests.builders import write_catalog
 from sdg_assets_tests.conftest import Configure
+from sdg_assets_tests.support.builders import write_catalog
 
 
 def refusal(root: Path, **fields: Any) -> str:

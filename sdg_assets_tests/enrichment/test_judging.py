@@ -6,10 +6,10 @@ from typing import Any
 import pytest
 
 from sdg_assets.enrichment.judging import Judge, JudgeApi, Ratings, prompt_versions, says_the_same
-from sdg_assets.examples import AnswerKind, Role
+from sdg_assets.records import AnswerKind, Role
 from sdg_assets.teacher.requests import Completion
-from sdg_assets_tests.records import enriched, example
-from sdg_assets_tests.scripted_teacher import ScriptedTeacher, completion, ratings
+from sdg_assets_tests.support.records import enriched, example
+from sdg_assets_tests.support.scripted_teacher import ScriptedTeacher, completion, ratings
 
 SEED = example(id="seed-1", question="What is the capital of Spain?", answer_index=2)
 

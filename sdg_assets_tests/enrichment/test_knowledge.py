@@ -6,12 +6,12 @@ import pytest
 
 from sdg_assets.enrichment.knowledge import knowledge_fault, knowledge_of, knowledge_request
 from sdg_assets.enrichment.voting import SolverKnobs
-from sdg_assets.examples import AnswerKind, Example
 from sdg_assets.gates import text_gates
+from sdg_assets.records import AnswerKind, Example
 from sdg_assets.teacher.requests import Completion
 from sdg_assets.thresholds import Thresholds
-from sdg_assets_tests.records import example, numeric
-from sdg_assets_tests.scripted_teacher import ScriptedTeacher
+from sdg_assets_tests.support.records import example, numeric
+from sdg_assets_tests.support.scripted_teacher import ScriptedTeacher
 
 GATES = text_gates(Thresholds())
 PASSAGE = (

@@ -17,11 +17,11 @@ from sdg_assets.enrichment.voting import (
     tally,
     waves,
 )
-from sdg_assets.examples import AnswerKind
 from sdg_assets.gates import text_gates
+from sdg_assets.records import AnswerKind
 from sdg_assets.teacher.requests import Completion
 from sdg_assets.thresholds import Thresholds
-from sdg_assets_tests.records import CAPITALS, generated
+from sdg_assets_tests.support.records import CAPITALS, generated
 
 QUESTION = generated()
 SAME = sameness(QUESTION)

@@ -6,11 +6,11 @@ from collections.abc import Iterator
 
 from sdg_assets.catalog import SubtaskSpec, cached_catalog
 from sdg_assets.errors import SeedSourceError
-from sdg_assets.examples import Example
-from sdg_assets.sources import DirectorySource
+from sdg_assets.records import Example
+from sdg_assets.sources.source import DirectorySource
 from sdg_assets.stages.normalized import normalize
 from sdg_assets.stages.seeds import collect_seeds
-from sdg_assets_tests.builders import MIRROR
+from sdg_assets_tests.support.builders import MIRROR
 
 
 def real_subtasks(task: str) -> Iterator[SubtaskSpec]:

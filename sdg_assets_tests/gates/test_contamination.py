@@ -5,13 +5,13 @@ from typing import Any
 
 import pytest
 
-from sdg_assets.examples import AnswerKind, Example
-from sdg_assets.gates.base import Batch, Refusal
+from sdg_assets.gates.base import Batch
 from sdg_assets.gates.contamination import Contamination
 from sdg_assets.heldout.index import HeldoutIndex
+from sdg_assets.records import AnswerKind, Example, Refusal
 from sdg_assets.thresholds import Thresholds
-from sdg_assets_tests.heldout import gate_against, hashed
-from sdg_assets_tests.records import example, numeric
+from sdg_assets_tests.support.heldout import gate_against, hashed
+from sdg_assets_tests.support.records import example, numeric
 
 GLACIER = (
     "Which process explains how a glacier carves a wide valley while it slides downhill over rock?"

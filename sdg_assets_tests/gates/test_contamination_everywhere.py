@@ -7,14 +7,14 @@ from collections.abc import Callable
 
 import pytest
 
-from sdg_assets.examples import AnswerKind, EnrichedExample, Example
 from sdg_assets.gates.base import Batch
 from sdg_assets.gates.contamination import Contamination
 from sdg_assets.heldout.index import HeldoutIndex
 from sdg_assets.heldout.letters import all_numbers, plain_text, written_numbers
+from sdg_assets.records import AnswerKind, EnrichedExample, Example
 from sdg_assets.thresholds import Thresholds
-from sdg_assets_tests.heldout import FILLERS, gate_against, hashed
-from sdg_assets_tests.records import enriched, example
+from sdg_assets_tests.support.heldout import FILLERS, gate_against, hashed
+from sdg_assets_tests.support.records import enriched, example
 
 MILL = (
     "Farmer Odile drives 14 carts of barley to the mill, 3 of them break an axle on the bridge and "

@@ -1,8 +1,8 @@
 from __future__ import annotations
 
-from sdg_assets.examples import Example
 from sdg_assets.gates.duplicates import Duplicates
-from sdg_assets_tests.records import CAPITALS, enriched, example, numeric
+from sdg_assets.records import Example
+from sdg_assets_tests.support.records import CAPITALS, enriched, example, numeric
 
 
 def copies(*rows: Example, seeds: tuple[Example, ...] = ()) -> dict[int, str]:

@@ -2,10 +2,10 @@ from __future__ import annotations
 
 import pytest
 
-from sdg_assets.examples import Judgement
-from sdg_assets.gates import Batch, Refusal, judge
+from sdg_assets.gates import Batch, judge
+from sdg_assets.records import Judgement, Refusal
 from sdg_assets.thresholds import Thresholds
-from sdg_assets_tests.records import STAMP, enriched, judgement
+from sdg_assets_tests.support.records import STAMP, enriched, judgement
 
 
 def judged(found: Judgement | None, **thresholds: float) -> Refusal | None:

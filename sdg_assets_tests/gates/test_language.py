@@ -4,12 +4,12 @@ from typing import Any
 
 import pytest
 
-from sdg_assets.examples import AnswerKind
-from sdg_assets.gates import Refusal, first_refusals, language
+from sdg_assets.gates import first_refusals, language
+from sdg_assets.records import AnswerKind, Refusal
 from sdg_assets.thresholds import Thresholds
-from sdg_assets_tests.builders import needs_mirror
 from sdg_assets_tests.gates.real_rows import real_examples, real_subtasks
-from sdg_assets_tests.records import example, numeric
+from sdg_assets_tests.support.builders import needs_mirror
+from sdg_assets_tests.support.records import example, numeric
 
 ENGLISH = "How many apples are left in the basket when the children have eaten nine of them?"
 SPOKEN = {

@@ -2,10 +2,10 @@ from __future__ import annotations
 
 import pytest
 
-from sdg_assets.examples import CommercialUse
 from sdg_assets.gates import licence
 from sdg_assets.gates.licence import Terms, combined_use, strictest_terms
-from sdg_assets_tests.records import example, source
+from sdg_assets.records import CommercialUse
+from sdg_assets_tests.support.records import example, source
 
 
 def test_a_row_whose_seed_states_no_licence_is_refused() -> None:

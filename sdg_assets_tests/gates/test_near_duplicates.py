@@ -5,8 +5,8 @@ from collections.abc import Sequence
 
 import pytest
 
-from sdg_assets.examples import AnswerKind, EnrichedExample, Example
 from sdg_assets.gates.duplicates import Duplicates, copies_among
+from sdg_assets.records import AnswerKind, EnrichedExample, Example
 from sdg_assets.thresholds import Thresholds
 from sdg_assets_tests.benchmarks.planted_duplicates import (
     CLASSES,
@@ -14,8 +14,8 @@ from sdg_assets_tests.benchmarks.planted_duplicates import (
     planted,
     real_questions,
 )
-from sdg_assets_tests.builders import needs_mirror
-from sdg_assets_tests.records import enriched, example, judgement, numeric
+from sdg_assets_tests.support.builders import needs_mirror
+from sdg_assets_tests.support.records import enriched, example, judgement, numeric
 
 TASKS = ("arc", "gsm8k", "boolq", "commonsense_qa", "mbpp", "multirc")
 TRAIN = (

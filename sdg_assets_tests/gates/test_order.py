@@ -1,12 +1,12 @@
 from __future__ import annotations
 
 from sdg_assets import gates
-from sdg_assets.examples import Example
 from sdg_assets.gates import schema
 from sdg_assets.gates.base import EachRow
+from sdg_assets.records import Example
 from sdg_assets.thresholds import Thresholds
-from sdg_assets_tests.heldout import nothing_held_out
-from sdg_assets_tests.records import CAPITALS, enriched, example
+from sdg_assets_tests.support.heldout import nothing_held_out
+from sdg_assets_tests.support.records import CAPITALS, enriched, example
 
 
 def test_the_cheapest_gate_comes_first_and_the_one_over_all_rows_last() -> None:

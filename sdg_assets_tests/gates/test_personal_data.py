@@ -4,7 +4,7 @@ import pytest
 
 from sdg_assets.gates import Batch, first_refusals, personal_data
 from sdg_assets.thresholds import Thresholds
-from sdg_assets_tests.records import example
+from sdg_assets_tests.support.records import example
 
 # Put together here, so that no scanner takes this file for a leak.
 AWS_KEY = "AKIA" + "Q4MZ7T2LXW9NBV3C"

@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
-from sdg_assets.examples import AnswerKind
 from sdg_assets.gates import schema
-from sdg_assets_tests.records import example, numeric
+from sdg_assets.records import AnswerKind
+from sdg_assets_tests.support.records import example, numeric
 
 
 def test_a_well_formed_row_passes() -> None:

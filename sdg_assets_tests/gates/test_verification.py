@@ -2,9 +2,9 @@ from __future__ import annotations
 
 import pytest
 
-from sdg_assets.examples import Vote
 from sdg_assets.gates import verification
-from sdg_assets_tests.records import enriched
+from sdg_assets.records import Vote
+from sdg_assets_tests.support.records import enriched
 
 
 def test_only_agreement_passes() -> None:

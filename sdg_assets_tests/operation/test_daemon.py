@@ -14,17 +14,17 @@ import dagster as dg
 import pytest
 
 from sdg_assets.assets.factory import STAGES, TASK_ASSETS
+from sdg_assets.assets.jobs import launch, missing_of, partitions_of, unhashed_benchmarks
 from sdg_assets.assets.staleness import BENCHMARKS
 from sdg_assets.assets.teacher import TEACHERS
 from sdg_assets.catalog import cached_catalog, load_protected
-from sdg_assets.jobs import launch, missing_of, partitions_of, unhashed_benchmarks
 from sdg_assets.settings import settings
-from sdg_assets.storage import PartitionKey, Store
-from sdg_assets_tests.builders import write_catalog
+from sdg_assets.store.partitions import PartitionKey, Store
 from sdg_assets_tests.conftest import Configure, forget_settings, on_disk
 from sdg_assets_tests.operation.deployment import Deployment, deployed
-from sdg_assets_tests.runs import metadata
-from sdg_assets_tests.teacher_server import TeacherServer, teacher_server
+from sdg_assets_tests.support.builders import write_catalog
+from sdg_assets_tests.support.runs import metadata
+from sdg_assets_tests.support.teacher_server import TeacherServer, teacher_server
 
 # The protected benchmarks that must be hashed before anything is normalized.
 NEEDED = {"gpqa", "hle"}

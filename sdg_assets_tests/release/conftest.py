@@ -10,7 +10,7 @@ import pytest
 from huggingface_hub import constants
 from huggingface_hub.utils import _http
 
-from sdg_assets_tests.hub_server import HubServer, hub_server
+from sdg_assets_tests.support.hub_server import HubServer, hub_server
 
 OTHER = "there-before"
 """The release that the hub holds."""

@@ -14,15 +14,15 @@ import pytest
 import yaml
 
 from sdg_assets.catalog.citations import citations
-from sdg_assets.examples import CuratedExample
-from sdg_assets.funnel import FunnelRow
 from sdg_assets.gates.licence import Terms
 from sdg_assets.heldout.coverage import SplitCoverage
+from sdg_assets.records import CuratedExample
 from sdg_assets.release import Cut, Release, write_release
 from sdg_assets.release.card import Compared, for_repository
 from sdg_assets.stages.curated import curate
-from sdg_assets_tests.records import STAMP
+from sdg_assets.stages.funnel import FunnelRow
 from sdg_assets_tests.release.test_release import INPUTS, curated_rows, verified_rows
+from sdg_assets_tests.support.records import STAMP
 
 FUNNELS = [
     FunnelRow("quiz", "quiz", "multiple_choice", 50, 50, 60, 55, 45, 40, Counter(), 900, 1.0),

@@ -17,8 +17,6 @@ from typing import Any
 
 import pytest
 
-from sdg_assets.objects import ObjectPath
-from sdg_assets.places import local_copy
 from sdg_assets.release import Cut, Release, publication, write_release
 from sdg_assets.release.publication import (
     LATEST,
@@ -29,9 +27,11 @@ from sdg_assets.release.publication import (
     seal,
 )
 from sdg_assets.release.push import push
+from sdg_assets.store.objects import ObjectPath
+from sdg_assets.store.places import local_copy
 from sdg_assets_tests.conftest import on_disk
-from sdg_assets_tests.hub_server import HubServer
 from sdg_assets_tests.release.test_release import INPUTS, contents, curated_rows
+from sdg_assets_tests.support.hub_server import HubServer
 
 
 def cut(root: ObjectPath) -> Release[ObjectPath]:
@@ -88,7 +88,7 @@ def test_a_killed_upload_leaves_the_previous_release_whole_and_is_no_release(
     program = f"""
 import os, signal, threading
 from pathlib import Path
-from sdg_assets.objects import ObjectPath
+from sdg_assets.store.objects import ObjectPath
 from sdg_assets.release.publication import publish
 put, left, one = ObjectPath._put, [{puts}], threading.Lock()
 def killed(place, content):

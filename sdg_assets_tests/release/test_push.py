@@ -11,9 +11,9 @@ from huggingface_hub import constants
 
 from sdg_assets.errors import PermanentError, TransientError
 from sdg_assets.release.push import push
-from sdg_assets_tests.hub_server import DROPPED, HubServer
 from sdg_assets_tests.release.conftest import OTHER
 from sdg_assets_tests.release.test_release import contents
+from sdg_assets_tests.support.hub_server import DROPPED, HubServer
 
 
 @pytest.fixture

@@ -15,23 +15,23 @@ import polars as pl
 import pytest
 
 from sdg_assets.errors import PermanentError
-from sdg_assets.examples import (
+from sdg_assets.gates.licence import Terms
+from sdg_assets.records import (
     AnswerKind,
     CommercialUse,
     CuratedExample,
     EnrichedExample,
     Judgement,
+    Refusal,
     Rejection,
 )
-from sdg_assets.funnel import FunnelRow
-from sdg_assets.gates import Refusal
-from sdg_assets.gates.licence import Terms
 from sdg_assets.release import Cut, Release, write_release
 from sdg_assets.release.card import FAMILIES
 from sdg_assets.release.publication import LATEST
 from sdg_assets.release.shards import BYTES_PER_SHARD
 from sdg_assets.stages.curated import curate
-from sdg_assets_tests.records import STAMP, enriched, judgement, source
+from sdg_assets.stages.funnel import FunnelRow
+from sdg_assets_tests.support.records import STAMP, enriched, judgement, source
 
 ONLY = "train-00000-of-00001"
 INPUTS = {"quiz/filtered/quiz": "aa", "sums/filtered/sums": "bb"}

@@ -4,10 +4,10 @@ import random
 
 import pytest
 
-from sdg_assets.examples import CuratedExample, Rejection
+from sdg_assets.records import CuratedExample, Rejection
 from sdg_assets.release.diversity import measure
 from sdg_assets.release.statistics import SAMPLE, Statistics
-from sdg_assets_tests.records import enriched, judgement
+from sdg_assets_tests.support.records import enriched, judgement
 
 
 def row(question: str = "Which river is it?", **changes: object) -> CuratedExample:

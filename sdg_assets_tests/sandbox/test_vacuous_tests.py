@@ -10,9 +10,9 @@ import pytest
 from sdg_assets import sandbox
 from sdg_assets.answers.programs import passes, proof_of
 from sdg_assets.enrichment.voting import SolverKnobs
-from sdg_assets.examples import AnswerKind, EnrichedExample, Example, Proof, Rejection, Role
 from sdg_assets.gates import row_gates, verification
 from sdg_assets.gates.duplicates import Duplicates
+from sdg_assets.records import AnswerKind, EnrichedExample, Example, Proof, Rejection, Role
 from sdg_assets.sandbox import Interface, interface, run_program
 from sdg_assets.stages.enriched import EnrichmentReport, enrich
 from sdg_assets.stages.filtered import filter_rows
@@ -22,12 +22,12 @@ from sdg_assets.teacher.requests import Request
 from sdg_assets.thresholds import Thresholds
 from sdg_assets_tests.benchmarks.sandbox_throughput import mbpp
 from sdg_assets_tests.benchmarks.vacuous_shapes import CHEATS, HONEST, VACUOUS
-from sdg_assets_tests.builders import needs_mirror
-from sdg_assets_tests.records import enriched, example, generated
-from sdg_assets_tests.scripted_teacher import ScriptedTeacher
+from sdg_assets_tests.support.builders import needs_mirror
+from sdg_assets_tests.support.records import enriched, example, generated
+from sdg_assets_tests.support.scripted_teacher import ScriptedTeacher
 
 DOUBLE = "def double(x):\n    return 2 * x"
-SAMPLES = Path(sandbox.__file__).parents[1] / "samples/google-research-datasets/mbpp/full"
+SAMPLES = Path(sandbox.__file__).parents[1] / "sources/samples/google-research-datasets/mbpp/full"
 SOUND = ["assert double(2) == 4", "assert double(3) == 6"]
 
 pytestmark = pytest.mark.skipif(

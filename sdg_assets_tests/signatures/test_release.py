@@ -11,14 +11,14 @@ import pytest
 from polars.testing import assert_frame_equal
 
 from sdg_assets.errors import PermanentError, StoreError
-from sdg_assets.examples import EnrichedExample
+from sdg_assets.records import EnrichedExample
 from sdg_assets.signatures import table
 from sdg_assets.signatures.minhash import frame_of
 from sdg_assets.signatures.release import duplicates_across
 from sdg_assets.signatures.table import ATTACHMENT, Signatures, sign
-from sdg_assets.storage import PartitionKey, Store
+from sdg_assets.store.partitions import PartitionKey, Store
 from sdg_assets.thresholds import Thresholds
-from sdg_assets_tests.records import enriched
+from sdg_assets_tests.support.records import enriched
 
 ROUTES = [PartitionKey("quiz", "filtered", name) for name in ("east", "north", "west")]
 PLACES = ["amber", "birch", "coral", "delta", "ember", "fjord", "grove", "heath", "inlet", "jetty"]

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler
 from random import Random
 
-from sdg_assets_tests.teacher_server import TeacherServer
+from sdg_assets_tests.support.teacher_server import TeacherServer
 
 
 class FaultyTeacher(TeacherServer):

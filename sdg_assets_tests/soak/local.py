@@ -19,9 +19,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
 
-from sdg_assets.storage import PartitionKey, Store
-from sdg_assets_tests.builders import write_catalog
+from sdg_assets.store.partitions import PartitionKey, Store
 from sdg_assets_tests.soak.faulty_teacher import FAULTS, FaultyTeacher
+from sdg_assets_tests.support.builders import write_catalog
 
 TASK = "soak"
 SUBTASKS = [f"soak_{number:02}" for number in range(8)]

@@ -17,13 +17,13 @@ from dagster import DagsterRunStatus
 from sdg_assets.assets.factory import STAGES, TASK_ASSETS
 from sdg_assets.cluster.ended_runs import end_pods_of_ended_runs
 from sdg_assets.cluster.settings import cluster_settings
+from sdg_assets_tests.cluster.arithmetic_teacher import SUM
+from sdg_assets_tests.cluster.cluster import Pod
+from sdg_assets_tests.cluster.deployment import SUBTASKS, TASK, Deployment, deployed
 from sdg_assets_tests.conftest import forget_settings
-from sdg_assets_tests.k8s.arithmetic_teacher import SUM
-from sdg_assets_tests.k8s.cluster import Pod
-from sdg_assets_tests.k8s.deployment import SUBTASKS, TASK, Deployment, deployed
 from sdg_assets_tests.soak.faulty_teacher import FaultyTeacher
 from sdg_assets_tests.soak.local import Findings, published
-from sdg_assets_tests.teacher_server import judgement
+from sdg_assets_tests.support.teacher_server import judgement
 
 PATIENCE = 240.0
 STOP_SECONDS = 10.0

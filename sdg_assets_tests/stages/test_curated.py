@@ -2,18 +2,19 @@ from __future__ import annotations
 
 import itertools
 
-from sdg_assets.examples import (
+from sdg_assets.gates import Gate
+from sdg_assets.gates.base import ROWS_PER_BATCH, EachRow
+from sdg_assets.gates.licence import Terms
+from sdg_assets.records import (
     CommercialUse,
     CuratedExample,
     EnrichedExample,
+    Refusal,
     Rejection,
     TeacherStamp,
 )
-from sdg_assets.gates import Gate, Refusal
-from sdg_assets.gates.base import ROWS_PER_BATCH, EachRow
-from sdg_assets.gates.licence import Terms
 from sdg_assets.stages.curated import curate
-from sdg_assets_tests.records import STAMP, enriched, judgement, source
+from sdg_assets_tests.support.records import STAMP, enriched, judgement, source
 
 YES: dict[str, CommercialUse] = {"quiz": "yes"}
 TEACHERS = {STAMP.model: Terms("yes", "yes")}

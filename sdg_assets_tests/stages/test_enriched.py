@@ -9,7 +9,8 @@ import pytest
 
 from sdg_assets.enrichment.judging import Judge
 from sdg_assets.enrichment.voting import SolverKnobs, decide, sameness, tally
-from sdg_assets.examples import (
+from sdg_assets.gates import verification
+from sdg_assets.records import (
     AnswerKind,
     EnrichedExample,
     GeneratedExample,
@@ -17,13 +18,12 @@ from sdg_assets.examples import (
     Role,
     Vote,
 )
-from sdg_assets.gates import verification
 from sdg_assets.stages.enriched import EnrichmentReport, enrich
 from sdg_assets.teacher.completions import CompletionLog
 from sdg_assets.teacher.conversation import Desk, Usage, converse
 from sdg_assets.teacher.requests import Completion, Request
-from sdg_assets_tests.records import CAPITALS, generated
-from sdg_assets_tests.scripted_teacher import ScriptedTeacher, completion, ratings
+from sdg_assets_tests.support.records import CAPITALS, generated
+from sdg_assets_tests.support.scripted_teacher import ScriptedTeacher, completion, ratings
 
 
 class Solver(ScriptedTeacher):

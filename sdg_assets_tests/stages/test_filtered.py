@@ -2,12 +2,12 @@ from __future__ import annotations
 
 from collections import Counter
 
-from sdg_assets.examples import EnrichedExample, Example, Rejection
 from sdg_assets.gates import row_gates
 from sdg_assets.gates.duplicates import Duplicates
+from sdg_assets.records import EnrichedExample, Example, Rejection
 from sdg_assets.stages.filtered import filter_rows
 from sdg_assets.thresholds import Thresholds
-from sdg_assets_tests.records import enriched, numeric, source
+from sdg_assets_tests.support.records import enriched, numeric, source
 
 
 def filtered(

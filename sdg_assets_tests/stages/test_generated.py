@@ -8,14 +8,14 @@ from typing import Any
 
 import pytest
 
-from sdg_assets.examples import AnswerKind, Example, GeneratedExample, Rejection, Role
+from sdg_assets.records import AnswerKind, Example, GeneratedExample, Rejection, Role
 from sdg_assets.stages.generated import VARIATIONS, WriterKnobs, generate
 from sdg_assets.teacher.completions import CompletionLog
 from sdg_assets.teacher.conversation import Desk, Usage, converse
 from sdg_assets.teacher.requests import Completion, Request
-from sdg_assets_tests.builders import seed_task
-from sdg_assets_tests.records import example, numeric
-from sdg_assets_tests.scripted_teacher import ScriptedTeacher, completion
+from sdg_assets_tests.support.builders import seed_task
+from sdg_assets_tests.support.records import example, numeric
+from sdg_assets_tests.support.scripted_teacher import ScriptedTeacher, completion
 
 SPEC = seed_task().resolve("quiz")
 COUNTRIES = ["Norway", "Japan", "Chile", "Kenya", "Nepal", "Cuba"]

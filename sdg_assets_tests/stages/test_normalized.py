@@ -8,17 +8,17 @@ import pytest
 
 from sdg_assets.catalog import load_catalog
 from sdg_assets.errors import CatalogError
-from sdg_assets.examples import Example, Rejection, Seed
 from sdg_assets.gates import seed_gates
 from sdg_assets.gates.contamination import Contamination
 from sdg_assets.heldout.index import HeldoutIndex
-from sdg_assets.sources import DirectorySource
-from sdg_assets.stages.heldout import HeldoutRows
+from sdg_assets.heldout.splits import HeldoutRows
+from sdg_assets.records import Example, Rejection, Seed
+from sdg_assets.sources.source import DirectorySource
 from sdg_assets.stages.normalized import normalize, without_broken, without_leaks
 from sdg_assets.stages.seeds import collect_seeds
 from sdg_assets.thresholds import Thresholds, overridden
-from sdg_assets_tests.builders import MIRROR, needs_mirror, seed_task
-from sdg_assets_tests.records import seed
+from sdg_assets_tests.support.builders import MIRROR, needs_mirror, seed_task
+from sdg_assets_tests.support.records import seed
 
 SPEC = seed_task().resolve("quiz")
 

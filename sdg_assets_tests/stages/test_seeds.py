@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 from sdg_assets.catalog import SubtaskSpec
-from sdg_assets.examples import Seed
-from sdg_assets.mapping import RowMapping
+from sdg_assets.mapping.record import RowMapping
+from sdg_assets.records import Seed
 from sdg_assets.stages.seeds import collect_seeds, shortfall
-from sdg_assets_tests.builders import TASK, Rows, seed_task
+from sdg_assets_tests.support.builders import TASK, Rows, seed_task
 
 SPEC = seed_task().resolve("quiz")
 SOURCE = Rows({"org/quiz": [{"i": i} for i in range(500)]})

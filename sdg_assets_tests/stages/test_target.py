@@ -7,7 +7,7 @@ from itertools import count
 from pathlib import Path
 
 from sdg_assets.enrichment.voting import SolverKnobs
-from sdg_assets.examples import GeneratedExample, Role
+from sdg_assets.records import GeneratedExample, Role
 from sdg_assets.stages.enriched import enrich
 from sdg_assets.stages.generated import WriterKnobs
 from sdg_assets.stages.target import TargetReport, generate_until
@@ -15,9 +15,9 @@ from sdg_assets.teacher.completions import CompletionLog
 from sdg_assets.teacher.conversation import Desk, Usage, converse
 from sdg_assets.teacher.requests import Request
 from sdg_assets.thresholds import Thresholds
-from sdg_assets_tests.builders import seed_task
-from sdg_assets_tests.records import example
-from sdg_assets_tests.scripted_teacher import ScriptedTeacher
+from sdg_assets_tests.support.builders import seed_task
+from sdg_assets_tests.support.records import example
+from sdg_assets_tests.support.scripted_teacher import ScriptedTeacher
 
 SPEC = seed_task().resolve("quiz")
 SEEDS = [example(question=f"What is the capital of land {number}?") for number in range(10)]

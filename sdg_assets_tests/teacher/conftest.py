@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from sdg_assets_tests.vllm_server import vllm_server
+from sdg_assets_tests.support.vllm_server import vllm_server
 
 
 @pytest.fixture(scope="session")

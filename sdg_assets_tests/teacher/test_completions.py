@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from sdg_assets.errors import StoreError, TransientError
-from sdg_assets.places import Place, place_of
+from sdg_assets.store.places import Place, place_of
 from sdg_assets.teacher import seal
 from sdg_assets.teacher.completions import CompletionLog
 from sdg_assets.teacher.requests import Completion

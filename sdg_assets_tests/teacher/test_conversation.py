@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from sdg_assets.errors import StoreError, TeacherError, TransientError
-from sdg_assets.examples import Role
+from sdg_assets.records import Role
 from sdg_assets.teacher.completions import CompletionLog
 from sdg_assets.teacher.conversation import Desk, Usage, Work, converse, settle
 from sdg_assets.teacher.requests import (
@@ -17,7 +17,7 @@ from sdg_assets.teacher.requests import (
     Sampling,
     build_request,
 )
-from sdg_assets_tests.scripted_teacher import STAMP, ScriptedTeacher, completion
+from sdg_assets_tests.support.scripted_teacher import STAMP, ScriptedTeacher, completion
 
 
 def ask(teacher: ScriptedTeacher, text: str, role: Role = Role.WRITER) -> Request:

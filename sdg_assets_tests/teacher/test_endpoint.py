@@ -14,7 +14,7 @@ import pytest
 from transformers import AutoTokenizer
 
 from sdg_assets.errors import TeacherError, TransientError
-from sdg_assets.examples import Role
+from sdg_assets.records import Role
 from sdg_assets.teacher import server as servers
 from sdg_assets.teacher.endpoint import EndpointTeacher
 from sdg_assets.teacher.models import resolve

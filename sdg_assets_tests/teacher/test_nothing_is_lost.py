@@ -12,10 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from sdg_assets.examples import GeneratedExample
-from sdg_assets.storage import PartitionKey, Store
+from sdg_assets.records import GeneratedExample
+from sdg_assets.store.partitions import PartitionKey, Store
 from sdg_assets.teacher.requests import Completion
-from sdg_assets_tests.vllm_server import finished_requests
+from sdg_assets_tests.support.vllm_server import finished_requests
 
 pytestmark = pytest.mark.engine
 

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from sdg_assets.errors import PermanentError, TeacherGoneError, TransientError
-from sdg_assets.examples import Role
+from sdg_assets.records import Role
 from sdg_assets.teacher import server as servers
 from sdg_assets.teacher.endpoint import EndpointTeacher
 from sdg_assets.teacher.requests import (

@@ -9,7 +9,7 @@ from typing import Any
 import jinja2
 import pytest
 
-from sdg_assets.examples import AnswerKind
+from sdg_assets.records import AnswerKind
 from sdg_assets.teacher import prompts
 
 WRITE: dict[str, Any] = {

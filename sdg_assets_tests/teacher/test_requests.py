@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from sdg_assets.errors import TeacherError, TransientError
-from sdg_assets.examples import Role, TeacherStamp
+from sdg_assets.records import Role, TeacherStamp
 from sdg_assets.teacher.requests import (
     Completion,
     Message,

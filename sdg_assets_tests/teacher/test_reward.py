@@ -8,14 +8,14 @@ import pytest
 
 from sdg_assets.enrichment.judging import Judge, JudgeApi
 from sdg_assets.errors import TeacherError
-from sdg_assets.examples import EnrichedExample, Role
+from sdg_assets.records import EnrichedExample, Role
 from sdg_assets.settings import Settings, settings
 from sdg_assets.teacher import open_teacher
 from sdg_assets.teacher.models import resolve
 from sdg_assets.teacher.requests import FailedRequest
 from sdg_assets_tests.conftest import Configure
-from sdg_assets_tests.records import enriched
-from sdg_assets_tests.vllm_server import vllm_server
+from sdg_assets_tests.support.records import enriched
+from sdg_assets_tests.support.vllm_server import vllm_server
 
 pytestmark = pytest.mark.engine
 

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from sdg_assets.errors import TransientError
-from sdg_assets.objects import ObjectPath
-from sdg_assets.places import Place, listing, place_of, write_atomic
+from sdg_assets.store.objects import ObjectPath
+from sdg_assets.store.places import Place, listing, place_of, write_atomic
 from sdg_assets.teacher import segments
 from sdg_assets.teacher.completions import CompletionLog
 from sdg_assets.teacher.seal import sealed
@@ -123,7 +123,7 @@ def test_a_failing_run_flushes_what_it_had(log_place: Place) -> None:
 def test_a_killed_process_loses_at_most_what_was_not_flushed(bucket: str, log_place: Place) -> None:
     program = f"""
 import os, signal
-from sdg_assets.places import place_of
+from sdg_assets.store.places import place_of
 from sdg_assets.teacher import segments
 from sdg_assets.teacher.completions import CompletionLog
 from sdg_assets_tests.teacher.test_completions import said

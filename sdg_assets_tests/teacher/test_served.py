@@ -11,14 +11,14 @@ import yaml
 
 from sdg_assets.assets.teacher import current_identity
 from sdg_assets.errors import TeacherError
-from sdg_assets.examples import Role
+from sdg_assets.records import Role
 from sdg_assets.settings import settings
 from sdg_assets.teacher import open_teacher
 from sdg_assets.teacher.models import teacher_cards
 from sdg_assets.teacher.requests import TeacherIdentity
 from sdg_assets.teacher.served import ServedModel, identity_of_served
 from sdg_assets_tests.conftest import Configure
-from sdg_assets_tests.teacher_server import TeacherServer, teacher_server
+from sdg_assets_tests.support.teacher_server import TeacherServer, teacher_server
 
 QWEN = "Qwen/Qwen2.5-Coder-1.5B-Instruct"
 COMMIT = "0123456789abcdef0123456789abcdef01234567"

@@ -12,7 +12,7 @@ import pytest
 
 from sdg_assets.addresses import masked, split_credentials
 from sdg_assets.errors import PermanentError, TeacherGoneError, TransientError
-from sdg_assets.examples import Role
+from sdg_assets.records import Role
 from sdg_assets.settings import settings
 from sdg_assets.teacher import open_teacher
 from sdg_assets.teacher import server as servers

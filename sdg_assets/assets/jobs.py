@@ -1,0 +1,329 @@
+"""Jobs a person launches from the UI: a task, a domain, all that is missing or stale, a release.
+
+A job over several seed tasks cannot be one run: each task has partitions of its own. So the jobs
+launch a backfill, as the backfill dialog does: Dagster cuts it into runs by stage, honours run
+sizes and the GPU pool, and shows what succeeded and what did not. Protected benchmarks that are
+not hashed yet come along, for nothing is normalized without them.
+"""
+
+import time
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+
+import dagster as dg
+from dagster._core.definitions.assets.graph.asset_graph_subset import AssetGraphSubset
+from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
+from dagster._core.execution.backfill import PartitionBackfill
+from dagster._core.utils import make_new_backfill_id
+from pydantic import Field
+
+from sdg_assets.assets.factory import TASK_ASSETS
+from sdg_assets.assets.failures import clear_failures
+from sdg_assets.assets.knobs import CONFIGS, TAG, from_run_tags
+from sdg_assets.assets.staleness import (
+    AGAINST_BENCHMARKS,
+    BENCHMARKS,
+    REMADE,
+    REMADE_TAG,
+    Stale,
+    first_stale,
+)
+from sdg_assets.catalog import Catalog, SeedTask, cached_catalog, load_protected
+from sdg_assets.errors import CatalogError
+from sdg_assets.heldout.protection import benchmarks_to_hash
+from sdg_assets.settings import settings
+from sdg_assets.store.partitions import Store
+
+Partitions = Mapping[dg.AssetKey, list[str]]
+KNOBS = ("max_seeds", "examples_per_seed", "votes", "target_accepted", "accept_smaller")
+PRIORITY = "dagster/priority"
+
+
+class Knobs(dg.Config):
+    """The knobs of a run; what is left empty comes from the settings."""
+
+    max_seeds: int | None = Field(default=None, description="seeds per subtask at the most")
+    examples_per_seed: int | None = Field(default=None, description="new examples per seed")
+    votes: int | None = Field(default=None, description="solver answers a question")
+    target_accepted: int | None = Field(
+        default=None, description="write until so many rows pass; examples_per_seed is unused"
+    )
+    accept_smaller: bool | None = Field(
+        default=None, description="let partitions replace ones with far more rows"
+    )
+
+
+class OneTask(Knobs):
+    """Which task `one_task` runs, and how."""
+
+    task: str = Field(description="name of the seed task, e.g. gsm8k")
+    subtasks: list[str] = Field(default=[], description="only these; empty: all of them")
+    only_missing: bool = Field(default=False, description="leave materialized partitions alone")
+
+
+class OneDomain(Knobs):
+    """Which domain `one_domain` runs, and how."""
+
+    domain: str = Field(description="domain of the tasks, e.g. science")
+    only_missing: bool = Field(default=True, description="leave materialized partitions alone")
+
+
+class EverythingMissing(Knobs):
+    """How `everything_missing` fills what is missing."""
+
+    subtasks: list[str] = Field(
+        default=[], description="only these, as task/subtask; empty: all that are missing"
+    )
+    benchmarks_only: bool = Field(
+        default=False, description="hash the protected benchmarks that are not yet, nothing else"
+    )
+
+
+class EverythingStale(dg.Config):
+    """What `everything_stale` makes again."""
+
+    partitions: dict[str, list[str]] = Field(
+        default={},
+        description="only these, as task/stage: [subtask], and nothing below them; "
+        "empty: all that are stale, with all that lies below",
+    )
+
+
+def partitions_of(tasks: Iterable[SeedTask], subtasks: Iterable[str] = ()) -> Partitions:
+    """All assets of the tasks' enabled subtasks, or of those named."""
+    wanted = set(subtasks)
+    return {
+        dg.AssetKey([task.task, stage]): keys
+        for task in tasks
+        if (keys := [k for k in task.enabled_subtasks() if not wanted or k in wanted])
+        for stage in TASK_ASSETS
+    }
+
+
+def unhashed_benchmarks() -> Partitions:
+    """The protected benchmarks that must be hashed before anything is normalized."""
+    knobs = settings()
+    names = benchmarks_to_hash(Store(knobs.store), knobs.without_benchmarks, knobs.seed_source)
+    return {BENCHMARKS: names} if names else {}
+
+
+def missing_of(instance: dg.DagsterInstance, partitions: Partitions) -> Partitions:
+    """Those of the partitions that were never materialized."""
+    missing = {}
+    for key, keys in partitions.items():
+        there = instance.get_materialized_partitions(key)
+        if left := [k for k in keys if k not in there]:
+            missing[key] = left
+    return missing
+
+
+def stale_of(stale: Iterable[Stale]) -> Partitions:
+    """The stale partitions, by their assets."""
+    partitions: dict[dg.AssetKey, list[str]] = defaultdict(list)
+    for found in stale:
+        partitions[dg.AssetKey([found.task, found.stage])].append(found.subtask)
+    return partitions
+
+
+def with_all_below(instance: dg.DagsterInstance, stale: Partitions) -> Partitions:
+    """The partitions, with what is materialized of the stages below them."""
+    partitions: dict[dg.AssetKey, list[str]] = defaultdict(list)
+    for key, subtasks in stale.items():
+        task, stage = key.path
+        for below in TASK_ASSETS[TASK_ASSETS.index(stage) :]:
+            asset = dg.AssetKey([task, below])
+            materialized = instance.get_materialized_partitions(asset)
+            if there := [subtask for subtask in subtasks if subtask in materialized]:
+                partitions[asset] += there
+    return partitions
+
+
+def launch(
+    instance: dg.DagsterInstance,
+    catalog: Catalog,
+    partitions: Partitions,
+    title: str,
+    tags: Mapping[str, str],
+) -> str:
+    """Asks Dagster's daemon for a backfill.
+
+    Returns:
+        The backfill's id.
+    """
+    definitions = {
+        key: dg.StaticPartitionsDefinition(
+            [benchmark.name for benchmark in load_protected()]
+            if key == BENCHMARKS
+            else catalog.task(key.path[0]).enabled_subtasks()
+        )
+        for key in partitions
+    }
+    subset = AssetGraphSubset(  # type: ignore[call-arg]  # both fields have defaults
+        {key: definitions[key].subset_with_partition_keys(k) for key, k in partitions.items()}
+    )
+    backfill_id = make_new_backfill_id()
+    backfill = PartitionBackfill.from_asset_graph_subset(
+        backfill_id=backfill_id,
+        backfill_timestamp=time.time(),
+        tags=tags,
+        dynamic_partitions_store=instance,
+        asset_graph_subset=subset,
+        title=title,
+        description=None,
+        run_config=None,
+    )
+    instance.add_backfill(backfill)
+    return backfill_id
+
+
+def knob_tags(knobs: Knobs) -> dict[str, str]:
+    """The knobs as tags of the backfill's runs; see `assets/knobs.py`.
+
+    Raises:
+        PermanentError: A knob has a value that it must not have.
+    """
+    given = {name: value for name in KNOBS if (value := getattr(knobs, name)) is not None}
+    tags = {TAG + name: str(value) for name, value in given.items()}
+    for stage_config in CONFIGS:
+        from_run_tags(stage_config(), tags)
+    return tags
+
+
+def _launch_and_tell(
+    context: dg.OpExecutionContext,
+    partitions: Partitions,
+    title: str,
+    knobs: Knobs,
+    **more_tags: str,
+) -> None:
+    tags = knob_tags(knobs) | more_tags
+    if not partitions:
+        context.log.info(f"{title}: nothing to do")
+        return
+    if any(key.path[1] in AGAINST_BENCHMARKS for key in partitions):
+        partitions = {**unhashed_benchmarks(), **partitions}
+    if PRIORITY in context.run.tags:
+        tags[PRIORITY] = context.run.tags[PRIORITY]
+    catalog = cached_catalog(settings().catalog)
+    backfill = launch(context.instance, catalog, partitions, title, tags)
+    context.log.info(
+        f"{title}: backfill {backfill} of {sum(map(len, partitions.values()))} partitions in "
+        f"{len(partitions)} assets; watch it at /runs/b/{backfill}"
+    )
+
+
+@dg.op
+def launch_one_task(context: dg.OpExecutionContext, config: OneTask) -> None:
+    """Launches a backfill of a seed task through all stages."""
+    with clear_failures():
+        catalog = cached_catalog(settings().catalog)
+        task = catalog.task(config.task)
+        for subtask in config.subtasks or list(task.subtasks)[: not task.enabled]:
+            catalog.subtask(task.task, subtask)
+        partitions = partitions_of([task], config.subtasks)
+        if config.only_missing:
+            partitions = missing_of(context.instance, partitions)
+        _launch_and_tell(context, partitions, f"{task.task} - all stages", config)
+
+
+@dg.op
+def launch_one_domain(context: dg.OpExecutionContext, config: OneDomain) -> None:
+    """Launches a backfill of every seed task of a domain through all stages."""
+    with clear_failures():
+        enabled = cached_catalog(settings().catalog).enabled()
+        tasks = [task for task in enabled if task.domain == config.domain]
+        if not tasks:
+            domains = ", ".join(sorted({task.domain for task in enabled}))
+            raise CatalogError(f"no enabled task of domain {config.domain!r}; there are: {domains}")
+        partitions = partitions_of(tasks)
+        if config.only_missing:
+            partitions = missing_of(context.instance, partitions)
+        _launch_and_tell(context, partitions, f"{config.domain} - all stages", config)
+
+
+@dg.op
+def launch_everything_missing(context: dg.OpExecutionContext, config: EverythingMissing) -> None:
+    """Launches a backfill of whatever was never materialized, and of nothing else."""
+    with clear_failures():
+        catalog = cached_catalog(settings().catalog)
+        chosen: Partitions = partitions_of(catalog.enabled())
+        if config.subtasks:
+            names = [name.partition("/") for name in config.subtasks]
+            keys = {catalog.subtask(task, subtask).key for task, _, subtask in names}
+            chosen = partitions_of(catalog.enabled(), keys)
+        missing = missing_of(context.instance, chosen)
+        if config.benchmarks_only:
+            missing = unhashed_benchmarks()
+        _launch_and_tell(context, missing, "Everything missing", config)
+
+
+@dg.op
+def launch_everything_stale(context: dg.OpExecutionContext, config: EverythingStale) -> None:
+    """Launches a backfill of what is stale by now."""
+    with clear_failures():
+        catalog = cached_catalog(settings().catalog)
+        named = _named(catalog, config.partitions)
+        found = first_stale(context.instance, catalog.enabled(), TASK_ASSETS)
+        if named:
+            # What was made in the meantime is left out.
+            stale = stale_of(one for one in found if one.name in named)
+            _launch_and_tell(context, stale, "Stale partitions", Knobs(), **{REMADE_TAG: "true"})
+        else:
+            stale = with_all_below(context.instance, stale_of(found))
+            _launch_and_tell(context, stale, "Everything stale", Knobs())
+
+
+def _named(catalog: Catalog, partitions: Mapping[str, list[str]]) -> set[str]:
+    """The partitions as `task/stage/subtask`.
+
+    Raises:
+        CatalogError: There is no such task, stage or subtask.
+    """
+    names = set()
+    for asset, subtasks in partitions.items():
+        task, _, stage = asset.partition("/")
+        if stage not in REMADE:
+            raise CatalogError(f"{asset!r}: task/stage is expected; stages: {', '.join(REMADE)}")
+        names |= {f"{asset}/{catalog.subtask(task, subtask).key}" for subtask in subtasks}
+    return names
+
+
+@dg.job(description="One seed task through all stages; name it in the launchpad.")
+def one_task() -> None:
+    """One seed task."""
+    launch_one_task()
+
+
+@dg.job(description="Every seed task of a domain through all stages; name it in the launchpad.")
+def one_domain() -> None:
+    """One domain."""
+    launch_one_domain()
+
+
+@dg.job(description="Whatever was never materialized, of all tasks or of the subtasks named.")
+def everything_missing() -> None:
+    """Everything missing."""
+    launch_everything_missing()
+
+
+@dg.job(description="Whatever was made from inputs that have changed, and all that lies below.")
+def everything_stale() -> None:
+    """Everything stale."""
+    launch_everything_stale()
+
+
+make_operations = dg.define_asset_job(
+    "make_operations",
+    selection=dg.AssetSelection.assets("operations"),
+    description="Looks what is broken now: failed, stale and missing partitions.",
+)
+
+
+def jobs() -> list[dg.JobDefinition | UnresolvedAssetJobDefinition]:
+    """What the UI lists under Jobs."""
+    release = dg.define_asset_job(
+        "release",
+        selection=dg.AssetSelection.assets("curated"),
+        description="Cuts a release of every partition that is there.",
+    )
+    return [one_task, one_domain, everything_missing, everything_stale, release, make_operations]

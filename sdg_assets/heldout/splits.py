@@ -1,0 +1,187 @@
+"""The held-out splits of a subtask or a benchmark, as hashes: what must never leak, without it.
+
+A row is hashed also where it has no answer to learn from: a test split that hides its labels, or
+one that the task's record does not fit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from more_itertools import chunked
+from pydantic import Field
+
+from sdg_assets.catalog import SubtaskSpec
+from sdg_assets.errors import AbsentError, MappingError
+from sdg_assets.heldout.tables import HashedRows, HeldoutTables, hashed_rows, table_of
+from sdg_assets.mapping.mapper import Mapper, mapper_of
+from sdg_assets.mapping.record import RowMapping
+from sdg_assets.records import AnswerKind, Content, Record
+from sdg_assets.sources.source import SeedSource
+
+# A column of a row that no mapping fits: shorter ones are labels, names and numbers.
+_COLUMN_WORDS = 5
+_ROWS_AT_ONCE = 1024
+
+
+class HashedSplit(Record):
+    """What became of one held-out split."""
+
+    dataset: str
+    config: str
+    split: str
+    revision: str = Field(description="what pinned its rows; empty if it is missing")
+    rows: int = Field(description="raw rows")
+    unanswered: int = Field(description="of them, rows hashed without an answer")
+    unmapped: int = Field(description="of them, rows hashed column by column: no record fits")
+    missing: str = Field(default="", description="why it was not read; empty if it was")
+
+
+class HeldoutRows:
+    """Collects the held-out rows of one subtask or benchmark; no text outlives `add`."""
+
+    def __init__(self) -> None:
+        self.splits: list[HashedSplit] = []
+        self._seen: set[tuple[int, int]] = set()
+        self._tables: list[HeldoutTables] = []
+        self._config: str | None = None
+        self._hashed: list[HashedRows] = []
+
+    def add(self, spec: SubtaskSpec, split: str, source: SeedSource) -> None:
+        """Reads and hashes one split; what the source does not have is noted as missing.
+
+        Args:
+            spec: The subtask, or a benchmark's config.
+            split: The split.
+            source: Where it is read.
+
+        Raises:
+            SeedSourceError: The source has it, but not for us.
+            TransientError: The network gave up.
+        """
+        if self._config != (config := f"{spec.dataset} {spec.config}"):
+            self._close()
+            self._config = config
+        try:
+            there = source.splits(spec)
+        except AbsentError as error:
+            self._miss(spec, split, str(error))
+            return
+        if split not in there:
+            self._miss(spec, split, f"the source has {', '.join(there) or 'no split'}")
+            return
+        reading = Reading(spec)
+        for rows in chunked(reading.contents(source.rows(spec, split)), _ROWS_AT_ONCE):
+            self._take(rows)
+        pinned = spec.model_copy(update={"split": split})
+        self.splits.append(
+            HashedSplit(
+                dataset=spec.dataset,
+                config=spec.config,
+                split=split,
+                revision=source.revision(pinned),
+                rows=reading.rows,
+                unanswered=reading.unanswered,
+                unmapped=reading.unmapped,
+            )
+        )
+
+    def miss(self, dataset: str, splits: Iterable[str], why: str) -> None:
+        """Notes splits of a dataset whose configs are not known."""
+        for split in splits:
+            self.splits.append(_missing(dataset, "*", split, why))
+
+    def tables(self) -> HeldoutTables:
+        """Everything that was added."""
+        self._close()
+        return HeldoutTables.joined(self._tables)
+
+    def _miss(self, spec: SubtaskSpec, split: str, why: str) -> None:
+        self.splits.append(_missing(spec.dataset, spec.config, split, why))
+
+    def _take(self, contents: Sequence[Content]) -> None:
+        batch = hashed_rows(contents)
+        # Configs that contain each other (winogrande's xs to xl) repeat their rows.
+        new = []
+        for row in batch.rows:
+            key = row["item"], row["answer"]
+            if key not in self._seen:
+                new.append(row)
+            self._seen.add(key)
+        used = {row[part] for row in new for part in ("question", "context", "choices")}
+        texts = {key: text for key, text in batch.texts.items() if key in used}
+        self._hashed.append(HashedRows(new, texts))
+
+    def _close(self) -> None:
+        """Makes the table of one config: what its frame is can be told only from all its rows."""
+        if any(batch.rows for batch in self._hashed):
+            self._tables.append(table_of(self._hashed))
+        self._hashed = []
+
+
+class Reading:
+    """Raw rows of a split as contents, whatever they are missing."""
+
+    def __init__(self, spec: SubtaskSpec) -> None:
+        self.rows = self.unanswered = self.unmapped = 0
+        self._mapper = mapper_of(spec)
+        self._lenient = list(_lenient(spec))
+        self._framed = spec.answer_kind in (AnswerKind.BOOLEAN, AnswerKind.LABEL)
+
+    def contents(self, rows: Iterable[Mapping[str, Any]]) -> Iterator[Content]:
+        """What is hashed of each row: one that hides its answer, or that no record fits, too."""
+        for row in rows:
+            self.rows += 1
+            for content in self._read(row):
+                # Yes or no and labels are the task's own frame, no options of one question.
+                yield replace(content, choices=[]) if self._framed else content
+
+    def _read(self, row: Mapping[str, Any]) -> list[Content]:
+        if found := _mapped(self._mapper, row):
+            return found
+        for mapper in self._lenient:
+            if found := _mapped(mapper, row):
+                self.unanswered += 1
+                return [replace(content, answer="") for content in found]
+        self.unmapped += 1
+        columns = (value for value in row.values() if isinstance(value, str))
+        return [
+            Content(question=text, answer="")
+            for text in columns
+            if len(text.split()) >= _COLUMN_WORDS
+        ]
+
+
+def _lenient(spec: SubtaskSpec) -> Iterator[Mapper]:
+    """Mappings that ask for less and less: no answer, then no choices either."""
+    if spec.record is None:
+        return
+    answerless = {
+        **dict.fromkeys(("answer_index", "aliases", "solution", "tests", "where")),
+        "answer": "withheld",
+    }
+    for update in (answerless, {**answerless, "choices": None}):
+        record = spec.record.model_copy(update=update)
+        yield RowMapping(record, AnswerKind.FREE_FORM, spec.where)
+
+
+def _mapped(mapper: Mapper, row: Mapping[str, Any]) -> list[Content]:
+    try:
+        return list(mapper(row))
+    except MappingError:
+        return []
+
+
+def _missing(dataset: str, config: str, split: str, why: str) -> HashedSplit:
+    return HashedSplit(
+        dataset=dataset,
+        config=config,
+        split=split,
+        revision="",
+        rows=0,
+        unanswered=0,
+        unmapped=0,
+        missing=why,
+    )

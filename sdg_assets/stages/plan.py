@@ -1,0 +1,214 @@
+"""What a run will cost, before any GPU is used: requests, tokens and GPU-hours, a subtask a line.
+
+    python -m sdg_assets.stages.plan --select arc,gsm8k --tokens-per-second 2500
+
+Prompts are rendered from the real seeds and counted by the teacher's own tokenizer. A new example
+is taken to be as long as an old one; traces and backgrounds have the typical lengths below.
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import json
+import sys
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+from statistics import fmean
+
+from sdg_assets.answers import answer_format
+from sdg_assets.catalog import Catalog, SubtaskSpec, cached_catalog
+from sdg_assets.cli.command import command
+from sdg_assets.enrichment.voting import SolverKnobs, waves
+from sdg_assets.records import Example, Role, TeacherStamp
+from sdg_assets.settings import Settings, settings
+from sdg_assets.sources.source import open_source
+from sdg_assets.stages.generated import WriterKnobs, generate
+from sdg_assets.stages.normalized import normalize
+from sdg_assets.stages.seeds import collect_seeds
+from sdg_assets.store.partitions import PartitionKey, Store
+from sdg_assets.teacher import has_judge, open_teacher
+from sdg_assets.teacher.control_tokens import ControlTokens
+from sdg_assets.teacher.requests import (
+    Completion,
+    FailedRequest,
+    Message,
+    Request,
+    Teacher,
+    TeacherIdentity,
+)
+
+SAMPLE = 64
+# Tokens of a solver's trace and of a background, the share of drafts that survive to be solved,
+# and of solved rows that are verified: as the embedded teacher does on the samples.
+TRACE_TOKENS = 160
+KNOWLEDGE_TOKENS = 110
+JUDGEMENT_TOKENS = 70
+PARSED_SHARE = 0.9
+VERIFIED_SHARE = 0.6
+
+
+@dataclass(frozen=True)
+class SubtaskPlan:
+    """One subtask's cost. Tokens are the teachers', prompts counted once a request."""
+
+    task: str
+    subtask: str
+    seeds: int
+    requests: int
+    prompt_tokens: int
+    output_tokens: int
+
+    def gpu_hours(self, tokens_per_second: float) -> float:
+        """Hours at that many output tokens a second."""
+        return self.output_tokens / tokens_per_second / 3600
+
+
+def plan_subtask(
+    spec: SubtaskSpec, seeds: Sequence[Example], writer: Teacher, chosen: Settings, count: int
+) -> SubtaskPlan:
+    """Estimates what `generated` and `enriched` will ask.
+
+    Args:
+        spec: The subtask.
+        seeds: A sample of its normalized examples, of which `SAMPLE` are rendered.
+        writer: Whose tokenizer counts.
+        chosen: Votes, examples per seed and shots.
+        count: How many normalized examples there are.
+    """
+    knobs = WriterKnobs(examples_per_seed=1, shots=chosen.shots)
+    works = itertools.islice(generate(spec, seeds, writer, knobs), SAMPLE)
+    prompts = [
+        writer.count_tokens(request.messages)
+        for work in works
+        for request in next(work, [])  # a seed that is too long asks for nothing
+    ]
+    kind = answer_format(spec.answer_kind)
+    drafts = [_count(writer, kind.draft_of(seed).model_dump_json()) for seed in seeds[:SAMPLE]]
+    questions = [
+        _count(writer, "\n".join([seed.context, seed.question, *seed.choices]))
+        for seed in seeds[:SAMPLE]
+    ]
+    writes = count * chosen.examples_per_seed
+    solved = writes * PARSED_SHARE
+    votes = solved * _votes_a_row(chosen)
+    verified = solved * VERIFIED_SHARE
+    backgrounds = verified if chosen.with_knowledge else 0.0
+    judgements = verified if has_judge(chosen) else 0.0
+    question = fmean(questions or [0]) + 60
+    return SubtaskPlan(
+        task=spec.task,
+        subtask=spec.key,
+        seeds=count,
+        requests=round(writes + votes + backgrounds + judgements),
+        prompt_tokens=round(
+            writes * fmean(prompts or [0]) + (votes + backgrounds + judgements) * question
+        ),
+        output_tokens=round(
+            writes * fmean(drafts or [0])
+            + votes * TRACE_TOKENS
+            + backgrounds * KNOWLEDGE_TOKENS
+            + (judgements * JUDGEMENT_TOKENS if chosen.judge_api == "rubric" else 0)
+        ),
+    )
+
+
+def _votes_a_row(chosen: Settings) -> float:
+    """How many votes a row takes.
+
+    Adaptive voting stops between its first wave and the last vote; without it all are cast.
+    """
+    knobs = SolverKnobs(chosen.votes, adaptive=chosen.adaptive_voting, majority=chosen.majority)
+    return (len(waves(knobs)[0]) + chosen.votes) / 2
+
+
+class RoughCounter:
+    """Counts tokens without a model, four characters each: for stages that must not load one."""
+
+    identity = TeacherIdentity(TeacherStamp(model="none", revision="none", license="none"))
+    max_model_len = 1_000_000
+    control_tokens = ControlTokens(())
+
+    def count_tokens(self, messages: Sequence[Message]) -> int:
+        """A quarter of the characters."""
+        return sum(len(message.content) for message in messages) // 4
+
+    def submit(self, request: Request) -> None:
+        """Refused: it only counts."""
+        raise TypeError("RoughCounter only counts")
+
+    def poll(self, *, wait: bool = True) -> list[Completion | FailedRequest]:
+        """Refused: it only counts."""
+        raise TypeError("RoughCounter only counts")
+
+
+def seeds_of(spec: SubtaskSpec, chosen: Settings) -> list[Example]:
+    """The subtask's normalized rows: from the store, or straight from the seed source.
+
+    Raises:
+        SdgError: They are in neither.
+    """
+    store, key = Store(chosen.store), PartitionKey(spec.task, "normalized", spec.key)
+    if store.exists(key):
+        return list(store.read(key, Example))
+    raw = collect_seeds(spec, open_source(chosen.seed_source), chosen.max_seeds)
+    return [row for row in normalize(spec, raw) if isinstance(row, Example)]
+
+
+def render(plans: Iterable[SubtaskPlan], tokens_per_second: float) -> str:
+    """The plan as a table with totals."""
+    rows = list(plans)
+    total = SubtaskPlan(
+        "all", "", *(sum(getattr(p, f) for p in rows) for f in
+        ("seeds", "requests", "prompt_tokens", "output_tokens")),
+    )  # fmt: skip
+    line = "{:<24} {:<28} {:>9} {:>10} {:>14} {:>14} {:>10}"
+    lines = [line.format("task", "subtask", "seeds", "requests", "prompt", "output", "GPU-hours")]
+    lines += [
+        line.format(
+            p.task, p.subtask, p.seeds, p.requests, p.prompt_tokens, p.output_tokens,
+            f"{p.gpu_hours(tokens_per_second):.2f}",
+        )
+        for p in [*rows, total]
+    ]  # fmt: skip
+    return "\n".join(lines)
+
+
+@command
+def main(arguments: list[str] | None = None) -> int:
+    """Prints the plan of the selected tasks."""
+    parser = argparse.ArgumentParser(prog="python -m sdg_assets.stages.plan", description=__doc__)
+    parser.add_argument("--select", help="tasks or task/subtask, comma-separated; default: all on")
+    parser.add_argument("--tokens-per-second", type=float, default=2000.0, help="of one GPU")
+    parser.add_argument("--json", action="store_true", help="for machines")
+    chosen = parser.parse_args(arguments)
+    catalog = cached_catalog(settings().catalog)
+    writer = open_teacher(settings(), Role.WRITER)
+    plans = [
+        plan_subtask(spec, seeds, writer, settings(), len(seeds))
+        for spec in _selected(catalog, chosen.select)
+        for seeds in [seeds_of(spec, settings())]
+    ]
+    if chosen.json:
+        sys.stdout.write(json.dumps([asdict(plan) for plan in plans], indent=1) + "\n")
+    else:
+        sys.stdout.write(render(plans, chosen.tokens_per_second) + "\n")
+    return 0
+
+
+def _selected(catalog: Catalog, names: str | None) -> list[SubtaskSpec]:
+    wanted = names.split(",") if names else [task.task for task in catalog.enabled()]
+    specs = []
+    for name in wanted:
+        task, _, subtask = name.strip().partition("/")
+        keys = [subtask] if subtask else catalog.task(task).enabled_subtasks()
+        specs += [catalog.subtask(task, key) for key in keys]
+    return specs
+
+
+def _count(writer: Teacher, text: str) -> int:
+    return writer.count_tokens([Message(role="user", content=text)])
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,227 @@
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from sdg_assets.catalog import load_catalog
+from sdg_assets.catalog.lm_eval_index import LmEvalIndex, installed, recorded, write
+from sdg_assets.catalog.models import SeedTask
+from sdg_assets.cli.catalog.__main__ import main
+from sdg_assets.cli.catalog.check import absent_splits, differences, stale_index
+from sdg_assets.sources.source import DirectorySource
+from sdg_assets_tests.conftest import Configure
+from sdg_assets_tests.support.builders import TASK, Rows, write_catalog
+
+
+@pytest.fixture(scope="module")
+def lm_eval() -> LmEvalIndex:
+    return installed()
+
+
+def test_the_table_has_a_line_a_task_and_totals(
+    tmp_path: Path, configure: Configure, capsys: pytest.CaptureFixture[str]
+) -> None:
+    subtasks = {"a": {"rows": 10}, "b": {}, "c": {"enabled": False, "why": "a copy"}}
+    off = {"task": "gone", "enabled": False, "why": "no answers", "subtasks": {"gone": {}}}
+    configure(catalog=write_catalog(tmp_path, {"subtasks": subtasks}, off))
+
+    assert main([]) == 0
+
+    lines = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert [
+        "quiz",
+        "knowledge",
+        "trivia",
+        "multiple_choice",
+        "2/3",
+        "10+",
+        "MIT",
+        "yes",
+        "on",
+    ] in lines
+    assert ["all", "1/2", "on", "2/4", "10"] in lines
+    assert ["gone:", "no", "answers"] in lines
+
+
+def test_json_counts_what_the_mission_asks_for(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--json"]) == 0
+
+    report = json.loads(capsys.readouterr().out)
+    totals = report["totals"]
+    assert totals["all"]["subtasks"] == sum(task["subtasks"] for task in report["tasks"])
+    assert totals["knowledge"]["tasks_on"] >= 39
+    assert totals["reasoning"]["tasks_on"] >= 34
+    assert totals["all"]["subtasks"] >= 700
+
+
+def test_guesses_are_listed(
+    tmp_path: Path, configure: Configure, capsys: pytest.CaptureFixture[str]
+) -> None:
+    subtasks = {"a": {"certainty": "guess"}, "b": {"certainty": "seen"}}
+    configure(
+        catalog=write_catalog(tmp_path, {"subtasks": subtasks, "certainty": {"license": "guess"}})
+    )
+
+    assert main(["guesses"]) == 0
+    listed = capsys.readouterr().out.splitlines()
+    assert [line for line in listed if not line.startswith("protected/")] == [
+        "quiz: license",
+        "quiz/a",
+    ]
+    assert "protected/flores_200" in listed
+
+
+def test_the_built_in_catalog_is_what_lm_eval_declares(lm_eval: LmEvalIndex) -> None:
+    assert list(stale_index(recorded(), lm_eval)) == []
+    assert list(differences(load_catalog(allow_canary=()), lm_eval)) == []
+
+
+def test_the_index_survives_being_written(tmp_path: Path) -> None:
+    file = tmp_path / "index.json"
+    write(recorded(), file)
+    data = json.loads(file.read_text("utf-8"))
+    assert LmEvalIndex(data["lm_eval"], data["datasets"]) == recorded()
+
+
+def test_each_difference_is_named(tmp_path: Path, lm_eval: LmEvalIndex) -> None:
+    subtasks = {
+        "leaf": {"lm_eval": "no_such_leaf"},
+        "dataset": {"lm_eval": "openbookqa"},
+        "config": {"dataset": "allenai/ai2_arc", "config": "ARC", "lm_eval": "arc_easy"},
+        "split": {"lm_eval": "sciq", "dataset": "allenai/sciq", "split": "train2"},
+        "heldout": {"dataset": "openai/gsm8k", "config": "main", "heldout_splits": []},
+        "declared": {"lm_eval": "openbookqa", "differs": "a script-free copy"},
+    }
+    catalog = load_catalog(write_catalog(tmp_path, {"subtasks": subtasks}))
+
+    found = {line.split(":")[0]: line.split(": ", 1)[1] for line in differences(catalog, lm_eval)}
+
+    assert found == {
+        "quiz/leaf": f"lm-eval {lm_eval.version} has no leaf 'no_such_leaf'",
+        "quiz/dataset": "dataset is org/quiz, openbookqa reads allenai/openbookqa",
+        "quiz/config": "config is 'ARC', arc_easy reads 'ARC-Easy'",
+        "quiz/split": "sciq evaluates on 'validation', which heldout_splits lacks",
+        "quiz/heldout": found["quiz/heldout"],
+    }
+    assert found["quiz/heldout"].endswith("evaluates on 'test', which heldout_splits lacks")
+
+
+def test_check_exits_non_zero_when_there_are_differences(
+    tmp_path: Path, configure: Configure, capsys: pytest.CaptureFixture[str]
+) -> None:
+    configure(catalog=write_catalog(tmp_path, {"subtasks": {"quiz": {"lm_eval": "arc"}}}))
+
+    assert main(["check"]) == 1
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].startswith("quiz/quiz: lm-eval ")
+    assert lines[1].startswith("1 differences in 1 subtasks from lm-eval ")
+
+
+def test_a_newer_lm_eval_makes_the_index_stale() -> None:
+    newer = LmEvalIndex("9.9", {})
+    (line,) = stale_index(recorded(), newer)
+    assert "installed is 9.9: run `python -m sdg_assets.catalog check --update`" in line
+
+
+def test_a_seed_split_that_the_source_lacks_is_named(tmp_path: Path) -> None:
+    catalog = load_catalog(
+        write_catalog(
+            tmp_path / "catalog", {}, {"task": "b", "dataset": "x/y", "subtasks": {"b": {}}}
+        )
+    )
+    (tmp_path / "org" / "quiz" / "main").mkdir(parents=True)
+    (tmp_path / "org" / "quiz" / "main" / "test.jsonl").touch()
+
+    found = list(absent_splits(catalog, DirectorySource("mirror:here", tmp_path)))
+
+    assert found == ["quiz/quiz: mirror:here has no 'train'; there: test"]
+    assert list(absent_splits(catalog, Rows({"org/quiz": []}))) == []
+
+
+def test_show_renders_rows_raw_beside_normalized(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["show", "commonsense_qa", "--source", "samples", "--rows", "2"]) == 0
+
+    out = capsys.readouterr().out
+    assert out.startswith("commonsense_qa/commonsense_qa (tau/commonsense_qa, default, train)")
+    assert out.count("│ normalized") == 2
+    assert "answerKey:" in out
+    assert "answer_index:" in out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["show", "nope"], "unknown seed task 'nope'"),
+        (["show", "arc", "--subtask", "nope"], "seed task 'arc' has no subtask 'nope'"),
+        (["show", "arc", "--source", "mirror:/nowhere"], "/nowhere is not a directory"),
+        (["new", "no_such_task"], "lm-eval has no task 'no_such_task'"),
+        (["new", "squadv2"], "is written in Python"),
+    ],
+)
+def test_an_error_is_one_line_and_exit_code_2(
+    arguments: list[str],
+    says: str,
+    tmp_path: Path,
+    configure: Configure,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    if arguments[0] == "new":
+        configure(catalog=tmp_path)
+
+    assert main(arguments) == 2
+
+    error = capsys.readouterr().err
+    assert error.startswith("error: ")
+    assert says in error
+    assert len(error.splitlines()) == 1
+
+
+def test_the_command_runs_as_a_module() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "sdg_assets.catalog", "show", "nope"],
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 2
+    assert "Traceback" not in done.stderr
+
+
+def test_new_drafts_a_group_as_a_task_that_is_off(
+    tmp_path: Path, configure: Configure, capsys: pytest.CaptureFixture[str]
+) -> None:
+    configure(catalog=tmp_path)
+
+    assert main(["new", "ai2_arc", "--family", "reasoning"]) == 0
+
+    file = tmp_path / "reasoning" / "ai2_arc.yaml"
+    assert capsys.readouterr().out.strip() == str(file)
+    task = SeedTask.model_validate(yaml.safe_load(file.read_text("utf-8")))
+    assert list(task.subtasks) == ["arc_challenge", "arc_easy"]
+    assert task.subtasks["arc_easy"].config == "ARC-Easy"
+    assert (task.seed_split, task.heldout_splits) == ("train", ["validation", "test"])
+    assert task.record is not None
+    assert task.record.question == "{{question}}"
+    assert load_catalog(tmp_path).enabled() == []
+    assert main(["new", "ai2_arc", "--family", "reasoning"]) == 2
+
+
+def test_new_finds_the_option_texts_behind_letters(tmp_path: Path, configure: Configure) -> None:
+    configure(catalog=tmp_path)
+
+    assert main(["new", "kmmlu_direct_law"]) == 0
+
+    file = tmp_path / "knowledge" / "kmmlu_direct_law.yaml"
+    task = SeedTask.model_validate(yaml.safe_load(file.read_text("utf-8")))
+    assert task.record is not None
+    assert task.record.question == "{{question.strip()}}"
+    assert task.record.choices == ["{{A}}", "{{B}}", "{{C}}", "{{D}}"]
+    assert task.answer_kind == "multiple_choice"
+
+
+def test_task_of_the_tests_is_what_its_name_says() -> None:
+    assert SeedTask.model_validate(TASK).enabled_subtasks() == ["quiz"]

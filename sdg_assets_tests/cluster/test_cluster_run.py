@@ -1,0 +1,140 @@
+"""One run of 20 subtasks through all five stages on a cluster on which everything goes wrong."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import dagster as dg
+import pytest
+from dagster import DagsterRunStatus
+
+from sdg_assets.assets.factory import GPU_STAGES, TASK_ASSETS
+from sdg_assets.cluster.settings import cluster_settings
+from sdg_assets_tests.cluster.arithmetic_teacher import ArithmeticTeacher, arithmetic_teacher
+from sdg_assets_tests.cluster.cluster import GPU, Pod, wait_for, wait_until_gone
+from sdg_assets_tests.cluster.deployment import IMAGE, SUBTASKS, TASK, Deployment, deployed
+from sdg_assets_tests.cluster.rules import broken_rules
+from sdg_assets_tests.conftest import forget_settings
+
+CONCURRENCY = 4
+# The Kubernetes client of its own HTTP library.
+pytestmark = pytest.mark.filterwarnings("ignore:HTTPResponse.getheader:DeprecationWarning")
+
+
+def test_a_run_outlives_every_failure_and_asks_nothing_twice(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with (
+        arithmetic_teacher() as teacher,
+        deployed(tmp_path, teacher.url, monkeypatch) as deployment,
+    ):
+        forget_settings()
+        cluster_settings.cache_clear()
+        cluster = deployment.cluster
+
+        cluster.unpullable = {"seeds"}
+        deployment.launch(*TASK_ASSETS)
+        said = deployment.wait_for_message("Given up after")
+        assert f"cannot pull {IMAGE} (" in said
+        assert "image pull secret" in said
+        cluster.unpullable = set()
+        assert len([m for m in deployment.messages() if "Waiting, at most 2 s: pod" in m]) == 1
+
+        cluster.refused = {"normalized": "exceeded quota: sdg, requested: pods=1, used: pods=30"}
+        said = deployment.wait_for_message("Waiting, at most 3 s: the cluster makes no pod")
+        assert "FailedCreate" not in said
+        assert "exceeded quota: sdg" in said
+        assert "It asks for cpu" in said
+        deployment.wait_for_message("admit it. Given up after")
+        cluster.refused = {}
+
+        cluster.lose_node(wait_for(cluster, "normalized"))
+        said = deployment.wait_for_message("its node was lost")
+        assert "NodeNotReady: Node is not ready" in said
+
+        deployment.wait_for_message("Waiting, at most 3 s: pod")
+        said = deployment.wait_for_message("fits on no node: 0/1 nodes are available")
+        assert f"{GPU} 1" in said
+        assert "SDG_K8S_PODS" in said
+        deployment.wait_for_message(
+            "(catalog/teachers.yaml, SDG_K8S_PODS, run tag sdg/pod). Given up"
+        )
+        teacher.hold_after(7)
+        cluster.nodes["gpu-1"] = 2  # one for a pod that is on its way out
+
+        pod = _held(deployment, teacher)
+        cluster.kill_for_memory(pod)
+        teacher.drop()  # before its successor asks
+        teacher.hold_after(9)
+        said = deployment.wait_for_message("OOMKilled")
+        assert f"{pod.name} on gpu-1 was killed for lack of memory" in said
+        assert "its limit is 2048Mi" in said
+        assert "sdg/pod" in said
+
+        pod = _held(deployment, teacher)
+        with cluster.lock:
+            cluster.evict(pod)
+        deployment.wait(lambda: pod.deleted)
+        teacher.drop()
+        teacher.hold_after(11)
+        said = deployment.wait_for_message("The last try was ended from outside")
+        assert "evicted" in said
+
+        pod = _held(deployment, teacher)
+        worker = wait_for(cluster, None)
+        cluster.kill_for_memory(worker)
+        deployment.wait(lambda: worker.phase == "Failed")
+        assert "OOMKilled" in deployment.told_of_run_worker()
+        deployment.monitor()
+        assert wait_for(cluster, None) is not worker
+        deployment.wait_for_message("Checking on status of in-progress step")
+        assert wait_for(cluster, "generated") is pod  # it never noticed
+
+        # Terminated, it has no pods 10 s later, and the next run finds the log free.
+        deployment.terminate()
+        wait_until_gone(pod, seconds=10)
+        deployment.wait(deployment.is_finished, seconds=10)
+        terminated = deployment.status
+        assert terminated is DagsterRunStatus.CANCELED
+        deployment.wait_for_message("received termination signal, forwarding to steps")
+        teacher.drop()
+        deployment.instance.event_log_storage.free_concurrency_slots_for_run(deployment.run_id)
+        opened = teacher.opened
+        deployment.launch(*TASK_ASSETS[-3:])
+
+        deployment.wait(deployment.is_finished, seconds=180)
+        assert deployment.status is DagsterRunStatus.SUCCESS, deployment.messages()[-20:]
+        for stage in TASK_ASSETS:
+            done = deployment.instance.get_materialized_partitions(dg.AssetKey([TASK, stage]))
+            assert done == set(SUBTASKS), stage
+
+        # Nothing that was answered was asked again: every answer is one line of a log.
+        assert deployment.logged_completions() == teacher.answered
+        assert teacher.answered >= 4 * len(SUBTASKS)
+        # Under way at three ends, or dropped by the teacher with those.
+        assert teacher.asked - teacher.answered <= 3 * CONCURRENCY
+
+        # One pod of `enriched`, with one GPU, served every partition from one teacher.
+        (enriched,) = (pod for pod in cluster.ever if pod.stage == "enriched")
+        assert enriched.container["resources"]["limits"][GPU] == "1"
+        assert teacher.opened == opened + 2  # `generated`, which goes on where it was ended, too
+
+        # The run's tag sized one of its pods, its config the other.
+        asked = {p.stage: p.container["resources"] for p in cluster.ever}
+        assert asked["generated"]["requests"]["cpu"] == "750m"
+        assert asked["enriched"]["limits"]["memory"] == "3Gi"
+        assert asked["enriched"]["requests"]["cpu"] == "500m"
+
+        for job in cluster.jobs.values():
+            assert broken_rules(job) == []
+        assert {pod.gpus for pod in cluster.ever if pod.stage in GPU_STAGES} == {1}
+        # Steps ask Kubernetes for nothing, and nobody asked for more than the roles allow.
+        assert {account for account, _, _ in deployment.api.used} == {"sdg-control", "sdg-run"}
+        assert deployment.api.used <= deployment.api.allowed
+
+
+def _held(deployment: Deployment, teacher: ArithmeticTeacher) -> Pod:
+    """The pod of `generated`, once its teacher holds it in mid-answer and its log is written."""
+    pod = wait_for(deployment.cluster, "generated")
+    deployment.wait(lambda: teacher.holds and deployment.logged_completions() == teacher.answered)
+    return pod

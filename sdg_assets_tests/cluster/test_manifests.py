@@ -1,0 +1,293 @@
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import re
+from pathlib import Path
+from typing import Any
+
+import kubernetes_validate
+import pytest
+import yaml
+from dagster_postgres.utils import pg_url_from_config
+from kubernetes.client import ApiClient, BatchV1Api, Configuration
+from kubernetes.config.incluster_config import InClusterConfigLoader
+from sqlalchemy import create_engine
+
+from sdg_assets.cluster import ended_runs
+from sdg_assets.cluster.pods import GRACE_SECONDS, any_step, stage_pod
+from sdg_assets.cluster.settings import ClusterSettings
+from sdg_assets.records import AnswerKind
+from sdg_assets.settings import Settings
+from sdg_assets.teacher.models import teacher_cards
+from sdg_assets_tests.cluster.api import SCHEMAS
+from sdg_assets_tests.cluster.manifests import K8S, OVERLAYS, manifests, named, rendered
+from sdg_assets_tests.cluster.rules import broken_rules
+
+WORKLOADS = ("Deployment", "StatefulSet")
+COMPONENTS = sorted(path.name for path in (K8S / "components").iterdir())
+Json = dict[str, Any]
+
+
+@pytest.fixture(params=OVERLAYS)
+def objects(request: pytest.FixtureRequest) -> list[Json]:
+    return manifests(request.param)
+
+
+def _settings(objects: list[Json]) -> dict[str, str]:
+    return dict(named(objects, "ConfigMap", "sdg-settings")["data"])
+
+
+def _instance(objects: list[Json]) -> Json:
+    text = named(objects, "ConfigMap", "sdg-dagster")["data"]["dagster.yaml"]
+    return dict(yaml.safe_load(text))
+
+
+def _templates(objects: list[Json]) -> list[dict[str, str]]:
+    """The labels of every pod there may be: of workloads, run workers and steps."""
+    launched = _instance(objects)["run_launcher"]["config"]["labels"]
+    step = any_step(Settings(), ClusterSettings())["pod_template_spec_metadata"]["labels"]
+    stages = [
+        stage_pod(stage, Settings(), ClusterSettings(), kind)["pod_template_spec_metadata"][
+            "labels"
+        ]
+        for stage, kind in (
+            ("generated", AnswerKind.CODE),
+            ("enriched", AnswerKind.NUMERIC),
+            ("enriched", AnswerKind.CODE),
+        )
+    ]
+    return [
+        *(o["spec"]["template"]["metadata"]["labels"] for o in objects if o["kind"] in WORKLOADS),
+        {**launched, "app.kubernetes.io/component": "run_worker"},
+        *(
+            {**launched, **step, **stage, "app.kubernetes.io/component": "step_worker"}
+            for stage in stages
+        ),
+    ]
+
+
+def _matches(selector: Json, labels: dict[str, str]) -> bool:
+    assert selector.keys() <= {"matchLabels"}
+    return all(labels.get(k) == v for k, v in selector.get("matchLabels", {}).items())
+
+
+def test_every_object_is_valid_to_the_letter(objects: list[Json]) -> None:
+    for item in objects:
+        kubernetes_validate.validate(item, SCHEMAS, strict=True)
+
+
+def test_no_workload_breaks_a_rule(objects: list[Json]) -> None:
+    found = [item for item in objects if item["kind"] in WORKLOADS]
+    assert len(found) >= 3
+    assert [rule for item in found for rule in broken_rules(item)] == []
+
+
+def test_every_object_has_its_namespace_but_those_that_have_none(objects: list[Json]) -> None:
+    for item in objects:
+        cluster_wide = item["kind"] in ("Namespace", "PriorityClass")
+        assert item["metadata"].get("namespace") == (None if cluster_wide else "sdg")
+
+
+def test_secrets_are_named_and_never_there(objects: list[Json]) -> None:
+    assert not [item for item in objects if item["kind"] == "Secret"]
+    for name, value in _settings(objects).items():
+        assert not re.search(r"PASSWORD|SECRET|API_KEY|HF_TOKEN|ACCESS_KEY", name), value
+
+
+def test_names_that_workloads_mention_exist(objects: list[Json]) -> None:
+    there = {(item["kind"], item["metadata"]["name"]) for item in objects}
+    for item in objects:
+        if item["kind"] not in WORKLOADS:
+            continue
+        spec = item["spec"]["template"]["spec"]
+        assert ("ServiceAccount", spec["serviceAccountName"]) in there
+        assert ("PriorityClass", spec["priorityClassName"]) in there
+        for volume in spec["volumes"]:
+            if "configMap" in volume:
+                assert ("ConfigMap", volume["configMap"]["name"]) in there
+            if "persistentVolumeClaim" in volume:
+                claim = volume["persistentVolumeClaim"]["claimName"]
+                assert ("PersistentVolumeClaim", claim) in there
+    told = _settings(objects)
+    for name in ("SDG_K8S_STORE_CLAIM", "SDG_K8S_CACHE_CLAIM"):
+        assert name not in told or ("PersistentVolumeClaim", told[name]) in there
+    assert ("ServiceAccount", told["SDG_K8S_SERVICE_ACCOUNT"]) in there
+    assert ("ConfigMap", told["SDG_K8S_NO_TOKEN"]) in there
+    assert ("PriorityClass", told["SDG_K8S_GPU_PRIORITY_CLASS"]) in there
+    launcher = _instance(objects)["run_launcher"]["config"]
+    assert ("ServiceAccount", launcher["service_account_name"]) in there
+    assert ("ConfigMap", launcher["instance_config_map"]) in there
+
+
+def test_only_webserver_daemon_and_runs_may_ask_kubernetes_and_only_for_jobs(
+    objects: list[Json],
+) -> None:
+    (binding,) = (item for item in objects if item["kind"] == "RoleBinding")
+    assert {s["name"] for s in binding["subjects"]} == {"sdg-control", "sdg-run"}
+    (role,) = (item for item in objects if item["kind"] == "Role")
+    asked = {r: set(rule["verbs"]) for rule in role["rules"] for r in rule["resources"]}
+    assert asked.keys() == {"jobs", "jobs/status", "pods", "pods/log", "events"}
+    assert set.union(*asked.values()) <= {"create", "get", "list", "delete"}
+    for item in objects:
+        if item["kind"] in WORKLOADS:
+            spec = item["spec"]["template"]["spec"]
+            controls = spec["serviceAccountName"] == "sdg-control"
+            assert spec["automountServiceAccountToken"] is controls
+
+
+def test_every_selector_of_a_policy_budget_or_service_finds_a_pod(objects: list[Json]) -> None:
+    templates = _templates(objects)
+    checked = 0
+    for item in objects:
+        spec, selectors = item.get("spec", {}), []
+        if item["kind"] == "NetworkPolicy":
+            peers = [p for rule in spec.get("ingress", []) for p in rule["from"]]
+            peers += [p for rule in spec.get("egress", []) for p in rule["to"]]
+            inside = [p for p in peers if "namespaceSelector" not in p and "podSelector" in p]
+            selectors = [spec["podSelector"], *(p["podSelector"] for p in inside)]
+        elif item["kind"] == "PodDisruptionBudget":
+            selectors = [spec["selector"]]
+        elif item["kind"] == "Service":
+            selectors = [{"matchLabels": spec["selector"]}]
+        for selector in selectors:
+            assert any(_matches(selector, labels) for labels in templates), (item, selector)
+            checked += 1
+    assert checked > 12
+
+
+def test_pods_in_which_programs_run_reach_store_and_database_only(objects: list[Json]) -> None:
+    policies = [item for item in objects if item["kind"] == "NetworkPolicy"]
+
+    def reached_by(labels: dict[str, str]) -> set[str]:
+        selected = (p for p in policies if _matches(p["spec"]["podSelector"], labels))
+        return {policy["metadata"]["name"] for policy in selected}
+
+    writing, voting, running = _templates(objects)[-3:]
+    assert running["sdg/stage"] == voting["sdg/stage"] == "enriched"  # votes run the programs
+    assert running["sdg/answers"] == "code"
+    assert reached_by(running) == {"default-deny", "names", "all-ask-database"}
+    assert reached_by(voting) == reached_by(writing) == {*reached_by(running), "steps-to-hub"}
+
+
+def test_settings_are_those_that_the_package_knows(
+    objects: list[Json], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told = _settings(objects)
+    known = {f"SDG_{name.upper()}" for name in Settings.model_fields}
+    known |= {f"SDG_K8S_{name.upper()}" for name in ClusterSettings.model_fields}
+    known |= {"SDG_CACHE", "SDG_TEACHER_SOURCE"}
+    assert {name for name in told if name.startswith("SDG_")} <= known
+    for name, value in told.items():
+        monkeypatch.setenv(name, value)
+    assert Settings().executor == "k8s"
+    assert Settings().teacher in teacher_cards()
+    ClusterSettings()
+
+
+def test_the_trial_asks_for_no_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in _settings(manifests("trial")).items():
+        monkeypatch.setenv(name, value)
+    for stage in ("generated", "enriched"):
+        asked = stage_pod(stage, Settings(), ClusterSettings())["container_config"]["resources"]
+        assert "nvidia.com/gpu" not in asked["limits"]
+
+
+def test_images_of_an_overlay_are_found_wherever_an_image_is_named() -> None:
+    production = manifests("production")
+    code = named(production, "Deployment", "sdg-code")["spec"]["template"]["spec"]
+    (container,) = code["containers"]
+    env = {e["name"]: e.get("value") for e in container["env"]}
+    assert container["image"].startswith("registry.example.com/sdg-assets:")
+    assert env["DAGSTER_CURRENT_IMAGE"] == container["image"]
+    gpu = _settings(production)["SDG_K8S_GPU_IMAGE"]
+    assert gpu.startswith("registry.example.com/sdg-assets-gpu:")
+
+
+def test_the_instance_finds_its_database_by_a_driver_that_is_installed(
+    objects: list[Json], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told = {**_settings(objects), "DAGSTER_PG_PASSWORD": "p@ss/word"}
+    config = _instance(objects)["storage"]["postgres"]["postgres_db"]
+    plain = {k: told[v["env"]] if isinstance(v, dict) else v for k, v in config.items()}
+    engine = create_engine(pg_url_from_config({"postgres_db": plain}))
+    assert engine.dialect.driver == "psycopg2"
+    assert engine.url.password == "p@ss/word"
+    assert engine.url.host == told["DAGSTER_PG_HOST"]
+
+
+def test_a_lost_run_worker_is_replaced_and_its_slot_freed(objects: list[Json]) -> None:
+    monitoring = _instance(objects)["run_monitoring"]
+    assert monitoring["enabled"]
+    assert monitoring["max_resume_run_attempts"] > 0
+    assert monitoring["free_slots_after_run_end_seconds"] > GRACE_SECONDS  # its pods end first
+
+
+def test_what_stands_in_for_a_token_is_enough_for_an_instance(
+    objects: list[Json], tmp_path: Path
+) -> None:
+    for name, text in named(objects, "ConfigMap", "sdg-no-token")["data"].items():
+        (tmp_path / name).write_text(text)
+    loaded = Configuration()
+    InClusterConfigLoader(
+        token_filename=str(tmp_path / "token"),
+        cert_filename=str(tmp_path / "ca.crt"),
+        environ={"KUBERNETES_SERVICE_HOST": "10.0.0.1", "KUBERNETES_SERVICE_PORT": "443"},
+    ).load_and_set(loaded)
+    BatchV1Api(ApiClient(loaded))
+
+
+@pytest.mark.parametrize("component", COMPONENTS)
+def test_a_component_fits_the_base(component: str, tmp_path: Path) -> None:
+    def relative(folder: Path) -> str:
+        return os.path.relpath(folder, tmp_path.resolve())
+
+    kustomization = {
+        "apiVersion": "kustomize.config.k8s.io/v1beta1",
+        "kind": "Kustomization",
+        "namespace": "sdg",
+        "resources": [relative(K8S / "base")],
+        "components": [relative(K8S / "components" / component)],
+    }
+    (tmp_path / "kustomization.yaml").write_text(yaml.safe_dump(kustomization))
+    for item in yaml.safe_load_all(rendered(tmp_path)):
+        kubernetes_validate.validate(item, SCHEMAS, strict=True)
+
+
+def test_the_sandbox_component_lets_only_pods_of_code_tasks_make_namespaces(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from sdg_assets.cluster.pods import CONFIG_TAG, pod_tags
+    from sdg_assets.cluster.settings import cluster_settings
+    from sdg_assets_tests.conftest import forget_settings
+
+    profile = json.loads((K8S / "components" / "sandbox" / "sdg-sandbox.json").read_text())
+    denied = set(profile["syscalls"][0]["names"])
+    assert not denied & {"clone", "clone3", "unshare", "mount", "mount_setattr", "pivot_root"}
+    assert {"bpf", "init_module", "kexec_load", "ptrace", "setns"} <= denied
+    monkeypatch.setenv("SDG_EXECUTOR", "k8s")
+    monkeypatch.setenv("SDG_K8S_SANDBOX_SECCOMP", "profiles/sdg-sandbox.json")
+    forget_settings()
+    cluster_settings.cache_clear()
+    code = pod_tags("enriched", AnswerKind.CODE)[CONFIG_TAG]
+    others = [
+        pod_tags("enriched", AnswerKind.NUMERIC)[CONFIG_TAG],
+        pod_tags("filtered", AnswerKind.CODE)[CONFIG_TAG],
+    ]
+    cluster_settings.cache_clear()
+    security = code["container_config"]["security_context"]
+    assert security["seccomp_profile"]["localhost_profile"] == "profiles/sdg-sandbox.json"
+    assert security["capabilities"] == {"drop": ["ALL"]}
+    assert code["pod_spec_config"]["host_users"] is False
+    assert not any("security_context" in other["container_config"] for other in others)
+
+
+def test_pods_of_ended_runs_are_ended_by_who_may_end_them(objects: list[Json]) -> None:
+    spec = named(objects, "Deployment", "sdg-daemon")["spec"]["template"]["spec"]
+    assert spec["serviceAccountName"] == "sdg-control"
+    (watcher,) = (c for c in spec["containers"] if c["name"] == "ended-runs")
+    assert importlib.util.find_spec(watcher["command"][-1])
+    assert str(ended_runs.HEARTBEAT) in watcher["livenessProbe"]["exec"]["command"][-1]
+    labels = _instance(objects)["run_launcher"]["config"]["labels"]
+    assert ended_runs.OURS in {f"{name}={value}" for name, value in labels.items()}

@@ -1,0 +1,89 @@
+"""Held-out rows made for a test, hashed as the real ones are."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from sdg_assets.catalog import SubtaskSpec
+from sdg_assets.errors import AbsentError
+from sdg_assets.gates.contamination import Contamination
+from sdg_assets.heldout.index import HeldoutIndex
+from sdg_assets.heldout.splits import HeldoutRows
+from sdg_assets.heldout.tables import HeldoutTables
+from sdg_assets.records import Example
+from sdg_assets.thresholds import Thresholds
+from sdg_assets_tests.support.builders import seed_task
+
+# Enough of them that a run of words can be rare.
+FILLERS = (
+    "Which river of northern Peru carries more silt than any other in the rainy season?",
+    "Who painted the ceiling of the small chapel behind the old harbour of Ghent?",
+    "How do beekeepers calm a hive before they take the honeycombs out of it?",
+    "Why does bread that was baked at noon taste stale on the following morning?",
+    "Where did the first steam ferry of the Baltic Sea sink after a fire on board?",
+    "When is a violin string replaced by players who perform on it every evening?",
+    "What makes the wings of some butterflies shine blue although they hold no pigment?",
+    "Which tool does a cooper use to bend the staves of an oak barrel over the fire?",
+)
+
+
+class Splits(dict[str, list[dict[str, Any]]]):
+    """A source that has one dataset: split → rows."""
+
+    name = "splits"
+
+    def revision(self, spec: SubtaskSpec) -> str:
+        return f"r-{spec.split}"
+
+    def rows(self, spec: SubtaskSpec, split: str) -> Iterator[dict[str, Any]]:
+        return iter(self[split])
+
+    def splits(self, spec: SubtaskSpec) -> list[str]:
+        if spec.dataset != "org/quiz":
+            raise AbsentError(f"splits has no {spec.dataset}")
+        return sorted(self)
+
+    def configs(self, dataset: str) -> list[str]:
+        return ["main"]
+
+
+def hashed(rows: Sequence[dict[str, Any]], **task: Any) -> HeldoutTables:
+    """The hashes of raw rows as the `test` split of a task."""
+    held = HeldoutRows()
+    held.add(seed_task(**task).resolve("quiz"), "test", Splits(test=list(rows)))
+    return held.tables()
+
+
+def gate_against(
+    rows: Sequence[dict[str, Any]], thresholds: Thresholds | None = None, **task: Any
+) -> Contamination:
+    """The gate over raw rows (and FILLERS) as the `test` split of a task."""
+    fillers = [{"question": q, "choices": [f"a {q}", f"b {q}"], "label": 0} for q in FILLERS]
+    tables = hashed([*rows, *fillers], **task)
+    return Contamination(HeldoutIndex({"quiz/quiz": tables}), thresholds or Thresholds())
+
+
+def held_out(*examples: Example) -> Contamination:
+    """The gate that knows these rows as held out."""
+    rows = [
+        {
+            "context": e.context,
+            "question": e.question,
+            "choices": e.choices,
+            "label": e.answer_index,
+        }
+        for e in examples
+    ]
+    record = {
+        "context": "{{context}}",
+        "question": "{{question}}",
+        "choices": "{{choices}}",
+        "answer_index": "{{label}}",
+    }
+    return Contamination(HeldoutIndex({"quiz/quiz": hashed(rows, record=record)}), Thresholds())
+
+
+def nothing_held_out() -> Contamination:
+    """The gate that knows of no held-out row."""
+    return Contamination(HeldoutIndex({}), Thresholds())
