@@ -125,7 +125,7 @@ class LocalRounds:
 
         Args:
             endings: How runs are ended before that, each once.
-            faults: Of the server, four of them in each run.
+            faults: Of the server, up to four of them in each run.
         """
         endings = self._random.sample(endings, k=len(endings))
         before = self._teacher.answered.total()
@@ -175,6 +175,7 @@ class LocalRounds:
             return subprocess.Popen(arguments, env=environment, stdout=log, stderr=log)
 
     def _misbehave(self, faults: Collection[str]) -> None:
+        self._teacher.behave()
         for fault in self._random.sample(sorted(faults), k=4):
             self._teacher.misbehave(fault, 1)
 
