@@ -7,6 +7,7 @@ from pathlib import Path
 
 import dagster as dg
 import pytest
+from hypothesis import settings as properties
 
 from sdg_assets.catalog import cached_catalog
 from sdg_assets.settings import settings
@@ -27,6 +28,9 @@ DAGSTER_SAYS = (
     "ignore:Property `OpDefinition.version` is deprecated",
 )
 Configure = Callable[..., None]
+# The same examples in every run; a slow machine is no failure.
+properties.register_profile("sdg", deadline=None, derandomize=True, database=None)
+properties.load_profile("sdg")
 
 
 def pytest_configure(config: pytest.Config) -> None:

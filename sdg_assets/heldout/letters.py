@@ -97,7 +97,7 @@ def plain_texts(texts: Sequence[str]) -> list[str]:
     Args:
         texts: Any number of texts. They are worked on as one: that is ten times as fast.
     """
-    return _stripped(_dressed_down(texts))
+    return _stripped(_dressed_down(texts)) if texts else []
 
 
 def plain_text(text: str) -> str:
