@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 from pydantic import ValidationError
 
@@ -63,7 +64,7 @@ class Catalog:
 def load_catalog(
     directory: Path | None = None, allow_canary: Collection[str] | None = None
 ) -> Catalog:
-    """Reads `knowledge/*.yaml` and `reasoning/*.yaml`.
+    """Reads `knowledge/*.yaml` and `reasoning/*.yaml`, and what lies in folders of their names.
 
     Args:
         directory: The catalog; None for the built-in one.
@@ -78,7 +79,7 @@ def load_catalog(
     if not files:
         raise CatalogError(f"{root}: no catalog files in knowledge/ or reasoning/")
     tasks: dict[str, SeedTask] = {}
-    problems: list[str] = []
+    problems = [*_ownerless_folders(root)]
     for file in files:
         try:
             task = _read(file)
@@ -116,8 +117,9 @@ def _read(file: Path) -> SeedTask:
     data = read_yaml(file)
     if not isinstance(data, dict):
         raise CatalogError(f"{file}: a mapping is expected, found {type(data).__name__}")
+    subtasks = {**(data.get("subtasks") or {}), **_subtask_files(file, data)}
     try:
-        task = SeedTask.model_validate({**data, "path": str(file)})
+        task = SeedTask.model_validate({**data, "subtasks": subtasks, "path": str(file)})
     except ValidationError as error:
         raise CatalogError(f"{file}: {faults(error)}") from error
     if task.task != file.stem:
@@ -125,6 +127,27 @@ def _read(file: Path) -> SeedTask:
     if task.family != file.parent.name:
         raise CatalogError(f"{file}: family is {task.family!r}; move it to {task.family}/")
     return task
+
+
+def _ownerless_folders(root: Path) -> Iterator[str]:
+    for more in sorted(file for family in FAMILIES for file in (root / family).glob("*/*.yaml")):
+        task = more.parent.with_suffix(".yaml")
+        if not task.is_file():
+            yield f"{more}: there is no {task.name} beside its folder, whose subtask it would be"
+
+
+def _subtask_files(file: Path, data: Mapping[str, Any]) -> dict[str, Any]:
+    """Subtasks that have a file of their own, in a folder beside the task's file.
+
+    `reasoning/gsm8k/gsm8k_sample.yaml` adds the subtask `gsm8k_sample` to `reasoning/gsm8k.yaml`,
+    so that a subtask can be added without a change to that file.
+    """
+    subtasks = {}
+    for more in sorted(file.with_suffix("").glob("*.yaml")):
+        if more.stem in (data.get("subtasks") or {}):
+            raise CatalogError(f"{more}: subtask {more.stem!r} stands in {file} too")
+        subtasks[more.stem] = read_yaml(more)
+    return subtasks
 
 
 def _switch_canaries(tasks: dict[str, SeedTask], allowed: Collection[str]) -> Iterator[str]:

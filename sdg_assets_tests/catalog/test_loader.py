@@ -21,6 +21,30 @@ def test_loads_a_catalog_of_ones_own(tmp_path: Path) -> None:
     assert [task.task for task in catalog.enabled()] == ["quiz"]
 
 
+def test_a_subtask_may_have_a_file_of_its_own(tmp_path: Path) -> None:
+    write_catalog(tmp_path, {})
+    (tmp_path / "knowledge" / "quiz").mkdir()
+    (tmp_path / "knowledge" / "quiz" / "quiz_more.yaml").write_text("{config: more, rows: 10}\n")
+
+    task = load_catalog(tmp_path).task("quiz")
+
+    assert task.enabled_subtasks() == ["quiz", "quiz_more"]
+    assert task.resolve("quiz_more").config == "more"
+
+
+def test_a_subtask_s_file_that_belongs_to_nothing_or_stands_twice_is_named(tmp_path: Path) -> None:
+    write_catalog(tmp_path, {})
+    for folder, name in (("quiz", "quiz"), ("quizz", "quiz_more")):
+        (tmp_path / "knowledge" / folder).mkdir()
+        (tmp_path / "knowledge" / folder / f"{name}.yaml").write_text("{config: more}\n")
+
+    with pytest.raises(CatalogError) as raised:
+        load_catalog(tmp_path)
+
+    assert "quiz/quiz.yaml: subtask 'quiz' stands in" in str(raised.value)
+    assert "quizz/quiz_more.yaml: there is no quizz.yaml beside its folder" in str(raised.value)
+
+
 def test_the_built_in_catalog_loads_within_half_a_second_and_without_heavy_imports() -> None:
     program = (
         "import sys, time; from sdg_assets.catalog import load_catalog\n"
