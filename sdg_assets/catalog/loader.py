@@ -117,9 +117,11 @@ def _read(file: Path) -> SeedTask:
     data = read_yaml(file)
     if not isinstance(data, dict):
         raise CatalogError(f"{file}: a mapping is expected, found {type(data).__name__}")
-    subtasks = {**(data.get("subtasks") or {}), **_subtask_files(file, data)}
+    given = data.get("subtasks")
+    if isinstance(given, dict):
+        data["subtasks"] = given | _subtask_files(file, given)
     try:
-        task = SeedTask.model_validate({**data, "subtasks": subtasks, "path": str(file)})
+        task = SeedTask.model_validate({**data, "path": str(file)})
     except ValidationError as error:
         raise CatalogError(f"{file}: {faults(error)}") from error
     if task.task != file.stem:
@@ -136,7 +138,7 @@ def _ownerless_folders(root: Path) -> Iterator[str]:
             yield f"{more}: there is no {task.name} beside its folder, whose subtask it would be"
 
 
-def _subtask_files(file: Path, data: Mapping[str, Any]) -> dict[str, Any]:
+def _subtask_files(file: Path, given: Mapping[str, Any]) -> dict[str, Any]:
     """Subtasks that have a file of their own, in a folder beside the task's file.
 
     `reasoning/gsm8k/gsm8k_sample.yaml` adds the subtask `gsm8k_sample` to `reasoning/gsm8k.yaml`,
@@ -144,7 +146,7 @@ def _subtask_files(file: Path, data: Mapping[str, Any]) -> dict[str, Any]:
     """
     subtasks = {}
     for more in sorted(file.with_suffix("").glob("*.yaml")):
-        if more.stem in (data.get("subtasks") or {}):
+        if more.stem in given:
             raise CatalogError(f"{more}: subtask {more.stem!r} stands in {file} too")
         subtasks[more.stem] = read_yaml(more)
     return subtasks
