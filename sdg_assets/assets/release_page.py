@@ -5,10 +5,11 @@ from collections.abc import Iterable, Sequence
 import dagster as dg
 
 from sdg_assets.release import Release
+from sdg_assets.stages.stage import STAGES, Stage
 from sdg_assets.store.places import Place
 
 STALE_SHOWN = 20
-FRESH_INPUTS = "fresh_inputs"
+(FRESH_INPUTS,) = STAGES[Stage.CURATED].checks
 Metadata = dict[str, dg.MetadataValue | int | float | str]
 
 

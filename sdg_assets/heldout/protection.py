@@ -28,6 +28,7 @@ from sdg_assets.store.partitions import Manifest, PartitionKey, Store
 from sdg_assets.store.places import Place
 
 STAGE = "heldout"
+"""The stage of the hashes; the stage table, which lies above, takes the name from here."""
 PROTECTED = "protected"
 EVERY_BENCHMARK = "all"
 HUB = "hub"

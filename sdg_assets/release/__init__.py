@@ -35,6 +35,7 @@ from sdg_assets.release.publication import clear_abandoned, hashes, publish, sea
 from sdg_assets.release.shards import BYTES_PER_SHARD, Shards
 from sdg_assets.release.statistics import Statistics
 from sdg_assets.stages.funnel import FunnelRow
+from sdg_assets.store.partitions import RELEASES
 from sdg_assets.store.places import Place
 
 HELDOUT = "heldout.jsonl"
@@ -94,7 +95,7 @@ def write_release(
     Raises:
         PermanentError: No row is left to release.
     """
-    folder = root / "curated"
+    folder = root / RELEASES
     clear_abandoned(folder)
     with workbench(folder, f".{os.getpid()}-{secrets.token_hex(4)}.tmp") as tmp:
         statistics = _write_rows(tmp, rows, bytes_per_shard)
