@@ -5,7 +5,8 @@ from typing import Any
 import dagster as dg
 
 from sdg_assets.checks.inspection import ALL_CHECKS
-from sdg_assets.stages.stage import STAGES, Stage
+from sdg_assets.records import Stage
+from sdg_assets.stages.stage import STAGES
 
 
 def check_specs(

@@ -19,7 +19,7 @@ from sdg_assets.gates import Gate
 from sdg_assets.gates.licence import Terms, strictest_terms
 from sdg_assets.heldout.coverage import coverage
 from sdg_assets.heldout.protection import protection
-from sdg_assets.records import EnrichedExample, content_id
+from sdg_assets.records import EnrichedExample, Stage, content_id
 from sdg_assets.release import Cut, Release, write_release
 from sdg_assets.release.comparison import Comparison
 from sdg_assets.release.push import push
@@ -27,7 +27,7 @@ from sdg_assets.settings import Settings, settings
 from sdg_assets.signatures.release import duplicates_across
 from sdg_assets.stages.curated import Partition, curate
 from sdg_assets.stages.funnel import funnel_row
-from sdg_assets.stages.stage import STAGES, Stage, key_of
+from sdg_assets.stages.stage import STAGES, key_of
 from sdg_assets.store.disk import clear_refusals
 from sdg_assets.store.partitions import PartitionKey, Store
 from sdg_assets.store.places import Place

@@ -21,9 +21,10 @@ from sdg_assets.assets.wiring import wiring_of
 from sdg_assets.assets.writing import PartitionReport
 from sdg_assets.catalog import SeedTask, configured_catalog
 from sdg_assets.cluster.pods import pod_tags
+from sdg_assets.records import Stage
 from sdg_assets.sandbox.policy import unisolated_programs
 from sdg_assets.settings import settings
-from sdg_assets.stages.stage import ROW_STAGES, STAGES, Stage, key_of
+from sdg_assets.stages.stage import ROW_STAGES, STAGES, key_of
 from sdg_assets.store.partitions import Store
 
 

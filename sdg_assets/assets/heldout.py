@@ -25,10 +25,10 @@ from sdg_assets.heldout.protection import (
     split_name,
 )
 from sdg_assets.heldout.splits import HashedSplit, HeldoutRows
-from sdg_assets.records import content_id
+from sdg_assets.records import Stage, content_id
 from sdg_assets.settings import settings
 from sdg_assets.sources.source import SeedSource, open_source
-from sdg_assets.stages.stage import STAGES, Stage
+from sdg_assets.stages.stage import STAGES
 from sdg_assets.store.partitions import PartitionKey, Store
 
 ROW = STAGES[Stage.HELDOUT]

@@ -24,8 +24,9 @@ from sdg_assets.assets.staleness import REMADE_TAG, Stale, first_stale
 from sdg_assets.catalog import Catalog, SeedTask, configured_catalog, load_protected
 from sdg_assets.errors import CatalogError
 from sdg_assets.heldout.protection import benchmarks_to_hash
+from sdg_assets.records import Stage
 from sdg_assets.settings import settings
-from sdg_assets.stages.stage import REMADE_STAGES, STAGES, TASK_STAGES, Stage
+from sdg_assets.stages.stage import REMADE_STAGES, STAGES, TASK_STAGES
 from sdg_assets.store.partitions import Store
 
 Partitions = Mapping[dg.AssetKey, list[str]]

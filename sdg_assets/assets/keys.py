@@ -3,7 +3,7 @@
 import dagster as dg
 
 from sdg_assets.heldout.protection import PROTECTED
-from sdg_assets.stages.stage import Stage
+from sdg_assets.records import Stage
 
 
 def asset_key(task: str, stage: Stage) -> dg.AssetKey:

@@ -17,11 +17,11 @@ from sdg_assets.assets.writing import PartitionReport, write_partition
 from sdg_assets.catalog import Catalog, SubtaskSpec
 from sdg_assets.enrichment.judging import Judge
 from sdg_assets.heldout.protection import protection
-from sdg_assets.records import Example, Record, Role
+from sdg_assets.records import Example, Record, Role, Stage
 from sdg_assets.settings import Settings
 from sdg_assets.signatures.table import Signatures
 from sdg_assets.sources.source import SeedSource, open_source
-from sdg_assets.stages.stage import STAGES, Stage, key_of
+from sdg_assets.stages.stage import STAGES, key_of
 from sdg_assets.stages.training_rows import mapped_seeds, training_rows
 from sdg_assets.store.partitions import PartitionKey, Store
 from sdg_assets.store.rows import RecordT
@@ -37,7 +37,8 @@ class PartitionContext:
     Made where a run enters, in `assets.factory`: nothing that gets it reads the environment.
     """
 
-    run: dg.AssetExecutionContext
+    step: dg.AssetExecutionContext
+    """Dagster's context of the step: its log, its run."""
     stage: Stage
     spec: SubtaskSpec
     store: Store
@@ -83,7 +84,7 @@ class PartitionContext:
 
     def progress(self, total: int) -> Progress:
         """What tells how many of `total` results there are by now."""
-        return Progress(self.run, self.spec.key, total)
+        return Progress(self.step, self.spec.key, total)
 
     @contextmanager
     def desks(self, *roles: Role) -> Iterator[dict[Role, Desk]]:
@@ -95,7 +96,7 @@ class PartitionContext:
         with desks_of(self.store, self.spec, asked, self.settings) as desks:
             for desk in desks.values():
                 if desk.log.damaged:
-                    self.run.log.warning(damage_of(desk.log))
+                    self.step.log.warning(damage_of(desk.log))
             yield desks
 
     def judge(self, desks: Mapping[Role, Desk], seeds: Mapping[str, Example]) -> Judge | None:

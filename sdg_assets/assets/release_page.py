@@ -4,8 +4,9 @@ from collections.abc import Iterable, Sequence
 
 import dagster as dg
 
+from sdg_assets.records import Stage
 from sdg_assets.release import Release
-from sdg_assets.stages.stage import STAGES, Stage
+from sdg_assets.stages.stage import STAGES
 from sdg_assets.store.places import Place
 
 STALE_SHOWN = 20

@@ -21,8 +21,8 @@ from sdg_assets.assets.provenance import version_of_all
 from sdg_assets.assets.teacher import TEACHERS
 from sdg_assets.catalog import SeedTask, load_protected
 from sdg_assets.errors import PermanentError
-from sdg_assets.records import Role, content_id
-from sdg_assets.stages.stage import REMADE_STAGES, TASK_STAGES, Stage
+from sdg_assets.records import Role, Stage, content_id
+from sdg_assets.stages.stage import REMADE_STAGES, TASK_STAGES
 
 REMADE_TAG = "remake_stale"
 """Tag of the runs that make stale partitions again."""

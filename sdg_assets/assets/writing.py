@@ -12,9 +12,9 @@ from sdg_assets.checks.inspection import CheckOutcome, Inspection, broken_invari
 from sdg_assets.checks.losses import Standing
 from sdg_assets.errors import PermanentError, SdgError
 from sdg_assets.gates import Gate
-from sdg_assets.records import Record, Rejection, Role
+from sdg_assets.records import Record, Rejection, Role, Stage
 from sdg_assets.signatures.table import ATTACHMENT, Signatures
-from sdg_assets.stages.stage import ROW_STAGES, Stage
+from sdg_assets.stages.stage import ROW_STAGES
 from sdg_assets.store.partitions import KEPT_ASIDE, Manifest, PartitionKey, Store
 from sdg_assets.store.writer import PartitionWriter
 from sdg_assets.teacher.conversation import Usage

@@ -26,9 +26,9 @@ from sdg_assets.gates import (
 from sdg_assets.gates.base import ROWS_PER_BATCH
 from sdg_assets.gates.duplicates import NAME as DUPLICATES
 from sdg_assets.gates.duplicates import copies_among
-from sdg_assets.records import EnrichedExample, Example, Record, Refusal, Rejection
+from sdg_assets.records import EnrichedExample, Example, Record, Refusal, Rejection, Stage
 from sdg_assets.signatures.table import Signatures
-from sdg_assets.stages.stage import STAGES, Stage, StageSpec
+from sdg_assets.stages.stage import STAGES, StageSpec
 from sdg_assets.thresholds import Thresholds
 
 OFFENDERS_SHOWN = 10

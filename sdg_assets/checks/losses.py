@@ -12,7 +12,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from math import sqrt
 
-from sdg_assets.stages.stage import STAGES, Stage
+from sdg_assets.records import Stage
+from sdg_assets.stages.stage import STAGES
 
 # A count of n rows that are accepted by chance varies by about sqrt(n): a loss of up to this many
 # times that is no sign of a defect. It matters only where rows are few, as in a trial.

@@ -15,17 +15,16 @@ import warnings
 
 import dagster as dg
 
-from sdg_assets.assets.keys import CURATED, asset_key
+from sdg_assets.assets.keys import BENCHMARKS, CURATED, asset_key
 from sdg_assets.catalog import Catalog, SubtaskSpec, configured_catalog, load_protected
 from sdg_assets.cli.command import command
 from sdg_assets.errors import CatalogError
 from sdg_assets.heldout.protection import EVERY_BENCHMARK, PROTECTED, heldout_key, is_hashed
-from sdg_assets.heldout.protection import STAGE as HELDOUT
-from sdg_assets.records import EnrichedExample
+from sdg_assets.records import EnrichedExample, Stage
 from sdg_assets.settings import settings
 from sdg_assets.stages.funnel import funnel_row, render
-from sdg_assets.stages.stage import TASK_STAGES, Stage, key_of
-from sdg_assets.store.partitions import RELEASES, Store
+from sdg_assets.stages.stage import TASK_STAGES, key_of
+from sdg_assets.store.partitions import Store
 from sdg_assets.teacher import stopping
 
 # Three kinds of answers that a small teacher can write: a choice, a number, a yes or no.
@@ -91,7 +90,7 @@ def hash_benchmarks(store: Store) -> list[str]:
     for is_due, group in itertools.groupby(names, due):
         if is_due:
             run = list(group)
-            materialize([dg.AssetKey([PROTECTED, HELDOUT])], (run[0], run[-1]), None)
+            materialize([BENCHMARKS], (run[0], run[-1]), None)
     return [name for name in names if due(name)]
 
 
@@ -128,7 +127,7 @@ def main(arguments: list[str] | None = None) -> int:
         for example in itertools.islice(store.read(key, EnrichedExample), 1):
             out(f"\n--- {key.task}/{key.subtask}\n{_show(example)}\n")
     out("\nAccepted rows:\n" + "".join(f"  {store.path(key)}\n" for key in accepted))
-    out(f"Release:\n  {store.root / RELEASES}\n")
+    out(f"Release:\n  {store.root / Stage.CURATED.value}\n")
     total = sum(store.manifest(key).rows for key in accepted)
     minutes = (time.monotonic() - started) / 60
     out(f"\n{total} accepted rows in {minutes:.1f} minutes, teacher {settings().teacher}.\n")

@@ -15,9 +15,9 @@ from pydantic import ValidationError
 from sdg_assets.cluster.settings import ClusterSettings, PodOverride, cluster_settings
 from sdg_assets.cluster.sizing import PodSize, engines_of, stage_size
 from sdg_assets.errors import PermanentError
-from sdg_assets.records import AnswerKind
+from sdg_assets.records import AnswerKind, Stage
 from sdg_assets.settings import Settings, settings
-from sdg_assets.stages.stage import STAGES, Reach, Stage
+from sdg_assets.stages.stage import STAGES, Reach
 
 CONFIG_TAG = "dagster-k8s/config"
 POD_TAG = "sdg/pod"

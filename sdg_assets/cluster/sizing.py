@@ -8,9 +8,9 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from sdg_assets.cluster.settings import PodOverride
-from sdg_assets.records import Role
+from sdg_assets.records import Role, Stage
 from sdg_assets.settings import Settings
-from sdg_assets.stages.stage import STAGES, PodNeeds, Stage
+from sdg_assets.stages.stage import STAGES, PodNeeds
 from sdg_assets.teacher import has_judge
 from sdg_assets.teacher.models import TeacherCard, card_of, card_of_model
 

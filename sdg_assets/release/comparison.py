@@ -8,8 +8,9 @@ from sdg_assets.catalog import SubtaskSpec
 from sdg_assets.gates import Gate
 from sdg_assets.gates.contamination import Contamination
 from sdg_assets.heldout.protection import Protection
+from sdg_assets.records import Stage
 from sdg_assets.release.card import Compared
-from sdg_assets.stages.stage import Stage, key_of
+from sdg_assets.stages.stage import key_of
 from sdg_assets.stages.training_rows import training_rows
 from sdg_assets.store.partitions import Store
 from sdg_assets.thresholds import Thresholds

@@ -12,9 +12,10 @@ from dataclasses import dataclass, field
 
 from sdg_assets.catalog import Catalog, SubtaskSpec, configured_catalog
 from sdg_assets.cli.command import command
+from sdg_assets.records import Stage
 from sdg_assets.settings import settings
 from sdg_assets.stages.generated import CONTROLLING_SEED, GATE
-from sdg_assets.stages.stage import ROW_STAGES, STAGES, Stage, key_of
+from sdg_assets.stages.stage import ROW_STAGES, STAGES, key_of
 from sdg_assets.store.partitions import Store
 
 # A completion refused for one of these could not be read; refused for another reason, it could.

@@ -20,13 +20,13 @@ from sdg_assets.answers import answer_format
 from sdg_assets.catalog import Catalog, SubtaskSpec, configured_catalog
 from sdg_assets.cli.command import command
 from sdg_assets.enrichment.voting import SolverKnobs, waves
-from sdg_assets.records import Example, Role, TeacherStamp
+from sdg_assets.records import Example, Role, Stage, TeacherStamp
 from sdg_assets.settings import Settings, settings
 from sdg_assets.sources.source import open_source
 from sdg_assets.stages.generated import WriterKnobs, generate
 from sdg_assets.stages.normalized import normalize
 from sdg_assets.stages.seeds import collect_seeds
-from sdg_assets.stages.stage import Stage, key_of
+from sdg_assets.stages.stage import key_of
 from sdg_assets.store.partitions import Store
 from sdg_assets.teacher import has_judge, open_teacher
 from sdg_assets.teacher.control_tokens import ControlTokens

@@ -1,8 +1,8 @@
 """The stage table: everything that differs between stages and is not their work itself.
 
-The stages' names, their order, and one row a stage. Assets, jobs, checks, pods, network labels, the
-funnel and previews read this table; nothing lists stages a second time. What a stage needs to be
-told about is a column here.
+`records.Stage` names the stages in order; here is one row for each. Assets, jobs, checks, pods,
+network labels, the funnel and previews read this table; nothing lists stages a second time. What
+there is to know of a stage is a column here.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from sdg_assets.catalog import SubtaskSpec
-from sdg_assets.heldout.protection import STAGE as HELDOUT_NAME
 from sdg_assets.heldout.splits import HashedSplit
 from sdg_assets.records import (
     CuratedExample,
@@ -22,24 +21,9 @@ from sdg_assets.records import (
     Record,
     Role,
     Seed,
+    Stage,
 )
-from sdg_assets.store.partitions import RELEASES, PartitionKey
-
-
-class Stage(StrEnum):
-    """The stages in the order in which they can be made.
-
-    The values are the last part of asset keys and folders of the store. Hand Dagster the value
-    (`assets.keys.asset_key`): it cannot serialize a key that holds an enum.
-    """
-
-    HELDOUT = HELDOUT_NAME
-    SEEDS = "seeds"
-    NORMALIZED = "normalized"
-    GENERATED = "generated"
-    ENRICHED = "enriched"
-    FILTERED = "filtered"
-    CURATED = RELEASES
+from sdg_assets.store.partitions import PartitionKey
 
 
 class Pool(StrEnum):

@@ -9,9 +9,9 @@ from typing import TypeVar
 
 from sdg_assets.catalog import SubtaskSpec
 from sdg_assets.errors import CatalogError
-from sdg_assets.records import Example, Seed
+from sdg_assets.records import Example, Seed, Stage
 from sdg_assets.stages.normalized import normalize
-from sdg_assets.stages.stage import Stage, key_of
+from sdg_assets.stages.stage import key_of
 from sdg_assets.store.partitions import Store
 
 # Enough to see what one row in two hundred has.

@@ -48,8 +48,6 @@ ABANDONED = timedelta(days=1)
 """Age at which nobody reads a replaced version any more, and no process still writes a draft."""
 KEPT_ASIDE = timedelta(days=14)
 """How long the rows of an attempt that was not published are kept for a person to look at."""
-RELEASES = "curated"
-"""The folder of releases, beside those of the tasks."""
 REQUESTS = 32
 PATIENCE = 5
 VERSION = re.compile(r"\d{8}T\d{6}-[0-9a-f]{8}")

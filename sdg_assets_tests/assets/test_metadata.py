@@ -9,8 +9,7 @@ from sdg_assets.assets.metadata import (
     partition_metadata,
 )
 from sdg_assets.checks.inspection import CheckOutcome, Inspection, Offender
-from sdg_assets.records import Record, Rejection
-from sdg_assets.stages.stage import Stage
+from sdg_assets.records import Record, Rejection, Stage
 from sdg_assets_tests.support.records import enriched, seed
 
 

@@ -4,8 +4,7 @@ import pytest
 
 from sdg_assets.checks.class_balance import ClassBalance
 from sdg_assets.checks.inspection import Inspection
-from sdg_assets.records import AnswerKind, Example, Rejection
-from sdg_assets.stages.stage import Stage
+from sdg_assets.records import AnswerKind, Example, Rejection, Stage
 from sdg_assets.thresholds import Thresholds
 from sdg_assets_tests.support.heldout import nothing_held_out
 from sdg_assets_tests.support.records import enriched, example

@@ -12,10 +12,10 @@ from sdg_assets.checks.inspection import (
     broken_invariants,
 )
 from sdg_assets.checks.losses import Standing
-from sdg_assets.records import Example, Record, Rejection
+from sdg_assets.records import Example, Record, Rejection, Stage
 from sdg_assets.signatures.minhash import frame_of
 from sdg_assets.signatures.table import sign
-from sdg_assets.stages.stage import STAGES, Stage
+from sdg_assets.stages.stage import STAGES
 from sdg_assets.thresholds import Thresholds
 from sdg_assets_tests.support.heldout import held_out, nothing_held_out
 from sdg_assets_tests.support.records import enriched, example, generated, numeric, seed, source

@@ -18,9 +18,9 @@ from sqlalchemy import create_engine
 from sdg_assets.cluster import ended_runs
 from sdg_assets.cluster.pods import GRACE_SECONDS, any_step, stage_pod
 from sdg_assets.cluster.settings import ClusterSettings
-from sdg_assets.records import AnswerKind
+from sdg_assets.records import AnswerKind, Stage
 from sdg_assets.settings import Settings
-from sdg_assets.stages.stage import TEACHER_STAGES, Stage
+from sdg_assets.stages.stage import TEACHER_STAGES
 from sdg_assets.teacher.models import teacher_cards
 from sdg_assets_tests.cluster.api import SCHEMAS
 from sdg_assets_tests.cluster.manifests import K8S, OVERLAYS, manifests, named, rendered

@@ -22,6 +22,7 @@ from sdg_assets.cluster.pods import (
     REACH_LABEL,
     any_step,
     pod_tags,
+    stage_of_step,
     stage_pod,
 )
 from sdg_assets.cluster.pods import this_run as configured_run
@@ -29,9 +30,9 @@ from sdg_assets.cluster.settings import ClusterSettings, PodOverride, cluster_se
 from sdg_assets.cluster.sizing import engine_size, stage_size
 from sdg_assets.definitions import build_definitions, executor_of
 from sdg_assets.errors import PermanentError
-from sdg_assets.records import AnswerKind
+from sdg_assets.records import AnswerKind, Stage
 from sdg_assets.settings import Settings, settings
-from sdg_assets.stages.stage import ROW_STAGES, Stage
+from sdg_assets.stages.stage import ROW_STAGES
 from sdg_assets.teacher.models import teacher_cards
 from sdg_assets_tests.cluster.api import SCHEMAS
 from sdg_assets_tests.conftest import Configure
@@ -167,10 +168,34 @@ def test_every_pod_is_valid_to_the_letter(configure: Configure, stage: Stage, te
 
 
 def test_a_deployment_overrides_what_the_card_says() -> None:
-    cluster = ClusterSettings(pods={"generated": PodOverride(memory_gib=123)})
+    cluster = ClusterSettings(pods={Stage.GENERATED: PodOverride(memory_gib=123)})
     limits = _resources(stage_pod(Stage.GENERATED, Settings(teacher=BIG), cluster))["limits"]
     assert limits["memory"] == f"{123 * 1024}Mi"
     assert limits[GPU] == "4"
+
+
+def test_a_size_for_a_stage_that_does_not_exist_is_refused_with_those_that_do(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("SDG_K8S_PODS", '{"generate": {"cpus": 1}}')
+
+    with pytest.raises(PermanentError, match=r"SDG_K8S_PODS\.generate.*'generated'"):
+        cluster_settings()
+
+
+@pytest.mark.parametrize(
+    ("step", "stage"),
+    [
+        ("gsm8k__generated", Stage.GENERATED),
+        ("a__b__seeds", Stage.SEEDS),
+        ("protected__heldout", Stage.HELDOUT),
+        ("curated", Stage.CURATED),
+        ("operations", None),
+        ("observe_teachers", None),
+    ],
+)
+def test_a_steps_key_tells_its_stage(step: str, stage: Stage | None) -> None:
+    assert stage_of_step(step) is stage
 
 
 def test_a_gpu_pod_says_where_it_runs_and_what_it_mounts() -> None:

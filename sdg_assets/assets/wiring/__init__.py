@@ -12,7 +12,7 @@ from typing import Any, Generic, TypeVar, cast
 from sdg_assets.assets.knobs import StageConfig
 from sdg_assets.assets.partition_context import PartitionContext
 from sdg_assets.assets.writing import PartitionReport
-from sdg_assets.stages.stage import Stage
+from sdg_assets.records import Stage
 
 ConfigT = TypeVar("ConfigT", bound=StageConfig)
 

@@ -4,9 +4,9 @@ from sdg_assets.assets.knobs import SolverConfig
 from sdg_assets.assets.partition_context import PartitionContext
 from sdg_assets.assets.wiring import Wiring
 from sdg_assets.assets.writing import PartitionReport
-from sdg_assets.records import Example, GeneratedExample, Role
+from sdg_assets.records import Example, GeneratedExample, Role, Stage
 from sdg_assets.stages.enriched import EnrichmentReport, enrich
-from sdg_assets.stages.stage import STAGES, Stage
+from sdg_assets.stages.stage import STAGES
 from sdg_assets.teacher.conversation import Usage, converse
 
 

@@ -8,9 +8,8 @@ from sdg_assets.assets.wiring import Wiring
 from sdg_assets.assets.writing import PartitionReport
 from sdg_assets.gates import row_gates
 from sdg_assets.gates.duplicates import Duplicates
-from sdg_assets.records import EnrichedExample, Example, Role
+from sdg_assets.records import EnrichedExample, Example, Role, Stage
 from sdg_assets.stages.filtered import filter_rows
-from sdg_assets.stages.stage import Stage
 
 
 def _filtered(partition: PartitionContext, config: StageConfig) -> PartitionReport:

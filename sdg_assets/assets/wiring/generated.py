@@ -4,9 +4,9 @@ from sdg_assets.assets.knobs import SolverConfig, WriterConfig, config_of
 from sdg_assets.assets.partition_context import PartitionContext
 from sdg_assets.assets.wiring import Wiring
 from sdg_assets.assets.writing import PartitionReport
-from sdg_assets.records import Example, Role
+from sdg_assets.records import Example, Role, Stage
 from sdg_assets.stages.generated import generate
-from sdg_assets.stages.stage import STAGES, Stage
+from sdg_assets.stages.stage import STAGES
 from sdg_assets.stages.target import TargetReport, generate_until
 from sdg_assets.teacher.conversation import Usage, converse
 
@@ -37,7 +37,7 @@ def _until_accepted(
     spec, usage, progress = partition.spec, Usage(), TargetReport(target)
     # As `enriched` will vote: its config where it is in the same run, else the tags of both runs.
     op = f"{spec.task}__{Stage.ENRICHED}"
-    solving = config_of(SolverConfig, op, partition.run.run)
+    solving = config_of(SolverConfig, op, partition.step.run)
     with partition.desks(*STAGES[partition.stage].roles_until_accepted) as desks:
         rows = generate_until(
             spec,
@@ -58,7 +58,7 @@ def _until_accepted(
     report.teachers |= {role: desk.teacher.identity for role, desk in desks.items()}
     report.metadata |= {"target": progress.summary, "target_rounds": progress.rounds}
     if progress.accepted < target:
-        partition.run.log.warning(f"{spec.key}: {progress.summary}")
+        partition.step.log.warning(f"{spec.key}: {progress.summary}")
     return report
 
 

@@ -7,11 +7,10 @@ from sdg_assets.assets.partition_context import PartitionContext
 from sdg_assets.assets.wiring import Wiring
 from sdg_assets.assets.writing import PartitionReport
 from sdg_assets.gates import seed_gates
-from sdg_assets.records import Example, Seed
+from sdg_assets.records import Example, Seed, Stage
 from sdg_assets.stages.normalized import normalize, without_broken, without_leaks
 from sdg_assets.stages.overlaps import seeded_elsewhere
 from sdg_assets.stages.plan import SAMPLE, RoughCounter, plan_subtask
-from sdg_assets.stages.stage import Stage
 
 
 def _normalized(partition: PartitionContext, config: StageConfig) -> PartitionReport:

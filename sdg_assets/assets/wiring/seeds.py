@@ -18,7 +18,7 @@ def _seeds(partition: PartitionContext, config: SeedConfig) -> PartitionReport:
     # The embedded samples stand in for a split; that they are fewer is no news.
     short = shortfall(spec, rows_in_split[0]) if source.name != "samples" else None
     if short:
-        partition.run.log.warning(short)
+        partition.step.log.warning(short)
         report.metadata["shortfall"] = short
     return report
 

@@ -10,10 +10,9 @@ from typing import Any
 
 from sdg_assets.catalog.models import SubtaskSpec
 from sdg_assets.mapping.mapper import mapper_of
-from sdg_assets.records import Content, Seed
+from sdg_assets.records import Content, Seed, Stage
 from sdg_assets.sources.source import SeedSource
 from sdg_assets.stages.seeds import collect_seeds
-from sdg_assets.stages.stage import Stage
 
 LONGEST = 600
 

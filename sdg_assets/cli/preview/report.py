@@ -22,8 +22,8 @@ from sdg_assets.gates import (
 )
 from sdg_assets.gates.base import batches
 from sdg_assets.gates.duplicates import Duplicates
-from sdg_assets.records import Example, Refusal
-from sdg_assets.stages.stage import ROW_STAGES, Stage
+from sdg_assets.records import Example, Refusal, Stage
+from sdg_assets.stages.stage import ROW_STAGES
 from sdg_assets.stages.stage import STAGES as STAGE_TABLE
 from sdg_assets.store.partitions import PartitionKey, Store
 from sdg_assets.thresholds import Thresholds, overridden
