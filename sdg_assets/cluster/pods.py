@@ -270,7 +270,7 @@ def _without_hub(pod: Config, stage: Stage, chosen: Settings, cluster: ClusterSe
     if cluster.cache_claim is None and not all(card.packaged for card in cards):
         return
     labels = pod["pod_template_spec_metadata"].setdefault("labels", {})
-    labels[REACH_LABEL] = "store"
+    labels[REACH_LABEL] = Reach.STORE.value
     # Or the Hub's client asks for a newer version and waits for each question to time out.
     pod["container_config"]["env"] = [{"name": "HF_HUB_OFFLINE", "value": "1"}]
 

@@ -89,7 +89,7 @@ def _line(task: str, subtask: str) -> str:
         refused[reason.split(":")[0]] += count
     judged = told.verified - refused["judge"]
     written = store.read(PartitionKey(task, "generated", subtask), GeneratedExample)
-    knobs = SolverConfig().knobs()
+    knobs = SolverConfig().knobs(settings())
     report = EnrichmentReport(VotingReport())
     with desks_of(store, spec, [Role.SOLVER], settings()) as desks:
         everything = replace(knobs, adaptive=False, with_knowledge=False)

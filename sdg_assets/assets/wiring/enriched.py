@@ -11,7 +11,8 @@ from sdg_assets.teacher.conversation import Usage, converse
 
 
 def _enriched(partition: PartitionContext, config: SolverConfig) -> PartitionReport:
-    knobs, usage, enrichment = config.knobs(), Usage(), EnrichmentReport()
+    knobs = config.knobs(partition.settings)
+    usage, enrichment = Usage(), EnrichmentReport()
     anchors = {row.seed_ids[0] for row in partition.read(Stage.GENERATED, GeneratedExample)}
     normalized = partition.read(Stage.NORMALIZED, Example)
     seeds = {seed.id: seed for seed in normalized if seed.id in anchors}

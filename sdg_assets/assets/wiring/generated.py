@@ -15,7 +15,7 @@ def _generated(partition: PartitionContext, config: WriterConfig) -> PartitionRe
     seeds = list(partition.read(Stage.NORMALIZED, Example))
     if config.target_accepted:
         return _until_accepted(partition, config, seeds, config.target_accepted)
-    knobs, usage = config.knobs(), Usage()
+    knobs, usage = config.knobs(partition.settings), Usage()
     with partition.desks(*STAGES[partition.stage].roles) as desks:
         writer = desks[Role.WRITER].teacher
         rows = converse(
@@ -44,8 +44,8 @@ def _until_accepted(
             seeds,
             desks,
             usage,
-            config.knobs(),
-            solving.knobs(),
+            config.knobs(partition.settings),
+            solving.knobs(partition.settings),
             partition.thresholds,
             progress,
             heldout=partition.guard.gate,
