@@ -83,14 +83,14 @@ class PartitionContext:
         return self.store.read(self.key(stage), record)
 
     def progress(self, total: int) -> Progress:
-        """What tells how many of `total` results there are by now."""
+        """A progress bar and log entries, for work that yields `total` results."""
         return Progress(self.step, self.spec.key, total)
 
     @contextmanager
     def desks(self, *roles: Role) -> Iterator[dict[Role, Desk]]:
-        """Those of the roles that a teacher plays → its desk, with the log of its completions.
+        """The desk of each of the roles that a teacher plays, with the log of its completions.
 
-        Damaged lines of a log are told in the run's log: they are asked again.
+        Damaged lines of that log are asked again; the run's log says so.
         """
         asked = played(roles, self.settings)
         with desks_of(self.store, self.spec, asked, self.settings) as desks:
@@ -127,7 +127,8 @@ class PartitionContext:
             config: Of the run.
             usage: The teachers' usage, filled while `rows` is consumed; None for a stage without.
             asked: Seeds that were asked for, if the stage reads them.
-            signatures: Tells, once `rows` is consumed, the signatures of the accepted rows.
+            signatures: Called once `rows` is consumed; returns the accepted rows' signatures, which
+                are published with them.
 
         Raises:
             InvariantBrokenError: See `write_partition`.

@@ -78,8 +78,8 @@ def write_partition(
         thresholds: Of the gates whose invariants are checked.
         heldout: The contamination gate, for stages that check that no row repeats a held-out one.
         info: What else the manifest should say; read when all rows are written.
-        signatures: Tells, once `rows` is consumed, those of the accepted rows; they are published
-            with them.
+        signatures: Called once `rows` is consumed; returns the accepted rows' signatures, which are
+            published with them.
         asked: Seeds that were asked for: if they are there, fewer than before are no loss.
         accept_smaller: Whether a person has accepted fewer rows, or none, in place of those
             published.

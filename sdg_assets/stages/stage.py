@@ -27,7 +27,7 @@ from sdg_assets.store.partitions import PartitionKey
 
 
 class Pool(StrEnum):
-    """Of what a stage's steps take turns."""
+    """Dagster's pools: their slots limit how many steps run at once."""
 
     GPU = "gpu"
     HUB = "hub"
@@ -56,9 +56,9 @@ class StageSpec:
     """A row of the stage table."""
 
     description: str
-    """For a person who looks at the asset."""
+    """Shown on the asset's page, before what the catalog says of the task."""
     record: type[Record]
-    """What an accepted row of the stage is."""
+    """The record type of an accepted row."""
     inputs: tuple[Stage, ...]
     """The stages of the same subtask that it reads; for `curated`, of all subtasks."""
     checks: tuple[str, ...]
@@ -71,14 +71,15 @@ class StageSpec:
     roles: tuple[Role, ...] = ()
     """The roles whose teachers it asks."""
     roles_until_accepted: tuple[Role, ...] = ()
-    """The roles that it asks in a run with `target_accepted`; empty if the knob is not for it."""
+    """The roles that it asks in a run with the knob `target_accepted`; empty for stages without
+    that knob."""
     pool: Pool | None = None
     pod: PodNeeds = PodNeeds()
     reach: Reach = Reach.HUB
     maps_seeds: bool = False
-    """Whether its rows are a dataset's own, newly mapped. Its gates then see broken rows of the
-    dataset, which is an error only above the threshold `broken_seeds`, while the loss of a whole
-    class is a gate's mistake."""
+    """Whether its rows are a dataset's own, newly mapped. Broken rows of a dataset are an error
+    only above the threshold `broken_seeds`; the loss of a whole class is one, for a gate made
+    it."""
 
     @property
     def has_fill(self) -> bool:
@@ -173,10 +174,11 @@ STAGES: Mapping[Stage, StageSpec] = {
 TASK_STAGES = tuple(stage for stage in Stage if STAGES[stage].partitions_per_run)
 """The stages that each seed task has, with a partition a subtask."""
 ROW_STAGES = tuple(stage for stage in TASK_STAGES if stage is not Stage.HELDOUT)
-"""Those of them whose rows turn into one another, from the dataset to what a release takes."""
+"""The task stages that hold rows, from the dataset's own to those that a release takes."""
 TEACHER_STAGES = tuple(stage for stage in TASK_STAGES if STAGES[stage].has_fill)
+"""The task stages that ask teachers."""
 REMADE_STAGES = tuple(stage for stage in TASK_STAGES if STAGES[stage].inputs)
-"""Those with inputs that Dagster knows: they are stale when one of these changes."""
+"""The task stages with inputs that Dagster knows: they are stale when an input changes."""
 
 
 def key_of(spec: SubtaskSpec, stage: Stage) -> PartitionKey:
