@@ -12,7 +12,7 @@ from sdg_assets.assets.jobs import jobs
 from sdg_assets.assets.operations import operations_asset
 from sdg_assets.assets.slots import weigh_slots
 from sdg_assets.assets.teacher import teacher_assets
-from sdg_assets.catalog import cached_catalog
+from sdg_assets.catalog import configured_catalog
 from sdg_assets.settings import Settings, settings
 
 
@@ -32,7 +32,7 @@ def executor_of(chosen: Settings) -> dg.ExecutorDefinition:
 
 def build_definitions() -> dg.Definitions:
     """Every enabled seed task's assets, the teachers, the release, and what runs them."""
-    catalog = cached_catalog(settings().catalog)
+    catalog = configured_catalog(settings())
     weigh_slots()
     with warnings.catch_warnings():
         # Backfill policies are beta and partitioned checks preview in 1.13: known, pinned, and

@@ -53,6 +53,22 @@ class Role(StrEnum):
     JUDGE = "judge"
 
 
+class Stage(StrEnum):
+    """The stages, in the order in which they can be made; `stages/stage.py` says all about them.
+
+    A value is the last part of an asset's key and a folder of the store. Hand Dagster the value
+    (`assets.keys.asset_key`): it cannot serialize a key that holds an enum.
+    """
+
+    HELDOUT = "heldout"
+    SEEDS = "seeds"
+    NORMALIZED = "normalized"
+    GENERATED = "generated"
+    ENRICHED = "enriched"
+    FILTERED = "filtered"
+    CURATED = "curated"
+
+
 # YAML reads a bare yes/no as a boolean.
 CommercialUse = Annotated[
     Literal["yes", "no", "unclear"],

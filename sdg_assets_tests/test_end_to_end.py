@@ -18,10 +18,8 @@ import dagster as dg
 import pytest
 
 from sdg_assets.assets.curated import curated_asset
-from sdg_assets.assets.factory import STAGES
 from sdg_assets.assets.heldout import protected_asset
 from sdg_assets.catalog import cached_catalog
-from sdg_assets.checks.inspection import STAGE_CHECKS
 from sdg_assets.records import EnrichedExample, Example, GeneratedExample, Record, Seed
 from sdg_assets.settings import settings
 from sdg_assets.store.partitions import PartitionKey, Store
@@ -29,6 +27,7 @@ from sdg_assets.teacher.requests import Completion
 from sdg_assets_tests.conftest import forget_settings, on_disk
 from sdg_assets_tests.support.builders import MIRROR
 from sdg_assets_tests.support.runs import QUIET, checks, failures, materialized, metadata, run
+from sdg_assets_tests.support.stages import ROW_ASSETS, STAGE_CHECKS
 
 pytestmark = pytest.mark.engine
 
@@ -62,7 +61,7 @@ class Job:
         Of three drafts of so small a teacher, none may be accepted.
         """
         task = SUBTASKS[subtask]
-        return [s for s in STAGES if self.store.exists(PartitionKey(task, s, subtask))]
+        return [s for s in ROW_ASSETS if self.store.exists(PartitionKey(task, s, subtask))]
 
     def accepted(self) -> list[EnrichedExample]:
         """Everything that was let through."""
@@ -118,15 +117,15 @@ def job(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Job]:
 def test_every_stage_of_every_subtask_is_materialized_while_rows_are_left(job: Job) -> None:
     for subtask, task in SUBTASKS.items():
         published, result = job.published(subtask), job.runs[subtask]
-        assert published == list(STAGES[: len(published)])
-        for stage in STAGES:
+        assert published == list(ROW_ASSETS[: len(published)])
+        for stage in ROW_ASSETS:
             expected = {subtask} if stage in published else set()
             assert materialized(job.instance, task, stage) == expected
-        if published == list(STAGES):
+        if published == list(ROW_ASSETS):
             assert result.success, failures(result)
         else:
             (message,) = failures(result)
-            assert f"{STAGES[len(published)]}/{subtask}: rows: 0 of " in message
+            assert f"{ROW_ASSETS[len(published)]}/{subtask}: rows: 0 of " in message
     assert job.runs["curated"].success, failures(job.runs["curated"])
     assert job.instance.get_latest_materialization_event(dg.AssetKey("curated"))
 

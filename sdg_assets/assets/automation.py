@@ -15,7 +15,6 @@ import dagster as dg
 from dagster._core.execution.backfill import BulkActionsFilter, BulkActionStatus, PartitionBackfill
 from dagster._core.storage.dagster_run import NOT_FINISHED_STATUSES
 
-from sdg_assets.assets.factory import TASK_ASSETS
 from sdg_assets.assets.jobs import (
     PRIORITY,
     everything_missing,
@@ -26,11 +25,12 @@ from sdg_assets.assets.jobs import (
     unhashed_benchmarks,
 )
 from sdg_assets.assets.retention import forget_old_runs
-from sdg_assets.assets.staleness import AGAINST_BENCHMARKS, Stale, first_stale
+from sdg_assets.assets.staleness import Stale, first_stale
 from sdg_assets.assets.teacher import TEACHERS
-from sdg_assets.catalog import Catalog, cached_catalog
+from sdg_assets.catalog import Catalog, configured_catalog
 from sdg_assets.heldout.protection import PROTECTED
 from sdg_assets.settings import settings
+from sdg_assets.stages.stage import STAGES
 
 # One failure buys one retry; then a person looks at it, or resets the sensor's cursor.
 ASKED_AT_MOST = 2
@@ -84,10 +84,10 @@ def sensors() -> list[dg.SensorDefinition]:
     def remake_stale(context: dg.SensorEvaluationContext) -> dg.RunRequest | dg.SkipReason:
         if _is_launching(context.instance, everything_stale):
             return dg.SkipReason("what was asked for is not launched yet")
-        catalog = cached_catalog(settings().catalog)
+        catalog = configured_catalog(settings())
         # Before anything else is read: whatever ends later may look stale, and is left alone.
         busy = under_way(context.instance, catalog)
-        stale = first_stale(context.instance, catalog.enabled(), TASK_ASSETS)
+        stale = first_stale(context.instance, catalog.enabled())
         asked: Mapping[str, tuple[str, int]] = json.loads(context.cursor or "{}")
         due, asks = _due(stale, asked, busy)
         context.update_cursor(json.dumps(asks))
@@ -95,8 +95,9 @@ def sensors() -> list[dg.SensorDefinition]:
             waiting = f"being made, or asked for {ASKED_AT_MOST} times"
             return dg.SkipReason(f"{len(stale)} stale: {waiting}" if stale else "nothing is stale")
         partitions = defaultdict(list)
-        for found in due:
-            partitions[f"{found.task}/{found.stage}"].append(found.subtask)
+        for stale_partition in due:
+            asset = f"{stale_partition.task}/{stale_partition.stage}"
+            partitions[asset].append(stale_partition.subtask)
         config = {"config": {"partitions": dict(partitions)}}
         return dg.RunRequest(
             run_config={"ops": {"launch_everything_stale": config}}, tags={PRIORITY: "-1"}
@@ -110,7 +111,7 @@ def sensors() -> list[dg.SensorDefinition]:
         "after the protected benchmarks.",
     )
     def fill_missing(context: dg.SensorEvaluationContext) -> dg.RunRequest | dg.SkipReason:
-        tasks = cached_catalog(settings().catalog).enabled()
+        tasks = configured_catalog(settings()).enabled()
         busy = _busy(context.instance)
         missing = missing_of(context.instance, partitions_of(tasks))
         names = {f"{key.path[0]}/{k}" for key, keys in missing.items() for k in keys}
@@ -169,16 +170,16 @@ def _due(
     """
     due, asks = [], {}
     hashing = any(task == PROTECTED for task, _ in busy)
-    for found in stale:
-        inputs, count = asked.get(found.name, ("", 0))
-        count = count if inputs == found.inputs else 0
-        waits = (found.task, found.subtask) in busy
-        waits |= hashing and found.stage in AGAINST_BENCHMARKS
+    for partition in stale:
+        inputs, count = asked.get(partition.name, ("", 0))
+        count = count if inputs == partition.inputs else 0
+        waits = (partition.task, partition.subtask) in busy
+        waits |= hashing and STAGES[partition.stage].is_gated_against_benchmarks
         if count < ASKED_AT_MOST and not waits:
-            due.append(found)
+            due.append(partition)
             count += 1
         if count:
-            asks[found.name] = (found.inputs, count)
+            asks[partition.name] = (partition.inputs, count)
     return due, asks
 
 
@@ -240,5 +241,5 @@ def _busy(instance: dg.DagsterInstance) -> set[str]:
     if _is_launching(instance, everything_missing):
         # It is about to launch a backfill of tasks that only it knows.
         keys |= {dg.AssetKey(PROTECTED)}
-        keys |= set(partitions_of(cached_catalog(settings().catalog).enabled()))
+        keys |= set(partitions_of(configured_catalog(settings()).enabled()))
     return {key.path[0] for key in keys}

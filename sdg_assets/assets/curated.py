@@ -1,15 +1,17 @@
-"""The `curated` asset: one release over every partition that is there."""
+"""The `curated` asset: one release over every partition that is published."""
 
 from collections.abc import Iterator, Sequence
 
 import dagster as dg
 from pydantic import Field
 
+from sdg_assets.assets.check_specs import check_specs
 from sdg_assets.assets.endings import INTERRUPTS, StepEnd
+from sdg_assets.assets.keys import CURATED, asset_key
 from sdg_assets.assets.operations import state_of
-from sdg_assets.assets.release_page import FRESH_INPUTS, freshness, release_metadata
+from sdg_assets.assets.release_page import freshness, release_metadata
 from sdg_assets.assets.retries import retries
-from sdg_assets.catalog import Catalog, cached_catalog
+from sdg_assets.catalog import Catalog, configured_catalog
 from sdg_assets.catalog.citations import citations
 from sdg_assets.cluster.pods import pod_tags
 from sdg_assets.errors import PermanentError, SdgError
@@ -17,14 +19,15 @@ from sdg_assets.gates import Gate
 from sdg_assets.gates.licence import Terms, strictest_terms
 from sdg_assets.heldout.coverage import coverage
 from sdg_assets.heldout.protection import protection
-from sdg_assets.records import EnrichedExample, content_id
+from sdg_assets.records import EnrichedExample, Stage, content_id
 from sdg_assets.release import Cut, Release, write_release
 from sdg_assets.release.comparison import Comparison
 from sdg_assets.release.push import push
-from sdg_assets.settings import settings
+from sdg_assets.settings import Settings, settings
 from sdg_assets.signatures.release import duplicates_across
 from sdg_assets.stages.curated import Partition, curate
 from sdg_assets.stages.funnel import funnel_row
+from sdg_assets.stages.stage import STAGES, key_of
 from sdg_assets.store.disk import clear_refusals
 from sdg_assets.store.partitions import PartitionKey, Store
 from sdg_assets.store.places import Place
@@ -40,46 +43,38 @@ class ReleaseConfig(dg.Config):
 
 
 def curated_asset(catalog: Catalog) -> dg.AssetsDefinition:
-    """The release asset, downstream of every enabled task's `filtered`."""
-    tasks = catalog.enabled()
+    """The release asset, downstream of every enabled task's last stage."""
+    row = STAGES[Stage.CURATED]
 
     @dg.asset(
-        key="curated",
-        group_name="curated",
+        key=CURATED,
+        group_name=Stage.CURATED.value,
         deps=[
-            dg.AssetDep(
-                dg.AssetKey([task.task, "filtered"]),
-                partition_mapping=dg.AllPartitionMapping(),
-            )
-            for task in tasks
+            dg.AssetDep(asset_key(task.task, above), partition_mapping=dg.AllPartitionMapping())
+            for task in catalog.enabled()
+            for above in row.inputs
         ],
         kinds={"polars", "parquet", "huggingface"},
-        check_specs=[
-            dg.AssetCheckSpec(
-                FRESH_INPUTS,
-                asset="curated",
-                description="no partition of the release is stale. Blocks nothing",
-            )
-        ],
-        description="One release: accepted rows of all partitions, unique, with their training "
-        "texts and licences, a dataset card, and the licence-compatible subset apart.",
+        check_specs=check_specs(Stage.CURATED, CURATED),
+        description=row.description,
         retry_policy=retries(),
-        op_tags=pod_tags("curated"),
+        op_tags=pod_tags(Stage.CURATED),
     )
     def curated(
         context: dg.AssetExecutionContext, config: ReleaseConfig
     ) -> Iterator[dg.MaterializeResult[None]]:
         end = StepEnd(context)
         try:
-            with clear_refusals(settings().store):
-                release, keys = _release(config)
-            stale = _stale(context.instance, keys)
+            chosen = settings()
+            with clear_refusals(chosen.store):
+                release, keys = _release(config, chosen)
+            stale = _stale(context.instance, keys, chosen)
             if stale:
                 context.log.warning(
                     f"{len(stale)} stale inputs, e.g. {', '.join(stale[:3])}: the release holds "
                     "rows that are to be made again"
                 )
-            address = _pushed(release) if config.push else ""
+            address = _pushed(release, chosen) if config.push else ""
         except INTERRUPTS:
             raise end.told() from None
         except SdgError as error:
@@ -93,72 +88,73 @@ def curated_asset(catalog: Catalog) -> dg.AssetsDefinition:
     return curated
 
 
-def _stale(instance: dg.DagsterInstance, keys: Sequence[PartitionKey]) -> list[str]:
+def _stale(
+    instance: dg.DagsterInstance, keys: Sequence[PartitionKey], chosen: Settings
+) -> list[str]:
     """What a release was made from, directly or not, and is stale: `task/stage/subtask`."""
     released = {(key.task, key.subtask) for key in keys}
-    stale = state_of(instance, cached_catalog(settings().catalog)).stale
+    stale = state_of(instance, configured_catalog(chosen)).stale
     return [name for name in stale if (name.split("/")[0], name.split("/")[2]) in released]
 
 
-def _release(config: ReleaseConfig) -> tuple[Release[Place], list[PartitionKey]]:
-    store, catalog = Store(settings().store), cached_catalog(settings().catalog)
-    chosen = [catalog.task(name) for name in sorted(set(config.tasks))] or catalog.enabled()
-    specs = [task.resolve(key) for task in chosen for key in task.enabled_subtasks()]
-    filtered = [PartitionKey(s.task, "filtered", s.key) for s in specs]
+def _release(config: ReleaseConfig, chosen: Settings) -> tuple[Release[Place], list[PartitionKey]]:
+    store, catalog = Store(chosen.store), configured_catalog(chosen)
+    tasks = [catalog.task(name) for name in sorted(set(config.tasks))] or catalog.enabled()
+    specs = [task.resolve(key) for task in tasks for key in task.enabled_subtasks()]
+    filtered = [key_of(spec, Stage.FILTERED) for spec in specs]
     store = store.pinned(filtered)  # verdicts, rows and hashes are then of one version
     published = store.manifests(filtered)
-    specs = [s for s in specs if PartitionKey(s.task, "filtered", s.key) in published]
+    specs = [spec for spec in specs if key_of(spec, Stage.FILTERED) in published]
     if not specs:
         wanted = ", ".join(config.tasks) or "any task"
         raise PermanentError(
-            f"nothing to release: no `filtered` partition of {wanted} is in {store.root}; "
+            f"nothing to release: no `{Stage.FILTERED}` partition of {wanted} is in {store.root}; "
             "materialize some first"
         )
-    keys = [PartitionKey(spec.task, "filtered", spec.key) for spec in specs]
+    keys = [key_of(spec, Stage.FILTERED) for spec in specs]
 
     def partitions() -> Iterator[Partition]:
         for key in keys:
             yield str(key), store.read(key, EnrichedExample)
 
-    cards = teacher_cards(settings().catalog).values()
+    cards = teacher_cards(chosen.catalog).values()
     terms = strictest_terms(
         (card.model, Terms(card.commercial_use, card.outputs_may_train)) for card in cards
     )
-    guard = protection(store, catalog, specs, settings().without_benchmarks, settings().seed_source)
+    guard = protection(store, catalog, specs, chosen.without_benchmarks, chosen.seed_source)
     named = {str(key): spec for key, spec in zip(keys, specs, strict=True)}
     comparison = Comparison(guard, named, store)
 
     def thresholds(name: str) -> Thresholds:
-        return overridden(settings().gates, named[name].gates)
+        return overridden(chosen.gates, named[name].gates)
 
     def gates(name: str) -> Sequence[Gate]:
         return comparison.gates_of(name, thresholds(name))
 
-    copies = duplicates_across(store, keys, thresholds, settings().duplicate_search)
+    copies = duplicates_across(store, keys, thresholds, chosen.duplicate_search)
     rows = curate(
         partitions(),
         copies.refusals,
         gates,
         {spec.key: spec.commercial_use for spec in specs},
         terms,
-        settings().text_style,
+        chosen.text_style,
     )
     cut = Cut(
         inputs={str(key): published[key].sha256 for key in keys},
         catalog=content_id([spec.model_dump(mode="json") for spec in specs]),
-        name=settings().release_name,
+        name=chosen.release_name,
         funnels=[funnel_row(store, spec) for spec in specs],
         citations=citations(),
         compared_with=guard.against,
         hits=comparison.hits,
         terms={card.model: card.terms for card in cards},
-        coverage=coverage(store, catalog, settings().without_benchmarks),
+        coverage=coverage(store, catalog, chosen.without_benchmarks),
     )
     return write_release(store.root, cut, rows), keys
 
 
-def _pushed(release: Release[Place]) -> str:
-    repository = settings().push_to
-    if not repository:
+def _pushed(release: Release[Place], chosen: Settings) -> str:
+    if not chosen.push_to:
         raise PermanentError("push: set SDG_PUSH_TO to the Hub repository, organization/name")
-    return push(release.path, repository)
+    return push(release.path, chosen.push_to)

@@ -5,16 +5,19 @@ from typing import Any
 
 import dagster as dg
 
+from sdg_assets.assets.check_specs import check_specs
 from sdg_assets.assets.failures import clear_failures
-from sdg_assets.assets.partitions import PartitionReport, each_partition, report_beside
+from sdg_assets.assets.keys import BENCHMARKS, asset_key
+from sdg_assets.assets.partitions import each_partition
+from sdg_assets.assets.reporting import report_beside
 from sdg_assets.assets.retries import retries
-from sdg_assets.catalog import SeedTask, cached_catalog, load_protected
+from sdg_assets.assets.writing import PartitionReport
+from sdg_assets.catalog import SeedTask, configured_catalog, load_protected
 from sdg_assets.catalog.protected import ProtectedBenchmark
-from sdg_assets.checks.inspection import ALL_CHECKS, STAGE_CHECKS, CheckOutcome, Offender
+from sdg_assets.checks.inspection import CheckOutcome, Offender
 from sdg_assets.errors import AbsentError, SeedSourceError
 from sdg_assets.heldout.protection import (
     PROTECTED,
-    STAGE,
     benchmarks_to_hash,
     empty_splits,
     heldout_key,
@@ -22,37 +25,39 @@ from sdg_assets.heldout.protection import (
     split_name,
 )
 from sdg_assets.heldout.splits import HashedSplit, HeldoutRows
-from sdg_assets.records import content_id
+from sdg_assets.records import Stage, content_id
 from sdg_assets.settings import settings
 from sdg_assets.sources.source import SeedSource, open_source
+from sdg_assets.stages.stage import STAGES
 from sdg_assets.store.partitions import PartitionKey, Store
 
-# Values of their own, as in assets/factory.py.
-SUBTASKS_PER_RUN = 104
+ROW = STAGES[Stage.HELDOUT]
 BENCHMARKS_PER_RUN = 105
+"""Of its own, like each stage's `partitions_per_run`."""
 LISTED = 200
-DESCRIPTION = "Hashes of the held-out splits, never their text: no row may repeat them."
 
 
 def heldout_asset(task: SeedTask) -> dg.AssetsDefinition:
     """The asset `[task, heldout]`, one partition for each enabled subtask."""
 
     def work(subtask: str) -> PartitionReport:
-        spec = cached_catalog(settings().catalog).subtask(task.task, subtask)
+        spec = configured_catalog(settings()).subtask(task.task, subtask)
         source, rows = open_source(settings().seed_source), HeldoutRows()
         for split in spec.heldout_splits:
             rows.add(spec, split, source)
         return _publish(heldout_key(task.task, subtask), rows)
 
     partitions = dg.StaticPartitionsDefinition(task.enabled_subtasks())
-    return _asset(task.task, partitions, SUBTASKS_PER_RUN, DESCRIPTION, work)
+    return _asset(task.task, partitions, ROW.partitions_per_run, ROW.description, work)
 
 
 def protected_asset() -> dg.AssetsDefinition:
     """The asset `protected/heldout`, one partition for each benchmark of `protected.yaml`."""
     names = [benchmark.name for benchmark in load_protected()]
     partitions = dg.StaticPartitionsDefinition(names)
-    description = f"{DESCRIPTION} Benchmarks that are seeded by no task: catalog/protected.yaml."
+    description = (
+        f"{ROW.description} Benchmarks that are seeded by no task: catalog/protected.yaml."
+    )
     return _asset(PROTECTED, partitions, BENCHMARKS_PER_RUN, description, _hash_benchmark)
 
 
@@ -75,15 +80,15 @@ def _hash_missing_benchmarks(context: dg.AssetExecutionContext) -> None:
     "Materialize all" in a task's group has no other task's assets, so whoever began there found
     every `normalized` failed. One that cannot be read is left to `normalized`, which says so.
     """
-    knobs = settings()
+    knobs, benchmarks = settings(), BENCHMARKS.to_user_string()
     for name in benchmarks_to_hash(Store(knobs.store), knobs.without_benchmarks, knobs.seed_source):
         try:
             report = _hash_benchmark(name)
         except SeedSourceError as error:
-            context.log.warning(f"{PROTECTED}/{STAGE}, {name}: {error}")
+            context.log.warning(f"{benchmarks}, {name}: {error}")
             continue
-        context.log.info(f"{PROTECTED}/{STAGE}, {name}: {report.metadata['rows']} rows")
-        report_beside(context, dg.AssetKey([PROTECTED, STAGE]), name, report)
+        context.log.info(f"{benchmarks}, {name}: {report.metadata['rows']} rows")
+        report_beside(context, BENCHMARKS, name, report)
 
 
 def _asset(
@@ -93,11 +98,8 @@ def _asset(
     description: str,
     work: Callable[[str], PartitionReport],
 ) -> dg.AssetsDefinition:
-    key = dg.AssetKey([group, STAGE])
-    checks = [
-        dg.AssetCheckSpec(name, asset=key, description=ALL_CHECKS[name], partitions_def=partitions)
-        for name in STAGE_CHECKS[STAGE]
-    ]
+    key = asset_key(group, Stage.HELDOUT)
+    checks = check_specs(Stage.HELDOUT, key, partitions)
 
     @dg.asset(
         key=key,
@@ -108,7 +110,7 @@ def _asset(
         group_name=group,
         description=description,
         kinds={"python", "parquet"},
-        pool="hub",
+        pool=ROW.pool and ROW.pool.value,
         retry_policy=retries(),
     )
     def heldout(context: dg.AssetExecutionContext) -> Iterator[Any]:

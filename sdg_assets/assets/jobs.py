@@ -17,21 +17,16 @@ from dagster._core.execution.backfill import PartitionBackfill
 from dagster._core.utils import make_new_backfill_id
 from pydantic import Field
 
-from sdg_assets.assets.factory import TASK_ASSETS
 from sdg_assets.assets.failures import clear_failures
+from sdg_assets.assets.keys import BENCHMARKS, CURATED, asset_key
 from sdg_assets.assets.knobs import CONFIGS, TAG, from_run_tags
-from sdg_assets.assets.staleness import (
-    AGAINST_BENCHMARKS,
-    BENCHMARKS,
-    REMADE,
-    REMADE_TAG,
-    Stale,
-    first_stale,
-)
-from sdg_assets.catalog import Catalog, SeedTask, cached_catalog, load_protected
+from sdg_assets.assets.staleness import REMADE_TAG, Stale, first_stale
+from sdg_assets.catalog import Catalog, SeedTask, configured_catalog, load_protected
 from sdg_assets.errors import CatalogError
 from sdg_assets.heldout.protection import benchmarks_to_hash
+from sdg_assets.records import Stage
 from sdg_assets.settings import settings
+from sdg_assets.stages.stage import REMADE_STAGES, STAGES, TASK_STAGES
 from sdg_assets.store.partitions import Store
 
 Partitions = Mapping[dg.AssetKey, list[str]]
@@ -93,10 +88,10 @@ def partitions_of(tasks: Iterable[SeedTask], subtasks: Iterable[str] = ()) -> Pa
     """All assets of the tasks' enabled subtasks, or of those named."""
     wanted = set(subtasks)
     return {
-        dg.AssetKey([task.task, stage]): keys
+        asset_key(task.task, stage): keys
         for task in tasks
         if (keys := [k for k in task.enabled_subtasks() if not wanted or k in wanted])
-        for stage in TASK_ASSETS
+        for stage in TASK_STAGES
     }
 
 
@@ -111,17 +106,17 @@ def missing_of(instance: dg.DagsterInstance, partitions: Partitions) -> Partitio
     """Those of the partitions that were never materialized."""
     missing = {}
     for key, keys in partitions.items():
-        there = instance.get_materialized_partitions(key)
-        if left := [k for k in keys if k not in there]:
-            missing[key] = left
+        materialized = instance.get_materialized_partitions(key)
+        if absent := [k for k in keys if k not in materialized]:
+            missing[key] = absent
     return missing
 
 
 def stale_of(stale: Iterable[Stale]) -> Partitions:
     """The stale partitions, by their assets."""
     partitions: dict[dg.AssetKey, list[str]] = defaultdict(list)
-    for found in stale:
-        partitions[dg.AssetKey([found.task, found.stage])].append(found.subtask)
+    for partition in stale:
+        partitions[asset_key(partition.task, partition.stage)].append(partition.subtask)
     return partitions
 
 
@@ -130,11 +125,11 @@ def with_all_below(instance: dg.DagsterInstance, stale: Partitions) -> Partition
     partitions: dict[dg.AssetKey, list[str]] = defaultdict(list)
     for key, subtasks in stale.items():
         task, stage = key.path
-        for below in TASK_ASSETS[TASK_ASSETS.index(stage) :]:
-            asset = dg.AssetKey([task, below])
+        for below in TASK_STAGES[TASK_STAGES.index(Stage(stage)) :]:
+            asset = asset_key(task, below)
             materialized = instance.get_materialized_partitions(asset)
-            if there := [subtask for subtask in subtasks if subtask in materialized]:
-                partitions[asset] += there
+            if made := [subtask for subtask in subtasks if subtask in materialized]:
+                partitions[asset] += made
     return partitions
 
 
@@ -200,11 +195,11 @@ def _launch_and_tell(
     if not partitions:
         context.log.info(f"{title}: nothing to do")
         return
-    if any(key.path[1] in AGAINST_BENCHMARKS for key in partitions):
+    if any(STAGES[Stage(key.path[1])].is_gated_against_benchmarks for key in partitions):
         partitions = {**unhashed_benchmarks(), **partitions}
     if PRIORITY in context.run.tags:
         tags[PRIORITY] = context.run.tags[PRIORITY]
-    catalog = cached_catalog(settings().catalog)
+    catalog = configured_catalog(settings())
     backfill = launch(context.instance, catalog, partitions, title, tags)
     context.log.info(
         f"{title}: backfill {backfill} of {sum(map(len, partitions.values()))} partitions in "
@@ -216,7 +211,7 @@ def _launch_and_tell(
 def launch_one_task(context: dg.OpExecutionContext, config: OneTask) -> None:
     """Launches a backfill of a seed task through all stages."""
     with clear_failures():
-        catalog = cached_catalog(settings().catalog)
+        catalog = configured_catalog(settings())
         task = catalog.task(config.task)
         for subtask in config.subtasks or list(task.subtasks)[: not task.enabled]:
             catalog.subtask(task.task, subtask)
@@ -230,7 +225,7 @@ def launch_one_task(context: dg.OpExecutionContext, config: OneTask) -> None:
 def launch_one_domain(context: dg.OpExecutionContext, config: OneDomain) -> None:
     """Launches a backfill of every seed task of a domain through all stages."""
     with clear_failures():
-        enabled = cached_catalog(settings().catalog).enabled()
+        enabled = configured_catalog(settings()).enabled()
         tasks = [task for task in enabled if task.domain == config.domain]
         if not tasks:
             domains = ", ".join(sorted({task.domain for task in enabled}))
@@ -245,7 +240,7 @@ def launch_one_domain(context: dg.OpExecutionContext, config: OneDomain) -> None
 def launch_everything_missing(context: dg.OpExecutionContext, config: EverythingMissing) -> None:
     """Launches a backfill of whatever was never materialized, and of nothing else."""
     with clear_failures():
-        catalog = cached_catalog(settings().catalog)
+        catalog = configured_catalog(settings())
         chosen: Partitions = partitions_of(catalog.enabled())
         if config.subtasks:
             names = [name.partition("/") for name in config.subtasks]
@@ -261,16 +256,17 @@ def launch_everything_missing(context: dg.OpExecutionContext, config: Everything
 def launch_everything_stale(context: dg.OpExecutionContext, config: EverythingStale) -> None:
     """Launches a backfill of what is stale by now."""
     with clear_failures():
-        catalog = cached_catalog(settings().catalog)
+        catalog = configured_catalog(settings())
         named = _named(catalog, config.partitions)
-        found = first_stale(context.instance, catalog.enabled(), TASK_ASSETS)
+        stale = first_stale(context.instance, catalog.enabled())
         if named:
             # What was made in the meantime is left out.
-            stale = stale_of(one for one in found if one.name in named)
-            _launch_and_tell(context, stale, "Stale partitions", Knobs(), **{REMADE_TAG: "true"})
+            partitions = stale_of(partition for partition in stale if partition.name in named)
+            tag = {REMADE_TAG: "true"}
+            _launch_and_tell(context, partitions, "Stale partitions", Knobs(), **tag)
         else:
-            stale = with_all_below(context.instance, stale_of(found))
-            _launch_and_tell(context, stale, "Everything stale", Knobs())
+            partitions = with_all_below(context.instance, stale_of(stale))
+            _launch_and_tell(context, partitions, "Everything stale", Knobs())
 
 
 def _named(catalog: Catalog, partitions: Mapping[str, list[str]]) -> set[str]:
@@ -282,8 +278,9 @@ def _named(catalog: Catalog, partitions: Mapping[str, list[str]]) -> set[str]:
     names = set()
     for asset, subtasks in partitions.items():
         task, _, stage = asset.partition("/")
-        if stage not in REMADE:
-            raise CatalogError(f"{asset!r}: task/stage is expected; stages: {', '.join(REMADE)}")
+        if stage not in REMADE_STAGES:
+            stages = ", ".join(REMADE_STAGES)
+            raise CatalogError(f"{asset!r}: task/stage is expected; stages: {stages}")
         names |= {f"{asset}/{catalog.subtask(task, subtask).key}" for subtask in subtasks}
     return names
 
@@ -323,7 +320,7 @@ def jobs() -> list[dg.JobDefinition | UnresolvedAssetJobDefinition]:
     """What the UI lists under Jobs."""
     release = dg.define_asset_job(
         "release",
-        selection=dg.AssetSelection.assets("curated"),
+        selection=dg.AssetSelection.assets(CURATED),
         description="Cuts a release of every partition that is there.",
     )
     return [one_task, one_domain, everything_missing, everything_stale, release, make_operations]

@@ -15,7 +15,7 @@ from pydantic.fields import FieldInfo
 from sdg_assets.enrichment.voting import SolverKnobs
 from sdg_assets.environment import nearest
 from sdg_assets.errors import PermanentError
-from sdg_assets.settings import settings
+from sdg_assets.settings import Settings
 from sdg_assets.stages.generated import WriterKnobs
 
 TAG = "sdg/"
@@ -113,9 +113,8 @@ class WriterConfig(StageConfig):
     )
     max_rounds: int = _knob("rounds to reach the target in", most=100, default=5)
 
-    def knobs(self) -> WriterKnobs:
+    def knobs(self, defaults: Settings) -> WriterKnobs:
         """With the settings' defaults filled in."""
-        defaults = settings()
         return WriterKnobs(
             examples_per_seed=self.examples_per_seed or defaults.examples_per_seed,
             shots=defaults.shots,
@@ -132,9 +131,9 @@ class SolverConfig(StageConfig):
         default=None, description="let a strong majority against the writer correct the answer"
     )
 
-    def knobs(self) -> SolverKnobs:
+    def knobs(self, defaults: Settings) -> SolverKnobs:
         """With the settings' defaults filled in."""
-        defaults, corrects = settings(), self.accept_corrections
+        corrects = self.accept_corrections
         return SolverKnobs(
             votes=self.votes or defaults.votes,
             adaptive=defaults.adaptive_voting,

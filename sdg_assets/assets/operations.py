@@ -6,12 +6,13 @@ from urllib.parse import quote
 
 import dagster as dg
 
-from sdg_assets.assets.factory import TASK_ASSETS
 from sdg_assets.assets.failures import clear_failures
-from sdg_assets.assets.staleness import BENCHMARKS, Made, Versions, made_of, shared_versions
-from sdg_assets.catalog import Catalog, SeedTask, cached_catalog, load_protected
+from sdg_assets.assets.keys import BENCHMARKS, asset_key
+from sdg_assets.assets.staleness import Made, Versions, made_of, shared_versions
+from sdg_assets.catalog import Catalog, SeedTask, configured_catalog, load_protected
 from sdg_assets.heldout.protection import benchmarks_to_hash
 from sdg_assets.settings import settings
+from sdg_assets.stages.stage import TASK_STAGES
 from sdg_assets.store.partitions import Store
 
 OPERATIONS = dg.AssetKey("operations")
@@ -89,13 +90,13 @@ def state_of(instance: dg.DagsterInstance, catalog: Catalog, to_hash: Iterable[s
             hashed yet.
     """
     state = State()
-    made = [(task, made_of(instance, task, TASK_ASSETS)) for task in catalog.enabled()]
+    made = [(task, made_of(instance, task)) for task in catalog.enabled()]
     shared = shared_versions(instance)
     for task, partitions in made:
         _add_task(state, instance, task, partitions, shared)
     _add_benchmarks(state, instance, to_hash)
     for key in instance.get_asset_keys():
-        if len(key.path) == 2 and key.path[1] in TASK_ASSETS:
+        if len(key.path) == 2 and key.path[1] in TASK_STAGES:
             gone = sorted(instance.get_materialized_partitions(key) - _known(key, catalog))
             state.left += [_name(key, subtask) for subtask in gone]
     return state
@@ -112,18 +113,18 @@ def _known(key: dg.AssetKey, catalog: Catalog) -> set[str]:
 def _add_task(
     state: State, instance: dg.DagsterInstance, task: SeedTask, made: Made, shared: Versions
 ) -> None:
-    keys = {stage: dg.AssetKey([task.task, stage]) for stage in TASK_ASSETS}
+    keys = {stage: asset_key(task.task, stage) for stage in TASK_STAGES}
     attempts = {stage: _attempts(instance, key) for stage, key in keys.items()}
     state.materialized += sum(map(len, made.tags.values()))
     for subtask in task.enabled_subtasks():
         names = {stage: _name(key, subtask) for stage, key in keys.items()}
-        unmade = {names[s]: attempts[s][subtask] for s in TASK_ASSETS if subtask in attempts[s]}
-        missing = [names[stage] for stage in TASK_ASSETS if subtask not in made.tags[stage]]
+        unmade = {names[s]: attempts[s][subtask] for s in TASK_STAGES if subtask in attempts[s]}
+        missing = [names[stage] for stage in TASK_STAGES if subtask not in made.tags[stage]]
         if unmade:
             # The first failure; where nothing failed, the first that somebody ended.
             name = min(unmade, key=lambda name: not unmade[name].has_failed)
             state.add(name, unmade[name])
-        elif len(missing) == len(TASK_ASSETS):
+        elif len(missing) == len(TASK_STAGES):
             state.not_begun += 1
         elif missing:
             state.missing.append(missing[0])
@@ -186,7 +187,7 @@ def operations_asset() -> dg.AssetsDefinition:
             knobs = settings()
             store = Store(knobs.store)
             to_hash = benchmarks_to_hash(store, knobs.without_benchmarks, knobs.seed_source)
-            state = state_of(context.instance, cached_catalog(knobs.catalog), to_hash)
+            state = state_of(context.instance, configured_catalog(knobs), to_hash)
         broken = {name: len(keys) for name, keys in state.broken.items()}
         said = ", ".join(f"{count} {name}" for name, count in broken.items())
         yield dg.MaterializeResult(

@@ -4,11 +4,13 @@ from collections.abc import Iterable, Sequence
 
 import dagster as dg
 
+from sdg_assets.records import Stage
 from sdg_assets.release import Release
+from sdg_assets.stages.stage import STAGES
 from sdg_assets.store.places import Place
 
 STALE_SHOWN = 20
-FRESH_INPUTS = "fresh_inputs"
+(FRESH_INPUTS,) = STAGES[Stage.CURATED].checks
 Metadata = dict[str, dg.MetadataValue | int | float | str]
 
 

@@ -27,11 +27,12 @@ from dagster._core.executor import in_process, multiprocess
 from dagster._core.executor.step_delegating import step_delegating_executor
 from dagster._core.instance.config import PoolGranularity
 
-from sdg_assets.cluster.pods import TEACHER_STAGES, gpus_of_run
+from sdg_assets.cluster.pods import gpus_of_run
+from sdg_assets.cluster.settings import cluster_settings
 from sdg_assets.errors import SdgError
+from sdg_assets.settings import settings
+from sdg_assets.stages.stage import TEACHER_STAGES, Pool
 
-GPU_POOL = "gpu"
-HUB_POOL = "hub"
 # Who waits for several slots gathers them alone: two that hold half of them each would wait for
 # each other for ever. Steps that want one slot need no turn, for they hold nothing while waiting.
 TURN = "{pool}-turn"
@@ -99,7 +100,7 @@ class StepSlots(InstanceConcurrencyContext):
     def _weight(self, pool: str, step_key: str) -> int:
         """Slots that a step claims; one that uses more GPUs than there are slots takes all."""
         slots = self._slots
-        if pool != GPU_POOL or not slots.supports_global_concurrency_limits:
+        if pool != Pool.GPU or not slots.supports_global_concurrency_limits:
             return 1
         if self._pool_config.pool_granularity == PoolGranularity.RUN:
             return 1
@@ -112,7 +113,9 @@ class StepSlots(InstanceConcurrencyContext):
 
     def _gpus(self, step_key: str) -> int:
         try:
-            return gpus_of_run(step_key, self._run.tags, self._run.run_config)
+            return gpus_of_run(
+                step_key, self._run.tags, self._run.run_config, settings(), cluster_settings()
+            )
         except SdgError:
             return 1  # the step itself fails with this error, where a person looks for it
 
@@ -233,10 +236,10 @@ class ProcessSlots(LocalSlots):
 
     def claim(self, concurrency_key: str, step_key: str, step_priority: int = 0) -> bool:
         """Whether a step may start; at once, if a step before it claimed the GPUs."""
-        if concurrency_key == GPU_POOL and self._engine_step not in (None, step_key):
+        if concurrency_key == Pool.GPU and self._engine_step not in (None, step_key):
             return True
         claimed = super().claim(concurrency_key, step_key, step_priority)
-        if claimed and concurrency_key == GPU_POOL:
+        if claimed and concurrency_key == Pool.GPU:
             self._engine_step = step_key
         return claimed
 

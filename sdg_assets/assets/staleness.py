@@ -16,21 +16,16 @@ from dagster._core.definitions.data_version import (
     get_input_data_version_tag,
 )
 
+from sdg_assets.assets.keys import BENCHMARKS, asset_key
 from sdg_assets.assets.provenance import version_of_all
 from sdg_assets.assets.teacher import TEACHERS
 from sdg_assets.catalog import SeedTask, load_protected
 from sdg_assets.errors import PermanentError
-from sdg_assets.heldout.protection import PROTECTED
-from sdg_assets.heldout.protection import STAGE as HELDOUT
-from sdg_assets.records import Role, content_id
+from sdg_assets.records import Role, Stage, content_id
+from sdg_assets.stages.stage import REMADE_STAGES, TASK_STAGES
 
-BENCHMARKS = dg.AssetKey([PROTECTED, HELDOUT])
-# In the order in which they are made. Seeds and hashes have no inputs that Dagster knows.
-REMADE = ("normalized", "generated", "enriched", "filtered")
 REMADE_TAG = "remake_stale"
 """Tag of the runs that make stale partitions again."""
-AGAINST_BENCHMARKS = ("normalized", "filtered")
-"""The stages whose rows are compared with the protected benchmarks."""
 Versions = dict[dg.AssetKey, str]
 Tags = Mapping[str, str]
 _READ: dict[tuple[str, dg.AssetKey], dict[int, Tags]] = {}
@@ -41,10 +36,10 @@ class Made:
     """What the newest materializations of a seed task tell."""
 
     task: str
-    tags: Mapping[str, Mapping[str, Tags]]
+    tags: Mapping[Stage, Mapping[str, Tags]]
     """Stage → subtask → tags: the partition's own version, and its inputs'."""
 
-    def stale_stages(self, subtask: str, shared: Versions) -> dict[str, list[dg.AssetKey]]:
+    def stale_stages(self, subtask: str, shared: Versions) -> dict[Stage, list[dg.AssetKey]]:
         """The materialized stages of a subtask whose inputs have changed → the changed inputs.
 
         Args:
@@ -53,14 +48,14 @@ class Made:
         """
         now = self._versions(subtask) | shared
         stale = {}
-        for stage in REMADE:
+        for stage in REMADE_STAGES:
             tags = self.tags[stage].get(subtask, {})
             made_from = {key: tags.get(get_input_data_version_tag(key)) for key in now}
             if changed := [key for key, old in made_from.items() if old and old != now[key]]:
                 stale[stage] = changed
         return stale
 
-    def inputs(self, stage: str, subtask: str, shared: Versions) -> str:
+    def inputs(self, stage: Stage, subtask: str, shared: Versions) -> str:
         """A fingerprint of the inputs of a stage as they are now: the same until one changes."""
         now, tags = self._versions(subtask) | shared, self.tags[stage].get(subtask, {})
         named = {key: v for key, v in now.items() if get_input_data_version_tag(key) in tags}
@@ -68,7 +63,7 @@ class Made:
 
     def _versions(self, subtask: str) -> Versions:
         return {
-            dg.AssetKey([self.task, stage]): version
+            asset_key(self.task, stage): version
             for stage, partitions in self.tags.items()
             if (version := partitions.get(subtask, {}).get(DATA_VERSION_TAG))
         }
@@ -79,7 +74,7 @@ class Stale:
     """The first stale stage of a subtask. What lies below it follows once it is made again."""
 
     task: str
-    stage: str
+    stage: Stage
     subtask: str
     inputs: str
     """See `Made.inputs`."""
@@ -92,15 +87,20 @@ class Stale:
         return f"{self.task}/{self.stage}/{self.subtask}"
 
 
-def made_of(instance: dg.DagsterInstance, task: SeedTask, stages: Iterable[str]) -> Made:
+def made_of(instance: dg.DagsterInstance, task: SeedTask) -> Made:
     """What Dagster was told of the enabled subtasks' newest materializations."""
     subtasks = task.enabled_subtasks()
-    tags = {s: _newest_tags(instance, dg.AssetKey([task.task, s]), subtasks) for s in stages}
-    return Made(task.task, tags)
+    return Made(
+        task.task,
+        {
+            stage: _newest_tags(instance, asset_key(task.task, stage), subtasks)
+            for stage in TASK_STAGES
+        },
+    )
 
 
 def stop_if_superseded(
-    context: dg.AssetExecutionContext, task: SeedTask, subtask: str, stages: Iterable[str]
+    context: dg.AssetExecutionContext, task: SeedTask, stage: Stage, subtask: str
 ) -> None:
     """Stops a re-run of stale partitions where a stage above is stale by now.
 
@@ -112,11 +112,11 @@ def stop_if_superseded(
     """
     if REMADE_TAG not in context.run.tags:
         return
-    stage = context.asset_key.path[-1]
-    for found in first_stale(context.instance, [task], stages):
-        if found.subtask == subtask and REMADE.index(found.stage) < REMADE.index(stage):
+    above = REMADE_STAGES[: REMADE_STAGES.index(stage)]
+    for stale in first_stale(context.instance, [task]):
+        if stale.subtask == subtask and stale.stage in above:
             raise PermanentError(
-                f"superseded: {found.name} is stale by now ({', '.join(found.changed)} changed), "
+                f"superseded: {stale.name} is stale by now ({', '.join(stale.changed)} changed), "
                 "so this would be made from old rows. The sensor remake_stale makes that again "
                 "first; nothing is to be done"
             )
@@ -161,25 +161,22 @@ def shared_versions(instance: dg.DagsterInstance) -> Versions:
     return versions
 
 
-def first_stale(
-    instance: dg.DagsterInstance, tasks: Iterable[SeedTask], stages: Iterable[str]
-) -> list[Stale]:
+def first_stale(instance: dg.DagsterInstance, tasks: Iterable[SeedTask]) -> list[Stale]:
     """The first stale stage of each subtask that has one.
 
     Args:
         instance: Where the materializations are recorded.
         tasks: The seed tasks to look at.
-        stages: All stages of a task that something is made from.
     """
     # In this order: a version that is read late can only make more partitions stale.
-    made = [(task, made_of(instance, task, stages)) for task in tasks]
+    made = [(task, made_of(instance, task)) for task in tasks]
     shared = shared_versions(instance)
-    found = []
+    stale_partitions = []
     for task, partitions in made:
         for subtask in task.enabled_subtasks():
             for stage, changed in partitions.stale_stages(subtask, shared).items():
                 inputs = partitions.inputs(stage, subtask, shared)
                 names = tuple(key.to_user_string() for key in changed)
-                found.append(Stale(task.task, stage, subtask, inputs, names))
+                stale_partitions.append(Stale(task.task, stage, subtask, inputs, names))
                 break
-    return found
+    return stale_partitions

@@ -1,6 +1,11 @@
 """WHAT is seeded: one YAML file a seed task, validated on load."""
 
-from sdg_assets.catalog.loader import Catalog, cached_catalog, load_catalog
+from sdg_assets.catalog.loader import (
+    Catalog,
+    cached_catalog,
+    configured_catalog,
+    load_catalog,
+)
 from sdg_assets.catalog.models import RecordMapping, SeedTask, Subtask, SubtaskSpec
 from sdg_assets.catalog.protected import ProtectedBenchmark, load_protected
 
@@ -12,6 +17,7 @@ __all__ = [
     "Subtask",
     "SubtaskSpec",
     "cached_catalog",
+    "configured_catalog",
     "load_catalog",
     "load_protected",
 ]

@@ -19,7 +19,7 @@ from sdg_assets.catalog.templates import template_fault
 from sdg_assets.catalog.train_only import train_only_breaks
 from sdg_assets.environment import nearest
 from sdg_assets.errors import CatalogError
-from sdg_assets.settings import settings
+from sdg_assets.settings import Settings
 
 BUILT_IN = Path(__file__).parent
 FAMILIES = ("knowledge", "reasoning")
@@ -61,15 +61,12 @@ class Catalog:
         return seed_task.resolve(key)
 
 
-def load_catalog(
-    directory: Path | None = None, allow_canary: Collection[str] | None = None
-) -> Catalog:
+def load_catalog(directory: Path | None = None, allow_canary: Collection[str] = ()) -> Catalog:
     """Reads `knowledge/*.yaml` and `reasoning/*.yaml`, and what lies in folders of their names.
 
     Args:
         directory: The catalog; None for the built-in one.
-        allow_canary: Tasks to switch on although their rows ask not to be trained on; None for
-            what SDG_ALLOW_CANARY names.
+        allow_canary: Names of tasks to switch on although their rows ask not to be trained on.
 
     Raises:
         CatalogError: Files that are malformed or break a rule; every problem on a line of its own.
@@ -89,8 +86,7 @@ def load_catalog(
         if task.task in tasks:
             problems.append(f"{file}: task {task.task!r} is defined in {tasks[task.task].path} too")
         tasks[task.task] = task
-    allowed = settings().allow_canary if allow_canary is None else allow_canary
-    problems += _switch_canaries(tasks, allowed)
+    problems += _switch_canaries(tasks, allow_canary)
     problems += _shared_keys(tasks)
     problems += _wrong_overlaps(tasks)
     problems += _wrong_templates(tasks)
@@ -108,9 +104,22 @@ def load_catalog(
 
 
 @lru_cache(maxsize=4)
-def cached_catalog(directory: Path | None = None) -> Catalog:
-    """`load_catalog`, once per process and directory."""
-    return load_catalog(directory)
+def cached_catalog(
+    directory: Path | None = None, allow_canary: frozenset[str] = frozenset()
+) -> Catalog:
+    """`load_catalog`, once a process and arguments."""
+    return load_catalog(directory, allow_canary)
+
+
+def configured_catalog(settings: Settings) -> Catalog:
+    """The catalog that the settings name, with the tasks on that SDG_ALLOW_CANARY switches on.
+
+    Read once a process.
+
+    Raises:
+        CatalogError: See `load_catalog`.
+    """
+    return cached_catalog(settings.catalog, settings.allow_canary)
 
 
 def _read(file: Path) -> SeedTask:

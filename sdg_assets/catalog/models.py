@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from sdg_assets.records import AnswerKind, CommercialUse
+from sdg_assets.records import AnswerKind, CommercialUse, Stage
 from sdg_assets.thresholds import overridden
 
 # Fields a `record:` mapping may fill; `question` and one of `answer`, `answer_index` must be there.
@@ -31,7 +31,7 @@ EVERY_CONFIG = "*"
 LIMITS = ("mapping_failures", "broken_seeds")
 
 # Assets and folders of these names are no seed tasks; a task called so would collide with them.
-RESERVED_TASKS = frozenset({"curated", "operations", "protected", "teacher"})
+RESERVED_TASKS = frozenset({Stage.CURATED, "operations", "protected", "teacher"})
 # Names of files beside a partition's own: `KEY.rejected.jsonl` is not a subtask `KEY.rejected`.
 RESERVED_KEY_ENDINGS = (".rejected", ".manifest")
 

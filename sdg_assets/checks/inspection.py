@@ -26,8 +26,9 @@ from sdg_assets.gates import (
 from sdg_assets.gates.base import ROWS_PER_BATCH
 from sdg_assets.gates.duplicates import NAME as DUPLICATES
 from sdg_assets.gates.duplicates import copies_among
-from sdg_assets.records import EnrichedExample, Example, Record, Refusal, Rejection
+from sdg_assets.records import EnrichedExample, Example, Record, Refusal, Rejection, Stage
 from sdg_assets.signatures.table import Signatures
+from sdg_assets.stages.stage import STAGES, StageSpec
 from sdg_assets.thresholds import Thresholds
 
 OFFENDERS_SHOWN = 10
@@ -38,17 +39,6 @@ SEED_GATES = (schema.NAME, format.NAME, language.NAME)
 MIN_PARSED = 0.5
 MIN_AGREED = 0.2
 
-STAGE_CHECKS: dict[str, tuple[str, ...]] = {
-    "seeds": ("rows",),
-    "normalized": ("rows", "schema", "format", "language", "personal_data", "class_balance"),
-    "generated": ("rows", "schema", "format", "language", "personal_data"),
-    "enriched": ("rows", "schema", "format", "language", "answer_verification"),
-    "filtered": (
-        "rows", "schema", "format", "language", "personal_data", "no_contamination",
-        "no_duplicates", "licences", "class_balance", "yield",
-    ),
-    "heldout": ("heldout_complete",),
-}  # fmt: skip
 ALL_CHECKS = {
     "rows": "there are rows, and not far fewer than in the version that they replace",
     "schema": "rows are well-formed: question, answer and choices are there and agree",
@@ -62,6 +52,7 @@ ALL_CHECKS = {
     "class_balance": "refusals take no answer far more often than the others",
     "yield": "enough rows were accepted",
     "heldout_complete": "every held-out split was there, with rows, to be hashed",
+    "fresh_inputs": "no partition of the release is stale. Blocks nothing",
 }
 
 
@@ -91,7 +82,7 @@ class CheckOutcome(BaseModel):
 class Inspection:
     """Sees a stage's rows go by and says at the end how its checks went."""
 
-    stage: str
+    stage: Stage
     min_yield: float = 0.1
     thresholds: Thresholds = field(default_factory=Thresholds)
     heldout: Gate | None = None
@@ -125,7 +116,7 @@ class Inspection:
             self._reasons[row.gate, row.reason] += 1
             if len(shown := self.refused.setdefault(row.gate, [])) < REFUSED_SHOWN:
                 shown.append(row)
-            if self.stage == "normalized" and row.gate in SEED_GATES:
+            if self._spec.maps_seeds and row.gate in SEED_GATES:
                 verdict = Refusal(row.gate, row.reason, row.detail)
                 self._note(row.gate, {0: verdict}, [str(row.row.get("id", ""))])
             return
@@ -143,6 +134,10 @@ class Inspection:
         if len(self._pending) >= ROWS_PER_BATCH:
             self._inspect()
 
+    @property
+    def _spec(self) -> StageSpec:
+        return STAGES[self.stage]
+
     def outcome_counts(self) -> dict[str, int]:
         """Rows by what the solver's votes said of them; empty before `enriched`."""
         return dict(self._outcomes)
@@ -154,9 +149,9 @@ class Inspection:
             signatures: Of the rows seen, where they are to be published with them.
         """
         self._inspect()
-        if "no_duplicates" in STAGE_CHECKS[self.stage]:
+        if "no_duplicates" in self._spec.checks:
             self._note("no_duplicates", self._copies(signatures), self._added)
-        return [self._outcome(name) for name in STAGE_CHECKS[self.stage]]
+        return [self._outcome(name) for name in self._spec.checks]
 
     def _inspect(self) -> None:
         rows, self._pending = self._pending, []
@@ -168,13 +163,13 @@ class Inspection:
         }
         if self.heldout:
             invariants["no_contamination"] = self.heldout
-        if self.stage == "normalized":
+        if self._spec.maps_seeds:
             invariants = {}  # its rows have just been through these gates
         batch = Batch(rows)
-        for name in STAGE_CHECKS[self.stage]:
+        for name in self._spec.checks:
             if name in invariants:
                 self._note(name, invariants[name].refusals(batch), [row.id for row in rows])
-        if "personal_data" in STAGE_CHECKS[self.stage]:
+        if "personal_data" in self._spec.checks:
             found = personal_data.found(batch)
             for refusal in found.values():
                 self._personal_data.update(refusal.scores)
@@ -203,7 +198,7 @@ class Inspection:
     def _rows_outcome(self) -> CheckOutcome:
         reasons = {f"{gate}: {reason}": n for (gate, reason), n in self._reasons.items()}
         now = Standing.of(self.stage, self.rows, reasons, self.verified, self.outcome_counts())
-        if self.stage == "seeds" and self.before and not self._has_what_was_asked:
+        if not self._spec.inputs and self.before and not self._has_what_was_asked:
             # What went in is the dataset's split, which does not shrink for a good reason.
             now = replace(now, seen=max(now.seen, self.before.seen))
         share = self.thresholds.lost_share
@@ -247,7 +242,7 @@ class Inspection:
             return CheckOutcome(
                 name=name, passed=False, summary="not checked: no held-out hashes were given"
             )
-        if self.stage == "normalized" and name in SEED_GATES:
+        if self._spec.maps_seeds and name in SEED_GATES:
             return self._seeds_outcome(name)
         if broken := self._counts[name]:
             return CheckOutcome(
@@ -259,7 +254,7 @@ class Inspection:
                 numbers={"broken": broken, "rows": self.rows},
                 offenders=self._broken[name],
             )
-        if name == "schema" and self.stage == "generated":
+        if name == "schema" and self._spec.writes_examples:
             return self._unusable("generation", 1 - MIN_PARSED)
         return CheckOutcome(
             name=name,
@@ -310,7 +305,7 @@ class Inspection:
         )
 
     def _class_balance(self, name: str) -> CheckOutcome:
-        """An error in `normalized`, a warning in `filtered`.
+        """An error where seeds are mapped (`normalized`), a warning elsewhere (`filtered`).
 
         Seeds are refused because they repeat something, which has nothing to do with their answer:
         a class that vanishes there is a gate's mistake, and every later stage would be one-sided.
@@ -322,7 +317,7 @@ class Inspection:
         return CheckOutcome(
             name=name,
             passed=False,
-            blocking=self.stage == "normalized",
+            blocking=self._spec.maps_seeds,
             summary=f"{loss}. Look at the rejected rows and the gate that refused them; if they "
             "are rightly refused, raise the threshold `class_loss` in the task's YAML",
             numbers={

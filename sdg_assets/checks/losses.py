@@ -12,6 +12,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from math import sqrt
 
+from sdg_assets.records import Stage
+from sdg_assets.stages.stage import STAGES
+
 # A count of n rows that are accepted by chance varies by about sqrt(n): a loss of up to this many
 # times that is no sign of a defect. It matters only where rows are few, as in a trial.
 CHANCE = 2.0
@@ -33,7 +36,8 @@ class Standing:
     rows: int
     """Accepted rows."""
     counted: int
-    """Those of them that are worth something: in `enriched`, the verified ones; else all."""
+    """Accepted rows that are worth something: the verified ones where the solver votes
+    (`enriched`), else all."""
     seen: int
     """Rows that went in: accepted and refused."""
     refused: Mapping[str, int]
@@ -42,7 +46,7 @@ class Standing:
     @classmethod
     def of(
         cls,
-        stage: str,
+        stage: Stage,
         rows: int,
         refused: Mapping[str, int],
         verified: int,
@@ -58,7 +62,7 @@ class Standing:
             outcomes: What the votes said of the accepted rows; empty before `enriched`.
         """
         seen = rows + sum(refused.values())
-        if stage != "enriched":
+        if not STAGES[stage].has_votes:
             return cls(rows, rows, seen, refused)
         # A row that nobody agrees with passes this stage all the same, and is worth nothing.
         unverified = {outcome: count for outcome, count in outcomes.items() if outcome != "agreed"}

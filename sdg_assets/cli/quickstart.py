@@ -15,20 +15,20 @@ import warnings
 
 import dagster as dg
 
-from sdg_assets.catalog import Catalog, SubtaskSpec, cached_catalog, load_protected
+from sdg_assets.assets.keys import BENCHMARKS, CURATED, asset_key
+from sdg_assets.catalog import Catalog, SubtaskSpec, configured_catalog, load_protected
 from sdg_assets.cli.command import command
 from sdg_assets.errors import CatalogError
 from sdg_assets.heldout.protection import EVERY_BENCHMARK, PROTECTED, heldout_key, is_hashed
-from sdg_assets.heldout.protection import STAGE as HELDOUT
-from sdg_assets.records import EnrichedExample
+from sdg_assets.records import EnrichedExample, Stage
 from sdg_assets.settings import settings
 from sdg_assets.stages.funnel import funnel_row, render
-from sdg_assets.store.partitions import PartitionKey, Store
+from sdg_assets.stages.stage import TASK_STAGES, key_of
+from sdg_assets.store.partitions import Store
 from sdg_assets.teacher import stopping
 
 # Three kinds of answers that a small teacher can write: a choice, a number, a yes or no.
 SUBTASKS = ("arc/arc_easy", "gsm8k/gsm8k", "boolq/boolq")
-STAGES = ("seeds", "heldout", "normalized", "generated", "enriched", "filtered")
 LOGGERS = {"loggers": {"console": {"config": {"log_level": "INFO"}}}}
 
 
@@ -51,10 +51,10 @@ def materialize(
     from sdg_assets.definitions import defs  # wrong settings fail here: `main` reports them
 
     assets = [asset for asset in defs.assets or () if isinstance(asset, dg.AssetsDefinition)]
-    seeds = [key for key in keys if key.path[-1] == "seeds"]
+    seeds = [key for key in keys if key.path[-1] == Stage.SEEDS]
     ops = {"__".join(key.path): {"config": {"max_seeds": max_seeds}} for key in seeds}
     with warnings.catch_warnings():
-        # "varying BackfillPolicies": on purpose, see assets/factory.py.
+        # "varying BackfillPolicies": on purpose, see stages/stage.py.
         warnings.simplefilter("ignore", UserWarning)
         result = dg.materialize(
             assets,
@@ -90,7 +90,7 @@ def hash_benchmarks(store: Store) -> list[str]:
     for is_due, group in itertools.groupby(names, due):
         if is_due:
             run = list(group)
-            materialize([dg.AssetKey([PROTECTED, HELDOUT])], (run[0], run[-1]), None)
+            materialize([BENCHMARKS], (run[0], run[-1]), None)
     return [name for name in names if due(name)]
 
 
@@ -104,7 +104,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--max-seeds", type=int, default=6, help="seeds a subtask (default 6)")
     chosen = parser.parse_args(arguments)
     started = time.monotonic()
-    catalog = cached_catalog(settings().catalog)
+    catalog = configured_catalog(settings())
     store = Store(settings().store)
     specs = [_spec(catalog, name) for name in chosen.subtasks]
     # Dagster hears of signals only while a run is under way; in between they end us as well.
@@ -121,13 +121,13 @@ def main(arguments: list[str] | None = None) -> int:
         return 128 + received
     out = sys.stdout.write
     out("\n" + render(funnel_row(store, spec) for spec in specs) + "\n")
-    accepted = [PartitionKey(spec.task, "filtered", spec.key) for spec in specs]
+    accepted = [key_of(spec, Stage.FILTERED) for spec in specs]
     accepted = [key for key in accepted if store.exists(key)]
     for key in accepted:
         for example in itertools.islice(store.read(key, EnrichedExample), 1):
             out(f"\n--- {key.task}/{key.subtask}\n{_show(example)}\n")
     out("\nAccepted rows:\n" + "".join(f"  {store.path(key)}\n" for key in accepted))
-    out(f"Release:\n  {store.root / 'curated'}\n")
+    out(f"Release:\n  {store.root / Stage.CURATED.value}\n")
     total = sum(store.manifest(key).rows for key in accepted)
     minutes = (time.monotonic() - started) / 60
     out(f"\n{total} accepted rows in {minutes:.1f} minutes, teacher {settings().teacher}.\n")
@@ -152,11 +152,11 @@ def _run_all(specs: list[SubtaskSpec], store: Store, max_seeds: int | None) -> l
     """Hashes the benchmarks, runs each subtask and cuts the release; names what failed."""
     failed = [f"protected/heldout {name}" for name in hash_benchmarks(store)]
     for spec in specs:
-        keys = [dg.AssetKey([spec.task, stage]) for stage in STAGES]
+        keys = [asset_key(spec.task, stage) for stage in TASK_STAGES]
         if not materialize(keys, spec.key, max_seeds):
             failed.append(f"{spec.task}/{spec.key}")
-    if not materialize([dg.AssetKey("curated")], None, None):
-        failed.append("curated")
+    if not materialize([CURATED], None, None):
+        failed.append(CURATED.to_user_string())
     return failed
 
 

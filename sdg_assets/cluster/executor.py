@@ -34,9 +34,9 @@ from sdg_assets.cluster.diagnosis import (
     why_it_failed,
     why_it_has_no_pod,
 )
-from sdg_assets.cluster.pods import ANSWERS_LABEL, any_step, this_run
+from sdg_assets.cluster.pods import ANSWERS_LABEL, any_step, stage_of_step, this_run
 from sdg_assets.cluster.settings import ClusterSettings, cluster_settings
-from sdg_assets.settings import settings
+from sdg_assets.settings import Settings, settings
 
 if TYPE_CHECKING:
     from kubernetes.client import CoreV1Event, V1Pod
@@ -56,9 +56,9 @@ def will_resume(instance: dg.DagsterInstance, run_id: str) -> bool:
 
 
 def _executor(init_context: dg.InitExecutorContext) -> dg.Executor:
-    cluster = cluster_settings()
+    chosen, cluster = settings(), cluster_settings()
     made: Any = _made_by_dagster(init_context)
-    made._step_handler = StageHandler(made._step_handler, cluster)
+    made._step_handler = StageHandler(made._step_handler, chosen, cluster)
     made._check_step_health_interval_seconds = cluster.health_seconds
     instance = init_context.instance
     vars(instance)["run_will_resume"] = partial(will_resume, instance)  # it asks on SIGTERM
@@ -81,16 +81,23 @@ k8s_executor = dg.ExecutorDefinition(
 class StageHandler(K8sStepHandler):
     """Starts a stage's pod with this run's size, and looks at the pod where only the Job is."""
 
-    def __init__(self, given: K8sStepHandler, cluster: ClusterSettings) -> None:
-        """Takes over what Dagster's handler was configured with."""
+    def __init__(self, given: K8sStepHandler, chosen: Settings, cluster: ClusterSettings) -> None:
+        """Takes over what Dagster's handler was configured with.
+
+        Args:
+            given: Dagster's handler.
+            chosen: Who plays which role.
+            cluster: What the cluster is told.
+        """
         vars(self).update(vars(given))
+        self._settings = chosen
         self._cluster = cluster
         self._last_seen: dict[str, str] = {}
         self._told: set[tuple[str, Obstacle]] = set()
         self._explained: set[str] = set()
 
     def _get_container_context(self, step_handler_context: StepHandlerContext) -> Any:  # noqa: ANN401 – Dagster's, untyped
-        base = _as_context(any_step(settings(), self._cluster))
+        base = _as_context(any_step(self._settings, self._cluster))
         # What a step's tags and its run's config say comes later, and wins.
         executor_config = self._executor_container_context
         self._executor_container_context = base.merge(executor_config)
@@ -106,7 +113,14 @@ class StageHandler(K8sStepHandler):
         ops = cast("dict[str, Any]", run.run_config.get("ops", {}))
         configured = ops.get(op, {}).get("config", {})
         labels = context.run_k8s_config.pod_template_spec_metadata.get("labels", {})
-        changed = this_run(op.rpartition("__")[2], run.tags, configured, labels.get(ANSWERS_LABEL))
+        changed = this_run(
+            stage_of_step(op),
+            run.tags,
+            configured,
+            self._settings,
+            self._cluster,
+            labels.get(ANSWERS_LABEL),
+        )
         return context.merge(_as_context(changed))
 
     def launch_step(self, step_handler_context: StepHandlerContext) -> Iterator[DagsterEvent]:

@@ -15,8 +15,9 @@ from pydantic import ValidationError
 from sdg_assets.cluster.settings import ClusterSettings, PodOverride, cluster_settings
 from sdg_assets.cluster.sizing import PodSize, engines_of, stage_size
 from sdg_assets.errors import PermanentError
-from sdg_assets.records import AnswerKind
+from sdg_assets.records import AnswerKind, Stage
 from sdg_assets.settings import Settings, settings
+from sdg_assets.stages.stage import STAGES, Reach
 
 CONFIG_TAG = "dagster-k8s/config"
 POD_TAG = "sdg/pod"
@@ -24,18 +25,23 @@ POD_TAG = "sdg/pod"
 CACHE = "/cache"
 TOKEN = "/var/run/secrets/kubernetes.io/serviceaccount"  # noqa: S105 – its place
 REACH_LABEL = "sdg/reach"
-"""`hub`: store, database and the Hub. `store`: store and database. See the network policies."""
+"""A `Reach`. See the network policies."""
 ANSWERS_LABEL = "sdg/answers"
 """The task's answer kind."""
 GRACE_SECONDS = 8
 """From SIGTERM to SIGKILL. What a teacher answered is in the log already: nothing is left to save,
 and a run that is ended shall free its log and its GPUs within 10 s."""
-TEACHER_STAGES = ("generated", "enriched")
 Config = dict[str, Any]
 
 
-def pod_tags(stage: str, kind: AnswerKind | None = None) -> Mapping[str, Any]:
-    """The op tags of a stage; none where steps are no pods.
+def stage_of_step(step_key: str) -> Stage | None:
+    """The stage that a step makes, whose key is `<seed task>__<stage>`; None for other steps."""
+    name = step_key.rpartition("__")[2]
+    return next((stage for stage in Stage if stage.value == name), None)
+
+
+def pod_tags(stage: Stage, kind: AnswerKind | None = None) -> Mapping[str, Any]:
+    """The op tags of a stage, from the environment; none where steps are no pods.
 
     Args:
         stage: The pipeline's stage.
@@ -44,13 +50,14 @@ def pod_tags(stage: str, kind: AnswerKind | None = None) -> Mapping[str, Any]:
     Raises:
         PermanentError: A teacher is unknown, or a variable is wrong.
     """
-    if settings().executor != "k8s":
+    chosen = settings()
+    if chosen.executor != "k8s":
         return {}
-    return {CONFIG_TAG: stage_pod(stage, settings(), cluster_settings(), kind)}
+    return {CONFIG_TAG: stage_pod(stage, chosen, cluster_settings(), kind)}
 
 
 def stage_pod(
-    stage: str, chosen: Settings, cluster: ClusterSettings, kind: AnswerKind | None = None
+    stage: Stage, chosen: Settings, cluster: ClusterSettings, kind: AnswerKind | None = None
 ) -> Config:
     """The pod of a stage: its size, where it may run, and what it may reach.
 
@@ -67,8 +74,8 @@ def stage_pod(
         "pod_spec_config": {},
         "pod_template_spec_metadata": {
             "labels": {
-                "sdg/stage": stage,
-                REACH_LABEL: "store" if stage == "filtered" else "hub",  # it asks nobody
+                "sdg/stage": stage.value,
+                REACH_LABEL: STAGES[stage].reach.value,
             }
         },
     }
@@ -76,9 +83,9 @@ def stage_pod(
         pod["pod_template_spec_metadata"]["labels"][ANSWERS_LABEL] = kind.value
     if size.gpus:
         _onto_gpus(pod, size, cluster)
-    if kind is AnswerKind.CODE and stage in TEACHER_STAGES and cluster.sandbox_seccomp:
+    if kind is AnswerKind.CODE and STAGES[stage].has_fill and cluster.sandbox_seccomp:
         pod = _with_sandbox(pod, cluster.sandbox_seccomp)
-    if kind is AnswerKind.CODE and stage == "enriched":
+    if kind is AnswerKind.CODE and STAGES[stage].has_votes:
         _without_hub(pod, stage, chosen, cluster)
     return pod
 
@@ -110,7 +117,7 @@ def any_step(chosen: Settings, cluster: ClusterSettings) -> Config:
     return {
         "container_config": container,
         "pod_spec_config": spec,
-        "pod_template_spec_metadata": {"labels": {REACH_LABEL: "hub"}},
+        "pod_template_spec_metadata": {"labels": {REACH_LABEL: Reach.HUB.value}},
         # A retry is Dagster's: with a pod failure policy of its own the Job would start a second
         # pod, which finds the step begun, says so and ends well, and the run waits for ever.
         "job_spec_config": {"backoff_limit": 0},
@@ -118,28 +125,33 @@ def any_step(chosen: Settings, cluster: ClusterSettings) -> Config:
 
 
 def this_run(
-    stage: str,
+    stage: Stage | None,
     run_tags: Mapping[str, str],
     run_config: Mapping[str, Any],
+    chosen: Settings,
+    cluster: ClusterSettings,
     kind: str | None = None,
 ) -> Config:
     """What a run changes in a teacher stage's pod; nothing in those of other steps.
 
     Args:
-        stage: The pipeline's stage.
+        stage: The pipeline's stage; None for a step that makes none.
         run_tags: `sdg/pod` sizes it; `sdg/target_accepted` makes it solve and judge too.
         run_config: The config of the stage's op, for `target_accepted`.
+        chosen: Who plays which role.
+        cluster: What the cluster is told.
         kind: The task's answer kind.
 
     Raises:
         PermanentError: The tag is not what it must be; says how.
     """
-    wider = stage == "generated" and _until_accepted(run_tags, run_config)
-    if stage not in TEACHER_STAGES or not (wider or POD_TAG in run_tags):
+    if stage is None or not STAGES[stage].has_fill:
         return {}
-    cluster = cluster_settings()
-    tagged = _size(stage, settings(), cluster)
-    size = _run_size(stage, run_tags, run_config, cluster)
+    is_wider = bool(STAGES[stage].roles_until_accepted) and _until_accepted(run_tags, run_config)
+    if not is_wider and POD_TAG not in run_tags:
+        return {}
+    tagged = _size(stage, chosen, cluster)
+    size = _run_size(stage, run_tags, run_config, chosen, cluster)
     asked = resources(size, cluster)
     pod: Config = {"container_config": {"resources": asked}}
     if size.gpus and not tagged.gpus:
@@ -148,26 +160,35 @@ def this_run(
     elif tagged.gpus and not size.gpus:  # it is merged into the tags, which ask for some
         for which in asked.values():
             which[cluster.gpu_resource] = "0"
-    if wider and kind == AnswerKind.CODE:
+    if is_wider and kind == AnswerKind.CODE:
         pod.setdefault("pod_template_spec_metadata", {})
-        _without_hub(pod, stage, settings(), cluster)
+        _without_hub(pod, stage, chosen, cluster)
     return pod
 
 
-def gpus_of_run(step_key: str, run_tags: Mapping[str, str], run_config: Mapping[str, Any]) -> int:
+def gpus_of_run(
+    step_key: str,
+    run_tags: Mapping[str, str],
+    run_config: Mapping[str, Any],
+    chosen: Settings,
+    cluster: ClusterSettings,
+) -> int:
     """How many GPUs a step of a run uses: those that its pod asks for, wherever it runs.
 
     Args:
         step_key: `<seed task>__<stage>`.
         run_tags: See `this_run`.
         run_config: The run's whole config: `per_step_k8s_config` has the last word on pods.
+        chosen: Who plays which role.
+        cluster: What the cluster is told.
 
     Raises:
-        PermanentError: A teacher is unknown, a variable or tag is wrong.
+        PermanentError: A teacher is unknown, or a tag is wrong.
     """
-    stage, cluster = step_key.rpartition("__")[2], cluster_settings()
-    configured = run_config.get("ops", {}).get(step_key, {}).get("config", {})
-    gpus = _run_size(stage, run_tags, configured, cluster).gpus
+    stage, gpus = stage_of_step(step_key), 0
+    if stage is not None:
+        configured = run_config.get("ops", {}).get(step_key, {}).get("config", {})
+        gpus = _run_size(stage, run_tags, configured, chosen, cluster).gpus
     last: Any = run_config.get("execution", {}).get("config", {})
     for name in ("per_step_k8s_config", step_key, "container_config", "resources", "limits"):
         last = last.get(name, {})
@@ -193,7 +214,7 @@ def resources(size: PodSize, cluster: ClusterSettings) -> Config:
 
 
 def _size(
-    stage: str, chosen: Settings, cluster: ClusterSettings, *, until_accepted: bool = False
+    stage: Stage, chosen: Settings, cluster: ClusterSettings, *, until_accepted: bool = False
 ) -> PodSize:
     cached = cluster.cache_claim is not None
     size = stage_size(stage, chosen, cached=cached, until_accepted=until_accepted)
@@ -201,14 +222,15 @@ def _size(
 
 
 def _run_size(
-    stage: str,
+    stage: Stage,
     run_tags: Mapping[str, str],
     run_config: Mapping[str, Any],
+    chosen: Settings,
     cluster: ClusterSettings,
 ) -> PodSize:
     until_accepted = _until_accepted(run_tags, run_config)
-    size = _size(stage, settings(), cluster, until_accepted=until_accepted)
-    if stage not in TEACHER_STAGES:
+    size = _size(stage, chosen, cluster, until_accepted=until_accepted)
+    if not STAGES[stage].has_fill:
         return size
     return size.overridden(_override(run_tags.get(POD_TAG, "{}")))
 
@@ -238,7 +260,7 @@ def _onto_gpus(pod: Config, size: PodSize, cluster: ClusterSettings) -> None:
     }
 
 
-def _without_hub(pod: Config, stage: str, chosen: Settings, cluster: ClusterSettings) -> None:
+def _without_hub(pod: Config, stage: Stage, chosen: Settings, cluster: ClusterSettings) -> None:
     """Takes the way out from a pod in which programs run that a model wrote.
 
     The sandbox has no network of its own; this is the wall behind it. Only a teacher whose weights
@@ -248,7 +270,7 @@ def _without_hub(pod: Config, stage: str, chosen: Settings, cluster: ClusterSett
     if cluster.cache_claim is None and not all(card.packaged for card in cards):
         return
     labels = pod["pod_template_spec_metadata"].setdefault("labels", {})
-    labels[REACH_LABEL] = "store"
+    labels[REACH_LABEL] = Reach.STORE.value
     # Or the Hub's client asks for a newer version and waits for each question to time out.
     pod["container_config"]["env"] = [{"name": "HF_HUB_OFFLINE", "value": "1"}]
 

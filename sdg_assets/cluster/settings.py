@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from pydantic_settings import SettingsConfigDict
 
 from sdg_assets.environment import EnvironmentSettings, Json, from_environment
+from sdg_assets.records import Stage
 
 GPU_TAINT = {"key": "nvidia.com/gpu", "operator": "Exists", "effect": "NoSchedule"}
 
@@ -50,7 +51,7 @@ class ClusterSettings(EnvironmentSettings):
     cache_claim: str | None = Field(
         default=None, description="volume claim with models, mounted at /cache"
     )
-    pods: Json[dict[str, PodOverride]] = Field(
+    pods: Json[dict[Stage, PodOverride]] = Field(
         default_factory=dict, description='stage → sizes, e.g. {"generated": {"memory_gib": 200}}'
     )
     sandbox_seccomp: str | None = Field(

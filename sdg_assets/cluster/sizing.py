@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from sdg_assets.cluster.settings import PodOverride
-from sdg_assets.records import Role
+from sdg_assets.records import Role, Stage
 from sdg_assets.settings import Settings
+from sdg_assets.stages.stage import STAGES, PodNeeds
 from sdg_assets.teacher import has_judge
 from sdg_assets.teacher.models import TeacherCard, card_of, card_of_model
 
@@ -27,9 +28,9 @@ class PodSize:
     """What a step's pod asks for; GPUs whole, memory and disk in GiB."""
 
     gpus: int = 0
-    cpus: float = 0.5
-    memory_gib: float = 2.0
-    disk_gib: float = 2.0
+    cpus: float = PodNeeds.cpus
+    memory_gib: float = PodNeeds.memory_gib
+    disk_gib: float = PodNeeds.disk_gib
     shm_gib: float = 0.0
 
     def overridden(self, by: PodOverride | None) -> PodSize:
@@ -38,21 +39,21 @@ class PodSize:
 
 
 def stage_size(
-    stage: str, settings: Settings, *, cached: bool, until_accepted: bool = False
+    stage: Stage, settings: Settings, *, cached: bool, until_accepted: bool = False
 ) -> PodSize:
     """The pod of a stage.
 
     Args:
-        stage: One of the pipeline's stages, or any other step.
+        stage: The stage.
         settings: Who plays which role.
         cached: Whether models lie on a volume; otherwise the pod's own disk holds them.
-        until_accepted: Whether `generated` writes until enough rows pass: it then solves and judges
-            as well.
+        until_accepted: Whether the run writes until enough rows pass: `generated` then solves and
+            judges as well.
 
     Raises:
         PermanentError: A teacher is unknown; names those that are known.
     """
-    size = CPU_SIZES.get(stage, PodSize())
+    size = PodSize(**asdict(STAGES[stage].pod))
     for card in engines_of(stage, settings, until_accepted=until_accepted):
         own = engine_size(card, cached=cached)
         # Engines of one process share its GPUs: vLLM gives each the first ones.
@@ -85,12 +86,12 @@ def engine_size(card: TeacherCard, *, cached: bool) -> PodSize:
 
 
 def engines_of(
-    stage: str, settings: Settings, *, until_accepted: bool = False
+    stage: Stage, settings: Settings, *, until_accepted: bool = False
 ) -> Iterable[TeacherCard]:
     """The different teachers that a stage loads in its own process: those that no server serves."""
-    roles = {"generated": [Role.WRITER], "enriched": [Role.SOLVER, Role.JUDGE]}.get(stage, [])
-    if stage == "generated" and until_accepted:
-        roles = list(Role)
+    roles = STAGES[stage].roles
+    if until_accepted:
+        roles = STAGES[stage].roles_until_accepted or roles
     names = [
         settings.teacher_of(role) for role in roles if role is not Role.JUDGE or has_judge(settings)
     ]
@@ -101,11 +102,3 @@ def engines_of(
                 yield card_of_model(name, catalog=settings.catalog)
             else:
                 yield card_of(name, settings.catalog)
-
-
-# Beside what all steps have: hashes of what is held out, signatures of rows that were seen.
-CPU_SIZES = {
-    "normalized": PodSize(memory_gib=4),
-    "filtered": PodSize(memory_gib=4),
-    "curated": PodSize(cpus=1, memory_gib=8, disk_gib=20),
-}

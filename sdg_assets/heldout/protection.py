@@ -24,10 +24,10 @@ from sdg_assets.errors import CatalogError, StoreError
 from sdg_assets.heldout.index import HeldoutIndex
 from sdg_assets.heldout.splits import HashedSplit
 from sdg_assets.heldout.tables import HeldoutTables
+from sdg_assets.records import Stage
 from sdg_assets.store.partitions import Manifest, PartitionKey, Store
 from sdg_assets.store.places import Place
 
-STAGE = "heldout"
 PROTECTED = "protected"
 EVERY_BENCHMARK = "all"
 HUB = "hub"
@@ -54,7 +54,7 @@ class Protection:
 
 def heldout_key(task: str, subtask: str) -> PartitionKey:
     """Where the hashes of a subtask lie; of a protected benchmark, if the task is PROTECTED."""
-    return PartitionKey(task, STAGE, subtask)
+    return PartitionKey(task, Stage.HELDOUT.value, subtask)
 
 
 def is_hashed(store: Store, key: PartitionKey, source: str) -> bool:
@@ -121,20 +121,20 @@ def protection(
             raise StoreError(
                 f"{spec.task}/{spec.key}: held-out splits without rows in {source}: {nothing}, so "
                 "rows that repeat them cannot be told; mend the copy, or `heldout_splits` in the "
-                f"catalog, and materialize {spec.task}/{STAGE} (partition {spec.key}) again"
+                f"catalog, and materialize {spec.task}/{Stage.HELDOUT} (partition {spec.key}) again"
             )
         if not _is_complete(manifest, source):
             raise StoreError(
                 f"{spec.task}/{spec.key}: its held-out splits are not hashed from {source}, so "
                 "rows that repeat them cannot be told; "
-                f"materialize {spec.task}/{STAGE} (partition {spec.key}) first"
+                f"materialize {spec.task}/{Stage.HELDOUT} (partition {spec.key}) first"
             )
     absent = [n for n, key in benchmarks.items() if not _is_complete(published.get(key), source)]
     allowed = _allowed(without, names)
     if needed := [name for name in absent if name not in allowed]:
         raise StoreError(
             f"{len(needed)} protected benchmarks are not hashed from {source}: "
-            f"{', '.join(needed)}. Materialize {PROTECTED}/{STAGE} (a partition a "
+            f"{', '.join(needed)}. Materialize {PROTECTED}/{Stage.HELDOUT} (a partition a "
             "benchmark), or name those that you cannot read in SDG_WITHOUT_BENCHMARKS: releases "
             "will say so"
         )

@@ -28,7 +28,7 @@ from typing import Any, Generic, TypeVar, cast
 
 from sdg_assets.errors import PermanentError
 from sdg_assets.heldout.coverage import SplitCoverage, not_compared
-from sdg_assets.records import CuratedExample, Rejection, content_id
+from sdg_assets.records import CuratedExample, Rejection, Stage, content_id
 from sdg_assets.release.card import COMMERCIAL, FAMILIES, CardFacts, Compared, Config, render_card
 from sdg_assets.release.pictures import draw_all
 from sdg_assets.release.publication import clear_abandoned, hashes, publish, seal, workbench
@@ -94,7 +94,7 @@ def write_release(
     Raises:
         PermanentError: No row is left to release.
     """
-    folder = root / "curated"
+    folder = root / Stage.CURATED.value
     clear_abandoned(folder)
     with workbench(folder, f".{os.getpid()}-{secrets.token_hex(4)}.tmp") as tmp:
         statistics = _write_rows(tmp, rows, bytes_per_shard)

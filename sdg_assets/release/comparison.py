@@ -8,9 +8,11 @@ from sdg_assets.catalog import SubtaskSpec
 from sdg_assets.gates import Gate
 from sdg_assets.gates.contamination import Contamination
 from sdg_assets.heldout.protection import Protection
+from sdg_assets.records import Stage
 from sdg_assets.release.card import Compared
+from sdg_assets.stages.stage import key_of
 from sdg_assets.stages.training_rows import training_rows
-from sdg_assets.store.partitions import PartitionKey, Store
+from sdg_assets.store.partitions import Store
 from sdg_assets.thresholds import Thresholds
 
 
@@ -63,6 +65,6 @@ class Comparison:
         ]
 
     def _refused_before(self, spec: SubtaskSpec) -> Iterator[tuple[str, int]]:
-        manifest = self._store.manifest(PartitionKey(spec.task, "filtered", spec.key))
+        manifest = self._store.manifest(key_of(spec, Stage.FILTERED))
         for name, overlap in manifest.info.get("contamination", {}).get("benchmarks", {}).items():
             yield name, int(overlap["refused"])

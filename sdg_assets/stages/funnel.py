@@ -10,11 +10,13 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from sdg_assets.catalog import SubtaskSpec, cached_catalog
+from sdg_assets.catalog import Catalog, SubtaskSpec, configured_catalog
 from sdg_assets.cli.command import command
+from sdg_assets.records import Stage
 from sdg_assets.settings import settings
 from sdg_assets.stages.generated import CONTROLLING_SEED, GATE
-from sdg_assets.store.partitions import PartitionKey, Store
+from sdg_assets.stages.stage import ROW_STAGES, STAGES, key_of
+from sdg_assets.store.partitions import Store
 
 # A completion refused for one of these could not be read; refused for another reason, it could.
 UNREADABLE = ("truncated", "empty", "refusal", "unparsable", "too long")
@@ -46,26 +48,25 @@ class FunnelRow:
 def funnel_row(store: Store, spec: SubtaskSpec) -> FunnelRow:
     """Reads the manifests of a subtask; stages that are not materialized count 0."""
     row = FunnelRow(spec.task, spec.key, spec.answer_kind.value)
-    stages = ("seeds", "normalized", "generated", "enriched", "filtered")
-    published = store.manifests(PartitionKey(spec.task, stage, spec.key) for stage in stages)
-    manifests = {key.stage: manifest for key, manifest in published.items()}
+    published = store.manifests(key_of(spec, stage) for stage in ROW_STAGES)
+    manifests = {Stage(key.stage): manifest for key, manifest in published.items()}
     for stage, manifest in manifests.items():
         usage = manifest.info.get("usage", {})
         row.tokens += usage.get("output_tokens", 0)
         row.seconds += usage.get("seconds", 0.0)
         for reason, count in manifest.rejected.items():
             # What a seed lost on its way is no rejection of a new example.
-            if stage != "normalized":
+            if not STAGES[stage].maps_seeds:
                 row.rejections[reason] += count
     counts = {stage: manifest.rows for stage, manifest in manifests.items()}
-    row.seeds, row.normalized = counts.get("seeds", 0), counts.get("normalized", 0)
-    row.accepted = counts.get("filtered", 0)
-    if generated := manifests.get("generated"):
+    row.seeds, row.normalized = counts.get(Stage.SEEDS, 0), counts.get(Stage.NORMALIZED, 0)
+    row.accepted = counts.get(Stage.FILTERED, 0)
+    if generated := manifests.get(Stage.GENERATED):
         unasked = generated.rejected.get(f"{GATE}: {CONTROLLING_SEED}", 0)
         row.generated = generated.rows + sum(generated.rejected.values()) - unasked
         unreadable = [f"{GATE}: {reason}" for reason in UNREADABLE]
         row.parsed = row.generated - sum(generated.rejected.get(r, 0) for r in unreadable)
-    if enriched := manifests.get("enriched"):
+    if enriched := manifests.get(Stage.ENRICHED):
         row.verified = enriched.info.get("verified", 0)
     return row
 
@@ -73,7 +74,8 @@ def funnel_row(store: Store, spec: SubtaskSpec) -> FunnelRow:
 def render(rows: Iterable[FunnelRow]) -> str:
     """The funnel as a table of fixed width, rejections below each line that has any."""
     header = (
-        "task", "subtask", "kind", "seeds", "generated", "parsed", "verified", "accepted",
+        "task", "subtask", "kind", Stage.SEEDS.value, Stage.GENERATED.value, "parsed", "verified",
+        "accepted",
         "tokens", "tokens/s",
     )  # fmt: skip
     table: list[tuple[str, ...]] = [header]
@@ -98,14 +100,10 @@ def render(rows: Iterable[FunnelRow]) -> str:
     return "\n".join(lines)
 
 
-def materialized(store: Store) -> list[FunnelRow]:
+def materialized(store: Store, catalog: Catalog) -> list[FunnelRow]:
     """The funnel of every enabled subtask that has seeds in the store."""
-    specs = [
-        task.resolve(key)
-        for task in cached_catalog(settings().catalog).enabled()
-        for key in task.enabled_subtasks()
-    ]
-    seeds = {PartitionKey(spec.task, "seeds", spec.key): spec for spec in specs}
+    specs = [task.resolve(key) for task in catalog.enabled() for key in task.enabled_subtasks()]
+    seeds = {key_of(spec, Stage.SEEDS): spec for spec in specs}
     published = store.manifests(seeds)
     return [funnel_row(store, spec) for key, spec in seeds.items() if key in published]
 
@@ -113,7 +111,8 @@ def materialized(store: Store) -> list[FunnelRow]:
 @command
 def main() -> int:
     """Prints the funnel of everything that is materialized."""
-    sys.stdout.write(render(materialized(Store(settings().store))) + "\n")
+    rows = materialized(Store(settings().store), configured_catalog(settings()))
+    sys.stdout.write(render(rows) + "\n")
     return 0
 
 

@@ -17,16 +17,17 @@ from dataclasses import asdict, dataclass
 from statistics import fmean
 
 from sdg_assets.answers import answer_format
-from sdg_assets.catalog import Catalog, SubtaskSpec, cached_catalog
+from sdg_assets.catalog import Catalog, SubtaskSpec, configured_catalog
 from sdg_assets.cli.command import command
 from sdg_assets.enrichment.voting import SolverKnobs, waves
-from sdg_assets.records import Example, Role, TeacherStamp
+from sdg_assets.records import Example, Role, Stage, TeacherStamp
 from sdg_assets.settings import Settings, settings
 from sdg_assets.sources.source import open_source
 from sdg_assets.stages.generated import WriterKnobs, generate
 from sdg_assets.stages.normalized import normalize
 from sdg_assets.stages.seeds import collect_seeds
-from sdg_assets.store.partitions import PartitionKey, Store
+from sdg_assets.stages.stage import key_of
+from sdg_assets.store.partitions import Store
 from sdg_assets.teacher import has_judge, open_teacher
 from sdg_assets.teacher.control_tokens import ControlTokens
 from sdg_assets.teacher.requests import (
@@ -148,7 +149,7 @@ def seeds_of(spec: SubtaskSpec, chosen: Settings) -> list[Example]:
     Raises:
         SdgError: They are in neither.
     """
-    store, key = Store(chosen.store), PartitionKey(spec.task, "normalized", spec.key)
+    store, key = Store(chosen.store), key_of(spec, Stage.NORMALIZED)
     if store.exists(key):
         return list(store.read(key, Example))
     raw = collect_seeds(spec, open_source(chosen.seed_source), chosen.max_seeds)
@@ -182,7 +183,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--tokens-per-second", type=float, default=2000.0, help="of one GPU")
     parser.add_argument("--json", action="store_true", help="for machines")
     chosen = parser.parse_args(arguments)
-    catalog = cached_catalog(settings().catalog)
+    catalog = configured_catalog(settings())
     writer = open_teacher(settings(), Role.WRITER)
     plans = [
         plan_subtask(spec, seeds, writer, settings(), len(seeds))

@@ -9,9 +9,10 @@ from typing import TypeVar
 
 from sdg_assets.catalog import SubtaskSpec
 from sdg_assets.errors import CatalogError
-from sdg_assets.records import Example, Seed
+from sdg_assets.records import Example, Seed, Stage
 from sdg_assets.stages.normalized import normalize
-from sdg_assets.store.partitions import PartitionKey, Store
+from sdg_assets.stages.stage import key_of
+from sdg_assets.store.partitions import Store
 
 # Enough to see what one row in two hundred has.
 SAMPLE = 4096
@@ -25,7 +26,7 @@ def mapped_seeds(spec: SubtaskSpec, store: Store) -> Iterator[Example]:
         spec: The subtask.
         store: Where its seeds lie.
     """
-    key = PartitionKey(spec.task, "seeds", spec.key)
+    key = key_of(spec, Stage.SEEDS)
     sample = _evenly(store.read(key, Seed), store.manifest(key).rows)
     with suppress(CatalogError):  # a mapping that fits no row fails where all rows are mapped
         yield from (row for row in normalize(spec, sample) if isinstance(row, Example))
@@ -38,7 +39,7 @@ def training_rows(spec: SubtaskSpec, store: Store) -> Iterator[Example]:
         spec: The subtask.
         store: Where they lie.
     """
-    key = PartitionKey(spec.task, "normalized", spec.key)
+    key = key_of(spec, Stage.NORMALIZED)
     if store.exists(key):
         yield from _evenly(store.read(key, Example), store.manifest(key).rows)
 

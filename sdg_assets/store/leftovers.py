@@ -10,6 +10,7 @@ from collections import defaultdict
 from datetime import UTC, datetime
 
 from sdg_assets.errors import StoreError
+from sdg_assets.records import Stage
 from sdg_assets.store.objects import Listed
 from sdg_assets.store.partitions import ABANDONED, PartitionKey, Store
 from sdg_assets.store.places import clear_drafts, clear_scratch, listing
@@ -47,6 +48,6 @@ def _versions(store: Store) -> dict[PartitionKey, list[Listed]]:
     for file in listing(store.root):
         task, *middle, name = file.name.split("/")
         # A completion log's segments lie as deep, in `<task>/completions/<subtask>/…segments/`.
-        if len(middle) == 2 and middle[0] != "completions" and task != "curated":
+        if len(middle) == 2 and middle[0] != "completions" and task != Stage.CURATED:
             versions[PartitionKey(task, *middle)].append(Listed(name, file.size, file.modified))
     return versions

@@ -8,7 +8,6 @@ import dagster as dg
 import pytest
 
 from sdg_assets.assets.automation import schedules, sensors
-from sdg_assets.assets.factory import TASK_ASSETS
 from sdg_assets.catalog import load_protected
 from sdg_assets.definitions import build_definitions
 from sdg_assets.heldout.protection import heldout_key
@@ -16,6 +15,7 @@ from sdg_assets.settings import settings
 from sdg_assets.store.partitions import Store
 from sdg_assets_tests.conftest import Configure
 from sdg_assets_tests.support.builders import write_catalog
+from sdg_assets_tests.support.stages import TASK_ASSETS
 
 
 @pytest.fixture(autouse=True)

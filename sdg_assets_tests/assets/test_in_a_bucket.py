@@ -9,7 +9,6 @@ import dagster as dg
 import pytest
 
 from sdg_assets.assets.curated import curated_asset
-from sdg_assets.assets.factory import STAGES
 from sdg_assets.catalog import cached_catalog
 from sdg_assets.records import EnrichedExample
 from sdg_assets.release.publication import LATEST
@@ -17,12 +16,13 @@ from sdg_assets.settings import settings
 from sdg_assets.stages.funnel import materialized as funnel
 from sdg_assets.store.partitions import PartitionKey, Store
 from sdg_assets.store.places import listing
-from sdg_assets_tests.assets.test_factory import put_rows, write_and_solve
 from sdg_assets_tests.conftest import Configure
 from sdg_assets_tests.support.builders import write_catalog
+from sdg_assets_tests.support.cities import put_rows, write_and_solve
 from sdg_assets_tests.support.object_server import BUCKET
 from sdg_assets_tests.support.runs import QUIET, attempts, failures, metadata, run
 from sdg_assets_tests.support.scripted_teacher import ScriptedTeacher
+from sdg_assets_tests.support.stages import ROW_ASSETS
 
 FILTERED = PartitionKey("quiz", "filtered", "quiz")
 
@@ -62,14 +62,14 @@ def test_every_stage_and_a_release_lie_in_the_bucket_and_no_secret_anywhere(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     caplog.set_level(logging.DEBUG)
-    result = run("quiz", STAGES, instance=instance)
+    result = run("quiz", ROW_ASSETS, instance=instance)
     assert result.success, failures(result)
     curated = release(instance)
     assert curated.success, failures(curated)
 
     rows = list(store.read(FILTERED, EnrichedExample))
     assert len(rows) == 4
-    assert [row.accepted for row in funnel(store)] == [4]
+    assert [row.accepted for row in funnel(store, cached_catalog(settings().catalog))] == [4]
     told = metadata(instance, "quiz", "filtered", "quiz")
     assert told["path"] == str(store.path(FILTERED))
     names = {listed.name for listed in listing(store.root)}
@@ -88,7 +88,7 @@ def test_every_stage_and_a_release_lie_in_the_bucket_and_no_secret_anywhere(
 def test_a_second_run_asks_the_teacher_nothing_again(
     store: Store, teacher: ScriptedTeacher, instance: dg.DagsterInstance
 ) -> None:
-    assert run("quiz", STAGES, instance=instance).success
+    assert run("quiz", ROW_ASSETS, instance=instance).success
     asked = len(teacher.requests)
 
     assert run("quiz", ["generated", "enriched"], instance=instance).success

@@ -7,12 +7,12 @@ import dagster as dg
 import pytest
 from dagster._core.execution.backfill import PartitionBackfill
 
-from sdg_assets.assets.factory import STAGES, TASK_ASSETS
 from sdg_assets.assets.jobs import jobs
 from sdg_assets.catalog import load_protected
 from sdg_assets_tests.conftest import Configure
 from sdg_assets_tests.support.builders import write_catalog
 from sdg_assets_tests.support.runs import QUIET, failures
+from sdg_assets_tests.support.stages import ROW_ASSETS, TASK_ASSETS
 
 JOBS = {job.name: job for job in jobs()}
 
@@ -79,7 +79,7 @@ def test_only_what_is_missing_of_a_task(instance: dg.DagsterInstance) -> None:
 
     _, (backfill,) = launched(instance, "one_task", task="rivers", only_missing=True)
 
-    both = {f"rivers/{stage}": {"nile", "rhine"} for stage in ("heldout", *STAGES[2:])}
+    both = {f"rivers/{stage}": {"nile", "rhine"} for stage in ("heldout", *ROW_ASSETS[2:])}
     assert targets(backfill) == {"rivers/normalized": {"rhine"}, **both}
 
 

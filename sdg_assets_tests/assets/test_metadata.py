@@ -9,12 +9,12 @@ from sdg_assets.assets.metadata import (
     partition_metadata,
 )
 from sdg_assets.checks.inspection import CheckOutcome, Inspection, Offender
-from sdg_assets.records import Record, Rejection
+from sdg_assets.records import Record, Rejection, Stage
 from sdg_assets_tests.support.records import enriched, seed
 
 
 def of(*rows: Record, stage: str = "filtered") -> dict[str, object]:
-    inspection = Inspection(stage)
+    inspection = Inspection(Stage(stage))
     for row in rows:
         inspection.see(row)
     samples = [row for row in rows if not isinstance(row, Rejection)]

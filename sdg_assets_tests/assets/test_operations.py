@@ -6,8 +6,8 @@ from typing import Any
 import dagster as dg
 import pytest
 
+from sdg_assets.assets.keys import BENCHMARKS
 from sdg_assets.assets.operations import SHOWN, State, operations_asset, page, state_of
-from sdg_assets.assets.staleness import BENCHMARKS
 from sdg_assets.assets.teacher import TEACHERS
 from sdg_assets.catalog import cached_catalog, load_protected
 from sdg_assets.definitions import build_definitions

@@ -1,149 +1,208 @@
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import dagster as dg
 import pytest
 
-from sdg_assets.assets.metadata import check_metadata
-from sdg_assets.assets.partitions import InvariantBrokenError, PartitionReport, write_partition
-from sdg_assets.errors import PermanentError, StoreError
-from sdg_assets.records import EnrichedExample, Record, Rejection
-from sdg_assets.signatures.minhash import frame_of
-from sdg_assets.signatures.table import ATTACHMENT, Signatures, sign
+from sdg_assets.assets.teacher import TEACHERS
+from sdg_assets.assets.wiring import normalized as wiring
+from sdg_assets.catalog import SubtaskSpec
+from sdg_assets.records import Example, Rejection, Role
+from sdg_assets.stages.normalized import normalize
 from sdg_assets.store.partitions import PartitionKey, Store
-from sdg_assets.teacher.conversation import Usage
-from sdg_assets_tests.support.heldout import nothing_held_out
-from sdg_assets_tests.support.records import enriched
-
-KEY = PartitionKey("quiz", "filtered", "quiz")
-SOUND = [enriched(), enriched(question="Where is the Louvre?")]
-
-
-def refused() -> Rejection:
-    return Rejection(gate="verification", reason="no majority", row={})
-
-
-def published(store: Store, rows: Iterable[Record], **options: Any) -> PartitionReport:
-    """Writes rows whose signatures go with them, as `filtered` does."""
-    passed: list[EnrichedExample] = []
-
-    def seen() -> Iterator[Record]:
-        for row in rows:
-            if isinstance(row, EnrichedExample):
-                passed.append(row)
-            yield row
-
-    signatures = options.pop("signatures", lambda: sign(passed, frame_of([])))
-    options.setdefault("heldout", nothing_held_out())
-    return write_partition(KEY, store, seen(), signatures=signatures, **options)
+from sdg_assets.teacher.requests import Request
+from sdg_assets_tests.conftest import Configure
+from sdg_assets_tests.support.cities import Employ, write_and_solve
+from sdg_assets_tests.support.runs import (
+    attempts,
+    checks,
+    failed,
+    failures,
+    materialized,
+    metadata,
+    run,
+)
+from sdg_assets_tests.support.scripted_teacher import ScriptedTeacher
+from sdg_assets_tests.support.stages import ROW_ASSETS, STAGE_CHECKS
 
 
-def test_sound_rows_are_published_with_what_was_seen(store: Store) -> None:
-    usage = Usage(requests=3, output_tokens=20, seconds=2.0)
-    usage.finish_reasons["stop"] += 3
-
-    report = published(store, [*SOUND, refused()], usage=usage, info={"note": "x"})
-
-    assert list(store.read(KEY, EnrichedExample)) == SOUND
-    assert list(store.read_rejected(KEY)) == [refused()]
-    assert all(check.passed for check in report.checks)
-    info = store.manifest(KEY).info
-    assert info["note"] == "x"
-    assert info["rejected_by_gate"] == {"verification": 1}
-    assert info["usage"]["finish_reasons"] == {"stop": 3}
-    assert report.metadata["tokens_per_second"] == 10
-    assert report.metadata["finish_stop"] == 3
-    assert report.metadata["rejected_by_verification"] == 1
-
-
-def test_a_broken_invariant_keeps_the_partition_as_it_was(store: Store) -> None:
-    published(store, SOUND)
-
-    with pytest.raises(InvariantBrokenError) as caught:
-        published(store, [*SOUND, SOUND[0]])
-
-    assert isinstance(caught.value, PermanentError)
-    assert str(caught.value).startswith("quiz/filtered/quiz: no_duplicates: 1 of 3 rows break it")
-    assert list(store.read(KEY, EnrichedExample)) == SOUND
-
-
-def test_signatures_are_published_with_the_rows_that_they_are_of(store: Store) -> None:
-    published(store, [*SOUND, refused()])
-
-    stored = Signatures.from_parquet(store.attachment(KEY, ATTACHMENT), str(KEY))
-    assert stored.frame["id"].to_list() == [row.id for row in SOUND]
-
-
-def test_rows_that_were_refused_are_kept_where_the_check_says_though_none_is_published(
-    store: Store,
+def test_a_range_run_materializes_each_partition_by_itself(
+    mirror: Path, store: Store, instance: dg.DagsterInstance
 ) -> None:
-    published(store, SOUND)
+    result = run("quiz", ["seeds", "normalized"], subtasks=("quiz_a", "quiz_b"), instance=instance)
 
-    with pytest.raises(InvariantBrokenError) as caught:
-        published(store, [refused()])
-
-    (check,) = [c for c in caught.value.report.checks if c.blocking]
-    assert check.name == "rows"
-    assert f"Its refused rows lie in {check.kept_at} for 14 days" in str(caught.value)
-    assert Path(check.kept_at).read_bytes() == refused().model_dump_json().encode() + b"\n"
-    assert check_metadata(check)["refused_rows"].value == check.kept_at
-    assert list(store.read(KEY, EnrichedExample)) == SOUND
-
-
-def test_a_person_may_accept_that_nothing_is_left(store: Store) -> None:
-    published(store, SOUND)
-    published(store, [refused()], accept_smaller=True)
-
-    content = store.attachment(KEY, ATTACHMENT)
-    assert len(Signatures.from_parquet(content, str(KEY))) == 0
-    assert list(store.read(KEY, EnrichedExample)) == []
+    assert result.success, failures(result)
+    assert attempts(result) == 2  # one step a stage, not one a partition
+    assert materialized(instance, "quiz", "normalized") == {"quiz_a", "quiz_b"}
+    for key in ("quiz_a", "quiz_b"):
+        assert metadata(instance, "quiz", "normalized", key)["rows"] == 4
+        found = checks(result, "normalized", key)
+        assert set(found) == set(STAGE_CHECKS["normalized"])
+        for evaluation in found.values():
+            target = evaluation.target_materialization_data
+            assert target is not None
+            assert target.run_id == result.run_id
 
 
-def test_the_check_compares_with_the_version_that_is_published(store: Store) -> None:
-    many = [enriched(question=f"Where is place number {n}?") for n in range(30)]
-    published(store, many)
+@pytest.mark.parametrize("bad", ["quiz_a", "quiz_b"])
+def test_a_partition_that_fails_leaves_the_results_of_the_others(
+    mirror: Path, store: Store, instance: dg.DagsterInstance, bad: str
+) -> None:
+    (mirror / "org" / "quiz" / bad / "train.jsonl").unlink()
+    good = {"quiz_a": "quiz_b", "quiz_b": "quiz_a"}[bad]
 
-    with pytest.raises(InvariantBrokenError, match="rows: 1 of 30 rows are left; in the "):
-        published(store, [many[0], *[refused()] * 29])
+    result = run("quiz", ["seeds"], subtasks=("quiz_a", "quiz_b"), instance=instance)
 
-    assert len(list(store.read(KEY, EnrichedExample))) == 30
-    published(store, many[:20] + [refused()] * 10)
-    assert len(list(store.read(KEY, EnrichedExample))) == 20
-
-
-def test_rows_without_their_own_signatures_are_not_published(store: Store) -> None:
-    others = sign(SOUND[::-1], frame_of([]))
-
-    with pytest.raises(InvariantBrokenError, match="no_duplicates: 2 of 2 rows break it"):
-        published(store, SOUND, signatures=lambda: others)
-    with pytest.raises(InvariantBrokenError, match="no_duplicates: 2 of 2 rows break it"):
-        published(store, SOUND, signatures=None)
+    assert not result.success
+    (message,) = failures(result)
+    assert message.startswith(f"{bad}: quiz/{bad}: split 'train' is absent")
+    assert good not in message
+    assert materialized(instance, "quiz", "seeds") == {good}
+    assert store.exists(PartitionKey("quiz", "seeds", good))
+    assert not store.exists(PartitionKey("quiz", "seeds", bad))
+    assert metadata(instance, "quiz", "seeds", good)["rows"] == 4
 
 
-def test_a_broken_invariant_is_not_published_the_first_time_either(store: Store) -> None:
-    with pytest.raises(InvariantBrokenError):
-        published(store, [SOUND[0], SOUND[0]])
+def test_even_a_bug_in_one_partition_leaves_the_results_of_the_others(
+    mirror: Path, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    both = ("quiz_a", "quiz_b")
+    run("quiz", ["seeds"], subtasks=both, instance=instance)
 
-    assert not store.exists(KEY)
+    def with_a_bug(spec: SubtaskSpec, *arguments: Any, **named: Any) -> Any:
+        if spec.key == "quiz_b":
+            raise ZeroDivisionError("division by zero")
+        return normalize(spec, *arguments, **named)
+
+    monkeypatch.setattr(wiring, "normalize", with_a_bug)
+    result = run("quiz", ["normalized"], subtasks=both, instance=instance)
+
+    (message,) = failures(result)
+    assert "quiz_b: ZeroDivisionError: division by zero" in message
+    assert materialized(instance, "quiz", "normalized") == {"quiz_a"}
 
 
-def test_a_warning_does_not_keep_anything_back(store: Store) -> None:
-    report = published(store, [SOUND[0], *[refused()] * 20])
+def test_checks_of_the_good_partitions_are_evaluated_when_another_fails(
+    mirror: Path, store: Store, instance: dg.DagsterInstance
+) -> None:
+    run("quiz", ["seeds"], subtasks=("quiz_a", "quiz_b"), instance=instance)
+    store.path(PartitionKey("quiz", "seeds", "quiz_b")).unlink()
 
-    assert [c.name for c in report.checks if not c.passed] == ["yield"]
-    assert store.exists(KEY)
+    result = run("quiz", ["normalized"], subtasks=("quiz_a", "quiz_b"), instance=instance)
+
+    assert not result.success
+    assert materialized(instance, "quiz", "normalized") == {"quiz_a"}
+    assert all(c.passed for c in checks(result, "normalized", "quiz_a").values())
+    assert set(checks(result, "normalized", "quiz_a")) == set(STAGE_CHECKS["normalized"])
+    assert checks(result, "normalized", "quiz_b") == {}
 
 
-def test_a_stage_that_fails_half_way_leaves_the_partition_as_it_was(store: Store) -> None:
-    published(store, SOUND)
+def test_a_broken_invariant_is_not_published_and_its_check_says_why(
+    mirror: Path, store: Store, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    both = ("quiz_a", "quiz_b")
+    run("quiz", ["seeds", "normalized"], subtasks=both, instance=instance)
+    before = store.manifest(PartitionKey("quiz", "normalized", "quiz_b"))
 
-    def half() -> Iterator[Record]:
-        yield SOUND[0]
-        raise StoreError("line 2 is corrupt")
+    def with_a_bug(*arguments: Any, **named: Any) -> Iterator[Example | Rejection]:
+        for row in normalize(*arguments, **named):
+            bad = isinstance(row, Example) and row.subtask == "quiz_b" and "1?" in row.question
+            yield row.model_copy(update={"answer": "Oslo?"}) if bad else row
 
-    with pytest.raises(StoreError, match="line 2 is corrupt"):
-        published(store, half())
+    monkeypatch.setattr(wiring, "normalize", with_a_bug)
+    result = run("quiz", ["normalized"], subtasks=both, instance=instance)
 
-    assert list(store.read(KEY, EnrichedExample)) == SOUND
+    (message,) = failures(result)
+    assert message.startswith(
+        "quiz_b: quiz/normalized/quiz_b: schema: 1 of 4 seeds break it, more than "
+        "broken_seeds=0.05 allows; the partition is not published. Fix the mapping; if the dataset "
+        "itself is broken, move the limit in the task's YAML (`gates:`) and say why "
+        "(`gates_because:`). Its refused rows lie in "
+    )
+    assert attempts(result) == 1
+    assert store.manifest(PartitionKey("quiz", "normalized", "quiz_b")) == before
+    broken = checks(result, "normalized", "quiz_b")["schema"]
+    assert (broken.passed, broken.severity) == (False, dg.AssetCheckSeverity.ERROR)
+    assert "answer is not its choice" in str(broken.metadata["offending_rows"].value)
+    assert checks(result, "normalized", "quiz_a")["schema"].passed
+
+
+def test_a_check_lists_every_partition_that_fails_it_and_shows_rows(
+    mirror: Path, store: Store, instance: dg.DagsterInstance, employ: Employ, configure: Configure
+) -> None:
+    configure(min_yield=1, with_judge="false")
+    answers: dict[str, str] = {}
+
+    def err_on_every_fourth(request: Request) -> str:
+        number = re.search(r"has the number (\w+)", request.messages[-1].content)
+        if request.role is Role.WRITER or not number:
+            return write_and_solve(request)
+        answer = "Oslo" if len(answers) % 4 else "Rome"
+        return f"Answer: {answers.setdefault(number[1], answer)}"
+
+    employ(ScriptedTeacher(err_on_every_fourth))
+    run("quiz", subtasks="quiz_a", instance=instance)
+    result = run("quiz", subtasks="quiz_b", instance=instance)
+
+    found = checks(result, "filtered", "quiz_b")["yield"]
+    assert not found.passed
+    assert str(found.description).endswith(
+        "verification refused most, 1 (majority disagrees 1). "
+        "2 of 2 partitions fail this check: quiz_a, quiz_b"
+    )
+    assert "| verification: majority disagrees" in str(found.metadata["offending_rows"].value)
+    failing = str(found.metadata["failing_partitions"].value)
+    assert failing.startswith("2 of 2 partitions fail:")
+    assert "[quiz_a](/assets/quiz/filtered?view=partitions&partition=quiz_a)" in failing
+    passing = checks(result, "filtered", "quiz_b")["schema"]
+    assert "failing_partitions" not in passing.metadata
+    told = metadata(instance, "quiz", "filtered", "quiz_b")
+    assert "### verification: 1 rows" in told["refused_samples"]
+    assert told["rejected_path"] == str(
+        store.rejected_path(PartitionKey("quiz", "filtered", "quiz_b"))
+    )
+
+
+@pytest.mark.parametrize(("stage", "upstream"), [("normalized", "seeds"), ("filtered", "enriched")])
+def test_a_corrupt_line_in_the_store(
+    mirror: Path,
+    store: Store,
+    instance: dg.DagsterInstance,
+    employ: Employ,
+    stage: str,
+    upstream: str,
+) -> None:
+    employ(ScriptedTeacher(write_and_solve))
+    run("quiz", ROW_ASSETS, subtasks="quiz_a", instance=instance)
+    file = store.path(PartitionKey("quiz", upstream, "quiz_a"))
+    lines = file.read_bytes().splitlines(keepends=True)
+    file.write_bytes(b"".join([*lines[:2], b'{"id": "torn\n', *lines[3:]]))
+
+    message = failed(run("quiz", [stage], subtasks="quiz_a", instance=instance))
+
+    assert message.startswith(f"quiz_a: {file}:3: not a ")
+    assert message.endswith("materialize the partition again")
+
+
+def test_a_re_run_stops_where_its_rows_are_stale_by_now_and_a_persons_run_does_not(
+    mirror: Path, instance: dg.DagsterInstance, employ: Employ
+) -> None:
+    teacher = employ(ScriptedTeacher(write_and_solve))
+    run("quiz", subtasks="quiz_a", instance=instance)
+    other = {"dagster/data_version": "another"}
+    instance.report_runless_asset_event(dg.AssetObservation(TEACHERS[Role.WRITER], tags=other))
+    asked = len(teacher.requests)
+
+    remade = {"remake_stale": "true"}
+    result = run("quiz", ["enriched"], subtasks="quiz_a", instance=instance, tags=remade)
+
+    assert failed(result).startswith(
+        "quiz_a: superseded: quiz/generated/quiz_a is stale by now (teacher/writer changed)"
+    )
+    assert attempts(result) == 1
+    assert len(teacher.requests) == asked
+    assert run("quiz", ["enriched"], subtasks="quiz_a", instance=instance).success

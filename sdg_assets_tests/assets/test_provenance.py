@@ -10,9 +10,9 @@ import pytest
 from dagster._core.definitions.data_version import CachingStaleStatusResolver, StaleStatus
 from dagster._core.loader import LoadingContextForTest
 
-from sdg_assets.assets import factory
-from sdg_assets.assets.factory import STAGES, task_assets
+from sdg_assets.assets.factory import task_assets
 from sdg_assets.assets.teacher import TEACHERS, teacher_assets, version_of
+from sdg_assets.assets.wiring import generated as wiring
 from sdg_assets.catalog import cached_catalog
 from sdg_assets.records import Role
 from sdg_assets.settings import Settings, settings
@@ -23,6 +23,7 @@ from sdg_assets_tests.assets.quiz import put_rows, quiz
 from sdg_assets_tests.conftest import Configure
 from sdg_assets_tests.support.runs import failures, metadata, run
 from sdg_assets_tests.support.scripted_teacher import ScriptedTeacher
+from sdg_assets_tests.support.stages import ROW_ASSETS
 
 BOTH = ("quiz_a", "quiz_b")
 
@@ -119,7 +120,7 @@ def test_other_rows_make_the_partition_below_stale_and_no_other(
 def test_the_first_run_observes_its_teacher(
     mirror: Path, instance: dg.DagsterInstance, teacher: ScriptedTeacher
 ) -> None:
-    run("quiz", STAGES, subtasks=BOTH, instance=instance)
+    run("quiz", ROW_ASSETS, subtasks=BOTH, instance=instance)
 
     for role, stage in ((Role.WRITER, "generated"), (Role.SOLVER, "enriched")):
         (record,) = instance.fetch_observations(TEACHERS[role], limit=10).records
@@ -128,13 +129,13 @@ def test_the_first_run_observes_its_teacher(
         for subtask in BOTH:
             key = f"dagster/input_data_version/{TEACHERS[role].to_user_string()}"
             assert tags(instance, stage, subtask)[key] == version
-    assert all(status(instance, stage, "quiz_a") == "FRESH" for stage in STAGES)
+    assert all(status(instance, stage, "quiz_a") == "FRESH" for stage in ROW_ASSETS)
 
 
 def test_another_solver_makes_enriched_stale_and_generated_not(
     mirror: Path, instance: dg.DagsterInstance, teacher: ScriptedTeacher
 ) -> None:
-    run("quiz", STAGES, subtasks="quiz_a", instance=instance)
+    run("quiz", ROW_ASSETS, subtasks="quiz_a", instance=instance)
 
     other = {"dagster/data_version": "another"}
     instance.report_runless_asset_event(dg.AssetObservation(TEACHERS[Role.SOLVER], tags=other))
@@ -146,7 +147,7 @@ def test_another_solver_makes_enriched_stale_and_generated_not(
 def test_a_partition_says_which_teacher_made_it(
     mirror: Path, instance: dg.DagsterInstance, teacher: ScriptedTeacher
 ) -> None:
-    run("quiz", STAGES, subtasks="quiz_a", instance=instance)
+    run("quiz", ROW_ASSETS, subtasks="quiz_a", instance=instance)
 
     made_by = teacher.identity.data_version
     assert made_by.startswith("scripted/teacher@r1")
@@ -169,7 +170,7 @@ def test_a_retry_in_the_same_run_leaves_out_what_is_done(
             raise ConnectionError("the network was away")
         return generate(spec, *arguments)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(factory, "generate", fails_once)
+    monkeypatch.setattr(wiring, "generate", fails_once)
     result = run("quiz", ["generated"], subtasks=BOTH, instance=instance)
 
     assert result.success, failures(result)

@@ -20,14 +20,13 @@ from dagster._core.storage.dagster_run import DagsterRunStatus
 
 from sdg_assets.assets import slots
 from sdg_assets.assets.slots import (
-    GPU_POOL,
-    HUB_POOL,
     LocalSlots,
     ProcessSlots,
     StepSlots,
     weigh_slots,
 )
 from sdg_assets.cluster.settings import cluster_settings
+from sdg_assets.stages.stage import Pool
 from sdg_assets_tests.cluster.cluster import ROOT
 from sdg_assets_tests.conftest import Configure
 
@@ -59,7 +58,7 @@ def instance(monkeypatch: pytest.MonkeyPatch) -> Iterator[dg.DagsterInstance]:
     with TemporaryDirectory(dir=MEMORY if MEMORY.is_dir() else None) as home:
         (Path(home) / "dagster.yaml").write_text((ROOT / "dagster.yaml").read_text("utf-8"))
         with dg.DagsterInstance.from_config(home) as made:
-            made.event_log_storage.set_concurrency_slots(GPU_POOL, LIMIT)
+            made.event_log_storage.set_concurrency_slots(Pool.GPU, LIMIT)
             yield made
 
 
@@ -86,7 +85,7 @@ def test_steps_that_run_beside_each_other_never_use_more_gpus_than_there_are_slo
     fullest = 0
     for _ in range(100):
         for run_id in rng.sample(list(waiting), len(waiting)):
-            if waiting[run_id].claim(GPU_POOL, STEP):
+            if waiting[run_id].claim(Pool.GPU, STEP):
                 running[run_id] = waiting.pop(run_id)
             used = sum(gpus[r] for r in running)
             assert used <= LIMIT
@@ -98,7 +97,7 @@ def test_steps_that_run_beside_each_other_never_use_more_gpus_than_there_are_slo
             break
     assert not waiting, "steps waited for each other"
     assert fullest == LIMIT
-    for pool in (GPU_POOL, f"{GPU_POOL}-turn"):
+    for pool in (Pool.GPU, f"{Pool.GPU}-turn"):
         info = instance.event_log_storage.get_concurrency_info(pool)
         assert not info.claimed_slots
         assert not info.pending_steps
@@ -107,51 +106,51 @@ def test_steps_that_run_beside_each_other_never_use_more_gpus_than_there_are_slo
 def test_steps_of_one_gpu_fill_all_slots_and_one_of_eight_has_its_turn_before_later_ones(
     instance: dg.DagsterInstance,
 ) -> None:
-    instance.event_log_storage.set_concurrency_slots(GPU_POOL, 4)
+    instance.event_log_storage.set_concurrency_slots(Pool.GPU, 4)
     small = [StepSlots(instance, _run(instance, 1)) for _ in range(4)]
-    assert all(step.claim(GPU_POOL, STEP) for step in small)
+    assert all(step.claim(Pool.GPU, STEP) for step in small)
     big, later = (StepSlots(instance, _run(instance, gpus)) for gpus in (8, 1))
-    assert not big.claim(GPU_POOL, STEP)
+    assert not big.claim(Pool.GPU, STEP)
     time.sleep(1.1)  # the line is in order of whole seconds
     for step in small:
-        assert not later.claim(GPU_POOL, STEP)
+        assert not later.claim(Pool.GPU, STEP)
         step.free_step(STEP)
-        big.claim(GPU_POOL, STEP)
-    assert big.claim(GPU_POOL, STEP)
-    assert not later.claim(GPU_POOL, STEP)
+        big.claim(Pool.GPU, STEP)
+    assert big.claim(Pool.GPU, STEP)
+    assert not later.claim(Pool.GPU, STEP)
     big.free_step(STEP)
-    assert later.claim(GPU_POOL, STEP)
+    assert later.claim(Pool.GPU, STEP)
 
 
 def test_a_step_of_more_gpus_than_slots_runs_alone(instance: dg.DagsterInstance) -> None:
-    instance.event_log_storage.set_concurrency_slots(GPU_POOL, 2)
+    instance.event_log_storage.set_concurrency_slots(Pool.GPU, 2)
     big, small = (StepSlots(instance, _run(instance, gpus)) for gpus in (8, 1))
-    assert big.claim(GPU_POOL, STEP)
-    assert not small.claim(GPU_POOL, STEP)
+    assert big.claim(Pool.GPU, STEP)
+    assert not small.claim(Pool.GPU, STEP)
 
 
 def test_who_stops_waiting_leaves_the_line(instance: dg.DagsterInstance) -> None:
     first = StepSlots(instance, _run(instance, 4))
-    assert first.claim(GPU_POOL, STEP)
+    assert first.claim(Pool.GPU, STEP)
     with StepSlots(instance, _run(instance, 8)) as gives_up:
-        assert not gives_up.claim(GPU_POOL, STEP)
-    assert StepSlots(instance, _run(instance, 4)).claim(GPU_POOL, STEP)
+        assert not gives_up.claim(Pool.GPU, STEP)
+    assert StepSlots(instance, _run(instance, 4)).claim(Pool.GPU, STEP)
 
 
 def test_a_dead_runs_slots_are_freed_with_it(instance: dg.DagsterInstance) -> None:
     dead = _run(instance, 8)
-    assert StepSlots(instance, dead).claim(GPU_POOL, STEP)
+    assert StepSlots(instance, dead).claim(Pool.GPU, STEP)
     other = StepSlots(instance, _run(instance, 1))
-    assert not other.claim(GPU_POOL, STEP)
+    assert not other.claim(Pool.GPU, STEP)
     instance.event_log_storage.free_concurrency_slots_for_run(dead.run_id)  # as run monitoring does
-    assert other.claim(GPU_POOL, STEP)
+    assert other.claim(Pool.GPU, STEP)
 
 
 def test_who_waits_frees_the_slots_of_a_process_that_was_killed_and_of_no_other(
     instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with ProcessSlots(instance, _run(instance, 5)) as alive:
-        assert alive.claim(GPU_POOL, STEP)
+        assert alive.claim(Pool.GPU, STEP)
         child = subprocess.Popen(
             [sys.executable, "-c", CLAIM, instance.root_directory],
             env={**os.environ, "PYTHONPATH": str(ROOT)},
@@ -161,14 +160,14 @@ def test_who_waits_frees_the_slots_of_a_process_that_was_killed_and_of_no_other(
         assert child.stdout.readline() == b"claimed\n"
         monkeypatch.setattr(slots, "LOOK_SECONDS", 0.0)
         waiting = LocalSlots(instance, _run(instance, 3))
-        assert not waiting.claim(GPU_POOL, STEP)
-        assert not waiting.claim(GPU_POOL, STEP)
+        assert not waiting.claim(Pool.GPU, STEP)
+        assert not waiting.claim(Pool.GPU, STEP)
         child.kill()
         child.wait()
         child.stdout.close()
-        assert not waiting.claim(GPU_POOL, STEP)  # it finds the dead process
-        assert waiting.claim(GPU_POOL, STEP)
-        assert not LocalSlots(instance, _run(instance, 1)).claim(GPU_POOL, STEP)
+        assert not waiting.claim(Pool.GPU, STEP)  # it finds the dead process
+        assert waiting.claim(Pool.GPU, STEP)
+        assert not LocalSlots(instance, _run(instance, 1)).claim(Pool.GPU, STEP)
 
 
 def test_a_worker_that_resumes_a_run_replays_its_steps_whoever_has_their_slots_by_now(
@@ -186,25 +185,25 @@ def test_a_worker_that_resumes_a_run_replays_its_steps_whoever_has_their_slots_b
         instance.report_dagster_event(started, lost.run_id)
 
     first_worker = StepSlots(instance, lost)
-    assert first_worker.claim(HUB_POOL, SEEDS)
+    assert first_worker.claim(Pool.HUB, SEEDS)
     start(SEEDS)
     first_worker.free_step(SEEDS)
-    assert first_worker.claim(GPU_POOL, STEP)
+    assert first_worker.claim(Pool.GPU, STEP)
     for _ in range(2):  # it was retried, and runs
         start(STEP)
     other = StepSlots(instance, _run(instance, 1))
-    assert other.claim(HUB_POOL, SEEDS)
+    assert other.claim(Pool.HUB, SEEDS)
 
     resumed = StepSlots(instance, lost)
-    assert resumed.claim(HUB_POOL, SEEDS)
+    assert resumed.claim(Pool.HUB, SEEDS)
     resumed.free_step(SEEDS)
-    assert len(storage.get_concurrency_info(HUB_POOL).claimed_slots) == 1
-    assert resumed.claim(GPU_POOL, STEP)
+    assert len(storage.get_concurrency_info(Pool.HUB).claimed_slots) == 1
+    assert resumed.claim(Pool.GPU, STEP)
     resumed.free_step(STEP)  # the end of the first try, which is long ago
-    assert resumed.claim(GPU_POOL, STEP)
-    assert len(storage.get_concurrency_info(GPU_POOL).claimed_slots) == 8
+    assert resumed.claim(Pool.GPU, STEP)
+    assert len(storage.get_concurrency_info(Pool.GPU).claimed_slots) == 8
     resumed.free_step(STEP)
-    assert not storage.get_concurrency_info(GPU_POOL).claimed_slots
+    assert not storage.get_concurrency_info(Pool.GPU).claimed_slots
 
 
 def test_a_run_in_one_process_holds_its_gpus_until_it_ends_and_the_hub_only_while_it_reads(
@@ -219,7 +218,7 @@ def test_a_run_in_one_process_holds_its_gpus_until_it_ends_and_the_hub_only_whil
         @dg.asset(key=["gsm8k", stage], pool=pool, deps=deps)
         def made(context: dg.AssetExecutionContext) -> None:
             storage = context.instance.event_log_storage
-            pools = (HUB_POOL, GPU_POOL)
+            pools = (Pool.HUB, Pool.GPU)
             infos = [storage.get_concurrency_info(pool) for pool in pools]
             held[stage] = [len(info.claimed_slots) for info in infos]
 
@@ -233,4 +232,4 @@ def test_a_run_in_one_process_holds_its_gpus_until_it_ends_and_the_hub_only_whil
     ]
     assert dg.materialize(assets, instance=instance).success
     assert held == {"seeds": [1, 0], "generated": [0, 4], "enriched": [0, 4], "filtered": [0, 4]}
-    assert not instance.event_log_storage.get_concurrency_info(GPU_POOL).claimed_slots
+    assert not instance.event_log_storage.get_concurrency_info(Pool.GPU).claimed_slots

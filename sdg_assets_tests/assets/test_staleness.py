@@ -13,9 +13,9 @@ from dagster._core.definitions.data_version import (
 )
 
 from sdg_assets.assets.automation import sensors
-from sdg_assets.assets.factory import TASK_ASSETS
 from sdg_assets.assets.jobs import launch
-from sdg_assets.assets.staleness import BENCHMARKS, first_stale
+from sdg_assets.assets.keys import BENCHMARKS
+from sdg_assets.assets.staleness import first_stale
 from sdg_assets.assets.teacher import TEACHERS
 from sdg_assets.catalog import cached_catalog
 from sdg_assets.definitions import build_definitions
@@ -23,6 +23,7 @@ from sdg_assets.records import Role
 from sdg_assets.settings import settings
 from sdg_assets_tests.conftest import Configure
 from sdg_assets_tests.support.builders import write_catalog
+from sdg_assets_tests.support.stages import TASK_ASSETS
 
 WRITER, SOLVER = TEACHERS[Role.WRITER], TEACHERS[Role.SOLVER]
 ABOVE: dict[str, Sequence[str | dg.AssetKey]] = {
@@ -79,7 +80,7 @@ class Task:
 
     def stale(self) -> list[str]:
         tasks = cached_catalog(settings().catalog).enabled()
-        return [found.name for found in first_stale(self.instance, tasks, TASK_ASSETS)]
+        return [found.name for found in first_stale(self.instance, tasks)]
 
     def _inputs(self, stage: str, subtask: str) -> dict[str, str]:
         found = {}

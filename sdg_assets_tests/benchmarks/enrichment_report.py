@@ -41,8 +41,8 @@ def main() -> None:
 
     import dagster as dg
 
-    from sdg_assets.cli.quickstart import STAGES
     from sdg_assets.definitions import defs
+    from sdg_assets_tests.support.stages import TASK_ASSETS
 
     assets = [asset for asset in defs.assets or () if isinstance(asset, dg.AssetsDefinition)]
     out = sys.stdout.write
@@ -57,7 +57,7 @@ def main() -> None:
         task, subtask = name.split("/")
         dg.materialize(
             assets,
-            selection=[dg.AssetKey([task, stage]) for stage in STAGES],
+            selection=[dg.AssetKey([task, stage]) for stage in TASK_ASSETS],
             partition_key=subtask,
             run_config={"ops": {f"{task}__seeds": {"config": {"max_seeds": chosen.rows}}}},
         )
@@ -68,7 +68,7 @@ def main() -> None:
 
 
 def _line(task: str, subtask: str) -> str:
-    from sdg_assets.assets.factory import desks_of
+    from sdg_assets.assets.desks import desks_of
     from sdg_assets.assets.knobs import SolverConfig
     from sdg_assets.catalog import cached_catalog
     from sdg_assets.enrichment.voting import VotingReport
@@ -89,9 +89,9 @@ def _line(task: str, subtask: str) -> str:
         refused[reason.split(":")[0]] += count
     judged = told.verified - refused["judge"]
     written = store.read(PartitionKey(task, "generated", subtask), GeneratedExample)
-    knobs = SolverConfig().knobs()
+    knobs = SolverConfig().knobs(settings())
     report = EnrichmentReport(VotingReport())
-    with desks_of(store, spec, [Role.SOLVER]) as desks:
+    with desks_of(store, spec, [Role.SOLVER], settings()) as desks:
         everything = replace(knobs, adaptive=False, with_knowledge=False)
         works = enrich(written, desks[Role.SOLVER].teacher, everything, report=report)
         solved = converse(works, desks, Usage())

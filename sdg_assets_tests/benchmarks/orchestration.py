@@ -23,7 +23,6 @@ from unittest import mock
 
 import dagster as dg
 
-from sdg_assets.assets import factory
 from sdg_assets.catalog import cached_catalog
 from sdg_assets.records import Role
 from sdg_assets.settings import Settings, settings
@@ -31,6 +30,7 @@ from sdg_assets.teacher.requests import Request
 from sdg_assets_tests.support.builders import write_catalog
 from sdg_assets_tests.support.runs import failures, run
 from sdg_assets_tests.support.scripted_teacher import ScriptedTeacher
+from sdg_assets_tests.support.stages import ROW_ASSETS
 
 SINGLES = 5
 
@@ -95,7 +95,7 @@ def main() -> None:
         print("seconds a partition, by the clock (of the processor)")
         print(f"{'stage':<12}{'together':>18}{'a run of one':>18}")
         total = [0.0, 0.0, 0.0, 0.0]
-        for stage in factory.STAGES:
+        for stage in ROW_ASSETS:
             together = [s / len(keys) for s in timed(instance, stage, (keys[0], keys[-1]))]
             singles = [timed(instance, stage, key) for key in keys[:SINGLES]]
             alone = [sum(s) / SINGLES for s in zip(*singles, strict=True)]

@@ -15,8 +15,6 @@ import dagster as dg
 import pytest
 from playwright.sync_api import Page, expect, sync_playwright
 
-from sdg_assets.assets.factory import STAGES, TASK_ASSETS
-from sdg_assets.checks.inspection import STAGE_CHECKS
 from sdg_assets_tests.browser.capitals import Geographer, write_capitals
 from sdg_assets_tests.operation.deployment import (
     ROOT,
@@ -26,6 +24,7 @@ from sdg_assets_tests.operation.deployment import (
     wait_for_port,
 )
 from sdg_assets_tests.support.runs import materialized
+from sdg_assets_tests.support.stages import ROW_ASSETS, STAGE_CHECKS, TASK_ASSETS
 from sdg_assets_tests.support.teacher_server import teacher_server
 
 # Where the README's pictures lie: SDGTEST_SCREENSHOTS=<this folder> makes them anew.
@@ -156,7 +155,7 @@ def test_a_person_materializes_a_partition_and_sees_it_green(
 def test_a_backfill_of_what_is_missing_leaves_the_rest_alone(
     page: Page, ui: Deployment, pictures: Path
 ) -> None:
-    done = {s: len(events(ui, s, "capitals_europe")) for s in STAGES}
+    done = {s: len(events(ui, s, "capitals_europe")) for s in ROW_ASSETS}
     open_graph(page)
     open_launch_dialog(page)
     page.get_by_role("button", name="Missing", exact=True).click()
@@ -170,7 +169,7 @@ def test_a_backfill_of_what_is_missing_leaves_the_rest_alone(
     ui.wait(lambda: two <= materialized(ui.instance, "capitals", "normalized"))
     page.screenshot(path=pictures / "backfill.png")
 
-    assert {s: len(events(ui, s, "capitals_europe")) for s in STAGES} == done
+    assert {s: len(events(ui, s, "capitals_europe")) for s in ROW_ASSETS} == done
 
 
 def events(ui: Deployment, stage: str, partition: str) -> list[dg.EventLogRecord]:

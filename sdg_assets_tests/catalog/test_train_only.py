@@ -6,10 +6,11 @@ from typing import Any
 import pytest
 import yaml
 
-from sdg_assets.catalog import load_catalog
+from sdg_assets.catalog import configured_catalog, load_catalog
 from sdg_assets.catalog.lm_eval_index import recorded
 from sdg_assets.catalog.loader import BUILT_IN
 from sdg_assets.errors import CatalogError
+from sdg_assets.settings import settings
 from sdg_assets_tests.conftest import Configure
 from sdg_assets_tests.support.builders import write_catalog
 
@@ -129,7 +130,8 @@ def test_rows_with_a_canary_are_on_by_name_only(tmp_path: Path, configure: Confi
     root = write_catalog(tmp_path, {**canary, "enabled": False, "why": "canary"})
     assert load_catalog(root, allow_canary=()).enabled() == []
     configure(allow_canary=" quiz, ")
-    assert [task.task for task in load_catalog(root).enabled()] == ["quiz"]
+    chosen = settings().model_copy(update={"catalog": root})
+    assert [task.task for task in configured_catalog(chosen).enabled()] == ["quiz"]
 
 
 def test_allowing_a_canary_where_there_is_none_is_a_mistake(tmp_path: Path) -> None:

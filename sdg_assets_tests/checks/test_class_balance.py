@@ -4,7 +4,7 @@ import pytest
 
 from sdg_assets.checks.class_balance import ClassBalance
 from sdg_assets.checks.inspection import Inspection
-from sdg_assets.records import AnswerKind, Example, Rejection
+from sdg_assets.records import AnswerKind, Example, Rejection, Stage
 from sdg_assets.thresholds import Thresholds
 from sdg_assets_tests.support.heldout import nothing_held_out
 from sdg_assets_tests.support.records import enriched, example
@@ -62,7 +62,7 @@ def test_rows_with_options_of_their_own_have_no_classes() -> None:
 def test_a_vanished_class_is_an_error_among_seeds_and_a_warning_among_what_was_written(
     stage: str, blocks: bool
 ) -> None:
-    inspection = Inspection(stage, heldout=nothing_held_out())
+    inspection = Inspection(Stage(stage), heldout=nothing_held_out())
     for number in range(40):
         inspection.see(refusal(labelled(number, "positive")))
         kept = labelled(number, "negative")
@@ -75,7 +75,7 @@ def test_a_vanished_class_is_an_error_among_seeds_and_a_warning_among_what_was_w
 
 
 def test_a_task_may_move_the_line() -> None:
-    inspection = Inspection("normalized", thresholds=Thresholds(class_loss=1.0))
+    inspection = Inspection(Stage.NORMALIZED, thresholds=Thresholds(class_loss=1.0))
     for number in range(40):
         inspection.see(refusal(labelled(number, "positive")))
         inspection.see(labelled(number, "negative"))

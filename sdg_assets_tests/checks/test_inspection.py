@@ -7,18 +7,19 @@ import pytest
 from sdg_assets.checks.inspection import (
     ALL_CHECKS,
     OFFENDERS_SHOWN,
-    STAGE_CHECKS,
     CheckOutcome,
     Inspection,
     broken_invariants,
 )
 from sdg_assets.checks.losses import Standing
-from sdg_assets.records import Example, Record, Rejection
+from sdg_assets.records import Example, Record, Rejection, Stage
 from sdg_assets.signatures.minhash import frame_of
 from sdg_assets.signatures.table import sign
+from sdg_assets.stages.stage import STAGES
 from sdg_assets.thresholds import Thresholds
 from sdg_assets_tests.support.heldout import held_out, nothing_held_out
 from sdg_assets_tests.support.records import enriched, example, generated, numeric, seed, source
+from sdg_assets_tests.support.stages import STAGE_CHECKS
 
 
 def rejection(gate: str, reason: str = "because") -> Rejection:
@@ -26,7 +27,7 @@ def rejection(gate: str, reason: str = "because") -> Rejection:
 
 
 def inspected(stage: str, *rows: Record, **settings: Any) -> dict[str, CheckOutcome]:
-    inspection = Inspection(stage, **settings)
+    inspection = Inspection(Stage(stage), **settings)
     for row in rows:
         inspection.see(row)
     signatures = sign([row for row in rows if isinstance(row, Example)], frame_of([]))
@@ -34,7 +35,7 @@ def inspected(stage: str, *rows: Record, **settings: Any) -> dict[str, CheckOutc
 
 
 def test_every_check_of_every_stage_is_described() -> None:
-    assert {name for names in STAGE_CHECKS.values() for name in names} == set(ALL_CHECKS)
+    assert {name for row in STAGES.values() for name in row.checks} == set(ALL_CHECKS)
 
 
 @pytest.mark.parametrize("stage", STAGE_CHECKS)

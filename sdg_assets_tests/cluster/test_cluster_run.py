@@ -8,13 +8,13 @@ import dagster as dg
 import pytest
 from dagster import DagsterRunStatus
 
-from sdg_assets.assets.factory import GPU_STAGES, TASK_ASSETS
 from sdg_assets.cluster.settings import cluster_settings
 from sdg_assets_tests.cluster.arithmetic_teacher import ArithmeticTeacher, arithmetic_teacher
 from sdg_assets_tests.cluster.cluster import GPU, Pod, wait_for, wait_until_gone
 from sdg_assets_tests.cluster.deployment import IMAGE, SUBTASKS, TASK, Deployment, deployed
 from sdg_assets_tests.cluster.rules import broken_rules
 from sdg_assets_tests.conftest import forget_settings
+from sdg_assets_tests.support.stages import TASK_ASSETS, TEACHER_ASSETS
 
 CONCURRENCY = 4
 # The Kubernetes client of its own HTTP library.
@@ -127,7 +127,7 @@ def test_a_run_outlives_every_failure_and_asks_nothing_twice(
 
         for job in cluster.jobs.values():
             assert broken_rules(job) == []
-        assert {pod.gpus for pod in cluster.ever if pod.stage in GPU_STAGES} == {1}
+        assert {pod.gpus for pod in cluster.ever if pod.stage in TEACHER_ASSETS} == {1}
         # Steps ask Kubernetes for nothing, and nobody asked for more than the roles allow.
         assert {account for account, _, _ in deployment.api.used} == {"sdg-control", "sdg-run"}
         assert deployment.api.used <= deployment.api.allowed

@@ -12,9 +12,9 @@ import pytest
 from dagster import DagsterRunStatus
 from dagster._daemon.monitoring.concurrency import execute_concurrency_slots_iteration
 
-from sdg_assets.assets.slots import GPU_POOL
 from sdg_assets.cluster.ended_runs import end_pods_of_ended_runs
 from sdg_assets.cluster.settings import cluster_settings
+from sdg_assets.stages.stage import Pool
 from sdg_assets_tests.cluster.arithmetic_teacher import arithmetic_teacher
 from sdg_assets_tests.cluster.cluster import wait_for, wait_until_gone
 from sdg_assets_tests.cluster.deployment import SUBTASKS, TASK, deployed
@@ -36,7 +36,7 @@ def test_eight_gpus_and_one_never_run_beside_each_other_and_a_dead_run_leaves_th
         cluster, instance = deployment.cluster, deployment.instance
         cluster.nodes["gpu-1"] = 9  # room for both: the pool alone holds the second back
         storage = instance.event_log_storage
-        storage.set_concurrency_slots(GPU_POOL, 8)
+        storage.set_concurrency_slots(Pool.GPU, 8)
         first, second = SUBTASKS[:2]
         made = run(TASK, ("seeds", "normalized"), subtasks=(first, second), instance=instance)
         assert made.success
@@ -44,7 +44,7 @@ def test_eight_gpus_and_one_never_run_beside_each_other_and_a_dead_run_leaves_th
 
         deployment.launch("generated", subtasks=(first, first), pod='{"gpus": 8}')
         big = wait_for(cluster, "generated")
-        assert len(storage.get_concurrency_info(GPU_POOL).claimed_slots) == 8
+        assert len(storage.get_concurrency_info(Pool.GPU).claimed_slots) == 8
         worker, dead_run = wait_for(cluster, None), deployment.run_id
 
         deployment.launch("generated", subtasks=(second, second), pod='{"gpus": 1}')
@@ -67,4 +67,4 @@ def test_eight_gpus_and_one_never_run_beside_each_other_and_a_dead_run_leaves_th
         assert deployment.status is DagsterRunStatus.SUCCESS, deployment.messages()[-20:]
         (small,) = (pod for pod in cluster.ever if pod.stage == "generated" and pod is not big)
         assert (big.gpus, small.gpus) == (8, 1)
-        assert not storage.get_concurrency_info(GPU_POOL).claimed_slots
+        assert not storage.get_concurrency_info(Pool.GPU).claimed_slots

@@ -18,8 +18,9 @@ from sqlalchemy import create_engine
 from sdg_assets.cluster import ended_runs
 from sdg_assets.cluster.pods import GRACE_SECONDS, any_step, stage_pod
 from sdg_assets.cluster.settings import ClusterSettings
-from sdg_assets.records import AnswerKind
+from sdg_assets.records import AnswerKind, Stage
 from sdg_assets.settings import Settings
+from sdg_assets.stages.stage import TEACHER_STAGES
 from sdg_assets.teacher.models import teacher_cards
 from sdg_assets_tests.cluster.api import SCHEMAS
 from sdg_assets_tests.cluster.manifests import K8S, OVERLAYS, manifests, named, rendered
@@ -53,9 +54,9 @@ def _templates(objects: list[Json]) -> list[dict[str, str]]:
             "labels"
         ]
         for stage, kind in (
-            ("generated", AnswerKind.CODE),
-            ("enriched", AnswerKind.NUMERIC),
-            ("enriched", AnswerKind.CODE),
+            (Stage.GENERATED, AnswerKind.CODE),
+            (Stage.ENRICHED, AnswerKind.NUMERIC),
+            (Stage.ENRICHED, AnswerKind.CODE),
         )
     ]
     return [
@@ -189,7 +190,7 @@ def test_settings_are_those_that_the_package_knows(
 def test_the_trial_asks_for_no_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in _settings(manifests("trial")).items():
         monkeypatch.setenv(name, value)
-    for stage in ("generated", "enriched"):
+    for stage in TEACHER_STAGES:
         asked = stage_pod(stage, Settings(), ClusterSettings())["container_config"]["resources"]
         assert "nvidia.com/gpu" not in asked["limits"]
 
@@ -270,10 +271,10 @@ def test_the_sandbox_component_lets_only_pods_of_code_tasks_make_namespaces(
     monkeypatch.setenv("SDG_K8S_SANDBOX_SECCOMP", "profiles/sdg-sandbox.json")
     forget_settings()
     cluster_settings.cache_clear()
-    code = pod_tags("enriched", AnswerKind.CODE)[CONFIG_TAG]
+    code = pod_tags(Stage.ENRICHED, AnswerKind.CODE)[CONFIG_TAG]
     others = [
-        pod_tags("enriched", AnswerKind.NUMERIC)[CONFIG_TAG],
-        pod_tags("filtered", AnswerKind.CODE)[CONFIG_TAG],
+        pod_tags(Stage.ENRICHED, AnswerKind.NUMERIC)[CONFIG_TAG],
+        pod_tags(Stage.FILTERED, AnswerKind.CODE)[CONFIG_TAG],
     ]
     cluster_settings.cache_clear()
     security = code["container_config"]["security_context"]

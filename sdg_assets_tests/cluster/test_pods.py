@@ -15,7 +15,6 @@ from dagster_k8s.job import (
 )
 from kubernetes.client import ApiClient
 
-from sdg_assets.assets.factory import STAGES
 from sdg_assets.cluster.pods import (
     CONFIG_TAG,
     GRACE_SECONDS,
@@ -23,15 +22,17 @@ from sdg_assets.cluster.pods import (
     REACH_LABEL,
     any_step,
     pod_tags,
+    stage_of_step,
     stage_pod,
-    this_run,
 )
+from sdg_assets.cluster.pods import this_run as configured_run
 from sdg_assets.cluster.settings import ClusterSettings, PodOverride, cluster_settings
 from sdg_assets.cluster.sizing import engine_size, stage_size
 from sdg_assets.definitions import build_definitions, executor_of
 from sdg_assets.errors import PermanentError
-from sdg_assets.records import AnswerKind
+from sdg_assets.records import AnswerKind, Stage
 from sdg_assets.settings import Settings, settings
+from sdg_assets.stages.stage import ROW_STAGES
 from sdg_assets.teacher.models import teacher_cards
 from sdg_assets_tests.cluster.api import SCHEMAS
 from sdg_assets_tests.conftest import Configure
@@ -51,8 +52,15 @@ def _resources(pod: dict[str, Any]) -> dict[str, dict[str, str]]:
     return dict(pod["container_config"]["resources"])
 
 
-def _gpus(stage: str, **chosen: Any) -> str | None:
+def _gpus(stage: Stage, **chosen: Any) -> str | None:
     return _resources(stage_pod(stage, Settings(**chosen), ClusterSettings()))["limits"].get(GPU)
+
+
+def this_run(
+    stage: Stage, tags: dict[str, str], config: dict[str, Any], kind: str | None = None
+) -> dict[str, Any]:
+    """What a run changes, as the executor asks it."""
+    return configured_run(stage, tags, config, settings(), cluster_settings(), kind)
 
 
 def test_a_teacher_asks_for_its_parallel_gpus_and_the_embedded_one_for_none() -> None:
@@ -60,8 +68,8 @@ def test_a_teacher_asks_for_its_parallel_gpus_and_the_embedded_one_for_none() ->
     card = cards[BIG]
     wanted = card.gpus.tensor_parallel * card.gpus.data_parallel
     assert wanted > 1
-    assert _gpus("generated", teacher=BIG) == str(wanted)
-    assert _gpus("generated", teacher=SMALL) is None
+    assert _gpus(Stage.GENERATED, teacher=BIG) == str(wanted)
+    assert _gpus(Stage.GENERATED, teacher=SMALL) is None
     both = card.model_copy(
         update={"gpus": card.gpus.model_copy(update={"tensor_parallel": 2, "data_parallel": 3})}
     )
@@ -82,15 +90,15 @@ def test_every_known_teacher_has_room_for_itself(name: str) -> None:
 
 
 def test_a_teacher_that_is_served_needs_a_small_pod() -> None:
-    assert _gpus("generated", teacher="http://vllm:8000") is None
-    small = stage_size("seeds", Settings(), cached=True)
-    served = stage_size("generated", Settings(teacher="http://vllm:8000"), cached=True)
+    assert _gpus(Stage.GENERATED, teacher="http://vllm:8000") is None
+    small = stage_size(Stage.SEEDS, Settings(), cached=True)
+    served = stage_size(Stage.GENERATED, Settings(teacher="http://vllm:8000"), cached=True)
     assert served == small
 
 
 def test_a_teacher_in_a_directory_or_of_the_hub_counts_as_one_big_gpu() -> None:
-    assert _gpus("generated", teacher="/models/of-our-own") == "1"
-    assert _gpus("generated", teacher="org/unheard-of") == "1"
+    assert _gpus(Stage.GENERATED, teacher="/models/of-our-own") == "1"
+    assert _gpus(Stage.GENERATED, teacher="org/unheard-of") == "1"
 
 
 def test_each_stage_is_sized_by_the_teachers_that_it_loads() -> None:
@@ -100,10 +108,10 @@ def test_each_stage_is_sized_by_the_teachers_that_it_loads() -> None:
         "judge": SMALL,
         "with_judge": True,
     }
-    assert _gpus("generated", **chosen) is None
-    assert _gpus("enriched", **chosen) == "4"
-    solver = stage_size("enriched", Settings(teacher=SMALL, solver=BIG), cached=True)
-    both = stage_size("enriched", Settings(**chosen), cached=True)
+    assert _gpus(Stage.GENERATED, **chosen) is None
+    assert _gpus(Stage.ENRICHED, **chosen) == "4"
+    solver = stage_size(Stage.ENRICHED, Settings(teacher=SMALL, solver=BIG), cached=True)
+    both = stage_size(Stage.ENRICHED, Settings(**chosen), cached=True)
     assert both.memory_gib > solver.memory_gib
     assert both.gpus == solver.gpus  # engines of a process share its GPUs
 
@@ -112,36 +120,36 @@ def test_writing_until_enough_are_accepted_needs_the_solvers_gpus_too(
     configure: Configure,
 ) -> None:
     configure(executor="k8s", teacher=SMALL, solver=BIG)
-    assert this_run("generated", {}, {}) == {}
-    pod = this_run("generated", {}, {"target_accepted": 5})
+    assert this_run(Stage.GENERATED, {}, {}) == {}
+    pod = this_run(Stage.GENERATED, {}, {"target_accepted": 5})
     assert _resources(pod)["limits"][GPU] == "4"
     assert pod["pod_spec_config"]["tolerations"]
-    assert this_run("generated", {"sdg/target_accepted": "5"}, {}) == pod
-    assert this_run("seeds", {"sdg/target_accepted": "5"}, {}) == {}
+    assert this_run(Stage.GENERATED, {"sdg/target_accepted": "5"}, {}) == pod
+    assert this_run(Stage.SEEDS, {"sdg/target_accepted": "5"}, {}) == {}
 
 
 def test_a_run_sizes_its_own_pods(configure: Configure) -> None:
     configure(executor="k8s", teacher=BIG)
     tag = json.dumps({"gpus": 8, "memory_gib": 300})
-    limits = _resources(this_run("generated", {POD_TAG: tag}, {}))["limits"]
+    limits = _resources(this_run(Stage.GENERATED, {POD_TAG: tag}, {}))["limits"]
     assert limits[GPU] == "8"
     assert limits["memory"] == f"{300 * 1024}Mi"
-    none = _resources(this_run("generated", {POD_TAG: '{"gpus": 0}'}, {}))
+    none = _resources(this_run(Stage.GENERATED, {POD_TAG: '{"gpus": 0}'}, {}))
     assert none["limits"][GPU] == none["requests"][GPU] == "0"
-    assert this_run("filtered", {POD_TAG: tag}, {}) == {}
+    assert this_run(Stage.FILTERED, {POD_TAG: tag}, {}) == {}
 
 
 @pytest.mark.parametrize("tag", ["8 GPUs", '{"gpu": 8}', '{"memory_gib": -1}'])
 def test_a_tag_that_is_no_size_is_refused_with_an_example(configure: Configure, tag: str) -> None:
     configure(executor="k8s")
     with pytest.raises(PermanentError, match="memory_gib") as refused:
-        this_run("generated", {POD_TAG: tag}, {})
+        this_run(Stage.GENERATED, {POD_TAG: tag}, {})
     assert "sdg/pod" in str(refused.value)
 
 
 @pytest.mark.parametrize("teacher", [BIG, SMALL])
-@pytest.mark.parametrize("stage", STAGES)
-def test_every_pod_is_valid_to_the_letter(configure: Configure, stage: str, teacher: str) -> None:
+@pytest.mark.parametrize("stage", ROW_STAGES)
+def test_every_pod_is_valid_to_the_letter(configure: Configure, stage: Stage, teacher: str) -> None:
     configure(executor="k8s", teacher=teacher, k8s_sandbox_seccomp="p.json", k8s_store_claim="s")
     base = any_step(settings(), cluster_settings())
     tagged = pod_tags(stage, AnswerKind.CODE)[CONFIG_TAG]
@@ -160,10 +168,34 @@ def test_every_pod_is_valid_to_the_letter(configure: Configure, stage: str, teac
 
 
 def test_a_deployment_overrides_what_the_card_says() -> None:
-    cluster = ClusterSettings(pods={"generated": PodOverride(memory_gib=123)})
-    limits = _resources(stage_pod("generated", Settings(teacher=BIG), cluster))["limits"]
+    cluster = ClusterSettings(pods={Stage.GENERATED: PodOverride(memory_gib=123)})
+    limits = _resources(stage_pod(Stage.GENERATED, Settings(teacher=BIG), cluster))["limits"]
     assert limits["memory"] == f"{123 * 1024}Mi"
     assert limits[GPU] == "4"
+
+
+def test_a_size_for_a_stage_that_does_not_exist_is_refused_with_those_that_do(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("SDG_K8S_PODS", '{"generate": {"cpus": 1}}')
+
+    with pytest.raises(PermanentError, match=r"SDG_K8S_PODS\.generate.*'generated'"):
+        cluster_settings()
+
+
+@pytest.mark.parametrize(
+    ("step", "stage"),
+    [
+        ("gsm8k__generated", Stage.GENERATED),
+        ("a__b__seeds", Stage.SEEDS),
+        ("protected__heldout", Stage.HELDOUT),
+        ("curated", Stage.CURATED),
+        ("operations", None),
+        ("observe_teachers", None),
+    ],
+)
+def test_a_steps_key_tells_its_stage(step: str, stage: Stage | None) -> None:
+    assert stage_of_step(step) is stage
 
 
 def test_a_gpu_pod_says_where_it_runs_and_what_it_mounts() -> None:
@@ -174,7 +206,7 @@ def test_a_gpu_pod_says_where_it_runs_and_what_it_mounts() -> None:
         gpu_runtime_class="nvidia",
         gpu_resource="nvidia.com/mig-3g.40gb",
     )
-    pod = stage_pod("enriched", Settings(teacher=BIG), cluster)
+    pod = stage_pod(Stage.ENRICHED, Settings(teacher=BIG), cluster)
     container, spec = pod["container_config"], pod["pod_spec_config"]
     assert container["image"] == "sdg-assets-gpu:0.1.0"
     assert container["resources"]["requests"] == container["resources"]["limits"]
@@ -185,7 +217,7 @@ def test_a_gpu_pod_says_where_it_runs_and_what_it_mounts() -> None:
     assert spec["tolerations"][0]["key"] == GPU
     assert spec["priority_class_name"] == "sdg-gpu-steps"
     assert spec["runtime_class_name"] == "nvidia"
-    small = stage_pod("filtered", Settings(teacher=BIG), cluster)
+    small = stage_pod(Stage.FILTERED, Settings(teacher=BIG), cluster)
     assert "image" not in small["container_config"]
     assert "tolerations" not in small["pod_spec_config"]
 
@@ -217,15 +249,15 @@ def test_where_programs_run_is_no_way_to_the_hub_unless_the_teacher_comes_from_t
 ) -> None:
     chosen = Settings(teacher=teacher)
     for stage, kind, expected in (
-        ("enriched", AnswerKind.CODE, reach),
-        ("enriched", AnswerKind.NUMERIC, "hub"),
-        ("generated", AnswerKind.CODE, "hub"),
-        ("filtered", AnswerKind.CODE, "store"),
+        (Stage.ENRICHED, AnswerKind.CODE, reach),
+        (Stage.ENRICHED, AnswerKind.NUMERIC, "hub"),
+        (Stage.GENERATED, AnswerKind.CODE, "hub"),
+        (Stage.FILTERED, AnswerKind.CODE, "store"),
     ):
         pod = stage_pod(stage, chosen, cluster, kind)
         assert pod["pod_template_spec_metadata"]["labels"][REACH_LABEL] == expected
         offline = {"name": "HF_HUB_OFFLINE", "value": "1"}
-        isolated = kind is AnswerKind.CODE and stage == "enriched" and reach == "store"
+        isolated = kind is AnswerKind.CODE and stage is Stage.ENRICHED and reach == "store"
         assert (offline in pod["container_config"].get("env", [])) is isolated
 
 
@@ -234,9 +266,9 @@ def test_a_run_that_writes_programs_until_enough_pass_has_no_way_to_the_hub(
 ) -> None:
     configure(executor="k8s", teacher=SMALL)
     until = {"target_accepted": 5}
-    pod = this_run("generated", {}, until, "code")
+    pod = this_run(Stage.GENERATED, {}, until, "code")
     assert pod["pod_template_spec_metadata"]["labels"] == {REACH_LABEL: "store"}
-    assert "pod_template_spec_metadata" not in this_run("generated", {}, until, "numeric")
+    assert "pod_template_spec_metadata" not in this_run(Stage.GENERATED, {}, until, "numeric")
 
 
 def test_a_release_has_the_pod_and_the_retries_that_are_promised(configure: Configure) -> None:
@@ -252,7 +284,7 @@ def test_a_release_has_the_pod_and_the_retries_that_are_promised(configure: Conf
 def test_the_same_definitions_run_on_a_laptop_and_have_pods_on_a_cluster(
     configure: Configure,
 ) -> None:
-    assert pod_tags("generated", AnswerKind.NUMERIC) == {}
+    assert pod_tags(Stage.GENERATED, AnswerKind.NUMERIC) == {}
     assert executor_of(settings()) is dg.in_process_executor
     configure(executor="k8s", teacher=BIG)
     assert executor_of(settings()).name == "k8s"

@@ -13,9 +13,8 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from sdg_assets.assets.factory import STAGES, TASK_ASSETS
 from sdg_assets.assets.jobs import launch, missing_of, partitions_of, unhashed_benchmarks
-from sdg_assets.assets.staleness import BENCHMARKS
+from sdg_assets.assets.keys import BENCHMARKS
 from sdg_assets.assets.teacher import TEACHERS
 from sdg_assets.catalog import cached_catalog, load_protected
 from sdg_assets.settings import settings
@@ -24,6 +23,7 @@ from sdg_assets_tests.conftest import Configure, forget_settings, on_disk
 from sdg_assets_tests.operation.deployment import Deployment, deployed
 from sdg_assets_tests.support.builders import write_catalog
 from sdg_assets_tests.support.runs import metadata
+from sdg_assets_tests.support.stages import ROW_ASSETS, TASK_ASSETS
 from sdg_assets_tests.support.teacher_server import TeacherServer, teacher_server
 
 # The protected benchmarks that must be hashed before anything is normalized.
@@ -134,7 +134,7 @@ def test_of_ten_partitions_one_fails_nine_go_on_and_the_retry_runs_one(
     backfill(deployment, TASK_ASSETS[:3])
 
     assert deployment.instance.get_materialized_partitions(BENCHMARKS) == NEEDED
-    for stage in STAGES[:2]:
+    for stage in ROW_ASSETS[:2]:
         assert times(deployment, "ten", stage) == dict.fromkeys(nine, 1)
     (failed,) = deployment.instance.get_runs(dg.RunsFilter(statuses=[dg.DagsterRunStatus.FAILURE]))
 
@@ -158,7 +158,7 @@ def kept(deployment: Deployment, place: Path, environment: dict[str, str]) -> No
             patch.setenv(name, value)
         forget_settings()
         backfill(deployment)
-    for stage in STAGES:
+    for stage in ROW_ASSETS:
         assert times(deployment, "kept", stage) == {"kept_a": 1, "kept_b": 1}
 
 
@@ -224,7 +224,7 @@ def test_a_new_subtask_is_filled_and_one_that_leaves_is_kept(
         deployment.wait(deployment.idle)
         let_look(deployment, "fill_missing")
         assert deployment.idle()
-    for stage in STAGES:
+    for stage in ROW_ASSETS:
         assert times(deployment, "kept", stage) == before[stage] + Counter(["kept_new"])
     filling = [run for run in deployment.instance.get_runs() if "kept_new" in run.tags.values()]
     assert {run.tags["dagster/priority"] for run in filling} == {"1"}

@@ -38,9 +38,10 @@ import sys
 import warnings
 warnings.simplefilter("ignore")
 import dagster as dg
-from sdg_assets.assets.factory import TASK_ASSETS
 from sdg_assets.definitions import defs
 assets = [asset for asset in defs.assets if isinstance(asset, dg.AssetsDefinition)]
+from sdg_assets_tests.support.stages import TASK_ASSETS
+
 stages = [dg.AssetKey([sys.argv[1], stage]) for stage in TASK_ASSETS]
 tags = {
     "dagster/asset_partition_range_start": sys.argv[2],

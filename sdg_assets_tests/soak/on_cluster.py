@@ -14,7 +14,6 @@ from typing import Any
 import pytest
 from dagster import DagsterRunStatus
 
-from sdg_assets.assets.factory import STAGES, TASK_ASSETS
 from sdg_assets.cluster.ended_runs import end_pods_of_ended_runs
 from sdg_assets.cluster.settings import cluster_settings
 from sdg_assets_tests.cluster.arithmetic_teacher import SUM
@@ -23,6 +22,7 @@ from sdg_assets_tests.cluster.deployment import SUBTASKS, TASK, Deployment, depl
 from sdg_assets_tests.conftest import forget_settings
 from sdg_assets_tests.soak.faulty_teacher import FaultyTeacher
 from sdg_assets_tests.soak.local import Findings, published
+from sdg_assets_tests.support.stages import ROW_ASSETS, TASK_ASSETS
 from sdg_assets_tests.support.teacher_server import judgement
 
 PATIENCE = 240.0
@@ -74,8 +74,9 @@ class ClusterRounds:
 
     def round(self, number: int) -> None:
         """One store from empty to published, with each kind of fault once, each in any stage."""
-        faults = [(kind, self._random.choice(STAGES)) for kind in KINDS]
-        faults.sort(key=lambda fault: STAGES.index(fault[1]), reverse=True)  # the first comes last
+        faults = [(kind, self._random.choice(ROW_ASSETS)) for kind in KINDS]
+        # The first stage comes last.
+        faults.sort(key=lambda fault: ROW_ASSETS.index(fault[1]), reverse=True)
         with self._cluster(f"cluster-{number}") as deployment:
             deployment.launch(*TASK_ASSETS)
             until = time.monotonic() + PATIENCE

@@ -12,7 +12,6 @@ import dagster as dg
 import pytest
 
 from sdg_assets.assets.curated import curated_asset
-from sdg_assets.assets.factory import STAGES
 from sdg_assets.assets.heldout import heldout_asset
 from sdg_assets.catalog import cached_catalog
 from sdg_assets.errors import StoreError
@@ -20,12 +19,13 @@ from sdg_assets.records import Example
 from sdg_assets.settings import settings
 from sdg_assets.store.partitions import PartitionKey, Store
 from sdg_assets.teacher.completions import CompletionLog
-from sdg_assets_tests.assets.test_factory import numbered_cities, put_rows, write_and_solve
 from sdg_assets_tests.conftest import Configure
 from sdg_assets_tests.support.builders import write_catalog
+from sdg_assets_tests.support.cities import numbered_cities, put_rows, write_and_solve
 from sdg_assets_tests.support.records import example
 from sdg_assets_tests.support.runs import QUIET, attempts, failures, run
 from sdg_assets_tests.support.scripted_teacher import ScriptedTeacher
+from sdg_assets_tests.support.stages import ROW_ASSETS
 from sdg_assets_tests.teacher.test_completions import said
 
 KEY = PartitionKey("quiz", "normalized", "quiz")
@@ -209,7 +209,7 @@ def pipeline(
 
     def made(stage: str, instance: dg.DagsterInstance) -> dg.ExecuteInProcessResult:
         loaded = cached_catalog(settings().catalog)
-        if stage in STAGES:
+        if stage in ROW_ASSETS:
             return run("quiz", [stage], instance=instance)
         asset = curated_asset(loaded) if stage == "curated" else heldout_asset(loaded.task("quiz"))
         return dg.materialize(
@@ -230,7 +230,7 @@ def test_every_stage_says_where_and_what_to_do(
     pipeline: Callable[[str, dg.DagsterInstance], dg.ExecuteInProcessResult],
     instance: dg.DagsterInstance,
 ) -> None:
-    stages = ("heldout", *STAGES, "curated")
+    stages = ("heldout", *ROW_ASSETS, "curated")
     for stage in stages[:-1]:
         made = pipeline(stage, instance)
         assert made.success, failures(made)

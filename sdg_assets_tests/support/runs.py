@@ -8,17 +8,18 @@ from typing import Any
 import dagster as dg
 from dagster._core.definitions.asset_checks.asset_check_evaluation import AssetCheckEvaluation
 
-from sdg_assets.assets.factory import STAGES, task_assets
+from sdg_assets.assets.factory import task_assets
 from sdg_assets.assets.heldout import heldout_asset
 from sdg_assets.catalog import SeedTask, cached_catalog
 from sdg_assets.settings import settings
+from sdg_assets_tests.support.stages import ROW_ASSETS
 
 QUIET = {"console": {"config": {"log_level": "CRITICAL"}}}
 
 
 def run(
     task: str,
-    stages: Sequence[str] = STAGES,
+    stages: Sequence[str] = ROW_ASSETS,
     *,
     subtasks: str | tuple[str, str] | None = None,
     instance: dg.DagsterInstance,
@@ -89,6 +90,15 @@ def attempts(result: dg.ExecuteInProcessResult) -> int:
     """How often steps were started, retries included."""
     started = ("STEP_START", "STEP_RESTARTED")
     return sum(event.event_type_value in started for event in result.all_events)
+
+
+def failed(result: dg.ExecuteInProcessResult) -> str:
+    """The one message of a run that failed for good, at the first attempt."""
+    assert not result.success
+    (message,) = failures(result)
+    assert not message.startswith("(not a clear failure)"), message
+    assert attempts(result) == 1
+    return message
 
 
 def materialized(instance: dg.DagsterInstance, task: str, stage: str) -> set[str]:

@@ -24,8 +24,9 @@ KILLS = 5
 CONCURRENCY = 4
 RUN = """
 import dagster as dg
-from sdg_assets.assets.factory import TASK_ASSETS
 from sdg_assets.definitions import defs
+from sdg_assets_tests.support.stages import TASK_ASSETS
+
 stages = [dg.AssetKey(["arc", stage]) for stage in TASK_ASSETS[:4]]
 assets = [asset for asset in defs.assets if isinstance(asset, dg.AssetsDefinition)]
 dg.materialize(assets, selection=stages, partition_key="arc_easy")

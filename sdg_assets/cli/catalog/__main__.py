@@ -10,7 +10,7 @@ from pathlib import Path
 
 from sdg_assets.catalog import citations
 from sdg_assets.catalog.lm_eval_index import installed, recorded, write
-from sdg_assets.catalog.loader import BUILT_IN, FAMILIES, load_catalog
+from sdg_assets.catalog.loader import BUILT_IN, FAMILIES, configured_catalog, load_catalog
 from sdg_assets.cli.catalog.check import absent_splits, differences, stale_index
 from sdg_assets.cli.catalog.draft import draft
 from sdg_assets.cli.catalog.report import guesses, overview, table
@@ -61,13 +61,13 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _table(options: argparse.Namespace) -> int:
-    report = overview(load_catalog(settings().catalog))
+    report = overview(configured_catalog(settings()))
     print(json.dumps(report, ensure_ascii=False, indent=1) if options.json else table(report))
     return 0
 
 
 def _guesses(_options: argparse.Namespace) -> int:
-    found = guesses(load_catalog(settings().catalog))
+    found = guesses(configured_catalog(settings()))
     print("\n".join(found) or "every fact is marked as seen or known")
     return 0
 
@@ -78,7 +78,7 @@ def _check(options: argparse.Namespace) -> int:
         write(index)
         recorded.cache_clear()
         citations.write(citations.collect(load_catalog()))
-    catalog = load_catalog(settings().catalog)
+    catalog = configured_catalog(settings())
     found = [*stale_index(recorded(), index), *differences(catalog, index)]
     if options.source:
         found += absent_splits(catalog, open_source(options.source))
@@ -90,7 +90,7 @@ def _check(options: argparse.Namespace) -> int:
 
 
 def _show(options: argparse.Namespace) -> int:
-    task = load_catalog(settings().catalog).task(options.task)
+    task = configured_catalog(settings()).task(options.task)
     key = options.subtask or next(iter(task.enabled_subtasks() or task.subtasks))
     if key not in task.subtasks:
         raise CatalogError(f"seed task {task.task!r} has no subtask {key!r}")

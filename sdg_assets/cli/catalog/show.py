@@ -10,7 +10,7 @@ from typing import Any
 
 from sdg_assets.catalog.models import SubtaskSpec
 from sdg_assets.mapping.mapper import mapper_of
-from sdg_assets.records import Content, Seed
+from sdg_assets.records import Content, Seed, Stage
 from sdg_assets.sources.source import SeedSource
 from sdg_assets.stages.seeds import collect_seeds
 
@@ -41,7 +41,7 @@ def show(spec: SubtaskSpec, source: SeedSource, rows: int = 3) -> Iterator[str]:
 def _beside(seed: Seed, examples: Iterable[Content]) -> str:
     width = (shutil.get_terminal_size((140, 24)).columns - 3) // 2
     left = [f"row {seed.source.row}", *_lines(seed.row, width)]
-    right = ["normalized"]
+    right = [Stage.NORMALIZED.value]
     for example in examples:
         filled = {name: value for name, value in vars(example).items() if value not in ("", [])}
         right += _lines(filled, width)

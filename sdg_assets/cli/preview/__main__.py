@@ -8,7 +8,7 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-from sdg_assets.catalog import load_catalog
+from sdg_assets.catalog import configured_catalog
 from sdg_assets.cli.command import command
 from sdg_assets.cli.preview.report import named, preview, report, subtasks, tried
 from sdg_assets.errors import PermanentError, StoreError
@@ -53,7 +53,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def _preview(options: argparse.Namespace) -> None:
     knobs, only = settings(), named(options.gate)
-    catalog, store = load_catalog(knobs.catalog), Store(knobs.store)
+    catalog, store = configured_catalog(knobs), Store(knobs.store)
     changes = dict(_assignment(text) for text in options.set)
     task = catalog.task(options.task)
     keys = [options.subtask] if options.subtask else task.enabled_subtasks()

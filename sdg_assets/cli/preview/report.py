@@ -22,15 +22,18 @@ from sdg_assets.gates import (
 )
 from sdg_assets.gates.base import batches
 from sdg_assets.gates.duplicates import Duplicates
-from sdg_assets.records import EnrichedExample, Example, GeneratedExample, Refusal
+from sdg_assets.records import Example, Refusal, Stage
+from sdg_assets.stages.stage import ROW_STAGES
+from sdg_assets.stages.stage import STAGES as STAGE_TABLE
 from sdg_assets.store.partitions import PartitionKey, Store
 from sdg_assets.thresholds import Thresholds, overridden
 
 STAGES: Mapping[str, type[Example]] = {
-    "enriched": EnrichedExample,
-    "generated": GeneratedExample,
-    "normalized": Example,
+    stage.value: record
+    for stage in reversed(ROW_STAGES)
+    if stage is not Stage.FILTERED and issubclass(record := STAGE_TABLE[stage].record, Example)
 }
+"""The stages whose rows the gates have not refused yet, the last one first → their record."""
 # They look at what `enriched` adds.
 ENRICHED_ONLY = (verification.NAME, judge.NAME)
 
@@ -104,7 +107,7 @@ def preview(
     gates = [
         gate
         for gate in row_gates(thresholds, heldout)
-        if gate.name in only and (key.stage == "enriched" or gate.name not in ENRICHED_ONLY)
+        if gate.name in only and (key.stage == Stage.ENRICHED or gate.name not in ENRICHED_ONLY)
     ]
     copies, passed = _duplicates(store, key, thresholds), []
     for rows in batches(store.read(key, STAGES[key.stage])):
@@ -167,8 +170,8 @@ def report(found: Preview) -> Iterator[str]:
 
 
 def _duplicates(store: Store, key: PartitionKey, thresholds: Thresholds) -> Duplicates:
-    seeds = PartitionKey(key.task, "normalized", key.subtask)
-    with_seeds = key.stage != "normalized" and store.exists(seeds)
+    seeds = PartitionKey(key.task, Stage.NORMALIZED.value, key.subtask)
+    with_seeds = key.stage != Stage.NORMALIZED and store.exists(seeds)
     return Duplicates(store.read(seeds, Example) if with_seeds else (), thresholds)
 
 

@@ -1,0 +1,143 @@
+"""What Dagster is told of a partition that was made: its materialization and its checks."""
+
+from collections.abc import Iterator, Mapping
+
+import dagster as dg
+from dagster._core.definitions.asset_checks.asset_check_evaluation import (
+    AssetCheckEvaluation,
+    AssetCheckEvaluationTargetMaterializationData,
+)
+from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus
+
+from sdg_assets.assets.metadata import Failing, check_metadata
+from sdg_assets.assets.provenance import Input, newest_materializations, observed, version_tags
+from sdg_assets.assets.writing import PartitionReport
+from sdg_assets.checks.inspection import CheckOutcome
+
+LONG_SECONDS = 30.0
+"""A partition that took longer is observed as soon as it is done."""
+_PASSED = {
+    AssetCheckExecutionRecordStatus.SUCCEEDED: True,
+    AssetCheckExecutionRecordStatus.FAILED: False,
+}
+Outcomes = Mapping[str, list[CheckOutcome]]
+"""Partition → how its checks went."""
+
+
+def tell_finished(
+    context: dg.AssetExecutionContext, key: str, report: PartitionReport, seconds: float
+) -> None:
+    """Tells that a partition is written, long before its run materializes it.
+
+    Args:
+        context: The step's.
+        key: The partition.
+        report: What became of it.
+        seconds: How long it took.
+    """
+    rows = report.metadata.get("rows", 0)
+    context.log.info(f"{key}: {rows} rows")
+    if len(context.partition_keys) > 1 and seconds > LONG_SECONDS:
+        finished = {"finished_rows": rows, "finished_after_seconds": seconds}
+        context.log_event(dg.AssetObservation(context.asset_key, partition=key, metadata=finished))
+
+
+def materialization(
+    context: dg.AssetExecutionContext,
+    key: str,
+    report: PartitionReport,
+    inputs: dict[dg.AssetKey, Input],
+) -> dg.AssetMaterialization:
+    """A partition's materialization, with its content's version and those of its inputs.
+
+    Args:
+        context: The step's.
+        key: The partition.
+        report: What became of it.
+        inputs: What it was made from, as it was when the work began.
+    """
+    code_version = context.assets_def.get_asset_spec(context.asset_key).code_version
+    teachers = {role.value: who.data_version for role, who in report.teachers.items()}
+    return dg.AssetMaterialization(
+        context.asset_key,
+        partition=key,
+        metadata={**report.metadata, **teachers},
+        tags=version_tags(
+            report.content,
+            code_version or context.run.run_id,
+            observed(context, inputs, report.teachers),
+        ),
+    )
+
+
+def report_beside(
+    context: dg.AssetExecutionContext, asset: dg.AssetKey, key: str, report: PartitionReport
+) -> None:
+    """Reports a partition of another asset, which a step has made besides its own.
+
+    Args:
+        context: The step's.
+        asset: The other asset, which has no inputs.
+        key: Its partition.
+        report: What became of it.
+    """
+    tags = version_tags(report.content, context.run.run_id, {})
+    context.log_event(
+        dg.AssetMaterialization(asset, partition=key, metadata=report.metadata, tags=tags)
+    )
+    for evaluation in evaluations(context.instance, asset, {key: report.checks}):
+        context.instance.report_runless_asset_event(evaluation)
+
+
+def evaluations(
+    instance: dg.DagsterInstance, asset: dg.AssetKey, outcomes: Outcomes
+) -> Iterator[AssetCheckEvaluation]:
+    """One evaluation a check and partition, tied to the partition's newest materialization.
+
+    Without the tie the UI shows the partition as unchecked.
+    """
+    newest = newest_materializations(
+        instance, asset, [key for key, checks in outcomes.items() if checks]
+    )
+    failing = _failing(instance, asset, outcomes)
+    for key, checks in outcomes.items():
+        record = newest.get(key)
+        target = record and AssetCheckEvaluationTargetMaterializationData(
+            storage_id=record.storage_id, run_id=record.run_id, timestamp=record.timestamp
+        )
+        for outcome in checks:
+            severity = (
+                dg.AssetCheckSeverity.ERROR if outcome.blocking else dg.AssetCheckSeverity.WARN
+            )
+            yield AssetCheckEvaluation(
+                asset_key=asset,
+                check_name=outcome.name,
+                passed=outcome.passed,
+                metadata={**check_metadata(outcome), **failing[outcome.name].metadata()},
+                target_materialization_data=target,
+                severity=severity,
+                description=failing[outcome.name].description(outcome.summary),
+                blocking=False,
+                partition=key,
+            )
+
+
+def _failing(
+    instance: dg.DagsterInstance, asset: dg.AssetKey, outcomes: Outcomes
+) -> dict[str, Failing]:
+    """Check → the partitions that fail it, those of earlier runs included."""
+    names = sorted({outcome.name for checks in outcomes.values() for outcome in checks})
+    passed: dict[str, dict[str, bool]] = {name: {} for name in names}
+    for recorded in instance.event_log_storage.get_asset_check_partition_info(
+        [dg.AssetCheckKey(asset, name) for name in names]
+    ):
+        status = recorded.latest_execution_status
+        if recorded.partition_key and status in _PASSED:
+            passed[recorded.check_key.name][recorded.partition_key] = _PASSED[status]
+    for key, checks in outcomes.items():
+        for outcome in checks:
+            passed[outcome.name][key] = outcome.passed
+    return {
+        name: Failing(asset, sorted(k for k, ok in partitions.items() if not ok), len(partitions))
+        for name, partitions in passed.items()
+    }

@@ -1,0 +1,32 @@
+"""What a stage's asset does with one partition: a module a stage, called like the stage.
+
+A module wires the pure functions of `sdg_assets.stages` to a `PartitionContext` and exports
+`WIRING`. Nothing is computed here.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Any, Generic, TypeVar, cast
+
+from sdg_assets.assets.knobs import StageConfig
+from sdg_assets.assets.partition_context import PartitionContext
+from sdg_assets.assets.writing import PartitionReport
+from sdg_assets.records import Stage
+
+ConfigT = TypeVar("ConfigT", bound=StageConfig)
+
+
+@dataclass(frozen=True)
+class Wiring(Generic[ConfigT]):
+    """How a partition of a stage is made."""
+
+    config: type[ConfigT]
+    """The knobs that a person may turn in the launchpad."""
+    make: Callable[[PartitionContext, ConfigT], PartitionReport]
+    """Makes and publishes the partition."""
+
+
+def wiring_of(stage: Stage) -> Wiring[Any]:
+    """The wiring of a stage that has rows of a task."""
+    return cast("Wiring[Any]", import_module(f"{__name__}.{stage.value}").WIRING)

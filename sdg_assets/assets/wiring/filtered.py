@@ -1,0 +1,35 @@
+"""`filtered`: the rows that every gate accepts."""
+
+from collections.abc import Iterator
+
+from sdg_assets.assets.knobs import StageConfig
+from sdg_assets.assets.partition_context import PartitionContext
+from sdg_assets.assets.wiring import Wiring
+from sdg_assets.assets.writing import PartitionReport
+from sdg_assets.gates import row_gates
+from sdg_assets.gates.duplicates import Duplicates
+from sdg_assets.records import EnrichedExample, Example, Role, Stage
+from sdg_assets.stages.filtered import filter_rows
+
+
+def _filtered(partition: PartitionContext, config: StageConfig) -> PartitionReport:
+    thresholds, heldout = partition.thresholds, partition.guard.gate
+    duplicates = Duplicates(partition.read(Stage.NORMALIZED, Example), thresholds)
+    teachers: dict[Role, set[str]] = {role: set() for role in Role}
+
+    def read() -> Iterator[EnrichedExample]:
+        for row in partition.read(Stage.ENRICHED, EnrichedExample):
+            judge = row.judge and row.judge.judge
+            played = {Role.WRITER: row.teacher, Role.SOLVER: row.solver, Role.JUDGE: judge}
+            for role, stamp in played.items():
+                if stamp:
+                    teachers[role].add(f"{stamp.model}@{stamp.revision}")
+            yield row
+
+    rows = filter_rows(read, row_gates(thresholds, heldout), duplicates)
+    report = partition.publish(rows, config, signatures=duplicates.signatures)
+    report.metadata |= {r.value: ", ".join(sorted(names)) for r, names in teachers.items() if names}
+    return report
+
+
+WIRING = Wiring(StageConfig, _filtered)

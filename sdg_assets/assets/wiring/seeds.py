@@ -1,0 +1,26 @@
+"""`seeds`: the raw rows of the training split."""
+
+from sdg_assets.assets.knobs import SeedConfig
+from sdg_assets.assets.partition_context import PartitionContext
+from sdg_assets.assets.wiring import Wiring
+from sdg_assets.assets.writing import PartitionReport
+from sdg_assets.stages.seeds import collect_seeds, shortfall
+
+
+def _seeds(partition: PartitionContext, config: SeedConfig) -> PartitionReport:
+    spec, source = partition.spec, partition.source
+    cap = config.max_seeds or partition.settings.max_seeds
+    rows_in_split: list[int] = []
+    rows = collect_seeds(spec, source, cap, count=rows_in_split.append)
+    report = partition.publish(rows, config, asked=cap)
+    # A text: what the catalog says does not change, so it is no plot.
+    report.metadata |= {"rows_in_split": rows_in_split[0], "rows_declared": f"{spec.rows or 0:,}"}
+    # The embedded samples stand in for a split; that they are fewer is no news.
+    short = shortfall(spec, rows_in_split[0]) if source.name != "samples" else None
+    if short:
+        partition.step.log.warning(short)
+        report.metadata["shortfall"] = short
+    return report
+
+
+WIRING = Wiring(SeedConfig, _seeds)

@@ -1,0 +1,149 @@
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sdg_assets.assets.metadata import check_metadata
+from sdg_assets.assets.writing import InvariantBrokenError, PartitionReport, write_partition
+from sdg_assets.errors import PermanentError, StoreError
+from sdg_assets.records import EnrichedExample, Record, Rejection
+from sdg_assets.signatures.minhash import frame_of
+from sdg_assets.signatures.table import ATTACHMENT, Signatures, sign
+from sdg_assets.store.partitions import PartitionKey, Store
+from sdg_assets.teacher.conversation import Usage
+from sdg_assets_tests.support.heldout import nothing_held_out
+from sdg_assets_tests.support.records import enriched
+
+KEY = PartitionKey("quiz", "filtered", "quiz")
+SOUND = [enriched(), enriched(question="Where is the Louvre?")]
+
+
+def refused() -> Rejection:
+    return Rejection(gate="verification", reason="no majority", row={})
+
+
+def published(store: Store, rows: Iterable[Record], **options: Any) -> PartitionReport:
+    """Writes rows whose signatures go with them, as `filtered` does."""
+    passed: list[EnrichedExample] = []
+
+    def seen() -> Iterator[Record]:
+        for row in rows:
+            if isinstance(row, EnrichedExample):
+                passed.append(row)
+            yield row
+
+    signatures = options.pop("signatures", lambda: sign(passed, frame_of([])))
+    options.setdefault("heldout", nothing_held_out())
+    return write_partition(KEY, store, seen(), signatures=signatures, **options)
+
+
+def test_sound_rows_are_published_with_what_was_seen(store: Store) -> None:
+    usage = Usage(requests=3, output_tokens=20, seconds=2.0)
+    usage.finish_reasons["stop"] += 3
+
+    report = published(store, [*SOUND, refused()], usage=usage, info={"note": "x"})
+
+    assert list(store.read(KEY, EnrichedExample)) == SOUND
+    assert list(store.read_rejected(KEY)) == [refused()]
+    assert all(check.passed for check in report.checks)
+    info = store.manifest(KEY).info
+    assert info["note"] == "x"
+    assert info["rejected_by_gate"] == {"verification": 1}
+    assert info["usage"]["finish_reasons"] == {"stop": 3}
+    assert report.metadata["tokens_per_second"] == 10
+    assert report.metadata["finish_stop"] == 3
+    assert report.metadata["rejected_by_verification"] == 1
+
+
+def test_a_broken_invariant_keeps_the_partition_as_it_was(store: Store) -> None:
+    published(store, SOUND)
+
+    with pytest.raises(InvariantBrokenError) as caught:
+        published(store, [*SOUND, SOUND[0]])
+
+    assert isinstance(caught.value, PermanentError)
+    assert str(caught.value).startswith("quiz/filtered/quiz: no_duplicates: 1 of 3 rows break it")
+    assert list(store.read(KEY, EnrichedExample)) == SOUND
+
+
+def test_signatures_are_published_with_the_rows_that_they_are_of(store: Store) -> None:
+    published(store, [*SOUND, refused()])
+
+    stored = Signatures.from_parquet(store.attachment(KEY, ATTACHMENT), str(KEY))
+    assert stored.frame["id"].to_list() == [row.id for row in SOUND]
+
+
+def test_rows_that_were_refused_are_kept_where_the_check_says_though_none_is_published(
+    store: Store,
+) -> None:
+    published(store, SOUND)
+
+    with pytest.raises(InvariantBrokenError) as caught:
+        published(store, [refused()])
+
+    (check,) = [c for c in caught.value.report.checks if c.blocking]
+    assert check.name == "rows"
+    assert f"Its refused rows lie in {check.kept_at} for 14 days" in str(caught.value)
+    assert Path(check.kept_at).read_bytes() == refused().model_dump_json().encode() + b"\n"
+    assert check_metadata(check)["refused_rows"].value == check.kept_at
+    assert list(store.read(KEY, EnrichedExample)) == SOUND
+
+
+def test_a_person_may_accept_that_nothing_is_left(store: Store) -> None:
+    published(store, SOUND)
+    published(store, [refused()], accept_smaller=True)
+
+    content = store.attachment(KEY, ATTACHMENT)
+    assert len(Signatures.from_parquet(content, str(KEY))) == 0
+    assert list(store.read(KEY, EnrichedExample)) == []
+
+
+def test_the_check_compares_with_the_version_that_is_published(store: Store) -> None:
+    many = [enriched(question=f"Where is place number {n}?") for n in range(30)]
+    published(store, many)
+
+    with pytest.raises(InvariantBrokenError, match="rows: 1 of 30 rows are left; in the "):
+        published(store, [many[0], *[refused()] * 29])
+
+    assert len(list(store.read(KEY, EnrichedExample))) == 30
+    published(store, many[:20] + [refused()] * 10)
+    assert len(list(store.read(KEY, EnrichedExample))) == 20
+
+
+def test_rows_without_their_own_signatures_are_not_published(store: Store) -> None:
+    others = sign(SOUND[::-1], frame_of([]))
+
+    with pytest.raises(InvariantBrokenError, match="no_duplicates: 2 of 2 rows break it"):
+        published(store, SOUND, signatures=lambda: others)
+    with pytest.raises(InvariantBrokenError, match="no_duplicates: 2 of 2 rows break it"):
+        published(store, SOUND, signatures=None)
+
+
+def test_a_broken_invariant_is_not_published_the_first_time_either(store: Store) -> None:
+    with pytest.raises(InvariantBrokenError):
+        published(store, [SOUND[0], SOUND[0]])
+
+    assert not store.exists(KEY)
+
+
+def test_a_warning_does_not_keep_anything_back(store: Store) -> None:
+    report = published(store, [SOUND[0], *[refused()] * 20])
+
+    assert [c.name for c in report.checks if not c.passed] == ["yield"]
+    assert store.exists(KEY)
+
+
+def test_a_stage_that_fails_half_way_leaves_the_partition_as_it_was(store: Store) -> None:
+    published(store, SOUND)
+
+    def half() -> Iterator[Record]:
+        yield SOUND[0]
+        raise StoreError("line 2 is corrupt")
+
+    with pytest.raises(StoreError, match="line 2 is corrupt"):
+        published(store, half())
+
+    assert list(store.read(KEY, EnrichedExample)) == SOUND

@@ -1,0 +1,61 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import dagster as dg
+
+from sdg_assets.records import EnrichedExample, Role
+from sdg_assets.store.partitions import PartitionKey, Store
+from sdg_assets.teacher.requests import Request
+from sdg_assets_tests.conftest import Configure
+from sdg_assets_tests.support.cities import Employ, numbered_cities, put_rows, write_and_solve
+from sdg_assets_tests.support.runs import checks, failures, run
+from sdg_assets_tests.support.scripted_teacher import ScriptedTeacher
+
+
+def test_a_solver_that_broke_leaves_the_good_rows_until_a_person_accepts_the_loss(
+    mirror: Path, store: Store, instance: dg.DagsterInstance, employ: Employ
+) -> None:
+    put_rows(mirror, "quiz_a", numbered_cities(20))
+    good = employ(ScriptedTeacher(write_and_solve))
+    assert run("quiz", subtasks="quiz_a", instance=instance).success
+    key = PartitionKey("quiz", "enriched", "quiz_a")
+    before = store.manifest(key)
+
+    def broken(request: Request) -> str:
+        return write_and_solve(request) if request.role is Role.WRITER else "I cannot say."
+
+    stamp = good.identity.stamp.model_copy(update={"revision": "broken"})
+    employ(ScriptedTeacher(broken, stamp=stamp))
+    result = run("quiz", ["enriched", "filtered"], subtasks="quiz_a", instance=instance)
+
+    assert store.manifest(key) == before
+    rows = checks(result, "enriched", "quiz_a")["rows"]
+    assert (rows.passed, rows.severity) == (False, dg.AssetCheckSeverity.ERROR)
+    assert rows.metadata["rows_before"].value == 20
+    assert rows.metadata["rows"].value == 0
+    assert "run it with accept_smaller" in str(rows.description)
+    assert "| unsolvable | 20 | 0 |" in str(rows.metadata["reasons"].value)
+    assert len(list(store.read(PartitionKey("quiz", "filtered", "quiz_a"), EnrichedExample))) == 20
+
+    knob = {"enriched": {"accept_smaller": True}}
+    accepted = run("quiz", ["enriched"], subtasks="quiz_a", instance=instance, config=knob)
+    assert accepted.success, failures(accepted)
+    assert store.manifest(key).info["verified"] == 0
+
+
+def test_rows_are_judged_by_a_teacher_that_can_and_by_no_other(
+    mirror: Path, store: Store, instance: dg.DagsterInstance, employ: Employ, configure: Configure
+) -> None:
+    employ(ScriptedTeacher(write_and_solve))
+
+    def scores() -> set[float | None]:
+        assert run("quiz", subtasks="quiz_a", instance=instance).success
+        rows = store.read(PartitionKey("quiz", "filtered", "quiz_a"), EnrichedExample)
+        return {row.judge.score if row.judge else None for row in rows}
+
+    assert scores() == {None}, "the embedded teacher cannot judge"
+    configure(judge="Qwen/Qwen3-32B")
+    assert scores() == {1.0}
+    configure(with_judge=False)
+    assert scores() == {None}
