@@ -23,14 +23,13 @@ from sdg_assets.assets.retries import retries
 from sdg_assets.assets.staleness import AGAINST_BENCHMARKS, BENCHMARKS, stop_if_superseded
 from sdg_assets.assets.teacher import TEACHERS
 from sdg_assets.catalog import SeedTask, SubtaskSpec, cached_catalog
-from sdg_assets.checks.inspection import ALL_CHECKS, STAGE_CHECKS
+from sdg_assets.checks.table import described, stage_checks
 from sdg_assets.cluster.pods import pod_tags
 from sdg_assets.enrichment.judging import Judge
 from sdg_assets.enrichment.judging import prompt_versions as judge_prompts
 from sdg_assets.errors import SdgError
-from sdg_assets.gates import row_gates, seed_gates
-from sdg_assets.gates.contamination import Contamination
-from sdg_assets.gates.duplicates import Duplicates
+from sdg_assets.gates import row_gates, seed_gates, set_gates, signatures_of
+from sdg_assets.gates.contamination import Contamination, ContaminationThresholds
 from sdg_assets.heldout.protection import protection
 from sdg_assets.records import (
     EnrichedExample,
@@ -49,7 +48,7 @@ from sdg_assets.stages.enriched import prompt_versions as solver_prompts
 from sdg_assets.stages.filtered import filter_rows
 from sdg_assets.stages.generated import generate
 from sdg_assets.stages.generated import prompt_version as writer_prompt
-from sdg_assets.stages.normalized import normalize, without_broken, without_leaks
+from sdg_assets.stages.normalized import normalize, without_refused
 from sdg_assets.stages.overlaps import seeded_elsewhere
 from sdg_assets.stages.plan import SAMPLE, RoughCounter, plan_subtask
 from sdg_assets.stages.seeds import collect_seeds, shortfall
@@ -119,8 +118,8 @@ def _stage(
 ) -> dg.AssetsDefinition:
     key = dg.AssetKey([task.task, stage])
     checks = [
-        dg.AssetCheckSpec(name, asset=key, description=ALL_CHECKS[name], partitions_def=partitions)
-        for name in STAGE_CHECKS[stage]
+        dg.AssetCheckSpec(name, asset=key, description=described(name), partitions_def=partitions)
+        for name in stage_checks(stage)
     ]
 
     @dg.asset(
@@ -196,8 +195,8 @@ def _normalized(
         elsewhere = seeded_elsewhere(task, catalog, open_source(settings().seed_source))
     key = _key(spec, "normalized")
     guard = _Guard(spec, store, mapped_seeds(spec, store))
-    sound = without_broken(normalize(spec, seeds, elsewhere), seed_gates(_thresholds(spec)))
-    rows = without_leaks(sound, guard.gate)
+    gates = seed_gates(_thresholds(spec), guard.gate)
+    rows = without_refused(normalize(spec, seeds, elsewhere), gates)
     report = guard.publish("normalized", rows, config)
     sample = list(itertools.islice(store.read(key, Example), SAMPLE))
     plan = plan_subtask(spec, sample, RoughCounter(), settings(), store.manifest(key).rows)
@@ -315,7 +314,7 @@ def _filtered(
     context: dg.AssetExecutionContext, spec: SubtaskSpec, store: Store, config: StageConfig
 ) -> PartitionReport:
     thresholds, guard = _thresholds(spec), _Guard(spec, store, training_rows(spec, store))
-    duplicates = Duplicates(store.read(_key(spec, "normalized"), Example), thresholds)
+    sets = set_gates(thresholds, lambda: store.read(_key(spec, "normalized"), Example))
     stamps: dict[Role, set[str]] = {role: set() for role in Role}
 
     def read() -> Iterator[EnrichedExample]:
@@ -327,8 +326,8 @@ def _filtered(
                     stamps[role].add(f"{stamp.model}@{stamp.revision}")
             yield row
 
-    rows = filter_rows(read, row_gates(thresholds, guard.gate), duplicates)
-    report = guard.publish("filtered", rows, config, duplicates.signatures)
+    rows = filter_rows(read, row_gates(thresholds, guard.gate), sets)
+    report = guard.publish("filtered", rows, config, lambda: signatures_of(sets))
     report.metadata |= {role.value: ", ".join(sorted(s)) for role, s in stamps.items() if s}
     return report
 
@@ -375,7 +374,8 @@ class _Guard:
 
     def _contamination(self) -> Contamination:
         own = f"{self._spec.task}/{self._spec.key}"
-        return Contamination(self._protection.index, _thresholds(self._spec), own, self._background)
+        thresholds = _thresholds(self._spec).of(ContaminationThresholds)
+        return Contamination(self._protection.index, thresholds, own, self._background)
 
 
 def _publish(

@@ -10,7 +10,8 @@ from sdg_assets.assets.partitions import PartitionReport, each_partition, report
 from sdg_assets.assets.retries import retries
 from sdg_assets.catalog import SeedTask, cached_catalog, load_protected
 from sdg_assets.catalog.protected import ProtectedBenchmark
-from sdg_assets.checks.inspection import ALL_CHECKS, STAGE_CHECKS, CheckOutcome, Offender
+from sdg_assets.checks.outcome import CheckOutcome, Offender
+from sdg_assets.checks.table import described, stage_checks
 from sdg_assets.errors import AbsentError, SeedSourceError
 from sdg_assets.heldout.protection import (
     PROTECTED,
@@ -95,8 +96,8 @@ def _asset(
 ) -> dg.AssetsDefinition:
     key = dg.AssetKey([group, STAGE])
     checks = [
-        dg.AssetCheckSpec(name, asset=key, description=ALL_CHECKS[name], partitions_def=partitions)
-        for name in STAGE_CHECKS[STAGE]
+        dg.AssetCheckSpec(name, asset=key, description=described(name), partitions_def=partitions)
+        for name in stage_checks(STAGE)
     ]
 
     @dg.asset(

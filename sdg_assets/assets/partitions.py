@@ -30,13 +30,10 @@ from sdg_assets.assets.provenance import (
     observed,
     version_tags,
 )
-from sdg_assets.checks.inspection import (
-    STAGE_CHECKS,
-    CheckOutcome,
-    Inspection,
-    broken_invariants,
-)
+from sdg_assets.checks.inspection import Inspection
 from sdg_assets.checks.losses import Standing
+from sdg_assets.checks.outcome import CheckOutcome, broken_invariants
+from sdg_assets.checks.table import STAGES
 from sdg_assets.errors import FullDiskError, PermanentError, SdgError, TeacherGoneError
 from sdg_assets.gates import Gate
 from sdg_assets.records import Record, Rejection, Role
@@ -121,7 +118,9 @@ def write_partition(
         InvariantBrokenError: A check that gates the partition failed; nothing was published.
         SdgError: What the stage raised.
     """
-    inspection = Inspection(key.stage, settings().min_yield, thresholds or Thresholds(), heldout)
+    inspection = Inspection(
+        key.stage, settings().min_yield, thresholds or Thresholds(), heldout=heldout
+    )
     inspection.asked, inspection.accept_smaller = asked, accept_smaller
     samples: list[Record] = []
     with store.write(key) as out:
@@ -179,9 +178,8 @@ def _keep_aside(report: PartitionReport, out: PartitionWriter) -> str:
 
 def _way(key: PartitionKey, store: Store) -> list[tuple[str, int, int]]:
     """Rows accepted and refused by each stage, up to this one."""
-    stages = list(STAGE_CHECKS)
     way = []
-    for stage in stages[: stages.index(key.stage) + 1]:
+    for stage in STAGES[: STAGES.index(key.stage) + 1]:
         at = PartitionKey(key.task, stage, key.subtask)
         if store.exists(at):
             manifest = store.manifest(at)

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from sdg_assets.gates.base import batches
+from sdg_assets.gates.base import Cost, GateSpec, Point, batches
 from sdg_assets.records import Example, Refusal
 from sdg_assets.signatures.minhash import frame_of
 from sdg_assets.signatures.pairs import Copies
@@ -20,7 +20,7 @@ from sdg_assets.signatures.refusals import EXACT, GATE_NAME, NEAR, verdict
 from sdg_assets.signatures.search import InMemory, exact_copies, near_copies, needed
 from sdg_assets.signatures.shingles import shingled
 from sdg_assets.signatures.table import Signatures, by_standing, concatenated, sign
-from sdg_assets.thresholds import Thresholds
+from sdg_assets.signatures.thresholds import DuplicateThresholds
 
 NAME = GATE_NAME
 
@@ -32,7 +32,9 @@ class Duplicates:
     scored best, then the one with the smallest id: which one it is depends on nothing but the rows.
     """
 
-    def __init__(self, seeds: Iterable[Example] = (), thresholds: Thresholds | None = None) -> None:
+    def __init__(
+        self, seeds: Iterable[Example] = (), thresholds: DuplicateThresholds | None = None
+    ) -> None:
         """Starts with the seeds: a copy of one is not new.
 
         Args:
@@ -40,7 +42,7 @@ class Duplicates:
             thresholds: Where a near copy begins.
         """
         cut = [(rows, shingled(rows)) for rows in batches(seeds)]
-        self._thresholds = thresholds or Thresholds()
+        self._thresholds = thresholds or DuplicateThresholds()
         self._frame = frame_of([hashes for _, hashes in cut])
         self._seeds = concatenated(sign(rows, self._frame, hashes) for rows, hashes in cut)
         self._signed: list[Signatures] = []
@@ -71,7 +73,7 @@ class Duplicates:
         return known | {int(left[place]): refusal for place, refusal in among.items()}
 
 
-def copies_among(rows: Signatures, thresholds: Thresholds) -> dict[int, Refusal]:
+def copies_among(rows: Signatures, thresholds: DuplicateThresholds) -> dict[int, Refusal]:
     """The verdict on each row that is a copy of a better one, by its place.
 
     Args:
@@ -95,7 +97,7 @@ def copies_among(rows: Signatures, thresholds: Thresholds) -> dict[int, Refusal]
 
 
 def _copies_of_seeds(
-    seeds: Signatures, rows: Signatures, thresholds: Thresholds
+    seeds: Signatures, rows: Signatures, thresholds: DuplicateThresholds
 ) -> dict[int, Refusal]:
     order = by_standing(seeds.frame)
     ids = seeds.frame["id"].gather(order)
@@ -121,3 +123,17 @@ def _each(copies: Copies) -> Iterator[tuple[int, int, float]]:
     return zip(
         copies.rows.tolist(), copies.originals.tolist(), copies.similarities.tolist(), strict=True
     )
+
+
+GATE = GateSpec(
+    name=NAME,
+    rank=90,
+    cost=Cost.HASHES,
+    points=frozenset({Point.SET}),
+    thresholds=DuplicateThresholds,
+    build_set=Duplicates,
+    recheck=copies_among,
+    checked_in=("filtered",),
+    check="no_duplicates",
+    description="no two rows ask the same",
+)

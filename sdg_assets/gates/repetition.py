@@ -20,7 +20,7 @@ _TIMES = 5
 
 # The share of words in a sequence of five that occurs more than once in the text; the Gopher rule
 # (Rae et al. 2021, "Scaling Language Models", table A1) draws the line at 0.15 of the characters
-# of web pages. Exercises repeat their own words more: see `repeated_share` of `Thresholds`.
+# of web pages. Exercises repeat their own words more: see `repeated_share` of `FormatThresholds`.
 _WORDS = 5
 _FEWEST_WORDS = 40
 # Scripts without spaces: three characters stand for a word.

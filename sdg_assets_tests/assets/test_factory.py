@@ -14,7 +14,7 @@ from sdg_assets.assets.factory import GPU_STAGES, STAGES, task_assets
 from sdg_assets.assets.knobs import StageConfig, from_run_tags
 from sdg_assets.assets.teacher import TEACHERS
 from sdg_assets.catalog import SubtaskSpec, cached_catalog
-from sdg_assets.checks.inspection import STAGE_CHECKS
+from sdg_assets.checks.table import stage_checks
 from sdg_assets.gates.duplicates import Duplicates
 from sdg_assets.records import EnrichedExample, Example, GeneratedExample, Refusal, Rejection, Role
 from sdg_assets.settings import Settings, settings
@@ -149,7 +149,7 @@ def test_stages_with_a_teacher_take_turns_on_the_gpu() -> None:
 def test_checks_are_partitioned_like_their_asset() -> None:
     for asset in task_assets(seed_task()):
         specs = list(asset.check_specs)
-        assert tuple(s.name for s in specs) == STAGE_CHECKS[asset.key.path[1]]
+        assert tuple(s.name for s in specs) == stage_checks(asset.key.path[1])
         assert all(s.partitions_def == asset.partitions_def for s in specs)
 
 
@@ -209,7 +209,7 @@ def test_a_partition_goes_through_all_stages_and_the_funnel_adds_up(
         assert f"| accepted | {manifest.rows} |" in told["funnel"]
         came_in = manifest.rows
         found = checks(result, stage, "quiz_a")
-        assert set(found) == set(STAGE_CHECKS[stage])
+        assert set(found) == set(stage_checks(stage))
         assert all(evaluation.passed for evaluation in found.values())
     rows = list(store.read(PartitionKey("quiz", "filtered", "quiz_a"), EnrichedExample))
     assert len(rows) == 4
@@ -467,7 +467,7 @@ def test_a_range_run_materializes_each_partition_by_itself(
     for key in ("quiz_a", "quiz_b"):
         assert metadata(instance, "quiz", "normalized", key)["rows"] == 4
         found = checks(result, "normalized", key)
-        assert set(found) == set(STAGE_CHECKS["normalized"])
+        assert set(found) == set(stage_checks("normalized"))
         for evaluation in found.values():
             target = evaluation.target_materialization_data
             assert target is not None
@@ -548,7 +548,7 @@ def test_checks_of_the_good_partitions_are_evaluated_when_another_fails(
     assert not result.success
     assert materialized(instance, "quiz", "normalized") == {"quiz_a"}
     assert all(c.passed for c in checks(result, "normalized", "quiz_a").values())
-    assert set(checks(result, "normalized", "quiz_a")) == set(STAGE_CHECKS["normalized"])
+    assert set(checks(result, "normalized", "quiz_a")) == set(stage_checks("normalized"))
     assert checks(result, "normalized", "quiz_b") == {}
 
 

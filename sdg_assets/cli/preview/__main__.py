@@ -12,7 +12,7 @@ from sdg_assets.catalog import load_catalog
 from sdg_assets.cli.command import command
 from sdg_assets.cli.preview.report import named, preview, report, subtasks, tried
 from sdg_assets.errors import PermanentError, StoreError
-from sdg_assets.gates.contamination import Contamination
+from sdg_assets.gates.contamination import Contamination, ContaminationThresholds
 from sdg_assets.heldout.protection import protection
 from sdg_assets.settings import settings
 from sdg_assets.stages.training_rows import training_rows
@@ -58,9 +58,9 @@ def _preview(options: argparse.Namespace) -> None:
     task = catalog.task(options.task)
     keys = [options.subtask] if options.subtask else task.enabled_subtasks()
     specs = [catalog.subtask(task.task, key) for key in keys]
-    there = subtasks(keys, store, task.task)
+    stored = subtasks(keys, store, task.task)
     for spec in specs:
-        if spec.key in there:
+        if spec.key in stored:
             thresholds = tried([knobs.gates, spec.gates, changes])
             try:
                 held = protection(
@@ -68,12 +68,12 @@ def _preview(options: argparse.Namespace) -> None:
                 )
                 background = held.index.background(training_rows(spec, store))
                 own = f"{spec.task}/{spec.key}"
-                heldout = Contamination(held.index, thresholds, own, background)
+                drawn = thresholds.of(ContaminationThresholds)
+                heldout = Contamination(held.index, drawn, own, background)
             except StoreError as error:
                 print(f"contamination is left out: {error}", file=sys.stderr)
                 heldout = None
-            found = preview(store, spec, thresholds, only, options.examples, heldout)
-            for line in report(found):
+            for line in report(preview(store, spec, thresholds, only, options.examples, heldout)):
                 print(line)
 
 
