@@ -106,7 +106,7 @@ class Settings(EnvironmentSettings):
         default="plain", description="of a release's training texts: no markup, or ChatML's"
     )
     gates: Json[dict[str, Any]] = Field(
-        default_factory=dict, description="thresholds of the gates as JSON; see thresholds.py"
+        default_factory=dict, description="thresholds as JSON; `preview` prints their names"
     )
     min_yield: float = Field(default=0.1, ge=0, le=1, description="accepted share that warns below")
     duplicate_search: Literal["local", "spark"] = Field(

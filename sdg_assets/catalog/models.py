@@ -209,7 +209,7 @@ class SeedTask(CatalogEntry):
         description="why dataset, config or splits are not lm-eval's own, e.g. a script-free copy",
     )
     gates: dict[str, Any] = Field(
-        default_factory=dict, description="thresholds of its own; see thresholds.py"
+        default_factory=dict, description="thresholds of its own; `preview` prints their names"
     )
     gates_because: dict[str, str] = Field(
         default_factory=dict, description="threshold → why it was moved; a limit needs it"

@@ -7,6 +7,7 @@ warning that a person looks at.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from sdg_assets.checks.invariants import GateChecks
 from sdg_assets.checks.outcome import CheckOutcome
@@ -15,7 +16,9 @@ from sdg_assets.checks.tally import Tally
 from sdg_assets.gates import Gate
 from sdg_assets.gates.base import ROWS_PER_BATCH
 from sdg_assets.records import Example, Record, Rejection
-from sdg_assets.signatures.table import Signatures
+
+if TYPE_CHECKING:
+    from sdg_assets.signatures.table import Signatures
 
 
 @dataclass

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sdg_assets.checks.outcome import OFFENDERS_SHOWN, CheckOutcome, Offender
 from sdg_assets.checks.tally import Tally
@@ -13,7 +13,9 @@ from sdg_assets.errors import PermanentError
 from sdg_assets.gates import Batch, Gate, GateSpec, Point, SetGate, all_gates
 from sdg_assets.gates.base import Reporting
 from sdg_assets.records import Example, Refusal, Rejection
-from sdg_assets.signatures.table import Signatures
+
+if TYPE_CHECKING:
+    from sdg_assets.signatures.table import Signatures
 
 STAGE_OF_SEEDS = "normalized"
 """The stage that puts a dataset's own rows through gates: its checks count what these refused."""

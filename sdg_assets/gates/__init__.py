@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from sdg_assets.errors import PermanentError
@@ -35,6 +36,7 @@ __all__ = [
 ]
 
 
+@cache
 def all_gates() -> tuple[GateSpec[Any], ...]:
     """Every gate, built-in or of another package, in order.
 

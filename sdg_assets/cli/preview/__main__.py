@@ -36,12 +36,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m sdg_assets.gates", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
-    shown = commands.add_parser("preview", help="rows that each gate would drop, with examples")
-    shown.add_argument("--task", required=True)
-    shown.add_argument("--subtask", help="default: all that have rows in the store")
-    shown.add_argument("--gate", help="this gate alone")
-    shown.add_argument("--examples", type=int, default=2, help="rows shown for each reason")
-    shown.add_argument(
+    options = commands.add_parser("preview", help="rows that each gate would drop, with examples")
+    options.add_argument("--task", required=True)
+    options.add_argument("--subtask", help="default: all that have rows in the store")
+    options.add_argument("--gate", help="this gate alone")
+    options.add_argument("--examples", type=int, default=2, help="rows shown for each reason")
+    options.add_argument(
         "--set",
         action="append",
         default=[],
@@ -78,8 +78,8 @@ def _preview(options: argparse.Namespace) -> None:
 
 
 def _assignment(text: str) -> tuple[str, Any]:
-    name, found, value = text.partition("=")
-    if not found:
+    name, sign, value = text.partition("=")
+    if not sign:
         raise PermanentError(f"--set {text}: NAME=VALUE is expected")
     try:
         return name.strip(), json.loads(value)
