@@ -1,7 +1,7 @@
 """The numbers at which gates and checks draw their lines, each declared by its owner.
 
 `gates:` of a task's YAML and `SDG_GATES` (JSON) set thresholds by flat names, whoever owns them. An
-owner is a gate (`GATE.thresholds`) or a module of `checks/` (`THRESHOLDS`). Owners are found when a
+owner is a gate (`GATE.thresholds`) or a check (`checks/table.py`). Owners are found when a
 name is first looked up, so a gate of another package brings thresholds of its own, and nothing
 here imports what lies above.
 """
@@ -15,7 +15,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError
 
 from sdg_assets.environment import nearest
 from sdg_assets.errors import PermanentError
-from sdg_assets.registry import members
+from sdg_assets.registry import exported, members
 
 
 def _ordered(bounds: tuple[int, int]) -> tuple[int, int]:
@@ -117,7 +117,7 @@ def overridden(*layers: dict[str, Any]) -> Thresholds:
 
 def _models() -> Iterable[type[OwnThresholds]]:
     of_gates = (getattr(gate, "thresholds", None) for gate in members("sdg_assets.gates", "GATE"))
-    for model in (*of_gates, *members("sdg_assets.checks", "THRESHOLDS")):
+    for model in (*of_gates, *exported("sdg_assets.checks.table", "THRESHOLDS")):
         if not (isinstance(model, type) and issubclass(model, OwnThresholds)):
             raise PermanentError(f"thresholds must be a subclass of OwnThresholds, not {model!r}")
         yield model

@@ -127,10 +127,10 @@ def evaluate(tally: Tally) -> CheckOutcome:
     )
 
 
-THRESHOLDS = ClassBalanceThresholds
 CHECK = Check(
     name="class_balance",
     stages=("normalized", "filtered"),
     description="refusals take no answer far more often than the others",
     evaluate=evaluate,
+    thresholds=ClassBalanceThresholds,
 )

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 from pydantic import BaseModel
 
+from sdg_assets.thresholds import NoThresholds, OwnThresholds
+
 if TYPE_CHECKING:
     from sdg_assets.checks.tally import Tally
 
@@ -47,6 +49,8 @@ class Check:
     """What holds of a partition that passes, as Dagster shows it."""
     evaluate: Callable[[Tally], CheckOutcome] | None = None
     """None: the asset that makes the partition evaluates it."""
+    thresholds: type[OwnThresholds] = NoThresholds
+    """The thresholds that it owns."""
     needs_rows: bool = True
     """Whether it says nothing about a partition without rows, and so fails there."""
 

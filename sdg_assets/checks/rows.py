@@ -37,11 +37,11 @@ def evaluate(tally: Tally) -> CheckOutcome:
     return CheckOutcome(name=CHECK.name, blocking=not compared.passed, **vars(compared))
 
 
-THRESHOLDS = LossThresholds
 CHECK = Check(
     name="rows",
     stages=("seeds", "normalized", "generated", "enriched", "filtered"),
     description="there are rows, and not far fewer than in the version that they replace",
     evaluate=evaluate,
+    thresholds=LossThresholds,
     needs_rows=False,
 )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sdg_assets.checks import class_balance, heldout, rows, yields
+from sdg_assets.checks import class_balance, heldout, rows, unread, yields
 from sdg_assets.errors import PermanentError
 from sdg_assets.gates import all_gates, gate_checks
 
@@ -17,6 +17,8 @@ CHECKS = {
         heldout.CHECK,
     )
 }
+# Besides those of gates. Seeds that are lost have no check of their own: those of gates count them.
+THRESHOLDS = (unread.SeedThresholds, *(check.thresholds for check in CHECKS.values()))
 STAGES = tuple(dict.fromkeys(stage for check in CHECKS.values() for stage in check.stages))
 
 

@@ -58,6 +58,3 @@ def unread_rows(tally: Tally, check: str) -> CheckOutcome | None:
         numbers={f"{step}_refused": failed, "rows": tally.seen},
         offenders=tally.offenders_of(step),
     )
-
-
-THRESHOLDS = SeedThresholds
