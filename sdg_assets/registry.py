@@ -34,13 +34,23 @@ def members(package: str, attribute: str) -> tuple[object, ...]:
         PermanentError: An entry point cannot be imported or has no such attribute.
     """
     path = import_module(package).__path__
-    built_in = [import_module(f"{package}.{found.name}") for found in pkgutil.iter_modules(path)]
-    exported = [vars(module)[attribute] for module in built_in if attribute in vars(module)]
-    return (*exported, *_of_other_packages(package, attribute))
+    built_in = [import_module(f"{package}.{info.name}") for info in pkgutil.iter_modules(path)]
+    own = [vars(module)[attribute] for module in built_in if attribute in vars(module)]
+    return (*own, *_of_other_packages(package, attribute))
+
+
+def exported(module: str, attribute: str) -> tuple[object, ...]:
+    """What one module above lists under a name, for a lower layer that must not import it.
+
+    Args:
+        module: Full name of the module.
+        attribute: The name, of a tuple.
+    """
+    return tuple(vars(import_module(module))[attribute])
 
 
 def _of_other_packages(group: str, attribute: str) -> list[object]:
-    exported = []
+    theirs = []
     for point in sorted(entry_points(group=group), key=lambda point: point.name):
         try:
             module = point.load()
@@ -51,5 +61,5 @@ def _of_other_packages(group: str, attribute: str) -> list[object]:
                 f"entry point {point.name!r} of {group}: {point.value} must be a module that "
                 f"exports {attribute}"
             )
-        exported.append(vars(module)[attribute])
-    return exported
+        theirs.append(vars(module)[attribute])
+    return theirs

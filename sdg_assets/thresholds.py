@@ -1,12 +1,21 @@
-"""Where the gates draw their lines. Data: a task's YAML may move them, the environment too."""
+"""The numbers at which gates and checks draw their lines, each declared by its owner.
+
+`gates:` of a task's YAML and `SDG_GATES` (JSON) set thresholds by flat names, whoever owns them. An
+owner is a gate (`GATE.thresholds`) or a check (`checks/table.py`). Owners are found when a
+name is first looked up, so a gate of another package brings thresholds of its own, and nothing
+here imports what lies above.
+"""
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from collections.abc import Iterable, Iterator
+from typing import Annotated, Any, ClassVar, TypeVar
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError
 
-from sdg_assets.records import AnswerKind
+from sdg_assets.environment import nearest
+from sdg_assets.errors import PermanentError
+from sdg_assets.registry import exported, members
 
 
 def _ordered(bounds: tuple[int, int]) -> tuple[int, int]:
@@ -16,115 +25,115 @@ def _ordered(bounds: tuple[int, int]) -> tuple[int, int]:
 
 
 Bounds = Annotated[tuple[int, int], AfterValidator(_ordered)]
-Part = Literal["context", "question", "choices", "answer"]
+"""The least and the largest permitted value."""
 
 
-class Thresholds(BaseModel):
-    """The numbers of all gates; `gates:` of a task's YAML and `SDG_GATES` (JSON) use these names.
-
-    A task's own value counts before the environment's, and that before the default here.
-    """
+class OwnThresholds(BaseModel):
+    """Base of the thresholds that one gate or check declares: names, defaults, units."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    mapping_failures: float = Field(
-        default=0.02, ge=0, le=1, description="share of a task's rows that its record may not fit"
-    )
-    # Real datasets have odd rows (an option twice in 1.2% of commonsense_qa). With more than this
-    # it is the mapping that is odd.
-    broken_seeds: float = Field(
-        default=0.05,
-        ge=0,
-        le=1,
-        description="share of a task's mapped rows that a gate of `normalized` may refuse: "
-        "malformed, broken text, another language",
-    )
-    question_chars: Bounds = (5, 5000)
-    context_chars: int = Field(default=30_000, ge=1, description="the longest passage")
-    answer_chars: int = Field(default=600, ge=1, description="choices too; all but the next two")
-    long_answer_chars: int = Field(default=8000, ge=1, description="code and free-form answers")
-    choice_ratio: float = Field(
-        default=5, gt=1, description="times as long as any other choice that one may not be"
-    )
-    repeated_share: float = Field(
-        default=0.8, ge=0, le=1, description="of a text's words that it may say again"
-    )
-    language_parts: frozenset[Part] = Field(
-        default=frozenset({"context", "question", "choices", "answer"}),
-        description="what must be in the row's language; none: languages are not looked at",
-    )
-    language_confidence: float = Field(
-        default=0.5, ge=0, le=1, description="that it is another language, for a row to be refused"
-    )
-    personal_data: Literal["report", "refuse"] = Field(
-        default="report", description="what e-mail addresses, phone numbers and keys lead to"
-    )
-    judge_score: float = Field(default=0.5, ge=0, le=1, description="least score of a judgement")
-    judge_criterion: float = Field(default=0.5, ge=0, le=1, description="least score on each one")
-    near_duplicate_similarity: float = Field(
-        default=0.5, ge=0.5, le=1, description="of two questions with equal answers and numbers"
-    )
-    near_duplicate_similarity_weak_answer: float = Field(
-        default=0.6, ge=0.5, le=1, description="the same for booleans, labels, code and free form"
-    )
+    limits: ClassVar[frozenset[str]] = frozenset()
+    """Those that say how much of a dataset may be unusable: who moves one says why."""
 
-    lost_share: float = Field(
-        default=0.5,
-        ge=0,
-        le=1,
-        description="share of its rows that a partition may lose against the version it replaces, "
-        "beyond what a smaller input explains; 1 for any",
-    )
 
-    contamination_overlap: float = Field(
-        default=0.6,
-        ge=0,
-        le=1,
-        description="Share of a held-out question's n-grams, weighted by rarity, that refuses a "
-        "row, unless its numbers or its answer are others.",
-    )
-    contamination_confirmed_overlap: float = Field(
-        default=0.3,
-        ge=0.2,
-        le=1,
-        description="The same share for a row that gives the held-out answer too, or has the "
-        "held-out context.",
-    )
-    contamination_suspicion: float = Field(
-        default=0.5, ge=0.2, le=1, description="The same share from which an overlap is reported."
-    )
-    contamination_context_words: int = Field(
-        default=0,
-        ge=0,
-        description="Held-out contexts of at most this many words count as part of the question, "
-        "as an NLI premise does: repeating one refuses a row. Longer ones are passages: repeating "
-        "one is reported, not refused.",
-    )
+class NoThresholds(OwnThresholds):
+    """Of a gate that draws no line."""
 
-    class_loss: float = Field(
-        default=0.2,
-        ge=0,
-        le=1,
-        description="Share of the rows with one answer that may be refused beyond the share of all "
-        "other rows, for labels, yes or no, and options that all rows have.",
-    )
 
-    def longest_answer(self, kind: AnswerKind) -> int:
-        """Characters that an answer of this kind may have."""
-        long = kind in (AnswerKind.CODE, AnswerKind.FREE_FORM)
-        return self.long_answer_chars if long else self.answer_chars
+OwnT = TypeVar("OwnT", bound=OwnThresholds)
+
+
+class Thresholds:
+    """The thresholds of all owners for one task: overrides by name, else the owners' defaults."""
+
+    def __init__(self, **values: Any) -> None:  # noqa: ANN401 – each owner's model validates its own
+        """Validates overrides against their owners.
+
+        Args:
+            **values: Threshold → value. Without any, no owner is looked for: gates import slowly.
+
+        Raises:
+            ValueError: A name that no owner declares, or a value out of range; one line names each.
+            PermanentError: Two owners declare one name.
+        """
+        problems = list(_problems(values)) if values else []
+        if problems:
+            raise ValueError("; ".join(problems))
+        self._values = values
+
+    def of(self, owner: type[OwnT]) -> OwnT:
+        """The thresholds that one owner declares.
+
+        Args:
+            owner: Its model.
+        """
+        return owner(**{n: self._values[n] for n in owner.model_fields if n in self._values})
+
+    def __iter__(self) -> Iterator[tuple[str, Any, Any]]:
+        """(name, value, default) of every threshold, owner by owner."""
+        for owner in dict.fromkeys(owners().values()):
+            default = owner()
+            for name, value in self.of(owner):
+                yield name, value, getattr(default, name)
 
 
 DEFAULTS = Thresholds()
+
+
+def owners() -> dict[str, type[OwnThresholds]]:
+    """Threshold → the model that declares it: gates by module name, then checks.
+
+    Raises:
+        PermanentError: Two owners declare one name, or an owner's `thresholds` are no model.
+    """
+    declared: dict[str, type[OwnThresholds]] = {}
+    for owner in _models():
+        for name in owner.model_fields:
+            if declared.setdefault(name, owner) is not owner:
+                raise PermanentError(
+                    f"the threshold {name!r} is declared by {_place(declared[name])} and by "
+                    f"{_place(owner)}; rename one"
+                )
+    return declared
+
+
+def limits() -> frozenset[str]:
+    """The thresholds that a task moves only with a reason (`gates_because:`)."""
+    return frozenset[str]().union(*(owner.limits for owner in _models()))
 
 
 def overridden(*layers: dict[str, Any]) -> Thresholds:
     """The defaults with layers of overrides on top, the last one strongest.
 
     Raises:
-        pydantic.ValidationError: A name that no gate knows, or a value out of range.
+        ValueError: A name that no owner declares, or a value out of range.
     """
     merged: dict[str, Any] = {}
     for layer in layers:
         merged |= layer
     return Thresholds(**merged)
+
+
+def _models() -> Iterable[type[OwnThresholds]]:
+    of_gates = (getattr(gate, "thresholds", None) for gate in members("sdg_assets.gates", "GATE"))
+    for model in (*of_gates, *exported("sdg_assets.checks.table", "THRESHOLDS")):
+        if not (isinstance(model, type) and issubclass(model, OwnThresholds)):
+            raise PermanentError(f"thresholds must be a subclass of OwnThresholds, not {model!r}")
+        yield model
+
+
+def _problems(values: dict[str, Any]) -> Iterator[str]:
+    declared = owners()
+    for name in (name for name in values if name not in declared):
+        yield f"{name}: Extra inputs are not permitted; {nearest(name, declared)}"
+    for owner in dict.fromkeys(declared[name] for name in values if name in declared):
+        try:
+            owner(**{name: values[name] for name in owner.model_fields if name in values})
+        except ValidationError as error:
+            for fault in error.errors():
+                yield f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}"
+
+
+def _place(owner: type[OwnThresholds]) -> str:
+    return f"{owner.__module__}.{owner.__name__}"

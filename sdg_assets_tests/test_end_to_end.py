@@ -20,6 +20,7 @@ import pytest
 from sdg_assets.assets.curated import curated_asset
 from sdg_assets.assets.heldout import protected_asset
 from sdg_assets.catalog import cached_catalog
+from sdg_assets.checks.table import stage_checks
 from sdg_assets.records import EnrichedExample, Example, GeneratedExample, Record, Seed
 from sdg_assets.settings import settings
 from sdg_assets.store.partitions import PartitionKey, Store
@@ -27,7 +28,7 @@ from sdg_assets.teacher.requests import Completion
 from sdg_assets_tests.conftest import forget_settings, on_disk
 from sdg_assets_tests.support.builders import MIRROR
 from sdg_assets_tests.support.runs import QUIET, checks, failures, materialized, metadata, run
-from sdg_assets_tests.support.stages import ROW_ASSETS, STAGE_CHECKS
+from sdg_assets_tests.support.stages import ROW_ASSETS
 
 pytestmark = pytest.mark.engine
 
@@ -134,7 +135,7 @@ def test_every_check_of_every_stage_is_evaluated_and_no_invariant_broken(job: Jo
     for subtask in SUBTASKS:
         for stage in job.published(subtask):
             found = checks(job.runs[subtask], stage, subtask)
-            assert set(found) == set(STAGE_CHECKS[stage])
+            assert set(found) == set(stage_checks(stage))
             for evaluation in found.values():
                 warned = evaluation.severity is dg.AssetCheckSeverity.WARN
                 assert evaluation.passed or warned, evaluation.description

@@ -10,6 +10,7 @@ import pytest
 
 from sdg_assets.errors import PermanentError
 from sdg_assets.registry import members
+from sdg_assets_tests.support.packages import installed
 
 SET = "sdg_assets.answers", "ANSWER"
 
@@ -23,19 +24,10 @@ def forgotten() -> Iterator[None]:
         del sys.modules[name]
 
 
-def installed(directory: Path, module: str, source: str, *, points_at: str) -> None:
-    """Lays down what `pip install` of a package with one entry point does."""
-    (directory / f"{module}.py").write_text(source)
-    info = directory / f"{module}-1.0.dist-info"
-    info.mkdir()
-    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {module}\nVersion: 1.0\n")
-    (info / "entry_points.txt").write_text(f"[{SET[0]}]\n{module} = {points_at}\n")
-
-
 def test_a_module_of_another_package_is_a_member(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    installed(tmp_path, "someones_kind", "ANSWER = 'theirs'\n", points_at="someones_kind")
+    installed(tmp_path, "someones_kind", "ANSWER = 'theirs'\n", group=SET[0])
     monkeypatch.syspath_prepend(tmp_path)
     assert members(*SET)[-1] == "theirs"
     assert len(members(*SET)) > 1
@@ -53,7 +45,7 @@ def test_a_module_of_another_package_is_a_member(
 def test_a_broken_entry_point_is_named_in_one_sentence(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, source: str, points_at: str, fault: str
 ) -> None:
-    installed(tmp_path, "someones_kind", source, points_at=points_at)
+    installed(tmp_path, "someones_kind", source, group=SET[0], points_at=points_at)
     monkeypatch.syspath_prepend(tmp_path)
     with pytest.raises(
         PermanentError, match=r"entry point 'someones_kind' of sdg_assets\.answers"

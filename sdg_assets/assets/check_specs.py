@@ -4,9 +4,8 @@ from typing import Any
 
 import dagster as dg
 
-from sdg_assets.checks.inspection import ALL_CHECKS
+from sdg_assets.checks.table import described, stage_checks
 from sdg_assets.records import Stage
-from sdg_assets.stages.stage import STAGES
 
 
 def check_specs(
@@ -14,8 +13,6 @@ def check_specs(
 ) -> list[dg.AssetCheckSpec]:
     """One check of the asset for each of its stage's, evaluated for each of its partitions."""
     return [
-        dg.AssetCheckSpec(
-            name, asset=asset, description=ALL_CHECKS[name], partitions_def=partitions
-        )
-        for name in STAGES[stage].checks
+        dg.AssetCheckSpec(name, asset=asset, description=described(name), partitions_def=partitions)
+        for name in stage_checks(stage)
     ]

@@ -25,6 +25,7 @@ from sdg_assets.release.comparison import Comparison
 from sdg_assets.release.push import push
 from sdg_assets.settings import Settings, settings
 from sdg_assets.signatures.release import duplicates_across
+from sdg_assets.signatures.thresholds import DuplicateThresholds
 from sdg_assets.stages.curated import Partition, curate
 from sdg_assets.stages.funnel import funnel_row
 from sdg_assets.stages.stage import STAGES, key_of
@@ -131,7 +132,10 @@ def _release(config: ReleaseConfig, chosen: Settings) -> tuple[Release[Place], l
     def gates(name: str) -> Sequence[Gate]:
         return comparison.gates_of(name, thresholds(name))
 
-    copies = duplicates_across(store, keys, thresholds, chosen.duplicate_search)
+    def similarities(name: str) -> DuplicateThresholds:
+        return thresholds(name).of(DuplicateThresholds)
+
+    copies = duplicates_across(store, keys, similarities, chosen.duplicate_search)
     rows = curate(
         partitions(),
         copies.refusals,

@@ -14,7 +14,7 @@ from sdg_assets.assets.retries import retries
 from sdg_assets.assets.writing import PartitionReport
 from sdg_assets.catalog import SeedTask, configured_catalog, load_protected
 from sdg_assets.catalog.protected import ProtectedBenchmark
-from sdg_assets.checks.inspection import CheckOutcome, Offender
+from sdg_assets.checks.outcome import CheckOutcome, Offender
 from sdg_assets.errors import AbsentError, SeedSourceError
 from sdg_assets.heldout.protection import (
     PROTECTED,

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from sdg_assets.catalog import SubtaskSpec
-from sdg_assets.gates.contamination import Contamination
+from sdg_assets.gates.contamination import Contamination, ContaminationThresholds
 from sdg_assets.heldout.protection import Protection
 from sdg_assets.records import Example
 from sdg_assets.thresholds import Thresholds
@@ -28,7 +28,8 @@ class HeldoutGuard:
             thresholds: Of the subtask's gates.
             training: A sample of the subtask's own training rows.
         """
-        self._spec, self._protection, self._thresholds = spec, protection, thresholds
+        self._spec, self._protection = spec, protection
+        self._thresholds = thresholds.of(ContaminationThresholds)
         self._background = protection.index.background(training)
         self.gate = self.separate_gate()
         """The gate that the rows pass. Its refusals and overlaps are what `report` tells."""

@@ -7,7 +7,8 @@ from urllib.parse import quote
 
 import dagster as dg
 
-from sdg_assets.checks.inspection import CheckOutcome, Inspection
+from sdg_assets.checks.inspection import Inspection
+from sdg_assets.checks.outcome import CheckOutcome
 from sdg_assets.records import EnrichedExample, Example, Proof, Record
 from sdg_assets.teacher.conversation import Usage
 

@@ -12,7 +12,7 @@ from dagster._core.storage.asset_check_execution_record import AssetCheckExecuti
 from sdg_assets.assets.metadata import Failing, check_metadata
 from sdg_assets.assets.provenance import Input, newest_materializations, observed, version_tags
 from sdg_assets.assets.writing import PartitionReport
-from sdg_assets.checks.inspection import CheckOutcome
+from sdg_assets.checks.outcome import CheckOutcome
 
 LONG_SECONDS = 30.0
 """A partition that took longer is observed as soon as it is done."""

@@ -8,8 +8,9 @@ import dagster as dg
 
 from sdg_assets.assets.metadata import SAMPLES, partition_metadata
 from sdg_assets.assets.pictures import funnel_markdown
-from sdg_assets.checks.inspection import CheckOutcome, Inspection, broken_invariants
+from sdg_assets.checks.inspection import Inspection
 from sdg_assets.checks.losses import Standing
+from sdg_assets.checks.outcome import CheckOutcome, broken_invariants
 from sdg_assets.errors import PermanentError, SdgError
 from sdg_assets.gates import Gate
 from sdg_assets.records import Record, Rejection, Role, Stage
@@ -89,7 +90,7 @@ def write_partition(
         SdgError: What the stage raised.
     """
     stage = Stage(key.stage)
-    inspection = Inspection(stage, min_yield, thresholds or Thresholds(), heldout)
+    inspection = Inspection(stage, min_yield, thresholds or Thresholds(), heldout=heldout)
     inspection.asked, inspection.accept_smaller = asked, accept_smaller
     samples: list[Record] = []
     with store.write(key) as out:

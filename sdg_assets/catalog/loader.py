@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -61,6 +63,19 @@ class Catalog:
         return seed_task.resolve(key)
 
 
+@contextmanager
+def _uncollected() -> Iterator[None]:
+    """Pauses garbage collection, which takes a tenth of the time and finds next to nothing."""
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
+
+
+@_uncollected()
 def load_catalog(directory: Path | None = None, allow_canary: Collection[str] = ()) -> Catalog:
     """Reads `knowledge/*.yaml` and `reasoning/*.yaml`, and what lies in folders of their names.
 

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from sdg_assets.records import AnswerKind, CommercialUse, Stage
-from sdg_assets.thresholds import overridden
+from sdg_assets.thresholds import limits, overridden
 
 # Fields a `record:` mapping may fill; `question` and one of `answer`, `answer_index` must be there.
 RECORD_FIELDS = (
@@ -27,8 +27,6 @@ RECORD_FIELDS = (
 
 Certainty = Literal["yaml", "seen", "known", "guess"]
 EVERY_CONFIG = "*"
-# Thresholds that say how much of a dataset may be unusable: who moves one says why.
-LIMITS = ("mapping_failures", "broken_seeds")
 
 # Assets and folders of these names are no seed tasks; a task called so would collide with them.
 RESERVED_TASKS = frozenset({Stage.CURATED, "operations", "protected", "teacher"})
@@ -211,7 +209,7 @@ class SeedTask(CatalogEntry):
         description="why dataset, config or splits are not lm-eval's own, e.g. a script-free copy",
     )
     gates: dict[str, Any] = Field(
-        default_factory=dict, description="thresholds of its own; see thresholds.py"
+        default_factory=dict, description="thresholds of its own; `preview` prints their names"
     )
     gates_because: dict[str, str] = Field(
         default_factory=dict, description="threshold → why it was moved; a limit needs it"
@@ -255,9 +253,13 @@ class SeedTask(CatalogEntry):
             ("", self.gates, self.gates_because),
             *((f"subtasks.{key}.", s.gates, s.gates_because) for key, s in self.subtasks.items()),
         ):
-            overridden(gates)
-            for name in LIMITS:
-                if name in gates and not because.get(name):
+            try:
+                overridden(gates)
+            except ValueError as error:
+                raise ValueError(f"{owner}gates.{error}") from error
+            # Gates are found, and so imported, only for a task that moves a threshold.
+            for name in sorted(limits() & gates.keys()) if gates else ():
+                if not because.get(name):
                     raise ValueError(
                         f"{owner}gates.{name} moves a limit: say why in {owner}gates_because.{name}"
                     )

@@ -10,8 +10,17 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass, field
 from math import sqrt
+from typing import TYPE_CHECKING
 
+from pydantic import Field
+
+from sdg_assets.checks.outcome import Check, CheckOutcome
 from sdg_assets.records import AnswerKind, Example, Record, Rejection
+from sdg_assets.stages.stage import STAGES
+from sdg_assets.thresholds import OwnThresholds
+
+if TYPE_CHECKING:
+    from sdg_assets.checks.tally import Tally
 
 _KINDS = frozenset({AnswerKind.BOOLEAN, AnswerKind.LABEL, AnswerKind.MULTIPLE_CHOICE})
 # More answers than this are no classes: each row has its own options.
@@ -20,6 +29,18 @@ _MOST_CLASSES = 20
 _LEAST_ROWS = 10
 # Standard errors by which a class must lose more than the others: one in 15,000 by chance.
 _STANDARD_ERRORS = 4.0
+
+
+class ClassBalanceThresholds(OwnThresholds):
+    """How unevenly refusals may be spread over the answers."""
+
+    class_loss: float = Field(
+        default=0.2,
+        ge=0,
+        le=1,
+        description="Share of the rows with one answer that may be refused beyond the share of all "
+        "other rows, for labels, yes or no, and options that all rows have.",
+    )
 
 
 @dataclass(frozen=True)
@@ -80,3 +101,36 @@ class ClassBalance:
         )
         uneven = [loss for loss in losses if not loss.is_chance]
         return max(uneven, key=lambda loss: loss.excess, default=None)
+
+
+def evaluate(tally: Tally) -> CheckOutcome:
+    """An error in `normalized`, a warning in `filtered`.
+
+    Seeds are refused because they repeat something, which has nothing to do with their answer:
+    a class that vanishes there is a gate's mistake, and every later stage would be one-sided.
+    What a writer and a solver make of a class may well be worse than the rest.
+    """
+    loss = tally.classes.worst()
+    if loss is None or loss.excess <= tally.thresholds.of(ClassBalanceThresholds).class_loss:
+        return CheckOutcome(name=CHECK.name, passed=True, summary="refusals are spread evenly")
+    return CheckOutcome(
+        name=CHECK.name,
+        passed=False,
+        blocking=STAGES[tally.stage].maps_seeds,
+        summary=f"{loss}. Look at the rejected rows and the gate that refused them; if they "
+        "are rightly refused, raise the threshold `class_loss` in the task's YAML",
+        numbers={
+            "lost": loss.lost,
+            "rows": loss.rows,
+            "others_lost": loss.others_lost,
+            "others": loss.others,
+        },
+    )
+
+
+CHECK = Check(
+    name="class_balance",
+    description="refusals take no answer far more often than the others",
+    evaluate=evaluate,
+    thresholds=ClassBalanceThresholds,
+)

@@ -45,7 +45,9 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
-from sdg_assets.gates.base import Batch
+from pydantic import Field
+
+from sdg_assets.gates.base import Batch, Cost, GateSpec, Point
 from sdg_assets.heldout.fingerprints import (
     answer_keys,
     hash_of,
@@ -66,8 +68,8 @@ from sdg_assets.heldout.index import (
     SharedContext,
 )
 from sdg_assets.heldout.letters import all_numbers, written_numbers
-from sdg_assets.records import AnswerKind, Example, Refusal
-from sdg_assets.thresholds import Thresholds
+from sdg_assets.records import AnswerKind, Example, Refusal, Stage
+from sdg_assets.thresholds import OwnThresholds
 
 NAME = "contamination"
 
@@ -83,6 +85,35 @@ SLACK = 4.0
 SLACK_WITH_CONTEXT = 1.0
 # Labels and yes or no are a task's own frame, not options of one question.
 _FRAMED = frozenset({AnswerKind.BOOLEAN, AnswerKind.LABEL})
+
+
+class ContaminationThresholds(OwnThresholds):
+    """Overlaps are shares of a held-out question's n-grams, weighted by rarity."""
+
+    contamination_overlap: float = Field(
+        default=0.6,
+        ge=0,
+        le=1,
+        description="Share of a held-out question's n-grams, weighted by rarity, that refuses a "
+        "row, unless its numbers or its answer are others.",
+    )
+    contamination_confirmed_overlap: float = Field(
+        default=0.3,
+        ge=0.2,
+        le=1,
+        description="The same share for a row that gives the held-out answer too, or has the "
+        "held-out context.",
+    )
+    contamination_suspicion: float = Field(
+        default=0.5, ge=0.2, le=1, description="The same share from which an overlap is reported."
+    )
+    contamination_context_words: int = Field(
+        default=0,
+        ge=0,
+        description="Held-out contexts of at most this many words count as part of the question, "
+        "as an NLI premise does: repeating one refuses a row. Longer ones are passages: repeating "
+        "one is reported, not refused.",
+    )
 
 
 @dataclass
@@ -149,7 +180,7 @@ class Contamination:
     def __init__(
         self,
         index: HeldoutIndex,
-        thresholds: Thresholds,
+        thresholds: ContaminationThresholds,
         own: str = "",
         background: Background | None = None,
     ) -> None:
@@ -304,7 +335,7 @@ class _Pair:
     row: _Row
     heldout: HeldoutRow
     candidate: Candidate
-    thresholds: Thresholds
+    thresholds: ContaminationThresholds
     is_own: bool
 
     @property
@@ -399,3 +430,15 @@ class _Pair:
         if self.heldout.numbers and not self.row.has_numbers(self.heldout.numbers):
             return False
         return self.signs_hold or self.same_answer
+
+
+GATE = GateSpec(
+    name=NAME,
+    rank=50,
+    cost=Cost.HASHES,
+    points=frozenset({Point.SEED, Point.ROW}),
+    thresholds=ContaminationThresholds,
+    checked_in=(Stage.FILTERED,),
+    check="no_contamination",
+    description="no row stands in a held-out split or a protected benchmark",
+)

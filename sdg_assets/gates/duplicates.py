@@ -8,19 +8,20 @@ same answer and the same numbers in the question, for a question with other numb
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING
 
-import numpy as np
-from numpy.typing import NDArray
-
-from sdg_assets.gates.base import batches
-from sdg_assets.records import Example, Refusal
-from sdg_assets.signatures.minhash import frame_of
-from sdg_assets.signatures.pairs import Copies
+from sdg_assets.gates.base import Cost, GateSpec, Point, batches
+from sdg_assets.records import Example, Refusal, Stage
 from sdg_assets.signatures.refusals import EXACT, GATE_NAME, NEAR, verdict
-from sdg_assets.signatures.search import InMemory, exact_copies, near_copies, needed
-from sdg_assets.signatures.shingles import shingled
-from sdg_assets.signatures.table import Signatures, by_standing, concatenated, sign
-from sdg_assets.thresholds import Thresholds
+from sdg_assets.signatures.thresholds import DuplicateThresholds
+
+# The catalog asks each gate for its thresholds: what searches rows is imported with the first row.
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from sdg_assets.signatures.pairs import Copies
+    from sdg_assets.signatures.table import Signatures
 
 NAME = GATE_NAME
 
@@ -32,15 +33,21 @@ class Duplicates:
     scored best, then the one with the smallest id: which one it is depends on nothing but the rows.
     """
 
-    def __init__(self, seeds: Iterable[Example] = (), thresholds: Thresholds | None = None) -> None:
+    def __init__(
+        self, seeds: Iterable[Example] = (), thresholds: DuplicateThresholds | None = None
+    ) -> None:
         """Starts with the seeds: a copy of one is not new.
 
         Args:
             seeds: Of the partition. They also show its frame, the words that all its rows share.
             thresholds: Where a near copy begins.
         """
+        from sdg_assets.signatures.minhash import frame_of
+        from sdg_assets.signatures.shingles import shingled
+        from sdg_assets.signatures.table import concatenated, sign
+
         cut = [(rows, shingled(rows)) for rows in batches(seeds)]
-        self._thresholds = thresholds or Thresholds()
+        self._thresholds = thresholds or DuplicateThresholds()
         self._frame = frame_of([hashes for _, hashes in cut])
         self._seeds = concatenated(sign(rows, self._frame, hashes) for rows, hashes in cut)
         self._signed: list[Signatures] = []
@@ -48,17 +55,23 @@ class Duplicates:
 
     def add(self, rows: Sequence[Example]) -> None:
         """Takes more rows of the set."""
+        from sdg_assets.signatures.table import sign
+
         self._signed.append(sign(rows, self._frame))
         self._verdicts = None
 
     def refusals(self) -> dict[int, Refusal]:
         """The verdict on each copy, by the place at which its row was added."""
+        from sdg_assets.signatures.table import concatenated
+
         if self._verdicts is None:
             self._verdicts = self._search(concatenated(self._signed))
         return self._verdicts
 
     def signatures(self) -> Signatures:
         """Those of the rows that stay, in the order in which they were added."""
+        from sdg_assets.signatures.table import concatenated
+
         rows = concatenated(self._signed)
         return rows.take(_others(len(rows), self.refusals()))
 
@@ -71,7 +84,7 @@ class Duplicates:
         return known | {int(left[place]): refusal for place, refusal in among.items()}
 
 
-def copies_among(rows: Signatures, thresholds: Thresholds) -> dict[int, Refusal]:
+def copies_among(rows: Signatures, thresholds: DuplicateThresholds) -> dict[int, Refusal]:
     """The verdict on each row that is a copy of a better one, by its place.
 
     Args:
@@ -81,6 +94,11 @@ def copies_among(rows: Signatures, thresholds: Thresholds) -> dict[int, Refusal]
     Returns:
         Nothing for rows that were left by an earlier search.
     """
+    import numpy as np
+
+    from sdg_assets.signatures.search import InMemory, exact_copies, near_copies, needed
+    from sdg_assets.signatures.table import by_standing
+
     order = by_standing(rows.frame)
     ids = rows.frame["id"]
     standing = InMemory(rows.take(order))
@@ -95,8 +113,13 @@ def copies_among(rows: Signatures, thresholds: Thresholds) -> dict[int, Refusal]
 
 
 def _copies_of_seeds(
-    seeds: Signatures, rows: Signatures, thresholds: Thresholds
+    seeds: Signatures, rows: Signatures, thresholds: DuplicateThresholds
 ) -> dict[int, Refusal]:
+    import numpy as np
+
+    from sdg_assets.signatures.search import InMemory, exact_copies, near_copies, needed
+    from sdg_assets.signatures.table import by_standing, concatenated
+
     order = by_standing(seeds.frame)
     ids = seeds.frame["id"].gather(order)
     standing = InMemory(concatenated([seeds.take(order), rows]))
@@ -114,6 +137,8 @@ def _copies_of_seeds(
 
 
 def _others(rows: int, without: Iterable[int]) -> NDArray[np.int64]:
+    import numpy as np
+
     return np.setdiff1d(np.arange(rows), np.fromiter(without, np.int64))
 
 
@@ -121,3 +146,17 @@ def _each(copies: Copies) -> Iterator[tuple[int, int, float]]:
     return zip(
         copies.rows.tolist(), copies.originals.tolist(), copies.similarities.tolist(), strict=True
     )
+
+
+GATE = GateSpec(
+    name=NAME,
+    rank=90,
+    cost=Cost.HASHES,
+    points=frozenset({Point.SET}),
+    thresholds=DuplicateThresholds,
+    build_set=Duplicates,
+    recheck=copies_among,
+    checked_in=(Stage.FILTERED,),
+    check="no_duplicates",
+    description="no two rows ask the same",
+)

@@ -5,18 +5,54 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-import polars as pl
+from pydantic import Field
 
 from sdg_assets.answers.extraction import normalized
 from sdg_assets.answers.labels import labelled
 from sdg_assets.answers.wording import UNSPACED
-from sdg_assets.gates.base import Batch
+from sdg_assets.gates.base import Batch, Cost, GateSpec, Point
 from sdg_assets.gates.texts import BROKEN, REPEATED, Fault, faults
-from sdg_assets.records import SELECTING, AnswerKind, Example, Refusal
-from sdg_assets.thresholds import Thresholds
+from sdg_assets.records import SELECTING, AnswerKind, Example, Refusal, Stage
+from sdg_assets.thresholds import Bounds, OwnThresholds
+
+if TYPE_CHECKING:
+    import polars as pl
 
 NAME = "format"
+
+
+class FormatThresholds(OwnThresholds):
+    """Lengths in characters, and how much a text may repeat itself."""
+
+    question_chars: Bounds = Field(
+        default=(5, 5000), description="characters of the shortest and the longest question"
+    )
+    context_chars: int = Field(
+        default=30_000, ge=1, description="characters of the longest passage"
+    )
+    answer_chars: int = Field(
+        default=600,
+        ge=1,
+        description="characters of the longest answer or choice, of all kinds but code and "
+        "free-form answers",
+    )
+    long_answer_chars: int = Field(
+        default=8000, ge=1, description="characters of the longest code or free-form answer"
+    )
+    choice_ratio: float = Field(
+        default=5, gt=1, description="times as long as any other choice that one may not be"
+    )
+    repeated_share: float = Field(
+        default=0.8, ge=0, le=1, description="share of a text's words that it may say again"
+    )
+
+    def longest_answer(self, kind: AnswerKind) -> int:
+        """Characters that an answer of this kind may have."""
+        is_long = kind in (AnswerKind.CODE, AnswerKind.FREE_FORM)
+        return self.long_answer_chars if is_long else self.answer_chars
+
 
 # A choice this much longer than any other stands out only if it is a sentence more, too.
 _SENTENCE = 40
@@ -47,14 +83,14 @@ class FormatGate:
     answer; what a program holds is its own affair.
     """
 
-    thresholds: Thresholds
+    thresholds: FormatThresholds
     name: str = NAME
 
     def refusals(self, batch: Batch[Example]) -> dict[int, Refusal]:
         """The first reason against each row that has one."""
-        found: dict[int, Refusal] = {}
-        # Row by row what costs microseconds: as expressions these rules cost a draft, which comes
-        # alone, 3 ms of planning. In columns what reads every character.
+        first: dict[int, Refusal] = {}
+        # These rules run per row in Python: a polars expression costs about 3 ms of planning, and
+        # drafts arrive one at a time. Rules that read every character run on columns.
         of_rows = (
             (place, fault)
             for place, row in enumerate(batch.rows)
@@ -63,11 +99,11 @@ class FormatGate:
             )
         )  # fmt: skip
         for place, fault in (*of_rows, *_texts(batch.frame, self.thresholds)):
-            found.setdefault(place, Refusal(NAME, fault.reason, fault.detail, fault.scores))
-        return found
+            first.setdefault(place, Refusal(NAME, fault.reason, fault.detail, fault.scores))
+        return first
 
 
-def gate(thresholds: Thresholds) -> FormatGate:
+def gate(thresholds: FormatThresholds) -> FormatGate:
     """The gate with its lines drawn.
 
     Args:
@@ -76,7 +112,7 @@ def gate(thresholds: Thresholds) -> FormatGate:
     return FormatGate(thresholds)
 
 
-def _lengths(row: Example, thresholds: Thresholds) -> Iterator[Fault]:
+def _lengths(row: Example, thresholds: FormatThresholds) -> Iterator[Fault]:
     low, high = thresholds.question_chars
     # Where no spaces are written, a character says about as much as two do elsewhere.
     short = len(row.question) < low and len(row.question) + len(_UNSPACED(row.question)) < low
@@ -89,16 +125,16 @@ def _lengths(row: Example, thresholds: Thresholds) -> Iterator[Fault]:
         yield Fault("answer length", f"{longest} characters")
 
 
-def _choices(row: Example, thresholds: Thresholds) -> Iterator[Fault]:
+def _choices(row: Example, thresholds: FormatThresholds) -> Iterator[Fault]:
     """Rules for choices that were written for the question: those of other kinds are given."""
     choices = row.choices
     if row.answer_kind is not AnswerKind.MULTIPLE_CHOICE or len(choices) < 2:
         return
-    shown = " | ".join(choices)[:120]
+    listed = " | ".join(choices)[:120]
     if _labels_only(choices):
         yield Fault("label-only answer", row.answer)
     if len({" ".join(choice.split()).strip(" .,;:") for choice in choices}) < len(choices):
-        yield Fault("choices say the same", shown)
+        yield Fault("choices say the same", listed)
     *_, second, longest = sorted(choices, key=len)
     apart = len(longest) >= thresholds.choice_ratio * len(second)
     if apart and len(longest) >= len(second) + _SENTENCE and not _CATCH_ALL(longest):
@@ -108,10 +144,10 @@ def _choices(row: Example, thresholds: Thresholds) -> Iterator[Fault]:
     if len(choices) > 2 and len(numbers) == 1:
         others = (choice for choice in choices if choice != numbers[0])
         if all(len(other.split()) >= 4 and not _DIGIT(other) for other in others):
-            yield Fault("a number among sentences", shown)
+            yield Fault("a number among sentences", listed)
     # A and B may be people or gases; then the question speaks of them.
     if any(map(_LABELS, choices)) and not _LETTER(row.question):
-        yield Fault("choice refers to labels", shown)
+        yield Fault("choice refers to labels", listed)
     if (options := _OPTIONS(row.question)) and choices[0] in row.question:
         yield Fault("options stand in the question", options[0][:120])
 
@@ -126,7 +162,9 @@ def _answer(row: Example) -> Iterator[Fault]:
             yield Fault("answer stands in the question")
 
 
-def _texts(frame: pl.DataFrame, thresholds: Thresholds) -> Iterator[tuple[int, Fault]]:
+def _texts(frame: pl.DataFrame, thresholds: FormatThresholds) -> Iterator[tuple[int, Fault]]:
+    import polars as pl  # late: thresholds are read without any row
+
     given = pl.col("answer_kind").is_in([kind.value for kind in SELECTING])
     written = frame.select(
         "context",
@@ -156,15 +194,15 @@ def _labels_only(choices: list[str]) -> bool:
     if any(len(choice) > _LONGEST_LABEL for choice in choices):
         return False
     labels = [labelled(choice.strip(), numbers=False) for choice in choices]
-    places = sorted(found[0] for found in labels if found and not found[1])
+    places = sorted(label[0] for label in labels if label and not label[1])
     return places == list(range(len(choices)))
 
 
 def _is_label(answer: str) -> bool:
     if len(answer) > _LONGEST_LABEL:
         return False
-    found = labelled(answer.strip(), numbers=False)
-    return found is not None and not found[1] and found[0] < 10
+    label = labelled(answer.strip(), numbers=False)
+    return label is not None and not label[1] and label[0] < 10
 
 
 def _gives_away(row: Example) -> bool:
@@ -180,3 +218,15 @@ def _gives_away(row: Example) -> bool:
     if row.answer_kind is AnswerKind.FREE_FORM:
         return 2 * len(answer) > len(question)
     return " or " not in question
+
+
+GATE = GateSpec(
+    name=NAME,
+    rank=20,
+    cost=Cost.TEXT,
+    points=frozenset({Point.SEED, Point.DRAFT, Point.TEXT, Point.ROW}),
+    thresholds=FormatThresholds,
+    build=gate,
+    checked_in=(Stage.NORMALIZED, Stage.GENERATED, Stage.ENRICHED, Stage.FILTERED),
+    description="rows read like training text: no bare labels, debris, broken or repeated text",
+)

@@ -4,14 +4,23 @@ from __future__ import annotations
 
 from functools import partial
 
-from sdg_assets.gates.base import EachRow
+from pydantic import Field
+
+from sdg_assets.gates.base import Cost, EachRow, GateSpec, Point
 from sdg_assets.records import EnrichedExample, Example, Refusal
-from sdg_assets.thresholds import Thresholds
+from sdg_assets.thresholds import OwnThresholds
 
 NAME = "judge"
 
 
-def gate(thresholds: Thresholds) -> EachRow:
+class JudgeThresholds(OwnThresholds):
+    """The least scores, each from 0 to 1."""
+
+    judge_score: float = Field(default=0.5, ge=0, le=1, description="least score of a judgement")
+    judge_criterion: float = Field(default=0.5, ge=0, le=1, description="least score on each one")
+
+
+def gate(thresholds: JudgeThresholds) -> EachRow:
     """Refuses rows whose score, or whose score on one criterion, is too low.
 
     A row without a judgement passes: judging is switched off. One whose judgement could not be read
@@ -23,7 +32,7 @@ def gate(thresholds: Thresholds) -> EachRow:
     return EachRow(NAME, partial(_judge, thresholds))
 
 
-def _judge(thresholds: Thresholds, row: Example) -> Refusal | None:
+def _judge(thresholds: JudgeThresholds, row: Example) -> Refusal | None:
     assert isinstance(row, EnrichedExample)
     if row.judge is None:
         return None
@@ -38,3 +47,15 @@ def _judge(thresholds: Thresholds, row: Example) -> Refusal | None:
     if row.judge.score < thresholds.judge_score:
         return Refusal(NAME, "low score", said, all_scores)
     return None
+
+
+GATE = GateSpec(
+    name=NAME,
+    rank=70,
+    cost=Cost.FIELDS,
+    points=frozenset({Point.ROW}),
+    thresholds=JudgeThresholds,
+    build=gate,
+    reads=EnrichedExample,
+    description="the judge found nothing wrong with any row",
+)

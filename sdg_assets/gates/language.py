@@ -12,18 +12,36 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
-import polars as pl
+from pydantic import Field
 
-from sdg_assets.gates.base import Batch
-from sdg_assets.records import AnswerKind, Example, Refusal
-from sdg_assets.thresholds import Part, Thresholds
+from sdg_assets.gates.base import Batch, Cost, GateSpec, Point
+from sdg_assets.records import AnswerKind, Example, Refusal, Stage
+from sdg_assets.thresholds import OwnThresholds
 
 if TYPE_CHECKING:
+    import polars as pl
     from py3langid.langid import LanguageIdentifier
 
 NAME = "language"
+Part = Literal["context", "question", "choices", "answer"]
+
+
+class LanguageThresholds(OwnThresholds):
+    """Which parts of a row are looked at, and how sure the identifier must be."""
+
+    language_parts: frozenset[Part] = Field(
+        default=frozenset({"context", "question", "choices", "answer"}),
+        description="what must be in the row's language; none: languages are not looked at",
+    )
+    language_confidence: float = Field(
+        default=0.5,
+        ge=0,
+        le=1,
+        description="probability of another language from which a row is refused",
+    )
+
 
 # Fewer letters say too little; more characters of a text say nothing new.
 _LETTERS = 20
@@ -97,23 +115,23 @@ _FAMILIES = [
 class LanguageGate:
     """Refuses rows one of whose parts is in another language."""
 
-    thresholds: Thresholds
+    thresholds: LanguageThresholds
     name: str = NAME
 
     def refusals(self, batch: Batch[Example]) -> dict[int, Refusal]:
         """By the first part that is in another language: `<part> is in another language`."""
-        found: dict[int, Refusal] = {}
+        first: dict[int, Refusal] = {}
         for part, places, texts in _parts(batch.frame, self.thresholds.language_parts):
             languages = batch.frame["language"].gather(places)
             for position, other, confidence in _foreign(texts, languages, self.thresholds):
                 detail = f"{other}, not {languages[position]}"
                 scores = {"language_confidence": confidence} if confidence else {}
                 reason = f"{part} in another language"
-                found.setdefault(places[position], Refusal(NAME, reason, detail, scores))
-        return found
+                first.setdefault(places[position], Refusal(NAME, reason, detail, scores))
+        return first
 
 
-def gate(thresholds: Thresholds) -> LanguageGate:
+def gate(thresholds: LanguageThresholds) -> LanguageGate:
     """The gate with its lines drawn.
 
     Args:
@@ -131,6 +149,8 @@ def _parts(
     after the context, which it may put in English: what comes after its first sentence counts, if
     the language is another.
     """
+    import polars as pl  # late: thresholds are read without any row
+
     kind = pl.col("answer_kind")
     framed = kind.is_in([AnswerKind.LABEL, AnswerKind.BOOLEAN, AnswerKind.FREE_FORM])
     foreign = pl.col("language") != "en"
@@ -152,7 +172,7 @@ def _parts(
 
 
 def _foreign(
-    texts: pl.Series, languages: pl.Series, thresholds: Thresholds
+    texts: pl.Series, languages: pl.Series, thresholds: LanguageThresholds
 ) -> Iterator[tuple[int, str, float]]:
     """(position, what it is instead, how surely; 0 by its script) of texts in another language."""
     letters = texts.str.count_matches(r"\p{L}")
@@ -201,8 +221,8 @@ def _identifier() -> LanguageIdentifier:
 
 @cache
 def _scripts(language: str) -> frozenset[str]:
-    found = {script for script, users in _SCRIPTS.items() if language in users.split()}
-    return frozenset(found | ({"Latin"} if not found or language in _ALSO_LATIN.split() else set()))
+    own = {script for script, users in _SCRIPTS.items() if language in users.split()}
+    return frozenset(own | ({"Latin"} if not own or language in _ALSO_LATIN.split() else set()))
 
 
 @cache
@@ -225,3 +245,15 @@ def _family(language: str) -> frozenset[str]:
 @cache
 def _known(language: str) -> bool:
     return not _family(language).isdisjoint(_identifier().labels)
+
+
+GATE = GateSpec(
+    name=NAME,
+    rank=30,
+    cost=Cost.TEXT,
+    points=frozenset({Point.SEED, Point.DRAFT, Point.TEXT, Point.ROW}),
+    thresholds=LanguageThresholds,
+    build=gate,
+    checked_in=(Stage.NORMALIZED, Stage.GENERATED, Stage.ENRICHED, Stage.FILTERED),
+    description="rows are written in their task's language",
+)

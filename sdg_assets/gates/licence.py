@@ -5,8 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from sdg_assets.gates.base import EachRow
-from sdg_assets.records import CommercialUse, Contribution, EnrichedExample, Example, Refusal, Role
+from sdg_assets.gates.base import Cost, EachRow, GateSpec, Point
+from sdg_assets.records import (
+    CommercialUse,
+    Contribution,
+    EnrichedExample,
+    Example,
+    Refusal,
+    Role,
+    Stage,
+)
+from sdg_assets.thresholds import NoThresholds
 
 NAME = "licence"
 
@@ -74,16 +83,26 @@ def commercial_use(
 
 def strictest_terms(cards: Iterable[tuple[str, Terms]]) -> dict[str, Terms]:
     """Model → its terms; the strictest where several cards name it."""
-    found: dict[str, Terms] = {}
+    by_model: dict[str, Terms] = {}
     for model, terms in cards:
-        found[model] = found[model].strictest(terms) if model in found else terms
-    return found
+        by_model[model] = by_model[model].strictest(terms) if model in by_model else terms
+    return by_model
 
 
 def combined_use(uses: Iterable[CommercialUse]) -> CommercialUse:
     """The strictest of several: one `no` forbids, one `unclear` clouds."""
-    found = set(uses)
-    return "no" if "no" in found else "unclear" if "unclear" in found else "yes"
+    distinct = set(uses)
+    return "no" if "no" in distinct else "unclear" if "unclear" in distinct else "yes"
 
 
-GATE = EachRow(NAME, judge)
+GATE = GateSpec(
+    name=NAME,
+    rank=80,
+    cost=Cost.FIELDS,
+    points=frozenset({Point.ROW}),
+    thresholds=NoThresholds,
+    build=lambda _: EachRow(NAME, judge),
+    checked_in=(Stage.FILTERED,),
+    check="licences",
+    description="every row says under which licence it stands",
+)

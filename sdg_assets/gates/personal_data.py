@@ -9,14 +9,24 @@ from __future__ import annotations
 import re
 from collections import Counter
 from dataclasses import dataclass
+from typing import Literal
 
-import polars as pl
+from pydantic import Field
 
-from sdg_assets.gates.base import Batch
-from sdg_assets.records import Example, Refusal
-from sdg_assets.thresholds import Thresholds
+from sdg_assets.gates.base import Batch, Cost, GateSpec, Point, Reporting
+from sdg_assets.records import Example, Refusal, Stage
+from sdg_assets.thresholds import OwnThresholds
 
 NAME = "personal_data"
+
+
+class PersonalDataThresholds(OwnThresholds):
+    """Whether personal data is reported or refused."""
+
+    personal_data: Literal["report", "refuse"] = Field(
+        default="report", description="what e-mail addresses, phone numbers and keys lead to"
+    )
+
 
 _PATTERNS = {
     "e-mail address": r"(?P<email>[\w.+-]+@[a-z0-9-]+(?:\.[a-z0-9-]+)*\.[a-z]{2,})",
@@ -44,28 +54,30 @@ _MADE_UP = re.compile(
 
 @dataclass(frozen=True)
 class PersonalDataGate:
-    """Refuses rows with personal data, where the threshold `personal_data` says so."""
+    """Refuses rows with personal data, unless it is only to be reported."""
 
-    thresholds: Thresholds
+    is_report: bool = False
     name: str = NAME
 
     def refusals(self, batch: Batch[Example]) -> dict[int, Refusal]:
         """Nothing while personal data is only reported."""
-        if self.thresholds.personal_data == "report":
-            return {}
-        return found(batch)
+        return {} if self.is_report else findings(batch)
 
 
-def gate(thresholds: Thresholds) -> PersonalDataGate:
+def gate(thresholds: PersonalDataThresholds) -> PersonalDataGate:
     """The gate with its line drawn.
 
     Args:
         thresholds: Whether findings are refused.
     """
-    return PersonalDataGate(thresholds)
+    return PersonalDataGate(_is_report(thresholds))
 
 
-def found(batch: Batch[Example]) -> dict[int, Refusal]:
+def _is_report(thresholds: PersonalDataThresholds) -> bool:
+    return thresholds.personal_data == "report"
+
+
+def findings(batch: Batch[Example]) -> dict[int, Refusal]:
     """Which rows hold what, whatever the threshold says.
 
     Args:
@@ -75,6 +87,8 @@ def found(batch: Batch[Example]) -> dict[int, Refusal]:
         Position → verdict whose scores count the findings by kind: `e-mail address`, `key`,
         `phone number`, `account number`, `card number`. What was found itself is not given out.
     """
+    import polars as pl  # late: thresholds are read without any row
+
     verdicts = {}
     written = pl.concat_str(
         "context", "question", "answer", pl.col("choices").list.join("\n"), separator="\n"
@@ -122,3 +136,21 @@ def _passes_luhn(digits: str) -> bool:
     doubled = [int(d) * (1 + place % 2) for place, d in enumerate(reversed(digits))]
     total = sum(d - 9 if d > 9 else d for d in doubled)
     return 13 <= len(digits) <= 19 and total % 10 == 0 and len(set(digits)) > 3
+
+
+GATE = GateSpec(
+    name=NAME,
+    rank=40,
+    cost=Cost.TEXT,
+    points=frozenset({Point.DRAFT, Point.ROW}),
+    thresholds=PersonalDataThresholds,
+    build=gate,
+    checked_in=(Stage.NORMALIZED, Stage.GENERATED, Stage.FILTERED),
+    description="no e-mail addresses, phone numbers, account numbers or keys",
+    reporting=Reporting(
+        finds=PersonalDataGate(),
+        is_report=_is_report,
+        says="hold personal data",
+        advice="set the threshold `personal_data: refuse` to refuse them",
+    ),
+)

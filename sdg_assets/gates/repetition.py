@@ -9,8 +9,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 if TYPE_CHECKING:
     import polars as pl
 
@@ -20,14 +18,14 @@ _TIMES = 5
 
 # The share of words in a sequence of five that occurs more than once in the text; the Gopher rule
 # (Rae et al. 2021, "Scaling Language Models", table A1) draws the line at 0.15 of the characters
-# of web pages. Exercises repeat their own words more: see `repeated_share` of `Thresholds`.
+# of web pages. Exercises repeat their own words more: see `repeated_share` of `FormatThresholds`.
 _WORDS = 5
 _FEWEST_WORDS = 40
 # Scripts without spaces: three characters stand for a word.
 _WORD = (
     r"[\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}]{1,3}|[\p{L}\p{M}\p{N}]+"
 )
-_PRIME = np.uint64(0x9E3779B97F4A7C15)
+_PRIME = 0x9E3779B97F4A7C15
 
 
 def looping(texts: pl.Series) -> dict[int, str]:
@@ -41,6 +39,8 @@ def looping(texts: pl.Series) -> dict[int, str]:
     Returns:
         Position of a text → the unit.
     """
+    import numpy as np  # late: thresholds are read without any row
+
     lengths = texts.str.len_chars()
     places = (lengths >= _UNITS[0] * _TIMES).arg_true()
     joined = "\0".join(texts.gather(places))
@@ -86,6 +86,7 @@ def repeated_shares(texts: pl.Series) -> Iterator[tuple[int, float]]:
         (position of a text of 40 words or more, share of its words that stand in a sequence of
         five words which occurs again), where the share is above 0.
     """
+    import numpy as np
     import polars as pl
 
     words = texts.str.extract_all(_WORD)
@@ -99,7 +100,7 @@ def repeated_shares(texts: pl.Series) -> Iterator[tuple[int, float]]:
     size = len(hashes) - _WORDS + 1
     phrases = hashes[:size].copy()
     for step in range(1, _WORDS):
-        phrases = phrases * _PRIME + hashes[step : size + step]
+        phrases = phrases * np.uint64(_PRIME) + hashes[step : size + step]
     inside = owner[:size] == owner[_WORDS - 1 :]
     keys = pl.DataFrame({"owner": owner[:size], "phrase": phrases})
     again = keys.is_duplicated().to_numpy() & inside

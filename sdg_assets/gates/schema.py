@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from sdg_assets.answers import answer_format
-from sdg_assets.gates.base import EachRow
-from sdg_assets.records import Example, Refusal
+from sdg_assets.gates.base import Cost, EachRow, GateSpec, Point
+from sdg_assets.records import Example, Refusal, Stage
+from sdg_assets.thresholds import NoThresholds
 
 NAME = "schema"
 
@@ -19,4 +20,14 @@ def judge(row: Example) -> Refusal | None:
     return Refusal(NAME, problem) if problem else None
 
 
-GATE = EachRow(NAME, judge)
+GATE = GateSpec(
+    name=NAME,
+    rank=10,
+    cost=Cost.FIELDS,
+    points=frozenset({Point.SEED, Point.DRAFT, Point.ROW}),
+    thresholds=NoThresholds,
+    build=lambda _: EachRow(NAME, judge),
+    checked_in=(Stage.NORMALIZED, Stage.GENERATED, Stage.ENRICHED, Stage.FILTERED),
+    description="rows are well-formed: question, answer and choices are there and agree",
+    counts_unread=True,
+)

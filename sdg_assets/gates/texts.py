@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-
-import polars as pl
+from typing import TYPE_CHECKING
 
 from sdg_assets.gates import repetition
+
+if TYPE_CHECKING:
+    import polars as pl
 
 BROKEN = "broken Unicode"
 REPEATED = "repeated_share"
@@ -71,7 +73,7 @@ def faults(texts: pl.Series, repeated_share: float) -> Iterator[tuple[int, Fault
 
     Args:
         texts: String.
-        repeated_share: See `Thresholds`.
+        repeated_share: See `FormatThresholds`.
 
     Yields:
         (position, fault), the gravest faults first: `broken Unicode` (a replacement mark, a control
@@ -82,7 +84,7 @@ def faults(texts: pl.Series, repeated_share: float) -> Iterator[tuple[int, Fault
         places = texts.str.contains(pattern).arg_true()
         hits = texts.gather(places).str.extract(pattern, 0)
         for place, hit in zip(places, hits, strict=True):
-            yield place, Fault(reason, _shown(hit))
+            yield place, Fault(reason, _visible(hit))
     fenced = texts.str.contains("```|~~~").arg_true()
     if len(fenced):
         odd = texts.gather(fenced).str.count_matches(_FENCE) % 2 == 1
@@ -91,7 +93,7 @@ def faults(texts: pl.Series, repeated_share: float) -> Iterator[tuple[int, Fault
     if len(latex):
         yield from _unbalanced(texts.gather(latex), latex)
     for place, unit in repetition.looping(texts).items():
-        yield place, Fault("repetition", _shown(unit))
+        yield place, Fault("repetition", _visible(unit))
     for place, share in repetition.repeated_shares(texts):
         if share > repeated_share:
             scores = {REPEATED: round(share, 3)}
@@ -113,6 +115,6 @@ def _at(places: Iterable[int], fault: Fault) -> Iterator[tuple[int, Fault]]:
         yield place, fault
 
 
-def _shown(text: str) -> str:
+def _visible(text: str) -> str:
     """A short piece of a text, with what cannot be seen spelled out."""
     return text[:60].encode("unicode_escape").decode() if not text.isprintable() else text[:60]

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from sdg_assets.answers import answer_format
-from sdg_assets.gates.base import EachRow
+from sdg_assets.gates.base import Cost, EachRow, GateSpec, Point
 from sdg_assets.records import EnrichedExample, Example, Proof, Refusal
+from sdg_assets.thresholds import NoThresholds
 
 NAME = "verification"
 VACUOUS = "vacuous tests"
@@ -32,4 +33,13 @@ def _killed(proof: Proof) -> dict[str, float]:
     return {"mutants": proof.mutants, "mutants_killed": proof.killed}
 
 
-GATE = EachRow(NAME, judge)
+GATE = GateSpec(
+    name=NAME,
+    rank=60,
+    cost=Cost.FIELDS,
+    points=frozenset({Point.ROW}),
+    thresholds=NoThresholds,
+    build=lambda _: EachRow(NAME, judge),
+    reads=EnrichedExample,
+    description="blind majorities gave every row's answer",
+)

@@ -11,7 +11,7 @@ from typing import Any
 import jinja2
 import yaml
 
-from sdg_assets.gates import ORDER
+from sdg_assets.gates import order
 from sdg_assets.heldout.coverage import SplitCoverage, not_compared
 from sdg_assets.release.statistics import SAMPLE, Statistics
 from sdg_assets.teacher.served import UNKNOWN_REVISION
@@ -105,7 +105,7 @@ def render_card(statistics: Statistics, configs: Sequence[Config], facts: CardFa
         **vars(facts),
         statistics=statistics,
         configs=configs,
-        gates=ORDER,
+        gates=order(),
         sample=SAMPLE,
         languages=sorted(statistics.languages),
         sources=source_datasets(statistics),

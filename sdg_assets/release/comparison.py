@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from sdg_assets.catalog import SubtaskSpec
 from sdg_assets.gates import Gate
-from sdg_assets.gates.contamination import Contamination
+from sdg_assets.gates.contamination import Contamination, ContaminationThresholds
 from sdg_assets.heldout.protection import Protection
 from sdg_assets.records import Stage
 from sdg_assets.release.card import Compared
@@ -45,7 +45,8 @@ class Comparison:
         own = f"{spec.task}/{spec.key}"
         index = self._protection.index
         background = index.background(training_rows(spec, self._store))
-        self._gates[partition] = Contamination(index, thresholds, own, background)
+        drawn = thresholds.of(ContaminationThresholds)
+        self._gates[partition] = Contamination(index, drawn, own, background)
         return [self._gates[partition]]
 
     def hits(self) -> list[Compared]:

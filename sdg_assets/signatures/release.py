@@ -9,9 +9,9 @@ from typing import Literal
 
 from sdg_assets.errors import PermanentError
 from sdg_assets.signatures.table import ATTACHMENT
+from sdg_assets.signatures.thresholds import DuplicateThresholds
 from sdg_assets.signatures.verdicts import Verdicts
 from sdg_assets.store.partitions import PartitionKey, Store
-from sdg_assets.thresholds import Thresholds
 
 SearchEngine = Literal["local", "spark"]
 
@@ -19,7 +19,7 @@ SearchEngine = Literal["local", "spark"]
 def duplicates_across(
     store: Store,
     keys: Iterable[PartitionKey],
-    thresholds: Callable[[str], Thresholds],
+    thresholds: Callable[[str], DuplicateThresholds],
     engine: SearchEngine,
 ) -> Verdicts:
     """Finds the rows of `filtered` that are copies of one another, by their signatures alone.

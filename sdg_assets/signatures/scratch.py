@@ -22,9 +22,9 @@ from sdg_assets.signatures.refusals import EXACT, NEAR
 from sdg_assets.signatures.search import exact_copies, near_copies, needed
 from sdg_assets.signatures.shingles import PARTS
 from sdg_assets.signatures.table import Signatures, by_standing
+from sdg_assets.signatures.thresholds import DuplicateThresholds
 from sdg_assets.signatures.verdicts import Found, Verdicts
 from sdg_assets.store.disk import SCRATCH
-from sdg_assets.thresholds import Thresholds
 
 if TYPE_CHECKING:
     import polars as pl
@@ -122,7 +122,7 @@ class Scratch:
 
 
 def search_local(
-    partitions: Mapping[str, Callable[[], bytes]], thresholds: Callable[[str], Thresholds]
+    partitions: Mapping[str, Callable[[], bytes]], thresholds: Callable[[str], DuplicateThresholds]
 ) -> Verdicts:
     """Finds the copies among the rows of all partitions.
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from sdg_assets.signatures.pairs import Copies, Indices, bucket_pairs, settle, similarity
 from sdg_assets.signatures.table import Signatures
-from sdg_assets.thresholds import Thresholds
+from sdg_assets.signatures.thresholds import DuplicateThresholds
 
 PAIRS_AT_ONCE = 1 << 22
 """Pairs whose signatures are in memory together, 1 GB at the most; each time all are read once."""
@@ -174,7 +174,7 @@ def _similar(
 
 def needed(
     weak: NDArray[np.uint8],
-    thresholds: Sequence[Thresholds],
+    thresholds: Sequence[DuplicateThresholds],
     partitions: NDArray[np.integer[Any]] | int = 0,
 ) -> NDArray[np.float32]:
     """The similarity that makes rows copies: where their own task draws the line.

@@ -26,8 +26,8 @@ from sdg_assets.signatures.refusals import EXACT, NEAR
 from sdg_assets.signatures.search import bucket_hashes, needed
 from sdg_assets.signatures.shingles import PARTS
 from sdg_assets.signatures.table import BEST_FIRST, STANDING, by_standing, check_format
+from sdg_assets.signatures.thresholds import DuplicateThresholds
 from sdg_assets.signatures.verdicts import Found, Verdicts
-from sdg_assets.thresholds import Thresholds
 
 if TYPE_CHECKING:
     import polars as pl
@@ -37,7 +37,9 @@ if TYPE_CHECKING:
     Batches = Iterable[pa.RecordBatch]
 
 
-def search_spark(files: Mapping[str, Path], thresholds: Callable[[str], Thresholds]) -> Verdicts:
+def search_spark(
+    files: Mapping[str, Path], thresholds: Callable[[str], DuplicateThresholds]
+) -> Verdicts:
     """Finds the copies among the rows of all partitions.
 
     Args:
@@ -121,7 +123,9 @@ def _exact(rows: DataFrame) -> tuple[Found, DataFrame]:
     return Found(EXACT, lines.vstack(originals), found), left
 
 
-def _near(rows: DataFrame, left: DataFrame, thresholds: Sequence[Thresholds]) -> Iterator[Found]:
+def _near(
+    rows: DataFrame, left: DataFrame, thresholds: Sequence[DuplicateThresholds]
+) -> Iterator[Found]:
     """The near copies, round by round as `near_copies` finds them."""
     while True:
         pairs = left.mapInArrow(_in_buckets, _columns(left)).repartition("bucket")
@@ -151,7 +155,9 @@ def _only(rows: DataFrame, names: NDArray[np.int64]) -> DataFrame:
     return rows.join(rows.sparkSession.createDataFrame(pa.table({"row": names})), "row")
 
 
-def _similar(pairs: DataFrame, rows: DataFrame, thresholds: Sequence[Thresholds]) -> DataFrame:
+def _similar(
+    pairs: DataFrame, rows: DataFrame, thresholds: Sequence[DuplicateThresholds]
+) -> DataFrame:
     sides = [
         rows.select(
             *(rows[old].alias(new) for old, new in

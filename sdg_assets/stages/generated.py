@@ -100,9 +100,9 @@ def generate(
     Yields:
         Work for `converse`; its result is a `GeneratedExample`, or a `Rejection` by gate
         `generation` (`truncated`, `filtered by the server`, `refusal`, `empty`, `unparsable`,
-        `copy of a seed`, `too long`, `control token`, or what the draft contradicts), `schema` or
-        `format`. A seed that holds a control token is shown to nobody: it is rejected once, whole,
-        as `control token in the seed`.
+        `copy of a seed`, `too long`, `control token`, or what the draft contradicts), or by one of
+        `gates.draft_gates`. A seed that holds a control token is shown to nobody: it is rejected
+        once, whole, as `control token in the seed`.
     """
     gates = draft_gates(thresholds)
     tokens = {seed.id: control_token_of(seed, [writer.control_tokens]) for seed in seeds}

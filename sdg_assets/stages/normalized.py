@@ -77,34 +77,22 @@ def normalize(
         )
 
 
-def without_leaks(rows: Iterable[Example | Rejection], gate: Gate) -> Iterator[Example | Rejection]:
-    """Rejects the training rows that stand in a held-out split: they are never used as seeds.
+def without_refused(
+    rows: Iterable[Example | Rejection], gates: Sequence[Gate]
+) -> Iterator[Example | Rejection]:
+    """Rejects the rows that are no example to write after, or that stand in a held-out split.
+
+    Every real dataset has some: one in ten rows of a Basque dataset holds U+FFFD in place of
+    letters, and it loses these rows. The stage's checks say how many may go.
 
     Args:
         rows: What `normalize` yields.
-        gate: The contamination gate.
+        gates: `gates.seed_gates`.
+
+    Yields:
+        Each row, or its `Rejection` by the first gate that refused it; rows that were rejected
+        before pass through.
     """
-    yield from _gated(rows, [gate])
-
-
-def without_broken(
-    rows: Iterable[Example | Rejection], gates: Sequence[Gate]
-) -> Iterator[Example | Rejection]:
-    """Rejects the rows that are no example to write after; every real dataset has some.
-
-    One in ten rows of a Basque dataset holds U+FFFD in place of letters: it loses these rows.
-    How many may go is for the stage's checks to say.
-
-    Args:
-        rows: What `normalize` yields.
-        gates: What a row must pass: form, text, language.
-    """
-    yield from _gated(rows, gates)
-
-
-def _gated(
-    rows: Iterable[Example | Rejection], gates: Sequence[Gate]
-) -> Iterator[Example | Rejection]:
     for batch in batches(rows):
         examples = [row for row in batch if isinstance(row, Example)]
         refused = first_refusals(examples, gates)

@@ -16,9 +16,8 @@ from math import ceil
 from sdg_assets.catalog import SubtaskSpec
 from sdg_assets.enrichment.judging import Judge
 from sdg_assets.enrichment.voting import SolverKnobs
-from sdg_assets.gates import Gate, first_refusals, row_gates
+from sdg_assets.gates import Gate, first_refusals, row_gates, set_gates
 from sdg_assets.gates.base import batches
-from sdg_assets.gates.duplicates import Duplicates
 from sdg_assets.records import EnrichedExample, Example, GeneratedExample, Rejection, Role
 from sdg_assets.stages.enriched import enrich
 from sdg_assets.stages.generated import WriterKnobs, generate
@@ -42,6 +41,7 @@ class TargetReport:
     rounds: int = 0
     lost: Counter[str] = field(default_factory=Counter)
     copies: int = 0
+    """Rows that a gate over the set refuses."""
 
     @property
     def summary(self) -> str:
@@ -93,7 +93,7 @@ def generate_until(
     knobs = replace(writer_knobs, examples_per_seed=EXAMPLES_PER_SEED_AT_MOST)
     works = generate(spec, seeds, desks[Role.WRITER].teacher, knobs, thresholds, round_robin=True)
     gates = row_gates(thresholds, heldout)
-    duplicates, passed = Duplicates(seeds, thresholds), 0
+    sets, passed = set_gates(thresholds, lambda: seeds), 0
     while report.accepted < report.target and report.rounds < max_rounds:
         missing = report.target - report.accepted
         rate = report.accepted / report.written if report.written else FIRST_YIELD
@@ -115,9 +115,10 @@ def generate_until(
         for rows in batches(_accepted(solved, report)):
             refused = first_refusals(rows, gates)
             report.lost.update(f"{r.gate}: {r.reason}" for r in refused.values())
-            duplicates.add([row for place, row in enumerate(rows) if place not in refused])
+            for over_set in sets:
+                over_set.add([row for place, row in enumerate(rows) if place not in refused])
             passed += len(rows) - len(refused)
-        report.copies = len(duplicates.refusals())
+        report.copies = len({place for over_set in sets for place in over_set.refusals()})
         report.accepted = passed - report.copies
         usage.merge(spent)
         if on_progress:

@@ -8,7 +8,8 @@ from sdg_assets.assets.metadata import (
     contamination_metadata,
     partition_metadata,
 )
-from sdg_assets.checks.inspection import CheckOutcome, Inspection, Offender
+from sdg_assets.checks.inspection import Inspection
+from sdg_assets.checks.outcome import CheckOutcome, Offender
 from sdg_assets.records import Record, Rejection, Stage
 from sdg_assets_tests.support.records import enriched, seed
 

@@ -28,7 +28,7 @@ from sdg_assets.signatures.minhash import PERMUTATIONS, banding
 from sdg_assets.signatures.scratch import search_local
 from sdg_assets.signatures.shingles import PARTS
 from sdg_assets.signatures.table import Signatures
-from sdg_assets.thresholds import Thresholds
+from sdg_assets.signatures.thresholds import DuplicateThresholds
 
 ROWS_A_PARTITION = 6_500
 NEAR, EXACT, WEAK, FRAMED = 0.1, 0.02, 1 / 3, 0.01
@@ -116,7 +116,7 @@ def search(directory: Path) -> None:
     """Searches a directory; prints CPU seconds, peak memory and the number of copies."""
     files = {path.stem: path.read_bytes for path in directory.glob("*.parquet")}
     began = time.process_time()
-    found = search_local(files, lambda _: Thresholds())
+    found = search_local(files, lambda _: DuplicateThresholds())
     spent = time.process_time() - began
     print(spent, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024, len(found))
 

@@ -27,11 +27,12 @@ from pathlib import Path
 
 from sdg_assets.gates import row_gates
 from sdg_assets.gates.base import Batch, Gate, batches
-from sdg_assets.gates.contamination import Contamination
+from sdg_assets.gates.contamination import Contamination, ContaminationThresholds
 from sdg_assets.gates.duplicates import Duplicates
 from sdg_assets.heldout.index import HeldoutIndex
 from sdg_assets.records import EnrichedExample, Example
 from sdg_assets.signatures.scratch import search_local
+from sdg_assets.signatures.thresholds import DuplicateThresholds
 from sdg_assets.thresholds import Thresholds
 from sdg_assets_tests.benchmarks.mirror import examples, heldout_tables, subtasks
 from sdg_assets_tests.support.records import enriched
@@ -102,9 +103,9 @@ def _run(rows: int, size: int, processes: int, folder: Path) -> None:
 def _partition(size: int, folder: Path, number: int) -> Timed:
     timed, thresholds = Timed(), Thresholds()
     rows = synthetic(number, size)
-    gates = [*row_gates(thresholds), Contamination(_index(), thresholds)]
+    gates = [*row_gates(thresholds), Contamination(_index(), ContaminationThresholds())]
     seeds = _real()[number % len(_real()) :][:SEEDS_PER_PARTITION]
-    duplicates = Duplicates(seeds, thresholds)
+    duplicates = Duplicates(seeds, DuplicateThresholds())
     for batch in batches(rows):
         left: Batch[Example] = Batch(batch)
         for gate in gates:
@@ -134,7 +135,7 @@ def _timed(gate: Gate, batch: Batch[Example], timed: Timed) -> list[int]:
 def _search(folder: Path) -> tuple[int, float, float]:
     began = time.process_time()
     files = {file.stem: file.read_bytes for file in folder.glob("*.parquet")}
-    found = search_local(files, lambda _: Thresholds())
+    found = search_local(files, lambda _: DuplicateThresholds())
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     return len(found), time.process_time() - began, peak
 

@@ -21,6 +21,7 @@ from statistics import fmean
 from sdg_assets.catalog import load_catalog
 from sdg_assets.enrichment.judging import Judge
 from sdg_assets.gates import first_refusals, judge
+from sdg_assets.gates.judge import JudgeThresholds
 from sdg_assets.records import EnrichedExample, Example, Role
 from sdg_assets.settings import settings
 from sdg_assets.sources.source import DirectorySource
@@ -29,7 +30,6 @@ from sdg_assets.stages.seeds import collect_seeds
 from sdg_assets.teacher import open_teacher
 from sdg_assets.teacher.completions import CompletionLog
 from sdg_assets.teacher.conversation import Desk, Usage, Work, converse
-from sdg_assets.thresholds import Thresholds
 from sdg_assets_tests.support.records import enriched
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -82,7 +82,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder, CompletionLog(Path(folder) / "log") as log:
         works = (_judged(asked, row) for _, asked, row in cases)
         judged = list(converse(works, {Role.JUDGE: Desk(teacher, log)}, usage := Usage()))
-    refused = first_refusals(judged, [judge.gate(Thresholds())])
+    refused = first_refusals(judged, [judge.gate(JudgeThresholds())])
     print(f"{chosen.teacher}: {usage.output_tokens / len(cases):.0f} tokens a judgement\n")
     print("| rows | criterion | sound | damaged | refused |\n|---|---|---:|---:|---:|")
     sound = [place for place, (damage, *_) in enumerate(cases) if damage == NONE]

@@ -26,7 +26,7 @@ from sdg_assets.records import Example
 from sdg_assets.signatures.minhash import BANDED_SIMILARITY, PERMUTATIONS, frame_of
 from sdg_assets.signatures.shingles import shingled
 from sdg_assets.signatures.table import concatenated, sign
-from sdg_assets.thresholds import Thresholds
+from sdg_assets.signatures.thresholds import DuplicateThresholds
 from sdg_assets_tests.benchmarks.planted_duplicates import (
     CLASSES,
     HARD_NEGATIVE,
@@ -51,7 +51,7 @@ def ours(rows: Sequence[Example]) -> set[int]:
         cut = shingled(some)
         signed.append(sign(some, frame_of([cut]), cut))
         order += own
-    return {order[place] for place in copies_among(concatenated(signed), Thresholds())}
+    return {order[place] for place in copies_among(concatenated(signed), DuplicateThresholds())}
 
 
 def text_dedup(permutations: int, threshold: float, ngram: int, *, clean: bool) -> Method:

@@ -23,7 +23,7 @@ from itertools import islice
 from sdg_assets.catalog import SubtaskSpec, load_protected
 from sdg_assets.catalog.models import RecordMapping
 from sdg_assets.gates.base import Batch, batches
-from sdg_assets.gates.contamination import Contamination
+from sdg_assets.gates.contamination import Contamination, ContaminationThresholds
 from sdg_assets.heldout.index import Background, HeldoutIndex
 from sdg_assets.heldout.tables import hashed_rows, table_of
 from sdg_assets.records import AnswerKind, Content, Example, Refusal
@@ -109,7 +109,12 @@ def sampled(rows: Sequence[Example]) -> Sequence[Example]:
 
 
 def gate_of(index: HeldoutIndex, spec: SubtaskSpec, background: Background) -> Contamination:
-    return Contamination(index, overridden(spec.gates), f"{spec.task}/{spec.key}", background)
+    return Contamination(
+        index,
+        overridden(spec.gates).of(ContaminationThresholds),
+        f"{spec.task}/{spec.key}",
+        background,
+    )
 
 
 def refusals(gate: Contamination, rows: Iterable[Example]) -> Iterator[Refusal | None]:

@@ -15,6 +15,7 @@ import dagster as dg
 import pytest
 from playwright.sync_api import Page, expect, sync_playwright
 
+from sdg_assets.checks.table import stage_checks
 from sdg_assets_tests.browser.capitals import Geographer, write_capitals
 from sdg_assets_tests.operation.deployment import (
     ROOT,
@@ -24,7 +25,7 @@ from sdg_assets_tests.operation.deployment import (
     wait_for_port,
 )
 from sdg_assets_tests.support.runs import materialized
-from sdg_assets_tests.support.stages import ROW_ASSETS, STAGE_CHECKS, TASK_ASSETS
+from sdg_assets_tests.support.stages import ROW_ASSETS, TASK_ASSETS
 from sdg_assets_tests.support.teacher_server import teacher_server
 
 # Where the README's pictures lie: SDGTEST_SCREENSHOTS=<this folder> makes them anew.
@@ -131,7 +132,7 @@ def test_a_person_materializes_a_partition_and_sees_it_green(
     for _ in range(2):
         page.get_by_role("button", name="zoom_in").click()
     expect(page.get_by_text("33% filled").nth(4)).to_be_visible()
-    passed = len(STAGE_CHECKS["filtered"])
+    passed = len(stage_checks("filtered"))
     expect(page.get_by_text(f"{passed} / {passed} Passed")).to_be_visible()
     page.screenshot(path=pictures / "graph.png")
 
@@ -146,7 +147,7 @@ def test_a_person_materializes_a_partition_and_sees_it_green(
 
     page.goto("/assets/capitals/filtered?view=checks")
     expect(page.get_by_text("Succeeded").first).to_be_visible()
-    for check in STAGE_CHECKS["filtered"]:
+    for check in stage_checks("filtered"):
         expect(page.get_by_text(check, exact=True).first).to_be_visible()
     expect(page.get_by_text("capitals_europe").first).to_be_visible()
     page.screenshot(path=pictures / "checks.png")

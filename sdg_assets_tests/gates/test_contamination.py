@@ -6,10 +6,9 @@ from typing import Any
 import pytest
 
 from sdg_assets.gates.base import Batch
-from sdg_assets.gates.contamination import Contamination
+from sdg_assets.gates.contamination import Contamination, ContaminationThresholds
 from sdg_assets.heldout.index import HeldoutIndex
 from sdg_assets.records import AnswerKind, Example, Refusal
-from sdg_assets.thresholds import Thresholds
 from sdg_assets_tests.support.heldout import gate_against, hashed
 from sdg_assets_tests.support.records import example, numeric
 
@@ -147,8 +146,11 @@ def test_only_a_tasks_own_split_condemns_by_a_stem_alone() -> None:
     index = HeldoutIndex({"quiz/quiz": hashed(held)})
     row = mc("Animals", ["eat plants or other animals", "make their food from light"])
 
-    assert verdict(Contamination(index, Thresholds()), row) is None
-    assert reason(Contamination(index, Thresholds(), own="quiz/quiz"), row) == "exact question"
+    assert verdict(Contamination(index, ContaminationThresholds()), row) is None
+    assert (
+        reason(Contamination(index, ContaminationThresholds(), own="quiz/quiz"), row)
+        == "exact question"
+    )
 
 
 def passage_row(question: str, context: str = PASSAGE, answer: str = "yes") -> Example:
@@ -176,7 +178,7 @@ def with_fillers(**thresholds: Any) -> Contamination:
     ]
     task = {**READING, "subtasks": {"quiz": {"config": "main"}}}
     return Contamination(
-        HeldoutIndex({"quiz/quiz": hashed(rows, **task)}), Thresholds(**thresholds)
+        HeldoutIndex({"quiz/quiz": hashed(rows, **task)}), ContaminationThresholds(**thresholds)
     )
 
 

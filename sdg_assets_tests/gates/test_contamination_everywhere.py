@@ -8,11 +8,10 @@ from collections.abc import Callable
 import pytest
 
 from sdg_assets.gates.base import Batch
-from sdg_assets.gates.contamination import Contamination
+from sdg_assets.gates.contamination import Contamination, ContaminationThresholds
 from sdg_assets.heldout.index import HeldoutIndex
 from sdg_assets.heldout.letters import all_numbers, plain_text, written_numbers
 from sdg_assets.records import AnswerKind, EnrichedExample, Example
-from sdg_assets.thresholds import Thresholds
 from sdg_assets_tests.support.heldout import FILLERS, gate_against, hashed
 from sdg_assets_tests.support.records import enriched, example
 
@@ -142,7 +141,7 @@ def test_a_tasks_frame_weighs_nothing_because_all_its_training_rows_have_it() ->
         "answer": "{{'positive' if label == 1 else 'negative'}}",
     }
     index = HeldoutIndex({"quiz/quiz": hashed(held, answer_kind="free_form", record=record)})
-    gate = Contamination(index, Thresholds(), "quiz/quiz", index.background(training))
+    gate = Contamination(index, ContaminationThresholds(), "quiz/quiz", index.background(training))
 
     assert gate.refusals(Batch(training)) == {}
     assert gate.refusals(Batch([labelled("Fine.")]))[0].reason == "exact row"
@@ -166,7 +165,7 @@ def test_a_passage_lends_its_words_to_another_question_about_it() -> None:
     }
     rows = [held, *({**held, "context": q, "question": q} for q in FILLERS)]
     index = HeldoutIndex({"quiz/quiz": hashed(rows, answer_kind="short_text", record=record)})
-    gate = Contamination(index, Thresholds())
+    gate = Contamination(index, ContaminationThresholds())
 
     def asked(question: str) -> Example:
         return example(

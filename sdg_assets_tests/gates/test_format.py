@@ -6,15 +6,16 @@ from typing import Any
 import pytest
 
 from sdg_assets.gates import first_refusals, format, language, schema  # noqa: A004
+from sdg_assets.gates.format import FormatThresholds
+from sdg_assets.gates.language import LanguageThresholds
 from sdg_assets.records import AnswerKind, Example, Refusal
-from sdg_assets.thresholds import Thresholds
 from sdg_assets_tests.gates.real_rows import real_examples, real_subtasks
 from sdg_assets_tests.support.builders import needs_mirror
 from sdg_assets_tests.support.records import example, numeric
 
 
 def judged(row: Example) -> Refusal | None:
-    return first_refusals([row], [format.gate(Thresholds())]).get(0)
+    return first_refusals([row], [format.gate(FormatThresholds())]).get(0)
 
 
 def reason(**changes: Any) -> str | None:
@@ -177,20 +178,20 @@ def test_equal_labels_in_many_rows_are_no_loop() -> None:
         for n in range(40)
     ]
 
-    assert first_refusals(rows, [format.gate(Thresholds())]) == {}
+    assert first_refusals(rows, [format.gate(FormatThresholds())]) == {}
 
 
 def test_a_verdict_does_not_depend_on_the_rows_beside_it() -> None:
     bad = example(question="Who is it? " + "very " * 6)
     rows = [example(question="\0" * 3 + "odd"), numeric(), bad, example(context="x" * 13)]
 
-    together = first_refusals(rows, [format.gate(Thresholds())])
+    together = first_refusals(rows, [format.gate(FormatThresholds())])
 
     assert {place: judged(row) for place, row in enumerate(rows) if judged(row)} == together
 
 
 def test_thresholds_move_the_lines() -> None:
-    lax = Thresholds(question_chars=(1, 10**6), repeated_share=1.0, choice_ratio=100)
+    lax = FormatThresholds(question_chars=(1, 10**6), repeated_share=1.0, choice_ratio=100)
     context = "The king of the small land went to see his old friend the duke. " * 4
     rows = [
         example(question="Why?"),
@@ -198,7 +199,7 @@ def test_thresholds_move_the_lines() -> None:
         example(choices=["Rome", "Lyon", "Paris, which was the seat of kings ever since"]),
     ]
 
-    assert len(first_refusals(rows, [format.gate(Thresholds())])) == 3
+    assert len(first_refusals(rows, [format.gate(FormatThresholds())])) == 3
     assert first_refusals(rows, [format.gate(lax)]) == {}
 
 
@@ -210,7 +211,9 @@ def test_real_rows_are_refused_in_few_cases(task: str) -> None:
         if schema.judge(row) is None
     ]  # fmt: skip
 
-    refused = first_refusals(rows, [format.gate(Thresholds()), language.gate(Thresholds())])
+    refused = first_refusals(
+        rows, [format.gate(FormatThresholds()), language.gate(LanguageThresholds())]
+    )
 
     assert len(rows) > 30
     assert len(refused) <= 0.01 * len(rows), list(refused.values())[:5]

@@ -3,13 +3,13 @@ from __future__ import annotations
 import pytest
 
 from sdg_assets.gates import Batch, judge
+from sdg_assets.gates.judge import JudgeThresholds
 from sdg_assets.records import Judgement, Refusal
-from sdg_assets.thresholds import Thresholds
 from sdg_assets_tests.support.records import STAMP, enriched, judgement
 
 
 def judged(found: Judgement | None, **thresholds: float) -> Refusal | None:
-    gate = judge.gate(Thresholds(**thresholds))
+    gate = judge.gate(JudgeThresholds(**thresholds))
     return gate.refusals(Batch([enriched(judge=found)])).get(0)
 
 

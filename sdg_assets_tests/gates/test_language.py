@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 
 from sdg_assets.gates import first_refusals, language
+from sdg_assets.gates.language import LanguageThresholds
 from sdg_assets.records import AnswerKind, Refusal
-from sdg_assets.thresholds import Thresholds
 from sdg_assets_tests.gates.real_rows import real_examples, real_subtasks
 from sdg_assets_tests.support.builders import needs_mirror
 from sdg_assets_tests.support.records import example, numeric
@@ -28,9 +28,9 @@ SPOKEN = {
 }
 
 
-def judged(thresholds: Thresholds | None = None, **changes: Any) -> Refusal | None:
+def judged(thresholds: LanguageThresholds | None = None, **changes: Any) -> Refusal | None:
     row = example(**{"answer_kind": AnswerKind.SPAN, "answer": "x", **changes})
-    return first_refusals([row], [language.gate(thresholds or Thresholds())]).get(0)
+    return first_refusals([row], [language.gate(thresholds or LanguageThresholds())]).get(0)
 
 
 @pytest.mark.parametrize("code", SPOKEN)
@@ -116,22 +116,22 @@ def test_thresholds_say_which_parts_count() -> None:
     row: dict[str, Any] = {"language": "sw", "context": ENGLISH, "question": SPOKEN["sw"]}
 
     assert judged(**row)
-    assert judged(Thresholds(language_parts=frozenset({"question"})), **row) is None
+    assert judged(LanguageThresholds(language_parts=frozenset({"question"})), **row) is None
 
 
 def test_a_batch_of_many_languages_is_judged_row_by_row() -> None:
     rows = [numeric(text, language=code) for code, text in SPOKEN.items()]
     rows += [numeric(ENGLISH, language="de")]
 
-    assert set(first_refusals(rows, [language.gate(Thresholds())])) == {len(rows) - 1}
+    assert set(first_refusals(rows, [language.gate(LanguageThresholds())])) == {len(rows) - 1}
 
 
 @needs_mirror
 def test_japanese_seeds_are_japanese() -> None:
     rows = [row for spec in real_subtasks("jglue_reasoning") for row in real_examples(spec)][:3000]
-    refused = first_refusals(rows, [language.gate(Thresholds())])
+    refused = first_refusals(rows, [language.gate(LanguageThresholds())])
 
     assert len(rows) > 1000
     assert len(refused) < 0.005 * len(rows)
     relabelled = [row.model_copy(update={"language": "en"}) for row in rows[:200]]
-    assert len(first_refusals(relabelled, [language.gate(Thresholds())])) > 50
+    assert len(first_refusals(relabelled, [language.gate(LanguageThresholds())])) > 50

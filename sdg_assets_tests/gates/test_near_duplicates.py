@@ -7,7 +7,7 @@ import pytest
 
 from sdg_assets.gates.duplicates import Duplicates, copies_among
 from sdg_assets.records import AnswerKind, EnrichedExample, Example
-from sdg_assets.thresholds import Thresholds
+from sdg_assets.signatures.thresholds import DuplicateThresholds
 from sdg_assets_tests.benchmarks.planted_duplicates import (
     CLASSES,
     HARD_NEGATIVE,
@@ -26,7 +26,7 @@ TRAIN = (
 
 def near(*rows: Example, seeds: Sequence[Example] = (), **thresholds: float) -> set[int]:
     """Places of the rows that are refused as near duplicates."""
-    duplicates = Duplicates(seeds, Thresholds(**thresholds))
+    duplicates = Duplicates(seeds, DuplicateThresholds(**thresholds))
     duplicates.add(rows)
     found = duplicates.refusals()
     assert {refusal.reason for refusal in found.values()} <= {"near duplicate"}
@@ -186,7 +186,7 @@ def test_what_stays_holds_no_more_copies() -> None:
     duplicates.add(rows)
 
     assert len(duplicates.refusals()) > 100
-    assert copies_among(duplicates.signatures(), Thresholds()) == {}
+    assert copies_among(duplicates.signatures(), DuplicateThresholds()) == {}
 
 
 @needs_mirror

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from sdg_assets.gates import Batch, first_refusals, personal_data
-from sdg_assets.thresholds import Thresholds
+from sdg_assets.gates.personal_data import PersonalDataThresholds
 from sdg_assets_tests.support.records import example
 
 # Put together here, so that no scanner takes this file for a leak.
@@ -12,7 +12,7 @@ API_KEY = "sk-" + "proj-" + "a1B2c3D4e5F6g7H8i9J0k1L2"
 
 
 def kinds(text: str) -> dict[str, float]:
-    found = personal_data.found(Batch([example(context=text)]))
+    found = personal_data.findings(Batch([example(context=text)]))
     return dict(found[0].scores) if found else {}
 
 
@@ -54,8 +54,10 @@ def test_made_up_numbers_of_exercises_are_not(text: str) -> None:
 def test_it_is_reported_and_refused_only_when_the_threshold_says_so() -> None:
     rows = [example(), example(question="Whose is jane.doe@uni-ulm.de?")]
 
-    assert first_refusals(rows, [personal_data.gate(Thresholds())]) == {}
-    refused = first_refusals(rows, [personal_data.gate(Thresholds(personal_data="refuse"))])
+    assert first_refusals(rows, [personal_data.gate(PersonalDataThresholds())]) == {}
+    refused = first_refusals(
+        rows, [personal_data.gate(PersonalDataThresholds(personal_data="refuse"))]
+    )
     assert set(refused) == {1}
     assert refused[1].detail == "e-mail address"  # never the address itself
     assert refused[1].scores == {"e-mail address": 1}

@@ -188,7 +188,7 @@ def test_a_row_with_vacuous_tests_is_kept_as_refused_and_costs_no_vote(tmp_path:
         raise AssertionError("no vote is worth asking for")
 
     found = enriched_by(ScriptedTeacher(solve), tmp_path, [SOUND[0], "assert double(3) or True"])
-    (refused,) = filter_rows(lambda: [found], row_gates(Thresholds()), Duplicates([]))
+    (refused,) = filter_rows(lambda: [found], row_gates(Thresholds()), [Duplicates([])])
 
     assert (found.outcome, found.votes_cast) == ("vacuous_tests", 0)
     assert isinstance(refused, Rejection)

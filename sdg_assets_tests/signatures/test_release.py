@@ -16,8 +16,8 @@ from sdg_assets.signatures import table
 from sdg_assets.signatures.minhash import frame_of
 from sdg_assets.signatures.release import duplicates_across
 from sdg_assets.signatures.table import ATTACHMENT, Signatures, sign
+from sdg_assets.signatures.thresholds import DuplicateThresholds
 from sdg_assets.store.partitions import PartitionKey, Store
-from sdg_assets.thresholds import Thresholds
 from sdg_assets_tests.support.records import enriched
 
 ROUTES = [PartitionKey("quiz", "filtered", name) for name in ("east", "north", "west")]
@@ -30,8 +30,8 @@ def route(rng: random.Random) -> EnrichedExample:
     return enriched(question=f"Which city lies behind {stops}?", vote_share=rng.choice([0.6, 1.0]))
 
 
-def everywhere(_partition: str) -> Thresholds:
-    return Thresholds()
+def everywhere(_partition: str) -> DuplicateThresholds:
+    return DuplicateThresholds()
 
 
 def publish(store: Store, key: PartitionKey, rows: Sequence[EnrichedExample]) -> None:
@@ -158,9 +158,9 @@ def local_spark(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     session.stop()
 
 
-def mostly_alike(partition: str) -> Thresholds:
+def mostly_alike(partition: str) -> DuplicateThresholds:
     """Copies begin later in the north, whose task says so."""
-    return Thresholds(near_duplicate_similarity=0.95 if "north" in partition else 0.5)
+    return DuplicateThresholds(near_duplicate_similarity=0.95 if "north" in partition else 0.5)
 
 
 def test_each_row_is_measured_by_its_own_tasks_thresholds(
@@ -185,7 +185,7 @@ def test_each_row_is_measured_by_its_own_tasks_thresholds(
 def test_spark_finds_the_same_as_one_machine(
     store: Store,
     routes: list[list[EnrichedExample]],
-    thresholds: Callable[[str], Thresholds],
+    thresholds: Callable[[str], DuplicateThresholds],
 ) -> None:
     local, spark = (
         duplicates_across(store, ROUTES, thresholds, engine) for engine in ("local", "spark")

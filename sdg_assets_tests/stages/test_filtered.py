@@ -13,7 +13,7 @@ from sdg_assets_tests.support.records import enriched, numeric, source
 def filtered(
     rows: list[EnrichedExample], seeds: list[Example] | None = None
 ) -> list[EnrichedExample | Rejection]:
-    return list(filter_rows(lambda: rows, row_gates(Thresholds()), Duplicates(seeds or [])))
+    return list(filter_rows(lambda: rows, row_gates(Thresholds()), [Duplicates(seeds or [])]))
 
 
 def test_good_rows_pass_in_their_order() -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from sdg_assets.catalog import SubtaskSpec, load_catalog
 from sdg_assets.gates.base import Batch
-from sdg_assets.gates.contamination import Contamination
+from sdg_assets.gates.contamination import Contamination, ContaminationThresholds
 from sdg_assets.heldout.index import HeldoutIndex
 from sdg_assets.heldout.splits import HeldoutRows
 from sdg_assets.records import Example
@@ -74,7 +74,9 @@ def test_every_listed_repeat_is_refused_as_a_seed(
 
     seeds = [row for row in normalize(spec, repeats) if isinstance(row, Example)]
     index = HeldoutIndex({"own": held.tables()})
-    refused = Contamination(index, overridden(spec.gates), own="own").refusals(Batch(seeds))
+    refused = Contamination(
+        index, overridden(spec.gates).of(ContaminationThresholds), own="own"
+    ).refusals(Batch(seeds))
 
     assert seeds
     assert [row.question for place, row in enumerate(seeds) if place not in refused] == []

@@ -7,14 +7,15 @@ from typing import Any
 import pytest
 
 from sdg_assets.catalog import load_catalog
+from sdg_assets.checks.unread import SeedThresholds
 from sdg_assets.errors import CatalogError
 from sdg_assets.gates import seed_gates
-from sdg_assets.gates.contamination import Contamination
+from sdg_assets.gates.contamination import Contamination, ContaminationThresholds
 from sdg_assets.heldout.index import HeldoutIndex
 from sdg_assets.heldout.splits import HeldoutRows
 from sdg_assets.records import Example, Rejection, Seed
 from sdg_assets.sources.source import DirectorySource
-from sdg_assets.stages.normalized import normalize, without_broken, without_leaks
+from sdg_assets.stages.normalized import normalize, without_refused
 from sdg_assets.stages.seeds import collect_seeds
 from sdg_assets.thresholds import Thresholds, overridden
 from sdg_assets_tests.support.builders import MIRROR, needs_mirror, seed_task
@@ -131,7 +132,9 @@ def test_rows_that_share_only_their_tasks_frame_with_held_out_rows_stay() -> Non
     held = HeldoutRows()
     held.add(spec, "test", source)
     gate = Contamination(
-        HeldoutIndex({"own": held.tables()}), overridden(spec.gates), own="own"
+        HeldoutIndex({"own": held.tables()}),
+        overridden(spec.gates).of(ContaminationThresholds),
+        own="own",
     )  # every question is "Which of these situations is the better one …?"
 
     def pair(row: Mapping[str, Any]) -> frozenset[str]:
@@ -144,7 +147,7 @@ def test_rows_that_share_only_their_tasks_frame_with_held_out_rows_stay() -> Non
     # A held-out situation beside another one is half of a held-out question.
     halves = {seed.source.row for seed in seeds if pair(seed.row) & situations}
 
-    accepted, rejected = told_apart(without_leaks(normalize(spec, seeds), gate))
+    accepted, rejected = told_apart(without_refused(normalize(spec, seeds), [gate]))
 
     assert repeats
     assert not repeats & {example.source.row for example in accepted}
@@ -159,7 +162,7 @@ def test_broken_rows_are_rejected_with_their_reason_and_the_others_stay() -> Non
     odd = quiz(10, "Which colour is it?", choices=["red", "red"])
     gates = seed_gates(Thresholds())
 
-    rows = without_broken(normalize(SPEC, [*seeds, broken, odd]), gates)
+    rows = without_refused(normalize(SPEC, [*seeds, broken, odd]), gates)
 
     accepted, rejected = told_apart(rows)
     assert [example.source.row for example in accepted] == list(range(9))
@@ -191,7 +194,7 @@ def test_a_limit_is_moved_with_a_reason() -> None:
 def test_basque_coreference_may_lose_the_rows_that_were_published_broken() -> None:
     task = load_catalog(allow_canary=()).task("basqueglue")
 
-    limit = overridden(task.resolve("epec_koref_bin").gates).broken_seeds
+    limit = overridden(task.resolve("epec_koref_bin").gates).of(SeedThresholds).broken_seeds
 
     assert 95 / 984 < limit < 0.15
-    assert overridden(task.resolve("wiceu").gates).broken_seeds == 0.05
+    assert overridden(task.resolve("wiceu").gates).of(SeedThresholds).broken_seeds == 0.05

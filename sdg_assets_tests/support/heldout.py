@@ -7,12 +7,11 @@ from typing import Any
 
 from sdg_assets.catalog import SubtaskSpec
 from sdg_assets.errors import AbsentError
-from sdg_assets.gates.contamination import Contamination
+from sdg_assets.gates.contamination import Contamination, ContaminationThresholds
 from sdg_assets.heldout.index import HeldoutIndex
 from sdg_assets.heldout.splits import HeldoutRows
 from sdg_assets.heldout.tables import HeldoutTables
 from sdg_assets.records import Example
-from sdg_assets.thresholds import Thresholds
 from sdg_assets_tests.support.builders import seed_task
 
 # Enough of them that a run of words can be rare.
@@ -56,12 +55,14 @@ def hashed(rows: Sequence[dict[str, Any]], **task: Any) -> HeldoutTables:
 
 
 def gate_against(
-    rows: Sequence[dict[str, Any]], thresholds: Thresholds | None = None, **task: Any
+    rows: Sequence[dict[str, Any]], thresholds: ContaminationThresholds | None = None, **task: Any
 ) -> Contamination:
     """The gate over raw rows (and FILLERS) as the `test` split of a task."""
     fillers = [{"question": q, "choices": [f"a {q}", f"b {q}"], "label": 0} for q in FILLERS]
     tables = hashed([*rows, *fillers], **task)
-    return Contamination(HeldoutIndex({"quiz/quiz": tables}), thresholds or Thresholds())
+    return Contamination(
+        HeldoutIndex({"quiz/quiz": tables}), thresholds or ContaminationThresholds()
+    )
 
 
 def held_out(*examples: Example) -> Contamination:
@@ -81,9 +82,11 @@ def held_out(*examples: Example) -> Contamination:
         "choices": "{{choices}}",
         "answer_index": "{{label}}",
     }
-    return Contamination(HeldoutIndex({"quiz/quiz": hashed(rows, record=record)}), Thresholds())
+    return Contamination(
+        HeldoutIndex({"quiz/quiz": hashed(rows, record=record)}), ContaminationThresholds()
+    )
 
 
 def nothing_held_out() -> Contamination:
     """The gate that knows of no held-out row."""
-    return Contamination(HeldoutIndex({}), Thresholds())
+    return Contamination(HeldoutIndex({}), ContaminationThresholds())

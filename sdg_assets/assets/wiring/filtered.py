@@ -6,15 +6,14 @@ from sdg_assets.assets.knobs import StageConfig
 from sdg_assets.assets.partition_context import PartitionContext
 from sdg_assets.assets.wiring import Wiring
 from sdg_assets.assets.writing import PartitionReport
-from sdg_assets.gates import row_gates
-from sdg_assets.gates.duplicates import Duplicates
+from sdg_assets.gates import row_gates, set_gates, signatures_of
 from sdg_assets.records import EnrichedExample, Example, Role, Stage
 from sdg_assets.stages.filtered import filter_rows
 
 
 def _filtered(partition: PartitionContext, config: StageConfig) -> PartitionReport:
     thresholds, heldout = partition.thresholds, partition.guard.gate
-    duplicates = Duplicates(partition.read(Stage.NORMALIZED, Example), thresholds)
+    sets = set_gates(thresholds, lambda: partition.read(Stage.NORMALIZED, Example))
     teachers: dict[Role, set[str]] = {role: set() for role in Role}
 
     def read() -> Iterator[EnrichedExample]:
@@ -26,8 +25,8 @@ def _filtered(partition: PartitionContext, config: StageConfig) -> PartitionRepo
                     teachers[role].add(f"{stamp.model}@{stamp.revision}")
             yield row
 
-    rows = filter_rows(read, row_gates(thresholds, heldout), duplicates)
-    report = partition.publish(rows, config, signatures=duplicates.signatures)
+    rows = filter_rows(read, row_gates(thresholds, heldout), sets)
+    report = partition.publish(rows, config, signatures=lambda: signatures_of(sets))
     report.metadata |= {r.value: ", ".join(sorted(names)) for r, names in teachers.items() if names}
     return report
 

@@ -8,7 +8,7 @@ from sdg_assets.assets.wiring import Wiring
 from sdg_assets.assets.writing import PartitionReport
 from sdg_assets.gates import seed_gates
 from sdg_assets.records import Example, Seed, Stage
-from sdg_assets.stages.normalized import normalize, without_broken, without_leaks
+from sdg_assets.stages.normalized import normalize, without_refused
 from sdg_assets.stages.overlaps import seeded_elsewhere
 from sdg_assets.stages.plan import SAMPLE, RoughCounter, plan_subtask
 
@@ -20,9 +20,8 @@ def _normalized(partition: PartitionContext, config: StageConfig) -> PartitionRe
     elsewhere = None
     if task.overlaps:
         elsewhere = seeded_elsewhere(task, partition.catalog, partition.source)
-    gate = partition.guard.gate
-    sound = without_broken(normalize(spec, seeds, elsewhere), seed_gates(partition.thresholds))
-    report = partition.publish(without_leaks(sound, gate), config)
+    gates = seed_gates(partition.thresholds, partition.guard.gate)
+    report = partition.publish(without_refused(normalize(spec, seeds, elsewhere), gates), config)
     key = partition.key(Stage.NORMALIZED)
     sample = list(itertools.islice(store.read(key, Example), SAMPLE))
     count = store.manifest(key).rows

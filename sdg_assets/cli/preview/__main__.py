@@ -12,7 +12,7 @@ from sdg_assets.catalog import configured_catalog
 from sdg_assets.cli.command import command
 from sdg_assets.cli.preview.report import named, preview, report, subtasks, tried
 from sdg_assets.errors import PermanentError, StoreError
-from sdg_assets.gates.contamination import Contamination
+from sdg_assets.gates.contamination import Contamination, ContaminationThresholds
 from sdg_assets.heldout.protection import protection
 from sdg_assets.settings import settings
 from sdg_assets.stages.training_rows import training_rows
@@ -36,12 +36,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m sdg_assets.gates", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
-    shown = commands.add_parser("preview", help="rows that each gate would drop, with examples")
-    shown.add_argument("--task", required=True)
-    shown.add_argument("--subtask", help="default: all that have rows in the store")
-    shown.add_argument("--gate", help="this gate alone")
-    shown.add_argument("--examples", type=int, default=2, help="rows shown for each reason")
-    shown.add_argument(
+    options = commands.add_parser("preview", help="rows that each gate would drop, with examples")
+    options.add_argument("--task", required=True)
+    options.add_argument("--subtask", help="default: all that have rows in the store")
+    options.add_argument("--gate", help="this gate alone")
+    options.add_argument("--examples", type=int, default=2, help="rows shown for each reason")
+    options.add_argument(
         "--set",
         action="append",
         default=[],
@@ -58,9 +58,9 @@ def _preview(options: argparse.Namespace) -> None:
     task = catalog.task(options.task)
     keys = [options.subtask] if options.subtask else task.enabled_subtasks()
     specs = [catalog.subtask(task.task, key) for key in keys]
-    there = subtasks(keys, store, task.task)
+    stored = subtasks(keys, store, task.task)
     for spec in specs:
-        if spec.key in there:
+        if spec.key in stored:
             thresholds = tried([knobs.gates, spec.gates, changes])
             try:
                 held = protection(
@@ -68,18 +68,18 @@ def _preview(options: argparse.Namespace) -> None:
                 )
                 background = held.index.background(training_rows(spec, store))
                 own = f"{spec.task}/{spec.key}"
-                heldout = Contamination(held.index, thresholds, own, background)
+                drawn = thresholds.of(ContaminationThresholds)
+                heldout = Contamination(held.index, drawn, own, background)
             except StoreError as error:
                 print(f"contamination is left out: {error}", file=sys.stderr)
                 heldout = None
-            found = preview(store, spec, thresholds, only, options.examples, heldout)
-            for line in report(found):
+            for line in report(preview(store, spec, thresholds, only, options.examples, heldout)):
                 print(line)
 
 
 def _assignment(text: str) -> tuple[str, Any]:
-    name, found, value = text.partition("=")
-    if not found:
+    name, sign, value = text.partition("=")
+    if not sign:
         raise PermanentError(f"--set {text}: NAME=VALUE is expected")
     try:
         return name.strip(), json.loads(value)

@@ -5,28 +5,17 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-
-from pydantic import ValidationError
+from typing import Any
 
 from sdg_assets.catalog import SubtaskSpec
 from sdg_assets.errors import PermanentError, StoreError
-from sdg_assets.gates import (
-    ORDER,
-    Batch,
-    Gate,
-    duplicates,
-    judge,
-    personal_data,
-    row_gates,
-    verification,
-)
-from sdg_assets.gates.base import batches
-from sdg_assets.gates.duplicates import Duplicates
+from sdg_assets.gates import Batch, Gate, all_gates, order, row_gates, set_gates
+from sdg_assets.gates.base import Reporting, batches
 from sdg_assets.records import Example, Refusal, Stage
 from sdg_assets.stages.stage import ROW_STAGES
 from sdg_assets.stages.stage import STAGES as STAGE_TABLE
 from sdg_assets.store.partitions import PartitionKey, Store
-from sdg_assets.thresholds import Thresholds, overridden
+from sdg_assets.thresholds import Thresholds, overridden, owners
 
 STAGES: Mapping[str, type[Example]] = {
     stage.value: record
@@ -34,8 +23,6 @@ STAGES: Mapping[str, type[Example]] = {
     if stage is not Stage.FILTERED and issubclass(record := STAGE_TABLE[stage].record, Example)
 }
 """The stages whose rows the gates have not refused yet, the last one first → their record."""
-# They look at what `enriched` adds.
-ENRICHED_ONLY = (verification.NAME, judge.NAME)
 
 
 @dataclass(frozen=True)
@@ -70,16 +57,16 @@ class Preview:
         for place, refusal in refusals.items():
             reason = (gate, refusal.reason)
             self.alone[reason] += 1
-            shown = self.sightings.setdefault(reason, [])
-            if len(shown) < examples:
-                shown.append(Sighting(rows[place], refusal))
+            sightings = self.sightings.setdefault(reason, [])
+            if len(sightings) < examples:
+                sightings.append(Sighting(rows[place], refusal))
 
 
 def preview(
     store: Store,
     spec: SubtaskSpec,
     thresholds: Thresholds,
-    only: Collection[str] = ORDER,
+    only: Collection[str] | None = None,
     examples: int = 2,
     heldout: Gate | None = None,
 ) -> Preview:
@@ -92,7 +79,7 @@ def preview(
         store: Where the rows lie.
         spec: The subtask.
         thresholds: Those to try.
-        only: The gates to look at.
+        only: The gates to look at; None for all.
         examples: Rows to keep for each reason.
         heldout: The contamination gate; None where nothing held out is hashed.
 
@@ -103,90 +90,89 @@ def preview(
     key = next((key for key in keys if store.exists(key)), None)
     if key is None:
         raise StoreError(f"{spec.task}/{spec.key}: nothing in {store.root}; materialize it first")
-    found = Preview(key, thresholds)
-    gates = [
-        gate
-        for gate in row_gates(thresholds, heldout)
-        if gate.name in only and (key.stage == Stage.ENRICHED or gate.name not in ENRICHED_ONLY)
-    ]
-    copies, passed = _duplicates(store, key, thresholds), []
-    for rows in batches(store.read(key, STAGES[key.stage])):
-        left = _row_gates(found, rows, gates, examples)
-        found.rows += len(rows)
-        if duplicates.NAME in only:
-            copies.add([rows[place] for place in left])
-            passed += [rows[place] for place in left]
-    refused = copies.refusals()
-    found.see(passed, duplicates.NAME, refused, examples)
-    found.in_order[duplicates.NAME] += len(refused)
-    return found
+    result = Preview(key, thresholds)
+    wanted = order() if only is None else only
+    record = STAGES[key.stage]
+    gates = [gate for gate in row_gates(thresholds, heldout, record) if gate.name in wanted]
+    names = [spec.name for spec in all_gates() if spec.build_set]
+    every_set = zip(names, set_gates(thresholds, lambda: _seeds(store, key)), strict=True)
+    sets = [(name, over_set) for name, over_set in every_set if name in wanted]
+    passed: list[Example] = []
+    for rows in batches(store.read(key, record)):
+        left = [rows[place] for place in _row_gates(result, rows, gates, examples)]
+        result.rows += len(rows)
+        for _, over_set in sets:
+            over_set.add(left)
+        passed += left if sets else []
+    refused: set[int] = set()
+    for name, over_set in sets:
+        refusals = over_set.refusals()
+        result.see(passed, name, refusals, examples)
+        result.in_order[name] += len(refusals.keys() - refused)
+        refused |= refusals.keys()
+    return result
 
 
 def tried(layers: Iterable[Mapping[str, object]]) -> Thresholds:
     """Thresholds from layers of overrides, the last one strongest.
 
     Raises:
-        PermanentError: A name that no gate knows (lists those there are), or a wrong value.
+        PermanentError: A name that no gate and no check owns (lists all names), or a wrong value.
     """
     try:
         return overridden(*map(dict, layers))
-    except ValidationError as error:
-        wrong = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
-        known = ", ".join(Thresholds.model_fields)
-        raise PermanentError(f"thresholds: {wrong}. There are: {known}") from error
+    except ValueError as error:
+        raise PermanentError(f"thresholds: {error}. There are: {', '.join(owners())}") from error
 
 
-def report(found: Preview) -> Iterator[str]:
+def report(preview: Preview) -> Iterator[str]:
     """The lines of a preview: thresholds, a table of reasons, and example rows."""
-    yield f"{found.key}: {found.rows} rows"
-    default = Thresholds()
-    for name, value in found.thresholds:
-        mark = (
-            ""
-            if value == getattr(default, name)
-            else "  (default " + _plain(getattr(default, name)) + ")"
-        )
+    yield f"{preview.key}: {preview.rows} rows"
+    for name, value, default in preview.thresholds:
+        mark = "" if value == default else f"  (default {_plain(default)})"
         yield f"  {name} = {_plain(value)}{mark}"
-    if not found.alone:
+    if not preview.alone:
         yield "no gate would drop a row"
         return
     yield f"  {'rows':>7} {'share':>7}  gate: reason"
-    for gate in ORDER:
-        reasons = [(key, count) for key, count in found.alone.most_common() if key[0] == gate]
+    for spec in all_gates():
+        gate, counts = spec.name, preview.alone.most_common()
+        reasons = [(key, count) for key, count in counts if key[0] == gate]
         for (_, reason), count in reasons:
-            yield f"  {count:>7} {count / found.rows:>7.2%}  {gate}: {reason}"
-            for sighting in found.sightings[gate, reason]:
+            yield f"  {count:>7} {count / preview.rows:>7.2%}  {gate}: {reason}"
+            for sighting in preview.sightings[gate, reason]:
                 yield f"                     {_line(sighting)}"
         if reasons:
-            first = found.in_order[gate]
-            reported = gate == personal_data.NAME and found.thresholds.personal_data == "report"
+            own = preview.thresholds.of(spec.thresholds)
             yield (
                 f"  {gate} only reports them"
-                if reported
-                else f"  {gate} drops {first} that no gate before it does"
+                if spec.reporting and spec.reporting.is_report(own)
+                else f"  {gate} drops {preview.in_order[gate]} that no gate before it does"
             )
-    kept = found.rows - found.in_order.total()
-    yield f"  {kept} of {found.rows} rows ({kept / found.rows:.1%}) would be left"
+    kept = preview.rows - preview.in_order.total()
+    yield f"  {kept} of {preview.rows} rows ({kept / preview.rows:.1%}) would be left"
 
 
-def _duplicates(store: Store, key: PartitionKey, thresholds: Thresholds) -> Duplicates:
+def _seeds(store: Store, key: PartitionKey) -> Iterable[Example]:
+    """The partition's seeds; none for the seeds themselves."""
     seeds = PartitionKey(key.task, Stage.NORMALIZED.value, key.subtask)
-    with_seeds = key.stage != Stage.NORMALIZED and store.exists(seeds)
-    return Duplicates(store.read(seeds, Example) if with_seeds else (), thresholds)
+    has_seeds = key.stage != Stage.NORMALIZED and store.exists(seeds)
+    return store.read(seeds, Example) if has_seeds else ()
 
 
 def _row_gates(
-    found: Preview, rows: Sequence[Example], gates: Iterable[Gate], examples: int
+    preview: Preview, rows: Sequence[Example], gates: Iterable[Gate], examples: int
 ) -> list[int]:
     """Positions of the rows that every gate lets through."""
+    reporting: dict[str, Reporting[Any]] = {s.name: s.reporting for s in all_gates() if s.reporting}
     batch, left = Batch(rows), set(range(len(rows)))
     for gate in gates:
         refusals = gate.refusals(batch)
-        found.in_order[gate.name] += len(left & refusals.keys())
+        preview.in_order[gate.name] += len(left & refusals.keys())
         left -= refusals.keys()
-        if gate.name == personal_data.NAME:
-            refusals = personal_data.found(batch)  # shown where they are only reported, too
-        found.see(rows, gate.name, refusals, examples)
+        if gate.name in reporting:  # listed where they are only reported, too
+            refusals = reporting[gate.name].finds.refusals(batch)
+        preview.see(rows, gate.name, refusals, examples)
     return sorted(left)
 
 
@@ -213,9 +199,9 @@ def named(gate: str | None) -> tuple[str, ...]:
     Raises:
         PermanentError: There is no such gate.
     """
-    if gate is not None and gate not in ORDER:
-        raise PermanentError(f"unknown gate {gate!r}; there are: {', '.join(ORDER)}")
-    return ORDER if gate is None else (gate,)
+    if gate is not None and gate not in order():
+        raise PermanentError(f"unknown gate {gate!r}; there are: {', '.join(order())}")
+    return order() if gate is None else (gate,)
 
 
 def subtasks(keys: Sequence[str], store: Store, task: str) -> list[str]:
@@ -224,7 +210,7 @@ def subtasks(keys: Sequence[str], store: Store, task: str) -> list[str]:
     Raises:
         StoreError: None has.
     """
-    there = [key for key in keys if any(store.exists(PartitionKey(task, s, key)) for s in STAGES)]
-    if not there:
+    stored = [key for key in keys if any(store.exists(PartitionKey(task, s, key)) for s in STAGES)]
+    if not stored:
         raise StoreError(f"{task}: nothing in {store.root}; materialize a subtask of it first")
-    return there
+    return stored

@@ -1,0 +1,10 @@
+"""Check `heldout_complete`; `assets/heldout.py` evaluates it, on the splits that it hashes."""
+
+from __future__ import annotations
+
+from sdg_assets.checks.outcome import Check
+
+CHECK = Check(
+    name="heldout_complete",
+    description="every held-out split was there, with rows, to be hashed",
+)

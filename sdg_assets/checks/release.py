@@ -1,0 +1,10 @@
+"""Check `fresh_inputs` of a release; `assets/curated.py` evaluates it, against Dagster's events."""
+
+from __future__ import annotations
+
+from sdg_assets.checks.outcome import Check
+
+CHECK = Check(
+    name="fresh_inputs",
+    description="no partition of the release is stale. Blocks nothing",
+)

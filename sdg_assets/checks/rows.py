@@ -1,0 +1,47 @@
+"""Check `rows`: a partition has rows, and not far fewer than the version that it replaces."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from pydantic import Field
+
+from sdg_assets.checks.losses import Standing, compare
+from sdg_assets.checks.outcome import Check, CheckOutcome
+from sdg_assets.checks.tally import Tally
+from sdg_assets.stages.stage import STAGES
+from sdg_assets.thresholds import OwnThresholds
+
+
+class LossThresholds(OwnThresholds):
+    """How much a new version of a partition may lose."""
+
+    lost_share: float = Field(
+        default=0.5,
+        ge=0,
+        le=1,
+        description="share of its rows that a partition may lose against the version it replaces, "
+        "beyond what a smaller input explains; 1 for any",
+    )
+
+
+def evaluate(tally: Tally) -> CheckOutcome:
+    """Compares the rows with those of the version that is published."""
+    reasons = {f"{gate}: {reason}": n for (gate, reason), n in tally.reasons.items()}
+    now = Standing.of(tally.stage, tally.rows, reasons, tally.verified, tally.outcome_counts())
+    has_what_was_asked = tally.asked is not None and tally.rows >= tally.asked
+    if not STAGES[tally.stage].inputs and tally.before and not has_what_was_asked:
+        # What went in is the dataset's split, which does not shrink for a good reason.
+        now = replace(now, seen=max(now.seen, tally.before.seen))
+    share = tally.thresholds.of(LossThresholds).lost_share
+    compared = compare(tally.before, now, share, accepted=tally.accept_smaller)
+    return CheckOutcome(name=CHECK.name, blocking=not compared.passed, **vars(compared))
+
+
+CHECK = Check(
+    name="rows",
+    description="there are rows, and not far fewer than in the version that they replace",
+    evaluate=evaluate,
+    thresholds=LossThresholds,
+    needs_rows=False,
+)

@@ -1,0 +1,61 @@
+"""Rows that never became an example, and seeds that a gate refused: how many may be lost."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from pydantic import Field
+
+from sdg_assets.checks.outcome import CheckOutcome
+from sdg_assets.checks.tally import Tally
+from sdg_assets.stages.stage import STAGES
+from sdg_assets.thresholds import OwnThresholds
+
+MIN_PARSED = 0.5
+"""Share of a writer's completions that must be understood."""
+
+
+class SeedThresholds(OwnThresholds):
+    """How much of a dataset may be unusable, as shares of its rows."""
+
+    limits: ClassVar[frozenset[str]] = frozenset({"mapping_failures", "broken_seeds"})
+
+    mapping_failures: float = Field(
+        default=0.02, ge=0, le=1, description="share of a task's rows that its record may not fit"
+    )
+    # Real datasets have odd rows (an option twice in 1.2% of commonsense_qa). With more than this
+    # it is the mapping that is odd.
+    broken_seeds: float = Field(
+        default=0.05,
+        ge=0,
+        le=1,
+        description="share of a task's mapped rows that a gate of `normalized` may refuse: "
+        "malformed, broken text, another language",
+    )
+
+
+def unread_rows(tally: Tally, check: str) -> CheckOutcome | None:
+    """How many rows never became an example, against the share that may.
+
+    Args:
+        tally: The rows of a stage.
+        check: The check that counts them.
+
+    Returns:
+        None for a stage that reads nothing but examples.
+    """
+    spec = STAGES[tally.stage]
+    if spec.maps_seeds:
+        step, allowed = "mapping", tally.thresholds.of(SeedThresholds).mapping_failures
+    elif spec.writes_examples:
+        step, allowed = "generation", 1 - MIN_PARSED
+    else:
+        return None
+    failed = tally.rejected[step]
+    return CheckOutcome(
+        name=check,
+        passed=failed <= allowed * tally.seen and tally.seen > 0,
+        summary=f"{failed} of {tally.seen} rows refused by {step}; see the rejected file",
+        numbers={f"{step}_refused": failed, "rows": tally.seen},
+        offenders=tally.offenders_of(step),
+    )

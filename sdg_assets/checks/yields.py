@@ -1,0 +1,54 @@
+"""Checks that enough rows come out: accepted by the gates, verified by the solver."""
+
+from __future__ import annotations
+
+from sdg_assets.checks.outcome import Check, CheckOutcome, share_outcome
+from sdg_assets.checks.tally import Tally
+
+MIN_AGREED = 0.2
+"""Share of the rows of `enriched` that must be verified."""
+
+
+def accepted(tally: Tally) -> CheckOutcome:
+    """Whether the share of accepted rows is at least `SDG_MIN_YIELD`."""
+    gate = next(iter(tally.rejected.most_common(1)), ("", 0))[0]
+    outcome = share_outcome(
+        YIELD.name,
+        tally.rows,
+        tally.seen,
+        least=tally.min_yield,
+        verb="accepted",
+        advice=tally.reasons_of(gate) if gate else "no row came in",
+    )
+    if outcome.passed:
+        return outcome
+    return outcome.model_copy(update={"offenders": tally.offenders_of(gate)})
+
+
+def verified(tally: Tally) -> CheckOutcome:
+    """Whether the solver agrees with the writer often enough."""
+    outcome = share_outcome(
+        ANSWER_VERIFICATION.name,
+        tally.verified,
+        tally.rows,
+        least=MIN_AGREED,
+        verb="verified",
+        advice="use a stronger solver, or look at the votes of the rows below",
+    )
+    if outcome.passed:
+        return outcome
+    return outcome.model_copy(update={"offenders": list(tally.unverified)})
+
+
+YIELD = Check(
+    name="yield",
+    description="enough rows were accepted",
+    evaluate=accepted,
+    needs_rows=False,
+)
+ANSWER_VERIFICATION = Check(
+    name="answer_verification",
+    description="blind majorities agree with the writer often enough",
+    evaluate=verified,
+    needs_rows=False,
+)
