@@ -111,8 +111,7 @@ class Thresholds(BaseModel):
 
     def longest_answer(self, kind: AnswerKind) -> int:
         """Characters that an answer of this kind may have."""
-        long = kind in (AnswerKind.CODE, AnswerKind.FREE_FORM)
-        return self.long_answer_chars if long else self.answer_chars
+        return self.long_answer_chars if kind.policy.has_long_answers else self.answer_chars
 
 
 DEFAULTS = Thresholds()

@@ -20,7 +20,7 @@ from sdg_assets.answers.base import (
 from sdg_assets.answers.extraction import Phrase, heads, phrases, unwrap
 from sdg_assets.answers.formulae import few_words, is_formula, is_words, same_formula
 from sdg_assets.answers.numbers import ASKS_PERCENT, Quantity, plain_math, quantities, quantity
-from sdg_assets.records import AnswerKind, Content, Example
+from sdg_assets.records import Content, Example
 
 _FORMULA = re.compile(r"\\[a-zA-Z]|[\^√π*]|\d\s*[+/]\s*\d")
 _EQUATION = re.compile(r"[^=≈,;]+[=≈](?:[^=≈,;]*[=≈])*(?P<result>[^=≈;]+)")
@@ -41,7 +41,11 @@ class NumericDraft(Draft):
 class Numeric(AnswerFormat):
     """Two answers are the same when they are equal, however they are written."""
 
-    kind = AnswerKind.NUMERIC
+    name = "numeric"
+    default_frame = "A question whose answer is a number or a formula."
+    answer_is_words = False
+    # Any sentence of a worked calculation may end in the result.
+    answer_in_background = "nowhere"
 
     def draft_model(self, anchor: Example) -> type[Draft]:
         """Question, worked solution, answer."""
@@ -94,6 +98,10 @@ class Numeric(AnswerFormat):
     def check(self, example: Example) -> str | None:
         """The answer holds a digit or a symbol to compute with."""
         return None if re.search(r"[\dA-Za-z\\]", example.answer) else "answer is not a number"
+
+    def is_given_away(self, example: Example) -> bool:
+        """Never: a number may well equal one that is given (5 boxes, 5 left)."""
+        return False
 
 
 def _value(number: Quantity, example: Example) -> tuple[object, str]:
