@@ -1,7 +1,7 @@
 """One module an answer kind: ask for it, extract it, compare it, check it, and its whole policy.
 
-A module registers by being there: what it exports as `ANSWER` serves its kind. A package of one's
-own adds a kind by an entry point of the group `sdg_assets.answers`.
+A module of this folder that exports `ANSWER` serves a kind; nothing lists it. Another package adds
+a kind by an entry point of the group `sdg_assets.answers`.
 """
 
 from __future__ import annotations

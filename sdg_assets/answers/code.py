@@ -47,7 +47,7 @@ class Code(AnswerFormat):
         return CodeDraft
 
     def draft_of(self, example: Example) -> Draft:
-        """At most four tests are shown."""
+        """Keeps at most four tests."""
         return CodeDraft(
             question=example.question,
             program=example.answer.replace("\r\n", "\n").replace("\t", "    "),

@@ -51,8 +51,8 @@ class SelectionFormat(AnswerFormat):
         synonyms = tuple(self.synonyms(example.choices))
         options = _options(tuple(example.choices), synonyms, example.language)
         for phrase in phrases(text):
-            if found := options.named(phrase):
-                return found.pop() if len(found) == 1 else None
+            if candidates := options.named(phrase):
+                return candidates.pop() if len(candidates) == 1 else None
         return None
 
     def same(self, left: str, right: str, example: Example) -> bool:

@@ -50,7 +50,7 @@ class ShortText(AnswerFormat):
         return with_context(ShortTextDraft, anchor)
 
     def draft_of(self, example: Example) -> Draft:
-        """At most four aliases are shown: TriviaQA has rows with hundreds."""
+        """Keeps at most four aliases: TriviaQA has rows with hundreds."""
         return self.draft_model(example).model_validate(
             {
                 **context_fields(example),

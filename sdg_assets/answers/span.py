@@ -51,9 +51,9 @@ class Span(ShortText):
 
     def trimmed(self, phrase: str, example: Example) -> str:
         """The longest beginning of the phrase that stands in the context."""
-        found = (unwrap(head) for head in heads(phrase))
+        beginnings = (unwrap(head) for head in heads(phrase))
         whole = super().trimmed(phrase, example)
-        return next((head for head in found if _stands_in(head, example.context)), whole)
+        return next((head for head in beginnings if _stands_in(head, example.context)), whole)
 
     def check(self, example: Example) -> str | None:
         """The span stands in its context."""
