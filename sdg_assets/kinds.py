@@ -24,7 +24,7 @@ from sdg_assets.registry import members
 PACKAGE, ATTRIBUTE = "sdg_assets.answers", "ANSWER"
 # A name becomes a pod label, a tag in Dagster and a part of prompt versions. `base` is the prompt
 # template that those of all kinds extend.
-_NAME = re.compile(r"(?!base$)[a-z][a-z0-9_]{0,62}")
+_NAME = re.compile(r"(?!base$)[a-z](?:[a-z0-9_]{0,61}[a-z0-9])?")
 
 Choices = Literal["none", "written", "given"]
 Family = Literal["multiple_choice", "generative"]

@@ -78,17 +78,17 @@ def shingled(rows: Sequence[Example]) -> Shingled:
     texts: list[str] = []
     exact: list[str] = []
     keys: list[str] = []
-    for row in rows:
+    policies = [row.answer_kind.policy for row in rows]
+    for row, policy in zip(rows, policies, strict=True):
         text = exact_text(row)
         context, question, *choices = text.split("\n")
         exact.append(text)
-        policy = row.answer_kind.policy
         texts += (question, context, " ".join(choices) if policy.choices_are_written else "")
         said = "" if policy.is_worded_freely else _plain(row.answer, row.language)
         kind = "weak" if policy.is_weak_evidence else ""
         numbers = _NUMBER.findall(question) if _DIGIT.search(question) else ()
         keys.append("\n".join([kind, said, *numbers]))
-    weak = np.array([row.answer_kind.policy.is_weak_evidence for row in rows], np.uint8)
+    weak = np.array([policy.is_weak_evidence for policy in policies], np.uint8)
     return Shingled(
         *_with_pairs(*_words(texts), weak),
         hashed(exact),

@@ -303,6 +303,7 @@ def test_a_misspelt_kind_in_the_catalog_is_one_sentence_with_the_nearest_name(
         (DATE.replace('"date"', '"numeric"'), "both serve the answer kind 'numeric'"),
         (DATE.replace('"date"', '"Date of birth"'), "'Date of birth' cannot name an answer kind"),
         (DATE.replace('"date"', '"base"'), "'base' cannot name an answer kind"),
+        (DATE.replace('"date"', '"date_"'), "'date_' cannot name an answer kind"),
         (DATE.replace('    name = "date"\n', ""), "None cannot name an answer kind"),
         ("ANSWER = 'date'\n", "export an instance of `AnswerFormat`"),
     ],
