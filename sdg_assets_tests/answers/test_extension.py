@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import polars as pl
 import pytest
 from pydantic import ValidationError
 
@@ -18,7 +17,7 @@ from sdg_assets.cluster.pods import stage_pod
 from sdg_assets.cluster.settings import ClusterSettings
 from sdg_assets.enrichment.voting import SolverKnobs
 from sdg_assets.errors import CatalogError, PermanentError
-from sdg_assets.gates import row_gates
+from sdg_assets.gates import Batch, row_gates
 from sdg_assets.gates.duplicates import Duplicates
 from sdg_assets.gates.licence import Terms
 from sdg_assets.kinds import policies
@@ -32,7 +31,8 @@ from sdg_assets.records import (
     Role,
 )
 from sdg_assets.registry import members
-from sdg_assets.release import Cut, write_release
+from sdg_assets.release.card import FAMILIES, CardFacts, Config, render_card
+from sdg_assets.release.statistics import Statistics
 from sdg_assets.settings import Settings
 from sdg_assets.signatures.shingles import shingled
 from sdg_assets.stages.curated import curate
@@ -111,6 +111,28 @@ class Date(AnswerFormat):
 
 ANSWER = Date()
 '''
+STANCE = """
+from sdg_assets.answers.label import Label
+
+
+class Stance(Label):
+    name = "a_stance"
+    default_frame = "A text that is for or against something."
+    answer_form = "the stance"
+
+
+ANSWER = Stance()
+"""
+SUMMARY = """
+from sdg_assets.answers.free_form import FreeForm
+
+
+class Summary(FreeForm):
+    name = "a_summary"
+
+
+ANSWER = Summary()
+"""
 TASK: dict[str, Any] = {
     "task": "calendar",
     "answer_kind": "date",
@@ -124,16 +146,31 @@ SEEDS = [
 ]
 
 
+Install = Callable[..., None]
+
+
 @pytest.fixture
-def dates(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[AnswerKind]:
-    """The kind `date`, as `pip install` of its package adds it."""
-    installed(tmp_path, "someones_date", DATE, group="sdg_assets.answers")
+def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Install]:
+    """Adds packages with one answer kind each, as `pip install` does."""
+
+    def lay_down(**packages: str) -> None:
+        for module, source in packages.items():
+            installed(tmp_path, module, source, group="sdg_assets.answers")
+        members.cache_clear()
+
     monkeypatch.syspath_prepend(tmp_path)
-    members.cache_clear()
-    yield AnswerKind("date")
+    yield lay_down
     members.cache_clear()
     prompts.version.cache_clear()
-    sys.modules.pop("someones_date", None)
+    for module in [name for name in sys.modules if name.startswith("someones_")]:
+        del sys.modules[module]
+
+
+@pytest.fixture
+def dates(install: Install) -> AnswerKind:
+    """The kind `date`, whose package is installed."""
+    install(someones_date=DATE)
+    return AnswerKind("date")
 
 
 @pytest.fixture
@@ -225,15 +262,22 @@ def test_it_is_solved_voted_on_filtered_and_released(spec: SubtaskSpec, tmp_path
     assert passed == solved
 
     terms = {teacher.identity.stamp.model: Terms("yes", "yes"), STAMP.model: Terms("yes", "yes")}
-    made = curate([("all", [solved])], lambda _: {}, lambda _: [], {"calendar": "yes"}, terms)
-    release = write_release(tmp_path, Cut({"calendar/filtered/calendar": "aa"}), made)
-    (line,) = (release.path / "generative" / "train-00000-of-00001.jsonl").read_text().splitlines()
-    row = CuratedExample.model_validate_json(line)
-    assert row.answer_kind is AnswerKind("date")
-    assert row.text["answer_only"] == "When did the Titanic sink?\n\nAnswer: 1912-04-15"
-    columns = pl.read_parquet(release.path / "generative" / "train-00000-of-00001.parquet")
+    (made,) = curate([("all", [solved])], lambda _: {}, lambda _: [], {"calendar": "yes"}, terms)
+    assert isinstance(made, CuratedExample)
+    assert made.text["answer_only"] == "When did the Titanic sink?\n\nAnswer: 1912-04-15"
+    assert CuratedExample.model_validate_json(made.model_dump_json()) == made
+    columns = Batch([made]).frame
     assert columns["answer_kind"].to_list() == ["date"]
-    assert "generative" in (release.path / "README.md").read_text("utf-8")
+
+    statistics = Statistics()
+    statistics.see(made)
+    statistics.finish()
+    configs = [Config("generative", "generative", 1, 999, FAMILIES["generative"])]
+    facts = CardFacts("Dates", "d1", "0", {"calendar": 2}, 0, (), (), "heldout.jsonl", (), {})
+    card = render_card(statistics, configs, facts)
+    assert (statistics.kinds, statistics.families) == ({"date": 1}, {"generative": 1})
+    assert "calendar" in card
+    assert 'load_dataset("curated/d1", "generative"' in card
 
 
 def test_its_rows_are_compared_and_held_out(spec: SubtaskSpec) -> None:
@@ -309,20 +353,47 @@ def test_a_misspelt_kind_in_the_catalog_is_one_sentence_with_the_nearest_name(
     ],
 )
 def test_a_kind_that_cannot_be_registered_is_named_in_one_sentence(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, source: str, fault: str
+    install: Install, source: str, fault: str
 ) -> None:
-    installed(tmp_path, "someones_date", source, group="sdg_assets.answers")
-    monkeypatch.syspath_prepend(tmp_path)
-    members.cache_clear()
+    install(someones_date=source)
 
-    try:
-        with pytest.raises(PermanentError, match=r"someones_date|sdg_assets") as raised:
-            policies()
-    finally:
-        members.cache_clear()
-        sys.modules.pop("someones_date", None)
+    with pytest.raises(PermanentError, match=r"^(someones_date|sdg_assets)") as raised:
+        policies()
 
     assert fault in str(raised.value)
+
+
+def test_a_kind_built_upon_another_has_its_policy_and_shows_its_choices(install: Install) -> None:
+    install(someones_stance=STANCE)
+    stance = AnswerKind("a_stance")
+    given: dict[str, Any] = {"context": "", "question": "Is it wanted?", "tests": []}
+    choices = ["for", "against"]
+
+    solve = prompts.render("solve/a_stance", **given, choices=choices)
+    background = prompts.render("knowledge/a_stance", **given, choices=choices, answer="for")
+    write = prompts.render(
+        "write/a_stance",
+        frame="",
+        drafts=[],
+        variation="",
+        wanted_answer="for",
+        context=False,
+        choices=2,
+        labels=choices,
+    )
+
+    assert stance.selects
+    assert stance.policy.is_weak_evidence
+    assert "Options:\n- for\n- against" in solve[1].content
+    assert "Options: for; against" in background[1].content
+    assert "exactly one of: for, against." in write[0].content
+
+
+def test_a_kind_built_upon_another_does_not_take_its_place(install: Install) -> None:
+    install(someones_summary=SUMMARY)
+
+    assert AnswerKind("a_summary").policy.serves_any_row
+    assert AnswerKind.of_any_row() == "free_form"
 
 
 def test_every_kind_says_in_one_sentence_what_its_questions_are() -> None:
