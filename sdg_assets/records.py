@@ -15,34 +15,10 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args, get_origin
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
+from sdg_assets.kinds import AnswerKind as AnswerKind  # part of the records' vocabulary
+
 if TYPE_CHECKING:
     import polars as pl
-
-
-class AnswerKind(StrEnum):
-    """How a question is answered, and so how its answer is asked for, extracted and compared."""
-
-    MULTIPLE_CHOICE = "multiple_choice"
-    BOOLEAN = "boolean"
-    LABEL = "label"
-    NUMERIC = "numeric"
-    SPAN = "span"
-    SHORT_TEXT = "short_text"
-    FREE_FORM = "free_form"
-    CODE = "code"
-
-    @property
-    def selects(self) -> bool:
-        """Whether the answer is one of the given choices."""
-        return self in SELECTING
-
-    @property
-    def family(self) -> Literal["multiple_choice", "generative"]:
-        """The output family of the method: selecting among choices, or writing the answer."""
-        return "multiple_choice" if self.selects else "generative"
-
-
-SELECTING = frozenset({AnswerKind.MULTIPLE_CHOICE, AnswerKind.BOOLEAN, AnswerKind.LABEL})
 
 
 class Role(StrEnum):

@@ -1,31 +1,38 @@
-"""One module an answer kind: ask for it, extract it, compare it, check it.
+"""One module an answer kind: ask for it, extract it, compare it, check it, and its whole policy.
 
-A module is registered by being there: whatever it names `ANSWER` serves its kind.
+A module of this folder that exports `ANSWER` serves a kind; nothing lists it. Another package adds
+a kind by an entry point of the group `sdg_assets.answers`.
 """
 
 from __future__ import annotations
 
-import pkgutil
-from functools import cache
-from importlib import import_module
-
 from sdg_assets.answers.base import AnswerFormat, Draft, DraftError
+from sdg_assets.errors import PermanentError
+from sdg_assets.kinds import policies
 from sdg_assets.records import AnswerKind
 
-__all__ = ["AnswerFormat", "Draft", "DraftError", "answer_format"]
-
-
-@cache
-def _formats() -> dict[AnswerKind, AnswerFormat]:
-    modules = (import_module(f"{__name__}.{m.name}") for m in pkgutil.iter_modules(__path__))
-    found = [vars(m)["ANSWER"] for m in modules if "ANSWER" in vars(m)]
-    return {answer.kind: answer for answer in found}
+__all__ = ["AnswerFormat", "Draft", "DraftError", "answer_format", "answer_formats"]
 
 
 def answer_format(kind: AnswerKind) -> AnswerFormat:
     """The module that serves an answer kind.
 
+    Args:
+        kind: The kind.
+
     Raises:
-        KeyError: No module does.
+        PermanentError: What the module exports has a policy, but cannot ask for answers.
     """
-    return _formats()[kind]
+    policy = policies()[kind]
+    if not isinstance(policy, AnswerFormat):
+        raise PermanentError(f"answer kind {kind!r}: {policy!r} must be an `AnswerFormat`")
+    return policy
+
+
+def answer_formats() -> list[AnswerFormat]:
+    """The modules of all answer kinds, built-in ones first.
+
+    Raises:
+        PermanentError: See `answer_format` and `kinds.policies`.
+    """
+    return [answer_format(kind) for kind in AnswerKind]

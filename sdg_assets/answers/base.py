@@ -1,15 +1,21 @@
-"""What an answer kind must know: how to ask for it, extract it, compare it and check it."""
+"""What an answer kind must know: how to ask for it, extract it, compare it and check it.
+
+A kind is a subclass of `AnswerFormat` in a module of its own that exports an instance as `ANSWER`.
+"""
 
 from __future__ import annotations
 
 import random
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from typing import ClassVar
 
 from pydantic import BaseModel, ConfigDict, create_model
 
+from sdg_assets.answers.wording import normalized
 from sdg_assets.errors import SdgError
-from sdg_assets.records import AnswerKind, Content, Example, Proof
+from sdg_assets.kinds import AnswerPolicy
+from sdg_assets.records import Content, Example, Proof
 
 
 class DraftError(SdgError):
@@ -28,10 +34,13 @@ class Draft(BaseModel):
     question: str
 
 
-class AnswerFormat(ABC):
-    """One answer kind. Stateless."""
+class AnswerFormat(AnswerPolicy, ABC):
+    """One answer kind. Stateless.
 
-    kind: ClassVar[AnswerKind]
+    What it does is a method here; what is special about it as data is an attribute of
+    `AnswerPolicy`. The rest of the pipeline asks these and never which kind it has.
+    """
+
     needs_proof: ClassVar[bool] = False
     """Whether a verified row must say what its tests can tell: see `proof`."""
 
@@ -62,7 +71,7 @@ class AnswerFormat(ABC):
 
         Args:
             text: The completion: reasoning that ends in an answer.
-            example: The question as it was asked, choices in the order they were shown.
+            example: The question as it was asked, choices in the order the solver saw.
 
         Returns:
             The answer (an option's text, a number, a program), or None if there is none.
@@ -83,6 +92,29 @@ class AnswerFormat(ABC):
     def check(self, example: Example) -> str | None:
         """Why an example of this kind is malformed; None if it is not."""
         return None
+
+    def is_given_away(self, example: Example) -> bool:
+        """Whether the question says its own answer, other than as one of two to choose from."""
+        if not question_holds_answer(example):
+            return False
+        return " or " not in normalized(example.question, example.language)
+
+    def recognizes(self, choices: Sequence[str]) -> bool:
+        """Whether the choices of a dataset show that its questions are of this kind.
+
+        The draft of a new seed task names the first kind that recognizes them.
+
+        Args:
+            choices: What every question has to choose from, in lower case.
+        """
+        return False
+
+
+def question_holds_answer(example: Example) -> bool:
+    """Whether the answer stands in the question word for word, and is too long for chance."""
+    answer = normalized(example.answer, example.language)
+    question = normalized(example.question, example.language)
+    return len(answer) > 3 and f" {answer} " in f" {question} "
 
 
 def with_context(model: type[Draft], anchor: Example) -> type[Draft]:

@@ -6,7 +6,6 @@ from collections.abc import Iterable, Sequence
 
 from sdg_assets.answers.extraction import normalized
 from sdg_assets.answers.label import Label
-from sdg_assets.records import AnswerKind
 
 _AFFIRMING = (
     "yes,true,correct,sí,si,verdadero,cierto,oui,vrai,ja,wahr,richtig,да,верно,правда,истина,sim,"
@@ -26,7 +25,9 @@ _POLARITY = {normalized(word): True for word in _AFFIRMING.split(",")} | {
 class Boolean(Label):
     """A label with two values; a solver may also say true or false, in English or not."""
 
-    kind = AnswerKind.BOOLEAN
+    name = "boolean"
+    default_frame = "A question that is answered by yes or no."
+    default_choices = ("yes", "no")
 
     def synonyms(self, choices: Sequence[str]) -> Iterable[tuple[str, str]]:
         """Every word that affirms or denies, where the choices are known to do one each."""
@@ -36,6 +37,10 @@ class Boolean(Label):
         # "So my answer is correct" says nothing about the question.
         taken = {"correct", "incorrect", *map(normalized, choices)}
         return [(word, by_polarity[yes]) for word, yes in _POLARITY.items() if word not in taken]
+
+    def recognizes(self, choices: Sequence[str]) -> bool:
+        """Yes and no, or true and false."""
+        return set(choices) in ({"yes", "no"}, {"true", "false"})
 
 
 ANSWER = Boolean()

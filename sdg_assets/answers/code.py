@@ -11,7 +11,7 @@ from pydantic import Field
 from sdg_assets.answers.base import AnswerFormat, Draft, DraftError
 from sdg_assets.answers.extraction import code_blocks, json_answer, normalized
 from sdg_assets.answers.programs import passes, proof_of, taken_names
-from sdg_assets.records import AnswerKind, Content, Example, Proof
+from sdg_assets.records import Content, Example, Proof
 
 _PYTHON = {"", "python", "py", "python3"}
 _OPENING = re.compile(r"(?:async\s+def|def|class|import|from)\b|@")
@@ -28,7 +28,18 @@ class CodeDraft(Draft):
 class Code(AnswerFormat):
     """Two programs are the same when both pass the example's tests."""
 
-    kind = AnswerKind.CODE
+    name = "code"
+    default_frame = "A small programming task with tests."
+    needs_tests = True
+    has_long_answers = True
+    answer_is_words = False
+    is_program = True
+    is_weak_evidence = True
+    is_worded_freely = True
+    # A trace that agrees holds a program that passes the tests.
+    trace_holds_answer = True
+    answer_in_background = "anywhere"
+    runs_programs = True
     needs_proof = True
 
     def draft_model(self, anchor: Example) -> type[Draft]:
@@ -36,7 +47,7 @@ class Code(AnswerFormat):
         return CodeDraft
 
     def draft_of(self, example: Example) -> Draft:
-        """At most four tests are shown."""
+        """Keeps at most four tests."""
         return CodeDraft(
             question=example.question,
             program=example.answer.replace("\r\n", "\n").replace("\t", "    "),
@@ -92,6 +103,10 @@ class Code(AnswerFormat):
         if not example.tests:
             return "no tests"
         return "answer repeats the question" if _echo(example) else None
+
+    def is_given_away(self, example: Example) -> bool:
+        """Never: `check` refuses a program that is the task's text."""
+        return False
 
 
 def _echo(example: Example) -> bool:

@@ -67,13 +67,13 @@ def parse_date(text: str) -> Date | None:
     """
     plain = _WEEKDAY.sub("", typography(text).strip().rstrip("."))
     for form in _FORMS:
-        if found := form.fullmatch(plain):
-            parts = found.groupdict()
+        if written := form.fullmatch(plain):
+            parts = written.groupdict()
             month = _NAMED.get(parts["month"].lower()) or int(parts["month"])
             year, day = (int(v) if (v := parts.get(p)) else None for p in ("year", "day"))
             return _checked(year, month, day)
-    if found := _SLASHED.fullmatch(plain):
-        first, second, year = (int(found[part]) for part in ("first", "second", "year"))
+    if written := _SLASHED.fullmatch(plain):
+        first, second, year = (int(written[part]) for part in ("first", "second", "year"))
         if first > 12 or first == second:
             return _checked(year, second, first)
         return _checked(year, first, second) if second > 12 else None

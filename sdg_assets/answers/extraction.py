@@ -75,7 +75,7 @@ def phrases(text: str) -> Iterator[Phrase]:
         What was announced as the answer, the last announcement first; then the last line.
     """
     text = conclusion(text)
-    for _, words in sorted(_announced(text), key=lambda found: -found[0]):
+    for _, words in sorted(_announced(text), key=lambda announced: -announced[0]):
         if words := unwrap(words):
             yield Phrase(words, stated=True)
     lines = [line for line in text.splitlines() if line.strip().strip("`*_#-")]
@@ -89,21 +89,21 @@ def phrases(text: str) -> Iterator[Phrase]:
 
 def _announced(text: str) -> Iterator[tuple[int, str]]:
     """The last announcements of each form as (position, the words that they announce)."""
-    for found in (*_last(markers.BEFORE, text), *_last(markers.HEADING, text)):
-        if not _SUPPOSED.search(text[max(0, found.start() - 40) : found.start()]):
-            rest = text[found.end() : found.end() + _LONGEST]
+    for mark in (*_last(markers.BEFORE, text), *_last(markers.HEADING, text)):
+        if not _SUPPOSED.search(text[max(0, mark.start() - 40) : mark.start()]):
+            rest = text[mark.end() : mark.end() + _LONGEST]
             # A dash opens a list on a line of its own; behind "Answer:" it is a minus.
-            rest = re.sub(r"^-\s+", "", rest) if "\n" in found[0] else rest
-            yield found.start(), _opening(rest)
-    for found in _last(markers.AFTER, text):
-        words = markers.SENTENCE.split(text[max(0, found.start() - 300) : found.start()])[-1]
+            rest = re.sub(r"^-\s+", "", rest) if "\n" in mark[0] else rest
+            yield mark.start(), _opening(rest)
+    for mark in _last(markers.AFTER, text):
+        words = markers.SENTENCE.split(text[max(0, mark.start() - 300) : mark.start()])[-1]
         concluding = markers.CONCLUDING.match(words)
-        yield found.start(), words[concluding.end() :] if concluding else words
-    for found in _last(_TAG, text):
-        yield found.start(), found[1]
-    for found in _last(_BOX, text):
-        if (content := _braced(text[found.end() : found.end() + _LONGEST])) is not None:
-            yield found.start(), content
+        yield mark.start(), words[concluding.end() :] if concluding else words
+    for mark in _last(_TAG, text):
+        yield mark.start(), mark[1]
+    for mark in _last(_BOX, text):
+        if (content := _braced(text[mark.end() : mark.end() + _LONGEST])) is not None:
+            yield mark.start(), content
     if (value := json_answer(text)) is not None:
         # At the end: a marker inside the object's own texts is not the last word.
         yield len(text), value
@@ -128,8 +128,8 @@ def _opening(rest: str) -> str:
 def heads(text: str) -> Iterator[str]:
     """An answer and its beginnings, longest first, each cut where an explanation may begin."""
     yield text
-    for found in reversed(list(markers.REASONS.finditer(text))[:12]):
-        if head := text[: found.start()].rstrip():
+    for reason in reversed(list(markers.REASONS.finditer(text))[:12]):
+        if head := text[: reason.start()].rstrip():
             yield head
 
 
@@ -147,9 +147,9 @@ def _braced(text: str) -> str | None:
 def json_answer(text: str) -> str | None:
     """The answer of the last JSON object in the text, under `answer` or `final_answer`."""
     decoder = json.JSONDecoder(parse_float=str)
-    for found in reversed(_last(_OBJECT, text)):
+    for opening in reversed(_last(_OBJECT, text)):
         try:
-            value, _ = decoder.raw_decode(text, found.start())
+            value, _ = decoder.raw_decode(text, opening.start())
         except (ValueError, RecursionError):
             continue
         keys = {re.sub(r"[\s_]", "", str(key)).lower(): item for key, item in value.items()}

@@ -98,8 +98,8 @@ def is_formula(text: str) -> bool:
 def few_words(text: str) -> str | None:
     r"""The plain text of a formula that is a word or two (`\text{Monday}`, `even`); else None."""
     plain = _compact(text).strip("()")
-    found = re.fullmatch(r"[^\W\d_][^\W\d_'-]*", plain)
-    return plain if found and len(unwrap(text).split()) <= _MOST_WORDS else None
+    single = re.fullmatch(r"[^\W\d_][^\W\d_'-]*", plain)
+    return plain if single and len(unwrap(text).split()) <= _MOST_WORDS else None
 
 
 def is_words(text: str) -> bool:
@@ -110,8 +110,8 @@ def is_words(text: str) -> bool:
 
 def _bases(text: str) -> str | None:
     """The base of a numeral like 1011_2."""
-    found = re.fullmatch(r"[\dA-F]+_\{?(\d+)\}?", text)
-    return found[1] if found else None
+    based = re.fullmatch(r"[\dA-F]+_\{?(\d+)\}?", text)
+    return based[1] if based else None
 
 
 def _parts(text: str) -> tuple[str, list[str]] | None:

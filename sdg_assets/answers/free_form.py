@@ -11,10 +11,11 @@ from sdg_assets.answers.base import (
     Draft,
     context_fields,
     context_of,
+    question_holds_answer,
     with_context,
 )
 from sdg_assets.answers.extraction import conclusion, json_answer, normalized
-from sdg_assets.records import AnswerKind, Content, Example
+from sdg_assets.records import Content, Example
 
 _HEADING = re.compile(r"^[#*_\s]*(?:final\s+)?answer[*_\s]*:[*_]*", re.IGNORECASE | re.MULTILINE)
 
@@ -28,7 +29,19 @@ class FreeFormDraft(Draft):
 class FreeForm(AnswerFormat):
     """Without a judge two answers agree only when they share most of their words."""
 
-    kind = AnswerKind.FREE_FORM
+    name = "free_form"
+    default_frame = "A question that a short text answers."
+    serves_any_row = True
+    has_long_answers = True
+    is_prose = True
+    question_opens_with_frame = True
+    is_weak_evidence = True
+    is_worded_freely = True
+    # Prose says one thing in many wordings: a majority against the writer has no wording to take
+    # over, and a trace is only a second wording of the answer.
+    may_be_corrected = False
+    is_compared_by_judge = True
+    keeps_trace = False
     OVERLAP = 0.5
 
     def draft_model(self, anchor: Example) -> type[Draft]:
@@ -69,6 +82,12 @@ class FreeForm(AnswerFormat):
         numbers, others = ({w for w in words if w[-1:].isdigit()} for words in (a, b))
         agree = numbers <= others or others <= numbers
         return agree and bool(shared) and 2 * shared / (a.total() + b.total()) >= self.OVERLAP
+
+    def is_given_away(self, example: Example) -> bool:
+        """Whether the answer is word for word in the question and makes up most of it."""
+        answer = normalized(example.answer, example.language)
+        question = normalized(example.question, example.language)
+        return question_holds_answer(example) and 2 * len(answer) > len(question)
 
 
 ANSWER = FreeForm()

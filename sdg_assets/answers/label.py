@@ -9,13 +9,18 @@ from pydantic import create_model
 
 from sdg_assets.answers.base import Draft, context_fields, context_of, with_context
 from sdg_assets.answers.selection import SelectionFormat
-from sdg_assets.records import AnswerKind, Content, Example
+from sdg_assets.records import Content, Example
 
 
 class Label(SelectionFormat):
     """The choices are the anchor's, in the anchor's order."""
 
-    kind = AnswerKind.LABEL
+    name = "label"
+    default_frame = "A text to be classified into one of a few given labels."
+    choices = "given"
+    question_opens_with_frame = True
+    is_weak_evidence = True
+    answer_in_background = "anywhere"
 
     def draft_model(self, anchor: Example) -> type[Draft]:
         """The answer is constrained to the labels."""

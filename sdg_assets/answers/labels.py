@@ -1,4 +1,4 @@
-"""Option labels: A, (b), 2, "the second option". They mean a place in the order shown, no more."""
+"""Option labels: A, (b), 2, "the second option". A label means a place among the options."""
 
 from __future__ import annotations
 
@@ -43,18 +43,18 @@ def labelled(text: str, numbers: bool) -> tuple[int, str] | None:
         numbers: Whether a number can be a label; it cannot where an option is one.
 
     Returns:
-        (place in the order shown, the rest), or None where no label opens the text.
+        (place in the order of the options, the rest), or None where no label opens the text.
     """
     if ordinal := re.fullmatch(_ORDINAL, text, re.IGNORECASE):
         return _ORDINALS.index(ordinal["ordinal"].lower()), ""
-    found = _LABEL.fullmatch(text)
-    if not found:
+    parts = _LABEL.fullmatch(text)
+    if not parts:
         return None
-    mark, rest = found["mark"], found["text"].strip(" *_\"'")
+    mark, rest = parts["mark"], parts["text"].strip(" *_\"'")
     if mark.isdigit():
-        return (int(mark) - 1, rest) if numbers or found["noun"] else None
+        return (int(mark) - 1, rest) if numbers or parts["noun"] else None
     # "A car", "I think", "и так": a letter without a mark of its own may be a word.
-    if rest and not (found["close"] or found["noun"] or (mark > "A" and mark in "BCDEFGHJKLMN")):
+    if rest and not (parts["close"] or parts["noun"] or (mark > "A" and mark in "BCDEFGHJKLMN")):
         return None
     place = _PLACES.get(mark, _PLACES.get(mark.upper()))
     return None if place is None else (place, rest)
@@ -64,16 +64,16 @@ def mentioned_labels(text: str) -> Iterator[tuple[int, int, int]]:
     """Letters inside a sentence that its other words make a label: "it is B", "(C)", "A or B".
 
     Yields:
-        (start, end, place in the order shown).
+        (start, end, place in the order of the options).
     """
-    for found in re.finditer(r"(?<![\w'’.])[A-Z](?![\w'’])", text):
-        before, after = text[: found.start()], text[found.end() :]
+    for letter in re.finditer(r"(?<![\w'’.])[A-Z](?![\w'’])", text):
+        before, after = text[: letter.start()], text[letter.end() :]
         enclosed = before[-1:] in ("(", "[") or after[:1] in (")", "]")
         word = re.search(r"([\w']+)[\s:*\"(\[/,]*$", before)
         introduced = word is None or word[1].lower() in _INTRODUCING or len(word[1]) == 1
-        is_word = found[0] in "AI" and re.match(r"\s\w", after) and not _JOINING.match(after)
+        is_word = letter[0] in "AI" and re.match(r"\s\w", after) and not _JOINING.match(after)
         if enclosed or (introduced and not is_word):
-            yield found.start(), found.end(), ord(found[0]) - ord("A")
+            yield letter.start(), letter.end(), ord(letter[0]) - ord("A")
 
 
 def spelled_out(text: str, choices: Sequence[str]) -> str | None:

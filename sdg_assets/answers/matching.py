@@ -47,7 +47,7 @@ class Options:
         """Prepares the options.
 
         Args:
-            choices: Their texts, in the order shown.
+            choices: Their texts, in the order in which the solver saw them.
             synonyms: Other wordings as (wording, choice): common words, so they count like "yes".
             language: Of the question.
         """
@@ -75,8 +75,8 @@ class Options:
     def _settled(self, text: str) -> set[str]:
         """The option that the phrase, or its beginning before the explanation, is."""
         for head in heads(text):
-            if found := self._is(unwrap(head)):
-                return found | self._continued(text[len(head) :])
+            if options := self._is(unwrap(head)):
+                return options | self._continued(text[len(head) :])
         return set()
 
     def _continued(self, rest: str) -> set[str]:
@@ -104,8 +104,8 @@ class Options:
     def _written(self, text: str, keys: Iterable[Callable[[str], str]]) -> set[str]:
         for key in keys:
             wanted = key(text)
-            if wanted and (found := {c for w, c in self._wordings if key(w) == wanted}):
-                return found
+            if wanted and (options := {c for w, c in self._wordings if key(w) == wanted}):
+                return options
         return set()
 
     def _labelled(self, text: str) -> set[str]:
@@ -129,7 +129,7 @@ class Options:
         asserted: set[str] = set()
         denied: set[str] = set()
         rest = list(text)
-        for start, end, found, _ in spans:
+        for start, end, options, _ in spans:
             before, after = text[:start], text[end:]
             negated = _DENIED_BEFORE.search(before), _DENIED_AFTER.match(after)
             rest[start:end] = " " * (end - start)
@@ -137,7 +137,7 @@ class Options:
                 rest[negated[0].start() : start] = " " * (start - negated[0].start())
             if negated[1]:
                 rest[end : end + negated[1].end()] = " " * negated[1].end()
-            (denied if any(negated) else asserted).update(found)
+            (denied if any(negated) else asserted).update(options)
         if _NEGATION.search("".join(rest)):
             return set()
         asserted -= denied
@@ -145,15 +145,15 @@ class Options:
             return set(self.choices) - denied
         by_chance = len(asserted) == 1 and all(
             common and re.search(r"\w", text[end:])
-            for _, end, found, common in spans
-            if found & asserted
+            for _, end, options, common in spans
+            if options & asserted
         )
         return set() if by_chance else asserted
 
     def _occurrences(self, text: str) -> Iterator[tuple[int, int, set[str], bool]]:
         """Where options stand in a text, the longest first: (start, end, options, common word)."""
-        found = [m for m in tokens(text) if m[0].lower() not in _ARTICLES]
-        words = [m[0].casefold() for m in found]
+        matches = [m for m in tokens(text) if m[0].lower() not in _ARTICLES]
+        words = [m[0].casefold() for m in matches]
         at = 0
         while at < len(words):
             here = [
@@ -165,7 +165,7 @@ class Options:
             if not length:
                 at += 1
                 continue
-            start, end = found[at].start(), found[at + length - 1].end()
+            start, end = matches[at].start(), matches[at + length - 1].end()
             longest = [(w, c) for size, w, c in here if size == length]
             exact = {c for w, c in longest if w == text[start:end]} or {c for _, c in longest}
             yield start, end, exact, normalized(text[start:end]) in self._common
@@ -173,8 +173,8 @@ class Options:
 
 
 def _sequence(text: str) -> list[str]:
-    found = [m[0].casefold() for m in tokens(typography(text))]
-    return [w for w in found if w not in _ARTICLES] or found
+    words = [m[0].casefold() for m in tokens(typography(text))]
+    return [w for w in words if w not in _ARTICLES] or words
 
 
 def _same_quantity(left: Quantity, right: Quantity) -> bool:

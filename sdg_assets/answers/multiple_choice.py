@@ -16,7 +16,7 @@ from sdg_assets.answers.base import (
 )
 from sdg_assets.answers.extraction import normalized
 from sdg_assets.answers.selection import SelectionFormat, arranged
-from sdg_assets.records import AnswerKind, Content, Example
+from sdg_assets.records import Content, Example
 
 
 class MultipleChoiceDraft(Draft):
@@ -29,7 +29,10 @@ class MultipleChoiceDraft(Draft):
 class MultipleChoice(SelectionFormat):
     """`choices` hold texts; the writer never sees letters and never places the answer."""
 
-    kind = AnswerKind.MULTIPLE_CHOICE
+    name = "multiple_choice"
+    default_frame = "A question with several options, exactly one of which is right."
+    choices = "written"
+    is_first_guess = True
 
     def draft_model(self, anchor: Example) -> type[Draft]:
         """As many wrong answers as the anchor has."""

@@ -132,26 +132,26 @@ def quantity(text: str, language: str = "en") -> Quantity | None:
     """
     plain = _digits_of_words(plain_math(text))
     plain = _LEADING.sub("", plain, count=1).strip() if _LEADING.match(plain) else plain
-    found = _NUMBER.search(plain)
-    if not found or plain[: found.start()].strip():
+    written = _NUMBER.search(plain)
+    if not written or plain[: written.start()].strip():
         return None
-    value = _value(found, language)
-    rest = plain[found.end() :].strip().strip("()").strip()
+    value = _value(written, language)
+    rest = plain[written.end() :].strip().strip("()").strip()
     powers = re.sub(r"(?<=[a-z])\^?[23]\b", "", rest)
     if value is None or _NOT_A_UNIT.search(powers) or len(rest) > 40 or len(rest.split()) > 5:
         return None
     if any(w.lower() not in _SHORT_UNITS for w in re.findall(r"\b[A-Za-z]{1,2}\b", powers)):
         return None
-    unit = "%" if found["percent"] else _unit(f"{found['currency'] or ''} {rest}")
-    return Quantity(value, unit, _as_written(found))
+    unit = "%" if written["percent"] else _unit(f"{written['currency'] or ''} {rest}")
+    return Quantity(value, unit, _as_written(written))
 
 
 def quantities(text: str, language: str = "en") -> Iterator[Quantity | None]:
     """Every number in a prose text, units aside; None for one that could be read in two ways."""
-    for found in _NUMBER.finditer(plain_math(text)):
-        value = _value(found, language)
-        unit = "%" if found["percent"] else ""
-        yield None if value is None else Quantity(value, unit, _as_written(found))
+    for written in _NUMBER.finditer(plain_math(text)):
+        value = _value(written, language)
+        unit = "%" if written["percent"] else ""
+        yield None if value is None else Quantity(value, unit, _as_written(written))
 
 
 def plain_math(text: str) -> str:
@@ -164,26 +164,26 @@ def plain_math(text: str) -> str:
     return unwrap(text)
 
 
-def _as_written(found: re.Match[str]) -> str:
-    return found[0].replace(found["currency"] or "", "").strip()
+def _as_written(number: re.Match[str]) -> str:
+    return number[0].replace(number["currency"] or "", "").strip()
 
 
-def _value(found: re.Match[str], language: str) -> Fraction | None:
+def _value(number: re.Match[str], language: str) -> Fraction | None:
     try:
-        if found["part"]:
-            value = int(found["whole"]) + Fraction(found["part"].replace(" ", ""))
-        elif found["top"]:
-            value = _read(found["top"], language) / int(found["bottom"])
-        elif found["ten"]:
-            value = _power_of_ten(found["ten"])
+        if number["part"]:
+            value = int(number["whole"]) + Fraction(number["part"].replace(" ", ""))
+        elif number["top"]:
+            value = _read(number["top"], language) / int(number["bottom"])
+        elif number["ten"]:
+            value = _power_of_ten(number["ten"])
         else:
-            value = _read(found["plain"], language) * _power_of_ten(found["exponent"])
-        value *= _power_of_ten(found["power"])
+            value = _read(number["plain"], language) * _power_of_ten(number["exponent"])
+        value *= _power_of_ten(number["power"])
     except (ValueError, ZeroDivisionError, OverflowError):
         return None
-    if found["scale"]:
-        value *= _SCALES[found["scale"].lower()]
-    return -value if found["sign"] and found["sign"] != "+" else value
+    if number["scale"]:
+        value *= _SCALES[number["scale"].lower()]
+    return -value if number["sign"] and number["sign"] != "+" else value
 
 
 def _power_of_ten(exponent: str | None) -> Fraction:
@@ -248,15 +248,15 @@ def _digits_of_words(text: str) -> str:
     sign, _, rest = lowered.partition(" ")
     if sign not in ("minus", "negative"):
         sign, rest = "", lowered
-    found = _SPELLED.match(rest)
-    if not found or re.search(r"\d", text):
+    spelled = _SPELLED.match(rest)
+    if not spelled or re.search(r"\d", text):
         return text
     total = group = 0
-    for word in re.findall(r"[a-z]+", found[0]):
+    for word in re.findall(r"[a-z]+", spelled[0]):
         if word == "hundred":
             group = (group or 1) * 100
         elif word in _SCALES:
             total, group = total + (group or 1) * _SCALES[word], 0
         else:
             group += _WORDS.get(word, 0)
-    return f"{'-' if sign else ''}{total + group} {rest[found.end() :]}".strip()
+    return f"{'-' if sign else ''}{total + group} {rest[spelled.end() :]}".strip()

@@ -20,7 +20,7 @@ from sdg_assets.answers.base import (
 from sdg_assets.answers.extraction import Phrase, heads, phrases, unwrap
 from sdg_assets.answers.formulae import few_words, is_formula, is_words, same_formula
 from sdg_assets.answers.numbers import ASKS_PERCENT, Quantity, plain_math, quantities, quantity
-from sdg_assets.records import AnswerKind, Content, Example
+from sdg_assets.records import Content, Example
 
 _FORMULA = re.compile(r"\\[a-zA-Z]|[\^√π*]|\d\s*[+/]\s*\d")
 _EQUATION = re.compile(r"[^=≈,;]+[=≈](?:[^=≈,;]*[=≈])*(?P<result>[^=≈;]+)")
@@ -41,7 +41,11 @@ class NumericDraft(Draft):
 class Numeric(AnswerFormat):
     """Two answers are the same when they are equal, however they are written."""
 
-    kind = AnswerKind.NUMERIC
+    name = "numeric"
+    default_frame = "A question whose answer is a number or a formula."
+    answer_is_words = False
+    # Any sentence of a worked calculation may end in the result.
+    answer_in_background = "nowhere"
 
     def draft_model(self, anchor: Example) -> type[Draft]:
         """Question, worked solution, answer."""
@@ -63,10 +67,10 @@ class Numeric(AnswerFormat):
         made = draft.model_dump()
         answer = unwrap(made["answer"])
         if quantity(anchor.answer, anchor.language):
-            found = _numbers_of(Phrase(answer, stated=True), anchor)
-            if len(found) != 1:
+            numbers = _numbers_of(Phrase(answer, stated=True), anchor)
+            if len(numbers) != 1:
                 raise DraftError("answer is not one number")
-            answer = found.pop()
+            answer = numbers.pop()
         return Content(
             question=draft.question,
             answer=answer,
@@ -78,9 +82,9 @@ class Numeric(AnswerFormat):
         r"""What is \boxed or marked as the answer, or the one number of the last line."""
         plain = quantity(example.answer, example.language) is not None
         for phrase in phrases(text):
-            found = _numbers_of(phrase, example) if plain else _formulae_of(phrase, example)
-            if found:
-                return found.pop() if len(found) == 1 else None
+            answers = _numbers_of(phrase, example) if plain else _formulae_of(phrase, example)
+            if answers:
+                return answers.pop() if len(answers) == 1 else None
         return None
 
     def same(self, left: str, right: str, example: Example) -> bool:
@@ -94,6 +98,10 @@ class Numeric(AnswerFormat):
     def check(self, example: Example) -> str | None:
         """The answer holds a digit or a symbol to compute with."""
         return None if re.search(r"[\dA-Za-z\\]", example.answer) else "answer is not a number"
+
+    def is_given_away(self, example: Example) -> bool:
+        """Never: a number may well equal one that is given (5 boxes, 5 left)."""
+        return False
 
 
 def _value(number: Quantity, example: Example) -> tuple[object, str]:
@@ -120,10 +128,10 @@ def _numbers_of(phrase: Phrase, example: Example) -> set[str]:
         return set()
     if _FORMULA.search(sentence):
         return {sentence.strip()} if is_formula(sentence) else set()
-    found = list(quantities(sentence, language))
-    if None in found:  # it could be read in two ways
+    numbers = list(quantities(sentence, language))
+    if None in numbers:  # it could be read in two ways
         return {sentence, ""}
-    by_value = {number.value: number.text for number in found if number}
+    by_value = {number.value: number.text for number in numbers if number}
     return set(by_value.values())
 
 
@@ -150,7 +158,7 @@ def _continued(rest: str, number: Quantity, language: str) -> set[str]:
 def _formulae_of(phrase: Phrase, example: Example) -> set[str]:
     """The formula a phrase gives as the answer; several where it does not settle on one."""
     text = phrase.text
-    segments = {found[1] or found[2] or found[3] for found in _SEGMENT.finditer(text)}
+    segments = {segment[1] or segment[2] or segment[3] for segment in _SEGMENT.finditer(text)}
     if len(segments) == 1:
         return segments
     if segments:

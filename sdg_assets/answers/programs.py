@@ -76,5 +76,5 @@ def _tried(program: str, reference: str, tests: tuple[str, ...]) -> tuple[bool, 
         prove=program == reference,
         allow_unisolated=may_run_unisolated(),
     )
-    found = outcome.proof
-    return outcome.passed, Proof(**vars(found)) if outcome.passed and found else None
+    proved = outcome.proof
+    return outcome.passed, Proof(**vars(proved)) if outcome.passed and proved else None

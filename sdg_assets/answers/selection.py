@@ -36,19 +36,23 @@ def arranged(choices: Sequence[str], rng: random.Random) -> list[str]:
 
 
 class SelectionFormat(AnswerFormat):
-    """Base of multiple choice, boolean and label."""
+    """Base of the kinds whose answer is one of several choices."""
+
+    # A bare label among the choices is the format gate's affair, a word that the question repeats
+    # nobody's: "Is it hot or cold?"
+    answer_is_words = False
 
     def synonyms(self, choices: Sequence[str]) -> Iterable[tuple[str, str]]:
         """Other words for the choices as (wording, choice)."""
         return ()
 
     def extract(self, text: str, example: Example) -> str | None:
-        """The one choice that the text settles on; letters count by the order shown."""
+        """The one choice that the text settles on; letters count by the order of the choices."""
         synonyms = tuple(self.synonyms(example.choices))
         options = _options(tuple(example.choices), synonyms, example.language)
         for phrase in phrases(text):
-            if found := options.named(phrase):
-                return found.pop() if len(found) == 1 else None
+            if candidates := options.named(phrase):
+                return candidates.pop() if len(candidates) == 1 else None
         return None
 
     def same(self, left: str, right: str, example: Example) -> bool:
@@ -67,3 +71,7 @@ class SelectionFormat(AnswerFormat):
         if index is None or not 0 <= index < len(example.choices):
             return "answer index outside the choices"
         return None if example.choices[index] == example.answer else "answer is not its choice"
+
+    def is_given_away(self, example: Example) -> bool:
+        """Never: the choices name the answer as well."""
+        return False

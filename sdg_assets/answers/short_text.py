@@ -19,7 +19,7 @@ from sdg_assets.answers.extraction import normalized, phrases, unwrap
 from sdg_assets.answers.markers import ABSTAINING
 from sdg_assets.answers.numbers import quantity
 from sdg_assets.answers.wording import tokens, typography
-from sdg_assets.records import AnswerKind, Content, Example
+from sdg_assets.records import Content, Example
 
 LONGEST_UNMARKED = 8
 """Words of a last line that is taken for the answer although nothing says that it is."""
@@ -41,14 +41,16 @@ class ShortTextDraft(Draft):
 class ShortText(AnswerFormat):
     """Compared by normalized match, aliases included."""
 
-    kind = AnswerKind.SHORT_TEXT
+    name = "short_text"
+    default_frame = "A question that a few words answer."
+    is_first_guess = True
 
     def draft_model(self, anchor: Example) -> type[Draft]:
         """Question, answer and aliases."""
         return with_context(ShortTextDraft, anchor)
 
     def draft_of(self, example: Example) -> Draft:
-        """At most four aliases are shown: TriviaQA has rows with hundreds."""
+        """Keeps at most four aliases: TriviaQA has rows with hundreds."""
         return self.draft_model(example).model_validate(
             {
                 **context_fields(example),

@@ -13,7 +13,7 @@ from sdg_assets.answers.base import (
 )
 from sdg_assets.answers.extraction import heads, normalized, unwrap
 from sdg_assets.answers.short_text import ShortText
-from sdg_assets.records import AnswerKind, Content, Example
+from sdg_assets.records import Content, Example
 
 
 class SpanDraft(Draft):
@@ -25,7 +25,8 @@ class SpanDraft(Draft):
 class Span(ShortText):
     """Compared like short text; checked against its context."""
 
-    kind = AnswerKind.SPAN
+    name = "span"
+    default_frame = "A passage and a question whose answer stands in it word for word."
 
     def draft_model(self, anchor: Example) -> type[Draft]:
         """Passage, question, span."""
@@ -50,13 +51,17 @@ class Span(ShortText):
 
     def trimmed(self, phrase: str, example: Example) -> str:
         """The longest beginning of the phrase that stands in the context."""
-        found = (unwrap(head) for head in heads(phrase))
+        beginnings = (unwrap(head) for head in heads(phrase))
         whole = super().trimmed(phrase, example)
-        return next((head for head in found if _stands_in(head, example.context)), whole)
+        return next((head for head in beginnings if _stands_in(head, example.context)), whole)
 
     def check(self, example: Example) -> str | None:
         """The span stands in its context."""
         return None if _stands_in(example.answer, example.context) else "answer is not in context"
+
+    def is_given_away(self, example: Example) -> bool:
+        """Never: the passage holds the answer anyhow."""
+        return False
 
 
 def _stands_in(answer: str, context: str) -> bool:

@@ -6,8 +6,8 @@ import re
 import unicodedata
 from collections.abc import Iterator
 
-# Scripts that write no spaces between words, and Hangul, whose particles stick to the noun: there
-# every character is a token, so that a name is found inside a run of text.
+# Scripts that write no spaces between words, and Hangul, whose particles stick to the noun. Every
+# character of them is a token, so that a name is recognized inside a run of text.
 UNSPACED = (
     "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3005-\u3007\u3040-\u30ff\u31f0-\u31ff"
     "\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7af\uf900-\ufaff\U00020000-\U0003ffff"
@@ -94,10 +94,10 @@ def normalized(text: str, language: str = "en") -> str:
     plain = _THOUSANDS.sub("", plain)
     plain = _APOSTROPHE.sub("", plain)  # Newton's, but l'eau
     articles = _ARTICLES.get(language, _ARTICLES["en"])
-    found = (_ASCII_TOKEN if plain.isascii() else _TOKEN).findall(plain)
+    words = (_ASCII_TOKEN if plain.isascii() else _TOKEN).findall(plain)
     if language == "ar":
-        found = [w.removeprefix("ال") if len(w) > 4 else w for w in found]
-    return " ".join([w for w in found if w not in articles] or found) or text.strip()
+        words = [w.removeprefix("ال") if len(w) > 4 else w for w in words]
+    return " ".join([w for w in words if w not in articles] or words) or text.strip()
 
 
 def unwrap(text: str) -> str:

@@ -90,7 +90,7 @@ class ProtectedBenchmark(CatalogEntry):
                         family="knowledge",
                         domain="benchmark",
                         language="",
-                        answer_kind=AnswerKind.FREE_FORM,
+                        answer_kind=AnswerKind.of_any_row(),
                         dataset=dataset,
                         config=config,
                         split=split,

@@ -22,7 +22,6 @@ from sdg_assets.thresholds import OwnThresholds
 if TYPE_CHECKING:
     from sdg_assets.checks.tally import Tally
 
-_KINDS = frozenset({AnswerKind.BOOLEAN, AnswerKind.LABEL, AnswerKind.MULTIPLE_CHOICE})
 # More answers than this are no classes: each row has its own options.
 _MOST_CLASSES = 20
 # Fewer rows of a class are lost to chance.
@@ -78,16 +77,19 @@ class ClassLoss:
 class ClassBalance:
     """Counts accepted and refused rows by answer."""
 
+    _kinds: list[AnswerKind] = field(
+        default_factory=lambda: AnswerKind.where(lambda policy: policy.has_classes)
+    )
     _seen: Counter[str] = field(default_factory=Counter)
     _lost: Counter[str] = field(default_factory=Counter)
 
     def see(self, row: Record) -> None:
         """Takes note of an accepted or refused row; of one that was refused unmapped, nothing."""
         if isinstance(row, Rejection):
-            if row.row.get("answer_kind") in _KINDS and isinstance(row.row.get("answer"), str):
+            if row.row.get("answer_kind") in self._kinds and isinstance(row.row.get("answer"), str):
                 self._seen[row.row["answer"]] += 1
                 self._lost[row.row["answer"]] += 1
-        elif isinstance(row, Example) and row.answer_kind in _KINDS:
+        elif isinstance(row, Example) and row.answer_kind in self._kinds:
             self._seen[row.answer] += 1
 
     def worst(self) -> ClassLoss | None:

@@ -83,9 +83,10 @@ def stage_pod(
         pod["pod_template_spec_metadata"]["labels"][ANSWERS_LABEL] = kind.value
     if size.gpus:
         _onto_gpus(pod, size, cluster)
-    if kind is AnswerKind.CODE and STAGES[stage].has_fill and cluster.sandbox_seccomp:
+    runs_programs = kind is not None and kind.policy.runs_programs
+    if runs_programs and STAGES[stage].has_fill and cluster.sandbox_seccomp:
         pod = _with_sandbox(pod, cluster.sandbox_seccomp)
-    if kind is AnswerKind.CODE and STAGES[stage].has_votes:
+    if runs_programs and STAGES[stage].has_votes:
         _without_hub(pod, stage, chosen, cluster)
     return pod
 
@@ -160,7 +161,7 @@ def this_run(
     elif tagged.gpus and not size.gpus:  # it is merged into the tags, which ask for some
         for which in asked.values():
             which[cluster.gpu_resource] = "0"
-    if is_wider and kind == AnswerKind.CODE:
+    if is_wider and kind in AnswerKind.where(lambda policy: policy.runs_programs):
         pod.setdefault("pod_template_spec_metadata", {})
         _without_hub(pod, stage, chosen, cluster)
     return pod

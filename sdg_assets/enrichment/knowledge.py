@@ -122,11 +122,12 @@ def _gives_away(text: str, example: Example) -> bool:
 
     A word of the question itself is no news, nor is one that every text may hold: yes, no, a digit.
     """
-    if example.answer_kind in (AnswerKind.BOOLEAN, AnswerKind.LABEL, AnswerKind.CODE):
+    allowed = example.answer_kind.policy.answer_in_background
+    if allowed == "anywhere":
         return False
     answer = normalized(example.answer, example.language)
     shown = typography(text)
-    if example.answer_kind is not AnswerKind.NUMERIC:
+    if allowed == "after_first_sentence":
         shown = _SENTENCE_END.split(shown, maxsplit=1)[0]
     shown = normalized(shown, example.language)
     asked = normalized(example.question, example.language)

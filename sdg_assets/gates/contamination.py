@@ -68,7 +68,7 @@ from sdg_assets.heldout.index import (
     SharedContext,
 )
 from sdg_assets.heldout.letters import all_numbers, written_numbers
-from sdg_assets.records import AnswerKind, Example, Refusal, Stage
+from sdg_assets.records import Example, Refusal, Stage
 from sdg_assets.thresholds import OwnThresholds
 
 NAME = "contamination"
@@ -83,8 +83,6 @@ WITHOUT_SETTING = 40.0
 # so about one and the same passage.
 SLACK = 4.0
 SLACK_WITH_CONTEXT = 1.0
-# Labels and yes or no are a task's own frame, not options of one question.
-_FRAMED = frozenset({AnswerKind.BOOLEAN, AnswerKind.LABEL})
 
 
 class ContaminationThresholds(OwnThresholds):
@@ -291,7 +289,8 @@ class _Row:
 
     @property
     def is_framed(self) -> bool:
-        return self._row.answer_kind in _FRAMED
+        """Whether choices are the task's own frame, not options of one question."""
+        return self._row.answer_kind.policy.choices_are_given
 
     @cached_property
     def item(self) -> int:

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 
 from pydantic import Field
 
-from sdg_assets.answers.extraction import normalized
+from sdg_assets.answers import answer_format
 from sdg_assets.answers.labels import labelled
 from sdg_assets.answers.wording import UNSPACED
 from sdg_assets.gates.base import Batch, Cost, GateSpec, Point
 from sdg_assets.gates.texts import BROKEN, REPEATED, Fault, faults
-from sdg_assets.records import SELECTING, AnswerKind, Example, Refusal, Stage
+from sdg_assets.records import AnswerKind, Example, Refusal, Stage
 from sdg_assets.thresholds import Bounds, OwnThresholds
 
 if TYPE_CHECKING:
@@ -50,8 +50,7 @@ class FormatThresholds(OwnThresholds):
 
     def longest_answer(self, kind: AnswerKind) -> int:
         """Characters that an answer of this kind may have."""
-        is_long = kind in (AnswerKind.CODE, AnswerKind.FREE_FORM)
-        return self.long_answer_chars if is_long else self.answer_chars
+        return self.long_answer_chars if kind.policy.has_long_answers else self.answer_chars
 
 
 # A choice this much longer than any other stands out only if it is a sentence more, too.
@@ -128,7 +127,7 @@ def _lengths(row: Example, thresholds: FormatThresholds) -> Iterator[Fault]:
 def _choices(row: Example, thresholds: FormatThresholds) -> Iterator[Fault]:
     """Rules for choices that were written for the question: those of other kinds are given."""
     choices = row.choices
-    if row.answer_kind is not AnswerKind.MULTIPLE_CHOICE or len(choices) < 2:
+    if not row.answer_kind.policy.choices_are_written or len(choices) < 2:
         return
     listed = " | ".join(choices)[:120]
     if _labels_only(choices):
@@ -155,27 +154,30 @@ def _choices(row: Example, thresholds: FormatThresholds) -> Iterator[Fault]:
 def _answer(row: Example) -> Iterator[Fault]:
     if _STATED(row.question):
         yield Fault("answer stands in the question", "announced")
-    if row.answer_kind in (AnswerKind.SHORT_TEXT, AnswerKind.SPAN, AnswerKind.FREE_FORM):
-        if _is_label(row.answer):
-            yield Fault("label-only answer", row.answer)
-        if _gives_away(row):
-            yield Fault("answer stands in the question")
+    kind = answer_format(row.answer_kind)
+    if kind.answer_is_words and _is_label(row.answer):
+        yield Fault("label-only answer", row.answer)
+    if kind.is_given_away(row):
+        yield Fault("answer stands in the question")
 
 
 def _texts(frame: pl.DataFrame, thresholds: FormatThresholds) -> Iterator[tuple[int, Fault]]:
     import polars as pl  # late: thresholds are read without any row
 
-    given = pl.col("answer_kind").is_in([kind.value for kind in SELECTING])
+    kind = pl.col("answer_kind")
+    selects = AnswerKind.where(lambda policy: policy.selects)
+    writes_choices = AnswerKind.where(lambda policy: policy.choices_are_written)
+    programs = AnswerKind.where(lambda policy: policy.is_program)
     written = frame.select(
         "context",
         "question",
-        answer=pl.when(given).then(pl.lit("")).otherwise("answer"),
-        choices=pl.when(pl.col("answer_kind") == AnswerKind.MULTIPLE_CHOICE)
+        answer=pl.when(kind.is_in(selects)).then(pl.lit("")).otherwise("answer"),
+        choices=pl.when(kind.is_in(writes_choices))
         .then(pl.col("choices").list.join("\n"))
         .otherwise(pl.lit("")),
     )
     texts = pl.concat([written[part].alias("text") for part in written.columns])
-    program = (frame["answer_kind"] == AnswerKind.CODE).to_list()
+    program = frame["answer_kind"].is_in(programs).to_list()
     for position, fault in faults(texts, thresholds.repeated_share):
         part, place = written.columns[position // frame.height], position % frame.height
         if part == "answer" and program[place] and fault.reason != BROKEN:
@@ -203,21 +205,6 @@ def _is_label(answer: str) -> bool:
         return False
     label = labelled(answer.strip(), numbers=False)
     return label is not None and not label[1] and label[0] < 10
-
-
-def _gives_away(row: Example) -> bool:
-    """Whether the question says the answer, other than as one of two to choose from.
-
-    Short text and free form only: a number may well equal one that is given (5 boxes, 5 left).
-    """
-    if row.answer_kind is AnswerKind.SPAN:
-        return False
-    answer, question = normalized(row.answer, row.language), normalized(row.question, row.language)
-    if len(answer) <= 3 or f" {answer} " not in f" {question} ":
-        return False
-    if row.answer_kind is AnswerKind.FREE_FORM:
-        return 2 * len(answer) > len(question)
-    return " or " not in question
 
 
 GATE = GateSpec(

@@ -9,7 +9,7 @@ asked for here, and knows 97% for what they are.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Literal
@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING, Literal
 from pydantic import Field
 
 from sdg_assets.gates.base import Batch, Cost, GateSpec, Point
-from sdg_assets.records import AnswerKind, Example, Refusal, Stage
+from sdg_assets.kinds import AnswerKind, AnswerPolicy
+from sdg_assets.records import Example, Refusal, Stage
 from sdg_assets.thresholds import OwnThresholds
 
 if TYPE_CHECKING:
@@ -145,23 +146,24 @@ def _parts(
 ) -> Iterator[tuple[Part, pl.Series, pl.Series]]:
     """The parts that are written for the row, in its language: (part, positions, texts).
 
-    Labels are the catalog's. So is the question of a classification or of a text to be written
-    after the context, which it may put in English: what comes after its first sentence counts, if
-    the language is another.
+    Given choices are the catalog's. So is the frame that a question may open with (of a
+    classification, or of a text to be written after the context), which may be in English: what
+    comes after its first sentence counts, if the language is another.
     """
     import polars as pl  # late: thresholds are read without any row
 
-    kind = pl.col("answer_kind")
-    framed = kind.is_in([AnswerKind.LABEL, AnswerKind.BOOLEAN, AnswerKind.FREE_FORM])
+    framed = _is_of(lambda policy: policy.question_opens_with_frame)
     foreign = pl.col("language") != "en"
     after = pl.col("question").str.replace(r"^[^.?!]*(?:[.?!:]\s+|$)", "")
     texts: dict[Part, pl.Expr] = {
         "context": pl.col("context"),
         "question": pl.when(framed & foreign).then(after).otherwise("question"),
-        "choices": pl.when(kind == AnswerKind.MULTIPLE_CHOICE)
+        "choices": pl.when(_is_of(lambda policy: policy.choices_are_written))
         .then(pl.col("choices").list.join("\n"))
         .otherwise(pl.lit("")),
-        "answer": pl.when(kind == AnswerKind.FREE_FORM).then("answer").otherwise(pl.lit("")),
+        "answer": pl.when(_is_of(lambda policy: policy.is_prose))
+        .then("answer")
+        .otherwise(pl.lit("")),
     }
     all_parts = frame.select(text.str.slice(0, _READ).alias(part) for part, text in texts.items())
     for part in texts:
@@ -169,6 +171,13 @@ def _parts(
             written = all_parts[part]
             places = (written.str.len_chars() >= _LETTERS).arg_true()
             yield part, places, written.gather(places)
+
+
+def _is_of(holds: Callable[[AnswerPolicy], bool]) -> pl.Expr:
+    """Whether a row's answer kind meets a condition."""
+    import polars as pl
+
+    return pl.col("answer_kind").is_in(AnswerKind.where(holds))
 
 
 def _foreign(

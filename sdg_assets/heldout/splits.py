@@ -128,15 +128,15 @@ class Reading:
         self.rows = self.unanswered = self.unmapped = 0
         self._mapper = mapper_of(spec)
         self._lenient = list(_lenient(spec))
-        self._framed = spec.answer_kind in (AnswerKind.BOOLEAN, AnswerKind.LABEL)
+        self._choices_are_given = spec.answer_kind.policy.choices_are_given
 
     def contents(self, rows: Iterable[Mapping[str, Any]]) -> Iterator[Content]:
         """What is hashed of each row: one that hides its answer, or that no record fits, too."""
         for row in rows:
             self.rows += 1
             for content in self._read(row):
-                # Yes or no and labels are the task's own frame, no options of one question.
-                yield replace(content, choices=[]) if self._framed else content
+                # Given choices are the task's own frame, no options of one question.
+                yield replace(content, choices=[]) if self._choices_are_given else content
 
     def _read(self, row: Mapping[str, Any]) -> list[Content]:
         if found := _mapped(self._mapper, row):
@@ -164,7 +164,7 @@ def _lenient(spec: SubtaskSpec) -> Iterator[Mapper]:
     }
     for update in (answerless, {**answerless, "choices": None}):
         record = spec.record.model_copy(update=update)
-        yield RowMapping(record, AnswerKind.FREE_FORM, spec.where)
+        yield RowMapping(record, AnswerKind.of_any_row(), spec.where)
 
 
 def _mapped(mapper: Mapper, row: Mapping[str, Any]) -> list[Content]:

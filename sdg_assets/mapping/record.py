@@ -172,8 +172,7 @@ def to_fields(value: Mapping[str, Any], kind: AnswerKind, *, shuffle: bool = Fal
     if not question:
         raise MappingError("record.question renders to nothing")
     choices = _texts("choices", value.get("choices"), blanks=True)
-    if kind is AnswerKind.BOOLEAN and not choices:
-        choices = list(YES_NO)
+    choices = choices or list(kind.policy.default_choices)
     answer, aliases, index = _answer(value, kind, choices)
     # Only now: an index counts the blank options that some rows have (a fifth one that is unused).
     written = [place for place, choice in enumerate(choices) if choice]
@@ -223,7 +222,7 @@ def _answer(
             if answer not in choices:
                 raise MappingError(f"answer {answer!r} is not among the choices {choices}")
             index = choices.index(answer)
-    if kind is AnswerKind.CODE and "tests" in value and not value["tests"]:
+    if kind.policy.needs_tests and "tests" in value and not value["tests"]:
         raise MappingError("record.tests renders to nothing")
     return answer, [a for a in dict.fromkeys(aliases) if a != answer], index
 

@@ -16,13 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sdg_assets.answers.wording import UNSPACED, normalized
-from sdg_assets.records import AnswerKind, Example
+from sdg_assets.records import Example
 
 PARTS = ("question", "context", "choices")
-# Answers that nobody writes twice in the same words: a copy of the question has another.
-_WORDED_FREELY = frozenset({AnswerKind.CODE, AnswerKind.FREE_FORM})
-# Answers that tell questions apart but little, or not at all.
-_WEAK = _WORDED_FREELY | {AnswerKind.BOOLEAN, AnswerKind.LABEL}
 _UNSPACED = re.compile(f"[{UNSPACED}]")
 _DIGIT = re.compile(r"\d")
 _NUMBER = re.compile(r"[-+.]?\d\S*")
@@ -73,8 +69,8 @@ def shingled(rows: Sequence[Example]) -> Shingled:
 
     The shingles are words; of scripts without spaces, pairs of characters. A row with a weak answer
     has pairs of neighbours as well: nothing but the order of words tells "convert a list to a
-    tuple" from "convert a tuple to a list". Choices count where they are the row's own, that is for
-    multiple choice; those of a label or a boolean are the task's.
+    tuple" from "convert a tuple to a list". Choices count where they were written for the row;
+    given ones, as of a label or a boolean, are the task's.
 
     Args:
         rows: Any number; what becomes of a row depends on nothing but itself.
@@ -82,17 +78,17 @@ def shingled(rows: Sequence[Example]) -> Shingled:
     texts: list[str] = []
     exact: list[str] = []
     keys: list[str] = []
-    for row in rows:
+    policies = [row.answer_kind.policy for row in rows]
+    for row, policy in zip(rows, policies, strict=True):
         text = exact_text(row)
         context, question, *choices = text.split("\n")
         exact.append(text)
-        own_choices = row.answer_kind is AnswerKind.MULTIPLE_CHOICE
-        texts += (question, context, " ".join(choices) if own_choices else "")
-        said = "" if row.answer_kind in _WORDED_FREELY else _plain(row.answer, row.language)
-        kind = "weak" if row.answer_kind in _WEAK else ""
+        texts += (question, context, " ".join(choices) if policy.choices_are_written else "")
+        said = "" if policy.is_worded_freely else _plain(row.answer, row.language)
+        kind = "weak" if policy.is_weak_evidence else ""
         numbers = _NUMBER.findall(question) if _DIGIT.search(question) else ()
         keys.append("\n".join([kind, said, *numbers]))
-    weak = np.array([row.answer_kind in _WEAK for row in rows], np.uint8)
+    weak = np.array([policy.is_weak_evidence for policy in policies], np.uint8)
     return Shingled(
         *_with_pairs(*_words(texts), weak),
         hashed(exact),

@@ -46,8 +46,6 @@ from sdg_assets.teacher.conversation import Work
 from sdg_assets.teacher.requests import Completion, Request, Teacher
 from sdg_assets.thresholds import DEFAULTS, Thresholds
 
-# Prose says one thing in many wordings: a majority against the writer has no wording to take over.
-UNCORRECTED = frozenset({AnswerKind.FREE_FORM})
 GATE = "enrichment"
 
 
@@ -166,10 +164,9 @@ def _enrich(
     agreeing = [b for b in ballots if b.answer is not None and same(b.answer, content["answer"])]
     row = EnrichedExample(
         **content,
-        # Prose is answered, not reasoned about: a second wording of the answer is no reasoning.
-        reasoning=""
-        if example.answer_kind is AnswerKind.FREE_FORM
-        else best_trace(agreeing, example, gates.texts),
+        reasoning=best_trace(agreeing, example, gates.texts)
+        if example.answer_kind.policy.keeps_trace
+        else "",
         votes=[Vote(answer=answer, count=count) for answer, count in groups],
         votes_cast=len(ballots),
         vote_share=len(agreeing) / len(ballots) if ballots else 0.0,
@@ -227,7 +224,7 @@ class _Compared:
 
     def __init__(self, example: GeneratedExample, judge: Judge | None) -> None:
         self.judged = (
-            judge is not None and judge.compares and example.answer_kind is AnswerKind.FREE_FORM
+            judge is not None and judge.compares and example.answer_kind.policy.is_compared_by_judge
         )
         self._example, self._judge = example, judge
         self._agrees: dict[str, bool] = {example.answer: True}
@@ -262,7 +259,7 @@ class _Compared:
 
 def _overrules(example: GeneratedExample, groups: Groups, knobs: SolverKnobs) -> bool:
     strong = groups[0][1] >= knobs.correction_share * knobs.votes
-    return knobs.accept_corrections and strong and example.answer_kind not in UNCORRECTED
+    return knobs.accept_corrections and strong and example.answer_kind.policy.may_be_corrected
 
 
 def _corrected(example: GeneratedExample, answer: str) -> dict[str, Any]:

@@ -50,16 +50,6 @@ VARIATIONS = {
     "new_form": "Word it in another way than the examples: another opening, another order.",
     "new_domain": "Use the same skill as example 1 in quite another field of life.",
 }
-DEFAULT_FRAMES = {
-    AnswerKind.MULTIPLE_CHOICE: "A question with several options, exactly one of which is right.",
-    AnswerKind.BOOLEAN: "A question that is answered by yes or no.",
-    AnswerKind.LABEL: "A text to be classified into one of a few given labels.",
-    AnswerKind.NUMERIC: "A question whose answer is a number or a formula.",
-    AnswerKind.SPAN: "A passage and a question whose answer stands in it word for word.",
-    AnswerKind.SHORT_TEXT: "A question that a few words answer.",
-    AnswerKind.FREE_FORM: "A question that a short text answers.",
-    AnswerKind.CODE: "A small programming task with tests.",
-}
 
 
 @dataclass(frozen=True)
@@ -157,7 +147,7 @@ def _write(
     variation = names[(int(anchor.id[:8], 16) + round_number) % len(names)]
     wanted = (
         anchor.choices[(int(anchor.id[8:16], 16) + round_number) % len(anchor.choices)]
-        if anchor.answer_kind in (AnswerKind.BOOLEAN, AnswerKind.LABEL)
+        if kind.choices_are_given
         else ""
     )
     messages = _fitting(spec, shown, variation, wanted, kind, writer, knobs)
@@ -279,7 +269,7 @@ def _fitting(
     while shown:
         messages = prompts.render(
             f"write/{anchor.answer_kind.value}",
-            frame=spec.frame or DEFAULT_FRAMES[anchor.answer_kind],
+            frame=spec.frame or kind.default_frame,
             drafts=[kind.draft_of(s).model_dump_json() for s in shown],
             variation=VARIATIONS[variation],
             wanted_answer=wanted,

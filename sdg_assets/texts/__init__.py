@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 import jinja2
 
-from sdg_assets.records import AnswerKind, EnrichedExample
+from sdg_assets.records import EnrichedExample
 
 VARIANTS = ("answer_only", "with_reasoning", "with_context")
 TextStyle = Literal["plain", "chatml"]
@@ -57,7 +57,7 @@ def _concludes(reasoning: str, row: EnrichedExample) -> bool:
     A program's trace holds a program that passes the tests.
     """
     lines = reasoning.strip().splitlines()
-    if row.answer_kind is AnswerKind.CODE:
+    if row.answer_kind.policy.trace_holds_answer:
         return bool(lines)
     return bool(lines) and row.answer in lines[-1]
 

@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from sdg_assets.answers import answer_formats
 from sdg_assets.catalog.lm_eval_index import task_index
 from sdg_assets.errors import CatalogError
 
@@ -94,15 +95,17 @@ def _heldout(config: Mapping[str, Any]) -> list[str]:
 
 
 def _answer_kind(config: Mapping[str, Any]) -> tuple[str, str]:
+    """The answer kind that is likeliest, and what speaks for it or may be right instead."""
     choices = config.get("doc_to_choice") or _options(config)
-    if not choices:
-        return "short_text", "or numeric, span, free_form, code"
-    if isinstance(choices, list) and {str(c).strip().lower() for c in choices} in (
-        {"yes", "no"},
-        {"true", "false"},
-    ):
-        return "boolean", "its choices are yes and no"
-    return "multiple_choice", "or label, where every row has the same choices"
+    words = [str(c).strip().lower() for c in choices] if isinstance(choices, list) else []
+    for kind in answer_formats():
+        if kind.recognizes(words):
+            return kind.name, f"its choices are {' and '.join(kind.default_choices or words)}"
+    fitting = [kind for kind in answer_formats() if kind.selects == bool(choices)]
+    guess = next(kind.name for kind in fitting if kind.is_first_guess)
+    others = ", ".join(kind.name for kind in fitting if kind.name != guess)
+    where = ", where every row has the same choices" if choices else ""
+    return guess, f"or {others}{where}"
 
 
 def _record(config: Mapping[str, Any]) -> Iterator[str]:

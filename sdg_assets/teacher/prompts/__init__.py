@@ -1,5 +1,8 @@
 """Prompt templates, one a role and answer kind. A template's version is a hash of its source.
 
+A kind without a file of its own (`solve/date.jinja`) is asked by the general one of the role
+(`solve/_general.jinja`), which the kind's policy completes.
+
 A template is a system part and a user part, divided by the line `=== user ===` of its source. What
 stays the same from request to request comes first, so that the engine's prefix cache holds it.
 """
@@ -7,6 +10,7 @@ stays the same from request to request comes first, so that the engine's prefix 
 from __future__ import annotations
 
 import hashlib
+import json
 import secrets
 from collections.abc import Callable
 from functools import cache
@@ -15,6 +19,7 @@ from typing import Any
 
 import jinja2
 
+from sdg_assets.kinds import policies
 from sdg_assets.teacher.requests import Message
 
 _DIRECTORY = Path(__file__).parent
@@ -24,18 +29,40 @@ _DIVIDER = "=== user ==="
 _MARK = f"=== {secrets.token_hex(16)} ==="
 
 
-class _Sources(jinja2.FileSystemLoader):
-    """Template files, their dividers marked."""
+# A name cannot begin with an underscore: no kind takes this one.
+_GENERAL = "_general"
+
+
+def _source(name: str) -> str:
+    """The source of a template: its file, or the general one behind what its kind says."""
+    file = _DIRECTORY / f"{name}.jinja"
+    part, _, kind = name.partition("/")
+    if file.is_file() or kind not in policies():
+        return file.read_text("utf-8")
+    values = policies()[kind].prompt_values()
+    # A JSON value is a literal of Jinja too, once its true and false are those of Python.
+    said = "".join(
+        f"{{% set {variable} = {json.dumps(value, ensure_ascii=False)} %}}\n"
+        for variable, value in values.items()
+    )
+    return said + (_DIRECTORY / part / f"{_GENERAL}.jinja").read_text("utf-8")
+
+
+class _Sources(jinja2.BaseLoader):
+    """Sources of templates, their dividers marked."""
 
     def get_source(
         self, environment: jinja2.Environment, template: str
-    ) -> tuple[str, str, Callable[[], bool]]:
-        source, file, is_current = super().get_source(environment, template)
-        return source.replace(_DIVIDER, _MARK), file, is_current
+    ) -> tuple[str, str | None, Callable[[], bool] | None]:
+        try:
+            source = _source(template.removesuffix(".jinja"))
+        except FileNotFoundError as error:
+            raise jinja2.TemplateNotFound(template) from error
+        return source.replace(_DIVIDER, _MARK), None, None
 
 
 _ENVIRONMENT = jinja2.Environment(
-    loader=_Sources(_DIRECTORY),
+    loader=_Sources(),
     undefined=jinja2.StrictUndefined,
     trim_blocks=True,
     lstrip_blocks=True,
@@ -59,17 +86,19 @@ def render(name: str, **values: Any) -> tuple[Message, ...]:  # noqa: ANN401 –
 
 
 def names() -> list[str]:
-    """Every template's name, sorted."""
-    found = _DIRECTORY.rglob("*.jinja")
-    return sorted(str(path.relative_to(_DIRECTORY).with_suffix("")) for path in found)
+    """The name of every template that `render` takes, those of kinds without a file included."""
+    files = {path.relative_to(_DIRECTORY).with_suffix("") for path in _DIRECTORY.rglob("*.jinja")}
+    general = {path for path in files if path.name == _GENERAL}
+    by_kind = {path.with_name(kind) for path in general for kind in policies()}
+    return sorted(map(str, (files | by_kind) - general))
 
 
 @cache
 def version(name: str) -> str:
-    """`<name>@<hash>`: changes when the template, or one it extends, changes."""
+    """`<name>@<hash>`: changes when the template, one it extends, or what a kind says changes."""
     sources, digest = [name], hashlib.sha256()
     while sources:
-        source = (_DIRECTORY / f"{sources.pop()}.jinja").read_text("utf-8")
+        source = _source(sources.pop())
         digest.update(source.encode())
         for node in _ENVIRONMENT.parse(source).find_all(jinja2.nodes.Extends):
             parent = node.template
