@@ -25,8 +25,7 @@ from sdg_assets.assets.teacher import TEACHERS
 from sdg_assets.catalog import SeedTask, SubtaskSpec, cached_catalog
 from sdg_assets.checks.inspection import ALL_CHECKS, STAGE_CHECKS
 from sdg_assets.cluster.pods import pod_tags
-from sdg_assets.enrichment.judging import Judge
-from sdg_assets.enrichment.judging import prompt_versions as judge_prompts
+from sdg_assets.enrichment.judge import Judge
 from sdg_assets.errors import SdgError
 from sdg_assets.gates import row_gates, seed_gates
 from sdg_assets.gates.contamination import Contamination
@@ -45,13 +44,12 @@ from sdg_assets.settings import settings
 from sdg_assets.signatures.table import Signatures
 from sdg_assets.sources.source import open_source
 from sdg_assets.stages.enriched import EnrichmentReport, enrich
-from sdg_assets.stages.enriched import prompt_versions as solver_prompts
 from sdg_assets.stages.filtered import filter_rows
 from sdg_assets.stages.generated import generate
-from sdg_assets.stages.generated import prompt_version as writer_prompt
 from sdg_assets.stages.normalized import normalize, without_broken, without_leaks
 from sdg_assets.stages.overlaps import seeded_elsewhere
 from sdg_assets.stages.plan import SAMPLE, RoughCounter, plan_subtask
+from sdg_assets.stages.prompt_versions import log_versions
 from sdg_assets.stages.seeds import collect_seeds, shortfall
 from sdg_assets.stages.target import TargetReport, generate_until
 from sdg_assets.stages.training_rows import mapped_seeds, training_rows
@@ -413,17 +411,12 @@ def desks_of(store: Store, spec: SubtaskSpec, roles: Iterable[Role]) -> Iterator
     When the block fails, its logs get the answers that are still to come. When it is interrupted,
     they get those that have come: whoever stops a run wants it to end.
     """
-    kind = spec.answer_kind
-    versions = {
-        Role.WRITER: [writer_prompt(kind)],
-        Role.SOLVER: solver_prompts(kind),
-        Role.JUDGE: judge_prompts(settings().judge_api),
-    }
     folder = store.completions_dir(spec.task, spec.key)
     with ExitStack() as opened:
         desks = {}
         for role, teacher in open_teachers(settings(), roles).items():
-            made_with = content_id(versions[role])[:8]
+            versions = log_versions(role, spec.answer_kind, settings().judge_api)
+            made_with = content_id(versions)[:8]
             name = f"{role}-{teacher.identity.fingerprint}-{made_with}.jsonl"
             log = opened.enter_context(CompletionLog(folder / name))
             opened.enter_context(flushed(log.sync))

@@ -22,9 +22,9 @@ from sdg_assets.records import (
     content_id,
 )
 from sdg_assets.stages.seeds import seed_rank
-from sdg_assets.teacher import prompts
 from sdg_assets.teacher.control_tokens import control_token_of
 from sdg_assets.teacher.conversation import Work
+from sdg_assets.teacher.prompts import Prompt
 from sdg_assets.teacher.requests import (
     Completion,
     Message,
@@ -72,9 +72,9 @@ class WriterKnobs:
     max_tokens: int = 512
 
 
-def prompt_version(kind: AnswerKind) -> str:
-    """The version of the writer's prompt for an answer kind."""
-    return prompts.version(f"write/{kind.value}")
+def prompt(kind: AnswerKind) -> Prompt:
+    """The writer's prompt for an answer kind."""
+    return Prompt(f"write/{kind.value}")
 
 
 def generate(
@@ -178,7 +178,7 @@ def _write(
     request = build_request(
         writer.identity,
         Role.WRITER,
-        prompt_version(anchor.answer_kind),
+        prompt(anchor.answer_kind).version,
         messages,
         Sampling(
             temperature=knobs.temperature,
@@ -277,8 +277,7 @@ def _fitting(
     """The prompt with as many neighbours as fit; drops them from `shown`, last first."""
     anchor = shown[0]
     while shown:
-        messages = prompts.render(
-            f"write/{anchor.answer_kind.value}",
+        messages = prompt(anchor.answer_kind).render(
             frame=spec.frame or DEFAULT_FRAMES[anchor.answer_kind],
             drafts=[kind.draft_of(s).model_dump_json() for s in shown],
             variation=VARIATIONS[variation],

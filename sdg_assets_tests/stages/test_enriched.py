@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
-from sdg_assets.enrichment.judging import Judge
-from sdg_assets.enrichment.voting import SolverKnobs, decide, sameness, tally
+from sdg_assets.enrichment.judge import Judge
+from sdg_assets.enrichment.knobs import SolverKnobs
+from sdg_assets.enrichment.votes import decide, sameness, tally
 from sdg_assets.gates import verification
 from sdg_assets.records import (
     AnswerKind,
@@ -458,7 +459,7 @@ def test_the_report_says_what_stopping_early_saved(tmp_path: Path) -> None:
     assert (report.voting.cast, report.voting.planned) == (3, 5)
     assert report.voting.tokens == 3 * tokens
     assert report.numbers()["vote_tokens_saved"] == 2 * tokens
-    assert report.knowledge == {"written": 1}
+    assert report.added == {"knowledge_written": 1}
 
 
 def test_the_whole_vote_table_can_be_asked_for(tmp_path: Path) -> None:

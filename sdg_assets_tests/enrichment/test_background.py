@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from sdg_assets.enrichment.knowledge import knowledge_fault, knowledge_of, knowledge_request
-from sdg_assets.enrichment.voting import SolverKnobs
+from sdg_assets.enrichment.background import knowledge_fault, knowledge_of, knowledge_request
+from sdg_assets.enrichment.knobs import SolverKnobs
 from sdg_assets.gates import text_gates
 from sdg_assets.records import AnswerKind, Example
 from sdg_assets.teacher.requests import Completion

@@ -6,10 +6,10 @@ from itertools import product
 
 import pytest
 
-from sdg_assets.enrichment.voting import (
+from sdg_assets.enrichment.knobs import SolverKnobs
+from sdg_assets.enrichment.votes import (
     Ballot,
     Outcome,
-    SolverKnobs,
     best_trace,
     decide,
     decided,

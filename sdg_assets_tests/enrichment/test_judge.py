@@ -5,7 +5,9 @@ from typing import Any
 
 import pytest
 
-from sdg_assets.enrichment.judging import Judge, JudgeApi, Ratings, prompt_versions, says_the_same
+from sdg_assets.enrichment.comparison import says_the_same
+from sdg_assets.enrichment.judge import RUBRIC, Judge, Ratings
+from sdg_assets.enrichment.knobs import JudgeApi
 from sdg_assets.records import AnswerKind, Role
 from sdg_assets.teacher.requests import Completion
 from sdg_assets_tests.support.records import enriched, example
@@ -62,7 +64,7 @@ def test_ratings_become_scores_from_0_to_1() -> None:
     assert judgement.score == pytest.approx(0.7)
     assert judgement.reasons == ["Well made."]
     assert judgement.judge.model == "scripted/teacher"
-    assert judgement.prompt_version == prompt_versions("rubric")[0]
+    assert judgement.prompt_version == RUBRIC.version
 
 
 @pytest.mark.parametrize(
