@@ -1,33 +1,20 @@
-"""Stage 4: answer blind, vote, keep the best trace, and ask every enrichment about verified rows.
-
-Verification and reasoning are one batch: the best trace that agrees is the reasoning.
-"""
+"""Stage 4: verify each row by blind votes, then ask every enrichment about verified rows."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 from sdg_assets.answers import answer_format
 from sdg_assets.enrichment.additions import with_additions
-from sdg_assets.enrichment.asking import as_declared, declared_prompts
 from sdg_assets.enrichment.base import Enrichment, EnrichmentContext, enrichments
-from sdg_assets.enrichment.correction import correction
 from sdg_assets.enrichment.judge import Judge
 from sdg_assets.enrichment.knobs import SolverKnobs
-from sdg_assets.enrichment.votes import VotingReport, best_trace, cast_votes, decide, tally
+from sdg_assets.enrichment.verification import unasked, verification
+from sdg_assets.enrichment.votes import VotingReport
 from sdg_assets.gates import Gate, draft_gates, text_gates
-from sdg_assets.records import (
-    AnswerKind,
-    EnrichedExample,
-    GeneratedExample,
-    Proof,
-    Rejection,
-    Role,
-    Vote,
-)
+from sdg_assets.records import EnrichedExample, GeneratedExample, Proof, Rejection, Role
 from sdg_assets.teacher.control_tokens import control_token_of
 from sdg_assets.teacher.conversation import Work
 from sdg_assets.teacher.requests import Teacher
@@ -67,19 +54,6 @@ class EnrichmentReport:
         }
 
 
-@dataclass(frozen=True)
-class _Partition:
-    """What all rows of a partition are enriched with."""
-
-    solver: Teacher
-    knobs: SolverKnobs
-    judge: Judge | None
-    draft_gates: Sequence[Gate]
-    enrichments: Sequence[Enrichment]
-    context: EnrichmentContext
-    report: EnrichmentReport
-
-
 def enrich(
     examples: Iterable[GeneratedExample],
     solver: Teacher,
@@ -103,27 +77,24 @@ def enrich(
         in `filtered`. A row that holds a control token of the solver or the judge is asked of
         nobody: its result is a `Rejection` by gate `enrichment`.
     """
-    context = EnrichmentContext({Role.SOLVER: solver}, knobs, text_gates(thresholds))
-    if judge:
-        teachers = {Role.SOLVER: solver, Role.JUDGE: judge.teacher}
-        context = EnrichmentContext(
-            teachers, knobs, context.gates, judge.api, judge.frame, judge.seeds
-        )
-    partition = _Partition(
-        solver,
-        knobs,
-        judge,
-        draft_gates(thresholds),
-        enrichments(),
-        context,
-        report or EnrichmentReport(),
-    )
+    report, context = report or EnrichmentReport(), _context(solver, knobs, judge, thresholds)
+    gates, installed = draft_gates(thresholds), enrichments()
     readers = [teacher.control_tokens for teacher in context.teachers.values()]
     for example in examples:
         if token := control_token_of(example, readers):
             yield _refused(example, token)
         else:
-            yield _enriched(example, partition)
+            yield _enriched(example, context, judge, gates, installed, report)
+
+
+def _context(
+    solver: Teacher, knobs: SolverKnobs, judge: Judge | None, thresholds: Thresholds
+) -> EnrichmentContext:
+    gates = text_gates(thresholds)
+    if judge is None:
+        return EnrichmentContext({Role.SOLVER: solver}, knobs, gates)
+    teachers = {Role.SOLVER: solver, Role.JUDGE: judge.teacher}
+    return EnrichmentContext(teachers, knobs, gates, judge.api, judge.frame, judge.seeds)
 
 
 def _refused(example: GeneratedExample, token: str) -> Work[EnrichedExample | Rejection]:
@@ -137,61 +108,23 @@ def _refused(example: GeneratedExample, token: str) -> Work[EnrichedExample | Re
     )
 
 
-def _enriched(example: GeneratedExample, partition: _Partition) -> Work[EnrichedExample]:
-    proof = answer_format(example.answer_kind).proof(example)
-    partition.report.note(proof)
-    if proof and proof.fault:  # whatever the votes say, it would mean nothing
-        return _unasked(example, partition.solver, proof)
-    row = yield from _voted(example, proof, partition)
-    if not row.verified:
-        return row.model_copy(update={"reasoning": ""})
-    added = partition.report.added
-    return (yield from with_additions(row, partition.enrichments, partition.context, added))
-
-
-def _unasked(example: GeneratedExample, solver: Teacher, proof: Proof) -> EnrichedExample:
-    """A row whose tests prove nothing, so that no vote is asked for."""
-    return EnrichedExample(
-        **dict(example),
-        votes=[],
-        votes_cast=0,
-        vote_share=0.0,
-        outcome="vacuous_tests",
-        proof=proof,
-        solver=solver.identity.stamp,
-    )
-
-
-def _voted(
-    example: GeneratedExample, proof: Proof | None, partition: _Partition
+def _enriched(
+    example: GeneratedExample,
+    context: EnrichmentContext,
+    judge: Judge | None,
+    gates: Sequence[Gate],
+    installed: Sequence[Enrichment],
+    report: EnrichmentReport,
 ) -> Work[EnrichedExample]:
-    """The row with what the votes say, corrected where they say so, and its reasoning."""
-    knobs, report, context = partition.knobs, partition.report, partition.context
-    voting = cast_votes(example, partition.solver, knobs, partition.judge)
-    declared = list(declared_prompts(example.answer_kind, context.judge_api))
-    ballots, same = yield from as_declared(voting, "voting", declared)
-    groups = tally(example.answer, [b.answer for b in ballots], same)
-    outcome = decide(example.answer, groups, knobs.votes, knobs.majority, same)
-    report.voting.count(ballots, knobs.votes)
-    content: dict[str, Any] = dict(example)
-    if outcome == "majority_disagrees" and (
-        corrected := correction(example, groups, knobs, partition.draft_gates)
-    ):
-        content |= corrected.changes
-        proof = corrected.proof
-        report.note(proof)
+    proof = answer_format(example.answer_kind).proof(example)
+    report.note(proof)
+    if proof and proof.fault:
+        return unasked(example, proof, context)
+    verified = yield from verification(example, proof, context, judge, gates)
+    report.voting.count(verified.ballots, context.knobs.votes)
+    if verified.correction:
+        report.note(verified.correction.proof)
         report.corrected += 1
-    agreeing = [b for b in ballots if b.answer is not None and same(b.answer, content["answer"])]
-    return EnrichedExample(
-        **content,
-        # Prose is answered, not reasoned about: a second wording of the answer is no reasoning.
-        reasoning=""
-        if example.answer_kind is AnswerKind.FREE_FORM
-        else best_trace(agreeing, example, context.gates),
-        votes=[Vote(answer=answer, count=count) for answer, count in groups],
-        votes_cast=len(ballots),
-        vote_share=len(agreeing) / len(ballots) if ballots else 0.0,
-        outcome=outcome,
-        proof=proof,
-        solver=partition.solver.identity.stamp,
-    )
+    if not verified.row.verified:
+        return verified.row
+    return (yield from with_additions(verified.row, installed, context, report.added))
