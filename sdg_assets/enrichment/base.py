@@ -12,6 +12,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any, ClassVar
 
 from sdg_assets.enrichment.knobs import JudgeApi, SolverKnobs
@@ -137,8 +138,13 @@ def enrichments() -> tuple[Enrichment, ...]:
     Raises:
         PermanentError: One breaks the contract, or an entry point cannot be loaded.
     """
+    return _checked(members("sdg_assets.enrichment", "ENRICHMENT"))
+
+
+@cache  # asked for once a row
+def _checked(exported: tuple[object, ...]) -> tuple[Enrichment, ...]:
     checked: list[Enrichment] = []
-    for member in members("sdg_assets.enrichment", "ENRICHMENT"):
+    for member in exported:
         if not isinstance(member, Enrichment):
             raise PermanentError(
                 f"ENRICHMENT = {member!r}: must be an instance of a subclass of "

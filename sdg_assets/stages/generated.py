@@ -11,6 +11,7 @@ from pydantic import ValidationError
 from sdg_assets.answers import AnswerFormat, DraftError, answer_format
 from sdg_assets.answers.extraction import normalized
 from sdg_assets.catalog import SubtaskSpec
+from sdg_assets.enrichment.asking import as_declared
 from sdg_assets.gates import Gate, draft_gates, first_refusals
 from sdg_assets.records import (
     AnswerKind,
@@ -124,7 +125,9 @@ def generate(
         # leaves the prompts of the seeds it had as they were, and their completions in use.
         earlier = ranking[: max(places[position], NEIGHBOUR_POOL + 1)]
         pool = [seeds[i] for i in _drawn(earlier, seeds[position].id) if i != position]
-        yield _write(spec, seeds[position], pool, number, writer, knobs, known, gates)
+        work = _write(spec, seeds[position], pool, number, writer, knobs, known, gates)
+        declared = [(Role.WRITER, prompt(seeds[position].answer_kind))]
+        yield as_declared(work, "generated", declared)
 
 
 def _refused(seed: Example, token: str) -> Work[GeneratedExample | Rejection]:
