@@ -200,10 +200,11 @@ class Proof(Record):
 class Addition(Record):
     """What an enrichment of another package added to a row, and who wrote it."""
 
+    enrichment: str = Field(description="its name")
     role: Role
     teacher: TeacherStamp
     prompt_versions: list[str] = Field(description="of the prompts that it may have asked with")
-    fields: dict[str, JsonValue]
+    fields: dict[str, JsonValue] = Field(description="name → value; JSON text in Parquet")
     trained: list[str] = Field(
         default_factory=list, description="names of the fields whose text a row trains on"
     )
@@ -244,14 +245,14 @@ class EnrichedExample(GeneratedExample):
     )
     solver: TeacherStamp
     judge: Judgement | None = Field(default=None, description="None: not verified, or no judge")
-    enrichments: dict[str, Addition] = Field(
-        default_factory=dict, description="by name, what enrichments of other packages added"
+    enrichments: list[Addition] = Field(
+        default_factory=list, description="what enrichments of other packages added, by name"
     )
 
     @property
     def added_texts(self) -> list[str]:
         """The texts that enrichments of other packages added for the row to train on."""
-        return [text for added in self.enrichments.values() for text in added.trained_texts]
+        return [text for added in self.enrichments for text in added.trained_texts]
 
     @property
     def verified(self) -> bool:

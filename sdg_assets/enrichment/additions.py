@@ -54,16 +54,16 @@ def with_additions(
         for name, each in asked.items()
     }
     changes: dict[str, Any] = {}
-    additions: dict[str, Addition] = {}
+    additions: list[Addition] = []
     for name, added in (yield from together(works)).items():
         each = asked[name]
         counts.update(each.numbers(added))
         changes |= {column: added[column] for column in each.columns & added.keys()}
         rest = {field: value for field, value in added.items() if field not in each.columns}
         if rest:
-            additions[name] = _addition(each, rest, prompts[name], context)
+            additions.append(_addition(each, rest, prompts[name], context))
     if additions:
-        changes["enrichments"] = additions
+        changes["enrichments"] = sorted(additions, key=lambda addition: addition.enrichment)
     return row.model_copy(update=changes)
 
 
@@ -75,6 +75,7 @@ def _addition(
 ) -> Addition:
     try:
         return Addition(
+            enrichment=enrichment.name,
             role=enrichment.role,
             teacher=context.teachers[enrichment.role].identity.stamp,
             prompt_versions=[prompt.version for prompt in prompts],

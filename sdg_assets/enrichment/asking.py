@@ -61,8 +61,8 @@ def as_declared(
             if (request.role, request.prompt_version) not in allowed:
                 raise PermanentError(
                     f"{name} asks the {request.role} with prompt {request.prompt_version}, which "
-                    "it does not declare: add the prompt to those it declares, so that a change of it "
-                    "makes its rows stale"
+                    "it does not declare: declare the prompt, so that a change of it makes rows "
+                    "stale"
                 )
         answers = yield requests
 

@@ -43,7 +43,7 @@ def contributions(row: EnrichedExample, terms: Mapping[str, Terms]) -> list[Cont
     stamps = [(Role.WRITER, row.teacher), (Role.SOLVER, row.solver)]
     if row.judge and row.judge.reasons:
         stamps.append((Role.JUDGE, row.judge.judge))
-    stamps += [(added.role, added.teacher) for added in row.enrichments.values()]
+    stamps += [(added.role, added.teacher) for added in row.enrichments]
     return [
         Contribution(role=role, **dict(stamp), **vars(terms.get(stamp.model, Terms())))
         for role, stamp in dict.fromkeys(stamps)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -143,16 +144,14 @@ def test_its_field_goes_from_the_teacher_into_the_rows_of_a_release(
 
     file = release.path / "multiple_choice" / "train-00000-of-00001.jsonl"
     released = CuratedExample.model_validate_json(file.read_bytes())
-    added = released.enrichments["hint"]
+    (added,) = released.enrichments
     (version,) = added.prompt_versions
     assert added.fields == {"hint": hint, "words": 8}
     assert (added.role, added.teacher, version.split("@")[0]) == (Role.SOLVER, STAMP, "hint")
     assert f"France is in Europe.\n\n{hint}" in released.text["with_context"]
     assert hint not in released.text["with_reasoning"]
-    (column,) = pl.read_parquet(file.with_suffix(".parquet"))["enrichments"].str.json_path_match(
-        "$.hint.fields.hint"
-    )
-    assert column == hint
+    ((column,),) = pl.read_parquet(file.with_suffix(".parquet"))["enrichments"].to_list()
+    assert (column["enrichment"], json.loads(column["fields"])) == ("hint", added.fields)
     assert numbers["hint_written"] == 1
 
 
@@ -170,7 +169,7 @@ def test_it_is_asked_beside_the_judge_and_the_background_and_of_verified_rows_al
     assert teacher.most_at_once == 3
     assert last.prompt_version.startswith("hint@")
     assert not row.verified
-    assert row.enrichments == {}
+    assert row.enrichments == []
     assert not any(r.prompt_version.startswith("hint@") for r in doubtful.requests)
 
 
@@ -214,7 +213,7 @@ def test_a_held_out_question_in_a_text_that_is_trained_on_is_refused(
     (refused,) = filter_rows(lambda: [leaking], row_gates(DEFAULTS, gate), Duplicates([], DEFAULTS))
     assert isinstance(refused, Rejection)
     assert refused.gate == "contamination"
-    assert refused.row["enrichments"]["hint"]["fields"]["hint"].endswith(RIDDLE)
+    assert refused.row["enrichments"][0]["fields"]["hint"].endswith(RIDDLE)
     assert not gate.refusals(Batch([untrained])), "nobody trains on it"
 
 
@@ -238,7 +237,7 @@ def test_it_is_not_asked_where_nobody_plays_its_role(install: Install, tmp_path:
         (row,) = converse(works, {Role.SOLVER: Desk(teacher, log)}, Usage())
 
     assert isinstance(row, EnrichedExample)
-    assert (row.enrichments, row.knowledge) == ({}, "France is in Europe.")
+    assert (row.enrichments, row.knowledge) == ([], "France is in Europe.")
 
 
 @pytest.mark.parametrize(
