@@ -150,6 +150,8 @@ def _checked(exported: tuple[object, ...]) -> tuple[Enrichment, ...]:
                 f"ENRICHMENT = {member!r}: must be an instance of a subclass of "
                 "sdg_assets.enrichment.base.Enrichment"
             )
+        if missing := [name for name in ("name", "role") if not hasattr(member, name)]:
+            raise PermanentError(f"enrichment {type(member).__name__}: set its `{missing[0]}`")
         if fault := _fault(member, checked):
             raise PermanentError(f"enrichment {member.name!r}: {fault}")
         checked.append(member)

@@ -251,6 +251,7 @@ def test_it_is_not_asked_where_nobody_plays_its_role(install: Install, tmp_path:
             "'hint': column 'answer' is no",
         ),
         ("trained =", 'columns = frozenset({"judge"}); trained =', "'hint': column 'judge' is not"),
+        ('name = "hint"', "", "enrichment Hint: set its `name`"),
         ("ENRICHMENT = Hint()", "ENRICHMENT = Hint", "must be an instance of a subclass of"),
     ],
 )
