@@ -11,9 +11,9 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args, get_origin
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, get_args, get_origin
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, JsonValue, model_validator
 
 from sdg_assets.kinds import AnswerKind as AnswerKind  # part of the records' vocabulary
 
@@ -189,6 +189,31 @@ class Proof(Record):
     fault: str = Field(default="", description="why the tests prove nothing; empty if they do")
 
 
+class Addition(Record):
+    """What an enrichment of another package added to a row, and who wrote it."""
+
+    enrichment: str = Field(description="its name")
+    role: Role
+    teacher: TeacherStamp
+    prompt_versions: list[str] = Field(description="of the prompts that it may have asked with")
+    fields: dict[str, JsonValue] = Field(description="name → value; JSON text in Parquet")
+    trained: list[str] = Field(
+        default_factory=list, description="names of the fields whose text a row trains on"
+    )
+
+    @model_validator(mode="after")
+    def _trains_on_texts(self) -> Self:
+        for name in self.trained:
+            if not isinstance(self.fields.get(name), str):
+                raise ValueError(f"field {name!r} is trained on, so it must be a text")
+        return self
+
+    @property
+    def trained_texts(self) -> list[str]:
+        """The texts that a row trains on, in the order of `trained`."""
+        return [str(self.fields[name]) for name in self.trained]
+
+
 class EnrichedExample(GeneratedExample):
     """A generated example that was answered blind, with what was written along the way."""
 
@@ -212,6 +237,14 @@ class EnrichedExample(GeneratedExample):
     )
     solver: TeacherStamp
     judge: Judgement | None = Field(default=None, description="None: not verified, or no judge")
+    enrichments: list[Addition] = Field(
+        default_factory=list, description="what enrichments of other packages added, by name"
+    )
+
+    @property
+    def added_texts(self) -> list[str]:
+        """The texts that enrichments of other packages added for the row to train on."""
+        return [text for added in self.enrichments for text in added.trained_texts]
 
     @property
     def verified(self) -> bool:

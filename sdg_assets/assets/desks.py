@@ -5,13 +5,11 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 
 from sdg_assets.catalog import SubtaskSpec
-from sdg_assets.enrichment.judging import Judge
-from sdg_assets.enrichment.judging import prompt_versions as judge_prompts
+from sdg_assets.enrichment.judge import Judge
 from sdg_assets.errors import SdgError
 from sdg_assets.records import Example, Role, content_id
 from sdg_assets.settings import Settings
-from sdg_assets.stages.enriched import prompt_versions as solver_prompts
-from sdg_assets.stages.generated import prompt_version as writer_prompt
+from sdg_assets.stages.prompt_versions import log_versions
 from sdg_assets.store.partitions import Store
 from sdg_assets.teacher import has_judge, open_teachers
 from sdg_assets.teacher.completions import CompletionLog
@@ -39,17 +37,12 @@ def desks_of(
     Yields:
         Role → desk.
     """
-    kind = spec.answer_kind
-    versions = {
-        Role.WRITER: [writer_prompt(kind)],
-        Role.SOLVER: solver_prompts(kind),
-        Role.JUDGE: judge_prompts(settings.judge_api),
-    }
     folder = store.completions_dir(spec.task, spec.key)
     with ExitStack() as opened:
         desks = {}
         for role, teacher in open_teachers(settings, roles).items():
-            made_with = content_id(versions[role])[:8]
+            versions = log_versions(role, spec.answer_kind, settings.judge_api)
+            made_with = content_id(versions)[:8]
             name = f"{role}-{teacher.identity.fingerprint}-{made_with}.jsonl"
             log = opened.enter_context(CompletionLog(folder / name))
             opened.enter_context(flushed(log.sync))

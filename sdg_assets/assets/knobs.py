@@ -12,7 +12,7 @@ import dagster as dg
 from pydantic import Field, TypeAdapter, ValidationError
 from pydantic.fields import FieldInfo
 
-from sdg_assets.enrichment.voting import SolverKnobs
+from sdg_assets.enrichment.knobs import SolverKnobs
 from sdg_assets.environment import nearest
 from sdg_assets.errors import PermanentError
 from sdg_assets.settings import Settings

@@ -15,7 +15,7 @@ from sdg_assets.assets.metadata import contamination_metadata
 from sdg_assets.assets.progress import Progress
 from sdg_assets.assets.writing import PartitionReport, write_partition
 from sdg_assets.catalog import Catalog, SubtaskSpec
-from sdg_assets.enrichment.judging import Judge
+from sdg_assets.enrichment.judge import Judge
 from sdg_assets.heldout.protection import protection
 from sdg_assets.records import Example, Record, Role, Stage
 from sdg_assets.settings import Settings

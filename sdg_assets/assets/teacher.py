@@ -13,18 +13,13 @@ from sdg_assets.addresses import is_url
 from sdg_assets.assets.failures import clear_failures
 from sdg_assets.records import Role, content_id
 from sdg_assets.settings import settings
-from sdg_assets.teacher import has_judge, prompts, served_teacher
+from sdg_assets.stages.prompt_versions import role_versions
+from sdg_assets.teacher import has_judge, served_teacher
 from sdg_assets.teacher.engine import identity_of
 from sdg_assets.teacher.models import resolve
 from sdg_assets.teacher.requests import TeacherIdentity
 
 TEACHERS = {role: dg.AssetKey(["teacher", role.value]) for role in Role}
-# A role's templates, by the start of their names.
-PROMPTS = {
-    Role.WRITER: ("write/",),
-    Role.SOLVER: ("solve/", "knowledge"),
-    Role.JUDGE: ("judge",),
-}
 DESCRIPTIONS = {
     Role.WRITER: "Writes new examples. Another version makes `generated` stale.",
     Role.SOLVER: "Answers them blind and writes background. Another version makes `enriched` "
@@ -50,8 +45,7 @@ def version_of(role: Role, identity: TeacherIdentity) -> str:
 
 @cache
 def _prompts(role: Role) -> str:
-    names = [name for name in prompts.names() if name.startswith(PROMPTS[role])]
-    return content_id([prompts.version(name) for name in names])[:8]
+    return content_id(role_versions(role))[:8]
 
 
 def current_identity(role: Role) -> TeacherIdentity:

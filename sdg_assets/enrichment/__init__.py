@@ -1,1 +1,5 @@
-"""What enrichment is made of: blind votes, a judge's scores, a background to learn from."""
+"""What is added to a generated row: blind votes, then one module an enrichment.
+
+Votes are the verification itself, so the stage calls them by name. A module that exports an
+`ENRICHMENT` is asked for every verified row; nothing else lists it. See `base.py`.
+"""

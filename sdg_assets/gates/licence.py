@@ -46,14 +46,16 @@ def contributions(row: EnrichedExample, terms: Mapping[str, Terms]) -> list[Cont
     Args:
         row: The row. Its writer wrote the question, its solver the votes, the reasoning and the
             background. A judge counts if its comments are kept; a reward model's score is no text.
+            A teacher whom an enrichment of another package asked counts if it added anything.
         terms: Model → what it allows.
     """
-    stamps = {Role.WRITER: row.teacher, Role.SOLVER: row.solver}
+    stamps = [(Role.WRITER, row.teacher), (Role.SOLVER, row.solver)]
     if row.judge and row.judge.reasons:
-        stamps[Role.JUDGE] = row.judge.judge
+        stamps.append((Role.JUDGE, row.judge.judge))
+    stamps += [(added.role, added.teacher) for added in row.enrichments]
     return [
         Contribution(role=role, **dict(stamp), **vars(terms.get(stamp.model, Terms())))
-        for role, stamp in stamps.items()
+        for role, stamp in dict.fromkeys(stamps)
     ]
 
 

@@ -42,7 +42,7 @@ def trained_texts(row: Example) -> list[str]:
     """Every text that a row would train on: its context first, its question second."""
     texts = [row.context, row.question, *row.choices, row.answer, *row.aliases, row.solution]
     if isinstance(row, EnrichedExample):
-        texts += [row.reasoning, row.knowledge]
+        texts += [row.reasoning, row.knowledge, *row.added_texts]
     return texts
 
 

@@ -11,6 +11,7 @@ from pydantic import ValidationError
 from sdg_assets.answers import AnswerFormat, DraftError, answer_format
 from sdg_assets.answers.extraction import normalized
 from sdg_assets.catalog import SubtaskSpec
+from sdg_assets.enrichment.asking import as_declared
 from sdg_assets.gates import Gate, draft_gates, first_refusals
 from sdg_assets.records import (
     AnswerKind,
@@ -22,9 +23,9 @@ from sdg_assets.records import (
     content_id,
 )
 from sdg_assets.stages.seeds import seed_rank
-from sdg_assets.teacher import prompts
 from sdg_assets.teacher.control_tokens import control_token_of
 from sdg_assets.teacher.conversation import Work
+from sdg_assets.teacher.prompts import Prompt
 from sdg_assets.teacher.requests import (
     Completion,
     Message,
@@ -62,9 +63,9 @@ class WriterKnobs:
     max_tokens: int = 512
 
 
-def prompt_version(kind: AnswerKind) -> str:
-    """The version of the writer's prompt for an answer kind."""
-    return prompts.version(f"write/{kind.value}")
+def prompt(kind: AnswerKind) -> Prompt:
+    """The writer's prompt for an answer kind."""
+    return Prompt(f"write/{kind.value}")
 
 
 def generate(
@@ -114,7 +115,9 @@ def generate(
         # leaves the prompts of the seeds it had as they were, and their completions in use.
         earlier = ranking[: max(places[position], NEIGHBOUR_POOL + 1)]
         pool = [seeds[i] for i in _drawn(earlier, seeds[position].id) if i != position]
-        yield _write(spec, seeds[position], pool, number, writer, knobs, known, gates)
+        work = _write(spec, seeds[position], pool, number, writer, knobs, known, gates)
+        declared = [(Role.WRITER, prompt(seeds[position].answer_kind))]
+        yield as_declared(work, "generated", declared)
 
 
 def _refused(seed: Example, token: str) -> Work[GeneratedExample | Rejection]:
@@ -168,7 +171,7 @@ def _write(
     request = build_request(
         writer.identity,
         Role.WRITER,
-        prompt_version(anchor.answer_kind),
+        prompt(anchor.answer_kind).version,
         messages,
         Sampling(
             temperature=knobs.temperature,
@@ -267,8 +270,7 @@ def _fitting(
     """The prompt with as many neighbours as fit; drops them from `shown`, last first."""
     anchor = shown[0]
     while shown:
-        messages = prompts.render(
-            f"write/{anchor.answer_kind.value}",
+        messages = prompt(anchor.answer_kind).render(
             frame=spec.frame or kind.default_frame,
             drafts=[kind.draft_of(s).model_dump_json() for s in shown],
             variation=VARIATIONS[variation],

@@ -19,7 +19,8 @@ from statistics import fmean
 from sdg_assets.answers import answer_format
 from sdg_assets.catalog import Catalog, SubtaskSpec, configured_catalog
 from sdg_assets.cli.command import command
-from sdg_assets.enrichment.voting import SolverKnobs, waves
+from sdg_assets.enrichment.knobs import SolverKnobs
+from sdg_assets.enrichment.votes import waves
 from sdg_assets.records import Example, Role, Stage, TeacherStamp
 from sdg_assets.settings import Settings, settings
 from sdg_assets.sources.source import open_source

@@ -14,8 +14,8 @@ from dataclasses import dataclass, field, replace
 from math import ceil
 
 from sdg_assets.catalog import SubtaskSpec
-from sdg_assets.enrichment.judging import Judge
-from sdg_assets.enrichment.voting import SolverKnobs
+from sdg_assets.enrichment.judge import Judge
+from sdg_assets.enrichment.knobs import SolverKnobs
 from sdg_assets.gates import Gate, first_refusals, row_gates, set_gates
 from sdg_assets.gates.base import batches
 from sdg_assets.records import EnrichedExample, Example, GeneratedExample, Rejection, Role

@@ -185,6 +185,12 @@ class Teacher(Protocol):
         ...
 
 
+def fits(request: Request, teacher: Teacher) -> bool:
+    """Whether prompt and longest answer fit into the teacher's context."""
+    length = teacher.count_tokens(request.messages) + request.sampling.max_tokens
+    return length <= teacher.max_model_len
+
+
 def build_request(
     identity: TeacherIdentity,
     role: Role,

@@ -27,14 +27,16 @@ def render_texts(row: EnrichedExample, style: TextStyle = "plain") -> dict[str, 
 
     Returns:
         Variant → text. A variant whose part is missing is left out. `with_context`, the variant
-        that gave the method's gain, has the background before the question.
+        that gave the method's gain, has the background before the question,
+        and with it the texts that enrichments of other packages added to be trained on.
     """
     texts = {"answer_only": _render(row, style)}
     if row.reasoning:
         texts["with_reasoning"] = _render(row, style, reasoning=row.reasoning)
-    if row.knowledge:
+    background = [text.strip() for text in (row.knowledge, *row.added_texts)]
+    if any(background):
         texts["with_context"] = _render(
-            row, style, reasoning=row.reasoning, knowledge=row.knowledge
+            row, style, reasoning=row.reasoning, knowledge="\n\n".join(filter(None, background))
         )
     return texts
 

@@ -15,7 +15,7 @@ from sdg_assets.answers import answer_format, answer_formats
 from sdg_assets.catalog import SubtaskSpec, load_catalog
 from sdg_assets.cluster.pods import stage_pod
 from sdg_assets.cluster.settings import ClusterSettings
-from sdg_assets.enrichment.voting import SolverKnobs
+from sdg_assets.enrichment.knobs import SolverKnobs
 from sdg_assets.errors import CatalogError, PermanentError
 from sdg_assets.gates import Batch, row_gates
 from sdg_assets.gates.duplicates import Duplicates

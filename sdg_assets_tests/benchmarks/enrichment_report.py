@@ -71,7 +71,7 @@ def _line(task: str, subtask: str) -> str:
     from sdg_assets.assets.desks import desks_of
     from sdg_assets.assets.knobs import SolverConfig
     from sdg_assets.catalog import cached_catalog
-    from sdg_assets.enrichment.voting import VotingReport
+    from sdg_assets.enrichment.votes import VotingReport
     from sdg_assets.records import EnrichedExample, GeneratedExample, Role
     from sdg_assets.settings import settings
     from sdg_assets.stages.enriched import EnrichmentReport, enrich

@@ -19,7 +19,7 @@ from pathlib import Path
 from statistics import fmean
 
 from sdg_assets.catalog import load_catalog
-from sdg_assets.enrichment.judging import Judge
+from sdg_assets.enrichment.judge import Judge
 from sdg_assets.gates import first_refusals, judge
 from sdg_assets.gates.judge import JudgeThresholds
 from sdg_assets.records import EnrichedExample, Example, Role

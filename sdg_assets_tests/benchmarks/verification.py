@@ -24,7 +24,8 @@ from pathlib import Path
 from sdg_assets import sandbox
 from sdg_assets.answers import answer_format
 from sdg_assets.catalog import Catalog, load_catalog
-from sdg_assets.enrichment.voting import SolverKnobs, decide, decided, sameness, tally, waves
+from sdg_assets.enrichment.knobs import SolverKnobs
+from sdg_assets.enrichment.votes import decide, decided, sameness, tally, waves
 from sdg_assets.errors import MappingError, SeedSourceError
 from sdg_assets.mapping.record import RowMapping
 from sdg_assets.records import AnswerKind, Example, GeneratedExample

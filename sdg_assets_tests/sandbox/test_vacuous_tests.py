@@ -9,7 +9,7 @@ import pytest
 
 from sdg_assets import sandbox
 from sdg_assets.answers.programs import passes, proof_of
-from sdg_assets.enrichment.voting import SolverKnobs
+from sdg_assets.enrichment.knobs import SolverKnobs
 from sdg_assets.gates import row_gates, verification
 from sdg_assets.gates.duplicates import Duplicates
 from sdg_assets.records import AnswerKind, EnrichedExample, Example, Proof, Rejection, Role

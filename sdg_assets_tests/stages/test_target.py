@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
 
-from sdg_assets.enrichment.voting import SolverKnobs
+from sdg_assets.enrichment.knobs import SolverKnobs
 from sdg_assets.records import GeneratedExample, Role
 from sdg_assets.stages.enriched import enrich
 from sdg_assets.stages.generated import WriterKnobs

@@ -6,7 +6,7 @@ import json
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 
-from sdg_assets.enrichment.judging import Ratings
+from sdg_assets.enrichment.judge import Ratings
 from sdg_assets.errors import SdgError, TransientError
 from sdg_assets.records import TeacherStamp
 from sdg_assets.teacher.control_tokens import ControlTokens

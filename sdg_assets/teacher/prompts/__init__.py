@@ -13,12 +13,14 @@ import hashlib
 import json
 import secrets
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import jinja2
 
+from sdg_assets.errors import PermanentError
 from sdg_assets.kinds import policies
 from sdg_assets.teacher.requests import Message
 
@@ -77,7 +79,10 @@ def render(name: str, **values: Any) -> tuple[Message, ...]:  # noqa: ANN401 –
         name: Template path without suffix, e.g. `write/numeric`.
         **values: What the template refers to.
     """
-    text = _ENVIRONMENT.get_template(f"{name}.jinja").render(**values)
+    return _conversation(_ENVIRONMENT.get_template(f"{name}.jinja").render(**values))
+
+
+def _conversation(text: str) -> tuple[Message, ...]:
     system, _, user = text.partition(_MARK)
     return (
         Message(role="system", content=system.strip()),
@@ -96,12 +101,71 @@ def names() -> list[str]:
 @cache
 def version(name: str) -> str:
     """`<name>@<hash>`: changes when the template, one it extends, or what a kind says changes."""
-    sources, digest = [name], hashlib.sha256()
+    return _versioned(name, _source(name))
+
+
+@dataclass(frozen=True)
+class Prompt:
+    """A template that a module declares: a file of this package, or text that the module carries.
+
+    Attributes:
+        name: Path of the file without suffix, e.g. `judge/rubric`. Of carried text, what versions
+            call it.
+        source: The carried text; it may extend a file of this package. None: a file.
+
+    Raises:
+        PermanentError: The text lacks the line that divides system and user part.
+    """
+
+    name: str
+    source: str | None = None
+
+    def __post_init__(self) -> None:
+        """Checks carried text."""
+        if self.source is not None and _DIVIDER not in self.source and not _parents(self.source):
+            raise PermanentError(
+                f"prompt {self.name!r}: the line {_DIVIDER!r} is missing, which divides the system "
+                "part from the user part"
+            )
+
+    @property
+    def version(self) -> str:
+        """`<name>@<hash>`: changes when the template, or one it extends, changes."""
+        return version(self.name) if self.source is None else _versioned(self.name, self.source)
+
+    @property
+    def files(self) -> set[str]:
+        """Names of the template files it is made of: its own, and all that are extended."""
+        files = set() if self.source is not None else {self.name}
+        parents = _parents(_source(self.name) if self.source is None else self.source)
+        return files.union(*(Prompt(parent).files for parent in parents))
+
+    def render(self, **values: Any) -> tuple[Message, ...]:  # noqa: ANN401 – template variables
+        """A conversation of one system and one user turn.
+
+        Args:
+            **values: What the template refers to.
+        """
+        if self.source is None:
+            return render(self.name, **values)
+        template = _ENVIRONMENT.from_string(self.source.replace(_DIVIDER, _MARK))
+        return _conversation(template.render(**values))
+
+
+def _versioned(name: str, source: str) -> str:
+    sources, digest = [source], hashlib.sha256()
     while sources:
-        source = _source(sources.pop())
-        digest.update(source.encode())
-        for node in _ENVIRONMENT.parse(source).find_all(jinja2.nodes.Extends):
-            parent = node.template
-            assert isinstance(parent, jinja2.nodes.Const)
-            sources.append(str(parent.value).removesuffix(".jinja"))
+        text = sources.pop()
+        digest.update(text.encode())
+        sources += [_source(parent) for parent in _parents(text)]
     return f"{name}@{digest.hexdigest()[:8]}"
+
+
+def _parents(source: str) -> list[str]:
+    """Names of the templates that a source extends: one, or none."""
+    names = []
+    for node in _ENVIRONMENT.parse(source).find_all(jinja2.nodes.Extends):
+        parent = node.template
+        assert isinstance(parent, jinja2.nodes.Const)
+        names.append(str(parent.value).removesuffix(".jinja"))
+    return names

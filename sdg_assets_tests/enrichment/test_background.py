@@ -1,17 +1,19 @@
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from sdg_assets.enrichment.knowledge import knowledge_fault, knowledge_of, knowledge_request
-from sdg_assets.enrichment.voting import SolverKnobs
+from sdg_assets.enrichment.background import knowledge_fault, knowledge_of, knowledge_request
+from sdg_assets.enrichment.knobs import SolverKnobs
 from sdg_assets.gates import text_gates
 from sdg_assets.records import AnswerKind, Example
-from sdg_assets.teacher.requests import Completion
+from sdg_assets.teacher.requests import Completion, Request
 from sdg_assets.thresholds import Thresholds
 from sdg_assets_tests.support.records import example, numeric
-from sdg_assets_tests.support.scripted_teacher import ScriptedTeacher
+from sdg_assets_tests.support.scripted_teacher import ScriptedTeacher, completion
+from sdg_assets_tests.support.solvers import Solver, answer, enriched_by, is_background
 
 GATES = text_gates(Thresholds())
 PASSAGE = (
@@ -180,3 +182,59 @@ def test_every_answer_kind_is_asked_in_its_own_way(kind: AnswerKind) -> None:
 )
 def test_a_background_must_read_as_well_as_a_row(text: str, reason: str) -> None:
     assert fault(text) == reason
+
+
+@pytest.mark.parametrize("votes", [["Rome", "Rome"], ["hm", "hm", "hm"]])
+def test_an_unverified_row_costs_no_background(tmp_path: Path, votes: list[str]) -> None:
+    solver = Solver(answer(v) if v != "hm" else "Who knows" for v in votes)
+
+    (row,) = enriched_by(solver, tmp_path, votes=3)
+
+    assert (row.reasoning, row.knowledge) == ("", "")
+    assert not any(is_background(r) for r in solver.requests)
+
+
+def test_a_verified_row_gets_its_background_unless_switched_off(tmp_path: Path) -> None:
+    (row,) = enriched_by(Solver([answer("Paris")] * 2), tmp_path / "on", votes=3)
+    assert row.knowledge == "France is in Europe."
+
+    solver = Solver([answer("Paris")] * 2)
+    (row,) = enriched_by(solver, tmp_path / "off", votes=3, with_knowledge=False)
+    assert row.knowledge == ""
+    assert len(solver.requests) == 2
+
+
+def test_a_background_that_only_repeats_the_question_is_dropped(tmp_path: Path) -> None:
+    solver = Solver([answer("Paris")] * 2, background="what is the capital of FRANCE")
+
+    (row,) = enriched_by(solver, tmp_path, votes=3)
+
+    assert (row.outcome, row.knowledge) == ("agreed", "")
+
+
+def test_a_truncated_background_is_dropped(tmp_path: Path) -> None:
+    def cut(request: Request) -> Completion:
+        text = answer("Paris")
+        return completion(request, text, "length" if is_background(request) else "stop")
+
+    (row,) = enriched_by(ScriptedTeacher(cut), tmp_path, votes=3)
+
+    assert (row.outcome, row.knowledge) == ("agreed", "")
+
+
+def test_a_background_that_tells_too_much_is_asked_for_again(tmp_path: Path) -> None:
+    backgrounds = iter(["Paris is it. Really.", "A capital governs a state."])
+
+    def say(request: Request) -> str:
+        return next(backgrounds) if is_background(request) else answer("Paris")
+
+    (row,) = enriched_by(ScriptedTeacher(say), tmp_path)
+
+    assert (row.knowledge, row.knowledge_fault) == ("A capital governs a state.", "")
+
+
+def test_a_background_that_stays_bad_is_left_out_and_says_why(tmp_path: Path) -> None:
+    (row,) = enriched_by(Solver([answer("Paris")] * 2, background="Paris. It is Paris."), tmp_path)
+
+    assert (row.outcome, row.knowledge) == ("agreed", "")
+    assert row.knowledge_fault == "gives the answer away"

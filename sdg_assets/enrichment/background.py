@@ -7,14 +7,24 @@ away at once, or only repeats the question, teaches nothing and is not kept.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from sdg_assets.answers.wording import normalized, tokens, typography
-from sdg_assets.enrichment.voting import SolverKnobs
+from sdg_assets.enrichment.base import Enrichment, EnrichmentContext
+from sdg_assets.enrichment.knobs import JudgeApi, SolverKnobs
 from sdg_assets.gates import Gate, misread
-from sdg_assets.records import AnswerKind, Example, Role
-from sdg_assets.teacher import prompts
-from sdg_assets.teacher.requests import Completion, Request, Sampling, Teacher, build_request
+from sdg_assets.records import AnswerKind, EnrichedExample, Example, Role
+from sdg_assets.teacher.conversation import Work
+from sdg_assets.teacher.prompts import Prompt
+from sdg_assets.teacher.requests import (
+    Completion,
+    Request,
+    Sampling,
+    Teacher,
+    build_request,
+    fits,
+)
 
 ATTEMPTS = 2
 SHINGLE = 3
@@ -35,9 +45,9 @@ _SPEAKS_OF_ITSELF = re.compile(
 _SENTENCE_END = re.compile(r"(?<=[.!?…])[\"'”»)\]]*\s+|[。！？।]|\n")
 
 
-def template(kind: AnswerKind) -> str:
-    """The name of the prompt template that asks for a background."""
-    return f"knowledge/{kind.value}"
+def prompt(kind: AnswerKind) -> Prompt:
+    """The prompt that asks for the background of a question of this kind."""
+    return Prompt(f"knowledge/{kind.value}")
 
 
 def knowledge_request(
@@ -51,9 +61,8 @@ def knowledge_request(
         solver: Who is asked.
         knobs: Temperature and length.
     """
-    name = template(example.answer_kind)
-    messages = prompts.render(
-        name,
+    asked = prompt(example.answer_kind)
+    messages = asked.render(
         context=example.context,
         question=example.question,
         choices=example.choices,
@@ -63,8 +72,7 @@ def knowledge_request(
     sampling = Sampling(
         temperature=knobs.temperature, max_tokens=knobs.knowledge_max_tokens, sample=attempt
     )
-    version = prompts.version(name)
-    return build_request(solver.identity, Role.SOLVER, version, messages, sampling)
+    return build_request(solver.identity, Role.SOLVER, asked.version, messages, sampling)
 
 
 def knowledge_of(completion: Completion) -> str:
@@ -134,3 +142,47 @@ def _gives_away(text: str, example: Example) -> bool:
     if len(answer) < 2 or f" {answer} " in f" {asked} ":
         return False
     return f" {answer} " in f" {shown} "
+
+
+class Background(Enrichment):
+    """Writes the background, and a second one where the first is not worth keeping."""
+
+    name = "background"
+    role = Role.SOLVER
+    columns = frozenset({"knowledge", "knowledge_fault"})
+    trained = ("knowledge",)
+
+    def prompts(self, kind: AnswerKind, judge_api: JudgeApi) -> tuple[Prompt, ...]:
+        """One for each answer kind."""
+        del judge_api
+        return (prompt(kind),)
+
+    def is_wanted(self, row: EnrichedExample, context: EnrichmentContext) -> bool:
+        """Unless backgrounds are switched off."""
+        del row
+        return context.knobs.with_knowledge
+
+    def ask(self, row: EnrichedExample, context: EnrichmentContext) -> Work[Mapping[str, Any]]:
+        """Asks up to `ATTEMPTS` times. A row that does not fit the solver is not asked about."""
+        solver = context.teachers[Role.SOLVER]
+        added: dict[str, Any] = {}
+        for attempt in range(ATTEMPTS):
+            request = knowledge_request(row, attempt, solver, context.knobs)
+            if not fits(request, solver):
+                break
+            (completion,) = yield [request]
+            fault = knowledge_fault(completion, row, context.gates)
+            added["knowledge"] = "" if fault else knowledge_of(completion)
+            added["knowledge_fault"] = fault
+            if not fault:
+                break
+        return added
+
+    def numbers(self, added: Mapping[str, Any]) -> Mapping[str, float]:
+        """`knowledge_written`, or `knowledge_` and why the background that came was not kept."""
+        if not added:
+            return {}
+        return {f"knowledge_{(added['knowledge_fault'] or 'written').replace(' ', '_')}": 1}
+
+
+ENRICHMENT = Background()

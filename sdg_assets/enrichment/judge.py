@@ -1,4 +1,4 @@
-"""The judge: scores verified rows by a rubric, and compares answers that no rule can compare.
+"""The judge scores verified rows by a rubric.
 
 A rubric with separate criteria and a comment before the scores follows the practice of LLM judges
 (G-Eval, Prometheus); a reward model may take the rubric's place.
@@ -10,13 +10,16 @@ import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
 from sdg_assets.answers import answer_format
-from sdg_assets.records import EnrichedExample, Example, Judgement, Role, Rubric
-from sdg_assets.teacher import prompts
+from sdg_assets.enrichment.base import Enrichment, EnrichmentContext
+from sdg_assets.enrichment.knobs import JudgeApi
+from sdg_assets.records import AnswerKind, EnrichedExample, Example, Judgement, Role, Rubric
+from sdg_assets.teacher.conversation import Work
+from sdg_assets.teacher.prompts import Prompt
 from sdg_assets.teacher.requests import (
     Completion,
     Message,
@@ -26,8 +29,7 @@ from sdg_assets.teacher.requests import (
     build_request,
 )
 
-JudgeApi = Literal["rubric", "reward", "score"]
-RUBRIC, COMPARISON, REWARD = "judge/rubric", "judge/comparison", "judge/reward"
+RUBRIC, REWARD = Prompt("judge/rubric"), Prompt("judge/reward")
 GREEDY = Sampling(temperature=0.0, top_p=1.0, max_tokens=320)
 BEST = 5
 """Ratings go from 1 to 5 and are kept as 0 to 1."""
@@ -44,15 +46,6 @@ class Ratings(BaseModel):
     same_skill: int = Field(ge=1, le=BEST)
     right_language: int = Field(ge=1, le=BEST)
     harmless: int = Field(ge=1, le=BEST)
-
-
-class Comparison(BaseModel):
-    """Whether two answers say the same."""
-
-    model_config = ConfigDict(extra="forbid")
-
-    difference: str = Field(max_length=200)
-    same: bool
 
 
 @dataclass(frozen=True)
@@ -74,25 +67,19 @@ class Judge:
         """Asks for a verified row's score; None where the row does not fit the judge."""
         if self.api == "rubric":
             seed = self.seeds.get(row.seed_ids[0]) if row.seed_ids else None
-            messages = prompts.render(
-                RUBRIC,
+            messages = RUBRIC.render(
                 frame=self.frame,
                 seed=_shown(seed) if seed else "",
                 language=row.language,
                 row=row,
             )
-            return self._request(RUBRIC, messages, json_schema=Ratings.model_json_schema())
-        question, answer = prompts.render(REWARD, row=row)
+            return self.request(RUBRIC, messages, json_schema=Ratings.model_json_schema())
+        question, answer = REWARD.render(row=row)
         messages = (
             Message(role="user", content=question.content),
             Message(role="assistant", content=answer.content),
         )
-        return self._request(REWARD, messages)
-
-    def comparison_request(self, example: Example, answer: str) -> Request | None:
-        """Asks whether another answer says what the example's does."""
-        messages = prompts.render(COMPARISON, example=example, answer=answer)
-        return self._request(COMPARISON, messages, json_schema=Comparison.model_json_schema())
+        return self.request(REWARD, messages)
 
     def judgement(self, completion: Completion | None) -> Judgement:
         """The score in a completion. One that cannot be read scores 0 and says so.
@@ -106,41 +93,63 @@ class Judge:
             criteria=criteria,
             reasons=reasons,
             judge=self.teacher.identity.stamp,
-            prompt_version=prompts.version(RUBRIC if self.api == "rubric" else REWARD),
+            prompt_version=_prompt(self.api).version,
         )
 
-    def _request(
+    def request(
         self,
-        template: str,
+        prompt: Prompt,
         messages: tuple[Message, ...],
         json_schema: dict[str, object] | None = None,
     ) -> Request | None:
+        """A request to the judge; None where it does not fit.
+
+        Args:
+            prompt: What the messages were rendered from.
+            messages: The conversation.
+            json_schema: Of the answer; a reward model, which writes nothing, has none.
+        """
         room = self.teacher.max_model_len - (GREEDY.max_tokens if json_schema else 0)
         if self.teacher.count_tokens(messages) > room:
             return None
-        version = prompts.version(template)
         return build_request(
-            self.teacher.identity, Role.JUDGE, version, messages, GREEDY, json_schema
+            self.teacher.identity, Role.JUDGE, prompt.version, messages, GREEDY, json_schema
         )
+
+
+class JudgeEnrichment(Enrichment):
+    """Has every verified row scored, where there is a judge."""
+
+    name = "judge"
+    role = Role.JUDGE
+    columns = frozenset({"judge"})
+
+    def prompts(self, kind: AnswerKind, judge_api: JudgeApi) -> tuple[Prompt, ...]:
+        """The rubric, or what a reward model reads."""
+        del kind
+        return (_prompt(judge_api),)
+
+    def ask(self, row: EnrichedExample, context: EnrichmentContext) -> Work[Mapping[str, Any]]:
+        """Asks once. A row that does not fit the judge has an unreadable judgement."""
+        teacher = context.teachers[Role.JUDGE]
+        judge = Judge(teacher, context.judge_api, context.frame, context.seeds)
+        request = judge.rating_request(row)
+        (completion,) = (yield [request]) if request else (None,)
+        return {"judge": judge.judgement(completion)}
+
+    def numbers(self, added: Mapping[str, Any]) -> Mapping[str, float]:
+        """None: checks and release report the scores themselves."""
+        del added
+        return {}
+
+
+def _prompt(api: JudgeApi) -> Prompt:
+    return RUBRIC if api == "rubric" else REWARD
 
 
 def _shown(seed: Example) -> str:
     """A seed as the writer was shown it."""
     return answer_format(seed.answer_kind).draft_of(seed).model_dump_json()
-
-
-def prompt_versions(api: JudgeApi) -> list[str]:
-    """The versions of the prompts that a judge of this kind is asked with."""
-    names = (RUBRIC, COMPARISON) if api == "rubric" else (REWARD,)
-    return [prompts.version(name) for name in names]
-
-
-def says_the_same(completion: Completion) -> bool:
-    """The verdict of a comparison; what cannot be read is no agreement."""
-    try:
-        return Comparison.model_validate_json(completion.text.strip()).same
-    except ValidationError:
-        return False
 
 
 def _read(completion: Completion | None, api: JudgeApi) -> tuple[float, Rubric | None, list[str]]:
@@ -161,3 +170,6 @@ def _read(completion: Completion | None, api: JudgeApi) -> tuple[float, Rubric |
 
 def _logistic(reward: float) -> float:
     return round(1 / (1 + math.exp(-max(-60.0, min(60.0, reward)))), 6)
+
+
+ENRICHMENT = JudgeEnrichment()

@@ -16,31 +16,30 @@ from typing import Literal
 from sdg_assets.answers import answer_format
 from sdg_assets.answers.labels import spelled_out
 from sdg_assets.answers.selection import arranged
+from sdg_assets.enrichment.comparison import ComparedAnswers
+from sdg_assets.enrichment.judge import Judge
+from sdg_assets.enrichment.knobs import SolverKnobs
 from sdg_assets.gates import Gate, misread
-from sdg_assets.records import Example, GeneratedExample, Role
-from sdg_assets.teacher import prompts
-from sdg_assets.teacher.requests import Completion, Request, Sampling, Teacher, build_request
+from sdg_assets.records import AnswerKind, Example, GeneratedExample, Role
+from sdg_assets.teacher.conversation import Work
+from sdg_assets.teacher.prompts import Prompt
+from sdg_assets.teacher.requests import (
+    Completion,
+    Request,
+    Sampling,
+    Teacher,
+    build_request,
+    fits,
+)
 
 Outcome = Literal["agreed", "majority_disagrees", "no_majority", "unsolvable"]
 Same = Callable[[str, str], bool]
 Groups = list[tuple[str, int]]
 
 
-@dataclass(frozen=True)
-class SolverKnobs:
-    """How often the solver answers, what counts as a majority, and what is written besides."""
-
-    votes: int = 3
-    adaptive: bool = True
-    """Whether voting stops once it is decided; otherwise every row has the whole vote table."""
-    majority: float = 0.5
-    temperature: float = 0.7
-    max_tokens: int = 512
-    accept_corrections: bool = False
-    correction_share: float = 0.8
-    """Share of the planned votes that may overrule the writer, where corrections are accepted."""
-    with_knowledge: bool = True
-    knowledge_max_tokens: int = 256
+def prompts(kind: AnswerKind) -> tuple[Prompt, ...]:
+    """The prompts that a vote on a question of this kind may be asked with."""
+    return (Prompt(f"solve/{kind.value}"),)
 
 
 @dataclass(frozen=True)
@@ -101,17 +100,52 @@ def vote_request(
         shown = example.model_copy(
             update={"choices": choices, "answer_index": choices.index(example.answer)}
         )
-    template = f"solve/{example.answer_kind.value}"
-    messages = prompts.render(
-        template,
+    (prompt,) = prompts(example.answer_kind)
+    messages = prompt.render(
         context=shown.context,
         question=shown.question,
         choices=shown.choices,
         tests=shown.tests,
     )
     sampling = Sampling(temperature=knobs.temperature, max_tokens=knobs.max_tokens, sample=number)
-    version = prompts.version(template)
-    return shown, build_request(solver.identity, Role.SOLVER, version, messages, sampling)
+    return shown, build_request(solver.identity, Role.SOLVER, prompt.version, messages, sampling)
+
+
+def cast_votes(
+    example: GeneratedExample, solver: Teacher, knobs: SolverKnobs, judge: Judge | None
+) -> Work[tuple[list[Ballot], Same]]:
+    """Asks wave after wave until the votes decide.
+
+    Args:
+        example: The question.
+        solver: Who is asked.
+        knobs: How many votes, how freely, what counts as a majority.
+        judge: Compares prose answers; None: their words are compared.
+
+    Returns:
+        The ballots, and whether two answers mean the same.
+    """
+    ballots: list[Ballot] = []
+    same, compared = sameness(example), ComparedAnswers(example, judge)
+    if compared.is_judged:
+        same = compared.same
+    for wave in waves(knobs):
+        asked = [vote_request(example, number, solver, knobs) for number in wave]
+        # One prompt that is too long would fail the engine's whole batch.
+        if any(not fits(request, solver) for _, request in asked):
+            break
+        completions = yield [request for _, request in asked]
+        ballots += [
+            read_ballot(completion, shown)
+            for (shown, _), completion in zip(asked, completions, strict=True)
+        ]
+        if comparisons := compared.requests(b.answer for b in ballots):
+            verdicts = yield list(comparisons.values())
+            compared.note(comparisons, verdicts)
+        groups = tally(example.answer, [b.answer for b in ballots], same)
+        if decided(example.answer, groups, len(ballots), knobs, same):
+            break
+    return ballots, same
 
 
 def read_ballot(completion: Completion, shown: Example) -> Ballot:

@@ -1,15 +1,19 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from sdg_assets.enrichment.judging import Judge, JudgeApi, Ratings, prompt_versions, says_the_same
+from sdg_assets.enrichment.comparison import says_the_same
+from sdg_assets.enrichment.judge import RUBRIC, Judge, Ratings
+from sdg_assets.enrichment.knobs import JudgeApi
 from sdg_assets.records import AnswerKind, Role
 from sdg_assets.teacher.requests import Completion
 from sdg_assets_tests.support.records import enriched, example
 from sdg_assets_tests.support.scripted_teacher import ScriptedTeacher, completion, ratings
+from sdg_assets_tests.support.solvers import Panel, answer, judged_by
 
 SEED = example(id="seed-1", question="What is the capital of Spain?", answer_index=2)
 
@@ -62,7 +66,7 @@ def test_ratings_become_scores_from_0_to_1() -> None:
     assert judgement.score == pytest.approx(0.7)
     assert judgement.reasons == ["Well made."]
     assert judgement.judge.model == "scripted/teacher"
-    assert judgement.prompt_version == prompt_versions("rubric")[0]
+    assert judgement.prompt_version == RUBRIC.version
 
 
 @pytest.mark.parametrize(
@@ -138,3 +142,19 @@ def test_items_of_every_kind_can_be_judged(kind: AnswerKind) -> None:
         request = asked.rating_request(row)
         assert request
         assert "{%" not in "".join(message.content for message in request.messages)
+
+
+def test_a_verified_row_is_judged_and_keeps_its_scores(tmp_path: Path) -> None:
+    (row,), _ = judged_by(Panel([answer("Paris")] * 2, rating=4), tmp_path)
+
+    assert row.judge
+    assert (row.judge.score, row.judge.reasons) == (0.75, ["So so."])
+    assert row.knowledge == "A background."
+
+
+def test_an_unverified_row_is_not_judged(tmp_path: Path) -> None:
+    panel = Panel([answer("Rome")] * 2)
+    (row,), _ = judged_by(panel, tmp_path)
+
+    assert row.judge is None
+    assert panel.asked_for("judge") == 0

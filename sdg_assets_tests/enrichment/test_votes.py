@@ -6,10 +6,10 @@ from itertools import product
 
 import pytest
 
-from sdg_assets.enrichment.voting import (
+from sdg_assets.enrichment.knobs import SolverKnobs
+from sdg_assets.enrichment.votes import (
     Ballot,
     Outcome,
-    SolverKnobs,
     best_trace,
     decide,
     decided,
@@ -22,6 +22,7 @@ from sdg_assets.records import AnswerKind
 from sdg_assets.teacher.requests import Completion
 from sdg_assets.thresholds import Thresholds
 from sdg_assets_tests.support.records import CAPITALS, generated
+from sdg_assets_tests.support.solvers import question
 
 QUESTION = generated()
 SAME = sameness(QUESTION)
@@ -138,3 +139,40 @@ def test_a_trace_that_does_not_read_well_does_not_count() -> None:
 
     assert best_trace([looping, plain, looping], QUESTION, gates) == plain.completion.text
     assert best_trace([looping], QUESTION, gates) == ""
+
+
+def test_tally_puts_the_largest_group_first_and_leaves_silence_out() -> None:
+    groups = tally("Paris", ["Rome", None, "paris", "Paris"], sameness(question()))
+
+    assert groups == [("Paris", 2), ("Rome", 1)]
+
+
+@pytest.mark.parametrize(
+    ("groups", "votes", "majority", "outcome"),
+    [
+        ([], 3, 0.5, "unsolvable"),
+        ([("Paris", 2), ("Rome", 2)], 4, 0.5, "no_majority"),
+        ([("Paris", 3), ("Rome", 1)], 4, 0.5, "agreed"),
+        ([("Rome", 3), ("Paris", 1)], 4, 0.5, "majority_disagrees"),
+        ([("Paris", 3)], 6, 0.5, "no_majority"),
+        ([("Paris", 3)], 4, 0.75, "no_majority"),
+    ],
+)
+def test_a_majority_is_more_than_its_share_of_all_votes(
+    groups: list[tuple[str, int]], votes: int, majority: float, outcome: str
+) -> None:
+    assert decide("Paris", groups, votes, majority, sameness(question())) == outcome
+
+
+def test_a_program_that_fails_its_own_tests_agrees_with_nobody() -> None:
+    row = generated(
+        answer_kind=AnswerKind.CODE,
+        question="Write f, which doubles.",
+        answer="def f(x):\n    return x",
+        tests=["assert f(1) == 2", "assert f(2) == 4"],
+    )
+    same = sameness(row)
+
+    groups = tally(row.answer, [row.answer, row.answer], same)
+
+    assert decide(row.answer, groups, 2, 0.3, same) != "agreed"

@@ -1,0 +1,97 @@
+"""How enrichments ask: all of a row side by side, and with declared prompts alone."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping
+from typing import TypeVar
+
+from sdg_assets.enrichment import comparison, votes
+from sdg_assets.enrichment.base import enrichments
+from sdg_assets.enrichment.knobs import JudgeApi
+from sdg_assets.errors import PermanentError
+from sdg_assets.records import AnswerKind, Role
+from sdg_assets.teacher.conversation import Work
+from sdg_assets.teacher.prompts import Prompt
+from sdg_assets.teacher.requests import Completion, Request
+
+ResultT = TypeVar("ResultT")
+
+
+def declared_prompts(kind: AnswerKind, judge_api: JudgeApi) -> Iterator[tuple[Role, Prompt]]:
+    """Every prompt that `enriched` may ask with, and the role that it asks.
+
+    Args:
+        kind: The rows' answer kind.
+        judge_api: How the judge is asked.
+    """
+    for prompt in votes.prompts(kind):
+        yield Role.SOLVER, prompt
+    for enrichment in enrichments():
+        for prompt in enrichment.prompts(kind, judge_api):
+            yield enrichment.role, prompt
+    for prompt in comparison.prompts(judge_api):
+        yield Role.JUDGE, prompt
+
+
+def as_declared(
+    work: Work[ResultT], name: str, declared: Collection[tuple[Role, Prompt]]
+) -> Work[ResultT]:
+    """The same work, which fails as soon as it asks with a prompt that nothing declares.
+
+    Staleness rests on declared prompts: rows made with another one would stay as they are when
+    that prompt changes.
+
+    Args:
+        work: What asks.
+        name: Whose work it is, for the error.
+        declared: Role and prompt of what it may ask.
+
+    Raises:
+        PermanentError: It asks with an undeclared prompt, or another role than it declares.
+    """
+    allowed = {(role, prompt.version) for role, prompt in declared}
+    answers: list[Completion] | None = None
+    while True:
+        try:
+            requests = next(work) if answers is None else work.send(answers)
+        except StopIteration as finished:
+            result: ResultT = finished.value
+            return result
+        for request in requests:
+            if (request.role, request.prompt_version) not in allowed:
+                raise PermanentError(
+                    f"{name} asks the {request.role} with prompt {request.prompt_version}, which "
+                    "it does not declare: declare the prompt, so that a change of it makes rows "
+                    "stale"
+                )
+        answers = yield requests
+
+
+def together(works: Mapping[str, Work[ResultT]]) -> Work[dict[str, ResultT]]:
+    """Runs several pieces of work side by side: their requests go out in one batch.
+
+    Args:
+        works: Name → work.
+
+    Returns:
+        Name → result, in the order of `works`.
+    """
+    results: dict[str, ResultT] = {}
+    waiting: dict[str, list[Request]] = {}
+
+    def advance(name: str, answers: list[Completion] | None) -> None:
+        work = works[name]
+        try:
+            waiting[name] = next(work) if answers is None else work.send(answers)
+        except StopIteration as finished:
+            results[name] = finished.value
+
+    for name in works:
+        advance(name, None)
+    while waiting:
+        asked = dict(waiting)
+        waiting.clear()
+        answers = iter((yield [request for batch in asked.values() for request in batch]))
+        for name, batch in asked.items():
+            advance(name, [next(answers) for _ in batch])
+    return {name: results[name] for name in works}

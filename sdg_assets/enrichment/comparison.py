@@ -1,0 +1,94 @@
+"""Whether two prose answers say the same: no rule can tell, so the judge is asked."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from sdg_assets.answers import answer_format
+from sdg_assets.answers.wording import normalized
+from sdg_assets.enrichment.judge import Judge
+from sdg_assets.enrichment.knobs import JudgeApi
+from sdg_assets.records import Example, GeneratedExample
+from sdg_assets.teacher.prompts import Prompt
+from sdg_assets.teacher.requests import Completion, Request
+
+COMPARISON = Prompt("judge/comparison")
+
+
+class Comparison(BaseModel):
+    """Whether two answers say the same."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    difference: str = Field(max_length=200)
+    same: bool
+
+
+def prompts(judge_api: JudgeApi) -> tuple[Prompt, ...]:
+    """The prompts that a judge is asked to compare with; a reward model cannot compare."""
+    return (COMPARISON,) if judge_api == "rubric" else ()
+
+
+def comparison_request(judge: Judge, example: Example, answer: str) -> Request | None:
+    """Asks whether another answer says what the example's does; None where it does not fit."""
+    messages = COMPARISON.render(example=example, answer=answer)
+    return judge.request(COMPARISON, messages, json_schema=Comparison.model_json_schema())
+
+
+def says_the_same(completion: Completion) -> bool:
+    """The verdict of a comparison; what cannot be read is no agreement."""
+    try:
+        return Comparison.model_validate_json(completion.text.strip()).same
+    except ValidationError:
+        return False
+
+
+class ComparedAnswers:
+    """Which prose answers to one question the judge found to say what the writer's does."""
+
+    def __init__(self, example: GeneratedExample, judge: Judge | None) -> None:
+        """Has nothing compared yet.
+
+        Args:
+            example: The question with the writer's answer.
+            judge: None where nobody judges.
+        """
+        self.is_judged = (
+            judge is not None and judge.compares and example.answer_kind.policy.is_compared_by_judge
+        )
+        self._example, self._judge = example, judge
+        self._agrees: dict[str, bool] = {example.answer: True}
+
+    def requests(self, answers: Iterable[str | None]) -> dict[str, Request]:
+        """What to ask the judge: answer → request, for answers that are new.
+
+        Args:
+            answers: Of the votes so far; None where a vote held none.
+        """
+        if not self.is_judged or self._judge is None:
+            return {}
+        requests: dict[str, Request] = {}
+        for answer in {answer: None for answer in answers if answer is not None}:
+            if answer in self._agrees:
+                continue
+            if normalized(answer) == normalized(self._example.answer):
+                self._agrees[answer] = True
+            elif request := comparison_request(self._judge, self._example, answer):
+                requests[answer] = request
+            else:
+                self._agrees[answer] = False
+        return requests
+
+    def note(self, answers: Iterable[str], verdicts: Iterable[Completion]) -> None:
+        """Takes the verdicts on answers that were asked about."""
+        for answer, verdict in zip(answers, verdicts, strict=True):
+            self._agrees[answer] = says_the_same(verdict)
+
+    def same(self, left: str, right: str) -> bool:
+        """Two that agree with the writer, or two others that share most of their words."""
+        agree = self._agrees.get(left, False), self._agrees.get(right, False)
+        if any(agree):
+            return all(agree)
+        return answer_format(self._example.answer_kind).same(left, right, self._example)

@@ -1,0 +1,63 @@
+"""A strong majority against the writer may correct the answer, where corrections are accepted."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sdg_assets.answers import answer_format
+from sdg_assets.enrichment.knobs import SolverKnobs
+from sdg_assets.enrichment.votes import Groups
+from sdg_assets.gates import Gate, first_refusals
+from sdg_assets.records import GeneratedExample, Proof, content_id
+
+
+@dataclass(frozen=True)
+class Correction:
+    """The fields of a row that change with its answer, and what its tests can tell now."""
+
+    changes: dict[str, Any]
+    proof: Proof | None
+
+
+def correction(
+    example: GeneratedExample, groups: Groups, knobs: SolverKnobs, gates: Sequence[Gate]
+) -> Correction | None:
+    """The correction of a row whose votes disagree with the writer.
+
+    Args:
+        example: The row as it was written.
+        groups: From `tally`; not empty.
+        knobs: Whether corrections are accepted, and how strong the majority must be.
+        gates: `gates.draft_gates`, which a corrected row must pass like a written one.
+
+    Returns:
+        None where the majority is not strong enough, or the corrected row would be refused.
+    """
+    if not _overrules(example, groups, knobs):
+        return None
+    changes = _corrected(example, groups[0][0])
+    corrected = example.model_copy(update=changes)
+    proof = answer_format(example.answer_kind).proof(corrected)
+    if (proof and proof.fault) or first_refusals([corrected], gates):
+        return None
+    return Correction({**changes, "written_answer": example.answer}, proof)
+
+
+def _overrules(example: GeneratedExample, groups: Groups, knobs: SolverKnobs) -> bool:
+    strong = groups[0][1] >= knobs.correction_share * knobs.votes
+    return knobs.accept_corrections and strong and example.answer_kind.policy.may_be_corrected
+
+
+def _corrected(example: GeneratedExample, answer: str) -> dict[str, Any]:
+    """The fields that change with the answer. What belonged to the writer's answer goes with it."""
+    identity = (example.task, example.subtask, example.context, example.question, example.choices)
+    index = example.choices.index(answer) if example.answer_kind.selects else None
+    return {
+        "id": content_id(*identity, answer),
+        "answer": answer,
+        "answer_index": index,
+        "aliases": [],
+        "solution": "",
+    }

@@ -1,0 +1,88 @@
+"""Verification: what blind votes say about a row, and the reasoning that they leave.
+
+Verification and reasoning are one batch: the best trace that agrees is the reasoning.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sdg_assets.enrichment.asking import as_declared, declared_prompts
+from sdg_assets.enrichment.base import EnrichmentContext
+from sdg_assets.enrichment.correction import Correction, correction
+from sdg_assets.enrichment.judge import Judge
+from sdg_assets.enrichment.votes import Ballot, best_trace, cast_votes, decide, tally
+from sdg_assets.gates import Gate
+from sdg_assets.records import EnrichedExample, GeneratedExample, Proof, Role, Vote
+from sdg_assets.teacher.conversation import Work
+
+
+@dataclass(frozen=True)
+class Verification:
+    """A row with what the votes say about it, the votes, and the correction that they made."""
+
+    row: EnrichedExample
+    ballots: Sequence[Ballot]
+    correction: Correction | None
+
+
+def verification(
+    example: GeneratedExample,
+    proof: Proof | None,
+    context: EnrichmentContext,
+    judge: Judge | None,
+    gates: Sequence[Gate],
+) -> Work[Verification]:
+    """Has a row answered blind, corrects it where a strong majority says so, and decides.
+
+    Args:
+        example: The row as it was written.
+        proof: What its tests can tell, of a program.
+        context: Of the partition.
+        judge: Compares prose answers; None: their words are compared.
+        gates: `gates.draft_gates`, which a corrected row must pass like a written one.
+    """
+    knobs, solver = context.knobs, context.teachers[Role.SOLVER]
+    voting = cast_votes(example, solver, knobs, judge)
+    declared = list(declared_prompts(example.answer_kind, context.judge_api))
+    ballots, same = yield from as_declared(voting, "voting", declared)
+    groups = tally(example.answer, [b.answer for b in ballots], same)
+    outcome = decide(example.answer, groups, knobs.votes, knobs.majority, same)
+    content: dict[str, Any] = dict(example)
+    corrected = None
+    if outcome == "majority_disagrees":
+        corrected = correction(example, groups, knobs, gates)
+    if corrected:
+        content |= corrected.changes
+        proof = corrected.proof
+    agreeing = [b for b in ballots if b.answer is not None and same(b.answer, content["answer"])]
+    row = EnrichedExample(
+        **content,
+        reasoning=best_trace(agreeing, example, context.gates)
+        if example.answer_kind.policy.keeps_trace
+        else "",
+        votes=[Vote(answer=answer, count=count) for answer, count in groups],
+        votes_cast=len(ballots),
+        vote_share=len(agreeing) / len(ballots) if ballots else 0.0,
+        outcome=outcome,
+        proof=proof,
+        solver=solver.identity.stamp,
+    )
+    if not row.verified:
+        row = row.model_copy(update={"reasoning": ""})
+    return Verification(row, ballots, corrected)
+
+
+def unasked(example: GeneratedExample, proof: Proof, context: EnrichmentContext) -> EnrichedExample:
+    """A row whose tests prove nothing, so that no vote is asked for: it would mean nothing."""
+    return EnrichedExample(
+        **dict(example),
+        votes=[],
+        votes_cast=0,
+        vote_share=0.0,
+        outcome="vacuous_tests",
+        proof=proof,
+        solver=context.teachers[Role.SOLVER].identity.stamp,
+    )

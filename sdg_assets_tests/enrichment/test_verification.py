@@ -1,0 +1,169 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from sdg_assets.enrichment.knobs import SolverKnobs
+from sdg_assets.records import Role, Vote
+from sdg_assets.stages.enriched import enrich
+from sdg_assets.teacher.completions import CompletionLog
+from sdg_assets.teacher.conversation import Desk, Usage, converse
+from sdg_assets.teacher.requests import Completion, Request
+from sdg_assets_tests.support.records import CAPITALS, generated
+from sdg_assets_tests.support.scripted_teacher import ScriptedTeacher, completion
+from sdg_assets_tests.support.solvers import (
+    Panel,
+    Solver,
+    answer,
+    enriched_by,
+    is_background,
+    judged_by,
+    number,
+    solved,
+)
+
+
+@pytest.mark.parametrize(
+    ("votes", "outcome", "asked", "share"),
+    [
+        (["Paris", "Paris"], "agreed", 2, 1.0),
+        (["Paris", "Rome", "Paris"], "agreed", 3, 2 / 3),
+        (["Rome", "Rome"], "majority_disagrees", 2, 0.0),
+        (["Rome", "Paris", "Madrid"], "no_majority", 3, 1 / 3),
+        (["Rome", "hm", "Paris"], "no_majority", 3, 1 / 3),
+        (["hm", "hm", "hm"], "unsolvable", 3, 0.0),
+    ],
+)
+def test_a_majority_decides_and_voting_stops_once_it_is_decided(
+    tmp_path: Path, votes: list[str], outcome: str, asked: int, share: float
+) -> None:
+    solver = Solver(answer(v) if v != "hm" else "I do not know." for v in votes)
+
+    (row,) = enriched_by(solver, tmp_path, votes=3)
+
+    assert row.outcome == outcome
+    assert solver.asked == asked
+    assert row.vote_share == pytest.approx(share)
+
+
+def test_five_votes_that_agree_stop_after_three(tmp_path: Path) -> None:
+    solver = Solver([answer("Paris")] * 5)
+
+    (row,) = enriched_by(solver, tmp_path, votes=5)
+
+    assert (row.outcome, solver.asked) == ("agreed", 3)
+    assert row.votes == [Vote(answer="Paris", count=3)]
+
+
+def test_one_vote_is_enough_if_one_is_asked_for(tmp_path: Path) -> None:
+    solver = Solver([answer("Paris")])
+
+    (row,) = enriched_by(solver, tmp_path, votes=1)
+
+    assert (row.outcome, row.vote_share) == ("agreed", 1.0)
+
+
+def test_a_stricter_majority_asks_on(tmp_path: Path) -> None:
+    solver = Solver(answer(v) for v in ["Paris", "Paris", "Paris", "Rome"])
+
+    (row,) = enriched_by(solver, tmp_path, votes=4, majority=0.75)
+
+    assert (row.outcome, solver.asked) == ("no_majority", 4)
+
+
+def test_answers_that_mean_the_same_are_one_vote_group(tmp_path: Path) -> None:
+    solver = Solver(answer(v) for v in ["42.0", "7", "$42$"])
+
+    (row,) = enriched_by(solver, tmp_path, number(), votes=3)
+
+    assert row.outcome == "agreed"
+    assert [v.count for v in row.votes] == [2, 1]
+
+
+def test_a_truncated_vote_is_no_vote(tmp_path: Path) -> None:
+    def cut(request: Request) -> Completion:
+        return completion(request, answer("Paris"), "length")
+
+    (row,) = enriched_by(ScriptedTeacher(cut), tmp_path, votes=3)
+
+    assert (row.outcome, row.votes) == ("unsolvable", [])
+
+
+def test_the_solver_never_sees_the_writers_answer_marked(tmp_path: Path) -> None:
+    solver = Solver([answer("7")] * 2)
+    enriched_by(solver, tmp_path, number(), votes=3)
+
+    for request in solver.requests:
+        if not is_background(request):
+            assert "42" not in "".join(m.content for m in request.messages)
+
+
+def test_each_vote_sees_the_choices_in_an_order_of_its_own(tmp_path: Path) -> None:
+    solver = Solver(answer(v) for v in ["Paris", "Rome", "Madrid", "Lisbon", "Paris", "Rome"])
+    enriched_by(solver, tmp_path, votes=6)
+
+    orders = [
+        [line[2:] for line in r.messages[1].content.splitlines() if line.startswith("- ")]
+        for r in solver.requests
+    ]
+    assert all(sorted(order) == sorted(CAPITALS) for order in orders)
+    assert len({tuple(order) for order in orders}) > 2
+
+
+def test_a_letter_counts_by_the_order_that_was_shown(tmp_path: Path) -> None:
+    def by_letter(request: Request) -> str:
+        if is_background(request):
+            return "Background."
+        shown = [
+            line[2:] for line in request.messages[1].content.splitlines() if line.startswith("- ")
+        ]
+        return answer("ABCD"[shown.index("Paris")])
+
+    (row,) = enriched_by(ScriptedTeacher(by_letter), tmp_path, votes=5)
+
+    assert row.votes == [Vote(answer="Paris", count=3)]
+
+
+def test_the_reasoning_is_a_trace_that_agrees(tmp_path: Path) -> None:
+    solver = Solver(
+        [
+            f"Rome was my first thought. {answer('Rome')}",
+            "Short. " + answer("Paris"),
+            "Longer and complete. " + answer("Paris"),
+        ]
+    )
+
+    (row,) = enriched_by(solver, tmp_path, votes=3)
+
+    assert row.reasoning == "Longer and complete. " + answer("Paris")
+
+
+def test_more_votes_keep_the_earlier_ones(tmp_path: Path) -> None:
+    votes = [answer(v) for v in ["Paris", "Rome", "Madrid", "Paris", "Paris"]]
+    enriched_by(Solver(votes[:3]), tmp_path, votes=3)
+    more = Solver(votes[3:])
+
+    (row,) = enriched_by(more, tmp_path, votes=5)
+
+    assert more.asked == 2
+    assert row.votes[0] == Vote(answer="Paris", count=3)
+
+
+def test_a_question_that_is_too_long_for_the_solver_is_unsolvable_and_never_asked(
+    tmp_path: Path,
+) -> None:
+    solver = ScriptedTeacher(lambda request: "Answer: Oslo", max_model_len=20)
+    with CompletionLog(tmp_path / "log") as log:
+        works = enrich([generated()], solver, SolverKnobs(votes=3))
+        (row,) = solved(converse(works, {Role.SOLVER: Desk(solver, log)}, Usage()))
+
+    assert (row.outcome, row.votes, row.vote_share) == ("unsolvable", [], 0.0)
+    assert solver.requests == []
+
+
+def test_the_whole_vote_table_can_be_asked_for(tmp_path: Path) -> None:
+    (row,), report = judged_by(Panel([answer("Paris")] * 5), tmp_path, votes=5, adaptive=False)
+
+    assert row.votes == [Vote(answer="Paris", count=5)]
+    assert report.voting.tokens_saved == 0

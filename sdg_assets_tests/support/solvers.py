@@ -1,0 +1,108 @@
+"""Solvers and judges whose words are in the test, and rows enriched by them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+from sdg_assets.enrichment.judge import Judge
+from sdg_assets.enrichment.knobs import SolverKnobs
+from sdg_assets.records import AnswerKind, EnrichedExample, GeneratedExample, Rejection, Role
+from sdg_assets.stages.enriched import EnrichmentReport, enrich
+from sdg_assets.teacher.completions import CompletionLog
+from sdg_assets.teacher.conversation import Desk, Usage, converse
+from sdg_assets.teacher.requests import Request
+from sdg_assets_tests.support.records import generated
+from sdg_assets_tests.support.scripted_teacher import ScriptedTeacher, ratings
+
+
+class Solver(ScriptedTeacher):
+    """Votes as told, one after the other; writes a background when asked for one."""
+
+    def __init__(self, votes: Iterable[str], background: str = "France is in Europe.") -> None:
+        self._votes: Iterator[str] = iter(votes)
+        self._background = background
+        super().__init__(self._say)
+
+    def _say(self, request: Request) -> str:
+        return self._background if is_background(request) else next(self._votes)
+
+    @property
+    def asked(self) -> int:
+        """Votes that were asked for."""
+        return sum(not is_background(r) for r in self.requests)
+
+
+def is_background(request: Request) -> bool:
+    return request.prompt_version.startswith("knowledge/")
+
+
+def answer(text: str) -> str:
+    return f"Some thought leads to it.\nAnswer: {text}"
+
+
+def question(**changes: Any) -> GeneratedExample:
+    return generated(**changes)
+
+
+def number(**changes: Any) -> GeneratedExample:
+    return generated(
+        answer_kind=AnswerKind.NUMERIC, question="What is 6 times 7?", answer="42", **changes
+    )
+
+
+def enriched_by(
+    teacher: ScriptedTeacher, tmp_path: Path, *rows: GeneratedExample, **knobs: Any
+) -> list[EnrichedExample]:
+    with CompletionLog(tmp_path / "log") as log:
+        works = enrich(rows or (question(),), teacher, SolverKnobs(**knobs))
+        return solved(converse(works, {Role.SOLVER: Desk(teacher, log)}, Usage()))
+
+
+def solved(rows: Iterable[EnrichedExample | Rejection]) -> list[EnrichedExample]:
+    """The rows, none of which was refused."""
+    found = []
+    for row in rows:
+        assert isinstance(row, EnrichedExample), row
+        found.append(row)
+    return found
+
+
+class Panel(ScriptedTeacher):
+    """A solver and a judge in one: votes and backgrounds in turn, the same ratings every time."""
+
+    def __init__(self, votes: Iterable[str], *, same: Iterable[bool] = (), rating: int = 5) -> None:
+        self._votes, self._same = iter(votes), iter(same)
+        self._rating = rating
+        super().__init__(self._say)
+
+    def _say(self, request: Request) -> str:
+        if request.prompt_version.startswith("judge/rubric"):
+            return ratings(self._rating, "So so.")
+        if request.prompt_version.startswith("judge/comparison"):
+            return json.dumps({"difference": "-", "same": next(self._same)})
+        return "A background." if is_background(request) else next(self._votes)
+
+    def asked_for(self, prompt: str) -> int:
+        return sum(r.prompt_version.startswith(prompt) for r in self.requests)
+
+
+def judged_by(
+    panel: ScriptedTeacher, tmp_path: Path, *rows: GeneratedExample, **knobs: Any
+) -> tuple[list[EnrichedExample], EnrichmentReport]:
+    report = EnrichmentReport()
+    with CompletionLog(tmp_path / "log") as log, CompletionLog(tmp_path / "judge") as judge_log:
+        desks = {Role.SOLVER: Desk(panel, log), Role.JUDGE: Desk(panel, judge_log)}
+        works = enrich(rows or (question(),), panel, SolverKnobs(**knobs), Judge(panel), report)
+        return solved(converse(works, desks, Usage())), report
+
+
+def prose(**changes: Any) -> GeneratedExample:
+    return generated(
+        answer_kind=AnswerKind.FREE_FORM,
+        question="Why is the sky blue?",
+        answer="Air scatters short waves of light most.",
+        **changes,
+    )
