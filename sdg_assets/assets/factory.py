@@ -57,8 +57,8 @@ from sdg_assets.stages.target import TargetReport, generate_until
 from sdg_assets.stages.training_rows import mapped_seeds, training_rows
 from sdg_assets.store.partitions import PartitionKey, Store
 from sdg_assets.teacher import has_judge, open_teachers
-from sdg_assets.teacher.completions import CompletionLog, damage_of
 from sdg_assets.teacher.conversation import Desk, Usage, converse, settle
+from sdg_assets.teacher.log.completions import CompletionLog, damage_of
 from sdg_assets.teacher.stopping import flushed
 from sdg_assets.thresholds import Thresholds, overridden
 

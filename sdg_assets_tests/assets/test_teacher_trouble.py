@@ -13,7 +13,7 @@ import pytest
 
 from sdg_assets.assets import factory
 from sdg_assets.store.partitions import Store
-from sdg_assets.teacher import server as servers
+from sdg_assets.teacher.server import server as servers
 from sdg_assets_tests.assets.quiz import quiz
 from sdg_assets_tests.conftest import Configure, on_disk
 from sdg_assets_tests.support.runs import attempts, failures, materialized, run

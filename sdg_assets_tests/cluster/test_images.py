@@ -34,7 +34,7 @@ print(len(search.refusals()), "copy")
 """
 WITH_ENGINE = """
 from sdg_assets.records import Role
-from sdg_assets.teacher.engine import engine_teacher
+from sdg_assets.teacher.backends.engine import engine_teacher
 from sdg_assets.teacher.requests import Message, Sampling, build_request
 
 teacher = engine_teacher("smollm2-135m")

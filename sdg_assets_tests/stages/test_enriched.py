@@ -19,8 +19,8 @@ from sdg_assets.records import (
     Vote,
 )
 from sdg_assets.stages.enriched import EnrichmentReport, enrich
-from sdg_assets.teacher.completions import CompletionLog
 from sdg_assets.teacher.conversation import Desk, Usage, converse
+from sdg_assets.teacher.log.completions import CompletionLog
 from sdg_assets.teacher.requests import Completion, Request
 from sdg_assets_tests.support.records import CAPITALS, generated
 from sdg_assets_tests.support.scripted_teacher import ScriptedTeacher, completion, ratings

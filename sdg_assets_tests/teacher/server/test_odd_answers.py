@@ -13,8 +13,8 @@ import pytest
 
 from sdg_assets.errors import PermanentError, TeacherGoneError, TransientError
 from sdg_assets.records import Role
-from sdg_assets.teacher import server as servers
-from sdg_assets.teacher.endpoint import EndpointTeacher
+from sdg_assets.teacher.backends.endpoint import EndpointTeacher
+from sdg_assets.teacher.backends.reward import RewardTeacher
 from sdg_assets.teacher.requests import (
     Completion,
     FailedRequest,
@@ -23,7 +23,7 @@ from sdg_assets.teacher.requests import (
     Sampling,
     build_request,
 )
-from sdg_assets.teacher.reward import RewardTeacher
+from sdg_assets.teacher.server import server as servers
 from sdg_assets_tests.teacher.odd_server import (
     CHAT,
     GOOD,

@@ -17,8 +17,17 @@ from typing import Any
 
 from sdg_assets.errors import SdgError, TeacherError, TeacherGoneError, TransientError
 from sdg_assets.records import TeacherStamp
+from sdg_assets.teacher.backend import Backend, TeacherSpec
 from sdg_assets.teacher.encoding import ChatEncoder
-from sdg_assets.teacher.models import ResolvedModel, resolve
+from sdg_assets.teacher.models import (
+    HUB_ID,
+    ResolvedModel,
+    TeacherCard,
+    card_of,
+    card_of_model,
+    resolve,
+    teacher_cards,
+)
 from sdg_assets.teacher.requests import (
     Completion,
     FailedRequest,
@@ -49,7 +58,7 @@ def identity_of(resolved: ResolvedModel, arguments: Mapping[str, Any]) -> Teache
     numeric = {k: arguments[k] for k in _NUMERIC if k in arguments}
     card = resolved.card
     stamp = TeacherStamp(model=card.model, revision=resolved.revision, license=card.license)
-    return TeacherIdentity(stamp, numeric)
+    return TeacherIdentity(stamp, numeric, card.judges)
 
 
 class EngineTeacher:
@@ -264,6 +273,65 @@ def stop_engines_but(teachers: Collection[str]) -> None:
     """
     for name in _running.keys() - set(teachers):
         _running.pop(name)[1].stop()
+
+
+class EngineBackend(Backend):
+    """Teachers that this process loads: keys of `teachers.yaml`, hub ids and directories."""
+
+    name = "engine"
+    kind = "vllm"
+
+    def serves(self, spec: TeacherSpec) -> bool:
+        """Whether the name is a key, a hub id or a directory.
+
+        An absolute path need not exist here: on a cluster only the GPU nodes may have it.
+        """
+        is_known = spec.name in teacher_cards(spec.catalog) or HUB_ID.fullmatch(spec.name)
+        return bool(is_known) or _directory(spec) is not None
+
+    def names(self, catalog: Path | None) -> str:
+        """Directories, hub ids and the keys of `teachers.yaml`."""
+        return f"a directory, a hub id (org/name) or one of {', '.join(teacher_cards(catalog))}"
+
+    def open(self, spec: TeacherSpec) -> EngineTeacher:
+        """The engine, which starts with the first request."""
+        overrides = json.dumps(dict(spec.engine), sort_keys=True)
+        return engine_teacher(spec.name, spec.catalog, overrides, spec.stalled_seconds)
+
+    def identity(self, spec: TeacherSpec) -> TeacherIdentity:
+        """The model's revision, and the arguments that change what it says."""
+        resolved = resolve(spec.name, fetch=False, catalog=spec.catalog)
+        return identity_of(resolved, {**resolved.card.engine, **spec.engine})
+
+    def card(self, spec: TeacherSpec) -> TeacherCard:
+        """What `teachers.yaml` says of the model, if anything."""
+        directory = _directory(spec)
+        if directory:
+            return card_of_model(str(directory), catalog=spec.catalog)
+        return card_of(spec.name, spec.catalog)
+
+    def loaded(self, spec: TeacherSpec) -> TeacherCard:
+        """The same card: the model is loaded here."""
+        return self.card(spec)
+
+    def needs_internet(self, spec: TeacherSpec, *, cached: bool) -> bool:
+        """Only for weights that are neither in the image nor on a volume."""
+        return not (cached or self.card(spec).packaged)
+
+    def stop_unused(self, wanted: Collection[TeacherSpec]) -> None:
+        """Stops the other engines."""
+        stop_engines_but({spec.name for spec in wanted})
+
+
+BACKEND = EngineBackend()
+
+
+def _directory(spec: TeacherSpec) -> Path | None:
+    """The directory that a teacher's name stands for; a key of `teachers.yaml` is none."""
+    directory = Path(spec.name).expanduser()
+    if not spec.name or spec.name in teacher_cards(spec.catalog):
+        return None
+    return directory if directory.is_absolute() or directory.is_dir() else None
 
 
 def _clear(error: BaseException, model: str) -> Exception:

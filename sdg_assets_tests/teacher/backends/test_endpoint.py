@@ -15,8 +15,7 @@ from transformers import AutoTokenizer
 
 from sdg_assets.errors import TeacherError, TransientError
 from sdg_assets.records import Role
-from sdg_assets.teacher import server as servers
-from sdg_assets.teacher.endpoint import EndpointTeacher
+from sdg_assets.teacher.backends.endpoint import EndpointTeacher
 from sdg_assets.teacher.models import resolve
 from sdg_assets.teacher.requests import (
     Completion,
@@ -26,6 +25,7 @@ from sdg_assets.teacher.requests import (
     Sampling,
     build_request,
 )
+from sdg_assets.teacher.server import server as servers
 
 QUESTION = Message(role="user", content="Name a colour. Answer with one word.")
 SCHEMA = {

@@ -13,7 +13,7 @@ import pytest
 
 from sdg_assets.errors import TeacherError, TeacherGoneError, TransientError
 from sdg_assets.records import Role
-from sdg_assets.teacher.engine import EngineTeacher, engine_teacher, stop_engines_but
+from sdg_assets.teacher.backends.engine import EngineTeacher, engine_teacher, stop_engines_but
 from sdg_assets.teacher.models import resolve
 from sdg_assets.teacher.requests import Completion, Message, Request, Sampling, build_request
 
