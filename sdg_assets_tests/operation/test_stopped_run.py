@@ -50,7 +50,6 @@ class Silent(TeacherServer):
         super().__init__()
         self.answers = answers
         self.silent = threading.Event()
-        self.over = threading.Event()
         self._lock = threading.Lock()
 
     def complete(self, body: dict[str, Any]) -> str:
@@ -103,10 +102,7 @@ def teacher(prepared: Configure) -> Iterator[Silent]:
     silent = Silent()
     with teacher_server(silent):
         prepared(teacher=silent.url)
-        try:
-            yield silent
-        finally:
-            silent.over.set()
+        yield silent
 
 
 class Program:

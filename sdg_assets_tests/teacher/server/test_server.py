@@ -29,7 +29,7 @@ from sdg_assets.teacher.server import server as servers
 from sdg_assets.teacher.server.progress import tokens_in
 from sdg_assets.teacher.server.server import Server
 from sdg_assets_tests.conftest import Configure
-from sdg_assets_tests.teacher.odd_server import (
+from sdg_assets_tests.support.odd_server import (
     CHAT,
     HEALTH,
     OddServer,
