@@ -248,24 +248,41 @@ def test_a_scoring_judge_at_an_address_is_served_by_the_reward_backend() -> None
     assert backend_of(TeacherSpec.of(chosen, Role.SOLVER)).name == "engine"
 
 
+COMPARING = ("startswith", "match", "fullmatch", "compile", "search", "partition", "removeprefix")
 # Beside backends and the words for addresses: the object store's client must be told whether its
 # endpoint has TLS.
 ADDRESS_READERS = ("teacher/backends/", "addresses.py", "store/objects.py")
 
 
 def looks_at_addresses(source: str) -> bool:
-    """Whether code imports `is_url`, or compares the start of a text with `http://`."""
+    """Whether code imports `is_url`, or compares a text with `http://` or `https://`."""
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.ImportFrom) and any(a.name == "is_url" for a in node.names):
             return True
-        if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Attribute):
-            continue
-        texts = [n.value for a in node.args for n in ast.walk(a) if isinstance(n, ast.Constant)]
-        if node.func.attr in ("startswith", "match", "removeprefix", "compile") and any(
-            isinstance(text, str) and re.match(r"https?\??:", text.lower()) for text in texts
-        ):
+        compared: list[ast.expr] = []
+        if isinstance(node, ast.Compare):
+            compared = [node.left, *node.comparators]
+        elif isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
+            compared = node.args if node.func.attr in COMPARING else []
+        parts = (part for expression in compared for part in ast.walk(expression))
+        texts = (part.value for part in parts if isinstance(part, ast.Constant))
+        if any(isinstance(text, str) and re.match(r"https?\??:", text.lower()) for text in texts):
             return True
     return False
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "from sdg_assets.addresses import is_url",
+        "name.startswith(('http://', 'https://'))",
+        "re.compile(r'https?://').match(name)",
+        "'http://' in name",
+        "name[:7] == 'http://'",
+    ],
+)
+def test_a_look_at_an_address_is_recognized(source: str) -> None:
+    assert looks_at_addresses(source)
 
 
 def test_no_second_place_looks_at_the_form_of_an_address() -> None:
