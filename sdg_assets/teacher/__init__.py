@@ -1,4 +1,9 @@
-"""The teacher: requests in, completions out, nothing lost in between."""
+"""The teacher: requests in, completions out, nothing lost in between.
+
+`backends/` run teachers, `prompts/` say what they are asked, `conversation.py` asks, and `log/`
+keeps the answers. `server/` is what backends know of vLLM's servers, `models.py` and `weights/` how
+a name becomes a model on disk.
+"""
 
 from __future__ import annotations
 
