@@ -15,12 +15,13 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, PrivateAttr, field_validator, model_validator
 from pydantic_settings import NoDecode, SettingsConfigDict
 
-from sdg_assets.addresses import BUCKET_URL, Credentials, is_url, split_credentials
+from sdg_assets.addresses import BUCKET_URL, Credentials, split_credentials
 from sdg_assets.environment import EnvironmentSettings, Json, from_environment
 from sdg_assets.records import Role
 from sdg_assets.thresholds import overridden
 
 _PASSWORD = re.compile(r"(?![/~.])[^@]*:[^@]*@")  # in no hub id and no path
+_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 OWNER = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+|team:[A-Za-z0-9_-]+")
 
 
@@ -49,7 +50,11 @@ class Settings(EnvironmentSettings):
     seed_source: str = Field(
         default="samples", description="where seed rows are read: samples, hub or mirror:<dir>"
     )
-    teacher: str = Field(default="qwen2.5-coder-1.5b", description="key, hub id or directory")
+    teacher: str = Field(
+        default="qwen2.5-coder-1.5b",
+        description="key of teachers.yaml, hub id, directory or address: a name that a backend "
+        "serves",
+    )
     solver: str | None = Field(default=None, description="the solver, if not the teacher")
     judge: str | None = Field(default=None, description="the judge, if not the teacher")
     judge_api: Literal["rubric", "reward", "score"] = Field(
@@ -127,22 +132,14 @@ class Settings(EnvironmentSettings):
         """Whoever shows a teacher's name shows no password; teachers get it from here."""
         for field in ("teacher", "solver", "judge"):
             name = getattr(self, field) or ""
-            if _PASSWORD.match(name) and not is_url(name):
+            is_address = _SCHEME.match(name) is not None
+            if _PASSWORD.match(name) and not is_address:
                 raise ValueError(f"SDG_{field.upper()}: write it as http://user:password@host:port")
-            if is_url(name):
+            if is_address:
                 address, credentials = split_credentials(name)
                 vars(self)[field] = address  # the model is frozen for everybody else
                 if credentials:
                     self._credentials[address] = credentials
-        return self
-
-    @model_validator(mode="after")
-    def _a_scoring_model_is_served(self) -> Self:
-        if self.judge_api != "rubric" and not is_url(self.judge or ""):
-            raise ValueError(
-                f"SDG_JUDGE_API={self.judge_api} needs SDG_JUDGE=http://..., the address of a vLLM "
-                "server that serves the scoring model"
-            )
         return self
 
     @field_validator("store", mode="before")

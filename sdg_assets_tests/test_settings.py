@@ -95,13 +95,6 @@ def test_settings_do_not_change_after_they_are_read(configure: Configure) -> Non
         settings().votes = 5  # type: ignore[misc]
 
 
-def test_a_scoring_judge_must_be_a_server(configure: Configure) -> None:
-    configure(judge_api="reward", judge="qwen2.5-coder-1.5b")
-
-    with pytest.raises(PermanentError, match="SDG_JUDGE_API=reward needs SDG_JUDGE=http"):
-        settings()
-
-
 def test_a_threshold_that_no_gate_knows_is_refused(configure: Configure) -> None:
     configure(gates='{"question_charz": [1, 2]}')
 

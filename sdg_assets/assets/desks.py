@@ -12,8 +12,8 @@ from sdg_assets.settings import Settings
 from sdg_assets.stages.prompt_versions import log_versions
 from sdg_assets.store.partitions import Store
 from sdg_assets.teacher import has_judge, open_teachers
-from sdg_assets.teacher.completions import CompletionLog
 from sdg_assets.teacher.conversation import Desk, settle
+from sdg_assets.teacher.log.completions import CompletionLog
 from sdg_assets.teacher.stopping import flushed
 
 logger = logging.getLogger(__name__)

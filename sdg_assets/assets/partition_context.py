@@ -25,8 +25,8 @@ from sdg_assets.stages.stage import STAGES, key_of
 from sdg_assets.stages.training_rows import mapped_seeds, training_rows
 from sdg_assets.store.partitions import PartitionKey, Store
 from sdg_assets.store.rows import RecordT
-from sdg_assets.teacher.completions import damage_of
 from sdg_assets.teacher.conversation import Desk, Usage
+from sdg_assets.teacher.log.completions import damage_of
 from sdg_assets.thresholds import Thresholds, overridden
 
 

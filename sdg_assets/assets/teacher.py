@@ -9,14 +9,13 @@ from functools import cache
 
 import dagster as dg
 
-from sdg_assets.addresses import is_url
 from sdg_assets.assets.failures import clear_failures
 from sdg_assets.records import Role, content_id
 from sdg_assets.settings import settings
 from sdg_assets.stages.prompt_versions import role_versions
-from sdg_assets.teacher import has_judge, served_teacher
-from sdg_assets.teacher.engine import identity_of
-from sdg_assets.teacher.models import resolve
+from sdg_assets.teacher import has_judge, identity_of
+from sdg_assets.teacher.backend import TeacherSpec
+from sdg_assets.teacher.backends import backend_of
 from sdg_assets.teacher.requests import TeacherIdentity
 
 TEACHERS = {role: dg.AssetKey(["teacher", role.value]) for role in Role}
@@ -32,9 +31,14 @@ NOBODY = "nobody"
 """The version of a role that is not played."""
 
 
-def is_played(role: Role) -> bool:
-    """Whether anybody plays the role: there may be no judge."""
-    return role is not Role.JUDGE or has_judge(settings())
+def is_played(role: Role, identity: TeacherIdentity | None = None) -> bool:
+    """Whether anybody plays the role: there may be no judge.
+
+    Args:
+        role: The role.
+        identity: Who would play it, where that is known.
+    """
+    return role is not Role.JUDGE or has_judge(settings(), identity)
 
 
 def version_of(role: Role, identity: TeacherIdentity) -> str:
@@ -55,16 +59,17 @@ def current_identity(role: Role) -> TeacherIdentity:
         PermanentError: There is no such teacher.
         TransientError: The Hub or the server is not reached.
     """
-    chosen = settings()
-    name = chosen.teacher_of(role)
-    if is_url(name):
-        return served_teacher(chosen, role).identity
-    found = resolve(name, fetch=False, catalog=chosen.catalog)
-    return identity_of(found, {**found.card.engine, **chosen.engine})
+    return identity_of(settings(), role)
 
 
 def teacher_assets() -> dg.AssetsDefinition:
-    """The observable assets `[teacher, role]`."""
+    """The observable assets `[teacher, role]`.
+
+    Raises:
+        TeacherError: No backend serves a teacher, or several do: whoever loads the code location
+            learns that before any run does.
+    """
+    specs = {role: TeacherSpec.of(settings(), role) for role in TEACHERS}
 
     @dg.multi_observable_source_asset(  # type: ignore[untyped-decorator]
         name="observe_teachers",
@@ -72,7 +77,7 @@ def teacher_assets() -> dg.AssetsDefinition:
             dg.AssetSpec(
                 key,
                 description=DESCRIPTIONS[role],
-                kinds={"vllm"},
+                kinds={backend_of(specs[role]).kind},
                 owners=settings().owners,
                 group_name="teacher",
             )
@@ -84,11 +89,13 @@ def teacher_assets() -> dg.AssetsDefinition:
         for role, key in TEACHERS.items():
             if key not in context.selected_asset_keys:
                 continue
-            if not is_played(role):
+            identity = None
+            if is_played(role):
+                with clear_failures():
+                    identity = current_identity(role)
+            if identity is None or not is_played(role, identity):
                 yield dg.ObserveResult(asset_key=key, data_version=dg.DataVersion(NOBODY))
                 continue
-            with clear_failures():
-                identity = current_identity(role)
             yield dg.ObserveResult(
                 asset_key=key,
                 data_version=dg.DataVersion(version_of(role, identity)),

@@ -13,7 +13,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from sdg_assets.cluster.settings import ClusterSettings, PodOverride, cluster_settings
-from sdg_assets.cluster.sizing import PodSize, engines_of, stage_size
+from sdg_assets.cluster.sizing import PodSize, needs_internet, stage_size
 from sdg_assets.errors import PermanentError
 from sdg_assets.records import AnswerKind, Stage
 from sdg_assets.settings import Settings, settings
@@ -264,11 +264,11 @@ def _onto_gpus(pod: Config, size: PodSize, cluster: ClusterSettings) -> None:
 def _without_hub(pod: Config, stage: Stage, chosen: Settings, cluster: ClusterSettings) -> None:
     """Takes the way out from a pod in which programs run that a model wrote.
 
-    The sandbox has no network of its own; this is the wall behind it. Only a teacher whose weights
-    are neither in the image nor on a volume must be fetched by the pod, which then keeps the way.
+    The sandbox has no network of its own; this is the wall behind it. A pod keeps the way only for
+    a teacher that its backend cannot reach without: one whose weights must be fetched, say.
     """
-    cards = engines_of(stage, chosen, until_accepted=True)
-    if cluster.cache_claim is None and not all(card.packaged for card in cards):
+    cached = cluster.cache_claim is not None
+    if needs_internet(stage, chosen, cached=cached, until_accepted=True):
         return
     labels = pod["pod_template_spec_metadata"].setdefault("labels", {})
     labels[REACH_LABEL] = Reach.STORE.value

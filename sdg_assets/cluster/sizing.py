@@ -5,14 +5,15 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, replace
-from pathlib import Path
 
 from sdg_assets.cluster.settings import PodOverride
 from sdg_assets.records import Role, Stage
 from sdg_assets.settings import Settings
 from sdg_assets.stages.stage import STAGES, PodNeeds
 from sdg_assets.teacher import has_judge
-from sdg_assets.teacher.models import TeacherCard, card_of, card_of_model
+from sdg_assets.teacher.backend import TeacherSpec
+from sdg_assets.teacher.backends import backend_of
+from sdg_assets.teacher.models import TeacherCard
 
 UNKNOWN_TEACHER_GIB = 80.0
 """Weights and KV cache of a teacher that says nothing: what the common big GPU holds."""
@@ -85,20 +86,47 @@ def engine_size(card: TeacherCard, *, cached: bool) -> PodSize:
     )
 
 
-def engines_of(
+def teachers_of(
     stage: Stage, settings: Settings, *, until_accepted: bool = False
-) -> Iterable[TeacherCard]:
-    """The different teachers that a stage loads in its own process: those that no server serves."""
+) -> list[TeacherSpec]:
+    """The different teachers that a stage asks; see `stage_size`.
+
+    Raises:
+        TeacherError: The judge is unknown.
+    """
     roles = STAGES[stage].roles
     if until_accepted:
         roles = STAGES[stage].roles_until_accepted or roles
-    names = [
-        settings.teacher_of(role) for role in roles if role is not Role.JUDGE or has_judge(settings)
-    ]
-    for name in dict.fromkeys(names):
-        if not name.startswith(("http://", "https://")):
-            # A directory is one on the GPU node; here it need not exist.
-            if Path(name).is_absolute():
-                yield card_of_model(name, catalog=settings.catalog)
-            else:
-                yield card_of(name, settings.catalog)
+    played = [role for role in roles if role is not Role.JUDGE or has_judge(settings)]
+    return list(dict.fromkeys(TeacherSpec.of(settings, role) for role in played))
+
+
+def needs_internet(
+    stage: Stage, settings: Settings, *, cached: bool, until_accepted: bool = False
+) -> bool:
+    """Whether a teacher that the stage asks is beyond the cluster, or its weights are.
+
+    Args:
+        stage: See `stage_size`, as for the others.
+        settings: Who plays which role.
+        cached: Whether models lie on a volume.
+        until_accepted: Whether `generated` solves and judges as well.
+
+    Raises:
+        PermanentError: A teacher is unknown.
+    """
+    specs = teachers_of(stage, settings, until_accepted=until_accepted)
+    return any(backend_of(spec).needs_internet(spec, cached=cached) for spec in specs)
+
+
+def engines_of(
+    stage: Stage, settings: Settings, *, until_accepted: bool = False
+) -> Iterable[TeacherCard]:
+    """The different teachers that a stage loads in its own process; see `stage_size`.
+
+    Raises:
+        PermanentError: A teacher is unknown.
+    """
+    for spec in teachers_of(stage, settings, until_accepted=until_accepted):
+        if card := backend_of(spec).loaded(spec):
+            yield card

@@ -14,7 +14,7 @@ import yaml
 from sdg_assets.gates import order
 from sdg_assets.heldout.coverage import SplitCoverage, not_compared
 from sdg_assets.release.statistics import SAMPLE, Statistics
-from sdg_assets.teacher.served import UNKNOWN_REVISION
+from sdg_assets.teacher.server.served import UNKNOWN_REVISION
 
 FAMILIES = {
     "multiple_choice": "the answer is one of the given choices",

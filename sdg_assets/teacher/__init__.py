@@ -1,92 +1,85 @@
-"""The teacher: requests in, completions out, nothing lost in between."""
+"""The teacher: requests in, completions out, nothing lost in between.
+
+`backends/` run teachers, `prompts/` say what they are asked, `conversation.py` asks, and `log/`
+keeps the answers. `server/` is what backends know of vLLM's servers, `models.py` and `weights/` how
+a name becomes a model on disk.
+"""
 
 from __future__ import annotations
 
-import json
-import sys
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
 
-from sdg_assets.addresses import is_url
 from sdg_assets.records import Role
 from sdg_assets.settings import Settings
-from sdg_assets.teacher.requests import Teacher
-
-if TYPE_CHECKING:
-    from sdg_assets.teacher.endpoint import EndpointTeacher
+from sdg_assets.teacher.backend import TeacherSpec
+from sdg_assets.teacher.backends import backend_of, backends
+from sdg_assets.teacher.requests import Teacher, TeacherIdentity
 
 
 def open_teacher(settings: Settings, role: Role) -> Teacher:
-    """The teacher that plays a role: a server where the setting is a URL, else an engine here.
+    """The teacher that plays a role, opened by the backend that serves it.
 
     Raises:
         TeacherError: Unknown teacher, or settings that cannot work.
         TransientError: Download, memory or connection failed; a rerun may succeed.
     """
-    name = settings.teacher_of(role)
-    if role is Role.JUDGE and settings.judge_api != "rubric":
-        from sdg_assets.teacher.reward import reward_teacher
-
-        return reward_teacher(
-            name,
-            settings.judge_api,
-            settings.concurrency,
-            settings.catalog,
-            settings.credentials_of(role),
-            settings.stalled_seconds,
-        )
-    if is_url(name):
-        return served_teacher(settings, role)
-    from sdg_assets.teacher.engine import engine_teacher
-
-    overrides = json.dumps(settings.engine, sort_keys=True)
-    return engine_teacher(name, settings.catalog, overrides, settings.stalled_seconds)
-
-
-def served_teacher(settings: Settings, role: Role) -> EndpointTeacher:
-    """The client of the server that plays a role.
-
-    Raises:
-        TeacherError: The server cannot be used.
-        TransientError: It does not answer.
-    """
-    from sdg_assets.teacher.endpoint import endpoint_teacher
-
-    return endpoint_teacher(
-        settings.teacher_of(role),
-        settings.concurrency,
-        settings.catalog,
-        settings.credentials_of(role),
-        settings.stalled_seconds,
-    )
+    spec = TeacherSpec.of(settings, role)
+    return backend_of(spec).open(spec)
 
 
 def open_teachers(settings: Settings, roles: Iterable[Role]) -> dict[Role, Teacher]:
-    """The teachers that a stage needs together; engines of others are stopped first.
+    """The teachers that a stage needs together; what other teachers hold is given back first.
 
     Args:
         settings: Who plays which role.
         roles: Those of the stage.
 
+    Returns:
+        Role → teacher. Without the judge, where opening it tells that it cannot judge.
+
     Raises:
         TeacherError: As for `open_teacher`.
         TransientError: As for `open_teacher`.
     """
-    wanted = list(roles)
-    if engine := sys.modules.get("sdg_assets.teacher.engine"):
-        engine.stop_engines_but({settings.teacher_of(role) for role in wanted})
-    return {role: open_teacher(settings, role) for role in wanted}
+    wanted = {role: TeacherSpec.of(settings, role) for role in roles}
+    for backend in backends():
+        backend.stop_unused(wanted.values())
+    opened = {role: open_teacher(settings, role) for role in wanted}
+    judge = opened.get(Role.JUDGE)
+    if judge and not has_judge(settings, judge.identity):
+        del opened[Role.JUDGE]
+    return opened
 
 
-def has_judge(settings: Settings) -> bool:
+def identity_of(settings: Settings, role: Role) -> TeacherIdentity:
+    """Who plays a role now, found out without loading a model.
+
+    Raises:
+        PermanentError: There is no such teacher.
+        TransientError: The Hub or the server is not reached.
+    """
+    spec = TeacherSpec.of(settings, role)
+    return backend_of(spec).identity(spec)
+
+
+def has_judge(settings: Settings, judge: TeacherIdentity | None = None) -> bool:
     """Whether rows are judged: as the setting says, else if the judge is known to be able to.
 
     A weak judge is worse than none. Qwen2.5-Coder-1.5B gave sound and damaged items the same
     scores, so its gate would refuse rows by chance (`benchmarks/judge_report.py`).
+
+    Args:
+        settings: Who plays which role.
+        judge: Who the judge is, where that is known. Without it only the configured name counts,
+            and behind an address may be any model.
+
+    Raises:
+        TeacherError: Unknown teacher.
     """
     if settings.with_judge is not None:
         return settings.with_judge
-    from sdg_assets.teacher.models import teacher_cards
-
-    card = teacher_cards(settings.catalog).get(settings.teacher_of(Role.JUDGE))
+    if judge is not None:
+        return judge.can_judge
+    spec = TeacherSpec.of(settings, Role.JUDGE)
+    card = backend_of(spec).card(spec)
     return card is None or card.judges

@@ -15,7 +15,7 @@ from typing import Generic, TypeVar
 
 from sdg_assets.errors import TransientError
 from sdg_assets.records import Role
-from sdg_assets.teacher.completions import CompletionLog
+from sdg_assets.teacher.log.completions import CompletionLog
 from sdg_assets.teacher.requests import Completion, FailedRequest, Request, Teacher
 
 ResultT = TypeVar("ResultT")

@@ -30,8 +30,8 @@ from pydantic import (
 from sdg_assets.cli.command import command
 from sdg_assets.errors import PermanentError, SdgError
 from sdg_assets.records import CommercialUse
-from sdg_assets.teacher import hub
-from sdg_assets.teacher.packaged import Packaged, directory_of, fetch_packaged, is_ready
+from sdg_assets.teacher.weights import hub
+from sdg_assets.teacher.weights.packaged import Packaged, directory_of, fetch_packaged, is_ready
 
 log = logging.getLogger(__name__)
 

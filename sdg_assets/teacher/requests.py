@@ -135,6 +135,8 @@ class TeacherIdentity:
 
     stamp: TeacherStamp
     settings: dict[str, Any] = field(default_factory=dict)
+    can_judge: bool = True
+    """Whether its card lets it judge; no completion depends on that."""
 
     @property
     def fingerprint(self) -> str:

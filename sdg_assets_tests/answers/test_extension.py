@@ -43,8 +43,8 @@ from sdg_assets.stages.generated import WriterKnobs, generate
 from sdg_assets.stages.normalized import normalize, without_refused
 from sdg_assets.stages.seeds import collect_seeds
 from sdg_assets.teacher import prompts
-from sdg_assets.teacher.completions import CompletionLog
 from sdg_assets.teacher.conversation import Desk, Usage, converse
+from sdg_assets.teacher.log.completions import CompletionLog
 from sdg_assets.teacher.requests import Request
 from sdg_assets.thresholds import DEFAULTS
 from sdg_assets_tests.support.builders import Rows, write_catalog

@@ -6,11 +6,12 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from sdg_assets.assets.teacher import TEACHERS, teacher_assets, version_of
+from sdg_assets.assets.teacher import NOBODY, TEACHERS, teacher_assets, version_of
 from sdg_assets.records import Role, TeacherStamp
 from sdg_assets.teacher.requests import TeacherIdentity
 from sdg_assets_tests.conftest import Configure
 from sdg_assets_tests.support.runs import QUIET, failures
+from sdg_assets_tests.support.teacher_server import TeacherServer, teacher_server
 
 
 @pytest.fixture
@@ -93,6 +94,20 @@ def test_roles_have_prompts_of_their_own() -> None:
 
     assert version_of(Role.WRITER, identity) != version_of(Role.SOLVER, identity)
     assert version_of(Role.WRITER, identity).startswith("m@r+")
+
+
+@pytest.mark.parametrize("model", ["Qwen/Qwen2.5-Coder-1.5B-Instruct", "org/unheard-of"])
+def test_a_served_model_that_cannot_judge_plays_no_judge(
+    model: str, instance: dg.DagsterInstance, configure: Configure
+) -> None:
+    with teacher_server(TeacherServer()) as server:
+        server.model = model
+        configure(teacher=server.url)
+
+        found = versions(instance)
+
+    assert found[Role.SOLVER].startswith(f"{model}@")
+    assert (found[Role.JUDGE] == NOBODY) is model.startswith("Qwen/")
 
 
 def test_a_teacher_that_is_not_there_is_a_clear_failure(

@@ -13,12 +13,12 @@ import pytest
 
 from sdg_assets.assets import factory
 from sdg_assets.store.partitions import Store
-from sdg_assets.teacher import server as servers
+from sdg_assets.teacher.server import server as servers
 from sdg_assets_tests.assets.quiz import quiz
 from sdg_assets_tests.conftest import Configure, on_disk
+from sdg_assets_tests.support.odd_server import CHAT, OddServer, odd_server, reply
 from sdg_assets_tests.support.runs import attempts, failures, materialized, run
 from sdg_assets_tests.support.teacher_server import TeacherServer, teacher_server
-from sdg_assets_tests.teacher.odd_server import CHAT, OddServer, odd_server, reply
 
 SUBTASKS = tuple(f"quiz_{n:02}" for n in range(6))
 ALL = (SUBTASKS[0], SUBTASKS[-1])

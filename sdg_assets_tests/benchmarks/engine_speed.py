@@ -23,9 +23,9 @@ from sdg_assets.sources.source import open_source
 from sdg_assets.stages.generated import WriterKnobs, generate
 from sdg_assets.stages.normalized import normalize
 from sdg_assets.stages.seeds import collect_seeds
-from sdg_assets.teacher.completions import CompletionLog
+from sdg_assets.teacher.backends.engine import EngineTeacher
 from sdg_assets.teacher.conversation import Desk, Usage, converse
-from sdg_assets.teacher.engine import EngineTeacher
+from sdg_assets.teacher.log.completions import CompletionLog
 from sdg_assets.teacher.models import resolve
 from sdg_assets.teacher.requests import Request
 

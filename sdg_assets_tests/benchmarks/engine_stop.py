@@ -30,7 +30,7 @@ import sys
 from contextlib import contextmanager
 import dagster as dg
 from sdg_assets.teacher import stopping
-from sdg_assets.teacher import engine
+from sdg_assets.teacher.backends import engine
 from sdg_assets_tests.support.runs import run
 
 @contextmanager

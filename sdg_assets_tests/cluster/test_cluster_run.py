@@ -109,10 +109,10 @@ def test_a_run_outlives_every_failure_and_asks_nothing_twice(
             assert done == set(SUBTASKS), stage
 
         # Nothing that was answered was asked again: every answer is one line of a log.
-        assert deployment.logged_completions() == teacher.answered
-        assert teacher.answered >= 4 * len(SUBTASKS)
+        assert deployment.logged_completions() == teacher.admitted
+        assert teacher.admitted >= 4 * len(SUBTASKS)
         # Under way at three ends, or dropped by the teacher with those.
-        assert teacher.asked - teacher.answered <= 3 * CONCURRENCY
+        assert teacher.received - teacher.admitted <= 3 * CONCURRENCY
 
         # One pod of `enriched`, with one GPU, served every partition from one teacher.
         (enriched,) = (pod for pod in cluster.ever if pod.stage == "enriched")
@@ -136,5 +136,5 @@ def test_a_run_outlives_every_failure_and_asks_nothing_twice(
 def _held(deployment: Deployment, teacher: ArithmeticTeacher) -> Pod:
     """The pod of `generated`, once its teacher holds it in mid-answer and its log is written."""
     pod = wait_for(deployment.cluster, "generated")
-    deployment.wait(lambda: teacher.holds and deployment.logged_completions() == teacher.answered)
+    deployment.wait(lambda: teacher.holds and deployment.logged_completions() == teacher.admitted)
     return pod

@@ -34,10 +34,11 @@ print(len(search.refusals()), "copy")
 """
 WITH_ENGINE = """
 from sdg_assets.records import Role
-from sdg_assets.teacher.engine import engine_teacher
+from sdg_assets.teacher.backend import TeacherSpec
+from sdg_assets.teacher.backends.engine import BACKEND
 from sdg_assets.teacher.requests import Message, Sampling, build_request
 
-teacher = engine_teacher("smollm2-135m")
+teacher = BACKEND.open(TeacherSpec("smollm2-135m"))
 schema = {"type": "object", "properties": {"big": {"type": "boolean"}}, "required": ["big"]}
 sampling = Sampling(temperature=0.0, max_tokens=12)
 messages = [Message(role="user", content="Is Paris big?")]

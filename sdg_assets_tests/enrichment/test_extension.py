@@ -25,8 +25,8 @@ from sdg_assets.stages.curated import curate
 from sdg_assets.stages.enriched import EnrichmentReport, enrich
 from sdg_assets.stages.filtered import filter_rows
 from sdg_assets.stages.prompt_versions import log_versions, role_versions
-from sdg_assets.teacher.completions import CompletionLog
 from sdg_assets.teacher.conversation import Desk, Usage, converse
+from sdg_assets.teacher.log.completions import CompletionLog
 from sdg_assets.teacher.prompts import Prompt
 from sdg_assets.teacher.requests import Request
 from sdg_assets.thresholds import DEFAULTS

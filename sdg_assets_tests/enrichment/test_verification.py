@@ -7,8 +7,8 @@ import pytest
 from sdg_assets.enrichment.knobs import SolverKnobs
 from sdg_assets.records import Role, Vote
 from sdg_assets.stages.enriched import enrich
-from sdg_assets.teacher.completions import CompletionLog
 from sdg_assets.teacher.conversation import Desk, Usage, converse
+from sdg_assets.teacher.log.completions import CompletionLog
 from sdg_assets.teacher.requests import Completion, Request
 from sdg_assets_tests.support.records import CAPITALS, generated
 from sdg_assets_tests.support.scripted_teacher import ScriptedTeacher, completion

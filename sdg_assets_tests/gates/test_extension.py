@@ -38,8 +38,8 @@ from sdg_assets.stages.filtered import filter_rows
 from sdg_assets.stages.generated import WriterKnobs, generate
 from sdg_assets.stages.normalized import without_refused
 from sdg_assets.store.partitions import PartitionKey, Store
-from sdg_assets.teacher.completions import CompletionLog
 from sdg_assets.teacher.conversation import Desk, Usage, converse
+from sdg_assets.teacher.log.completions import CompletionLog
 from sdg_assets.thresholds import Thresholds, overridden, owners
 from sdg_assets_tests.conftest import Configure
 from sdg_assets_tests.support.builders import seed_task, write_catalog

@@ -19,7 +19,7 @@ import pytest
 from sdg_assets.store.partitions import PartitionKey, Store
 from sdg_assets.store.places import listing, write_atomic
 from sdg_assets.teacher import stopping
-from sdg_assets.teacher.completions import CompletionLog
+from sdg_assets.teacher.log.completions import CompletionLog
 from sdg_assets_tests.assets.quiz import quiz
 from sdg_assets_tests.conftest import Configure, on_disk
 from sdg_assets_tests.support.runs import failures, materialized, metadata, run
@@ -50,7 +50,6 @@ class Silent(TeacherServer):
         super().__init__()
         self.answers = answers
         self.silent = threading.Event()
-        self.over = threading.Event()
         self._lock = threading.Lock()
 
     def complete(self, body: dict[str, Any]) -> str:
@@ -103,10 +102,7 @@ def teacher(prepared: Configure) -> Iterator[Silent]:
     silent = Silent()
     with teacher_server(silent):
         prepared(teacher=silent.url)
-        try:
-            yield silent
-        finally:
-            silent.over.set()
+        yield silent
 
 
 class Program:
@@ -348,7 +344,7 @@ START = """
 from contextlib import contextmanager
 import dagster as dg
 from sdg_assets.teacher import stopping
-from sdg_assets.teacher import engine
+from sdg_assets.teacher.backends import engine
 from sdg_assets_tests.support.runs import run
 
 @contextmanager

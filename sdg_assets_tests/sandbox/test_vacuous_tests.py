@@ -16,8 +16,8 @@ from sdg_assets.records import AnswerKind, EnrichedExample, Example, Proof, Reje
 from sdg_assets.sandbox import Interface, interface, run_program
 from sdg_assets.stages.enriched import EnrichmentReport, enrich
 from sdg_assets.stages.filtered import filter_rows
-from sdg_assets.teacher.completions import CompletionLog
 from sdg_assets.teacher.conversation import Desk, Usage, converse
+from sdg_assets.teacher.log.completions import CompletionLog
 from sdg_assets.teacher.requests import Request
 from sdg_assets.thresholds import Thresholds
 from sdg_assets_tests.benchmarks.sandbox_throughput import mbpp

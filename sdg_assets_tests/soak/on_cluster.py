@@ -16,14 +16,13 @@ from dagster import DagsterRunStatus
 
 from sdg_assets.cluster.ended_runs import end_pods_of_ended_runs
 from sdg_assets.cluster.settings import cluster_settings
-from sdg_assets_tests.cluster.arithmetic_teacher import SUM
+from sdg_assets_tests.cluster.arithmetic_teacher import Sums
 from sdg_assets_tests.cluster.cluster import Pod
 from sdg_assets_tests.cluster.deployment import SUBTASKS, TASK, Deployment, deployed
 from sdg_assets_tests.conftest import forget_settings
 from sdg_assets_tests.soak.faulty_teacher import FaultyTeacher
 from sdg_assets_tests.soak.local import Findings, published
 from sdg_assets_tests.support.stages import ROW_ASSETS, TASK_ASSETS
-from sdg_assets_tests.support.teacher_server import judgement
 
 PATIENCE = 240.0
 STOP_SECONDS = 10.0
@@ -38,23 +37,13 @@ KINDS = (
 REFUSAL = "exceeded quota: sdg, requested: pods=1, used: pods=30"
 
 
-class SumTeacher(FaultyTeacher):
+class SumTeacher(Sums, FaultyTeacher):
     """Writes sums that depend on the request alone, and solves them."""
 
-    def complete(self, body: dict[str, Any]) -> str:
-        """Writer, judge, solver and background, told apart by what is asked."""
-        if judged := judgement(body):
-            return judged
-        if "response_format" in body:
-            digest = hashlib.sha256(json.dumps(body, sort_keys=True).encode()).digest()
-            a, b = 100 + digest[0] * 256 + digest[1], 100 + digest[2] * 256 + digest[3]
-            question = f"A shelf holds {a} books and {b} more arrive. How many does it hold then?"
-            solution = f"The shelf then holds {a} + {b} = {a + b} books."
-            return json.dumps({"question": question, "solution": solution, "answer": str(a + b)})
-        a, b = map(int, SUM.findall(body["messages"][-1]["content"])[-1])
-        if "Answer:" in body["messages"][0]["content"]:
-            return f"The shelf then holds {a} + {b} = {a + b} books. Answer: {a + b}"
-        return "Counts of things that come together are added. A sum of counts is a count again."
+    def numbers(self, body: dict[str, Any]) -> tuple[int, int]:
+        """The same two for the same request."""
+        digest = hashlib.sha256(json.dumps(body, sort_keys=True).encode()).digest()
+        return 100 + digest[0] * 256 + digest[1], 100 + digest[2] * 256 + digest[3]
 
 
 class ClusterRounds:

@@ -15,7 +15,7 @@ from sdg_assets.errors import TransientError
 from sdg_assets.sources import hub_limits
 from sdg_assets.sources.hub import HubSource
 from sdg_assets.sources.hub_limits import limit_hub_calls
-from sdg_assets.teacher import hub
+from sdg_assets.teacher.weights import hub
 from sdg_assets_tests.support.builders import seed_task
 
 
@@ -68,7 +68,9 @@ def test_a_password_in_the_hubs_address_is_not_told(monkeypatch: pytest.MonkeyPa
 
 
 def test_limits_are_set_without_loading_the_library_before_it_is_needed() -> None:
-    program = "import sys, sdg_assets.sources.hub, sdg_assets.teacher.hub; print(*sys.modules)"
+    program = (
+        "import sys, sdg_assets.sources.hub, sdg_assets.teacher.weights.hub; print(*sys.modules)"
+    )
     loaded = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, check=True
     ).stdout.split()

@@ -8,8 +8,8 @@ from sdg_assets.enrichment.judge import Judge
 from sdg_assets.enrichment.knobs import SolverKnobs
 from sdg_assets.records import EnrichedExample, Rejection, Role
 from sdg_assets.stages.enriched import enrich
-from sdg_assets.teacher.completions import CompletionLog
 from sdg_assets.teacher.conversation import Desk, Usage, converse
+from sdg_assets.teacher.log.completions import CompletionLog
 from sdg_assets_tests.support.scripted_teacher import ScriptedTeacher, ratings
 from sdg_assets_tests.support.solvers import Panel, Solver, answer, enriched_by, judged_by, question
 

@@ -10,8 +10,8 @@ import pytest
 
 from sdg_assets.records import AnswerKind, Example, GeneratedExample, Rejection, Role
 from sdg_assets.stages.generated import VARIATIONS, WriterKnobs, generate
-from sdg_assets.teacher.completions import CompletionLog
 from sdg_assets.teacher.conversation import Desk, Usage, converse
+from sdg_assets.teacher.log.completions import CompletionLog
 from sdg_assets.teacher.requests import Completion, Request
 from sdg_assets_tests.support.builders import seed_task
 from sdg_assets_tests.support.records import example, numeric

@@ -11,8 +11,8 @@ from sdg_assets.records import GeneratedExample, Role
 from sdg_assets.stages.enriched import enrich
 from sdg_assets.stages.generated import WriterKnobs
 from sdg_assets.stages.target import TargetReport, generate_until
-from sdg_assets.teacher.completions import CompletionLog
 from sdg_assets.teacher.conversation import Desk, Usage, converse
+from sdg_assets.teacher.log.completions import CompletionLog
 from sdg_assets.teacher.requests import Request
 from sdg_assets.thresholds import Thresholds
 from sdg_assets_tests.support.builders import seed_task

@@ -18,7 +18,7 @@ from sdg_assets.errors import StoreError
 from sdg_assets.records import Example
 from sdg_assets.settings import settings
 from sdg_assets.store.partitions import PartitionKey, Store
-from sdg_assets.teacher.completions import CompletionLog
+from sdg_assets.teacher.log.completions import CompletionLog
 from sdg_assets_tests.conftest import Configure
 from sdg_assets_tests.support.builders import write_catalog
 from sdg_assets_tests.support.cities import numbered_cities, put_rows, write_and_solve
@@ -26,7 +26,7 @@ from sdg_assets_tests.support.records import example
 from sdg_assets_tests.support.runs import QUIET, attempts, failures, run
 from sdg_assets_tests.support.scripted_teacher import ScriptedTeacher
 from sdg_assets_tests.support.stages import ROW_ASSETS
-from sdg_assets_tests.teacher.test_completions import said
+from sdg_assets_tests.teacher.log.test_completions import said
 
 KEY = PartitionKey("quiz", "normalized", "quiz")
 PAGE = 4096

@@ -11,8 +11,8 @@ from sdg_assets.enrichment.judge import Judge
 from sdg_assets.enrichment.knobs import SolverKnobs
 from sdg_assets.records import AnswerKind, EnrichedExample, GeneratedExample, Rejection, Role
 from sdg_assets.stages.enriched import EnrichmentReport, enrich
-from sdg_assets.teacher.completions import CompletionLog
 from sdg_assets.teacher.conversation import Desk, Usage, converse
+from sdg_assets.teacher.log.completions import CompletionLog
 from sdg_assets.teacher.requests import Request
 from sdg_assets_tests.support.records import generated
 from sdg_assets_tests.support.scripted_teacher import ScriptedTeacher, ratings

@@ -1,20 +1,22 @@
-"""A server with the protocol of vLLM's, whose every answer is in the test.
+"""The one stub of a vLLM server: real sockets, vLLM's protocol, every answer in the test.
 
-For the runs around a teacher, in processes of their own, that a scripted teacher cannot reach. It
-counts what it is asked, serves another model when told to, and can be slow.
+For runs around a teacher in processes of their own, which a scripted teacher cannot reach, and for
+a client of servers. A behaviour is a subclass of `TeacherServer`: what it writes and solves, whom
+it keeps waiting (`admits`), or what it sends in place of an answer (`intercepts`).
 """
 
 from __future__ import annotations
 
 import json
 import threading
-import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from hashlib import sha256
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
+from typing import Any, TypeVar
+
+TeacherT = TypeVar("TeacherT", bound="TeacherServer")
 
 
 class TeacherServer:
@@ -30,11 +32,25 @@ class TeacherServer:
         self.asked: Counter[str] = Counter()
         """Requests by their content, the model included."""
         self.answered: Counter[str] = Counter()
+        self.opened = 0
+        """How often a client asked which models there are, as each does first."""
+        self.over = threading.Event()
+        """Set when the server ends; a handler that waits must not outlive it."""
         self.url = ""
 
     def intercepts(self, handler: BaseHTTPRequestHandler) -> bool:
         """Whether it has sent something else, or nothing, in place of an answer."""
         return False
+
+    def admits(self) -> bool:
+        """Whether a completion is answered; returns when it may be. Else its client is dropped."""
+        self.over.wait(self.seconds)
+        self.may_answer.wait()
+        return True
+
+    def release(self) -> None:
+        """Lets go of whoever waits: the server ends."""
+        self.may_answer.set()
 
     def refuses(self, body: dict[str, Any]) -> bool:
         """Whether a request is a bad one."""
@@ -71,7 +87,7 @@ def judgement(body: dict[str, Any]) -> str:
 
 
 @contextmanager
-def teacher_server(teacher: TeacherServer) -> Iterator[TeacherServer]:
+def teacher_server(teacher: TeacherT) -> Iterator[TeacherT]:
     """Serves the teacher on a free port of this machine."""
 
     class Handler(BaseHTTPRequestHandler):
@@ -80,8 +96,11 @@ def teacher_server(teacher: TeacherServer) -> Iterator[TeacherServer]:
         def do_GET(self) -> None:
             if teacher.intercepts(self):
                 return
-            models = [{"id": teacher.model, "max_model_len": 8192}]
-            self._reply({"data": models} if self.path == "/v1/models" else {})
+            if self.path != "/v1/models":
+                self._reply({})
+                return
+            teacher.opened += 1
+            self._reply({"data": [{"id": teacher.model, "max_model_len": 8192}]})
 
         def do_POST(self) -> None:
             body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
@@ -96,8 +115,9 @@ def teacher_server(teacher: TeacherServer) -> Iterator[TeacherServer]:
             if teacher.refuses(body):
                 self._reply({"error": {"message": "no such thing"}}, 400)
                 return
-            time.sleep(teacher.seconds)
-            teacher.may_answer.wait()
+            if not teacher.admits():
+                self.close_connection = True  # or a client that lives waits for ever
+                return
             text = teacher.complete(body)
             self._reply(
                 {
@@ -124,12 +144,14 @@ def teacher_server(teacher: TeacherServer) -> Iterator[TeacherServer]:
             pass  # a killed client has gone away
 
     server = Server(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
     thread.start()
     teacher.url = f"http://127.0.0.1:{server.server_port}"
     try:
         yield teacher
     finally:
+        teacher.over.set()
+        teacher.release()
         server.shutdown()
         server.server_close()
         thread.join()

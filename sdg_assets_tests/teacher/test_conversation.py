@@ -7,8 +7,8 @@ import pytest
 
 from sdg_assets.errors import StoreError, TeacherError, TransientError
 from sdg_assets.records import Role
-from sdg_assets.teacher.completions import CompletionLog
 from sdg_assets.teacher.conversation import Desk, Usage, Work, converse, settle
+from sdg_assets.teacher.log.completions import CompletionLog
 from sdg_assets.teacher.requests import (
     Completion,
     FailedRequest,

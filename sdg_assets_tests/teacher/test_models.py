@@ -8,8 +8,9 @@ import pytest
 import yaml
 
 from sdg_assets.errors import PermanentError, TransientError
-from sdg_assets.teacher import hub, models
+from sdg_assets.teacher import models
 from sdg_assets.teacher.models import resolve, teacher_cards
+from sdg_assets.teacher.weights import hub
 
 on_disk = hub.cached  # the real one
 QWEN = "qwen2.5-coder-1.5b"

@@ -5,21 +5,29 @@ from __future__ import annotations
 import asyncio
 import queue
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, TypeVar
 
-from sdg_assets.addresses import Credentials
+from sdg_assets.addresses import Credentials, is_url
 from sdg_assets.errors import TeacherError
-from sdg_assets.teacher.background import background
+from sdg_assets.teacher.backend import STALLED_SECONDS, Backend, TeacherSpec
 from sdg_assets.teacher.control_tokens import ControlTokens
 from sdg_assets.teacher.encoding import ServedTokens
-from sdg_assets.teacher.replies import Anything, ChatReply, ModelList, TokenCount
-from sdg_assets.teacher.requests import Completion, FailedRequest, Message, Request, finish_reason
-from sdg_assets.teacher.served import ServedModel, identity_of_served
-from sdg_assets.teacher.server import Server
+from sdg_assets.teacher.requests import (
+    Completion,
+    FailedRequest,
+    Message,
+    Request,
+    TeacherIdentity,
+    finish_reason,
+)
+from sdg_assets.teacher.server.background import background
+from sdg_assets.teacher.server.replies import Anything, ChatReply, ModelList, TokenCount
+from sdg_assets.teacher.server.served import ServedModel, identity_of_served
+from sdg_assets.teacher.server.server import Server
 
-STALLED_SECONDS = 600.0
+ClientT = TypeVar("ClientT", bound="EndpointTeacher")
 DEFAULT_MODEL_LEN = 4096
 """Tokens taken to fit where a server does not say."""
 
@@ -159,34 +167,68 @@ class EndpointTeacher:
         )
 
 
-_connected: dict[tuple[Any, ...], EndpointTeacher] = {}
-"""The clients of this process, by what they were made with."""
+class Clients(Generic[ClientT]):
+    """The clients of this process: each is made once, and again once its server was gone."""
+
+    def __init__(self, connect: Callable[[TeacherSpec], ClientT]) -> None:
+        """Starts with none.
+
+        Args:
+            connect: Makes the client of a server; raises where the server cannot be used.
+        """
+        self._connect = connect
+        self._connected: dict[TeacherSpec, ClientT] = {}
+
+    def of(self, spec: TeacherSpec) -> ClientT:
+        """The client of the server that a teacher's name is the address of."""
+        known = self._connected.pop(spec, None)
+        if known is None or known.server.gone:
+            known = self._connect(spec)
+        self._connected[spec] = known
+        return known
 
 
-def endpoint_teacher(
-    url: str,
-    concurrency: int,
-    catalog: Path | None = None,
-    credentials: Credentials | None = None,
-    stalled_seconds: float = STALLED_SECONDS,
-) -> EndpointTeacher:
-    """The client of that server, checked once per process, and again once it was gone.
+class ServerBackend(Backend, Generic[ClientT]):
+    """Teachers whose name is the address of a vLLM server: their pods are small."""
 
-    Args:
-        url: The server's address.
-        concurrency: Requests under way at a time.
-        catalog: Where `teachers.yaml` lies, if not built in.
-        credentials: A name and password for it.
-        stalled_seconds: A server that produces no token for so long counts as frozen.
+    kind = "vllm"
+    takes_credentials = True
 
-    Raises:
-        TransientError: The server does not answer.
-        TeacherError: It cannot be used.
-    """
-    made_with = (url, concurrency, catalog, credentials, stalled_seconds)
-    if made_with not in _connected or _connected[made_with].server.gone:
-        _connected.pop(made_with, None)
-        _connected[made_with] = EndpointTeacher(
-            url, concurrency, catalog, credentials=credentials, stalled_seconds=stalled_seconds
-        )
-    return _connected[made_with]
+    def __init__(self, connect: Callable[[TeacherSpec], ClientT]) -> None:
+        """Starts without clients; see `Clients`."""
+        self._clients = Clients(connect)
+
+    def serves(self, spec: TeacherSpec) -> bool:
+        """Whether the name is an address."""
+        return is_url(spec.name)
+
+    def open(self, spec: TeacherSpec) -> ClientT:
+        """The client of the server, which was well when it was first asked."""
+        return self._clients.of(spec)
+
+    def identity(self, spec: TeacherSpec) -> TeacherIdentity:
+        """Who the server says it serves."""
+        return self._clients.of(spec).identity
+
+
+class EndpointBackend(ServerBackend[EndpointTeacher]):
+    """Servers that are asked for chat completions."""
+
+    name = "endpoint"
+
+    def names(self, catalog: Path | None) -> str:
+        """Addresses."""
+        return "http://host:port, the address of a vLLM server"
+
+
+def _connect(spec: TeacherSpec) -> EndpointTeacher:
+    return EndpointTeacher(
+        spec.name,
+        spec.concurrency,
+        spec.catalog,
+        credentials=spec.credentials,
+        stalled_seconds=spec.stalled_seconds,
+    )
+
+
+BACKEND = EndpointBackend(_connect)

@@ -13,11 +13,11 @@ import pytest
 from sdg_assets.errors import TransientError
 from sdg_assets.store.objects import ObjectPath
 from sdg_assets.store.places import Place, listing, place_of, write_atomic
-from sdg_assets.teacher import segments
-from sdg_assets.teacher.completions import CompletionLog
-from sdg_assets.teacher.seal import sealed
-from sdg_assets.teacher.segments import Segments
-from sdg_assets_tests.teacher.test_completions import said, written
+from sdg_assets.teacher.log import segments
+from sdg_assets.teacher.log.completions import CompletionLog
+from sdg_assets.teacher.log.seal import sealed
+from sdg_assets.teacher.log.segments import Segments
+from sdg_assets_tests.teacher.log.test_completions import said, written
 
 
 @pytest.fixture
@@ -124,9 +124,9 @@ def test_a_killed_process_loses_at_most_what_was_not_flushed(bucket: str, log_pl
     program = f"""
 import os, signal
 from sdg_assets.store.places import place_of
-from sdg_assets.teacher import segments
-from sdg_assets.teacher.completions import CompletionLog
-from sdg_assets_tests.teacher.test_completions import said
+from sdg_assets.teacher.log import segments
+from sdg_assets.teacher.log.completions import CompletionLog
+from sdg_assets_tests.teacher.log.test_completions import said
 segments.SEGMENT_SECONDS = 3600.0
 log = CompletionLog(place_of({str(log_place)!r}))
 for number in range(500):

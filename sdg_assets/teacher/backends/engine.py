@@ -7,7 +7,6 @@ engine whenever they come and finished ones leave at once.
 from __future__ import annotations
 
 import gc
-import json
 import os
 import time
 from collections.abc import Collection, Mapping, Sequence
@@ -17,8 +16,18 @@ from typing import Any
 
 from sdg_assets.errors import SdgError, TeacherError, TeacherGoneError, TransientError
 from sdg_assets.records import TeacherStamp
+from sdg_assets.teacher.backend import Backend, TeacherSpec
 from sdg_assets.teacher.encoding import ChatEncoder
-from sdg_assets.teacher.models import ResolvedModel, resolve
+from sdg_assets.teacher.engine_errors import explained
+from sdg_assets.teacher.models import (
+    HUB_ID,
+    ResolvedModel,
+    TeacherCard,
+    card_of,
+    card_of_model,
+    resolve,
+    teacher_cards,
+)
 from sdg_assets.teacher.requests import (
     Completion,
     FailedRequest,
@@ -49,7 +58,7 @@ def identity_of(resolved: ResolvedModel, arguments: Mapping[str, Any]) -> Teache
     numeric = {k: arguments[k] for k in _NUMERIC if k in arguments}
     card = resolved.card
     stamp = TeacherStamp(model=card.model, revision=resolved.revision, license=card.license)
-    return TeacherIdentity(stamp, numeric)
+    return TeacherIdentity(stamp, numeric, card.judges)
 
 
 class EngineTeacher:
@@ -96,7 +105,7 @@ class EngineTeacher:
             tokenizer = AutoTokenizer.from_pretrained(self._model)
             config = AutoConfig.from_pretrained(self._model)
         except (OSError, ValueError) as error:
-            raise _clear(error, self._model) from error
+            raise explained(error, self._model) from error
         longest = self._arguments.get("max_model_len") or config.max_position_embeddings
         self.max_model_len = int(longest)
         self.identity = identity_of(resolved, self._arguments)
@@ -123,7 +132,7 @@ class EngineTeacher:
             try:
                 return LLM(model=self._model, **arguments)
             except Exception as error:
-                raise self._not_started(_clear(error, self._model)) from error
+                raise self._not_started(explained(error, self._model)) from error
 
     def _not_started(self, error: Exception) -> Exception:
         """What is wrong with one start is wrong for every partition of the run."""
@@ -151,7 +160,7 @@ class EngineTeacher:
         try:
             engine.add_request(request.id, self.prompt(request), self.parameters(request))
         except Exception as error:
-            raise _clear(error, self._model) from error
+            raise explained(error, self._model) from error
         self._submitted[request.id] = time.monotonic()
 
     def prompt(self, request: Request) -> dict[str, list[int]]:
@@ -203,7 +212,7 @@ class EngineTeacher:
                 f"{(self._stalled_seconds or 0) / 60:g} min; is it frozen? Raise "
                 "SDG_STALLED_MINUTES if it may take longer"
             )
-        return _clear(error, self._model)
+        return explained(error, self._model)
 
     def _tokens(self, messages: Sequence[Message]) -> list[int]:
         return self._tokenize(tuple(messages))
@@ -225,60 +234,69 @@ class EngineTeacher:
         )
 
 
-_running: dict[str, tuple[str, EngineTeacher]] = {}
-"""Teacher → its overrides and its engine, of those that were asked for in this process."""
+class EngineBackend(Backend):
+    """Teachers that this process loads: keys of `teachers.yaml`, hub ids and directories."""
+
+    name = "engine"
+    kind = "vllm"
+
+    def __init__(self) -> None:
+        """Starts without engines."""
+        self._running: dict[TeacherSpec, EngineTeacher] = {}
+
+    def serves(self, spec: TeacherSpec) -> bool:
+        """Whether the name is a key, a hub id or a directory.
+
+        An absolute path need not exist here: on a cluster only the GPU nodes may have it.
+        """
+        is_known = spec.name in teacher_cards(spec.catalog) or HUB_ID.fullmatch(spec.name)
+        return bool(is_known) or _directory(spec) is not None
+
+    def names(self, catalog: Path | None) -> str:
+        """Directories, hub ids and the keys of `teachers.yaml`."""
+        return f"a directory, a hub id (org/name) or one of {', '.join(teacher_cards(catalog))}"
+
+    def open(self, spec: TeacherSpec) -> EngineTeacher:
+        """The engine, which starts with the first request and is kept for later partitions."""
+        if spec not in self._running:
+            # One with other arguments would hold the memory that this one needs.
+            self.stop_unused([known for known in self._running if known.name != spec.name])
+            resolved = resolve(spec.name, catalog=spec.catalog)
+            self._running[spec] = EngineTeacher(resolved, spec.stalled_seconds, **spec.engine)
+        return self._running[spec]
+
+    def identity(self, spec: TeacherSpec) -> TeacherIdentity:
+        """The model's revision, and the arguments that change what it says."""
+        resolved = resolve(spec.name, fetch=False, catalog=spec.catalog)
+        return identity_of(resolved, {**resolved.card.engine, **spec.engine})
+
+    def card(self, spec: TeacherSpec) -> TeacherCard:
+        """What `teachers.yaml` says of the model, if anything."""
+        directory = _directory(spec)
+        if directory:
+            return card_of_model(str(directory), catalog=spec.catalog)
+        return card_of(spec.name, spec.catalog)
+
+    def loaded(self, spec: TeacherSpec) -> TeacherCard:
+        """The same card: the model is loaded here."""
+        return self.card(spec)
+
+    def needs_internet(self, spec: TeacherSpec, *, cached: bool) -> bool:
+        """Only for weights that are neither in the image nor on a volume."""
+        return not (cached or self.card(spec).packaged)
+
+    def stop_unused(self, wanted: Collection[TeacherSpec]) -> None:
+        """Stops the other engines and frees their memory: a GPU seldom holds two."""
+        for spec in [known for known in self._running if known not in wanted]:
+            self._running.pop(spec).stop()
 
 
-def engine_teacher(
-    teacher: str,
-    catalog: Path | None = None,
-    overrides: str = "{}",
-    stalled_seconds: float | None = None,
-) -> EngineTeacher:
-    """The engine of that teacher, started once per process and kept for every later partition.
-
-    Args:
-        teacher: A key, hub id or directory.
-        catalog: Where `teachers.yaml` lies, if not built in.
-        overrides: Engine arguments as JSON, on top of the card's.
-        stalled_seconds: An engine that produces no token for so long counts as frozen.
-
-    Raises:
-        TeacherError: Unknown teacher, or settings that cannot work.
-        TransientError: Download or memory failed; a rerun may succeed.
-    """
-    if teacher not in _running or _running[teacher][0] != overrides:
-        stop_engines_but(_running.keys() - {teacher})
-        found = EngineTeacher(
-            resolve(teacher, catalog=catalog), stalled_seconds, **json.loads(overrides)
-        )
-        _running[teacher] = overrides, found
-    return _running[teacher][1]
+BACKEND = EngineBackend()
 
 
-def stop_engines_but(teachers: Collection[str]) -> None:
-    """Frees the memory of engines that nobody needs now: a GPU seldom holds two.
-
-    Args:
-        teachers: Those that go on.
-    """
-    for name in _running.keys() - set(teachers):
-        _running.pop(name)[1].stop()
-
-
-def _clear(error: BaseException, model: str) -> Exception:
-    """An error of vLLM as one that says what to change."""
-    text = " ".join(str(error).split())
-    if "max seq len" in text or "max_model_len" in text or "cache blocks" in text:
-        return TeacherError(
-            f"teacher {model}: too little KV-cache space for its maximum length: lower "
-            f"max_model_len or raise kv_cache_memory_bytes / gpu_memory_utilization ({text[:300]})"
-        )
-    if "out of memory" in text.lower() or "Available memory" in text:
-        return TransientError(
-            f"teacher {model}: not enough memory to start: free some, lower "
-            f"kv_cache_memory_bytes, or use a smaller model ({text[:300]})"
-        )
-    if isinstance(error, OSError | ValueError) and "config" in text:
-        return TeacherError(f"teacher {model}: not a model directory vLLM can load ({text[:300]})")
-    return TeacherError(f"teacher {model}: {type(error).__name__}: {text[:500]}")
+def _directory(spec: TeacherSpec) -> Path | None:
+    """The directory that a teacher's name stands for; a key of `teachers.yaml` is none."""
+    directory = Path(spec.name).expanduser()
+    if not spec.name or spec.name in teacher_cards(spec.catalog):
+        return None
+    return directory if directory.is_absolute() or directory.is_dir() else None

@@ -12,8 +12,8 @@ import pytest
 
 from sdg_assets.errors import StoreError, TransientError
 from sdg_assets.store.places import Place, place_of
-from sdg_assets.teacher import seal
-from sdg_assets.teacher.completions import CompletionLog
+from sdg_assets.teacher.log import seal
+from sdg_assets.teacher.log.completions import CompletionLog
 from sdg_assets.teacher.requests import Completion
 
 
@@ -236,9 +236,9 @@ def test_a_killed_process_loses_nothing_it_had_finished(path: Path) -> None:
     program = f"""
 import os, signal
 from pathlib import Path
-from sdg_assets.teacher import seal
-from sdg_assets.teacher.completions import CompletionLog
-from sdg_assets_tests.teacher.test_completions import said
+from sdg_assets.teacher.log import seal
+from sdg_assets.teacher.log.completions import CompletionLog
+from sdg_assets_tests.teacher.log.test_completions import said
 log = CompletionLog(Path({str(path)!r}))
 for number in range(5):
     log.append(said(str(number)))

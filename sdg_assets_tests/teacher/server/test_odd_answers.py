@@ -13,8 +13,8 @@ import pytest
 
 from sdg_assets.errors import PermanentError, TeacherGoneError, TransientError
 from sdg_assets.records import Role
-from sdg_assets.teacher import server as servers
-from sdg_assets.teacher.endpoint import EndpointTeacher
+from sdg_assets.teacher.backends.endpoint import EndpointTeacher
+from sdg_assets.teacher.backends.reward import RewardTeacher
 from sdg_assets.teacher.requests import (
     Completion,
     FailedRequest,
@@ -23,8 +23,8 @@ from sdg_assets.teacher.requests import (
     Sampling,
     build_request,
 )
-from sdg_assets.teacher.reward import RewardTeacher
-from sdg_assets_tests.teacher.odd_server import (
+from sdg_assets.teacher.server import server as servers
+from sdg_assets_tests.support.odd_server import (
     CHAT,
     GOOD,
     HEALTH,
@@ -237,7 +237,7 @@ def test_what_will_not_change_is_told_at_once(what: str, odd: OddServer) -> None
     assert isinstance(failed, FailedRequest)
     text = sentence(failed.error, PermanentError, odd.url)
     assert re.search(words, text), text
-    assert odd.asked(CHAT) == 1
+    assert odd.requests(CHAT) == 1
 
 
 @pytest.mark.parametrize("what", PASSING)
@@ -247,7 +247,7 @@ def test_what_may_pass_is_asked_again_and_told_if_it_stays(what: str, odd: OddSe
     odd.answers[CHAT] = [answer]
 
     assert isinstance(outcome(teacher), Completion)
-    assert odd.asked(CHAT) == 2
+    assert odd.requests(CHAT) == 2
 
     odd.answers[CHAT], odd.stubborn = [answer], True
     failed = outcome(teacher)
@@ -256,7 +256,7 @@ def test_what_may_pass_is_asked_again_and_told_if_it_stays(what: str, odd: OddSe
     text = sentence(failed.error, TransientError, odd.url)
     assert not isinstance(failed.error, TeacherGoneError)  # its health check is well
     assert re.search(words, text), text
-    assert odd.asked(CHAT) == 2 + servers.ATTEMPTS
+    assert odd.requests(CHAT) == 2 + servers.ATTEMPTS
 
 
 @pytest.mark.parametrize("what", READABLE)

@@ -31,8 +31,8 @@ from sdg_assets.teacher.models import (
     has_own_cards,
     teacher_cards,
 )
-from sdg_assets.teacher.packaged import directory_of
 from sdg_assets.teacher.requests import TeacherIdentity
+from sdg_assets.teacher.weights.packaged import directory_of
 
 log = logging.getLogger(__name__)
 
@@ -121,9 +121,8 @@ def identity_of_served(served: ServedModel, catalog: Path | None = None) -> Teac
             " `served_as: [%s]` and its `revision`",
             served.url, card.model, served.name,
         )  # fmt: skip
-    return TeacherIdentity(
-        TeacherStamp(model=card.model, revision=revision, license=card.license), settings
-    )
+    stamp = TeacherStamp(model=card.model, revision=revision, license=card.license)
+    return TeacherIdentity(stamp, settings, card.judges)
 
 
 def _weights(root: str, catalog: Path | None) -> _Weights:

@@ -21,9 +21,9 @@ from sdg_assets.addresses import (
     split_credentials,
 )
 from sdg_assets.errors import TeacherError, TeacherGoneError, TransientError
-from sdg_assets.teacher.background import run
-from sdg_assets.teacher.progress import Progress, tokens_in
-from sdg_assets.teacher.replies import (
+from sdg_assets.teacher.server.background import run
+from sdg_assets.teacher.server.progress import Progress, tokens_in
+from sdg_assets.teacher.server.replies import (
     SHOWN,
     Anything,
     OddReplyError,

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import json
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import httpx
@@ -15,8 +13,7 @@ from transformers import AutoTokenizer
 
 from sdg_assets.errors import TeacherError, TransientError
 from sdg_assets.records import Role
-from sdg_assets.teacher import server as servers
-from sdg_assets.teacher.endpoint import EndpointTeacher
+from sdg_assets.teacher.backends.endpoint import EndpointTeacher
 from sdg_assets.teacher.models import resolve
 from sdg_assets.teacher.requests import (
     Completion,
@@ -26,6 +23,8 @@ from sdg_assets.teacher.requests import (
     Sampling,
     build_request,
 )
+from sdg_assets.teacher.server import server as servers
+from sdg_assets_tests.support.odd_server import CHAT, OddServer, odd_server, reply
 
 QUESTION = Message(role="user", content="Name a colour. Answer with one word.")
 SCHEMA = {
@@ -124,41 +123,11 @@ def test_a_dead_endpoint_says_what_to_look_at() -> None:
 
 
 @contextmanager
-def faltering_server(*statuses: int) -> Iterator[tuple[str, list[str]]]:
+def faltering_server(*statuses: int) -> Iterator[OddServer]:
     """A server that answers chat completions with these statuses, then well."""
-    left, seen = list(statuses), []
-    answer = {
-        "choices": [{"message": {"content": "red"}, "finish_reason": "stop"}],
-        "usage": {"prompt_tokens": 9, "completion_tokens": 1},
-    }
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            models = {"data": [{"id": "org/model", "max_model_len": 1024}]}
-            self._reply(200, models if self.path == "/v1/models" else {})
-
-        def do_POST(self) -> None:
-            self.rfile.read(int(self.headers["Content-Length"]))
-            seen.append(self.path)
-            status = left.pop(0) if left else 200
-            self._reply(status, answer if status == 200 else {"error": "busy"})
-
-        def _reply(self, status: int, body: dict[str, Any]) -> None:
-            data = json.dumps(body).encode()
-            self.send_response(status)
-            self.send_header("Content-Length", str(len(data)))
-            self.end_headers()
-            self.wfile.write(data)
-
-        def log_message(self, *_: object) -> None:
-            pass
-
-    http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    threading.Thread(target=http.serve_forever, daemon=True).start()
-    try:
-        yield f"http://127.0.0.1:{http.server_address[1]}", seen
-    finally:
-        http.shutdown()
+    with odd_server() as odd:
+        odd.answers[CHAT] = [reply({"error": "busy"}, f"{status} No") for status in statuses]
+        yield odd
 
 
 @pytest.fixture
@@ -168,26 +137,26 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("impatient")
 def test_a_busy_server_is_asked_again() -> None:
-    with faltering_server(429, 503) as (url, seen):
-        teacher = EndpointTeacher(url)
+    with faltering_server(429, 503) as odd:
+        teacher = EndpointTeacher(odd.url)
         teacher.submit(ask(teacher))
 
         completion = answer(teacher)
 
     assert completion.text == "red"
-    assert len(seen) == 3
+    assert odd.requests(CHAT) == 3
 
 
 @pytest.mark.usefixtures("impatient")
 def test_a_server_that_stays_busy_may_be_tried_again_later() -> None:
-    with faltering_server(*[503] * 50) as (url, seen):
-        teacher = EndpointTeacher(url)
+    with faltering_server(*[503] * 50) as odd:
+        teacher = EndpointTeacher(odd.url)
         teacher.submit(ask(teacher))
 
         with pytest.raises(TransientError, match=r"after 6 attempts \(HTTP 503"):
             answer(teacher)
 
-    assert len(seen) == servers.ATTEMPTS
+    assert odd.requests(CHAT) == servers.ATTEMPTS
 
 
 @pytest.mark.usefixtures("impatient")
@@ -195,12 +164,12 @@ def test_a_key_that_is_refused_is_never_tried_again_and_never_shown(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("SDG_API_KEY", "sk-very-secret")
-    with faltering_server(401) as (url, seen):
-        teacher = EndpointTeacher(url)
+    with faltering_server(401) as odd:
+        teacher = EndpointTeacher(odd.url)
         teacher.submit(ask(teacher))
 
         with pytest.raises(TeacherError, match="set SDG_API_KEY") as caught:
             answer(teacher)
 
-    assert len(seen) == 1
+    assert odd.requests(CHAT) == 1
     assert "secret" not in str(caught.value)

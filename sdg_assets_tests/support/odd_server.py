@@ -1,15 +1,15 @@
-"""A server of real sockets whose answer to the next chat request is any bytes that a test likes."""
+"""A server whose answer to the next request is any bytes that a test likes."""
 
 from __future__ import annotations
 
 import gzip
 import json
-import socket
-import threading
-import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler
 from typing import Any
+
+from sdg_assets_tests.support.teacher_server import TeacherServer, teacher_server
 
 GOOD: dict[str, Any] = {
     "choices": [{"message": {"content": "red"}, "finish_reason": "stop"}],
@@ -48,10 +48,11 @@ def choice(**changes: Any) -> dict[str, Any]:
     return {**GOOD, "choices": [{**GOOD["choices"][0], **changes}]}
 
 
-class OddServer:
+class OddServer(TeacherServer):
     """Answers by path: from a list of answers, then well."""
 
     def __init__(self) -> None:
+        super().__init__()
         self.answers: dict[str, list[bytes]] = {}
         """Path → the next answers; the last one is given for ever if `stubborn`."""
         self.stubborn = False
@@ -65,75 +66,44 @@ class OddServer:
         """Requests after which nothing is answered and nobody listens any more."""
         self.heads: list[str] = []
         """Request lines and headers that came."""
-        self.stopping = False
-        self.listener = socket.create_server(("127.0.0.1", 0))
-        self.url = f"http://127.0.0.1:{self.listener.getsockname()[1]}"
 
-    def close(self) -> None:
-        """Listens no more."""
-        with suppress(OSError):
-            self.listener.shutdown(socket.SHUT_RDWR)
-        self.listener.close()
-
-    def asked(self, path: str) -> int:
+    def requests(self, path: str) -> int:
         """How often the path was asked for."""
         return sum(f" {path} " in head.split("\r\n", 1)[0] for head in self.heads)
 
     def answer(self, path: str) -> bytes:
+        """The next answer at a path."""
         left = self.answers.get(path)
         if left:
             return left[0] if self.stubborn and len(left) == 1 else left.pop(0)
         return reply({HEALTH: {}, LISTED: MODELS, CHAT: GOOD}.get(path, {"count": 5}))
 
-    def serve(self, connection: socket.socket) -> None:
-        with connection, suppress(OSError):
-            head = b""
-            while b"\r\n\r\n" not in head:
-                data = connection.recv(65536)
-                if not data:
-                    return
-                head += data
-            top, _, body = head.partition(b"\r\n\r\n")
-            text = top.decode("latin-1")
-            length = next(
-                (int(line[15:]) for line in text.lower().split("\r\n") if
-                 line.startswith("content-length:")), 0,
-            )  # fmt: skip
-            while len(body) < length:
-                body += connection.recv(65536)
-            self.heads.append(text)
-            if self.dies_after is not None and len(self.heads) > self.dies_after:
-                self.close()
-                return
-            path = text.split(" ")[1]
-            time.sleep(self.slow.get(path, 0))
-            if path in self.silent:
-                while not self.stopping:
-                    time.sleep(0.02)
-                return
-            if path == CHAT and self.drip_seconds is not None:
-                connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n")
-                while not self.stopping:
-                    connection.sendall(b" ")
-                    time.sleep(self.drip_seconds)
-                return
-            connection.sendall(self.answer(path))
+    def intercepts(self, handler: BaseHTTPRequestHandler) -> bool:
+        """Sends the next answer, byte by byte as the test has it."""
+        handler.close_connection = True
+        headers = (f"{name}: {value}" for name, value in handler.headers.items())
+        self.heads.append("\r\n".join([handler.requestline, *headers]))
+        if self.dies_after is not None and len(self.heads) > self.dies_after:
+            handler.server.shutdown()
+            handler.server.server_close()
+            return True
+        self.over.wait(self.slow.get(handler.path, 0))
+        if handler.path in self.silent:
+            self.over.wait()
+        elif handler.path == CHAT and self.drip_seconds is not None:
+            self._drip(handler, self.drip_seconds)
+        else:
+            handler.wfile.write(self.answer(handler.path))
+        return True
+
+    def _drip(self, handler: BaseHTTPRequestHandler, seconds: float) -> None:
+        handler.wfile.write(b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n")
+        while not self.over.wait(seconds):
+            handler.wfile.write(b" ")
 
 
 @contextmanager
 def odd_server() -> Iterator[OddServer]:
     """Serves on a free port of this machine."""
-    odd = OddServer()
-
-    def accept() -> None:
-        with suppress(OSError):
-            while True:
-                connection, _ = odd.listener.accept()
-                threading.Thread(target=odd.serve, args=(connection,), daemon=True).start()
-
-    threading.Thread(target=accept, daemon=True).start()
-    try:
+    with teacher_server(OddServer()) as odd:
         yield odd
-    finally:
-        odd.stopping = True
-        odd.close()

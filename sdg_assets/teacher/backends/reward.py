@@ -13,9 +13,10 @@ from typing import Any, Literal
 
 from sdg_assets.addresses import Credentials
 from sdg_assets.errors import TeacherError
-from sdg_assets.teacher.endpoint import STALLED_SECONDS, EndpointTeacher
-from sdg_assets.teacher.replies import Classification, ReplyT, ReportedUsage, Scoring
+from sdg_assets.teacher.backend import STALLED_SECONDS, TeacherSpec
+from sdg_assets.teacher.backends.endpoint import EndpointTeacher, ServerBackend
 from sdg_assets.teacher.requests import Completion, Request
+from sdg_assets.teacher.server.replies import Classification, ReplyT, ReportedUsage, Scoring
 
 ScoringApi = Literal["reward", "score"]
 
@@ -106,35 +107,27 @@ class RewardTeacher(EndpointTeacher):
         )
 
 
-_connected: dict[tuple[Any, ...], RewardTeacher] = {}
+class RewardBackend(ServerBackend[RewardTeacher]):
+    """Servers that are asked for scores."""
+
+    name = "reward"
+    apis = ("reward", "score")
+
+    def names(self, catalog: Path | None) -> str:
+        """Addresses."""
+        return "http://..., the address of a vLLM server that serves the scoring model"
 
 
-def reward_teacher(
-    url: str,
-    api: ScoringApi,
-    concurrency: int,
-    catalog: Path | None = None,
-    credentials: Credentials | None = None,
-    stalled_seconds: float = STALLED_SECONDS,
-) -> RewardTeacher:
-    """The client of that server, checked once per process, and again once it was gone.
+def _connect(spec: TeacherSpec) -> RewardTeacher:
+    assert spec.api != "rubric", "the backend has other APIs"
+    return RewardTeacher(
+        spec.name,
+        spec.api,
+        spec.concurrency,
+        spec.catalog,
+        credentials=spec.credentials,
+        stalled_seconds=spec.stalled_seconds,
+    )
 
-    Args:
-        url: The server's address.
-        api: Which of its APIs scores.
-        concurrency: Requests under way at a time.
-        catalog: Where `teachers.yaml` lies, if not built in.
-        credentials: A name and password for it.
-        stalled_seconds: A server that makes no progress for so long counts as frozen.
 
-    Raises:
-        TransientError: The server does not answer.
-        TeacherError: It cannot be used.
-    """
-    made_with = (url, api, concurrency, catalog, credentials, stalled_seconds)
-    if made_with not in _connected or _connected[made_with].server.gone:
-        _connected.pop(made_with, None)
-        _connected[made_with] = RewardTeacher(
-            url, api, concurrency, catalog, credentials=credentials, stalled_seconds=stalled_seconds
-        )
-    return _connected[made_with]
+BACKEND = RewardBackend(_connect)

@@ -26,9 +26,9 @@ from typing import BinaryIO
 from sdg_assets.errors import StoreError, TransientError
 from sdg_assets.store.disk import clear_errors, temporary_directory
 from sdg_assets.store.places import Place
+from sdg_assets.teacher.log.seal import recovered, sealed, unsealed
+from sdg_assets.teacher.log.segments import Segments
 from sdg_assets.teacher.requests import Completion
-from sdg_assets.teacher.seal import recovered, sealed, unsealed
-from sdg_assets.teacher.segments import Segments
 
 SYNC_SECONDS = 2.0
 SYNC_LINES = 64

@@ -15,9 +15,8 @@ from sdg_assets.errors import PermanentError, TeacherGoneError, TransientError
 from sdg_assets.records import Role
 from sdg_assets.settings import settings
 from sdg_assets.teacher import open_teacher
-from sdg_assets.teacher import server as servers
-from sdg_assets.teacher.endpoint import EndpointTeacher, endpoint_teacher
-from sdg_assets.teacher.progress import tokens_in
+from sdg_assets.teacher.backend import TeacherSpec
+from sdg_assets.teacher.backends.endpoint import BACKEND, EndpointTeacher
 from sdg_assets.teacher.requests import (
     Completion,
     FailedRequest,
@@ -26,9 +25,11 @@ from sdg_assets.teacher.requests import (
     Sampling,
     build_request,
 )
-from sdg_assets.teacher.server import Server
+from sdg_assets.teacher.server import server as servers
+from sdg_assets.teacher.server.progress import tokens_in
+from sdg_assets.teacher.server.server import Server
 from sdg_assets_tests.conftest import Configure
-from sdg_assets_tests.teacher.odd_server import (
+from sdg_assets_tests.support.odd_server import (
     CHAT,
     HEALTH,
     OddServer,
@@ -194,7 +195,7 @@ def test_a_server_that_is_gone_fails_everything_at_once_until_it_is_back(
     odd: OddServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(servers, "FIRST_WAIT_SECONDS", 0.0005)
-    teacher = endpoint_teacher(odd.url, 8)
+    teacher = BACKEND.open(TeacherSpec(odd.url))
     down = http("", "503 Service Unavailable")
     odd.answers, odd.stubborn = {CHAT: [down], HEALTH: [down]}, True
 
@@ -205,13 +206,13 @@ def test_a_server_that_is_gone_fails_everything_at_once_until_it_is_back(
         teacher.count_tokens([Message(role="user", content="Hi")])
     assert len(odd.heads) == asked
     with pytest.raises(TeacherGoneError):
-        endpoint_teacher(odd.url, 8)
+        BACKEND.open(TeacherSpec(odd.url))
 
     odd.answers = {}
-    again = endpoint_teacher(odd.url, 8)
+    again = BACKEND.open(TeacherSpec(odd.url))
     assert again is not teacher
     assert isinstance(outcome(again), Completion)
-    assert endpoint_teacher(odd.url, 8) is again
+    assert BACKEND.open(TeacherSpec(odd.url)) is again
 
 
 # Credentials

@@ -16,7 +16,7 @@ from sdg_assets.settings import settings
 from sdg_assets.teacher import open_teacher
 from sdg_assets.teacher.models import teacher_cards
 from sdg_assets.teacher.requests import TeacherIdentity
-from sdg_assets.teacher.served import ServedModel, identity_of_served
+from sdg_assets.teacher.server.served import ServedModel, identity_of_served
 from sdg_assets_tests.conftest import Configure
 from sdg_assets_tests.support.teacher_server import TeacherServer, teacher_server
 

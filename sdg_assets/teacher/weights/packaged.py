@@ -181,7 +181,7 @@ def _download(package: str, into: Path) -> Path:
 
 def _convert(source: Path, out: Path, *, tied: bool) -> None:
     flags = ["--tied"] if tied else []
-    command = ["-m", "sdg_assets.teacher.convert", str(source), str(out), *flags]
+    command = ["-m", "sdg_assets.teacher.weights.convert", str(source), str(out), *flags]
     done = _run(command, source.parent)
     if done.returncode < 0:
         raise TransientError(

@@ -1,0 +1,64 @@
+"""The backends of teachers, one module each, which export it as `BACKEND`.
+
+A backend of your own is a module in a package of yours. Name it in an entry point, and teachers
+that it serves may be named in `SDG_TEACHER`, `SDG_SOLVER` and `SDG_JUDGE`:
+
+    [project.entry-points."sdg_assets.teacher.backends"]
+    bedrock = "my_teachers.bedrock"
+"""
+
+from __future__ import annotations
+
+from sdg_assets.errors import PermanentError, TeacherError
+from sdg_assets.registry import members
+from sdg_assets.teacher.backend import Backend, TeacherSpec
+
+
+def backends() -> list[Backend]:
+    """All backends: the built-in ones, then those of other packages.
+
+    Raises:
+        PermanentError: An entry point is broken, or exports something else.
+    """
+    known = []
+    for member in members(__name__, "BACKEND"):
+        if not isinstance(member, Backend):
+            raise PermanentError(
+                f"{member!r} is no backend of teachers: a module of the group {__name__} must "
+                "export a BACKEND that is an instance of sdg_assets.teacher.backend.Backend"
+            )
+        known.append(member)
+    return known
+
+
+def backend_of(spec: TeacherSpec) -> Backend:
+    """The one backend that serves a teacher.
+
+    Raises:
+        TeacherError: None does, several do, or the one does not use the password in the name.
+        PermanentError: A backend of another package is broken.
+    """
+    able = [backend for backend in backends() if spec.api in backend.apis]
+    serving = [backend for backend in able if backend.serves(spec)]
+    if not serving:
+        raise TeacherError(_nobody(spec, able))
+    if len(serving) > 1:
+        names = " and ".join(backend.name for backend in serving)
+        raise TeacherError(
+            f"teacher {spec.name!r}: the backends {names} both serve it; rename the teacher, or "
+            "uninstall the package of one"
+        )
+    (backend,) = serving
+    if spec.credentials and not backend.takes_credentials:
+        raise TeacherError(
+            f"teacher {spec.name!r}: the backend {backend.name} uses no user and password; take "
+            "them out of the name"
+        )
+    return backend
+
+
+def _nobody(spec: TeacherSpec, able: list[Backend]) -> str:
+    names = [backend.names(spec.catalog) for backend in able]
+    if spec.api != "rubric":
+        return f"SDG_JUDGE_API={spec.api} needs SDG_JUDGE={' or '.join(names)}"
+    return f"unknown teacher {spec.name!r}: neither {' nor '.join(names)}"

@@ -1,0 +1,1 @@
+"""Where a model's weights come from: the Hub, or packages that carry a quantized file."""
