@@ -12,8 +12,6 @@ from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 
 import dagster as dg
-from dagster._core.execution.backfill import BulkActionsFilter, BulkActionStatus, PartitionBackfill
-from dagster._core.storage.dagster_run import NOT_FINISHED_STATUSES
 
 from sdg_assets.assets.factory import TASK_ASSETS
 from sdg_assets.assets.jobs import (
@@ -29,6 +27,12 @@ from sdg_assets.assets.retention import forget_old_runs
 from sdg_assets.assets.staleness import AGAINST_BENCHMARKS, Stale, first_stale
 from sdg_assets.assets.teacher import TEACHERS
 from sdg_assets.catalog import Catalog, cached_catalog
+from sdg_assets.dagster_internals import (
+    NOT_FINISHED_STATUSES,
+    BulkActionsFilter,
+    BulkActionStatus,
+    PartitionBackfill,
+)
 from sdg_assets.heldout.protection import PROTECTED
 from sdg_assets.settings import settings
 

@@ -8,12 +8,6 @@ from datetime import UTC, datetime
 from typing import Any
 
 import dagster as dg
-from dagster._core.definitions.asset_checks.asset_check_evaluation import (
-    AssetCheckEvaluation,
-    AssetCheckEvaluationTargetMaterializationData,
-)
-from dagster._core.definitions.source_asset import SYSTEM_METADATA_KEY_SOURCE_ASSET_OBSERVATION
-from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus
 
 from sdg_assets.assets.endings import INTERRUPTS, StepEnd
 from sdg_assets.assets.metadata import (
@@ -37,6 +31,11 @@ from sdg_assets.checks.inspection import (
     broken_invariants,
 )
 from sdg_assets.checks.losses import Standing
+from sdg_assets.dagster_internals import (
+    SYSTEM_METADATA_KEY_SOURCE_ASSET_OBSERVATION,
+    AssetCheckEvaluationTargetMaterializationData,
+    AssetCheckExecutionRecordStatus,
+)
 from sdg_assets.errors import FullDiskError, PermanentError, SdgError, TeacherGoneError
 from sdg_assets.gates import Gate
 from sdg_assets.records import Record, Rejection, Role
@@ -324,7 +323,7 @@ def _materialization(
 
 def _evaluations(
     context: dg.AssetExecutionContext, outcomes: dict[str, list[CheckOutcome]]
-) -> Iterator[AssetCheckEvaluation]:
+) -> Iterator[dg.AssetCheckEvaluation]:
     """One evaluation a check and partition, tied to the partition's newest materialization.
 
     Without the tie the UI shows the partition as unchecked.
@@ -353,7 +352,7 @@ def report_beside(
 
 def _evaluations_of(
     instance: dg.DagsterInstance, asset: dg.AssetKey, outcomes: dict[str, list[CheckOutcome]]
-) -> Iterator[AssetCheckEvaluation]:
+) -> Iterator[dg.AssetCheckEvaluation]:
     newest = newest_materializations(
         instance, asset, [key for key, checks in outcomes.items() if checks]
     )
@@ -367,7 +366,7 @@ def _evaluations_of(
             severity = (
                 dg.AssetCheckSeverity.ERROR if outcome.blocking else dg.AssetCheckSeverity.WARN
             )
-            yield AssetCheckEvaluation(
+            yield dg.AssetCheckEvaluation(
                 asset_key=asset,
                 check_name=outcome.name,
                 passed=outcome.passed,

@@ -10,15 +10,15 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import dagster as dg
-from dagster._core.definitions.data_version import (
-    DATA_VERSION_TAG,
-    extract_data_version_from_entry,
-    get_input_data_version_tag,
-)
 
 from sdg_assets.assets.provenance import version_of_all
 from sdg_assets.assets.teacher import TEACHERS
 from sdg_assets.catalog import SeedTask, load_protected
+from sdg_assets.dagster_internals import (
+    DATA_VERSION_TAG,
+    extract_data_version_from_entry,
+    get_input_data_version_tag,
+)
 from sdg_assets.errors import PermanentError
 from sdg_assets.heldout.protection import PROTECTED
 from sdg_assets.heldout.protection import STAGE as HELDOUT
