@@ -42,7 +42,8 @@ from sdg_assets.records import Record, Rejection, Role
 from sdg_assets.settings import settings
 from sdg_assets.signatures.table import ATTACHMENT, Signatures
 from sdg_assets.store.disk import clear_refusals
-from sdg_assets.store.partitions import ABANDONED, KEPT_ASIDE, Manifest, PartitionKey, Store
+from sdg_assets.store.manifest import Manifest
+from sdg_assets.store.partitions import ABANDONED, KEPT_ASIDE, PartitionKey, Store
 from sdg_assets.store.places import clear_scratch
 from sdg_assets.store.writer import PartitionWriter
 from sdg_assets.teacher.conversation import Usage
