@@ -4,8 +4,8 @@ Exercises are full of made-up ones: addresses at example.com and numbers with 55
 what has a checksum counts only where it holds. Whether a phone number can exist says Google's
 libphonenumber, an account number python-stdnum: of 70 numbers of public offices all over the world
 66 are found, of 28 made-up ones 2 (65 and 23 by rules of our own). The patterns below only propose
-candidates, and are ours: libphonenumber's own search of texts finds 72 more "numbers" in 336,000 rows
-of public datasets, which but for a hotline are sums and names of rows.
+candidates, and are ours: libphonenumber's own search of texts finds 72 more "numbers" in 336,000
+rows of public datasets, which but for a hotline are sums and names of rows.
 """
 
 from __future__ import annotations
