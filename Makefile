@@ -15,6 +15,7 @@ quickstart: setup ## set up and run the embedded default through all stages
 test: setup ## set up and run everything CI runs
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports
 	$(BIN)/mypy
 	$(BIN)/dagster definitions validate
 	$(BIN)/python -m pytest

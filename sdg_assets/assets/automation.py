@@ -12,8 +12,6 @@ from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 
 import dagster as dg
-from dagster._core.execution.backfill import BulkActionsFilter, BulkActionStatus, PartitionBackfill
-from dagster._core.storage.dagster_run import NOT_FINISHED_STATUSES
 
 from sdg_assets.assets.jobs import (
     PRIORITY,
@@ -28,6 +26,12 @@ from sdg_assets.assets.retention import forget_old_runs
 from sdg_assets.assets.staleness import Stale, first_stale
 from sdg_assets.assets.teacher import TEACHERS
 from sdg_assets.catalog import Catalog, configured_catalog
+from sdg_assets.dagster_internals import (
+    NOT_FINISHED_STATUSES,
+    BulkActionsFilter,
+    BulkActionStatus,
+    PartitionBackfill,
+)
 from sdg_assets.heldout.protection import PROTECTED
 from sdg_assets.settings import settings
 from sdg_assets.stages.stage import STAGES

@@ -10,8 +10,8 @@ executor start nothing any more.
 import signal
 
 import dagster as dg
-from dagster._core.events import JobFailureData, RunFailureReason
 
+from sdg_assets.dagster_internals import JobFailureData, RunFailureReason
 from sdg_assets.teacher import stopping
 
 INTERRUPTS = (KeyboardInterrupt, dg.DagsterExecutionInterruptedError, stopping.StoppedError)

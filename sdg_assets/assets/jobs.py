@@ -11,10 +11,6 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 
 import dagster as dg
-from dagster._core.definitions.assets.graph.asset_graph_subset import AssetGraphSubset
-from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
-from dagster._core.execution.backfill import PartitionBackfill
-from dagster._core.utils import make_new_backfill_id
 from pydantic import Field
 
 from sdg_assets.assets.failures import clear_failures
@@ -22,6 +18,12 @@ from sdg_assets.assets.keys import BENCHMARKS, CURATED, asset_key
 from sdg_assets.assets.knobs import CONFIGS, TAG, from_run_tags
 from sdg_assets.assets.staleness import REMADE_TAG, Stale, first_stale
 from sdg_assets.catalog import Catalog, SeedTask, configured_catalog, load_protected
+from sdg_assets.dagster_internals import (
+    AssetGraphSubset,
+    PartitionBackfill,
+    UnresolvedAssetJobDefinition,
+    make_new_backfill_id,
+)
 from sdg_assets.errors import CatalogError
 from sdg_assets.heldout.protection import benchmarks_to_hash
 from sdg_assets.records import Stage

@@ -7,12 +7,12 @@ from datetime import UTC, datetime
 from typing import Any
 
 import dagster as dg
-from dagster._core.definitions.source_asset import SYSTEM_METADATA_KEY_SOURCE_ASSET_OBSERVATION
 
 from sdg_assets.assets.endings import INTERRUPTS, StepEnd
 from sdg_assets.assets.provenance import Input, inputs_of, newest_materializations
 from sdg_assets.assets.reporting import evaluations, materialization, tell_finished
 from sdg_assets.assets.writing import InvariantBrokenError, PartitionReport
+from sdg_assets.dagster_internals import SYSTEM_METADATA_KEY_SOURCE_ASSET_OBSERVATION
 from sdg_assets.errors import FullDiskError, PermanentError, SdgError, TeacherGoneError
 from sdg_assets.settings import settings
 from sdg_assets.store.disk import clear_refusals

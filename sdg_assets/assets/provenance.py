@@ -9,7 +9,9 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 import dagster as dg
-from dagster._core.definitions.data_version import (
+
+from sdg_assets.assets.teacher import NOBODY, TEACHERS, is_played, version_of
+from sdg_assets.dagster_internals import (
     CODE_VERSION_TAG,
     DATA_VERSION_IS_USER_PROVIDED_TAG,
     DATA_VERSION_TAG,
@@ -19,9 +21,6 @@ from dagster._core.definitions.data_version import (
     get_input_data_version_tag,
     get_input_event_pointer_tag,
 )
-from dagster._core.events import DagsterEventType
-
-from sdg_assets.assets.teacher import NOBODY, TEACHERS, is_played, version_of
 from sdg_assets.records import Role, content_id
 from sdg_assets.teacher.requests import TeacherIdentity
 
@@ -77,10 +76,10 @@ def version_of_all(
         return None
     log = instance.event_log_storage
     versions = log.get_latest_tags_by_partition(
-        key, DagsterEventType.ASSET_MATERIALIZATION, [DATA_VERSION_TAG], list(partitions)
+        key, dg.DagsterEventType.ASSET_MATERIALIZATION, [DATA_VERSION_TAG], list(partitions)
     )
     events = log.get_latest_storage_id_by_partition(
-        key, DagsterEventType.ASSET_MATERIALIZATION, set(partitions)
+        key, dg.DagsterEventType.ASSET_MATERIALIZATION, set(partitions)
     )
     if not events:
         return None
@@ -117,7 +116,7 @@ def newest_materializations(
     if not partitions:
         return {}
     ids = instance.event_log_storage.get_latest_storage_id_by_partition(
-        key, DagsterEventType.ASSET_MATERIALIZATION, set(partitions)
+        key, dg.DagsterEventType.ASSET_MATERIALIZATION, set(partitions)
     )
     found = instance.fetch_materializations(
         dg.AssetRecordsFilter(key, storage_ids=list(ids.values())), limit=len(partitions)

@@ -3,16 +3,15 @@
 from collections.abc import Iterator, Mapping
 
 import dagster as dg
-from dagster._core.definitions.asset_checks.asset_check_evaluation import (
-    AssetCheckEvaluation,
-    AssetCheckEvaluationTargetMaterializationData,
-)
-from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus
 
 from sdg_assets.assets.metadata import Failing, check_metadata
 from sdg_assets.assets.provenance import Input, newest_materializations, observed, version_tags
 from sdg_assets.assets.writing import PartitionReport
 from sdg_assets.checks.outcome import CheckOutcome
+from sdg_assets.dagster_internals import (
+    AssetCheckEvaluationTargetMaterializationData,
+    AssetCheckExecutionRecordStatus,
+)
 
 LONG_SECONDS = 30.0
 """A partition that took longer is observed as soon as it is done."""
@@ -91,7 +90,7 @@ def report_beside(
 
 def evaluations(
     instance: dg.DagsterInstance, asset: dg.AssetKey, outcomes: Outcomes
-) -> Iterator[AssetCheckEvaluation]:
+) -> Iterator[dg.AssetCheckEvaluation]:
     """One evaluation a check and partition, tied to the partition's newest materialization.
 
     Without the tie the UI shows the partition as unchecked.
@@ -109,7 +108,7 @@ def evaluations(
             severity = (
                 dg.AssetCheckSeverity.ERROR if outcome.blocking else dg.AssetCheckSeverity.WARN
             )
-            yield AssetCheckEvaluation(
+            yield dg.AssetCheckEvaluation(
                 asset_key=asset,
                 check_name=outcome.name,
                 passed=outcome.passed,

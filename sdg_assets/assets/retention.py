@@ -9,11 +9,11 @@ The same daily job clears the store of what killed runs and replaced versions le
 from datetime import UTC, datetime, timedelta
 
 import dagster as dg
-from dagster._core.storage.dagster_run import FINISHED_STATUSES
 
 from sdg_assets.assets.failures import clear_failures
 from sdg_assets.assets.operations import OPERATIONS
 from sdg_assets.assets.teacher import TEACHERS
+from sdg_assets.dagster_internals import FINISHED_STATUSES
 from sdg_assets.settings import settings
 from sdg_assets.store.leftovers import clear_leftovers
 from sdg_assets.store.partitions import Store

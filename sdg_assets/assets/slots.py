@@ -6,8 +6,8 @@ would run beside each other. Here a step of n GPUs claims n slots, under its own
 of a dead run (`free_slots_after_run_end_seconds`), however it died; on one machine, whoever waits
 for them does.
 
-The contexts below replace `InstanceConcurrencyContext` in Dagster's executors. There is no public
-API for it; weights of pools, once Dagster has them, replace this module.
+The contexts below replace `InstanceConcurrencyContext` in Dagster's executors; see
+`dagster_internals.py`.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ from types import TracebackType
 from typing import Any, cast
 
 import dagster as dg
-from dagster._core.events import DagsterEventType
-from dagster._core.execution.plan.instance_concurrency_context import InstanceConcurrencyContext
-from dagster._core.executor import in_process, multiprocess
-from dagster._core.executor.step_delegating import step_delegating_executor
-from dagster._core.instance.config import PoolGranularity
 
 from sdg_assets.cluster.pods import gpus_of_run
 from sdg_assets.cluster.settings import cluster_settings
+from sdg_assets.dagster_internals import (
+    InstanceConcurrencyContext,
+    PoolGranularity,
+    replace_slot_contexts,
+)
 from sdg_assets.errors import SdgError
 from sdg_assets.settings import settings
 from sdg_assets.stages.stage import TEACHER_STAGES, Pool
@@ -267,13 +267,13 @@ class ProcessSlots(LocalSlots):
 
 def weigh_slots() -> None:
     """Makes the executors of this process claim slots as this module says."""
-    vars(in_process)["InstanceConcurrencyContext"] = ProcessSlots
-    vars(multiprocess)["InstanceConcurrencyContext"] = LocalSlots
-    vars(step_delegating_executor)["InstanceConcurrencyContext"] = StepSlots
+    replace_slot_contexts(
+        in_one_process=ProcessSlots, process_a_step=LocalSlots, pod_a_step=StepSlots
+    )
 
 
 def _launches(instance: dg.DagsterInstance, run_id: str) -> Counter[str]:
     """How often each step was started by run workers before this one."""
-    entries = instance.all_logs(run_id, of_type=DagsterEventType.STEP_WORKER_STARTING)
+    entries = instance.all_logs(run_id, of_type=dg.DagsterEventType.STEP_WORKER_STARTING)
     events = [entry.get_dagster_event() for entry in entries]
     return Counter(cast("str", event.step_key) for event in events)

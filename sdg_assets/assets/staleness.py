@@ -10,16 +10,16 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import dagster as dg
-from dagster._core.definitions.data_version import (
-    DATA_VERSION_TAG,
-    extract_data_version_from_entry,
-    get_input_data_version_tag,
-)
 
 from sdg_assets.assets.keys import BENCHMARKS, asset_key
 from sdg_assets.assets.provenance import version_of_all
 from sdg_assets.assets.teacher import TEACHERS
 from sdg_assets.catalog import SeedTask, load_protected
+from sdg_assets.dagster_internals import (
+    DATA_VERSION_TAG,
+    extract_data_version_from_entry,
+    get_input_data_version_tag,
+)
 from sdg_assets.errors import PermanentError
 from sdg_assets.records import Role, Stage, content_id
 from sdg_assets.stages.stage import REMADE_STAGES, TASK_STAGES

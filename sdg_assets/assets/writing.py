@@ -16,7 +16,8 @@ from sdg_assets.gates import Gate
 from sdg_assets.records import Record, Rejection, Role, Stage
 from sdg_assets.signatures.table import ATTACHMENT, Signatures
 from sdg_assets.stages.stage import ROW_STAGES
-from sdg_assets.store.partitions import KEPT_ASIDE, Manifest, PartitionKey, Store
+from sdg_assets.store.manifest import Manifest
+from sdg_assets.store.partitions import KEPT_ASIDE, PartitionKey, Store
 from sdg_assets.store.writer import PartitionWriter
 from sdg_assets.teacher.conversation import Usage
 from sdg_assets.teacher.requests import TeacherIdentity

@@ -4,6 +4,10 @@ The end: `DagsterInstance.run_will_resume` (1.13.27) counts attempts and does no
 Where run workers are replaced (`max_resume_run_attempts`), the worker of a terminated run therefore
 said "not forwarding to steps because run will be resumed" and left them: a pod wrote on with its
 GPU and the lock of its completion log, on which the next run failed. See also `ended_runs`.
+
+The undocumented modules of dagster-k8s (`container_context`, `executor`, `job`) are imported here
+alone: its executor is public, what it does with a step is not. They go once `k8s_job_executor`
+takes a step handler.
 """
 
 from __future__ import annotations
@@ -13,12 +17,6 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
 import dagster as dg
-from dagster._core.definitions.executor_definition import multiple_process_executor_requirements
-from dagster._core.events import DagsterEvent, EngineEventData
-from dagster._core.executor.step_delegating import (
-    CheckStepHealthResult,
-    StepHandlerContext,
-)
 from dagster_k8s import k8s_job_executor
 from dagster_k8s.container_context import K8sContainerContext
 from dagster_k8s.executor import K8sStepHandler
@@ -36,6 +34,11 @@ from sdg_assets.cluster.diagnosis import (
 )
 from sdg_assets.cluster.pods import ANSWERS_LABEL, any_step, stage_of_step, this_run
 from sdg_assets.cluster.settings import ClusterSettings, cluster_settings
+from sdg_assets.dagster_internals import (
+    CheckStepHealthResult,
+    EngineEventData,
+    StepHandlerContext,
+)
 from sdg_assets.settings import Settings, settings
 
 if TYPE_CHECKING:
@@ -71,7 +74,7 @@ _made_by_dagster = cast(
 k8s_executor = dg.ExecutorDefinition(
     name="k8s",
     config_schema=cast("Any", k8s_job_executor.config_schema),
-    requirements=multiple_process_executor_requirements(),
+    requirements=dg.multiple_process_executor_requirements(),
     executor_creation_fn=_executor,
     description="Dagster's own executor of Kubernetes Jobs, with the same run config. "
     "`per_step_k8s_config` of a run has the last word on its pods.",
@@ -123,7 +126,7 @@ class StageHandler(K8sStepHandler):
         )
         return context.merge(_as_context(changed))
 
-    def launch_step(self, step_handler_context: StepHandlerContext) -> Iterator[DagsterEvent]:
+    def launch_step(self, step_handler_context: StepHandlerContext) -> Iterator[dg.DagsterEvent]:
         """Starts a step's Job; before a retry, says what ended the try before it."""
         self._explain_retry(step_handler_context)
         yield from super().launch_step(step_handler_context)
@@ -200,7 +203,7 @@ class StageHandler(K8sStepHandler):
 
     def _say(self, context: StepHandlerContext, message: str) -> None:
         step = context.get_step_context(self._get_step_key(context))
-        DagsterEvent.engine_event(step, message, EngineEventData())
+        dg.DagsterEvent.engine_event(step, message, EngineEventData())
 
     def _pod_events(self, job: str, namespace: str) -> list[CoreV1Event]:
         """What was reported of the Job's pods, those that are gone included."""

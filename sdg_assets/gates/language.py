@@ -54,10 +54,12 @@ _SHARE = 0.1
 _POSSIBLE = 0.05
 
 # Languages by script, as the catalog's codes name them; those of no line write Latin. Where a
-# language is written in several, each counts.
+# language is written in several, each counts. langcodes 3.5 knows one script a language: of these
+# 199 codes it has all scripts for 169, one of several for 25 (rows in the other would be refused),
+# and none or another for 5.
 _SCRIPTS = {
-    "Arabic": "ar arz ary arq aeb acm acq ajp apc ars fa prs ps ur ug sd ckb azb ks ace bjn knc az"
-    " ku tt uz ha ms",
+    "Arabic": "ar arz ary arq aeb acm acq ajp apc ars fa prs ps ur ug sd ckb azb sdh ks ace bjn knc"
+    " az ku tt uz ha ms",
     "Armenian": "hy", "Bengali": "bn as mni", "Cyrillic": "ru uk be bg mk sr sr-Cyrl kk ky mn tg tt"
     " ba uz az bs bos crh tk ce cv", "Devanagari": "hi mr ne sa mai mag awa bho hne ks gom sat kok",
     "Ethiopic": "am ti", "Georgian": "ka", "Greek": "el grc", "Gujarati": "gu", "Gurmukhi": "pa",
@@ -77,7 +79,8 @@ _ENGLISH = re.compile(
 _ENGLISH_SHARE = 0.2
 # Terms of science and law are Latin in every language; zxx is no language at all.
 _NO_ONES = ("la", "zxx")
-# Codes for one language, and neighbours that the identifier may well take for each other.
+# Codes for one language, and neighbours that the identifier may well take for each other. These are
+# no relatives in a table: langcodes calls 35 of the 644 pairs near.
 _FAMILIES = [
     frozenset(family.split())
     for family in (

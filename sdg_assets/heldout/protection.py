@@ -25,7 +25,8 @@ from sdg_assets.heldout.index import HeldoutIndex
 from sdg_assets.heldout.splits import HashedSplit
 from sdg_assets.heldout.tables import HeldoutTables
 from sdg_assets.records import Stage
-from sdg_assets.store.partitions import Manifest, PartitionKey, Store
+from sdg_assets.store.manifest import Manifest
+from sdg_assets.store.partitions import PartitionKey, Store
 from sdg_assets.store.places import Place
 
 PROTECTED = "protected"

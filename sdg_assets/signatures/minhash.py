@@ -1,7 +1,7 @@
 """MinHash of shingled rows, many rows at a time.
 
 Broder, "On the resemblance and containment of documents" (1997). Bands after Leskovec, Rajaraman
-and Ullman, "Mining of Massive Datasets", ch. 3; how many is text-dedup's `optimal_param`. To
+and Ullman, "Mining of Massive Datasets", ch. 3; see `primitives.py` for how many. To
 estimate a similarity the lowest byte of each minimum is enough: Li and König, "b-bit minwise
 hashing" (2010).
 """
@@ -14,12 +14,9 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
+from sdg_assets.signatures.primitives import BAND_WIDTH, BANDS, PERMUTATIONS
 from sdg_assets.signatures.shingles import PARTS, Shingled
 
-# Twice as many find the same planted copies (benchmarks/near_duplicates.py) at twice the price.
-PERMUTATIONS = 64
-BANDED_SIMILARITY = 0.5
-"""Bands find most pairs from here on; the gate's own thresholds lie at or above it."""
 # Shingles in half of a task's seeds are its frame ("Does the character in this scene show the
 # trait …?"): they make all its rows alike. A handful of seeds does not show what the frame is.
 FRAME_SHARE = 0.5
@@ -30,17 +27,6 @@ _NEVER = np.uint32(0xFFFFFFFF)
 _HALF = np.uint64(32)
 _NOWHERE = np.uint64(0xFFFFFFFFFFFFFFFF)
 _ROWS_AT_ONCE = 512
-
-
-@lru_cache(maxsize=1)
-def banding() -> tuple[int, int]:
-    """Number of bands, and permutations a band."""
-    from text_dedup.utils import optimal_param
-
-    bands, width = optimal_param(
-        BANDED_SIMILARITY, PERMUTATIONS, false_positive_weight=0.5, false_negative_weight=0.5
-    )
-    return int(bands), int(width)
 
 
 def frame_of(seeds: Sequence[Shingled]) -> NDArray[np.uint64]:
@@ -96,7 +82,7 @@ def minhash(
         permutations]: the lowest byte of each minimum. `present` [rows, 3]: 1 where the part has
         shingles.
     """
-    bands = np.empty((len(rows), banding()[0]), np.uint32)
+    bands = np.empty((len(rows), BANDS), np.uint32)
     parts = np.empty((len(rows), len(PARTS), PERMUTATIONS), np.uint8)
     present = np.empty((len(rows), len(PARTS)), np.uint8)
     telling = _telling(rows, frame)
@@ -135,10 +121,10 @@ def _minima(hashes: NDArray[np.uint32], owners: NDArray[np.int64], rows: int) ->
 
 
 def _bands(minima: NDArray[np.uint32]) -> NDArray[np.uint32]:
-    count, width = banding()
-    values = minima[:, : count * width].reshape(-1, count, width).astype(np.uint64)
+    banded = minima[:, : BANDS * BAND_WIDTH]
+    values = banded.reshape(-1, BANDS, BAND_WIDTH).astype(np.uint64)
     mixed = np.zeros(values.shape[:2], np.uint64)
-    for place in range(width):
+    for place in range(BAND_WIDTH):
         mixed = (mixed ^ values[:, :, place]) * np.uint64(0x9E3779B97F4A7C15)
         mixed ^= mixed >> np.uint64(29)
     return (mixed >> _HALF).astype(np.uint32)

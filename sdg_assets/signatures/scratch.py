@@ -16,8 +16,8 @@ from typing import IO, TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from sdg_assets.signatures.minhash import PERMUTATIONS, banding
 from sdg_assets.signatures.pairs import Indices
+from sdg_assets.signatures.primitives import BANDS, PERMUTATIONS
 from sdg_assets.signatures.refusals import EXACT, NEAR
 from sdg_assets.signatures.search import exact_copies, near_copies, needed
 from sdg_assets.signatures.shingles import PARTS
@@ -43,7 +43,7 @@ class Scratch:
         """
         self._directory = directory
         self._frames: list[pl.DataFrame] = []
-        self.bands = banding()[0]
+        self.bands = BANDS
         self.rows: pl.DataFrame
         self._places: Indices
 

@@ -8,7 +8,7 @@ different questions.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from sdg_assets.answers.wording import UNSPACED, normalized
 from sdg_assets.records import Example
+from sdg_assets.signatures.primitives import hash32, xxh3_64_digest
 
 PARTS = ("question", "context", "choices")
 _UNSPACED = re.compile(f"[{UNSPACED}]")
@@ -59,8 +60,7 @@ def exact_text(row: Example) -> str:
 
 def hashed(texts: Iterable[str]) -> NDArray[np.uint64]:
     """A 64-bit hash of each text: the chance that any two of five million share one is 1e-6."""
-    digest, _ = _hashing()
-    digests = b"".join(digest(_bytes(text)) for text in texts)
+    digests = b"".join(xxh3_64_digest(_bytes(text)) for text in texts)
     return np.frombuffer(digests, ">u8").astype(np.uint64)
 
 
@@ -107,11 +107,10 @@ def _words(texts: Sequence[str]) -> tuple[NDArray[np.uint32], NDArray[np.int64]]
     tokens = pl.Series(texts, dtype=pl.String).str.split(" ")
     owners = np.repeat(np.arange(len(texts)), tokens.list.len().to_numpy().astype(np.int64))
     encoded = tokens.explode(empty_as_null=False).to_arrow().dictionary_encode()
-    _, vocabulary = _hashing()
-    if len(vocabulary) > _MOST_TOKENS:
-        vocabulary.clear()
+    if len(_VOCABULARY) > _MOST_TOKENS:
+        _VOCABULARY.clear()
     distinct = encoded.dictionary.to_pylist()
-    hashes = np.fromiter(map(vocabulary.__getitem__, distinct), np.uint32, len(distinct))
+    hashes = np.fromiter(map(_VOCABULARY.__getitem__, distinct), np.uint32, len(distinct))
     places = encoded.indices.to_numpy()
     told = np.array([token != "" for token in distinct], bool)[places]
     return hashes[places][told], owners[told]
@@ -159,17 +158,9 @@ def _plain(text: str, language: str) -> str:
 class _Vocabulary(dict[str, int]):
     """Token → hash, worked out once: a language has few words."""
 
-    def __init__(self, hash_of: Callable[[bytes], int]) -> None:
-        super().__init__()
-        self._hash_of = hash_of
-
     def __missing__(self, token: str) -> int:
-        self[token] = found = self._hash_of(_bytes(token))
-        return found
+        self[token] = token_hash = hash32(_bytes(token))
+        return token_hash
 
 
-@lru_cache(maxsize=1)
-def _hashing() -> tuple[Callable[[bytes], bytes], _Vocabulary]:
-    from text_dedup.utils import hashfunc
-
-    return hashfunc.xxh3_64_digest, _Vocabulary(hashfunc.xxh3_32hash)
+_VOCABULARY = _Vocabulary()

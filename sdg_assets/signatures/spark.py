@@ -20,8 +20,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sdg_assets.errors import PermanentError
-from sdg_assets.signatures.minhash import PERMUTATIONS
 from sdg_assets.signatures.pairs import Copies, bucket_pairs, settle, similarity
+from sdg_assets.signatures.primitives import PERMUTATIONS
 from sdg_assets.signatures.refusals import EXACT, NEAR
 from sdg_assets.signatures.search import bucket_hashes, needed
 from sdg_assets.signatures.shingles import PARTS

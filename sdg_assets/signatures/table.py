@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 
 from sdg_assets.errors import StoreError
 from sdg_assets.records import EnrichedExample, Example
-from sdg_assets.signatures.minhash import PERMUTATIONS, minhash
+from sdg_assets.signatures.minhash import minhash
 from sdg_assets.signatures.pairs import Indices
+from sdg_assets.signatures.primitives import PERMUTATIONS
 from sdg_assets.signatures.shingles import PARTS, Shingled, hashed, shingled
 
 if TYPE_CHECKING:

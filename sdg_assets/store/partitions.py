@@ -24,13 +24,14 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 
 from sdg_assets.errors import SdgError, StoreError, TransientError
 from sdg_assets.records import Rejection
 from sdg_assets.store.disk import clear_errors
+from sdg_assets.store.manifest import Manifest
 from sdg_assets.store.objects import Listed
 from sdg_assets.store.places import (
     Place,
@@ -64,23 +65,6 @@ class PartitionKey:
 
     def __str__(self) -> str:
         return f"{self.task}/{self.stage}/{self.subtask}"
-
-
-class Manifest(BaseModel):
-    """What was published for a partition. A claim that every load checks."""
-
-    rows: int
-    sha256: str
-    rejected: dict[str, int]
-    rejected_sha256: str
-    written_at: datetime
-    attached: dict[str, str] = {}
-    """Name of each file that belongs to the partition → its sha256."""
-    info: dict[str, Any] = {}
-    version: str
-    """Which files of the partition are meant."""
-    replaced: dict[str, datetime] = {}
-    """Earlier versions that may still be read → when each was replaced."""
 
 
 class Store:

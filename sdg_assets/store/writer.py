@@ -5,14 +5,12 @@ from __future__ import annotations
 import hashlib
 import time
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from sdg_assets.records import Record, Rejection
+from sdg_assets.store.manifest import Manifest
 from sdg_assets.store.places import Draft, Place
 from sdg_assets.store.rows import line_of
-
-if TYPE_CHECKING:
-    from sdg_assets.store.partitions import Manifest
 
 # In the name of each file of an attempt that was not published.
 ASIDE = "unpublished"

@@ -7,7 +7,6 @@ from typing import Any
 
 import dagster as dg
 import pytest
-from dagster._core.definitions.asset_checks.asset_check_evaluation import AssetCheckEvaluation
 
 from sdg_assets.assets.heldout import heldout_asset, protected_asset
 from sdg_assets.catalog import Catalog, SubtaskSpec, cached_catalog, load_protected
@@ -55,7 +54,7 @@ def materialize(
     )
 
 
-def evaluation(result: dg.ExecuteInProcessResult) -> AssetCheckEvaluation:
+def evaluation(result: dg.ExecuteInProcessResult) -> dg.AssetCheckEvaluation:
     (found,) = [
         event.asset_check_evaluation_data
         for event in result.all_events

@@ -5,10 +5,10 @@ from typing import Any
 
 import dagster as dg
 import pytest
-from dagster._core.execution.backfill import PartitionBackfill
 
 from sdg_assets.assets.jobs import jobs
 from sdg_assets.catalog import load_protected
+from sdg_assets.dagster_internals import PartitionBackfill
 from sdg_assets_tests.conftest import Configure
 from sdg_assets_tests.support.builders import write_catalog
 from sdg_assets_tests.support.runs import QUIET, failures

@@ -14,9 +14,7 @@ from tempfile import TemporaryDirectory
 
 import dagster as dg
 import pytest
-from dagster._core.events import DagsterEvent, DagsterEventType, EngineEventData
 from dagster._core.execution.plan import instance_concurrency_context
-from dagster._core.storage.dagster_run import DagsterRunStatus
 
 from sdg_assets.assets import slots
 from sdg_assets.assets.slots import (
@@ -26,6 +24,7 @@ from sdg_assets.assets.slots import (
     weigh_slots,
 )
 from sdg_assets.cluster.settings import cluster_settings
+from sdg_assets.dagster_internals import EngineEventData
 from sdg_assets.stages.stage import Pool
 from sdg_assets_tests.cluster.cluster import ROOT
 from sdg_assets_tests.conftest import Configure
@@ -68,7 +67,7 @@ def _at_once(sleep_interval: float | None, pending_claim_count: int) -> float:
 
 def _run(instance: dg.DagsterInstance, gpus: int, priority: int = 0) -> dg.DagsterRun:
     tags = {"sdg/pod": json.dumps({"gpus": gpus}), "dagster/priority": str(priority)}
-    run = dg.DagsterRun(job_name="a", tags=tags, status=DagsterRunStatus.STARTED)
+    run = dg.DagsterRun(job_name="a", tags=tags, status=dg.DagsterRunStatus.STARTED)
     return instance.add_run(run)
 
 
@@ -176,8 +175,8 @@ def test_a_worker_that_resumes_a_run_replays_its_steps_whoever_has_their_slots_b
     storage, lost = instance.event_log_storage, _run(instance, 8)
 
     def start(step_key: str) -> None:
-        started = DagsterEvent(
-            event_type_value=DagsterEventType.STEP_WORKER_STARTING.value,
+        started = dg.DagsterEvent(
+            event_type_value=dg.DagsterEventType.STEP_WORKER_STARTING.value,
             job_name=lost.job_name,
             step_key=step_key,
             event_specific_data=EngineEventData(),

@@ -7,10 +7,6 @@ from pathlib import Path
 
 import dagster as dg
 import pytest
-from dagster._core.definitions.data_version import (
-    extract_data_version_from_entry,
-    get_input_data_version_tag,
-)
 
 from sdg_assets.assets.automation import sensors
 from sdg_assets.assets.jobs import launch
@@ -18,6 +14,10 @@ from sdg_assets.assets.keys import BENCHMARKS
 from sdg_assets.assets.staleness import first_stale
 from sdg_assets.assets.teacher import TEACHERS
 from sdg_assets.catalog import cached_catalog
+from sdg_assets.dagster_internals import (
+    extract_data_version_from_entry,
+    get_input_data_version_tag,
+)
 from sdg_assets.definitions import build_definitions
 from sdg_assets.records import Role
 from sdg_assets.settings import settings

@@ -24,7 +24,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from sdg_assets.signatures.minhash import PERMUTATIONS, banding
+from sdg_assets.signatures.primitives import BAND_WIDTH, BANDS, PERMUTATIONS
 from sdg_assets.signatures.scratch import search_local
 from sdg_assets.signatures.shingles import PARTS
 from sdg_assets.signatures.table import Signatures
@@ -49,7 +49,7 @@ def drawn(
         rows: How many.
         earlier: The partition that copies are of.
     """
-    bands = rng.integers(0, 1 << 32, (rows, banding()[0]), np.uint32)
+    bands = rng.integers(0, 1 << 32, (rows, BANDS), np.uint32)
     parts = rng.integers(0, 256, (rows, len(PARTS), PERMUTATIONS), np.uint8)
     present = np.ones((rows, len(PARTS)), np.uint8)
     present[:, 1:] = rng.random((rows, len(PARTS) - 1)) < (0.3, 0.5)
@@ -65,7 +65,7 @@ def drawn(
         of = rng.integers(0, len(earlier), len(copies))
         same = np.where(kind[copies] < NEAR, rng.uniform(0.6, 0.95, len(copies)), 1)
         for own, theirs, chance in (
-            (bands, earlier.bands, same ** banding()[1]),
+            (bands, earlier.bands, same**BAND_WIDTH),
             (parts, earlier.parts, same),
         ):
             shape = (len(copies), *[1] * (own.ndim - 1))

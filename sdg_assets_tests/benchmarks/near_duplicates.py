@@ -23,7 +23,8 @@ import numpy as np
 from sdg_assets.answers.wording import normalized
 from sdg_assets.gates.duplicates import copies_among
 from sdg_assets.records import Example
-from sdg_assets.signatures.minhash import BANDED_SIMILARITY, PERMUTATIONS, frame_of
+from sdg_assets.signatures.minhash import frame_of
+from sdg_assets.signatures.primitives import BANDED_SIMILARITY, PERMUTATIONS
 from sdg_assets.signatures.shingles import shingled
 from sdg_assets.signatures.table import concatenated, sign
 from sdg_assets.signatures.thresholds import DuplicateThresholds

@@ -18,6 +18,8 @@ from sdg_assets_tests.cluster.manifests import K8S
 
 # Never installed where these tests run: they break vLLM on a CPU.
 ABSENT = {"torchvision", "torchaudio", "torchcodec"}
+# Of the extra `dev` alone, which no image has.
+FOR_TESTS = {"pyspark", "py4j", "text-dedup", "click-option-group"}
 Run = Callable[..., str]
 
 WITHOUT_ENGINE = """
@@ -26,7 +28,7 @@ from sdg_assets.definitions import defs
 from sdg_assets.gates.duplicates import Duplicates
 from sdg_assets_tests.support.records import enriched
 
-assert not find_spec("pyspark") and not find_spec("triton")
+assert not any(map(find_spec, ("pyspark", "triton", "text_dedup")))
 assert len(list(defs.assets or ())) > 100
 search = Duplicates()
 search.add([enriched(question="How many are seven and eight of them together?") for _ in "ab"])
@@ -60,9 +62,9 @@ def dropped(containerfile: str) -> set[str]:
 
 @pytest.fixture(scope="module")
 def image(tmp_path_factory: pytest.TempPathFactory) -> Run:
-    """Runs a program in this environment, less what `Containerfile` drops."""
+    """Runs a program in this environment, less what `Containerfile` drops or never has."""
     gone = set()
-    for name in dropped("Containerfile") - ABSENT:
+    for name in (dropped("Containerfile") - ABSENT) | FOR_TESTS:
         files = importlib.metadata.files(name)
         assert files, f"{name} is not installed: nothing needs to drop it"
         gone |= {file.parts[0] for file in files if file.parts[0] not in ("..", "__pycache__")}
@@ -96,5 +98,19 @@ def test_an_engine_on_a_cpu_needs_none_of_it(image: Run) -> None:
 
 
 def test_the_gpu_image_keeps_what_engines_on_gpus_need() -> None:
-    assert dropped("Containerfile.gpu") < dropped("Containerfile")
-    assert not dropped("Containerfile.gpu") & {"triton", "opencv-python-headless", *ABSENT}
+    assert "pip uninstall" not in (K8S / "Containerfile.gpu").read_text("utf-8")
+    assert {"triton", "opencv-python-headless", *ABSENT} <= dropped("Containerfile")
+
+
+def test_no_image_has_what_text_dedup_requires_and_nothing_calls() -> None:
+    unwanted = {"pyspark", "onnxruntime", "onnx", "unisim", "sphinx", "text-dedup"}
+    gpu = (ROOT / ".ci" / "constraints-gpu.txt").read_text("utf-8")
+
+    assert not unwanted & {line.partition("==")[0].lower() for line in gpu.splitlines()}
+
+
+@pytest.mark.parametrize("file", ["constraints.txt", "constraints-gpu.txt"])
+def test_urllib3_is_a_release_that_is_still_mended(file: str) -> None:
+    (pinned,) = re.findall(r"(?m)^urllib3==(\d+)\.", (ROOT / ".ci" / file).read_text("utf-8"))
+
+    assert int(pinned) >= 2

@@ -17,8 +17,8 @@ from typing import Any
 
 import dagster as dg
 import yaml
-from dagster._core.execution.backfill import BulkActionStatus
-from dagster._core.storage.dagster_run import NOT_FINISHED_STATUSES
+
+from sdg_assets.dagster_internals import NOT_FINISHED_STATUSES, BulkActionStatus
 
 ROOT = Path(__file__).parents[2]
 # The daemon as it is, except that it does not wait half a minute between two looks at backfills.

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from typing import Any
 
 import dagster as dg
-from dagster._core.definitions.asset_checks.asset_check_evaluation import AssetCheckEvaluation
 
 from sdg_assets.assets.factory import task_assets
 from sdg_assets.assets.heldout import heldout_asset
@@ -120,7 +119,7 @@ def metadata(instance: dg.DagsterInstance, task: str, stage: str, subtask: str) 
 
 def checks(
     result: dg.ExecuteInProcessResult, stage: str, subtask: str
-) -> dict[str, AssetCheckEvaluation]:
+) -> dict[str, dg.AssetCheckEvaluation]:
     """What the run's checks said of a partition, by name."""
     evaluations = [
         event.asset_check_evaluation_data
