@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from pydantic import ValidationError
@@ -60,6 +60,15 @@ class Preview:
     in_order: Counter[str] = field(default_factory=Counter)
     sightings: dict[tuple[str, str], list[Sighting]] = field(default_factory=dict)
 
+    @property
+    def kept(self) -> int:
+        """Rows that every gate would let through."""
+        return self.rows - self.in_order.total()
+
+    def only_reports(self, gate: str) -> bool:
+        """Whether a gate drops nothing under these thresholds, and its rows are only counted."""
+        return gate == personal_data.NAME and self.thresholds.personal_data == "report"
+
     def see(
         self, rows: Sequence[Example], gate: str, refusals: Mapping[int, Refusal], examples: int
     ) -> None:
@@ -79,6 +88,7 @@ def preview(
     only: Collection[str] = ORDER,
     examples: int = 2,
     heldout: Gate | None = None,
+    progress: Callable[[int], object] = lambda rows: None,
 ) -> Preview:
     """Puts the rows of a partition through every gate, and writes nothing.
 
@@ -92,14 +102,12 @@ def preview(
         only: The gates to look at.
         examples: Rows to keep for each reason.
         heldout: The contamination gate; None where nothing held out is hashed.
+        progress: Called with how many more rows went through the gates.
 
     Raises:
         StoreError: Nothing of the subtask is materialized, or its files are corrupt.
     """
-    keys = (PartitionKey(spec.task, stage, spec.key) for stage in STAGES)
-    key = next((key for key in keys if store.exists(key)), None)
-    if key is None:
-        raise StoreError(f"{spec.task}/{spec.key}: nothing in {store.root}; materialize it first")
+    key = partition_of(store, spec)
     found = Preview(key, thresholds)
     gates = [
         gate
@@ -113,6 +121,7 @@ def preview(
         if duplicates.NAME in only:
             copies.add([rows[place] for place in left])
             passed += [rows[place] for place in left]
+        progress(len(rows))
     refused = copies.refusals()
     found.see(passed, duplicates.NAME, refused, examples)
     found.in_order[duplicates.NAME] += len(refused)
@@ -133,37 +142,21 @@ def tried(layers: Iterable[Mapping[str, object]]) -> Thresholds:
         raise PermanentError(f"thresholds: {wrong}. There are: {known}") from error
 
 
-def report(found: Preview) -> Iterator[str]:
-    """The lines of a preview: thresholds, a table of reasons, and example rows."""
-    yield f"{found.key}: {found.rows} rows"
-    default = Thresholds()
-    for name, value in found.thresholds:
-        mark = (
-            ""
-            if value == getattr(default, name)
-            else "  (default " + _plain(getattr(default, name)) + ")"
-        )
-        yield f"  {name} = {_plain(value)}{mark}"
-    if not found.alone:
-        yield "no gate would drop a row"
-        return
-    yield f"  {'rows':>7} {'share':>7}  gate: reason"
-    for gate in ORDER:
-        reasons = [(key, count) for key, count in found.alone.most_common() if key[0] == gate]
-        for (_, reason), count in reasons:
-            yield f"  {count:>7} {count / found.rows:>7.2%}  {gate}: {reason}"
-            for sighting in found.sightings[gate, reason]:
-                yield f"                     {_line(sighting)}"
-        if reasons:
-            first = found.in_order[gate]
-            reported = gate == personal_data.NAME and found.thresholds.personal_data == "report"
-            yield (
-                f"  {gate} only reports them"
-                if reported
-                else f"  {gate} drops {first} that no gate before it does"
-            )
-    kept = found.rows - found.in_order.total()
-    yield f"  {kept} of {found.rows} rows ({kept / found.rows:.1%}) would be left"
+def partition_of(store: Store, spec: SubtaskSpec) -> PartitionKey:
+    """The furthest stage of a subtask that is materialized, of those whose rows are gated.
+
+    Args:
+        store: Where the stages lie.
+        spec: The subtask.
+
+    Raises:
+        StoreError: None is.
+    """
+    keys = (PartitionKey(spec.task, stage, spec.key) for stage in STAGES)
+    key = next((key for key in keys if store.exists(key)), None)
+    if key is None:
+        raise StoreError(f"{spec.task}/{spec.key}: nothing in {store.root}; materialize it first")
+    return key
 
 
 def _duplicates(store: Store, key: PartitionKey, thresholds: Thresholds) -> Duplicates:
@@ -187,23 +180,6 @@ def _row_gates(
     return sorted(left)
 
 
-def _line(sighting: Sighting) -> str:
-    row, refusal = sighting.row, sighting.refusal
-    detail = f" [{_short(refusal.detail, 60)}]" if refusal.detail else ""
-    return f"{row.id[:8]} {_short(row.question, 70)!r} → {_short(row.answer, 30)!r}{detail}"
-
-
-def _short(text: str, length: int) -> str:
-    text = " ".join(text.split())
-    return text if len(text) <= length else text[: length - 1] + "…"
-
-
-def _plain(value: object) -> str:
-    if isinstance(value, tuple):
-        return "[" + ", ".join(map(str, value)) + "]"
-    return ", ".join(sorted(value)) or "none" if isinstance(value, frozenset) else str(value)
-
-
 def named(gate: str | None) -> tuple[str, ...]:
     """The gates that a name means; None means all.
 
@@ -215,13 +191,21 @@ def named(gate: str | None) -> tuple[str, ...]:
     return ORDER if gate is None else (gate,)
 
 
-def subtasks(keys: Sequence[str], store: Store, task: str) -> list[str]:
-    """Those of a task's subtasks that have rows in the store.
+def with_rows(specs: Sequence[SubtaskSpec], store: Store) -> list[SubtaskSpec]:
+    """Those of some subtasks that have rows in the store.
+
+    Args:
+        specs: The subtasks of one task.
+        store: Where the stages lie.
 
     Raises:
         StoreError: None has.
     """
-    there = [key for key in keys if any(store.exists(PartitionKey(task, s, key)) for s in STAGES)]
+    keys = {
+        PartitionKey(spec.task, stage, spec.key): spec.key for spec in specs for stage in STAGES
+    }
+    there = {keys[key] for key in store.manifests(keys)}
     if not there:
-        raise StoreError(f"{task}: nothing in {store.root}; materialize a subtask of it first")
-    return there
+        tasks = ", ".join(sorted({spec.task for spec in specs}))
+        raise StoreError(f"{tasks}: nothing in {store.root}; materialize a subtask of it first")
+    return [spec for spec in specs if spec.key in there]
