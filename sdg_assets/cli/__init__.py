@@ -38,7 +38,7 @@ def build(*, rich_help: bool) -> typer.Typer:
         context_settings={"help_option_names": HELP},
         invoke_without_command=True,
         add_completion=False,
-        rich_markup_mode="rich" if rich_help else None,
+        rich_markup_mode="markdown" if rich_help else None,
         pretty_exceptions_enable=False,
     )
     app.callback()(_sdg)

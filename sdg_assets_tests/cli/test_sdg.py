@@ -245,3 +245,14 @@ def test_no_text_names_a_module_for_what_is_a_subcommand() -> None:
     }
     assert len(files) > 300
     assert named == set()
+
+
+def test_ctrl_c_ends_a_command_quietly(monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("sdg_assets.stages.funnel.materialized", interrupted)
+
+    done = sdg("funnel")
+
+    assert (done.exit_code, done.output.strip()) == (130, "")
