@@ -10,7 +10,7 @@ READY := $(VENV)/.ready-$(shell cat pyproject.toml .ci/constraints.txt .ci/setup
 .PHONY: quickstart test ui setup clean
 
 quickstart: setup ## set up and run the embedded default through all stages
-	$(BIN)/python -m sdg_assets.cli.quickstart
+	$(BIN)/sdg quickstart
 
 test: setup ## set up and run everything CI runs
 	$(BIN)/ruff check .

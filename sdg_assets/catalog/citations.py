@@ -1,6 +1,6 @@
 """Whom to cite for a seed task: the BibTeX of lm-eval's own pages on its tasks.
 
-Read from `citations.json`, which `python -m sdg_assets.catalog check --update` writes from the
+Read from `citations.json`, which `sdg catalog check --update` writes from the
 installed lm-eval.
 """
 

@@ -1,6 +1,6 @@
 """What lm-eval declares of each leaf: dataset, config, and which split it uses for what.
 
-Read from `evaluated_splits.json`, which `python -m sdg_assets.catalog check --update` writes from
+Read from `evaluated_splits.json`, which `sdg catalog check --update` writes from
 the installed lm-eval. A file, because walking lm-eval's 14 000 YAMLs takes seconds and the
 train-only rules hold on every load.
 """

@@ -1,17 +1,10 @@
-"""What a check is, and how one went for a partition."""
+"""How a check went for a partition."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from collections.abc import Iterable
 
 from pydantic import BaseModel
-
-from sdg_assets.thresholds import NoThresholds, OwnThresholds
-
-if TYPE_CHECKING:
-    from sdg_assets.checks.tally import Tally
 
 OFFENDERS_SHOWN = 10
 """Rows that an outcome names; it counts all of them."""
@@ -37,21 +30,6 @@ class CheckOutcome(BaseModel):
     """Why rows were lost → rows now, rows in the version before."""
     kept_at: str = ""
     """File of the rows refused by an attempt that was not published; empty if it was."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Check:
-    """A check that no gate stands behind. The stage table says which stages have it."""
-
-    name: str
-    description: str
-    """What holds of a partition that passes, as Dagster shows it."""
-    evaluate: Callable[[Tally], CheckOutcome] | None = None
-    """None: the asset that makes the partition evaluates it."""
-    thresholds: type[OwnThresholds] = NoThresholds
-    """The thresholds that it owns."""
-    needs_rows: bool = True
-    """Whether it says nothing about a partition without rows, and so fails there."""
 
 
 def share_outcome(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sdg_assets.checks.outcome import Check
+from sdg_assets.checks.check import Check
 
 CHECK = Check(
     name="fresh_inputs",

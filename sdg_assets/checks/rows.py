@@ -6,8 +6,9 @@ from dataclasses import replace
 
 from pydantic import Field
 
+from sdg_assets.checks.check import Check
 from sdg_assets.checks.losses import Standing, compare
-from sdg_assets.checks.outcome import Check, CheckOutcome
+from sdg_assets.checks.outcome import CheckOutcome
 from sdg_assets.checks.tally import Tally
 from sdg_assets.stages.stage import STAGES
 from sdg_assets.thresholds import OwnThresholds

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass, field
 
-from sdg_assets.checks.class_balance import ClassBalance
+from sdg_assets.checks.classes import ClassBalance
 from sdg_assets.checks.losses import Standing
 from sdg_assets.checks.outcome import OFFENDERS_SHOWN, Offender
 from sdg_assets.records import EnrichedExample, Record, Rejection, Stage

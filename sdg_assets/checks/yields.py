@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from sdg_assets.checks.outcome import Check, CheckOutcome, share_outcome
+from sdg_assets.checks.check import Check
+from sdg_assets.checks.outcome import CheckOutcome, share_outcome
 from sdg_assets.checks.tally import Tally
 
 MIN_AGREED = 0.2

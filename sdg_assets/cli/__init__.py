@@ -1,0 +1,82 @@
+"""The command `sdg`, one module a subcommand.
+
+A subcommand imports heavy modules when it runs, so that `sdg --help` answers at once.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import typer
+
+from sdg_assets.cli import catalog, funnel, plan, preview, quickstart, records, release, teacher
+from sdg_assets.cli.endings import Command, exit_codes, help_if_alone
+
+ABOUT = """Task-seeded synthetic Q&A for language-model pretraining.
+
+New here? `sdg quickstart` takes three subtasks through all stages with a small teacher on the CPU;
+`sdg funnel` then shows how many rows each stage let through, and why the others were refused.
+Everything else is done in the Dagster UI (`make ui`).
+
+Settings come from the environment: SDG_STORE, SDG_SEED_SOURCE, SDG_TEACHER and the others that
+the README lists."""
+HELP = ["-h", "--help"]
+
+
+def build(*, rich_help: bool) -> typer.Typer:
+    """Builds the command.
+
+    Args:
+        rich_help: Whether help has colours and boxes, for a terminal, or is plain text.
+    """
+    app = typer.Typer(
+        name="sdg",
+        cls=Command,
+        help=ABOUT,
+        epilog=exit_codes("the command says no: something failed or differs"),
+        context_settings={"help_option_names": HELP},
+        invoke_without_command=True,
+        add_completion=False,
+        rich_markup_mode="markdown" if rich_help else None,
+        pretty_exceptions_enable=False,
+    )
+    app.callback()(_sdg)
+    app.command(
+        "quickstart",
+        short_help="Take three subtasks through all stages, here and now.",
+        epilog=quickstart.EXIT_CODES,
+    )(quickstart.quickstart)
+    app.command(
+        "plan", short_help="Tell what a run will cost, before it is started.", epilog=exit_codes()
+    )(plan.plan)
+    app.command(
+        "funnel", short_help="Show what each stage took in and let through.", epilog=exit_codes()
+    )(funnel.funnel)
+    app.command("preview", short_help="Show which rows each gate would drop.", epilog=exit_codes())(
+        preview.preview
+    )
+    app.add_typer(catalog.app, name="catalog", short_help="Look at, check and add seed tasks.")
+    app.add_typer(release.app, name="release", short_help="Look at, compare and push releases.")
+    app.command("records", short_help="Describe every field of every record.")(records.records)
+    app.add_typer(teacher.app, name="teacher", short_help="Put teacher models on disk.")
+    return app
+
+
+def main() -> None:
+    """Runs `sdg` with the process's own command line, and ends the process."""
+    build(rich_help=sys.stdout.isatty())(prog_name="sdg")
+
+
+def _sdg(
+    context: typer.Context,
+    show_version: Annotated[
+        bool, typer.Option("--version", help="Show the version and exit.")
+    ] = False,
+) -> None:
+    if show_version:
+        from importlib.metadata import version
+
+        typer.echo(version("sdg-assets"))
+        raise typer.Exit
+    help_if_alone(context)

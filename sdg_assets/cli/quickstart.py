@@ -1,45 +1,103 @@
-"""The main job, small: a few subtasks through all stages, in Dagster, with the configured teacher.
+"""`sdg quickstart`: the main job, small. A few subtasks through all stages, in Dagster.
 
-`python -m sdg_assets.cli.quickstart` materializes the same assets as the UI does, into the same
-instance and store; `make ui` shows the runs afterwards.
+It materializes the same assets as the UI does, into the same instance and store.
 """
 
 from __future__ import annotations
 
-import argparse
 import itertools
+import os
 import signal
-import sys
 import time
 import warnings
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
-import dagster as dg
+import typer
 
-from sdg_assets.assets.keys import BENCHMARKS, CURATED, asset_key
-from sdg_assets.catalog import Catalog, SubtaskSpec, configured_catalog, load_protected
-from sdg_assets.cli.command import command
-from sdg_assets.errors import CatalogError
-from sdg_assets.heldout.protection import EVERY_BENCHMARK, PROTECTED, heldout_key, is_hashed
-from sdg_assets.records import EnrichedExample, Stage
-from sdg_assets.settings import settings
-from sdg_assets.stages.funnel import funnel_row, render
-from sdg_assets.stages.stage import TASK_STAGES, key_of
-from sdg_assets.store.partitions import Store
-from sdg_assets.teacher import stopping
+from sdg_assets.cli import terminal
+from sdg_assets.cli.endings import exit_codes
+from sdg_assets.cli.funnel import write_funnel
+from sdg_assets.errors import CatalogError, PermanentError
+
+if TYPE_CHECKING:
+    import dagster as dg
+
+    from sdg_assets.catalog import Catalog, SubtaskSpec
+    from sdg_assets.records import EnrichedExample
+    from sdg_assets.store.partitions import Store
 
 # Three kinds of answers that a small teacher can write: a choice, a number, a yes or no.
 SUBTASKS = ("arc/arc_easy", "gsm8k/gsm8k", "boolq/boolq")
+EXIT_CODES = exit_codes(
+    "a run failed, or nothing was accepted",
+    "128 + the signal when Ctrl-C or SIGTERM ended it: what was answered is kept, and the same "
+    "command goes on from there",
+)
 LOGGERS = {"loggers": {"console": {"config": {"log_level": "INFO"}}}}
 
 
-def materialize(
-    keys: list[dg.AssetKey], partition: str | tuple[str, str] | None, max_seeds: int | None
-) -> bool:
+def quickstart(
+    subtasks: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="TASK/SUBTASK",
+            help=f"The subtasks. Default: {' '.join(SUBTASKS)}.",
+            show_default=False,
+        ),
+    ] = None,
+    max_seeds: Annotated[int, typer.Option(min=1, help="Seeds of each subtask.")] = 6,
+) -> int:
+    """Take a few subtasks through all stages, with the configured teacher, and cut a release.
+
+    These are the same assets as in the UI, in the same Dagster instance (DAGSTER_HOME) and store
+    (SDG_STORE); `make ui` shows the runs afterwards. At the end stand the funnel, accepted
+    examples and where the files are. The first time, the embedded teacher (1.1 GB) is fetched; it
+    runs on the CPU and takes some minutes.
+    """
+    from sdg_assets.catalog import configured_catalog
+    from sdg_assets.settings import settings
+    from sdg_assets.store.partitions import Store
+    from sdg_assets.teacher import stopping
+
+    started = time.monotonic()
+    catalog = configured_catalog(settings())
+    store = Store(settings().store)
+    specs = [_spec(catalog, name) for name in subtasks or SUBTASKS]
+    _need_instance()
+    # Dagster hears of signals only while a run is under way; in between they end us as well.
+    stopping.listen()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        failed = _run_all(specs, max_seeds)
+    except KeyboardInterrupt:
+        received = stopping.received() or signal.SIGINT
+        terminal.note(
+            f"ended by {stopping.REASONS[received]}: nothing else is started, and everything "
+            "answered so far is kept; the same command goes on from there"
+        )
+        return 128 + received
+    accepted = _write_results(specs, store)
+    minutes = (time.monotonic() - started) / 60
+    terminal.write(
+        f"\n{accepted} accepted rows in {minutes:.1f} minutes, teacher {settings().teacher}."
+    )
+    if failed:
+        terminal.note(f"failed: {', '.join(failed)}; the log above says why")
+    elif not accepted:
+        terminal.note(
+            "nothing was accepted: the teacher is too weak for these tasks. The funnel shows "
+            "where rows were lost; set SDG_TEACHER to a stronger model"
+        )
+    return 1 if failed or not accepted else 0
+
+
+def materialize(keys: list[dg.AssetKey], subtask: str | None, max_seeds: int | None) -> bool:
     """Runs assets in this process, as one Dagster run of the instance in DAGSTER_HOME.
 
     Args:
         keys: The assets.
-        partition: The subtask, or the first and last of a range; None for unpartitioned assets.
+        subtask: The partition; None for unpartitioned assets.
         max_seeds: Cap on seeds.
 
     Returns:
@@ -48,7 +106,11 @@ def materialize(
     Raises:
         KeyboardInterrupt: A signal ended the run, so nothing else is to be started.
     """
-    from sdg_assets.definitions import defs  # wrong settings fail here: `main` reports them
+    import dagster as dg
+
+    from sdg_assets.definitions import defs  # reads the settings: wrong ones fail here
+    from sdg_assets.records import Stage
+    from sdg_assets.teacher import stopping
 
     assets = [asset for asset in defs.assets or () if isinstance(asset, dg.AssetsDefinition)]
     seeds = [key for key in keys if key.path[-1] == Stage.SEEDS]
@@ -59,8 +121,7 @@ def materialize(
         result = dg.materialize(
             assets,
             selection=keys,
-            partition_key=partition if isinstance(partition, str) else None,
-            tags=_range_tags(partition) if isinstance(partition, tuple) else None,
+            partition_key=subtask,
             instance=dg.DagsterInstance.get(),
             run_config={**LOGGERS, "ops": ops},
             raise_on_error=False,
@@ -70,75 +131,33 @@ def materialize(
     return result.success
 
 
-def hash_benchmarks(store: Store) -> list[str]:
-    """Hashes the protected benchmarks that are not hashed yet.
-
-    Args:
-        store: Where they lie.
-
-    Returns:
-        Those that could not be, and may not be missing.
-    """
-    without = settings().without_benchmarks
-    names = [benchmark.name for benchmark in load_protected()]
-
-    def due(name: str) -> bool:
-        named = name in without or EVERY_BENCHMARK in without
-        key = heldout_key(PROTECTED, name)
-        return not named and not is_hashed(store, key, settings().seed_source)
-
-    for is_due, group in itertools.groupby(names, due):
-        if is_due:
-            run = list(group)
-            materialize([BENCHMARKS], (run[0], run[-1]), None)
-    return [name for name in names if due(name)]
-
-
-@command
-def main(arguments: list[str] | None = None) -> int:
-    """Runs the job and prints the funnel, three accepted examples and where the files are."""
-    parser = argparse.ArgumentParser(
-        prog="python -m sdg_assets.cli.quickstart", description=__doc__
-    )
-    parser.add_argument("subtasks", nargs="*", default=SUBTASKS, metavar="TASK/SUBTASK")
-    parser.add_argument("--max-seeds", type=int, default=6, help="seeds a subtask (default 6)")
-    chosen = parser.parse_args(arguments)
-    started = time.monotonic()
-    catalog = configured_catalog(settings())
-    store = Store(settings().store)
-    specs = [_spec(catalog, name) for name in chosen.subtasks]
-    # Dagster hears of signals only while a run is under way; in between they end us as well.
-    stopping.listen()
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
-    try:
-        failed = _run_all(specs, store, chosen.max_seeds)
-    except KeyboardInterrupt:
-        received = stopping.received() or signal.SIGINT
-        sys.stderr.write(
-            f"ended by {stopping.REASONS[received]}: nothing else is started, and everything "
-            "answered so far is kept; the same command goes on from there\n"
+def _need_instance() -> None:
+    home = os.environ.get("DAGSTER_HOME", "")
+    if not (Path(home).is_absolute() and Path(home).is_dir()):
+        raise PermanentError(
+            f"DAGSTER_HOME={home!r}: must be the absolute path of an existing directory, in which "
+            "Dagster keeps its runs; `make quickstart` sets it to .dagster of the checkout"
         )
-        return 128 + received
-    out = sys.stdout.write
-    out("\n" + render(funnel_row(store, spec) for spec in specs) + "\n")
-    accepted = [key_of(spec, Stage.FILTERED) for spec in specs]
-    accepted = [key for key in accepted if store.exists(key)]
+
+
+def _write_results(specs: list[SubtaskSpec], store: Store) -> int:
+    """Prints the funnel, accepted examples and where the files are; returns the rows accepted."""
+    from sdg_assets.records import EnrichedExample, Stage
+    from sdg_assets.stages.funnel import funnel_row
+    from sdg_assets.stages.stage import key_of
+
+    terminal.write()
+    write_funnel([funnel_row(store, spec) for spec in specs])
+    keys = [key_of(spec, Stage.FILTERED) for spec in specs]
+    accepted = [key for key in keys if store.exists(key)]
     for key in accepted:
         for example in itertools.islice(store.read(key, EnrichedExample), 1):
-            out(f"\n--- {key.task}/{key.subtask}\n{_show(example)}\n")
-    out("\nAccepted rows:\n" + "".join(f"  {store.path(key)}\n" for key in accepted))
-    out(f"Release:\n  {store.root / Stage.CURATED.value}\n")
-    total = sum(store.manifest(key).rows for key in accepted)
-    minutes = (time.monotonic() - started) / 60
-    out(f"\n{total} accepted rows in {minutes:.1f} minutes, teacher {settings().teacher}.\n")
-    if failed:
-        sys.stderr.write(f"failed: {', '.join(failed)}; the log above says why\n")
-    elif not total:
-        sys.stderr.write(
-            "nothing was accepted: the teacher is too weak for these tasks. The funnel shows "
-            "where rows were lost; set SDG_TEACHER to a stronger model\n"
-        )
-    return 1 if failed else 0
+            terminal.write(f"\n--- {key.task}/{key.subtask}\n{_show(example)}")
+    terminal.write("\nAccepted rows:")
+    for key in accepted:
+        terminal.write(f"  {store.path(key)}")
+    terminal.write(f"Release:\n  {store.root / Stage.CURATED.value}")
+    return sum(store.manifest(key).rows for key in accepted)
 
 
 def _spec(catalog: Catalog, name: str) -> SubtaskSpec:
@@ -148,9 +167,12 @@ def _spec(catalog: Catalog, name: str) -> SubtaskSpec:
     return catalog.subtask(task, subtask)
 
 
-def _run_all(specs: list[SubtaskSpec], store: Store, max_seeds: int | None) -> list[str]:
-    """Hashes the benchmarks, runs each subtask and cuts the release; names what failed."""
-    failed = [f"protected/heldout {name}" for name in hash_benchmarks(store)]
+def _run_all(specs: list[SubtaskSpec], max_seeds: int | None) -> list[str]:
+    """Runs each subtask and cuts the release; names what failed."""
+    from sdg_assets.assets.keys import CURATED, asset_key
+    from sdg_assets.stages.stage import TASK_STAGES
+
+    failed = []
     for spec in specs:
         keys = [asset_key(spec.task, stage) for stage in TASK_STAGES]
         if not materialize(keys, spec.key, max_seeds):
@@ -160,18 +182,9 @@ def _run_all(specs: list[SubtaskSpec], store: Store, max_seeds: int | None) -> l
     return failed
 
 
-def _range_tags(partitions: tuple[str, str]) -> dict[str, str]:
-    first, last = partitions
-    return {"dagster/asset_partition_range_start": first, "dagster/asset_partition_range_end": last}
-
-
 def _show(example: EnrichedExample) -> str:
     lines = [example.context, example.question]
     lines += [f"  - {choice}" for choice in example.choices]
     votes = ", ".join(f"{vote.answer} x{vote.count}" for vote in example.votes)
     lines += [f"Answer: {example.answer}   (votes: {votes})"]
     return "\n".join(line for line in lines if line)
-
-
-if __name__ == "__main__":
-    sys.exit(main())

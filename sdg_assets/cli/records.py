@@ -6,26 +6,14 @@ import inspect
 import json
 import re
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from pydantic.fields import FieldInfo
+from sdg_assets.cli import terminal
 
-from sdg_assets.records import (
-    Contribution,
-    CuratedExample,
-    EnrichedExample,
-    Example,
-    GeneratedExample,
-    Judgement,
-    Proof,
-    Record,
-    Rejection,
-    Rubric,
-    Seed,
-    Source,
-    TeacherStamp,
-    Vote,
-)
+if TYPE_CHECKING:
+    from pydantic.fields import FieldInfo
+
+    from sdg_assets.records import Record
 
 _HEAD = """\
 # Records
@@ -34,27 +22,41 @@ One line of JSON is one record. Each stage's record has the fields of the one be
 own; the tables below list only what is new. This page is written from the models in \
 `sdg_assets/records.py` by `sdg records > docs/records.md`, and a test keeps it current.
 """
-# In the order of the stages; a record is followed by those that are nested in it.
-_SECTIONS: dict[str, list[type[Record]]] = {
-    "`seeds`": [Seed, Source],
-    "`normalized`": [Example],
-    "`generated`": [GeneratedExample, TeacherStamp],
-    "`enriched` and `filtered`": [EnrichedExample, Vote, Proof, Judgement, Rubric],
-    "`curated`": [CuratedExample, Contribution],
-    "Refused rows of every stage": [Rejection],
-}
+
+
+def records() -> int:
+    """Describe every field of every record: what the files in the store and a release hold."""
+    terminal.write(page().rstrip())
+    return 0
 
 
 def page() -> str:
     """The reference as Markdown: for each record what it is, and a table of its own fields."""
     parts = [_HEAD]
-    for stage, records in _SECTIONS.items():
+    for stage, described in _sections().items():
         parts.append(f"## {stage}\n")
-        parts += ["\n".join(_section(record)) + "\n" for record in records]
+        parts += ["\n".join(_section(record)) + "\n" for record in described]
     return "\n".join(parts)
 
 
+def _sections() -> dict[str, list[type[Record]]]:
+    """The records in the order of the stages; one is followed by those that are nested in it."""
+    from sdg_assets import records as r
+
+    enriched: list[type[Record]] = [r.EnrichedExample, r.Vote, r.Proof, r.Judgement, r.Rubric]
+    return {
+        "`seeds`": [r.Seed, r.Source],
+        "`normalized`": [r.Example],
+        "`generated`": [r.GeneratedExample, r.TeacherStamp],
+        "`enriched` and `filtered`": [*enriched, r.Addition],
+        "`curated`": [r.CuratedExample, r.Contribution],
+        "Refused rows of every stage": [r.Rejection],
+    }
+
+
 def _section(record: type[Record]) -> Iterator[str]:
+    from sdg_assets.records import Record
+
     base = record.__bases__[0]
     inherited = base.model_fields if issubclass(base, Record) else {}
     yield f"### {record.__name__}\n"

@@ -1,19 +1,13 @@
-"""How many rows each stage took in and let through: one line a subtask, read from the store.
-
-`python -m sdg_assets.stages.funnel` prints it for everything that is materialized.
-"""
+"""How many rows each stage took in and let through, for each subtask, read from the store."""
 
 from __future__ import annotations
 
-import sys
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from sdg_assets.catalog import Catalog, SubtaskSpec, configured_catalog
-from sdg_assets.cli.command import command
+from sdg_assets.catalog import SubtaskSpec
 from sdg_assets.records import Stage
-from sdg_assets.settings import settings
 from sdg_assets.stages.generated import CONTROLLING_SEED, GATE
 from sdg_assets.stages.stage import ROW_STAGES, STAGES, key_of
 from sdg_assets.store.partitions import Store
@@ -71,50 +65,13 @@ def funnel_row(store: Store, spec: SubtaskSpec) -> FunnelRow:
     return row
 
 
-def render(rows: Iterable[FunnelRow]) -> str:
-    """The funnel as a table of fixed width, rejections below each line that has any."""
-    header = (
-        "task", "subtask", "kind", Stage.SEEDS.value, Stage.GENERATED.value, "parsed", "verified",
-        "accepted",
-        "tokens", "tokens/s",
-    )  # fmt: skip
-    table: list[tuple[str, ...]] = [header]
-    notes: dict[int, str] = {}
-    for row in rows:
-        numbers = (row.seeds, row.generated, row.parsed, row.verified, row.accepted, row.tokens)
-        table.append(
-            (row.task, row.subtask, row.kind, *map(str, numbers), f"{row.tokens_per_second:.1f}")
-        )
-        if row.rejections:
-            reasons = (f"{reason} {count}" for reason, count in row.rejections.most_common())
-            notes[len(table) - 1] = f"    rejected – {'; '.join(reasons)}"
-    widths = [max(len(line[column]) for line in table) for column in range(len(header))]
-    lines = []
-    for number, line in enumerate(table):
-        cells = (
-            text.ljust(width) if column < 3 else text.rjust(width)
-            for column, (text, width) in enumerate(zip(line, widths, strict=True))
-        )
-        lines.append("  ".join(cells).rstrip())
-        lines += [notes[number]] if number in notes else []
-    return "\n".join(lines)
+def materialized(store: Store, specs: Iterable[SubtaskSpec]) -> list[FunnelRow]:
+    """The funnel of those subtasks that have seeds in the store.
 
-
-def materialized(store: Store, catalog: Catalog) -> list[FunnelRow]:
-    """The funnel of every enabled subtask that has seeds in the store."""
-    specs = [task.resolve(key) for task in catalog.enabled() for key in task.enabled_subtasks()]
+    Args:
+        store: Where the stages lie.
+        specs: The subtasks.
+    """
     seeds = {key_of(spec, Stage.SEEDS): spec for spec in specs}
     published = store.manifests(seeds)
     return [funnel_row(store, spec) for key, spec in seeds.items() if key in published]
-
-
-@command
-def main() -> int:
-    """Prints the funnel of everything that is materialized."""
-    rows = materialized(Store(settings().store), configured_catalog(settings()))
-    sys.stdout.write(render(rows) + "\n")
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -1,6 +1,4 @@
-"""What a run will cost, before any GPU is used: requests, tokens and GPU-hours, a subtask a line.
-
-    python -m sdg_assets.stages.plan --select arc,gsm8k --tokens-per-second 2500
+"""What a run will cost, before any GPU is used: requests, tokens and GPU-hours of each subtask.
 
 Prompts are rendered from the real seeds and counted by the teacher's own tokenizer. A new example
 is taken to be as long as an old one; traces and backgrounds have the typical lengths below.
@@ -8,28 +6,24 @@ is taken to be as long as an old one; traces and backgrounds have the typical le
 
 from __future__ import annotations
 
-import argparse
 import itertools
-import json
-import sys
-from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass
 from statistics import fmean
 
 from sdg_assets.answers import answer_format
-from sdg_assets.catalog import Catalog, SubtaskSpec, configured_catalog
-from sdg_assets.cli.command import command
+from sdg_assets.catalog import SubtaskSpec
 from sdg_assets.enrichment.knobs import SolverKnobs
 from sdg_assets.enrichment.votes import waves
-from sdg_assets.records import Example, Role, Stage, TeacherStamp
-from sdg_assets.settings import Settings, settings
+from sdg_assets.records import Example, Stage, TeacherStamp
+from sdg_assets.settings import Settings
 from sdg_assets.sources.source import open_source
 from sdg_assets.stages.generated import WriterKnobs, generate
 from sdg_assets.stages.normalized import normalize
 from sdg_assets.stages.seeds import collect_seeds
 from sdg_assets.stages.stage import key_of
 from sdg_assets.store.partitions import Store
-from sdg_assets.teacher import has_judge, open_teacher
+from sdg_assets.teacher import has_judge
 from sdg_assets.teacher.control_tokens import ControlTokens
 from sdg_assets.teacher.requests import (
     Completion,
@@ -157,60 +151,17 @@ def seeds_of(spec: SubtaskSpec, chosen: Settings) -> list[Example]:
     return [row for row in normalize(spec, raw) if isinstance(row, Example)]
 
 
-def render(plans: Iterable[SubtaskPlan], tokens_per_second: float) -> str:
-    """The plan as a table with totals."""
-    rows = list(plans)
-    total = SubtaskPlan(
-        "all", "", *(sum(getattr(p, f) for p in rows) for f in
-        ("seeds", "requests", "prompt_tokens", "output_tokens")),
-    )  # fmt: skip
-    line = "{:<24} {:<28} {:>9} {:>10} {:>14} {:>14} {:>10}"
-    lines = [line.format("task", "subtask", "seeds", "requests", "prompt", "output", "GPU-hours")]
-    lines += [
-        line.format(
-            p.task, p.subtask, p.seeds, p.requests, p.prompt_tokens, p.output_tokens,
-            f"{p.gpu_hours(tokens_per_second):.2f}",
-        )
-        for p in [*rows, total]
-    ]  # fmt: skip
-    return "\n".join(lines)
-
-
-@command
-def main(arguments: list[str] | None = None) -> int:
-    """Prints the plan of the selected tasks."""
-    parser = argparse.ArgumentParser(prog="python -m sdg_assets.stages.plan", description=__doc__)
-    parser.add_argument("--select", help="tasks or task/subtask, comma-separated; default: all on")
-    parser.add_argument("--tokens-per-second", type=float, default=2000.0, help="of one GPU")
-    parser.add_argument("--json", action="store_true", help="for machines")
-    chosen = parser.parse_args(arguments)
-    catalog = configured_catalog(settings())
-    writer = open_teacher(settings(), Role.WRITER)
-    plans = [
-        plan_subtask(spec, seeds, writer, settings(), len(seeds))
-        for spec in _selected(catalog, chosen.select)
-        for seeds in [seeds_of(spec, settings())]
-    ]
-    if chosen.json:
-        sys.stdout.write(json.dumps([asdict(plan) for plan in plans], indent=1) + "\n")
-    else:
-        sys.stdout.write(render(plans, chosen.tokens_per_second) + "\n")
-    return 0
-
-
-def _selected(catalog: Catalog, names: str | None) -> list[SubtaskSpec]:
-    wanted = names.split(",") if names else [task.task for task in catalog.enabled()]
-    specs = []
-    for name in wanted:
-        task, _, subtask = name.strip().partition("/")
-        keys = [subtask] if subtask else catalog.task(task).enabled_subtasks()
-        specs += [catalog.subtask(task, key) for key in keys]
-    return specs
+def total(plans: Sequence[SubtaskPlan]) -> SubtaskPlan:
+    """The sum of several subtasks' costs, as a plan of the task `all`."""
+    return SubtaskPlan(
+        task="all",
+        subtask="",
+        seeds=sum(plan.seeds for plan in plans),
+        requests=sum(plan.requests for plan in plans),
+        prompt_tokens=sum(plan.prompt_tokens for plan in plans),
+        output_tokens=sum(plan.output_tokens for plan in plans),
+    )
 
 
 def _count(writer: Teacher, text: str) -> int:
     return writer.count_tokens([Message(role="user", content=text)])
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -1,16 +1,11 @@
-"""The teachers that are known, and from a teacher's name to a model that an engine can load.
-
-`python -m sdg_assets.teacher.models fetch NAME` prints the directory of a teacher's model.
-"""
+"""The teachers that are known, and from a teacher's name to a model that an engine can load."""
 
 from __future__ import annotations
 
-import argparse
 import hashlib
 import logging
 import os
 import re
-import sys
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -27,7 +22,6 @@ from pydantic import (
     model_validator,
 )
 
-from sdg_assets.cli.command import command
 from sdg_assets.errors import PermanentError, SdgError
 from sdg_assets.records import CommercialUse
 from sdg_assets.teacher.weights import hub
@@ -304,19 +298,3 @@ def _content_revision(directory: Path) -> str:
 def _cache() -> Path:
     root = os.environ.get("SDG_CACHE") or platformdirs.user_cache_dir("sdg_assets")
     return Path(root).expanduser().resolve() / "models"
-
-
-@command
-def _main() -> int:
-    parser = argparse.ArgumentParser(prog="python -m sdg_assets.teacher.models")
-    commands = parser.add_subparsers(required=True)
-    fetch = commands.add_parser("fetch", help="put a teacher on disk and print its directory")
-    fetch.add_argument("name", help="key of teachers.yaml, hub id or directory")
-    name = parser.parse_args().name
-    logging.basicConfig(level=logging.INFO, format="%(message)s")  # to stderr
-    sys.stdout.write(f"{resolve(name).path_or_id}\n")
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(_main())

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from sdg_assets.checks.class_balance import ClassBalance
+from sdg_assets.checks.classes import ClassBalance
 from sdg_assets.checks.inspection import Inspection
 from sdg_assets.records import AnswerKind, Example, Rejection, Stage
 from sdg_assets.thresholds import Thresholds

@@ -1,8 +1,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -11,11 +9,11 @@ import yaml
 from sdg_assets.catalog import load_catalog
 from sdg_assets.catalog.lm_eval_index import LmEvalIndex, installed, recorded, write
 from sdg_assets.catalog.models import SeedTask
-from sdg_assets.cli.catalog.__main__ import main
 from sdg_assets.cli.catalog.check import absent_splits, differences, stale_index
 from sdg_assets.sources.source import DirectorySource
 from sdg_assets_tests.conftest import Configure
 from sdg_assets_tests.support.builders import TASK, Rows, write_catalog
+from sdg_assets_tests.support.command import sdg
 
 
 @pytest.fixture(scope="module")
@@ -23,16 +21,15 @@ def lm_eval() -> LmEvalIndex:
     return installed()
 
 
-def test_the_table_has_a_line_a_task_and_totals(
-    tmp_path: Path, configure: Configure, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_the_table_has_a_line_a_task_and_totals(tmp_path: Path, configure: Configure) -> None:
     subtasks = {"a": {"rows": 10}, "b": {}, "c": {"enabled": False, "why": "a copy"}}
     off = {"task": "gone", "enabled": False, "why": "no answers", "subtasks": {"gone": {}}}
     configure(catalog=write_catalog(tmp_path, {"subtasks": subtasks}, off))
 
-    assert main([]) == 0
+    done = sdg("catalog", "list")
 
-    lines = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert done.exit_code == 0
+    lines = [line.split() for line in done.stdout.splitlines()]
     assert [
         "quiz",
         "knowledge",
@@ -48,10 +45,11 @@ def test_the_table_has_a_line_a_task_and_totals(
     assert ["gone:", "no", "answers"] in lines
 
 
-def test_json_counts_what_the_mission_asks_for(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["--json"]) == 0
+def test_json_counts_what_the_mission_asks_for() -> None:
+    done = sdg("catalog", "list", "--json")
 
-    report = json.loads(capsys.readouterr().out)
+    assert done.exit_code == 0
+    report = json.loads(done.stdout)
     totals = report["totals"]
     assert totals["all"]["subtasks"] == sum(task["subtasks"] for task in report["tasks"])
     assert totals["knowledge"]["tasks_on"] >= 39
@@ -59,16 +57,16 @@ def test_json_counts_what_the_mission_asks_for(capsys: pytest.CaptureFixture[str
     assert totals["all"]["subtasks"] >= 700
 
 
-def test_guesses_are_listed(
-    tmp_path: Path, configure: Configure, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_guesses_are_listed(tmp_path: Path, configure: Configure) -> None:
     subtasks = {"a": {"certainty": "guess"}, "b": {"certainty": "seen"}}
     configure(
         catalog=write_catalog(tmp_path, {"subtasks": subtasks, "certainty": {"license": "guess"}})
     )
 
-    assert main(["guesses"]) == 0
-    listed = capsys.readouterr().out.splitlines()
+    done = sdg("catalog", "guesses")
+
+    assert done.exit_code == 0
+    listed = done.stdout.splitlines()
     assert [line for line in listed if not line.startswith("protected/")] == [
         "quiz: license",
         "quiz/a",
@@ -112,20 +110,27 @@ def test_each_difference_is_named(tmp_path: Path, lm_eval: LmEvalIndex) -> None:
 
 
 def test_check_exits_non_zero_when_there_are_differences(
-    tmp_path: Path, configure: Configure, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, configure: Configure
 ) -> None:
     configure(catalog=write_catalog(tmp_path, {"subtasks": {"quiz": {"lm_eval": "arc"}}}))
 
-    assert main(["check"]) == 1
-    lines = capsys.readouterr().out.splitlines()
+    done = sdg("catalog", "check")
+
+    assert done.exit_code == 1
+    lines = done.stdout.splitlines()
     assert lines[0].startswith("quiz/quiz: lm-eval ")
     assert lines[1].startswith("1 differences in 1 subtasks from lm-eval ")
+
+    as_json = sdg("catalog", "check", "--json")
+    assert as_json.exit_code == 1
+    report = json.loads(as_json.stdout)
+    assert (report["differences"], report["subtasks"]) == (lines[:1], 1)
 
 
 def test_a_newer_lm_eval_makes_the_index_stale() -> None:
     newer = LmEvalIndex("9.9", {})
     (line,) = stale_index(recorded(), newer)
-    assert "installed is 9.9: run `python -m sdg_assets.catalog check --update`" in line
+    assert "installed is 9.9: run `sdg catalog check --update`" in line
 
 
 def test_a_seed_split_that_the_source_lacks_is_named(tmp_path: Path) -> None:
@@ -143,24 +148,37 @@ def test_a_seed_split_that_the_source_lacks_is_named(tmp_path: Path) -> None:
     assert list(absent_splits(catalog, Rows({"org/quiz": []}))) == []
 
 
-def test_show_renders_rows_raw_beside_normalized(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["show", "commonsense_qa", "--source", "samples", "--rows", "2"]) == 0
+def test_show_renders_rows_raw_beside_normalized() -> None:
+    done = sdg("catalog", "show", "commonsense_qa", "--source", "samples", "--rows", "2")
 
-    out = capsys.readouterr().out
+    assert done.exit_code == 0
+    out = done.stdout
     assert out.startswith("commonsense_qa/commonsense_qa (tau/commonsense_qa, default, train)")
-    assert out.count("│ normalized") == 2
+    assert out.count("| normalized") == 2
     assert "answerKey:" in out
     assert "answer_index:" in out
+
+
+def test_show_gives_scripts_the_raw_row_and_what_becomes_of_it() -> None:
+    done = sdg("catalog", "show", "arc/arc_easy", "--source", "samples", "--rows", "1", "--json")
+
+    assert done.exit_code == 0
+    (row,) = json.loads(done.stdout)
+    (normalized,) = row["normalized"]
+    assert row["row"] == 0
+    assert normalized["question"] == row["raw"]["question"]
+    assert normalized["choices"] == row["raw"]["choices"]["text"]
 
 
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
         (["show", "nope"], "unknown seed task 'nope'"),
-        (["show", "arc", "--subtask", "nope"], "seed task 'arc' has no subtask 'nope'"),
+        (["show", "arc/nope"], "seed task 'arc' has no subtask 'nope'"),
         (["show", "arc", "--source", "mirror:/nowhere"], "/nowhere is not a directory"),
         (["new", "no_such_task"], "lm-eval has no task 'no_such_task'"),
         (["new", "squadv2"], "is written in Python"),
+        (["new", "ai2_arc", "--family", "wit"], "unknown family 'wit'; there are: knowledge"),
     ],
 )
 def test_an_error_is_one_line_and_exit_code_2(
@@ -168,38 +186,27 @@ def test_an_error_is_one_line_and_exit_code_2(
     says: str,
     tmp_path: Path,
     configure: Configure,
-    capsys: pytest.CaptureFixture[str],
 ) -> None:
     if arguments[0] == "new":
         configure(catalog=tmp_path)
 
-    assert main(arguments) == 2
+    done = sdg("catalog", *arguments)
 
-    error = capsys.readouterr().err
+    assert done.exit_code == 2
+    error = done.stderr
     assert error.startswith("error: ")
     assert says in error
     assert len(error.splitlines()) == 1
 
 
-def test_the_command_runs_as_a_module() -> None:
-    done = subprocess.run(
-        [sys.executable, "-m", "sdg_assets.catalog", "show", "nope"],
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 2
-    assert "Traceback" not in done.stderr
-
-
-def test_new_drafts_a_group_as_a_task_that_is_off(
-    tmp_path: Path, configure: Configure, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_new_drafts_a_group_as_a_task_that_is_off(tmp_path: Path, configure: Configure) -> None:
     configure(catalog=tmp_path)
 
-    assert main(["new", "ai2_arc", "--family", "reasoning"]) == 0
+    done = sdg("catalog", "new", "ai2_arc", "--family", "reasoning")
 
+    assert done.exit_code == 0
     file = tmp_path / "reasoning" / "ai2_arc.yaml"
-    assert capsys.readouterr().out.strip() == str(file)
+    assert done.stdout.strip() == str(file)
     task = SeedTask.model_validate(yaml.safe_load(file.read_text("utf-8")))
     assert list(task.subtasks) == ["arc_challenge", "arc_easy"]
     assert task.subtasks["arc_easy"].config == "ARC-Easy"
@@ -207,13 +214,13 @@ def test_new_drafts_a_group_as_a_task_that_is_off(
     assert task.record is not None
     assert task.record.question == "{{question}}"
     assert load_catalog(tmp_path).enabled() == []
-    assert main(["new", "ai2_arc", "--family", "reasoning"]) == 2
+    assert sdg("catalog", "new", "ai2_arc", "--family", "reasoning").exit_code == 2
 
 
 def test_new_finds_the_option_texts_behind_letters(tmp_path: Path, configure: Configure) -> None:
     configure(catalog=tmp_path)
 
-    assert main(["new", "kmmlu_direct_law"]) == 0
+    assert sdg("catalog", "new", "kmmlu_direct_law").exit_code == 0
 
     file = tmp_path / "knowledge" / "kmmlu_direct_law.yaml"
     task = SeedTask.model_validate(yaml.safe_load(file.read_text("utf-8")))

@@ -1,15 +1,16 @@
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 
-from sdg_assets.cli.preview.__main__ import main
 from sdg_assets.records import Record
 from sdg_assets.settings import settings
 from sdg_assets.store.partitions import PartitionKey, Store
 from sdg_assets_tests.conftest import on_disk
 from sdg_assets_tests.support.builders import write_catalog
+from sdg_assets_tests.support.command import sdg
 from sdg_assets_tests.support.records import enriched, example, numeric
 
 
@@ -28,9 +29,7 @@ def publish(store: Store, stage: str, *rows: Record) -> None:
             out.accept(row)
 
 
-def test_it_counts_what_each_gate_would_drop_and_shows_rows(
-    store: Store, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_it_counts_what_each_gate_would_drop_and_shows_rows(store: Store) -> None:
     publish(store, "normalized", example())
     publish(
         store,
@@ -43,9 +42,10 @@ def test_it_counts_what_each_gate_would_drop_and_shows_rows(
     )
     before = sorted(on_disk(store.root).rglob("*"))
 
-    assert main(["preview", "--task", "quiz"]) == 0
+    done = sdg("preview", "quiz")
 
-    out = capsys.readouterr().out
+    assert done.exit_code == 0
+    out = done.stdout
     assert "quiz/enriched/quiz: 5 rows" in out
     assert "answer_chars = 500  (default 600)" in out
     assert "1  20.00%  format: prompt debris" in out
@@ -58,64 +58,82 @@ def test_it_counts_what_each_gate_would_drop_and_shows_rows(
     assert sorted(on_disk(store.root).rglob("*")) == before
 
 
-def test_other_thresholds_can_be_tried(store: Store, capsys: pytest.CaptureFixture[str]) -> None:
+def test_other_thresholds_can_be_tried(store: Store) -> None:
     publish(store, "normalized", numeric("What is 6 x 7?"), numeric())
 
-    assert main(["preview", "--task", "quiz", "--set", "question_chars=[20,500]"]) == 0
+    done = sdg("preview", "quiz", "--set", "question_chars=[20,500]")
 
-    out = capsys.readouterr().out
+    assert done.exit_code == 0
+    out = done.stdout
     assert "quiz/normalized/quiz: 2 rows" in out
     assert "question_chars = [20, 500]  (default [5, 5000])" in out
     assert "1  50.00%  format: question length" in out
 
 
-def test_a_threshold_of_duplicates_can_be_tried_too(
-    store: Store, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_threshold_of_duplicates_can_be_tried_too(store: Store) -> None:
     publish(
         store,
         "enriched",
         enriched(question="Which large city lies on the river Seine in the north of France today?"),
         enriched(question="Which large city lies on the river Seine in the north of France now?"),
     )
-    only = ["preview", "--task", "quiz", "--gate", "duplicates"]
+    only = ["preview", "quiz/quiz", "--gate", "duplicates"]
 
-    assert main(only) == 0
-    assert "duplicates: near duplicate" in capsys.readouterr().out
-    assert main([*only, "--set", "near_duplicate_similarity=0.99"]) == 0
-    assert "duplicates: near duplicate" not in capsys.readouterr().out
+    done = sdg(*only)
+    assert done.exit_code == 0
+    assert "duplicates: near duplicate" in done.stdout
+    done = sdg(*only, "--set", "near_duplicate_similarity=0.99")
+    assert done.exit_code == 0
+    assert "duplicates: near duplicate" not in done.stdout
 
 
-def test_one_gate_can_be_looked_at_alone(store: Store, capsys: pytest.CaptureFixture[str]) -> None:
+def test_one_gate_can_be_looked_at_alone(store: Store) -> None:
     publish(store, "enriched", enriched(question="As an AI I ask."), enriched(outcome="unsolvable"))
 
-    assert main(["preview", "--task", "quiz", "--gate", "verification"]) == 0
+    done = sdg("preview", "quiz", "--gate", "verification")
 
-    out = capsys.readouterr().out
-    assert "verification: unsolvable" in out
-    assert "prompt debris" not in out
+    assert done.exit_code == 0
+    assert "verification: unsolvable" in done.stdout
+    assert "prompt debris" not in done.stdout
+
+
+def test_a_script_reads_the_same_as_json(store: Store) -> None:
+    publish(store, "enriched", enriched(question="As an AI I ask."), enriched(outcome="unsolvable"))
+
+    done = sdg("preview", "quiz", "--set", "question_chars=[3,500]", "--json")
+
+    assert done.exit_code == 0
+    (found,) = json.loads(done.stdout)
+    assert (found["partition"], found["rows"], found["left"]) == ("quiz/enriched/quiz", 2, 0)
+    assert found["thresholds"]["question_chars"] == [3, 500]
+    refused = {(entry["gate"], entry["reason"]): entry for entry in found["refusals"]}
+    (example,) = refused["verification", "unsolvable"]["examples"]
+    assert example["question"] == enriched().question
+    assert found["dropped_first_by"]["format"] == 1
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--task", "quizz"], "unknown seed task 'quizz'; did you mean quiz?"),
-        (["--task", "quiz", "--subtask", "maths"], "has no subtask 'maths'"),
-        (["--task", "quiz", "--gate", "taste"], "unknown gate 'taste'; there are: schema, format"),
-        (["--task", "quiz", "--set", "question_chars"], "NAME=VALUE is expected"),
-        (["--task", "quiz", "--set", "chars=3"], "chars: Extra inputs are not permitted"),
-        (["--task", "quiz", "--set", "question_chars=[9,1]"], "the lower bound comes first"),
+        (["quizz"], "unknown seed task 'quizz'; did you mean quiz?"),
+        (["quiz/maths"], "has no subtask 'maths'"),
+        (["quiz", "--gate", "taste"], "unknown gate 'taste'; there are: schema, format"),
+        (["quiz", "--set", "question_chars"], "NAME=VALUE is expected"),
+        (["quiz", "--set", "chars=3"], "chars: Extra inputs are not permitted"),
+        (["quiz", "--set", "question_chars=[9,1]"], "the lower bound comes first"),
     ],
 )
-def test_what_it_cannot_do_it_says(
-    store: Store, capsys: pytest.CaptureFixture[str], arguments: list[str], message: str
-) -> None:
+def test_what_it_cannot_do_it_says(store: Store, arguments: list[str], message: str) -> None:
     publish(store, "normalized", example())
 
-    assert main(["preview", *arguments]) == 2
-    assert message in capsys.readouterr().err
+    done = sdg("preview", *arguments)
+
+    assert done.exit_code == 2
+    assert message in done.stderr
 
 
-def test_nothing_materialized_is_an_error(store: Store, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["preview", "--task", "quiz"]) == 2
-    assert "materialize a subtask of it first" in capsys.readouterr().err
+def test_nothing_materialized_is_an_error(store: Store) -> None:
+    done = sdg("preview", "quiz")
+
+    assert done.exit_code == 2
+    assert "materialize a subtask of it first" in done.stderr

@@ -16,7 +16,6 @@ from sdg_assets.catalog import load_catalog
 from sdg_assets.checks.inspection import Inspection
 from sdg_assets.checks.outcome import CheckOutcome, broken_invariants
 from sdg_assets.checks.table import described, stage_checks
-from sdg_assets.cli.preview.__main__ import main as preview
 from sdg_assets.errors import CatalogError, PermanentError
 from sdg_assets.gates import (
     all_gates,
@@ -43,6 +42,7 @@ from sdg_assets.teacher.log.completions import CompletionLog
 from sdg_assets.thresholds import Thresholds, overridden, owners
 from sdg_assets_tests.conftest import Configure
 from sdg_assets_tests.support.builders import seed_task, write_catalog
+from sdg_assets_tests.support.command import sdg
 from sdg_assets_tests.support.heldout import nothing_held_out
 from sdg_assets_tests.support.packages import installed
 from sdg_assets_tests.support.records import enriched, example
@@ -299,7 +299,7 @@ def test_a_wrong_value_or_name_of_a_threshold_is_said_in_one_line(
 
 @pytest.mark.usefixtures("swearing")
 def test_the_preview_says_what_it_would_drop_and_tries_its_threshold(
-    tmp_path: Path, configure: Configure, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, configure: Configure
 ) -> None:
     configure(catalog=write_catalog(tmp_path / "catalog", {}))
     key = PartitionKey("quiz", "enriched", "quiz")
@@ -307,10 +307,8 @@ def test_the_preview_says_what_it_would_drop_and_tries_its_threshold(
         out.accept(enriched())
         out.accept(enriched(question=SWEARS))
 
-    assert preview(["preview", "--task", "quiz"]) == 0
-    dropped = capsys.readouterr().out
-    assert preview(["preview", "--task", "quiz", "--set", "swear_words=1"]) == 0
-    kept = capsys.readouterr().out
+    dropped = sdg("preview", "quiz").stdout
+    kept = sdg("preview", "quiz", "--set", "swear_words=1").stdout
 
     assert "  swear_words = 0\n" in dropped
     assert "1  50.00%  swearing: swear word" in dropped

@@ -22,6 +22,7 @@ from sdg_assets.teacher import stopping
 from sdg_assets.teacher.log.completions import CompletionLog
 from sdg_assets_tests.assets.quiz import quiz
 from sdg_assets_tests.conftest import Configure, on_disk
+from sdg_assets_tests.support.command import PROGRAM
 from sdg_assets_tests.support.runs import failures, materialized, metadata, run
 from sdg_assets_tests.support.teacher_server import TeacherServer, teacher_server
 
@@ -32,6 +33,7 @@ HANGS = 60.0
 """How long the teacher is silent: a run that waits for it has not been ended."""
 GENERATE = """
 import dagster as dg
+from sdg_assets_tests.support.command import PROGRAM
 from sdg_assets_tests.support.runs import run
 with dg.DagsterInstance.get() as instance:
     run("quiz", ["generated"], subtasks=("quiz_a", "quiz_c"), instance=instance)
@@ -214,7 +216,7 @@ def test_the_quickstart_does_not_go_on_to_the_next_subtask(
 ) -> None:
     teacher.answers = 2
     subtasks = [f"quiz/{subtask}" for subtask in SUBTASKS]
-    program = Program(tmp_path / "out", "-m", "sdg_assets.cli.quickstart", *subtasks)
+    program = Program(tmp_path / "out", *PROGRAM[1:], "quickstart", *subtasks)
     program.wait_until(lambda: teacher.silent.is_set() and answered(store, "quiz_a") == 2)
     runs = len(home.get_runs())
 
@@ -234,6 +236,7 @@ import ctypes, time
 import dagster as dg
 from sdg_assets.teacher import stopping
 stopping.LAST_WORDS_SECONDS = 60  # the machine may be busy
+from sdg_assets_tests.support.command import PROGRAM
 from sdg_assets_tests.support.runs import run
 from sdg_assets_tests.support.scripted_teacher import ScriptedTeacher
 import sdg_assets.teacher
@@ -345,6 +348,7 @@ from contextlib import contextmanager
 import dagster as dg
 from sdg_assets.teacher import stopping
 from sdg_assets.teacher.backends import engine
+from sdg_assets_tests.support.command import PROGRAM
 from sdg_assets_tests.support.runs import run
 
 @contextmanager

@@ -40,7 +40,7 @@ def stale_index(recorded: LmEvalIndex, installed: LmEvalIndex) -> Iterator[str]:
     if recorded.datasets != installed.datasets:
         yield (
             f"evaluated_splits.json was written from lm-eval {recorded.version}, installed is "
-            f"{installed.version}: run `python -m sdg_assets.catalog check --update`"
+            f"{installed.version}: run `sdg catalog check --update`"
         )
 
 

@@ -82,7 +82,7 @@ def _lines(task: str, family: str, leaves: Mapping[str, Mapping[str, Any]]) -> I
         key = re.sub(r"[^A-Za-z0-9_.+-]", "_", leaf)
         yield f"  {key}: {{{inside}}}"
     yield "enabled: false"
-    yield f"why: a draft; check it with `python -m sdg_assets.catalog show {task}`"
+    yield f"why: a draft; check it with `sdg catalog show {task}`"
 
 
 def _seed_split(config: Mapping[str, Any]) -> str:

@@ -1,15 +1,27 @@
-"""What the catalog holds: a table for people, the same as JSON, and what nobody has checked yet."""
+"""What the catalog holds: a table for people, the same as JSON, and facts nobody has checked."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import Any
 
 from sdg_assets.catalog.loader import FAMILIES, Catalog
 from sdg_assets.catalog.models import SeedTask
 from sdg_assets.catalog.protected import load_protected
+from sdg_assets.cli import terminal
+from sdg_assets.cli.terminal import Column
 
-COLUMNS = ("task", "family", "domain", "kind", "subtasks", "rows", "licence", "commercial", "")
+COLUMNS = (
+    Column("task"),
+    Column("family"),
+    Column("domain", spare=4),
+    Column("kind", spare=2),
+    Column("subtasks", right=True),
+    Column("rows", right=True),
+    Column("licence", spare=3),
+    Column("commercial", spare=1),
+    Column(""),
+)
 
 
 def overview(catalog: Catalog) -> dict[str, Any]:
@@ -24,8 +36,12 @@ def overview(catalog: Catalog) -> dict[str, Any]:
     }
 
 
-def table(report: dict[str, Any]) -> str:
-    """The overview for a terminal; `+` marks rows of which some subtasks declare none."""
+def write_overview(report: dict[str, Any]) -> None:
+    """Prints the overview as a table; `+` marks rows of which some subtasks declare none.
+
+    Args:
+        report: What `overview` returned.
+    """
     order = {family: at for at, family in enumerate(FAMILIES)}
     tasks = sorted(report["tasks"], key=lambda t: (order[t["family"]], t["task"]))
     lines = [
@@ -56,9 +72,12 @@ def table(report: dict[str, Any]) -> str:
         )
         for name, total in report["totals"].items()
     ]
-    off = [f"  {task['task']}: {task['why']}" for task in tasks if not task["enabled"]]
-    text = _aligned([COLUMNS, *lines, ("",) * len(COLUMNS), *totals], right=(4, 5))
-    return "\n".join([text, *(["", "off:", *off] if off else [])])
+    terminal.write_table(COLUMNS, [*lines, ("",) * len(COLUMNS), *totals])
+    off = [task for task in tasks if not task["enabled"]]
+    if off:
+        terminal.write("\noff:")
+    for task in off:
+        terminal.write(f"  {task['task']}: {task['why']}")
 
 
 def guesses(catalog: Catalog) -> list[str]:
@@ -101,18 +120,3 @@ def _total(tasks: Iterable[dict[str, Any]]) -> dict[str, int]:
         "tasks": len(tasks),
         **{key: sum(t[key] for t in tasks) for key in ("subtasks_on", "subtasks", "rows")},
     }
-
-
-def _aligned(lines: Sequence[Sequence[str]], right: Sequence[int]) -> str:
-    widths = [min(38, max(map(len, column))) for column in zip(*lines, strict=True)]
-    return "\n".join(
-        "  ".join(
-            _cut(cell, width).rjust(width) if at in right else _cut(cell, width).ljust(width)
-            for at, (cell, width) in enumerate(zip(line, widths, strict=True))
-        ).rstrip()
-        for line in lines
-    )
-
-
-def _cut(text: str, width: int) -> str:
-    return text if len(text) <= width else text[: width - 1] + "…"

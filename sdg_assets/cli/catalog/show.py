@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import shutil
 import textwrap
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from itertools import islice, zip_longest
 from typing import Any
 
@@ -15,38 +15,62 @@ from sdg_assets.sources.source import SeedSource
 from sdg_assets.stages.seeds import collect_seeds
 
 LONGEST = 600
+EXAMPLES = 5
+"""Examples that are shown of one raw row."""
 
 
-def show(spec: SubtaskSpec, source: SeedSource, rows: int = 3) -> Iterator[str]:
-    """Renders the first rows of a subtask.
+@dataclass(frozen=True)
+class ShownRow:
+    """A raw row, and the examples that its task's mapping makes of it."""
+
+    seed: Seed
+    examples: list[Content]
+
+    def as_json(self) -> dict[str, Any]:
+        """What a script reads: the row's number, the raw row and the fields that are set."""
+        return {
+            "row": self.seed.source.row,
+            "raw": self.seed.row,
+            "normalized": [_filled(example) for example in self.examples],
+        }
+
+
+def show(spec: SubtaskSpec, source: SeedSource, rows: int = 3) -> Iterator[ShownRow]:
+    """Maps the first rows of a subtask.
 
     Args:
         spec: The subtask.
         source: Where its rows are read.
         rows: How many.
 
-    Yields:
-        A block of text a row.
-
     Raises:
         SeedSourceError: The source does not have the seed split.
         MappingError: The mapping does not fit a row.
     """
     mapper = mapper_of(spec)
-    yield f"{spec.where} from {source.name}"
     for seed in islice(collect_seeds(spec, source), rows):
-        yield _beside(seed, islice(mapper(seed.row), 5))
+        yield ShownRow(seed, list(islice(mapper(seed.row), EXAMPLES)))
 
 
-def _beside(seed: Seed, examples: Iterable[Content]) -> str:
-    width = (shutil.get_terminal_size((140, 24)).columns - 3) // 2
-    left = [f"row {seed.source.row}", *_lines(seed.row, width)]
+def beside(row: ShownRow, width: int, line: str) -> str:
+    """A raw row and its examples as two columns of text.
+
+    Args:
+        row: The row.
+        width: Characters of a line.
+        line: What stands between the columns.
+    """
+    half = (width - 3) // 2
+    left = [f"row {row.seed.source.row}", *_lines(row.seed.row, half)]
     right = [Stage.NORMALIZED.value]
-    for example in examples:
-        filled = {name: value for name, value in vars(example).items() if value not in ("", [])}
-        right += _lines(filled, width)
+    for example in row.examples:
+        right += _lines(_filled(example), half)
     pairs = zip_longest(left, right, fillvalue="")
-    return "\n".join(f"{raw:<{width}} │ {normalized}".rstrip() for raw, normalized in pairs)
+    return "\n".join(f"{raw:<{half}} {line} {normalized}".rstrip() for raw, normalized in pairs)
+
+
+def _filled(example: Content) -> dict[str, Any]:
+    return {name: value for name, value in vars(example).items() if value not in ("", [])}
 
 
 def _lines(fields: Mapping[str, Any], width: int) -> list[str]:

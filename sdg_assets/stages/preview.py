@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -50,6 +50,17 @@ class Preview:
     in_order: Counter[str] = field(default_factory=Counter)
     sightings: dict[tuple[str, str], list[Sighting]] = field(default_factory=dict)
 
+    @property
+    def kept(self) -> int:
+        """Rows that every gate would let through."""
+        return self.rows - self.in_order.total()
+
+    def only_reports(self, gate: str) -> bool:
+        """Whether a gate drops nothing under these thresholds, and its rows are only counted."""
+        spec = next(spec for spec in all_gates() if spec.name == gate)
+        own = self.thresholds.of(spec.thresholds)
+        return spec.reporting is not None and spec.reporting.is_report(own)
+
     def see(
         self, rows: Sequence[Example], gate: str, refusals: Mapping[int, Refusal], examples: int
     ) -> None:
@@ -69,6 +80,7 @@ def preview(
     only: Collection[str] | None = None,
     examples: int = 2,
     heldout: Gate | None = None,
+    progress: Callable[[int], object] = lambda rows: None,
 ) -> Preview:
     """Puts the rows of a partition through every gate, and writes nothing.
 
@@ -82,14 +94,12 @@ def preview(
         only: The gates to look at; None for all.
         examples: Rows to keep for each reason.
         heldout: The contamination gate; None where nothing held out is hashed.
+        progress: Called with how many more rows went through the gates.
 
     Raises:
         StoreError: Nothing of the subtask is materialized, or its files are corrupt.
     """
-    keys = (PartitionKey(spec.task, stage, spec.key) for stage in STAGES)
-    key = next((key for key in keys if store.exists(key)), None)
-    if key is None:
-        raise StoreError(f"{spec.task}/{spec.key}: nothing in {store.root}; materialize it first")
+    key = partition_of(store, spec)
     result = Preview(key, thresholds)
     wanted = order() if only is None else only
     record = STAGES[key.stage]
@@ -104,6 +114,7 @@ def preview(
         for _, over_set in sets:
             over_set.add(left)
         passed += left if sets else []
+        progress(len(rows))
     refused: set[int] = set()
     for name, over_set in sets:
         refusals = over_set.refusals()
@@ -125,32 +136,21 @@ def tried(layers: Iterable[Mapping[str, object]]) -> Thresholds:
         raise PermanentError(f"thresholds: {error}. There are: {', '.join(owners())}") from error
 
 
-def report(preview: Preview) -> Iterator[str]:
-    """The lines of a preview: thresholds, a table of reasons, and example rows."""
-    yield f"{preview.key}: {preview.rows} rows"
-    for name, value, default in preview.thresholds:
-        mark = "" if value == default else f"  (default {_plain(default)})"
-        yield f"  {name} = {_plain(value)}{mark}"
-    if not preview.alone:
-        yield "no gate would drop a row"
-        return
-    yield f"  {'rows':>7} {'share':>7}  gate: reason"
-    for spec in all_gates():
-        gate, counts = spec.name, preview.alone.most_common()
-        reasons = [(key, count) for key, count in counts if key[0] == gate]
-        for (_, reason), count in reasons:
-            yield f"  {count:>7} {count / preview.rows:>7.2%}  {gate}: {reason}"
-            for sighting in preview.sightings[gate, reason]:
-                yield f"                     {_line(sighting)}"
-        if reasons:
-            own = preview.thresholds.of(spec.thresholds)
-            yield (
-                f"  {gate} only reports them"
-                if spec.reporting and spec.reporting.is_report(own)
-                else f"  {gate} drops {preview.in_order[gate]} that no gate before it does"
-            )
-    kept = preview.rows - preview.in_order.total()
-    yield f"  {kept} of {preview.rows} rows ({kept / preview.rows:.1%}) would be left"
+def partition_of(store: Store, spec: SubtaskSpec) -> PartitionKey:
+    """The furthest stage of a subtask that is materialized, of those whose rows are gated.
+
+    Args:
+        store: Where the stages lie.
+        spec: The subtask.
+
+    Raises:
+        StoreError: None is.
+    """
+    keys = (PartitionKey(spec.task, stage, spec.key) for stage in STAGES)
+    key = next((key for key in keys if store.exists(key)), None)
+    if key is None:
+        raise StoreError(f"{spec.task}/{spec.key}: nothing in {store.root}; materialize it first")
+    return key
 
 
 def _seeds(store: Store, key: PartitionKey) -> Iterable[Example]:
@@ -176,23 +176,6 @@ def _row_gates(
     return sorted(left)
 
 
-def _line(sighting: Sighting) -> str:
-    row, refusal = sighting.row, sighting.refusal
-    detail = f" [{_short(refusal.detail, 60)}]" if refusal.detail else ""
-    return f"{row.id[:8]} {_short(row.question, 70)!r} → {_short(row.answer, 30)!r}{detail}"
-
-
-def _short(text: str, length: int) -> str:
-    text = " ".join(text.split())
-    return text if len(text) <= length else text[: length - 1] + "…"
-
-
-def _plain(value: object) -> str:
-    if isinstance(value, tuple):
-        return "[" + ", ".join(map(str, value)) + "]"
-    return ", ".join(sorted(value)) or "none" if isinstance(value, frozenset) else str(value)
-
-
 def named(gate: str | None) -> tuple[str, ...]:
     """The gates that a name means; None means all.
 
@@ -204,13 +187,21 @@ def named(gate: str | None) -> tuple[str, ...]:
     return order() if gate is None else (gate,)
 
 
-def subtasks(keys: Sequence[str], store: Store, task: str) -> list[str]:
-    """Those of a task's subtasks that have rows in the store.
+def with_rows(specs: Sequence[SubtaskSpec], store: Store) -> list[SubtaskSpec]:
+    """Those of some subtasks that have rows in the store.
+
+    Args:
+        specs: The subtasks of one task.
+        store: Where the stages lie.
 
     Raises:
         StoreError: None has.
     """
-    stored = [key for key in keys if any(store.exists(PartitionKey(task, s, key)) for s in STAGES)]
+    keys = {
+        PartitionKey(spec.task, stage, spec.key): spec.key for spec in specs for stage in STAGES
+    }
+    stored = {keys[key] for key in store.manifests(keys)}
     if not stored:
-        raise StoreError(f"{task}: nothing in {store.root}; materialize a subtask of it first")
-    return stored
+        tasks = ", ".join(sorted({spec.task for spec in specs}))
+        raise StoreError(f"{tasks}: nothing in {store.root}; materialize a subtask of it first")
+    return [spec for spec in specs if spec.key in stored]

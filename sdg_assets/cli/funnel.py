@@ -1,0 +1,86 @@
+"""`sdg funnel`: how many rows each stage took in and let through."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
+from sdg_assets.cli import terminal
+from sdg_assets.cli.options import AsJson, Subtasks, selected
+from sdg_assets.cli.terminal import Column
+
+if TYPE_CHECKING:
+    from sdg_assets.stages.funnel import FunnelRow
+
+COLUMNS = (
+    Column("task"),
+    Column("subtask"),
+    Column("kind", spare=2),
+    Column("seeds", right=True),
+    Column("generated", right=True),
+    Column("parsed", right=True),
+    Column("verified", right=True),
+    Column("accepted", right=True),
+    Column("tokens", right=True, spare=1),
+    Column("tokens/s", right=True, spare=3),
+)
+
+
+def funnel(subtasks: Subtasks = None, as_json: AsJson = False) -> int:
+    """Show how many rows each stage took in and let through, and why the others were refused.
+
+    One line for each subtask that has seeds in the store (SDG_STORE). `generated` are the
+    teacher's answers, `parsed` those that could be read, `verified` those that the votes agreed
+    on, `accepted` those that passed every gate. Tokens are the teacher's output.
+    """
+    from sdg_assets.catalog import configured_catalog
+    from sdg_assets.settings import settings
+    from sdg_assets.stages.funnel import materialized
+    from sdg_assets.store.partitions import Store
+
+    store, catalog = Store(settings().store), configured_catalog(settings())
+    with terminal.busy("reading the store"):
+        rows = materialized(store, selected(catalog, subtasks))
+    if as_json:
+        terminal.write_json(
+            [asdict(row) | {"tokens_per_second": row.tokens_per_second} for row in rows]
+        )
+        return 0
+    write_funnel(rows)
+    if not rows:
+        terminal.note(f"nothing of this is materialized in {store.root}: try `sdg quickstart`")
+    return 0
+
+
+def write_funnel(rows: Sequence[FunnelRow]) -> None:
+    """Prints a table with a line a subtask, and below it why rows were refused.
+
+    Args:
+        rows: The subtasks' way through the stages.
+    """
+    terminal.write_table(COLUMNS, map(_cells, rows))
+    refusals = [
+        (row.task, row.subtask, count, reason)
+        for row in rows
+        for reason, count in row.rejections.most_common()
+    ]
+    if refusals:
+        terminal.write()
+        rejected = (Column("task"), Column("subtask"), Column("rejected", right=True))
+        terminal.write_table((*rejected, Column("by gate: reason")), refusals)
+
+
+def _cells(row: FunnelRow) -> tuple[object, ...]:
+    return (
+        row.task,
+        row.subtask,
+        row.kind,
+        row.seeds,
+        row.generated,
+        row.parsed,
+        row.verified,
+        row.accepted,
+        row.tokens,
+        f"{row.tokens_per_second:.1f}",
+    )

@@ -1,0 +1,44 @@
+"""Arguments and options that several subcommands share."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from sdg_assets.catalog import Catalog, SubtaskSpec
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for scripts.")]
+Subtasks = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="TASK",
+        help="Seed tasks or single subtasks, like gsm8k or arc/arc_easy. Default: all that are on.",
+        show_default=False,
+    ),
+]
+OneTask = Annotated[
+    str,
+    typer.Argument(metavar="TASK", help="A seed task or one subtask, like gsm8k or arc/arc_easy."),
+]
+
+
+def selected(catalog: Catalog, names: Sequence[str] | None) -> list[SubtaskSpec]:
+    """The subtasks that a command line names.
+
+    Args:
+        catalog: The catalog.
+        names: `task` for all its subtasks that are on, or `task/subtask`. None or empty for every
+            subtask that is on.
+
+    Raises:
+        CatalogError: There is no such task or subtask.
+    """
+    specs = []
+    for name in names or [task.task for task in catalog.enabled()]:
+        task, _, subtask = name.strip().partition("/")
+        keys = [subtask] if subtask else catalog.task(task).enabled_subtasks()
+        specs += [catalog.subtask(task, key) for key in keys]
+    return specs

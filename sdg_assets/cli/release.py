@@ -1,0 +1,237 @@
+"""`sdg release`: the releases of the store. Dagster cuts them; this looks at them and pushes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from sdg_assets.cli import terminal
+from sdg_assets.cli.endings import exit_codes, group
+from sdg_assets.cli.options import AsJson
+from sdg_assets.cli.terminal import Column
+from sdg_assets.errors import PermanentError, StoreError
+
+if TYPE_CHECKING:
+    from sdg_assets.release.published import Published
+
+Named = Annotated[
+    str | None,
+    typer.Argument(
+        metavar="RELEASE",
+        help="Its id or how that begins. Default: the one that LATEST names.",
+        show_default=False,
+    ),
+]
+RELEASES = (
+    Column("release"),
+    Column("published"),
+    Column("rows", right=True),
+    Column("commercial", right=True, spare=1),
+    Column("tasks", right=True, spare=2),
+    Column("MB", right=True, spare=3),
+    Column(""),
+)
+
+app = group(
+    "The releases of the store (SDG_STORE/curated): look at them, compare them, put one on the Hub."
+    " Dagster cuts them: the job `release`, or the asset `curated`."
+)
+
+
+@app.command("list", epilog=exit_codes())
+def list_releases(as_json: AsJson = False) -> int:
+    """List the releases of the store, the newest first."""
+    found = _every()
+    if as_json:
+        terminal.write_json([_summary(release) for release in found])
+        return 0
+    terminal.write_table(RELEASES, map(_cells, found))
+    if not found:
+        terminal.note("there is no release; cut one with Dagster's job `release`")
+    return 0
+
+
+@app.command(
+    "show",
+    short_help="Show what a release holds and was made of.",
+    epilog=exit_codes("--verify found that the release is damaged"),
+)
+def show(
+    release: Named = None,
+    verify: Annotated[
+        bool,
+        typer.Option("--verify", help="Compare every file with the manifest; in a bucket, sizes."),
+    ] = False,
+    as_json: AsJson = False,
+) -> int:
+    """Show what a release holds and was made of. `--json` prints its manifest as it is."""
+    from sdg_assets.release.publication import is_whole
+
+    found = _named(release)
+    if as_json:
+        terminal.write_json(found.manifest)
+    else:
+        _write(found)
+    if not verify:
+        return 0
+    with terminal.busy("comparing every file with the manifest"):
+        whole = is_whole(found.place)
+    answer = "whole" if whole else "DAMAGED; materialize `curated` again, which mends it"
+    terminal.note(f"{found.id} is {answer}")
+    return 0 if whole else 1
+
+
+@app.command(
+    "diff",
+    short_help="Show what differs between two releases.",
+    epilog=exit_codes("the releases differ"),
+)
+def diff(
+    before: Annotated[str, typer.Argument(metavar="OLD", help="A release, as in `show`.")],
+    after: Annotated[
+        str | None,
+        typer.Argument(metavar="NEW", help="Default: the latest.", show_default=False),
+    ] = None,
+    as_json: AsJson = False,
+) -> int:
+    """Show what differs between two releases: rows, teachers, sources, inputs and files."""
+    from sdg_assets.release.published import changes
+
+    old, new = _named(before), _named(after)
+    differences = list(changes(old.manifest, new.manifest))
+    if as_json:
+        terminal.write_json([asdict(difference) for difference in differences])
+    elif differences:
+        columns = (Column(""), Column("name"), Column(old.id), Column(new.id))
+        terminal.write_table(columns, [(d.what, d.name, d.before, d.after) for d in differences])
+    else:
+        terminal.write(f"{old.id} and {new.id} hold the same")
+    return 1 if differences else 0
+
+
+@app.command("push", short_help="Put a release on the Hub.", epilog=exit_codes())
+def push(
+    release: Named = None,
+    to: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ORGANIZATION/NAME",
+            help="The dataset repository. Default: SDG_PUSH_TO.",
+            show_default=False,
+        ),
+    ] = None,
+) -> int:
+    """Upload a release to the Hub as one commit, and print its address.
+
+    The repository is created private where there is none; files of an earlier release go. The
+    token comes from HF_TOKEN. A damaged release is refused.
+    """
+    from sdg_assets.release import push as hub
+    from sdg_assets.release.publication import is_whole
+    from sdg_assets.settings import settings
+
+    repository = to or settings().push_to
+    if not repository:
+        raise PermanentError(
+            "push: name the Hub repository, organization/name, with --to or in SDG_PUSH_TO"
+        )
+    found = _named(release)
+    with terminal.busy("comparing every file with the manifest"):
+        whole = is_whole(found.place)
+    if not whole:
+        raise StoreError(
+            f"{found.place}: is damaged, so it is not pushed; materialize `curated` again, which "
+            "mends it"
+        )
+    terminal.write(hub.push(found.place, repository))
+    return 0
+
+
+def _every() -> list[Published]:
+    from sdg_assets.release.published import releases
+    from sdg_assets.settings import settings
+    from sdg_assets.store.partitions import Store
+
+    with terminal.busy("reading the store"):
+        return releases(Store(settings().store).root)
+
+
+def _named(name: str | None) -> Published:
+    from sdg_assets.release.published import release_named
+    from sdg_assets.settings import settings
+    from sdg_assets.store.partitions import Store
+
+    with terminal.busy("reading the store"):
+        return release_named(Store(settings().store).root, name)
+
+
+def _cells(release: Published) -> tuple[object, ...]:
+    return (
+        release.id,
+        f"{release.published:%Y-%m-%d %H:%M} UTC",
+        f"{release.rows:,}",
+        f"{release.manifest.get('commercial_rows', 0):,}",
+        len(release.manifest.get("tasks", {})),
+        f"{release.size / 1e6:,.1f}",
+        "latest" if release.is_latest else "",
+    )
+
+
+def _summary(release: Published) -> dict[str, Any]:
+    return {
+        "release": release.id,
+        "path": str(release.place),
+        "published": release.published.isoformat(timespec="seconds"),
+        "latest": release.is_latest,
+        "rows": release.rows,
+        "commercial_rows": release.manifest.get("commercial_rows", 0),
+        "tasks": sorted(release.manifest.get("tasks", {})),
+        "bytes": release.size,
+    }
+
+
+def _write(release: Published) -> None:
+    manifest = release.manifest
+    splits = manifest.get("heldout_splits", {})
+    not_compared = sum(splits.get("not_compared", {}).values())
+    latest = ", the latest" if release.is_latest else ""
+    terminal.write(f"release {release.id}{latest}\n  {release.place}")
+    terminal.write(f"  published {release.published:%Y-%m-%d %H:%M} UTC")
+    terminal.write(f"  by version {manifest.get('code_version', 'unknown')} of sdg-assets")
+    terminal.write(f"  {len(manifest.get('files', {}))} files, {release.size / 1e6:,.1f} MB")
+    terminal.write(
+        f"  compared with {splits.get('compared', 0)} held-out splits, not with {not_compared}"
+        f" (see {splits.get('file', 'its card')})"
+    )
+    families = {**manifest.get("rows", {}), "commercial use": manifest.get("commercial_rows", 0)}
+    _section("rows", families.items())
+    tasks = manifest.get("tasks", {})
+    _section("seed tasks", ((task, figures["rows"]) for task, figures in tasks.items()))
+    _section("teachers", _named_rows(manifest, "teachers", _teacher))
+    _section("sources", _named_rows(manifest, "sources", _source))
+    _section("licences", manifest.get("licences", {}).items())
+    _section("refused by the release itself", manifest.get("rejected", {}).items())
+
+
+def _teacher(entry: Mapping[str, Any]) -> str:
+    return f"{entry['role']}: {entry['model']} at {entry['revision']}"
+
+
+def _source(entry: Mapping[str, Any]) -> str:
+    return f"{entry['dataset']} at {entry['revision']}, {entry['license']}"
+
+
+def _named_rows(
+    manifest: Mapping[str, Any], field: str, name: Callable[[Mapping[str, Any]], str]
+) -> list[tuple[str, int]]:
+    return [(name(entry), entry["rows"]) for entry in manifest.get(field, ())]
+
+
+def _section(title: str, rows: Iterable[tuple[str, int]]) -> None:
+    entries = [(name, f"{count:,}") for name, count in rows]
+    if entries:
+        terminal.write(f"\n{title}")
+        terminal.write_table((Column(""), Column("", right=True)), entries)

