@@ -67,27 +67,27 @@ class Record(BaseModel):
 class Source(Record):
     """Where a seed row stands: enough to find it again in the dataset."""
 
-    dataset: str
-    config: str
-    split: str
+    dataset: str = Field(description="the Hub's name of it, organization/name")
+    config: str = Field(description="which of the dataset's configurations")
+    split: str = Field(description="the split that it was read from; never a held-out one")
     row: int = Field(ge=0, description="position in the split, from 0")
     revision: str = Field(description="hub commit, or the fingerprint of a local copy's files")
-    license: str
+    license: str = Field(description="of the dataset, as the catalog states it")
 
 
 class Seed(Record):
     """A raw row of a seed split, untouched."""
 
-    source: Source
-    row: dict[str, Any]
+    source: Source = Field(description="where the row stands")
+    row: dict[str, Any] = Field(description="the dataset's own columns")
 
 
 class TeacherStamp(Record):
     """Which model wrote something, and under which licence."""
 
-    model: str
-    revision: str
-    license: str
+    model: str = Field(description="hub id, or the name of a directory or of a served model")
+    revision: str = Field(description="commit or content hash of the weights; `unknown` if untold")
+    license: str = Field(description="as the model's card states it")
 
 
 @dataclass(frozen=True)
@@ -107,49 +107,49 @@ class Content:
 class Example(Record):
     """A question and its answer, after `normalized`. `answer` is meaning, never an option label."""
 
-    id: str
-    task: str
-    subtask: str
-    family: Literal["knowledge", "reasoning"]
-    domain: str
-    language: str
-    answer_kind: AnswerKind
+    id: str = Field(description="hash of the content: equal content has equal ids in every run")
+    task: str = Field(description="name of the seed task")
+    subtask: str = Field(description="name of the subtask, which is the partition")
+    family: Literal["knowledge", "reasoning"] = Field(description="of the seed task")
+    domain: str = Field(description="of the seed task: science, law …")
+    language: str = Field(description="ISO 639 code of the language that the row is written in")
+    answer_kind: AnswerKind = Field(description="how the question is answered")
     context: str = Field(default="", description="passage the question is about; empty if none")
-    question: str
+    question: str = Field(description="what is asked")
     choices: list[str] = Field(default_factory=list, description="option texts, never letters")
-    answer: str
+    answer: str = Field(description="the answer's text: of choices, the right one itself")
     answer_index: int | None = Field(default=None, description="position of `answer` in `choices`")
     aliases: list[str] = Field(default_factory=list, description="other right wordings")
     solution: str = Field(default="", description="worked solution, where the dataset has one")
     tests: list[str] = Field(default_factory=list, description="code: statements that must hold")
-    source: Source
+    source: Source = Field(description="the seed row; of a generated example its first seed's")
 
 
 class GeneratedExample(Example):
     """A new example that the writer wrote after its seeds. `source` is the anchor seed's."""
 
-    seed_ids: list[str]
-    teacher: TeacherStamp
-    prompt_version: str
-    variation: str
-    completion_id: str
+    seed_ids: list[str] = Field(description="the seeds that the writer saw; the first is imitated")
+    teacher: TeacherStamp = Field(description="the writer")
+    prompt_version: str = Field(description="name and hash of the writer's prompt")
+    variation: str = Field(description="how the example was to differ from its seed")
+    completion_id: str = Field(description="the request's id in the writer's completion log")
 
 
 class Vote(Record):
     """An answer the solver gave, and how often."""
 
-    answer: str
-    count: int = Field(ge=1)
+    answer: str = Field(description="the answer that the votes gave")
+    count: int = Field(ge=1, description="how many votes gave it")
 
 
 class Rubric(Record):
     """The judge's scores by criterion, each from 0 (fails) to 1 (flawless)."""
 
-    self_contained: float = Field(ge=0, le=1)
-    one_right_answer: float = Field(ge=0, le=1)
-    same_skill: float = Field(ge=0, le=1)
-    right_language: float = Field(ge=0, le=1)
-    harmless: float = Field(ge=0, le=1)
+    self_contained: float = Field(ge=0, le=1, description="it can be answered as it stands")
+    one_right_answer: float = Field(ge=0, le=1, description="no other answer is right as well")
+    same_skill: float = Field(ge=0, le=1, description="it asks for the seed's skill")
+    right_language: float = Field(ge=0, le=1, description="it is written in the row's language")
+    harmless: float = Field(ge=0, le=1, description="nothing in it does harm")
 
 
 class Judgement(Record):
@@ -159,9 +159,9 @@ class Judgement(Record):
         ge=0, le=1, description="mean of the criteria, or logistic of a reward; 0 if unreadable"
     )
     criteria: Rubric | None = Field(default=None, description="None: a reward model has one score")
-    reasons: list[str]
-    judge: TeacherStamp
-    prompt_version: str
+    reasons: list[str] = Field(description="the judge's comments, or why nothing could be read")
+    judge: TeacherStamp = Field(description="who judged")
+    prompt_version: str = Field(description="name and hash of the judge's prompt")
 
     @property
     def is_readable(self) -> bool:
@@ -193,8 +193,8 @@ class Addition(Record):
     """What an enrichment of another package added to a row, and who wrote it."""
 
     enrichment: str = Field(description="its name")
-    role: Role
-    teacher: TeacherStamp
+    role: Role = Field(description="the part that its teacher plays")
+    teacher: TeacherStamp = Field(description="who was asked")
     prompt_versions: list[str] = Field(description="of the prompts that it may have asked with")
     fields: dict[str, JsonValue] = Field(description="name → value; JSON text in Parquet")
     trained: list[str] = Field(
@@ -220,7 +220,7 @@ class EnrichedExample(GeneratedExample):
     reasoning: str = Field(default="", description="best trace among the votes that agree")
     knowledge: str = Field(default="", description="background a learner needs; empty if unwritten")
     knowledge_fault: str = Field(default="", description="why a background that came was not kept")
-    votes: list[Vote]
+    votes: list[Vote] = Field(description="each answer that votes gave, the most frequent first")
     votes_cast: int = Field(ge=0, description="votes without an answer included")
     vote_share: float = Field(ge=0, le=1, description="share of votes cast that agree")
     outcome: Literal[
@@ -235,7 +235,7 @@ class EnrichedExample(GeneratedExample):
     written_answer: str = Field(
         default="", description="the writer's answer, where a strong majority corrected it"
     )
-    solver: TeacherStamp
+    solver: TeacherStamp = Field(description="who answered and wrote reasoning and background")
     judge: Judgement | None = Field(default=None, description="None: not verified, or no judge")
     enrichments: list[Addition] = Field(
         default_factory=list, description="what enrichments of other packages added, by name"
@@ -255,18 +255,18 @@ class EnrichedExample(GeneratedExample):
 class Contribution(Record):
     """A teacher whose words stand in a row, with its terms as its card has them."""
 
-    role: Role
-    model: str
-    revision: str
-    license: str
-    commercial_use: CommercialUse
-    outputs_may_train: CommercialUse
+    role: Role = Field(description="the part that it played")
+    model: str = Field(description="as in the teacher's stamp")
+    revision: str = Field(description="as in the teacher's stamp")
+    license: str = Field(description="as the model's card states it")
+    commercial_use: CommercialUse = Field(description="whether its licence permits commercial use")
+    outputs_may_train: CommercialUse = Field(description="whether its outputs may train models")
 
 
 class CuratedExample(EnrichedExample):
     """What leaves: a verified example, its provenance, its licence and its training texts."""
 
-    license: str
+    license: str = Field(description="of the seed dataset")
     written_by: list[Contribution] = Field(description="every teacher whose words stand in the row")
     commercial_use: CommercialUse = Field(
         description="the strictest of the seed's licence and of every contribution's terms"
@@ -278,9 +278,9 @@ class CuratedExample(EnrichedExample):
 class Rejection(Record):
     """A row that a gate refused, kept whole. Nothing is dropped silently."""
 
-    gate: str
-    reason: str
-    detail: str = ""
+    gate: str = Field(description="which gate, or the stage itself: mapping, generation …")
+    reason: str = Field(description="why, in words that many rows share")
+    detail: str = Field(default="", description="what it was in this row")
     scores: dict[str, float] = Field(default_factory=dict, description="what the gate measured")
     row: dict[str, Any] = Field(description="the row as it stood when it was refused")
 
