@@ -67,7 +67,7 @@ def in_digits(text: str) -> str:
 def _small_numbers(text: str) -> str:
     """The text with number words up to ninety-nine replaced, as `_word_by_word` does it.
 
-    A search for all words at once takes a tenth of the time. It reads few pieces of a text
+    A search for all words at once takes a fifth of the time. It reads few pieces of a text
     differently: those have a word that is two numbers in one ("twentyone"), or words that overlap.
 
     Args:
