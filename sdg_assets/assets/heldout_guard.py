@@ -4,7 +4,8 @@ from collections.abc import Iterable
 from typing import Any
 
 from sdg_assets.catalog import SubtaskSpec
-from sdg_assets.gates.contamination import Contamination, ContaminationThresholds
+from sdg_assets.gates.contamination import Contamination
+from sdg_assets.gates.repeats import ContaminationThresholds
 from sdg_assets.heldout.protection import Protection
 from sdg_assets.records import Example
 from sdg_assets.thresholds import Thresholds

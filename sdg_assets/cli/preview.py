@@ -74,7 +74,8 @@ def _contamination(
     store: Store, catalog: Catalog, spec: SubtaskSpec, thresholds: Thresholds
 ) -> Contamination | None:
     """The contamination gate; without one, stderr says why."""
-    from sdg_assets.gates.contamination import Contamination, ContaminationThresholds
+    from sdg_assets.gates.contamination import Contamination
+    from sdg_assets.gates.repeats import ContaminationThresholds
     from sdg_assets.heldout.protection import protection
     from sdg_assets.settings import settings
     from sdg_assets.stages.training_rows import training_rows

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from xxhash import xxh3_64_intdigest
 
 from sdg_assets.heldout.letters import only_number, plain_text, plain_texts
-from sdg_assets.records import Content, EnrichedExample, Example
+from sdg_assets.records import EnrichedExample, Example
 
 if TYPE_CHECKING:
     import numpy as np
@@ -71,16 +71,27 @@ def choices_key(choices: Sequence[str]) -> int:
 
 def answer_key(answer: str) -> int:
     """Equal for answers that are written alike or are the same number; 0 for a long one."""
+    return _answer_key(answer, plain_text(answer))
+
+
+def answer_keys(answers: Sequence[str], plain: Sequence[str]) -> set[int]:
+    """Every key under which one of several answers may be found.
+
+    Args:
+        answers: An answer and its aliases.
+        plain: Their plain texts.
+    """
+    return {
+        key
+        for answer, letters in zip(answers, plain, strict=True)
+        for key in (_answer_key(answer, letters), hash_of(letters))
+    }
+
+
+def _answer_key(answer: str, plain: str) -> int:
     if len(answer) <= LONGEST_ANSWER and (number := only_number(answer)):
         return hash_of(number.replace(".", ""))
-    plain = plain_text(answer)
     return hash_of(plain) if len(plain) <= LONGEST_ANSWER else 0
-
-
-def answer_keys(row: Content | Example) -> set[int]:
-    """Every key under which the answer of a row, or an alias, may be found."""
-    texts = [row.answer, *row.aliases]
-    return {answer_key(text) for text in texts} | {hash_of(p) for p in plain_texts(texts)}
 
 
 def number_keys(numbers: set[str]) -> list[int]:

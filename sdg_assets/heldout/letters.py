@@ -5,8 +5,7 @@ tags, compatibility forms and combining marks (NFKD), digits of other scripts, l
 scripts (the confusables of Unicode's UTS #39), case, thousands separators and zeros behind a
 decimal point (1,800.0 is 1800), spaces and punctuation, and English number words (eighteen is 18).
 
-Number words are replaced inside of words as well ("stone" becomes "st1"): both sides of a
-comparison are treated alike, and without its spaces a text has no words any more.
+Number words are replaced last, see `number_words`.
 """
 
 from __future__ import annotations
@@ -16,10 +15,11 @@ import json
 import re
 import unicodedata
 from collections.abc import Sequence
-from functools import cache, partial
+from functools import cache
 from importlib.resources import files
 
-_FIELD = "\x1f"
+from sdg_assets.heldout.number_words import FIELD, in_digits
+
 # A text whose every second character is a space, a point or a hyphen is letter-spaced; in prose
 # every sixth is a space.
 _SPACED_SHARE = 0.4
@@ -29,25 +29,35 @@ _SPACING = {
     for sign in " .-"
 }
 _TAG = re.compile(r"</?[A-Za-z][^<>]{0,500}>")
+# From so many texts on, their signs are counted together: for fewer, one by one is faster.
+_MANY_TEXTS = 64
 # A pattern that begins with a fixed character is looked for at a tenth of the price.
-_THOUSANDS = re.compile(r",(?<=\d,)(?=\d{3}(?!\d))|'(?<=\d')(?=\d{3}(?!\d))|_(?<=\d_)(?=\d{3}\b)")
+_THOUSANDS = [
+    re.compile(pattern)
+    for pattern in (
+        r",(?<=\d,)(?=\d{3}(?!\d))",
+        r"'(?<=\d')(?=\d{3}(?!\d))",
+        r"_(?<=\d_)(?=\d{3}\b)",
+    )
+]
 _SPACED_THOUSANDS = re.compile(r" (?<=\d )(?=\d{3}(?!\d))")
 _POINTLESS = re.compile(r"\.(?<=\d\.)0+(?!\d)")
 _TRAILING_ZEROS = re.compile(r"(\.(?<=\d\.)\d*[1-9])0+(?!\d)")
-_DOLLARS = re.compile(r"(?<=\d)dollars?")  # $18, whose sign is gone, is 18 dollars
 _CLAUSE = re.compile(r"[^\w\s'-]+")
 # An answer of so many words may be a number with its unit.
 _FEW_WORDS = 6
+_DIGIT = re.compile("[0-9]")
 _WRITTEN_NUMBER = re.compile(r"\d+(?:\.\d+)?")
 _ASCII_PUNCTUATION = bytes(
-    code for code in range(128) if not chr(code).isalnum() and chr(code) != _FIELD
+    code for code in range(128) if not chr(code).isalnum() and chr(code) != FIELD
 )
 _WITHOUT_PUNCTUATION = dict.fromkeys(_ASCII_PUNCTUATION)
 # One such character says as much as two letters do.
 _WIDE = re.compile(
-    "([\u3005-\u3007\u3040-\u30ff\u31f0-\u31ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7af\uf900-\ufaff"
-    "\U00020000-\U0003ffff])"
+    "[\u3005-\u3007\u3040-\u30ff\u31f0-\u31ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
+    "\U00020000-\U0003ffff]"
 )
+_HANGUL = re.compile("([\uac00-\ud7af])")
 _OTHER_ALPHABET = re.compile("[\u0370-\u052f]")
 _ALPHABETS = {
     "LATIN": re.compile("[A-Za-z]"),
@@ -57,38 +67,6 @@ _ALPHABETS = {
 # A text of which so much is letters that look like no Latin one is in their alphabet.
 _PLAINLY_OTHER = 0.1
 _DECIMAL_SIGNS = {ord("٫"): ".", ord("٬"): ",", ord("’"): "'", ord("\u2044"): "/"}
-_ONES = ["one", "two", "three", "four", "five", "six", "seven", "eight", "nine"]
-_TENS = ["twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety"]
-# The longer of two that begin alike comes first: sixteen, then six.
-_TEENS = {
-    word: number
-    for number, word in enumerate(
-        [
-            "ten",
-            "eleven",
-            "twelve",
-            "thirteen",
-            "fourteen",
-            "fifteen",
-            "sixteen",
-            "seventeen",
-            "eighteen",
-            "nineteen",
-        ],
-        10,
-    )
-}
-_ATOMS = [
-    *((word, str(number)) for word, number in sorted(_TEENS.items(), key=lambda n: -len(n[0]))),
-    *((word, str(number)) for number, word in enumerate(_ONES, 1)),
-    ("zero", "0"),
-]
-_TENS_AND_ONES = [(re.compile(f"{ten}({'|'.join(_ONES)})?"), n) for n, ten in enumerate(_TENS, 2)]
-# A pattern that began with the digits before the word would be tried at each digit of a text.
-_SCALES = [
-    (scale, re.compile(rf"{word}(?<=\d{word})(?:and)?(?:(\d{{1,{width}}})(?!\d))?"))
-    for word, scale, width in (("hundred", 100, 2), ("thousand", 1_000, 3), ("million", 10**6, 6))
-]
 
 
 def plain_texts(texts: Sequence[str]) -> list[str]:
@@ -123,6 +101,8 @@ def all_numbers(text: str) -> set[str]:
 
 def only_number(text: str) -> str:
     """The number of a short text that writes one and no other: "18" for "$18.00"; or ""."""
+    if text.isascii() and "&" not in text and not _DIGIT.search(text):
+        return ""  # most answers: what is left of them has no digit either
     (plain,) = _dressed_down([text])
     found = _WRITTEN_NUMBER.findall(plain)
     return found[0] if len(found) == 1 and len(plain.split()) <= _FEW_WORDS else ""
@@ -130,13 +110,47 @@ def only_number(text: str) -> str:
 
 def _dressed_down(texts: Sequence[str]) -> list[str]:
     """The texts without markup, case, and typography of numbers; spaces and punctuation stand."""
-    folded = [_folded(text) for text in texts]
-    joined = _FIELD.join(folded)
-    if joined.count(_FIELD) != len(folded) - 1:
-        joined = _FIELD.join(text.replace(_FIELD, " ") for text in folded)
-    joined = _SPACED_THOUSANDS.sub("", _THOUSANDS.sub("", joined))
+    folded = _all_folded(texts)
+    joined = FIELD.join(folded)
+    if joined.count(FIELD) != len(folded) - 1:
+        joined = FIELD.join(text.replace(FIELD, " ") for text in folded)
+    joined = _SPACED_THOUSANDS.sub("", _without_thousands(joined))
     joined = _TRAILING_ZEROS.sub(r"\1", _POINTLESS.sub("", joined))
-    return joined.split(_FIELD)
+    return joined.split(FIELD)
+
+
+def _without_thousands(text: str) -> str:
+    """The text without separators of thousands; all are found before the first is taken out."""
+    signs = sorted(sign.start() for pattern in _THOUSANDS for sign in pattern.finditer(text))
+    starts, ends = [0, *(sign + 1 for sign in signs)], [*signs, len(text)]
+    return "".join(text[start:end] for start, end in zip(starts, ends, strict=True))
+
+
+def _all_folded(texts: Sequence[str]) -> list[str]:
+    """`_folded` of each text. Most texts are plain ASCII prose: nothing but their case changes."""
+    if len(texts) < _MANY_TEXTS:
+        return [_folded(text) for text in texts]
+    spaced = _letter_spaced(texts)
+    return [
+        text.lower()
+        if text.isascii() and "&" not in text and "<" not in text and place not in spaced
+        else _folded(text)
+        for place, text in enumerate(texts)
+    ]
+
+
+def _letter_spaced(texts: Sequence[str]) -> set[int]:
+    """Places of texts that may be letter-spaced: all signs are counted at once."""
+    import numpy as np
+
+    codes = np.frombuffer("".join(texts).encode("ascii", "replace"), dtype=np.uint8)
+    lengths = np.fromiter(map(len, texts), dtype=np.int64, count=len(texts))
+    ends = np.append(0, np.cumsum(lengths))
+    spaced: set[int] = set()
+    for sign in _SPACING:
+        counts = np.diff(np.searchsorted(np.flatnonzero(codes == ord(sign)), ends))
+        spaced.update(np.flatnonzero(counts > _SPACED_SHARE * lengths).tolist())
+    return spaced
 
 
 def _folded(text: str) -> str:
@@ -155,7 +169,7 @@ def _without_typography(text: str) -> str:
     text = unicodedata.normalize("NFKD", text)
     text = text.translate(_folding(_alphabet(text)))
     # Hangul, which NFKD has taken apart.
-    return _WIDE.sub(r"\1\1", unicodedata.normalize("NFC", text))
+    return _HANGUL.sub(r"\1\1", unicodedata.normalize("NFC", text))
 
 
 def _alphabet(text: str) -> str:
@@ -189,7 +203,9 @@ class _Folding(dict[int, str | None]):
         folded = self._look_alikes.get(char, char).casefold()
         if char.isascii():
             return folded
-        return folded if folded.isalnum() else " "
+        if not folded.isalnum():
+            return " "
+        return 2 * folded if _WIDE.fullmatch(folded) else folded
 
 
 @cache
@@ -228,35 +244,9 @@ def _is_of(alphabet: str, char: str) -> bool:
 
 def _stripped(texts: Sequence[str]) -> list[str]:
     """Letters and digits alone, number words replaced."""
-    joined = _FIELD.join(texts)
+    joined = FIELD.join(texts)
     if joined.isascii():
         joined = joined.encode("ascii").translate(None, _ASCII_PUNCTUATION).decode("ascii")
     else:
         joined = joined.translate(_WITHOUT_PUNCTUATION)
-    for pattern, tens in _TENS_AND_ONES:
-        joined = pattern.sub(partial(_ten_and_one, tens), joined)
-    for word, digits in _ATOMS:
-        joined = joined.replace(word, digits)
-    for scale, pattern in _SCALES:
-        joined = _scaled(joined, scale, pattern)
-    if "dollar" in joined:
-        joined = _DOLLARS.sub("", joined)
-    return joined.split(_FIELD)
-
-
-def _ten_and_one(tens: int, found: re.Match[str]) -> str:
-    return str(10 * tens + (_ONES.index(found[1]) + 1 if found[1] else 0))
-
-
-def _scaled(text: str, scale: int, pattern: re.Pattern[str]) -> str:
-    """The text with "3hundred and5" written as 305: at most three digits stand before a scale."""
-    pieces, end = [], 0
-    for found in pattern.finditer(text):
-        first = start = found.start()
-        while first > max(end, start - 3) and text[first - 1].isdecimal():
-            first -= 1
-        if first < start:
-            number = int(text[first:start]) * scale + int(found[1] or 0)
-            pieces += [text[end:first], str(number)]
-            end = found.end()
-    return "".join([*pieces, text[end:]])
+    return in_digits(joined).split(FIELD)

@@ -6,7 +6,8 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from sdg_assets.catalog import SubtaskSpec
 from sdg_assets.gates import Gate
-from sdg_assets.gates.contamination import Contamination, ContaminationThresholds
+from sdg_assets.gates.contamination import Contamination
+from sdg_assets.gates.repeats import ContaminationThresholds
 from sdg_assets.heldout.protection import Protection
 from sdg_assets.records import Stage
 from sdg_assets.release.card import Compared

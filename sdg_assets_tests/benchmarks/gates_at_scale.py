@@ -27,8 +27,9 @@ from pathlib import Path
 
 from sdg_assets.gates import row_gates
 from sdg_assets.gates.base import Batch, Gate, batches
-from sdg_assets.gates.contamination import Contamination, ContaminationThresholds
+from sdg_assets.gates.contamination import Contamination
 from sdg_assets.gates.duplicates import Duplicates
+from sdg_assets.gates.repeats import ContaminationThresholds
 from sdg_assets.heldout.index import HeldoutIndex
 from sdg_assets.records import EnrichedExample, Example
 from sdg_assets.signatures.scratch import search_local

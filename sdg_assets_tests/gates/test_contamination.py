@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 
 from sdg_assets.gates.base import Batch
-from sdg_assets.gates.contamination import Contamination, ContaminationThresholds
+from sdg_assets.gates.contamination import Contamination
+from sdg_assets.gates.repeats import ContaminationThresholds
 from sdg_assets.heldout.index import HeldoutIndex
 from sdg_assets.records import AnswerKind, Example, Refusal
 from sdg_assets_tests.support.heldout import gate_against, hashed

@@ -8,7 +8,8 @@ from collections.abc import Callable
 import pytest
 
 from sdg_assets.gates.base import Batch
-from sdg_assets.gates.contamination import Contamination, ContaminationThresholds
+from sdg_assets.gates.contamination import Contamination
+from sdg_assets.gates.repeats import ContaminationThresholds
 from sdg_assets.heldout.index import HeldoutIndex
 from sdg_assets.heldout.letters import all_numbers, plain_text, written_numbers
 from sdg_assets.records import AnswerKind, EnrichedExample, Example

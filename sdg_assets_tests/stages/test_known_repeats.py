@@ -9,7 +9,8 @@ import pytest
 
 from sdg_assets.catalog import SubtaskSpec, load_catalog
 from sdg_assets.gates.base import Batch
-from sdg_assets.gates.contamination import Contamination, ContaminationThresholds
+from sdg_assets.gates.contamination import Contamination
+from sdg_assets.gates.repeats import ContaminationThresholds
 from sdg_assets.heldout.index import HeldoutIndex
 from sdg_assets.heldout.splits import HeldoutRows
 from sdg_assets.records import Example

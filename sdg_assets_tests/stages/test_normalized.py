@@ -10,7 +10,8 @@ from sdg_assets.catalog import load_catalog
 from sdg_assets.checks.unread import SeedThresholds
 from sdg_assets.errors import CatalogError
 from sdg_assets.gates import seed_gates
-from sdg_assets.gates.contamination import Contamination, ContaminationThresholds
+from sdg_assets.gates.contamination import Contamination
+from sdg_assets.gates.repeats import ContaminationThresholds
 from sdg_assets.heldout.index import HeldoutIndex
 from sdg_assets.heldout.splits import HeldoutRows
 from sdg_assets.records import Example, Rejection, Seed

@@ -7,7 +7,8 @@ from typing import Any
 
 from sdg_assets.catalog import SubtaskSpec
 from sdg_assets.errors import AbsentError
-from sdg_assets.gates.contamination import Contamination, ContaminationThresholds
+from sdg_assets.gates.contamination import Contamination
+from sdg_assets.gates.repeats import ContaminationThresholds
 from sdg_assets.heldout.index import HeldoutIndex
 from sdg_assets.heldout.splits import HeldoutRows
 from sdg_assets.heldout.tables import HeldoutTables
