@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import Any
 
 from sdg_assets.errors import StoreError
+from sdg_assets.records import Stage
 from sdg_assets.release.publication import LATEST, MANIFEST
 from sdg_assets.store.places import Place, listing
 
@@ -64,7 +65,7 @@ def releases(root: Place) -> list[Published]:
     Raises:
         StoreError: A manifest is corrupt.
     """
-    folder = root / "curated"
+    folder = root / Stage.CURATED.value
     latest = _latest(folder)
     published = [
         Published(

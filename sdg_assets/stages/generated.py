@@ -20,6 +20,7 @@ from sdg_assets.records import (
     GeneratedExample,
     Rejection,
     Role,
+    Stage,
     content_id,
 )
 from sdg_assets.stages.seeds import seed_rank
@@ -117,7 +118,7 @@ def generate(
         pool = [seeds[i] for i in _drawn(earlier, seeds[position].id) if i != position]
         work = _write(spec, seeds[position], pool, number, writer, knobs, known, gates)
         declared = [(Role.WRITER, prompt(seeds[position].answer_kind))]
-        yield as_declared(work, "generated", declared)
+        yield as_declared(work, Stage.GENERATED.value, declared)
 
 
 def _refused(seed: Example, token: str) -> Work[GeneratedExample | Rejection]:

@@ -31,7 +31,7 @@ class ShownRow:
         return {
             "row": self.seed.source.row,
             "raw": self.seed.row,
-            "normalized": [_filled(example) for example in self.examples],
+            Stage.NORMALIZED.value: [_filled(example) for example in self.examples],
         }
 
 
