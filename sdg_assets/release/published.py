@@ -92,9 +92,9 @@ def release_named(root: Place, name: str | None) -> Published:
     Raises:
         StoreError: There is no such release, several begin like this, or a manifest is corrupt.
     """
-    every = releases(root)
+    folder, every = root / Stage.CURATED.value, releases(root)
     if not every:
-        raise StoreError(f"no release in {root / 'curated'}; cut one with Dagster's job `release`")
+        raise StoreError(f"no release in {folder}; cut one with Dagster's job `release`")
     if name is None:
         matching = [release for release in every if release.is_latest]
     else:
@@ -103,7 +103,7 @@ def release_named(root: Place, name: str | None) -> Published:
         return matching[0]
     ids = ", ".join(release.id for release in matching or every)
     if name is None:
-        raise StoreError(f"{root / 'curated' / LATEST} names no release; name one of: {ids}")
+        raise StoreError(f"{folder / LATEST} names no release; name one of: {ids}")
     problem = "several releases begin with" if matching else "no release begins with"
     raise StoreError(f"{problem} {name!r}; there are: {ids}")
 
