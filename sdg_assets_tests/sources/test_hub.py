@@ -146,7 +146,7 @@ PAGE = "https://huggingface.co/datasets/org/quiz"
         (
             lambda: answered(401, message="Invalid credentials in Authorization header"),
             SeedSourceError,
-            "without a valid token. Set HF_TOKEN",
+            "requires a valid token. Set HF_TOKEN",
         ),
         (lambda: hub.LocalTokenNotFoundError("no token"), SeedSourceError, "Set HF_TOKEN"),
         (lambda: answered(404, "RepoNotFound"), SeedSourceError, f"not found on the Hub ({PAGE})"),

@@ -54,7 +54,9 @@ def test_the_revision_changes_with_the_rows(mirror: Path) -> None:
 def test_a_split_that_is_absent_names_those_that_are_there(mirror: Path) -> None:
     source = open_source(f"mirror:{mirror}")
 
-    with pytest.raises(SeedSourceError, match=r"split 'dev' is absent from .*; there: test, train"):
+    with pytest.raises(
+        SeedSourceError, match=r"split 'dev' is absent from .*; its splits: test, train"
+    ):
         list(source.rows(SPEC, "dev"))
 
 
@@ -122,7 +124,7 @@ def test_huge_integers_of_jsonl_keep_their_value(mirror: Path) -> None:
         (b"[" * 100_000, r"test\.jsonl:2: nested more than 100 levels deep"),
         (b'{"i": %s}' % (b"[" * 101 + b"]" * 101), r"test\.jsonl:2: nested more than 100 levels"),
         (b'{"i":', r"test\.jsonl:2: not JSON: Expecting value"),
-        (b"[1]", r"test\.jsonl:2: an object is expected, not list"),
+        (b"[1]", r"test\.jsonl:2: expected a JSON object, not list"),
     ],
 )
 def test_a_line_that_cannot_be_read_names_its_file_and_number(
@@ -133,5 +135,7 @@ def test_a_line_that_cannot_be_read_names_its_file_and_number(
 
 
 def test_a_mirror_in_the_home_of_nobody_is_a_clear_error() -> None:
-    with pytest.raises(SeedSourceError, match=r"SDG_SEED_SOURCE=mirror:~no-such-user: .*write the"):
+    with pytest.raises(
+        SeedSourceError, match=r"SDG_SEED_SOURCE=mirror:~no-such-user: .*give a full"
+    ):
         open_source("mirror:~no-such-user")
