@@ -1,4 +1,4 @@
-"""The option that a solver's text settles on."""
+"""The option that a solver's text names as its answer."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The Hub cannot be reached here: its two entry points are replaced, with its real exceptions."""
+"""The Hub is not reachable in tests: its two entry points are replaced; its exceptions are real."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ SPEC = seed_task().resolve("quiz")
 
 
 class Edge:
-    """What the Hub would answer: its files at each revision, and the rows of each request."""
+    """Scripted answers of the Hub: its files per revision, and the rows of each request."""
 
     def __init__(self) -> None:
         self.files: dict[str | None, list[str]] = {None: ["data/train.parquet"]}
@@ -113,7 +113,7 @@ def test_a_split_that_no_file_matches_is_absent(edge: Edge) -> None:
 
 
 def answered(status: int, code: str = "", message: str = "") -> Exception:
-    """What huggingface_hub makes of an answer of its server."""
+    """The exception that huggingface_hub raises for an answer of the server."""
     from httpx2 import Request, Response
     from huggingface_hub.utils import hf_raise_for_status
 

@@ -1,4 +1,4 @@
-"""A Hub that accepts connections and says nothing, on a real socket."""
+"""A Hub that accepts connections and never answers, on a real socket."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from sdg_assets_tests.support.builders import seed_task
 
 @pytest.fixture
 def silent(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    """The address of a Hub that never answers, which calls are to wait for only a moment."""
+    """The address of a Hub that never answers. The time limits of calls are very short."""
     with socket.create_server(("127.0.0.1", 0), backlog=64) as listener:
         url = f"http://127.0.0.1:{listener.getsockname()[1]}"
         monkeypatch.setattr(constants, "ENDPOINT", url)

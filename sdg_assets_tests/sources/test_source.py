@@ -51,7 +51,7 @@ def test_the_revision_changes_with_the_rows(mirror: Path) -> None:
     assert source.revision(SPEC) != before
 
 
-def test_a_split_that_is_absent_names_those_that_are_there(mirror: Path) -> None:
+def test_the_error_for_an_absent_split_names_the_existing_ones(mirror: Path) -> None:
     source = open_source(f"mirror:{mirror}")
 
     with pytest.raises(
@@ -134,7 +134,7 @@ def test_a_line_that_cannot_be_read_names_its_file_and_number(
         lines(mirror, b'{"i": 1}\n' + line + b"\n")
 
 
-def test_a_mirror_in_the_home_of_nobody_is_a_clear_error() -> None:
+def test_a_mirror_in_the_home_of_an_unknown_user_is_a_clear_error() -> None:
     with pytest.raises(
         SeedSourceError, match=r"SDG_SEED_SOURCE=mirror:~no-such-user: .*give a full"
     ):
