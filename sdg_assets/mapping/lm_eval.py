@@ -195,7 +195,7 @@ class _Rows(list[dict[str, Any]]):
         return _Rows(row for row in self if keeps(row))
 
 
-def _literal(value: object) -> Any:  # noqa: ANN401 – whatever the text spells
+def _literal(value: object) -> Any:  # noqa: ANN401 – any Python literal
     """Parses a list that lm-eval rendered as text; other values come back unchanged."""
     if isinstance(value, str) and value.startswith("[") and value.endswith("]"):
         try:

@@ -211,8 +211,8 @@ def _spare_uid() -> int | None:
     if os.geteuid() != 0:
         return None
     first, _, count = map(int, Path("/proc/self/uid_map").read_text().split()[-3:])
-    most = min(count // 2, 100_000)
-    return first + count - 1 - secrets.randbelow(most) if most >= 1000 else None
+    unused = min(count // 2, 100_000)
+    return first + count - 1 - secrets.randbelow(unused) if unused >= 1000 else None
 
 
 def _own_tasks() -> int:

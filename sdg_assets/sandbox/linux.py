@@ -5,7 +5,7 @@ Child side: runs inside the sandbox, with only the standard library.
 
 from __future__ import annotations
 
-import _signal  # type: ignore[import-not-found] # `signal` imports `enum`: 5 ms a sandbox
+import _signal  # type: ignore[import-not-found] # `signal` imports `enum`: 5 ms per sandbox
 import ctypes
 import errno
 import os
@@ -59,15 +59,15 @@ REFUSED_EVERYWHERE = (425, 426, 427, 428, 429, 430, 432, 438, 442, 447)
 _PR_SET_PDEATHSIG = 1
 
 
-def check(result: int, what: str) -> None:
+def check(result: int, call: str) -> None:
     """Raise an exception if a system call failed.
 
     Raises:
-        OSError: The result is not zero; the message starts with `what`.
+        OSError: The result is not zero; the message starts with `call`.
     """
     if result != 0:
         number = ctypes.get_errno()
-        raise OSError(number, f"{what}: {os.strerror(number)}")
+        raise OSError(number, f"{call}: {os.strerror(number)}")
 
 
 def prctl(option: int, value: int) -> None:

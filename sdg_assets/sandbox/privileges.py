@@ -97,7 +97,7 @@ def limit(limits: dict[str, Any], tasks: int) -> None:
         tasks: The most processes and threads, including the sandbox's own.
     """
     seconds = int(limits["seconds"]) + 1
-    for what, most in (
+    for resource_id, maximum in (
         (resource.RLIMIT_AS, limits["memory_mib"] * MIB),
         (resource.RLIMIT_CPU, seconds),
         (resource.RLIMIT_FSIZE, limits["file_mib"] * MIB),
@@ -107,6 +107,6 @@ def limit(limits: dict[str, Any], tasks: int) -> None:
         (resource.RLIMIT_MSGQUEUE, 0),
         (resource.RLIMIT_MEMLOCK, 0),
     ):
-        _, hard = resource.getrlimit(what)
-        bound = most if hard == resource.RLIM_INFINITY else min(most, hard)
-        resource.setrlimit(what, (bound, bound))
+        _, hard = resource.getrlimit(resource_id)
+        bound = maximum if hard == resource.RLIM_INFINITY else min(maximum, hard)
+        resource.setrlimit(resource_id, (bound, bound))

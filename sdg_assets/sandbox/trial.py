@@ -68,7 +68,7 @@ class Trial:
                 exec(self._compiled[number], namespace)  # noqa: S102
         except MemoryError:
             return "memory"
-        except BaseException as error:  # noqa: BLE001 - whatever it is, the test did not hold
+        except BaseException as error:  # noqa: BLE001 - any exception: the test did not hold
             text = str(error) or (running.strip() if isinstance(error, AssertionError) else "")
             return f"failed: {type(error).__name__}: {text}"[:_LONGEST_REASON].rstrip(": ")
         return None
@@ -123,7 +123,7 @@ class Trial:
             self._witness.turn_to(number, self._literals[number])
             try:
                 exec(code, namespace)  # noqa: S102
-            except BaseException as error:  # noqa: BLE001 - whatever it is, the test failed
+            except BaseException as error:  # noqa: BLE001 - any exception: the test failed
                 errors[number] = error.with_traceback(None)
             if self._witness.gone:
                 break

@@ -46,11 +46,11 @@ def _render(
 ) -> str:
     macros: Any = _template(row.answer_kind.family).module
     answer = "" if _concludes(reasoning, row) else row.answer
-    asked = str(macros.asked(row, knowledge.strip())).strip()
-    answered = str(macros.answered(reasoning.strip(), answer)).strip()
+    user = str(macros.asked(row, knowledge.strip())).strip()
+    assistant = str(macros.answered(reasoning.strip(), answer)).strip()
     if style == "plain":
-        return f"{asked}\n\n{answered}"
-    return f"<|im_start|>user\n{asked}<|im_end|>\n<|im_start|>assistant\n{answered}<|im_end|>\n"
+        return f"{user}\n\n{assistant}"
+    return f"<|im_start|>user\n{user}<|im_end|>\n<|im_start|>assistant\n{assistant}<|im_end|>\n"
 
 
 def _concludes(reasoning: str, row: EnrichedExample) -> bool:
