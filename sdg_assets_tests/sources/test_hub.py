@@ -91,7 +91,7 @@ def test_the_one_config_of_a_converted_dataset_has_the_name_its_script_gave_it(e
     assert edge.asked[0][1]["data_files"].endswith("/plain_text/train/*.parquet")
 
 
-def test_named_files_are_read_as_what_they_are(edge: Edge) -> None:
+def test_named_files_are_read_by_their_format(edge: Edge) -> None:
     edge.files = {None: ["quiz.py", "tables/main_train.tsv"]}
     named = SPEC.model_copy(update={"hub_files": "tables/{config}_{split}.tsv"})
     source = HubSource()
@@ -227,7 +227,7 @@ def test_columns_with_images_and_audio_are_not_decoded(
     seed.model_dump_json()
 
 
-def test_what_is_no_fault_of_the_hub_is_left_alone(edge: Edge) -> None:
+def test_other_errors_are_not_translated(edge: Edge) -> None:
     edge.fails = MemoryError()
 
     with pytest.raises(MemoryError):

@@ -60,7 +60,7 @@ def test_the_error_for_an_absent_split_names_the_existing_ones(mirror: Path) -> 
         list(source.rows(SPEC, "dev"))
 
 
-def test_a_dataset_that_is_absent_says_where_it_was_looked_for(mirror: Path) -> None:
+def test_the_error_for_an_absent_dataset_names_the_expected_path(mirror: Path) -> None:
     source = open_source(f"mirror:{mirror}")
     other = SPEC.model_copy(update={"config": "other"})
 
