@@ -1,10 +1,10 @@
 """Answer kinds: an open set of names, and the policy that the module of each kind declares.
 
-A kind is one module that exports `ANSWER`, an `answers.AnswerFormat`: built in if it lies in
-`sdg_assets/answers`, otherwise an entry point of the group `sdg_assets.answers` (see `registry`).
-What the pipeline does otherwise for one kind than for another is an attribute of its policy; no
-code outside `answers` asks which kind it has. Records, catalog, mapping and texts lie below
-`answers` and need some of the policy, so its form lies here and kinds are looked up at run time.
+A kind is one module that exports `ANSWER`, an `answers.AnswerFormat`. Built-in kinds are modules of
+`sdg_assets/answers`; other packages use an entry point of the group `sdg_assets.answers` (see
+`registry`). Every difference between kinds is an attribute of the policy; no code outside `answers`
+tests which kind it has. Records, catalog, mapping and texts are layers below `answers` but need
+parts of the policy, so `AnswerPolicy` is defined here and the kinds are looked up at run time.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ from sdg_assets.errors import PermanentError
 from sdg_assets.registry import members
 
 PACKAGE, ATTRIBUTE = "sdg_assets.answers", "ANSWER"
-# A name becomes a pod label, a tag in Dagster and a part of prompt versions. `base` is the prompt
-# template that those of all kinds extend.
+# A name becomes a pod label, a Dagster tag and a part of prompt versions. `base` is reserved: it is
+# the prompt template that the templates of all kinds extend.
 _NAME = re.compile(r"(?!base$)[a-z](?:[a-z0-9_]{0,61}[a-z0-9])?")
 
 Choices = Literal["none", "written", "given"]
@@ -32,90 +32,92 @@ AnswerInBackground = Literal["nowhere", "after_first_sentence", "anywhere"]
 
 
 class AnswerPolicy:
-    """What is special about one answer kind, as data. The defaults suit a short written answer."""
+    """The settings of one answer kind. The defaults suit a short written answer."""
 
     name: ClassVar[str]
-    """What the catalog's `answer_kind:` and every record call the kind: a-z, 0-9 and _."""
+    """The kind's name in the catalog's `answer_kind:` and in every record: a-z, 0-9 and _."""
     default_frame: ClassVar[str] = "A question that has one right answer."
-    """What the kind's questions have in common: tells the writer what to write where a task has no
-    `frame:`, and describes the kind in documents."""
+    """Describes the kind's questions: to the writer, for a task without its own `frame:`, and in
+    the documents."""
 
     # Choices
     choices: ClassVar[Choices] = "none"
-    """Whether an answer is one of several choices, and whose these are: `written` for each
-    question, or `given` by the task, the same in all its rows."""
+    """Whether an answer is one of several choices, and where these come from: `written` for each
+    question, or `given` by the task and the same in all its rows."""
     default_choices: ClassVar[tuple[str, ...]] = ()
-    """Choices of a row whose dataset names none, the affirming one first."""
+    """Choices of a row if its dataset names none; the affirmative one comes first."""
 
-    # Prompts. A kind with template files of its own in `teacher/prompts` does not use these.
+    # Prompts. Unused by a kind that has its own template files in `teacher/prompts`.
     answer_form: ClassVar[str] = "the answer in as few words as possible"
-    """How an answer is to be written. Completes `End with a line "Answer: " and …` for the solver
-    and `"answer" is …` for the writer."""
+    """The form of an answer. Completes `End with a line "Answer: " and …` for the solver and
+    `"answer" is …` for the writer."""
     writing_rules: ClassVar[tuple[str, ...]] = ()
-    """Further rules for the writer, each a sentence."""
+    """Further rules for the writer, one sentence each."""
     background_subject: ClassVar[str] = (
         "the definitions, facts and relations that the question rests on"
     )
-    """What a background is about. Completes `Write three to six plain sentences of …`."""
+    """The subject of a background. Completes `Write three to six plain sentences of …`."""
     background_rule: ClassVar[str] = ""
-    """A further sentence for whoever writes a background."""
+    """A further sentence in the prompt for backgrounds."""
 
     # Raw rows
     needs_tests: ClassVar[bool] = False
-    """Whether a raw row whose `tests` render to nothing is refused."""
+    """Whether a raw row is refused if its `tests` render to nothing."""
     serves_any_row: ClassVar[bool] = False
-    """Whether the kind stands in where rows are only read to be hashed and their kind is unknown:
-    it asks a row for nothing but a question. The first registered kind that does is taken."""
+    """Whether the kind can stand for an unknown kind where rows are only hashed: it requires
+    nothing but a question. The first registered kind with this setting is used."""
 
     # Gates
     has_long_answers: ClassVar[bool] = False
     """Whether answers may have `long_answer_chars` characters instead of `answer_chars`."""
     answer_is_words: ClassVar[bool] = True
-    """Whether a right answer is made of words, so that a bare option label such as "(b)" is what
-    is left of a multiple-choice question."""
+    """Whether a right answer is made of words. A bare option label such as "(b)" is then a remnant
+    of a multiple-choice question."""
     is_prose: ClassVar[bool] = False
     """Whether an answer is running text, which must be in the row's language."""
     is_program: ClassVar[bool] = False
-    """Whether an answer is a program: its braces, backticks and repeated lines are no debris."""
+    """Whether an answer is a program, in which braces, backticks and repeated lines are normal."""
     question_opens_with_frame: ClassVar[bool] = False
-    """Whether a question may open with the task's own instruction, which may be in English
-    whatever the row's language is."""
+    """Whether a question may start with the task's instruction, which may be in English even if
+    the row is in another language."""
 
     # Comparing rows
     is_weak_evidence: ClassVar[bool] = False
-    """Whether two different questions often have equal answers, or two copies of one question
-    different ones: an equal answer then says little, and duplicates must be more alike."""
+    """Whether different questions often have equal answers, or copies of one question have
+    different answers. An equal answer is then weak evidence of a duplicate, so duplicates need
+    more similar questions."""
     is_worded_freely: ClassVar[bool] = False
-    """Whether nobody writes an answer twice in the same words. Duplicates are then looked for
-    among rows with any answer."""
+    """Whether the same answer is rarely written twice in the same words. Duplicates are then
+    searched among all rows, whatever their answers."""
 
     # Enrichment
     may_be_corrected: ClassVar[bool] = True
-    """Whether a strong majority may replace the writer's answer. Answers that say one thing in
-    many wordings have no wording to take over."""
+    """Whether a strong majority may replace the writer's answer. False if the votes of a majority
+    agree in meaning but not in wording: there is no single text to take over."""
     is_compared_by_judge: ClassVar[bool] = False
-    """Whether the judge, where there is one, says if two answers agree, rather than `same`."""
+    """Whether the judge, if one is configured, decides whether two answers agree, instead of
+    `same`."""
     keeps_trace: ClassVar[bool] = True
-    """Whether a solver's trace is the row's reasoning. False where a trace is only a second
+    """Whether a solver's trace becomes the row's reasoning. False if a trace is only another
     wording of the answer."""
     trace_holds_answer: ClassVar[bool] = False
-    """Whether every trace holds a full answer, so that a training text does not repeat it."""
+    """Whether every trace contains the full answer, so that a training text need not repeat it."""
     answer_in_background: ClassVar[AnswerInBackground] = "after_first_sentence"
     """Where a background may state the answer without giving it away. `anywhere`: the answer is a
-    word that every text may hold, or a program."""
+    word that any text may contain, or a program."""
 
     # Cluster
     runs_programs: ClassVar[bool] = False
-    """Whether comparing answers runs programs that a model wrote: pods get a sandbox, and no way
-    out where they can do without."""
+    """Whether comparing answers runs programs that a model wrote. Pods then get a sandbox, and no
+    network access if they can do without it."""
 
     # New seed tasks
     is_first_guess: ClassVar[bool] = False
-    """Whether the draft of a new seed task names the kind where nothing is known but whether there
-    are choices. The first registered kind that does is named."""
+    """Whether the draft of a new seed task names the kind if all that is known of the dataset is
+    whether it has choices. The first registered kind with this setting is named."""
 
     def prompt_values(self) -> dict[str, Any]:
-        """What the general prompt templates say of the kind, as JSON values by variable."""
+        """The variables of the general prompt templates, as variable → JSON value."""
         return {
             "answer_form": self.answer_form,
             "writing_rules": list(self.writing_rules),
@@ -133,25 +135,25 @@ class AnswerPolicy:
 
     @property
     def family(self) -> Family:
-        """The output family of the method: selecting among choices, or writing the answer."""
+        """The output family of the method: selecting a choice, or writing the answer."""
         return "multiple_choice" if self.selects else "generative"
 
     @property
     def choices_are_written(self) -> bool:
-        """Whether choices belong to their question: they are text to check and tell rows apart."""
+        """Whether choices belong to one question: gates check them, and they identify the row."""
         return self.choices == "written"
 
     @property
     def choices_are_given(self) -> bool:
-        """Whether choices are the task's frame.
+        """Whether the task gives the choices, the same for all rows.
 
-        They are no part of a question's identity then, and each is asked for equally often.
+        They are then not part of a question's identity, and each is asked for equally often.
         """
         return self.choices == "given"
 
     @property
     def has_classes(self) -> bool:
-        """Whether rows can be counted by answer, to see that refusals spare no class."""
+        """Whether rows can be counted by answer, to check that no class is rejected more."""
         return self.selects
 
 
@@ -184,8 +186,8 @@ def policies() -> Mapping[str, AnswerPolicy]:
     """The policy of every registered answer kind, by name.
 
     Raises:
-        PermanentError: A member of the registry is no answer kind, has a name that cannot be used,
-            or has another one's name.
+        PermanentError: A member of the registry is not an answer kind, has an invalid name, or has
+            the same name as another one.
     """
     return _by_name(members(PACKAGE, ATTRIBUTE))
 
@@ -217,33 +219,33 @@ _MADE: dict[str, AnswerKind] = {}
 class AnswerKind(str, metaclass=_AnswerKinds):
     """The name of a registered answer kind.
 
-    The kind says how a question is answered, and so how its answer is asked for, extracted and
-    compared. Making one of a name looks the kind up, which the module that defines it must not do
-    while it is imported.
+    The kind determines how an answer is asked for, extracted and compared. The constructor looks
+    the name up in the registry, so the module that defines a kind must not call it while that
+    module is being imported.
     """
 
     __slots__ = ()
 
     def __new__(cls, name: str) -> AnswerKind:
-        """Takes a name.
+        """Looks a kind up by name.
 
         Args:
-            name: Of a registered kind.
+            name: The name of a registered kind.
 
         Raises:
-            ValueError: No module serves a kind of that name; says which is nearest.
+            ValueError: No module serves a kind of that name; the message names the nearest.
             PermanentError: See `policies`.
         """
         if name not in policies():
             raise ValueError(_unknown(name))
-        # One object a kind: a million rows share it, and `is` compares as `==` does.
+        # One object per kind: a million rows share it, and `is` gives the same result as `==`.
         if name not in _MADE:
             _MADE[str(name)] = super().__new__(cls, name)
         return _MADE[name]
 
     @classmethod
     def where(cls, holds: Callable[[AnswerPolicy], bool]) -> list[AnswerKind]:
-        """The kinds whose policy meets a condition: for columns, where no row is at hand.
+        """The kinds whose policy meets a condition. For code on whole columns, without rows.
 
         Args:
             holds: The condition.
@@ -252,9 +254,9 @@ class AnswerKind(str, metaclass=_AnswerKinds):
 
     @classmethod
     def of_any_row(cls) -> AnswerKind:
-        """The kind of rows that are only read to be hashed, as those of a protected benchmark.
+        """The kind of rows that are only hashed, such as rows of a protected benchmark.
 
-        It demands no more of a row than a question.
+        It requires nothing of a row but a question.
         """
         return cls.where(lambda policy: policy.serves_any_row)[0]
 
@@ -265,7 +267,7 @@ class AnswerKind(str, metaclass=_AnswerKinds):
 
     @property
     def policy(self) -> AnswerPolicy:
-        """What the kind's module declares."""
+        """The settings that the kind's module declares."""
         return policies()[self]
 
     @property
@@ -275,7 +277,7 @@ class AnswerKind(str, metaclass=_AnswerKinds):
 
     @property
     def family(self) -> Family:
-        """The output family of the method: selecting among choices, or writing the answer."""
+        """The output family of the method: selecting a choice, or writing the answer."""
         return self.policy.family
 
     @classmethod
@@ -307,5 +309,5 @@ def _validated(name: str) -> AnswerKind:
     try:
         return AnswerKind(name)
     except ValueError as error:
-        # As its own type, or pydantic says "Value error, unknown answer kind".
+        # With its own error type; otherwise pydantic prepends "Value error, " to the message.
         raise PydanticCustomError("answer_kind", "{fault}", {"fault": str(error)}) from None

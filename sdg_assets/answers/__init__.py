@@ -1,7 +1,7 @@
-"""One module an answer kind: ask for it, extract it, compare it, check it, and its whole policy.
+"""One module per answer kind: its policy, and how its answers are asked for, read and compared.
 
-A module of this folder that exports `ANSWER` serves a kind; nothing lists it. Another package adds
-a kind by an entry point of the group `sdg_assets.answers`.
+Every module of this folder that exports `ANSWER` serves one kind; no list has to be edited. Another
+package adds a kind with an entry point of the group `sdg_assets.answers`.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ def answer_format(kind: AnswerKind) -> AnswerFormat:
         kind: The kind.
 
     Raises:
-        PermanentError: What the module exports has a policy, but cannot ask for answers.
+        PermanentError: The module exports a policy that is not an `AnswerFormat`.
     """
     policy = policies()[kind]
     if not isinstance(policy, AnswerFormat):

@@ -1,6 +1,6 @@
-"""What an answer kind must know: how to ask for it, extract it, compare it and check it.
+"""The interface of an answer kind: how to ask for, extract, compare and check its answers.
 
-A kind is a subclass of `AnswerFormat` in a module of its own that exports an instance as `ANSWER`.
+Each kind is a subclass of `AnswerFormat` in its own module, which exports an instance as `ANSWER`.
 """
 
 from __future__ import annotations
@@ -22,11 +22,13 @@ class DraftError(SdgError):
     """A writer's draft that cannot become an example; the message is the rejection's reason."""
 
 
+# The docstrings of drafts are part of their JSON schema, and so of the request ids: changing one
+# sends every stored request to the writer again.
 class Draft(BaseModel):
-    """What the writer returns: JSON whose schema the engine enforces. Each kind subclasses it.
+    """The writer's reply: JSON whose schema the engine enforces. Each kind subclasses it.
 
-    Fields come in the order in which they should be thought of: the passage before the question,
-    the working before the answer.
+    The fields are in the order in which the writer should think of them: the passage before the
+    question, the working before the answer.
     """
 
     model_config = ConfigDict(extra="forbid", str_strip_whitespace=True)
@@ -37,29 +39,33 @@ class Draft(BaseModel):
 class AnswerFormat(AnswerPolicy, ABC):
     """One answer kind. Stateless.
 
-    What it does is a method here; what is special about it as data is an attribute of
-    `AnswerPolicy`. The rest of the pipeline asks these and never which kind it has.
+    Methods hold the kind's behaviour; attributes (see `AnswerPolicy`) hold its settings. The rest
+    of the pipeline uses these and never tests which kind it has.
     """
 
     needs_proof: ClassVar[bool] = False
-    """Whether a verified row must say what its tests can tell: see `proof`."""
+    """Whether a verified row must prove that its tests detect wrong answers: see `proof`."""
 
     @abstractmethod
     def draft_model(self, anchor: Example) -> type[Draft]:
-        """The form of a draft that imitates the anchor: same choices count, context or not."""
+        """The schema of a draft that imitates the anchor.
+
+        It has as many choices as the anchor, and a context if the anchor has one.
+        """
 
     @abstractmethod
     def draft_of(self, example: Example) -> Draft:
-        """An example written as the draft that would have made it: the few-shot form."""
+        """The draft from which `assemble` would make the example: used for few-shot prompts."""
 
     @abstractmethod
     def assemble(self, draft: Draft, anchor: Example, rng: random.Random) -> Content:
-        """Makes an example's content of a draft.
+        """Turns a draft into the content of an example.
 
         Args:
             draft: An instance of `draft_model(anchor)`.
-            anchor: The seed it imitates.
-            rng: Source of every choice made here (the options' order), so a rerun repeats it.
+            anchor: The seed example that the draft imitates.
+            rng: The only source of randomness (the order of the options), so that a rerun gives
+                the same content.
 
         Raises:
             DraftError: The draft contradicts itself.
@@ -67,14 +73,14 @@ class AnswerFormat(AnswerPolicy, ABC):
 
     @abstractmethod
     def extract(self, text: str, example: Example) -> str | None:
-        """The answer in a solver's free text, in the example's own terms.
+        """Finds the final answer in a solver's free text.
 
         Args:
             text: The completion: reasoning that ends in an answer.
-            example: The question as it was asked, choices in the order the solver saw.
+            example: The question as the solver saw it, with the choices in the same order.
 
         Returns:
-            The answer (an option's text, a number, a program), or None if there is none.
+            The answer (an option's text, a number, a program), or None if the text has none.
         """
 
     @abstractmethod
@@ -82,19 +88,19 @@ class AnswerFormat(AnswerPolicy, ABC):
         """Whether two answers to the question mean the same."""
 
     def proof(self, example: Example) -> Proof | None:
-        """What the example's own tests can tell a wrong answer by.
+        """Measures which wrong answers the example's own tests detect.
 
         Returns:
-            None for a kind without tests, and where the answer fails them.
+            None if the kind has no tests, or if the answer fails them.
         """
         return None
 
     def check(self, example: Example) -> str | None:
-        """Why an example of this kind is malformed; None if it is not."""
+        """Why an example of this kind is malformed; None if it is well-formed."""
         return None
 
     def is_given_away(self, example: Example) -> bool:
-        """Whether the question says its own answer, other than as one of two to choose from."""
+        """Whether the question contains its answer, unless it offers two answers with "or"."""
         if not question_holds_answer(example):
             return False
         return " or " not in normalized(example.question, example.language)
@@ -102,23 +108,26 @@ class AnswerFormat(AnswerPolicy, ABC):
     def recognizes(self, choices: Sequence[str]) -> bool:
         """Whether the choices of a dataset show that its questions are of this kind.
 
-        The draft of a new seed task names the first kind that recognizes them.
+        The draft of a new seed task names the first kind that recognizes the choices.
 
         Args:
-            choices: What every question has to choose from, in lower case.
+            choices: The choices that all questions of the dataset share, in lower case.
         """
         return False
 
 
 def question_holds_answer(example: Example) -> bool:
-    """Whether the answer stands in the question word for word, and is too long for chance."""
+    """Whether the question contains the answer word for word.
+
+    Answers of at most three characters do not count: they may occur by chance.
+    """
     answer = normalized(example.answer, example.language)
     question = normalized(example.question, example.language)
     return len(answer) > 3 and f" {answer} " in f" {question} "
 
 
 def with_context(model: type[Draft], anchor: Example) -> type[Draft]:
-    """A draft model with a `context` field first, where the anchor has a context."""
+    """The draft model, with `context` as its first field if the anchor has a context."""
     if not anchor.context:
         return model
     fields = {name: (info.annotation, info) for name, info in model.model_fields.items()}
@@ -132,10 +141,10 @@ class _ContextDraft(Draft):
 
 
 def context_of(draft: Draft) -> str:
-    """The passage a draft brought along; empty if its form has none."""
+    """The passage of a draft; empty if its model has no `context` field."""
     return draft.context if isinstance(draft, _ContextDraft) else ""
 
 
 def context_fields(example: Example) -> dict[str, str]:
-    """The `context` argument of a draft, where the example has one."""
+    """The `context` argument for a draft; no argument if the example has no context."""
     return {"context": example.context} if example.context else {}

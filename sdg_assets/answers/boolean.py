@@ -23,23 +23,23 @@ _POLARITY = {normalized(word): True for word in _AFFIRMING.split(",")} | {
 
 
 class Boolean(Label):
-    """A label with two values; a solver may also say true or false, in English or not."""
+    """A label with two values. A solver may also say true or false, in any known language."""
 
     name = "boolean"
     default_frame = "A question that is answered by yes or no."
     default_choices = ("yes", "no")
 
     def synonyms(self, choices: Sequence[str]) -> Iterable[tuple[str, str]]:
-        """Every word that affirms or denies, where the choices are known to do one each."""
+        """Every affirmative and negative word, if one choice is affirmative and one negative."""
         by_polarity = {_POLARITY.get(normalized(choice)): choice for choice in choices}
         if set(by_polarity) != {True, False}:
             return []
-        # "So my answer is correct" says nothing about the question.
-        taken = {"correct", "incorrect", *map(normalized, choices)}
-        return [(word, by_polarity[yes]) for word, yes in _POLARITY.items() if word not in taken]
+        # "So my answer is correct" does not answer the question.
+        excluded = {"correct", "incorrect", *map(normalized, choices)}
+        return [(word, by_polarity[yes]) for word, yes in _POLARITY.items() if word not in excluded]
 
     def recognizes(self, choices: Sequence[str]) -> bool:
-        """Yes and no, or true and false."""
+        """Whether the choices are yes and no, or true and false."""
         return set(choices) in ({"yes", "no"}, {"true", "false"})
 
 

@@ -1,4 +1,4 @@
-"""A program that passes its tests. Programs run in the sandbox only."""
+"""A program that passes its tests. Programs run only in the sandbox."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class CodeDraft(Draft):
 
 
 class Code(AnswerFormat):
-    """Two programs are the same when both pass the example's tests."""
+    """Two programs are the same if both pass the example's tests."""
 
     name = "code"
     default_frame = "A small programming task with tests."
@@ -36,7 +36,7 @@ class Code(AnswerFormat):
     is_program = True
     is_weak_evidence = True
     is_worded_freely = True
-    # A trace that agrees holds a program that passes the tests.
+    # Every agreeing trace contains a program that passes the tests.
     trace_holds_answer = True
     answer_in_background = "anywhere"
     runs_programs = True
@@ -55,7 +55,11 @@ class Code(AnswerFormat):
         )
 
     def assemble(self, draft: Draft, anchor: Example, rng: random.Random) -> Content:
-        """Refuses what does not parse, and tests that assert nothing."""
+        """Takes the program and its tests.
+
+        Raises:
+            DraftError: The program or a test does not parse, or a test has no `assert`.
+        """
         assert isinstance(draft, CodeDraft)
         blocks = code_blocks(draft.program)
         program = blocks[-1][1] if blocks else draft.program
@@ -70,42 +74,42 @@ class Code(AnswerFormat):
         return Content(question=draft.question, answer=program, tests=list(dict.fromkeys(tests)))
 
     def extract(self, text: str, example: Example) -> str | None:
-        """The last program that defines what the tests call, with earlier blocks that it uses.
+        """The last program that defines the names the tests use, with earlier blocks it depends on.
 
-        Blocks that are no Python, or only show how to call the function, do not count. Without
-        fences the part of the text that parses does.
+        Blocks that are not Python, or only show how to call the function, do not count. Without
+        fences, the part of the text that parses is the program.
         """
         text = text.rpartition("</think>")[2]
         fenced = [body for language, body in code_blocks(text) if language in _PYTHON]
         programs = [p for p in fenced or [json_answer(text) or "", _unfenced(text)] if _defined(p)]
-        wanted = set(taken_names(example))
-        chosen = next(
-            (p for p in reversed(programs) if wanted <= _defined(p)), (programs or [""])[-1]
+        required = set(taken_names(example))
+        program = next(
+            (p for p in reversed(programs) if required <= _defined(p)), (programs or [""])[-1]
         )
-        needed = _names(chosen) - _defined(chosen)
+        missing = _names(program) - _defined(program)
         helpers = (
-            [p for p in programs[: programs.index(chosen)] if _defined(p) & needed]
-            if chosen
+            [p for p in programs[: programs.index(program)] if _defined(p) & missing]
+            if program
             else []
         )
-        return "\n\n".join([*helpers, chosen]) or None
+        return "\n\n".join([*helpers, program]) or None
 
     def same(self, left: str, right: str, example: Example) -> bool:
         """Whether both programs pass the tests of the example."""
         return passes(left, example) and passes(right, example)
 
     def proof(self, example: Example) -> Proof | None:
-        """What the tests make of trivial mutants of the program; None if it fails them."""
+        """Which trivial mutants of the program the tests detect; None if the program fails them."""
         return proof_of(example)
 
     def check(self, example: Example) -> str | None:
-        """There are tests, and the program is not the task's text."""
+        """Whether there are tests, and the program is not a copy of the question."""
         if not example.tests:
             return "no tests"
         return "answer repeats the question" if _echo(example) else None
 
     def is_given_away(self, example: Example) -> bool:
-        """Never: `check` refuses a program that is the task's text."""
+        """Never: `check` rejects a program that is a copy of the question."""
         return False
 
 
@@ -121,7 +125,7 @@ def _parsed(program: str) -> ast.Module | None:
 
 
 def _defined(program: str) -> set[str]:
-    """What a program binds at its top level; nothing if it does not parse."""
+    """The names that a program binds at its top level; none if it does not parse."""
     tree = _parsed(program)
     bound: set[str] = set()
     for node in tree.body if tree else []:
@@ -140,7 +144,7 @@ def _names(program: str) -> set[str]:
 
 
 def _unfenced(text: str) -> str:
-    """The longest run of lines from the first definition or import on that parses."""
+    """The longest run of lines that starts at the first definition or import, and parses."""
     lines = text.splitlines()[:_LONGEST]
     start = next((i for i, line in enumerate(lines) if _OPENING.match(line)), len(lines))
     ends = range(len(lines), start, -1)

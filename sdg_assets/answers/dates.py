@@ -1,4 +1,4 @@
-"""Calendar dates in the ways people write them."""
+"""Parses calendar dates in the usual notations."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections import defaultdict
 from sdg_assets.answers.wording import typography
 
 Date = tuple[int | None, int, int | None]
-"""Year, month, day; a year or a day that was not written is None."""
+"""Year, month, day; year or day is None if the text does not state it."""
 
 _MONTHS = (
     "january february march april may june july august september october november december",
@@ -25,7 +25,7 @@ _MONTHS = (
 
 
 def _names() -> dict[str, int]:
-    """Month names and their beginnings of three letters and more, where one month is meant."""
+    """Month names and their prefixes of three or more letters, if unique to one month."""
     months: defaultdict[str, set[int]] = defaultdict(set)
     for row in _MONTHS:
         for number, name in enumerate(typography(row).split(), start=1):
@@ -59,10 +59,10 @@ _WEEKDAY = re.compile(
 
 
 def parse_date(text: str) -> Date | None:
-    """Reads a text that is one date.
+    """Parses a text that is one date.
 
     Returns:
-        The date, or None where the text is anything else, or a date that America and Europe read
+        The date, or None if the text is anything else, or a date that America and Europe read
         differently (03/05/2021).
     """
     plain = _WEEKDAY.sub("", typography(text).strip().rstrip("."))

@@ -1,7 +1,7 @@
-r"""Finding the final answer in free text. Shared by the answer kinds.
+r"""Finds the final answer in free text. Shared by the answer kinds.
 
 An answer is announced ("the answer is", `\boxed{}`, JSON, in any of the languages of `markers`),
-or it is the last line. The last announcement that can be read counts, for a trace corrects itself.
+or it is the last line. The last readable announcement counts, because a trace may correct itself.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ __all__ = [
     "unwrap",
 ]
 
-# A looping completion announces thousands of answers, or one that never ends.
+# Limits, because a looping completion announces thousands of answers, or one that never ends.
 _MOST_ANNOUNCED = 8
 _LONGEST = 4000
 _OBJECT = re.compile(r"\{\s*\"")
@@ -50,7 +50,7 @@ class Phrase:
 
     Attributes:
         text: The words, unwrapped.
-        stated: They were announced as the answer; otherwise they are just the last line.
+        stated: Whether they were announced as the answer; otherwise they are just the last line.
     """
 
     text: str
@@ -58,21 +58,21 @@ class Phrase:
 
 
 def conclusion(text: str) -> str:
-    """The part of a completion that counts: after its thinking, after its last taking-back."""
+    """The part of a completion that counts: after its thinking and its last self-correction."""
     text = _MARKUP.sub("", text.rpartition("</think>")[2])
     text = re.sub(r"(\s)\1{9,}", r"\1\1", text)  # a loop of blank lines
-    taken_back = list(markers.CORRECTING.finditer(text))
-    return text[taken_back[-1].end() :] if taken_back else text
+    corrections = list(markers.CORRECTING.finditer(text))
+    return text[corrections[-1].end() :] if corrections else text
 
 
 def phrases(text: str) -> Iterator[Phrase]:
-    """Where the final answer may stand, best place first.
+    """The phrases that may hold the final answer, the most reliable first.
 
     Args:
         text: A completion.
 
     Yields:
-        What was announced as the answer, the last announcement first; then the last line.
+        The announced phrases, the last announcement first; then the last line.
     """
     text = conclusion(text)
     for _, words in sorted(_announced(text), key=lambda announced: -announced[0]):
@@ -88,11 +88,11 @@ def phrases(text: str) -> Iterator[Phrase]:
 
 
 def _announced(text: str) -> Iterator[tuple[int, str]]:
-    """The last announcements of each form as (position, the words that they announce)."""
+    """The last announcements of each form, as (position, announced words)."""
     for mark in (*_last(markers.BEFORE, text), *_last(markers.HEADING, text)):
         if not _SUPPOSED.search(text[max(0, mark.start() - 40) : mark.start()]):
             rest = text[mark.end() : mark.end() + _LONGEST]
-            # A dash opens a list on a line of its own; behind "Answer:" it is a minus.
+            # On a new line a dash is a list marker; directly after "Answer:" it is a minus.
             rest = re.sub(r"^-\s+", "", rest) if "\n" in mark[0] else rest
             yield mark.start(), _opening(rest)
     for mark in _last(markers.AFTER, text):
@@ -105,7 +105,7 @@ def _announced(text: str) -> Iterator[tuple[int, str]]:
         if (content := _braced(text[mark.end() : mark.end() + _LONGEST])) is not None:
             yield mark.start(), content
     if (value := json_answer(text)) is not None:
-        # At the end: a marker inside the object's own texts is not the last word.
+        # Ranked as the last one: markers inside the object's own texts must not come after it.
         yield len(text), value
     if explained := markers.EXPLAINED.match(text.lstrip()):
         yield -1, explained["answer"]
@@ -116,7 +116,7 @@ def _last(pattern: re.Pattern[str], text: str) -> list[re.Match[str]]:
 
 
 def _opening(rest: str) -> str:
-    """The first line behind a marker; a displayed formula or a fenced block is one line."""
+    """The first line after a marker; a displayed formula or a fenced block counts as one line."""
     rest = rest.strip()
     if displayed := _DISPLAY.match(rest):
         return displayed[2]
@@ -126,7 +126,7 @@ def _opening(rest: str) -> str:
 
 
 def heads(text: str) -> Iterator[str]:
-    """An answer and its beginnings, longest first, each cut where an explanation may begin."""
+    """An answer, then its beginnings, longest first, each cut where an explanation may begin."""
     yield text
     for reason in reversed(list(markers.REASONS.finditer(text))[:12]):
         if head := text[: reason.start()].rstrip():
@@ -134,7 +134,10 @@ def heads(text: str) -> Iterator[str]:
 
 
 def _braced(text: str) -> str | None:
-    """What stands before the brace that closes the one in front of the text."""
+    """The text before its closing brace; the opening brace is just before the text.
+
+    None if no brace closes it.
+    """
     depth = 1
     for position, char in enumerate(text):
         if char in "{}" and text[position - 1 : position] != "\\":
@@ -145,7 +148,7 @@ def _braced(text: str) -> str | None:
 
 
 def json_answer(text: str) -> str | None:
-    """The answer of the last JSON object in the text, under `answer` or `final_answer`."""
+    """The `final_answer` or `answer` of the last JSON object in the text; None if it has none."""
     decoder = json.JSONDecoder(parse_float=str)
     for opening in reversed(_last(_OBJECT, text)):
         try:
@@ -160,5 +163,5 @@ def json_answer(text: str) -> str | None:
 
 
 def code_blocks(text: str) -> list[tuple[str, str]]:
-    """Fenced blocks as (language, body), in order; an unclosed last one counts."""
+    """Fenced blocks as (language, body), in order. An unclosed last block counts."""
     return [(f["language"].lower(), f["body"].strip("\n")) for f in _FENCE.finditer(text)]

@@ -1,4 +1,4 @@
-"""Equality of formulae: by their text, by their parts, and last by `math-verify`."""
+"""Equality of formulae: by their text, then by their parts, and last by `math-verify`."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ _REWRITTEN = [
         (r"^[a-zA-Z](?:\([a-z]\))?(?:=|\\in(?![a-zA-Z]))(?=[^=]+$)", ""),
     ]
 ]
-# What SymPy would expand for minutes: towers, long exponents, factorials, sums.
+# Formulae that SymPy would expand for minutes: power towers, long exponents, factorials, sums.
 _INTRACTABLE = re.compile(
     r"[(\[{]{20}|\^\s*\{[^{}]*\^|\^\s*\{?\s*-?\d{4,}|\*\*\s*\d{3,}|\d{4,}\s*!|!!|\d{40,}|binom\D*\d{4,}"
     r"|\\(?:sum|prod|int|lim)(?![a-zA-Z])"
@@ -61,8 +61,9 @@ _SURROUND = {"(": ")", "[": "]", "\\{": "\\}"}
 def same_formula(left: str, right: str, language: str = "en") -> bool:
     """Whether two formulae are equal.
 
-    Lists and sets are compared part by part, so that order counts in (1, 2) and not in {1, 2}, and
-    an open interval is not a closed one. `math-verify` sees only what text cannot decide.
+    Lists and sets are compared element by element: order counts in (1, 2) but not in {1, 2}, and
+    an open interval differs from a closed one. `math-verify` gets only the pairs that their text
+    does not decide.
     """
     a, b = _compact(left), _compact(right)
     if a == b:
@@ -90,20 +91,20 @@ def _compact(text: str) -> str:
 
 
 def is_formula(text: str) -> bool:
-    """Whether a text holds mathematics alone, no prose."""
+    """Whether a text is mathematics without prose."""
     bare = re.sub(r"\\(?:text|mbox|mathrm|begin|end)\s*\{[^{}]*\}|\\[a-zA-Z]+", "", text)
     return bool(re.search(r"\w|\\", text)) and not re.search(r"[^\W\d_]{3,}", bare)
 
 
 def few_words(text: str) -> str | None:
-    r"""The plain text of a formula that is a word or two (`\text{Monday}`, `even`); else None."""
+    r"""The plain text of a formula that is one word (`\text{Monday}`, `even`); otherwise None."""
     plain = _compact(text).strip("()")
     single = re.fullmatch(r"[^\W\d_][^\W\d_'-]*", plain)
     return plain if single and len(unwrap(text).split()) <= _MOST_WORDS else None
 
 
 def is_words(text: str) -> bool:
-    """Whether a formula is words for certain, rather than a product of variables."""
+    """Whether a formula is certainly words, not a product of variables."""
     plain = few_words(text)
     return plain is not None and (len(plain) > 3 or bool(re.search(r"\\(?:text|mbox)", text)))
 
@@ -126,7 +127,7 @@ def _parts(text: str) -> tuple[str, list[str]] | None:
 
 
 def _split(text: str) -> list[str] | None:
-    """The text at its outer commas; None where its brackets do not match."""
+    """The text split at its outer commas; None if its brackets do not match."""
     depth, elements = 0, [""]
     for char in text:
         depth += {"(": 1, "[": 1, "{": 1, ")": -1, "]": -1, "}": -1}.get(char, 0)
@@ -156,12 +157,12 @@ def _same_parts(left: tuple[str, list[str]], right: tuple[str, list[str]], langu
 
 
 def _equivalent(left: str, right: str) -> bool:
-    """What `math-verify` says; False for what it could not finish."""
+    """The verdict of `math-verify`; False for formulae that it cannot finish in time."""
     if max(len(left), len(right)) > _LONGEST or any(map(_INTRACTABLE.search, (left, right))):
         return False
     from math_verify import parse, verify
 
-    # Its time-outs are signals, which only the main thread can receive.
+    # `math-verify` implements its time limit with signals, which only the main thread receives.
     seconds = _SECONDS if threading.current_thread() is threading.main_thread() else None
     gold, target = (parse(f"${text}$", parsing_timeout=seconds) for text in (left, right))
     # An interval and an inequality are equal in one direction only.

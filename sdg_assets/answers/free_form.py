@@ -1,4 +1,4 @@
-"""Prose: an explanation, a summary. Whether two agree is the judge's comparison."""
+"""Prose: an explanation or a summary. The judge decides whether two answers agree."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class FreeFormDraft(Draft):
 
 
 class FreeForm(AnswerFormat):
-    """Without a judge two answers agree only when they share most of their words."""
+    """Without a judge, two answers agree only if they share most of their words."""
 
     name = "free_form"
     default_frame = "A question that a short text answers."
@@ -37,8 +37,8 @@ class FreeForm(AnswerFormat):
     question_opens_with_frame = True
     is_weak_evidence = True
     is_worded_freely = True
-    # Prose says one thing in many wordings: a majority against the writer has no wording to take
-    # over, and a trace is only a second wording of the answer.
+    # Answers that agree differ in wording: a majority against the writer has no single text to take
+    # over, and a trace is only another wording of the answer.
     may_be_corrected = False
     is_compared_by_judge = True
     keeps_trace = False
@@ -59,7 +59,7 @@ class FreeForm(AnswerFormat):
         )
 
     def assemble(self, draft: Draft, anchor: Example, rng: random.Random) -> Content:
-        """Takes the draft as it is."""
+        """Takes the draft unchanged."""
         return Content(
             question=draft.question,
             answer=draft.model_dump()["answer"],
@@ -67,15 +67,15 @@ class FreeForm(AnswerFormat):
         )
 
     def extract(self, text: str, example: Example) -> str | None:
-        """What follows a heading "Answer:", else the whole text."""
+        """The `answer` of a JSON reply, or the text after "Answer:", or else the whole text."""
         text = conclusion(text)
-        given = json_answer(text)
-        return (given or _HEADING.split(text)[-1]).strip() or None
+        in_json = json_answer(text)
+        return (in_json or _HEADING.split(text)[-1]).strip() or None
 
     def same(self, left: str, right: str, example: Example) -> bool:
-        """Word-overlap F1 of at least `OVERLAP`: a floor that catches answers to another question.
+        """Whether the word-overlap F1 is at least `OVERLAP`, and the numbers do not conflict.
 
-        Source: SQuAD's token F1. Numbers must not contradict each other.
+        Source: SQuAD's token F1. The low threshold only detects answers to another question.
         """
         a, b = (Counter(normalized(t, example.language).split()) for t in (left, right))
         shared = (a & b).total()
@@ -84,7 +84,7 @@ class FreeForm(AnswerFormat):
         return agree and bool(shared) and 2 * shared / (a.total() + b.total()) >= self.OVERLAP
 
     def is_given_away(self, example: Example) -> bool:
-        """Whether the answer is word for word in the question and makes up most of it."""
+        """Whether the question contains the answer word for word, and mostly consists of it."""
         answer = normalized(example.answer, example.language)
         question = normalized(example.question, example.language)
         return question_holds_answer(example) and 2 * len(answer) > len(question)

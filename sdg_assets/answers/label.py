@@ -13,7 +13,7 @@ from sdg_assets.records import Content, Example
 
 
 class Label(SelectionFormat):
-    """The choices are the anchor's, in the anchor's order."""
+    """A draft takes its choices from the anchor, in the same order."""
 
     name = "label"
     default_frame = "A text to be classified into one of a few given labels."
@@ -23,7 +23,7 @@ class Label(SelectionFormat):
     answer_in_background = "anywhere"
 
     def draft_model(self, anchor: Example) -> type[Draft]:
-        """The answer is constrained to the labels."""
+        """A draft whose answer must be one of the labels."""
         fields: Any = {"answer": (Literal[tuple(anchor.choices)], ...)}
         model = create_model("LabelDraft", __base__=Draft, **fields)
         return with_context(cast("type[Draft]", model), anchor)
@@ -35,7 +35,7 @@ class Label(SelectionFormat):
         )
 
     def assemble(self, draft: Draft, anchor: Example, rng: random.Random) -> Content:
-        """Takes the draft as it is."""
+        """Takes the draft unchanged, with the anchor's choices."""
         answer = draft.model_dump()["answer"]
         return Content(
             question=draft.question,

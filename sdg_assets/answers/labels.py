@@ -1,11 +1,11 @@
-"""Option labels: A, (b), 2, "the second option". A label means a place among the options."""
+"""Option labels: A, (b), 2, "the second option". A label stands for a position of an option."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
 
-# Each row counts from 0. Cyrillic В is left out: it looks like B and comes third.
+# Each string counts from 0. Cyrillic В is omitted: it looks like the Latin B but comes third.
 _ALPHABETS = (
     "ABCDEFGHIJKLMNOPQRSTUVWXYZ", "АБ_ГД", "ابجده", "कखगघङ", "কখগঘঙ", "กขคงจ", "アイウエオ",
     "甲乙丙丁戊", "가나다라마",
@@ -36,14 +36,15 @@ _LEFT_OVER = re.compile(
 
 
 def labelled(text: str, numbers: bool) -> tuple[int, str] | None:
-    """Reads a label at the start of an answer, and what stands behind it.
+    """Reads a label at the start of an answer, and the text after it.
 
     Args:
-        text: "B", "(b)", "option 2", "B. copper", after `typography`.
-        numbers: Whether a number can be a label; it cannot where an option is one.
+        text: "B", "(b)", "option 2", "B. copper"; with `typography` applied.
+        numbers: Whether a number can be a label; not so if an option is a number.
 
     Returns:
-        (place in the order of the options, the rest), or None where no label opens the text.
+        (position of the option, counted from 0, the rest), or None if the text starts with no
+        label.
     """
     if ordinal := re.fullmatch(_ORDINAL, text, re.IGNORECASE):
         return _ORDINALS.index(ordinal["ordinal"].lower()), ""
@@ -53,7 +54,7 @@ def labelled(text: str, numbers: bool) -> tuple[int, str] | None:
     mark, rest = parts["mark"], parts["text"].strip(" *_\"'")
     if mark.isdigit():
         return (int(mark) - 1, rest) if numbers or parts["noun"] else None
-    # "A car", "I think", "и так": a letter without a mark of its own may be a word.
+    # "A car", "I think", "и так": a letter without brackets or punctuation may be a word.
     if rest and not (parts["close"] or parts["noun"] or (mark > "A" and mark in "BCDEFGHJKLMN")):
         return None
     place = _PLACES.get(mark, _PLACES.get(mark.upper()))
@@ -61,10 +62,10 @@ def labelled(text: str, numbers: bool) -> tuple[int, str] | None:
 
 
 def mentioned_labels(text: str) -> Iterator[tuple[int, int, int]]:
-    """Letters inside a sentence that its other words make a label: "it is B", "(C)", "A or B".
+    """Letters in a sentence that are labels by their context: "it is B", "(C)", "A or B".
 
     Yields:
-        (start, end, place in the order of the options).
+        (start, end, position of the option, counted from 0).
     """
     for letter in re.finditer(r"(?<![\w'’.])[A-Z](?![\w'’])", text):
         before, after = text[: letter.start()], text[letter.end() :]
@@ -77,15 +78,14 @@ def mentioned_labels(text: str) -> Iterator[tuple[int, int, int]]:
 
 
 def spelled_out(text: str, choices: Sequence[str]) -> str | None:
-    """A text whose labels are replaced by the options they stand for.
+    """Replaces labels in a text by the options that they stand for.
 
     Args:
         text: A solver's reasoning.
         choices: The options in the order in which that solver saw them.
 
     Returns:
-        The text without labels; None where a label is left that may mean several things: a bare
-        "(C)" may be carbon.
+        The text without labels; None if an ambiguous label is left: a bare "(C)" may be carbon.
     """
     for place, choice in enumerate(choices):
         letter, number = chr(ord("A") + place), place + 1
@@ -93,7 +93,7 @@ def spelled_out(text: str, choices: Sequence[str]) -> str | None:
         plain = choice.replace("\\", r"\\")
         for pattern, replacement in (
             (
-                # A number with a full stop alone counts steps: "1. Mercury is the closest".
+                # A number with just a full stop numbers a step: "1. Mercury is the closest".
                 rf"(?<!\w)(?:(?:{_NOUN}\s+)?(?:[(\[]{mark}[)\]]|{letter}[).:])|{_NOUN}\s+{number}[).:])"
                 rf"[\s*\"]*{re.escape(choice)}",
                 plain,

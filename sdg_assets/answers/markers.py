@@ -1,15 +1,15 @@
-"""How people announce an answer, language by language. Data for `extraction`."""
+"""Patterns for how people announce an answer, by language. Data for `extraction`."""
 
 from __future__ import annotations
 
 import re
 
-# Words that may stand between "answer" and the verb: "the answer to part (b) is", "is therefore".
+# Words allowed between "answer" and the verb: "the answer to part (b) is", "is therefore".
 _EN_FILLER = r"(?:\s+(?:to|for|of|in)\s+[^.:!?\n]{1,60}?)?(?:,?\s+(?:therefore|thus|then|hence),?)?"
 _EN_VERB = r"(?:is|was|are|would\s+be|should\s+be|must\s+be|will\s+be|has\s+to\s+be)\b(?!n't)"
 _TWO_WORDS = r"(?:\s+[^\W\d_]+){0,2}?"
 
-# "the answer is X": what stands before X. The verb of languages that put it last follows X.
+# The text before X in "the answer is X". In verb-final languages the verb follows X: see `COPULA`.
 _BEFORE = {
     "en": rf"\b(?:answers?|(?:correct|right|best|final)\s+(?:option|choice|label|result|statement|"
     rf"response|value))(?:\s+(?:option|choice))?{_EN_FILLER}[*_]*"
@@ -44,18 +44,18 @@ _BEFORE = {
     "bn": r"উত্তর(?:টি)?[*_]*\s*(?:হল|হলো|হচ্ছে|[:=])+",
     "te": r"(?:సమాధానం|జవాబు)[*_]*\s*[:=]",
     "ta": r"(?:பதில்|விடை)[*_]*\s*[:=]",
-    "digits": r"^####",  # GSM8K's own mark
+    "digits": r"^####",  # GSM8K's marker
 }
 
 BEFORE = re.compile(
     rf"(?:{'|'.join(_BEFORE.values())})[\s*_:\uff1a]*", re.IGNORECASE | re.MULTILINE
 )
-"""Matches an announcement that precedes the answer, Markdown included."""
+"""Matches an announcement before the answer, with its Markdown."""
 
 HEADING = re.compile(
     r"^[#*_ \t>]*(?:final\s+|the\s+)?answer[*_ \t]*$\n\s*", re.IGNORECASE | re.MULTILINE
 )
-"""Matches a line that says "Answer" and nothing else; the answer stands below."""
+"""Matches a line that says only "Answer"; the answer is on the next line."""
 
 AFTER = re.compile(
     r"(?:,?\s+(?:therefore|thus|then|hence),?)?\s+"
@@ -65,7 +65,7 @@ AFTER = re.compile(
     r"|\s*(?:が正解|是正确答案|是正確答案|是正确的|是正確的|(?:이|가)\s*정답)",
     re.IGNORECASE | re.MULTILINE,
 )
-"""Matches an announcement that follows the answer: "B is the correct option"."""
+"""Matches an announcement after the answer: "B is the correct option"."""
 
 SENTENCE = re.compile(r"(?<!\\)[.!?;:]\s|[\n。\uff01\uff1f\uff1b\uff0c।؟]")
 """Matches the end of a sentence or clause."""
@@ -74,7 +74,7 @@ EXPLAINED = re.compile(
     r"\A(?P<answer>[^\n]{1,200})\n+[*_#\s]*(?:explanation|reasoning|rationale|reason|justification)\b",
     re.IGNORECASE,
 )
-"""Matches a text that opens with its answer and goes on to explain it."""
+"""Matches a text that starts with its answer and then explains it."""
 
 CONCLUDING = re.compile(
     r"^\W*(?:(?:so|therefore|thus|hence|consequently|in\s+conclusion|in\s+short|finally)\b,?"
@@ -84,25 +84,25 @@ CONCLUDING = re.compile(
     r"[,\uff0c、]?(?:\s*(?:'s|is|must\s+be|has\s+to\s+be|would\s+be|gives)\b)?[\s:]*",
     re.IGNORECASE,
 )
-"""Matches the opening of a line that draws the conclusion: "So it's"."""
+"""Matches the start of a concluding line: "So it's"."""
 
 CORRECTING = re.compile(
     r"(?:^|[.!?…,—–]|\s-)\s*(?:(?:oh|no|but|hmm)\b[,.]?\s+)*"
     r"(?:wait|hold\s+on|scratch\s+that|on\s+second\s+thought|correction|actually)\b[,:.!—–-]*",
     re.IGNORECASE | re.MULTILINE,
 )
-"""Matches what takes back all that was said before it."""
+"""Matches a self-correction ("Wait,"), which cancels all text before it."""
 
 COPULA = re.compile(
     r"\s*(?:です|である|となります|になります|입니다|이에요|예요)[.。]?$|\s+(?:है|हैं|होगा|হবে)[।.]?$"
 )
-"""Matches the verb behind the answer where the language puts it last."""
+"""Matches the verb after the answer in verb-final languages."""
 
 REASONS = re.compile(
     r"[,;]?\s+(?:because|since|as\s+(?:it|he|she|they|this|that|the)|which|so|given|due\s+to|where)\b"
     r"|(?<!\\)[.!?。\uff01\uff1f।؟](?:\s+|(?=[\"'”*_]|[^\W\d_A-Za-z]))|[;\uff1b\n]|\s+[–—-]\s+|\s*[(\uff08]|,\s+|[\uff0c、،]|:\s+"
 )
-"""Matches where an answer may end and its explanation begin."""
+"""Matches positions where an answer may end and its explanation begin."""
 
 ABSTAINING = re.compile(
     r"(?:i\s+(?:do\s+not|don't|cannot|can't)\b|i\s*(?:'m|am)\s+(?:not\s+sure|sorry|unable)|sorry\b"
@@ -110,4 +110,4 @@ ABSTAINING = re.compile(
     r"|(?:it\s+)?(?:is\s+)?not\s+(?:stated|mentioned|given|specified|provided)\b)",
     re.IGNORECASE,
 )
-"""Matches an answer that gives none."""
+"""Matches a refusal to answer: "I don't know", "not enough information"."""

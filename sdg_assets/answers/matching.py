@@ -1,4 +1,4 @@
-"""Which of the given options a phrase names. Never a guess: two named are none chosen."""
+"""Finds the options that a phrase names. Never guesses: a phrase that names two chooses none."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from sdg_assets.answers.labels import labelled, mentioned_labels
 from sdg_assets.answers.numbers import Quantity, quantity
 from sdg_assets.answers.wording import normalized, tokens, typography, unwrap
 
-# Options that every sentence may hold by chance. They count as a whole answer, or at its end.
+# Options that may occur in any sentence by chance. They count only as the whole answer or at the
+# end of a sentence.
 _COMMON = {"it", "he", "she", "they", "i", "a", "none", "all", "both", "same", "other", "maybe"}
 _ARTICLES = {"a", "an", "the"}
 _JOIN = re.compile(
@@ -39,7 +40,7 @@ _TYPED = (str, lambda text: " ".join(typography(text).casefold().split()))
 
 
 class Options:
-    """The options of a question, ready to be recognized."""
+    """The options of a question, prepared for matching."""
 
     def __init__(
         self, choices: Sequence[str], synonyms: Iterable[tuple[str, str]] = (), language: str = "en"
@@ -47,69 +48,69 @@ class Options:
         """Prepares the options.
 
         Args:
-            choices: Their texts, in the order in which the solver saw them.
-            synonyms: Other wordings as (wording, choice): common words, so they count like "yes".
-            language: Of the question.
+            choices: Texts of the options, in the order in which the solver saw them.
+            synonyms: Other wordings as (wording, choice). Treated as common words, like "yes".
+            language: The language of the question.
         """
         self.choices = list(choices)
-        extra = list(synonyms)
+        synonym_pairs = list(synonyms)
         self._language = language
-        self._wordings = [*((c, c) for c in choices), *extra]
-        self._common = _COMMON | {normalized(w) for w, _ in extra}
+        self._wordings = [*((c, c) for c in choices), *synonym_pairs]
+        self._common = _COMMON | {normalized(w) for w, _ in synonym_pairs}
         self._sequences = [(_sequence(text), text, choice) for text, choice in self._wordings]
-        # An option that is itself a letter or a number leaves no room for labels of that form.
+        # If an option is itself a letter (or a number), letters (or numbers) cannot be labels.
         self._letters = not any(re.fullmatch(r"\W*[A-Za-z]\W*", c) for c in choices)
         self._numbers = not any(
             re.search(r"\d", typography(c)) or quantity(c, language) for c in choices
         )
 
     def named(self, phrase: Phrase) -> set[str]:
-        """The choices that a phrase names: one if it is clear, several if it is not.
+        """The choices that a phrase names: one if the phrase is clear, several if it is not.
 
-        A phrase that was not stated as the answer counts only as a whole; one that was is searched
-        for the options it speaks of, denied ones aside.
+        An unannounced phrase (the last line) must be an option as a whole. An announced answer is
+        also searched for options that it mentions without denying them.
         """
         text = unwrap(typography(phrase.text))
-        return self._settled(text) or (self._spoken_of(text) if phrase.stated else set())
+        return self._whole_or_head(text) or (self._asserted(text) if phrase.stated else set())
 
-    def _settled(self, text: str) -> set[str]:
-        """The option that the phrase, or its beginning before the explanation, is."""
+    def _whole_or_head(self, text: str) -> set[str]:
+        """The option that equals the phrase, or the phrase's beginning before an explanation."""
         for head in heads(text):
-            if options := self._is(unwrap(head)):
+            if options := self._equal_to(unwrap(head)):
                 return options | self._continued(text[len(head) :])
         return set()
 
     def _continued(self, rest: str) -> set[str]:
-        """Options that go on where the first one ended: "copper, or iron", "A, B"."""
+        """Further options directly after the first one: "copper, or iron", "A, B"."""
         if joined := _JOIN.match(rest):
-            return self._spoken_of(rest[joined.end() :])
+            return self._asserted(rest[joined.end() :])
         clause = min(heads(rest.lstrip(" ,.;:()[]*-–—/、،")), key=len)
-        return self._is(unwrap(clause)) if clause else set()
+        return self._equal_to(unwrap(clause)) if clause else set()
 
-    def _is(self, text: str) -> set[str]:
-        # Before articles are dropped, lest "A. copper" be a copper.
-        return self._written(text, _TYPED) or self._labelled(text) or self._worded(text)
+    def _equal_to(self, text: str) -> set[str]:
+        # Labels come before folding drops articles: otherwise "A. copper" reads as "a copper".
+        return self._same_key(text, _TYPED) or self._labelled(text) or self._worded(text)
 
     def _worded(self, text: str) -> set[str]:
-        """Options of the same words or the same number, by the strictest rule that any meets."""
-        asked = quantity(text, self._language)
-        return self._written(text, (*_TYPED, partial(normalized, language=self._language))) or {
+        """Options with the same words or the same number, by the strictest rule that matches."""
+        text_number = quantity(text, self._language)
+        return self._same_key(text, (*_TYPED, partial(normalized, language=self._language))) or {
             choice
             for choice in self.choices
-            if asked
+            if text_number
             and (number := quantity(choice, self._language))
-            and _same_quantity(number, asked)
+            and _same_quantity(number, text_number)
         }
 
-    def _written(self, text: str, keys: Iterable[Callable[[str], str]]) -> set[str]:
+    def _same_key(self, text: str, keys: Iterable[Callable[[str], str]]) -> set[str]:
         for key in keys:
-            wanted = key(text)
-            if wanted and (options := {c for w, c in self._wordings if key(w) == wanted}):
+            text_key = key(text)
+            if text_key and (options := {c for w, c in self._wordings if key(w) == text_key}):
                 return options
         return set()
 
     def _labelled(self, text: str) -> set[str]:
-        """The option of a label; one whose text stands behind it must be the same."""
+        """The option of a label. If the text after the label names another option, both."""
         label = labelled(text, self._numbers) if self._letters else None
         if label is None or not 0 <= label[0] < len(self.choices):
             return set()
@@ -117,8 +118,8 @@ class Options:
         by_text = next((f for h in heads(rest) if (f := self._worded(unwrap(h)))), set())
         return {self.choices[place]} | by_text if by_text or not rest else set()
 
-    def _spoken_of(self, text: str) -> set[str]:
-        """Options that a sentence holds and does not deny; none if it denies something else."""
+    def _asserted(self, text: str) -> set[str]:
+        """Options that a sentence mentions and does not deny; none if it denies anything else."""
         spans = [*self._occurrences(text)]
         if self._letters:
             spans += [
@@ -151,22 +152,25 @@ class Options:
         return set() if by_chance else asserted
 
     def _occurrences(self, text: str) -> Iterator[tuple[int, int, set[str], bool]]:
-        """Where options stand in a text, the longest first: (start, end, options, common word)."""
+        """Where a text mentions options: (start, end, options, whether it is a common word).
+
+        At each position the longest match counts.
+        """
         matches = [m for m in tokens(text) if m[0].lower() not in _ARTICLES]
         words = [m[0].casefold() for m in matches]
         at = 0
         while at < len(words):
-            here = [
+            matching = [
                 (len(sequence), wording, choice)
                 for sequence, wording, choice in self._sequences
                 if sequence and words[at : at + len(sequence)] == sequence
             ]
-            length = max((size for size, _, _ in here), default=0)
+            length = max((size for size, _, _ in matching), default=0)
             if not length:
                 at += 1
                 continue
             start, end = matches[at].start(), matches[at + length - 1].end()
-            longest = [(w, c) for size, w, c in here if size == length]
+            longest = [(w, c) for size, w, c in matching if size == length]
             exact = {c for w, c in longest if w == text[start:end]} or {c for _, c in longest}
             yield start, end, exact, normalized(text[start:end]) in self._common
             at += length

@@ -35,7 +35,7 @@ class MultipleChoice(SelectionFormat):
     is_first_guess = True
 
     def draft_model(self, anchor: Example) -> type[Draft]:
-        """As many wrong answers as the anchor has."""
+        """A draft with as many wrong answers as the anchor."""
         wrong = len(anchor.choices) - 1
         fields: Any = {
             "wrong_answers": (list[str], Field(min_length=wrong, max_length=wrong)),
@@ -44,7 +44,7 @@ class MultipleChoice(SelectionFormat):
         return with_context(cast("type[Draft]", model), anchor)
 
     def draft_of(self, example: Example) -> Draft:
-        """Right answer first, wrong ones in their order."""
+        """The right answer, and the wrong ones in the example's order."""
         wrong = [c for i, c in enumerate(example.choices) if i != example.answer_index]
         return self.draft_model(example).model_validate(
             {
@@ -56,7 +56,13 @@ class MultipleChoice(SelectionFormat):
         )
 
     def assemble(self, draft: Draft, anchor: Example, rng: random.Random) -> Content:
-        """Shuffles right and wrong answers, and levels their full stops: a lone one tells."""
+        """Shuffles right and wrong answers.
+
+        If only some end in a full stop, all full stops are removed: they would hint at the answer.
+
+        Raises:
+            DraftError: Two choices are equal.
+        """
         made = draft.model_dump()
         choices = [made["answer"], *made["wrong_answers"]]
         if 0 < sum(choice.endswith(".") for choice in choices) < len(choices):

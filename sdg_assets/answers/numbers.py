@@ -1,4 +1,4 @@
-"""Plainly written numbers: `1,250.50`, `1 1/2`, `€3,50`, `45 %`, `1.5 × 10^3`, `twelve apples`."""
+"""Parses plain numbers: `1,250.50`, `1 1/2`, `€3,50`, `45 %`, `1.5 × 10^3`, `twelve apples`."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ ASKS_PERCENT = re.compile(
     r"|ร้อยละ|yüzde|phần trăm|نسبة مئوية",
     re.IGNORECASE,
 )
-"""Matches a question whose answer is a percentage, so that 45 means 45 %."""
+"""Matches a question that asks for a percentage, so that the answer 45 means 45 %."""
 _GROUPED = r"\d{1,3}(?: \d{3})+(?!\d)(?:[.,]\d+)?|\d+(?:[.,'_]\d+)*|\.\d+"
 _NUMBER = re.compile(
     rf"(?<![\w.^/\\])(?:(?<![\w)}}%])(?P<sign>[-+]|\b(?:minus|negative)\b)\s?)?(?:(?P<currency>[$¢-¥₠-⃀])\s?)?"
@@ -57,7 +57,7 @@ _NOT_A_UNIT = re.compile(
     r"|since|which|so|it|he|she|they|we|if|as|that|this)\b",
     re.IGNORECASE,
 )
-# Of the shorter words only these are units; others are variables: 5x, 2i.
+# The only one- and two-letter words that are units; others are variables: 5x, 2i.
 _SHORT_UNITS = frozenset(
     _listed(
         "m g l s h k c f n j w v a k cm mm km mi ft in kg mg lb oz ml cl dl kl hr th st nd rd am "
@@ -106,12 +106,12 @@ _SPELLED = re.compile(
 
 @dataclass(frozen=True)
 class Quantity:
-    """A number and what it counts.
+    """A number with its unit.
 
     Attributes:
-        value: Exact; of a percentage the number before the sign.
-        unit: In one spelling; "%" for a percentage, "" without any.
-        text: The number as written, in ASCII digits, its unit left out.
+        value: The exact value; for a percentage, the number before the sign.
+        unit: The unit in its canonical spelling; "%" for a percentage, "" if there is none.
+        text: The number as written, in ASCII digits, without its unit.
     """
 
     value: Fraction
@@ -121,14 +121,14 @@ class Quantity:
 
 @lru_cache(maxsize=1 << 14)
 def quantity(text: str, language: str = "en") -> Quantity | None:
-    """Reads a text that is one number, with or without a unit.
+    """Parses a text that is one number, with or without a unit.
 
     Args:
-        text: The text as a whole: "about $1,000", "12 km/h", "twelve".
-        language: Decides what a single separator before three digits means.
+        text: The whole text: "about $1,000", "12 km/h", "twelve".
+        language: Decides the meaning of a single separator before three digits.
 
     Returns:
-        The number, or None where the text is anything else, or could be read in two ways.
+        The number, or None if the text is anything else or is ambiguous.
     """
     plain = _digits_of_words(plain_math(text))
     plain = _LEADING.sub("", plain, count=1).strip() if _LEADING.match(plain) else plain
@@ -147,7 +147,7 @@ def quantity(text: str, language: str = "en") -> Quantity | None:
 
 
 def quantities(text: str, language: str = "en") -> Iterator[Quantity | None]:
-    """Every number in a prose text, units aside; None for one that could be read in two ways."""
+    """Every number in a prose text, without units other than "%"; None for an ambiguous one."""
     for written in _NUMBER.finditer(plain_math(text)):
         value = _value(written, language)
         unit = "%" if written["percent"] else ""
@@ -155,11 +155,11 @@ def quantities(text: str, language: str = "en") -> Iterator[Quantity | None]:
 
 
 def plain_math(text: str) -> str:
-    r"""Simple LaTeX as plain text: `\frac{3}{4}` is 3/4, `\text{cm}` is cm."""
+    r"""Simple LaTeX as plain text: `\frac{3}{4}` becomes 3/4, `\text{cm}` becomes cm."""
     text = unwrap(typography(text))
     for pattern, replacement in _LATEX:
         text = pattern.sub(replacement, text)
-    # A dollar sign is money only where it opens and nothing closes it.
+    # A pair of dollar signs delimits mathematics; an unpaired one means money.
     text = re.sub(r"\$([^$]+)\$(?!\d)", r"\1", text)
     return unwrap(text)
 
@@ -194,13 +194,13 @@ def _power_of_ten(exponent: str | None) -> Fraction:
 
 
 def _read(digits: str, language: str) -> Fraction:
-    """Digits with separators.
+    """The value of digits with separators.
 
-    Two different separators, a repeated one, or groups of another length than three settle by
-    themselves what they mean. Only `1.000` and `1,000` are read by the language.
+    Two different separators, a repeated one, or a group whose length is not three are unambiguous.
+    Only the meaning of `1.000` and `1,000` depends on the language.
 
     Raises:
-        ValueError: They mean nothing, or two things.
+        ValueError: The digits have no meaning, or two.
     """
     digits = re.sub(r"(?<=\d)[ '_](?=\d{3})", "", digits)
     commas, points = digits.count(","), digits.count(".")
@@ -220,14 +220,18 @@ def _read(digits: str, language: str) -> Fraction:
 
 
 def _ungrouped(digits: str) -> str:
-    """Takes out thousands separators; western groups of three, Indian ones of two and three."""
+    """Removes thousands separators: groups of three digits, or Indian groups of two, then three.
+
+    Raises:
+        ValueError: The groups have other lengths.
+    """
     if not re.fullmatch(r"\d+|\d{1,3}(?:([.,])\d{3})(?:\1\d{3})*|\d{1,2}(?:,\d{2})+,\d{3}", digits):
         raise ValueError(digits)
     return re.sub(r"\D", "", digits)
 
 
 def _unit(text: str) -> str:
-    """One spelling for a unit: `km/h`, `kilometers per hour` and `kilometres an hour` are one."""
+    """The canonical spelling of a unit, the same for `km/h` and `kilometres an hour`."""
     text = re.sub(r"\^?\s?2\b", " squared", text.lower())
     text = re.sub(r"\^?\s?3\b", " cubed", text)
     words = re.findall(r"[^\W\d_]+\$?|[$¢-¥₠-⃀/°]", text)
@@ -243,7 +247,10 @@ def _unit(text: str) -> str:
 
 
 def _digits_of_words(text: str) -> str:
-    """Digits for an English number in words that opens a text without digits: "twenty-one days"."""
+    """Replaces an English number word at the start by digits: "twenty-one days" → "21 days".
+
+    A text that contains digits comes back unchanged.
+    """
     lowered = text.lower()
     sign, _, rest = lowered.partition(" ")
     if sign not in ("minus", "negative"):

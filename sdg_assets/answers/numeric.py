@@ -1,7 +1,7 @@
 """A number or closed formula, compared by mathematical equivalence.
 
-A percentage is its number where the question asks for one (45 is 45 %), and a hundredth of it
-elsewhere (45 % is 0.45, never 45). Units count only where both sides have one.
+If the question asks for a percentage, the number before the sign counts (45 is 45 %); otherwise its
+hundredth counts (45 % is 0.45, never 45). Units are compared only if both sides have one.
 """
 
 from __future__ import annotations
@@ -39,12 +39,12 @@ class NumericDraft(Draft):
 
 
 class Numeric(AnswerFormat):
-    """Two answers are the same when they are equal, however they are written."""
+    """Two answers are the same if their values are equal, in any notation."""
 
     name = "numeric"
     default_frame = "A question whose answer is a number or a formula."
     answer_is_words = False
-    # Any sentence of a worked calculation may end in the result.
+    # Every sentence of a worked calculation may end with the result.
     answer_in_background = "nowhere"
 
     def draft_model(self, anchor: Example) -> type[Draft]:
@@ -52,7 +52,7 @@ class Numeric(AnswerFormat):
         return with_context(NumericDraft, anchor)
 
     def draft_of(self, example: Example) -> Draft:
-        """A seed without a worked solution shows its answer in its place."""
+        """If a seed has no worked solution, a sentence with its answer takes that place."""
         return self.draft_model(example).model_validate(
             {
                 **context_fields(example),
@@ -63,7 +63,11 @@ class Numeric(AnswerFormat):
         )
 
     def assemble(self, draft: Draft, anchor: Example, rng: random.Random) -> Content:
-        """Keeps the working as the solution."""
+        """Keeps the working as the solution.
+
+        Raises:
+            DraftError: The anchor's answer is a number, and the draft's is not exactly one number.
+        """
         made = draft.model_dump()
         answer = unwrap(made["answer"])
         if quantity(anchor.answer, anchor.language):
@@ -79,7 +83,7 @@ class Numeric(AnswerFormat):
         )
 
     def extract(self, text: str, example: Example) -> str | None:
-        r"""What is \boxed or marked as the answer, or the one number of the last line."""
+        r"""The answer that is \boxed or announced, or the only number of the last line."""
         plain = quantity(example.answer, example.language) is not None
         for phrase in phrases(text):
             answers = _numbers_of(phrase, example) if plain else _formulae_of(phrase, example)
@@ -88,7 +92,7 @@ class Numeric(AnswerFormat):
         return None
 
     def same(self, left: str, right: str, example: Example) -> bool:
-        """Equality of exact values; otherwise what `math-verify` says."""
+        """Equality of exact values; for formulae see `same_formula`."""
         a, b = quantity(left, example.language), quantity(right, example.language)
         if a is None or b is None:
             return same_formula(left, right, example.language)
@@ -96,23 +100,23 @@ class Numeric(AnswerFormat):
         return x == y and (unit == other or "" in (unit, other))
 
     def check(self, example: Example) -> str | None:
-        """The answer holds a digit or a symbol to compute with."""
+        """Whether the answer contains a digit, a letter or a LaTeX command."""
         return None if re.search(r"[\dA-Za-z\\]", example.answer) else "answer is not a number"
 
     def is_given_away(self, example: Example) -> bool:
-        """Never: a number may well equal one that is given (5 boxes, 5 left)."""
+        """Never: the answer may equal a number of the question by chance (5 boxes, 5 left)."""
         return False
 
 
 def _value(number: Quantity, example: Example) -> tuple[object, str]:
     if number.unit != "%":
         return number.value, number.unit
-    asked = ASKS_PERCENT.search(example.question)
-    return (number.value if asked else number.value / 100), ""
+    asks_percent = ASKS_PERCENT.search(example.question)
+    return (number.value if asks_percent else number.value / 100), ""
 
 
 def _numbers_of(phrase: Phrase, example: Example) -> set[str]:
-    """The number a phrase gives as the answer; several where it does not settle on one."""
+    """The number that a phrase gives as the answer; several if it is ambiguous."""
     language = example.language
     reference = quantity(example.answer, language)
     with_unit = reference is not None and reference.unit not in ("", "%")
@@ -129,20 +133,20 @@ def _numbers_of(phrase: Phrase, example: Example) -> set[str]:
     if _FORMULA.search(sentence):
         return {sentence.strip()} if is_formula(sentence) else set()
     numbers = list(quantities(sentence, language))
-    if None in numbers:  # it could be read in two ways
+    if None in numbers:  # an ambiguous number: two elements stand for "several"
         return {sentence, ""}
     by_value = {number.value: number.text for number in numbers if number}
     return set(by_value.values())
 
 
 def _result(text: str, language: str) -> Quantity | None:
-    """The number a text is, or the right-hand side of the equation it is."""
+    """The number that the whole text is; of an equation, its right-hand side."""
     equation = _EQUATION.fullmatch(text)
     return quantity(equation["result"] if equation else text, language)
 
 
 def _continued(rest: str, number: Quantity, language: str) -> set[str]:
-    """Other numbers that go on where the first one ended: "12 or 13", "x = 1, y = 2"."""
+    """Further, different numbers directly after the first one: "12 or 13", "x = 1, y = 2"."""
     if re.match(r"\W*not\b", rest):
         return set()
     if joined := _JOIN.match(rest):
@@ -156,7 +160,7 @@ def _continued(rest: str, number: Quantity, language: str) -> set[str]:
 
 
 def _formulae_of(phrase: Phrase, example: Example) -> set[str]:
-    """The formula a phrase gives as the answer; several where it does not settle on one."""
+    """The formula that a phrase gives as the answer; several if it is ambiguous."""
     text = phrase.text
     segments = {segment[1] or segment[2] or segment[3] for segment in _SEGMENT.finditer(text)}
     if len(segments) == 1:
@@ -166,8 +170,8 @@ def _formulae_of(phrase: Phrase, example: Example) -> set[str]:
         is_list = re.fullmatch(r"(?:\s|,|or|and)*", _SEGMENT.sub("", text))
         return {text} if is_list and phrase.stated else segments
     text = unwrap(_SENTENCE_END.split(text)[0])
-    wanted = few_words if is_words(example.answer) else is_formula
-    return {text} if wanted(text) else set()
+    has_right_form = few_words if is_words(example.answer) else is_formula
+    return {text} if has_right_form(text) else set()
 
 
 ANSWER = Numeric()

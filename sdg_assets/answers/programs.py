@@ -1,14 +1,14 @@
-"""Programs run against a row's tests, and what these tests can tell a wrong program by.
+"""Runs programs against a row's tests, and proves that these tests detect wrong programs.
 
-A row's tests were written for the row's own program. So its source says which names the tests take
-from a program, whichever one they are run on; every other name is the test's own (see
-`sandbox.interface`). What decides must not come from the program that is judged. Hence the tests of
-a row may take from it *one function*, and classes to build its arguments with; or classes alone,
-which are then under test themselves.
+A row's tests were written for the row's own program. The source of that program therefore decides
+which names the tests take from any program they run on; all other names belong to the tests (see
+`sandbox.interface`). A program must not supply code that decides whether it passes. Hence tests may
+take from it *one function*, plus classes to build its arguments with; or classes alone, which are
+then under test themselves.
 
-Vacuous tests are refused as a set, the first one that proves nothing by its text, even beside tests
-that prove something: tests are part of the training text, which says that a right program passes
-them, and a set with one test removed is a text that nobody wrote.
+If one test is vacuous, the whole set is rejected, and the reason quotes that test, even if other
+tests prove something. The tests are part of the training text, which says that a right program
+passes them; with one test removed, it would be a text that nobody wrote.
 """
 
 from __future__ import annotations
@@ -24,16 +24,16 @@ def passes(program: str, example: Example) -> bool:
     """Whether a program passes the tests of a row, in the sandbox.
 
     Raises:
-        SandboxUnavailable: Nothing here can isolate it, and unsandboxed code is not allowed.
+        SandboxUnavailable: No isolation works here, and unsandboxed code is not allowed.
     """
     return _tried(program, example.answer, tuple(example.tests))[0]
 
 
 def proof_of(example: Example) -> Proof | None:
-    """What the tests of a row make of trivial mutants of its program.
+    """Runs the tests of a row on trivial mutants of its program.
 
     Returns:
-        None where the program does not pass them.
+        Which mutants the tests detect; None if the program itself does not pass.
 
     Raises:
         SandboxUnavailable: See `passes`.
@@ -45,12 +45,12 @@ def proof_of(example: Example) -> Proof | None:
 
 
 def taken_names(example: Example) -> tuple[str, ...]:
-    """The names that the tests of a row take from a program: what it must define."""
+    """The names that the tests of a row take from a program, which it must define."""
     return _takes(example.answer, tuple(example.tests)).names
 
 
 def _misplaced(takes: Interface) -> str:
-    """Why tests that take these names from the program cannot judge it; empty if they can."""
+    """Why tests that take these names from a program cannot test it; empty if they can."""
     if len(takes.functions) > 1:
         names = " and ".join(takes.functions)
         return f"the tests call {names}, and only one function may be the program's own"
@@ -66,7 +66,7 @@ def _takes(reference: str, tests: tuple[str, ...]) -> Interface:
     return interface(reference, tests)
 
 
-# Remembered, for votes are often equal; without what a program printed, which may be long.
+# Cached, because votes are often equal. The program's output, which may be long, is not kept.
 @lru_cache(maxsize=1 << 12)
 def _tried(program: str, reference: str, tests: tuple[str, ...]) -> tuple[bool, Proof | None]:
     outcome = run_program(

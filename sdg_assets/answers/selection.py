@@ -1,4 +1,4 @@
-"""What the three selecting kinds share: the answer is one of the choices, by identity of text."""
+"""Base of the three selecting kinds, whose answer is one of the choices, with identical text."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from sdg_assets.answers.extraction import normalized, phrases
 from sdg_assets.answers.matching import Options
 from sdg_assets.records import Example
 
-# Preparing is dearer than reading, and every vote on a label has the same few.
+# Cached: preparing the options costs more than matching, and all votes of a label task share them.
 _options = lru_cache(maxsize=1 << 10)(Options)
 
 
-# "All of the above" says something only behind the options it speaks of.
+# "All of the above" makes sense only after the options that it refers to.
 _ABOUT_OTHERS = re.compile(
     r"\b(?:all|none|both|neither|any)\s+(?:of\s+)?(?:the\s+)?(?:above|these|other\s+(?:options|answers))"
     r"|以上|上記|위의\s",
@@ -25,11 +25,11 @@ _ABOUT_OTHERS = re.compile(
 
 
 def arranged(choices: Sequence[str], rng: random.Random) -> list[str]:
-    """The choices shuffled, those that speak of the others ("all of the above") last.
+    """The choices shuffled, but choices about the others ("all of the above") come last.
 
     Args:
         choices: Texts.
-        rng: Decides the order.
+        rng: Source of the random order.
     """
     shuffled = rng.sample(list(choices), len(choices))
     return sorted(shuffled, key=lambda choice: bool(_ABOUT_OTHERS.search(choice)))
@@ -38,8 +38,8 @@ def arranged(choices: Sequence[str], rng: random.Random) -> list[str]:
 class SelectionFormat(AnswerFormat):
     """Base of the kinds whose answer is one of several choices."""
 
-    # A bare label among the choices is the format gate's affair, a word that the question repeats
-    # nobody's: "Is it hot or cold?"
+    # The format gate checks for bare labels among the choices. A choice that the question repeats
+    # is allowed: "Is it hot or cold?"
     answer_is_words = False
 
     def synonyms(self, choices: Sequence[str]) -> Iterable[tuple[str, str]]:
@@ -47,7 +47,7 @@ class SelectionFormat(AnswerFormat):
         return ()
 
     def extract(self, text: str, example: Example) -> str | None:
-        """The one choice that the text settles on; letters count by the order of the choices."""
+        """The one choice that the text names; a letter means a position in `example.choices`."""
         synonyms = tuple(self.synonyms(example.choices))
         options = _options(tuple(example.choices), synonyms, example.language)
         for phrase in phrases(text):
@@ -56,13 +56,13 @@ class SelectionFormat(AnswerFormat):
         return None
 
     def same(self, left: str, right: str, example: Example) -> bool:
-        """Identity of text; two choices that differ in case alone (A, a) stay apart."""
+        """Whether the folded texts are equal; choices that differ only in case (A, a) differ."""
         if left in example.choices and right in example.choices:
             return left == right
         return normalized(left, example.language) == normalized(right, example.language)
 
     def check(self, example: Example) -> str | None:
-        """The answer is one of at least two distinct choices, and is where the index says."""
+        """Tests for at least two distinct choices, with the answer at its index."""
         if len(example.choices) < 2:
             return "fewer than two choices"
         if len(set(example.choices)) < len(example.choices):
@@ -73,5 +73,5 @@ class SelectionFormat(AnswerFormat):
         return None if example.choices[index] == example.answer else "answer is not its choice"
 
     def is_given_away(self, example: Example) -> bool:
-        """Never: the choices name the answer as well."""
+        """Never: the choices show the answer anyway."""
         return False

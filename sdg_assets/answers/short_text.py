@@ -1,4 +1,4 @@
-"""A name, date or phrase; several wordings may be right."""
+"""A name, date or phrase. Several wordings may be right."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ from sdg_assets.answers.wording import tokens, typography
 from sdg_assets.records import Content, Example
 
 LONGEST_UNMARKED = 8
-"""Words of a last line that is taken for the answer although nothing says that it is."""
+"""Most words of a last line that counts as the answer without an announcement."""
 
-# A full stop ends the answer only behind a whole word: "St. Louis", "J. K. Rowling".
+# A full stop ends the answer only after a long enough word: not in "St. Louis", "J. K. Rowling".
 _EXPLANATION = re.compile(
     r"(?:(?<=[^\W\d_]{4})|(?<=\d{3})|(?<=[)\]\"'”]))[.!]\s|[。;\n]|,?\s(?:because|since)\b|,\s(?:which|who|where|as|not)\b"
     r"|\s—\s"
@@ -39,18 +39,18 @@ class ShortTextDraft(Draft):
 
 
 class ShortText(AnswerFormat):
-    """Compared by normalized match, aliases included."""
+    """Compared by folded text, date or number, with all aliases."""
 
     name = "short_text"
     default_frame = "A question that a few words answer."
     is_first_guess = True
 
     def draft_model(self, anchor: Example) -> type[Draft]:
-        """Question, answer and aliases."""
+        """A draft with a question, an answer and aliases."""
         return with_context(ShortTextDraft, anchor)
 
     def draft_of(self, example: Example) -> Draft:
-        """Keeps at most four aliases: TriviaQA has rows with hundreds."""
+        """Keeps at most four aliases: some TriviaQA rows have hundreds."""
         return self.draft_model(example).model_validate(
             {
                 **context_fields(example),
@@ -72,7 +72,10 @@ class ShortText(AnswerFormat):
         )
 
     def extract(self, text: str, example: Example) -> str | None:
-        """What is marked as the answer, else a last line that is short enough to be one."""
+        """The announced answer, or a last line of at most `LONGEST_UNMARKED` words.
+
+        None if a phrase before it refuses to answer.
+        """
         for phrase in phrases(text):
             words = self.trimmed(phrase.text, example)
             if ABSTAINING.match(words):
@@ -82,14 +85,14 @@ class ShortText(AnswerFormat):
         return None
 
     def trimmed(self, phrase: str, example: Example) -> str:
-        """The phrase without the explanation behind it."""
+        """The phrase without the explanation that follows it."""
         return unwrap(_EXPLANATION.split(phrase, maxsplit=1)[0])
 
     def same(self, left: str, right: str, example: Example) -> bool:
-        """Match of the wording, the date or the number; or both are known wordings of the answer.
+        """Whether text, date or number match, or both are known wordings of the answer.
 
-        What one side adds in brackets ("Mercury (planet)") or says before a time or place ("in
-        1998") may be missing on the other.
+        One side may have an addition in brackets ("Mercury (planet)"), or a preposition before a
+        time or place ("in 1998"), that the other lacks.
         """
         if _match(left, right, example.language):
             return True

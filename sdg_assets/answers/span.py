@@ -1,4 +1,4 @@
-"""A phrase that stands word for word in the context."""
+"""A phrase that the context contains word for word."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class SpanDraft(Draft):
 
 
 class Span(ShortText):
-    """Compared like short text; checked against its context."""
+    """Compared like short text; must be contained in the context."""
 
     name = "span"
     default_frame = "A passage and a question whose answer stands in it word for word."
@@ -43,24 +43,24 @@ class Span(ShortText):
         )
 
     def assemble(self, draft: Draft, anchor: Example, rng: random.Random) -> Content:
-        """Refuses an answer that is not in the passage."""
+        """Rejects an answer that the passage does not contain."""
         content = super().assemble(draft, anchor, rng)
         if not _stands_in(content.answer, context_of(draft)):
             raise DraftError("answer is not in the context")
         return content
 
     def trimmed(self, phrase: str, example: Example) -> str:
-        """The longest beginning of the phrase that stands in the context."""
+        """The longest beginning of the phrase that the context contains."""
         beginnings = (unwrap(head) for head in heads(phrase))
         whole = super().trimmed(phrase, example)
         return next((head for head in beginnings if _stands_in(head, example.context)), whole)
 
     def check(self, example: Example) -> str | None:
-        """The span stands in its context."""
+        """Whether the context contains the span."""
         return None if _stands_in(example.answer, example.context) else "answer is not in context"
 
     def is_given_away(self, example: Example) -> bool:
-        """Never: the passage holds the answer anyhow."""
+        """Never: the passage always contains the answer."""
         return False
 
 

@@ -1,4 +1,4 @@
-"""Text for comparison: what is left of a wording when its typography is taken away."""
+"""Folds text for comparison, so that differences of typography and case disappear."""
 
 from __future__ import annotations
 
@@ -6,30 +6,31 @@ import re
 import unicodedata
 from collections.abc import Iterator
 
-# Scripts that write no spaces between words, and Hangul, whose particles stick to the noun. Every
-# character of them is a token, so that a name is recognized inside a run of text.
+# Scripts without spaces between words, and Hangul, whose particles are attached to the noun. Each
+# of their characters is a token, so that a name is recognized inside a run of text.
 UNSPACED = (
     "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3005-\u3007\u3040-\u30ff\u31f0-\u31ff"
     "\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7af\uf900-\ufaff\U00020000-\U0003ffff"
 )
-# Python's \w leaves out combining marks, without which no Indic word is whole.
+# Python's \w excludes combining marks, but Indic words contain them.
 _MARKS = (
     "\u0300-\u036f\u0483-\u0489\u0591-\u05c7\u0610-\u061a\u064b-\u065f\u0670\u06d6-\u06ed"
     "\u0900-\u0963\u0966-\u0dff\u0f18-\u0fbc"
 )
 _TOKEN = re.compile(
-    # A hyphen is a minus where a number follows and none, and no word, stands before it.
+    # A hyphen is a minus if a number follows it, and neither a number nor a word precedes it.
     r"(?:(?<![\w.,%)\]])[-+])?(?:\d+(?:[.,:]\d+)*|(?<!\w)\.\d+)"
     rf"|[{UNSPACED}]|(?:[^\W\d_{UNSPACED}]|[{_MARKS}])+"
-    # Symbols that carry meaning (C++, C#, 5%, <, emoji); other punctuation does not.
+    # Symbols that carry meaning (C++, C#, 5%, <, emoji). Other punctuation is no token.
     r"|[-+](?=\$)|[%#+<>=^$¢-¥°±×÷√∞≠-≥₠-⃀\u2190-\u21ff\u2600-\u27bf\U0001f000-\U0001faff]"
 )
-# The same for ASCII, as most texts are: less than half the time, for no class has a hundred ranges.
+# The same for ASCII texts, which most texts are: it has no class with a hundred ranges, and so
+# takes less than half the time.
 _ASCII_TOKEN = re.compile(
     r"[A-Za-z]+|(?:(?<![\w.,%)\]])[-+])?(?:\d+(?:[.,:]\d+)*|(?<!\w)\.\d+)|[-+](?=\$)|[%#+<>=^$]"
 )
 _ABBREVIATION = re.compile(r"\b(?:[^\W\d_]\.){2,}")
-# A pattern that begins with a fixed character is looked for at a tenth of the price.
+# A pattern that starts with a fixed character is searched for in a tenth of the time.
 _THOUSANDS = re.compile(r",(?<=\d,)(?=\d{3}\b)")
 _APOSTROPHE = re.compile(r"'(?<=[^\W\d_]{2}')(?=[^\W\d_])")
 _FRACTIONS = {
@@ -41,8 +42,8 @@ _FRACTIONS = {
     ]
 }  # fmt: skip
 _SUPERSCRIPTS = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁻", "0123456789-")
-# Variants of one letter, and what is not read aloud: minus signs and non-breaking hyphens, Arabic
-# number signs, alef and yeh forms, tatweel and short vowels, zero-width characters.
+# Variants of one character (minus signs and non-breaking hyphens, Arabic number signs, alef and yeh
+# forms) and characters to remove (tatweel and short vowels, zero-width characters).
 _VARIANTS = str.maketrans(
     dict.fromkeys("−‐‑–﹣－", "-")
     | {"٫": ".", "٬": ",", "٪": "%", "⁄": "/", "’": "'", "‘": "'", "ʼ": "'"}
@@ -69,7 +70,7 @@ _ENCLOSED = [
 
 
 def typography(text: str) -> str:
-    """One way to write each sign: NFKC, ASCII digits, `-` for minus, `^2` for ², ` 1/2 ` for ½."""
+    """Folds typography: NFKC, ASCII digits, `-` for minus, `^2` for ², ` 1/2 ` for ½."""
     if text.isascii():
         return text
     text = re.sub("[⁰¹²³⁴-⁹⁻]+", lambda m: "^" + m[0].translate(_SUPERSCRIPTS), text)
@@ -78,15 +79,15 @@ def typography(text: str) -> str:
 
 
 def tokens(text: str) -> Iterator[re.Match[str]]:
-    """Words, numbers and meaningful symbols of a text that `typography` has been through."""
+    """Words, numbers and meaningful symbols of a text; apply `typography` to the text first."""
     return _TOKEN.finditer(text)
 
 
 def normalized(text: str, language: str = "en") -> str:
-    """Text for identity: case, punctuation and articles aside, in any script.
+    """Text folded for comparison: without case, punctuation and articles, in any script.
 
-    SQuAD's rule, with MLQA's articles for other languages. Unlike theirs it keeps decimal points,
-    signs and symbols: 1.5 is not 15, -5 is not 5, C++ is not C.
+    Source: SQuAD's rule, with MLQA's articles for other languages. Unlike these it keeps decimal
+    points, signs and symbols: 1.5 is not 15, -5 is not 5, C++ is not C.
     """
     plain = typography(text).casefold()
     if plain.count(".") > 1:
@@ -101,13 +102,13 @@ def normalized(text: str, language: str = "en") -> str:
 
 
 def unwrap(text: str) -> str:
-    r"""Takes Markdown, quotes, math delimiters, \boxed and a final full stop off an answer."""
+    r"""Strips Markdown, quotes, math delimiters, \boxed and a final full stop from an answer."""
     previous = None
     while text != previous:
         previous = text
         text = re.sub(r"^(?:[•>]|#+|-(?!\s+[\d.$\\]))\s+", "", text.strip())
         text = text.strip("*`").strip()
-        text = text.strip("_") or text  # a blank to fill in is left alone
+        text = text.strip("_") or text  # only underscores: a blank to fill in, kept
         for opening, closing in _ENCLOSED:
             inner = text[len(opening) : -len(closing)]
             if (
@@ -125,7 +126,7 @@ def unwrap(text: str) -> str:
 
 
 def _is_one(inner: str, opening: str, closing: str) -> bool:
-    """Whether what is enclosed holds no end of it: `$a$ or $b$` does."""
+    """Whether one pair of delimiters encloses the text: not so for `$a$ or $b$`."""
     if closing != "}":
         return opening not in inner and closing not in inner
     depth = 0

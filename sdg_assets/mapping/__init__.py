@@ -1,1 +1,1 @@
-"""Raw rows become contents: by a task's own record, or as lm-eval renders them."""
+"""Maps raw rows to contents: by a task's own `record:`, or with lm-eval's rendering."""

@@ -1,7 +1,7 @@
-"""Rows of a task without `record:`, rendered as lm-eval's own `doc_to_*` say.
+"""Renders rows of a task without `record:` with lm-eval's own `doc_to_*` settings.
 
-Only the YAML and the functions that it names are used: no task object, which would download the
-dataset and its metrics. Templates are compiled once; lm-eval compiles them for every row.
+Uses only the YAML and the functions that it names. A task object of lm-eval would download the
+dataset and its metrics. Templates are compiled once; lm-eval compiles them again for every row.
 """
 
 from __future__ import annotations
@@ -26,26 +26,26 @@ from sdg_assets.records import AnswerKind, Content, content_id
 
 _RENDERING = ("doc_to_text", "doc_to_target", "doc_to_choice", "process_docs")
 _TASK_NAME = re.compile(r"""^"?task"?:[ \t]*["']?([^"'\n#]+?)["']?[ \t]*(?:#.*)?$""", re.MULTILINE)
-# The words around a question that lm-eval shows a base model: "Question: …\nAnswer:".
+# Words that lm-eval puts around a question for base models: "Question: …\nAnswer:".
 _LEADING_CUE = re.compile(r"\A(?:Question|Q)\s*:\s*")
 _TRAILING_CUE = re.compile(r"\n[^\n:：]{1,20}[:：]\s*\Z")
 _LABEL = re.compile(r"\(?([A-Za-z]|\d)[).:]?\Z")
 
 
 class LmEvalMapping:
-    """What a leaf of lm-eval makes of a raw row."""
+    """Maps raw rows as a leaf task of lm-eval renders them."""
 
     def __init__(self, leaf: str, kind: AnswerKind, where: str) -> None:
         """Reads the leaf's YAML and compiles it.
 
         Args:
-            leaf: Its name in lm-eval.
-            kind: The answer kind, which decides what must be there.
+            leaf: The leaf's name in lm-eval.
+            kind: The answer kind, which decides which fields are required.
             where: `task/subtask`, for messages.
 
         Raises:
-            CatalogError: There is no such leaf, or its rendering has no place for the question, the
-                option texts or the answer; such a task needs a `record:`.
+            CatalogError: There is no such leaf, or it does not render the question, the option
+                texts or the answer separately; such a task needs a `record:`.
         """
         self._kind = kind
         self._refuse = f"{where}: lm-eval's {leaf} cannot be rendered as it is:"
@@ -63,8 +63,8 @@ class LmEvalMapping:
             choice = list(choice.values())
         if isinstance(choice, list) and are_labels(choice, numerals=True):
             raise CatalogError(
-                f"{self._refuse} its choices are the labels {choice}, the option texts are fused "
-                "with the question; write a `record:`"
+                f"{self._refuse} its choices are the labels {choice}, and the option texts are "
+                "part of the question; write a `record:`"
             )
         self._choices = None if choice is None else self._renderer("doc_to_choice", choice)
 
@@ -75,17 +75,17 @@ class LmEvalMapping:
             row: The raw row.
 
         Yields:
-            Its example; none, or several, where the leaf's `process_docs` says so.
+            The row's example; none or several, depending on the leaf's `process_docs`.
 
         Raises:
-            MappingError: lm-eval's rendering fails, or what comes out cannot be an example.
+            MappingError: lm-eval's rendering fails, or its result cannot be an example.
         """
         try:
             rendered = [self._value(doc) for doc in self._processed(row)]
         except MappingError:
             raise
         except Exception as error:
-            # lm-eval's code over a stranger's row: whatever it raises is a fact about this row.
+            # lm-eval's code may raise anything on an unknown row. The fault is this row's only.
             raise MappingError(f"lm-eval: {type(error).__name__}: {error}") from error
         for value in rendered:
             yield to_fields(value, self._kind)
@@ -94,7 +94,7 @@ class LmEvalMapping:
         if self._process is None:
             return [row]
         state = random.getstate()
-        # Some leaves shuffle the options here; a row's example must be the same in every run.
+        # Some leaves shuffle the options here, but a row must give the same example in every run.
         random.seed(content_id(row))
         try:
             return list(self._process(_Rows([dict(row)])))
@@ -128,15 +128,18 @@ class LmEvalMapping:
 
 
 def declared_rendering(leaf: str, where: str) -> dict[str, Any]:
-    """What a leaf's YAML declares of its rendering, with its `!function`s imported.
+    """The rendering settings of a leaf's YAML, with its `!function`s imported.
 
     Args:
-        leaf: Its name in lm-eval.
-        where: Who asks, for messages.
+        leaf: The leaf's name in lm-eval.
+        where: `task/subtask`, for messages.
+
+    Returns:
+        Setting (`doc_to_text`, …) → its value in the YAML; settings that it lacks are left out.
 
     Raises:
-        CatalogError: There is no such leaf, it is written in Python, or a function needs what is
-            not installed.
+        CatalogError: There is no such leaf, it is written in Python, or one of its functions
+            cannot be imported.
     """
     file = _yaml_files().get(leaf)
     if file is None:
@@ -148,7 +151,7 @@ def declared_rendering(leaf: str, where: str) -> dict[str, Any]:
         raise CatalogError(f"{where}: lm-eval's {leaf} is written in Python; write a `record:`")
     declared = {name: config[name] for name in _RENDERING if name in config}
     for name, value in declared.items():
-        # Unresolved, a function is the path of its file and its name.
+        # Before it is imported, a function is a text: the path of its file, and its name.
         if isinstance(value, str) and value.startswith(f"{_tasks_directory()}/"):
             try:
                 with _shims():
@@ -162,14 +165,14 @@ def declared_rendering(leaf: str, where: str) -> dict[str, Any]:
 
 
 def are_labels(choices: list[Any], *, numerals: bool = False) -> bool:
-    """Whether the choices are mere labels in their order: A B C, (a) (b).
+    """Whether the choices are just labels in order: A B C, (a) (b).
 
     Args:
         choices: The choices.
-        numerals: Whether 0 1 2 and (1) (2) are labels too; in a row they may be the options.
+        numerals: Whether 0 1 2 and (1) (2) count as labels. In a row they may be real options.
     """
-    found = [_LABEL.match(str(choice).strip()) for choice in choices]
-    labels = [match[1].upper() for match in found if match]
+    matches = [_LABEL.match(str(choice).strip()) for choice in choices]
+    labels = [match[1].upper() for match in matches if match]
     orders = [string.ascii_uppercase]
     if numerals:
         orders += [string.digits, string.digits[1:]]
@@ -179,7 +182,7 @@ def are_labels(choices: list[Any], *, numerals: bool = False) -> bool:
 
 
 class _Rows(list[dict[str, Any]]):
-    """One raw row as a dataset: as much of `datasets.Dataset` as lm-eval's `process_docs` use."""
+    """One raw row as a dataset, with the methods of `datasets.Dataset` that `process_docs` call."""
 
     def map(self, function: Callable[..., Any], **options: Any) -> _Rows:  # noqa: ANN401
         dropped = options.pop("remove_columns", None) or ()
@@ -192,8 +195,8 @@ class _Rows(list[dict[str, Any]]):
         return _Rows(row for row in self if keeps(row))
 
 
-def _literal(value: object) -> Any:  # noqa: ANN401 – whatever the text spells
-    """lm-eval renders lists to text and reads them back."""
+def _literal(value: object) -> Any:  # noqa: ANN401 – any Python literal
+    """Parses a list that lm-eval rendered as text; other values come back unchanged."""
     if isinstance(value, str) and value.startswith("[") and value.endswith("]"):
         try:
             return ast.literal_eval(value)
@@ -211,17 +214,17 @@ def _tasks_directory() -> Path:
 
 @lru_cache(maxsize=1)
 def _yaml_files() -> dict[str, Path]:
-    """Leaf → its file. lm-eval's own index parses each of 14 000 files; this only searches them."""
-    found: dict[str, Path] = {}
+    """Leaf → its file. lm-eval's own index parses each of 14 000 files; a search is faster."""
+    files: dict[str, Path] = {}
     for file in sorted(_tasks_directory().rglob("*.yaml")):
         if name := _TASK_NAME.search(file.read_text("utf-8")):
-            found.setdefault(name[1], file)
-    return found
+            files.setdefault(name[1], file)
+    return files
 
 
 @contextmanager
 def _shims() -> Iterator[None]:
-    """What lets a leaf's helpers be imported: their metrics are not loaded, and nothing exits."""
+    """Lets a leaf's helper modules be imported without loading metrics or exiting the process."""
     import datasets
 
     shimmed = sys.modules.get("evaluate"), sys.exit, getattr(datasets, "load_metric", None)
@@ -239,7 +242,7 @@ def _shims() -> Iterator[None]:
             sys.modules["evaluate"] = evaluate
         if load_metric is None:
             del datasets.load_metric
-        # Helpers that hold a shim must not be what an evaluation in this process finds later.
+        # A later evaluation in this process must not get helper modules that hold a shim.
         for name in set(sys.modules) - before:
             if name.startswith("lm_eval.tasks."):
                 del sys.modules[name]

@@ -1,4 +1,4 @@
-"""Which mapping turns a subtask's raw rows into examples."""
+"""Selects the mapping that turns a subtask's raw rows into examples."""
 
 from __future__ import annotations
 
@@ -15,14 +15,17 @@ Mapper = Callable[[Mapping[str, Any]], Iterable[Content]]
 
 
 def mapper_of(spec: SubtaskSpec) -> Mapper:
-    """The task's `record:`, compiled; lm-eval's own rendering where it has none.
+    """The task's compiled `record:`; lm-eval's own rendering if the task has none.
 
     Raises:
-        CatalogError: It is not valid Jinja; or lm-eval has no such leaf, or none that fits.
+        CatalogError: The record is not valid Jinja; or lm-eval has no such leaf, or cannot render
+            rows with it.
     """
     where = f"{spec.task}/{spec.key}"
     if spec.record is not None:
         return RowMapping(spec.record, spec.answer_kind, where)
     if spec.lm_eval is None:
-        raise CatalogError(f"{spec.where}: neither `record:` nor an lm-eval leaf to render it by")
+        raise CatalogError(
+            f"{spec.where}: neither `record:` nor an lm-eval leaf to render its rows"
+        )
     return LmEvalMapping(spec.lm_eval, spec.answer_kind, where)

@@ -27,11 +27,11 @@ from sdg_assets.errors import CatalogError, MappingError
 from sdg_assets.records import AnswerKind, Content, content_id
 
 YES_NO = ["yes", "no"]
-# Of the variables that a record's fields become, in the template that renders all of them.
+# Prefix of the variables for a record's fields, in the template that renders all of them.
 _FIELD = "rendered_"
-# An honest row takes 25 to 70 microseconds.
+# Time limit for one row. A normal row takes 25 to 70 microseconds.
 ROW_SECONDS = 5.0
-# More rows than this, and it is the template that never ends, not an odd row.
+# If more rows than this reach the limit, the template is at fault, not the row.
 SLOW_ROWS_ALLOWED = 3
 
 
@@ -50,7 +50,7 @@ class RowMapping:
 
         Args:
             record: The templates.
-            kind: The answer kind, which decides what must be there.
+            kind: The answer kind, which decides which fields are required.
             where: `task/subtask`, for messages.
 
         Raises:
@@ -80,7 +80,7 @@ class RowMapping:
         whole = "".join(assignments)
         self._record = ENVIRONMENT.from_string(whole)
         if "detokenized" in whole:
-            detokenizer()  # seconds of imports, which no row should have to wait for
+            detokenizer()  # imports for seconds, which must not count towards a row's time limit
 
     def __call__(self, row: Mapping[str, Any]) -> Iterator[Content]:
         """Maps one raw row.
@@ -89,11 +89,11 @@ class RowMapping:
             row: The raw row.
 
         Yields:
-            Its examples: one, or one per item of `each`; none where `where` is false.
+            The row's examples: one, or one per item of `each`; none if `where` is false.
 
         Raises:
-            MappingError: A column is missing, the templates take more than `ROW_SECONDS`, or what
-                comes out cannot be an example.
+            MappingError: A column is missing, the templates take more than `ROW_SECONDS`, or the
+                result cannot be an example.
             CatalogError: More than `SLOW_ROWS_ALLOWED` rows took too long.
         """
         try:
@@ -104,8 +104,8 @@ class RowMapping:
             too_slow = f"record: the templates take more than {ROW_SECONDS:g} s on a row"
             if self._slow_rows > SLOW_ROWS_ALLOWED:
                 raise CatalogError(
-                    f"{self._place}: {too_slow}, as on {SLOW_ROWS_ALLOWED} rows before; look for "
-                    "loops and for regular expressions that backtrack"
+                    f"{self._place}: {too_slow}, as on {SLOW_ROWS_ALLOWED} rows before; check the "
+                    "templates for loops and for regular expressions that backtrack"
                 ) from None
             raise MappingError(too_slow) from None
         yield from contents
@@ -117,10 +117,10 @@ class RowMapping:
             yield self._fields(scope)
 
     def keeps(self, row: Mapping[str, Any]) -> bool:
-        """Whether `where` leaves anything of a raw row, without mapping it.
+        """Whether `where` keeps at least one example of a raw row; does not map the row.
 
-        A row that `where` or `each` does not fit, or on which they never end, is kept: mapping it
-        says what is wrong.
+        A row on which `where` or `each` fails or reaches the time limit is kept: mapping it reports
+        the fault.
         """
         if not self._where:
             return True
@@ -144,12 +144,12 @@ class RowMapping:
         return to_fields(self._values(scope), self._kind, shuffle=self._shuffle)
 
     def _values(self, scope: Mapping[str, Any]) -> dict[str, Any]:
-        """All fields from one template: entering a template costs more than most expressions."""
+        """All fields, by one template: starting a template costs more than most expressions."""
         context = self._record.new_context(dict(scope))
         try:
             for _ in self._record.root_render_func(context):
                 pass
-        except Exception:  # noqa: BLE001 – one by one, the field that fails names itself
+        except Exception:  # noqa: BLE001 – rendered one by one, the error names the field
             return {name: _evaluate(name, r, scope) for name, r in self._renders.items()}
         value = {name: context.vars[_FIELD + name] for name in self._renders}
         for name, rendered in value.items():
@@ -158,15 +158,15 @@ class RowMapping:
 
 
 def to_fields(value: Mapping[str, Any], kind: AnswerKind, *, shuffle: bool = False) -> Content:
-    """Checks what a mapping rendered, and completes it.
+    """Checks the fields that a mapping rendered, and completes them to a content.
 
     Args:
-        value: Rendered values by record field.
-        kind: The answer kind, which decides what must be there.
-        shuffle: Whether to reorder the choices by the question's hash.
+        value: Record field → rendered value.
+        kind: The answer kind, which decides which fields are required.
+        shuffle: Whether to reorder the choices by a hash of the question and the choices.
 
     Raises:
-        MappingError: It cannot be an example.
+        MappingError: The fields cannot be an example.
     """
     question = _text("question", value["question"])
     if not question:
@@ -174,10 +174,10 @@ def to_fields(value: Mapping[str, Any], kind: AnswerKind, *, shuffle: bool = Fal
     choices = _texts("choices", value.get("choices"), blanks=True)
     choices = choices or list(kind.policy.default_choices)
     answer, aliases, index = _answer(value, kind, choices)
-    # Only now: an index counts the blank options that some rows have (a fifth one that is unused).
-    written = [place for place, choice in enumerate(choices) if choice]
-    choices = [choices[place] for place in written]
-    index = None if index is None else written.index(index)
+    # Blank options (an unused fifth one, in some rows) are dropped last: the index counts them.
+    nonblank = [place for place, choice in enumerate(choices) if choice]
+    choices = [choices[place] for place in nonblank]
+    index = None if index is None else nonblank.index(index)
     if shuffle and choices:
         order = list(range(len(choices)))
         random.Random(content_id(question, choices)).shuffle(order)  # noqa: S311 – no secret
@@ -198,18 +198,19 @@ def to_fields(value: Mapping[str, Any], kind: AnswerKind, *, shuffle: bool = Fal
 def _answer(
     value: Mapping[str, Any], kind: AnswerKind, choices: list[str]
 ) -> tuple[str, list[str], int | None]:
-    given = value.get("answer")
+    rendered = value.get("answer")
     aliases = _texts("aliases", value.get("aliases"))
     index: int | None = None
-    if isinstance(given, list):
-        texts = list(dict.fromkeys(_texts("answer", given)))
+    if isinstance(rendered, list):
+        texts = list(dict.fromkeys(_texts("answer", rendered)))
         if not texts:
             raise MappingError("record.answer renders to an empty list")
         answer, aliases = texts[0], [*texts[1:], *aliases]
-    elif isinstance(given, bool):
-        answer = choices[0 if given else 1] if len(choices) == 2 else YES_NO[0 if given else 1]
-    elif given is not None:
-        answer = _text("answer", given)
+    elif isinstance(rendered, bool):
+        position = 0 if rendered else 1
+        answer = choices[position] if len(choices) == 2 else YES_NO[position]
+    elif rendered is not None:
+        answer = _text("answer", rendered)
     else:
         index = _index(value.get("answer_index"), choices)
         answer = choices[index]
@@ -232,8 +233,8 @@ def _render_list(parts: list[Render], row: Mapping[str, Any]) -> list[Any]:
 
 
 def _evaluate(name: str, render: Render, scope: Mapping[str, Any]) -> Any:  # noqa: ANN401
-    # A template is the catalog author's program over a stranger's row: whatever it raises (a
-    # missing key, None where text was expected) is a fact about this row, not a crash.
+    # A template may raise anything on an unknown row (a missing key, None instead of text). Such a
+    # fault concerns only this row and must not stop the step.
     try:
         value = render(scope)
         _defined(name, value)
@@ -268,7 +269,7 @@ def _texts(name: str, value: object, *, blanks: bool = False) -> list[str]:
 
 
 def _index(value: object, choices: list[str]) -> int:
-    if isinstance(value, str) and re.fullmatch(r"\s*-?\d+\s*", value):  # "²" is a digit, too
+    if isinstance(value, str) and re.fullmatch(r"\s*-?\d+\s*", value):  # `isdigit` accepts "²"
         value = int(value)
     if isinstance(value, bool) or not isinstance(value, int):
         raise MappingError(f"record.answer_index: an integer expected, found {value!r}")

@@ -1,10 +1,10 @@
-"""Programs a model wrote, run against their tests where they can do no harm.
+"""Runs programs that a model wrote against their tests, isolated from the machine.
 
-Every program gets a sandbox of its own, started for it and gone with it: no network, no sight of
-the host's files, processes or environment, a scratch directory in memory, and limits on time,
-memory, processes, files and output. The tests run in a process apart from the program, so a
-program passes by answering rightly and in no other way. What the tests can tell is found out by
-running them on trivial mutants of the program (see `trial`).
+Every program gets its own sandbox, which exists only while it runs: no network, no access to the
+host's files, processes or environment, a scratch directory in memory, and limits on time, memory,
+processes, files and output. The tests run in another process than the program, so a program can
+pass only by giving right answers. To measure which wrong answers the tests detect, they also run
+on trivial mutants of the program (see `trial`).
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ def connects():
 
 
 class SandboxUnavailable(PermanentError):  # noqa: N818
-    """No isolation works on this machine, and running without was not asked for."""
+    """No isolation works on this machine, and running without isolation was not allowed."""
 
 
 @dataclass(frozen=True)
@@ -70,13 +70,14 @@ class Program:
 
     Attributes:
         code: Source text.
-        tests: Statements that must hold, usually asserts. They may name the program's globals and
-            what it imports from the standard library.
-        setup: Statements that build what the tests use from what the program defines. They run
-            after the code, in the program's process: what judges belongs into the tests.
-        takes: Which names the tests take from the program, where they were written for another
-            one; by default those of this one.
-        prove: Whether to try the tests on trivial mutants of the program, once it has passed.
+        tests: Statements that must run without an exception, usually asserts. They may use the
+            program's globals, and names that it imports from the standard library.
+        setup: Statements that build values for the tests from the program's definitions. They run
+            after the code, in the program's process, so they must not check anything: checks
+            belong in the tests.
+        takes: The names that the tests take from the program, if the tests were written for
+            another program; by default, those that they take from this one.
+        prove: Whether to run the tests also on trivial mutants, after the program has passed.
     """
 
     code: str
@@ -88,13 +89,14 @@ class Program:
 
 @dataclass(frozen=True)
 class Mutants:
-    """What the tests make of trivial mutants of a program that passes them; see `trial`.
+    """Which trivial mutants of a passing program the tests detect; see `trial`.
 
     Attributes:
-        mutants: How many were tried.
-        killed: How many of them fail at least one test.
-        alike: Names of those that answered all that the tests asked as the program did.
-        fault: Why the tests prove nothing, as one sentence that names the test; empty if they do.
+        mutants: Number of mutants tried.
+        killed: Number of mutants that fail at least one test.
+        alike: Names of the mutants that gave the tests the same answers as the program.
+        fault: Why the tests prove nothing, as one sentence that names the test; empty if they
+            prove something.
     """
 
     mutants: int
@@ -105,16 +107,16 @@ class Mutants:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of a program.
+    """The result of running a program.
 
     Attributes:
-        passed: Every test held.
+        passed: Whether every test held.
         reason: `passed`, `timeout`, `memory`, `processes`, `output`, `files`,
             `killed[: SIGNAL]`, or
             `failed: <exception>: <its text, or the test that did not hold>`.
-        proof: What the tests make of its mutants, where they were tried.
-        stdout: The end of what it printed.
-        stderr: The end of what it printed there.
+        proof: Which mutants the tests detect; None if mutants were not tried.
+        stdout: The end of the program's standard output, at most `Limits.output_kib`.
+        stderr: The end of its standard error, at most `Limits.output_kib`.
     """
 
     passed: bool
@@ -126,10 +128,10 @@ class Outcome:
 
 @cache
 def obstacle(candidate: Isolation) -> str | None:
-    """Try an isolation, once a process, by running a program that looks for ways out.
+    """Test an isolation, once per process, with a program that tries to escape.
 
     Returns:
-        Why it does not work on this machine; None where it does.
+        Why the isolation does not work on this machine; None if it works.
     """
     with tempfile.TemporaryDirectory(prefix=SCRATCH) as outside:
         tests = [
@@ -147,7 +149,7 @@ def obstacle(candidate: Isolation) -> str | None:
 
 
 def isolation() -> Isolation:
-    """The best isolation that works on this machine; `none` where none does."""
+    """The best isolation that works on this machine; `none` if none works."""
     for candidate in _SAFE:
         if obstacle(candidate) is None:
             return candidate
@@ -173,16 +175,16 @@ def run_program(
         setup: See `Program`.
         takes: See `Program`.
         prove: See `Program`.
-        limits: What it may take; the defaults of `Limits` where not given.
-        allow_unisolated: Run it even where nothing isolates it.
-        using: An isolation other than the best.
+        limits: Resource limits; default: those of `Limits`.
+        allow_unisolated: Whether to run it even if no isolation works.
+        using: The isolation to use; default: the best that works.
 
     Returns:
-        Its outcome. Whatever the program does is an outcome, never an exception.
+        The program's outcome. No behaviour of the program raises an exception.
 
     Raises:
-        SandboxUnavailable: Nothing isolates it, and that was not allowed.
-        TransientError: A sandbox that works on this machine could not be started.
+        SandboxUnavailable: No isolation works, and running without is not allowed.
+        TransientError: The isolation works on this machine, but this sandbox did not start.
         ValueError: There are no tests.
     """
     program = Program(code, tests, setup, takes, prove)
@@ -194,21 +196,21 @@ def _run(
 ) -> Outcome:
     if not program.tests:
         raise ValueError("a program without tests verifies nothing")
-    chosen = using or isolation()
-    if chosen is Isolation.none and not allow_unisolated:
+    isolated_by = using or isolation()
+    if isolated_by is Isolation.none and not allow_unisolated:
         tried = "; ".join(f"{candidate}: {obstacle(candidate) or 'works'}" for candidate in _SAFE)
         raise SandboxUnavailable(
             f"nothing isolates the programs a model wrote from this machine ({tried}). Install "
             "bubblewrap (apt-get install bubblewrap) or allow unprivileged user namespaces; or, "
             "on a machine with nothing to lose, set SDG_ALLOW_UNSANDBOXED_CODE=1"
         )
-    report = launch(chosen, limits or Limits(), *_job(program))
+    report = launch(isolated_by, limits or Limits(), *_job(program))
     proof = Mutants(**report.pop("proof")) if report["proof"] else None
     return Outcome(**{"proof": proof, **report})
 
 
 def _job(program: Program) -> tuple[dict[str, str], dict[str, Any]]:
-    """What the program's process reads, and what the examiner's does."""
+    """The inputs of the program's process and of the examiner's process."""
     source = {"code": program.code, "setup": program.setup}
     takes = program.takes or interface(f"{program.code}\n{program.setup}", program.tests)
     trial = {
@@ -231,17 +233,17 @@ def run_programs(
     allow_unisolated: bool = False,
     using: Isolation | None = None,
 ) -> Iterator[Outcome]:
-    """Run a stream of programs, several at a time; takes no more of it than is under way.
+    """Run a stream of programs in parallel. Reads at most `2 * workers` programs ahead.
 
     Args:
-        programs: What to run.
-        workers: How many at a time; as many as there are cores where not given.
+        programs: The programs to run.
+        workers: How many run at a time; default: the number of cores of this process.
         limits: See `run_program`.
         allow_unisolated: See `run_program`.
         using: See `run_program`.
 
     Yields:
-        Their outcomes, in their order.
+        The outcomes, in the order of the programs.
 
     Raises:
         SandboxUnavailable: See `run_program`.

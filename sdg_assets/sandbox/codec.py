@@ -1,8 +1,8 @@
 """JSON without the module `json`, whose import (of `re` and `enum`) costs every sandbox 9 ms.
 
-Child side: runs inside the sandbox, from the standard library alone. All the work of `json` is done
-by its accelerator `_json`, which is called here in the same way. Where an interpreter has another
-accelerator, or none, `json` itself is used.
+Child side: runs inside the sandbox, with only the standard library. The accelerator `_json` does
+the work of `json`; this module calls it the same way. If the interpreter has another accelerator,
+or none, `json` itself is used.
 """
 # JSON is anything.
 # ruff: noqa: ANN401
@@ -58,7 +58,7 @@ def _accelerated() -> tuple[Callable[[Any], str], Callable[[bytes], Any]]:
     return dumps, loads
 
 
-def _chosen() -> tuple[Callable[[Any], str], Callable[[bytes], Any]]:
+def _available() -> tuple[Callable[[Any], str], Callable[[bytes], Any]]:
     try:
         return _accelerated()
     except (ImportError, AttributeError, TypeError, ValueError):
@@ -67,4 +67,4 @@ def _chosen() -> tuple[Callable[[Any], str], Callable[[bytes], Any]]:
         return json.dumps, json.loads
 
 
-dumps, loads = _chosen()
+dumps, loads = _available()

@@ -1,11 +1,11 @@
-"""Which names the tests take from the program, and which from the test's side.
+"""Determines which names the tests take from the program, and which from their own side.
 
-A name that judges must not be the program's: a program that defines its own `isclose`, `Counter` or
-`all` would pass by redefining them. So the names that cross from the program to its tests are read
-from the source texts, before anything runs: functions, classes and values that the program defines
-and the tests use without defining them. Everything else comes from the test's side: builtins, and
-the standard library, imported anew for the tests by the import statements of the program that they
-were written for.
+Names that the tests check with must not come from the program: otherwise a program could pass by
+redefining `isclose`, `Counter` or `all`. So the names that cross from the program to its tests are
+determined from the source texts, before anything runs: functions, classes and values that the
+program defines and the tests use without defining them. All other names come from the test's side:
+builtins, and the standard library, imported again for the tests with the import statements of the
+program that the tests were written for.
 """
 
 from __future__ import annotations
@@ -23,15 +23,15 @@ _LIBRARY = frozenset((*dir(builtins), *sys.stdlib_module_names))
 
 @dataclass(frozen=True)
 class Interface:
-    """What the tests use that they do not define.
+    """The names that the tests use without defining them.
 
     Attributes:
         functions: Functions of the program, in the order of their definitions.
         classes: Classes of the program.
         values: Other globals of the program.
-        imports: Import statements of the program, for the names of the standard library that the
-            tests use without importing them.
-        fixtures: Positions of the tests that assert nothing, and only prepare for others.
+        imports: Import statements of the program, for names of the standard library that the tests
+            use without importing them.
+        fixtures: Positions of the tests without an assert, which only prepare other tests.
     """
 
     functions: tuple[str, ...] = ()
@@ -47,17 +47,17 @@ class Interface:
 
 
 def interface(code: str, tests: Sequence[str]) -> Interface:
-    """Read which names cross from a program to its tests.
+    """Determine which names cross from a program to its tests.
 
-    A program may be *called* `sum` or `select`: a name of a builtin or of a module crosses where
-    the tests use nothing else of the program, and only one such name does.
+    A program may define a function named `sum` or `select`. A name of a builtin or of a module
+    crosses only if it is the only name of the program that the tests use.
 
     Args:
         code: The program's source text.
         tests: The source texts of its tests.
 
     Returns:
-        The names; none where the program or a test does not parse, which running them reports.
+        The names; no names if the program or a test does not parse: running it reports the error.
     """
     try:
         bindings = dict(_bindings(ast.parse(code).body))
@@ -69,7 +69,7 @@ def interface(code: str, tests: Sequence[str]) -> Interface:
     library = [name for name in own if name in _LIBRARY]
     if library and len(own) > 1:
         own = {name: kind for name, kind in own.items() if name not in _LIBRARY}
-    # What is called without being a class is a function, however it was bound.
+    # A value that the tests call counts as a function, however the program binds it.
     kinds = {n: "function" if kind == "value" and n in called else kind for n, kind in own.items()}
     unknown = used - bindings.keys() - _LIBRARY
     return Interface(
@@ -84,10 +84,10 @@ def interface(code: str, tests: Sequence[str]) -> Interface:
 
 
 def asserts(test: str) -> bool:
-    """Whether a test holds an assert statement.
+    """Whether a test contains an assert statement.
 
     Raises:
-        SyntaxError: It does not parse.
+        SyntaxError: The test does not parse.
     """
     return any(isinstance(node, ast.Assert) for node in ast.walk(ast.parse(test)))
 
@@ -99,7 +99,7 @@ class _Binding:
 
 
 def _bindings(body: Iterable[ast.stmt]) -> Iterator[tuple[str, _Binding]]:
-    """What a program binds at its top level, blocks of `if`, `try`, `for` and `with` included."""
+    """The names that a program binds at top level, also in `if`, `try`, `for`, `with` blocks."""
     for node in body:
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
             yield node.name, _Binding("function")
@@ -116,10 +116,10 @@ def _bindings(body: Iterable[ast.stmt]) -> Iterator[tuple[str, _Binding]]:
 
 
 def _imported(node: ast.Import | ast.ImportFrom) -> Iterator[tuple[str, _Binding]]:
-    """The names that an import binds, each with a statement that binds it alone.
+    """The names that an import binds, each with a statement that binds only this name.
 
-    Only the standard library is imported for the tests. What comes from elsewhere crosses from
-    nowhere, so a test that uses it fails with a `NameError`.
+    Only the standard library is imported for the tests. Names from other packages do not cross, so
+    a test that uses one fails with a `NameError`.
     """
     for alias in node.names:
         single: ast.stmt = ast.Import([alias])
@@ -130,12 +130,12 @@ def _imported(node: ast.Import | ast.ImportFrom) -> Iterator[tuple[str, _Binding
         name = alias.asname or alias.name.partition(".")[0]
         if alias.name == "*":
             name = f"{module}.*"
-        known = module.partition(".")[0] in sys.stdlib_module_names and module != "__future__"
-        yield name, _Binding("import", ast.unparse(single) if known else "")
+        in_stdlib = module.partition(".")[0] in sys.stdlib_module_names and module != "__future__"
+        yield name, _Binding("import", ast.unparse(single) if in_stdlib else "")
 
 
 def _stored(node: ast.stmt, blocks: set[int]) -> Iterator[str]:
-    """Names that a statement assigns, the statements of its blocks left out."""
+    """The names that a statement assigns, without the statements of its blocks."""
     waiting: list[ast.AST] = [node]
     while waiting:
         for child in ast.iter_child_nodes(waiting.pop()):
@@ -147,7 +147,7 @@ def _stored(node: ast.stmt, blocks: set[int]) -> Iterator[str]:
 
 
 def _used(tests: Iterable[str]) -> set[str]:
-    """Global names that the tests use, less those that they bind themselves."""
+    """The global names that the tests use and do not bind themselves."""
     used: set[str] = set()
     bound: set[str] = set()
     for test in tests:
@@ -163,6 +163,6 @@ def _used(tests: Iterable[str]) -> set[str]:
 
 
 def _called(tests: Iterable[str]) -> set[str]:
-    """Names that the tests call."""
+    """The names that the tests call."""
     calls = (n.func for test in tests for n in ast.walk(ast.parse(test)) if isinstance(n, ast.Call))
     return {function.id for function in calls if isinstance(function, ast.Name)}

@@ -1,4 +1,4 @@
-"""Starts a sandbox: which isolation, what of the machine it shows, and the child side's code."""
+"""Starts a sandbox: the isolation, the visible part of the file system, and the child's code."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ from sdg_assets.sandbox.privileges import MIB
 from sdg_assets.sandbox.warden import PATIENCE
 from sdg_assets.store.disk import SCRATCH
 
-# In the order of their imports.
+# Each module comes after those that it imports.
 _CHILD_MODULES = (
     *("linux", "privileges", "namespaces", "codec", "values", "wire"),
     *("mutants", "witness", "trial", "roles", "warden"),
 )
 _GRACE_SECONDS = 20.0
-"""Beyond the limit, before a sandbox that does not end itself is ended."""
+"""Seconds that a sandbox gets beyond its time limit to end by itself, before it is killed."""
 
 _LIBRARIES = ("/lib", "/lib32", "/lib64", "/usr/lib", "/usr/lib64")
 _DATA = ("/etc/ld.so.cache", "/usr/share/zoneinfo")
@@ -46,7 +46,7 @@ module.main()
 
 
 class Isolation(StrEnum):
-    """How a program is kept from the machine."""
+    """How a program is isolated from the machine."""
 
     bubblewrap = "bubblewrap"
     namespaces = "namespaces"
@@ -55,15 +55,15 @@ class Isolation(StrEnum):
 
 @dataclass(frozen=True)
 class Limits:
-    """What one program may take, its tests included.
+    """Resource limits of one program together with its tests.
 
     Attributes:
-        seconds: Wall-clock time, more only where the machine is too busy to run it; each process
-            gets as much processor time.
-        memory_mib: Address space of a process, and memory of all of them together.
-        processes: Processes and threads.
-        output_kib: Standard output and error together.
-        file_mib: The scratch directory, and any one file.
+        seconds: Wall-clock time, and also the processor time of each process. On a busy machine
+            the wall-clock limit grows up to `warden.PATIENCE` times.
+        memory_mib: Address space of each process, and memory of all of them together, in MiB.
+        processes: Number of processes and threads.
+        output_kib: Standard output and standard error together, in KiB.
+        file_mib: Size of the scratch directory, and of each file, in MiB.
     """
 
     seconds: float = 10
@@ -76,19 +76,19 @@ class Limits:
 def launch(
     isolation: Isolation, limits: Limits, program: dict[str, str], trial: dict[str, Any]
 ) -> dict[str, Any]:
-    """Run a program and its tests in a sandbox of their own.
+    """Run a program and its tests in a new sandbox.
 
     Args:
         isolation: How to isolate them.
-        limits: What they may take.
-        program: Its `code`, and the `setup` that runs after it.
-        trial: What must hold, as `trial.Trial` takes it, and whether to `prove` it.
+        limits: Their resource limits.
+        program: The program's `code`, and the `setup` that runs after it.
+        trial: The tests, in the form that `trial.Trial` takes, and whether to `prove` them.
 
     Returns:
-        What the warden reports: `passed`, `reason`, `proof`, `stdout`, `stderr`.
+        The warden's report: `passed`, `reason`, `proof`, `stdout`, `stderr`.
 
     Raises:
-        TransientError: The sandbox could not be started; says why.
+        TransientError: The sandbox could not be started; the message says why.
     """
     uid = _spare_uid() if isolation is not Isolation.none else None
     config = {
@@ -96,15 +96,15 @@ def launch(
         "uid": uid,
         "limits": asdict(limits),
         "other_tasks": _own_tasks() if isolation is Isolation.none else 0,
-        "root": dict(zip(("binds", "links"), _shown(), strict=True)),
+        "root": dict(zip(("binds", "links"), _visible_paths(), strict=True)),
     }
-    frames = [_child_code(), *(json.dumps(part).encode() for part in (config, program, trial))]
+    messages = [_child_code(), *(json.dumps(part).encode() for part in (config, program, trial))]
     scratch: AbstractContextManager[str] = nullcontext("/")
     if isolation is Isolation.none:
         scratch = tempfile.TemporaryDirectory(prefix=SCRATCH)
     with tempfile.TemporaryFile() as job, scratch as cwd:
-        for frame in frames:
-            job.write(len(frame).to_bytes(8, "big") + frame)
+        for message in messages:
+            job.write(len(message).to_bytes(8, "big") + message)
         job.seek(0)
         command = [_interpreter(), "-I", "-S", "-E", "-X", "utf8", "-c", _BOOTSTRAP]
         if isolation is Isolation.bubblewrap:
@@ -117,7 +117,8 @@ def launch(
     try:
         outcome: dict[str, Any] = json.loads(report)
     except ValueError:
-        # Past `ready` only what runs inside can have ended it: an outcome, and nothing to retry.
+        # After `ready`, only code inside the sandbox can have ended it. That is an outcome of the
+        # program; a retry would not help.
         outcome = dict.fromkeys(("stdout", "stderr"), "")
         outcome |= {"passed": False, "reason": "killed", "proof": None}
     return outcome
@@ -133,14 +134,14 @@ def _run(command: list[str], job: IO[bytes], cwd: str, seconds: float) -> tuple[
         cwd=cwd,
         start_new_session=True,
     )
-    with process:  # closes the pipes at the latest, which ends a warden that is out of reach
+    with process:  # closes the pipes on exit, which ends a warden that no signal can reach
         try:
-            # What arrives here is the warden's alone, hence bounded.
+            # Only the warden writes to these pipes, so the output is small.
             out, err = process.communicate(timeout=seconds)
         except subprocess.TimeoutExpired as error:
             out, err = error.stdout or b"", b"no answer in time"
         finally:
-            # Not yet waited for, the process still owns its group's number.
+            # Until the process is waited for, no other group can have its number.
             if process.returncode is None:
                 os.killpg(process.pid, signal.SIGKILL)
     return out, err
@@ -159,15 +160,15 @@ def _child_code() -> bytes:
 
 @cache
 def _interpreter() -> str:
-    # Not the virtual environment's: its directory is not shown, and none of it is needed.
+    # The base interpreter: the virtual environment is not visible in the sandbox, nor needed there.
     return str(Path(getattr(sys, "_base_executable", sys.executable)).resolve())
 
 
 @cache
-def _shown() -> tuple[list[str], dict[str, str]]:
-    """Paths that are bound, and links, that an interpreter needs."""
+def _visible_paths() -> tuple[list[str], dict[str, str]]:
+    """The paths to bind, and the links (name → target), that an interpreter needs."""
     binds: list[str] = []
-    links = {"/dev/shm": "/tmp"}  # noqa: S108 - where the locks of `multiprocessing` lie
+    links = {"/dev/shm": "/tmp"}  # noqa: S108 - `multiprocessing` keeps its locks there
     prefixes = {Path(prefix).resolve() for prefix in (sys.base_prefix, sys.base_exec_prefix)}
     python = [str(prefix / name) for prefix in prefixes for name in ("lib", "lib64")]
     for path in map(Path, sorted({*_LIBRARIES, *_DATA, *python, _interpreter()})):
@@ -179,19 +180,19 @@ def _shown() -> tuple[list[str], dict[str, str]]:
 
 
 def _bubblewrap(limits: Limits, *, as_root: bool) -> list[str]:
-    binds, links = _shown()
+    binds, links = _visible_paths()
     command = [
         shutil.which("bwrap") or "bwrap",
         *("--unshare-pid", "--unshare-net", "--unshare-ipc", "--unshare-uts"),
         *("--unshare-cgroup-try", "--die-with-parent", "--new-session", "--as-pid-1"),
         *("--cap-drop", "ALL"),
     ]
-    if as_root:  # the warden then becomes nobody in particular
+    if as_root:  # the warden then changes to an unused user id
         command += ["--cap-add", "CAP_SETUID", "--cap-add", "CAP_SETGID"]
     else:
         command += ["--unshare-user", "--uid", str(NOBODY), "--gid", str(NOBODY)]
     devices = [f"/dev/{name}" for name in DEVICES]
-    # Left to bubblewrap, the directories above a file would be closed to all but their owner.
+    # Created here, because bubblewrap would make these directories accessible only to their owner.
     above = {str(parent) for path in (*binds, *devices) for parent in Path(path).parents}
     for path in sorted(above - {"/"}):
         command += ["--dir", path]
@@ -206,21 +207,21 @@ def _bubblewrap(limits: Limits, *, as_root: bool) -> list[str]:
 
 
 def _spare_uid() -> int | None:
-    """An id that is nobody's, for where this process is root: root has no limit on processes."""
+    """An unused user id if this process is root (root has no process limit); otherwise None."""
     if os.geteuid() != 0:
         return None
     first, _, count = map(int, Path("/proc/self/uid_map").read_text().split()[-3:])
-    most = min(count // 2, 100_000)
-    return first + count - 1 - secrets.randbelow(most) if most >= 1000 else None
+    unused = min(count // 2, 100_000)
+    return first + count - 1 - secrets.randbelow(unused) if unused >= 1000 else None
 
 
 def _own_tasks() -> int:
-    """How many tasks count towards this user's limit already."""
-    mine = 0
+    """The number of running tasks of this user, which count towards the user's process limit."""
+    tasks = 0
     for process in Path("/proc").glob("[0-9]*"):
         try:
             if process.stat().st_uid == os.getuid():
-                mine += len(list((process / "task").iterdir()))
+                tasks += len(list((process / "task").iterdir()))
         except OSError:
-            continue  # it has ended meanwhile
-    return mine
+            continue  # the process has ended meanwhile
+    return tasks

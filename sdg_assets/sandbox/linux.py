@@ -1,11 +1,11 @@
-"""The system calls Python has no name for.
+"""System calls that Python does not wrap.
 
-Child side: runs inside the sandbox, from the standard library alone.
+Child side: runs inside the sandbox, with only the standard library.
 """
 
 from __future__ import annotations
 
-import _signal  # type: ignore[import-not-found] # `signal` imports `enum`: 5 ms a sandbox
+import _signal  # type: ignore[import-not-found] # `signal` imports `enum`: 5 ms per sandbox
 import ctypes
 import errno
 import os
@@ -18,7 +18,7 @@ libc = ctypes.CDLL(None, use_errno=True)
 
 
 class Machine:
-    """What an architecture calls its system calls."""
+    """The numbers of the system calls of one architecture."""
 
     def __init__(self, audit: int, pivot_root: int, clone: int, refused: tuple[int, ...]) -> None:
         self.audit = audit
@@ -27,9 +27,9 @@ class Machine:
         self.refused = refused
 
 
-# Refused are: network of any family (vsock knows no namespaces); memory that no limit counts, as
-# memfd and System V shared memory, semaphores and messages; other processes; namespaces and mounts;
-# keys; the kernel's log, bpf, perf and userfaultfd. In this order.
+# Refused, in this order: sockets of any family (namespaces do not cover vsock), and memory that no
+# limit counts (memfd, System V shared memory, semaphores and messages); access to other processes,
+# namespaces and mounts; keys, the kernel's log, bpf, perf and userfaultfd.
 _MACHINES = {
     "x86_64": Machine(
         audit=0xC000003E,
@@ -59,29 +59,29 @@ REFUSED_EVERYWHERE = (425, 426, 427, 428, 429, 430, 432, 438, 442, 447)
 _PR_SET_PDEATHSIG = 1
 
 
-def check(result: int, what: str) -> None:
-    """Turn a call's failure into an exception.
+def check(result: int, call: str) -> None:
+    """Raise an exception if a system call failed.
 
     Raises:
-        OSError: The result is not zero; names `what`.
+        OSError: The result is not zero; the message starts with `call`.
     """
     if result != 0:
         number = ctypes.get_errno()
-        raise OSError(number, f"{what}: {os.strerror(number)}")
+        raise OSError(number, f"{call}: {os.strerror(number)}")
 
 
 def prctl(option: int, value: int) -> None:
     """Set an attribute of this process.
 
     Raises:
-        OSError: The kernel refuses.
+        OSError: The kernel refuses the call.
     """
     rest = (ctypes.c_ulong(number) for number in (value, 0, 0, 0))
     check(libc.prctl(option, *rest), f"prctl {option}")
 
 
 def die_with_parent() -> None:
-    """Have the kernel kill this process when the one that started it ends."""
+    """Make the kernel kill this process when its parent ends."""
     prctl(_PR_SET_PDEATHSIG, _signal.SIGKILL)
 
 
@@ -89,7 +89,7 @@ def machine() -> Machine:
     """The system calls of this architecture.
 
     Raises:
-        OSError: There is no table for it.
+        OSError: There is no table for this architecture.
     """
     name = os.uname().machine
     if name not in _MACHINES:

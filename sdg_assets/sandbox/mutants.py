@@ -1,11 +1,11 @@
-"""Trivial mutants of a program: the answers of one that took no trouble to solve the task.
+"""Trivial mutants of a program: answers that need no attempt to solve the task.
 
-Child side: runs inside the sandbox, from the standard library alone.
+Child side: runs inside the sandbox, with only the standard library.
 
-A mutant is no second program. It stands between the tests and the program, and answers the calls
-that the program answered when its own tests ran. A mutant of the first sort answers alone and does
-nothing; one of the second sort takes the program's answer and puts a wrong value of the same type
-and size into its place, in arguments that the program changed too.
+A mutant is not a second program. It replaces the program's answers to the tests' calls, which were
+recorded when the program ran. A mutant with `answer` computes its answer from the arguments alone
+and has no side effects. A mutant with `change` replaces the program's answer with a wrong value of
+the same type and size; it also changes the values in arguments that the program modified.
 """
 # A value of a program is anything.
 # ruff: noqa: ANN401
@@ -24,28 +24,28 @@ _EMPTIED = (
     *("bool", "int", "float", "complex", "str", "bytes", "list", "tuple", "set", "frozenset"),
     *("dict", "bytearray", "deque", "Decimal", "Fraction", "timedelta"),
 )
-"""Types whose call without arguments gives their empty value."""
+"""Types that return their empty value when called without arguments."""
 _ROUNDING = 1e-6
-"""Relative difference up to which two numbers count as one."""
+"""Relative difference up to which two numbers count as equal."""
 _NEAR = 0.1
-"""Relative difference up to which a literal of a test may be the value, rounded."""
+"""Relative difference up to which a literal of a test may be the rounded value."""
 _FAR_DAYS = 400
-"""How far a mutant moves a date: further than any tolerance a test is likely to have."""
+"""Days by which a mutant moves a date: more than any likely tolerance of a test."""
 
 
 class MutantError(Exception):
-    """What the mutant raises that raises: no test can know it by name."""
+    """The exception of the mutant `error`: no test can know it by name."""
 
 
 class Mutant:
-    """A way to be wrong.
+    """One kind of wrong answer.
 
     Attributes:
         name: One word.
         says: What the function under test does instead, as the end of a sentence.
-        answer: From the arguments of a call, its result; None for a mutant that changes values.
-        change: From a value that the program answered and the literals of the test that asked,
-            another value; None for a mutant that answers.
+        answer: Arguments of a call → result; None for a mutant with `change`.
+        change: The program's answer and the literals of the test → another value; None for a
+            mutant with `answer`.
     """
 
     def __init__(
@@ -65,7 +65,7 @@ def mutants_of_function(first: Any) -> Iterator[Mutant]:
     """The mutants of a function.
 
     Args:
-        first: What it returned when it was called first.
+        first: The result of the function's first call.
     """
     yield Mutant("none", "returns None", answer=lambda arguments: None)
     yield Mutant("argument", "returns its first argument", answer=_first)
@@ -76,14 +76,14 @@ def mutants_of_function(first: Any) -> Iterator[Mutant]:
 
 
 def mutants_of_class(first: Any) -> Iterator[Mutant]:
-    """The mutants of a class: of every plain value that its objects answer.
+    """The mutants of a class: they change every plain value that its objects return.
 
     Args:
         first: The first such value.
     """
     yield Mutant("none", "returns None", change=lambda value, literals: None)
     yield Mutant("error", "raises an exception", change=_fail)
-    # Methods that return None are called for what they do; tests need not look at the None.
+    # Methods that return None are called for their side effects; tests need not check the None.
     yield Mutant(
         "constant",
         "always returns its first result",
@@ -122,7 +122,7 @@ def _listed(value: Any, literals: Sequence[Any]) -> Any:
 
 
 def _far(item: Any, value: Any) -> bool:
-    """Whether a literal is no rounding of a value."""
+    """Whether a literal cannot be a rounded form of the value."""
     if isinstance(value, (int, float)) and not isinstance(value, bool):
         far: bool = abs(item - value) > _NEAR * max(abs(item), abs(value))
         return far
@@ -131,18 +131,18 @@ def _far(item: Any, value: Any) -> bool:
 
 
 def moved(value: Any, sign: int) -> Any:
-    """Another value of the same type and size; the value itself where its type has no other.
+    """Another value of the same type and size; the value itself if its type is not supported.
 
     Args:
         value: Any value.
-        sign: 1 or -1: on which side, where the type has sides.
+        sign: 1 or -1: the direction, for types with an order.
     """
     move = _MOVES.get(type(value).__name__)
     return move(value, sign) if move else value
 
 
 def _number(value: Any, sign: int) -> Any:
-    # Past zero or past twice the value: no tolerance and no bound on one side lets both through.
+    # Beyond zero, or beyond twice the value: no tolerance and no one-sided bound accepts both.
     return value + sign * (abs(value) + 1) if value - value == 0 else type(value)(0)
 
 
@@ -151,7 +151,7 @@ def _text(value: str, sign: int) -> str:
 
 
 def _letter(letter: str, sign: int) -> str:
-    """Another letter of the same case, another digit, another mark."""
+    """Another letter of the same case, another digit, or another symbol; spaces are kept."""
     for letters in _LETTERS:
         if letter in letters:
             return letters[(letters.index(letter) + sign) % len(letters)]
@@ -170,7 +170,7 @@ def _items(value: Any, sign: int) -> Any:
 
 def _set(value: Any, sign: int) -> Any:
     others = _items(value, sign)
-    # {True, False} moves onto itself.
+    # {True, False} would become itself.
     return type(value)(list(value)[1:]) if others == value else others
 
 
@@ -207,9 +207,9 @@ _MOVES: Mapping[str, Callable[[Any, int], Any]] = {
 
 
 def alike(left: Any, right: Any) -> bool:
-    """Whether no test is likely to tell two values apart: equal, or equal but for rounding.
+    """Whether two values are equal, or equal up to rounding, so that tests cannot distinguish them.
 
-    The program is not asked: an object of it is like nothing but itself.
+    This does not ask the program: an object of the program is alike only to itself.
     """
     if isinstance(left, Remote) or isinstance(right, Remote):
         return left is right

@@ -1,6 +1,6 @@
-"""Namespaces of its own for a process, and a root that shows little.
+"""Moves a process to new namespaces, with a minimal root file system.
 
-Child side: runs inside the sandbox, from the standard library alone.
+Child side: runs inside the sandbox, with only the standard library.
 """
 # Importing pathlib would cost every sandbox 5 ms.
 # ruff: noqa: PTH102, PTH103, PTH112, PTH120, PTH123, PTH211
@@ -47,20 +47,20 @@ def _write(path: str, text: str) -> None:
 
 
 def enter_namespaces(root: dict[str, Any], scratch_mib: int, uid: int | None) -> None:
-    """Go on as process 1 of namespaces of its own, on a root that shows only what `root` names.
+    """Continue as process 1 of new namespaces, with a root file system of only the given paths.
 
-    The process that called waits for the one that goes on, and ends with it.
+    This forks: the child continues, and the calling process waits for it and ends with it.
 
     Args:
-        root: `binds` (paths shown read-only) and `links` (name to target).
-        scratch_mib: Size of the scratch directory.
-        uid: Who to be, where this process is root.
+        root: `binds` (paths visible read-only) and `links` (name → target).
+        scratch_mib: Size of the scratch directory, in MiB.
+        uid: The user id to change to if this process is root.
 
     Raises:
-        OSError: The kernel refuses; says which step.
+        OSError: The kernel refuses a step; the message names it.
     """
     _unshare(uid)
-    die_with_parent()  # a change of user clears it
+    die_with_parent()  # again, because a change of user clears this setting
     child = os.fork()
     if child:
         os._exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) & 0xFF)
@@ -72,10 +72,10 @@ def _unshare(uid: int | None) -> None:
     if os.geteuid() == 0 and libc.unshare(NEW_NAMESPACES) == 0:
         return
     if os.geteuid() == 0 and uid is not None:
-        # Root of a container without CAP_SYS_ADMIN: no better off than anyone else, and worse
-        # confined, since limits on processes do not bind root.
+        # Root in a container without CAP_SYS_ADMIN has no advantage over other users, but process
+        # limits do not apply to root.
         become(uid)
-        prctl(PR_SET_DUMPABLE, 1)  # or /proc/self/uid_map belongs to root
+        prctl(PR_SET_DUMPABLE, 1)  # otherwise /proc/self/uid_map belongs to root
     uid, gid = os.geteuid(), os.getegid()
     check(libc.unshare(NEW_NAMESPACES | NEW_USER), "unshare")
     _write("/proc/self/setgroups", "deny")
@@ -84,7 +84,7 @@ def _unshare(uid: int | None) -> None:
 
 
 def _build_root(root: dict[str, Any], scratch_mib: int) -> None:
-    # Built over /sys: a directory every machine has, and nothing that is to be shown lies in it.
+    # Built over /sys: every machine has this directory, and the sandbox needs nothing from it.
     new = "/sys"
     _mount("none", "/", None, _MS_REC | _MS_PRIVATE)
     _mount("tmpfs", new, "tmpfs", _MS_NOSUID | _MS_NODEV, "mode=0755,size=1m")
@@ -101,7 +101,7 @@ def _build_root(root: dict[str, Any], scratch_mib: int) -> None:
         os.symlink(target, new + name)
     for name in ("/proc", "/tmp"):  # noqa: S108 - the sandbox's own
         os.mkdir(new + name)
-    # One call for every mount below, those that came with a bind included.
+    # One call covers all mounts below, also those inside a bound directory.
     attributes = (ctypes.c_uint64 * 4)(_MS_RDONLY | _MS_NOSUID, 0, 0, 0)
     path, size = os.fsencode(new), ctypes.c_size_t(ctypes.sizeof(attributes))
     result = libc.syscall(

@@ -1,4 +1,4 @@
-"""Whether programs may run where nothing isolates them: decided at the edge, never by default."""
+"""Whether programs may run without isolation: decided at the edge, never by default."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ _ALLOWED: ContextVar[bool] = ContextVar("unisolated_programs_allowed", default=F
 
 @contextmanager
 def unisolated_programs(*, allowed: bool) -> Iterator[None]:
-    """Allows or forbids, inside the block, to run programs that nothing isolates.
+    """Allows or forbids running programs without isolation, inside the `with` block.
 
-    It holds for the thread that enters it. Outside of such a block it is forbidden.
+    Applies only to the thread that enters the block. Outside such a block it is forbidden.
 
     Args:
-        allowed: What SDG_ALLOW_UNSANDBOXED_CODE says.
+        allowed: The value of SDG_ALLOW_UNSANDBOXED_CODE.
     """
     before = _ALLOWED.set(allowed)
     try:
@@ -26,5 +26,5 @@ def unisolated_programs(*, allowed: bool) -> Iterator[None]:
 
 
 def may_run_unisolated() -> bool:
-    """Whether a program may run although nothing isolates it."""
+    """Whether a program may run without isolation."""
     return _ALLOWED.get()

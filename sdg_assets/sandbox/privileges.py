@@ -1,6 +1,6 @@
-"""Privileges, system calls and resources that a process gives up for good.
+"""Permanently drops privileges of a process, and limits its system calls and resources.
 
-Child side: runs inside the sandbox, from the standard library alone.
+Child side: runs inside the sandbox, with only the standard library.
 """
 
 from __future__ import annotations
@@ -31,27 +31,27 @@ _CLONE3 = 435
 
 
 def become(uid: int) -> None:
-    """Be another user, for good."""
+    """Change to another user, permanently."""
     os.setgroups([])
     os.setresgid(uid, uid, uid)
     os.setresuid(uid, uid, uid)
 
 
 def renounce(uid: int | None) -> None:
-    """Give up every privilege, and the system calls that no verified program needs.
+    """Drop all privileges, and block the system calls that no verified program needs.
 
     Args:
-        uid: Who to be, where this process is root.
+        uid: The user id to change to if this process is root.
 
     Raises:
-        OSError: The kernel refuses.
+        OSError: The kernel refuses a step.
     """
     if uid is not None and os.geteuid() == 0:
         become(uid)
     header = (ctypes.c_uint32 * 2)(0x20080522, 0)
     check(libc.capset(ctypes.byref(header), ctypes.byref((ctypes.c_uint32 * 6)())), "capset")
     prctl(_PR_SET_NO_NEW_PRIVS, 1)
-    # Neither memory nor descriptors of these processes can be opened by one another.
+    # These processes cannot open each other's memory or descriptors.
     prctl(PR_SET_DUMPABLE, 0)
     _filter_system_calls()
 
@@ -65,9 +65,9 @@ def _filter_system_calls() -> None:
         (equal, 1, 0, here.audit),
         (give, 0, 0, kill),
         (load, 0, 0, 0),  # the number of the call
-        (at_least, 0, 1, 0x40000000),  # the same calls by other numbers (x32)
+        (at_least, 0, 1, 0x40000000),  # x32: the same calls under other numbers
         (give, 0, 0, kill),
-        (equal, 0, 1, _CLONE3),  # its flags lie in memory, out of sight; libc falls back to clone
+        (equal, 0, 1, _CLONE3),  # a filter cannot read its flags; libc falls back to clone
         (give, 0, 0, refuse | errno.ENOSYS),
     ]
     for number in (*here.refused, *REFUSED_EVERYWHERE):
@@ -90,14 +90,14 @@ def _filter_system_calls() -> None:
 
 
 def limit(limits: dict[str, Any], tasks: int) -> None:
-    """Bound what this process and each of its descendants may take.
+    """Set resource limits for this process and each of its descendants.
 
     Args:
         limits: The fields of `Limits`.
-        tasks: How many processes there may be, those of the sandbox included.
+        tasks: The most processes and threads, including the sandbox's own.
     """
     seconds = int(limits["seconds"]) + 1
-    for what, most in (
+    for resource_id, maximum in (
         (resource.RLIMIT_AS, limits["memory_mib"] * MIB),
         (resource.RLIMIT_CPU, seconds),
         (resource.RLIMIT_FSIZE, limits["file_mib"] * MIB),
@@ -107,6 +107,6 @@ def limit(limits: dict[str, Any], tasks: int) -> None:
         (resource.RLIMIT_MSGQUEUE, 0),
         (resource.RLIMIT_MEMLOCK, 0),
     ):
-        _, hard = resource.getrlimit(what)
-        bound = most if hard == resource.RLIM_INFINITY else min(most, hard)
-        resource.setrlimit(what, (bound, bound))
+        _, hard = resource.getrlimit(resource_id)
+        bound = maximum if hard == resource.RLIM_INFINITY else min(maximum, hard)
+        resource.setrlimit(resource_id, (bound, bound))

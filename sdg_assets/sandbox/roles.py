@@ -1,6 +1,6 @@
-"""The program and its examiner: two processes that meet over pipes.
+"""The program and its examiner: two processes that communicate over pipes.
 
-Child side: runs inside the sandbox, from the standard library alone.
+Child side: runs inside the sandbox, with only the standard library.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def play(source: dict[str, str], incoming: IO[bytes], outgoing: IO[bytes]) -> None:
-    """Be the program: run it, then answer what the tests ask."""
+    """Act as the program: run its code, then answer the questions of the tests."""
     module = ModuleType("program")
     sys.modules["program"] = module
     sys.stdin, sys.stdout, sys.stderr = (
@@ -39,20 +39,20 @@ def play(source: dict[str, str], incoming: IO[bytes], outgoing: IO[bytes]) -> No
 def examine(
     spec: dict[str, Any], incoming: IO[bytes], outgoing: IO[bytes], report: int, seal: str
 ) -> None:
-    """Be the examiner: run the tests against the program's answers, and report.
+    """Act as the examiner: run the tests against the program's answers, and report the verdict.
 
     Args:
-        spec: See `Trial`; and `prove`: whether mutants are tried.
-        incoming: Where the program writes.
-        outgoing: Where the program reads.
-        report: Where the warden reads the verdict.
-        seal: By which the warden knows the verdict from what a test may write there.
+        spec: See `Trial`; and `prove`: whether to try mutants.
+        incoming: The stream that the program writes to.
+        outgoing: The stream that the program reads from.
+        report: The descriptor from which the warden reads the verdict.
+        seal: A secret by which the warden distinguishes the verdict from the output of a test.
     """
     witness = Witness(incoming, outgoing)
     trial = Trial(spec, witness)
     reason = trial.first_failure()
     proof = trial.proof() if spec["prove"] and reason is None and not witness.gone else None
-    if witness.gone:  # whatever a test made of the exception
+    if witness.gone:  # also if a test caught the exception
         reason = witness.gone
     verdict = {"passed": reason is None, "reason": reason or "passed", "proof": proof}
     verdict["seal"] = seal

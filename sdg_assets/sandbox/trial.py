@@ -1,19 +1,19 @@
-"""Runs the tests on a program, and on its trivial mutants to learn what the tests can tell.
+"""Runs the tests on a program, and on trivial mutants of it to measure what the tests detect.
 
-Child side: runs inside the sandbox, from the standard library alone.
+Child side: runs inside the sandbox, with only the standard library.
 
-Tests prove something only if they can fail. So, once the program has passed them, they run again
-on each trivial mutant of it (see `mutants`), and three things must hold:
+Tests prove something only if they can fail. So after the program has passed, the tests run again on
+each trivial mutant of it (see `mutants`), and three conditions must hold:
 
-- every test calls what is under test;
-- every test notices a wrong answer: under some mutant its own assertion fails, or a wrong value of
-  the right type makes it fail otherwise. A crash on None alone is no notice: `f(2) + 1 or True`
-  crashes, and asserts nothing;
-- every mutant is *killed*: some test fails. Left out are mutants that answered all that the tests
-  asked as the program did, which no test could tell apart from it. So tests that all expect one
-  value do not kill the constant mutant; it is counted as `alike`, and the row says so. Wrong values
-  of the right type must be among the killed, and the mutant that does nothing: tests that expect
-  None or exceptions only, or ask only how the program compares its own objects, prove nothing.
+- every test calls the function or class under test;
+- every test detects a wrong answer: under some mutant its assertion fails, or a wrong value of the
+  right type makes it fail in another way. A crash on None alone does not count:
+  `assert f(2) + 1 or True` crashes, but its assertion can never fail;
+- every mutant is *killed*: some test fails. Exempt are mutants that gave the tests the same answers
+  as the program, so that no test could distinguish them. For example, tests that all expect the
+  same value do not kill the constant mutant; it is counted as `alike`, and the row records this.
+  Wrong values of the right type, and the mutant that does nothing, must be killed: tests that
+  expect only None or exceptions, or only compare the program's own objects, prove nothing.
 """
 
 from __future__ import annotations
@@ -36,10 +36,11 @@ class Trial:
     """One program and its tests.
 
     Args:
-        spec: `tests`: their texts; `names`: what they take from the program; `imports`: import
-            statements that bind the rest; `functions`, `classes`: names of what is under test;
-            `fixtures`: numbers of the tests that only prepare others.
-        witness: The line to the program.
+        spec: `tests`: their source texts; `names`: the names that they take from the program;
+            `imports`: import statements for their other names; `functions`, `classes`: names of the
+            functions and classes under test; `fixtures`: numbers of the tests that only prepare
+            other tests.
+        witness: The connection to the program.
     """
 
     def __init__(self, spec: dict[str, Any], witness: Witness) -> None:
@@ -51,7 +52,11 @@ class Trial:
         self._globals: dict[str, Any] = {}
 
     def first_failure(self) -> str | None:
-        """Start the program and run the tests until one fails; says why, None if all hold."""
+        """Start the program and run the tests until one fails.
+
+        Returns:
+            Why that test failed; None if all tests hold.
+        """
         running = ""
         try:
             self._compiled = [compile(test, "<test>", "exec") for test in self._tests]
@@ -63,19 +68,20 @@ class Trial:
                 exec(self._compiled[number], namespace)  # noqa: S102
         except MemoryError:
             return "memory"
-        except BaseException as error:  # noqa: BLE001 - whatever it is, the test did not hold
+        except BaseException as error:  # noqa: BLE001 - any exception: the test did not hold
             text = str(error) or (running.strip() if isinstance(error, AssertionError) else "")
             return f"failed: {type(error).__name__}: {text}"[:_LONGEST_REASON].rstrip(": ")
         return None
 
     def proof(self) -> dict[str, Any]:
-        """Run the tests on the mutants of the program, which has passed them.
+        """Run the tests on the mutants of a program that has passed them.
 
         Returns:
-            `mutants`: how many were tried; `killed`: by at least one test; `alike`: names of those
-            that answered as the program did; `fault`: why the tests prove nothing, or empty.
+            `mutants`: the number tried; `killed`: the number that fail at least one test; `alike`:
+            names of those that answered like the program; `fault`: why the tests prove nothing,
+            empty if they prove something.
         """
-        sys.stdout = sys.stderr = _Nowhere()  # nobody reads what tests print ten times
+        sys.stdout = sys.stderr = _Nowhere()  # the tests' output, repeated per mutant, is useless
         first, functions = self._witness.first_value(), self._spec["functions"]
         mutants = list(mutants_of_function(first) if functions else mutants_of_class(first))
         noticed: set[int] = set()
@@ -101,7 +107,7 @@ class Trial:
             try:
                 exec(statement, self._globals)  # noqa: S102 - names the standard library alone
             except ImportError:
-                continue  # a test that uses it says so
+                continue  # a test that uses the name will fail, and that is reported
         under_test = (
             [self._globals[name] for name in self._spec[kind] if name in self._globals]
             for kind in ("functions", "classes")
@@ -109,7 +115,7 @@ class Trial:
         self._witness.watch(*under_test)
 
     def _errors(self, mutant: Mutant | None) -> dict[int, BaseException]:
-        """What each test raises under a mutant, by the test's number."""
+        """Test number → the exception that the test raises under a mutant."""
         errors: dict[int, BaseException] = {}
         namespace = dict(self._globals)
         self._witness.become(mutant)
@@ -117,7 +123,7 @@ class Trial:
             self._witness.turn_to(number, self._literals[number])
             try:
                 exec(code, namespace)  # noqa: S102
-            except BaseException as error:  # noqa: BLE001 - whatever it is, the test failed
+            except BaseException as error:  # noqa: BLE001 - any exception: the test failed
                 errors[number] = error.with_traceback(None)
             if self._witness.gone:
                 break
@@ -144,8 +150,8 @@ class Trial:
         first = self._witness.first_value()
         if "constant" in names and not self._witness.was_given and isinstance(first, bool):
             return f"every call of {subject} is without arguments and returns {first}"
-        # Tests that fail when they run again seem to kill every mutant. The answers of before are
-        # tried first: a program may have a memory, and its tests need not know.
+        # Tests that fail in every second run would seem to kill every mutant. The recorded answers
+        # are tried first: a program may keep state, so its own answers may differ the second time.
         for mutant in (Mutant(CONTROL, "", change=lambda value, literals: value), None):
             failed = self._errors(mutant)
             if not failed:
@@ -159,7 +165,7 @@ class Trial:
 
 
 class _Nowhere:
-    """A stream that forgets what is written to it."""
+    """A stream that discards everything written to it."""
 
     def write(self, text: str) -> int:
         return len(text)
@@ -169,15 +175,15 @@ class _Nowhere:
 
 
 def _notices(mutant: Mutant, error: BaseException) -> bool:
-    """Whether a test that fails under a mutant does so because it looked at the answer."""
+    """Whether a test failed under a mutant because it checked the answer."""
     if isinstance(error, AssertionError):
         return True
-    # A name that an earlier test failed to bind is no notice.
+    # A NameError does not count: an earlier test may have failed before it bound the name.
     return mutant.change is not None and not isinstance(error, (NameError, MutantError))
 
 
 def _constants(code: CodeType) -> list[Any]:
-    """The literals of a test, those in tuples and in functions of its own included."""
+    """The literals of a test, including those in its tuples and in its functions."""
     found: list[Any] = []
     waiting: list[Any] = list(code.co_consts)
     while waiting:

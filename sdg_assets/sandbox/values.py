@@ -1,6 +1,6 @@
-"""What a value is on its way between the tests and the program.
+"""Which values travel between the tests and the program, and in which form.
 
-Child side: runs inside the sandbox, from the standard library alone.
+Child side: runs inside the sandbox, with only the standard library.
 """
 # A value of a program is anything.
 # ruff: noqa: ANN401
@@ -34,7 +34,7 @@ COPIED: Mapping[str, Callable[[Any], tuple[Any, ...]]] = {
     "datetime.timedelta": _reduced,
     "datetime.timezone": _reduced,
 }
-"""Values that travel as their class's name and arguments, beside the literals."""
+"""Values that, like literals, travel by copy: as the name of their class, and its arguments."""
 
 CONTAINERS: Mapping[str, Callable[[Any], Any]] = {
     "list": list,
@@ -46,30 +46,31 @@ CONTAINERS: Mapping[str, Callable[[Any], Any]] = {
 _HARMLESS_TYPES = frozenset(
     ("bool", "int", "float", "complex", "str", "bytes", "list", "tuple", "set", "dict", "range")
 )
-"""The builtins a program may hand to the tests; `eval`, say, would run its next answer there."""
+"""The builtins that a program may pass to the tests. `eval`, for example, would run the program's
+next answer on the test's side."""
 
 
 class ProgramError(Exception):
-    """The program raised something that has no builtin exception for a base."""
+    """The program raised an exception without a builtin base class."""
 
 
 def full_name(cls: type) -> str:
-    """Module and name of a class, as `COPIED` spells it."""
+    """Module and name of a class, in the spelling of `COPIED`."""
     return f"{cls.__module__}.{cls.__qualname__}"
 
 
 def home(value: Any) -> tuple[Any, Any]:
-    """Module and name that a function or class says it has."""
+    """Module and name that a function or class claims to have."""
     return getattr(value, "__module__", None), getattr(value, "__qualname__", None)
 
 
 def is_harmless(module: str, name: str) -> bool:
-    """Whether the program may hand this global to the tests."""
+    """Whether the program may pass this global to the tests."""
     return (module == "builtins" and name in _HARMLESS_TYPES) or f"{module}.{name}" in COPIED
 
 
 def is_global(value: Any) -> bool:
-    """Whether a value can be found again by `home`, in the standard library."""
+    """Whether the standard library has this value under the name that `home` returns."""
     module, name = home(value)
     if not callable(value) or not isinstance(module, str) or not isinstance(name, str):
         return False
@@ -78,7 +79,7 @@ def is_global(value: Any) -> bool:
 
 
 def follow(old: Any, new: Any) -> None:
-    """Do to an argument what was done to its copy on the other side."""
+    """Apply to an argument the changes that the other side made to its copy."""
     if type(old) is not type(new):
         return
     if isinstance(old, list):
@@ -89,22 +90,22 @@ def follow(old: Any, new: Any) -> None:
 
 
 def described(error: BaseException) -> tuple[str, str]:
-    """The nearest builtin class of an exception, and its text."""
+    """The name of an exception's nearest builtin class, and the exception's text."""
     cls = type(error)
     base = next(parent for parent in cls.__mro__ if parent.__module__ == "builtins")
     try:
         text = str(error)
-    except Exception:  # noqa: BLE001 - the text is the program's own code
+    except Exception:  # noqa: BLE001 - the program's own code makes the text
         text = ""
     return base.__name__, text if base is cls else f"{cls.__name__}: {text}"
 
 
 def exception(name: str, text: str) -> Exception:
-    """What `described` described; a `ProgramError` where no builtin exception fits."""
+    """The exception that `described` described; a `ProgramError` if no builtin one fits."""
     cls = getattr(builtins, name, None)
     if isinstance(cls, type) and issubclass(cls, Exception):
         try:
             return cls(text)
-        except TypeError:  # UnicodeDecodeError, say, wants more than a text
+        except TypeError:  # UnicodeDecodeError, for example, needs more arguments than a text
             pass
     return ProgramError(f"{name}: {text}")

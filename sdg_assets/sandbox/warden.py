@@ -1,12 +1,12 @@
-"""Process 1 of a sandbox: starts the program and, apart from it, its tests, and watches both.
+"""Process 1 of a sandbox: starts the program and its tests as separate processes; watches both.
 
-Child side: runs inside the sandbox, from the standard library alone. Three processes, each of which
-trusts less than the one before:
+Child side: runs inside the sandbox, with only the standard library. There are three processes, each
+less trusted than the one before:
 
-- the *warden* holds the limits and reports the outcome; it runs nothing a model wrote;
-- the *examiner* runs the tests, and is the only one that can tell the warden they passed;
-- the *program* runs the code under test. It is started before the tests are read, so they lie
-  nowhere in its memory, and it answers calls; it has no say in what the answers are worth.
+- the *warden* enforces the limits and reports the outcome; it runs no code that a model wrote;
+- the *examiner* runs the tests; only the examiner can tell the warden that they passed;
+- the *program* runs the code under test and answers calls. It is started before the tests are read,
+  so its memory does not contain them. It has no influence on how its answers are checked.
 """
 # Importing pathlib, contextlib or signal (for its `enum`) would cost every sandbox 5 ms each.
 # ruff: noqa: PTH123, PTH208, SIM105
@@ -31,11 +31,11 @@ if TYPE_CHECKING:
     from typing import Any, NoReturn
 
 OWN_TASKS = 3
-"""Processes of the sandbox itself, which count towards the limit of the user it runs as."""
+"""The sandbox's own processes, which count towards the process limit of its user."""
 
 PATIENCE = 3
-"""How many times its seconds a program gets that the machine is too busy to run: a teacher that
-takes every core may keep a process waiting for many seconds."""
+"""Factor by which a program's time limit grows if the machine is too busy to run it: a teacher that
+uses every core may keep a process waiting for many seconds."""
 
 _PR_SET_CHILD_SUBREAPER = 36
 _TICK_MS = 20
@@ -44,10 +44,11 @@ _MOST_FILES = 4096
 
 
 def main() -> NoReturn:
-    """Run the job on standard input; report on standard output, a line `ready`, then the outcome.
+    """Run the job on standard input; write a line `ready`, then the outcome, to standard output.
 
-    Input: three frames, each eight bytes of length and that much JSON: how to confine, the program
-    (`code`, `setup`), and its tests as `trial.Trial` takes them.
+    The input is three messages, each eight bytes of length (big-endian) followed by JSON of that
+    length: the isolation settings, the program (`code`, `setup`), and its tests, in the form that
+    `trial.Trial` takes.
     """
     die_with_parent()
     _die_first()
@@ -58,7 +59,7 @@ def main() -> NoReturn:
     prctl(_PR_SET_CHILD_SUBREAPER, 1)
     tasks = limits["processes"] + OWN_TASKS + config["other_tasks"]
     renounce(config["uid"])
-    die_with_parent()  # again: a change of user clears it
+    die_with_parent()  # again, because a change of user clears this setting
     _signal.signal(_signal.SIGINT, _signal.SIG_IGN)  # the one signal that reaches process 1
     outcome = _Warden(limits, tasks).run()
     os.write(1, dumps(outcome).encode() + b"\n")
@@ -66,7 +67,7 @@ def main() -> NoReturn:
 
 
 def _die_first() -> None:
-    # Rather than the model beside it, should the machine run out of memory.
+    # If the machine runs out of memory, the kernel kills this process before the model's.
     try:
         with open("/proc/self/oom_score_adj", "w") as file:
             file.write("1000")
@@ -75,12 +76,13 @@ def _die_first() -> None:
 
 
 def _frame() -> Any:  # noqa: ANN401 - JSON
-    # Unbuffered: nothing of a later frame may lie in this process when it starts the program.
+    # Unbuffered: this process must not hold a later message, the tests, when it starts the program.
     return loads(os.read(0, int.from_bytes(os.read(0, 8), "big")))
 
 
 def _quit() -> NoReturn:
-    # With process 1 the kernel ends every other; outside of namespaces that is left to do here.
+    # If this is process 1 of its namespace, the kernel kills all others when it ends. Without
+    # namespaces, they are killed here.
     while os.getpid() != 1:
         with open(f"/proc/self/task/{os.getpid()}/children") as children:
             for pid in children.read().split():
@@ -116,7 +118,7 @@ class _Warden:
         program = self._spawn(be_program, streams, (questions, answer))
         spec = _frame()
         verdict, report = os.pipe()
-        # No test knows it, so none writes a verdict by trying descriptors.
+        # Tests do not know the seal, so none can fake a verdict by writing to all descriptors.
         self._seal = os.urandom(16).hex()
 
         def be_examiner() -> None:
@@ -157,8 +159,8 @@ class _Warden:
         poll = select.poll()
         for fd in (out, err, verdict):
             poll.register(fd, select.POLLIN)
-        # Tells when the host no longer reads. Its end alone does not reach here through bubblewrap:
-        # run by root, that may not signal the user this process has become.
+        # Reports when the host stops reading. The host's end alone does not end this process under
+        # bubblewrap: a bubblewrap run by root may not signal the user of this process.
         poll.register(1, 0)
         while True:
             for fd, _ in poll.poll(_TICK_MS):
@@ -226,7 +228,7 @@ def _read_verdict(data: bytes, seal: str) -> dict[str, Any]:
             proof = {key: kind(proof[key]) for key, kind in kinds.items()}
         passed, reason = verdict["passed"] is True, str(verdict["reason"])
     except (ValueError, TypeError, KeyError, AttributeError):
-        return _failed("killed")  # the examiner ended, or was ended, without a verdict
+        return _failed("killed")  # the examiner ended, or was killed, without a verdict
     return {"passed": passed, "reason": reason, "proof": proof}
 
 
@@ -235,14 +237,14 @@ def _failed(reason: str) -> dict[str, Any]:
 
 
 def _usage(elapsed: float) -> tuple[int, int, bool]:
-    """What the processes of the sandbox have together.
+    """The resources that all processes of the sandbox use together.
 
-    The kernel sees to what each may have. It does not count processes for a root that can be
-    nobody else, and nobody counts their memory together.
+    The kernel limits each process. But it does not count the processes of a root user that cannot
+    change to another user, and it does not limit the memory of all processes together.
 
     Returns:
-        How many there are, the bytes they hold, and whether they wait for a processor that they had
-        for less than half of the time.
+        The number of processes, their memory in bytes, and whether one of them is runnable although
+        they had a processor for less than half of the elapsed time.
     """
     processes = memory = ticks = 0
     runnable = False
@@ -253,7 +255,7 @@ def _usage(elapsed: float) -> tuple[int, int, bool]:
             with open(f"/proc/{name}/stat", "rb") as file:
                 fields = file.read().rpartition(b")")[2].split()
         except OSError:
-            continue  # it has ended meanwhile
+            continue  # the process has ended meanwhile
         processes += 1
         memory += int(fields[21]) * _PAGE
         if name != "1":

@@ -1,8 +1,8 @@
-"""How the tests and the program talk: plain values by copy, anything else by reference.
+"""The protocol between tests and program: plain values by copy, all others by reference.
 
-Child side: runs inside the sandbox, in both processes, from the standard library alone. The tests
-run in a process that no line of the program ever runs in. What the program answers is decoded here
-into plain values, so an object that claims to equal everything equals nothing.
+Child side: runs inside the sandbox, in both processes, with only the standard library. No code of
+the program ever runs in the process of the tests. The program's answers are decoded here into plain
+values, so an object that claims to equal everything equals nothing.
 """
 # A value of a program is anything.
 # ruff: noqa: ANN401
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     Reply: TypeAlias = list[Any]
 
 LINE_LIMIT = 16 * 1024 * 1024
-"""Longest message, so that an answer cannot fill the memory of the process that judges it."""
+"""Longest message in bytes, so that an answer cannot fill the memory of the examiner."""
 
 ENDED = "failed: the program ended before its tests did"
 TOO_LONG = "failed: an answer is too large"
@@ -54,7 +54,7 @@ def _call(function: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
 
 
 CALL_ONLY: Mapping[str, Callable[..., Any]] = {"call": _call}
-"""What the program may do with an object of the tests: call a function it was passed."""
+"""What the program may do with an object of the tests: call a function that it was passed."""
 
 OPERATIONS: Mapping[str, Callable[..., Any]] = {
     **CALL_ONLY,
@@ -68,11 +68,11 @@ OPERATIONS: Mapping[str, Callable[..., Any]] = {
 
 
 class Gone(BaseException):
-    """The other side ended. No `except Exception` in a test may take it for an error it expects."""
+    """The other side ended. A BaseException, so that no `except Exception` in a test catches it."""
 
 
 class Remote:
-    """An object that lives on the other side; using it asks that side."""
+    """An object on the other side; every use of it becomes a question to that side."""
 
     __slots__ = ("_peer", "_reference")
 
@@ -81,7 +81,7 @@ class Remote:
         object.__setattr__(self, "_reference", reference)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        """Call it there."""
+        """Call the object on the other side."""
         return self._peer.ask("call", self, *args, **kwargs)
 
     def __getattr__(self, name: str) -> Any:
@@ -100,8 +100,8 @@ def _forwarded(operation: str) -> Callable[..., Any]:
 
 def _among_themselves(operation: str) -> Callable[..., Any]:
     def method(self: Remote, other: Any) -> Any:
-        # How two objects of the program compare or add up is the program's to say. Whether one of
-        # them equals a value of the tests, or differs from it by nothing, is not.
+        # The program decides how two of its own objects compare or add up. It must not decide
+        # whether one of them equals a value of the tests, or what their difference is.
         if isinstance(other, Remote):
             return self._peer.ask(operation, self, other)
         return NotImplemented
@@ -116,12 +116,12 @@ for _name in _SHARED:
 
 
 class Peer:
-    """One end of the conversation.
+    """One end of the connection.
 
-    Either end asks and, while it waits for an answer, serves what the other asks meanwhile.
+    Both ends can ask. While an end waits for an answer, it serves the questions of the other end.
 
     Attributes:
-        gone: Why the conversation is over, once it is.
+        gone: Why the connection has ended; None while it is open.
     """
 
     def __init__(
@@ -132,12 +132,12 @@ class Peer:
         *,
         trusting: bool,
     ) -> None:
-        """Open an end.
+        """Open one end.
 
         Args:
-            incoming: Where the other side writes.
-            outgoing: Where the other side reads.
-            operations: What the other side may ask for.
+            incoming: The stream that the other side writes to.
+            outgoing: The stream that the other side reads from.
+            operations: The operations that the other side may ask for, by name.
             trusting: Whether the other side may name any global of the standard library.
         """
         self.gone: str | None = None
@@ -149,19 +149,20 @@ class Peer:
         self._references: dict[int, int] = {}
 
     def ask(self, operation: str, *args: Any, **kwargs: Any) -> Any:
-        """Have the other side do something.
+        """Ask the other side to perform an operation.
 
         Returns:
-            Its result; lists, dicts and sets among the arguments follow what was done to them.
+            The result. Lists, dicts and sets among the arguments are changed as the other side
+            changed its copies.
 
         Raises:
             Gone: The other side ended.
-            Exception: What the other side raised, as the nearest builtin exception.
+            Exception: The other side raised an exception; this is the nearest builtin one.
         """
         return self._taken(self._exchange(operation, args, kwargs), args)
 
     def _exchange(self, operation: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Reply:
-        """Send a question and wait for its reply, serving what the other side asks meanwhile."""
+        """Send a question and wait for its reply; meanwhile serve the other side's questions."""
         named = {name: self._encode(value) for name, value in kwargs.items()}
         self._send(["ask", operation, [self._encode(value) for value in args], named])
         while (message := self._receive())[0] == "ask":
@@ -169,7 +170,7 @@ class Peer:
         return message
 
     def _taken(self, reply: Reply, args: Sequence[Any]) -> Any:
-        """The result in a reply; arguments follow what was done to their copies."""
+        """The result in a reply. Also applies to the arguments the changes of their copies."""
         kind, *rest = reply
         if kind == "raised":
             raise exception(*rest)
@@ -179,10 +180,10 @@ class Peer:
         return self._decode(result)
 
     def serve(self) -> None:
-        """Answer until the other side ends.
+        """Answer questions until the other side ends.
 
         Raises:
-            Gone: It ended.
+            Gone: The other side ended.
         """
         while True:
             self._answer(*self._receive()[1:])
@@ -247,7 +248,7 @@ class Peer:
         return ["mine", self._references[id(value)]]
 
     def _may_name(self, value: Any) -> bool:
-        # The side that trusts is the one that is not trusted.
+        # The trusting side is the program, which the other side does not trust.
         return is_global(value) and (not self._trusting or is_harmless(*home(value)))
 
     def _decode(self, wire: Any) -> Any:

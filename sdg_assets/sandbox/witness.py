@@ -1,6 +1,6 @@
-"""The tests' end of the conversation: notes what the program answers, or has a mutant answer.
+"""The tests' end of the connection: records the program's answers, or lets a mutant answer.
 
-Child side: runs inside the sandbox, from the standard library alone.
+Child side: runs inside the sandbox, with only the standard library.
 """
 # A value of a program is anything.
 # ruff: noqa: ANN401
@@ -20,41 +20,41 @@ if TYPE_CHECKING:
     from sdg_assets.sandbox.wire import Reply
 
 _TYPED = {"len": int, "bool": bool, "str": str, "repr": str, "int": int, "float": float}
-"""Operations whose result Python itself demands to be of a type."""
+"""Operations whose result must have a certain type in Python."""
 
 _KEPT = ("hash", "index", "iter", "setattr", "setitem", "delitem")
-"""Operations that say nothing about what the program computes; a mutant leaves them alone."""
+"""Operations whose result is independent of what the program computes; mutants do not change it."""
 
 _AMONG_THEMSELVES = {"eq": True, "ne": False}
-"""What a mutant says of two objects of the program: that they are equal. A program whose own `==`
-always says so must not pass, hence tests that ask nothing else notice no mutant."""
+"""The answer of a mutant about two objects of the program: they are equal. Tests that check nothing
+else must not detect a mutant, because a program whose own `==` is always true would pass them."""
 
 _SPARE_QUESTIONS = 1000
 
 
 class Runaway(BaseException):
-    """A test asks a mutant without end."""
+    """A test asks a mutant endlessly."""
 
 
 class _Notes:
-    """What the program answered during one test."""
+    """The program's answers during one test."""
 
     def __init__(self) -> None:
         self.calls: list[Reply] = []
         self.others: list[tuple[str, Reply]] = []
         self.opinions: list[bool] = []
-        """Truth values of objects that the tests built, such as the arguments of a call."""
+        """Truth values from objects that the tests built, such as the arguments of a call."""
         self.was_called = False
 
 
 class Witness(Peer):
-    """The end where the tests run.
+    """The end in the process of the tests.
 
-    Calls of the function under test are *watched*, and so is whatever the tests do with objects
-    that it returned. Where classes are under test, everything done with them and their objects is.
+    It *watches* calls of the function under test, and every operation on objects that the function
+    returned. If classes are under test, it watches every operation on them and on their objects.
 
     Attributes:
-        differs: Whether the mutant of now has answered anything otherwise than the program.
+        differs: Whether the current mutant has given any answer that differs from the program's.
         was_given: Whether a watched call had an argument.
     """
 
@@ -62,8 +62,8 @@ class Witness(Peer):
         """Open the end.
 
         Args:
-            incoming: Where the program writes.
-            outgoing: Where the program reads.
+            incoming: The stream that the program writes to.
+            outgoing: The stream that the program reads from.
         """
         super().__init__(incoming, outgoing, CALL_ONLY, trusting=False)
         self.differs = False
@@ -77,21 +77,21 @@ class Witness(Peer):
         self._called = self._done = self._asked = self._opined = self._serving = 0
 
     def watch(self, functions: Iterable[Any], classes: Iterable[Any]) -> None:
-        """Say what is under test: objects of the program."""
+        """Set the objects of the program that are under test."""
         self._functions = {f._reference for f in functions if isinstance(f, Remote)}
         self._objects_watched = {c._reference for c in classes if isinstance(c, Remote)}
 
     def become(self, mutant: Mutant | None) -> None:
-        """Have a mutant answer from now on; the program itself where it is None."""
+        """From now on, let a mutant answer; None: the program itself."""
         self._mutant = mutant
         self.differs = False
 
     def turn_to(self, test: int, literals: Sequence[Any]) -> None:
-        """Say which test begins.
+        """Start the next test.
 
         Args:
-            test: Its number. Under no mutant, tests come in order.
-            literals: The constants in its text.
+            test: The test's number. Without a mutant, tests must come in order.
+            literals: The constants in the test's source.
         """
         if self._mutant is None:
             self._notes[test:] = [_Notes()]
@@ -99,11 +99,11 @@ class Witness(Peer):
         self._called = self._done = self._asked = self._opined = 0
 
     def calls_of(self, test: int) -> bool:
-        """Whether a test called what is under test."""
+        """Whether a test called the function or class under test."""
         return self._notes[test].was_called
 
     def first_value(self) -> Any:
-        """The first plain value that the program answered; None if it answered none."""
+        """The first plain value among the program's answers; None if there is none."""
         for notes in self._notes:
             for reply in [*notes.calls, *(reply for _, reply in notes.others)]:
                 if reply and reply[0] == "done" and reply[1] is not None:
@@ -113,7 +113,7 @@ class Witness(Peer):
         return None
 
     def ask(self, operation: str, *args: Any, **kwargs: Any) -> Any:
-        """Have the program do something, or the mutant in its place."""
+        """Ask the program to perform an operation, or the mutant in its place."""
         target = args[0]._reference if args and isinstance(args[0], Remote) else None
         is_call = operation == "call" and target in self._functions
         if self._serving or target is None or operation == "instancecheck":
@@ -127,7 +127,7 @@ class Witness(Peer):
             raise Runaway
         if is_call:
             return self._call(self._mutant, args, kwargs)
-        if self._mutant.answer:  # an object that the tests built; the function never returned one
+        if self._mutant.answer:  # the tests built this object: such a mutant returns none
             return super().ask(operation, *args, **kwargs)
         return self._changed(self._mutant, operation, self._noted_before(operation), args)
 
@@ -139,11 +139,11 @@ class Witness(Peer):
             self._serving -= 1
 
     def _opinion(self, operation: str, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
-        """What an object that the tests built answers.
+        """The answer of an object that the tests built.
 
-        A program must not judge itself through a class of its own, `Check(f(2)).equals(4)`. So
-        where such an object said yes or no, it says the same under every mutant, and its methods
-        object to none.
+        A program must not check itself through its own class, as in `Check(f(2)).equals(4)`. So
+        under every mutant, such an object repeats the truth values that it gave before, and its
+        methods raise nothing.
         """
         try:
             result = super().ask(operation, *args, **kwargs)
@@ -174,7 +174,7 @@ class Witness(Peer):
         return self._taken(reply, args)
 
     def _noted_before(self, operation: str) -> Reply:
-        """The program's reply to the same question, in the order of the questions."""
+        """The program's recorded reply to the same operation, in the order of the questions."""
         others = self._now.others
         for place in range(self._done, len(others)):
             if others[place][0] == operation:
@@ -203,7 +203,7 @@ class Witness(Peer):
     def _changed(self, mutant: Mutant, operation: str, reply: Reply, args: Sequence[Any]) -> Any:
         kind, *rest = reply
         if kind == "raised":
-            if operation == "call" and mutant.name == "none":  # who does nothing raises nothing
+            if operation == "call" and mutant.name == "none":  # doing nothing raises nothing
                 self.differs = True
                 return None
             raise exception(*rest)
@@ -232,11 +232,11 @@ class Witness(Peer):
 
 
 CONTROL = "control"
-"""The mutant that is none: it answers as the program did."""
+"""The name of the control: it answers like the program, so it is no real mutant."""
 
 
 def _references(wire: Any) -> Iterable[int]:
-    """The objects of the program in a message."""
+    """The references to objects of the program in a message."""
     if isinstance(wire, list):
         if wire[:1] == ["mine"]:
             yield wire[1]

@@ -1,4 +1,4 @@
-"""The Hugging Face Hub as a seed source: streamed, pinned, with errors that one can act on."""
+"""The Hugging Face Hub as a seed source: streamed rows, a pinned commit, errors with a remedy."""
 
 from __future__ import annotations
 
@@ -16,7 +16,8 @@ from sdg_assets.sources.hub_limits import limit_hub_calls
 if TYPE_CHECKING:
     import datasets
 
-# The Hub converts script datasets itself; `datasets` 4 and later runs no scripts.
+# The Hub converts datasets with a loading script to parquet, on this branch. `datasets` 4 and later
+# runs no such scripts.
 CONVERSION = "refs/convert/parquet"
 
 
@@ -29,7 +30,7 @@ class _Pinned(NamedTuple):
 
 
 class HubSource:
-    """The Hugging Face Hub. A script dataset is read from the Hub's parquet conversion of it."""
+    """The Hugging Face Hub. Datasets with a loading script are read from the Hub's conversion."""
 
     name = "hub"
 
@@ -38,12 +39,17 @@ class HubSource:
         self._pins: dict[tuple[str, str | None, bool], _Pinned] = {}
 
     def revision(self, spec: SubtaskSpec) -> str:
-        """The commit that the dataset's branch points to now; the same for the whole process."""
+        """The current commit of the dataset's branch; looked up once per process.
+
+        Raises:
+            SeedSourceError: See `SeedSource`.
+            TransientError: The Hub did not answer.
+        """
         with _hub_errors(spec.where, spec.dataset):
             return self._pin_of(spec).commit
 
     def rows(self, spec: SubtaskSpec, split: str) -> Iterator[dict[str, Any]]:
-        """Streams a split."""
+        """Streams a split; for errors see `SeedSource`."""
         with _hub_errors(spec.where, spec.dataset):
             yield from self._open(spec, split)
 
@@ -54,8 +60,8 @@ class HubSource:
         with _hub_errors(spec.where, spec.dataset):
             pin = self._pin_of(spec)
             if spec.hub_files:
-                asked = [spec.split, *spec.heldout_splits]
-                return [s for s in asked if _matching(pin.files, _pattern(spec, pin, s))]
+                declared = [spec.split, *spec.heldout_splits]
+                return [s for s in declared if _matching(pin.files, _pattern(spec, pin, s))]
             if pin.converted:
                 config = _converted_config(spec, pin)
                 parts = [PurePosixPath(file).parts for file in pin.files]
@@ -101,22 +107,22 @@ class HubSource:
         if not _matching(pin.files, pattern):
             raise SeedSourceError(
                 f"{spec.where}: split {split!r} is absent from the Hub: no file matches {pattern}; "
-                f"there: {', '.join(sorted(pin.files)[:8])}"
+                f"its files: {', '.join(sorted(pin.files)[:8])}"
             )
         kind = PurePosixPath(pattern).suffix.lstrip(".").replace("jsonl", "json")
-        reading = {"tsv": ("csv", {"sep": "\t"})}.get(kind, (kind, {}))
+        builder, options = {"tsv": ("csv", {"sep": "\t"})}.get(kind, (kind, {}))
         url = f"hf://datasets/{spec.dataset}@{pin.commit}/{pattern}"
         opened = datasets.load_dataset(
-            reading[0], data_files=url, split="train", streaming=True, **reading[1]
+            builder, data_files=url, split="train", streaming=True, **options
         )
         return _undecoded(opened)
 
 
 def _undecoded(opened: datasets.IterableDataset) -> Iterator[dict[str, Any]]:
-    """The rows, with images, audio and video as the bytes that they are stored as.
+    """The rows, with images, audio and video as their stored bytes.
 
-    Decoded they are objects of libraries that need not be installed, in columns that no stage asks
-    about: one such column failed a whole partition.
+    Decoding needs libraries that may not be installed, for columns that no stage uses: one such
+    column made a whole partition fail.
     """
     return iter(opened.decode(enable=False) if opened.features else opened)
 
@@ -140,7 +146,7 @@ def _pattern(spec: SubtaskSpec, pin: _Pinned, split: str) -> str:
 
 
 def _converted_config(spec: SubtaskSpec, pin: _Pinned) -> str:
-    """A dataset with one config has it under the name that its script gave it."""
+    """The config's name in the conversion. A dataset's only config has the name from its script."""
     configs = _converted_configs(pin)
     return configs[0] if len(configs) == 1 and spec.config == "default" else spec.config
 
@@ -155,7 +161,7 @@ def _matching(files: list[str], pattern: str) -> bool:
 
 @contextmanager
 def _hub_errors(where: str, dataset: str) -> Iterator[None]:
-    """Turns what the Hub's libraries raise into our two kinds of errors."""
+    """Turns exceptions of the Hub's libraries into `SeedSourceError` or `TransientError`."""
     try:
         yield
     except (SdgError, PermissionError):
@@ -186,7 +192,7 @@ def _translate(where: str, dataset: str, error: Exception) -> SdgError | None:
         status == 401 and not isinstance(error, hub.RepositoryNotFoundError)
     ):
         return SeedSourceError(
-            f"{where}: the Hub takes no request without a valid token. Set HF_TOKEN (see "
+            f"{where}: the Hub requires a valid token. Set HF_TOKEN (see "
             f"https://huggingface.co/settings/tokens; the dataset: {page})"
         )
     if isinstance(error, hub.RepositoryNotFoundError | DatasetNotFoundError):
@@ -196,13 +202,14 @@ def _translate(where: str, dataset: str, error: Exception) -> SdgError | None:
         )
     if isinstance(error, hub.RevisionNotFoundError):
         return SeedSourceError(
-            f"{where}: {text}. If it is a loading script that the Hub has not converted to parquet "
-            f"({page}), name a script-free copy as its `dataset`, or its files as `hub_files`"
+            f"{where}: {text}. If the dataset has a loading script that the Hub has not converted "
+            f"to parquet ({page}), name a script-free copy as `dataset`, or its files as "
+            "`hub_files`"
         )
     if isinstance(error, hub.OfflineModeIsEnabled):
         return SeedSourceError(f"{where}: HF_HUB_OFFLINE is set; unset it, or use a mirror")
-    lost = hub.HTTPError | ConnectionError | TimeoutError | hub.LocalEntryNotFoundError
-    if isinstance(error, lost) and status != 404:
+    no_answer = hub.HTTPError | ConnectionError | TimeoutError | hub.LocalEntryNotFoundError
+    if isinstance(error, no_answer) and status != 404:
         return TransientError(
             f"{where}: the Hub did not answer: {text}. Try again, or use "
             "SDG_SEED_SOURCE=mirror:<dir>"

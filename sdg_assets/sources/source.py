@@ -1,6 +1,6 @@
-"""Seed sources: where raw rows come from – the Hub, a local mirror of it, or the embedded samples.
+"""Seed sources: raw rows come from the Hub, a local mirror of it, or the embedded samples.
 
-All three speak in the Hub's terms (dataset, config, split), so a mapping written for one fits all.
+All three use the Hub's terms (dataset, config, split), so one mapping works for all of them.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from sdg_assets.catalog import SubtaskSpec
 from sdg_assets.errors import AbsentError, SeedSourceError
 from sdg_assets.sources.hub import HubSource
 
-# Records serialize no deeper than 255 levels; the deepest row of the catalog's datasets has 5.
+# Records can be serialized to a depth of 255 levels; the catalog's deepest row has 5.
 DEEPEST = 100
 EMBEDDED = Path(__file__).parent / "samples"
 Row = dict[str, Any]
@@ -28,23 +28,23 @@ class SeedSource(Protocol):
 
     @property
     def name(self) -> str:
-        """How settings name this source."""
+        """The source's name in `SDG_SEED_SOURCE`."""
         ...
 
     def revision(self, spec: SubtaskSpec) -> str:
-        """What pins the rows: a hub commit, or a fingerprint of local files.
+        """The version of the rows: a hub commit, or a fingerprint of local files.
 
         Raises:
-            SeedSourceError: The dataset is not there or not open to us.
+            SeedSourceError: The dataset does not exist, or access to it is denied.
         """
         ...
 
     def rows(self, spec: SubtaskSpec, split: str) -> Iterator[Row]:
-        """Streams a split in its own order.
+        """Streams the rows of a split, in their stored order.
 
         Raises:
-            SeedSourceError: The split is not there; says which are.
-            TransientError: The network gave up.
+            SeedSourceError: The split does not exist; the message lists those that do.
+            TransientError: The Hub did not answer.
         """
         ...
 
@@ -52,7 +52,7 @@ class SeedSource(Protocol):
         """The splits of the subtask's config.
 
         Raises:
-            SeedSourceError: The dataset or its config is not there.
+            SeedSourceError: The dataset or its config does not exist.
         """
         ...
 
@@ -60,7 +60,7 @@ class SeedSource(Protocol):
         """The configs of a dataset.
 
         Raises:
-            SeedSourceError: The dataset is not there.
+            SeedSourceError: The dataset does not exist.
         """
         ...
 
@@ -78,7 +78,7 @@ def open_source(setting: str) -> SeedSource:
     try:
         root = Path(setting.removeprefix("mirror:")).expanduser()
     except RuntimeError as error:
-        raise SeedSourceError(f"SDG_SEED_SOURCE={setting}: {error}; write the path out") from error
+        raise SeedSourceError(f"SDG_SEED_SOURCE={setting}: {error}; give a full path") from error
     if not root.is_dir():
         raise SeedSourceError(
             f"SDG_SEED_SOURCE={setting}: {root.resolve()} is not a directory; it must hold "
@@ -95,7 +95,7 @@ class DirectorySource:
         self._root = root
 
     def revision(self, spec: SubtaskSpec) -> str:
-        """`local:` and a hash of the seed split's files."""
+        """`local:` and 16 hex digits of the hash of the seed split's files."""
         digest = hashlib.sha256()
         for file in self._files(spec, spec.split):
             with file.open("rb") as opened:
@@ -103,17 +103,17 @@ class DirectorySource:
         return f"local:{digest.hexdigest()[:16]}"
 
     def rows(self, spec: SubtaskSpec, split: str) -> Iterator[Row]:
-        """Streams the files of a split, in the order of their names."""
+        """Streams the rows of a split's files, in the order of the file names."""
         for file in self._files(spec, split):
             yield from _parquet_rows(file) if file.suffix == ".parquet" else _json_rows(file)
 
     def splits(self, spec: SubtaskSpec) -> list[str]:
-        """The splits that have files."""
+        """The splits that have files, sorted."""
         files = [f for f in self._config(spec).iterdir() if f.suffix in (".parquet", ".jsonl")]
         return sorted({re.sub(r"-\d+-of-\d+$", "", file.stem) for file in files})
 
     def configs(self, dataset: str) -> list[str]:
-        """The directories of a dataset."""
+        """The dataset's directories, one per config, sorted."""
         directory = self._root / dataset
         if not directory.is_dir():
             raise AbsentError(f"{self.name} has no {dataset}; expected {directory}")
@@ -124,25 +124,26 @@ class DirectorySource:
         config = dataset / spec.config
         if config.is_dir():
             return config
-        # Copies made by hand call a dataset's only config `default` whatever the Hub calls it, and
-        # the other way round.
-        there = [d for d in dataset.iterdir() if d.is_dir()] if dataset.is_dir() else []
-        if len(there) != 1 or "default" not in (there[0].name, spec.config):
+        # In a copy made by hand, a dataset's only config may be called `default` although the Hub
+        # has another name for it, or the reverse.
+        configs = [d for d in dataset.iterdir() if d.is_dir()] if dataset.is_dir() else []
+        if len(configs) != 1 or "default" not in (configs[0].name, spec.config):
             raise AbsentError(
                 f"{spec.task}/{spec.key}: {self.name} has no {spec.dataset} (config {spec.config});"
                 f" expected {config}. Choose another SDG_SEED_SOURCE, or another subtask"
             )
-        return there[0]
+        return configs[0]
 
     def _files(self, spec: SubtaskSpec, split: str) -> list[Path]:
         config = self._config(spec)
-        # A digit after the dash: `train-*` would take the files of a split `train-hard` as well.
+        # A digit after the dash: `train-*` would also match the files of a split `train-hard`.
         patterns = (f"{split}-[0-9]*.parquet", f"{split}.parquet", f"{split}.jsonl")
         files = sorted(f for pattern in patterns for f in config.glob(pattern))
         if not files:
-            there = ", ".join(self.splits(spec)) or "nothing"
+            splits = ", ".join(self.splits(spec)) or "none"
             raise AbsentError(
-                f"{spec.task}/{spec.key}: split {split!r} is absent from {config}; there: {there}"
+                f"{spec.task}/{spec.key}: split {split!r} is absent from {config}; its splits: "
+                f"{splits}"
             )
         return files
 
@@ -162,7 +163,7 @@ def _json_rows(file: Path) -> Iterator[Row]:
     """The objects of a JSONL file; blank lines and a byte order mark are skipped.
 
     Raises:
-        SeedSourceError: A line is no JSON object; names file and line.
+        SeedSourceError: A line is not a JSON object; the message names the file and the line.
     """
     with file.open("rb") as lines:
         for number, raw in enumerate(lines, start=1):
@@ -179,11 +180,11 @@ def _json_rows(file: Path) -> Iterator[Row]:
                 raise SeedSourceError(
                     f"{file}:{number}: nested more than {DEEPEST} levels deep; flatten the row"
                 ) from error
-            except ValueError as error:  # an integer of over 4,300 digits, too
+            except ValueError as error:  # also an integer of more than 4,300 digits
                 raise SeedSourceError(f"{file}:{number}: not JSON: {error}") from error
             if not isinstance(row, dict):
                 raise SeedSourceError(
-                    f"{file}:{number}: an object is expected, not {type(row).__name__}"
+                    f"{file}:{number}: expected a JSON object, not {type(row).__name__}"
                 )
             yield row
 

@@ -1,7 +1,7 @@
-"""Training texts: one record, rendered once a variant, by one template a family.
+"""Training texts: one record, rendered once per variant, with one template per output family.
 
-A template has two macros: `asked` and `answered`. Plain text joins them by an empty line, as
-pretraining wants it; `chatml` puts markup around each.
+A template has two macros: `asked` and `answered`. The style `plain`, for pretraining, joins their
+texts with an empty line; `chatml` puts ChatML markup around each.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ def render_texts(row: EnrichedExample, style: TextStyle = "plain") -> dict[str, 
 
     Args:
         row: A verified row.
-        style: Without markup, or with the markers of ChatML around question and answer.
+        style: Without markup, or with ChatML markers around question and answer.
 
     Returns:
-        Variant → text. A variant whose part is missing is left out. `with_context`, the variant
-        that gave the method's gain, has the background before the question,
-        and with it the texts that enrichments of other packages added to be trained on.
+        Variant → text, without the variants for which the row lacks a part. `with_context`, the
+        variant behind the method's gain, puts the background before the question, followed by
+        the training texts that enrichments of other packages added.
     """
     texts = {"answer_only": _render(row, style)}
     if row.reasoning:
@@ -46,17 +46,17 @@ def _render(
 ) -> str:
     macros: Any = _template(row.answer_kind.family).module
     answer = "" if _concludes(reasoning, row) else row.answer
-    asked = str(macros.asked(row, knowledge.strip())).strip()
-    answered = str(macros.answered(reasoning.strip(), answer)).strip()
+    user = str(macros.asked(row, knowledge.strip())).strip()
+    assistant = str(macros.answered(reasoning.strip(), answer)).strip()
     if style == "plain":
-        return f"{asked}\n\n{answered}"
-    return f"<|im_start|>user\n{asked}<|im_end|>\n<|im_start|>assistant\n{answered}<|im_end|>\n"
+        return f"{user}\n\n{assistant}"
+    return f"<|im_start|>user\n{user}<|im_end|>\n<|im_start|>assistant\n{assistant}<|im_end|>\n"
 
 
 def _concludes(reasoning: str, row: EnrichedExample) -> bool:
-    """Whether a trace ends in the answer: then it is not said again.
+    """Whether a trace ends in the answer, so that the text need not repeat it.
 
-    A program's trace holds a program that passes the tests.
+    If the kind's policy has `trace_holds_answer`, every trace contains the answer.
     """
     lines = reasoning.strip().splitlines()
     if row.answer_kind.policy.trace_holds_answer:

@@ -1,4 +1,4 @@
-"""Questions to be answered in the tests of this folder."""
+"""Builds the questions for the tests of this folder, and answers them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from sdg_assets_tests.support.records import example
 
 
 def ask(kind: AnswerKind, answer: str, choices: list[str] | None = None, **fields: Any) -> Example:
-    """An example of a kind; of one that selects with its choices."""
+    """An example of a kind, with choices if the kind selects among them."""
     if kind.selects:
         fields["choices"] = choices or [answer]
         fields["answer_index"] = fields["choices"].index(answer)
@@ -19,16 +19,16 @@ def ask(kind: AnswerKind, answer: str, choices: list[str] | None = None, **field
 
 
 def extracted(text: str, example: Example) -> str | None:
-    """What the example's kind finds in a completion."""
+    """The answer that the example's kind extracts from a completion."""
     return answer_format(example.answer_kind).extract(text, example)
 
 
 def same(left: str, right: str, example: Example) -> bool:
-    """Whether the example's kind calls two answers one."""
+    """Whether two answers are the same for the example's kind."""
     return answer_format(example.answer_kind).same(left, right, example)
 
 
 def solves(text: str, example: Example) -> bool | None:
     """Whether a completion gives the example's answer; None if it gives none."""
-    found = extracted(text, example)
-    return None if found is None else same(found, example.answer, example)
+    answer = extracted(text, example)
+    return None if answer is None else same(answer, example.answer, example)

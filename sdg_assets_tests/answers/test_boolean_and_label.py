@@ -1,4 +1,4 @@
-"""Labels in the dataset's words, and yes or no in any."""
+"""Labels are recognized in the dataset's words; yes and no in many languages."""
 
 from __future__ import annotations
 
@@ -114,7 +114,7 @@ def test_a_label_is_recognized_in_the_words_of_the_dataset(
     assert extracted(text, ask(AnswerKind.LABEL, choices[0], choices)) == expected
 
 
-def test_choices_that_differ_in_case_alone_stay_apart() -> None:
+def test_choices_that_differ_only_in_case_are_different() -> None:
     genes = ask(AnswerKind.MULTIPLE_CHOICE, "Aa", ["Aa", "aa"])
 
     assert not same("Aa", "aa", genes)

@@ -1,4 +1,4 @@
-"""The program in a solver's text."""
+"""Extraction of the program from a solver's text."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def test_the_program_is_found_among_prose_and_other_blocks(text: str) -> None:
     assert extracted(text, TASK) == PROGRAM
 
 
-def test_earlier_blocks_come_along_where_the_program_uses_them() -> None:
+def test_earlier_blocks_that_the_program_uses_are_included() -> None:
     text = (
         "```python\ndef add(a, b):\n    return a + b\n```\nand\n"
         "```python\ndef twice(x):\n    return add(x, x)\n```"

@@ -1,4 +1,4 @@
-"""What a writer's draft becomes."""
+"""Drafts of a writer become contents of examples."""
 
 from __future__ import annotations
 
@@ -43,18 +43,18 @@ def test_sentences_keep_their_full_stops() -> None:
     assert all(choice.endswith(".") for choice in content.choices)
 
 
-def test_two_choices_that_say_the_same_are_refused() -> None:
+def test_two_equal_choices_are_refused() -> None:
     with pytest.raises(DraftError, match="repeated choices"):
         assembled("the Sun", "sun.", "Mars", "Venus")
 
 
-def test_a_writer_owes_as_many_wrong_answers_as_the_anchor_has() -> None:
+def test_a_draft_needs_as_many_wrong_answers_as_the_anchor() -> None:
     with pytest.raises(ValueError, match="wrong_answers"):
         assembled("iron", "wood")
 
 
 @pytest.mark.parametrize("kind", list(AnswerKind))
-def test_a_seed_shown_as_a_draft_becomes_itself(kind: AnswerKind) -> None:
+def test_a_seed_turned_into_a_draft_and_back_is_unchanged(kind: AnswerKind) -> None:
     parts: dict[AnswerKind, dict[str, Any]] = {
         AnswerKind.CODE: {"tests": ["assert f(1) == 2", "assert f(2) == 3"]},
         AnswerKind.SPAN: {"context": "Iron is a metal."},

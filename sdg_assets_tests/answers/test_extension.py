@@ -1,4 +1,4 @@
-"""A package of somebody else adds an answer kind: one module, and no file of this one changes."""
+"""Another package adds an answer kind with one module; no file of this package has to change."""
 
 from __future__ import annotations
 
@@ -216,7 +216,7 @@ def test_a_catalog_file_names_the_kind_and_seeds_are_normalized(spec: SubtaskSpe
     assert (unknown.gate, unknown.reason) == ("schema", "answer is not a date")
 
 
-def test_drafts_are_written_in_its_words_and_gated(spec: SubtaskSpec, tmp_path: Path) -> None:
+def test_prompts_contain_its_texts_and_drafts_are_gated(spec: SubtaskSpec, tmp_path: Path) -> None:
     teacher = ScriptedTeacher(writer)
 
     titanic, star = written(spec, teacher, tmp_path / "log")
@@ -232,7 +232,7 @@ def test_drafts_are_written_in_its_words_and_gated(spec: SubtaskSpec, tmp_path: 
     assert (star.gate, star.reason) == ("generation", "answer is not a date")
 
 
-def test_a_question_that_says_its_own_date_is_refused(spec: SubtaskSpec, tmp_path: Path) -> None:
+def test_a_question_that_contains_its_date_is_refused(spec: SubtaskSpec, tmp_path: Path) -> None:
     given = {"question": "What happened on 1912-04-15, and when?", "answer": "1912-04-15"}
 
     first, _ = written(spec, ScriptedTeacher(lambda _: json.dumps(given)), tmp_path / "log")
@@ -305,7 +305,7 @@ def test_documents_describe_it(dates: AnswerKind) -> None:
     assert {f"{part}/date" for part in ("knowledge", "solve", "write")} <= set(prompts.names())
 
 
-def test_another_wording_of_its_own_is_another_version_of_its_prompt(
+def test_changing_its_texts_changes_its_prompt_version(
     dates: AnswerKind, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = prompts.version("solve/date"), prompts.version("solve/numeric")
@@ -364,7 +364,7 @@ def test_a_kind_that_cannot_be_registered_is_named_in_one_sentence(
     assert fault in str(raised.value)
 
 
-def test_a_kind_built_upon_another_has_its_policy_and_shows_its_choices(install: Install) -> None:
+def test_a_subclass_of_a_kind_has_its_policy_and_shows_its_choices(install: Install) -> None:
     install(someones_stance=STANCE)
     stance = AnswerKind("a_stance")
     given: dict[str, Any] = {"context": "", "question": "Is it wanted?", "tests": []}
@@ -390,14 +390,14 @@ def test_a_kind_built_upon_another_has_its_policy_and_shows_its_choices(install:
     assert "exactly one of: for, against." in write[0].content
 
 
-def test_a_kind_built_upon_another_does_not_take_its_place(install: Install) -> None:
+def test_a_subclass_of_a_kind_does_not_replace_it(install: Install) -> None:
     install(someones_summary=SUMMARY)
 
     assert AnswerKind("a_summary").policy.serves_any_row
     assert AnswerKind.of_any_row() == "free_form"
 
 
-def test_every_kind_says_in_one_sentence_what_its_questions_are() -> None:
+def test_every_kind_describes_its_questions_in_one_sentence() -> None:
     frames = [kind.default_frame for kind in answer_formats()]
 
     assert len(set(frames)) == len(frames)

@@ -1,4 +1,4 @@
-"""Option letters in a trace, written out as the options they stood for."""
+"""Option letters in a trace are replaced by the options that they stand for."""
 
 from __future__ import annotations
 
@@ -40,11 +40,11 @@ def test_a_label_becomes_its_option(trace: str, expected: str) -> None:
         "The fourth option is wrong.",
     ],
 )
-def test_a_trace_with_a_label_that_may_mean_several_things_is_refused(trace: str) -> None:
+def test_a_trace_with_an_ambiguous_label_is_refused(trace: str) -> None:
     assert spelled_out(trace, SHOWN) is None
 
 
-def test_an_option_with_a_backslash_is_written_as_it_is() -> None:
+def test_an_option_with_a_backslash_is_inserted_unchanged() -> None:
     assert spelled_out("Answer: A", [r"\frac{1}{2}", "1"]) == r"Answer: \frac{1}{2}"
 
 

@@ -1,4 +1,4 @@
-"""The option that a solver's text settles on."""
+"""The option that a solver's text names as its answer."""
 
 from __future__ import annotations
 
@@ -207,7 +207,7 @@ def test_a_text_that_does_not_settle_on_one_option_has_no_answer(text: str) -> N
         (["yes", "no"], "The answer is not no.", "yes"),
     ],
 )
-def test_options_that_resemble_each_other_are_told_apart(
+def test_similar_options_are_distinguished(
     choices: list[str], text: str, expected: str | None
 ) -> None:
     assert extracted(text, ask(AnswerKind.MULTIPLE_CHOICE, choices[0], choices)) == expected

@@ -1,4 +1,4 @@
-"""Outside `answers`, nothing asks which answer kind it has: a kind's policy says what differs."""
+"""No code outside `answers` tests for an answer kind: differences are in the kind's policy."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import sdg_assets
 from sdg_assets.kinds import policies
 
 PACKAGE = Path(sdg_assets.__file__).parent
-# Words that are a kind's name and something else here: (file, word) → what else.
+# Texts that equal a kind's name but have another meaning: (file, text) → that meaning.
 OTHER_MEANINGS = {
     ("kinds.py", "multiple_choice"): "the output family of that name",
     ("release/card.py", "multiple_choice"): "the output family of that name",
@@ -69,7 +69,7 @@ def test_nothing_outside_answers_branches_on_an_answer_kind() -> None:
     assert branching == []
 
 
-def test_no_exception_is_left_over() -> None:
+def test_every_exception_is_still_needed() -> None:
     assert set(OTHER_MEANINGS) <= {(file, kind) for file, _, kind in all_branches()}
 
 
@@ -83,11 +83,11 @@ def test_no_exception_is_left_over() -> None:
         "LENGTHS = {'code': 8000}",
     ],
 )
-def test_a_branch_is_seen_however_it_is_written(branch: str) -> None:
+def test_a_branch_is_detected_in_every_form(branch: str) -> None:
     assert "code" in {kind for _, kind in branches(branch)}
 
 
-def test_a_branch_in_a_template_is_seen() -> None:
+def test_a_branch_in_a_template_is_detected() -> None:
     template = "{% if row.answer_kind == 'code' %}```{% endif %} code"
 
     assert list(template_branches(template)) == [(1, "code")]

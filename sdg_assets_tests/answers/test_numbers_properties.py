@@ -1,4 +1,4 @@
-"""Numbers in any way of writing them."""
+"""Numbers in many notations."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ UNITS = st.sampled_from(["", " apples", " km", " kilograms", " dollars", " hours
 
 
 def value_of(text: str, language: str = "en") -> Fraction | None:
-    found = quantity(text, language)
-    return found.value if found else None
+    number = quantity(text, language)
+    return number.value if number else None
 
 
 @given(SIGNED, UNITS)
@@ -28,7 +28,7 @@ def test_a_whole_number_is_read_as_it_is_written(number: int, unit: str) -> None
 
 
 @given(WHOLE)
-def test_separators_of_thousands_change_nothing(number: int) -> None:
+def test_thousands_separators_change_nothing(number: int) -> None:
     grouped = f"{number:,}"
     assert value_of(grouped) == number
     assert value_of(grouped.replace(",", " ")) == number

@@ -1,4 +1,4 @@
-"""Numbers and formulae: found in prose, equal however they are written."""
+"""Numbers and formulae: found in prose, and compared across notations."""
 
 from __future__ import annotations
 

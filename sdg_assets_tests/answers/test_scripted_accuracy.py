@@ -1,4 +1,4 @@
-"""A small cut of the verification benchmark."""
+"""A small sample of the verification benchmark."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections import Counter
 from sdg_assets_tests.benchmarks.scripted_answers import scripted
 
 
-def test_at_least_99_percent_of_scripted_answers_are_read_rightly() -> None:
+def test_at_least_99_percent_of_scripted_answers_are_read_correctly() -> None:
     cases = scripted()
     sample = cases[::7]
     missed = Counter(case.topic for case in sample if case.verdict() is not case.expected)

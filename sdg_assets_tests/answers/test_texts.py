@@ -132,7 +132,7 @@ def test_two_aliases_of_the_answer_are_the_same() -> None:
         ("ar", "القاهرة", "قاهرة"),
     ],
 )
-def test_articles_are_those_of_the_language(language: str, left: str, right: str) -> None:
+def test_articles_of_the_language_are_ignored(language: str, left: str, right: str) -> None:
     assert same(left, right, ask(AnswerKind.SHORT_TEXT, left, language=language))
 
 

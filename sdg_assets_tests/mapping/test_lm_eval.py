@@ -134,7 +134,7 @@ def test_a_text_that_depends_on_the_option_is_refused() -> None:
         rendered("winogrande", row)
 
 
-def test_a_row_that_breaks_lm_evals_code_is_a_fact_about_the_row() -> None:
+def test_an_error_in_lm_evals_code_rejects_only_the_row() -> None:
     with pytest.raises(MappingError, match="lm-eval: KeyError"):
         rendered("hellaswag", {"ctx_a": "x"})
 

@@ -211,7 +211,7 @@ def test_a_blank_option_is_dropped_and_the_answer_stays_the_right_one() -> None:
         "{% for i in range(99999) %}{% for j in range(99999) %}{% endfor %}{% endfor %}",
     ],
 )
-def test_a_template_that_does_not_end_loses_its_row(
+def test_a_row_on_which_a_template_never_ends_is_refused(
     question: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("sdg_assets.mapping.record.ROW_SECONDS", 0.05)
@@ -233,12 +233,12 @@ def test_a_power_in_a_template_is_bounded() -> None:
 
 
 @pytest.mark.parametrize("label", ["²", "①", "--1", "", "1.0"])
-def test_an_index_that_is_no_integer_is_a_refusal(label: str) -> None:
+def test_an_index_that_is_not_an_integer_is_refused(label: str) -> None:
     with pytest.raises(MappingError, match="answer_index: an integer expected"):
         choice({"c": ["red", "blue"], "a": label})
 
 
-def test_items_that_are_no_list_are_a_refusal() -> None:
+def test_items_that_are_not_a_list_are_refused() -> None:
     record = RecordMapping(each="{{turns}}", question="{{item}}", answer="a")
     mapping = RowMapping(record, AnswerKind.SHORT_TEXT, "quiz/quiz")
 

@@ -1,4 +1,4 @@
-"""Whatever a raw row holds, a mapping makes an example of it or says why not."""
+"""From any raw row, a mapping makes an example or raises a `MappingError`."""
 
 from __future__ import annotations
 

@@ -19,7 +19,7 @@ def row(program: str) -> Example:
     return example(answer_kind=AnswerKind.CODE, question="Write f.", answer=program, tests=tests)
 
 
-def test_nobody_runs_programs_unprotected_unless_the_edge_allows_it() -> None:
+def test_programs_run_without_isolation_only_if_the_edge_allows_it() -> None:
     program = "def double(x):\n    return x + x  # unprotected"
 
     with pytest.raises(sandbox.SandboxUnavailable, match="SDG_ALLOW_UNSANDBOXED_CODE=1"):
@@ -30,7 +30,7 @@ def test_nobody_runs_programs_unprotected_unless_the_edge_allows_it() -> None:
         assert passes(program, row(program))
 
 
-def test_leave_to_run_them_ends_with_its_block_even_if_that_fails() -> None:
+def test_the_permission_ends_with_its_block_even_after_an_exception() -> None:
     def fail() -> None:
         assert may_run_unisolated()
         raise ZeroDivisionError

@@ -1,4 +1,4 @@
-"""Break-outs: each is tried for real, in every isolation this machine has."""
+"""Attempts to break out, each executed for real in every isolation of this machine."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ BRIEF = Limits(seconds=1)
 
 @pytest.fixture(params=SAFE)
 def mode(request: pytest.FixtureRequest) -> Iterator[Isolation]:
-    """An isolation; whatever a test did in it, the next program is none the worse."""
+    """An isolation. After each test, another program must still run in it."""
     yield request.param
     assert run_program("def f(): return 1", ["assert f() == 1"], using=request.param).passed
 
@@ -36,26 +36,27 @@ def run(mode: Isolation, code: str, *tests: str, **options: Any) -> Outcome:
 
 
 def processes_named(name: str) -> list[str]:
-    found = []
+    pids = []
     for comm in Path("/proc").glob("[0-9]*/comm"):
         try:
             if comm.read_text().strip() == name:
-                found.append(comm.parent.name)
+                pids.append(comm.parent.name)
         except OSError:
             continue
-    return found
+    return pids
 
 
 def wait_until_gone(name: str) -> list[str]:
+    """The processes of that name that still run after up to 3 seconds."""
     deadline = time.monotonic() + 3
-    while (left := processes_named(name)) and time.monotonic() < deadline:
+    while (pids := processes_named(name)) and time.monotonic() < deadline:
         time.sleep(0.02)
-    return left
+    return pids
 
 
 @pytest.fixture
 def token() -> str:
-    """A name that a program gives its processes, by which the host finds them."""
+    """A name that a program gives its processes, so that the host can find them."""
     return f"sdg{secrets.token_hex(5)}"
 
 
@@ -65,7 +66,7 @@ def rename(token):
     ctypes.CDLL(None).prctl(15, token.encode(), 0, 0, 0)
 """
 
-# ---------------------------------------------------------------- programs that answer honestly
+# ---------------------------------------------------------------- honest programs
 
 LIBRARY = "import decimal, fractions, datetime, collections"
 KINDS = (
@@ -142,7 +143,7 @@ def test_honest_program_passes(mode: Isolation, name: str) -> None:
     assert run(mode, code, *tests) == Outcome(passed=True, reason="passed")
 
 
-def test_setup_builds_inputs_from_what_the_program_defines(mode: Isolation) -> None:
+def test_setup_builds_inputs_from_definitions_of_the_program(mode: Isolation) -> None:
     code = (
         "class Node:\n    def __init__(self, v): self.v, self.next = v, None\n"
         "def total(n): return n.v + (total(n.next) if n.next else 0)"
@@ -171,7 +172,7 @@ def test_wrong_program_fails_with_its_reason(
     assert (outcome.passed, outcome.reason) == (False, reason)
 
 
-def test_what_it_prints_is_kept(mode: Isolation) -> None:
+def test_the_output_is_kept(mode: Isolation) -> None:
     code = "import sys\nprint('out')\nprint('err', file=sys.stderr)"
     outcome = run(mode, code, "assert True")
     assert (outcome.stdout, outcome.stderr) == ("out\n", "err\n")
@@ -211,7 +212,7 @@ def test_memory_of_all_processes_together_is_limited(mode: Isolation) -> None:
     assert run(mode, code, "f()", limits=Limits(memory_mib=256)).reason == "memory"
 
 
-def test_memory_no_limit_counts_is_refused(mode: Isolation) -> None:
+def test_memory_that_no_limit_counts_is_refused(mode: Isolation) -> None:
     code = (
         "import ctypes, os\nlibc = ctypes.CDLL(None, use_errno=True)\n"
         "def shm(): return libc.shmget(0, 4096, 0o1600)\n"
@@ -277,7 +278,7 @@ def test_number_of_files_is_limited(mode: Isolation) -> None:
     assert run(mode, code, "f()").reason in ("files", "failed: OSError: [Errno 28] No space left")
 
 
-# ---------------------------------------------------------------- what it can see and touch
+# ---------------------------------------------------------------- access to the host
 
 
 def test_network_is_denied(mode: Isolation) -> None:
@@ -308,7 +309,7 @@ def test_network_is_denied(mode: Isolation) -> None:
         assert outcome.passed, outcome
 
 
-def test_environment_is_not_to_be_read(
+def test_environment_cannot_be_read(
     mode: Isolation, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     secret = secrets.token_hex(16)
@@ -382,7 +383,7 @@ def test_host_files_are_neither_read_nor_written(mode: Isolation, tmp_path: Path
             (place / name).unlink()
 
 
-def test_other_processes_are_out_of_reach(mode: Isolation) -> None:
+def test_other_processes_cannot_be_signalled(mode: Isolation) -> None:
     with subprocess.Popen(["sleep", "60"]) as host:
         code = (
             "import os, signal\n"
@@ -510,7 +511,7 @@ FORGERIES = {
     "forks and exits": "import os\nif os.fork(): os._exit(0)\ndef answer(x): return 0",
 }  # fmt: skip
 
-JUDGED = [
+TESTS = [
     "assert answer(20) == 42",
     "assert answer(20) in (42,) and 42 in [answer(20)]",
     "assert set([answer(20)]) == {42}",
@@ -522,8 +523,8 @@ JUDGED = [
 
 
 @pytest.mark.parametrize("name", FORGERIES)
-def test_verdict_is_not_forged(mode: Isolation, name: str) -> None:
-    programs = [Program(FORGERIES[name], [judged]) for judged in JUDGED]
+def test_the_verdict_cannot_be_forged(mode: Isolation, name: str) -> None:
+    programs = [Program(FORGERIES[name], [test]) for test in TESTS]
     for program, outcome in zip(programs, run_programs(programs, using=mode), strict=True):
         assert not outcome.passed, (program.tests, outcome)
         assert outcome.reason != "passed"
@@ -543,7 +544,7 @@ def test_a_crash_is_named(mode: Isolation) -> None:
     assert run(mode, code, "f()").reason == "killed: SIGSEGV"
 
 
-# ---------------------------------------------------------------- nothing is left
+# ---------------------------------------------------------------- nothing remains
 
 
 def test_daemons_end_with_the_program(mode: Isolation, token: str) -> None:
@@ -581,32 +582,32 @@ def test_sandbox_ends_with_a_killed_host(mode: Isolation, token: str) -> None:
     ) as host:
         deadline = time.monotonic() + 10
         while not processes_named(token):
-            assert time.monotonic() < deadline, "it never started"
+            assert time.monotonic() < deadline, "the program never started"
             time.sleep(0.02)
         host.send_signal(signal.SIGKILL)
     assert not wait_until_gone(token)
 
 
-def test_programs_cannot_leave_each_other_anything(mode: Isolation) -> None:
+def test_a_program_leaves_nothing_to_the_next_one(mode: Isolation) -> None:
     leave = "import sys\nopen('/tmp/left', 'w').write('x')\nsys.modules['left'] = sys"
     find = "import os, sys\ndef f(): return os.path.exists('/tmp/left') or 'left' in sys.modules"
-    left, found = run_programs(
+    first, second = run_programs(
         [Program(leave, ["assert True"]), Program(find, ["assert not f()"])], workers=1, using=mode
     )
-    assert left.passed
-    assert found.passed
+    assert first.passed
+    assert second.passed
 
 
 # ---------------------------------------------------------------- the interface
 
 
 def test_stream_is_ordered_and_bounded(mode: Isolation) -> None:
-    taken = 0
+    programs_read = 0
 
     def endless() -> Iterator[Program]:
-        nonlocal taken
+        nonlocal programs_read
         for number in count():
-            taken += 1
+            programs_read += 1
             yield Program(f"def f(): return {number}", [f"assert f() == {number}, '{number}'"
                           if number % 2 else f"assert f() < 0, 'no {number}'"])  # fmt: skip
 
@@ -615,7 +616,7 @@ def test_stream_is_ordered_and_bounded(mode: Isolation) -> None:
     outcomes.close()  # type: ignore[attr-defined]
     expected = ["passed" if n % 2 else f"failed: AssertionError: no {n}" for n in range(6)]
     assert first == expected
-    assert taken <= 10
+    assert programs_read <= 10
 
 
 def test_a_program_without_tests_is_refused() -> None:

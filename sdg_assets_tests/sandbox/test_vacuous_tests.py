@@ -1,4 +1,4 @@
-"""Tests that prove nothing are refused; programs cannot redefine what judges them."""
+"""Tests that prove nothing are refused; programs cannot redefine the names that check them."""
 
 from __future__ import annotations
 
@@ -40,12 +40,12 @@ def row(program: str, tests: list[str]) -> Example:
 
 
 def proof(program: str, *tests: str) -> Proof:
-    found = proof_of(row(program, list(tests)))
-    assert found, "the program fails its tests"
-    return found
+    its_proof = proof_of(row(program, list(tests)))
+    assert its_proof, "the program fails its tests"
+    return its_proof
 
 
-# ---------------------------------------------------------------- what is refused, what is not
+# ---------------------------------------------------------------- refused and accepted tests
 
 
 @pytest.mark.parametrize("shape", VACUOUS)
@@ -59,14 +59,14 @@ def test_vacuous_tests_are_refused(shape: str) -> None:
 def test_honest_tests_are_accepted(shape: str) -> None:
     program, tests = HONEST[shape]
 
-    found = proof(program, *tests)
+    its_proof = proof(program, *tests)
 
-    assert not found.fault
-    assert found.killed + len(found.alike) == found.mutants
+    assert not its_proof.fault
+    assert its_proof.killed + len(its_proof.alike) == its_proof.mutants
 
 
 @pytest.mark.parametrize("trick", CHEATS)
-def test_a_program_does_not_pass_by_redefining_what_its_tests_use(trick: str) -> None:
+def test_a_program_does_not_pass_by_redefining_names_of_its_tests(trick: str) -> None:
     program, tests, cheat = CHEATS[trick]
     honest = row(program, tests)
 
@@ -74,7 +74,7 @@ def test_a_program_does_not_pass_by_redefining_what_its_tests_use(trick: str) ->
     assert not passes(cheat, honest)
 
 
-def test_the_refusal_names_the_test_and_what_it_lets_through() -> None:
+def test_the_refusal_names_the_test_and_the_mutant_that_passes() -> None:
     assert proof(DOUBLE, SOUND[0], "assert double(3) or True").fault == (
         "test 'assert double(3) or True' holds whatever double returns"
     )
@@ -101,7 +101,7 @@ def test_a_program_that_fails_its_tests_has_no_proof() -> None:
     assert proof_of(row("def double(x):\n    return x", SOUND)) is None
 
 
-def test_mutants_answer_in_the_place_of_a_slow_program() -> None:
+def test_mutants_answer_instead_of_a_slow_program() -> None:
     slow = "import time\ndef double(x):\n    time.sleep(0.5)\n    return 2 * x"
 
     outcome = run_program(slow, SOUND, prove=True, limits=sandbox.Limits(seconds=3))
@@ -111,14 +111,14 @@ def test_mutants_answer_in_the_place_of_a_slow_program() -> None:
     assert not outcome.proof.fault
 
 
-def test_a_test_that_asks_a_mutant_without_end_ends() -> None:
+def test_a_test_that_asks_a_mutant_endlessly_is_stopped() -> None:
     until = "x = 1\nwhile double(x) != 8:\n    x += 1\nassert x == 4"
 
     assert not proof(DOUBLE, until, *SOUND).fault
 
 
 @pytest.mark.parametrize("proof_text", ["null", '{"x": 1}', "7"])
-def test_a_test_does_not_write_the_verdict(proof_text: str) -> None:
+def test_a_test_cannot_forge_the_verdict(proof_text: str) -> None:
     forged = f'{{"passed": true, "reason": "passed", "seal": "", "proof": {proof_text}}}'
     forger = (
         f"import os\nfor fd in range(3, 40):\n    try: os.write(fd, {forged.encode()!r})\n"
@@ -134,19 +134,19 @@ def test_a_test_does_not_write_the_verdict(proof_text: str) -> None:
 def test_names_of_the_library_are_imported_for_the_tests() -> None:
     code = "from math import isclose, sqrt\nimport os.path\ndef root(x):\n    return sqrt(x)"
 
-    found = interface(code, ["assert isclose(root(4), 2)"])
+    crossing = interface(code, ["assert isclose(root(4), 2)"])
 
-    assert found == Interface(functions=("root",), imports=("from math import isclose",))
+    assert crossing == Interface(functions=("root",), imports=("from math import isclose",))
 
 
-def test_what_a_test_defines_is_its_own() -> None:
+def test_names_that_a_test_defines_do_not_cross() -> None:
     code = "def near(a, b):\n    return True\ndef root(x):\n    return x**0.5"
     near = "def near(a, b):\n    return abs(a - b) < 1e-6\nassert near(root(4), 2)"
 
     assert interface(code, [near]).functions == ("root",)
 
 
-def test_classes_values_and_fixtures_are_told_from_functions() -> None:
+def test_functions_classes_values_and_fixtures_are_distinguished() -> None:
     code = "LIMIT = 3\nclass Node:\n    pass\ndepth = lambda node: 1\n"
     tests = ["root = Node()", "assert depth(root) < LIMIT"]
 
@@ -158,7 +158,7 @@ def test_classes_values_and_fixtures_are_told_from_functions() -> None:
 @pytest.mark.parametrize(
     ("code", "tests"), [("def f(:", ["assert f(1)"]), ("def f(x): return x", ["assert f("])]
 )
-def test_what_does_not_parse_takes_nothing(code: str, tests: list[str]) -> None:
+def test_nothing_crosses_if_code_or_tests_do_not_parse(code: str, tests: list[str]) -> None:
     assert interface(code, tests) == Interface()
     assert not run_program(code, tests).passed
 
@@ -173,39 +173,39 @@ def enriched_by(solver: ScriptedTeacher, tmp_path: Path, tests: list[str]) -> En
     report = EnrichmentReport()
     with CompletionLog(tmp_path / "log") as log:
         works = enrich([example], solver, SolverKnobs(with_knowledge=False), report=report)
-        (found,) = converse(works, {Role.SOLVER: Desk(solver, log)}, Usage())
-    assert isinstance(found, EnrichedExample)
-    assert found.proof
+        (row,) = converse(works, {Role.SOLVER: Desk(solver, log)}, Usage())
+    assert isinstance(row, EnrichedExample)
+    assert row.proof
     numbers = report.numbers()
-    assert numbers["mutants_tried"] == found.proof.mutants
-    assert numbers["mutants_killed"] == found.proof.killed
-    assert numbers["rows_with_vacuous_tests"] == bool(found.proof.fault)
-    return found
+    assert numbers["mutants_tried"] == row.proof.mutants
+    assert numbers["mutants_killed"] == row.proof.killed
+    assert numbers["rows_with_vacuous_tests"] == bool(row.proof.fault)
+    return row
 
 
 def test_a_row_with_vacuous_tests_is_kept_as_refused_and_costs_no_vote(tmp_path: Path) -> None:
     def solve(request: Request) -> str:
-        raise AssertionError("no vote is worth asking for")
+        raise AssertionError("a row with vacuous tests needs no vote")
 
-    found = enriched_by(ScriptedTeacher(solve), tmp_path, [SOUND[0], "assert double(3) or True"])
-    (refused,) = filter_rows(lambda: [found], row_gates(Thresholds()), [Duplicates([])])
+    vacuous = enriched_by(ScriptedTeacher(solve), tmp_path, [SOUND[0], "assert double(3) or True"])
+    (refused,) = filter_rows(lambda: [vacuous], row_gates(Thresholds()), [Duplicates([])])
 
-    assert (found.outcome, found.votes_cast) == ("vacuous_tests", 0)
+    assert (vacuous.outcome, vacuous.votes_cast) == ("vacuous_tests", 0)
     assert isinstance(refused, Rejection)
     assert (refused.gate, refused.reason) == ("verification", "vacuous tests")
     assert refused.detail == "test 'assert double(3) or True' holds whatever double returns"
-    assert refused.row["id"] == found.id
+    assert refused.row["id"] == vacuous.id
     assert refused.scores["mutants_killed"] < refused.scores["mutants"]
 
 
-def test_a_verified_row_says_how_many_mutants_its_tests_kill(tmp_path: Path) -> None:
+def test_a_verified_row_records_how_many_mutants_its_tests_kill(tmp_path: Path) -> None:
     solver = ScriptedTeacher(lambda request: f"Add it.\n```python\n{DOUBLE}\n```")
 
-    found = enriched_by(solver, tmp_path, SOUND)
+    verified = enriched_by(solver, tmp_path, SOUND)
 
-    assert found.outcome == "agreed"
-    assert found.proof == Proof(mutants=9, killed=9, alike=[])
-    assert verification.judge(found) is None
+    assert verified.outcome == "agreed"
+    assert verified.proof == Proof(mutants=9, killed=9, alike=[])
+    assert verification.judge(verified) is None
 
 
 def test_a_verified_program_without_a_proof_is_refused() -> None:
@@ -231,8 +231,8 @@ def test_references_of_the_sample_are_accepted() -> None:
 
 
 @needs_mirror
-def test_references_of_the_odd_sorts_are_accepted() -> None:
-    """Objects as arguments, a setup, a name of a builtin, an import, one value for all tests."""
+def test_unusual_references_are_accepted() -> None:
+    """Objects as arguments, a setup, a builtin's name, an import, one value for all tests."""
     odd = ("class ", "import sys", "def sum(", "def clear_tuple", "hamming_Distance", "def check(")
     programs = [p for p in mbpp(prove=True) if any(part in p.code for part in odd)]
 

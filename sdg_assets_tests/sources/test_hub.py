@@ -1,4 +1,4 @@
-"""The Hub cannot be reached here: its two entry points are replaced, with its real exceptions."""
+"""The Hub is not reachable in tests: its two entry points are replaced; its exceptions are real."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ SPEC = seed_task().resolve("quiz")
 
 
 class Edge:
-    """What the Hub would answer: its files at each revision, and the rows of each request."""
+    """Scripted answers of the Hub: its files per revision, and the rows of each request."""
 
     def __init__(self) -> None:
         self.files: dict[str | None, list[str]] = {None: ["data/train.parquet"]}
@@ -91,7 +91,7 @@ def test_the_one_config_of_a_converted_dataset_has_the_name_its_script_gave_it(e
     assert edge.asked[0][1]["data_files"].endswith("/plain_text/train/*.parquet")
 
 
-def test_named_files_are_read_as_what_they_are(edge: Edge) -> None:
+def test_named_files_are_read_by_their_format(edge: Edge) -> None:
     edge.files = {None: ["quiz.py", "tables/main_train.tsv"]}
     named = SPEC.model_copy(update={"hub_files": "tables/{config}_{split}.tsv"})
     source = HubSource()
@@ -113,7 +113,7 @@ def test_a_split_that_no_file_matches_is_absent(edge: Edge) -> None:
 
 
 def answered(status: int, code: str = "", message: str = "") -> Exception:
-    """What huggingface_hub makes of an answer of its server."""
+    """The exception that huggingface_hub raises for an answer of the server."""
     from httpx2 import Request, Response
     from huggingface_hub.utils import hf_raise_for_status
 
@@ -146,7 +146,7 @@ PAGE = "https://huggingface.co/datasets/org/quiz"
         (
             lambda: answered(401, message="Invalid credentials in Authorization header"),
             SeedSourceError,
-            "without a valid token. Set HF_TOKEN",
+            "requires a valid token. Set HF_TOKEN",
         ),
         (lambda: hub.LocalTokenNotFoundError("no token"), SeedSourceError, "Set HF_TOKEN"),
         (lambda: answered(404, "RepoNotFound"), SeedSourceError, f"not found on the Hub ({PAGE})"),
@@ -227,7 +227,7 @@ def test_columns_with_images_and_audio_are_not_decoded(
     seed.model_dump_json()
 
 
-def test_what_is_no_fault_of_the_hub_is_left_alone(edge: Edge) -> None:
+def test_other_errors_are_not_translated(edge: Edge) -> None:
     edge.fails = MemoryError()
 
     with pytest.raises(MemoryError):

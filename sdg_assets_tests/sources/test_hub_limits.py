@@ -1,4 +1,4 @@
-"""A Hub that accepts connections and says nothing, on a real socket."""
+"""A Hub that accepts connections and never answers, on a real socket."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from sdg_assets_tests.support.builders import seed_task
 
 @pytest.fixture
 def silent(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    """The address of a Hub that never answers, which calls are to wait for only a moment."""
+    """The address of a Hub that never answers. The time limits of calls are very short."""
     with socket.create_server(("127.0.0.1", 0), backlog=64) as listener:
         url = f"http://127.0.0.1:{listener.getsockname()[1]}"
         monkeypatch.setattr(constants, "ENDPOINT", url)
@@ -29,12 +29,12 @@ def silent(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
         yield url
 
 
-def test_a_dataset_that_the_hub_says_nothing_of_is_an_error_for_now(silent: str) -> None:
+def test_no_answer_about_a_dataset_is_a_transient_error(silent: str) -> None:
     with pytest.raises(TransientError, match="the Hub did not answer"):
         HubSource().revision(seed_task().resolve("quiz"))
 
 
-def test_a_model_that_the_hub_says_nothing_of_is_an_error_for_now(
+def test_no_answer_about_a_model_is_a_transient_error(
     silent: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(hub, "LOOK_UP_SECONDS", None)
@@ -58,7 +58,7 @@ def test_a_limit_of_the_callers_own_is_kept(silent: str, monkeypatch: pytest.Mon
         huggingface_hub.utils.get_session().get(f"{silent}/api/anything", timeout=0.2)
 
 
-def test_a_password_in_the_hubs_address_is_not_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_password_in_the_hubs_address_is_masked(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(constants, "ENDPOINT", "http://user:s3cret@127.0.0.1:9")
 
     with pytest.raises(TransientError) as caught:

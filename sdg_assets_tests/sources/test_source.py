@@ -51,14 +51,16 @@ def test_the_revision_changes_with_the_rows(mirror: Path) -> None:
     assert source.revision(SPEC) != before
 
 
-def test_a_split_that_is_absent_names_those_that_are_there(mirror: Path) -> None:
+def test_the_error_for_an_absent_split_names_the_existing_ones(mirror: Path) -> None:
     source = open_source(f"mirror:{mirror}")
 
-    with pytest.raises(SeedSourceError, match=r"split 'dev' is absent from .*; there: test, train"):
+    with pytest.raises(
+        SeedSourceError, match=r"split 'dev' is absent from .*; its splits: test, train"
+    ):
         list(source.rows(SPEC, "dev"))
 
 
-def test_a_dataset_that_is_absent_says_where_it_was_looked_for(mirror: Path) -> None:
+def test_the_error_for_an_absent_dataset_names_the_expected_path(mirror: Path) -> None:
     source = open_source(f"mirror:{mirror}")
     other = SPEC.model_copy(update={"config": "other"})
 
@@ -122,7 +124,7 @@ def test_huge_integers_of_jsonl_keep_their_value(mirror: Path) -> None:
         (b"[" * 100_000, r"test\.jsonl:2: nested more than 100 levels deep"),
         (b'{"i": %s}' % (b"[" * 101 + b"]" * 101), r"test\.jsonl:2: nested more than 100 levels"),
         (b'{"i":', r"test\.jsonl:2: not JSON: Expecting value"),
-        (b"[1]", r"test\.jsonl:2: an object is expected, not list"),
+        (b"[1]", r"test\.jsonl:2: expected a JSON object, not list"),
     ],
 )
 def test_a_line_that_cannot_be_read_names_its_file_and_number(
@@ -132,6 +134,8 @@ def test_a_line_that_cannot_be_read_names_its_file_and_number(
         lines(mirror, b'{"i": 1}\n' + line + b"\n")
 
 
-def test_a_mirror_in_the_home_of_nobody_is_a_clear_error() -> None:
-    with pytest.raises(SeedSourceError, match=r"SDG_SEED_SOURCE=mirror:~no-such-user: .*write the"):
+def test_a_mirror_in_the_home_of_an_unknown_user_is_a_clear_error() -> None:
+    with pytest.raises(
+        SeedSourceError, match=r"SDG_SEED_SOURCE=mirror:~no-such-user: .*give a full"
+    ):
         open_source("mirror:~no-such-user")

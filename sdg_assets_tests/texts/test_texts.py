@@ -1,4 +1,4 @@
-"""What a model will be trained on, letter by letter."""
+"""The exact training texts, compared character by character."""
 
 from __future__ import annotations
 
