@@ -113,7 +113,7 @@ class Example(Record):
     family: Literal["knowledge", "reasoning"] = Field(description="of the seed task")
     domain: str = Field(description="of the seed task: science, law …")
     language: str = Field(description="ISO 639 code of the language that the row is written in")
-    answer_kind: AnswerKind = Field(description="how the question is answered")
+    answer_kind: AnswerKind
     context: str = Field(default="", description="passage the question is about; empty if none")
     question: str = Field(description="what is asked")
     choices: list[str] = Field(default_factory=list, description="option texts, never letters")

@@ -64,9 +64,11 @@ def _section(record: type[Record]) -> Iterator[str]:
     if inherited:
         yield f"\nHas the fields of {base.__name__}, and:"
     yield "\n| field | type | default | meaning |\n|---|---|---|---|"
+    described = record.model_json_schema()["properties"]
     for name, field in record.model_fields.items():
         if name not in inherited:
-            meaning = (field.description or "").replace("|", "\\|")
+            meaning = described[name].get("description", field.description or "")
+            meaning = " ".join(meaning.replace("|", "\\|").split())
             yield f"| `{name}` | {_type(field.annotation)} | {_default(field)} | {meaning} |"
 
 

@@ -22,7 +22,7 @@ OTHER_MEANINGS = {
     ("release/card.md.jinja", "multiple_choice"): "the output family of that name",
     ("sandbox/__init__.py", "code"): "a field of the sandbox's protocol",
     ("sandbox/roles.py", "code"): "a field of the sandbox's protocol",
-    ("teacher/replies.py", "code"): "a field of an HTTP error",
+    ("teacher/server/replies.py", "code"): "a field of an HTTP error",
 }
 
 

@@ -27,6 +27,8 @@ def test_every_field_of_every_record_says_what_it_holds() -> None:
 
     assert len(models) > 10
     for model in models:
+        described = model.model_json_schema()["properties"]
         for name, field in model.model_fields.items():
-            assert field.description, f"{model.__name__}.{name}"
+            text = field.description or described[name].get("description")
+            assert text, f"{model.__name__}.{name}"
         assert f"### {model.__name__}\n" in page()
