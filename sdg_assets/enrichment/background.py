@@ -13,7 +13,7 @@ from typing import Any
 from sdg_assets.answers.wording import normalized, tokens, typography
 from sdg_assets.enrichment.base import Enrichment, EnrichmentContext
 from sdg_assets.enrichment.knobs import JudgeApi, SolverKnobs
-from sdg_assets.gates import Gate, misread
+from sdg_assets.gates import Gate, text_refusals
 from sdg_assets.records import AnswerKind, EnrichedExample, Example, Role
 from sdg_assets.teacher.conversation import Work
 from sdg_assets.teacher.prompts import Prompt
@@ -110,7 +110,7 @@ def knowledge_fault(completion: Completion, example: Example, gates: Sequence[Ga
         return "speaks of the question"
     if _gives_away(text, example):
         return "gives the answer away"
-    refusal = misread([text], example, gates).get(0)
+    refusal = text_refusals([text], example, gates).get(0)
     return refusal.reason.removeprefix("context ") if refusal else ""
 
 

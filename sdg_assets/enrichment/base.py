@@ -17,7 +17,7 @@ from typing import Any, ClassVar
 
 from sdg_assets.enrichment.knobs import JudgeApi, SolverKnobs
 from sdg_assets.errors import PermanentError
-from sdg_assets.gates import Gate, misread
+from sdg_assets.gates import Gate, text_refusals
 from sdg_assets.records import AnswerKind, EnrichedExample, Example, GeneratedExample, Role
 from sdg_assets.registry import members
 from sdg_assets.teacher.conversation import Work
@@ -68,7 +68,7 @@ class EnrichmentContext:
 
     def fault(self, text: str, row: Example) -> str:
         """Why a text that was written for a row does not read well; empty if it does."""
-        refusal = misread([text], row, self.gates).get(0)
+        refusal = text_refusals([text], row, self.gates).get(0)
         return refusal.reason.removeprefix("context ") if refusal else ""
 
 

@@ -19,7 +19,7 @@ from sdg_assets.answers.selection import arranged
 from sdg_assets.enrichment.comparison import ComparedAnswers
 from sdg_assets.enrichment.judge import Judge
 from sdg_assets.enrichment.knobs import SolverKnobs
-from sdg_assets.gates import Gate, misread
+from sdg_assets.gates import Gate, text_refusals
 from sdg_assets.records import AnswerKind, Example, GeneratedExample, Role
 from sdg_assets.teacher.conversation import Work
 from sdg_assets.teacher.prompts import Prompt
@@ -243,7 +243,7 @@ def best_trace(agreeing: Iterable[Ballot], example: Example, gates: Sequence[Gat
         gates: `gates.text_gates`, which a trace must pass like the row itself.
     """
     found = list(filter(None, map(_trace, agreeing)))
-    refused = misread(found, example, gates)
+    refused = text_refusals(found, example, gates)
     traces = sorted((t for place, t in enumerate(found) if place not in refused), key=len)
     return traces[len(traces) // 2] if traces else ""
 

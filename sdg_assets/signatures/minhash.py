@@ -29,7 +29,7 @@ _NOWHERE = np.uint64(0xFFFFFFFFFFFFFFFF)
 _ROWS_AT_ONCE = 512
 
 
-def frame_of(seeds: Sequence[Shingled]) -> NDArray[np.uint64]:
+def boilerplate_of(seeds: Sequence[Shingled]) -> NDArray[np.uint64]:
     """The shingles that say nothing of a row, because most seeds of its task have them.
 
     Args:
@@ -75,7 +75,7 @@ def minhash(
 
     Args:
         rows: As `shingled` makes them.
-        frame: As `frame_of` makes it. A row that is all frame keeps its shingles.
+        frame: As `boilerplate_of` makes it. A row that is all frame keeps its shingles.
 
     Returns:
         `bands` [rows, bands]: a hash of each band, over all parts together. `parts` [rows, 3,

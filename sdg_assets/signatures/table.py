@@ -134,7 +134,7 @@ def sign(
 
     Args:
         rows: The rows.
-        frame: Of their task, as `frame_of` makes it.
+        frame: Of their task, as `boilerplate_of` makes it.
         cut: What `shingled` makes of the rows, where that is known already.
     """
     import polars as pl

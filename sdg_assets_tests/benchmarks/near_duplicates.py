@@ -23,7 +23,7 @@ import numpy as np
 from sdg_assets.answers.wording import normalized
 from sdg_assets.gates.duplicates import copies_among
 from sdg_assets.records import Example
-from sdg_assets.signatures.minhash import frame_of
+from sdg_assets.signatures.minhash import boilerplate_of
 from sdg_assets.signatures.primitives import BANDED_SIMILARITY, PERMUTATIONS
 from sdg_assets.signatures.shingles import shingled
 from sdg_assets.signatures.table import concatenated, sign
@@ -50,7 +50,7 @@ def ours(rows: Sequence[Example]) -> set[int]:
     for own in places.values():
         some = [rows[place] for place in own]
         cut = shingled(some)
-        signed.append(sign(some, frame_of([cut]), cut))
+        signed.append(sign(some, boilerplate_of([cut]), cut))
         order += own
     return {order[place] for place in copies_among(concatenated(signed), DuplicateThresholds())}
 

@@ -20,18 +20,18 @@ from sdg_assets.errors import CatalogError, PermanentError
 from sdg_assets.gates import (
     all_gates,
     gate_checks,
-    misread,
     order,
     row_gates,
     seed_gates,
     set_gates,
     signatures_of,
     text_gates,
+    text_refusals,
 )
 from sdg_assets.records import EnrichedExample, Example, Record, Rejection, Role, Stage
 from sdg_assets.registry import members
 from sdg_assets.settings import settings
-from sdg_assets.signatures.minhash import frame_of
+from sdg_assets.signatures.minhash import boilerplate_of
 from sdg_assets.signatures.table import sign
 from sdg_assets.stages.filtered import filter_rows
 from sdg_assets.stages.generated import WriterKnobs, generate
@@ -159,7 +159,7 @@ def inspected(stage: str, *rows: Record, **settings: Any) -> dict[str, CheckOutc
     inspection = Inspection(Stage(stage), heldout=nothing_held_out(), **settings)
     for row in rows:
         inspection.see(row)
-    signatures = sign([row for row in rows if isinstance(row, Example)], frame_of([]))
+    signatures = sign([row for row in rows if isinstance(row, Example)], boilerplate_of([]))
     return {outcome.name: outcome for outcome in inspection.outcomes(signatures)}
 
 
@@ -232,7 +232,7 @@ def test_seeds_and_texts_go_through_it() -> None:
 
     assert gates_of(list(without_refused(seeds, seed_gates(Thresholds())))) == ["", "swearing"]
     written = ["A country has one capital.", "Zounds! A country has one capital."]
-    assert set(misread(written, enriched(), text_gates(Thresholds()))) == {1}
+    assert set(text_refusals(written, enriched(), text_gates(Thresholds()))) == {1}
 
 
 @pytest.mark.usefixtures("swearing")
@@ -347,9 +347,9 @@ def test_a_gate_over_a_set_comes_before_the_one_that_signs_the_rows(install: Ins
         ('check="no_swearing"', 'check="licences"', "have a check 'licences'"),
         ('check="no_swearing"', 'check="yield"', "its check needs a name of its own, not 'yield'"),
         ('"generated", "filtered"', '"published"', "checked_in names no stage: published"),
-        ("build=gate,", "", "only contamination is built from what is held out"),
+        ("build=gate,", "", "only contamination is built from the held-out index"),
         ("build=gate,", "build_set=gate,", "the point `set` needs `build_set`"),
-        ("Point.SEED, ", "Point.SET, ", "goes with no other point"),
+        ("Point.SEED, ", "Point.SET, ", "cannot be combined with another point"),
         ('name="swearing"', 'name="no swearing"', "use lower-case letters, digits and _"),
         ("GATE = GateSpec(", "GATE = dict(", "GATE must be a GateSpec"),
         ("thresholds=SwearingThresholds", "thresholds=int", "must be a subclass of OwnThresholds"),

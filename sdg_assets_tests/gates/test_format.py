@@ -208,7 +208,7 @@ def test_thresholds_move_the_lines() -> None:
 def test_real_rows_are_refused_in_few_cases(task: str) -> None:
     rows = [
         row for spec in real_subtasks(task) for row in islice(real_examples(spec), 400)
-        if schema.judge(row) is None
+        if schema.refusal_of(row) is None
     ]  # fmt: skip
 
     refused = first_refusals(

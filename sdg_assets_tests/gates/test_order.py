@@ -27,7 +27,7 @@ def test_a_later_gate_never_sees_what_an_earlier_one_refused() -> None:
 
     rows = [enriched(), enriched(question=" "), enriched(question="Where is the Louvre?")]
     refused = gates.first_refusals(
-        rows, [EachRow(schema.NAME, schema.judge), EachRow("watch", watch)]
+        rows, [EachRow(schema.NAME, schema.refusal_of), EachRow("watch", watch)]
     )
 
     assert seen == [rows[0], rows[2]]

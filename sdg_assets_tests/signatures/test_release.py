@@ -13,7 +13,7 @@ from polars.testing import assert_frame_equal
 from sdg_assets.errors import PermanentError, StoreError
 from sdg_assets.records import EnrichedExample
 from sdg_assets.signatures import table
-from sdg_assets.signatures.minhash import frame_of
+from sdg_assets.signatures.minhash import boilerplate_of
 from sdg_assets.signatures.release import duplicates_across
 from sdg_assets.signatures.table import ATTACHMENT, Signatures, sign
 from sdg_assets.signatures.thresholds import DuplicateThresholds
@@ -38,7 +38,7 @@ def publish(store: Store, key: PartitionKey, rows: Sequence[EnrichedExample]) ->
     with store.write(key) as out:
         for row in rows:
             out.accept(row)
-        out.attachments[ATTACHMENT] = sign(rows, frame_of([])).to_parquet(str(key))
+        out.attachments[ATTACHMENT] = sign(rows, boilerplate_of([])).to_parquet(str(key))
 
 
 @pytest.fixture
@@ -126,7 +126,7 @@ def test_signatures_of_another_format_are_refused(
 
 
 def test_signatures_come_back_as_they_were_stored() -> None:
-    signed = sign([route(random.Random(n)) for n in range(30)], frame_of([]))
+    signed = sign([route(random.Random(n)) for n in range(30)], boilerplate_of([]))
 
     content = signed.to_parquet("quiz/filtered/east")
     again = Signatures.from_parquet(content, "east")
