@@ -7,7 +7,7 @@ from contextlib import suppress
 
 from sdg_assets.catalog import SubtaskSpec, load_catalog, load_protected
 from sdg_assets.errors import AbsentError, CatalogError, SeedSourceError
-from sdg_assets.heldout.splits import HeldoutRows, Reading
+from sdg_assets.heldout.splits import HeldoutRows, SplitReader
 from sdg_assets.heldout.tables import HeldoutTables
 from sdg_assets.records import Content, Example, Seed, Source
 from sdg_assets.sources.source import DirectorySource
@@ -77,7 +77,7 @@ def heldout_contents() -> dict[str, list[Content]]:
 
 def _contents(spec: SubtaskSpec, split: str) -> Iterator[Content]:
     if split in SOURCE.splits(spec):
-        yield from Reading(spec).contents(SOURCE.rows(spec, split))
+        yield from SplitReader(spec).contents(SOURCE.rows(spec, split))
 
 
 def _source(spec: SubtaskSpec, split: str, row: int) -> Source:
