@@ -98,9 +98,9 @@ def copies_among(rows: Signatures, thresholds: DuplicateThresholds) -> dict[int,
     import numpy as np
 
     from sdg_assets.signatures.search import InMemory, exact_copies, near_copies, needed
-    from sdg_assets.signatures.table import by_standing
+    from sdg_assets.signatures.table import best_first
 
-    order = by_standing(rows.frame)
+    order = best_first(rows.frame)
     ids = rows.frame["id"]
     ranked = InMemory(rows.take(order))
     exact = exact_copies(ranked.exact)
@@ -119,9 +119,9 @@ def _copies_of_seeds(
     import numpy as np
 
     from sdg_assets.signatures.search import InMemory, exact_copies, near_copies, needed
-    from sdg_assets.signatures.table import by_standing, concatenated
+    from sdg_assets.signatures.table import best_first, concatenated
 
-    order = by_standing(seeds.frame)
+    order = best_first(seeds.frame)
     ids = seeds.frame["id"].gather(order)
     ranked = InMemory(concatenated([seeds.take(order), rows]))
     exact = exact_copies(ranked.exact)
