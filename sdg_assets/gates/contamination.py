@@ -203,5 +203,5 @@ GATE = GateSpec(
     thresholds=ContaminationThresholds,
     checked_in=(Stage.FILTERED,),
     check="no_contamination",
-    description="no row stands in a held-out split or a protected benchmark",
+    description="no row repeats a held-out split or a protected benchmark",
 )

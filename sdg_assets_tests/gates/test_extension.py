@@ -1,4 +1,4 @@
-"""Gates of another installed package: no existing file knows of them."""
+"""Gates of another installed package; no existing file mentions them."""
 
 from __future__ import annotations
 
@@ -62,17 +62,17 @@ from sdg_assets.thresholds import OwnThresholds
 
 
 class SwearingThresholds(OwnThresholds):
-    swear_words: int = Field(default=0, ge=0, description="swear words that a row may hold")
+    swear_words: int = Field(default=0, ge=0, description="swear words that a row may contain")
 
 
 def gate(thresholds):
-    def judge(row):
+    def rule(row):
         text = f"{row.context} {row.question} {row.answer}".lower()
         if (count := text.count("zounds")) > thresholds.swear_words:
             return Refusal("swearing", "swear word", "zounds", {"swear_words": count})
         return None
 
-    return EachRow("swearing", judge)
+    return EachRow("swearing", rule)
 
 
 GATE = GateSpec(
@@ -87,14 +87,14 @@ GATE = GateSpec(
     description="rows do not swear",
 )
 '''
-# Of the rows of one seed, the first by id stays.
-ONE_A_SEED = """
+# Of several rows of one seed, the one with the smallest id stays.
+ONE_PER_SEED = """
 from sdg_assets.gates.base import Cost, GateSpec, Point
 from sdg_assets.records import Refusal
 from sdg_assets.thresholds import NoThresholds
 
 
-class OneASeed:
+class OnePerSeed:
     def __init__(self, seeds, thresholds):
         self._ids = []
 
@@ -105,17 +105,17 @@ class OneASeed:
         first = {}
         for seed, row in sorted(self._ids, reverse=True):
             first[seed] = row
-        refused = Refusal("one_a_seed", "another row of the seed")
+        refused = Refusal("one_per_seed", "another row of the seed")
         return {n: refused for n, (seed, row) in enumerate(self._ids) if first[seed] != row}
 
 
 GATE = GateSpec(
-    name="one_a_seed",
+    name="one_per_seed",
     rank=999,
     cost=Cost.FIELDS,
     points=frozenset({Point.SET}),
     thresholds=NoThresholds,
-    build_set=OneASeed,
+    build_set=OnePerSeed,
     checked_in=("filtered",),
     description="no two rows have one seed",
 )
@@ -126,7 +126,7 @@ Install = Callable[[str], None]
 
 @pytest.fixture
 def install(tmp_path: Path) -> Iterator[Install]:
-    """Installs a package with one module, in place of the one that was installed before."""
+    """Installs a package with one module; it replaces the package installed before."""
 
     def forget() -> None:
         members.cache_clear()
@@ -168,7 +168,7 @@ def gates_of(rows: list[Record]) -> list[str]:
 
 
 @pytest.mark.usefixtures("swearing")
-def test_it_stands_in_the_order_where_its_rank_says() -> None:
+def test_its_rank_gives_its_place_in_the_order() -> None:
     names = order()
 
     assert names[names.index("swearing") - 1 : names.index("swearing") + 2] == (
@@ -318,7 +318,7 @@ def test_the_preview_says_what_it_would_drop_and_tries_its_threshold(
 
 
 def test_a_gate_over_a_set_comes_before_the_one_that_signs_the_rows(install: Install) -> None:
-    install(ONE_A_SEED)
+    install(ONE_PER_SEED)
     rows = [
         enriched(id="b", seed_ids=["s"], question="Where does the river Seine begin?"),
         enriched(id="a", seed_ids=["s"], question="Who designed the tower beside the Seine?"),
@@ -330,13 +330,13 @@ def test_a_gate_over_a_set_comes_before_the_one_that_signs_the_rows(install: Ins
 
     out = list(filter_rows(lambda: rows, row_gates(thresholds), sets))
 
-    assert order()[-2:] == ("one_a_seed", "duplicates")
-    assert gates_of(list(out)) == ["one_a_seed", "", "duplicates", ""]
+    assert order()[-2:] == ("one_per_seed", "duplicates")
+    assert gates_of(list(out)) == ["one_per_seed", "", "duplicates", ""]
     accepted = [row.id for row in out if isinstance(row, EnrichedExample)]
     assert signatures_of(sets).frame["id"].to_list() == accepted == ["a", "d"]
     assert all(o.passed for o in inspected("filtered", rows[1], rows[3]).values())
     (broken,) = broken_invariants(inspected("filtered", rows[0], rows[1]).values())
-    assert (broken.name, broken.offenders[0].row) == ("one_a_seed", "b")
+    assert (broken.name, broken.offenders[0].row) == ("one_per_seed", "b")
 
 
 @pytest.mark.parametrize(

@@ -27,7 +27,7 @@ def test_a_well_formed_row_passes() -> None:
         ({"answer_index": 1, "answer": "Paris"}, "answer is not its choice"),
     ],
 )
-def test_parts_must_be_there_and_agree(changes: dict[str, Any], reason: str) -> None:
+def test_parts_must_be_present_and_agree(changes: dict[str, Any], reason: str) -> None:
     refusal = schema.refusal_of(example(**{"answer": "Paris", **changes}))
 
     assert refusal
