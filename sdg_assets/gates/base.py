@@ -191,10 +191,11 @@ class GateSpec(Generic[OwnT]):
             if not re.fullmatch(r"[a-z][a-z0-9_]*", name):
                 raise PermanentError(f"gate {name!r}: use lower-case letters, digits and _")
         if not self.points:
-            raise PermanentError(f"gate {self.name}: it applies at no point of the pipeline")
+            raise PermanentError(f"gate {self.name}: `points` is empty; name where it applies")
         if self.reads is not Example and self.points - {Point.ROW, Point.SET}:
             raise PermanentError(
-                f"gate {self.name}: seeds and drafts have no fields of {self.reads.__name__}"
+                f"gate {self.name}: seeds and drafts are no {self.reads.__name__}; use only "
+                "the points `row` and `set`"
             )
         is_over_set = self.points == {Point.SET}
         if is_over_set != (self.build_set is not None) or (Point.SET in self.points) != is_over_set:

@@ -8,7 +8,7 @@ from functools import cached_property
 
 from pydantic import Field
 
-from sdg_assets.heldout.candidates import SAME_CONTEXT, TELLING, WHOLE, Candidate, SharedContext
+from sdg_assets.heldout.candidates import DISTINCTIVE, SAME_CONTEXT, WHOLE, Candidate, SharedContext
 from sdg_assets.heldout.fingerprints import (
     answer_keys,
     hash_of,
@@ -72,7 +72,7 @@ class Finding:
     benchmark: str
     share: float
     reason: str = ""
-    """The rule that refuses the row; empty where the overlap is only suspicious."""
+    """The rule that refuses the row; empty if the overlap is only suspicious."""
     of_context: bool = False
 
     @property
@@ -136,7 +136,7 @@ class CheckedRow:
 
 @dataclass(frozen=True)
 class Pair:
-    """A row beside a held-out row that it resembles."""
+    """A row, paired with a held-out row that it resembles."""
 
     row: CheckedRow
     heldout: HeldoutRow
@@ -150,7 +150,8 @@ class Pair:
         reason = self._reason()
         candidate = self.candidate
         if not reason and (
-            candidate.share < self.thresholds.contamination_suspicion or candidate.weight < TELLING
+            candidate.share < self.thresholds.contamination_suspicion
+            or candidate.weight < DISTINCTIVE
         ):
             return None
         share = 1.0 if self._is_same_question else min(candidate.share, 1.0)
@@ -163,9 +164,9 @@ class Pair:
             return "exact row"
         if self._is_same_question and self._is_recognized:
             return "exact question"
-        if weight < TELLING:
+        if weight < DISTINCTIVE:
             return ""
-        if share >= WHOLE and self._speaks_for_itself and self._numbers_hold:
+        if share >= WHOLE and self._is_recognizable and self._has_numbers:
             return "whole question"
         confirmed, unconfirmed = (
             self.thresholds.contamination_confirmed_overlap,
@@ -179,7 +180,7 @@ class Pair:
         needed = (confirmed if by else unconfirmed) * weight + slack
         if share * weight < needed or not self._has_setting:
             return ""
-        if self._is_other_answer or not self._numbers_hold:
+        if self._is_other_answer or not self._has_numbers:
             return ""
         return f"question and {by}" if by else "question"
 
@@ -192,14 +193,14 @@ class Pair:
         """Whether an equal question is the held-out one, not a stem that many rows ask."""
         if self._is_same_answer:
             return True
-        if not self._signs_hold:
+        if not self._has_signs:
             return False
         if not self.candidate.is_stem:
             return self._has_setting or self.candidate.weight >= WITHOUT_SETTING
         return self.is_own and self.heldout.settings <= 2 and self._has_setting
 
     @property
-    def _speaks_for_itself(self) -> bool:
+    def _is_recognizable(self) -> bool:
         """Whether the question is recognizable wherever its words occur."""
         if not self._has_setting and not self._is_same_answer:
             return self.candidate.weight >= WITHOUT_SETTING
@@ -218,24 +219,26 @@ class Pair:
     def _is_same_answer(self) -> bool:
         """Whether the row gives the held-out answer, and that answer carries information."""
         heldout = self.heldout
-        is_telling = bool(heldout.answer) and not heldout.common and not self.row.has_given_choices
-        return is_telling and heldout.answer in self.row.answers
+        is_informative = (
+            bool(heldout.answer) and not heldout.common and not self.row.has_given_choices
+        )
+        return is_informative and heldout.answer in self.row.answers
 
     @property
     def _is_other_answer(self) -> bool:
         return bool(self.heldout.answer) and self.heldout.answer not in self.row.answers
 
     @property
-    def _signs_hold(self) -> bool:
+    def _has_signs(self) -> bool:
         """Whether the row has every mathematical sign of the held-out question."""
         return not self.heldout.signs & ~self.row.signs
 
     @property
-    def _numbers_hold(self) -> bool:
+    def _has_numbers(self) -> bool:
         """Whether the row has the held-out numbers: other numbers make another question."""
         if self.heldout.numbers and not self.row.has_numbers(self.heldout.numbers):
             return False
-        return self._signs_hold or self._is_same_answer
+        return self._has_signs or self._is_same_answer
 
 
 def context_finding(

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     Array = np.ndarray[Any, Any]
 
 # The weight, in rare n-grams, from which a question is distinctive by itself: two rare words.
-TELLING = 8.0
+DISTINCTIVE = 8.0
 # The weight, in rare n-grams, that a row must share with a held-out row, however large the share.
 EVIDENCE = 6.0
 # The share that counts as the whole question: cutting or joining a question loses the rest.
@@ -128,7 +128,7 @@ def score(
     with_choices = is_stem & is_asked
     present = present + np.where(with_choices, choices.overlap.anywhere, 0)
     weight = weight + np.where(with_choices, choices.weight, 0)
-    with_context = with_choices & (weight < TELLING) & (is_same | (question.weight > 0))
+    with_context = with_choices & (weight < DISTINCTIVE) & (is_same | (question.weight > 0))
     present = present + np.where(with_context, context.overlap.anywhere, 0)
     weight = weight + np.where(with_context, context.weight, 0)
     return Score(weight, present)

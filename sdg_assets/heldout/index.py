@@ -8,8 +8,8 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from sdg_assets.heldout.candidates import (
+    DISTINCTIVE,
     EVIDENCE,
-    TELLING,
     Candidate,
     PartOverlap,
     SharedContext,
@@ -117,7 +117,7 @@ class HeldoutIndex:
         of_ngram = ngram_weights(counts, total)
         of_text, own = self._postings.text_weights(of_ngram)
         question = self._parts["question"].weights(of_text)
-        is_stem = (question < TELLING) | self._has_many_settings
+        is_stem = (question < DISTINCTIVE) | self._has_many_settings
         return Background(of_ngram, of_text, own, is_stem)
 
     def search(

@@ -71,7 +71,6 @@ class Postings:
         self.scale = np.maximum(1, texts["length"].to_numpy() / KEPT_NGRAMS).astype(np.float32)
         """For each text, the number of its n-grams per stored n-gram (float32)."""
         # Hashes are evenly distributed: their first bits tell their approximate place in `hashes`.
-        # Hashes are evenly spread: their first bits tell nearly where in `hashes` they stand.
         bits = max(8, (len(self.hashes) * _BUCKETS).bit_length())
         self._shift = np.uint64(64 - bits)
         in_bucket = np.bincount((self.hashes >> self._shift).astype(np.int64), minlength=1 << bits)

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 LEADERS = 16
-"""In a larger bucket, each row is compared only with this many of the bucket's best rows."""
+"""In larger buckets, each row is compared only with this many of the bucket's best rows."""
 
 Indices = NDArray[np.int64]
 

@@ -29,7 +29,7 @@ def main() -> None:
     parser.add_argument("--store", type=Path, required=True)
     parser.add_argument("--source", default="samples")
     parser.add_argument("--teacher", default="qwen2.5-coder-1.5b")
-    parser.add_argument("--rows", type=int, default=12, help="new examples a subtask")
+    parser.add_argument("--rows", type=int, default=12, help="new examples per subtask")
     parser.add_argument("--votes", type=int, default=5)
     arguments = parser.parse_args()
     os.environ |= {

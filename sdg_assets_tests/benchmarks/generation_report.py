@@ -26,7 +26,7 @@ def main() -> None:
     parser.add_argument("--store", type=Path, required=True)
     parser.add_argument("--source", default="samples")
     parser.add_argument("--teacher", default="qwen2.5-coder-1.5b")
-    parser.add_argument("--rows", type=int, default=20, help="new examples a subtask")
+    parser.add_argument("--rows", type=int, default=20, help="new examples per subtask")
     arguments = parser.parse_args()
     os.environ |= {
         "SDG_STORE": str(arguments.store),

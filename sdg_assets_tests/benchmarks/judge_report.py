@@ -72,7 +72,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--hub", type=Path, default=REPOSITORY.parent / "shared" / "hub")
     parser.add_argument("--teacher", default="qwen2.5-coder-1.5b")
-    parser.add_argument("--rows", type=int, default=8, help="rows a subtask")
+    parser.add_argument("--rows", type=int, default=8, help="rows per subtask")
     arguments = parser.parse_args()
     os.environ["SDG_TEACHER"] = arguments.teacher
     settings.cache_clear()
@@ -82,7 +82,7 @@ def main() -> None:
         works = (_judged(judge_of_task, row) for _, judge_of_task, row in cases)
         judged = list(converse(works, {Role.JUDGE: Desk(teacher, log)}, usage := Usage()))
     refused = first_refusals(judged, [judge.gate(JudgeThresholds())])
-    print(f"{arguments.teacher}: {usage.output_tokens / len(cases):.0f} tokens a judgement\n")
+    print(f"{arguments.teacher}: {usage.output_tokens / len(cases):.0f} tokens per judgement\n")
     print("| rows | criterion | sound | damaged | refused |\n|---|---|---:|---:|---:|")
     sound = [place for place, (damage, *_) in enumerate(cases) if damage == NONE]
     for name, criterion in BROKEN.items():

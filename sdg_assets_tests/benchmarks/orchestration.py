@@ -93,7 +93,7 @@ def main() -> None:
         dg.DagsterInstance.local_temp(folder) as instance,
     ):
         keys = prepare(Path(folder) / "work", arguments.partitions)
-        print("seconds a partition, by the clock (of the processor)")
+        print("seconds per partition, wall clock (CPU)")
         print(f"{'stage':<12}{'together':>18}{'a run of one':>18}")
         total = [0.0, 0.0, 0.0, 0.0]
         for stage in ROW_ASSETS:
@@ -110,7 +110,7 @@ def main() -> None:
     )
     start = time.perf_counter() - began
     real = arguments.seeds * arguments.tokens_per_seed / arguments.tokens_per_second
-    print(f"start of a run's process, on top of it: {start:.1f} s a run, not a partition")
+    print(f"start of a run's process, on top of it: {start:.1f} s per run, not per partition")
     print(
         f"a partition of {arguments.seeds} seeds takes the teacher {real:.0f} s: "
         f"{total[0] / real:.2%} of it together, {total[2] / real:.2%} in runs of one"

@@ -60,7 +60,7 @@ RECALL_EDITED_10 = 0.95
 RECALL_EDITED_25 = 0.80
 FALSE_REFUSALS = 0.003
 LOST_OF_A_CLASS = 0.05
-ROWS_A_SECOND = 9_000
+ROWS_PER_SECOND = 9_000
 OTHER_NUMBERS = 0.05
 FRAMED = (AnswerKind.LABEL, AnswerKind.BOOLEAN)
 # A question of at least this many words that no other held-out row asks is not a stem.
@@ -82,7 +82,7 @@ def main() -> int:
     """Prints the tables; returns 1 if a goal was missed."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--leaks", type=int, default=100, help="rows planted a dataset and variant")
-    parser.add_argument("--show", type=int, default=1, help="true repeats to look at, a subtask")
+    parser.add_argument("--show", type=int, default=1, help="true repeats to print per subtask")
     parser.add_argument("--only", nargs="*", default=["leaks", "clean"])
     options = parser.parse_args()
     began = time.process_time()
@@ -385,12 +385,13 @@ def clean(index: HeldoutIndex, show: int) -> list[str]:
         if share > FALSE_REFUSALS:
             missed.append(f"{dataset}: {share:.2%} false refusals > {FALSE_REFUSALS:.2%}")
     print(
-        f"\n{rate.rows:,} rows: {rate.raw:,.0f} rows a second of this core, {rate.normalized:,.0f} "
-        f"of the reference core (this one takes {rate.slowness:.2f} times as long)"
+        f"\n{rate.rows:,} rows: {rate.raw:,.0f} rows per second of this core, "
+        f"{rate.normalized:,.0f} of the reference core "
+        f"(this one takes {rate.slowness:.2f} times as long)"
     )
     best = max(rate.raw, rate.normalized)
-    if best < ROWS_A_SECOND:
-        missed.append(f"{best:,.0f} rows a second < {ROWS_A_SECOND:,}")
+    if best < ROWS_PER_SECOND:
+        missed.append(f"{best:,.0f} rows per second < {ROWS_PER_SECOND:,}")
     return missed
 
 

@@ -96,8 +96,8 @@ def measure(mode: Isolation, programs: list[Program], workers: int) -> bool:
     per_core, each = 60 * len(programs) / used, 1000 * used / len(programs)
     print(
         f"{mode}: {reasons['passed']}/{len(programs)} passed, {workers} workers; "
-        f"{60 * len(programs) / elapsed:.0f} a minute by the clock, "
-        f"{per_core:.0f} a minute and core ({each:.1f} ms of processor each); "
+        f"{60 * len(programs) / elapsed:.0f} per minute by the clock, "
+        f"{per_core:.0f} per minute and core ({each:.1f} ms of CPU each); "
         f"leaked processes: {len(left)}"
     )
     return per_core >= TARGET and not left

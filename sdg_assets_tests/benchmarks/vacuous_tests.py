@@ -110,8 +110,8 @@ def _references() -> list[Goal]:
     tried = sum(proof.mutants for proof in proofs if proof)
     print(
         f"\nMBPP: {killed} of {tried} mutants killed; the others answer as the program does: "
-        f"{dict(alike.most_common())}. {60 * len(programs) / spent:.0f} programs a minute by the "
-        f"clock, {1000 * used / len(programs):.1f} ms of processor each"
+        f"{dict(alike.most_common())}. {60 * len(programs) / spent:.0f} programs per minute by the "
+        f"clock, {1000 * used / len(programs):.1f} ms of CPU each"
     )
     speed = 60 * len(programs) / used
     return [
@@ -120,7 +120,7 @@ def _references() -> list[Goal]:
             f"{accepted} of {len(programs)}",
             accepted == len(programs),
         ),
-        Goal(f"{TARGET} programs a minute and core", f"{speed:.0f}", speed >= TARGET),
+        Goal(f"{TARGET} programs per minute and core", f"{speed:.0f}", speed >= TARGET),
     ]
 
 

@@ -114,7 +114,7 @@ def _print_gate(hub: Path, rows: int, knobs: SolverKnobs) -> None:
     print(f"## The gate on held-out rows, {knobs.votes} votes planned\n")
     print(
         "| kind | subtask | rows | solver | true accepted | corrupted accepted | votes saved "
-        "| ms a row |"
+        "| ms per row |"
     )
     print("|---|---|---:|---|---:|---:|---:|---:|")
     for task, subtask, split in SPLITS:
