@@ -1,4 +1,4 @@
-"""Look-ups by the batch find what comparing every row with every held-out text finds."""
+"""The batched search gives the same overlaps as comparing every row with every held-out text."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ SYLLABLES = [a + b + c for a in "bdklmst" for b in "aeiou" for c in "nrs"]
 
 
 def prose(chance: random.Random, words: int) -> str:
-    """Words of few syllables: texts have many n-grams in common."""
+    """Words of few syllables, so that texts have many n-grams in common."""
     return "".join(chance.choices(SYLLABLES[:40], k=2 * words))
 
 
@@ -37,8 +37,8 @@ def held_out(chance: random.Random) -> HeldoutTables:
     )
 
 
-class Plain:
-    """The same sums, row by row and text by text."""
+class BruteForce:
+    """Computes the same sums row by row and text by text."""
 
     def __init__(self, texts: pl.DataFrame, weights: dict[int, int]) -> None:
         texts_of: dict[int, list[int]] = defaultdict(list)
@@ -54,16 +54,16 @@ class Plain:
         self._weights = weights
 
     def of_row(self, row: Sequence[str]) -> dict[int, tuple[float, float, float]]:
-        """Text → its weight in the row: anywhere, outside of the row's context, its own."""
+        """Text → its weight in the row: anywhere, outside the row's context, in its own n-grams."""
         hashes = [int(h) for h in ngrams(["".join(row)])[0]]
         in_context = len(row[0]) - 8 + 1
-        asked = set(hashes[max(in_context, 0) :])
+        outside_context = set(hashes[max(in_context, 0) :])
         sums: dict[int, list[float]] = defaultdict(lambda: [0.0, 0.0, 0.0])
         for ngram in set(hashes):
             for text in self._texts_of.get(ngram, []):
                 weight = self._weights[ngram] / 255 * self._scale[text]
                 sums[text][0] += weight
-                sums[text][1] += weight * (ngram in asked)
+                sums[text][1] += weight * (ngram in outside_context)
                 sums[text][2] += weight * (ngram not in self._lent[text])
         return {text: (a, b, c) for text, (a, b, c) in sums.items()}
 
@@ -83,22 +83,22 @@ def test_overlaps_are_those_of_every_row_with_every_text(seed: int) -> None:
     expected = {
         (place, text): sums
         for place, row in enumerate(rows)
-        for text, sums in Plain(texts, weights).of_row(row).items()
+        for text, sums in BruteForce(texts, weights).of_row(row).items()
     }
     least = np.full(len(texts), 2.5)
 
     place, text, weight = overlap.reaching(least)
 
-    enough = {pair: sums[0] for pair, sums in sorted(expected.items()) if sums[0] >= 2.5}
-    assert list(zip(place.tolist(), text.tolist(), strict=True)) == list(enough)
-    np.testing.assert_allclose(weight, list(enough.values()), rtol=1e-5)
-    assert len(enough) > 100
+    expected_weights = {pair: sums[0] for pair, sums in sorted(expected.items()) if sums[0] >= 2.5}
+    assert list(zip(place.tolist(), text.tolist(), strict=True)) == list(expected_weights)
+    np.testing.assert_allclose(weight, list(expected_weights.values()), rtol=1e-5)
+    assert len(expected_weights) > 100
 
     places, positions = np.repeat(np.arange(len(rows)), 300), np.tile(np.arange(-1, 299), len(rows))
     shares = overlap.of(places, positions)
     pairs = zip(places.tolist(), positions.tolist(), strict=True)
-    none = (0.0, 0.0, 0.0)
-    sums = np.array([expected.get(pair, none) for pair in pairs])
-    sums[sums[:, 0] < LEAST_WEIGHT] = none
-    for column, values in enumerate((shares.anywhere, shares.asked, shares.own)):
+    zeros = (0.0, 0.0, 0.0)
+    sums = np.array([expected.get(pair, zeros) for pair in pairs])
+    sums[sums[:, 0] < LEAST_WEIGHT] = zeros
+    for column, values in enumerate((shares.anywhere, shares.outside_context, shares.own)):
         np.testing.assert_allclose(values, sums[:, column], rtol=1e-5, atol=1e-5)

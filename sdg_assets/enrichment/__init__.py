@@ -1,5 +1,5 @@
-"""What is added to a generated row: blind votes, then one module an enrichment.
+"""Everything added to a generated row: blind votes, then one module per enrichment.
 
-Votes are the verification itself, so the stage calls them by name. A module that exports an
-`ENRICHMENT` is asked for every verified row; nothing else lists it. See `base.py`.
+The votes are the verification itself, so the stage calls them by name. Any module that exports an
+`ENRICHMENT` is used for every verified row; no list names it. See `base.py`.
 """

@@ -1,4 +1,4 @@
-"""A verified row with what every enrichment adds to it."""
+"""Runs all enrichments on a verified row."""
 
 from __future__ import annotations
 
@@ -22,28 +22,28 @@ def with_additions(
     context: EnrichmentContext,
     counts: Counter[str],
 ) -> Work[EnrichedExample]:
-    """Asks every enrichment that wants a row, side by side.
+    """Runs every enrichment that wants a row, all of them at the same time.
 
     Args:
         row: A verified row.
         enrichments: From `enrichments()`.
-        context: Of the partition.
-        counts: What the enrichments count is added to it.
+        context: The context of the partition.
+        counts: The enrichments' counts for this row are added to it.
 
     Returns:
-        The row with all that was added.
+        The row with everything that was added.
 
     Raises:
-        PermanentError: An enrichment asks with a prompt that it does not declare, or adds what no
-            row can hold.
+        PermanentError: An enrichment uses a prompt that it does not declare, or adds a field that a
+            row cannot hold.
     """
-    asked = {
+    used = {
         each.name: each
         for each in enrichments
         if each.role in context.teachers and each.is_wanted(row, context)
     }
     prompts = {
-        name: each.prompts(row.answer_kind, context.judge_api) for name, each in asked.items()
+        name: each.prompts(row.answer_kind, context.judge_api) for name, each in used.items()
     }
     works = {
         name: as_declared(
@@ -51,12 +51,12 @@ def with_additions(
             f"enrichment {name!r}",
             [(each.role, prompt) for prompt in prompts[name]],
         )
-        for name, each in asked.items()
+        for name, each in used.items()
     }
     changes: dict[str, Any] = {}
     additions: list[Addition] = []
     for name, added in (yield from together(works)).items():
-        each = asked[name]
+        each = used[name]
         counts.update(each.numbers(added))
         changes |= {column: added[column] for column in each.columns & added.keys()}
         rest = {field: value for field, value in added.items() if field not in each.columns}
@@ -83,8 +83,8 @@ def _addition(
             trained=[name for name in enrichment.trained if name in fields],
         )
     except ValidationError as error:
-        what = error.errors()[0]
-        place = ".".join(str(part) for part in what["loc"])
+        problem = error.errors()[0]
+        place = ".".join(str(part) for part in problem["loc"])
         raise PermanentError(
-            f"enrichment {enrichment.name!r} adds {place or 'fields'}: {what['msg']}"
+            f"enrichment {enrichment.name!r} adds {place or 'fields'}: {problem['msg']}"
         ) from error

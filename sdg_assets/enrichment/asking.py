@@ -1,4 +1,4 @@
-"""How enrichments ask: all of a row side by side, and with declared prompts alone."""
+"""How enrichments send requests: all for one row in one batch, and only with declared prompts."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ ResultT = TypeVar("ResultT")
 
 
 def declared_prompts(kind: AnswerKind, judge_api: JudgeApi) -> Iterator[tuple[Role, Prompt]]:
-    """Every prompt that `enriched` may ask with, and the role that it asks.
+    """Every prompt that `enriched` may use, with the role that answers it.
 
     Args:
         kind: The rows' answer kind.
-        judge_api: How the judge is asked.
+        judge_api: The judge's API.
     """
     for prompt in votes.prompts(kind):
         yield Role.SOLVER, prompt
@@ -36,18 +36,18 @@ def declared_prompts(kind: AnswerKind, judge_api: JudgeApi) -> Iterator[tuple[Ro
 def as_declared(
     work: Work[ResultT], name: str, declared: Collection[tuple[Role, Prompt]]
 ) -> Work[ResultT]:
-    """The same work, which fails as soon as it asks with a prompt that nothing declares.
+    """The same work, but it fails if it uses a prompt that is not declared.
 
-    Staleness rests on declared prompts: rows made with another one would stay as they are when
-    that prompt changes.
+    A partition becomes stale when a declared prompt changes. Rows made with an undeclared prompt
+    would silently stay as they are.
 
     Args:
-        work: What asks.
-        name: Whose work it is, for the error.
-        declared: Role and prompt of what it may ask.
+        work: The work that sends requests.
+        name: Its name in the error.
+        declared: The roles and prompts that it may use.
 
     Raises:
-        PermanentError: It asks with an undeclared prompt, or another role than it declares.
+        PermanentError: It uses an undeclared prompt, or a declared one with another role.
     """
     allowed = {(role, prompt.version) for role, prompt in declared}
     answers: list[Completion] | None = None
@@ -68,7 +68,7 @@ def as_declared(
 
 
 def together(works: Mapping[str, Work[ResultT]]) -> Work[dict[str, ResultT]]:
-    """Runs several pieces of work side by side: their requests go out in one batch.
+    """Runs several pieces of work at the same time: their requests go out in one batch.
 
     Args:
         works: Name → work.
@@ -89,9 +89,9 @@ def together(works: Mapping[str, Work[ResultT]]) -> Work[dict[str, ResultT]]:
     for name in works:
         advance(name, None)
     while waiting:
-        asked = dict(waiting)
+        requests = dict(waiting)
         waiting.clear()
-        answers = iter((yield [request for batch in asked.values() for request in batch]))
-        for name, batch in asked.items():
+        answers = iter((yield [request for batch in requests.values() for request in batch]))
+        for name, batch in requests.items():
             advance(name, [next(answers) for _ in batch])
     return {name: results[name] for name in works}

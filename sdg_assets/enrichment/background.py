@@ -1,7 +1,7 @@
-"""The background that a learner reads before a question: written for verified rows only.
+"""The background that a learner reads before a question; written for verified rows only.
 
-In the method's ablation the variant with context gave the gain. A background that gives the answer
-away at once, or only repeats the question, teaches nothing and is not kept.
+In the method's ablation, the gain came from the variant with context. A background that states the
+answer at once, or only repeats the question, teaches nothing and is dropped.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any
 from sdg_assets.answers.wording import normalized, tokens, typography
 from sdg_assets.enrichment.base import Enrichment, EnrichmentContext
 from sdg_assets.enrichment.knobs import JudgeApi, SolverKnobs
-from sdg_assets.gates import Gate, misread
+from sdg_assets.gates import Gate, text_refusals
 from sdg_assets.records import AnswerKind, EnrichedExample, Example, Role
 from sdg_assets.teacher.conversation import Work
 from sdg_assets.teacher.prompts import Prompt
@@ -30,10 +30,10 @@ ATTEMPTS = 2
 SHINGLE = 3
 COPY_OF_QUESTION = 0.5
 COPY_OF_PASSAGE = 0.9
-"""Shares of word trigrams. Evidence quotes the passage, so only a whole copy of it counts."""
+"""Shares of word trigrams. Evidence quotes the passage, so only a nearly full copy is refused."""
 
-# English, as small models fall into it whatever the language: "The background explains that the
-# question asks for the smallest planet".
+# English patterns, because small models fall into English in any language: "The background explains
+# that the question asks for the smallest planet".
 _SPEAKS_OF_ITSELF = re.compile(
     r"\bthe\s+(?:given\s+)?question\s+(?:asks?|is|requires|mentions|wants|specifically)\b"
     r"|\b(?:the|these)\s+(?:given\s+)?options\s+(?:are|given|above|listed|include|provided)\b"
@@ -46,23 +46,23 @@ _SENTENCE_END = re.compile(r"(?<=[.!?…])[\"'”»)\]]*\s+|[。！？।]|\n")
 
 
 def prompt(kind: AnswerKind) -> Prompt:
-    """The prompt that asks for the background of a question of this kind."""
+    """The prompt for the background of a question of this kind."""
     return Prompt(f"knowledge/{kind.value}")
 
 
 def knowledge_request(
     example: Example, attempt: int, solver: Teacher, knobs: SolverKnobs
 ) -> Request:
-    """Asks for the background of a question whose answer is verified.
+    """The request for the background of a question whose answer is verified.
 
     Args:
         example: The question with its answer.
-        attempt: From 0; each draws anew.
-        solver: Who is asked.
+        attempt: The attempt's number, from 0; each one is a new sample.
+        solver: The solver's teacher.
         knobs: Temperature and length.
     """
-    asked = prompt(example.answer_kind)
-    messages = asked.render(
+    background_prompt = prompt(example.answer_kind)
+    messages = background_prompt.render(
         context=example.context,
         question=example.question,
         choices=example.choices,
@@ -72,22 +72,24 @@ def knowledge_request(
     sampling = Sampling(
         temperature=knobs.temperature, max_tokens=knobs.knowledge_max_tokens, sample=attempt
     )
-    return build_request(solver.identity, Role.SOLVER, asked.version, messages, sampling)
+    return build_request(
+        solver.identity, Role.SOLVER, background_prompt.version, messages, sampling
+    )
 
 
 def knowledge_of(completion: Completion) -> str:
-    """The background in a completion, without a heading that announces it."""
+    """The background in a completion, without its heading ("Background:")."""
     text = completion.text.strip()
     return re.sub(r"^[#*\s]*(?:background|context|knowledge)\s*:?[*\s]*\n+", "", text, flags=re.I)
 
 
 def knowledge_fault(completion: Completion, example: Example, gates: Sequence[Gate]) -> str:
-    """Why a background is not worth keeping; empty if it is.
+    """Why a background must be dropped; empty if it is kept.
 
     Args:
-        completion: What the solver wrote.
-        example: The question it is for.
-        gates: `gates.text_gates`, which it must pass like the row itself.
+        completion: The solver's completion.
+        example: The question that it was written for.
+        gates: The gates of `gates.text_gates`, which it must pass like the row itself.
 
     Returns:
         `truncated`, `filtered by the server`, `empty`, `copy of the question`, `copy of the
@@ -100,8 +102,8 @@ def knowledge_fault(completion: Completion, example: Example, gates: Sequence[Ga
         return "truncated"
     if not text:
         return "empty"
-    asked = normalized(example.question, example.language)
-    repeats = f" {asked} " in f" {normalized(text, example.language)} "
+    question = normalized(example.question, example.language)
+    repeats = f" {question} " in f" {normalized(text, example.language)} "
     if repeats or _copied(text, example.question, example.language) > COPY_OF_QUESTION:
         return "copy of the question"
     if example.context and _copied(text, example.context, example.language) > COPY_OF_PASSAGE:
@@ -110,14 +112,14 @@ def knowledge_fault(completion: Completion, example: Example, gates: Sequence[Ga
         return "speaks of the question"
     if _gives_away(text, example):
         return "gives the answer away"
-    refusal = misread([text], example, gates).get(0)
+    refusal = text_refusals([text], example, gates).get(0)
     return refusal.reason.removeprefix("context ") if refusal else ""
 
 
 def _copied(text: str, source: str, language: str) -> float:
-    """Share of the text's word trigrams that stand in the source."""
-    mine, theirs = _shingles(text, language), _shingles(source, language)
-    return len(mine & theirs) / len(mine) if mine else 0.0
+    """The share of the text's word trigrams that occur in the source."""
+    own, other = _shingles(text, language), _shingles(source, language)
+    return len(own & other) / len(own) if own else 0.0
 
 
 def _shingles(text: str, language: str) -> set[tuple[str, ...]]:
@@ -126,26 +128,27 @@ def _shingles(text: str, language: str) -> set[tuple[str, ...]]:
 
 
 def _gives_away(text: str, example: Example) -> bool:
-    """Whether the first sentence states the answer; of a calculation, whether any does.
+    """Whether the first sentence states the answer; in a calculation, whether any sentence does.
 
-    A word of the question itself is no news, nor is one that every text may hold: yes, no, a digit.
+    An answer that the question contains gives nothing away, nor does one that any text may contain:
+    yes, no, a digit.
     """
     allowed = example.answer_kind.policy.answer_in_background
     if allowed == "anywhere":
         return False
     answer = normalized(example.answer, example.language)
-    shown = typography(text)
+    searched = typography(text)
     if allowed == "after_first_sentence":
-        shown = _SENTENCE_END.split(shown, maxsplit=1)[0]
-    shown = normalized(shown, example.language)
-    asked = normalized(example.question, example.language)
-    if len(answer) < 2 or f" {answer} " in f" {asked} ":
+        searched = _SENTENCE_END.split(searched, maxsplit=1)[0]
+    searched = normalized(searched, example.language)
+    question = normalized(example.question, example.language)
+    if len(answer) < 2 or f" {answer} " in f" {question} ":
         return False
-    return f" {answer} " in f" {shown} "
+    return f" {answer} " in f" {searched} "
 
 
 class Background(Enrichment):
-    """Writes the background, and a second one where the first is not worth keeping."""
+    """Has the background written, and a second one if the first must be dropped."""
 
     name = "background"
     role = Role.SOLVER
@@ -153,17 +156,17 @@ class Background(Enrichment):
     trained = ("knowledge",)
 
     def prompts(self, kind: AnswerKind, judge_api: JudgeApi) -> tuple[Prompt, ...]:
-        """One for each answer kind."""
+        """One prompt per answer kind."""
         del judge_api
         return (prompt(kind),)
 
     def is_wanted(self, row: EnrichedExample, context: EnrichmentContext) -> bool:
-        """Unless backgrounds are switched off."""
+        """Every row, unless backgrounds are switched off."""
         del row
         return context.knobs.with_knowledge
 
     def ask(self, row: EnrichedExample, context: EnrichmentContext) -> Work[Mapping[str, Any]]:
-        """Asks up to `ATTEMPTS` times. A row that does not fit the solver is not asked about."""
+        """Makes up to `ATTEMPTS` requests; none if the row does not fit the solver."""
         solver = context.teachers[Role.SOLVER]
         added: dict[str, Any] = {}
         for attempt in range(ATTEMPTS):
@@ -179,7 +182,7 @@ class Background(Enrichment):
         return added
 
     def numbers(self, added: Mapping[str, Any]) -> Mapping[str, float]:
-        """`knowledge_written`, or `knowledge_` and why the background that came was not kept."""
+        """`knowledge_written`, or `knowledge_` and the reason why the background was dropped."""
         if not added:
             return {}
         return {f"knowledge_{(added['knowledge_fault'] or 'written').replace(' ', '_')}": 1}

@@ -1,6 +1,6 @@
 """The contract of an enrichment: a module that asks a teacher about verified rows.
 
-A module exports its enrichment as `ENRICHMENT`. Built-in modules lie in this package; another
+A module exports its enrichment as `ENRICHMENT`. Built-in modules are in this package. Another
 installed package names its module in an entry point, and no existing file changes:
 
     [project.entry-points."sdg_assets.enrichment"]
@@ -17,7 +17,7 @@ from typing import Any, ClassVar
 
 from sdg_assets.enrichment.knobs import JudgeApi, SolverKnobs
 from sdg_assets.errors import PermanentError
-from sdg_assets.gates import Gate, misread
+from sdg_assets.gates import Gate, text_refusals
 from sdg_assets.records import AnswerKind, EnrichedExample, Example, GeneratedExample, Role
 from sdg_assets.registry import members
 from sdg_assets.teacher.conversation import Work
@@ -25,23 +25,23 @@ from sdg_assets.teacher.prompts import Prompt
 from sdg_assets.teacher.requests import Request, Sampling, Teacher, build_request, fits
 
 ROLES = (Role.SOLVER, Role.JUDGE)
-"""Those whose teachers run in `enriched`."""
+"""The roles whose teachers run in `enriched`."""
 
 
 @dataclass(frozen=True)
 class EnrichmentContext:
-    """What an enrichment may use besides the row: the same for all rows of a partition."""
+    """What an enrichment may use besides the row; the same for all rows of a partition."""
 
     teachers: Mapping[Role, Teacher]
-    """Without an entry for the judge where there is none."""
+    """Role → teacher; has no judge if none is configured."""
     knobs: SolverKnobs
     gates: Sequence[Gate]
-    """`gates.text_gates`: a text that is added must read as well as the row itself."""
+    """The gates of `gates.text_gates`: an added text must read as well as the row itself."""
     judge_api: JudgeApi = "rubric"
     frame: str = ""
-    """The task's description, as the judge reads it; empty where there is no judge."""
+    """The task's description, as the judge reads it; empty without a judge."""
     seeds: Mapping[str, Example] = field(default_factory=dict)
-    """Id → the seed, for the anchors of the rows; empty where there is no judge."""
+    """Id → seed, to look up the rows' anchors; empty without a judge."""
 
     def request(
         self,
@@ -51,14 +51,14 @@ class EnrichmentContext:
         sampling: Sampling,
         json_schema: dict[str, Any] | None = None,
     ) -> Request | None:
-        """A request to a role's teacher; None where prompt and answer do not fit it.
+        """Builds a request to a role's teacher; None if prompt and answer exceed its context size.
 
         Args:
-            role: Whose teacher is asked.
-            prompt: One of those that the enrichment declares.
-            values: What the prompt refers to.
-            sampling: Temperature and length of the answer, in tokens.
-            json_schema: What the answer must conform to; None: it is free text.
+            role: The role whose teacher answers.
+            prompt: A prompt that the enrichment declares.
+            values: The values of the prompt's variables.
+            sampling: Temperature, and length of the answer in tokens.
+            json_schema: The schema of the answer; None for free text.
         """
         teacher, messages = self.teachers[role], prompt.render(**values)
         request = build_request(
@@ -67,73 +67,75 @@ class EnrichmentContext:
         return request if fits(request, teacher) else None
 
     def fault(self, text: str, row: Example) -> str:
-        """Why a text that was written for a row does not read well; empty if it does."""
-        refusal = misread([text], row, self.gates).get(0)
+        """Why a text that was written for a row reads badly; empty if it reads well."""
+        refusal = text_refusals([text], row, self.gates).get(0)
         return refusal.reason.removeprefix("context ") if refusal else ""
 
 
 class Enrichment(ABC):
-    """What to ask about a verified row, and what the answers add to it. It keeps no state."""
+    """A question to a teacher about verified rows, and what the answers add. It has no state."""
 
     name: ClassVar[str]
-    """Names it in rows, numbers and errors."""
+    """Its name in rows, metadata and errors."""
     role: ClassVar[Role]
-    """Whose teacher is asked: the solver, or the judge. Without a judge its enrichments are not
-    asked. The teacher counts among those whose words stand in the row, with its licence."""
+    """The role whose teacher answers: the solver, or the judge. Without a judge, the judge's
+    enrichments are skipped. The teacher counts among those who wrote part of the row, with its
+    licence."""
     columns: ClassVar[frozenset[str]] = frozenset()
-    """Columns of `EnrichedExample` that hold what it adds. Without any, what it adds goes to
-    `enrichments` under its name: that is what another package uses."""
+    """Columns of `EnrichedExample` that hold the added fields. If empty, as for other packages, the
+    added fields go to `enrichments` under the enrichment's name."""
     trained: ClassVar[tuple[str, ...]] = ()
-    """Which of the added fields are texts that a row trains on. They stand in its training text
-    `with_context`, and the contamination gate reads them."""
+    """The added fields that are training text. They are part of the training text `with_context`,
+    and the contamination gate tests them."""
 
     @abstractmethod
     def prompts(self, kind: AnswerKind, judge_api: JudgeApi) -> Sequence[Prompt]:
-        """Every prompt that a row may be asked about with; asking with another one fails.
+        """Every prompt that may be used for a row; using another one fails.
 
-        Their versions are part of the role's version, so a changed prompt makes `enriched` stale.
+        The prompts' versions are part of the role's version, so a changed prompt makes `enriched`
+        stale.
 
         Args:
             kind: The row's answer kind.
-            judge_api: How the judge is asked, if there is one.
+            judge_api: The judge's API, if there is a judge.
         """
 
     def is_wanted(self, row: EnrichedExample, context: EnrichmentContext) -> bool:
-        """Whether this row is asked about; every verified row is, unless a module says otherwise.
+        """Whether this row is to be enriched; by default, every verified row is.
 
         Args:
             row: A verified row, before any enrichment.
-            context: Of the partition.
+            context: The context of the partition.
         """
         del row, context
         return True
 
     @abstractmethod
     def ask(self, row: EnrichedExample, context: EnrichmentContext) -> Work[Mapping[str, Any]]:
-        """Asks about a row. Enrichments of one row are asked side by side.
+        """Sends requests about a row. All enrichments of a row do so at the same time.
 
         Args:
             row: A verified row, before any enrichment.
-            context: Of the partition.
+            context: The context of the partition.
 
         Yields:
-            Requests to the role's teacher, wave by wave; receives their completions in order.
+            Batches of requests to the role's teacher; receives their completions in order.
 
         Returns:
-            Field → value (JSON), none of which need be there. Nothing is added for no field.
+            Field → value (JSON). Any field may be missing; with no field, nothing is added.
         """
 
     def numbers(self, added: Mapping[str, Any]) -> Mapping[str, float]:
-        """What a row counts for in the partition's metadata; summed over all rows.
+        """A row's counts for the partition's metadata; they are summed over all rows.
 
         Args:
-            added: What `ask` returned.
+            added: The result of `ask`.
         """
         return {f"{self.name}_written": 1} if added else {}
 
 
 def enrichments() -> tuple[Enrichment, ...]:
-    """Every enrichment, built in or installed.
+    """Every built-in or installed enrichment.
 
     Raises:
         PermanentError: One breaks the contract, or an entry point cannot be loaded.
@@ -141,7 +143,7 @@ def enrichments() -> tuple[Enrichment, ...]:
     return _checked(members("sdg_assets.enrichment", "ENRICHMENT"))
 
 
-@cache  # asked for once a row
+@cache  # called once per row
 def _checked(exported: tuple[object, ...]) -> tuple[Enrichment, ...]:
     checked: list[Enrichment] = []
     for member in exported:
@@ -167,5 +169,5 @@ def _fault(member: Enrichment, others: Sequence[Enrichment]) -> str:
     free = EnrichedExample.model_fields.keys() - GeneratedExample.model_fields.keys()
     free -= {column for other in others for column in other.columns}
     if taken := sorted(member.columns - free):
-        return f"column {taken[0]!r} is not its own; leave `columns` empty"
+        return f"column {taken[0]!r} is taken or unknown; leave `columns` empty"
     return ""

@@ -1,4 +1,4 @@
-"""Whether two prose answers say the same: no rule can tell, so the judge is asked."""
+"""Has the judge decide whether two prose answers mean the same, which no rule can decide."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ COMPARISON = Prompt("judge/comparison")
 
 
 class Comparison(BaseModel):
-    """Whether two answers say the same."""
+    """The judge's answer: whether two answers mean the same."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -27,18 +27,18 @@ class Comparison(BaseModel):
 
 
 def prompts(judge_api: JudgeApi) -> tuple[Prompt, ...]:
-    """The prompts that a judge is asked to compare with; a reward model cannot compare."""
+    """The prompts that ask a judge to compare; a reward model cannot compare."""
     return (COMPARISON,) if judge_api == "rubric" else ()
 
 
 def comparison_request(judge: Judge, example: Example, answer: str) -> Request | None:
-    """Asks whether another answer says what the example's does; None where it does not fit."""
+    """Asks whether an answer means the same as the example's; None if it does not fit the judge."""
     messages = COMPARISON.render(example=example, answer=answer)
     return judge.request(COMPARISON, messages, json_schema=Comparison.model_json_schema())
 
 
 def says_the_same(completion: Completion) -> bool:
-    """The verdict of a comparison; what cannot be read is no agreement."""
+    """The result of a comparison; an unreadable one counts as different."""
     try:
         return Comparison.model_validate_json(completion.text.strip()).same
     except ValidationError:
@@ -46,14 +46,14 @@ def says_the_same(completion: Completion) -> bool:
 
 
 class ComparedAnswers:
-    """Which prose answers to one question the judge found to say what the writer's does."""
+    """The judge's results on which prose answers mean the same as the writer's."""
 
     def __init__(self, example: GeneratedExample, judge: Judge | None) -> None:
-        """Has nothing compared yet.
+        """Starts without results.
 
         Args:
             example: The question with the writer's answer.
-            judge: None where nobody judges.
+            judge: None if there is no judge.
         """
         self.is_judged = (
             judge is not None and judge.compares and example.answer_kind.policy.is_compared_by_judge
@@ -62,10 +62,10 @@ class ComparedAnswers:
         self._agrees: dict[str, bool] = {example.answer: True}
 
     def requests(self, answers: Iterable[str | None]) -> dict[str, Request]:
-        """What to ask the judge: answer → request, for answers that are new.
+        """The requests to the judge for answers that are new: answer → request.
 
         Args:
-            answers: Of the votes so far; None where a vote held none.
+            answers: The answers of the votes so far; None for a vote without an answer.
         """
         if not self.is_judged or self._judge is None:
             return {}
@@ -82,12 +82,12 @@ class ComparedAnswers:
         return requests
 
     def note(self, answers: Iterable[str], verdicts: Iterable[Completion]) -> None:
-        """Takes the verdicts on answers that were asked about."""
+        """Stores the judge's results for these answers."""
         for answer, verdict in zip(answers, verdicts, strict=True):
             self._agrees[answer] = says_the_same(verdict)
 
     def same(self, left: str, right: str) -> bool:
-        """Two that agree with the writer, or two others that share most of their words."""
+        """Whether both agree with the writer, or neither does and they share most words."""
         agree = self._agrees.get(left, False), self._agrees.get(right, False)
         if any(agree):
             return all(agree)

@@ -1,4 +1,4 @@
-"""A strong majority against the writer may correct the answer, where corrections are accepted."""
+"""A strong majority against the writer may correct the answer, if corrections are accepted."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from sdg_assets.records import GeneratedExample, Proof, content_id
 
 @dataclass(frozen=True)
 class Correction:
-    """The fields of a row that change with its answer, and what its tests can tell now."""
+    """The fields of a row that change with its answer, and the new proof of its tests."""
 
     changes: dict[str, Any]
     proof: Proof | None
@@ -24,16 +24,16 @@ class Correction:
 def correction(
     example: GeneratedExample, groups: Groups, knobs: SolverKnobs, gates: Sequence[Gate]
 ) -> Correction | None:
-    """The correction of a row whose votes disagree with the writer.
+    """Corrects a row whose votes disagree with the writer.
 
     Args:
         example: The row as it was written.
         groups: From `tally`; not empty.
         knobs: Whether corrections are accepted, and how strong the majority must be.
-        gates: `gates.draft_gates`, which a corrected row must pass like a written one.
+        gates: The gates of `gates.draft_gates`, which a corrected row must pass like a written one.
 
     Returns:
-        None where the majority is not strong enough, or the corrected row would be refused.
+        None if the majority is not strong enough, or if the corrected row would be refused.
     """
     if not _overrules(example, groups, knobs):
         return None
@@ -46,12 +46,12 @@ def correction(
 
 
 def _overrules(example: GeneratedExample, groups: Groups, knobs: SolverKnobs) -> bool:
-    strong = groups[0][1] >= knobs.correction_share * knobs.votes
-    return knobs.accept_corrections and strong and example.answer_kind.policy.may_be_corrected
+    is_strong = groups[0][1] >= knobs.correction_share * knobs.votes
+    return knobs.accept_corrections and is_strong and example.answer_kind.policy.may_be_corrected
 
 
 def _corrected(example: GeneratedExample, answer: str) -> dict[str, Any]:
-    """The fields that change with the answer. What belonged to the writer's answer goes with it."""
+    """The fields that change with the answer; aliases and solution of the old one are removed."""
     identity = (example.task, example.subtask, example.context, example.question, example.choices)
     index = example.choices.index(answer) if example.answer_kind.selects else None
     return {

@@ -1,7 +1,7 @@
 """The judge scores verified rows by a rubric.
 
-A rubric with separate criteria and a comment before the scores follows the practice of LLM judges
-(G-Eval, Prometheus); a reward model may take the rubric's place.
+Separate criteria, and a comment before the scores, are established practice for LLM judges (G-Eval,
+Prometheus). A reward model may be used instead of the rubric.
 """
 
 from __future__ import annotations
@@ -32,11 +32,11 @@ from sdg_assets.teacher.requests import (
 RUBRIC, REWARD = Prompt("judge/rubric"), Prompt("judge/reward")
 GREEDY = Sampling(temperature=0.0, top_p=1.0, max_tokens=320)
 BEST = 5
-"""Ratings go from 1 to 5 and are kept as 0 to 1."""
+"""Ratings are 1 to 5; they are stored as scores from 0 to 1."""
 
 
 class Ratings(BaseModel):
-    """What the judge returns: a comment first, so that the ratings rest on it."""
+    """The judge's answer: the comment comes first, so that the ratings follow from it."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -50,26 +50,26 @@ class Ratings(BaseModel):
 
 @dataclass(frozen=True)
 class Judge:
-    """The judge of one subtask: who it is, and what its rows are measured against."""
+    """The judge of one subtask: the model, and the description and seeds that it is given."""
 
     teacher: Teacher
     api: JudgeApi = "rubric"
     frame: str = ""
     seeds: Mapping[str, Example] = field(default_factory=dict)
-    """Id → the seed, for the anchors of the rows."""
+    """Id → seed, to look up the rows' anchors."""
 
     @property
     def compares(self) -> bool:
-        """Whether it can be asked if two answers say the same; a reward model cannot."""
+        """Whether it can decide if two answers mean the same; a reward model cannot."""
         return self.api == "rubric"
 
     def rating_request(self, row: EnrichedExample) -> Request | None:
-        """Asks for a verified row's score; None where the row does not fit the judge."""
+        """The request for a verified row's score; None if the row does not fit the judge."""
         if self.api == "rubric":
             seed = self.seeds.get(row.seed_ids[0]) if row.seed_ids else None
             messages = RUBRIC.render(
                 frame=self.frame,
-                seed=_shown(seed) if seed else "",
+                seed=_draft_of(seed) if seed else "",
                 language=row.language,
                 row=row,
             )
@@ -82,10 +82,10 @@ class Judge:
         return self.request(REWARD, messages)
 
     def judgement(self, completion: Completion | None) -> Judgement:
-        """The score in a completion. One that cannot be read scores 0 and says so.
+        """The score in a completion. An unreadable completion scores 0, with the reason.
 
         Args:
-            completion: Of `rating_request`; None where there was no request, for want of room.
+            completion: The answer to `rating_request`; None if the row did not fit the judge.
         """
         score, criteria, reasons = _read(completion, self.api)
         return Judgement(
@@ -102,12 +102,12 @@ class Judge:
         messages: tuple[Message, ...],
         json_schema: dict[str, object] | None = None,
     ) -> Request | None:
-        """A request to the judge; None where it does not fit.
+        """A request to the judge; None if it exceeds the judge's context size.
 
         Args:
-            prompt: What the messages were rendered from.
+            prompt: The prompt that the messages were rendered from.
             messages: The conversation.
-            json_schema: Of the answer; a reward model, which writes nothing, has none.
+            json_schema: The schema of the answer; None for a reward model, which writes no text.
         """
         room = self.teacher.max_model_len - (GREEDY.max_tokens if json_schema else 0)
         if self.teacher.count_tokens(messages) > room:
@@ -118,19 +118,19 @@ class Judge:
 
 
 class JudgeEnrichment(Enrichment):
-    """Has every verified row scored, where there is a judge."""
+    """Has every verified row scored, if there is a judge."""
 
     name = "judge"
     role = Role.JUDGE
     columns = frozenset({"judge"})
 
     def prompts(self, kind: AnswerKind, judge_api: JudgeApi) -> tuple[Prompt, ...]:
-        """The rubric, or what a reward model reads."""
+        """The rubric, or the prompt of a reward model."""
         del kind
         return (_prompt(judge_api),)
 
     def ask(self, row: EnrichedExample, context: EnrichmentContext) -> Work[Mapping[str, Any]]:
-        """Asks once. A row that does not fit the judge has an unreadable judgement."""
+        """Makes one request. A row that does not fit the judge gets an unreadable judgement."""
         teacher = context.teachers[Role.JUDGE]
         judge = Judge(teacher, context.judge_api, context.frame, context.seeds)
         request = judge.rating_request(row)
@@ -138,7 +138,7 @@ class JudgeEnrichment(Enrichment):
         return {"judge": judge.judgement(completion)}
 
     def numbers(self, added: Mapping[str, Any]) -> Mapping[str, float]:
-        """None: checks and release report the scores themselves."""
+        """No counts: the checks and the release report the scores themselves."""
         del added
         return {}
 
@@ -147,8 +147,8 @@ def _prompt(api: JudgeApi) -> Prompt:
     return RUBRIC if api == "rubric" else REWARD
 
 
-def _shown(seed: Example) -> str:
-    """A seed as the writer was shown it."""
+def _draft_of(seed: Example) -> str:
+    """A seed in the form that the writer saw."""
     return answer_format(seed.answer_kind).draft_of(seed).model_dump_json()
 
 

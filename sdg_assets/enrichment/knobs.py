@@ -1,4 +1,4 @@
-"""How the solver is asked, and how the judge is."""
+"""How the solver and the judge are used."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ JudgeApi = Literal["rubric", "reward", "score"]
 
 @dataclass(frozen=True)
 class SolverKnobs:
-    """How often the solver answers, what counts as a majority, and what is written besides."""
+    """The number of votes, the majority that decides, and the optional texts of the solver."""
 
     votes: int = 3
     adaptive: bool = True
-    """Whether voting stops once it is decided; otherwise every row has the whole vote table."""
+    """Whether voting stops once it is decided; otherwise every row gets all votes."""
     majority: float = 0.5
     temperature: float = 0.7
     max_tokens: int = 512
     accept_corrections: bool = False
     correction_share: float = 0.8
-    """Share of the planned votes that may overrule the writer, where corrections are accepted."""
+    """Share of the planned votes needed to overrule the writer, if corrections are accepted."""
     with_knowledge: bool = True
     knowledge_max_tokens: int = 256

@@ -1,6 +1,7 @@
-"""Verification: what blind votes say about a row, and the reasoning that they leave.
+"""Verifies a row by blind votes, and keeps the reasoning of one of them.
 
-Verification and reasoning are one batch: the best trace that agrees is the reasoning.
+Verification and reasoning need only one batch of requests: the best agreeing trace is kept as the
+reasoning.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from sdg_assets.teacher.conversation import Work
 
 @dataclass(frozen=True)
 class Verification:
-    """A row with what the votes say about it, the votes, and the correction that they made."""
+    """The verified row, the votes on it, and the correction that they made, if any."""
 
     row: EnrichedExample
     ballots: Sequence[Ballot]
@@ -35,14 +36,14 @@ def verification(
     judge: Judge | None,
     gates: Sequence[Gate],
 ) -> Work[Verification]:
-    """Has a row answered blind, corrects it where a strong majority says so, and decides.
+    """Has a row answered blind, corrects it if a strong majority disagrees, and decides.
 
     Args:
         example: The row as it was written.
-        proof: What its tests can tell, of a program.
-        context: Of the partition.
-        judge: Compares prose answers; None: their words are compared.
-        gates: `gates.draft_gates`, which a corrected row must pass like a written one.
+        proof: For a program, what its tests can detect.
+        context: The context of the partition.
+        judge: Compares prose answers; if None, their words are compared.
+        gates: The gates of `gates.draft_gates`, which a corrected row must pass like a written one.
     """
     knobs, solver = context.knobs, context.teachers[Role.SOLVER]
     voting = cast_votes(example, solver, knobs, judge)
@@ -76,7 +77,7 @@ def verification(
 
 
 def unasked(example: GeneratedExample, proof: Proof, context: EnrichmentContext) -> EnrichedExample:
-    """A row whose tests prove nothing, so that no vote is asked for: it would mean nothing."""
+    """A row whose tests prove nothing; no votes are requested, as they would mean nothing."""
     return EnrichedExample(
         **dict(example),
         votes=[],

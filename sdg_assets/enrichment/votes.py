@@ -1,8 +1,8 @@
-"""Blind votes: asking, counting, deciding, and picking the trace that is worth keeping.
+"""Blind votes: requests, counting, the decision, and the choice of the trace to keep.
 
-The solver sees the question and never the writer's answer, as in the method, where question writer
-and solver are different calls. Voting is adaptive: it stops as soon as the votes that are left
-could change nothing.
+The solver sees the question but never the writer's answer: as in the method, the question's writer
+and its solver are different calls. Voting is adaptive: it stops as soon as the remaining votes
+cannot change the outcome.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from sdg_assets.answers.selection import arranged
 from sdg_assets.enrichment.comparison import ComparedAnswers
 from sdg_assets.enrichment.judge import Judge
 from sdg_assets.enrichment.knobs import SolverKnobs
-from sdg_assets.gates import Gate, misread
+from sdg_assets.gates import Gate, text_refusals
 from sdg_assets.records import AnswerKind, Example, GeneratedExample, Role
 from sdg_assets.teacher.conversation import Work
 from sdg_assets.teacher.prompts import Prompt
@@ -38,22 +38,22 @@ Groups = list[tuple[str, int]]
 
 
 def prompts(kind: AnswerKind) -> tuple[Prompt, ...]:
-    """The prompts that a vote on a question of this kind may be asked with."""
+    """The prompts that ask for a vote on a question of this kind."""
     return (Prompt(f"solve/{kind.value}"),)
 
 
 @dataclass(frozen=True)
 class Ballot:
-    """One vote: what the solver said, the answer found in it, and the question as it was shown."""
+    """One vote: the solver's completion, the answer in it, and the question as presented to it."""
 
     answer: str | None
     completion: Completion
-    shown: Example
+    presented: Example
 
 
 @dataclass
 class VotingReport:
-    """What voting cost, and what it would have cost without stopping early."""
+    """The cost of voting, and the cost that it would have had without stopping early."""
 
     planned: int = 0
     cast: int = 0
@@ -67,14 +67,15 @@ class VotingReport:
 
     @property
     def tokens_saved(self) -> int:
-        """Output tokens of the votes not cast, each taken to be as long as one that was."""
+        """Estimated output tokens of the votes not cast, if as long on average as those cast."""
         return round(self.tokens / self.cast * (self.planned - self.cast)) if self.cast else 0
 
 
 def waves(knobs: SolverKnobs) -> list[range]:
-    """The numbers of the votes to ask for together.
+    """The numbers of the votes to request together.
 
-    First the fewest that can be a majority, then one by one: most rows need only the first wave.
+    The first wave has the fewest votes that can be a majority, then they follow one by one: most
+    rows need only the first wave.
     """
     if not knobs.adaptive:
         return [range(knobs.votes)]
@@ -85,59 +86,60 @@ def waves(knobs: SolverKnobs) -> list[range]:
 def vote_request(
     example: GeneratedExample, number: int, solver: Teacher, knobs: SolverKnobs
 ) -> tuple[GeneratedExample, Request]:
-    """The question as one vote sees it, and the request that asks it.
+    """The question as presented to one vote, and the request for the vote.
 
     Args:
         example: The question.
-        number: Which vote; choices stand in an order of its own against position bias.
-        solver: Who is asked.
+        number: The vote's number; each vote gets its own order of choices, against position bias.
+        solver: The solver's teacher.
         knobs: Temperature and length.
     """
     rng = random.Random(f"{example.id}:{number}")  # noqa: S311 – repeatable, not secret
-    shown = example
+    presented = example
     if example.answer_kind.selects:
         choices = arranged(example.choices, rng)
-        shown = example.model_copy(
+        presented = example.model_copy(
             update={"choices": choices, "answer_index": choices.index(example.answer)}
         )
     (prompt,) = prompts(example.answer_kind)
     messages = prompt.render(
-        context=shown.context,
-        question=shown.question,
-        choices=shown.choices,
-        tests=shown.tests,
+        context=presented.context,
+        question=presented.question,
+        choices=presented.choices,
+        tests=presented.tests,
     )
     sampling = Sampling(temperature=knobs.temperature, max_tokens=knobs.max_tokens, sample=number)
-    return shown, build_request(solver.identity, Role.SOLVER, prompt.version, messages, sampling)
+    request = build_request(solver.identity, Role.SOLVER, prompt.version, messages, sampling)
+    return presented, request
 
 
 def cast_votes(
     example: GeneratedExample, solver: Teacher, knobs: SolverKnobs, judge: Judge | None
 ) -> Work[tuple[list[Ballot], Same]]:
-    """Asks wave after wave until the votes decide.
+    """Requests votes wave by wave until they decide.
 
     Args:
         example: The question.
-        solver: Who is asked.
-        knobs: How many votes, how freely, what counts as a majority.
-        judge: Compares prose answers; None: their words are compared.
+        solver: The solver's teacher.
+        knobs: Number of votes, temperature, and the majority that decides.
+        judge: Compares prose answers; if None, their words are compared.
 
     Returns:
-        The ballots, and whether two answers mean the same.
+        The ballots, and the function that tells whether two answers mean the same.
     """
     ballots: list[Ballot] = []
     same, compared = sameness(example), ComparedAnswers(example, judge)
     if compared.is_judged:
         same = compared.same
     for wave in waves(knobs):
-        asked = [vote_request(example, number, solver, knobs) for number in wave]
+        requests = [vote_request(example, number, solver, knobs) for number in wave]
         # One prompt that is too long would fail the engine's whole batch.
-        if any(not fits(request, solver) for _, request in asked):
+        if any(not fits(request, solver) for _, request in requests):
             break
-        completions = yield [request for _, request in asked]
+        completions = yield [request for _, request in requests]
         ballots += [
-            read_ballot(completion, shown)
-            for (shown, _), completion in zip(asked, completions, strict=True)
+            read_ballot(completion, presented)
+            for (presented, _), completion in zip(requests, completions, strict=True)
         ]
         if comparisons := compared.requests(b.answer for b in ballots):
             verdicts = yield list(comparisons.values())
@@ -148,15 +150,16 @@ def cast_votes(
     return ballots, same
 
 
-def read_ballot(completion: Completion, shown: Example) -> Ballot:
-    """The vote in a completion. What was cut off before its end is no answer."""
-    whole = completion.finish_reason == "stop"
-    found = answer_format(shown.answer_kind).extract(completion.text, shown) if whole else None
-    return Ballot(found, completion, shown)
+def read_ballot(completion: Completion, presented: Example) -> Ballot:
+    """The vote in a completion. A truncated completion has no answer."""
+    is_complete = completion.finish_reason == "stop"
+    kind = answer_format(presented.answer_kind)
+    answer = kind.extract(completion.text, presented) if is_complete else None
+    return Ballot(answer, completion, presented)
 
 
 def sameness(example: Example) -> Same:
-    """Whether two answers to the question mean the same, by its answer kind's own rule."""
+    """The function that tells whether two answers mean the same, by the answer kind's own rule."""
     kind = answer_format(example.answer_kind)
     return lambda left, right: kind.same(left, right, example)
 
@@ -165,12 +168,12 @@ def tally(answer: str, answers: Iterable[str | None], same: Same) -> Groups:
     """Groups answers that mean the same.
 
     Args:
-        answer: The writer's; its wording stands for its group.
-        answers: Extracted answers; None where a vote held none.
-        same: Whether two mean the same.
+        answer: The writer's answer; it represents its group.
+        answers: The extracted answers; None for a vote without an answer.
+        same: Whether two answers mean the same.
 
     Returns:
-        (representative, count), most votes first; the first vote's wording stands for its group.
+        (representative, count), most votes first; the group's first vote represents it.
     """
     groups = [(answer, 0)]
     for vote in answers:
@@ -186,24 +189,24 @@ def tally(answer: str, answers: Iterable[str | None], same: Same) -> Groups:
 
 
 def decided(answer: str, groups: Groups, cast: int, knobs: SolverKnobs, same: Same) -> bool:
-    """Whether all votes that were planned would decide as the ones that were cast.
+    """Whether the planned votes that are left cannot change the decision.
 
-    They would once the largest group has its majority and no other can reach it, or once there is
-    an answer and none can get a majority. Shares are of the planned votes throughout.
+    This is so once the largest group has its majority and no other group can reach it, or once
+    there is an answer and no group can get a majority. All shares are of the planned votes.
 
     Args:
-        answer: The writer's.
+        answer: The writer's answer.
         groups: From `tally`.
-        cast: Votes cast, those without an answer included.
-        knobs: What was planned.
+        cast: Votes cast, including those without an answer.
+        knobs: The planned votes and the majority.
         same: Whether two answers mean the same.
     """
     best, second, *_ = [*(count for _, count in groups), 0, 0]
     needed, left = knobs.majority * knobs.votes, knobs.votes - cast
     won = best > needed and best > second + left
     if won and knobs.accept_corrections and not same(groups[0][0], answer):
-        # The majority is against the writer; whether it is strong enough to overrule it is open
-        # until it is, or cannot be.
+        # The majority is against the writer. The vote is open until the majority is strong enough
+        # to overrule the writer, or can no longer become so.
         strong = knobs.correction_share * knobs.votes
         won = best >= strong or best + left < strong
     lost = best > 0 and best + left <= needed
@@ -211,16 +214,16 @@ def decided(answer: str, groups: Groups, cast: int, knobs: SolverKnobs, same: Sa
 
 
 def decide(answer: str, groups: Groups, votes: int, majority: float, same: Same) -> Outcome:
-    """What the votes say about the writer's answer.
+    """The outcome of the votes for the writer's answer.
 
     Args:
-        answer: The writer's.
+        answer: The writer's answer.
         groups: From `tally`.
-        votes: Votes planned. One that held no answer, or was not cast as it could change nothing,
-            counts for nobody.
-        majority: The share of the votes planned that must be exceeded.
-        same: Whether two answers mean the same. A program that fails its own tests is not even the
-            same as itself.
+        votes: Planned votes. A vote without an answer, or one not cast because it could change
+            nothing, counts for no group.
+        majority: The share of the planned votes that must be exceeded.
+        same: Whether two answers mean the same. A program that fails its own tests does not even
+            equal itself.
     """
     if not groups:
         return "unsolvable"
@@ -231,20 +234,20 @@ def decide(answer: str, groups: Groups, votes: int, majority: float, same: Same)
 
 
 def best_trace(agreeing: Iterable[Ballot], example: Example, gates: Sequence[Gate]) -> str:
-    """The shortest trace of the longer half: complete, without padding.
+    """The shortest trace of the longer half: complete, but without padding.
 
-    A trace that speaks of options by a label counts with their texts in its place, for the label
-    meant the order of its vote. One whose label may mean several things does not count, nor one
-    that does not read well.
+    Labels of choices ("B") in a trace are replaced by the choices' texts, because each vote had its
+    own order of choices. Traces with an ambiguous label are left out, and so are traces that a gate
+    refuses.
 
     Args:
         agreeing: The ballots that agree with the row's answer.
         example: The row.
-        gates: `gates.text_gates`, which a trace must pass like the row itself.
+        gates: The gates of `gates.text_gates`, which a trace must pass like the row itself.
     """
-    found = list(filter(None, map(_trace, agreeing)))
-    refused = misread(found, example, gates)
-    traces = sorted((t for place, t in enumerate(found) if place not in refused), key=len)
+    candidates = list(filter(None, map(_trace, agreeing)))
+    refused = text_refusals(candidates, example, gates)
+    traces = sorted((t for place, t in enumerate(candidates) if place not in refused), key=len)
     return traces[len(traces) // 2] if traces else ""
 
 
@@ -252,4 +255,4 @@ def _trace(ballot: Ballot) -> str | None:
     text = ballot.completion.text.strip()
     if ballot.completion.finish_reason != "stop":
         return None
-    return spelled_out(text, ballot.shown.choices) if ballot.shown.choices else text
+    return spelled_out(text, ballot.presented.choices) if ballot.presented.choices else text

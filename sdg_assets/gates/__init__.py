@@ -1,4 +1,4 @@
-"""One module a gate, which exports one `GATE`; order, checks and preview derive from these."""
+"""The gates: each module exports one `GATE`; gate order, checks and preview derive from these."""
 
 from __future__ import annotations
 
@@ -26,23 +26,23 @@ __all__ = [
     "draft_gates",
     "first_refusals",
     "gate_checks",
-    "misread",
     "order",
     "row_gates",
     "seed_gates",
     "set_gates",
     "signatures_of",
     "text_gates",
+    "text_refusals",
 ]
 
 
 @cache
 def all_gates() -> tuple[GateSpec[Any], ...]:
-    """Every gate, built-in or of another package, in order.
+    """Every gate in order: the built-in ones and those of other packages.
 
     Raises:
-        PermanentError: A `GATE` is no `GateSpec`, two gates have one name or one name of a check,
-            or two gates need what is held out.
+        PermanentError: A `GATE` is not a `GateSpec`, two gates share a name or a check name, or two
+            gates need the held-out index.
     """
     specs: list[GateSpec[Any]] = []
     for exported in members("sdg_assets.gates", "GATE"):
@@ -56,20 +56,20 @@ def all_gates() -> tuple[GateSpec[Any], ...]:
                 )
             if exported.needs_heldout and spec.needs_heldout:
                 raise PermanentError(
-                    f"gate {exported.name}: it has no `build`, and only {spec.name} is built from "
-                    "what is held out"
+                    f"gate {exported.name}: it has no `build`; only {spec.name} is built from "
+                    "the held-out index"
                 )
         specs.append(exported)
     return tuple(sorted(specs, key=lambda spec: spec.place))
 
 
 def order() -> tuple[str, ...]:
-    """The names of all gates, in the order in which rows go through them."""
+    """The names of all gates, in the order in which they test a row."""
     return tuple(spec.name for spec in all_gates())
 
 
 def gate_checks(stage: str) -> tuple[str, ...]:
-    """The checks of a stage that state that its rows pass a gate, in order.
+    """The names of a stage's checks that state that its rows pass a gate, in order.
 
     Args:
         stage: Name of the stage.
@@ -78,43 +78,43 @@ def gate_checks(stage: str) -> tuple[str, ...]:
 
 
 def draft_gates(thresholds: Thresholds) -> list[Gate]:
-    """The gates that a writer's draft goes through as soon as it is read.
+    """The gates that test a writer's draft as soon as it is read.
 
     Args:
-        thresholds: Where they draw their lines.
+        thresholds: The thresholds of all gates.
     """
     return list(_built(Point.DRAFT, thresholds))
 
 
 def seed_gates(thresholds: Thresholds, heldout: Gate | None = None) -> list[Gate]:
-    """The gates that a dataset's own row must pass to be written after.
+    """The gates that a dataset's own row must pass to become a seed.
 
     Args:
-        thresholds: Where they draw their lines.
-        heldout: The contamination gate; None only where what passes is counted, not kept.
+        thresholds: The thresholds of all gates.
+        heldout: The contamination gate; None only if passing rows are counted, not kept.
     """
     return list(_built(Point.SEED, thresholds, heldout))
 
 
 def text_gates(thresholds: Thresholds) -> list[Gate]:
-    """The gates that look at how a row reads.
+    """The gates that test how a row reads.
 
     Args:
-        thresholds: Where they draw their lines.
+        thresholds: The thresholds of all gates.
     """
     return list(_built(Point.TEXT, thresholds))
 
 
-def misread(texts: Sequence[str], row: Example, gates: Iterable[Gate]) -> dict[int, Refusal]:
-    """What is wrong with texts that were written for a row: each stands in as its context.
+def text_refusals(texts: Sequence[str], row: Example, gates: Iterable[Gate]) -> dict[int, Refusal]:
+    """Tests texts that were written for a row: each text takes the place of the row's context.
 
     Args:
-        texts: Traces, backgrounds.
+        texts: Traces or backgrounds.
         row: The row, which passes the gates itself.
-        gates: `text_gates`.
+        gates: The gates of `text_gates`.
 
     Returns:
-        Position of a text → the verdict on it.
+        Position of a refused text → its refusal.
     """
     return first_refusals([row.model_copy(update={"context": text}) for text in texts], gates)
 
@@ -122,21 +122,21 @@ def misread(texts: Sequence[str], row: Example, gates: Iterable[Gate]) -> dict[i
 def row_gates(
     thresholds: Thresholds, heldout: Gate | None = None, only: type[Example] | None = None
 ) -> list[Gate]:
-    """All gates that look at one row, in order.
+    """All gates that test one row at a time, in order.
 
     Args:
-        thresholds: Where they draw their lines.
-        heldout: The contamination gate; None only where what passes is counted, not kept.
-        only: Leaves out gates that need more of a row than this record has; None leaves out none.
+        thresholds: The thresholds of all gates.
+        heldout: The contamination gate; None only if passing rows are counted, not kept.
+        only: Gates that need fields which this record lacks are left out; None keeps all gates.
     """
     return list(_built(Point.ROW, thresholds, heldout, only))
 
 
 def set_gates(thresholds: Thresholds, seeds: Callable[[], Iterable[Example]]) -> list[SetGate]:
-    """The gates that look at all rows of a partition together, in order; the last one signs them.
+    """The gates that test all rows of a partition together, in order; the last one signs the rows.
 
     Args:
-        thresholds: Where they draw their lines.
+        thresholds: The thresholds of all gates.
         seeds: Reads the partition's seeds; called once for each gate.
     """
     return [
@@ -147,16 +147,18 @@ def set_gates(thresholds: Thresholds, seeds: Callable[[], Iterable[Example]]) ->
 
 
 def signatures_of(sets: Sequence[SetGate]) -> Signatures:
-    """The signatures of the rows that passed all gates over the set.
+    """The signatures of the rows that passed all set gates.
 
     Args:
-        sets: `set_gates`, after the rows went through them.
+        sets: The gates of `set_gates`, after all rows were added to them.
 
     Raises:
-        PermanentError: The last of them signs no rows.
+        PermanentError: The last gate does not sign rows.
     """
     if not sets or not isinstance(sets[-1], SigningGate):
-        raise PermanentError("no gate over a set signs rows: a release could not find copies")
+        raise PermanentError(
+            "the last set gate must sign rows, or a release cannot find duplicates"
+        )
     return sets[-1].signatures()
 
 

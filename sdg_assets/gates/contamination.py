@@ -1,40 +1,43 @@
-"""Gate 3: no row holds a held-out question, in its own words or nearly so.
+"""The contamination gate: no row repeats a held-out question, word for word or nearly so.
 
-The definition. A row overlaps with a held-out question by *the share, weighted by rarity, of the
+Definition. A row's overlap with a held-out question is *the share, weighted by rarity, of the
 question's n-grams that occur anywhere in the text that the row would train on*: context, question,
-choices, answer, aliases, solution, reasoning, knowledge. Both sides are first reduced to letters
-and digits (`heldout.letters`: no case, markup, accents, look-alikes, spaces; one way to write a
-number), and an n-gram is eight of them in a row, across words; a CJK character counts as two. An
-n-gram weighs 1 if fewer than one in 200 of the subtask's own training rows have it, and less the
-more have it, down to 0 if all do: so a task's frame ("Is the sentiment of this sentence …") weighs
-nothing. N-grams that more than 64 held-out texts have are common language and are not counted.
+choices, answer, aliases, solution, reasoning, knowledge. Both texts are first folded to letters and
+digits (`heldout.letters`: no case, markup, accents, look-alikes or spaces; one way to write a
+number). An n-gram is eight consecutive such characters, across words; a CJK character counts as
+two. An n-gram weighs 1 if fewer than one in 200 of the subtask's own training rows contain it, less
+the more rows contain it, and 0 if all do. So the boilerplate words of a task ("Is the sentiment of
+this sentence …") weigh nothing. N-grams in more than 64 held-out texts are common language and are
+ignored.
 
-What is compared is the question. If it weighs less than two rare words do, or its benchmark asks it
-with several contexts or sets of choices ("Which of these is true?"), its choices count as part of
-it, and if these too say little, its context. If the row has the question's passage, the words that
-the passage lends to the question do not count, unless the whole question is there.
+The held-out text compared is the question. Its choices count as part of it if it weighs less than
+two rare words, or if its benchmark asks it with several contexts or sets of choices ("Which of
+these is true?"); if both together still weigh too little, its context counts, too. If the row has
+the question's passage, words that the question shares with the passage are ignored, unless the row
+has the whole question.
 
-The rules, of which a refusal names the one that applied:
+The rules; a refusal names the rule that applied:
 
 - `exact row`: context, question and choices are the same, in any order of the choices.
-- `exact question`: the question is the same and no stem, or the answer is the same as well.
-- `whole question`: nine tenths of the question stand in the row, whatever its answer is; the rest
-  is lost where a question is cut in two. A question about a passage must be long, or the passage or
-  the answer be there too.
+- `exact question`: the question is the same, and either it is no stem that many rows ask, or the
+  answer is the same as well.
+- `whole question`: the row contains at least nine tenths of the question, with any answer; a
+  question that is cut in two loses the n-grams at the cut. A question about a passage must also be
+  long, or the row must have the passage or the answer.
 - `question`: the share is at least `contamination_overlap`, and nothing contradicts it.
 - `question and answer`, `question and context`: the share is at least
-  `contamination_confirmed_overlap`, the row gives the held-out answer (which must tell something:
-  yes, no and labels do not) or has the held-out passage, and nothing contradicts it.
+  `contamination_confirmed_overlap`, nothing contradicts it, and the row has the held-out passage or
+  gives the held-out answer (an answer with information: yes, no and labels do not count).
 - `exact context`, `context`: the row has a held-out context that counts as part of its question, by
   `contamination_context_words`.
 
-Two things contradict: numbers of the held-out question that the row does not have (the same words
-about other numbers are another question), and another answer. Under these three rules four rare
-n-grams more are asked for than the share says (one where the passage is there): a short question is
-soon like another.
+Two things contradict an overlap: the row lacks numbers of the held-out question (the same words
+with other numbers are another question), or it gives another answer. The three `question` rules
+demand four rare n-grams more than the share (one if the row has the passage), because short
+questions easily resemble each other.
 
-Everything from `contamination_suspicion` on that is not refused is counted and reported, as is a
-row that repeats a held-out passage. No text is kept of what is held out, only hashes.
+Overlaps of at least `contamination_suspicion` that are not refused are counted and reported, and so
+are rows that repeat a held-out passage. Only hashes of held-out texts are stored, never the texts.
 """
 
 from __future__ import annotations
@@ -46,9 +49,9 @@ from typing import Any
 
 from sdg_assets.gates.base import Batch, Cost, GateSpec, Point
 from sdg_assets.gates.repeats import (
+    CheckedRow,
     ContaminationThresholds,
     Finding,
-    JudgedRow,
     Pair,
     context_finding,
 )
@@ -62,24 +65,24 @@ NAME = "contamination"
 
 @dataclass
 class BenchmarkOverlap:
-    """How the rows that were judged overlap with one benchmark."""
+    """How the tested rows overlap with one benchmark."""
 
     refused: int = 0
     suspicious: int = 0
-    """Rows that overlap too little, or with a contradiction, to be refused."""
+    """Rows whose overlap is too small to refuse them, or is contradicted."""
     shared_contexts: int = 0
-    """Rows that hold a held-out context, or most of it, with another question."""
+    """Rows that have a held-out context, or most of it, with another question."""
     highest: float = 0.0
-    """The largest share of a held-out question in a row that was not refused."""
+    """The largest share of a held-out question among the rows that were not refused."""
 
     def as_dict(self, rows: int) -> dict[str, float]:
-        """Plain numbers, with the share of `rows` that is suspicious."""
+        """The counts, and `suspicion`: the share of `rows` that is suspicious."""
         return {**vars(self), "suspicion": self.suspicious / rows if rows else 0.0}
 
 
 @dataclass
 class ContaminationReport:
-    """What a gate saw: rows judged and refused, overlaps by benchmark."""
+    """The gate's counts: rows tested and refused, and the overlaps by benchmark."""
 
     rows: int = 0
     refused: int = 0
@@ -88,7 +91,7 @@ class ContaminationReport:
     benchmarks: dict[str, BenchmarkOverlap] = field(default_factory=dict)
 
     def as_dict(self) -> dict[str, Any]:
-        """Plain numbers; only benchmarks with an overlap are named."""
+        """The counts as plain numbers; benchmarks without an overlap are left out."""
         return {
             "rows": self.rows,
             "refused": self.refused,
@@ -102,7 +105,7 @@ class ContaminationReport:
 
 
 class Contamination:
-    """The gate. Its verdict on a row depends on nothing but the row; its report sums them up."""
+    """The gate. Its verdict on a row depends only on the row; its report sums up the verdicts."""
 
     name = NAME
 
@@ -113,15 +116,15 @@ class Contamination:
         own: str = "",
         background: Background | None = None,
     ) -> None:
-        """Starts with nothing judged.
+        """Starts with an empty report.
 
         Args:
-            index: What is held out.
-            thresholds: Where the lines are drawn.
-            own: `task/subtask` of the rows. A question of their own held-out splits is not
-                repeated however short it is; other benchmarks have their stems in common.
-            background: What is rare in the subtask's training rows, from the same index; without
-                it, every n-gram counts as rare.
+            index: The held-out rows.
+            thresholds: The thresholds of the gate.
+            own: `task/subtask` of the rows. A question of the subtask's own held-out splits must
+                not be repeated, however short it is; benchmarks share short stems.
+            background: The n-gram weights from the subtask's training rows, by the same index;
+                without it, every n-gram counts as rare.
         """
         self.report = ContaminationReport()
         self._index = index
@@ -130,7 +133,7 @@ class Contamination:
         self._background = background or index.background()
 
     def refusals(self, batch: Batch[Example]) -> dict[int, Refusal]:
-        """Refuses what repeats a held-out row; the detail names its benchmark, never its text."""
+        """Refuses rows that repeat a held-out row; the detail names its benchmark, not its text."""
         findings = list(self._findings(batch.rows))
         self._count(len(batch.rows), findings)
         worst: dict[int, Finding] = {}
@@ -146,12 +149,12 @@ class Contamination:
         if not rows:
             return
         texts = plain_texts_of(rows)
-        judged = [JudgedRow(*row) for row in zip(rows, texts, strict=True)]
+        checked = [CheckedRow(*row) for row in zip(rows, texts, strict=True)]
         thresholds = self._thresholds
         candidates, contexts = self._index.search(
             texts,
-            [row.item for row in judged],
-            [row.question for row in judged],
+            [row.item for row in checked],
+            [row.question for row in checked],
             self._background,
             min(thresholds.contamination_confirmed_overlap, thresholds.contamination_suspicion),
         )
@@ -159,12 +162,12 @@ class Contamination:
         for candidate in candidates:
             heldout = heldout_rows[candidate.row]
             is_own = heldout.benchmark == self._own
-            pair = Pair(judged[candidate.place], heldout, candidate, thresholds, is_own)
+            pair = Pair(checked[candidate.place], heldout, candidate, thresholds, is_own)
             if (finding := pair.finding()) is not None:
                 yield finding
         for context in contexts:
             if context.share >= thresholds.contamination_suspicion:
-                yield context_finding(context, judged[context.place].context, thresholds)
+                yield context_finding(context, checked[context.place].context, thresholds)
 
     def _count(self, rows: int, findings: Iterable[Finding]) -> None:
         report = self.report
@@ -200,5 +203,5 @@ GATE = GateSpec(
     thresholds=ContaminationThresholds,
     checked_in=(Stage.FILTERED,),
     check="no_contamination",
-    description="no row stands in a held-out split or a protected benchmark",
+    description="no row repeats a held-out split or a protected benchmark",
 )

@@ -1,8 +1,9 @@
-"""The last gate: a row says what no other row says, nor almost.
+"""The last gate: no row repeats another row, word for word or nearly so.
 
-It looks at a set of rows, so it comes after the gates that look at one: no row is lost to a twin
-that another gate refuses. Exact on normalized text first; then MinHash among rows that have the
-same answer and the same numbers in the question, for a question with other numbers is a new one.
+It tests a set of rows and comes after the gates that test one row, so that no row is lost to a
+duplicate that another gate refuses. It first compares the folded texts exactly, then by MinHash.
+MinHash compares only rows with the same answer and the same numbers in the question: a question
+with other numbers is a new one.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from sdg_assets.records import Example, Refusal, Stage
 from sdg_assets.signatures.refusals import EXACT, GATE_NAME, NEAR, verdict
 from sdg_assets.signatures.thresholds import DuplicateThresholds
 
-# The catalog asks each gate for its thresholds: what searches rows is imported with the first row.
+# The catalog asks each gate for its thresholds, so the search code is imported with the first row.
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
@@ -27,41 +28,41 @@ NAME = GATE_NAME
 
 
 class Duplicates:
-    """Takes the rows of a set and says in the end which of them are copies.
+    """Collects the rows of a set, then says which of them are duplicates.
 
-    Of several copies the one with the largest share of votes stays, then the one that the judge
-    scored best, then the one with the smallest id: which one it is depends on nothing but the rows.
+    Of several duplicates, the row with the largest vote share stays; if equal, the one with the
+    best judge score, then the one with the smallest id. So the result depends only on the rows.
     """
 
     def __init__(
         self, seeds: Iterable[Example] = (), thresholds: DuplicateThresholds | None = None
     ) -> None:
-        """Starts with the seeds: a copy of one is not new.
+        """Signs the seeds: a row that repeats a seed is a duplicate, too.
 
         Args:
-            seeds: Of the partition. They also show its frame, the words that all its rows share.
-            thresholds: Where a near copy begins.
+            seeds: The partition's seeds. They also show the boilerplate words that all rows share.
+            thresholds: The similarity from which a row is a near duplicate.
         """
-        from sdg_assets.signatures.minhash import frame_of
+        from sdg_assets.signatures.minhash import boilerplate_of
         from sdg_assets.signatures.shingles import shingled
         from sdg_assets.signatures.table import concatenated, sign
 
-        cut = [(rows, shingled(rows)) for rows in batches(seeds)]
+        hashed = [(rows, shingled(rows)) for rows in batches(seeds)]
         self._thresholds = thresholds or DuplicateThresholds()
-        self._frame = frame_of([hashes for _, hashes in cut])
-        self._seeds = concatenated(sign(rows, self._frame, hashes) for rows, hashes in cut)
+        self._boilerplate = boilerplate_of([hashes for _, hashes in hashed])
+        self._seeds = concatenated(sign(rows, self._boilerplate, hashes) for rows, hashes in hashed)
         self._signed: list[Signatures] = []
         self._verdicts: dict[int, Refusal] | None = None
 
     def add(self, rows: Sequence[Example]) -> None:
-        """Takes more rows of the set."""
+        """Adds rows to the set."""
         from sdg_assets.signatures.table import sign
 
-        self._signed.append(sign(rows, self._frame))
+        self._signed.append(sign(rows, self._boilerplate))
         self._verdicts = None
 
     def refusals(self) -> dict[int, Refusal]:
-        """The verdict on each copy, by the place at which its row was added."""
+        """The refusal of each duplicate, by the position at which its row was added."""
         from sdg_assets.signatures.table import concatenated
 
         if self._verdicts is None:
@@ -69,46 +70,46 @@ class Duplicates:
         return self._verdicts
 
     def signatures(self) -> Signatures:
-        """Those of the rows that stay, in the order in which they were added."""
+        """The signatures of the rows that stay, in the order in which they were added."""
         from sdg_assets.signatures.table import concatenated
 
         rows = concatenated(self._signed)
         return rows.take(_others(len(rows), self.refusals()))
 
     def _search(self, rows: Signatures) -> dict[int, Refusal]:
-        known: dict[int, Refusal] = {}
+        refused: dict[int, Refusal] = {}
         if len(self._seeds):
-            known = _copies_of_seeds(self._seeds, rows, self._thresholds)
-        left = _others(len(rows), known)
+            refused = _copies_of_seeds(self._seeds, rows, self._thresholds)
+        left = _others(len(rows), refused)
         among = copies_among(rows.take(left), self._thresholds)
-        return known | {int(left[place]): refusal for place, refusal in among.items()}
+        return refused | {int(left[place]): refusal for place, refusal in among.items()}
 
 
 def copies_among(rows: Signatures, thresholds: DuplicateThresholds) -> dict[int, Refusal]:
-    """The verdict on each row that is a copy of a better one, by its place.
+    """The refusal of each row that duplicates a better one, by the row's position.
 
     Args:
         rows: Signatures of the rows.
-        thresholds: Where a near copy begins.
+        thresholds: The similarity from which a row is a near duplicate.
 
     Returns:
-        Nothing for rows that were left by an earlier search.
+        An empty dict for the rows that an earlier search kept.
     """
     import numpy as np
 
     from sdg_assets.signatures.search import InMemory, exact_copies, near_copies, needed
-    from sdg_assets.signatures.table import by_standing
+    from sdg_assets.signatures.table import best_first
 
-    order = by_standing(rows.frame)
+    order = best_first(rows.frame)
     ids = rows.frame["id"]
-    standing = InMemory(rows.take(order))
-    exact = exact_copies(standing.exact)
+    ranked = InMemory(rows.take(order))
+    exact = exact_copies(ranked.exact)
     left = np.setdiff1d(np.arange(len(rows)), exact.rows)
-    near = near_copies(standing, left, needed(standing.weak, [thresholds]))
+    near = near_copies(ranked, left, needed(ranked.weak, [thresholds]))
     verdicts = {}
     for reason, copies in ((EXACT, exact), (NEAR, near)):
-        for row, original, alike in _each(copies):
-            verdicts[int(order[row])] = verdict(reason, ids[int(order[original])], alike)
+        for row, original, similarity in _each(copies):
+            verdicts[int(order[row])] = verdict(reason, ids[int(order[original])], similarity)
     return verdicts
 
 
@@ -118,20 +119,21 @@ def _copies_of_seeds(
     import numpy as np
 
     from sdg_assets.signatures.search import InMemory, exact_copies, near_copies, needed
-    from sdg_assets.signatures.table import by_standing, concatenated
+    from sdg_assets.signatures.table import best_first, concatenated
 
-    order = by_standing(seeds.frame)
+    order = best_first(seeds.frame)
     ids = seeds.frame["id"].gather(order)
-    standing = InMemory(concatenated([seeds.take(order), rows]))
-    exact = exact_copies(standing.exact)
-    # A row's twin is compared as well: should the row go as a copy of a seed, so must the twin.
-    known = exact.rows[exact.originals < len(seeds)]
-    left = np.setdiff1d(np.arange(len(seeds) + len(rows)), known)
-    near = near_copies(standing, left, needed(standing.weak, [thresholds]), seeds=len(seeds))
+    ranked = InMemory(concatenated([seeds.take(order), rows]))
+    exact = exact_copies(ranked.exact)
+    # Exact duplicates of a row are compared as well: if the row is refused because it is close to a
+    # seed, so must they be.
+    seed_copies = exact.rows[exact.originals < len(seeds)]
+    left = np.setdiff1d(np.arange(len(seeds) + len(rows)), seed_copies)
+    near = near_copies(ranked, left, needed(ranked.weak, [thresholds]), seeds=len(seeds))
     return {
-        row - len(seeds): verdict(reason, f"seed {ids[original]}", alike)
+        row - len(seeds): verdict(reason, f"seed {ids[original]}", similarity)
         for reason, copies in ((EXACT, exact), (NEAR, near))
-        for row, original, alike in _each(copies)
+        for row, original, similarity in _each(copies)
         if original < len(seeds) <= row
     }
 
@@ -158,5 +160,5 @@ GATE = GateSpec(
     recheck=copies_among,
     checked_in=(Stage.FILTERED,),
     check="no_duplicates",
-    description="no two rows ask the same",
+    description="no two rows ask the same question",
 )

@@ -1,4 +1,4 @@
-"""Gate: a row reads like training text – sensible lengths, no debris, no labels for answers."""
+"""Gate: a row reads like training text: sensible lengths, no debris, no labels as answers."""
 
 from __future__ import annotations
 
@@ -27,33 +27,32 @@ class FormatThresholds(OwnThresholds):
     """Lengths in characters, and how much a text may repeat itself."""
 
     question_chars: Bounds = Field(
-        default=(5, 5000), description="characters of the shortest and the longest question"
+        default=(5, 5000), description="shortest and longest question, in characters"
     )
-    context_chars: int = Field(
-        default=30_000, ge=1, description="characters of the longest passage"
-    )
+    context_chars: int = Field(default=30_000, ge=1, description="longest context, in characters")
     answer_chars: int = Field(
         default=600,
         ge=1,
-        description="characters of the longest answer or choice, of all kinds but code and "
-        "free-form answers",
+        description="longest answer or choice, in characters, except code and free-form answers",
     )
     long_answer_chars: int = Field(
-        default=8000, ge=1, description="characters of the longest code or free-form answer"
+        default=8000, ge=1, description="longest code or free-form answer, in characters"
     )
     choice_ratio: float = Field(
-        default=5, gt=1, description="times as long as any other choice that one may not be"
+        default=5,
+        gt=1,
+        description="a choice must be less than this many times as long as any other",
     )
     repeated_share: float = Field(
-        default=0.8, ge=0, le=1, description="share of a text's words that it may say again"
+        default=0.8, ge=0, le=1, description="largest share of a text's words in repeated phrases"
     )
 
     def longest_answer(self, kind: AnswerKind) -> int:
-        """Characters that an answer of this kind may have."""
+        """The most characters that an answer of this kind may have."""
         return self.long_answer_chars if kind.policy.has_long_answers else self.answer_chars
 
 
-# A choice this much longer than any other stands out only if it is a sentence more, too.
+# A long choice stands out only if it is also this many characters (a sentence) longer than others.
 _SENTENCE = 40
 _LONGEST_LABEL = 12
 _CATCH_ALL = re.compile(
@@ -76,44 +75,44 @@ _UNSPACED = re.compile(f"[{UNSPACED}]").findall
 
 @dataclass(frozen=True)
 class FormatGate:
-    """Refuses rows by their lengths, the form of their choices and answers, and faults of texts.
+    """Refuses rows for their lengths, the form of their choices and answers, and faulty texts.
 
-    Faults of texts are those of `texts.faults`, in the context, the question, the choices or the
-    answer; what a program holds is its own affair.
+    `texts.faults` defines the faults. The context, the question, the choices and the answer are
+    tested; in a program, only broken Unicode counts.
     """
 
     thresholds: FormatThresholds
     name: str = NAME
 
     def refusals(self, batch: Batch[Example]) -> dict[int, Refusal]:
-        """The first reason against each row that has one."""
+        """The first fault of each faulty row."""
         first: dict[int, Refusal] = {}
         # These rules run per row in Python: a polars expression costs about 3 ms of planning, and
         # drafts arrive one at a time. Rules that read every character run on columns.
-        of_rows = (
+        row_faults = (
             (place, fault)
             for place, row in enumerate(batch.rows)
             for fault in (
                 *_lengths(row, self.thresholds), *_choices(row, self.thresholds), *_answer(row),
             )
         )  # fmt: skip
-        for place, fault in (*of_rows, *_texts(batch.frame, self.thresholds)):
+        for place, fault in (*row_faults, *_texts(batch.frame, self.thresholds)):
             first.setdefault(place, Refusal(NAME, fault.reason, fault.detail, fault.scores))
         return first
 
 
 def gate(thresholds: FormatThresholds) -> FormatGate:
-    """The gate with its lines drawn.
+    """Builds the gate.
 
     Args:
-        thresholds: Lengths, how much longer one choice may be, how much may be said again.
+        thresholds: Its thresholds.
     """
     return FormatGate(thresholds)
 
 
 def _lengths(row: Example, thresholds: FormatThresholds) -> Iterator[Fault]:
     low, high = thresholds.question_chars
-    # Where no spaces are written, a character says about as much as two do elsewhere.
+    # In scripts without spaces, a character says about as much as two characters of other scripts.
     short = len(row.question) < low and len(row.question) + len(_UNSPACED(row.question)) < low
     if short or len(row.question) > high:
         yield Fault("question length", f"{len(row.question)} characters")
@@ -125,7 +124,7 @@ def _lengths(row: Example, thresholds: FormatThresholds) -> Iterator[Fault]:
 
 
 def _choices(row: Example, thresholds: FormatThresholds) -> Iterator[Fault]:
-    """Rules for choices that were written for the question: those of other kinds are given."""
+    """Rules for choices written for the question; other answer kinds have given choices."""
     choices = row.choices
     if not row.answer_kind.policy.choices_are_written or len(choices) < 2:
         return
@@ -144,7 +143,7 @@ def _choices(row: Example, thresholds: FormatThresholds) -> Iterator[Fault]:
         others = (choice for choice in choices if choice != numbers[0])
         if all(len(other.split()) >= 4 and not _DIGIT(other) for other in others):
             yield Fault("a number among sentences", listed)
-    # A and B may be people or gases; then the question speaks of them.
+    # "A" and "B" may be people or gases; then the question mentions them.
     if any(map(_LABELS, choices)) and not _LETTER(row.question):
         yield Fault("choice refers to labels", listed)
     if (options := _OPTIONS(row.question)) and choices[0] in row.question:
@@ -162,7 +161,7 @@ def _answer(row: Example) -> Iterator[Fault]:
 
 
 def _texts(frame: pl.DataFrame, thresholds: FormatThresholds) -> Iterator[tuple[int, Fault]]:
-    import polars as pl  # late: thresholds are read without any row
+    import polars as pl  # late: the thresholds are also read without polars
 
     kind = pl.col("answer_kind")
     selects = AnswerKind.where(lambda policy: policy.selects)
@@ -181,7 +180,7 @@ def _texts(frame: pl.DataFrame, thresholds: FormatThresholds) -> Iterator[tuple[
     for position, fault in faults(texts, thresholds.repeated_share):
         part, place = written.columns[position // frame.height], position % frame.height
         if part == "answer" and program[place] and fault.reason != BROKEN:
-            continue  # braces, backticks and loops are a program's own affair
+            continue  # braces, backticks and loops are normal in a program
         if part == "choices" and REPEATED in fault.scores:
             continue  # good choices share most of their words
         detail = f"{part}: {fault.detail}" if fault.detail else part
@@ -191,7 +190,7 @@ def _texts(frame: pl.DataFrame, thresholds: FormatThresholds) -> Iterator[tuple[
 def _labels_only(choices: list[str]) -> bool:
     """Whether the choices are the first letters of an alphabet, in any order: A and (B), ア and イ.
 
-    One letter among words may be a real answer, and so may R beside Rr.
+    One letter among words may be a real answer, and so may R next to Rr.
     """
     if any(len(choice) > _LONGEST_LABEL for choice in choices):
         return False

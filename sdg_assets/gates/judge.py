@@ -1,4 +1,4 @@
-"""Gate: the judge found nothing wrong with the row."""
+"""Gate: the judge model found nothing wrong with the row."""
 
 from __future__ import annotations
 
@@ -14,38 +14,40 @@ NAME = "judge"
 
 
 class JudgeThresholds(OwnThresholds):
-    """The least scores, each from 0 to 1."""
+    """The lowest scores that are accepted, each from 0 to 1."""
 
-    judge_score: float = Field(default=0.5, ge=0, le=1, description="least score of a judgement")
-    judge_criterion: float = Field(default=0.5, ge=0, le=1, description="least score on each one")
+    judge_score: float = Field(default=0.5, ge=0, le=1, description="lowest accepted overall score")
+    judge_criterion: float = Field(
+        default=0.5, ge=0, le=1, description="lowest accepted score on each criterion"
+    )
 
 
 def gate(thresholds: JudgeThresholds) -> EachRow:
-    """Refuses rows whose score, or whose score on one criterion, is too low.
+    """Refuses rows whose overall score, or whose score on one criterion, is too low.
 
-    A row without a judgement passes: judging is switched off. One whose judgement could not be read
-    has the score 0 and is refused as such.
+    A row without a judgement passes: the judge is switched off. An unreadable judgement has the
+    score 0 and is refused as "unreadable judgement".
 
     Args:
-        thresholds: The least scores.
+        thresholds: The lowest accepted scores.
     """
-    return EachRow(NAME, partial(_judge, thresholds))
+    return EachRow(NAME, partial(_refusal_of, thresholds))
 
 
-def _judge(thresholds: JudgeThresholds, row: Example) -> Refusal | None:
+def _refusal_of(thresholds: JudgeThresholds, row: Example) -> Refusal | None:
     assert isinstance(row, EnrichedExample)
     if row.judge is None:
         return None
-    said = "; ".join(row.judge.reasons)
+    comments = "; ".join(row.judge.reasons)
     scores = row.judge.criteria.model_dump() if row.judge.criteria else {}
     all_scores = {"score": row.judge.score, **scores}
     if not row.judge.is_readable:
-        return Refusal(NAME, "unreadable judgement", said, all_scores)
+        return Refusal(NAME, "unreadable judgement", comments, all_scores)
     low = [name for name, score in scores.items() if score < thresholds.judge_criterion]
     if low:
-        return Refusal(NAME, f"not {low[0].replace('_', ' ')}", said, all_scores)
+        return Refusal(NAME, f"not {low[0].replace('_', ' ')}", comments, all_scores)
     if row.judge.score < thresholds.judge_score:
-        return Refusal(NAME, "low score", said, all_scores)
+        return Refusal(NAME, "low score", comments, all_scores)
     return None
 
 

@@ -1,4 +1,7 @@
-"""Gate: what an output row may be used for follows from its seed and its teachers."""
+"""Gate: every row states a licence. Also computes the terms of use of a published row.
+
+They follow from the licences of the row's seed task and of its teachers.
+"""
 
 from __future__ import annotations
 
@@ -20,20 +23,20 @@ from sdg_assets.thresholds import NoThresholds
 NAME = "licence"
 
 
-def judge(row: Example) -> Refusal | None:
-    """Refuses a row whose seed says nothing of its licence: nobody could answer for it."""
+def refusal_of(row: Example) -> Refusal | None:
+    """Refuses a row whose seed states no licence: nobody could tell how it may be used."""
     return None if row.source.license.strip() else Refusal(NAME, "no licence stated")
 
 
 @dataclass(frozen=True)
 class Terms:
-    """What a teacher's licence says of its outputs; of a model without a card, nothing."""
+    """What a teacher's licence says about its outputs; "unclear" for a model without a card."""
 
     commercial_use: CommercialUse = "unclear"
     outputs_may_train: CommercialUse = "unclear"
 
     def strictest(self, other: Terms) -> Terms:
-        """Both at once, where two cards name one model."""
+        """The stricter of both terms, for a model that two cards name."""
         return Terms(
             combined_use([self.commercial_use, other.commercial_use]),
             combined_use([self.outputs_may_train, other.outputs_may_train]),
@@ -41,13 +44,13 @@ class Terms:
 
 
 def contributions(row: EnrichedExample, terms: Mapping[str, Terms]) -> list[Contribution]:
-    """The teachers whose words stand in a row.
+    """The teachers who wrote part of a row.
 
     Args:
         row: The row. Its writer wrote the question, its solver the votes, the reasoning and the
             background. A judge counts if its comments are kept; a reward model's score is no text.
-            A teacher whom an enrichment of another package asked counts if it added anything.
-        terms: Model → what it allows.
+            A teacher used by another package's enrichment counts if it added anything.
+        terms: Model → the terms of its licence.
     """
     stamps = [(Role.WRITER, row.teacher), (Role.SOLVER, row.solver)]
     if row.judge and row.judge.reasons:
@@ -64,13 +67,13 @@ def commercial_use(
 ) -> tuple[CommercialUse, list[str]]:
     """Whether a row may be used commercially, and each reason why not.
 
-    Its seed must permit it, and every teacher that wrote into it must permit both commercial use
-    and training on its outputs. What is unclear is not permitted.
+    The seed task's licence must permit it. Every teacher that wrote part of the row must permit
+    both commercial use and training on its outputs. "Unclear" counts as not permitted.
 
     Args:
         row: The row.
-        seeds: What the licence of its seed task says.
-        written_by: See `contributions`.
+        seeds: What the licence of the row's seed task says about commercial use.
+        written_by: The teachers, from `contributions`.
     """
     verdicts: dict[str, CommercialUse] = {
         f"seeds of {row.task} ({row.source.license}): commercial use": seeds
@@ -79,12 +82,12 @@ def commercial_use(
         who = f"{teacher.role} {teacher.model} ({teacher.license})"
         verdicts[f"{who}: commercial use"] = teacher.commercial_use
         verdicts[f"{who}: training on outputs"] = teacher.outputs_may_train
-    reasons = [f"{what}: {use}" for what, use in verdicts.items() if use != "yes"]
+    reasons = [f"{term}: {use}" for term, use in verdicts.items() if use != "yes"]
     return combined_use(verdicts.values()), reasons
 
 
 def strictest_terms(cards: Iterable[tuple[str, Terms]]) -> dict[str, Terms]:
-    """Model → its terms; the strictest where several cards name it."""
+    """Model → its terms; the strictest ones if several cards name the model."""
     by_model: dict[str, Terms] = {}
     for model, terms in cards:
         by_model[model] = by_model[model].strictest(terms) if model in by_model else terms
@@ -92,7 +95,7 @@ def strictest_terms(cards: Iterable[tuple[str, Terms]]) -> dict[str, Terms]:
 
 
 def combined_use(uses: Iterable[CommercialUse]) -> CommercialUse:
-    """The strictest of several: one `no` forbids, one `unclear` clouds."""
+    """The strictest of several values: "no" before "unclear" before "yes"."""
     distinct = set(uses)
     return "no" if "no" in distinct else "unclear" if "unclear" in distinct else "yes"
 
@@ -103,8 +106,8 @@ GATE = GateSpec(
     cost=Cost.FIELDS,
     points=frozenset({Point.ROW}),
     thresholds=NoThresholds,
-    build=lambda _: EachRow(NAME, judge),
+    build=lambda _: EachRow(NAME, refusal_of),
     checked_in=(Stage.FILTERED,),
     check="licences",
-    description="every row says under which licence it stands",
+    description="every row states its licence",
 )

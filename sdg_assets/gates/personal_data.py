@@ -1,11 +1,11 @@
-"""Gate: e-mail addresses, phone numbers, account numbers and keys. Reported, or refused.
+"""Gate: e-mail addresses, phone numbers, account numbers and keys are reported, or refused.
 
-Exercises are full of made-up ones: addresses at example.com and numbers with 555 do not count, and
-what has a checksum counts only where it holds. Whether a phone number can exist says Google's
-libphonenumber, an account number python-stdnum: of 70 numbers of public offices all over the world
-66 are found, of 28 made-up ones 2 (65 and 23 by rules of our own). The patterns below only propose
-candidates, and are ours: libphonenumber's own search of texts finds 72 more "numbers" in 336,000
-rows of public datasets, which but for a hotline are sums and names of rows.
+Exercises are full of invented ones: addresses at example.com and numbers with 555 do not count, and
+numbers with a checksum count only if it is right. Google's libphonenumber decides whether a phone
+number can exist, python-stdnum does so for account numbers. Of 70 numbers of public offices all
+over the world they accept 66, of 28 invented ones 2 (our own rules accepted 65 and 23). The
+patterns below are ours and only propose candidates. libphonenumber's own text search found 72 more
+"numbers" in 336,000 rows of public datasets: one hotline, the rest sums and names of rows.
 """
 
 from __future__ import annotations
@@ -28,7 +28,8 @@ class PersonalDataThresholds(OwnThresholds):
     """Whether personal data is reported or refused."""
 
     personal_data: Literal["report", "refuse"] = Field(
-        default="report", description="what e-mail addresses, phone numbers and keys lead to"
+        default="report",
+        description="what happens to rows with e-mail addresses, phone numbers or keys",
     )
 
 
@@ -42,10 +43,10 @@ _PATTERNS = {
     "account number": r"\b(?P<iban>[A-Z]{2}\d{2}(?: ?[A-Z0-9]{4}){2,7}(?: ?[A-Z0-9]{1,3})?)\b",
     "card number": r"(?<![\w.,-])(?P<card>[3-6]\d{3}(?:[ -]?\d{4}){2}[ -]?\d{1,7})(?![\w-]|[.,]\d)",
 }
-_FOUND = re.compile("|".join(_PATTERNS.values()))
+_CANDIDATE = re.compile("|".join(_PATTERNS.values()))
 _KINDS = dict(zip(("email", "key", "phone", "iban", "card"), _PATTERNS, strict=True))
-# What a text must hold for any of them to be there: an @, a key's opening, or ten digits in a row
-# (eight after a plus) with at most two other characters between them.
+# A quick filter. A text with personal data must have an @, the beginning of a key, or ten digits in
+# a row (eight after a plus) with at most two other characters between them.
 _WORTH_A_LOOK = (
     r"@[A-Za-z0-9]|A[KS]IA|sk-|gh[pousr]_|hf_|xox[abprs]-|AIza|PRIVATE KEY"
     r"|(?:[0-9][ ().+-]{0,2}){9}[0-9]|\+(?:[0-9][ ().-]{0,2}){7}[0-9]"
@@ -59,18 +60,18 @@ _MADE_UP = re.compile(
 
 @dataclass(frozen=True)
 class PersonalDataGate:
-    """Refuses rows with personal data, unless it is only to be reported."""
+    """Refuses rows with personal data, unless it is only reported."""
 
     is_report: bool = False
     name: str = NAME
 
     def refusals(self, batch: Batch[Example]) -> dict[int, Refusal]:
-        """Nothing while personal data is only reported."""
+        """Empty if personal data is only reported."""
         return {} if self.is_report else findings(batch)
 
 
 def gate(thresholds: PersonalDataThresholds) -> PersonalDataGate:
-    """The gate with its line drawn.
+    """Builds the gate.
 
     Args:
         thresholds: Whether findings are refused.
@@ -83,16 +84,16 @@ def _is_report(thresholds: PersonalDataThresholds) -> bool:
 
 
 def findings(batch: Batch[Example]) -> dict[int, Refusal]:
-    """Which rows hold what, whatever the threshold says.
+    """Searches rows for personal data, whatever the threshold says.
 
     Args:
         batch: The rows; their context, question, choices and answer are searched.
 
     Returns:
-        Position → verdict whose scores count the findings by kind: `e-mail address`, `key`,
-        `phone number`, `account number`, `card number`. What was found itself is not given out.
+        Position → refusal whose scores count the findings by kind: `e-mail address`, `key`,
+        `phone number`, `account number`, `card number`. It never contains the data itself.
     """
-    import polars as pl  # late: thresholds are read without any row
+    import polars as pl  # late: the thresholds are also read without polars
 
     verdicts = {}
     written = pl.concat_str(
@@ -100,10 +101,10 @@ def findings(batch: Batch[Example]) -> dict[int, Refusal]:
     )
     texts = batch.frame.select(text=written)["text"]
     for place in texts.str.contains(_WORTH_A_LOOK).arg_true():
-        # The answer stands among the choices again; the same finding counts once.
+        # The answer is repeated among the choices; equal findings count once.
         hits = {
             (kind, hit[kind])
-            for hit in _FOUND.finditer(texts[place])
+            for hit in _CANDIDATE.finditer(texts[place])
             if (kind := hit.lastgroup) and _counts(kind, hit[kind])
         }
         if hits:
@@ -126,28 +127,28 @@ def _counts(kind: str, text: str) -> bool:
 
 
 def _is_phone_number(text: str) -> bool:
-    """Whether its country gives out such numbers; without a country it is North American."""
+    """Whether the number is valid in its country; without a country code, in North America."""
     from phonenumbers import NumberParseException, is_valid_number, parse
 
     try:
         number = parse(text, "US")
     except NumberParseException:
         return False
-    # In North America 555 is given to nobody, neither as an area code nor as an exchange.
+    # North America assigns 555 to nobody, neither as an area code nor as an exchange.
     is_fiction = number.country_code == 1 and re.match(r"555|\d{3}555", f"{number.national_number}")
     return not is_fiction and is_valid_number(number)
 
 
 def _is_iban(text: str) -> bool:
-    """ISO 13616: the check digits hold, and the length and shape are the country's."""
+    """ISO 13616: the check digits are right, and length and form fit the country."""
     from stdnum import iban
 
-    # Without what single countries check besides: Belgium's bank codes would have to be known.
+    # No additional checks of single countries: Belgium's would need a list of bank codes.
     return bool(iban.is_valid(text, check_country=False))
 
 
 def _is_card_number(text: str) -> bool:
-    """ISO/IEC 7812-1, annex B; cards have 13 to 19 digits, not all of them the same."""
+    """ISO/IEC 7812-1, annex B: 13 to 19 digits, not all of them the same, with a valid checksum."""
     from stdnum import luhn
 
     digits = re.sub(r"\D", "", text)

@@ -8,7 +8,7 @@ from functools import cached_property
 
 from pydantic import Field
 
-from sdg_assets.heldout.candidates import SAME_CONTEXT, TELLING, WHOLE, Candidate, SharedContext
+from sdg_assets.heldout.candidates import DISTINCTIVE, SAME_CONTEXT, WHOLE, Candidate, SharedContext
 from sdg_assets.heldout.fingerprints import (
     answer_keys,
     hash_of,
@@ -22,14 +22,14 @@ from sdg_assets.heldout.letters import all_numbers, written_numbers
 from sdg_assets.records import Example
 from sdg_assets.thresholds import OwnThresholds
 
-# A question of so many words, its frame's left out, or of so many rare n-grams, is one and the same
-# wherever it stands.
+# A question with at least this many words (boilerplate words left out) or rare n-grams is the
+# held-out question wherever it occurs.
 MANY_WORDS = 4.0
 MANY_NGRAMS = 20.0
-# One that is asked about a passage is, without it, only if it has so many rare n-grams.
+# A question about a passage needs this many rare n-grams to be recognized without its passage.
 WITHOUT_SETTING = 40.0
-# Rare n-grams that a row must have beyond the share: a short question is soon like another, though
-# less so about one and the same passage.
+# Rare n-grams that a row must have beyond the share, because short questions easily resemble each
+# other. Two questions about the same passage need fewer.
 SLACK = 4.0
 SLACK_WITH_CONTEXT = 1.0
 
@@ -41,14 +41,14 @@ class ContaminationThresholds(OwnThresholds):
         default=0.6,
         ge=0,
         le=1,
-        description="Share of a held-out question's n-grams, weighted by rarity, that refuses a "
-        "row, unless its numbers or its answer are others.",
+        description="Share of a held-out question's n-grams, weighted by rarity, from which a row "
+        "is refused, unless its numbers or its answer differ.",
     )
     contamination_confirmed_overlap: float = Field(
         default=0.3,
         ge=0.2,
         le=1,
-        description="The same share for a row that gives the held-out answer too, or has the "
+        description="The same share for a row that also gives the held-out answer or has the "
         "held-out context.",
     )
     contamination_suspicion: float = Field(
@@ -72,31 +72,31 @@ class Finding:
     benchmark: str
     share: float
     reason: str = ""
-    """The rule that refuses the row; empty where the overlap is only suspicious."""
+    """The rule that refuses the row; empty if the overlap is only suspicious."""
     of_context: bool = False
 
     @property
     def rank(self) -> tuple[bool, float, str]:
-        """The greater, the graver."""
+        """Sort key: the greatest is the most serious."""
         return bool(self.reason), self.share, self.benchmark
 
 
-class JudgedRow:
-    """A row, with what is worked out only if the row resembles something."""
+class CheckedRow:
+    """A row, with properties that are computed only if the row resembles a held-out row."""
 
     def __init__(self, row: Example, texts: Sequence[str]) -> None:
         """Hashes the row.
 
         Args:
             row: The row.
-            texts: Its plain texts, in the order of `trained_texts`.
+            texts: Its folded texts, in the order of `trained_texts`.
         """
         self._row = row
         self._texts = texts
         self._answer = 2 + len(row.choices)
-        self.is_framed = row.answer_kind.policy.choices_are_given
-        """Whether its choices are the task's own frame, not options of one question."""
-        choices = () if self.is_framed else texts[2 : self._answer]
+        self.has_given_choices = row.answer_kind.policy.choices_are_given
+        """Whether its choices are given by the task, not written for this question."""
+        choices = () if self.has_given_choices else texts[2 : self._answer]
         self.question = hash_of(texts[1])
         self.item = item_key(texts[0], texts[1], choices)
 
@@ -107,18 +107,18 @@ class JudgedRow:
 
     @cached_property
     def answers(self) -> set[int]:
-        """Every key under which its answer, or an alias, may be found."""
+        """Every key under which its answer or an alias may be recorded."""
         answers = [self._row.answer, *self._row.aliases]
         return answer_keys(answers, self._texts[self._answer : self._answer + len(answers)])
 
     def has_numbers(self, numbers: Iterable[int]) -> bool:
-        """Whether all of these stand in the row: in digits, or in words (slower to find)."""
+        """Whether the row has all these numbers: in digits, or in words (slower to find)."""
         wanted = set(numbers)
         return wanted <= self._digits or wanted <= self._numbers
 
     @cached_property
     def signs(self) -> int:
-        """See `signs_of`."""
+        """The mathematical signs in the row's texts, see `signs_of`."""
         return signs_of(self._text)
 
     @cached_property
@@ -136,42 +136,43 @@ class JudgedRow:
 
 @dataclass(frozen=True)
 class Pair:
-    """A row beside a held-out row that it resembles."""
+    """A row, paired with a held-out row that it resembles."""
 
-    row: JudgedRow
+    row: CheckedRow
     heldout: HeldoutRow
     candidate: Candidate
     thresholds: ContaminationThresholds
     is_own: bool
-    """Whether the held-out row is of the row's own subtask."""
+    """Whether the held-out row belongs to the row's own subtask."""
 
     def finding(self) -> Finding | None:
-        """The overlap; None for one that is too small to be reported."""
+        """The overlap; None if it is too small to be reported."""
         reason = self._reason()
         candidate = self.candidate
         if not reason and (
-            candidate.share < self.thresholds.contamination_suspicion or candidate.weight < TELLING
+            candidate.share < self.thresholds.contamination_suspicion
+            or candidate.weight < DISTINCTIVE
         ):
             return None
         share = 1.0 if self._is_same_question else min(candidate.share, 1.0)
         return Finding(candidate.place, self.heldout.benchmark, share, reason)
 
     def _reason(self) -> str:
-        """The rule that refuses the row, "" if none does."""
+        """The name of the rule that refuses the row; "" if none does."""
         share, weight = self.candidate.share, self.candidate.weight
         if self.heldout.item == self.row.item:
             return "exact row"
         if self._is_same_question and self._is_recognized:
             return "exact question"
-        if weight < TELLING:
+        if weight < DISTINCTIVE:
             return ""
-        if share >= WHOLE and self._speaks_for_itself and self._numbers_hold:
+        if share >= WHOLE and self._is_recognizable and self._has_numbers:
             return "whole question"
         confirmed, unconfirmed = (
             self.thresholds.contamination_confirmed_overlap,
             self.thresholds.contamination_overlap,
         )
-        # Most pairs have less than any rule asks for: for them no answer is looked at.
+        # Most pairs share less than any rule demands: for these, the answer is never compared.
         if share * weight < min(confirmed, unconfirmed) * weight + SLACK_WITH_CONTEXT:
             return ""
         by = "answer" if self._is_same_answer else "context" if self._is_same_context else ""
@@ -179,7 +180,7 @@ class Pair:
         needed = (confirmed if by else unconfirmed) * weight + slack
         if share * weight < needed or not self._has_setting:
             return ""
-        if self._is_other_answer or not self._numbers_hold:
+        if self._is_other_answer or not self._has_numbers:
             return ""
         return f"question and {by}" if by else "question"
 
@@ -189,18 +190,18 @@ class Pair:
 
     @property
     def _is_recognized(self) -> bool:
-        """Whether an equal question is the held-out one, and no stem that many rows ask."""
+        """Whether an equal question is the held-out one, not a stem that many rows ask."""
         if self._is_same_answer:
             return True
-        if not self._signs_hold:
+        if not self._has_signs:
             return False
         if not self.candidate.is_stem:
             return self._has_setting or self.candidate.weight >= WITHOUT_SETTING
         return self.is_own and self.heldout.settings <= 2 and self._has_setting
 
     @property
-    def _speaks_for_itself(self) -> bool:
-        """Whether the question is one and the same wherever its words are found."""
+    def _is_recognizable(self) -> bool:
+        """Whether the question is recognizable wherever its words occur."""
         if not self._has_setting and not self._is_same_answer:
             return self.candidate.weight >= WITHOUT_SETTING
         return self.candidate.words >= MANY_WORDS or self.candidate.weight >= MANY_NGRAMS
@@ -216,26 +217,28 @@ class Pair:
 
     @property
     def _is_same_answer(self) -> bool:
-        """Whether the row gives the held-out answer, and that tells anything."""
-        held = self.heldout
-        is_telling = bool(held.answer) and not held.common and not self.row.is_framed
-        return is_telling and held.answer in self.row.answers
+        """Whether the row gives the held-out answer, and that answer carries information."""
+        heldout = self.heldout
+        is_informative = (
+            bool(heldout.answer) and not heldout.common and not self.row.has_given_choices
+        )
+        return is_informative and heldout.answer in self.row.answers
 
     @property
     def _is_other_answer(self) -> bool:
         return bool(self.heldout.answer) and self.heldout.answer not in self.row.answers
 
     @property
-    def _signs_hold(self) -> bool:
+    def _has_signs(self) -> bool:
         """Whether the row has every mathematical sign of the held-out question."""
         return not self.heldout.signs & ~self.row.signs
 
     @property
-    def _numbers_hold(self) -> bool:
+    def _has_numbers(self) -> bool:
         """Whether the row has the held-out numbers: other numbers make another question."""
         if self.heldout.numbers and not self.row.has_numbers(self.heldout.numbers):
             return False
-        return self._signs_hold or self._is_same_answer
+        return self._has_signs or self._is_same_answer
 
 
 def context_finding(
@@ -244,9 +247,9 @@ def context_finding(
     """The overlap with a held-out context; a short one counts as part of its question.
 
     Args:
-        shared: The held-out context, and how much of it the row has.
+        shared: The held-out context, and the share of it that the row has.
         context: The key of the row's own context.
-        thresholds: Where the lines are drawn.
+        thresholds: The thresholds of the gate.
     """
     reason = ""
     if shared.words <= thresholds.contamination_context_words:

@@ -1,7 +1,7 @@
-"""Text that goes round in circles: a unit said over and over, or phrases that keep coming back.
+"""Finds text that repeats itself: a unit that is said over and over, or phrases that recur.
 
-Both look at all texts of a batch as one array, for no regular expression without back-references
-can say it, and one with them takes a millisecond a page.
+Both searches treat all texts of a batch as one array. A regular expression would need
+back-references, which cost a millisecond per page.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ if TYPE_CHECKING:
 _UNITS = range(3, 41)
 _TIMES = 5
 
-# The share of words in a sequence of five that occurs more than once in the text; the Gopher rule
-# (Rae et al. 2021, "Scaling Language Models", table A1) draws the line at 0.15 of the characters
+# The second search measures the share of words in five-word phrases that recur in the text. The
+# Gopher rule (Rae et al. 2021, "Scaling Language Models", table A1) allows 0.15 of the characters
 # of web pages. Exercises repeat their own words more: see `repeated_share` of `FormatThresholds`.
 _WORDS = 5
 _FEWEST_WORDS = 40
-# Scripts without spaces: three characters stand for a word.
+# In scripts without spaces, three characters count as a word.
 _WORD = (
     r"[\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}]{1,3}|[\p{L}\p{M}\p{N}]+"
 )
@@ -29,7 +29,7 @@ _PRIME = 0x9E3779B97F4A7C15
 
 
 def looping(texts: pl.Series) -> dict[int, str]:
-    """Texts in which a unit with a letter in it stands five times in a row.
+    """Texts that repeat a unit with a letter in it five times in a row.
 
     Blanks to fill in, rules, indentation and zeros may repeat.
 
@@ -39,17 +39,17 @@ def looping(texts: pl.Series) -> dict[int, str]:
     Returns:
         Position of a text → the unit.
     """
-    import numpy as np  # late: thresholds are read without any row
+    import numpy as np  # late: the thresholds are also read without numpy
 
     lengths = texts.str.len_chars()
     places = (lengths >= _UNITS[0] * _TIMES).arg_true()
     joined = "\0".join(texts.gather(places))
     codes = np.frombuffer(joined.encode("utf-32-le"), np.uint32)
     ends = np.cumsum(lengths.gather(places).to_numpy() + 1)
-    found: dict[int, str] = {}
+    loops: dict[int, str] = {}
     for unit in _UNITS:
-        # In a loop of n units every unit-th character equals the next one n - 1 times on end,
-        # wherever one begins: sampling costs 1/unit of comparing all.
+        # If a unit of n characters repeats five times, every n-th character equals the next sampled
+        # one four times in a row, wherever the loop begins. Sampling costs 1/n of comparing all.
         sampled = codes[::unit]
         same = sampled[:-1] == sampled[1:]
         size = len(same) - _TIMES + 2
@@ -60,31 +60,31 @@ def looping(texts: pl.Series) -> dict[int, str]:
             runs &= same[step : size + step]
         for place in np.flatnonzero(runs) * unit:
             text = places[int(np.searchsorted(ends, place, "right"))]
-            if text not in found and (loop := _loop(joined, int(place), unit)):
-                found[text] = loop
-    return found
+            if text not in loops and (loop := _loop(joined, int(place), unit)):
+                loops[text] = loop
+    return loops
 
 
 def _loop(text: str, place: int, unit: int) -> str | None:
-    """The unit that repeats around a place, if it does so often enough and says something."""
+    """The unit that repeats around a position, if it repeats often enough and has a letter."""
     first = max(0, place - unit)
     while place > first and text[place - 1] == text[place - 1 + unit]:
         place -= 1
-    said = text[place : place + unit]
-    enough = text.startswith(said * _TIMES, place)
-    within = "\0" not in said  # equal texts in a row are no loop
-    return said if enough and within and any(c.isalpha() for c in said) else None
+    repeated = text[place : place + unit]
+    is_often = text.startswith(repeated * _TIMES, place)
+    is_within = "\0" not in repeated  # equal texts in a row are no loop
+    return repeated if is_often and is_within and any(c.isalpha() for c in repeated) else None
 
 
 def repeated_shares(texts: pl.Series) -> Iterator[tuple[int, float]]:
-    """How much of a text is phrases that it says more than once.
+    """The share of each text's words that belong to phrases which recur in it.
 
     Args:
         texts: String.
 
     Yields:
-        (position of a text of 40 words or more, share of its words that stand in a sequence of
-        five words which occurs again), where the share is above 0.
+        (position of a text of at least 40 words, share of its words that belong to a five-word
+        phrase which occurs more than once), if the share is above 0.
     """
     import numpy as np
     import polars as pl

@@ -1,4 +1,4 @@
-"""Gate: a row is well-formed – its parts are there and agree with its answer kind."""
+"""Gate: a row is well-formed: its parts are present and agree with its answer kind."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from sdg_assets.thresholds import NoThresholds
 NAME = "schema"
 
 
-def judge(row: Example) -> Refusal | None:
-    """Refuses an empty question or answer, and what the answer kind's own check finds."""
+def refusal_of(row: Example) -> Refusal | None:
+    """Refuses an empty question or answer, and any problem that the answer kind's check finds."""
     if not row.question.strip():
         return Refusal(NAME, "empty question")
     if not row.answer.strip():
@@ -26,8 +26,8 @@ GATE = GateSpec(
     cost=Cost.FIELDS,
     points=frozenset({Point.SEED, Point.DRAFT, Point.ROW}),
     thresholds=NoThresholds,
-    build=lambda _: EachRow(NAME, judge),
+    build=lambda _: EachRow(NAME, refusal_of),
     checked_in=(Stage.NORMALIZED, Stage.GENERATED, Stage.ENRICHED, Stage.FILTERED),
-    description="rows are well-formed: question, answer and choices are there and agree",
+    description="rows are well-formed: question, answer and choices are present and agree",
     counts_unread=True,
 )

@@ -1,4 +1,4 @@
-"""What is wrong with a text by itself, whichever part of a row it is."""
+"""Faults of a text by itself, whichever part of a row it is."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 BROKEN = "broken Unicode"
 REPEATED = "repeated_share"
 
-# `\b` as Unicode has it takes Rust's regex off its fast path wherever a text is not ASCII.
+# A Unicode `\b` takes Rust's regex off its fast path for every text that is not ASCII.
 _B = r"(?-u:\b)"
 # UTF-8 that was read as Windows-1252: é became Ã©, ’ became â€™, й became Ð¹.
 _CP1252 = "\u0080-\u00bf€‚ƒ„…†‡ˆ‰Š‹ŒŽ‘’“”•–—˜™š›œžŸ"
@@ -26,7 +26,7 @@ _NOT_WHOLE = (
 _AI = r"(?:ai|artificial intelligence|(?:ai |large )?language model)"
 _DEBRIS = "|".join(
     [
-        # A model that speaks of itself, or declines.
+        # A model that speaks about itself, or declines.
         rf"{_B}as an? {_AI}{_B}(?:,| i{_B}| model| assistant)",
         rf"{_B}i(?:'m| am) (?:just |only )?an? {_AI}{_B}",
         rf"{_B}i(?:'m| am) sorry,? but i (?:can(?:no|')t|am (?:not able|unable)){_B}",
@@ -35,7 +35,7 @@ _DEBRIS = "|".join(
         rf"(?:ia|ki|(?:modelo|modèle|modello) d[ei] (?:lengua\w+|linguag\w+)|sprachmodell){_B}",
         r"作为(?:一个|一名)?(?:ai|人工智能|语言模型)|(?:ai|人工知能|言語モデル)として",
         r"как языковая модель|(?:ai|인공지능|언어) (?:언어 )?모델로서|كنموذج لغوي",
-        # The prompt seen through: its examples, its slots, its markup.
+        # The prompt shows through: its examples, its slots, its markup.
         rf"{_B}(?:did|does|unlike|like|from|in|to|after|of) example [1-9]{_B}",
         rf"{_B}example [1-9] (?:above|asks|did|does|has|mentions|uses|was){_B}",
         rf"{_B}(?:the|these) (?:given|seed|provided) (?:seeds?|examples?){_B}",
@@ -61,7 +61,7 @@ _PATTERNS = {BROKEN: _NOT_WHOLE, "prompt debris": f"(?i){_DEBRIS}"}
 
 @dataclass(frozen=True)
 class Fault:
-    """What is wrong with a text."""
+    """A fault of a text."""
 
     reason: str
     detail: str = ""
@@ -69,14 +69,14 @@ class Fault:
 
 
 def faults(texts: pl.Series, repeated_share: float) -> Iterator[tuple[int, Fault]]:
-    """Everything that is wrong with each text.
+    """Every fault of each text.
 
     Args:
         texts: String.
-        repeated_share: See `FormatThresholds`.
+        repeated_share: The threshold `repeated_share` of `FormatThresholds`.
 
     Yields:
-        (position, fault), the gravest faults first: `broken Unicode` (a replacement mark, a control
+        (position, fault), the most serious first: `broken Unicode` (a replacement mark, a control
         or private character, or UTF-8 read as Windows-1252), `prompt debris`, `unbalanced code
         fence`, `unbalanced LaTeX`, `repetition`.
     """
@@ -116,5 +116,5 @@ def _at(places: Iterable[int], fault: Fault) -> Iterator[tuple[int, Fault]]:
 
 
 def _visible(text: str) -> str:
-    """A short piece of a text, with what cannot be seen spelled out."""
+    """A short piece of the text, with invisible characters escaped."""
     return text[:60].encode("unicode_escape").decode() if not text.isprintable() else text[:60]

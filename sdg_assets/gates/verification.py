@@ -1,4 +1,4 @@
-"""Gate: the blind solver's majority gave the row's answer; its tests, if any, can fail."""
+"""Gate: the blind solver's majority gave the row's answer; if it has tests, they can fail."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ NAME = "verification"
 VACUOUS = "vacuous tests"
 
 
-def judge(row: Example) -> Refusal | None:
-    """Accepts answers that the majority gave, where the row's tests can tell wrong ones."""
+def refusal_of(row: Example) -> Refusal | None:
+    """Refuses a row whose answer the majority did not give, or whose tests detect no bug."""
     assert isinstance(row, EnrichedExample)
     if row.proof and row.proof.fault:
         return Refusal(NAME, VACUOUS, row.proof.fault, _killed(row.proof))
@@ -39,7 +39,7 @@ GATE = GateSpec(
     cost=Cost.FIELDS,
     points=frozenset({Point.ROW}),
     thresholds=NoThresholds,
-    build=lambda _: EachRow(NAME, judge),
+    build=lambda _: EachRow(NAME, refusal_of),
     reads=EnrichedExample,
-    description="blind majorities gave every row's answer",
+    description="the blind solver's majority gave every row's answer",
 )

@@ -1,1 +1,1 @@
-"""What is held out, as hashes: fingerprints of rows, tables of them, and the index to ask."""
+"""The held-out rows as hashes: fingerprints of rows, stored tables of them, and a search index."""

@@ -1,8 +1,8 @@
-"""For every held-out split there is: whether rows are compared with it, and if not, why.
+"""For every known held-out split: whether rows are compared with it, and if not, why.
 
-There is a held-out split for each one that a catalog task names, switched off or not, and for each
-one of a protected benchmark. A release carries the whole list, so that nobody has to guess what
-"decontaminated" means.
+The list has the held-out splits of every catalog task, enabled or not, and those of every protected
+benchmark. A release carries the whole list, so that nobody has to guess what "decontaminated"
+means.
 """
 
 from __future__ import annotations
@@ -39,11 +39,11 @@ class SplitCoverage:
     config: str
     split: str
     reason: Reason
-    """"compared", or why not."""
+    """"compared", or why it is not compared."""
     rows: int = 0
-    """Rows that are compared with, as the dataset counts them."""
+    """Compared rows, as counted in the dataset."""
     detail: str = ""
-    """Compared: under which other name, if it is another. Not compared: the reason in full."""
+    """If compared: the other name under which it was hashed, if any. If not: the full reason."""
 
     @property
     def compared(self) -> bool:
@@ -52,10 +52,10 @@ class SplitCoverage:
 
 
 def coverage(store: Store, catalog: Catalog, without: Collection[str]) -> list[SplitCoverage]:
-    """The account of all held-out splits, by collection.
+    """Lists all held-out splits, ordered by collection.
 
     Args:
-        store: Where the hashes lie.
+        store: The store with the hashes.
         catalog: The tasks.
         without: Benchmarks that were left out by name; EVERY_BENCHMARK for any that is not hashed.
 
@@ -71,8 +71,8 @@ def coverage(store: Store, catalog: Catalog, without: Collection[str]) -> list[S
     hashed = _hashed(store, keys)
     splits = [
         SplitCoverage(name, s.dataset, s.config, s.split, *_outcome(s))
-        for name, found in hashed.items()
-        for s in found
+        for name, hashed_splits in hashed.items()
+        for s in hashed_splits
     ]
     known = {_order(split) for split in splits}
     for task in catalog.tasks.values():
@@ -80,7 +80,8 @@ def coverage(store: Store, catalog: Catalog, without: Collection[str]) -> list[S
     for name, benchmark in benchmarks.items():
         left_out = bool({name, EVERY_BENCHMARK} & {*without})
         for split in _of_benchmark(benchmark, left_out=left_out):
-            whole = replace(split, config=EVERY_CONFIG)  # noted where the dataset was not there
+            # A dataset that the source does not have was recorded without its configs.
+            whole = replace(split, config=EVERY_CONFIG)
             if name not in hashed or not (
                 split.config == EVERY_CONFIG or {_order(split), _order(whole)} & known
             ):
@@ -89,7 +90,7 @@ def coverage(store: Store, catalog: Catalog, without: Collection[str]) -> list[S
 
 
 def not_compared(splits: Collection[SplitCoverage]) -> dict[Reason, list[SplitCoverage]]:
-    """Reason → the splits that rows are not compared with for it; the most frequent first."""
+    """Reason → the splits that are not compared for this reason; the most frequent reason first."""
     groups: dict[Reason, list[SplitCoverage]] = {}
     for split in splits:
         if not split.compared:
@@ -100,14 +101,14 @@ def not_compared(splits: Collection[SplitCoverage]) -> dict[Reason, list[SplitCo
 def _hashed(store: Store, keys: Mapping[str, PartitionKey]) -> dict[str, list[HashedSplit]]:
     published = store.manifests(keys.values())
     names = [name for name, key in keys.items() if key in published]
-    with ThreadPoolExecutor(REQUESTS) as pool:  # in a bucket each list is a request
+    with ThreadPoolExecutor(REQUESTS) as pool:  # in a bucket, reading each list is one request
         lists = pool.map(lambda name: list(store.read(keys[name], HashedSplit)), names)
         return dict(zip(names, lists, strict=True))
 
 
 def _outcome(split: HashedSplit) -> tuple[Reason, int, str]:
     if split.missing:
-        # The source's own words name paths of one machine, which have no place in a release.
+        # The source's own message contains paths of one machine, which must not be released.
         return "not in the source", 0, "the seed source does not have it"
     if not split.rows:
         return "without rows", 0, "the source has the split without rows"
@@ -115,13 +116,13 @@ def _outcome(split: HashedSplit) -> tuple[Reason, int, str]:
 
 
 def _of_task(task: SeedTask) -> Iterator[SplitCoverage]:
-    """What a task holds out, as if nothing of it were hashed."""
-    on = set(task.enabled_subtasks())
+    """The task's held-out splits, reported as if none of them were hashed."""
+    enabled = set(task.enabled_subtasks())
     for key, subtask in task.subtasks.items():
         spec = task.resolve(key)
-        reason: Reason = "not hashed" if key in on else "switched off"
-        off = (task.why if not task.enabled else subtask.why) or ""
-        detail = f"materialize {task.task}/heldout, partition {key}" if key in on else off
+        reason: Reason = "not hashed" if key in enabled else "switched off"
+        why_off = (task.why if not task.enabled else subtask.why) or ""
+        detail = f"materialize {task.task}/heldout, partition {key}" if key in enabled else why_off
         for split in spec.heldout_splits:
             name = f"{task.task}/{key}"
             yield SplitCoverage(name, spec.dataset, spec.config, split, reason, detail=detail)
@@ -137,10 +138,9 @@ def _of_benchmark(benchmark: ProtectedBenchmark, *, left_out: bool) -> Iterator[
 
 
 def _under_other_names(splits: list[SplitCoverage]) -> Iterator[SplitCoverage]:
-    """The splits; one whose rows were compared with under another name counts as compared.
+    """The splits; a split that was hashed under another name counts as compared.
 
-    A task that is switched off is often a protected benchmark, and several tasks hold out the same
-    splits.
+    A disabled task is often a protected benchmark, and several tasks may hold out the same splits.
     """
     compared = {(s.dataset, s.config, s.split): s for s in splits if s.compared}
     for split in splits:

@@ -1,7 +1,7 @@
-"""What a text is recognised by without its words: hashes of its letters, and of its n-grams.
+"""Fingerprints that identify a text without storing it: hashes of its letters and of its n-grams.
 
-Hashes are xxHash3 of plain texts (see `letters`), and for n-grams a polynomial of their characters:
-the same on every machine and in every release, so that they can be stored.
+Text hashes are xxHash3 of folded texts (see `letters`); n-gram hashes are a polynomial of the
+characters. Both are the same on every machine and in every release, so they can be stored.
 """
 
 from __future__ import annotations
@@ -22,19 +22,19 @@ if TYPE_CHECKING:
     Places = np.ndarray[Any, np.dtype[np.int64]]
 
 # Letters and digits in an n-gram, across words. A CJK character, kana or Hangul syllable counts as
-# two. Longer ones break at every edited word, shorter ones are in every text.
+# two. Longer n-grams break at every edited word, shorter ones are in every text.
 NGRAM = 8
 # Nobody writes a longer answer twice in the same words.
 LONGEST_ANSWER = 150
 _MULTIPLIER = 0x9E3779B97F4A7C15
 _SIGNS = "+-*/^=<>"
 _LIKE_A_SIGN = str.maketrans("−–×·÷", "--**/")
-# Signs between words (well-known, and/or) say nothing.
+# Signs between words (well-known, and/or) carry no information.
 _SIGN = re.compile(r"(?<=[\d)}x])\s?([-+*/^=<>])|([-+*/^=<>])\s?(?=[\d({$\\x])")
 
 
 def hash_of(plain: str) -> int:
-    """The hash of a plain text; 0 for an empty one."""
+    """The 64-bit hash of a folded text; 0 for an empty one."""
     return xxh3_64_intdigest(plain.encode("utf-8", "surrogatepass")) if plain else 0
 
 
@@ -47,39 +47,39 @@ def trained_texts(row: Example) -> list[str]:
 
 
 def plain_texts_of(rows: Sequence[Example]) -> list[list[str]]:
-    """The plain texts of each row, in the order of `trained_texts`."""
+    """The folded texts of each row, in the order of `trained_texts`."""
     texts = [trained_texts(row) for row in rows]
     plain = iter(plain_texts([text for row in texts for text in row]))
     return [[next(plain) for _ in row] for row in texts]
 
 
 def item_key(context: str, question: str, choices: Sequence[str]) -> int:
-    """Equal for rows that ask the same, whatever the order of their choices.
+    """A key that is equal for rows that ask the same question, in any order of the choices.
 
     Args:
-        context: A plain text, as all of them.
-        question: The same.
-        choices: Those of the row itself: not yes and no, not a task's labels.
+        context: The folded context.
+        question: The folded question.
+        choices: The folded choices, if written for this row; not yes and no or a task's labels.
     """
     return hash_of("\n".join([context, question, *sorted(choices)]))
 
 
 def choices_key(choices: Sequence[str]) -> int:
-    """Equal for equal sets of plain choices; 0 for none."""
+    """A key that is equal for equal sets of folded choices; 0 for no choices."""
     return hash_of("\n".join(sorted(choices)))
 
 
 def answer_key(answer: str) -> int:
-    """Equal for answers that are written alike or are the same number; 0 for a long one."""
+    """A key that is equal for answers with equal letters or the same number; 0 for a long one."""
     return _answer_key(answer, plain_text(answer))
 
 
 def answer_keys(answers: Sequence[str], plain: Sequence[str]) -> set[int]:
-    """Every key under which one of several answers may be found.
+    """Every key under which one of several answers may be recorded.
 
     Args:
         answers: An answer and its aliases.
-        plain: Their plain texts.
+        plain: Their folded texts.
     """
     return {
         key
@@ -95,23 +95,23 @@ def _answer_key(answer: str, plain: str) -> int:
 
 
 def number_keys(numbers: set[str]) -> list[int]:
-    """Sorted hashes of numbers."""
+    """The sorted hashes of the numbers."""
     return sorted(hash_of(number) for number in numbers)
 
 
 def signs_of(text: str) -> int:
-    """The mathematical signs that stand next to a number or a bracket: one bit each."""
-    found = 0
+    """The mathematical signs next to a number or a bracket, as a bit mask with one bit per sign."""
+    mask = 0
     for sign in _SIGN.findall(text.translate(_LIKE_A_SIGN)):
-        found |= 1 << _SIGNS.index(sign[0] or sign[1])
-    return found
+        mask |= 1 << _SIGNS.index(sign[0] or sign[1])
+    return mask
 
 
 def ngrams(plain: Sequence[str]) -> tuple[Hashes, Places]:
-    """The hash of every n-gram, and the place of the text that it stands in, ascending.
+    """The hash of every n-gram, and the position of its text, ascending.
 
     Args:
-        plain: Plain texts; one that is shorter than an n-gram has none.
+        plain: Folded texts; a text shorter than an n-gram has none.
     """
     import numpy as np
 
@@ -124,7 +124,7 @@ def ngrams(plain: Sequence[str]) -> tuple[Hashes, Places]:
 
 
 def _hashed(text: str) -> Hashes:
-    """The hash of the n-gram that starts at each character but the last few."""
+    """The hash of the n-gram that starts at each character, except the last `NGRAM - 1`."""
     import numpy as np
 
     if text.isascii():
@@ -135,7 +135,7 @@ def _hashed(text: str) -> Hashes:
     while width < NGRAM:  # 1 + 1, 2 + 2, 4 + 4
         mixed = mixed[:-width] * np.uint64(factor) + mixed[width:]
         width, factor = 2 * width, factor * factor % 2**64
-    # Splitmix64's finish: the smallest hashes of a text are to be a fair sample of it.
+    # The finish of Splitmix64, so that the smallest hashes of a text are a fair sample of it.
     mixed ^= mixed >> np.uint64(30)
     mixed *= np.uint64(0xBF58476D1CE4E5B9)
     mixed ^= mixed >> np.uint64(27)

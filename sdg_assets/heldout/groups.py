@@ -1,4 +1,4 @@
-"""Held-out rows grouped by a key, and by the text that one of their parts is."""
+"""Groups held-out rows by a key, and by the text of one of their parts."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
     Array = np.ndarray[Any, Any]
 
-# At most so many of the held-out rows that share a key or a text are compared with a row.
+# If more held-out rows share a key or a text, only this many are compared with a row.
 ROWS_OF_A_TEXT = 32
 
 
@@ -23,7 +23,7 @@ def ranges(firsts: Array, lengths: Array) -> Array:
 
 
 class RowsByKey:
-    """Held-out rows, looked up by a key. Key 0 stands for "none" and is never looked up."""
+    """Held-out rows, looked up by a key. Key 0 means "none" and is never looked up."""
 
     def __init__(self, keys: Array) -> None:
         """Takes the key of each held-out row (uint64)."""
@@ -35,7 +35,7 @@ class RowsByKey:
         self._keys = keys[self._rows]
 
     def pairs(self, keys: Sequence[int]) -> tuple[Array, Array]:
-        """Parallel arrays: positions in `keys`, and a held-out row that has this key."""
+        """Parallel arrays: a position in `keys`, and a held-out row that has this key."""
         import numpy as np
 
         wanted = np.array(keys, dtype=np.uint64)
@@ -47,29 +47,29 @@ class RowsByKey:
 
 
 class Part:
-    """One part of all held-out rows: which text it is, and which rows share that text."""
+    """One part of all held-out rows: the text of each row, and the rows that share each text."""
 
     def __init__(self, keys: pl.Series, texts: Array) -> None:
-        """Finds each row's text.
+        """Looks up each row's text.
 
         Args:
-            keys: The key of this part of each held-out row, 0 for none.
+            keys: The key of this part of each held-out row; 0 for none.
             texts: The keys of all texts, ascending.
         """
         import numpy as np
 
         values = keys.to_numpy()
         self.text = np.where(values == 0, -1, np.searchsorted(texts, values))
-        """Of each held-out row, the position of its text among all texts; -1 for none."""
+        """For each held-out row, the position of its text among all texts; -1 for none."""
         order = np.argsort(self.text, kind="stable")
         self._rows = order[self.text[order] >= 0].astype(np.uint32)
         counts = np.bincount(self.text[self.text >= 0], minlength=len(texts))
         self._starts = np.append(0, np.cumsum(counts))
         self.is_used = counts > 0
-        """Of each text, whether a row has it as this part."""
+        """For each text, whether a row has it as this part."""
 
     def weights(self, of_text: Array, rows: Array | slice = slice(None)) -> Array:
-        """The weights of the texts of some held-out rows, 0 for none."""
+        """The weights of the texts of the given held-out rows; 0 for none."""
         import numpy as np
 
         text = self.text[rows]
@@ -78,7 +78,7 @@ class Part:
         return np.where(text >= 0, of_text[text], 0)
 
     def pairs(self, place: Array, text: Array) -> tuple[Array, Array]:
-        """Parallel arrays: each place, and a held-out row that has the text beside the place."""
+        """Parallel arrays: each place, and a held-out row that has the text given for the place."""
         import numpy as np
 
         firsts = self._starts[text]
@@ -87,6 +87,6 @@ class Part:
         return np.repeat(place, counts), rows
 
     def rows(self, text: int) -> Array:
-        """At most `ROWS_OF_A_TEXT` of the held-out rows that have a text."""
+        """The held-out rows that have a text, at most `ROWS_OF_A_TEXT` of them."""
         first, end = self._starts[text], self._starts[text + 1]
         return self._rows[first : min(end, first + ROWS_OF_A_TEXT)]

@@ -1,4 +1,4 @@
-"""All held-out rows that rows are gated against, looked up by the batch."""
+"""The index of all held-out rows that rows are tested against; it is searched in batches."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from sdg_assets.heldout.candidates import (
+    DISTINCTIVE,
     EVIDENCE,
-    TELLING,
     Candidate,
     PartOverlap,
     SharedContext,
@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 
     Array = np.ndarray[Any, Any]
 
-# A question that a table asks with more contexts or sets of choices is a stem ("What is the main
-# idea of the passage?").
+# A question that a table asks with more contexts or sets of choices than this is a stem ("What is
+# the main idea of the passage?").
 STEM_SETTINGS = 2
 PARTS = ("question", "choices", "context")
 _ROWS_AT_ONCE = 1024
@@ -37,7 +37,7 @@ _ROWS_AT_ONCE = 1024
 
 @dataclass(frozen=True)
 class HeldoutRow:
-    """What is known of a held-out row; the columns of `rows_schema`."""
+    """The stored data of a held-out row; the columns of `rows_schema`."""
 
     benchmark: str
     item: int
@@ -49,22 +49,22 @@ class HeldoutRow:
     signs: int
     common: bool
     settings: int
-    """Contexts and sets of choices with which its table asks this question."""
+    """Number of contexts and sets of choices with which its table asks this question."""
 
 
-# In the order of the fields above.
+# Columns in the order of the fields above.
 _COLUMNS = [column.name for column in fields(HeldoutRow)][1:]
 
 
 class HeldoutIndex:
     """Held-out rows of any number of benchmarks.
 
-    Memory: about 32 bytes a stored n-gram (at most 2 KiB a text) and 200 a row; three times that
-    while it is built. A background takes 1 byte an n-gram and 8 a text.
+    Memory: about 32 bytes per stored n-gram (at most 2 KiB per text) and 200 per row; three times
+    that while the index is built. A background takes 1 byte per n-gram and 8 per text.
     """
 
     def __init__(self, tables: Mapping[str, HeldoutTables]) -> None:
-        """Joins the hashes of several benchmarks.
+        """Builds the index from the hashes of several benchmarks.
 
         Args:
             tables: Name of a benchmark, or `task/subtask` → its hashes.
@@ -82,10 +82,10 @@ class HeldoutIndex:
         self._rows = joined.rows.with_columns(
             settings=pl.concat([pl.Series(dtype=pl.UInt32), *settings])
         )
-        self._known = self._rows.select(_COLUMNS)
-        self._is_asked_often = self._rows["settings"].to_numpy() > STEM_SETTINGS
-        # So many rows ask a frame that it is no question of any: equal ones are not even compared.
-        self._is_frame = self._rows["settings"].to_numpy() > ROWS_OF_A_TEXT
+        self._row_data = self._rows.select(_COLUMNS)
+        self._has_many_settings = self._rows["settings"].to_numpy() > STEM_SETTINGS
+        # A question in this many settings is boilerplate: equal questions are not even compared.
+        self._is_boilerplate = self._rows["settings"].to_numpy() > ROWS_OF_A_TEXT
         texts = joined.texts.unique("key", maintain_order=True).sort("key")
         self._texts = texts["key"].to_numpy()
         self._words = texts["words"].to_numpy()
@@ -97,14 +97,14 @@ class HeldoutIndex:
         self._parts = {part: Part(self._rows[part], self._texts) for part in PARTS}
 
     def __len__(self) -> int:
-        """Held-out rows."""
+        """The number of held-out rows."""
         return len(self._rows)
 
     def background(self, rows: Iterable[Example] = ()) -> Background:
-        """Learns from a subtask's training rows how much each n-gram tells of such rows.
+        """Learns from a subtask's training rows how distinctive each n-gram is.
 
         Args:
-            rows: The training rows, or a sample of them; without any, every n-gram counts as rare.
+            rows: The training rows, or a sample of them; without rows, every n-gram counts as rare.
         """
         import numpy as np
 
@@ -117,7 +117,7 @@ class HeldoutIndex:
         of_ngram = ngram_weights(counts, total)
         of_text, own = self._postings.text_weights(of_ngram)
         question = self._parts["question"].weights(of_text)
-        is_stem = (question < TELLING) | self._is_asked_often
+        is_stem = (question < DISTINCTIVE) | self._has_many_settings
         return Background(of_ngram, of_text, own, is_stem)
 
     def search(
@@ -131,11 +131,11 @@ class HeldoutIndex:
         """The held-out rows that rows of a batch may repeat, and the contexts that they share.
 
         Args:
-            texts: The plain texts of each row, its context first.
-            items: The rows' keys, see `item_key`.
-            questions: The keys of their questions.
-            background: Of the rows' subtask.
-            least: The share from which rows that are not equal count.
+            texts: The folded texts of each row, its context first.
+            items: The rows' keys, from `item_key`.
+            questions: The keys of the rows' questions.
+            background: The weights for the rows' subtask.
+            least: The smallest share of a candidate; equal rows and questions always count.
         """
         import numpy as np
 
@@ -145,29 +145,29 @@ class HeldoutIndex:
         equal_items = self._items.pairs(items)
         pairs = [
             equal_items,
-            _only(self._questions.pairs(questions), ~self._is_frame),
+            _only(self._questions.pairs(questions), ~self._is_boilerplate),
             self._parts["question"].pairs(place, text),
             *(
                 _only(self._parts[part].pairs(place, text), background.is_stem)
                 for part in ("choices", "context")
             ),
         ]
-        codes = np.unique(np.concatenate([self._codes(some) for some in pairs]))
+        codes = np.unique(np.concatenate([self._codes(row_pairs) for row_pairs in pairs]))
         is_same_item = np.isin(codes, self._codes(equal_items))
         candidates = self._candidates(codes, is_same_item, questions, overlap, background, least)
         return candidates, self._shared(place, text, weight, background.of_text[text])
 
     def rows(self, positions: Iterable[int]) -> dict[int, HeldoutRow]:
-        """What is known of held-out rows, by their position in the index."""
+        """The stored data of held-out rows, by their position in the index."""
         wanted = sorted(set(positions))
-        rows = zip(self._benchmarks(wanted), self._known[wanted].rows(), strict=True)
+        rows = zip(self._benchmarks(wanted), self._row_data[wanted].rows(), strict=True)
         return {
             position: HeldoutRow(benchmark, *values)
             for position, (benchmark, values) in zip(wanted, rows, strict=True)
         }
 
     def _codes(self, pairs: tuple[Array, Array]) -> Array:
-        """One number for each place of a row and position of a held-out row."""
+        """One number for each pair of a row's place and a held-out row's position."""
         place, row = pairs
         return place * max(len(self._rows), 1) + row
 
@@ -193,13 +193,13 @@ class HeldoutIndex:
             self._parts["question"].weights(background.own, row),
             is_same=is_same,
             is_stem=is_stem,
-            is_asked_often=self._is_asked_often[row],
+            has_many_settings=self._has_many_settings[row],
         )
         share, in_context = scores.share, context.share
         question_text = self._parts["question"].text[row]
-        without_frame = question.weight / np.maximum(self._lengths[question_text], 1)
-        words = self._words[question_text] * np.minimum(without_frame, 1)
-        is_equal = is_same_item | (is_same & ~self._is_frame[row])
+        boilerplate_free = question.weight / np.maximum(self._lengths[question_text], 1)
+        words = self._words[question_text] * np.minimum(boilerplate_free, 1)
+        is_equal = is_same_item | (is_same & ~self._is_boilerplate[row])
         kept = np.flatnonzero(is_equal | ((share >= least) & (scores.present >= EVIDENCE)))
         columns = (
             place[kept],
@@ -218,12 +218,15 @@ class HeldoutIndex:
     def _part_overlaps(
         self, place: Array, row: Array, overlap: Overlap, background: Background
     ) -> list[PartOverlap]:
-        """What rows have of each of `PARTS` of held-out rows."""
+        """How much of each of `PARTS` of the held-out rows the paired rows contain."""
         import numpy as np
 
         texts = [self._parts[part].text[row] for part in PARTS]
-        every = overlap.of(np.tile(place, len(PARTS)), np.concatenate(texts))
-        columns = [np.split(c, len(PARTS)) for c in (every.anywhere, every.asked, every.own)]
+        parts = overlap.of(np.tile(place, len(PARTS)), np.concatenate(texts))
+        columns = [
+            np.split(column, len(PARTS))
+            for column in (parts.anywhere, parts.outside_context, parts.own)
+        ]
         weights = [self._parts[part].weights(background.of_text, row) for part in PARTS]
         return [
             PartOverlap(weight, TextOverlap(*values))
@@ -248,19 +251,19 @@ class HeldoutIndex:
                 share=min(float(a / w), 1.0),
             )
             for name in set(self._benchmarks(part.rows(int(t)))):
-                known = shared.get((context.place, name))
-                if known is None or known.share < context.share:
+                best = shared.get((context.place, name))
+                if best is None or best.share < context.share:
                     shared[context.place, name] = replace(context, benchmark=name)
         return list(shared.values())
 
     def _benchmarks(self, rows: Sequence[int] | Array) -> list[str]:
-        """The benchmark, or `task/subtask`, of each of some held-out rows."""
+        """The benchmark, or `task/subtask`, of each given held-out row."""
         import numpy as np
 
         return list(self._names[np.searchsorted(self._ends, rows, "right")])
 
 
-def _only(pairs: tuple[Array, Array], wanted: Array) -> tuple[Array, Array]:
-    """The pairs whose held-out row is wanted."""
+def _only(pairs: tuple[Array, Array], is_wanted: Array) -> tuple[Array, Array]:
+    """The pairs whose held-out row is wanted (one bool per held-out row)."""
     place, row = pairs
-    return place[wanted[row]], row[wanted[row]]
+    return place[is_wanted[row]], row[is_wanted[row]]

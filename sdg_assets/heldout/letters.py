@@ -1,9 +1,9 @@
-"""Text reduced to its letters and digits, so that copies are equal however they are dressed up.
+"""Folds text to its letters and digits, so that copies are equal despite different typography.
 
-What is taken away or made alike, in this order: letter spacing ("w o r d s"), HTML entities and
-tags, compatibility forms and combining marks (NFKD), digits of other scripts, look-alikes of other
-scripts (the confusables of Unicode's UTS #39), case, thousands separators and zeros behind a
-decimal point (1,800.0 is 1800), spaces and punctuation, and English number words (eighteen is 18).
+Removed or unified, in this order: letter spacing ("w o r d s"), HTML entities and tags,
+compatibility forms and combining marks (NFKD), digits of other scripts, look-alikes of other
+scripts (the confusables of Unicode's UTS #39), case, thousands separators and zeros at the end of a
+decimal number (1,800.0 is 1800), spaces and punctuation, and English number words (eighteen is 18).
 
 Number words are replaced last, see `number_words`.
 """
@@ -20,8 +20,8 @@ from importlib.resources import files
 
 from sdg_assets.heldout.number_words import FIELD, in_digits
 
-# A text whose every second character is a space, a point or a hyphen is letter-spaced; in prose
-# every sixth is a space.
+# A text is letter-spaced if every second character is a space, a point or a hyphen; in prose, every
+# sixth character is a space.
 _SPACED_SHARE = 0.4
 _SPACED_LENGTH = 12
 _SPACING = {
@@ -29,9 +29,9 @@ _SPACING = {
     for sign in " .-"
 }
 _TAG = re.compile(r"</?[A-Za-z][^<>]{0,500}>")
-# From so many texts on, their signs are counted together: for fewer, one by one is faster.
+# From this many texts on, their signs are counted together; one by one is faster for fewer texts.
 _MANY_TEXTS = 64
-# A pattern that begins with a fixed character is looked for at a tenth of the price.
+# Searching for a pattern that begins with a fixed character takes a tenth of the time.
 _THOUSANDS = [
     re.compile(pattern)
     for pattern in (
@@ -44,7 +44,7 @@ _SPACED_THOUSANDS = re.compile(r" (?<=\d )(?=\d{3}(?!\d))")
 _POINTLESS = re.compile(r"\.(?<=\d\.)0+(?!\d)")
 _TRAILING_ZEROS = re.compile(r"(\.(?<=\d\.)\d*[1-9])0+(?!\d)")
 _CLAUSE = re.compile(r"[^\w\s'-]+")
-# An answer of so many words may be a number with its unit.
+# An answer of at most this many words may be a number with its unit.
 _FEW_WORDS = 6
 _DIGIT = re.compile("[0-9]")
 _WRITTEN_NUMBER = re.compile(r"\d+(?:\.\d+)?")
@@ -52,7 +52,7 @@ _ASCII_PUNCTUATION = bytes(
     code for code in range(128) if not chr(code).isalnum() and chr(code) != FIELD
 )
 _WITHOUT_PUNCTUATION = dict.fromkeys(_ASCII_PUNCTUATION)
-# One such character says as much as two letters do.
+# One such character carries as much information as two letters.
 _WIDE = re.compile(
     "[\u3005-\u3007\u3040-\u30ff\u31f0-\u31ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
     "\U00020000-\U0003ffff]"
@@ -64,18 +64,18 @@ _ALPHABETS = {
     "CYRILLIC": re.compile("[\u0400-\u052f]"),
     "GREEK": re.compile("[\u0370-\u03ff]"),
 }
-# A text of which so much is letters that look like no Latin one is in their alphabet.
+# A text is in another alphabet if this share of it are letters that look like no Latin letter.
 _PLAINLY_OTHER = 0.1
 _DECIMAL_SIGNS = {ord("٫"): ".", ord("٬"): ",", ord("’"): "'", ord("\u2044"): "/"}
 
 
 def plain_texts(texts: Sequence[str]) -> list[str]:
-    """The letters and digits of each text; "" for a text that has none.
+    """The letters and digits of each text; "" for a text without any.
 
     Args:
-        texts: Any number of texts. They are worked on as one: that is ten times as fast.
+        texts: Any number of texts. They are folded together, which is ten times as fast.
     """
-    return _stripped(_dressed_down(texts)) if texts else []
+    return _stripped(_folded_with_spaces(texts)) if texts else []
 
 
 def plain_text(text: str) -> str:
@@ -85,31 +85,35 @@ def plain_text(text: str) -> str:
 
 def written_numbers(text: str) -> set[str]:
     """The numbers that a text writes in digits, in one form: 1,800.0 and ١٨٠٠ are "1800"."""
-    (plain,) = _dressed_down([text])
-    return set(_WRITTEN_NUMBER.findall(plain))
+    (folded,) = _folded_with_spaces([text])
+    return set(_WRITTEN_NUMBER.findall(folded))
 
 
 def all_numbers(text: str) -> set[str]:
-    """`written_numbers`, and those in English words: "eighteen" is "18"."""
-    (plain,) = _dressed_down([text])
-    found = set(_WRITTEN_NUMBER.findall(plain))
-    for some in (_stripped(_CLAUSE.split(plain)), _stripped(plain.split()), _stripped([plain])):
-        for piece in some:
-            found.update(_WRITTEN_NUMBER.findall(piece))
-    return found
+    """`written_numbers`, and the numbers in English words: "eighteen" is "18"."""
+    (folded,) = _folded_with_spaces([text])
+    numbers = set(_WRITTEN_NUMBER.findall(folded))
+    for pieces in (
+        _stripped(_CLAUSE.split(folded)),
+        _stripped(folded.split()),
+        _stripped([folded]),
+    ):
+        for piece in pieces:
+            numbers.update(_WRITTEN_NUMBER.findall(piece))
+    return numbers
 
 
 def only_number(text: str) -> str:
-    """The number of a short text that writes one and no other: "18" for "$18.00"; or ""."""
+    """The number in a short text that has exactly one: "18" for "$18.00"; otherwise ""."""
     if text.isascii() and "&" not in text and not _DIGIT.search(text):
-        return ""  # most answers: what is left of them has no digit either
-    (plain,) = _dressed_down([text])
-    found = _WRITTEN_NUMBER.findall(plain)
-    return found[0] if len(found) == 1 and len(plain.split()) <= _FEW_WORDS else ""
+        return ""  # most answers; folding adds no digit to them
+    (folded,) = _folded_with_spaces([text])
+    numbers = _WRITTEN_NUMBER.findall(folded)
+    return numbers[0] if len(numbers) == 1 and len(folded.split()) <= _FEW_WORDS else ""
 
 
-def _dressed_down(texts: Sequence[str]) -> list[str]:
-    """The texts without markup, case, and typography of numbers; spaces and punctuation stand."""
+def _folded_with_spaces(texts: Sequence[str]) -> list[str]:
+    """The texts without markup, case and number typography, but with spaces and punctuation."""
     folded = _all_folded(texts)
     joined = FIELD.join(folded)
     if joined.count(FIELD) != len(folded) - 1:
@@ -120,14 +124,14 @@ def _dressed_down(texts: Sequence[str]) -> list[str]:
 
 
 def _without_thousands(text: str) -> str:
-    """The text without separators of thousands; all are found before the first is taken out."""
+    """The text without thousands separators; all are located before any is removed."""
     signs = sorted(sign.start() for pattern in _THOUSANDS for sign in pattern.finditer(text))
     starts, ends = [0, *(sign + 1 for sign in signs)], [*signs, len(text)]
     return "".join(text[start:end] for start, end in zip(starts, ends, strict=True))
 
 
 def _all_folded(texts: Sequence[str]) -> list[str]:
-    """`_folded` of each text. Most texts are plain ASCII prose: nothing but their case changes."""
+    """`_folded` of each text. Most texts are plain ASCII prose: only their case changes."""
     if len(texts) < _MANY_TEXTS:
         return [_folded(text) for text in texts]
     spaced = _letter_spaced(texts)
@@ -140,7 +144,7 @@ def _all_folded(texts: Sequence[str]) -> list[str]:
 
 
 def _letter_spaced(texts: Sequence[str]) -> set[int]:
-    """Places of texts that may be letter-spaced: all signs are counted at once."""
+    """Positions of texts that may be letter-spaced; each sign is counted in all texts at once."""
     import numpy as np
 
     codes = np.frombuffer("".join(texts).encode("ascii", "replace"), dtype=np.uint8)
@@ -168,12 +172,12 @@ def _folded(text: str) -> str:
 def _without_typography(text: str) -> str:
     text = unicodedata.normalize("NFKD", text)
     text = text.translate(_folding(_alphabet(text)))
-    # Hangul, which NFKD has taken apart.
+    # Compose the Hangul syllables that NFKD has decomposed.
     return _HANGUL.sub(r"\1\1", unicodedata.normalize("NFC", text))
 
 
 def _alphabet(text: str) -> str:
-    """The alphabet that a text is written in, whatever look-alikes stand among its letters."""
+    """The alphabet of a text, even if look-alikes of other alphabets are among its letters."""
     if not _OTHER_ALPHABET.search(text):
         return "LATIN"
     look_alikes = _look_alikes("LATIN")
@@ -184,7 +188,7 @@ def _alphabet(text: str) -> str:
 
 
 class _Folding(dict[int, str | None]):
-    """Character → what is compared in its stead, for a text in mostly one alphabet."""
+    """Character → its folded form, for a text that is mostly in one alphabet."""
 
     def __init__(self, look_alikes: dict[str, str]) -> None:
         super().__init__(_DECIMAL_SIGNS)
@@ -210,10 +214,10 @@ class _Folding(dict[int, str | None]):
 
 @cache
 def _folding(alphabet: str) -> _Folding:
-    """Reads letters of other alphabets that look like letters of this one as those.
+    """Folds letters of other alphabets to the letters of this one that they look like.
 
-    A text in Cyrillic keeps its own letters: that А and Н look like Latin ones, and their small
-    forms do not, would tell НОС from нос.
+    A Cyrillic text keeps its own letters: the capitals А and Н look like Latin letters and their
+    small forms do not, so НОС would no longer equal нос.
     """
     return _Folding(_look_alikes(alphabet))
 
@@ -228,7 +232,7 @@ def _look_alikes(alphabet: str) -> dict[str, str]:
         if len(char) > 1 or _is_of(alphabet, char) or not char.isalpha():
             continue
         own = [o["c"] for o in others if len(o["c"]) == 1 and _is_of(alphabet, o["c"])]
-        # UTS #39 holds I for an l; in a capital letter it is the I that was meant.
+        # UTS #39 lists l for I; for a capital look-alike, I is meant.
         own = ["I" if other == "l" and char.isupper() else other for other in own]
         alike = [other for other in own if other.isupper() == char.isupper()]
         if own:
@@ -243,7 +247,7 @@ def _is_of(alphabet: str, char: str) -> bool:
 
 
 def _stripped(texts: Sequence[str]) -> list[str]:
-    """Letters and digits alone, number words replaced."""
+    """The letters and digits only, with number words replaced by digits."""
     joined = FIELD.join(texts)
     if joined.isascii():
         joined = joined.encode("ascii").translate(None, _ASCII_PUNCTUATION).decode("ascii")

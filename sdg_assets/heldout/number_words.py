@@ -1,7 +1,7 @@
-"""English number words in digits: "eighteen" is 18, "three hundred and five" is 305.
+"""Replaces English number words by digits: "eighteen" is 18, "three hundred and five" is 305.
 
-Texts have no spaces here ("threehundredandfive"), so words are replaced inside of other words too
-("stone" becomes "st1"): both sides of a comparison are treated alike.
+Texts have no spaces here ("threehundredandfive"), so words inside other words are replaced, too
+("stone" becomes "st1"). This is harmless because both sides of a comparison are treated alike.
 """
 
 from __future__ import annotations
@@ -10,12 +10,12 @@ import re
 from collections.abc import Iterator
 from functools import cache, partial
 
-# Stands between texts that are worked on as one.
+# Separates texts that are processed as one.
 FIELD = "\x1f"
-_DOLLARS = re.compile(r"(?<=\d)dollars?")  # $18, whose sign is gone, is 18 dollars
+_DOLLARS = re.compile(r"(?<=\d)dollars?")  # "$18" loses its sign, so "18 dollars" must be 18, too
 _ONES = ["one", "two", "three", "four", "five", "six", "seven", "eight", "nine"]
 _TENS = ["twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety"]
-# The longer of two that begin alike comes first: sixteen, then six.
+# If two words begin alike, the longer one comes first: sixteen, then six.
 _TEENS = {
     word: number
     for number, word in enumerate(
@@ -40,12 +40,12 @@ _ATOMS = [
     ("zero", "0"),
 ]
 _TENS_AND_ONES = [(re.compile(f"{ten}({'|'.join(_ONES)})?"), n) for n, ten in enumerate(_TENS, 2)]
-# From so many characters on, one search for all words is faster than one for each word.
+# From this many characters on, one search for all words is faster than one search per word.
 _MANY_CHARACTERS = 4096
-# Characters of a piece, at least: few pieces need to be read word by word, and the shorter they are
-# the less is read.
+# Characters of a piece, at least. Few pieces must be processed word by word; short pieces keep that
+# part small.
 _PIECE = 1024
-# A pattern that began with the digits before the word would be tried at each digit of a text.
+# The patterns begin with the word: beginning with digits, they would be tried at every digit.
 _SCALES = [
     (scale, re.compile(rf"{word}(?<=\d{word})(?:and)?(?:(\d{{1,{width}}})(?!\d))?"))
     for word, scale, width in (("hundred", 100, 2), ("thousand", 1_000, 3), ("million", 10**6, 6))
@@ -56,7 +56,7 @@ def in_digits(text: str) -> str:
     """The text with its number words replaced by digits.
 
     Args:
-        text: Any number of plain texts, joined by `FIELD`.
+        text: Any number of folded texts, joined by `FIELD`.
     """
     text = _small_numbers(text)
     for scale, pattern in _SCALES:
@@ -67,8 +67,9 @@ def in_digits(text: str) -> str:
 def _small_numbers(text: str) -> str:
     """The text with number words up to ninety-nine replaced, as `_word_by_word` does it.
 
-    A search for all words at once takes a fifth of the time. It reads few pieces of a text
-    differently: those have a word that is two numbers in one ("twentyone"), or words that overlap.
+    A search for all words at once takes a fifth of the time. It goes wrong for a few pieces: those
+    with a word made of two numbers ("twentyone") or with overlapping words. These pieces are
+    processed word by word.
 
     Args:
         text: Any number of texts, joined by `FIELD`.
@@ -87,7 +88,7 @@ def _small_numbers(text: str) -> str:
 
 
 def _pieces(text: str) -> Iterator[str]:
-    """The text cut at ends of fields, after at least `_PIECE` characters each."""
+    """The text, cut at ends of fields into pieces of at least `_PIECE` characters."""
     start = 0
     while (end := text.find(FIELD, start + _PIECE)) >= 0:
         yield text[start:end]
@@ -105,9 +106,9 @@ def _word_by_word(text: str) -> str:
 
 @cache
 def _overlapping() -> list[str]:
-    """Two words of `_ATOMS` that share letters, of which the right one is replaced first: "twone".
+    """Pairs of overlapping words of `_ATOMS`, such as "twone", of which the second is replaced.
 
-    A search for all words at once would take the left one.
+    A search for all words at once would replace the first one instead.
     """
     words = [word for word, _ in _ATOMS]
     return [
@@ -119,19 +120,19 @@ def _overlapping() -> list[str]:
     ]
 
 
-def _ten_and_one(tens: int, found: re.Match[str]) -> str:
-    return str(10 * tens + (_ONES.index(found[1]) + 1 if found[1] else 0))
+def _ten_and_one(tens: int, match: re.Match[str]) -> str:
+    return str(10 * tens + (_ONES.index(match[1]) + 1 if match[1] else 0))
 
 
 def _scaled(text: str, scale: int, pattern: re.Pattern[str]) -> str:
-    """The text with "3hundred and5" written as 305: at most three digits stand before a scale."""
+    """The text with "3hundredand5" written as 305; at most three digits precede a scale word."""
     pieces, end = [], 0
-    for found in pattern.finditer(text):
-        first = start = found.start()
+    for match in pattern.finditer(text):
+        first = start = match.start()
         while first > max(end, start - 3) and text[first - 1].isdecimal():
             first -= 1
         if first < start:
-            number = int(text[first:start]) * scale + int(found[1] or 0)
+            number = int(text[first:start]) * scale + int(match[1] or 0)
             pieces += [text[end:first], str(number)]
-            end = found.end()
+            end = match.end()
     return "".join([*pieces, text[end:]])

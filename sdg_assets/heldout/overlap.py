@@ -1,8 +1,8 @@
-"""How much of each held-out text the rows of a batch have.
+"""Computes how much of each held-out text the rows of a batch contain.
 
-A row shares a word or two with thousands of held-out texts, and a good part of one with few or
-none. So weights are first summed over slots, in each of which several texts of a row fall together:
-one pass without a sort. Exact sums are made only where a slot, and so perhaps a text, has enough.
+A row shares a word or two with thousands of held-out texts, and a large part with few or none. So
+the weights are first summed over slots, where several texts of a row share a slot: one pass without
+a sort. Exact sums are computed only for slots, and so perhaps texts, with enough weight.
 """
 
 from __future__ import annotations
@@ -20,47 +20,47 @@ if TYPE_CHECKING:
 
     Array = np.ndarray[Any, Any]
 
-# Pairs of a row's n-gram and a text that are worked on together: a batch of long rows has millions.
+# Pairs of a row's n-gram and a text that are processed together; a batch of long rows has millions.
 _PAIRS_AT_ONCE = 1 << 16
-# Slots a row, a power of two.
+# Slots per row, a power of two.
 _SLOTS = 1024
-# What a row has of a text, in rare n-grams, from which it counts: less is a common word or two.
+# A row overlaps with a text from this weight on, in rare n-grams; less is a common word or two.
 LEAST_WEIGHT = 3.0
-# Sums over slots are rounded. A text that has just enough must not be lost by it.
+# The sums over slots are rounded; the margin keeps texts that have just enough weight.
 _NEARLY_ENOUGH = 0.999
 
 
 @dataclass(frozen=True)
 class TextOverlap:
-    """Parallel arrays (float32): the weight that rows have of held-out texts."""
+    """Parallel arrays (float32): the weight of held-out texts' n-grams that rows contain."""
 
     anywhere: Array
-    """The weight of the text's n-grams that stand in the row."""
-    asked: Array
-    """Of `anywhere`, the n-grams that stand outside of the row's context."""
+    """The weight of the text's n-grams that the row contains."""
+    outside_context: Array
+    """The part of `anywhere` that occurs outside the row's context."""
     own: Array
-    """Of `anywhere`, the n-grams that the text's own context does not have."""
+    """The part of `anywhere` that is missing from the held-out text's own context."""
 
 
 @dataclass(frozen=True)
 class _Pairs:
-    """Parallel arrays: the n-grams of some rows, each beside every text that has it."""
+    """Parallel arrays: n-grams of several rows, each paired with every text that has it."""
 
     entry: Array
-    """Position of the n-gram among those of all rows."""
+    """Position of the n-gram among the n-grams of all rows."""
     posting: Array
-    """Position of the text among those of all n-grams."""
+    """Position of the pair's text in `Postings.text`."""
     text: Array
     """Position of the text."""
     slot: Array
-    """Where the weights of this row and this text are summed."""
+    """The slot in which the weights of this row and this text are summed."""
     first: int
     """Place of the first row."""
     slots: int
-    """Slots of all of these rows."""
+    """Number of slots of all these rows."""
 
     def codes(self, at: Array, texts: int) -> Array:
-        """One number for the row and the text of each of the pairs `at`."""
+        """One number per pair in `at` for its row and its text."""
         return (self.slot[at] // _SLOTS + self.first) * texts + self.text[at]
 
 
@@ -68,12 +68,12 @@ class Overlap:
     """The n-grams that rows of a batch share with held-out texts."""
 
     def __init__(self, postings: Postings, ngrams: RowNgrams, of_ngram: Array) -> None:
-        """Leaves out n-grams that weigh nothing.
+        """Drops n-grams that weigh nothing.
 
         Args:
-            postings: Of the index.
-            ngrams: Of the rows, from the same index.
-            of_ngram: See `Background`.
+            postings: The postings of the index.
+            ngrams: The n-grams of the rows, from the same postings.
+            of_ngram: The weights of the n-grams, as in `Background`.
         """
         import numpy as np
 
@@ -81,24 +81,24 @@ class Overlap:
         kept = np.flatnonzero(weights)
         self._postings = postings
         self._place, self._ngram = ngrams.place[kept], ngrams.ngram[kept]
-        self._is_asked = ngrams.is_asked[kept]
+        self._is_outside_context = ngrams.is_outside_context[kept]
         self._weight = weights[kept] / np.float32(FULL_WEIGHT)
         self._texts = max(len(postings.scale), 1)
 
     def reaching(self, least: Array) -> tuple[Array, Array, Array]:
-        """The texts of which a row has enough.
+        """Finds the texts of which a row contains enough.
 
         Args:
-            least: The weight from which a text counts, one a text.
+            least: For each text, the weight that is enough.
 
         Returns:
             Parallel arrays, ascending: place of the row, position of the text, and the weight of
-            the text's n-grams that stand in the row (float32).
+            the text's n-grams that the row contains (float32).
         """
         import numpy as np
 
-        none = np.empty(0, dtype=np.int64)
-        codes, entries = [none], [none]
+        empty = np.empty(0, dtype=np.int64)
+        codes, entries = [empty], [empty]
         unit = self._postings.scale / least
         for pairs in self._pairs(np.arange(len(self._place))):
             weights = self._weight.take(pairs.entry) * unit.take(pairs.text)
@@ -119,17 +119,17 @@ class Overlap:
         return place[enough], text[enough], weight[enough]
 
     def of(self, place: Array, text: Array) -> TextOverlap:
-        """What rows have of given texts: nothing where it weighs less than `LEAST_WEIGHT`.
+        """The weight of the given texts that rows contain; 0 if it is less than `LEAST_WEIGHT`.
 
         Args:
             place: Places of rows.
-            text: Beside each, the position of a text; -1 for none, of which a row has 0.
+            text: For each place, the position of a text; -1 for none, which gives 0.
         """
         import numpy as np
 
-        asked_for = np.flatnonzero(text >= 0)
+        with_text = np.flatnonzero(text >= 0)
         wanted, position = np.unique(
-            place[asked_for] * self._texts + text[asked_for], return_inverse=True
+            place[with_text] * self._texts + text[with_text], return_inverse=True
         )
         pair, entry, posting = self._matches(wanted)
         order = self._order(pair, entry)
@@ -144,39 +144,39 @@ class Overlap:
             sums, result = np.zeros(len(wanted), np.float32), np.zeros(len(text), np.float32)
             if len(firsts):
                 sums[pair[firsts]] = np.add.reduceat(weights, firsts)
-            result[asked_for] = sums[position]
+            result[with_text] = sums[position]
             return result
 
         return TextOverlap(
             summed(weights),
-            summed(weights * self._is_asked[entry]),
+            summed(weights * self._is_outside_context[entry]),
             summed(weights * self._postings.is_own[posting]),
         )
 
     def _order(self, group: Array, entry: Array) -> Array:
-        """Sorts matches by their group, and within it by n-gram.
+        """Sorts matches by group, and within a group by n-gram.
 
-        Weights are rounded when they are summed: a row's verdict must not depend on the order in
-        which its words stand.
+        Sums of weights are rounded. The fixed order keeps a row's verdict independent of the order
+        of its words.
         """
         import numpy as np
 
         return np.argsort(group * max(len(self._postings.hashes), 1) + self._ngram[entry])
 
     def _matches(self, wanted: Array) -> tuple[Array, Array, Array]:
-        """The n-grams that stand in a row and in a text, for distinct pairs of the two.
+        """The n-grams that a row and a text have in common, for distinct pairs of the two.
 
         Args:
-            wanted: Codes of rows and texts, ascending.
+            wanted: Codes of pairs of a row and a text, ascending.
 
         Returns:
-            Parallel arrays: position in `wanted`, position among the rows' n-grams, and among all
-            postings.
+            Parallel arrays: position in `wanted`, position among the rows' n-grams, and position
+            among all postings.
         """
         import numpy as np
 
-        none = np.empty(0, dtype=np.int64)
-        matches = [(none, none, none)]
+        empty = np.empty(0, dtype=np.int64)
+        matches = [(empty, empty, empty)]
         place, text = np.divmod(wanted, self._texts)
         slot = place * _SLOTS + (text & (_SLOTS - 1))
         for pairs in self._pairs(np.flatnonzero(np.isin(self._place, place))):
@@ -193,10 +193,10 @@ class Overlap:
         return pair, entry, posting
 
     def _pairs(self, entries: Array) -> Iterator[_Pairs]:
-        """Rows' n-grams beside the texts that have them, some rows at a time.
+        """Pairs rows' n-grams with the texts that have them, several rows at a time.
 
         Args:
-            entries: Which of the n-grams, ascending.
+            entries: Positions of the n-grams, ascending.
         """
         import numpy as np
 
@@ -208,13 +208,13 @@ class Overlap:
         while row < len(cuts) - 1:
             most = pairs_before[row] + _PAIRS_AT_ONCE
             end = max(int(np.searchsorted(pairs_before, most, "right")) - 1, row + 1)
-            some = slice(cuts[row], cuts[end])
+            batch = slice(cuts[row], cuts[end])
             row = end
-            first = int(place[some][0])
-            entry = np.repeat(entries[some], lengths[some])
-            posting = ranges(starts[some], lengths[some])
+            first = int(place[batch][0])
+            entry = np.repeat(entries[batch], lengths[batch])
+            posting = ranges(starts[batch], lengths[batch])
             text = self._postings.text.take(posting).astype(np.int64)
-            slot = np.repeat((place[some] - first) * _SLOTS, lengths[some])
+            slot = np.repeat((place[batch] - first) * _SLOTS, lengths[batch])
             slot += text & (_SLOTS - 1)
-            rows = int(place[some][-1]) - first + 1
+            rows = int(place[batch][-1]) - first + 1
             yield _Pairs(entry, posting, text, slot, first, rows * _SLOTS)

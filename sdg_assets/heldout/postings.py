@@ -1,4 +1,4 @@
-"""The n-grams of all held-out texts, each with the texts that have it."""
+"""The n-grams of all held-out texts, each with the texts that contain it."""
 
 from __future__ import annotations
 
@@ -16,34 +16,34 @@ if TYPE_CHECKING:
 
     Array = np.ndarray[Any, Any]
 
-# An n-gram that more held-out texts have is common language ("which of the following"). It is not
-# looked up at all, so it cannot make a look-up slow either.
+# An n-gram in more held-out texts than this is common language ("which of the following"). It is
+# not looked up at all, so it cannot make a look-up slow either.
 COMMON_TEXTS = 64
-# Buckets a stored n-gram: most look-ups of an n-gram that is not stored end at an empty bucket.
+# Buckets per stored n-gram: most look-ups of unknown n-grams end at an empty bucket.
 _BUCKETS = 2
 _MULTIPLIER = 0x9E3779B97F4A7C15
 
 
 @dataclass(frozen=True)
 class RowNgrams:
-    """Parallel arrays, rows ascending: the stored n-grams that rows have, each once a row."""
+    """Parallel arrays, rows ascending: the stored n-grams of rows, each once per row."""
 
     place: Array
     """Position of the row in its batch (int64)."""
     ngram: Array
     """Position of the n-gram in `Postings.hashes` (int64)."""
-    is_asked: Array
-    """Whether the n-gram stands outside of the row's context too."""
+    is_outside_context: Array
+    """Whether the n-gram also occurs outside the row's context."""
 
 
 class Postings:
-    """N-grams with the texts that have them."""
+    """An inverted index: n-gram → the held-out texts that contain it."""
 
     def __init__(self, texts: pl.DataFrame) -> None:
         """Inverts texts → n-grams.
 
         Args:
-            texts: Columns of `texts_schema`, one row a text.
+            texts: Columns of `texts_schema`, one row per text.
         """
         import numpy as np
         import polars as pl
@@ -58,70 +58,70 @@ class Postings:
             .filter(pl.len().over("ngrams") <= COMMON_TEXTS)
             .collect()
         )
-        every = postings["ngrams"].to_numpy()
+        ngram_of = postings["ngrams"].to_numpy()
         self.text = postings["text"].to_numpy()
-        """Of each posting, the text (uint32)."""
+        """For each posting, the position of its text (uint32)."""
         self.is_own = ~postings["lent"].to_numpy()
-        """Of each posting, whether the text's own context lacks the n-gram."""
-        firsts = np.flatnonzero(np.diff(every, prepend=every[:1] + np.uint64(1)))
-        self.hashes = every[firsts]
+        """For each posting, whether the text's own context lacks the n-gram."""
+        firsts = np.flatnonzero(np.diff(ngram_of, prepend=ngram_of[:1] + np.uint64(1)))
+        self.hashes = ngram_of[firsts]
         """The distinct n-grams, ascending (uint64)."""
-        self._starts = np.append(firsts, len(every)).astype(np.uint32)
-        # Of a longer text only a sample of its n-grams is kept.
+        self._starts = np.append(firsts, len(ngram_of)).astype(np.uint32)
+        # For a longer text, only a sample of its n-grams is stored.
         self.scale = np.maximum(1, texts["length"].to_numpy() / KEPT_NGRAMS).astype(np.float32)
-        """Of each text, its n-grams per n-gram that is stored of it (float32)."""
-        # Hashes are evenly spread: their first bits tell nearly where in `hashes` they stand.
+        """For each text, the number of its n-grams per stored n-gram (float32)."""
+        # Hashes are evenly distributed: their first bits tell their approximate place in `hashes`.
         bits = max(8, (len(self.hashes) * _BUCKETS).bit_length())
         self._shift = np.uint64(64 - bits)
         in_bucket = np.bincount((self.hashes >> self._shift).astype(np.int64), minlength=1 << bits)
         self._bucket_starts = (np.cumsum(in_bucket) - in_bucket).astype(np.uint32)
 
     def text_weights(self, of_ngram: Array) -> tuple[Array, Array]:
-        """The weight of each text, and of its n-grams that its context does not have (float32).
+        """The weight of each text, and of those of its n-grams that its context lacks (float32).
 
         Args:
-            of_ngram: See `Background`.
+            of_ngram: The weights of the n-grams, as in `Background`.
         """
         import numpy as np
 
         weights = np.repeat(of_ngram, np.diff(self._starts)) / np.float32(FULL_WEIGHT)
-        every, own = (
-            np.bincount(self.text, some, minlength=len(self.scale)) * self.scale
-            for some in (weights, weights * self.is_own)
+        whole, own = (
+            np.bincount(self.text, posting_weights, minlength=len(self.scale)) * self.scale
+            for posting_weights in (weights, weights * self.is_own)
         )
-        return every.astype(np.float32), own.astype(np.float32)
+        return whole.astype(np.float32), own.astype(np.float32)
 
     def lists(self, ngram: Array) -> tuple[Array, Array]:
-        """Of each of some n-grams, its first posting, and how many it has (int64)."""
+        """For each given n-gram, its first posting and its number of postings (int64)."""
         import numpy as np
 
         firsts = self._starts[ngram].astype(np.int64)
         return firsts, self._starts[ngram + 1] - firsts
 
     def of_rows(self, rows: Sequence[Sequence[str]]) -> RowNgrams:
-        """The n-grams of rows that are stored.
+        """The stored n-grams that rows contain.
 
         Args:
-            rows: The plain texts of each row, its context first.
+            rows: The folded texts of each row, its context first.
         """
         import numpy as np
 
-        # As one text, as a row is trained on: a question may begin in its context.
+        # A row is joined into one text, as it is trained on: a question may begin in its context.
         joined = ["".join(row) for row in rows]
         hashes, place = ngrams(joined)
         ngram = self._positions(hashes)
         at = np.flatnonzero(ngram >= 0)
         ngram, place = ngram[at], place[at]
         counts = np.fromiter((max(len(text) - NGRAM + 1, 0) for text in joined), dtype=np.int64)
-        # N-grams that lie in the context as a whole, from the row's first one on.
+        # The number of n-grams that lie entirely in the context, counted from the row's first one.
         in_context = np.fromiter((len(row[0]) - NGRAM + 1 for row in rows), dtype=np.int64)
         context_ends = np.cumsum(counts) - counts + in_context
-        is_asked = at >= context_ends[place]
-        kept = _once(place * len(self.hashes) + ngram, is_asked)
-        return RowNgrams(place[kept], ngram[kept], is_asked[kept])
+        is_outside_context = at >= context_ends[place]
+        kept = _once(place * len(self.hashes) + ngram, is_outside_context)
+        return RowNgrams(place[kept], ngram[kept], is_outside_context[kept])
 
     def _positions(self, hashes: Array) -> Array:
-        """The position of each hash in `hashes`, -1 where it is not stored."""
+        """The position of each hash in `hashes`; -1 if it is not stored."""
         import numpy as np
 
         positions = np.full(len(hashes), -1, dtype=np.int64)
@@ -142,13 +142,13 @@ class Postings:
 
 
 def _once(codes: Array, marks: Array) -> Array:
-    """Ascending positions, one of each distinct code; its mark is set if an equal code has one.
+    """Ascending positions, one per distinct code; its mark is set if any equal code has a mark.
 
-    A hash table: sorting the codes takes twice as long.
+    This is a hash table: sorting the codes takes twice as long.
 
     Args:
         codes: Any numbers (int64).
-        marks: A bool beside each code; written to.
+        marks: A bool per code; this array is changed.
     """
     import numpy as np
 

@@ -1,14 +1,15 @@
-"""What a partition is gated against: which held-out hashes must be there, and which are.
+"""Decides which held-out hashes a partition needs, and loads all that exist.
 
-The rule: nothing passes ungated in silence. A subtask's own held-out splits must be hashed before
-its rows are normalized or filtered, and every protected benchmark, except those that
-SDG_WITHOUT_BENCHMARKS names. Held-out splits of other subtasks count as soon as they are hashed.
-What was used, what its sources did not have and what was left out goes into the manifest.
+The rule: no row skips the contamination gate unnoticed. Before a subtask's rows are normalized or
+filtered, its own held-out splits must be hashed, and so must every protected benchmark that
+SDG_WITHOUT_BENCHMARKS does not name. Held-out splits of other subtasks are used once they are
+hashed. The manifest records the hashes used, the splits missing from their sources, and the
+benchmarks left out.
 
-Hashes are complete when each split was read and had rows, or when the source in use does not have
-the split: the embedded samples and a mirror of a few datasets lack most, and the Hub may have them.
-Nothing at all from the Hub, or a split without rows from anywhere, is a fault of the catalog or of
-the copy: what was compared with nothing would pass ungated.
+Hashes are complete if each split was read and had rows, or if the source in use does not have the
+split: the embedded samples and a mirror of a few datasets lack most splits, which the Hub may have.
+No rows at all from the Hub, or a split without rows from any source, is an error in the catalog or
+in the copy: a comparison with no rows would accept everything.
 """
 
 from __future__ import annotations
@@ -36,49 +37,49 @@ HUB = "hub"
 
 @dataclass(frozen=True)
 class Protection:
-    """The held-out rows that a partition is gated against."""
+    """The held-out rows that a partition is compared with."""
 
     index: HeldoutIndex
     against: dict[str, str]
-    """Name → sha256 of the hashes: `task/subtask`, or a benchmark's name. Where no row was held out
-    there is nothing to be gated against."""
+    """Name → sha256 of the hashes; a name is `task/subtask` or a benchmark. Names without held-out
+    rows are left out."""
     missing: dict[str, list[str]]
-    """Name → splits that its source did not have, as `dataset config split`."""
+    """Name → the splits that its source did not have, as `dataset config split`."""
     without: list[str]
-    """Protected benchmarks that are not hashed, by order of SDG_WITHOUT_BENCHMARKS."""
+    """Protected benchmarks that are not hashed."""
 
     @property
     def record(self) -> dict[str, Any]:
-        """For a manifest: everything but the index."""
+        """Everything except the index, for a manifest."""
         return {"against": self.against, "missing": self.missing, "without": self.without}
 
 
 def heldout_key(task: str, subtask: str) -> PartitionKey:
-    """Where the hashes of a subtask lie; of a protected benchmark, if the task is PROTECTED."""
+    """The partition of a subtask's hashes; of a protected benchmark's, if the task is PROTECTED."""
     return PartitionKey(task, Stage.HELDOUT.value, subtask)
 
 
 def is_hashed(store: Store, key: PartitionKey, source: str) -> bool:
-    """Whether hashes are there, and lack nothing that this source may have.
+    """Whether the hashes exist and lack nothing that this source may have.
 
     Args:
-        store: Where they lie.
-        key: See `heldout_key`.
-        source: The seed source in use. What the samples lacked, the Hub may hold.
+        store: The store with the hashes.
+        key: Their partition, from `heldout_key`.
+        source: The seed source in use. The Hub may have splits that the samples lack.
     """
     return _is_complete(store.manifests([key]).get(key), source)
 
 
 def benchmarks_to_hash(store: Store, without: Collection[str], source: str) -> list[str]:
-    """The protected benchmarks that must still be hashed before anything is normalized.
+    """The protected benchmarks that must be hashed before anything can be normalized.
 
     Args:
-        store: Where the hashes lie.
+        store: The store with the hashes.
         without: Benchmarks that may be missing; EVERY_BENCHMARK for all.
         source: The seed source in use.
 
     Raises:
-        CatalogError: `without` names a benchmark that there is not.
+        CatalogError: `without` names an unknown benchmark.
     """
     names = [benchmark.name for benchmark in load_protected()]
     allowed = _allowed(without, names)
@@ -94,18 +95,19 @@ def protection(
     without: Collection[str],
     source: str,
 ) -> Protection:
-    """Everything that is hashed, once it is known to be enough.
+    """Loads all hashes, after checking that they are sufficient.
 
     Args:
-        store: Where the hashes lie.
-        catalog: The tasks whose held-out splits count.
-        specs: The subtasks that are gated.
+        store: The store with the hashes.
+        catalog: The tasks whose held-out splits are used.
+        specs: The subtasks whose rows will be tested.
         without: Benchmarks that may be missing; EVERY_BENCHMARK for all.
         source: The seed source in use.
 
     Raises:
-        StoreError: A subtask's own splits, or a protected benchmark, are not hashed.
-        CatalogError: `without` names a benchmark that there is not.
+        StoreError: A subtask's own splits, or a protected benchmark, are not hashed, or its splits
+            had no rows.
+        CatalogError: `without` names an unknown benchmark.
     """
     names = [benchmark.name for benchmark in load_protected()]
     benchmarks = {name: heldout_key(PROTECTED, name) for name in names}
@@ -118,16 +120,17 @@ def protection(
     published = store.manifests({*own, *keys.values()})
     for key, spec in own.items():
         manifest = published.get(key)
-        if manifest and (nothing := _without_rows(manifest, source)):
+        if manifest and (empty := _without_rows(manifest, source)):
             raise StoreError(
-                f"{spec.task}/{spec.key}: held-out splits without rows in {source}: {nothing}, so "
-                "rows that repeat them cannot be told; mend the copy, or `heldout_splits` in the "
-                f"catalog, and materialize {spec.task}/{Stage.HELDOUT} (partition {spec.key}) again"
+                f"{spec.task}/{spec.key}: held-out splits without rows in {source}: {empty}, so "
+                "rows that repeat them cannot be detected; repair the copy, or `heldout_splits` in "
+                "the catalog, then materialize "
+                f"{spec.task}/{Stage.HELDOUT} (partition {spec.key}) again"
             )
         if not _is_complete(manifest, source):
             raise StoreError(
                 f"{spec.task}/{spec.key}: its held-out splits are not hashed from {source}, so "
-                "rows that repeat them cannot be told; "
+                "rows that repeat them cannot be detected; "
                 f"materialize {spec.task}/{Stage.HELDOUT} (partition {spec.key}) first"
             )
     absent = [n for n, key in benchmarks.items() if not _is_complete(published.get(key), source)]
@@ -135,23 +138,21 @@ def protection(
     if needed := [name for name in absent if name not in allowed]:
         raise StoreError(
             f"{len(needed)} protected benchmarks are not hashed from {source}: "
-            f"{', '.join(needed)}. Materialize {PROTECTED}/{Stage.HELDOUT} (a partition a "
-            "benchmark), or name those that you cannot read in SDG_WITHOUT_BENCHMARKS: releases "
-            "will say so"
+            f"{', '.join(needed)}. Materialize {PROTECTED}/{Stage.HELDOUT} (one partition per "
+            "benchmark), or name the benchmarks that you cannot read in SDG_WITHOUT_BENCHMARKS: "
+            "releases will list them as not compared"
         )
-    found = {name: key for name, key in keys.items() if key in published}
-    manifests = {name: published[key] for name, key in found.items()}
+    hashed = {name: key for name, key in keys.items() if key in published}
+    manifests = {name: published[key] for name, key in hashed.items()}
     against = {
         name: "-".join(sha[:16] for sha in manifest.attached.values())
         for name, manifest in manifests.items()
-        if manifest.info.get(
-            "rows"
-        )  # a source without held-out rows leaves nothing to compare with
+        if manifest.info.get("rows")  # without rows there is nothing to compare with
     }
     missing = {
         name: splits for name, m in manifests.items() if (splits := m.info.get("missing", []))
     }
-    index = _index(store.root, tuple((name, found[name], against[name]) for name in against))
+    index = _index(store.root, tuple((name, hashed[name], against[name]) for name in against))
     return Protection(index, against, missing, absent)
 
 
@@ -160,23 +161,23 @@ def _is_complete(published: Manifest | None, source: str) -> bool:
         return False
     info = published.info
     same_source = info.get("source") == source
-    lacking = info.get("missing") or info.get("empty") or _nothing(info)
+    lacking = info.get("missing") or info.get("empty") or _has_no_rows(info)
     return not lacking or (same_source and not _without_rows(published, source))
 
 
 def _without_rows(published: Manifest, source: str) -> str:
-    """Which splits of the source in use have no rows, in words; empty if none is at fault."""
+    """The splits of the source in use that wrongly have no rows, as text; "" if there are none."""
     info = published.info
     if info.get("source") != source:
         return ""
-    at_fault = source == HUB or not info.get("missing")
+    is_error = source == HUB or not info.get("missing")
     return ", ".join(info.get("empty", ())) or (
-        "all of them" if _nothing(info) and at_fault else ""
+        "all of them" if _has_no_rows(info) and is_error else ""
     )
 
 
-def _nothing(info: Mapping[str, Any]) -> bool:
-    """Whether not one row was hashed, where there was a split to hash."""
+def _has_no_rows(info: Mapping[str, Any]) -> bool:
+    """Whether not a single row was hashed, although there were splits to hash."""
     return not info.get("rows") and info.get("splits") != 0
 
 
@@ -186,18 +187,18 @@ def missing_splits(splits: Iterable[HashedSplit]) -> list[str]:
 
 
 def empty_splits(splits: Iterable[HashedSplit]) -> list[str]:
-    """The splits that the source has, without rows, as `dataset config split`."""
+    """The splits that the source has but without rows, as `dataset config split`."""
     return [split_name(split) for split in splits if not split.missing and not split.rows]
 
 
 def split_name(split: HashedSplit) -> str:
-    """How lists of splits name one: `dataset config split`."""
+    """A split's name in lists of splits: `dataset config split`."""
     return f"{split.dataset} {split.config} {split.split}"
 
 
 @lru_cache(maxsize=1)
 def _index(root: Place, pinned: tuple[tuple[str, PartitionKey, str], ...]) -> HeldoutIndex:
-    """One index a process, built anew when any of its hashes changed."""
+    """One index per process; it is rebuilt when any of its hashes changed."""
     store = Store(root)
     return HeldoutIndex(
         {name: HeldoutTables.from_bytes(partial(store.attachment, key)) for name, key, _ in pinned}

@@ -1,7 +1,7 @@
-"""The held-out splits of a subtask or a benchmark, as hashes: what must never leak, without it.
+"""Hashes the held-out splits of a subtask or a benchmark, so that leaks can be found without texts.
 
-A row is hashed also where it has no answer to learn from: a test split that hides its labels, or
-one that the task's record does not fit.
+A row is hashed even if nothing can be learned from its answer: test splits may hide their labels,
+and some splits do not fit the task's record.
 """
 
 from __future__ import annotations
@@ -21,22 +21,22 @@ from sdg_assets.mapping.record import RowMapping
 from sdg_assets.records import AnswerKind, Content, Record
 from sdg_assets.sources.source import SeedSource
 
-# A column of a row that no mapping fits: shorter ones are labels, names and numbers.
+# In a row that no mapping fits, columns with fewer words are labels, names and numbers.
 _COLUMN_WORDS = 5
 _ROWS_AT_ONCE = 1024
 
 
 class HashedSplit(Record):
-    """What became of one held-out split."""
+    """The result of hashing one held-out split."""
 
     dataset: str
     config: str
     split: str
-    revision: str = Field(description="what pinned its rows; empty if it is missing")
+    revision: str = Field(description="revision its rows were read at; empty if it is missing")
     rows: int = Field(description="raw rows")
-    unanswered: int = Field(description="of them, rows hashed without an answer")
-    unmapped: int = Field(description="of them, rows hashed column by column: no record fits")
-    missing: str = Field(default="", description="why it was not read; empty if it was")
+    unanswered: int = Field(description="rows hashed without an answer")
+    unmapped: int = Field(description="rows hashed column by column, because no record fits them")
+    missing: str = Field(default="", description="why it was not read; empty if it was read")
 
 
 class HeldoutRows:
@@ -50,29 +50,29 @@ class HeldoutRows:
         self._hashed: list[HashedRows] = []
 
     def add(self, spec: SubtaskSpec, split: str, source: SeedSource) -> None:
-        """Reads and hashes one split; what the source does not have is noted as missing.
+        """Reads and hashes one split; a split that the source does not have is noted as missing.
 
         Args:
             spec: The subtask, or a benchmark's config.
             split: The split.
-            source: Where it is read.
+            source: The source that it is read from.
 
         Raises:
-            SeedSourceError: The source has it, but not for us.
-            TransientError: The network gave up.
+            SeedSourceError: The source has the split, but access is denied.
+            TransientError: The network failed.
         """
         if self._config != (config := f"{spec.dataset} {spec.config}"):
             self._close()
             self._config = config
         try:
-            there = source.splits(spec)
+            available = source.splits(spec)
         except AbsentError as error:
             self._miss(spec, split, str(error))
             return
-        if split not in there:
-            self._miss(spec, split, f"the source has {', '.join(there) or 'no split'}")
+        if split not in available:
+            self._miss(spec, split, f"the source has {', '.join(available) or 'no split'}")
             return
-        reading = Reading(spec)
+        reading = SplitReader(spec)
         for rows in chunked(reading.contents(source.rows(spec, split)), _ROWS_AT_ONCE):
             self._take(rows)
         pinned = spec.model_copy(update={"split": split})
@@ -89,12 +89,12 @@ class HeldoutRows:
         )
 
     def miss(self, dataset: str, splits: Iterable[str], why: str) -> None:
-        """Notes splits of a dataset whose configs are not known."""
+        """Notes splits of a dataset as missing if its configs are not known."""
         for split in splits:
             self.splits.append(_missing(dataset, "*", split, why))
 
     def tables(self) -> HeldoutTables:
-        """Everything that was added."""
+        """The tables of everything that was added."""
         self._close()
         return HeldoutTables.joined(self._tables)
 
@@ -115,14 +115,14 @@ class HeldoutRows:
         self._hashed.append(HashedRows(new, texts))
 
     def _close(self) -> None:
-        """Makes the table of one config: what its frame is can be told only from all its rows."""
+        """Makes the table of one config; its boilerplate shows only in all its rows together."""
         if any(batch.rows for batch in self._hashed):
             self._tables.append(table_of(self._hashed))
         self._hashed = []
 
 
-class Reading:
-    """Raw rows of a split as contents, whatever they are missing."""
+class SplitReader:
+    """Reads the raw rows of a split as contents, even if parts are missing."""
 
     def __init__(self, spec: SubtaskSpec) -> None:
         self.rows = self.unanswered = self.unmapped = 0
@@ -131,20 +131,20 @@ class Reading:
         self._choices_are_given = spec.answer_kind.policy.choices_are_given
 
     def contents(self, rows: Iterable[Mapping[str, Any]]) -> Iterator[Content]:
-        """What is hashed of each row: one that hides its answer, or that no record fits, too."""
+        """The contents to hash, also for rows that hide their answer or fit no record."""
         for row in rows:
             self.rows += 1
             for content in self._read(row):
-                # Given choices are the task's own frame, no options of one question.
+                # Given choices belong to the task, they are not options of one question.
                 yield replace(content, choices=[]) if self._choices_are_given else content
 
     def _read(self, row: Mapping[str, Any]) -> list[Content]:
-        if found := _mapped(self._mapper, row):
-            return found
+        if contents := _mapped(self._mapper, row):
+            return contents
         for mapper in self._lenient:
-            if found := _mapped(mapper, row):
+            if contents := _mapped(mapper, row):
                 self.unanswered += 1
-                return [replace(content, answer="") for content in found]
+                return [replace(content, answer="") for content in contents]
         self.unmapped += 1
         columns = (value for value in row.values() if isinstance(value, str))
         return [
@@ -155,7 +155,7 @@ class Reading:
 
 
 def _lenient(spec: SubtaskSpec) -> Iterator[Mapper]:
-    """Mappings that ask for less and less: no answer, then no choices either."""
+    """Less and less strict mappings: without an answer, then also without choices."""
     if spec.record is None:
         return
     answerless = {

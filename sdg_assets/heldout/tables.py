@@ -1,4 +1,4 @@
-"""How held-out rows are stored: two tables of hashes and lengths, without any text."""
+"""The stored form of held-out rows: two tables of hashes and lengths, without any text."""
 
 from __future__ import annotations
 
@@ -27,45 +27,45 @@ if TYPE_CHECKING:
     Array = np.ndarray[Any, Any]
 
 ATTACHMENTS = {"rows": "rows.parquet", "texts": "texts.parquet"}
-# N-grams kept of a text, the ones with the smallest hashes: a share of 0.5 is known to 0.06.
+# N-grams kept per text: those with the smallest hashes. A share of 0.5 is then known to ±0.06.
 KEPT_NGRAMS = 64
-# N-grams of more than this share of a table's texts are kept only where there is room: they are its
-# frame, and a sample is to be of what tells its rows apart.
-FRAME_SHARE = 0.25
-# An answer that more than this share of the answered rows have (a label, yes or no) is no evidence.
+# N-grams in more than this share of a table's texts are boilerplate: they are kept only if there is
+# room, so that the sample consists of n-grams that distinguish the rows.
+BOILERPLATE_SHARE = 0.25
+# An answer of more than this share of the answered rows (a label, yes or no) is no evidence.
 COMMON_ANSWER = 0.05
 
 
 @dataclass(frozen=True)
 class HeldoutTables:
-    """The hashes of one subtask or benchmark, as they are stored."""
+    """The hashes of one subtask or benchmark, in their stored form."""
 
     rows: pl.DataFrame
-    """See `rows_schema`."""
+    """Columns of `rows_schema`, one row per held-out row."""
     texts: pl.DataFrame
-    """See `texts_schema`."""
+    """Columns of `texts_schema`, one row per text."""
 
     @classmethod
     def joined(cls, tables: Iterable[HeldoutTables]) -> HeldoutTables:
-        """Several as one; of none, the empty tables."""
+        """Concatenates tables; without any, the result is empty tables."""
         import polars as pl
 
-        every = list(tables)
+        parts = list(tables)
         return cls(
-            pl.concat([pl.DataFrame(schema=rows_schema()), *(t.rows for t in every)]),
-            pl.concat([pl.DataFrame(schema=texts_schema()), *(t.texts for t in every)]),
+            pl.concat([pl.DataFrame(schema=rows_schema()), *(t.rows for t in parts)]),
+            pl.concat([pl.DataFrame(schema=texts_schema()), *(t.texts for t in parts)]),
         )
 
     def to_bytes(self) -> dict[str, bytes]:
-        """Name of an attachment → its content, Parquet."""
+        """Name of an attachment → its content as Parquet."""
         return {name: _parquet(getattr(self, table)) for table, name in ATTACHMENTS.items()}
 
     @classmethod
     def from_bytes(cls, attachment: Callable[[str], bytes]) -> HeldoutTables:
-        """Reads what `to_bytes` wrote.
+        """Reads the attachments that `to_bytes` wrote.
 
         Args:
-            attachment: Content by name.
+            attachment: Returns the content of an attachment, by its name.
         """
         import polars as pl
 
@@ -79,12 +79,12 @@ class HeldoutTables:
 
 @dataclass(frozen=True)
 class HashedRows:
-    """Some held-out rows as hashes, before it is known what their table's frame is."""
+    """A batch of held-out rows as hashes, before their table's boilerplate is known."""
 
     rows: list[dict[str, Any]]
-    """Columns of `rows_schema` but `common`."""
+    """Columns of `rows_schema`, except `common`."""
     texts: dict[int, HashedText]
-    """By their keys."""
+    """The texts by their keys."""
 
 
 @dataclass(frozen=True)
@@ -95,14 +95,14 @@ class HashedText:
     ngrams: Array
     """Distinct hashes, ascending."""
     lent: Array
-    """Which of them stand in its own context too: they tell nothing where a row has that."""
+    """Whether the text's own context has the n-gram, too; then a row with that context has it."""
 
 
 def hashed_rows(contents: Sequence[Content]) -> HashedRows:
     """Hashes held-out rows.
 
     Args:
-        contents: Their choices are their own: yes and no and a task's labels are left out.
+        contents: The rows. Choices given by the task (yes and no, labels) must be left out.
     """
     fields = [text for c in contents for text in (c.context, c.question, *c.choices)]
     plain = iter(plain_texts(fields))
@@ -144,11 +144,11 @@ def _text(
 ) -> HashedText:
     import numpy as np
 
-    none = np.empty(0, dtype=np.uint64)
-    ngrams_of_text = distinct.get(key, none)
+    empty = np.empty(0, dtype=np.uint64)
+    ngrams_of_text = distinct.get(key, empty)
     lent = np.zeros(len(ngrams_of_text), dtype=bool)
     for context in contexts:
-        lent |= np.isin(ngrams_of_text, distinct.get(context, none))
+        lent |= np.isin(ngrams_of_text, distinct.get(context, empty))
     return HashedText(words[key], ngrams_of_text, lent)
 
 
@@ -156,20 +156,20 @@ def _ngrams_by_key(keys: list[int], parts: list[str]) -> dict[int, Array]:
     import numpy as np
 
     hashes, place = ngrams(parts)
-    of = np.array(keys, dtype=np.uint64)[place]
-    cuts = np.flatnonzero(of[1:] != of[:-1]) + 1
+    key_of = np.array(keys, dtype=np.uint64)[place]
+    cuts = np.flatnonzero(key_of[1:] != key_of[:-1]) + 1
     return {
-        int(of[start]): np.unique(hashes[start:end])
-        for start, end in zip([0, *cuts], [*cuts, len(of)], strict=True)
+        int(key_of[start]): np.unique(hashes[start:end])
+        for start, end in zip([0, *cuts], [*cuts, len(key_of)], strict=True)
         if end > start
     }
 
 
 def table_of(batches: Sequence[HashedRows]) -> HeldoutTables:
-    """The tables of one config.
+    """Makes the tables of one config.
 
     Args:
-        batches: All of its rows: only then can its frame be told.
+        batches: All rows of the config, because its boilerplate shows only in all of them.
     """
     import numpy as np
     import polars as pl
@@ -188,20 +188,20 @@ def table_of(batches: Sequence[HashedRows]) -> HeldoutTables:
 
 
 def _sampled(texts: dict[int, HashedText]) -> pl.DataFrame:
-    """Texts with the n-grams that are kept of them."""
+    """The table of texts, each with a sample of its n-grams."""
     import numpy as np
     import polars as pl
 
-    every = list(texts.values())
-    sizes = np.array([len(text.ngrams) for text in every], dtype=np.int64)
-    hashes = np.concatenate([np.empty(0, dtype=np.uint64), *(text.ngrams for text in every)])
-    lent = np.concatenate([np.empty(0, dtype=bool), *(text.lent for text in every)])
-    owner = np.repeat(np.arange(len(every)), sizes)
+    hashed = list(texts.values())
+    sizes = np.array([len(text.ngrams) for text in hashed], dtype=np.int64)
+    hashes = np.concatenate([np.empty(0, dtype=np.uint64), *(text.ngrams for text in hashed)])
+    lent = np.concatenate([np.empty(0, dtype=bool), *(text.lent for text in hashed)])
+    owner = np.repeat(np.arange(len(hashed)), sizes)
     _, place, times = np.unique(hashes, return_inverse=True, return_counts=True)
-    is_frame = times[place] > max(2, len(every) * FRAME_SHARE)
-    order = np.lexsort((hashes, is_frame, owner))
+    is_boilerplate = times[place] > max(2, len(hashed) * BOILERPLATE_SHARE)
+    order = np.lexsort((hashes, is_boilerplate, owner))
     kept = order[np.arange(len(owner)) - np.searchsorted(owner, owner) < KEPT_NGRAMS]
-    telling = np.bincount(owner[~is_frame], minlength=len(every))
+    distinctive = np.bincount(owner[~is_boilerplate], minlength=len(hashed))
     ngrams_of_texts = (
         pl.DataFrame(
             {
@@ -217,8 +217,8 @@ def _sampled(texts: dict[int, HashedText]) -> pl.DataFrame:
         pl.DataFrame(
             {
                 "key": np.array(list(texts), dtype=np.uint64),
-                "words": [text.words for text in every],
-                "length": np.where(telling > 0, telling, sizes),
+                "words": [text.words for text in hashed],
+                "length": np.where(distinctive > 0, distinctive, sizes),
             }
         )
         .with_row_index("place")
@@ -230,11 +230,11 @@ def _sampled(texts: dict[int, HashedText]) -> pl.DataFrame:
 
 
 def rows_schema() -> dict[str, pl.DataType]:
-    """Columns of the hashed rows: one a held-out row, none of its text.
+    """Columns of the hashed rows: one row per held-out row, without its text.
 
-    `item`: context, question and choices together. `question`, `context`, `choices`: keys of
-    `texts`, 0 for none. `answer`: 0 if it is withheld or long. `common`: whether many rows have
-    this answer. `numbers`, `signs`: the question's.
+    `item`: hash of context, question and choices together. `question`, `context`, `choices`: keys
+    of `texts`, 0 for none. `answer`: 0 if it is withheld or long. `common`: whether many rows have
+    this answer. `numbers`, `signs`: the numbers and signs of the question.
     """
     import polars as pl
 
@@ -250,9 +250,9 @@ def rows_schema() -> dict[str, pl.DataType]:
 def texts_schema() -> dict[str, pl.DataType]:
     """Columns of the hashed texts: questions, contexts, sets of choices.
 
-    `key`: the hash of its letters and digits. `words`: how many it has. `length`: its distinct
-    n-grams, without those of its table's frame. `ngrams`: a sample of them. `lent`: which of these
-    stand in the text's own context too.
+    `key`: the hash of the text's letters and digits. `words`: its number of words. `length`: its
+    number of distinct n-grams, without its table's boilerplate. `ngrams`: a sample of them. `lent`:
+    for each of these, whether the text's own context has it, too.
     """
     import polars as pl
 

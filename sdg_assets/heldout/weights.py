@@ -1,4 +1,4 @@
-"""How much each n-gram tells of the rows of one subtask, learned from its training rows."""
+"""Weights n-grams by how distinctive they are in one subtask, learned from its training rows."""
 
 from __future__ import annotations
 
@@ -11,13 +11,14 @@ if TYPE_CHECKING:
 
     Array = np.ndarray[Any, Any]
 
-# An n-gram that fewer of the training rows have is rare and weighs 1. The weight of another falls
-# with the logarithm of the share of rows that have it, to 0 where all rows have it.
+# An n-gram in a smaller share of the training rows is rare and weighs 1. The weight of others falls
+# with the logarithm of the share of rows that have them, to 0 if all rows do.
 RARE_SHARE = 1 / 200
-# Added to the number of training rows: a handful of rows does not show what is rare among them.
+# Added to the number of training rows, because a handful of rows does not show which n-grams are
+# rare.
 _FEW_ROWS = 10
-# Weights are stored as whole numbers, so that sums do not depend on the order of their terms: a
-# row's verdict is the same whichever rows it is judged with.
+# Weights are stored as integers, so that sums do not depend on the order of their terms: a row's
+# verdict must not depend on the other rows in its batch.
 FULL_WEIGHT = 255
 
 
@@ -26,24 +27,24 @@ class Background:
     """The weights of an index's n-grams and texts for rows of one subtask."""
 
     of_ngram: Array
-    """uint8 per n-gram: its weight in parts of `FULL_WEIGHT`, which a rare n-gram has."""
+    """uint8 per n-gram: its weight in units of `1 / FULL_WEIGHT`; a rare n-gram has 255."""
     of_text: Array
-    """float32 per held-out text: the sum of its n-grams' weights, a rare one counting 1."""
+    """float32 per held-out text: the sum of its n-grams' weights, where a rare one counts 1."""
     own: Array
-    """float32 per held-out text: the same sum without n-grams that the text's context has too."""
+    """float32 per held-out text: the same sum without the n-grams of the text's own context."""
     is_stem: Array
-    """bool per held-out row: whether its question alone tells too little."""
+    """bool per held-out row: whether its question alone is not distinctive."""
 
 
 def ngram_weights(counts: Array, rows: int) -> Array:
-    """Weights from how many training rows have each n-gram.
+    """Computes weights from the number of training rows that have each n-gram.
 
     Args:
-        counts: Training rows that have the n-gram, one number an n-gram.
-        rows: All training rows; 0 makes every n-gram rare.
+        counts: For each n-gram, the number of training rows that have it.
+        rows: The number of training rows; with 0, every n-gram is rare.
 
     Returns:
-        uint8 per n-gram, in parts of `FULL_WEIGHT`.
+        uint8 per n-gram, in units of `1 / FULL_WEIGHT`.
     """
     import numpy as np
 

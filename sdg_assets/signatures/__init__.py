@@ -1,6 +1,6 @@
-"""Signatures of rows, by which copies are found without their texts, in one partition or all.
+"""Signatures of rows: they reveal duplicates without the texts, within or across partitions.
 
-Rows are cut and hashed (`shingles`), signed (`minhash`), and their signatures stored with their
-partition (`table`). The search pairs them (`pairs`, `search`): in memory for a partition, over
-scratch files for a release on one machine (`scratch`), or on Spark (`spark`).
+Rows are cut into shingles and hashed (`shingles`), signed (`minhash`), and the signatures are
+stored with their partition (`table`). The search pairs them (`pairs`, `search`): in memory for a
+partition; for a release, over scratch files on one machine (`scratch`) or on Spark (`spark`).
 """

@@ -1,8 +1,8 @@
-"""MinHash of shingled rows, many rows at a time.
+"""MinHash signatures of shingled rows, computed for many rows at a time.
 
-Broder, "On the resemblance and containment of documents" (1997). Bands after Leskovec, Rajaraman
-and Ullman, "Mining of Massive Datasets", ch. 3; see `primitives.py` for how many. To
-estimate a similarity the lowest byte of each minimum is enough: Li and König, "b-bit minwise
+Source: Broder, "On the resemblance and containment of documents" (1997). Bands: Leskovec,
+Rajaraman and Ullman, "Mining of Massive Datasets", ch. 3; their number is in `primitives.py`. The
+lowest byte of each minimum is enough to estimate a similarity: Li and König, "b-bit minwise
 hashing" (2010).
 """
 
@@ -17,11 +17,11 @@ from numpy.typing import NDArray
 from sdg_assets.signatures.primitives import BAND_WIDTH, BANDS, PERMUTATIONS
 from sdg_assets.signatures.shingles import PARTS, Shingled
 
-# Shingles in half of a task's seeds are its frame ("Does the character in this scene show the
-# trait …?"): they make all its rows alike. A handful of seeds does not show what the frame is.
-FRAME_SHARE = 0.5
-FRAME_SEEDS = 20
-FRAME_SAMPLE = 2048
+# Shingles in half of a task's seeds are boilerplate ("Does the character in this scene show the
+# trait …?"): they make all its rows similar. A handful of seeds does not show the boilerplate.
+BOILERPLATE_SHARE = 0.5
+BOILERPLATE_SEEDS = 20
+BOILERPLATE_SAMPLE = 2048
 _SEED = 0x5D6
 _NEVER = np.uint32(0xFFFFFFFF)
 _HALF = np.uint64(32)
@@ -29,38 +29,40 @@ _NOWHERE = np.uint64(0xFFFFFFFFFFFFFFFF)
 _ROWS_AT_ONCE = 512
 
 
-def frame_of(seeds: Sequence[Shingled]) -> NDArray[np.uint64]:
-    """The shingles that say nothing of a row, because most seeds of its task have them.
+def boilerplate_of(seeds: Sequence[Shingled]) -> NDArray[np.uint64]:
+    """The boilerplate shingles of a task: most seeds have them, so they do not distinguish rows.
 
     Args:
         seeds: The partition's seeds, in any number of batches.
 
     Returns:
-        Sorted codes (place in `PARTS` << 32 | shingle); none for a handful of seeds, and none of a
-        part that is nothing but frame in most seeds ("Which of these is the better one?"): it is
-        the question, word for word.
+        Sorted codes (position in `PARTS` << 32 | shingle). Empty if there are fewer than
+        `BOILERPLATE_SEEDS` seeds. A part that is only boilerplate in most seeds ("Which of these is
+        the better one?") has no codes: there, these words are the question itself.
     """
     rows = sum(len(batch) for batch in seeds)
-    if rows < FRAME_SEEDS:
+    if rows < BOILERPLATE_SEEDS:
         return np.empty(0, np.uint64)
-    # Those with the smallest hashes: a sample that does not depend on their order.
-    smallest = np.sort(np.concatenate([batch.exact for batch in seeds]))[:FRAME_SAMPLE]
-    found = [_distinct(batch, smallest[-1]) for batch in seeds]
-    codes, counts = np.unique(np.concatenate([_codes(own) for own in found]), return_counts=True)
-    frame = codes[counts >= FRAME_SHARE * len(smallest)]
-    worded, telling = np.zeros(len(PARTS)), np.zeros(len(PARTS))
-    for own in found:
+    # The seeds with the smallest hashes: a sample that does not depend on the order of the seeds.
+    smallest = np.sort(np.concatenate([batch.exact for batch in seeds]))[:BOILERPLATE_SAMPLE]
+    sampled = [_distinct(batch, smallest[-1]) for batch in seeds]
+    codes, counts = np.unique(np.concatenate([_codes(own) for own in sampled]), return_counts=True)
+    boilerplate = codes[counts >= BOILERPLATE_SHARE * len(smallest)]
+    with_words, distinctive = np.zeros(len(PARTS)), np.zeros(len(PARTS))
+    for own in sampled:
         owners = own >> _HALF
-        for count, some in ((worded, owners), (telling, owners[~np.isin(_codes(own), frame)])):
-            places = np.unique(some) % np.uint64(len(PARTS))
+        other_owners = owners[~np.isin(_codes(own), boilerplate)]
+        for count, part_owners in ((with_words, owners), (distinctive, other_owners)):
+            places = np.unique(part_owners) % np.uint64(len(PARTS))
             count += np.bincount(places.astype(np.int64), minlength=len(PARTS))
-    return np.asarray(frame[(telling > worded / 2)[(frame >> _HALF).astype(np.int64)]])
+    has_own_words = (distinctive > with_words / 2)[(boilerplate >> _HALF).astype(np.int64)]
+    return np.asarray(boilerplate[has_own_words])
 
 
 def _distinct(rows: Shingled, largest: np.uint64) -> NDArray[np.uint64]:
-    """Owner << 32 | shingle of the rows in the sample; one that a part has twice counts once."""
-    drawn = (rows.exact <= largest)[rows.owners // len(PARTS)]
-    own = np.sort(rows.owners[drawn].astype(np.uint64) << _HALF | rows.hashes[drawn])
+    """Distinct values (owner << 32 | shingle) of the rows in the sample, sorted."""
+    is_sampled = (rows.exact <= largest)[rows.owners // len(PARTS)]
+    own = np.sort(rows.owners[is_sampled].astype(np.uint64) << _HALF | rows.hashes[is_sampled])
     return own[np.flatnonzero(np.diff(own, append=_NOWHERE))]
 
 
@@ -69,24 +71,24 @@ def _codes(own: NDArray[np.uint64]) -> NDArray[np.uint64]:
 
 
 def minhash(
-    rows: Shingled, frame: NDArray[np.uint64]
+    rows: Shingled, boilerplate: NDArray[np.uint64]
 ) -> tuple[NDArray[np.uint32], NDArray[np.uint8], NDArray[np.uint8]]:
-    """The signatures of rows.
+    """Computes the signatures of rows.
 
     Args:
-        rows: As `shingled` makes them.
-        frame: As `frame_of` makes it. A row that is all frame keeps its shingles.
+        rows: The rows, from `shingled`.
+        boilerplate: From `boilerplate_of`. A row of boilerplate only keeps its shingles.
 
     Returns:
         `bands` [rows, bands]: a hash of each band, over all parts together. `parts` [rows, 3,
-        permutations]: the lowest byte of each minimum. `present` [rows, 3]: 1 where the part has
+        permutations]: the lowest byte of each minimum. `present` [rows, 3]: 1 if the part has
         shingles.
     """
     bands = np.empty((len(rows), BANDS), np.uint32)
     parts = np.empty((len(rows), len(PARTS), PERMUTATIONS), np.uint8)
     present = np.empty((len(rows), len(PARTS)), np.uint8)
-    telling = _telling(rows, frame)
-    hashes, owners = rows.hashes[telling], rows.owners[telling]
+    is_kept = _distinctive(rows, boilerplate)
+    hashes, owners = rows.hashes[is_kept], rows.owners[is_kept]
     for start in range(0, len(rows), _ROWS_AT_ONCE):
         stop = min(start + _ROWS_AT_ONCE, len(rows))
         low, high = np.searchsorted(owners, [start * len(PARTS), stop * len(PARTS)])
@@ -97,23 +99,23 @@ def minhash(
     return bands, parts, present
 
 
-def _telling(rows: Shingled, frame: NDArray[np.uint64]) -> NDArray[np.bool_]:
-    if not len(frame):
+def _distinctive(rows: Shingled, boilerplate: NDArray[np.uint64]) -> NDArray[np.bool_]:
+    if not len(boilerplate):
         return np.ones(len(rows.hashes), bool)
     place = (rows.owners % len(PARTS)).astype(np.uint64)
-    telling = ~np.isin(place << _HALF | rows.hashes, frame)
+    distinctive = ~np.isin(place << _HALF | rows.hashes, boilerplate)
     row = rows.owners // len(PARTS)
-    left = np.bincount(row[telling], minlength=len(rows))
-    return np.asarray(telling | (left == 0)[row])
+    left = np.bincount(row[distinctive], minlength=len(rows))
+    return np.asarray(distinctive | (left == 0)[row])
 
 
 def _minima(hashes: NDArray[np.uint32], owners: NDArray[np.int64], rows: int) -> NDArray[np.uint32]:
-    """Minimum under each permutation [rows, 3, permutations]; `_NEVER` for an empty part."""
+    """The minimum under each permutation [rows, 3, permutations]; `_NEVER` for an empty part."""
     minima = np.full((rows * len(PARTS), PERMUTATIONS), _NEVER)
     if len(hashes):
         distinct, places = np.unique(hashes, return_inverse=True)
         multipliers, addends = _permutations()
-        # Multiply-shift (Dietzfelbinger 1996): universal, and no division.
+        # Multiply-shift hashing (Dietzfelbinger 1996) is universal and needs no division.
         permuted = ((distinct[:, None] * multipliers + addends) >> _HALF).astype(np.uint32)
         starts = np.flatnonzero(np.diff(owners, prepend=-1))
         minima[owners[starts]] = np.minimum.reduceat(permuted[places], starts, axis=0)
@@ -132,7 +134,7 @@ def _bands(minima: NDArray[np.uint32]) -> NDArray[np.uint32]:
 
 @lru_cache(maxsize=1)
 def _permutations() -> tuple[NDArray[np.uint64], NDArray[np.uint64]]:
-    # numpy has frozen RandomState's streams; a Generator's may change with the version.
+    # numpy guarantees RandomState's streams; those of a Generator may change between versions.
     drawn = np.random.RandomState(_SEED).randint(0, 1 << 32, (4, PERMUTATIONS), np.uint64)
     multipliers, addends = drawn[:2] << _HALF | drawn[2:]
     return multipliers | np.uint64(1), addends

@@ -1,7 +1,7 @@
-"""From buckets of rows that look alike to the rows that stay: pure functions over arrays.
+"""From buckets of similar rows to the rows that stay: pure functions over arrays.
 
-Rows are numbers in the order of their standing: of two copies the one with the smaller number is
-the better one. The one-machine search and the distributed one both run these.
+Rows are numbered by rank, best first: of two duplicates, the one with the smaller number is better.
+The one-machine search and the distributed one both use these functions.
 """
 
 from __future__ import annotations
@@ -12,19 +12,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 LEADERS = 16
-"""In a bucket with more rows than this each row is compared with so many of the best only."""
+"""In larger buckets, each row is compared only with this many of the bucket's best rows."""
 
 Indices = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
 class Pairs:
-    """Rows to compare.
+    """Pairs of rows to compare.
 
     Attributes:
-        better: Smaller number of each pair.
-        worse: Larger number.
-        crowded: Rows of buckets where not every pair was made.
+        better: The smaller number of each pair.
+        worse: The larger number of each pair.
+        crowded: Rows of buckets in which not every pair was made.
     """
 
     better: Indices
@@ -37,9 +37,9 @@ def bucket_pairs(hashes: NDArray[np.uint64], rows: Indices, leaders: int = LEADE
 
     Args:
         hashes: Each row's bucket.
-        rows: Their numbers, ascending.
-        leaders: How many of a bucket's best rows all others are compared with; a frame that a
-            hundred thousand rows share would else make billions of pairs.
+        rows: The numbers of the rows, ascending.
+        leaders: All rows of a bucket are compared with this many of its best rows. Without a limit,
+            boilerplate that a hundred thousand rows share would make billions of pairs.
     """
     order = np.argsort(hashes)
     ordered = hashes[order]
@@ -72,19 +72,19 @@ def similarity(
     other_parts: NDArray[np.uint8],
     other_present: NDArray[np.uint8],
 ) -> NDArray[np.float32]:
-    """Estimates how alike rows are: the Jaccard similarity of their least similar part.
+    """Estimates how similar paired rows are: the Jaccard similarity of their least similar part.
 
     Args:
-        parts: [pairs, parts, permutations], as `minhash` makes them.
+        parts: [pairs, parts, permutations], from `minhash`.
         present: [pairs, parts].
-        other_parts: Of the other row of each pair.
-        other_present: Likewise.
+        other_parts: The same for the other row of each pair.
+        other_present: The same for the other row of each pair.
 
     Returns:
-        0 where one row has a part that the other has not.
+        [pairs], 0 to 1; 0 if only one of the two rows has a part.
     """
     equal = (parts == other_parts).mean(axis=2, dtype=np.float32)
-    # Two bytes agree by chance once in 256.
+    # Two random bytes are equal once in 256 times.
     estimate = np.maximum((equal - 1 / 256) / (1 - 1 / 256), 0)
     estimate[(present | other_present) == 0] = 1
     estimate[present != other_present] = 0
@@ -97,8 +97,8 @@ class Copies:
 
     Attributes:
         rows: Their numbers, ascending.
-        originals: For each the row that stays in its place.
-        similarities: How alike the two are, 0 to 1.
+        originals: For each of them, the row that stays in its place.
+        similarities: For each of them, the similarity of the two, 0 to 1.
     """
 
     rows: Indices
@@ -106,17 +106,17 @@ class Copies:
     similarities: NDArray[np.float32]
 
 
-def settle(better: Indices, worse: Indices, similarities: NDArray[np.float32]) -> Copies:
-    """Decides which rows stay: a row goes if and only if a better one that stays is like it.
+def resolve(better: Indices, worse: Indices, similarities: NDArray[np.float32]) -> Copies:
+    """Decides which rows stay: a row is dropped if and only if a better row that stays is similar.
 
-    So every refused row has its original among the rows that stay, no two that stay are alike, and
-    a chain of small steps does not make its ends copies of each other, as connected components
-    would. The greedy rule in order of standing, worked out in rounds.
+    So every dropped row has an original that stays, and no two rows that stay are similar. A chain
+    of small steps does not make its ends duplicates of each other, as connected components would.
+    This is the greedy rule in the order of rank, computed in rounds.
 
     Args:
-        better: Smaller number of each similar pair.
-        worse: Larger number.
-        similarities: Of each pair.
+        better: The smaller number of each similar pair.
+        worse: The larger number of each similar pair.
+        similarities: The similarity of each pair.
     """
     names, numbered = np.unique(np.concatenate([better, worse]), return_inverse=True)
     left, right = np.split(numbered, 2)
@@ -129,6 +129,6 @@ def settle(better: Indices, worse: Indices, similarities: NDArray[np.float32]) -
         goes[right[stays[left]]] = True
     deciding = np.flatnonzero(stays[left] & goes[right])
     deciding = deciding[np.lexsort((better[deciding], worse[deciding]))]
-    rows, chosen = np.unique(worse[deciding], return_index=True)
-    chosen = deciding[chosen]
-    return Copies(rows, better[chosen], similarities[chosen])
+    rows, first = np.unique(worse[deciding], return_index=True)
+    kept = deciding[first]
+    return Copies(rows, better[kept], similarities[kept])

@@ -1,24 +1,23 @@
 """text-dedup's primitives for MinHash: its hashes of shingles, and its number of bands.
 
-The numbers and functions here are those of text-dedup 0.4.0 (`xxh3_64_digest`, `xxh3_32hash`,
-`optimal_param`), and `sdg_assets_tests/signatures/test_primitives.py` compares them with that
-release. They stand here because signatures are stored: another release of a library must not change
-what stored ones are compared with. And text-dedup requires, for methods that are not used here,
-36 packages with 0.8 GB (Spark, ONNX Runtime, Sphinx) and `urllib3<=2.0`, whose known
-vulnerabilities everybody would install. It is the extra `text-dedup`; the tests and the benchmark
-of near-duplicates call it.
+The numbers and functions are those of text-dedup 0.4.0 (`xxh3_64_digest`, `xxh3_32hash`,
+`optimal_param`); `sdg_assets_tests/signatures/test_primitives.py` compares them with that release.
+They are copied for two reasons. Signatures are stored, so a new release of a library must not
+change them. And text-dedup requires, for methods that are not used here, 36 packages with 0.8 GB
+(Spark, ONNX Runtime, Sphinx) and `urllib3<=2.0`, whose known vulnerabilities every user would
+install. It is the extra `text-dedup`, used by the tests and the near-duplicate benchmark.
 """
 
 from __future__ import annotations
 
 from xxhash import xxh3_64_digest, xxh3_64_intdigest
 
-# Twice as many find the same planted copies (benchmarks/near_duplicates.py) at twice the price.
+# Twice as many find the same planted duplicates (benchmarks/near_duplicates.py) at twice the cost.
 PERMUTATIONS = 64
 BANDED_SIMILARITY = 0.5
-"""Bands find most pairs from here on; the gate's own thresholds lie at or above it."""
+"""Bands find most pairs from this similarity on; the gate's own thresholds are at least as high."""
 BANDS, BAND_WIDTH = 14, 4
-"""`optimal_param(BANDED_SIMILARITY, PERMUTATIONS)`: bands, and permutations a band."""
+"""`optimal_param(BANDED_SIMILARITY, PERMUTATIONS)`: number of bands, permutations per band."""
 
 __all__ = [
     "BANDED_SIMILARITY",

@@ -1,4 +1,4 @@
-"""How a copy is refused, whether it was found in one partition or across all of a release."""
+"""The refusal of a duplicate, for the gate in one partition and for the search across a release."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ SIMILARITY = "similarity"
 
 
 def verdict(reason: str, original: str, similarity: float) -> Refusal:
-    """The refusal of a copy.
+    """Makes the refusal of a duplicate.
 
     Args:
         reason: `EXACT` or `NEAR`.
-        original: What it is a copy of.
-        similarity: How alike the two are, 0 to 1.
+        original: Names the row that it duplicates.
+        similarity: The similarity of the two, 0 to 1.
     """
     return Refusal(GATE_NAME, reason, original, {SIMILARITY: round(similarity, 3)})

@@ -1,4 +1,4 @@
-"""The search over all partitions of a release, on the engine that the setting names."""
+"""The search over all partitions of a release, on the engine that is set."""
 
 from __future__ import annotations
 
@@ -22,20 +22,21 @@ def duplicates_across(
     thresholds: Callable[[str], DuplicateThresholds],
     engine: SearchEngine,
 ) -> Verdicts:
-    """Finds the rows of `filtered` that are copies of one another, by their signatures alone.
+    """Finds the rows of `filtered` that duplicate one another, from their signatures only.
 
     Args:
-        store: Where the partitions are.
+        store: The store with the partitions.
         keys: Partitions of `filtered`; their order does not matter.
-        thresholds: `str(key)` → where a row of that partition is a near copy of a better one,
-            whichever partition holds that.
-        engine: `local`: this machine, with bounded memory. `spark`: the session at hand.
+        thresholds: `str(key)` → the similarity from which a row of that partition duplicates a
+            better row of any partition.
+        engine: `local`: this machine, with bounded memory. `spark`: the current Spark session.
 
     Returns:
-        The verdicts; `refusals(str(key))` gives those on a partition by the place of the row.
+        The verdicts; `refusals(str(key))` gives those of a partition, by row position.
 
     Raises:
-        StoreError: A partition has no signatures, or of another format: materialize it again.
+        StoreError: A partition has no signatures, or has them in another format; materialize it
+            again.
         PermanentError: The engine cannot be used.
     """
     if engine == "spark":
@@ -43,7 +44,7 @@ def duplicates_across(
 
         files = {}
         for key in keys:
-            store.attachment(key, ATTACHMENT)  # what the workers read is what was published
+            store.attachment(key, ATTACHMENT)  # verifies the file before the workers read it
             file = store.attachment_path(key, ATTACHMENT)
             if not isinstance(file, Path):
                 raise PermanentError(

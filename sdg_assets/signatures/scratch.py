@@ -1,8 +1,8 @@
-"""One machine's search over the stored signatures of many partitions, with bounded memory.
+"""The one-machine search over the stored signatures of many partitions, with bounded memory.
 
-The files are read once, one after the other, and their matrices put into scratch files, band after
-band, so that each pass over a band is one read from disk to disk's end. In memory stay a few
-numbers a row (80 bytes), one band, and the pairs under comparison.
+The files are read once, one after the other. Their matrices are written to scratch files, one per
+band, so that each pass over a band is one sequential read. Memory holds a few numbers per row (80
+bytes), one band, and the pairs under comparison.
 """
 
 from __future__ import annotations
@@ -21,25 +21,25 @@ from sdg_assets.signatures.primitives import BANDS, PERMUTATIONS
 from sdg_assets.signatures.refusals import EXACT, NEAR
 from sdg_assets.signatures.search import exact_copies, near_copies, needed
 from sdg_assets.signatures.shingles import PARTS
-from sdg_assets.signatures.table import Signatures, by_standing
+from sdg_assets.signatures.table import Signatures, best_first
 from sdg_assets.signatures.thresholds import DuplicateThresholds
-from sdg_assets.signatures.verdicts import Found, Verdicts
+from sdg_assets.signatures.verdicts import CopiesOfKind, Verdicts
 from sdg_assets.store.disk import SCRATCH
 
 if TYPE_CHECKING:
     import polars as pl
 
-_ROWS_A_READ = 1 << 17
+_ROWS_PER_READ = 1 << 17
 
 
 class Scratch:
-    """Signatures of many partitions on disk, read by the standing of their rows (`Standing`)."""
+    """Signatures of many partitions on disk, read by rank (see `RankedSignatures`)."""
 
     def __init__(self, directory: Path) -> None:
-        """Starts empty.
+        """Starts without signatures.
 
         Args:
-            directory: For this search alone; needs 250 bytes a row.
+            directory: An empty directory for this search; needs 250 bytes per row.
         """
         self._directory = directory
         self._frames: list[pl.DataFrame] = []
@@ -51,10 +51,10 @@ class Scratch:
         """Reads every partition's file.
 
         Args:
-            partitions: Name → reads the file's content.
+            partitions: Name → a function that reads the file's content.
 
         Raises:
-            StoreError: A file is of another format.
+            StoreError: A file has another format.
         """
         import polars as pl
 
@@ -67,7 +67,7 @@ class Scratch:
                 self._append(number, Signatures.from_parquet(read(), name), files)
         rows = pl.concat(self._frames)
         self._frames = []
-        self._places = by_standing(rows)
+        self._places = best_first(rows)
         self.rows = rows[self._places]
 
     def _append(self, number: int, signatures: Signatures, files: Mapping[str, IO[bytes]]) -> None:
@@ -82,25 +82,25 @@ class Scratch:
 
     @property
     def exact(self) -> NDArray[np.uint64]:
-        """See `Standing`."""
+        """See `RankedSignatures`."""
         return self.rows["exact"].to_numpy().view(np.uint64)
 
     @property
     def keys(self) -> NDArray[np.uint64]:
-        """See `Standing`."""
+        """See `RankedSignatures`."""
         return self.rows["key"].to_numpy().view(np.uint64)
 
     @property
     def weak(self) -> NDArray[np.uint8]:
-        """See `Standing`."""
+        """See `RankedSignatures`."""
         return self.rows["weak"].to_numpy()
 
     def band(self, number: int) -> NDArray[np.uint32]:
-        """See `Standing`."""
+        """See `RankedSignatures`."""
         return np.fromfile(self._directory / str(number), np.uint32)[self._places]
 
     def parts(self, rows: Indices) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-        """See `Standing`."""
+        """See `RankedSignatures`."""
         places = self._places[rows]
         order = np.argsort(places)
         parts = self._gather("parts", len(PARTS) * PERMUTATIONS, places, order)
@@ -108,30 +108,31 @@ class Scratch:
         return parts.reshape(-1, len(PARTS), PERMUTATIONS), present
 
     def _gather(self, name: str, width: int, places: Indices, order: Indices) -> NDArray[np.uint8]:
-        # Reads, not a map: mapped pages would count as this process's memory, the whole file's.
-        found = np.empty((len(places), width), np.uint8)
+        # Explicit reads, not a memory map: mapped pages of the whole file would count as this
+        # process's memory.
+        gathered = np.empty((len(places), width), np.uint8)
         ascending = places[order]
         with (self._directory / name).open("rb") as file:
-            for start in range(0, len(self._places), _ROWS_A_READ):
-                low, high = np.searchsorted(ascending, [start, start + _ROWS_A_READ])
+            for start in range(0, len(self._places), _ROWS_PER_READ):
+                low, high = np.searchsorted(ascending, [start, start + _ROWS_PER_READ])
                 if low < high:
                     file.seek(start * width)
-                    block = np.fromfile(file, np.uint8, _ROWS_A_READ * width).reshape(-1, width)
-                    found[order[low:high]] = block[ascending[low:high] - start]
-        return found
+                    block = np.fromfile(file, np.uint8, _ROWS_PER_READ * width).reshape(-1, width)
+                    gathered[order[low:high]] = block[ascending[low:high] - start]
+        return gathered
 
 
 def search_local(
     partitions: Mapping[str, Callable[[], bytes]], thresholds: Callable[[str], DuplicateThresholds]
 ) -> Verdicts:
-    """Finds the copies among the rows of all partitions.
+    """Finds the duplicates among the rows of all partitions.
 
     Args:
-        partitions: Name → reads the content of its signature file.
-        thresholds: Name → where a row of that partition is a near copy.
+        partitions: Name → a function that reads the content of its signature file.
+        thresholds: Name → the thresholds for rows of that partition.
 
     Raises:
-        StoreError: A file is of another format.
+        StoreError: A file has another format.
     """
     if not partitions:
         return Verdicts.of([], [])
@@ -146,5 +147,5 @@ def search_local(
             scratch.rows["partition"].to_numpy(),
         )
         near = near_copies(scratch, left, least)
-        found = [Found(EXACT, scratch.rows, exact), Found(NEAR, scratch.rows, near)]
-        return Verdicts.of(sorted(partitions), found)
+        results = [CopiesOfKind(EXACT, scratch.rows, exact), CopiesOfKind(NEAR, scratch.rows, near)]
+        return Verdicts.of(sorted(partitions), results)

@@ -1,4 +1,4 @@
-"""The search for copies over signatures that one machine holds, in memory or in scratch files."""
+"""The search for duplicates over signatures on one machine, in memory or in scratch files."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from sdg_assets.signatures.pairs import Copies, Indices, bucket_pairs, settle, similarity
+from sdg_assets.signatures.pairs import Copies, Indices, bucket_pairs, resolve, similarity
 from sdg_assets.signatures.table import Signatures
 from sdg_assets.signatures.thresholds import DuplicateThresholds
 
 PAIRS_AT_ONCE = 1 << 22
-"""Pairs whose signatures are in memory together, 1 GB at the most; each time all are read once."""
+"""Pairs whose signatures are in memory together, at most 1 GB; each batch reads all files once."""
 PAIRS_KEPT = 1 << 24
-"""Candidates that are collected before they are compared: 128 MB."""
+"""Candidate pairs collected before they are compared: 128 MB."""
 
 
-class Standing(Protocol):
-    """Signatures, numbered by the standing of their rows: 0 is the best."""
+class RankedSignatures(Protocol):
+    """Signatures of rows that are numbered by rank: 0 is the best row."""
 
     @property
     def exact(self) -> NDArray[np.uint64]:
@@ -39,58 +39,58 @@ class Standing(Protocol):
 
     @property
     def bands(self) -> int:
-        """How many there are."""
+        """The number of bands."""
         ...
 
     def band(self, number: int) -> NDArray[np.uint32]:
-        """A band's hash for every row."""
+        """A band's hash of every row."""
         ...
 
     def parts(self, rows: Indices) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-        """`parts` and `present` of rows whose numbers ascend."""
+        """`parts` and `present` of the given rows; their numbers ascend."""
         ...
 
 
 @dataclass(frozen=True)
 class InMemory:
-    """A table of signatures whose rows are in order already."""
+    """A table of signatures whose rows are already ordered by rank."""
 
     table: Signatures
 
     @property
     def exact(self) -> NDArray[np.uint64]:
-        """See `Standing`."""
+        """See `RankedSignatures`."""
         return self.table.frame["exact"].to_numpy().view(np.uint64)
 
     @property
     def keys(self) -> NDArray[np.uint64]:
-        """See `Standing`."""
+        """See `RankedSignatures`."""
         return self.table.frame["key"].to_numpy().view(np.uint64)
 
     @property
     def weak(self) -> NDArray[np.uint8]:
-        """See `Standing`."""
+        """See `RankedSignatures`."""
         return self.table.frame["weak"].to_numpy()
 
     @property
     def bands(self) -> int:
-        """See `Standing`."""
+        """See `RankedSignatures`."""
         return int(self.table.bands.shape[1])
 
     def band(self, number: int) -> NDArray[np.uint32]:
-        """See `Standing`."""
+        """See `RankedSignatures`."""
         return np.asarray(self.table.bands[:, number])
 
     def parts(self, rows: Indices) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-        """See `Standing`."""
+        """See `RankedSignatures`."""
         return self.table.parts[rows], self.table.present[rows]
 
 
 def exact_copies(exact: NDArray[np.uint64]) -> Copies:
-    """All rows but the best of those that are equal.
+    """Of each group of equal rows, all but the best.
 
     Args:
-        exact: Each row's hash, by standing.
+        exact: Each row's hash, by rank.
     """
     pairs = bucket_pairs(exact, np.arange(len(exact)), leaders=1)
     order = np.argsort(pairs.worse)
@@ -98,31 +98,33 @@ def exact_copies(exact: NDArray[np.uint64]) -> Copies:
 
 
 def near_copies(
-    signatures: Standing, rows: Indices, least: NDArray[np.float32], seeds: int = 0
+    signatures: RankedSignatures, rows: Indices, least: NDArray[np.float32], seeds: int = 0
 ) -> Copies:
-    """The rows that are nearly like a better one.
+    """The rows that are similar to a better row.
 
     Args:
-        signatures: By standing.
-        rows: The numbers of those that are looked at, ascending. No two are exact copies.
-        least: What similarity to a better row makes each row a copy, by standing; see `needed`.
-        seeds: So many of the first numbers are seeds. They all stay; without any, rows are
-            compared with one another, and searching again among those that stay finds nothing.
+        signatures: The signatures, by rank.
+        rows: The numbers of the rows to compare, ascending. No two are exact duplicates.
+        least: For each row, by rank, the similarity to a better row that makes it a duplicate; see
+            `needed`.
+        seeds: The first `seeds` rows are seeds: they all stay, and rows are compared with them
+            only. With 0, rows are compared with one another; searching the rows that stay again
+            then finds nothing.
     """
-    found: list[Copies] = []
+    rounds: list[Copies] = []
     while len(rows):
         better, worse, similarities, crowded = _candidates(signatures, rows, least, seeds)
-        copies = settle(better, worse, similarities)
-        found.append(copies)
-        # In a crowded bucket not all were compared. Among those that are left, others lead now.
+        copies = resolve(better, worse, similarities)
+        rounds.append(copies)
+        # Crowded buckets were not compared completely. Other rows lead what is left of them.
         rows = np.setdiff1d(crowded, copies.rows)
         if not len(copies.rows) or seeds:
             break
-    return joined(found)
+    return joined(rounds)
 
 
 def joined(copies: list[Copies]) -> Copies:
-    """Findings that name different rows, as one."""
+    """Joins results that name different rows."""
     if not copies:
         return Copies(np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0, np.float32))
     rows = np.concatenate([c.rows for c in copies])
@@ -133,16 +135,16 @@ def joined(copies: list[Copies]) -> Copies:
 
 
 def bucket_hashes(keys: NDArray[np.uint64], band: NDArray[np.uint32]) -> NDArray[np.uint64]:
-    """Equal for rows with equal key and equal band."""
+    """Bucket hashes; equal for rows with equal keys and equal bands."""
     mixed = band * np.uint64(0x9E3779B97F4A7C15)
     mixed ^= keys
     return mixed
 
 
 def _candidates(
-    signatures: Standing, rows: Indices, least: NDArray[np.float32], seeds: int
+    signatures: RankedSignatures, rows: Indices, least: NDArray[np.float32], seeds: int
 ) -> tuple[Indices, Indices, NDArray[np.float32], Indices]:
-    """Pairs that are similar enough, each once, how alike they are; rows of crowded buckets."""
+    """Similar pairs, each once, with their similarities; and the rows of crowded buckets."""
     keys = signatures.keys[rows]
     similar: list[tuple[Indices, NDArray[np.float32]]] = []
     waiting: list[Indices] = []
@@ -157,19 +159,19 @@ def _candidates(
         if sum(map(len, waiting)) > PAIRS_KEPT or number == signatures.bands - 1:
             similar.append(_similar(signatures, np.unique(np.concatenate(waiting)), least))
             waiting = []
-    found, first = np.unique(np.concatenate([codes for codes, _ in similar]), return_index=True)
-    similarities = np.concatenate([alike for _, alike in similar])[first]
-    return found >> 32, found & 0xFFFFFFFF, similarities, np.unique(np.concatenate(crowded))
+    codes, first = np.unique(np.concatenate([codes for codes, _ in similar]), return_index=True)
+    similarities = np.concatenate([estimates for _, estimates in similar])[first]
+    return codes >> 32, codes & 0xFFFFFFFF, similarities, np.unique(np.concatenate(crowded))
 
 
 def _similar(
-    signatures: Standing, codes: Indices, least: NDArray[np.float32]
+    signatures: RankedSignatures, codes: Indices, least: NDArray[np.float32]
 ) -> tuple[Indices, NDArray[np.float32]]:
     better, worse = codes >> 32, codes & 0xFFFFFFFF
-    none = np.empty(0, np.float32)
-    alike = np.concatenate([none, *_estimates(signatures, better, worse)])
-    enough = alike >= least[worse]
-    return codes[enough], alike[enough]
+    empty = np.empty(0, np.float32)
+    similarities = np.concatenate([empty, *_estimates(signatures, better, worse)])
+    is_similar = similarities >= least[worse]
+    return codes[is_similar], similarities[is_similar]
 
 
 def needed(
@@ -177,11 +179,11 @@ def needed(
     thresholds: Sequence[DuplicateThresholds],
     partitions: NDArray[np.integer[Any]] | int = 0,
 ) -> NDArray[np.float32]:
-    """The similarity that makes rows copies: where their own task draws the line.
+    """The similarity from which each row is a duplicate, by the thresholds of its own task.
 
     Args:
-        weak: 1 for rows whose answer says little.
-        thresholds: Of each partition, by its number.
+        weak: 1 for rows whose answer carries little information.
+        thresholds: The thresholds of each partition, by its number.
         partitions: The number of each row's partition.
     """
     strict = np.array([t.near_duplicate_similarity_weak_answer for t in thresholds], np.float32)
@@ -190,13 +192,13 @@ def needed(
 
 
 def _estimates(
-    signatures: Standing, better: Indices, worse: Indices
+    signatures: RankedSignatures, better: Indices, worse: Indices
 ) -> Iterator[NDArray[np.float32]]:
     for start in range(0, len(better), PAIRS_AT_ONCE):
         left, right = better[start : start + PAIRS_AT_ONCE], worse[start : start + PAIRS_AT_ONCE]
         rows = np.union1d(left, right)
         parts, present = signatures.parts(rows)
         left, right = np.searchsorted(rows, left), np.searchsorted(rows, right)
-        for low in range(0, len(left), 1 << 14):  # what fits a cache
+        for low in range(0, len(left), 1 << 14):  # fits into a CPU cache
             a, b = left[low : low + (1 << 14)], right[low : low + (1 << 14)]
             yield similarity(parts[a], present[a], parts[b], present[b])

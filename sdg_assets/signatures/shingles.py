@@ -1,8 +1,8 @@
-"""Rows as hashed shingles, and the two keys that their duplicates are looked up by.
+"""Rows as hashed shingles, and the two keys by which their duplicates are looked up.
 
-A row has three parts: its question, its passage and its choices. They stay apart, for rows may
-share a whole passage, a stem ("Which of these is a mammal?") or their choices and still be
-different questions.
+A row has three parts: its question, its passage and its choices. The parts are kept apart, because
+different questions may share a whole passage, a stem ("Which of these is a mammal?") or their
+choices.
 """
 
 from __future__ import annotations
@@ -32,10 +32,11 @@ class Shingled:
 
     Attributes:
         hashes: Shingles of all parts of all rows, one part after the other: uint32.
-        owners: The part that each belongs to, row * 3 + place in `PARTS`, ascending: int64.
-        exact: Equal for rows that ask the same, wording aside: uint64.
+        owners: The part that each shingle belongs to, row * 3 + position in `PARTS`, ascending:
+            int64.
+        exact: Equal for rows with the same folded question, context and choices: uint64.
         keys: Equal for rows with the same answer and the same numbers in the question: uint64.
-        weak: 1 for rows whose answer says little: uint8.
+        weak: 1 for rows whose answer carries little information: uint8.
     """
 
     hashes: NDArray[np.uint32]
@@ -49,7 +50,7 @@ class Shingled:
 
 
 def exact_text(row: Example) -> str:
-    """Equal for rows that ask the same with the same choices, wording and order aside.
+    """A text that is equal for rows that ask the same, apart from typography and choice order.
 
     The answer is left out: the same question with two answers is a contradiction, not two rows.
     """
@@ -59,21 +60,21 @@ def exact_text(row: Example) -> str:
 
 
 def hashed(texts: Iterable[str]) -> NDArray[np.uint64]:
-    """A 64-bit hash of each text: the chance that any two of five million share one is 1e-6."""
+    """A 64-bit hash of each text; the probability of a collision among five million is 1e-6."""
     digests = b"".join(xxh3_64_digest(_bytes(text)) for text in texts)
     return np.frombuffer(digests, ">u8").astype(np.uint64)
 
 
 def shingled(rows: Sequence[Example]) -> Shingled:
-    """Normalizes, cuts and hashes rows.
+    """Folds, cuts and hashes rows.
 
-    The shingles are words; of scripts without spaces, pairs of characters. A row with a weak answer
-    has pairs of neighbours as well: nothing but the order of words tells "convert a list to a
-    tuple" from "convert a tuple to a list". Choices count where they were written for the row;
-    given ones, as of a label or a boolean, are the task's.
+    The shingles are words; in scripts without spaces, pairs of characters. A row with a weak answer
+    also has pairs of neighbouring shingles: only the order of words distinguishes "convert a list
+    to a tuple" from "convert a tuple to a list". Choices are used if they were written for the row;
+    given choices, as of a label or a boolean, belong to the task.
 
     Args:
-        rows: Any number; what becomes of a row depends on nothing but itself.
+        rows: Any number of rows; the result for a row depends only on that row.
     """
     texts: list[str] = []
     exact: list[str] = []
@@ -84,10 +85,10 @@ def shingled(rows: Sequence[Example]) -> Shingled:
         context, question, *choices = text.split("\n")
         exact.append(text)
         texts += (question, context, " ".join(choices) if policy.choices_are_written else "")
-        said = "" if policy.is_worded_freely else _plain(row.answer, row.language)
+        answer = "" if policy.is_worded_freely else _plain(row.answer, row.language)
         kind = "weak" if policy.is_weak_evidence else ""
         numbers = _NUMBER.findall(question) if _DIGIT.search(question) else ()
-        keys.append("\n".join([kind, said, *numbers]))
+        keys.append("\n".join([kind, answer, *numbers]))
     weak = np.array([policy.is_weak_evidence for policy in policies], np.uint8)
     return Shingled(
         *_with_pairs(*_words(texts), weak),
@@ -98,7 +99,7 @@ def shingled(rows: Sequence[Example]) -> Shingled:
 
 
 def _words(texts: Sequence[str]) -> tuple[NDArray[np.uint32], NDArray[np.int64]]:
-    """The hash of every shingle, and the place of the text that it stands in."""
+    """The hash of every shingle, and the position of its text."""
     import polars as pl
 
     texts = [
@@ -112,14 +113,14 @@ def _words(texts: Sequence[str]) -> tuple[NDArray[np.uint32], NDArray[np.int64]]
     distinct = encoded.dictionary.to_pylist()
     hashes = np.fromiter(map(_VOCABULARY.__getitem__, distinct), np.uint32, len(distinct))
     places = encoded.indices.to_numpy()
-    told = np.array([token != "" for token in distinct], bool)[places]
-    return hashes[places][told], owners[told]
+    is_token = np.array([token != "" for token in distinct], bool)[places]
+    return hashes[places][is_token], owners[is_token]
 
 
 def _with_pairs(
     hashes: NDArray[np.uint32], owners: NDArray[np.int64], weak: NDArray[np.uint8]
 ) -> tuple[NDArray[np.uint32], NDArray[np.int64]]:
-    """Adds a shingle for each two neighbours in a part of a weak row."""
+    """Adds a shingle for each pair of neighbours in a part of a weak row."""
     paired = np.flatnonzero((owners[1:] == owners[:-1]) & (weak[owners[1:] // len(PARTS)] == 1))
     pairs = hashes[paired] * np.uint32(0x9E3779B1) ^ hashes[paired + 1] * np.uint32(0x85EBCA77)
     owners = np.concatenate([owners, owners[paired]])
@@ -128,16 +129,16 @@ def _with_pairs(
 
 
 def _cut(text: str) -> str:
-    """Words as they are, and each character of a script without spaces with the one before it.
+    """Joins each character of a script without spaces with the one before it; words stay.
 
-    A character alone says little: ten make up a third of any Japanese text.
+    A single character carries little information: ten make up a third of any Japanese text.
     """
-    cut, previous = [], ""
+    tokens, previous = [], ""
     for token in text.split(" "):
         unspaced = _UNSPACED.match(token) is not None
-        cut.append(previous + token if unspaced else token)
+        tokens.append(previous + token if unspaced else token)
         previous = token if unspaced else ""
-    return " ".join(cut)
+    return " ".join(tokens)
 
 
 def _bytes(text: str) -> bytes:
@@ -151,12 +152,12 @@ def _choices(choices: tuple[str, ...], language: str) -> list[str]:
 
 @lru_cache(maxsize=1 << 12)
 def _plain(text: str, language: str) -> str:
-    # Text that is nothing but punctuation comes back as it is, line breaks and all.
+    # A text of punctuation only comes back unchanged, with its line breaks.
     return normalized(text, language).replace("\n", " ")
 
 
 class _Vocabulary(dict[str, int]):
-    """Token → hash, worked out once: a language has few words."""
+    """Token → hash, computed once: a language has few words."""
 
     def __missing__(self, token: str) -> int:
         self[token] = token_hash = hash32(_bytes(token))

@@ -1,11 +1,12 @@
-"""The search over stored signatures on Spark, for more rows than one machine carries.
+"""The search over stored signatures on Spark, for more rows than fit on one machine.
 
-Spark brings together what may be alike: by exact hash, by bucket, by row. What becomes of the rows
-that meet is decided by the functions of `pairs`, the same that the search on one machine runs. The
-similar pairs come back to the driver, 20 bytes each, and are settled there.
+Spark groups rows that may be similar: by exact hash, by bucket, by row. The functions of `pairs`,
+which the one-machine search uses as well, then compare the rows of a group. The similar pairs are
+collected on the driver, 20 bytes each, and resolved there.
 
-The session is the one that runs already, or what `spark-submit` and `spark-defaults.conf` say; with
-neither it is this machine. Workers need this package and must be able to read the files.
+The session is the one that is already running, or the one that `spark-submit` and
+`spark-defaults.conf` configure; without either, this machine. Workers need this package installed
+and must be able to read the files.
 """
 
 from __future__ import annotations
@@ -20,14 +21,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sdg_assets.errors import PermanentError
-from sdg_assets.signatures.pairs import Copies, bucket_pairs, settle, similarity
+from sdg_assets.signatures.pairs import Copies, bucket_pairs, resolve, similarity
 from sdg_assets.signatures.primitives import PERMUTATIONS
 from sdg_assets.signatures.refusals import EXACT, NEAR
 from sdg_assets.signatures.search import bucket_hashes, needed
 from sdg_assets.signatures.shingles import PARTS
-from sdg_assets.signatures.table import BEST_FIRST, STANDING, by_standing, check_format
+from sdg_assets.signatures.table import LARGER_IS_BETTER, RANK_COLUMNS, best_first, check_format
 from sdg_assets.signatures.thresholds import DuplicateThresholds
-from sdg_assets.signatures.verdicts import Found, Verdicts
+from sdg_assets.signatures.verdicts import CopiesOfKind, Verdicts
 
 if TYPE_CHECKING:
     import polars as pl
@@ -40,15 +41,15 @@ if TYPE_CHECKING:
 def search_spark(
     files: Mapping[str, Path], thresholds: Callable[[str], DuplicateThresholds]
 ) -> Verdicts:
-    """Finds the copies among the rows of all partitions.
+    """Finds the duplicates among the rows of all partitions.
 
     Args:
-        files: Partition, as it is named in its file → its signature file.
-        thresholds: Partition → where a row of it is a near copy.
+        files: Partition, by the name in its file → its signature file.
+        thresholds: Partition → the thresholds for its rows.
 
     Raises:
-        PermanentError: There is no Spark, or no Java to run it.
-        StoreError: A file is of another format.
+        PermanentError: Spark is not installed, or there is no Java to run it.
+        StoreError: A file has another format.
     """
     import pyarrow.parquet
 
@@ -73,7 +74,7 @@ def _session() -> SparkSession:
         raise PermanentError(
             "SDG_DUPLICATE_SEARCH=spark needs pyspark; install sdg-assets[spark]"
         ) from error
-    # The workers of a session on this machine run this interpreter, not the first on the path.
+    # Workers on this machine must run this interpreter, not the first one on the path.
     os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
     try:
         return SparkSession.builder.appName("sdg-assets: duplicates").getOrCreate()
@@ -85,7 +86,7 @@ def _session() -> SparkSession:
 
 
 def _rows(session: SparkSession, paths: list[str], names: list[str]) -> DataFrame:
-    """All signatures; `row` names one: number of its partition << 32 | its place."""
+    """All signatures, with the column `row`: number of the partition << 32 | place in it."""
     from pyspark.sql import functions as sql
 
     numbers = sql.create_map(
@@ -97,13 +98,13 @@ def _rows(session: SparkSession, paths: list[str], names: list[str]) -> DataFram
     return rows.withColumn("row", sql.shiftleft("partition", 32).bitwiseOR(place))
 
 
-def _exact(rows: DataFrame) -> tuple[Found, DataFrame]:
-    """The exact copies, and the rows that are none."""
+def _exact(rows: DataFrame) -> tuple[CopiesOfKind, DataFrame]:
+    """The exact duplicates, and the other rows."""
     import polars as pl
     from pyspark.sql import Window
     from pyspark.sql import functions as sql
 
-    order = [sql.desc(name) if name in BEST_FIRST else sql.asc(name) for name in STANDING]
+    order = [sql.desc(name) if name in LARGER_IS_BETTER else sql.asc(name) for name in RANK_COLUMNS]
     window = Window.partitionBy("exact").orderBy(*order)
     firsts = rows.select(
         "row", "partition", "place", sql.first(sql.struct("row", "id")).over(window).alias("best")
@@ -114,19 +115,19 @@ def _exact(rows: DataFrame) -> tuple[Found, DataFrame]:
         )
     )
     count = len(copies)
-    # The copies' own lines, and behind them one for each original.
+    # First the lines of the duplicates, then one line per original.
     lines = copies.select("id", "partition", "place")
     named = {"partition": pl.col("original") // (1 << 32), "place": pl.col("original") % (1 << 32)}
     originals = copies.select("id", **named)
-    found = Copies(np.arange(count), np.arange(count, 2 * count), np.ones(count, np.float32))
+    exact = Copies(np.arange(count), np.arange(count, 2 * count), np.ones(count, np.float32))
     left = rows.join(firsts.where("row = best.row").select("row"), "row")
-    return Found(EXACT, lines.vstack(originals), found), left
+    return CopiesOfKind(EXACT, lines.vstack(originals), exact), left
 
 
 def _near(
     rows: DataFrame, left: DataFrame, thresholds: Sequence[DuplicateThresholds]
-) -> Iterator[Found]:
-    """The near copies, round by round as `near_copies` finds them."""
+) -> Iterator[CopiesOfKind]:
+    """The near duplicates, round by round as in `near_copies`."""
     while True:
         pairs = left.mapInArrow(_in_buckets, _columns(left)).repartition("bucket")
         pairs = pairs.mapInArrow(_paired, "better long, worse long").distinct().cache()
@@ -134,15 +135,15 @@ def _near(
         crowded = _collected(pairs.where("worse < 0").select("better"))["better"].to_numpy()
         pairs.unpersist()
         named = np.union1d(edges["better"].to_numpy(), edges["worse"].to_numpy())
-        lines = _collected(_only(rows, named).select(*STANDING, "row"))
-        lines = lines[by_standing(lines)]
+        lines = _collected(_only(rows, named).select(*RANK_COLUMNS, "row"))
+        lines = lines[best_first(lines)]
         number = dict(zip(lines["row"].to_list(), range(len(lines)), strict=True))
-        copies = settle(
+        copies = resolve(
             edges["better"].replace_strict(number, return_dtype=_int64()).to_numpy(),
             edges["worse"].replace_strict(number, return_dtype=_int64()).to_numpy(),
             edges["similarity"].to_numpy(),
         )
-        yield Found(NEAR, lines, copies)
+        yield CopiesOfKind(NEAR, lines, copies)
         still = np.setdiff1d(crowded, lines["row"].to_numpy()[copies.rows])
         if not len(copies.rows) or not len(still):
             return
@@ -179,18 +180,18 @@ def _similar(
                 )
                 for side in ("better", "worse")
             )
-            found = similarity(*own, *other)
+            estimates = similarity(*own, *other)
             weak = batch["worse_weak"].to_numpy().astype(np.uint8)
             partitions = batch["worse_partition"].to_numpy()
-            kept = pa.array(found >= needed(weak, thresholds, partitions))
-            columns = [batch["better"], batch["worse"], pa.array(found)]
+            kept = pa.array(estimates >= needed(weak, thresholds, partitions))
+            columns = [batch["better"], batch["worse"], pa.array(estimates)]
             names = ["better", "worse", "similarity"]
             yield pa.RecordBatch.from_arrays(columns, names).filter(kept)
 
     return both.mapInArrow(compared, "better long, worse long, similarity float")
 
 
-_BUCKET_COLUMNS = (*STANDING, "row")
+_BUCKET_COLUMNS = (*RANK_COLUMNS, "row")
 
 
 def _columns(rows: DataFrame) -> str:
@@ -199,14 +200,14 @@ def _columns(rows: DataFrame) -> str:
 
 
 def _in_buckets(batches: Batches) -> Iterator[pa.RecordBatch]:
-    """Each row once for each of its bands, with the bucket that it falls into."""
+    """Each row once per band, with its bucket in that band."""
     import pyarrow as pa
 
     for batch in batches:
         keys = batch["key"].to_numpy().view(np.uint64)
         bands = _matrix(batch["bands"]).view(np.uint32)
         for number in range(bands.shape[1]):
-            # Rows meet within a band: its number is part of the bucket's name.
+            # Rows meet within one band only, so the band's number is part of the bucket's hash.
             hashes = bucket_hashes(keys ^ np.uint64(number), bands[:, number])
             columns = [batch[name] for name in _BUCKET_COLUMNS]
             columns.append(pa.array(hashes.view(np.int64)))
@@ -214,16 +215,16 @@ def _in_buckets(batches: Batches) -> Iterator[pa.RecordBatch]:
 
 
 def _paired(batches: Batches) -> Iterator[pa.RecordBatch]:
-    """The pairs of the buckets that came here whole; `worse` is -1 for a row of a crowded one."""
+    """The pairs of a worker's complete buckets; `worse` is -1 for rows of crowded buckets."""
     import polars as pl
     import pyarrow as pa
 
-    taken = list(batches)
-    if not taken:
+    received = list(batches)
+    if not received:
         return
-    lines = pl.from_arrow(pa.Table.from_batches(taken))
+    lines = pl.from_arrow(pa.Table.from_batches(received))
     assert isinstance(lines, pl.DataFrame)
-    lines = lines[by_standing(lines)]
+    lines = lines[best_first(lines)]
     names = lines["row"].to_numpy()
     hashes = lines["bucket"].to_numpy().view(np.uint64)
     pairs = bucket_pairs(hashes, np.arange(len(lines)))
@@ -235,12 +236,12 @@ def _paired(batches: Batches) -> Iterator[pa.RecordBatch]:
 def _collected(rows: DataFrame) -> pl.DataFrame:
     import polars as pl
 
-    found = pl.from_arrow(rows.toArrow())
-    assert isinstance(found, pl.DataFrame)
-    return found
+    frame = pl.from_arrow(rows.toArrow())
+    assert isinstance(frame, pl.DataFrame)
+    return frame
 
 
-def _int64() -> Any:  # noqa: ANN401 – polars' type, imported late
+def _int64() -> Any:  # noqa: ANN401 – a type of polars, which is imported late
     import polars as pl
 
     return pl.Int64

@@ -22,21 +22,23 @@ if TYPE_CHECKING:
 
 ATTACHMENT = "signatures.parquet"
 FORMAT = "1"
-"""Raised with anything that changes a row's signature: normalization, shingles, permutations."""
-STANDING = ("vote_share", "judge_score", "id", "origin", "partition", "place")
-"""What decides which of two copies stays: the larger of `BEST_FIRST`, the smaller of the rest."""
-BEST_FIRST = ("vote_share", "judge_score")
+"""Increased with every change of rows' signatures: of folding, shingles or permutations."""
+RANK_COLUMNS = ("vote_share", "judge_score", "id", "origin", "partition", "place")
+"""The columns that rank rows; of two duplicates, the row with the higher rank stays."""
+LARGER_IS_BETTER = ("vote_share", "judge_score")
+"""The rank columns in which the larger value is better; in the others, the smaller one is."""
 _FORMAT_KEY = b"signature_format"
 
 
 @dataclass(frozen=True)
 class Signatures:
-    """One signature a row; no text.
+    """One signature per row, without text.
 
     Attributes:
-        frame: Columns `id`: String; `vote_share`, `judge_score`: Float32, 0 where there is none;
-            `origin`, a hash of the completion the row was read from, `exact` and `key`, as
-            `Shingled` says: Int64, bit for bit, for Spark has no unsigned ones; `weak`: UInt8.
+        frame: Columns `id`: String; `vote_share`, `judge_score`: Float32, 0 if a row has none;
+            `origin` (a hash of the row's completion), `exact` and `key` (see `Shingled`): Int64
+            with the bits of the unsigned hash, because Spark has no unsigned integers; `weak`:
+            UInt8.
         bands: [rows, bands], uint32.
         parts: [rows, parts, permutations], uint8.
         present: [rows, parts], uint8.
@@ -51,17 +53,17 @@ class Signatures:
         return len(self.frame)
 
     def take(self, places: NDArray[np.int64]) -> Signatures:
-        """Some of the rows, in the order named."""
+        """The rows at these positions, in this order."""
         return Signatures(
             self.frame[places], self.bands[places], self.parts[places], self.present[places]
         )
 
     def to_parquet(self, partition: str) -> bytes:
-        """The file's content, the same for the same rows.
+        """The file's content; equal rows give equal bytes.
 
         Args:
-            partition: Whose rows these are. Stands in every line, as does the row's place, so that
-                files may be read together.
+            partition: The rows' partition. It is stored in every line, like the row's position, so
+                that several files can be read together.
         """
         import pyarrow as pa
         import pyarrow.parquet
@@ -80,14 +82,14 @@ class Signatures:
 
     @classmethod
     def from_parquet(cls, content: bytes, name: str) -> Signatures:
-        """Reads what `to_parquet` wrote.
+        """Reads the file that `to_parquet` wrote.
 
         Args:
             content: The file's content.
-            name: What to call it in errors.
+            name: The file's name in errors.
 
         Raises:
-            StoreError: Made by a version whose signatures are not comparable with these.
+            StoreError: The file was made by a version with incompatible signatures.
         """
         import polars as pl
         import pyarrow as pa
@@ -110,37 +112,36 @@ _MATRICES = ("bands", "parts", "present")
 
 
 def check_format(metadata: dict[bytes, bytes] | None, name: str) -> None:
-    """Refuses a file of another format.
+    """Checks that a file has this version's format.
 
     Args:
-        metadata: Of the file's schema.
-        name: What to call it.
+        metadata: The metadata of the file's schema.
+        name: The file's name in errors.
 
     Raises:
-        StoreError: It is of another format.
+        StoreError: The file has another format.
     """
-    found = (metadata or {}).get(_FORMAT_KEY, b"none").decode()
-    if found != FORMAT:
+    file_format = (metadata or {}).get(_FORMAT_KEY, b"none").decode()
+    if file_format != FORMAT:
         raise StoreError(
-            f"{name}: signatures of format {found}, this version compares format {FORMAT}; "
+            f"{name}: signatures of format {file_format}, this version compares format {FORMAT}; "
             "materialize the partition's `filtered` again"
         )
 
 
 def sign(
-    rows: Sequence[Example], frame: NDArray[np.uint64], cut: Shingled | None = None
+    rows: Sequence[Example], boilerplate: NDArray[np.uint64], hashes: Shingled | None = None
 ) -> Signatures:
     """Signs rows.
 
     Args:
         rows: The rows.
-        frame: Of their task, as `frame_of` makes it.
-        cut: What `shingled` makes of the rows, where that is known already.
+        boilerplate: The boilerplate of their task, from `boilerplate_of`.
+        hashes: The result of `shingled` for these rows, if it was computed before.
     """
     import polars as pl
 
-    cut = cut or shingled(rows)
-
+    hashes = hashes or shingled(rows)
     solved = [row if isinstance(row, EnrichedExample) else None for row in rows]
     columns = {
         "id": pl.Series([row.id for row in rows], dtype=pl.String),
@@ -149,51 +150,51 @@ def sign(
             [r.judge.score if r and r.judge else 0 for r in solved], dtype=pl.Float32
         ),
         "origin": hashed(r.completion_id if r else "" for r in solved).view(np.int64),
-        "exact": cut.exact.view(np.int64),
-        "key": cut.keys.view(np.int64),
-        "weak": cut.weak,
+        "exact": hashes.exact.view(np.int64),
+        "key": hashes.keys.view(np.int64),
+        "weak": hashes.weak,
     }
-    return Signatures(pl.DataFrame(columns), *minhash(cut, frame))
+    return Signatures(pl.DataFrame(columns), *minhash(hashes, boilerplate))
 
 
 def concatenated(batches: Iterable[Signatures]) -> Signatures:
-    """Batches as one table."""
+    """Concatenates batches into one table."""
     import polars as pl
 
-    found = [sign([], np.empty(0, np.uint64)), *batches]
+    parts = [sign([], np.empty(0, np.uint64)), *batches]
     return Signatures(
-        pl.concat([batch.frame for batch in found]),
-        np.concatenate([batch.bands for batch in found]),
-        np.concatenate([batch.parts for batch in found]),
-        np.concatenate([batch.present for batch in found]),
+        pl.concat([part.frame for part in parts]),
+        np.concatenate([part.bands for part in parts]),
+        np.concatenate([part.parts for part in parts]),
+        np.concatenate([part.present for part in parts]),
     )
 
 
-def by_standing(frame: pl.DataFrame) -> Indices:
-    """The rows' places, best row first.
+def best_first(frame: pl.DataFrame) -> Indices:
+    """The rows' positions, by rank: the best row first.
 
     Args:
-        frame: Columns `STANDING`, or those of them that it has.
+        frame: Columns `RANK_COLUMNS`; some may be missing.
     """
     import polars as pl
 
-    # Two integers a row decide nearly always. Sorting by all columns takes polars ten times as
-    # long, and more than that the more rows share their votes; so it sorts what is tied.
+    # Two integers per row nearly always decide. To sort by all columns takes polars ten times as
+    # long, and longer still if many rows share their votes; so polars sorts only the ties.
     quality, prefix = _quality(frame), _prefix(frame["id"])
     order: Indices = np.lexsort((prefix, quality))
     same = (np.diff(quality[order]) == 0) & (np.diff(prefix[order]) == 0)
     tied = np.flatnonzero(np.append(same, False) | np.insert(same, 0, False))
-    columns = [name for name in STANDING if name in frame.columns]
-    descending = [name in BEST_FIRST for name in columns]
+    columns = [name for name in RANK_COLUMNS if name in frame.columns]
+    descending = [name in LARGER_IS_BETTER for name in columns]
     rows = frame[order[tied]].select(pl.arg_sort_by(columns, descending=descending))
     order[tied] = order[tied][rows.to_series().to_numpy()]
     return order
 
 
 def _quality(frame: pl.DataFrame) -> NDArray[np.uint64]:
-    """`BEST_FIRST` as one number, smaller for a better row."""
-    # The bits of floats from 0 on are in the order of the floats.
-    votes, judge = (frame[name].to_numpy().astype(np.float32) + 0 for name in BEST_FIRST)
+    """The columns `LARGER_IS_BETTER` as one number, which is smaller for a better row."""
+    # The bits of floats from 0 on are ordered like the floats.
+    votes, judge = (frame[name].to_numpy().astype(np.float32) + 0 for name in LARGER_IS_BETTER)
     bits = votes.view(np.uint32).astype(np.uint64) << np.uint64(32) | judge.view(np.uint32)
     return np.asarray(~bits)
 

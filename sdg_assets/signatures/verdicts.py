@@ -1,4 +1,4 @@
-"""What a search over many partitions found."""
+"""The result of a search over many partitions."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Found:
-    """Copies of one kind.
+class CopiesOfKind:
+    """Duplicates of one kind, exact or near.
 
     Attributes:
         reason: `EXACT` or `NEAR`.
-        rows: Columns `id`, `partition` (number), `place`; the copies' numbers are lines of it.
-        copies: What was found.
+        rows: Columns `id`, `partition` (number), `place`.
+        copies: The duplicates; their numbers are positions in `rows`.
     """
 
     reason: str
@@ -32,23 +32,23 @@ class Found:
 
 @dataclass(frozen=True)
 class Verdicts:
-    """The copies among the rows of all partitions.
+    """The duplicates among the rows of all partitions.
 
     Attributes:
-        frame: One line a refused row, by partition and place: `partition`: String; `place`: UInt32,
-            in its file, from 0; `reason`: String; `similarity`: Float32; `original`: String, the id
-            of the row that it is a copy of; `original_partition`: String.
+        frame: One line per refused row, by partition and place: `partition`: String; `place`:
+            UInt32, the row's position in its file, from 0; `reason`: String; `similarity`: Float32;
+            `original`: String, the id of the row that it duplicates; `original_partition`: String.
     """
 
     frame: pl.DataFrame
 
     @classmethod
-    def of(cls, names: Sequence[str], found: Sequence[Found]) -> Verdicts:
-        """The lines for what a search found.
+    def of(cls, names: Sequence[str], kinds: Sequence[CopiesOfKind]) -> Verdicts:
+        """Makes the lines for the results of a search.
 
         Args:
-            names: Of the partitions, by number.
-            found: By reason.
+            names: The names of the partitions, by number.
+            kinds: The duplicates, by reason.
         """
         import polars as pl
 
@@ -63,16 +63,16 @@ class Verdicts:
         lines = [
             pl.DataFrame(
                 {
-                    "partition": some.rows["partition"][some.copies.rows],
-                    "place": some.rows["place"][some.copies.rows],
-                    "reason": pl.repeat(some.reason, len(some.copies.rows), eager=True),
-                    "similarity": some.copies.similarities,
-                    "original": some.rows["id"][some.copies.originals],
-                    "original_partition": some.rows["partition"][some.copies.originals],
+                    "partition": kind.rows["partition"][kind.copies.rows],
+                    "place": kind.rows["place"][kind.copies.rows],
+                    "reason": pl.repeat(kind.reason, len(kind.copies.rows), eager=True),
+                    "similarity": kind.copies.similarities,
+                    "original": kind.rows["id"][kind.copies.originals],
+                    "original_partition": kind.rows["partition"][kind.copies.originals],
                 },
                 schema_overrides=schema,
             )
-            for some in found
+            for kind in kinds
         ]
         frame = pl.concat([pl.DataFrame(schema=schema), *lines]).sort("partition", "place")
         named = pl.Series(names, dtype=pl.String)
@@ -87,16 +87,16 @@ class Verdicts:
         return len(self.frame)
 
     def refusals(self, partition: str) -> dict[int, Refusal]:
-        """The verdict on each copy in a partition, by its place.
+        """The refusals of a partition's duplicates, by row position.
 
         Args:
-            partition: As it was named in the search.
+            partition: Its name in the search.
         """
         import polars as pl
 
-        found = {}
+        refusals = {}
         for row in self.frame.filter(pl.col("partition") == partition).iter_rows(named=True):
             original, home = row["original"], row["original_partition"]
             detail = original if home == partition else f"{original} of {home}"
-            found[int(row["place"])] = verdict(row["reason"], detail, row["similarity"])
-        return found
+            refusals[int(row["place"])] = verdict(row["reason"], detail, row["similarity"])
+        return refusals

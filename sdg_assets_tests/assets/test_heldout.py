@@ -30,7 +30,7 @@ def question(text: str) -> dict[str, Any]:
 
 @pytest.fixture
 def quiz(tmp_path: Path, configure: Configure) -> Path:
-    """A task whose test split holds one of its training rows."""
+    """A task whose test split contains one of its training rows."""
     splits = tmp_path / "hub" / "org" / "quiz" / "main"
     splits.mkdir(parents=True)
     for split, texts in {"train": [LEAKED, *FILLERS[:3]], "test": [LEAKED, *FILLERS[3:]]}.items():

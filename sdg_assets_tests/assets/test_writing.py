@@ -10,7 +10,7 @@ from sdg_assets.assets.metadata import check_metadata
 from sdg_assets.assets.writing import InvariantBrokenError, PartitionReport, write_partition
 from sdg_assets.errors import PermanentError, StoreError
 from sdg_assets.records import EnrichedExample, Record, Rejection
-from sdg_assets.signatures.minhash import frame_of
+from sdg_assets.signatures.minhash import boilerplate_of
 from sdg_assets.signatures.table import ATTACHMENT, Signatures, sign
 from sdg_assets.store.partitions import PartitionKey, Store
 from sdg_assets.teacher.conversation import Usage
@@ -35,7 +35,7 @@ def published(store: Store, rows: Iterable[Record], **options: Any) -> Partition
                 passed.append(row)
             yield row
 
-    signatures = options.pop("signatures", lambda: sign(passed, frame_of([])))
+    signatures = options.pop("signatures", lambda: sign(passed, boilerplate_of([])))
     options.setdefault("heldout", nothing_held_out())
     return write_partition(KEY, store, seen(), signatures=signatures, **options)
 
@@ -114,7 +114,7 @@ def test_the_check_compares_with_the_version_that_is_published(store: Store) -> 
 
 
 def test_rows_without_their_own_signatures_are_not_published(store: Store) -> None:
-    others = sign(SOUND[::-1], frame_of([]))
+    others = sign(SOUND[::-1], boilerplate_of([]))
 
     with pytest.raises(InvariantBrokenError, match="no_duplicates: 2 of 2 rows break it"):
         published(store, SOUND, signatures=lambda: others)

@@ -1,12 +1,12 @@
-"""Rows a second and peak memory of the search over stored signatures, up to NVIDIA's 4.5M rows.
+"""Rows per second and peak memory of the search over stored signatures, up to NVIDIA's 4.5M rows.
 
     python -m sdg_assets_tests.benchmarks.duplicates_at_scale [--rows 500000 1500000 4500000]
 
-Signatures are drawn as MinHash would make them, in partitions of 6,500 rows, which is what 4.5M
-rows over 700 subtasks are: one row in ten is a near copy (similarity 0.6 to 0.95) of a row in an
-earlier partition and one in fifty an exact one; a third of the rows have a weak answer, that is one
-of ten keys, and a band in a hundred of theirs is one of a frame's, so that buckets get crowded.
-Each size runs in a process of its own. Fails if memory or growth miss their target.
+Signatures are drawn at random with the distribution of MinHash, in partitions of 6,500 rows (4.5M
+rows over 700 subtasks). One row in ten is a near copy (similarity 0.6 to 0.95) of a row in an
+earlier partition, one in fifty an exact copy. A third of the rows have a weak answer: they have one
+of ten keys, and one in a hundred of their bands is a boilerplate band, so that buckets get crowded.
+Each size runs in its own process. Fails if memory or growth miss their target.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ NEAR, EXACT, WEAK, FRAMED = 0.1, 0.02, 1 / 3, 0.01
 GIB = 2**30
 MEMORY_TARGET = 3 * GIB
 GROWTH_TARGET = 1.2
-"""Of the seconds over n log n, largest size to smallest."""
+"""Growth of the seconds over n log n, from the smallest size to the largest."""
 
 
 def drawn(
@@ -44,10 +44,10 @@ def drawn(
     """A partition's signatures.
 
     Args:
-        rng: Draws them.
-        number: Of the partition.
-        rows: How many.
-        earlier: The partition that copies are of.
+        rng: The random generator.
+        number: The partition's number.
+        rows: The number of rows.
+        earlier: The partition of the copies' originals.
     """
     bands = rng.integers(0, 1 << 32, (rows, BANDS), np.uint32)
     parts = rng.integers(0, 256, (rows, len(PARTS), PERMUTATIONS), np.uint8)
@@ -102,7 +102,7 @@ def _frame(
 
 
 def write(directory: Path, rows: int) -> None:
-    """Draws partitions and writes their signature files."""
+    """Draws the partitions and writes their signature files."""
     rng, earlier = np.random.default_rng(6), None
     for number, start in enumerate(range(0, rows, ROWS_A_PARTITION)):
         signatures = drawn(rng, number, min(ROWS_A_PARTITION, rows - start), earlier)
@@ -116,13 +116,13 @@ def search(directory: Path) -> None:
     """Searches a directory; prints CPU seconds, peak memory and the number of copies."""
     files = {path.stem: path.read_bytes for path in directory.glob("*.parquet")}
     began = time.process_time()
-    found = search_local(files, lambda _: DuplicateThresholds())
+    verdicts = search_local(files, lambda _: DuplicateThresholds())
     spent = time.process_time() - began
-    print(spent, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024, len(found))
+    print(spent, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024, len(verdicts))
 
 
 def main() -> int:
-    """Prints a line a size; 1 if a target is missed."""
+    """Prints one line per size; returns 1 if a target is missed."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     sizes = [500_000, 1_500_000, 4_500_000]
     parser.add_argument("--rows", type=int, nargs="+", default=sizes)

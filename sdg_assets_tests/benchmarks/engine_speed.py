@@ -1,8 +1,8 @@
-"""Output tokens a second of the `generated` stage, against the engine's own offline throughput.
+"""Output tokens per second of the `generated` stage, and the engine's own offline throughput.
 
-Both run in one process on one engine with the same prompts, greedy, so that lengths are equal; the
-prefix cache is emptied in between. `--no-prefix-caching` gives the other half of the comparison
-"prefix caching on against off", which takes an engine of its own.
+Both run in one process on one engine with the same prompts and greedy sampling, so that the lengths
+are equal. The prefix cache is emptied in between. `--no-prefix-caching` measures without prefix
+caching, in a second run, because that takes another engine.
 
     python -m sdg_assets_tests.benchmarks.engine_speed --teacher smollm2-135m --requests 64
 """
@@ -31,7 +31,7 @@ from sdg_assets.teacher.requests import Request
 
 
 class RecordingTeacher(EngineTeacher):
-    """The real engine, with a note of what it was asked."""
+    """The real engine, which records its requests."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -51,15 +51,15 @@ def main() -> None:
     parser.add_argument("--max-tokens", type=int, default=128)
     parser.add_argument("--concurrency", type=int, default=64)
     parser.add_argument("--no-prefix-caching", action="store_true")
-    chosen = parser.parse_args()
+    arguments = parser.parse_args()
 
-    spec = load_catalog().subtask(*chosen.subtask.split("/"))
-    raw = collect_seeds(spec, open_source(chosen.source), max_seeds=chosen.requests)
+    spec = load_catalog().subtask(*arguments.subtask.split("/"))
+    raw = collect_seeds(spec, open_source(arguments.source), max_seeds=arguments.requests)
     seeds = [row for row in normalize(spec, raw) if isinstance(row, Example)]
-    each = max(1, chosen.requests // len(seeds))
-    knobs = WriterKnobs(examples_per_seed=each, temperature=0.0, max_tokens=chosen.max_tokens)
-    overrides = {"enable_prefix_caching": not chosen.no_prefix_caching}
-    teacher = RecordingTeacher(resolve(chosen.teacher), **overrides)
+    each = max(1, arguments.requests // len(seeds))
+    knobs = WriterKnobs(examples_per_seed=each, temperature=0.0, max_tokens=arguments.max_tokens)
+    overrides = {"enable_prefix_caching": not arguments.no_prefix_caching}
+    teacher = RecordingTeacher(resolve(arguments.teacher), **overrides)
     _warm_up(teacher, spec, seeds[:1])
 
     usage = Usage()
@@ -69,7 +69,7 @@ def main() -> None:
     ):
         work = generate(spec, seeds, teacher, knobs)
         desks = {Role.WRITER: Desk(teacher, log)}
-        rows = sum(1 for _ in converse(work, desks, usage, concurrency=chosen.concurrency))
+        rows = sum(1 for _ in converse(work, desks, usage, concurrency=arguments.concurrency))
 
     llm = teacher.llm
     llm.reset_prefix_cache()
@@ -82,9 +82,9 @@ def main() -> None:
 
     engine_speed = tokens / seconds
     figures = {
-        "teacher": chosen.teacher,
+        "teacher": arguments.teacher,
         "rows": rows,
-        "prefix_caching": not chosen.no_prefix_caching,
+        "prefix_caching": not arguments.no_prefix_caching,
         "stage_tokens_per_second": round(usage.tokens_per_second, 1),
         "engine_tokens_per_second": round(engine_speed, 1),
         "ratio": round(usage.tokens_per_second / engine_speed, 3),
@@ -96,7 +96,7 @@ def main() -> None:
 
 
 def _warm_up(teacher: RecordingTeacher, spec: SubtaskSpec, seeds: list[Example]) -> None:
-    """Starts the engine and compiles the grammar, which both sides would else pay by turns."""
+    """Starts the engine and compiles the grammar, so that neither side pays for it."""
     with tempfile.TemporaryDirectory() as folder, CompletionLog(Path(folder) / "log") as log:
         work = generate(spec, seeds, teacher, WriterKnobs(max_tokens=8, temperature=0.5))
         list(converse(work, {Role.WRITER: Desk(teacher, log)}, Usage()))

@@ -1,9 +1,9 @@
-"""How long a run takes to end that is deep in a step of the real engine; exits 1 on a miss.
+"""How fast a run ends while the real engine is in the middle of a step; exits 1 if it is too slow.
 
 python -m sdg_assets_tests.benchmarks.engine_stop [--teacher smollm2-135m] [--trials 6] [--seed 1]
 
-Rows with long passages make the engine's first step last for seconds, all of them in compiled code.
-SIGTERM and SIGINT take turns, each at a random moment of that step.
+Rows with long passages make the engine's first step last for seconds, all in compiled code. SIGTERM
+and SIGINT are sent in turn, each at a random moment of that step.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ with dg.DagsterInstance.ephemeral() as instance:
 
 
 def main() -> int:
-    """Prints the seconds of each trial; returns 1 if one was longer than allowed."""
+    """Prints the seconds of each trial; returns 1 if one took longer than allowed."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--teacher", default="smollm2-135m")
     parser.add_argument("--trials", type=int, default=6)
@@ -71,7 +71,7 @@ def main() -> int:
 
 
 def prepared(place: Path, teacher: str) -> dict[str, str]:
-    """A catalog of one task with long passages, and the environment that names it."""
+    """Makes a catalog of one task with long passages; returns the environment that names it."""
     record = {**TASK["record"], "context": "{{context}}"}
     catalog = write_catalog(place / "catalog", {"record": record, "subtasks": {"quiz": {}}})
     folder = place / "mirror" / "org" / "quiz" / "default"

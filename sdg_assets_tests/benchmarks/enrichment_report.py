@@ -1,8 +1,8 @@
-"""What enrichment lets through and what it costs: a funnel a kind, tokens, votes saved.
+"""The yield and the cost of enrichment: a funnel per answer kind, tokens, votes saved.
 
-Materializes `seeds` to `filtered` of the given subtasks into a store of its own, then has the votes
-that were saved cast after all and compares the decisions. Prints Markdown with every accepted row,
-so that a person can judge them.
+Materializes `seeds` to `filtered` of the given subtasks in its own store. Then it casts the votes
+that were saved and compares the decisions. Prints Markdown with every accepted row, for a person to
+judge.
 
     python -m sdg_assets_tests.benchmarks.enrichment_report --store /tmp/report \
         --source mirror:../shared/hub --rows 12 > report.md
@@ -29,14 +29,14 @@ def main() -> None:
     parser.add_argument("--store", type=Path, required=True)
     parser.add_argument("--source", default="samples")
     parser.add_argument("--teacher", default="qwen2.5-coder-1.5b")
-    parser.add_argument("--rows", type=int, default=12, help="new examples a subtask")
+    parser.add_argument("--rows", type=int, default=12, help="new examples per subtask")
     parser.add_argument("--votes", type=int, default=5)
-    chosen = parser.parse_args()
+    arguments = parser.parse_args()
     os.environ |= {
-        "SDG_STORE": str(chosen.store),
-        "SDG_SEED_SOURCE": chosen.source,
-        "SDG_TEACHER": chosen.teacher,
-        "SDG_VOTES": str(chosen.votes),
+        "SDG_STORE": str(arguments.store),
+        "SDG_SEED_SOURCE": arguments.source,
+        "SDG_TEACHER": arguments.teacher,
+        "SDG_VOTES": str(arguments.votes),
     }
 
     import dagster as dg
@@ -46,20 +46,20 @@ def main() -> None:
 
     assets = [asset for asset in defs.assets or () if isinstance(asset, dg.AssetsDefinition)]
     out = sys.stdout.write
-    out(f"# Enrichment by {chosen.teacher}, {chosen.votes} votes\n\n")
+    out(f"# Enrichment by {arguments.teacher}, {arguments.votes} votes\n\n")
     out(
         "| kind | subtask | written | well-formed | agreed | judged well | accepted | tokens "
         "| tokens per accepted row | vote tokens saved | same decision as all votes |\n"
         "|---|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|\n"
     )
     rows = []
-    for name in chosen.subtasks:
+    for name in arguments.subtasks:
         task, subtask = name.split("/")
         dg.materialize(
             assets,
             selection=[dg.AssetKey([task, stage]) for stage in TASK_ASSETS],
             partition_key=subtask,
-            run_config={"ops": {f"{task}__seeds": {"config": {"max_seeds": chosen.rows}}}},
+            run_config={"ops": {f"{task}__seeds": {"config": {"max_seeds": arguments.rows}}}},
         )
         out(_line(task, subtask))
         rows.append(_accepted(task, subtask))
@@ -80,14 +80,14 @@ def _line(task: str, subtask: str) -> str:
     from sdg_assets.teacher.conversation import Usage, converse
 
     store, spec = Store(settings().store), cached_catalog().subtask(task, subtask)
-    told = funnel_row(store, spec)
+    funnel = funnel_row(store, spec)
     key = PartitionKey(task, "enriched", subtask)
     adaptive = {row.id: row for row in store.read(key, EnrichedExample)}
     manifest = store.manifest(PartitionKey(task, "filtered", subtask))
     refused = Counter[str]()
     for reason, count in manifest.rejected.items():
         refused[reason.split(":")[0]] += count
-    judged = told.verified - refused["judge"]
+    judged = funnel.verified - refused["judge"]
     written = store.read(PartitionKey(task, "generated", subtask), GeneratedExample)
     knobs = SolverConfig().knobs(settings())
     report = EnrichmentReport(VotingReport())
@@ -100,9 +100,9 @@ def _line(task: str, subtask: str) -> str:
     saved = report.voting.tokens * (1 - cast / max(1, report.voting.cast))
     same = sum(adaptive[i].outcome == fixed[i].outcome for i in adaptive)
     return (
-        f"| {told.kind} | {subtask} | {told.generated} | {told.parsed} | {told.verified} "
-        f"| {judged} | {told.accepted} | {told.tokens} "
-        f"| {told.tokens / told.accepted if told.accepted else float('nan'):.0f} "
+        f"| {funnel.kind} | {subtask} | {funnel.generated} | {funnel.parsed} | {funnel.verified} "
+        f"| {judged} | {funnel.accepted} | {funnel.tokens} "
+        f"| {funnel.tokens / funnel.accepted if funnel.accepted else float('nan'):.0f} "
         f"| {saved / max(1, report.voting.tokens):.0%} | {same} of {len(adaptive)} |\n"
     )
 
@@ -114,12 +114,12 @@ def _accepted(task: str, subtask: str) -> str:
     from sdg_assets.texts import render_texts
 
     rows = Store(settings().store).read(PartitionKey(task, "filtered", subtask), EnrichedExample)
-    shown = [f"## {task}/{subtask}"]
+    parts = [f"## {task}/{subtask}"]
     for row in rows:
         texts = render_texts(row)
         score = f"{row.judge.score:.2f}: {'; '.join(row.judge.reasons)}" if row.judge else "–"
-        shown += [f"### {row.id} (judge {score})", f"````text\n{list(texts.values())[-1]}\n````"]
-    return "\n\n".join(shown) + "\n"
+        parts += [f"### {row.id} (judge {score})", f"````text\n{list(texts.values())[-1]}\n````"]
+    return "\n\n".join(parts) + "\n"
 
 
 if __name__ == "__main__":

@@ -1,9 +1,9 @@
-"""Rows a second of the gates that look at a text, beside reading the same rows, and their memory.
+"""Rows per second of the gates that test a text, compared with reading the rows; and peak memory.
 
 python -m sdg_assets_tests.benchmarks.gate_throughput [--rows 200000]
 
-The rows are the mirror's seeds, each with words of its own put in, as often as it takes. One core:
-it starts itself again with threads switched off.
+The rows are the mirror's seeds, repeated as often as needed, each with its own inserted words. The
+benchmark uses one core: it restarts itself with threads switched off.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ MIB = 2**20
 
 
 def realistic(count: int) -> Iterator[Example]:
-    """Rows of every task in turn; a row that comes again has another question."""
+    """Rows of every task in turn; a repeated row gets another question."""
     cached_catalog.cache_clear()
     seeds = [
         list(islice((row for spec in real_subtasks(task) for row in real_examples(spec)), EACH))
@@ -47,7 +47,7 @@ def realistic(count: int) -> Iterator[Example]:
 
 
 def measure(root: Path) -> None:
-    """Prints seconds of reading, then name and seconds of each gate, then the peak memory."""
+    """Prints the seconds of reading, then each gate's name and seconds, then the peak memory."""
     store, gates = Store(root), draft_gates(Thresholds())
     seconds: dict[str, float] = dict.fromkeys(["reading", *(gate.name for gate in gates)], 0.0)
     warm(gates)
@@ -66,14 +66,14 @@ def measure(root: Path) -> None:
 
 
 def warm(gates: list[Gate]) -> None:
-    """Loads what is loaded once: the model of languages, compiled patterns."""
+    """Loads everything that is loaded once: the language model, compiled patterns."""
     row = next(realistic(1))
     for gate in gates:
         gate.refusals(Batch([row]))
 
 
 def one_row() -> dict[str, float]:
-    """Milliseconds that a single row takes, as each draft does when it is written."""
+    """Milliseconds for a batch of one row, as for each new draft."""
     rows, gates = list(realistic(200)), draft_gates(Thresholds())
     warm(gates)
     spent = {}
@@ -86,7 +86,7 @@ def one_row() -> dict[str, float]:
 
 
 def figures(count: int) -> None:
-    """Prints a table for so many rows."""
+    """Prints the table for this number of rows."""
     with tempfile.TemporaryDirectory() as directory:
         with Store(Path(directory)).write(KEY) as out:
             for row in realistic(count):
@@ -119,7 +119,7 @@ def main() -> int:
         measure(options.measure)
         return 0
     if any(os.environ.get(name) != value for name, value in ONE_CORE.items()):
-        # Libraries read these once, when they are imported.
+        # Libraries read these variables once, on import.
         os.execve(sys.executable, [sys.executable, "-m", __spec__.name, *sys.argv[1:]],
                   {**os.environ, **ONE_CORE})  # fmt: skip
     for count in sorted({options.rows // 20, options.rows}):

@@ -1,11 +1,11 @@
-"""Every gate over millions of rows: rows a second of each, peak memory, how both grow.
+"""Every gate over millions of rows: rows per second of each, peak memory, and how both grow.
 
     python -m sdg_assets_tests.benchmarks.gates_at_scale --hub ../shared/hub --rows 500000 4500000
 
-Rows are real ones of a mirror with other words and numbers, made up as they are read, in partitions
-of `--partition` rows that go through the gates as `filtered` does it, two processes side by side;
-then the copies among all partitions are searched from the signatures on disk, as a release does it.
-A gate's time is that of the processor. Prints Markdown.
+The rows are those of a mirror with other words and numbers, made while they are read. Partitions of
+`--partition` rows go through the gates as in `filtered`, in two processes at the same time. Then
+the copies among all partitions are searched from the signatures on disk, as for a release. A gate's
+time is CPU time. Prints Markdown.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ _TEMPLATE = dict(enriched())
 
 @dataclass
 class Timed:
-    """Seconds of the processor and rows, by gate."""
+    """CPU seconds and rows, by gate."""
 
     seconds: dict[str, float] = field(default_factory=lambda: defaultdict(float))
     rows: Counter[str] = field(default_factory=Counter)
@@ -54,7 +54,7 @@ class Timed:
     peak_mib: float = 0.0
 
     def merge(self, other: Timed) -> None:
-        """Adds what another process did; memory of one of several alike."""
+        """Adds another process's figures; the peak memory is the larger one."""
         for name, seconds in other.seconds.items():
             self.seconds[name] += seconds
         self.rows += other.rows
@@ -63,17 +63,17 @@ class Timed:
 
 
 def main() -> None:
-    """Runs each size in turn."""
+    """Runs the sizes one after the other."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--rows", type=int, nargs="+", default=[50_000, 200_000])
     parser.add_argument("--partition", type=int, default=25_000)
     parser.add_argument("--processes", type=int, default=2)
-    chosen = parser.parse_args()
+    arguments = parser.parse_args()
     print("| rows | gate | rows/s | refused | peak MiB a process |\n|---|---|---:|---:|---:|")
-    for rows in chosen.rows:
+    for rows in arguments.rows:
         folder = Path(tempfile.mkdtemp())
         try:
-            _run(rows, chosen.partition, chosen.processes, folder)
+            _run(rows, arguments.partition, arguments.processes, folder)
         finally:
             shutil.rmtree(folder)
 
@@ -89,9 +89,9 @@ def _run(rows: int, size: int, processes: int, folder: Path) -> None:
         rate = count / done.seconds[name]
         print(f"| {rows:,} | {name} | {rate:,.0f} | {done.refused[name]:,} | |", flush=True)
     with ProcessPoolExecutor(1, context) as pool:
-        found, seconds, peak = pool.submit(_search, folder).result()
+        copies, seconds, peak = pool.submit(_search, folder).result()
     print(
-        f"| {rows:,} | copies among partitions | {rows / seconds:,.0f} | {found:,} | {peak:,.0f} |"
+        f"| {rows:,} | copies among partitions | {rows / seconds:,.0f} | {copies:,} | {peak:,.0f} |"
     )
     total = time.monotonic() - began
     print(
@@ -136,9 +136,9 @@ def _timed(gate: Gate, batch: Batch[Example], timed: Timed) -> list[int]:
 def _search(folder: Path) -> tuple[int, float, float]:
     began = time.process_time()
     files = {file.stem: file.read_bytes for file in folder.glob("*.parquet")}
-    found = search_local(files, lambda _: DuplicateThresholds())
+    verdicts = search_local(files, lambda _: DuplicateThresholds())
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    return len(found), time.process_time() - began, peak
+    return len(verdicts), time.process_time() - began, peak
 
 
 def synthetic(number: int, size: int) -> Iterator[EnrichedExample]:
@@ -146,10 +146,10 @@ def synthetic(number: int, size: int) -> Iterator[EnrichedExample]:
     real, words = _real(), _words()
     rng = random.Random(number)
 
-    def other(found: re.Match[str]) -> str:
-        if found[0].isdigit():
-            return str(rng.randrange(10 ** len(found[0])))
-        return rng.choice(words) if rng.random() < WORDS_CHANGED else found[0]
+    def other(match: re.Match[str]) -> str:
+        if match[0].isdigit():
+            return str(rng.randrange(10 ** len(match[0])))
+        return rng.choice(words) if rng.random() < WORDS_CHANGED else match[0]
 
     for place in range(size):
         row = real[rng.randrange(len(real))]
@@ -170,8 +170,8 @@ def _real() -> list[Example]:
 
 @lru_cache(maxsize=1)
 def _words() -> list[str]:
-    found = Counter(w for row in _real()[::7] for w in _WORD.findall(row.question))
-    return [word for word, _ in found.most_common(20_000) if not word.isdigit()]
+    counts = Counter(w for row in _real()[::7] for w in _WORD.findall(row.question))
+    return [word for word, _ in counts.most_common(20_000) if not word.isdigit()]
 
 
 @lru_cache(maxsize=1)

@@ -1,8 +1,8 @@
-"""What a teacher writes: parse rate, novelty and sample rows, as Markdown that a person can judge.
+"""The texts that a teacher writes: parse rate, novelty and sample rows, as Markdown for a person.
 
-Materializes `seeds`, `normalized` and `generated` of the given subtasks into a store of its own
-and reports on them. Novelty is the share of parsed rows that are not near any seed of the whole
-seed split, where near is a Jaccard similarity of word trigrams of at least 0.5.
+Materializes `seeds`, `normalized` and `generated` of the given subtasks in its own store and
+reports on them. Novelty is the share of parsed rows that are near no seed of the whole seed split;
+near means a Jaccard similarity of word trigrams of at least 0.5.
 
     python -m sdg_assets_tests.benchmarks.generation_report --store /tmp/report \
         --source mirror:../shared/hub --rows 20 > report.md
@@ -26,12 +26,12 @@ def main() -> None:
     parser.add_argument("--store", type=Path, required=True)
     parser.add_argument("--source", default="samples")
     parser.add_argument("--teacher", default="qwen2.5-coder-1.5b")
-    parser.add_argument("--rows", type=int, default=20, help="new examples a subtask")
-    chosen = parser.parse_args()
+    parser.add_argument("--rows", type=int, default=20, help="new examples per subtask")
+    arguments = parser.parse_args()
     os.environ |= {
-        "SDG_STORE": str(chosen.store),
-        "SDG_SEED_SOURCE": chosen.source,
-        "SDG_TEACHER": chosen.teacher,
+        "SDG_STORE": str(arguments.store),
+        "SDG_SEED_SOURCE": arguments.source,
+        "SDG_TEACHER": arguments.teacher,
     }
 
     import dagster as dg
@@ -47,13 +47,13 @@ def main() -> None:
 
     assets = [asset for asset in defs.assets or () if isinstance(asset, dg.AssetsDefinition)]
     out = sys.stdout.write
-    out(f"# What {chosen.teacher} writes\n")
-    for name in chosen.subtasks:
+    out(f"# What {arguments.teacher} writes\n")
+    for name in arguments.subtasks:
         task, subtask = name.split("/")
         stages = [dg.AssetKey([task, stage]) for stage in ("seeds", "normalized", "generated")]
-        config = {"ops": {f"{task}__seeds": {"config": {"max_seeds": chosen.rows}}}}
+        config = {"ops": {f"{task}__seeds": {"config": {"max_seeds": arguments.rows}}}}
         dg.materialize(assets, selection=stages, partition_key=subtask, run_config=config)
-        store, key = Store(chosen.store), PartitionKey(task, "generated", subtask)
+        store, key = Store(arguments.store), PartitionKey(task, "generated", subtask)
         rows = list(store.read(key, GeneratedExample))
         manifest = store.manifest(key)
         spec = cached_catalog().subtask(task, subtask)
@@ -67,7 +67,7 @@ def main() -> None:
         out(f"- new {new} ({_share(new, len(rows))}), compared with {len(seeds)} seeds\n")
         out(f"- refused: {manifest.rejected or 'none'}\n")
         out(f"- {usage['output_tokens']} output tokens in {usage['seconds']:.0f} s\n")
-        for row in rows[: chosen.rows]:
+        for row in rows[: arguments.rows]:
             out(f"\n**{row.variation}** {_show(row)}\n")
 
 

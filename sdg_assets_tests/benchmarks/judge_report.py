@@ -1,9 +1,8 @@
 """How well a judge tells sound items from damaged ones, criterion by criterion.
 
-Real rows of a mirror are judged as they are and damaged in ways that each break one criterion: a
-wrong answer, a question cut in half, an item of another task, a sentence of another language.
-Prints the mean score of the criterion that the damage breaks and the share of rows that the gate
-refuses.
+Real rows of a mirror are judged unchanged and with damages that each break one criterion: a wrong
+answer, a question cut in half, an item of another task, a sentence in another language. Prints the
+mean score of the broken criterion and the share of rows that the gate refuses.
 
     python -m sdg_assets_tests.benchmarks.judge_report --hub ../shared/hub --rows 8
 """
@@ -73,17 +72,17 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--hub", type=Path, default=REPOSITORY.parent / "shared" / "hub")
     parser.add_argument("--teacher", default="qwen2.5-coder-1.5b")
-    parser.add_argument("--rows", type=int, default=8, help="rows a subtask")
-    chosen = parser.parse_args()
-    os.environ["SDG_TEACHER"] = chosen.teacher
+    parser.add_argument("--rows", type=int, default=8, help="rows per subtask")
+    arguments = parser.parse_args()
+    os.environ["SDG_TEACHER"] = arguments.teacher
     settings.cache_clear()
     teacher = open_teacher(settings(), Role.JUDGE)
-    cases = list(_cases(chosen.hub, chosen.rows, Judge(teacher)))
+    cases = list(_cases(arguments.hub, arguments.rows, Judge(teacher)))
     with tempfile.TemporaryDirectory() as folder, CompletionLog(Path(folder) / "log") as log:
-        works = (_judged(asked, row) for _, asked, row in cases)
+        works = (_judged(judge_of_task, row) for _, judge_of_task, row in cases)
         judged = list(converse(works, {Role.JUDGE: Desk(teacher, log)}, usage := Usage()))
     refused = first_refusals(judged, [judge.gate(JudgeThresholds())])
-    print(f"{chosen.teacher}: {usage.output_tokens / len(cases):.0f} tokens a judgement\n")
+    print(f"{arguments.teacher}: {usage.output_tokens / len(cases):.0f} tokens per judgement\n")
     print("| rows | criterion | sound | damaged | refused |\n|---|---|---:|---:|---:|")
     sound = [place for place, (damage, *_) in enumerate(cases) if damage == NONE]
     for name, criterion in BROKEN.items():
@@ -102,20 +101,24 @@ def _cases(hub: Path, count: int, judge: Judge) -> Iterator[tuple[str, Judge, En
     rows: dict[str, list[Example]] = {}
     for task, subtask in SUBTASKS:
         spec = catalog.subtask(task, subtask)
-        found = normalize(spec, collect_seeds(spec, source, 2 * count))
-        rows[subtask] = [row for row in found if isinstance(row, Example)]
+        normalized_rows = normalize(spec, collect_seeds(spec, source, 2 * count))
+        rows[subtask] = [row for row in normalized_rows if isinstance(row, Example)]
     for task, subtask in SUBTASKS:
         frame = catalog.subtask(task, subtask).frame
         seeds, items = rows[subtask][:count], rows[subtask][count:]
         for seed, item in zip(seeds, items, strict=False):
-            asked = Judge(judge.teacher, frame=frame, seeds={seed.id: seed})
-            yield NONE, asked, _row(item, seed)
+            judge_of_task = Judge(judge.teacher, frame=frame, seeds={seed.id: seed})
+            yield NONE, judge_of_task, _row(item, seed)
             for name, damage in DAMAGES.items():
-                yield name, asked, _row(item.model_copy(update=damage(item, seed, rng)), seed)
+                yield (
+                    name,
+                    judge_of_task,
+                    _row(item.model_copy(update=damage(item, seed, rng)), seed),
+                )
             foreign = rng.choice(
                 [r for key, other in rows.items() if key != subtask for r in other]
             )
-            yield OTHER_TASK, asked, _row(foreign, seed)
+            yield OTHER_TASK, judge_of_task, _row(foreign, seed)
 
 
 def _row(item: Example, seed: Example) -> EnrichedExample:
@@ -130,9 +133,11 @@ def _judged(judge: Judge, row: EnrichedExample) -> Work[EnrichedExample]:
 
 
 def _mean(rows: list[EnrichedExample], places: list[int], name: str) -> str:
-    found = [rows[place].judge for place in places]
+    judgements = [rows[place].judge for place in places]
     scores = [
-        j.score if name == "score" else getattr(j.criteria, name) for j in found if j and j.criteria
+        j.score if name == "score" else getattr(j.criteria, name)
+        for j in judgements
+        if j and j.criteria
     ]
     return f"{fmean(scores):.2f}" if scores else "–"
 

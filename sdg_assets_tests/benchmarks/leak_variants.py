@@ -1,4 +1,4 @@
-"""Ways to hide a held-out row in a training row: each a function of the row and a random source."""
+"""Ways to hide a held-out row in a training row: functions of the row and a random generator."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from collections.abc import Callable
 from sdg_assets.records import AnswerKind, EnrichedExample, Example, TeacherStamp, Vote
 
 Change = Callable[[Example, random.Random], Example | None]
-"""None where the row has nothing to change: no number, no options."""
+"""None if the row has nothing to change: no number, no options."""
 STAMP = TeacherStamp(model="org/teacher", revision="r1", license="Apache-2.0")
 OTHER_QUESTION = "Which of the two accounts above would a careful reader trust more, and why?"
 OTHER_ANSWER = "the second account, because it names its sources"
@@ -57,7 +57,7 @@ _TENS = ["-", "-", "twenty", "thirty", "forty", "fifty", "sixty", "seventy", "ei
 
 
 def spelled(number: int) -> str:
-    """English words for a number below a billion."""
+    """A number below a billion in English words."""
     if number < 20:
         return _ONES[number]
     if number < 100:
@@ -79,7 +79,7 @@ def _question(change: Callable[[str], str]) -> Change:
 
 
 def _everything(change: Callable[[str], str]) -> Change:
-    """Changes question, choices and answer alike."""
+    """Applies the change to question, choices and answer."""
 
     def changed(row: Example, _: random.Random) -> Example | None:
         if change(row.question) == row.question:
@@ -95,11 +95,11 @@ def _everything(change: Callable[[str], str]) -> Change:
 
 
 def _numbers(change: Callable[[str], str]) -> Change:
-    return _everything(lambda text: NUMBER.sub(lambda found: change(found[0]), text))
+    return _everything(lambda text: NUMBER.sub(lambda match: change(match[0]), text))
 
 
 def _other(row: Example, context: str = "", **update: object) -> Example:
-    """Another question, with the passage that the row has."""
+    """Another question with the row's passage."""
     parts = [part for part in (row.context, context) if part]
     return row.model_copy(
         update={
@@ -136,7 +136,7 @@ def _enriched(row: Example, **update: str) -> EnrichedExample:
 
 
 def _cut(text: str) -> tuple[str, str]:
-    """The story and what is asked of it; halves of a single sentence."""
+    """The story and the question about it; for a single sentence, its two halves."""
     sentences = re.split(r"(?<=[.!?])\s+", text.strip())
     if len(sentences) > 1:
         return " ".join(sentences[:-1]), sentences[-1]
@@ -149,9 +149,9 @@ def _halves(text: str) -> tuple[str, str]:
 
 
 def story_in_context(row: Example, _: random.Random) -> Example:
-    story, asked = _cut(row.question)
+    story, question = _cut(row.question)
     context = f"{row.context}\n{story}" if row.context else story
-    return row.model_copy(update={"context": context, "question": asked})
+    return row.model_copy(update={"context": context, "question": question})
 
 
 def split_over_context(row: Example, _: random.Random) -> Example:
@@ -224,7 +224,7 @@ def answer_changed(row: Example, chance: random.Random) -> Example:
 
 
 def edited(share: float) -> Change:
-    """Words of the question, numbers aside, are replaced, dropped or joined by another."""
+    """Replaces, drops or adds words in this share of the question; numbers stay."""
 
     def change(row: Example, chance: random.Random) -> Example:
         spaced = " " in row.question
@@ -241,19 +241,19 @@ def edited(share: float) -> Change:
 
 
 def both(*changes: Change) -> Change:
-    """One change after another; None where one of them is."""
+    """Applies several changes in turn; None if one of them cannot be applied."""
 
     def changed(row: Example, chance: random.Random) -> Example | None:
-        found: Example | None = row
+        changed: Example | None = row
         for change in changes:
-            found = found and change(found, chance)
-        return found
+            changed = changed and change(changed, chance)
+        return changed
 
     return changed
 
 
 def other_numbers(row: Example, chance: random.Random) -> Example | None:
-    """No leak: the same words about other numbers, with another answer."""
+    """Not a leak: the same words with other numbers and another answer."""
     if row.answer_kind is not AnswerKind.NUMERIC:
         return None
     swap = dict(zip("123456789", chance.sample("123456789", k=9), strict=True))
@@ -268,7 +268,7 @@ POINT_ZERO = _numbers(lambda number: f"{number}.0" if "." not in number else num
 
 
 def with_unit(row: Example, _: random.Random) -> Example | None:
-    """Each number in dollars; an answer that is one number, too."""
+    """Each number becomes dollars, also an answer that is one number."""
 
     def dollars(text: str) -> str:
         return NUMBER.sub(lambda found: f"{found[0]} dollars", text.replace("$", ""))

@@ -1,4 +1,4 @@
-"""The mirrored datasets as benchmarks see them: subtasks, what they hold out, their rows."""
+"""The mirrored datasets for benchmarks: subtasks, their held-out splits, their rows."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from contextlib import suppress
 
 from sdg_assets.catalog import SubtaskSpec, load_catalog, load_protected
 from sdg_assets.errors import AbsentError, CatalogError, SeedSourceError
-from sdg_assets.heldout.splits import HeldoutRows, Reading
+from sdg_assets.heldout.splits import HeldoutRows, SplitReader
 from sdg_assets.heldout.tables import HeldoutTables
 from sdg_assets.records import Content, Example, Seed, Source
 from sdg_assets.sources.source import DirectorySource
@@ -18,7 +18,7 @@ SOURCE = DirectorySource("mirror", MIRROR)
 
 
 def subtasks() -> Iterator[SubtaskSpec]:
-    """Those whose training rows lie in the mirror."""
+    """The subtasks whose training rows are in the mirror."""
     for task in load_catalog(allow_canary=()).enabled():
         for key in task.enabled_subtasks():
             spec = task.resolve(key)
@@ -30,7 +30,7 @@ def subtasks() -> Iterator[SubtaskSpec]:
 
 
 def heldout_tables() -> dict[str, HeldoutTables]:
-    """Everything held out that the mirror has: subtasks' splits and protected benchmarks."""
+    """The hashes of all held-out splits in the mirror: of subtasks and of protected benchmarks."""
     tables = {}
     for spec in subtasks():
         rows = HeldoutRows()
@@ -39,7 +39,7 @@ def heldout_tables() -> dict[str, HeldoutTables]:
         tables[f"{spec.task}/{spec.key}"] = rows.tables()
     for benchmark in load_protected():
         rows = HeldoutRows()
-        with suppress(AbsentError):  # more datasets than the mirror has
+        with suppress(AbsentError):  # the mirror lacks datasets of some benchmarks
             for spec in benchmark.specs(SOURCE.configs):
                 rows.add(spec, spec.split, SOURCE)
         if len((hashed := rows.tables()).rows):
@@ -48,7 +48,7 @@ def heldout_tables() -> dict[str, HeldoutTables]:
 
 
 def examples(spec: SubtaskSpec, split: str) -> Iterator[Example]:
-    """The rows of a split as a stage sees them; none of one that is absent or hides its answers."""
+    """A split's rows as a stage gets them; empty if the split is absent or hides its answers."""
     if split not in SOURCE.splits(spec):
         return
     seeds = (
@@ -62,22 +62,22 @@ def examples(spec: SubtaskSpec, split: str) -> Iterator[Example]:
 
 def heldout_contents() -> dict[str, list[Content]]:
     """Every held-out row of the mirror, as it is hashed, by subtask and benchmark."""
-    found: dict[str, list[Content]] = {}
+    contents: dict[str, list[Content]] = {}
     for spec in subtasks():
-        own = found.setdefault(f"{spec.task}/{spec.key}", [])
+        own = contents.setdefault(f"{spec.task}/{spec.key}", [])
         for split in spec.heldout_splits:
             own += _contents(spec, split)
     for benchmark in load_protected():
-        own = found.setdefault(benchmark.name, [])
+        own = contents.setdefault(benchmark.name, [])
         with suppress(AbsentError):
             for spec in benchmark.specs(SOURCE.configs):
                 own += _contents(spec, spec.split)
-    return found
+    return contents
 
 
 def _contents(spec: SubtaskSpec, split: str) -> Iterator[Content]:
     if split in SOURCE.splits(spec):
-        yield from Reading(spec).contents(SOURCE.rows(spec, split))
+        yield from SplitReader(spec).contents(SOURCE.rows(spec, split))
 
 
 def _source(spec: SubtaskSpec, split: str, row: int) -> Source:

@@ -1,10 +1,10 @@
-"""Planted near-duplicates among real questions: this package's search beside text-dedup 0.4.0.
+"""Planted near-duplicates among real questions: this package's search against text-dedup 0.4.0.
 
     python -m sdg_assets_tests.benchmarks.near_duplicates [--real 100000]
 
-How rows are planted is said in `planted_duplicates`. text-dedup runs as a library in the same
-process: signatures by its `embed_func`, buckets and its `UnionFind` as its command has them, the
-first row of a cluster kept. Prints Markdown; fails where ours misses a target.
+`planted_duplicates` describes the planted rows. text-dedup runs as a library in the same process:
+signatures by its `embed_func`, buckets and `UnionFind` as in its command line, which keeps the
+first row of a cluster. Prints Markdown; fails if this package's search misses a target.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ import numpy as np
 from sdg_assets.answers.wording import normalized
 from sdg_assets.gates.duplicates import copies_among
 from sdg_assets.records import Example
-from sdg_assets.signatures.minhash import frame_of
+from sdg_assets.signatures.minhash import boilerplate_of
 from sdg_assets.signatures.primitives import BANDED_SIMILARITY, PERMUTATIONS
 from sdg_assets.signatures.shingles import shingled
 from sdg_assets.signatures.table import concatenated, sign
@@ -37,20 +37,20 @@ from sdg_assets_tests.benchmarks.planted_duplicates import (
 )
 
 RECALL, HARD_NEGATIVES_LOST, PRECISION, CPU = 0.78, 0.01, 0.92, 0.54
-"""The targets; CPU is the share of what text-dedup takes with its defaults on raw text."""
+"""The targets; CPU is relative to text-dedup's time with its defaults on raw text."""
 Method = Callable[[Sequence[Example]], set[int]]
 
 
 def ours(rows: Sequence[Example]) -> set[int]:
-    """Places of the rows that go: signed subtask by subtask, searched all together."""
+    """Positions of the refused rows: signed per subtask, searched all together."""
     places: dict[str, list[int]] = defaultdict(list)
     for place, row in enumerate(rows):
         places[row.subtask].append(place)
     signed, order = [], []
     for own in places.values():
-        some = [rows[place] for place in own]
-        cut = shingled(some)
-        signed.append(sign(some, frame_of([cut]), cut))
+        subtask_rows = [rows[place] for place in own]
+        hashes = shingled(subtask_rows)
+        signed.append(sign(subtask_rows, boilerplate_of([hashes]), hashes))
         order += own
     return {order[place] for place in copies_among(concatenated(signed), DuplicateThresholds())}
 
@@ -59,10 +59,10 @@ def text_dedup(permutations: int, threshold: float, ngram: int, *, clean: bool) 
     """text-dedup's MinHash over the rows' texts.
 
     Args:
-        permutations: How many.
-        threshold: That bands are laid out for.
-        ngram: Words a shingle.
-        clean: Normalize the texts first, as ours does.
+        permutations: The number of permutations.
+        threshold: The similarity for which the bands are optimized.
+        ngram: Words per shingle.
+        clean: Whether texts are folded first, as in this package's search.
     """
     start_method = multiprocessing.get_start_method(allow_none=True)
     from text_dedup.minhash import embed_func
@@ -117,7 +117,7 @@ def text_dedup(permutations: int, threshold: float, ngram: int, *, clean: bool) 
 
 
 def main() -> int:
-    """Prints a line a method; 1 if ours misses a target."""
+    """Prints one line per method; returns 1 if this package's search misses a target."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--real", type=int, default=100_000, help="real rows")
     options = parser.parse_args()
@@ -154,20 +154,20 @@ def main() -> int:
 
 def _timed(method: Method, rows: Sequence[Example]) -> tuple[float, set[int]]:
     gc.collect()
-    gc.freeze()  # the rows themselves are no method's garbage
+    gc.freeze()  # keeps the rows out of every method's garbage collection
     began = time.process_time()
     gone = method(rows)
     return time.process_time() - began, gone
 
 
 def _report(name: str, spent: float, gone: set[int], data: Planted) -> tuple[float, float, float]:
-    """Recall of planted copies, share of hard negatives lost, and share of copies in what goes."""
-    planted_rows, found = Counter(data.made), Counter(data.made[place] for place in gone)
-    copies = sum(found[kind] for kind in CLASSES)
+    """Recall of planted copies, share of hard negatives lost, and precision of the refused rows."""
+    planted_rows, refused = Counter(data.made), Counter(data.made[place] for place in gone)
+    copies = sum(refused[kind] for kind in CLASSES)
     recall = copies / sum(planted_rows[kind] for kind in CLASSES)
-    lost = found[HARD_NEGATIVE] / max(1, planted_rows[HARD_NEGATIVE])
+    lost = refused[HARD_NEGATIVE] / max(1, planted_rows[HARD_NEGATIVE])
     precision = copies / max(1, len(gone))
-    classes = " | ".join(f"{found[kind] / planted_rows[kind]:.2f}" for kind in CLASSES)
+    classes = " | ".join(f"{refused[kind] / planted_rows[kind]:.2f}" for kind in CLASSES)
     print(
         f"| {name} | {spent:.1f} | {recall:.3f} | {classes} | {lost:.4f} | {precision:.3f} |",
         flush=True,

@@ -1,4 +1,4 @@
-"""Rows a second of `normalized` beside lm-eval's own rendering of the same rows, and its memory.
+"""Rows per second of `normalized`, compared with lm-eval's rendering of the rows; and peak memory.
 
 python -m sdg_assets_tests.benchmarks.normalize_throughput [--rows 1000000]
 """
@@ -32,17 +32,17 @@ GIB = 2**30
 
 
 def largest_splits(source: DirectorySource) -> list[tuple[SubtaskSpec, list[Seed]]]:
-    """The seed splits with the most rows, of subtasks that lm-eval has a leaf for."""
-    found = []
+    """The largest seed splits of the subtasks for which lm-eval has a leaf."""
+    splits = []
     for task in load_catalog(allow_canary=()).enabled():
         for key in task.enabled_subtasks():
             spec = task.resolve(key)
             try:
                 if spec.lm_eval and spec.split in source.splits(spec):
-                    found.append((spec, list(collect_seeds(spec, source))))
+                    splits.append((spec, list(collect_seeds(spec, source))))
             except SeedSourceError:
                 continue
-    return sorted(found, key=lambda pair: -len(pair[1]))[:LARGEST]
+    return sorted(splits, key=lambda pair: -len(pair[1]))[:LARGEST]
 
 
 def lm_eval_task(leaf: str) -> Any:
@@ -57,7 +57,7 @@ def lm_eval_task(leaf: str) -> Any:
 
 
 def lm_eval_rendering(task: Any, rows: list[dict[str, Any]]) -> int:
-    """What lm-eval renders of each row before it asks a model."""
+    """Renders each row as lm-eval does before it asks a model; returns the number of rows."""
     import datasets
 
     docs = rows
@@ -75,7 +75,7 @@ def lm_eval_rendering(task: Any, rows: list[dict[str, Any]]) -> int:
 
 
 def compare() -> Iterator[str]:
-    """A line a split."""
+    """Compares both, one line per split."""
     for spec, seeds in largest_splits(DirectorySource("mirror", MIRROR)):
         start = time.perf_counter()
         for _ in normalize(spec, seeds):
@@ -89,7 +89,7 @@ def compare() -> Iterator[str]:
 
 
 def write_split(root: Path, rows: int) -> None:
-    """A split of rows that all differ, written in row groups as the Hub's are."""
+    """Writes a split of distinct rows, in row groups like the Hub's."""
     file = root / "org" / "quiz" / "main" / "train-00000-of-00001.parquet"
     file.parent.mkdir(parents=True)
     schema = pyarrow.schema(
@@ -113,7 +113,7 @@ def write_split(root: Path, rows: int) -> None:
 
 
 def normalize_split(root: Path) -> None:
-    """Reads, normalizes and writes a split as the assets do; prints rows and its peak memory."""
+    """Reads, normalizes and writes a split as the assets do; prints rows and peak memory."""
     spec = seed_task().resolve("quiz")
     seeds = collect_seeds(spec, DirectorySource("split", root))
     count = 0
@@ -125,7 +125,7 @@ def normalize_split(root: Path) -> None:
 
 
 def peak_memory(rows: int) -> int:
-    """Bytes that a process needs at the most to normalize a split of so many rows."""
+    """Peak memory in bytes of a process that normalizes a split of this many rows."""
     with tempfile.TemporaryDirectory() as directory:
         write_split(Path(directory), rows)
         done = subprocess.run(
@@ -140,7 +140,7 @@ def peak_memory(rows: int) -> int:
 
 
 def main() -> int:
-    """Prints the figures; 1 if the largest split needs 2 GiB or more."""
+    """Prints the figures; returns 1 if the largest split needs 2 GiB or more."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rows", type=int, default=1_000_000, help="of the split for its memory")
     parser.add_argument("--normalize", type=Path, help=argparse.SUPPRESS)

@@ -1,10 +1,11 @@
-"""What orchestration costs: many partitions through five stages with a teacher that costs nothing.
+"""The cost of orchestration: many partitions through five stages with a teacher that costs nothing.
 
     python -m sdg_assets_tests.benchmarks.orchestration --partitions 100
 
-A partition has one seed, so what is timed is Dagster, the store and the checks. It is set against
-the teacher's time for a realistic partition. `a run of one` is a run for a single partition, as
-the UI launches it; the processes that a deployment starts for each run come on top of both.
+Each partition has one seed, so the time is spent in Dagster, the store and the checks. It is
+compared with the teacher's time for a realistic partition. `a run of one` is a run for a single
+partition, as the UI launches it. A deployment also starts processes for each run; these come on top
+of both.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ SINGLES = 5
 
 
 def answer(request: Request) -> str:
-    """Writes a question of its own, or answers right."""
+    """Writes a new question, or gives the right answer."""
     if request.role is Role.WRITER:
         question = f"Which city has the number {request.id}?"
         return json.dumps({"question": question, "answer": "Oslo", "wrong_answers": ["Rome"]})
@@ -44,7 +45,7 @@ def answer(request: Request) -> str:
 
 
 def prepare(place: Path, partitions: int) -> list[str]:
-    """A catalog and a mirror of that many subtasks, one row each."""
+    """A catalog and a mirror with this many subtasks of one row each."""
     keys = [f"part_{n:03}" for n in range(partitions)]
     catalog = write_catalog(place / "catalog", {"subtasks": {k: {"config": k} for k in keys}})
     for key in keys:
@@ -65,7 +66,7 @@ def prepare(place: Path, partitions: int) -> list[str]:
 def timed(
     instance: dg.DagsterInstance, stage: str, subtasks: str | tuple[str, str]
 ) -> tuple[float, float]:
-    """Seconds of one run of a stage: by the clock, and of the processor."""
+    """Wall-clock and CPU seconds of one run of a stage."""
     began = time.perf_counter(), time.process_time()
     result = run("quiz", [stage], subtasks=subtasks, instance=instance)
     assert result.success, failures(result)
@@ -78,7 +79,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=1000, help="of a realistic partition")
     parser.add_argument("--tokens-per-seed", type=float, default=400.0)
     parser.add_argument("--tokens-per-second", type=float, default=2500.0)
-    chosen = parser.parse_args()
+    arguments = parser.parse_args()
     logging.disable(logging.ERROR)
     warnings.simplefilter("ignore")
     teacher = ScriptedTeacher(answer, per_poll=8)
@@ -91,8 +92,8 @@ def main() -> None:
         tempfile.TemporaryDirectory() as folder,
         dg.DagsterInstance.local_temp(folder) as instance,
     ):
-        keys = prepare(Path(folder) / "work", chosen.partitions)
-        print("seconds a partition, by the clock (of the processor)")
+        keys = prepare(Path(folder) / "work", arguments.partitions)
+        print("seconds per partition, wall clock (CPU)")
         print(f"{'stage':<12}{'together':>18}{'a run of one':>18}")
         total = [0.0, 0.0, 0.0, 0.0]
         for stage in ROW_ASSETS:
@@ -108,10 +109,10 @@ def main() -> None:
         [sys.executable, "-c", "import sdg_assets.definitions"], env=full_catalog, check=True
     )
     start = time.perf_counter() - began
-    real = chosen.seeds * chosen.tokens_per_seed / chosen.tokens_per_second
-    print(f"start of a run's process, on top of it: {start:.1f} s a run, not a partition")
+    real = arguments.seeds * arguments.tokens_per_seed / arguments.tokens_per_second
+    print(f"start of a run's process, on top of it: {start:.1f} s per run, not per partition")
     print(
-        f"a partition of {chosen.seeds} seeds takes the teacher {real:.0f} s: "
+        f"a partition of {arguments.seeds} seeds takes the teacher {real:.0f} s: "
         f"{total[0] / real:.2%} of it together, {total[2] / real:.2%} in runs of one"
     )
 

@@ -1,17 +1,17 @@
-"""Real questions with near-duplicates and hard negatives planted among them.
+"""Real questions among which near-duplicates and hard negatives are planted.
 
-Every planted row is made from a real one, which stays the better row. Five classes of duplicates,
-equally many:
+Every planted row is made from a real one, which stays as the better row. There are five classes of
+duplicates, of equal size:
 
-- surface: the same words in another typography – all capitals, no capitals, doubled spaces, curly
-  quotes, or without the last mark of punctuation;
+- surface: the same words with another typography: all capitals, no capitals, doubled spaces, curly
+  quotes, or without the final punctuation mark;
 - wrapper: the question inside one of `WRAPPERS`;
-- 5, 10, 25 % edits: so many of the words of passage and question, one at the least, are each
+- 5, 10, 25 % edits: this share of the words of passage and question, at least one, are each
   replaced by a random word of the other questions, deleted, or followed by a random word. Words
-  with digits are left alone.
+  with digits stay.
 
-Answer and choices stay. A hard negative is a question with one number changed and, with it, the
-answer: numeric answers are changed too, choices get another right one; of other kinds none is made.
+Answer and choices stay. A hard negative is a question with one number changed and another answer: a
+changed number, or another right choice. Other answer kinds have no hard negatives.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ from sdg_assets.stages.normalized import normalize
 from sdg_assets.stages.seeds import collect_seeds
 from sdg_assets_tests.support.builders import mirror_sources
 
-# Written in groups of near-duplicates on purpose, which the benchmark would count as errors:
-# phrases cut from one another's parse trees, and scenes with one clause changed.
+# Tasks whose rows are near-duplicates of each other by design, which would count as errors: phrases
+# cut from one another's parse trees, and scenes with one clause changed.
 GROUPED = {"sst2", "ethics_justice", "ethics_deontology"}
 WRAPPERS = (
     "Question: {}",
@@ -49,23 +49,23 @@ _NUMBER = re.compile(r"\d+")
 
 @dataclass(frozen=True)
 class Planted:
-    """Rows, and what each is: a class, or "" for a real one."""
+    """Rows, and the class of each; "" for a real row."""
 
     rows: list[Example]
     made: list[str]
 
     def count(self, *kinds: str) -> int:
-        """How many rows are of one of the kinds."""
+        """The number of rows of these classes."""
         return sum(kind in kinds for kind in self.made)
 
 
 def real_questions(*names: str) -> list[Example]:
-    """Every seed of the mirror that no other one equals when normalized.
+    """Every seed of the mirror, without repetitions of the same folded text.
 
     Args:
-        names: Tasks to take them from; none: all.
+        names: The tasks to use; without any, all tasks.
     """
-    found: dict[str, Example] = {}
+    questions: dict[str, Example] = {}
     for task in load_catalog(allow_canary=()).enabled():
         if names and task.task not in names:
             continue
@@ -77,22 +77,22 @@ def real_questions(*names: str) -> list[Example]:
                         continue
                     for row in normalize(spec, collect_seeds(spec, source)):
                         if isinstance(row, Example):
-                            found.setdefault(exact_text(row), row)
+                            questions.setdefault(exact_text(row), row)
                     break
                 except SeedSourceError:
                     continue
-    return sorted(found.values(), key=lambda row: row.id)
+    return sorted(questions.values(), key=lambda row: row.id)
 
 
 def planted(pool: Sequence[Example], real: int, copies: int, negatives: int) -> Planted:
-    """Draws real rows and plants others among them; the same for the same pool.
+    """Draws real rows and plants others among them; the result is the same for the same pool.
 
     Args:
-        pool: As `real_questions` gives it.
-        real: Rows to draw; all where there are fewer.
-        copies: Near-duplicates to plant, in equal classes, of different rows where there are
+        pool: From `real_questions`.
+        real: Real rows to draw; if there are fewer, all are drawn.
+        copies: Near-duplicates to plant, in classes of equal size, from different rows if there are
             enough.
-        negatives: Hard negatives to plant, of different rows.
+        negatives: Hard negatives to plant, from different rows.
     """
     rng = random.Random(6)
     drawn = rng.sample(pool, min(real, len(pool)))
@@ -153,10 +153,10 @@ def _words(row: Example) -> list[str]:
 
 
 def _hard_negative(row: Example, rng: random.Random) -> Example | None:
-    found = list(_NUMBER.finditer(row.question))
-    if not found:
+    numbers = list(_NUMBER.finditer(row.question))
+    if not numbers:
         return None
-    number = rng.choice(found)
+    number = rng.choice(numbers)
     other = str(int(number[0]) + rng.randint(1, 9))
     question = row.question[: number.start()] + other + row.question[number.end() :]
     changes: dict[str, object] = {"question": question, "id": f"~not {row.id}"}

@@ -2,14 +2,14 @@
 
 python -m sdg_assets_tests.benchmarks.planted_leaks [--leaks 100] [--show 2] [--only leaks clean …]
 
-Planted: held-out rows of five datasets, hidden in a training row in each of the ways that
+Planted: held-out rows of five datasets, each hidden in a training row in every way that
 `leak_variants` lists. Rows whose question is a bare stem ("Which of these is true?") are left out:
-without their options they are nobody's question. Clean: every training row of each mirrored
-subtask, but for true repeats and shared contexts, which a rule of its own tells: see `Truth`.
+without their options they cannot be recognized. Clean: every training row of each mirrored subtask,
+except true repeats and shared contexts, which a separate rule decides: see `Truth`.
 
-Speed: rows that the gate judges in a CPU second of one core, over the clean rows. The goal is
-reached if this core reaches it, or if the reference core would (see `reference_core`): it is a goal
-of the gate, not of the machine or of what else runs on it.
+Speed: rows that the gate tests per CPU second of one core, over the clean rows. The goal is reached
+if this core reaches it, or if the reference core would (see `reference_core`): it is a goal of the
+gate, not of the machine or of other work on it.
 """
 
 from __future__ import annotations
@@ -54,18 +54,18 @@ from sdg_assets_tests.benchmarks.mirror import (
 )
 from sdg_assets_tests.benchmarks.reference_core import Rate
 
-# What must be reached.
+# The goals.
 RECALL_KEPT = 0.99
 RECALL_EDITED_10 = 0.95
 RECALL_EDITED_25 = 0.80
 FALSE_REFUSALS = 0.003
 LOST_OF_A_CLASS = 0.05
-ROWS_A_SECOND = 9_000
+ROWS_PER_SECOND = 9_000
 OTHER_NUMBERS = 0.05
 FRAMED = (AnswerKind.LABEL, AnswerKind.BOOLEAN)
-# A question of so many words, that no other held-out row asks, is no stem.
+# A question of at least this many words that no other held-out row asks is not a stem.
 STEM_WORDS = 8
-# Words; characters of scripts that write no spaces.
+# Words, or characters in scripts without spaces.
 WORD = re.compile("[\u3040-\u30ff\u3400-\u9fff]|[^\\W\u3040-\u30ff\u3400-\u9fff]+")
 
 
@@ -82,16 +82,16 @@ def main() -> int:
     """Prints the tables; returns 1 if a goal was missed."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--leaks", type=int, default=100, help="rows planted a dataset and variant")
-    parser.add_argument("--show", type=int, default=1, help="true repeats to look at, a subtask")
+    parser.add_argument("--show", type=int, default=1, help="true repeats to print per subtask")
     parser.add_argument("--only", nargs="*", default=["leaks", "clean"])
     options = parser.parse_args()
     began = time.process_time()
     tables = heldout_tables()
-    # With its choices, whatever the catalog maps.
+    # With its choices, even if the catalog does not map them.
     tables["mmlu"] = table_of([hashed_rows(list(_mmlu_contents()))])
-    held = sum(len(table.rows) for table in tables.values())
+    rows = sum(len(table.rows) for table in tables.values())
     print(
-        f"{held:,} held-out rows hashed, {held / (time.process_time() - began):,.0f} rows/s",
+        f"{rows:,} held-out rows hashed, {rows / (time.process_time() - began):,.0f} rows/s",
         flush=True,
     )
     index = HeldoutIndex(tables)
@@ -112,7 +112,7 @@ def seeds_of(spec: SubtaskSpec) -> list[Example]:
 
 
 def sampled(rows: Sequence[Example]) -> Sequence[Example]:
-    """The rows that a background is learned from, as `heldout.background` takes them."""
+    """The rows from which a background is learned, sampled as in `heldout.background`."""
     return rows[:: max(1, len(rows) // SAMPLE)]
 
 
@@ -126,7 +126,7 @@ def gate_of(index: HeldoutIndex, spec: SubtaskSpec, background: Background) -> C
 
 
 def refusals(gate: Contamination, rows: Iterable[Example]) -> Iterator[Refusal | None]:
-    """The verdict on each row."""
+    """The refusal of each row, or None."""
     for batch in batches(rows):
         refused = gate.refusals(Batch(batch))
         yield from (refused.get(place) for place in range(len(batch)))
@@ -136,7 +136,7 @@ def refusals(gate: Contamination, rows: Iterable[Example]) -> Iterator[Refusal |
 
 
 def planted_sets() -> Iterator[Planted]:
-    """The five datasets, each with a subtask that a leak could hide in."""
+    """The five datasets, each with a subtask in which a leak could hide."""
     specs = {spec.key: spec for spec in subtasks()}
     for key, among in (("gsm8k", "gsm8k"), ("arc_challenge", "arc_challenge"), ("boolq", "boolq")):
         spec = specs[key]
@@ -172,8 +172,8 @@ def _benchmark(name: str, update: dict[str, object], config: str = "") -> Iterat
             yield from examples(spec.model_copy(update={**update, "language": "en"}), spec.split)
 
 
-def _telling(rows: Sequence[Example]) -> list[Example]:
-    """Rows whose question is no stem, in random order."""
+def _without_stems(rows: Sequence[Example]) -> list[Example]:
+    """Rows whose question is not a stem, in random order."""
     times = Counter(_bare(row.question) for row in rows)
     telling = [
         row
@@ -184,7 +184,7 @@ def _telling(rows: Sequence[Example]) -> list[Example]:
 
 
 def leaks(index: HeldoutIndex, count: int) -> list[str]:
-    """Prints the share of planted leaks that is refused; returns the goals that were missed."""
+    """Prints the share of planted leaks that is refused; returns the missed goals."""
     missed = []
     sets = list(planted_sets())
     print(f"\n{'share refused of planted leaks':<34}" + "".join(f"{s.name:>15}" for s in sets))
@@ -192,7 +192,7 @@ def leaks(index: HeldoutIndex, count: int) -> list[str]:
     for planted in sets:
         background = index.background(sampled(seeds_of(planted.among)))
         gates.append(gate_of(index, planted.among, background))
-        rows.append(_telling(planted.heldout))
+        rows.append(_without_stems(planted.heldout))
     print(f"{'rows to plant':<34}" + "".join(f"{len(own):>15,}" for own in rows), flush=True)
     for goal, variants in (
         (RECALL_KEPT, KEPT),
@@ -217,29 +217,30 @@ def leaks(index: HeldoutIndex, count: int) -> list[str]:
 def _recall(
     gate: Contamination, rows: Sequence[Example], change: Change, count: int
 ) -> tuple[float, int]:
-    """The share refused of the first `count` rows that can be changed so, and how many they are."""
+    """Of the first `count` rows that can be changed: the share refused, and their number."""
     chance = random.Random(11)
     changed = (leak for row in rows if (leak := change(row, chance)) is not None)
     verdicts = list(refusals(gate, islice(changed, count)))
-    found = sum(verdict is not None for verdict in verdicts)
-    return (found / len(verdicts) if verdicts else 0.0), len(verdicts)
+    refused = sum(verdict is not None for verdict in verdicts)
+    return (refused / len(verdicts) if verdicts else 0.0), len(verdicts)
 
 
 # --- clean rows --------------------------------------------------------------------------------
 
 
 class Truth:
-    """Which refused rows are true repeats, told by words alone.
+    """Tells which refused rows are true repeats, by comparing words only.
 
-    A row repeats a held-out one if their questions have seven in ten words in common (Dice's
-    coefficient of their bags of words), or half of those longer than three letters and the same
-    answer, or if the words of the held-out question stand in a row in it. It shares a context if
-    that is so of one's context and the other's context or question. The words that all questions of
-    a dataset begin with are left out; of scripts without spaces, characters are compared.
+    A row repeats a held-out one if their questions share seven in ten words (Dice's coefficient of
+    their bags of words), or if they share half of the words longer than three letters and have the
+    same answer, or if the row contains the held-out question's words in order. It shares a context
+    if the same is true of one row's context and the other's context or question. Words with which
+    all questions of a dataset begin are left out; scripts without spaces are compared by
+    characters.
     """
 
     def __init__(self, rows: Mapping[str, Iterable[Content]]) -> None:
-        """Takes the held-out rows of every dataset."""
+        """Indexes the held-out rows of every dataset."""
         self._rows: list[tuple[list[str], list[str], set[str]]] = []
         self._by_word: dict[str, list[int]] = defaultdict(list)
         self._questions: set[str] = set()
@@ -247,24 +248,24 @@ class Truth:
             self._add(list(contents))
 
     def _add(self, contents: Sequence[Content]) -> None:
-        frame = frame_of(content.question for content in contents)
+        prefix = shared_prefix(content.question for content in contents)
         for row in {(c.context, c.question, c.answer): c for c in contents}.values():
             self._questions.add(_bare(row.question))
-            question, context = _words(row.question)[frame:], _words(row.context)
+            question, context = _words(row.question)[prefix:], _words(row.context)
             self._rows.append((question, context, _answers(row)))
             for word in set(question) | set(context):
                 self._by_word[word].append(len(self._rows) - 1)
 
-    def of(self, row: Example, frame: int) -> str:
-        """`repeat`, `context` or "" for neither.
+    def of(self, row: Example, prefix: int) -> str:
+        """`repeat`, `context`, or "" for neither.
 
         Args:
             row: A training row.
-            frame: The words that all questions of its subtask begin with.
+            prefix: The number of words with which all questions of its subtask begin.
         """
         if _bare(row.question) in self._questions:
             return "repeat"
-        question, context = _words(row.question)[frame:], _words(row.context)
+        question, context = _words(row.question)[prefix:], _words(row.context)
         rarest = sorted(set(question) | set(context), key=lambda w: len(self._by_word.get(w, ())))
         near: dict[int, float] = defaultdict(float)
         for word in rarest[:12]:
@@ -274,18 +275,18 @@ class Truth:
         shared = ""
         everything = f" {' '.join(context)} {' '.join(question)} {' '.join(_words(row.answer))} "
         for at in sorted(near, key=lambda at: -near[at])[:100]:
-            asked, passage, answers = self._rows[at]
+            heldout_question, passage, answers = self._rows[at]
             same_answer = bool(answers & _answers(row)) and row.answer_kind not in FRAMED
             if (
-                _alike(question, asked, 0.7)
-                or (same_answer and _alike(_long(question), _long(asked), 0.5))
-                or _holds(everything, asked)
+                _alike(question, heldout_question, 0.7)
+                or (same_answer and _alike(_long(question), _long(heldout_question), 0.5))
+                or _holds(everything, heldout_question)
             ):
                 return "repeat"
             if (
                 _alike(context, passage, 0.7)
                 or _alike(question, passage, 0.7)
-                or _alike(context, asked, 0.7)
+                or _alike(context, heldout_question, 0.7)
                 or _holds(everything, passage)
             ):
                 shared = "context"
@@ -296,8 +297,8 @@ def _answers(row: Content | Example) -> set[str]:
     return {_bare(text) for text in (row.answer, *row.aliases) if text}
 
 
-def frame_of(questions: Iterable[str]) -> int:
-    """How many words all questions of a dataset begin with."""
+def shared_prefix(questions: Iterable[str]) -> int:
+    """The number of words with which all questions of a dataset begin."""
     first: list[str] | None = None
     for question in islice(questions, 500):
         words = _words(question)
@@ -333,26 +334,26 @@ def _bare(text: str) -> str:
 
 @dataclass
 class Loss:
-    """What the gate refused of one subtask's training rows."""
+    """The gate's refusals among one subtask's training rows."""
 
     rows: int = 0
     rate: float = 0.0
-    """Rows a second of this core, the best repetition."""
+    """Rows per second of this core, in the best repetition."""
     refused: Counter[str] = field(default_factory=Counter)
     """`repeat`, `context` and "" → rows."""
     answers: Counter[str] = field(default_factory=Counter)
     lost: Counter[str] = field(default_factory=Counter)
-    """Answer → rows refused that are neither."""
+    """Answer → refused rows that are neither repeats nor shared contexts."""
     reasons: Counter[str] = field(default_factory=Counter)
-    shown: list[str] = field(default_factory=list)
+    examples: list[str] = field(default_factory=list)
 
 
 def clean(index: HeldoutIndex, show: int) -> list[str]:
-    """Prints what is refused of training rows; returns the goals that were missed."""
+    """Prints the refusals of training rows; returns the missed goals."""
     missed: list[str] = []
     known = Truth(heldout_contents())
     rate = Rate()
-    # The benchmark's own objects, millions of them, are no cost of the gate.
+    # Keep the benchmark's own millions of objects out of the gate's garbage collection.
     gc.collect()
     gc.freeze()
     of_dataset: Counter[str] = Counter()
@@ -371,7 +372,7 @@ def clean(index: HeldoutIndex, show: int) -> list[str]:
             f"  {dict(loss.reasons)}",
             flush=True,
         )
-        for line in loss.shown:
+        for line in loss.examples:
             print(f"      {line}")
         of_dataset[spec.dataset] += loss.rows
         lost_of_dataset[spec.dataset] += loss.refused[""]
@@ -384,18 +385,19 @@ def clean(index: HeldoutIndex, show: int) -> list[str]:
         if share > FALSE_REFUSALS:
             missed.append(f"{dataset}: {share:.2%} false refusals > {FALSE_REFUSALS:.2%}")
     print(
-        f"\n{rate.rows:,} rows: {rate.raw:,.0f} rows a second of this core, {rate.normalized:,.0f} "
-        f"of the reference core (this one takes {rate.slowness:.2f} times as long)"
+        f"\n{rate.rows:,} rows: {rate.raw:,.0f} rows per second of this core, "
+        f"{rate.normalized:,.0f} of the reference core "
+        f"(this one takes {rate.slowness:.2f} times as long)"
     )
     best = max(rate.raw, rate.normalized)
-    if best < ROWS_A_SECOND:
-        missed.append(f"{best:,.0f} rows a second < {ROWS_A_SECOND:,}")
+    if best < ROWS_PER_SECOND:
+        missed.append(f"{best:,.0f} rows per second < {ROWS_PER_SECOND:,}")
     return missed
 
 
 def _loss(index: HeldoutIndex, spec: SubtaskSpec, known: Truth, show: int, rate: Rate) -> Loss:
     rows = seeds_of(spec)
-    frame = frame_of(row.question for row in rows)
+    prefix = shared_prefix(row.question for row in rows)
     background = index.background(sampled(rows))
     cut = list(batches(rows))
     verdicts: list[dict[int, Refusal]] = []
@@ -405,18 +407,18 @@ def _loss(index: HeldoutIndex, spec: SubtaskSpec, known: Truth, show: int, rate:
         verdicts[:] = [gate.refusals(Batch(batch)) for batch in cut]
 
     loss = Loss(len(rows), rate.measure(len(rows), judge))
-    shown: Counter[str] = Counter()
+    printed: Counter[str] = Counter()
     for batch, refused in zip(cut, verdicts, strict=True):
         loss.answers.update(row.answer for row in batch)
         for place, refusal in refused.items():
             row = batch[place]
-            kind = known.of(row, frame)
+            kind = known.of(row, prefix)
             loss.refused[kind] += 1
             loss.reasons[refusal.reason] += 1
             loss.lost[row.answer] += not kind
-            shown[kind] += 1
-            if shown[kind] <= (show if kind else 3 * show):
-                loss.shown.append(
+            printed[kind] += 1
+            if printed[kind] <= (show if kind else 3 * show):
+                loss.examples.append(
                     f"{kind or 'OTHER'} [{refusal.reason}, {refusal.detail}, "
                     f"{refusal.scores['overlap']:.2f}] {row.context[-100:]!r} "
                     f"{row.question[:200]!r} {row.choices} → {row.answer[:60]!r}"
@@ -425,7 +427,7 @@ def _loss(index: HeldoutIndex, spec: SubtaskSpec, known: Truth, show: int, rate:
 
 
 def _worst_class(spec: SubtaskSpec, loss: Loss) -> tuple[float, str]:
-    """The largest share that an answer of a label or boolean subtask loses."""
+    """The largest share of one answer's rows that a label or boolean subtask loses."""
     if spec.answer_kind not in FRAMED:
         return 0.0, ""
     return max((loss.lost[answer] / count, answer) for answer, count in loss.answers.items())

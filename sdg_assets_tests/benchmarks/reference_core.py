@@ -1,12 +1,12 @@
-"""A rate measured on this core, and what it would be on the core that the goal was set on.
+"""A rate measured on this core, converted to the core for which the goal was set.
 
-Machines differ by a third, and so does one machine from hour to hour. A fixed piece of work of the
-same kind as the contamination gate's (fold texts, take out their signs, hash runs of characters,
-sort the hashes, look them up in a large array) is timed in turn with what is measured, so that both
-see the same machine. Both are CPU seconds of this process, the best of several repetitions: what
-disturbs a repetition only makes it slower.
+Machines differ by a third, and one machine differs as much from hour to hour. So a fixed piece of
+work that resembles the contamination gate's (fold texts, remove their signs, hash n-grams, sort the
+hashes, look them up in a large array) is timed in turn with the measured work, and both see the
+same machine. Both times are CPU seconds of this process, the best of several repetitions, because
+disturbances only make a repetition slower.
 
-Nothing of the gate is imported: no change of the gate can move the fixed work.
+Nothing of the gate is imported, so changes of the gate cannot change the fixed work.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from typing import Any
 
 import numpy as np
 
-# CPU seconds of the fixed work on the reference core, one of two of a virtual machine on an AMD
-# EPYC (Zen 4): the median of six bests of ten (0.0278 to 0.0287).
+# CPU seconds of the fixed work on the reference core, one of two in a virtual machine on an AMD
+# EPYC (Zen 4): the median of six measurements, each the best of ten (0.0278 to 0.0287).
 REFERENCE_SECONDS = 0.0284
 _WORDS = 40_000
 _STORED = 1 << 21
@@ -48,7 +48,7 @@ class ReferenceWork:
         self._sign = re.compile(r"\.(?!\d)")
 
     def once(self) -> int:
-        """Does the work; returns a number that depends on all of it."""
+        """Does the work once; returns a number that depends on all of it."""
         folded = "\n".join(text.lower() for text in self._texts)
         plain = self._sign.sub("", folded).replace(" ", "").replace("the", "7")
         codes = np.frombuffer(plain.encode("ascii"), dtype=np.uint8).astype(np.uint64)
@@ -64,25 +64,25 @@ class ReferenceWork:
 
 @dataclass
 class Rate:
-    """Rows a second of one core, as it is and as the reference core would have it."""
+    """Rows per second of one core, measured and converted to the reference core."""
 
     reference: ReferenceWork = field(default_factory=ReferenceWork)
     rows: int = 0
     seconds: float = 0.0
-    """CPU seconds of the best repetitions of all measurements."""
+    """CPU seconds of the best repetitions, summed over all measurements."""
     reference_seconds: float = 0.0
-    """CPU seconds of the fixed work, the best repetitions beside each measurement."""
+    """CPU seconds of the fixed work in the best repetitions of each measurement, summed."""
     measurements: int = 0
 
     def measure(self, rows: int, work: Callable[[], Any]) -> float:
         """Times a piece of work and the fixed work in turn, `REPETITIONS` times.
 
         Args:
-            rows: How many rows the work goes through.
-            work: May be done any number of times.
+            rows: The number of rows that the work processes.
+            work: Can be called repeatedly.
 
         Returns:
-            Rows a CPU second of the best repetition.
+            Rows per CPU second in the best repetition.
         """
         turns = [
             (_seconds(work), min(_seconds(self.reference.once) for _ in range(_LOOPS)))
@@ -97,17 +97,17 @@ class Rate:
 
     @property
     def raw(self) -> float:
-        """Rows a CPU second of this core."""
+        """Rows per CPU second of this core."""
         return self.rows / self.seconds
 
     @property
     def slowness(self) -> float:
-        """How many times as long as the reference core this core took for the fixed work."""
+        """The time of this core for the fixed work, as a multiple of the reference core's."""
         return self.reference_seconds / self.measurements / REFERENCE_SECONDS
 
     @property
     def normalized(self) -> float:
-        """Rows a CPU second of the reference core."""
+        """Rows per CPU second of the reference core."""
         return self.raw * self.slowness
 
 

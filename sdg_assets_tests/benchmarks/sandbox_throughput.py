@@ -1,10 +1,10 @@
-"""How many programs a core verifies a minute, and whether any process outlives its program.
+"""How many programs per minute a core verifies, and whether a process outlives its program.
 
     python -m sdg_assets_tests.benchmarks.sandbox_throughput [--programs 400] [--workers 2]
 
 Tests run on the programs and on their mutants. Reads MBPP from a mirror in the Hub's layout at
-$SDGTEST_HUB or ../shared/hub; without one, writes programs of its own. Fails below the target or
-when a process is left.
+$SDGTEST_HUB or ../shared/hub; without a mirror, it uses synthetic programs. Fails below the target
+or if a process is left.
 """
 
 from __future__ import annotations
@@ -26,17 +26,17 @@ from sdg_assets.sandbox import Isolation, Program, run_programs
 from sdg_assets_tests.support.builders import MIRROR
 
 TARGET = 1_500
-"""Programs a minute and core, mutants included."""
+"""Programs per minute and core, mutants included."""
 
 
 def mbpp(*, prove: bool) -> list[Program]:
-    """MBPP's training, test and validation rows, with their setup before the tests as in a row.
+    """MBPP's training, test and validation rows, with their setup before the tests, as in a row.
 
     Args:
-        prove: Whether the tests run on mutants too.
+        prove: Whether the tests also run on mutants.
 
     Returns:
-        The programs; none without a mirror.
+        The programs; empty without a mirror.
     """
     folder = MIRROR / "google-research-datasets/mbpp/full"
     splits = ("train", "test", "validation")
@@ -63,28 +63,28 @@ def _processes() -> set[int]:
 
 
 def _sandboxes_among(pids: Iterable[int]) -> list[int]:
-    found = []
+    leaked = []
     for pid in pids:
         try:
             command = Path(f"/proc/{pid}/cmdline").read_bytes()
         except OSError:
-            continue  # it has ended meanwhile
+            continue  # the process has ended in the meantime
         if b"bwrap" in command or b"marshal.loads" in command:
-            found.append(pid)
-    return found
+            leaked.append(pid)
+    return leaked
 
 
 def processor_seconds() -> float:
-    """Processor time of this process and of its children that ended."""
+    """CPU seconds of this process and of its ended children."""
     used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
     return sum(usage.ru_utime + usage.ru_stime for usage in used)
 
 
 def measure(mode: Isolation, programs: list[Program], workers: int) -> bool:
-    """Print the figures of an isolation.
+    """Prints the figures of one isolation mode.
 
     Returns:
-        Whether they reach the target and nothing is left.
+        Whether the target is reached and no process is left.
     """
     before = _processes()
     started, used = time.perf_counter(), processor_seconds()
@@ -96,15 +96,15 @@ def measure(mode: Isolation, programs: list[Program], workers: int) -> bool:
     per_core, each = 60 * len(programs) / used, 1000 * used / len(programs)
     print(
         f"{mode}: {reasons['passed']}/{len(programs)} passed, {workers} workers; "
-        f"{60 * len(programs) / elapsed:.0f} a minute by the clock, "
-        f"{per_core:.0f} a minute and core ({each:.1f} ms of processor each); "
+        f"{60 * len(programs) / elapsed:.0f} per minute by the clock, "
+        f"{per_core:.0f} per minute and core ({each:.1f} ms of CPU each); "
         f"leaked processes: {len(left)}"
     )
     return per_core >= TARGET and not left
 
 
 def main() -> int:
-    """Measure every isolation that works here."""
+    """Measures every isolation mode that works here."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--programs", type=int, default=400)
     parser.add_argument("--workers", type=int, default=len(os.sched_getaffinity(0)))

@@ -1,4 +1,4 @@
-"""Solver answers written by script, with what must be read out of each."""
+"""Solver completions made by a script, each with the answer that must be read from it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from sdg_assets.records import AnswerKind, Example
 from sdg_assets_tests.answers.asking import ask
 
 Frame = Callable[[str, str], str]
-"""Makes a completion of the answer and of another answer that it must not be taken for."""
+"""Makes a completion from the answer and from another answer, for which it must not be taken."""
 
 FRAMES: tuple[Frame, ...] = (
     lambda a, _: f"Answer: {a}",
@@ -59,7 +59,7 @@ LANGUAGES = {
     "sw": ("Jibu ni {}.", "Jibu sahihi ni {}."),
     "te": ("సమాధానం: {}", "సమాధానం: **{}**"),
 }
-# Topic → rows of (reference, equal writings, other values).
+# Topic → rows of (reference, equal notations, other values).
 NUMBERS: dict[str, list[tuple[str, list[str], list[str]]]] = {
     "plain numbers": [
         ("37", ["37", "37.0", "+37", "thirty-seven"], ["38", "-37", "3.7"]),
@@ -169,7 +169,7 @@ AMBIGUOUS = ("Answer: {a} or {o}", "The answer is either {a} or {o}.", "Answer: 
 
 @dataclass(frozen=True)
 class Case:
-    """A completion and its verdict: the example's answer, another one (False), or none (None)."""
+    """A completion and its expected verdict: right (True), another answer (False), none (None)."""
 
     topic: str
     example: Example
@@ -177,10 +177,10 @@ class Case:
     expected: bool | None
 
     def verdict(self) -> bool | None:
-        """What extraction and comparison make of it."""
+        """The verdict by extraction and comparison."""
         kind = answer_format(self.example.answer_kind)
-        found = kind.extract(self.text, self.example)
-        return None if found is None else kind.same(found, self.example.answer, self.example)
+        answer = kind.extract(self.text, self.example)
+        return None if answer is None else kind.same(answer, self.example.answer, self.example)
 
 
 def scripted() -> list[Case]:
@@ -198,7 +198,7 @@ def _written(
     verdicts = [*((r, True) for r in right), *((w, False) for w in wrong)]
     for number, (text, verdict) in enumerate(verdicts):
         other = wrong[0] if verdict else right[0]
-        # Every second frame for each writing, the other half for the next: all meet all forms.
+        # Each notation gets every second frame, the next one the others: frames meet all notations.
         for frame in frames[number % 2 :: 2]:
             yield Case(topic, example, frame(text, other), verdict)
 
@@ -227,8 +227,8 @@ def _selections() -> Iterator[Case]:
             other = choices[place - 1]
             example, opposite = (ask(kind, answer, choices) for answer in (choice, other))
             for number, frame in enumerate(FRAMES):
-                asked = (example, True) if number % 3 else (opposite, False)
-                yield Case(topic, asked[0], frame(choice, other), asked[1])
+                case_of = (example, True) if number % 3 else (opposite, False)
+                yield Case(topic, case_of[0], frame(choice, other), case_of[1])
             if kind is AnswerKind.MULTIPLE_CHOICE and min(map(len, choices)) > 1:
                 for lettered in LETTER_FRAMES:
                     text = lettered(chr(ord("A") + place), choice)

@@ -1,12 +1,12 @@
-"""Disturbs runs for half an hour and compares what they publish with an undisturbed run's.
+"""Disturbs runs for half an hour and compares their results with those of an undisturbed run.
 
 python -m sdg_assets_tests.benchmarks.soak [--minutes 30] [--seed 1] [--short]
 
-Rounds on this machine (kills, signals, a full disk, a server that is gone or answers oddly) take
-turns with rounds on the emulated cluster (pods killed, evicted and refused, nodes lost, run workers
-killed, runs terminated). Exits 1 when a goal is missed, and names it: every published byte equals
-the undisturbed run's, nothing that was answered is paid for twice (beyond what was in flight), a
-run that is told to end does so within 5 seconds (10 on a cluster), and 100 faults in 30 minutes.
+Rounds on this machine (kills, signals, a full disk, a server that is down or answers oddly)
+alternate with rounds on the emulated cluster (pods killed, evicted and refused, nodes lost, run
+workers killed, runs terminated). Exits 1 and names the goal if one is missed: every published byte
+equals the undisturbed run's; no answered request is paid for twice (beyond those in flight); a
+terminated run ends within 5 seconds (10 on a cluster); and there are 100 faults in 30 minutes.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ from sdg_assets_tests.soak.on_cluster import ClusterRounds, SumTeacher
 from sdg_assets_tests.support.teacher_server import teacher_server
 
 FAULTS_PER_MINUTE = 100 / 30
-# Faults of a server that fail no run.
+# Server faults that do not fail a run.
 PASSING = ("status 503", "connection dropped", "answer cut in half", "empty body")
-# Set where the process may mount a file system: it is its own root, in namespaces of its own.
+# Set if the process may mount a file system: it is then root in its own namespaces.
 OWN_ROOT = "SOAK_OWN_ROOT"
 
 
@@ -43,11 +43,11 @@ def main() -> int:
         os.execvpe("unshare", unshare, {**os.environ, OWN_ROOT: "1"})
     random, findings = Random(options.seed), Findings()
     compared = short(random, findings) if options.short else soak(options.minutes, random, findings)
-    return told(findings, compared, 0 if options.short else options.minutes)
+    return report(findings, compared, 0 if options.short else options.minutes)
 
 
 def short(random: Random, findings: Findings) -> int:
-    """A round with two ends on this machine; returns how many files were compared."""
+    """A round with two terminations on this machine; returns how many files were compared."""
     teacher = FaultyTeacher(random)
     with tempfile.TemporaryDirectory() as place, teacher_server(teacher):
         local = LocalRounds(Path(place), teacher, random, findings)
@@ -57,7 +57,7 @@ def short(random: Random, findings: Findings) -> int:
 
 
 def soak(minutes: float, random: Random, findings: Findings) -> int:
-    """Rounds until the time is over, at least one; returns how many files each round compared."""
+    """Runs rounds until time is up, at least one; returns the number of files each one compared."""
     teacher, summing = FaultyTeacher(random), SumTeacher(random)
     with (
         tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as place,
@@ -79,8 +79,8 @@ def soak(minutes: float, random: Random, findings: Findings) -> int:
     return len(local.reference) + len(cluster.reference)
 
 
-def told(findings: Findings, compared: int, minutes: float) -> int:
-    """Prints the counts and the goals that were missed; returns the exit code."""
+def report(findings: Findings, compared: int, minutes: float) -> int:
+    """Prints the counts and the missed goals; returns the exit code."""
     for fault, count in sorted(findings.faults.items()):
         print(f"  {fault:24} {count:6}")
     print(

@@ -1,8 +1,8 @@
-"""What the store costs, and whether readers beside killed writers ever see half a version.
+"""The store's cost, and whether readers next to killed writers ever see an incomplete version.
 
 `python -m sdg_assets_tests.benchmarks.store` writes and reads 50,000 rows in a directory and in a
-bucket of a real object store, next to the same rows in a plain file; then writers are killed at
-random moments of their work, with readers beside them. Exits 1 when a goal is missed.
+bucket of a real object store, compared with the same rows in a plain file. Then it kills writers at
+random moments while readers read. Exits 1 if a goal is missed.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ from sdg_assets_tests.support.records import enriched
 
 KEY = PartitionKey("quiz", "filtered", "speed")
 ROUNDS = 3
-# Processor seconds of the store, as a multiple of those of a plain file with the same rows. A plain
-# file has no hashes, no sync and no second reader to think of.
+# CPU seconds of the store, as a multiple of a plain file's with the same rows. A plain file has no
+# hashes, no sync and no concurrent readers to protect.
 GOALS = {
     "directory, write": 2.0,
     "directory, read": 1.5,
@@ -34,7 +34,7 @@ GOALS = {
 
 
 def seconds(work: Callable[[], object]) -> tuple[float, float]:
-    """The least processor and wall-clock seconds of a few rounds."""
+    """The smallest CPU and wall-clock seconds of several rounds."""
     best = (float("inf"), float("inf"))
     for _ in range(ROUNDS):
         processor, clock = time.process_time(), time.perf_counter()
@@ -45,7 +45,7 @@ def seconds(work: Callable[[], object]) -> tuple[float, float]:
 
 
 def plain(rows: list[EnrichedExample], file: Path) -> tuple[float, float]:
-    """Processor seconds of writing and of reading the rows in a plain file."""
+    """CPU seconds to write and to read the rows in a plain file."""
 
     def write() -> None:
         with file.open("wb") as out:
@@ -61,7 +61,7 @@ def plain(rows: list[EnrichedExample], file: Path) -> tuple[float, float]:
 
 
 def costs(name: str, store: Store, rows: list[EnrichedExample], base: tuple[float, float]) -> bool:
-    """Prints what the store takes for the rows, and says whether that is within the goals."""
+    """Prints the store's cost for the rows; returns whether it is within the goals."""
 
     def write() -> None:
         with store.write(KEY) as out:
@@ -112,7 +112,7 @@ def main(arguments: list[str] | None = None) -> int:
             longest = 80 if name == "directory" else 250
             try:
                 versions = read_beside(store, options.kills, longest, reads=1000)
-            except Exception as error:  # noqa: BLE001 - whatever a reader meets is what counts
+            except Exception as error:  # noqa: BLE001 - any error of a reader counts
                 sys.stderr.write(f"missed: {name}: a reader failed: {error!r}\n")
                 reached = False
             else:

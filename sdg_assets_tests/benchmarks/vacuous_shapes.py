@@ -1,9 +1,9 @@
-"""Programs and tests of many shapes: vacuous ones, honest ones, and programs that cheat.
+"""Programs and tests of many shapes: vacuous tests, honest tests, and programs that cheat.
 
-A case is a program and its tests. Programs of the vacuous cases pass their tests.
+A case is a program and its tests. The programs of the vacuous cases pass their tests.
 """
 
-# ruff: noqa: E501 - a program on a line each
+# ruff: noqa: E501 - one program per line
 
 from __future__ import annotations
 
@@ -434,7 +434,7 @@ VACUOUS: Cases = {
         ["assert sorted(f([3, 1, 2])) == [1, 2, 3]", "assert sorted(f([5, 4])) == [4, 5]"],
     ),
 }
-"""Tests that a program may pass that does something else altogether."""
+"""Tests that a program with a completely different behaviour can pass."""
 
 HONEST: Cases = {
     "method of a class": (
@@ -706,7 +706,7 @@ HONEST: Cases = {
         ["assert sorted(f('ba')) == ['a', 'b']", "assert f('x') == ['x']"],
     ),
 }
-"""Tests that pin what the function does, in all forms that a writer may choose."""
+"""Tests that determine the function's behaviour, in all forms that a writer may choose."""
 
 CHEATS: Mapping[str, tuple[str, list[str], str]] = {
     "own isclose": (
@@ -814,4 +814,4 @@ CHEATS: Mapping[str, tuple[str, list[str], str]] = {
         "class Any:\n    __class__ = int\n    def __getattr__(self, name): return lambda *a: True\n    def __eq__(self, other): return True\ndef f(x):\n    return Any()",
     ),
 }
-"""A program, its tests, and a wrong program that redefines what these use, or ends early."""
+"""A program, its tests, and a wrong program that redefines names used by them, or exits early."""

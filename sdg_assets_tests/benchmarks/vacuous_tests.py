@@ -1,9 +1,9 @@
-"""Whether tests that prove nothing are refused, and honest programs accepted, at what speed.
+"""Whether tests that prove nothing are refused and honest programs accepted, and at what speed.
 
     python -m sdg_assets_tests.benchmarks.vacuous_tests
 
 Reads MBPP from a mirror in the Hub's layout at $SDGTEST_HUB or ../shared/hub. Prints tables; exits
-with 1 and names the goal when one is missed.
+with 1 and names the goal if one is missed.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ from sdg_assets_tests.support.builders import MIRROR
 from sdg_assets_tests.support.records import example
 
 SHAPES = 40
-"""Fewest vacuous shapes that count."""
+"""The smallest number of vacuous shapes for the goal."""
 REFERENCES = 964
 """MBPP's training, test and validation rows."""
 
 
 @dataclass(frozen=True)
 class Goal:
-    """A figure, and whether it is good enough."""
+    """A goal: its figure, and whether it is reached."""
 
     name: str
     figure: str
@@ -39,12 +39,12 @@ class Goal:
 
 
 def row(program: str, tests: list[str]) -> Example:
-    """A row of code as far as its tests are concerned."""
+    """A row of code with the fields that the tests need."""
     return example(answer_kind=AnswerKind.CODE, question="Write f.", answer=program, tests=tests)
 
 
 def main() -> int:
-    """Measure all of it."""
+    """Measures everything."""
     if sandbox.isolation() is Isolation.none:
         print("nothing here isolates programs: install bubblewrap, or allow user namespaces")
         return 1
@@ -110,8 +110,8 @@ def _references() -> list[Goal]:
     tried = sum(proof.mutants for proof in proofs if proof)
     print(
         f"\nMBPP: {killed} of {tried} mutants killed; the others answer as the program does: "
-        f"{dict(alike.most_common())}. {60 * len(programs) / spent:.0f} programs a minute by the "
-        f"clock, {1000 * used / len(programs):.1f} ms of processor each"
+        f"{dict(alike.most_common())}. {60 * len(programs) / spent:.0f} programs per minute by the "
+        f"clock, {1000 * used / len(programs):.1f} ms of CPU each"
     )
     speed = 60 * len(programs) / used
     return [
@@ -120,7 +120,7 @@ def _references() -> list[Goal]:
             f"{accepted} of {len(programs)}",
             accepted == len(programs),
         ),
-        Goal(f"{TARGET} programs a minute and core", f"{speed:.0f}", speed >= TARGET),
+        Goal(f"{TARGET} programs per minute and core", f"{speed:.0f}", speed >= TARGET),
     ]
 
 

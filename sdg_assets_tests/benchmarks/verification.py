@@ -2,10 +2,10 @@
 
     python -m sdg_assets_tests.benchmarks.verification [--hub ../shared/hub] [--rows 200]
 
-Held-out rows of a mirror are taken as if a writer had written them: once with their true answer,
+Held-out rows of a mirror are treated as if a writer had written them: once with their true answer,
 once with a corrupted one. A scripted solver votes on each, in wordings drawn from all frames, so
-that extraction, comparison and voting are measured apart from any teacher. Prints Markdown; fails
-below the target.
+that extraction, comparison and voting are measured independently of any teacher. Prints Markdown;
+fails below the target.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ from sdg_assets_tests.benchmarks.scripted_answers import (
 from sdg_assets_tests.support.records import generated
 
 TARGET = 0.99
-"""Scripted cases read rightly."""
+"""Share of the scripted cases that must be read correctly."""
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 SPLITS = (
@@ -65,7 +65,7 @@ SPLITS = (
 
 @dataclass(frozen=True)
 class Solver:
-    """Says the row's true answer with a probability, and else one of the wrong ones."""
+    """Gives the row's true answer with a probability, otherwise one of the wrong ones."""
 
     name: str
     right: float
@@ -76,7 +76,7 @@ SOLVERS = (Solver("right", 1.0), Solver("wrong", 0.0), Solver("right 4 times in 
 
 @dataclass
 class Score:
-    """What became of the rows of a split under one solver."""
+    """The outcomes of a split's rows with one solver."""
 
     rows: int = 0
     true_accepted: int = 0
@@ -99,10 +99,10 @@ def main() -> int:
 
 def _print_scripted() -> float:
     cases = scripted()
-    asked = Counter(case.topic for case in cases)
+    cases_by_topic = Counter(case.topic for case in cases)
     missed = Counter(case.topic for case in cases if case.verdict() is not case.expected)
     print("## Extraction and comparison\n\n| topic | cases | read rightly |\n|---|---:|---:|")
-    for topic, count in asked.items():
+    for topic, count in cases_by_topic.items():
         print(f"| {topic} | {count} | {1 - missed[topic] / count:.2%} |")
     accuracy = 1 - missed.total() / len(cases)
     print(f"| **all** | **{len(cases)}** | **{accuracy:.2%}** |\n")
@@ -114,14 +114,14 @@ def _print_gate(hub: Path, rows: int, knobs: SolverKnobs) -> None:
     print(f"## The gate on held-out rows, {knobs.votes} votes planned\n")
     print(
         "| kind | subtask | rows | solver | true accepted | corrupted accepted | votes saved "
-        "| ms a row |"
+        "| ms per row |"
     )
     print("|---|---|---:|---|---:|---:|---:|---:|")
     for task, subtask, split in SPLITS:
         try:
             examples = list(islice(_examples(catalog, task, subtask, split, hub), rows))
         except (KeyError, SeedSourceError) as error:
-            print(f"| – | {subtask} | 0 | not there: {error} | | | | |")
+            print(f"| – | {subtask} | 0 | not available: {error} | | | | |")
             continue
         if not examples:
             continue
@@ -155,7 +155,7 @@ def _examples(
                 example = generated(
                     answer_kind=spec.answer_kind, language=spec.language, **vars(fields)
                 )
-                # What the schema gate refuses (a choice that stands twice) is never voted on.
+                # Rows that the schema gate refuses (a repeated choice) are never voted on.
                 if answer_format(spec.answer_kind).check(example) is None:
                     yield example
         except MappingError:
@@ -170,15 +170,15 @@ def _score(examples: list[GeneratedExample], solver: Solver, knobs: SolverKnobs)
         if not wrong:
             continue
         score.rows += 1
-        # The solver's wrong answers are not the writer's: agreeing on an error is the teacher's
-        # share, and is not measured here.
+        # The solver's wrong answers differ from the writer's: to agree on an error is the teachers'
+        # fault, which is not measured here.
         said = [
             true.answer if rng.random() < solver.right else rng.choice(wrong[1:] or wrong)
             for _ in range(knobs.votes)
         ]
         for example, is_true in ((true, True), (_answered(true, wrong[0]), False)):
             if not is_true and not wrong[1:] and solver.right < 1:
-                continue  # of two choices the wrong one is the corrupted answer itself
+                continue  # with two choices, the wrong one is the corrupted answer itself
             outcome, cast = _vote(example, said, wrong, knobs)
             score.cast += cast
             score.planned += knobs.votes
@@ -201,37 +201,39 @@ def _vote(
     for wave in waves(knobs):
         for number in wave:
             rng = random.Random(f"{example.id}:{number}")
-            shown: Example = example
+            presented: Example = example
             if example.answer_kind.selects:
                 choices = rng.sample(example.choices, len(example.choices))
                 index = choices.index(example.answer)
-                shown = example.model_copy(update={"choices": choices, "answer_index": index})
-            text = _worded(said[number], wrong[-1], shown, rng)
-            votes.append(kind.extract(text, shown))
+                presented = example.model_copy(update={"choices": choices, "answer_index": index})
+            text = _worded(said[number], wrong[-1], presented, rng)
+            votes.append(kind.extract(text, presented))
         groups = tally(example.answer, votes, same)
         if decided(example.answer, groups, len(votes), knobs, same):
             break
     return decide(example.answer, groups, knobs.votes, knobs.majority, same), len(votes)
 
 
-def _worded(answer: str, other: str, shown: Example, rng: random.Random) -> str:
-    """The answer in one of the frames of its kind."""
-    if shown.answer_kind is AnswerKind.CODE:
+def _worded(answer: str, other: str, presented: Example, rng: random.Random) -> str:
+    """The answer in one of the frames for its kind."""
+    if presented.answer_kind is AnswerKind.CODE:
         return rng.choice(
             ("Use it so:\n```python\n{}\n```", "```\n{}\n```\nIt works.", "{}")
         ).format(answer)
-    lettered = shown.answer_kind is AnswerKind.MULTIPLE_CHOICE and min(map(len, shown.choices)) > 1
+    lettered = (
+        presented.answer_kind is AnswerKind.MULTIPLE_CHOICE and min(map(len, presented.choices)) > 1
+    )
     if lettered and rng.random() < 0.3:
-        letter = chr(ord("A") + shown.choices.index(answer))
+        letter = chr(ord("A") + presented.choices.index(answer))
         return rng.choice(LETTER_FRAMES)(letter, answer)
-    frames = MATH_FRAMES if shown.answer_kind is AnswerKind.NUMERIC else FRAMES
+    frames = MATH_FRAMES if presented.answer_kind is AnswerKind.NUMERIC else FRAMES
     return rng.choice(frames)(answer, "something else" if other == answer else other)
 
 
 def _wrong_answers(
     true: GeneratedExample, examples: list[GeneratedExample], place: int
 ) -> list[str]:
-    """Answers that are not the true one; the first becomes the corrupted one."""
+    """Answers that are not the true one; the first one becomes the corrupted answer."""
     if true.answer_kind.selects:
         return [c for c in true.choices if c != true.answer]
     if true.answer_kind is AnswerKind.CODE:

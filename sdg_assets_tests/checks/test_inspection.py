@@ -9,7 +9,7 @@ from sdg_assets.checks.losses import Standing
 from sdg_assets.checks.outcome import OFFENDERS_SHOWN, CheckOutcome, broken_invariants
 from sdg_assets.checks.table import described, stage_checks
 from sdg_assets.records import Example, Record, Rejection, Stage
-from sdg_assets.signatures.minhash import frame_of
+from sdg_assets.signatures.minhash import boilerplate_of
 from sdg_assets.signatures.table import sign
 from sdg_assets.stages.stage import ROW_STAGES, STAGES
 from sdg_assets.thresholds import Thresholds
@@ -25,7 +25,7 @@ def inspected(stage: str, *rows: Record, **settings: Any) -> dict[str, CheckOutc
     inspection = Inspection(Stage(stage), **settings)
     for row in rows:
         inspection.see(row)
-    signatures = sign([row for row in rows if isinstance(row, Example)], frame_of([]))
+    signatures = sign([row for row in rows if isinstance(row, Example)], boilerplate_of([]))
     return {outcome.name: outcome for outcome in inspection.outcomes(signatures)}
 
 

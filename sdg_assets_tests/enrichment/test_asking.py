@@ -27,14 +27,14 @@ def request(text: str) -> Request:
 
 
 def asks(*waves: list[str]) -> Work[list[str]]:
-    """Work that asks wave after wave and returns what it was told."""
+    """Work that sends these batches of requests and returns the answers."""
     answers = []
     for wave in waves:
         answers += [c.text for c in (yield [request(text) for text in wave])]
     return answers
 
 
-def test_work_side_by_side_asks_in_one_batch_and_each_has_its_own_answers() -> None:
+def test_parallel_work_asks_in_one_batch_and_each_gets_its_own_answers() -> None:
     work = together({"a": asks(["1", "2"], ["3"]), "b": asks(["4"]), "none": asks()})
     batches = []
     answers = None

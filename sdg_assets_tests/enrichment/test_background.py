@@ -144,12 +144,12 @@ def test_evidence_may_quote_the_passage_but_not_be_it() -> None:
     assert fault(PASSAGE, span()) == "copy of the passage"
 
 
-def test_what_was_cut_off_or_never_came_is_not_kept() -> None:
+def test_a_truncated_or_empty_background_is_not_kept() -> None:
     assert knowledge_fault(said("A capital is", "length"), example(), GATES) == "truncated"
     assert fault("  \n") == "empty"
 
 
-def test_a_heading_is_taken_off() -> None:
+def test_a_heading_is_removed() -> None:
     assert knowledge_of(said("**Background:**\n\nA capital is a city.")) == "A capital is a city."
     assert (
         knowledge_of(said("Background noise is everywhere.")) == "Background noise is everywhere."

@@ -21,7 +21,7 @@ def test_a_strong_majority_corrects_the_writer_where_that_is_allowed(tmp_path: P
     assert row.reasoning.endswith("Answer: Rome")
     assert row.judge
     assert report.corrected == 1
-    assert verification.judge(row) is None
+    assert verification.refusal_of(row) is None
 
 
 def test_nothing_is_corrected_unless_it_is_allowed(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""An enrichment of another installed package: no existing file knows of it."""
+"""An enrichment of another installed package; no existing file mentions it."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ Install = Callable[[str], None]
 
 @pytest.fixture
 def install(tmp_path: Path) -> Iterator[Install]:
-    """Installs a package with one module, in place of the one that was installed before."""
+    """Installs a package with one module; it replaces the package installed before."""
 
     sites: list[str] = []
 
@@ -101,7 +101,7 @@ def install(tmp_path: Path) -> Iterator[Install]:
 
 
 def say(hint: str) -> Callable[[Request], str]:
-    """Votes for Paris, writes a background, rates highly, and gives the hint."""
+    """A teacher that votes for Paris, writes a background, gives high ratings, and the hint."""
 
     def answer(request: Request) -> str:
         if request.prompt_version.startswith("hint@"):
@@ -229,7 +229,7 @@ def test_the_teacher_that_it_asks_counts_for_the_licence(install: Install, tmp_p
     assert [teacher.role for teacher in curated.written_by] == ["writer", "solver", "judge"]
 
 
-def test_it_is_not_asked_where_nobody_plays_its_role(install: Install, tmp_path: Path) -> None:
+def test_it_is_not_asked_without_a_teacher_for_its_role(install: Install, tmp_path: Path) -> None:
     install(HINT.replace("Role.SOLVER", "Role.JUDGE"))
     teacher = ScriptedTeacher(say("Think of the Seine."))
     with CompletionLog(tmp_path / "log") as log:
@@ -248,9 +248,13 @@ def test_it_is_not_asked_where_nobody_plays_its_role(install: Install, tmp_path:
         (
             "trained =",
             'columns = frozenset({"answer"}); trained =',
-            "'hint': column 'answer' is no",
+            "'hint': column 'answer' is taken or unknown",
         ),
-        ("trained =", 'columns = frozenset({"judge"}); trained =', "'hint': column 'judge' is not"),
+        (
+            "trained =",
+            'columns = frozenset({"judge"}); trained =',
+            "'hint': column 'judge' is taken or unknown",
+        ),
         ('name = "hint"', "", "enrichment Hint: set its `name`"),
         ("ENRICHMENT = Hint()", "ENRICHMENT = Hint", "must be an instance of a subclass of"),
     ],
@@ -282,7 +286,7 @@ def test_what_no_row_can_hold_is_refused(
     assert fault in str(refused.value)
 
 
-def test_a_prompt_that_nobody_divides_is_refused() -> None:
+def test_a_prompt_without_division_is_refused() -> None:
     with pytest.raises(PermanentError, match="prompt 'hint': the line '=== user ===' is missing"):
         Prompt("hint", "Give a hint.")
 

@@ -33,7 +33,7 @@ def test_the_judge_sees_the_task_the_seed_and_the_whole_item() -> None:
     request = judge().rating_request(enriched(context="On the map of Europe.", language="en"))
 
     assert request
-    asked = "\n".join(message.content for message in request.messages)
+    prompt_text = "\n".join(message.content for message in request.messages)
     for part in (
         "A question on geography.",
         "capital of Spain",
@@ -43,7 +43,7 @@ def test_the_judge_sees_the_task_the_seed_and_the_whole_item() -> None:
         "Answer: Paris",
         "fluent en (ISO code)",
     ):
-        assert part in asked
+        assert part in prompt_text
     assert request.role is Role.JUDGE
     assert request.sampling.temperature == 0
     assert request.json_schema
@@ -73,14 +73,14 @@ def test_ratings_become_scores_from_0_to_1() -> None:
     ("text", "finish_reason"),
     [('{"comment": "It is', "length"), (ratings(harmless=9), "stop"), ("Fine.", "stop")],
 )
-def test_what_cannot_be_read_scores_nothing_and_is_kept(text: str, finish_reason: str) -> None:
+def test_an_unreadable_judgement_scores_0_and_is_kept(text: str, finish_reason: str) -> None:
     judgement = judge().judgement(said(text, finish_reason))
 
     assert (judgement.score, judgement.criteria) == (0.0, None)
     assert judgement.reasons[0].startswith(f"unreadable: {finish_reason}: {text[:5]}")
 
 
-def test_a_row_that_does_not_fit_the_judge_is_said_to() -> None:
+def test_a_row_that_does_not_fit_the_judge_says_so() -> None:
     small = judge(room=10)
 
     assert small.rating_request(enriched()) is None
@@ -103,10 +103,10 @@ def test_a_reward_model_reads_question_and_answer_as_a_conversation() -> None:
     request = judge(api="reward").rating_request(enriched(reasoning="It lies on the Seine."))
 
     assert request
-    asked, answered = request.messages
-    assert (asked.role, answered.role) == ("user", "assistant")
-    assert asked.content.startswith("What is the capital of France?\n- Paris")
-    assert answered.content == "It lies on the Seine.\n\nAnswer: Paris"
+    question, answer = request.messages
+    assert (question.role, answer.role) == ("user", "assistant")
+    assert question.content.startswith("What is the capital of France?\n- Paris")
+    assert answer.content == "It lies on the Seine.\n\nAnswer: Paris"
     assert request.json_schema is None
 
 
@@ -138,8 +138,8 @@ def test_items_of_every_kind_can_be_judged(kind: AnswerKind) -> None:
 
     apis: tuple[JudgeApi, ...] = ("rubric", "reward")
     for api in apis:
-        asked = Judge(ScriptedTeacher(lambda _: ""), api=api, seeds={"seed-1": row})
-        request = asked.rating_request(row)
+        this_judge = Judge(ScriptedTeacher(lambda _: ""), api=api, seeds={"seed-1": row})
+        request = this_judge.rating_request(row)
         assert request
         assert "{%" not in "".join(message.content for message in request.messages)
 

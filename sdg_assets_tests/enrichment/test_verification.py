@@ -25,7 +25,7 @@ from sdg_assets_tests.support.solvers import (
 
 
 @pytest.mark.parametrize(
-    ("votes", "outcome", "asked", "share"),
+    ("votes", "outcome", "requests", "share"),
     [
         (["Paris", "Paris"], "agreed", 2, 1.0),
         (["Paris", "Rome", "Paris"], "agreed", 3, 2 / 3),
@@ -36,14 +36,14 @@ from sdg_assets_tests.support.solvers import (
     ],
 )
 def test_a_majority_decides_and_voting_stops_once_it_is_decided(
-    tmp_path: Path, votes: list[str], outcome: str, asked: int, share: float
+    tmp_path: Path, votes: list[str], outcome: str, requests: int, share: float
 ) -> None:
     solver = Solver(answer(v) if v != "hm" else "I do not know." for v in votes)
 
     (row,) = enriched_by(solver, tmp_path, votes=3)
 
     assert row.outcome == outcome
-    assert solver.asked == asked
+    assert solver.asked == requests
     assert row.vote_share == pytest.approx(share)
 
 
@@ -64,7 +64,7 @@ def test_one_vote_is_enough_if_one_is_asked_for(tmp_path: Path) -> None:
     assert (row.outcome, row.vote_share) == ("agreed", 1.0)
 
 
-def test_a_stricter_majority_asks_on(tmp_path: Path) -> None:
+def test_a_stricter_majority_needs_more_votes(tmp_path: Path) -> None:
     solver = Solver(answer(v) for v in ["Paris", "Paris", "Paris", "Rome"])
 
     (row,) = enriched_by(solver, tmp_path, votes=4, majority=0.75)
@@ -115,10 +115,10 @@ def test_a_letter_counts_by_the_order_that_was_shown(tmp_path: Path) -> None:
     def by_letter(request: Request) -> str:
         if is_background(request):
             return "Background."
-        shown = [
+        options = [
             line[2:] for line in request.messages[1].content.splitlines() if line.startswith("- ")
         ]
-        return answer("ABCD"[shown.index("Paris")])
+        return answer("ABCD"[options.index("Paris")])
 
     (row,) = enriched_by(ScriptedTeacher(by_letter), tmp_path, votes=5)
 

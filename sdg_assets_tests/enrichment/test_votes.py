@@ -29,7 +29,10 @@ SAME = sameness(QUESTION)
 
 
 def ballot(
-    answer: str | None, text: str = "", finish_reason: str = "stop", shown: list[str] | None = None
+    answer: str | None,
+    text: str = "",
+    finish_reason: str = "stop",
+    choices: list[str] | None = None,
 ) -> Ballot:
     completion = Completion.model_validate(
         {
@@ -40,7 +43,7 @@ def ballot(
             "output_tokens": 1,
         }
     )
-    return Ballot(answer, completion, QUESTION.model_copy(update={"choices": shown or CAPITALS}))
+    return Ballot(answer, completion, QUESTION.model_copy(update={"choices": choices or CAPITALS}))
 
 
 def adaptive(votes: tuple[str | None, ...], knobs: SolverKnobs) -> tuple[Outcome, int]:
@@ -59,7 +62,7 @@ def test_an_early_decision_is_the_one_that_all_votes_would_have_reached(
     votes: int, majority: float
 ) -> None:
     knobs = SolverKnobs(votes=votes, majority=majority)
-    # Who says what matters, not the names: the writer's answer, two others, silence.
+    # Each vote is the writer's answer, one of two others, or no answer.
     said = ["Paris", "Rome", "Madrid", None] if votes < 7 else ["Paris", "Rome", None]
     for sequence in product(said, repeat=votes):
         everything = decide(
@@ -100,7 +103,7 @@ def test_two_answers_in_the_lead_are_no_majority() -> None:
     assert decide(QUESTION.answer, groups, 5, 0.3, SAME) == "no_majority"
 
 
-def test_the_writers_wording_stands_for_its_group() -> None:
+def test_the_writers_wording_represents_its_group() -> None:
     number = generated(answer_kind=AnswerKind.NUMERIC, question="6 * 7?", answer="42")
 
     assert tally("42", ["42.0", None, "7", "$42$"], sameness(number)) == [("42", 2), ("7", 1)]
@@ -120,7 +123,7 @@ def test_a_truncated_trace_is_not_used() -> None:
 
 
 def test_letters_in_a_trace_become_the_options_of_their_own_vote() -> None:
-    first = ballot("Paris", "Answer: B", shown=["Rome", "Paris", "Madrid", "Lisbon"])
+    first = ballot("Paris", "Answer: B", choices=["Rome", "Paris", "Madrid", "Lisbon"])
 
     assert best_trace([first], QUESTION, []) == "Answer: Paris"
 
@@ -132,7 +135,7 @@ def test_a_trace_with_an_unclear_letter_is_not_used() -> None:
     assert best_trace([unclear], QUESTION, []) == ""
 
 
-def test_a_trace_that_does_not_read_well_does_not_count() -> None:
+def test_a_trace_that_a_gate_refuses_is_not_used() -> None:
     gates = text_gates(Thresholds())
     looping = ballot("Paris", "Let me think. " + "Is it Paris? " * 40 + "Answer: Paris")
     plain = ballot("Paris", "France is governed from there. Answer: Paris")
@@ -141,7 +144,7 @@ def test_a_trace_that_does_not_read_well_does_not_count() -> None:
     assert best_trace([looping], QUESTION, gates) == ""
 
 
-def test_tally_puts_the_largest_group_first_and_leaves_silence_out() -> None:
+def test_tally_puts_the_largest_group_first_and_ignores_votes_without_an_answer() -> None:
     groups = tally("Paris", ["Rome", None, "paris", "Paris"], sameness(question()))
 
     assert groups == [("Paris", 2), ("Rome", 1)]

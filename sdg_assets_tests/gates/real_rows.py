@@ -14,7 +14,7 @@ from sdg_assets_tests.support.builders import MIRROR
 
 
 def real_subtasks(task: str) -> Iterator[SubtaskSpec]:
-    """Subtasks of a task whose seed split lies in the mirror."""
+    """Subtasks of a task whose seed split is in the mirror."""
     seed_task = cached_catalog().task(task)
     for key in seed_task.enabled_subtasks():
         spec = seed_task.resolve(key)
@@ -26,6 +26,6 @@ def real_subtasks(task: str) -> Iterator[SubtaskSpec]:
 
 
 def real_examples(spec: SubtaskSpec) -> Iterator[Example]:
-    """A subtask's seeds as examples, in their order."""
+    """A subtask's seeds as examples, in the order of the dataset."""
     rows = normalize(spec, collect_seeds(spec, DirectorySource("mirror", MIRROR)))
     return (row for row in rows if isinstance(row, Example))

@@ -21,12 +21,12 @@ MILL = (
     "Farmer Odile drives 14 carts of barley to the mill, 3 of them break an axle on the bridge and "
     "each of the others is unloaded in 9 minutes. How many minutes does the unloading take?"
 )
-HELD_MC = {"question": GLACIER, "choices": CHOICES, "label": 0}
+HELDOUT_MC = {"question": GLACIER, "choices": CHOICES, "label": 0}
 MATH: dict[str, Any] = {
     "answer_kind": "numeric",
     "record": {"question": "{{question}}", "answer": "{{choices[label]}}"},
 }
-HELD_NUMBER = {"question": MILL, "choices": ["99"], "label": 0}
+HELDOUT_NUMBER = {"question": MILL, "choices": ["99"], "label": 0}
 READING = {
     "answer_kind": "boolean",
     "record": {
@@ -77,7 +77,7 @@ def edited(text: str, words: int, seed: int = 0) -> str:
     ],
 )
 def test_a_held_out_row_is_refused_whatever_its_typography_and_order(row: Example) -> None:
-    refusal = verdict(gate_against([HELD_MC]), row)
+    refusal = verdict(gate_against([HELDOUT_MC]), row)
 
     assert refusal
     assert (refusal.gate, refusal.reason, refusal.detail) == (
@@ -89,15 +89,15 @@ def test_a_held_out_row_is_refused_whatever_its_typography_and_order(row: Exampl
 def test_a_held_out_question_is_refused_with_another_answer() -> None:
     other = ["ploughing", "burning", "freezing", "digging"]
 
-    assert reason(gate_against([HELD_MC]), mc(choices=other)) == "exact question"
-    assert reason(gate_against([HELD_NUMBER], **MATH), number(answer="98")) == "exact row"
+    assert reason(gate_against([HELDOUT_MC]), mc(choices=other)) == "exact question"
+    assert reason(gate_against([HELDOUT_NUMBER], **MATH), number(answer="98")) == "exact row"
 
 
 def test_digits_of_another_script_are_the_same_digits() -> None:
     eastern = str.maketrans("0123456789", "٠١٢٣٤٥٦٧٨٩")
     row = number(question=MILL.translate(eastern), answer="99".translate(eastern))
 
-    assert reason(gate_against([HELD_NUMBER], **MATH), row) == "exact row"
+    assert reason(gate_against([HELDOUT_NUMBER], **MATH), row) == "exact row"
 
 
 @pytest.mark.parametrize(
@@ -105,11 +105,11 @@ def test_digits_of_another_script_are_the_same_digits() -> None:
     [(1, "whole question"), (3, "question and answer"), (6, "question and answer")],
 )
 def test_an_edited_question_is_refused_with_its_answer(words: int, expected: str) -> None:
-    assert reason(gate_against([HELD_NUMBER], **MATH), number(edited(MILL, words))) == expected
+    assert reason(gate_against([HELDOUT_NUMBER], **MATH), number(edited(MILL, words))) == expected
 
 
 def test_the_same_words_about_other_numbers_are_another_question() -> None:
-    gate = gate_against([HELD_NUMBER], **MATH)
+    gate = gate_against([HELDOUT_NUMBER], **MATH)
     row = number(MILL.replace("14", "17").replace("9 minutes", "8 minutes"), answer="112")
 
     assert verdict(gate, row) is None
@@ -118,7 +118,7 @@ def test_the_same_words_about_other_numbers_are_another_question() -> None:
 
 
 def test_a_similar_question_with_another_answer_is_reported_and_kept() -> None:
-    gate = gate_against([HELD_MC])
+    gate = gate_against([HELDOUT_MC])
     row = mc(
         "Which process explains how a glacier carves a wide valley while it slides into the sea?",
         ["calving", "drifting", "boiling", "rusting"],
@@ -128,23 +128,25 @@ def test_a_similar_question_with_another_answer_is_reported_and_kept() -> None:
     assert gate.report.as_dict()["benchmarks"]["quiz/quiz"]["suspicion"] == 1
 
 
-def test_a_stem_that_many_held_out_rows_share_condemns_nothing() -> None:
+def test_a_stem_that_many_held_out_rows_share_refuses_nothing() -> None:
     stem = "Which of the following statements is true?"
-    held = [
+    heldout = [
         {"question": stem, "choices": [f"{n} is the first", f"{n} is the second"], "label": 0}
         for n in range(40)
     ]
-    gate = gate_against(held)
+    gate = gate_against(heldout)
 
     assert verdict(gate, mc(stem, ["Copper conducts heat", "Wood conducts heat"])) is None
     assert gate.report.suspicious == 0
     assert reason(gate, mc(stem, ["7 is the second", "7 is the first"], answer=1)) == "exact row"
 
 
-def test_only_a_tasks_own_split_condemns_by_a_stem_alone() -> None:
-    held = [{"question": "Animals", "choices": [f"a {n}", f"b {n}"], "label": 0} for n in range(2)]
-    held += [{"question": f"Animals {n}", "choices": ["a", "b"], "label": 0} for n in range(40)]
-    index = HeldoutIndex({"quiz/quiz": hashed(held)})
+def test_only_a_tasks_own_split_refuses_by_a_stem_alone() -> None:
+    heldout = [
+        {"question": "Animals", "choices": [f"a {n}", f"b {n}"], "label": 0} for n in range(2)
+    ]
+    heldout += [{"question": f"Animals {n}", "choices": ["a", "b"], "label": 0} for n in range(40)]
+    index = HeldoutIndex({"quiz/quiz": hashed(heldout)})
     row = mc("Animals", ["eat plants or other animals", "make their food from light"])
 
     assert verdict(Contamination(index, ContaminationThresholds()), row) is None
@@ -165,7 +167,7 @@ def passage_row(question: str, context: str = PASSAGE, answer: str = "yes") -> E
     )
 
 
-HELD_PASSAGE: dict[str, Any] = {
+HELDOUT_PASSAGE: dict[str, Any] = {
     "context": PASSAGE,
     "question": "did a storm damage the lighthouse lantern at saint aubin in 1903?",
     "label": 1,
@@ -173,7 +175,7 @@ HELD_PASSAGE: dict[str, Any] = {
 
 
 def with_fillers(**thresholds: Any) -> Contamination:
-    rows = [HELD_PASSAGE] + [
+    rows = [HELDOUT_PASSAGE] + [
         {"context": f"{n} {PASSAGE[::-1]}", "question": f"is {n} an odd number?", "label": n % 2}
         for n in range(40)
     ]
@@ -196,16 +198,18 @@ def test_an_edited_question_on_its_own_passage_is_refused() -> None:
     assert reason(with_fillers(), row) == "question and context"
 
 
-def test_where_a_context_is_half_of_the_question_it_condemns() -> None:
+def test_a_context_that_counts_as_part_of_the_question_refuses_a_row() -> None:
     gate = with_fillers(contamination_context_words=100)
 
     assert reason(gate, passage_row("was granite used to build it?")) == "exact context"
 
 
 def test_scripts_without_spaces_are_compared_by_characters() -> None:
-    held = "京都から奈良まで歩いた旅人が途中の茶屋で休んだとき何を注文して飲んだと書かれていますか"
-    gate = gate_against([{"question": held, "choices": ["抹茶", "白湯", "甘酒"], "label": 2}])
-    edited_a_little = held.replace("休んだとき", "一息ついたとき")
+    heldout = (
+        "京都から奈良まで歩いた旅人が途中の茶屋で休んだとき何を注文して飲んだと書かれていますか"
+    )
+    gate = gate_against([{"question": heldout, "choices": ["抹茶", "白湯", "甘酒"], "label": 2}])
+    edited_a_little = heldout.replace("休んだとき", "一息ついたとき")
     choices = ["甘酒", "抹茶", "牛乳"]
 
     assert reason(gate, mc(edited_a_little, choices)) == "question and answer"
@@ -213,7 +217,7 @@ def test_scripts_without_spaces_are_compared_by_characters() -> None:
 
 
 def test_a_verdict_does_not_depend_on_the_rest_of_the_batch() -> None:
-    gate = gate_against([HELD_MC, {**HELD_NUMBER, "choices": ["99", "98"]}])
+    gate = gate_against([HELDOUT_MC, {**HELDOUT_NUMBER, "choices": ["99", "98"]}])
     rows = [mc(), number("What is 1 + 1?", "2"), mc(edited(GLACIER, 2)), mc("Why?" * 9)]
     alone = [bool(gate.refusals(Batch([row]))) for row in rows]
 
@@ -221,23 +225,23 @@ def test_a_verdict_does_not_depend_on_the_rest_of_the_batch() -> None:
 
 
 def test_the_report_counts_rows_once_and_adds_up() -> None:
-    gate = gate_against([HELD_MC])
+    gate = gate_against([HELDOUT_MC])
 
     gate.refusals(Batch([mc(), mc(), number("What is 1 + 1?", "2")]))
 
-    told = gate.report.as_dict()
-    assert (told["rows"], told["refused"], told["suspicious"]) == (3, 2, 0)
-    assert told["reasons"] == {"exact row": 2}
-    assert told["benchmarks"]["quiz/quiz"]["refused"] == 2
+    report = gate.report.as_dict()
+    assert (report["rows"], report["refused"], report["suspicious"]) == (3, 2, 0)
+    assert report["reasons"] == {"exact row": 2}
+    assert report["benchmarks"]["quiz/quiz"]["refused"] == 2
 
 
-def test_a_verdict_holds_no_held_out_text() -> None:
-    refusal = verdict(gate_against([HELD_MC]), mc(edited(GLACIER, 2)))
+def test_a_refusal_contains_no_held_out_text() -> None:
+    refusal = verdict(gate_against([HELDOUT_MC]), mc(edited(GLACIER, 2)))
 
     assert refusal
     assert not {"glacier", "valley"} & set(f"{refusal.detail} {refusal.reason}".lower().split())
 
 
-def test_nothing_resembles_nothing() -> None:
+def test_an_empty_index_and_an_empty_batch_refuse_nothing() -> None:
     assert gate_against([]).refusals(Batch([mc()])) == {}
-    assert gate_against([HELD_MC]).refusals(Batch([])) == {}
+    assert gate_against([HELDOUT_MC]).refusals(Batch([])) == {}

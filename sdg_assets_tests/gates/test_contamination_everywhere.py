@@ -1,4 +1,4 @@
-"""A held-out question is found wherever it stands in a row, and however it is dressed up."""
+"""A held-out question is found in every part of a row and in any typography."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def is_refused(gate: Contamination, row: Example) -> bool:
 
 
 def other(**changes: object) -> EnrichedExample:
-    """A row that asks something else."""
+    """A row with another question."""
     return enriched(
         **{
             "answer_kind": NUMERIC,
@@ -109,7 +109,7 @@ def test_numbers_in_another_form_and_a_few_other_words_hide_no_question(
         ("1 8 . 5  c a r t s", "185carts"),
     ],
 )
-def test_a_text_is_reduced_to_its_letters_and_digits(text: str, letters: str) -> None:
+def test_a_text_is_folded_to_its_letters_and_digits(text: str, letters: str) -> None:
     assert plain_text(text) == letters
 
 
@@ -118,42 +118,47 @@ def test_a_number_has_one_form() -> None:
     assert {"18", "120"} <= all_numbers("eighteen of a hundred, or one hundred and twenty")
 
 
-FRAME = "Please read the following sentence with care and say what sentiment it carries in full: "
+BOILERPLATE = (
+    "Please read the following sentence with care and say what sentiment it carries in full: "
+)
 
 
 def labelled(text: str, answer: str = "positive") -> Example:
     return example(
         answer_kind=AnswerKind.LABEL,
-        question=FRAME + text,
+        question=BOILERPLATE + text,
         choices=["negative", "positive"],
         answer=answer,
         answer_index=int(answer == "positive"),
     )
 
 
-def test_a_tasks_frame_weighs_nothing_because_all_its_training_rows_have_it() -> None:
+def test_a_tasks_boilerplate_weighs_nothing_because_all_its_training_rows_have_it() -> None:
     chance = random.Random(5)
     words = sorted({word for text in FILLERS for word in text.split()})
     training = [labelled(" ".join(chance.sample(words, k=9))) for _ in range(300)]
-    # One short row makes the frame nearly all of a held-out question.
-    held = [{"question": f"{FRAME}{text}", "choices": [], "label": 1} for text in ("Fine.", "Bad!")]
+    # In short held-out questions, nearly everything is boilerplate.
+    heldout = [
+        {"question": f"{BOILERPLATE}{text}", "choices": [], "label": 1}
+        for text in ("Fine.", "Bad!")
+    ]
     record = {
         "question": "{{question}}",
         "answer": "{{'positive' if label == 1 else 'negative'}}",
     }
-    index = HeldoutIndex({"quiz/quiz": hashed(held, answer_kind="free_form", record=record)})
+    index = HeldoutIndex({"quiz/quiz": hashed(heldout, answer_kind="free_form", record=record)})
     gate = Contamination(index, ContaminationThresholds(), "quiz/quiz", index.background(training))
 
     assert gate.refusals(Batch(training)) == {}
     assert gate.refusals(Batch([labelled("Fine.")]))[0].reason == "exact row"
 
 
-def test_a_passage_lends_its_words_to_another_question_about_it() -> None:
+def test_words_shared_with_the_passage_do_not_refuse_another_question_about_it() -> None:
     passage = (
         "The lighthouse of Saint Aubin was built in 1868 from granite that barges brought from the "
         "quarries of the northern coast. Its lamp burned rapeseed oil until a storm in 1903."
     )
-    held = {
+    heldout = {
         "context": passage,
         "question": "When was the lighthouse of Saint Aubin built from granite?",
         "choices": ["in 1868"],
@@ -164,21 +169,23 @@ def test_a_passage_lends_its_words_to_another_question_about_it() -> None:
         "question": "{{question}}",
         "answer": "{{choices[label]}}",
     }
-    rows = [held, *({**held, "context": q, "question": q} for q in FILLERS)]
+    rows = [heldout, *({**heldout, "context": q, "question": q} for q in FILLERS)]
     index = HeldoutIndex({"quiz/quiz": hashed(rows, answer_kind="short_text", record=record)})
     gate = Contamination(index, ContaminationThresholds())
 
-    def asked(question: str) -> Example:
+    def on_passage(question: str) -> Example:
         return example(
             answer_kind=AnswerKind.SPAN, context=passage, question=question, choices=[],
             answer="in 1868",
         )  # fmt: skip
 
-    assert not is_refused(gate, asked("What did the lamp burn?"))
-    assert is_refused(gate, asked("When was the old lighthouse of Saint Aubin built of granite?"))
+    assert not is_refused(gate, on_passage("What did the lamp burn?"))
+    assert is_refused(
+        gate, on_passage("When was the old lighthouse of Saint Aubin built of granite?")
+    )
 
 
-def test_drafts_come_one_at_a_time_and_get_the_verdict_they_get_together(
+def test_a_draft_alone_gets_the_same_verdict_as_in_a_batch(
     gate: Contamination,
 ) -> None:
     rows = [other(), other(knowledge=MILL), other(question="Why?" * 9), other(question=MILL)]

@@ -6,7 +6,7 @@ from sdg_assets_tests.support.records import CAPITALS, enriched, example, numeri
 
 
 def copies(*rows: Example, seeds: tuple[Example, ...] = ()) -> dict[int, str]:
-    """Place → what the row is said to be a copy of."""
+    """Position of a refused row → the original named in its refusal."""
     duplicates = Duplicates(seeds)
     duplicates.add(rows)
     return {place: refusal.detail for place, refusal in duplicates.refusals().items()}

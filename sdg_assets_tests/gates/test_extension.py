@@ -1,4 +1,4 @@
-"""Gates of another installed package: no existing file knows of them."""
+"""Gates of another installed package; no existing file mentions them."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ from sdg_assets.errors import CatalogError, PermanentError
 from sdg_assets.gates import (
     all_gates,
     gate_checks,
-    misread,
     order,
     row_gates,
     seed_gates,
     set_gates,
     signatures_of,
     text_gates,
+    text_refusals,
 )
 from sdg_assets.records import EnrichedExample, Example, Record, Rejection, Role, Stage
 from sdg_assets.registry import members
 from sdg_assets.settings import settings
-from sdg_assets.signatures.minhash import frame_of
+from sdg_assets.signatures.minhash import boilerplate_of
 from sdg_assets.signatures.table import sign
 from sdg_assets.stages.filtered import filter_rows
 from sdg_assets.stages.generated import WriterKnobs, generate
@@ -62,17 +62,17 @@ from sdg_assets.thresholds import OwnThresholds
 
 
 class SwearingThresholds(OwnThresholds):
-    swear_words: int = Field(default=0, ge=0, description="swear words that a row may hold")
+    swear_words: int = Field(default=0, ge=0, description="swear words that a row may contain")
 
 
 def gate(thresholds):
-    def judge(row):
+    def rule(row):
         text = f"{row.context} {row.question} {row.answer}".lower()
         if (count := text.count("zounds")) > thresholds.swear_words:
             return Refusal("swearing", "swear word", "zounds", {"swear_words": count})
         return None
 
-    return EachRow("swearing", judge)
+    return EachRow("swearing", rule)
 
 
 GATE = GateSpec(
@@ -87,14 +87,14 @@ GATE = GateSpec(
     description="rows do not swear",
 )
 '''
-# Of the rows of one seed, the first by id stays.
-ONE_A_SEED = """
+# Of several rows of one seed, the one with the smallest id stays.
+ONE_PER_SEED = """
 from sdg_assets.gates.base import Cost, GateSpec, Point
 from sdg_assets.records import Refusal
 from sdg_assets.thresholds import NoThresholds
 
 
-class OneASeed:
+class OnePerSeed:
     def __init__(self, seeds, thresholds):
         self._ids = []
 
@@ -105,17 +105,17 @@ class OneASeed:
         first = {}
         for seed, row in sorted(self._ids, reverse=True):
             first[seed] = row
-        refused = Refusal("one_a_seed", "another row of the seed")
+        refused = Refusal("one_per_seed", "another row of the seed")
         return {n: refused for n, (seed, row) in enumerate(self._ids) if first[seed] != row}
 
 
 GATE = GateSpec(
-    name="one_a_seed",
+    name="one_per_seed",
     rank=999,
     cost=Cost.FIELDS,
     points=frozenset({Point.SET}),
     thresholds=NoThresholds,
-    build_set=OneASeed,
+    build_set=OnePerSeed,
     checked_in=("filtered",),
     description="no two rows have one seed",
 )
@@ -126,7 +126,7 @@ Install = Callable[[str], None]
 
 @pytest.fixture
 def install(tmp_path: Path) -> Iterator[Install]:
-    """Installs a package with one module, in place of the one that was installed before."""
+    """Installs a package with one module; it replaces the package installed before."""
 
     def forget() -> None:
         members.cache_clear()
@@ -159,7 +159,7 @@ def inspected(stage: str, *rows: Record, **settings: Any) -> dict[str, CheckOutc
     inspection = Inspection(Stage(stage), heldout=nothing_held_out(), **settings)
     for row in rows:
         inspection.see(row)
-    signatures = sign([row for row in rows if isinstance(row, Example)], frame_of([]))
+    signatures = sign([row for row in rows if isinstance(row, Example)], boilerplate_of([]))
     return {outcome.name: outcome for outcome in inspection.outcomes(signatures)}
 
 
@@ -168,7 +168,7 @@ def gates_of(rows: list[Record]) -> list[str]:
 
 
 @pytest.mark.usefixtures("swearing")
-def test_it_stands_in_the_order_where_its_rank_says() -> None:
+def test_its_rank_gives_its_place_in_the_order() -> None:
     names = order()
 
     assert names[names.index("swearing") - 1 : names.index("swearing") + 2] == (
@@ -232,7 +232,7 @@ def test_seeds_and_texts_go_through_it() -> None:
 
     assert gates_of(list(without_refused(seeds, seed_gates(Thresholds())))) == ["", "swearing"]
     written = ["A country has one capital.", "Zounds! A country has one capital."]
-    assert set(misread(written, enriched(), text_gates(Thresholds()))) == {1}
+    assert set(text_refusals(written, enriched(), text_gates(Thresholds()))) == {1}
 
 
 @pytest.mark.usefixtures("swearing")
@@ -318,7 +318,7 @@ def test_the_preview_says_what_it_would_drop_and_tries_its_threshold(
 
 
 def test_a_gate_over_a_set_comes_before_the_one_that_signs_the_rows(install: Install) -> None:
-    install(ONE_A_SEED)
+    install(ONE_PER_SEED)
     rows = [
         enriched(id="b", seed_ids=["s"], question="Where does the river Seine begin?"),
         enriched(id="a", seed_ids=["s"], question="Who designed the tower beside the Seine?"),
@@ -330,13 +330,13 @@ def test_a_gate_over_a_set_comes_before_the_one_that_signs_the_rows(install: Ins
 
     out = list(filter_rows(lambda: rows, row_gates(thresholds), sets))
 
-    assert order()[-2:] == ("one_a_seed", "duplicates")
-    assert gates_of(list(out)) == ["one_a_seed", "", "duplicates", ""]
+    assert order()[-2:] == ("one_per_seed", "duplicates")
+    assert gates_of(list(out)) == ["one_per_seed", "", "duplicates", ""]
     accepted = [row.id for row in out if isinstance(row, EnrichedExample)]
     assert signatures_of(sets).frame["id"].to_list() == accepted == ["a", "d"]
     assert all(o.passed for o in inspected("filtered", rows[1], rows[3]).values())
     (broken,) = broken_invariants(inspected("filtered", rows[0], rows[1]).values())
-    assert (broken.name, broken.offenders[0].row) == ("one_a_seed", "b")
+    assert (broken.name, broken.offenders[0].row) == ("one_per_seed", "b")
 
 
 @pytest.mark.parametrize(
@@ -347,9 +347,9 @@ def test_a_gate_over_a_set_comes_before_the_one_that_signs_the_rows(install: Ins
         ('check="no_swearing"', 'check="licences"', "have a check 'licences'"),
         ('check="no_swearing"', 'check="yield"', "its check needs a name of its own, not 'yield'"),
         ('"generated", "filtered"', '"published"', "checked_in names no stage: published"),
-        ("build=gate,", "", "only contamination is built from what is held out"),
+        ("build=gate,", "", "only contamination is built from the held-out index"),
         ("build=gate,", "build_set=gate,", "the point `set` needs `build_set`"),
-        ("Point.SEED, ", "Point.SET, ", "goes with no other point"),
+        ("Point.SEED, ", "Point.SET, ", "cannot be combined with another point"),
         ('name="swearing"', 'name="no swearing"', "use lower-case letters, digits and _"),
         ("GATE = GateSpec(", "GATE = dict(", "GATE must be a GateSpec"),
         ("thresholds=SwearingThresholds", "thresholds=int", "must be a subclass of OwnThresholds"),

@@ -14,18 +14,18 @@ from sdg_assets_tests.support.builders import needs_mirror
 from sdg_assets_tests.support.records import example, numeric
 
 
-def judged(row: Example) -> Refusal | None:
+def refusal_of(row: Example) -> Refusal | None:
     return first_refusals([row], [format.gate(FormatThresholds())]).get(0)
 
 
 def reason(**changes: Any) -> str | None:
-    refusal = judged(example(**changes))
+    refusal = refusal_of(example(**changes))
     return refusal.reason if refusal else None
 
 
 def test_ordinary_rows_pass() -> None:
     assert reason() is None
-    assert judged(numeric()) is None
+    assert refusal_of(numeric()) is None
 
 
 @pytest.mark.parametrize(
@@ -92,9 +92,7 @@ def test_ordinary_rows_pass() -> None:
         ({"question": "Hmmmmm" + "m" * 20 + ", what is it?"}, "repetition"),
     ],
 )
-def test_what_does_not_read_like_training_text_is_refused(
-    changes: dict[str, Any], expected: str
-) -> None:
+def test_text_unlike_training_text_is_refused(changes: dict[str, Any], expected: str) -> None:
     assert reason(**changes) == expected
 
 
@@ -114,7 +112,7 @@ def test_what_does_not_read_like_training_text_is_refused(
         "formulae", "prices", "catch-all", "genes", "people", "Japanese", "near debris", "alike",
     ],
 )  # fmt: skip
-def test_what_people_write_is_left_alone(changes: dict[str, Any]) -> None:
+def test_text_that_people_write_passes(changes: dict[str, Any]) -> None:
     assert reason(**changes) is None
 
 
@@ -187,10 +185,10 @@ def test_a_verdict_does_not_depend_on_the_rows_beside_it() -> None:
 
     together = first_refusals(rows, [format.gate(FormatThresholds())])
 
-    assert {place: judged(row) for place, row in enumerate(rows) if judged(row)} == together
+    assert {place: refusal_of(row) for place, row in enumerate(rows) if refusal_of(row)} == together
 
 
-def test_thresholds_move_the_lines() -> None:
+def test_other_thresholds_change_the_verdicts() -> None:
     lax = FormatThresholds(question_chars=(1, 10**6), repeated_share=1.0, choice_ratio=100)
     context = "The king of the small land went to see his old friend the duke. " * 4
     rows = [
@@ -208,7 +206,7 @@ def test_thresholds_move_the_lines() -> None:
 def test_real_rows_are_refused_in_few_cases(task: str) -> None:
     rows = [
         row for spec in real_subtasks(task) for row in islice(real_examples(spec), 400)
-        if schema.judge(row) is None
+        if schema.refusal_of(row) is None
     ]  # fmt: skip
 
     refused = first_refusals(
@@ -221,4 +219,4 @@ def test_real_rows_are_refused_in_few_cases(task: str) -> None:
 
 def test_a_number_may_stand_in_its_question() -> None:
     question = "Ann has 12 pears and eats 0 of them. How many are left of the 12?"
-    assert judged(numeric(question=question, answer="12")) is None
+    assert refusal_of(numeric(question=question, answer="12")) is None

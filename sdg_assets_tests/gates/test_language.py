@@ -28,15 +28,15 @@ SPOKEN = {
 }
 
 
-def judged(thresholds: LanguageThresholds | None = None, **changes: Any) -> Refusal | None:
+def refusal_of(thresholds: LanguageThresholds | None = None, **changes: Any) -> Refusal | None:
     row = example(**{"answer_kind": AnswerKind.SPAN, "answer": "x", **changes})
     return first_refusals([row], [language.gate(thresholds or LanguageThresholds())]).get(0)
 
 
 @pytest.mark.parametrize("code", SPOKEN)
 def test_a_row_in_its_own_language_passes_and_one_in_english_does_not(code: str) -> None:
-    assert judged(language=code, question=SPOKEN[code]) is None
-    refusal = judged(language=code, question=ENGLISH)
+    assert refusal_of(language=code, question=SPOKEN[code]) is None
+    refusal = refusal_of(language=code, question=ENGLISH)
 
     assert refusal
     assert (refusal.reason, refusal.detail) == ("question in another language", f"en, not {code}")
@@ -44,16 +44,16 @@ def test_a_row_in_its_own_language_passes_and_one_in_english_does_not(code: str)
 
 @pytest.mark.parametrize("code", SPOKEN)
 def test_an_english_task_takes_no_row_in_another_language(code: str) -> None:
-    assert judged(language="en", question=SPOKEN[code])
+    assert refusal_of(language="en", question=SPOKEN[code])
 
 
 def test_the_passage_the_choices_and_a_written_answer_are_looked_at_too() -> None:
     german = SPOKEN["de"]
     parts = [
-        judged(question="What is it?", context=german),
-        judged(answer_kind=AnswerKind.MULTIPLE_CHOICE, choices=[german, german[4:]], answer_index=0,
-               answer=german),
-        judged(answer_kind=AnswerKind.FREE_FORM, answer=german),
+        refusal_of(question="What is it?", context=german),
+        refusal_of(answer_kind=AnswerKind.MULTIPLE_CHOICE, choices=[german, german[4:]],
+                   answer_index=0, answer=german),
+        refusal_of(answer_kind=AnswerKind.FREE_FORM, answer=german),
     ]  # fmt: skip
 
     assert [refusal.reason.split()[0] for refusal in parts if refusal] == [
@@ -71,8 +71,8 @@ def test_the_passage_the_choices_and_a_written_answer_are_looked_at_too() -> Non
         "Homo sapiens, Canis lupus familiaris, Panthera leo",
     ],
 )
-def test_too_few_words_formulae_and_programs_tell_nothing(question: str) -> None:
-    assert judged(language="en", question=question) is None
+def test_short_texts_formulae_and_programs_pass(question: str) -> None:
+    assert refusal_of(language="en", question=question) is None
 
 
 @pytest.mark.parametrize(
@@ -87,17 +87,17 @@ def test_too_few_words_formulae_and_programs_tell_nothing(question: str) -> None
     ],
 )
 def test_varieties_count_as_their_language(code: str, question: str) -> None:
-    assert judged(language=code, question=question) is None
+    assert refusal_of(language=code, question=question) is None
 
 
-def test_a_language_the_model_does_not_know_is_told_by_its_script() -> None:
+def test_a_language_the_model_does_not_know_is_recognized_by_its_script() -> None:
     question = "ⴰⵣⵓⵍ ⴼⵍⵍⴰⵡⵏ ⵉⵎⴷⴷⵓⴽⴰⵍ ⵉⵏⵓ ⵎⴰⵏⵉⴽ ⵜⴳⴰⵎ"
 
-    assert judged(language="tzm", question=question) is None
-    assert judged(language="bbj", question=question)
+    assert refusal_of(language="tzm", question=question) is None
+    assert refusal_of(language="bbj", question=question)
 
 
-def test_the_frame_of_a_classification_may_be_english() -> None:
+def test_the_frame_of_a_classification_may_be_in_english() -> None:
     frame = "How does this statement relate to the passage: entailment or contradiction?"
     row: dict[str, Any] = {
         "answer_kind": AnswerKind.LABEL,
@@ -108,18 +108,18 @@ def test_the_frame_of_a_classification_may_be_english() -> None:
         "context": SPOKEN["es"],
     }
 
-    assert judged(**row, question=f"{frame} {SPOKEN['es']}") is None
-    assert judged(**row, question=f"{frame} {ENGLISH}")
+    assert refusal_of(**row, question=f"{frame} {SPOKEN['es']}") is None
+    assert refusal_of(**row, question=f"{frame} {ENGLISH}")
 
 
 def test_thresholds_say_which_parts_count() -> None:
     row: dict[str, Any] = {"language": "sw", "context": ENGLISH, "question": SPOKEN["sw"]}
 
-    assert judged(**row)
-    assert judged(LanguageThresholds(language_parts=frozenset({"question"})), **row) is None
+    assert refusal_of(**row)
+    assert refusal_of(LanguageThresholds(language_parts=frozenset({"question"})), **row) is None
 
 
-def test_a_batch_of_many_languages_is_judged_row_by_row() -> None:
+def test_a_batch_of_many_languages_is_tested_row_by_row() -> None:
     rows = [numeric(text, language=code) for code, text in SPOKEN.items()]
     rows += [numeric(ENGLISH, language="de")]
 

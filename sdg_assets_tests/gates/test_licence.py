@@ -9,8 +9,8 @@ from sdg_assets_tests.support.records import example, source
 
 
 def test_a_row_whose_seed_states_no_licence_is_refused() -> None:
-    assert licence.judge(example()) is None
-    refusal = licence.judge(example(source=source(license=" ")))
+    assert licence.refusal_of(example()) is None
+    refusal = licence.refusal_of(example(source=source(license=" ")))
     assert refusal
     assert refusal.reason == "no licence stated"
 

@@ -25,16 +25,16 @@ TRAIN = (
 
 
 def near(*rows: Example, seeds: Sequence[Example] = (), **thresholds: float) -> set[int]:
-    """Places of the rows that are refused as near duplicates."""
+    """Positions of the rows that are refused as near duplicates."""
     duplicates = Duplicates(seeds, DuplicateThresholds(**thresholds))
     duplicates.add(rows)
-    found = duplicates.refusals()
-    assert {refusal.reason for refusal in found.values()} <= {"near duplicate"}
-    return set(found)
+    refusals = duplicates.refusals()
+    assert {refusal.reason for refusal in refusals.values()} <= {"near duplicate"}
+    return set(refusals)
 
 
 def statement(question: str, context: str = "", answer: str = "yes") -> Example:
-    """A question that yes or no answers."""
+    """A yes-no question."""
     choices = ["yes", "no"]
     return example(
         answer_kind=AnswerKind.BOOLEAN,
@@ -88,7 +88,7 @@ def test_the_same_stem_with_other_choices_is_another_question() -> None:
     assert not near(*(example(question=stem, choices=list(choices)) for choices in others))
 
 
-def test_the_order_of_words_counts_where_the_answer_says_little() -> None:
+def test_the_order_of_words_counts_if_the_answer_is_weak_evidence() -> None:
     def task(words: str) -> Example:
         answer = f"def f(x): return {words.split()[-1]}(x)"
         question = f"Write a function that converts {words}."
@@ -155,14 +155,14 @@ def test_of_near_copies_the_better_judged_stays() -> None:
     assert near(better, worse) == {1}
 
 
-def test_a_threshold_moves_the_line() -> None:
+def test_another_threshold_changes_the_verdict() -> None:
     rows = [numeric(TRAIN), numeric(TRAIN.replace("coast", "sea"))]
 
     assert len(near(*rows)) == 1
     assert not near(*rows, near_duplicate_similarity=0.99)
 
 
-def test_what_stays_holds_no_more_copies() -> None:
+def test_the_rows_that_stay_contain_no_copies() -> None:
     words = [
         "amber",
         "birch",

@@ -27,14 +27,14 @@ def test_a_later_gate_never_sees_what_an_earlier_one_refused() -> None:
 
     rows = [enriched(), enriched(question=" "), enriched(question="Where is the Louvre?")]
     refused = gates.first_refusals(
-        rows, [EachRow(schema.NAME, schema.judge), EachRow("watch", watch)]
+        rows, [EachRow(schema.NAME, schema.refusal_of), EachRow("watch", watch)]
     )
 
     assert seen == [rows[0], rows[2]]
     assert {place: refusal.reason for place, refusal in refused.items()} == {1: "empty question"}
 
 
-def test_verdicts_keep_their_places_over_several_gates() -> None:
+def test_verdicts_keep_their_positions_over_several_gates() -> None:
     rows = [enriched(question=f"Question number {n}?") for n in range(6)]
 
     def refuse(*numbers: int) -> EachRow:
@@ -47,7 +47,7 @@ def test_verdicts_keep_their_places_over_several_gates() -> None:
     assert {place: r.gate for place, r in refused.items()} == {0: "0-3", 3: "0-3", 5: "3-5", 1: "1"}
 
 
-def test_a_lone_surrogate_stands_as_the_replacement_mark_in_columns() -> None:
+def test_a_lone_surrogate_becomes_the_replacement_character_in_columns() -> None:
     frame = gates.Batch([example(context="half a \ud800 pair"), example()]).frame
 
     assert frame["context"].to_list() == ["half a \ufffd pair", ""]

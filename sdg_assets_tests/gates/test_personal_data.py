@@ -6,14 +6,14 @@ from sdg_assets.gates import Batch, first_refusals, personal_data
 from sdg_assets.gates.personal_data import PersonalDataThresholds
 from sdg_assets_tests.support.records import example
 
-# Put together here, so that no scanner takes this file for a leak.
+# Assembled here, so that secret scanners do not report this file.
 AWS_KEY = "AKIA" + "Q4MZ7T2LXW9NBV3C"
 API_KEY = "sk-" + "proj-" + "a1B2c3D4e5F6g7H8i9J0k1L2"
 
 
 def kinds(text: str) -> dict[str, float]:
-    found = personal_data.findings(Batch([example(context=text)]))
-    return dict(found[0].scores) if found else {}
+    findings = personal_data.findings(Batch([example(context=text)]))
+    return dict(findings[0].scores) if findings else {}
 
 
 @pytest.mark.parametrize(

@@ -10,8 +10,8 @@ from sdg_assets_tests.support.records import example, numeric
 
 
 def test_a_well_formed_row_passes() -> None:
-    assert schema.judge(example()) is None
-    assert schema.judge(numeric()) is None
+    assert schema.refusal_of(example()) is None
+    assert schema.refusal_of(numeric()) is None
 
 
 @pytest.mark.parametrize(
@@ -27,8 +27,8 @@ def test_a_well_formed_row_passes() -> None:
         ({"answer_index": 1, "answer": "Paris"}, "answer is not its choice"),
     ],
 )
-def test_parts_must_be_there_and_agree(changes: dict[str, Any], reason: str) -> None:
-    refusal = schema.judge(example(**{"answer": "Paris", **changes}))
+def test_parts_must_be_present_and_agree(changes: dict[str, Any], reason: str) -> None:
+    refusal = schema.refusal_of(example(**{"answer": "Paris", **changes}))
 
     assert refusal
     assert (refusal.gate, refusal.reason) == ("schema", reason)
@@ -36,7 +36,7 @@ def test_parts_must_be_there_and_agree(changes: dict[str, Any], reason: str) -> 
 
 def test_a_program_needs_tests() -> None:
     row = example(answer_kind=AnswerKind.CODE, question="Write f.", answer="def f(): pass")
-    refusal = schema.judge(row)
+    refusal = schema.refusal_of(row)
 
     assert refusal
     assert refusal.reason == "no tests"

@@ -1,4 +1,4 @@
-"""For every held-out split a release says: compared with, or why not."""
+"""A release says for every held-out split: compared, or why not."""
 
 from __future__ import annotations
 
@@ -46,9 +46,9 @@ def account(root: Path, *without: str) -> dict[tuple[str, str, str], SplitCovera
         write_catalog(root / "catalog", {}, {**EXAM, "subtasks": subtasks}), allow_canary=()
     )
     splits = coverage(store, catalog, without)
-    found = {(s.collection, s.config, s.split): s for s in splits}
-    assert len(found) <= len(splits)
-    return found
+    splits_by_name = {(s.collection, s.config, s.split): s for s in splits}
+    assert len(splits_by_name) <= len(splits)
+    return splits_by_name
 
 
 def test_a_hashed_split_is_compared_with_and_others_say_why_not(tmp_path: Path) -> None:
@@ -62,17 +62,19 @@ def test_a_hashed_split_is_compared_with_and_others_say_why_not(tmp_path: Path) 
         ("cais/mmlu", "law", "dev", 0, ""),
     )
 
-    found = account(tmp_path, "hle")
+    splits_by_name = account(tmp_path, "hle")
 
-    quiz = found["quiz/quiz", "main", "test"]
+    quiz = splits_by_name["quiz/quiz", "main", "test"]
     assert (quiz.compared, quiz.rows, quiz.detail) == (True, 7, "")
-    assert found["exam/exam_on", "law", "test"].reason == "not in the source"
-    assert str(tmp_path) not in found["exam/exam_on", "law", "test"].detail, "a path of one machine"
-    assert found["exam/exam_on", "law", "dev"].reason == "without rows"
-    off = found["exam/exam_off", "anatomy", "test"]
+    assert splits_by_name["exam/exam_on", "law", "test"].reason == "not in the source"
+    assert str(tmp_path) not in splits_by_name["exam/exam_on", "law", "test"].detail, (
+        "a path of one machine"
+    )
+    assert splits_by_name["exam/exam_on", "law", "dev"].reason == "without rows"
+    off = splits_by_name["exam/exam_off", "anatomy", "test"]
     assert (off.reason, off.detail) == ("switched off", "its rows are evaluated on")
-    assert found["hle", "default", "test"].reason == "left out by name"
-    assert found["gpqa", "gpqa_main", "train"].reason == "not hashed"
+    assert splits_by_name["hle", "default", "test"].reason == "left out by name"
+    assert splits_by_name["gpqa", "gpqa_main", "train"].reason == "not hashed"
 
 
 def test_a_split_that_the_catalog_named_after_the_others_were_hashed_is_not_forgotten(
@@ -82,14 +84,14 @@ def test_a_split_that_the_catalog_named_after_the_others_were_hashed_is_not_forg
     hashed(store, "quiz", "quiz", ("org/quiz", "main", "validation", 7, ""))
     hashed(store, PROTECTED, "arc", ("allenai/ai2_arc", "ARC-Easy", "test", 7, ""))
 
-    found = account(tmp_path)
+    splits_by_name = account(tmp_path)
 
-    assert found["quiz/quiz", "main", "test"].reason == "not hashed"
-    assert found["arc", "ARC-Easy", "test"].compared
-    assert found["arc", "ARC-Challenge", "test"].reason == "not hashed"
+    assert splits_by_name["quiz/quiz", "main", "test"].reason == "not hashed"
+    assert splits_by_name["arc", "ARC-Easy", "test"].compared
+    assert splits_by_name["arc", "ARC-Challenge", "test"].reason == "not hashed"
 
 
-def test_a_task_that_is_off_is_compared_as_the_benchmark_that_it_is(tmp_path: Path) -> None:
+def test_a_task_that_is_off_is_compared_as_a_benchmark_of_the_same_split(tmp_path: Path) -> None:
     store = Store(tmp_path / "store")
     hashed(store, PROTECTED, "mmlu", ("cais/mmlu", "anatomy", "test", 135, ""))
 

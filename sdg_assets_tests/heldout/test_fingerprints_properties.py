@@ -1,4 +1,4 @@
-"""What dressing up a text does to its letters, and so to its hashes: nothing."""
+"""Typography does not change a text's letters, and so its hashes."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ PROSE = st.lists(
 
 
 @given(st.lists(TEXT, max_size=6))
-def test_texts_are_reduced_together_as_they_are_one_by_one(texts: list[str]) -> None:
+def test_texts_are_folded_together_as_they_are_one_by_one(texts: list[str]) -> None:
     assert plain_texts(texts) == [plain_text(text) for text in texts]
 
 
 @given(PROSE)
-def test_case_accents_width_and_punctuation_say_nothing(prose: str) -> None:
+def test_case_accents_width_and_punctuation_are_ignored(prose: str) -> None:
     plain = plain_text(prose)
     wide = "".join(chr(ord(c) + 0xFEE0) if c != " " else c for c in prose)
     assert plain_text(prose.upper()) == plain

@@ -42,7 +42,7 @@ def test_what_is_stored_is_what_is_read_back() -> None:
 
 
 def test_hashes_are_the_same_on_every_machine_and_in_every_release() -> None:
-    # Published hashes are compared with those of later runs: a change here makes all of them void.
+    # Published hashes are compared with those of later runs: a change here invalidates all of them.
     tables = hashed(ROWS)
 
     question = tables.rows["question"][0]
@@ -51,7 +51,7 @@ def test_hashes_are_the_same_on_every_machine_and_in_every_release() -> None:
     assert min(ngrams) == 41082649710581075
 
 
-def test_a_row_that_hides_its_answer_is_hashed_all_the_same() -> None:
+def test_a_row_that_hides_its_answer_is_still_hashed() -> None:
     source = Splits(test=[{**row, "label": -1} for row in ROWS])
     rows = read(source, "test")
 
@@ -62,7 +62,7 @@ def test_a_row_that_hides_its_answer_is_hashed_all_the_same() -> None:
     assert withheld.drop("answer", "common").equals(hashed(ROWS).rows.drop("answer", "common"))
 
 
-def test_a_row_that_the_record_leaves_out_is_hashed_all_the_same() -> None:
+def test_a_row_that_the_record_leaves_out_is_still_hashed() -> None:
     record = {
         "question": "{{question}}",
         "choices": "{{choices}}",
@@ -88,7 +88,7 @@ def test_a_row_that_several_splits_hold_is_stored_once() -> None:
     assert len(rows.tables().rows) == 8
 
 
-def test_splits_that_the_source_has_not_are_noted() -> None:
+def test_splits_missing_from_the_source_are_noted() -> None:
     rows = read(Splits(test=ROWS), "validation", "test", dataset="org/quiz")
     rows.add(seed_task(dataset="org/other").resolve("quiz"), "test", Splits())
 
@@ -110,7 +110,7 @@ def test_a_split_that_cannot_be_read_is_an_error(error: Exception) -> None:
         read(Closed(), "test")
 
 
-def test_nothing_is_stored_as_empty_tables() -> None:
+def test_no_rows_are_stored_as_empty_tables() -> None:
     tables = HeldoutRows().tables()
 
     assert HeldoutTables.from_bytes(tables.to_bytes().__getitem__).rows.schema == rows_schema()

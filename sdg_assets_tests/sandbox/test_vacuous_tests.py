@@ -205,7 +205,7 @@ def test_a_verified_row_records_how_many_mutants_its_tests_kill(tmp_path: Path) 
 
     assert verified.outcome == "agreed"
     assert verified.proof == Proof(mutants=9, killed=9, alike=[])
-    assert verification.judge(verified) is None
+    assert verification.refusal_of(verified) is None
 
 
 def test_a_verified_program_without_a_proof_is_refused() -> None:
@@ -213,7 +213,7 @@ def test_a_verified_program_without_a_proof_is_refused() -> None:
         answer_kind=AnswerKind.CODE, question="Write double.", answer=DOUBLE, tests=SOUND
     )
 
-    refusal = verification.judge(unproven)
+    refusal = verification.refusal_of(unproven)
 
     assert refusal
     assert refusal.reason == "vacuous tests"

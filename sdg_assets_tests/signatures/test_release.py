@@ -13,7 +13,7 @@ from polars.testing import assert_frame_equal
 from sdg_assets.errors import PermanentError, StoreError
 from sdg_assets.records import EnrichedExample
 from sdg_assets.signatures import table
-from sdg_assets.signatures.minhash import frame_of
+from sdg_assets.signatures.minhash import boilerplate_of
 from sdg_assets.signatures.release import duplicates_across
 from sdg_assets.signatures.table import ATTACHMENT, Signatures, sign
 from sdg_assets.signatures.thresholds import DuplicateThresholds
@@ -25,7 +25,7 @@ PLACES = ["amber", "birch", "coral", "delta", "ember", "fjord", "grove", "heath"
 
 
 def route(rng: random.Random) -> EnrichedExample:
-    """One of questions so alike that many are near duplicates, some equal and most neither."""
+    """A question from a small set: many pairs are near duplicates, some equal, most neither."""
     stops = " ".join(rng.choices(PLACES, k=7))
     return enriched(question=f"Which city lies behind {stops}?", vote_share=rng.choice([0.6, 1.0]))
 
@@ -38,7 +38,7 @@ def publish(store: Store, key: PartitionKey, rows: Sequence[EnrichedExample]) ->
     with store.write(key) as out:
         for row in rows:
             out.accept(row)
-        out.attachments[ATTACHMENT] = sign(rows, frame_of([])).to_parquet(str(key))
+        out.attachments[ATTACHMENT] = sign(rows, boilerplate_of([])).to_parquet(str(key))
 
 
 @pytest.fixture
@@ -57,14 +57,14 @@ def test_copies_are_found_across_partitions_by_signatures_alone(
     for key in ROUTES:
         store.path(key).unlink()
 
-    found = duplicates_across(store, ROUTES, everywhere, "local")
+    verdicts = duplicates_across(store, ROUTES, everywhere, "local")
 
-    assert set(found.frame["reason"]) == {"exact duplicate", "near duplicate"}
-    here, there = (found.refusals(str(key)) for key in ROUTES[:2])
-    # Equal in everything: the one in the partition that is named first stays, if either does.
-    assert 0 in there
-    assert here.get(0) is None or here[0].reason == "near duplicate"
-    assert len(found) == sum(len(found.refusals(str(key))) for key in ROUTES)
+    assert set(verdicts.frame["reason"]) == {"exact duplicate", "near duplicate"}
+    first, second = (verdicts.refusals(str(key)) for key in ROUTES[:2])
+    # For fully equal rows: if one stays, it is the one in the partition whose name sorts first.
+    assert 0 in second
+    assert first.get(0) is None or first[0].reason == "near duplicate"
+    assert len(verdicts) == sum(len(verdicts.refusals(str(key))) for key in ROUTES)
 
 
 def test_the_order_of_partitions_does_not_matter(
@@ -80,9 +80,9 @@ def test_the_order_of_partitions_does_not_matter(
 def test_no_two_of_the_rows_that_stay_are_copies(
     store: Store, routes: list[list[EnrichedExample]]
 ) -> None:
-    found = duplicates_across(store, ROUTES, everywhere, "local")
+    verdicts = duplicates_across(store, ROUTES, everywhere, "local")
     for key, rows in zip(ROUTES, routes, strict=True):
-        gone = found.refusals(str(key))
+        gone = verdicts.refusals(str(key))
         publish(store, key, [row for place, row in enumerate(rows) if place not in gone])
 
     assert len(duplicates_across(store, ROUTES, everywhere, "local")) == 0
@@ -91,11 +91,13 @@ def test_no_two_of_the_rows_that_stay_are_copies(
 def test_a_row_that_is_refused_names_one_that_stays(
     store: Store, routes: list[list[EnrichedExample]]
 ) -> None:
-    found = duplicates_across(store, ROUTES, everywhere, "local")
+    verdicts = duplicates_across(store, ROUTES, everywhere, "local")
     rows = dict(zip(map(str, ROUTES), routes, strict=True))
-    gone = {(p, rows[p][place].id) for p, place in found.frame.select("partition", "place").rows()}
+    gone = {
+        (p, rows[p][place].id) for p, place in verdicts.frame.select("partition", "place").rows()
+    }
 
-    near = found.frame.filter(reason="near duplicate")
+    near = verdicts.frame.filter(reason="near duplicate")
     assert len(near) > 0
     assert not gone & set(near.select("original_partition", "original").rows())
 
@@ -126,7 +128,7 @@ def test_signatures_of_another_format_are_refused(
 
 
 def test_signatures_come_back_as_they_were_stored() -> None:
-    signed = sign([route(random.Random(n)) for n in range(30)], frame_of([]))
+    signed = sign([route(random.Random(n)) for n in range(30)], boilerplate_of([]))
 
     content = signed.to_parquet("quiz/filtered/east")
     again = Signatures.from_parquet(content, "east")
@@ -159,14 +161,14 @@ def local_spark(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 def mostly_alike(partition: str) -> DuplicateThresholds:
-    """Copies begin later in the north, whose task says so."""
+    """The task of the north has a higher threshold."""
     return DuplicateThresholds(near_duplicate_similarity=0.95 if "north" in partition else 0.5)
 
 
 def test_each_row_is_measured_by_its_own_tasks_thresholds(
     store: Store, routes: list[list[EnrichedExample]]
 ) -> None:
-    found = duplicates_across(store, ROUTES, mostly_alike, "local").frame
+    verdicts = duplicates_across(store, ROUTES, mostly_alike, "local").frame
     usual = duplicates_across(store, ROUTES, everywhere, "local").frame
 
     def near(frame: pl.DataFrame, *names: str) -> list[float]:
@@ -175,9 +177,9 @@ def test_each_row_is_measured_by_its_own_tasks_thresholds(
         return [float(similarity) for similarity in rows["similarity"]]
 
     assert min(near(usual, "north")) < 0.95
-    assert all(similarity >= 0.95 for similarity in near(found, "north"))
-    assert len(near(found, "east", "west")) >= len(near(usual, "east", "west")) > 0
-    assert min(near(found, "east", "west")) < 0.95
+    assert all(similarity >= 0.95 for similarity in near(verdicts, "north"))
+    assert len(near(verdicts, "east", "west")) >= len(near(usual, "east", "west")) > 0
+    assert min(near(verdicts, "east", "west")) < 0.95
 
 
 @pytest.mark.usefixtures("local_spark")
