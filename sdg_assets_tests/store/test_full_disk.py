@@ -34,7 +34,7 @@ READ_ONLY = "read-only"
 FULL = "full"
 SAYS = {READ_ONLY: "Read-only file system", FULL: "No space left on device"}
 TO_DO = {
-    READ_ONLY: "change its rights or its mount, or set SDG_STORE to another place",
+    READ_ONLY: "change its permissions or its mount, or set SDG_STORE to another place",
     FULL: "free space there or set SDG_STORE to another place",
 }
 
@@ -192,7 +192,8 @@ except StoreError as error:
 
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith(f"{folder}/quiz: may not be read or written by user ")
-    assert "(Permission denied); change its rights or its mount, or set SDG_STORE" in done.stdout
+    advice = "(Permission denied); change its permissions or its mount, or set SDG_STORE"
+    assert advice in done.stdout
 
 
 @pytest.fixture
