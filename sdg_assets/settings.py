@@ -159,7 +159,7 @@ class Settings(EnvironmentSettings):
         "fails with a transient error, and a retry continues where it stopped",
     )
     _credentials: dict[str, Credentials] = PrivateAttr(default_factory=dict)
-    """Address of a teacher → user and password that the setting contained; never shown, stored."""
+    """Address of a teacher → user and password from the setting; never shown or stored."""
 
     @model_validator(mode="after")
     def _addresses_hold_no_secrets(self) -> Self:

@@ -37,7 +37,7 @@ class Leaf(NamedTuple):
         return {split for split in (self.validation, self.test) if split}
 
     @property
-    def shown(self) -> set[str]:
+    def exemplar_splits(self) -> set[str]:
         """The splits that few-shot exemplars are drawn from."""
         return {split for split in (self.fewshot, self.training) if split}
 

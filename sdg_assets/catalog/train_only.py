@@ -48,7 +48,7 @@ def _breaks(
         yield f"{split} is an evaluation split of lm-eval's {_first_three(evaluating)}"
     if exemplars_only or spec.rows is None or spec.rows > MOST_EXEMPLARS:
         return
-    if showing := [leaf.name for leaf in leaves if spec.split in leaf.shown]:
+    if showing := [leaf.name for leaf in leaves if spec.split in leaf.exemplar_splits]:
         yield (
             f"{split} holds only the {spec.rows} few-shot exemplars of {_first_three(showing)}; "
             "declare `exemplars_only: true` to seed them"
