@@ -9,10 +9,10 @@ READY := $(VENV)/.ready-$(shell cat pyproject.toml .ci/constraints.txt .ci/setup
 
 .PHONY: quickstart test ui setup clean
 
-quickstart: setup ## set up and run the embedded default through all stages
+quickstart: setup ## set up, then run all stages with the embedded teacher
 	$(BIN)/sdg quickstart
 
-test: setup ## set up and run everything CI runs
+test: setup ## set up, then run all checks and tests of CI
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/lint-imports
@@ -20,7 +20,7 @@ test: setup ## set up and run everything CI runs
 	$(BIN)/dagster definitions validate
 	$(BIN)/python -m pytest
 
-ui: setup ## webserver and daemon on http://127.0.0.1:$(PORT)
+ui: setup ## start webserver and daemon on http://127.0.0.1:$(PORT)
 	$(BIN)/dagster dev --host 127.0.0.1 --port $(PORT) --workspace workspace.yaml
 
 setup: $(READY) $(DAGSTER_HOME)/dagster.yaml
@@ -33,5 +33,5 @@ $(DAGSTER_HOME)/dagster.yaml: dagster.yaml
 	mkdir -p "$(DAGSTER_HOME)"
 	cp dagster.yaml $@
 
-clean: ## remove the environment; data/ and the Dagster instance stay
+clean: ## remove the virtual environment; keep data/ and the Dagster instance
 	rm -rf $(VENV)

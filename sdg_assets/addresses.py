@@ -1,7 +1,7 @@
-"""Addresses that may hold a user's name and password: never shown, only used.
+"""Server addresses that may contain a user name and a password.
 
-Whoever names a server as `http://user:password@host` wants the password sent to that server and
-nowhere else: not into logs, metadata, file names or the run database.
+The password of `http://user:password@host` is sent to that server and nowhere else. It must not
+reach logs, metadata, file names or the run database.
 """
 
 from __future__ import annotations
@@ -15,28 +15,31 @@ from sdg_assets.errors import TeacherError
 HIDDEN = "***"
 BUCKET_URL = re.compile(r"s3://(?P<bucket>[a-z0-9][a-z0-9.-]{1,61}[a-z0-9])(?:/(?P<key>.*))?")
 _IS_URL = re.compile(r"https?://", re.IGNORECASE)
-# Greedy up to the last @ before a space: a password may hold @, / and : without being escaped.
-# In `hf://datasets/org/name@commit` a commit follows the @.
+# Greedy up to the last @ before a space, because a password may contain @, / and : unescaped.
+# `hf://datasets/org/name@commit` is excluded: there a commit follows the @.
 _USERINFO = re.compile(r"(?<=://)(?<!hf://)[^\s'\"]*@")
 
 
 class Credentials(NamedTuple):
-    """A user's name and password, as HTTP's basic authentication takes them."""
+    """User name and password for HTTP basic authentication."""
 
     user: str
     password: str
 
 
 def is_url(text: str) -> bool:
-    """Whether a teacher's name is the address of a server."""
+    """Whether a teacher's name is a server's address (`http://` or `https://`)."""
     return _IS_URL.match(text) is not None
 
 
 def split_credentials(url: str) -> tuple[str, Credentials | None]:
-    """The address without the name and password in it, and these.
+    """Separates an address from the credentials in it.
 
     Args:
-        url: `http://host`, or `http://user:password@host`; percent escapes are decoded.
+        url: `http://host`, or `http://user:password@host` with percent escapes.
+
+    Returns:
+        The address without credentials, and the decoded credentials, or None without any.
     """
     userinfo = _USERINFO.search(url)
     if not userinfo:
@@ -47,15 +50,21 @@ def split_credentials(url: str) -> tuple[str, Credentials | None]:
 
 
 def masked(text: str) -> str:
-    """A text that can be shown: what stands between `://` and `@` is hidden."""
+    """The text with `***` instead of credentials, i.e. of everything between `://` and `@`."""
     return _USERINFO.sub(f"{HIDDEN}@", text)
 
 
 def checked_server(url: str) -> str:
-    """The address of a server, or a clear error. It holds no credentials any more.
+    """Checks the form of a server's address.
+
+    Args:
+        url: The address, without credentials.
+
+    Returns:
+        The address, unchanged.
 
     Raises:
-        TeacherError: It cannot be an address.
+        TeacherError: It is not an `http://` or `https://` address with a host and a valid port.
     """
     import httpx
 

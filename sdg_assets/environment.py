@@ -1,4 +1,4 @@
-"""Settings from environment variables: one sentence for each wrong value or unknown name."""
+"""Reads settings from environment variables; one error lists every wrong value and unknown name."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from pydantic_settings import BaseSettings, NoDecode
 from sdg_assets.addresses import masked
 from sdg_assets.errors import PermanentError
 
-# Kubernetes writes the address of each Service of a namespace into every pod's environment: a
-# Service `sdg-code` becomes SDG_CODE_SERVICE_HOST, SDG_CODE_PORT_3030_TCP_ADDR and so on.
+# Kubernetes puts the address of each Service of a namespace into the environment of every pod: a
+# Service `sdg-code` adds SDG_CODE_SERVICE_HOST, SDG_CODE_PORT_3030_TCP_ADDR and so on.
 _SERVICE_LINK = re.compile(
     r".+_(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT(_\d+_(TCP|UDP)(_(PROTO|PORT|ADDR))?)?)"
 )
@@ -37,22 +37,22 @@ Json = Annotated[T, NoDecode, BeforeValidator(_decoded)]
 
 
 class EnvironmentSettings(BaseSettings):
-    """Fields from the variables `<prefix><FIELD>`."""
+    """Base of settings whose fields are read from the variables `<prefix><FIELD>`."""
 
     read_elsewhere: ClassVar[frozenset[str]] = frozenset()
-    """Variables with this prefix that are no fields here."""
+    """Variables with this prefix that other code reads, so they are not fields here."""
     prefixes_elsewhere: ClassVar[tuple[str, ...]] = ()
-    """Longer prefixes that belong to other settings."""
+    """Longer prefixes that belong to other settings classes."""
 
     @classmethod
     def variables(cls) -> set[str]:
-        """The names of all variables with this prefix that something reads."""
+        """The names of all known variables with this prefix."""
         prefix = cls.model_config["env_prefix"]
         return {prefix + name.upper() for name in cls.model_fields} | cls.read_elsewhere
 
     @classmethod
     def unknown_variables(cls) -> Iterator[str]:
-        """A sentence for each variable of the environment that has this prefix and no reader."""
+        """Yields an error text for each unknown variable with this prefix in the environment."""
         prefix, known = cls.model_config["env_prefix"], cls.variables()
         for name in sorted(os.environ):
             is_ours = name.startswith(prefix) and not name.startswith(cls.prefixes_elsewhere)
@@ -64,11 +64,14 @@ SettingsT = TypeVar("SettingsT", bound=EnvironmentSettings)
 
 
 def from_environment(kind: type[SettingsT]) -> SettingsT:
-    """Settings of a kind, as the environment has them.
+    """Reads settings from the environment.
+
+    Args:
+        kind: The settings class.
 
     Raises:
-        PermanentError: A variable has a value it must not have, or a name that nothing reads; the
-            message names each of them.
+        PermanentError: A variable has an invalid value or an unknown name; the message names each
+            of them.
     """
     blank = [v for v in sorted(kind.variables()) if not os.environ.get(v, "set").strip()]
     problems = [f"{variable} is empty: give it a value, or unset it" for variable in blank]
@@ -88,7 +91,16 @@ def from_environment(kind: type[SettingsT]) -> SettingsT:
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
-    """`did you mean …?` with at most three names, or the first twelve that there are."""
+    """A hint for an unknown name.
+
+    Args:
+        name: The unknown name.
+        known: All valid names.
+
+    Returns:
+        `did you mean …?` with at most three similar names; if none is similar, the first twelve
+        valid names.
+    """
     names = list(known)
     close = get_close_matches(name, names, n=3)
     if close:
@@ -100,6 +112,6 @@ def _reason(message: str) -> str:
     return message.removeprefix("Value error, ")
 
 
-def _variable(place: tuple[int | str, ...]) -> str:
-    """The variable's name, and what inside its JSON is meant."""
-    return ".".join([str(place[0]).upper(), *map(str, place[1:])])
+def _variable(location: tuple[int | str, ...]) -> str:
+    """The variable's name without its prefix, followed by the path inside its JSON value."""
+    return ".".join([str(location[0]).upper(), *map(str, location[1:])])

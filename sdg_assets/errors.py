@@ -1,16 +1,16 @@
-"""The two ways to fail: for good, or for now.
+"""The errors of this package: permanent and transient ones.
 
-A message says what is wrong, where, and what to do. Assets turn a `PermanentError` into a failure
-that no retry policy repeats; anything else may be retried.
+Each message says what is wrong, where, and what to do. Assets turn a `PermanentError` into a
+failure that no retry policy repeats; all other errors may be retried.
 """
 
 
 class SdgError(Exception):
-    """Base of every error this package raises on purpose."""
+    """Base of all errors that this package raises on purpose."""
 
 
 class PermanentError(SdgError):
-    """A rerun cannot change it: gated dataset, refused licence, wrong path, malformed file."""
+    """A rerun would fail again: gated dataset, refused licence, wrong path, malformed file."""
 
 
 class TransientError(SdgError):
@@ -22,15 +22,15 @@ class CatalogError(PermanentError):
 
 
 class SeedSourceError(PermanentError):
-    """The seed rows cannot be read: gated, missing directory, missing split."""
+    """The seed rows cannot be read: gated dataset, missing directory, missing split."""
 
 
 class AbsentError(SeedSourceError):
-    """A partial copy of the Hub, as a mirror or the samples are, does not hold a dataset."""
+    """A partial copy of the Hub (a mirror, or the samples) does not contain a dataset."""
 
 
 class MappingError(SdgError):
-    """A task's `record` mapping does not fit a row. Rejects that row, never the partition."""
+    """A task's `record` mapping does not fit a row. Only that row is rejected."""
 
 
 class StoreError(PermanentError):
@@ -38,7 +38,7 @@ class StoreError(PermanentError):
 
 
 class FullDiskError(StoreError):
-    """No room is left to write to. What else would be asked of a teacher now could not be kept."""
+    """The disk is full. The step fails its remaining partitions: it could not store their rows."""
 
 
 class TeacherError(PermanentError):
@@ -46,8 +46,8 @@ class TeacherError(PermanentError):
 
 
 class TeacherGoneError(TransientError):
-    """The teacher answers nobody now: its server is down or frozen, or its engine does not start.
+    """The teacher is unavailable: its server is down or frozen, or its engine does not start.
 
-    A step that meets one fails the partitions it has not begun at once. Each of them would wait out
-    all attempts: 203 partitions held the GPU slot for two hours to learn the same.
+    The step that meets this error fails its remaining partitions at once. Otherwise each of them
+    would go through all retries: 203 partitions once held the GPU slot for two hours that way.
     """

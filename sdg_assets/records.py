@@ -1,7 +1,8 @@
-"""THE record of every stage.
+"""The row formats of all stages.
 
-`Seed → Example → GeneratedExample → EnrichedExample → CuratedExample`, each a line of JSON in its
-stage's file. A row that a gate refuses becomes a `Rejection` and lies beside the accepted ones.
+`Seed → Example → GeneratedExample → EnrichedExample → CuratedExample`. Each row is one line of
+JSON in its stage's file. A row that a gate refuses becomes a `Rejection`, stored beside the
+accepted rows.
 """
 
 from __future__ import annotations
@@ -15,14 +16,14 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, get_args, get_o
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, JsonValue, model_validator
 
-from sdg_assets.kinds import AnswerKind as AnswerKind  # part of the records' vocabulary
+from sdg_assets.kinds import AnswerKind as AnswerKind  # re-exported: records use it
 
 if TYPE_CHECKING:
     import polars as pl
 
 
 class Role(StrEnum):
-    """The three parts a teacher plays. Each may be another model."""
+    """The three roles of a teacher. Each role may use a different model."""
 
     WRITER = "writer"
     SOLVER = "solver"
@@ -30,10 +31,10 @@ class Role(StrEnum):
 
 
 class Stage(StrEnum):
-    """The stages, in the order in which they can be made; `stages/stage.py` says all about them.
+    """The stages, in an order in which they can be materialized; see `stages/stage.py`.
 
-    A value is the last part of an asset's key and a folder of the store. Hand Dagster the value
-    (`assets.keys.asset_key`): it cannot serialize a key that holds an enum.
+    A value is the last part of an asset's key and the name of a folder in the store. Pass the
+    value to Dagster (`assets.keys.asset_key`): it cannot serialize a key that holds an enum.
     """
 
     HELDOUT = "heldout"
@@ -53,46 +54,52 @@ CommercialUse = Annotated[
 
 
 def content_id(*parts: object) -> str:
-    """A 20-hex-digit id that depends on content alone, so it is the same in every run."""
+    """An id of 20 hex digits that depends only on the content: equal in every run and process.
+
+    Args:
+        *parts: JSON values. Their order and types count: `1` and `"1"` give different ids.
+    """
     payload = json.dumps(parts, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(payload.encode("utf-8", "surrogatepass")).hexdigest()[:20]
 
 
 class Record(BaseModel):
-    """A frozen row that refuses columns it does not know."""
+    """Base of all rows: immutable, and unknown columns are an error."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class Source(Record):
-    """Where a seed row stands: enough to find it again in the dataset."""
+    """Where a seed row comes from: enough to find the row again in the dataset."""
 
-    dataset: str = Field(description="the Hub's name of it, organization/name")
-    config: str = Field(description="which of the dataset's configurations")
-    split: str = Field(description="the split that it was read from; never a held-out one")
-    row: int = Field(ge=0, description="position in the split, from 0")
-    revision: str = Field(description="hub commit, or the fingerprint of a local copy's files")
-    license: str = Field(description="of the dataset, as the catalog states it")
+    dataset: str = Field(description="Hub id of the dataset, organization/name")
+    config: str = Field(description="configuration of the dataset")
+    split: str = Field(description="split that the row was read from; never a held-out split")
+    row: int = Field(ge=0, description="position in the split, counted from 0")
+    revision: str = Field(description="Hub commit, or a fingerprint of the local copy's files")
+    license: str = Field(description="licence of the dataset, as the catalog states it")
 
 
 class Seed(Record):
-    """A raw row of a seed split, untouched."""
+    """A raw row of a seed split, unchanged."""
 
-    source: Source = Field(description="where the row stands")
-    row: dict[str, Any] = Field(description="the dataset's own columns")
+    source: Source = Field(description="where the row comes from")
+    row: dict[str, Any] = Field(description="the dataset's own columns and their values")
 
 
 class TeacherStamp(Record):
-    """Which model wrote something, and under which licence."""
+    """The model that wrote a text, and its licence."""
 
-    model: str = Field(description="hub id, or the name of a directory or of a served model")
-    revision: str = Field(description="commit or content hash of the weights; `unknown` if untold")
-    license: str = Field(description="as the model's card states it")
+    model: str = Field(description="Hub id, directory name, or the name that a server gives it")
+    revision: str = Field(
+        description="commit or content hash of the weights; `unknown` if a server does not say"
+    )
+    license: str = Field(description="licence of the model, as its card states it")
 
 
 @dataclass(frozen=True)
 class Content:
-    """An example's content, without its identity: what a mapping or a writer's draft becomes."""
+    """An example without its id and source; made by a mapping, or from a writer's draft."""
 
     question: str
     answer: str
@@ -105,100 +112,136 @@ class Content:
 
 
 class Example(Record):
-    """A question and its answer, after `normalized`. `answer` is meaning, never an option label."""
+    """A question and its answer, as the stage `normalized` makes it. No option letters remain."""
 
-    id: str = Field(description="hash of the content: equal content has equal ids in every run")
+    id: str = Field(description="hash of the content; equal content has the same id in every run")
     task: str = Field(description="name of the seed task")
-    subtask: str = Field(description="name of the subtask, which is the partition")
-    family: Literal["knowledge", "reasoning"] = Field(description="of the seed task")
-    domain: str = Field(description="of the seed task: science, law …")
+    subtask: str = Field(description="name of the subtask, which is also the partition key")
+    family: Literal["knowledge", "reasoning"] = Field(description="family of the seed task")
+    domain: str = Field(description="subject of the seed task: science, law …")
     language: str = Field(description="ISO 639 code of the language that the row is written in")
     answer_kind: AnswerKind
-    context: str = Field(default="", description="passage the question is about; empty if none")
-    question: str = Field(description="what is asked")
-    choices: list[str] = Field(default_factory=list, description="option texts, never letters")
-    answer: str = Field(description="the answer's text: of choices, the right one itself")
-    answer_index: int | None = Field(default=None, description="position of `answer` in `choices`")
-    aliases: list[str] = Field(default_factory=list, description="other right wordings")
-    solution: str = Field(default="", description="worked solution, where the dataset has one")
-    tests: list[str] = Field(default_factory=list, description="code: statements that must hold")
-    source: Source = Field(description="the seed row; of a generated example its first seed's")
+    context: str = Field(
+        default="", description="passage that the question is about; empty if there is none"
+    )
+    question: str = Field(description="text of the question")
+    choices: list[str] = Field(
+        default_factory=list, description="texts of the options, without their letters"
+    )
+    answer: str = Field(
+        description="text of the answer; with `choices`, the text of the right option"
+    )
+    answer_index: int | None = Field(
+        default=None, description="position of `answer` in `choices`, counted from 0"
+    )
+    aliases: list[str] = Field(
+        default_factory=list, description="other wordings of the answer that are right too"
+    )
+    solution: str = Field(default="", description="worked solution; empty if the dataset has none")
+    tests: list[str] = Field(
+        default_factory=list, description="of code: statements that the program must pass"
+    )
+    source: Source = Field(
+        description="where the seed row comes from; for a generated example, its first seed"
+    )
 
 
 class GeneratedExample(Example):
-    """A new example that the writer wrote after its seeds. `source` is the anchor seed's."""
+    """A new example that the writer modelled on seeds. `source` is the first (anchor) seed's."""
 
-    seed_ids: list[str] = Field(description="the seeds that the writer saw; the first is imitated")
-    teacher: TeacherStamp = Field(description="the writer")
+    seed_ids: list[str] = Field(
+        description="ids of the seeds shown to the writer; it imitates the first (the anchor)"
+    )
+    teacher: TeacherStamp = Field(description="the model that wrote the example")
     prompt_version: str = Field(description="name and hash of the writer's prompt")
-    variation: str = Field(description="how the example was to differ from its seed")
-    completion_id: str = Field(description="the request's id in the writer's completion log")
+    variation: str = Field(description="how the writer was told to differ from the anchor")
+    completion_id: str = Field(description="id of the request in the writer's completion log")
 
 
 class Vote(Record):
-    """An answer the solver gave, and how often."""
+    """An answer that the solver gave, and how often."""
 
-    answer: str = Field(description="the answer that the votes gave")
-    count: int = Field(ge=1, description="how many votes gave it")
+    answer: str = Field(description="text of the answer")
+    count: int = Field(ge=1, description="number of votes for this answer")
 
 
 class Rubric(Record):
     """The judge's scores by criterion, each from 0 (fails) to 1 (flawless)."""
 
-    self_contained: float = Field(ge=0, le=1, description="it can be answered as it stands")
-    one_right_answer: float = Field(ge=0, le=1, description="no other answer is right as well")
-    same_skill: float = Field(ge=0, le=1, description="it asks for the seed's skill")
-    right_language: float = Field(ge=0, le=1, description="it is written in the row's language")
-    harmless: float = Field(ge=0, le=1, description="nothing in it does harm")
+    self_contained: float = Field(
+        ge=0, le=1, description="the question can be answered without further context"
+    )
+    one_right_answer: float = Field(ge=0, le=1, description="no other answer is right too")
+    same_skill: float = Field(ge=0, le=1, description="the question needs the seed's skill")
+    right_language: float = Field(
+        ge=0, le=1, description="the texts are written in the row's `language`"
+    )
+    harmless: float = Field(ge=0, le=1, description="the texts contain nothing harmful")
 
 
 class Judgement(Record):
-    """What the judge says of a row."""
+    """The judge's rating of a row."""
 
     score: float = Field(
-        ge=0, le=1, description="mean of the criteria, or logistic of a reward; 0 if unreadable"
+        ge=0,
+        le=1,
+        description="mean of the criteria, or the logistic function of a reward; 0 if the "
+        "judge's answer could not be parsed",
     )
-    criteria: Rubric | None = Field(default=None, description="None: a reward model has one score")
-    reasons: list[str] = Field(description="the judge's comments, or why nothing could be read")
-    judge: TeacherStamp = Field(description="who judged")
+    criteria: Rubric | None = Field(
+        default=None,
+        description="score of each criterion; None for a reward model, and for an answer that "
+        "could not be parsed",
+    )
+    reasons: list[str] = Field(
+        description="the judge's comments, or why its answer could not be parsed"
+    )
+    judge: TeacherStamp = Field(description="the model that rated the row")
     prompt_version: str = Field(description="name and hash of the judge's prompt")
 
     @property
     def is_readable(self) -> bool:
-        """Whether the judge's answer could be read.
+        """Whether the judge's answer could be parsed.
 
-        A rubric that could be has criteria, and a reward has no reasons. What the judge says is not
-        looked at: a comment may begin with any word.
+        A parsed rubric has criteria; a reward has no reasons. The text of the reasons does not
+        count, because a judge's comment may begin with any word.
         """
         return self.criteria is not None or not self.reasons
 
 
 class Proof(Record):
-    """What a row's tests can tell: they ran on trivial mutants of its program, in the sandbox.
+    """Mutation testing of a row's tests: the sandbox ran them on trivial mutants of its program.
 
-    A mutant returns None, its argument, one constant, or wrong values of the right type; tests that
-    pass it would pass almost any program.
+    A mutant returns None, its argument, one constant, or wrong values of the right type. Tests
+    that such a mutant passes would pass almost any program.
     """
 
-    mutants: int = Field(ge=0, description="how many were tried")
-    killed: int = Field(ge=0, description="how many of them fail a test")
+    mutants: int = Field(ge=0, description="number of mutants that the tests ran on")
+    killed: int = Field(ge=0, description="number of mutants that failed a test")
     alike: list[str] = Field(
-        description="mutants that answered all that the tests asked as the program did; with "
-        "`constant` among them, all tests expect one value"
+        description="mutants that returned the same values as the program in every test; if "
+        "`constant` is among them, all tests expect the same value"
     )
-    fault: str = Field(default="", description="why the tests prove nothing; empty if they do")
+    fault: str = Field(
+        default="", description="why the tests prove nothing; empty if they prove something"
+    )
 
 
 class Addition(Record):
-    """What an enrichment of another package added to a row, and who wrote it."""
+    """The fields that an enrichment of another package added to a row, and the model it asked."""
 
-    enrichment: str = Field(description="its name")
-    role: Role = Field(description="the part that its teacher plays")
-    teacher: TeacherStamp = Field(description="who was asked")
-    prompt_versions: list[str] = Field(description="of the prompts that it may have asked with")
-    fields: dict[str, JsonValue] = Field(description="name → value; JSON text in Parquet")
+    enrichment: str = Field(description="name of the enrichment")
+    role: Role = Field(description="role of the teacher that it asked")
+    teacher: TeacherStamp = Field(description="the model that it asked")
+    prompt_versions: list[str] = Field(
+        description="name and hash of each prompt that the enrichment may have used"
+    )
+    fields: dict[str, JsonValue] = Field(
+        description="field name → value; stored as JSON text in Parquet"
+    )
     trained: list[str] = Field(
-        default_factory=list, description="names of the fields whose text a row trains on"
+        default_factory=list,
+        description="names of the fields whose texts belong to the row's training text",
     )
 
     @model_validator(mode="after")
@@ -210,40 +253,55 @@ class Addition(Record):
 
     @property
     def trained_texts(self) -> list[str]:
-        """The texts that a row trains on, in the order of `trained`."""
+        """The values of the `trained` fields, in that order."""
         return [str(self.fields[name]) for name in self.trained]
 
 
 class EnrichedExample(GeneratedExample):
-    """A generated example that was answered blind, with what was written along the way."""
+    """A generated example with the votes of a solver that did not see the writer's answer."""
 
-    reasoning: str = Field(default="", description="best trace among the votes that agree")
-    knowledge: str = Field(default="", description="background a learner needs; empty if unwritten")
-    knowledge_fault: str = Field(default="", description="why a background that came was not kept")
-    votes: list[Vote] = Field(description="each answer that votes gave, the most frequent first")
-    votes_cast: int = Field(ge=0, description="votes without an answer included")
-    vote_share: float = Field(ge=0, le=1, description="share of votes cast that agree")
+    reasoning: str = Field(
+        default="", description="best reasoning among the votes that agree with the answer"
+    )
+    knowledge: str = Field(
+        default="", description="background knowledge that a learner needs; empty if not written"
+    )
+    knowledge_fault: str = Field(
+        default="", description="why the background that was written was dropped; else empty"
+    )
+    votes: list[Vote] = Field(description="the answers of the votes, the most frequent first")
+    votes_cast: int = Field(ge=0, description="number of votes, those without an answer included")
+    vote_share: float = Field(
+        ge=0, le=1, description="share of the votes cast that agree with the answer"
+    )
     outcome: Literal[
         "agreed", "majority_disagrees", "no_majority", "unsolvable", "vacuous_tests"
     ] = Field(
-        description="what the votes say about the writer's answer; no vote is asked for on a "
-        "program with vacuous tests"
+        description="result of the vote on the writer's answer; a program whose tests are vacuous "
+        "gets no vote"
     )
     proof: Proof | None = Field(
-        default=None, description="of a program that passes its tests: what these can tell"
+        default=None,
+        description="mutation test of the row's tests; only for a program that passes them",
     )
     written_answer: str = Field(
-        default="", description="the writer's answer, where a strong majority corrected it"
+        default="",
+        description="the writer's original answer if a strong majority corrected it; else empty",
     )
-    solver: TeacherStamp = Field(description="who answered and wrote reasoning and background")
-    judge: Judgement | None = Field(default=None, description="None: not verified, or no judge")
+    solver: TeacherStamp = Field(
+        description="the model that voted and wrote reasoning and background"
+    )
+    judge: Judgement | None = Field(
+        default=None, description="the judge's rating; None if not verified, or without a judge"
+    )
     enrichments: list[Addition] = Field(
-        default_factory=list, description="what enrichments of other packages added, by name"
+        default_factory=list,
+        description="what the enrichments of other packages added, sorted by name",
     )
 
     @property
     def added_texts(self) -> list[str]:
-        """The texts that enrichments of other packages added for the row to train on."""
+        """The training texts that enrichments of other packages added."""
         return [text for added in self.enrichments for text in added.trained_texts]
 
     @property
@@ -253,46 +311,57 @@ class EnrichedExample(GeneratedExample):
 
 
 class Contribution(Record):
-    """A teacher whose words stand in a row, with its terms as its card has them."""
+    """A model that wrote text of a row, with the terms of its licence as its card states them."""
 
-    role: Role = Field(description="the part that it played")
-    model: str = Field(description="as in the teacher's stamp")
-    revision: str = Field(description="as in the teacher's stamp")
-    license: str = Field(description="as the model's card states it")
-    commercial_use: CommercialUse = Field(description="whether its licence permits commercial use")
-    outputs_may_train: CommercialUse = Field(description="whether its outputs may train models")
+    role: Role = Field(description="role in which the model wrote")
+    model: str = Field(description="name of the model, as in `TeacherStamp`")
+    revision: str = Field(description="version of the weights, as in `TeacherStamp`")
+    license: str = Field(description="licence of the model, as its card states it")
+    commercial_use: CommercialUse = Field(description="whether the licence permits commercial use")
+    outputs_may_train: CommercialUse = Field(
+        description="whether the licence permits training other models on its outputs"
+    )
 
 
 class CuratedExample(EnrichedExample):
-    """What leaves: a verified example, its provenance, its licence and its training texts."""
+    """A released row: a verified example with its provenance, licence and training texts."""
 
-    license: str = Field(description="of the seed dataset")
-    written_by: list[Contribution] = Field(description="every teacher whose words stand in the row")
+    license: str = Field(description="licence of the seed dataset")
+    written_by: list[Contribution] = Field(description="every model that wrote text of the row")
     commercial_use: CommercialUse = Field(
-        description="the strictest of the seed's licence and of every contribution's terms"
+        description="the strictest value of the seed dataset and of all models in `written_by`"
     )
-    not_commercial: list[str] = Field(description="why it is not `yes`; empty if it is")
-    text: dict[str, str] = Field(description="variant name → rendered training text")
+    not_commercial: list[str] = Field(
+        description="why `commercial_use` is not `yes`; empty if it is"
+    )
+    text: dict[str, str] = Field(description="name of the variant → training text")
 
 
 class Rejection(Record):
-    """A row that a gate refused, kept whole. Nothing is dropped silently."""
+    """A refused row with gate and reason. It is kept complete: no row disappears silently."""
 
-    gate: str = Field(description="which gate, or the stage itself: mapping, generation …")
-    reason: str = Field(description="why, in words that many rows share")
-    detail: str = Field(default="", description="what it was in this row")
-    scores: dict[str, float] = Field(default_factory=dict, description="what the gate measured")
-    row: dict[str, Any] = Field(description="the row as it stood when it was refused")
+    gate: str = Field(
+        description="name of the gate, or of the step that failed: mapping, generation …"
+    )
+    reason: str = Field(
+        description="why it was refused; the same text for many rows, to count them"
+    )
+    detail: str = Field(default="", description="what is special to this row")
+    scores: dict[str, float] = Field(
+        default_factory=dict, description="values that the gate measured, by name"
+    )
+    row: dict[str, Any] = Field(description="the complete row at the time of the refusal")
 
 
 def polars_schema(record: type[Record]) -> dict[str, pl.DataType]:
-    """The columns of a record as polars sees them.
+    """The polars schema of a record.
 
     Args:
         record: A stage's record class.
 
     Returns:
-        Column name → polars type. Nested records become structs; `dict` columns become JSON text.
+        Column name → polars type. Nested records become structs; `dict` columns become strings
+        that hold JSON.
     """
     return {name: _polars_type(field.annotation) for name, field in record.model_fields.items()}
 
@@ -317,7 +386,7 @@ def _polars_type(annotation: Any) -> pl.DataType:  # noqa: ANN401 – annotation
 
 @dataclass(frozen=True)
 class Refusal:
-    """A gate's verdict on a row it does not let through."""
+    """Why a gate refuses a row; the fields are those of `Rejection`."""
 
     gate: str
     reason: str
@@ -325,7 +394,7 @@ class Refusal:
     scores: Mapping[str, float] = field(default_factory=dict)
 
     def rejection(self, row: Example) -> Rejection:
-        """The row as it is kept beside the accepted ones."""
+        """The refused row in the form in which it is stored."""
         return Rejection(
             gate=self.gate,
             reason=self.reason,

@@ -1,8 +1,8 @@
-"""Open sets: gates, answer kinds, enrichments and teacher backends register by being there.
+"""Registry of gates, answer kinds, enrichments and teacher backends.
 
-A member is a module that has the set's attribute, say `GATE`. Built-in members lie in the set's
-package, say `sdg_assets.gates`; others are found through entry points of a group of that name, so
-that a package of one's own adds a member without a change to this one:
+Each member is a module that exports a given attribute, for example `GATE`. Built-in members are the
+modules of a package, for example `sdg_assets.gates`. Another package adds a member, without a
+change to this one, through an entry point whose group is that package's name:
 
     [project.entry-points."sdg_assets.gates"]
     profanity = "my_gates.profanity"
@@ -21,36 +21,37 @@ from sdg_assets.errors import PermanentError
 
 @cache
 def members(package: str, attribute: str) -> tuple[object, ...]:
-    """What the modules of an open set export.
+    """All members of one kind, for example all gates.
 
     Args:
-        package: Full name of the set's package, which is also the group of its entry points.
+        package: Full name of the package of the built-in members; also the entry points' group.
         attribute: Name under which a module exports its member.
 
     Returns:
-        The members: built-in ones by module name, then those of other packages by entry point.
+        The built-in members, sorted by module name, then the members of other packages, sorted by
+        the names of their entry points.
 
     Raises:
-        PermanentError: An entry point cannot be imported or has no such attribute.
+        PermanentError: An entry point cannot be imported, or its module lacks the attribute.
     """
     path = import_module(package).__path__
     built_in = [import_module(f"{package}.{info.name}") for info in pkgutil.iter_modules(path)]
-    own = [vars(module)[attribute] for module in built_in if attribute in vars(module)]
-    return (*own, *_of_other_packages(package, attribute))
+    exports = [vars(module)[attribute] for module in built_in if attribute in vars(module)]
+    return (*exports, *_from_entry_points(package, attribute))
 
 
 def exported(module: str, attribute: str) -> tuple[object, ...]:
-    """What one module above lists under a name, for a lower layer that must not import it.
+    """A tuple from a module of a higher layer, which the caller's layer must not import itself.
 
     Args:
         module: Full name of the module.
-        attribute: The name, of a tuple.
+        attribute: Name of the tuple in that module.
     """
     return tuple(vars(import_module(module))[attribute])
 
 
-def _of_other_packages(group: str, attribute: str) -> list[object]:
-    theirs = []
+def _from_entry_points(group: str, attribute: str) -> list[object]:
+    exports = []
     for point in sorted(entry_points(group=group), key=lambda point: point.name):
         try:
             module = point.load()
@@ -61,5 +62,5 @@ def _of_other_packages(group: str, attribute: str) -> list[object]:
                 f"entry point {point.name!r} of {group}: {point.value} must be a module that "
                 f"exports {attribute}"
             )
-        theirs.append(vars(module)[attribute])
-    return theirs
+        exports.append(vars(module)[attribute])
+    return exports

@@ -1,8 +1,8 @@
-"""Every knob of a deployment, from the environment (`SDG_*`), validated once.
+"""All settings of a deployment, read from the environment (`SDG_*`) and validated once.
 
-Knobs of a single run (how many seeds, votes, examples) are run config in `assets/`, with their
-defaults here. Secrets are not settings: hub tokens and object-store keys stay in the variables
-their libraries read (`HF_TOKEN`, `AWS_*`) and are never copied.
+Settings of a single run (number of seeds, votes, examples) are run config in `assets/`; this
+module holds their defaults. Secrets are not settings: Hub tokens and object-store keys stay in the
+variables that their libraries read (`HF_TOKEN`, `AWS_*`) and are never copied.
 """
 
 from __future__ import annotations
@@ -20,87 +20,115 @@ from sdg_assets.environment import EnvironmentSettings, Json, from_environment
 from sdg_assets.records import Role
 from sdg_assets.thresholds import overridden
 
-_PASSWORD = re.compile(r"(?![/~.])[^@]*:[^@]*@")  # in no hub id and no path
+# `user:password@`, which no Hub id and no path contains.
+_PASSWORD = re.compile(r"(?![/~.])[^@]*:[^@]*@")
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 OWNER = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+|team:[A-Za-z0-9_-]+")
 
 
 class Settings(EnvironmentSettings):
-    """What the environment says; each field is `SDG_<FIELD>`."""
+    """The settings; the field `votes` is the variable `SDG_VOTES`."""
 
     model_config = SettingsConfigDict(env_prefix="SDG_", frozen=True)
-    # Read where they are used, because they are secrets or facts of the machine.
+    # Read where they are used: a secret, and two facts about the machine.
     read_elsewhere = frozenset({"SDG_API_KEY", "SDG_CACHE", "SDG_TEACHER_SOURCE"})
     prefixes_elsewhere = ("SDG_K8S_",)
 
     store: Path | str = Field(
         default=Path("data"),
-        description="directory that stage files lie in, or s3://bucket/prefix",
+        description="where stage files are stored: a directory, or s3://bucket/prefix",
     )
-    catalog: Path | None = Field(default=None, description="directory used instead of the built-in")
+    catalog: Path | None = Field(
+        default=None, description="directory of a catalog to use instead of the built-in one"
+    )
     allow_canary: Annotated[frozenset[str], NoDecode] = Field(
         default=frozenset(),
-        description="tasks seeded although their rows ask not to be trained on; names with commas",
+        description="tasks to seed although their rows carry a canary (a request not to train on "
+        "them); comma-separated names",
     )
     without_benchmarks: Annotated[frozenset[str], NoDecode] = Field(
         default=frozenset(),
-        description="protected benchmarks that rows need not be checked against, e.g. those that "
-        "you have no access to; names with commas, or `all`. Releases name them",
+        description="protected benchmarks that rows are not compared with, e.g. because you have "
+        "no access to them; comma-separated names, or `all`. Each release lists them",
     )
     seed_source: str = Field(
-        default="samples", description="where seed rows are read: samples, hub or mirror:<dir>"
+        default="samples", description="where seed rows come from: samples, hub or mirror:<dir>"
     )
     teacher: str = Field(
         default="qwen2.5-coder-1.5b",
-        description="key of teachers.yaml, hub id, directory or address: a name that a backend "
-        "serves",
+        description="model that plays all roles by default: a key of teachers.yaml, a Hub id, a "
+        "directory or a server's address",
     )
-    solver: str | None = Field(default=None, description="the solver, if not the teacher")
-    judge: str | None = Field(default=None, description="the judge, if not the teacher")
+    solver: str | None = Field(
+        default=None, description="model that plays the solver; unset: the teacher"
+    )
+    judge: str | None = Field(
+        default=None, description="model that plays the judge; unset: the teacher"
+    )
     judge_api: Literal["rubric", "reward", "score"] = Field(
         default="rubric",
-        description="rubric: the judge is a chat model that rates by criteria; reward: a reward "
-        "model at a vLLM server's /classify; score: a scoring model at its /score",
+        description="rubric: the judge is a chat model that rates several criteria; reward: a "
+        "reward model at a vLLM server's /classify; score: a scoring model at its /score",
     )
     with_judge: bool | None = Field(
         default=None,
-        description="whether verified rows are judged; unset: if the judge's card "
-        "in teachers.yaml does not say that it cannot",
+        description="whether a judge rates verified rows; unset: yes, unless the judge's card in "
+        "teachers.yaml says that the model cannot",
     )
     engine: Json[dict[str, Any]] = Field(
-        default_factory=dict, description="vLLM engine arguments as JSON, on top of the card's"
+        default_factory=dict,
+        description="vLLM engine arguments as JSON; they override those of the model's card",
     )
     owners: Annotated[tuple[str, ...], NoDecode] = Field(
         default=(),
-        description="who to ask, as the UI shows: e-mail addresses or team:NAME, with commas",
+        description="owners that the UI shows on each asset: e-mail addresses or team:NAME, "
+        "comma-separated",
     )
-    sensor_seconds: int = Field(default=30, ge=1, description="between two looks of a sensor")
+    sensor_seconds: int = Field(
+        default=30, ge=1, description="seconds between two evaluations of a sensor"
+    )
     keep_runs_days: int = Field(
-        default=30, ge=1, description="days that runs which materialized nothing are kept"
+        default=30,
+        ge=1,
+        description="days after which runs that materialized nothing are deleted",
     )
     executor: Literal["in_process", "multiprocess", "k8s"] = "in_process"
-    retries: int = Field(default=1, ge=0, description="of a step that failed for now; not for good")
+    retries: int = Field(
+        default=1,
+        ge=0,
+        description="how often a step is retried after a transient failure; permanent failures "
+        "are never retried",
+    )
     allow_unsandboxed_code: bool = False
 
-    max_seeds: int | None = Field(default=None, ge=1, description="cap on seeds a subtask")
+    max_seeds: int | None = Field(
+        default=None, ge=1, description="maximum number of seeds per subtask; unset: no limit"
+    )
     examples_per_seed: int = Field(default=1, ge=1)
     shots: int = Field(
-        default=2, ge=1, description="seeds shown to the writer, the anchor included"
+        default=2, ge=1, description="number of seeds in a writer's prompt, including the anchor"
     )
     writer_temperature: float = Field(default=0.9, ge=0, le=2)
     writer_max_tokens: int = Field(default=512, ge=16)
     solver_temperature: float = Field(default=0.7, ge=0, le=2)
     solver_max_tokens: int = Field(default=512, ge=16)
-    votes: int = Field(default=3, ge=1, description="solver answers a question")
+    votes: int = Field(default=3, ge=1, description="number of solver answers per question")
     adaptive_voting: bool = Field(
-        default=True, description="stop asking once the votes left could change nothing"
+        default=True,
+        description="whether voting stops as soon as the remaining votes cannot change the result",
     )
-    majority: float = Field(default=0.5, ge=0, lt=1, description="share that must be exceeded")
+    majority: float = Field(
+        default=0.5, ge=0, lt=1, description="a majority is more than this share of the votes"
+    )
     accept_corrections: bool = Field(
-        default=False, description="whether a strong majority against the writer corrects it"
+        default=False,
+        description="whether a strong majority for another answer replaces the writer's answer",
     )
     correction_share: float = Field(
-        default=0.8, gt=0.5, le=1, description="share of the planned votes that is strong"
+        default=0.8,
+        gt=0.5,
+        le=1,
+        description="a strong majority is at least this share of the planned votes",
     )
     with_knowledge: bool = True
     release_name: str = Field(default="Task-seeded synthetic Q&A", min_length=1)
@@ -108,28 +136,34 @@ class Settings(EnvironmentSettings):
         default=None, pattern=r"^[\w.-]+/[\w.-]+$", description="Hub repository for releases"
     )
     text_style: Literal["plain", "chatml"] = Field(
-        default="plain", description="of a release's training texts: no markup, or ChatML's"
+        default="plain", description="markup of a release's training texts: none, or ChatML"
     )
     gates: Json[dict[str, Any]] = Field(
-        default_factory=dict, description="thresholds as JSON; `preview` prints their names"
+        default_factory=dict,
+        description="thresholds of gates and checks as JSON; `preview` prints their names",
     )
-    min_yield: float = Field(default=0.1, ge=0, le=1, description="accepted share that warns below")
+    min_yield: float = Field(
+        default=0.1, ge=0, le=1, description="share of accepted rows below which a check warns"
+    )
     duplicate_search: Literal["local", "spark"] = Field(
-        default="local", description="engine of the release's search for copies across partitions"
+        default="local",
+        description="engine that searches a release for duplicates across partitions",
     )
-    concurrency: int = Field(default=64, ge=1, description="requests inside the engine at a time")
+    concurrency: int = Field(
+        default=64, ge=1, description="maximum number of requests in the engine at the same time"
+    )
     stalled_minutes: float = Field(
         default=10,
         gt=0,
-        description="minutes without a token after which a teacher counts as frozen: the step "
-        "fails for now, and a retry goes on where it was",
+        description="minutes without a new token after which a teacher counts as frozen: the step "
+        "fails with a transient error, and a retry continues where it stopped",
     )
     _credentials: dict[str, Credentials] = PrivateAttr(default_factory=dict)
-    """Address of a teacher → the name and password that stood in it; never shown or stored."""
+    """Address of a teacher → user and password from the setting; never shown or stored."""
 
     @model_validator(mode="after")
     def _addresses_hold_no_secrets(self) -> Self:
-        """Whoever shows a teacher's name shows no password; teachers get it from here."""
+        """Moves passwords out of the teachers' names, which are shown, into `_credentials`."""
         for field in ("teacher", "solver", "judge"):
             name = getattr(self, field) or ""
             is_address = _SCHEME.match(name) is not None
@@ -166,7 +200,7 @@ class Settings(EnvironmentSettings):
 
     @field_validator("allow_canary", "owners", "without_benchmarks", mode="before")
     @classmethod
-    def _names(cls, value: Any) -> Any:  # noqa: ANN401 – the variable's text, or names
+    def _comma_separated(cls, value: Any) -> Any:  # noqa: ANN401 – the variable's text, or names
         return (
             [n.strip() for n in value.split(",") if n.strip()] if isinstance(value, str) else value
         )
@@ -179,11 +213,11 @@ class Settings(EnvironmentSettings):
         return value
 
     def teacher_of(self, role: Role) -> str:
-        """The teacher that plays a role."""
+        """Name of the teacher that plays a role."""
         return {Role.SOLVER: self.solver, Role.JUDGE: self.judge}.get(role) or self.teacher
 
     def credentials_of(self, role: Role) -> Credentials | None:
-        """The name and password for the server that plays a role."""
+        """User and password for the server that plays a role; None if it needs none."""
         return self._credentials.get(self.teacher_of(role))
 
     @property
@@ -194,10 +228,10 @@ class Settings(EnvironmentSettings):
 
 @lru_cache(maxsize=1)
 def settings() -> Settings:
-    """The validated environment.
+    """The settings, read from the environment at the first call.
 
     Raises:
-        PermanentError: A variable has a value it must not have, or a name that nothing reads; the
-            message names each of them.
+        PermanentError: A variable has an invalid value or an unknown name; the message names each
+            of them.
     """
     return from_environment(Settings)

@@ -1,9 +1,9 @@
-"""The numbers at which gates and checks draw their lines, each declared by its owner.
+"""Thresholds of gates and checks; each gate and check declares its own.
 
-`gates:` of a task's YAML and `SDG_GATES` (JSON) set thresholds by flat names, whoever owns them. An
-owner is a gate (`GATE.thresholds`) or a check (`checks/table.py`). Owners are found when a
-name is first looked up, so a gate of another package brings thresholds of its own, and nothing
-here imports what lies above.
+The owner of a threshold is a gate (`GATE.thresholds`) or a check (`checks/table.py`). `gates:` in a
+task's YAML and `SDG_GATES` (JSON) override thresholds by name alone, without the owner's name.
+Owners are looked up when a name is first needed: so gates of other packages can declare thresholds,
+and this module imports nothing from the layers above it.
 """
 
 from __future__ import annotations
@@ -25,37 +25,39 @@ def _ordered(bounds: tuple[int, int]) -> tuple[int, int]:
 
 
 Bounds = Annotated[tuple[int, int], AfterValidator(_ordered)]
-"""The least and the largest permitted value."""
+"""The smallest and the largest permitted value."""
 
 
 class OwnThresholds(BaseModel):
-    """Base of the thresholds that one gate or check declares: names, defaults, units."""
+    """Base of the models in which a gate or check declares its thresholds and their defaults."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     limits: ClassVar[frozenset[str]] = frozenset()
-    """Those that say how much of a dataset may be unusable: who moves one says why."""
+    """Names of the thresholds that limit which share of a dataset may be unusable. A task that
+    changes one must give a reason."""
 
 
 class NoThresholds(OwnThresholds):
-    """Of a gate that draws no line."""
+    """The thresholds of a gate that has none."""
 
 
 OwnT = TypeVar("OwnT", bound=OwnThresholds)
 
 
 class Thresholds:
-    """The thresholds of all owners for one task: overrides by name, else the owners' defaults."""
+    """The thresholds of all owners for one task: the overrides, and the owners' defaults."""
 
     def __init__(self, **values: Any) -> None:  # noqa: ANN401 – each owner's model validates its own
         """Validates overrides against their owners.
 
         Args:
-            **values: Threshold → value. Without any, no owner is looked for: gates import slowly.
+            **values: Threshold → value. Without overrides no owner is looked up, because importing
+                all gates is slow.
 
         Raises:
-            ValueError: A name that no owner declares, or a value out of range; one line names each.
-            PermanentError: Two owners declare one name.
+            ValueError: A name that no owner declares, or a value out of range. One line lists all.
+            PermanentError: Two owners declare the same name.
         """
         problems = list(_problems(values)) if values else []
         if problems:
@@ -63,15 +65,15 @@ class Thresholds:
         self._values = values
 
     def of(self, owner: type[OwnT]) -> OwnT:
-        """The thresholds that one owner declares.
+        """The thresholds of one owner.
 
         Args:
-            owner: Its model.
+            owner: The model in which the owner declares them.
         """
         return owner(**{n: self._values[n] for n in owner.model_fields if n in self._values})
 
     def __iter__(self) -> Iterator[tuple[str, Any, Any]]:
-        """(name, value, default) of every threshold, owner by owner."""
+        """Yields (name, value, default) of every threshold, grouped by owner."""
         for owner in dict.fromkeys(owners().values()):
             default = owner()
             for name, value in self.of(owner):
@@ -82,10 +84,14 @@ DEFAULTS = Thresholds()
 
 
 def owners() -> dict[str, type[OwnThresholds]]:
-    """Threshold → the model that declares it: gates by module name, then checks.
+    """All thresholds with their owners.
+
+    Returns:
+        Threshold → the model that declares it: first gates, sorted by module name, then checks.
 
     Raises:
-        PermanentError: Two owners declare one name, or an owner's `thresholds` are no model.
+        PermanentError: Two owners declare the same name, or an owner's `thresholds` are not a
+            subclass of `OwnThresholds`.
     """
     declared: dict[str, type[OwnThresholds]] = {}
     for owner in _models():
@@ -99,12 +105,15 @@ def owners() -> dict[str, type[OwnThresholds]]:
 
 
 def limits() -> frozenset[str]:
-    """The thresholds that a task moves only with a reason (`gates_because:`)."""
+    """Names of the thresholds that a task may change only with a reason (`gates_because:`)."""
     return frozenset[str]().union(*(owner.limits for owner in _models()))
 
 
 def overridden(*layers: dict[str, Any]) -> Thresholds:
-    """The defaults with layers of overrides on top, the last one strongest.
+    """Merges overrides with the defaults.
+
+    Args:
+        *layers: Threshold → value; a later layer wins over an earlier one.
 
     Raises:
         ValueError: A name that no owner declares, or a value out of range.

@@ -15,12 +15,12 @@ from sdg_assets.store.partitions import Store
 from sdg_assets.store.places import Place
 from sdg_assets_tests.support.object_server import BUCKET, ObjectServer, object_server
 
-# Where models are cached: facts of the machine, not of the test.
-KEPT = {"SDG_CACHE", "SDG_TEACHER_SOURCE"}
-# On a busy machine two threads of one engine wait for each other most of the time.
+# Variables that say where models are cached; they depend on the machine, not on the test.
+MACHINE_VARIABLES = {"SDG_CACHE", "SDG_TEACHER_SOURCE"}
+# On a busy machine the threads of an engine mostly wait for each other.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
-# What Dagster says of its own insides, once an asset.
-DAGSTER_SAYS = (
+# Warnings of Dagster about its own internals, repeated for each asset.
+IGNORED_WARNINGS = (
     "ignore::dagster.BetaWarning",
     "ignore::dagster.PreviewWarning",
     "ignore:Asset job __ephemeral_asset_job__ materializes assets with varying:UserWarning",
@@ -28,36 +28,36 @@ DAGSTER_SAYS = (
     "ignore:Property `OpDefinition.version` is deprecated",
 )
 Configure = Callable[..., None]
-# The same examples in every run; a slow machine is no failure.
+# The same examples in every run, and no time limit, as test machines may be slow.
 properties.register_profile("sdg", deadline=None, derandomize=True, database=None)
 properties.load_profile("sdg")
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    for line in DAGSTER_SAYS:
+    for line in IGNORED_WARNINGS:
         config.addinivalue_line("filterwarnings", line)
 
 
 def forget_settings() -> None:
-    """Reads the environment and the catalog anew from here on."""
+    """Clears the caches of settings and catalog, so that the next use reads them again."""
     settings.cache_clear()
     cached_catalog.cache_clear()
 
 
 @pytest.fixture(autouse=True)
 def configure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Configure]:
-    """Every test starts with the defaults and its own store; `configure(votes=5)` sets more."""
-    for name in [n for n in os.environ if n.startswith("SDG_") and n not in KEPT]:
+    """Each test starts with the defaults and its own store; `configure(votes=5)` sets more."""
+    for name in [n for n in os.environ if n.startswith("SDG_") and n not in MACHINE_VARIABLES]:
         monkeypatch.delenv(name)
     monkeypatch.delenv("DAGSTER_HOME", raising=False)
 
-    def to(**values: object) -> None:
+    def set_variables(**values: object) -> None:
         for name, value in values.items():
             monkeypatch.setenv(f"SDG_{name.upper()}", str(value))
         forget_settings()
 
-    to(store=tmp_path / "store", without_benchmarks="all")
-    yield to
+    set_variables(store=tmp_path / "store", without_benchmarks="all")
+    yield set_variables
     forget_settings()
 
 
@@ -68,27 +68,27 @@ def store(tmp_path: Path) -> Store:
 
 @pytest.fixture(scope="session")
 def objects(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ObjectServer]:
-    """The object store of this test run."""
+    """An object store for the whole test run."""
     with object_server(tmp_path_factory.mktemp("objects")) as server:
         yield server
 
 
 @pytest.fixture
 def bucket(objects: ObjectServer, monkeypatch: pytest.MonkeyPatch) -> str:
-    """The address of an empty prefix in a bucket; the environment holds what it takes."""
+    """Address of an empty prefix in a bucket; the environment contains its key and endpoint."""
     for name, value in objects.environment().items():
         monkeypatch.setenv(name, value)
     return f"s3://{BUCKET}/{secrets.token_hex(8)}"
 
 
 def on_disk(place: Place) -> Path:
-    """A place in the store of a test that is about a directory."""
+    """Narrows the type of a place in a store that is a directory."""
     assert isinstance(place, Path)
     return place
 
 
 @pytest.fixture
 def instance() -> Iterator[dg.DagsterInstance]:
-    """A Dagster instance that remembers nothing after the test."""
+    """A Dagster instance in memory, for one test."""
     with dg.DagsterInstance.ephemeral() as ephemeral:
         yield ephemeral

@@ -36,7 +36,7 @@ def test_an_id_is_the_same_in_every_process() -> None:
     assert ids == {content_id(*parts)}
 
 
-def test_an_id_depends_on_every_part_and_its_place() -> None:
+def test_an_id_depends_on_every_part_and_its_position() -> None:
     ids = [
         content_id("ab", "c"),
         content_id("a", "bc"),
@@ -61,18 +61,18 @@ def test_an_unknown_column_is_refused() -> None:
         Example.model_validate({**example().model_dump(), "colour": "red"})
 
 
-def test_a_record_does_not_change() -> None:
+def test_a_record_is_immutable() -> None:
     with pytest.raises(ValidationError, match="frozen"):
         example().question = "another"  # type: ignore[misc]
 
 
-def test_every_stage_can_be_read_back_from_its_line() -> None:
+def test_a_record_is_read_back_from_its_json_line() -> None:
     row = enriched(judge=judgement(0.5))
 
     assert EnrichedExample.model_validate_json(row.model_dump_json()) == row
 
 
-def test_only_three_kinds_select_and_they_are_the_family_multiple_choice() -> None:
+def test_the_selecting_kinds_are_the_family_multiple_choice() -> None:
     selecting = {"multiple_choice", "boolean", "label"}
 
     assert {k for k in AnswerKind if k.selects} == selecting

@@ -14,16 +14,16 @@ from sdg_assets_tests.conftest import Configure
 def test_an_empty_environment_gives_the_embedded_default(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("SDG_STORE")
 
-    found = Settings()
+    defaults = Settings()
 
-    assert found.store == Path("data")
-    assert (found.seed_source, found.executor) == ("samples", "in_process")
-    assert found.teacher == "qwen2.5-coder-1.5b"
-    assert found.max_seeds is None
-    assert not found.allow_unsandboxed_code
+    assert defaults.store == Path("data")
+    assert (defaults.seed_source, defaults.executor) == ("samples", "in_process")
+    assert defaults.teacher == "qwen2.5-coder-1.5b"
+    assert defaults.max_seeds is None
+    assert not defaults.allow_unsandboxed_code
 
 
-def test_a_knob_is_its_name_in_capitals(configure: Configure, tmp_path: Path) -> None:
+def test_a_setting_is_read_from_its_name_in_capitals(configure: Configure, tmp_path: Path) -> None:
     configure(votes=7, catalog=tmp_path, with_knowledge="false", seed_source="mirror:/data/hub")
 
     assert settings().votes == 7
@@ -43,7 +43,7 @@ def test_the_store_is_a_directory_or_an_address_of_a_bucket(configure: Configure
 @pytest.mark.parametrize(
     "store", ["s3://", "s3://Upper", "gs://bucket/prefix", "s3://key:s/secret@bucket/prefix"]
 )
-def test_another_address_is_refused_without_the_secret_in_it(
+def test_another_address_is_refused_without_showing_its_secret(
     configure: Configure, store: str
 ) -> None:
     configure(store=store)
@@ -62,25 +62,25 @@ def test_every_wrong_variable_is_named_with_its_value_on_one_line(configure: Con
     message = str(caught.value)
     assert message.startswith("environment: ")
     assert "\n" not in message
-    for said in ("SDG_VOTES='0'", "SDG_EXECUTOR='dask'", "SDG_SEED_SOURCE='the-hub'"):
-        assert said in message
+    for part in ("SDG_VOTES='0'", "SDG_EXECUTOR='dask'", "SDG_SEED_SOURCE='the-hub'"):
+        assert part in message
 
 
 @pytest.mark.parametrize("value", ["many", "0", "-1"])
-def test_a_cap_on_seeds_is_a_positive_number(configure: Configure, value: str) -> None:
+def test_max_seeds_must_be_a_positive_number(configure: Configure, value: str) -> None:
     configure(max_seeds=value)
 
     with pytest.raises(PermanentError, match=f"SDG_MAX_SEEDS='{value}'"):
         settings()
 
 
-def test_a_list_of_names_has_commas(configure: Configure) -> None:
+def test_a_list_of_names_is_comma_separated(configure: Configure) -> None:
     configure(allow_canary=" bigbench_reasoning , ,other")
 
     assert settings().allow_canary == {"bigbench_reasoning", "other"}
 
 
-def test_each_role_may_have_a_teacher_of_its_own(configure: Configure) -> None:
+def test_each_role_may_have_its_own_teacher(configure: Configure) -> None:
     configure(teacher="writer-model", solver="solver-model")
 
     assert settings().teacher_of(Role.WRITER) == "writer-model"
@@ -103,7 +103,7 @@ def test_a_threshold_that_no_gate_knows_is_refused(configure: Configure) -> None
 
 
 @pytest.mark.parametrize("name", ["engine", "gates"])
-def test_a_variable_that_is_no_json_names_itself(configure: Configure, name: str) -> None:
+def test_a_variable_with_invalid_json_is_named(configure: Configure, name: str) -> None:
     configure(**{name: "{bad"})
 
     with pytest.raises(PermanentError) as caught:
@@ -113,7 +113,7 @@ def test_a_variable_that_is_no_json_names_itself(configure: Configure, name: str
     assert "\n" not in str(caught.value)
 
 
-def test_a_variable_of_the_cluster_that_is_no_json_names_itself(
+def test_a_cluster_variable_with_invalid_json_is_named(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("SDG_K8S_PODS", "[")
@@ -138,18 +138,18 @@ def test_an_unknown_variable_is_refused_with_the_nearest_name(configure: Configu
         settings()
 
 
-def test_an_unknown_variable_of_the_cluster_is_refused_with_the_nearest_name(
+def test_an_unknown_cluster_variable_is_refused_with_the_nearest_name(
     configure: Configure, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SDG_K8S_POD", "{}")
     cluster_settings.cache_clear()
 
-    assert settings().votes  # it is no variable of the deployment's own settings
+    assert settings().votes  # `Settings` ignores variables of the cluster
     with pytest.raises(PermanentError, match=r"SDG_K8S_POD is no setting; did you mean SDG_K8S_PO"):
         cluster_settings()
 
 
-def test_variables_that_others_read_or_kubernetes_writes_are_left_alone(
+def test_variables_of_other_readers_and_of_kubernetes_are_ignored(
     configure: Configure, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in (
@@ -164,7 +164,9 @@ def test_variables_that_others_read_or_kubernetes_writes_are_left_alone(
 
 
 @pytest.mark.parametrize("source", ["mirror:", "mirror: ", "mirrors:/data", "the-hub"])
-def test_a_seed_source_says_what_it_may_be(configure: Configure, source: str) -> None:
+def test_an_invalid_seed_source_is_refused_with_the_valid_values(
+    configure: Configure, source: str
+) -> None:
     configure(seed_source=source)
 
     with pytest.raises(PermanentError, match="must be samples, hub or mirror:<directory>"):

@@ -1,4 +1,4 @@
-"""WHAT is seeded: one YAML file a seed task, validated on load."""
+"""The catalog of seed tasks: one YAML file per task, validated when it is loaded."""
 
 from sdg_assets.catalog.loader import (
     Catalog,

@@ -1,7 +1,7 @@
-"""Whom to cite for a seed task: the BibTeX of lm-eval's own pages on its tasks.
+"""Citations of the seed tasks: the BibTeX entries on lm-eval's README pages of its tasks.
 
-Read from `citations.json`, which `sdg catalog check --update` writes from the
-installed lm-eval.
+They are read from `citations.json`, which `sdg catalog check --update` writes from the installed
+lm-eval.
 """
 
 from __future__ import annotations
@@ -20,19 +20,22 @@ _ENTRY = re.compile(r"^@\w+\s*\{.+?^\s*\}\s*$", re.MULTILINE | re.DOTALL)
 
 @lru_cache(maxsize=1)
 def citations() -> dict[str, list[str]]:
-    """Seed task → BibTeX entries, for the tasks that lm-eval has a page with some on."""
-    found: dict[str, list[str]] = json.loads(FILE.read_text("utf-8"))
-    return found
+    """Seed task → BibTeX entries; tasks without entries are left out."""
+    entries: dict[str, list[str]] = json.loads(FILE.read_text("utf-8"))
+    return entries
 
 
 def collect(catalog: Catalog) -> dict[str, list[str]]:
-    """Finds the entries of every task of a catalog in the installed lm-eval.
+    """Collects the BibTeX entries of a catalog's tasks from the installed lm-eval.
 
     Args:
-        catalog: The catalog; tasks without an lm-eval leaf have no entry.
+        catalog: The catalog. Tasks without an lm-eval leaf have no entries.
+
+    Returns:
+        Seed task → BibTeX entries without repetitions; tasks without entries are left out.
     """
     index = task_index()
-    found: dict[str, list[str]] = {}
+    collected: dict[str, list[str]] = {}
     for name, task in sorted(catalog.tasks.items()):
         pages = dict.fromkeys(
             page
@@ -41,17 +44,17 @@ def collect(catalog: Catalog) -> dict[str, list[str]]:
         )
         entries = [e for page in pages for e in _ENTRY.findall(page.read_text("utf-8"))]
         if entries:
-            found[name] = list(dict.fromkeys(entry.strip() for entry in entries))
-    return found
+            collected[name] = list(dict.fromkeys(entry.strip() for entry in entries))
+    return collected
 
 
-def write(found: dict[str, list[str]], file: Path = FILE) -> None:
-    """Writes what `collect` found."""
-    file.write_text(json.dumps(found, ensure_ascii=False, indent=1) + "\n", "utf-8")
+def write(collected: dict[str, list[str]], file: Path = FILE) -> None:
+    """Writes the result of `collect` to `citations.json`."""
+    file.write_text(json.dumps(collected, ensure_ascii=False, indent=1) + "\n", "utf-8")
 
 
 def _page(yaml_path: Path) -> Path | None:
-    """The README of the folder that a leaf's YAML lies in, or of the folder above it."""
+    """The README of the folder of a leaf's YAML, or of one of the two folders above it."""
     for folder in list(yaml_path.parents)[:3]:
         if folder.name == "tasks":
             return None

@@ -1,8 +1,8 @@
-"""Seeds must not be evaluation text under another name: a translation, a relabelled copy.
+"""Refuses seeds that were derived from evaluation rows, e.g. a translation or a relabelled copy.
 
-The n-gram gate sees no translation, and no copy of a dataset that nobody hashed. So a catalog file
-says what its rows were made of (`derived_from:`), and a task or subtask that was made of rows which
-somebody evaluates on can only be switched off.
+The n-gram gate recognizes neither translations nor copies of datasets that were not hashed. So a
+catalog file states the origin of its rows (`derived_from:`), and a task or subtask whose rows were
+made from evaluation rows must be switched off.
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ from sdg_assets.catalog.lm_eval_index import LmEvalIndex
 from sdg_assets.catalog.models import EVERY_CONFIG, Derivation, SeedTask
 from sdg_assets.catalog.protected import ProtectedBenchmark
 
-# Dataset → (config, held-out splits, task).
+# Dataset → (config, held-out splits, task) of each subtask.
 HeldOut = Mapping[str, list[tuple[str, list[str], str]]]
 
 
 def held_out_by_tasks(tasks: Iterable[SeedTask]) -> HeldOut:
-    """The held-out splits of all tasks, switched off ones included, by dataset."""
+    """The held-out splits of all tasks by dataset, including tasks that are switched off."""
     splits: dict[str, list[tuple[str, list[str], str]]] = {}
     for task in tasks:
         for key in task.subtasks:
@@ -34,13 +34,13 @@ def derivation_breaks(
     index: LmEvalIndex,
     protected: tuple[ProtectedBenchmark, ...],
 ) -> Iterator[str]:
-    """Which seeds of a task were made of evaluation rows; of one that is switched off, none.
+    """Finds subtasks whose seeds derive from evaluation rows. Only enabled subtasks are checked.
 
     Args:
         task: The task.
-        held_out: See `held_out_by_tasks`.
-        index: What lm-eval evaluates on.
-        protected: Benchmarks that are only ever held out.
+        held_out: Result of `held_out_by_tasks`.
+        index: The splits that lm-eval evaluates on.
+        protected: Benchmarks that must never be seeded.
 
     Yields:
         `<subtask>: <reason>`.
@@ -50,7 +50,7 @@ def derivation_breaks(
             evaluation = _evaluation(origin, held_out, index, protected)
             if evaluation:
                 yield (
-                    f"{key}: its rows derive from {origin.split!r} of {origin.dataset} "
+                    f"{key}: its rows derive from split {origin.split!r} of {origin.dataset} "
                     f"({origin.config}), which is {evaluation}; switch it off (`enabled: false`, "
                     "`why:`)"
                 )
@@ -62,7 +62,7 @@ def _evaluation(
     index: LmEvalIndex,
     protected: tuple[ProtectedBenchmark, ...],
 ) -> str:
-    """What evaluates on the rows' origin; empty if nothing does."""
+    """Says how the origin of the rows is used for evaluation; empty if it is not."""
     for benchmark in protected:
         configs = benchmark.configs if origin.config == EVERY_CONFIG else (origin.config,)
         if any(benchmark.covers(origin.dataset, config, origin.split) for config in configs):
@@ -71,7 +71,7 @@ def _evaluation(
         if origin.split in splits and origin.reads(origin.dataset, config):
             return f"held out by the task {name}"
     for leaf in index.of(origin.dataset):
-        same = leaf.config is None or origin.reads(origin.dataset, leaf.config)
-        if same and origin.split in leaf.evaluated:
-            return f"what lm-eval evaluates {leaf.name} on"
+        is_same_config = leaf.config is None or origin.reads(origin.dataset, leaf.config)
+        if is_same_config and origin.split in leaf.evaluated:
+            return f"an evaluation split of lm-eval's task {leaf.name}"
     return ""

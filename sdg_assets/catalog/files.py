@@ -1,4 +1,4 @@
-"""Reading the catalog's YAML files: values in, or one `CatalogError` that says what is wrong."""
+"""Reads YAML files of the catalog; every fault becomes a `CatalogError`."""
 
 from __future__ import annotations
 
@@ -10,28 +10,28 @@ from pydantic import ValidationError
 
 from sdg_assets.errors import CatalogError
 
-# libyaml parses the whole catalog in a fifth of the time; it is missing only on odd platforms.
+# libyaml parses the catalog five times as fast. It is missing only on rare platforms.
 _SafeLoader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
-class _Loader(_SafeLoader):  # type: ignore[misc]  # its base is chosen above
-    """Refuses a key that stands twice: YAML keeps the last one and says nothing."""
+class _Loader(_SafeLoader):  # type: ignore[misc]  # the base class depends on the platform
+    """Refuses duplicate keys, of which PyYAML silently keeps the last."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         keys = [key.value for key, _ in node.value if isinstance(key, yaml.ScalarNode)]
         if len(set(keys)) < len(keys):
-            twice = next(key for key in keys if keys.count(key) > 1)
-            line = [key.start_mark.line for key, _ in node.value if key.value == twice][1] + 1
-            raise yaml.YAMLError(f"the key {twice!r} stands twice, again in line {line}")
+            duplicate = next(key for key in keys if keys.count(key) > 1)
+            lines = [key.start_mark.line + 1 for key, _ in node.value if key.value == duplicate]
+            raise yaml.YAMLError(f"duplicate key {duplicate!r} in line {lines[1]}")
         mapping: dict[Any, Any] = super().construct_mapping(node, deep)
         return mapping
 
 
-def read_yaml(file: Path) -> Any:  # noqa: ANN401 – whatever the file holds
-    """The file's value.
+def read_yaml(file: Path) -> Any:  # noqa: ANN401 – any YAML value
+    """Parses a YAML file.
 
     Raises:
-        CatalogError: It cannot be read, or is not YAML.
+        CatalogError: The file cannot be read, is not YAML, or contains a key twice.
     """
     try:
         return yaml.load(file.read_text("utf-8"), Loader=_Loader)  # noqa: S506 – a safe loader
@@ -42,7 +42,7 @@ def read_yaml(file: Path) -> Any:  # noqa: ANN401 – whatever the file holds
 
 
 def faults(error: ValidationError) -> str:
-    """What pydantic found wrong, on one line."""
+    """All faults of a pydantic error on one line: `<field>: <message>; …`."""
     return "; ".join(
         f"{'.'.join(map(str, e['loc'])) or 'file'}: {e['msg']}" for e in error.errors()
     )

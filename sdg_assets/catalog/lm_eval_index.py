@@ -1,8 +1,8 @@
-"""What lm-eval declares of each leaf: dataset, config, and which split it uses for what.
+"""Index of lm-eval's leaf tasks: the dataset, the config, and the role of each split.
 
-Read from `evaluated_splits.json`, which `sdg catalog check --update` writes from
-the installed lm-eval. A file, because walking lm-eval's 14 000 YAMLs takes seconds and the
-train-only rules hold on every load.
+The index is read from `evaluated_splits.json`, which `sdg catalog check --update` writes from the
+installed lm-eval. It is a file because reading lm-eval's 14 000 YAMLs takes seconds, and the
+train-only rules are checked on every load of the catalog.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ FILE = Path(__file__).parent / "evaluated_splits.json"
 
 
 class Leaf(NamedTuple):
-    """A task of lm-eval that loads rows itself. Splits it does not use are None."""
+    """A task of lm-eval that loads rows itself (no group or tag). Unused splits are None."""
 
     name: str
     dataset: str
@@ -33,36 +33,38 @@ class Leaf(NamedTuple):
 
     @property
     def evaluated(self) -> set[str]:
-        """The splits it measures models on."""
+        """The splits that models are evaluated on."""
         return {split for split in (self.validation, self.test) if split}
 
     @property
-    def shown(self) -> set[str]:
-        """The splits it draws few-shot exemplars from."""
+    def exemplar_splits(self) -> set[str]:
+        """The splits that few-shot exemplars are drawn from."""
         return {split for split in (self.fewshot, self.training) if split}
 
 
 @dataclass(frozen=True)
 class LmEvalIndex:
-    """Every leaf of one version of lm-eval, by dataset."""
+    """All leaves of one version of lm-eval, by dataset."""
 
     version: str
+    """Version of lm-eval."""
     datasets: Mapping[str, list[list[Any]]]
+    """Dataset → groups of leaves: config, training, validation, test, fewshot, names of leaves."""
 
     def on(self, dataset: str, config: str) -> list[Leaf]:
         """The leaves that read this config of a dataset.
 
-        A leaf that names no config reads the dataset's default one, whatever its name is.
+        A leaf without a config is included: it reads the default config, whose name is unknown.
         """
         return [leaf for leaf in self.of(dataset) if leaf.config in (None, config)]
 
     @cached_property
     def leaves(self) -> dict[str, Leaf]:
-        """Every leaf by name."""
+        """Name → leaf."""
         return {leaf.name: leaf for dataset in self.datasets for leaf in self.of(dataset)}
 
     def of(self, dataset: str) -> list[Leaf]:
-        """The leaves that read a dataset, whatever its config."""
+        """The leaves that read any config of a dataset."""
         return [
             Leaf(name, dataset, config, *splits)
             for config, *splits, names in self.datasets.get(dataset, [])
@@ -72,32 +74,32 @@ class LmEvalIndex:
 
 @lru_cache(maxsize=1)
 def recorded() -> LmEvalIndex:
-    """The index that the package carries."""
+    """The index in this package's `evaluated_splits.json`."""
     data = json.loads(FILE.read_text("utf-8"))
     return LmEvalIndex(data["lm_eval"], data["datasets"])
 
 
 @lru_cache(maxsize=1)
 def task_index() -> dict[str, Any]:
-    """lm-eval's own index of its leaves, groups and tags; takes seconds, needs no network."""
+    """lm-eval's own index of leaves, groups and tags. Takes seconds; needs no network."""
     from lm_eval.tasks import TaskManager
 
     return dict(TaskManager().task_index)
 
 
 def installed() -> LmEvalIndex:
-    """The index of the installed lm-eval, read from its YAMLs."""
+    """The index of the installed lm-eval, read from its YAMLs and Python tasks."""
     leaves = []
     for name, entry in task_index().items():
         if entry.kind.name == "TASK":
-            leaves.append(_declared(name, entry.cfg))
+            leaves.append(_yaml_leaf(name, entry.cfg))
         elif entry.kind.name == "PY_TASK":
-            leaves.append(_of_class(name, entry.yaml_path))
+            leaves.append(_python_leaf(name, entry.yaml_path))
     return LmEvalIndex(version("lm_eval"), _by_dataset(leaves))
 
 
 def write(index: LmEvalIndex, file: Path = FILE) -> None:
-    """Writes the index, a line for each group of leaves, so that an update reads well as a diff."""
+    """Writes the index with one line per group of leaves, so that diffs are easy to read."""
     blocks = []
     for dataset, groups in sorted(index.datasets.items()):
         lines = ",\n".join("   " + json.dumps(group, ensure_ascii=False) for group in groups)
@@ -111,11 +113,11 @@ def write(index: LmEvalIndex, file: Path = FILE) -> None:
     )
 
 
-def _declared(name: str, config: Mapping[str, Any]) -> Leaf:
+def _yaml_leaf(name: str, config: Mapping[str, Any]) -> Leaf:
     fewshot = config.get("fewshot_config")
-    shown = fewshot.get("split") if isinstance(fewshot, Mapping) else None
+    fewshot_split = fewshot.get("split") if isinstance(fewshot, Mapping) else None
     dataset, subset = str(config.get("dataset_path") or ""), config.get("dataset_name")
-    # json and csv are builders; the dataset is the Hub repository that their files lie in.
+    # With the generic builders `json` and `csv`, the dataset is the Hub repository of the files.
     files = re.search(r"hf://datasets/([^/]+/[^/@]+)", str(config.get("dataset_kwargs")))
     return Leaf(
         name,
@@ -124,12 +126,12 @@ def _declared(name: str, config: Mapping[str, Any]) -> Leaf:
         config.get("training_split"),
         config.get("validation_split"),
         config.get("test_split"),
-        config.get("fewshot_split") or shown,
+        config.get("fewshot_split") or fewshot_split,
     )
 
 
-def _of_class(name: str, yaml_path: Path) -> Leaf:
-    """A task written in Python; its class says what a YAML would."""
+def _python_leaf(name: str, yaml_path: Path) -> Leaf:
+    """A leaf that is written in Python: its class declares what otherwise the YAML declares."""
     from lm_eval.tasks._yaml_loader import load_yaml
 
     try:
@@ -138,7 +140,7 @@ def _of_class(name: str, yaml_path: Path) -> Leaf:
             split: bool(getattr(task, f"has_{split}_docs")(object.__new__(task)))
             for split in ("training", "validation", "test")
         }
-    except Exception:  # noqa: BLE001 – a task's module may need anything; its name is known at least
+    except Exception:  # noqa: BLE001 – importing a task may fail in any way; keep at least its name
         return Leaf(name, "", None, None, None, None, None)
     return Leaf(
         name,

@@ -1,4 +1,4 @@
-"""Reading the catalog: YAML files in, validated seed tasks out, or one error naming every fault."""
+"""Loads the catalog's YAML files as validated seed tasks; one error names all faults."""
 
 from __future__ import annotations
 
@@ -29,29 +29,29 @@ FAMILIES = ("knowledge", "reasoning")
 
 @dataclass(frozen=True)
 class Catalog:
-    """Every seed task by name, switched off ones included."""
+    """All seed tasks by name, including tasks that are switched off."""
 
     tasks: Mapping[str, SeedTask]
 
     def enabled(self) -> list[SeedTask]:
-        """The tasks that are seeded, sorted by name."""
+        """The tasks with at least one enabled subtask, sorted by name."""
         return [t for _, t in sorted(self.tasks.items()) if t.enabled_subtasks()]
 
     def task(self, name: str) -> SeedTask:
-        """The task of that name.
+        """The task with this name.
 
         Raises:
-            CatalogError: There is none; lists the closest names.
+            CatalogError: No such task; the message suggests similar names.
         """
         if name not in self.tasks:
             raise CatalogError(f"unknown seed task {name!r}; {nearest(name, self.tasks)}")
         return self.tasks[name]
 
     def subtask(self, task: str, key: str) -> SubtaskSpec:
-        """One partition.
+        """An enabled subtask with the values it inherits from its task.
 
         Raises:
-            CatalogError: Unknown task, unknown subtask, or one that is switched off.
+            CatalogError: Unknown task, unknown subtask, or a subtask that is switched off.
         """
         seed_task = self.task(task)
         if key not in seed_task.subtasks:
@@ -64,8 +64,8 @@ class Catalog:
 
 
 @contextmanager
-def _uncollected() -> Iterator[None]:
-    """Pauses garbage collection, which takes a tenth of the time and finds next to nothing."""
+def _garbage_collection_paused() -> Iterator[None]:
+    """Pauses garbage collection, which takes a tenth of the loading time and frees very little."""
     was_enabled = gc.isenabled()
     gc.disable()
     try:
@@ -75,23 +75,23 @@ def _uncollected() -> Iterator[None]:
             gc.enable()
 
 
-@_uncollected()
+@_garbage_collection_paused()
 def load_catalog(directory: Path | None = None, allow_canary: Collection[str] = ()) -> Catalog:
-    """Reads `knowledge/*.yaml` and `reasoning/*.yaml`, and what lies in folders of their names.
+    """Reads `knowledge/*.yaml`, `reasoning/*.yaml`, and subtask files in folders named after them.
 
     Args:
-        directory: The catalog; None for the built-in one.
-        allow_canary: Names of tasks to switch on although their rows ask not to be trained on.
+        directory: The catalog's directory; None for the built-in catalog.
+        allow_canary: Names of tasks to enable although their rows carry a canary.
 
     Raises:
-        CatalogError: Files that are malformed or break a rule; every problem on a line of its own.
+        CatalogError: Files are malformed or break a rule; one line for each problem.
     """
     root = (directory or BUILT_IN).resolve()
     files = [f for family in FAMILIES for f in sorted((root / family).glob("*.yaml"))]
     if not files:
         raise CatalogError(f"{root}: no catalog files in knowledge/ or reasoning/")
     tasks: dict[str, SeedTask] = {}
-    problems = [*_ownerless_folders(root)]
+    problems = [*_subtask_files_without_task(root)]
     for file in files:
         try:
             task = _read(file)
@@ -99,13 +99,15 @@ def load_catalog(directory: Path | None = None, allow_canary: Collection[str] = 
             problems.append(str(error))
             continue
         if task.task in tasks:
-            problems.append(f"{file}: task {task.task!r} is defined in {tasks[task.task].path} too")
+            problems.append(
+                f"{file}: task {task.task!r} is also defined in {tasks[task.task].path}"
+            )
         tasks[task.task] = task
-    problems += _switch_canaries(tasks, allow_canary)
-    problems += _shared_keys(tasks)
-    problems += _wrong_overlaps(tasks)
-    problems += _wrong_templates(tasks)
-    problems += _absent_words(tasks)
+    problems += _enable_canaries(tasks, allow_canary)
+    problems += _duplicate_keys(tasks)
+    problems += _invalid_overlaps(tasks)
+    problems += _invalid_templates(tasks)
+    problems += _missing_words(tasks)
     held_out = held_out_by_tasks(tasks.values())
     for task in tasks.values():
         breaks = [
@@ -122,14 +124,12 @@ def load_catalog(directory: Path | None = None, allow_canary: Collection[str] = 
 def cached_catalog(
     directory: Path | None = None, allow_canary: frozenset[str] = frozenset()
 ) -> Catalog:
-    """`load_catalog`, once a process and arguments."""
+    """Like `load_catalog`, but each catalog is loaded once per process."""
     return load_catalog(directory, allow_canary)
 
 
 def configured_catalog(settings: Settings) -> Catalog:
-    """The catalog that the settings name, with the tasks on that SDG_ALLOW_CANARY switches on.
-
-    Read once a process.
+    """The catalog for the settings SDG_CATALOG and SDG_ALLOW_CANARY, loaded once per process.
 
     Raises:
         CatalogError: See `load_catalog`.
@@ -141,9 +141,9 @@ def _read(file: Path) -> SeedTask:
     data = read_yaml(file)
     if not isinstance(data, dict):
         raise CatalogError(f"{file}: a mapping is expected, found {type(data).__name__}")
-    given = data.get("subtasks")
-    if isinstance(given, dict):
-        data["subtasks"] = given | _subtask_files(file, given)
+    subtasks = data.get("subtasks")
+    if isinstance(subtasks, dict):
+        data["subtasks"] = subtasks | _subtask_files(file, subtasks)
     try:
         task = SeedTask.model_validate({**data, "path": str(file)})
     except ValidationError as error:
@@ -155,29 +155,29 @@ def _read(file: Path) -> SeedTask:
     return task
 
 
-def _ownerless_folders(root: Path) -> Iterator[str]:
-    for more in sorted(file for family in FAMILIES for file in (root / family).glob("*/*.yaml")):
-        task = more.parent.with_suffix(".yaml")
-        if not task.is_file():
-            yield f"{more}: there is no {task.name} beside its folder, whose subtask it would be"
+def _subtask_files_without_task(root: Path) -> Iterator[str]:
+    for file in sorted(file for family in FAMILIES for file in (root / family).glob("*/*.yaml")):
+        task_file = file.parent.with_suffix(".yaml")
+        if not task_file.is_file():
+            yield f"{file}: its task's file {task_file.name} is missing in {task_file.parent}"
 
 
-def _subtask_files(file: Path, given: Mapping[str, Any]) -> dict[str, Any]:
-    """Subtasks that have a file of their own, in a folder beside the task's file.
+def _subtask_files(task_file: Path, subtasks: Mapping[str, Any]) -> dict[str, Any]:
+    """Reads subtasks from files of their own, in a folder next to the task's file.
 
-    `reasoning/gsm8k/gsm8k_sample.yaml` adds the subtask `gsm8k_sample` to `reasoning/gsm8k.yaml`,
-    so that a subtask can be added without a change to that file.
+    `reasoning/gsm8k/gsm8k_sample.yaml` adds the subtask `gsm8k_sample` to `reasoning/gsm8k.yaml`
+    without a change to that file.
     """
-    subtasks = {}
-    for more in sorted(file.with_suffix("").glob("*.yaml")):
-        if more.stem in given:
-            raise CatalogError(f"{more}: subtask {more.stem!r} stands in {file} too")
-        subtasks[more.stem] = read_yaml(more)
-    return subtasks
+    added = {}
+    for file in sorted(task_file.with_suffix("").glob("*.yaml")):
+        if file.stem in subtasks:
+            raise CatalogError(f"{file}: subtask {file.stem!r} is also defined in {task_file}")
+        added[file.stem] = read_yaml(file)
+    return added
 
 
-def _switch_canaries(tasks: dict[str, SeedTask], allowed: Collection[str]) -> Iterator[str]:
-    """Switches the named tasks on in place; only a name can switch on a task with a canary."""
+def _enable_canaries(tasks: dict[str, SeedTask], allowed: Collection[str]) -> Iterator[str]:
+    """Enables the named tasks in place, and yields problems with the names and with other tasks."""
     for name in sorted(allowed):
         if name not in tasks:
             yield f"SDG_ALLOW_CANARY: unknown seed task {name!r}; {nearest(name, tasks)}"
@@ -193,17 +193,17 @@ def _switch_canaries(tasks: dict[str, SeedTask], allowed: Collection[str]) -> It
             )
 
 
-def _shared_keys(tasks: Mapping[str, SeedTask]) -> Iterator[str]:
-    # Two tasks with equal key lists have EQUAL partitions definitions in Dagster, which collapses
-    # them into one run; globally unique keys rule that out.
+def _duplicate_keys(tasks: Mapping[str, SeedTask]) -> Iterator[str]:
+    # Dagster treats the partitions definitions of two tasks with the same keys as equal, and puts
+    # both tasks into one run. Globally unique keys prevent that.
     owner: dict[str, str] = {}
     for task in tasks.values():
         for key in task.subtasks:
             if owner.setdefault(key, task.task) != task.task:
-                yield f"{task.path}: subtask {key!r} stands in {owner[key]} too"
+                yield f"{task.path}: subtask {key!r} is also defined in {owner[key]}"
 
 
-def _wrong_templates(tasks: Mapping[str, SeedTask]) -> Iterator[str]:
+def _invalid_templates(tasks: Mapping[str, SeedTask]) -> Iterator[str]:
     for task in tasks.values():
         records = {
             "": task.record,
@@ -215,16 +215,16 @@ def _wrong_templates(tasks: Mapping[str, SeedTask]) -> Iterator[str]:
                     yield f"{task.path}: {place}record.{name}: {fault} in {template!r}"
 
 
-def _absent_words(tasks: Mapping[str, SeedTask]) -> Iterator[str]:
+def _missing_words(tasks: Mapping[str, SeedTask]) -> Iterator[str]:
     for task in tasks.values():
         for key in task.subtasks:
             record = task.resolve(key).record
-            absent = record.absent_words() if record else []
-            if absent:
-                yield f"{task.path}: subtasks.{key}: its `words` lack {', '.join(absent)}"
+            missing = record.missing_words() if record else []
+            if missing:
+                yield f"{task.path}: subtasks.{key}: its `words` lack {', '.join(missing)}"
 
 
-def _wrong_overlaps(tasks: Mapping[str, SeedTask]) -> Iterator[str]:
+def _invalid_overlaps(tasks: Mapping[str, SeedTask]) -> Iterator[str]:
     for task in tasks.values():
         for other in task.overlaps:
             if other not in tasks:
@@ -232,6 +232,6 @@ def _wrong_overlaps(tasks: Mapping[str, SeedTask]) -> Iterator[str]:
                 yield f"{task.path}: overlaps: unknown seed task {other!r}; {hint}"
             elif task.task in tasks[other].overlaps:
                 yield (
-                    f"{task.path}: overlaps {other!r}, which overlaps it too: their rows would be "
-                    "seeded in neither"
+                    f"{task.path}: overlaps {other!r}, which also overlaps it: neither task would "
+                    "seed the shared rows"
                 )

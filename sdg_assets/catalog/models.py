@@ -1,4 +1,4 @@
-"""What a seed task and a subtask are. The form of one YAML file."""
+"""The schema of the catalog's YAML files: seed tasks and their subtasks."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 from sdg_assets.records import AnswerKind, CommercialUse, Stage
 from sdg_assets.thresholds import limits, overridden
 
-# Fields a `record:` mapping may fill; `question` and one of `answer`, `answer_index` must be there.
+# Fields that a `record:` mapping may fill; `question` and `answer` or `answer_index` are required.
 RECORD_FIELDS = (
     "context",
     "question",
@@ -28,12 +28,12 @@ RECORD_FIELDS = (
 Certainty = Literal["yaml", "seen", "known", "guess"]
 EVERY_CONFIG = "*"
 
-# Assets and folders of these names are no seed tasks; a task called so would collide with them.
+# Names of other assets and folders, with which a seed task of the same name would collide.
 RESERVED_TASKS = frozenset({Stage.CURATED, "operations", "protected", "teacher"})
-# Names of files beside a partition's own: `KEY.rejected.jsonl` is not a subtask `KEY.rejected`.
+# Endings of other files of a partition: `KEY.rejected.jsonl` is not of a subtask `KEY.rejected`.
 RESERVED_KEY_ENDINGS = (".rejected", ".manifest")
 
-# These become parts of paths in a mirror, so none may leave its folder or stand for many.
+# These become parts of paths in a mirror, so they must not leave their folder or be a glob.
 DatasetName = Annotated[
     str,
     Field(pattern=r"^\w[\w.-]*(/\w[\w.-]*)?$", description="a Hub id: `name` or `owner/name`"),
@@ -45,22 +45,23 @@ _WORDS = re.compile(r"\bwords\.(\w+)")
 
 
 class CatalogEntry(BaseModel):
-    """A frozen part of a catalog file that refuses keys it does not know."""
+    """Base of all parts of a catalog file: immutable, and unknown keys are an error."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class RecordMapping(CatalogEntry):
-    """Jinja templates over a raw row.
+    """Jinja templates that make an example from a raw row.
 
-    A template that is one expression (`{{choices.text}}`) keeps the value's type; anything else is
-    text. `row` is the whole row, for columns whose name is no identifier: `{{row['A b']}}`.
-    `each` names an expression that yields several variables per row (a conversation's turns, an
-    article's questions): the mapping is rendered once for each `item` of it, `index` counting them.
-    `words` are wordings and labels that the templates name as `words.NAME`; a subtask's `words:`
-    take the place of the task's, so that one record asks each language in its own words.
-    `where` drops rows for which it is false. `shuffle` reorders choices by the row's id, for
-    datasets whose right answer always stands at the same place.
+    A template that is a single expression (`{{choices.text}}`) keeps the value's type; any other
+    template gives text. `row` is the whole row, for columns whose names are not identifiers:
+    `{{row['A b']}}`.
+    `each` is an expression for a list (the turns of a conversation, the questions on an article).
+    The mapping is rendered once for each element, with the variables `item` and `index`.
+    `words` are texts and labels that templates use as `words.NAME`. A subtask's `words:` replace
+    the task's, so that the same record asks in the language of each subtask.
+    Rows for which `where` is false are dropped. `shuffle` reorders the choices by the row's id, for
+    datasets in which the right answer is always at the same position.
     """
 
     question: str
@@ -85,26 +86,26 @@ class RecordMapping(CatalogEntry):
         return self
 
     def templates(self) -> Iterator[tuple[str, str]]:
-        """Every template with the name of its field; a list's parts come one by one."""
+        """Yields (field, template) of every template; a list of templates gives several pairs."""
         for name in (*RECORD_FIELDS, "each", "where"):
             value = getattr(self, name)
             for template in value if isinstance(value, list) else [value]:
                 if template is not None:
                     yield name, str(template)
 
-    def absent_words(self) -> list[str]:
-        """Names that a template reads as `words.NAME` and that `words` does not have, sorted."""
-        named = {n for _, template in self.templates() for n in _WORDS.findall(template)}
-        return sorted(named - self.words.keys())
+    def missing_words(self) -> list[str]:
+        """Sorted names that templates use as `words.NAME` and that `words` lacks."""
+        used = {name for _, template in self.templates() for name in _WORDS.findall(template)}
+        return sorted(used - self.words.keys())
 
 
 class Derivation(CatalogEntry):
-    """Rows of another dataset that rows here were made of: copied, translated, relabelled."""
+    """A split of another dataset from which seed rows were copied, translated or relabelled."""
 
     dataset: str
     config: str = Field(default="default", description='"*": any config of the dataset')
     split: str
-    how: str = Field(default="", description="e.g. translated by machine; a fifth of its rows")
+    how: str = Field(default="", description="e.g. `translated by machine; a fifth of its rows`")
 
     @field_validator("config", mode="before")
     @classmethod
@@ -112,18 +113,17 @@ class Derivation(CatalogEntry):
         return str(value) if isinstance(value, int) else value
 
     def reads(self, dataset: str, config: str) -> bool:
-        """Whether the rows were made of this config of this dataset."""
+        """Whether the rows derive from this config of this dataset."""
         return self.dataset == dataset and self.config in (config, EVERY_CONFIG)
 
 
 class Subtask(CatalogEntry):
-    """One leaf of a seed task: the partition key, and where its rows lie.
-
-    What is unset is inherited from the task.
-    """
+    """A subtask, i.e. a partition, of a seed task. Unset fields are inherited from the task."""
 
     config: str = "default"
-    lm_eval: str | None = Field(default=None, description="leaf of lm-eval; None: it has none")
+    lm_eval: str | None = Field(
+        default=None, description="the corresponding leaf task of lm-eval; None if there is none"
+    )
     dataset: DatasetName | None = None
     split: SplitName | None = None
     language: str | None = None
@@ -131,22 +131,28 @@ class Subtask(CatalogEntry):
     answer_kind: AnswerKind | None = None
     record: RecordMapping | None = None
     words: dict[str, str | list[str]] | None = Field(
-        default=None, description="wordings that take the place of the record's"
+        default=None, description="texts and labels that replace the record's `words`"
     )
     heldout_splits: list[SplitName] | None = None
     license: str | None = None
     commercial_use: CommercialUse | None = None
-    rows: int | None = Field(default=None, ge=0, description="rows of the seed split, as published")
+    rows: int | None = Field(
+        default=None, ge=0, description="number of rows of the seed split, as published"
+    )
     derived_from: list[Derivation] | None = Field(
-        default=None, description="instead of the task's; []: its rows are its own"
+        default=None,
+        description="origins of the rows instead of the task's; []: derived from nothing",
     )
     gates: dict[str, Any] = Field(
-        default_factory=dict, description="thresholds of its own, on top of the task's"
+        default_factory=dict, description="thresholds that override the task's"
     )
     gates_because: dict[str, str] = Field(
-        default_factory=dict, description="threshold → why it was moved; a limit needs it"
+        default_factory=dict,
+        description="threshold → why it was changed; required for `limits`",
     )
-    differs: str | None = Field(default=None, description="why it is not what lm-eval's leaf reads")
+    differs: str | None = Field(
+        default=None, description="why the rows are not those that lm-eval's leaf reads"
+    )
     certainty: Certainty = "guess"
     enabled: bool = True
     why: str | None = None
@@ -160,69 +166,83 @@ class Subtask(CatalogEntry):
     @classmethod
     def _config_is_a_folder(cls, value: str) -> str:
         if not value or value.startswith(".") or re.search(r"[/\\*\x00]", value):
-            raise ValueError(f"{value!r}: a config names one folder of the dataset")
+            raise ValueError(f"{value!r}: a config must be the name of one folder of the dataset")
         return value
 
 
 class SeedTask(CatalogEntry):
-    """One public task family, as its YAML file says."""
+    """A seed task: the content of one YAML file."""
 
     task: str = Field(pattern=r"^[a-z0-9_]+$")
     family: Literal["knowledge", "reasoning"]
     domain: str
     languages: list[str] = Field(min_length=1)
     dataset: DatasetName
-    license: str = Field(description="SPDX identifier where there is one")
+    license: str = Field(description="SPDX identifier if the licence has one, else its name")
     license_source: str = ""
     commercial_use: CommercialUse
     answer_kind: AnswerKind
     seed_split: SplitName
     heldout_splits: list[SplitName]
-    frame: str = Field(default="", description="what every question of the task asks for")
-    record: RecordMapping | None = Field(default=None, description="None: lm-eval renders the rows")
+    frame: str = Field(
+        default="",
+        description="description of the task with which prompts open: what each question asks for",
+    )
+    record: RecordMapping | None = Field(
+        default=None, description="templates for the rows; None: lm-eval renders them"
+    )
     subtasks: dict[str, Subtask] = Field(min_length=1)
     notes: str = ""
     certainty: dict[str, Certainty] = Field(default_factory=dict)
-    overlaps: list[str] = Field(default_factory=list, description="tasks whose rows it contains")
+    overlaps: list[str] = Field(
+        default_factory=list, description="other tasks whose rows this task contains"
+    )
     translation_of: str | None = None
     derived_from: list[Derivation] = Field(
         default_factory=list,
-        description="what the seed rows were made of; a task that was made of evaluation rows "
-        "stays off",
+        description="splits that the seed rows were made from; a task made from evaluation rows "
+        "must be switched off",
     )
     parallel: bool = Field(
         default=False,
-        description="the subtasks hold the same rows, aligned by position, each in a language of "
-        "its own; every position is seeded in one of them only",
+        description="whether the subtasks contain the same rows at the same positions, each in "
+        "another language; then each position is seeded in one subtask only",
     )
-    exemplars_only: bool = Field(default=False, description="the seed split is few-shot exemplars")
-    canary: bool = Field(default=False, description="its rows ask not to be trained on")
+    exemplars_only: bool = Field(
+        default=False, description="whether the seed split consists of few-shot exemplars"
+    )
+    canary: bool = Field(
+        default=False, description="whether the rows carry a request not to train on them"
+    )
     gated: bool = False
     hub_files: str | None = Field(
         default=None,
-        description="glob inside the Hub repository, where `load_dataset` cannot find the files: "
-        "a script dataset's parquet conversion, a CSV",
+        description="glob of files in the Hub repository, if `load_dataset` cannot find them: "
+        "the Parquet conversion of a script dataset, a CSV",
     )
     hub_revision: str | None = Field(default=None, description="e.g. refs/convert/parquet")
     differs: str | None = Field(
         default=None,
-        description="why dataset, config or splits are not lm-eval's own, e.g. a script-free copy",
+        description="why dataset, config or splits differ from lm-eval's, e.g. a copy without a "
+        "loading script",
     )
     gates: dict[str, Any] = Field(
-        default_factory=dict, description="thresholds of its own; `preview` prints their names"
+        default_factory=dict,
+        description="thresholds that override the defaults; `preview` prints their names",
     )
     gates_because: dict[str, str] = Field(
-        default_factory=dict, description="threshold → why it was moved; a limit needs it"
+        default_factory=dict,
+        description="threshold → why it was changed; required for `limits`",
     )
     enabled: bool = True
     why: str | None = None
-    path: str = Field(default="", exclude=True, description="the file it was read from")
+    path: str = Field(default="", exclude=True, description="YAML file of the task")
 
     @field_validator("task")
     @classmethod
     def _not_reserved(cls, value: str) -> str:
         if value in RESERVED_TASKS:
-            raise ValueError(f"{value!r} is the name of an asset of the pipeline; choose another")
+            raise ValueError(f"{value!r} is the name of an asset of the pipeline; use another name")
         return value
 
     @field_validator("subtasks")
@@ -237,7 +257,8 @@ class SeedTask(CatalogEntry):
             other = by_lower_case.setdefault(key.lower(), key)
             if other != key:
                 raise ValueError(
-                    f"{key!r} and {other!r} differ in case only; some file systems hold one of them"
+                    f"{key!r} and {other!r} differ in case only; on some file systems they are the "
+                    "same file"
                 )
         return value
 
@@ -248,7 +269,7 @@ class SeedTask(CatalogEntry):
         return value
 
     @model_validator(mode="after")
-    def _moved_limits_say_why(self) -> SeedTask:
+    def _changed_limits_have_a_reason(self) -> SeedTask:
         for owner, gates, because in (
             ("", self.gates, self.gates_because),
             *((f"subtasks.{key}.", s.gates, s.gates_because) for key, s in self.subtasks.items()),
@@ -257,22 +278,23 @@ class SeedTask(CatalogEntry):
                 overridden(gates)
             except ValueError as error:
                 raise ValueError(f"{owner}gates.{error}") from error
-            # Gates are found, and so imported, only for a task that moves a threshold.
+            # `limits()` imports all gates, so it is called only if the task changes a threshold.
             for name in sorted(limits() & gates.keys()) if gates else ():
                 if not because.get(name):
                     raise ValueError(
-                        f"{owner}gates.{name} moves a limit: say why in {owner}gates_because.{name}"
+                        f"{owner}gates.{name} changes a limit: give the reason in "
+                        f"{owner}gates_because.{name}"
                     )
-            if unmoved := sorted(because.keys() - gates.keys()):
-                raise ValueError(f"{owner}gates_because: {', '.join(unmoved)} is not in gates")
+            if unchanged := sorted(because.keys() - gates.keys()):
+                raise ValueError(f"{owner}gates_because: {', '.join(unchanged)} is not in gates")
         return self
 
     @model_validator(mode="after")
-    def _a_translation_says_of_what(self) -> SeedTask:
+    def _translations_have_an_origin(self) -> SeedTask:
         if self.translation_of and not self.derived_from:
             raise ValueError(
-                "`translation_of` needs `derived_from:`, the dataset, config and split that were "
-                "translated"
+                "`translation_of` needs `derived_from:` with dataset, config and split of the "
+                "original"
             )
         return self
 
@@ -284,7 +306,7 @@ class SeedTask(CatalogEntry):
         return value
 
     @model_validator(mode="after")
-    def _off_says_why(self) -> SeedTask:
+    def _disabled_needs_a_reason(self) -> SeedTask:
         if not self.enabled and not self.why:
             raise ValueError("`enabled: false` needs `why:`")
         for key, subtask in self.subtasks.items():
@@ -293,7 +315,7 @@ class SeedTask(CatalogEntry):
         return self
 
     def resolve(self, key: str) -> SubtaskSpec:
-        """The subtask with everything it inherits filled in.
+        """The subtask with the values it inherits from the task; it may be switched off.
 
         Raises:
             KeyError: The task has no such subtask.
@@ -329,17 +351,17 @@ class SeedTask(CatalogEntry):
         )
 
     def enabled_subtasks(self) -> list[str]:
-        """Keys of the subtasks that are seeded, in the file's order."""
+        """Keys of the subtasks that are seeded, in the order of the file."""
         return [k for k, s in self.subtasks.items() if s.enabled] if self.enabled else []
 
     def declared_rows(self) -> int:
-        """How many rows it seeds, as far as its subtasks' `rows` say."""
+        """Number of rows that the task seeds; subtasks without `rows` count as 0."""
         rows = [self.subtasks[key].rows or 0 for key in self.enabled_subtasks()]
         return max(rows, default=0) if self.parallel else sum(rows)
 
 
 class SubtaskSpec(CatalogEntry):
-    """A subtask on its own: everything a stage must know of one partition."""
+    """A subtask with all inherited values: everything that a stage needs to know of a partition."""
 
     task: str
     key: str
@@ -365,16 +387,16 @@ class SubtaskSpec(CatalogEntry):
     parallel_with: list[str] = []
 
     def owner(self, position: int) -> str:
-        """The subtask that seeds the row at `position`: this one, unless the task is parallel."""
+        """The key of the subtask that seeds the row at `position`; see `SeedTask.parallel`."""
         if not self.parallel_with:
             return self.key
-        # Rendezvous hashing: a language switched on later takes its share of the rows from the
-        # others, and moves no row between them.
+        # Rendezvous hashing: a subtask that is enabled later takes its share of rows from the
+        # others, and moves no row between these.
         return max(self.parallel_with, key=partial(_share, self.task, position))
 
     @property
     def where(self) -> str:
-        """`task/subtask (dataset, config, split)`: how messages name it."""
+        """`task/subtask (dataset, config, split)`: its name in messages."""
         return f"{self.task}/{self.key} ({self.dataset}, {self.config}, {self.split})"
 
 

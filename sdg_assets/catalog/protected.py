@@ -1,4 +1,4 @@
-"""Benchmarks that are only ever held out: `protected.yaml`."""
+"""Protected benchmarks, which are never seeded and always held out: `protected.yaml`."""
 
 from __future__ import annotations
 
@@ -23,18 +23,19 @@ FILE = Path(__file__).parent / "protected.yaml"
 
 
 class ProtectedBenchmark(CatalogEntry):
-    """A benchmark that users evaluate on, with every copy of it."""
+    """A benchmark that users evaluate on, with all known copies of it."""
 
     name: str = Field(pattern=r"^[a-z0-9_]+$")
     datasets: list[str] = Field(min_length=1)
     configs: tuple[str, ...] = ("default",)
-    without: tuple[str, ...] = Field(default=(), description="configs that are open to seeding")
+    without: tuple[str, ...] = Field(default=(), description="configs that may be seeded")
     splits: list[str] = Field(min_length=1)
-    each: str | None = Field(default=None, description="as in a task's `record`")
+    each: str | None = Field(default=None, description="see `RecordMapping`")
     context: str | None = None
     question: str
     choices: str | list[str] | None = Field(
-        default=None, description="of multiple choice: with them a short question is recognized"
+        default=None,
+        description="options of multiple choice; they identify questions that are too short alone",
     )
     answer: str | None = None
     answer_index: str | None = None
@@ -49,7 +50,7 @@ class ProtectedBenchmark(CatalogEntry):
         return self
 
     def record(self) -> RecordMapping:
-        """How a raw row is read."""
+        """The templates that read a raw row."""
         return RecordMapping(
             each=self.each,
             context=self.context,
@@ -62,7 +63,8 @@ class ProtectedBenchmark(CatalogEntry):
     def covers(self, dataset: str, config: str, split: str) -> bool:
         """Whether this split is part of the benchmark.
 
-        Where the file names no config the dataset has one, whatever its name is.
+        A benchmark without `configs` covers all configs of its datasets: each dataset has only one,
+        whose name may differ between copies.
         """
         return (
             dataset in self.datasets
@@ -72,17 +74,17 @@ class ProtectedBenchmark(CatalogEntry):
         )
 
     def specs(self, configs_of: Callable[[str], list[str]]) -> Iterator[SubtaskSpec]:
-        """Each split of each config, as a source and a `RowMapping` take it.
+        """Yields each split of each config in the form that sources and `RowMapping` need.
 
-        Not every config has every split (mmlu's `all` has no `dev`); a reader skips what is absent.
+        Not every config has every split (mmlu's `all` has no `dev`); readers skip missing splits.
 
         Args:
-            configs_of: The configs of a dataset, asked only where the file says "*".
+            configs_of: Dataset → its configs; called only for benchmarks with `configs: "*"`.
         """
         record = self.record()
         for dataset in self.datasets:
-            named = configs_of(dataset) if EVERY_CONFIG in self.configs else self.configs
-            for config in named:
+            configs = configs_of(dataset) if EVERY_CONFIG in self.configs else self.configs
+            for config in configs:
                 for split in self.splits if config not in self.without else []:
                     yield SubtaskSpec(
                         task=self.name,
@@ -108,7 +110,10 @@ class ProtectedBenchmark(CatalogEntry):
 
 @lru_cache(maxsize=4)
 def load_protected(file: Path = FILE) -> tuple[ProtectedBenchmark, ...]:
-    """Every protected benchmark.
+    """All protected benchmarks.
+
+    Args:
+        file: The YAML file, read once per process.
 
     Raises:
         CatalogError: The file is malformed, or names a benchmark twice.
@@ -118,7 +123,7 @@ def load_protected(file: Path = FILE) -> tuple[ProtectedBenchmark, ...]:
     except ValidationError as error:
         raise CatalogError(f"{file}: {faults(error)}") from error
     names = [benchmark.name for benchmark in benchmarks]
-    twice = sorted({name for name in names if names.count(name) > 1})
-    if twice:
-        raise CatalogError(f"{file}: named twice: {', '.join(twice)}")
+    duplicates = sorted({name for name in names if names.count(name) > 1})
+    if duplicates:
+        raise CatalogError(f"{file}: duplicate names: {', '.join(duplicates)}")
     return benchmarks

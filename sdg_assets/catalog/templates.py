@@ -1,8 +1,8 @@
-"""The language of the catalog's templates: sandboxed Jinja with a few filters, and a time limit.
+"""The template language of the catalog: sandboxed Jinja with a few filters, and a time limit.
 
-It is the language of lm-eval's own YAML, with one difference: a template that is a single
-expression keeps its value's type. lm-eval renders to text and guesses the type back, which turns
-an answer like "007" or "1e5" into a number.
+It is the language of lm-eval's YAMLs, with one difference: a template that is a single expression
+keeps the type of its value. lm-eval renders to text and then guesses the type, which turns answers
+like "007" or "1e5" into numbers.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 Render = Callable[[Mapping[str, Any]], Any]
 LARGEST_EXPONENT = 64
-# An honest template takes a millisecond.
+# A normal template compiles in about a millisecond.
 COMPILE_SECONDS = 5.0
 
 
@@ -37,14 +37,14 @@ def _regex_replace(text: str, pattern: str, by: str = "", count: int = 0) -> str
 
 
 def _regex_search(text: str, pattern: str, group: int = 0) -> str:
-    found = re.search(pattern, text, re.DOTALL)
-    if found is None:
+    match = re.search(pattern, text, re.DOTALL)
+    if match is None:
         raise MappingError(f"regex_search: {pattern!r} is not in {text[:80]!r}")
-    return found.group(group)
+    return match.group(group)
 
 
 def _detokenized(text: str) -> str:
-    """Text that was published as tokens of the Penn Treebank (`ca n't , $ 5 .`)."""
+    """Turns Penn Treebank tokens (`ca n't , $ 5 .`) into plain text (`can't, $5.`)."""
     return str(detokenizer().detokenize(text.split()))
 
 
@@ -57,9 +57,9 @@ def detokenizer() -> TreebankWordDetokenizer:
 
 
 def _last_boxed(text: str) -> str:
-    r"""What stands in the last \boxed{...} or \fbox{...}, its own braces included.
+    r"""The content of the last \boxed{...} or \fbox{...}, which may contain balanced braces.
 
-    `\boxed 3` without braces, which MATH has a few of, ends where the formula does.
+    `\boxed 3` without braces, which occurs in MATH, ends at the next `$`.
     """
     boxes = list(re.finditer(r"\\(?:boxed|fbox)\b\s*(\{)?", text))
     if not boxes:
@@ -78,7 +78,7 @@ def _last_boxed(text: str) -> str:
 
 
 class _Sandbox(SandboxedEnvironment):
-    """Jinja's sandbox; a power must stay small, for one big power cannot be interrupted."""
+    """Jinja's sandbox with a limit on exponents, as no signal interrupts a single huge power."""
 
     intercepted_binops = frozenset({"**"})
 
@@ -108,13 +108,13 @@ def compile_template(template: str, where: str) -> Render:
 
     Args:
         template: Jinja source.
-        where: What messages call it, e.g. `arc/arc_easy: record.question`.
+        where: Its name in messages, e.g. `arc/arc_easy: record.question`.
 
     Returns:
-        A function of a raw row: the expression's value, or rendered text.
+        A function from a raw row to the expression's value, or to the rendered text.
 
     Raises:
-        CatalogError: It is not valid Jinja.
+        CatalogError: The template is not valid Jinja.
     """
     try:
         source = single_expression(template)
@@ -127,7 +127,7 @@ def compile_template(template: str, where: str) -> Render:
 
 
 def single_expression(template: str) -> str | None:
-    """The expression between `{{` and `}}` if it is the whole template; else None."""
+    """The expression of a template that consists of one `{{ expression }}`; else None."""
     body = ENVIRONMENT.parse(template).body
     if len(body) != 1 or not isinstance(body[0], nodes.Output) or len(body[0].nodes) != 1:
         return None
@@ -139,9 +139,9 @@ def single_expression(template: str) -> str | None:
 
 @cache
 def template_fault(template: str) -> str | None:
-    """What is wrong with a template's syntax, or with the filters that it names; None: nothing."""
+    """The error in a template: wrong syntax, unknown filter, or too slow; None if it is fine."""
     try:
-        # Jinja evaluates what is constant while it compiles.
+        # A time limit, because Jinja evaluates constant expressions when it compiles.
         with time_limit(COMPILE_SECONDS):
             ENVIRONMENT.compile(template, raw=True)
     except jinja2.TemplateSyntaxError as error:
@@ -154,8 +154,8 @@ def template_fault(template: str) -> str | None:
 class TemplateTimeoutError(BaseException):
     """A template ran too long.
 
-    Not an `Exception`: those that a template raises are facts about the row and are caught on the
-    way up; this one must reach `time_limit`'s caller.
+    Not an `Exception`: the mapping catches those, as faults of the row. This one must reach the
+    caller of `time_limit`.
     """
 
 
@@ -163,12 +163,12 @@ class TemplateTimeoutError(BaseException):
 def time_limit(seconds: float) -> Iterator[None]:
     """Interrupts the block after `seconds` of wall time.
 
-    It relies on SIGALRM, which also interrupts a regular expression that backtracks for ever (the
-    `re` module looks for signals while it matches). Signals reach the main thread only, so the
-    block runs without a limit in any other thread.
+    It uses SIGALRM, which also interrupts a regular expression that backtracks for ever (the `re`
+    module checks for signals while it matches). Only the main thread receives signals, so in any
+    other thread the block has no time limit.
 
     Raises:
-        TemplateTimeoutError: The time is over.
+        TemplateTimeoutError: The block took longer.
     """
     if threading.current_thread() is not threading.main_thread():
         yield

@@ -1,4 +1,4 @@
-"""The rules that keep evaluation rows out of the seeds; they hold on every load of the catalog."""
+"""The train-only rules: no evaluation rows as seeds. They are checked on every catalog load."""
 
 from __future__ import annotations
 
@@ -8,19 +8,19 @@ from sdg_assets.catalog.lm_eval_index import Leaf, LmEvalIndex
 from sdg_assets.catalog.models import SeedTask, SubtaskSpec
 from sdg_assets.catalog.protected import ProtectedBenchmark
 
-# Published few-shot sets have 4 to 25 rows; the smallest real training split has a hundred.
+# Published few-shot sets have 4 to 25 rows; the smallest real training split has about 100.
 MOST_EXEMPLARS = 32
 
 
 def train_only_breaks(
     task: SeedTask, index: LmEvalIndex, protected: tuple[ProtectedBenchmark, ...]
 ) -> Iterator[str]:
-    """What is wrong with seeding a task; nothing is, of one that is switched off.
+    """Finds the rules that a task's subtasks break. Only enabled subtasks are checked.
 
     Args:
         task: The task.
-        index: What lm-eval evaluates on.
-        protected: Benchmarks that are only ever held out.
+        index: The splits that lm-eval evaluates on.
+        protected: Benchmarks that must never be seeded.
 
     Yields:
         `<subtask>: <reason>`, for each rule that a subtask breaks.
@@ -42,25 +42,25 @@ def _breaks(
         yield f"{split} is held out (evaluated on); seeds come from training splits only"
     for benchmark in protected:
         if benchmark.covers(spec.dataset, spec.config, spec.split):
-            yield f"{split} is the protected benchmark {benchmark.name}; it is only ever held out"
+            yield f"{split} is the protected benchmark {benchmark.name}, which is never seeded"
     leaves = _readers(spec, index)
     if evaluating := [leaf.name for leaf in leaves if spec.split in leaf.evaluated]:
-        yield f"{split} is what lm-eval evaluates {_some(evaluating)} on"
+        yield f"{split} is an evaluation split of lm-eval's {_first_three(evaluating)}"
     if exemplars_only or spec.rows is None or spec.rows > MOST_EXEMPLARS:
         return
-    if showing := [leaf.name for leaf in leaves if spec.split in leaf.shown]:
+    if showing := [leaf.name for leaf in leaves if spec.split in leaf.exemplar_splits]:
         yield (
-            f"{split} is only the {spec.rows} few-shot exemplars of {_some(showing)}; declare "
-            "`exemplars_only: true` to seed them"
+            f"{split} holds only the {spec.rows} few-shot exemplars of {_first_three(showing)}; "
+            "declare `exemplars_only: true` to seed them"
         )
 
 
 def _readers(spec: SubtaskSpec, index: LmEvalIndex) -> list[Leaf]:
-    """The leaves that read these rows, here or in the copy that lm-eval loads."""
+    """The leaves that read these rows, from this dataset or from the copy that lm-eval loads."""
     leaves = index.on(spec.dataset, spec.config)
-    named = index.leaves.get(spec.lm_eval or "")
-    return [*leaves, named] if named and named not in leaves else leaves
+    own_leaf = index.leaves.get(spec.lm_eval or "")
+    return [*leaves, own_leaf] if own_leaf and own_leaf not in leaves else leaves
 
 
-def _some(names: list[str]) -> str:
+def _first_three(names: list[str]) -> str:
     return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")

@@ -1,4 +1,4 @@
-"""What a file system refuses, in words: which path, why, and what a person can do about it."""
+"""Turns file system errors into errors that name the path, the cause and what a person can do."""
 
 from __future__ import annotations
 
@@ -11,24 +11,24 @@ from pathlib import Path
 
 from sdg_assets.errors import FullDiskError, SdgError, StoreError, TransientError
 
-# Begins the names of this package's temporary directories and of nothing else's: those that killed
-# processes leave are deleted by age.
+# Prefix of this package's temporary directories, and of nothing else: directories that killed
+# processes left behind are deleted by age.
 SCRATCH = "sdg-scratch-"
 FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 FORBIDDEN = {errno.EROFS, errno.EACCES, errno.EPERM}
-# A file server that is away for a moment. The disk itself may say EIO once, too.
+# A file server is unreachable for a moment. EIO may also come from the disk itself and pass.
 PASSING = {errno.EIO, errno.ESTALE, errno.ETIMEDOUT, errno.EREMOTEIO, errno.EHOSTDOWN}
 
 
 @contextmanager
 def clear_errors(path: Path | str, setting: str = "SDG_STORE") -> Iterator[None]:
-    """Turns what a file system refuses into an error that says what to do.
+    """Turns an `OSError` of the block into an error that says what to do.
 
-    A missing file stays a `FileNotFoundError`: what that means, the reader knows.
+    A `FileNotFoundError` is passed on: only the caller knows what a missing file means.
 
     Args:
-        path: What is read or written, where the error itself does not say.
-        setting: The variable that names another place to write to.
+        path: The path that is read or written, for errors that name no path.
+        setting: Environment variable with which the user can choose another location.
 
     Raises:
         StoreError: The disk is full, the path may not be read or written, or is of a wrong kind.
@@ -43,29 +43,29 @@ def clear_errors(path: Path | str, setting: str = "SDG_STORE") -> Iterator[None]
 
 
 def clear_error(error: OSError, path: Path | str, setting: str = "SDG_STORE") -> SdgError:
-    """The error that `clear_errors` raises for what a file system has said."""
+    """The error that `clear_errors` raises for an `OSError`; same arguments."""
     where = error.filename or path
-    said = error.strerror or str(error)
+    cause = error.strerror or str(error)
     if error.errno in FULL:
         return FullDiskError(
-            f"{where}: cannot be written ({said}); free space there or set {setting} to another "
-            "place, and run again. What was published before is as it was"
+            f"{where}: cannot be written ({cause}); free space there or set {setting} to another "
+            "place, and run again. Everything published before is unchanged"
         )
     if error.errno in FORBIDDEN:
         return StoreError(
-            f"{where}: may not be read or written by user {os.geteuid()} ({said}); change its "
-            f"rights or its mount, or set {setting} to another place, and run again"
+            f"{where}: may not be read or written by user {os.geteuid()} ({cause}); change its "
+            f"permissions or its mount, or set {setting} to another place, and run again"
         )
     if error.errno in PASSING:
-        return TransientError(f"{where}: the disk or its server failed ({said}); run again")
-    return StoreError(f"{where}: cannot be read or written ({said}); see {setting}")
+        return TransientError(f"{where}: the disk or its server failed ({cause}); run again")
+    return StoreError(f"{where}: cannot be read or written ({cause}); check {setting}")
 
 
 @contextmanager
 def clear_refusals(store: object) -> Iterator[None]:
-    """As `clear_errors`, around work that reads and writes in many places.
+    """Like `clear_errors`, for a block that reads and writes many files.
 
-    Only what a disk alone can say is turned: that it is full, or that a named path is forbidden.
+    Only errors that must come from a disk are turned: a full disk, or a forbidden path with a name.
 
     Args:
         store: The store's root, for errors that name no path.
@@ -83,10 +83,10 @@ def clear_refusals(store: object) -> Iterator[None]:
 
 
 def temporary_directory() -> Path:
-    """Where temporary files lie.
+    """The directory of temporary files (`TMPDIR`).
 
     Raises:
-        StoreError: No directory for them can be written.
+        StoreError: No directory for temporary files is writable.
     """
     try:
         return Path(tempfile.gettempdir())

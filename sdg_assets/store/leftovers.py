@@ -1,7 +1,7 @@
-"""What killed processes and earlier versions leave behind, cleared by age.
+"""Removes, by age, the files of killed processes and of replaced versions.
 
-Each run clears the partition it writes; a partition that nobody writes again, and the folders that
-no partition owns, are cleared daily (see `retention.py`).
+Each run cleans up the partition that it writes. This module cleans up all the rest: partitions that
+are never written again, and temporary directories. It runs daily (see `assets/retention.py`).
 """
 
 from __future__ import annotations
@@ -17,17 +17,16 @@ from sdg_assets.store.places import clear_drafts, clear_scratch, listing
 
 
 def clear_leftovers(store: Store) -> int:
-    """Clears a whole store, and the temporary directory of this machine.
+    """Cleans up a whole store, and this package's temporary directories on this machine.
 
-    Args:
-        store: Its partitions' replaced versions, attempts kept aside, and drafts go, each by its
-            age (see `Store.clear`). Completion logs and releases are never touched.
+    Removes replaced versions, unpublished attempts and drafts once each is old enough (see
+    `Store.clear`). Completion logs and releases are never touched.
 
     Returns:
-        How many files and directories were removed.
+        Number of files and directories that were removed.
 
     Raises:
-        StoreError: Manifests are corrupt. All other partitions are cleared by then.
+        StoreError: Some manifests are corrupt. The other partitions were cleaned up first.
     """
     before = datetime.now(UTC) - ABANDONED
     removed = clear_drafts(store.root, before) + clear_scratch(before)
@@ -43,11 +42,11 @@ def clear_leftovers(store: Store) -> int:
 
 
 def _versions(store: Store) -> dict[PartitionKey, list[Listed]]:
-    """Partition → the files of its versions, from one listing."""
+    """Partition → the files of all its versions, from one listing of the store."""
     versions: defaultdict[PartitionKey, list[Listed]] = defaultdict(list)
     for file in listing(store.root):
         task, *middle, name = file.name.split("/")
-        # A completion log's segments lie as deep, in `<task>/completions/<subtask>/…segments/`.
+        # Segments of completion logs are equally deep: `<task>/completions/<subtask>/…segments/`.
         if len(middle) == 2 and middle[0] != "completions" and task != Stage.CURATED:
             versions[PartitionKey(task, *middle)].append(Listed(name, file.size, file.modified))
     return versions

@@ -1,4 +1,4 @@
-"""What is published of a partition: the one file that makes a version visible."""
+"""The manifest of a partition: the file whose replacement publishes a new version."""
 
 from __future__ import annotations
 
@@ -9,17 +9,21 @@ from pydantic import BaseModel
 
 
 class Manifest(BaseModel):
-    """What was published for a partition. A claim that every load checks."""
+    """Describes the published version of a partition. Every reader checks the files against it."""
 
     rows: int
+    """Number of accepted rows."""
     sha256: str
+    """SHA-256 of the file of accepted rows, in hex."""
     rejected: dict[str, int]
+    """`<gate>: <reason>` → number of rejected rows."""
     rejected_sha256: str
+    """SHA-256 of the file of rejected rows, in hex."""
     written_at: datetime
     attached: dict[str, str] = {}
-    """Name of each file that belongs to the partition → its sha256."""
+    """Name of each attached file → its SHA-256 in hex."""
     info: dict[str, Any] = {}
     version: str
-    """Which files of the partition are meant."""
+    """Version that the names of the partition's files begin with."""
     replaced: dict[str, datetime] = {}
-    """Earlier versions that may still be read → when each was replaced."""
+    """Earlier versions that a reader may still have open → when each was replaced."""

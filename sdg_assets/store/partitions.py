@@ -1,15 +1,15 @@
-"""The store: where stage files lie, how they get there whole, and how they are read back.
+"""The store: where stage files are, how they are written atomically, and how they are read.
 
-Layout, of a directory as of a bucket (`SDG_STORE=s3://bucket/prefix`, see objects.py):
+Layout, the same in a directory and in a bucket (`SDG_STORE=s3://bucket/prefix`, see objects.py):
 
-    <store>/<task>/<stage>/<subtask>.manifest.json             what is published, and which version
-    <store>/<task>/<stage>/<subtask>/<version>.jsonl           the accepted rows
-                                     <version>.rejected.jsonl  the refused ones
-                                     <version>.<name>          what was attached to them
+    <store>/<task>/<stage>/<subtask>.manifest.json             names the published version
+    <store>/<task>/<stage>/<subtask>/<version>.jsonl           accepted rows
+                                     <version>.rejected.jsonl  rejected rows
+                                     <version>.<name>          attachment, e.g. signatures
 
-Each write makes a version of its own; replacing the manifest publishes it in one step. What a
-reader may be reading is never overwritten: replaced versions stay for `ABANDONED`, and a writer
-killed at any moment leaves the partition as it was.
+Each write creates a new version; replacing the manifest publishes it in one step. Files are never
+overwritten while somebody may read them: replaced versions stay for `ABANDONED`. A writer that is
+killed at any moment leaves the published version unchanged.
 """
 
 from __future__ import annotations
@@ -46,18 +46,19 @@ from sdg_assets.store.rows import RecordT, verified_rows
 from sdg_assets.store.writer import ASIDE, PartitionWriter
 
 ABANDONED = timedelta(days=1)
-"""Age at which nobody reads a replaced version any more, and no process still writes a draft."""
+"""After this time nobody reads a replaced version any more, and no process writes a draft."""
 KEPT_ASIDE = timedelta(days=14)
-"""How long the rows of an attempt that was not published are kept for a person to look at."""
+"""How long the rows of an unpublished attempt are kept, so that a person can look at them."""
 REQUESTS = 32
-PATIENCE = 5
+"""Number of parallel requests to a bucket."""
+OPEN_ATTEMPTS = 5
 VERSION = re.compile(r"\d{8}T\d{6}-[0-9a-f]{8}")
 logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, order=True)
 class PartitionKey:
-    """One stage of one subtask."""
+    """Identifies a partition: one stage of one subtask."""
 
     task: str
     stage: str
@@ -68,20 +69,20 @@ class PartitionKey:
 
 
 class Store:
-    """Stage files under one directory, or under one prefix of a bucket."""
+    """Reads and writes the partitions in a directory, or below a prefix of a bucket."""
 
     def __init__(self, root: str | Place) -> None:
         self.root = place_of(root)
         self._pinned: dict[PartitionKey, Manifest] = {}
 
     def pinned(self, keys: Iterable[PartitionKey]) -> Store:
-        """This store, with some partitions read as they are published now.
+        """A view of this store in which some partitions stay at the version published now.
 
-        Whoever reads a partition more than once, or its rows and its attachments, reads one
-        version, even if another run replaces it in the meantime.
+        It is for code that reads a partition several times, or its rows and its attachments: all
+        reads see the same version, even if another run replaces it in the meantime.
 
         Args:
-            keys: The partitions. Those that are not published are read as in any store.
+            keys: The partitions to pin. Partitions without a published version are not pinned.
 
         Raises:
             StoreError: A manifest is corrupt.
@@ -99,7 +100,7 @@ class Store:
         return self._file(key, self.manifest(key).version, "jsonl")
 
     def rejected_path(self, key: PartitionKey) -> Place:
-        """The file of a partition's refused rows; raises as `path` does."""
+        """The file of a partition's rejected rows; raises as `path` does."""
         return self._file(key, self.manifest(key).version, "rejected.jsonl")
 
     def attachment_path(self, key: PartitionKey, name: str) -> Place:
@@ -107,30 +108,30 @@ class Store:
         return self._file(key, self.manifest(key).version, name)
 
     def manifest_path(self, key: PartitionKey) -> Place:
-        """The file that says what was published."""
+        """The file of a partition's manifest, whether it exists or not."""
         return self.root / key.task / key.stage / f"{key.subtask}.manifest.json"
 
     def completions_dir(self, task: str, subtask: str) -> Place:
-        """Where a subtask's completion logs lie. They outlive every re-run of its stages."""
+        """The folder of a subtask's completion logs, which every re-run of its stages keeps."""
         return self.root / task / "completions" / subtask
 
     def exists(self, key: PartitionKey) -> bool:
-        """Whether the partition was published."""
+        """Whether the partition has a published version."""
         return key in self._pinned or self.manifest_path(key).exists()
 
     @contextmanager
     def write(self, key: PartitionKey) -> Iterator[PartitionWriter]:
-        """Writes a partition as a whole: published if the block ends, left as it was if it raises.
+        """Writes a new version: published if the block ends normally, discarded if it raises.
 
         Yields:
-            The writer that takes accepted and rejected rows.
+            The writer for accepted and rejected rows.
 
         Raises:
             StoreError: The disk is full, or may not be written.
         """
         version = _new_version()
-        rows, refused = (self._file(key, version, end) for end in ("jsonl", "rejected.jsonl"))
-        with draft(rows) as accepted, draft(refused) as rejected:
+        rows, rejected_rows = (self._file(key, version, end) for end in ("jsonl", "rejected.jsonl"))
+        with draft(rows) as accepted, draft(rejected_rows) as rejected:
             writer = PartitionWriter(rows, self._replaceable(key), accepted, rejected)
             yield writer
             try:
@@ -148,33 +149,33 @@ class Store:
             self.clear(key, listing(rows.parent))
             clear_drafts(rows.parent.parent, _now() - ABANDONED)
         except (SdgError, OSError) as error:
-            logger.warning("%s: what it replaced is cleared by the next run (%s)", key, error)
+            logger.warning("%s: old versions will be deleted by the next run (%s)", key, error)
 
     def manifest(self, key: PartitionKey) -> Manifest:
-        """What was published for the partition.
+        """The manifest of the partition's published version.
 
         Raises:
-            StoreError: Nothing was, or the manifest is corrupt.
+            StoreError: The partition is not published, or its manifest is corrupt.
         """
-        found = self._manifest(key)
-        if found is None:
+        manifest = self._manifest(key)
+        if manifest is None:
             path = self.manifest_path(key)
             raise StoreError(f"{key}: not in the store ({path}); materialize it first")
-        return found
+        return manifest
 
     def manifests(self, keys: Iterable[PartitionKey]) -> dict[PartitionKey, Manifest]:
-        """What was published for those of many partitions that are there.
+        """The manifests of many partitions; partitions that are not published are left out.
 
         Args:
-            keys: The partitions; asked for side by side, as each costs a request in a bucket.
+            keys: The partitions. They are read in parallel: in a bucket each needs a request.
 
         Raises:
             StoreError: A manifest is corrupt.
         """
-        wanted = list(keys)
+        keys = list(keys)
         with ThreadPoolExecutor(REQUESTS) as pool:
-            found = zip(wanted, pool.map(self._manifest, wanted), strict=True)
-            return {key: manifest for key, manifest in found if manifest}
+            manifests = zip(keys, pool.map(self._manifest, keys), strict=True)
+            return {key: manifest for key, manifest in manifests if manifest}
 
     def read(self, key: PartitionKey, record: type[RecordT]) -> Iterator[RecordT]:
         """Streams a partition's accepted rows, verified against its manifest.
@@ -184,34 +185,34 @@ class Store:
             record: The stage's record class.
 
         Raises:
-            StoreError: Missing, a corrupt line (file and line number), or content that is not what
-                was published.
+            StoreError: The partition or its file is missing, a line is corrupt (the message gives
+                file and line number), or the content differs from the published content.
         """
         published, path, file = self._opened(key, "jsonl")
         yield from verified_rows(file, path, key, record, published.rows, published.sha256)
 
     def read_rejected(self, key: PartitionKey) -> Iterator[Rejection]:
-        """Streams a partition's refused rows, verified as `read` does.
+        """Streams a partition's rejected rows, verified against its manifest.
 
         Args:
             key: The partition.
 
         Raises:
-            StoreError: As for `read`.
+            StoreError: As in `read`.
         """
         published, path, file = self._opened(key, "rejected.jsonl")
         rows = sum(published.rejected.values())
         yield from verified_rows(file, path, key, Rejection, rows, published.rejected_sha256)
 
     def attachment(self, key: PartitionKey, name: str) -> bytes:
-        """A file that was published with a partition.
+        """The content of a file that was published with a partition.
 
         Args:
             key: The partition.
-            name: The name it was attached under.
+            name: Name of the attachment.
 
         Raises:
-            StoreError: The partition has no such file, or another one than was published.
+            StoreError: The file is missing, or its content differs from the published content.
         """
         manifest, path, file = self._opened(key, name)
         with file, clear_errors(str(path)):
@@ -221,15 +222,17 @@ class Store:
         return data
 
     def clear(self, key: PartitionKey, files: Iterable[Listed]) -> int:
-        """Removes versions of a partition that nobody can be reading or writing any more.
+        """Removes versions of a partition that nobody reads or writes any more.
+
+        These are versions replaced more than `ABANDONED` ago, versions of writers that were killed
+        as long ago, and unpublished attempts older than `KEPT_ASIDE`.
 
         Args:
             key: The partition.
-            files: What lies in its folder.
+            files: The files in the partition's folder.
 
         Returns:
-            How many files were removed: those replaced `ABANDONED` ago, those of writers that were
-            killed as long ago, and those kept aside for `KEPT_ASIDE`.
+            Number of removed files.
 
         Raises:
             StoreError: The manifest is corrupt; nothing was removed.
@@ -261,9 +264,9 @@ class Store:
         write_atomic(self.manifest_path(key), manifest.model_dump_json(indent=1).encode())
 
     def _discard(self, key: PartitionKey, version: str) -> None:
-        """Removes a version whose writing failed: on a full disk its place is needed.
+        """Removes a version whose write failed, to free its space: the disk may be full.
 
-        In a bucket it is left to `clear`: a request that failed here may still arrive there.
+        In a bucket `clear` removes it later: a request that failed here may still reach the server.
         """
         if not isinstance(self.root, Path):
             return
@@ -278,12 +281,16 @@ class Store:
         return self.root / key.task / key.stage / key.subtask / f"{version}.{end}"
 
     def _opened(self, key: PartitionKey, end: str) -> tuple[Manifest, Place, BinaryIO]:
-        """The published manifest and one of its files, opened.
+        """Opens a file of the published version.
+
+        Returns:
+            The manifest, the file's path, and the open file.
 
         Raises:
-            TransientError: Another version was published between the two.
+            StoreError: The partition is not published, or the file is missing.
+            TransientError: Other runs replaced the version in each of `OPEN_ATTEMPTS` attempts.
         """
-        for _ in range(PATIENCE):
+        for _ in range(OPEN_ATTEMPTS):
             manifest = self.manifest(key)
             path = self._file(key, manifest.version, end)
             try:
@@ -309,7 +316,7 @@ class Store:
             raise StoreError(f"{path}: corrupt manifest; materialize {key} again") from error
 
     def _replaceable(self, key: PartitionKey) -> Manifest | None:
-        """What a new version would replace; a corrupt manifest must not keep it from that."""
+        """The manifest that a new version replaces; None if there is none, or it is corrupt."""
         try:
             return self._read_manifest(key)
         except StoreError as error:
@@ -320,11 +327,14 @@ class Store:
 
 
 def _still_read(manifest: Manifest | None, *, replaced: bool = True) -> dict[str, datetime]:
-    """Versions that a reader may have begun to read → when each was replaced.
+    """Replaced versions that somebody may still be reading.
 
     Args:
-        manifest: The newest that is known; None if there is none.
-        replaced: Whether that one is about to be replaced.
+        manifest: The published manifest, if there is one.
+        replaced: Whether a new version is about to replace that manifest's version, too.
+
+    Returns:
+        Version → when it was replaced.
     """
     if not manifest:
         return {}

@@ -1,7 +1,7 @@
-"""Where the store lies: a directory, or a prefix of a bucket. One way to write whole files to both.
+"""Places: paths in a directory or in a bucket, and atomic writes of files to both.
 
-In a directory a file is written beside its place, synced and renamed. In a bucket it is written to
-a nameless temporary file here and uploaded in one step.
+In a directory a file is written under a temporary name in the same folder, synced and renamed. For
+a bucket it is written to an unnamed local temporary file and uploaded in one step.
 """
 
 from __future__ import annotations
@@ -25,18 +25,18 @@ from sdg_assets.store.objects import Listed, ObjectPath
 
 Place = Path | ObjectPath
 DRAFT = ".tmp"
-# What a file system says that cannot sync a folder apart from its files: CIFS, some FUSE mounts.
+# Errors of file systems that cannot sync a folder: CIFS, some FUSE mounts.
 NO_FOLDER_SYNC = {errno.EINVAL, errno.EBADF, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS}
 
 
 def place_of(location: str | Place) -> Place:
-    """The directory or bucket that a setting names.
+    """The place that a setting names.
 
     Args:
         location: A directory, or `s3://bucket/prefix`.
 
     Raises:
-        PermanentError: An `s3://` address that is none.
+        PermanentError: The `s3://` address is not valid.
     """
     if isinstance(location, str):
         return ObjectPath.at(location) if location.startswith("s3://") else Path(location)
@@ -45,11 +45,12 @@ def place_of(location: str | Place) -> Place:
 
 @dataclass(frozen=True)
 class Draft:
-    """A file that is not in its place yet."""
+    """A file that is being written and not yet published at its place."""
 
     place: Place
+    """Where the file will be published."""
     path: Path
-    """Where it is written; in a bucket, the directory of temporary files."""
+    """The temporary file; for a bucket, the directory of temporary files."""
     file: IO[bytes]
 
     def write(self, data: bytes) -> None:
@@ -64,16 +65,16 @@ class Draft:
             raise clear_error(error, self.path, self._setting) from error
 
     def touch(self) -> None:
-        """Marks the file as one that somebody is still writing; see `storage.ABANDONED`."""
+        """Sets the file's time to now, so that it does not look abandoned (`ABANDONED`)."""
         if isinstance(self.place, Path):
-            with suppress(FileNotFoundError):  # `publish` says so
+            with suppress(FileNotFoundError):  # `publish` will raise for it
                 os.utime(self.path)
 
     def publish(self, place: Place | None = None) -> None:
-        """Puts what was written in place as a whole; nothing is written after it.
+        """Publishes the file atomically. Nothing may be written to it afterwards.
 
         Args:
-            place: Another place than the one it was meant for, in the same folder.
+            place: Where to publish the file instead of `self.place`; in the same folder.
 
         Raises:
             StoreError: The disk is full, or may not be written.
@@ -100,7 +101,7 @@ class Draft:
 
 @contextmanager
 def draft(place: Place) -> Iterator[Draft]:
-    """A file to write; it is gone after the block unless it was published.
+    """Opens a draft. It is deleted after the block unless it was published.
 
     Raises:
         StoreError: The disk is full, or may not be written.
@@ -108,7 +109,7 @@ def draft(place: Place) -> Iterator[Draft]:
     if isinstance(place, ObjectPath):
         folder = temporary_directory()
         with clear_errors(folder, "TMPDIR"):
-            # Without a name, so that nothing is left of it if the process is killed.
+            # Unnamed: it disappears even if the process is killed.
             file: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115
         path = folder
     else:
@@ -119,15 +120,15 @@ def draft(place: Place) -> Iterator[Draft]:
     try:
         yield Draft(place, path, file)
     finally:
-        with suppress(OSError):  # on a full disk: what is left in the buffer is not wanted
+        with suppress(OSError):  # the disk is full; the rest of the buffer is not needed
             file.close()
         if isinstance(place, Path):
-            with suppress(OSError):  # not there if published; else cleared by age
+            with suppress(OSError):  # missing if published; any other failure: deleted by age
                 path.unlink()
 
 
 def write_atomic(place: Place, data: bytes) -> None:
-    """Puts a whole file in place, or leaves what was there.
+    """Creates or replaces a file atomically.
 
     Raises:
         StoreError: The disk is full, or may not be written.
@@ -142,7 +143,7 @@ def write_atomic(place: Place, data: bytes) -> None:
 
 
 def sync_folder(folder: Place) -> None:
-    """Waits until the names of a directory's files are on disk; a bucket has them there."""
+    """Waits until the entries of a directory are on disk (fsync). Does nothing in a bucket."""
     if isinstance(folder, ObjectPath):
         return
     with clear_errors(folder):
@@ -157,7 +158,7 @@ def sync_folder(folder: Place) -> None:
 
 
 def listing(place: Place) -> Iterator[Listed]:
-    """Every file below a folder, in no promised order; nothing if there is no such folder."""
+    """Every file below a folder except drafts, in any order; nothing if the folder is missing."""
     if isinstance(place, ObjectPath):
         yield from place.listing()
         return
@@ -165,43 +166,43 @@ def listing(place: Place) -> Iterator[Listed]:
         if file.name.startswith(".") and file.name.endswith(DRAFT):
             continue
         try:
-            facts = file.stat()
+            status = file.stat()
         except FileNotFoundError:
-            continue  # published or deleted by another run in the meantime
-        if stat.S_ISREG(facts.st_mode):
-            modified = datetime.fromtimestamp(facts.st_mtime, UTC)
-            yield Listed(file.relative_to(place).as_posix(), facts.st_size, modified)
+            continue  # deleted by another run since `rglob` listed it
+        if stat.S_ISREG(status.st_mode):
+            modified = datetime.fromtimestamp(status.st_mtime, UTC)
+            yield Listed(file.relative_to(place).as_posix(), status.st_size, modified)
 
 
 def clear_drafts(folder: Place, before: datetime) -> int:
-    """Removes drafts below a directory that killed processes left. In a bucket there are none.
+    """Removes drafts that killed processes left below a directory. A bucket has no drafts.
 
     Args:
         folder: The directory.
-        before: Drafts last written to before then are nobody's.
+        before: Drafts last modified before this time are removed.
 
     Returns:
-        How many were removed.
+        Number of removed drafts.
     """
     removed = 0
     if isinstance(folder, Path):
         for file in folder.rglob(f".*{DRAFT}"):
             with suppress(FileNotFoundError):
-                facts = file.stat()
-                if stat.S_ISREG(facts.st_mode) and facts.st_mtime < before.timestamp():
+                status = file.stat()
+                if stat.S_ISREG(status.st_mode) and status.st_mtime < before.timestamp():
                     file.unlink()
                     removed += 1
     return removed
 
 
 def clear_scratch(before: datetime) -> int:
-    """Removes scratch directories of this user that killed processes left; see `scratch`.
+    """Removes this user's scratch directories that killed processes left; see `scratch`.
 
     Args:
-        before: Those in which nothing was written since then are nobody's.
+        before: Directories in which nothing was modified since this time are removed.
 
     Returns:
-        How many were removed.
+        Number of removed directories.
     """
     removed = 0
     for folder in temporary_directory().glob(f"{SCRATCH}*"):
@@ -217,7 +218,7 @@ def clear_scratch(before: datetime) -> int:
 
 @contextmanager
 def local_copy(place: Place) -> Iterator[Path]:
-    """A folder as a directory of this machine: itself, or a copy that is gone after the block."""
+    """A folder as a local directory: itself, or a copy of it that is deleted after the block."""
     if isinstance(place, Path):
         yield place
         return
@@ -234,19 +235,19 @@ def local_copy(place: Place) -> Iterator[Path]:
 
 @contextmanager
 def scratch() -> Iterator[Path]:
-    """A directory of this machine for one piece of work, gone after the block.
+    """A local temporary directory that is deleted after the block.
 
-    What a killed process leaves is cleared by age; see `clear_scratch`.
+    Directories of killed processes are deleted by age; see `clear_scratch`.
 
     Raises:
         StoreError: The temporary directory is full, or may not be written.
     """
     with clear_errors(temporary_directory(), "TMPDIR"):
-        made = tempfile.TemporaryDirectory(prefix=SCRATCH)
-    with made as folder:
+        directory = tempfile.TemporaryDirectory(prefix=SCRATCH)
+    with directory as folder:
         yield Path(folder)
 
 
 def _beside(path: Path) -> Path:
-    # Process ids repeat: in every container the first process is 1.
+    # The process id alone is not unique: the first process of every container has id 1.
     return path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}{DRAFT}")

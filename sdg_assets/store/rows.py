@@ -1,4 +1,4 @@
-"""A partition's rows as lines of a file, and back: nothing that was not published is read."""
+"""Converts rows to lines of JSON and back; reading verifies that the file is the published one."""
 
 from __future__ import annotations
 
@@ -23,33 +23,33 @@ def line_of(row: Record) -> bytes:
     try:
         text = row.model_dump_json()
     except PydanticSerializationError:
-        # A lone surrogate, as a JSON dataset may hold. UTF-8 has no form for it; U+FFFD keeps the
-        # row, and the format gate knows that mark.
+        # A lone surrogate, which JSON datasets may contain and UTF-8 cannot encode. U+FFFD replaces
+        # it so that the row is kept; the format gate looks for that character.
         text = json.dumps(row.model_dump(mode="json"), ensure_ascii=False, separators=(",", ":"))
         text = text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
     return text.encode("utf-8") + b"\n"
 
 
 def verified_rows(
-    opened: BinaryIO, path: Place, key: object, record: type[RecordT], published: int, sha256: str
+    file: BinaryIO, path: Place, key: object, record: type[RecordT], published: int, sha256: str
 ) -> Iterator[RecordT]:
-    """Streams the rows of a file and says at the end whether they are those that were published.
+    """Streams the rows of a file; after the last row it verifies that they are as published.
 
     Args:
-        opened: The file, which is closed at the end.
-        path: Its place, for messages.
+        file: The open file; it is closed at the end.
+        path: Location of the file, for messages.
         key: The partition, for messages.
         record: The rows' class.
-        published: How many rows were published.
-        sha256: Hash of the published content.
+        published: Number of published rows.
+        sha256: SHA-256 of the published content, in hex.
 
     Raises:
-        StoreError: A line is corrupt, or the content is not what was published.
+        StoreError: A line is corrupt, or the content differs from the published content.
         TransientError: The file, in a bucket, was deleted while it was read.
     """
     rows, digest = 0, hashlib.sha256()
-    with opened:
-        for rows, line in enumerate(_lines(opened, path), start=1):
+    with file:
+        for rows, line in enumerate(_lines(file, path), start=1):
             digest.update(line)
             yield _parse(line, record, path, rows)
     if (rows, digest.hexdigest()) != (published, sha256):
@@ -59,12 +59,12 @@ def verified_rows(
         )
 
 
-def _lines(opened: BinaryIO, path: Place) -> Iterator[bytes]:
+def _lines(file: BinaryIO, path: Place) -> Iterator[bytes]:
     try:
         with clear_errors(str(path)):
-            yield from opened
+            yield from file
     except FileNotFoundError:
-        # Only in a bucket: in a directory an open file outlives its name.
+        # Happens only in a bucket: in a directory an open file stays readable after its deletion.
         raise TransientError(f"{path}: deleted while it was read; run again") from None
 
 

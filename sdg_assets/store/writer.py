@@ -1,4 +1,4 @@
-"""Who collects the rows of a partition's next version."""
+"""The writer that collects the rows of a partition's next version."""
 
 from __future__ import annotations
 
@@ -12,39 +12,41 @@ from sdg_assets.store.manifest import Manifest
 from sdg_assets.store.places import Draft, Place
 from sdg_assets.store.rows import line_of
 
-# In the name of each file of an attempt that was not published.
+# Part of the name of each file of an unpublished attempt.
 ASIDE = "unpublished"
 TOUCH_SECONDS = 3600.0
 
 
 @dataclass
 class PartitionWriter:
-    """Collects a partition's rows; nothing is visible until the `with` block ends well."""
+    """Collects a partition's rows. Readers see them only after the `with` block ends normally."""
 
     path: Place
-    """Where the accepted rows will lie."""
+    """File that will hold the accepted rows."""
     replaces: Manifest | None
-    """What is published now; None if nothing is, or if its manifest cannot be read."""
+    """Manifest of the version published now; None if there is none, or it is corrupt."""
     _accepted: Draft
     _rejected: Draft
     rows: int = 0
+    """Number of accepted rows so far."""
     rejected: dict[str, int] = field(default_factory=dict)
+    """`<gate>: <reason>` → number of rejected rows so far."""
     info: dict[str, Any] = field(default_factory=dict)
     attachments: dict[str, bytes] = field(default_factory=dict)
-    """Name → content of files published with the rows: signatures, hashes."""
+    """Name → content of the files published with the rows: signatures, hashes."""
     _digest: Any = field(default_factory=hashlib.sha256)
     _rejected_digest: Any = field(default_factory=hashlib.sha256)
     _touched_at: float = field(default_factory=time.monotonic)
 
     def accept(self, row: Record) -> None:
-        """Adds a row that passed."""
+        """Adds an accepted row."""
         line = line_of(row)
         self._accepted.write(line)
         self._digest.update(line)
         self.rows += 1
 
     def reject(self, rejection: Rejection) -> None:
-        """Keeps a row that did not, with its gate and reason."""
+        """Adds a rejected row with its gate and reason."""
         line = line_of(rejection)
         self._rejected.write(line)
         self._rejected_digest.update(line)
@@ -52,9 +54,9 @@ class PartitionWriter:
         self.rejected[reason] = self.rejected.get(reason, 0) + 1
 
     def put(self, row: Record | Rejection) -> None:
-        """Accepts a record, rejects a `Rejection`."""
+        """Accepts a record, or rejects a `Rejection`."""
         if (now := time.monotonic()) - self._touched_at > TOUCH_SECONDS:
-            # So that a file to which nothing is written for a day does not look abandoned.
+            # A file that is not written to for a day would be deleted as abandoned.
             self._touched_at = now
             self._accepted.touch()
             self._rejected.touch()
@@ -64,25 +66,25 @@ class PartitionWriter:
             self.accept(row)
 
     def keep_aside(self) -> Place:
-        """Keeps the rows of an attempt that is not going to be published.
+        """Stores the rows of an attempt that will not be published, for a person to look at.
 
-        They are cleared by age. Nothing may be written after this.
+        They are deleted by age (`KEPT_ASIDE`). Nothing may be written after this call.
 
         Returns:
-            The file of the refused rows. The accepted ones lie beside it.
+            The file of the rejected rows. The file of the accepted rows is in the same folder.
         """
         version = self.path.name.partition(".")[0]
-        refused = self.path.parent / f"{version}.{ASIDE}.rejected.jsonl"
+        rejected = self.path.parent / f"{version}.{ASIDE}.rejected.jsonl"
         self._accepted.publish(self.path.parent / f"{version}.{ASIDE}.jsonl")
-        self._rejected.publish(refused)
-        return refused
+        self._rejected.publish(rejected)
+        return rejected
 
     @property
     def sha256(self) -> str:
-        """Hash of the accepted rows so far: what this partition's content is."""
+        """SHA-256 of the accepted rows so far, in hex; it identifies the partition's content."""
         return str(self._digest.hexdigest())
 
     @property
     def rejected_sha256(self) -> str:
-        """Hash of the refused rows so far."""
+        """SHA-256 of the rejected rows so far, in hex."""
         return str(self._rejected_digest.hexdigest())

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from sdg_assets.records import EnrichedExample
 from sdg_assets.store.partitions import PartitionKey, Store
-from sdg_assets_tests.store.test_killed_writers import read_beside
+from sdg_assets_tests.store.test_killed_writers import read_while_writers_are_killed
 from sdg_assets_tests.support.object_server import BUCKET, object_server
 from sdg_assets_tests.support.records import enriched
 
@@ -111,7 +111,7 @@ def main(arguments: list[str] | None = None) -> int:
         for name, store in stores.items():
             longest = 80 if name == "directory" else 250
             try:
-                versions = read_beside(store, options.kills, longest, reads=1000)
+                versions = read_while_writers_are_killed(store, options.kills, longest, reads=1000)
             except Exception as error:  # noqa: BLE001 - any error of a reader counts
                 sys.stderr.write(f"missed: {name}: a reader failed: {error!r}\n")
                 reached = False

@@ -14,20 +14,23 @@ from sdg_assets_tests.support.builders import seed_task, write_catalog
 CATALOG = load_catalog(allow_canary=())
 
 
-def origin(dataset: str, split: str, config: str = "default") -> dict[str, Any]:
+def derived_from(dataset: str, split: str, config: str = "default") -> dict[str, Any]:
     return {"derived_from": [{"dataset": dataset, "config": config, "split": split}]}
 
 
 @pytest.mark.parametrize(
     ("derived", "evaluation"),
     [
-        (origin("openai/gsm8k", "test", "main"), "the protected benchmark gsm8k"),
-        (origin("openlanguagedata/flores_plus", "devtest", "*"), "the protected benchmark flores"),
-        (origin("cais/mmlu", "dev", "*"), "the protected benchmark mmlu"),
-        (origin("CogComp/mc_taco", "test"), "what lm-eval evaluates mc_taco on"),
+        (derived_from("openai/gsm8k", "test", "main"), "the protected benchmark gsm8k"),
+        (
+            derived_from("openlanguagedata/flores_plus", "devtest", "*"),
+            "the protected benchmark flores",
+        ),
+        (derived_from("cais/mmlu", "dev", "*"), "the protected benchmark mmlu"),
+        (derived_from("CogComp/mc_taco", "test"), "an evaluation split of lm-eval's task mc_taco"),
     ],
 )
-def test_rows_made_of_evaluation_rows_are_not_seeded(
+def test_rows_derived_from_evaluation_rows_are_not_seeded(
     tmp_path: Path, derived: dict[str, Any], evaluation: str
 ) -> None:
     with pytest.raises(CatalogError) as error:
@@ -39,7 +42,7 @@ def test_rows_made_of_evaluation_rows_are_not_seeded(
     assert not load_catalog(write_catalog(tmp_path, off), allow_canary=()).enabled()
 
 
-def test_rows_made_of_what_another_task_holds_out_are_not_seeded(tmp_path: Path) -> None:
+def test_rows_derived_from_another_tasks_held_out_split_are_not_seeded(tmp_path: Path) -> None:
     other = {
         "task": "exam",
         "dataset": "org/exam",
@@ -47,29 +50,31 @@ def test_rows_made_of_what_another_task_holds_out_are_not_seeded(tmp_path: Path)
         "enabled": False,
         "why": "its training split is not open",
     }
-    root = write_catalog(tmp_path, other, origin("org/exam", "test", "a"))
+    root = write_catalog(tmp_path, other, derived_from("org/exam", "test", "a"))
     with pytest.raises(CatalogError, match=r"org/exam \(a\), which is held out by the task exam"):
         load_catalog(root, allow_canary=())
 
-    assert load_catalog(write_catalog(tmp_path, other, origin("org/exam", "test", "b")))
+    assert load_catalog(write_catalog(tmp_path, other, derived_from("org/exam", "test", "b")))
 
 
-def test_rows_made_of_training_rows_are_seeded(tmp_path: Path) -> None:
-    root = write_catalog(tmp_path, origin("openai/gsm8k", "train", "main"))
+def test_rows_derived_from_training_rows_are_seeded(tmp_path: Path) -> None:
+    root = write_catalog(tmp_path, derived_from("openai/gsm8k", "train", "main"))
 
     assert load_catalog(root, allow_canary=()).enabled()
 
 
-def test_a_subtask_says_for_itself_what_it_was_made_of(tmp_path: Path) -> None:
-    subtasks = {"quiz": {"config": "main"}, "copy": origin("openai/gsm8k", "test", "main")}
-    with pytest.raises(CatalogError, match="copy: its rows derive from 'test' of openai/gsm8k"):
+def test_a_subtask_overrides_the_tasks_derived_from(tmp_path: Path) -> None:
+    subtasks = {"quiz": {"config": "main"}, "copy": derived_from("openai/gsm8k", "test", "main")}
+    with pytest.raises(
+        CatalogError, match="copy: its rows derive from split 'test' of openai/gsm8k"
+    ):
         load_catalog(write_catalog(tmp_path, {"subtasks": subtasks}), allow_canary=())
 
     task = seed_task(
-        **origin("org/a", "test"), subtasks={"mine": {"derived_from": []}, "copied": {}}
+        **derived_from("org/a", "test"), subtasks={"mine": {"derived_from": []}, "copied": {}}
     )
     assert task.resolve("mine").derived_from == []
-    assert [made.dataset for made in task.resolve("copied").derived_from] == ["org/a"]
+    assert [origin.dataset for origin in task.resolve("copied").derived_from] == ["org/a"]
 
 
 def test_a_translation_says_what_was_translated() -> None:
@@ -81,7 +86,7 @@ def test_a_translation_says_what_was_translated() -> None:
     ("family", "name"),
     [("reasoning", "xstorycloze"), ("knowledge", "sib200"), ("reasoning", "wsc")],
 )
-def test_evaluation_text_under_another_name_cannot_be_switched_on(
+def test_a_built_in_task_derived_from_evaluation_rows_cannot_be_enabled(
     tmp_path: Path, family: str, name: str
 ) -> None:
     data = yaml.safe_load((BUILT_IN / family / f"{name}.yaml").read_text("utf-8"))
@@ -103,13 +108,13 @@ def test_evaluation_text_under_another_name_cannot_be_switched_on(
         ("legalbench", "legalbench_contract_nli_limited_use"),
     ],
 )
-def test_a_subtask_of_evaluation_text_is_off_and_its_siblings_are_on(task: str, key: str) -> None:
+def test_only_the_subtasks_derived_from_evaluation_rows_are_disabled(task: str, key: str) -> None:
     assert key not in CATALOG.task(task).enabled_subtasks()
     assert CATALOG.task(task).enabled_subtasks()
     assert CATALOG.task(task).subtasks[key].why
 
 
-def test_a_translation_of_a_training_split_stays_on() -> None:
+def test_translations_of_training_splits_are_enabled() -> None:
     for name in ("xnli", "paws_x", "arc_multilingual", "mlqa_translate_train", "uhura_arc_easy"):
         assert CATALOG.task(name).enabled_subtasks()
-        assert all(made.split == "train" for made in CATALOG.task(name).derived_from)
+        assert all(origin.split == "train" for origin in CATALOG.task(name).derived_from)

@@ -1,4 +1,4 @@
-"""Every knowledge task's mapping by value; `knowledge_rows.yaml` holds the rows."""
+"""Compares the mapped rows of every knowledge task with `knowledge_rows.yaml`."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ CASES: dict[str, list[Case]] = yaml.safe_load((HERE / "knowledge_rows.yaml").rea
 SPLITS = sorted({(case.get("tier", "."), case["task"]) for case in CASES["read"]})
 needs_mirror = pytest.mark.skipif(not HUB.is_dir(), reason=f"no mirror of the Hub at {HUB}")
 
-# Of tasks with dozens of labels: their number, the first and the last, and a row with its answer.
+# Tasks with dozens of labels: number of labels, first and last label, a row and its answer.
 LABELS: list[tuple[str, int, str, str, Case, str]] = [
     (
         "ledgar/ledgar",
@@ -96,7 +96,7 @@ LABELS: list[tuple[str, int, str, str, Case, str]] = [
 
 
 def spec_of(path: str) -> SubtaskSpec:
-    """The subtask that `task/key` names."""
+    """The subtask of a path `task/key`."""
     task, key = path.split("/")
     return CATALOG.task(task).resolve(key)
 
@@ -108,7 +108,7 @@ def mapping_of(path: str) -> RowMapping:
 
 
 def expected(case: Case) -> Content:
-    """What a case gives; fields that it does not name are empty."""
+    """The content that a case expects; fields that it omits are empty."""
     choices = case.get("choices", [])
     index = choices.index(case["answer"]) if choices else None
     return Content(**{**case, "choices": choices, "answer_index": index})
@@ -124,7 +124,7 @@ def mirrored(tier: str, spec: SubtaskSpec) -> bool:
     return any(config.glob(f"{spec.split}-[0-9]*.parquet"))
 
 
-def named(kind: str) -> list[Any]:
+def cases_of(kind: str) -> list[Any]:
     return [
         pytest.param(case, id=f"{case['task']}-{case.get('position', i)}")
         for i, case in enumerate(CASES[kind])
@@ -132,11 +132,11 @@ def named(kind: str) -> list[Any]:
 
 
 @needs_mirror
-@pytest.mark.parametrize("case", named("read"))
-def test_a_row_of_the_mirror_maps_to_what_a_person_read_in_it(case: Case) -> None:
+@pytest.mark.parametrize("case", cases_of("read"))
+def test_a_row_of_the_mirror_maps_to_the_example_that_a_person_wrote(case: Case) -> None:
     row = list(seed_rows(case.get("tier", "."), case["task"]))[case["position"]]
-    made = [f for f in mapping_of(case["task"])(row) if f.question == case["question"]]
-    (fields,) = made
+    contents = [f for f in mapping_of(case["task"])(row) if f.question == case["question"]]
+    (fields,) = contents
     assert fields.answer == case["answer"]
     assert sorted(fields.choices) == sorted(case.get("choices", []))
     if fields.choices:
@@ -149,28 +149,28 @@ def test_a_row_of_the_mirror_maps_to_what_a_person_read_in_it(case: Case) -> Non
 @pytest.mark.parametrize(("tier", "path"), SPLITS)
 def test_no_row_of_a_seed_split_fails_to_map(tier: str, path: str) -> None:
     mapping = mapping_of(path)
-    made = [list(mapping(row)) for row in seed_rows(tier, path)]
-    assert made
-    assert all(made)
+    contents = [list(mapping(row)) for row in seed_rows(tier, path)]
+    assert contents
+    assert all(contents)
 
 
 @needs_mirror
-def test_every_seed_split_of_the_mirror_is_read_here() -> None:
-    there = [
+def test_every_seed_split_of_the_mirror_has_cases() -> None:
+    mirrored_splits = [
         (tier, f"{task.task}/{key}")
         for tier in (".", "_tiny")
         for task in ENABLED
         for key in task.enabled_subtasks()
         if mirrored(tier, task.resolve(key))
     ]
-    assert sorted(there) == SPLITS
+    assert sorted(mirrored_splits) == SPLITS
 
 
 @needs_mirror
 @pytest.mark.parametrize(("tier", "path"), SPLITS)
 def test_three_rows_of_every_seed_split_are_read_by_value(tier: str, path: str) -> None:
-    read = [c for c in CASES["read"] if (c.get("tier", "."), c["task"]) == (tier, path)]
-    assert len(read) >= 3
+    cases = [c for c in CASES["read"] if (c.get("tier", "."), c["task"]) == (tier, path)]
+    assert len(cases) >= 3
 
 
 @needs_mirror
@@ -181,7 +181,7 @@ def test_webqs_takes_further_answers_for_other_wordings() -> None:
 
 
 @needs_mirror
-def test_coqa_puts_the_conversation_so_far_into_the_context_and_skips_what_nobody_knows() -> None:
+def test_coqa_puts_earlier_turns_into_the_context_and_skips_unknown_answers() -> None:
     row = next(seed_rows("_tiny", "coqa/coqa"))
     turns = list(mapping_of("coqa/coqa")(row))
     assert len(turns) == len(row["questions"]["input_text"]) - 1, "one answer is unknown"
@@ -192,14 +192,14 @@ def test_coqa_puts_the_conversation_so_far_into_the_context_and_skips_what_nobod
     )
 
 
-@pytest.mark.parametrize("case", named("written"))
+@pytest.mark.parametrize("case", cases_of("written"))
 def test_a_row_in_the_documented_columns_gives_these_examples(case: Case) -> None:
-    made = list(mapping_of(case["task"])(case["row"]))
-    assert made == [expected(gives) for gives in case["gives"]]
+    contents = list(mapping_of(case["task"])(case["row"]))
+    assert contents == [expected(content) for content in case["gives"]]
 
 
 @pytest.mark.parametrize(("path", "number", "first", "last", "row", "answer"), LABELS)
-def test_labels_stand_in_the_order_of_the_datasets_class_names(
+def test_labels_are_in_the_order_of_the_datasets_class_names(
     path: str, number: int, first: str, last: str, row: Case, answer: str
 ) -> None:
     (fields,) = mapping_of(path)(row)
@@ -209,27 +209,27 @@ def test_labels_stand_in_the_order_of_the_datasets_class_names(
     assert fields.context == (row.get("text") or row["argument"])
 
 
-@pytest.mark.parametrize("case", named("dropped"))
-def test_a_row_that_is_no_seed_is_dropped_and_is_no_error(case: Case) -> None:
+@pytest.mark.parametrize("case", cases_of("dropped"))
+def test_a_row_that_is_not_a_seed_is_dropped_without_an_error(case: Case) -> None:
     assert list(mapping_of(case["task"])(case["row"])) == []
 
 
-def test_a_book_that_no_teacher_can_read_is_no_seed() -> None:
+def test_a_book_too_long_for_any_teacher_is_not_a_seed() -> None:
     mapping = mapping_of("scrolls_qa/scrolls_narrativeqa")
     assert list(mapping({"input": "Who?\n\n" + "a" * 119_000, "output": "he"}))
     assert not list(mapping({"input": "Who?\n\n" + "a" * 121_000, "output": "he"}))
 
 
-def test_sciqs_right_answer_stands_at_every_place() -> None:
+def test_the_right_answer_of_sciq_occurs_at_every_position() -> None:
     mapping = mapping_of("sciq/sciq")
-    places: Counter[int | None] = Counter()
+    positions: Counter[int | None] = Counter()
     for i in range(200):
         row = {f"distractor{n}": f"wrong {n}" for n in (1, 2, 3)}
         (fields,) = mapping({**row, "question": f"q{i}", "correct_answer": "right", "support": ""})
         assert fields.choices[fields.answer_index or 0] == fields.answer == "right"
-        places[fields.answer_index] += 1
-    assert set(places) == {0, 1, 2, 3}
-    assert max(places.values()) < 80
+        positions[fields.answer_index] += 1
+    assert set(positions) == {0, 1, 2, 3}
+    assert max(positions.values()) < 80
 
 
 def test_every_subject_of_medmcqa_is_seeded_in_one_subtask_only() -> None:
@@ -237,23 +237,23 @@ def test_every_subject_of_medmcqa_is_seeded_in_one_subtask_only() -> None:
     assert len(keys) == 21
     row = {"question": "Which?", "opa": "a liver", "opb": "a spleen", "opc": "", "opd": None}
     for subject in ("ENT", "Gynaecology & Obstetrics", "Skin", "Unknown", "Something new"):
-        whole = {**row, "cop": 0, "subject_name": subject}
-        takers = [key for key in keys if list(mapping_of(f"medmcqa/{key}")(whole))]
-        assert len(takers) == 1, subject
+        complete = {**row, "cop": 0, "subject_name": subject}
+        seeding = [key for key in keys if list(mapping_of(f"medmcqa/{key}")(complete))]
+        assert len(seeding) == 1, subject
 
 
-def test_every_task_that_is_on_has_a_row_tested_by_value() -> None:
+def test_every_enabled_task_has_a_row_tested_by_value() -> None:
     tested = [case["task"] for kind in ("read", "written") for case in CASES[kind]]
     tested += [path for path, *_ in LABELS]
     assert {task.task for task in ENABLED} <= {path.split("/")[0] for path in tested}
 
 
-def test_every_knowledge_task_says_what_its_questions_ask_for() -> None:
+def test_every_knowledge_task_has_a_frame() -> None:
     tasks = CATALOG.tasks.values()
     assert [t.task for t in tasks if t.family == "knowledge" and not t.frame] == []
 
 
-def test_at_least_39_knowledge_tasks_are_on() -> None:
+def test_at_least_39_knowledge_tasks_are_enabled() -> None:
     assert len(ENABLED) >= 39
 
 

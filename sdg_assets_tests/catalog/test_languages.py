@@ -1,4 +1,4 @@
-"""A question is asked in its row's language; where it is not, the task's notes say why."""
+"""Questions are in the language of their rows; where not, the task's notes explain it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from sdg_assets.records import AnswerKind, Content
 from sdg_assets_tests.support.builders import TASK, write_catalog
 
 ENGLISH = re.compile(r"\b(which|what|does|is|how|write|sum|this|the)\b", re.IGNORECASE)
-NO_TEXT = re.compile(r"\{\{.*?\}\}|\{%.*?%\}", re.DOTALL)
+TEMPLATE_CODE = re.compile(r"\{\{.*?\}\}|\{%.*?%\}", re.DOTALL)
 
 
 def test_a_question_in_another_language_than_its_row_is_explained() -> None:
@@ -25,9 +25,9 @@ def test_a_question_in_another_language_than_its_row_is_explained() -> None:
             if spec.language == "en" or spec.record is None:
                 continue
             words = spec.record.words.get("ask", "")
-            asked = f"{NO_TEXT.sub('', spec.record.question)} {words}"
-            if ENGLISH.search(asked) and not re.search(r"stays? English", task.notes):
-                unexplained.append(f"{task.task}/{key}: {asked}")
+            question = f"{TEMPLATE_CODE.sub('', spec.record.question)} {words}"
+            if ENGLISH.search(question) and not re.search(r"stays? English", task.notes):
+                unexplained.append(f"{task.task}/{key}: {question}")
 
     assert unexplained == []
 
@@ -58,7 +58,7 @@ def test_each_language_of_a_task_asks_in_its_own_words(tmp_path: Path) -> None:
     ]
 
 
-def test_words_that_a_template_names_and_a_subtask_lacks_are_refused_at_load(
+def test_a_subtask_that_lacks_words_of_its_template_is_refused_at_load(
     tmp_path: Path,
 ) -> None:
     record = {**TASK["record"], "question": "{{words.ask}} {{question}}"}

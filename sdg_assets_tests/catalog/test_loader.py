@@ -11,7 +11,7 @@ from sdg_assets.errors import CatalogError
 from sdg_assets_tests.support.builders import TASK, seed_task, write_catalog
 
 
-def test_loads_a_catalog_of_ones_own(tmp_path: Path) -> None:
+def test_loads_a_catalog_from_a_directory(tmp_path: Path) -> None:
     catalog = load_catalog(write_catalog(tmp_path, {}))
 
     spec = catalog.subtask("quiz", "quiz")
@@ -32,7 +32,7 @@ def test_a_subtask_may_have_a_file_of_its_own(tmp_path: Path) -> None:
     assert task.resolve("quiz_more").config == "more"
 
 
-def test_a_subtask_s_file_that_belongs_to_nothing_or_stands_twice_is_named(tmp_path: Path) -> None:
+def test_a_subtask_file_without_a_task_or_with_a_duplicate_key_is_named(tmp_path: Path) -> None:
     write_catalog(tmp_path, {})
     for folder, name in (("quiz", "quiz"), ("quizz", "quiz_more")):
         (tmp_path / "knowledge" / folder).mkdir()
@@ -41,8 +41,8 @@ def test_a_subtask_s_file_that_belongs_to_nothing_or_stands_twice_is_named(tmp_p
     with pytest.raises(CatalogError) as raised:
         load_catalog(tmp_path)
 
-    assert "quiz/quiz.yaml: subtask 'quiz' stands in" in str(raised.value)
-    assert "quizz/quiz_more.yaml: there is no quizz.yaml beside its folder" in str(raised.value)
+    assert "quiz/quiz.yaml: subtask 'quiz' is also defined in" in str(raised.value)
+    assert "quizz/quiz_more.yaml: its task's file quizz.yaml is missing" in str(raised.value)
 
 
 def test_the_built_in_catalog_loads_within_half_a_second_and_without_heavy_imports() -> None:
@@ -82,7 +82,7 @@ def test_a_directory_without_catalog_files_is_refused(tmp_path: Path) -> None:
         load_catalog(tmp_path)
 
 
-def test_what_is_off_says_why() -> None:
+def test_a_disabled_task_or_subtask_needs_a_reason() -> None:
     with pytest.raises(ValueError, match="`enabled: false` needs `why:`"):
         seed_task(enabled=False)
     with pytest.raises(ValueError, match=r"subtasks\.quiz: `enabled: false` needs `why:`"):
@@ -98,7 +98,7 @@ def test_unknown_names_come_with_a_hint(tmp_path: Path) -> None:
         catalog.subtask("quiz", "x")
 
 
-def test_a_subtask_that_is_off_says_why_it_cannot_be_seeded(tmp_path: Path) -> None:
+def test_a_disabled_subtask_is_refused_with_its_reason(tmp_path: Path) -> None:
     off = {"enabled": False, "why": "the same rows"}
     subtasks = {**TASK["subtasks"], "copy": off}
     catalog = load_catalog(write_catalog(tmp_path, {"subtasks": subtasks}))
@@ -111,7 +111,7 @@ def test_a_subtask_that_is_off_says_why_it_cannot_be_seeded(tmp_path: Path) -> N
 def test_subtask_keys_are_unique_over_tasks(tmp_path: Path) -> None:
     write_catalog(tmp_path, {}, {"task": "other"})
 
-    with pytest.raises(CatalogError, match="subtask 'quiz' stands in other too"):
+    with pytest.raises(CatalogError, match="subtask 'quiz' is also defined in other"):
         load_catalog(tmp_path)
 
 
@@ -126,7 +126,7 @@ def test_overlaps_name_tasks_and_do_not_point_at_each_other(tmp_path: Path) -> N
         load_catalog(tmp_path)
 
     assert "overlaps: unknown seed task 'nobody'" in str(error.value)
-    assert "overlaps 'other', which overlaps it too" in str(error.value)
+    assert "overlaps 'other', which also overlaps it" in str(error.value)
 
 
 def test_each_position_of_a_parallel_task_has_one_owner() -> None:
@@ -142,7 +142,7 @@ def test_each_position_of_a_parallel_task_has_one_owner() -> None:
     assert task.declared_rows() == 1000
 
 
-def test_a_language_that_comes_later_moves_no_row_between_the_others() -> None:
+def test_a_language_added_later_moves_no_row_between_the_others() -> None:
     before = seed_task(parallel=True, subtasks={"de": {}, "en": {}}).resolve("de")
     after = seed_task(parallel=True, subtasks={"de": {}, "en": {}, "fr": {}}).resolve("de")
 
@@ -152,21 +152,23 @@ def test_a_language_that_comes_later_moves_no_row_between_the_others() -> None:
 
 
 @pytest.mark.parametrize(("written", "read"), [(True, "yes"), (False, "no"), ("unclear",) * 2])
-def test_a_bare_yes_or_no_means_what_it_says(written: object, read: str) -> None:
+def test_a_bare_yes_or_no_is_not_read_as_a_boolean(written: object, read: str) -> None:
     assert seed_task(commercial_use=written).commercial_use == read
 
 
-def written(place: Path, text: str) -> Path:
-    """A catalog whose only file is this YAML."""
-    write_catalog(place, {})
-    (place / "knowledge" / "quiz.yaml").write_text(text, "utf-8")
-    return place
+def catalog_with(root: Path, text: str) -> Path:
+    """A catalog whose only file contains this YAML."""
+    write_catalog(root, {})
+    (root / "knowledge" / "quiz.yaml").write_text(text, "utf-8")
+    return root
 
 
-def test_a_key_that_stands_twice_is_refused_with_its_line(tmp_path: Path) -> None:
-    catalog = written(tmp_path, "task: quiz\nlicense: MIT\nlicense: Apache-2.0\n")
+def test_a_duplicate_key_is_refused_with_its_line(tmp_path: Path) -> None:
+    catalog = catalog_with(tmp_path, "task: quiz\nlicense: MIT\nlicense: Apache-2.0\n")
 
-    with pytest.raises(CatalogError, match=r"quiz\.yaml: not YAML: the key 'license' .* line 3"):
+    with pytest.raises(
+        CatalogError, match=r"quiz\.yaml: not YAML: duplicate key 'license' in line 3"
+    ):
         load_catalog(catalog)
 
 
@@ -178,7 +180,7 @@ def test_a_key_that_stands_twice_is_refused_with_its_line(tmp_path: Path) -> Non
         ({"dataset": "org/../../etc"}, "dataset: String should match pattern"),
         ({"seed_split": "*"}, "seed_split: String should match pattern"),
         ({"heldout_splits": ["../test"]}, r"heldout_splits\.0: String should match pattern"),
-        ({"subtasks": {"quiz": {"config": "../main"}}}, "a config names one folder"),
+        ({"subtasks": {"quiz": {"config": "../main"}}}, "a config must be the name of one folder"),
         ({"subtasks": {"quiz": {"split": "train/.."}}}, "split: String should match pattern"),
         ({"subtasks": {"quiz.rejected": {}}}, "must not end in .rejected"),
         ({"subtasks": {"quiz": {}, "Quiz": {}}}, "'Quiz' differ in case only"),
@@ -191,7 +193,7 @@ def test_a_name_that_could_leave_its_folder_or_collide_is_refused(
         load_catalog(write_catalog(tmp_path, field))
 
 
-def test_keys_of_two_tasks_that_differ_in_case_only_are_told_apart(tmp_path: Path) -> None:
+def test_keys_of_two_tasks_may_differ_in_case_only(tmp_path: Path) -> None:
     one = {"task": "one", "subtasks": {"Same": {}}}
     two = {"task": "two", "subtasks": {"same": {}}}
 
@@ -216,7 +218,7 @@ def test_a_task_cannot_have_the_name_of_an_asset(tmp_path: Path, name: str) -> N
         ("{{question | shout}}", r"record\.question: No filter named 'shout'"),
     ],
 )
-def test_a_template_that_is_no_jinja_fails_when_the_catalog_is_loaded(
+def test_an_invalid_template_is_an_error_when_the_catalog_is_loaded(
     tmp_path: Path, template: str, message: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("sdg_assets.catalog.templates.COMPILE_SECONDS", 0.05)

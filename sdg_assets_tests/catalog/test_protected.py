@@ -131,16 +131,16 @@ def test_templates_render_every_real_row(name: str) -> None:
     rendered = 0
     for source in mirror_sources():
         for dataset in BENCHMARKS[name].datasets:
-            one = BENCHMARKS[name].model_copy(update={"datasets": [dataset]})
+            benchmark = BENCHMARKS[name].model_copy(update={"datasets": [dataset]})
             with suppress(AbsentError):
-                for spec in one.specs(source.configs):
+                for spec in benchmark.specs(source.configs):
                     if spec.split in source.splits(spec):
                         rendered += _renders_every_row(spec, source)
     assert rendered
 
 
 def _renders_every_row(spec: SubtaskSpec, source: DirectorySource) -> int:
-    """How many rows rendered; those of a split that hides its answers do so without."""
+    """Number of rows, all of which render; in splits that hide answers, without the answer."""
     assert spec.record is not None
     unanswered = {"answer": "withheld", "answer_index": None}
     answered = RowMapping(spec.record, spec.answer_kind, spec.where)
@@ -189,7 +189,7 @@ def test_a_short_stem_is_recognized_with_its_choices() -> None:
         ("boolq", "boolq", "does ethanol take more energy make that produces?", "no"),
     ],
 )
-def test_a_real_row_reads_as_a_person_reads_it(
+def test_a_real_row_maps_to_the_question_and_answer_a_person_reads(
     name: str, config: str, question: str, answer: str
 ) -> None:
     source = DirectorySource("mirror", MIRROR)
@@ -276,7 +276,7 @@ def test_flores_is_read_in_all_languages() -> None:
     assert [fields.question for fields in mapping(row)] == ["Hello.", "Salut."]
 
 
-def test_a_config_can_be_left_open() -> None:
+def test_a_config_can_be_excluded_from_protection() -> None:
     mmlu = BENCHMARKS["mmlu"]
 
     assert mmlu.covers("cais/mmlu", "anatomy", "test")
@@ -294,7 +294,7 @@ def test_the_only_config_of_a_dataset_is_covered_under_any_name() -> None:
     assert not BENCHMARKS["boolq"].covers("aps/super_glue", "rte", "validation")
 
 
-def test_the_training_splits_of_a_reported_benchmark_stay_open() -> None:
+def test_the_training_splits_of_a_protected_benchmark_may_be_seeded() -> None:
     for name, dataset, config in (
         ("arc", "allenai/ai2_arc", "ARC-Easy"),
         ("race", "ehovy/race", "high"),
@@ -308,7 +308,7 @@ def test_a_malformed_file_is_one_error(tmp_path: Path) -> None:
     file = tmp_path / "protected.yaml"
     entry = "- {name: a, datasets: [x/y], splits: [test], question: q, answer: a}\n"
     file.write_text(entry * 2, "utf-8")
-    with pytest.raises(CatalogError, match="named twice: a"):
+    with pytest.raises(CatalogError, match="duplicate names: a"):
         load_protected(file)
     other = tmp_path / "other.yaml"
     other.write_text("- {name: a}", "utf-8")

@@ -1,4 +1,4 @@
-"""Every reasoning task's mapping by value; `reasoning_rows.yaml` holds the rows."""
+"""Compares the mapped rows of every reasoning task with `reasoning_rows.yaml`."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ needs_mirror = pytest.mark.skipif(not HUB.is_dir(), reason=f"no mirror of the Hu
 
 
 def spec_of(path: str) -> SubtaskSpec:
-    """The subtask that `task/key` names, whether it is on or off."""
+    """The subtask of a path `task/key`, whether it is enabled or not."""
     task, key = path.split("/")
     return CATALOG.task(task).resolve(key)
 
@@ -46,7 +46,7 @@ def check(fields: Content, case: Case) -> None:
         assert getattr(fields, name) == case[name]
 
 
-def seeded() -> Iterator[SubtaskSpec]:
+def enabled_specs() -> Iterator[SubtaskSpec]:
     for task in CATALOG.enabled():
         if task.family == "reasoning":
             yield from (task.resolve(key) for key in task.enabled_subtasks())
@@ -62,16 +62,16 @@ def seed_rows(tier: str, spec: SubtaskSpec) -> Iterator[Case]:
 
 
 def whole_splits() -> list[Any]:
-    """Every seed split of the mirror, and of its tier of tiny samples."""
+    """All seed splits in the mirror and in its folder of tiny samples."""
     return [
         pytest.param(tier, spec, id=f"{tier}/{spec.key}")
         for tier in (".", "_tiny")
-        for spec in seeded()
+        for spec in enabled_specs()
         if mirrored(tier, spec)
     ]
 
 
-def named(kind: str) -> list[Any]:
+def cases_of(kind: str) -> list[Any]:
     return [
         pytest.param(case, id=f"{case['task']}-{case.get('position', i)}")
         for i, case in enumerate(CASES[kind])
@@ -79,8 +79,8 @@ def named(kind: str) -> list[Any]:
 
 
 @needs_mirror
-@pytest.mark.parametrize("case", named("read"))
-def test_a_row_of_the_mirror_maps_to_what_a_person_read_in_it(case: Case) -> None:
+@pytest.mark.parametrize("case", cases_of("read"))
+def test_a_row_of_the_mirror_maps_to_the_example_that_a_person_wrote(case: Case) -> None:
     spec, tier = spec_of(case["task"]), case.get("tier", ".")
     if not mirrored(tier, spec):
         pytest.skip(f"{HUB / tier} has no {spec.dataset}, split {spec.split}")
@@ -94,20 +94,20 @@ def test_a_row_of_the_mirror_maps_to_what_a_person_read_in_it(case: Case) -> Non
 def test_no_row_of_a_seed_split_fails_to_map(tier: str, spec: SubtaskSpec) -> None:
     assert spec.record is not None
     mapping = RowMapping(spec.record, spec.answer_kind, spec.key)
-    made = [fields for row in seed_rows(tier, spec) for fields in mapping(row)]
-    assert made
+    contents = [fields for row in seed_rows(tier, spec) for fields in mapping(row)]
+    assert contents
     if spec.answer_kind.selects:
-        assert all(f.answer == f.choices[f.answer_index or 0] for f in made)
+        assert all(f.answer == f.choices[f.answer_index or 0] for f in contents)
 
 
-@pytest.mark.parametrize("case", named("written"))
-def test_a_row_in_the_documented_columns_maps_to_what_it_says(case: Case) -> None:
+@pytest.mark.parametrize("case", cases_of("written"))
+def test_a_row_in_the_documented_columns_maps_to_the_expected_content(case: Case) -> None:
     (fields,) = mapped(spec_of(case["task"]), case["row"])
     check(fields, case)
 
 
-@pytest.mark.parametrize("case", named("dropped"))
-def test_a_row_that_is_no_seed_is_dropped_and_is_no_error(case: Case) -> None:
+@pytest.mark.parametrize("case", cases_of("dropped"))
+def test_a_row_that_is_not_a_seed_is_dropped_without_an_error(case: Case) -> None:
     assert mapped(spec_of(case["task"]), case["row"]) == []
 
 
@@ -124,23 +124,23 @@ def test_fld_seeds_a_row_in_sentences_or_in_formulas_and_never_in_both(hypothesi
     assert sum(len(mapped(spec_of(form), row)) for form in forms) == 1
 
 
-def test_utilitarianism_shows_the_better_situation_in_either_place() -> None:
+def test_utilitarianism_puts_the_better_situation_first_or_second() -> None:
     spec = spec_of("hendrycks_ethics/ethics_utilitarianism")
     rows = [{"activity": f"good {i}", "baseline": f"bad {i}", "rating": ""} for i in range(40)]
-    made = [fields for row in rows for fields in mapped(spec, row)]
-    assert all(fields.answer.startswith("good") for fields in made)
-    assert {fields.answer_index for fields in made} == {0, 1}
+    contents = [fields for row in rows for fields in mapped(spec, row)]
+    assert all(fields.answer.startswith("good") for fields in contents)
+    assert {fields.answer_index for fields in contents} == {0, 1}
 
 
-def test_every_task_that_is_on_has_rows_tested_by_value() -> None:
+def test_every_enabled_task_has_rows_tested_by_value() -> None:
     tested = {case["task"].split("/")[0] for kind in ("read", "written") for case in CASES[kind]}
-    assert {spec.task for spec in seeded()} <= tested
+    assert {spec.task for spec in enabled_specs()} <= tested
 
 
-def test_every_reasoning_task_says_what_its_questions_ask_for() -> None:
+def test_every_reasoning_task_has_a_frame() -> None:
     tasks = CATALOG.tasks.values()
     assert [t.task for t in tasks if t.family == "reasoning" and not t.frame] == []
 
 
-def test_at_least_34_reasoning_tasks_are_on() -> None:
-    assert len({spec.task for spec in seeded()}) >= 34
+def test_at_least_34_reasoning_tasks_are_enabled() -> None:
+    assert len({spec.task for spec in enabled_specs()}) >= 34

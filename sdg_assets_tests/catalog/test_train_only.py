@@ -31,7 +31,7 @@ def refusal(root: Path, **fields: Any) -> str:
         ("har1/MTS_Dialogue-Clinical_Note", "default", "train", "mts_dialog"),
         ("google/IFEval", "default", "train", "ifeval"),
         ("nyu-mll/blimp", "adjunct_island", "train", "blimp"),
-        # No training split in lm-eval at all: what it evaluates on may not be relabelled.
+        # lm-eval has no training split here: an evaluation split must not be declared as one.
         ("facebook/belebele", "deu_Latn", "test", "belebele"),
     ],
 )
@@ -47,15 +47,16 @@ def test_a_split_that_lm_eval_evaluates_on_is_refused(
     )
 
     assert str(tmp_path / "knowledge" / "quiz.yaml") in text
-    assert f"seed split '{split}' of {dataset} ({config}) is what lm-eval evaluates {leaf}" in text
+    seed_split = f"seed split '{split}' of {dataset} ({config})"
+    assert f"{seed_split} is an evaluation split of lm-eval's {leaf}" in text
 
 
-def test_a_copy_does_not_dodge_its_leaf(tmp_path: Path) -> None:
+def test_a_copy_under_another_name_is_checked_by_its_lm_eval_leaf(tmp_path: Path) -> None:
     subtasks = {"quiz": {"lm_eval": "gpqa_main_zeroshot"}}
 
     text = refusal(tmp_path, dataset="me/gpqa-copy", subtasks=subtasks)
 
-    assert "is what lm-eval evaluates gpqa_main_zeroshot on" in text
+    assert "is an evaluation split of lm-eval's gpqa_main_zeroshot" in text
 
 
 def test_a_held_out_split_is_refused(tmp_path: Path) -> None:
@@ -64,7 +65,7 @@ def test_a_held_out_split_is_refused(tmp_path: Path) -> None:
     assert "quiz: seed split 'train' of org/quiz (main) is held out" in text
 
 
-def test_a_subtasks_own_splits_are_what_counts(tmp_path: Path) -> None:
+def test_a_subtasks_own_splits_override_the_tasks(tmp_path: Path) -> None:
     subtasks = {"quiz": {"split": "train_b", "heldout_splits": ["train_b"]}}
 
     assert "seed split 'train_b'" in refusal(tmp_path, subtasks=subtasks)
@@ -78,12 +79,12 @@ def test_exemplars_are_refused_unless_they_are_declared(tmp_path: Path) -> None:
 
     text = refusal(tmp_path, **mgsm)
 
-    assert "is only the 8 few-shot exemplars of mgsm_" in text
+    assert "holds only the 8 few-shot exemplars of mgsm_" in text
     assert "declare `exemplars_only: true`" in text
     load_catalog(write_catalog(tmp_path, {**mgsm, "exemplars_only": True}), allow_canary=())
 
 
-def test_a_small_split_that_is_shown_to_nobody_is_a_training_split(tmp_path: Path) -> None:
+def test_a_small_split_that_is_not_used_for_few_shot_is_a_training_split(tmp_path: Path) -> None:
     assert load_catalog(write_catalog(tmp_path, {"subtasks": {"quiz": {"rows": 8}}}))
 
 
@@ -108,10 +109,10 @@ def test_a_protected_benchmark_is_refused(
         subtasks={"quiz": {"config": config}},
     )
 
-    assert f"is the protected benchmark {benchmark}; it is only ever held out" in text
+    assert f"is the protected benchmark {benchmark}, which is never seeded" in text
 
 
-def test_what_a_protected_dataset_trains_on_is_open(tmp_path: Path) -> None:
+def test_the_training_split_of_a_protected_dataset_may_be_seeded(tmp_path: Path) -> None:
     auxiliary = {
         "dataset": "cais/mmlu",
         "seed_split": "auxiliary_train",
@@ -121,7 +122,7 @@ def test_what_a_protected_dataset_trains_on_is_open(tmp_path: Path) -> None:
     assert load_catalog(write_catalog(tmp_path, auxiliary))
 
 
-def test_rows_with_a_canary_are_on_by_name_only(tmp_path: Path, configure: Configure) -> None:
+def test_a_task_with_a_canary_is_enabled_only_by_name(tmp_path: Path, configure: Configure) -> None:
     canary: dict[str, Any] = {"canary": True}
     text = refusal(tmp_path, **canary)
     assert "its rows ask not to be trained on (canary)" in text
@@ -130,11 +131,11 @@ def test_rows_with_a_canary_are_on_by_name_only(tmp_path: Path, configure: Confi
     root = write_catalog(tmp_path, {**canary, "enabled": False, "why": "canary"})
     assert load_catalog(root, allow_canary=()).enabled() == []
     configure(allow_canary=" quiz, ")
-    chosen = settings().model_copy(update={"catalog": root})
-    assert [task.task for task in configured_catalog(chosen).enabled()] == ["quiz"]
+    with_catalog = settings().model_copy(update={"catalog": root})
+    assert [task.task for task in configured_catalog(with_catalog).enabled()] == ["quiz"]
 
 
-def test_allowing_a_canary_where_there_is_none_is_a_mistake(tmp_path: Path) -> None:
+def test_allowing_a_canary_for_a_task_without_one_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(CatalogError) as error:
         load_catalog(write_catalog(tmp_path, {}), allow_canary=["quiz", "quizz"])
 
@@ -159,7 +160,7 @@ def test_switching_a_built_in_task_on_in_its_file_is_refused(tmp_path: Path, nam
     assert f"{name}.yaml: " in text
 
 
-def test_lm_evals_own_training_splits_raise_no_alarm() -> None:
+def test_training_splits_of_lm_eval_are_rarely_evaluated_on_too() -> None:
     index = recorded()
     training = [leaf for leaf in index.leaves.values() if leaf.dataset and leaf.training]
     refused = {
@@ -170,5 +171,5 @@ def test_lm_evals_own_training_splits_raise_no_alarm() -> None:
     }
 
     assert {"Idavidrein/gpqa", "qintongli/GSM-Plus", "har1/MTS_Dialogue-Clinical_Note"} <= refused
-    for sound in ("allenai/ai2_arc", "openai/gsm8k", "facebook/anli", "aps/super_glue"):
-        assert sound in {leaf.dataset for leaf in training} - refused
+    for dataset in ("allenai/ai2_arc", "openai/gsm8k", "facebook/anli", "aps/super_glue"):
+        assert dataset in {leaf.dataset for leaf in training} - refused

@@ -1,4 +1,4 @@
-"""A disk that is full or may not be written: real ones, as small as it takes."""
+"""Writes to full and to read-only disks: small real file systems (tmpfs)."""
 
 from __future__ import annotations
 
@@ -32,22 +32,22 @@ KEY = PartitionKey("quiz", "normalized", "quiz")
 PAGE = 4096
 READ_ONLY = "read-only"
 FULL = "full"
-SAYS = {READ_ONLY: "Read-only file system", FULL: "No space left on device"}
-TO_DO = {
-    READ_ONLY: "change its rights or its mount, or set SDG_STORE to another place",
+CAUSES = {READ_ONLY: "Read-only file system", FULL: "No space left on device"}
+ADVICE = {
+    READ_ONLY: "change its permissions or its mount, or set SDG_STORE to another place",
     FULL: "free space there or set SDG_STORE to another place",
 }
 
 
 class Disk:
-    """A small disk of its own."""
+    """A small file system that tests can fill."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
         self._filler = root / "filler"
 
     def fill(self, pages_left: int = 0) -> None:
-        """Fills it up to some pages."""
+        """Fills the disk except for `pages_left` pages of 4096 bytes."""
         with self._filler.open("wb", buffering=0) as file:
             try:
                 while True:
@@ -57,11 +57,11 @@ class Disk:
             file.truncate(max(0, file.tell() - pages_left * PAGE))
 
     def empty(self) -> None:
-        """Gives the space back."""
+        """Frees the space that `fill` took."""
         self._filler.unlink()
 
     def forbid(self) -> None:
-        """Mounts it again, read-only."""
+        """Remounts the disk read-only."""
         subprocess.run(["mount", "-o", "remount,ro", self.root], check=True)
 
 
@@ -82,7 +82,7 @@ def put(store: Store, *rows: Example) -> None:
             out.put(row)
 
 
-def test_a_disk_that_is_full_at_any_step_of_a_write_leaves_the_partition_as_it_was(
+def test_a_disk_full_at_any_step_of_a_write_leaves_the_partition_unchanged(
     disk: Disk,
 ) -> None:
     store = Store(disk.root / "store")
@@ -100,12 +100,12 @@ def test_a_disk_that_is_full_at_any_step_of_a_write_leaves_the_partition_as_it_w
             assert list(store.read_rejected(KEY)) == []
             disk.empty()
             files = [file for file in (disk.root / "store").rglob("*") if file.is_file()]
-            assert len(files) == 3, "the published version and its manifest, and nothing else"
+            assert len(files) == 3, "only the published version and its manifest"
         else:
             disk.empty()
             break
 
-    assert len(refusals) > 5, "not every step has met the full disk"
+    assert len(refusals) > 5, "too few steps met the full disk"
     for refusal in refusals:
         assert refusal.startswith(str(disk.root / "store" / "quiz" / "normalized"))
         assert "(No space left on device); free space there or set SDG_STORE" in refusal
@@ -113,30 +113,30 @@ def test_a_disk_that_is_full_at_any_step_of_a_write_leaves_the_partition_as_it_w
     assert list(store.read(KEY, Example)) == [big]
 
 
-def test_a_completion_log_on_a_full_disk_says_so_and_keeps_what_it_had(disk: Disk) -> None:
+def test_a_completion_log_on_a_full_disk_raises_and_keeps_its_lines(disk: Disk) -> None:
     path = disk.root / "completions" / "writer.jsonl"
     with CompletionLog(path) as log:
         log.append(said("kept"))
     disk.fill(pages_left=2)
 
-    def on() -> None:
+    def write_until_full() -> None:
         with CompletionLog(path) as log:
             for number in range(100):
                 log.append(said(str(number), "x" * 500))
 
     with pytest.raises(StoreError) as caught:
-        on()
+        write_until_full()
 
     assert str(caught.value).startswith(f"{path}: cannot be written (No space left on device)")
     disk.empty()
     with CompletionLog(path) as log:
         assert "kept" in log
-        assert len(log) > 5, "what fitted is kept"
+        assert len(log) > 5, "lines written before the disk was full are kept"
         assert not log.damaged
         log.append(said("99"))
 
 
-def test_a_full_temporary_directory_names_its_own_variable(
+def test_a_full_temporary_directory_names_the_variable_tmpdir(
     disk: Disk, bucket: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(disk.root))
@@ -146,8 +146,8 @@ def test_a_full_temporary_directory_names_its_own_variable(
         put(Store(bucket), *[example(context="x" * 9000)] * 9)
 
 
-def test_a_limit_on_file_sizes_is_told_as_a_full_disk_is(tmp_path: Path) -> None:
-    # Needs no rights, where the tests above need to mount.
+def test_a_limit_on_file_sizes_is_reported_like_a_full_disk(tmp_path: Path) -> None:
+    # Unlike the tests above, this one needs no root rights to mount a disk.
     program = f"""
 import resource
 from pathlib import Path
@@ -169,7 +169,7 @@ except StoreError as error:
     assert ".tmp: cannot be written (File too large); free space there or set" in done.stdout
 
 
-def test_a_folder_without_rights_is_told() -> None:
+def test_a_folder_without_write_permission_is_reported() -> None:
     program = """
 import os, sys
 from pathlib import Path
@@ -184,7 +184,7 @@ try:
 except StoreError as error:
     print(error)
 """
-    with tempfile.TemporaryDirectory() as folder:  # pytest's own lets nobody else through
+    with tempfile.TemporaryDirectory() as folder:  # other users cannot enter pytest's tmp_path
         Path(folder).chmod(0o555)
         done = subprocess.run(
             [sys.executable, "-c", program, folder], capture_output=True, text=True
@@ -192,14 +192,15 @@ except StoreError as error:
 
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith(f"{folder}/quiz: may not be read or written by user ")
-    assert "(Permission denied); change its rights or its mount, or set SDG_STORE" in done.stdout
+    advice = "(Permission denied); change its permissions or its mount, or set SDG_STORE"
+    assert advice in done.stdout
 
 
 @pytest.fixture
 def pipeline(
     tmp_path: Path, disk: Disk, configure: Configure, monkeypatch: pytest.MonkeyPatch
 ) -> Callable[[str, dg.DagsterInstance], dg.ExecuteInProcessResult]:
-    """Runs one stage, `heldout` or `curated` of a task whose store lies on the small disk."""
+    """Runs one stage, or `heldout` or `curated`, of a task whose store is on the small disk."""
     catalog = write_catalog(tmp_path / "catalog", {"subtasks": {"quiz": {"config": "main"}}})
     put_rows(tmp_path / "mirror", "main", numbered_cities(4))
     mirror = f"mirror:{tmp_path / 'mirror'}"
@@ -207,7 +208,7 @@ def pipeline(
     teacher = ScriptedTeacher(write_and_solve)
     monkeypatch.setattr("sdg_assets.teacher.open_teacher", lambda _settings, _role: teacher)
 
-    def made(stage: str, instance: dg.DagsterInstance) -> dg.ExecuteInProcessResult:
+    def materialize(stage: str, instance: dg.DagsterInstance) -> dg.ExecuteInProcessResult:
         loaded = cached_catalog(settings().catalog)
         if stage in ROW_ASSETS:
             return run("quiz", [stage], instance=instance)
@@ -220,21 +221,21 @@ def pipeline(
             raise_on_error=False,
         )
 
-    return made
+    return materialize
 
 
-@pytest.mark.parametrize("trouble", [FULL, READ_ONLY])
-def test_every_stage_says_where_and_what_to_do(
-    trouble: str,
+@pytest.mark.parametrize("fault", [FULL, READ_ONLY])
+def test_every_stage_reports_the_path_and_what_to_do(
+    fault: str,
     disk: Disk,
     pipeline: Callable[[str, dg.DagsterInstance], dg.ExecuteInProcessResult],
     instance: dg.DagsterInstance,
 ) -> None:
     stages = ("heldout", *ROW_ASSETS, "curated")
     for stage in stages[:-1]:
-        made = pipeline(stage, instance)
-        assert made.success, failures(made)
-    if trouble == FULL:
+        result = pipeline(stage, instance)
+        assert result.success, failures(result)
+    if fault == FULL:
         disk.fill()
     else:
         disk.forbid()
@@ -244,11 +245,11 @@ def test_every_stage_says_where_and_what_to_do(
 
         (message,) = failures(result)
         assert str(disk.root / "store") in message
-        assert f"({SAYS[trouble]}); {TO_DO[trouble]}" in message.replace(" or TMPDIR", "")
-        assert attempts(result) == 1, "a rerun cannot change it"
+        assert f"({CAUSES[fault]}); {ADVICE[fault]}" in message.replace(" or TMPDIR", "")
+        assert attempts(result) == 1, "a permanent error is not retried"
 
 
-def test_a_full_disk_asks_no_teacher_for_the_partitions_that_are_left(
+def test_after_a_full_disk_the_remaining_partitions_ask_no_teacher(
     tmp_path: Path,
     disk: Disk,
     configure: Configure,
@@ -267,12 +268,12 @@ def test_a_full_disk_asks_no_teacher_for_the_partitions_that_are_left(
     )
     teacher = ScriptedTeacher(write_and_solve)
     monkeypatch.setattr("sdg_assets.teacher.open_teacher", lambda _settings, _role: teacher)
-    every = (keys[0], keys[-1])
-    made = run("quiz", ["seeds", "normalized"], subtasks=every, instance=instance)
-    assert made.success, failures(made)
+    key_range = (keys[0], keys[-1])
+    inputs = run("quiz", ["seeds", "normalized"], subtasks=key_range, instance=instance)
+    assert inputs.success, failures(inputs)
     disk.fill()
 
-    result = run("quiz", ["generated"], subtasks=every, instance=instance)
+    result = run("quiz", ["generated"], subtasks=key_range, instance=instance)
 
     (message,) = failures(result)
     first, *rest = message.splitlines()
@@ -280,4 +281,4 @@ def test_a_full_disk_asks_no_teacher_for_the_partitions_that_are_left(
     assert [line.split(": ")[:2] for line in rest] == [
         ["quiz_b", "not begun"], ["quiz_c", "not begun"],
     ]  # fmt: skip
-    assert len(teacher.requests) <= 2, "what was under way when the first answer found no room"
+    assert len(teacher.requests) <= 2, "only requests that were running when the first write failed"

@@ -1,4 +1,4 @@
-"""Writers that are killed at any moment, and readers beside them: one whole version, always."""
+"""Readers see one complete version, even while writers are killed at random moments."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ READERS = 3
 
 
 def write(store: Store, number: int) -> None:
-    """Publishes a version whose every row, accepted or refused, and attachment say its number."""
+    """Publishes a version whose rows, accepted and rejected, and attachment contain `number`."""
     with store.write(KEY) as out:
         for _ in range(5 + number % 3):
             out.put(example(question=f"version {number}", context="x" * 4000))
@@ -33,45 +33,47 @@ def write(store: Store, number: int) -> None:
 
 
 def read(store: Store) -> int:
-    """Reads all of the published version.
+    """Reads all files of the published version and asserts that they agree.
 
     Returns:
-        Its number, once everything in it says so.
+        The number of the version.
     """
     pinned = store.pinned([KEY])
     number = int(pinned.attachment(KEY, "number"))
     accepted = [row.question for row in pinned.read(KEY, Example)]
-    refused = [row.reason for row in pinned.read_rejected(KEY)]
+    rejected = [row.reason for row in pinned.read_rejected(KEY)]
     assert accepted == [f"version {number}"] * (5 + number % 3)
-    assert refused == [str(number)] * (5 + number % 3)
+    assert rejected == [str(number)] * (5 + number % 3)
     return number
 
 
 def kill_writers(root: str, kills: int, longest_ms: float) -> None:
-    """Starts writers one after the other and kills each one at a random moment of its work."""
-    moments = random.Random(root)
+    """Starts one writer after the other and kills each at a random moment."""
+    delays = random.Random(root)
     for number in range(1, kills + 1):
         child = os.fork()
         if not child:
             store = Store(root if root.startswith("s3://") else Path(root))
             for round_number in range(1_000_000):
                 write(store, number * 1_000_000 + round_number)
-        time.sleep(moments.uniform(0, longest_ms / 1000))
+        time.sleep(delays.uniform(0, longest_ms / 1000))
         os.kill(child, signal.SIGKILL)
         assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGKILL
 
 
-def read_beside(store: Store, kills: int, longest_ms: float, reads: int) -> Counter[int]:
-    """Reads a partition beside writers that are killed.
+def read_while_writers_are_killed(
+    store: Store, kills: int, longest_ms: float, reads: int
+) -> Counter[int]:
+    """Reads a partition while writers of it are killed.
 
     Args:
-        store: Where it is.
-        kills: Writers.
-        longest_ms: Milliseconds that a writer lives at the most.
-        reads: How often to read at the least.
+        store: Store of the partition.
+        kills: Number of writers.
+        longest_ms: Longest life of a writer in milliseconds.
+        reads: Least number of reads.
 
     Returns:
-        Number of each version that was read → how often.
+        Number of a version → how often it was read.
     """
     write(store, 0)
     program = (
@@ -80,38 +82,38 @@ def read_beside(store: Store, kills: int, longest_ms: float, reads: int) -> Coun
     )
     writers = subprocess.Popen([sys.executable, "-c", program])
 
-    def on(_: int) -> Counter[int]:
+    def read_until_done(_: int) -> Counter[int]:
         versions = Counter[int]()
         while writers.poll() is None or versions.total() * READERS < reads:
             versions[read(store)] += 1
         return versions
 
     with ThreadPoolExecutor(READERS) as pool:
-        counts = sum(pool.map(on, range(READERS)), Counter[int]())
+        counts = sum(pool.map(read_until_done, range(READERS)), Counter[int]())
     assert writers.returncode == 0
     return counts
 
 
-def test_readers_beside_killed_writers_read_one_whole_version(tmp_path: Path) -> None:
+def test_readers_of_a_directory_see_one_complete_version(tmp_path: Path) -> None:
     store = Store(tmp_path / "store")
 
-    versions = read_beside(store, kills=40, longest_ms=80, reads=1000)
+    versions = read_while_writers_are_killed(store, kills=40, longest_ms=80, reads=1000)
 
     assert versions.total() >= 1000
-    assert len(versions) > 5, "writers got nowhere"
-    left = {listed.name for listed in listing(store.root)}
-    assert len(left) > 4, "no writer was killed while it wrote"
+    assert len(versions) > 5, "too few writers published before they were killed"
+    files = {listed.name for listed in listing(store.root)}
+    assert len(files) > 4, "no writer was killed in the middle of a write"
 
 
-def test_readers_of_a_bucket_beside_killed_writers_read_one_whole_version(bucket: str) -> None:
-    versions = read_beside(Store(bucket), kills=30, longest_ms=250, reads=1000)
+def test_readers_of_a_bucket_see_one_complete_version(bucket: str) -> None:
+    versions = read_while_writers_are_killed(Store(bucket), kills=30, longest_ms=250, reads=1000)
 
     assert versions.total() >= 1000
-    assert len(versions) > 3, "writers got nowhere"
+    assert len(versions) > 3, "too few writers published before they were killed"
 
 
 @pytest.mark.parametrize("place", ["directory", "bucket"])
-def test_two_writers_of_one_partition_leave_one_whole_version(
+def test_parallel_writers_of_one_partition_leave_one_complete_version(
     place: str, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
     root = tmp_path / "store" if place == "directory" else request.getfixturevalue("bucket")

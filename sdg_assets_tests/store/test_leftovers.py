@@ -47,7 +47,7 @@ with scratch() as folder:
 
 @pytest.fixture
 def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A temporary directory of this test alone, for the processes that it starts too."""
+    """A temporary directory for this test and the processes that it starts."""
     folder = tmp_path / "temporary"
     folder.mkdir()
     monkeypatch.setenv("TMPDIR", str(folder))
@@ -55,13 +55,14 @@ def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
-def aged(path: Path, days: float) -> None:
-    """Makes files look as if nobody had written to them for days."""
+def make_old(path: Path, days: float) -> None:
+    """Sets the modification time of a path and of everything below it to `days` ago."""
     for file in (path, *path.rglob("*")):
         os.utime(file, times=(time.time() - days * DAY,) * 2)
 
 
-def killed(program: str) -> None:
+def run_until_killed(program: str) -> None:
+    """Runs a program that kills itself."""
     done = subprocess.run([sys.executable, "-c", program], check=False, capture_output=True)
     assert done.returncode < 0, done.stderr.decode()
 
@@ -76,16 +77,16 @@ def drafts(store: Store) -> list[Path]:
     return list(store.root.rglob(".*.tmp"))
 
 
-def test_the_drafts_of_a_killed_writer_go_when_a_neighbour_is_written_a_day_later(
+def test_drafts_of_a_killed_writer_are_deleted_by_a_write_nearby_a_day_later(
     store: Store,
 ) -> None:
-    killed(KILLED_WRITER.format(root=str(store.root)))
+    run_until_killed(KILLED_WRITER.format(root=str(store.root)))
     assert len(drafts(store)) == 2
 
     put(store, NEIGHBOUR, example())
-    assert len(drafts(store)) == 2, "they may be of a writer that is slow"
+    assert len(drafts(store)) == 2, "they may belong to a slow writer"
     for file in drafts(store):
-        aged(file, days=1.1)
+        make_old(file, days=1.1)
     put(store, NEIGHBOUR, example())
 
     assert drafts(store) == []
@@ -98,31 +99,31 @@ def test_a_slow_writer_that_still_puts_rows_does_not_look_abandoned(
     with store.write(KEY) as out:
         out.put(example())
         for file in drafts(store):
-            aged(file, days=1.1)
+            make_old(file, days=1.1)
         out.put(numeric())
         put(store, NEIGHBOUR, example())
 
     assert list(store.read(KEY, Example)) == [example(), numeric()]
 
 
-def test_a_scratch_directory_of_a_killed_process_goes_after_a_day(temporary: Path) -> None:
-    killed(KILLED_SCRATCH)
-    (left,) = temporary.iterdir()
-    (temporary / "sdg-findings").mkdir()  # somebody else's
-    aged(temporary / "sdg-findings", days=30)
+def test_a_scratch_directory_of_a_killed_process_is_deleted_after_a_day(temporary: Path) -> None:
+    run_until_killed(KILLED_SCRATCH)
+    (abandoned,) = temporary.iterdir()
+    (temporary / "sdg-findings").mkdir()  # of another program
+    make_old(temporary / "sdg-findings", days=30)
     a_day_ago = storage._now() - storage.ABANDONED
 
     assert clear_scratch(a_day_ago) == 0
-    aged(left, days=1.1)
-    (left / "file").write_text("still written", "utf-8")
+    make_old(abandoned, days=1.1)
+    (abandoned / "file").write_text("still written", "utf-8")
     assert clear_scratch(a_day_ago) == 0
-    aged(left, days=1.1)
+    make_old(abandoned, days=1.1)
     assert clear_scratch(a_day_ago) == 1
 
     assert [folder.name for folder in temporary.iterdir()] == ["sdg-findings"]
 
 
-def test_a_draft_for_a_bucket_has_no_name_that_could_be_left(temporary: Path, bucket: str) -> None:
+def test_a_draft_for_a_bucket_leaves_no_file_behind(temporary: Path, bucket: str) -> None:
     with draft(Store(bucket).root / "file") as out:
         out.write(b"content")
         assert list(temporary.iterdir()) == []
@@ -134,7 +135,7 @@ def test_a_draft_for_a_bucket_has_no_name_that_could_be_left(temporary: Path, bu
 
 
 @pytest.mark.parametrize("place", ["directory", "bucket"])
-def test_a_store_is_cleared_of_what_nobody_reads_and_of_nothing_else(
+def test_only_files_that_nobody_reads_are_deleted_from_a_store(
     place: str,
     store: Store,
     temporary: Path,
@@ -161,36 +162,36 @@ def test_a_store_is_cleared_of_what_nobody_reads_and_of_nothing_else(
     assert len(list(listing(store.root))) == count
     later = storage._now() + timedelta(days=2)
     monkeypatch.setattr(storage, "_now", lambda: later)
-    assert clear_leftovers(store) == 2  # accepted and refused rows of the replaced version
+    assert clear_leftovers(store) == 2  # accepted and rejected rows of the replaced version
 
     assert kept < {listed.name for listed in listing(store.root)}
     assert list(store.read(KEY, Example)) == [numeric()]
 
 
-def test_a_corrupt_manifest_is_named_and_its_partition_left_alone(
+def test_a_corrupt_manifest_is_reported_and_its_partition_not_touched(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for key in (KEY, NEIGHBOUR):
         put(store, key, example())
         put(store, key, numeric())
-    whole = store.manifest_path(KEY).read_bytes()
-    store.manifest_path(KEY).write_bytes(whole[:40])
+    manifest = store.manifest_path(KEY).read_bytes()
+    store.manifest_path(KEY).write_bytes(manifest[:40])
     later = storage._now() + timedelta(days=2)
     monkeypatch.setattr(storage, "_now", lambda: later)
 
     with pytest.raises(StoreError, match=r"quiz\.manifest\.json: corrupt manifest"):
         clear_leftovers(store)
 
-    store.manifest_path(KEY).write_bytes(whole)
+    store.manifest_path(KEY).write_bytes(manifest)
     assert list(store.read(KEY, Example)) == [numeric()]
     folders = Counter(listed.name.split("/")[2] for listed in listing(store.root))
     assert (folders["quiz"], folders["quiz_two"]) == (4, 2)
 
 
 def test_the_daily_job_clears_the_store(store: Store, instance: dg.DagsterInstance) -> None:
-    killed(KILLED_WRITER.format(root=str(store.root)))
+    run_until_killed(KILLED_WRITER.format(root=str(store.root)))
     for file in drafts(store):
-        aged(file, days=1.1)
+        make_old(file, days=1.1)
 
     result = forget_old_runs.execute_in_process(
         instance=instance, run_config={"loggers": QUIET}, raise_on_error=False

@@ -15,7 +15,7 @@ from sdg_assets.store.places import local_copy, place_of
 from sdg_assets_tests.support.object_server import BUCKET, READER, ObjectServer, free_ports
 
 Serve = Callable[[int, str], "Scripted"]
-# As AWS answers: the access key stands in it.
+# An error of AWS: it repeats the access key.
 UNKNOWN_KEY = (
     "<Error><Code>InvalidAccessKeyId</Code><Message>The key does not exist.</Message>"
     "<AWSAccessKeyId>AKIDWRITERQZX</AWSAccessKeyId></Error>"
@@ -23,7 +23,7 @@ UNKNOWN_KEY = (
 
 
 class Scripted(ThreadingHTTPServer):
-    """A server that gives one answer, or none, and counts."""
+    """A server that always gives the same answer, or none, and counts the requests."""
 
     daemon_threads = True
     requests = 0
@@ -51,7 +51,7 @@ class Answer(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def serve(bucket: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Serve]:
-    """Puts a server with a fixed answer in the object store's place."""
+    """Replaces the object store by a server with a fixed answer."""
     server = Scripted(("127.0.0.1", 0), Answer)
     threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
     monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{server.server_port}")
@@ -66,21 +66,21 @@ def serve(bucket: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Serve]:
 
 
 @pytest.fixture
-def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+def short_retries(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(objects, "RETRIES", 2)
     monkeypatch.setattr(objects, "REQUEST_SECONDS", 1)
 
 
-def failing(read: Callable[[], object]) -> SdgError:
+def error_of(action: Callable[[], object]) -> SdgError:
     with pytest.raises(SdgError) as caught:
-        read()
-    whole = "".join(traceback.format_exception(caught.value))
+        action()
+    text = "".join(traceback.format_exception(caught.value))
     for secret in ("QZX", "qzx"):
-        assert secret not in whole
+        assert secret not in text
     return caught.value
 
 
-def test_an_object_is_read_back_as_it_was_written(bucket: str) -> None:
+def test_an_object_is_read_back_unchanged(bucket: str) -> None:
     place = ObjectPath.at(bucket) / "tä sk" / "a+b %41.jsonl"
     place.write_bytes(b"one\ntwo\n")
 
@@ -95,7 +95,7 @@ def test_an_object_is_read_back_as_it_was_written(bucket: str) -> None:
         place.read_bytes()
 
 
-def test_a_folder_does_not_hold_what_merely_begins_like_it(bucket: str) -> None:
+def test_a_folder_does_not_contain_keys_that_only_share_its_prefix(bucket: str) -> None:
     for name in ("quiz/a", "quiz/sub/b", "quiz_two/c"):
         (ObjectPath.at(bucket) / name).write_bytes(b"x")
 
@@ -105,23 +105,24 @@ def test_a_folder_does_not_hold_what_merely_begins_like_it(bucket: str) -> None:
 def test_an_object_larger_than_one_request_is_read_in_ranges(
     bucket: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    lines = [f"{n:07}".encode() * 20 + b"\n" for n in range(90_000)]  # 12.7 MB: several parts too
+    # 12.7 MB: the upload has several parts, too.
+    lines = [f"{n:07}".encode() * 20 + b"\n" for n in range(90_000)]
     place = ObjectPath.at(bucket) / "large"
     place.write_bytes(b"".join(lines))
-    asked: list[int] = []
-    really = ObjectPath.read_range
+    range_sizes: list[int] = []
+    read_range = ObjectPath.read_range
 
     def counted(this: ObjectPath, start: int, end: int) -> bytes:
-        asked.append(end - start)
-        return really(this, start, end)
+        range_sizes.append(end - start)
+        return read_range(this, start, end)
 
     monkeypatch.setattr(ObjectPath, "read_range", counted)
 
     with place.open() as file:
         assert next(iter(file)) == lines[0]
-        assert len(asked) == 1
+        assert len(range_sizes) == 1
         assert [lines[0], *file] == lines
-    assert max(asked) <= objects.READ_BYTES
+    assert max(range_sizes) <= objects.READ_BYTES
     with local_copy(place.parent) as copy:
         assert (copy / "large").read_bytes() == b"".join(lines)
 
@@ -136,16 +137,14 @@ def test_an_object_larger_than_one_request_is_read_in_ranges(
     ],
     ids=["read", "exists", "write", "list"],
 )
-def test_a_bucket_that_is_not_there_is_named(
-    bucket: str, act: Callable[[ObjectPath], object]
-) -> None:
-    error = failing(lambda: act(ObjectPath.at("s3://nowhere-to-be-found/data")))
+def test_a_missing_bucket_is_named(bucket: str, act: Callable[[ObjectPath], object]) -> None:
+    error = error_of(lambda: act(ObjectPath.at("s3://nowhere-to-be-found/data")))
 
     assert isinstance(error, PermanentError)
     assert "no bucket 'nowhere-to-be-found'; create it or set SDG_STORE" in str(error)
 
 
-def test_a_key_that_may_only_read_is_told_what_it_may_not(
+def test_a_read_only_key_gets_an_error_that_names_the_missing_permission(
     bucket: str, objects: ObjectServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (ObjectPath.at(bucket) / "a").write_bytes(b"x")
@@ -154,7 +153,7 @@ def test_a_key_that_may_only_read_is_told_what_it_may_not(
 
     place = ObjectPath.at(bucket) / "a"
     assert place.read_bytes() == b"x"
-    error = failing(lambda: place.write_bytes(b"y"))
+    error = error_of(lambda: place.write_bytes(b"y"))
 
     assert isinstance(error, PermanentError)
     assert f"not allowed to write in bucket {BUCKET!r} (AccessDenied)" in str(error)
@@ -165,7 +164,7 @@ def test_a_key_that_may_only_read_is_told_what_it_may_not(
     ("key", "code"),
     [(("AKIDNOBODYQZX", "x-qzx"), "InvalidAccessKeyId"), ((READER[0], "x"), "SignatureDoesNot")],
 )
-def test_a_wrong_key_is_refused_for_good(
+def test_a_wrong_key_is_a_permanent_error(
     bucket: str,
     objects: ObjectServer,
     monkeypatch: pytest.MonkeyPatch,
@@ -177,26 +176,26 @@ def test_a_wrong_key_is_refused_for_good(
     place = ObjectPath.at(bucket) / "a"
 
     for act in (place.exists, place.read_bytes, lambda: list(place.parent.listing())):
-        error = failing(act)
+        error = error_of(act)
         assert isinstance(error, PermanentError)
         assert code in str(error)
 
 
-def test_a_key_that_the_server_repeats_is_not_repeated(bucket: str, serve: Serve) -> None:
+def test_a_key_in_the_servers_message_is_not_shown(bucket: str, serve: Serve) -> None:
     serve(403, UNKNOWN_KEY)
 
-    assert "(InvalidAccessKeyId)" in str(failing((ObjectPath.at(bucket) / "a").read_bytes))
+    assert "(InvalidAccessKeyId)" in str(error_of((ObjectPath.at(bucket) / "a").read_bytes))
 
 
-def test_no_key_at_all_is_said(
-    bucket: str, impatient: None, monkeypatch: pytest.MonkeyPatch
+def test_a_missing_key_is_an_error_that_names_the_variables(
+    bucket: str, short_retries: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.delenv(name)
-    # Where a machine in the cloud would find one.
+    # A cloud machine would get a key here; nothing answers at this address.
     monkeypatch.setenv("AWS_METADATA_ENDPOINT", f"http://127.0.0.1:{free_ports(1)[0]}")
 
-    error = failing((ObjectPath.at(bucket) / "a").read_bytes)
+    error = error_of((ObjectPath.at(bucket) / "a").read_bytes)
 
     assert isinstance(error, PermanentError)
     assert "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY" in str(error)
@@ -205,14 +204,14 @@ def test_no_key_at_all_is_said(
 def test_a_bucket_of_another_region_names_the_variable(bucket: str, serve: Serve) -> None:
     serve(400, "<Error><Code>AuthorizationHeaderMalformed</Code></Error>")
 
-    error = failing((ObjectPath.at(bucket) / "a").read_bytes)
+    error = error_of((ObjectPath.at(bucket) / "a").read_bytes)
 
     assert isinstance(error, PermanentError)
     assert "set AWS_REGION" in str(error)
 
 
 @pytest.mark.parametrize(
-    ("status", "body", "said"),
+    ("status", "body", "cause"),
     [
         (503, "<Error><Code>SlowDown</Code></Error>", "SlowDown"),
         (500, "", "HTTP 500"),
@@ -221,39 +220,39 @@ def test_a_bucket_of_another_region_names_the_variable(bucket: str, serve: Serve
     ],
     ids=["throttled", "broken", "too many", "silent"],
 )
-def test_a_server_in_trouble_is_asked_again_a_few_times(
-    bucket: str, serve: Serve, impatient: None, status: int, body: str, said: str
+def test_a_failing_server_is_retried_a_few_times(
+    bucket: str, serve: Serve, short_retries: None, status: int, body: str, cause: str
 ) -> None:
     server = serve(status, body)
 
-    error = failing((ObjectPath.at(bucket) / "a").read_bytes)
+    error = error_of((ObjectPath.at(bucket) / "a").read_bytes)
 
     assert isinstance(error, TransientError)
-    assert f"could not read it after retries ({said})" in str(error)
+    assert f"could not read it after retries ({cause})" in str(error)
     assert server.requests == 1 + objects.RETRIES
 
 
 def test_a_server_that_is_down_is_transient(
-    bucket: str, impatient: None, monkeypatch: pytest.MonkeyPatch
+    bucket: str, short_retries: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{free_ports(1)[0]}")
 
-    error = failing(lambda: (ObjectPath.at(bucket) / "a").write_bytes(b""))
+    error = error_of(lambda: (ObjectPath.at(bucket) / "a").write_bytes(b""))
 
     assert isinstance(error, TransientError)
     assert "AWS_ENDPOINT_URL" in str(error)
 
 
-def test_an_endpoint_that_is_no_address_is_said(
+def test_an_invalid_endpoint_is_an_error_that_names_the_variable(
     bucket: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("AWS_ENDPOINT_URL", "not an address")
 
-    error = failing(lambda: (ObjectPath.at(bucket) / "a").read_bytes())
+    error = error_of(lambda: (ObjectPath.at(bucket) / "a").read_bytes())
 
     assert "AWS_ENDPOINT_URL" in str(error)
 
 
 @pytest.mark.parametrize("url", ["s3://", "s3://B", "s3://key:secret-qzx@bucket/prefix"])
-def test_an_address_that_is_none_is_refused_without_being_repeated(url: str) -> None:
-    assert "s3://bucket/prefix" in str(failing(lambda: place_of(url)))
+def test_an_invalid_address_is_refused_without_repeating_it(url: str) -> None:
+    assert "s3://bucket/prefix" in str(error_of(lambda: place_of(url)))

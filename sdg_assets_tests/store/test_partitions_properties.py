@@ -1,4 +1,4 @@
-"""A store under any order of writes that succeed and fail: what was published last is read."""
+"""After any order of successful and failed writes, the last published version is read."""
 
 from __future__ import annotations
 
@@ -14,46 +14,46 @@ from sdg_assets.store.partitions import PartitionKey, Store
 from sdg_assets_tests.support.records import example
 
 KEYS = [PartitionKey("quiz", "normalized", name) for name in ("one", "two")]
-# Line ends of all kinds, lone surrogates and JSON's own characters are part of real rows.
+# Real rows contain line ends of all kinds, lone surrogates and JSON's special characters.
 TEXTS = st.text(
     st.characters() | st.sampled_from('\n\r\u2028\x85"\\\ud800'), min_size=1, max_size=30
 )
 
 
 class BrokenError(Exception):
-    """What a stage raises in the middle of its rows."""
+    """Raised by a stage in the middle of its rows."""
 
 
 class StoreMachine(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
-        self.place = tempfile.TemporaryDirectory()
+        self.directory = tempfile.TemporaryDirectory()
         self.published: dict[PartitionKey, tuple[list[str], list[str], bytes | None]] = {}
 
     @property
     def store(self) -> Store:
-        """As another process opens it."""
-        return Store(self.place.name)
+        """A new store object, as in another process."""
+        return Store(self.directory.name)
 
     @rule(
         key=st.sampled_from(KEYS), accepted=st.lists(TEXTS, max_size=4),
-        refused=st.lists(TEXTS, max_size=2), attached=st.none() | st.binary(max_size=9),
+        rejected=st.lists(TEXTS, max_size=2), attached=st.none() | st.binary(max_size=9),
     )  # fmt: skip
     def publish(
         self,
         key: PartitionKey,
         accepted: Sequence[str],
-        refused: Sequence[str],
+        rejected: Sequence[str],
         attached: bytes | None,
     ) -> None:
         with self.store.write(key) as out:
             for text in accepted:
                 out.put(example(question=text))
-            for text in refused:
+            for text in rejected:
                 out.put(Rejection(gate="format", reason="debris", row={"question": text}))
             if attached is not None:
                 out.attachments["extra"] = attached
-        self.published[key] = [*accepted], [*refused], attached
+        self.published[key] = [*accepted], [*rejected], attached
 
     @rule(key=st.sampled_from(KEYS), accepted=st.lists(TEXTS, max_size=4))
     def fail(self, key: PartitionKey, accepted: Sequence[str]) -> None:
@@ -66,7 +66,7 @@ class StoreMachine(RuleBasedStateMachine):
             pass
 
     @rule(key=st.sampled_from(KEYS), text=TEXTS)
-    def read_while_it_is_replaced(self, key: PartitionKey, text: str) -> None:
+    def read_a_replaced_version(self, key: PartitionKey, text: str) -> None:
         if key not in self.published:
             return
         pinned = self.store.pinned([key])
@@ -76,16 +76,16 @@ class StoreMachine(RuleBasedStateMachine):
         assert len([*pinned.read_rejected(key)]) == len(before[1])
 
     @invariant()
-    def what_was_published_last_is_read(self) -> None:
+    def the_last_published_version_is_read(self) -> None:
         for key in KEYS:
             assert self.store.exists(key) == (key in self.published)
             if key not in self.published:
                 continue
-            accepted, refused, attached = self.published[key]
+            accepted, rejected, attached = self.published[key]
             manifest = self.store.manifest(key)
             assert [row.question for row in self.store.read(key, Example)] == accepted
-            rejected = [str(row.row["question"]) for row in self.store.read_rejected(key)]
-            assert rejected == refused
+            rejected_rows = self.store.read_rejected(key)
+            assert [str(row.row["question"]) for row in rejected_rows] == rejected
             assert manifest.rows == len(accepted)
             if attached is None:
                 assert "extra" not in manifest.attached
@@ -93,7 +93,7 @@ class StoreMachine(RuleBasedStateMachine):
                 assert self.store.attachment(key, "extra") == attached
 
     def teardown(self) -> None:
-        self.place.cleanup()
+        self.directory.cleanup()
 
 
 TestStore = StoreMachine.TestCase
