@@ -7,10 +7,15 @@ from typing import Any
 
 from pydantic import BaseModel
 
+LAYOUT = 1
+"""Number of the store's layout: raised when an older version could not read what is written."""
+
 
 class Manifest(BaseModel):
     """Describes the published version of a partition. Every reader checks the files against it."""
 
+    layout: int = LAYOUT
+    """Layout that the partition was written in."""
     rows: int
     """Number of accepted rows."""
     sha256: str

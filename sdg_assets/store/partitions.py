@@ -31,7 +31,7 @@ from pydantic import ValidationError
 from sdg_assets.errors import SdgError, StoreError, TransientError
 from sdg_assets.records import Rejection
 from sdg_assets.store.disk import clear_errors
-from sdg_assets.store.manifest import Manifest
+from sdg_assets.store.manifest import LAYOUT, Manifest
 from sdg_assets.store.objects import Listed
 from sdg_assets.store.places import (
     Place,
@@ -309,11 +309,17 @@ class Store:
         path = self.manifest_path(key)
         try:
             with clear_errors(str(path)):
-                return Manifest.model_validate_json(path.read_bytes())
+                manifest = Manifest.model_validate_json(path.read_bytes())
         except FileNotFoundError:
             return None
         except ValidationError as error:
             raise StoreError(f"{path}: corrupt manifest; materialize {key} again") from error
+        if manifest.layout > LAYOUT:
+            raise StoreError(
+                f"{path}: written by a newer version of sdg_assets (layout {manifest.layout}, this "
+                f"one reads up to {LAYOUT}); install that version, or use another SDG_STORE"
+            )
+        return manifest
 
     def _replaceable(self, key: PartitionKey) -> Manifest | None:
         """The manifest that a new version replaces; None if there is none, or it is corrupt."""

@@ -468,3 +468,18 @@ def test_an_attachment_is_published_with_its_rows_and_verified(store: Store) -> 
         store.attachment(KEY, "notes.bin")
     with pytest.raises(StoreError, match="materialize"):
         store.attachment(KEY, "absent")
+
+
+def test_a_partition_that_a_newer_version_wrote_is_neither_read_nor_replaced(store: Store) -> None:
+    publish(store, [example()])
+    path = store.manifest_path(KEY)
+    newer = store.manifest(KEY).model_copy(update={"layout": 99}).model_dump_json().encode()
+    write_atomic(path, newer)
+
+    for use in (lambda: store.manifest(KEY), lambda: publish(store, [numeric()])):
+        with pytest.raises(
+            StoreError, match=r"written by a newer version .* \(layout 99, this one"
+        ):
+            use()
+
+    assert path.read_bytes() == newer
