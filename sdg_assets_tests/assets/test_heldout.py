@@ -200,7 +200,7 @@ def test_a_benchmark_that_a_mirror_lacks_is_shown_and_recorded(
     assert "| openai/gsm8k main test | gsm8k/main: mirror" in offenders
     told = metadata(instance, "protected", "heldout", "gsm8k")
     assert str(told["read"]).startswith(
-        "**Nothing was read: no row is compared with any of this.**"
+        "**Nothing was read: rows are compared with none of these splits.**"
     )
     assert "- openai/gsm8k socratic test: gsm8k/socratic: mirror" in str(told["read"])
     assert "| openai/gsm8k | main | test | 0 | 0 | gsm8k/main: mirror" in str(told["splits"])

@@ -143,7 +143,9 @@ def test_a_wrong_config_is_a_clear_error_and_launches_nothing(
 def test_an_unknown_domain_lists_the_domains(instance: dg.DagsterInstance) -> None:
     result, _ = launched(instance, "one_domain", domain="natur")
 
-    assert failures(result) == ["no enabled task of domain 'natur'; there are: mathematics, nature"]
+    assert failures(result) == [
+        "no enabled task has the domain 'natur'; known domains: mathematics, nature"
+    ]
 
 
 def test_a_release_is_a_job_of_its_own() -> None:
@@ -208,7 +210,10 @@ def test_of_the_stale_partitions_named_those_that_still_are(instance: dg.Dagster
 @pytest.mark.parametrize(
     ("partitions", "message"),
     [
-        ({"rivers/seeds": ["rhine"]}, "'rivers/seeds': task/stage is expected; stages: normalized"),
+        (
+            {"rivers/seeds": ["rhine"]},
+            "'rivers/seeds': must be task/stage, with a stage of: normalized",
+        ),
         ({"rivers/generated": ["rine"]}, "has no subtask 'rine'; did you mean rhine?"),
     ],
 )

@@ -36,8 +36,13 @@ def materialize(
         ("seeds", {"max_seeds": -1}, {}, "run config max_seeds=-1: must be at least 1"),
         ("seeds", {}, {"sdg/max_seeds": "0"}, "tag sdg/max_seeds=0: must be at least 1"),
         ("seeds", {}, {"sdg/max_seeds": "abc"}, "tag sdg/max_seeds=abc: Input should be a valid"),
-        ("seeds", {}, {"sdg/maxseed": "5"}, "tag sdg/maxseed is no knob; did you mean sdg/max_see"),
-        ("normalized", {}, {"sdg/vote": "5"}, "tag sdg/vote is no knob; did you mean sdg/votes"),
+        (
+            "seeds",
+            {},
+            {"sdg/maxseed": "5"},
+            "tag sdg/maxseed is not a knob; did you mean sdg/max_s",
+        ),
+        ("normalized", {}, {"sdg/vote": "5"}, "tag sdg/vote is not a knob; did you mean sdg/votes"),
         ("generated", {"max_rounds": 0}, {}, "run config max_rounds=0: must be between 1 and 100"),
         (
             "filtered",

@@ -121,7 +121,7 @@ def test_a_broken_invariant_is_not_published_and_its_check_says_why(
         "quiz_b: quiz/normalized/quiz_b: schema: 1 of 4 seeds break it, more than "
         "broken_seeds=0.05 allows; the partition is not published. Fix the mapping; if the dataset "
         "itself is broken, move the limit in the task's YAML (`gates:`) and say why "
-        "(`gates_because:`). Its refused rows lie in "
+        "(`gates_because:`). Its refused rows are kept in "
     )
     assert attempts(result) == 1
     assert store.manifest(PartitionKey("quiz", "normalized", "quiz_b")) == before
@@ -201,7 +201,7 @@ def test_a_re_run_stops_where_its_rows_are_stale_by_now_and_a_persons_run_does_n
     result = run("quiz", ["enriched"], subtasks="quiz_a", instance=instance, tags=remade)
 
     assert failed(result).startswith(
-        "quiz_a: superseded: quiz/generated/quiz_a is stale by now (teacher/writer changed)"
+        "quiz_a: superseded: quiz/generated/quiz_a has become stale (teacher/writer changed)"
     )
     assert attempts(result) == 1
     assert len(teacher.requests) == asked

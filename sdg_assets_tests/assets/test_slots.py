@@ -157,7 +157,7 @@ def test_who_waits_frees_the_slots_of_a_process_that_was_killed_and_of_no_other(
         )
         assert child.stdout
         assert child.stdout.readline() == b"claimed\n"
-        monkeypatch.setattr(slots, "LOOK_SECONDS", 0.0)
+        monkeypatch.setattr(slots, "DEAD_RUN_CHECK_SECONDS", 0.0)
         waiting = LocalSlots(instance, _run(instance, 3))
         assert not waiting.claim(Pool.GPU, STEP)
         assert not waiting.claim(Pool.GPU, STEP)

@@ -86,7 +86,7 @@ def test_rows_that_were_refused_are_kept_where_the_check_says_though_none_is_pub
 
     (check,) = [c for c in caught.value.report.checks if c.blocking]
     assert check.name == "rows"
-    assert f"Its refused rows lie in {check.kept_at} for 14 days" in str(caught.value)
+    assert f"Its refused rows are kept in {check.kept_at} for 14 days" in str(caught.value)
     assert Path(check.kept_at).read_bytes() == refused().model_dump_json().encode() + b"\n"
     assert check_metadata(check)["refused_rows"].value == check.kept_at
     assert list(store.read(KEY, EnrichedExample)) == SOUND
