@@ -16,7 +16,7 @@ from kubernetes.config.incluster_config import InClusterConfigLoader
 from sqlalchemy import create_engine
 
 from sdg_assets.cluster import ended_runs
-from sdg_assets.cluster.pods import GRACE_SECONDS, any_step, stage_pod
+from sdg_assets.cluster.pods import GRACE_SECONDS, stage_pod, step_defaults
 from sdg_assets.cluster.settings import ClusterSettings
 from sdg_assets.records import AnswerKind, Stage
 from sdg_assets.settings import Settings
@@ -48,7 +48,7 @@ def _instance(objects: list[Json]) -> Json:
 def _templates(objects: list[Json]) -> list[dict[str, str]]:
     """The labels of every pod there may be: of workloads, run workers and steps."""
     launched = _instance(objects)["run_launcher"]["config"]["labels"]
-    step = any_step(Settings(), ClusterSettings())["pod_template_spec_metadata"]["labels"]
+    step = step_defaults(Settings(), ClusterSettings())["pod_template_spec_metadata"]["labels"]
     stages = [
         stage_pod(stage, Settings(), ClusterSettings(), kind)["pod_template_spec_metadata"][
             "labels"

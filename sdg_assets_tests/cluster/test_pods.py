@@ -20,12 +20,12 @@ from sdg_assets.cluster.pods import (
     GRACE_SECONDS,
     POD_TAG,
     REACH_LABEL,
-    any_step,
     pod_tags,
     stage_of_step,
     stage_pod,
+    step_defaults,
 )
-from sdg_assets.cluster.pods import this_run as configured_run
+from sdg_assets.cluster.pods import run_overrides as configured_run
 from sdg_assets.cluster.settings import ClusterSettings, PodOverride, cluster_settings
 from sdg_assets.cluster.sizing import engine_size, stage_size
 from sdg_assets.definitions import build_definitions, executor_of
@@ -56,7 +56,7 @@ def _gpus(stage: Stage, **chosen: Any) -> str | None:
     return _resources(stage_pod(stage, Settings(**chosen), ClusterSettings()))["limits"].get(GPU)
 
 
-def this_run(
+def run_overrides(
     stage: Stage, tags: dict[str, str], config: dict[str, Any], kind: str | None = None
 ) -> dict[str, Any]:
     """What a run changes, as the executor asks it."""
@@ -120,30 +120,30 @@ def test_writing_until_enough_are_accepted_needs_the_solvers_gpus_too(
     configure: Configure,
 ) -> None:
     configure(executor="k8s", teacher=SMALL, solver=BIG)
-    assert this_run(Stage.GENERATED, {}, {}) == {}
-    pod = this_run(Stage.GENERATED, {}, {"target_accepted": 5})
+    assert run_overrides(Stage.GENERATED, {}, {}) == {}
+    pod = run_overrides(Stage.GENERATED, {}, {"target_accepted": 5})
     assert _resources(pod)["limits"][GPU] == "4"
     assert pod["pod_spec_config"]["tolerations"]
-    assert this_run(Stage.GENERATED, {"sdg/target_accepted": "5"}, {}) == pod
-    assert this_run(Stage.SEEDS, {"sdg/target_accepted": "5"}, {}) == {}
+    assert run_overrides(Stage.GENERATED, {"sdg/target_accepted": "5"}, {}) == pod
+    assert run_overrides(Stage.SEEDS, {"sdg/target_accepted": "5"}, {}) == {}
 
 
 def test_a_run_sizes_its_own_pods(configure: Configure) -> None:
     configure(executor="k8s", teacher=BIG)
     tag = json.dumps({"gpus": 8, "memory_gib": 300})
-    limits = _resources(this_run(Stage.GENERATED, {POD_TAG: tag}, {}))["limits"]
+    limits = _resources(run_overrides(Stage.GENERATED, {POD_TAG: tag}, {}))["limits"]
     assert limits[GPU] == "8"
     assert limits["memory"] == f"{300 * 1024}Mi"
-    none = _resources(this_run(Stage.GENERATED, {POD_TAG: '{"gpus": 0}'}, {}))
+    none = _resources(run_overrides(Stage.GENERATED, {POD_TAG: '{"gpus": 0}'}, {}))
     assert none["limits"][GPU] == none["requests"][GPU] == "0"
-    assert this_run(Stage.FILTERED, {POD_TAG: tag}, {}) == {}
+    assert run_overrides(Stage.FILTERED, {POD_TAG: tag}, {}) == {}
 
 
 @pytest.mark.parametrize("tag", ["8 GPUs", '{"gpu": 8}', '{"memory_gib": -1}'])
 def test_a_tag_that_is_no_size_is_refused_with_an_example(configure: Configure, tag: str) -> None:
     configure(executor="k8s")
     with pytest.raises(PermanentError, match="memory_gib") as refused:
-        this_run(Stage.GENERATED, {POD_TAG: tag}, {})
+        run_overrides(Stage.GENERATED, {POD_TAG: tag}, {})
     assert "sdg/pod" in str(refused.value)
 
 
@@ -151,9 +151,9 @@ def test_a_tag_that_is_no_size_is_refused_with_an_example(configure: Configure, 
 @pytest.mark.parametrize("stage", ROW_STAGES)
 def test_every_pod_is_valid_to_the_letter(configure: Configure, stage: Stage, teacher: str) -> None:
     configure(executor="k8s", teacher=teacher, k8s_sandbox_seccomp="p.json", k8s_store_claim="s")
-    base = any_step(settings(), cluster_settings())
+    base = step_defaults(settings(), cluster_settings())
     tagged = pod_tags(stage, AnswerKind.CODE)[CONFIG_TAG]
-    run = this_run(stage, {POD_TAG: '{"gpus": 0}'}, {})
+    run = run_overrides(stage, {POD_TAG: '{"gpus": 0}'}, {})
     context = K8sContainerContext()
     for config in (base, tagged, run):
         parsed = UserDefinedDagsterK8sConfig.from_dict(config)  # type: ignore[no-untyped-call]
@@ -224,14 +224,14 @@ def test_a_gpu_pod_says_where_it_runs_and_what_it_mounts() -> None:
 
 def test_every_step_mounts_store_and_models_and_no_token() -> None:
     cluster = ClusterSettings(store_claim="s", cache_claim="c", no_token="sdg-no-token")
-    pod = any_step(Settings(store="/store"), cluster)
+    pod = step_defaults(Settings(store="/store"), cluster)
     mounts = {m["name"]: m["mount_path"] for m in pod["container_config"]["volume_mounts"]}
     assert mounts["store"] == "/store"
     assert mounts["cache"] == "/cache"
     assert mounts["no-token"].endswith("/serviceaccount")
     assert pod["pod_spec_config"]["automount_service_account_token"] is False
     assert pod["pod_spec_config"]["termination_grace_period_seconds"] == GRACE_SECONDS < 10
-    bare = any_step(Settings(), ClusterSettings())
+    bare = step_defaults(Settings(), ClusterSettings())
     assert bare["container_config"]["volume_mounts"] == []
 
 
@@ -266,9 +266,9 @@ def test_a_run_that_writes_programs_until_enough_pass_has_no_way_to_the_hub(
 ) -> None:
     configure(executor="k8s", teacher=SMALL)
     until = {"target_accepted": 5}
-    pod = this_run(Stage.GENERATED, {}, until, "code")
+    pod = run_overrides(Stage.GENERATED, {}, until, "code")
     assert pod["pod_template_spec_metadata"]["labels"] == {REACH_LABEL: "store"}
-    assert "pod_template_spec_metadata" not in this_run(Stage.GENERATED, {}, until, "numeric")
+    assert "pod_template_spec_metadata" not in run_overrides(Stage.GENERATED, {}, until, "numeric")
 
 
 def test_a_release_has_the_pod_and_the_retries_that_are_promised(configure: Configure) -> None:
