@@ -280,7 +280,7 @@ def test_a_benchmark_that_is_not_open_to_us_fails_for_good_and_says_how_to_go_on
 
     (message,) = failures(result)
     assert "gated on the Hub" in message
-    assert "name hle in SDG_WITHOUT_BENCHMARKS" in message
+    assert "add hle to SDG_WITHOUT_BENCHMARKS" in message
     events = [e for e in result.all_events if e.event_type_value == "STEP_RESTARTED"]
     assert not events
 
@@ -333,7 +333,7 @@ def test_an_empty_held_out_split_blocks_its_partition_and_is_named(
     catalog = cached_catalog(settings().catalog)
 
     assert not found.passed
-    assert "no row in org/quiz main test" in str(found.description)
+    assert "No rows in org/quiz main test" in str(found.description)
     with pytest.raises(StoreError, match=r"held-out splits without rows in .*org/quiz main test"):
         guarded(store, catalog, catalog.subtask("quiz", "quiz"), {"all"})
 
