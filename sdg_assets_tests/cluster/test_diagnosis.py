@@ -1,4 +1,4 @@
-"""What a person reads; the ends that the cluster run does not come to."""
+"""Failure messages for the cases that the cluster run does not produce."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 def _read(kind: str, body: dict[str, Any]) -> Any:
-    """As the client reads it from the API server."""
+    """The object, deserialized as by the client."""
     return ApiClient().deserialize(SimpleNamespace(data=json.dumps(body)), kind)
 
 
@@ -54,7 +54,7 @@ def _disrupted(reason: str) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(
-    ("status", "said"),
+    ("status", "expected"),
     [
         (_disrupted("PreemptionByScheduler"), "preempted by a pod of higher priority"),
         (_disrupted("DeletionByTaintManager"), "its node is not ready"),
@@ -71,19 +71,19 @@ def _disrupted(reason: str) -> dict[str, Any]:
     ],
 )
 def test_a_failed_pod_says_what_happened_and_that_nothing_is_lost(
-    status: dict[str, Any], said: str
+    status: dict[str, Any], expected: str
 ) -> None:
     message = failure_reason("job", [_pod(**status)], [])
-    assert said in message
+    assert expected in message
     assert "pod job-abcde on gpu-7" in message
     assert "a retry asks only for the rest" in message
 
 
 def test_a_pod_that_is_gone_is_told_by_its_events_or_by_where_it_was_seen() -> None:
     event = _event("Pod", "job-abcde", "NodeNotReady", "Node is not ready")
-    told = failure_reason("job", [], [event, event], "job-abcde on gpu-7")
-    assert "last seen as job-abcde on gpu-7" in told
-    assert told.count("NodeNotReady: Node is not ready") == 1
+    failure = failure_reason("job", [], [event, event], "job-abcde on gpu-7")
+    assert "last seen as job-abcde on gpu-7" in failure
+    assert failure.count("NodeNotReady: Node is not ready") == 1
     assert "no event says why" in failure_reason("job", [], [])
 
 

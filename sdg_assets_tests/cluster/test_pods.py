@@ -52,14 +52,14 @@ def _resources(pod: dict[str, Any]) -> dict[str, dict[str, str]]:
     return dict(pod["container_config"]["resources"])
 
 
-def _gpus(stage: Stage, **chosen: Any) -> str | None:
-    return _resources(stage_pod(stage, Settings(**chosen), ClusterSettings()))["limits"].get(GPU)
+def _gpus(stage: Stage, **options: Any) -> str | None:
+    return _resources(stage_pod(stage, Settings(**options), ClusterSettings()))["limits"].get(GPU)
 
 
 def run_overrides(
     stage: Stage, tags: dict[str, str], config: dict[str, Any], kind: str | None = None
 ) -> dict[str, Any]:
-    """What a run changes, as the executor asks it."""
+    """The pod changes of a run, called as the executor does."""
     return configured_run(stage, tags, config, settings(), cluster_settings(), kind)
 
 
@@ -79,7 +79,7 @@ def test_a_teacher_asks_for_its_parallel_gpus_and_the_embedded_one_for_none() ->
 @pytest.mark.parametrize("name", teacher_cards())
 def test_every_known_teacher_has_room_for_itself(name: str) -> None:
     card = teacher_cards()[name]
-    cached, own = (engine_size(card, cached=there) for there in (True, False))
+    cached, own = (engine_size(card, cached=is_cached) for is_cached in (True, False))
     weights = card.memory_gib or 0
     assert own.disk_gib - cached.disk_gib >= weights
     assert own.memory_gib > own.shm_gib
@@ -102,16 +102,16 @@ def test_a_teacher_in_a_directory_or_of_the_hub_counts_as_one_big_gpu() -> None:
 
 
 def test_each_stage_is_sized_by_the_teachers_that_it_loads() -> None:
-    chosen: dict[str, Any] = {
+    options: dict[str, Any] = {
         "teacher": SMALL,
         "solver": BIG,
         "judge": SMALL,
         "with_judge": True,
     }
-    assert _gpus(Stage.GENERATED, **chosen) is None
-    assert _gpus(Stage.ENRICHED, **chosen) == "4"
+    assert _gpus(Stage.GENERATED, **options) is None
+    assert _gpus(Stage.ENRICHED, **options) == "4"
     solver = stage_size(Stage.ENRICHED, Settings(teacher=SMALL, solver=BIG), cached=True)
-    both = stage_size(Stage.ENRICHED, Settings(**chosen), cached=True)
+    both = stage_size(Stage.ENRICHED, Settings(**options), cached=True)
     assert both.memory_gib > solver.memory_gib
     assert both.gpus == solver.gpus  # engines of a process share its GPUs
 
@@ -239,22 +239,22 @@ def test_every_step_mounts_store_and_models_and_no_token() -> None:
     ("teacher", "cluster", "reach"),
     [
         (BIG, ClusterSettings(cache_claim="sdg-models"), "store"),
-        (BIG, ClusterSettings(), "hub"),  # its weights come from there, in each pod
-        (SMALL, ClusterSettings(), "store"),  # in the image
+        (BIG, ClusterSettings(), "hub"),  # each pod downloads the weights from the Hub
+        (SMALL, ClusterSettings(), "store"),  # the image contains the weights
         ("http://vllm:8000", ClusterSettings(), "store"),
     ],
 )
 def test_where_programs_run_is_no_way_to_the_hub_unless_the_teacher_comes_from_there(
     teacher: str, cluster: ClusterSettings, reach: str
 ) -> None:
-    chosen = Settings(teacher=teacher)
+    pipeline = Settings(teacher=teacher)
     for stage, kind, expected in (
         (Stage.ENRICHED, AnswerKind.CODE, reach),
         (Stage.ENRICHED, AnswerKind.NUMERIC, "hub"),
         (Stage.GENERATED, AnswerKind.CODE, "hub"),
         (Stage.FILTERED, AnswerKind.CODE, "store"),
     ):
-        pod = stage_pod(stage, chosen, cluster, kind)
+        pod = stage_pod(stage, pipeline, cluster, kind)
         assert pod["pod_template_spec_metadata"]["labels"][REACH_LABEL] == expected
         offline = {"name": "HF_HUB_OFFLINE", "value": "1"}
         isolated = kind is AnswerKind.CODE and stage is Stage.ENRICHED and reach == "store"
