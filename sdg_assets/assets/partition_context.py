@@ -114,7 +114,7 @@ class PartitionContext:
         config: StageConfig,
         *,
         usage: Usage | None = None,
-        asked: int | None = None,
+        seeds_requested: int | None = None,
         signatures: Callable[[], Signatures] | None = None,
     ) -> PartitionReport:
         """Writes the partition, and publishes it if its blocking checks pass.
@@ -127,7 +127,7 @@ class PartitionContext:
             config: The run config of the stage.
             usage: The teachers' usage, filled while `rows` is consumed; None for a stage without
                 teachers.
-            asked: Number of seeds requested; only for the stage that reads seeds.
+            seeds_requested: Number of seeds requested; only for the stage that reads seeds.
             signatures: Called after the last row; returns the accepted rows' signatures, which
                 are published with the rows.
 
@@ -152,7 +152,7 @@ class PartitionContext:
             heldout=guard.separate_gate() if guard else None,
             info=info,
             signatures=signatures,
-            asked=asked,
+            seeds_requested=seeds_requested,
             accept_smaller=bool(config.accept_smaller),
         )
         if guard:

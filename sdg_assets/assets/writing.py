@@ -64,7 +64,7 @@ def write_partition(
     heldout: Gate | None = None,
     info: dict[str, Any] | None = None,
     signatures: Callable[[], Signatures] | None = None,
-    asked: int | None = None,
+    seeds_requested: int | None = None,
     accept_smaller: bool = False,
 ) -> PartitionReport:
     """Writes the rows of a stage, and publishes them only if its blocking checks pass.
@@ -82,8 +82,8 @@ def write_partition(
         info: More entries for the manifest; read after the last row is written.
         signatures: Called after the last row; returns the accepted rows' signatures, which are
             published with the rows.
-        asked: Number of seeds requested. If the partition has that many rows, having fewer than
-            the version before is no loss.
+        seeds_requested: Number of seeds requested. If the partition has that many rows, having
+            fewer than the version before is no loss.
         accept_smaller: Whether a person accepts that fewer rows, or none, replace the published
             ones.
 
@@ -93,7 +93,7 @@ def write_partition(
     """
     stage = Stage(key.stage)
     inspection = Inspection(stage, min_yield, thresholds or Thresholds(), heldout=heldout)
-    inspection.asked, inspection.accept_smaller = asked, accept_smaller
+    inspection.asked, inspection.accept_smaller = seeds_requested, accept_smaller
     samples: list[Record] = []
     with store.write(key) as out:
         inspection.before = _standing(key, out.replaces)

@@ -1,4 +1,4 @@
-"""A wrong knob: one sentence, said once, before anything is asked."""
+"""An invalid knob gives one message, once, before any teacher is called."""
 
 from __future__ import annotations
 
@@ -66,9 +66,9 @@ def test_a_wrong_knob_is_one_sentence_and_is_not_retried(
 
     result = materialize(stage, instance, config, tags)
 
-    (told,) = failures(result)
-    assert told.startswith(message)
-    assert "\n" not in told
+    (failure,) = failures(result)
+    assert failure.startswith(message)
+    assert "\n" not in failure
     assert attempts(result) == 1
 
 
