@@ -1,10 +1,10 @@
-"""What this project uses of Dagster 1.13 that Dagster does not promise to keep, in one place.
+"""All undocumented parts of Dagster 1.13 that this package uses, in one place.
 
-Nothing else in the package imports from `dagster._…`. Each block below says why the public API does
-not do, and which public API will take its place. `sdg_assets_tests/test_dagster_internals.py` fails
-when Dagster moves one of these names, or changes a field or a signature that the package relies on.
+Only this module imports from `dagster._…`. Each block below says why the public API is not enough,
+and which public API will replace it. `sdg_assets_tests/test_dagster_internals.py` fails when
+Dagster moves one of these names, or changes a field or signature that the package relies on.
 
-A name that is imported is only half of it. The package also uses, without an import:
+The package also uses some undocumented parts without an import:
 
 - attributes of `InstanceConcurrencyContext` (`assets/slots.py` extends it): `_instance`, `_run_id`,
   `_run_priority`, `_pool_config`, `_claims`, `_pending_claims`, `_pending_timeouts`, `_sync_pools`
@@ -19,28 +19,29 @@ A name that is imported is only half of it. The package also uses, without an im
   partition, checks by partition, and slots of pools), and of an asset's context
   (`get_step_execution_context`, `job_def.asset_layer`).
 
-The undocumented modules of dagster-k8s are imported in `cluster/executor.py` alone: they are there
-only where the extra `k8s` is, and that module is their seam.
+Only `cluster/executor.py` imports the undocumented modules of dagster-k8s, because they are
+installed only with the extra `k8s`.
 """
 
 from __future__ import annotations
 
-# Checks by partition. `AssetCheckResult`, the public way, has no field for the partition, and a run
-# makes several; without a target the UI shows the partition as unchecked. To go once
-# `AssetCheckResult` takes a partition.
+# Checks by partition. The public `AssetCheckResult` has no field for the partition, but a run makes
+# several; without a target the UI shows the partition as unchecked. Remove once `AssetCheckResult`
+# takes a partition.
 from dagster._core.definitions.asset_checks.asset_check_evaluation import (
     AssetCheckEvaluationTargetMaterializationData,
 )
 
-# A backfill over several assets, which the jobs launch. Public is only the GraphQL mutation
-# `launchPartitionBackfill`, and a job has no webserver to ask. To go once a public
-# `DagsterInstance` launches a backfill; `make_new_backfill_id` and `PartitionBackfill` with it.
+# A backfill over several assets, which the jobs launch. The only public way is the GraphQL mutation
+# `launchPartitionBackfill`, but a job has no webserver to call. Remove this,
+# `make_new_backfill_id` and `PartitionBackfill` once a public method of `DagsterInstance` launches
+# a backfill.
 from dagster._core.definitions.assets.graph.asset_graph_subset import AssetGraphSubset
 
-# The tags by which Dagster tells which versions a partition was made from. `DataVersion` on a
-# `MaterializeResult`, the public way, sets one version for all partitions of a run and takes the
-# versions of inputs when the run ends, not when the work began. To go once a run reports its
-# partitions one by one through `MaterializeResult`.
+# The tags in which Dagster records the versions that a partition was made from. The public way,
+# `DataVersion` on a `MaterializeResult`, sets one version for all partitions of a run, and takes
+# the versions of inputs when the run ends, not when the work began. Remove once a run can report
+# each of its partitions with a `MaterializeResult`.
 from dagster._core.definitions.data_version import (
     CODE_VERSION_TAG,
     DATA_VERSION_IS_USER_PROVIDED_TAG,
@@ -52,30 +53,30 @@ from dagster._core.definitions.data_version import (
     get_input_event_pointer_tag,
 )
 
-# Marks the one result of a run that has reported its partitions itself, so that Dagster writes no
-# second materialization of each. To go with the tags above.
+# Marks the result of a step that has reported its partitions itself, so that Dagster does not
+# materialize each a second time. Remove with the tags above.
 from dagster._core.definitions.source_asset import SYSTEM_METADATA_KEY_SOURCE_ASSET_OBSERVATION
 
-# What `define_asset_job` returns; named for its type only. To go once Dagster exports the name.
+# The return type of `define_asset_job`, for annotations. Remove once Dagster exports the name.
 from dagster._core.definitions.unresolved_asset_job_definition import UnresolvedAssetJobDefinition
 
-# A run that is ended by force says so itself, for its executor cannot any more; steps on
-# Kubernetes say what they wait for. `context.log` is public but writes no event that ends a run
-# or belongs to another step. To go once `DagsterInstance.report_run_failed` and engine events are
-# documented.
+# A run that is killed reports its own end, because its executor no longer can; steps on Kubernetes
+# report why they wait. The public `context.log` cannot write an event that ends a run or belongs to
+# another step. Remove once `DagsterInstance.report_run_failed` and engine events are documented.
 from dagster._core.events import EngineEventData, JobFailureData, RunFailureReason
 
-# Which partitions a backfill has still to make: the sensors leave them alone. Public is only the
-# GraphQL query `partitionBackfillsOrError`. To go once `DagsterInstance.get_backfills` is public.
+# The partitions that a backfill still has to make, which the sensors must not request again. The
+# only public way is the GraphQL query `partitionBackfillsOrError`. Remove once
+# `DagsterInstance.get_backfills` is public.
 from dagster._core.execution.backfill import BulkActionsFilter, BulkActionStatus, PartitionBackfill
 
-# Slots of pools, weighted by GPUs. Pools are public, but each step takes one slot whatever it uses.
-# To go, with `assets/slots.py`, once pools have weights.
+# Pool slots weighted by GPUs. Pools are public, but each step takes exactly one slot. Remove with
+# `assets/slots.py` once pools have weights.
 from dagster._core.execution.plan.instance_concurrency_context import InstanceConcurrencyContext
 from dagster._core.executor import in_process, multiprocess
 
-# What a step's pod reports to its executor. dagster-k8s' executor is public, its handling of a
-# step is not. To go once `k8s_job_executor` takes a step handler.
+# What a step's pod reports to its executor. The executor of dagster-k8s is public, its handling of
+# a step is not. Remove once `k8s_job_executor` takes a step handler.
 from dagster._core.executor.step_delegating import (
     CheckStepHealthResult,
     StepHandlerContext,
@@ -83,12 +84,12 @@ from dagster._core.executor.step_delegating import (
 )
 from dagster._core.instance.config import PoolGranularity  # with the slots above
 
-# The result of a check in the event log, per partition. `AssetCheckKey` is public, asking for the
-# newest results by partition is not. To go once `DagsterInstance` answers that.
+# The result of a check in the event log, per partition. `AssetCheckKey` is public, but querying the
+# newest results by partition is not. Remove once `DagsterInstance` has such a query.
 from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus
 
-# `DagsterRunStatus` is public; which of its members are final is said only here, and a member that
-# Dagster adds must not be taken for the wrong kind. To go once the sets are exported.
+# `DagsterRunStatus` is public, but only these sets say which of its members are final. Our own
+# lists would misclassify a member that Dagster adds. Remove once Dagster exports the sets.
 from dagster._core.storage.dagster_run import FINISHED_STATUSES, NOT_FINISHED_STATUSES
 from dagster._core.utils import make_new_backfill_id  # with `AssetGraphSubset` above
 
@@ -124,7 +125,7 @@ __all__ = [
 ]
 
 SLOT_CONTEXT_OWNERS = (in_process, multiprocess, step_delegating_executor)
-"""The modules whose executors claim slots: in one process, a process a step, a pod a step."""
+"""The modules whose executors claim slots: one process, one process per step, one pod per step."""
 
 
 def replace_slot_contexts(
@@ -132,12 +133,12 @@ def replace_slot_contexts(
     process_a_step: type[InstanceConcurrencyContext],
     pod_a_step: type[InstanceConcurrencyContext],
 ) -> None:
-    """Has Dagster's executors, in this process, claim slots of pools through other classes.
+    """Makes Dagster's executors in this process claim pool slots through the given classes.
 
     Args:
         in_one_process: For `in_process_executor`.
         process_a_step: For `multiprocess_executor`.
-        pod_a_step: For `k8s_job_executor`, and any other that delegates steps.
+        pod_a_step: For `k8s_job_executor` and any other executor that delegates steps.
     """
     contexts = (in_one_process, process_a_step, pod_a_step)
     for module, context in zip(SLOT_CONTEXT_OWNERS, contexts, strict=True):

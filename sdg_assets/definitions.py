@@ -1,4 +1,4 @@
-"""The code location, assembled from the catalog. Nothing heavy is imported here."""
+"""The code location, built from the catalog. It must not import anything heavy."""
 
 import warnings
 
@@ -16,14 +16,15 @@ from sdg_assets.catalog import configured_catalog
 from sdg_assets.settings import Settings, settings
 
 
-def executor_of(chosen: Settings) -> dg.ExecutorDefinition:
+def executor_of(current_settings: Settings) -> dg.ExecutorDefinition:
     """The executor that `SDG_EXECUTOR` names.
 
-    In one process by default: `generated` and `enriched` of a run then share one loaded engine.
+    By default all steps of a run share one process, so that `generated` and `enriched` share one
+    loaded engine.
     """
-    if chosen.executor == "multiprocess":
+    if current_settings.executor == "multiprocess":
         return dg.multiprocess_executor
-    if chosen.executor == "k8s":
+    if current_settings.executor == "k8s":
         from sdg_assets.cluster.executor import k8s_executor
 
         return k8s_executor
@@ -31,12 +32,12 @@ def executor_of(chosen: Settings) -> dg.ExecutorDefinition:
 
 
 def build_definitions() -> dg.Definitions:
-    """Every enabled seed task's assets, the teachers, the release, and what runs them."""
+    """All assets, jobs, schedules and sensors, and the executor."""
     catalog = configured_catalog(settings())
     weigh_slots()
     with warnings.catch_warnings():
-        # Backfill policies are beta and partitioned checks preview in 1.13: known, pinned, and
-        # said once an asset, which buries everything else on the terminal.
+        # In Dagster 1.13 backfill policies are beta and partitioned checks are a preview. We know
+        # this and pin the version; one warning per asset would hide all other output.
         warnings.simplefilter("ignore", dg.BetaWarning)
         warnings.simplefilter("ignore", dg.PreviewWarning)
         return dg.Definitions(

@@ -1,7 +1,6 @@
-"""What happens without a person: schedules and sensors. Those that cost teacher time start off.
+"""Schedules and sensors. Those that cost teacher time are off until a person switches them on.
 
-Runs for subtasks that are missing go before runs that make again what is there; a person's runs
-stand between the two.
+Run priorities: missing subtasks first, then a person's runs, then re-runs of stale partitions.
 """
 
 from __future__ import annotations
@@ -36,67 +35,73 @@ from sdg_assets.heldout.protection import PROTECTED
 from sdg_assets.settings import settings
 from sdg_assets.stages.stage import STAGES
 
-# One failure buys one retry; then a person looks at it, or resets the sensor's cursor.
-ASKED_AT_MOST = 2
+# A failed partition is requested once more. After that a person looks at it, or resets the
+# sensor's cursor.
+MAX_REQUESTS = 2
 UNFINISHED_BACKFILLS = [
     BulkActionStatus.REQUESTED, BulkActionStatus.CANCELING, BulkActionStatus.FAILING
 ]  # fmt: skip
-# For so long a failed run may wait for Dagster to retry it.
+# How long a failed run may wait for Dagster to retry it.
 RETRIED_WITHIN = timedelta(minutes=10)
 RANGE = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
 
 
 def schedules() -> list[dg.ScheduleDefinition]:
-    """Observing the teachers hourly (off until switched on); daily `operations` and forgetting."""
+    """Hourly observation of the teachers (off by default); daily `operations` and run deletion."""
     return [
         dg.ScheduleDefinition(
             name="observe_teachers",
             target=dg.AssetSelection.assets(*TEACHERS.values()),
             cron_schedule="0 * * * *",
-            description="Looks hourly whether a teacher has another version. What depends on it "
-            "is then stale: `operations` lists it, the sensor remake_stale makes it again.",
+            description="Checks every hour whether a teacher's version has changed. Partitions "
+            "made by that teacher are then stale: `operations` lists them, and the sensor "
+            "remake_stale makes them again.",
         ),
         dg.ScheduleDefinition(
             name="operations_daily",
             target=dg.AssetSelection.assets("operations"),
             cron_schedule="0 6 * * *",
             default_status=dg.DefaultScheduleStatus.RUNNING,
-            description="What is broken now: failed, stale and missing partitions.",
+            description="Lists failed, stale and missing partitions.",
         ),
         dg.ScheduleDefinition(
             name="forget_old_runs_daily",
             job=forget_old_runs,
             cron_schedule="30 5 * * *",
             default_status=dg.DefaultScheduleStatus.RUNNING,
-            description="Deletes old runs that materialized nothing but operations, and their "
+            description="Deletes old runs that materialized only operations or nothing, and their "
             "event logs.",
         ),
     ]
 
 
 def sensors() -> list[dg.SensorDefinition]:
-    """Re-runs what is stale and fills what is missing, both off until switched on; `operations`."""
-    every = settings().sensor_seconds
+    """The sensors.
+
+    `remake_stale` and `fill_missing` are off by default; `operations_after_observing` is on.
+    """
+    interval = settings().sensor_seconds
 
     @dg.sensor(
         job=everything_stale,
-        minimum_interval_seconds=every,
-        description="Makes materialized partitions from normalized to filtered again when "
-        "what they were made from has changed, as after a teacher update: stage by stage, each "
-        "partition once a change, and once more where it fails.",
+        minimum_interval_seconds=interval,
+        description="Makes materialized partitions from normalized to filtered again when one of "
+        "their inputs has changed, for example after a teacher update. It goes stage by stage, "
+        "and runs each partition once per change, and once more after a failure.",
     )
     def remake_stale(context: dg.SensorEvaluationContext) -> dg.RunRequest | dg.SkipReason:
         if _is_launching(context.instance, everything_stale):
-            return dg.SkipReason("what was asked for is not launched yet")
+            return dg.SkipReason("the last request is not launched yet")
         catalog = configured_catalog(settings())
-        # Before anything else is read: whatever ends later may look stale, and is left alone.
+        # Read first: a partition that ends after this line may still look stale below, and must
+        # not be requested again.
         busy = under_way(context.instance, catalog)
         stale = first_stale(context.instance, catalog.enabled())
-        asked: Mapping[str, tuple[str, int]] = json.loads(context.cursor or "{}")
-        due, asks = _due(stale, asked, busy)
-        context.update_cursor(json.dumps(asks))
+        earlier: Mapping[str, tuple[str, int]] = json.loads(context.cursor or "{}")
+        due, requests = _due(stale, earlier, busy)
+        context.update_cursor(json.dumps(requests))
         if not due:
-            waiting = f"being made, or asked for {ASKED_AT_MOST} times"
+            waiting = f"being made, or requested {MAX_REQUESTS} times already"
             return dg.SkipReason(f"{len(stale)} stale: {waiting}" if stale else "nothing is stale")
         partitions = defaultdict(list)
         for stale_partition in due:
@@ -109,44 +114,45 @@ def sensors() -> list[dg.SensorDefinition]:
 
     @dg.sensor(
         job=everything_missing,
-        minimum_interval_seconds=every,
-        description="Runs all stages of enabled subtasks that are missing, such as those new in "
-        "the catalog; never anything that is there. On a fresh instance that is the whole catalog, "
-        "after the protected benchmarks.",
+        minimum_interval_seconds=interval,
+        description="Runs the missing stages of enabled subtasks, such as subtasks new in the "
+        "catalog. It never runs a materialized partition again. On a fresh instance it runs the "
+        "protected benchmarks, then the whole catalog.",
     )
     def fill_missing(context: dg.SensorEvaluationContext) -> dg.RunRequest | dg.SkipReason:
         tasks = configured_catalog(settings()).enabled()
         busy = _busy(context.instance)
         missing = missing_of(context.instance, partitions_of(tasks))
         names = {f"{key.path[0]}/{k}" for key, keys in missing.items() for k in keys}
-        # While a benchmark is unhashed every subtask would fail, and spend its tries.
+        # While a benchmark is not hashed, every subtask would fail and use up its requests.
         hashing = unhashed_benchmarks().values() if names else ()
         unhashed = [f"{PROTECTED}/{benchmark}" for keys in hashing for benchmark in keys]
-        asked: Mapping[str, int] = json.loads(context.cursor or "{}")
-        counts = {name: asked.get(name, 0) for name in sorted({*names, *unhashed})}
+        earlier: Mapping[str, int] = json.loads(context.cursor or "{}")
+        counts = {name: earlier.get(name, 0) for name in sorted({*names, *unhashed})}
         due = [
             name
             for name in unhashed or sorted(names)
-            if counts[name] < ASKED_AT_MOST and name.partition("/")[0] not in busy
+            if counts[name] < MAX_REQUESTS and name.partition("/")[0] not in busy
         ]
-        asks = {name: count + (name in due) for name, count in counts.items()}
-        context.update_cursor(json.dumps({name: count for name, count in asks.items() if count}))
+        requests = {name: count + (name in due) for name, count in counts.items()}
+        cursor = {name: count for name, count in requests.items() if count}
+        context.update_cursor(json.dumps(cursor))
         if not due:
             waiting = f"; they wait for {', '.join(unhashed)}, see operations" if unhashed else ""
             return dg.SkipReason(f"{len(names)} missing, {len(busy)} tasks busy{waiting}")
-        chosen = {"benchmarks_only": True} if unhashed else {"subtasks": due}
+        config = {"benchmarks_only": True} if unhashed else {"subtasks": due}
         return dg.RunRequest(
-            run_config={"ops": {"launch_everything_missing": {"config": chosen}}},
+            run_config={"ops": {"launch_everything_missing": {"config": config}}},
             tags={PRIORITY: "1"},
         )
 
     @dg.run_status_sensor(
         run_status=dg.DagsterRunStatus.SUCCESS,
         request_job=make_operations,
-        minimum_interval_seconds=every,
+        minimum_interval_seconds=interval,
         default_status=dg.DefaultSensorStatus.RUNNING,
-        description="Makes `operations` after each observation of the teachers: what is stale "
-        "since then stands there.",
+        description="Makes `operations` after each observation of the teachers, so that it lists "
+        "the partitions that became stale.",
     )
     def operations_after_observing(
         context: dg.RunStatusSensorContext,
@@ -159,37 +165,38 @@ def sensors() -> list[dg.SensorDefinition]:
 
 def _due(
     stale: Iterable[Stale],
-    asked: Mapping[str, tuple[str, int]],
+    earlier: Mapping[str, tuple[str, int]],
     busy: set[tuple[str, str]],
 ) -> tuple[list[Stale], dict[str, tuple[str, int]]]:
-    """What is asked for now, and how often each stale partition was asked for.
+    """The partitions to request now, and the updated request counts.
 
-    A change of an input, however soon after the last one, starts the count anew. ol-data-platform
-    had 368,000 failed runs in fourteen days without a bound.
+    The count of a partition restarts at 0 whenever one of its inputs changes. The bound is there
+    because ol-data-platform, without one, had 368,000 failed runs in fourteen days.
 
     Args:
         stale: The stale partitions.
-        asked: Name → the inputs for which it was asked for, and how often.
-        busy: Task and subtask of what is being made.
+        earlier: Partition name → fingerprint of its inputs, and how often it was requested for
+            those inputs.
+        busy: (task, subtask) pairs that are being made.
     """
-    due, asks = [], {}
+    due, requests = [], {}
     hashing = any(task == PROTECTED for task, _ in busy)
     for partition in stale:
-        inputs, count = asked.get(partition.name, ("", 0))
+        inputs, count = earlier.get(partition.name, ("", 0))
         count = count if inputs == partition.inputs else 0
         waits = (partition.task, partition.subtask) in busy
         waits |= hashing and STAGES[partition.stage].is_gated_against_benchmarks
-        if count < ASKED_AT_MOST and not waits:
+        if count < MAX_REQUESTS and not waits:
             due.append(partition)
             count += 1
         if count:
-            asks[partition.name] = (partition.inputs, count)
-    return due, asks
+            requests[partition.name] = (partition.inputs, count)
+    return due, requests
 
 
 def under_way(instance: dg.DagsterInstance, catalog: Catalog) -> set[tuple[str, str]]:
-    """Task and subtask of whatever a run or a backfill is making, or is about to."""
-    found = set()
+    """(task, subtask) of each partition that an unfinished run or backfill is to make."""
+    busy = set()
     runs = [*instance.get_runs(dg.RunsFilter(statuses=NOT_FINISHED_STATUSES))]
     failed = dg.RunsFilter(
         statuses=[dg.DagsterRunStatus.FAILURE], updated_after=datetime.now(UTC) - RETRIED_WITHIN
@@ -197,12 +204,12 @@ def under_way(instance: dg.DagsterInstance, catalog: Catalog) -> set[tuple[str, 
     runs += [run for run in instance.get_runs(failed) if run.is_complete_and_waiting_to_retry]
     for run in runs:
         for key in run.asset_selection or ():
-            found |= {(key.path[0], subtask) for subtask in _subtasks_of(run, key, catalog)}
+            busy |= {(key.path[0], subtask) for subtask in _subtasks_of(run, key, catalog)}
     for backfill in instance.get_backfills(
         filters=BulkActionsFilter(statuses=UNFINISHED_BACKFILLS)
     ):
-        found |= _left_of(backfill, catalog)
-    return found
+        busy |= _unfinished(backfill, catalog)
+    return busy
 
 
 def _subtasks_of(run: dg.DagsterRun, key: dg.AssetKey, catalog: Catalog) -> Iterable[str]:
@@ -215,11 +222,11 @@ def _subtasks_of(run: dg.DagsterRun, key: dg.AssetKey, catalog: Catalog) -> Iter
     return subtasks
 
 
-def _left_of(backfill: PartitionBackfill, catalog: Catalog) -> set[tuple[str, str]]:
-    """What a backfill has neither made nor given up."""
+def _unfinished(backfill: PartitionBackfill, catalog: Catalog) -> set[tuple[str, str]]:
+    """(task, subtask) of the partitions that a backfill has neither made nor given up."""
     if data := backfill.asset_backfill_data:
-        left = data.get_targeted_partitions_without_materialization_status()
-        subsets = left.partitions_subsets_by_asset_key
+        remaining = data.get_targeted_partitions_without_materialization_status()
+        subsets = remaining.partitions_subsets_by_asset_key
         return {(key.path[0], k) for key, s in subsets.items() for k in s.get_partition_keys()}
     keys = backfill.asset_selection or ()
     return {(key.path[0], subtask) for key in keys for subtask in _all_subtasks(key, catalog)}
@@ -227,11 +234,11 @@ def _left_of(backfill: PartitionBackfill, catalog: Catalog) -> set[tuple[str, st
 
 def _all_subtasks(key: dg.AssetKey, catalog: Catalog) -> list[str]:
     task = catalog.tasks.get(key.path[0])
-    return task.enabled_subtasks() if task else [""]  # benchmarks: which ones is all the same
+    return task.enabled_subtasks() if task else [""]  # benchmarks: callers ignore their names
 
 
 def _is_launching(instance: dg.DagsterInstance, job: dg.JobDefinition) -> bool:
-    """Whether a run of a launching job has not launched its backfill yet."""
+    """Whether a run of this job is still about to launch its backfill."""
     unfinished = dg.RunsFilter(job_name=job.name, statuses=NOT_FINISHED_STATUSES)
     return bool(instance.get_runs(unfinished, limit=1))
 
@@ -243,7 +250,7 @@ def _busy(instance: dg.DagsterInstance) -> set[str]:
     keys = {key for backfill in backfills for key in backfill.asset_selection or ()}
     keys |= {key for run in runs for key in run.asset_selection or ()}
     if _is_launching(instance, everything_missing):
-        # It is about to launch a backfill of tasks that only it knows.
+        # It is about to launch a backfill, and only that run knows of which tasks.
         keys |= {dg.AssetKey(PROTECTED)}
         keys |= set(partitions_of(configured_catalog(settings()).enabled()))
     return {key.path[0] for key in keys}

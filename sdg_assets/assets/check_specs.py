@@ -1,4 +1,4 @@
-"""The checks of an asset, as the stage table lists them."""
+"""The asset checks of a stage, from the stage table."""
 
 from typing import Any
 
@@ -11,7 +11,7 @@ from sdg_assets.records import Stage
 def check_specs(
     stage: Stage, asset: dg.AssetKey, partitions: dg.PartitionsDefinition[Any] | None = None
 ) -> list[dg.AssetCheckSpec]:
-    """One check of the asset for each of its stage's, evaluated for each of its partitions."""
+    """One Dagster check spec per check of the stage, evaluated per partition."""
     return [
         dg.AssetCheckSpec(name, asset=asset, description=described(name), partitions_def=partitions)
         for name in stage_checks(stage)

@@ -1,4 +1,4 @@
-"""The `curated` asset: one release over every partition that is published."""
+"""The `curated` asset: one release of all published `filtered` partitions."""
 
 from collections.abc import Iterator, Sequence
 
@@ -40,7 +40,9 @@ class ReleaseConfig(dg.Config):
     """Knobs of `curated`."""
 
     tasks: list[str] = Field(default=[], description="seed tasks to release; empty for all")
-    push: bool = Field(default=False, description="upload it to the Hub repository SDG_PUSH_TO")
+    push: bool = Field(
+        default=False, description="upload the release to the Hub repository SDG_PUSH_TO"
+    )
 
 
 def curated_asset(catalog: Catalog) -> dg.AssetsDefinition:
@@ -66,18 +68,18 @@ def curated_asset(catalog: Catalog) -> dg.AssetsDefinition:
     ) -> Iterator[dg.MaterializeResult[None]]:
         end = StepEnd(context)
         try:
-            chosen = settings()
-            with clear_refusals(chosen.store):
-                release, keys = _release(config, chosen)
-            stale = _stale(context.instance, keys, chosen)
+            current_settings = settings()
+            with clear_refusals(current_settings.store):
+                release, keys = _release(config, current_settings)
+            stale = _stale(context.instance, keys, current_settings)
             if stale:
                 context.log.warning(
-                    f"{len(stale)} stale inputs, e.g. {', '.join(stale[:3])}: the release holds "
-                    "rows that are to be made again"
+                    f"{len(stale)} stale inputs, e.g. {', '.join(stale[:3])}: some rows of the "
+                    "release were made from old inputs"
                 )
-            address = _pushed(release, chosen) if config.push else ""
+            address = _pushed(release, current_settings) if config.push else ""
         except INTERRUPTS:
-            raise end.told() from None
+            raise end.interruption() from None
         except SdgError as error:
             permanent = isinstance(error, PermanentError)
             raise dg.Failure(str(error), allow_retries=not permanent) from error
@@ -90,20 +92,22 @@ def curated_asset(catalog: Catalog) -> dg.AssetsDefinition:
 
 
 def _stale(
-    instance: dg.DagsterInstance, keys: Sequence[PartitionKey], chosen: Settings
+    instance: dg.DagsterInstance, keys: Sequence[PartitionKey], current_settings: Settings
 ) -> list[str]:
-    """What a release was made from, directly or not, and is stale: `task/stage/subtask`."""
+    """The stale partitions of all subtasks in the release, as `task/stage/subtask`."""
     released = {(key.task, key.subtask) for key in keys}
-    stale = state_of(instance, configured_catalog(chosen)).stale
+    stale = state_of(instance, configured_catalog(current_settings)).stale
     return [name for name in stale if (name.split("/")[0], name.split("/")[2]) in released]
 
 
-def _release(config: ReleaseConfig, chosen: Settings) -> tuple[Release[Place], list[PartitionKey]]:
-    store, catalog = Store(chosen.store), configured_catalog(chosen)
+def _release(
+    config: ReleaseConfig, current_settings: Settings
+) -> tuple[Release[Place], list[PartitionKey]]:
+    store, catalog = Store(current_settings.store), configured_catalog(current_settings)
     tasks = [catalog.task(name) for name in sorted(set(config.tasks))] or catalog.enabled()
     specs = [task.resolve(key) for task in tasks for key in task.enabled_subtasks()]
     filtered = [key_of(spec, Stage.FILTERED) for spec in specs]
-    store = store.pinned(filtered)  # verdicts, rows and hashes are then of one version
+    store = store.pinned(filtered)  # so that verdicts, rows and hashes are of one version
     published = store.manifests(filtered)
     specs = [spec for spec in specs if key_of(spec, Stage.FILTERED) in published]
     if not specs:
@@ -118,16 +122,18 @@ def _release(config: ReleaseConfig, chosen: Settings) -> tuple[Release[Place], l
         for key in keys:
             yield str(key), store.read(key, EnrichedExample)
 
-    cards = teacher_cards(chosen.catalog).values()
+    cards = teacher_cards(current_settings.catalog).values()
     terms = strictest_terms(
         (card.model, Terms(card.commercial_use, card.outputs_may_train)) for card in cards
     )
-    guard = protection(store, catalog, specs, chosen.without_benchmarks, chosen.seed_source)
+    guard = protection(
+        store, catalog, specs, current_settings.without_benchmarks, current_settings.seed_source
+    )
     named = {str(key): spec for key, spec in zip(keys, specs, strict=True)}
     comparison = Comparison(guard, named, store)
 
     def thresholds(name: str) -> Thresholds:
-        return overridden(chosen.gates, named[name].gates)
+        return overridden(current_settings.gates, named[name].gates)
 
     def gates(name: str) -> Sequence[Gate]:
         return comparison.gates_of(name, thresholds(name))
@@ -135,30 +141,30 @@ def _release(config: ReleaseConfig, chosen: Settings) -> tuple[Release[Place], l
     def similarities(name: str) -> DuplicateThresholds:
         return thresholds(name).of(DuplicateThresholds)
 
-    copies = duplicates_across(store, keys, similarities, chosen.duplicate_search)
+    copies = duplicates_across(store, keys, similarities, current_settings.duplicate_search)
     rows = curate(
         partitions(),
         copies.refusals,
         gates,
         {spec.key: spec.commercial_use for spec in specs},
         terms,
-        chosen.text_style,
+        current_settings.text_style,
     )
     cut = Cut(
         inputs={str(key): published[key].sha256 for key in keys},
         catalog=content_id([spec.model_dump(mode="json") for spec in specs]),
-        name=chosen.release_name,
+        name=current_settings.release_name,
         funnels=[funnel_row(store, spec) for spec in specs],
         citations=citations(),
         compared_with=guard.against,
         hits=comparison.hits,
         terms={card.model: card.terms for card in cards},
-        coverage=coverage(store, catalog, chosen.without_benchmarks),
+        coverage=coverage(store, catalog, current_settings.without_benchmarks),
     )
     return write_release(store.root, cut, rows), keys
 
 
-def _pushed(release: Release[Place], chosen: Settings) -> str:
-    if not chosen.push_to:
+def _pushed(release: Release[Place], current_settings: Settings) -> str:
+    if not current_settings.push_to:
         raise PermanentError("push: set SDG_PUSH_TO to the Hub repository, organization/name")
-    return push(release.path, chosen.push_to)
+    return push(release.path, current_settings.push_to)

@@ -1,4 +1,4 @@
-"""The teachers of one partition, each with the log of its completions."""
+"""The teachers of one partition, each with its completion log."""
 
 import logging
 from collections.abc import Iterable, Iterator, Mapping
@@ -23,16 +23,17 @@ logger = logging.getLogger(__name__)
 def desks_of(
     store: Store, spec: SubtaskSpec, roles: Iterable[Role], settings: Settings
 ) -> Iterator[dict[Role, Desk]]:
-    """The roles' teachers with their logs; another teacher or prompt starts a log of its own.
+    """Opens the roles' teachers and their completion logs.
 
-    When the block fails, its logs get the answers that are still to come. When it is interrupted,
-    they get those that have come: whoever stops a run wants it to end.
+    A different teacher or prompt version gets a new log. If the block fails, this waits for the
+    requests under way and logs their answers. If the block is interrupted, only answers that have
+    already arrived are logged, so that the run ends at once.
 
     Args:
-        store: Where the logs lie.
+        store: Holds the logs.
         spec: The subtask.
-        roles: The roles that are asked.
-        settings: Who plays which role.
+        roles: The roles whose teachers are needed.
+        settings: Say which teacher plays which role.
 
     Yields:
         Role → desk.
@@ -42,8 +43,8 @@ def desks_of(
         desks = {}
         for role, teacher in open_teachers(settings, roles).items():
             versions = log_versions(role, spec.answer_kind, settings.judge_api)
-            made_with = content_id(versions)[:8]
-            name = f"{role}-{teacher.identity.fingerprint}-{made_with}.jsonl"
+            prompts = content_id(versions)[:8]
+            name = f"{role}-{teacher.identity.fingerprint}-{prompts}.jsonl"
             log = opened.enter_context(CompletionLog(folder / name))
             opened.enter_context(flushed(log.sync))
             desks[role] = Desk(teacher, log)
@@ -52,13 +53,13 @@ def desks_of(
         except BaseException as failure:
             try:
                 settle(desks, wait=isinstance(failure, Exception))
-            except SdgError as error:  # the failure itself is what must be told
-                logger.warning("%s: answers that were under way are lost: %s", spec.key, error)
+            except SdgError as error:  # must not hide the failure of the block
+                logger.warning("%s: answers to open requests are lost: %s", spec.key, error)
             raise
 
 
 def played(roles: Iterable[Role], settings: Settings) -> list[Role]:
-    """The roles that a teacher plays: there may be no judge."""
+    """The given roles without the judge, if the settings name no judge."""
     return [role for role in roles if role is not Role.JUDGE or has_judge(settings)]
 
 
@@ -68,13 +69,13 @@ def judge_of(
     seeds: Mapping[str, Example],
     settings: Settings,
 ) -> Judge | None:
-    """The judge at its desk; None where nobody judges.
+    """The judge; None if the settings name no judge.
 
     Args:
-        desks: The partition's.
+        desks: The desks of the partition.
         spec: The subtask.
-        seeds: Id → seed, of the rows that are judged.
-        settings: How the judge is asked.
+        seeds: Seed id → seed, for the seeds of the rows to judge.
+        settings: Give the API that the judge is called with.
     """
     if Role.JUDGE not in desks:
         return None

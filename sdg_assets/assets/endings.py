@@ -1,10 +1,10 @@
-"""A step that is interrupted: it ends at once, and the event log says what ended it.
+"""Interrupted steps end at once, and the event log says who or what ended them.
 
-Dagster raises in the step when a signal comes, and then asks the step's retry policy. A run that
-was interrupted in its own process therefore began the step once more after ten seconds, and its log
-said "RetryRequested". Here an interrupted run ends; only a step in a process of its own (another
-executor's) is begun again, for there the signal is an eviction: whoever ended the run has the
-executor start nothing any more.
+On a signal, Dagster raises in the step and then applies the step's retry policy. A run interrupted
+in its own process therefore restarted the step after ten seconds, and its log only said
+"RetryRequested". Here such a run ends. A step in a separate process (multiprocess or Kubernetes
+executor) may be retried: there a signal means eviction, because an executor whose run was
+terminated starts no further steps.
 """
 
 import signal
@@ -15,25 +15,25 @@ from sdg_assets.dagster_internals import JobFailureData, RunFailureReason
 from sdg_assets.teacher import stopping
 
 INTERRUPTS = (KeyboardInterrupt, dg.DagsterExecutionInterruptedError, stopping.StoppedError)
-GOES_ON = (
-    "what was finished is kept, and every answer so far is in the completion log; run it again to "
-    "go on from there"
+HOW_TO_CONTINUE = (
+    "finished partitions are kept, and all answers so far are in the completion log; run it again "
+    "to continue from there"
 )
 
 
 class EndedError(dg.DagsterError, dg.DagsterExecutionInterruptedError):
-    """A run was ended from outside.
+    """A person or a signal ended the run.
 
-    An interrupt for the executor, which starts no other step, and an error of Dagster's own for the
-    step, which is not retried.
+    The executor sees an interrupt and starts no other step. The step sees a Dagster error and is
+    not retried.
     """
 
 
 class StepEnd:
-    """Watches for signals while a step works, and has the event log say that one ended it."""
+    """Watches for signals while a step runs, and writes to the event log which one ended it."""
 
     def __init__(self, context: dg.AssetExecutionContext) -> None:
-        """Watches from now on.
+        """Starts watching.
 
         Args:
             context: The step's context.
@@ -42,23 +42,24 @@ class StepEnd:
         self._context = context
         self._instance, self._run_id = context.instance, context.run.run_id
         self._step_key = step.step.key
-        # The run's own process, which also does the step's retries.
+        # Whether the step runs in the run's own process, which also retries the step.
         self._in_run_process = not step.retry_mode.deferred
-        self._is_told = False
+        self._is_logged = False
         stopping.prepare(self._last_words)
 
-    def told(self, partition: str = "") -> dg.Failure | EndedError:
-        """What an interrupted step raises.
+    def interruption(self, partition: str = "") -> dg.Failure | EndedError:
+        """Logs why the step was interrupted and returns the exception that it must raise.
 
         Args:
-            partition: The partition that was being made, if the asset has any.
+            partition: The partition that was being made; empty for an asset without partitions.
         """
         stopping.unwinding()
         text = (
-            f"ended by {self._reason()}{f' while at {partition}' if partition else ''}; {GOES_ON}"
+            f"ended by {self._reason()}{f' while making {partition}' if partition else ''}; "
+            f"{HOW_TO_CONTINUE}"
         )
         self._context.log.error(text)
-        self._is_told = True
+        self._is_logged = True
         return EndedError(text) if self._in_run_process else dg.Failure(text)
 
     def _reason(self) -> str:
@@ -74,15 +75,15 @@ class StepEnd:
         return run is not None and run.status is dg.DagsterRunStatus.CANCELING
 
     def _last_words(self, reason: str) -> bool:
-        """Tells the event log that the process is ended by force; false if its run is over."""
+        """Writes to the event log that the process is killed; false if its run is finished."""
         run = self._instance.get_run_by_id(self._run_id)
         if run is None or run.is_finished:
             return False
         text = (
-            f"{self._step_key}: ended by {reason}, in the middle of a call that did not return; "
-            f"{GOES_ON}"
+            f"{self._step_key}: ended by {reason}, during a call that did not return; "
+            f"{HOW_TO_CONTINUE}"
         )
-        if not self._is_told:
+        if not self._is_logged:
             self._instance.report_engine_event(text, run, step_key=self._step_key)
         if self._in_run_process and self._is_being_canceled():
             self._instance.report_run_canceled(run, text)

@@ -1,6 +1,6 @@
-"""One factory: a seed task in, its partitioned assets with their checks out.
+"""Makes the partitioned assets of a seed task, with their checks.
 
-What differs between stages stands in the stage table and in `assets/wiring/`.
+The differences between stages are in the stage table and in `assets/wiring/`.
 """
 
 from collections.abc import Iterator
@@ -64,17 +64,17 @@ def _asset(
     )
     def asset_of_stage(context: dg.AssetExecutionContext, config: config_type) -> Iterator[Any]:  # type: ignore[valid-type]
         with clear_failures():
-            chosen = settings()
-            store = Store(chosen.store)
+            current_settings = settings()
+            store = Store(current_settings.store)
             config = from_run_tags(config, context.run.tags)
 
         def make(subtask: str) -> PartitionReport:
-            catalog = configured_catalog(chosen)
+            catalog = configured_catalog(current_settings)
             spec = catalog.subtask(task.task, subtask)
             stop_if_superseded(context, task, stage, subtask)
             pinned = store.pinned(key_of(spec, above) for above in row.inputs)
-            partition = PartitionContext(context, stage, spec, pinned, catalog, chosen)
-            with unisolated_programs(allowed=chosen.allow_unsandboxed_code):
+            partition = PartitionContext(context, stage, spec, pinned, catalog, current_settings)
+            with unisolated_programs(allowed=current_settings.allow_unsandboxed_code):
                 return wiring.make(partition, config)
 
         yield from each_partition(context, checks, make)
@@ -83,7 +83,7 @@ def _asset(
 
 
 def _inputs(task: SeedTask, stage: Stage) -> list[dg.AssetKey | dg.AssetDep]:
-    """The stage's inputs in its task, the teachers that it asks, and the protected benchmarks."""
+    """Upstream stages of the task, the stage's teachers and, if gated, the protected benchmarks."""
     row = STAGES[stage]
     deps: list[dg.AssetKey | dg.AssetDep] = [asset_key(task.task, above) for above in row.inputs]
     deps += [TEACHERS[role] for role in row.roles]
@@ -101,5 +101,5 @@ def _describe(task: SeedTask, stage: Stage) -> str:
 
 
 def _tag(text: str) -> str:
-    """Text as a tag value: Dagster allows letters, digits and `_.-`, 63 at the most."""
+    """Text as a tag value: Dagster allows at most 63 letters, digits and `_.-`."""
     return "".join(c if c.isalnum() or c in "_.-" else "_" for c in text)[:63].strip("_.-")

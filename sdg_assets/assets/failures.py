@@ -1,4 +1,4 @@
-"""An error of this package as a failed step that says what to do, retried only if that may help."""
+"""Turns this package's errors into failed steps. Permanent errors are not retried."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,7 +10,11 @@ from sdg_assets.errors import PermanentError, SdgError
 
 @contextmanager
 def clear_failures() -> Iterator[None]:
-    """Turns an `SdgError` into a `dg.Failure` with its message."""
+    """Turns an `SdgError` into a `dg.Failure` with the same message.
+
+    Raises:
+        dg.Failure: The block raised an `SdgError`. Retries are off if it is a `PermanentError`.
+    """
     try:
         yield
     except SdgError as error:

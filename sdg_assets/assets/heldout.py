@@ -1,4 +1,4 @@
-"""Dagster: the hashes of what must never leak – each task's held-out splits, each benchmark."""
+"""The `heldout` assets: hashes of each task's held-out splits and of the protected benchmarks."""
 
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -33,8 +33,9 @@ from sdg_assets.store.partitions import PartitionKey, Store
 
 ROW = STAGES[Stage.HELDOUT]
 BENCHMARKS_PER_RUN = 105
-"""Of its own, like each stage's `partitions_per_run`."""
+"""Must differ from every stage's `partitions_per_run`; see `StageSpec`."""
 LISTED = 200
+"""Splits that the metadata lists at most."""
 
 
 def heldout_asset(task: SeedTask) -> dg.AssetsDefinition:
@@ -55,9 +56,7 @@ def protected_asset() -> dg.AssetsDefinition:
     """The asset `protected/heldout`, one partition for each benchmark of `protected.yaml`."""
     names = [benchmark.name for benchmark in load_protected()]
     partitions = dg.StaticPartitionsDefinition(names)
-    description = (
-        f"{ROW.description} Benchmarks that are seeded by no task: catalog/protected.yaml."
-    )
+    description = f"{ROW.description} These benchmarks are no task's seeds: catalog/protected.yaml."
     return _asset(PROTECTED, partitions, BENCHMARKS_PER_RUN, description, _hash_benchmark)
 
 
@@ -68,20 +67,26 @@ def _hash_benchmark(name: str) -> PartitionReport:
         _read(benchmark, open_source(settings().seed_source), rows)
     except SeedSourceError as error:
         raise SeedSourceError(
-            f"{error}. To go on without it, name {name} in SDG_WITHOUT_BENCHMARKS: releases "
+            f"{error}. To continue without it, add {name} to SDG_WITHOUT_BENCHMARKS: releases "
             "will say that they were not checked against it"
         ) from error
     return _publish(heldout_key(PROTECTED, name), rows)
 
 
 def _hash_missing_benchmarks(context: dg.AssetExecutionContext) -> None:
-    """Hashes the protected benchmarks that `normalized` would miss.
+    """Hashes the protected benchmarks that `normalized` needs and that are not hashed yet.
 
-    "Materialize all" in a task's group has no other task's assets, so whoever began there found
-    every `normalized` failed. One that cannot be read is left to `normalized`, which says so.
+    "Materialize all" in a task's group contains no other group's assets, so every `normalized` of
+    a first run failed. A benchmark that cannot be read is only logged here; `normalized` then
+    fails with the reason.
     """
-    knobs, benchmarks = settings(), BENCHMARKS.to_user_string()
-    for name in benchmarks_to_hash(Store(knobs.store), knobs.without_benchmarks, knobs.seed_source):
+    current_settings, benchmarks = settings(), BENCHMARKS.to_user_string()
+    names = benchmarks_to_hash(
+        Store(current_settings.store),
+        current_settings.without_benchmarks,
+        current_settings.seed_source,
+    )
+    for name in names:
         try:
             report = _hash_benchmark(name)
         except SeedSourceError as error:
@@ -152,7 +157,7 @@ def _publish(key: PartitionKey, rows: HeldoutRows) -> PartitionReport:
     return PartitionReport(
         content=content_id(sorted(attached.items())),
         metadata={
-            "read": dg.MetadataValue.md(_read_in_words(splits)),  # the first thing one sees
+            "read": dg.MetadataValue.md(_read_summary(splits)),  # first: the UI keeps this order
             "dagster/partition_row_count": len(tables.rows),
             "rows": len(tables.rows),
             "texts": len(tables.texts),
@@ -168,7 +173,7 @@ def _publish(key: PartitionKey, rows: HeldoutRows) -> PartitionReport:
 
 
 def _complete(splits: list[HashedSplit]) -> CheckOutcome:
-    """Whether every split was hashed. One that is there without rows is an error, not a warning."""
+    """Whether every split was hashed. A missing split is a warning, an empty one is an error."""
     unread = [split for split in splits if _why_not(split)]
     empty = empty_splits(splits)
     hashed = len(splits) - len(unread)
@@ -176,11 +181,11 @@ def _complete(splits: list[HashedSplit]) -> CheckOutcome:
     if unread:
         summary += (
             f"; {len(missing_splits(splits))} are not in {settings().seed_source}, {len(empty)} "
-            "have no rows. Rows that repeat them will not be recognized"
+            "have no rows. The contamination gate cannot refuse rows that repeat them"
         )
     if empty:
         summary += (
-            f". There is no row in {', '.join(empty[:20])}{' …' if len(empty) > 20 else ''}: "
+            f". No rows in {', '.join(empty[:20])}{' …' if len(empty) > 20 else ''}: "
             "partitions that need them are not made"
         )
     return CheckOutcome(
@@ -198,25 +203,25 @@ def _why_not(split: HashedSplit) -> str:
     return split.missing or ("" if split.rows else "it has no rows")
 
 
-def _read_in_words(splits: list[HashedSplit]) -> str:
-    """What was read, and a list of what was not."""
+def _read_summary(splits: list[HashedSplit]) -> str:
+    """How many splits were read, and a list of the unread ones, as Markdown."""
     unread = [split for split in splits if _why_not(split)]
     hashed = len(splits) - len(unread)
     if not unread:
         return f"All {hashed} held-out splits were read."
     head = f"**{hashed} of {len(splits)} held-out splits were read.**"
     if not hashed:
-        head = "**Nothing was read: no row is compared with any of this.**"
+        head = "**Nothing was read: rows are compared with none of these splits.**"
     lines = [f"- {split_name(s)}: {_cell(_why_not(s))}" for s in unread[:LISTED]]
-    left = [f"- and {len(unread) - LISTED} more"] if len(unread) > LISTED else []
-    return "\n".join([f"{head} Not read:", "", *lines, *left])
+    more = [f"- and {len(unread) - LISTED} more"] if len(unread) > LISTED else []
+    return "\n".join([f"{head} Not read:", "", *lines, *more])
 
 
 def _table(splits: list[HashedSplit]) -> str:
-    """Every split with its rows, or why it has none; those that were not read come first."""
+    """The splits with their row counts, as a Markdown table; unread splits come first."""
     ordered = sorted(splits, key=lambda split: not _why_not(split))
     lines = [
-        "| dataset | config | split | rows | without answer | not read, because |",
+        "| dataset | config | split | rows | without answer | why not read |",
         "|---|---|---|---|---|---|",
     ]
     lines += [

@@ -1,4 +1,4 @@
-"""The contamination gate of one partition, and its report for the manifest."""
+"""The contamination gate of one partition and the gate's report for the manifest."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -12,7 +12,7 @@ from sdg_assets.thresholds import Thresholds
 
 
 class HeldoutGuard:
-    """Compares a partition's rows with everything held out, and accounts for it."""
+    """Compares a partition's rows with all held-out rows and reports the overlaps."""
 
     def __init__(
         self,
@@ -21,25 +21,25 @@ class HeldoutGuard:
         thresholds: Thresholds,
         training: Iterable[Example],
     ) -> None:
-        """Learns from the training rows which n-grams are rare in the subtask.
+        """Determines from the training rows which n-grams are rare in the subtask.
 
         Args:
             spec: The subtask.
-            protection: What is held out.
-            thresholds: Of the subtask's gates.
+            protection: The held-out splits and benchmarks to compare with.
+            thresholds: The thresholds of the subtask's gates.
             training: A sample of the subtask's own training rows.
         """
         self._spec, self._protection = spec, protection
         self._thresholds = thresholds.of(ContaminationThresholds)
         self._background = protection.index.background(training)
         self.gate = self.separate_gate()
-        """The gate that the rows pass. Its refusals and overlaps are what `report` tells."""
+        """The gate that the rows go through. `report` counts its refusals and overlaps."""
 
     def separate_gate(self) -> Contamination:
-        """An equal gate with a report of its own: a check must not add to that of `gate`."""
+        """An equal gate with a separate report, so that a check does not count rows twice."""
         own = f"{self._spec.task}/{self._spec.key}"
         return Contamination(self._protection.index, self._thresholds, own, self._background)
 
     def report(self) -> dict[str, Any]:
-        """What was compared with what, and the overlaps; complete once all rows have passed."""
+        """The held-out sets compared with and the overlaps; complete after the last row."""
         return self.gate.report.as_dict() | self._protection.record

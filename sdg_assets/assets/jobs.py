@@ -1,9 +1,9 @@
-"""Jobs a person launches from the UI: a task, a domain, all that is missing or stale, a release.
+"""Jobs that a person launches from the UI: one task, one domain, all missing, all stale, a release.
 
-A job over several seed tasks cannot be one run: each task has partitions of its own. So the jobs
-launch a backfill, as the backfill dialog does: Dagster cuts it into runs by stage, honours run
-sizes and the GPU pool, and shows what succeeded and what did not. Protected benchmarks that are
-not hashed yet come along, for nothing is normalized without them.
+A job over several seed tasks cannot be one run, because each task has its own partitions. So the
+jobs launch a backfill, as the backfill dialog does: Dagster splits it into runs by stage, respects
+run sizes and the GPU pool, and shows which partitions succeeded. The backfill also contains the
+protected benchmarks that are not hashed yet, because `normalized` fails without them.
 """
 
 import time
@@ -37,57 +37,63 @@ PRIORITY = "dagster/priority"
 
 
 class Knobs(dg.Config):
-    """The knobs of a run; what is left empty comes from the settings."""
+    """The knobs of a run; an empty knob takes its value from the settings."""
 
-    max_seeds: int | None = Field(default=None, description="seeds per subtask at the most")
+    max_seeds: int | None = Field(default=None, description="maximum number of seeds per subtask")
     examples_per_seed: int | None = Field(default=None, description="new examples per seed")
-    votes: int | None = Field(default=None, description="solver answers a question")
+    votes: int | None = Field(default=None, description="solver answers per question")
     target_accepted: int | None = Field(
-        default=None, description="write until so many rows pass; examples_per_seed is unused"
+        default=None,
+        description="write until this many rows pass all gates; examples_per_seed is then unused",
     )
     accept_smaller: bool | None = Field(
-        default=None, description="let partitions replace ones with far more rows"
+        default=None, description="allow a partition to replace a version with far more rows"
     )
 
 
 class OneTask(Knobs):
-    """Which task `one_task` runs, and how."""
+    """Run config of `one_task`."""
 
     task: str = Field(description="name of the seed task, e.g. gsm8k")
-    subtasks: list[str] = Field(default=[], description="only these; empty: all of them")
-    only_missing: bool = Field(default=False, description="leave materialized partitions alone")
+    subtasks: list[str] = Field(default=[], description="only these subtasks; empty: all")
+    only_missing: bool = Field(default=False, description="skip materialized partitions")
 
 
 class OneDomain(Knobs):
-    """Which domain `one_domain` runs, and how."""
+    """Run config of `one_domain`."""
 
     domain: str = Field(description="domain of the tasks, e.g. science")
-    only_missing: bool = Field(default=True, description="leave materialized partitions alone")
+    only_missing: bool = Field(default=True, description="skip materialized partitions")
 
 
 class EverythingMissing(Knobs):
-    """How `everything_missing` fills what is missing."""
+    """Run config of `everything_missing`."""
 
     subtasks: list[str] = Field(
-        default=[], description="only these, as task/subtask; empty: all that are missing"
+        default=[], description="only these subtasks, as task/subtask; empty: all"
     )
     benchmarks_only: bool = Field(
-        default=False, description="hash the protected benchmarks that are not yet, nothing else"
+        default=False, description="only hash the protected benchmarks that are not hashed yet"
     )
 
 
 class EverythingStale(dg.Config):
-    """What `everything_stale` makes again."""
+    """Run config of `everything_stale`."""
 
     partitions: dict[str, list[str]] = Field(
         default={},
-        description="only these, as task/stage: [subtask], and nothing below them; "
-        "empty: all that are stale, with all that lies below",
+        description="only these partitions, as task/stage: [subtask], without their downstream "
+        "stages; empty: all stale partitions with their downstream stages",
     )
 
 
 def partitions_of(tasks: Iterable[SeedTask], subtasks: Iterable[str] = ()) -> Partitions:
-    """All assets of the tasks' enabled subtasks, or of those named."""
+    """Asset key → subtasks, for all stages of the tasks' enabled subtasks.
+
+    Args:
+        tasks: The seed tasks.
+        subtasks: Keys of the subtasks to include; empty for all enabled ones.
+    """
     wanted = set(subtasks)
     return {
         asset_key(task.task, stage): keys
@@ -98,24 +104,28 @@ def partitions_of(tasks: Iterable[SeedTask], subtasks: Iterable[str] = ()) -> Pa
 
 
 def unhashed_benchmarks() -> Partitions:
-    """The protected benchmarks that must be hashed before anything is normalized."""
-    knobs = settings()
-    names = benchmarks_to_hash(Store(knobs.store), knobs.without_benchmarks, knobs.seed_source)
+    """The protected benchmarks that must be hashed before any task is normalized."""
+    current_settings = settings()
+    names = benchmarks_to_hash(
+        Store(current_settings.store),
+        current_settings.without_benchmarks,
+        current_settings.seed_source,
+    )
     return {BENCHMARKS: names} if names else {}
 
 
 def missing_of(instance: dg.DagsterInstance, partitions: Partitions) -> Partitions:
-    """Those of the partitions that were never materialized."""
+    """The given partitions that were never materialized."""
     missing = {}
     for key, keys in partitions.items():
         materialized = instance.get_materialized_partitions(key)
-        if absent := [k for k in keys if k not in materialized]:
-            missing[key] = absent
+        if missing_keys := [k for k in keys if k not in materialized]:
+            missing[key] = missing_keys
     return missing
 
 
 def stale_of(stale: Iterable[Stale]) -> Partitions:
-    """The stale partitions, by their assets."""
+    """Asset key → stale subtasks."""
     partitions: dict[dg.AssetKey, list[str]] = defaultdict(list)
     for partition in stale:
         partitions[asset_key(partition.task, partition.stage)].append(partition.subtask)
@@ -123,15 +133,15 @@ def stale_of(stale: Iterable[Stale]) -> Partitions:
 
 
 def with_all_below(instance: dg.DagsterInstance, stale: Partitions) -> Partitions:
-    """The partitions, with what is materialized of the stages below them."""
+    """The stale partitions and all materialized partitions downstream of them."""
     partitions: dict[dg.AssetKey, list[str]] = defaultdict(list)
     for key, subtasks in stale.items():
         task, stage = key.path
         for below in TASK_STAGES[TASK_STAGES.index(Stage(stage)) :]:
             asset = asset_key(task, below)
             materialized = instance.get_materialized_partitions(asset)
-            if made := [subtask for subtask in subtasks if subtask in materialized]:
-                partitions[asset] += made
+            if downstream := [subtask for subtask in subtasks if subtask in materialized]:
+                partitions[asset] += downstream
     return partitions
 
 
@@ -142,7 +152,14 @@ def launch(
     title: str,
     tags: Mapping[str, str],
 ) -> str:
-    """Asks Dagster's daemon for a backfill.
+    """Requests a backfill, which Dagster's daemon then runs.
+
+    Args:
+        instance: The Dagster instance.
+        catalog: Gives the partitions of each asset.
+        partitions: The partitions to make.
+        title: The backfill's name in the UI.
+        tags: Tags of the backfill and of each of its runs.
 
     Returns:
         The backfill's id.
@@ -177,7 +194,7 @@ def knob_tags(knobs: Knobs) -> dict[str, str]:
     """The knobs as tags of the backfill's runs; see `assets/knobs.py`.
 
     Raises:
-        PermanentError: A knob has a value that it must not have.
+        PermanentError: A knob's value is out of bounds.
     """
     given = {name: value for name in KNOBS if (value := getattr(knobs, name)) is not None}
     tags = {TAG + name: str(value) for name, value in given.items()}
@@ -186,7 +203,7 @@ def knob_tags(knobs: Knobs) -> dict[str, str]:
     return tags
 
 
-def _launch_and_tell(
+def _launch_and_log(
     context: dg.OpExecutionContext,
     partitions: Partitions,
     title: str,
@@ -220,7 +237,7 @@ def launch_one_task(context: dg.OpExecutionContext, config: OneTask) -> None:
         partitions = partitions_of([task], config.subtasks)
         if config.only_missing:
             partitions = missing_of(context.instance, partitions)
-        _launch_and_tell(context, partitions, f"{task.task} - all stages", config)
+        _launch_and_log(context, partitions, f"{task.task} - all stages", config)
 
 
 @dg.op
@@ -231,81 +248,91 @@ def launch_one_domain(context: dg.OpExecutionContext, config: OneDomain) -> None
         tasks = [task for task in enabled if task.domain == config.domain]
         if not tasks:
             domains = ", ".join(sorted({task.domain for task in enabled}))
-            raise CatalogError(f"no enabled task of domain {config.domain!r}; there are: {domains}")
+            raise CatalogError(
+                f"no enabled task has the domain {config.domain!r}; known domains: {domains}"
+            )
         partitions = partitions_of(tasks)
         if config.only_missing:
             partitions = missing_of(context.instance, partitions)
-        _launch_and_tell(context, partitions, f"{config.domain} - all stages", config)
+        _launch_and_log(context, partitions, f"{config.domain} - all stages", config)
 
 
 @dg.op
 def launch_everything_missing(context: dg.OpExecutionContext, config: EverythingMissing) -> None:
-    """Launches a backfill of whatever was never materialized, and of nothing else."""
+    """Launches a backfill of the partitions that were never materialized."""
     with clear_failures():
         catalog = configured_catalog(settings())
-        chosen: Partitions = partitions_of(catalog.enabled())
+        partitions: Partitions = partitions_of(catalog.enabled())
         if config.subtasks:
             names = [name.partition("/") for name in config.subtasks]
             keys = {catalog.subtask(task, subtask).key for task, _, subtask in names}
-            chosen = partitions_of(catalog.enabled(), keys)
-        missing = missing_of(context.instance, chosen)
+            partitions = partitions_of(catalog.enabled(), keys)
+        missing = missing_of(context.instance, partitions)
         if config.benchmarks_only:
             missing = unhashed_benchmarks()
-        _launch_and_tell(context, missing, "Everything missing", config)
+        _launch_and_log(context, missing, "Everything missing", config)
 
 
 @dg.op
 def launch_everything_stale(context: dg.OpExecutionContext, config: EverythingStale) -> None:
-    """Launches a backfill of what is stale by now."""
+    """Launches a backfill of the partitions that are stale now."""
     with clear_failures():
         catalog = configured_catalog(settings())
         named = _named(catalog, config.partitions)
         stale = first_stale(context.instance, catalog.enabled())
         if named:
-            # What was made in the meantime is left out.
+            # A partition made since the request is no longer stale, and is left out.
             partitions = stale_of(partition for partition in stale if partition.name in named)
             tag = {REMADE_TAG: "true"}
-            _launch_and_tell(context, partitions, "Stale partitions", Knobs(), **tag)
+            _launch_and_log(context, partitions, "Stale partitions", Knobs(), **tag)
         else:
             partitions = with_all_below(context.instance, stale_of(stale))
-            _launch_and_tell(context, partitions, "Everything stale", Knobs())
+            _launch_and_log(context, partitions, "Everything stale", Knobs())
 
 
 def _named(catalog: Catalog, partitions: Mapping[str, list[str]]) -> set[str]:
     """The partitions as `task/stage/subtask`.
 
     Raises:
-        CatalogError: There is no such task, stage or subtask.
+        CatalogError: A task, stage or subtask does not exist.
     """
     names = set()
     for asset, subtasks in partitions.items():
         task, _, stage = asset.partition("/")
         if stage not in REMADE_STAGES:
             stages = ", ".join(REMADE_STAGES)
-            raise CatalogError(f"{asset!r}: task/stage is expected; stages: {stages}")
+            raise CatalogError(f"{asset!r}: must be task/stage, with a stage of: {stages}")
         names |= {f"{asset}/{catalog.subtask(task, subtask).key}" for subtask in subtasks}
     return names
 
 
-@dg.job(description="One seed task through all stages; name it in the launchpad.")
+@dg.job(description="Runs all stages of one seed task. Name the task in the launchpad.")
 def one_task() -> None:
     """One seed task."""
     launch_one_task()
 
 
-@dg.job(description="Every seed task of a domain through all stages; name it in the launchpad.")
+@dg.job(
+    description="Runs all stages of every seed task of one domain. Name the domain in the "
+    "launchpad."
+)
 def one_domain() -> None:
     """One domain."""
     launch_one_domain()
 
 
-@dg.job(description="Whatever was never materialized, of all tasks or of the subtasks named.")
+@dg.job(
+    description="Makes all partitions that were never materialized, of all tasks or of the "
+    "subtasks that you name."
+)
 def everything_missing() -> None:
     """Everything missing."""
     launch_everything_missing()
 
 
-@dg.job(description="Whatever was made from inputs that have changed, and all that lies below.")
+@dg.job(
+    description="Makes partitions whose inputs have changed again, with their downstream stages."
+)
 def everything_stale() -> None:
     """Everything stale."""
     launch_everything_stale()
@@ -314,15 +341,15 @@ def everything_stale() -> None:
 make_operations = dg.define_asset_job(
     "make_operations",
     selection=dg.AssetSelection.assets("operations"),
-    description="Looks what is broken now: failed, stale and missing partitions.",
+    description="Lists failed, stale and missing partitions.",
 )
 
 
 def jobs() -> list[dg.JobDefinition | UnresolvedAssetJobDefinition]:
-    """What the UI lists under Jobs."""
+    """All jobs that the UI lists."""
     release = dg.define_asset_job(
         "release",
         selection=dg.AssetSelection.assets(CURATED),
-        description="Cuts a release of every partition that is there.",
+        description="Makes a release of all published partitions.",
     )
     return [one_task, one_domain, everything_missing, everything_stale, release, make_operations]

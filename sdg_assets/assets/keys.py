@@ -1,4 +1,4 @@
-"""The keys of assets, which Dagster stores as texts."""
+"""Asset keys."""
 
 import dagster as dg
 
@@ -7,10 +7,10 @@ from sdg_assets.records import Stage
 
 
 def asset_key(task: str, stage: Stage) -> dg.AssetKey:
-    """The asset `[task, stage]`. Dagster cannot serialize a key that holds an enum."""
+    """The key `[task, stage]`, as plain strings: Dagster cannot serialize an enum in a key."""
     return dg.AssetKey([task, stage.value])
 
 
 BENCHMARKS = asset_key(PROTECTED, Stage.HELDOUT)
-"""The hashes of the protected benchmarks, a partition a benchmark."""
+"""The hashes of the protected benchmarks, one partition per benchmark."""
 CURATED = dg.AssetKey(Stage.CURATED.value)

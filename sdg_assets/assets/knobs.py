@@ -1,8 +1,8 @@
-"""Run config: the few knobs a person may turn when launching a run from the UI.
+"""Run config: the few knobs that a person can set when launching a run from the UI.
 
-What is left empty comes from the run's tags `sdg/<knob>`, then from the settings (`SDG_*`). The
-tags are how a backfill carries knobs: each of its runs has some of the stages, and Dagster refuses
-run config for stages that a run has not.
+An empty knob takes its value from the run tag `sdg/<knob>`, then from the settings (`SDG_*`). A
+backfill passes knobs as tags because each of its runs contains only some stages, and Dagster
+refuses run config for a stage that is not in the run.
 """
 
 from collections.abc import Mapping
@@ -19,7 +19,7 @@ from sdg_assets.settings import Settings
 from sdg_assets.stages.generated import WriterKnobs
 
 TAG = "sdg/"
-# Tags that size a run's pods; read by cluster/pods.py.
+# Other valid tags `sdg/…`. `sdg/pod` sets the size of a run's pods; see cluster/pods.py.
 OTHER_TAGS = frozenset({"sdg/pod"})
 ConfigT = TypeVar("ConfigT", bound=dg.Config)
 
@@ -27,9 +27,9 @@ ConfigT = TypeVar("ConfigT", bound=dg.Config)
 def _knob(
     description: str, least: int = 1, most: int | None = None, default: int | None = None
 ) -> Any:  # noqa: ANN401 – as pydantic's Field
-    """A whole number that a person may set, with its bounds.
+    """A config field for an integer within bounds.
 
-    `_checked` applies the bounds. Pydantic's own (`ge`, `le`) would raise before our code runs:
+    `_checked` applies the bounds. Pydantic's `ge` and `le` would raise before our code runs:
     Dagster then shows a traceback and retries the step.
     """
     bounds = f"at least {least}" if most is None else f"{least} to {most}"
@@ -41,28 +41,31 @@ def _knob(
 
 
 def config_of(kind: type[ConfigT], op: str, run: dg.DagsterRun) -> ConfigT:
-    """The config of another op of the run, with what it leaves empty taken from the run's tags.
+    """The config of another op of the run, with its empty knobs taken from the run's tags.
 
     Args:
         kind: The op's config class.
-        op: The op's name. It need not be one of the run's.
+        op: The op's name. The run need not contain it.
         run: The run.
+
+    Raises:
+        PermanentError: As `from_run_tags`.
     """
     ops: Mapping[str, Any] = cast("Mapping[str, Any]", run.run_config.get("ops", {}))
     return from_run_tags(kind(**ops.get(op, {}).get("config", {})), run.tags)
 
 
 def from_run_tags(config: ConfigT, tags: Mapping[str, str]) -> ConfigT:
-    """The config with what it leaves empty taken from the run's tags.
+    """The config with its empty knobs taken from the run's tags.
 
     Raises:
-        PermanentError: A knob or tag has a value that it must not have, or a tag `sdg/...` has a
-            name that nothing reads.
+        PermanentError: A knob or tag has a wrong type or is out of bounds, or a tag `sdg/...` is
+            unknown.
     """
     known = {TAG + name for kind in CONFIGS for name in kind.model_fields} | OTHER_TAGS
     for tag in sorted(tags):
         if tag.startswith(TAG) and tag not in known:
-            raise PermanentError(f"tag {tag} is no knob; {nearest(tag, sorted(known))}")
+            raise PermanentError(f"tag {tag} is not a knob; {nearest(tag, sorted(known))}")
     values: dict[str, Any] = {}
     for name, field in type(config).model_fields.items():
         value, source = getattr(config, name), f"run config {name}"
@@ -94,27 +97,27 @@ class StageConfig(dg.Config):
 
     accept_smaller: bool | None = Field(
         default=None,
-        description="let a partition replace one with far more rows, which is otherwise refused",
+        description="allow a partition to replace a version with far more rows (otherwise refused)",
     )
 
 
 class SeedConfig(StageConfig):
     """Knobs of `seeds`."""
 
-    max_seeds: int | None = _knob("seeds per subtask at the most")
+    max_seeds: int | None = _knob("maximum number of seeds per subtask")
 
 
 class WriterConfig(StageConfig):
     """Knobs of `generated`."""
 
-    examples_per_seed: int | None = _knob("examples written after each seed", most=1000)
+    examples_per_seed: int | None = _knob("new examples per seed", most=1000)
     target_accepted: int | None = _knob(
-        "write until so many rows pass; examples_per_seed is unused"
+        "write until this many rows pass all gates; examples_per_seed is then unused"
     )
-    max_rounds: int = _knob("rounds to reach the target in", most=100, default=5)
+    max_rounds: int = _knob("maximum rounds to reach target_accepted", most=100, default=5)
 
     def knobs(self, defaults: Settings) -> WriterKnobs:
-        """With the settings' defaults filled in."""
+        """The writer's knobs; empty ones come from the settings."""
         return WriterKnobs(
             examples_per_seed=self.examples_per_seed or defaults.examples_per_seed,
             shots=defaults.shots,
@@ -126,13 +129,14 @@ class WriterConfig(StageConfig):
 class SolverConfig(StageConfig):
     """Knobs of `enriched`."""
 
-    votes: int | None = _knob("solver answers a question", most=99)
+    votes: int | None = _knob("solver answers per question", most=99)
     accept_corrections: bool | None = Field(
-        default=None, description="let a strong majority against the writer correct the answer"
+        default=None,
+        description="replace the writer's answer if a strong majority of votes disagrees with it",
     )
 
     def knobs(self, defaults: Settings) -> SolverKnobs:
-        """With the settings' defaults filled in."""
+        """The solver's knobs; empty ones come from the settings."""
         corrects = self.accept_corrections
         return SolverKnobs(
             votes=self.votes or defaults.votes,

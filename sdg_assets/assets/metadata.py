@@ -1,4 +1,4 @@
-"""What a person sees of a partition in the UI: counts that plot, the funnel, sample rows."""
+"""Metadata of a partition for the UI: counts to plot, the funnel, sample rows."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -22,14 +22,15 @@ def partition_metadata(
     """Metadata of one materialized partition.
 
     Args:
-        inspection: What went by.
+        inspection: The counts of accepted and rejected rows.
         samples: A few accepted rows.
-        usage: What the teacher was asked; None for stages without one.
-        path: Where the rows lie.
+        usage: The teachers' usage; None for stages without a teacher.
+        path: File of the rows.
 
     Returns:
-        Flat numbers under their names (these plot), `funnel`, `samples` and `refused_samples` as
-        Markdown. Numbers that do not change from run to run are texts, so that they do not plot.
+        Numbers by name, which the UI plots, and `funnel`, `samples` and `refused_samples` as
+        Markdown. Numbers that do not change from run to run are texts, so that the UI does not
+        plot them.
     """
     metadata: dict[str, Any] = {
         "dagster/partition_row_count": inspection.rows,
@@ -47,7 +48,7 @@ def partition_metadata(
 
 
 def usage_metadata(usage: Usage) -> dict[str, Any]:
-    """The teacher's numbers: requests, tokens, seconds, and how completions ended."""
+    """The teachers' usage: counts of requests, tokens and finish reasons, and seconds."""
     return {
         "teacher_requests": usage.requests,
         "teacher_requests_reused": usage.reused,
@@ -55,17 +56,17 @@ def usage_metadata(usage: Usage) -> dict[str, Any]:
         "output_tokens": usage.output_tokens,
         "teacher_seconds": round(usage.seconds, 2),
         "tokens_per_second": round(usage.tokens_per_second, 2),
-        # Servers do not tell it.
+        # Servers do not report this rate.
         **({"prefix_cache_hit_rate": round(rate, 4)} if (rate := usage.cache_hit_rate) else {}),
         **{f"finish_{reason}": count for reason, count in sorted(usage.finish_reasons.items())},
     }
 
 
 def check_metadata(outcome: CheckOutcome) -> dict[str, dg.MetadataValue[Any]]:
-    """A check's numbers, what to do, and the first offending rows as a table."""
+    """A check's summary, numbers, reasons for lost rows, and first offending rows."""
     metadata: dict[str, Any] = {"summary": dg.MetadataValue.text(outcome.summary)}
     metadata |= {
-        # How many rows were looked at is no measurement, and a flat line where it plots.
+        # As text, not as a number: the count of checked rows would plot as a flat line.
         name: dg.MetadataValue.text(f"{value:,.0f}")
         if name == "rows" and outcome.name != "rows"
         else dg.MetadataValue.float(value)
@@ -85,10 +86,13 @@ def check_metadata(outcome: CheckOutcome) -> dict[str, dg.MetadataValue[Any]]:
 
 
 def contamination_metadata(record: Mapping[str, Any]) -> dict[str, Any]:
-    """What the contamination gate found, from a manifest's `contamination`.
+    """The contamination gate's results.
+
+    Args:
+        record: The entry `contamination` of a manifest's `info`.
 
     Returns:
-        Numbers that plot, and the overlaps a benchmark as Markdown, where there are any.
+        Numbers to plot, and a Markdown table of the overlaps by benchmark if there are any.
     """
     columns = ("refused", "suspicious", "suspicion", "shared_contexts", "highest")
     lines = [f"| benchmark | {' | '.join(columns)} |", "|---" * (len(columns) + 1) + "|"]
@@ -122,29 +126,29 @@ def _cell(value: object) -> str:
 
 
 def _refused(inspection: Inspection) -> dict[str, dg.MetadataValue[Any]]:
-    """Refused rows of each gate, the gate that refused most first."""
+    """Sample refused rows of each gate, as Markdown; the gate with most refusals comes first."""
     parts = []
     for gate, count in inspection.rejected.most_common():
         parts.append(f"### {gate}: {count} rows")
         for refused in inspection.refused[gate]:
             fields = {name: refused.row.get(name) for name in ("question", "choices", "answer")}
             row = {name: value for name, value in fields.items() if value} or {"row": refused.row}
-            said = "\n".join(f"- {name}: {_cell(value)}" for name, value in row.items())
-            parts.append(f"**{_cell(refused.reason)}** {_cell(refused.detail)}\n\n{said}")
+            lines = "\n".join(f"- {name}: {_cell(value)}" for name, value in row.items())
+            parts.append(f"**{_cell(refused.reason)}** {_cell(refused.detail)}\n\n{lines}")
     return {"refused_samples": dg.MetadataValue.md("\n\n".join(parts))} if parts else {}
 
 
 @dataclass(frozen=True)
 class Failing:
-    """The partitions that fail a check. Dagster shows one evaluation of a check."""
+    """The partitions that fail a check, listed because Dagster shows only one evaluation."""
 
     asset: dg.AssetKey
     partitions: Sequence[str]
     of: int
-    """How many were checked."""
+    """How many partitions were checked."""
 
     def description(self, summary: str) -> str:
-        """A check's summary with how many partitions fail it, and the first of them."""
+        """The check's summary, the number of failing partitions and the first `SAMPLES` of them."""
         if not self.partitions:
             return summary
         first = ", ".join(self.partitions[:SAMPLES])
@@ -153,24 +157,24 @@ class Failing:
         return f"{summary}. {count}"
 
     def metadata(self) -> dict[str, dg.MetadataValue[Any]]:
-        """`failing_partitions`, each a link; nothing where none fails."""
+        """`failing_partitions`: a Markdown list of links; empty if no partition fails."""
         if not self.partitions:
             return {}
         page = f"/assets/{self.asset.to_user_string()}?view=partitions&partition="
-        shown = self.partitions[:FAILING_SHOWN]
-        links = "\n".join(f"- [{key}]({page}{quote(key)})" for key in shown)
+        first = self.partitions[:FAILING_SHOWN]
+        links = "\n".join(f"- [{key}]({page}{quote(key)})" for key in first)
         more = len(self.partitions) - FAILING_SHOWN
         rest = f"\n- and {more} more" if more > 0 else ""
         text = f"{len(self.partitions)} of {self.of} partitions fail:\n\n{links}{rest}"
         return {"failing_partitions": dg.MetadataValue.md(text)}
 
 
-def _proven(proof: Proof) -> str:
+def _proof_summary(proof: Proof) -> str:
     return f"tests kill {proof.killed} of {proof.mutants} mutants {proof.fault}".rstrip()
 
 
 def _samples(samples: Iterable[Record]) -> str:
-    shown = []
+    sections = []
     for row in samples:
         if not isinstance(row, Example):
             continue
@@ -181,8 +185,8 @@ def _samples(samples: Iterable[Record]) -> str:
             votes = ", ".join(f"{vote.answer} ×{vote.count}" for vote in row.votes)
             lines.append(f"*{row.outcome}* – votes: {votes or 'none'}")
             if row.proof:
-                lines.append(_proven(row.proof))
+                lines.append(_proof_summary(row.proof))
             if row.judge:
                 lines.append(f"judge: {row.judge.score:.2f} {' '.join(row.judge.reasons)}")
-        shown.append("\n\n".join(line for line in lines if line))
-    return "\n\n---\n\n".join(shown) or "no rows"
+        sections.append("\n\n".join(line for line in lines if line))
+    return "\n\n---\n\n".join(sections) or "no rows"

@@ -1,4 +1,4 @@
-"""The `operations` asset: what is broken now, on one page, and what to do about it."""
+"""The `operations` asset: one page of failed, stale and missing partitions, and what to do."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
@@ -18,27 +18,27 @@ from sdg_assets.store.partitions import Store
 OPERATIONS = dg.AssetKey("operations")
 SHOWN = 20
 WHAT_TO_DO = {
-    "failed": "Open the run: its error says what to do. Re-execute from failure computes only what "
-    "failed.",
-    "ended": "Somebody ended their run before they were made, and nothing is wrong with them. "
-    "Materialize them again; what a teacher answered is kept.",
-    "stale": "What they were made from has changed: a teacher, its prompts, or the rows and hashes "
-    "above. Switch on the sensor remake_stale, or launch the job everything_stale. What lies below "
-    "them is not listed; it follows.",
-    "missing": "Begun, but not through all stages. Launch the job one_task with only_missing, or "
-    "switch on the sensor fill_missing.",
-    "left": "Not in the catalog any more, or switched off. Their data stays in the store and no "
-    "release holds it; delete it there when nobody needs it.",
+    "failed": "Open the run: its error says what to do. Re-execute from failure computes only the "
+    "failed partitions.",
+    "ended": "Somebody ended the run before it made these partitions. Nothing is wrong with them. "
+    "Materialize them again; the teachers' answers so far are kept.",
+    "stale": "An input has changed: a teacher, its prompts, or the rows and hashes of an upstream "
+    "stage. Switch on the sensor remake_stale, or launch the job everything_stale. Their "
+    "downstream stages are not listed; they become stale next.",
+    "missing": "Some stages are materialized, later ones are not. Launch the job one_task with "
+    "only_missing, or switch on the sensor fill_missing.",
+    "left": "No longer in the catalog, or switched off. Their data stays in the store, but no "
+    "release contains it. Delete it there when nobody needs it.",
 }
 
 
-# A run that ends well has made its partitions.
-OVER = [dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED]
+# A successful run has made its partitions.
+ENDED_WITHOUT_SUCCESS = [dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED]
 
 
 @dataclass(frozen=True)
 class Attempt:
-    """A run that was to make a partition and did not: it failed, or a person ended it."""
+    """A run that should have made a partition, but failed or was ended by a person."""
 
     run: str
     has_failed: bool
@@ -46,17 +46,18 @@ class Attempt:
 
 @dataclass
 class State:
-    """Partitions as `task/stage/subtask`, by what is wrong with them."""
+    """Partitions as `task/stage/subtask`, by their problem."""
 
     failed: list[str] = field(default_factory=list)
     ended: list[str] = field(default_factory=list)
-    """Not made, as a person ended the run that should have."""
+    """Not made, because a person ended the run."""
     stale: list[str] = field(default_factory=list)
     missing: list[str] = field(default_factory=list)
     left: list[str] = field(default_factory=list)
+    """Materialized, but no longer in the catalog or disabled."""
     materialized: int = 0
     not_begun: int = 0
-    """Enabled subtasks that nobody has materialized anything of."""
+    """Number of enabled subtasks without any materialized stage."""
     runs: dict[str, str] = field(default_factory=dict)
     """Failed or ended partition → the run that should have made it."""
     changed: dict[str, list[str]] = field(default_factory=dict)
@@ -69,7 +70,7 @@ class State:
 
     @property
     def broken(self) -> dict[str, list[str]]:
-        """What somebody should look at."""
+        """The lists that are not empty and that a person should look at, by problem."""
         lists = {
             "failed": self.failed, "ended": self.ended,
             "stale": self.stale, "missing": self.missing,
@@ -78,16 +79,17 @@ class State:
 
 
 def state_of(instance: dg.DagsterInstance, catalog: Catalog, to_hash: Iterable[str] = ()) -> State:
-    """What Dagster knows of every partition, the catalog's and those that left it.
+    """The state of every partition, including partitions that left the catalog.
 
-    A stale partition is one whose inputs have other versions than it was made from; what lies
-    below it is not listed. Of a subtask that is not through, the first failed or missing stage is.
+    A partition is stale if the version of an input has changed since it was made. Only directly
+    stale partitions are listed, not their downstream stages. For an unfinished subtask only the
+    first failed or missing stage is listed.
 
     Args:
-        instance: Where it is recorded.
-        catalog: The tasks.
-        to_hash: The protected benchmarks without which nothing is normalized, and that are not
-            hashed yet.
+        instance: The Dagster instance.
+        catalog: The seed tasks.
+        to_hash: Names of the protected benchmarks that still must be hashed before any task is
+            normalized.
     """
     state = State()
     made = [(task, made_of(instance, task)) for task in catalog.enabled()]
@@ -97,13 +99,14 @@ def state_of(instance: dg.DagsterInstance, catalog: Catalog, to_hash: Iterable[s
     _add_benchmarks(state, instance, to_hash)
     for key in instance.get_asset_keys():
         if len(key.path) == 2 and key.path[1] in TASK_STAGES:
-            gone = sorted(instance.get_materialized_partitions(key) - _known(key, catalog))
-            state.left += [_name(key, subtask) for subtask in gone]
+            materialized = instance.get_materialized_partitions(key)
+            left = sorted(materialized - _current_partitions(key, catalog))
+            state.left += [_name(key, subtask) for subtask in left]
     return state
 
 
-def _known(key: dg.AssetKey, catalog: Catalog) -> set[str]:
-    """The partitions that an asset has now."""
+def _current_partitions(key: dg.AssetKey, catalog: Catalog) -> set[str]:
+    """The partitions that the catalog defines for an asset now."""
     if key == BENCHMARKS:
         return {benchmark.name for benchmark in load_protected()}
     task = catalog.tasks.get(key.path[0])
@@ -121,7 +124,7 @@ def _add_task(
         unmade = {names[s]: attempts[s][subtask] for s in TASK_STAGES if subtask in attempts[s]}
         missing = [names[stage] for stage in TASK_STAGES if subtask not in made.tags[stage]]
         if unmade:
-            # The first failure; where nothing failed, the first that somebody ended.
+            # The first failed stage; if none failed, the first that a person ended.
             name = min(unmade, key=lambda name: not unmade[name].has_failed)
             state.add(name, unmade[name])
         elif len(missing) == len(TASK_STAGES):
@@ -140,19 +143,19 @@ def _add_benchmarks(state: State, instance: dg.DagsterInstance, to_hash: Iterabl
         name = _name(BENCHMARKS, benchmark)
         if attempt := attempts.get(benchmark):
             state.add(name, attempt)
-        elif state.materialized:  # a fresh instance has begun nothing yet
+        elif state.materialized:  # on a fresh instance a missing benchmark is no problem
             state.missing.append(name)
 
 
 def _attempts(instance: dg.DagsterInstance, key: dg.AssetKey) -> dict[str, Attempt]:
-    """The partitions that their newest run should have made and did not, if it is over."""
+    """Partition → its newest run, if that run ended without making the partition."""
     log = instance.event_log_storage
     newest = log.get_latest_asset_partition_materialization_attempts_without_materializations(key)
     if not newest:
         return {}
     ids = sorted({run_id for run_id, _ in newest.values()})
-    over = dg.RunsFilter(run_ids=ids, statuses=OVER)
-    status = {run.run_id: run.status for run in instance.get_runs(over)}
+    ended = dg.RunsFilter(run_ids=ids, statuses=ENDED_WITHOUT_SUCCESS)
+    status = {run.run_id: run.status for run in instance.get_runs(ended)}
     return {
         partition: Attempt(run, status[run] is dg.DagsterRunStatus.FAILURE)
         for partition, (run, _) in newest.items()
@@ -165,7 +168,7 @@ def _name(key: dg.AssetKey, partition: str) -> str:
 
 
 def operations_asset() -> dg.AssetsDefinition:
-    """The `operations` asset and its check, which blocks nothing."""
+    """The `operations` asset with a check that never blocks."""
 
     @dg.asset(
         key=OPERATIONS,
@@ -176,20 +179,22 @@ def operations_asset() -> dg.AssetsDefinition:
             dg.AssetCheckSpec(
                 "nothing_is_broken",
                 asset=OPERATIONS,
-                description="No partition is failed, stale or half-way. Blocks nothing.",
+                description="No partition is failed, stale or missing. Never blocks.",
             )
         ],
-        description="What is broken now, over all seed tasks, and what to do about it. Made daily, "
-        "and after each observation of the teachers.",
+        description="Failed, stale and missing partitions of all seed tasks, and what to do. Made "
+        "daily, and after each observation of the teachers.",
     )
     def operations(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResult[None]]:
         with clear_failures():
-            knobs = settings()
-            store = Store(knobs.store)
-            to_hash = benchmarks_to_hash(store, knobs.without_benchmarks, knobs.seed_source)
-            state = state_of(context.instance, configured_catalog(knobs), to_hash)
+            current_settings = settings()
+            store = Store(current_settings.store)
+            to_hash = benchmarks_to_hash(
+                store, current_settings.without_benchmarks, current_settings.seed_source
+            )
+            state = state_of(context.instance, configured_catalog(current_settings), to_hash)
         broken = {name: len(keys) for name, keys in state.broken.items()}
-        said = ", ".join(f"{count} {name}" for name, count in broken.items())
+        counts = ", ".join(f"{count} {name}" for name, count in broken.items())
         yield dg.MaterializeResult(
             metadata={
                 "page": dg.MetadataValue.md(page(state)),
@@ -205,7 +210,7 @@ def operations_asset() -> dg.AssetsDefinition:
                 dg.AssetCheckResult(
                     passed=not broken,
                     severity=dg.AssetCheckSeverity.WARN,
-                    description=f"{said}: the page says what to do" if said else "nothing",
+                    description=f"{counts}: the page says what to do" if counts else "nothing",
                     metadata={"page": dg.MetadataValue.md(page(state))},
                 )
             ],
@@ -215,21 +220,21 @@ def operations_asset() -> dg.AssetsDefinition:
 
 
 def page(state: State) -> str:
-    """The state as Markdown: exact counts, the first `SHOWN` of each list, what to do next.
+    """The state as Markdown: the count and the first `SHOWN` of each list, and what to do.
 
-    Each entry is a link to its partition; a failed one's to its run as well.
+    Each entry links to its partition, and to its run if that failed or was ended.
     """
     parts = []
     for name, keys in {**state.broken, **({"left": state.left} if state.left else {})}.items():
-        shown = "\n".join(f"- {_entry(key, state, name)}" for key in keys[:SHOWN])
+        entries = "\n".join(f"- {_entry(key, state, name)}" for key in keys[:SHOWN])
         more = f"\n- and {len(keys) - SHOWN} more" if len(keys) > SHOWN else ""
-        parts.append(f"### {len(keys)} {name}\n{WHAT_TO_DO[name]}\n\n{shown}{more}")
+        parts.append(f"### {len(keys)} {name}\n{WHAT_TO_DO[name]}\n\n{entries}{more}")
     return "\n\n".join(parts) or "Nothing is broken."
 
 
 def _entry(name: str, state: State, kind: str) -> str:
     asset, _, partition = name.rpartition("/")
-    if kind == "left":  # its partition is no page any more
+    if kind == "left":  # the UI has no page for this partition any more
         return f"[{name}](/assets/{quote(asset)})"
     entry = f"[{name}](/assets/{quote(asset)}?view=partitions&partition={quote(partition)})"
     if run := state.runs.get(name):

@@ -1,4 +1,4 @@
-"""What the work of a stage needs to know of one partition, in one object."""
+"""All that a stage needs to make one partition, in one object."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -34,29 +34,29 @@ from sdg_assets.thresholds import Thresholds, overridden
 class PartitionContext:
     """One partition of one stage, in one run.
 
-    Made where a run enters, in `assets.factory`: nothing that gets it reads the environment.
+    `assets.factory` creates it. Code that receives it must not read the environment.
     """
 
     step: dg.AssetExecutionContext
-    """Dagster's context of the step: its log, its run."""
+    """Dagster's context of the step, with its log and its run."""
     stage: Stage
     spec: SubtaskSpec
     store: Store
-    """With the inputs of the partition pinned: they are of one version, however often read."""
+    """The store, with the partition's inputs pinned: every read returns the same version."""
     catalog: Catalog
     settings: Settings
 
     @cached_property
     def thresholds(self) -> Thresholds:
-        """The gates' thresholds: the defaults, moved by the settings, then by the catalog."""
+        """The gates' thresholds: the defaults, overridden by the settings, then the catalog."""
         return overridden(self.settings.gates, self.spec.gates)
 
     @cached_property
     def guard(self) -> HeldoutGuard:
-        """The partition's comparison with everything that is held out.
+        """The comparison of the partition's rows with all held-out rows.
 
         Raises:
-            StoreError: The subtask's held-out splits, or a protected benchmark, are not hashed.
+            StoreError: The subtask's held-out splits or a protected benchmark are not hashed.
             CatalogError: SDG_WITHOUT_BENCHMARKS names a benchmark that does not exist.
         """
         held_out = protection(
@@ -71,11 +71,11 @@ class PartitionContext:
 
     @cached_property
     def source(self) -> SeedSource:
-        """Where raw rows are read."""
+        """The source of raw rows."""
         return open_source(self.settings.seed_source)
 
     def key(self, stage: Stage) -> PartitionKey:
-        """Where a stage of this subtask lies in the store."""
+        """The key of a stage of this subtask in the store."""
         return key_of(self.spec, stage)
 
     def read(self, stage: Stage, record: type[RecordT]) -> Iterator[RecordT]:
@@ -83,28 +83,28 @@ class PartitionContext:
         return self.store.read(self.key(stage), record)
 
     def progress(self, total: int) -> Progress:
-        """A progress bar and log entries, for work that yields `total` results."""
+        """Reports progress in a bar and in the log, for work that yields `total` results."""
         return Progress(self.step, self.spec.key, total)
 
     @contextmanager
     def desks(self, *roles: Role) -> Iterator[dict[Role, Desk]]:
-        """The desk of each of the roles that a teacher plays, with the log of its completions.
+        """Opens the desks of the given roles; there is none for a judge that nobody plays.
 
-        Damaged lines of that log are asked again; the run's log says so.
+        Damaged lines of a completion log are logged as a warning, and requested again.
         """
-        asked = played(roles, self.settings)
-        with desks_of(self.store, self.spec, asked, self.settings) as desks:
+        active_roles = played(roles, self.settings)
+        with desks_of(self.store, self.spec, active_roles, self.settings) as desks:
             for desk in desks.values():
                 if desk.log.damaged:
                     self.step.log.warning(damage_of(desk.log))
             yield desks
 
     def judge(self, desks: Mapping[Role, Desk], seeds: Mapping[str, Example]) -> Judge | None:
-        """The judge; None where nobody judges.
+        """The judge; None if the settings name no judge.
 
         Args:
-            desks: The partition's.
-            seeds: Id → seed, of the rows that are judged.
+            desks: The desks of the partition.
+            seeds: Seed id → seed, for the seeds of the rows to judge.
         """
         return judge_of(desks, self.spec, seeds, self.settings)
 
@@ -114,21 +114,22 @@ class PartitionContext:
         config: StageConfig,
         *,
         usage: Usage | None = None,
-        asked: int | None = None,
+        seeds_requested: int | None = None,
         signatures: Callable[[], Signatures] | None = None,
     ) -> PartitionReport:
-        """Writes the partition and publishes it, if its checks allow.
+        """Writes the partition, and publishes it if its blocking checks pass.
 
-        A stage that is compared with what is held out has the guard's report in its manifest.
+        The manifest of a gated stage contains the contamination gate's report.
 
         Args:
-            rows: Accepted and refused rows, as the stage yields them. Those of a guarded stage have
-                passed `guard.gate`.
-            config: Of the run.
-            usage: The teachers' usage, filled while `rows` is consumed; None for a stage without.
-            asked: Seeds that were asked for, if the stage reads them.
-            signatures: Called once `rows` is consumed; returns the accepted rows' signatures, which
-                are published with them.
+            rows: Accepted and refused rows, as the stage yields them. Rows of a gated stage must
+                have gone through `guard.gate`.
+            config: The run config of the stage.
+            usage: The teachers' usage, filled while `rows` is consumed; None for a stage without
+                teachers.
+            seeds_requested: Number of seeds requested; only for the stage that reads seeds.
+            signatures: Called after the last row; returns the accepted rows' signatures, which
+                are published with the rows.
 
         Raises:
             InvariantBrokenError: See `write_partition`.
@@ -136,7 +137,7 @@ class PartitionContext:
         info: dict[str, Any] = {}
         guard = self.guard if STAGES[self.stage].is_gated_against_benchmarks else None
 
-        def reported() -> Iterator[Record]:
+        def rows_then_report() -> Iterator[Record]:
             yield from rows
             if guard:
                 info["contamination"] = guard.report()
@@ -144,14 +145,14 @@ class PartitionContext:
         report = write_partition(
             self.key(self.stage),
             self.store,
-            reported(),
+            rows_then_report(),
             min_yield=self.settings.min_yield,
             usage=usage,
             thresholds=self.thresholds,
             heldout=guard.separate_gate() if guard else None,
             info=info,
             signatures=signatures,
-            asked=asked,
+            seeds_requested=seeds_requested,
             accept_smaller=bool(config.accept_smaller),
         )
         if guard:

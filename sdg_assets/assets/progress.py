@@ -1,4 +1,4 @@
-"""How far a partition is, told while a teacher works on it."""
+"""Progress of a partition while a teacher works on it."""
 
 import time
 
@@ -10,13 +10,10 @@ PROGRESS_SECONDS = 30.0
 
 
 class Progress:
-    """Tells how far a partition is: a bar in a terminal, a log line and observation now and then.
-
-    Logged at most every `PROGRESS_SECONDS`.
-    """
+    """Reports progress: a bar in a terminal, and every `PROGRESS_SECONDS` a log line and event."""
 
     def __init__(self, context: dg.AssetExecutionContext, partition: str, total: int) -> None:
-        """Starts at nothing done of `total`."""
+        """Starts at 0 of `total` results."""
         from tqdm import tqdm
 
         self._context = context
@@ -27,18 +24,23 @@ class Progress:
         self._bar = tqdm(total=total, desc=label, disable=None)  # None: only in a terminal
 
     def __call__(self, done: int, usage: Usage) -> None:
-        """Takes note of `done` results."""
+        """Updates the progress.
+
+        Args:
+            done: Results so far.
+            usage: The teachers' usage so far.
+        """
         self._bar.update(done - self._bar.n)
         now = time.monotonic()
         if now < self._next or not done:
             return
         self._next = now + PROGRESS_SECONDS
-        left = usage.seconds / done * (self._total - done)
+        seconds_left = usage.seconds / done * (self._total - done)
         self._context.log.info(
             f"{self._partition}: {done}/{self._total} done, "
-            f"{usage.tokens_per_second:.0f} output tokens/s, {left / 60:.1f} min left"
+            f"{usage.tokens_per_second:.0f} output tokens/s, {seconds_left / 60:.1f} min left"
         )
-        # Other labels than in materializations: the UI plots equal labels in one line.
+        # Labels must differ from those of materializations: the UI plots equal labels as one line.
         self._context.log_event(
             dg.AssetObservation(
                 self._context.asset_key,
@@ -47,7 +49,7 @@ class Progress:
                     "progress_done": done,
                     "progress_total": self._total,
                     "progress_tokens_per_second": usage.tokens_per_second,
-                    "progress_minutes_left": left / 60,
+                    "progress_minutes_left": seconds_left / 60,
                 },
             )
         )

@@ -1,8 +1,8 @@
-"""What Dagster must know of a partition to say whether it is stale: its version, and its inputs'.
+"""Versions of a partition and of its inputs, from which Dagster derives whether it is stale.
 
-Dagster writes this for an asset's output, once for all partitions of a run. A run that reports its
-partitions one by one has to say it itself; then it is exact: the version is the content's hash, so
-a re-run that changes nothing makes nothing below it stale.
+Dagster itself records one version for all partitions of a run. Our runs report each partition, so
+they must record its version themselves. The version is the hash of the content: a re-run that
+changes nothing makes no downstream partition stale.
 """
 
 from collections.abc import Collection, Mapping
@@ -27,50 +27,51 @@ from sdg_assets.teacher.requests import TeacherIdentity
 
 @dataclass(frozen=True)
 class Input:
-    """An asset that a partition was made from: the version, and the event that told it."""
+    """The version of an asset that a partition was made from."""
 
     version: str
     event: int | None
+    """Storage id of the event that recorded the version; None if there is none."""
 
 
 def inputs_of(context: dg.AssetExecutionContext, partition: str) -> dict[dg.AssetKey, Input]:
-    """The inputs of a partition as they are now. To be taken before the work begins.
+    """The current versions of a partition's inputs. Must be called before the work begins.
 
-    What changes while the work is done makes its result stale.
+    An input that changes during the work then makes the result stale.
     """
     graph = context.job_def.asset_layer.asset_graph
-    found = {}
+    inputs = {}
     for dep in context.assets_def.get_asset_spec(context.asset_key).deps:
         key = dep.asset_key
         if isinstance(dep.partition_mapping, dg.AllPartitionMapping):
             partitions = graph.get(key).partitions_def
             keys = partitions.get_partition_keys() if partitions else ()
             nothing = Input(DEFAULT_DATA_VERSION.value, None)
-            found[key] = version_of_all(context.instance, key, keys) or nothing
+            inputs[key] = version_of_all(context.instance, key, keys) or nothing
             continue
         record = context.instance.get_latest_data_version_record(
             key, partition_key=partition if graph.get(key).is_partitioned else None
         )
         version = extract_data_version_from_entry(record.event_log_entry) if record else None
-        found[key] = Input(
+        inputs[key] = Input(
             (version or DEFAULT_DATA_VERSION).value, record.storage_id if record else None
         )
-    return found
+    return inputs
 
 
 def version_of_all(
     instance: dg.DagsterInstance, key: dg.AssetKey, partitions: Collection[str]
 ) -> Input | None:
-    """All partitions of an asset as one input, for what depends on every one of them.
+    """One combined version of several partitions, for an asset that depends on all of them.
 
     Args:
-        instance: Where they are recorded.
+        instance: The Dagster instance.
         key: The asset.
-        partitions: Those that count. What is not materialized is left out.
+        partitions: The partitions to combine. Those that are not materialized are ignored.
 
     Returns:
-        A hash of the partitions' versions, with the newest of their events; None where none of
-        them is materialized.
+        A hash of the partitions' versions, with the newest of their events; None if no partition
+        is materialized.
     """
     if not partitions:
         return None
@@ -83,45 +84,50 @@ def version_of_all(
     )
     if not events:
         return None
-    told = sorted((name, tags[DATA_VERSION_TAG]) for name, tags in versions.items())
-    return Input(content_id(told), max(events.values()))
+    recorded = sorted((name, tags[DATA_VERSION_TAG]) for name, tags in versions.items())
+    return Input(content_id(recorded), max(events.values()))
 
 
-def observed(
+def with_used_teachers(
     context: dg.AssetExecutionContext,
     inputs: dict[dg.AssetKey, Input],
     teachers: Mapping[Role, TeacherIdentity],
 ) -> dict[dg.AssetKey, Input]:
-    """The inputs with the teachers that were really asked.
+    """The inputs, with the versions of the teachers that the run really used.
 
-    A teacher nobody has observed yet is observed by the first run that asks it; otherwise its
-    first observation would look like a change and have everything made again.
+    If a teacher was never observed, this logs its first observation. Otherwise the next scheduled
+    observation would look like a change and make all its partitions stale.
+
+    Args:
+        context: The step's context.
+        inputs: The inputs as `inputs_of` returned them.
+        teachers: Role → the teacher that the run used.
     """
-    found = dict(inputs)
+    updated = dict(inputs)
     for role, key in TEACHERS.items():
-        if key not in found or (role not in teachers and is_played(role)):
+        if key not in updated or (role not in teachers and is_played(role)):
             continue
         version = version_of(role, teachers[role]) if role in teachers else NOBODY
         if not context.instance.get_latest_data_version_record(key, is_source=True):
             tags = {DATA_VERSION_TAG: version, DATA_VERSION_IS_USER_PROVIDED_TAG: "true"}
             context.log_event(dg.AssetObservation(key, tags=tags))
-        found[key] = Input(version, found[key].event)
-    return found
+        updated[key] = Input(version, updated[key].event)
+    return updated
 
 
 def newest_materializations(
     instance: dg.DagsterInstance, key: dg.AssetKey, partitions: Collection[str]
 ) -> dict[str, dg.EventLogRecord]:
-    """The newest materialization of each of the partitions that has one."""
+    """Partition → its newest materialization; partitions without one are left out."""
     if not partitions:
         return {}
     ids = instance.event_log_storage.get_latest_storage_id_by_partition(
         key, dg.DagsterEventType.ASSET_MATERIALIZATION, set(partitions)
     )
-    found = instance.fetch_materializations(
+    newest = instance.fetch_materializations(
         dg.AssetRecordsFilter(key, storage_ids=list(ids.values())), limit=len(partitions)
     )
-    return {record.partition_key or "": record for record in found.records}
+    return {record.partition_key or "": record for record in newest.records}
 
 
 def version_tags(
@@ -131,15 +137,15 @@ def version_tags(
 
     Args:
         content: Hash of the partition's rows.
-        code_version: The asset's, or the run's id where the asset has none, as Dagster has it.
-        inputs: What it was made from.
+        code_version: The asset's code version, or the run id if it has none, as in Dagster.
+        inputs: The versions of the assets that it was made from.
     """
     tags = {
         DATA_VERSION_TAG: content,
         DATA_VERSION_IS_USER_PROVIDED_TAG: "true",
         CODE_VERSION_TAG: code_version,
     }
-    for key, found in inputs.items():
-        tags[get_input_data_version_tag(key)] = found.version
-        tags[get_input_event_pointer_tag(key)] = str(found.event or NULL_EVENT_POINTER)
+    for key, source in inputs.items():
+        tags[get_input_data_version_tag(key)] = source.version
+        tags[get_input_event_pointer_tag(key)] = str(source.event or NULL_EVENT_POINTER)
     return tags

@@ -1,4 +1,4 @@
-"""What a release shows on its page in the UI."""
+"""Metadata of a release for its page in the UI."""
 
 from collections.abc import Iterable, Sequence
 
@@ -15,12 +15,12 @@ Metadata = dict[str, dg.MetadataValue | int | float | str]
 
 
 def release_metadata(release: Release[Place], partitions: int, stale: Sequence[str]) -> Metadata:
-    """Counts that plot over releases, and tables for a reader.
+    """Counts, which the UI plots over releases, and tables.
 
     Args:
-        release: What was cut.
-        partitions: How many partitions of `filtered` it is made of.
-        stale: Those of its inputs that are stale, as `task/stage/subtask`.
+        release: The release.
+        partitions: Number of `filtered` partitions in it.
+        stale: Its stale inputs, as `task/stage/subtask`.
     """
     figures = release.statistics
     sampled = [task.diversity for task in figures.tasks.values() if task.diversity]
@@ -66,7 +66,7 @@ def release_metadata(release: Release[Place], partitions: int, stale: Sequence[s
 
 
 def stale_inputs(stale: Sequence[str]) -> dg.MetadataValue | str:
-    """The stale inputs, counted, the first of them by name."""
+    """The number of stale inputs and the names of the first `STALE_SHOWN`."""
     if not stale:
         return "none"
     lines = [f"- {name}" for name in stale[:STALE_SHOWN]]
@@ -76,7 +76,7 @@ def stale_inputs(stale: Sequence[str]) -> dg.MetadataValue | str:
 
 
 def freshness(stale: Sequence[str]) -> dg.AssetCheckResult:
-    """A warning where a release was cut from rows that are to be made again."""
+    """The check that no input of the release is stale. A failure is a warning."""
     return dg.AssetCheckResult(
         check_name=FRESH_INPUTS,
         passed=not stale,
@@ -84,13 +84,13 @@ def freshness(stale: Sequence[str]) -> dg.AssetCheckResult:
         description=f"{len(stale)} partitions are stale: a teacher, its prompts or the rows they "
         "were made from have changed. Materialize them again, then `curated`"
         if stale
-        else "every partition was made from what is there now",
+        else "every partition was made from the current versions of its inputs",
         metadata={"stale_inputs": stale_inputs(stale)},
     )
 
 
 def _card(release: Release[Place]) -> str:
-    """The card without its header and its pictures, which lie beside it."""
+    """The dataset card without its header and pictures, which are files of the release."""
     page = (release.path / "README.md").read_bytes().decode().split("---\n", 2)[2]
     return "\n".join(line for line in page.splitlines() if not line.startswith("![")).strip()
 

@@ -1,11 +1,16 @@
-"""What Dagster is told of a partition that was made: its materialization and its checks."""
+"""Reports a finished partition to Dagster: its materialization and check evaluations."""
 
 from collections.abc import Iterator, Mapping
 
 import dagster as dg
 
 from sdg_assets.assets.metadata import Failing, check_metadata
-from sdg_assets.assets.provenance import Input, newest_materializations, observed, version_tags
+from sdg_assets.assets.provenance import (
+    Input,
+    newest_materializations,
+    version_tags,
+    with_used_teachers,
+)
 from sdg_assets.assets.writing import PartitionReport
 from sdg_assets.checks.outcome import CheckOutcome
 from sdg_assets.dagster_internals import (
@@ -14,24 +19,24 @@ from sdg_assets.dagster_internals import (
 )
 
 LONG_SECONDS = 30.0
-"""A partition that took longer is observed as soon as it is done."""
+"""A partition that took longer is observed as soon as it is finished."""
 _PASSED = {
     AssetCheckExecutionRecordStatus.SUCCEEDED: True,
     AssetCheckExecutionRecordStatus.FAILED: False,
 }
 Outcomes = Mapping[str, list[CheckOutcome]]
-"""Partition → how its checks went."""
+"""Partition → the outcomes of its checks."""
 
 
-def tell_finished(
+def report_finished(
     context: dg.AssetExecutionContext, key: str, report: PartitionReport, seconds: float
 ) -> None:
-    """Tells that a partition is written, long before its run materializes it.
+    """Logs that a partition is published; its materialization follows at the end of the step.
 
     Args:
-        context: The step's.
+        context: The step's context.
         key: The partition.
-        report: What became of it.
+        report: The partition's report.
         seconds: How long it took.
     """
     rows = report.metadata.get("rows", 0)
@@ -47,16 +52,16 @@ def materialization(
     report: PartitionReport,
     inputs: dict[dg.AssetKey, Input],
 ) -> dg.AssetMaterialization:
-    """A partition's materialization, with its content's version and those of its inputs.
+    """A partition's materialization, with the versions of its content and of its inputs.
 
     Args:
-        context: The step's.
+        context: The step's context.
         key: The partition.
-        report: What became of it.
-        inputs: What it was made from, as it was when the work began.
+        report: The partition's report.
+        inputs: The versions of its inputs when the work began.
     """
     code_version = context.assets_def.get_asset_spec(context.asset_key).code_version
-    teachers = {role.value: who.data_version for role, who in report.teachers.items()}
+    teachers = {role.value: teacher.data_version for role, teacher in report.teachers.items()}
     return dg.AssetMaterialization(
         context.asset_key,
         partition=key,
@@ -64,7 +69,7 @@ def materialization(
         tags=version_tags(
             report.content,
             code_version or context.run.run_id,
-            observed(context, inputs, report.teachers),
+            with_used_teachers(context, inputs, report.teachers),
         ),
     )
 
@@ -72,13 +77,13 @@ def materialization(
 def report_beside(
     context: dg.AssetExecutionContext, asset: dg.AssetKey, key: str, report: PartitionReport
 ) -> None:
-    """Reports a partition of another asset, which a step has made besides its own.
+    """Reports a partition of another asset, which the step made in addition to its own.
 
     Args:
-        context: The step's.
-        asset: The other asset, which has no inputs.
-        key: Its partition.
-        report: What became of it.
+        context: The step's context.
+        asset: The other asset. It must have no inputs.
+        key: The partition of that asset.
+        report: The partition's report.
     """
     tags = version_tags(report.content, context.run.run_id, {})
     context.log_event(
@@ -91,9 +96,9 @@ def report_beside(
 def evaluations(
     instance: dg.DagsterInstance, asset: dg.AssetKey, outcomes: Outcomes
 ) -> Iterator[dg.AssetCheckEvaluation]:
-    """One evaluation a check and partition, tied to the partition's newest materialization.
+    """One evaluation per check and partition, with the partition's newest materialization.
 
-    Without the tie the UI shows the partition as unchecked.
+    Without that materialization as its target, the UI shows the partition as unchecked.
     """
     newest = newest_materializations(
         instance, asset, [key for key, checks in outcomes.items() if checks]
@@ -124,7 +129,7 @@ def evaluations(
 def _failing(
     instance: dg.DagsterInstance, asset: dg.AssetKey, outcomes: Outcomes
 ) -> dict[str, Failing]:
-    """Check → the partitions that fail it, those of earlier runs included."""
+    """Check → the partitions that fail it, including those of earlier runs."""
     names = sorted({outcome.name for checks in outcomes.values() for outcome in checks})
     passed: dict[str, dict[str, bool]] = {name: {} for name in names}
     for recorded in instance.event_log_storage.get_asset_check_partition_info(

@@ -1,9 +1,9 @@
-"""Forgetting old runs: Dagster keeps every run and its event log for ever.
+"""Deletes old runs, because Dagster keeps every run and its event log for ever.
 
-Hourly observations alone make 8,760 runs a year, and as many of `operations`, each with a database
-file of its own on a laptop. Runs that materialized anything else stay: they are the partitions'
-history, and what plots over time.
-The same daily job clears the store of what killed runs and replaced versions left there.
+Hourly observations alone make 8,760 runs a year, and as many of `operations`, each with its own
+database file on a laptop. Runs that materialized any other asset are kept: they are the history of
+the partitions, and the UI plots them over time.
+The same daily job deletes leftovers of killed runs and replaced versions from the store.
 """
 
 from datetime import UTC, datetime, timedelta
@@ -20,13 +20,17 @@ from sdg_assets.store.partitions import Store
 
 
 def forget_runs(instance: dg.DagsterInstance, older_than: timedelta) -> int:
-    """Deletes finished runs, and their logs, that have materialized nothing but `operations`.
+    """Deletes old finished runs that materialized only `operations` or nothing, and their logs.
 
-    The newest observation of each teacher stays as well, for partitions are compared with it, and
-    the newest page of `operations`.
+    The runs with the newest observation of each teacher are kept, because partitions are compared
+    with it. So is the run with the newest `operations` page.
+
+    Args:
+        instance: The Dagster instance.
+        older_than: Minimum age of a run to delete, since its creation.
 
     Returns:
-        How many were deleted.
+        The number of deleted runs.
     """
     before = datetime.now(UTC) - older_than
     records = instance.get_run_records(
@@ -35,44 +39,44 @@ def forget_runs(instance: dg.DagsterInstance, older_than: timedelta) -> int:
     observed = [instance.fetch_observations(key, limit=1).records for key in TEACHERS.values()]
     pages = instance.fetch_materializations(OPERATIONS, limit=1).records
     kept = {record.run_id for records_of in [*observed, pages] for record in records_of}
-    forgotten = 0
+    deleted = 0
     for record in records:
         run_id = record.dagster_run.run_id
-        if run_id in kept or _materialized_something(instance, run_id):
+        if run_id in kept or _materialized_more_than_operations(instance, run_id):
             continue
         instance.delete_run(run_id)
-        forgotten += 1
-    return forgotten
+        deleted += 1
+    return deleted
 
 
-def _materialized_something(instance: dg.DagsterInstance, run_id: str) -> bool:
-    found = instance.get_records_for_run(
+def _materialized_more_than_operations(instance: dg.DagsterInstance, run_id: str) -> bool:
+    materializations = instance.get_records_for_run(
         run_id, of_type=dg.DagsterEventType.ASSET_MATERIALIZATION, limit=2
     )
-    return any(record.asset_key != OPERATIONS for record in found.records)
+    return any(record.asset_key != OPERATIONS for record in materializations.records)
 
 
 @dg.op(name="forget_runs")
 def forget_runs_op(context: dg.OpExecutionContext) -> None:
-    """Forgets what is older than the setting says."""
+    """Deletes runs older than `SDG_KEEP_RUNS_DAYS`."""
     days = settings().keep_runs_days
     count = forget_runs(context.instance, timedelta(days=days))
-    context.log.info(f"{count} runs older than {days} days forgotten")
+    context.log.info(f"{count} runs older than {days} days deleted")
 
 
 @dg.op(name="clear_leftovers")
 def clear_leftovers_op(context: dg.OpExecutionContext) -> None:
-    """Clears the store of what nobody reads or writes any more."""
+    """Deletes files from the store that no run reads or writes any more."""
     with clear_failures():
         removed = clear_leftovers(Store(settings().store))
     context.log.info(f"{removed} files of killed runs and replaced versions removed")
 
 
 @dg.job(
-    description="Deletes old runs that materialized nothing but operations, and their logs; in "
-    "the store, what killed runs and replaced versions left."
+    description="Deletes old runs that materialized only operations or nothing, and their logs. "
+    "Also deletes leftovers of killed runs and replaced versions from the store."
 )
 def forget_old_runs() -> None:
-    """Forgets old runs."""
+    """Deletes old runs and leftovers."""
     forget_runs_op()
     clear_leftovers_op()

@@ -1,4 +1,4 @@
-"""How often a step that failed for now is tried again."""
+"""The retry policy of steps after a transient failure."""
 
 import dagster as dg
 
@@ -6,11 +6,11 @@ from sdg_assets.settings import settings
 
 
 def retries() -> dg.RetryPolicy:
-    """The retries of every step, as `SDG_RETRIES` has them.
+    """The retry policy of every step: `SDG_RETRIES` retries, 10 s apart.
 
-    On Kubernetes without a delay: a run worker that takes over a run counts the delay of a past
-    retry from now, and takes the step's later end for an error, so that the run fails (1.13.27).
-    A new pod takes its time anyway.
+    On Kubernetes there is no delay. A run worker that takes over a run counts the delay of a past
+    retry from now; when the step ends earlier, the worker takes that for an error and the run
+    fails (Dagster 1.13.27). A new pod takes some time to start anyway.
     """
     delay = None if settings().executor == "k8s" else 10
     return dg.RetryPolicy(max_retries=settings().retries, delay=delay)

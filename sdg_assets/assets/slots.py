@@ -1,12 +1,12 @@
-"""Slots of pools: a step takes as many of the pool `gpu` as it uses GPUs, and only while it runs.
+"""Pool slots: a step takes one slot of the pool `gpu` per GPU, and only while it runs.
 
 Dagster 1.13 gives every step one slot of its pool: with a limit of 8, eight steps of 8 GPUs each
-would run beside each other. Here a step of n GPUs claims n slots, under its own step key and
-`<step key>#2` to `#n`. All slots carry the run's id, so that Dagster's run monitoring frees those
-of a dead run (`free_slots_after_run_end_seconds`), however it died; on one machine, whoever waits
-for them does.
+would run at the same time. Here a step of n GPUs claims n slots, under its own step key and under
+`<step key>#2` to `#n`. All slots carry the run id, so Dagster's run monitoring frees the slots of
+a dead run (`free_slots_after_run_end_seconds`). On one machine, a run that waits for the slots
+frees them.
 
-The contexts below replace `InstanceConcurrencyContext` in Dagster's executors; see
+The classes below replace `InstanceConcurrencyContext` in Dagster's executors; see
 `dagster_internals.py`.
 """
 
@@ -33,15 +33,16 @@ from sdg_assets.errors import SdgError
 from sdg_assets.settings import settings
 from sdg_assets.stages.stage import TEACHER_STAGES, Pool
 
-# Who waits for several slots gathers them alone: two that hold half of them each would wait for
-# each other for ever. Steps that want one slot need no turn, for they hold nothing while waiting.
-TURN = "{pool}-turn"
+# A pool with one slot, used as a lock. Only one step at a time may collect several slots: two steps
+# that each hold half of the slots would deadlock. A step that needs one slot does not need the
+# lock, because it holds nothing while it waits.
+COLLECTOR_POOL = "{pool}-turn"
 RECHECK_SECONDS = 1.0
-LOOK_SECONDS = 5.0  # between two looks whether who has the slots is alive
+DEAD_RUN_CHECK_SECONDS = 5.0  # between two checks for slots of dead runs
 
 
 class StepSlots(InstanceConcurrencyContext):
-    """The slots of a run whose steps are pods: they outlive its worker, and another resumes it."""
+    """Slots of a run whose steps are pods, which outlive the run worker; another may resume it."""
 
     def __init__(self, instance: dg.DagsterInstance, dagster_run: dg.DagsterRun) -> None:
         super().__init__(instance, dagster_run)
@@ -51,19 +52,22 @@ class StepSlots(InstanceConcurrencyContext):
         self._launches_before = _launches(instance, dagster_run.run_id)
 
     def claim(self, concurrency_key: str, step_key: str, step_priority: int = 0) -> bool:
-        """Whether a step may start, which then holds its slots; until it may, it stands in line.
+        """Claims the slots of a step, or queues it for them.
 
         Args:
             concurrency_key: The pool.
             step_key: The step, of this run.
             step_priority: Added to the run's priority.
+
+        Returns:
+            Whether the step holds all its slots and may start.
         """
         self._pool_of[step_key] = concurrency_key
         if launches := self._launches_before[step_key]:
-            # This worker resumes the run and replays its events. Dagster fails the run if it may
-            # not mark a past step as started again because somebody else has the slot by now.
+            # This worker resumes the run and replays its events. It must be able to mark each past
+            # step as started, even if another run has the slot now; else Dagster fails the run.
             self._launches_before[step_key] -= 1
-            if launches == 1:  # the last one: it may run still, and holds its slots then
+            if launches == 1:  # the last launch: the step may still run and hold its slots
                 self._claims.add(step_key)
             return True
         weight = self._weight(concurrency_key, step_key)
@@ -81,7 +85,7 @@ class StepSlots(InstanceConcurrencyContext):
         return False
 
     def free_step(self, step_key: str) -> None:
-        """Gives back every slot of a step that ended."""
+        """Frees all slots of a step that ended."""
         if step_key in self._claims:
             self._claims.remove(step_key)
             self._free(step_key)
@@ -92,13 +96,13 @@ class StepSlots(InstanceConcurrencyContext):
         exc_value: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        """Leaves the lines; slots of steps are kept, for their pods may run on."""
+        """Leaves the queues. Slots of steps are kept, because their pods may still run."""
         for step_key in self._pending_claims:
             self._free(step_key)
         super().__exit__(exc_type, exc_value, traceback)
 
     def _weight(self, pool: str, step_key: str) -> int:
-        """Slots that a step claims; one that uses more GPUs than there are slots takes all."""
+        """Number of slots that a step claims: one per GPU, at most the pool's limit."""
         slots = self._slots
         if pool != Pool.GPU or not slots.supports_global_concurrency_limits:
             return 1
@@ -117,7 +121,7 @@ class StepSlots(InstanceConcurrencyContext):
                 step_key, self._run.tags, self._run.run_config, settings(), cluster_settings()
             )
         except SdgError:
-            return 1  # the step itself fails with this error, where a person looks for it
+            return 1  # the step itself will fail with this error
 
     def _claim_all(self, pool: str, step_key: str, weight: int, priority: int) -> bool:
         run_id, slots = self._run_id, self._slots
@@ -127,36 +131,39 @@ class StepSlots(InstanceConcurrencyContext):
         info = self.get_pool_info(pool)
         if info is None or info.from_default:
             slots.initialize_concurrency_limit_to_default(pool)
-        turn, ticket = TURN.format(pool=pool), f"{step_key}#turn"
-        turn_info = self.get_pool_info(turn)
-        if turn_info is None or turn_info.limit != 1:
-            slots.set_concurrency_slots(turn, 1)
-        if not slots.claim_concurrency_slot(turn, run_id, ticket, priority).is_claimed:
+        collector_pool, lock_key = COLLECTOR_POOL.format(pool=pool), f"{step_key}#turn"
+        collector_info = self.get_pool_info(collector_pool)
+        if collector_info is None or collector_info.limit != 1:
+            slots.set_concurrency_slots(collector_pool, 1)
+        if not slots.claim_concurrency_slot(collector_pool, run_id, lock_key, priority).is_claimed:
             return False
         claims = [slots.claim_concurrency_slot(pool, run_id, key, priority) for key in keys]
         if not all(claim.is_claimed for claim in claims):
             return False
-        slots.free_concurrency_slot_for_step(run_id, ticket)
+        slots.free_concurrency_slot_for_step(run_id, lock_key)
         return True
 
     def _free(self, step_key: str) -> None:
-        """Frees what the database has under the step's keys; who resumes a run knows no weights."""
+        """Frees all slots and queue entries of a step, as recorded in the database.
+
+        A worker that resumes a run does not know how many slots the step had claimed.
+        """
         pool = self._pool_of[step_key]
         if not self._slots.supports_global_concurrency_limits:
             return
-        for name in (pool, TURN.format(pool=pool)):
+        for name in (pool, COLLECTOR_POOL.format(pool=pool)):
             info = self._slots.get_concurrency_info(name)
-            lines: Iterable[Any] = [*info.claimed_slots, *info.pending_steps]
-            mine = {line.step_key for line in lines if line.run_id == self._run_id}
-            for key in mine:
+            entries: Iterable[Any] = [*info.claimed_slots, *info.pending_steps]
+            own_keys = {entry.step_key for entry in entries if entry.run_id == self._run_id}
+            for key in own_keys:
                 if key == step_key or key.startswith(f"{step_key}#"):
                     self._slots.free_concurrency_slot_for_step(self._run_id, key)
 
 
-class _LifeLine:
-    """A file that a run's process holds locked. The kernel lets go of it, however that dies.
+class _RunLock:
+    """A file that a run's process keeps locked. The kernel releases it however the process dies.
 
-    Without it, and without a daemon, a run after a killed one waited for its slots for ever.
+    Without this lock and without a daemon, the run after a killed run waited for ever for slots.
     """
 
     def __init__(self, instance: dg.DagsterInstance, run_id: str) -> None:
@@ -166,13 +173,13 @@ class _LifeLine:
         fcntl.flock(self._file, fcntl.LOCK_EX)
 
     def close(self) -> None:
-        """Ends it when the run ends in good order."""
+        """Deletes the file when the run ends normally."""
         self._path.unlink(missing_ok=True)
         self._file.close()
 
     @classmethod
-    def is_cut(cls, instance: dg.DagsterInstance, run_id: str) -> bool:
-        """Whether the run's process was here, and is dead; unknown ones may live elsewhere."""
+    def is_released(cls, instance: dg.DagsterInstance, run_id: str) -> bool:
+        """Whether the run's process was on this machine and died. False if it has no lock file."""
         path = cls._of(instance, run_id)
         try:
             with path.open() as file:
@@ -188,21 +195,21 @@ class _LifeLine:
 
 
 class LocalSlots(StepSlots):
-    """The slots of a run on one machine: who waits for them frees those of processes that died."""
+    """Slots of a run on one machine. A waiting run frees the slots of runs that died."""
 
     def __init__(self, instance: dg.DagsterInstance, dagster_run: dg.DagsterRun) -> None:
         super().__init__(instance, dagster_run)
-        self._life_line: _LifeLine | None = None
-        self._look_again = 0.0
+        self._run_lock: _RunLock | None = None
+        self._next_dead_run_check = 0.0
 
     def claim(self, concurrency_key: str, step_key: str, step_priority: int = 0) -> bool:
-        """Whether a step may start, as above."""
+        """See `StepSlots.claim`."""
         if not self._slots.supports_global_concurrency_limits:
             return True
-        self._life_line = self._life_line or _LifeLine(self._instance, self._run_id)
+        self._run_lock = self._run_lock or _RunLock(self._instance, self._run_id)
         claimed = super().claim(concurrency_key, step_key, step_priority)
-        if not claimed and time.time() > self._look_again:
-            self._look_again = time.time() + LOOK_SECONDS
+        if not claimed and time.time() > self._next_dead_run_check:
+            self._next_dead_run_check = time.time() + DEAD_RUN_CHECK_SECONDS
             self._free_dead_runs()
         return claimed
 
@@ -212,22 +219,22 @@ class LocalSlots(StepSlots):
         exc_value: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        """Leaves the lines."""
+        """Leaves the queues and releases the run's lock."""
         super().__exit__(exc_type, exc_value, traceback)
-        if self._life_line:
-            self._life_line.close()
+        if self._run_lock:
+            self._run_lock.close()
 
     def _free_dead_runs(self) -> None:
         for run_id in self._slots.get_concurrency_run_ids():
-            if run_id != self._run_id and _LifeLine.is_cut(self._instance, run_id):
+            if run_id != self._run_id and _RunLock.is_released(self._instance, run_id):
                 self._slots.free_concurrency_slots_for_run(run_id)
 
 
 class ProcessSlots(LocalSlots):
-    """The slots of a run whose steps share one process.
+    """Slots of a run whose steps share one process.
 
-    An engine stays loaded for the stages after it. The run holds the GPUs from its first step that
-    needs them until it ends: whoever had them in between would find their memory full.
+    An engine stays loaded for later stages. So the run holds the GPUs from its first GPU step
+    until it ends: a run that got them in between would find their memory full.
     """
 
     def __init__(self, instance: dg.DagsterInstance, dagster_run: dg.DagsterRun) -> None:
@@ -235,7 +242,7 @@ class ProcessSlots(LocalSlots):
         self._engine_step: str | None = None
 
     def claim(self, concurrency_key: str, step_key: str, step_priority: int = 0) -> bool:
-        """Whether a step may start; at once, if a step before it claimed the GPUs."""
+        """See `StepSlots.claim`. True at once if an earlier step of the run claimed the GPUs."""
         if concurrency_key == Pool.GPU and self._engine_step not in (None, step_key):
             return True
         claimed = super().claim(concurrency_key, step_key, step_priority)
@@ -244,7 +251,7 @@ class ProcessSlots(LocalSlots):
         return claimed
 
     def free_step(self, step_key: str) -> None:
-        """Gives back the slots of a step that ended, but for GPUs."""
+        """Frees the slots of a step that ended, except GPU slots."""
         if step_key != self._engine_step:
             super().free_step(step_key)
 
@@ -254,19 +261,19 @@ class ProcessSlots(LocalSlots):
         exc_value: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        """Frees everything, for no step outlives this process."""
+        """Frees all slots, because no step outlives this process."""
         if self._engine_step:
             super().free_step(self._engine_step)
         super().__exit__(exc_type, exc_value, traceback)
 
     def _gpus(self, step_key: str) -> int:
-        """Of the stage that needs most: the run claims once."""
+        """The GPUs of the stage that needs most, because the run claims only once."""
         task, gpus = step_key.rpartition("__")[0], super()._gpus
         return max(gpus(f"{task}__{stage}") for stage in TEACHER_STAGES)
 
 
 def weigh_slots() -> None:
-    """Makes the executors of this process claim slots as this module says."""
+    """Makes the executors of this process use the classes of this module."""
     replace_slot_contexts(
         in_one_process=ProcessSlots, process_a_step=LocalSlots, pod_a_step=StepSlots
     )

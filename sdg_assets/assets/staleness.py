@@ -1,9 +1,9 @@
-"""Which partitions are stale: an input has another version than the one they were made from.
+"""Stale partitions: the version of an input has changed since the partition was made.
 
-Every materialization tells the versions of its inputs, so staleness is a comparison of two states.
-It is not followed change by change: Dagster's automation conditions do that, and a change that
-arrived while a partition was being made was cleared by the partition's own update. They also took
-131 s for the first look at 4,242 partitions.
+Every materialization records the versions of its inputs, so staleness is a comparison of recorded
+and current versions. Dagster's automation conditions track single changes instead: a change that
+arrived while a partition was being made was cleared by the partition's own update. Their first
+evaluation of 4,242 partitions also took 131 s.
 """
 
 from collections.abc import Iterable, Mapping
@@ -25,7 +25,7 @@ from sdg_assets.records import Role, Stage, content_id
 from sdg_assets.stages.stage import REMADE_STAGES, TASK_STAGES
 
 REMADE_TAG = "remake_stale"
-"""Tag of the runs that make stale partitions again."""
+"""Tag of the runs by which the sensor `remake_stale` makes stale partitions again."""
 Versions = dict[dg.AssetKey, str]
 Tags = Mapping[str, str]
 _READ: dict[tuple[str, dg.AssetKey], dict[int, Tags]] = {}
@@ -33,18 +33,21 @@ _READ: dict[tuple[str, dg.AssetKey], dict[int, Tags]] = {}
 
 @dataclass(frozen=True)
 class Made:
-    """What the newest materializations of a seed task tell."""
+    """The newest materializations of a seed task."""
 
     task: str
     tags: Mapping[Stage, Mapping[str, Tags]]
-    """Stage → subtask → tags: the partition's own version, and its inputs'."""
+    """Stage → subtask → tags with the versions of the partition and of its inputs."""
 
     def stale_stages(self, subtask: str, shared: Versions) -> dict[Stage, list[dg.AssetKey]]:
-        """The materialized stages of a subtask whose inputs have changed → the changed inputs.
+        """The stale stages of a subtask.
 
         Args:
-            subtask: The partition.
-            shared: Versions of the inputs that all tasks share, see `shared_versions`.
+            subtask: The subtask's key.
+            shared: Versions of the inputs that all tasks share; see `shared_versions`.
+
+        Returns:
+            Materialized stage whose inputs have changed → the changed inputs.
         """
         now = self._versions(subtask) | shared
         stale = {}
@@ -56,7 +59,7 @@ class Made:
         return stale
 
     def inputs(self, stage: Stage, subtask: str, shared: Versions) -> str:
-        """A fingerprint of the inputs of a stage as they are now: the same until one changes."""
+        """A hash of the current versions of a stage's inputs: it changes when one of them does."""
         now, tags = self._versions(subtask) | shared, self.tags[stage].get(subtask, {})
         named = {key: v for key, v in now.items() if get_input_data_version_tag(key) in tags}
         return content_id(sorted((key.to_user_string(), v) for key, v in named.items()))[:12]
@@ -71,7 +74,7 @@ class Made:
 
 @dataclass(frozen=True)
 class Stale:
-    """The first stale stage of a subtask. What lies below it follows once it is made again."""
+    """The first stale stage of a subtask. Downstream stages follow once it is made again."""
 
     task: str
     stage: Stage
@@ -79,16 +82,16 @@ class Stale:
     inputs: str
     """See `Made.inputs`."""
     changed: tuple[str, ...]
-    """The inputs that have changed, as the UI names assets."""
+    """The changed inputs, as asset names of the UI."""
 
     @property
     def name(self) -> str:
-        """As `task/stage/subtask`."""
+        """The partition as `task/stage/subtask`."""
         return f"{self.task}/{self.stage}/{self.subtask}"
 
 
 def made_of(instance: dg.DagsterInstance, task: SeedTask) -> Made:
-    """What Dagster was told of the enabled subtasks' newest materializations."""
+    """The newest materializations of a task's enabled subtasks."""
     subtasks = task.enabled_subtasks()
     return Made(
         task.task,
@@ -102,23 +105,23 @@ def made_of(instance: dg.DagsterInstance, task: SeedTask) -> Made:
 def stop_if_superseded(
     context: dg.AssetExecutionContext, task: SeedTask, stage: Stage, subtask: str
 ) -> None:
-    """Stops a re-run of stale partitions where a stage above is stale by now.
+    """Stops a re-run by `remake_stale` if an upstream stage has become stale.
 
-    A run may wait for a GPU for a day, and a new writer that comes in the meantime makes the rows
-    stale that it is about to vote on. A person's own run is not stopped.
+    A run may wait a day for a GPU. If the writer changes in the meantime, the rows that the run is
+    about to vote on are stale. Runs that a person launched are not stopped.
 
     Raises:
-        PermanentError: A stage above is stale. The sensor has it made first, and this one then.
+        PermanentError: An upstream stage is stale. The sensor makes that stage first, then this.
     """
     if REMADE_TAG not in context.run.tags:
         return
-    above = REMADE_STAGES[: REMADE_STAGES.index(stage)]
+    upstream = REMADE_STAGES[: REMADE_STAGES.index(stage)]
     for stale in first_stale(context.instance, [task]):
-        if stale.subtask == subtask and stale.stage in above:
+        if stale.subtask == subtask and stale.stage in upstream:
             raise PermanentError(
-                f"superseded: {stale.name} is stale by now ({', '.join(stale.changed)} changed), "
-                "so this would be made from old rows. The sensor remake_stale makes that again "
-                "first; nothing is to be done"
+                f"superseded: {stale.name} has become stale ({', '.join(stale.changed)} changed), "
+                "so this partition would be made from old rows. The sensor remake_stale makes the "
+                "upstream stage first, then this one; you need not do anything"
             )
 
 
@@ -127,28 +130,28 @@ def _newest_tags(
 ) -> dict[str, Tags]:
     """Partition → the tags of its newest materialization.
 
-    Events never change, and reading one takes 1.6 ms, most of it for metadata that nobody asks for
-    here: each is read once a process.
+    Each event is read once per process: events never change, and reading one takes 1.6 ms, mostly
+    for metadata that is not needed here.
     """
-    place = instance.root_directory, key
+    cache_key = instance.root_directory, key
     newest = instance.event_log_storage.get_latest_storage_id_by_partition(
         key, dg.DagsterEventType.ASSET_MATERIALIZATION, set(partitions)
     )
-    known = _READ.get(place, {})
+    known = _READ.get(cache_key, {})
     if new := [event for event in newest.values() if event not in known]:
         filtered = dg.AssetRecordsFilter(key, storage_ids=new)
         for record in instance.fetch_materializations(filtered, limit=len(new)).records:
             known[record.storage_id] = record.event_log_entry.tags or {}
-    _READ[place] = {event: known[event] for event in newest.values() if event in known}
+    _READ[cache_key] = {event: known[event] for event in newest.values() if event in known}
     return {partition: known[event] for partition, event in newest.items() if event in known}
 
 
 def shared_versions(instance: dg.DagsterInstance) -> Versions:
-    """The versions of the teachers, as observed, and of the protected benchmarks' hashes.
+    """The observed versions of the teachers, and the version of all protected benchmarks' hashes.
 
-    The writer's is read last, for it is observed first: whoever sees a new solver sees a new writer
-    too. Otherwise a look during an observation would have `enriched` made from the old writer's
-    rows, and all its votes wasted.
+    An observation records the writer first, so its version is read last here: then a new solver is
+    never seen without the new writer. Otherwise a sensor tick during an observation would have
+    `enriched` made from the old writer's rows, and waste all its votes.
     """
     versions: Versions = {}
     for role in reversed(Role):
@@ -168,7 +171,7 @@ def first_stale(instance: dg.DagsterInstance, tasks: Iterable[SeedTask]) -> list
         instance: Where the materializations are recorded.
         tasks: The seed tasks to look at.
     """
-    # In this order: a version that is read late can only make more partitions stale.
+    # Shared versions are read second: a version read later can only make more partitions stale.
     made = [(task, made_of(instance, task)) for task in tasks]
     shared = shared_versions(instance)
     stale_partitions = []

@@ -1,7 +1,8 @@
-"""The teachers as Dagster sees them: observed assets, one a role, versioned by what they are.
+"""The teachers as observable assets, one per role.
 
-A version is model, revision, the settings that change numbers, and the role's prompts. Another
-version of the writer makes `generated` and all below it stale, another solver or judge `enriched`.
+A teacher's version consists of model, revision, the settings that change its output, and the role's
+prompts. A new version of the writer makes `generated` and all downstream stages stale. A new
+version of the solver or the judge makes `enriched` stale.
 """
 
 from collections.abc import Iterator
@@ -20,29 +21,29 @@ from sdg_assets.teacher.requests import TeacherIdentity
 
 TEACHERS = {role: dg.AssetKey(["teacher", role.value]) for role in Role}
 DESCRIPTIONS = {
-    Role.WRITER: "Writes new examples. Another version makes `generated` stale.",
-    Role.SOLVER: "Answers them blind and writes background. Another version makes `enriched` "
-    "stale.",
-    Role.JUDGE: "Scores what the votes verified. Another version makes `enriched` stale.",
+    Role.WRITER: "Writes new examples. A new version makes `generated` stale.",
+    Role.SOLVER: "Answers the new questions without seeing the writer's answers, and writes "
+    "background. A new version makes `enriched` stale.",
+    Role.JUDGE: "Scores the rows that the votes verified. A new version makes `enriched` stale.",
 }
 
 
 NOBODY = "nobody"
-"""The version of a role that is not played."""
+"""The version of the judge if the settings name no judge."""
 
 
 def is_played(role: Role, identity: TeacherIdentity | None = None) -> bool:
-    """Whether anybody plays the role: there may be no judge.
+    """Whether a teacher plays the role. Only the judge may be missing.
 
     Args:
         role: The role.
-        identity: Who would play it, where that is known.
+        identity: The teacher that would play it, if known.
     """
     return role is not Role.JUDGE or has_judge(settings(), identity)
 
 
 def version_of(role: Role, identity: TeacherIdentity) -> str:
-    """The data version of a teacher in a role: model@revision, settings, prompts."""
+    """The data version of a teacher in a role: model@revision, settings and prompts."""
     api = f"+{settings().judge_api}" if role is Role.JUDGE else ""
     return f"{identity.data_version}+{_prompts(role)}{api}"
 
@@ -53,11 +54,11 @@ def _prompts(role: Role) -> str:
 
 
 def current_identity(role: Role) -> TeacherIdentity:
-    """Who plays the role now, found out without loading a model.
+    """The teacher that plays the role now, determined without loading a model.
 
     Raises:
-        PermanentError: There is no such teacher.
-        TransientError: The Hub or the server is not reached.
+        PermanentError: The teacher does not exist.
+        TransientError: The Hub or the server cannot be reached.
     """
     return identity_of(settings(), role)
 
@@ -66,8 +67,8 @@ def teacher_assets() -> dg.AssetsDefinition:
     """The observable assets `[teacher, role]`.
 
     Raises:
-        TeacherError: No backend serves a teacher, or several do: whoever loads the code location
-            learns that before any run does.
+        TeacherError: No backend serves a teacher, or several do. It is raised when the code
+            location loads, before any run starts.
     """
     specs = {role: TeacherSpec.of(settings(), role) for role in TEACHERS}
 

@@ -1,4 +1,4 @@
-"""Writes a stage's rows, and publishes them if the checks that block allow it."""
+"""Writes the rows of a stage, and publishes them if the blocking checks pass."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
@@ -26,30 +26,30 @@ from sdg_assets.thresholds import Thresholds
 
 @dataclass
 class PartitionReport:
-    """What became of one partition."""
+    """The result of making one partition."""
 
     metadata: dict[str, Any] = field(default_factory=dict)
     checks: list[CheckOutcome] = field(default_factory=list)
     content: str = ""
-    """Hash of its rows."""
+    """Hash of the partition's rows."""
     teachers: dict[Role, TeacherIdentity] = field(default_factory=dict)
-    """Who was asked for it."""
+    """Role → the teacher that answered."""
 
 
 class InvariantBrokenError(PermanentError):
-    """A partition's rows break an invariant; it was not published."""
+    """A partition's rows break an invariant, so it was not published."""
 
-    def __init__(self, key: PartitionKey, report: PartitionReport, kept: str) -> None:
-        """Names the broken checks, and where a person finds the rows.
+    def __init__(self, key: PartitionKey, report: PartitionReport, where_kept: str) -> None:
+        """The message names the failed checks and where the rows are.
 
         Args:
             key: The partition.
-            report: With its checks.
-            kept: A sentence on where the rows of this attempt lie.
+            report: The partition's report, with its checks.
+            where_kept: A sentence that says where the rows of this attempt are.
         """
         broken = broken_invariants(report.checks)
         problems = "; ".join(f"{check.name}: {check.summary}" for check in broken)
-        super().__init__(f"{key}: {problems}. {kept}")
+        super().__init__(f"{key}: {problems}. {where_kept}")
         self.report = report
 
 
@@ -64,35 +64,36 @@ def write_partition(
     heldout: Gate | None = None,
     info: dict[str, Any] | None = None,
     signatures: Callable[[], Signatures] | None = None,
-    asked: int | None = None,
+    seeds_requested: int | None = None,
     accept_smaller: bool = False,
 ) -> PartitionReport:
-    """Writes a stage's rows, publishing them only if the stage's invariants hold.
+    """Writes the rows of a stage, and publishes them only if its blocking checks pass.
 
-    The rows of an attempt that is not published are kept aside for a person to look at.
+    If a check fails, the rows are kept in another place for a person to inspect.
 
     Args:
-        key: Which partition.
-        store: Where to.
+        key: The partition.
+        store: The store to write to.
         rows: Accepted rows and `Rejection`s, as the stage yields them.
-        min_yield: Share of the rows below which few accepted ones are a warning.
-        usage: The teacher's usage, filled while `rows` is consumed.
-        thresholds: Of the gates whose invariants are checked.
+        min_yield: Share of accepted rows, 0 to 1, below which a check warns.
+        usage: The teachers' usage, filled while `rows` is consumed.
+        thresholds: Thresholds of the gates whose invariants are checked.
         heldout: The contamination gate, for stages that check that no row repeats a held-out one.
-        info: What else the manifest should say; read when all rows are written.
-        signatures: Called once `rows` is consumed; returns the accepted rows' signatures, which are
-            published with them.
-        asked: Seeds that were asked for: if they are there, fewer than before are no loss.
-        accept_smaller: Whether a person has accepted fewer rows, or none, in place of those
-            published.
+        info: More entries for the manifest; read after the last row is written.
+        signatures: Called after the last row; returns the accepted rows' signatures, which are
+            published with the rows.
+        seeds_requested: Number of seeds requested. If the partition has that many rows, having
+            fewer than the version before is no loss.
+        accept_smaller: Whether a person accepts that fewer rows, or none, replace the published
+            ones.
 
     Raises:
-        InvariantBrokenError: A check that gates the partition failed; nothing was published.
-        SdgError: What the stage raised.
+        InvariantBrokenError: A blocking check failed; nothing was published.
+        SdgError: The stage raised it.
     """
     stage = Stage(key.stage)
     inspection = Inspection(stage, min_yield, thresholds or Thresholds(), heldout=heldout)
-    inspection.asked, inspection.accept_smaller = asked, accept_smaller
+    inspection.asked, inspection.accept_smaller = seeds_requested, accept_smaller
     samples: list[Record] = []
     with store.write(key) as out:
         inspection.before = _standing(key, out.replaces)
@@ -109,8 +110,7 @@ def write_partition(
             content=out.sha256,
         )
         if broken_invariants(checks):
-            kept = _keep_aside(report, out)
-            raise InvariantBrokenError(key, report, kept)
+            raise InvariantBrokenError(key, report, _keep_aside(report, out))
         if signed is not None:
             out.attachments[ATTACHMENT] = signed.to_parquet(str(key))
         out.info = {
@@ -121,7 +121,7 @@ def write_partition(
             "usage": _plain(usage),
         }
     picture = dg.MetadataValue.md(funnel_markdown(_stages_so_far(key, store)))
-    report.metadata = {"funnel_picture": picture, **report.metadata}  # the first thing one sees
+    report.metadata = {"funnel_picture": picture, **report.metadata}  # first: the UI keeps order
     if inspection.rejected:
         report.metadata["rejected_path"] = dg.MetadataValue.path(str(store.rejected_path(key)))
     return report
@@ -135,25 +135,32 @@ def _standing(key: PartitionKey, published: Manifest | None) -> Standing | None:
 
 
 def _keep_aside(report: PartitionReport, out: PartitionWriter) -> str:
-    """Keeps the rows of an attempt that is not published, and says where in its failed checks."""
+    """Keeps the rows of an unpublished attempt and adds their path to the failed checks.
+
+    Returns:
+        A sentence that says where the rows are.
+    """
     try:
-        place = str(out.keep_aside())
+        path = str(out.keep_aside())
     except SdgError as error:
-        return f"Its rows could not be kept for you to look at: {error}"
+        return f"Its rows could not be kept for inspection: {error}"
     report.checks = [
-        check.model_copy(update={"kept_at": place}) if check.blocking else check
+        check.model_copy(update={"kept_at": path}) if check.blocking else check
         for check in report.checks
     ]
-    return f"Its refused rows lie in {place} for {KEPT_ASIDE.days} days, the others beside them"
+    return (
+        f"Its refused rows are kept in {path} for {KEPT_ASIDE.days} days, its accepted rows beside "
+        "them"
+    )
 
 
 def _stages_so_far(key: PartitionKey, store: Store) -> list[tuple[str, int, int]]:
-    """Stage, accepted and refused rows, of each published stage up to this one."""
-    upto = ROW_STAGES[: ROW_STAGES.index(Stage(key.stage)) + 1]
-    published = store.manifests(PartitionKey(key.task, s.value, key.subtask) for s in upto)
+    """(stage, accepted rows, refused rows) of each published stage up to this one."""
+    stages = ROW_STAGES[: ROW_STAGES.index(Stage(key.stage)) + 1]
+    published = store.manifests(PartitionKey(key.task, s.value, key.subtask) for s in stages)
     return [
-        (made.stage, manifest.rows, sum(manifest.rejected.values()))
-        for made, manifest in published.items()
+        (stage_key.stage, manifest.rows, sum(manifest.rejected.values()))
+        for stage_key, manifest in published.items()
     ]
 
 

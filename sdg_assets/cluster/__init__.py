@@ -1,4 +1,4 @@
-"""The pipeline on Kubernetes: how big a stage's pod is, how it is made, why it failed, its end.
+"""The pipeline on Kubernetes: sizes, configuration, failures and cleanup of pods.
 
-On a laptop only `pods` and what it needs is imported: it also says how many GPUs a step uses.
+On a laptop only `pods` and its dependencies are imported, for the number of GPUs of a step.
 """

@@ -1,9 +1,9 @@
-"""Ends the pods of runs that have ended: `python -m sdg_assets.cluster.ended_runs`.
+"""Deletes step pods whose run has ended: `python -m sdg_assets.cluster.ended_runs`.
 
-It runs beside the daemon. A run worker ends its steps when its run is terminated (`executor`).
-Nobody does so where the worker is dead by then, where run monitoring gives a run up, or where
-somebody deletes a run: its step pods went on, each with its GPU and the lock of its completion log.
-Whatever the reason was, a run that has ended has no step pods 10 s later.
+It runs beside the daemon. When a run is terminated, its run worker ends its steps (`executor`).
+But if the worker is dead, if run monitoring fails the run, or if somebody deletes the run, its step
+pods ran on, each with its GPU and the lock of its completion log. With this process, a run has no
+step pods 10 s after its end, whatever ended it.
 """
 
 from __future__ import annotations
@@ -24,23 +24,26 @@ if TYPE_CHECKING:
 
 POLL_SECONDS = 2.0
 REQUEST_SECONDS = 20.0
-# A step that has reported its success stops its engine, which may take some seconds.
-TIDYING_SECONDS = 30.0
+# After reporting success, a step stops its engine, which may take some seconds.
+CLEANUP_SECONDS = 30.0
 RUN_LABEL = "dagster/run-id"
 COMPONENT, STEP = "app.kubernetes.io/component", "step_worker"
-OURS = "sdg/uses=database"  # other Dagsters' pods of the namespace have no such label
+OURS = "sdg/uses=database"  # pods of another Dagster in the namespace do not have this label
 ALIVE = "status.phase!=Succeeded,status.phase!=Failed"
-HEARTBEAT = Path("/tmp/ended-runs")  # noqa: S108 - a pod's own; its liveness probe looks at its age
+HEARTBEAT = Path("/tmp/ended-runs")  # noqa: S108 - private to the pod; the liveness probe reads it
 
 logger = logging.getLogger("ended_runs")
 
 
 def end_pods_of_ended_runs(instance: dg.DagsterInstance, namespace: str) -> list[str]:
-    """Looks once; returns the names of the pods that it ended.
+    """Checks once for step pods of ended runs, and deletes them with their Jobs.
 
     Args:
-        instance: Knows the runs. Its run launcher has told the client where the cluster is.
-        namespace: Of the pods.
+        instance: The Dagster instance. Its run launcher has configured the Kubernetes client.
+        namespace: The namespace of the pods.
+
+    Returns:
+        The names of the deleted pods.
     """
     core, batch = client.CoreV1Api(), client.BatchV1Api()
     listed = core.list_namespaced_pod(
@@ -61,8 +64,8 @@ def end_pods_of_ended_runs(instance: dg.DagsterInstance, namespace: str) -> list
         _delete(batch.delete_namespaced_job, job, namespace, propagation_policy="Background")
         _delete(core.delete_namespaced_pod, pod.metadata.name, namespace)
         if run := instance.get_run_by_id(pod.metadata.labels[RUN_LABEL]):
-            said = f"The run has ended ({run.status.value}): deleting Job {job} and its pod"
-            instance.report_engine_event(said, run)
+            message = f"The run has ended ({run.status.value}): deleting Job {job} and its pod"
+            instance.report_engine_event(message, run)
     return [pod.metadata.name for pod in ended]
 
 
@@ -76,7 +79,7 @@ def _of_ended_runs(instance: dg.DagsterInstance, pods: Iterable[V1Pod]) -> Itera
     known = {record.dagster_run.run_id: record for record in records}
     for run_id, of_run in by_run.items():
         record = known.get(run_id)
-        if record is None:  # deleted: its worker would start one step after the other
+        if record is None:  # deleted: its run worker too, or it would start further steps
             yield from of_run
         elif _has_ended(record):
             yield from (p for p in of_run if p.metadata.labels[COMPONENT] == STEP)
@@ -85,7 +88,7 @@ def _of_ended_runs(instance: dg.DagsterInstance, pods: Iterable[V1Pod]) -> Itera
 def _has_ended(record: dg.RunRecord) -> bool:
     status = record.dagster_run.status
     if status is dg.DagsterRunStatus.SUCCESS:
-        return time.time() - (record.end_time or 0) > TIDYING_SECONDS
+        return time.time() - (record.end_time or 0) > CLEANUP_SECONDS
     return status is dg.DagsterRunStatus.CANCELING or record.dagster_run.is_finished
 
 
@@ -93,23 +96,29 @@ def _delete(call: Any, name: str, namespace: str, **options: str) -> None:  # no
     try:
         call(name, namespace, _request_timeout=REQUEST_SECONDS, **options)
     except ApiException as error:
-        if error.status != 404:  # gone in the meantime
+        if error.status != 404:  # 404: already deleted
             raise
 
 
 def main() -> None:
-    """Looks every 2 s until the pod ends."""
+    """Checks every 2 s, until the process is stopped.
+
+    Raises:
+        SystemExit: `dagster.yaml` does not use `K8sRunLauncher`.
+    """
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     with dg.DagsterInstance.get() as instance:
         launcher = instance.run_launcher
         if not isinstance(launcher, K8sRunLauncher):
-            raise SystemExit("ended_runs: dagster.yaml names no K8sRunLauncher: nothing to end")
+            raise SystemExit(
+                "ended_runs: dagster.yaml does not use K8sRunLauncher, so no run has pods"
+            )
         while True:
             try:
                 end_pods_of_ended_runs(instance, launcher.job_namespace)
             except Exception:
-                # Database or API server are away for a while; the next look is 2 s off.
-                logger.exception("could not look")
+                # The database or the API server may be down for a while; the next check is in 2 s.
+                logger.exception("check for pods of ended runs failed")
             HEARTBEAT.touch()
             time.sleep(POLL_SECONDS)
 

@@ -1,7 +1,7 @@
-"""The pods of steps, as `dagster-k8s/config` has them.
+"""Pod configuration of steps, in the format of the tag `dagster-k8s/config`.
 
-What all pods of the project share – user, read-only root, scratch directory – stands in the run
-launcher's `run_k8s_config` (`k8s/base/dagster.yaml`). Here stands what differs between steps.
+Settings that all pods share (user, read-only root, scratch directory) are in the run launcher's
+`run_k8s_config` (`k8s/base/dagster.yaml`). This module has the settings that differ between steps.
 """
 
 from __future__ import annotations
@@ -23,52 +23,55 @@ CONFIG_TAG = "dagster-k8s/config"
 POD_TAG = "sdg/pod"
 """Run tag: sizes of this run's teacher pods as JSON, e.g. `{"memory_gib": 200}`."""
 CACHE = "/cache"
-TOKEN = "/var/run/secrets/kubernetes.io/serviceaccount"  # noqa: S105 – its place
+TOKEN = "/var/run/secrets/kubernetes.io/serviceaccount"  # noqa: S105 – a path
 REACH_LABEL = "sdg/reach"
-"""A `Reach`. See the network policies."""
+"""Pod label with a `Reach`, which the network policies select by."""
 ANSWERS_LABEL = "sdg/answers"
-"""The task's answer kind."""
+"""Pod label with the task's answer kind."""
 GRACE_SECONDS = 8
-"""From SIGTERM to SIGKILL. What a teacher answered is in the log already: nothing is left to save,
-and a run that is ended shall free its log and its GPUs within 10 s."""
+"""Seconds from SIGTERM to SIGKILL. All answers are in the completion log already, so nothing is
+left to save, and an ended run must release its log and its GPUs within 10 s."""
 Config = dict[str, Any]
 
 
 def stage_of_step(step_key: str) -> Stage | None:
-    """The stage that a step makes, whose key is `<seed task>__<stage>`; None for other steps."""
+    """The stage of a step with the key `<seed task>__<stage>`; None for other steps."""
     name = step_key.rpartition("__")[2]
     return next((stage for stage in Stage if stage.value == name), None)
 
 
 def pod_tags(stage: Stage, kind: AnswerKind | None = None) -> Mapping[str, Any]:
-    """The op tags of a stage, from the environment; none where steps are no pods.
+    """The op tags of a stage, from the environment; empty unless the executor is `k8s`.
 
     Args:
-        stage: The pipeline's stage.
-        kind: The task's answer kind, if it is a stage of one: see `stage_pod`.
+        stage: The stage.
+        kind: The task's answer kind; None for a stage over all tasks. See `stage_pod`.
 
     Raises:
-        PermanentError: A teacher is unknown, or a variable is wrong.
+        PermanentError: A teacher is unknown, or an environment variable is invalid.
     """
-    chosen = settings()
-    if chosen.executor != "k8s":
+    pipeline = settings()
+    if pipeline.executor != "k8s":
         return {}
-    return {CONFIG_TAG: stage_pod(stage, chosen, cluster_settings(), kind)}
+    return {CONFIG_TAG: stage_pod(stage, pipeline, cluster_settings(), kind)}
 
 
 def stage_pod(
-    stage: Stage, chosen: Settings, cluster: ClusterSettings, kind: AnswerKind | None = None
+    stage: Stage, pipeline: Settings, cluster: ClusterSettings, kind: AnswerKind | None = None
 ) -> Config:
-    """The pod of a stage: its size, where it may run, and what it may reach.
+    """The pod configuration of a stage: size, nodes, and network access.
 
     Args:
-        stage: The pipeline's stage.
-        chosen: Who plays which role.
-        cluster: What the cluster is told.
-        kind: The task's answer kind. Votes on programs run them: in `enriched`, and in `generated`
-            where it writes until enough are accepted.
+        stage: The stage.
+        pipeline: The pipeline's settings, which name the teachers.
+        cluster: The cluster's settings.
+        kind: The task's answer kind. For programs, a vote runs the program: in `enriched`, and in
+            `generated` with `target_accepted`.
+
+    Raises:
+        PermanentError: A teacher is unknown.
     """
-    size = _size(stage, chosen, cluster)
+    size = _size(stage, pipeline, cluster)
     pod: Config = {
         "container_config": {"resources": resources(size, cluster)},
         "pod_spec_config": {},
@@ -87,12 +90,12 @@ def stage_pod(
     if runs_programs and STAGES[stage].has_fill and cluster.sandbox_seccomp:
         pod = _with_sandbox(pod, cluster.sandbox_seccomp)
     if runs_programs and STAGES[stage].has_votes:
-        _without_hub(pod, stage, chosen, cluster)
+        _without_hub(pod, stage, pipeline, cluster)
     return pod
 
 
-def any_step(chosen: Settings, cluster: ClusterSettings) -> Config:
-    """What every step's pod has, those of unknown assets included."""
+def step_defaults(pipeline: Settings, cluster: ClusterSettings) -> Config:
+    """The pod configuration that all steps start from, also steps that make no stage."""
     container: Config = {"resources": resources(PodSize(), cluster), "volume_mounts": []}
     spec: Config = {
         "service_account_name": cluster.service_account,
@@ -101,15 +104,15 @@ def any_step(chosen: Settings, cluster: ClusterSettings) -> Config:
         "volumes": [],
     }
     if cluster.no_token:
-        # A step never calls Kubernetes, but Dagster's instance loads its run launcher, and that
-        # reads a token, wherever runs may be resumed.
+        # A step never calls Kubernetes. But if runs may be resumed, Dagster's instance loads its
+        # run launcher in every process, and the run launcher reads a token.
         mount = {"name": "no-token", "mount_path": TOKEN, "read_only": True}
         container["volume_mounts"].append(mount)
         spec["volumes"].append({"name": "no-token", "config_map": {"name": cluster.no_token}})
     if cluster.priority_class:
         spec["priority_class_name"] = cluster.priority_class
     for name, claim, path in (
-        ("store", cluster.store_claim, str(chosen.store)),
+        ("store", cluster.store_claim, str(pipeline.store)),
         ("cache", cluster.cache_claim, CACHE),
     ):
         if claim:
@@ -119,51 +122,55 @@ def any_step(chosen: Settings, cluster: ClusterSettings) -> Config:
         "container_config": container,
         "pod_spec_config": spec,
         "pod_template_spec_metadata": {"labels": {REACH_LABEL: Reach.HUB.value}},
-        # A retry is Dagster's: with a pod failure policy of its own the Job would start a second
-        # pod, which finds the step begun, says so and ends well, and the run waits for ever.
+        # Only Dagster retries. If the Job itself started a second pod, that pod would find the
+        # step already started and exit with success, and the run would wait for ever.
         "job_spec_config": {"backoff_limit": 0},
     }
 
 
-def this_run(
+def run_overrides(
     stage: Stage | None,
     run_tags: Mapping[str, str],
     run_config: Mapping[str, Any],
-    chosen: Settings,
+    pipeline: Settings,
     cluster: ClusterSettings,
     kind: str | None = None,
 ) -> Config:
-    """What a run changes in a teacher stage's pod; nothing in those of other steps.
+    """The changes that a run makes to a stage's pod; empty for stages without teachers.
 
     Args:
-        stage: The pipeline's stage; None for a step that makes none.
-        run_tags: `sdg/pod` sizes it; `sdg/target_accepted` makes it solve and judge too.
+        stage: The stage; None for a step that makes none.
+        run_tags: `sdg/pod` sets sizes; with `sdg/target_accepted` the stage also solves and
+            judges.
         run_config: The config of the stage's op, for `target_accepted`.
-        chosen: Who plays which role.
-        cluster: What the cluster is told.
+        pipeline: The pipeline's settings, which name the teachers.
+        cluster: The cluster's settings.
         kind: The task's answer kind.
 
     Raises:
-        PermanentError: The tag is not what it must be; says how.
+        PermanentError: A teacher is unknown, or the tag `sdg/pod` is invalid.
     """
     if stage is None or not STAGES[stage].has_fill:
         return {}
-    is_wider = bool(STAGES[stage].roles_until_accepted) and _until_accepted(run_tags, run_config)
-    if not is_wider and POD_TAG not in run_tags:
+    has_all_roles = bool(STAGES[stage].roles_until_accepted) and _until_accepted(
+        run_tags, run_config
+    )
+    if not has_all_roles and POD_TAG not in run_tags:
         return {}
-    tagged = _size(stage, chosen, cluster)
-    size = _run_size(stage, run_tags, run_config, chosen, cluster)
-    asked = resources(size, cluster)
-    pod: Config = {"container_config": {"resources": asked}}
-    if size.gpus and not tagged.gpus:
+    default_size = _size(stage, pipeline, cluster)
+    size = _run_size(stage, run_tags, run_config, pipeline, cluster)
+    run_resources = resources(size, cluster)
+    pod: Config = {"container_config": {"resources": run_resources}}
+    if size.gpus and not default_size.gpus:
         pod |= {"pod_spec_config": {}, "pod_template_spec_metadata": {}}
         _onto_gpus(pod, size, cluster)
-    elif tagged.gpus and not size.gpus:  # it is merged into the tags, which ask for some
-        for which in asked.values():
-            which[cluster.gpu_resource] = "0"
-    if is_wider and kind in AnswerKind.where(lambda policy: policy.runs_programs):
+    elif default_size.gpus and not size.gpus:
+        # This is merged into the op tags, which ask for GPUs: only an explicit 0 removes them.
+        for quantities in run_resources.values():
+            quantities[cluster.gpu_resource] = "0"
+    if has_all_roles and kind in AnswerKind.where(lambda policy: policy.runs_programs):
         pod.setdefault("pod_template_spec_metadata", {})
-        _without_hub(pod, stage, chosen, cluster)
+        _without_hub(pod, stage, pipeline, cluster)
     return pod
 
 
@@ -171,54 +178,59 @@ def gpus_of_run(
     step_key: str,
     run_tags: Mapping[str, str],
     run_config: Mapping[str, Any],
-    chosen: Settings,
+    pipeline: Settings,
     cluster: ClusterSettings,
 ) -> int:
-    """How many GPUs a step of a run uses: those that its pod asks for, wherever it runs.
+    """Number of GPUs of a step: those its pod asks for, or would ask for on a laptop.
 
     Args:
         step_key: `<seed task>__<stage>`.
-        run_tags: See `this_run`.
-        run_config: The run's whole config: `per_step_k8s_config` has the last word on pods.
-        chosen: Who plays which role.
-        cluster: What the cluster is told.
+        run_tags: See `run_overrides`.
+        run_config: The config of the whole run. Its `per_step_k8s_config` overrides all else.
+        pipeline: The pipeline's settings, which name the teachers.
+        cluster: The cluster's settings.
 
     Raises:
-        PermanentError: A teacher is unknown, or a tag is wrong.
+        PermanentError: A teacher is unknown, or a tag is invalid.
     """
     stage, gpus = stage_of_step(step_key), 0
     if stage is not None:
         configured = run_config.get("ops", {}).get(step_key, {}).get("config", {})
-        gpus = _run_size(stage, run_tags, configured, chosen, cluster).gpus
-    last: Any = run_config.get("execution", {}).get("config", {})
+        gpus = _run_size(stage, run_tags, configured, pipeline, cluster).gpus
+    limits: Any = run_config.get("execution", {}).get("config", {})
     for name in ("per_step_k8s_config", step_key, "container_config", "resources", "limits"):
-        last = last.get(name, {})
-    return int(last.get(cluster.gpu_resource, gpus))
+        limits = limits.get(name, {})
+    return int(limits.get(cluster.gpu_resource, gpus))
 
 
 def resources(size: PodSize, cluster: ClusterSettings) -> Config:
     """Requests and limits of a container.
 
-    A GPU pod is limited to what it requests, which makes it the last to be evicted.
+    A GPU pod has equal requests and limits, so that it is evicted last.
+
+    Args:
+        size: The container's size.
+        cluster: Names the GPU resource.
     """
-    wanted = {
+    requests = {
         "cpu": f"{round(size.cpus * 1000)}m",
         "memory": f"{round(size.memory_gib * 1024)}Mi",
         "ephemeral-storage": f"{round(size.disk_gib * 1024)}Mi",
     }
     if size.gpus:
-        wanted[cluster.gpu_resource] = str(size.gpus)
-        return {"requests": wanted, "limits": dict(wanted)}
-    # Short of processor time a step is slow; short of memory it is dead.
+        requests[cluster.gpu_resource] = str(size.gpus)
+        return {"requests": requests, "limits": dict(requests)}
+    # A step may use more CPU than it requests: too little makes it slow, while exceeding memory
+    # kills it.
     limit_cpu = f"{round(max(2.0, size.cpus * 2) * 1000)}m"
-    return {"requests": wanted, "limits": {**wanted, "cpu": limit_cpu}}
+    return {"requests": requests, "limits": {**requests, "cpu": limit_cpu}}
 
 
 def _size(
-    stage: Stage, chosen: Settings, cluster: ClusterSettings, *, until_accepted: bool = False
+    stage: Stage, pipeline: Settings, cluster: ClusterSettings, *, until_accepted: bool = False
 ) -> PodSize:
     cached = cluster.cache_claim is not None
-    size = stage_size(stage, chosen, cached=cached, until_accepted=until_accepted)
+    size = stage_size(stage, pipeline, cached=cached, until_accepted=until_accepted)
     return size.overridden(cluster.pods.get(stage))
 
 
@@ -226,11 +238,11 @@ def _run_size(
     stage: Stage,
     run_tags: Mapping[str, str],
     run_config: Mapping[str, Any],
-    chosen: Settings,
+    pipeline: Settings,
     cluster: ClusterSettings,
 ) -> PodSize:
     until_accepted = _until_accepted(run_tags, run_config)
-    size = _size(stage, chosen, cluster, until_accepted=until_accepted)
+    size = _size(stage, pipeline, cluster, until_accepted=until_accepted)
     if not STAGES[stage].has_fill:
         return size
     return size.overridden(_override(run_tags.get(POD_TAG, "{}")))
@@ -255,38 +267,38 @@ def _onto_gpus(pod: Config, size: PodSize, cluster: ClusterSettings) -> None:
     if cluster.gpu_priority_class:
         spec["priority_class_name"] = cluster.gpu_priority_class
     pod["pod_template_spec_metadata"]["annotations"] = {
-        # An engine takes minutes to start: nodes are not emptied under it to save one.
+        # An engine takes minutes to start, so an autoscaler must not move it to save a node.
         "cluster-autoscaler.kubernetes.io/safe-to-evict": "false",
         "karpenter.sh/do-not-disrupt": "true",
     }
 
 
-def _without_hub(pod: Config, stage: Stage, chosen: Settings, cluster: ClusterSettings) -> None:
-    """Takes the way out from a pod in which programs run that a model wrote.
+def _without_hub(pod: Config, stage: Stage, pipeline: Settings, cluster: ClusterSettings) -> None:
+    """Removes internet access from a pod that runs programs written by a model.
 
-    The sandbox has no network of its own; this is the wall behind it. A pod keeps the way only for
-    a teacher that its backend cannot reach without: one whose weights must be fetched, say.
+    The sandbox has no network; this is a second barrier. A pod keeps its access only if a teacher
+    needs it, for example to download weights.
     """
     cached = cluster.cache_claim is not None
-    if needs_internet(stage, chosen, cached=cached, until_accepted=True):
+    if needs_internet(stage, pipeline, cached=cached, until_accepted=True):
         return
     labels = pod["pod_template_spec_metadata"].setdefault("labels", {})
     labels[REACH_LABEL] = Reach.STORE.value
-    # Or the Hub's client asks for a newer version and waits for each question to time out.
+    # Otherwise the Hub client looks for newer versions and waits for each request to time out.
     pod["container_config"]["env"] = [{"name": "HF_HUB_OFFLINE", "value": "1"}]
 
 
 def _with_sandbox(pod: Config, profile: str) -> Config:
-    """A pod in which a process without rights may make namespaces of its own."""
+    """The pod, in which an unprivileged process may create namespaces."""
     container = {
         **pod["container_config"],
         "security_context": {
             "seccomp_profile": {"type": "Localhost", "localhost_profile": profile},
-            "proc_mount": "Unmasked",  # or the kernel refuses a /proc of the sandbox's own
+            "proc_mount": "Unmasked",  # else the kernel refuses to mount the sandbox's /proc
             **CONFINED,
         },
     }
-    # Kubernetes allows an unmasked /proc only to pods that are nobody on their node.
+    # Kubernetes allows an unmasked /proc only in pods with their own user namespace.
     spec = {**pod["pod_spec_config"], "host_users": False}
     return {**pod, "container_config": container, "pod_spec_config": spec}
 

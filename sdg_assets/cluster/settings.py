@@ -1,4 +1,4 @@
-"""What a cluster is told about its pods, from the environment (`SDG_K8S_*`)."""
+"""Settings of pods on Kubernetes, from the environment (`SDG_K8S_*`)."""
 
 from __future__ import annotations
 
@@ -15,7 +15,10 @@ GPU_TAINT = {"key": "nvidia.com/gpu", "operator": "Exists", "effect": "NoSchedul
 
 
 class PodOverride(BaseModel):
-    """Parts of a pod's size that a person knows better than `teachers.yaml`."""
+    """Parts of a pod's size that a person sets instead of the size computed from `teachers.yaml`.
+
+    GPUs and CPUs as counts, the rest in GiB.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -27,23 +30,29 @@ class PodOverride(BaseModel):
 
 
 class ClusterSettings(EnvironmentSettings):
-    """Each field is `SDG_K8S_<FIELD>`; what is a mapping or a list is JSON."""
+    """Each field is read from `SDG_K8S_<FIELD>`; mappings and lists are JSON."""
 
     model_config = SettingsConfigDict(env_prefix="SDG_K8S_", frozen=True)
 
     gpu_image: str | None = Field(
-        default=None, description="image of pods with GPUs; unset: the code location's own"
+        default=None, description="image of pods with GPUs; unset: the code location's image"
     )
-    gpu_resource: str = Field(default="nvidia.com/gpu", description="what a GPU is requested as")
+    gpu_resource: str = Field(default="nvidia.com/gpu", description="resource name of a GPU")
     gpu_node_selector: Json[dict[str, str]] = Field(default_factory=dict)
     gpu_tolerations: Json[list[dict[str, Any]]] = Field(default_factory=lambda: [GPU_TAINT])
-    gpu_runtime_class: str | None = Field(default=None, description="where `nvidia` is no default")
+    gpu_runtime_class: str | None = Field(
+        default=None, description="runtime class of GPU pods, if `nvidia` is not the default"
+    )
     gpu_priority_class: str | None = None
-    priority_class: str | None = Field(default=None, description="of steps without GPUs")
-    service_account: str = Field(default="sdg-step", description="of step pods; may do nothing")
+    priority_class: str | None = Field(
+        default=None, description="priority class of steps without GPUs"
+    )
+    service_account: str = Field(
+        default="sdg-step", description="service account of step pods; it needs no rights"
+    )
     no_token: str | None = Field(
         default=None,
-        description="ConfigMap mounted where a service account's token would be; unset: the token",
+        description="ConfigMap mounted instead of the service account's token; unset: the token",
     )
     store_claim: str | None = Field(
         default=None, description="volume claim mounted at SDG_STORE; unset: an object store"
@@ -56,30 +65,34 @@ class ClusterSettings(EnvironmentSettings):
     )
     sandbox_seccomp: str | None = Field(
         default=None,
-        description="seccomp profile on the nodes that lets code tasks' pods make namespaces",
+        description="seccomp profile on the nodes that lets pods of code tasks create namespaces",
     )
-    health_seconds: int = Field(default=20, ge=1, description="between two looks at a step's pod")
+    health_seconds: int = Field(
+        default=20, ge=1, description="seconds between two checks of a step's pod"
+    )
     start_seconds: float = Field(
-        default=300, gt=0, description="until a pod that cannot pull or be configured is given up"
+        default=300,
+        gt=0,
+        description="seconds after which a pod fails that cannot pull its image or be configured",
     )
     schedule_seconds: float = Field(
         default=1800,
         gt=0,
-        description="until a pod that fits on no node, or is refused, is given up",
+        description="seconds after which a pod fails that fits on no node or is refused",
     )
     unschedulable_seconds: float = Field(
         default=30,
         ge=0,
-        description="that a pod fits on no node before it is told: nodes are added, and pods on "
-        "their way out make room",
+        description="seconds that a pod may fit on no node before this is logged: often a node is "
+        "added or another pod ends",
     )
 
 
 @lru_cache(maxsize=1)
 def cluster_settings() -> ClusterSettings:
-    """The validated environment.
+    """The cluster settings, read from the environment once.
 
     Raises:
-        PermanentError: A variable has a value it must not have; names each of them.
+        PermanentError: A variable is invalid; the message names all such variables.
     """
     return from_environment(ClusterSettings)

@@ -1,4 +1,4 @@
-"""How big the pod of a stage is: from the cards of the teachers that it loads."""
+"""Computes the size of a stage's pod from the cards of the teachers that it loads."""
 
 from __future__ import annotations
 
@@ -16,17 +16,19 @@ from sdg_assets.teacher.backends import backend_of
 from sdg_assets.teacher.models import TeacherCard
 
 UNKNOWN_TEACHER_GIB = 80.0
-"""Weights and KV cache of a teacher that says nothing: what the common big GPU holds."""
+"""Assumed weights and KV cache of a teacher whose card gives no size: the memory of one common
+big GPU."""
 GPU_MEMORY_GIB, GPU_MEMORY_OF_WEIGHTS = 12.0, 0.25
-"""Host memory beside a GPU engine: the process with its CUDA context, and pages of weights under
-way to the GPU; page cache is given back when it is short."""
+"""Host memory of a GPU engine: GiB for the process with its CUDA context, and the share of the
+weights whose pages are on their way to the GPU. Page cache is not counted: the kernel frees it."""
 CPU_ENGINE_GIB = 1.0
-"""Of a CPU engine beyond weights, KV cache and what any step has: 2.2 GB measured in all."""
+"""Memory of a CPU engine besides weights, KV cache and the memory of any step. Measured: 2.2 GB in
+all."""
 
 
 @dataclass(frozen=True)
 class PodSize:
-    """What a step's pod asks for; GPUs whole, memory and disk in GiB."""
+    """The resources that a step's pod requests: whole GPUs; memory, disk and shm in GiB."""
 
     gpus: int = 0
     cpus: float = PodNeeds.cpus
@@ -35,29 +37,29 @@ class PodSize:
     shm_gib: float = 0.0
 
     def overridden(self, by: PodOverride | None) -> PodSize:
-        """With the parts that a person set."""
+        """The size with the parts that a person set replaced."""
         return replace(self, **by.model_dump(exclude_none=True)) if by else self
 
 
 def stage_size(
     stage: Stage, settings: Settings, *, cached: bool, until_accepted: bool = False
 ) -> PodSize:
-    """The pod of a stage.
+    """The size of a stage's pod.
 
     Args:
         stage: The stage.
-        settings: Who plays which role.
-        cached: Whether models lie on a volume; otherwise the pod's own disk holds them.
-        until_accepted: Whether the run writes until enough rows pass: `generated` then solves and
-            judges as well.
+        settings: The pipeline's settings, which name the teachers.
+        cached: Whether a volume holds the models. Otherwise the pod's own disk must hold them.
+        until_accepted: Whether the run has `target_accepted`: `generated` then also solves and
+            judges.
 
     Raises:
-        PermanentError: A teacher is unknown; names those that are known.
+        PermanentError: A teacher is unknown; the message lists the known ones.
     """
     size = PodSize(**asdict(STAGES[stage].pod))
     for card in engines_of(stage, settings, until_accepted=until_accepted):
         own = engine_size(card, cached=cached)
-        # Engines of one process share its GPUs: vLLM gives each the first ones.
+        # The engines of one process share its GPUs: vLLM starts each on the first GPUs.
         size = PodSize(
             gpus=max(size.gpus, own.gpus),
             cpus=max(size.cpus, own.cpus),
@@ -69,19 +71,24 @@ def stage_size(
 
 
 def engine_size(card: TeacherCard, *, cached: bool) -> PodSize:
-    """What loading a teacher adds to a pod; a packaged one runs on the CPU."""
+    """What a loaded teacher adds to a pod. Packaged teachers run on the CPU.
+
+    Args:
+        card: The teacher's card.
+        cached: See `stage_size`.
+    """
     gib = card.memory_gib or UNKNOWN_TEACHER_GIB
     disk = 0.0 if cached else math.ceil(gib)
     if card.packaged:
         return PodSize(cpus=2, memory_gib=math.ceil(gib + CPU_ENGINE_GIB), disk_gib=disk)
     parallel, replicas = card.gpus.tensor_parallel, card.gpus.data_parallel
-    gpus, shm = parallel * replicas, 2.0 * parallel * replicas  # NCCL, 2 GiB a rank
+    gpus, shm = parallel * replicas, 2.0 * parallel * replicas  # NCCL needs 2 GiB per rank
     weights = gib * replicas * GPU_MEMORY_OF_WEIGHTS
     return PodSize(
         gpus=gpus,
         cpus=2.0 + 2.0 * gpus,
         memory_gib=math.ceil(GPU_MEMORY_GIB * replicas + weights + shm),
-        disk_gib=disk + 8.0,  # compiled kernels
+        disk_gib=disk + 8.0,  # 8 GiB for compiled kernels
         shm_gib=shm,
     )
 
@@ -89,7 +96,7 @@ def engine_size(card: TeacherCard, *, cached: bool) -> PodSize:
 def teachers_of(
     stage: Stage, settings: Settings, *, until_accepted: bool = False
 ) -> list[TeacherSpec]:
-    """The different teachers that a stage asks; see `stage_size`.
+    """The distinct teachers of a stage. For the arguments see `stage_size`.
 
     Raises:
         TeacherError: The judge is unknown.
@@ -104,13 +111,9 @@ def teachers_of(
 def needs_internet(
     stage: Stage, settings: Settings, *, cached: bool, until_accepted: bool = False
 ) -> bool:
-    """Whether a teacher that the stage asks is beyond the cluster, or its weights are.
+    """Whether a teacher of the stage, or its weights, must be reached over the internet.
 
-    Args:
-        stage: See `stage_size`, as for the others.
-        settings: Who plays which role.
-        cached: Whether models lie on a volume.
-        until_accepted: Whether `generated` solves and judges as well.
+    For the arguments see `stage_size`.
 
     Raises:
         PermanentError: A teacher is unknown.
@@ -122,7 +125,9 @@ def needs_internet(
 def engines_of(
     stage: Stage, settings: Settings, *, until_accepted: bool = False
 ) -> Iterable[TeacherCard]:
-    """The different teachers that a stage loads in its own process; see `stage_size`.
+    """The distinct teachers that a stage loads in its own process.
+
+    For the arguments see `stage_size`.
 
     Raises:
         PermanentError: A teacher is unknown.

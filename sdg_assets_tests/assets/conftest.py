@@ -28,7 +28,7 @@ def employ(monkeypatch: pytest.MonkeyPatch) -> Employ:
 
 @pytest.fixture
 def mirror(tmp_path: Path, configure: Configure) -> Path:
-    """A catalog of one task with two subtasks, and a mirror that holds rows for both."""
+    """Configures a catalog of one task with two subtasks; returns a mirror with rows for both."""
     subtasks = {key: {"config": key} for key in ("quiz_a", "quiz_b")}
     catalog = write_catalog(tmp_path / "catalog", {"subtasks": subtasks})
     root = tmp_path / "mirror"

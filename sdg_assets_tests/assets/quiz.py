@@ -1,4 +1,4 @@
-"""A catalog of one task and a mirror that holds its rows."""
+"""A catalog of one task and a mirror with its rows."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from sdg_assets_tests.support.builders import write_catalog
 
 
 def quiz(place: Path, configure: Configure, *subtasks: str) -> Path:
-    """Sets both up and returns the mirror."""
+    """Configures the catalog and the mirror; returns the mirror."""
     fields = {"subtasks": {key: {"config": key} for key in subtasks}}
     mirror = place / "mirror"
     for key in subtasks:

@@ -29,20 +29,20 @@ def catalog(tmp_path: Path, configure: Configure) -> Path:
 
 
 def sensor(name: str) -> dg.SensorDefinition:
-    (found,) = [s for s in sensors() if s.name == name]
-    return found
+    (match,) = [s for s in sensors() if s.name == name]
+    return match
 
 
-def look(instance: dg.DagsterInstance, cursor: str | None = None) -> tuple[list[str], str]:
-    """The subtasks that fill_missing asks for, and its cursor after it has."""
+def tick(instance: dg.DagsterInstance, cursor: str | None = None) -> tuple[list[str], str]:
+    """Evaluates fill_missing once; returns the subtasks that it requests, and its new cursor."""
     with dg.build_sensor_context(instance, cursor, definitions=build_definitions()) as context:
         data = sensor("fill_missing").evaluate_tick(context)
-    asked: list[str] = []
+    requested: list[str] = []
     for request in data.run_requests or ():
         config = request.run_config["ops"]["launch_everything_missing"]["config"]
-        asked += ["protected"] if config.get("benchmarks_only") else config["subtasks"]
+        requested += ["protected"] if config.get("benchmarks_only") else config["subtasks"]
         assert request.tags["dagster/priority"] == "1"
-    return asked, data.cursor or "{}"
+    return requested, data.cursor or "{}"
 
 
 def materialize(instance: dg.DagsterInstance, task: str, *subtasks: str) -> None:
@@ -73,14 +73,14 @@ def test_sensors_look_as_often_as_the_setting_says() -> None:
 def test_subtasks_that_are_missing_are_asked_for(instance: dg.DagsterInstance) -> None:
     materialize(instance, "rivers", "nile")
 
-    assert look(instance)[0] == ["lakes/como", "rivers/rhine"]
+    assert tick(instance)[0] == ["lakes/como", "rivers/rhine"]
 
 
 def test_nothing_is_asked_for_when_nothing_is_missing(instance: dg.DagsterInstance) -> None:
     materialize(instance, "rivers", "nile", "rhine")
     materialize(instance, "lakes", "como")
 
-    assert look(instance) == ([], "{}")
+    assert tick(instance) == ([], "{}")
 
 
 def test_a_subtask_that_stays_missing_is_asked_for_twice_and_no_more(
@@ -88,12 +88,12 @@ def test_a_subtask_that_stays_missing_is_asked_for_twice_and_no_more(
 ) -> None:
     materialize(instance, "rivers", "nile", "rhine")
 
-    asks, cursor = [], None
+    requests, cursor = [], None
     for _ in range(4):
-        asked, cursor = look(instance, cursor)
-        asks.append(asked)
+        requested, cursor = tick(instance, cursor)
+        requests.append(requested)
 
-    assert asks == [["lakes/como"], ["lakes/como"], [], []]
+    assert requests == [["lakes/como"], ["lakes/como"], [], []]
     assert json.loads(cursor or "") == {"lakes/como": 2}
 
 
@@ -103,22 +103,22 @@ def test_on_a_fresh_instance_benchmarks_are_asked_for_first_and_spend_no_tries_o
     names = {benchmark.name for benchmark in load_protected()}
     configure(without_benchmarks=",".join(names - {"hle"}))
 
-    asks, cursor = [], None
+    requests, cursor = [], None
     for _ in range(3):
-        asked, cursor = look(instance, cursor)
-        asks.append(asked)
-    assert asks == [["protected"], ["protected"], []]
+        requested, cursor = tick(instance, cursor)
+        requests.append(requested)
+    assert requests == [["protected"], ["protected"], []]
 
     with store.write(heldout_key("protected", "hle")) as out:
         out.info = {"rows": 1, "splits": 1, "missing": [], "source": settings().seed_source}
-    assert look(instance, cursor)[0] == ["lakes/como", "rivers/nile", "rivers/rhine"]
+    assert tick(instance, cursor)[0] == ["lakes/como", "rivers/nile", "rivers/rhine"]
 
 
 def test_a_subtask_that_was_filled_is_forgotten(instance: dg.DagsterInstance) -> None:
     materialize(instance, "rivers", "nile", "rhine")
     materialize(instance, "lakes", "como")
 
-    assert look(instance, '{"lakes/como": 2}') == ([], "{}")
+    assert tick(instance, '{"lakes/como": 2}') == ([], "{}")
 
 
 def test_a_task_that_a_run_is_working_on_is_left_alone(instance: dg.DagsterInstance) -> None:
@@ -126,10 +126,10 @@ def test_a_task_that_a_run_is_working_on_is_left_alone(instance: dg.DagsterInsta
         build_definitions().resolve_implicit_global_asset_job_def(),
         asset_selection=frozenset({dg.AssetKey(["rivers", "seeds"])}),
     )
-    assert look(instance)[0] == ["lakes/como"]
+    assert tick(instance)[0] == ["lakes/como"]
 
     instance.report_run_failed(run)
-    assert look(instance)[0] == ["lakes/como", "rivers/nile", "rivers/rhine"]
+    assert tick(instance)[0] == ["lakes/como", "rivers/nile", "rivers/rhine"]
 
 
 def test_the_schedule_observes_every_teacher() -> None:

@@ -30,7 +30,7 @@ QWEN = TeacherStamp(model="Qwen/Qwen2.5-Coder-1.5B-Instruct", revision="r", lice
 
 @pytest.fixture(autouse=True)
 def catalog(tmp_path: Path, configure: Configure) -> None:
-    """Two tasks: one whose seeds may be used commercially, one whose seeds may not."""
+    """Two tasks: commercial use is allowed for the seeds of one, not for those of the other."""
     free = {"task": "free", "subtasks": {"free_a": {}, "free_b": {}}}
     bound = {"task": "bound", "subtasks": {"bound_a": {}}, "commercial_use": "no"}
     configure(catalog=write_catalog(tmp_path / "catalog", free, bound))
@@ -49,13 +49,13 @@ def put(store: Store, task: str, subtask: str, *rows: EnrichedExample) -> None:
 
 
 def hold_out(store: Store, task: str, subtask: str, *questions: str) -> None:
-    """Hashes held-out rows with these questions, whose answer is Paris."""
-    held = HeldoutRows()
+    """Hashes held-out rows with these questions and the answer Paris."""
+    heldout_rows = HeldoutRows()
     rows = [{"question": q, "choices": CAPITALS, "label": 0} for q in questions]
-    held.add(seed_task().resolve("quiz"), "test", Splits(test=rows))
-    tables = held.tables()
+    heldout_rows.add(seed_task().resolve("quiz"), "test", Splits(test=rows))
+    tables = heldout_rows.tables()
     with store.write(heldout_key(task, subtask)) as out:
-        for split in held.splits if questions else []:
+        for split in heldout_rows.splits if questions else []:
             out.accept(split)
         out.attachments = tables.to_bytes()
         out.info = {
@@ -80,13 +80,13 @@ def curate(instance: dg.DagsterInstance, **config: Any) -> dg.ExecuteInProcessRe
     )
 
 
-def told(result: dg.ExecuteInProcessResult) -> dict[str, Any]:
+def release_metadata(result: dg.ExecuteInProcessResult) -> dict[str, Any]:
     (event,) = result.get_asset_materialization_events()
     return {k: v.value for k, v in event.materialization.metadata.items()}
 
 
 def released(result: dg.ExecuteInProcessResult) -> list[CuratedExample]:
-    file = Path(told(result)["path"]) / "multiple_choice" / "train-00000-of-00001.jsonl"
+    file = Path(release_metadata(result)["path"]) / "multiple_choice" / "train-00000-of-00001.jsonl"
     return [CuratedExample.model_validate_json(line) for line in file.read_bytes().splitlines()]
 
 
@@ -99,10 +99,10 @@ def test_a_release_holds_every_partition_that_is_there(
     result = curate(instance)
 
     assert result.success, failures(result)
-    assert (told(result)["rows"], told(result)["partitions"]) == (2, 2)
+    assert (release_metadata(result)["rows"], release_metadata(result)["partitions"]) == (2, 2)
     use = {r.subtask: r.commercial_use for r in released(result)}
     assert use == {"free_a": "yes", "bound_a": "no"}
-    assert told(result)["rows_commercial"] == 1
+    assert release_metadata(result)["rows_commercial"] == 1
 
 
 def test_what_an_unknown_teacher_wrote_is_of_unclear_use(
@@ -129,7 +129,9 @@ def test_outputs_that_may_not_train_are_kept_out_of_the_commercial_rows(
     result = curate(instance)
 
     assert [r.commercial_use for r in released(result)] == ["unclear", "yes"]
-    manifest = json.loads((Path(told(result)["path"]) / "manifest.json").read_text("utf-8"))
+    manifest = json.loads(
+        (Path(release_metadata(result)["path"]) / "manifest.json").read_text("utf-8")
+    )
     why = "solver google/gemma-3-27b-it (LicenseRef-Gemma): training on outputs: unclear"
     assert manifest["commercial_rows"] == 1
     assert manifest["not_commercial"] == {why: 1}
@@ -143,7 +145,7 @@ def test_two_partitions_give_one_row_of_the_same_question(
 
     result = curate(instance)
 
-    assert (told(result)["rows"], told(result)["rows_rejected"]) == (1, 1)
+    assert (release_metadata(result)["rows"], release_metadata(result)["rows_rejected"]) == (1, 1)
 
 
 def test_a_row_that_was_held_out_since_it_was_filtered_is_not_released(
@@ -155,19 +157,19 @@ def test_a_row_that_was_held_out_since_it_was_filtered_is_not_released(
 
     result = curate(instance)
 
-    assert (told(result)["rows"], told(result)["rows_rejected"]) == (1, 1)
-    path = Path(told(result)["path"])
+    assert (release_metadata(result)["rows"], release_metadata(result)["rows_rejected"]) == (1, 1)
+    path = Path(release_metadata(result)["path"])
     manifest = json.loads((path / "manifest.json").read_text("utf-8"))
     assert manifest["rejected"] == {"contamination: exact row": 1}
     (hit,) = manifest["contamination"]
     assert (hit["name"], hit["refused"]) == ("bound/bound_a", 1)
     assert set(manifest["compared_with"]) == {"bound/bound_a", "free/free_a"}
-    account = [json.loads(line) for line in (path / "heldout.jsonl").read_text().splitlines()]
-    told_of = {(s["collection"], s["config"], s["split"]): s["reason"] for s in account}
-    assert told_of["bound/bound_a", "main", "test"] == "compared"
-    assert told_of["free/free_b", "default", "test"] == "not hashed"
-    assert told_of["hle", "default", "test"] == "left out by name"
-    compared = sum(s["reason"] == "compared" for s in account)
+    split_records = [json.loads(line) for line in (path / "heldout.jsonl").read_text().splitlines()]
+    reasons = {(s["collection"], s["config"], s["split"]): s["reason"] for s in split_records}
+    assert reasons["bound/bound_a", "main", "test"] == "compared"
+    assert reasons["free/free_b", "default", "test"] == "not hashed"
+    assert reasons["hle", "default", "test"] == "left out by name"
+    compared = sum(s["reason"] == "compared" for s in split_records)
     assert manifest["heldout_splits"]["compared"] == compared > 0
     assert manifest["heldout_splits"]["not_compared"]["left out by name"] > 100
     assert "| bound/bound_a | 1 | 0 |" in (path / "README.md").read_text("utf-8")
@@ -202,7 +204,9 @@ def test_a_partition_that_is_replaced_while_a_release_is_cut_is_in_it_as_one_ver
 
     assert result.success, failures(result)
     assert [r.question for r in released(result)] == ["Which river is it?"]
-    manifest = json.loads((Path(told(result)["path"]) / "manifest.json").read_text("utf-8"))
+    manifest = json.loads(
+        (Path(release_metadata(result)["path"]) / "manifest.json").read_text("utf-8")
+    )
     assert manifest["inputs"] == {"free/filtered/free_a": before}
     assert store.manifest(key).sha256 != before
 
@@ -236,8 +240,8 @@ def test_a_task_that_is_named_twice_is_released_once(
 
     result = curate(instance, tasks=["free", "free"])
 
-    assert (told(result)["rows"], told(result)["rows_rejected"]) == (1, 0)
-    assert told(result)["partitions"] == 1
+    assert (release_metadata(result)["rows"], release_metadata(result)["rows_rejected"]) == (1, 0)
+    assert release_metadata(result)["partitions"] == 1
 
 
 def test_a_task_draws_its_own_line_for_near_duplicates(
@@ -250,12 +254,14 @@ def test_a_task_draws_its_own_line_for_near_duplicates(
     for subtask, end in (("alike_a", "harbour"), ("alike_b", "orchard")):
         put(store, "alike", subtask, row(subtask, f"Which city lies behind {stops} {end}?"))
 
-    kept = told(curate(instance))
+    own_threshold = release_metadata(curate(instance))
     configure(catalog=write_catalog(tmp_path / "usual", alike))
-    usual = told(curate(instance))
+    default_threshold = release_metadata(curate(instance))
 
-    assert (kept["rows"], kept["rows_rejected"]) == (2, 0)
-    assert (usual["rows"], usual["rows_rejected"]) == (1, 1), "the pair is near, elsewhere"
+    assert (own_threshold["rows"], own_threshold["rows_rejected"]) == (2, 0)
+    assert (default_threshold["rows"], default_threshold["rows_rejected"]) == (1, 1), (
+        "the pair is near, elsewhere"
+    )
 
 
 def test_a_partition_without_accepted_rows_holds_no_release_up(
@@ -264,7 +270,7 @@ def test_a_partition_without_accepted_rows_holds_no_release_up(
     put(store, "free", "free_a")
     put(store, "free", "free_b", row("free_b", "Which river is it?"))
 
-    assert told(curate(instance))["rows"] == 1
+    assert release_metadata(curate(instance))["rows"] == 1
 
 
 def test_the_page_of_a_release_says_who_wrote_it_and_why_rows_are_not_commercial(
@@ -274,7 +280,7 @@ def test_the_page_of_a_release_says_who_wrote_it_and_why_rows_are_not_commercial
     bound = row("bound_a", "Where do the boats of the lake land?", task="bound")
     put(store, "bound", "bound_a", bound)
 
-    page = told(curate(instance))
+    page = release_metadata(curate(instance))
 
     assert f"| writer | {QWEN.model} | r | 2 |" in page["teachers"]
     assert "| bound | 1 | 0 | 1 |" in page["tasks"]
@@ -300,7 +306,7 @@ def test_stale_inputs_are_a_warning_on_the_page_of_a_release(
     (check,) = result.get_asset_check_evaluations()
     assert (check.passed, check.severity) == (False, dg.AssetCheckSeverity.WARN)
     assert "1 partitions are stale" in str(check.description)
-    assert "- quiz/normalized/quiz_b" in told(result)["stale_inputs"]
+    assert "- quiz/normalized/quiz_b" in release_metadata(result)["stale_inputs"]
 
 
 def test_a_push_needs_a_repository(store: Store, instance: dg.DagsterInstance) -> None:
@@ -315,11 +321,11 @@ def test_the_same_partitions_give_the_same_release_again(
     store: Store, instance: dg.DagsterInstance
 ) -> None:
     put(store, "free", "free_a", row("free_a", "Which river is it?"))
-    first = told(curate(instance))
+    first = release_metadata(curate(instance))
 
-    assert told(curate(instance))["release"] == first["release"]
+    assert release_metadata(curate(instance))["release"] == first["release"]
     put(store, "free", "free_a", row("free_a", "Which sea is it?"))
-    assert told(curate(instance))["release"] != first["release"]
+    assert release_metadata(curate(instance))["release"] != first["release"]
 
 
 def test_a_release_names_the_content_of_each_partition(
@@ -329,7 +335,9 @@ def test_a_release_names_the_content_of_each_partition(
 
     result = curate(instance)
 
-    manifest = json.loads((Path(told(result)["path"]) / "manifest.json").read_text("utf-8"))
+    manifest = json.loads(
+        (Path(release_metadata(result)["path"]) / "manifest.json").read_text("utf-8")
+    )
     key = PartitionKey("free", "filtered", "free_a")
     assert manifest["inputs"] == {"free/filtered/free_a": store.manifest(key).sha256}
 
@@ -338,7 +346,7 @@ def test_a_corrupt_partition_leaves_the_releases_as_they_were(
     store: Store, instance: dg.DagsterInstance
 ) -> None:
     put(store, "free", "free_a", row("free_a", "Which river is it?"))
-    first = told(curate(instance))
+    first = release_metadata(curate(instance))
     file = store.path(PartitionKey("free", "filtered", "free_a"))
     file.write_bytes(b"{oops\n")
 

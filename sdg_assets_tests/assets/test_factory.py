@@ -65,7 +65,7 @@ def test_a_stage_depends_on_what_it_reads() -> None:
 
 
 def test_every_stage_has_a_backfill_policy_value_of_its_own() -> None:
-    # Stages with equal policies run as one, and a failed subtask would hold its siblings back.
+    # Dagster joins stages with equal policies, and a failed subtask would then block its siblings.
     sizes = [
         asset.backfill_policy.max_partitions_per_run
         for asset in task_assets(seed_task())
@@ -99,26 +99,28 @@ def test_a_partition_goes_through_all_stages_and_the_funnel_adds_up(
     came_in = 4
     for stage in ROW_ASSETS:
         assert materialized(instance, "quiz", stage) == {"quiz_a"}
-        told = metadata(instance, "quiz", stage, "quiz_a")
+        shown_metadata = metadata(instance, "quiz", stage, "quiz_a")
         manifest = store.manifest(PartitionKey("quiz", stage, "quiz_a"))
-        assert told["rows"] == told["dagster/partition_row_count"] == manifest.rows
-        assert told["rows"] + told["rows_rejected"] == came_in
-        assert told["path"] == str(store.path(PartitionKey("quiz", stage, "quiz_a")))
-        assert f"| accepted | {manifest.rows} |" in told["funnel"]
+        assert (
+            shown_metadata["rows"] == shown_metadata["dagster/partition_row_count"] == manifest.rows
+        )
+        assert shown_metadata["rows"] + shown_metadata["rows_rejected"] == came_in
+        assert shown_metadata["path"] == str(store.path(PartitionKey("quiz", stage, "quiz_a")))
+        assert f"| accepted | {manifest.rows} |" in shown_metadata["funnel"]
         came_in = manifest.rows
-        found = checks(result, stage, "quiz_a")
-        assert set(found) == set(STAGE_CHECKS[stage])
-        assert all(evaluation.passed for evaluation in found.values())
+        evaluations = checks(result, stage, "quiz_a")
+        assert set(evaluations) == set(STAGE_CHECKS[stage])
+        assert all(evaluation.passed for evaluation in evaluations.values())
     rows = list(store.read(PartitionKey("quiz", "filtered", "quiz_a"), EnrichedExample))
     assert len(rows) == 4
     assert {r.completion_id for r in rows} <= {r.id for r in teacher.requests}
-    told = metadata(instance, "quiz", "generated", "quiz_a")
-    assert (told["teacher_requests"], told["teacher_requests_reused"]) == (4, 0)
-    assert told["output_tokens"] > 0
-    assert "**Answer:** Oslo" in told["samples"]
+    shown_metadata = metadata(instance, "quiz", "generated", "quiz_a")
+    assert (shown_metadata["teacher_requests"], shown_metadata["teacher_requests_reused"]) == (4, 0)
+    assert shown_metadata["output_tokens"] > 0
+    assert "**Answer:** Oslo" in shown_metadata["samples"]
     assert "answers_corrected" not in metadata(instance, "quiz", "enriched", "quiz_a")
-    told = metadata(instance, "quiz", "filtered", "quiz_a")
-    assert told["writer"] == told["solver"] == "scripted/teacher@r1"
+    shown_metadata = metadata(instance, "quiz", "filtered", "quiz_a")
+    assert shown_metadata["writer"] == shown_metadata["solver"] == "scripted/teacher@r1"
 
 
 def test_a_second_run_asks_the_teacher_nothing(
@@ -200,14 +202,14 @@ def test_programs_may_run_unprotected_in_a_partitions_work_only_if_the_settings_
     allowed: bool,
 ) -> None:
     configure(allow_unsandboxed_code=allowed)
-    seen: list[bool] = []
+    permissions: list[bool] = []
 
-    def looking(*arguments: Any, **named: Any) -> Any:
-        seen.append(may_run_unisolated())
+    def recording(*arguments: Any, **named: Any) -> Any:
+        permissions.append(may_run_unisolated())
         return collect_seeds(*arguments, **named)
 
-    monkeypatch.setattr(wiring, "collect_seeds", looking)
+    monkeypatch.setattr(wiring, "collect_seeds", recording)
 
     assert run("quiz", ["seeds"], subtasks="quiz_a", instance=instance).success
-    assert seen == [allowed]
+    assert permissions == [allowed]
     assert not may_run_unisolated()

@@ -55,12 +55,12 @@ def materialize(
 
 
 def evaluation(result: dg.ExecuteInProcessResult) -> dg.AssetCheckEvaluation:
-    (found,) = [
+    (match,) = [
         event.asset_check_evaluation_data
         for event in result.all_events
         if event.event_type_value == "ASSET_CHECK_EVALUATION"
     ]
-    return found
+    return match
 
 
 def guarded(store: Store, catalog: Catalog, spec: SubtaskSpec, without: set[str]) -> Protection:
@@ -80,8 +80,8 @@ def test_a_tasks_held_out_splits_are_hashed(
 
     assert result.success
     assert evaluation(result).passed
-    told = metadata(instance, "quiz", "heldout", "quiz")
-    assert (told["rows"], told["missing"]) == (len(FILLERS) - 2, [])
+    partition_metadata = metadata(instance, "quiz", "heldout", "quiz")
+    assert (partition_metadata["rows"], partition_metadata["missing"]) == (len(FILLERS) - 2, [])
     (split,) = store.read(heldout_key("quiz", "quiz"), HashedSplit)
     assert (split.split, split.rows) == ("test", len(FILLERS) - 2)
     assert split.revision.startswith("local:")
@@ -114,9 +114,9 @@ def test_a_training_row_that_is_held_out_never_becomes_a_seed(
     assert list(record["against"]) == ["quiz/quiz"]
     assert record["benchmarks"]["quiz/quiz"]["refused"] == 1
     assert record["without"] == [benchmark.name for benchmark in load_protected()]
-    told = metadata(instance, "quiz", "normalized", "quiz")
-    assert told["contaminated"] == 1
-    assert "quiz/quiz" in told["contamination"]
+    partition_metadata = metadata(instance, "quiz", "normalized", "quiz")
+    assert partition_metadata["contaminated"] == 1
+    assert "quiz/quiz" in partition_metadata["contamination"]
 
 
 def test_rows_are_not_normalized_before_their_held_out_splits_are_hashed(
@@ -142,13 +142,13 @@ def test_the_first_task_that_is_materialized_brings_the_protected_benchmarks_alo
     assert store.manifest(PartitionKey("quiz", "normalized", "quiz")).info["contamination"][
         "without"
     ] == ["hle"]
-    told = metadata(instance, "protected", "heldout", "gsm8k")
-    assert told["missing"] == ["openai/gsm8k main test", "openai/gsm8k socratic test"]
+    partition_metadata = metadata(instance, "protected", "heldout", "gsm8k")
+    assert partition_metadata["missing"] == ["openai/gsm8k main test", "openai/gsm8k socratic test"]
 
     hash_quiz(instance)
 
     events = instance.fetch_materializations(key, limit=1000).records
-    assert len(events) == len(names), "what is hashed is not hashed again"
+    assert len(events) == len(names), "hashed benchmarks are not hashed again"
 
 
 def test_a_benchmark_that_is_not_open_to_us_stops_the_rows_and_not_the_hashes(
@@ -191,25 +191,27 @@ def test_a_benchmark_that_a_mirror_lacks_is_shown_and_recorded(
     result = materialize(protected_asset(), "gsm8k", instance)
 
     assert result.success
-    found = evaluation(result)
-    assert (found.passed, found.severity) == (False, dg.AssetCheckSeverity.WARN)
-    assert str(found.description).startswith(
+    check = evaluation(result)
+    assert (check.passed, check.severity) == (False, dg.AssetCheckSeverity.WARN)
+    assert str(check.description).startswith(
         "0 of 2 held-out splits are hashed; 2 are not in mirror"
     )
-    offenders = str(found.metadata["offending_rows"].value)
+    offenders = str(check.metadata["offending_rows"].value)
     assert "| openai/gsm8k main test | gsm8k/main: mirror" in offenders
-    told = metadata(instance, "protected", "heldout", "gsm8k")
-    assert str(told["read"]).startswith(
-        "**Nothing was read: no row is compared with any of this.**"
+    partition_metadata = metadata(instance, "protected", "heldout", "gsm8k")
+    assert str(partition_metadata["read"]).startswith(
+        "**Nothing was read: rows are compared with none of these splits.**"
     )
-    assert "- openai/gsm8k socratic test: gsm8k/socratic: mirror" in str(told["read"])
-    assert "| openai/gsm8k | main | test | 0 | 0 | gsm8k/main: mirror" in str(told["splits"])
+    assert "- openai/gsm8k socratic test: gsm8k/socratic: mirror" in str(partition_metadata["read"])
+    assert "| openai/gsm8k | main | test | 0 | 0 | gsm8k/main: mirror" in str(
+        partition_metadata["splits"]
+    )
     hash_quiz(instance)
     catalog = cached_catalog(settings().catalog)
-    found_ones = guarded(store, catalog, catalog.subtask("quiz", "quiz"), {"all"})
-    assert found_ones.missing["gsm8k"] == ["openai/gsm8k main test", "openai/gsm8k socratic test"]
-    assert "gsm8k" not in found_ones.against, "nothing of it was there to compare with"
-    assert "gsm8k" not in found_ones.without
+    guard = guarded(store, catalog, catalog.subtask("quiz", "quiz"), {"all"})
+    assert guard.missing["gsm8k"] == ["openai/gsm8k main test", "openai/gsm8k socratic test"]
+    assert "gsm8k" not in guard.against, "none of its splits was hashed"
+    assert "gsm8k" not in guard.without
 
 
 def test_a_split_that_is_there_without_rows_is_an_error_and_nothing_passes_it(
@@ -217,12 +219,12 @@ def test_a_split_that_is_there_without_rows_is_an_error_and_nothing_passes_it(
 ) -> None:
     (quiz / "test.jsonl").write_text("", "utf-8")
 
-    found = evaluation(hash_quiz(instance))
+    check = evaluation(hash_quiz(instance))
 
-    assert (found.passed, found.severity) == (False, dg.AssetCheckSeverity.ERROR)
-    assert "1 have no rows" in str(found.description)
-    told = metadata(instance, "quiz", "heldout", "quiz")
-    assert "- org/quiz main test: it has no rows" in str(told["read"])
+    assert (check.passed, check.severity) == (False, dg.AssetCheckSeverity.ERROR)
+    assert "1 have no rows" in str(check.description)
+    partition_metadata = metadata(instance, "quiz", "heldout", "quiz")
+    assert "- org/quiz main test: it has no rows" in str(partition_metadata["read"])
     catalog = cached_catalog(settings().catalog)
     with pytest.raises(StoreError, match=r"held-out splits without rows in mirror.*main test, so"):
         guarded(store, catalog, catalog.subtask("quiz", "quiz"), {"all"})
@@ -257,9 +259,11 @@ def test_a_page_says_that_everything_was_read(
 ) -> None:
     hash_quiz(instance)
 
-    told = metadata(instance, "quiz", "heldout", "quiz")
-    assert told["read"] == "All 1 held-out splits were read."
-    assert f"| org/quiz | main | test | {len(FILLERS) - 2} | 0 |  |" in str(told["splits"])
+    partition_metadata = metadata(instance, "quiz", "heldout", "quiz")
+    assert partition_metadata["read"] == "All 1 held-out splits were read."
+    assert f"| org/quiz | main | test | {len(FILLERS) - 2} | 0 |  |" in str(
+        partition_metadata["splits"]
+    )
 
 
 def test_a_benchmark_that_is_not_open_to_us_fails_for_good_and_says_how_to_go_on(
@@ -280,7 +284,7 @@ def test_a_benchmark_that_is_not_open_to_us_fails_for_good_and_says_how_to_go_on
 
     (message,) = failures(result)
     assert "gated on the Hub" in message
-    assert "name hle in SDG_WITHOUT_BENCHMARKS" in message
+    assert "add hle to SDG_WITHOUT_BENCHMARKS" in message
     events = [e for e in result.all_events if e.event_type_value == "STEP_RESTARTED"]
     assert not events
 
@@ -329,11 +333,11 @@ def test_an_empty_held_out_split_blocks_its_partition_and_is_named(
         catalog=write_catalog(tmp_path / "other", {"heldout_splits": splits}),
         seed_source=f"mirror:{quiz.parents[2]}",
     )
-    found = evaluation(hash_quiz(instance))
+    check = evaluation(hash_quiz(instance))
     catalog = cached_catalog(settings().catalog)
 
-    assert not found.passed
-    assert "no row in org/quiz main test" in str(found.description)
+    assert not check.passed
+    assert "No rows in org/quiz main test" in str(check.description)
     with pytest.raises(StoreError, match=r"held-out splits without rows in .*org/quiz main test"):
         guarded(store, catalog, catalog.subtask("quiz", "quiz"), {"all"})
 

@@ -71,16 +71,16 @@ def test_every_stage_and_a_release_lie_in_the_bucket_and_no_secret_anywhere(
     assert len(rows) == 4
     quiz = cached_catalog(settings().catalog).subtask("quiz", "quiz")
     assert [row.accepted for row in funnel(store, [quiz])] == [4]
-    told = metadata(instance, "quiz", "filtered", "quiz")
-    assert told["path"] == str(store.path(FILTERED))
+    partition_metadata = metadata(instance, "quiz", "filtered", "quiz")
+    assert partition_metadata["path"] == str(store.path(FILTERED))
     names = {listed.name for listed in listing(store.root)}
     assert f"curated/{LATEST}" in names
     assert any(name.startswith("quiz/completions/quiz/writer-") for name in names)
 
-    left = [(store.root / name).read_bytes() for name in names]
-    left += [str(event).encode() for r in (result, curated) for event in r.all_events]
-    left.append(caplog.text.encode())
-    whole = b"\n".join(left)
+    contents = [(store.root / name).read_bytes() for name in names]
+    contents += [str(event).encode() for r in (result, curated) for event in r.all_events]
+    contents.append(caplog.text.encode())
+    whole = b"\n".join(contents)
     assert b"Oslo" in whole
     for secret in (b"QZX", b"qzx"):
         assert secret not in whole
@@ -90,11 +90,11 @@ def test_a_second_run_asks_the_teacher_nothing_again(
     store: Store, teacher: ScriptedTeacher, instance: dg.DagsterInstance
 ) -> None:
     assert run("quiz", ROW_ASSETS, instance=instance).success
-    asked = len(teacher.requests)
+    requests_before = len(teacher.requests)
 
     assert run("quiz", ["generated", "enriched"], instance=instance).success
 
-    assert len(teacher.requests) == asked
+    assert len(teacher.requests) == requests_before
 
 
 def test_a_key_that_is_refused_fails_at_once_with_what_to_do(

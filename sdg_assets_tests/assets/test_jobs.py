@@ -19,7 +19,7 @@ JOBS = {job.name: job for job in jobs()}
 
 @pytest.fixture(autouse=True)
 def catalog(tmp_path: Path, configure: Configure) -> None:
-    """Two tasks of one domain, one of another, and one that is switched off."""
+    """Two tasks of one domain, one of another, and a disabled one."""
     off = {"enabled": False, "why": "too dull"}
     configure(
         catalog=write_catalog(
@@ -35,7 +35,7 @@ def catalog(tmp_path: Path, configure: Configure) -> None:
 def launched(
     instance: dg.DagsterInstance, name: str, **config: Any
 ) -> tuple[dg.ExecuteInProcessResult, list[PartitionBackfill]]:
-    """Runs a job and returns the backfills it has asked for."""
+    """Runs a job and returns the backfills that it launched."""
     job = JOBS[name]
     assert isinstance(job, dg.JobDefinition)
     result = job.execute_in_process(
@@ -135,15 +135,17 @@ def test_a_wrong_config_is_a_clear_error_and_launches_nothing(
 ) -> None:
     result, backfills = launched(instance, "one_task", **config)
 
-    (said,) = failures(result)
-    assert message in said
+    (failure,) = failures(result)
+    assert message in failure
     assert backfills == []
 
 
 def test_an_unknown_domain_lists_the_domains(instance: dg.DagsterInstance) -> None:
     result, _ = launched(instance, "one_domain", domain="natur")
 
-    assert failures(result) == ["no enabled task of domain 'natur'; there are: mathematics, nature"]
+    assert failures(result) == [
+        "no enabled task has the domain 'natur'; known domains: mathematics, nature"
+    ]
 
 
 def test_a_release_is_a_job_of_its_own() -> None:
@@ -152,7 +154,7 @@ def test_a_release_is_a_job_of_its_own() -> None:
 
 @pytest.fixture
 def unhashed(configure: Configure) -> set[str]:
-    """Two protected benchmarks that must be hashed and are not."""
+    """Two protected benchmarks that still must be hashed."""
     names = {benchmark.name for benchmark in load_protected()}
     configure(without_benchmarks=",".join(names - {"hle", "gpqa"}))
     return {"hle", "gpqa"}
@@ -208,7 +210,10 @@ def test_of_the_stale_partitions_named_those_that_still_are(instance: dg.Dagster
 @pytest.mark.parametrize(
     ("partitions", "message"),
     [
-        ({"rivers/seeds": ["rhine"]}, "'rivers/seeds': task/stage is expected; stages: normalized"),
+        (
+            {"rivers/seeds": ["rhine"]},
+            "'rivers/seeds': must be task/stage, with a stage of: normalized",
+        ),
         ({"rivers/generated": ["rine"]}, "has no subtask 'rine'; did you mean rhine?"),
     ],
 )
@@ -217,13 +222,13 @@ def test_stale_partitions_that_cannot_be_are_a_clear_error(
 ) -> None:
     result, backfills = launched(instance, "everything_stale", partitions=partitions)
 
-    (said,) = failures(result)
-    assert message in said
+    (failure,) = failures(result)
+    assert message in failure
     assert backfills == []
 
 
 def make_stale(instance: dg.DagsterInstance) -> None:
-    """Other seeds than the two rivers were normalized from; of one there are generated rows."""
+    """Changes the seeds of two normalized rivers; one of them also has generated rows."""
     materialize(instance, "rivers", "generated", "rhine")
     for subtask in ("nile", "rhine"):
         key = dg.AssetKey(["rivers", "normalized"])

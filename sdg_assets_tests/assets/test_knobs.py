@@ -1,4 +1,4 @@
-"""A wrong knob: one sentence, said once, before anything is asked."""
+"""An invalid knob gives one message, once, before any teacher is called."""
 
 from __future__ import annotations
 
@@ -36,8 +36,13 @@ def materialize(
         ("seeds", {"max_seeds": -1}, {}, "run config max_seeds=-1: must be at least 1"),
         ("seeds", {}, {"sdg/max_seeds": "0"}, "tag sdg/max_seeds=0: must be at least 1"),
         ("seeds", {}, {"sdg/max_seeds": "abc"}, "tag sdg/max_seeds=abc: Input should be a valid"),
-        ("seeds", {}, {"sdg/maxseed": "5"}, "tag sdg/maxseed is no knob; did you mean sdg/max_see"),
-        ("normalized", {}, {"sdg/vote": "5"}, "tag sdg/vote is no knob; did you mean sdg/votes"),
+        (
+            "seeds",
+            {},
+            {"sdg/maxseed": "5"},
+            "tag sdg/maxseed is not a knob; did you mean sdg/max_s",
+        ),
+        ("normalized", {}, {"sdg/vote": "5"}, "tag sdg/vote is not a knob; did you mean sdg/votes"),
         ("generated", {"max_rounds": 0}, {}, "run config max_rounds=0: must be between 1 and 100"),
         (
             "filtered",
@@ -61,9 +66,9 @@ def test_a_wrong_knob_is_one_sentence_and_is_not_retried(
 
     result = materialize(stage, instance, config, tags)
 
-    (told,) = failures(result)
-    assert told.startswith(message)
-    assert "\n" not in told
+    (failure,) = failures(result)
+    assert failure.startswith(message)
+    assert "\n" not in failure
     assert attempts(result) == 1
 
 

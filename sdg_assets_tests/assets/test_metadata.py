@@ -14,35 +14,35 @@ from sdg_assets.records import Record, Rejection, Stage
 from sdg_assets_tests.support.records import enriched, seed
 
 
-def of(*rows: Record, stage: str = "filtered") -> dict[str, object]:
+def metadata_of(*rows: Record, stage: str = "filtered") -> dict[str, object]:
     inspection = Inspection(Stage(stage))
     for row in rows:
         inspection.see(row)
     samples = [row for row in rows if not isinstance(row, Rejection)]
-    found = partition_metadata(inspection, samples, None, "/store/file")
-    return {name: getattr(value, "value", value) for name, value in found.items()}
+    shown_metadata = partition_metadata(inspection, samples, None, "/store/file")
+    return {name: getattr(value, "value", value) for name, value in shown_metadata.items()}
 
 
 def test_the_funnel_names_the_largest_loss_first() -> None:
     rejected = [Rejection(gate=g, reason="r", row={}) for g in ("format", "judge", "judge")]
 
-    found = of(enriched(), *rejected)
+    shown_metadata = metadata_of(enriched(), *rejected)
 
-    assert found["funnel"] == (
+    assert shown_metadata["funnel"] == (
         "| rows | count |\n|---|---|\n| accepted | 1 |\n| judge | 2 |\n| format | 1 |"
     )
-    assert (found["rejected_by_judge"], found["rejected_by_format"]) == (2, 1)
+    assert (shown_metadata["rejected_by_judge"], shown_metadata["rejected_by_format"]) == (2, 1)
 
 
 def test_a_sample_shows_question_choices_answer_and_votes() -> None:
-    sample = str(of(enriched(context="A passage."))["samples"])
+    sample = str(metadata_of(enriched(context="A passage."))["samples"])
 
     for part in ("A passage.", "capital of France", "- Rome", "**Answer:** Paris", "Paris ×3"):
         assert part in sample
 
 
 def test_raw_seeds_are_no_samples() -> None:
-    assert of(seed(0, text="secret"), stage="seeds")["samples"] == "no rows"
+    assert metadata_of(seed(0, text="secret"), stage="seeds")["samples"] == "no rows"
 
 
 def test_three_refused_rows_of_each_gate_stand_beside_the_accepted_ones() -> None:
@@ -57,17 +57,19 @@ def test_three_refused_rows_of_each_gate_stand_beside_the_accepted_ones() -> Non
     ]
     draft = Rejection(gate="generation", reason="unparsable", row={"completion": "Sorry | no"})
 
-    shown = str(of(enriched(), draft, *votes)["refused_samples"])
+    refused_samples = str(metadata_of(enriched(), draft, *votes)["refused_samples"])
 
-    assert shown.index("### verification: 5 rows") < shown.index("### generation: 1 rows")
-    assert [n for n in range(5) if f"Question {n}?" in shown] == [0, 1, 2]
-    assert "**no majority** 2 of 5" in shown
-    assert "- choices: ['a', 'b']" in shown
-    assert "{'completion': 'Sorry \\| no'}" in shown
+    assert refused_samples.index("### verification: 5 rows") < refused_samples.index(
+        "### generation: 1 rows"
+    )
+    assert [n for n in range(5) if f"Question {n}?" in refused_samples] == [0, 1, 2]
+    assert "**no majority** 2 of 5" in refused_samples
+    assert "- choices: ['a', 'b']" in refused_samples
+    assert "{'completion': 'Sorry \\| no'}" in refused_samples
 
 
 def test_where_nothing_was_refused_nothing_is_shown() -> None:
-    assert "refused_samples" not in of(enriched())
+    assert "refused_samples" not in metadata_of(enriched())
 
 
 def test_the_partitions_that_fail_a_check_are_counted_and_linked() -> None:

@@ -32,10 +32,10 @@ def state(instance: dg.DagsterInstance) -> State:
 def test_nothing_is_broken_before_anything_is_begun(
     mirror: Path, instance: dg.DagsterInstance
 ) -> None:
-    found = state(instance)
+    current = state(instance)
 
-    assert (found.broken, found.left, found.not_begun) == ({}, [], 2)
-    assert page(found) == "Nothing is broken."
+    assert (current.broken, current.left, current.not_begun) == ({}, [], 2)
+    assert page(current) == "Nothing is broken."
 
 
 def test_a_failed_partition_is_listed_once_and_what_waits_for_it_is_not(
@@ -69,13 +69,13 @@ def test_what_left_the_catalog_is_listed_and_breaks_nothing(
     run("quiz", ["seeds"], subtasks=BOTH, instance=instance)
     quiz(tmp_path / "later", configure, "quiz_b")
 
-    found = state(instance)
+    current = state(instance)
 
-    assert found.left == ["quiz/seeds/quiz_a"]
-    assert found.broken == {"missing": ["quiz/heldout/quiz_b"]}
+    assert current.left == ["quiz/seeds/quiz_a"]
+    assert current.broken == {"missing": ["quiz/heldout/quiz_b"]}
 
 
-def told(instance: dg.DagsterInstance) -> tuple[dict[str, Any], dg.AssetCheckEvaluation]:
+def page_and_check(instance: dg.DagsterInstance) -> tuple[dict[str, Any], dg.AssetCheckEvaluation]:
     result = dg.materialize(
         [operations_asset()],
         instance=instance,
@@ -93,7 +93,7 @@ def test_the_page_counts_lists_and_says_what_to_do(
 ) -> None:
     run("quiz", ["seeds"], subtasks=BOTH, instance=instance)
 
-    metadata, check = told(instance)
+    metadata, check = page_and_check(instance)
 
     assert (metadata["missing"], metadata["materialized"], metadata["failed"]) == (2, 2, 0)
     assert "### 2 missing" in metadata["page"]
@@ -106,7 +106,7 @@ def test_the_page_counts_lists_and_says_what_to_do(
 def test_the_check_passes_when_nothing_is_broken(
     mirror: Path, instance: dg.DagsterInstance
 ) -> None:
-    assert told(instance)[1].passed
+    assert page_and_check(instance)[1].passed
 
 
 def test_a_long_list_is_counted_exactly_and_shown_in_part() -> None:
@@ -123,10 +123,10 @@ def test_hashes_of_protected_benchmarks_are_never_offered_for_deletion(
     for name in ("hle", "forgotten"):
         instance.report_runless_asset_event(dg.AssetMaterialization(BENCHMARKS, partition=name))
 
-    found = state(instance)
+    current = state(instance)
 
-    # Of a benchmark that left protected.yaml nothing depends on them any more.
-    assert found.left == ["protected/heldout/forgotten"]
+    # The hashes of a benchmark that left protected.yaml may be deleted: nothing depends on them.
+    assert current.left == ["protected/heldout/forgotten"]
 
 
 def test_benchmarks_without_which_nothing_is_normalized_are_broken_once_a_task_is_begun(
@@ -134,11 +134,11 @@ def test_benchmarks_without_which_nothing_is_normalized_are_broken_once_a_task_i
 ) -> None:
     names = {benchmark.name for benchmark in load_protected()}
     configure(without_benchmarks=",".join(names - {"hle", "gpqa"}))
-    assert told(instance)[1].passed
+    assert page_and_check(instance)[1].passed
     planned(instance, BENCHMARKS, "gpqa", dg.DagsterRunStatus.FAILURE)
     run("quiz", ["seeds"], subtasks="quiz_a", instance=instance)
 
-    page_text = told(instance)[0]["page"]
+    page_text = page_and_check(instance)[0]["page"]
 
     failed, missing = (page_text.index(f"### {n}") for n in ("1 failed", "2 missing"))
     assert failed < page_text.index("[protected/heldout/gpqa]") < missing
@@ -151,7 +151,7 @@ def planned(
     partition: str,
     status: dg.DagsterRunStatus,
 ) -> str:
-    """A run that was to make the partition and ended so; returns its id."""
+    """Records a run that should have made the partition and ended so; returns its id."""
     run = instance.create_run_for_job(
         build_definitions().resolve_implicit_global_asset_job_def(),
         asset_selection=frozenset({key}),
@@ -169,12 +169,15 @@ def test_a_partition_whose_run_a_person_ended_is_not_called_failed(
     ended = planned(instance, key, "quiz_a", dg.DagsterRunStatus.CANCELED)
     failed = planned(instance, key, "quiz_b", dg.DagsterRunStatus.FAILURE)
 
-    found = state(instance)
+    current = state(instance)
 
-    assert (found.ended, found.failed) == (["quiz/normalized/quiz_a"], ["quiz/normalized/quiz_b"])
-    assert f"partition=quiz_a) – [run {ended[:8]}](/runs/{ended})" in page(found)
-    assert f"partition=quiz_b) – [run {failed[:8]}](/runs/{failed})" in page(found)
-    assert found.missing == []
+    assert (current.ended, current.failed) == (
+        ["quiz/normalized/quiz_a"],
+        ["quiz/normalized/quiz_b"],
+    )
+    assert f"partition=quiz_a) – [run {ended[:8]}](/runs/{ended})" in page(current)
+    assert f"partition=quiz_b) – [run {failed[:8]}](/runs/{failed})" in page(current)
+    assert current.missing == []
 
 
 def test_a_stale_partition_names_what_has_changed(

@@ -36,13 +36,13 @@ def test_a_range_run_materializes_each_partition_by_itself(
     result = run("quiz", ["seeds", "normalized"], subtasks=("quiz_a", "quiz_b"), instance=instance)
 
     assert result.success, failures(result)
-    assert attempts(result) == 2  # one step a stage, not one a partition
+    assert attempts(result) == 2  # one step per stage, not per partition
     assert materialized(instance, "quiz", "normalized") == {"quiz_a", "quiz_b"}
     for key in ("quiz_a", "quiz_b"):
         assert metadata(instance, "quiz", "normalized", key)["rows"] == 4
-        found = checks(result, "normalized", key)
-        assert set(found) == set(STAGE_CHECKS["normalized"])
-        for evaluation in found.values():
+        evaluations = checks(result, "normalized", key)
+        assert set(evaluations) == set(STAGE_CHECKS["normalized"])
+        for evaluation in evaluations.values():
             target = evaluation.target_materialization_data
             assert target is not None
             assert target.run_id == result.run_id
@@ -121,7 +121,7 @@ def test_a_broken_invariant_is_not_published_and_its_check_says_why(
         "quiz_b: quiz/normalized/quiz_b: schema: 1 of 4 seeds break it, more than "
         "broken_seeds=0.05 allows; the partition is not published. Fix the mapping; if the dataset "
         "itself is broken, move the limit in the task's YAML (`gates:`) and say why "
-        "(`gates_because:`). Its refused rows lie in "
+        "(`gates_because:`). Its refused rows are kept in "
     )
     assert attempts(result) == 1
     assert store.manifest(PartitionKey("quiz", "normalized", "quiz_b")) == before
@@ -148,21 +148,21 @@ def test_a_check_lists_every_partition_that_fails_it_and_shows_rows(
     run("quiz", subtasks="quiz_a", instance=instance)
     result = run("quiz", subtasks="quiz_b", instance=instance)
 
-    found = checks(result, "filtered", "quiz_b")["yield"]
-    assert not found.passed
-    assert str(found.description).endswith(
+    yield_check = checks(result, "filtered", "quiz_b")["yield"]
+    assert not yield_check.passed
+    assert str(yield_check.description).endswith(
         "verification refused most, 1 (majority disagrees 1). "
         "2 of 2 partitions fail this check: quiz_a, quiz_b"
     )
-    assert "| verification: majority disagrees" in str(found.metadata["offending_rows"].value)
-    failing = str(found.metadata["failing_partitions"].value)
+    assert "| verification: majority disagrees" in str(yield_check.metadata["offending_rows"].value)
+    failing = str(yield_check.metadata["failing_partitions"].value)
     assert failing.startswith("2 of 2 partitions fail:")
     assert "[quiz_a](/assets/quiz/filtered?view=partitions&partition=quiz_a)" in failing
     passing = checks(result, "filtered", "quiz_b")["schema"]
     assert "failing_partitions" not in passing.metadata
-    told = metadata(instance, "quiz", "filtered", "quiz_b")
-    assert "### verification: 1 rows" in told["refused_samples"]
-    assert told["rejected_path"] == str(
+    partition_metadata = metadata(instance, "quiz", "filtered", "quiz_b")
+    assert "### verification: 1 rows" in partition_metadata["refused_samples"]
+    assert partition_metadata["rejected_path"] == str(
         store.rejected_path(PartitionKey("quiz", "filtered", "quiz_b"))
     )
 
@@ -195,14 +195,14 @@ def test_a_re_run_stops_where_its_rows_are_stale_by_now_and_a_persons_run_does_n
     run("quiz", subtasks="quiz_a", instance=instance)
     other = {"dagster/data_version": "another"}
     instance.report_runless_asset_event(dg.AssetObservation(TEACHERS[Role.WRITER], tags=other))
-    asked = len(teacher.requests)
+    requests_before = len(teacher.requests)
 
     remade = {"remake_stale": "true"}
     result = run("quiz", ["enriched"], subtasks="quiz_a", instance=instance, tags=remade)
 
     assert failed(result).startswith(
-        "quiz_a: superseded: quiz/generated/quiz_a is stale by now (teacher/writer changed)"
+        "quiz_a: superseded: quiz/generated/quiz_a has become stale (teacher/writer changed)"
     )
     assert attempts(result) == 1
-    assert len(teacher.requests) == asked
+    assert len(teacher.requests) == requests_before
     assert run("quiz", ["enriched"], subtasks="quiz_a", instance=instance).success

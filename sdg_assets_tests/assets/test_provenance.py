@@ -1,4 +1,4 @@
-"""What Dagster is told of each partition's version and inputs, and what it makes of it."""
+"""The recorded versions of each partition and its inputs, and the staleness they lead to."""
 
 from __future__ import annotations
 
@@ -51,11 +51,11 @@ def teacher(monkeypatch: pytest.MonkeyPatch) -> ScriptedTeacher:
 
 
 def tags(instance: dg.DagsterInstance, stage: str, subtask: str) -> dict[str, str]:
-    """The tags of the partition's one and only materialization."""
-    found = instance.fetch_materializations(
+    """The tags of the partition's only materialization."""
+    result = instance.fetch_materializations(
         dg.AssetRecordsFilter(dg.AssetKey(["quiz", stage]), asset_partitions=[subtask]), limit=10
     )
-    (record,) = found.records
+    (record,) = result.records
     materialization = record.asset_materialization
     assert materialization
     assert materialization.tags is not None
@@ -63,7 +63,7 @@ def tags(instance: dg.DagsterInstance, stage: str, subtask: str) -> dict[str, st
 
 
 def status(instance: dg.DagsterInstance, stage: str, subtask: str) -> str:
-    """What the UI shows: fresh, stale or missing."""
+    """The status in the UI: fresh, stale or missing."""
     definitions = dg.Definitions(
         assets=[teacher_assets(), *task_assets(cached_catalog(settings().catalog).task("quiz"))]
     )
@@ -72,8 +72,8 @@ def status(instance: dg.DagsterInstance, stage: str, subtask: str) -> str:
         definitions.resolve_asset_graph(),
         LoadingContextForTest(instance),
     )
-    found: StaleStatus = resolver.get_status(dg.AssetKey(["quiz", stage]), subtask)
-    return found.value
+    stale_status: StaleStatus = resolver.get_status(dg.AssetKey(["quiz", stage]), subtask)
+    return stale_status.value
 
 
 def test_a_partition_has_its_contents_hash_as_version(

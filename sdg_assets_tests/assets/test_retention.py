@@ -53,7 +53,7 @@ def run(instance: dg.DagsterInstance, job: str) -> str:
     return definition.execute_in_process(instance=instance, run_config={"loggers": QUIET}).run_id
 
 
-def left(instance: dg.DagsterInstance, older_than: timedelta) -> tuple[int, set[str]]:
+def forget(instance: dg.DagsterInstance, older_than: timedelta) -> tuple[int, set[str]]:
     forgotten = forget_runs(instance, older_than)
     return forgotten, {run.run_id for run in instance.get_runs()}
 
@@ -65,7 +65,7 @@ def test_old_runs_are_forgotten_but_history_and_the_newest_observation_stay(
     run(instance, "observe")
     history, newest = run(instance, "make"), run(instance, "observe")
 
-    assert left(instance, timedelta(0)) == (2, {history, newest})
+    assert forget(instance, timedelta(0)) == (2, {history, newest})
     assert instance.get_latest_materialization_event(dg.AssetKey("made"))
     assert len(instance.fetch_observations(WRITER, limit=10).records) == 1
 
@@ -75,10 +75,10 @@ def test_of_the_pages_of_operations_the_newest_stays(instance: dg.DagsterInstanc
         run(instance, "look")
     newest = run(instance, "look")
 
-    assert left(instance, timedelta(0)) == (2, {newest})
+    assert forget(instance, timedelta(0)) == (2, {newest})
 
 
 def test_younger_runs_stay(instance: dg.DagsterInstance) -> None:
     run_id = run(instance, "idle")
 
-    assert left(instance, timedelta(days=1)) == (0, {run_id})
+    assert forget(instance, timedelta(days=1)) == (0, {run_id})

@@ -1,6 +1,6 @@
-"""Slots of pools, on an instance as `dagster.yaml` has it."""
+"""Pool slots, on an instance configured by `dagster.yaml`."""
 
-# Without `annotations` of the future: Dagster reads the type of an asset's `context`.
+# No `from __future__ import annotations`: Dagster reads the type of an asset's `context`.
 
 import json
 import os
@@ -30,7 +30,7 @@ from sdg_assets_tests.cluster.cluster import ROOT
 from sdg_assets_tests.conftest import Configure
 
 LIMIT = 8
-MEMORY = Path("/dev/shm")  # thousands of transactions, none of which must survive a power cut
+MEMORY = Path("/dev/shm")  # fast: thousands of transactions that need not be durable
 SEEDS, STEP = "gsm8k__seeds", "gsm8k__generated"
 
 CLAIM = """
@@ -49,7 +49,7 @@ with dg.DagsterInstance.from_config(sys.argv[1]) as instance:
 
 @pytest.fixture
 def instance(monkeypatch: pytest.MonkeyPatch) -> Iterator[dg.DagsterInstance]:
-    """With 8 slots for GPUs, and contexts that ask again at once."""
+    """An instance with 8 GPU slots, on which waiting steps retry at once."""
     monkeypatch.setattr(slots, "RECHECK_SECONDS", 0.0)
     monkeypatch.setattr(instance_concurrency_context, "_calculate_timeout_interval", _at_once)
     cluster_settings.cache_clear()
@@ -110,7 +110,7 @@ def test_steps_of_one_gpu_fill_all_slots_and_one_of_eight_has_its_turn_before_la
     assert all(step.claim(Pool.GPU, STEP) for step in small)
     big, later = (StepSlots(instance, _run(instance, gpus)) for gpus in (8, 1))
     assert not big.claim(Pool.GPU, STEP)
-    time.sleep(1.1)  # the line is in order of whole seconds
+    time.sleep(1.1)  # the queue orders by whole seconds
     for step in small:
         assert not later.claim(Pool.GPU, STEP)
         step.free_step(STEP)
@@ -157,14 +157,14 @@ def test_who_waits_frees_the_slots_of_a_process_that_was_killed_and_of_no_other(
         )
         assert child.stdout
         assert child.stdout.readline() == b"claimed\n"
-        monkeypatch.setattr(slots, "LOOK_SECONDS", 0.0)
+        monkeypatch.setattr(slots, "DEAD_RUN_CHECK_SECONDS", 0.0)
         waiting = LocalSlots(instance, _run(instance, 3))
         assert not waiting.claim(Pool.GPU, STEP)
         assert not waiting.claim(Pool.GPU, STEP)
         child.kill()
         child.wait()
         child.stdout.close()
-        assert not waiting.claim(Pool.GPU, STEP)  # it finds the dead process
+        assert not waiting.claim(Pool.GPU, STEP)  # this check frees the dead run's slots
         assert waiting.claim(Pool.GPU, STEP)
         assert not LocalSlots(instance, _run(instance, 1)).claim(Pool.GPU, STEP)
 
@@ -188,7 +188,7 @@ def test_a_worker_that_resumes_a_run_replays_its_steps_whoever_has_their_slots_b
     start(SEEDS)
     first_worker.free_step(SEEDS)
     assert first_worker.claim(Pool.GPU, STEP)
-    for _ in range(2):  # it was retried, and runs
+    for _ in range(2):  # the step was retried and is running
         start(STEP)
     other = StepSlots(instance, _run(instance, 1))
     assert other.claim(Pool.HUB, SEEDS)
@@ -198,7 +198,7 @@ def test_a_worker_that_resumes_a_run_replays_its_steps_whoever_has_their_slots_b
     resumed.free_step(SEEDS)
     assert len(storage.get_concurrency_info(Pool.HUB).claimed_slots) == 1
     assert resumed.claim(Pool.GPU, STEP)
-    resumed.free_step(STEP)  # the end of the first try, which is long ago
+    resumed.free_step(STEP)  # replays the end of the first attempt
     assert resumed.claim(Pool.GPU, STEP)
     assert len(storage.get_concurrency_info(Pool.GPU).claimed_slots) == 8
     resumed.free_step(STEP)
@@ -209,7 +209,7 @@ def test_a_run_in_one_process_holds_its_gpus_until_it_ends_and_the_hub_only_whil
     instance: dg.DagsterInstance, configure: Configure
 ) -> None:
     configure(teacher="llama-3.3-70b")  # 4 GPUs
-    held: dict[str, list[int]] = {}
+    claimed_slots_at: dict[str, list[int]] = {}
 
     def asset(stage: str, pool: str | None, after: list[str]) -> dg.AssetsDefinition:
         deps = [dg.AssetKey(["gsm8k", stage]) for stage in after]
@@ -219,7 +219,7 @@ def test_a_run_in_one_process_holds_its_gpus_until_it_ends_and_the_hub_only_whil
             storage = context.instance.event_log_storage
             pools = (Pool.HUB, Pool.GPU)
             infos = [storage.get_concurrency_info(pool) for pool in pools]
-            held[stage] = [len(info.claimed_slots) for info in infos]
+            claimed_slots_at[stage] = [len(info.claimed_slots) for info in infos]
 
         return made
 
@@ -230,5 +230,10 @@ def test_a_run_in_one_process_holds_its_gpus_until_it_ends_and_the_hub_only_whil
         asset("filtered", None, ["enriched"]),
     ]
     assert dg.materialize(assets, instance=instance).success
-    assert held == {"seeds": [1, 0], "generated": [0, 4], "enriched": [0, 4], "filtered": [0, 4]}
+    assert claimed_slots_at == {
+        "seeds": [1, 0],
+        "generated": [0, 4],
+        "enriched": [0, 4],
+        "filtered": [0, 4],
+    }
     assert not instance.event_log_storage.get_concurrency_info(Pool.GPU).claimed_slots

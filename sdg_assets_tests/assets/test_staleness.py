@@ -1,4 +1,4 @@
-"""Which partitions are stale, and when they are made again by themselves, look by look."""
+"""Which partitions are stale, and which of them the sensor requests at each tick."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from sdg_assets_tests.support.builders import write_catalog
 from sdg_assets_tests.support.stages import TASK_ASSETS
 
 WRITER, SOLVER = TEACHERS[Role.WRITER], TEACHERS[Role.SOLVER]
-ABOVE: dict[str, Sequence[str | dg.AssetKey]] = {
+UPSTREAM: dict[str, Sequence[str | dg.AssetKey]] = {
     "seeds": [],
     "heldout": [],
     "normalized": ["seeds", "heldout", BENCHMARKS],
@@ -38,12 +38,12 @@ ABOVE: dict[str, Sequence[str | dg.AssetKey]] = {
 
 @pytest.fixture(autouse=True)
 def catalog(tmp_path: Path, configure: Configure) -> None:
-    """Two subtasks through all stages, and one that nobody has begun."""
+    """A catalog with three subtasks; tests materialize two of them."""
     configure(catalog=write_catalog(tmp_path, {"subtasks": {k: {} for k in "abc"}}))
 
 
 class Task:
-    """The task's partitions, as runs would report them."""
+    """Reports the task's partitions as runs would."""
 
     def __init__(self, instance: dg.DagsterInstance) -> None:
         self.instance = instance
@@ -55,7 +55,7 @@ class Task:
             self.instance.report_runless_asset_event(dg.AssetObservation(teacher, tags=tags))
 
     def now(self, subtask: str, stages: Sequence[str]) -> dict[str, dict[str, str]]:
-        """What runs that start now are going to tell of their inputs."""
+        """The input versions that runs starting now would record."""
         return {stage: self._inputs(stage, subtask) for stage in stages}
 
     def make(
@@ -65,7 +65,7 @@ class Task:
         began: dict[str, dict[str, str]] | None = None,
         content: str = "rows",
     ) -> None:
-        """Materializes stages, from the inputs of now or from those of when it began."""
+        """Materializes stages from the current inputs, or from those when the run began."""
         for stage in stages:
             inputs = (began or {}).get(stage) or self._inputs(stage, subtask)
             tags = {"dagster/data_version": content, **inputs}
@@ -80,38 +80,40 @@ class Task:
 
     def stale(self) -> list[str]:
         tasks = cached_catalog(settings().catalog).enabled()
-        return [found.name for found in first_stale(self.instance, tasks)]
+        return [stale_partition.name for stale_partition in first_stale(self.instance, tasks)]
 
     def _inputs(self, stage: str, subtask: str) -> dict[str, str]:
-        found = {}
-        for above in ABOVE[stage]:
-            key = above if isinstance(above, dg.AssetKey) else dg.AssetKey(["quiz", above])
+        versions = {}
+        for upstream in UPSTREAM[stage]:
+            key = upstream if isinstance(upstream, dg.AssetKey) else dg.AssetKey(["quiz", upstream])
             partition = subtask if key.path[0] == "quiz" else None
             record = self.instance.get_latest_data_version_record(key, partition_key=partition)
             version = extract_data_version_from_entry(record.event_log_entry) if record else None
-            found[get_input_data_version_tag(key)] = version.value if version else "INITIAL"
-        return found
+            versions[get_input_data_version_tag(key)] = version.value if version else "INITIAL"
+        return versions
 
 
 class Sensor:
-    """`remake_stale`: what it asks for at each look."""
+    """The sensor `remake_stale`; `tick` returns the partitions that it requests."""
 
     def __init__(self, instance: dg.DagsterInstance) -> None:
         self._instance = instance
         (self._sensor,) = [s for s in sensors() if s.name == "remake_stale"]
         self._cursor: str | None = None
 
-    def look(self) -> dict[str, list[str]]:
+    def tick(self) -> dict[str, list[str]]:
         with dg.build_sensor_context(
             self._instance, self._cursor, definitions=build_definitions()
         ) as context:
             data = self._sensor.evaluate_tick(context)
         self._cursor = data.cursor
-        asked: dict[str, list[str]] = {}
+        requested: dict[str, list[str]] = {}
         for request in data.run_requests or ():
             assert request.tags["dagster/priority"] == "-1"
-            asked |= request.run_config["ops"]["launch_everything_stale"]["config"]["partitions"]
-        return {name.removeprefix("quiz/"): keys for name, keys in asked.items()}
+            requested |= request.run_config["ops"]["launch_everything_stale"]["config"][
+                "partitions"
+            ]
+        return {name.removeprefix("quiz/"): keys for name, keys in requested.items()}
 
 
 @pytest.fixture
@@ -126,7 +128,7 @@ def task(instance: dg.DagsterInstance) -> Task:
 @pytest.fixture
 def sensor(task: Task, instance: dg.DagsterInstance) -> Sensor:
     watching = Sensor(instance)
-    assert watching.look() == {}
+    assert watching.tick() == {}
     return watching
 
 
@@ -159,61 +161,61 @@ def test_a_new_writer_has_each_stage_made_again_after_the_one_above(
 ) -> None:
     task.observe("two", WRITER)
 
-    assert sensor.look() == {"generated": ["a", "b"]}
+    assert sensor.tick() == {"generated": ["a", "b"]}
     for subtask in "ab":
         task.make(subtask, ["generated"], content="new rows")
-    assert sensor.look() == {"enriched": ["a", "b"]}
+    assert sensor.tick() == {"enriched": ["a", "b"]}
     for subtask in "ab":
         task.make(subtask, ["enriched"], content="new rows")
-    assert sensor.look() == {"filtered": ["a", "b"]}
+    assert sensor.tick() == {"filtered": ["a", "b"]}
     for subtask in "ab":
         task.make(subtask, ["filtered"])
-    assert sensor.look() == {}
+    assert sensor.tick() == {}
 
 
 def test_rows_that_stay_the_same_end_the_re_run(task: Task, sensor: Sensor) -> None:
     task.observe("two", WRITER)
-    sensor.look()
+    sensor.tick()
     task.make("a", ["generated"])
     task.make("b", ["generated"], content="new rows")
 
-    assert sensor.look() == {"enriched": ["b"]}
+    assert sensor.tick() == {"enriched": ["b"]}
 
 
 def test_enriched_waits_where_generated_is_stale(task: Task, sensor: Sensor) -> None:
     task.observe("two", WRITER, SOLVER)
 
-    assert sensor.look() == {"generated": ["a", "b"]}
+    assert sensor.tick() == {"generated": ["a", "b"]}
 
 
 def test_a_new_solver_alone_has_enriched_made_again(task: Task, sensor: Sensor) -> None:
     task.observe("two", SOLVER)
 
-    assert sensor.look() == {"enriched": ["a", "b"]}
+    assert sensor.tick() == {"enriched": ["a", "b"]}
 
 
 def test_a_change_that_arrives_while_a_partition_is_made_is_not_lost(
     task: Task, sensor: Sensor, instance: dg.DagsterInstance
 ) -> None:
     task.observe("two", WRITER)
-    sensor.look()
+    sensor.tick()
     run = create_run(instance, "generated", "a")
     began = task.now("a", ["generated"])
     task.observe("three", WRITER)
-    assert sensor.look() == {"generated": ["b"]}
+    assert sensor.tick() == {"generated": ["b"]}
 
     task.make("a", ["generated"], began, content="rows of two")
     instance.report_run_canceled(run)
 
-    assert sensor.look()["generated"] == ["a", "b"]
+    assert sensor.tick()["generated"] == ["a", "b"]
 
 
 def test_a_failure_buys_one_retry_and_another_change_one_more(task: Task, sensor: Sensor) -> None:
     task.observe("two", WRITER)
 
-    assert [sensor.look() for _ in range(4)] == [{"generated": ["a", "b"]}] * 2 + [{}] * 2
+    assert [sensor.tick() for _ in range(4)] == [{"generated": ["a", "b"]}] * 2 + [{}] * 2
     task.observe("three", WRITER)
-    assert sensor.look() == {"generated": ["a", "b"]}
+    assert sensor.tick() == {"generated": ["a", "b"]}
 
 
 def test_enriched_waits_for_a_person_where_generated_has_failed_for_good(
@@ -221,10 +223,10 @@ def test_enriched_waits_for_a_person_where_generated_has_failed_for_good(
 ) -> None:
     task.observe("two", WRITER)
     for _ in range(3):
-        sensor.look()
+        sensor.tick()
     task.observe("two", SOLVER)
 
-    assert sensor.look() == {}
+    assert sensor.tick() == {}
 
 
 def test_what_is_stale_when_the_sensor_is_switched_on_is_made_again(
@@ -232,7 +234,7 @@ def test_what_is_stale_when_the_sensor_is_switched_on_is_made_again(
 ) -> None:
     task.observe("two", WRITER)
 
-    assert Sensor(instance).look() == {"generated": ["a", "b"]}
+    assert Sensor(instance).tick() == {"generated": ["a", "b"]}
 
 
 @pytest.mark.parametrize(
@@ -258,9 +260,9 @@ def test_what_a_run_is_making_is_left_alone(
     create_run(instance, "filtered", **tags)
     task.observe("two", WRITER)
 
-    asked = sensor.look().get("generated", [])
+    requested = sensor.tick().get("generated", [])
 
-    assert sorted([*asked, *waiting]) == ["a", "b"]
+    assert sorted([*requested, *waiting]) == ["a", "b"]
 
 
 def test_what_a_backfill_has_still_to_make_is_left_alone(
@@ -270,7 +272,7 @@ def test_what_a_backfill_has_still_to_make_is_left_alone(
     launch(instance, catalog, {dg.AssetKey(["quiz", "enriched"]): ["b"]}, "Test", {})
     task.observe("two", WRITER)
 
-    assert sensor.look() == {"generated": ["a"]}
+    assert sensor.tick() == {"generated": ["a"]}
 
 
 def test_while_benchmarks_are_hashed_nothing_is_compared_with_them(
@@ -278,10 +280,10 @@ def test_while_benchmarks_are_hashed_nothing_is_compared_with_them(
 ) -> None:
     task.hash_benchmark("hle", "hashes")
     run = create_run(instance, BENCHMARKS, "gpqa")
-    assert sensor.look() == {}
+    assert sensor.tick() == {}
 
     instance.report_run_canceled(run)
-    assert sensor.look() == {"normalized": ["a", "b"]}
+    assert sensor.tick() == {"normalized": ["a", "b"]}
 
 
 def create_run(

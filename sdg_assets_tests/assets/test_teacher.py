@@ -16,7 +16,7 @@ from sdg_assets_tests.support.teacher_server import TeacherServer, teacher_serve
 
 @pytest.fixture
 def model(tmp_path: Path, configure: Configure) -> Path:
-    """A model's directory, as far as its revision goes."""
+    """A model's directory with the files that determine its revision."""
     folder = tmp_path / "model"
     folder.mkdir()
     (folder / "config.json").write_text("{}", "utf-8")
@@ -36,14 +36,14 @@ def observe(instance: dg.DagsterInstance) -> dg.ExecuteInProcessResult:
 
 
 def versions(instance: dg.DagsterInstance) -> dict[Role, str]:
-    """The teachers' versions as observed now."""
+    """Role → the newest observed version of its teacher."""
     result = observe(instance)
     assert result.success, failures(result)
-    found = {}
+    observed_versions = {}
     for role, key in TEACHERS.items():
         (record,) = instance.fetch_observations(key, limit=1).records
-        found[role] = (record.event_log_entry.tags or {})["dagster/data_version"]
-    return found
+        observed_versions[role] = (record.event_log_entry.tags or {})["dagster/data_version"]
+    return observed_versions
 
 
 def changed(before: dict[Role, str], after: dict[Role, str]) -> set[str]:
@@ -104,10 +104,10 @@ def test_a_served_model_that_cannot_judge_plays_no_judge(
         server.model = model
         configure(teacher=server.url)
 
-        found = versions(instance)
+        observed_versions = versions(instance)
 
-    assert found[Role.SOLVER].startswith(f"{model}@")
-    assert (found[Role.JUDGE] == NOBODY) is model.startswith("Qwen/")
+    assert observed_versions[Role.SOLVER].startswith(f"{model}@")
+    assert (observed_versions[Role.JUDGE] == NOBODY) is model.startswith("Qwen/")
 
 
 def test_a_teacher_that_is_not_there_is_a_clear_failure(

@@ -1,4 +1,4 @@
-"""One partition's trouble with the teacher stays its own; a teacher that is gone is told once."""
+"""A teacher's error fails one partition only; a dead teacher fails the rest of the step at once."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ ALL = (SUBTASKS[0], SUBTASKS[-1])
 
 
 class Refusing(TeacherServer):
-    """Refuses one question of one partition at once; answers its other questions afterwards."""
+    """Refuses one question of one partition, and only then answers that partition's others."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -43,7 +43,7 @@ class Refusing(TeacherServer):
 
 @pytest.fixture
 def prepared(tmp_path: Path, configure: Configure, instance: dg.DagsterInstance) -> Configure:
-    """Six partitions that are normalized; each of their prompts shows one seed only."""
+    """Six normalized partitions; each of their prompts shows one seed."""
     quiz(tmp_path, configure, *SUBTASKS)
     configure(shots=1, retries=0)
     made = run("quiz", ["seeds", "normalized"], subtasks=ALL, instance=instance)
@@ -52,13 +52,13 @@ def prepared(tmp_path: Path, configure: Configure, instance: dg.DagsterInstance)
 
 
 @pytest.fixture
-def odd() -> Iterator[OddServer]:
+def failing_server() -> Iterator[OddServer]:
     with odd_server() as server:
         yield server
 
 
 def draft(number: int) -> dict[str, Any]:
-    """A server's answer with a question that the writer may well have written."""
+    """A server's answer with a valid draft."""
     question = f"Which city has the number {number}?"
     content = json.dumps({"question": question, "answer": "Oslo", "wrong_answers": ["Rome"]})
     return {
@@ -68,7 +68,7 @@ def draft(number: int) -> dict[str, Any]:
 
 
 def answered(store: Store, subtask: str) -> int:
-    """Answers in the partition's log."""
+    """Number of answers in the partition's completion log."""
     logs = on_disk(store.completions_dir("quiz", subtask)).glob("writer-*.jsonl")
     return sum(len(log.read_bytes().splitlines()) for log in logs)
 
@@ -93,15 +93,15 @@ def test_a_request_that_is_refused_fails_its_own_partition_and_keeps_what_was_pa
 def test_a_teacher_that_is_gone_fails_the_rest_of_a_step_at_once_and_for_now(
     prepared: Configure,
     instance: dg.DagsterInstance,
-    odd: OddServer,
+    failing_server: OddServer,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(servers, "FIRST_WAIT_SECONDS", 0.0005)
     monkeypatch.setattr(factory, "retries", lambda: dg.RetryPolicy(max_retries=1))
-    # Health, model and control tokens, then four prompts, counted and answered, and it dies.
-    odd.dies_after = 3 + 8
-    odd.answers[CHAT] = [reply(draft(number)) for number in range(4)]
-    prepared(teacher=odd.url, concurrency=1, min_yield=0)
+    # 3 requests for health, model and control tokens; 4 prompts, each counted and answered.
+    failing_server.dies_after = 3 + 8
+    failing_server.answers[CHAT] = [reply(draft(number)) for number in range(4)]
+    prepared(teacher=failing_server.url, concurrency=1, min_yield=0)
 
     result = run("quiz", ["generated"], subtasks=ALL, instance=instance)
 

@@ -26,10 +26,10 @@ def refused() -> Rejection:
 
 
 def published(store: Store, rows: Iterable[Record], **options: Any) -> PartitionReport:
-    """Writes rows whose signatures go with them, as `filtered` does."""
+    """Writes rows with their signatures, as `filtered` does."""
     passed: list[EnrichedExample] = []
 
-    def seen() -> Iterator[Record]:
+    def rows_noted() -> Iterator[Record]:
         for row in rows:
             if isinstance(row, EnrichedExample):
                 passed.append(row)
@@ -37,7 +37,7 @@ def published(store: Store, rows: Iterable[Record], **options: Any) -> Partition
 
     signatures = options.pop("signatures", lambda: sign(passed, boilerplate_of([])))
     options.setdefault("heldout", nothing_held_out())
-    return write_partition(KEY, store, seen(), signatures=signatures, **options)
+    return write_partition(KEY, store, rows_noted(), signatures=signatures, **options)
 
 
 def test_sound_rows_are_published_with_what_was_seen(store: Store) -> None:
@@ -86,7 +86,7 @@ def test_rows_that_were_refused_are_kept_where_the_check_says_though_none_is_pub
 
     (check,) = [c for c in caught.value.report.checks if c.blocking]
     assert check.name == "rows"
-    assert f"Its refused rows lie in {check.kept_at} for 14 days" in str(caught.value)
+    assert f"Its refused rows are kept in {check.kept_at} for 14 days" in str(caught.value)
     assert Path(check.kept_at).read_bytes() == refused().model_dump_json().encode() + b"\n"
     assert check_metadata(check)["refused_rows"].value == check.kept_at
     assert list(store.read(KEY, EnrichedExample)) == SOUND
@@ -102,14 +102,14 @@ def test_a_person_may_accept_that_nothing_is_left(store: Store) -> None:
 
 
 def test_the_check_compares_with_the_version_that_is_published(store: Store) -> None:
-    many = [enriched(question=f"Where is place number {n}?") for n in range(30)]
-    published(store, many)
+    thirty_rows = [enriched(question=f"Where is place number {n}?") for n in range(30)]
+    published(store, thirty_rows)
 
     with pytest.raises(InvariantBrokenError, match="rows: 1 of 30 rows are left; in the "):
-        published(store, [many[0], *[refused()] * 29])
+        published(store, [thirty_rows[0], *[refused()] * 29])
 
     assert len(list(store.read(KEY, EnrichedExample))) == 30
-    published(store, many[:20] + [refused()] * 10)
+    published(store, thirty_rows[:20] + [refused()] * 10)
     assert len(list(store.read(KEY, EnrichedExample))) == 20
 
 
@@ -139,11 +139,11 @@ def test_a_warning_does_not_keep_anything_back(store: Store) -> None:
 def test_a_stage_that_fails_half_way_leaves_the_partition_as_it_was(store: Store) -> None:
     published(store, SOUND)
 
-    def half() -> Iterator[Record]:
+    def failing_rows() -> Iterator[Record]:
         yield SOUND[0]
         raise StoreError("line 2 is corrupt")
 
     with pytest.raises(StoreError, match="line 2 is corrupt"):
-        published(store, half())
+        published(store, failing_rows())
 
     assert list(store.read(KEY, EnrichedExample)) == SOUND

@@ -1,4 +1,4 @@
-"""The cluster's API server: the few calls that dagster-k8s makes, allowed as the roles say."""
+"""The test cluster's API server: the few calls that dagster-k8s makes, checked against roles."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ NAMESPACED = re.compile(
     r"/(?:api|apis/(?P<group>\w+))/v1/namespaces/(?P<namespace>[\w-]+)"
     r"/(?P<kind>\w+)(?:/(?P<name>[\w.-]+))?(?:/(?P<part>\w+))?"
 )
-SCHEMAS = "1.36"  # older ones demand a status where none is known yet
+SCHEMAS = "1.36"  # older schemas require a status that is not known yet
 
 
 class Refused(Exception):  # noqa: N818
-    """The answer that a client gets instead of an object."""
+    """The API server's error response."""
 
     def __init__(self, code: int, message: str) -> None:
         super().__init__(message)
@@ -40,7 +40,7 @@ class Api:
     """
 
     def __init__(self, cluster: Cluster, manifests: list[Json]) -> None:
-        """Takes the roles, and who has them, from the manifests."""
+        """Reads the roles and role bindings from the manifests."""
         self.cluster = cluster
         self.used: set[tuple[str, str, str]] = set()
         roles = {m["metadata"]["name"]: m["rules"] for m in manifests if m["kind"] == "Role"}
@@ -55,10 +55,10 @@ class Api:
         }
 
     def call(self, account: str, method: str, url: str, body: Json | None) -> Any:
-        """What a call answers.
+        """The response to a call.
 
         Raises:
-            Refused: Not allowed, not there, or not valid.
+            Refused: The call is not allowed or not valid, or the object does not exist.
         """
         at, query = urlsplit(url), parse_qs(urlsplit(url).query)
         match = NAMESPACED.fullmatch(at.path)
@@ -85,7 +85,9 @@ class Api:
                 self.cluster.delete_pod(self.cluster.pods[name])
             elif verb == "delete":
                 del self.cluster.jobs[name]
-                if query.get("propagationPolicy") == ["Background"]:  # else its pods are orphans
+                if query.get("propagationPolicy") == [
+                    "Background"
+                ]:  # otherwise its pods would be left
                     for pod in [p for p in self.cluster.pods.values() if p.job == name]:
                         self.cluster.delete_pod(pod)
             elif resource == "pods/eviction":
@@ -140,7 +142,7 @@ def served(api: Api) -> Iterator[str]:
         daemon_threads = True
 
         def handle_error(self, *arguments: object) -> None:
-            pass  # a killed client has gone away
+            pass  # the client was killed
 
     server = Server(("127.0.0.1", 0), Handler)
     url = f"http://127.0.0.1:{server.server_port}"
@@ -157,7 +159,7 @@ def served(api: Api) -> Iterator[str]:
 
 
 def _kubeconfig(url: str, account: str) -> str:
-    # The account's name is its token.
+    # The token is the account's name.
     return yaml.safe_dump(
         {
             "apiVersion": "v1",
@@ -178,9 +180,9 @@ def _selected(item: Json, query: dict[str, list[str]]) -> bool:
             return False
     for selector in ",".join(query.get("fieldSelector", [])).split(","):
         path, operator, value = re.fullmatch(r"([^!=]*)(!?=?)(.*)", selector).groups()  # type: ignore[union-attr]
-        found: Any = item
+        field: Any = item
         for step in path.split(".") if path else ():
-            found = found.get(step, {})
-        if path and (found == value) is (operator == "!="):
+            field = field.get(step, {})
+        if path and (field == value) is (operator == "!="):
             return False
     return True

@@ -1,4 +1,4 @@
-"""Teachers that write and solve sums; one of them can be held in mid-answer."""
+"""Teachers that write and solve sums; one of them can hold requests unanswered."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ SUM = re.compile(r"holds (\d+) books and (\d+) more")
 
 
 class Sums(TeacherServer, ABC):
-    """Asks for the sum of two numbers, and solves what it asks."""
+    """Writes questions about sums of two numbers, and solves them."""
 
     @abstractmethod
     def numbers(self, body: dict[str, Any]) -> tuple[int, int]:
-        """The numbers that the writer takes for a request."""
+        """The two numbers of the next question."""
 
     def write(self, body: dict[str, Any]) -> dict[str, Any]:
-        """A question on books and its solution."""
+        """A question about books, and its solution."""
         a, b = self.numbers(body)
         question = f"A shelf holds {a} books and {b} more arrive. How many does it hold then?"
         solution = f"The shelf then holds {a} + {b} = {a + b} books."
         return {"question": question, "solution": solution, "answer": str(a + b)}
 
     def speak(self, body: dict[str, Any]) -> str:
-        """The sum, or what is to be known of sums."""
+        """The sum, or background on sums."""
         a, b = map(int, SUM.findall(body["messages"][-1]["content"])[-1])
         if "Answer:" in body["messages"][0]["content"]:
             return f"The shelf then holds {a} + {b} = {a + b} books. Answer: {a + b}"
@@ -37,45 +37,45 @@ class Sums(TeacherServer, ABC):
 
 
 class ArithmeticTeacher(Sums):
-    """Never asks the same twice, and answers only as many requests as it is told to."""
+    """Never writes the same question twice. `hold_after` limits how many requests it answers."""
 
     def __init__(self) -> None:
         super().__init__()
         self.model = "scripted/arithmetic"
         self.received = 0
-        """Requests for a completion."""
+        """Number of requests for a completion."""
         self.admitted = 0
-        """Those that were answered, or are about to be."""
+        """Number of requests that were answered or are about to be."""
         self._written = 0
         self._changed = threading.Condition()
         self._limit: int | None = None
         self._dropped = 0
 
     def hold_after(self, answers: int) -> None:
-        """Answers so many requests more, then none."""
+        """Answers this many more requests, and holds all later ones."""
         with self._changed:
             self._limit = self.admitted + answers
 
     @property
     def holds(self) -> bool:
-        """Whether it has come to that."""
+        """Whether it holds further requests now."""
         with self._changed:
             return self._limit is not None and self.admitted >= self._limit
 
     def drop(self) -> None:
-        """Forgets whom it held, for they are dead, and answers whoever comes."""
+        """Drops the held requests, whose clients are dead, and answers new ones."""
         with self._changed:
             self._dropped += 1
             self.resume()
 
     def resume(self) -> None:
-        """Answers those it held, and whoever comes."""
+        """Answers the held requests and new ones."""
         with self._changed:
             self._limit = None
             self._changed.notify_all()
 
     def admits(self) -> bool:
-        """Waits while it holds; false if it dropped the request meanwhile."""
+        """Waits while the request is held; false if it was dropped meanwhile."""
         with self._changed:
             self.received += 1
             begun = self._dropped
@@ -86,12 +86,12 @@ class ArithmeticTeacher(Sums):
             return begun == self._dropped
 
     def release(self) -> None:
-        """Drops whom it held."""
+        """Drops the held requests."""
         super().release()
         self.drop()
 
     def numbers(self, body: dict[str, Any]) -> tuple[int, int]:
-        """Two that no earlier question had."""
+        """Two numbers that no earlier question used."""
         with self._changed:
             self._written += 1
             return 100 + self._written, 7 * self._written + 3

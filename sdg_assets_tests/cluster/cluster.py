@@ -1,6 +1,6 @@
-"""A cluster of one process: Jobs, Pods that are real processes, a scheduler, and what goes wrong.
+"""A cluster in one process: Jobs, pods that are real processes, a scheduler, and failures.
 
-It knows what dagster-k8s asks of Kubernetes and no more. Jobs behave as with `backoffLimit: 0`.
+It supports only what dagster-k8s uses of Kubernetes. Jobs behave as with `backoffLimit: 0`.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ Json = dict[str, Any]
 
 @dataclass
 class Pod:
-    """A pod: what the API shows of it, and its process."""
+    """A pod: its object in the API, and its process."""
 
     body: Json
     job: str
@@ -40,7 +40,7 @@ class Pod:
 
     @property
     def stage(self) -> str | None:
-        """The pipeline's stage, or `other`; none for a run worker."""
+        """The stage, or `other`; None for a run worker."""
         labels = self.body["metadata"]["labels"]
         if labels["app.kubernetes.io/component"] == "run_worker":
             return None
@@ -81,18 +81,18 @@ class Cluster:
     refused: dict[str, str] = field(default_factory=dict)
     jobs: dict[str, Json] = field(default_factory=dict)
     ever: list[Pod] = field(default_factory=list)
-    """Every pod there was."""
+    """All pods that ever existed."""
     events: list[Json] = field(default_factory=list)
     lock: threading.RLock = field(default_factory=threading.RLock)
 
     @property
     def pods(self) -> dict[str, Pod]:
-        """Those that the API shows."""
+        """The pods that the API lists, by name."""
         return {pod.name: pod for pod in self.ever if not pod.deleted}
 
     @contextmanager
     def running(self) -> Iterator[None]:
-        """The controllers work while the block does; then every pod ends."""
+        """Runs the controllers during the block; ends every pod after it."""
         stop = threading.Event()
 
         def control() -> None:
@@ -112,7 +112,7 @@ class Cluster:
                 if pod.process:
                     pod.process.wait()
 
-    # What people and clients do.
+    # Actions of people and clients.
 
     def create_job(self, body: Json) -> Json:
         body["metadata"] |= {"uid": secrets.token_hex(8), "creationTimestamp": _now()}
@@ -121,7 +121,7 @@ class Cluster:
         return body
 
     def delete_pod(self, pod: Pod) -> None:
-        """SIGTERM, and SIGKILL after a grace; the pod goes when its process has."""
+        """Sends SIGTERM, then SIGKILL after the grace period; deletes the pod after its process."""
         pod.killed_for = pod.killed_for or "deleted"
         pod.body["metadata"].setdefault("deletionTimestamp", _now())
         if pod.process is None or pod.process.poll() is not None:
@@ -139,7 +139,7 @@ class Cluster:
         )
         self.delete_pod(pod)
 
-    # What goes wrong.
+    # Failures.
 
     def kill_for_memory(self, pod: Pod) -> None:
         """The kernel's OOM killer."""
@@ -147,13 +147,13 @@ class Cluster:
         self._signal(pod, signal.SIGKILL)
 
     def lose_node(self, pod: Pod) -> None:
-        """The pod's node is gone, and the pod's object after it."""
+        """Removes the pod's node, then the pod's object."""
         with self.lock:
             pod.killed_for = "NodeLost"
             self._signal(pod, signal.SIGKILL)
             self._report("Pod", pod.name, "Warning", "NodeNotReady", "Node is not ready")
 
-    # What Kubernetes does.
+    # Controllers of Kubernetes.
 
     def _control(self) -> None:
         for name, job in list(self.jobs.items()):
@@ -172,8 +172,8 @@ class Cluster:
         template = job["spec"]["template"]
         stage = template["metadata"].get("labels", {}).get("sdg/stage", "other")
         if message := self.refused.get(stage):
-            said = f'Error creating: pods "{name}-" is forbidden: {message}'
-            self._report("Job", name, "Warning", "FailedCreate", said)
+            text = f'Error creating: pods "{name}-" is forbidden: {message}'
+            self._report("Job", name, "Warning", "FailedCreate", text)
             return
         labels = {**template["metadata"].get("labels", {}), "job-name": name}
         body = {
@@ -202,7 +202,7 @@ class Cluster:
         pod.body["status"]["conditions"] = [{"type": "PodScheduled", "status": "True"}]
         if pod.stage in self.unpullable:
             message = f'failed to pull image "{pod.container["image"]}": not found'
-            # As the kubelet has it: it tries, and waits, in turn.
+            # Like the kubelet, which alternates between trying and waiting.
             reason = ("ErrImagePull", "ImagePullBackOff")[int(time.monotonic()) % 2]
             self._status(pod, {"waiting": {"reason": reason, "message": message}})
             self._report("Pod", pod.name, "Warning", "Failed", message)
@@ -210,8 +210,8 @@ class Cluster:
         self._start(pod)
 
     def _free(self, node: str) -> int:
-        there = [p for p in self.ever if p.body["spec"].get("nodeName") == node]
-        return self.nodes[node] - sum(p.gpus for p in there if p.phase == "Running")
+        on_node = [p for p in self.ever if p.body["spec"].get("nodeName") == node]
+        return self.nodes[node] - sum(p.gpus for p in on_node if p.phase == "Running")
 
     def _start(self, pod: Pod) -> None:
         for mount in pod.container.get("volumeMounts", []):
@@ -265,7 +265,7 @@ class Cluster:
 
     def _account(self, name: str, job: Json) -> None:
         pod = next((pod for pod in self.ever if pod.job == name), None)
-        if pod is None:  # refused: the Job waits, and is active
+        if pod is None:  # refused: the Job stays active
             return
         if pod.deleted or pod.phase == "Failed":
             failed = {"type": "Failed", "status": "True", "reason": "BackoffLimitExceeded"}
@@ -288,13 +288,13 @@ class Cluster:
     def _report(self, of: str, name: str, kind: str, reason: str, message: str) -> None:
         involved = {"kind": of, "name": name}
         event = {"involvedObject": involved, "type": kind, "reason": reason, "message": message}
-        if not any(event.items() <= told.items() for told in self.events):
+        if not any(event.items() <= reported.items() for reported in self.events):
             name = f"{name}.{secrets.token_hex(4)}"
             self.events.append({"metadata": {"name": name}, "count": 1, **event})
 
     def _signal(self, pod: Pod, number: int) -> None:
         if pod.process and pod.process.poll() is None:
-            # A container's main process gets it; when that has died, so has the container.
+            # The signal goes to the main process; the container ends when that process does.
             (os.killpg if number == signal.SIGKILL else os.kill)(pod.process.pid, number)
 
 
@@ -307,18 +307,20 @@ def wait_for(cluster: Cluster, stage: str | None, *, seconds: float = 180) -> Po
     until = time.monotonic() + seconds
     while True:
         with cluster.lock:
-            found = [p for p in cluster.pods.values() if p.stage == stage and p.phase == "Running"]
-        if found:
-            return found[-1]
+            running_pods = [
+                p for p in cluster.pods.values() if p.stage == stage and p.phase == "Running"
+            ]
+        if running_pods:
+            return running_pods[-1]
         assert time.monotonic() < until, [(p.name, p.stage, p.phase) for p in cluster.ever]
         time.sleep(0.1)
 
 
 def wait_until_gone(pod: Pod, *, seconds: float) -> None:
-    """Returns when the pod and its process are gone.
+    """Waits until the pod and its process are gone.
 
     Raises:
-        AssertionError: They are not, after so many seconds.
+        AssertionError: They still exist after that many seconds.
     """
     until = time.monotonic() + seconds
     while not (pod.deleted and (pod.process is None or pod.process.poll() is not None)):
@@ -327,7 +329,7 @@ def wait_until_gone(pod: Pod, *, seconds: float) -> None:
 
 
 def _has_stand_in(pod: Pod) -> bool:
-    """Whether something else lies where a token would."""
+    """Whether the pod mounts something else in place of a token."""
     mounts = pod.container.get("volumeMounts", [])
     return any(mount["mountPath"].endswith("/serviceaccount") for mount in mounts)
 

@@ -1,4 +1,4 @@
-"""The trial overlay's instance and settings on the test cluster, and a run of the project's own."""
+"""The trial overlay's instance and settings on the test cluster, and runs of the pipeline."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ UNSEEN = {"question": "How many are three and four of them?", "answer": "Seven. 
 
 @dataclass
 class Deployment:
-    """A running cluster with an instance in it, seen from where webserver and daemon stand."""
+    """A running cluster with a Dagster instance, from the view of webserver and daemon."""
 
     cluster: Cluster
     api: Api
@@ -86,23 +86,23 @@ class Deployment:
         self.instance.launch_run(run.run_id, cast("Any", None))
 
     def terminate(self) -> None:
-        """What the UI's "Terminate" does."""
+        """Terminates the run as the UI does."""
         self.instance.run_launcher.terminate(self.run_id)
 
     def monitor(self) -> None:
-        """One look of the daemon's run monitoring at the run."""
+        """Runs the daemon's run monitoring once for the run."""
         record = self.instance.get_run_record_by_id(self.run_id)
         assert record
         monitor_started_run(self.instance, cast("Any", None), record, logging.getLogger("daemon"))
 
-    def told_of_run_worker(self) -> str:
-        """What the daemon finds out of the run's worker, to say why a run failed."""
+    def run_worker_diagnosis(self) -> str:
+        """What the daemon reports about the run's worker when the run failed."""
         run = self.instance.get_run_by_id(self.run_id)
         assert run
         return self.instance.run_launcher.get_run_worker_debug_info(run) or ""
 
     def messages(self) -> list[str]:
-        """What a person reads of the run."""
+        """All messages of the run's event log."""
         read = []
         for entry in self.instance.all_logs(self.run_id):
             event = entry.dagster_event
@@ -136,12 +136,12 @@ class Deployment:
             time.sleep(0.5)
 
     def wait_for_message(self, part: str) -> str:
-        """The first message that has the part."""
+        """The first message that contains the text; waits for it."""
         self.wait(lambda: any(part in message for message in self.messages()))
         return next(message for message in self.messages() if part in message)
 
     def logged_completions(self) -> int:
-        """Lines of every completion log."""
+        """The lines of all completion logs."""
         logs = self.store.glob(f"{TASK}/completions/*/*.jsonl")
         return sum(log.read_bytes().count(b"\n") for log in logs)
 
@@ -150,7 +150,7 @@ class Deployment:
 def deployed(
     place: Path, teacher_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Deployment]:
-    """The trial overlay on a cluster of its own, with shorter waits and a served teacher."""
+    """The trial overlay on its own test cluster, with shorter waits and a served teacher."""
     overlay = manifests("trial")
     store, home = place / "store", place / "home"
     settings = {
@@ -178,7 +178,7 @@ def deployed(
     cluster.place.mkdir()
     api = Api(cluster, overlay)
     with served(api), cluster.running():
-        # Where the daemon stands; pods have their own.
+        # The daemon's environment; pods have their own.
         own = cluster.place / "sdg-control.kubeconfig"
         monkeypatch.setattr(kube_config, "KUBE_CONFIG_DEFAULT_LOCATION", str(own))
         home.mkdir()
@@ -189,7 +189,7 @@ def deployed(
 
 
 def _here(given: dict[str, Any], place: Path) -> dict[str, Any]:
-    """The instance as it is, on this machine's disk and outside the cluster's network."""
+    """The overlay's `dagster.yaml`, changed to this machine's disk and network."""
     given["storage"] = {"sqlite": {"base_dir": str(place / "instance")}}
     given["local_artifact_storage"]["config"]["base_dir"] = str(place / "artifacts")
     given["run_launcher"]["config"]["load_incluster_config"] = False
@@ -199,11 +199,11 @@ def _here(given: dict[str, Any], place: Path) -> dict[str, Any]:
 
 def _where(place: Path, store: Path) -> dict[str, str]:
     """A catalog of one task with 20 subtasks, each with rows of GSM8K."""
-    there = MIRROR.is_dir()
-    source = DirectorySource("mirror", MIRROR if there else EMBEDDED)
+    has_mirror = MIRROR.is_dir()
+    source = DirectorySource("mirror", MIRROR if has_mirror else EMBEDDED)
     gsm8k = cached_catalog(None).subtask("gsm8k", "gsm8k")
     seeds = cycle(list(islice(source.rows(gsm8k, "train"), ROWS * len(SUBTASKS))))
-    heldout = list(islice(source.rows(gsm8k, "test"), 1)) if there else [UNSEEN]
+    heldout = list(islice(source.rows(gsm8k, "test"), 1)) if has_mirror else [UNSEEN]
     for subtask in SUBTASKS:
         folder = place / "mirror" / "openai" / "gsm8k" / subtask
         folder.mkdir(parents=True)

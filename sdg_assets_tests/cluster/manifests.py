@@ -1,4 +1,4 @@
-"""What the overlays render to."""
+"""The rendered overlays."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ KUBECTL = Path(sys.executable).parent / "kubectl"
 
 @cache
 def rendered(folder: Path) -> str:
-    """What `kubectl apply -k` of a folder would send."""
+    """The objects of a folder, as `kubectl apply -k` would send them."""
     done = subprocess.run([KUBECTL, "kustomize", folder], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     return done.stdout
@@ -29,6 +29,6 @@ def manifests(overlay: str) -> list[dict[str, Any]]:
 
 
 def named(objects: list[dict[str, Any]], kind: str, name: str) -> dict[str, Any]:
-    """One of the objects."""
-    (found,) = (o for o in objects if o["kind"] == kind and o["metadata"]["name"] == name)
-    return found
+    """The object of that kind and name."""
+    (match,) = (o for o in objects if o["kind"] == kind and o["metadata"]["name"] == name)
+    return match

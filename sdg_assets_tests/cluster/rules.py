@@ -1,4 +1,4 @@
-"""What every workload keeps to, beyond what a schema asks."""
+"""Rules for all workloads that a schema does not check."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Two runs that want the same GPUs, and a run worker that dies with all of them claimed."""
+"""Two runs compete for the same GPUs, and a run worker dies while it holds all of them."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def test_eight_gpus_and_one_never_run_beside_each_other_and_a_dead_run_leaves_th
         forget_settings()
         cluster_settings.cache_clear()
         cluster, instance = deployment.cluster, deployment.instance
-        cluster.nodes["gpu-1"] = 9  # room for both: the pool alone holds the second back
+        cluster.nodes["gpu-1"] = 9  # room for both: only the pool blocks the second
         storage = instance.event_log_storage
         storage.set_concurrency_slots(Pool.GPU, 8)
         first, second = SUBTASKS[:2]
@@ -51,7 +51,7 @@ def test_eight_gpus_and_one_never_run_beside_each_other_and_a_dead_run_leaves_th
         deployment.wait_for_message("blocked by limit for pool gpu")
         assert [pod for pod in cluster.ever if pod.stage == "generated"] == [big]
 
-        # The worker dies, and run monitoring gives the run up.
+        # The worker dies, and run monitoring fails the run.
         cluster.kill_for_memory(worker)
         given_up = instance.get_run_by_id(dead_run)
         assert given_up

@@ -1,4 +1,4 @@
-"""What the workloads start is what the packages know, and starts."""
+"""The commands and probes of the workloads are valid, and the code location starts."""
 
 from __future__ import annotations
 
@@ -76,10 +76,12 @@ def test_the_code_location_starts_with_its_settings_and_answers_its_probe(tmp_pa
         )
     try:
         wait_for_port(port)
-        asked = container["readinessProbe"]["grpc"]["service"]
+        probe_service = container["readinessProbe"]["grpc"]["service"]
         with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
             answer = health_pb2_grpc.HealthStub(channel).Check(
-                health_pb2.HealthCheckRequest(service=asked), timeout=60, wait_for_ready=True
+                health_pb2.HealthCheckRequest(service=probe_service),
+                timeout=60,
+                wait_for_ready=True,
             )
         assert answer.status == health_pb2.HealthCheckResponse.SERVING
     finally:

@@ -1,4 +1,4 @@
-"""What a person reads; the ends that the cluster run does not come to."""
+"""Failure messages for the cases that the cluster run does not produce."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from kubernetes.client import ApiClient, V1Pod
 
 from sdg_assets.cluster.diagnosis import (
     Obstacle,
-    what_ended,
-    what_it_waits_for,
-    why_it_failed,
-    why_it_has_no_pod,
+    external_cause,
+    failure_reason,
+    pod_refusal,
+    start_obstacle,
 )
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 def _read(kind: str, body: dict[str, Any]) -> Any:
-    """As the client reads it from the API server."""
+    """The object, deserialized as by the client."""
     return ApiClient().deserialize(SimpleNamespace(data=json.dumps(body)), kind)
 
 
@@ -54,7 +54,7 @@ def _disrupted(reason: str) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(
-    ("status", "said"),
+    ("status", "expected"),
     [
         (_disrupted("PreemptionByScheduler"), "preempted by a pod of higher priority"),
         (_disrupted("DeletionByTaintManager"), "its node is not ready"),
@@ -65,32 +65,32 @@ def _disrupted(reason: str) -> dict[str, Any]:
         ),
         (
             {"reason": "Evicted", "message": "The node was low on resource: ephemeral-storage."},
-            "low on resource: ephemeral-storage. What",
+            "low on resource: ephemeral-storage. All",
         ),
         (_state(terminated={"exitCode": 139, "reason": "Error"}), "ended with exit code 139"),
     ],
 )
 def test_a_failed_pod_says_what_happened_and_that_nothing_is_lost(
-    status: dict[str, Any], said: str
+    status: dict[str, Any], expected: str
 ) -> None:
-    message = why_it_failed("job", [_pod(**status)], [])
-    assert said in message
+    message = failure_reason("job", [_pod(**status)], [])
+    assert expected in message
     assert "pod job-abcde on gpu-7" in message
     assert "a retry asks only for the rest" in message
 
 
 def test_a_pod_that_is_gone_is_told_by_its_events_or_by_where_it_was_seen() -> None:
     event = _event("Pod", "job-abcde", "NodeNotReady", "Node is not ready")
-    told = why_it_failed("job", [], [event, event], "job-abcde on gpu-7")
-    assert "last seen as job-abcde on gpu-7" in told
-    assert told.count("NodeNotReady: Node is not ready") == 1
-    assert "no event tells why" in why_it_failed("job", [], [])
+    failure = failure_reason("job", [], [event, event], "job-abcde on gpu-7")
+    assert "last seen as job-abcde on gpu-7" in failure
+    assert failure.count("NodeNotReady: Node is not ready") == 1
+    assert "no event says why" in failure_reason("job", [], [])
 
 
 def test_a_pod_that_names_a_secret_that_is_not_there_says_so() -> None:
     stuck = {"reason": "CreateContainerConfigError", "message": 'secret "sdg-postgresql" not found'}
     pod = _pod(**{"phase": "Pending", **_state(waiting=stuck)})
-    waiting = what_it_waits_for([pod], [], NOW)
+    waiting = start_obstacle([pod], [], NOW)
     assert waiting
     assert waiting.obstacle is Obstacle.CONFIGURATION
     assert waiting.seconds == 90
@@ -110,8 +110,8 @@ def test_a_job_whose_pod_is_refused_says_so_with_the_clusters_words() -> None:
         },
     )
     refusal = _event("Job", "job", "FailedCreate", 'service account "sdg-stpe" not found')
-    assert why_it_has_no_pod(job, [], NOW) is None
-    waiting = why_it_has_no_pod(job, [refusal], NOW)
+    assert pod_refusal(job, [], NOW) is None
+    waiting = pod_refusal(job, [refusal], NOW)
     assert waiting
     assert waiting.obstacle is Obstacle.REFUSED
     assert waiting.seconds == 40
@@ -121,22 +121,22 @@ def test_a_job_whose_pod_is_refused_says_so_with_the_clusters_words() -> None:
 
 def test_a_step_that_ended_by_itself_is_not_said_to_have_been_ended() -> None:
     finished = _pod(**{"phase": "Succeeded"}, **_state(terminated={"exitCode": 0}))
-    assert what_ended("job", [finished], []) is None
-    assert what_ended("job", [_pod(phase="Running")], []) is None
+    assert external_cause("job", [finished], []) is None
+    assert external_cause("job", [_pod(phase="Running")], []) is None
     evicted = _pod(phase="Running", **_disrupted("EvictionByEvictionAPI"))
-    assert "evicted, as when a node is drained" in (what_ended("job", [evicted], []) or "")
+    assert "because its node is drained" in (external_cause("job", [evicted], []) or "")
     preempted = _event("Pod", "job-abcde", "Preempted", "by pod urgent", kind="Normal")
-    assert "Preempted: by pod urgent" in (what_ended("job", [], [preempted]) or "")
+    assert "Preempted: by pod urgent" in (external_cause("job", [], [preempted]) or "")
 
 
 def test_the_clusters_own_words_are_punctuated_once() -> None:
     stuck = {"reason": "ErrImagePull", "message": "pull access denied. "}
-    waiting = what_it_waits_for([_pod(**{"phase": "Pending", **_state(waiting=stuck)})], [], NOW)
+    waiting = start_obstacle([_pod(**{"phase": "Pending", **_state(waiting=stuck)})], [], NOW)
     assert waiting
     assert "cannot pull i:1 (ErrImagePull: pull access denied). Check" in waiting.text
 
 
 def test_a_pod_that_starts_or_runs_waits_for_nothing() -> None:
     starting = _pod(**{"phase": "Pending", **_state(waiting={"reason": "ContainerCreating"})})
-    assert what_it_waits_for([starting], [], NOW) is None
-    assert what_it_waits_for([_pod(phase="Running")], [], NOW) is None
+    assert start_obstacle([starting], [], NOW) is None
+    assert start_obstacle([_pod(phase="Running")], [], NOW) is None

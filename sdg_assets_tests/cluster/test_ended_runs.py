@@ -1,4 +1,4 @@
-"""Pods of runs that have ended, where no run worker ends them."""
+"""Step pods of ended runs are deleted when no run worker does it."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from sdg_assets_tests.cluster.cluster import Pod, wait_until_gone
 from sdg_assets_tests.cluster.deployment import IMAGE, Deployment, deployed
 
 pytestmark = pytest.mark.filterwarnings("ignore:HTTPResponse.getheader:DeprecationWarning")
-# Its own end is not fast enough for a step that hangs in C code: the kubelet kills it.
+# A step that hangs in C code does not end in time by itself: the kubelet kills it.
 DEAF = ["sh", "-c", "trap '' TERM; sleep 600"]
 TAME = ["sleep", "600"]
 
@@ -82,7 +82,7 @@ def test_a_run_that_ended_has_no_step_pods_ten_seconds_later(
         ended = [run(s) for s in (Status.CANCELING, Status.CANCELED, Status.FAILURE)]
         kept = [
             _pod(deployment, under_way),
-            _pod(deployment, ended[0], component="run_worker"),  # it says the run's last words
+            _pod(deployment, ended[0], component="run_worker"),  # it reports the run's end
             _pod(deployment, "run-of-another-dagster", uses="another"),
         ]
         doomed = [
@@ -94,10 +94,10 @@ def test_a_run_that_ended_has_no_step_pods_ten_seconds_later(
 
         names = end_pods_of_ended_runs(instance, "sdg")
         assert set(names) == {pod.name for pod in doomed}
-        assert end_pods_of_ended_runs(instance, "sdg") == []  # those on their way out
+        assert end_pods_of_ended_runs(instance, "sdg") == []  # ending pods are skipped
         for pod in doomed:
             wait_until_gone(pod, seconds=10)
         assert all(pod.phase == "Running" for pod in kept)
-        said = [entry.message for entry in instance.all_logs(ended[2])]
-        assert any(f"(FAILURE): deleting Job {doomed[2].job}" in message for message in said)
+        messages = [entry.message for entry in instance.all_logs(ended[2])]
+        assert any(f"(FAILURE): deleting Job {doomed[2].job}" in message for message in messages)
         assert deployment.api.used <= deployment.api.allowed

@@ -1,4 +1,4 @@
-"""What the images leave out is not missed: the package runs in an environment without it."""
+"""The package runs without the distributions that the images omit."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ import pytest
 from sdg_assets_tests.cluster.cluster import ROOT
 from sdg_assets_tests.cluster.manifests import K8S
 
-# Never installed where these tests run: they break vLLM on a CPU.
+# Never installed in the test environment: they break vLLM on a CPU.
 ABSENT = {"torchvision", "torchaudio", "torchcodec"}
-# Of the extra `dev` alone, which no image has.
+# Only in the extra `dev`, which no image has.
 FOR_TESTS = {"pyspark", "py4j", "text-dedup", "click-option-group"}
 Run = Callable[..., str]
 
@@ -54,7 +54,7 @@ print(len(answers), "answers of", sum(answer.output_tokens for answer in answers
 
 
 def dropped(containerfile: str) -> set[str]:
-    """The distributions that an image uninstalls after its installation."""
+    """The distributions that the image build uninstalls."""
     text = (K8S / containerfile).read_text("utf-8").replace("\\\n", " ")
     (names,) = re.findall(r"pip uninstall --yes ([^\n]+)", text)
     return set(names.split())
@@ -62,7 +62,7 @@ def dropped(containerfile: str) -> set[str]:
 
 @pytest.fixture(scope="module")
 def image(tmp_path_factory: pytest.TempPathFactory) -> Run:
-    """Runs a program in this environment, less what `Containerfile` drops or never has."""
+    """Runs a program in this environment, without the distributions that the image omits."""
     gone = set()
     for name in (dropped("Containerfile") - ABSENT) | FOR_TESTS:
         files = importlib.metadata.files(name)
@@ -76,7 +76,7 @@ def image(tmp_path_factory: pytest.TempPathFactory) -> Run:
 
     def run(program: str) -> str:
         done = subprocess.run(
-            [sys.executable, "-S", "-c", program],  # -S: without its own packages
+            [sys.executable, "-S", "-c", program],  # -S: without site-packages
             env={**os.environ, "PYTHONPATH": f"{place}:{ROOT}", "PYTHONWARNINGS": "ignore"},
             cwd=place,
             capture_output=True,

@@ -16,7 +16,7 @@ from kubernetes.config.incluster_config import InClusterConfigLoader
 from sqlalchemy import create_engine
 
 from sdg_assets.cluster import ended_runs
-from sdg_assets.cluster.pods import GRACE_SECONDS, any_step, stage_pod
+from sdg_assets.cluster.pods import GRACE_SECONDS, stage_pod, step_defaults
 from sdg_assets.cluster.settings import ClusterSettings
 from sdg_assets.records import AnswerKind, Stage
 from sdg_assets.settings import Settings
@@ -46,9 +46,9 @@ def _instance(objects: list[Json]) -> Json:
 
 
 def _templates(objects: list[Json]) -> list[dict[str, str]]:
-    """The labels of every pod there may be: of workloads, run workers and steps."""
+    """The labels of all pods: workloads, run workers and steps."""
     launched = _instance(objects)["run_launcher"]["config"]["labels"]
-    step = any_step(Settings(), ClusterSettings())["pod_template_spec_metadata"]["labels"]
+    step = step_defaults(Settings(), ClusterSettings())["pod_template_spec_metadata"]["labels"]
     stages = [
         stage_pod(stage, Settings(), ClusterSettings(), kind)["pod_template_spec_metadata"][
             "labels"
@@ -80,9 +80,9 @@ def test_every_object_is_valid_to_the_letter(objects: list[Json]) -> None:
 
 
 def test_no_workload_breaks_a_rule(objects: list[Json]) -> None:
-    found = [item for item in objects if item["kind"] in WORKLOADS]
-    assert len(found) >= 3
-    assert [rule for item in found for rule in broken_rules(item)] == []
+    workloads = [item for item in objects if item["kind"] in WORKLOADS]
+    assert len(workloads) >= 3
+    assert [rule for item in workloads for rule in broken_rules(item)] == []
 
 
 def test_every_object_has_its_namespace_but_those_that_have_none(objects: list[Json]) -> None:
@@ -98,28 +98,28 @@ def test_secrets_are_named_and_never_there(objects: list[Json]) -> None:
 
 
 def test_names_that_workloads_mention_exist(objects: list[Json]) -> None:
-    there = {(item["kind"], item["metadata"]["name"]) for item in objects}
+    existing = {(item["kind"], item["metadata"]["name"]) for item in objects}
     for item in objects:
         if item["kind"] not in WORKLOADS:
             continue
         spec = item["spec"]["template"]["spec"]
-        assert ("ServiceAccount", spec["serviceAccountName"]) in there
-        assert ("PriorityClass", spec["priorityClassName"]) in there
+        assert ("ServiceAccount", spec["serviceAccountName"]) in existing
+        assert ("PriorityClass", spec["priorityClassName"]) in existing
         for volume in spec["volumes"]:
             if "configMap" in volume:
-                assert ("ConfigMap", volume["configMap"]["name"]) in there
+                assert ("ConfigMap", volume["configMap"]["name"]) in existing
             if "persistentVolumeClaim" in volume:
                 claim = volume["persistentVolumeClaim"]["claimName"]
-                assert ("PersistentVolumeClaim", claim) in there
-    told = _settings(objects)
+                assert ("PersistentVolumeClaim", claim) in existing
+    environment = _settings(objects)
     for name in ("SDG_K8S_STORE_CLAIM", "SDG_K8S_CACHE_CLAIM"):
-        assert name not in told or ("PersistentVolumeClaim", told[name]) in there
-    assert ("ServiceAccount", told["SDG_K8S_SERVICE_ACCOUNT"]) in there
-    assert ("ConfigMap", told["SDG_K8S_NO_TOKEN"]) in there
-    assert ("PriorityClass", told["SDG_K8S_GPU_PRIORITY_CLASS"]) in there
+        assert name not in environment or ("PersistentVolumeClaim", environment[name]) in existing
+    assert ("ServiceAccount", environment["SDG_K8S_SERVICE_ACCOUNT"]) in existing
+    assert ("ConfigMap", environment["SDG_K8S_NO_TOKEN"]) in existing
+    assert ("PriorityClass", environment["SDG_K8S_GPU_PRIORITY_CLASS"]) in existing
     launcher = _instance(objects)["run_launcher"]["config"]
-    assert ("ServiceAccount", launcher["service_account_name"]) in there
-    assert ("ConfigMap", launcher["instance_config_map"]) in there
+    assert ("ServiceAccount", launcher["service_account_name"]) in existing
+    assert ("ConfigMap", launcher["instance_config_map"]) in existing
 
 
 def test_only_webserver_daemon_and_runs_may_ask_kubernetes_and_only_for_jobs(
@@ -128,9 +128,9 @@ def test_only_webserver_daemon_and_runs_may_ask_kubernetes_and_only_for_jobs(
     (binding,) = (item for item in objects if item["kind"] == "RoleBinding")
     assert {s["name"] for s in binding["subjects"]} == {"sdg-control", "sdg-run"}
     (role,) = (item for item in objects if item["kind"] == "Role")
-    asked = {r: set(rule["verbs"]) for rule in role["rules"] for r in rule["resources"]}
-    assert asked.keys() == {"jobs", "jobs/status", "pods", "pods/log", "events"}
-    assert set.union(*asked.values()) <= {"create", "get", "list", "delete"}
+    verbs = {r: set(rule["verbs"]) for rule in role["rules"] for r in rule["resources"]}
+    assert verbs.keys() == {"jobs", "jobs/status", "pods", "pods/log", "events"}
+    assert set.union(*verbs.values()) <= {"create", "get", "list", "delete"}
     for item in objects:
         if item["kind"] in WORKLOADS:
             spec = item["spec"]["template"]["spec"]
@@ -175,12 +175,12 @@ def test_pods_in_which_programs_run_reach_store_and_database_only(objects: list[
 def test_settings_are_those_that_the_package_knows(
     objects: list[Json], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    told = _settings(objects)
+    environment = _settings(objects)
     known = {f"SDG_{name.upper()}" for name in Settings.model_fields}
     known |= {f"SDG_K8S_{name.upper()}" for name in ClusterSettings.model_fields}
     known |= {"SDG_CACHE", "SDG_TEACHER_SOURCE"}
-    assert {name for name in told if name.startswith("SDG_")} <= known
-    for name, value in told.items():
+    assert {name for name in environment if name.startswith("SDG_")} <= known
+    for name, value in environment.items():
         monkeypatch.setenv(name, value)
     assert Settings().executor == "k8s"
     assert Settings().teacher in teacher_cards()
@@ -191,8 +191,8 @@ def test_the_trial_asks_for_no_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in _settings(manifests("trial")).items():
         monkeypatch.setenv(name, value)
     for stage in TEACHER_STAGES:
-        asked = stage_pod(stage, Settings(), ClusterSettings())["container_config"]["resources"]
-        assert "nvidia.com/gpu" not in asked["limits"]
+        resources = stage_pod(stage, Settings(), ClusterSettings())["container_config"]["resources"]
+        assert "nvidia.com/gpu" not in resources["limits"]
 
 
 def test_images_of_an_overlay_are_found_wherever_an_image_is_named() -> None:
@@ -209,13 +209,13 @@ def test_images_of_an_overlay_are_found_wherever_an_image_is_named() -> None:
 def test_the_instance_finds_its_database_by_a_driver_that_is_installed(
     objects: list[Json], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    told = {**_settings(objects), "DAGSTER_PG_PASSWORD": "p@ss/word"}
+    environment = {**_settings(objects), "DAGSTER_PG_PASSWORD": "p@ss/word"}
     config = _instance(objects)["storage"]["postgres"]["postgres_db"]
-    plain = {k: told[v["env"]] if isinstance(v, dict) else v for k, v in config.items()}
+    plain = {k: environment[v["env"]] if isinstance(v, dict) else v for k, v in config.items()}
     engine = create_engine(pg_url_from_config({"postgres_db": plain}))
     assert engine.dialect.driver == "psycopg2"
     assert engine.url.password == "p@ss/word"
-    assert engine.url.host == told["DAGSTER_PG_HOST"]
+    assert engine.url.host == environment["DAGSTER_PG_HOST"]
 
 
 def test_a_lost_run_worker_is_replaced_and_its_slot_freed(objects: list[Json]) -> None:

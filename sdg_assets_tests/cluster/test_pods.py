@@ -20,12 +20,12 @@ from sdg_assets.cluster.pods import (
     GRACE_SECONDS,
     POD_TAG,
     REACH_LABEL,
-    any_step,
     pod_tags,
     stage_of_step,
     stage_pod,
+    step_defaults,
 )
-from sdg_assets.cluster.pods import this_run as configured_run
+from sdg_assets.cluster.pods import run_overrides as configured_run
 from sdg_assets.cluster.settings import ClusterSettings, PodOverride, cluster_settings
 from sdg_assets.cluster.sizing import engine_size, stage_size
 from sdg_assets.definitions import build_definitions, executor_of
@@ -52,14 +52,14 @@ def _resources(pod: dict[str, Any]) -> dict[str, dict[str, str]]:
     return dict(pod["container_config"]["resources"])
 
 
-def _gpus(stage: Stage, **chosen: Any) -> str | None:
-    return _resources(stage_pod(stage, Settings(**chosen), ClusterSettings()))["limits"].get(GPU)
+def _gpus(stage: Stage, **options: Any) -> str | None:
+    return _resources(stage_pod(stage, Settings(**options), ClusterSettings()))["limits"].get(GPU)
 
 
-def this_run(
+def run_overrides(
     stage: Stage, tags: dict[str, str], config: dict[str, Any], kind: str | None = None
 ) -> dict[str, Any]:
-    """What a run changes, as the executor asks it."""
+    """The pod changes of a run, called as the executor does."""
     return configured_run(stage, tags, config, settings(), cluster_settings(), kind)
 
 
@@ -79,7 +79,7 @@ def test_a_teacher_asks_for_its_parallel_gpus_and_the_embedded_one_for_none() ->
 @pytest.mark.parametrize("name", teacher_cards())
 def test_every_known_teacher_has_room_for_itself(name: str) -> None:
     card = teacher_cards()[name]
-    cached, own = (engine_size(card, cached=there) for there in (True, False))
+    cached, own = (engine_size(card, cached=is_cached) for is_cached in (True, False))
     weights = card.memory_gib or 0
     assert own.disk_gib - cached.disk_gib >= weights
     assert own.memory_gib > own.shm_gib
@@ -102,16 +102,16 @@ def test_a_teacher_in_a_directory_or_of_the_hub_counts_as_one_big_gpu() -> None:
 
 
 def test_each_stage_is_sized_by_the_teachers_that_it_loads() -> None:
-    chosen: dict[str, Any] = {
+    options: dict[str, Any] = {
         "teacher": SMALL,
         "solver": BIG,
         "judge": SMALL,
         "with_judge": True,
     }
-    assert _gpus(Stage.GENERATED, **chosen) is None
-    assert _gpus(Stage.ENRICHED, **chosen) == "4"
+    assert _gpus(Stage.GENERATED, **options) is None
+    assert _gpus(Stage.ENRICHED, **options) == "4"
     solver = stage_size(Stage.ENRICHED, Settings(teacher=SMALL, solver=BIG), cached=True)
-    both = stage_size(Stage.ENRICHED, Settings(**chosen), cached=True)
+    both = stage_size(Stage.ENRICHED, Settings(**options), cached=True)
     assert both.memory_gib > solver.memory_gib
     assert both.gpus == solver.gpus  # engines of a process share its GPUs
 
@@ -120,30 +120,30 @@ def test_writing_until_enough_are_accepted_needs_the_solvers_gpus_too(
     configure: Configure,
 ) -> None:
     configure(executor="k8s", teacher=SMALL, solver=BIG)
-    assert this_run(Stage.GENERATED, {}, {}) == {}
-    pod = this_run(Stage.GENERATED, {}, {"target_accepted": 5})
+    assert run_overrides(Stage.GENERATED, {}, {}) == {}
+    pod = run_overrides(Stage.GENERATED, {}, {"target_accepted": 5})
     assert _resources(pod)["limits"][GPU] == "4"
     assert pod["pod_spec_config"]["tolerations"]
-    assert this_run(Stage.GENERATED, {"sdg/target_accepted": "5"}, {}) == pod
-    assert this_run(Stage.SEEDS, {"sdg/target_accepted": "5"}, {}) == {}
+    assert run_overrides(Stage.GENERATED, {"sdg/target_accepted": "5"}, {}) == pod
+    assert run_overrides(Stage.SEEDS, {"sdg/target_accepted": "5"}, {}) == {}
 
 
 def test_a_run_sizes_its_own_pods(configure: Configure) -> None:
     configure(executor="k8s", teacher=BIG)
     tag = json.dumps({"gpus": 8, "memory_gib": 300})
-    limits = _resources(this_run(Stage.GENERATED, {POD_TAG: tag}, {}))["limits"]
+    limits = _resources(run_overrides(Stage.GENERATED, {POD_TAG: tag}, {}))["limits"]
     assert limits[GPU] == "8"
     assert limits["memory"] == f"{300 * 1024}Mi"
-    none = _resources(this_run(Stage.GENERATED, {POD_TAG: '{"gpus": 0}'}, {}))
+    none = _resources(run_overrides(Stage.GENERATED, {POD_TAG: '{"gpus": 0}'}, {}))
     assert none["limits"][GPU] == none["requests"][GPU] == "0"
-    assert this_run(Stage.FILTERED, {POD_TAG: tag}, {}) == {}
+    assert run_overrides(Stage.FILTERED, {POD_TAG: tag}, {}) == {}
 
 
 @pytest.mark.parametrize("tag", ["8 GPUs", '{"gpu": 8}', '{"memory_gib": -1}'])
 def test_a_tag_that_is_no_size_is_refused_with_an_example(configure: Configure, tag: str) -> None:
     configure(executor="k8s")
     with pytest.raises(PermanentError, match="memory_gib") as refused:
-        this_run(Stage.GENERATED, {POD_TAG: tag}, {})
+        run_overrides(Stage.GENERATED, {POD_TAG: tag}, {})
     assert "sdg/pod" in str(refused.value)
 
 
@@ -151,9 +151,9 @@ def test_a_tag_that_is_no_size_is_refused_with_an_example(configure: Configure, 
 @pytest.mark.parametrize("stage", ROW_STAGES)
 def test_every_pod_is_valid_to_the_letter(configure: Configure, stage: Stage, teacher: str) -> None:
     configure(executor="k8s", teacher=teacher, k8s_sandbox_seccomp="p.json", k8s_store_claim="s")
-    base = any_step(settings(), cluster_settings())
+    base = step_defaults(settings(), cluster_settings())
     tagged = pod_tags(stage, AnswerKind.CODE)[CONFIG_TAG]
-    run = this_run(stage, {POD_TAG: '{"gpus": 0}'}, {})
+    run = run_overrides(stage, {POD_TAG: '{"gpus": 0}'}, {})
     context = K8sContainerContext()
     for config in (base, tagged, run):
         parsed = UserDefinedDagsterK8sConfig.from_dict(config)  # type: ignore[no-untyped-call]
@@ -224,14 +224,14 @@ def test_a_gpu_pod_says_where_it_runs_and_what_it_mounts() -> None:
 
 def test_every_step_mounts_store_and_models_and_no_token() -> None:
     cluster = ClusterSettings(store_claim="s", cache_claim="c", no_token="sdg-no-token")
-    pod = any_step(Settings(store="/store"), cluster)
+    pod = step_defaults(Settings(store="/store"), cluster)
     mounts = {m["name"]: m["mount_path"] for m in pod["container_config"]["volume_mounts"]}
     assert mounts["store"] == "/store"
     assert mounts["cache"] == "/cache"
     assert mounts["no-token"].endswith("/serviceaccount")
     assert pod["pod_spec_config"]["automount_service_account_token"] is False
     assert pod["pod_spec_config"]["termination_grace_period_seconds"] == GRACE_SECONDS < 10
-    bare = any_step(Settings(), ClusterSettings())
+    bare = step_defaults(Settings(), ClusterSettings())
     assert bare["container_config"]["volume_mounts"] == []
 
 
@@ -239,22 +239,22 @@ def test_every_step_mounts_store_and_models_and_no_token() -> None:
     ("teacher", "cluster", "reach"),
     [
         (BIG, ClusterSettings(cache_claim="sdg-models"), "store"),
-        (BIG, ClusterSettings(), "hub"),  # its weights come from there, in each pod
-        (SMALL, ClusterSettings(), "store"),  # in the image
+        (BIG, ClusterSettings(), "hub"),  # each pod downloads the weights from the Hub
+        (SMALL, ClusterSettings(), "store"),  # the image contains the weights
         ("http://vllm:8000", ClusterSettings(), "store"),
     ],
 )
 def test_where_programs_run_is_no_way_to_the_hub_unless_the_teacher_comes_from_there(
     teacher: str, cluster: ClusterSettings, reach: str
 ) -> None:
-    chosen = Settings(teacher=teacher)
+    pipeline = Settings(teacher=teacher)
     for stage, kind, expected in (
         (Stage.ENRICHED, AnswerKind.CODE, reach),
         (Stage.ENRICHED, AnswerKind.NUMERIC, "hub"),
         (Stage.GENERATED, AnswerKind.CODE, "hub"),
         (Stage.FILTERED, AnswerKind.CODE, "store"),
     ):
-        pod = stage_pod(stage, chosen, cluster, kind)
+        pod = stage_pod(stage, pipeline, cluster, kind)
         assert pod["pod_template_spec_metadata"]["labels"][REACH_LABEL] == expected
         offline = {"name": "HF_HUB_OFFLINE", "value": "1"}
         isolated = kind is AnswerKind.CODE and stage is Stage.ENRICHED and reach == "store"
@@ -266,9 +266,9 @@ def test_a_run_that_writes_programs_until_enough_pass_has_no_way_to_the_hub(
 ) -> None:
     configure(executor="k8s", teacher=SMALL)
     until = {"target_accepted": 5}
-    pod = this_run(Stage.GENERATED, {}, until, "code")
+    pod = run_overrides(Stage.GENERATED, {}, until, "code")
     assert pod["pod_template_spec_metadata"]["labels"] == {REACH_LABEL: "store"}
-    assert "pod_template_spec_metadata" not in this_run(Stage.GENERATED, {}, until, "numeric")
+    assert "pod_template_spec_metadata" not in run_overrides(Stage.GENERATED, {}, until, "numeric")
 
 
 def test_a_release_has_the_pod_and_the_retries_that_are_promised(configure: Configure) -> None:

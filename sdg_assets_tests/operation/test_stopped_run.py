@@ -177,8 +177,8 @@ def test_a_run_that_waits_for_its_teacher_ends_and_says_why(
     program.end(signal.SIGTERM if way == "SIGTERM" else signal.SIGINT)
 
     wanted = {
-        "SIGTERM": r"ended by SIGTERM \(an eviction, a shutdown or a kill\) while at quiz_b",
-        "Terminate": "ended by a termination in Dagster while at quiz_b",
+        "SIGTERM": r"ended by SIGTERM \(an eviction, a shutdown or a kill\) while making quiz_b",
+        "Terminate": "ended by a termination in Dagster while making quiz_b",
     }
     assert re.search(wanted[way], said(home))
     assert "RetryRequested" not in said(home)

@@ -1,7 +1,7 @@
-"""What a stage's asset does with one partition: a module a stage, called like the stage.
+"""How a stage's asset makes one partition: one module per stage, named after the stage.
 
-A module wires the pure functions of `sdg_assets.stages` to a `PartitionContext` and exports
-`WIRING`. Nothing is computed here.
+Each module connects the pure functions of `sdg_assets.stages` to a `PartitionContext` and exports
+`WIRING`. It computes nothing itself.
 """
 
 from collections.abc import Callable
@@ -22,11 +22,15 @@ class Wiring(Generic[ConfigT]):
     """How a partition of a stage is made."""
 
     config: type[ConfigT]
-    """The knobs that a person may turn in the launchpad."""
+    """The knobs that a person can set in the launchpad."""
     make: Callable[[PartitionContext, ConfigT], PartitionReport]
     """Makes and publishes the partition."""
 
 
 def wiring_of(stage: Stage) -> Wiring[Any]:
-    """The wiring of a stage that has rows of a task."""
+    """The wiring of a stage.
+
+    Args:
+        stage: One of `ROW_STAGES`.
+    """
     return cast("Wiring[Any]", import_module(f"{__name__}.{stage.value}").WIRING)

@@ -1,4 +1,4 @@
-"""`filtered`: the rows that every gate accepts."""
+"""`filtered`: the rows that all gates accept."""
 
 from collections.abc import Iterator
 
@@ -16,16 +16,16 @@ def _filtered(partition: PartitionContext, config: StageConfig) -> PartitionRepo
     sets = set_gates(thresholds, lambda: partition.read(Stage.NORMALIZED, Example))
     teachers: dict[Role, set[str]] = {role: set() for role in Role}
 
-    def read() -> Iterator[EnrichedExample]:
+    def rows_with_teachers_noted() -> Iterator[EnrichedExample]:
         for row in partition.read(Stage.ENRICHED, EnrichedExample):
             judge = row.judge and row.judge.judge
-            played = {Role.WRITER: row.teacher, Role.SOLVER: row.solver, Role.JUDGE: judge}
-            for role, stamp in played.items():
+            stamps = {Role.WRITER: row.teacher, Role.SOLVER: row.solver, Role.JUDGE: judge}
+            for role, stamp in stamps.items():
                 if stamp:
                     teachers[role].add(f"{stamp.model}@{stamp.revision}")
             yield row
 
-    rows = filter_rows(read, row_gates(thresholds, heldout), sets)
+    rows = filter_rows(rows_with_teachers_noted, row_gates(thresholds, heldout), sets)
     report = partition.publish(rows, config, signatures=lambda: signatures_of(sets))
     report.metadata |= {r.value: ", ".join(sorted(names)) for r, names in teachers.items() if names}
     return report

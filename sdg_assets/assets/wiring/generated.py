@@ -1,4 +1,4 @@
-"""`generated`: new examples after the seeds, a number a seed or until enough of them pass."""
+"""`generated`: new examples modelled on seeds, a fixed number per seed or until enough pass."""
 
 from sdg_assets.assets.knobs import SolverConfig, WriterConfig, config_of
 from sdg_assets.assets.partition_context import PartitionContext
@@ -35,7 +35,7 @@ def _until_accepted(
 ) -> PartitionReport:
     """Writes until `target` rows pass the votes, the judge and the gates."""
     spec, usage, progress = partition.spec, Usage(), TargetReport(target)
-    # As `enriched` will vote: its config where it is in the same run, else the tags of both runs.
+    # Vote as `enriched` will: with its config if it is in this run, else with this run's tags.
     op = f"{spec.task}__{Stage.ENRICHED}"
     solving = config_of(SolverConfig, op, partition.step.run)
     with partition.desks(*STAGES[partition.stage].roles_until_accepted) as desks:

@@ -1,4 +1,4 @@
-"""`normalized`: seeds as examples, without broken ones and those that repeat something held out."""
+"""`normalized`: seeds as examples, without broken ones and without copies of held-out rows."""
 
 import itertools
 

@@ -12,10 +12,10 @@ def _seeds(partition: PartitionContext, config: SeedConfig) -> PartitionReport:
     cap = config.max_seeds or partition.settings.max_seeds
     rows_in_split: list[int] = []
     rows = collect_seeds(spec, source, cap, count=rows_in_split.append)
-    report = partition.publish(rows, config, asked=cap)
-    # A text: what the catalog says does not change, so it is no plot.
+    report = partition.publish(rows, config, seeds_requested=cap)
+    # As text: the catalog's number does not change, so the UI need not plot it.
     report.metadata |= {"rows_in_split": rows_in_split[0], "rows_declared": f"{spec.rows or 0:,}"}
-    # The embedded samples stand in for a split; that they are fewer is no news.
+    # The embedded samples replace a full split, so their lower number needs no warning.
     short = shortfall(spec, rows_in_split[0]) if source.name != "samples" else None
     if short:
         partition.step.log.warning(short)

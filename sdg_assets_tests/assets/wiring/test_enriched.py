@@ -17,7 +17,7 @@ def test_a_solver_that_broke_leaves_the_good_rows_until_a_person_accepts_the_los
     mirror: Path, store: Store, instance: dg.DagsterInstance, employ: Employ
 ) -> None:
     put_rows(mirror, "quiz_a", numbered_cities(20))
-    good = employ(ScriptedTeacher(write_and_solve))
+    sound_teacher = employ(ScriptedTeacher(write_and_solve))
     assert run("quiz", subtasks="quiz_a", instance=instance).success
     key = PartitionKey("quiz", "enriched", "quiz_a")
     before = store.manifest(key)
@@ -25,7 +25,7 @@ def test_a_solver_that_broke_leaves_the_good_rows_until_a_person_accepts_the_los
     def broken(request: Request) -> str:
         return write_and_solve(request) if request.role is Role.WRITER else "I cannot say."
 
-    stamp = good.identity.stamp.model_copy(update={"revision": "broken"})
+    stamp = sound_teacher.identity.stamp.model_copy(update={"revision": "broken"})
     employ(ScriptedTeacher(broken, stamp=stamp))
     result = run("quiz", ["enriched", "filtered"], subtasks="quiz_a", instance=instance)
 

@@ -75,7 +75,7 @@ def test_rows_are_written_until_enough_pass_as_the_run_itself_will_vote(
 
     votes = [r for r in teacher.requests if r.prompt_version.startswith("solve/")]
     written = metadata(instance, "quiz", "generated", "quiz_a")["rows"]
-    # Five were planned, so three that agree are the fewest that can decide.
+    # Of five planned votes, at least three must agree to decide.
     assert len(votes) == 3 * written
     if together:
         assert metadata(instance, "quiz", "enriched", "quiz_a")["teacher_requests"] == 0
@@ -131,7 +131,7 @@ def test_what_may_pass_is_tried_again(
     instance: dg.DagsterInstance,
     employ: Employ,
 ) -> None:
-    # The teacher dies after two answers of four, at the first attempt.
+    # In the first attempt the teacher dies after two of four answers.
     employ(ScriptedTeacher(write_and_solve, fails_after=2))
     run("quiz", ["seeds", "normalized"], subtasks="quiz_a", instance=instance)
 

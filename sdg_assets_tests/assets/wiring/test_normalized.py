@@ -14,13 +14,13 @@ from sdg_assets_tests.support.runs import attempts, checks, failed, failures, ru
 def test_one_odd_seed_is_refused_and_breaks_nothing(
     mirror: Path, store: Store, instance: dg.DagsterInstance
 ) -> None:
-    # As 122 rows of commonsense_qa (an option twice) and 15 of openbookqa are.
-    odd = {"question": "Which city?", "choices": ["Oslo", "Oslo"], "label": 0}
+    # Like 122 rows of commonsense_qa and 15 of openbookqa, which contain an option twice.
+    repeated_choice = {"question": "Which city?", "choices": ["Oslo", "Oslo"], "label": 0}
     sound = [
         {"question": f"Which city is number {n}?", "choices": ["Oslo", "Rome"], "label": 0}
         for n in range(30)
     ]
-    put_rows(mirror, "quiz_a", [odd, *sound])
+    put_rows(mirror, "quiz_a", [repeated_choice, *sound])
 
     result = run("quiz", ["seeds", "normalized"], subtasks="quiz_a", instance=instance)
 
@@ -60,4 +60,4 @@ def test_a_mapping_that_renders_nothing(
         "quiz_a: quiz/quiz_a (org/quiz, quiz_a, train): the mapping renders no example from 4 "
         "rows: row 0: record.question: 'prompt' is undefined; row 1: "
     )
-    assert attempts(result) == 2  # one a stage
+    assert attempts(result) == 2  # one per stage
