@@ -5,7 +5,7 @@
         manifest.json                       inputs, code, teachers, counts, hashes of all files
         heldout.jsonl                       every held-out split: compared, or why not
         multiple_choice/  generative/       JSONL and Parquet shards
-        commercial/<family>/                the licence-compatible subset
+        commercial/<family>/                the commercial subset
         rejected/                           rows that the release itself refused, with reasons
 
 A release is built in a temporary directory and published in one step (see publication.py), so that
