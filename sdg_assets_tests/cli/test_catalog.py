@@ -144,7 +144,7 @@ def test_a_seed_split_that_the_source_lacks_is_named(tmp_path: Path) -> None:
 
     found = list(absent_splits(catalog, DirectorySource("mirror:here", tmp_path)))
 
-    assert found == ["quiz/quiz: mirror:here has no 'train'; there: test"]
+    assert found == ["quiz/quiz: mirror:here has no 'train'; it has: test"]
     assert list(absent_splits(catalog, Rows({"org/quiz": []}))) == []
 
 

@@ -118,7 +118,7 @@ def test_a_script_reads_the_same_as_json(store: Store) -> None:
         (["quizz"], "unknown seed task 'quizz'; did you mean quiz?"),
         (["quiz/maths"], "has no subtask 'maths'"),
         (["quiz", "--gate", "taste"], "unknown gate 'taste'; there are: schema, format"),
-        (["quiz", "--set", "question_chars"], "NAME=VALUE is expected"),
+        (["quiz", "--set", "question_chars"], "write it as NAME=VALUE"),
         (["quiz", "--set", "chars=3"], "chars: Extra inputs are not permitted"),
         (["quiz", "--set", "question_chars=[9,1]"], "the lower bound comes first"),
     ],

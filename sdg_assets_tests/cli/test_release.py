@@ -96,7 +96,7 @@ def test_a_release_does_not_differ_from_itself(two: tuple[Path, Path]) -> None:
     done = sdg("release", "diff", two[1].name)
 
     assert done.exit_code == 0
-    assert done.stdout == f"{two[1].name} and {two[1].name} hold the same\n"
+    assert done.stdout == f"{two[1].name} and {two[1].name} do not differ\n"
 
 
 def test_a_damaged_release_is_found_and_not_pushed(two: tuple[Path, Path], hub: HubServer) -> None:
