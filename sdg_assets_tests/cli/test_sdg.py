@@ -16,7 +16,7 @@ from sdg_assets_tests.support.command import PROGRAM, in_terminal, program, sdg
 
 ROOT = Path(__file__).parents[2]
 COMMANDS = {
-    (): ("quickstart", "plan", "funnel", "preview", "catalog", "release", "teacher"),
+    (): ("quickstart", "plan", "funnel", "preview", "records", "catalog", "release", "teacher"),
     ("catalog",): ("list", "show", "check", "new", "guesses"),
     ("release",): ("list", "show", "diff", "push"),
     ("teacher",): ("fetch",),
@@ -27,7 +27,7 @@ LEAVES = [
     for name in names
     if (*group, name) not in COMMANDS
 ]
-# One command line of each that reads the settings.
+# One command line of each command that reads the settings.
 CALLS = (
     ("quickstart",),
     ("plan",),
@@ -44,17 +44,17 @@ LINES = re.compile(r"[\u2500-\u259f]")
 ESCAPES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 COLOURS = re.compile(r"\x1b\[(?:[0-9;]*;)?(?:3[0-8]|4[0-8]|9[0-7]|10[0-7])(?:;[0-9;]*)?m")
 HEAVY = ("dagster", "polars", "pydantic", "yaml", "datasets", "torch", "vllm")
-# Processes of a container or of ours, and what is given to Dagster's own `-m`.
+# Modules that containers or our own processes run, and the module for Dagster's own `-m`.
 NOT_FOR_PEOPLE = {
     "sdg_assets.cluster.ended_runs",
-    "sdg_assets.teacher.convert",
+    "sdg_assets.teacher.weights.convert",
     "sdg_assets.definitions",
 }
 
 
 @pytest.fixture
 def small(tmp_path: Path, configure: Configure) -> None:
-    """A catalog that is read fast, with texts that take room."""
+    """A small catalog, which loads fast, with long texts, which need wide columns."""
     fields = {"domain": "trivia_of_the_world_and_beyond", "license": f"LicenseRef-{'long-' * 8}"}
     configure(catalog=write_catalog(tmp_path / "catalog", fields))
 
