@@ -85,12 +85,12 @@ def test_a_row_of_an_overlapped_task_is_seeded_there(tmp_path: Path) -> None:
     spec = catalog.subtask("quiz", "quiz")
     elsewhere = seeded_elsewhere(catalog.task("quiz"), catalog, source)
 
-    found = [
+    reasons = [
         getattr(row, "reason", "")
         for row in normalize(spec, collect_seeds(spec, source), elsewhere)
     ]
 
-    assert found == ["seeded by arc", "seeded by race", "", ""]
+    assert reasons == ["seeded by arc", "seeded by race", "", ""]
 
 
 def test_an_overlapped_task_that_cannot_be_read_is_an_error_and_not_treated_as_absent(
