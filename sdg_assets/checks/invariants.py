@@ -52,8 +52,8 @@ class GateChecks:
     def see_refused(self, row: Rejection) -> None:
         """Counts a row that the stage itself refused."""
         if name := self._counted.get(row.gate):
-            verdict = Refusal(row.gate, row.reason, row.detail)
-            self._note(name, {0: verdict}, [str(row.row.get("id", ""))])
+            refusal = Refusal(row.gate, row.reason, row.detail)
+            self._note(name, {0: refusal}, [str(row.row.get("id", ""))])
 
     def see(self, rows: Sequence[Example]) -> None:
         """Tests a batch of accepted rows.

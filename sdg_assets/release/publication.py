@@ -115,10 +115,10 @@ def clear_abandoned(folder: Place) -> None:
     """
     oldest = datetime.now(UTC) - ABANDONED
     if isinstance(folder, Path):
-        for left in folder.glob(".*.tmp"):
-            newest = max(_modified(path) for path in (left, *left.rglob("*")))
+        for bench in folder.glob(".*.tmp"):
+            newest = max(_modified(path) for path in (bench, *bench.rglob("*")))
             if newest < oldest.timestamp():
-                shutil.rmtree(left, ignore_errors=True)
+                shutil.rmtree(bench, ignore_errors=True)
         return
     releases: dict[str, list[Listed]] = {}
     for file in folder.listing():

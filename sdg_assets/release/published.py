@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import Any
 
 from sdg_assets.errors import StoreError
+from sdg_assets.records import Stage
 from sdg_assets.release.publication import LATEST, MANIFEST
 from sdg_assets.store.places import Place, listing
 
@@ -64,7 +65,7 @@ def releases(root: Place) -> list[Published]:
     Raises:
         StoreError: A manifest is corrupt.
     """
-    folder = root / "curated"
+    folder = root / Stage.CURATED.value
     latest = _latest(folder)
     published = [
         Published(
@@ -93,7 +94,9 @@ def release_named(root: Place, name: str | None) -> Published:
     """
     all_releases = releases(root)
     if not all_releases:
-        raise StoreError(f"no release in {root / 'curated'}; cut one with Dagster's job `release`")
+        raise StoreError(
+            f"no release in {root / Stage.CURATED.value}; cut one with Dagster's job `release`"
+        )
     if name is None:
         matching = [release for release in all_releases if release.is_latest]
     else:
@@ -102,7 +105,9 @@ def release_named(root: Place, name: str | None) -> Published:
         return matching[0]
     ids = ", ".join(release.id for release in matching or all_releases)
     if name is None:
-        raise StoreError(f"{root / 'curated' / LATEST} names no release; name one of: {ids}")
+        raise StoreError(
+            f"{root / Stage.CURATED.value / LATEST} names no release; name one of: {ids}"
+        )
     problem = "several releases begin with" if matching else "no release begins with"
     raise StoreError(f"{problem} {name!r}; there are: {ids}")
 

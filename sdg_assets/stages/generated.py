@@ -20,6 +20,7 @@ from sdg_assets.records import (
     GeneratedExample,
     Rejection,
     Role,
+    Stage,
     content_id,
 )
 from sdg_assets.stages.seeds import seed_rank
@@ -112,7 +113,7 @@ def generate(
         if tokens[seed.id]:
             yield _refused(seed, tokens[seed.id])
     seeds = [seed for seed in seeds if not tokens[seed.id]]
-    known = {_key(s.context, s.question, s.choices) for s in seeds}
+    seed_keys = {_key(s.context, s.question, s.choices) for s in seeds}
     ranking = sorted(range(len(seeds)), key=lambda i: seed_rank(spec, seeds[i].source.row))
     places = {position: place for place, position in enumerate(ranking)}
     rounds, positions = range(knobs.examples_per_seed), range(len(seeds))
@@ -126,9 +127,9 @@ def generate(
         # does not change the prompts of the earlier seeds, and their logged completions are reused.
         earlier = ranking[: max(places[position], NEIGHBOUR_POOL + 1)]
         pool = [seeds[i] for i in _drawn(earlier, seeds[position].id) if i != position]
-        work = _write(spec, seeds[position], pool, number, writer, knobs, known, gates)
+        work = _write(spec, seeds[position], pool, number, writer, knobs, seed_keys, gates)
         declared = [(Role.WRITER, prompt(seeds[position].answer_kind))]
-        yield as_declared(work, "generated", declared)
+        yield as_declared(work, Stage.GENERATED.value, declared)
 
 
 def _refused(seed: Example, token: str) -> Work[GeneratedExample | Rejection]:
@@ -149,7 +150,7 @@ def _write(
     round_number: int,
     writer: Teacher,
     knobs: WriterKnobs,
-    known: set[str],
+    seed_keys: set[str],
     gates: Sequence[Gate],
 ) -> Work[GeneratedExample | Rejection]:
     kind = answer_format(anchor.answer_kind)
@@ -197,7 +198,7 @@ def _write(
         content = _parse(completion, kind, anchor, rng)
     except DraftError as error:
         return Rejection(gate=GATE, reason=str(error), row=row)
-    if _key(content.context, content.question, content.choices) in known:
+    if _key(content.context, content.question, content.choices) in seed_keys:
         return Rejection(gate=GATE, reason="copy of a seed", row=row)
     example = _example(spec, anchor, shots, content, variation, request, completion, writer)
     if refusal := first_refusals([example], gates).get(0):

@@ -22,6 +22,10 @@ NAMES = "records.py"
 ALLOWED = {
     ("answers/extraction.py", "normalized"),  # the name of a function, in `__all__`
     ("stages/plan.py", "seeds"),  # the name of a field of a plan
+    # Headings of tables; `sdg --help` must not import the records.
+    ("cli/funnel.py", "seeds"),
+    ("cli/funnel.py", "generated"),
+    ("cli/plan.py", "seeds"),
 }
 
 

@@ -32,7 +32,7 @@ class MappedRow:
         return {
             "row": self.seed.source.row,
             "raw": self.seed.row,
-            "normalized": [_filled(example) for example in self.examples],
+            Stage.NORMALIZED.value: [_filled(example) for example in self.examples],
         }
 
 
