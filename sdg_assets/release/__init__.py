@@ -43,7 +43,7 @@ PlaceT = TypeVar("PlaceT", bound=Place)
 
 @dataclass(frozen=True)
 class Cut:
-    """Everything that a release is made of besides its rows."""
+    """The inputs and facts of a release, besides its rows."""
 
     inputs: Mapping[str, str]
     """Partition → hash of its content."""

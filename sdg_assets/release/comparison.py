@@ -18,7 +18,7 @@ from sdg_assets.thresholds import Thresholds
 
 
 class Comparison:
-    """Runs the contamination gate on a release's rows: held-out data may have grown since."""
+    """Runs the contamination gate once more: held-out data may have grown since `filtered`."""
 
     def __init__(
         self, protection: Protection, specs: Mapping[str, SubtaskSpec], store: Store

@@ -120,5 +120,5 @@ class _Picture:
 
     def __exit__(self, kind: type[BaseException] | None, *_: Any) -> None:  # noqa: ANN401
         if kind is None:
-            # Without the Software field, the same figures give the same bytes.
+            # matplotlib's version is left out, so that the same figures give the same bytes.
             self._figure.savefig(self._file, dpi=110, metadata={"Software": None})

@@ -38,7 +38,7 @@ class FunnelRow:
     tokens: int = 0
     """Output tokens of the teachers."""
     seconds: float = 0.0
-    """Time in which the teachers made them."""
+    """Teacher time spent on them."""
 
     @property
     def tokens_per_second(self) -> float:
