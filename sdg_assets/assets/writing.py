@@ -93,7 +93,7 @@ def write_partition(
     """
     stage = Stage(key.stage)
     inspection = Inspection(stage, min_yield, thresholds or Thresholds(), heldout=heldout)
-    inspection.asked, inspection.accept_smaller = seeds_requested, accept_smaller
+    inspection.requested, inspection.accept_smaller = seeds_requested, accept_smaller
     samples: list[Record] = []
     with store.write(key) as out:
         inspection.before = _standing(key, out.replaces)

@@ -1,4 +1,4 @@
-"""What a check is that no gate stands behind."""
+"""The type of checks that do not belong to a gate."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from sdg_assets.thresholds import NoThresholds, OwnThresholds
 
 @dataclass(frozen=True, kw_only=True)
 class Check:
-    """A check that no gate stands behind. The stage table says which stages have it."""
+    """A check that does not belong to a gate. The stage table lists the stages that have it."""
 
     name: str
     description: str
-    """What holds of a partition that passes, as Dagster shows it."""
+    """What is true of a partition that passes the check. Dagster shows it."""
     evaluate: Callable[[Tally], CheckOutcome] | None = None
-    """None: the asset that makes the partition evaluates it."""
+    """None: the asset that makes the partition evaluates the check."""
     thresholds: type[OwnThresholds] = NoThresholds
-    """The thresholds that it owns."""
+    """The thresholds that the check owns."""
     needs_rows: bool = True
-    """Whether it says nothing about a partition without rows, and so fails there."""
+    """Whether the check cannot be evaluated without rows, so that an empty partition fails it."""

@@ -1,8 +1,9 @@
-"""Whether refusals take one answer of a task far more often than the others.
+"""Check `class_balance`: rows with one answer are not refused far more often than the others.
 
-A gate that misreads a task's frame can take away a whole class, "positive" for one, while every
-other check stays green: what is left is well-formed, clean and of one answer. So refusals are
-counted by answer wherever answers repeat: yes and no, labels, options that all rows share.
+A gate that misreads the words that all rows of a task share can refuse a whole class, such as all
+rows with the answer "positive". Every other check stays green, because the remaining rows are
+well-formed and clean; they only have one answer. So refusals are counted by answer for all answer
+kinds whose answers repeat: yes or no, labels, and options that all rows share.
 """
 
 from __future__ import annotations
@@ -23,17 +24,17 @@ class ClassBalanceThresholds(OwnThresholds):
         default=0.2,
         ge=0,
         le=1,
-        description="Share of the rows with one answer that may be refused beyond the share of all "
-        "other rows, for labels, yes or no, and options that all rows have.",
+        description="by how much the refused share of the rows with one answer may exceed that of "
+        "all other rows; for labels, yes or no, and options that all rows share",
     )
 
 
 def evaluate(tally: Tally) -> CheckOutcome:
-    """An error in `normalized`, a warning in `filtered`.
+    """Compares how often each answer is refused: an error in `normalized`, a warning in `filtered`.
 
-    Seeds are refused because they repeat something, which has nothing to do with their answer:
-    a class that vanishes there is a gate's mistake, and every later stage would be one-sided.
-    What a writer and a solver make of a class may well be worse than the rest.
+    Seeds are refused because they repeat another row, which does not depend on their answer. So if
+    a class of seeds disappears, a gate is wrong, and every later stage would be one-sided. Written
+    rows may be worse for one class than for the others.
     """
     loss = tally.classes.worst()
     if loss is None or loss.excess <= tally.thresholds.of(ClassBalanceThresholds).class_loss:
@@ -55,7 +56,7 @@ def evaluate(tally: Tally) -> CheckOutcome:
 
 CHECK = Check(
     name="class_balance",
-    description="refusals take no answer far more often than the others",
+    description="no answer is refused far more often than the others",
     evaluate=evaluate,
     thresholds=ClassBalanceThresholds,
 )

@@ -1,4 +1,4 @@
-"""Accepted and refused rows by answer, and the answer that loses most."""
+"""Counts accepted and refused rows by answer, and finds the answer that is refused most often."""
 
 from __future__ import annotations
 
@@ -8,17 +8,26 @@ from math import sqrt
 
 from sdg_assets.records import AnswerKind, Example, Record, Rejection
 
-# More answers than this are no classes: each row has its own options.
+# With more distinct answers than this, each row has its own options, so answers are not classes.
 _MOST_CLASSES = 20
-# Fewer rows of a class are lost to chance.
+# A class with fewer rows is not tested: its refused share varies too much by chance.
 _LEAST_ROWS = 10
-# Standard errors by which a class must lose more than the others: one in 15,000 by chance.
+# By how many standard errors the refused share of a class must exceed that of the others. By
+# chance alone this happens once in 15,000 cases.
 _STANDARD_ERRORS = 4.0
 
 
 @dataclass(frozen=True)
 class ClassLoss:
-    """The class that loses most."""
+    """How many rows of one class were refused, compared with all other classes.
+
+    Attributes:
+        answer: The answer that defines the class.
+        lost: Refused rows of the class.
+        rows: All rows of the class.
+        others_lost: Refused rows of all other classes.
+        others: All rows of all other classes.
+    """
 
     answer: str
     lost: int
@@ -28,12 +37,12 @@ class ClassLoss:
 
     @property
     def excess(self) -> float:
-        """By how much the share of it that is refused exceeds that of all other classes."""
+        """Refused share of this class minus that of all other classes, -1 to 1."""
         return self.lost / self.rows - (self.others_lost / self.others if self.others else 0.0)
 
     @property
     def is_chance(self) -> bool:
-        """Whether so few rows may well differ so much."""
+        """Whether the difference may be chance, by a two-proportion z-test with pooled variance."""
         if self.rows < _LEAST_ROWS or self.others < _LEAST_ROWS:
             return True
         share = (self.lost + self.others_lost) / (self.rows + self.others)
@@ -58,7 +67,7 @@ class ClassBalance:
     _lost: Counter[str] = field(default_factory=Counter)
 
     def see(self, row: Record) -> None:
-        """Takes note of an accepted or refused row; of one that was refused unmapped, nothing."""
+        """Counts an accepted or refused row, unless it was refused before it was mapped."""
         if isinstance(row, Rejection):
             if row.row.get("answer_kind") in self._kinds and isinstance(row.row.get("answer"), str):
                 self._seen[row.row["answer"]] += 1
@@ -67,7 +76,11 @@ class ClassBalance:
             self._seen[row.answer] += 1
 
     def worst(self) -> ClassLoss | None:
-        """The class that loses most beyond chance; None where all lose alike, or there are none."""
+        """The class with the largest excess of refusals that chance does not explain.
+
+        Returns:
+            None if no class exceeds the others, or if the answers are not classes.
+        """
         if not 1 < len(self._seen) <= _MOST_CLASSES:
             return None
         rows, lost = self._seen.total(), self._lost.total()

@@ -1,7 +1,6 @@
-"""Sees a stage's rows go by while it writes, and says at the end how its checks went.
+"""Evaluates the checks of a stage on its rows while they are written.
 
-An invariant that does not hold stops the partition before it is published; a threshold is a
-warning that a person looks at.
+A broken invariant keeps the partition from being published. A missed threshold is a warning.
 """
 
 from __future__ import annotations
@@ -23,10 +22,10 @@ if TYPE_CHECKING:
 
 @dataclass
 class Inspection(Tally):
-    """A tally that also puts the accepted rows through the gates whose checks the stage has."""
+    """A tally that also tests the accepted rows with the gates whose checks the stage has."""
 
     heldout: Gate | None = None
-    """The contamination gate; without it the check says that it checked nothing."""
+    """The contamination gate. Without it, its check fails and says that nothing was checked."""
     _gates: GateChecks = field(init=False)
     _pending: list[Example] = field(default_factory=list)
 
@@ -35,26 +34,26 @@ class Inspection(Tally):
         self._gates = GateChecks(self, self.heldout)
 
     def see(self, row: Record) -> None:
-        """Takes note of an accepted or refused row."""
+        """Counts and tests an accepted or refused row."""
         self.count(row)
         if isinstance(row, Rejection):
             self._gates.see_refused(row)
         elif isinstance(row, Example):
             self._pending.append(row)
             if len(self._pending) >= ROWS_PER_BATCH:
-                self._judge_pending()
+                self._test_pending()
 
     def outcomes(self, signatures: Signatures | None = None) -> list[CheckOutcome]:
-        """One outcome for each check of the stage.
+        """The outcome of each check of the stage. Called once, after the last row.
 
         Args:
-            signatures: Of the rows seen, where they are to be published with them.
+            signatures: The rows' signatures, if they will be published with the rows.
         """
-        self._judge_pending()
+        self._test_pending()
         self._gates.close(signatures)
         return [self._outcome(name) for name in stage_checks(self.stage)]
 
-    def _judge_pending(self) -> None:
+    def _test_pending(self) -> None:
         rows, self._pending = self._pending, []
         self._gates.see(rows)
 
@@ -64,5 +63,5 @@ class Inspection(Tally):
             return CheckOutcome(name=name, passed=False, summary="not checked: there are no rows")
         if check is None:
             return self._gates.outcome(name)
-        assert check.evaluate, f"{name} is evaluated by the asset that makes the partition"
+        assert check.evaluate, f"the asset that makes the partition must evaluate {name}"
         return check.evaluate(self)

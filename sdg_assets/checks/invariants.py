@@ -1,4 +1,4 @@
-"""The checks that state that a partition's rows pass a gate. Each derives from a `GATE`."""
+"""The checks that a partition's rows pass a gate. Each is derived from the gate's `GATE`."""
 
 from __future__ import annotations
 
@@ -20,14 +20,15 @@ if TYPE_CHECKING:
 
 
 class GateChecks:
-    """Puts the accepted rows of a stage through the gates once more, and counts what fails."""
+    """Tests the accepted rows of a stage with the gates once more, and counts the failures."""
 
     def __init__(self, tally: Tally, heldout: Gate | None) -> None:
-        """Starts with no row.
+        """Builds the gates of the stage's checks.
 
         Args:
-            tally: Of the stage.
-            heldout: The contamination gate; without it its check says that it checked nothing.
+            tally: The counts of the stage's rows.
+            heldout: The contamination gate. Without it, its check fails and says that nothing was
+                checked.
         """
         self._tally = tally
         self._heldout = heldout
@@ -49,19 +50,23 @@ class GateChecks:
         self._ids: list[str] = []
 
     def see_refused(self, row: Rejection) -> None:
-        """Takes note of a row that the stage itself refused."""
+        """Counts a row that the stage itself refused."""
         if name := self._counted.get(row.gate):
-            verdict = Refusal(row.gate, row.reason, row.detail)
-            self._note(name, {0: verdict}, [str(row.row.get("id", ""))])
+            refusal = Refusal(row.gate, row.reason, row.detail)
+            self._note(name, {0: refusal}, [str(row.row.get("id", ""))])
 
     def see(self, rows: Sequence[Example]) -> None:
-        """Judges accepted rows; they are judged together."""
+        """Tests a batch of accepted rows.
+
+        Raises:
+            PermanentError: A gate does not work on the record type of the stage's rows.
+        """
         batch, ids = Batch(rows), [row.id for row in rows]
         for name, gate in self._gates.items():
             if rows and not isinstance(rows[0], self._specs[name].reads):
                 raise PermanentError(
                     f"gate {gate.name}: it cannot be checked in {self._tally.stage}, whose rows "
-                    f"are no {self._specs[name].reads.__name__}"
+                    f"are not of type {self._specs[name].reads.__name__}"
                 )
             refusals = gate.refusals(batch)
             self._note(name, refusals, ids)
@@ -73,10 +78,10 @@ class GateChecks:
         self._ids += ids
 
     def close(self, signatures: Signatures | None) -> None:
-        """Judges the rows as a set, once all were seen.
+        """Runs the gates that test the rows as a set. Called once, after the last row.
 
         Args:
-            signatures: Of the rows seen, where they are to be published with them.
+            signatures: The rows' signatures, if they will be published with the rows.
         """
         for name, over_set in self._sets.items():
             self._note(name, over_set.refusals(), self._ids)
@@ -85,10 +90,10 @@ class GateChecks:
                 self._note(name, self._rechecked(spec, signatures), self._ids)
 
     def outcome(self, name: str) -> CheckOutcome:
-        """How the check went, of a partition that has rows.
+        """The outcome of a check for a partition that has rows.
 
         Args:
-            name: The check.
+            name: The check's name.
         """
         spec, rows = self._specs[name], self._tally.rows
         if spec.needs_heldout and self._heldout is None:
@@ -118,7 +123,7 @@ class GateChecks:
         )
 
     def _is_counted(self, spec: GateSpec[Any]) -> bool:
-        """Whether the stage itself puts its rows through the gate, so that they pass it."""
+        """Whether the stage itself applies the gate, so that its accepted rows passed it."""
         is_applied = STAGES[self._tally.stage].maps_seeds and Point.SEED in spec.points
         return is_applied and not spec.reporting
 
@@ -134,7 +139,7 @@ class GateChecks:
     def _rechecked(
         self, spec: GateSpec[Any], signatures: Signatures | None
     ) -> Mapping[int, Refusal]:
-        """Verdicts on what is about to be published; nothing is hashed a second time."""
+        """Tests the signatures that are about to be published, without hashing the rows again."""
         signed = signatures.frame["id"].to_list() if signatures else []
         if spec.recheck and signatures and signed == self._ids:
             return spec.recheck(signatures, self._tally.thresholds.of(spec.thresholds))
@@ -164,7 +169,7 @@ class GateChecks:
         )
 
     def _of_seeds(self, name: str, spec: GateSpec[Any]) -> CheckOutcome:
-        """How many rows of the dataset the stage refused by the gate, against the limit."""
+        """Compares the number of the dataset's rows that the gate refused with `broken_seeds`."""
         refused = self._broken[name]
         limit = self._tally.thresholds.of(SeedThresholds).broken_seeds
         mapped = self._tally.rows + sum(self._broken[check] for check in self._counted.values())

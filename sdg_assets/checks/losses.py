@@ -1,8 +1,8 @@
-"""Whether a partition lost more rows than its input explains, against the version it replaces.
+"""Compares a partition's rows with those of the version that it replaces.
 
-A broken solver once took twenty partitions of `filtered` from 6 to 11 rows to none, and every check
-was green. So a version without rows, or that lost too many, is not published until a person
-accepts it.
+A broken solver once reduced twenty partitions of `filtered` from 6 to 11 rows each to none, and
+every check was green. So a new version that has no rows, or far fewer than a smaller input
+explains, is not published until a person accepts the loss.
 """
 
 from __future__ import annotations
@@ -15,33 +15,33 @@ from math import sqrt
 from sdg_assets.records import Stage
 from sdg_assets.stages.stage import STAGES
 
-# A count of n rows that are accepted by chance varies by about sqrt(n): a loss of up to this many
-# times that is no sign of a defect. It matters only where rows are few, as in a trial.
+# A count of n randomly accepted rows varies by about sqrt(n). A loss of up to this many times
+# sqrt(n) is put down to chance. This matters only for small partitions, as in a trial run.
 CHANCE = 2.0
 REASONS_SHOWN = 3
 TO_ACCEPT = (
-    "The published version stays. If fewer rows are right, run it with accept_smaller in the "
+    "The published version stays. If fewer rows are right, run it again with accept_smaller in the "
     "launchpad or the tag sdg/accept_smaller=true"
 )
 NONE_LEFT = (
-    "A partition without rows is not published: mend the cause, or switch the subtask off in the "
+    "A partition without rows is not published: fix the cause, or switch the subtask off in the "
     "catalog"
 )
 
 
 @dataclass(frozen=True)
 class Standing:
-    """What a version of a partition came to."""
+    """The row counts of one version of a partition."""
 
     rows: int
     """Accepted rows."""
     counted: int
-    """Accepted rows that are worth something: the verified ones where the solver votes
+    """Accepted rows that later stages can use: the verified ones if the solver votes
     (`enriched`), else all."""
     seen: int
-    """Rows that went in: accepted and refused."""
+    """Input rows: accepted and refused."""
     refused: Mapping[str, int]
-    """Why rows do not count → how many."""
+    """Reason why rows do not count → number of rows."""
 
     @classmethod
     def of(
@@ -52,19 +52,19 @@ class Standing:
         verified: int,
         outcomes: Mapping[str, int],
     ) -> Standing:
-        """What a version of a stage's partition came to.
+        """Builds the counts of one version of a partition.
 
         Args:
             stage: The stage.
-            rows: Accepted rows.
-            refused: Reason → refused rows.
-            verified: Of the accepted rows, those that the solver's votes verify.
-            outcomes: What the votes said of the accepted rows; empty before `enriched`.
+            rows: Number of accepted rows.
+            refused: Reason → number of refused rows.
+            verified: How many of the accepted rows the solver's votes verify.
+            outcomes: Outcome of the votes → number of accepted rows; empty before `enriched`.
         """
         seen = rows + sum(refused.values())
         if not STAGES[stage].has_votes:
             return cls(rows, rows, seen, refused)
-        # A row that nobody agrees with passes this stage all the same, and is worth nothing.
+        # A row that no vote agrees with is accepted in this stage, but `filtered` refuses it.
         unverified = {outcome: count for outcome, count in outcomes.items() if outcome != "agreed"}
         return cls(rows, verified, seen, {**refused, **unverified})
 
@@ -74,24 +74,24 @@ class Standing:
 
     @property
     def reasons(self) -> str:
-        """The most frequent reasons, for a person."""
+        """The most frequent reasons and their counts, as text."""
         most = Counter(self.refused).most_common(REASONS_SHOWN)
         return "; ".join(f"{reason} {count}" for reason, count in most) or "none"
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """How a new version compares with the published one."""
+    """The comparison of a new version with the published one."""
 
     passed: bool
     summary: str
     numbers: dict[str, float]
     reasons: dict[str, tuple[int, int]] = field(default_factory=dict)
-    """Why rows were lost → rows now, rows in the version before; empty if it passed."""
+    """Reason → (lost rows now, lost rows in the published version); empty if it passed."""
 
 
 def expected_rows(before: Standing, now: Standing) -> float:
-    """Rows that the yield of the version before promises: a smaller input explains fewer rows."""
+    """Rows to expect from the yield of the published version. A smaller input lowers them."""
     return before.counted * min(1.0, now.seen / before.seen) if before.seen else 0.0
 
 
@@ -99,9 +99,9 @@ def lost_too_much(before: Standing, now: Standing, share: float) -> bool:
     """Whether more rows are lost than chance and a smaller input explain.
 
     Args:
-        before: The version that is published.
-        now: The one that is to replace it.
-        share: Of the expected rows, the part that may be lost.
+        before: The published version.
+        now: The version that would replace it.
+        share: Share of the expected rows that may be lost, 0 to 1.
     """
     expected = expected_rows(before, now)
     lost = expected - now.counted
@@ -112,9 +112,9 @@ def compare(before: Standing | None, now: Standing, share: float, *, accepted: b
     """Compares a new version with the published one.
 
     Args:
-        before: The version that is published; None if there is none.
-        now: The one that is to replace it.
-        share: Of the expected rows, the part that may be lost.
+        before: The published version; None if there is none.
+        now: The version that would replace it.
+        share: Share of the expected rows that may be lost, 0 to 1.
         accepted: Whether a person has accepted the loss.
     """
     numbers: dict[str, float] = {"rows": now.counted, "rows_in": now.seen}

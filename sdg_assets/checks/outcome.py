@@ -1,4 +1,4 @@
-"""How a check went for a partition."""
+"""The outcome of a check for one partition."""
 
 from __future__ import annotations
 
@@ -7,43 +7,45 @@ from collections.abc import Iterable
 from pydantic import BaseModel
 
 OFFENDERS_SHOWN = 10
-"""Rows that an outcome names; it counts all of them."""
+"""How many offending rows an outcome lists. Its numbers count all of them."""
 
 
 class Offender(BaseModel):
-    """A row that broke an invariant."""
+    """A row that a check lists as a problem."""
 
     row: str
+    """The row's id; empty if it has none."""
     problem: str
 
 
 class CheckOutcome(BaseModel):
-    """How a check went for one partition."""
+    """The outcome of a check for one partition."""
 
     name: str
     passed: bool
     blocking: bool = False
+    """Whether failing it keeps the partition from being published."""
     summary: str
     numbers: dict[str, float] = {}
     offenders: list[Offender] = []
     reasons: dict[str, tuple[int, int]] = {}
-    """Why rows were lost → rows now, rows in the version before."""
+    """Reason → (lost rows now, lost rows in the published version)."""
     kept_at: str = ""
-    """File of the rows refused by an attempt that was not published; empty if it was."""
+    """File with the refused rows of an attempt that was not published; empty if it was."""
 
 
 def share_outcome(
     name: str, count: int, seen: int, *, least: float, verb: str, advice: str
 ) -> CheckOutcome:
-    """The outcome of a check that enough rows are of some kind.
+    """The outcome of a check that a minimum share of rows was, for example, accepted.
 
     Args:
-        name: The check.
-        count: Rows of that kind.
-        seen: All rows.
-        least: The share of them that must be of it.
-        verb: What happened to the rows counted: `accepted`.
-        advice: What to do if there are too few.
+        name: The check's name.
+        count: Number of rows that were.
+        seen: Number of all rows. The check fails if it is 0.
+        least: The minimum share, 0 to 1.
+        verb: What happened to the counted rows, such as `accepted`.
+        advice: What to do if the share is too small.
     """
     passed = seen > 0 and count >= least * seen
     return CheckOutcome(
@@ -55,5 +57,5 @@ def share_outcome(
 
 
 def broken_invariants(outcomes: Iterable[CheckOutcome]) -> list[CheckOutcome]:
-    """The failed checks that keep a partition from being published."""
+    """The failed checks that keep the partition from being published."""
     return [outcome for outcome in outcomes if outcome.blocking and not outcome.passed]

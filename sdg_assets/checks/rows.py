@@ -1,4 +1,7 @@
-"""Check `rows`: a partition has rows, and not far fewer than the version that it replaces."""
+"""Check `rows`: a partition has rows, and not far fewer than the version that it replaces.
+
+`checks/losses.py` has the comparison.
+"""
 
 from __future__ import annotations
 
@@ -21,18 +24,18 @@ class LossThresholds(OwnThresholds):
         default=0.5,
         ge=0,
         le=1,
-        description="share of its rows that a partition may lose against the version it replaces, "
-        "beyond what a smaller input explains; 1 for any",
+        description="share of its rows that a partition may lose compared with the version it "
+        "replaces, beyond what a smaller input explains; 1 allows any loss",
     )
 
 
 def evaluate(tally: Tally) -> CheckOutcome:
-    """Compares the rows with those of the version that is published."""
+    """Compares the rows with those of the published version."""
     reasons = {f"{gate}: {reason}": n for (gate, reason), n in tally.reasons.items()}
     now = Standing.of(tally.stage, tally.rows, reasons, tally.verified, tally.outcome_counts())
-    has_what_was_asked = tally.asked is not None and tally.rows >= tally.asked
-    if not STAGES[tally.stage].inputs and tally.before and not has_what_was_asked:
-        # What went in is the dataset's split, which does not shrink for a good reason.
+    has_all_requested = tally.requested is not None and tally.rows >= tally.requested
+    if not STAGES[tally.stage].inputs and tally.before and not has_all_requested:
+        # The input is the dataset's split. A smaller split is an error, not an explanation.
         now = replace(now, seen=max(now.seen, tally.before.seen))
     share = tally.thresholds.of(LossThresholds).lost_share
     compared = compare(tally.before, now, share, accepted=tally.accept_smaller)
@@ -41,7 +44,7 @@ def evaluate(tally: Tally) -> CheckOutcome:
 
 CHECK = Check(
     name="rows",
-    description="there are rows, and not far fewer than in the version that they replace",
+    description="the partition has rows, and not far fewer than the version that it replaces",
     evaluate=evaluate,
     thresholds=LossThresholds,
     needs_rows=False,

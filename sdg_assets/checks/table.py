@@ -1,4 +1,4 @@
-"""Which checks a stage has: those of its gates, from each `GATE`, and those of this table."""
+"""Which checks a stage has: those that its gates declare, and those of this table."""
 
 from __future__ import annotations
 
@@ -19,7 +19,8 @@ CHECKS = {
         release.CHECK,
     )
 }
-# Besides those of gates. Seeds that are lost have no check of their own: those of gates count them.
+# The thresholds of checks; gates declare their own. Lost seeds have no check of their own: the
+# gates' checks count them.
 THRESHOLDS = (unread.SeedThresholds, *(check.thresholds for check in CHECKS.values()))
 
 
@@ -27,10 +28,11 @@ def stage_checks(stage: str) -> tuple[str, ...]:
     """The names of a stage's checks, in the order in which they are shown.
 
     Args:
-        stage: Its name.
+        stage: The stage's name.
 
     Raises:
-        PermanentError: A gate names its check like one of the table, or a stage that is none.
+        PermanentError: A gate's check has the name of a check in the table, or a gate's
+            `checked_in` names an unknown stage.
     """
     for spec in all_gates():
         if spec.check_name in CHECKS:
@@ -39,21 +41,21 @@ def stage_checks(stage: str) -> tuple[str, ...]:
             )
         if unknown := set(spec.checked_in) - set(Stage):
             raise PermanentError(
-                f"gate {spec.name}: checked_in names no stage: {', '.join(sorted(unknown))}; "
-                f"there are: {', '.join(Stage)}"
+                f"gate {spec.name}: unknown stage in checked_in: {', '.join(sorted(unknown))}; "
+                f"the stages are: {', '.join(Stage)}"
             )
     first, *others = STAGES[Stage(stage)].checks
     return (first, *gate_checks(stage), *others)
 
 
 def described(check: str) -> str:
-    """What holds of a partition that passes a check, as Dagster shows it.
+    """What is true of a partition that passes a check. Dagster shows it.
 
     Args:
-        check: Its name.
+        check: The check's name.
 
     Raises:
-        KeyError: No stage has such a check.
+        KeyError: No stage has a check of this name.
     """
     of_gates: dict[str, str] = {spec.check_name: spec.description for spec in all_gates()}
     of_others = {name: entry.description for name, entry in CHECKS.items()}

@@ -1,4 +1,4 @@
-"""What went by while a stage wrote a partition: counts, reasons and the first refused rows."""
+"""Counts the rows of a partition while a stage writes it, with reasons and sample refused rows."""
 
 from __future__ import annotations
 
@@ -12,25 +12,30 @@ from sdg_assets.records import EnrichedExample, Record, Rejection, Stage
 from sdg_assets.thresholds import Thresholds
 
 REFUSED_SHOWN = 3
-"""Refused rows that are kept to be shown, of each gate."""
+"""How many refused rows are kept per gate, to be shown."""
 
 
 @dataclass
 class Tally:
-    """Counts a stage's rows; what its checks are evaluated on."""
+    """Counts of a partition's rows, on which the stage's checks are evaluated."""
 
     stage: Stage
     min_yield: float = 0.1
+    """The smallest share of accepted rows that passes the check `yield`."""
     thresholds: Thresholds = field(default_factory=Thresholds)
     before: Standing | None = None
-    """What the version that is published came to; None if there is none."""
-    asked: int | None = None
-    """`seeds`: rows that were asked for. If they are there, fewer than before are no loss."""
+    """The counts of the published version; None if there is none."""
+    requested: int | None = None
+    """`seeds` only: number of requested rows. If all of them were read, fewer rows than before
+    are not a loss."""
     accept_smaller: bool = False
-    """Whether a person has accepted fewer rows, or none, in place of those published."""
+    """Whether a person has accepted that fewer rows, or none, replace the published ones."""
     rows: int = 0
+    """Accepted rows."""
     verified: int = 0
+    """Accepted rows whose answer the solver's votes verify."""
     rejected: Counter[str] = field(default_factory=Counter)
+    """Refused rows by gate."""
     refused: dict[str, list[Rejection]] = field(default_factory=dict)
     """The first refused rows of each gate."""
     reasons: Counter[tuple[str, str]] = field(default_factory=Counter)
@@ -42,11 +47,11 @@ class Tally:
 
     @property
     def seen(self) -> int:
-        """Rows that went in: accepted and refused."""
+        """Input rows: accepted and refused."""
         return self.rows + self.rejected.total()
 
     def count(self, row: Record) -> None:
-        """Takes note of an accepted or refused row."""
+        """Counts an accepted or refused row."""
         self.classes.see(row)
         if isinstance(row, Rejection):
             self.rejected[row.gate] += 1
@@ -64,11 +69,11 @@ class Tally:
                 self.unverified.append(Offender(row=row.id, problem=problem))
 
     def outcome_counts(self) -> dict[str, int]:
-        """Rows by what the solver's votes said of them; empty before `enriched`."""
+        """Outcome of the solver's votes → number of rows; empty before `enriched`."""
         return dict(self._outcomes)
 
     def reasons_of(self, gate: str) -> str:
-        """How many rows a gate refused, and for which reasons."""
+        """How many rows a gate refused and for which reasons, as text."""
         reasons = [(r, n) for (g, r), n in self.reasons.most_common() if g == gate][:REFUSED_SHOWN]
         listed = ", ".join(f"{reason} {count}" for reason, count in reasons)
         return f"{gate} refused most, {self.rejected[gate]} ({listed})"

@@ -1,4 +1,4 @@
-"""Rows that never became an example, and seeds that a gate refused: how many may be lost."""
+"""How many rows may fail to become an example, and how many seeds a gate may refuse."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from sdg_assets.stages.stage import STAGES
 from sdg_assets.thresholds import OwnThresholds
 
 MIN_PARSED = 0.5
-"""Share of a writer's completions that must be understood."""
+"""The smallest share of a writer's completions that must be parsed."""
 
 
 class SeedThresholds(OwnThresholds):
@@ -23,8 +23,8 @@ class SeedThresholds(OwnThresholds):
     mapping_failures: float = Field(
         default=0.02, ge=0, le=1, description="share of a task's rows that its record may not fit"
     )
-    # Real datasets have odd rows (an option twice in 1.2% of commonsense_qa). With more than this
-    # it is the mapping that is odd.
+    # Real datasets have malformed rows: 1.2% of commonsense_qa list an option twice. A larger
+    # share means that the mapping is wrong.
     broken_seeds: float = Field(
         default=0.05,
         ge=0,
@@ -35,14 +35,14 @@ class SeedThresholds(OwnThresholds):
 
 
 def unread_rows(tally: Tally, check: str) -> CheckOutcome | None:
-    """How many rows never became an example, against the share that may.
+    """Compares the rows that could not be read as examples with the share that is allowed.
 
     Args:
-        tally: The rows of a stage.
-        check: The check that counts them.
+        tally: The counts of the stage's rows.
+        check: The name of the check that counts these rows.
 
     Returns:
-        None for a stage that reads nothing but examples.
+        None for a stage whose inputs are examples already.
     """
     spec = STAGES[tally.stage]
     if spec.maps_seeds:

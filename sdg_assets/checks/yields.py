@@ -1,4 +1,4 @@
-"""Checks that enough rows come out: accepted by the gates, verified by the solver."""
+"""Checks that enough rows were accepted by the gates and verified by the solver."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from sdg_assets.checks.outcome import CheckOutcome, share_outcome
 from sdg_assets.checks.tally import Tally
 
 MIN_AGREED = 0.2
-"""Share of the rows of `enriched` that must be verified."""
+"""The smallest share of the rows of `enriched` that must be verified."""
 
 
 def accepted(tally: Tally) -> CheckOutcome:
-    """Whether the share of accepted rows is at least `SDG_MIN_YIELD`."""
+    """Tests whether the share of accepted rows is at least `SDG_MIN_YIELD`."""
     gate = next(iter(tally.rejected.most_common(1)), ("", 0))[0]
     outcome = share_outcome(
         YIELD.name,
@@ -27,7 +27,7 @@ def accepted(tally: Tally) -> CheckOutcome:
 
 
 def verified(tally: Tally) -> CheckOutcome:
-    """Whether the solver agrees with the writer often enough."""
+    """Tests whether the share of verified rows is at least `MIN_AGREED`."""
     outcome = share_outcome(
         ANSWER_VERIFICATION.name,
         tally.verified,
@@ -49,7 +49,7 @@ YIELD = Check(
 )
 ANSWER_VERIFICATION = Check(
     name="answer_verification",
-    description="blind majorities agree with the writer often enough",
+    description="the majority of blind votes agrees with the writer often enough",
     evaluate=verified,
     needs_rows=False,
 )

@@ -1,6 +1,6 @@
-"""The command `sdg`, one module a subcommand.
+"""The command `sdg`, with one module per subcommand.
 
-A subcommand imports heavy modules when it runs, so that `sdg --help` answers at once.
+A subcommand imports heavy modules only when it runs, so that `sdg --help` starts fast.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ from sdg_assets.cli.endings import Command, exit_codes, help_if_alone
 
 ABOUT = """Task-seeded synthetic Q&A for language-model pretraining.
 
-New here? `sdg quickstart` takes three subtasks through all stages with a small teacher on the CPU;
-`sdg funnel` then shows how many rows each stage let through, and why the others were refused.
+New here? `sdg quickstart` runs three subtasks through all stages with a small teacher on the CPU;
+`sdg funnel` then shows how many rows each stage accepted, and why the others were refused.
 Everything else is done in the Dagster UI (`make ui`).
 
 Settings come from the environment: SDG_STORE, SDG_SEED_SOURCE, SDG_TEACHER and the others that
-the README lists."""
+docs/operations.md lists."""
 HELP = ["-h", "--help"]
 
 
@@ -28,13 +28,13 @@ def build(*, rich_help: bool) -> typer.Typer:
     """Builds the command.
 
     Args:
-        rich_help: Whether help has colours and boxes, for a terminal, or is plain text.
+        rich_help: Whether help texts have colours and boxes, for a terminal.
     """
     app = typer.Typer(
         name="sdg",
         cls=Command,
         help=ABOUT,
-        epilog=exit_codes("the command says no: something failed or differs"),
+        epilog=exit_codes("something failed or differs"),
         context_settings={"help_option_names": HELP},
         invoke_without_command=True,
         add_completion=False,
@@ -44,14 +44,14 @@ def build(*, rich_help: bool) -> typer.Typer:
     app.callback()(_sdg)
     app.command(
         "quickstart",
-        short_help="Take three subtasks through all stages, here and now.",
+        short_help="Run three subtasks through all stages.",
         epilog=quickstart.EXIT_CODES,
     )(quickstart.quickstart)
     app.command(
-        "plan", short_help="Tell what a run will cost, before it is started.", epilog=exit_codes()
+        "plan", short_help="Estimate the cost of a run before it starts.", epilog=exit_codes()
     )(plan.plan)
     app.command(
-        "funnel", short_help="Show what each stage took in and let through.", epilog=exit_codes()
+        "funnel", short_help="Show how many rows each stage accepted.", epilog=exit_codes()
     )(funnel.funnel)
     app.command("preview", short_help="Show which rows each gate would drop.", epilog=exit_codes())(
         preview.preview
@@ -61,12 +61,12 @@ def build(*, rich_help: bool) -> typer.Typer:
     app.command("records", short_help="Describe every field of every record.", epilog=exit_codes())(
         records.records
     )
-    app.add_typer(teacher.app, name="teacher", short_help="Put teacher models on disk.")
+    app.add_typer(teacher.app, name="teacher", short_help="Download teacher models.")
     return app
 
 
 def main() -> None:
-    """Runs `sdg` with the process's own command line, and ends the process."""
+    """Runs `sdg` with the command line of this process, and exits."""
     build(rich_help=sys.stdout.isatty())(prog_name="sdg")
 
 

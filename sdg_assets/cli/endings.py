@@ -1,4 +1,4 @@
-"""How `sdg` ends: with an exit code, and with one line for an error that we raise."""
+"""The exit codes of `sdg`, and its one-line error messages."""
 
 from __future__ import annotations
 
@@ -17,26 +17,26 @@ CANNOT_BE_DONE = 2
 
 
 def exit_codes(one: str = "", more: str = "") -> str:
-    """The line of a command's help that says what its exit codes mean.
+    """The line of a command's help that explains its exit codes.
 
     Args:
-        one: What 1 means; empty for a command that never ends with 1.
-        more: Further codes.
+        one: The meaning of 1; empty for a command that never exits with 1.
+        more: Further codes and their meanings.
     """
     codes = [
         "0 done",
         *([f"1 {one}"] if one else []),
-        f"{CANNOT_BE_DONE} cannot be done, and a line says why",
+        f"{CANNOT_BE_DONE} cannot be done; a message says why",
         *([more] if more else []),
     ]
     return f"Exit codes: {'; '.join(codes)}."
 
 
 class Command(TyperGroup):
-    """`sdg` with all its subcommands.
+    """The command `sdg` with all its subcommands.
 
-    A subcommand returns its exit code. An error that we raise, and a wrong command line, end with
-    one line on stderr and `CANNOT_BE_DONE`; a reader that has gone (`sdg … | head`) is no failure.
+    A subcommand returns its exit code. An `SdgError` or a wrong command line prints one line on
+    stderr and exits with `CANNOT_BE_DONE`. A closed pipe (`sdg … | head`) is not an error.
     """
 
     def main(
@@ -46,11 +46,11 @@ class Command(TyperGroup):
         *_: Any,  # noqa: ANN401 – as typer declares it
         **extra: Any,  # noqa: ANN401
     ) -> NoReturn:
-        """Runs a command line and ends the process.
+        """Runs a command line and exits.
 
         Args:
-            args: The command line; None for the process's own.
-            prog_name: How usage texts name the command.
+            args: The arguments; None for those of this process.
+            prog_name: The command's name in usage texts.
             *_: Ignored.
             **extra: Passed to the command's context.
         """
@@ -62,23 +62,23 @@ class Command(TyperGroup):
             sys.exit(_cannot_be_done(str(error)))
         except typer.TyperException as error:
             context = getattr(error, "ctx", None)
-            where = context.command_path if context else "sdg"
-            sys.exit(_cannot_be_done(f"{error.format_message()} See `{where} --help`."))
+            command = context.command_path if context else "sdg"
+            sys.exit(_cannot_be_done(f"{error.format_message()} See `{command} --help`."))
         except BrokenPipeError:
-            sys.exit(_nobody_reads())
+            sys.exit(_pipe_closed())
         except SystemExit as ended:
-            # What typer and rich make of a closed pipe themselves.
+            # typer and rich turn a closed pipe into a SystemExit of their own.
             if isinstance(ended.__context__, BrokenPipeError):
-                sys.exit(_nobody_reads())
+                sys.exit(_pipe_closed())
             raise
         sys.exit(status if isinstance(status, int) else 0)
 
 
 def group(about: str) -> typer.Typer:
-    """Several subcommands under one name; the name alone prints their help.
+    """A command with subcommands. Without a subcommand, it prints its help.
 
     Args:
-        about: What they are about.
+        about: The help text of the command.
     """
     app = typer.Typer(help=about, invoke_without_command=True)
     app.callback()(help_if_alone)
@@ -86,7 +86,7 @@ def group(about: str) -> typer.Typer:
 
 
 def help_if_alone(context: typer.Context) -> None:
-    """Prints the help of a command whose subcommand is not named."""
+    """Prints a command's help if no subcommand was given."""
     if context.invoked_subcommand is None:
         typer.echo(context.get_help())
 
@@ -96,8 +96,8 @@ def _cannot_be_done(message: str) -> int:
     return CANNOT_BE_DONE
 
 
-def _nobody_reads() -> int:
-    # Python writes what is left as it ends, and would complain of the closed pipe once more.
+def _pipe_closed() -> int:
+    # Python flushes stdout at exit, and would report the closed pipe again.
     with suppress(OSError, ValueError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.__stdout__.fileno())  # type: ignore[union-attr]
     return 0

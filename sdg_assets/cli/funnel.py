@@ -1,4 +1,4 @@
-"""`sdg funnel`: how many rows each stage took in and let through."""
+"""`sdg funnel`: how many rows each stage read and accepted."""
 
 from __future__ import annotations
 
@@ -28,11 +28,12 @@ COLUMNS = (
 
 
 def funnel(subtasks: Subtasks = None, as_json: AsJson = False) -> int:
-    """Show how many rows each stage took in and let through, and why the others were refused.
+    """Show how many rows each stage accepted, and why the others were refused.
 
-    One line for each subtask that has seeds in the store (SDG_STORE). `generated` are the
-    teacher's answers, `parsed` those that could be read, `verified` those that the votes agreed
-    on, `accepted` those that passed every gate. Tokens are the teacher's output.
+    Prints one line for each subtask that has seeds in the store (SDG_STORE). `generated` counts
+    the writer's completions, `parsed` those that could be parsed, `verified` the rows whose answer
+    the votes agreed on, `accepted` the rows that passed every gate. `tokens` counts the teachers'
+    output tokens.
     """
     from sdg_assets.catalog import configured_catalog
     from sdg_assets.settings import settings
@@ -49,15 +50,17 @@ def funnel(subtasks: Subtasks = None, as_json: AsJson = False) -> int:
         return 0
     write_funnel(rows)
     if not rows:
-        terminal.note(f"nothing of this is materialized in {store.root}: try `sdg quickstart`")
+        terminal.note(
+            f"none of these subtasks is materialized in {store.root}: try `sdg quickstart`"
+        )
     return 0
 
 
 def write_funnel(rows: Sequence[FunnelRow]) -> None:
-    """Prints a table with a line a subtask, and below it why rows were refused.
+    """Prints a table with one line per subtask, and a table of the reasons of refusals.
 
     Args:
-        rows: The subtasks' way through the stages.
+        rows: The row counts of each subtask.
     """
     terminal.write_table(COLUMNS, map(_cells, rows))
     refusals = [

@@ -15,7 +15,7 @@ Subtasks = Annotated[
     list[str] | None,
     typer.Argument(
         metavar="TASK",
-        help="Seed tasks or single subtasks, like gsm8k or arc/arc_easy. Default: all that are on.",
+        help="Seed tasks or subtasks, like gsm8k or arc/arc_easy. Default: all enabled ones.",
         show_default=False,
     ),
 ]
@@ -26,15 +26,15 @@ OneTask = Annotated[
 
 
 def selected(catalog: Catalog, names: Sequence[str] | None) -> list[SubtaskSpec]:
-    """The subtasks that a command line names.
+    """The subtasks that a command line selects.
 
     Args:
         catalog: The catalog.
-        names: `task` for all its subtasks that are on, or `task/subtask`. None or empty for every
-            subtask that is on.
+        names: `task` for all enabled subtasks of a task, or `task/subtask`. None or empty for all
+            enabled subtasks.
 
     Raises:
-        CatalogError: There is no such task or subtask.
+        CatalogError: The catalog has no such task or subtask.
     """
     specs = []
     for name in names or [task.task for task in catalog.enabled()]:

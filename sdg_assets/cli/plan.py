@@ -1,4 +1,4 @@
-"""`sdg plan`: what a run will cost, before any GPU is used."""
+"""`sdg plan`: estimates the cost of a run before any GPU is used."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ COLUMNS = (
 def plan(
     subtasks: Subtasks = None,
     tokens_per_second: Annotated[
-        float, typer.Option(min=1, help="Output tokens that one GPU makes in a second.")
+        float, typer.Option(min=1, help="Output tokens per second of one GPU.")
     ] = 2000.0,
     as_json: AsJson = False,
 ) -> int:
-    """Tell what a run will cost, before any GPU is used: requests, tokens and GPU-hours.
+    """Estimate the cost of a run before any GPU is used: requests, tokens and GPU-hours.
 
-    Prompts are rendered from the real seeds and counted by the tokenizer of SDG_TEACHER. A new
-    example is taken to be as long as an old one; traces and backgrounds have typical lengths.
+    Prompts are rendered from the real seeds and counted with the tokenizer of SDG_TEACHER. A new
+    example is assumed to be as long as a seed; traces and backgrounds have typical lengths.
     """
     from sdg_assets.catalog import configured_catalog
     from sdg_assets.records import Role

@@ -1,4 +1,4 @@
-"""`sdg preview`: what the gates would drop, before anything is applied."""
+"""`sdg preview`: which rows the gates would drop, before a run applies them."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ COLUMNS = (Column("rows", right=True), Column("share", right=True), Column("gate
 def preview(
     task: OneTask,
     gate: Annotated[
-        str | None, typer.Option(help="Look at this gate alone.", show_default=False)
+        str | None, typer.Option(help="Run only this gate.", show_default=False)
     ] = None,
     examples: Annotated[int, typer.Option(min=0, help="Rows to show for each reason.")] = 2,
     assignments: Annotated[
@@ -34,16 +34,16 @@ def preview(
         typer.Option(
             "--set",
             metavar="NAME=VALUE",
-            help="A threshold to try, its value as JSON: question_chars=[20,500]. May be repeated.",
+            help="A threshold to try; the value is JSON: question_chars=[20,500]. May be repeated.",
             show_default=False,
         ),
     ] = None,
     as_json: AsJson = False,
 ) -> int:
-    """Show what each gate would drop from the rows in the store. Nothing is written.
+    """Show which stored rows each gate would drop, without writing anything.
 
-    The rows are those of the furthest stage before the gates that is materialized. Thresholds are
-    those that a run would use (SDG_GATES and the task's own), with `--set` on top.
+    The rows come from the last materialized stage before the gates. The thresholds are those of a
+    run (SDG_GATES and the task's own), changed by `--set`.
     """
     from sdg_assets.catalog import configured_catalog
     from sdg_assets.settings import settings
@@ -60,11 +60,11 @@ def preview(
         rows = store.manifest(partition_of(store, spec)).rows
         with terminal.bar(f"{spec.task}/{spec.key}", rows) as advance:
             heldout = _contamination(store, catalog, spec, thresholds)
-            found = previewed(store, spec, thresholds, only, examples, heldout, advance)
+            result = previewed(store, spec, thresholds, only, examples, heldout, advance)
         if as_json:
-            previews.append(_as_json(found))
+            previews.append(_as_json(result))
         else:
-            _write(found)
+            _write(result)
     if as_json:
         terminal.write_json(previews)
     return 0
@@ -73,7 +73,7 @@ def preview(
 def _contamination(
     store: Store, catalog: Catalog, spec: SubtaskSpec, thresholds: Thresholds
 ) -> Contamination | None:
-    """The contamination gate; without one, stderr says why."""
+    """The contamination gate; None if held-out hashes are missing, with a note on stderr."""
     from sdg_assets.gates.contamination import Contamination
     from sdg_assets.gates.repeats import ContaminationThresholds
     from sdg_assets.heldout.protection import protection
@@ -94,57 +94,57 @@ def _contamination(
 def _assignment(text: str) -> tuple[str, Any]:
     name, equals, value = text.partition("=")
     if not equals:
-        raise PermanentError(f"--set {text}: NAME=VALUE is expected")
+        raise PermanentError(f"--set {text}: write it as NAME=VALUE")
     try:
         return name.strip(), json.loads(value)
     except json.JSONDecodeError:
         return name.strip(), value
 
 
-def _write(found: Preview) -> None:
+def _write(result: Preview) -> None:
     """Prints a preview: thresholds, a table of reasons, and example rows."""
-    terminal.write(f"{found.key}: {found.rows} rows")
-    for name, value, default in found.thresholds:
+    terminal.write(f"{result.key}: {result.rows} rows")
+    for name, value, default in result.thresholds:
         mark = "" if value == default else f"  (default {_plain(default)})"
         terminal.write(f"  {name} = {_plain(value)}{mark}")
-    if not found.alone:
+    if not result.alone:
         terminal.write("no gate would drop a row")
         return
     terminal.write()
-    terminal.write_table(COLUMNS, _lines(found))
-    share = found.kept / found.rows
-    terminal.write(f"\n{found.kept} of {found.rows} rows ({share:.1%}) would be left")
+    terminal.write_table(COLUMNS, _lines(result))
+    share = result.kept / result.rows
+    terminal.write(f"\n{result.kept} of {result.rows} rows ({share:.1%}) would be left")
 
 
-def _lines(found: Preview) -> Iterator[tuple[str, str, str]]:
-    """A line a reason, its example rows below it, and below each gate what it alone drops."""
+def _lines(result: Preview) -> Iterator[tuple[str, str, str]]:
+    """Yields the table: per reason a count and examples, per gate the rows that it drops first."""
     from sdg_assets.gates import order
 
     for gate in order():
-        reasons = [(key, count) for key, count in found.alone.most_common() if key[0] == gate]
+        reasons = [(key, count) for key, count in result.alone.most_common() if key[0] == gate]
         for (_, reason), count in reasons:
-            yield str(count), f"{count / found.rows:.2%}", f"{gate}: {reason}"
-            for sighting in found.sightings.get((gate, reason), ()):
+            yield str(count), f"{count / result.rows:.2%}", f"{gate}: {reason}"
+            for sighting in result.sightings.get((gate, reason), ()):
                 yield "", "", f"    {_line(sighting)}"
-        if reasons and found.only_reports(gate):
+        if reasons and result.only_reports(gate):
             yield "", "", f"  {gate} only reports them"
         elif reasons:
-            first = found.in_order[gate]
+            first = result.in_order[gate]
             yield "", "", f"  {gate} drops {first} that no gate before it does"
 
 
-def _as_json(found: Preview) -> dict[str, Any]:
+def _as_json(result: Preview) -> dict[str, Any]:
     return {
-        "partition": str(found.key),
-        "rows": found.rows,
-        "left": found.kept,
-        "thresholds": {name: _json(value) for name, value, _ in found.thresholds},
+        "partition": str(result.key),
+        "rows": result.rows,
+        "left": result.kept,
+        "thresholds": {name: _json(value) for name, value, _ in result.thresholds},
         "refusals": [
             {
                 "gate": gate,
                 "reason": reason,
                 "rows": count,
-                "only_reported": found.only_reports(gate),
+                "only_reported": result.only_reports(gate),
                 "examples": [
                     {
                         "id": sighting.row.id,
@@ -152,12 +152,12 @@ def _as_json(found: Preview) -> dict[str, Any]:
                         "answer": sighting.row.answer,
                         "detail": sighting.refusal.detail,
                     }
-                    for sighting in found.sightings.get((gate, reason), ())
+                    for sighting in result.sightings.get((gate, reason), ())
                 ],
             }
-            for (gate, reason), count in found.alone.most_common()
+            for (gate, reason), count in result.alone.most_common()
         ],
-        "dropped_first_by": {gate: count for gate, count in found.in_order.items() if count},
+        "dropped_first_by": {gate: count for gate, count in result.in_order.items() if count},
     }
 
 

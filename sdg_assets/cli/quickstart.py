@@ -1,6 +1,6 @@
-"""`sdg quickstart`: the main job, small. A few subtasks through all stages, in Dagster.
+"""`sdg quickstart`: runs a few subtasks through all stages, in Dagster.
 
-It materializes the same assets as the UI does, into the same instance and store.
+It materializes the same assets as the UI, in the same instance and store.
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ if TYPE_CHECKING:
 SUBTASKS = ("arc/arc_easy", "gsm8k/gsm8k", "boolq/boolq")
 EXIT_CODES = exit_codes(
     "a run failed, or nothing was accepted",
-    "128 + the signal when Ctrl-C or SIGTERM ended it: what was answered is kept, and the same "
-    "command goes on from there",
+    "128 + the signal when Ctrl-C or SIGTERM ended it: all answers are kept, and the same command "
+    "continues from there",
 )
 LOGGERS = {"loggers": {"console": {"config": {"log_level": "INFO"}}}}
 
@@ -48,12 +48,12 @@ def quickstart(
     ] = None,
     max_seeds: Annotated[int, typer.Option(min=1, help="Seeds of each subtask.")] = 6,
 ) -> int:
-    """Take a few subtasks through all stages, with the configured teacher, and cut a release.
+    """Run a few subtasks through all stages with the configured teacher, and cut a release.
 
-    These are the same assets as in the UI, in the same Dagster instance (DAGSTER_HOME) and store
-    (SDG_STORE); `make ui` shows the runs afterwards. At the end stand the funnel, accepted
-    examples and where the files are. The first time, the embedded teacher (1.1 GB) is fetched; it
-    runs on the CPU and takes some minutes.
+    Runs the same assets as the UI, in the same Dagster instance (DAGSTER_HOME) and store
+    (SDG_STORE); `make ui` shows the runs afterwards. At the end it prints the funnel, accepted
+    examples and the paths of the files. The first run downloads the embedded teacher (1.1 GB). It
+    runs on the CPU, which takes some minutes.
     """
     from sdg_assets.catalog import configured_catalog
     from sdg_assets.settings import settings
@@ -65,7 +65,7 @@ def quickstart(
     store = Store(settings().store)
     specs = [_spec(catalog, name) for name in subtasks or SUBTASKS]
     _need_instance()
-    # Dagster hears of signals only while a run is under way; in between they end us as well.
+    # Dagster handles signals only during a run. Between runs they must end this process, too.
     stopping.listen()
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
@@ -73,8 +73,8 @@ def quickstart(
     except KeyboardInterrupt:
         received = stopping.received() or signal.SIGINT
         terminal.note(
-            f"ended by {stopping.REASONS[received]}: nothing else is started, and everything "
-            "answered so far is kept; the same command goes on from there"
+            f"ended by {stopping.REASONS[received]}: nothing else is started, and all answers so "
+            "far are kept; the same command continues from there"
         )
         return 128 + received
     accepted = _write_results(specs, store)
@@ -98,17 +98,17 @@ def materialize(keys: list[dg.AssetKey], subtask: str | None, max_seeds: int | N
     Args:
         keys: The assets.
         subtask: The partition; None for unpartitioned assets.
-        max_seeds: Cap on seeds.
+        max_seeds: Maximum number of seeds per subtask.
 
     Returns:
-        Whether the run succeeded; the log says why not.
+        Whether the run succeeded. If not, the log on stderr says why.
 
     Raises:
-        KeyboardInterrupt: A signal ended the run, so nothing else is to be started.
+        KeyboardInterrupt: A signal ended the run, so the caller must not start another one.
     """
     import dagster as dg
 
-    from sdg_assets.definitions import defs  # reads the settings: wrong ones fail here
+    from sdg_assets.definitions import defs  # reads the settings; wrong ones raise here
     from sdg_assets.records import Stage
     from sdg_assets.teacher import stopping
 
@@ -116,7 +116,7 @@ def materialize(keys: list[dg.AssetKey], subtask: str | None, max_seeds: int | N
     seeds = [key for key in keys if key.path[-1] == Stage.SEEDS]
     ops = {"__".join(key.path): {"config": {"max_seeds": max_seeds}} for key in seeds}
     with warnings.catch_warnings():
-        # "varying BackfillPolicies": on purpose, see stages/stage.py.
+        # "varying BackfillPolicies" is intended, see `partitions_per_run` in stages/stage.py.
         warnings.simplefilter("ignore", UserWarning)
         result = dg.materialize(
             assets,
@@ -135,13 +135,13 @@ def _need_instance() -> None:
     home = os.environ.get("DAGSTER_HOME", "")
     if not (Path(home).is_absolute() and Path(home).is_dir()):
         raise PermanentError(
-            f"DAGSTER_HOME={home!r}: must be the absolute path of an existing directory, in which "
+            f"DAGSTER_HOME={home!r}: must be the absolute path of an existing directory, where "
             "Dagster keeps its runs; `make quickstart` sets it to .dagster of the checkout"
         )
 
 
 def _write_results(specs: list[SubtaskSpec], store: Store) -> int:
-    """Prints the funnel, accepted examples and where the files are; returns the rows accepted."""
+    """Prints the funnel, accepted examples and file paths; returns the number of accepted rows."""
     from sdg_assets.records import EnrichedExample, Stage
     from sdg_assets.stages.funnel import funnel_row
     from sdg_assets.stages.stage import key_of
@@ -149,26 +149,26 @@ def _write_results(specs: list[SubtaskSpec], store: Store) -> int:
     terminal.write()
     write_funnel([funnel_row(store, spec) for spec in specs])
     keys = [key_of(spec, Stage.FILTERED) for spec in specs]
-    accepted = [key for key in keys if store.exists(key)]
-    for key in accepted:
+    published = [key for key in keys if store.exists(key)]
+    for key in published:
         for example in itertools.islice(store.read(key, EnrichedExample), 1):
             terminal.write(f"\n--- {key.task}/{key.subtask}\n{_show(example)}")
     terminal.write("\nAccepted rows:")
-    for key in accepted:
+    for key in published:
         terminal.write(f"  {store.path(key)}")
     terminal.write(f"Release:\n  {store.root / Stage.CURATED.value}")
-    return sum(store.manifest(key).rows for key in accepted)
+    return sum(store.manifest(key).rows for key in published)
 
 
 def _spec(catalog: Catalog, name: str) -> SubtaskSpec:
     task, slash, subtask = name.partition("/")
     if not slash:
-        raise CatalogError(f"{name!r} names no subtask; write it as task/subtask: {task}/…")
+        raise CatalogError(f"{name!r} is not a subtask; write it as task/subtask: {task}/…")
     return catalog.subtask(task, subtask)
 
 
 def _run_all(specs: list[SubtaskSpec], max_seeds: int | None) -> list[str]:
-    """Runs each subtask and cuts the release; names what failed."""
+    """Runs each subtask and cuts the release; returns the names of the failed ones."""
     from sdg_assets.assets.keys import CURATED, asset_key
     from sdg_assets.stages.stage import TASK_STAGES
 

@@ -1,4 +1,4 @@
-"""The reference of all records, written from their models: `docs/records.md`."""
+"""`sdg records`: writes the reference of all records, `docs/records.md`, from their models."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ own; the tables below list only what is new. This page is written from the model
 
 
 def records() -> int:
-    """Describe every field of every record: what the files in the store and a release hold."""
+    """Describe every field of every record in the files of the store and of a release."""
     terminal.write(page().rstrip())
     return 0
 
 
 def page() -> str:
-    """The reference as Markdown: for each record what it is, and a table of its own fields."""
+    """The reference as Markdown: each record's description and a table of its own fields."""
     parts = [_HEAD]
     for stage, described in _sections().items():
         parts.append(f"## {stage}\n")
@@ -40,7 +40,7 @@ def page() -> str:
 
 
 def _sections() -> dict[str, list[type[Record]]]:
-    """The records in the order of the stages; one is followed by those that are nested in it."""
+    """The records in the order of the stages, each followed by the records nested in it."""
     from sdg_assets import records as r
 
     enriched: list[type[Record]] = [r.EnrichedExample, r.Vote, r.Proof, r.Judgement, r.Rubric]

@@ -21,7 +21,7 @@ Named = Annotated[
     str | None,
     typer.Argument(
         metavar="RELEASE",
-        help="Its id or how that begins. Default: the one that LATEST names.",
+        help="Its id or a unique prefix of it. Default: the latest release.",
         show_default=False,
     ),
 ]
@@ -36,51 +36,51 @@ RELEASES = (
 )
 
 app = group(
-    "The releases of the store (SDG_STORE/curated): look at them, compare them, put one on the Hub."
-    " Dagster cuts them: the job `release`, or the asset `curated`."
+    "The releases of the store (SDG_STORE/curated): look at them, compare them, push one to the "
+    "Hub. Dagster cuts them with the job `release` or the asset `curated`."
 )
 
 
 @app.command("list", epilog=exit_codes())
 def list_releases(as_json: AsJson = False) -> int:
     """List the releases of the store, the newest first."""
-    found = _every()
+    published = _all_releases()
     if as_json:
-        terminal.write_json([_summary(release) for release in found])
+        terminal.write_json([_summary(release) for release in published])
         return 0
-    terminal.write_table(RELEASES, map(_cells, found))
-    if not found:
+    terminal.write_table(RELEASES, map(_cells, published))
+    if not published:
         terminal.note("there is no release; cut one with Dagster's job `release`")
     return 0
 
 
 @app.command(
     "show",
-    short_help="Show what a release holds and was made of.",
+    short_help="Show the content and the inputs of a release.",
     epilog=exit_codes("--verify found that the release is damaged"),
 )
 def show(
     release: Named = None,
     verify: Annotated[
         bool,
-        typer.Option("--verify", help="Compare every file with the manifest; in a bucket, sizes."),
+        typer.Option("--verify", help="Compare every file with the manifest (in a bucket, sizes)."),
     ] = False,
     as_json: AsJson = False,
 ) -> int:
-    """Show what a release holds and was made of. `--json` prints its manifest as it is."""
+    """Show the content and the inputs of a release. `--json` prints its manifest unchanged."""
     from sdg_assets.release.publication import is_whole
 
-    found = _named(release)
+    published = _named(release)
     if as_json:
-        terminal.write_json(found.manifest)
+        terminal.write_json(published.manifest)
     else:
-        _write(found)
+        _write(published)
     if not verify:
         return 0
     with terminal.busy("comparing every file with the manifest"):
-        whole = is_whole(found.place)
-    answer = "whole" if whole else "DAMAGED; materialize `curated` again, which mends it"
-    terminal.note(f"{found.id} is {answer}")
+        whole = is_whole(published.place)
+    state = "whole" if whole else "DAMAGED; materialize `curated` again, which repairs it"
+    terminal.note(f"{published.id} is {state}")
     return 0 if whole else 1
 
 
@@ -108,11 +108,11 @@ def diff(
         columns = (Column(""), Column("name"), Column(old.id), Column(new.id))
         terminal.write_table(columns, [(d.what, d.name, d.before, d.after) for d in differences])
     else:
-        terminal.write(f"{old.id} and {new.id} hold the same")
+        terminal.write(f"{old.id} and {new.id} do not differ")
     return 1 if differences else 0
 
 
-@app.command("push", short_help="Put a release on the Hub.", epilog=exit_codes())
+@app.command("push", short_help="Upload a release to the Hub.", epilog=exit_codes())
 def push(
     release: Named = None,
     to: Annotated[
@@ -124,9 +124,9 @@ def push(
         ),
     ] = None,
 ) -> int:
-    """Upload a release to the Hub as one commit, and print its address.
+    """Upload a release to the Hub as one commit, and print its URL.
 
-    The repository is created private where there is none; files of an earlier release go. The
+    A missing repository is created as a private one. Files of an earlier release are removed. The
     token comes from HF_TOKEN. A damaged release is refused.
     """
     from sdg_assets.release import push as hub
@@ -138,19 +138,19 @@ def push(
         raise PermanentError(
             "push: name the Hub repository, organization/name, with --to or in SDG_PUSH_TO"
         )
-    found = _named(release)
+    published = _named(release)
     with terminal.busy("comparing every file with the manifest"):
-        whole = is_whole(found.place)
+        whole = is_whole(published.place)
     if not whole:
         raise StoreError(
-            f"{found.place}: is damaged, so it is not pushed; materialize `curated` again, which "
-            "mends it"
+            f"{published.place}: is damaged, so it is not pushed; materialize `curated` again, "
+            "which repairs it"
         )
-    terminal.write(hub.push(found.place, repository))
+    terminal.write(hub.push(published.place, repository))
     return 0
 
 
-def _every() -> list[Published]:
+def _all_releases() -> list[Published]:
     from sdg_assets.release.published import releases
     from sdg_assets.settings import settings
     from sdg_assets.store.partitions import Store

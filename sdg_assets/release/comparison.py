@@ -1,4 +1,4 @@
-"""A release's last comparison with everything held out, and the account of it."""
+"""A release's final contamination gate: its rows against everything that is held out."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ from sdg_assets.thresholds import Thresholds
 
 
 class Comparison:
-    """Gates the rows of a release once more: what is held out may have grown since `filtered`."""
+    """Runs the contamination gate once more: held-out data may have grown since `filtered`."""
 
     def __init__(
         self, protection: Protection, specs: Mapping[str, SubtaskSpec], store: Store
     ) -> None:
-        """Starts with nothing compared.
+        """Compares nothing yet.
 
         Args:
-            protection: What is held out.
+            protection: The hashes of everything that is held out.
             specs: Partition → its subtask.
-            store: Where the training rows of the subtasks lie: they tell what is rare.
+            store: Holds the subtasks' training rows, which tell how rare each n-gram is.
         """
         self._protection = protection
         self._store = store
@@ -36,22 +36,22 @@ class Comparison:
         self._gates: dict[str, Contamination] = {}
 
     def gates_of(self, partition: str, thresholds: Thresholds) -> Sequence[Gate]:
-        """The gate for the rows of a partition.
+        """The contamination gate for the rows of a partition.
 
         Args:
-            partition: Its name.
-            thresholds: Of its task.
+            partition: The partition's name.
+            thresholds: The thresholds of the partition's task.
         """
         spec = self._specs[partition]
         own = f"{spec.task}/{spec.key}"
         index = self._protection.index
         background = index.background(training_rows(spec, self._store))
-        drawn = thresholds.of(ContaminationThresholds)
-        self._gates[partition] = Contamination(index, drawn, own, background)
+        limits = thresholds.of(ContaminationThresholds)
+        self._gates[partition] = Contamination(index, limits, own, background)
         return [self._gates[partition]]
 
     def hits(self) -> list[Compared]:
-        """The held-out collections that any row came near to, here or in `filtered`."""
+        """The held-out collections that at least one row overlaps with, here or in `filtered`."""
         refused: dict[str, int] = {}
         suspicious: dict[str, int] = {}
         for name, gate in self._gates.items():

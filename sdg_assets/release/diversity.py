@@ -1,4 +1,4 @@
-"""How different the questions of a task are from each other."""
+"""How much the questions of a task differ from each other."""
 
 from __future__ import annotations
 
@@ -10,30 +10,34 @@ from statistics import fmean
 from sdg_assets.answers.wording import normalized, tokens
 
 NEAR = 0.5
+"""Jaccard similarity from which on two questions count as near each other."""
 
 
 @dataclass(frozen=True)
 class Diversity:
-    """Figures over a sample of questions, each from 0 (all alike) to 1 but `self_similarity`."""
+    """Diversity figures of a sample of questions, each from 0 to 1."""
 
     distinct_1: float
+    """Distinct words over all words; 1: no word repeats."""
     distinct_2: float
+    """The same for word bigrams."""
     distinct_3: float
+    """The same for word trigrams."""
     self_similarity: float
-    """Mean likeness of a question to the one that is nearest to it, 0 to 1."""
+    """Mean similarity of a question to its nearest neighbour; 1: every question has a copy."""
     near: float
-    """Share of questions that have another within `NEAR`."""
+    """Share of questions whose nearest neighbour is at least `NEAR` similar."""
 
 
 def measure(questions: Sequence[str]) -> Diversity:
     """Measures a sample of questions.
 
     Args:
-        questions: Of one task; every pair is compared, so a hundred or so.
+        questions: Questions of one task. Every pair is compared, so pass about a hundred.
 
     Returns:
-        distinct-n as Li et al. (2016) define it: distinct n-grams over all n-grams, in words as
-        `answers.wording` sees them; and nearest neighbours by Jaccard similarity of word bigrams.
+        distinct-n by Li et al. (2016): distinct n-grams over all n-grams, with words as
+        `answers.wording` splits them. Nearest neighbours by Jaccard similarity of word bigrams.
     """
     words = [[m[0] for m in tokens(normalized(question))] for question in questions]
     grams = [set(pairwise(w)) or {(" ".join(w), "")} for w in words]
@@ -41,7 +45,7 @@ def measure(questions: Sequence[str]) -> Diversity:
         max((_jaccard(a, b) for j, b in enumerate(grams) if i != j), default=0.0)
         for i, a in enumerate(grams)
     ]
-    near = sum(likeness >= NEAR for likeness in nearest) / len(nearest) if nearest else 0.0
+    near = sum(similarity >= NEAR for similarity in nearest) / len(nearest) if nearest else 0.0
     return Diversity(
         distinct_1=_distinct(words, 1),
         distinct_2=_distinct(words, 2),

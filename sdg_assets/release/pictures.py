@@ -21,12 +21,12 @@ def draw_all(folder: Path, statistics: Statistics, funnels: Sequence[FunnelRow])
     """Draws the pictures of a release.
 
     Args:
-        folder: Where the PNG files go; created.
-        statistics: Of the release's rows.
-        funnels: One a subtask of the release.
+        folder: The folder for the PNG files. It is created.
+        statistics: The counts of the release's rows.
+        funnels: One funnel per subtask of the release.
 
     Returns:
-        The names of the files, in the order in which a card shows them.
+        The file names in the order in which the card shows them.
     """
     folder.mkdir(parents=True, exist_ok=True)
     _draw_funnel(folder / "funnel.png", funnels)
@@ -37,22 +37,22 @@ def draw_all(folder: Path, statistics: Statistics, funnels: Sequence[FunnelRow])
 
 
 def _draw_funnel(file: Path, funnels: Iterable[FunnelRow]) -> None:
-    """For each task what became of the examples that the writer wrote, as shares."""
+    """Draws per task which shares of the written examples were parsed, verified and accepted."""
     totals: dict[str, list[int]] = {}
     for funnel in funnels:
         counts = [funnel.generated, funnel.parsed, funnel.verified, funnel.accepted]
-        before = totals.setdefault(funnel.task, [0, 0, 0, 0])
-        totals[funnel.task] = [a + b for a, b in zip(before, counts, strict=True)]
-    shown = sorted(totals.items(), key=lambda item: (-item[1][3], item[0]))[:TASKS_SHOWN][::-1]
-    with _Picture(file, height=1.2 + 2 * ROW_HEIGHT * max(1, len(shown))) as axes:
-        names = [name for name, _ in shown]
+        subtotal = totals.setdefault(funnel.task, [0, 0, 0, 0])
+        totals[funnel.task] = [a + b for a, b in zip(subtotal, counts, strict=True)]
+    tasks = sorted(totals.items(), key=lambda item: (-item[1][3], item[0]))[:TASKS_SHOWN][::-1]
+    with _Picture(file, height=1.2 + 2 * ROW_HEIGHT * max(1, len(tasks))) as axes:
+        names = [name for name, _ in tasks]
         for place, (label, colour) in enumerate(
             (("written", GREY), ("well-formed", AMBER), ("verified", BLUE), ("accepted", GREEN))
         ):
-            shares = [counts[place] / counts[0] if counts[0] else 0 for _, counts in shown]
+            shares = [counts[place] / counts[0] if counts[0] else 0 for _, counts in tasks]
             thickness = 0.8 - 0.18 * place
             axes.barh(names, shares, height=thickness, color=colour, label=label)
-        for row, (_, counts) in enumerate(shown):
+        for row, (_, counts) in enumerate(tasks):
             axes.text(1.01, row, f"{counts[3]:,} of {counts[0]:,}", va="center", fontsize=7)
         axes.set_xlim(0, 1)
         axes.set_title("from written to accepted, by seed task")
@@ -104,7 +104,7 @@ def _legend(axes: Axes) -> None:
 
 
 class _Picture:
-    """A figure of one plot, saved when the block ends; no display and no global state is used."""
+    """A figure with one plot, saved when the block ends. Needs no display and no global state."""
 
     def __init__(self, file: Path, height: float) -> None:
         from matplotlib.figure import Figure
@@ -120,5 +120,5 @@ class _Picture:
 
     def __exit__(self, kind: type[BaseException] | None, *_: Any) -> None:  # noqa: ANN401
         if kind is None:
-            # Without a date in the file, the same figures give the same bytes.
+            # matplotlib's version is left out, so that the same figures give the same bytes.
             self._figure.savefig(self._file, dpi=110, metadata={"Software": None})

@@ -1,8 +1,8 @@
-"""A finished release goes into the store: renamed in a directory, uploaded to a bucket.
+"""Publishes a finished release: by a rename in a directory, by an upload to a bucket.
 
-A release is what has a `manifest.json`, which is written last and says what every other file must
-be. A killed upload leaves the release before it whole, and itself without a manifest; the next cut
-completes it. A release that is whole is never touched again.
+A release exists when its `manifest.json` exists. The manifest is written last and has the hash and
+size of every other file. A killed upload leaves no manifest and does not touch earlier releases;
+the next run of `curated` completes it. A complete release is never changed again.
 """
 
 from __future__ import annotations
@@ -30,11 +30,12 @@ UPLOADS = 4
 
 @contextmanager
 def workbench(folder: Place, name: str) -> Iterator[Path]:
-    """A directory to build a release in, gone after the block.
+    """A temporary directory to build a release in; removed after the block.
 
     Args:
-        folder: Where releases lie. In a directory the workbench is beside them, to be renamed.
-        name: Its name there.
+        folder: The folder of all releases. If it is a directory, the workbench is created in it,
+            so that publishing is a rename; for a bucket it is created in the system's TMPDIR.
+        name: The workbench's name in that directory.
     """
     if isinstance(folder, ObjectPath):
         with tempfile.TemporaryDirectory(prefix=SCRATCH) as directory:
@@ -49,11 +50,11 @@ def workbench(folder: Place, name: str) -> Iterator[Path]:
 
 
 def seal(built: Path, manifest: Mapping[str, Any]) -> None:
-    """Writes the manifest of a release, the last of its files: what all others must be.
+    """Writes a release's manifest, its last file, with the hash and size of all other files.
 
     Args:
-        built: The workbench, with every other file of the release.
-        manifest: What else the manifest says. Nothing that changes from run to run.
+        built: The workbench with every other file of the release.
+        manifest: Further fields of the manifest. None of them may change from run to run.
     """
     sums = {"files": hashes(built), "bytes": _sizes(built)}
     text = json.dumps({**manifest, **sums}, ensure_ascii=False, indent=1)
@@ -61,18 +62,18 @@ def seal(built: Path, manifest: Mapping[str, Any]) -> None:
 
 
 def publish(built: Path, folder: Place, release_id: str) -> Place:
-    """Puts a release in place, unless it is there and whole, and points `LATEST` to it.
+    """Publishes a release and points `LATEST` to it.
 
-    A whole release is never touched: what would be written anew holds the same rows. A damaged one
-    is mended file by file, so that there is a release where `LATEST` points at any moment.
+    A complete release with the same id is left as it is: the new one has the same rows. A damaged
+    one is repaired file by file, so that `LATEST` points to a release at every moment.
 
     Args:
-        built: Its workbench, sealed.
-        folder: Where releases lie.
-        release_id: Its name.
+        built: The workbench, after `seal`.
+        folder: The folder of all releases.
+        release_id: The release's id, which names its folder.
 
     Returns:
-        Where it lies.
+        The release's directory or prefix.
     """
     place = folder / release_id
     if isinstance(place, ObjectPath):
@@ -85,12 +86,12 @@ def publish(built: Path, folder: Place, release_id: str) -> Place:
 
 
 def is_whole(release: Place) -> bool:
-    """Whether every file that a release's own manifest names is there as it says, and no other.
+    """Whether a release has exactly the files that its own manifest lists, unchanged.
 
-    In a bucket files are compared by their sizes, in a directory by their hashes.
+    Files in a bucket are compared by size, files in a directory by hash.
 
     Args:
-        release: Its place, which need not exist.
+        release: The release's directory or prefix. It need not exist.
     """
     try:
         manifest = json.loads((release / MANIFEST).read_bytes())
@@ -98,40 +99,40 @@ def is_whole(release: Place) -> bool:
     except (FileNotFoundError, ValueError, KeyError, TypeError):
         return False
     if isinstance(release, ObjectPath):
-        found = {listed.name: listed.size for listed in release.listing()}
-        return found == {**sizes, MANIFEST: found.get(MANIFEST)}
+        stored = {listed.name: listed.size for listed in release.listing()}
+        return stored == {**sizes, MANIFEST: stored.get(MANIFEST)}
     return {name: sha for name, sha in hashes(release).items() if name != MANIFEST} == dict(files)
 
 
 def clear_abandoned(folder: Place) -> None:
-    """Removes what runs left behind that were killed while they wrote, once it is a day old.
+    """Removes incomplete releases of killed runs once they are a day old.
 
-    In a directory these are workbenches, in a bucket releases without a manifest. The newest file
-    tells the age: a release may take longer than a day to write.
+    In a directory these are workbenches, in a bucket releases without a manifest. Their age is
+    that of their newest file, because writing a release may take longer than a day.
 
     Args:
-        folder: Where releases lie.
+        folder: The folder of all releases.
     """
     oldest = datetime.now(UTC) - ABANDONED
     if isinstance(folder, Path):
-        for left in folder.glob(".*.tmp"):
-            newest = max(_modified(path) for path in (left, *left.rglob("*")))
+        for bench in folder.glob(".*.tmp"):
+            newest = max(_modified(path) for path in (bench, *bench.rglob("*")))
             if newest < oldest.timestamp():
-                shutil.rmtree(left, ignore_errors=True)
+                shutil.rmtree(bench, ignore_errors=True)
         return
     releases: dict[str, list[Listed]] = {}
     for file in folder.listing():
         if "/" in file.name:
             releases.setdefault(file.name.split("/")[0], []).append(file)
     for release_id, files in releases.items():
-        whole = any(file.name == f"{release_id}/{MANIFEST}" for file in files)
-        if not whole and all(file.modified < oldest for file in files):
+        has_manifest = any(file.name == f"{release_id}/{MANIFEST}" for file in files)
+        if not has_manifest and all(file.modified < oldest for file in files):
             for file in files:
                 (folder / file.name).unlink()
 
 
 def hashes(directory: Path) -> dict[str, str]:
-    """The sha256 of each file below a directory, by relative name."""
+    """The SHA-256 of each file below a directory, as relative path → hexadecimal digest."""
     files = {}
     for file in sorted(f for f in directory.rglob("*") if f.is_file()):
         with file.open("rb") as opened:
@@ -141,7 +142,7 @@ def hashes(directory: Path) -> dict[str, str]:
 
 
 def _sizes(directory: Path) -> dict[str, int]:
-    """The bytes of each file below a directory, by relative name."""
+    """The size of each file below a directory, as relative path → bytes."""
     files = sorted(f for f in directory.rglob("*") if f.is_file())
     return {file.relative_to(directory).as_posix(): file.stat().st_size for file in files}
 
@@ -149,12 +150,15 @@ def _sizes(directory: Path) -> dict[str, int]:
 def _modified(path: Path) -> float:
     try:
         return path.stat().st_mtime
-    except FileNotFoundError:  # its run has just ended
+    except FileNotFoundError:  # the run that wrote it has just removed it
         return 0.0
 
 
 def _renamed(built: Path, place: Path) -> bool:
-    """Puts a release where there is none; false where there is one, perhaps another run's."""
+    """Renames the workbench to the release's folder; False if a release is already there.
+
+    Another run may create it between the test and the rename.
+    """
     if place.exists():
         return False
     try:
@@ -167,21 +171,21 @@ def _renamed(built: Path, place: Path) -> bool:
 
 
 def _mend(built: Path, place: Path) -> None:
-    """Makes a damaged release equal to the one that was built; its manifest comes last."""
-    wanted, found = hashes(built), hashes(place)
+    """Makes a damaged release equal to the one in the workbench. Its manifest comes last."""
+    wanted, stored = hashes(built), hashes(place)
     manifest = wanted.pop(MANIFEST)
     for name, sha in wanted.items():
-        if found.get(name) != sha:
+        if stored.get(name) != sha:
             (place / name).parent.mkdir(parents=True, exist_ok=True)
             (built / name).replace(place / name)
-    for name in found.keys() - wanted.keys() - {MANIFEST}:
+    for name in stored.keys() - wanted.keys() - {MANIFEST}:
         (place / name).unlink()
-    if found.get(MANIFEST) != manifest:
+    if stored.get(MANIFEST) != manifest:
         (built / MANIFEST).replace(place / MANIFEST)
 
 
 def _upload(built: Path, place: ObjectPath) -> None:
-    """Uploads a release, its manifest last; a damaged one is overwritten file by file."""
+    """Uploads a release, its manifest last. A damaged one is overwritten file by file."""
     files = {f.relative_to(built).as_posix(): f for f in built.rglob("*") if f.is_file()}
     manifest = files.pop(MANIFEST)
     for listed in list(place.listing()):

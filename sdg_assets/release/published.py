@@ -1,4 +1,4 @@
-"""The releases of a store, found by their manifests, and what differs between two of them."""
+"""Lists the releases of a store by their manifests, and compares two of them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from sdg_assets.release.publication import LATEST, MANIFEST
 from sdg_assets.store.places import Place, listing
 
 SHORT = 12
-"""Characters of a hash or commit that are shown."""
+"""How many characters of a hash or commit are shown."""
 
 
 @dataclass(frozen=True)
@@ -22,10 +22,10 @@ class Published:
     """A release of the store.
 
     Attributes:
-        id: Its name, a hash of what it holds.
+        id: The release's id, a hash of its inputs and files.
         place: Its directory or prefix.
-        manifest: What its `manifest.json` says.
-        published: When the manifest was written, the last of its files.
+        manifest: The content of its `manifest.json`.
+        published: When the manifest, its last file, was written.
         is_latest: Whether `LATEST` names it.
     """
 
@@ -42,13 +42,13 @@ class Published:
 
     @property
     def size(self) -> int:
-        """Bytes of all its files but the manifest."""
+        """Bytes of all files except the manifest."""
         return sum(self.manifest.get("bytes", {}).values())
 
 
 @dataclass(frozen=True)
 class Change:
-    """One difference between two releases; an empty string stands for "not there"."""
+    """One difference between two releases. An empty string means that the fact is absent."""
 
     what: str
     name: str
@@ -57,7 +57,7 @@ class Change:
 
 
 def releases(root: Place) -> list[Published]:
-    """Every release of a store that has a manifest, the newest first.
+    """All releases of a store that have a manifest, newest first.
 
     Args:
         root: The store.
@@ -87,21 +87,21 @@ def release_named(root: Place, name: str | None) -> Published:
 
     Args:
         root: The store.
-        name: Its id, or how its id and no other one begins; None for the one that `LATEST` names.
+        name: Its id, or a unique prefix of it; None for the release that `LATEST` names.
 
     Raises:
-        StoreError: There is no such release, several begin like this, or a manifest is corrupt.
+        StoreError: No release has this name, several share the prefix, or a manifest is corrupt.
     """
-    folder, every = root / Stage.CURATED.value, releases(root)
-    if not every:
+    folder, all_releases = root / Stage.CURATED.value, releases(root)
+    if not all_releases:
         raise StoreError(f"no release in {folder}; cut one with Dagster's job `release`")
     if name is None:
-        matching = [release for release in every if release.is_latest]
+        matching = [release for release in all_releases if release.is_latest]
     else:
-        matching = [release for release in every if release.id.startswith(name)]
+        matching = [release for release in all_releases if release.id.startswith(name)]
     if len(matching) == 1:
         return matching[0]
-    ids = ", ".join(release.id for release in matching or every)
+    ids = ", ".join(release.id for release in matching or all_releases)
     if name is None:
         raise StoreError(f"{folder / LATEST} names no release; name one of: {ids}")
     problem = "several releases begin with" if matching else "no release begins with"
@@ -109,11 +109,14 @@ def release_named(root: Place, name: str | None) -> Published:
 
 
 def changes(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[Change]:
-    """What differs between two releases, by their manifests.
+    """The differences between two releases, found by comparing their manifests.
 
     Args:
-        before: The manifest of one.
-        after: The manifest of the other.
+        before: The manifest of the older release.
+        after: The manifest of the newer release.
+
+    Yields:
+        The differences, in the order of `FACTS` and by name.
     """
     for what, facts in FACTS.items():
         old, new = facts(before), facts(after)
@@ -172,7 +175,7 @@ FACTS: Mapping[str, Callable[[Mapping[str, Any]], dict[str, str]]] = {
     "compared with": _hashes("compared_with"),
     "file": _hashes("files"),
 }
-"""What two releases are compared by → the facts of a manifest, as text, by name."""
+"""Title of a group of facts → reads these facts from a manifest, as name → text."""
 
 
 def _latest(folder: Place) -> str:

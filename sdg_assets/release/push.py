@@ -1,13 +1,13 @@
-"""A release on the Hub, as a private dataset repository.
+"""Uploads a release to the Hub as a private dataset repository.
 
-A push is one commit: its files are uploaded first and stand in the repository all at once, or not
-at all. (`upload_folder` of the Hub's client makes several of a large or slow one, so that a push
-cut in half left half a release.) A push that fails says which release the repository holds; what
-it had uploaded is found again by the next one.
+A push is one commit: the files are uploaded first, and the commit makes all of them visible at
+once. (`upload_folder` of the Hub's client splits a large or slow upload into several commits, so
+an interrupted push left half a release.) The error of a failed push says which release the
+repository has; the next push reuses the files that were already uploaded.
 
-The Hub's client raises what its parts raise: `httpx2` errors, a `ValueError` for what the LFS
-server refuses, a `RuntimeError` around a failed upload, and `hf_xet`'s own. They are told apart by
-the HTTP status or the kind of the innermost one, which all of them carry.
+The Hub's client passes on the errors of its parts: `httpx2` errors, a `ValueError` if the LFS
+server refuses a file, a `RuntimeError` around a failed upload, and errors of `hf_xet`. All of them
+carry the innermost error, whose HTTP status or type tells which kind of failure it is.
 """
 
 from __future__ import annotations
@@ -31,24 +31,24 @@ if TYPE_CHECKING:
 CARD, KEPT = "README.md", ".gitattributes"
 ASK_SECONDS = 10.0
 _BUSY = frozenset({408, 409, 412, 425, 429})
-"""HTTP statuses below 500 that another try may not meet again."""
+"""HTTP statuses below 500 that a retry may cure."""
 _XET_STATUS = re.compile(r"HTTP status (?:client|server) error \((\d{3})\b")
 _FULL = re.compile(r"(?i)quota|storage limit|too large|exceed|payment|billing")
 
 
 def push(release: Place, repository: str) -> str:
-    """Uploads a release as one commit; the repository is created private where there is none.
+    """Uploads a release as one commit. A missing repository is created as a private one.
 
     Args:
-        release: Its directory, or its prefix of a bucket.
+        release: The release's directory or prefix in a bucket.
         repository: `organization/name`. The token comes from `HF_TOKEN`.
 
     Returns:
-        The address of the commit; of the repository, where the answer to the commit was lost.
+        The URL of the commit, or of the repository if the response to the commit was lost.
 
     Raises:
         PermanentError: The token is missing or may not write there, or the Hub refuses the files.
-        TransientError: The Hub is not reached, or failed.
+        TransientError: The Hub cannot be reached or failed.
     """
     from huggingface_hub import HfApi
     from huggingface_hub.errors import HTTPError
@@ -70,23 +70,23 @@ def push(release: Place, repository: str) -> str:
     except SdgError:
         raise
     except (HTTPError, OSError, ValueError, RuntimeError) as error:
-        held = _release_in(hub, repository)
-        if held == release.name:
+        current = _release_in(hub, repository)
+        if current == release.name:
             return f"{hub.endpoint}/datasets/{repository}"
-        raise _explained(error, repository, _what_is_there(held, release.name)) from error
+        raise _explained(error, repository, _state(current, release.name)) from error
     return str(commit.commit_url)
 
 
 def _operations(
     hub: HfApi, folder: Path, release: str, repository: str
 ) -> list[CommitOperationAdd | CommitOperationDelete]:
-    """Adds every file of the release, and removes what the repository holds besides."""
+    """Adds every file of the release and removes all other files of the repository."""
     from huggingface_hub import CommitOperationAdd, CommitOperationDelete
 
     files = {f.relative_to(folder).as_posix(): f for f in folder.rglob("*") if f.is_file()}
-    # Shards of an earlier release must not stay beside these.
-    there = hub.list_repo_files(repository, repo_type="dataset")
-    left_over = [name for name in there if name not in files and name != KEPT]
+    # Shards of an earlier release must not stay beside the new ones.
+    existing = hub.list_repo_files(repository, repo_type="dataset")
+    left_over = [name for name in existing if name not in files and name != KEPT]
     contents: dict[str, Path | bytes] = dict(sorted(files.items()))
     if card := files.get(CARD):
         text = for_repository(card.read_text("utf-8"), release, repository)
@@ -98,7 +98,7 @@ def _operations(
 
 
 def _release_in(hub: HfApi, repository: str) -> str | None:
-    """The release that a repository holds; empty if it holds none, None if it cannot be asked."""
+    """The id of the repository's release; empty if it has none, None if the Hub cannot be asked."""
     from huggingface_hub.errors import HTTPError, RemoteEntryNotFoundError
 
     try:
@@ -117,30 +117,35 @@ def _release_in(hub: HfApi, repository: str) -> str | None:
         return None
 
 
-def _what_is_there(held: str | None, release: str) -> str:
-    if held is None:
-        return f"what the repository holds could not be asked; of {release} it is all or nothing"
-    there = f"release {held}, whole" if held else "no release"
+def _state(current: str | None, release: str) -> str:
+    """One sentence about what the repository holds after a failed push."""
+    if current is None:
+        return (
+            "the Hub did not answer which release the repository holds; it holds all files of "
+            f"{release} or none"
+        )
+    content = f"release {current}, whole" if current else "no release"
     return (
-        f"the repository holds {there}, and nothing of {release}; files that were uploaded are "
-        "found again by the next push"
+        f"the repository holds {content}, and nothing of {release}; the next push reuses the files "
+        "that were uploaded"
     )
 
 
-def _explained(error: Exception, repository: str, there: str) -> SdgError:
-    """A failure of the Hub's client as one sentence, told apart: for good, or for now."""
-    kind, problem = _told_apart(_innermost(error), error)
-    return kind(f"push to {repository}: {problem}; {there}")
+def _explained(error: Exception, repository: str, state: str) -> SdgError:
+    """Turns an error of the Hub's client into a permanent or transient one of one sentence."""
+    kind, problem = _classified(_innermost(error), error)
+    return kind(f"push to {repository}: {problem}; {state}")
 
 
 def _innermost(error: BaseException) -> BaseException:
-    """The first cause, or the last one with an HTTP status."""
+    """Follows the causes to the first one with an HTTP status, else to the last one."""
     while error.__cause__ is not None and _status(error) is None:
         error = error.__cause__
     return error
 
 
-def _told_apart(cause: BaseException, error: Exception) -> tuple[type[SdgError], str]:
+def _classified(cause: BaseException, error: Exception) -> tuple[type[SdgError], str]:
+    """The kind of an error, permanent or transient, and a sentence about it."""
     from huggingface_hub import errors
 
     text = " ".join(str(cause).split())[:300]
@@ -150,19 +155,19 @@ def _told_apart(cause: BaseException, error: Exception) -> tuple[type[SdgError],
     if isinstance(cause, errors.LocalTokenNotFoundError):
         return PermanentError, "set HF_TOKEN, with write access"
     if isinstance(cause, PermissionError) or status in (401, 403, 404):
-        what = f"HTTP {status}" if status else text
-        return PermanentError, f"{what}; HF_TOKEN must be allowed to write there"
+        problem = f"HTTP {status}" if status else text
+        return PermanentError, f"{problem}; HF_TOKEN must be allowed to write there"
     if isinstance(cause, errors.OfflineModeIsEnabled):
         return PermanentError, "HF_HUB_OFFLINE forbids it; unset it"
     if isinstance(cause, errors.HFValidationError):
-        return PermanentError, f"SDG_PUSH_TO is no organization/name ({text})"
+        return PermanentError, f"SDG_PUSH_TO is not organization/name ({text})"
     if status in (402, 507) or (status is None and _FULL.search(str(error))):
-        return PermanentError, f"the Hub takes no more files: {text}"
+        return PermanentError, f"the Hub accepts no more files: {text}"
     if status is not None:
-        refused = status < 500 and status not in _BUSY
-        verb = "refused it" if refused else "failed"
+        is_refusal = status < 500 and status not in _BUSY
+        verb = "refused it" if is_refusal else "failed"
         return (
-            PermanentError if refused else TransientError,
+            PermanentError if is_refusal else TransientError,
             f"the Hub {verb}: HTTP {status}: {text}",
         )
     if isinstance(cause, OSError) and cause.errno in (errno.ENOSPC, errno.EDQUOT):
@@ -174,9 +179,9 @@ def _told_apart(cause: BaseException, error: Exception) -> tuple[type[SdgError],
 
 
 def _status(error: BaseException) -> int | None:
-    """The HTTP status of a failure; `hf_xet` has it in its text alone."""
+    """The HTTP status of an error, if it has one. Errors of `hf_xet` have it only in their text."""
     status = getattr(getattr(error, "response", None), "status_code", None)
     if isinstance(status, int):
         return status
-    found = _XET_STATUS.search(str(error)) if isinstance(error, OSError | RuntimeError) else None
-    return int(found[1]) if found else None
+    match = _XET_STATUS.search(str(error)) if isinstance(error, OSError | RuntimeError) else None
+    return int(match[1]) if match else None

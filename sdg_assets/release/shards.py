@@ -13,25 +13,25 @@ if TYPE_CHECKING:
     import polars as pl
 
 BYTES_PER_SHARD = 256 << 20
-"""Of JSONL. Parquet is a third of it; both are read in one go by any tool."""
+"""Bytes of JSONL per shard (256 MiB). The Parquet file is about a third of that; any tool can
+load either in one go."""
 
 
 class Shards:
     """Writes lines into `<directory>/train-00000-of-00003.jsonl` and so on.
 
-    A shard is closed once it is full. How many there are is known at the end, so that is when they
-    get their names.
+    Shards get their final names at the end, because the names contain the number of shards.
     """
 
     def __init__(
         self, directory: Path, *, parquet: bool = True, bytes_per_shard: int = BYTES_PER_SHARD
     ) -> None:
-        """Opens nothing yet: a family without rows has no directory.
+        """Creates no file yet, so that a family without rows gets no directory.
 
         Args:
-            directory: Where the shards lie.
-            parquet: Whether each shard is written as Parquet, too; for curated rows only.
-            bytes_per_shard: Of JSONL, at which a shard is full.
+            directory: The directory of the shards.
+            parquet: Whether to write each shard as Parquet, too. Works for curated rows only.
+            bytes_per_shard: Bytes of JSONL after which a new shard is started.
         """
         self._directory = directory
         self._parquet = parquet
@@ -55,7 +55,7 @@ class Shards:
             self._open.close()
 
     def add(self, line: bytes) -> None:
-        """Appends a line of JSON, line feed included."""
+        """Appends a line of JSON, which must end with a line feed."""
         if self._open is None:
             self._directory.mkdir(parents=True, exist_ok=True)
             self._open = self._part(self._count).open("wb")
@@ -87,7 +87,7 @@ class Shards:
 
 
 def curated_schema() -> dict[str, pl.DataType]:
-    """The columns of a release's Parquet files; `text` is a struct with one field a variant."""
+    """The columns of a release's Parquet files. `text` is a struct with one field per variant."""
     import polars as pl
 
     schema = polars_schema(CuratedExample)
@@ -98,5 +98,5 @@ def curated_schema() -> dict[str, pl.DataType]:
 def _to_parquet(jsonl: Path) -> None:
     import polars as pl
 
-    frame = pl.scan_ndjson(jsonl, schema=curated_schema())
-    frame.sink_parquet(jsonl.with_suffix(".parquet"))
+    rows = pl.scan_ndjson(jsonl, schema=curated_schema())
+    rows.sink_parquet(jsonl.with_suffix(".parquet"))

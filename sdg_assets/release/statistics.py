@@ -1,4 +1,4 @@
-"""What a release holds, counted while its rows go by."""
+"""Counts the rows of a release while they are written."""
 
 from __future__ import annotations
 
@@ -10,24 +10,26 @@ from sdg_assets.records import CuratedExample, Rejection
 from sdg_assets.release.diversity import Diversity, measure
 
 SAMPLE = 100
-"""Rows a task that diversity is measured on: those with the smallest ids, so always the same."""
+"""Rows per task that diversity is measured on: those with the smallest ids, so that the sample is
+the same in every run."""
 TENTHS = 10
 
 
 @dataclass
 class TaskFigures:
-    """One seed task's part of the release."""
+    """The counts of one seed task."""
 
     rows: int = 0
     commercial: int = 0
+    """Rows in the commercial subset."""
     anchors: int = 0
-    """Distinct seeds that a row was written after."""
+    """Distinct seeds that at least one row was modelled on."""
     diversity: Diversity | None = None
 
 
 @dataclass
 class Statistics:
-    """Counts over the rows of a release. Memory grows with the largest partition, not the rows."""
+    """Counts of a release's rows. Its memory grows with the largest partition, not the release."""
 
     families: Counter[str] = field(default_factory=Counter)
     commercial_families: Counter[str] = field(default_factory=Counter)
@@ -36,7 +38,7 @@ class Statistics:
     kinds: Counter[str] = field(default_factory=Counter)
     licences: Counter[str] = field(default_factory=Counter)
     not_commercial: Counter[str] = field(default_factory=Counter)
-    """Rows by why they are not in the commercial subset; a row may have several reasons."""
+    """Rows by the reason why they are not in the commercial subset; a row may have several."""
     datasets: Counter[tuple[str, str, str]] = field(default_factory=Counter)
     """Rows by (dataset, revision, licence)."""
     teachers: Counter[tuple[str, str, str]] = field(default_factory=Counter)
@@ -45,28 +47,31 @@ class Statistics:
     vote_shares: Counter[int] = field(default_factory=Counter)
     """Rows by the share of votes that agreed, in tenths."""
     judge_scores: Counter[int] = field(default_factory=Counter)
-    """Rows by the judge's score, in tenths; rows that were not judged are left out."""
+    """Rows by the judge's score, in tenths, without rows that have no score."""
     lengths: dict[str, Counter[int]] = field(default_factory=lambda: defaultdict(Counter))
-    """Variant → rows by the length of their text, as the power of two (characters) below it."""
+    """Variant → rows by the bit length of their text's length: key n counts texts of 2^(n-1) to
+    2^n - 1 characters."""
     tasks: dict[str, TaskFigures] = field(default_factory=lambda: defaultdict(TaskFigures))
     rejected: Counter[str] = field(default_factory=Counter)
+    """Rows that the release itself refused, by "gate: reason"."""
     corrected: int = 0
+    """Rows with the answer of a strong majority in place of the writer's."""
     _subtask: str = ""
     _anchors: set[str] = field(default_factory=set)
     _sample: dict[str, list[tuple[int, str]]] = field(default_factory=lambda: defaultdict(list))
 
     @property
     def rows(self) -> int:
-        """Rows that leave."""
+        """Rows of the release."""
         return self.families.total()
 
     @property
     def commercial(self) -> int:
-        """Rows of the licence-compatible subset."""
+        """Rows of the commercial subset."""
         return self.commercial_families.total()
 
     def see(self, row: CuratedExample | Rejection) -> None:
-        """Counts a row. Rows of a subtask come together."""
+        """Counts a row. The rows of a subtask must come one after the other."""
         if isinstance(row, Rejection):
             self.rejected[f"{row.gate}: {row.reason}"] += 1
             return
@@ -102,7 +107,7 @@ class Statistics:
         if anchor and anchor not in self._anchors:
             self._anchors.add(anchor)
             figures.anchors += 1
-        # The heap's smallest is the row to drop: ranks are negated ids.
+        # Ranks are negated ids, so the heap's smallest entry is the row to drop next.
         sample, ranked = self._sample[row.task], (-int(row.id[:15], 16), f"{row.question}")
         if len(sample) < SAMPLE:
             heapq.heappush(sample, ranked)

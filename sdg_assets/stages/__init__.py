@@ -1,1 +1,1 @@
-"""HOW: the six stages as pure functions. Nothing here knows Dagster."""
+"""The six stages as pure functions, without Dagster."""

@@ -21,35 +21,37 @@ def curate(
     terms: Mapping[str, Terms],
     style: TextStyle = "plain",
 ) -> Iterator[CuratedExample | Rejection]:
-    """Turns verified rows of all partitions into what leaves.
+    """Turns the rows of all partitions into the rows of a release.
 
     Args:
-        partitions: (name, rows of `filtered`), one after the other; a batch is in memory at a time.
-        copies: Partition → place in it → the verdict on a row that another one is a copy of.
-        gates: Partition → those that are applied again, as what they compare with may have
-            changed.
+        partitions: (name, rows of `filtered`), one after the other. One batch is in memory at a
+            time.
+        copies: Returns, for a partition, the refusal of each row that is a copy of another row, by
+            position.
+        gates: Returns, for a partition, the gates to apply once more, because the data that they
+            compare with may have changed.
         seed_use: Subtask → whether its seeds may be used commercially.
-        terms: Model → what its licence says of its outputs; of an absent one nothing is known.
-        style: Of the training texts.
+        terms: Model → the terms of its licence for outputs. A missing model's terms are unknown.
+        style: The style of the training texts.
 
     Yields:
-        A `CuratedExample`, or a `Rejection`, in the order of the rows.
+        A `CuratedExample` or a `Rejection` for each row, in the order of the rows.
     """
     for name, rows in partitions:
-        known, again, before = copies(name), gates(name), 0
+        refused_copies, partition_gates, start = copies(name), gates(name), 0
         for batch in batches(rows):
-            verdicts = {
-                place: verdict
+            refusals = {
+                place: refusal
                 for place in range(len(batch))
-                if (verdict := known.get(before + place))
+                if (refusal := refused_copies.get(start + place))
             }
-            left = [place for place in range(len(batch)) if place not in verdicts]
-            refused = first_refusals([batch[place] for place in left], again)
-            verdicts |= {left[place]: refusal for place, refusal in refused.items()}
-            before += len(batch)
+            remaining = [place for place in range(len(batch)) if place not in refusals]
+            by_gates = first_refusals([batch[place] for place in remaining], partition_gates)
+            refusals |= {remaining[place]: refusal for place, refusal in by_gates.items()}
+            start += len(batch)
             for place, row in enumerate(batch):
-                if verdict := verdicts.get(place):
-                    yield verdict.rejection(row)
+                if refusal := refusals.get(place):
+                    yield refusal.rejection(row)
                 else:
                     yield _curated(row, seed_use, terms, style)
 

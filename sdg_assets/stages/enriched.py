@@ -1,4 +1,4 @@
-"""Stage 4: verify each row by blind votes, then ask every enrichment about verified rows."""
+"""Stage 4: verifies each row by blind votes, then runs every enrichment on the verified rows."""
 
 from __future__ import annotations
 
@@ -25,24 +25,24 @@ GATE = "enrichment"
 
 @dataclass
 class EnrichmentReport:
-    """What enrichment cost and what it did, over the rows of a partition."""
+    """Cost and results of enrichment over the rows of a partition."""
 
     voting: VotingReport = field(default_factory=VotingReport)
     corrected: int = 0
     added: Counter[str] = field(default_factory=Counter)
-    """What the enrichments count, such as `knowledge_written`."""
+    """Counters of the enrichments, such as `knowledge_written`."""
     proofs: Counter[str] = field(default_factory=Counter)
-    """Mutants tried and killed, and rows whose tests are vacuous or expect one value alone."""
+    """Mutants tried and killed, and rows whose tests are vacuous or expect a single value."""
 
     def note(self, proof: Proof | None) -> None:
-        """Adds what the tests of a row can tell."""
+        """Adds the mutation results of a row's tests; None for rows without tests."""
         if proof:
             self.proofs.update(mutants_tried=proof.mutants, mutants_killed=proof.killed)
             self.proofs["rows_with_vacuous_tests"] += bool(proof.fault)
             self.proofs["rows_whose_tests_expect_one_value"] += "constant" in proof.alike
 
     def numbers(self) -> dict[str, float]:
-        """Flat numbers, as a partition's metadata shows them."""
+        """All counters in one flat mapping, as shown in a partition's metadata."""
         return {
             "votes_cast": self.voting.cast,
             "votes_planned": self.voting.planned,
@@ -62,20 +62,21 @@ def enrich(
     report: EnrichmentReport | None = None,
     thresholds: Thresholds = DEFAULTS,
 ) -> Iterator[Work[EnrichedExample | Rejection]]:
-    """One piece of work for each generated example.
+    """Creates one piece of work for each generated example.
 
     Args:
         examples: Rows of `generated`.
-        solver: The teacher that answers.
-        knobs: Votes and lengths.
-        judge: Scores verified rows, and says whether prose answers agree; None: neither is done.
-        report: Filled as rows are finished.
-        thresholds: Of the gates that a corrected row must pass like a written one.
+        solver: The teacher that answers the questions.
+        knobs: The number of votes and the lengths of answers.
+        judge: The teacher that scores verified rows and decides whether prose answers agree.
+            Without it, rows get no scores and prose answers are compared by word overlap.
+        report: Filled while rows are finished.
+        thresholds: The thresholds of the gates that a corrected row must pass like a written one.
 
     Yields:
-        Work for `converse`; its result is an `EnrichedExample` with its outcome: the gates decide
-        in `filtered`. A row that holds a control token of the solver or the judge is asked of
-        nobody: its result is a `Rejection` by gate `enrichment`.
+        Work for `converse`. Its result is an `EnrichedExample` with the outcome of the votes; the
+        gates of `filtered` decide about it. A row with a control token of the solver or the judge
+        is sent to no teacher: its result is a `Rejection` by gate `enrichment`.
     """
     report, context = report or EnrichmentReport(), _context(solver, knobs, judge, thresholds)
     gates, installed = draft_gates(thresholds), enrichments()
@@ -98,7 +99,7 @@ def _context(
 
 
 def _refused(example: GeneratedExample, token: str) -> Work[EnrichedExample | Rejection]:
-    """Work that asks nobody."""
+    """Work without requests that refuses the row."""
     yield from ()
     return Rejection(
         gate=GATE,

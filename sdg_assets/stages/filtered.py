@@ -1,4 +1,4 @@
-"""Stage 5: the gates, in order. What passes all of them is fit to be released."""
+"""Stage 5: applies the gates in order. A row that passes all of them may be released."""
 
 from __future__ import annotations
 
@@ -14,37 +14,39 @@ def filter_rows(
     gates: Sequence[Gate],
     sets: Sequence[SetGate],
 ) -> Iterator[EnrichedExample | Rejection]:
-    """Puts each row through the gates until one refuses it.
+    """Tests each row with the gates until one refuses it.
 
     Args:
-        read: Streams the rows of `enriched`; called once and once more for each gate over the set,
-            so that no more than a batch of rows is in memory.
-        gates: Those that look at one row, in order.
-        sets: Those that look at the rows that pass the others, in order; at least one.
+        read: Streams the rows of `enriched`. Called once per gate over the set, and once more at
+            the end, so that only one batch of rows is in memory.
+        gates: The gates that test single rows, in order.
+        sets: The gates that test all remaining rows as a set, in order; at least one.
 
     Yields:
         The row, or its `Rejection` by the first gate that refused it, in the order of the rows.
     """
-    verdicts: list[Refusal | None] = []
+    refusals: list[Refusal | None] = []
     first, *others = sets
     for rows in batches(read()):
         refused = first_refusals(rows, gates)
         first.add([row for place, row in enumerate(rows) if place not in refused])
-        verdicts += [refused.get(place) for place in range(len(rows))]
-    _note(verdicts, first)
-    for over_set in others:  # a row that an earlier one refuses must not refuse its twin here
-        places = iter(range(len(verdicts)))
+        refusals += [refused.get(place) for place in range(len(rows))]
+    _add_refusals(refusals, first)
+    # A set gate gets only rows that no earlier gate refused: a refused row must not have its copy
+    # refused, too.
+    for over_set in others:
+        places = iter(range(len(refusals)))
         for rows in batches(read()):
             over_set.add(
-                [row for row, place in zip(rows, places, strict=False) if not verdicts[place]]
+                [row for row, place in zip(rows, places, strict=False) if not refusals[place]]
             )
-        _note(verdicts, over_set)
-    for row, verdict in zip(read(), verdicts, strict=True):
-        yield verdict.rejection(row) if verdict else row
+        _add_refusals(refusals, over_set)
+    for row, refusal in zip(read(), refusals, strict=True):
+        yield refusal.rejection(row) if refusal else row
 
 
-def _note(verdicts: list[Refusal | None], over_set: SetGate) -> None:
-    """Adds the verdicts of a gate on the rows that had none, which are the rows that it took."""
-    taken = [place for place, verdict in enumerate(verdicts) if verdict is None]
+def _add_refusals(refusals: list[Refusal | None], over_set: SetGate) -> None:
+    """Adds a set gate's refusals. The gate counts only the rows that were not refused before."""
+    tested = [place for place, refusal in enumerate(refusals) if refusal is None]
     for place, refusal in over_set.refusals().items():
-        verdicts[taken[place]] = refusal
+        refusals[tested[place]] = refusal

@@ -1,4 +1,4 @@
-"""How many rows each stage took in and let through, for each subtask, read from the store."""
+"""Counts, for each subtask, how many rows each stage read and accepted, from the store."""
 
 from __future__ import annotations
 
@@ -12,35 +12,42 @@ from sdg_assets.stages.generated import CONTROLLING_SEED, GATE
 from sdg_assets.stages.stage import ROW_STAGES, STAGES, key_of
 from sdg_assets.store.partitions import Store
 
-# A completion refused for one of these could not be read; refused for another reason, it could.
+# The reasons of gate `generation` for completions that could not be parsed.
 UNREADABLE = ("truncated", "empty", "refusal", "unparsable", "too long")
 
 
 @dataclass
 class FunnelRow:
-    """One subtask's way through the stages, in rows; tokens are the teacher's output tokens."""
+    """The row counts of one subtask, stage by stage."""
 
     task: str
     subtask: str
     kind: str
+    """The answer kind."""
     seeds: int = 0
     normalized: int = 0
     generated: int = 0
+    """Completions of the writer."""
     parsed: int = 0
+    """Completions that could be parsed."""
     verified: int = 0
     accepted: int = 0
+    """Rows of `filtered`."""
     rejections: Counter[str] = field(default_factory=Counter)
+    """Refused new examples by "gate: reason"."""
     tokens: int = 0
+    """Output tokens of the teachers."""
     seconds: float = 0.0
+    """Teacher time spent on them."""
 
     @property
     def tokens_per_second(self) -> float:
-        """Output tokens a second of teacher time; 0 when everything came from the log."""
+        """Output tokens per second of teacher time; 0 if all completions came from the log."""
         return self.tokens / self.seconds if self.seconds else 0.0
 
 
 def funnel_row(store: Store, spec: SubtaskSpec) -> FunnelRow:
-    """Reads the manifests of a subtask; stages that are not materialized count 0."""
+    """Reads the row counts from a subtask's manifests. Stages without a manifest count 0."""
     row = FunnelRow(spec.task, spec.key, spec.answer_kind.value)
     published = store.manifests(key_of(spec, stage) for stage in ROW_STAGES)
     manifests = {Stage(key.stage): manifest for key, manifest in published.items()}
@@ -49,15 +56,15 @@ def funnel_row(store: Store, spec: SubtaskSpec) -> FunnelRow:
         row.tokens += usage.get("output_tokens", 0)
         row.seconds += usage.get("seconds", 0.0)
         for reason, count in manifest.rejected.items():
-            # What a seed lost on its way is no rejection of a new example.
+            # Seeds that `normalized` refused are not rejected new examples.
             if not STAGES[stage].maps_seeds:
                 row.rejections[reason] += count
     counts = {stage: manifest.rows for stage, manifest in manifests.items()}
     row.seeds, row.normalized = counts.get(Stage.SEEDS, 0), counts.get(Stage.NORMALIZED, 0)
     row.accepted = counts.get(Stage.FILTERED, 0)
     if generated := manifests.get(Stage.GENERATED):
-        unasked = generated.rejected.get(f"{GATE}: {CONTROLLING_SEED}", 0)
-        row.generated = generated.rows + sum(generated.rejected.values()) - unasked
+        skipped_seeds = generated.rejected.get(f"{GATE}: {CONTROLLING_SEED}", 0)
+        row.generated = generated.rows + sum(generated.rejected.values()) - skipped_seeds
         unreadable = [f"{GATE}: {reason}" for reason in UNREADABLE]
         row.parsed = row.generated - sum(generated.rejected.get(r, 0) for r in unreadable)
     if enriched := manifests.get(Stage.ENRICHED):
@@ -66,11 +73,11 @@ def funnel_row(store: Store, spec: SubtaskSpec) -> FunnelRow:
 
 
 def materialized(store: Store, specs: Iterable[SubtaskSpec]) -> list[FunnelRow]:
-    """The funnel of those subtasks that have seeds in the store.
+    """The funnels of the subtasks that have seeds in the store.
 
     Args:
-        store: Where the stages lie.
-        specs: The subtasks.
+        store: The store.
+        specs: The subtasks to look for.
     """
     seeds = {key_of(spec, Stage.SEEDS): spec for spec in specs}
     published = store.manifests(seeds)

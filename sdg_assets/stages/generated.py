@@ -1,4 +1,4 @@
-"""Stage 3: the writer imitates seeds – the same capability, new content."""
+"""Stage 3: the writer imitates seeds, with the same capability and new content."""
 
 from __future__ import annotations
 
@@ -41,9 +41,10 @@ GATE = "generation"
 CONTROLLING_DRAFT = "control token"
 CONTROLLING_SEED = "control token in the seed"
 NEIGHBOUR_POOL = 8
+"""How many other seeds are drawn as candidates for an anchor's neighbours."""
 
-# What a new item changes. Drawn per request, so that a thousand items spread instead of circling
-# the writer's favourite topic.
+# What the new example must change. Each request uses another variation, so that the examples do
+# not all have the writer's favourite topic.
 VARIATIONS = {
     "new_topic": "Choose a topic that none of the examples touches.",
     "new_entities": "Keep the kind of situation of example 1, with new people, things and numbers.",
@@ -56,7 +57,14 @@ VARIATIONS = {
 
 @dataclass(frozen=True)
 class WriterKnobs:
-    """How much is written, and how freely."""
+    """The settings of the writer.
+
+    Attributes:
+        examples_per_seed: New examples per seed.
+        shots: Seeds shown in a prompt, including the anchor.
+        temperature: Sampling temperature.
+        max_tokens: Longest completion, in tokens.
+    """
 
     examples_per_seed: int = 1
     shots: int = 2
@@ -78,23 +86,26 @@ def generate(
     *,
     round_robin: bool = False,
 ) -> Iterator[Work[GeneratedExample | Rejection]]:
-    """One piece of work for each new example: every seed is anchor equally often.
+    """Creates one piece of work for each new example. Every seed is the anchor equally often.
+
+    The anchor is the seed that the new example imitates; other seeds are shown beside it.
 
     Args:
         spec: The subtask.
-        seeds: Its normalized examples.
+        seeds: The subtask's normalized examples.
         writer: The teacher that writes.
-        knobs: How many, how freely.
-        thresholds: Of the gates that each draft goes through.
-        round_robin: Every seed once, then every seed again. Otherwise an anchor's requests come
-            together, as their prompts share all but the last sentence and so the prefix cache.
+        knobs: The writer's settings.
+        thresholds: The thresholds of the gates that test each draft.
+        round_robin: Whether every seed is used once before any seed is used again. Otherwise an
+            anchor's requests follow each other: their prompts differ only in the last sentence, so
+            the engine's prefix cache serves them.
 
     Yields:
-        Work for `converse`; its result is a `GeneratedExample`, or a `Rejection` by gate
+        Work for `converse`. Its result is a `GeneratedExample`, or a `Rejection` by gate
         `generation` (`truncated`, `filtered by the server`, `refusal`, `empty`, `unparsable`,
-        `copy of a seed`, `too long`, `control token`, or what the draft contradicts), or by one of
-        `gates.draft_gates`. A seed that holds a control token is shown to nobody: it is rejected
-        once, whole, as `control token in the seed`.
+        `copy of a seed`, `too long`, `control token`, or a fault of the draft), or a `Rejection` by
+        one of `gates.draft_gates`. A seed with a control token appears in no prompt: it is rejected
+        once, as `control token in the seed`.
     """
     gates = draft_gates(thresholds)
     tokens = {seed.id: control_token_of(seed, [writer.control_tokens]) for seed in seeds}
@@ -102,7 +113,7 @@ def generate(
         if tokens[seed.id]:
             yield _refused(seed, tokens[seed.id])
     seeds = [seed for seed in seeds if not tokens[seed.id]]
-    known = {_key(s.context, s.question, s.choices) for s in seeds}
+    seed_keys = {_key(s.context, s.question, s.choices) for s in seeds}
     ranking = sorted(range(len(seeds)), key=lambda i: seed_rank(spec, seeds[i].source.row))
     places = {position: place for place, position in enumerate(ranking)}
     rounds, positions = range(knobs.examples_per_seed), range(len(seeds))
@@ -112,17 +123,17 @@ def generate(
         else ((position, number) for position in positions for number in rounds)
     )
     for position, number in order:
-        # Neighbours rank before their anchor (or are the first few), so a larger `max_seeds`
-        # leaves the prompts of the seeds it had as they were, and their completions in use.
+        # Neighbours rank before their anchor (or are among the first few). So a larger `max_seeds`
+        # does not change the prompts of the earlier seeds, and their logged completions are reused.
         earlier = ranking[: max(places[position], NEIGHBOUR_POOL + 1)]
         pool = [seeds[i] for i in _drawn(earlier, seeds[position].id) if i != position]
-        work = _write(spec, seeds[position], pool, number, writer, knobs, known, gates)
+        work = _write(spec, seeds[position], pool, number, writer, knobs, seed_keys, gates)
         declared = [(Role.WRITER, prompt(seeds[position].answer_kind))]
         yield as_declared(work, Stage.GENERATED.value, declared)
 
 
 def _refused(seed: Example, token: str) -> Work[GeneratedExample | Rejection]:
-    """Work that asks nobody: the seed is not written after."""
+    """Work without requests that refuses the seed."""
     yield from ()
     return Rejection(
         gate=GATE,
@@ -139,24 +150,24 @@ def _write(
     round_number: int,
     writer: Teacher,
     knobs: WriterKnobs,
-    known: set[str],
+    seed_keys: set[str],
     gates: Sequence[Gate],
 ) -> Work[GeneratedExample | Rejection]:
     kind = answer_format(anchor.answer_kind)
     rng = random.Random(f"{anchor.id}:{round_number}")  # noqa: S311 – repeatable, not secret
-    shown = [anchor, *_neighbours(anchor, pool, knobs.shots - 1)]
+    shots = [anchor, *_neighbours(anchor, pool, knobs.shots - 1)]
     names = sorted(VARIATIONS)
-    # Start at the anchor's own place, then go round: with few examples a seed every variation is
-    # still drawn equally often over the seeds.
+    # Each anchor starts at a variation that its id selects and goes on in order. So all variations
+    # are used equally often over the seeds, even with one example per seed.
     variation = names[(int(anchor.id[:8], 16) + round_number) % len(names)]
-    wanted = (
+    wanted_answer = (
         anchor.choices[(int(anchor.id[8:16], 16) + round_number) % len(anchor.choices)]
         if kind.choices_are_given
         else ""
     )
-    messages = _fitting(spec, shown, variation, wanted, kind, writer, knobs)
+    messages = _fitting(spec, shots, variation, wanted_answer, kind, writer, knobs)
     origin = {
-        "seed_ids": [s.id for s in shown],
+        "seed_ids": [s.id for s in shots],
         "variation": variation,
         "source": anchor.source.model_dump(),
     }
@@ -187,12 +198,13 @@ def _write(
         content = _parse(completion, kind, anchor, rng)
     except DraftError as error:
         return Rejection(gate=GATE, reason=str(error), row=row)
-    if _key(content.context, content.question, content.choices) in known:
+    if _key(content.context, content.question, content.choices) in seed_keys:
         return Rejection(gate=GATE, reason="copy of a seed", row=row)
-    example = _example(spec, anchor, shown, content, variation, request, completion, writer)
-    if verdict := first_refusals([example], gates).get(0):
-        return verdict.rejection(example)
-    # The gates look for the usual ones in what is read; this, for the writer's own, everywhere.
+    example = _example(spec, anchor, shots, content, variation, request, completion, writer)
+    if refusal := first_refusals([example], gates).get(0):
+        return refusal.rejection(example)
+    # The gates look for common control tokens in some fields; this looks for the writer's own
+    # tokens in all fields.
     if token := control_token_of(example, [writer.control_tokens]):
         detail = f"{token!r} controls a model"
         return Rejection(gate=GATE, reason=CONTROLLING_DRAFT, detail=detail, row=row)
@@ -232,7 +244,7 @@ def _refuses(text: str) -> bool:
 def _example(
     spec: SubtaskSpec,
     anchor: Example,
-    shown: Sequence[Example],
+    shots: Sequence[Example],
     content: Content,
     variation: str,
     request: Request,
@@ -250,7 +262,7 @@ def _example(
         language=spec.language,
         answer_kind=anchor.answer_kind,
         source=anchor.source,
-        seed_ids=[s.id for s in shown],
+        seed_ids=[s.id for s in shots],
         teacher=writer.identity.stamp,
         prompt_version=request.prompt_version,
         variation=variation,
@@ -261,28 +273,31 @@ def _example(
 
 def _fitting(
     spec: SubtaskSpec,
-    shown: list[Example],
+    shots: list[Example],
     variation: str,
-    wanted: str,
+    wanted_answer: str,
     kind: AnswerFormat,
     writer: Teacher,
     knobs: WriterKnobs,
 ) -> tuple[Message, ...] | None:
-    """The prompt with as many neighbours as fit; drops them from `shown`, last first."""
-    anchor = shown[0]
-    while shown:
+    """The prompt with as many neighbours as fit the writer's context; None if not even the anchor.
+
+    Neighbours that do not fit are removed from `shots`, the last first.
+    """
+    anchor = shots[0]
+    while shots:
         messages = prompt(anchor.answer_kind).render(
             frame=spec.frame or kind.default_frame,
-            drafts=[kind.draft_of(s).model_dump_json() for s in shown],
+            drafts=[kind.draft_of(s).model_dump_json() for s in shots],
             variation=VARIATIONS[variation],
-            wanted_answer=wanted,
+            wanted_answer=wanted_answer,
             context=bool(anchor.context),
             choices=len(anchor.choices),
             labels=anchor.choices,
         )
         if writer.count_tokens(messages) + knobs.max_tokens <= writer.max_model_len:
             return messages
-        shown.pop()
+        shots.pop()
     return None
 
 
@@ -291,17 +306,18 @@ def _drawn(positions: Sequence[int], anchor_id: str) -> list[int]:
     return rng.sample(positions, min(NEIGHBOUR_POOL + 1, len(positions)))
 
 
-def _neighbours(anchor: Example, pool: list[Example], wanted: int) -> list[Example]:
+def _neighbours(anchor: Example, pool: list[Example], count: int) -> list[Example]:
     """The seeds of the pool that differ most from the anchor and from each other."""
-    left, chosen = list(pool), [anchor]
-    while left and len(chosen) <= wanted:
-        farthest = min(left, key=lambda s: max(_likeness(s, c) for c in chosen))
-        left.remove(farthest)
-        chosen.append(farthest)
-    return chosen[1:]
+    candidates, selected = list(pool), [anchor]
+    while candidates and len(selected) <= count:
+        farthest = min(candidates, key=lambda c: max(_similarity(c, s) for s in selected))
+        candidates.remove(farthest)
+        selected.append(farthest)
+    return selected[1:]
 
 
-def _likeness(left: Example, right: Example) -> float:
+def _similarity(left: Example, right: Example) -> float:
+    """Jaccard similarity of the words of two examples' contexts and questions, 0 to 1."""
     a, b = (set(normalized(f"{e.context} {e.question}").split()) for e in (left, right))
     return len(a & b) / len(a | b) if a | b else 1.0
 

@@ -1,4 +1,4 @@
-"""Stage 2: raw rows of any shape become examples of one shape."""
+"""Stage 2: maps raw rows of any shape to examples of one shape."""
 
 from __future__ import annotations
 
@@ -20,20 +20,21 @@ def normalize(
     seeds: Iterable[Seed],
     seeded_elsewhere: Callable[[Example], str | None] | None = None,
 ) -> Iterator[Example | Rejection]:
-    """Turns seeds into examples; a row is seeded once.
+    """Maps seeds to examples and refuses repeated ones.
 
     Args:
         spec: The subtask.
-        seeds: Its raw rows.
-        seeded_elsewhere: Names the task that seeds a row too, for a task with `overlaps`.
+        seeds: The subtask's raw rows.
+        seeded_elsewhere: For a task with `overlaps`: returns the other task that seeds a row, or
+            None.
 
     Yields:
-        An `Example` for each row (or each item of a row), or a `Rejection`: gate `mapping` when
-        the record does not fit the row, `duplicates` when an earlier row, another task or another
+        An `Example` for each row (or each item of a row), or a `Rejection`: by gate `mapping` if
+        the mapping does not fit the row, by `duplicates` if an earlier row, another task or another
         language seeds it.
 
     Raises:
-        CatalogError: The mapping fits no row at all; quotes the first three failures.
+        CatalogError: The mapping fits no row at all. The message quotes the first three failures.
     """
     mapper = mapper_of(spec)
     seen: set[int] = set()
@@ -60,7 +61,7 @@ def normalize(
             )
             continue
         for example in examples:
-            # 64 of the id's 80 bits: an integer takes half the memory of the text.
+            # 64 of the id's 80 bits, as an integer: half the memory of the text.
             digest = int(example.id[:16], 16)
             reason = "repeated seed" if digest in seen else None
             if reason is None and seeded_elsewhere and (other := seeded_elsewhere(example)):
@@ -80,31 +81,31 @@ def normalize(
 def without_refused(
     rows: Iterable[Example | Rejection], gates: Sequence[Gate]
 ) -> Iterator[Example | Rejection]:
-    """Rejects the rows that are no example to write after, or that stand in a held-out split.
+    """Refuses the examples that are malformed or repeat a held-out row.
 
-    Every real dataset has some: one in ten rows of a Basque dataset holds U+FFFD in place of
-    letters, and it loses these rows. The stage's checks say how many may go.
+    Real datasets have malformed rows: in a Basque dataset, one row in ten has U+FFFD in place of
+    letters. The stage's checks limit how many rows may be refused.
 
     Args:
-        rows: What `normalize` yields.
-        gates: `gates.seed_gates`.
+        rows: The results of `normalize`.
+        gates: The gates for seeds, from `gates.seed_gates`.
 
     Yields:
-        Each row, or its `Rejection` by the first gate that refused it; rows that were rejected
-        before pass through.
+        Each row, or its `Rejection` by the first gate that refused it. Rows that `normalize`
+        rejected pass through.
     """
     for batch in batches(rows):
         examples = [row for row in batch if isinstance(row, Example)]
         refused = first_refusals(examples, gates)
-        verdicts = iter([refused.get(place) for place in range(len(examples))])
+        refusals = iter([refused.get(place) for place in range(len(examples))])
         for row in batch:
-            verdict = next(verdicts) if isinstance(row, Example) else None
-            yield verdict.rejection(row) if verdict and isinstance(row, Example) else row
+            refusal = next(refusals) if isinstance(row, Example) else None
+            yield refusal.rejection(row) if refusal and isinstance(row, Example) else row
 
 
 def _example(spec: SubtaskSpec, seed: Seed, fields: Content) -> Example:
     identity = (spec.task, spec.key, fields.context, fields.question, fields.choices, fields.answer)
-    # `model_construct` skips validation that the mapping has just done: 4x rows a second.
+    # `model_construct` skips the validation that the mapping has just done: 4 times faster.
     return Example.model_construct(
         id=content_id(*identity),
         task=spec.task,

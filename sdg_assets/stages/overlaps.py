@@ -1,7 +1,7 @@
-"""A row is seeded once, also where one task contains the rows of another (`overlaps:`).
+"""Finds rows that another task seeds, too, for tasks that share rows (`overlaps:`).
 
-Rows meet under other names, in other casings and with options in another order, so they are
-compared by hashes of what is left without case, punctuation and spaces.
+The same row can have other column names, another case and another order of options. So rows are
+compared by hashes of their text without case, punctuation and spaces.
 """
 
 from __future__ import annotations
@@ -19,23 +19,23 @@ from sdg_assets.mapping.mapper import mapper_of
 from sdg_assets.records import Content, Example
 from sdg_assets.sources.source import SeedSource
 
-# A longer question is the same question whatever its options look like; a shorter one
-# ("What is the best title?") is only together with them.
+# In characters. Two equal questions of at least this length are the same row, even with other
+# options. Shorter ones ("What is the best title?") are the same row only with equal options.
 _SPEAKS_FOR_ITSELF = 40
 _NO_CONTENT = [c for c in map(chr, range(0x10000)) if unicodedata.category(c)[0] in "PZC"]
 _IGNORED = re.compile(f"[{re.escape(''.join(_NO_CONTENT))}]+")
 
 
 class SeededElsewhere:
-    """The rows that other tasks seed; called with an example, it names the task that has it."""
+    """The rows that other tasks seed. Call it with an example to get the task that seeds it."""
 
     def __init__(self, keys: Iterable[tuple[str, Iterable[int]]]) -> None:
-        """Takes the keys of each task, as `row_keys` makes them."""
-        # Sorted 8-byte integers: a tenth of a set's memory, and half a million rows are common.
-        self._keys = {task: array("Q", sorted(set(found))) for task, found in keys}
+        """Stores (task, keys of its rows) pairs; `row_keys` makes the keys."""
+        # Sorted 8-byte integers take a tenth of a set's memory. Half a million rows are common.
+        self._keys = {task: array("Q", sorted(set(task_keys))) for task, task_keys in keys}
 
     def __call__(self, example: Example | Content) -> str | None:
-        """The task that seeds this row, if one does."""
+        """The task that seeds this row; None if no other task does."""
         for key in row_keys(example):
             for task, keys in self._keys.items():
                 at = bisect_left(keys, key)
@@ -45,26 +45,27 @@ class SeededElsewhere:
 
 
 def seeded_elsewhere(task: SeedTask, catalog: Catalog, source: SeedSource) -> SeededElsewhere:
-    """The seed rows of the tasks that this one overlaps.
+    """Reads the seed rows of the tasks that this task overlaps.
 
     Args:
         task: A task with `overlaps`.
-        catalog: Where they are defined; those that are switched off seed nothing.
-        source: Where their rows are read; a split that it has not cannot be seeded twice either.
+        catalog: The catalog with the other tasks. Disabled ones seed nothing.
+        source: The source of their rows. A split that it does not have is skipped: it cannot be
+            seeded twice.
 
     Returns:
-        What names the task that seeds a row.
+        A callable that returns the other task that seeds a row.
 
     Raises:
-        SeedSourceError: Rows of an overlapped task are there and not open to us: once they are,
-            they would be seeded twice.
+        SeedSourceError: The source has rows of an overlapped task but they cannot be read, for
+            example because the dataset is gated. Once readable, they would be seeded twice.
     """
     others = (catalog.task(name) for name in task.overlaps)
     return SeededElsewhere((other.task, _keys_of(task, other, source)) for other in others)
 
 
 def row_keys(row: Example | Content) -> Iterator[int]:
-    """The hashes that a row is recognised by, surest first."""
+    """The 64-bit hashes by which a row is recognised, the most specific first."""
     text = _bare(f"{row.context}{row.question}")
     yield _hash("\n".join([text, *sorted(map(_bare, row.choices))]))
     if row.choices and len(text) >= _SPEAKS_FOR_ITSELF:
@@ -79,15 +80,15 @@ def _keys_of(task: SeedTask, other: SeedTask, source: SeedSource) -> Iterator[in
                 continue
         except SeedSourceError as error:
             raise SeedSourceError(
-                f"{task.task} overlaps {other.task}, and what is seeded there cannot be told: "
-                f"{error}. Or switch {other.task} off in the catalog (enabled: false)"
+                f"{task.task} overlaps {other.task}, whose seeds cannot be read: {error}. Or "
+                f"switch {other.task} off in the catalog (enabled: false)"
             ) from error
         mapper = mapper_of(spec)
         for row in source.rows(spec, spec.split):
             try:
                 yield from (key for fields in mapper(row) for key in row_keys(fields))
             except MappingError:
-                continue  # rejected where it is seeded, too
+                continue  # the other task rejects this row, too
 
 
 def _has(source: SeedSource, spec: SubtaskSpec) -> bool:

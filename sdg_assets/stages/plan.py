@@ -1,7 +1,7 @@
-"""What a run will cost, before any GPU is used: requests, tokens and GPU-hours of each subtask.
+"""Estimates a run's cost before any GPU is used: requests, tokens and GPU-hours per subtask.
 
-Prompts are rendered from the real seeds and counted by the teacher's own tokenizer. A new example
-is taken to be as long as an old one; traces and backgrounds have the typical lengths below.
+Prompts are rendered from the real seeds and counted with the teacher's own tokenizer. A new example
+is assumed to be as long as a seed; traces and backgrounds have the typical lengths below.
 """
 
 from __future__ import annotations
@@ -35,8 +35,9 @@ from sdg_assets.teacher.requests import (
 )
 
 SAMPLE = 64
-# Tokens of a solver's trace and of a background, the share of drafts that survive to be solved,
-# and of solved rows that are verified: as the embedded teacher does on the samples.
+"""How many prompts are rendered per subtask."""
+# Tokens of a solver's trace, a background and a judgement, the share of drafts that parse, and the
+# share of solved rows that are verified: measured with the embedded teacher on the samples.
 TRACE_TOKENS = 160
 KNOWLEDGE_TOKENS = 110
 JUDGEMENT_TOKENS = 70
@@ -46,38 +47,39 @@ VERIFIED_SHARE = 0.6
 
 @dataclass(frozen=True)
 class SubtaskPlan:
-    """One subtask's cost. Tokens are the teachers', prompts counted once a request."""
+    """The estimated cost of one subtask, over all teachers."""
 
     task: str
     subtask: str
     seeds: int
     requests: int
     prompt_tokens: int
+    """The sum over all requests; prefix caching is not counted."""
     output_tokens: int
 
     def gpu_hours(self, tokens_per_second: float) -> float:
-        """Hours at that many output tokens a second."""
+        """Hours that one GPU needs at this many output tokens per second."""
         return self.output_tokens / tokens_per_second / 3600
 
 
 def plan_subtask(
-    spec: SubtaskSpec, seeds: Sequence[Example], writer: Teacher, chosen: Settings, count: int
+    spec: SubtaskSpec, seeds: Sequence[Example], writer: Teacher, settings: Settings, count: int
 ) -> SubtaskPlan:
-    """Estimates what `generated` and `enriched` will ask.
+    """Estimates the requests of `generated` and `enriched`.
 
     Args:
         spec: The subtask.
-        seeds: A sample of its normalized examples, of which `SAMPLE` are rendered.
-        writer: Whose tokenizer counts.
-        chosen: Votes, examples per seed and shots.
-        count: How many normalized examples there are.
+        seeds: A sample of its normalized examples, of which at most `SAMPLE` are rendered.
+        writer: The teacher whose tokenizer counts the prompts.
+        settings: The run's settings: votes, examples per seed, shots and others.
+        count: Number of the subtask's normalized examples.
     """
-    knobs = WriterKnobs(examples_per_seed=1, shots=chosen.shots)
+    knobs = WriterKnobs(examples_per_seed=1, shots=settings.shots)
     works = itertools.islice(generate(spec, seeds, writer, knobs), SAMPLE)
     prompts = [
         writer.count_tokens(request.messages)
         for work in works
-        for request in next(work, [])  # a seed that is too long asks for nothing
+        for request in next(work, [])  # a seed that is too long makes no request
     ]
     kind = answer_format(spec.answer_kind)
     drafts = [_count(writer, kind.draft_of(seed).model_dump_json()) for seed in seeds[:SAMPLE]]
@@ -85,12 +87,12 @@ def plan_subtask(
         _count(writer, "\n".join([seed.context, seed.question, *seed.choices]))
         for seed in seeds[:SAMPLE]
     ]
-    writes = count * chosen.examples_per_seed
+    writes = count * settings.examples_per_seed
     solved = writes * PARSED_SHARE
-    votes = solved * _votes_a_row(chosen)
+    votes = solved * _votes_a_row(settings)
     verified = solved * VERIFIED_SHARE
-    backgrounds = verified if chosen.with_knowledge else 0.0
-    judgements = verified if has_judge(chosen) else 0.0
+    backgrounds = verified if settings.with_knowledge else 0.0
+    judgements = verified if has_judge(settings) else 0.0
     question = fmean(questions or [0]) + 60
     return SubtaskPlan(
         task=spec.task,
@@ -104,50 +106,57 @@ def plan_subtask(
             writes * fmean(drafts or [0])
             + votes * TRACE_TOKENS
             + backgrounds * KNOWLEDGE_TOKENS
-            + (judgements * JUDGEMENT_TOKENS if chosen.judge_api == "rubric" else 0)
+            + (judgements * JUDGEMENT_TOKENS if settings.judge_api == "rubric" else 0)
         ),
     )
 
 
-def _votes_a_row(chosen: Settings) -> float:
-    """How many votes a row takes.
+def _votes_a_row(settings: Settings) -> float:
+    """The expected number of votes per row.
 
-    Adaptive voting stops between its first wave and the last vote; without it all are cast.
+    Adaptive voting stops between its first wave and the last vote, so the mean of both is taken.
+    Without it, the first wave has all votes.
     """
-    knobs = SolverKnobs(chosen.votes, adaptive=chosen.adaptive_voting, majority=chosen.majority)
-    return (len(waves(knobs)[0]) + chosen.votes) / 2
+    knobs = SolverKnobs(
+        settings.votes, adaptive=settings.adaptive_voting, majority=settings.majority
+    )
+    return (len(waves(knobs)[0]) + settings.votes) / 2
 
 
 class RoughCounter:
-    """Counts tokens without a model, four characters each: for stages that must not load one."""
+    """Estimates tokens without a model, at four characters each."""
 
     identity = TeacherIdentity(TeacherStamp(model="none", revision="none", license="none"))
     max_model_len = 1_000_000
     control_tokens = ControlTokens(())
 
     def count_tokens(self, messages: Sequence[Message]) -> int:
-        """A quarter of the characters."""
+        """A quarter of the characters of all messages."""
         return sum(len(message.content) for message in messages) // 4
 
     def submit(self, request: Request) -> None:
-        """Refused: it only counts."""
+        """Raises `TypeError`: this teacher only counts."""
         raise TypeError("RoughCounter only counts")
 
     def poll(self, *, wait: bool = True) -> list[Completion | FailedRequest]:
-        """Refused: it only counts."""
+        """Raises `TypeError`: this teacher only counts."""
         raise TypeError("RoughCounter only counts")
 
 
-def seeds_of(spec: SubtaskSpec, chosen: Settings) -> list[Example]:
-    """The subtask's normalized rows: from the store, or straight from the seed source.
+def seeds_of(spec: SubtaskSpec, settings: Settings) -> list[Example]:
+    """The subtask's normalized rows: from the store, or else mapped from the seed source.
+
+    Args:
+        spec: The subtask.
+        settings: The settings with the store and the seed source.
 
     Raises:
-        SdgError: They are in neither.
+        SdgError: Neither has the rows.
     """
-    store, key = Store(chosen.store), key_of(spec, Stage.NORMALIZED)
+    store, key = Store(settings.store), key_of(spec, Stage.NORMALIZED)
     if store.exists(key):
         return list(store.read(key, Example))
-    raw = collect_seeds(spec, open_source(chosen.seed_source), chosen.max_seeds)
+    raw = collect_seeds(spec, open_source(settings.seed_source), settings.max_seeds)
     return [row for row in normalize(spec, raw) if isinstance(row, Example)]
 
 

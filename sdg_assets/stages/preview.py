@@ -1,4 +1,4 @@
-"""What each gate would drop from the rows in the store, before anything is applied."""
+"""Shows which stored rows each gate would drop, before a run applies the gates."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ STAGES: Mapping[str, type[Example]] = {
     for stage in reversed(ROW_STAGES)
     if stage is not Stage.FILTERED and issubclass(record := STAGE_TABLE[stage].record, Example)
 }
-"""The stages whose rows the gates have not refused yet, the last one first → their record."""
+"""Stages whose rows the gates of `filtered` have not tested yet, the last first → their record."""
 
 
 @dataclass(frozen=True)
@@ -35,12 +35,15 @@ class Sighting:
 
 @dataclass
 class Preview:
-    """What the gates would do to one partition.
+    """The rows of one partition that the gates would drop.
 
     Attributes:
-        alone: Rows by (gate, reason), whatever the other gates say of them.
-        in_order: Rows by the gate that would be the first to refuse them.
-        sightings: A few rows for each (gate, reason).
+        key: The partition.
+        thresholds: The thresholds that were tried.
+        rows: Number of the partition's rows.
+        alone: Refused rows by (gate, reason), each gate on its own.
+        in_order: Refused rows by the first gate that refuses them.
+        sightings: A few refused rows for each (gate, reason).
     """
 
     key: PartitionKey
@@ -52,11 +55,11 @@ class Preview:
 
     @property
     def kept(self) -> int:
-        """Rows that every gate would let through."""
+        """Number of rows that no gate would drop."""
         return self.rows - self.in_order.total()
 
     def only_reports(self, gate: str) -> bool:
-        """Whether a gate drops nothing under these thresholds, and its rows are only counted."""
+        """Whether a gate, with these thresholds, only reports rows and drops none."""
         spec = next(spec for spec in all_gates() if spec.name == gate)
         own = self.thresholds.of(spec.thresholds)
         return spec.reporting is not None and spec.reporting.is_report(own)
@@ -64,7 +67,14 @@ class Preview:
     def see(
         self, rows: Sequence[Example], gate: str, refusals: Mapping[int, Refusal], examples: int
     ) -> None:
-        """Takes note of what one gate refuses among some rows."""
+        """Counts the refusals of one gate in a batch, and keeps the first few as sightings.
+
+        Args:
+            rows: The batch.
+            gate: The gate's name.
+            refusals: Position in the batch → refusal.
+            examples: How many sightings to keep for each reason.
+        """
         for place, refusal in refusals.items():
             reason = (gate, refusal.reason)
             self.alone[reason] += 1
@@ -82,38 +92,37 @@ def preview(
     heldout: Gate | None = None,
     progress: Callable[[int], object] = lambda rows: None,
 ) -> Preview:
-    """Puts the rows of a partition through every gate, and writes nothing.
+    """Tests the rows of a partition with every gate and writes nothing.
 
-    The rows are those of `enriched`; where that is not materialized of `generated`, else of
-    `normalized`.
+    The rows are those of the last of `enriched`, `generated` and `normalized` that is materialized.
 
     Args:
-        store: Where the rows lie.
+        store: The store with the rows.
         spec: The subtask.
-        thresholds: Those to try.
-        only: The gates to look at; None for all.
+        thresholds: The thresholds to try.
+        only: The names of the gates to run; None for all.
         examples: Rows to keep for each reason.
-        heldout: The contamination gate; None where nothing held out is hashed.
-        progress: Called with how many more rows went through the gates.
+        heldout: The contamination gate; None if no held-out data is hashed.
+        progress: Called with the number of rows that were tested since the last call.
 
     Raises:
         StoreError: Nothing of the subtask is materialized, or its files are corrupt.
     """
     key = partition_of(store, spec)
     result = Preview(key, thresholds)
-    wanted = order() if only is None else only
+    selected = order() if only is None else only
     record = STAGES[key.stage]
-    gates = [gate for gate in row_gates(thresholds, heldout, record) if gate.name in wanted]
+    gates = [gate for gate in row_gates(thresholds, heldout, record) if gate.name in selected]
     names = [spec.name for spec in all_gates() if spec.build_set]
     every_set = zip(names, set_gates(thresholds, lambda: _seeds(store, key)), strict=True)
-    sets = [(name, over_set) for name, over_set in every_set if name in wanted]
+    sets = [(name, over_set) for name, over_set in every_set if name in selected]
     passed: list[Example] = []
     for rows in batches(store.read(key, record)):
-        left = [rows[place] for place in _row_gates(result, rows, gates, examples)]
+        remaining = [rows[place] for place in _row_gates(result, rows, gates, examples)]
         result.rows += len(rows)
         for _, over_set in sets:
-            over_set.add(left)
-        passed += left if sets else []
+            over_set.add(remaining)
+        passed += remaining if sets else []
         progress(len(rows))
     refused: set[int] = set()
     for name, over_set in sets:
@@ -125,10 +134,11 @@ def preview(
 
 
 def tried(layers: Iterable[Mapping[str, object]]) -> Thresholds:
-    """Thresholds from layers of overrides, the last one strongest.
+    """Builds thresholds from layers of overrides; later layers win.
 
     Raises:
-        PermanentError: A name that no gate and no check owns (lists all names), or a wrong value.
+        PermanentError: No gate or check owns a name (the message lists all names), or a value is
+            invalid.
     """
     try:
         return overridden(*map(dict, layers))
@@ -137,14 +147,14 @@ def tried(layers: Iterable[Mapping[str, object]]) -> Thresholds:
 
 
 def partition_of(store: Store, spec: SubtaskSpec) -> PartitionKey:
-    """The furthest stage of a subtask that is materialized, of those whose rows are gated.
+    """The last materialized partition of a subtask before the gates.
 
     Args:
-        store: Where the stages lie.
+        store: The store.
         spec: The subtask.
 
     Raises:
-        StoreError: None is.
+        StoreError: No stage of the subtask before the gates is materialized.
     """
     keys = (PartitionKey(spec.task, stage, spec.key) for stage in STAGES)
     key = next((key for key in keys if store.exists(key)), None)
@@ -154,7 +164,7 @@ def partition_of(store: Store, spec: SubtaskSpec) -> PartitionKey:
 
 
 def _seeds(store: Store, key: PartitionKey) -> Iterable[Example]:
-    """The partition's seeds; none for the seeds themselves."""
+    """The subtask's normalized seeds; empty if the previewed rows are these seeds themselves."""
     seeds = PartitionKey(key.task, Stage.NORMALIZED.value, key.subtask)
     has_seeds = key.stage != Stage.NORMALIZED and store.exists(seeds)
     return store.read(seeds, Example) if has_seeds else ()
@@ -163,24 +173,24 @@ def _seeds(store: Store, key: PartitionKey) -> Iterable[Example]:
 def _row_gates(
     preview: Preview, rows: Sequence[Example], gates: Iterable[Gate], examples: int
 ) -> list[int]:
-    """Positions of the rows that every gate lets through."""
+    """The positions of the rows that every gate accepts, in order."""
     reporting: dict[str, Reporting[Any]] = {s.name: s.reporting for s in all_gates() if s.reporting}
-    batch, left = Batch(rows), set(range(len(rows)))
+    batch, remaining = Batch(rows), set(range(len(rows)))
     for gate in gates:
         refusals = gate.refusals(batch)
-        preview.in_order[gate.name] += len(left & refusals.keys())
-        left -= refusals.keys()
-        if gate.name in reporting:  # listed where they are only reported, too
+        preview.in_order[gate.name] += len(remaining & refusals.keys())
+        remaining -= refusals.keys()
+        if gate.name in reporting:  # also lists rows that the gate only reports
             refusals = reporting[gate.name].finds.refusals(batch)
         preview.see(rows, gate.name, refusals, examples)
-    return sorted(left)
+    return sorted(remaining)
 
 
 def named(gate: str | None) -> tuple[str, ...]:
-    """The gates that a name means; None means all.
+    """The names of the gates to run: the given one, or all for None.
 
     Raises:
-        PermanentError: There is no such gate.
+        PermanentError: No gate has this name.
     """
     if gate is not None and gate not in order():
         raise PermanentError(f"unknown gate {gate!r}; there are: {', '.join(order())}")
@@ -188,14 +198,14 @@ def named(gate: str | None) -> tuple[str, ...]:
 
 
 def with_rows(specs: Sequence[SubtaskSpec], store: Store) -> list[SubtaskSpec]:
-    """Those of some subtasks that have rows in the store.
+    """Selects the subtasks that have rows in the store.
 
     Args:
         specs: The subtasks of one task.
-        store: Where the stages lie.
+        store: The store.
 
     Raises:
-        StoreError: None has.
+        StoreError: No subtask has rows.
     """
     keys = {
         PartitionKey(spec.task, stage, spec.key): spec.key for spec in specs for stage in STAGES

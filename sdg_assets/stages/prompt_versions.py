@@ -1,7 +1,7 @@
-"""The versions of every prompt that a role is asked with, as the modules that ask declare them.
+"""The versions of all prompts of a role, collected from the modules that use the prompts.
 
-Nothing lists a prompt a second time: the writer's come from `generated`, the others from the votes,
-the comparison of prose and the enrichments, built in or installed.
+No list has to be kept: the writer's prompts come from `generated`, the others from the votes, the
+comparison of prose and the enrichments, both built-in and installed ones.
 """
 
 from __future__ import annotations
@@ -18,24 +18,25 @@ from sdg_assets.teacher.prompts import Prompt
 
 
 def log_versions(role: Role, kind: AnswerKind, judge_api: JudgeApi) -> list[str]:
-    """The prompt versions that a role's completion log is named after.
+    """The prompt versions that are part of the name of a role's completion log.
 
-    Prompts that a module carries as text are left out. With them in the name, installing an
-    enrichment or editing its prompt would start a log of its own, and every vote and background
-    would be asked for again. Requests with another prompt have other ids, so one log holds both.
+    Prompts that a module has as text are not part of it. Otherwise, installing an enrichment or
+    editing its prompt would start a new log, and every vote and background would be requested
+    again. Requests with different prompts have different ids, so one log can hold both.
 
     Args:
-        role: Whose log it is.
-        kind: Of the subtask's rows.
+        role: The role whose log it is.
+        kind: The answer kind of the subtask's rows.
         judge_api: How the judge is asked.
     """
     return [p.version for p in _prompts(role, kind, judge_api) if p.source is None]
 
 
 def role_versions(role: Role) -> list[str]:
-    """The versions of all prompts that a role may be asked with: part of its teacher's version.
+    """The versions of all prompts of a role, over all answer kinds. Part of its teacher's version.
 
-    A change makes stale what was made with the role. Templates that others extend are among them.
+    A change makes all partitions stale that were made with the role. Templates that other templates
+    extend are included.
     """
     declared = {
         prompt
@@ -44,13 +45,13 @@ def role_versions(role: Role) -> list[str]:
         for prompt in _prompts(role, kind, api)
     }
     files = sorted(set[str]().union(*(prompt.files for prompt in declared)))
-    carried = sorted(prompt.version for prompt in declared if prompt.source is not None)
-    return [*map(prompts.version, files), *carried]
+    texts = sorted(prompt.version for prompt in declared if prompt.source is not None)
+    return [*map(prompts.version, files), *texts]
 
 
 def _prompts(role: Role, kind: AnswerKind, judge_api: JudgeApi) -> Iterator[Prompt]:
     if role is Role.WRITER:
         yield generated.prompt(kind)
-    for asked, prompt in declared_prompts(kind, judge_api):
-        if asked is role:
+    for prompt_role, prompt in declared_prompts(kind, judge_api):
+        if prompt_role is role:
             yield prompt

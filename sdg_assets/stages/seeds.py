@@ -1,7 +1,7 @@
-"""Stage 1: raw rows of a training split, as they are, at most `max_seeds` of them.
+"""Stage 1: copies at most `max_seeds` raw rows of a training split, unchanged.
 
-A row that the record's `where` leaves out is no seed: it belongs to another subtask (a subject of a
-table of many), or to none. So it does not count for `max_seeds` either, and is not stored.
+Rows that do not meet the record's `where` are not stored and do not count towards `max_seeds`: they
+belong to another subtask (another subject in a table of many subjects), or to none.
 """
 
 from __future__ import annotations
@@ -31,14 +31,14 @@ def collect_seeds(
     """Reads the seed split of a subtask.
 
     The sample is deterministic and nested: rows are ranked by a hash of the subtask and their
-    position, so a larger cap keeps every seed of a smaller one, and with it every completion. Of
-    each row only `where` is evaluated, and under a cap only of rows that rank high enough.
+    position. So a larger cap keeps every seed of a smaller one, and with it every completion. With
+    a cap, `where` is evaluated only for rows that rank high enough.
 
     Args:
         spec: The subtask.
-        source: Where to read.
-        max_seeds: How many rows that `where` keeps, at the most; None for all of them.
-        count: Told how many rows the split has, once it is read; see `shortfall`.
+        source: The source of the rows.
+        max_seeds: Maximum number of seeds; None for all rows that meet `where`.
+        count: Called with the number of the split's rows, after the last one; see `shortfall`.
 
     Yields:
         Seeds in the order of the split.
@@ -47,7 +47,7 @@ def collect_seeds(
         SeedSourceError: The split cannot be read.
         CatalogError: `where` is not valid Jinja.
     """
-    revision, keeps = source.revision(spec), _kept(spec)
+    revision, keeps = source.revision(spec), _filter(spec)
     numbered = _counted(source.rows(spec, spec.split), count)
     seeds = (
         ((position, row) for position, row in numbered if keeps(row))
@@ -68,20 +68,20 @@ def collect_seeds(
         )
 
 
-def shortfall(spec: SubtaskSpec, found: int) -> str | None:
-    """What to tell a person when a seed split has fewer rows than the catalog declares.
+def shortfall(spec: SubtaskSpec, rows: int) -> str | None:
+    """A warning if a seed split has fewer rows than the catalog declares; None if it does not.
 
     Args:
         spec: The subtask.
-        found: The rows that were read.
+        rows: Number of rows that were read.
     """
-    if spec.rows is None or found >= spec.rows:
+    if spec.rows is None or rows >= spec.rows:
         return None
-    return f"{spec.where}: {found} rows found, {spec.rows} declared"
+    return f"{spec.where}: {rows} rows found, {spec.rows} declared"
 
 
-def _kept(spec: SubtaskSpec) -> Callable[[Row], bool]:
-    """Tells of a raw row whether `where` keeps it, as it will of the stored one."""
+def _filter(spec: SubtaskSpec) -> Callable[[Row], bool]:
+    """A function that tells whether a raw row meets `where`, evaluated on the row as stored."""
     if spec.record is None or spec.record.where is None:
         return lambda _row: True
     mapping = RowMapping(spec.record, spec.answer_kind, f"{spec.task}/{spec.key}")
@@ -94,8 +94,8 @@ def _sampled(
     size: int,
     keeps: Callable[[Row], bool],
 ) -> list[tuple[int, Row]]:
-    """The `size` kept rows that rank first, in the order of the split."""
-    last_first: list[tuple[int, int, Row]] = []  # a heap: its first entry is the one to go next
+    """The `size` rows with the best ranks that meet `where`, in the order of the split."""
+    last_first: list[tuple[int, int, Row]] = []  # a heap: its first entry is the next to drop
     for position, row in numbered:
         elsewhere, digest = seed_rank(spec, position)
         key = -((elsewhere << 64) + int.from_bytes(digest))
@@ -108,22 +108,22 @@ def _sampled(
 
 
 def _counted(rows: Iterable[Row], count: Callable[[int], None] | None) -> Iterator[tuple[int, Row]]:
-    found = 0
+    position = 0
     for row in rows:
-        yield found, row
-        found += 1
+        yield position, row
+        position += 1
     if count:
-        count(found)
+        count(position)
 
 
 def seed_rank(spec: SubtaskSpec, position: int) -> tuple[bool, bytes]:
-    """Of a parallel task, the rows that this language seeds come first."""
+    """The sort key of a row: by a hash, but first the rows that this language of the task seeds."""
     digest = hashlib.blake2b(f"{spec.key}:{position}".encode(), digest_size=8).digest()
     return spec.owner(position) != spec.key, digest
 
 
 def _plain(value: Any) -> Any:  # noqa: ANN401 – a dataset's value
-    """JSON's types. Bytes (images, audio) are dropped: no stage asks about them."""
+    """Converts a value to JSON's types. Bytes (images, audio) become None: no stage uses them."""
     if isinstance(value, dict):
         return {key: _plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):

@@ -1,8 +1,8 @@
-"""The stage table: everything that differs between stages and is not their work itself.
+"""The stage table: all properties in which stages differ, besides their functions.
 
-`records.Stage` names the stages in order; here is one row for each. Assets, jobs, checks, pods,
-network labels, the funnel and previews read this table; nothing lists stages a second time. What
-there is to know of a stage is a column here.
+`records.Stage` names the stages in order; this table has one row for each. Assets, jobs, checks,
+pods, network labels, the funnel and previews read it; no other place lists the stages. A new
+property of stages becomes a column here.
 """
 
 from __future__ import annotations
@@ -27,24 +27,24 @@ from sdg_assets.store.partitions import PartitionKey
 
 
 class Pool(StrEnum):
-    """Dagster's pools: their slots limit how many steps run at once."""
+    """Dagster's pools. A pool's slots limit how many of its steps run at once."""
 
     GPU = "gpu"
     HUB = "hub"
 
 
 class Reach(StrEnum):
-    """What a stage's pods may talk to, besides the database: see the network policies in `k8s/`."""
+    """What a stage's pods may connect to besides the database; see the policies in `k8s/`."""
 
     HUB = "hub"
     """The store and the Hub."""
     STORE = "store"
-    """The store alone."""
+    """The store only."""
 
 
 @dataclass(frozen=True)
 class PodNeeds:
-    """What a step takes without any teacher: CPU cores, and GiB of memory and of disk."""
+    """What a step needs without a teacher: CPU cores, and GiB of memory and of disk."""
 
     cpus: float = 0.5
     memory_gib: float = 2.0
@@ -56,49 +56,49 @@ class StageSpec:
     """A row of the stage table."""
 
     description: str
-    """Shown on the asset's page, before what the catalog says of the task."""
+    """Shown on the asset's page, before the task's description."""
     record: type[Record]
     """The record type of an accepted row."""
     inputs: tuple[Stage, ...]
-    """The stages of the same subtask that it reads; for `curated`, of all subtasks."""
+    """The stages of the same subtask that this stage reads; for `curated`, of all subtasks."""
     checks: tuple[str, ...]
-    """Names of its checks besides those of gates, which each gate declares; see `checks/table.py`.
-    The gates' checks are shown after the first."""
+    """Names of the stage's checks that do not belong to a gate; see `checks/table.py`. Gates
+    declare their own checks, which are shown after the first of these."""
     partitions_per_run: int
-    """Subtasks in one run of a backfill; 0 if there are no partitions. Each stage needs a number
-    of its own: stages with equal policies run as one, and a subtask that fails in one stage then
-    holds its siblings back in the next."""
+    """Subtasks per run of a backfill; 0 if the stage has no partitions. Each stage needs a
+    different number: Dagster merges stages with equal backfill policies into one run, and then a
+    subtask that fails in one stage stops its siblings before the next."""
     roles: tuple[Role, ...] = ()
-    """The roles whose teachers it asks."""
+    """The roles whose teachers the stage asks."""
     roles_until_accepted: tuple[Role, ...] = ()
-    """The roles that it asks in a run with the knob `target_accepted`; empty for stages without
-    that knob."""
+    """The roles that the stage asks in a run with the knob `target_accepted`; empty for stages
+    without this knob."""
     pool: Pool | None = None
     pod: PodNeeds = PodNeeds()
     reach: Reach = Reach.HUB
     maps_seeds: bool = False
-    """Whether its rows are a dataset's own, newly mapped. Broken rows of a dataset are an error
-    only above the threshold `broken_seeds`; the loss of a whole class is one, for a gate made
-    it."""
+    """Whether the stage maps a dataset's own rows. Malformed rows of a dataset are an error only
+    above the threshold `broken_seeds`. The loss of a whole class is always an error, because a
+    gate caused it."""
 
     @property
     def has_fill(self) -> bool:
-        """Whether completions of teachers must be there before its rows can be published."""
+        """Whether the stage needs completions of teachers before its rows can be published."""
         return bool(self.roles)
 
     @property
     def is_gated_against_benchmarks(self) -> bool:
-        """Whether its rows are compared with held-out splits and protected benchmarks."""
+        """Whether the stage compares its rows with held-out splits and protected benchmarks."""
         return Stage.HELDOUT in self.inputs
 
     @property
     def writes_examples(self) -> bool:
-        """Whether its rows are parsed from what the writer wrote."""
+        """Whether the stage parses its rows from the writer's completions."""
         return Role.WRITER in self.roles
 
     @property
     def has_votes(self) -> bool:
-        """Whether the solver votes on its rows. Votes on programs run them."""
+        """Whether the solver votes on the stage's rows. Votes on programs run these programs."""
         return Role.SOLVER in self.roles
 
 
@@ -125,17 +125,17 @@ STAGES: Mapping[Stage, StageSpec] = {
         inputs=(Stage.SEEDS, Stage.HELDOUT),
         checks=("rows", "class_balance"),
         partitions_per_run=102,
-        pod=PodNeeds(memory_gib=4),  # hashes of what is held out
+        pod=PodNeeds(memory_gib=4),  # hashes of held-out data
         maps_seeds=True,
     ),
     Stage.GENERATED: StageSpec(
-        description="New examples that the writer wrote after its seeds.",
+        description="New examples that the writer modelled on the seeds.",
         record=GeneratedExample,
         inputs=(Stage.NORMALIZED,),
         checks=("rows",),
         partitions_per_run=41,
         roles=(Role.WRITER,),
-        roles_until_accepted=tuple(Role),  # it solves and judges its own drafts
+        roles_until_accepted=tuple(Role),  # it also has its drafts solved and judged
         pool=Pool.GPU,
     ),
     Stage.ENRICHED: StageSpec(
@@ -154,12 +154,12 @@ STAGES: Mapping[Stage, StageSpec] = {
         inputs=(Stage.ENRICHED, Stage.NORMALIZED, Stage.HELDOUT),
         checks=("rows", "class_balance", "yield"),
         partitions_per_run=103,
-        pod=PodNeeds(memory_gib=4),  # hashes of what is held out, signatures of rows seen
-        reach=Reach.STORE,  # it asks nobody
+        pod=PodNeeds(memory_gib=4),  # hashes of held-out data, signatures of all rows
+        reach=Reach.STORE,  # it asks no teacher
     ),
     Stage.CURATED: StageSpec(
-        description="One release: accepted rows of all partitions, unique, with their training "
-        "texts and licences, a dataset card, and the licence-compatible subset apart.",
+        description="One release: the accepted rows of all partitions without duplicates, with "
+        "training texts and licences, a dataset card, and a separate commercial subset.",
         record=CuratedExample,
         inputs=(Stage.FILTERED,),
         checks=("fresh_inputs",),
@@ -169,15 +169,15 @@ STAGES: Mapping[Stage, StageSpec] = {
 }  # fmt: skip
 
 TASK_STAGES = tuple(stage for stage in Stage if STAGES[stage].partitions_per_run)
-"""The stages that each seed task has, with a partition a subtask."""
+"""The stages of each seed task, with one partition per subtask."""
 ROW_STAGES = tuple(stage for stage in TASK_STAGES if stage is not Stage.HELDOUT)
-"""The task stages that hold rows, from the dataset's own to those that a release takes."""
+"""The task stages that hold rows, from `seeds` to `filtered`."""
 TEACHER_STAGES = tuple(stage for stage in TASK_STAGES if STAGES[stage].has_fill)
 """The task stages that ask teachers."""
 REMADE_STAGES = tuple(stage for stage in TASK_STAGES if STAGES[stage].inputs)
-"""The task stages with inputs that Dagster knows: they are stale when an input changes."""
+"""The task stages with upstream assets in Dagster: they are stale when an input changes."""
 
 
 def key_of(spec: SubtaskSpec, stage: Stage) -> PartitionKey:
-    """Where a stage of a subtask lies in the store."""
+    """The key of a subtask's partition of a stage in the store."""
     return PartitionKey(spec.task, stage.value, spec.key)

@@ -1,8 +1,8 @@
-"""`generated` with a goal: "give me N accepted rows", in a bounded number of rounds.
+"""`generated` with a target number of accepted rows, in a bounded number of rounds.
 
-A round writes as many examples as the yield so far says are missing, and has them solved and
-gated at once to learn how many would be accepted. The solver's completions go to the same log that
-`enriched` reads, so that stage finds them there and asks nothing twice.
+Each round writes as many examples as the yield so far suggests, and has them solved and tested by
+the gates at once to learn how many would be accepted. The solver's completions go to the same log
+that `enriched` reads, so that stage finds them there and no request is made twice.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ from sdg_assets.stages.generated import WriterKnobs, generate
 from sdg_assets.teacher.conversation import Desk, Usage, converse
 from sdg_assets.thresholds import Thresholds
 
-# The first round assumes that every second example is accepted; later ones know better, but never
-# write more than 20 for each one that is missing.
+# The first round assumes that every second example is accepted. Later rounds use the yield so far,
+# but write at most 20 examples for each missing row.
 FIRST_YIELD = 0.5
 LEAST_YIELD = 0.05
 EXAMPLES_PER_SEED_AT_MOST = 100
@@ -33,19 +33,22 @@ EXAMPLES_PER_SEED_AT_MOST = 100
 
 @dataclass
 class TargetReport:
-    """How far the goal was reached, and what stood in the way."""
+    """The progress towards the target, and why rows were lost."""
 
     target: int
+    """Requested number of accepted rows."""
     accepted: int = 0
     written: int = 0
+    """Completions of the writer."""
     rounds: int = 0
     lost: Counter[str] = field(default_factory=Counter)
+    """Lost rows by "gate: reason", without `copies`."""
     copies: int = 0
-    """Rows that a gate over the set refuses."""
+    """Rows that a gate over the set refuses as duplicates."""
 
     @property
     def summary(self) -> str:
-        """One sentence for a person; says why when the target is missed."""
+        """The result as text; says why if the target was missed."""
         done = f"{self.accepted} of {self.target} rows after {self.rounds} rounds"
         if self.accepted >= self.target:
             return done
@@ -70,25 +73,25 @@ def generate_until(
     concurrency: int = 64,
     on_progress: Callable[[int, Usage], None] | None = None,
 ) -> Iterator[GeneratedExample | Rejection]:
-    """Writes examples until enough of them pass the gates, or the rounds are used up.
+    """Writes examples until enough of them pass the gates, or `max_rounds` is reached.
 
     Args:
         spec: The subtask.
-        seeds: Its normalized examples; each is anchor equally often.
-        desks: The writer's, the solver's, and the judge's if there is one.
-        usage: Filled with what the roles cost.
-        writer_knobs: How freely to write; `examples_per_seed` is raised as needed.
-        solver_knobs: The votes `enriched` will ask for.
-        thresholds: Of the gates that `filtered` will put each row through.
-        report: Filled round by round; `report.target` is the goal.
-        heldout: The contamination gate that `filtered` will put each row through.
-        judge: Whose scores `enriched` will ask for.
-        max_rounds: After so many rounds it is given up.
-        concurrency: Pieces of work under way at a time.
-        on_progress: Called with the number of accepted rows and the usage.
+        seeds: The subtask's normalized examples. Each is the anchor equally often.
+        desks: The desks of the writer, the solver, and the judge if there is one.
+        usage: Filled with the usage of all roles.
+        writer_knobs: The writer's settings. `examples_per_seed` is raised as needed.
+        solver_knobs: The solver's settings, as in `enriched`.
+        thresholds: The thresholds of the gates of `filtered`.
+        report: Filled round by round. `report.target` is the requested number of rows.
+        heldout: The contamination gate, as in `filtered`.
+        judge: The judge, as in `enriched`; None for none.
+        max_rounds: The maximum number of rounds.
+        concurrency: Pieces of work in progress at a time.
+        on_progress: Called after each round with the number of accepted rows and the usage.
 
     Yields:
-        What `generate` does, in the order of the rounds.
+        The results of `generate`, round by round.
     """
     knobs = replace(writer_knobs, examples_per_seed=EXAMPLES_PER_SEED_AT_MOST)
     works = generate(spec, seeds, desks[Role.WRITER].teacher, knobs, thresholds, round_robin=True)
@@ -98,20 +101,20 @@ def generate_until(
         missing = report.target - report.accepted
         rate = report.accepted / report.written if report.written else FIRST_YIELD
         batch = itertools.islice(works, ceil(missing / max(rate, LEAST_YIELD)))
-        spent = Usage()
-        written = list(converse(batch, desks, spent, concurrency=concurrency))
-        usage.merge(spent)
+        round_usage = Usage()
+        written = list(converse(batch, desks, round_usage, concurrency=concurrency))
+        usage.merge(round_usage)
         if not written:
             return
         report.rounds += 1
         report.written += len(written)
         report.lost.update(f"{r.gate}: {r.reason}" for r in written if isinstance(r, Rejection))
         examples = [row for row in written if isinstance(row, GeneratedExample)]
-        spent = Usage()
+        round_usage = Usage()
         solving = enrich(
             examples, desks[Role.SOLVER].teacher, solver_knobs, judge, thresholds=thresholds
         )
-        solved = converse(solving, desks, spent, concurrency=concurrency)
+        solved = converse(solving, desks, round_usage, concurrency=concurrency)
         for rows in batches(_accepted(solved, report)):
             refused = first_refusals(rows, gates)
             report.lost.update(f"{r.gate}: {r.reason}" for r in refused.values())
@@ -120,7 +123,7 @@ def generate_until(
             passed += len(rows) - len(refused)
         report.copies = len({place for over_set in sets for place in over_set.refusals()})
         report.accepted = passed - report.copies
-        usage.merge(spent)
+        usage.merge(round_usage)
         if on_progress:
             on_progress(report.accepted, usage)
         yield from written

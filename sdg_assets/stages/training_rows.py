@@ -1,4 +1,4 @@
-"""Which rows tell what is rare in a subtask: its own training rows, evenly sampled."""
+"""Samples a subtask's training rows evenly, to measure how rare each n-gram is in the subtask."""
 
 from __future__ import annotations
 
@@ -14,30 +14,30 @@ from sdg_assets.stages.normalized import normalize
 from sdg_assets.stages.stage import key_of
 from sdg_assets.store.partitions import Store
 
-# Enough to see what one row in two hundred has.
+# Enough to find n-grams that occur in one row of two hundred.
 SAMPLE = 4096
 ItemT = TypeVar("ItemT")
 
 
 def mapped_seeds(spec: SubtaskSpec, store: Store) -> Iterator[Example]:
-    """A sample of a subtask's seeds as examples, for `normalized`, which has not been made yet.
+    """A sample of a subtask's seeds as examples, for use before `normalized` is materialized.
 
     Args:
         spec: The subtask.
-        store: Where its seeds lie.
+        store: The store with its seeds.
     """
     key = key_of(spec, Stage.SEEDS)
     sample = _evenly(store.read(key, Seed), store.manifest(key).rows)
-    with suppress(CatalogError):  # a mapping that fits no row fails where all rows are mapped
+    with suppress(CatalogError):  # `normalized` itself reports a mapping that fits no row
         yield from (row for row in normalize(spec, sample) if isinstance(row, Example))
 
 
 def training_rows(spec: SubtaskSpec, store: Store) -> Iterator[Example]:
-    """A sample of a subtask's normalized rows; none where there is no such partition.
+    """A sample of a subtask's normalized rows; empty if `normalized` is not materialized.
 
     Args:
         spec: The subtask.
-        store: Where they lie.
+        store: The store with its rows.
     """
     key = key_of(spec, Stage.NORMALIZED)
     if store.exists(key):
@@ -45,5 +45,5 @@ def training_rows(spec: SubtaskSpec, store: Store) -> Iterator[Example]:
 
 
 def _evenly(items: Iterable[ItemT], count: int) -> Iterator[ItemT]:
-    """At most `SAMPLE` or so of `count` items, the same ones in every run."""
+    """Every n-th of `count` items, about `SAMPLE` of them; the same ones in every run."""
     return islice(items, 0, None, max(1, count // SAMPLE))

@@ -25,7 +25,7 @@ def refusal(row: Example) -> Rejection:
 
 
 def lost(positive: int, negative: int, of: int = 100) -> ClassBalance:
-    """Of `of` rows a class, so many are refused."""
+    """Counts of two classes with `of` rows each, of which `positive` and `negative` are refused."""
     balance = ClassBalance()
     for number in range(of):
         for answer, count in (("positive", positive), ("negative", negative)):
@@ -44,9 +44,9 @@ def test_a_class_that_is_refused_far_more_often_is_named_with_its_numbers() -> N
     )
 
 
-def test_classes_that_lose_alike_are_balanced_however_much_they_lose() -> None:
+def test_classes_with_equal_losses_are_balanced_even_if_the_losses_are_large() -> None:
     assert lost(positive=70, negative=68).worst() is None
-    assert lost(positive=3, negative=0, of=8).worst() is None, "so few rows may differ by chance"
+    assert lost(positive=3, negative=0, of=8).worst() is None, "so few rows may be chance"
 
 
 def test_rows_with_options_of_their_own_have_no_classes() -> None:
@@ -74,7 +74,7 @@ def test_a_vanished_class_is_an_error_among_seeds_and_a_warning_among_what_was_w
     assert "raise the threshold `class_loss`" in outcome.summary
 
 
-def test_a_task_may_move_the_line() -> None:
+def test_a_task_may_change_the_threshold() -> None:
     inspection = Inspection(Stage.NORMALIZED, thresholds=Thresholds(class_loss=1.0))
     for number in range(40):
         inspection.see(refusal(labelled(number, "positive")))

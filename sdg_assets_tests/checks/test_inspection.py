@@ -62,7 +62,7 @@ def test_a_partition_without_rows_passes_no_check(stage: str) -> None:
     assert broken.name == "rows"
     assert broken.summary == (
         "0 of 3 rows are left. Most frequent reasons: mapping: no answer 3. A partition without "
-        "rows is not published: mend the cause, or switch the subtask off in the catalog"
+        "rows is not published: fix the cause, or switch the subtask off in the catalog"
     )
 
 
@@ -83,8 +83,8 @@ def test_a_partition_that_lost_more_than_half_of_its_rows_is_not_published() -> 
     assert broken.summary == (
         "10 of 100 rows are left; in the published version 40 of 100 are, so that at least 50% of "
         "40 were expected. Most frequent reasons: verification: no majority 90 (before: judge: not "
-        "harmless 60). The published version stays. If fewer rows are right, run it with "
-        "accept_smaller in the launchpad or the tag sdg/accept_smaller=true"
+        "harmless 60). The published version stays. If fewer rows are right, run it again "
+        "with accept_smaller in the launchpad or the tag sdg/accept_smaller=true"
     )
     assert broken.numbers == {
         "rows": 10,
@@ -108,17 +108,17 @@ def test_a_partition_that_lost_more_than_half_of_its_rows_is_not_published() -> 
         (3, 7, "of four rows expected one is lost by chance"),
     ],
 )
-def test_a_loss_that_is_explained_is_published(rows: int, refused: int, why: str) -> None:
+def test_an_explained_loss_is_published(rows: int, refused: int, why: str) -> None:
     assert rows_check(rows, refused).passed, why
 
 
-def test_a_loss_of_rows_that_were_asked_for_is_none() -> None:
+def test_fewer_rows_are_no_loss_if_no_more_were_requested() -> None:
     seeds = [seed(n) for n in range(5)]
     before = Standing(rows=1000, counted=1000, seen=1000, refused={})
 
-    assert inspected("seeds", *seeds, before=before, asked=5)["rows"].passed
-    for asked in (6, None):  # the split has shrunk
-        assert not inspected("seeds", *seeds, before=before, asked=asked)["rows"].passed
+    assert inspected("seeds", *seeds, before=before, requested=5)["rows"].passed
+    for requested in (6, None):  # the split has shrunk
+        assert not inspected("seeds", *seeds, before=before, requested=requested)["rows"].passed
 
 
 def test_a_solver_that_verifies_far_fewer_rows_than_before_is_not_published() -> None:
@@ -175,13 +175,13 @@ def test_one_bad_row_breaks_its_invariant(check: str, row: Record) -> None:
     )
 
 
-def test_a_row_that_stands_twice_breaks_the_invariant() -> None:
+def test_a_repeated_row_breaks_the_invariant() -> None:
     outcomes = inspected("filtered", enriched(), enriched())
 
     assert [o.name for o in broken_invariants(outcomes.values())] == ["no_duplicates"]
 
 
-def test_offenders_are_named_up_to_a_number_but_all_counted() -> None:
+def test_only_the_first_offenders_are_listed_but_all_are_counted() -> None:
     rows = [example(id=f"row-{n}", answer=" ") for n in range(OFFENDERS_SHOWN + 5)]
 
     broken = inspected("generated", *rows)["schema"]
@@ -208,7 +208,7 @@ def broken_seeds(count: int, gate: str = "format") -> list[Record]:
 
 
 @pytest.mark.parametrize("gate", ["schema", "format", "language"])
-def test_some_broken_seeds_are_lost_and_more_than_the_limit_stop_the_partition(gate: str) -> None:
+def test_more_broken_seeds_than_the_limit_stop_the_partition(gate: str) -> None:
     rows = [numeric(f"What is {n} plus {n}?") for n in range(95)]
 
     few = inspected("normalized", *rows, *broken_seeds(5, gate))[gate]
@@ -245,7 +245,7 @@ def test_a_repeated_seed_is_no_mapping_failure() -> None:
     assert inspected("normalized", numeric(), rejection("duplicates"))["schema"].passed
 
 
-def test_a_writer_that_is_seldom_understood_is_a_warning() -> None:
+def test_a_writer_whose_completions_often_do_not_parse_is_a_warning() -> None:
     assert inspected("generated", generated(), rejection("generation"))["schema"].passed
     warned = inspected("generated", generated(), *[rejection("generation")] * 2)["schema"]
     assert (warned.passed, warned.blocking) == (False, False)
@@ -291,7 +291,7 @@ def test_a_row_that_stands_in_a_held_out_split_breaks_an_invariant() -> None:
     assert [offender.row for offender in outcome.offenders] == [leaked.id]
 
 
-def test_rows_that_were_not_checked_for_leaks_are_not_said_to_be_clean() -> None:
+def test_rows_that_were_not_checked_for_leaks_fail_the_check() -> None:
     outcome = inspected("filtered", enriched())["no_contamination"]
 
     assert not outcome.passed

@@ -45,7 +45,7 @@ def test_the_table_has_a_line_a_task_and_totals(tmp_path: Path, configure: Confi
     assert ["gone:", "no", "answers"] in lines
 
 
-def test_json_counts_what_the_mission_asks_for() -> None:
+def test_json_has_the_totals_of_tasks_subtasks_and_rows() -> None:
     done = sdg("catalog", "list", "--json")
 
     assert done.exit_code == 0
@@ -97,16 +97,18 @@ def test_each_difference_is_named(tmp_path: Path, lm_eval: LmEvalIndex) -> None:
     }
     catalog = load_catalog(write_catalog(tmp_path, {"subtasks": subtasks}))
 
-    found = {line.split(":")[0]: line.split(": ", 1)[1] for line in differences(catalog, lm_eval)}
+    problems = {
+        line.split(":")[0]: line.split(": ", 1)[1] for line in differences(catalog, lm_eval)
+    }
 
-    assert found == {
+    assert problems == {
         "quiz/leaf": f"lm-eval {lm_eval.version} has no leaf 'no_such_leaf'",
         "quiz/dataset": "dataset is org/quiz, openbookqa reads allenai/openbookqa",
         "quiz/config": "config is 'ARC', arc_easy reads 'ARC-Easy'",
         "quiz/split": "sciq evaluates on 'validation', which heldout_splits lacks",
-        "quiz/heldout": found["quiz/heldout"],
+        "quiz/heldout": problems["quiz/heldout"],
     }
-    assert found["quiz/heldout"].endswith("evaluates on 'test', which heldout_splits lacks")
+    assert problems["quiz/heldout"].endswith("evaluates on 'test', which heldout_splits lacks")
 
 
 def test_check_exits_non_zero_when_there_are_differences(
@@ -142,9 +144,9 @@ def test_a_seed_split_that_the_source_lacks_is_named(tmp_path: Path) -> None:
     (tmp_path / "org" / "quiz" / "main").mkdir(parents=True)
     (tmp_path / "org" / "quiz" / "main" / "test.jsonl").touch()
 
-    found = list(absent_splits(catalog, DirectorySource("mirror:here", tmp_path)))
+    problems = list(absent_splits(catalog, DirectorySource("mirror:here", tmp_path)))
 
-    assert found == ["quiz/quiz: mirror:here has no 'train'; there: test"]
+    assert problems == ["quiz/quiz: mirror:here has no 'train'; it has: test"]
     assert list(absent_splits(catalog, Rows({"org/quiz": []}))) == []
 
 
@@ -159,7 +161,7 @@ def test_show_renders_rows_raw_beside_normalized() -> None:
     assert "answer_index:" in out
 
 
-def test_show_gives_scripts_the_raw_row_and_what_becomes_of_it() -> None:
+def test_show_as_json_has_the_raw_row_and_its_examples() -> None:
     done = sdg("catalog", "show", "arc/arc_easy", "--source", "samples", "--rows", "1", "--json")
 
     assert done.exit_code == 0

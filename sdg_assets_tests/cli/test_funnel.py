@@ -15,7 +15,7 @@ from sdg_assets_tests.support.records import generated, source
 
 @pytest.fixture(autouse=True)
 def two_subtasks(store: Store, configure: Configure) -> None:
-    """Both have seeds, and one is generated; a third has nothing."""
+    """Two subtasks have seeds, one of them generated rows; a third is not materialized."""
     catalog = write_catalog(
         store.root / "catalog",  # type: ignore[arg-type]
         {"subtasks": {"quiz": {}, "riddles": {"config": "r"}, "empty": {"config": "e"}}},

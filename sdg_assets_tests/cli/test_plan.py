@@ -21,7 +21,7 @@ def test_the_plan_counts_requests_and_tokens_of_the_real_seeds() -> None:
     assert done.exit_code == 0
     arc, gsm8k = json.loads(done.stdout)
     assert (arc["subtask"], arc["seeds"]) == ("arc_easy", 16)
-    assert arc["requests"] > 16 + 2 * 14  # each seed written after once, most drafts solved twice
+    assert arc["requests"] > 16 + 2 * 14  # one example per seed, most drafts solved twice
     assert arc["prompt_tokens"] > 16 * 200
     assert arc["gpu_hours"] == arc["output_tokens"] / 2000 / 3600
     assert gsm8k["output_tokens"] > arc["output_tokens"], "worked solutions are longer than choices"

@@ -103,13 +103,13 @@ def test_a_script_reads_the_same_as_json(store: Store) -> None:
     done = sdg("preview", "quiz", "--set", "question_chars=[3,500]", "--json")
 
     assert done.exit_code == 0
-    (found,) = json.loads(done.stdout)
-    assert (found["partition"], found["rows"], found["left"]) == ("quiz/enriched/quiz", 2, 0)
-    assert found["thresholds"]["question_chars"] == [3, 500]
-    refused = {(entry["gate"], entry["reason"]): entry for entry in found["refusals"]}
+    (report,) = json.loads(done.stdout)
+    assert (report["partition"], report["rows"], report["left"]) == ("quiz/enriched/quiz", 2, 0)
+    assert report["thresholds"]["question_chars"] == [3, 500]
+    refused = {(entry["gate"], entry["reason"]): entry for entry in report["refusals"]}
     (example,) = refused["verification", "unsolvable"]["examples"]
     assert example["question"] == enriched().question
-    assert found["dropped_first_by"]["format"] == 1
+    assert report["dropped_first_by"]["format"] == 1
 
 
 @pytest.mark.parametrize(
@@ -118,12 +118,14 @@ def test_a_script_reads_the_same_as_json(store: Store) -> None:
         (["quizz"], "unknown seed task 'quizz'; did you mean quiz?"),
         (["quiz/maths"], "has no subtask 'maths'"),
         (["quiz", "--gate", "taste"], "unknown gate 'taste'; there are: schema, format"),
-        (["quiz", "--set", "question_chars"], "NAME=VALUE is expected"),
+        (["quiz", "--set", "question_chars"], "write it as NAME=VALUE"),
         (["quiz", "--set", "chars=3"], "chars: Extra inputs are not permitted"),
         (["quiz", "--set", "question_chars=[9,1]"], "the lower bound comes first"),
     ],
 )
-def test_what_it_cannot_do_it_says(store: Store, arguments: list[str], message: str) -> None:
+def test_an_error_is_explained_in_one_line(
+    store: Store, arguments: list[str], message: str
+) -> None:
     publish(store, "normalized", example())
 
     done = sdg("preview", *arguments)

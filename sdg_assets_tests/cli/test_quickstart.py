@@ -32,7 +32,7 @@ def teacher() -> Iterator[TeacherServer]:
 @pytest.mark.parametrize(
     ("subtask", "message"),
     [
-        ("gsm8k", "error: 'gsm8k' names no subtask; write it as task/subtask"),
+        ("gsm8k", "error: 'gsm8k' is not a subtask; write it as task/subtask"),
         ("gsm/gsm8k", "error: unknown seed task 'gsm'; did you mean mgsm"),
     ],
 )

@@ -74,17 +74,17 @@ def test_the_latest_is_shown_unless_another_is_named(two: tuple[Path, Path]) -> 
     assert manifest == json.loads((new / "manifest.json").read_text())
 
 
-def test_what_differs_between_two_is_told_and_ends_with_1(two: tuple[Path, Path]) -> None:
+def test_diff_prints_the_differences_and_exits_with_1(two: tuple[Path, Path]) -> None:
     old, new = two
 
     done = sdg("release", "diff", old.name, "--json")
 
     assert done.exit_code == 1
-    found = {(d["what"], d["name"]): (d["before"], d["after"]) for d in json.loads(done.stdout)}
-    assert found["rows of task", "quiz"] == ("3", "4")
-    assert found["input", "quiz/filtered/quiz"] == ("aa", "cc")
-    assert ("input", "sums/filtered/sums") not in found
-    assert ("made by", "code version") not in found
+    changes = {(d["what"], d["name"]): (d["before"], d["after"]) for d in json.loads(done.stdout)}
+    assert changes["rows of task", "quiz"] == ("3", "4")
+    assert changes["input", "quiz/filtered/quiz"] == ("aa", "cc")
+    assert ("input", "sums/filtered/sums") not in changes
+    assert ("made by", "code version") not in changes
     table = [
         line.split() for line in sdg("release", "diff", old.name, new.name).stdout.splitlines()
     ]
@@ -96,7 +96,7 @@ def test_a_release_does_not_differ_from_itself(two: tuple[Path, Path]) -> None:
     done = sdg("release", "diff", two[1].name)
 
     assert done.exit_code == 0
-    assert done.stdout == f"{two[1].name} and {two[1].name} hold the same\n"
+    assert done.stdout == f"{two[1].name} and {two[1].name} do not differ\n"
 
 
 def test_a_damaged_release_is_found_and_not_pushed(two: tuple[Path, Path], hub: HubServer) -> None:
@@ -135,9 +135,7 @@ def test_a_release_is_pushed_and_its_address_printed(
         (["push"], "push: name the Hub repository, organization/name, with --to or in SDG_PUSH_TO"),
     ],
 )
-def test_what_cannot_be_done_is_one_line(
-    two: tuple[Path, Path], arguments: list[str], message: str
-) -> None:
+def test_an_error_is_one_line(two: tuple[Path, Path], arguments: list[str], message: str) -> None:
     done = sdg("release", *arguments)
 
     assert done.exit_code == 2
@@ -145,7 +143,7 @@ def test_what_cannot_be_done_is_one_line(
     assert len(done.stderr.splitlines()) == 1
 
 
-def test_a_manifest_that_is_none_is_named(two: tuple[Path, Path]) -> None:
+def test_an_invalid_manifest_is_named(two: tuple[Path, Path]) -> None:
     manifest = two[0] / "manifest.json"
     manifest.write_text("{")
 
@@ -166,7 +164,7 @@ def test_releases_in_a_bucket_are_found_as_well(bucket: str, configure: Configur
     release = cut(ObjectPath.at(bucket), 3, INPUTS)
     configure(store=bucket)
 
-    assert [found.id for found in releases(ObjectPath.at(bucket))] == [release.id]
+    assert [published.id for published in releases(ObjectPath.at(bucket))] == [release.id]
     done = sdg("release", "show", "--verify")
     assert done.exit_code == 0
     assert done.stdout.startswith(f"release {release.id}, the latest\n  {bucket}/curated/")

@@ -1,4 +1,4 @@
-"""What all subcommands of `sdg` share: help, errors, exit codes, pipes and terminals."""
+"""Behaviour that all subcommands of `sdg` share: help, errors, exit codes, pipes, terminals."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ LEAVES = [
     for name in names
     if (*group, name) not in COMMANDS
 ]
-# One command line of each that reads the settings.
+# One command line of each command that reads the settings.
 CALLS = (
     ("quickstart",),
     ("plan",),
@@ -44,7 +44,7 @@ LINES = re.compile(r"[\u2500-\u259f]")
 ESCAPES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 COLOURS = re.compile(r"\x1b\[(?:[0-9;]*;)?(?:3[0-8]|4[0-8]|9[0-7]|10[0-7])(?:;[0-9;]*)?m")
 HEAVY = ("dagster", "polars", "pydantic", "yaml", "datasets", "torch", "vllm")
-# Processes of a container or of ours, and what is given to Dagster's own `-m`.
+# Modules that containers or our own processes run, and the module for Dagster's own `-m`.
 NOT_FOR_PEOPLE = {
     "sdg_assets.cluster.ended_runs",
     "sdg_assets.teacher.weights.convert",
@@ -54,7 +54,7 @@ NOT_FOR_PEOPLE = {
 
 @pytest.fixture
 def small(tmp_path: Path, configure: Configure) -> None:
-    """A catalog that is read fast, with texts that take room."""
+    """A small catalog, which loads fast, with long texts, which need wide columns."""
     fields = {"domain": "trivia_of_the_world_and_beyond", "license": f"LicenseRef-{'long-' * 8}"}
     configure(catalog=write_catalog(tmp_path / "catalog", fields))
 
@@ -143,7 +143,7 @@ def test_a_wrong_command_line_is_one_line_that_leads_to_the_help(
 @pytest.mark.parametrize(
     "arguments", [["catalog", "list"], ["catalog", "list", "--json"], ["--help"]], ids=" ".join
 )
-def test_a_reader_that_has_gone_is_no_failure(arguments: list[str], small: None) -> None:
+def test_a_closed_pipe_is_no_failure(arguments: list[str], small: None) -> None:
     process = subprocess.Popen(
         [*PROGRAM, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
@@ -151,10 +151,10 @@ def test_a_reader_that_has_gone_is_no_failure(arguments: list[str], small: None)
     assert process.stderr
     process.stdout.close()
 
-    said = process.stderr.read()
+    errors = process.stderr.read()
 
     assert process.wait() == 0
-    assert said == ""
+    assert errors == ""
 
 
 @pytest.mark.parametrize(
@@ -167,7 +167,7 @@ def test_a_reader_that_has_gone_is_no_failure(arguments: list[str], small: None)
     ],
     ids=" ".join,
 )
-def test_in_a_pipe_are_neither_colours_nor_lines(arguments: list[str]) -> None:
+def test_output_to_a_pipe_has_neither_colours_nor_lines(arguments: list[str]) -> None:
     done = sdg(*arguments)
 
     assert done.exit_code == 0
@@ -176,7 +176,7 @@ def test_in_a_pipe_are_neither_colours_nor_lines(arguments: list[str]) -> None:
     assert not LINES.search(done.output)
 
 
-def test_nor_are_they_in_the_pipe_of_a_program(small: None) -> None:
+def test_the_programs_output_to_a_pipe_has_neither(small: None) -> None:
     done = program("catalog", "list")
 
     assert done.returncode == 0
@@ -197,13 +197,13 @@ def test_in_a_pipe_a_table_is_as_wide_as_it_needs(tmp_path: Path, configure: Con
 
 @pytest.mark.parametrize("width", [60, 80, 200])
 def test_in_a_terminal_a_table_fits(width: int, small: None) -> None:
-    shown = in_terminal("catalog", "list", width=width)
+    output = in_terminal("catalog", "list", width=width)
 
-    table = ESCAPES.sub("", shown).splitlines()
+    table = ESCAPES.sub("", output).splitlines()
     assert max(map(len, table)) <= width
     assert table[0].split()[0] == "task"
     assert [line for line in table if line.startswith("quiz ")]
-    assert ("too narrow for: " in shown) == (width < 200)
+    assert ("too narrow for: " in output) == (width < 200)
     assert ("domain" in table[0]) == (width == 200)
 
 
@@ -226,7 +226,7 @@ def test_json_of_everything_that_lists_is_json(configure: Configure) -> None:
         assert (done.exit_code, json.loads(done.stdout)) == (0, [])
 
 
-def test_no_text_names_a_module_for_what_is_a_subcommand() -> None:
+def test_no_text_tells_people_to_run_a_module() -> None:
     places = [ROOT / name for name in ("sdg_assets", "sdg_assets_tests", "k8s", "docs", ".ci")]
     files = [
         file

@@ -346,7 +346,7 @@ def test_a_gate_over_a_set_comes_before_the_one_that_signs_the_rows(install: Ins
         ('name="swearing"', 'name="judge"', "two gates are named 'judge'"),
         ('check="no_swearing"', 'check="licences"', "have a check 'licences'"),
         ('check="no_swearing"', 'check="yield"', "its check needs a name of its own, not 'yield'"),
-        ('"generated", "filtered"', '"published"', "checked_in names no stage: published"),
+        ('"generated", "filtered"', '"published"', "unknown stage in checked_in: published"),
         ("build=gate,", "", "only contamination is built from the held-out index"),
         ("build=gate,", "build_set=gate,", "the point `set` needs `build_set`"),
         ("Point.SEED, ", "Point.SET, ", "cannot be combined with another point"),

@@ -224,7 +224,7 @@ def test_the_quickstart_does_not_go_on_to_the_next_subtask(
 
     assert status == 128 + signal.SIGINT
     assert "ended by Ctrl-C" in program.text.splitlines()[-1]
-    assert "the same command goes on from there" in program.text.splitlines()[-1]
+    assert "the same command continues from there" in program.text.splitlines()[-1]
     assert len(home.get_runs()) == runs
     assert "Traceback" not in program.text.splitlines()[-1]
 

@@ -1,4 +1,4 @@
-"""The page that a stranger reads, and the header that the Hub does."""
+"""The dataset card: the page for people and the header for the Hub."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def page(release: Release[Path]) -> str:
     return (release.path / "README.md").read_text("utf-8").split("---\n", 2)[2]
 
 
-def test_the_header_says_what_the_hub_asks_for(release: Release[Path]) -> None:
+def test_the_header_has_the_fields_of_the_hub(release: Release[Path]) -> None:
     front = header(release)
 
     assert front["pretty_name"] == "Questions for models"
@@ -76,20 +76,20 @@ def test_the_header_says_what_the_hub_asks_for(release: Release[Path]) -> None:
     assert [config.get("default") for config in front["configs"]] == [True, None, None]
 
 
-def test_the_header_is_what_the_hubs_own_library_accepts(release: Release[Path]) -> None:
+def test_the_hubs_own_library_accepts_the_header(release: Release[Path]) -> None:
     program = f"""
 import json
 from huggingface_hub import DatasetCard
 import datasets
 card = DatasetCard.load({str(release.path / "README.md")!r})
-told = {{}}
+results = {{}}
 for info in card.data.dataset_info:
     loaded = datasets.load_dataset({str(release.path)!r}, info["config_name"], split="train")
     declared = datasets.Features._from_yaml_list(info["features"])
-    told[info["config_name"]] = [
+    results[info["config_name"]] = [
         loaded.num_rows == info["splits"][0]["num_examples"], declared == loaded.features
     ]
-print(json.dumps(told))
+print(json.dumps(results))
 """
     environment = {**os.environ, "HF_HOME": str(release.path.parent), "HF_HUB_OFFLINE": "1"}
     done = subprocess.run(
@@ -123,11 +123,11 @@ print(json.dumps(told))
         "![from written to accepted](pictures/funnel.png)",
     ],
 )
-def test_the_page_tells(line: str, release: Release[Path]) -> None:
+def test_the_page_contains(line: str, release: Release[Path]) -> None:
     assert line in page(release)
 
 
-def test_a_data_set_is_one_source_however_many_revisions_its_parts_have(tmp_path: Path) -> None:
+def test_a_dataset_with_many_revisions_is_one_source(tmp_path: Path) -> None:
     rows = [
         row.model_copy(update={"source": row.source.model_copy(update={"revision": f"r{n % 20}"})})
         for n, row in enumerate(curated_rows())
@@ -142,7 +142,7 @@ def test_a_data_set_is_one_source_however_many_revisions_its_parts_have(tmp_path
     assert sum(source["rows"] for source in manifest["sources"]) == 80
 
 
-def test_the_example_of_the_card_runs_where_the_store_is(release: Release[Path]) -> None:
+def test_the_example_of_the_card_runs_in_the_store(release: Release[Path]) -> None:
     program = page(release).split("```python\n")[1].split("```")[0] + "\nprint(rows.num_rows)"
     environment = {**os.environ, "HF_HOME": str(release.path.parent), "HF_HUB_OFFLINE": "1"}
     done = subprocess.run(
@@ -166,7 +166,7 @@ def test_on_the_hub_the_example_loads_the_repository(release: Release[Path]) -> 
     assert "this card's folder" not in pushed
 
 
-def test_a_revision_that_no_server_said_is_explained(tmp_path: Path) -> None:
+def test_an_unknown_revision_is_explained(tmp_path: Path) -> None:
     served = STAMP.model_copy(update={"revision": "unknown"})
     rows = [row.model_copy(update={"teacher": served}) for row in verified_rows(3)]
     terms = {STAMP.model: Terms("yes", "yes")}
@@ -202,7 +202,7 @@ def test_every_picture_of_the_page_is_a_picture(release: Release[Path]) -> None:
         assert len(data) > 5_000
 
 
-def test_well_known_tasks_have_somebody_to_cite() -> None:
+def test_well_known_tasks_have_citations() -> None:
     known = citations()
 
     assert "Clark2018ThinkYH" in known["arc"][0]
@@ -210,7 +210,7 @@ def test_well_known_tasks_have_somebody_to_cite() -> None:
     assert all(entry.startswith("@") for entries in known.values() for entry in entries)
 
 
-def test_a_card_can_be_read_where_nothing_was_compared(tmp_path: Path) -> None:
+def test_a_card_says_that_nothing_was_compared(tmp_path: Path) -> None:
     release = write_release(tmp_path, Cut(INPUTS), curated_rows())
 
-    assert "Nothing held out was compared with" in page(release)
+    assert "The rows were compared with no held-out data" in page(release)

@@ -1,4 +1,4 @@
-"""How a release gets into a bucket or a directory; test_release.py is about what is in it."""
+"""Publishing a release to a bucket or a directory; test_release.py tests its content."""
 
 from __future__ import annotations
 
@@ -60,17 +60,17 @@ def test_a_release_in_a_bucket_is_the_one_a_directory_would_get(
     root: ObjectPath, tmp_path: Path
 ) -> None:
     release = cut(root)
-    there = write_release(tmp_path, Cut(INPUTS), curated_rows(3))
+    on_disk_release = write_release(tmp_path, Cut(INPUTS), curated_rows(3))
 
-    assert release.id == there.id
+    assert release.id == on_disk_release.id
     assert str(release.path) == f"{root}/curated/{release.id}"
     with local_copy(release.path) as copy:
-        assert contents(copy) == contents(there.path)
+        assert contents(copy) == contents(on_disk_release.path)
     assert latest(root) == f"{release.id}\n"
 
 
 def build(folder: Path, *, data: bytes) -> Path:
-    """What a workbench holds in the end, in small."""
+    """A small finished workbench."""
     for name in ("README.md", "generative/train.jsonl", "rejected/train.jsonl"):
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_bytes(data)
@@ -80,7 +80,7 @@ def build(folder: Path, *, data: bytes) -> Path:
 
 # Three files, the manifest, and LATEST.
 @pytest.mark.parametrize("puts", [0, 1, 2, 3, 4])
-def test_a_killed_upload_leaves_the_previous_release_whole_and_is_no_release(
+def test_a_killed_upload_leaves_the_previous_release_whole_and_is_not_visible(
     root: ObjectPath, tmp_path: Path, puts: int
 ) -> None:
     publish(build(tmp_path / "first", data=b"1"), root / "curated", "first")
@@ -138,7 +138,7 @@ def test_a_whole_release_in_a_bucket_is_never_touched(root: ObjectPath, tmp_path
         assert contents(copy) == contents(first)
 
 
-# A file, another, what is left over, the manifest.
+# Two files, the file to remove, the manifest.
 @pytest.mark.parametrize("steps", [0, 1, 2, 3])
 def test_a_run_killed_while_it_mends_a_release_leaves_latest_pointing_to_one(
     tmp_path: Path, steps: int
@@ -153,7 +153,7 @@ def test_a_run_killed_while_it_mends_a_release_leaves_latest_pointing_to_one(
     (place / MANIFEST).write_bytes(b"{}")
     again = copied(built)
 
-    if os.fork() == 0:  # killed like a run: nothing is cleared up
+    if os.fork() == 0:  # killed like a run: nothing is cleaned up
         left = [steps]
         replace, unlink = Path.replace, Path.unlink
 
@@ -172,14 +172,14 @@ def test_a_run_killed_while_it_mends_a_release_leaves_latest_pointing_to_one(
     _, status = os.wait()
     assert os.WIFSIGNALED(status)
 
-    named = (folder / LATEST).read_text().strip()
-    assert (folder / named).is_dir()
+    latest_id = (folder / LATEST).read_text().strip()
+    assert (folder / latest_id).is_dir()
     publish(copied(built), folder, "it")
     assert contents(place) == contents(built)
 
 
 def copied(built: Path) -> Path:
-    """A workbench of its own, which publishing uses up."""
+    """A copy of a workbench, because publishing moves it."""
     return Path(shutil.copytree(built, built.with_name(secrets.token_hex(4))))
 
 
@@ -195,7 +195,7 @@ def test_workbenches_of_killed_runs_go_after_a_day_and_those_at_work_stay(tmp_pa
     clear_abandoned(folder)
 
     assert not abandoned.exists()
-    assert at_work.exists(), "its folder is old, what it writes is not"
+    assert at_work.exists(), "its folder is old, but its files are new"
     assert is_whole(whole)
 
 

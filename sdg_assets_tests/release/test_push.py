@@ -18,7 +18,7 @@ from sdg_assets_tests.support.hub_server import DROPPED, HubServer
 
 @pytest.fixture
 def release(tmp_path: Path) -> Path:
-    """A release in small: an LFS file, others, and a card with its example."""
+    """A small release: an LFS file, two other files, and a card with a code example."""
     folder = tmp_path / "curated" / "abc123"
     (folder / "generative").mkdir(parents=True)
     (folder / "generative" / "train.parquet").write_bytes(b"PAR1 rows")
@@ -44,7 +44,7 @@ def test_a_release_becomes_one_commit_and_replaces_the_one_before(
 
 
 @pytest.mark.parametrize(
-    ("step", "status", "body", "kind", "said"),
+    ("step", "status", "body", "kind", "message_part"),
     [
         ("create", 401, {"error": "?"}, PermanentError, "HTTP 401; HF_TOKEN must be allowed"),
         ("create", 403, {"error": "?"}, PermanentError, "HTTP 403; HF_TOKEN must be allowed"),
@@ -54,10 +54,10 @@ def test_a_release_becomes_one_commit_and_replaces_the_one_before(
         ("preupload", 404, {"error": "x"}, PermanentError, "HTTP 404; HF_TOKEN must be allowed"),
         ("preupload", 200, b"<html>", TransientError, "JSONDecodeError"),
         ("batch", 413, {"error": "x"}, PermanentError, "the Hub refused it: HTTP 413"),
-        ("batch", 402, {"error": "pay"}, PermanentError, "the Hub takes no more files"),
+        ("batch", 402, {"error": "pay"}, PermanentError, "the Hub accepts no more files"),
         ("upload", 500, b"", TransientError, "the Hub failed: HTTP 500"),
         ("upload", DROPPED, b"", TransientError, "RemoteProtocolError"),
-        ("upload", 507, b"", PermanentError, "the Hub takes no more files"),
+        ("upload", 507, b"", PermanentError, "the Hub accepts no more files"),
         ("card", 400, {"errors": [{"message": "no such licence"}]}, PermanentError,
          "the Hub refused the card: Invalid metadata in README.md. - no such licence"),
         ("commit", 429, {"error": "slow"}, TransientError, "the Hub failed: HTTP 429"),
@@ -66,17 +66,17 @@ def test_a_release_becomes_one_commit_and_replaces_the_one_before(
         ("commit", DROPPED, "", TransientError, "RemoteProtocolError"),
     ],
 )  # fmt: skip
-def test_a_push_that_fails_says_why_and_what_is_there(
+def test_a_push_that_fails_says_why_and_which_release_the_repository_holds(
     step: str,
     status: int,
     body: Any,
     kind: type[Exception],
-    said: str,
+    message_part: str,
     hub: HubServer,
     release: Path,
 ) -> None:
     hub.faults[step] = status, body
-    if step == "create":  # the client asks whether it is there already
+    if step == "create":  # the client also asks whether the repository exists
         hub.faults["info"] = status, body
 
     with pytest.raises(kind) as caught:
@@ -84,7 +84,7 @@ def test_a_push_that_fails_says_why_and_what_is_there(
 
     message = str(caught.value)
     assert message.startswith("push to org/qa: ")
-    assert said in message
+    assert message_part in message
     assert "\n" not in message
     if step == "create":
         assert message.endswith("nothing was uploaded")
@@ -93,33 +93,36 @@ def test_a_push_that_fails_says_why_and_what_is_there(
     assert hub.commits == []
 
 
-def test_what_the_lfs_server_refuses_is_told(hub: HubServer, release: Path) -> None:
+def test_a_refusal_of_the_lfs_server_is_reported(hub: HubServer, release: Path) -> None:
     error = {"code": 422, "message": "Repository storage limit reached"}
     hub.faults["batch"] = 200, {"objects": [{"oid": "0" * 64, "size": 1, "error": error}]}
 
-    with pytest.raises(PermanentError, match=r"takes no more files: LFS batch.* storage limit"):
+    with pytest.raises(PermanentError, match=r"accepts no more files: LFS batch.* storage limit"):
         push(release, "org/qa")
 
 
-# What the server fails at for now, hf_xet tries again for minutes, and no test waits for that.
+# Only permanent failures: hf_xet retries transient ones for minutes.
 @pytest.mark.parametrize(
-    ("status", "said"), [(401, "HTTP 401; HF_TOKEN must be allowed"), (413, "refused it: HTTP 413")]
+    ("status", "message_part"),
+    [(401, "HTTP 401; HF_TOKEN must be allowed"), (413, "refused it: HTTP 413")],
 )
-def test_what_xet_raises_is_told(
-    status: int, said: str, hub: HubServer, release: Path, monkeypatch: pytest.MonkeyPatch
+def test_an_error_of_xet_is_reported(
+    status: int, message_part: str, hub: HubServer, release: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(constants, "HF_HUB_DISABLE_XET", False)
     hub.faults["xet"] = status, {"error": "no token"}
 
-    with pytest.raises(PermanentError, match=f"{said}.*holds release {OTHER}, whole"):
+    with pytest.raises(PermanentError, match=f"{message_part}.*holds release {OTHER}, whole"):
         push(release, "org/qa")
 
 
-def test_a_push_cut_in_half_is_taken_up_by_the_next(hub: HubServer, release: Path) -> None:
+def test_the_next_push_reuses_the_uploads_of_an_interrupted_one(
+    hub: HubServer, release: Path
+) -> None:
     hub.faults["commit"] = DROPPED, ""
-    with pytest.raises(TransientError, match="files that were uploaded are found again"):
+    with pytest.raises(TransientError, match="the next push reuses the files"):
         push(release, "org/qa")
-    assert list(hub.uploads.values()) == [b"PAR1 rows"], "uploaded, and not committed"
+    assert list(hub.uploads.values()) == [b"PAR1 rows"], "uploaded, but not committed"
     assert json.loads(hub.files["manifest.json"])["release"] == OTHER
 
     hub.faults.clear()
@@ -128,9 +131,7 @@ def test_a_push_cut_in_half_is_taken_up_by_the_next(hub: HubServer, release: Pat
     assert json.loads(hub.files["manifest.json"])["release"] == "abc123"
 
 
-def test_a_commit_whose_answer_was_lost_is_a_push_that_went_well(
-    hub: HubServer, release: Path
-) -> None:
+def test_a_push_whose_commit_response_was_lost_succeeds(hub: HubServer, release: Path) -> None:
     hub.faults["committed"] = DROPPED, ""
 
     assert push(release, "org/qa") == f"{hub.url}/datasets/org/qa"
@@ -139,18 +140,22 @@ def test_a_commit_whose_answer_was_lost_is_a_push_that_went_well(
 
 
 @pytest.mark.parametrize(
-    ("files", "faults", "said"),
+    ("files", "faults", "message_part"),
     [
         ({}, {}, "the repository holds no release, and nothing of abc123"),
-        ({}, {"resolve": (500, b"")}, "what the repository holds could not be asked"),
+        ({}, {"resolve": (500, b"")}, "the Hub did not answer which release"),
     ],
 )
-def test_a_repository_that_holds_nothing_or_says_nothing_is_told_apart(
-    files: dict[str, bytes], faults: dict[str, Any], said: str, hub: HubServer, release: Path
+def test_an_empty_repository_is_distinguished_from_one_that_does_not_answer(
+    files: dict[str, bytes],
+    faults: dict[str, Any],
+    message_part: str,
+    hub: HubServer,
+    release: Path,
 ) -> None:
     hub.files, hub.faults = files, {"commit": (500, b""), **faults}
 
-    with pytest.raises(TransientError, match=said):
+    with pytest.raises(TransientError, match=message_part):
         push(release, "org/qa")
 
 
@@ -166,7 +171,7 @@ def test_a_missing_token_is_permanent(
         push(release, "org/qa")
 
 
-def test_a_hub_that_is_not_there_is_transient(
+def test_an_unreachable_hub_is_transient(
     release: Path, hub: HubServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(constants, "ENDPOINT", "http://127.0.0.1:9")

@@ -38,7 +38,7 @@ INPUTS = {"quiz/filtered/quiz": "aa", "sums/filtered/sums": "bb"}
 
 
 def verified_rows(count: int = 40) -> list[EnrichedExample]:
-    chosen = [
+    quiz = [
         enriched(question=f"What is the capital of state {n}?", judge=judged(n))
         for n in range(count)
     ]
@@ -54,7 +54,7 @@ def verified_rows(count: int = 40) -> list[EnrichedExample]:
         )
         for n in range(count)
     ]
-    return [*chosen, *sums, chosen[0]]
+    return [*quiz, *sums, quiz[0]]
 
 
 def judged(number: int) -> Judgement | None:
@@ -69,9 +69,9 @@ def cut(
     inputs: dict[str, str] | None = None,
     bytes_per_shard: int = BYTES_PER_SHARD,
 ) -> Release[Path]:
-    made = curated_rows(count, sums)
+    rows = curated_rows(count, sums)
     return write_release(
-        root, Cut(INPUTS if inputs is None else inputs), made, bytes_per_shard=bytes_per_shard
+        root, Cut(INPUTS if inputs is None else inputs), rows, bytes_per_shard=bytes_per_shard
     )
 
 
@@ -86,7 +86,7 @@ def curated_rows(
 
 
 def releases(root: Path) -> list[str]:
-    """The releases that are visible."""
+    """The ids of the visible releases."""
     return [p.name for p in (root / "curated").iterdir() if p.is_dir() and p.name[0] != "."]
 
 
@@ -163,7 +163,7 @@ def test_jsonl_and_parquet_hold_the_same_rows(tmp_path: Path) -> None:
 
 
 def test_a_release_loads_as_a_dataset(tmp_path: Path) -> None:
-    # In a process of its own: the library is slow to import and none of the others' business.
+    # In a subprocess: the library is slow to import, and no other test needs it.
     release = cut(tmp_path)
     program = f"""
 import datasets
@@ -222,7 +222,7 @@ def test_another_input_makes_another_release(tmp_path: Path) -> None:
 
 
 def test_a_changed_licence_makes_another_release(tmp_path: Path) -> None:
-    # It stands in the catalog, not in the partitions' files; the rows differ all the same.
+    # The licence comes from the catalog, not from the partitions' files, but it changes the rows.
     assert cut(tmp_path).id != cut(tmp_path, sums="unclear").id
 
 

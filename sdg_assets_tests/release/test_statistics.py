@@ -12,9 +12,9 @@ from sdg_assets_tests.support.records import enriched, judgement
 
 def row(question: str = "Which river is it?", **changes: object) -> CuratedExample:
     texts = {"answer_only": "x" * 100, "with_context": "x" * 1000}
-    made = enriched(question=question, **changes)
+    verified = enriched(question=question, **changes)
     return CuratedExample(
-        **dict(made),
+        **dict(verified),
         license="MIT",
         written_by=[],
         commercial_use="yes",
@@ -31,7 +31,7 @@ def counted(*rows: CuratedExample | Rejection) -> Statistics:
     return statistics
 
 
-def test_a_seed_counts_once_however_often_it_was_written_after() -> None:
+def test_a_seed_that_is_used_several_times_counts_once() -> None:
     rows = [row(seed_ids=[seed, "neighbour"]) for seed in ("a", "b", "a")]
 
     assert counted(*rows).tasks["quiz"].anchors == 2
@@ -44,19 +44,21 @@ def test_seeds_of_two_subtasks_are_two() -> None:
 
 
 def test_agreement_scores_and_lengths_are_counted_in_steps() -> None:
-    found = counted(row(vote_share=0.6, judge=judgement(0.75)), row(vote_share=1.0))
+    statistics = counted(row(vote_share=0.6, judge=judgement(0.75)), row(vote_share=1.0))
 
-    assert found.vote_shares == {6: 1, 10: 1}
-    assert found.judge_scores == {7: 1}
-    assert found.lengths["answer_only"] == {7: 2}, "64 to 127 characters"
-    assert found.lengths["with_context"] == {10: 2}
+    assert statistics.vote_shares == {6: 1, 10: 1}
+    assert statistics.judge_scores == {7: 1}
+    assert statistics.lengths["answer_only"] == {7: 2}, "64 to 127 characters"
+    assert statistics.lengths["with_context"] == {10: 2}
 
 
 def test_corrected_and_refused_rows_are_counted_apart() -> None:
-    found = counted(row(written_answer="Rome"), Rejection(gate="duplicates", reason="x", row={}))
+    statistics = counted(
+        row(written_answer="Rome"), Rejection(gate="duplicates", reason="x", row={})
+    )
 
-    assert (found.rows, found.corrected) == (1, 1)
-    assert found.rejected == {"duplicates: x": 1}
+    assert (statistics.rows, statistics.corrected) == (1, 1)
+    assert statistics.rejected == {"duplicates: x": 1}
 
 
 def test_the_sample_is_the_same_in_any_order() -> None:
@@ -66,7 +68,7 @@ def test_the_sample_is_the_same_in_any_order() -> None:
     assert counted(*rows).tasks["quiz"].diversity == counted(*shuffled).tasks["quiz"].diversity
 
 
-def test_questions_that_are_alike_are_less_diverse() -> None:
+def test_similar_questions_are_less_diverse() -> None:
     alike = measure([f"What is the capital of state {n}?" for n in range(20)])
     unlike = measure(["Why do birds sing?", "Where does rain go?", "Who wrote Faust?"])
 
@@ -79,6 +81,6 @@ def test_a_copy_is_its_own_nearest_neighbour() -> None:
     assert measure(["Why do birds sing?"] * 2).self_similarity == pytest.approx(1.0)
 
 
-def test_one_question_alone_is_alike_to_nothing() -> None:
+def test_a_single_question_has_no_neighbour() -> None:
     assert measure(["Why?"]).self_similarity == 0.0
     assert measure([]).near == 0.0

@@ -45,9 +45,9 @@ def test_a_row_carries_its_licence_and_its_whole_provenance() -> None:
 
 USES: tuple[CommercialUse, ...] = ("yes", "no", "unclear")
 SEEDS = (*USES, None)
-"""What the licence of a seed task says; None: the task is not in the catalog any more."""
+"""Commercial use by a seed task's licence; None: the task is no longer in the catalog."""
 MODELS = (*itertools.product(USES, USES), None)
-"""A teacher's commercial use, and whether its outputs may train; None: it has no card."""
+"""(Commercial use, training on outputs) by a teacher's licence; None: it has no card."""
 
 
 def stamp_of(terms: tuple[CommercialUse, CommercialUse] | None) -> TeacherStamp:
@@ -68,11 +68,11 @@ def test_commercial_use_needs_the_seed_and_every_teacher_that_wrote_into_the_row
             subtask=f"seeds-{seeds}",
             teacher=stamp_of(writer),
             solver=stamp_of(solver),
-            judge=judged[said].model_copy(update={"judge": stamp_of(judge)})
-            if said in judged
+            judge=judged[judged_with].model_copy(update={"judge": stamp_of(judge)})
+            if judged_with in judged
             else None,
         )
-        for seeds, writer, solver, judge, said in combinations
+        for seeds, writer, solver, judge, judged_with in combinations
     ]
     seed_use = {f"seeds-{use}": use for use in USES}
     cards = {stamp_of(uses).model: Terms(*uses) for uses in MODELS if uses}
@@ -80,9 +80,9 @@ def test_commercial_use_needs_the_seed_and_every_teacher_that_wrote_into_the_row
     out = list(curate([("quiz", rows)], none, no_gates, seed_use, cards))
 
     assert len(out) == len(combinations) == 4 * 10 * 10 * 10 * 3
-    for row, (seeds, writer, solver, judge, said) in zip(out, combinations, strict=True):
+    for row, (seeds, writer, solver, judge, judged_with) in zip(out, combinations, strict=True):
         assert isinstance(row, CuratedExample)
-        wrote = [writer, solver, *([judge] if said == "comments" else [])]
+        wrote = [writer, solver, *([judge] if judged_with == "comments" else [])]
         uses = [seeds or "unclear", *(use for terms in wrote for use in terms or ("unclear",) * 2)]
         expected = "no" if "no" in uses else "unclear" if "unclear" in uses else "yes"
         assert row.commercial_use == expected, (seeds, wrote)

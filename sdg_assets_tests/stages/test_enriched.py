@@ -26,7 +26,7 @@ def test_nothing_is_lost_and_everything_is_carried_over(tmp_path: Path) -> None:
         assert after.solver == solver.identity.stamp
 
 
-def test_a_rerun_asks_nothing_and_says_the_same(tmp_path: Path) -> None:
+def test_a_rerun_makes_no_request_and_gives_the_same_rows(tmp_path: Path) -> None:
     votes = [answer(v) for v in ["Paris", "Rome", "Paris"]]
     first = enriched_by(Solver(votes), tmp_path, votes=3)
     silent = Solver([])
@@ -36,7 +36,7 @@ def test_a_rerun_asks_nothing_and_says_the_same(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("of_solver", "of_judge"), [(["<own>"], []), ([], ["<own>"])])
-def test_a_row_with_a_control_token_of_who_reads_it_is_asked_of_nobody_and_kept(
+def test_a_row_with_a_control_token_of_its_reader_is_sent_to_no_teacher_and_kept(
     of_solver: list[str], of_judge: list[str], tmp_path: Path
 ) -> None:
     solver = ScriptedTeacher(lambda _: answer("Paris"), control_tokens=of_solver)
@@ -51,8 +51,8 @@ def test_a_row_with_a_control_token_of_who_reads_it_is_asked_of_nobody_and_kept(
     assert (refused.gate, refused.reason) == ("enrichment", "control token")
     assert refused.row["question"] == odd.question
     assert isinstance(row, EnrichedExample)
-    asked = [m.content for r in (*solver.requests, *judge.requests) for m in r.messages]
-    assert not any("<own>" in content for content in asked)
+    contents = [m.content for r in (*solver.requests, *judge.requests) for m in r.messages]
+    assert not any("<own>" in content for content in contents)
 
 
 def test_the_report_says_what_stopping_early_saved(tmp_path: Path) -> None:

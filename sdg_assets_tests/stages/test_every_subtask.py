@@ -1,4 +1,4 @@
-"""What must hold of every seed task, tried on the real rows that lie on this machine."""
+"""Properties of every seed task, tested on the real rows that this machine has."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ def with_rows() -> Iterator[tuple[SubtaskSpec, DirectorySource]]:
             spec = task.resolve(key)
             for source in mirror_sources() if MIRROR.is_dir() else []:
                 try:
-                    there = spec.split in source.splits(spec)
+                    has_split = spec.split in source.splits(spec)
                 except SeedSourceError:
                     continue
-                if there:
+                if has_split:
                     yield spec, source
                     break
 

@@ -8,7 +8,7 @@ from sdg_assets_tests.support.builders import seed_task
 from sdg_assets_tests.support.records import generated
 
 
-def test_a_seed_that_was_not_written_after_is_no_generated_row(store: Store) -> None:
+def test_a_skipped_seed_does_not_count_as_a_generated_row(store: Store) -> None:
     with store.write(PartitionKey("quiz", "generated", "quiz")) as out:
         out.accept(generated())
         for reason in (CONTROLLING_SEED, "truncated"):

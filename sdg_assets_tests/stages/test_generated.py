@@ -44,14 +44,14 @@ def a_new_one(request: Request) -> str:
 
 @pytest.fixture
 def write(tmp_path: Path) -> Write:
-    """Lets a scripted writer write."""
+    """Runs `generate` with a scripted writer."""
 
     def run(
         teacher: ScriptedTeacher, seeds: Sequence[Example] | None = None, **knobs: Any
     ) -> list[GeneratedExample | Rejection]:
-        chosen = capital_seeds(1) if seeds is None else seeds
+        anchors = capital_seeds(1) if seeds is None else seeds
         with CompletionLog(tmp_path / "log") as log:
-            works = generate(SPEC, chosen, teacher, WriterKnobs(**knobs))
+            works = generate(SPEC, anchors, teacher, WriterKnobs(**knobs))
             return list(converse(works, {Role.WRITER: Desk(teacher, log)}, Usage()))
 
     return run
@@ -112,7 +112,7 @@ def test_json_may_be_wrapped_in_words(write: Write) -> None:
         (draft(answer="A", wrong_answers=["B", "C", "D"]), "format: label-only answer"),
     ],
 )
-def test_what_cannot_be_used_is_kept_with_its_reason(
+def test_an_unusable_completion_is_kept_with_its_reason(
     write: Write, text: str, expected: str
 ) -> None:
     assert reason(write(ScriptedTeacher(lambda _: text))) == expected
@@ -156,7 +156,7 @@ def test_rounds_of_one_anchor_take_different_variations(write: Write) -> None:
     assert {r.variation for r in rows if isinstance(r, GeneratedExample)} == set(VARIATIONS)
 
 
-def test_the_writer_sees_as_many_seeds_as_it_is_told_and_no_seed_twice(write: Write) -> None:
+def test_a_prompt_has_the_configured_number_of_seeds_and_no_seed_twice(write: Write) -> None:
     seeds = capital_seeds()
 
     rows = write(ScriptedTeacher(a_new_one), seeds, shots=3)
@@ -182,8 +182,8 @@ def test_seeds_that_do_not_fit_are_left_out_of_the_prompt_and_of_the_provenance(
 
     for row, request in zip(rows, teacher.requests, strict=True):
         assert isinstance(row, GeneratedExample)
-        shown = request.messages[1].content.count("Example ")
-        assert 1 <= len(row.seed_ids) == shown < 6
+        shots = request.messages[1].content.count("Example ")
+        assert 1 <= len(row.seed_ids) == shots < 6
         assert teacher.count_tokens(request.messages) + 100 <= 270
 
 
@@ -253,7 +253,7 @@ def test_a_numeric_seed_brings_its_working_along(write: Write) -> None:
         ("question", "Is <own> a letter?", "<own>"),
     ],
 )
-def test_a_seed_with_a_control_token_is_not_written_after(
+def test_a_seed_with_a_control_token_is_not_imitated(
     part: str, text: Any, token: str, write: Write
 ) -> None:
     writer = ScriptedTeacher(a_new_one, control_tokens=["<own>"])

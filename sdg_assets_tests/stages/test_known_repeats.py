@@ -1,4 +1,4 @@
-"""Training rows of real datasets that stand in their held-out splits too: the mirror lists them."""
+"""Real training rows that also occur in a held-out split must be refused; the mirror lists them."""
 
 from __future__ import annotations
 
@@ -37,15 +37,15 @@ COLUMN = {
 
 def listed() -> Iterator[tuple[str, str, str, int]]:
     text = LISTED.read_text("utf-8").split("--- across")[0] if LISTED.is_file() else ""
-    for found in LINE.finditer(text):
-        yield found["dataset"], found["config"], found["split"], int(found["count"])
+    for match in LINE.finditer(text):
+        yield match["dataset"], match["config"], match["split"], int(match["count"])
 
 
 def seeded_from(dataset: str, config: str) -> SubtaskSpec:
     specs = (
         task.resolve(key)
         for task in load_catalog(allow_canary=()).tasks.values()
-        for key in task.subtasks  # those that are off, too: WNLI repeats a benchmark
+        for key in task.subtasks  # disabled ones, too: WNLI repeats a benchmark
         if task.seed_split == "train"
     )
     return next(spec for spec in specs if (spec.dataset, spec.config) == (dataset, config))
@@ -67,14 +67,14 @@ def test_every_listed_repeat_is_refused_as_a_seed(
 ) -> None:
     source, spec = DirectorySource("mirror", MIRROR), seeded_from(dataset, config)
     column = COLUMN[dataset]
-    held = HeldoutRows()
-    held.add(spec, split, source)
+    heldout_rows = HeldoutRows()
+    heldout_rows.add(spec, split, source)
     texts = {bare(row[column]) for row in source.rows(spec, split)}
     repeats = [seed for seed in collect_seeds(spec, source) if bare(seed.row[column]) in texts]
     assert len({bare(seed.row[column]) for seed in repeats}) >= count
 
     seeds = [row for row in normalize(spec, repeats) if isinstance(row, Example)]
-    index = HeldoutIndex({"own": held.tables()})
+    index = HeldoutIndex({"own": heldout_rows.tables()})
     refused = Contamination(
         index, overridden(spec.gates).of(ContaminationThresholds), own="own"
     ).refusals(Batch(seeds))

@@ -29,14 +29,14 @@ def quiz(row: int, question: str = "Which?", **columns: Any) -> Seed:
     return seed(row, question=question, **{"choices": ["red", "blue"], "label": 1, **columns})
 
 
-def told_apart(found: Iterable[Example | Rejection]) -> tuple[list[Example], list[Rejection]]:
-    found = list(found)
-    accepted = [row for row in found if isinstance(row, Example)]
-    return accepted, [row for row in found if isinstance(row, Rejection)]
+def split(results: Iterable[Example | Rejection]) -> tuple[list[Example], list[Rejection]]:
+    rows = list(results)
+    accepted = [row for row in rows if isinstance(row, Example)]
+    return accepted, [row for row in rows if isinstance(row, Rejection)]
 
 
 def test_an_example_has_everything_of_its_subtask_and_its_row() -> None:
-    (example,), rejected = told_apart(normalize(SPEC, [quiz(7)]))
+    (example,), rejected = split(normalize(SPEC, [quiz(7)]))
 
     assert not rejected
     assert Example.model_validate(example.model_dump()) == example
@@ -47,15 +47,15 @@ def test_an_example_has_everything_of_its_subtask_and_its_row() -> None:
 
 
 def test_ids_depend_on_content_alone() -> None:
-    (first,), _ = told_apart(normalize(SPEC, [quiz(0)]))
-    (moved,), _ = told_apart(normalize(SPEC, [quiz(9)]))
-    (other,), _ = told_apart(normalize(SPEC, [quiz(0, label=0)]))
+    (first,), _ = split(normalize(SPEC, [quiz(0)]))
+    (moved,), _ = split(normalize(SPEC, [quiz(9)]))
+    (other,), _ = split(normalize(SPEC, [quiz(0, label=0)]))
 
     assert first.id == moved.id != other.id
 
 
-def test_a_row_that_says_the_same_again_is_rejected() -> None:
-    accepted, (again,) = told_apart(normalize(SPEC, [quiz(0), quiz(1), quiz(2, "Why?")]))
+def test_a_repeated_row_is_rejected() -> None:
+    accepted, (again,) = split(normalize(SPEC, [quiz(0), quiz(1), quiz(2, "Why?")]))
 
     assert [example.source.row for example in accepted] == [0, 2]
     assert (again.gate, again.reason) == ("duplicates", "repeated seed")
@@ -63,7 +63,7 @@ def test_a_row_that_says_the_same_again_is_rejected() -> None:
 
 
 def test_a_row_that_does_not_fit_is_rejected_whole() -> None:
-    accepted, (rejected,) = told_apart(normalize(SPEC, [quiz(0), quiz(1, label=5)]))
+    accepted, (rejected,) = split(normalize(SPEC, [quiz(0), quiz(1, label=5)]))
 
     assert len(accepted) == 1
     assert (rejected.gate, rejected.reason) == ("mapping", "mapping")
@@ -86,17 +86,19 @@ def test_of_a_parallel_task_each_position_is_seeded_in_one_language() -> None:
     task = seed_task(parallel=True, subtasks={key: {"language": key} for key in keys})
     seeds = [quiz(i, f"Which {i}?") for i in range(60)]
 
-    found = {key: told_apart(normalize(task.resolve(key), seeds)) for key in keys}
+    by_language = {key: split(normalize(task.resolve(key), seeds)) for key in keys}
 
-    rows = sorted(example.source.row for accepted, _ in found.values() for example in accepted)
+    rows = sorted(
+        example.source.row for accepted, _ in by_language.values() for example in accepted
+    )
     assert rows == list(range(60))
-    rejection = found["de"][1][0]
+    rejection = by_language["de"][1][0]
     assert (rejection.gate, rejection.reason) == ("duplicates", "seeded in another language")
     assert rejection.detail in ("en", "fr")
 
 
 def test_a_row_that_another_task_seeds_is_rejected() -> None:
-    accepted, (rejected,) = told_apart(
+    accepted, (rejected,) = split(
         normalize(
             SPEC, [quiz(0), quiz(1, "Why?")], lambda e: "arc" if e.question == "Why?" else None
         )
@@ -121,19 +123,19 @@ def test_a_task_without_record_renders_as_lm_eval_does() -> None:
         "choices": {"text": ["mud is", "blue is"], "label": ["A", "B"]},
     }
 
-    (example,), _ = told_apart(normalize(bare, [seed(0, **row)]))
+    (example,), _ = split(normalize(bare, [seed(0, **row)]))
 
     assert (example.question, example.answer) == ("Frilly is not a color, but", "blue is")
 
 
 @needs_mirror
-def test_rows_that_share_only_their_tasks_frame_with_held_out_rows_stay() -> None:
+def test_rows_that_share_only_boilerplate_words_with_held_out_rows_stay() -> None:
     spec = load_catalog(allow_canary=()).subtask("hendrycks_ethics", "ethics_utilitarianism")
     source = DirectorySource("mirror", MIRROR)
-    held = HeldoutRows()
-    held.add(spec, "test", source)
+    heldout_rows = HeldoutRows()
+    heldout_rows.add(spec, "test", source)
     gate = Contamination(
-        HeldoutIndex({"own": held.tables()}),
+        HeldoutIndex({"own": heldout_rows.tables()}),
         overridden(spec.gates).of(ContaminationThresholds),
         own="own",
     )  # every question is "Which of these situations is the better one …?"
@@ -148,7 +150,7 @@ def test_rows_that_share_only_their_tasks_frame_with_held_out_rows_stay() -> Non
     # A held-out situation beside another one is half of a held-out question.
     halves = {seed.source.row for seed in seeds if pair(seed.row) & situations}
 
-    accepted, rejected = told_apart(without_refused(normalize(spec, seeds), [gate]))
+    accepted, rejected = split(without_refused(normalize(spec, seeds), [gate]))
 
     assert repeats
     assert not repeats & {example.source.row for example in accepted}
@@ -157,7 +159,7 @@ def test_rows_that_share_only_their_tasks_frame_with_held_out_rows_stay() -> Non
 
 
 def test_broken_rows_are_rejected_with_their_reason_and_the_others_stay() -> None:
-    # As 95 of the 984 rows of Basque coreference: letters that were lost when it was published.
+    # Like 95 of the 984 rows of Basque coreference, whose letters were lost at publication.
     seeds = [quiz(i, f"Which colour is number {i}?") for i in range(9)]
     broken = quiz(9, "Which colour is n\ufffdmber 9?")
     odd = quiz(10, "Which colour is it?", choices=["red", "red"])
@@ -165,7 +167,7 @@ def test_broken_rows_are_rejected_with_their_reason_and_the_others_stay() -> Non
 
     rows = without_refused(normalize(SPEC, [*seeds, broken, odd]), gates)
 
-    accepted, rejected = told_apart(rows)
+    accepted, rejected = split(rows)
     assert [example.source.row for example in accepted] == list(range(9))
     assert {(row.gate, row.row["source"]["row"]) for row in rejected} == {
         ("format", 9),
@@ -173,7 +175,7 @@ def test_broken_rows_are_rejected_with_their_reason_and_the_others_stay() -> Non
     }
 
 
-def test_a_limit_is_moved_with_a_reason() -> None:
+def test_a_changed_limit_needs_a_reason() -> None:
     with pytest.raises(ValueError, match=r"say why in gates_because\.broken_seeds"):
         seed_task(gates={"broken_seeds": 0.2})
     with pytest.raises(ValueError, match=r"say why in subtasks\.quiz\.gates_because\.mapping_fail"):

@@ -85,15 +85,15 @@ def test_a_row_of_an_overlapped_task_is_seeded_there(tmp_path: Path) -> None:
     spec = catalog.subtask("quiz", "quiz")
     elsewhere = seeded_elsewhere(catalog.task("quiz"), catalog, source)
 
-    found = [
+    reasons = [
         getattr(row, "reason", "")
         for row in normalize(spec, collect_seeds(spec, source), elsewhere)
     ]
 
-    assert found == ["seeded by arc", "seeded by race", "", ""]
+    assert reasons == ["seeded by arc", "seeded by race", "", ""]
 
 
-def test_an_overlapped_task_that_is_not_open_to_us_is_an_error_and_not_an_absent_one(
+def test_an_overlapped_task_that_cannot_be_read_is_an_error_and_not_treated_as_absent(
     tmp_path: Path,
 ) -> None:
     class Gated(Rows):
@@ -106,7 +106,7 @@ def test_an_overlapped_task_that_is_not_open_to_us_is_an_error_and_not_an_absent
     with pytest.raises(SeedSourceError) as caught:
         seeded_elsewhere(catalog.task("quiz"), catalog, Gated())
 
-    assert str(caught.value).startswith("quiz overlaps arc, and what is seeded there cannot be")
+    assert str(caught.value).startswith("quiz overlaps arc, whose seeds cannot be read")
     assert "gated on the Hub. Accept its licence" in str(caught.value)
     assert str(caught.value).endswith("Or switch arc off in the catalog (enabled: false)")
 

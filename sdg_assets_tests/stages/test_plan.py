@@ -20,8 +20,10 @@ from sdg_assets_tests.support.records import example
 def test_votes_are_planned_as_they_will_be_cast(
     settings: dict[str, object], votes_a_row: float
 ) -> None:
-    chosen = Settings(with_knowledge=False, with_judge=False, **settings)  # type: ignore[arg-type]
+    run_settings = Settings(with_knowledge=False, with_judge=False, **settings)  # type: ignore[arg-type]
 
-    planned = plan_subtask(seed_task().resolve("quiz"), [example()], RoughCounter(), chosen, 1000)
+    planned = plan_subtask(
+        seed_task().resolve("quiz"), [example()], RoughCounter(), run_settings, 1000
+    )
 
     assert planned.requests == 1000 + 1000 * PARSED_SHARE * votes_a_row

@@ -22,7 +22,7 @@ def positions(spec: SubtaskSpec, cap: int | None) -> list[int]:
     return [seed.source.row for seed in collect_seeds(spec, SOURCE, cap)]
 
 
-def test_seeds_are_the_rows_with_where_they_stand() -> None:
+def test_seeds_are_the_rows_with_their_positions() -> None:
     seeds = list(collect_seeds(SPEC, SOURCE))
 
     assert [seed.row["i"] for seed in seeds] == list(range(500))
@@ -75,11 +75,11 @@ def test_the_rows_of_the_split_are_counted(cap: int | None) -> None:
     assert counted == [500]
 
 
-def test_a_split_that_is_smaller_than_declared_is_told() -> None:
+def test_a_split_with_fewer_rows_than_declared_gives_a_warning() -> None:
     assert shortfall(SPEC, 1000) is None
     assert shortfall(SPEC.model_copy(update={"rows": None}), 0) is None
-    told = shortfall(SPEC, 500)
-    assert told == "quiz/quiz (org/quiz, main, train): 500 rows found, 1000 declared"
+    warning = shortfall(SPEC, 500)
+    assert warning == "quiz/quiz (org/quiz, main, train): 500 rows found, 1000 declared"
 
 
 SUBJECTS = ("anatomy", "surgery", "skin", "radiology")
@@ -138,7 +138,7 @@ def test_a_row_with_several_items_is_a_seed_if_one_of_them_is_kept() -> None:
     spec = seed_task(record=record, answer_kind="short_text").resolve("quiz")
     rows = Rows({"org/quiz": [{"items": [1, 2]}, {"items": [2, 3]}, {"items": None}]})
 
-    # The last one does not map; `normalized` refuses it and says why.
+    # The last item does not map; `normalized` refuses it with a reason.
     assert [seed.source.row for seed in collect_seeds(spec, rows)] == [1, 2]
 
 

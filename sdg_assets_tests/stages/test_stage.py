@@ -29,7 +29,7 @@ ALLOWED = {
 
 
 def stage_names(tree: ast.Module) -> Iterator[tuple[int, str]]:
-    """Line and text of every literal that is the name of a stage; docstrings are none."""
+    """(line, text) of every string literal that is a stage's name, without docstrings."""
     statements = {
         id(node.value)
         for node in ast.walk(tree)

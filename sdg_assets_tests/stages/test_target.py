@@ -26,7 +26,7 @@ THRESHOLDS = Thresholds()
 
 
 def teacher(accepted_every: int) -> ScriptedTeacher:
-    """Writes items of which the solver agrees to every n-th."""
+    """A writer and solver: the solver agrees with every n-th example of the writer."""
     numbers = count(1)
 
     def answer(request: Request) -> str:
@@ -42,9 +42,9 @@ def teacher(accepted_every: int) -> ScriptedTeacher:
 
 
 @contextmanager
-def desks(folder: Path, asked: ScriptedTeacher) -> Iterator[dict[Role, Desk]]:
+def desks(folder: Path, scripted: ScriptedTeacher) -> Iterator[dict[Role, Desk]]:
     with CompletionLog(folder / "writer") as writer, CompletionLog(folder / "solver") as solver:
-        yield {Role.WRITER: Desk(asked, writer), Role.SOLVER: Desk(asked, solver)}
+        yield {Role.WRITER: Desk(scripted, writer), Role.SOLVER: Desk(scripted, solver)}
 
 
 def test_rounds_go_on_until_the_target_is_reached_and_no_further(tmp_path: Path) -> None:
@@ -62,7 +62,7 @@ def test_rounds_go_on_until_the_target_is_reached_and_no_further(tmp_path: Path)
     assert report.summary.startswith(f"{report.accepted} of 12 rows after {report.rounds} rounds")
 
 
-def test_a_target_that_is_missed_says_what_stood_in_the_way(tmp_path: Path) -> None:
+def test_a_missed_target_says_why_rows_were_lost(tmp_path: Path) -> None:
     report = TargetReport(target=5)
     with desks(tmp_path, teacher(accepted_every=10_000)) as both:
         list(
@@ -85,8 +85,8 @@ def test_every_seed_is_anchor_before_any_is_again(tmp_path: Path) -> None:
 
 
 def test_enriched_finds_the_votes_in_the_log(tmp_path: Path) -> None:
-    asked = teacher(accepted_every=2)
-    with desks(tmp_path, asked) as both:
+    scripted = teacher(accepted_every=2)
+    with desks(tmp_path, scripted) as both:
         rows = list(
             generate_until(
                 SPEC,
@@ -99,10 +99,10 @@ def test_enriched_finds_the_votes_in_the_log(tmp_path: Path) -> None:
                 TargetReport(target=6),
             )
         )
-        sent = len(asked.requests)
+        sent = len(scripted.requests)
         examples = [row for row in rows if isinstance(row, GeneratedExample)]
         usage = Usage()
-        list(converse(enrich(examples, asked, VOTES), both, usage))
+        list(converse(enrich(examples, scripted, VOTES), both, usage))
 
-    assert len(asked.requests) == sent
+    assert len(scripted.requests) == sent
     assert usage.reused > 0

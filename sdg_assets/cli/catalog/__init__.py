@@ -1,4 +1,4 @@
-"""`sdg catalog`: what is seeded, whether it may be, and how a row comes out."""
+"""`sdg catalog`: list, check and draft seed tasks, and show their mapped rows."""
 
 from __future__ import annotations
 
@@ -12,14 +12,15 @@ from sdg_assets.cli.endings import exit_codes, group
 from sdg_assets.cli.options import AsJson, OneTask
 from sdg_assets.errors import CatalogError
 
-app = group("The seed tasks: what is seeded, whether it may be, and how a row comes out.")
+app = group("The seed tasks: list them, check them, show their mapped rows, draft new ones.")
 
 
 @app.command("list", short_help="List all seed tasks.", epilog=exit_codes())
 def list_tasks(as_json: AsJson = False) -> int:
-    """List every seed task with its subtasks, declared rows, licence and whether it is on.
+    """List every seed task with its subtasks, declared rows, licence and whether it is enabled.
 
-    `subtasks` counts those that are on, of all. Below the table stands why tasks are off.
+    The column `subtasks` has the enabled ones and all of them. Below the table are the reasons why
+    tasks are off.
     """
     from sdg_assets.catalog import configured_catalog
     from sdg_assets.cli.catalog.report import overview, write_overview
@@ -45,9 +46,9 @@ def show_rows(
     rows: Annotated[int, typer.Option(min=1, help="How many rows.")] = 3,
     as_json: AsJson = False,
 ) -> int:
-    """Show the first rows of a task, raw beside normalized: look at it when you add a task.
+    """Show the first rows of a task, raw beside normalized. Look at them when you add a task.
 
-    Of a task without a subtask's name, the first subtask that is on is shown.
+    If only a task is named, the rows are those of its first enabled subtask.
     """
     from sdg_assets.catalog import configured_catalog
     from sdg_assets.cli.catalog.show import beside, show
@@ -62,13 +63,13 @@ def show_rows(
     spec = seed_task.resolve(key)
     opened = open_source(source or settings().seed_source)
     with terminal.busy(f"reading {spec.where}"):
-        shown = list(show(spec, opened, rows))
+        mapped_rows = list(show(spec, opened, rows))
     if as_json:
-        terminal.write_json([row.as_json() for row in shown])
+        terminal.write_json([row.as_json() for row in mapped_rows])
         return 0
     terminal.write(f"{spec.where} from {opened.name}\n")
     line = "│" if terminal.is_terminal() else "|"
-    for row in shown:
+    for row in mapped_rows:
         terminal.write(f"{beside(row, terminal.width(), line)}\n")
     return 0
 
@@ -80,18 +81,18 @@ def show_rows(
 )
 def check(
     update: Annotated[
-        bool, typer.Option("--update", help="Rewrite what the catalog keeps of lm-eval first.")
+        bool, typer.Option("--update", help="First rewrite the catalog's copy of lm-eval's facts.")
     ] = False,
     source: Annotated[
         str | None,
         typer.Option(
-            help="Look for the seed splits there, too: samples, hub or mirror:<dir>.",
+            help="Also look for the seed splits in a source: samples, hub or mirror:<dir>.",
             show_default=False,
         ),
     ] = None,
     as_json: AsJson = False,
 ) -> int:
-    """Compare the catalog with the installed lm-eval: leaves, datasets, and splits held out."""
+    """Compare the catalog with the installed lm-eval: leaves, datasets and held-out splits."""
     from sdg_assets.catalog import citations
     from sdg_assets.catalog.lm_eval_index import installed, recorded, write
     from sdg_assets.catalog.loader import cached_catalog, configured_catalog, load_catalog
@@ -107,19 +108,20 @@ def check(
             cached_catalog.cache_clear()
             citations.write(citations.collect(load_catalog()))
         catalog = configured_catalog(settings())
-        found = [*stale_index(recorded(), index), *differences(catalog, index)]
+        problems = [*stale_index(recorded(), index), *differences(catalog, index)]
         if source:
-            found += absent_splits(catalog, open_source(source))
+            problems += absent_splits(catalog, open_source(source))
     subtasks = sum(len(task.subtasks) for task in catalog.tasks.values())
     if as_json:
-        terminal.write_json({"lm_eval": index.version, "subtasks": subtasks, "differences": found})
+        report = {"lm_eval": index.version, "subtasks": subtasks, "differences": problems}
+        terminal.write_json(report)
     else:
-        for difference in found:
-            terminal.write(difference)
+        for problem in problems:
+            terminal.write(problem)
         terminal.write(
-            f"{len(found)} differences in {subtasks} subtasks from lm-eval {index.version}"
+            f"{len(problems)} differences in {subtasks} subtasks from lm-eval {index.version}"
         )
-    return 1 if found else 0
+    return 1 if problems else 0
 
 
 @app.command("new", short_help="Draft a seed task from lm-eval.", epilog=exit_codes())
@@ -127,10 +129,10 @@ def new(
     lm_eval_task: Annotated[str, typer.Argument(help="A leaf, a group or a tag of lm-eval.")],
     family: Annotated[str, typer.Option(help="knowledge or reasoning.")] = "knowledge",
 ) -> int:
-    """Draft a seed task's YAML file from what lm-eval declares, and print its path.
+    """Draft a seed task's YAML file from lm-eval's declaration, and print its path.
 
-    The task is off; the draft says what a person must look up. SDG_CATALOG names another catalog
-    than the built-in one.
+    The task is off, and the draft marks the facts that a person must look up. SDG_CATALOG selects
+    a catalog other than the built-in one.
     """
     from sdg_assets.catalog.loader import BUILT_IN, FAMILIES
     from sdg_assets.cli.catalog.draft import draft
@@ -158,6 +160,6 @@ def list_guesses() -> int:
     from sdg_assets.cli.catalog.report import guesses
     from sdg_assets.settings import settings
 
-    found = guesses(configured_catalog(settings()))
-    terminal.write("\n".join(found) or "every fact is marked as seen or known")
+    unchecked = guesses(configured_catalog(settings()))
+    terminal.write("\n".join(unchecked) or "every fact is marked as seen or known")
     return 0

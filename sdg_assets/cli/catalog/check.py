@@ -1,4 +1,4 @@
-"""The catalog against the installed lm-eval, and against a source of rows."""
+"""Compares the catalog with the installed lm-eval and with a source of rows."""
 
 from __future__ import annotations
 
@@ -14,29 +14,32 @@ from sdg_assets.sources.source import SeedSource
 
 
 def differences(catalog: Catalog, index: LmEvalIndex) -> Iterator[str]:
-    """Where the catalog is not what lm-eval declares, unless `differs:` says why.
+    """Differences between the catalog and lm-eval's declarations, unless `differs:` explains them.
 
-    Leaves must exist for subtasks that are switched off, too; the rest is checked of what is on.
+    Leaves must exist for disabled subtasks, too. Everything else is checked for enabled ones only.
 
     Args:
         catalog: The catalog.
-        index: What the installed lm-eval declares.
+        index: The declarations of the installed lm-eval.
+
+    Yields:
+        One sentence per difference, starting with `task/subtask: `.
     """
     for name, task in sorted(catalog.tasks.items()):
         for reason in train_only_breaks(task, index, load_protected()):
             yield f"{name}/{reason}"
-        on = set(task.enabled_subtasks())
+        enabled = set(task.enabled_subtasks())
         for key, subtask in task.subtasks.items():
             leaf = index.leaves.get(subtask.lm_eval or "")
             if subtask.lm_eval and leaf is None:
                 yield f"{name}/{key}: lm-eval {index.version} has no leaf {subtask.lm_eval!r}"
-            if key in on and not (subtask.differs or task.differs):
+            if key in enabled and not (subtask.differs or task.differs):
                 for reason in _undeclared(task.resolve(key), leaf, index):
                     yield f"{name}/{key}: {reason}"
 
 
 def stale_index(recorded: LmEvalIndex, installed: LmEvalIndex) -> Iterator[str]:
-    """Whether the carried index is another than the installed lm-eval's."""
+    """Yields a sentence if the catalog's copy of lm-eval's index is out of date."""
     if recorded.datasets != installed.datasets:
         yield (
             f"evaluated_splits.json was written from lm-eval {recorded.version}, installed is "
@@ -45,7 +48,7 @@ def stale_index(recorded: LmEvalIndex, installed: LmEvalIndex) -> Iterator[str]:
 
 
 def absent_splits(catalog: Catalog, source: SeedSource) -> Iterator[str]:
-    """Seed splits that a source does not have, of the datasets that it does have."""
+    """Yields a sentence for each seed split that is missing in a dataset that the source has."""
     for task in catalog.enabled():
         for key in task.enabled_subtasks():
             spec = task.resolve(key)
@@ -54,8 +57,8 @@ def absent_splits(catalog: Catalog, source: SeedSource) -> Iterator[str]:
             except SeedSourceError:
                 continue
             if spec.split not in splits:
-                there = ", ".join(splits)
-                yield f"{task.task}/{key}: {source.name} has no {spec.split!r}; there: {there}"
+                names = ", ".join(splits)
+                yield f"{task.task}/{key}: {source.name} has no {spec.split!r}; it has: {names}"
 
 
 def _undeclared(spec: SubtaskSpec, leaf: Leaf | None, index: LmEvalIndex) -> Iterator[str]:

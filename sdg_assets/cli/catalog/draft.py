@@ -1,4 +1,4 @@
-"""The YAML of a new seed task, as far as lm-eval's own YAML says it; the rest is for a person."""
+"""Drafts the YAML of a new seed task from lm-eval's own YAML. A person must fill in the rest."""
 
 from __future__ import annotations
 
@@ -18,11 +18,14 @@ _CUES = re.compile(r"\A(?:Question|Q)\s*:\s*|\n[^\n:：]{1,20}[:：]\s*\Z")
 def draft(name: str, family: str) -> str:
     """Writes the draft of a seed task.
 
-    It is switched off, and says what is to be looked up.
+    The task is off, and comments mark the facts that a person must look up.
 
     Args:
         name: A leaf, a group or a tag of lm-eval.
         family: `knowledge` or `reasoning`.
+
+    Returns:
+        The text of the YAML file.
 
     Raises:
         CatalogError: lm-eval has no such task, or it is written in Python.
@@ -45,9 +48,9 @@ def _leaves(name: str, index: Mapping[str, Any]) -> Iterator[str]:
         yield name
     members = sorted(entry.tags) if entry.kind.name == "TAG" else entry.cfg.get("task", [])
     for member in members if isinstance(members, list) else []:
-        of = member if isinstance(member, str) else member.get("task") or member.get("group")
-        if isinstance(of, str):
-            yield from _leaves(of, index)
+        child = member if isinstance(member, str) else member.get("task") or member.get("group")
+        if isinstance(child, str):
+            yield from _leaves(child, index)
 
 
 def _task_name(name: str) -> str:
@@ -63,13 +66,13 @@ def _lines(task: str, family: str, leaves: Mapping[str, Mapping[str, Any]]) -> I
     yield "domain: unknown # what the questions are about"
     yield "languages: [en] # lm-eval does not say"
     yield f"dataset: {dataset}"
-    yield "license: unknown # of the dataset's card; SPDX where there is one"
+    yield "license: unknown # from the dataset's card; its SPDX identifier if it has one"
     yield "license_source: unknown"
     yield "commercial_use: unclear"
     yield f"answer_kind: {kind} # {why}"
     yield f"seed_split: {seeds}" + ("" if first.get("training_split") else " # a guess")
     yield f"heldout_splits: {json.dumps(_heldout(first))}"
-    yield "derived_from: [] # the dataset, config and split that its rows were made of, if any"
+    yield "derived_from: [] # the dataset, config and split that its rows were made from, if any"
     yield from _record(first)
     yield "subtasks:"
     for leaf, config in leaves.items():
@@ -78,9 +81,9 @@ def _lines(task: str, family: str, leaves: Mapping[str, Mapping[str, Any]]) -> I
             fields["dataset"] = config["dataset_path"]
         if _seed_split(config) != seeds:
             fields["split"] = _seed_split(config)
-        inside = ", ".join(f"{key}: {json.dumps(value)}" for key, value in fields.items())
+        entries = ", ".join(f"{key}: {json.dumps(value)}" for key, value in fields.items())
         key = re.sub(r"[^A-Za-z0-9_.+-]", "_", leaf)
-        yield f"  {key}: {{{inside}}}"
+        yield f"  {key}: {{{entries}}}"
     yield "enabled: false"
     yield f"why: a draft; check it with `sdg catalog show {task}`"
 
@@ -95,7 +98,7 @@ def _heldout(config: Mapping[str, Any]) -> list[str]:
 
 
 def _answer_kind(config: Mapping[str, Any]) -> tuple[str, str]:
-    """The answer kind that is likeliest, and what speaks for it or may be right instead."""
+    """The most likely answer kind, and a comment with the reason or the alternatives."""
     choices = config.get("doc_to_choice") or _options(config)
     words = [str(c).strip().lower() for c in choices] if isinstance(choices, list) else []
     for kind in answer_formats():
@@ -123,20 +126,20 @@ def _record(config: Mapping[str, Any]) -> Iterator[str]:
         yield f"  question: {_template(question)}"
         choices = _options(config) or choices
     if choices is not None:
-        written = choices if isinstance(choices, list) else _template(str(choices))
+        is_list = isinstance(choices, list)
         yield "  choices: " + (
-            json.dumps(written, ensure_ascii=False) if isinstance(written, list) else written
+            json.dumps(choices, ensure_ascii=False) if is_list else _template(str(choices))
         )
     field = "answer" if choices is None else "answer_index"
     yield f"  {field}: {_template(str(target))}"
 
 
 def _options(config: Mapping[str, Any]) -> list[str]:
-    """The option texts that stand behind letters in the text: `A. {{A}}`."""
+    """The templates of the options that follow letters in the question's text, as in `A. {{A}}`."""
     return _OPTION.findall(str(config.get("doc_to_text")))
 
 
 def _template(text: str) -> str:
-    """A column's name is a template too, in lm-eval."""
-    inside = f"{{{{{text}}}}}" if re.fullmatch(r"\w+", text) else text
-    return json.dumps(inside, ensure_ascii=False)
+    """A quoted template. In lm-eval, a column's name alone stands for the column's value."""
+    template = f"{{{{{text}}}}}" if re.fullmatch(r"\w+", text) else text
+    return json.dumps(template, ensure_ascii=False)

@@ -1,4 +1,4 @@
-"""What the catalog holds: a table for people, the same as JSON, and facts nobody has checked."""
+"""Reports on the catalog: its tasks as a table or as JSON, and its unchecked facts."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ COLUMNS = (
 
 
 def overview(catalog: Catalog) -> dict[str, Any]:
-    """Every task and the totals, as `--json` prints them. Rows are those of what is switched on."""
+    """All tasks and the totals, as `--json` prints them. Rows count enabled subtasks only."""
     tasks = [_entry(task) for _, task in sorted(catalog.tasks.items())]
     return {
         "tasks": tasks,
@@ -37,10 +37,10 @@ def overview(catalog: Catalog) -> dict[str, Any]:
 
 
 def write_overview(report: dict[str, Any]) -> None:
-    """Prints the overview as a table; `+` marks rows of which some subtasks declare none.
+    """Prints the overview as a table. `+` after a number: some subtasks do not declare their rows.
 
     Args:
-        report: What `overview` returned.
+        report: The result of `overview`.
     """
     order = {family: at for at, family in enumerate(FAMILIES)}
     tasks = sorted(report["tasks"], key=lambda t: (order[t["family"]], t["task"]))
@@ -81,20 +81,22 @@ def write_overview(report: dict[str, Any]) -> None:
 
 
 def guesses(catalog: Catalog) -> list[str]:
-    """Facts that nobody has checked.
+    """Facts of the catalog that are marked as guesses.
 
-    `<task>: <field>`, `<task>/<subtask>` for its rows, `protected/<benchmark>` for its columns.
+    Returns:
+        `<task>: <field>` for a field, `<task>/<subtask>` for a subtask's number of rows,
+        `protected/<benchmark>` for a benchmark's columns.
     """
-    found = []
+    facts = []
     for name, task in sorted(catalog.tasks.items()):
-        found += [f"{name}: {field}" for field, sure in task.certainty.items() if sure == "guess"]
-        found += [f"{name}/{key}" for key, s in task.subtasks.items() if s.certainty == "guess"]
-    found += [f"protected/{b.name}" for b in load_protected() if b.certainty == "guess"]
-    return found
+        facts += [f"{name}: {field}" for field, sure in task.certainty.items() if sure == "guess"]
+        facts += [f"{name}/{key}" for key, s in task.subtasks.items() if s.certainty == "guess"]
+    facts += [f"protected/{b.name}" for b in load_protected() if b.certainty == "guess"]
+    return facts
 
 
 def _entry(task: SeedTask) -> dict[str, Any]:
-    on = task.enabled_subtasks()
+    enabled = task.enabled_subtasks()
     return {
         "task": task.task,
         "family": task.family,
@@ -104,12 +106,12 @@ def _entry(task: SeedTask) -> dict[str, Any]:
         "dataset": task.dataset,
         "license": task.license,
         "commercial_use": task.commercial_use,
-        "enabled": bool(on),
+        "enabled": bool(enabled),
         "why": task.why,
-        "subtasks_on": len(on),
+        "subtasks_on": len(enabled),
         "subtasks": len(task.subtasks),
         "rows": task.declared_rows(),
-        "subtasks_without_rows": sum(task.subtasks[key].rows is None for key in on),
+        "subtasks_without_rows": sum(task.subtasks[key].rows is None for key in enabled),
     }
 
 

@@ -1,4 +1,4 @@
-"""A task's first rows, raw beside normalized: what a person who adds a task must look at."""
+"""Shows a task's first rows, raw beside normalized, for a person who adds a task."""
 
 from __future__ import annotations
 
@@ -15,19 +15,20 @@ from sdg_assets.sources.source import SeedSource
 from sdg_assets.stages.seeds import collect_seeds
 
 LONGEST = 600
+"""Characters of a field after which its text is cut."""
 EXAMPLES = 5
-"""Examples that are shown of one raw row."""
+"""How many examples of one raw row are shown."""
 
 
 @dataclass(frozen=True)
-class ShownRow:
-    """A raw row, and the examples that its task's mapping makes of it."""
+class MappedRow:
+    """A raw row and the first examples that the task's mapping makes from it."""
 
     seed: Seed
     examples: list[Content]
 
     def as_json(self) -> dict[str, Any]:
-        """What a script reads: the row's number, the raw row and the fields that are set."""
+        """The row's number, the raw row, and the examples without empty fields."""
         return {
             "row": self.seed.source.row,
             "raw": self.seed.row,
@@ -35,13 +36,13 @@ class ShownRow:
         }
 
 
-def show(spec: SubtaskSpec, source: SeedSource, rows: int = 3) -> Iterator[ShownRow]:
+def show(spec: SubtaskSpec, source: SeedSource, rows: int = 3) -> Iterator[MappedRow]:
     """Maps the first rows of a subtask.
 
     Args:
         spec: The subtask.
-        source: Where its rows are read.
-        rows: How many.
+        source: The source of its rows.
+        rows: Number of rows.
 
     Raises:
         SeedSourceError: The source does not have the seed split.
@@ -49,16 +50,16 @@ def show(spec: SubtaskSpec, source: SeedSource, rows: int = 3) -> Iterator[Shown
     """
     mapper = mapper_of(spec)
     for seed in islice(collect_seeds(spec, source), rows):
-        yield ShownRow(seed, list(islice(mapper(seed.row), EXAMPLES)))
+        yield MappedRow(seed, list(islice(mapper(seed.row), EXAMPLES)))
 
 
-def beside(row: ShownRow, width: int, line: str) -> str:
+def beside(row: MappedRow, width: int, line: str) -> str:
     """A raw row and its examples as two columns of text.
 
     Args:
-        row: The row.
-        width: Characters of a line.
-        line: What stands between the columns.
+        row: The row with its examples.
+        width: The width of both columns together, in characters.
+        line: The separator between the columns.
     """
     half = (width - 3) // 2
     left = [f"row {row.seed.source.row}", *_lines(row.seed.row, half)]
