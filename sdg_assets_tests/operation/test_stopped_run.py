@@ -341,6 +341,49 @@ def test_an_engine_that_produces_tokens_is_not_frozen() -> None:
             work.progressed()
 
 
+# The end of the interpreter
+
+SLOW_EXITS = {
+    "an exit handler": "atexit.register(time.sleep, 600)",
+    "an object's end": """
+class Slow:
+    def __del__(self, sleep=time.sleep):
+        sleep(600)
+
+slow = Slow()
+""",
+}
+EXIT = """
+import atexit, time
+from sdg_assets.teacher import stopping
+stopping.listen()
+{slow}
+print("READY", flush=True)
+try:
+    time.sleep(600)
+except KeyboardInterrupt:
+    stopping.unwinding()
+"""
+
+
+@pytest.mark.parametrize("slow", SLOW_EXITS)
+def test_a_process_that_was_told_to_end_does_not_wait_for_a_slow_exit(
+    slow: str, tmp_path: Path
+) -> None:
+    program = Program(tmp_path / "out", "-c", EXIT.format(slow=SLOW_EXITS[slow]))
+    program.wait_until(lambda: "READY" in program.text)
+
+    status, _ = program.end(signal.SIGINT)
+
+    assert status == 128 + signal.SIGINT
+
+
+def test_the_waits_before_a_forced_end_add_up_to_less_than_five_seconds() -> None:
+    longest_wait = max(stopping.GRACE_SECONDS, stopping.UNWINDING_SECONDS)
+
+    assert longest_wait + stopping.LAST_WORDS_SECONDS <= 4.5
+
+
 # The real engine
 
 START = """
