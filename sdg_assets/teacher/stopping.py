@@ -8,7 +8,7 @@ process if the main thread goes on after `GRACE_SECONDS`.
 
 The end of the interpreter can also take long. On a busy machine with 2 cores the exit handlers of
 vLLM and torch took up to 4 s, and destroying their modules took 6.7 s. A process that was told to
-end gives the handlers as long as the main thread, and does not destroy modules.
+end gives the handlers `EXIT_SECONDS` and does not destroy modules.
 
 Another thread notices a frozen engine: one that has produced no token for too long.
 """
@@ -28,16 +28,19 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 
-GRACE_SECONDS = 2.0
+GRACE_SECONDS = 2.5
 """Seconds from a signal to the forced end, if the main thread does not react to the signal."""
 UNWINDING_SECONDS = 3.0
 """Seconds from a signal to the forced end, if the main thread has begun to end its work."""
 LAST_WORDS_SECONDS = 1.5
 """Seconds added to either, at most, for writing the reason to the event log."""
+EXIT_SECONDS = 1.0
+"""Seconds from the end of the main thread to the forced end, for exit handlers."""
 RECENT_SECONDS = 60.0
 """An exit this long after a signal has nothing to do with it (a notebook goes on after Ctrl-C)."""
 RAISE_AGAIN_SECONDS = 1.0
 LOOK_SECONDS = 1.0
+POLL_SECONDS = 0.1
 TEMPORARY_FAILURE = os.EX_TEMPFAIL
 """Exit status of a process that is ended because its engine is frozen."""
 REASONS = {
@@ -135,23 +138,26 @@ class _Watch:
         """Gives the main thread time to end its work, then ends the process."""
         for flush in list(self.flushes):
             threading.Thread(target=_silently, args=(flush,), daemon=True).start()
-        words = self.last_words
-        began = self.signal_at
-        while (left := began + self._grace() - time.monotonic()) > 0:
-            time.sleep(min(left, RAISE_AGAIN_SECONDS))
-            for work in list(self.works):
-                work.interrupt(StoppedError)
-        # Without a main thread only exit handlers run, and the reason is in the event log.
-        if words is not None and threading.main_thread().is_alive():
+        words, raise_at = self.last_words, self.signal_at + RAISE_AGAIN_SECONDS
+        while _main_thread_runs() and time.monotonic() < self.signal_at + self._grace():
+            time.sleep(POLL_SECONDS)
+            if time.monotonic() >= raise_at:
+                raise_at += RAISE_AGAIN_SECONDS
+                for work in list(self.works):
+                    work.interrupt(StoppedError)
+        if words is not None and _main_thread_runs():
             self._exit(words, REASONS[received], 128 + received)
+        # The run is over, and the event log knows. A notebook's process goes on after Ctrl-C.
         threading.Thread(target=self._limit_exit_handlers, args=(received,), daemon=True).start()
 
     def _limit_exit_handlers(self, received: signal.Signals) -> None:
-        """Ends the process once its main thread is over; a notebook's goes on after Ctrl-C."""
-        while self.signal is not None and time.monotonic() < self.signal_at + RECENT_SECONDS:
-            if not threading.main_thread().is_alive():
-                os._exit(128 + received)
-            time.sleep(0.1)
+        """Ends the process `EXIT_SECONDS` after its main thread is over."""
+        while _main_thread_runs():
+            if self.signal is None or time.monotonic() > self.signal_at + RECENT_SECONDS:
+                return
+            time.sleep(POLL_SECONDS)
+        time.sleep(EXIT_SECONDS)
+        os._exit(128 + received)
 
     def _grace(self) -> float:
         return UNWINDING_SECONDS if self.is_unwinding else GRACE_SECONDS
@@ -168,7 +174,7 @@ class _Watch:
         work.interrupt(FrozenError)
         deadline = time.monotonic() + GRACE_SECONDS
         while time.monotonic() < deadline:
-            time.sleep(0.1)
+            time.sleep(POLL_SECONDS)
             if work not in self.works:
                 return
         minutes = (work.patience or 0) / 60
@@ -242,6 +248,10 @@ def flushed(flush: Callable[[], None]) -> Iterator[None]:
     _watch.flushes.add(flush)
     try:
         yield
+    except BaseException:
+        # From here on the main thread closes logs, which takes seconds on a busy disk.
+        _watch.is_unwinding = _watch.signal is not None
+        raise
     finally:
         _watch.flushes.discard(flush)
 
@@ -268,6 +278,11 @@ def engine_work(patience: float | None = None) -> Iterator[EngineWork]:
         work.leave()
     if _watch.signal is not None:
         raise StoppedError
+
+
+def _main_thread_runs() -> bool:
+    """Whether the main thread has not ended; after its end Python calls exit handlers."""
+    return threading.main_thread().is_alive()
 
 
 def _raise_in(thread: int, kind: type[BaseException] | None) -> None:
