@@ -250,7 +250,7 @@ def flushed(flush: Callable[[], None]) -> Iterator[None]:
         yield
     except BaseException:
         # From here on the main thread closes logs, which takes seconds on a busy disk.
-        _watch.is_unwinding = _watch.signal is not None
+        _watch.is_unwinding |= _watch.signal is not None
         raise
     finally:
         _watch.flushes.discard(flush)

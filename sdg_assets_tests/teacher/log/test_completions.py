@@ -163,7 +163,7 @@ def test_a_bit_that_flips_while_the_log_is_open_is_noticed(path: Path) -> None:
         log.append(said("b"))
         path.write_bytes(path.read_bytes().replace(b"four", b"five", 1))
 
-        with pytest.raises(TransientError, match="a line was damaged since it was read; run again"):
+        with pytest.raises(TransientError, match="damaged after the log was opened; run again"):
             log.get("a")
         assert log.get("b") == said("b")
 
@@ -191,7 +191,7 @@ def test_a_volume_without_locks_gets_segments_and_says_so(
 ) -> None:
     written(path, "a", "b")
 
-    assert "writer.jsonl: cannot be locked (No locks available); what the teacher says is kept" in (
+    assert "writer.jsonl: cannot be locked (No locks available); the teacher's answers" in (
         caplog.text
     )
     (segment,) = (path.parent / "writer.segments").iterdir()

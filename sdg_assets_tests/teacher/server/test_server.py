@@ -110,7 +110,7 @@ def test_a_server_that_wants_an_hour_of_rest_is_given_up_for_now(
     failed = error(teacher)
 
     assert isinstance(failed, TransientError)
-    assert "it asks to be left alone for 3600 s" in str(failed)
+    assert "it asks to wait 3600 s" in str(failed)
     assert waits == []
 
 
