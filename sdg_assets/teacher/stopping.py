@@ -6,9 +6,9 @@ Ctrl-C and SIGTERM have no effect. A second thread therefore watches. The signal
 has the completion logs written out, raises an exception in the engine's code again, and ends the
 process if the main thread goes on after `GRACE_SECONDS`.
 
-The end of the interpreter can also take long. On a busy machine with 2 cores the exit handlers of
-vLLM and torch took up to 4 s, and destroying their modules took 6.7 s. A process that was told to
-end gives the handlers `EXIT_SECONDS` and does not destroy modules.
+The end of the interpreter can also take long. On a busy machine with 2 cores the exit handler of
+vLLM took up to 5 s: it calls `gc.collect`, which holds Python's global lock for 2 s, several times.
+Destroying the modules then took 6.7 s. A process that was told to end skips both.
 
 Another thread notices a frozen engine: one that has produced no token for too long.
 """
@@ -35,7 +35,7 @@ UNWINDING_SECONDS = 3.0
 LAST_WORDS_SECONDS = 1.5
 """Seconds added to either, at most, for writing the reason to the event log."""
 EXIT_SECONDS = 1.0
-"""Seconds from the end of the main thread to the forced end, for exit handlers."""
+"""Seconds from the end of the main thread to the forced end: other threads may still run."""
 RECENT_SECONDS = 60.0
 """An exit this long after a signal has nothing to do with it (a notebook goes on after Ctrl-C)."""
 RAISE_AGAIN_SECONDS = 1.0
@@ -132,6 +132,7 @@ class _Watch:
                 if number in (signal.SIGINT, signal.SIGTERM):
                     self.signal_at = time.monotonic()
                     self.signal = signal.Signals(number)
+                    atexit.register(_skip_teardown)  # the last one registered runs first
                     self._end(self.signal)
 
     def _end(self, received: signal.Signals) -> None:
@@ -148,9 +149,9 @@ class _Watch:
         if words is not None and _main_thread_runs():
             self._exit(words, REASONS[received], 128 + received)
         # The run is over, and the event log knows. A notebook's process goes on after Ctrl-C.
-        threading.Thread(target=self._limit_exit_handlers, args=(received,), daemon=True).start()
+        threading.Thread(target=self._end_with_main_thread, args=(received,), daemon=True).start()
 
-    def _limit_exit_handlers(self, received: signal.Signals) -> None:
+    def _end_with_main_thread(self, received: signal.Signals) -> None:
         """Ends the process `EXIT_SECONDS` after its main thread is over."""
         while _main_thread_runs():
             if self.signal is None or time.monotonic() > self.signal_at + RECENT_SECONDS:
@@ -224,7 +225,7 @@ def received() -> signal.Signals | None:
 def unwinding() -> None:
     """Records that the main thread has reacted to the signal and is ending its work."""
     _watch.is_unwinding = True
-    gc.freeze()  # else Python's last garbage collection takes up to seconds
+    gc.freeze()  # a full garbage collection takes up to 2 s
 
 
 def prepare(last_words: Callable[[str], bool]) -> None:
@@ -281,7 +282,7 @@ def engine_work(patience: float | None = None) -> Iterator[EngineWork]:
 
 
 def _main_thread_runs() -> bool:
-    """Whether the main thread has not ended; after its end Python calls exit handlers."""
+    """Whether the main thread has not ended; Python then waits for threads, and exits."""
     return threading.main_thread().is_alive()
 
 
@@ -304,11 +305,7 @@ def _write(text: str) -> None:
 
 
 def _skip_teardown() -> None:
-    """Ends a process that a signal has ended, before Python destroys all modules (see above).
-
-    Exit handlers run in reverse order, and this module is imported before vLLM: those of vLLM and
-    of torch have run.
-    """
+    """Ends a process that was told to end, before all other exit handlers (see above)."""
     if _watch.signal is None or time.monotonic() - _watch.signal_at > RECENT_SECONDS:
         return
     logging.shutdown()
@@ -316,6 +313,3 @@ def _skip_teardown() -> None:
         with suppress(AttributeError, OSError, ValueError):  # closed, or none at all
             stream.flush()
     os._exit(128 + _watch.signal)
-
-
-atexit.register(_skip_teardown)
