@@ -121,7 +121,7 @@ class _Watch:
     def watch_engine(self) -> None:
         if self._engine_thread is None:
             self._engine_thread = threading.Thread(
-                target=self._watch_engine, name="engine watch", daemon=True
+                target=self._look_for_frozen, name="engine watch", daemon=True
             )
             self._engine_thread.start()
 
@@ -163,7 +163,7 @@ class _Watch:
     def _grace(self) -> float:
         return UNWINDING_SECONDS if self.is_unwinding else GRACE_SECONDS
 
-    def _watch_engine(self) -> None:
+    def _look_for_frozen(self) -> None:
         while True:
             patiences = [work.patience for work in list(self.works) if work.patience]
             time.sleep(min([LOOK_SECONDS, *(seconds / 4 for seconds in patiences)]))

@@ -1,4 +1,4 @@
-"""Held-out rows made for a test, hashed as the real ones are."""
+"""Held-out rows for tests, hashed like the real ones."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from sdg_assets.heldout.tables import HeldoutTables
 from sdg_assets.records import Example
 from sdg_assets_tests.support.builders import seed_task
 
-# Enough of them that a run of words can be rare.
+# Enough rows that an n-gram can be rare.
 FILLERS = (
     "Which river of northern Peru carries more silt than any other in the rainy season?",
     "Who painted the ceiling of the small chapel behind the old harbour of Ghent?",
@@ -29,7 +29,7 @@ FILLERS = (
 
 
 class Splits(dict[str, list[dict[str, Any]]]):
-    """A source that has one dataset: split → rows."""
+    """A source with one dataset: split → rows."""
 
     name = "splits"
 
@@ -50,9 +50,9 @@ class Splits(dict[str, list[dict[str, Any]]]):
 
 def hashed(rows: Sequence[dict[str, Any]], **task: Any) -> HeldoutTables:
     """The hashes of raw rows as the `test` split of a task."""
-    held = HeldoutRows()
-    held.add(seed_task(**task).resolve("quiz"), "test", Splits(test=list(rows)))
-    return held.tables()
+    heldout_rows = HeldoutRows()
+    heldout_rows.add(seed_task(**task).resolve("quiz"), "test", Splits(test=list(rows)))
+    return heldout_rows.tables()
 
 
 def gate_against(
@@ -67,7 +67,7 @@ def gate_against(
 
 
 def held_out(*examples: Example) -> Contamination:
-    """The gate that knows these rows as held out."""
+    """The gate with these rows held out."""
     rows = [
         {
             "context": e.context,
@@ -89,5 +89,5 @@ def held_out(*examples: Example) -> Contamination:
 
 
 def nothing_held_out() -> Contamination:
-    """The gate that knows of no held-out row."""
+    """The gate without held-out rows."""
     return Contamination(HeldoutIndex({}), ContaminationThresholds())
