@@ -63,11 +63,11 @@ def enriched_by(
 
 def solved(rows: Iterable[EnrichedExample | Rejection]) -> list[EnrichedExample]:
     """The enriched rows; fails if one was refused."""
-    rows = []
+    enriched_rows = []
     for row in rows:
         assert isinstance(row, EnrichedExample), row
-        rows.append(row)
-    return rows
+        enriched_rows.append(row)
+    return enriched_rows
 
 
 class Panel(ScriptedTeacher):
