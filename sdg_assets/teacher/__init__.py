@@ -1,8 +1,8 @@
 """The teacher: requests in, completions out, nothing lost in between.
 
-`backends/` run teachers, `prompts/` say what they are asked, `conversation.py` asks, and `log/`
-keeps the answers. `server/` is what backends know of vLLM's servers, `models.py` and `weights/` how
-a name becomes a model on disk.
+`backends/` run teachers, `prompts/` holds the prompts, `conversation.py` sends requests, and `log/`
+keeps the answers. `server/` is the client of vLLM servers. `models.py` and `weights/` turn a name
+into a model on disk.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from sdg_assets.teacher.requests import Teacher, TeacherIdentity
 
 
 def open_teacher(settings: Settings, role: Role) -> Teacher:
-    """The teacher that plays a role, opened by the backend that serves it.
+    """Opens the teacher that plays a role, with the backend that serves it.
 
     Raises:
         TeacherError: Unknown teacher, or settings that cannot work.
@@ -28,31 +28,31 @@ def open_teacher(settings: Settings, role: Role) -> Teacher:
 
 
 def open_teachers(settings: Settings, roles: Iterable[Role]) -> dict[Role, Teacher]:
-    """The teachers that a stage needs together; what other teachers hold is given back first.
+    """Opens the teachers that a stage needs, after freeing the memory of all others.
 
     Args:
-        settings: Who plays which role.
-        roles: Those of the stage.
+        settings: The settings that name each role's teacher.
+        roles: The roles that the stage uses.
 
     Returns:
-        Role → teacher. Without the judge, where opening it tells that it cannot judge.
+        Role → teacher. The judge is left out if its identity shows that it cannot judge.
 
     Raises:
         TeacherError: As for `open_teacher`.
         TransientError: As for `open_teacher`.
     """
-    wanted = {role: TeacherSpec.of(settings, role) for role in roles}
+    specs = {role: TeacherSpec.of(settings, role) for role in roles}
     for backend in backends():
-        backend.stop_unused(wanted.values())
-    opened = {role: open_teacher(settings, role) for role in wanted}
-    judge = opened.get(Role.JUDGE)
+        backend.stop_unused(specs.values())
+    teachers = {role: open_teacher(settings, role) for role in specs}
+    judge = teachers.get(Role.JUDGE)
     if judge and not has_judge(settings, judge.identity):
-        del opened[Role.JUDGE]
-    return opened
+        del teachers[Role.JUDGE]
+    return teachers
 
 
 def identity_of(settings: Settings, role: Role) -> TeacherIdentity:
-    """Who plays a role now, found out without loading a model.
+    """The identity of a role's teacher, without loading a model.
 
     Raises:
         PermanentError: There is no such teacher.
@@ -63,15 +63,15 @@ def identity_of(settings: Settings, role: Role) -> TeacherIdentity:
 
 
 def has_judge(settings: Settings, judge: TeacherIdentity | None = None) -> bool:
-    """Whether rows are judged: as the setting says, else if the judge is known to be able to.
+    """Whether rows are judged: the setting decides; if unset, the judge's card.
 
     A weak judge is worse than none. Qwen2.5-Coder-1.5B gave sound and damaged items the same
     scores, so its gate would refuse rows by chance (`benchmarks/judge_report.py`).
 
     Args:
-        settings: Who plays which role.
-        judge: Who the judge is, where that is known. Without it only the configured name counts,
-            and behind an address may be any model.
+        settings: The settings that name each role's teacher.
+        judge: The judge's identity, if known. Without it only the configured name counts, and an
+            address can stand for any model.
 
     Raises:
         TeacherError: Unknown teacher.

@@ -1,4 +1,4 @@
-"""What a backend of teachers is: all that the pipeline must know of a way to run a teacher."""
+"""The interface of a backend: a way to run teachers, as the pipeline uses it."""
 
 from __future__ import annotations
 
@@ -21,31 +21,31 @@ STALLED_SECONDS = 600.0
 
 @dataclass(frozen=True)
 class TeacherSpec:
-    """A teacher that is wanted, and what the deployment says of it.
+    """The name of a teacher, and the deployment's settings for it.
 
     Roles that name the same teacher have equal specs, and so share one engine or client.
     """
 
     name: str
-    """As the setting says it, without a user and password."""
+    """The name in the setting, without user and password."""
     api: TeacherApi = "rubric"
     catalog: Path | None = None
     """Directory whose `teachers.yaml` is used instead of the built-in one."""
     engine: Mapping[str, Any] = field(default_factory=dict, hash=False)
-    """Arguments of an engine, on top of the card's."""
+    """Engine arguments, added to the card's."""
     concurrency: int = 64
-    """Requests under way at a time."""
+    """Most requests under way at a time."""
     stalled_seconds: float = STALLED_SECONDS
-    """A teacher that produces no token for so long counts as frozen."""
+    """A teacher that produces no token for this many seconds counts as frozen."""
     credentials: Credentials | None = field(default=None, repr=False)
-    """The user and password that stood in the name."""
+    """The user and password from the name."""
 
     @classmethod
     def of(cls, settings: Settings, role: Role) -> TeacherSpec:
-        """The teacher that plays a role.
+        """The spec of the teacher that plays a role.
 
-        A scoring model plays the judge and nothing else, so the judge that is asked for scores is
-        never the teacher by default: its name is empty until `SDG_JUDGE` is set.
+        A scoring model can only be the judge. With a scoring API the judge therefore does not
+        default to the teacher: its name is empty until `SDG_JUDGE` is set.
         """
         scores = role is Role.JUDGE and settings.judge_api != "rubric"
         return cls(
@@ -62,26 +62,26 @@ class TeacherSpec:
 class Backend(ABC):
     """A way to run teachers: in this process, behind a server, or at a provider.
 
-    Every method but `open` and `identity` asks nobody and loads nothing: the code location calls
-    them to lay out pods.
+    Only `open` and `identity` may use the network or load a model. The code location calls the
+    other methods to configure pods.
     """
 
     name: str
-    """Shown in errors that name backends."""
+    """The backend's name, for errors."""
     kind: str
-    """What Dagster's graph shows beside a teacher of this backend."""
+    """The label in Dagster's graph of a teacher of this backend."""
     apis: tuple[TeacherApi, ...] = ("rubric",)
-    """How its teachers can be asked."""
+    """The APIs by which its teachers can be asked."""
     takes_credentials: bool = False
-    """Whether it uses a user and password that stand in a teacher's name."""
+    """Whether it uses a user and password in a teacher's name."""
 
     @abstractmethod
     def serves(self, spec: TeacherSpec) -> bool:
-        """Whether the teacher is one of this backend's, by its name; the API is one of `apis`."""
+        """Whether this backend serves the teacher, by its name; the API is one of `apis`."""
 
     @abstractmethod
     def names(self, catalog: Path | None) -> str:
-        """Which names it serves, for the error on a name that no backend serves.
+        """The kinds of names it serves, for the error about a name that no backend serves.
 
         Args:
             catalog: Directory whose `teachers.yaml` is used instead of the built-in one.
@@ -89,7 +89,7 @@ class Backend(ABC):
 
     @abstractmethod
     def open(self, spec: TeacherSpec) -> Teacher:
-        """The teacher, ready to be asked; the same one for equal specs.
+        """Opens the teacher, or returns the open one of an equal spec.
 
         Raises:
             TeacherError: There is no such teacher, or it cannot work as configured.
@@ -98,22 +98,22 @@ class Backend(ABC):
 
     @abstractmethod
     def identity(self, spec: TeacherSpec) -> TeacherIdentity:
-        """Who the teacher is, found out without loading a model.
+        """The teacher's identity, without loading a model.
 
         Raises:
             PermanentError: There is no such teacher.
-            TransientError: Whoever knows is not reached.
+            TransientError: The Hub or the server is not reached.
         """
 
     def card(self, spec: TeacherSpec) -> TeacherCard | None:
-        """What is known of the model before anybody is asked; None if nothing is."""
+        """The model's card, without using the network; None if it has none."""
         return None
 
     def loaded(self, spec: TeacherSpec) -> TeacherCard | None:
-        """The card of the model that it loads into the process of a step.
+        """The card of the model that is loaded into the step's own process.
 
-        The step's pod then has the GPUs and the memory that the card asks for. None: the model
-        runs elsewhere, and the pod is small.
+        The step's pod then gets the GPUs and the memory of the card. None: the model runs
+        elsewhere, and the pod is small.
 
         Raises:
             PermanentError: There is no such teacher.
@@ -125,9 +125,9 @@ class Backend(ABC):
 
         Args:
             spec: The teacher.
-            cached: Whether models lie on a volume of the pod.
+            cached: Whether models are on a volume of the pod.
         """
         return False
 
     def stop_unused(self, wanted: Collection[TeacherSpec]) -> None:  # noqa: B027 – most hold nothing
-        """Gives back what teachers other than these hold in this process."""
+        """Frees the memory of all other teachers in this process."""

@@ -1,4 +1,4 @@
-"""Control tokens: how they look, and where a text holds one."""
+"""Control tokens: their forms, and how to find them in a text."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ USUAL = re.compile(
     # Qwen, DeepSeek: thoughts and tools
     r"|</?(?:think|tool_call|tool_response)>"
 )
-"""Control tokens of the models that are in use. In a seed they are debris of a model's output,
-whichever teacher reads it."""
+"""Control tokens of common models. In a seed they are leftovers of a model's output, whichever
+teacher reads it."""
 
-# Gemma has a token for each of these: text, not control.
+# Gemma has a token for each of these tags; they are text, not control tokens.
 _TAGS = (
     "table caption thead tbody tfoot tr th td h1 h2 h3 h4 h5 h6 blockquote strong em b i u s sub"
     " sup code p br ul ol li"
@@ -35,20 +35,20 @@ is_marker, holds_marker = _MARKER.fullmatch, _MARKER.search
 
 
 class ControlTokens:
-    """Texts that a tokenizer reads as control tokens; finds them in other texts."""
+    """A tokenizer's control tokens as text; finds them in other texts."""
 
     def __init__(self, texts: Iterable[str]) -> None:
-        """Takes the texts; those of a single character are left out, as they cannot be broken up.
+        """Builds the index. Single characters are left out, because they cannot be broken up.
 
         Args:
-            texts: Control tokens as they are written.
+            texts: The control tokens as text.
         """
         self.texts = frozenset(text for text in texts if len(text) > 1)
-        # Gemma 3 has 6,000: an alternation of all would be tried at each character.
+        # Gemma 3 has 6,000 tokens: a regex alternation would try them all at each character.
         lengths: dict[str, set[int]] = {}
         for text in self.texts:
             lengths.setdefault(text[0], set()).add(len(text))
-        self._lengths = {first: sorted(some, reverse=True) for first, some in lengths.items()}
+        self._lengths = {first: sorted(sizes, reverse=True) for first, sizes in lengths.items()}
         first = "".join(map(re.escape, self._lengths))
         self._first = re.compile(f"[{first}]" if first else r"(?!)")
 
@@ -56,11 +56,11 @@ class ControlTokens:
         return iter(self.texts)
 
     def within(self, text: str) -> str:
-        """The first control token in a text; empty if it holds none."""
+        """The first control token in a text; empty if it contains none."""
         return next((token for _, token in self._occurrences(text)), "")
 
     def pieces(self, text: str) -> list[str]:
-        """The text in pieces that hold no control token: each one is cut after its first letter."""
+        """The text in pieces without control tokens: each token is cut after its first letter."""
         cuts = [0, *(place + 1 for place, _ in self._occurrences(text)), len(text)]
         return [text[start:end] for start, end in pairwise(cuts) if start < end]
 
@@ -74,27 +74,31 @@ class ControlTokens:
 
 
 def control_token_of(row: Example, teachers: Iterable[ControlTokens]) -> str:
-    """The first control token that a row's texts hold.
+    """The first control token in a row's texts.
 
     Args:
-        row: A seed, or what was written after one.
-        teachers: Those of the teachers that are to read it. `USUAL` ones count for all.
+        row: A seed or a generated row.
+        teachers: The control tokens of each teacher that will read the row. `USUAL` tokens always
+            count.
 
     Returns:
-        The token as it stands there; empty if there is none.
+        The token as written in the row; empty if there is none.
     """
-    known = list(teachers)
+    tokens_by_teacher = list(teachers)
     parts = (row.context, row.question, row.answer, row.solution)
     for text in chain(parts, row.choices, row.aliases, row.tests):
         if usual := USUAL.search(text):
             return usual[0]
-        for tokens in known:
+        for tokens in tokens_by_teacher:
             if token := tokens.within(text):
                 return token
     return ""
 
 
 def controls(token: Any) -> bool:  # noqa: ANN401 – an added token of Transformers
-    """Whether an added token controls: `<think>` and `<｜User｜>` do and are not marked special."""
+    """Whether an added token is a control token.
+
+    The `special` mark is not enough: `<think>` and `<｜User｜>` lack it.
+    """
     text = str(token)
     return bool(token.special or (is_marker(text) and text not in _HTML))

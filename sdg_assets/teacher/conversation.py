@@ -1,8 +1,9 @@
-"""The loop that all teacher work is: build requests → complete them → parse → go on.
+"""The loop behind all teacher work: build requests → complete them → parse → continue.
 
-A piece of work is a generator, one a row: it yields the requests it needs next and receives their
-completions, until it returns its result. `converse` runs thousands of them against a teacher that
-is fed as a stream, so a row's second wave of votes never waits for another row's first.
+The work on one row is a generator. It yields the requests that it needs next and receives their
+completions, until it returns its result. `converse` runs thousands of generators against a teacher
+that takes requests as a stream, so a row's second batch of votes never waits for another row's
+first batch.
 """
 
 from __future__ import annotations
@@ -24,7 +25,10 @@ Work = Generator[list[Request], list[Completion], ResultT]
 
 @dataclass
 class Usage:
-    """What teacher work cost. `reused` requests were in the log already and cost nothing."""
+    """The cost of teacher work: counts of requests and tokens, and wall-clock seconds.
+
+    `reused` requests were in the log already and cost nothing; `requests` leaves them out.
+    """
 
     requests: int = 0
     reused: int = 0
@@ -36,16 +40,16 @@ class Usage:
 
     @property
     def tokens_per_second(self) -> float:
-        """Output tokens a second of wall clock; 0 when nothing was asked."""
+        """Output tokens per second of wall clock; 0 if nothing was asked."""
         return self.output_tokens / self.seconds if self.seconds else 0.0
 
     @property
     def cache_hit_rate(self) -> float:
-        """Share of prompt tokens that the engine's prefix cache held."""
+        """Share of prompt tokens found in the engine's prefix cache, from 0 to 1."""
         return self.cached_tokens / self.prompt_tokens if self.prompt_tokens else 0.0
 
     def add(self, completion: Completion) -> None:
-        """Counts a completion that was asked for now."""
+        """Counts a new completion, one that was not in the log."""
         self.requests += 1
         self.prompt_tokens += completion.prompt_tokens
         self.cached_tokens += completion.cached_tokens
@@ -53,7 +57,7 @@ class Usage:
         self.finish_reasons[completion.finish_reason] += 1
 
     def merge(self, other: Usage) -> None:
-        """Adds what another loop cost, run after this one."""
+        """Adds the cost of another loop, which ran after this one."""
         self.requests += other.requests
         self.reused += other.reused
         self.prompt_tokens += other.prompt_tokens
@@ -65,7 +69,7 @@ class Usage:
 
 @dataclass(frozen=True)
 class Desk:
-    """A role's teacher and the log that keeps what it says."""
+    """A role's teacher and the log of its answers."""
 
     teacher: Teacher
     log: CompletionLog
@@ -78,7 +82,7 @@ class Desk:
         self.under_way.add(request.id)
 
     def receive(self, outcome: Completion | FailedRequest) -> bool:
-        """Keeps a completion in the log; says whether the request came from this desk."""
+        """Adds a completion to the log. Returns whether this desk had sent the request."""
         if outcome.request_id not in self.under_way:
             return False
         self.under_way.remove(outcome.request_id)
@@ -88,21 +92,21 @@ class Desk:
 
 
 def settle(desks: Mapping[Role, Desk], *, wait: bool) -> None:
-    """Keeps the answers to requests of a conversation that has failed: they are paid for.
+    """Adds the outstanding answers of a failed conversation to the logs: they are paid for.
 
     Args:
-        desks: Those of the conversation; their logs are open.
-        wait: Whether to wait for what is still under way. Otherwise only what is there is kept.
+        desks: The conversation's desks; their logs are open.
+        wait: Whether to wait for requests under way. Otherwise only finished answers are kept.
 
     Raises:
-        SdgError: A log cannot be written, or the teacher failed with everything under way.
+        SdgError: A log cannot be written, or the teacher failed with all requests under way.
     """
     for teacher in {id(desk.teacher): desk.teacher for desk in desks.values()}.values():
-        mine = [desk for desk in desks.values() if desk.teacher is teacher]
-        while any(desk.under_way for desk in mine):
+        its_desks = [desk for desk in desks.values() if desk.teacher is teacher]
+        while any(desk.under_way for desk in its_desks):
             outcomes = teacher.poll(wait=wait)
             for outcome in outcomes:
-                any(desk.receive(outcome) for desk in mine)
+                any(desk.receive(outcome) for desk in its_desks)
             if not outcomes:
                 break
 
@@ -115,22 +119,22 @@ def converse(
     concurrency: int = 64,
     on_progress: Callable[[int, Usage], None] | None = None,
 ) -> Iterator[ResultT]:
-    """Runs pieces of work to their results.
+    """Runs generators of work to their results.
 
     Args:
-        works: One generator a row, started lazily, in order.
+        works: One generator per row, started lazily, in order.
         desks: Who answers each role's requests. Requests found in a desk's log are not sent.
-        usage: Filled as completions arrive.
-        concurrency: Pieces of work under way at a time.
-        on_progress: Called as work ends with the number of results and the usage so far.
+        usage: Updated as completions arrive.
+        concurrency: Generators under way at a time.
+        on_progress: Called after each result with the number of results and the usage so far.
 
     Yields:
-        Results in the order of `works`, each as soon as it and all before it are done.
+        Results in the order of `works`, each as soon as it and all before it are ready.
 
     Raises:
         TeacherError: A teacher cannot work as configured, or refused a request.
-        TransientError: A teacher failed, or did not answer a request. What is finished is in the
-            log; `settle` keeps what is still under way.
+        TransientError: A teacher failed, or did not answer a request. Finished answers are in the
+            log; `settle` keeps those still under way.
     """
     began = time.monotonic()
     floor = _Floor[ResultT](desks, usage)
@@ -138,7 +142,7 @@ def converse(
     emitted = 0
     exhausted = False
     while not exhausted or floor.busy or floor.done:
-        # Before more is started: what a full log answers must not pile up.
+        # Before starting more work: with a full log, finished results would pile up.
         while emitted in floor.done:
             usage.seconds = time.monotonic() - began
             yield floor.done.pop(emitted)
@@ -157,7 +161,7 @@ def converse(
 
 
 class _Floor(Generic[ResultT]):
-    """Who waits for which completion."""
+    """The generators under way, and the completions that each waits for."""
 
     def __init__(self, desks: Mapping[Role, Desk], usage: Usage) -> None:
         self.done: dict[int, ResultT] = {}
@@ -174,19 +178,19 @@ class _Floor(Generic[ResultT]):
         self._advance(index, work, None)
 
     def wait(self) -> None:
-        """Takes what is finished; each distinct teacher that owes something is asked once.
+        """Polls each teacher with open requests once, and passes on the finished ones.
 
         Raises:
-            Exception: What became of a request that failed, once all that came is in the log.
+            Exception: The error of a failed request, after all received answers are in the log.
         """
-        owing = {id(self._desks[role].teacher): role for role, _ in self._asked.values()}
-        for role in owing.values():
+        busy_roles = {id(self._desks[role].teacher): role for role, _ in self._asked.values()}
+        for role in busy_roles.values():
             outcomes = self._desks[role].teacher.poll()
             if not outcomes:
                 raise TransientError(f"the {role} went idle with requests unanswered")
-            # An answer to a conversation that has failed before is nobody's here.
+            # Leaves out late answers to an earlier conversation that failed.
             ours = [outcome for outcome in outcomes if outcome.request_id in self._asked]
-            for outcome in ours:  # first of all into the log: a signal may come any moment
+            for outcome in ours:  # log them first: a signal may come at any moment
                 self._desks[self._asked[outcome.request_id][0]].receive(outcome)
             for outcome in ours:
                 if isinstance(outcome, FailedRequest):
@@ -206,7 +210,7 @@ class _Floor(Generic[ResultT]):
                 self._advance(index, waiting.work, waiting.answers())
 
     def _advance(self, index: int, work: Work[ResultT], answers: list[Completion] | None) -> None:
-        """Runs a piece of work on, for as long as the log can answer it."""
+        """Continues a generator for as long as the log answers its requests."""
         while True:
             try:
                 requests = next(work) if answers is None else work.send(answers)

@@ -1,14 +1,14 @@
-"""Prompts whose words stay words: no text of a data set becomes a control token.
+"""Encodes prompts so that no text of a data set becomes a control token.
 
-`<|im_end|>` in a question ends the user's turn if it is tokenized with the chat template around it,
-and what follows it is no longer a question but an order. Two ways keep that from happening:
+If `<|im_end|>` in a question is tokenized together with the chat template, it ends the user's turn,
+and the text after it becomes an instruction. Two classes prevent that:
 
-- In this process the prompt is built of token ids (`ChatEncoder`). The ids are compared with those
-  of the same conversation with blank contents: a control id that the template did not put there
-  came from a content, and then contents are tokenized apart, each control token in two pieces.
+- In this process the prompt is built of token ids (`ChatEncoder`). They are compared with the ids
+  of the same conversation with placeholder contents. A control id that the template did not produce
+  came from a content; then contents are tokenized separately, each control token in two pieces.
 - A server takes text and tokenizes it itself, so control tokens are broken up in the text
-  (`ServedTokens`): the usual ones, those of its chat template, and whatever has their form and is
-  a single token of the server's.
+  (`ServedTokens`): the usual ones, those of its chat template, and every text of their form that
+  is a single token of the server's tokenizer.
 """
 
 from __future__ import annotations
@@ -28,18 +28,18 @@ from sdg_assets.teacher.control_tokens import (
 )
 from sdg_assets.teacher.requests import Message
 
-_ASKED_ABOUT = re.compile(r"</?[A-Za-z][^<>\s]{0,60}>|\[/?[A-Za-z_]{2,60}\]")
+_TOKEN_LIKE = re.compile(r"</?[A-Za-z][^<>\s]{0,60}>|\[/?[A-Za-z_]{2,60}\]")
 
 
 class ChatEncoder:
-    """Renders conversations to token ids by a tokenizer's own chat template."""
+    """Renders conversations to token ids with a tokenizer's own chat template."""
 
     def __init__(self, tokenizer: Any, teacher: str) -> None:  # noqa: ANN401 – of transformers
-        """Reads which of the tokenizer's tokens control.
+        """Collects the tokenizer's control tokens.
 
         Args:
-            tokenizer: Of the Transformers library.
-            teacher: What to call it in errors.
+            tokenizer: A tokenizer of the Transformers library.
+            teacher: The teacher's name, for errors.
         """
         self._tokenizer, self._teacher = tokenizer, teacher
         added = getattr(tokenizer, "added_tokens_decoder", {})
@@ -50,49 +50,49 @@ class ChatEncoder:
         self._of_template: dict[tuple[str, ...], list[int]] = {}
 
     def encode(self, messages: Sequence[Message]) -> list[int]:
-        """The prompt of a conversation, ready for its answer.
+        """The token ids of a conversation, up to the start of the next answer.
 
         Raises:
-            TeacherError: The tokenizer has no chat template, or one that refuses the conversation,
-                or it turns text into control tokens whatever is done.
+            TeacherError: The tokenizer has no chat template, its template refuses the conversation,
+                or it makes control tokens of ordinary text.
         """
         contents = [message.content for message in messages]
         roles = [message.role for message in messages]
-        wanted = self._template_controls(roles)
+        template_controls = self._template_controls(roles)
         ids = self._rendered(roles, contents, tokenize=True)
-        # Every prompt takes this way but for those that hold a control token: its ids are the ones
-        # the model was trained on.
-        if self._controls_in(ids) == wanted:
+        # The usual case: no content contains a control token. These are the ids that the model was
+        # trained on.
+        if self._controls_in(ids) == template_controls:
             return list(ids)
-        ids = self._apart(roles, contents)
-        if self._controls_in(ids) != wanted:
+        ids = self._separately(roles, contents)
+        if self._controls_in(ids) != template_controls:
             raise TeacherError(
                 f"teacher {self._teacher}: its tokenizer makes control tokens of ordinary text; "
                 "use another teacher"
             )
         return ids
 
-    def _apart(self, roles: Sequence[str], contents: Sequence[str]) -> list[int]:
-        """The template and each content tokenized by themselves."""
+    def _separately(self, roles: Sequence[str], contents: Sequence[str]) -> list[int]:
+        """Token ids with the template's parts and each content tokenized separately."""
         blanks = [f"CONTENT{number}BLANK" for number in range(len(contents))]
         text: str = self._rendered(roles, blanks, tokenize=False)
         ids: list[int] = []
         for blank, content in zip(blanks, contents, strict=True):
-            before, found, text = text.partition(blank)
+            before, placeholder, text = text.partition(blank)
             ids += self._ids(before)
-            ids += self._content(content) if found else []
+            ids += self._content(content) if placeholder else []
         return ids + self._ids(text)
 
     def _content(self, text: str) -> list[int]:
         ids = [
             i for piece in self.control_tokens.pieces(text) for i in self._ids(piece, split=True)
         ]
-        if self._controls_in(ids):  # a token that matches other spellings of itself, too
+        if self._controls_in(ids):  # a control token that also matches other spellings
             ids = [i for character in text for i in self._ids(character, split=True)]
         return ids
 
     def _ids(self, text: str, *, split: bool = False) -> list[int]:
-        """Token ids; with `split`, special tokens are read as the text that they are."""
+        """Token ids of a text; with `split`, special tokens are encoded as ordinary text."""
         if not text:
             return []
         if split:
@@ -134,7 +134,7 @@ class ChatEncoder:
 
     @cached_property
     def _folds_system(self) -> bool:
-        """Whether the template knows no system turn, as Gemma 2's: it then opens the user's."""
+        """Whether the template has no system turn (Gemma 2): its text then opens the user turn."""
         from jinja2 import TemplateError
 
         turns = [{"role": "system", "content": "S"}, {"role": "user", "content": "U"}]
@@ -143,44 +143,44 @@ class ChatEncoder:
                 self._tokenizer.apply_chat_template(conversation, tokenize=False)
             except TemplateError:
                 continue
-            except ValueError:  # no template at all: said when a prompt is rendered
+            except ValueError:  # no template at all: rendering a prompt reports it
                 return False
             return folds
         return False
 
 
 class ServedTokens:
-    """Breaks up the control tokens in what a server is sent."""
+    """Breaks up the control tokens in texts that are sent to a server."""
 
     def __init__(
         self, of_template: Callable[[], Iterable[str]], is_token: Callable[[str], bool]
     ) -> None:
-        """Asks nothing yet.
+        """Prepares; calls nothing yet.
 
         Args:
-            of_template: Gives the tokens of a rendered conversation, as the server writes them.
-                Called once, with the first text that holds anything like a control token.
-            is_token: Whether the server reads a text as a single token. Called once a text.
+            of_template: Returns the tokens of a rendered conversation, as the server writes them.
+                Called once, for the first text with something like a control token.
+            is_token: Whether the server reads a text as a single token. Called once per text.
         """
         self._of_template = of_template
         self._is_token = lru_cache(maxsize=4096)(is_token)
 
     @cached_property
     def control_tokens(self) -> ControlTokens:
-        """Those of the template's tokens that are no words."""
+        """The template's tokens that have the form of control tokens."""
         return ControlTokens(t.strip() for t in self._of_template() if is_marker(t.strip()))
 
     def harmless(self, messages: Sequence[Message]) -> list[dict[str, str]]:
-        """The messages as JSON, a blank after the first letter of each control token."""
+        """The messages as JSON, with a blank after the first letter of each control token."""
         return [{"role": m.role, "content": self.harmless_text(m.content)} for m in messages]
 
     def harmless_text(self, text: str) -> str:
-        """The text, a blank after the first letter of each control token."""
+        """The text with a blank after the first letter of each control token."""
         if not holds_marker(text):
             return text
         text = USUAL.sub(_broken, text)
-        # An ordinary word in angle brackets may be one token, too; then a blank does no harm.
-        text = _ASKED_ABOUT.sub(lambda m: _broken(m) if self._is_token(m[0]) else m[0], text)
+        # A word in angle brackets may be one token without control; then a blank does no harm.
+        text = _TOKEN_LIKE.sub(lambda m: _broken(m) if self._is_token(m[0]) else m[0], text)
         return " ".join(self.control_tokens.pieces(text))
 
 

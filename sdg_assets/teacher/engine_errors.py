@@ -1,4 +1,4 @@
-"""Errors of vLLM's engine as sentences that say what to change."""
+"""Turns errors of vLLM's engine into messages that say what to change."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ from sdg_assets.errors import TeacherError, TransientError
 
 
 def explained(error: BaseException, model: str) -> Exception:
-    """An error of vLLM as one of ours.
+    """Translates an error of vLLM into one of this package.
 
     Args:
-        error: Whatever the engine raised.
+        error: The exception that the engine raised.
         model: The directory or hub id that it loads.
 
     Returns:
-        A `TransientError` where memory may be free later, else a `TeacherError`.
+        A `TransientError` if memory may be free later, else a `TeacherError`.
     """
     text = " ".join(str(error).split())
     if "max seq len" in text or "max_model_len" in text or "cache blocks" in text:

@@ -1,4 +1,4 @@
-"""The teachers that are known, and from a teacher's name to a model that an engine can load."""
+"""The known teachers, and how a teacher's name becomes a model that an engine can load."""
 
 from __future__ import annotations
 
@@ -36,42 +36,44 @@ SAMPLES, SAMPLE_BYTES = 64, 4096
 
 
 class Card(BaseModel):
-    """A part of `teachers.yaml`: frozen, and refusing keys it does not know."""
+    """A part of `teachers.yaml`: immutable, and unknown keys are errors."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class Gpus(Card):
-    """How a model is spread: `tensor_parallel` GPUs hold one replica, `data_parallel` replicas."""
+    """GPUs of a model: `tensor_parallel` GPUs for each of `data_parallel` replicas."""
 
     tensor_parallel: PositiveInt = 1
     data_parallel: PositiveInt = 1
 
 
 class TeacherCard(Card):
-    """What is known of a teacher: its pin, its terms, and what it takes to run it."""
+    """The facts about a teacher: its pinned revision, its terms, and its resources."""
 
     name: str
     model: str = Field(description="hub id, or an absolute directory")
     revision: str = Field(default="main", description="hub commit, or sha256:… of a packaged file")
-    hub_revision: str | None = Field(default=None, description="packaged: the Hub's commit")
+    hub_revision: str | None = Field(default=None, description="Hub commit, if packaged")
     license: str = Field(description="SPDX id, LicenseRef-… where there is none, or unknown")
-    license_source: str = Field(description="where that licence can be read")
+    license_source: str = Field(description="where the licence can be read")
     outputs_may_train: CommercialUse = Field(description="whether outputs may train other models")
-    terms: str = Field(description="what the licence asks of those who train on outputs")
+    terms: str = Field(description="conditions for training on outputs")
     commercial_use: CommercialUse
     certainty: Literal["known", "guess"] = Field(description="of the four fields above")
     judges: bool = Field(
-        default=True, description="whether it tells sound items from damaged ones; some cannot"
+        default=True, description="whether it can tell sound items from damaged ones"
     )
     served_as: tuple[str, ...] = Field(
         default=(),
-        description="what servers say at /v1/models (id or root) that this card is the card of",
+        description="names (id or root at /v1/models) under which servers serve this model",
     )
     parameters: str = "unknown"
     gpus: Gpus = Gpus()
-    memory_gib: float | None = Field(default=None, gt=0, description="weights and KV of a replica")
-    engine: dict[str, Any] = Field(default_factory=dict, description="passed to vLLM as it is")
+    memory_gib: float | None = Field(
+        default=None, gt=0, description="weights and KV cache, a replica"
+    )
+    engine: dict[str, Any] = Field(default_factory=dict, description="passed to vLLM unchanged")
     packaged: Packaged | None = None
 
     @model_validator(mode="after")
@@ -85,7 +87,7 @@ class TeacherCard(Card):
 
 @dataclass(frozen=True)
 class ResolvedModel:
-    """A teacher, found: what an engine loads, under which terms, and exactly which weights."""
+    """A resolved teacher: what an engine loads, its card, and the exact revision."""
 
     path_or_id: str
     card: TeacherCard
@@ -93,17 +95,17 @@ class ResolvedModel:
 
 
 def resolve(teacher: str, *, fetch: bool = True, catalog: Path | None = None) -> ResolvedModel:
-    """Finds the model that a teacher's name stands for.
+    """Finds the model of a teacher's name.
 
-    A packaged teacher has two sources. What is on disk wins, so that the weights do not change
-    with the network; then the Hub; then the packages. `SDG_TEACHER_SOURCE` (`hub` or `packages`,
-    `auto` if unset) narrows that. The two are different weights – the packages hold a quantized
-    file – and have different revisions.
+    A packaged teacher has two sources. Weights on disk come first, so that they do not change with
+    the network; then the Hub; then the packages. `SDG_TEACHER_SOURCE` (`hub`, `packages`, or the
+    default `auto`) restricts the sources. Their weights and revisions differ: the packages hold a
+    quantized file.
 
     Args:
         teacher: A key of `teachers.yaml`, a hub id (`org/name`, or `org/name@revision`), or a
             directory.
-        fetch: Whether to put the weights on disk. Otherwise only the revision is found out, and
+        fetch: Whether to put the weights on disk. Otherwise only the revision is determined, and
             `path_or_id` may be a hub id or a directory that does not exist yet.
         catalog: Directory whose `teachers.yaml` is used instead of the built-in one.
 
@@ -112,7 +114,7 @@ def resolve(teacher: str, *, fetch: bool = True, catalog: Path | None = None) ->
         a directory.
 
     Raises:
-        PermanentError: No such teacher, no access to it, or it cannot be put on disk.
+        PermanentError: No such teacher, no access to it, or it cannot be written to disk.
         TransientError: The Hub or the registry is not reached.
     """
     cards = teacher_cards(catalog)
@@ -132,13 +134,13 @@ def teacher_cards(catalog: Path | None = None) -> dict[str, TeacherCard]:
     """The known teachers.
 
     Args:
-        catalog: Directory with a `teachers.yaml`; without one, the built-in file is read.
+        catalog: Directory that may hold a `teachers.yaml`; else the built-in file is read.
 
     Returns:
         Key → card, in the file's order.
 
     Raises:
-        PermanentError: The file is malformed; names the entry.
+        PermanentError: The file is malformed; the message names the entry.
     """
     path = catalog / "teachers.yaml" if catalog and has_own_cards(catalog) else BUILT_IN
     try:
@@ -149,15 +151,15 @@ def teacher_cards(catalog: Path | None = None) -> dict[str, TeacherCard]:
 
 
 def has_own_cards(catalog: Path | None) -> bool:
-    """Whether the cards are somebody's own: the catalog directory holds a `teachers.yaml`."""
+    """Whether the catalog directory has its own `teachers.yaml`."""
     return catalog is not None and (catalog / "teachers.yaml").is_file()
 
 
 def card_of(teacher: str, catalog: Path | None = None) -> TeacherCard:
-    """What is known of a teacher that is a key of `teachers.yaml` or a hub id; asks nobody.
+    """The card of a teacher that is a key of `teachers.yaml` or a hub id; uses no network.
 
     Raises:
-        PermanentError: It is neither.
+        PermanentError: The name is neither.
     """
     cards = teacher_cards(catalog)
     if teacher in cards:
@@ -171,14 +173,14 @@ def card_of(teacher: str, catalog: Path | None = None) -> TeacherCard:
 
 
 def card_of_model(*names: str, catalog: Path | None = None) -> TeacherCard:
-    """What is known of a model that lies elsewhere: behind a server, or on another machine.
+    """The card of a model behind a server or on another machine.
 
     Args:
-        *names: What it is called: a hub id, or a path that ends in one.
+        *names: Names of the model: a hub id, or a path that ends in one.
         catalog: Directory whose `teachers.yaml` is used instead of the built-in one.
 
     Returns:
-        Its entry in `teachers.yaml`, or a card that says nothing is known.
+        Its entry in `teachers.yaml`, or a card whose facts are unknown.
     """
     for card in teacher_cards(catalog).values():
         if any(name == card.model or name.endswith(f"/{card.model}") for name in names):
@@ -199,10 +201,10 @@ def _parsed(path: Path, name: str, entry: Any) -> TeacherCard:  # noqa: ANN401 �
 
 def _hub_card(model: str, revision: str | None, cards: dict[str, TeacherCard]) -> TeacherCard:
     for card in cards.values():
-        if card.model == model:  # its terms hold however the model is named
+        if card.model == model:  # the terms apply under every name of the model
             pin = revision or card.hub_revision or card.revision
-            wanted = {"revision": pin, "hub_revision": None, "packaged": None}
-            return card.model_copy(update=wanted)
+            changes = {"revision": pin, "hub_revision": None, "packaged": None}
+            return card.model_copy(update=changes)
     return _implicit(model, revision or "main")
 
 
@@ -229,8 +231,8 @@ def _from_hub_or_packages(card: TeacherCard, packaged: Packaged, *, fetch: bool)
     revision = card.hub_revision or "main"
     if source == "hub":
         return _from_hub(card, revision, fetch=fetch)
-    settled = source == "packages" or is_ready(directory)
-    if not settled and (hub.cached(card.model, revision) or _hub_has(card.model, revision)):
+    from_packages = source == "packages" or is_ready(directory)
+    if not from_packages and (hub.cached(card.model, revision) or _hub_has(card.model, revision)):
         return _from_hub(card, revision, fetch=fetch)
     if fetch:
         fetch_packaged(card.name, packaged, cache)
@@ -241,13 +243,13 @@ def _hub_has(model: str, revision: str) -> bool:
     try:
         hub.look_up(model, revision)
     except SdgError as error:
-        log.info("not from the Hub, but from packages: %s", error)
+        log.info("using packages instead of the Hub: %s", error)
         return False
     return True
 
 
 def _from_hub(card: TeacherCard, revision: str, *, fetch: bool) -> ResolvedModel:
-    # A commit never changes, so the disk is as good as the Hub; a branch may have moved on.
+    # A commit never changes, so a copy on disk is current; a branch may have moved.
     on_disk = hub.cached(card.model, revision)
     if on_disk is None or not COMMIT.fullmatch(revision):
         if not fetch:
@@ -269,15 +271,15 @@ def _commit(model: str, revision: str, on_disk: Path | None) -> str:
 
 def _from_directory(directory: Path, card: TeacherCard | None) -> ResolvedModel:
     revision = _content_revision(directory)
-    # Without a card the directory's name must do: its path is nobody else's business.
+    # Without a card, rows record only the directory's name: its path is private.
     return ResolvedModel(str(directory), card or _implicit(directory.name, revision), revision)
 
 
 def _content_revision(directory: Path) -> str:
-    """Which weights a directory holds, without reading all of them.
+    """A hash of a model's directory that does not read all weights.
 
-    Texts (configuration, tokenizer, chat template) are read whole. Of weights the size and
-    evenly spaced blocks are: they include the header, and training moves all of them.
+    Text files (configuration, tokenizer, chat template) are hashed completely. Of weight files the
+    size and evenly spaced blocks are hashed: the first is the header, and training changes all.
     """
     if not (directory / "config.json").is_file():
         raise PermanentError(f"teacher {directory}: not a model's directory, it has no config.json")

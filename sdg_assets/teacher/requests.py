@@ -1,4 +1,4 @@
-"""What a teacher is asked, and what it answers. Both are values: equal content, equal id."""
+"""Requests to a teacher and its completions. Both are values: equal content has an equal id."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from sdg_assets.teacher.control_tokens import ControlTokens
 
 
 class Sampling(BaseModel):
-    """How tokens are drawn. Part of a request's identity.
+    """How tokens are sampled. Part of a request's identity.
 
-    `sample` tells draws of one prompt apart. It is not an engine seed: per-request generators take
-    vLLM off its fast sampler on a GPU, and crash chunked prefill on a CPU ("CPU Generator does not
-    use offset", 0.32). What makes a rerun repeat itself is the completion log.
+    `sample` numbers several samples of one prompt. It is not an engine seed: a generator per
+    request makes vLLM leave its fast sampler on a GPU, and crashes chunked prefill on a CPU ("CPU
+    Generator does not use offset", 0.32). The completion log makes reruns repeatable instead.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -30,7 +30,7 @@ class Sampling(BaseModel):
 
 
 class Message(BaseModel):
-    """A turn of the conversation that the chat template renders."""
+    """One turn of a conversation, which the chat template renders."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -39,7 +39,7 @@ class Message(BaseModel):
 
 
 class Request(BaseModel):
-    """One prompt for one role. `id` makes a finished one recognizable after any restart."""
+    """One prompt for one role. By its `id` a restarted run finds the completion in the log."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -52,7 +52,7 @@ class Request(BaseModel):
 
 
 FinishReason = Literal["stop", "length", "content_filter"]
-# The ends that servers report, in our words. Null means that the answer is not whole.
+# Finish reasons of servers → ours. A reason of `CUT_OFF` means that the answer is incomplete.
 _FINISH_REASONS: dict[str, FinishReason] = {
     "stop": "stop",
     "eos_token": "stop",
@@ -65,21 +65,20 @@ CUT_OFF = frozenset({None, "abort", "error"})
 
 
 def finish_reason(reported: str | None, teacher: str) -> FinishReason:
-    """The finish reason of a completion, in our words.
+    """Translates a reported finish reason into one of `FinishReason`.
 
     Args:
-        reported: As vLLM or a server reports it.
-        teacher: Named in the errors.
+        reported: The reason that vLLM or a server reports.
+        teacher: The teacher's name, for errors.
 
     Raises:
-        TransientError: The answer was cut off: aborted, failed, or not finished. Its text is no
-            completion.
-        TeacherError: The answer is of another kind than text, such as a call of a tool.
+        TransientError: The answer was cut off: aborted, failed, or not finished.
+        TeacherError: The answer is not text, but for example a tool call.
     """
     if reported in CUT_OFF:
-        shown = "null" if reported is None else repr(reported)
+        reason = "null" if reported is None else repr(reported)
         raise TransientError(
-            f"teacher {teacher}: an answer ended with finish_reason {shown}, so it is not whole; "
+            f"teacher {teacher}: an answer ended with finish_reason {reason}, so it is not whole; "
             "ask again"
         )
     if reported not in _FINISH_REASONS:
@@ -91,7 +90,7 @@ def finish_reason(reported: str | None, teacher: str) -> FinishReason:
 
 
 class Completion(BaseModel):
-    """A teacher's raw answer to a request, as the completion log keeps it."""
+    """A teacher's raw answer to a request: one line of the completion log."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -110,9 +109,9 @@ class Completion(BaseModel):
 
 
 def without_lone_surrogates(text: str) -> str:
-    """The text with U+FFFD for each half of a character, which no file can hold.
+    """Replaces each lone surrogate (half of a character) by U+FFFD: UTF-8 cannot encode it.
 
-    A server may send half of an emoji as a JSON escape, for its tokens are bytes.
+    A server whose tokens are bytes may send half of an emoji as a JSON escape.
     """
     try:
         text.encode()
@@ -123,7 +122,7 @@ def without_lone_surrogates(text: str) -> str:
 
 @dataclass(frozen=True)
 class FailedRequest:
-    """A request that will not be answered, and why. Other requests are none the worse."""
+    """A request that will not be answered, and why. It does not affect other requests."""
 
     request_id: str
     error: Exception
@@ -131,64 +130,64 @@ class FailedRequest:
 
 @dataclass(frozen=True)
 class TeacherIdentity:
-    """What a completion depends on besides its request: the model and how it is run."""
+    """The inputs of a completion besides its request: the model and how it is run."""
 
     stamp: TeacherStamp
     settings: dict[str, Any] = field(default_factory=dict)
     can_judge: bool = True
-    """Whether its card lets it judge; no completion depends on that."""
+    """Whether its card allows it as judge; completions do not depend on this."""
 
     @property
     def fingerprint(self) -> str:
-        """Names the model, revision and numeric settings; a change starts a fresh log."""
+        """Hash of model, revision and numeric settings; a change starts a new log."""
         return content_id(self.stamp.model, self.stamp.revision, self.settings)[:12]
 
     @property
     def data_version(self) -> str:
-        """What Dagster compares to see that the teacher changed."""
+        """The data version by which Dagster notices that the teacher changed."""
         return f"{self.stamp.model}@{self.stamp.revision}+{self.fingerprint}"
 
 
 class Teacher(Protocol):
-    """A model that completes requests as a stream: submit at any time, take what is finished."""
+    """A model that completes requests as a stream: submit at any time, poll for finished ones."""
 
     identity: TeacherIdentity
     """Which model this is, and how it is run."""
     max_model_len: int
-    """Tokens of prompt and output together that fit."""
+    """Most tokens of prompt and output together."""
 
     @property
     def control_tokens(self) -> ControlTokens:
-        """What its tokenizer reads as control tokens, as far as that is known."""
+        """The known control tokens of its tokenizer."""
         ...
 
     def count_tokens(self, messages: Sequence[Message]) -> int:
-        """Prompt tokens of a conversation, chat template included."""
+        """Number of prompt tokens of a conversation, chat template included."""
         ...
 
     def submit(self, request: Request) -> None:
-        """Hands a request over; returns at once."""
+        """Hands a request to the teacher; returns at once."""
         ...
 
     def poll(self, *, wait: bool = True) -> list[Completion | FailedRequest]:
-        """What became of requests; each is reported once.
+        """Takes the outcomes of finished requests; each is returned once.
 
         Args:
-            wait: Whether to wait until a request is finished.
+            wait: Whether to wait until at least one request is finished.
 
         Returns:
-            Completions and failed requests; empty when nothing is under way, or when nothing is
+            Completions and failed requests. Empty if no request is under way, or if none is
             finished and `wait` is false.
 
         Raises:
             TeacherError: The teacher cannot work as configured.
-            TransientError: It failed with everything under way, and a rerun may succeed.
+            TransientError: It failed with all requests under way, and a rerun may succeed.
         """
         ...
 
 
 def fits(request: Request, teacher: Teacher) -> bool:
-    """Whether prompt and longest answer fit into the teacher's context."""
+    """Whether the prompt and `max_tokens` of output fit into the teacher's context."""
     length = teacher.count_tokens(request.messages) + request.sampling.max_tokens
     return length <= teacher.max_model_len
 
@@ -201,7 +200,7 @@ def build_request(
     sampling: Sampling,
     json_schema: dict[str, Any] | None = None,
 ) -> Request:
-    """A request with its id: a hash of teacher, role, prompt version, sampling and inputs."""
+    """Builds a request. Its id is a hash of teacher, role, prompt version, sampling and inputs."""
     inputs = [m.model_dump() for m in messages]
     return Request(
         id=content_id(

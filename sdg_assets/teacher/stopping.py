@@ -1,18 +1,24 @@
-"""Ending a process at any moment, within seconds, saying why, with every answer in the log.
+"""Ends a process within 5 seconds of SIGTERM or SIGINT, with its reason and its answers recorded.
 
-Python runs a signal's handler only between two bytecodes of the main thread. While that thread is
-deep in C (an engine's step, the load of a model), or where a library swallows what the handler
-raises, Ctrl-C and SIGTERM do nothing. A thread beside it therefore watches: it is woken by the
-signal itself, has the completion logs written out, raises in the engine's code once more, and ends
-the process if that is still at it after `GRACE_SECONDS`.
+Python runs a signal handler only between two bytecodes of the main thread. While that thread is in
+C code (an engine's step, the load of a model), or if a library swallows the handler's exception,
+Ctrl-C and SIGTERM have no effect. A second thread therefore watches. The signal itself wakes it; it
+has the completion logs written out, raises an exception in the engine's code again, and ends the
+process if the main thread goes on after `GRACE_SECONDS`.
 
-The same thread notices an engine that is frozen: one that has produced no token for too long.
+The end of the interpreter can also take long. On a busy machine with 2 cores the exit handler of
+vLLM took up to 5 s: it calls `gc.collect`, which holds Python's global lock for 2 s, several times.
+Destroying the modules then took 6.7 s. A process that was told to end skips both.
+
+Another thread notices a frozen engine: one that has produced no token for too long.
 """
 
 from __future__ import annotations
 
+import atexit
 import ctypes
 import gc
+import logging
 import os
 import signal
 import socket
@@ -23,15 +29,20 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 
 GRACE_SECONDS = 2.5
-"""From a signal until the process is ended by force, if its main thread goes on as before."""
-UNWINDING_SECONDS = 4.0
-"""From a signal until then, if the main thread has noticed and is ending its work."""
-LAST_WORDS_SECONDS = 2.0
-"""At most so much more for the event log to be told why."""
+"""Seconds from a signal to the forced end, if the main thread does not react to the signal."""
+UNWINDING_SECONDS = 3.0
+"""Seconds from a signal to the forced end, if the main thread has begun to end its work."""
+LAST_WORDS_SECONDS = 1.5
+"""Seconds added to either, at most, for writing the reason to the event log."""
+EXIT_SECONDS = 1.0
+"""Seconds from the end of the main thread to the forced end: other threads may still run."""
+RECENT_SECONDS = 60.0
+"""An exit this long after a signal has nothing to do with it (a notebook goes on after Ctrl-C)."""
 RAISE_AGAIN_SECONDS = 1.0
 LOOK_SECONDS = 1.0
+POLL_SECONDS = 0.1
 TEMPORARY_FAILURE = os.EX_TEMPFAIL
-"""Exit status of a process that was ended because its engine is frozen."""
+"""Exit status of a process that is ended because its engine is frozen."""
 REASONS = {
     signal.SIGINT: "Ctrl-C or a termination in Dagster (SIGINT)",
     signal.SIGTERM: "SIGTERM (an eviction, a shutdown or a kill)",
@@ -39,7 +50,7 @@ REASONS = {
 
 
 class StoppedError(BaseException):
-    """Raised in an engine's code after a signal that it had swallowed."""
+    """Raised in an engine's code that goes on after a signal."""
 
 
 class FrozenError(BaseException):
@@ -47,13 +58,13 @@ class FrozenError(BaseException):
 
 
 class EngineWork:
-    """A stretch of an engine's code, and the thread that is in it."""
+    """One call into an engine's code, and the thread that runs it."""
 
     def __init__(self, patience: float | None) -> None:
-        """Begins now.
+        """Begins now, in the current thread.
 
         Args:
-            patience: Seconds without progress after which the engine counts as frozen.
+            patience: Seconds without progress after which the engine counts as frozen; None: never.
         """
         self.patience = patience
         self.last = time.monotonic()
@@ -62,32 +73,33 @@ class EngineWork:
         self._inside = True
 
     def progressed(self) -> None:
-        """Takes note of a token."""
+        """Records that the engine has produced a token."""
         self.last = time.monotonic()
 
     @property
     def is_frozen(self) -> bool:
-        """Whether there was no progress for too long."""
+        """Whether the last progress is more than `patience` seconds ago."""
         return self.patience is not None and time.monotonic() - self.last > self.patience
 
     def interrupt(self, kind: type[BaseException]) -> None:
-        """Raises in the thread, as soon as it runs Python again, if it is still inside."""
+        """Raises an exception in the thread as soon as it runs Python code, if still inside."""
         with self._lock:
             if self._inside:
                 _raise_in(self._thread, kind)
 
     def leave(self) -> None:
-        """Ends the stretch; nothing is raised from here on."""
+        """Marks the call as over; `interrupt` raises nothing after that."""
         with self._lock:
             self._inside = False
             _raise_in(self._thread, None)
 
 
 class _Watch:
-    """What the watching threads know of this process."""
+    """The state that the watching threads share."""
 
     def __init__(self) -> None:
         self.signal: signal.Signals | None = None
+        self.signal_at = 0.0
         self.is_unwinding = False
         self.works: set[EngineWork] = set()
         self.flushes: set[Callable[[], None]] = set()
@@ -97,59 +109,73 @@ class _Watch:
         self._engine_thread: threading.Thread | None = None
 
     def listen(self) -> None:
-        """Has signals reported to a thread, from now on for as long as the process lives."""
+        """Has signals reported to a thread until the process ends."""
         if threading.current_thread() is not threading.main_thread():
             return
         if self._sender is None:
             self._receiver, self._sender = socket.socketpair()
             self._sender.setblocking(False)
-            threading.Thread(target=self._hear, name="signals", daemon=True).start()
+            threading.Thread(target=self._receive_signals, name="signals", daemon=True).start()
         signal.set_wakeup_fd(self._sender.fileno(), warn_on_full_buffer=False)
 
     def watch_engine(self) -> None:
         if self._engine_thread is None:
             self._engine_thread = threading.Thread(
-                target=self._look_at_engine, name="engine watch", daemon=True
+                target=self._look_for_frozen, name="engine watch", daemon=True
             )
             self._engine_thread.start()
 
-    def _hear(self) -> None:
+    def _receive_signals(self) -> None:
         assert self._receiver
         while True:
             for number in self._receiver.recv(64):
                 if number in (signal.SIGINT, signal.SIGTERM):
+                    self.signal_at = time.monotonic()
                     self.signal = signal.Signals(number)
+                    atexit.register(_skip_teardown)  # the last one registered runs first
                     self._end(self.signal)
 
     def _end(self, received: signal.Signals) -> None:
-        """Waits for the main thread to end what it does; after the grace ends the process."""
+        """Gives the main thread time to end its work, then ends the process."""
         for flush in list(self.flushes):
             threading.Thread(target=_silently, args=(flush,), daemon=True).start()
-        words = self.last_words
-        began = time.monotonic()
-        while (left := began + self._grace() - time.monotonic()) > 0:
-            time.sleep(min(left, RAISE_AGAIN_SECONDS))
-            for work in list(self.works):
-                work.interrupt(StoppedError)
-        if words is not None:
+        words, raise_at = self.last_words, self.signal_at + RAISE_AGAIN_SECONDS
+        while _main_thread_runs() and time.monotonic() < self.signal_at + self._grace():
+            time.sleep(POLL_SECONDS)
+            if time.monotonic() >= raise_at:
+                raise_at += RAISE_AGAIN_SECONDS
+                for work in list(self.works):
+                    work.interrupt(StoppedError)
+        if words is not None and _main_thread_runs():
             self._exit(words, REASONS[received], 128 + received)
+        # The run is over, and the event log knows. A notebook's process goes on after Ctrl-C.
+        threading.Thread(target=self._end_with_main_thread, args=(received,), daemon=True).start()
+
+    def _end_with_main_thread(self, received: signal.Signals) -> None:
+        """Ends the process `EXIT_SECONDS` after its main thread is over."""
+        while _main_thread_runs():
+            if self.signal is None or time.monotonic() > self.signal_at + RECENT_SECONDS:
+                return
+            time.sleep(POLL_SECONDS)
+        time.sleep(EXIT_SECONDS)
+        os._exit(128 + received)
 
     def _grace(self) -> float:
         return UNWINDING_SECONDS if self.is_unwinding else GRACE_SECONDS
 
-    def _look_at_engine(self) -> None:
+    def _look_for_frozen(self) -> None:
         while True:
-            patience = [work.patience for work in list(self.works) if work.patience]
-            time.sleep(min([LOOK_SECONDS, *(seconds / 4 for seconds in patience)]))
+            patiences = [work.patience for work in list(self.works) if work.patience]
+            time.sleep(min([LOOK_SECONDS, *(seconds / 4 for seconds in patiences)]))
             for work in list(self.works):
                 if work.is_frozen:
                     self._end_frozen(work)
 
     def _end_frozen(self, work: EngineWork) -> None:
         work.interrupt(FrozenError)
-        patience = time.monotonic() + GRACE_SECONDS
-        while time.monotonic() < patience:
-            time.sleep(0.1)
+        deadline = time.monotonic() + GRACE_SECONDS
+        while time.monotonic() < deadline:
+            time.sleep(POLL_SECONDS)
             if work not in self.works:
                 return
         minutes = (work.patience or 0) / 60
@@ -160,8 +186,8 @@ class _Watch:
         """Ends the process unless its run is over.
 
         Args:
-            words: Says so where people look; false if the run is over.
-            reason: What ended it.
+            words: Writes the reason to the event log; returns False if the run is over.
+            reason: What ends the process.
             status: The exit status.
         """
         answers: list[bool] = []
@@ -169,15 +195,14 @@ class _Watch:
         def speak() -> None:
             try:
                 answers.append(words(reason))
-            except Exception as error:  # noqa: BLE001 – the process ends, and nobody handles it
-                sys.stderr.write(f"the event log was not told: {type(error).__name__}: {error}\n")
+            except Exception as error:  # noqa: BLE001 – the process ends; nobody could handle it
+                _write(f"the event log was not written: {type(error).__name__}: {error}\n")
 
         speaker = threading.Thread(target=speak, daemon=True)
         speaker.start()
         speaker.join(LAST_WORDS_SECONDS)
         if answers != [False]:
-            sys.stderr.write(f"ended by {reason}\n")
-            sys.stderr.flush()
+            _write(f"ended by {reason}\n")
             os._exit(status)
 
 
@@ -185,58 +210,62 @@ _watch = _Watch()
 
 
 def listen() -> None:
-    """Notices SIGINT and SIGTERM from now on, whoever handles them; only in the main thread."""
+    """Watches for SIGINT and SIGTERM from now on, besides their handlers; main thread only."""
     _watch.listen()
 
 
 def received() -> signal.Signals | None:
-    """The signal that told this process to end, if one came."""
-    # The thread that hears it is a moment behind the handler.
+    """The signal that told this process to end; None if none came."""
+    # The watching thread is a moment behind the handler.
     if _watch.signal is None:
         time.sleep(0.05)
     return _watch.signal
 
 
 def unwinding() -> None:
-    """Says that the main thread has noticed the signal, and is ending its work."""
+    """Records that the main thread has reacted to the signal and is ending its work."""
     _watch.is_unwinding = True
-    gc.freeze()  # or Python looks through everything once more as it ends, for up to seconds
+    gc.freeze()  # a full garbage collection takes up to 2 s
 
 
 def prepare(last_words: Callable[[str], bool]) -> None:
-    """Has the reason told should this process have to be ended by force.
+    """Sets how the reason is recorded if this process has to be ended by force.
 
-    That holds until somebody else prepares: a process may also hang in what comes after its work.
+    It stays set until the next call: a process may also hang after its work.
 
     Args:
-        last_words: Takes the reason and says it where people look. False if nothing was left to be
-            done, so that the process need not be ended.
+        last_words: Takes the reason and writes it to the event log. Returns False if the run is
+            over, so that the process need not be ended.
     """
     listen()
-    _watch.signal = None  # one that ended an earlier run of this process is over
+    _watch.signal = None  # the signal that ended an earlier run of this process
     _watch.is_unwinding = False
     _watch.last_words = last_words
 
 
 @contextmanager
 def flushed(flush: Callable[[], None]) -> Iterator[None]:
-    """Has something written out as soon as a signal comes, beside whatever the block does."""
+    """Calls `flush` in a thread of its own as soon as a signal comes during the block."""
     _watch.flushes.add(flush)
     try:
         yield
+    except BaseException:
+        # From here on the main thread closes logs, which takes seconds on a busy disk.
+        _watch.is_unwinding |= _watch.signal is not None
+        raise
     finally:
         _watch.flushes.discard(flush)
 
 
 @contextmanager
 def engine_work(patience: float | None = None) -> Iterator[EngineWork]:
-    """Code of an engine, which may swallow an interrupt, or freeze.
+    """Runs an engine's code, which may swallow an interrupt, or freeze.
 
     Args:
-        patience: Seconds without a token after which it counts as frozen; None: it may be silent.
+        patience: Seconds without a token after which the engine counts as frozen; None: never.
 
     Raises:
-        StoppedError: A signal came, and the engine went on.
+        StoppedError: A signal came, and the engine did not stop.
         FrozenError: The engine produced no token for too long.
     """
     work = EngineWork(patience)
@@ -252,6 +281,11 @@ def engine_work(patience: float | None = None) -> Iterator[EngineWork]:
         raise StoppedError
 
 
+def _main_thread_runs() -> bool:
+    """Whether the main thread has not ended; Python then waits for threads, and exits."""
+    return threading.main_thread().is_alive()
+
+
 def _raise_in(thread: int, kind: type[BaseException] | None) -> None:
     ctypes.pythonapi.PyThreadState_SetAsyncExc(
         ctypes.c_ulong(thread), ctypes.py_object(kind) if kind else None
@@ -259,6 +293,23 @@ def _raise_in(thread: int, kind: type[BaseException] | None) -> None:
 
 
 def _silently(flush: Callable[[], None]) -> None:
-    """Whoever owns what is flushed closes it as well, and reports what is wrong with it."""
+    """Calls `flush`; the owner of the log closes it later, and then reports its errors."""
     with suppress(Exception):
         flush()
+
+
+def _write(text: str) -> None:
+    """Writes to stderr without its lock, which the stuck main thread may hold."""
+    with suppress(OSError):
+        os.write(2, text.encode("utf-8", "replace"))
+
+
+def _skip_teardown() -> None:
+    """Ends a process that was told to end, before all other exit handlers (see above)."""
+    if _watch.signal is None or time.monotonic() - _watch.signal_at > RECENT_SECONDS:
+        return
+    logging.shutdown()
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(AttributeError, OSError, ValueError):  # closed, or none at all
+            stream.flush()
+    os._exit(128 + _watch.signal)

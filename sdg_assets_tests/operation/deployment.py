@@ -1,4 +1,4 @@
-"""Dagster as it runs for a person: code server, webserver and daemon, in processes of their own."""
+"""A Dagster deployment like a user's: code server, webserver and daemon as processes."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ import yaml
 from sdg_assets.dagster_internals import NOT_FINISHED_STATUSES, BulkActionStatus
 
 ROOT = Path(__file__).parents[2]
-# The daemon as it is, except that it does not wait half a minute between two looks at backfills.
+# The unchanged daemon, except that it does not wait 30 s between two checks of backfills.
 IMPATIENT_DAEMON = """
 from dagster._daemon import controller
 controller.DEFAULT_DAEMON_INTERVAL_SECONDS = 3
@@ -40,7 +40,7 @@ class Deployment:
         self.url = f"http://127.0.0.1:{port}"
 
     def graphql(self, query: str, **variables: Any) -> dict[str, Any]:
-        """What the UI asks of the webserver.
+        """Sends a query of the UI to the webserver.
 
         Raises:
             AssertionError: It refused.
@@ -65,11 +65,11 @@ class Deployment:
                    ... on RepositoryLocation { name } ... on PythonError { message } } }
                  ... on PythonError { message } } }"""
         )
-        time.sleep(3)  # the daemon asks the code server once a second whether it is another one
+        time.sleep(3)  # the daemon checks once a second whether the code server has changed
 
     @contextmanager
     def switched_on(self, sensor: str) -> Iterator[None]:
-        """The sensor runs while the block does."""
+        """Runs the sensor during the block."""
         selector = {**REPOSITORY, "sensorName": sensor}
         started = self.graphql(
             """mutation ($s: SensorSelector!) { startSensor(sensorSelector: $s) {
@@ -114,7 +114,7 @@ class Deployment:
         return str(launched["run"]["runId"])
 
     def wait(self, until: Callable[[], object], seconds: float = 400) -> None:
-        """Waits until something is so.
+        """Waits until a condition is true.
 
         Raises:
             AssertionError: It is not; tells how the runs went.
@@ -125,7 +125,7 @@ class Deployment:
             time.sleep(0.2)
 
     def runs(self) -> list[str]:
-        """Every run in a line, oldest first."""
+        """One line per run, oldest first."""
         return [
             f"{run.run_id[:8]} {run.status.value} "
             + " ".join(sorted(key.to_user_string() for key in run.asset_selection or ()))
@@ -142,7 +142,7 @@ class Deployment:
 
 
 def partitions_of(run: dg.DagsterRun) -> str:
-    """Which partitions a run is for: one, or first and last."""
+    """The partitions of a run: one, or first and last."""
     first = run.tags.get("dagster/asset_partition_range_start")
     last = run.tags.get("dagster/asset_partition_range_end")
     return run.tags.get("dagster/partition") or f"{first}..{last}"
@@ -150,7 +150,7 @@ def partitions_of(run: dg.DagsterRun) -> str:
 
 @contextmanager
 def deployed(home: Path, environment: dict[str, str]) -> Iterator[Deployment]:
-    """Starts code server, webserver and daemon on free ports, and ends them.
+    """Starts code server, webserver and daemon on free ports, and ends them after the block.
 
     Args:
         home: DAGSTER_HOME; gets the repository's own dagster.yaml, with shorter waits.
@@ -191,7 +191,7 @@ def deployed(home: Path, environment: dict[str, str]) -> Iterator[Deployment]:
 def processes(
     folder: Path, environment: dict[str, str]
 ) -> Iterator[Callable[[str, list[str]], None]]:
-    """Starts Python processes, their output in files of the folder, and ends them all."""
+    """Starts Python processes that log to files in the folder, and ends them after the block."""
     started: list[subprocess.Popen[bytes]] = []
 
     def start(name: str, arguments: list[str]) -> None:
@@ -215,7 +215,7 @@ def processes(
 
 
 def end(process: subprocess.Popen[bytes]) -> None:
-    """Ends a process and all that it started."""
+    """Ends a process and all its children."""
     for number in (signal.SIGINT, signal.SIGKILL):
         try:
             os.killpg(process.pid, number)

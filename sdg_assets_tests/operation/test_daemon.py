@@ -1,4 +1,4 @@
-"""A real deployment through its days: failures, a teacher update, a new subtask, a killed run."""
+"""A real deployment over time: failures, a teacher update, a new subtask, a killed run."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from sdg_assets_tests.support.runs import metadata
 from sdg_assets_tests.support.stages import ROW_ASSETS, TASK_ASSETS
 from sdg_assets_tests.support.teacher_server import TeacherServer, teacher_server
 
-# The protected benchmarks that must be hashed before anything is normalized.
+# The protected benchmarks that must be hashed before any row is normalized.
 NEEDED = {"gpqa", "hle"}
 
 
@@ -64,12 +64,12 @@ def deployment(place: Path, environment: dict[str, str]) -> Iterator[Deployment]
 
 @pytest.fixture(autouse=True)
 def same_settings(environment: dict[str, str], configure: Configure) -> None:
-    """The test sees what the deployment sees."""
+    """Gives the test the same settings as the deployment."""
     configure(**{name.removeprefix("SDG_").lower(): v for name, v in environment.items()})
 
 
 def offer(place: Path, task: str, *subtasks: str, rows: int = 2) -> None:
-    """Makes the catalog hold one task of these subtasks, and the mirror their rows."""
+    """Writes a catalog with one task of these subtasks, and their rows into the mirror."""
     for file in (place / "catalog").glob("*/*.yaml"):
         file.unlink()
     fields = {"task": task, "subtasks": {key: {"config": key} for key in subtasks}}
@@ -92,7 +92,7 @@ def put_rows(place: Path, subtask: str, rows: int = 2) -> None:
 def backfill(
     deployment: Deployment, stages: Sequence[str] = TASK_ASSETS, missing: bool = False
 ) -> None:
-    """Launches a backfill of the stages and waits until it is through."""
+    """Launches a backfill of the stages and waits until it is finished."""
     catalog = cached_catalog(settings().catalog)
     partitions = partitions_of(catalog.enabled())
     partitions = {key: keys for key, keys in partitions.items() if key.path[1] in stages}
@@ -104,20 +104,20 @@ def backfill(
 
 
 def times(deployment: Deployment, task: str, stage: str) -> Counter[str]:
-    """How often each partition was materialized."""
-    found = deployment.instance.fetch_materializations(dg.AssetKey([task, stage]), limit=1000)
-    return Counter(record.partition_key or "" for record in found.records)
+    """Number of materializations of each partition."""
+    result = deployment.instance.fetch_materializations(dg.AssetKey([task, stage]), limit=1000)
+    return Counter(record.partition_key or "" for record in result.records)
 
 
 def looked(deployment: Deployment, sensor: str) -> int:
-    """How often the sensor has looked."""
+    """Number of completed ticks of the sensor."""
     states = [s for s in deployment.instance.all_instigator_state() if s.name == sensor]
     ticks = [deployment.instance.get_ticks(s.instigator_origin_id, s.selector_id) for s in states]
-    return sum(tick.is_completed for found in ticks for tick in found)
+    return sum(tick.is_completed for batch in ticks for tick in batch)
 
 
 def let_look(deployment: Deployment, sensor: str, times: int = 3) -> None:
-    """Waits until the sensor has looked that often from now on."""
+    """Waits for this many more ticks of the sensor."""
     now = looked(deployment, sensor)
     deployment.wait(lambda: looked(deployment, sensor) >= now + times)
 
@@ -150,7 +150,7 @@ def test_of_ten_partitions_one_fails_nine_go_on_and_the_retry_runs_one(
 
 @pytest.fixture(scope="module")
 def kept(deployment: Deployment, place: Path, environment: dict[str, str]) -> None:
-    """A task whose two subtasks are through all stages."""
+    """A task whose two subtasks have finished all stages."""
     offer(place, "kept", "kept_a", "kept_b")
     deployment.reload()
     with pytest.MonkeyPatch.context() as patch:
@@ -190,7 +190,7 @@ def test_a_new_teacher_has_what_is_there_made_again_and_one_more_during_that_onc
         assert deployment.idle()
 
     both = Counter(["kept_a", "kept_b"])
-    # The votes on what the second writer wrote would have been for nothing.
+    # Votes on the rows of the second writer would have been wasted.
     again = {"generated": both + both, "enriched": both, "filtered": both}
     for stage in TASK_ASSETS:
         assert times(deployment, "kept", stage) == before[stage] + again.get(stage, Counter())
@@ -199,11 +199,11 @@ def test_a_new_teacher_has_what_is_there_made_again_and_one_more_during_that_onc
 
 
 def observe(deployment: Deployment, idle: bool = True) -> None:
-    """Observes the teachers, as the hourly schedule does; `operations` is made after it."""
+    """Observes the teachers, as the hourly schedule does; `operations` is materialized after it."""
 
     def pages() -> int:
-        found = deployment.instance.fetch_materializations(dg.AssetKey("operations"), limit=1000)
-        return len(found.records)
+        result = deployment.instance.fetch_materializations(dg.AssetKey("operations"), limit=1000)
+        return len(result.records)
 
     before = pages()
     deployment.materialize(*(key.path for key in TEACHERS.values()))
@@ -234,9 +234,9 @@ def test_a_new_subtask_is_filled_and_one_that_leaves_is_kept(
     deployment.materialize(["operations"])
     deployment.wait(deployment.idle)
     (page,) = deployment.instance.fetch_materializations(dg.AssetKey("operations"), 1).records
-    told = page.asset_materialization.metadata  # type: ignore[union-attr]
+    panel = page.asset_materialization.metadata  # type: ignore[union-attr]
     left = {f"- [kept/{stage}/kept_b](/assets/kept/{stage})" for stage in TASK_ASSETS}
-    assert {line for line in str(told["page"].value).splitlines() if "kept_b" in line} == left
+    assert {line for line in str(panel["page"].value).splitlines() if "kept_b" in line} == left
     assert Store(settings().store).exists(PartitionKey("kept", "filtered", "kept_b"))
 
 
@@ -264,11 +264,11 @@ def test_a_killed_run_is_retried_and_asks_nothing_twice_that_was_answered(
     deployment.wait(lambda: "killed_a" in times(deployment, "killed", "filtered"))
     deployment.wait(deployment.idle)
 
-    told = metadata(deployment.instance, "killed", "generated", "killed_a")
-    assert (told["teacher_requests_reused"], told["teacher_requests"]) == (finished, 8 - finished)
+    usage = metadata(deployment.instance, "killed", "generated", "killed_a")
+    assert (usage["teacher_requests_reused"], usage["teacher_requests"]) == (finished, 8 - finished)
     written = [count for content, count in teacher.asked.items() if "You write new" in content]
     assert len(written) == 8
-    assert sum(written) <= 8 + 2  # what was in flight
+    assert sum(written) <= 8 + 2  # requests in flight
     assert times(deployment, "killed", "generated") == {"killed_a": 1}
 
 
@@ -277,5 +277,5 @@ def worker_of(deployment: Deployment, asset: str) -> int:
     runs = deployment.instance.get_runs(dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTED]))
     (run,) = [r for r in runs if {k.to_user_string() for k in r.asset_selection or ()} == {asset}]
     logs = deployment.instance.all_logs(run.run_id)
-    found = [re.search(r"\(pid: (\d+)\)", entry.message) for entry in logs]
-    return int(next(match for match in found if match)[1])
+    matches = [re.search(r"\(pid: (\d+)\)", entry.message) for entry in logs]
+    return int(next(match for match in matches if match)[1])

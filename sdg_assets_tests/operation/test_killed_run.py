@@ -1,4 +1,4 @@
-"""`kill -9` while the real engine is writing; then the run again."""
+"""`kill -9` while the real engine generates; then the same run again."""
 
 from __future__ import annotations
 
@@ -62,11 +62,11 @@ def test_what_was_finished_before_a_kill_is_not_asked_again(
     again = subprocess.run([sys.executable, "-c", GENERATE], capture_output=True, text=True)
     assert again.returncode == 0, again.stderr[-3000:]
     (line,) = [x for x in again.stdout.splitlines() if x.startswith("TOLD ")]
-    told = json.loads(line.removeprefix("TOLD "))
+    report = json.loads(line.removeprefix("TOLD "))
 
-    (message,) = told["failures"]
+    (message,) = report["failures"]
     assert f"0 of {SEEDS} rows are left. Most frequent reasons: generation: truncated" in message
     assert finished(store)[: len(survived)] == survived
-    assert len(set(finished(store))) == len(finished(store)) == SEEDS, "something was asked twice"
-    rows = [json.loads(line) for line in Path(told["refused"]).read_bytes().splitlines()]
+    assert len(set(finished(store))) == len(finished(store)) == SEEDS, "a request was sent twice"
+    rows = [json.loads(line) for line in Path(report["refused"]).read_bytes().splitlines()]
     assert {row["row"]["completion"]["request_id"] for row in rows} == set(finished(store))

@@ -28,9 +28,9 @@ from sdg_assets_tests.support.teacher_server import TeacherServer, teacher_serve
 
 SUBTASKS = ("quiz_a", "quiz_b", "quiz_c")
 PATIENCE = 120.0
-"""Seconds for a program to come as far as it must, on a machine that does other things as well."""
+"""Seconds that a program may take to reach the expected state, on a busy machine."""
 HANGS = 60.0
-"""How long the teacher is silent: a run that waits for it has not been ended."""
+"""Seconds that the teacher is silent: a run that takes longer was not ended."""
 GENERATE = """
 import dagster as dg
 from sdg_assets_tests.support.command import PROGRAM
@@ -38,7 +38,7 @@ from sdg_assets_tests.support.runs import run
 with dg.DagsterInstance.get() as instance:
     run("quiz", ["generated"], subtasks=("quiz_a", "quiz_c"), instance=instance)
 """
-# Through Dagster's own command, with the executor that the settings name.
+# With Dagster's own command, and the executor of the settings.
 MATERIALIZE = [
     "-m", "dagster", "asset", "materialize", "-m", "sdg_assets.definitions",
     "--select", 'key:"quiz/generated"', "--partition", "quiz_a",
@@ -46,7 +46,7 @@ MATERIALIZE = [
 
 
 class Silent(TeacherServer):
-    """Answers all of the first partition and two questions of the second, then says nothing."""
+    """Answers the first partition and two requests of the second, then nothing."""
 
     def __init__(self, answers: int = 6) -> None:
         super().__init__()
@@ -77,7 +77,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[dg.Dagster
 
 @pytest.fixture(scope="module")
 def normalized(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where the first test leaves a store with three normalized partitions for the others."""
+    """Folder in which the first test leaves a store with three normalized partitions."""
     return tmp_path_factory.mktemp("normalized") / "store"
 
 
@@ -85,7 +85,7 @@ def normalized(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def prepared(
     tmp_path: Path, configure: Configure, home: dg.DagsterInstance, normalized: Path
 ) -> Configure:
-    """Three partitions that are normalized."""
+    """A store with three normalized partitions."""
     quiz(tmp_path, configure, *SUBTASKS)
     configure(shots=1)
     if not normalized.exists():
@@ -108,7 +108,7 @@ def teacher(prepared: Configure) -> Iterator[Silent]:
 
 
 class Program:
-    """A program in a process of its own, and what it wrote."""
+    """A program in its own process, and its output."""
 
     def __init__(self, output: Path, *arguments: str) -> None:
         self.output = output
@@ -146,7 +146,7 @@ def newest(instance: dg.DagsterInstance) -> dg.DagsterRun:
 
 
 def said(instance: dg.DagsterInstance) -> str:
-    """Everything that the event log says of the newest run."""
+    """All messages of the newest run in the event log."""
     lines = []
     for record in instance.all_logs(newest(instance).run_id):
         event = record.dagster_event
@@ -159,10 +159,10 @@ def said(instance: dg.DagsterInstance) -> str:
 
 
 def steps(instance: dg.DagsterInstance) -> list[str]:
-    """The step events of the newest run that tell how steps began and ended."""
-    told = ("STEP_START", "STEP_RESTARTED", "STEP_FAILURE", "STEP_UP_FOR_RETRY")
+    """The newest run's events about the start and end of steps."""
+    kinds = ("STEP_START", "STEP_RESTARTED", "STEP_FAILURE", "STEP_UP_FOR_RETRY")
     events = (r.dagster_event for r in instance.all_logs(newest(instance).run_id))
-    return [e.event_type_value for e in events if e and e.event_type_value in told]
+    return [e.event_type_value for e in events if e and e.event_type_value in kinds]
 
 
 @pytest.mark.parametrize("way", ["SIGTERM", "Terminate"])
@@ -176,11 +176,11 @@ def test_a_run_that_waits_for_its_teacher_ends_and_says_why(
 
     program.end(signal.SIGTERM if way == "SIGTERM" else signal.SIGINT)
 
-    wanted = {
+    messages = {
         "SIGTERM": r"ended by SIGTERM \(an eviction, a shutdown or a kill\) while making quiz_b",
         "Terminate": "ended by a termination in Dagster while making quiz_b",
     }
-    assert re.search(wanted[way], said(home))
+    assert re.search(messages[way], said(home))
     assert "RetryRequested" not in said(home)
     assert steps(home) == ["STEP_START", "STEP_FAILURE"]
     statuses = dg.DagsterRunStatus
@@ -229,7 +229,7 @@ def test_the_quickstart_does_not_go_on_to_the_next_subtask(
     assert "Traceback" not in program.text.splitlines()[-1]
 
 
-# Deep in C, where no handler of Python's runs
+# In C code, where no Python handler runs
 
 STUCK = """
 import ctypes, time
@@ -248,7 +248,7 @@ def in_c():
     libc.pthread_mutex_lock(lock)
 
 def in_python():
-    "Swallows whatever is raised, as a callback out of C does."
+    "Swallows every exception, as a callback from C does."
     while True:
         try:
             time.sleep(60)
@@ -339,6 +339,49 @@ def test_an_engine_that_produces_tokens_is_not_frozen() -> None:
         for _ in range(30):
             time.sleep(0.05)
             work.progressed()
+
+
+# The end of the interpreter
+
+SLOW_EXITS = {
+    "an exit handler": "atexit.register(time.sleep, 600)",
+    "an object's end": """
+class Slow:
+    def __del__(self, sleep=time.sleep):
+        sleep(600)
+
+slow = Slow()
+""",
+}
+EXIT = """
+import atexit, time
+from sdg_assets.teacher import stopping
+stopping.listen()
+{slow}
+print("READY", flush=True)
+try:
+    time.sleep(600)
+except KeyboardInterrupt:
+    stopping.unwinding()
+"""
+
+
+@pytest.mark.parametrize("slow", SLOW_EXITS)
+def test_a_process_that_was_told_to_end_does_not_wait_for_a_slow_exit(
+    slow: str, tmp_path: Path
+) -> None:
+    program = Program(tmp_path / "out", "-c", EXIT.format(slow=SLOW_EXITS[slow]))
+    program.wait_until(lambda: "READY" in program.text)
+
+    status, _ = program.end(signal.SIGINT)
+
+    assert status == 128 + signal.SIGINT
+
+
+def test_the_waits_before_a_forced_end_add_up_to_less_than_five_seconds() -> None:
+    longest_wait = max(stopping.GRACE_SECONDS, stopping.UNWINDING_SECONDS)
+
+    assert longest_wait + stopping.LAST_WORDS_SECONDS <= 4.5
 
 
 # The real engine

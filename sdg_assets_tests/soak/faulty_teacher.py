@@ -1,4 +1,4 @@
-"""A teacher whose answers depend on the request alone, and a server that misbehaves on demand."""
+"""A teacher whose answers depend only on the request, and a server with faults on demand."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from random import Random
 
 from sdg_assets_tests.support.teacher_server import TeacherServer
 
-# Faults come between answers. When the next requests met all of them, one partition with four
-# requests left met four faults in each of 40 runs, and the soak never ended.
+# Faults come between good answers. When consecutive requests met all faults, one partition with
+# four remaining requests met four faults in each of 40 runs, and the soak never ended.
 FAULT_PROBABILITY = 0.25
 
 
 class FaultyTeacher(TeacherServer):
-    """Answers like `TeacherServer`; some of the coming requests meet a fault instead."""
+    """Answers like `TeacherServer`, but a fault replaces some answers."""
 
     def __init__(self, random: Random) -> None:
         super().__init__()
@@ -28,15 +28,15 @@ class FaultyTeacher(TeacherServer):
         self._lock = threading.Lock()
         self._pending: list[str] = []
         self.is_gone = False
-        """Every connection is dropped at once, as by a server that restarts."""
+        """Drops every connection at once, like a restarting server."""
 
     def misbehave(self, fault: str, requests: int) -> None:
-        """Lets `requests` of those that come meet the fault; see `FAULTS`."""
+        """Schedules a fault for `requests` of the next requests; see `FAULTS`."""
         with self._lock:
             self._pending += [fault] * requests
 
     def behave(self) -> None:
-        """Forgets the faults that no request has met yet."""
+        """Cancels the scheduled faults."""
         with self._lock:
             self._pending.clear()
 
@@ -49,7 +49,7 @@ class FaultyTeacher(TeacherServer):
         self.is_gone = False
 
     def intercepts(self, handler: BaseHTTPRequestHandler) -> bool:
-        """Drops the connection while it is gone; else lets a completion meet its fault."""
+        """Drops the connection while the server is gone; else applies a scheduled fault."""
         if self.is_gone:
             _drop(handler)
             return True
@@ -59,7 +59,7 @@ class FaultyTeacher(TeacherServer):
         return True
 
     def next_fault(self) -> str | None:
-        """The fault that this request meets; None: it is answered."""
+        """The fault for this request; None: it is answered."""
         with self._lock:
             if not self._pending or self._random.random() > FAULT_PROBABILITY:
                 return None
@@ -104,7 +104,7 @@ def _drip(handler: Handler) -> None:
     _drop(handler)
 
 
-# Each is temporary: a client that asks again is answered.
+# Each fault is temporary: a retry is answered.
 FAULTS: dict[str, Callable[[Handler], None]] = {
     "status 500": lambda handler: _send(handler, 500, b"oops"),
     "status 503": lambda handler: _send(handler, 503, b"<html>starting</html>"),

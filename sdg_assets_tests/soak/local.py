@@ -1,4 +1,4 @@
-"""Rounds on one machine: a run is disturbed, then compared with an undisturbed one.
+"""Soak rounds on one machine: a disturbed run is compared with an undisturbed one.
 
 Each round begins with an empty store on a small file system of its own (tmpfs), so that it can be
 filled up without harm.
@@ -30,9 +30,9 @@ CONCURRENCY = 4
 ANSWER_SECONDS = 0.05
 ENDINGS = ("SIGKILL", "SIGTERM", "SIGINT", "disk full", "server gone")
 STOP_SECONDS = 5.0
-"""A run that is told to end has so long."""
+"""Time limit for the end of a run after a signal."""
 PATIENCE = 180.0
-# All stages of all subtasks in one run, then the release: as the job of a person does.
+# All stages of all subtasks in one run, then the release, like a user's job.
 RUN = """
 import sys
 import warnings
@@ -59,7 +59,7 @@ for keys, tags in ((stages, tags), ([dg.AssetKey("curated")], {})):
 
 @dataclass
 class Findings:
-    """What a soak counts; a line in `broken` is a goal that was missed."""
+    """The counts of a soak; each line in `broken` is a missed goal."""
 
     faults: Counter[str] = field(default_factory=Counter)
     rounds: int = 0
@@ -71,7 +71,7 @@ class Findings:
 
 @contextmanager
 def small_disk(place: Path, mebibytes: int = 64) -> Iterator[Path]:
-    """A file system of that size at `place`; it needs the right to mount (see `soak.py`)."""
+    """Mounts a file system of this size at `place`; needs the right to mount (see `soak.py`)."""
     place.mkdir()
     mount = ["mount", "-t", "tmpfs", "-o", f"size={mebibytes}m", "tmpfs", str(place)]
     subprocess.run(mount, check=True)
@@ -82,7 +82,7 @@ def small_disk(place: Path, mebibytes: int = 64) -> Iterator[Path]:
 
 
 def write_task(place: Path) -> None:
-    """The task's catalog under `place/catalog`, its rows under `place/mirror`."""
+    """Writes the task's catalog to `place/catalog` and its rows to `place/mirror`."""
     subtasks = {key: {"config": key} for key in SUBTASKS}
     write_catalog(place / "catalog", {"task": TASK, "subtasks": subtasks})
     for key in SUBTASKS:
@@ -181,7 +181,7 @@ class LocalRounds:
             self._teacher.misbehave(fault, 1)
 
     def _disturb(self, process: subprocess.Popen[bytes], ending: str, disk: Path) -> bool:
-        """Waits for a random moment of the run and disturbs it; false if it had ended before."""
+        """Disturbs the run at a random moment; returns false if it had ended before."""
         target = self._teacher.answered.total() + self._random.randint(1, self._answers // 4)
         begun = time.monotonic()
         while self._teacher.answered.total() < target and process.poll() is None:
@@ -227,7 +227,7 @@ class LocalRounds:
 
 
 def published(root: Path, task: str, subtasks: Sequence[str]) -> dict[str, bytes]:
-    """Everything that the store has published: rows, refused rows, attachments, the release."""
+    """All published files of the store: rows, refused rows, attachments, the release."""
     store, files = Store(root), {}
     for stage in ("seeds", "normalized", "generated", "enriched", "filtered"):
         for subtask in subtasks:

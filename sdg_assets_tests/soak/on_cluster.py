@@ -1,4 +1,4 @@
-"""Rounds on the emulated cluster: its pods are killed, refused and terminated, and it goes on."""
+"""Soak rounds on the emulated cluster: pods are killed, refused and terminated."""
 
 from __future__ import annotations
 
@@ -38,16 +38,16 @@ REFUSAL = "exceeded quota: sdg, requested: pods=1, used: pods=30"
 
 
 class SumTeacher(Sums, FaultyTeacher):
-    """Writes sums that depend on the request alone, and solves them."""
+    """Writes sums that depend only on the request, and solves them."""
 
     def numbers(self, body: dict[str, Any]) -> tuple[int, int]:
-        """The same two for the same request."""
+        """Two numbers that depend only on the request."""
         digest = hashlib.sha256(json.dumps(body, sort_keys=True).encode()).digest()
         return 100 + digest[0] * 256 + digest[1], 100 + digest[2] * 256 + digest[3]
 
 
 class ClusterRounds:
-    """Disturbs runs on clusters of their own, one a round."""
+    """Disturbs runs, each round on its own cluster."""
 
     def __init__(
         self, place: Path, teacher: SumTeacher, random: Random, findings: Findings
@@ -62,7 +62,7 @@ class ClusterRounds:
             self.reference = published(deployment.store, TASK, SUBTASKS)
 
     def round(self, number: int) -> None:
-        """One store from empty to published, with each kind of fault once, each in any stage."""
+        """One store from empty to published; each kind of fault once, in a random stage."""
         faults = [(kind, self._random.choice(ROW_ASSETS)) for kind in KINDS]
         # The first stage comes last.
         faults.sort(key=lambda fault: ROW_ASSETS.index(fault[1]), reverse=True)
@@ -98,7 +98,7 @@ class ClusterRounds:
                 yield deployment
 
     def _disturb(self, deployment: Deployment, kind: str, stage: str) -> bool:
-        """Does it while a step of the stage runs; false if none does."""
+        """Acts while a step of the stage runs; returns false if none runs."""
         cluster = deployment.cluster
         with cluster.lock:
             running = [p for p in cluster.pods.values() if p.phase == "Running"]
@@ -126,7 +126,7 @@ class ClusterRounds:
         return True
 
     def _refuse(self, deployment: Deployment) -> None:
-        """No pod of the stages to come is admitted for a while."""
+        """Refuses pods of the next stages for a while."""
         deployment.cluster.refused = dict.fromkeys(TASK_ASSETS, REFUSAL)
         self._until(
             lambda: (

@@ -1,4 +1,4 @@
-"""What several tests build: a catalog of one's own, a source of rows, the mirror of real data."""
+"""Builders for several tests: a custom catalog, a source of rows, the mirror of real data."""
 
 from __future__ import annotations
 
@@ -39,12 +39,12 @@ TASK: dict[str, Any] = {
 
 
 def seed_task(**fields: Any) -> SeedTask:
-    """`TASK` with other fields."""
+    """`TASK` with fields changed."""
     return SeedTask.model_validate({**TASK, **fields})
 
 
 def write_catalog(root: Path, *tasks: Mapping[str, Any]) -> Path:
-    """A catalog of tasks, each `TASK` with other fields."""
+    """A catalog of tasks, each `TASK` with fields changed."""
     for fields in tasks:
         task = {**TASK, **fields}
         file = root / task["family"] / f"{task['task']}.yaml"
@@ -54,7 +54,7 @@ def write_catalog(root: Path, *tasks: Mapping[str, Any]) -> Path:
 
 
 def mirror_sources() -> list[DirectorySource]:
-    """The mirror of real data, and the few rows of datasets that it has no copy of."""
+    """The mirror of real data, and a few rows of each dataset that it lacks."""
     return [DirectorySource("mirror", MIRROR), DirectorySource("tiny", TINY)]
 
 

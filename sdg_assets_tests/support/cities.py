@@ -1,4 +1,4 @@
-"""A quiz on cities: rows of its dataset, and a teacher that writes and solves more of them."""
+"""A quiz about cities: rows of its dataset, and a teacher that writes and solves more rows."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def numbered_cities(count: int) -> list[dict[str, object]]:
 
 
 def write_and_solve(request: Request) -> str:
-    """Writes questions on numbered cities whose answer is Oslo, and solves them right."""
+    """Writes questions about numbered cities whose answer is Oslo, and solves them correctly."""
     if request.role is Role.WRITER:
         question = f"Which city has the number {request.id}?"
         return json.dumps({"question": question, "answer": "Oslo", "wrong_answers": ["Rome"]})

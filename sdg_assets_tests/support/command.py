@@ -16,11 +16,11 @@ from typer.testing import CliRunner, Result
 from sdg_assets.cli import build
 
 PROGRAM = (sys.executable, "-c", "from sdg_assets.cli import main; main()")
-"""What the console script `sdg` does, also where it is not installed."""
+"""The command line of the console script `sdg`, also if it is not installed."""
 
 
 def sdg(*arguments: str) -> Result:
-    """Runs a command line in this process; an error that is not ours is raised."""
+    """Runs a command line in this process; unexpected errors are raised."""
     done = CliRunner().invoke(build(rich_help=False), arguments, prog_name="sdg")
     if done.exception is not None and not isinstance(done.exception, SystemExit):
         raise done.exception
@@ -35,22 +35,22 @@ def program(*arguments: str, **environment: str) -> subprocess.CompletedProcess[
 
 
 def in_terminal(*arguments: str, width: int, **environment: str) -> str:
-    """Runs a command line in a terminal so many characters wide; what it showed there."""
+    """Runs a command line in a terminal `width` characters wide; returns its output."""
     kept = {name: value for name, value in os.environ.items() if name not in ("COLUMNS", "LINES")}
-    here, there = pty.openpty()
-    fcntl.ioctl(there, termios.TIOCSWINSZ, struct.pack("HHHH", 50, width, 0, 0))
+    screen, terminal = pty.openpty()
+    fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", 50, width, 0, 0))
     process = subprocess.Popen(
         [*PROGRAM, *arguments],
         env={**kept, "TERM": "xterm-256color", **environment},
-        stdin=there,
-        stdout=there,
-        stderr=there,
+        stdin=terminal,
+        stdout=terminal,
+        stderr=terminal,
     )
-    os.close(there)
-    shown = b""
+    os.close(terminal)
+    output = b""
     with suppress(OSError):  # EIO: the program has ended
-        while data := os.read(here, 1 << 16):
-            shown += data
-    os.close(here)
-    assert process.wait() == 0, shown.decode()
-    return shown.decode().replace("\r\n", "\n")
+        while data := os.read(screen, 1 << 16):
+            output += data
+    os.close(screen)
+    assert process.wait() == 0, output.decode()
+    return output.decode().replace("\r\n", "\n")

@@ -1,4 +1,4 @@
-"""Held-out rows for tests, hashed like real ones."""
+"""Held-out rows for tests, hashed like the real ones."""
 
 from __future__ import annotations
 
@@ -50,9 +50,9 @@ class Splits(dict[str, list[dict[str, Any]]]):
 
 def hashed(rows: Sequence[dict[str, Any]], **task: Any) -> HeldoutTables:
     """The hashes of raw rows as the `test` split of a task."""
-    held = HeldoutRows()
-    held.add(seed_task(**task).resolve("quiz"), "test", Splits(test=list(rows)))
-    return held.tables()
+    heldout_rows = HeldoutRows()
+    heldout_rows.add(seed_task(**task).resolve("quiz"), "test", Splits(test=list(rows)))
+    return heldout_rows.tables()
 
 
 def gate_against(

@@ -1,4 +1,4 @@
-"""A server with the part of the Hub's protocol that a push speaks, for the Hub's own client.
+"""A server with the part of the Hub's protocol that a push uses, for the Hub's own client.
 
 It keeps what is committed, and fails where a test says so.
 """
@@ -17,16 +17,16 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 DROPPED = 0
-"""In place of a status: the connection is closed without an answer."""
+"""Instead of a status: the connection is closed without an answer."""
 
 
 @dataclass
 class HubServer:
-    """Its repository, and its faults."""
+    """The repository and the faults."""
 
     url: str = ""
     files: dict[str, bytes] = field(default_factory=dict)
-    """What the last commit left."""
+    """The files after the last commit."""
     commits: list[str] = field(default_factory=list)
     uploads: dict[str, bytes] = field(default_factory=dict)
     """LFS files by their sha256, committed or not."""
@@ -99,13 +99,13 @@ def hub_server(hub: HubServer) -> Iterator[HubServer]:
             else:
                 self._reply(200, {})
 
-        def _actions(self, asked: dict[str, Any]) -> dict[str, Any]:
+        def _actions(self, body: dict[str, Any]) -> dict[str, Any]:
             objects = [
                 {
                     **wanted,
                     "actions": {"upload": {"href": f"{hub.url}/lfs/{wanted['oid']}", "header": {}}},
                 }
-                for wanted in asked["objects"]
+                for wanted in body["objects"]
             ]
             return {"transfer": "basic", "objects": objects}
 

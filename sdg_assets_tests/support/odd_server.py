@@ -1,4 +1,4 @@
-"""A server whose answer to the next request is any bytes that a test likes."""
+"""A server that answers the next request with any bytes."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ CHAT, HEALTH, LISTED = "/v1/chat/completions", "/health", "/v1/models"
 
 
 def http(body: bytes | str, status: str = "200 OK", **headers: str) -> bytes:
-    """A whole answer."""
+    """A complete HTTP answer."""
     data = body.encode() if isinstance(body, str) else body
     lines = {"Content-Length": str(len(data)), "Connection": "close", **headers}
     head = "".join(f"{name.replace('_', '-')}: {value}\r\n" for name, value in lines.items())
@@ -28,17 +28,17 @@ def http(body: bytes | str, status: str = "200 OK", **headers: str) -> bytes:
 
 
 def reply(body: object, status: str = "200 OK", **headers: str) -> bytes:
-    """A whole answer with a JSON body."""
+    """A complete answer with a JSON body."""
     return http(json.dumps(body), status, Content_Type="application/json", **headers)
 
 
 def zipped(body: object) -> bytes:
-    """A whole answer, compressed."""
+    """A complete answer, compressed."""
     return http(gzip.compress(json.dumps(body).encode()), Content_Encoding="gzip")
 
 
 def but(**changes: Any) -> dict[str, Any]:
-    """A good answer with other parts; None takes a part out, `null` in its place is `Null`."""
+    """A good answer with parts changed; None removes a part, `Null` sends `null`."""
     changed = {**GOOD, **changes}
     return {name: value for name, value in changed.items() if value is not None}
 
@@ -49,26 +49,26 @@ def choice(**changes: Any) -> dict[str, Any]:
 
 
 class OddServer(TeacherServer):
-    """Answers by path: from a list of answers, then well."""
+    """Answers each path from a list of answers, then with good ones."""
 
     def __init__(self) -> None:
         super().__init__()
         self.answers: dict[str, list[bytes]] = {}
-        """Path → the next answers; the last one is given for ever if `stubborn`."""
+        """Path → the next answers; if `stubborn`, the last one repeats for ever."""
         self.stubborn = False
         self.drip_seconds: float | None = None
-        """Between two bytes, of an answer that never ends."""
+        """Seconds between two bytes of an answer that never ends."""
         self.silent: set[str] = set()
-        """Paths that are never answered."""
+        """Paths without any answer."""
         self.slow: dict[str, float] = {}
         """Path → seconds until it is answered."""
         self.dies_after: int | None = None
-        """Requests after which nothing is answered and nobody listens any more."""
+        """Number of requests after which the server stops listening."""
         self.heads: list[str] = []
-        """Request lines and headers that came."""
+        """Received request lines and headers."""
 
     def requests(self, path: str) -> int:
-        """How often the path was asked for."""
+        """Number of requests for the path."""
         return sum(f" {path} " in head.split("\r\n", 1)[0] for head in self.heads)
 
     def answer(self, path: str) -> bytes:
@@ -79,7 +79,7 @@ class OddServer(TeacherServer):
         return reply({HEALTH: {}, LISTED: MODELS, CHAT: GOOD}.get(path, {"count": 5}))
 
     def intercepts(self, handler: BaseHTTPRequestHandler) -> bool:
-        """Sends the next answer, byte by byte as the test has it."""
+        """Sends the bytes of the next answer unchanged."""
         handler.close_connection = True
         headers = (f"{name}: {value}" for name, value in handler.headers.items())
         self.heads.append("\r\n".join([handler.requestline, *headers]))

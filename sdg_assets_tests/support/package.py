@@ -1,4 +1,4 @@
-"""The package's own source, parsed: for tests of what its modules may say and call."""
+"""The package's own source, parsed: for tests of what its modules may contain and call."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Packages of somebody else, as an installer lays them down."""
+"""Third-party packages, installed for a test."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 def installed(
     directory: Path, module: str, source: str, *, group: str, points_at: str | None = None
 ) -> None:
-    """Lays down what `pip install` of a package with one module and one entry point does.
+    """Writes the files that `pip install` of a package with one module and entry point writes.
 
     Args:
         directory: Stands for site-packages; the test puts it on `sys.path`.

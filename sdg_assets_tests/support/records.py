@@ -1,4 +1,4 @@
-"""Records as tests need them: whole and valid, with what matters to the test said by name."""
+"""Builds complete, valid records; a test names only the fields that matter to it."""
 
 from __future__ import annotations
 
@@ -56,17 +56,17 @@ def _fields(**changes: Any) -> dict[str, Any]:
 
 
 def example(**changes: Any) -> Example:
-    """A multiple-choice question on capitals, unless said otherwise."""
+    """A multiple-choice question about capitals, with the given fields changed."""
     return Example(**_fields(**changes))
 
 
 def numeric(question: str = "How much is six times seven?", **changes: Any) -> Example:
-    """A question that 42 answers."""
+    """A question whose answer is 42."""
     return example(answer_kind=AnswerKind.NUMERIC, question=question, **changes)
 
 
 def generated(**changes: Any) -> GeneratedExample:
-    """`example` as a writer would have written it."""
+    """`example` as a generated row."""
     written = {
         "seed_ids": ["seed-1"],
         "teacher": STAMP,
@@ -78,7 +78,7 @@ def generated(**changes: Any) -> GeneratedExample:
 
 
 def enriched(**changes: Any) -> EnrichedExample:
-    """`generated`, verified by three votes of three."""
+    """`generated` with three votes of three for its answer."""
     written = {k: v for k, v in changes.items() if k in GeneratedExample.model_fields}
     fields = dict(generated(**written)) | changes
     solved = {
@@ -94,7 +94,7 @@ def enriched(**changes: Any) -> EnrichedExample:
 
 
 def judgement(score: float = 1.0, **criteria: float) -> Judgement:
-    """A rubric's scores: `score` on each criterion that is not named."""
+    """A rubric's scores: `score` for each criterion that is not named."""
     rubric = Rubric(**dict.fromkeys(Rubric.model_fields, score) | criteria)
     scores = rubric.model_dump().values()
     return Judgement(

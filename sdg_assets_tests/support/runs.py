@@ -1,4 +1,4 @@
-"""Running assets as Dagster runs them, and reading what came of it."""
+"""Runs assets with Dagster, and reads the results."""
 
 from __future__ import annotations
 
@@ -37,19 +37,21 @@ def run(
     """
     seed_task = cached_catalog(settings().catalog).task(task)
     keys = seed_task.enabled_subtasks()
-    chosen = subtasks or keys[0]
+    partitions = subtasks or keys[0]
     tags = dict(tags or {})
-    if isinstance(chosen, tuple):
+    if isinstance(partitions, tuple):
         tags["dagster/asset_partition_range_start"], tags["dagster/asset_partition_range_end"] = (
-            chosen
+            partitions
         )
     if {"normalized", "filtered"} & set(stages):
-        _hash_heldout(seed_task, None if isinstance(chosen, tuple) else chosen, tags, instance)
+        _hash_heldout(
+            seed_task, None if isinstance(partitions, tuple) else partitions, tags, instance
+        )
     ops = {f"{task}__{stage}": {"config": c} for stage, c in (config or {}).items()}
     return dg.materialize(
         task_assets(seed_task),
         selection=[dg.AssetKey([task, stage]) for stage in stages],
-        partition_key=None if isinstance(chosen, tuple) else chosen,
+        partition_key=None if isinstance(partitions, tuple) else partitions,
         tags=tags,
         instance=instance,
         run_config={"loggers": QUIET, "ops": ops},
@@ -71,7 +73,7 @@ def _hash_heldout(
 
 
 def failures(result: dg.ExecuteInProcessResult) -> list[str]:
-    """What the failed steps told the person, one message a step."""
+    """The messages of the failed steps, one per step."""
     messages = []
     for event in result.all_events:
         if event.event_type_value != "STEP_FAILURE":
@@ -86,13 +88,13 @@ def failures(result: dg.ExecuteInProcessResult) -> list[str]:
 
 
 def attempts(result: dg.ExecuteInProcessResult) -> int:
-    """How often steps were started, retries included."""
+    """Number of step starts, retries included."""
     started = ("STEP_START", "STEP_RESTARTED")
     return sum(event.event_type_value in started for event in result.all_events)
 
 
 def failed(result: dg.ExecuteInProcessResult) -> str:
-    """The one message of a run that failed for good, at the first attempt."""
+    """The only message of a run that failed permanently, at the first attempt."""
     assert not result.success
     (message,) = failures(result)
     assert not message.startswith("(not a clear failure)"), message
@@ -101,17 +103,17 @@ def failed(result: dg.ExecuteInProcessResult) -> str:
 
 
 def materialized(instance: dg.DagsterInstance, task: str, stage: str) -> set[str]:
-    """Partitions of the asset that Dagster knows to be there."""
+    """The asset's materialized partitions in Dagster."""
     return instance.get_materialized_partitions(dg.AssetKey([task, stage]))
 
 
 def metadata(instance: dg.DagsterInstance, task: str, stage: str, subtask: str) -> dict[str, Any]:
-    """The newest materialization's metadata of a partition, as plain values."""
-    found = instance.fetch_materializations(
+    """The metadata of a partition's newest materialization, as plain values."""
+    result = instance.fetch_materializations(
         dg.AssetRecordsFilter(asset_key=dg.AssetKey([task, stage]), asset_partitions=[subtask]),
         limit=1,
     )
-    (record,) = found.records
+    (record,) = result.records
     materialization = record.asset_materialization
     assert materialization
     return {name: value.value for name, value in materialization.metadata.items()}
@@ -120,7 +122,7 @@ def metadata(instance: dg.DagsterInstance, task: str, stage: str, subtask: str) 
 def checks(
     result: dg.ExecuteInProcessResult, stage: str, subtask: str
 ) -> dict[str, dg.AssetCheckEvaluation]:
-    """What the run's checks said of a partition, by name."""
+    """The results of the run's checks for a partition, by name."""
     evaluations = [
         event.asset_check_evaluation_data
         for event in result.all_events

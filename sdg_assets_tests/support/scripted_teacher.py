@@ -1,4 +1,4 @@
-"""A teacher whose every word is in the test. For the logic around a teacher, never for its wit."""
+"""A teacher with scripted answers, for tests of the code around a teacher, not of its quality."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ Answer = Callable[[Request], str | Completion]
 
 
 class ScriptedTeacher:
-    """Answers by calling `answer`, a few requests a poll, and remembers what it was asked."""
+    """Answers by calling `answer`, a few requests per poll, and records all requests."""
 
     def __init__(
         self,
@@ -90,7 +90,7 @@ class ScriptedTeacher:
 def completion(
     request: Request, text: str, finish_reason: FinishReason = "stop", cached_tokens: int = 0
 ) -> Completion:
-    """A completion of the request; a word is a token."""
+    """A completion of the request; each word counts as a token."""
     return Completion(
         request_id=request.id,
         text=text,
@@ -103,7 +103,7 @@ def completion(
 
 
 def ratings(rating: int = 5, comment: str = "Well made.", **changes: object) -> str:
-    """What a judge says that gives each criterion the same rating."""
+    """The answer of a judge that gives each criterion the same rating."""
     criteria = [name for name in Ratings.model_fields if name != "comment"]
     return json.dumps({"comment": comment, **dict.fromkeys(criteria, rating), **changes})
 

@@ -1,4 +1,4 @@
-"""Solvers and judges whose words are in the test, and rows enriched by them."""
+"""Solvers and judges with scripted answers, and rows that they enriched."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from sdg_assets_tests.support.scripted_teacher import ScriptedTeacher, ratings
 
 
 class Solver(ScriptedTeacher):
-    """Votes as told, one after the other; writes a background when asked for one."""
+    """Gives the scripted votes in order; writes a background if the request is for one."""
 
     def __init__(self, votes: Iterable[str], background: str = "France is in Europe.") -> None:
         self._votes: Iterator[str] = iter(votes)
@@ -31,7 +31,7 @@ class Solver(ScriptedTeacher):
 
     @property
     def asked(self) -> int:
-        """Votes that were asked for."""
+        """Number of requested votes."""
         return sum(not is_background(r) for r in self.requests)
 
 
@@ -62,16 +62,16 @@ def enriched_by(
 
 
 def solved(rows: Iterable[EnrichedExample | Rejection]) -> list[EnrichedExample]:
-    """The rows, none of which was refused."""
-    found = []
+    """The enriched rows; fails if one was refused."""
+    enriched_rows = []
     for row in rows:
         assert isinstance(row, EnrichedExample), row
-        found.append(row)
-    return found
+        enriched_rows.append(row)
+    return enriched_rows
 
 
 class Panel(ScriptedTeacher):
-    """A solver and a judge in one: votes and backgrounds in turn, the same ratings every time."""
+    """A solver and a judge: votes and backgrounds alternate, and all ratings are equal."""
 
     def __init__(self, votes: Iterable[str], *, same: Iterable[bool] = (), rating: int = 5) -> None:
         self._votes, self._same = iter(votes), iter(same)

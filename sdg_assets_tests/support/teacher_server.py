@@ -1,4 +1,4 @@
-"""The one stub of a vLLM server: real sockets, vLLM's protocol, every answer in the test.
+"""The only stub of a vLLM server: real sockets, vLLM's protocol, scripted answers.
 
 For runs around a teacher in processes of their own, which a scripted teacher cannot reach, and for
 a client of servers. A behaviour is a subclass of `TeacherServer`: what it writes and solves, whom
@@ -20,44 +20,44 @@ TeacherT = TypeVar("TeacherT", bound="TeacherServer")
 
 
 class TeacherServer:
-    """Writes questions whose answer is Oslo, and solves them right."""
+    """Writes questions whose answer is Oslo, and solves them correctly."""
 
     def __init__(self) -> None:
         self.model = "scripted/one"
         self.seconds = 0.0
-        """How long an answer takes."""
+        """Seconds that an answer takes."""
         self.may_answer = threading.Event()
-        """While it is not set, whoever asks has to wait."""
+        """Requests wait while this is not set."""
         self.may_answer.set()
         self.asked: Counter[str] = Counter()
-        """Requests by their content, the model included."""
+        """Number of requests by content, model included."""
         self.answered: Counter[str] = Counter()
         self.opened = 0
-        """How often a client asked which models there are, as each does first."""
+        """Number of calls of `/v1/models`: each client makes one first."""
         self.over = threading.Event()
-        """Set when the server ends; a handler that waits must not outlive it."""
+        """Set when the server ends; waiting handlers must not outlive it."""
         self.url = ""
 
     def intercepts(self, handler: BaseHTTPRequestHandler) -> bool:
-        """Whether it has sent something else, or nothing, in place of an answer."""
+        """Whether it has sent another reply, or none, instead of an answer."""
         return False
 
     def admits(self) -> bool:
-        """Whether a completion is answered; returns when it may be. Else its client is dropped."""
+        """Waits until a completion may be answered; false: its connection is dropped."""
         self.over.wait(self.seconds)
         self.may_answer.wait()
         return True
 
     def release(self) -> None:
-        """Lets go of whoever waits: the server ends."""
+        """Releases all waiting handlers: the server ends."""
         self.may_answer.set()
 
     def refuses(self, body: dict[str, Any]) -> bool:
-        """Whether a request is a bad one."""
+        """Whether a request is malformed."""
         return False
 
     def complete(self, body: dict[str, Any]) -> str:
-        """What is said to a request of any role, told apart by what is to be written."""
+        """The answer to a request; its prompt shows the role."""
         if judged := judgement(body):
             return judged
         if "response_format" in body:
@@ -78,7 +78,7 @@ class TeacherServer:
 
 
 def judgement(body: dict[str, Any]) -> str:
-    """The best marks, for a request that asks for marks; empty for every other request."""
+    """The best ratings for a request for ratings; empty for every other request."""
     form = body.get("response_format", {}).get("json_schema", {}).get("schema", {})
     criteria = form.get("properties", {})
     if not criteria or "question" in criteria:
@@ -116,7 +116,7 @@ def teacher_server(teacher: TeacherT) -> Iterator[TeacherT]:
                 self._reply({"error": {"message": "no such thing"}}, 400)
                 return
             if not teacher.admits():
-                self.close_connection = True  # or a client that lives waits for ever
+                self.close_connection = True  # else a living client waits for ever
                 return
             text = teacher.complete(body)
             self._reply(

@@ -36,13 +36,13 @@ def vllm_server(log: Path, model: Path | None = None) -> Iterator[str]:
         sys.executable, "-m", "vllm.entrypoints.openai.api_server",
         "--model", served[0], "--served-model-name", served[1],
         "--host", "127.0.0.1", "--port", str(port), "--enforce-eager",
-        # In bfloat16 a greedy answer hangs on the rounding, and that on who else is in the batch.
+        # In bfloat16 a greedy answer depends on rounding, and rounding on the rest of the batch.
         "--dtype", "float32", "--max-model-len", "2048",
         "--kv-cache-memory-bytes", str(1 << 29),
     ]  # fmt: skip
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "VLLM_ENABLE_V1_MULTIPROCESSING": "0"}
     with log.open("wb") as out:
-        # A session of its own: the server's engine is a child that outlives a killed parent.
+        # In its own session: the server's engine is a child that outlives a killed parent.
         process = subprocess.Popen(
             command, stdout=out, stderr=out, env=environment, start_new_session=True
         )
@@ -56,7 +56,7 @@ def vllm_server(log: Path, model: Path | None = None) -> Iterator[str]:
 
 
 def finished_requests(url: str) -> int:
-    """How many requests the server has answered since it started."""
+    """Number of requests that the server has answered since it started."""
     lines = httpx.get(f"{url}/metrics").text.splitlines()
     success = [line for line in lines if line.startswith("vllm:request_success_total")]
     return int(sum(float(line.rsplit(" ", 1)[1]) for line in success if "abort" not in line))

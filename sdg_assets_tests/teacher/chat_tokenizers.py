@@ -1,4 +1,4 @@
-"""Small tokenizers with the chat templates and control tokens of families that teachers come from.
+"""Small tokenizers with the chat templates and control tokens of common model families.
 
 The models themselves are on the Hub. What matters here is how the Transformers library reads the
 tokens: which are marked special, which are not and control all the same, and where the contents
@@ -49,11 +49,11 @@ class Family:
     template: str
     special: tuple[str, ...]
     plain: tuple[str, ...] = ()
-    """Added tokens that are not marked special, and control."""
+    """Control tokens that are not marked special."""
     harmless: tuple[str, ...] = ()
     """Added tokens that are text."""
     normalized: bool = False
-    """Whether the plain ones are looked for in normalized text."""
+    """Whether the tokenizer folds a text before it looks for the plain ones."""
 
 
 FAMILIES = {
@@ -86,7 +86,7 @@ FAMILIES = {
 
 
 def tokenizer_of(family: Family) -> Any:
-    """A byte-level BPE tokenizer as Transformers loads them, with the family's tokens."""
+    """A byte-level BPE tokenizer of Transformers with the family's tokens."""
     from tokenizers import AddedToken, Tokenizer, decoders, models, normalizers, pre_tokenizers
     from tokenizers.trainers import BpeTrainer
     from transformers import PreTrainedTokenizerFast

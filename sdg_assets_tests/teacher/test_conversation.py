@@ -97,7 +97,7 @@ def test_work_may_ask_in_waves_and_no_row_waits_for_another(tmp_path: Path) -> N
         results = list(converse(works, {Role.WRITER: Desk(teacher, log)}, Usage()))
 
     assert results == ["a1!2! a3!", "b1!2! b3!"]
-    # Row a's second wave was sent as soon as its first was answered, before row b's.
+    # Row a's second batch was sent as soon as its first was answered, before row b's.
     assert [r.messages[0].content for r in teacher.requests] == [
         "a1", "b1", "a1!2", "a3", "b1!2", "b3",
     ]  # fmt: skip
@@ -188,7 +188,7 @@ def test_a_teacher_that_forgets_a_request_is_an_error_and_no_endless_wait(tmp_pa
 def test_answers_to_a_conversation_that_was_given_up_do_not_disturb_the_next(
     tmp_path: Path,
 ) -> None:
-    # One engine serves all partitions of a run; one partition's input is corrupt half way.
+    # One engine serves all partitions of a run; the input of one is corrupt half way.
     teacher = ScriptedTeacher(echo)
 
     def corrupt() -> Iterator[Work[str]]:
@@ -204,7 +204,7 @@ def test_answers_to_a_conversation_that_was_given_up_do_not_disturb_the_next(
 
 
 def refusing(text: str) -> ScriptedTeacher:
-    """Refuses the request with that text, and answers the others."""
+    """Refuses the request with this text, and answers the others."""
 
     def answer(request: Request) -> str:
         if request.messages[0].content == text:
@@ -299,11 +299,11 @@ def test_usage_counts_tokens_reasons_and_cache_hits(tmp_path: Path) -> None:
 
 def test_progress_is_told_as_work_ends(tmp_path: Path) -> None:
     teacher = ScriptedTeacher(echo)
-    told: list[int] = []
+    counts: list[int] = []
     with CompletionLog(tmp_path / "log") as log:
         works = questions(teacher, "a", "b", "c")
         desks = {Role.WRITER: Desk(teacher, log)}
-        list(converse(works, desks, Usage(), on_progress=lambda done, _: told.append(done)))
+        list(converse(works, desks, Usage(), on_progress=lambda done, _: counts.append(done)))
 
-    assert told == sorted(told)
-    assert told[-1] == 3
+    assert counts == sorted(counts)
+    assert counts[-1] == 3

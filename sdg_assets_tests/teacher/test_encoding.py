@@ -1,4 +1,4 @@
-"""Words of a data set stay words, whatever tokenizer reads them."""
+"""Texts of a data set never become control tokens, with any tokenizer."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def control_ids(family: str, ids: Sequence[int]) -> list[int]:
 
 
 def attacks(tokens: Sequence[str]) -> list[str]:
-    """Contents that hold control tokens: alone, in words, side by side, one inside another."""
+    """Contents with control tokens: alone, within words, adjacent, and nested."""
     pairs = [*zip(tokens, [*tokens[1:], tokens[0]], strict=True)]
     return [
         *tokens,
@@ -79,8 +79,8 @@ def test_the_model_still_reads_the_words(family: str) -> None:
     ids = encoder.encode(conversation(BLANK[0], f"the river {token} runs"))
 
     normalizer = reader.backend_tokenizer.normalizer
-    shown = normalizer.normalize_str(token) if normalizer else token
-    assert f"the river {shown} runs" in reader.decode(ids, clean_up_tokenization_spaces=False)
+    written = normalizer.normalize_str(token) if normalizer else token
+    assert f"the river {written} runs" in reader.decode(ids, clean_up_tokenization_spaces=False)
 
 
 @pytest.mark.parametrize(
@@ -88,7 +88,7 @@ def test_the_model_still_reads_the_words(family: str) -> None:
     [*(f for f in FAMILIES if f != "gemma-2"), pytest.param("smollm2", marks=pytest.mark.engine)],
 )
 def test_an_ordinary_prompt_has_the_ids_that_the_template_gives_it(family: str) -> None:
-    # They are those the model was trained on, and the prefix cache holds.
+    # The model was trained on these ids, and the prefix cache holds them.
     reader = tokenizer(family)
     messages = conversation(BLANK[0], ORDINARY)
     plain = [message.model_dump() for message in messages]

@@ -1,4 +1,4 @@
-"""A backend of teachers in a package of somebody else, with no change to this one."""
+"""A backend of teachers in a third-party package, without changes to this package."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ BACKEND = Bedrock()
 
 @pytest.fixture(autouse=True)
 def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """A folder for packages of somebody else; what was imported from it is forgotten."""
+    """A folder for third-party packages; modules imported from it are removed afterwards."""
     folder = tmp_path / "site-packages"
     folder.mkdir()
     monkeypatch.syspath_prepend(folder)
@@ -110,13 +110,13 @@ def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 @pytest.fixture
 def bedrock(site: Path, configure: Configure) -> None:
-    """The package is installed, and plays every role."""
+    """Installs the package, with its teacher in every role."""
     installed(site, "someones_bedrock", PACKAGE, group=GROUP)
     configure(teacher=NAME)
 
 
 def asks(teacher: Teacher, text: str) -> Work[str]:
-    """One question, whose answer is the result."""
+    """Sends one request and returns the text of its completion."""
     message = Message(role="user", content=text)
     request = build_request(teacher.identity, Role.WRITER, "test@1", [message], Sampling())
     (completion,) = yield [request]
@@ -197,10 +197,12 @@ def test_a_password_for_a_backend_that_uses_none_is_refused_without_telling_it(
 ) -> None:
     configure(teacher="bedrock://user:s3cret@rock-1")
 
-    with pytest.raises(TeacherError, match="the backend bedrock uses no user and password") as told:
+    with pytest.raises(
+        TeacherError, match="the backend bedrock uses no user and password"
+    ) as error:
         open_teacher(settings(), Role.WRITER)
 
-    assert "s3cret" not in f"{told.value} {settings()!r} {TeacherSpec.of(settings(), Role.WRITER)}"
+    assert "s3cret" not in f"{error.value} {settings()!r} {TeacherSpec.of(settings(), Role.WRITER)}"
 
 
 # The backends of this package
@@ -220,10 +222,10 @@ def test_every_form_of_a_name_is_served_by_one_backend(name: str) -> None:
 
 
 def test_a_name_that_no_backend_serves_is_told_with_those_that_one_does() -> None:
-    with pytest.raises(TeacherError) as told:
+    with pytest.raises(TeacherError) as error:
         backend_of(TeacherSpec("no such teacher"))
 
-    message = str(told.value)
+    message = str(error.value)
     assert message.startswith("unknown teacher 'no such teacher': neither http://host:port, the ")
     assert "nor a directory, a hub id (org/name) or one of qwen2.5-coder-1.5b, " in message
 
@@ -244,15 +246,15 @@ def test_a_scoring_judge_must_be_a_server_of_its_own(
 
 
 def test_a_scoring_judge_at_an_address_is_served_by_the_reward_backend() -> None:
-    chosen = Settings(judge="http://vllm:8000", judge_api="score")
+    with_scores = Settings(judge="http://vllm:8000", judge_api="score")
 
-    assert backend_of(TeacherSpec.of(chosen, Role.JUDGE)).name == "reward"
-    assert backend_of(TeacherSpec.of(chosen, Role.SOLVER)).name == "engine"
+    assert backend_of(TeacherSpec.of(with_scores, Role.JUDGE)).name == "reward"
+    assert backend_of(TeacherSpec.of(with_scores, Role.SOLVER)).name == "engine"
 
 
 COMPARING = ("startswith", "match", "fullmatch", "compile", "search", "partition", "removeprefix")
-# Beside backends and the words for addresses: the object store's client must be told whether its
-# endpoint has TLS.
+# Besides backends and `addresses`: the object store's client needs to know whether its endpoint
+# uses TLS.
 ADDRESS_READERS = ("teacher/backends/", "addresses.py", "store/objects.py")
 
 

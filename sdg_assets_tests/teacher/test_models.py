@@ -63,7 +63,7 @@ def test_the_built_in_cards_are_well_formed() -> None:
 
 
 def test_a_licence_that_forbids_is_said_to_forbid() -> None:
-    card = teacher_cards()["mistral-large-2411"]  # written as a bare `no`, a boolean to YAML
+    card = teacher_cards()["mistral-large-2411"]  # written as a bare `no`, a boolean in YAML
     assert (card.outputs_may_train, card.commercial_use) == ("no", "no")
 
 
@@ -104,7 +104,7 @@ def write_cards(catalog: Path, change: dict[str, object]) -> None:
     catalog.joinpath("teachers.yaml").write_text(text)
 
 
-# what a name may be
+# kinds of names
 
 
 @pytest.mark.parametrize("teacher", ["no-such-teacher", "/no/such/directory", "a/b/c", ""])
@@ -114,17 +114,17 @@ def test_an_unknown_teacher_lists_what_is_accepted(teacher: str) -> None:
 
 
 def test_a_hub_id_of_a_card_keeps_the_cards_terms(reachable: object) -> None:
-    found = resolve("Qwen/Qwen2.5-72B-Instruct", fetch=False)
-    assert found.card.license == "LicenseRef-Qwen"
-    assert found.revision == found.card.revision
+    model = resolve("Qwen/Qwen2.5-72B-Instruct", fetch=False)
+    assert model.card.license == "LicenseRef-Qwen"
+    assert model.revision == model.card.revision
     assert resolve(f"Qwen/Qwen2.5-72B-Instruct@{COMMIT}", fetch=False).revision == COMMIT
 
 
 def test_a_hub_id_without_a_card_has_unknown_terms(reachable: Callable[[str, str], Path]) -> None:
-    found = resolve("someone/something")
-    assert found.path_or_id == str(reachable("someone/something", "main"))
-    assert found.revision == COMMIT
-    assert (found.card.license, found.card.commercial_use) == ("unknown", "unclear")
+    model = resolve("someone/something")
+    assert model.path_or_id == str(reachable("someone/something", "main"))
+    assert model.revision == COMMIT
+    assert (model.card.license, model.card.commercial_use) == ("unknown", "unclear")
 
 
 def test_a_branch_falls_back_to_what_is_on_disk(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -152,8 +152,8 @@ def test_a_directory_is_known_by_its_content(tmp_path: Path) -> None:
 def test_a_directory_can_have_a_card(tmp_path: Path) -> None:
     directory = model_directory(tmp_path / "weights", b"w")
     write_cards(tmp_path, {"model": str(directory)})
-    found = resolve("mine", catalog=tmp_path)
-    assert (found.path_or_id, found.card.license) == (str(directory), "MIT")
+    model = resolve("mine", catalog=tmp_path)
+    assert (model.path_or_id, model.card.license) == (str(directory), "MIT")
 
 
 def test_a_directory_needs_a_configuration(tmp_path: Path) -> None:
@@ -161,7 +161,7 @@ def test_a_directory_needs_a_configuration(tmp_path: Path) -> None:
         resolve(str(tmp_path))
 
 
-# where a packaged teacher comes from
+# sources of a packaged teacher
 
 
 @pytest.fixture
@@ -177,10 +177,10 @@ def test_the_hub_comes_first(reachable: object, built: list[str]) -> None:
 
 
 def test_packages_stand_in_for_the_hub(tmp_path: Path, built: list[str]) -> None:
-    found = resolve(QWEN)
+    model = resolve(QWEN)
     assert built == [QWEN]
-    assert found.revision == "sha256:cc324af070c2"
-    assert found.path_or_id == str(tmp_path / "cache" / "models" / f"{QWEN}-cc324af070c2")
+    assert model.revision == "sha256:cc324af070c2"
+    assert model.path_or_id == str(tmp_path / "cache" / "models" / f"{QWEN}-cc324af070c2")
 
 
 def test_what_is_on_disk_stays_the_teacher(
@@ -215,17 +215,17 @@ def test_the_source_can_be_chosen(
 def test_the_quick_teacher_loads(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("SDG_CACHE")
     monkeypatch.setenv("SDG_TEACHER_SOURCE", "packages")
-    found = resolve("smollm2-135m")
-    assert found.revision == "sha256:b179c9523d0e"
+    model = resolve("smollm2-135m")
+    assert model.revision == "sha256:b179c9523d0e"
 
     from transformers import AutoConfig, AutoTokenizer
 
-    config = AutoConfig.from_pretrained(found.path_or_id)
+    config = AutoConfig.from_pretrained(model.path_or_id)
     assert (config.model_type, config.vocab_size) == ("llama", 49152)
     assert str(config.dtype) == "torch.bfloat16"
     assert config.tie_word_embeddings
 
-    tokenizer = AutoTokenizer.from_pretrained(found.path_or_id)
+    tokenizer = AutoTokenizer.from_pretrained(model.path_or_id)
     text = "It's 12345.67 €, naïve café 中文:\n\n\tx = [1]  🙂"
     assert tokenizer.decode(tokenizer.encode(text)) == text
     chat = [{"role": "user", "content": "hi"}]
@@ -235,7 +235,7 @@ def test_the_quick_teacher_loads(monkeypatch: pytest.MonkeyPatch) -> None:
 
     from safetensors import safe_open
 
-    with safe_open(Path(found.path_or_id, "model.safetensors"), framework="np") as weights:
+    with safe_open(Path(model.path_or_id, "model.safetensors"), framework="np") as weights:
         names = set(weights.keys())
     assert "model.embed_tokens.weight" in names
     assert "lm_head.weight" not in names  # stored once

@@ -1,4 +1,4 @@
-"""Five SIGKILLs in one partition, at a real vLLM server that counts what it is asked."""
+"""Five SIGKILLs in one partition, with a real vLLM server that counts its requests."""
 
 from __future__ import annotations
 
@@ -83,12 +83,12 @@ def test_after_five_kills_the_result_is_an_undisturbed_runs_and_nothing_finished
         process.send_signal(signal.SIGKILL)
         process.wait()
         assert not Store(killed).exists(KEY), f"kill {number} came too late to disturb anything"
-        assert _log(killed).startswith(kept), "what was finished before is still there, untouched"
+        assert _log(killed).startswith(kept), "the log of earlier runs must be unchanged"
     assert _start(killed, server).wait(timeout=300) == 0
 
     assert _log(killed).count(b"\n") == requests
-    # Only what was in flight or not yet written at a kill may have been asked for again.
-    asked = finished_requests(server) - before
-    assert requests <= asked <= requests + KILLS * CONCURRENCY
+    # Only requests in flight, or not yet written at a kill, may have been sent again.
+    answered = finished_requests(server) - before
+    assert requests <= answered <= requests + KILLS * CONCURRENCY
     assert _texts(killed) == _texts(undisturbed)
     assert [row.id for row in _rows(killed)] == [row.id for row in _rows(undisturbed)]

@@ -31,7 +31,7 @@ SOLVE: dict[str, Any] = {
 
 @pytest.fixture
 def templates(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """A copy of the templates that a test may change."""
+    """A copy of the templates, which a test may change."""
     copy = tmp_path / "prompts"
     shutil.copytree(prompts._DIRECTORY, copy)
     monkeypatch.setattr(prompts, "_DIRECTORY", copy)
@@ -57,9 +57,9 @@ def test_every_kind_can_be_solved(kind: AnswerKind) -> None:
 
     assert system.content
     assert "Is <b> & 'water' wet?" in user.content  # text, not HTML
-    shown = "\n".join((system.content, user.content))
-    assert ("yes" in shown) == kind.selects
-    assert ("assert f(1) == 2" in shown) == (kind is AnswerKind.CODE)
+    prompt = "\n".join((system.content, user.content))
+    assert ("yes" in prompt) == kind.selects
+    assert ("assert f(1) == 2" in prompt) == (kind is AnswerKind.CODE)
 
 
 def test_a_wanted_answer_is_asked_for() -> None:

@@ -105,17 +105,17 @@ def test_a_teachers_data_version_names_model_revision_and_settings() -> None:
 
 
 @pytest.mark.parametrize(
-    ("told", "reason"),
+    ("reported", "reason"),
     [("stop", "stop"), ("length", "length"), ("content_filter", "content_filter")],
 )
-def test_an_end_is_natural_or_cut_by_the_limit_or_by_a_filter(told: str, reason: str) -> None:
-    assert finish_reason(told, "org/model") == reason
+def test_an_end_is_natural_or_cut_by_the_limit_or_by_a_filter(reported: str, reason: str) -> None:
+    assert finish_reason(reported, "org/model") == reason
 
 
-@pytest.mark.parametrize("told", ["abort", "error", None])
-def test_what_was_cut_off_from_outside_is_no_completion(told: str | None) -> None:
+@pytest.mark.parametrize("reported", ["abort", "error", None])
+def test_what_was_cut_off_from_outside_is_no_completion(reported: str | None) -> None:
     with pytest.raises(TransientError, match=r"finish_reason ('abort'|'error'|null), so it is not"):
-        finish_reason(told, "org/model")
+        finish_reason(reported, "org/model")
 
 
 def test_a_call_of_a_tool_is_no_text() -> None:

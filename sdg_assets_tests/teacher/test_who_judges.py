@@ -1,4 +1,4 @@
-"""A model whose card says that it cannot judge is not asked to, however it is named."""
+"""A model whose card says that it cannot judge is never the judge, whatever its name."""
 
 from __future__ import annotations
 

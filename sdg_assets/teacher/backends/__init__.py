@@ -1,7 +1,7 @@
-"""The backends of teachers, one module each, which export it as `BACKEND`.
+"""The backends of teachers: one module each, which exports the backend as `BACKEND`.
 
-A backend of your own is a module in a package of yours. Name it in an entry point, and teachers
-that it serves may be named in `SDG_TEACHER`, `SDG_SOLVER` and `SDG_JUDGE`:
+To add a backend, write such a module in your own package and name it in an entry point. Its
+teachers can then be named in `SDG_TEACHER`, `SDG_SOLVER` and `SDG_JUDGE`:
 
     [project.entry-points."sdg_assets.teacher.backends"]
     bedrock = "my_teachers.bedrock"
@@ -18,7 +18,7 @@ def backends() -> list[Backend]:
     """All backends: the built-in ones, then those of other packages.
 
     Raises:
-        PermanentError: An entry point is broken, or exports something else.
+        PermanentError: An entry point is broken, or does not export a backend.
     """
     known = []
     for member in members(__name__, "BACKEND"):
@@ -35,13 +35,14 @@ def backend_of(spec: TeacherSpec) -> Backend:
     """The one backend that serves a teacher.
 
     Raises:
-        TeacherError: None does, several do, or the one does not use the password in the name.
+        TeacherError: No backend serves it, several do, or the one does not use the password in the
+            name.
         PermanentError: A backend of another package is broken.
     """
-    able = [backend for backend in backends() if spec.api in backend.apis]
-    serving = [backend for backend in able if backend.serves(spec)]
+    candidates = [backend for backend in backends() if spec.api in backend.apis]
+    serving = [backend for backend in candidates if backend.serves(spec)]
     if not serving:
-        raise TeacherError(_nobody(spec, able))
+        raise TeacherError(_unknown(spec, candidates))
     if len(serving) > 1:
         names = " and ".join(backend.name for backend in serving)
         raise TeacherError(
@@ -57,8 +58,8 @@ def backend_of(spec: TeacherSpec) -> Backend:
     return backend
 
 
-def _nobody(spec: TeacherSpec, able: list[Backend]) -> str:
-    names = [backend.names(spec.catalog) for backend in able]
+def _unknown(spec: TeacherSpec, candidates: list[Backend]) -> str:
+    names = [backend.names(spec.catalog) for backend in candidates]
     if spec.api != "rubric":
         return f"SDG_JUDGE_API={spec.api} needs SDG_JUDGE={' or '.join(names)}"
     return f"unknown teacher {spec.name!r}: neither {' nor '.join(names)}"

@@ -29,15 +29,15 @@ from sdg_assets.teacher.server.server import Server
 
 ClientT = TypeVar("ClientT", bound="EndpointTeacher")
 DEFAULT_MODEL_LEN = 4096
-"""Tokens taken to fit where a server does not say."""
+"""Maximum length in tokens, if the server does not report it."""
 
 
 class EndpointTeacher:
     """A vLLM server behind the `Teacher` protocol.
 
-    At most `concurrency` requests are under way. A busy or failing server (429, 5xx, time-out) is
-    asked again after a growing, jittered wait. An error belongs to its request; only a server that
-    answers nobody fails them all.
+    At most `concurrency` requests are under way. If the server is busy or failing (429, 5xx,
+    timeout), a request is retried after a growing, jittered wait. An error fails only its own
+    request, unless the server answers no request at all.
     """
 
     def __init__(
@@ -49,19 +49,19 @@ class EndpointTeacher:
         credentials: Credentials | None = None,
         stalled_seconds: float = STALLED_SECONDS,
     ) -> None:
-        """Checks that the server is well and asks which model it serves.
+        """Checks the server's health and asks which model it serves.
 
         Args:
             url: The server's address, with or without `/v1`.
-            concurrency: Requests under way at a time.
-            catalog: Where `teachers.yaml` lies, if not built in.
-            credentials: A name and password for the server, if they do not stand in the address.
-            stalled_seconds: A server that produces no token for so long counts as frozen.
+            concurrency: Most requests under way at a time.
+            catalog: Directory of `teachers.yaml`; None: the built-in file.
+            credentials: User and password for the server, if they are not in the address.
+            stalled_seconds: Seconds without a token after which the server counts as frozen.
 
         Raises:
             TransientError: The server does not answer.
-            TeacherError: It answers, but serves no model, or another one than its card says, or
-                refuses the key in `SDG_API_KEY`.
+            TeacherError: The server lists no model, its model contradicts the card, or it refuses
+                the key in `SDG_API_KEY`.
         """
         self.server = Server(url, concurrency, stalled_seconds, credentials)
         self.server.call("GET", "/health", Anything, attempts=2)
@@ -76,7 +76,7 @@ class EndpointTeacher:
 
     @property
     def control_tokens(self) -> ControlTokens:
-        """Those of the server's chat template; a server does not tell the others."""
+        """The control tokens of its chat template; a server does not report the others."""
         return self.words.control_tokens
 
     def _tokens_of_template(self) -> list[str]:
@@ -96,26 +96,26 @@ class EndpointTeacher:
             return False
 
     def count_tokens(self, messages: Sequence[Message]) -> int:
-        """Prompt tokens of a conversation, as the server's own tokenizer counts them."""
+        """Number of prompt tokens of a conversation, by the server's own tokenizer."""
         body = {"model": self.model, "messages": self.conversation(messages)}
         return self.server.call("POST", "/tokenize", TokenCount, body).count
 
     def conversation(self, messages: Sequence[Message]) -> list[dict[str, str]]:
-        """The messages as the server takes them, their control tokens broken up.
+        """The messages as JSON, with their control tokens broken up.
 
-        It may ask the server whether a text is a token; never call it in the background thread.
+        This may ask the server whether a text is a token: never call it in the background thread.
         """
         return self.words.harmless(messages)
 
     def submit(self, request: Request) -> None:
         """Hands the request to the background thread."""
-        # Made here: the background thread must not wait for a call of its own to the server.
+        # Built in this thread: the background thread must not wait for its own call to the server.
         body = self.body(request)
         self._under_way += 1
         asyncio.run_coroutine_threadsafe(self._work(request, body), background())
 
     def poll(self, *, wait: bool = True) -> list[Completion | FailedRequest]:
-        """Takes whatever is finished; first waits, if it may, until something is."""
+        """Takes all finished requests; with `wait`, waits until at least one is finished."""
         finished: list[Completion | FailedRequest] = []
         while self._under_way and not (finished and self._finished.empty()):
             try:
@@ -126,18 +126,18 @@ class EndpointTeacher:
         return finished
 
     async def _work(self, request: Request, body: dict[str, Any]) -> None:
-        # Whatever happens must reach the thread that polls, or it would wait for ever.
+        # Every outcome must reach the polling thread, or it would wait for ever.
         try:
             async with self._turns:
                 self._finished.put(await self.complete(request, body))
         except BaseException as error:
-            told = error if isinstance(error, Exception) else RuntimeError(type(error).__name__)
-            self._finished.put(FailedRequest(request.id, told))
+            reason = error if isinstance(error, Exception) else RuntimeError(type(error).__name__)
+            self._finished.put(FailedRequest(request.id, reason))
             if not isinstance(error, Exception):
                 raise
 
     def body(self, request: Request) -> dict[str, Any]:
-        """The request as the server takes it."""
+        """The JSON body of a request."""
         sampling = request.sampling
         body: dict[str, Any] = {
             "model": self.model,
@@ -152,7 +152,7 @@ class EndpointTeacher:
         return body
 
     async def complete(self, request: Request, body: dict[str, Any]) -> Completion:
-        """Answers a request, of which `body` is what is sent; raises as `Server.ask` does."""
+        """Sends the body of a request and returns its completion; raises as `Server.ask` does."""
         began = time.monotonic()
         answer = await self.server.ask("POST", "/v1/chat/completions", ChatReply, body)
         choice, usage = answer.choices[0], answer.usage
@@ -168,28 +168,28 @@ class EndpointTeacher:
 
 
 class Clients(Generic[ClientT]):
-    """The clients of this process: each is made once, and again once its server was gone."""
+    """The clients of this process, one per server. A new one is made if the server was gone."""
 
     def __init__(self, connect: Callable[[TeacherSpec], ClientT]) -> None:
-        """Starts with none.
+        """Starts without clients.
 
         Args:
-            connect: Makes the client of a server; raises where the server cannot be used.
+            connect: Makes the client of a server; raises if the server cannot be used.
         """
         self._connect = connect
         self._connected: dict[TeacherSpec, ClientT] = {}
 
     def of(self, spec: TeacherSpec) -> ClientT:
-        """The client of the server that a teacher's name is the address of."""
-        known = self._connected.pop(spec, None)
-        if known is None or known.server.gone:
-            known = self._connect(spec)
-        self._connected[spec] = known
-        return known
+        """The client of the server whose address is the teacher's name."""
+        client = self._connected.pop(spec, None)
+        if client is None or client.server.gone:
+            client = self._connect(spec)
+        self._connected[spec] = client
+        return client
 
 
 class ServerBackend(Backend, Generic[ClientT]):
-    """Teachers whose name is the address of a vLLM server: their pods are small."""
+    """Teachers whose name is the address of a vLLM server. The pods of their steps are small."""
 
     kind = "vllm"
     takes_credentials = True
@@ -203,11 +203,11 @@ class ServerBackend(Backend, Generic[ClientT]):
         return is_url(spec.name)
 
     def open(self, spec: TeacherSpec) -> ClientT:
-        """The client of the server, which was well when it was first asked."""
+        """The client of the server, whose health was checked when the client was made."""
         return self._clients.of(spec)
 
     def identity(self, spec: TeacherSpec) -> TeacherIdentity:
-        """Who the server says it serves."""
+        """The identity of the model that the server reports."""
         return self._clients.of(spec).identity
 
 

@@ -1,7 +1,7 @@
-"""The teacher in this process: a vLLM engine, fed as a stream.
+"""The teacher in this process: a vLLM engine that takes requests as a stream.
 
-`LLM.generate` takes a list and returns when its slowest row is done. Here requests enter the
-engine whenever they come and finished ones leave at once.
+`LLM.generate` takes a list and returns when its slowest row is finished. Here requests enter the
+engine at any time, and each finished one is returned at once.
 """
 
 from __future__ import annotations
@@ -38,23 +38,23 @@ from sdg_assets.teacher.requests import (
 )
 from sdg_assets.teacher.stopping import FrozenError, engine_work
 
-# Set before vllm is imported. One process: a killed run leaves no orphaned engine behind, and its
-# errors keep their types. Offline: a model that is already here must not wait for the Hub.
+# Set before vllm is imported. One process: a killed run leaves no orphaned engine behind, and
+# errors keep their types.
 _ENVIRONMENT = {
     "VLLM_ENABLE_V1_MULTIPROCESSING": "0",
     "VLLM_NO_USAGE_STATS": "1",
     "VLLM_LOGGING_LEVEL": "ERROR",
     "TOKENIZERS_PARALLELISM": "false",
-    # On a CPU OpenMP's threads spin while they wait for each other: with other work on a 2-core
-    # machine the engine fell from 23 to 2.4 tokens/s. Asleep they leave the core to that work.
+    # By default OpenMP's threads spin while they wait for each other: with other work on a 2-core
+    # machine the engine fell from 23 to 2.4 tokens/s. Sleeping threads leave the core free.
     "OMP_WAIT_POLICY": "PASSIVE",
 }
-# Engine arguments that change what the model says, and so belong to its identity.
+# Engine arguments that change the model's answers, and so belong to its identity.
 _NUMERIC = ("dtype", "quantization", "max_model_len")
 
 
 def identity_of(resolved: ResolvedModel, arguments: Mapping[str, Any]) -> TeacherIdentity:
-    """Who a model is when the engine has these arguments; needs neither the model nor vLLM."""
+    """The identity of a model run with these arguments; needs neither the model nor vLLM."""
     numeric = {k: arguments[k] for k in _NUMERIC if k in arguments}
     card = resolved.card
     stamp = TeacherStamp(model=card.model, revision=resolved.revision, license=card.license)
@@ -65,7 +65,7 @@ class EngineTeacher:
     """A vLLM engine behind the `Teacher` protocol.
 
     The engine starts with the first request: a rerun whose completions are all in the log needs
-    the tokenizer and nothing else.
+    only the tokenizer.
     """
 
     def __init__(
@@ -78,11 +78,11 @@ class EngineTeacher:
 
         Args:
             resolved: The model's directory or hub id, with its card.
-            stalled_seconds: An engine that produces no token for so long counts as frozen.
-            **overrides: vLLM engine arguments on top of the card's, passed through.
+            stalled_seconds: Seconds without a token after which the engine counts as frozen.
+            **overrides: vLLM engine arguments, which override those of the card.
 
         Raises:
-            TeacherError: There is no model that can be read.
+            TeacherError: The model cannot be read.
         """
         for name, value in _ENVIRONMENT.items():
             os.environ.setdefault(name, value)
@@ -112,7 +112,7 @@ class EngineTeacher:
         self._encoder = ChatEncoder(tokenizer, self._model)
         self.control_tokens = self._encoder.control_tokens
         self._submitted: dict[str, float] = {}
-        # A prompt is counted when it is built and tokenized when it is sent, a moment later.
+        # A prompt is tokenized twice: to count its tokens, and to send it a moment later.
         self._tokenize = lru_cache(maxsize=256)(self._encoder.encode)
 
     @cached_property
@@ -120,10 +120,10 @@ class EngineTeacher:
         """The engine, started.
 
         Raises:
-            TeacherError: It cannot work as configured; says what to change.
+            TeacherError: It cannot work as configured; the message says what to change.
             TeacherGoneError: There is too little memory now.
         """
-        if self._unusable:  # the next partition has the same settings
+        if self._unusable:  # it failed for an earlier partition with the same settings
             raise TeacherError(str(self._unusable))
         arguments = {"enable_prefix_caching": True, **self._arguments}
         with engine_work():
@@ -135,7 +135,7 @@ class EngineTeacher:
                 raise self._not_started(explained(error, self._model)) from error
 
     def _not_started(self, error: Exception) -> Exception:
-        """What is wrong with one start is wrong for every partition of the run."""
+        """Remembers a permanent error: every partition of the run would meet it again."""
         if isinstance(error, TransientError):
             return TeacherGoneError(str(error))
         self._unusable = error
@@ -146,12 +146,12 @@ class EngineTeacher:
         _ = self.llm
 
     def stop(self) -> None:
-        """Ends the engine, if it runs, and gives its memory back."""
+        """Ends the engine, if it runs, and frees its memory."""
         if self.__dict__.pop("llm", None) is not None:
             gc.collect()
 
     def count_tokens(self, messages: Sequence[Message]) -> int:
-        """Prompt tokens of a conversation, chat template included."""
+        """Number of prompt tokens of a conversation, chat template included."""
         return len(self._tokens(messages))
 
     def submit(self, request: Request) -> None:
@@ -164,11 +164,11 @@ class EngineTeacher:
         self._submitted[request.id] = time.monotonic()
 
     def prompt(self, request: Request) -> dict[str, list[int]]:
-        """The request as vLLM takes it: token ids, control ids from the chat template alone."""
+        """The request's token ids for vLLM; only the chat template produces control ids."""
         return {"prompt_token_ids": self._tokens(request.messages)}
 
     def parameters(self, request: Request) -> Any:  # noqa: ANN401 – vllm.SamplingParams
-        """The request's sampling parameters, with its JSON schema enforced by the engine."""
+        """The request's `SamplingParams`; the engine enforces its JSON schema."""
         from vllm import SamplingParams
         from vllm.sampling_params import StructuredOutputsParams
 
@@ -181,13 +181,15 @@ class EngineTeacher:
         )
 
     def poll(self, *, wait: bool = True) -> list[Completion | FailedRequest]:
-        """Steps the engine until something is finished; nothing is finished between two polls.
+        """Steps the engine until a request is finished. Without `wait` it returns nothing.
+
+        The engine works only during a poll, so nothing finishes between two polls.
 
         Raises:
-            TeacherError: The engine failed in a way that will come again.
-            TeacherGoneError: It is frozen.
+            TeacherError: The engine failed, and would fail again.
+            TeacherGoneError: The engine is frozen.
         """
-        llm = self.__dict__.get("llm")  # not started for this: without it nothing is under way
+        llm = self.__dict__.get("llm")  # without a started engine no request is under way
         finished: list[Completion | FailedRequest] = []
         if not wait or llm is None:
             return finished
@@ -203,7 +205,7 @@ class EngineTeacher:
         return finished
 
     def _dead(self, error: BaseException, *, frozen: bool) -> Exception:
-        """Forgets the engine: whoever comes next starts another one."""
+        """Drops the failed engine, so that the next request starts a new one; returns the error."""
         self.__dict__.pop("llm", None)
         self._submitted.clear()
         if frozen:
@@ -259,35 +261,35 @@ class EngineBackend(Backend):
     def open(self, spec: TeacherSpec) -> EngineTeacher:
         """The engine, which starts with the first request and is kept for later partitions."""
         if spec not in self._running:
-            # One with other arguments would hold the memory that this one needs.
-            self.stop_unused([known for known in self._running if known.name != spec.name])
+            # The same model with other arguments would hold the memory that this one needs.
+            self.stop_unused([running for running in self._running if running.name != spec.name])
             resolved = resolve(spec.name, catalog=spec.catalog)
             self._running[spec] = EngineTeacher(resolved, spec.stalled_seconds, **spec.engine)
         return self._running[spec]
 
     def identity(self, spec: TeacherSpec) -> TeacherIdentity:
-        """The model's revision, and the arguments that change what it says."""
+        """The model's revision, and the arguments that change its answers."""
         resolved = resolve(spec.name, fetch=False, catalog=spec.catalog)
         return identity_of(resolved, {**resolved.card.engine, **spec.engine})
 
     def card(self, spec: TeacherSpec) -> TeacherCard:
-        """What `teachers.yaml` says of the model, if anything."""
+        """The model's card in `teachers.yaml`, or one whose facts are unknown."""
         directory = _directory(spec)
         if directory:
             return card_of_model(str(directory), catalog=spec.catalog)
         return card_of(spec.name, spec.catalog)
 
     def loaded(self, spec: TeacherSpec) -> TeacherCard:
-        """The same card: the model is loaded here."""
+        """The model's card: it is always loaded into the step's process."""
         return self.card(spec)
 
     def needs_internet(self, spec: TeacherSpec, *, cached: bool) -> bool:
-        """Only for weights that are neither in the image nor on a volume."""
+        """Whether the weights are neither on a volume nor in packages."""
         return not (cached or self.card(spec).packaged)
 
     def stop_unused(self, wanted: Collection[TeacherSpec]) -> None:
-        """Stops the other engines and frees their memory: a GPU seldom holds two."""
-        for spec in [known for known in self._running if known not in wanted]:
+        """Stops the other engines and frees their memory: a GPU rarely has room for two."""
+        for spec in [running for running in self._running if running not in wanted]:
             self._running.pop(spec).stop()
 
 
@@ -295,7 +297,7 @@ BACKEND = EngineBackend()
 
 
 def _directory(spec: TeacherSpec) -> Path | None:
-    """The directory that a teacher's name stands for; a key of `teachers.yaml` is none."""
+    """The directory that a teacher's name denotes; None for a key of `teachers.yaml`."""
     directory = Path(spec.name).expanduser()
     if not spec.name or spec.name in teacher_cards(spec.catalog):
         return None

@@ -1,7 +1,7 @@
-"""A judge that is no chat model: a reward or scoring model behind a vLLM server.
+"""A judge that is not a chat model: a reward or scoring model behind a vLLM server.
 
-It speaks the `Teacher` protocol, so its scores go through the same log as every completion: the
-text of a completion is `{"reward": x}`, x before any activation.
+It implements the `Teacher` protocol, so its scores go through the same log as every completion. The
+text of a completion is `{"reward": x}`, where x is the score before any activation function.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ class RewardTeacher(EndpointTeacher):
     """Scores a conversation of a question (user) and its answer (assistant).
 
     `reward`: the conversation goes through the model's chat template to `/classify`, as reward
-    models are trained (one label; of two, the second is "good"). `score`: question and answer go as
-    a pair to `/score`, as cross-encoders are.
+    models are trained. They have one label, or two of which the second is "good". `score`: question
+    and answer go as a pair to `/score`, as cross-encoders are trained.
     """
 
     def __init__(
@@ -44,10 +44,10 @@ class RewardTeacher(EndpointTeacher):
         Args:
             url: The server's address, with or without `/v1`.
             api: Which of the server's APIs scores.
-            concurrency: Requests under way at a time.
-            catalog: Where `teachers.yaml` lies, if not built in.
-            credentials: A name and password for the server.
-            stalled_seconds: A server that makes no progress for so long counts as frozen.
+            concurrency: Most requests under way at a time.
+            catalog: Directory of `teachers.yaml`; None: the built-in file.
+            credentials: User and password for the server.
+            stalled_seconds: Seconds without progress after which the server counts as frozen.
         """
         super().__init__(
             url, concurrency, catalog, credentials=credentials, stalled_seconds=stalled_seconds
@@ -55,7 +55,7 @@ class RewardTeacher(EndpointTeacher):
         self._api = api
 
     def body(self, request: Request) -> dict[str, Any]:
-        """The request as the scoring API takes it."""
+        """The JSON body of a request to the scoring API."""
         messages = self.conversation(request.messages)
         body: dict[str, Any] = {"model": self.model, "use_activation": False}
         if self._api == "reward":
@@ -64,10 +64,10 @@ class RewardTeacher(EndpointTeacher):
         return {**body, "text_1": question, "text_2": answer}
 
     async def complete(self, request: Request, body: dict[str, Any]) -> Completion:
-        """The score as a completion without tokens of its own.
+        """Sends the body of a request and returns the score as a completion without output tokens.
 
         Raises:
-            TeacherError: The model has no score to give: it has another number of labels.
+            TeacherError: The model is not a scoring model, or has more than two labels.
             TransientError: The server does not answer.
         """
         began = time.monotonic()
@@ -99,7 +99,7 @@ class RewardTeacher(EndpointTeacher):
     def _of_labels(self, logits: list[float]) -> float:
         if len(logits) == 1:
             return float(logits[0])
-        if len(logits) == 2:  # the logistic of the difference is the softmax of the second
+        if len(logits) == 2:  # the sigmoid of the difference is the softmax of the second
             return float(logits[1] - logits[0])
         raise TeacherError(
             f"teacher {self.model}: {len(logits)} labels; a reward model has one, or two of which "

@@ -1,12 +1,13 @@
-"""The completion log: what a teacher has said, kept through any kill.
+"""The completion log: every answer of a teacher, kept even if the process is killed at any moment.
 
-One log per partition, role, teacher and prompt version. In a directory it is one append-only JSONL
-file: lines are handed to the operating system one by one, which a killed process survives, and to
-disk in batches, which a power cut survives. A torn last line is cut off on opening. In a bucket,
-and on a shared volume without locks, it is a folder of segments (see segments.py).
+Each partition, role, teacher and prompt version has its own log. In a directory the log is one
+append-only JSONL file. Each line goes to the operating system at once, so it survives a killed
+process; lines go to disk in batches, which then survive a power cut. Opening the log cuts off an
+incomplete last line. In a bucket, and on a shared volume without locks, the log is a folder of
+segments (see segments.py).
 
-Each line ends with a checksum of itself (see seal.py). A line that a disk has damaged is not used:
-it is counted, a warning names it, and its request is asked again. No other line is lost with it.
+Each line ends with its own checksum (see seal.py). A line that the disk has damaged is not used:
+it is counted, a warning names it, and its request is sent again. No other line is lost with it.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ from sdg_assets.teacher.requests import Completion
 SYNC_SECONDS = 2.0
 SYNC_LINES = 64
 DAMAGED_SHOWN = 5
-# What a file system says that has no flock: NFS without a lock service, many FUSE mounts.
+# Errors of file systems without flock: NFS without a lock service, many FUSE mounts.
 NO_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP}
 logger = logging.getLogger(__name__)
 
@@ -42,36 +43,36 @@ class CompletionLog:
     """Finished completions by request id. Use as a context manager."""
 
     def __init__(self, path: Place) -> None:
-        """Opens the log, creating it if need be.
+        """Opens the log, or creates it.
 
         Args:
-            path: The log's file; its name says role, teacher and prompt version. Segments lie in
-                the folder beside it that ends in `.segments`.
+            path: The log's file; its name states role, teacher and prompt version. Segments are in
+                the folder with the same name and the suffix `.segments`.
 
         Raises:
-            StoreError: The disk is full or may not be written, or a line that is not damaged is of
-                another version of this package.
+            StoreError: The disk is full or read-only, or another version of this package wrote an
+                undamaged line.
             TransientError: Another process is writing this log's file.
         """
         self.path = path
         self.damaged: list[str] = []
-        """File and number of each line that was damaged on disk; their requests are unanswered."""
+        """`file:line` of each damaged line; their requests count as unanswered."""
         self._offsets: dict[str, int] = {}
         self._segments = Segments(path.with_suffix(".segments"))
         file = _locked(path) if isinstance(path, Path) else None
         self._appends = file is not None
-        # Completions are read again from a file of this machine, wherever the log lies.
+        # Completions are always read from a local file, also if the log is in a bucket.
         with clear_errors(temporary_directory(), "TMPDIR"):
             self._file: BinaryIO = file or tempfile.TemporaryFile()  # noqa: SIM115
         try:
             if self._appends:
                 self._index()
             else:
-                self._take_in_file()
-            self._take_in_segments()
-            self._tell_damage()
+                self._import_file()
+            self._import_segments()
+            self._warn_of_damage()
         except BaseException:
-            self._file.close()  # and let go of the lock
+            self._file.close()  # also releases the lock
             raise
         self._unsynced = 0
         self._synced_at = time.monotonic()
@@ -91,7 +92,7 @@ class CompletionLog:
             else:
                 self._segments.close()
         finally:
-            with self._clear_errors():  # what is left in the buffer is written on closing
+            with self._clear_errors():  # closing writes the rest of the buffer
                 self._file.close()
 
     def __contains__(self, request_id: str) -> bool:
@@ -104,23 +105,25 @@ class CompletionLog:
         """The finished completion of a request.
 
         Raises:
-            KeyError: It is not finished.
-            TransientError: Its line was damaged since the log was opened.
+            KeyError: The request has no finished completion.
+            TransientError: The line was damaged after the log was opened.
         """
         self._file.seek(self._offsets[request_id])
         completion = unsealed(self._file.readline(), self.path)
         if completion is None:
-            raise TransientError(f"{self.path}: a line was damaged since it was read; run again")
+            raise TransientError(
+                f"{self.path}: a line was damaged after the log was opened; run again"
+            )
         return completion
 
     def append(self, completion: Completion) -> None:
-        """Keeps a completion.
+        """Adds a completion to the log.
 
-        In a file it survives the process at once, and the machine after `SYNC_SECONDS` or
-        `SYNC_LINES`; in segments it survives both after `SEGMENT_SECONDS` or `SEGMENT_LINES`.
+        In a file the completion survives a kill at once, and a power cut after `SYNC_SECONDS` or
+        `SYNC_LINES`. In segments it survives both after `SEGMENT_SECONDS` or `SEGMENT_LINES`.
 
         Raises:
-            SdgError: It, or an earlier segment, could not be put in the store.
+            SdgError: The completion, or an earlier segment, could not be written.
         """
         line = sealed(completion)
         self._put(completion.request_id, line)
@@ -135,10 +138,10 @@ class CompletionLog:
             self.sync()
 
     def sync(self) -> None:
-        """Waits until everything appended is on disk, or in the bucket.
+        """Waits until all appended completions are on disk or in the bucket.
 
         Raises:
-            SdgError: It could not be put there.
+            SdgError: They could not be written.
         """
         if not self._appends:
             self._segments.sync()
@@ -162,23 +165,26 @@ class CompletionLog:
 
     def _index(self) -> None:
         self._file.seek(0)
-        offset, saved = 0, list[Completion]()
+        offset, rescued = 0, list[Completion]()
         for number, line in enumerate(iter(self._file.readline, b""), start=1):
-            if not line.endswith(b"\n"):  # torn by a kill
+            if not line.endswith(b"\n"):  # a kill cut it short
                 with self._clear_errors():
                     self._file.truncate(offset)
                 break
             if completion := unsealed(line, f"{self.path}:{number}"):
                 self._offsets[completion.request_id] = offset
             else:
-                saved += self._damaged_line(line, f"{self.path}:{number}")
+                rescued += self._damaged_line(line, f"{self.path}:{number}")
             offset += len(line)
-        for completion in saved:
-            if completion.request_id not in self._offsets:  # saved by an earlier run
+        for completion in rescued:
+            if completion.request_id not in self._offsets:  # else an earlier run rescued it
                 self._put(completion.request_id, sealed(completion))
 
-    def _take_in_file(self) -> None:
-        """What a log holds that was one file when its store was copied here, or was locked."""
+    def _import_file(self) -> None:
+        """Reads the file of a log that was one file before.
+
+        Its store was copied into a bucket, or its file system had locks then.
+        """
         try:
             with clear_errors(str(self.path)):
                 file = self.path.open("rb")
@@ -186,30 +192,30 @@ class CompletionLog:
             return
         with file:
             for number, line in enumerate(file, start=1):
-                if line.endswith(b"\n"):  # else torn by a kill
-                    self._take_in(line, f"{self.path}:{number}")
+                if line.endswith(b"\n"):  # else a kill cut it short
+                    self._import_line(line, f"{self.path}:{number}")
 
-    def _take_in_segments(self) -> None:
+    def _import_segments(self) -> None:
         for segment, number, line in self._segments.lines():
-            self._take_in(line, f"{segment}:{number}")
+            self._import_line(line, f"{segment}:{number}")
 
-    def _take_in(self, line: bytes, where: str) -> None:
-        completion = unsealed(line, where)
-        for found in [completion] if completion else self._damaged_line(line, where):
-            if found.request_id not in self._offsets:
-                self._put(found.request_id, sealed(found))
+    def _import_line(self, line: bytes, location: str) -> None:
+        whole = unsealed(line, location)
+        for completion in [whole] if whole else self._damaged_line(line, location):
+            if completion.request_id not in self._offsets:
+                self._put(completion.request_id, sealed(completion))
 
-    def _damaged_line(self, line: bytes, where: str) -> list[Completion]:
+    def _damaged_line(self, line: bytes, location: str) -> list[Completion]:
         """Counts a damaged line.
 
         Returns:
-            Whole completions in it: there are some where the damage is to the end of a line.
+            The whole completions in it. A damaged newline joins two lines, so it can hold some.
         """
-        if where not in self.damaged:  # segments that are merged meanwhile are read again
-            self.damaged.append(where)
-        return recovered(line, where)
+        if location not in self.damaged:  # a concurrent merge makes us read segments twice
+            self.damaged.append(location)
+        return recovered(line, location)
 
-    def _tell_damage(self) -> None:
+    def _warn_of_damage(self) -> None:
         if self.damaged:
             logger.warning("%s", damage_of(self))
 
@@ -224,19 +230,19 @@ class CompletionLog:
 
 
 def damage_of(log: CompletionLog) -> str:
-    """A sentence on a log's damaged lines; empty if there are none."""
+    """A message about a log's damaged lines; empty if no line is damaged."""
     if not log.damaged:
         return ""
-    shown = ", ".join(log.damaged[:DAMAGED_SHOWN])
+    locations = ", ".join(log.damaged[:DAMAGED_SHOWN])
     more = f" and {len(log.damaged) - DAMAGED_SHOWN} more" * (len(log.damaged) > DAMAGED_SHOWN)
     return (
-        f"{log.path}: damaged lines: {len(log.damaged)} ({shown}{more}). They are not used, and "
-        "the teacher is asked again. Look at the disk; the lines may be deleted"
+        f"{log.path}: damaged lines: {len(log.damaged)} ({locations}{more}). They are not used, "
+        "and the teacher is asked again. Check the disk; you may delete the lines"
     )
 
 
 def _locked(path: Path) -> BinaryIO | None:
-    """The log's file, for this process alone; None where the file system knows no locks."""
+    """The log's file, locked for this process; None if the file system has no locks."""
     with clear_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         file = path.open("a+b")
@@ -250,7 +256,7 @@ def _locked(path: Path) -> BinaryIO | None:
         if error.errno not in NO_LOCKS:
             raise StoreError(f"{path}: cannot be locked ({error.strerror})") from error
         logger.warning(
-            "%s: cannot be locked (%s); what the teacher says is kept in segments beside it",
+            "%s: cannot be locked (%s); the teacher's answers are kept in segments beside it",
             path,
             error.strerror,
         )

@@ -1,6 +1,7 @@
-"""A line of a completion log with its checksum, so that a flipped bit on a disk is noticed.
+"""Checksums in the lines of a completion log, so that a flipped bit on a disk is noticed.
 
-The line stays JSON: its last member is the start of the SHA-256 of the line as it is without it.
+A line stays valid JSON. Its last member, `sha256`, is the first 16 hex digits of the SHA-256 of the
+line without that member.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from sdg_assets.teacher.requests import Completion
 HEX_DIGITS = 16
 NAME = b',"sha256":"'
 TAIL = len(NAME) + HEX_DIGITS + len(b'"}\n')
-# How every line begins, and what stands nowhere else: inside a text, quotes are escaped.
+# Every line begins with this, and it occurs nowhere else: quotes inside a text are escaped.
 START = b'{"request_id":"'
 
 
@@ -27,14 +28,14 @@ def sealed(completion: Completion) -> bytes:
 
 
 def unsealed(line: bytes, where: object) -> Completion | None:
-    """The completion that a line holds; None if the line is not as it was written.
+    """The completion in a line; None if the line is damaged.
 
     Args:
-        line: With its newline.
+        line: The line with its newline.
         where: File and line number, for the error.
 
     Raises:
-        StoreError: The line is as it was written, but this version cannot read it.
+        StoreError: The line is undamaged, but this version of the package cannot read it.
     """
     content = line[:-TAIL] + b"}"
     if line[-TAIL:] != _tail(content):
@@ -44,25 +45,28 @@ def unsealed(line: bytes, where: object) -> Completion | None:
     except ValidationError as error:
         raise StoreError(
             f"{where}: not a completion of this version; move the file away to ask the teacher "
-            "afresh, or go back to the version that wrote it"
+            "again, or use the version that wrote it"
         ) from error
 
 
 def recovered(line: bytes, where: object) -> list[Completion]:
-    """Whole completions in a damaged line: a newline that was flipped joins two lines.
+    """Whole completions in a damaged line: a damaged newline joins two lines.
 
     Args:
         line: The damaged line.
-        where: As for `unsealed`.
+        where: File and line number, for errors.
+
+    Raises:
+        StoreError: As for `unsealed`.
     """
     starts = []
-    at = line.find(START)
-    while at >= 0:
-        starts.append(at)
-        at = line.find(START, at + 1)
+    start = line.find(START)
+    while start >= 0:
+        starts.append(start)
+        start = line.find(START, start + 1)
     pieces = [line[begin:end] for begin, end in pairwise([*starts, len(line)])]
-    whole = [unsealed(piece[:-1] + b"\n", where) for piece in pieces]
-    return [completion for completion in whole if completion]
+    completions = [unsealed(piece[:-1] + b"\n", where) for piece in pieces]
+    return [completion for completion in completions if completion]
 
 
 def _tail(content: bytes) -> bytes:

@@ -1,10 +1,10 @@
 """A completion log in segments: for storage that cannot append to a file, or cannot lock one.
 
-Each flush is a new immutable file `<log name>.segments/<writer>-<number>.jsonl`, so several writers
-never touch each other's. Completions are handed to a thread that flushes every `SEGMENT_LINES` of
-them, and what came before `SEGMENT_SECONDS` are over: the teacher never waits for an upload, and a
-kill costs at most what came in since, `MOST_UNSENT` completions if the storage is slow. Whatever
-ends the log in an orderly way, a failure included, flushes what is left.
+Each flush writes a new immutable file `<log name>.segments/<writer>-<number>.jsonl`, so writers
+never touch each other's files. A thread flushes after every `SEGMENT_LINES` completions, and after
+`SEGMENT_SECONDS` at the latest. The teacher therefore does not wait for uploads. A kill loses at
+most the completions since the last flush: up to `MOST_UNSENT` if the storage is slow. Closing the
+log, also after a failure, flushes the rest.
 """
 
 from __future__ import annotations
@@ -21,15 +21,15 @@ from sdg_assets.store.places import Place, draft, listing, sync_folder, write_at
 SEGMENT_LINES = 32
 SEGMENT_SECONDS = 5.0
 MOST_UNSENT = 64
-# On opening, more small segments than this are merged into one. 8 MiB: a few thousand completions.
+# Opening a log with more small segments than this merges them into one.
 MOST_SMALL = 64
-SMALL_BYTES = 8 << 20
+SMALL_BYTES = 8 << 20  # a few thousand completions
 READERS = 16
 PATIENCE = 5
 
 
 class Segments:
-    """The segments of one log. Reading needs no lock: a segment is whole or not there."""
+    """The segments of one log. Reading needs no lock: a segment is complete or does not exist."""
 
     def __init__(self, folder: Place) -> None:
         self.folder = folder
@@ -43,10 +43,10 @@ class Segments:
         self._thread: threading.Thread | None = None
 
     def lines(self) -> Iterator[tuple[Place, int, bytes]]:
-        """Segment, line number and line of everything kept, the oldest first.
+        """Segment, line number and line (with its newline) of every line, oldest segment first.
 
-        Small segments come first. A segment that another run has merged away in the meantime is in
-        the new one: the listing is read anew, and lines may come twice.
+        Small segments come before large ones. If another run merges segments in the meantime, the
+        folder is listed again, and lines may come twice.
 
         Raises:
             TransientError: The segments change faster than they can be read.
@@ -60,24 +60,24 @@ class Segments:
         raise TransientError(f"{self.folder}: other runs keep merging this completion log")
 
     def append(self, line: bytes) -> None:
-        """Keeps a line, soon; waits only if the storage is slower than the teacher.
+        """Queues a line for the next flush; waits only if `MOST_UNSENT` lines are queued.
 
         Raises:
             SdgError: An earlier flush has failed.
         """
         with self._changed:
             if not self._thread:
-                self._thread = threading.Thread(target=self._send_on, daemon=True)
+                self._thread = threading.Thread(target=self._keep_flushing, daemon=True)
                 self._thread.start()
             self._wait_until(lambda: len(self._unsent) + self._under_way < MOST_UNSENT)
             self._unsent.append(line)
             self._changed.notify_all()
 
     def sync(self) -> None:
-        """Waits until everything appended is in the store.
+        """Waits until all appended lines are in the store.
 
         Raises:
-            SdgError: It could not be put there.
+            SdgError: They could not be written.
         """
         with self._changed:
             self._hurry = True
@@ -86,10 +86,10 @@ class Segments:
             self._hurry = False
 
     def close(self) -> None:
-        """Flushes what is left, even if an earlier flush has failed.
+        """Flushes the remaining lines, even if an earlier flush has failed.
 
         Raises:
-            SdgError: It could not be put there.
+            SdgError: They could not be written.
         """
         with self._changed:
             self._closing = True
@@ -101,15 +101,15 @@ class Segments:
             self._unsent = []
 
     def _lines_once(self) -> Iterator[tuple[Place, int, bytes]]:
-        found = sorted(listing(self.folder), key=lambda listed: listed.name)
-        small = [self.folder / f.name for f in found if f.size < SMALL_BYTES]
-        large = [self.folder / f.name for f in found if f.size >= SMALL_BYTES]
+        files = sorted(listing(self.folder), key=lambda file: file.name)
+        small = [self.folder / file.name for file in files if file.size < SMALL_BYTES]
+        large = [self.folder / file.name for file in files if file.size >= SMALL_BYTES]
         if len(small) > MOST_SMALL:
             small = [self._merge(small)]
         with ThreadPoolExecutor(READERS) as pool:
             for start in range(0, len(small), READERS):
-                some = small[start : start + READERS]
-                for segment, data in zip(some, pool.map(_read, some), strict=True):
+                batch = small[start : start + READERS]
+                for segment, data in zip(batch, pool.map(_read, batch), strict=True):
                     for number, line in enumerate(data.splitlines(keepends=True), start=1):
                         yield segment, number, line
         for segment in large:
@@ -118,19 +118,19 @@ class Segments:
                     yield segment, number, line
 
     def _merge(self, small: list[Place]) -> Place:
-        """Makes one segment of many. They go once it is whole; a kill in between keeps both."""
+        """Writes one segment with the lines of many, then deletes those; a kill keeps both."""
         merged = self._next()
         with draft(merged) as out, ThreadPoolExecutor(READERS) as pool:
             for start in range(0, len(small), READERS):
                 for data in pool.map(_read, small[start : start + READERS]):
                     out.write(data)
             out.publish()
-            sync_folder(self.folder)  # before those that it replaces go
+            sync_folder(self.folder)  # before the segments that it replaces are deleted
             for _ in pool.map(lambda segment: segment.unlink(missing_ok=True), small):
                 pass
         return merged
 
-    def _send_on(self) -> None:
+    def _keep_flushing(self) -> None:
         while True:
             with self._changed:
                 self._changed.wait_for(lambda: self._unsent or self._closing)

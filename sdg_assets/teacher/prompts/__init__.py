@@ -1,10 +1,10 @@
-"""Prompt templates, one a role and answer kind. A template's version is a hash of its source.
+"""Prompt templates, one per role and answer kind. A template's version is a hash of its source.
 
-A kind without a file of its own (`solve/date.jinja`) is asked by the general one of the role
-(`solve/_general.jinja`), which the kind's policy completes.
+A kind without its own file (such as `solve/date.jinja`) uses the general template of the role
+(`solve/_general.jinja`), with the values of the kind's policy.
 
-A template is a system part and a user part, divided by the line `=== user ===` of its source. What
-stays the same from request to request comes first, so that the engine's prefix cache holds it.
+A template is a system part and a user part, divided by the line `=== user ===` of its source. The
+text that all requests share comes first, so that the engine's prefix cache can reuse it.
 """
 
 from __future__ import annotations
@@ -26,32 +26,32 @@ from sdg_assets.teacher.requests import Message
 
 _DIRECTORY = Path(__file__).parent
 _DIVIDER = "=== user ==="
-# Values are anybody's words: a label that read "=== user ===" cut the prompt in two. The divider of
-# a source becomes a mark that no value can guess before any value is put in.
+# Values are untrusted text: a label "=== user ===" once cut the prompt in two. The divider of a
+# source is therefore replaced by a random mark before any value is inserted.
 _MARK = f"=== {secrets.token_hex(16)} ==="
 
 
-# A name cannot begin with an underscore: no kind takes this one.
+# No kind can have this name: kinds do not begin with an underscore.
 _GENERAL = "_general"
 
 
 def _source(name: str) -> str:
-    """The source of a template: its file, or the general one behind what its kind says."""
+    """The source of a template: its file, or its kind's values followed by the general one."""
     file = _DIRECTORY / f"{name}.jinja"
     part, _, kind = name.partition("/")
     if file.is_file() or kind not in policies():
         return file.read_text("utf-8")
     values = policies()[kind].prompt_values()
-    # A JSON value is a literal of Jinja too, once its true and false are those of Python.
-    said = "".join(
+    # JSON values are literals of Jinja too: it accepts true and false in lower case.
+    assignments = "".join(
         f"{{% set {variable} = {json.dumps(value, ensure_ascii=False)} %}}\n"
         for variable, value in values.items()
     )
-    return said + (_DIRECTORY / part / f"{_GENERAL}.jinja").read_text("utf-8")
+    return assignments + (_DIRECTORY / part / f"{_GENERAL}.jinja").read_text("utf-8")
 
 
 class _Sources(jinja2.BaseLoader):
-    """Sources of templates, their dividers marked."""
+    """Loads sources of templates, with the divider replaced by the mark."""
 
     def get_source(
         self, environment: jinja2.Environment, template: str
@@ -73,11 +73,11 @@ _ENVIRONMENT = jinja2.Environment(
 
 
 def render(name: str, **values: Any) -> tuple[Message, ...]:  # noqa: ANN401 – template variables
-    """A conversation of one system and one user turn.
+    """Renders a conversation of one system and one user turn.
 
     Args:
         name: Template path without suffix, e.g. `write/numeric`.
-        **values: What the template refers to.
+        **values: The template's variables.
     """
     return _conversation(_ENVIRONMENT.get_template(f"{name}.jinja").render(**values))
 
@@ -91,7 +91,7 @@ def _conversation(text: str) -> tuple[Message, ...]:
 
 
 def names() -> list[str]:
-    """The name of every template that `render` takes, those of kinds without a file included."""
+    """Names of all templates that `render` accepts, including kinds without their own file."""
     files = {path.relative_to(_DIRECTORY).with_suffix("") for path in _DIRECTORY.rglob("*.jinja")}
     general = {path for path in files if path.name == _GENERAL}
     by_kind = {path.with_name(kind) for path in general for kind in policies()}
@@ -100,18 +100,18 @@ def names() -> list[str]:
 
 @cache
 def version(name: str) -> str:
-    """`<name>@<hash>`: changes when the template, one it extends, or what a kind says changes."""
+    """`<name>@<hash>`: changes with the template, those it extends, and the kind's values."""
     return _versioned(name, _source(name))
 
 
 @dataclass(frozen=True)
 class Prompt:
-    """A template that a module declares: a file of this package, or text that the module carries.
+    """A template that a module declares: a file of this package, or the module's own text.
 
     Attributes:
-        name: Path of the file without suffix, e.g. `judge/rubric`. Of carried text, what versions
-            call it.
-        source: The carried text; it may extend a file of this package. None: a file.
+        name: Path of the file without suffix, e.g. `judge/rubric`; of own text, its name in
+            versions.
+        source: The own text; it may extend a file of this package. None: a file.
 
     Raises:
         PermanentError: The text lacks the line that divides system and user part.
@@ -121,7 +121,7 @@ class Prompt:
     source: str | None = None
 
     def __post_init__(self) -> None:
-        """Checks carried text."""
+        """Checks the module's own text."""
         if self.source is not None and _DIVIDER not in self.source and not _parents(self.source):
             raise PermanentError(
                 f"prompt {self.name!r}: the line {_DIVIDER!r} is missing, which divides the system "
@@ -135,16 +135,16 @@ class Prompt:
 
     @property
     def files(self) -> set[str]:
-        """Names of the template files it is made of: its own, and all that are extended."""
+        """Names of its template files: its own, and all that it extends."""
         files = set() if self.source is not None else {self.name}
         parents = _parents(_source(self.name) if self.source is None else self.source)
         return files.union(*(Prompt(parent).files for parent in parents))
 
     def render(self, **values: Any) -> tuple[Message, ...]:  # noqa: ANN401 – template variables
-        """A conversation of one system and one user turn.
+        """Renders a conversation of one system and one user turn.
 
         Args:
-            **values: What the template refers to.
+            **values: The template's variables.
         """
         if self.source is None:
             return render(self.name, **values)

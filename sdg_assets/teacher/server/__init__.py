@@ -1,1 +1,1 @@
-"""A vLLM server as a client sees it: how it is asked, what it replies, which model it serves."""
+"""The client side of a vLLM server: requests, replies, and which model it serves."""

@@ -1,7 +1,7 @@
-"""The thread that all requests to servers run in, beside whatever a step does.
+"""The background thread that sends all requests to servers.
 
-It is a daemon with an event loop: a process that was told to stop ends at once, with hundreds of
-requests under way.
+It is a daemon thread with an event loop, so a process that was told to stop ends at once, even with
+hundreds of requests under way.
 """
 
 from __future__ import annotations
@@ -17,7 +17,13 @@ ResultT = TypeVar("ResultT")
 
 
 def run(work: Coroutine[Any, Any, ResultT]) -> ResultT:
-    """The result of work in the background thread; the caller waits, and can be interrupted."""
+    """Runs a coroutine in the background thread and returns its result.
+
+    The caller waits, and a signal can interrupt it.
+
+    Raises:
+        RuntimeError: The caller is the background thread itself.
+    """
     if threading.current_thread().name == NAME:
         work.close()
         raise RuntimeError("the background thread would wait for itself")
@@ -26,7 +32,7 @@ def run(work: Coroutine[Any, Any, ResultT]) -> ResultT:
 
 @cache
 def background() -> asyncio.AbstractEventLoop:
-    """The event loop of all servers, which runs for as long as the process does."""
+    """The event loop of all servers; it runs until the process ends."""
     loop = asyncio.new_event_loop()
     threading.Thread(target=loop.run_forever, name=NAME, daemon=True).start()
     return loop

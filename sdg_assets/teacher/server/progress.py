@@ -1,4 +1,4 @@
-"""Whether a server gets on with anything, seen from outside."""
+"""Detects whether a server makes progress, by its answers and its metrics."""
 
 from __future__ import annotations
 
@@ -12,20 +12,21 @@ _COUNTERS = ("vllm:generation_tokens_total", "vllm:prompt_tokens_total")
 class Progress:
     """The time of a server's last sign of progress. For use inside the event loop.
 
-    Any answer is a sign. While none comes, vLLM's own counters of tokens are read: an answer of
-    thirty thousand tokens takes many minutes. A server without them is judged by its answers alone.
+    Any answer is a sign of progress. An answer of thirty thousand tokens takes many minutes, so
+    while no answer comes, vLLM's token counters are read. For a server without counters only
+    answers count.
     """
 
     def __init__(self, count: Callable[[], Awaitable[float | None]], patience: float) -> None:
-        """Begins with no sign.
+        """Begins without any sign of progress.
 
         Args:
-            count: Reads the tokens that the server has processed since it started; None where it
-                does not tell.
-            patience: Seconds without a sign after which the server counts as frozen.
+            count: Reads how many tokens the server has processed since it started; None if it does
+                not report that.
+            patience: Seconds without progress after which the server counts as frozen.
         """
         self.last = 0.0
-        """By the event loop's clock."""
+        """Time of the last sign, in seconds of the event loop's clock."""
         self._count = count
         self._pause = min(LOOK_SECONDS, patience / 4)
         self._waiting = 0
@@ -33,17 +34,17 @@ class Progress:
         self._watcher: asyncio.Task[None] | None = None
 
     def seen(self) -> None:
-        """Takes note of a sign."""
+        """Records a sign of progress."""
         self.last = asyncio.get_running_loop().time()
 
     def watch(self) -> None:
-        """Looks at the counters from now on, for one more request that waits."""
+        """Reads the counters from now on, for one more waiting request."""
         self._waiting += 1
         if not self._watcher or self._watcher.done():
             self._watcher = asyncio.ensure_future(self._look())
 
     def unwatch(self) -> None:
-        """Stops to, for one of them."""
+        """Ends `watch` for one request."""
         self._waiting -= 1
 
     async def _look(self) -> None:
@@ -57,13 +58,13 @@ class Progress:
 
 
 def tokens_in(metrics: str) -> float | None:
-    """The tokens that a server has processed.
+    """Number of tokens that a server has processed.
 
     Args:
-        metrics: What it answers at `/metrics`, in Prometheus' text format.
+        metrics: The answer of `/metrics`, in Prometheus' text format.
 
     Returns:
-        Their number; None if it does not count them.
+        Prompt and output tokens since the server started; None if it does not count them.
     """
     counts = [line for line in metrics.splitlines() if line.startswith(_COUNTERS)]
     try:

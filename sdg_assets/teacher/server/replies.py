@@ -1,4 +1,4 @@
-"""What a server answers, checked at the edge: behind it every answer has the shape it must have."""
+"""A server's answers, validated where they arrive: all other code gets the expected types."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from pydantic import BaseModel, Field, FiniteFloat, ValidationError, field_valid
 
 from sdg_assets.teacher.requests import CUT_OFF, without_lone_surrogates
 
-# Statuses below 500 that another attempt may not meet again.
+# Temporary statuses below 500.
 BUSY = frozenset({408, 409, 425, 429})
-# Statuses from 500 on that stay: not implemented, version not supported, network login required.
+# Lasting statuses from 500 on: not implemented, version not supported, network login required.
 LASTING = frozenset({501, 505, 511})
 SHOWN = 200
-"""Characters of a server's words that an error repeats."""
+"""Characters of a server's message that an error quotes."""
 
 
 def is_temporary(status: int) -> bool:
@@ -23,9 +23,10 @@ def is_temporary(status: int) -> bool:
 
 
 class OddReplyError(Exception):
-    """An answer that is not what the protocol promises.
+    """An answer that breaks the protocol.
 
-    `problem` says what came, `remedy` what to do. `temporary` answers are asked for again.
+    `problem` describes the answer, `remedy` says what to do. If `temporary`, the request is sent
+    again.
     """
 
     def __init__(self, problem: str, remedy: str, *, temporary: bool = False) -> None:
@@ -36,13 +37,13 @@ class OddReplyError(Exception):
 
 
 class Reply(BaseModel):
-    """A part of an answer; what is not named here may be there and is ignored."""
+    """A part of an answer; other fields are allowed and ignored."""
 
     def check(self) -> None:
-        """Looks at what a type cannot say.
+        """Checks what field types cannot express.
 
         Raises:
-            OddReplyError: It is not well.
+            OddReplyError: The answer is not usable.
         """
 
 
@@ -69,11 +70,11 @@ class TokenCount(Reply):
 
     count: int = Field(ge=0)
     token_strs: list[str] | None = None
-    """The tokens as text, where they were asked for."""
+    """The tokens as text, if the request asked for them."""
 
 
 class PromptDetails(Reply):
-    """What the prefix cache held."""
+    """Details of the prompt's tokens."""
 
     cached_tokens: int | None = None
 
@@ -87,18 +88,18 @@ class ReportedUsage(Reply):
 
     @property
     def cached_tokens(self) -> int:
-        """Prompt tokens that the prefix cache held."""
+        """Number of prompt tokens found in the prefix cache."""
         return (self.prompt_tokens_details and self.prompt_tokens_details.cached_tokens) or 0
 
 
 class ChatUsage(ReportedUsage):
-    """The tokens of a chat completion; a server that does not count them is no teacher."""
+    """The tokens of a chat completion; a server that does not count them cannot be a teacher."""
 
     completion_tokens: int = Field(ge=0)
 
 
 class ChatMessage(Reply):
-    """The message of a choice; null where a thinking model got no further than its thought."""
+    """The message of a choice; null if a thinking model did not get beyond its reasoning."""
 
     content: str | None
 
@@ -122,7 +123,7 @@ class ChatReply(Reply):
     usage: ChatUsage
 
     def check(self) -> None:
-        """An answer that was cut off is no answer; another attempt may be whole."""
+        """Refuses an answer that was cut off; another attempt may be complete."""
         reason = self.choices[0].finish_reason
         if reason in CUT_OFF:
             raise OddReplyError(
@@ -162,26 +163,26 @@ ReplyT = TypeVar("ReplyT", bound=Reply)
 
 
 def parsed(kind: type[ReplyT], data: bytes) -> ReplyT:
-    """The body of a successful answer as what it must be.
+    """Parses the body of a successful answer.
 
     Args:
-        kind: The answer's type.
+        kind: The expected type.
         data: The body, decompressed.
 
     Raises:
-        OddReplyError: It is something else.
+        OddReplyError: The body is not of this type, or reports an error.
     """
-    if kind is Anything:  # a health check answers with an empty body, or whatever it likes
+    if kind is Anything:  # a health check may answer with an empty body, or anything else
         return kind()
-    found = _json(data)
-    if not isinstance(found, dict):
+    content = _json(data)
+    if not isinstance(content, dict):
         raise OddReplyError(
-            f"answered with a JSON {type(found).__name__}, not an object", _PROTOCOL
+            f"answered with a JSON {type(content).__name__}, not an object", _PROTOCOL
         )
-    if found.get("error") or found.get("object") == "error":
-        raise _error_in_disguise(found)
+    if content.get("error") or content.get("object") == "error":
+        raise _error_in_disguise(content)
     try:
-        reply = kind.model_validate(found)
+        reply = kind.model_validate(content)
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         place = ".".join(str(part) for part in first["loc"]) or "the answer"
@@ -220,14 +221,14 @@ def _json(data: bytes) -> Any:  # noqa: ANN401 – whatever came
         ) from None
 
 
-def _error_in_disguise(found: dict[str, Any]) -> OddReplyError:
-    """An error that was sent with a status of success, as some gateways do."""
-    told = found.get("error") or found
-    code = told.get("code") if isinstance(told, dict) else None
-    words = told.get("message") if isinstance(told, dict) else told
+def _error_in_disguise(content: dict[str, Any]) -> OddReplyError:
+    """The error in a body that came with HTTP 200, as some gateways send it."""
+    details = content.get("error") or content
+    code = details.get("code") if isinstance(details, dict) else None
+    message = details.get("message") if isinstance(details, dict) else details
     status = code if isinstance(code, int) else 500
     return OddReplyError(
-        f"answered HTTP 200 with an error in it ({str(words)[:SHOWN]})",
+        f"answered HTTP 200 with an error in it ({str(message)[:SHOWN]})",
         "look at the server's log",
         temporary=is_temporary(status),
     )

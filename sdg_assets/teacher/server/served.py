@@ -1,15 +1,15 @@
-"""Which model a server serves: what the server says at `/v1/models`, and the card that fits it.
+"""Which model a server serves: the server's answer at `/v1/models`, and the matching card.
 
-A server tells a name (`id`) and, as vLLM does, where its weights come from (`root`: a hub id or a
-path). The name is whatever somebody typed after `--served-model-name`, so `root` counts first:
+A server reports a name (`id`). vLLM also reports where its weights come from (`root`: a hub id or a
+path). The name is free text of `--served-model-name`, so `root` takes precedence:
 
-- a hub id is the model; which of its revisions is served, nobody says;
+- a hub id names the model, but not which revision is served;
 - a snapshot of the Hub's cache (`…/models--org--name/snapshots/<commit>`) is model and commit;
-- the directory of a packaged teacher is that file, by its hash;
-- of any other path, or none, the name must do: as a hub id, or as it is.
+- the directory of a packaged teacher names that file and its hash;
+- for any other path, or none, the name is used: as a hub id, or literally.
 
-A revision that the server does not say is `unknown`. Whoever runs the server may state it, in a
-card of their own catalog that names what the server says: by its key, or with `served_as`.
+A revision that the server does not report is `unknown`. The operator may state it, in a card of
+their own catalog that matches the server's name or root: by its key, or with `served_as`.
 """
 
 from __future__ import annotations
@@ -45,25 +45,25 @@ _SNAPSHOT = re.compile(
 
 @dataclass(frozen=True)
 class ServedModel:
-    """What a server says of the model that it serves."""
+    """A server's description of the model that it serves."""
 
     url: str
     name: str
-    """What requests call it."""
+    """The model's name in requests."""
     root: str = ""
-    """Where the weights come from; empty if the server does not say."""
+    """Where the weights come from; empty if the server does not report it."""
     max_model_len: int = DEFAULT_LENGTH
 
     @classmethod
     def of(cls, url: str, listing: Mapping[str, Any]) -> ServedModel:
-        """The first model of `/v1/models`: of a vLLM server the base model, before its adapters.
+        """The first model of `/v1/models`; vLLM lists the base model before its adapters.
 
         Args:
             url: The server's address, for errors.
-            listing: What it answers there.
+            listing: The server's answer at `/v1/models`.
 
         Raises:
-            TeacherError: It serves none.
+            TeacherError: The server lists no model.
         """
         models = listing.get("data") or []
         if not models:
@@ -75,26 +75,25 @@ class ServedModel:
 
 @dataclass(frozen=True)
 class _Weights:
-    """What `root` says for certain; empty where it says nothing."""
+    """The facts in `root`; a field is empty if `root` does not state it."""
 
     model: str = ""
     revision: str = ""
 
 
 def identity_of_served(served: ServedModel, catalog: Path | None = None) -> TeacherIdentity:
-    """Who answers behind an address, for every row that it writes.
+    """The identity of the model behind an address; every row that it writes records it.
 
     Args:
-        served: What the server says.
+        served: The server's description of its model.
         catalog: Directory whose `teachers.yaml` is used instead of the built-in one.
 
     Returns:
-        The identity. Where the revision is unknown, name and root are part of it: they are all
-        that tells one model from another.
+        The identity. If the revision is unknown, it includes name and root: nothing else
+        distinguishes two models then.
 
     Raises:
-        TeacherError: A card that names this server's model says that it is another one, or two
-            cards name it.
+        TeacherError: The matching card contradicts the server, or two cards match.
     """
     weights = _weights(served.root, catalog)
     stated = _stated(served, catalog)
@@ -136,13 +135,13 @@ def _weights(root: str, catalog: Path | None) -> _Weights:
 
 
 def _stated(served: ServedModel, catalog: Path | None) -> TeacherCard | None:
-    """The card that somebody wrote for what this server says."""
-    said = {served.name, served.root} - {""}
-    own = has_own_cards(catalog)
+    """The card that the operator wrote for this server's name or root."""
+    names = {served.name, served.root} - {""}
+    is_own = has_own_cards(catalog)
     cards = [
         card
         for card in teacher_cards(catalog).values()
-        if said & set(card.served_as) or (own and card.name in said)
+        if names & set(card.served_as) or (is_own and card.name in names)
     ]
     if len(cards) > 1:
         raise TeacherError(
@@ -153,17 +152,17 @@ def _stated(served: ServedModel, catalog: Path | None) -> TeacherCard | None:
 
 
 def _stated_revision(served: ServedModel, stated: TeacherCard | None) -> str:
-    """The revision that a card states; empty if it leaves that open."""
+    """The revision that a card states for the server; empty if it states none."""
     if not stated or stated.revision == "main":
         return ""
-    # The hash of a packaged file is a fact of the package, unless somebody says of the server.
+    # A packaged file's hash describes the package; it describes the server only by `served_as`.
     if stated.packaged and not {served.name, served.root} & set(stated.served_as):
         return ""
     return stated.revision
 
 
 def _agree(served: ServedModel, weights: _Weights, stated: TeacherCard) -> None:
-    """Compares what a card says of a server with what the server says.
+    """Compares a card with the server's own description.
 
     Raises:
         TeacherError: They contradict each other.
@@ -177,7 +176,7 @@ def _agree(served: ServedModel, weights: _Weights, stated: TeacherCard) -> None:
             f"{says} {weights.model or served.root}, its card says {stated.model}; {advice}"
         )
     pinned = COMMIT.fullmatch(stated.revision) or stated.revision.startswith("sha256:")
-    # A packaged card is pinned to its file; the Hub's commit of the same model is its other pin.
+    # A packaged card has two pins: the file's hash, and the Hub's commit of the same model.
     if pinned and weights.revision not in ("", stated.revision, stated.hub_revision):
         raise TeacherError(
             f"{says} {stated.model} at {weights.revision}, its card says {stated.revision};"

@@ -1,4 +1,4 @@
-"""A server with vLLM's API, as a client sees it: busy, odd, frozen or gone."""
+"""The client of a server with vLLM's API; it handles busy, odd, frozen and dead servers."""
 
 from __future__ import annotations
 
@@ -38,27 +38,27 @@ if TYPE_CHECKING:
 ATTEMPTS = 6
 FIRST_WAIT_SECONDS = 0.5
 LONGEST_WAIT_SECONDS = 300.0
-"""A server that wants to be left alone for longer (`Retry-After`) is given up for now."""
+"""A longer `Retry-After` is not waited for: the request fails with a temporary error."""
 CALL_SECONDS = 60.0
-"""For everything but a completion: a health check, a list of models, a count of tokens."""
+"""Time limit of every call but a completion: health check, list of models, count of tokens."""
 LONGEST_ANSWER_SECONDS = 3600.0
-"""For a completion, on a server that gets on with others: a router may have lost it."""
+"""Time limit of a completion while the server answers others: a router may have lost it."""
 MOST_BYTES = 64 << 20
 ResultT = TypeVar("ResultT")
 
 
 class _TemporaryError(Exception):
-    """An attempt that failed for now."""
+    """An attempt that failed and may be repeated."""
 
     def __init__(self, problem: str, remedy: str, wait: float = 0.0) -> None:
         super().__init__(problem)
         self.remedy = remedy
         self.wait = wait
-        """Seconds that the server asks to be left alone."""
+        """Seconds that the server asks to wait (`Retry-After`); 0 if it does not."""
 
 
 class Server:
-    """One server and the requests that are under way to it."""
+    """A server, and the requests under way to it."""
 
     def __init__(
         self,
@@ -70,14 +70,15 @@ class Server:
         """Prepares the client; sends nothing.
 
         Args:
-            url: The server's address, with or without `/v1`. A name and password in it are sent
-                to the server and shown nowhere.
-            concurrency: Connections at a time.
-            stalled_seconds: After so long without a sign of progress a completion is given up.
-            credentials: The name and password, if they do not stand in the address.
+            url: The server's address, with or without `/v1`. A user and password in it are sent
+                to the server and never shown.
+            concurrency: Most connections at a time.
+            stalled_seconds: Seconds without a sign of progress after which a completion fails.
+            credentials: The user and password, if they are not in the address.
 
         Raises:
-            TeacherError: The address is none, or the key in `SDG_API_KEY` fits into no header.
+            TeacherError: The address is invalid, or the key in `SDG_API_KEY` contains characters
+                that an HTTP header cannot hold.
         """
         import httpx
 
@@ -85,7 +86,7 @@ class Server:
         credentials = credentials or own
         self.url = checked_server(bare.rstrip("/").removesuffix("/v1"))
         self.gone: TeacherGoneError | None = None
-        """Set once the server is known to answer nobody; whoever asks it then fails at once."""
+        """Set once the server is known to answer no request; later requests fail at once."""
         key = os.environ.get("SDG_API_KEY", "").strip()
         if not (key.isascii() and key.isprintable()):
             raise TeacherError(
@@ -117,11 +118,12 @@ class Server:
         body: dict[str, Any] | None = None,
         attempts: int = ATTEMPTS,
     ) -> ReplyT:
-        """What the server answers to a short call, for code outside the event loop.
+        """Makes a short call and returns the answer; for code outside the event loop.
 
         Raises:
-            TransientError: No good answer came in `CALL_SECONDS`, in none of the attempts.
-            TeacherError: It refuses the call, the credentials, or speaks another protocol.
+            TransientError: No attempt got a good answer within `CALL_SECONDS`.
+            TeacherError: The server refuses the call or the credentials, or speaks another
+                protocol.
         """
         return run(self.ask(method, path, kind, body, attempts=attempts, seconds=CALL_SECONDS))
 
@@ -135,20 +137,20 @@ class Server:
         attempts: int = ATTEMPTS,
         seconds: float | None = None,
     ) -> ReplyT:
-        """What the server answers; it is asked again while it is busy or failing.
+        """Sends a request and returns the answer; retries while the server is busy or failing.
 
         Args:
             method: The HTTP method.
-            path: Below the server's address.
-            kind: What the answer must be.
+            path: The path below the server's address.
+            kind: The type of the answer.
             body: Sent as JSON.
-            attempts: Times it is asked.
-            seconds: Given to an attempt; None: as long as the server makes progress.
+            attempts: Most attempts.
+            seconds: Time limit of an attempt; None: as long as the server makes progress.
 
         Raises:
-            TeacherGoneError: The server answers nobody.
-            TransientError: It did not answer this request well.
-            TeacherError: It refuses the request, the credentials, or speaks another protocol.
+            TeacherGoneError: The server answers no request.
+            TransientError: It gave no good answer to this request.
+            TeacherError: It refuses the request or the credentials, or speaks another protocol.
         """
         last = _TemporaryError("", "")
         for attempt in range(attempts):
@@ -230,12 +232,12 @@ class Server:
         status = response.status_code
         where = f"teacher {self.url}{path}:"
         words = self._discreet(" ".join(data.decode("utf-8", "replace").split()))[:SHOWN]
-        told = f"HTTP {status}{f': {words}' if words else ''}"
+        problem = f"HTTP {status}{f': {words}' if words else ''}"
         if is_temporary(status):
             wait = _retry_after(response.headers.get("Retry-After", ""))
             if wait:
-                told += f"; it asks to be left alone for {wait:.0f} s"
-            raise _TemporaryError(told, "is the server up, and SDG_TEACHER its address?", wait)
+                problem += f"; it asks to wait {wait:.0f} s"
+            raise _TemporaryError(problem, "is the server up, and SDG_TEACHER its address?", wait)
         if status in (401, 403):
             raise TeacherError(
                 f"{where} access refused (HTTP {status}); set SDG_API_KEY to a key that the server "
@@ -248,7 +250,7 @@ class Server:
                 "address that answers itself"
             )
         if status >= 400:
-            raise TeacherError(f"{where} {told}; see what the server's log says of this request")
+            raise TeacherError(f"{where} {problem}; look for this request in the server's log")
         if not 200 <= status < 300 or status in (204, 205):
             raise TeacherError(
                 f"{where} answered HTTP {status}, without content; use a server with vLLM's "
@@ -256,11 +258,11 @@ class Server:
             )
 
     async def _while_it_makes_progress(self, exchange: Coroutine[Any, Any, ResultT]) -> ResultT:
-        """Waits for an answer as long as the server gets on.
+        """Waits for an answer as long as the server makes progress.
 
         Raises:
-            TeacherGoneError: It produced no token for too long: nothing under way will end.
-            TransientError: It gets on with others, but this answer does not come.
+            TeacherGoneError: It produced no token for too long: no request under way will end.
+            TransientError: It makes progress with other requests, but this answer does not come.
         """
         task = asyncio.ensure_future(exchange)
         loop = asyncio.get_running_loop()
@@ -292,19 +294,19 @@ class Server:
             task.cancel()
 
     async def _pause(self, seconds: float) -> None:
-        """Waits, but not once the server is known to be gone."""
+        """Waits, at most until the server is known to be gone."""
         deadline = asyncio.get_running_loop().time() + seconds
         while not self.gone and (left := deadline - asyncio.get_running_loop().time()) > 0:
             await asyncio.sleep(min(left, 0.5))
 
     async def _answers_nobody(self, path: str) -> bool:
-        """Whether the server is gone, and not only bad at one request."""
+        """Whether the server is gone, rather than failing with one request."""
         if path == "/health":
             return True
         try:
             async with asyncio.timeout(CALL_SECONDS / 6):
                 await self._exchange("GET", "/health", Anything, None)
-        except Exception:  # noqa: BLE001 – whatever is wrong, it is not well
+        except Exception:  # noqa: BLE001 – any failure of the health check counts
             return True
         return False
 
@@ -313,13 +315,13 @@ class Server:
         return TeacherGoneError(str(known))
 
     def _discreet(self, text: str) -> str:
-        """Words of a server or library without our key and password, should it repeat them."""
+        """A message of a server or library with our key and password masked."""
         for secret in filter(None, self._secrets):
             text = text.replace(secret, HIDDEN)
         return text
 
     async def _tokens(self) -> float | None:
-        """The tokens that the server says it has processed; None where it does not say."""
+        """Number of tokens that the server has processed; None if it does not report it."""
         import httpx
 
         try:
@@ -332,14 +334,14 @@ class Server:
 
 @cache
 def _trust() -> ssl.SSLContext:
-    """The certificates that servers are checked against; they take 50 ms to read."""
+    """The certificates that servers are checked against, cached: reading them takes 50 ms."""
     import httpx
 
     return httpx.create_ssl_context()
 
 
 def _retry_after(header: str) -> float:
-    """The seconds that a server asks to be left alone, given as seconds or as a date; else 0."""
+    """Seconds to wait by a `Retry-After` header (seconds or a date); 0 if it has no value."""
     try:
         return max(0.0, float(header))
     except ValueError:

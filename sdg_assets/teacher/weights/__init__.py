@@ -1,1 +1,1 @@
-"""Where a model's weights come from: the Hub, or packages that carry a quantized file."""
+"""Sources of a model's weights: the Hub, or Python packages that contain a quantized file."""

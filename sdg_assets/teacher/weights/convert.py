@@ -1,7 +1,9 @@
-"""GGUF → a directory that vLLM loads: `python -m sdg_assets.teacher.weights.convert FILE OUT`.
+"""Converts GGUF to a directory that vLLM loads.
 
-vLLM does not read GGUF on a CPU. A process of its own, because its memory (five times the file's
-size and more) is given back only when a process ends.
+`python -m sdg_assets.teacher.weights.convert FILE OUT`
+
+vLLM does not read GGUF on a CPU. The conversion runs in a process of its own, because its memory
+(at least five times the file's size) is freed only when the process ends.
 """
 
 from __future__ import annotations
@@ -17,7 +19,7 @@ def convert(source: Path, out: Path, *, tied: bool) -> None:
         source: The GGUF file.
         out: Directory to write.
         tied: Whether the model shares its input and output embeddings. Some files store that
-            matrix twice, and loading them loses the fact.
+            matrix twice, and loading such a file makes two separate matrices.
     """
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig
@@ -30,7 +32,7 @@ def convert(source: Path, out: Path, *, tied: bool) -> None:
         quantization_config=GgufConfig(dequantize=True),
     )
     if tied and not model.config.tie_word_embeddings:
-        # Of the two copies the output one is quantized less coarsely.
+        # The output copy is quantized less coarsely than the input copy.
         model.model.embed_tokens.weight.data.copy_(model.lm_head.weight.data)
         model.config.tie_word_embeddings = True
         model.tie_weights()

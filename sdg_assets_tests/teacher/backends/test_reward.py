@@ -1,4 +1,4 @@
-"""A reward model in the judge's place: a real one in a real vLLM server."""
+"""A reward model as the judge: a real model in a real vLLM server."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ pytestmark = pytest.mark.engine
 
 @pytest.fixture(scope="module")
 def reward_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The quick teacher with a head that gives one number, untrained: its taste is no matter."""
+    """The quick teacher with an untrained head of one label; its scores have no meaning."""
     import torch
     import transformers
 
@@ -38,9 +38,9 @@ def reward_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         yield url
 
 
-def scored(chosen: Settings, row: EnrichedExample) -> float:
-    teacher = open_teacher(chosen, Role.JUDGE)
-    judge = Judge(teacher, chosen.judge_api)
+def scored(settings: Settings, row: EnrichedExample) -> float:
+    teacher = open_teacher(settings, Role.JUDGE)
+    judge = Judge(teacher, settings.judge_api)
     request = judge.rating_request(row)
     assert request
     teacher.submit(request)

@@ -39,7 +39,7 @@ def no_locks(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(params=["directory", "volume without locks", "bucket"])
 def place(request: pytest.FixtureRequest, path: Path) -> Place:
-    """A log on everything that a store may lie on."""
+    """A log on each kind of storage."""
     if request.param == "bucket":
         return place_of(request.getfixturevalue("bucket")) / "completions" / "writer.jsonl"
     if request.param == "volume without locks":
@@ -133,14 +133,14 @@ def test_a_damaged_line_costs_one_completion_which_is_asked_again(
         caplog.clear()
 
         with CompletionLog(path) as log:
-            # A newline that flips joins two whole lines, and both are found again.
+            # A damaged newline joins two undamaged lines, and both are recovered.
             assert set(answers(log)) == ({"a", "b", "c"} if byte == -1 else {"a", "c"})
             assert set(answers(log).values()) == {"four"}
             log.append(said("b"))
             assert log.get("b") == said("b")
 
         assert f"{path}: damaged lines: {len(log.damaged)} ({path}:2" in caplog.text
-        assert path.read_bytes().startswith(damaged), "what a person looks at is still there"
+        assert path.read_bytes().startswith(damaged), "the damaged line must stay for inspection"
 
 
 def test_a_line_that_was_saved_from_a_damaged_one_is_saved_once(path: Path) -> None:
@@ -163,7 +163,7 @@ def test_a_bit_that_flips_while_the_log_is_open_is_noticed(path: Path) -> None:
         log.append(said("b"))
         path.write_bytes(path.read_bytes().replace(b"four", b"five", 1))
 
-        with pytest.raises(TransientError, match="a line was damaged since it was read; run again"):
+        with pytest.raises(TransientError, match="damaged after the log was opened; run again"):
             log.get("a")
         assert log.get("b") == said("b")
 
@@ -173,7 +173,7 @@ def test_a_line_of_another_version_is_an_error_and_not_asked_again(path: Path) -
     path.parent.mkdir()
     path.write_bytes(content[:-1] + seal._tail(content))
 
-    for _ in range(2):  # the second time it would say "another run is writing"
+    for _ in range(2):  # with the lock kept, the second would report "another run"
         with pytest.raises(StoreError, match=":1: not a completion of this version"):
             CompletionLog(path)
 
@@ -191,7 +191,7 @@ def test_a_volume_without_locks_gets_segments_and_says_so(
 ) -> None:
     written(path, "a", "b")
 
-    assert "writer.jsonl: cannot be locked (No locks available); what the teacher says is kept" in (
+    assert "writer.jsonl: cannot be locked (No locks available); the teacher's answers" in (
         caplog.text
     )
     (segment,) = (path.parent / "writer.segments").iterdir()
@@ -225,7 +225,7 @@ def test_a_log_goes_on_where_its_volume_gains_or_loses_its_locks(path: Path) -> 
 def test_a_log_that_was_copied_into_a_bucket_is_read_there(path: Path, bucket: str) -> None:
     written(path, "a", "b")
     copied = place_of(bucket) / "writer.jsonl"
-    copied.write_bytes(path.read_bytes()[:-1])  # torn, as a killed run leaves it
+    copied.write_bytes(path.read_bytes()[:-1])  # incomplete, as after a kill
     written(copied, "b", "c")
 
     with CompletionLog(copied) as log:

@@ -27,7 +27,7 @@ def log_place(bucket: str) -> Place:
 
 @pytest.fixture(params=["directory", "bucket"])
 def folder(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
-    """Where segments lie: of a bucket, or of a shared volume without locks."""
+    """A folder for segments: in a bucket, and on a shared volume without locks."""
     if request.param == "bucket":
         return place_of(request.getfixturevalue("bucket")) / "writer.segments"
     return tmp_path / "writer.segments"
@@ -45,7 +45,7 @@ def keep(folder: Place, *request_ids: str) -> None:
 
 
 def kept(folder: Place) -> list[bytes]:
-    return sorted(found for _, _, found in Segments(folder).lines())
+    return sorted(line for _, _, line in Segments(folder).lines())
 
 
 def count(folder: Place) -> int:
@@ -83,11 +83,11 @@ def test_a_flush_comes_after_so_many_seconds_without_another_completion(
 ) -> None:
     sent = threading.Event()
 
-    def told(place: Place, data: bytes) -> None:
+    def recorded(place: Place, data: bytes) -> None:
         write_atomic(place, data)
         sent.set()
 
-    monkeypatch.setattr(segments, "write_atomic", told)
+    monkeypatch.setattr(segments, "write_atomic", recorded)
     monkeypatch.setattr(segments, "SEGMENT_SECONDS", 0.05)
     writing = Segments(folder)
     writing.append(line("a"))
@@ -178,7 +178,7 @@ def test_an_upload_that_keeps_failing_is_not_kept_quiet(
         log.__exit__(None, None, None)
 
 
-def many(folder: Place, number: int) -> list[bytes]:
+def many_segments(folder: Place, number: int) -> list[bytes]:
     lines = [line(f"{n:03}") for n in range(number)]
     for n, content in enumerate(lines):
         write_atomic(folder / f"20260101T000000-{n:08x}-000001.jsonl", content)
@@ -186,7 +186,7 @@ def many(folder: Place, number: int) -> list[bytes]:
 
 
 def test_many_small_segments_become_one_on_opening(folder: Place) -> None:
-    lines = many(folder, segments.MOST_SMALL + 1)
+    lines = many_segments(folder, segments.MOST_SMALL + 1)
 
     assert kept(folder) == lines
     assert count(folder) == 1
@@ -197,7 +197,7 @@ def test_a_large_segment_is_left_alone(folder: Place, monkeypatch: pytest.Monkey
     keep(folder, *(f"large {n}" for n in range(20)))
     (large,) = listing(folder)
     monkeypatch.setattr(segments, "SMALL_BYTES", large.size)
-    many(folder, segments.MOST_SMALL + 1)
+    many_segments(folder, segments.MOST_SMALL + 1)
 
     assert len(kept(folder)) == segments.MOST_SMALL + 21
     assert {large.name} < {f.name for f in listing(folder)}
@@ -208,7 +208,7 @@ def test_a_large_segment_is_left_alone(folder: Place, monkeypatch: pytest.Monkey
 def test_a_merge_that_is_killed_loses_nothing(
     folder: Place, monkeypatch: pytest.MonkeyPatch, merged: bool
 ) -> None:
-    lines = many(folder, segments.MOST_SMALL + 1)
+    lines = many_segments(folder, segments.MOST_SMALL + 1)
 
     def killed(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
@@ -227,7 +227,7 @@ def test_a_merge_that_is_killed_loses_nothing(
 def test_who_reads_while_another_run_merges_reads_everything(
     folder: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    lines = many(folder, segments.MOST_SMALL)
+    lines = many_segments(folder, segments.MOST_SMALL)
     merge = [lambda: Segments(folder)._merge([folder / f.name for f in listing(folder)])]
     really = segments._read
 
@@ -239,9 +239,9 @@ def test_who_reads_while_another_run_merges_reads_everything(
     with monkeypatch.context() as patch:
         patch.setattr(segments, "_read", read)
         patch.setattr(segments, "READERS", 1)
-        found = kept(folder)
+        lines_read = kept(folder)
 
-    assert sorted(set(found)) == lines
+    assert sorted(set(lines_read)) == lines
 
 
 def test_a_bit_that_flips_in_a_segment_costs_one_completion(

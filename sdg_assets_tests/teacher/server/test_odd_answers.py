@@ -1,4 +1,4 @@
-"""Whatever a server answers, it is a completion or one sentence that says what came."""
+"""Every answer of a server becomes a completion, or an error of one line that describes it."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ from sdg_assets_tests.support.odd_server import (
 PAGE = "<!DOCTYPE html><html><body>Please log in</body></html>"
 DEEP = "[" * 100_000
 
-# What came → the words that say so. Asked once: no later answer will be another.
+# Answer → words of the error. Permanent: the request is sent once.
 LASTING: dict[str, tuple[bytes, str]] = {
     "a web page": (http(PAGE, Content_Type="text/html"), "a web page instead of JSON"),
     "a page with white space before it": (http(f"\n\n  {PAGE}"), "a web page instead of JSON"),
@@ -119,7 +119,7 @@ LASTING: dict[str, tuple[bytes, str]] = {
     "too deep": (http(DEEP), "nested too deeply|broken JSON"),
 }  # fmt: skip
 
-# What came → the words that say so, should it come again and again.
+# Answer → words of the error. Temporary: the request is sent until the attempts are used up.
 PASSING: dict[str, tuple[bytes, str]] = {
     "an empty body": (http(""), "an empty body"),
     "white space": (http(" \n "), "an empty body"),
@@ -164,7 +164,7 @@ PASSING: dict[str, tuple[bytes, str]] = {
     ),
 }  # fmt: skip
 
-# What is odd, but can be read.
+# Odd answers that can be read.
 READABLE: dict[str, tuple[bytes, str, str]] = {
     "compressed": (zipped(GOOD), "red", "stop"),
     "a byte order mark": (http(b"\xef\xbb\xbf" + json.dumps(GOOD).encode()), "red", "stop"),
@@ -207,12 +207,12 @@ def request(teacher: EndpointTeacher) -> Request:
 
 def outcome(teacher: EndpointTeacher) -> Completion | FailedRequest:
     teacher.submit(request(teacher))
-    (found,) = teacher.poll()
-    return found
+    (outcome,) = teacher.poll()
+    return outcome
 
 
 def sentence(error: Exception, kind: type[Exception], url: str) -> str:
-    """The error's words; it must be of the kind, one line, and name the server."""
+    """The error's message. It must have this type, be one line, and name the server."""
     assert type(error).__module__ == "sdg_assets.errors", repr(error)
     assert isinstance(error, kind), repr(error)
     text = str(error)
@@ -254,7 +254,7 @@ def test_what_may_pass_is_asked_again_and_told_if_it_stays(what: str, odd: OddSe
 
     assert isinstance(failed, FailedRequest)
     text = sentence(failed.error, TransientError, odd.url)
-    assert not isinstance(failed.error, TeacherGoneError)  # its health check is well
+    assert not isinstance(failed.error, TeacherGoneError)  # its health check succeeds
     assert re.search(words, text), text
     assert odd.requests(CHAT) == 2 + servers.ATTEMPTS
 

@@ -1,4 +1,4 @@
-"""Who a server's model is: what it says of itself, and what a card states."""
+"""The identity of a server's model: by its own description, and by a card."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def identity(name: str, root: str = "", catalog: Path | None = None) -> TeacherI
 
 @pytest.fixture
 def catalog(tmp_path: Path) -> Catalog:
-    """A catalog of one's own with these cards."""
+    """A custom catalog with these cards."""
 
     def write(**cards: dict[str, Any]) -> Path:
         whole = {name: {**CARD, **card} for name, card in cards.items()}

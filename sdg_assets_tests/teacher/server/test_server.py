@@ -1,4 +1,4 @@
-"""A server in trouble: busy, frozen, dripping, gone, or told a password."""
+"""A server that is busy, frozen, very slow or gone, and passwords that must stay hidden."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def odd() -> Iterator[OddServer]:
 
 @pytest.fixture
 def waits(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """The pauses between attempts, which are not waited out."""
+    """The pauses between attempts in seconds, recorded instead of waited."""
     paused: list[float] = []
 
     async def pause(_server: Server, seconds: float) -> None:
@@ -64,8 +64,8 @@ def request(teacher: EndpointTeacher, number: int = 0) -> Request:
 
 def outcome(teacher: EndpointTeacher) -> Completion | FailedRequest:
     teacher.submit(request(teacher))
-    (found,) = teacher.poll()
-    return found
+    (outcome,) = teacher.poll()
+    return outcome
 
 
 def error(teacher: EndpointTeacher) -> Exception:
@@ -110,7 +110,7 @@ def test_a_server_that_wants_an_hour_of_rest_is_given_up_for_now(
     failed = error(teacher)
 
     assert isinstance(failed, TransientError)
-    assert "it asks to be left alone for 3600 s" in str(failed)
+    assert "it asks to wait 3600 s" in str(failed)
     assert waits == []
 
 
@@ -200,11 +200,11 @@ def test_a_server_that_is_gone_fails_everything_at_once_until_it_is_back(
     odd.answers, odd.stubborn = {CHAT: [down], HEALTH: [down]}, True
 
     assert isinstance(error(teacher), TeacherGoneError)
-    asked = len(odd.heads)
+    requests = len(odd.heads)
     assert isinstance(error(teacher), TeacherGoneError)
     with pytest.raises(TeacherGoneError):
         teacher.count_tokens([Message(role="user", content="Hi")])
-    assert len(odd.heads) == asked
+    assert len(odd.heads) == requests
     with pytest.raises(TeacherGoneError):
         BACKEND.open(TeacherSpec(odd.url))
 
@@ -233,12 +233,12 @@ def test_a_password_in_an_address_is_sent_and_never_shown(
     assert isinstance(outcome(teacher), Completion)
     wanted = base64.b64encode(f"user:{SECRET}".encode()).decode()
     assert all(f"Authorization: Basic {wanted}" in head for head in odd.heads)
-    shown = [
+    texts = [
         repr(settings()), str(settings()), settings().model_dump_json(),
         settings().teacher_of(Role.SOLVER), repr(teacher.identity), teacher.identity.data_version,
         teacher.server.url,
     ]  # fmt: skip
-    assert not [text for text in shown if "s3cr" in text]
+    assert not [text for text in texts if "s3cr" in text]
 
 
 @pytest.mark.parametrize(

