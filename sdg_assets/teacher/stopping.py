@@ -117,6 +117,7 @@ class _Watch:
             self._sender.setblocking(False)
             threading.Thread(target=self._receive_signals, name="signals", daemon=True).start()
         signal.set_wakeup_fd(self._sender.fileno(), warn_on_full_buffer=False)
+        _interrupt_waits()
 
     def watch_engine(self) -> None:
         if self._engine_thread is None:
@@ -204,6 +205,19 @@ class _Watch:
         if answers != [False]:
             _write(f"ended by {reason}\n")
             os._exit(status)
+
+
+def _interrupt_waits() -> None:
+    """Lets a signal end a wait of the main thread, whoever installed the last handler.
+
+    On import, polars puts a handler of its own before Python's for SIGINT, with SA_RESTART: the
+    kernel then resumes the wait, and the main thread of a run that waits for its teacher never
+    reacts to Ctrl-C. Importing polars here makes it do so before the flag is cleared.
+    """
+    import polars  # noqa: F401
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.siginterrupt(number, True)
 
 
 _watch = _Watch()
