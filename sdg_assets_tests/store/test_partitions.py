@@ -1,73 +1,24 @@
+"""Writing partitions, replacing them, and reading them while they are replaced."""
+
 from __future__ import annotations
 
-import errno
-import itertools
-import os
-import signal
-import subprocess
-import sys
-from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import pytest
 
 from sdg_assets.errors import StoreError, TransientError
-from sdg_assets.records import Example, Rejection, Seed
+from sdg_assets.records import Example
 from sdg_assets.store import partitions as storage
 from sdg_assets.store.partitions import PartitionKey, Store
-from sdg_assets.store.places import Place, listing, write_atomic
+from sdg_assets.store.places import listing, write_atomic
+from sdg_assets_tests.store.publishing import KEY, either, names, publish, refused
 from sdg_assets_tests.support.records import example, numeric, seed
-
-KEY = PartitionKey("quiz", "normalized", "quiz")
-
-
-@pytest.fixture
-def directory(tmp_path: Path) -> Store:
-    return Store(tmp_path / "store")
 
 
 @pytest.fixture(params=["directory", "bucket"])
 def store(request: pytest.FixtureRequest) -> Store:
     """A store in a directory, then one in a bucket."""
-    if request.param == "directory":
-        directory: Store = request.getfixturevalue("directory")
-        return directory
-    return Store(request.getfixturevalue("bucket"))
-
-
-def publish(store: Store, accepted: Iterable[Example], rejected: Iterable[Rejection] = ()) -> None:
-    with store.write(KEY) as out:
-        for row in itertools.chain(accepted, rejected):
-            out.put(row)
-
-
-def refused(reason: str = "prompt debris") -> Rejection:
-    return Rejection(gate="format", reason=reason, row={"question": "as an AI"})
-
-
-def names(store: Store) -> list[str]:
-    return sorted(file.name for file in listing(store.root))
-
-
-class Killed(BaseException):
-    """What SIGKILL is to a process: nothing catches it."""
-
-
-class Rename:
-    """Lets `allowed` renames through, then the process is dead."""
-
-    def __init__(self, monkeypatch: pytest.MonkeyPatch, allowed: int) -> None:
-        self.left = allowed
-        really = Path.replace
-
-        def replace(this: Path, target: Path) -> Path:
-            if self.left == 0:
-                raise Killed
-            self.left -= 1
-            return really(this, target)
-
-        monkeypatch.setattr(Path, "replace", replace)
+    return either(request)
 
 
 def test_what_was_written_is_what_is_read(store: Store) -> None:
@@ -112,97 +63,6 @@ def test_a_partition_may_be_empty(store: Store) -> None:
     assert store.exists(KEY)
     assert list(store.read(KEY, Example)) == []
     assert list(store.read_rejected(KEY)) == []
-
-
-def test_a_failed_write_leaves_what_was_there_and_no_debris(store: Store) -> None:
-    publish(store, [example()])
-
-    def half() -> Iterator[Example]:
-        yield numeric()
-        raise RuntimeError("half way")
-
-    with pytest.raises(RuntimeError, match="half way"):
-        publish(store, half())
-
-    assert list(store.read(KEY, Example)) == [example()]
-    assert len(names(store)) == 3
-    if isinstance(store.root, Path):
-        assert not list(store.root.rglob("*.tmp"))
-
-
-def test_a_full_disk_leaves_what_was_there(
-    directory: Store, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    publish(directory, [example()])
-
-    def full(_descriptor: int) -> None:
-        raise OSError(errno.ENOSPC, "No space left on device")
-
-    monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(StoreError, match=r"No space left on device.*; free space there"):
-        publish(directory, [numeric()])
-
-    assert list(directory.read(KEY, Example)) == [example()]
-
-
-@pytest.mark.parametrize("renames", [0, 1, 2])
-def test_a_first_write_killed_between_its_renames_was_never_published(
-    directory: Store, monkeypatch: pytest.MonkeyPatch, renames: int
-) -> None:
-    with monkeypatch.context() as patch:
-        Rename(patch, renames)
-        with pytest.raises(Killed):
-            publish(directory, [example()], [refused()])
-
-    assert not directory.exists(KEY)
-    with pytest.raises(StoreError, match=r"quiz/normalized/quiz: not in the store .*materialize"):
-        list(directory.read(KEY, Example))
-
-
-@pytest.mark.parametrize("renames", [0, 1, 2])
-def test_a_rewrite_killed_between_its_renames_leaves_what_was_there(
-    directory: Store, monkeypatch: pytest.MonkeyPatch, renames: int
-) -> None:
-    publish(directory, [example()], [refused("old")])
-    with monkeypatch.context() as patch:
-        Rename(patch, renames)
-        with pytest.raises(Killed):
-            publish(directory, [numeric(), example()], [refused("new"), refused("new")])
-
-    assert list(directory.read(KEY, Example)) == [example()]
-    assert list(directory.read_rejected(KEY)) == [refused("old")]
-
-
-# Rejected rows, accepted rows, manifest: what a writer puts in a bucket, in this order.
-@pytest.mark.parametrize("puts", [0, 1, 2])
-def test_a_rewrite_in_a_bucket_killed_at_any_point_leaves_what_was_there(
-    bucket: str, puts: int
-) -> None:
-    store = Store(bucket)
-    publish(store, [example()], [refused("old")])
-    program = f"""
-import os, signal
-from sdg_assets.store.objects import ObjectPath
-from sdg_assets.store.partitions import Store
-from sdg_assets_tests.support.records import numeric
-from sdg_assets_tests.store.test_partitions import publish, refused
-put, left = ObjectPath._put, [{puts}]
-def killed(place, content):
-    if not left[0]:
-        os.kill(os.getpid(), signal.SIGKILL)
-    left[0] -= 1
-    put(place, content)
-ObjectPath._put = killed
-publish(Store({bucket!r}), [numeric()] * 2, [refused("new")])
-"""
-    done = subprocess.run([sys.executable, "-c", program], check=False)
-    assert done.returncode == -signal.SIGKILL
-
-    assert list(store.read(KEY, Example)) == [example()]
-    assert list(store.read_rejected(KEY)) == [refused("old")]
-    assert len(names(store)) == 3 + puts
-    publish(store, [numeric()])
-    assert list(store.read(KEY, Example)) == [numeric()]
 
 
 def test_who_reads_while_a_partition_is_replaced_reads_what_they_began(store: Store) -> None:
@@ -295,43 +155,6 @@ def test_a_replaced_version_goes_a_day_after_it_was_replaced_however_old_it_is(
     assert list(store.read(neighbour, Example)) == [example()]
 
 
-def test_a_corrupt_manifest_is_replaced_by_the_next_run(store: Store) -> None:
-    publish(store, [example()])
-    store.manifest_path(KEY).write_bytes(b"{")
-
-    publish(store, [numeric()])
-
-    assert list(store.read(KEY, Example)) == [numeric()]
-
-
-def test_rows_that_were_kept_aside_are_not_published_and_go_after_two_weeks(
-    store: Store, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    publish(store, [example()])
-
-    def attempt() -> None:
-        with store.write(KEY) as out:
-            out.put(numeric())
-            out.put(refused("not good enough"))
-            kept.append(out.keep_aside())
-            raise RuntimeError("not published")
-
-    kept: list[Place] = []
-    with pytest.raises(RuntimeError, match="not published"):
-        attempt()
-
-    assert list(store.read(KEY, Example)) == [example()]
-    assert kept[0].read_bytes() == refused("not good enough").model_dump_json().encode() + b"\n"
-    assert str(kept[0]).endswith(".unpublished.rejected.jsonl")
-    accepted = kept[0].parent / kept[0].name.replace(".rejected", "")
-    assert b"6" in accepted.read_bytes()
-    now = datetime.now(UTC)
-    for days, there in ((13, True), (15, False)):
-        monkeypatch.setattr(storage, "_now", lambda days=days: now + timedelta(days=days))
-        publish(store, [example()])
-        assert [kept[0].exists(), accepted.exists()] == [there, there]
-
-
 def test_a_store_that_was_copied_into_a_bucket_is_read_there(directory: Store, bucket: str) -> None:
     publish(directory, [example()], [refused()])
     copied = Store(bucket)
@@ -349,109 +172,6 @@ def test_rows_larger_than_one_request_are_read_back(store: Store) -> None:
     assert [row.question[:3] for row in store.read(KEY, Example)] == [
         row.question[:3] for row in rows
     ]
-
-
-def test_rejected_rows_are_verified_like_accepted_ones(store: Store) -> None:
-    publish(store, [example()], [refused("a"), refused("b")])
-    path = store.rejected_path(KEY)
-    path.write_bytes(path.read_bytes().splitlines(keepends=True)[0])
-
-    with pytest.raises(StoreError, match=r"\.rejected\.jsonl: holds 1 rows that differ"):
-        list(store.read_rejected(KEY))
-
-
-@pytest.mark.parametrize(
-    "line",
-    [
-        b'{"id": "torn',
-        b"\xff\xfe not even text",
-        b'{"id": "x"}',
-        b"[]",
-        b"",
-        b"\x00" * 64,
-    ],
-    ids=["torn", "bytes", "another record", "a list", "empty", "zeros"],
-)
-def test_a_corrupt_line_is_named_by_file_and_number(store: Store, line: bytes) -> None:
-    publish(store, [example(), numeric()])
-    path = store.path(KEY)
-    first = path.read_bytes().splitlines()[0]
-    path.write_bytes(first + b"\n" + line + b"\n")
-
-    with pytest.raises(StoreError) as caught:
-        list(store.read(KEY, Example))
-
-    assert str(caught.value).startswith(f"{path}:2: not a Example (")
-    assert str(caught.value).endswith("materialize the partition again")
-    assert "\n" not in str(caught.value)
-
-
-def test_a_line_that_was_edited_by_hand_is_noticed(store: Store) -> None:
-    publish(store, [example()])
-    path = store.path(KEY)
-    path.write_bytes(path.read_bytes().replace(b"France", b"Italy"))
-
-    with pytest.raises(StoreError, match="holds 1 rows that differ from the 1 published"):
-        list(store.read(KEY, Example))
-
-
-def test_missing_rows_are_noticed(store: Store) -> None:
-    publish(store, [example(), numeric()])
-    path = store.path(KEY)
-    path.write_bytes(path.read_bytes().splitlines(keepends=True)[0])
-
-    with pytest.raises(StoreError, match="holds 1 rows that differ from the 2 published"):
-        list(store.read(KEY, Example))
-
-
-def test_a_deleted_file_is_named(store: Store) -> None:
-    publish(store, [example()])
-    store.path(KEY).unlink()
-
-    with pytest.raises(StoreError, match=r"\.jsonl: gone; materialize quiz/normalized/quiz"):
-        list(store.read(KEY, Example))
-
-
-def test_a_corrupt_manifest_is_named(store: Store) -> None:
-    publish(store, [example()])
-    store.manifest_path(KEY).write_bytes(b"{")
-
-    with pytest.raises(StoreError, match=r"quiz\.manifest\.json: corrupt manifest"):
-        store.manifest(KEY)
-
-
-def test_a_lone_surrogate_costs_a_mark_and_not_the_partition(store: Store) -> None:
-    key = PartitionKey("quiz", "seeds", "quiz")
-    with store.write(key) as out:
-        out.accept(seed(0, text="broken \ud800 here", whole="\U0001f600", many=["a\udfff"]))
-
-    (row,) = store.read(key, Seed)
-    assert row.row == {"text": "broken � here", "whole": "\U0001f600", "many": ["a�"]}
-
-
-def test_two_runs_that_write_one_partition_do_not_share_a_temporary_file(store: Store) -> None:
-    # In every container the first process is number 1, so the process id alone is not enough.
-    with store.write(KEY) as slow:
-        slow.accept(example())
-        with store.write(KEY) as quick:
-            quick.accept(numeric())
-        assert list(store.read(KEY, Example)) == [numeric()]
-
-    assert list(store.read(KEY, Example)) == [example()]
-
-
-def test_an_atomic_write_replaces_the_whole_file_or_nothing(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    path = tmp_path / "new folder" / "file"
-    write_atomic(path, b"one")
-    with monkeypatch.context() as patch:
-        Rename(patch, 0)
-        with pytest.raises(Killed):
-            write_atomic(path, b"two")
-
-    assert path.read_bytes() == b"one"
-    assert list(path.parent.iterdir()) == [path]
 
 
 def test_an_attachment_is_published_with_its_rows_and_verified(store: Store) -> None:
