@@ -58,7 +58,9 @@ def build(*, rich_help: bool) -> typer.Typer:
     )
     app.add_typer(catalog.app, name="catalog", short_help="Look at, check and add seed tasks.")
     app.add_typer(release.app, name="release", short_help="Look at, compare and push releases.")
-    app.command("records", short_help="Describe every field of every record.")(records.records)
+    app.command("records", short_help="Describe every field of every record.", epilog=exit_codes())(
+        records.records
+    )
     app.add_typer(teacher.app, name="teacher", short_help="Put teacher models on disk.")
     return app
 

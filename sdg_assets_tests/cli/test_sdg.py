@@ -16,7 +16,7 @@ from sdg_assets_tests.support.command import PROGRAM, in_terminal, program, sdg
 
 ROOT = Path(__file__).parents[2]
 COMMANDS = {
-    (): ("quickstart", "plan", "funnel", "preview", "catalog", "release", "teacher"),
+    (): ("quickstart", "plan", "funnel", "preview", "records", "catalog", "release", "teacher"),
     ("catalog",): ("list", "show", "check", "new", "guesses"),
     ("release",): ("list", "show", "diff", "push"),
     ("teacher",): ("fetch",),
@@ -47,7 +47,7 @@ HEAVY = ("dagster", "polars", "pydantic", "yaml", "datasets", "torch", "vllm")
 # Processes of a container or of ours, and what is given to Dagster's own `-m`.
 NOT_FOR_PEOPLE = {
     "sdg_assets.cluster.ended_runs",
-    "sdg_assets.teacher.convert",
+    "sdg_assets.teacher.weights.convert",
     "sdg_assets.definitions",
 }
 
