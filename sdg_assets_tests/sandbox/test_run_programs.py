@@ -1,4 +1,4 @@
-"""The interface: what comes back in which order, and what is refused."""
+"""`run_program` and `run_programs`: what comes back in which order, and what is refused."""
 
 from __future__ import annotations
 
