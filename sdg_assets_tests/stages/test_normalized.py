@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from sdg_assets.catalog import load_catalog
+from sdg_assets.catalog import cached_catalog
 from sdg_assets.checks.unread import SeedThresholds
 from sdg_assets.errors import CatalogError
 from sdg_assets.gates import seed_gates
@@ -128,7 +128,7 @@ def test_a_task_without_record_renders_as_lm_eval_does() -> None:
 
 @needs_mirror
 def test_rows_that_share_only_their_tasks_frame_with_held_out_rows_stay() -> None:
-    spec = load_catalog(allow_canary=()).subtask("hendrycks_ethics", "ethics_utilitarianism")
+    spec = cached_catalog().subtask("hendrycks_ethics", "ethics_utilitarianism")
     source = DirectorySource("mirror", MIRROR)
     held = HeldoutRows()
     held.add(spec, "test", source)
@@ -193,7 +193,7 @@ def test_a_limit_is_moved_with_a_reason() -> None:
 
 
 def test_basque_coreference_may_lose_the_rows_that_were_published_broken() -> None:
-    task = load_catalog(allow_canary=()).task("basqueglue")
+    task = cached_catalog().task("basqueglue")
 
     limit = overridden(task.resolve("epec_koref_bin").gates).of(SeedThresholds).broken_seeds
 
