@@ -2,14 +2,15 @@ from __future__ import annotations
 
 import os
 import secrets
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
+from functools import cache
 from pathlib import Path
 
 import dagster as dg
 import pytest
 from hypothesis import settings as properties
 
-from sdg_assets.catalog import cached_catalog
+from sdg_assets.catalog import Catalog, cached_catalog, load_catalog, loader
 from sdg_assets.settings import settings
 from sdg_assets.store.partitions import Store
 from sdg_assets.store.places import Place
@@ -42,6 +43,27 @@ def forget_settings() -> None:
     """Clears the caches of settings and catalog, so that the next use reads them again."""
     settings.cache_clear()
     cached_catalog.cache_clear()
+
+
+@cache
+def built_in_catalog(allow_canary: frozenset[str]) -> Catalog:
+    """The built-in catalog, read once a test run: it takes half a second."""
+    return load_catalog(None, allow_canary)
+
+
+def load_once(directory: Path | None = None, allow_canary: Collection[str] = ()) -> Catalog:
+    """`load_catalog`; of catalogs that tests write, anew each time."""
+    if directory is None:
+        return built_in_catalog(frozenset(allow_canary))
+    return load_catalog(directory, allow_canary)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def catalog_is_read_once() -> Iterator[None]:
+    """Tests that forget the settings, all of them, still share the built-in catalog."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(loader, "load_catalog", load_once)
+        yield
 
 
 @pytest.fixture(autouse=True)

@@ -19,7 +19,7 @@ from sdg_assets.answers.programs import passes, proof_of
 from sdg_assets.records import AnswerKind, Example, Proof
 from sdg_assets.sandbox import Isolation
 from sdg_assets_tests.benchmarks.sandbox_throughput import TARGET, mbpp, processor_seconds
-from sdg_assets_tests.benchmarks.vacuous_shapes import CHEATS, HONEST, VACUOUS
+from sdg_assets_tests.benchmarks.shapes import CHEATS, HONEST, VACUOUS
 from sdg_assets_tests.support.builders import MIRROR
 from sdg_assets_tests.support.records import example
 

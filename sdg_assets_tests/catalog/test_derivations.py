@@ -6,12 +6,12 @@ from typing import Any
 import pytest
 import yaml
 
-from sdg_assets.catalog import load_catalog
+from sdg_assets.catalog import cached_catalog, load_catalog
 from sdg_assets.catalog.loader import BUILT_IN
 from sdg_assets.errors import CatalogError
 from sdg_assets_tests.support.builders import seed_task, write_catalog
 
-CATALOG = load_catalog(allow_canary=())
+CATALOG = cached_catalog()
 
 
 def derived_from(dataset: str, split: str, config: str = "default") -> dict[str, Any]:

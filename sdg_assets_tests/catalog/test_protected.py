@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from sdg_assets.catalog import SubtaskSpec, load_catalog, load_protected
+from sdg_assets.catalog import SubtaskSpec, cached_catalog, load_protected
 from sdg_assets.errors import AbsentError, CatalogError, MappingError
 from sdg_assets.heldout.splits import HeldoutRows
 from sdg_assets.mapping.record import RowMapping
@@ -106,11 +106,7 @@ def test_every_multiple_choice_benchmark_maps_its_choices() -> None:
 
 
 def test_a_protected_benchmark_is_read_as_its_seed_task_reads_it() -> None:
-    specs = [
-        task.resolve(key)
-        for task in load_catalog(allow_canary=()).tasks.values()
-        for key in task.subtasks
-    ]
+    specs = [task.resolve(key) for task in cached_catalog().tasks.values() for key in task.subtasks]
     records = {(spec.dataset, spec.config): spec.record for spec in specs if spec.record}
     compared = set()
     for name in ("arc", "hellaswag", "openbookqa", "piqa", "winogrande", "commonsense_qa", "race",

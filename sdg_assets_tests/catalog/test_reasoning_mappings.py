@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import yaml
 
-from sdg_assets.catalog import SubtaskSpec, load_catalog
+from sdg_assets.catalog import SubtaskSpec, cached_catalog
 from sdg_assets.mapping.record import RowMapping
 from sdg_assets.records import Content
 from sdg_assets.sources.source import DirectorySource
@@ -19,7 +19,7 @@ from sdg_assets.sources.source import DirectorySource
 Case = dict[str, Any]
 
 HERE = Path(__file__).parent
-CATALOG = load_catalog()
+CATALOG = cached_catalog()
 HUB = Path(os.environ.get("SDGTEST_HUB") or HERE.parents[2] / "shared" / "hub").absolute()
 CASES: dict[str, list[Case]] = yaml.safe_load((HERE / "reasoning_rows.yaml").read_text("utf-8"))
 needs_mirror = pytest.mark.skipif(not HUB.is_dir(), reason=f"no mirror of the Hub at {HUB}")

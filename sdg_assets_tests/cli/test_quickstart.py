@@ -37,9 +37,9 @@ def teacher() -> Iterator[TeacherServer]:
     ],
 )
 def test_a_subtask_that_is_not_known_is_one_line(home: Path, subtask: str, message: str) -> None:
-    done = program("quickstart", subtask)
+    done = sdg("quickstart", subtask)
 
-    assert done.returncode == 2
+    assert done.exit_code == 2
     assert done.stderr.startswith(message)
     assert len(done.stderr.splitlines()) == 1
 

@@ -148,7 +148,7 @@ def served(api: Api) -> Iterator[str]:
     url = f"http://127.0.0.1:{server.server_port}"
     for account in {"none", *(account for account, _, _ in api.allowed)}:
         (api.cluster.place / f"{account}.kubeconfig").write_text(_kubeconfig(url, account))
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
     thread.start()
     try:
         yield url

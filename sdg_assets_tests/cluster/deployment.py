@@ -135,10 +135,14 @@ class Deployment:
             assert in_time, "\n".join(self.messages()[-30:])
             time.sleep(0.5)
 
-    def wait_for_message(self, part: str) -> str:
-        """The first message that contains the text; waits for it."""
-        self.wait(lambda: any(part in message for message in self.messages()))
-        return next(message for message in self.messages() if part in message)
+    def wait_for_message(self, *parts: str) -> str:
+        """The first message that has all parts."""
+
+        def matching() -> list[str]:
+            return [text for text in self.messages() if all(part in text for part in parts)]
+
+        self.wait(matching)
+        return matching()[0]
 
     def logged_completions(self) -> int:
         """The lines of all completion logs."""

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from sdg_assets.catalog import load_catalog
+from sdg_assets.catalog import cached_catalog
 from sdg_assets.errors import CatalogError, MappingError
 from sdg_assets.mapping.lm_eval import LmEvalMapping, are_labels
 from sdg_assets.mapping.mapper import mapper_of
@@ -51,7 +51,7 @@ def test_options_that_are_numbers_are_options() -> None:
 @pytest.mark.parametrize("key", ["arc_easy", "arc_challenge", "openbookqa"])
 def test_where_lm_evals_rendering_is_right_it_equals_the_record(key: str) -> None:
     source = mirror_sources()[0]
-    catalog = load_catalog()
+    catalog = cached_catalog()
     task = next(task for task in catalog.enabled() if key in task.subtasks)
     spec = task.resolve(key)
     record, lm_eval = mapper_of(spec), mapper_of(spec.model_copy(update={"record": None}))
@@ -62,7 +62,7 @@ def test_where_lm_evals_rendering_is_right_it_equals_the_record(key: str) -> Non
 
 @needs_mirror
 def test_sciq_renders_its_few_rows() -> None:
-    spec = load_catalog().subtask("sciq", "sciq").model_copy(update={"record": None})
+    spec = cached_catalog().subtask("sciq", "sciq").model_copy(update={"record": None})
     mapper = mapper_of(spec)
 
     for row in mirror_sources()[1].rows(spec, "train"):

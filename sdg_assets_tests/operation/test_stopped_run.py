@@ -241,26 +241,30 @@ from sdg_assets_tests.support.runs import run
 from sdg_assets_tests.support.scripted_teacher import ScriptedTeacher
 import sdg_assets.teacher
 
+libc, lock = ctypes.CDLL(None), ctypes.create_string_buffer(64)
+
 def in_c():
     "Waits for a lock that it holds itself, as one rank of a collective waits for another."
-    libc, lock = ctypes.CDLL(None), ctypes.create_string_buffer(64)
     libc.pthread_mutex_lock(lock)
     libc.pthread_mutex_lock(lock)
 
 def in_python():
-    "Swallows every exception, as a callback from C does."
-    while True:
-        try:
-            time.sleep(60)
-        except BaseException:
-            pass
+    time.sleep(60)
+
+def deep(where):
+    "Runs it as a callback out of C, again and again: whatever is raised there is swallowed."
+    def compare(left, right):
+        print("STUCK", flush=True)
+        where()
+        return 0
+    kind = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.c_void_p)
+    libc.qsort(ctypes.create_string_buffer(1000), 1000, 1, kind(compare))
 
 class Stuck(ScriptedTeacher):
     def poll(self, *, wait=True):
         if len(self.requests) > 2 and wait and not self._open_two():
             with stopping.engine_work({patience}):
-                print("STUCK", flush=True)
-                {where}()
+                deep({where})
         return super().poll(wait=wait)
 
     def _open_two(self):

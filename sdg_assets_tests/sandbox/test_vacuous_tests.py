@@ -21,7 +21,7 @@ from sdg_assets.teacher.log.completions import CompletionLog
 from sdg_assets.teacher.requests import Request
 from sdg_assets.thresholds import Thresholds
 from sdg_assets_tests.benchmarks.sandbox_throughput import mbpp
-from sdg_assets_tests.benchmarks.vacuous_shapes import CHEATS, HONEST, VACUOUS
+from sdg_assets_tests.benchmarks.shapes import CHEATS, HONEST, VACUOUS
 from sdg_assets_tests.support.builders import needs_mirror
 from sdg_assets_tests.support.records import enriched, example, generated
 from sdg_assets_tests.support.scripted_teacher import ScriptedTeacher

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from sdg_assets.catalog import SubtaskSpec, load_catalog
+from sdg_assets.catalog import SubtaskSpec, cached_catalog
 from sdg_assets.errors import SeedSourceError
 from sdg_assets.mapping.lm_eval import are_labels
 from sdg_assets.mapping.mapper import mapper_of
@@ -22,7 +22,7 @@ ROWS = 400
 
 
 def with_rows() -> Iterator[tuple[SubtaskSpec, DirectorySource]]:
-    for task in load_catalog(allow_canary=()).enabled():
+    for task in cached_catalog().enabled():
         for key in task.enabled_subtasks():
             spec = task.resolve(key)
             for source in mirror_sources() if MIRROR.is_dir() else []:
@@ -49,7 +49,7 @@ def examples(spec: SubtaskSpec, seeds: list[Seed]) -> list[Example]:
 
 
 def test_every_mapping_compiles() -> None:
-    for task in load_catalog(allow_canary=()).enabled():
+    for task in cached_catalog().enabled():
         for key in task.enabled_subtasks():
             mapper_of(task.resolve(key))
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from sdg_assets.catalog import load_catalog
+from sdg_assets.catalog import cached_catalog
 from sdg_assets.checks.unread import SeedThresholds
 from sdg_assets.errors import CatalogError
 from sdg_assets.gates import seed_gates
@@ -130,7 +130,7 @@ def test_a_task_without_record_renders_as_lm_eval_does() -> None:
 
 @needs_mirror
 def test_rows_that_share_only_boilerplate_words_with_held_out_rows_stay() -> None:
-    spec = load_catalog(allow_canary=()).subtask("hendrycks_ethics", "ethics_utilitarianism")
+    spec = cached_catalog().subtask("hendrycks_ethics", "ethics_utilitarianism")
     source = DirectorySource("mirror", MIRROR)
     heldout_rows = HeldoutRows()
     heldout_rows.add(spec, "test", source)
@@ -195,7 +195,7 @@ def test_a_changed_limit_needs_a_reason() -> None:
 
 
 def test_basque_coreference_may_lose_the_rows_that_were_published_broken() -> None:
-    task = load_catalog(allow_canary=()).task("basqueglue")
+    task = cached_catalog().task("basqueglue")
 
     limit = overridden(task.resolve("epec_koref_bin").gates).of(SeedThresholds).broken_seeds
 

@@ -48,17 +48,26 @@ def read(store: Store) -> int:
 
 
 def kill_writers(root: str, kills: int, longest_ms: float) -> None:
-    """Starts one writer after the other and kills each at a random moment."""
-    delays = random.Random(root)
+    """Starts writers one after the other and kills each one at a random moment of its work.
+
+    Every second one has published a version by then, however slow the machine is.
+    """
+    moments = random.Random(root)
     for number in range(1, kills + 1):
+        published, publish = os.pipe()
         child = os.fork()
         if not child:
             store = Store(root if root.startswith("s3://") else Path(root))
             for round_number in range(1_000_000):
                 write(store, number * 1_000_000 + round_number)
-        time.sleep(delays.uniform(0, longest_ms / 1000))
+                os.write(publish, b".")
+        os.close(publish)
+        if number % 2:
+            os.read(published, 1)
+        time.sleep(moments.uniform(0, longest_ms / 1000))
         os.kill(child, signal.SIGKILL)
         assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGKILL
+        os.close(published)
 
 
 def read_while_writers_are_killed(
