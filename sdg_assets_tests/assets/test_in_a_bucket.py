@@ -105,6 +105,6 @@ def test_a_key_that_is_refused_fails_at_once_with_what_to_do(
     result = run("quiz", ["seeds"], instance=instance)
 
     (message,) = failures(result)
-    assert f"in bucket {BUCKET!r} (SignatureDoesNotMatch); AWS_ACCESS_KEY_ID and" in message
+    assert f"in bucket {BUCKET!r} (SignatureDoesNotMatch); set AWS_ACCESS_KEY_ID and" in message
     assert attempts(result) == 1
     assert not [event for event in result.all_events if "qzx" in str(event).lower()]

@@ -34,7 +34,7 @@ def test_a_solver_that_broke_leaves_the_good_rows_until_a_person_accepts_the_los
     assert (rows.passed, rows.severity) == (False, dg.AssetCheckSeverity.ERROR)
     assert rows.metadata["rows_before"].value == 20
     assert rows.metadata["rows"].value == 0
-    assert "run it with accept_smaller" in str(rows.description)
+    assert "run it again with accept_smaller" in str(rows.description)
     assert "| unsolvable | 20 | 0 |" in str(rows.metadata["reasons"].value)
     assert len(list(store.read(PartitionKey("quiz", "filtered", "quiz_a"), EnrichedExample))) == 20
 
