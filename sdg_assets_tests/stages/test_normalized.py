@@ -176,9 +176,11 @@ def test_broken_rows_are_rejected_with_their_reason_and_the_others_stay() -> Non
 
 
 def test_a_changed_limit_needs_a_reason() -> None:
-    with pytest.raises(ValueError, match=r"say why in gates_because\.broken_seeds"):
+    with pytest.raises(ValueError, match=r"give the reason in gates_because\.broken_seeds"):
         seed_task(gates={"broken_seeds": 0.2})
-    with pytest.raises(ValueError, match=r"say why in subtasks\.quiz\.gates_because\.mapping_fail"):
+    with pytest.raises(
+        ValueError, match=r"give the reason in subtasks\.quiz\.gates_because\.mapping_fail"
+    ):
         seed_task(subtasks={"quiz": {"gates": {"mapping_failures": 0.2}}})
     with pytest.raises(ValueError, match="gates_because: broken_seeds is not in gates"):
         seed_task(gates_because={"broken_seeds": "its letters are lost"})
