@@ -46,6 +46,10 @@ class Stage(StrEnum):
     CURATED = "curated"
 
 
+JudgeApi = Literal["rubric", "reward", "score"]
+"""How a teacher is asked to judge: as a chat model (`rubric`), or for a score."""
+
+
 # YAML reads a bare yes/no as a boolean.
 CommercialUse = Annotated[
     Literal["yes", "no", "unclear"],

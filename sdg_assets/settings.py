@@ -17,7 +17,7 @@ from pydantic_settings import NoDecode, SettingsConfigDict
 
 from sdg_assets.addresses import BUCKET_URL, Credentials, split_credentials
 from sdg_assets.environment import EnvironmentSettings, Json, from_environment
-from sdg_assets.records import Role
+from sdg_assets.records import JudgeApi, Role
 from sdg_assets.thresholds import overridden
 
 # `user:password@`, which no Hub id and no path contains.
@@ -65,7 +65,7 @@ class Settings(EnvironmentSettings):
     judge: str | None = Field(
         default=None, description="model that plays the judge; unset: the teacher"
     )
-    judge_api: Literal["rubric", "reward", "score"] = Field(
+    judge_api: JudgeApi = Field(
         default="rubric",
         description="rubric: the judge is a chat model that rates several criteria; reward: a "
         "reward model at a vLLM server's /classify; score: a scoring model at its /score",

@@ -19,7 +19,7 @@ from sdg_assets.checks.table import stage_checks
 from sdg_assets.cluster.sizing import PodSize, stage_size
 from sdg_assets.definitions import defs
 from sdg_assets.enrichment.base import enrichments
-from sdg_assets.gates import all_gates, order, row_gates
+from sdg_assets.gates import order, row_gates
 from sdg_assets.gates.base import Batch
 from sdg_assets.records import AnswerKind, Role, Stage
 from sdg_assets.registry import members
@@ -30,6 +30,7 @@ from sdg_assets.teacher.requests import Message, Sampling, build_request
 from sdg_assets.thresholds import overridden
 from sdg_assets_tests.conftest import Configure
 from sdg_assets_tests.support.builders import seed_task
+from sdg_assets_tests.support.packages import write_metadata
 from sdg_assets_tests.support.records import enriched
 
 PACKAGE = Path(str(sdg_assets.__file__)).parent
@@ -61,7 +62,6 @@ def forgotten() -> Iterator[None]:
 
     def forget() -> None:
         members.cache_clear()
-        all_gates.cache_clear()
         prompts.version.cache_clear()
         for name in [name for name in sys.modules if name.split(".")[0] == "my_sdg"]:
             del sys.modules[name]
@@ -88,14 +88,7 @@ def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
             (site / name).parent.mkdir(parents=True, exist_ok=True)
             (site / name).write_text(source, "utf-8")
     project = tomllib.loads(EXAMPLES["pyproject.toml"])["project"]
-    info = site / f"my_sdg-{project['version']}.dist-info"
-    info.mkdir()
-    name_and_version = f"Name: {project['name']}\nVersion: {project['version']}\n"
-    (info / "METADATA").write_text(f"Metadata-Version: 2.1\n{name_and_version}", "utf-8")
-    lines = []
-    for group, points in project["entry-points"].items():
-        lines += [f"[{group}]", *(f"{name} = {module}" for name, module in points.items())]
-    (info / "entry_points.txt").write_text("\n".join(lines) + "\n", "utf-8")
+    write_metadata(site, project["name"], project["version"], project["entry-points"])
     monkeypatch.syspath_prepend(site)
 
 

@@ -7,9 +7,8 @@ from typing import TypeVar
 
 from sdg_assets.enrichment import comparison, votes
 from sdg_assets.enrichment.base import enrichments
-from sdg_assets.enrichment.knobs import JudgeApi
 from sdg_assets.errors import PermanentError
-from sdg_assets.records import AnswerKind, Role
+from sdg_assets.records import AnswerKind, JudgeApi, Role
 from sdg_assets.teacher.conversation import Work
 from sdg_assets.teacher.prompts import Prompt
 from sdg_assets.teacher.requests import Completion, Request

@@ -12,9 +12,9 @@ from typing import Any
 
 from sdg_assets.answers.wording import normalized, tokens, typography
 from sdg_assets.enrichment.base import Enrichment, EnrichmentContext
-from sdg_assets.enrichment.knobs import JudgeApi, SolverKnobs
+from sdg_assets.enrichment.knobs import SolverKnobs
 from sdg_assets.gates import Gate, text_refusals
-from sdg_assets.records import AnswerKind, EnrichedExample, Example, Role
+from sdg_assets.records import AnswerKind, EnrichedExample, Example, JudgeApi, Role
 from sdg_assets.teacher.conversation import Work
 from sdg_assets.teacher.prompts import Prompt
 from sdg_assets.teacher.requests import (

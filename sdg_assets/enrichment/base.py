@@ -13,12 +13,19 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
-from sdg_assets.enrichment.knobs import JudgeApi, SolverKnobs
+from sdg_assets.enrichment.knobs import SolverKnobs
 from sdg_assets.errors import PermanentError
 from sdg_assets.gates import Gate, text_refusals
-from sdg_assets.records import AnswerKind, EnrichedExample, Example, GeneratedExample, Role
+from sdg_assets.records import (
+    AnswerKind,
+    EnrichedExample,
+    Example,
+    GeneratedExample,
+    JudgeApi,
+    Role,
+)
 from sdg_assets.registry import members
 from sdg_assets.teacher.conversation import Work
 from sdg_assets.teacher.prompts import Prompt
@@ -140,18 +147,20 @@ def enrichments() -> tuple[Enrichment, ...]:
     Raises:
         PermanentError: One breaks the contract, or an entry point cannot be loaded.
     """
-    return _checked(members("sdg_assets.enrichment", "ENRICHMENT"))
-
-
-@cache  # called once per row
-def _checked(exported: tuple[object, ...]) -> tuple[Enrichment, ...]:
-    checked: list[Enrichment] = []
+    exported = members("sdg_assets.enrichment", "ENRICHMENT")
     for member in exported:
         if not isinstance(member, Enrichment):
             raise PermanentError(
                 f"ENRICHMENT = {member!r}: must be an instance of a subclass of "
                 "sdg_assets.enrichment.base.Enrichment"
             )
+    return _checked(cast("tuple[Enrichment, ...]", exported))
+
+
+@cache  # called once per row
+def _checked(exported: tuple[Enrichment, ...]) -> tuple[Enrichment, ...]:
+    checked: list[Enrichment] = []
+    for member in exported:
         if missing := [name for name in ("name", "role") if not hasattr(member, name)]:
             raise PermanentError(f"enrichment {type(member).__name__}: set its `{missing[0]}`")
         if fault := _fault(member, checked):

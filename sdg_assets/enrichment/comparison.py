@@ -9,8 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from sdg_assets.answers import answer_format
 from sdg_assets.answers.wording import normalized
 from sdg_assets.enrichment.judge import Judge
-from sdg_assets.enrichment.knobs import JudgeApi
-from sdg_assets.records import Example, GeneratedExample
+from sdg_assets.records import Example, GeneratedExample, JudgeApi
 from sdg_assets.teacher.prompts import Prompt
 from sdg_assets.teacher.requests import Completion, Request
 

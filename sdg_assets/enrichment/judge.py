@@ -16,8 +16,15 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from sdg_assets.answers import answer_format
 from sdg_assets.enrichment.base import Enrichment, EnrichmentContext
-from sdg_assets.enrichment.knobs import JudgeApi
-from sdg_assets.records import AnswerKind, EnrichedExample, Example, Judgement, Role, Rubric
+from sdg_assets.records import (
+    AnswerKind,
+    EnrichedExample,
+    Example,
+    JudgeApi,
+    Judgement,
+    Role,
+    Rubric,
+)
 from sdg_assets.teacher.conversation import Work
 from sdg_assets.teacher.prompts import Prompt
 from sdg_assets.teacher.requests import (

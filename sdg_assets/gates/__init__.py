@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from itertools import combinations
+from typing import TYPE_CHECKING, Any, cast
 
 from sdg_assets.errors import PermanentError
 from sdg_assets.gates.base import Batch, Gate, GateSpec, Point, SetGate, SigningGate, first_refusals
@@ -36,7 +37,6 @@ __all__ = [
 ]
 
 
-@cache
 def all_gates() -> tuple[GateSpec[Any], ...]:
     """Every gate in order: the built-in ones and those of other packages.
 
@@ -44,23 +44,27 @@ def all_gates() -> tuple[GateSpec[Any], ...]:
         PermanentError: A `GATE` is not a `GateSpec`, two gates share a name or a check name, or two
             gates need the held-out index.
     """
-    specs: list[GateSpec[Any]] = []
-    for exported in members("sdg_assets.gates", "GATE"):
-        if not isinstance(exported, GateSpec):
-            raise PermanentError(f"GATE must be a GateSpec of sdg_assets.gates, not {exported!r}")
-        for spec in specs:
-            if exported.name == spec.name or exported.check_name == spec.check_name:
-                raise PermanentError(
-                    f"two gates are named {exported.name!r} or have a check "
-                    f"{exported.check_name!r}; rename one"
-                )
-            if exported.needs_heldout and spec.needs_heldout:
-                raise PermanentError(
-                    f"gate {exported.name}: it has no `build`; only {spec.name} is built from "
-                    "the held-out index"
-                )
-        specs.append(exported)
-    return tuple(sorted(specs, key=lambda spec: spec.place))
+    exported = members("sdg_assets.gates", "GATE")
+    for member in exported:
+        if not isinstance(member, GateSpec):
+            raise PermanentError(f"GATE must be a GateSpec of sdg_assets.gates, not {member!r}")
+    return _in_order(cast("tuple[GateSpec[Any], ...]", exported))
+
+
+@cache  # called for every partition and draft
+def _in_order(gates: tuple[GateSpec[Any], ...]) -> tuple[GateSpec[Any], ...]:
+    for gate, other in combinations(gates, 2):
+        if other.name == gate.name or other.check_name == gate.check_name:
+            raise PermanentError(
+                f"two gates are named {other.name!r} or have a check {other.check_name!r}; "
+                "rename one"
+            )
+        if other.needs_heldout and gate.needs_heldout:
+            raise PermanentError(
+                f"gate {other.name}: it has no `build`; only {gate.name} is built from "
+                "the held-out index"
+            )
+    return tuple(sorted(gates, key=lambda gate: gate.place))
 
 
 def order() -> tuple[str, ...]:

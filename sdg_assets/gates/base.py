@@ -7,11 +7,10 @@ To add a gate, write a module that exports one `GateSpec` as `GATE`, here or in 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import cached_property
-from itertools import islice
 from typing import TYPE_CHECKING, Generic, Protocol, TypeVar, runtime_checkable
 
 from sdg_assets.errors import PermanentError
@@ -240,13 +239,6 @@ def first_refusals(rows: Sequence[Example], gates: Iterable[Gate]) -> dict[int, 
             batch = batch.without(refused)
             places = [p for place, p in enumerate(places) if place not in refused]
     return verdicts
-
-
-def batches(items: Iterable[ItemT], size: int = ROWS_PER_BATCH) -> Iterator[list[ItemT]]:
-    """Cuts a stream into lists of `size` items; the last one may be shorter."""
-    stream = iter(items)
-    while batch := list(islice(stream, size)):
-        yield batch
 
 
 def _encodable(columns: Mapping[str, list[object]]) -> dict[str, list[object]]:

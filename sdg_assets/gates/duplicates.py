@@ -11,7 +11,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
-from sdg_assets.gates.base import Cost, GateSpec, Point, batches
+from more_itertools import chunked
+
+from sdg_assets.gates.base import ROWS_PER_BATCH, Cost, GateSpec, Point
 from sdg_assets.records import Example, Refusal, Stage
 from sdg_assets.signatures.refusals import EXACT, GATE_NAME, NEAR, verdict
 from sdg_assets.signatures.thresholds import DuplicateThresholds
@@ -47,7 +49,7 @@ class Duplicates:
         from sdg_assets.signatures.shingles import shingled
         from sdg_assets.signatures.table import concatenated, sign
 
-        hashed = [(rows, shingled(rows)) for rows in batches(seeds)]
+        hashed = [(rows, shingled(rows)) for rows in chunked(seeds, ROWS_PER_BATCH)]
         self._thresholds = thresholds or DuplicateThresholds()
         self._boilerplate = boilerplate_of([hashes for _, hashes in hashed])
         self._seeds = concatenated(sign(rows, self._boilerplate, hashes) for rows, hashes in hashed)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
-from itertools import islice
 from typing import TYPE_CHECKING, Any
+
+from more_itertools import chunked
 
 from sdg_assets.heldout.candidates import (
     DISTINCTIVE,
@@ -109,8 +110,7 @@ class HeldoutIndex:
         import numpy as np
 
         counts, total = np.zeros(len(self._postings.hashes), dtype=np.int64), 0
-        stream = iter(rows)
-        while batch := list(islice(stream, _ROWS_AT_ONCE)):
+        for batch in chunked(rows, _ROWS_AT_ONCE):
             ngrams = self._postings.of_rows(plain_texts_of(batch))
             counts += np.bincount(ngrams.ngram, minlength=len(counts))
             total += len(batch)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
+from more_itertools import chunked
+
 from sdg_assets.gates import Gate, first_refusals
-from sdg_assets.gates.base import batches
+from sdg_assets.gates.base import ROWS_PER_BATCH
 from sdg_assets.gates.licence import Terms, commercial_use, contributions
 from sdg_assets.records import CommercialUse, CuratedExample, EnrichedExample, Refusal, Rejection
 from sdg_assets.texts import TextStyle, render_texts
@@ -39,7 +41,7 @@ def curate(
     """
     for name, rows in partitions:
         refused_copies, partition_gates, start = copies(name), gates(name), 0
-        for batch in batches(rows):
+        for batch in chunked(rows, ROWS_PER_BATCH):
             refusals = {
                 place: refusal
                 for place in range(len(batch))

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
+from more_itertools import chunked
+
 from sdg_assets.gates import Gate, SetGate, first_refusals
-from sdg_assets.gates.base import batches
+from sdg_assets.gates.base import ROWS_PER_BATCH
 from sdg_assets.records import EnrichedExample, Refusal, Rejection
 
 
@@ -27,7 +29,7 @@ def filter_rows(
     """
     refusals: list[Refusal | None] = []
     first, *others = sets
-    for rows in batches(read()):
+    for rows in chunked(read(), ROWS_PER_BATCH):
         refused = first_refusals(rows, gates)
         first.add([row for place, row in enumerate(rows) if place not in refused])
         refusals += [refused.get(place) for place in range(len(rows))]
@@ -36,7 +38,7 @@ def filter_rows(
     # refused, too.
     for over_set in others:
         places = iter(range(len(refusals)))
-        for rows in batches(read()):
+        for rows in chunked(read(), ROWS_PER_BATCH):
             over_set.add(
                 [row for row, place in zip(rows, places, strict=False) if not refusals[place]]
             )

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
+from more_itertools import chunked
+
 from sdg_assets.catalog import SubtaskSpec
 from sdg_assets.errors import CatalogError, MappingError
 from sdg_assets.gates import Gate, first_refusals
-from sdg_assets.gates.base import batches
+from sdg_assets.gates.base import ROWS_PER_BATCH
 from sdg_assets.mapping.mapper import mapper_of
 from sdg_assets.records import Content, Example, Rejection, Seed, content_id
 
@@ -94,7 +96,7 @@ def without_refused(
         Each row, or its `Rejection` by the first gate that refused it. Rows that `normalize`
         rejected pass through.
     """
-    for batch in batches(rows):
+    for batch in chunked(rows, ROWS_PER_BATCH):
         examples = [row for row in batch if isinstance(row, Example)]
         refused = first_refusals(examples, gates)
         refusals = iter([refused.get(place) for place in range(len(examples))])

@@ -7,10 +7,12 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from more_itertools import chunked
+
 from sdg_assets.catalog import SubtaskSpec
 from sdg_assets.errors import PermanentError, StoreError
 from sdg_assets.gates import Batch, Gate, all_gates, order, row_gates, set_gates
-from sdg_assets.gates.base import Reporting, batches
+from sdg_assets.gates.base import ROWS_PER_BATCH, Reporting
 from sdg_assets.records import Example, Refusal, Stage
 from sdg_assets.stages.stage import ROW_STAGES
 from sdg_assets.stages.stage import STAGES as STAGE_TABLE
@@ -117,7 +119,7 @@ def preview(
     every_set = zip(names, set_gates(thresholds, lambda: _seeds(store, key)), strict=True)
     sets = [(name, over_set) for name, over_set in every_set if name in selected]
     passed: list[Example] = []
-    for rows in batches(store.read(key, record)):
+    for rows in chunked(store.read(key, record), ROWS_PER_BATCH):
         remaining = [rows[place] for place in _row_gates(result, rows, gates, examples)]
         result.rows += len(rows)
         for _, over_set in sets:

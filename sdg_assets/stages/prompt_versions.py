@@ -10,8 +10,7 @@ from collections.abc import Iterator
 from typing import get_args
 
 from sdg_assets.enrichment.asking import declared_prompts
-from sdg_assets.enrichment.knobs import JudgeApi
-from sdg_assets.records import AnswerKind, Role
+from sdg_assets.records import AnswerKind, JudgeApi, Role
 from sdg_assets.stages import generated
 from sdg_assets.teacher import prompts
 from sdg_assets.teacher.prompts import Prompt

@@ -13,11 +13,13 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from math import ceil
 
+from more_itertools import chunked
+
 from sdg_assets.catalog import SubtaskSpec
 from sdg_assets.enrichment.judge import Judge
 from sdg_assets.enrichment.knobs import SolverKnobs
 from sdg_assets.gates import Gate, first_refusals, row_gates, set_gates
-from sdg_assets.gates.base import batches
+from sdg_assets.gates.base import ROWS_PER_BATCH
 from sdg_assets.records import EnrichedExample, Example, GeneratedExample, Rejection, Role
 from sdg_assets.stages.enriched import enrich
 from sdg_assets.stages.generated import WriterKnobs, generate
@@ -115,7 +117,7 @@ def generate_until(
             examples, desks[Role.SOLVER].teacher, solver_knobs, judge, thresholds=thresholds
         )
         solved = converse(solving, desks, round_usage, concurrency=concurrency)
-        for rows in batches(_accepted(solved, report)):
+        for rows in chunked(_accepted(solved, report), ROWS_PER_BATCH):
             refused = first_refusals(rows, gates)
             report.lost.update(f"{r.gate}: {r.reason}" for r in refused.values())
             for over_set in sets:

@@ -6,16 +6,14 @@ from abc import ABC, abstractmethod
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from sdg_assets.addresses import Credentials
-from sdg_assets.records import Role
+from sdg_assets.records import JudgeApi, Role
 from sdg_assets.settings import Settings
 from sdg_assets.teacher.models import TeacherCard
 from sdg_assets.teacher.requests import Teacher, TeacherIdentity
 
-TeacherApi = Literal["rubric", "reward", "score"]
-"""How a teacher is asked: as a chat model (`rubric`), or for a score (`SDG_JUDGE_API`)."""
 STALLED_SECONDS = 600.0
 
 
@@ -28,7 +26,7 @@ class TeacherSpec:
 
     name: str
     """The name in the setting, without user and password."""
-    api: TeacherApi = "rubric"
+    api: JudgeApi = "rubric"
     catalog: Path | None = None
     """Directory whose `teachers.yaml` is used instead of the built-in one."""
     engine: Mapping[str, Any] = field(default_factory=dict, hash=False)
@@ -70,7 +68,7 @@ class Backend(ABC):
     """The backend's name, for errors."""
     kind: str
     """The label in Dagster's graph of a teacher of this backend."""
-    apis: tuple[TeacherApi, ...] = ("rubric",)
+    apis: tuple[JudgeApi, ...] = ("rubric",)
     """The APIs by which its teachers can be asked."""
     takes_credentials: bool = False
     """Whether it uses a user and password in a teacher's name."""

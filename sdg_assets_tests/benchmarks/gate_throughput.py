@@ -19,9 +19,11 @@ from collections.abc import Iterator
 from itertools import cycle, islice
 from pathlib import Path
 
+from more_itertools import chunked
+
 from sdg_assets.catalog import cached_catalog
 from sdg_assets.gates import Batch, Gate, draft_gates
-from sdg_assets.gates.base import batches
+from sdg_assets.gates.base import ROWS_PER_BATCH
 from sdg_assets.records import Example
 from sdg_assets.store.partitions import PartitionKey, Store
 from sdg_assets.thresholds import Thresholds
@@ -52,7 +54,7 @@ def measure(root: Path) -> None:
     seconds: dict[str, float] = dict.fromkeys(["reading", *(gate.name for gate in gates)], 0.0)
     warm(gates)
     start = time.process_time()
-    for rows in batches(store.read(KEY, Example)):
+    for rows in chunked(store.read(KEY, Example), ROWS_PER_BATCH):
         batch = Batch(rows)
         seconds["reading"] += time.process_time() - start
         for gate in gates:

@@ -25,8 +25,10 @@ from functools import lru_cache, partial
 from multiprocessing import get_context
 from pathlib import Path
 
+from more_itertools import chunked
+
 from sdg_assets.gates import row_gates
-from sdg_assets.gates.base import Batch, Gate, batches
+from sdg_assets.gates.base import ROWS_PER_BATCH, Batch, Gate
 from sdg_assets.gates.contamination import Contamination
 from sdg_assets.gates.duplicates import Duplicates
 from sdg_assets.gates.repeats import ContaminationThresholds
@@ -107,7 +109,7 @@ def _partition(size: int, folder: Path, number: int) -> Timed:
     gates = [*row_gates(thresholds), Contamination(_index(), ContaminationThresholds())]
     seeds = _real()[number % len(_real()) :][:SEEDS_PER_PARTITION]
     duplicates = Duplicates(seeds, DuplicateThresholds())
-    for batch in batches(rows):
+    for batch in chunked(rows, ROWS_PER_BATCH):
         left: Batch[Example] = Batch(batch)
         for gate in gates:
             left = left.without(_timed(gate, left, timed))

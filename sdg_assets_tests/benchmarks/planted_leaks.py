@@ -25,9 +25,11 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 
+from more_itertools import chunked
+
 from sdg_assets.catalog import SubtaskSpec, load_protected
 from sdg_assets.catalog.models import RecordMapping
-from sdg_assets.gates.base import Batch, batches
+from sdg_assets.gates.base import ROWS_PER_BATCH, Batch
 from sdg_assets.gates.contamination import Contamination
 from sdg_assets.gates.repeats import ContaminationThresholds
 from sdg_assets.heldout.index import HeldoutIndex
@@ -127,7 +129,7 @@ def gate_of(index: HeldoutIndex, spec: SubtaskSpec, background: Background) -> C
 
 def refusals(gate: Contamination, rows: Iterable[Example]) -> Iterator[Refusal | None]:
     """The refusal of each row, or None."""
-    for batch in batches(rows):
+    for batch in chunked(rows, ROWS_PER_BATCH):
         refused = gate.refusals(Batch(batch))
         yield from (refused.get(place) for place in range(len(batch)))
 
@@ -399,7 +401,7 @@ def _loss(index: HeldoutIndex, spec: SubtaskSpec, known: Truth, show: int, rate:
     rows = seeds_of(spec)
     prefix = shared_prefix(row.question for row in rows)
     background = index.background(sampled(rows))
-    cut = list(batches(rows))
+    cut = list(chunked(rows, ROWS_PER_BATCH))
     verdicts: list[dict[int, Refusal]] = []
 
     def judge() -> None:

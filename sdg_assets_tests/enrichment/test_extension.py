@@ -257,6 +257,7 @@ def test_it_is_not_asked_without_a_teacher_for_its_role(install: Install, tmp_pa
         ),
         ('name = "hint"', "", "enrichment Hint: set its `name`"),
         ("ENRICHMENT = Hint()", "ENRICHMENT = Hint", "must be an instance of a subclass of"),
+        ("ENRICHMENT = Hint()", "ENRICHMENT = {}", "must be an instance of a subclass of"),
     ],
 )
 def test_one_that_breaks_the_contract_is_named_in_one_sentence(

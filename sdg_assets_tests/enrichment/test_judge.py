@@ -8,8 +8,7 @@ import pytest
 
 from sdg_assets.enrichment.comparison import says_the_same
 from sdg_assets.enrichment.judge import RUBRIC, Judge, Ratings
-from sdg_assets.enrichment.knobs import JudgeApi
-from sdg_assets.records import AnswerKind, Role
+from sdg_assets.records import AnswerKind, JudgeApi, Role
 from sdg_assets.teacher.requests import Completion
 from sdg_assets_tests.support.records import enriched, example
 from sdg_assets_tests.support.scripted_teacher import ScriptedTeacher, completion, ratings

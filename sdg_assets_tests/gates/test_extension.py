@@ -130,7 +130,6 @@ def install(tmp_path: Path) -> Iterator[Install]:
 
     def forget() -> None:
         members.cache_clear()
-        all_gates.cache_clear()
         sys.modules.pop("someones_gate", None)
 
     def to(source: str) -> None:

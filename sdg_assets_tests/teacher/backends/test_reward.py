@@ -7,9 +7,8 @@ from collections.abc import Iterator
 import pytest
 
 from sdg_assets.enrichment.judge import Judge
-from sdg_assets.enrichment.knobs import JudgeApi
 from sdg_assets.errors import TeacherError
-from sdg_assets.records import EnrichedExample, Role
+from sdg_assets.records import EnrichedExample, JudgeApi, Role
 from sdg_assets.settings import Settings, settings
 from sdg_assets.teacher import open_teacher
 from sdg_assets.teacher.models import resolve
