@@ -132,8 +132,8 @@ class _Watch:
             for number in self._receiver.recv(64):
                 if number in (signal.SIGINT, signal.SIGTERM):
                     self.signal_at = time.monotonic()
-                    self.signal = signal.Signals(number)
                     atexit.register(_skip_teardown)  # the last one registered runs first
+                    self.signal = signal.Signals(number)
                     self._end(self.signal)
 
     def _end(self, received: signal.Signals) -> None:
@@ -239,6 +239,7 @@ def received() -> signal.Signals | None:
 def unwinding() -> None:
     """Records that the main thread has reacted to the signal and is ending its work."""
     _watch.is_unwinding = True
+    received()  # so that the exit status tells of the signal, however soon the process ends
     gc.freeze()  # a full garbage collection takes up to 2 s
 
 
