@@ -34,6 +34,22 @@ properties.register_profile("sdg", deadline=None, derandomize=True, database=Non
 properties.load_profile("sdg")
 
 
+# Tests that start an engine or a set of services use a core or much memory: one at a time of each.
+GROUPS = {
+    "engine": ("teacher/", "test_end_to_end", "operation/test_killed", "operation/test_stopped"),
+    "services": ("operation/test_daemon", "cluster/", "browser/", "soak/"),
+}
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tells which tests run in one process, one after the other: a group, else those of a file."""
+    tests = Path(__file__).parent
+    for item in items:
+        path = item.path.relative_to(tests).as_posix()
+        groups = (name for name, paths in GROUPS.items() if path.startswith(paths))
+        item.add_marker(pytest.mark.xdist_group(next(groups, path)))
+
+
 def pytest_configure(config: pytest.Config) -> None:
     for line in IGNORED_WARNINGS:
         config.addinivalue_line("filterwarnings", line)
