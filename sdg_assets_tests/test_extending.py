@@ -26,12 +26,13 @@ from sdg_assets.registry import members
 from sdg_assets.settings import settings
 from sdg_assets.stages.prompt_versions import role_versions
 from sdg_assets.teacher import open_teacher, prompts
-from sdg_assets.teacher.requests import Message, Sampling, build_request
+from sdg_assets.teacher.requests import Message
 from sdg_assets.thresholds import overridden
 from sdg_assets_tests.conftest import Configure
 from sdg_assets_tests.support.builders import seed_task
 from sdg_assets_tests.support.packages import write_metadata
 from sdg_assets_tests.support.records import enriched
+from sdg_assets_tests.support.requests import request_of
 
 PACKAGE = Path(str(sdg_assets.__file__)).parent
 PAGE = PACKAGE.parent / "docs" / "extending.md"
@@ -159,7 +160,7 @@ def test_a_teacher_backend_is_one_module(configure: Configure) -> None:
     configure(teacher="bedrock:rock-1")
     teacher = open_teacher(settings(), Role.WRITER)
     message = Message(role="user", content="Is it a rock?")
-    request = build_request(teacher.identity, Role.WRITER, "page@1", [message], Sampling())
+    request = request_of(teacher.identity, [message])
 
     teacher.submit(request)
     (answer,) = teacher.poll()

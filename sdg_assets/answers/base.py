@@ -8,6 +8,7 @@ from __future__ import annotations
 import random
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import ClassVar
 
 from pydantic import BaseModel, ConfigDict, create_model
@@ -128,8 +129,11 @@ def question_holds_answer(example: Example) -> bool:
 
 def with_context(model: type[Draft], anchor: Example) -> type[Draft]:
     """The draft model, with `context` as its first field if the anchor has a context."""
-    if not anchor.context:
-        return model
+    return _with_context(model) if anchor.context else model
+
+
+@lru_cache(maxsize=1 << 10)  # pydantic takes a millisecond to build a class
+def _with_context(model: type[Draft]) -> type[Draft]:
     fields = {name: (info.annotation, info) for name, info in model.model_fields.items()}
     return create_model(  # type: ignore[no-any-return, call-overload]
         f"{model.__name__}WithContext", __base__=_ContextDraft, **fields

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from functools import lru_cache
 from typing import Any, Literal, cast
 
 from pydantic import create_model
@@ -24,9 +25,7 @@ class Label(SelectionFormat):
 
     def draft_model(self, anchor: Example) -> type[Draft]:
         """A draft whose answer must be one of the labels."""
-        fields: Any = {"answer": (Literal[tuple(anchor.choices)], ...)}
-        model = create_model("LabelDraft", __base__=Draft, **fields)
-        return with_context(cast("type[Draft]", model), anchor)
+        return with_context(_model(tuple(anchor.choices)), anchor)
 
     def draft_of(self, example: Example) -> Draft:
         """The example's own fields."""
@@ -44,6 +43,12 @@ class Label(SelectionFormat):
             choices=list(anchor.choices),
             answer_index=anchor.choices.index(answer),
         )
+
+
+@lru_cache(maxsize=1 << 10)  # pydantic takes a millisecond to build a class
+def _model(labels: tuple[str, ...]) -> type[Draft]:
+    fields: Any = {"answer": (Literal[labels], ...)}
+    return cast("type[Draft]", create_model("LabelDraft", __base__=Draft, **fields))
 
 
 ANSWER = Label()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from functools import lru_cache
 from typing import Any, cast
 
 from pydantic import Field, create_model
@@ -36,12 +37,7 @@ class MultipleChoice(SelectionFormat):
 
     def draft_model(self, anchor: Example) -> type[Draft]:
         """A draft with as many wrong answers as the anchor."""
-        wrong = len(anchor.choices) - 1
-        fields: Any = {
-            "wrong_answers": (list[str], Field(min_length=wrong, max_length=wrong)),
-        }
-        model = create_model("MultipleChoiceDraft", __base__=MultipleChoiceDraft, **fields)
-        return with_context(cast("type[Draft]", model), anchor)
+        return with_context(_model(len(anchor.choices) - 1), anchor)
 
     def draft_of(self, example: Example) -> Draft:
         """The right answer, and the wrong ones in the example's order."""
@@ -78,6 +74,13 @@ class MultipleChoice(SelectionFormat):
             choices=choices,
             answer_index=choices.index(answer),
         )
+
+
+@lru_cache(maxsize=64)  # pydantic takes a millisecond to build a class
+def _model(wrong: int) -> type[Draft]:
+    fields: Any = {"wrong_answers": (list[str], Field(min_length=wrong, max_length=wrong))}
+    model = create_model("MultipleChoiceDraft", __base__=MultipleChoiceDraft, **fields)
+    return cast("type[Draft]", model)
 
 
 ANSWER = MultipleChoice()

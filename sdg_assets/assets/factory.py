@@ -3,22 +3,22 @@
 The differences between stages are in the stage table and in `assets/wiring/`.
 """
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from typing import Any
 
 import dagster as dg
 
 from sdg_assets.assets.check_specs import check_specs
 from sdg_assets.assets.failures import clear_failures
+from sdg_assets.assets.filling import Ready, TeacherWiring, filled
 from sdg_assets.assets.keys import BENCHMARKS, asset_key
 from sdg_assets.assets.knobs import StageConfig, from_run_tags
 from sdg_assets.assets.partition_context import PartitionContext
-from sdg_assets.assets.partitions import each_partition
+from sdg_assets.assets.partitions import each_partition, one_by_one
 from sdg_assets.assets.retries import retries
 from sdg_assets.assets.staleness import stop_if_superseded
 from sdg_assets.assets.teacher import TEACHERS
 from sdg_assets.assets.wiring import wiring_of
-from sdg_assets.assets.writing import PartitionReport
 from sdg_assets.catalog import SeedTask, configured_catalog
 from sdg_assets.cluster.pods import pod_tags
 from sdg_assets.records import Stage
@@ -68,16 +68,21 @@ def _asset(
             store = Store(current_settings.store)
             config = from_run_tags(config, context.run.tags)
 
-        def make(subtask: str) -> PartitionReport:
+        def open_partition(subtask: str) -> PartitionContext:
             catalog = configured_catalog(current_settings)
             spec = catalog.subtask(task.task, subtask)
             stop_if_superseded(context, task, stage, subtask)
             pinned = store.pinned(key_of(spec, above) for above in row.inputs)
-            partition = PartitionContext(context, stage, spec, pinned, catalog, current_settings)
-            with unisolated_programs(allowed=current_settings.allow_unsandboxed_code):
-                return wiring.make(partition, config)
+            return PartitionContext(context, stage, spec, pinned, catalog, current_settings)
 
-        yield from each_partition(context, checks, make)
+        def prepare(keys: Iterator[str]) -> Generator[Ready]:
+            if isinstance(wiring, TeacherWiring):
+                return filled(keys, open_partition, wiring, config)
+            make = wiring.make
+            return one_by_one(lambda subtask: make(open_partition(subtask), config))(keys)
+
+        with unisolated_programs(allowed=current_settings.allow_unsandboxed_code):
+            yield from each_partition(context, checks, prepare)
 
     return asset_of_stage
 

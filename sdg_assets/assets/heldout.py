@@ -8,7 +8,7 @@ import dagster as dg
 from sdg_assets.assets.check_specs import check_specs
 from sdg_assets.assets.failures import clear_failures
 from sdg_assets.assets.keys import BENCHMARKS, asset_key
-from sdg_assets.assets.partitions import each_partition
+from sdg_assets.assets.partitions import each_partition, one_by_one
 from sdg_assets.assets.reporting import report_beside
 from sdg_assets.assets.retries import retries
 from sdg_assets.assets.writing import PartitionReport
@@ -122,7 +122,7 @@ def _asset(
         if group != PROTECTED:
             with clear_failures():
                 _hash_missing_benchmarks(context)
-        yield from each_partition(context, checks, work)
+        yield from each_partition(context, checks, one_by_one(work))
 
     return heldout
 

@@ -1,14 +1,16 @@
 """Runs a stage for each partition of a run. A failed partition does not fail the others."""
 
 import time
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import suppress
+from collections.abc import Callable, Generator, Iterable, Iterator
+from contextlib import closing, suppress
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 import dagster as dg
 
 from sdg_assets.assets.endings import INTERRUPTS, StepEnd
+from sdg_assets.assets.filling import Ready
 from sdg_assets.assets.provenance import Input, inputs_of, newest_materializations
 from sdg_assets.assets.reporting import evaluations, materialization, report_finished
 from sdg_assets.assets.writing import InvariantBrokenError, PartitionReport
@@ -23,9 +25,9 @@ from sdg_assets.store.places import clear_scratch
 def each_partition(
     context: dg.AssetExecutionContext,
     checks: Iterable[dg.AssetCheckSpec],
-    work: Callable[[str], PartitionReport],
+    prepare: Callable[[Iterator[str]], Generator[Ready]],
 ) -> Iterator[Any]:
-    """Runs `work` for every partition of the run and reports each result to Dagster.
+    """Makes every partition of the run and reports each result to Dagster.
 
     A slow partition is observed as soon as it is finished, but all are materialized together at
     the end: a backfill starts the next stage for every partition that is materialized, so single
@@ -35,7 +37,8 @@ def each_partition(
     Args:
         context: The step's context.
         checks: The asset's checks, evaluated per partition.
-        work: Writes one partition.
+        prepare: Takes partitions from an iterator, and yields each as soon as it can be published,
+            with the function that publishes it: see `one_by_one`.
 
     Yields:
         The materializations and check evaluations.
@@ -53,35 +56,46 @@ def each_partition(
     failed: dict[str, Exception] = {}
     fatal: SdgError | None = None
     interruption: Exception | None = None
-    for key in context.partition_keys:
-        if key in done:
-            context.log.info(f"{key}: materialized by an earlier attempt")
-            continue
-        if fatal:
-            failed[key] = type(fatal)(f"not begun: {fatal}")
-            continue
-        began = time.monotonic()
-        try:
-            inputs = inputs_of(context, key)
-            with clear_refusals(settings().store):
-                succeeded[key] = work(key), inputs
-        except INTERRUPTS:
-            interruption = end.interruption(key)
-            break
-        except SdgError as error:
-            context.log.error(f"{key}: {error}")
-            failed[key] = error
-            # The next partition would fail with the same error; with a full disk it would also
-            # pay for answers that cannot be stored.
-            fatal = error if isinstance(error, TeacherGoneError | FullDiskError) else None
-        except Exception as error:
-            # A bug in one partition; the results of the others are still valid.
-            context.log.exception(f"{key}: {type(error).__name__}")
-            failed[key] = error
-        else:
-            report_finished(context, key, succeeded[key][0], time.monotonic() - began)
-    for key, (report, inputs) in succeeded.items():  # all together: see the docstring
-        yield materialization(context, key, report, inputs)
+    inputs: dict[str, dict[dg.AssetKey, Input]] = {}
+    began: dict[str, float] = {}
+
+    def begun() -> Iterator[str]:
+        """The partitions to make; their inputs are noted before anything reads them."""
+        for key in context.partition_keys:
+            if key in done:
+                context.log.info(f"{key}: materialized by an earlier attempt")
+            elif fatal:
+                failed[key] = type(fatal)(f"not begun: {fatal}")
+            else:
+                began[key] = time.monotonic()
+                inputs[key] = inputs_of(context, key)
+                yield key
+
+    try:
+        with closing(prepare(begun())) as ready:
+            for key, publish in ready:
+                try:
+                    with clear_refusals(settings().store):
+                        report = publish()
+                except SdgError as error:
+                    context.log.error(f"{key}: {error}")
+                    failed[key] = error
+                    # The next partition would fail with the same error; with a full disk it would
+                    # also pay for answers that cannot be stored.
+                    if isinstance(error, TeacherGoneError | FullDiskError):
+                        fatal = error
+                except Exception as error:
+                    # A bug in one partition; the results of the others are still valid.
+                    context.log.exception(f"{key}: {type(error).__name__}")
+                    failed[key] = error
+                else:
+                    succeeded[key] = report, inputs[key]
+                    report_finished(context, key, report, time.monotonic() - began[key])
+    except INTERRUPTS:
+        unfinished = [key for key in began if key not in succeeded and key not in failed]
+        interruption = end.interruption(", ".join(unfinished))
+    for key, (report, used) in succeeded.items():  # all together: see the docstring
+        yield materialization(context, key, report, used)
     outcomes = {key: report.checks for key, (report, _) in succeeded.items()}
     for key, failure in failed.items():
         if isinstance(failure, InvariantBrokenError):
@@ -100,6 +114,17 @@ def each_partition(
     yield dg.MaterializeResult(metadata={SYSTEM_METADATA_KEY_SOURCE_ASSET_OBSERVATION: True})
     for spec in checks:
         yield dg.Output(None, output_name=spec.get_python_identifier())
+
+
+def one_by_one(
+    work: Callable[[str], PartitionReport],
+) -> Callable[[Iterator[str]], Generator[Ready]]:
+    """Prepares partitions for a stage that needs no teacher: each is made when its turn comes.
+
+    Args:
+        work: Writes and publishes one partition.
+    """
+    return lambda keys: ((key, partial(work, key)) for key in keys)
 
 
 def _error_text(error: Exception) -> str:

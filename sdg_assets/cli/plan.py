@@ -41,12 +41,13 @@ def plan(
     from sdg_assets.catalog import configured_catalog
     from sdg_assets.records import Role
     from sdg_assets.settings import settings
-    from sdg_assets.stages.plan import plan_subtask, seeds_of
+    from sdg_assets.stages.plan import RoughCounter, TokenCounter, plan_subtask, seeds_of
     from sdg_assets.teacher import open_teacher
 
     knobs = settings()
     specs = selected(configured_catalog(knobs), subtasks)
-    writer = open_teacher(knobs, Role.WRITER)
+    teacher = open_teacher(knobs, Role.WRITER)
+    writer = teacher if isinstance(teacher, TokenCounter) else RoughCounter()
     plans = [
         plan_subtask(spec, seeds, writer, knobs, len(seeds))
         for spec in terminal.each(specs, "planning")

@@ -1,4 +1,4 @@
-"""Runs all enrichments on a verified row."""
+"""Runs all enrichments on a verified row, and adds what they wrote."""
 
 from __future__ import annotations
 
@@ -16,54 +16,67 @@ from sdg_assets.teacher.conversation import Work
 from sdg_assets.teacher.prompts import Prompt
 
 
-def with_additions(
-    row: EnrichedExample,
-    enrichments: Sequence[Enrichment],
-    context: EnrichmentContext,
-    counts: Counter[str],
-) -> Work[EnrichedExample]:
+def additions(
+    row: EnrichedExample, enrichments: Sequence[Enrichment], context: EnrichmentContext
+) -> Work[dict[str, Mapping[str, Any]]]:
     """Runs every enrichment that wants a row, all of them at the same time.
 
     Args:
         row: A verified row.
         enrichments: From `enrichments()`.
         context: The context of the partition.
-        counts: The enrichments' counts for this row are added to it.
 
     Returns:
-        The row with everything that was added.
+        Name of the enrichment → the fields that it adds.
 
     Raises:
-        PermanentError: An enrichment uses a prompt that it does not declare, or adds a field that a
-            row cannot hold.
+        PermanentError: An enrichment uses a prompt that it does not declare.
     """
-    used = {
-        each.name: each
+    works = {
+        each.name: as_declared(
+            each.ask(row, context),
+            f"enrichment {each.name!r}",
+            [(each.role, prompt) for prompt in each.prompts(row.answer_kind, context.judge_api)],
+        )
         for each in enrichments
         if each.role in context.teachers and each.is_wanted(row, context)
     }
-    prompts = {
-        name: each.prompts(row.answer_kind, context.judge_api) for name, each in used.items()
-    }
-    works = {
-        name: as_declared(
-            each.ask(row, context),
-            f"enrichment {name!r}",
-            [(each.role, prompt) for prompt in prompts[name]],
-        )
-        for name, each in used.items()
-    }
+    return (yield from together(works))
+
+
+def with_additions(
+    row: EnrichedExample,
+    added: Mapping[str, Mapping[str, Any]],
+    enrichments: Sequence[Enrichment],
+    context: EnrichmentContext,
+    counts: Counter[str],
+) -> EnrichedExample:
+    """The row with the fields that its enrichments added.
+
+    Args:
+        row: A verified row.
+        added: The result of `additions`, without the texts that a gate refused.
+        enrichments: From `enrichments()`.
+        context: The context of the partition.
+        counts: The enrichments' counts for this row are added to it.
+
+    Raises:
+        PermanentError: An enrichment adds a field that a row cannot hold.
+    """
     changes: dict[str, Any] = {}
-    additions: list[Addition] = []
-    for name, added in (yield from together(works)).items():
-        each = used[name]
-        counts.update(each.numbers(added))
-        changes |= {column: added[column] for column in each.columns & added.keys()}
-        rest = {field: value for field, value in added.items() if field not in each.columns}
+    others: list[Addition] = []
+    for each in enrichments:
+        fields = added.get(each.name)
+        if fields is None:
+            continue
+        counts.update(each.numbers(fields))
+        changes |= {column: fields[column] for column in each.columns & fields.keys()}
+        rest = {field: value for field, value in fields.items() if field not in each.columns}
         if rest:
-            additions.append(_addition(each, rest, prompts[name], context))
-    if additions:
-        changes["enrichments"] = sorted(additions, key=lambda addition: addition.enrichment)
+            prompts = each.prompts(row.answer_kind, context.judge_api)
+            others.append(_addition(each, rest, prompts, context))
+    if others:
+        changes["enrichments"] = sorted(others, key=lambda addition: addition.enrichment)
     return row.model_copy(update=changes)
 
 

@@ -7,13 +7,12 @@ answer at once, or only repeats the question, teaches nothing and is dropped.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from sdg_assets.answers.wording import normalized, tokens, typography
 from sdg_assets.enrichment.base import Enrichment, EnrichmentContext
 from sdg_assets.enrichment.knobs import SolverKnobs
-from sdg_assets.gates import Gate, text_refusals
 from sdg_assets.records import AnswerKind, EnrichedExample, Example, JudgeApi, Role
 from sdg_assets.teacher.conversation import Work
 from sdg_assets.teacher.prompts import Prompt
@@ -21,9 +20,8 @@ from sdg_assets.teacher.requests import (
     Completion,
     Request,
     Sampling,
-    Teacher,
+    TeacherFacts,
     build_request,
-    fits,
 )
 
 ATTEMPTS = 2
@@ -51,7 +49,7 @@ def prompt(kind: AnswerKind) -> Prompt:
 
 
 def knowledge_request(
-    example: Example, attempt: int, solver: Teacher, knobs: SolverKnobs
+    example: Example, attempt: int, solver: TeacherFacts, knobs: SolverKnobs
 ) -> Request:
     """The request for the background of a question whose answer is verified.
 
@@ -61,19 +59,18 @@ def knowledge_request(
         solver: The solver's teacher.
         knobs: Temperature and length.
     """
-    background_prompt = prompt(example.answer_kind)
-    messages = background_prompt.render(
-        context=example.context,
-        question=example.question,
-        choices=example.choices,
-        tests=example.tests,
-        answer=example.answer,
-    )
+    values = {
+        "context": example.context,
+        "question": example.question,
+        "choices": example.choices,
+        "tests": example.tests,
+        "answer": example.answer,
+    }
     sampling = Sampling(
         temperature=knobs.temperature, max_tokens=knobs.knowledge_max_tokens, sample=attempt
     )
     return build_request(
-        solver.identity, Role.SOLVER, background_prompt.version, messages, sampling
+        solver.identity, Role.SOLVER, prompt(example.answer_kind), values, sampling
     )
 
 
@@ -83,17 +80,16 @@ def knowledge_of(completion: Completion) -> str:
     return re.sub(r"^[#*\s]*(?:background|context|knowledge)\s*:?[*\s]*\n+", "", text, flags=re.I)
 
 
-def knowledge_fault(completion: Completion, example: Example, gates: Sequence[Gate]) -> str:
+def knowledge_fault(completion: Completion, example: Example) -> str:
     """Why a background must be dropped; empty if it is kept.
 
     Args:
         completion: The solver's completion.
         example: The question that it was written for.
-        gates: The gates of `gates.text_gates`, which it must pass like the row itself.
 
     Returns:
         `truncated`, `filtered by the server`, `empty`, `copy of the question`, `copy of the
-        passage`, `speaks of the question`, `gives the answer away`, or the reason of a gate.
+        passage`, `speaks of the question` or `gives the answer away`.
     """
     text = knowledge_of(completion)
     if completion.finish_reason == "content_filter":
@@ -110,10 +106,7 @@ def knowledge_fault(completion: Completion, example: Example, gates: Sequence[Ga
         return "copy of the passage"
     if _SPEAKS_OF_ITSELF.search(text):
         return "speaks of the question"
-    if _gives_away(text, example):
-        return "gives the answer away"
-    refusal = text_refusals([text], example, gates).get(0)
-    return refusal.reason.removeprefix("context ") if refusal else ""
+    return "gives the answer away" if _gives_away(text, example) else ""
 
 
 def _copied(text: str, source: str, language: str) -> float:
@@ -166,20 +159,26 @@ class Background(Enrichment):
         return context.knobs.with_knowledge
 
     def ask(self, row: EnrichedExample, context: EnrichmentContext) -> Work[Mapping[str, Any]]:
-        """Makes up to `ATTEMPTS` requests; none if the row does not fit the solver."""
+        """Makes up to `ATTEMPTS` requests; adds nothing if the row does not fit the solver.
+
+        A background that only a gate refuses is not written again: gates run later, in batches.
+        """
         solver = context.teachers[Role.SOLVER]
         added: dict[str, Any] = {}
         for attempt in range(ATTEMPTS):
-            request = knowledge_request(row, attempt, solver, context.knobs)
-            if not fits(request, solver):
+            (completion,) = yield [knowledge_request(row, attempt, solver, context.knobs)]
+            if completion.finish_reason == "too_long":
                 break
-            (completion,) = yield [request]
-            fault = knowledge_fault(completion, row, context.gates)
+            fault = knowledge_fault(completion, row)
             added["knowledge"] = "" if fault else knowledge_of(completion)
             added["knowledge_fault"] = fault
             if not fault:
                 break
         return added
+
+    def without(self, added: Mapping[str, Any], field: str, reason: str) -> Mapping[str, Any]:
+        """No background, and why."""
+        return {**added, field: "", "knowledge_fault": reason}
 
     def numbers(self, added: Mapping[str, Any]) -> Mapping[str, float]:
         """`knowledge_written`, or `knowledge_` and the reason why the background was dropped."""

@@ -17,7 +17,6 @@ from typing import Any, ClassVar, cast
 
 from sdg_assets.enrichment.knobs import SolverKnobs
 from sdg_assets.errors import PermanentError
-from sdg_assets.gates import Gate, text_refusals
 from sdg_assets.records import (
     AnswerKind,
     EnrichedExample,
@@ -29,7 +28,7 @@ from sdg_assets.records import (
 from sdg_assets.registry import members
 from sdg_assets.teacher.conversation import Work
 from sdg_assets.teacher.prompts import Prompt
-from sdg_assets.teacher.requests import Request, Sampling, Teacher, build_request, fits
+from sdg_assets.teacher.requests import Request, Sampling, TeacherFacts, build_request
 
 ROLES = (Role.SOLVER, Role.JUDGE)
 """The roles whose teachers run in `enriched`."""
@@ -39,11 +38,9 @@ ROLES = (Role.SOLVER, Role.JUDGE)
 class EnrichmentContext:
     """What an enrichment may use besides the row; the same for all rows of a partition."""
 
-    teachers: Mapping[Role, Teacher]
+    teachers: Mapping[Role, TeacherFacts]
     """Role → teacher; has no judge if none is configured."""
     knobs: SolverKnobs
-    gates: Sequence[Gate]
-    """The gates of `gates.text_gates`: an added text must read as well as the row itself."""
     judge_api: JudgeApi = "rubric"
     frame: str = ""
     """The task's description, as the judge reads it; empty without a judge."""
@@ -57,26 +54,18 @@ class EnrichmentContext:
         values: Mapping[str, Any],
         sampling: Sampling,
         json_schema: dict[str, Any] | None = None,
-    ) -> Request | None:
-        """Builds a request to a role's teacher; None if prompt and answer exceed its context size.
+    ) -> Request:
+        """Builds a request to a role's teacher.
 
         Args:
             role: The role whose teacher answers.
             prompt: A prompt that the enrichment declares.
-            values: The values of the prompt's variables.
+            values: The values of the prompt's variables: JSON values.
             sampling: Temperature, and length of the answer in tokens.
             json_schema: The schema of the answer; None for free text.
         """
-        teacher, messages = self.teachers[role], prompt.render(**values)
-        request = build_request(
-            teacher.identity, role, prompt.version, messages, sampling, json_schema
-        )
-        return request if fits(request, teacher) else None
-
-    def fault(self, text: str, row: Example) -> str:
-        """Why a text that was written for a row reads badly; empty if it reads well."""
-        refusal = text_refusals([text], row, self.gates).get(0)
-        return refusal.reason.removeprefix("context ") if refusal else ""
+        identity = self.teachers[role].identity
+        return build_request(identity, role, prompt, values, sampling, json_schema)
 
 
 class Enrichment(ABC):
@@ -93,7 +82,8 @@ class Enrichment(ABC):
     added fields go to `enrichments` under the enrichment's name."""
     trained: ClassVar[tuple[str, ...]] = ()
     """The added fields that are training text. They are part of the training text `with_context`,
-    and the contamination gate tests them."""
+    the contamination gate tests them, and each must read as well as the row itself: see
+    `without`."""
 
     @abstractmethod
     def prompts(self, kind: AnswerKind, judge_api: JudgeApi) -> Sequence[Prompt]:
@@ -126,11 +116,27 @@ class Enrichment(ABC):
             context: The context of the partition.
 
         Yields:
-            Batches of requests to the role's teacher; receives their completions in order.
+            Batches of requests to the role's teacher; receives their completions in order. A
+            request that exceeds the teacher's context gets a completion whose finish reason is
+            `too_long`.
 
         Returns:
             Field → value (JSON). Any field may be missing; with no field, nothing is added.
         """
+
+    def without(self, added: Mapping[str, Any], field: str, reason: str) -> Mapping[str, Any]:
+        """What is left of the added fields if a training text among them reads badly.
+
+        Args:
+            added: The result of `ask`.
+            field: The refused field, one of `trained`.
+            reason: Why one of the gates `gates.text_gates` refused it.
+
+        Returns:
+            The fields to add; by default none, as the others describe the refused text.
+        """
+        del added, field, reason
+        return {}
 
     def numbers(self, added: Mapping[str, Any]) -> Mapping[str, float]:
         """A row's counts for the partition's metadata; they are summed over all rows.

@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from sdg_assets.answers import answer_format
 from sdg_assets.answers.wording import normalized
-from sdg_assets.enrichment.judge import Judge
+from sdg_assets.enrichment.judge import Judge, judged_parts
 from sdg_assets.records import Example, GeneratedExample, JudgeApi
 from sdg_assets.teacher.prompts import Prompt
 from sdg_assets.teacher.requests import Completion, Request
@@ -25,19 +25,22 @@ class Comparison(BaseModel):
     same: bool
 
 
+SCHEMA = Comparison.model_json_schema()
+
+
 def prompts(judge_api: JudgeApi) -> tuple[Prompt, ...]:
     """The prompts that ask a judge to compare; a reward model cannot compare."""
     return (COMPARISON,) if judge_api == "rubric" else ()
 
 
-def comparison_request(judge: Judge, example: Example, answer: str) -> Request | None:
-    """Asks whether an answer means the same as the example's; None if it does not fit the judge."""
-    messages = COMPARISON.render(example=example, answer=answer)
-    return judge.request(COMPARISON, messages, json_schema=Comparison.model_json_schema())
+def comparison_request(judge: Judge, example: Example, answer: str) -> Request:
+    """Asks whether an answer means the same as the example's."""
+    values = {"example": judged_parts(example), "answer": answer}
+    return judge.request(COMPARISON, values, SCHEMA)
 
 
 def says_the_same(completion: Completion) -> bool:
-    """The result of a comparison; an unreadable one counts as different."""
+    """The result of a comparison; one that is unreadable or too long counts as different."""
     try:
         return Comparison.model_validate_json(completion.text.strip()).same
     except ValidationError:
@@ -74,10 +77,8 @@ class ComparedAnswers:
                 continue
             if normalized(answer) == normalized(self._example.answer):
                 self._agrees[answer] = True
-            elif request := comparison_request(self._judge, self._example, answer):
-                requests[answer] = request
             else:
-                self._agrees[answer] = False
+                requests[answer] = comparison_request(self._judge, self._example, answer)
         return requests
 
     def note(self, answers: Iterable[str], verdicts: Iterable[Completion]) -> None:

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from sdg_assets.answers import answer_format
 from sdg_assets.enrichment.knobs import SolverKnobs
 from sdg_assets.enrichment.votes import Groups
-from sdg_assets.gates import Gate, first_refusals
 from sdg_assets.records import GeneratedExample, Proof, content_id
 
 
@@ -21,26 +19,24 @@ class Correction:
     proof: Proof | None
 
 
-def correction(
-    example: GeneratedExample, groups: Groups, knobs: SolverKnobs, gates: Sequence[Gate]
-) -> Correction | None:
+def correction(example: GeneratedExample, groups: Groups, knobs: SolverKnobs) -> Correction | None:
     """Corrects a row whose votes disagree with the writer.
 
     Args:
         example: The row as it was written.
         groups: From `tally`; not empty.
         knobs: Whether corrections are accepted, and how strong the majority must be.
-        gates: The gates of `gates.draft_gates`, which a corrected row must pass like a written one.
 
     Returns:
-        None if the majority is not strong enough, or if the corrected row would be refused.
+        None if the majority is not strong enough, or if the tests of the corrected row prove
+        nothing. The corrected row has passed no gate yet.
     """
     if not _overrules(example, groups, knobs):
         return None
     changes = _corrected(example, groups[0][0])
     corrected = example.model_copy(update=changes)
     proof = answer_format(example.answer_kind).proof(corrected)
-    if (proof and proof.fault) or first_refusals([corrected], gates):
+    if proof and proof.fault:
         return None
     return Correction({**changes, "written_answer": example.answer}, proof)
 

@@ -32,7 +32,8 @@ from sdg_assets.teacher.requests import (
     Message,
     Request,
     Sampling,
-    Teacher,
+    TeacherFacts,
+    Template,
     build_request,
 )
 
@@ -55,11 +56,14 @@ class Ratings(BaseModel):
     harmless: int = Field(ge=1, le=BEST)
 
 
+RATINGS = Ratings.model_json_schema()
+
+
 @dataclass(frozen=True)
 class Judge:
     """The judge of one subtask: the model, and the description and seeds that it is given."""
 
-    teacher: Teacher
+    teacher: TeacherFacts
     api: JudgeApi = "rubric"
     frame: str = ""
     seeds: Mapping[str, Example] = field(default_factory=dict)
@@ -70,30 +74,21 @@ class Judge:
         """Whether it can decide if two answers mean the same; a reward model cannot."""
         return self.api == "rubric"
 
-    def rating_request(self, row: EnrichedExample) -> Request | None:
-        """The request for a verified row's score; None if the row does not fit the judge."""
-        if self.api == "rubric":
-            seed = self.seeds.get(row.seed_ids[0]) if row.seed_ids else None
-            messages = RUBRIC.render(
-                frame=self.frame,
-                seed=_draft_of(seed) if seed else "",
-                language=row.language,
-                row=row,
-            )
-            return self.request(RUBRIC, messages, json_schema=Ratings.model_json_schema())
-        question, answer = REWARD.render(row=row)
-        messages = (
-            Message(role="user", content=question.content),
-            Message(role="assistant", content=answer.content),
-        )
-        return self.request(REWARD, messages)
+    def rating_request(self, row: EnrichedExample) -> Request:
+        """The request for a verified row's score."""
+        if self.api == "reward":
+            return self.request(_Exchange(REWARD), {"row": judged_parts(row)})
+        seed = self.seeds.get(row.seed_ids[0]) if row.seed_ids else None
+        values = {
+            "frame": self.frame,
+            "seed": _draft_of(seed) if seed else "",
+            "language": row.language,
+            "row": judged_parts(row),
+        }
+        return self.request(RUBRIC, values, RATINGS)
 
-    def judgement(self, completion: Completion | None) -> Judgement:
-        """The score in a completion. An unreadable completion scores 0, with the reason.
-
-        Args:
-            completion: The answer to `rating_request`; None if the row did not fit the judge.
-        """
+    def judgement(self, completion: Completion) -> Judgement:
+        """The score in a completion. An unreadable completion scores 0, with the reason."""
         score, criteria, reasons = _read(completion, self.api)
         return Judgement(
             score=score,
@@ -105,22 +100,46 @@ class Judge:
 
     def request(
         self,
-        prompt: Prompt,
-        messages: tuple[Message, ...],
-        json_schema: dict[str, object] | None = None,
-    ) -> Request | None:
-        """A request to the judge; None if it exceeds the judge's context size.
+        prompt: Template,
+        values: Mapping[str, Any],
+        json_schema: dict[str, Any] | None = None,
+    ) -> Request:
+        """A request to the judge.
 
         Args:
-            prompt: The prompt that the messages were rendered from.
-            messages: The conversation.
+            prompt: The prompt.
+            values: The values of its variables: JSON values.
             json_schema: The schema of the answer; None for a reward model, which writes no text.
         """
-        room = self.teacher.max_model_len - (GREEDY.max_tokens if json_schema else 0)
-        if self.teacher.count_tokens(messages) > room:
-            return None
+        # A reward model reads the whole context and writes nothing.
+        sampling = GREEDY if json_schema else GREEDY.model_copy(update={"max_tokens": 0})
         return build_request(
-            self.teacher.identity, Role.JUDGE, prompt.version, messages, GREEDY, json_schema
+            self.teacher.identity, Role.JUDGE, prompt, values, sampling, json_schema
+        )
+
+
+def judged_parts(row: Example) -> dict[str, Any]:
+    """The parts of a row that a judge may read, as values of its prompts."""
+    reasoning = row.reasoning if isinstance(row, EnrichedExample) else ""
+    parts = ("context", "question", "choices", "tests", "answer")
+    return {**{part: getattr(row, part) for part in parts}, "reasoning": reasoning}
+
+
+@dataclass(frozen=True)
+class _Exchange:
+    """A prompt whose parts are a user's turn and the assistant's answer, for a reward model."""
+
+    prompt: Prompt
+
+    @property
+    def version(self) -> str:
+        return self.prompt.version
+
+    def render(self, **values: Any) -> tuple[Message, ...]:  # noqa: ANN401 – template variables
+        question, answer = self.prompt.render(**values)
+        return (
+            Message(role="user", content=question.content),
+            Message(role="assistant", content=answer.content),
         )
 
 
@@ -140,8 +159,7 @@ class JudgeEnrichment(Enrichment):
         """Makes one request. A row that does not fit the judge gets an unreadable judgement."""
         teacher = context.teachers[Role.JUDGE]
         judge = Judge(teacher, context.judge_api, context.frame, context.seeds)
-        request = judge.rating_request(row)
-        (completion,) = (yield [request]) if request else (None,)
+        (completion,) = yield [judge.rating_request(row)]
         return {"judge": judge.judgement(completion)}
 
     def numbers(self, added: Mapping[str, Any]) -> Mapping[str, float]:
@@ -159,8 +177,8 @@ def _draft_of(seed: Example) -> str:
     return answer_format(seed.answer_kind).draft_of(seed).model_dump_json()
 
 
-def _read(completion: Completion | None, api: JudgeApi) -> tuple[float, Rubric | None, list[str]]:
-    if completion is None:
+def _read(completion: Completion, api: JudgeApi) -> tuple[float, Rubric | None, list[str]]:
+    if completion.finish_reason == "too_long":
         return 0.0, None, ["unreadable: the row does not fit the judge"]
     try:
         if api == "rubric":

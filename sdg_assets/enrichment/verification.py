@@ -1,40 +1,47 @@
 """Verifies a row by blind votes, and keeps the reasoning of one of them.
 
-Verification and reasoning need only one batch of requests: the best agreeing trace is kept as the
-reasoning.
+Verification and reasoning need only one batch of requests: an agreeing trace is kept as the
+reasoning. Nothing here tests how a row or a trace reads: that is done later, in batches.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from sdg_assets.enrichment import traces
 from sdg_assets.enrichment.asking import as_declared, declared_prompts
 from sdg_assets.enrichment.base import EnrichmentContext
 from sdg_assets.enrichment.correction import Correction, correction
 from sdg_assets.enrichment.judge import Judge
-from sdg_assets.enrichment.votes import Ballot, best_trace, cast_votes, decide, tally
-from sdg_assets.gates import Gate
+from sdg_assets.enrichment.votes import Ballot, cast_votes, decide, tally
 from sdg_assets.records import EnrichedExample, GeneratedExample, Proof, Role, Vote
 from sdg_assets.teacher.conversation import Work
 
 
 @dataclass(frozen=True)
 class Verification:
-    """The verified row, the votes on it, and the correction that they made, if any."""
+    """What the votes say about a row, before any gate.
+
+    Attributes:
+        row: The row with the outcome; corrected if the votes corrected it. Its reasoning is the
+            best trace.
+        traces: The traces that it may keep as reasoning, the best first.
+        ballots: The votes.
+        correction: The correction that the votes made, if any.
+        uncorrected: The row without the correction.
+    """
 
     row: EnrichedExample
+    traces: Sequence[str]
     ballots: Sequence[Ballot]
-    correction: Correction | None
+    correction: Correction | None = None
+    uncorrected: EnrichedExample | None = None
 
 
 def verification(
-    example: GeneratedExample,
-    proof: Proof | None,
-    context: EnrichmentContext,
-    judge: Judge | None,
-    gates: Sequence[Gate],
+    example: GeneratedExample, proof: Proof | None, context: EnrichmentContext, judge: Judge | None
 ) -> Work[Verification]:
     """Has a row answered blind, corrects it if a strong majority disagrees, and decides.
 
@@ -43,7 +50,6 @@ def verification(
         proof: For a program, what its tests can detect.
         context: The context of the partition.
         judge: Compares prose answers; if None, their words are compared.
-        gates: The gates of `gates.draft_gates`, which a corrected row must pass like a written one.
     """
     knobs, solver = context.knobs, context.teachers[Role.SOLVER]
     voting = cast_votes(example, solver, knobs, judge)
@@ -51,29 +57,32 @@ def verification(
     ballots, same = yield from as_declared(voting, "voting", declared)
     groups = tally(example.answer, [b.answer for b in ballots], same)
     outcome = decide(example.answer, groups, knobs.votes, knobs.majority, same)
-    content: dict[str, Any] = dict(example)
-    corrected = None
-    if outcome == "majority_disagrees":
-        corrected = correction(example, groups, knobs, gates)
-    if corrected:
-        content |= corrected.changes
-        proof = corrected.proof
-    agreeing = [b for b in ballots if b.answer is not None and same(b.answer, content["answer"])]
-    row = EnrichedExample(
-        **content,
-        reasoning=best_trace(agreeing, example, context.gates)
-        if example.answer_kind.policy.keeps_trace
-        else "",
-        votes=[Vote(answer=answer, count=count) for answer, count in groups],
-        votes_cast=len(ballots),
-        vote_share=len(agreeing) / len(ballots) if ballots else 0.0,
-        outcome=outcome,
-        proof=proof,
-        solver=solver.identity.stamp,
-    )
-    if not row.verified:
-        row = row.model_copy(update={"reasoning": ""})
-    return Verification(row, ballots, corrected)
+
+    def decided(changes: Mapping[str, Any]) -> tuple[EnrichedExample, list[str]]:
+        content = {**dict(example), **changes}
+        answer = content["answer"]
+        agreeing = [b for b in ballots if b.answer is not None and same(b.answer, answer)]
+        row = EnrichedExample(
+            **{
+                "votes": [Vote(answer=vote, count=count) for vote, count in groups],
+                "votes_cast": len(ballots),
+                "vote_share": len(agreeing) / len(ballots) if ballots else 0.0,
+                "outcome": outcome,
+                "proof": proof,
+                "solver": solver.identity.stamp,
+                **content,
+            }
+        )
+        keeps_trace = row.verified and example.answer_kind.policy.keeps_trace
+        kept = traces.candidates(agreeing, example) if keeps_trace else []
+        return (row.model_copy(update={"reasoning": kept[0]}) if kept else row), kept
+
+    row, kept = decided({})
+    corrected = correction(example, groups, knobs) if outcome == "majority_disagrees" else None
+    if not corrected:
+        return Verification(row, kept, ballots)
+    changes = {**corrected.changes, "proof": corrected.proof}
+    return Verification(*decided(changes), ballots, corrected, row)
 
 
 def unasked(example: GeneratedExample, proof: Proof, context: EnrichmentContext) -> EnrichedExample:

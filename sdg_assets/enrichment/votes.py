@@ -1,4 +1,4 @@
-"""Blind votes: requests, counting, the decision, and the choice of the trace to keep.
+"""Blind votes: requests, counting, and the decision.
 
 The solver sees the question but never the writer's answer: as in the method, the question's writer
 and its solver are different calls. Voting is adaptive: it stops as soon as the remaining votes
@@ -14,12 +14,10 @@ from dataclasses import dataclass
 from typing import Literal
 
 from sdg_assets.answers import answer_format
-from sdg_assets.answers.labels import spelled_out
 from sdg_assets.answers.selection import arranged
 from sdg_assets.enrichment.comparison import ComparedAnswers
 from sdg_assets.enrichment.judge import Judge
 from sdg_assets.enrichment.knobs import SolverKnobs
-from sdg_assets.gates import Gate, text_refusals
 from sdg_assets.records import AnswerKind, Example, GeneratedExample, Role
 from sdg_assets.teacher.conversation import Work
 from sdg_assets.teacher.prompts import Prompt
@@ -27,9 +25,8 @@ from sdg_assets.teacher.requests import (
     Completion,
     Request,
     Sampling,
-    Teacher,
+    TeacherFacts,
     build_request,
-    fits,
 )
 
 Outcome = Literal["agreed", "majority_disagrees", "no_majority", "unsolvable"]
@@ -84,7 +81,7 @@ def waves(knobs: SolverKnobs) -> list[range]:
 
 
 def vote_request(
-    example: GeneratedExample, number: int, solver: Teacher, knobs: SolverKnobs
+    example: GeneratedExample, number: int, solver: TeacherFacts, knobs: SolverKnobs
 ) -> tuple[GeneratedExample, Request]:
     """The question as presented to one vote, and the request for the vote.
 
@@ -102,19 +99,19 @@ def vote_request(
             update={"choices": choices, "answer_index": choices.index(example.answer)}
         )
     (prompt,) = prompts(example.answer_kind)
-    messages = prompt.render(
-        context=presented.context,
-        question=presented.question,
-        choices=presented.choices,
-        tests=presented.tests,
-    )
+    values = {
+        "context": presented.context,
+        "question": presented.question,
+        "choices": presented.choices,
+        "tests": presented.tests,
+    }
     sampling = Sampling(temperature=knobs.temperature, max_tokens=knobs.max_tokens, sample=number)
-    request = build_request(solver.identity, Role.SOLVER, prompt.version, messages, sampling)
+    request = build_request(solver.identity, Role.SOLVER, prompt, values, sampling)
     return presented, request
 
 
 def cast_votes(
-    example: GeneratedExample, solver: Teacher, knobs: SolverKnobs, judge: Judge | None
+    example: GeneratedExample, solver: TeacherFacts, knobs: SolverKnobs, judge: Judge | None
 ) -> Work[tuple[list[Ballot], Same]]:
     """Requests votes wave by wave until they decide.
 
@@ -133,10 +130,9 @@ def cast_votes(
         same = compared.same
     for wave in waves(knobs):
         requests = [vote_request(example, number, solver, knobs) for number in wave]
-        # One prompt that is too long would fail the engine's whole batch.
-        if any(not fits(request, solver) for _, request in requests):
-            break
         completions = yield [request for _, request in requests]
+        if any(completion.finish_reason == "too_long" for completion in completions):
+            break  # every other vote would be too long as well
         ballots += [
             read_ballot(completion, presented)
             for (presented, _), completion in zip(requests, completions, strict=True)
@@ -231,28 +227,3 @@ def decide(answer: str, groups: Groups, votes: int, majority: float, same: Same)
     if count <= majority * votes or (others and others[0][1] == count):
         return "no_majority"
     return "agreed" if same(leader, answer) else "majority_disagrees"
-
-
-def best_trace(agreeing: Iterable[Ballot], example: Example, gates: Sequence[Gate]) -> str:
-    """The shortest trace of the longer half: complete, but without padding.
-
-    Labels of choices ("B") in a trace are replaced by the choices' texts, because each vote had its
-    own order of choices. Traces with an ambiguous label are left out, and so are traces that a gate
-    refuses.
-
-    Args:
-        agreeing: The ballots that agree with the row's answer.
-        example: The row.
-        gates: The gates of `gates.text_gates`, which a trace must pass like the row itself.
-    """
-    candidates = list(filter(None, map(_trace, agreeing)))
-    refused = text_refusals(candidates, example, gates)
-    traces = sorted((t for place, t in enumerate(candidates) if place not in refused), key=len)
-    return traces[len(traces) // 2] if traces else ""
-
-
-def _trace(ballot: Ballot) -> str | None:
-    text = ballot.completion.text.strip()
-    if ballot.completion.finish_reason != "stop":
-        return None
-    return spelled_out(text, ballot.presented.choices) if ballot.presented.choices else text

@@ -109,18 +109,19 @@ def text_gates(thresholds: Thresholds) -> list[Gate]:
     return list(_built(Point.TEXT, thresholds))
 
 
-def text_refusals(texts: Sequence[str], row: Example, gates: Iterable[Gate]) -> dict[int, Refusal]:
-    """Tests texts that were written for a row: each text takes the place of the row's context.
+def text_refusals(
+    texts: Sequence[tuple[Example, str]], gates: Iterable[Gate]
+) -> dict[int, Refusal]:
+    """Tests texts that were written for rows: each text takes the place of its row's context.
 
     Args:
-        texts: Traces or backgrounds.
-        row: The row, which passes the gates itself.
+        texts: (row, text written for it); the rows pass the gates themselves.
         gates: The gates of `text_gates`.
 
     Returns:
         Position of a refused text → its refusal.
     """
-    return first_refusals([row.model_copy(update={"context": text}) for text in texts], gates)
+    return first_refusals([row.model_copy(update={"context": text}) for row, text in texts], gates)
 
 
 def row_gates(

@@ -1,23 +1,31 @@
-"""Stage 4: verifies each row by blind votes, then runs every enrichment on the verified rows."""
+"""Stage 4: verifies each row by blind votes, then runs every enrichment on the verified rows.
+
+`enrich` asks (the fill of the stage), `publish` tests what was added and builds the rows.
+"""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
+
+from more_itertools import chunked
 
 from sdg_assets.answers import answer_format
-from sdg_assets.enrichment.additions import with_additions
+from sdg_assets.enrichment.additions import additions, with_additions
 from sdg_assets.enrichment.base import Enrichment, EnrichmentContext, enrichments
 from sdg_assets.enrichment.judge import Judge
 from sdg_assets.enrichment.knobs import SolverKnobs
-from sdg_assets.enrichment.verification import unasked, verification
+from sdg_assets.enrichment.reading import first_that_reads_well, without_faults
+from sdg_assets.enrichment.verification import Verification, unasked, verification
 from sdg_assets.enrichment.votes import VotingReport
-from sdg_assets.gates import Gate, draft_gates, text_gates
+from sdg_assets.gates import draft_gates, first_refusals, text_gates
+from sdg_assets.gates.base import ROWS_PER_BATCH
 from sdg_assets.records import EnrichedExample, GeneratedExample, Proof, Rejection, Role
 from sdg_assets.teacher.control_tokens import control_token_of
 from sdg_assets.teacher.conversation import Work
-from sdg_assets.teacher.requests import Teacher
+from sdg_assets.teacher.requests import TeacherFacts
 from sdg_assets.thresholds import DEFAULTS, Thresholds
 
 GATE = "enrichment"
@@ -54,14 +62,24 @@ class EnrichmentReport:
         }
 
 
+@dataclass(frozen=True)
+class Solved:
+    """What teachers said about one row: the votes, and what the enrichments add."""
+
+    example: GeneratedExample
+    proof: Proof | None
+    """For a program, what its tests can detect."""
+    verified: Verification | None = None
+    """None if the row's tests prove nothing: no votes are requested, as they would mean nothing."""
+    added: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+
+
 def enrich(
     examples: Iterable[GeneratedExample],
-    solver: Teacher,
+    solver: TeacherFacts,
     knobs: SolverKnobs,
     judge: Judge | None = None,
-    report: EnrichmentReport | None = None,
-    thresholds: Thresholds = DEFAULTS,
-) -> Iterator[Work[EnrichedExample | Rejection]]:
+) -> Iterator[Work[Solved | Rejection]]:
     """Creates one piece of work for each generated example.
 
     Args:
@@ -70,35 +88,64 @@ def enrich(
         knobs: The number of votes and the lengths of answers.
         judge: The teacher that scores verified rows and decides whether prose answers agree.
             Without it, rows get no scores and prose answers are compared by word overlap.
-        report: Filled while rows are finished.
-        thresholds: The thresholds of the gates that a corrected row must pass like a written one.
 
     Yields:
-        Work for `converse`. Its result is an `EnrichedExample` with the outcome of the votes; the
-        gates of `filtered` decide about it. A row with a control token of the solver or the judge
-        is sent to no teacher: its result is a `Rejection` by gate `enrichment`.
+        Work for `fill` and `replay`; its results are for `publish`. A row with a control token of
+        the solver or the judge is sent to no teacher: its result is a `Rejection` by gate
+        `enrichment`.
     """
-    report, context = report or EnrichmentReport(), _context(solver, knobs, judge, thresholds)
-    gates, installed = draft_gates(thresholds), enrichments()
+    context, installed = context_of(solver, knobs, judge), enrichments()
     readers = [teacher.control_tokens for teacher in context.teachers.values()]
     for example in examples:
         if token := control_token_of(example, readers):
             yield _refused(example, token)
         else:
-            yield _enriched(example, context, judge, gates, installed, report)
+            yield _solved(example, context, judge, installed)
 
 
-def _context(
-    solver: Teacher, knobs: SolverKnobs, judge: Judge | None, thresholds: Thresholds
+def publish(
+    results: Iterable[Solved | Rejection],
+    context: EnrichmentContext,
+    report: EnrichmentReport | None = None,
+    thresholds: Thresholds = DEFAULTS,
+) -> Iterator[EnrichedExample | Rejection]:
+    """Turns votes and added texts into rows, and tests the texts in batches.
+
+    Args:
+        results: The results of `enrich`.
+        context: From `context_of`.
+        report: Filled while rows are built.
+        thresholds: The thresholds of the gates that corrected rows and added texts must pass.
+
+    Yields:
+        For each result, in order, an `EnrichedExample` with the outcome of the votes; the gates of
+        `filtered` decide about it. Or the `Rejection`.
+    """
+    report, installed = report or EnrichmentReport(), enrichments()
+    for batch in chunked(results, ROWS_PER_BATCH):
+        solved = [result for result in batch if isinstance(result, Solved)]
+        rows = iter(_rows(solved, context, installed, report, thresholds))
+        for result in batch:
+            yield result if isinstance(result, Rejection) else next(rows)
+
+
+def context_of(
+    solver: TeacherFacts, knobs: SolverKnobs, judge: Judge | None = None
 ) -> EnrichmentContext:
-    gates = text_gates(thresholds)
+    """What the enrichments of a partition may use.
+
+    Args:
+        solver: The teacher that answers the questions.
+        knobs: The number of votes and the lengths of answers.
+        judge: The judge; None for none.
+    """
     if judge is None:
-        return EnrichmentContext({Role.SOLVER: solver}, knobs, gates)
+        return EnrichmentContext({Role.SOLVER: solver}, knobs)
     teachers = {Role.SOLVER: solver, Role.JUDGE: judge.teacher}
-    return EnrichmentContext(teachers, knobs, gates, judge.api, judge.frame, judge.seeds)
+    return EnrichmentContext(teachers, knobs, judge.api, judge.frame, judge.seeds)
 
 
-def _refused(example: GeneratedExample, token: str) -> Work[EnrichedExample | Rejection]:
+def _refused(example: GeneratedExample, token: str) -> Work[Solved | Rejection]:
     """Work without requests that refuses the row."""
     yield from ()
     return Rejection(
@@ -109,23 +156,72 @@ def _refused(example: GeneratedExample, token: str) -> Work[EnrichedExample | Re
     )
 
 
-def _enriched(
+def _solved(
     example: GeneratedExample,
     context: EnrichmentContext,
     judge: Judge | None,
-    gates: Sequence[Gate],
+    installed: Sequence[Enrichment],
+) -> Work[Solved]:
+    proof = answer_format(example.answer_kind).proof(example)
+    if proof and proof.fault:
+        return Solved(example, proof)
+    verified = yield from verification(example, proof, context, judge)
+    if not verified.row.verified:
+        return Solved(example, proof, verified)
+    added = yield from additions(verified.row, installed, context)
+    return Solved(example, proof, verified, added)
+
+
+def _rows(
+    solved: Sequence[Solved],
+    context: EnrichmentContext,
     installed: Sequence[Enrichment],
     report: EnrichmentReport,
-) -> Work[EnrichedExample]:
-    proof = answer_format(example.answer_kind).proof(example)
-    report.note(proof)
-    if proof and proof.fault:
-        return unasked(example, proof, context)
-    verified = yield from verification(example, proof, context, judge, gates)
-    report.voting.count(verified.ballots, context.knobs.votes)
-    if verified.correction:
-        report.note(verified.correction.proof)
-        report.corrected += 1
-    if not verified.row.verified:
-        return verified.row
-    return (yield from with_additions(verified.row, installed, context, report.added))
+    thresholds: Thresholds,
+) -> Iterator[EnrichedExample]:
+    """The rows of one batch, in order."""
+    corrected = [s.verified.row for s in solved if s.verified and s.verified.correction]
+    refused = first_refusals(corrected, draft_gates(thresholds))
+    ids = {row.id for place, row in enumerate(corrected) if place not in refused}
+    standing = [_standing(each, ids) for each in solved]
+    verified = [(place, row) for place, row in enumerate(standing) if row and row.verified]
+    gates = text_gates(thresholds)
+    reasoning = first_that_reads_well(
+        [(row, _traces(solved[place])) for place, row in verified], gates
+    )
+    added = without_faults(
+        [(row, solved[place].added) for place, row in verified], installed, gates
+    )
+    texts = {
+        place: parts
+        for (place, _), parts in zip(verified, zip(reasoning, added, strict=True), strict=True)
+    }
+    for place, (each, row) in enumerate(zip(solved, standing, strict=True)):
+        report.note(each.proof)
+        if each.verified is None or row is None:
+            assert each.proof
+            yield unasked(each.example, each.proof, context)
+            continue
+        report.voting.count(each.verified.ballots, context.knobs.votes)
+        if row.written_answer:
+            report.note(row.proof)
+            report.corrected += 1
+        if place in texts:
+            trace, fields = texts[place]
+            row = row.model_copy(update={"reasoning": trace})
+            row = with_additions(row, fields, installed, context, report.added)
+        yield row
+
+
+def _standing(solved: Solved, accepted: Container[str]) -> EnrichedExample | None:
+    """The row; without its correction if a gate refused the corrected one."""
+    verified = solved.verified
+    if verified is None:
+        return None
+    if verified.correction and verified.row.id not in accepted:
+        return verified.uncorrected
+    return verified.row
+
+
+def _traces(solved: Solved) -> Sequence[str]:
+    return solved.verified.traces if solved.verified else ()

@@ -1,18 +1,26 @@
-"""Stage 3: the writer imitates seeds, with the same capability and new content."""
+"""Stage 3: the writer imitates seeds, with the same capability and new content.
+
+`write` asks (the fill of the stage), `publish` turns the completions into rows.
+"""
 
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
 
+from more_itertools import chunked
 from pydantic import ValidationError
 
 from sdg_assets.answers import AnswerFormat, DraftError, answer_format
+from sdg_assets.answers.base import Draft
 from sdg_assets.answers.extraction import normalized
 from sdg_assets.catalog import SubtaskSpec
 from sdg_assets.enrichment.asking import as_declared
-from sdg_assets.gates import Gate, draft_gates, first_refusals
+from sdg_assets.gates import draft_gates, first_refusals
+from sdg_assets.gates.base import ROWS_PER_BATCH
 from sdg_assets.records import (
     AnswerKind,
     Content,
@@ -29,10 +37,9 @@ from sdg_assets.teacher.conversation import Work
 from sdg_assets.teacher.prompts import Prompt
 from sdg_assets.teacher.requests import (
     Completion,
-    Message,
     Request,
     Sampling,
-    Teacher,
+    TeacherFacts,
     build_request,
 )
 from sdg_assets.thresholds import DEFAULTS, Thresholds
@@ -42,6 +49,8 @@ CONTROLLING_DRAFT = "control token"
 CONTROLLING_SEED = "control token in the seed"
 NEIGHBOUR_POOL = 8
 """How many other seeds are drawn as candidates for an anchor's neighbours."""
+CACHED_SEEDS = 1 << 16
+"""Seeds whose words and drafts are kept in memory."""
 
 # What the new example must change. Each request uses another variation, so that the examples do
 # not all have the writer's favourite topic.
@@ -77,43 +86,103 @@ def prompt(kind: AnswerKind) -> Prompt:
     return Prompt(f"write/{kind.value}")
 
 
-def generate(
+@dataclass(frozen=True)
+class Written:
+    """The writer's completion for one new example, and what it was asked.
+
+    Attributes:
+        anchor: The seed that the new example imitates.
+        shots: The seeds in the prompt, the anchor first.
+        variation: A key of `VARIATIONS`.
+        round: The number of the anchor's request, from 0.
+        request: The request.
+        completion: The answer.
+    """
+
+    anchor: Example
+    shots: Sequence[Example]
+    variation: str
+    round: int
+    request: Request
+    completion: Completion
+
+
+class SeedPrompts:
+    """The seeds of a partition as the writer's prompts show them, with what is derived from each.
+
+    A seed is shown in several prompts; what costs time is computed once.
+    """
+
+    def __init__(self, seeds: Sequence[Example]) -> None:
+        """Computes nothing yet."""
+        self.seeds = seeds
+        self._drafts: dict[str, str] = {}
+        self._words: dict[str, frozenset[str]] = {}
+
+    def draft(self, seed: Example) -> str:
+        """The seed as the JSON that the writer is to imitate."""
+        if seed.id not in self._drafts:
+            draft = answer_format(seed.answer_kind).draft_of(seed)
+            _forget_if_full(self._drafts)
+            self._drafts[seed.id] = draft.model_dump_json()
+        return self._drafts[seed.id]
+
+    def words(self, seed: Example) -> frozenset[str]:
+        """The words of its context and question."""
+        if seed.id not in self._words:
+            text = normalized(f"{seed.context} {seed.question}")
+            _forget_if_full(self._words)
+            self._words[seed.id] = frozenset(text.split())
+        return self._words[seed.id]
+
+    def neighbours(self, anchor: Example, pool: Sequence[Example], count: int) -> list[Example]:
+        """The seeds of the pool that differ most from the anchor and from each other."""
+        candidates, selected = list(pool), [anchor]
+        while candidates and len(selected) <= count:
+            farthest = min(candidates, key=lambda c: max(self._similarity(c, s) for s in selected))
+            candidates.remove(farthest)
+            selected.append(farthest)
+        return selected[1:]
+
+    def _similarity(self, left: Example, right: Example) -> float:
+        """Jaccard similarity of the words of two seeds, 0 to 1."""
+        a, b = self.words(left), self.words(right)
+        shared = len(a & b)
+        return shared / (len(a) + len(b) - shared) if a or b else 1.0
+
+
+def write(
     spec: SubtaskSpec,
     seeds: Sequence[Example],
-    writer: Teacher,
+    writer: TeacherFacts,
     knobs: WriterKnobs,
-    thresholds: Thresholds = DEFAULTS,
     *,
     round_robin: bool = False,
-) -> Iterator[Work[GeneratedExample | Rejection]]:
+) -> Iterator[Work[Written | Rejection]]:
     """Creates one piece of work for each new example. Every seed is the anchor equally often.
 
     The anchor is the seed that the new example imitates; other seeds are shown beside it.
+    Neighbours that do not fit into the writer's context are left out, the last first.
 
     Args:
         spec: The subtask.
         seeds: The subtask's normalized examples.
         writer: The teacher that writes.
         knobs: The writer's settings.
-        thresholds: The thresholds of the gates that test each draft.
         round_robin: Whether every seed is used once before any seed is used again. Otherwise an
             anchor's requests follow each other: their prompts differ only in the last sentence, so
             the engine's prefix cache serves them.
 
     Yields:
-        Work for `converse`. Its result is a `GeneratedExample`, or a `Rejection` by gate
-        `generation` (`truncated`, `filtered by the server`, `refusal`, `empty`, `unparsable`,
-        `copy of a seed`, `too long`, `control token`, or a fault of the draft), or a `Rejection` by
-        one of `gates.draft_gates`. A seed with a control token appears in no prompt: it is rejected
-        once, as `control token in the seed`.
+        Work for `fill` and `replay`; its results are for `publish`. A seed with a control token
+        appears in no prompt: it is rejected once, as `control token in the seed`.
     """
-    gates = draft_gates(thresholds)
     tokens = {seed.id: control_token_of(seed, [writer.control_tokens]) for seed in seeds}
     for seed in seeds:
         if tokens[seed.id]:
             yield _refused(seed, tokens[seed.id])
-    seeds = [seed for seed in seeds if not tokens[seed.id]]
-    seed_keys = {_key(s.context, s.question, s.choices) for s in seeds}
+    shown = SeedPrompts([seed for seed in seeds if not tokens[seed.id]])
+    seeds = shown.seeds
     ranking = sorted(range(len(seeds)), key=lambda i: seed_rank(spec, seeds[i].source.row))
     places = {position: place for place, position in enumerate(ranking)}
     rounds, positions = range(knobs.examples_per_seed), range(len(seeds))
@@ -125,14 +194,59 @@ def generate(
     for position, number in order:
         # Neighbours rank before their anchor (or are among the first few). So a larger `max_seeds`
         # does not change the prompts of the earlier seeds, and their logged completions are reused.
-        earlier = ranking[: max(places[position], NEIGHBOUR_POOL + 1)]
-        pool = [seeds[i] for i in _drawn(earlier, seeds[position].id) if i != position]
-        work = _write(spec, seeds[position], pool, number, writer, knobs, seed_keys, gates)
+        earlier = min(max(places[position], NEIGHBOUR_POOL + 1), len(ranking))
+        drawn = (ranking[place] for place in _drawn(earlier, seeds[position].id))
+        pool = [seeds[i] for i in drawn if i != position]
+        work = _write(spec, seeds[position], pool, number, writer, knobs, shown)
         declared = [(Role.WRITER, prompt(seeds[position].answer_kind))]
         yield as_declared(work, Stage.GENERATED.value, declared)
 
 
-def _refused(seed: Example, token: str) -> Work[GeneratedExample | Rejection]:
+def publish(
+    spec: SubtaskSpec,
+    seeds: Sequence[Example],
+    written: Iterable[Written | Rejection],
+    writer: TeacherFacts,
+    thresholds: Thresholds = DEFAULTS,
+) -> Iterator[GeneratedExample | Rejection]:
+    """Turns the writer's completions into rows, and tests them in batches.
+
+    Args:
+        spec: The subtask.
+        seeds: The subtask's normalized examples.
+        written: The results of `write`.
+        writer: The teacher that wrote.
+        thresholds: The thresholds of the gates that test each draft.
+
+    Yields:
+        For each result, in order, a `GeneratedExample`, or a `Rejection` by gate `generation`
+        (`truncated`, `filtered by the server`, `refusal`, `empty`, `unparsable`, `copy of a seed`,
+        `too long`, `control token`, or a fault of the draft), or a `Rejection` by one of
+        `gates.draft_gates`.
+    """
+    gates = draft_gates(thresholds)
+    seed_keys = {_key(s.context, s.question, s.choices) for s in seeds}
+    for batch in chunked(written, ROWS_PER_BATCH):
+        rows = [
+            result if isinstance(result, Rejection) else _read(spec, result, seed_keys, writer)
+            for result in batch
+        ]
+        examples = [(i, row) for i, row in enumerate(rows) if isinstance(row, GeneratedExample)]
+        refused = first_refusals([row for _, row in examples], gates)
+        for place, (i, row) in enumerate(examples):
+            result = batch[i]
+            if refusal := refused.get(place):
+                rows[i] = refusal.rejection(row)
+            # The gates look for common control tokens in some fields; this looks for the writer's
+            # own tokens in all fields.
+            elif token := control_token_of(row, [writer.control_tokens]):
+                assert isinstance(result, Written)
+                detail = f"{token!r} controls a model"
+                rows[i] = _rejected(result, CONTROLLING_DRAFT, detail)
+        yield from rows
+
+
+def _refused(seed: Example, token: str) -> Work[Written | Rejection]:
     """Work without requests that refuses the seed."""
     yield from ()
     return Rejection(
@@ -146,16 +260,15 @@ def _refused(seed: Example, token: str) -> Work[GeneratedExample | Rejection]:
 def _write(
     spec: SubtaskSpec,
     anchor: Example,
-    pool: list[Example],
+    pool: Sequence[Example],
     round_number: int,
-    writer: Teacher,
+    writer: TeacherFacts,
     knobs: WriterKnobs,
-    seed_keys: set[str],
-    gates: Sequence[Gate],
-) -> Work[GeneratedExample | Rejection]:
+    shown: SeedPrompts,
+) -> Work[Written]:
+    """Asks for one new example, with fewer neighbours for as long as the prompt is too long."""
     kind = answer_format(anchor.answer_kind)
-    rng = random.Random(f"{anchor.id}:{round_number}")  # noqa: S311 – repeatable, not secret
-    shots = [anchor, *_neighbours(anchor, pool, knobs.shots - 1)]
+    shots = [anchor, *shown.neighbours(anchor, pool, knobs.shots - 1)]
     names = sorted(VARIATIONS)
     # Each anchor starts at a variation that its id selects and goes on in order. So all variations
     # are used equally often over the seeds, even with one example per seed.
@@ -165,50 +278,67 @@ def _write(
         if kind.choices_are_given
         else ""
     )
-    messages = _fitting(spec, shots, variation, wanted_answer, kind, writer, knobs)
-    origin = {
-        "seed_ids": [s.id for s in shots],
-        "variation": variation,
-        "source": anchor.source.model_dump(),
-    }
-    if messages is None:
-        return Rejection(
-            gate=GATE,
-            reason="too long",
-            detail=f"the anchor alone leaves no room in {writer.max_model_len} tokens; "
-            "raise the teacher's max_model_len",
-            row=origin,
-        )
-    model = kind.draft_model(anchor)
-    request = build_request(
-        writer.identity,
-        Role.WRITER,
-        prompt(anchor.answer_kind).version,
-        messages,
-        Sampling(
-            temperature=knobs.temperature,
-            max_tokens=knobs.max_tokens,
-            sample=round_number,
-        ),
-        model.model_json_schema(),
+    sampling = Sampling(
+        temperature=knobs.temperature, max_tokens=knobs.max_tokens, sample=round_number
     )
-    (completion,) = yield [request]
-    row = {**origin, "completion": completion.model_dump()}
+    while True:
+        values = {
+            "frame": spec.frame or kind.default_frame,
+            "drafts": [shown.draft(shot) for shot in shots],
+            "variation": VARIATIONS[variation],
+            "wanted_answer": wanted_answer,
+            "context": bool(anchor.context),
+            "choices": len(anchor.choices),
+            "labels": anchor.choices,
+        }
+        schema = _schema(kind.draft_model(anchor))
+        request = build_request(
+            writer.identity, Role.WRITER, prompt(anchor.answer_kind), values, sampling, schema
+        )
+        (completion,) = yield [request]
+        if completion.finish_reason != "too_long" or len(shots) == 1:
+            return Written(anchor, shots, variation, round_number, request, completion)
+        shots = shots[:-1]
+
+
+@lru_cache(maxsize=1 << 10)
+def _schema(model: type[Draft]) -> dict[str, Any]:
+    return model.model_json_schema()
+
+
+def _read(
+    spec: SubtaskSpec, written: Written, seed_keys: Container[str], writer: TeacherFacts
+) -> GeneratedExample | Rejection:
+    """The example in a completion, before any gate."""
+    anchor = written.anchor
+    rng = random.Random(f"{anchor.id}:{written.round}")  # noqa: S311 – repeatable, not secret
+    if written.completion.finish_reason == "too_long":
+        detail = (
+            "the anchor alone leaves no room in the writer's context; raise the teacher's "
+            "max_model_len"
+        )
+        return Rejection(gate=GATE, reason="too long", detail=detail, row=_origin(written))
     try:
-        content = _parse(completion, kind, anchor, rng)
+        content = _parse(written.completion, answer_format(anchor.answer_kind), anchor, rng)
     except DraftError as error:
-        return Rejection(gate=GATE, reason=str(error), row=row)
+        return _rejected(written, str(error))
     if _key(content.context, content.question, content.choices) in seed_keys:
-        return Rejection(gate=GATE, reason="copy of a seed", row=row)
-    example = _example(spec, anchor, shots, content, variation, request, completion, writer)
-    if refusal := first_refusals([example], gates).get(0):
-        return refusal.rejection(example)
-    # The gates look for common control tokens in some fields; this looks for the writer's own
-    # tokens in all fields.
-    if token := control_token_of(example, [writer.control_tokens]):
-        detail = f"{token!r} controls a model"
-        return Rejection(gate=GATE, reason=CONTROLLING_DRAFT, detail=detail, row=row)
-    return example
+        return _rejected(written, "copy of a seed")
+    return _example(spec, written, content, writer)
+
+
+def _origin(written: Written) -> dict[str, Any]:
+    return {
+        "seed_ids": [shot.id for shot in written.shots],
+        "variation": written.variation,
+        "source": written.anchor.source.model_dump(),
+    }
+
+
+def _rejected(written: Written, reason: str, detail: str = "") -> Rejection:
+    """A rejection that keeps what the writer said."""
+    row = {**_origin(written), "completion": written.completion.model_dump()}
+    return Rejection(gate=GATE, reason=reason, detail=detail, row=row)
 
 
 def _parse(
@@ -242,15 +372,9 @@ def _refuses(text: str) -> bool:
 
 
 def _example(
-    spec: SubtaskSpec,
-    anchor: Example,
-    shots: Sequence[Example],
-    content: Content,
-    variation: str,
-    request: Request,
-    completion: Completion,
-    writer: Teacher,
+    spec: SubtaskSpec, written: Written, content: Content, writer: TeacherFacts
 ) -> GeneratedExample:
+    anchor = written.anchor
     return GeneratedExample(
         id=content_id(
             spec.task, spec.key, content.context, content.question, content.choices, content.answer
@@ -262,64 +386,24 @@ def _example(
         language=spec.language,
         answer_kind=anchor.answer_kind,
         source=anchor.source,
-        seed_ids=[s.id for s in shots],
+        seed_ids=[shot.id for shot in written.shots],
         teacher=writer.identity.stamp,
-        prompt_version=request.prompt_version,
-        variation=variation,
-        completion_id=completion.request_id,
+        prompt_version=written.request.prompt_version,
+        variation=written.variation,
+        completion_id=written.completion.request_id,
         **vars(content),
     )
 
 
-def _fitting(
-    spec: SubtaskSpec,
-    shots: list[Example],
-    variation: str,
-    wanted_answer: str,
-    kind: AnswerFormat,
-    writer: Teacher,
-    knobs: WriterKnobs,
-) -> tuple[Message, ...] | None:
-    """The prompt with as many neighbours as fit the writer's context; None if not even the anchor.
-
-    Neighbours that do not fit are removed from `shots`, the last first.
-    """
-    anchor = shots[0]
-    while shots:
-        messages = prompt(anchor.answer_kind).render(
-            frame=spec.frame or kind.default_frame,
-            drafts=[kind.draft_of(s).model_dump_json() for s in shots],
-            variation=VARIATIONS[variation],
-            wanted_answer=wanted_answer,
-            context=bool(anchor.context),
-            choices=len(anchor.choices),
-            labels=anchor.choices,
-        )
-        if writer.count_tokens(messages) + knobs.max_tokens <= writer.max_model_len:
-            return messages
-        shots.pop()
-    return None
-
-
-def _drawn(positions: Sequence[int], anchor_id: str) -> list[int]:
+def _drawn(count: int, anchor_id: str) -> list[int]:
     rng = random.Random(anchor_id)  # noqa: S311 – repeatable, not secret
-    return rng.sample(positions, min(NEIGHBOUR_POOL + 1, len(positions)))
+    return rng.sample(range(count), min(NEIGHBOUR_POOL + 1, count))
 
 
-def _neighbours(anchor: Example, pool: list[Example], count: int) -> list[Example]:
-    """The seeds of the pool that differ most from the anchor and from each other."""
-    candidates, selected = list(pool), [anchor]
-    while candidates and len(selected) <= count:
-        farthest = min(candidates, key=lambda c: max(_similarity(c, s) for s in selected))
-        candidates.remove(farthest)
-        selected.append(farthest)
-    return selected[1:]
-
-
-def _similarity(left: Example, right: Example) -> float:
-    """Jaccard similarity of the words of two examples' contexts and questions, 0 to 1."""
-    a, b = (set(normalized(f"{e.context} {e.question}").split()) for e in (left, right))
-    return len(a & b) / len(a | b) if a | b else 1.0
+def _forget_if_full(cache: dict[str, Any]) -> None:
+    """Bounds a cache: neighbours rank early, so the seeds that are shown often come back soon."""
+    if len(cache) >= CACHED_SEEDS:
+        cache.clear()
 
 
 def _key(context: str, question: str, choices: Sequence[str]) -> str:

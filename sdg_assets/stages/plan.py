@@ -10,6 +10,7 @@ import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import fmean
+from typing import Protocol, runtime_checkable
 
 from sdg_assets.answers import answer_format
 from sdg_assets.catalog import SubtaskSpec
@@ -18,21 +19,14 @@ from sdg_assets.enrichment.votes import waves
 from sdg_assets.records import Example, Stage, TeacherStamp
 from sdg_assets.settings import Settings
 from sdg_assets.sources.source import open_source
-from sdg_assets.stages.generated import WriterKnobs, generate
+from sdg_assets.stages.generated import WriterKnobs, write
 from sdg_assets.stages.normalized import normalize
 from sdg_assets.stages.seeds import collect_seeds
 from sdg_assets.stages.stage import key_of
 from sdg_assets.store.partitions import Store
 from sdg_assets.teacher import has_judge
 from sdg_assets.teacher.control_tokens import ControlTokens
-from sdg_assets.teacher.requests import (
-    Completion,
-    FailedRequest,
-    Message,
-    Request,
-    Teacher,
-    TeacherIdentity,
-)
+from sdg_assets.teacher.requests import Message, TeacherFacts, TeacherIdentity
 
 SAMPLE = 64
 """How many prompts are rendered per subtask."""
@@ -43,6 +37,15 @@ KNOWLEDGE_TOKENS = 110
 JUDGEMENT_TOKENS = 70
 PARSED_SHARE = 0.9
 VERIFIED_SHARE = 0.6
+
+
+@runtime_checkable
+class TokenCounter(TeacherFacts, Protocol):
+    """A teacher that can count the tokens of a prompt."""
+
+    def count_tokens(self, messages: Sequence[Message]) -> int:
+        """Number of prompt tokens of a conversation, chat template included."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -63,7 +66,11 @@ class SubtaskPlan:
 
 
 def plan_subtask(
-    spec: SubtaskSpec, seeds: Sequence[Example], writer: Teacher, settings: Settings, count: int
+    spec: SubtaskSpec,
+    seeds: Sequence[Example],
+    writer: TokenCounter,
+    settings: Settings,
+    count: int,
 ) -> SubtaskPlan:
     """Estimates the requests of `generated` and `enriched`.
 
@@ -75,11 +82,11 @@ def plan_subtask(
         count: Number of the subtask's normalized examples.
     """
     knobs = WriterKnobs(examples_per_seed=1, shots=settings.shots)
-    works = itertools.islice(generate(spec, seeds, writer, knobs), SAMPLE)
+    works = itertools.islice(write(spec, seeds, writer, knobs), SAMPLE)
     prompts = [
         writer.count_tokens(request.messages)
         for work in works
-        for request in next(work, [])  # a seed that is too long makes no request
+        for request in next(work, [])  # a seed with a control token makes no request
     ]
     kind = answer_format(spec.answer_kind)
     drafts = [_count(writer, kind.draft_of(seed).model_dump_json()) for seed in seeds[:SAMPLE]]
@@ -127,20 +134,11 @@ class RoughCounter:
     """Estimates tokens without a model, at four characters each."""
 
     identity = TeacherIdentity(TeacherStamp(model="none", revision="none", license="none"))
-    max_model_len = 1_000_000
     control_tokens = ControlTokens(())
 
     def count_tokens(self, messages: Sequence[Message]) -> int:
         """A quarter of the characters of all messages."""
         return sum(len(message.content) for message in messages) // 4
-
-    def submit(self, request: Request) -> None:
-        """Raises `TypeError`: this teacher only counts."""
-        raise TypeError("RoughCounter only counts")
-
-    def poll(self, *, wait: bool = True) -> list[Completion | FailedRequest]:
-        """Raises `TypeError`: this teacher only counts."""
-        raise TypeError("RoughCounter only counts")
 
 
 def seeds_of(spec: SubtaskSpec, settings: Settings) -> list[Example]:
@@ -172,5 +170,5 @@ def total(plans: Sequence[SubtaskPlan]) -> SubtaskPlan:
     )
 
 
-def _count(writer: Teacher, text: str) -> int:
+def _count(writer: TokenCounter, text: str) -> int:
     return writer.count_tokens([Message(role="user", content=text)])

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import itertools
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from math import ceil
+from typing import Any
 
 from more_itertools import chunked
 
@@ -21,9 +22,12 @@ from sdg_assets.enrichment.knobs import SolverKnobs
 from sdg_assets.gates import Gate, first_refusals, row_gates, set_gates
 from sdg_assets.gates.base import ROWS_PER_BATCH
 from sdg_assets.records import EnrichedExample, Example, GeneratedExample, Rejection, Role
-from sdg_assets.stages.enriched import enrich
-from sdg_assets.stages.generated import WriterKnobs, generate
-from sdg_assets.teacher.conversation import Desk, Usage, converse
+from sdg_assets.stages.enriched import context_of, enrich
+from sdg_assets.stages.enriched import publish as publish_solved
+from sdg_assets.stages.generated import WriterKnobs, Written, write
+from sdg_assets.stages.generated import publish as publish_written
+from sdg_assets.teacher.conversation import ResultT, Work, captured
+from sdg_assets.teacher.requests import TeacherFacts
 from sdg_assets.thresholds import Thresholds
 
 # The first round assumes that every second example is accepted. Later rounds use the yield so far,
@@ -47,6 +51,8 @@ class TargetReport:
     """Lost rows by "gate: reason", without `copies`."""
     copies: int = 0
     """Rows that a gate over the set refuses as duplicates."""
+    results: list[Written | Rejection] = field(default_factory=list)
+    """The results of `generated.write`, for `generated.publish`."""
 
     @property
     def summary(self) -> str:
@@ -59,11 +65,10 @@ class TargetReport:
         return f"{done} and {self.written} examples. Lost to: {reasons or 'no seeds left'}"
 
 
-def generate_until(
+def write_until(
     spec: SubtaskSpec,
     seeds: Sequence[Example],
-    desks: Mapping[Role, Desk],
-    usage: Usage,
+    teachers: Mapping[Role, TeacherFacts],
     writer_knobs: WriterKnobs,
     solver_knobs: SolverKnobs,
     thresholds: Thresholds,
@@ -72,16 +77,13 @@ def generate_until(
     heldout: Gate | None = None,
     judge: Judge | None = None,
     max_rounds: int = 5,
-    concurrency: int = 64,
-    on_progress: Callable[[int, Usage], None] | None = None,
-) -> Iterator[GeneratedExample | Rejection]:
+) -> Iterator[Work[Any] | None]:
     """Writes examples until enough of them pass the gates, or `max_rounds` is reached.
 
     Args:
         spec: The subtask.
         seeds: The subtask's normalized examples. Each is the anchor equally often.
-        desks: The desks of the writer, the solver, and the judge if there is one.
-        usage: Filled with the usage of all roles.
+        teachers: Role → teacher: the writer, the solver, and the judge if there is one.
         writer_knobs: The writer's settings. `examples_per_seed` is raised as needed.
         solver_knobs: The solver's settings, as in `enriched`.
         thresholds: The thresholds of the gates of `filtered`.
@@ -89,46 +91,49 @@ def generate_until(
         heldout: The contamination gate, as in `filtered`.
         judge: The judge, as in `enriched`; None for none.
         max_rounds: The maximum number of rounds.
-        concurrency: Pieces of work in progress at a time.
-        on_progress: Called after each round with the number of accepted rows and the usage.
 
     Yields:
-        The results of `generate`, round by round.
+        Work for `teacher.conversation.fill`. None means that the work so far must be finished
+        before the next is known.
     """
     knobs = replace(writer_knobs, examples_per_seed=EXAMPLES_PER_SEED_AT_MOST)
-    works = generate(spec, seeds, desks[Role.WRITER].teacher, knobs, thresholds, round_robin=True)
-    gates = row_gates(thresholds, heldout)
+    writer, solver = teachers[Role.WRITER], teachers[Role.SOLVER]
+    works = write(spec, seeds, writer, knobs, round_robin=True)
+    gates, context = row_gates(thresholds, heldout), context_of(solver, solver_knobs, judge)
     sets, passed = set_gates(thresholds, lambda: seeds), 0
     while report.accepted < report.target and report.rounds < max_rounds:
         missing = report.target - report.accepted
         rate = report.accepted / report.written if report.written else FIRST_YIELD
-        batch = itertools.islice(works, ceil(missing / max(rate, LEAST_YIELD)))
-        round_usage = Usage()
-        written = list(converse(batch, desks, round_usage, concurrency=concurrency))
-        usage.merge(round_usage)
-        if not written:
+        batch = list(itertools.islice(works, ceil(missing / max(rate, LEAST_YIELD))))
+        if not batch:
             return
+        written = yield from _round(batch)
+        report.results += written
         report.rounds += 1
         report.written += len(written)
-        report.lost.update(f"{r.gate}: {r.reason}" for r in written if isinstance(r, Rejection))
-        examples = [row for row in written if isinstance(row, GeneratedExample)]
-        round_usage = Usage()
-        solving = enrich(
-            examples, desks[Role.SOLVER].teacher, solver_knobs, judge, thresholds=thresholds
-        )
-        solved = converse(solving, desks, round_usage, concurrency=concurrency)
-        for rows in chunked(_accepted(solved, report), ROWS_PER_BATCH):
-            refused = first_refusals(rows, gates)
+        rows = list(publish_written(spec, seeds, written, writer, thresholds))
+        report.lost.update(f"{r.gate}: {r.reason}" for r in rows if isinstance(r, Rejection))
+        examples = [row for row in rows if isinstance(row, GeneratedExample)]
+        results = yield from _round(list(enrich(examples, solver, solver_knobs, judge)))
+        solved = publish_solved(results, context, thresholds=thresholds)
+        for some in chunked(_accepted(solved, report), ROWS_PER_BATCH):
+            refused = first_refusals(some, gates)
             report.lost.update(f"{r.gate}: {r.reason}" for r in refused.values())
             for over_set in sets:
-                over_set.add([row for place, row in enumerate(rows) if place not in refused])
-            passed += len(rows) - len(refused)
+                over_set.add([row for place, row in enumerate(some) if place not in refused])
+            passed += len(some) - len(refused)
         report.copies = len({place for over_set in sets for place in over_set.refusals()})
         report.accepted = passed - report.copies
-        usage.merge(round_usage)
-        if on_progress:
-            on_progress(report.accepted, usage)
-        yield from written
+
+
+def _round(works: Sequence[Work[ResultT]]) -> Generator[Work[Any] | None, None, list[ResultT]]:
+    """Yields the work of a round, then None until all of it is finished; returns the results."""
+    results: dict[int, ResultT] = {}
+    for index, work in enumerate(works):
+        yield captured(work, results, index)
+    while len(results) < len(works):
+        yield None
+    return [results[index] for index in range(len(works))]
 
 
 def _accepted(

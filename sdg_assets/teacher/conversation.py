@@ -1,26 +1,38 @@
-"""The loop behind all teacher work: build requests → complete them → parse → continue.
+"""The loop behind all teacher work: *fill* asks for whatever is missing, *replay* reads it back.
 
 The work on one row is a generator. It yields the requests that it needs next and receives their
-completions, until it returns its result. `converse` runs thousands of generators against a teacher
-that takes requests as a stream, so a row's second batch of votes never waits for another row's
-first batch.
+completions, until it returns its result. `fill` runs thousands of generators, of all partitions of
+a run, against teachers that take requests as a stream: a row's second batch of votes never waits
+for another row's first batch, and a small partition never empties the engine's batch. It only keeps
+completions. `replay` runs the same generators again, from the logs, without a teacher.
 """
 
 from __future__ import annotations
 
+import os
+import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor
+from concurrent.futures import wait as wait_for
+from contextvars import copy_context
 from dataclasses import dataclass, field
-from typing import Generic, TypeVar
+from typing import Any, TypeVar
 
-from sdg_assets.errors import TransientError
+from more_itertools import chunked
+
+from sdg_assets.errors import StoreError, TransientError
 from sdg_assets.records import Role
 from sdg_assets.teacher.log.completions import CompletionLog
 from sdg_assets.teacher.requests import Completion, FailedRequest, Request, Teacher
 
 ResultT = TypeVar("ResultT")
 Work = Generator[list[Request], list[Completion], ResultT]
+CONCURRENCY = 64
+"""Requests under way at a time, if nobody says otherwise."""
+REPLAYED_TOGETHER = 64
+"""Pieces of work that are replayed at the same time, if they run programs."""
 
 
 @dataclass
@@ -76,13 +88,21 @@ class Desk:
     under_way: set[str] = field(default_factory=set)
     """Ids of the requests that the teacher has not answered yet."""
 
-    def ask(self, request: Request) -> None:
-        """Hands the teacher a request."""
-        self.teacher.submit(request)
-        self.under_way.add(request.id)
+    def has(self, request: Request) -> bool:
+        """Whether the log answers the request.
+
+        A request that was too long once may fit now: the teacher's context may have grown.
+        """
+        if request.id not in self.log:
+            return False
+        completion = self.log.get(request.id)
+        if completion.finish_reason != "too_long":
+            return True
+        needed = completion.prompt_tokens + request.sampling.max_tokens
+        return bool(completion.prompt_tokens) and needed > self.teacher.max_model_len
 
     def receive(self, outcome: Completion | FailedRequest) -> bool:
-        """Adds a completion to the log. Returns whether this desk had sent the request."""
+        """Adds a completion to the log. Returns whether this desk waits for the request."""
         if outcome.request_id not in self.under_way:
             return False
         self.under_way.remove(outcome.request_id)
@@ -91,7 +111,87 @@ class Desk:
         return True
 
 
-def settle(desks: Mapping[Role, Desk], *, wait: bool) -> None:
+Desks = Mapping[Role, Desk]
+
+
+@dataclass(eq=False)
+class Feed:
+    """The work of one partition, for `fill`.
+
+    Attributes:
+        works: One generator per row, started lazily, in order. None in between means that the next
+            ones depend on results that are still open.
+        desks: Who answers each role's requests. Requests found in a desk's log are not sent.
+        usage: Updated as completions arrive.
+        on_progress: Called after each finished piece of work with their number and the usage.
+        runs_programs: Whether the work runs programs between its requests: it is then advanced in
+            threads, beside the loop.
+        error: Why the partition cannot be filled. Its answers so far are in the logs.
+    """
+
+    works: Iterable[Work[Any] | None]
+    desks: Desks
+    usage: Usage
+    on_progress: Callable[[int, Usage], None] | None = None
+    runs_programs: bool = False
+    error: Exception | None = None
+
+    def __post_init__(self) -> None:
+        """Starts with nothing done."""
+        self.done = 0
+        self.open = 0
+        """Pieces of work that are begun and not finished."""
+        self._works = iter(self.works)
+        self._is_exhausted = False
+        self._began: float | None = None
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether nothing is left to do or to wait for."""
+        waits = any(desk.under_way for desk in self.desks.values())
+        return not self.open and not waits and (self._is_exhausted or self.error is not None)
+
+    def next_work(self) -> Work[Any] | None:
+        """The next piece of work; None if there is none, or none yet."""
+        if self._is_exhausted or self.error:
+            return None
+        try:
+            work = next(self._works, self)
+        except Exception as error:  # noqa: BLE001 – the input of one partition is unreadable
+            self.fail(error)
+            return None
+        if work is self:
+            self._is_exhausted = True
+            return None
+        assert not isinstance(work, Feed)
+        self.open += work is not None
+        return work
+
+    def finish(self) -> None:
+        """Counts a finished piece of work."""
+        self.open -= 1
+        self.done += 1
+        if self.on_progress:
+            self.on_progress(self.done, self.usage)
+
+    def fail(self, error: Exception) -> None:
+        """Ends the feed; requests under way are still waited for and logged."""
+        self.error = self.error or error
+        self.open = 0
+
+    def count(self, completion: Completion) -> None:
+        """Adds a new completion to the usage."""
+        self.usage.add(completion)
+        self.tick()
+
+    def tick(self) -> None:
+        """Notes that the teacher works for this feed."""
+        now = time.monotonic()
+        self._began = now if self._began is None else self._began
+        self.usage.seconds = now - self._began
+
+
+def settle(desks: Desks, *, wait: bool) -> None:
     """Adds the outstanding answers of a failed conversation to the logs: they are paid for.
 
     Args:
@@ -106,150 +206,329 @@ def settle(desks: Mapping[Role, Desk], *, wait: bool) -> None:
         while any(desk.under_way for desk in its_desks):
             outcomes = teacher.poll(wait=wait)
             for outcome in outcomes:
-                any(desk.receive(outcome) for desk in its_desks)
+                for desk in its_desks:
+                    desk.receive(outcome)
             if not outcomes:
                 break
 
 
-def converse(
-    works: Iterable[Work[ResultT]],
-    desks: Mapping[Role, Desk],
-    usage: Usage,
-    *,
-    concurrency: int = 64,
-    on_progress: Callable[[int, Usage], None] | None = None,
-) -> Iterator[ResultT]:
-    """Runs generators of work to their results.
+def fill(feeds: Iterable[Feed], *, concurrency: int = CONCURRENCY) -> Iterator[Feed]:
+    """Asks the teachers for everything that the work of all feeds needs, as one stream.
+
+    The next feed is opened while requests of the ones before it are under way. An error of one feed
+    is kept in it and does not disturb the others.
 
     Args:
-        works: One generator per row, started lazily, in order.
-        desks: Who answers each role's requests. Requests found in a desk's log are not sent.
-        usage: Updated as completions arrive.
-        concurrency: Generators under way at a time.
-        on_progress: Called after each result with the number of results and the usage so far.
+        feeds: The partitions' work, opened lazily, in order.
+        concurrency: Requests under way at a time.
 
     Yields:
-        Results in the order of `works`, each as soon as it and all before it are ready.
+        Each feed as soon as it is finished, with its error if it failed. Its completions are in the
+        logs.
+    """
+    stream = _Stream(concurrency)
+    pending, is_exhausted = iter(feeds), False
+    try:
+        while True:
+            for feed in [feed for feed in stream.feeds if feed.is_finished]:
+                stream.feeds.remove(feed)
+                yield feed
+            if stream.start_next():
+                continue
+            if stream.has_room and not is_exhausted:
+                next_feed = next(pending, None)
+                is_exhausted = next_feed is None
+                stream.feeds += [next_feed] if next_feed else []
+            elif stream.is_busy:
+                stream.wait()
+            elif not stream.feeds:
+                return
+            elif not any(feed.is_finished for feed in stream.feeds):
+                raise RuntimeError("work waits for results, but nothing is under way")
+    finally:
+        stream.close()
+
+
+def converse(
+    works: Iterable[Work[ResultT]],
+    desks: Desks,
+    usage: Usage,
+    *,
+    concurrency: int = CONCURRENCY,
+    on_progress: Callable[[int, Usage], None] | None = None,
+) -> Iterator[ResultT]:
+    """Fills one partition's work and keeps the results in memory, for work that is small.
+
+    Args:
+        works: One generator per row.
+        desks: Who answers each role's requests.
+        usage: Updated as completions arrive.
+        concurrency: Requests under way at a time.
+        on_progress: See `Feed`.
+
+    Returns:
+        The results in the order of `works`.
 
     Raises:
-        TeacherError: A teacher cannot work as configured, or refused a request.
-        TransientError: A teacher failed, or did not answer a request. Finished answers are in the
+        Exception: The error of the work, of a request or of a teacher. Finished answers are in the
             log; `settle` keeps those still under way.
     """
-    began = time.monotonic()
-    floor = _Floor[ResultT](desks, usage)
-    pending = enumerate(works)
-    emitted = 0
-    exhausted = False
-    while not exhausted or floor.busy or floor.done:
-        # Before starting more work: with a full log, finished results would pile up.
-        while emitted in floor.done:
-            usage.seconds = time.monotonic() - began
-            yield floor.done.pop(emitted)
-            emitted += 1
-            if on_progress:
-                on_progress(emitted, usage)
-        if not exhausted and floor.busy < concurrency:
-            index, work = next(pending, (-1, None))
-            if work is None:
-                exhausted = True
-            else:
-                floor.start(index, work)
-        elif floor.busy:
-            floor.wait()
-    usage.seconds = time.monotonic() - began
+    results: dict[int, ResultT] = {}
+    kept = (captured(work, results, index) for index, work in enumerate(works))
+    for feed in fill([Feed(kept, desks, usage, on_progress)], concurrency=concurrency):
+        if feed.error:
+            raise feed.error
+    return iter([results[index] for index in sorted(results)])
 
 
-class _Floor(Generic[ResultT]):
-    """The generators under way, and the completions that each waits for."""
+def captured(work: Work[ResultT], results: dict[int, ResultT], index: int) -> Work[ResultT]:
+    """The same work, which also stores its result in `results` under `index`."""
+    result = yield from work
+    results[index] = result
+    return result
 
-    def __init__(self, desks: Mapping[Role, Desk], usage: Usage) -> None:
-        self.done: dict[int, ResultT] = {}
-        self._desks = desks
-        self._usage = usage
-        self._waiting: dict[int, _Waiting[ResultT]] = {}
-        self._asked: dict[str, tuple[Role, list[int]]] = {}
 
-    @property
-    def busy(self) -> int:
-        return len(self._waiting)
+def replay(
+    works: Iterable[Work[ResultT]],
+    logs: Mapping[Role, CompletionLog],
+    *,
+    runs_programs: bool = False,
+) -> Iterator[ResultT]:
+    """Runs work whose completions are all in the logs; needs no teacher.
 
-    def start(self, index: int, work: Work[ResultT]) -> None:
-        self._advance(index, work, None)
+    Args:
+        works: One generator per row, the same as were filled.
+        logs: Role → the log with its answers.
+        runs_programs: Whether the work runs programs: several pieces then run at the same time.
 
-    def wait(self) -> None:
-        """Polls each teacher with open requests once, and passes on the finished ones.
+    Yields:
+        Results in the order of `works`.
 
-        Raises:
-            Exception: The error of a failed request, after all received answers are in the log.
-        """
-        busy_roles = {id(self._desks[role].teacher): role for role, _ in self._asked.values()}
-        for role in busy_roles.values():
-            outcomes = self._desks[role].teacher.poll()
-            if not outcomes:
-                raise TransientError(f"the {role} went idle with requests unanswered")
-            # Leaves out late answers to an earlier conversation that failed.
-            ours = [outcome for outcome in outcomes if outcome.request_id in self._asked]
-            for outcome in ours:  # log them first: a signal may come at any moment
-                self._desks[self._asked[outcome.request_id][0]].receive(outcome)
-            for outcome in ours:
-                if isinstance(outcome, FailedRequest):
-                    raise outcome.error
-            for completion in ours:
-                if isinstance(completion, Completion):
-                    self._receive(completion)
+    Raises:
+        StoreError: A completion is missing: the partition was not filled to the end.
+    """
+    lock = threading.Lock()
 
-    def _receive(self, completion: Completion) -> None:
-        _, indices = self._asked.pop(completion.request_id)
-        self._usage.add(completion)
-        for index in indices:
-            waiting = self._waiting[index]
-            waiting.received[completion.request_id] = completion
-            if waiting.complete:
-                del self._waiting[index]
-                self._advance(index, waiting.work, waiting.answers())
+    def completion_of(request: Request) -> Completion:
+        with lock:
+            try:
+                return logs[request.role].get(request.id)
+            except KeyError as error:
+                raise StoreError(
+                    f"{logs[request.role].path}: request {request.id} of the {request.role} has no "
+                    "completion; run again to ask for what is missing"
+                ) from error
 
-    def _advance(self, index: int, work: Work[ResultT], answers: list[Completion] | None) -> None:
-        """Continues a generator for as long as the log answers its requests."""
+    def result_of(work: Work[ResultT]) -> ResultT:
+        answers: list[Completion] | None = None
         while True:
             try:
                 requests = next(work) if answers is None else work.send(answers)
             except StopIteration as finished:
-                self.done[index] = finished.value
-                return
-            waiting = _Waiting(work, requests)
-            for request in requests:
-                log = self._desks[request.role].log
-                if request.id in log:
-                    self._usage.reused += request.id not in waiting.received
-                    waiting.received[request.id] = log.get(request.id)
-            if not waiting.complete:
-                self._waiting[index] = waiting
-                for request in requests:
-                    if request.id not in waiting.received:
-                        self._ask(index, request)
-                return
-            answers = waiting.answers()
+                result: ResultT = finished.value
+                return result
+            answers = [completion_of(request) for request in requests]
 
-    def _ask(self, index: int, request: Request) -> None:
-        if request.id in self._asked:
-            waiting = self._asked[request.id][1]
-            if index not in waiting:
-                waiting.append(index)
-            return
-        self._desks[request.role].ask(request)
-        self._asked[request.id] = (request.role, [index])
+    if not runs_programs:
+        yield from map(result_of, works)
+        return
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        for some in chunked(works, REPLAYED_TOGETHER):
+            futures = [pool.submit(copy_context().run, result_of, work) for work in some]
+            yield from (future.result() for future in futures)
 
 
-@dataclass
-class _Waiting(Generic[ResultT]):
-    work: Work[ResultT]
+@dataclass(eq=False)
+class _Waiting:
+    """A piece of work that waits for completions."""
+
+    feed: Feed
+    work: Work[Any]
     requests: list[Request]
-    received: dict[str, Completion] = field(default_factory=dict)
+    received: dict[str, Completion]
 
     @property
-    def complete(self) -> bool:
-        return all(r.id in self.received for r in self.requests)
+    def is_complete(self) -> bool:
+        return all(request.id in self.received for request in self.requests)
 
+    @property
     def answers(self) -> list[Completion]:
-        return [self.received[r.id] for r in self.requests]
+        return [self.received[request.id] for request in self.requests]
+
+
+@dataclass(eq=False)
+class _Asked:
+    """A request under way, and who waits for it."""
+
+    request: Request
+    teacher: Teacher
+    desks: list[Desk] = field(default_factory=list)
+    waiting: list[_Waiting] = field(default_factory=list)
+
+
+@dataclass(eq=False)
+class _Step:
+    """What a piece of work did when it was continued."""
+
+    feed: Feed
+    work: Work[Any]
+    requests: list[Request] | None = None
+    """The requests that it needs next; None if it is finished."""
+    error: Exception | None = None
+
+    @classmethod
+    def of(cls, feed: Feed, work: Work[Any], answers: list[Completion] | None) -> _Step:
+        """Continues the work; never raises an `Exception`."""
+        try:
+            return cls(feed, work, next(work) if answers is None else work.send(answers))
+        except StopIteration:
+            return cls(feed, work)
+        except Exception as error:  # noqa: BLE001 – kept in the feed
+            return cls(feed, work, error=error)
+
+
+class _Stream:
+    """The requests under way of all feeds, and the work that waits for them."""
+
+    def __init__(self, concurrency: int) -> None:
+        self.feeds: list[Feed] = []
+        self._concurrency = concurrency
+        self._asked: dict[str, _Asked] = {}
+        self._steps: set[Future[_Step]] = set()
+        self._pool: ThreadPoolExecutor | None = None
+
+    @property
+    def has_room(self) -> bool:
+        return len(self._asked) + len(self._steps) < self._concurrency
+
+    @property
+    def is_busy(self) -> bool:
+        return bool(self._asked or self._steps)
+
+    def close(self) -> None:
+        if self._pool:
+            self._pool.shutdown(cancel_futures=True)
+
+    def start_next(self) -> bool:
+        """Starts one piece of work, of the first feed that has one; whether there was room for it.
+
+        Earlier feeds come first, so that partitions finish one after the other.
+        """
+        if not self.has_room:
+            return False
+        for feed in self.feeds:
+            if work := feed.next_work():
+                self._advance(feed, work, None)
+                return True
+        return False
+
+    def wait(self) -> None:
+        """Waits for completions or for programs, and continues the work that needed them."""
+        if self._steps:
+            # Programs need no help of this thread, but an engine in this process does.
+            patience = 0 if self._asked else None
+            done, self._steps = wait_for(self._steps, patience, FIRST_COMPLETED)
+            for future in done:
+                step = future.result()
+                if (complete := self._take(step)) is not None:
+                    self._advance(step.feed, step.work, complete)
+        teachers = {id(asked.teacher): asked.teacher for asked in self._asked.values()}
+        for teacher in teachers.values():
+            self._poll(teacher)
+
+    def _poll(self, teacher: Teacher) -> None:
+        try:
+            outcomes = teacher.poll()
+            if not outcomes:
+                role = next(a.request.role for a in self._asked.values() if a.teacher is teacher)
+                raise TransientError(f"the {role} went idle with requests unanswered")
+        except Exception as error:  # noqa: BLE001 – every partition that waits for it gets it
+            self._teacher_failed(teacher, error)
+            return
+        # Leaves out late answers to an earlier conversation that failed.
+        ours = [(self._asked.pop(o.request_id), o) for o in outcomes if o.request_id in self._asked]
+        for asked, outcome in ours:  # log them first: a signal may come at any moment
+            self._log(asked, outcome)
+        for asked, outcome in ours:
+            if isinstance(outcome, FailedRequest):
+                for waiting in asked.waiting:
+                    waiting.feed.fail(outcome.error)
+            else:
+                self._receive(asked, outcome)
+
+    def _log(self, asked: _Asked, outcome: Completion | FailedRequest) -> None:
+        for desk in asked.desks:
+            try:
+                desk.receive(outcome)
+            except Exception as error:  # noqa: BLE001 – a full disk, a bucket that refuses
+                for waiting in asked.waiting:
+                    if desk in waiting.feed.desks.values():
+                        waiting.feed.fail(error)
+
+    def _teacher_failed(self, teacher: Teacher, error: Exception) -> None:
+        for asked in [asked for asked in self._asked.values() if asked.teacher is teacher]:
+            del self._asked[asked.request.id]
+            for desk in asked.desks:
+                desk.under_way.discard(asked.request.id)
+            for waiting in asked.waiting:
+                waiting.feed.fail(error)
+
+    def _receive(self, asked: _Asked, completion: Completion) -> None:
+        asked.waiting[0].feed.count(completion)
+        for waiting in asked.waiting:
+            waiting.received[completion.request_id] = completion
+            if waiting.is_complete and not waiting.feed.error:
+                self._advance(waiting.feed, waiting.work, waiting.answers)
+
+    def _advance(self, feed: Feed, work: Work[Any], answers: list[Completion] | None) -> None:
+        """Continues a piece of work for as long as the logs answer its requests."""
+        if feed.runs_programs:
+            self._pool = self._pool or ThreadPoolExecutor(os.cpu_count())
+            context = copy_context()  # what the partition's run allows programs to do
+            self._steps.add(self._pool.submit(context.run, _Step.of, feed, work, answers))
+            return
+        complete = self._take(_Step.of(feed, work, answers))
+        while complete is not None:
+            complete = self._take(_Step.of(feed, work, complete))
+
+    def _take(self, step: _Step) -> list[Completion] | None:
+        """Asks for what the work needs next; returns the answers if the logs hold all of them."""
+        feed = step.feed
+        if feed.error:
+            return None
+        if step.error:
+            feed.fail(step.error)
+        elif step.requests is None:
+            feed.finish()
+        else:
+            try:
+                return self._ask(feed, step.work, step.requests)
+            except Exception as error:  # noqa: BLE001 – a teacher that cannot start, a broken log
+                feed.fail(error)
+        return None
+
+    def _ask(self, feed: Feed, work: Work[Any], requests: list[Request]) -> list[Completion] | None:
+        waiting = _Waiting(feed, work, requests, {})
+        for request in requests:
+            desk = feed.desks[request.role]
+            if request.id not in waiting.received and desk.has(request):
+                feed.usage.reused += 1
+                waiting.received[request.id] = desk.log.get(request.id)
+        if waiting.is_complete:
+            return waiting.answers
+        for request in requests:
+            if request.id not in waiting.received:
+                self._send(feed.desks[request.role], request, waiting)
+        return None
+
+    def _send(self, desk: Desk, request: Request, waiting: _Waiting) -> None:
+        asked = self._asked.get(request.id)
+        if asked is None:
+            desk.teacher.submit(request)
+            waiting.feed.tick()
+            asked = self._asked[request.id] = _Asked(request, desk.teacher)
+        if desk not in asked.desks:
+            asked.desks.append(desk)
+            desk.under_way.add(request.id)
+        if waiting not in asked.waiting:
+            asked.waiting.append(waiting)

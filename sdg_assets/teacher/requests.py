@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, Literal, Protocol
 
 from pydantic import BaseModel, ConfigDict, field_validator
@@ -38,20 +39,42 @@ class Message(BaseModel):
     content: str
 
 
-class Request(BaseModel):
-    """One prompt for one role. By its `id` a restarted run finds the completion in the log."""
+class Template(Protocol):
+    """What a request's messages are rendered from; see `teacher.prompts.Prompt`."""
 
-    model_config = ConfigDict(frozen=True)
+    @property
+    def version(self) -> str:
+        """Changes whenever the rendered text may change."""
+        ...
+
+    def render(self, **values: Any) -> tuple[Message, ...]:  # noqa: ANN401 – template variables
+        """The conversation for these values."""
+        ...
+
+
+@dataclass(frozen=True)
+class Request:
+    """One prompt for one role. By its `id` a restarted run finds the completion in the log.
+
+    The id depends on the values that go into the prompt, not on the rendered text. So whoever reads
+    completions from a log never renders or tokenizes a prompt.
+    """
 
     id: str
     role: Role
     prompt_version: str
-    messages: tuple[Message, ...]
     sampling: Sampling
-    json_schema: dict[str, Any] | None = None
+    json_schema: dict[str, Any] | None = field(default=None, repr=False, compare=False)
+    _render: Callable[[], tuple[Message, ...]] = field(default=tuple, repr=False, compare=False)
+
+    @cached_property
+    def messages(self) -> tuple[Message, ...]:
+        """The conversation, rendered at the first use."""
+        return self._render()
 
 
-FinishReason = Literal["stop", "length", "content_filter"]
+FinishReason = Literal["stop", "length", "content_filter", "too_long"]
+"""`too_long`: prompt and `max_tokens` exceed the teacher's context, so nothing was sent."""
 # Finish reasons of servers → ours. A reason of `CUT_OFF` means that the answer is incomplete.
 _FINISH_REASONS: dict[str, FinishReason] = {
     "stop": "stop",
@@ -137,7 +160,7 @@ class TeacherIdentity:
     can_judge: bool = True
     """Whether its card allows it as judge; completions do not depend on this."""
 
-    @property
+    @cached_property
     def fingerprint(self) -> str:
         """Hash of model, revision and numeric settings; a change starts a new log."""
         return content_id(self.stamp.model, self.stamp.revision, self.settings)[:12]
@@ -148,25 +171,30 @@ class TeacherIdentity:
         return f"{self.stamp.model}@{self.stamp.revision}+{self.fingerprint}"
 
 
-class Teacher(Protocol):
-    """A model that completes requests as a stream: submit at any time, poll for finished ones."""
+class TeacherFacts(Protocol):
+    """What must be known of a teacher to build its requests and to read its answers."""
 
     identity: TeacherIdentity
     """Which model this is, and how it is run."""
-    max_model_len: int
-    """Most tokens of prompt and output together."""
 
     @property
     def control_tokens(self) -> ControlTokens:
         """The known control tokens of its tokenizer."""
         ...
 
-    def count_tokens(self, messages: Sequence[Message]) -> int:
-        """Number of prompt tokens of a conversation, chat template included."""
-        ...
+
+class Teacher(TeacherFacts, Protocol):
+    """A model that completes requests as a stream: submit at any time, poll for finished ones."""
+
+    max_model_len: int
+    """Most tokens of prompt and output together."""
 
     def submit(self, request: Request) -> None:
-        """Hands a request to the teacher; returns at once."""
+        """Hands a request to the teacher; returns at once.
+
+        A request that does not fit into `max_model_len` is not sent. The next poll returns its
+        completion, with the finish reason `too_long`.
+        """
         ...
 
     def poll(self, *, wait: bool = True) -> list[Completion | FailedRequest]:
@@ -186,29 +214,51 @@ class Teacher(Protocol):
         ...
 
 
-def fits(request: Request, teacher: Teacher) -> bool:
-    """Whether the prompt and `max_tokens` of output fit into the teacher's context."""
-    length = teacher.count_tokens(request.messages) + request.sampling.max_tokens
-    return length <= teacher.max_model_len
+def too_long(request: Request, prompt_tokens: int) -> Completion:
+    """The completion of a request that exceeds its teacher's context.
+
+    Args:
+        request: The request.
+        prompt_tokens: Tokens of its prompt; 0 if only the server has counted them.
+    """
+    return Completion(
+        request_id=request.id,
+        text="",
+        finish_reason="too_long",
+        prompt_tokens=prompt_tokens,
+        output_tokens=0,
+    )
 
 
 def build_request(
     identity: TeacherIdentity,
     role: Role,
-    prompt_version: str,
-    messages: Sequence[Message],
+    prompt: Template,
+    values: Mapping[str, Any],
     sampling: Sampling,
     json_schema: dict[str, Any] | None = None,
 ) -> Request:
-    """Builds a request. Its id is a hash of teacher, role, prompt version, sampling and inputs."""
-    inputs = [m.model_dump() for m in messages]
+    """Builds a request. Its id is a hash of teacher, role, prompt version, sampling and values.
+
+    Args:
+        identity: The teacher that answers.
+        role: The role that it plays.
+        prompt: The template.
+        values: The template's variables: JSON values, or rows.
+        sampling: How tokens are sampled.
+        json_schema: The schema of the answer; None for free text.
+    """
+    inputs = {name: _plain(value) for name, value in values.items()}
+    key = (identity.fingerprint, role, prompt.version, _plain(sampling), inputs, json_schema)
     return Request(
-        id=content_id(
-            identity.fingerprint, role, prompt_version, sampling.model_dump(), inputs, json_schema
-        ),
-        role=role,
-        prompt_version=prompt_version,
-        messages=tuple(messages),
-        sampling=sampling,
-        json_schema=json_schema,
+        content_id(*key),
+        role,
+        prompt.version,
+        sampling,
+        json_schema,
+        lambda: prompt.render(**values),
     )
+
+
+def _plain(value: Any) -> Any:  # noqa: ANN401 – any template variable
+    return value.model_dump(mode="json") if isinstance(value, BaseModel) else value

@@ -37,17 +37,17 @@ from sdg_assets.release.statistics import Statistics
 from sdg_assets.settings import Settings
 from sdg_assets.signatures.shingles import shingled
 from sdg_assets.stages.curated import curate
-from sdg_assets.stages.enriched import enrich
 from sdg_assets.stages.filtered import filter_rows
-from sdg_assets.stages.generated import WriterKnobs, generate
+from sdg_assets.stages.generated import WriterKnobs
 from sdg_assets.stages.normalized import normalize, without_refused
 from sdg_assets.stages.seeds import collect_seeds
 from sdg_assets.teacher import prompts
-from sdg_assets.teacher.conversation import Desk, Usage, converse
+from sdg_assets.teacher.conversation import Desk
 from sdg_assets.teacher.log.completions import CompletionLog
 from sdg_assets.teacher.requests import Request
 from sdg_assets.thresholds import DEFAULTS
 from sdg_assets_tests.support.builders import Rows, write_catalog
+from sdg_assets_tests.support.conversations import enriched_with, written_by
 from sdg_assets_tests.support.heldout import hashed
 from sdg_assets_tests.support.packages import installed
 from sdg_assets_tests.support.records import STAMP
@@ -190,8 +190,7 @@ def written(
 ) -> list[GeneratedExample | Rejection]:
     anchors = [row for row in seeds(spec) if isinstance(row, Example)]
     with CompletionLog(log) as opened:
-        works = generate(spec, anchors, teacher, WriterKnobs(shots=1))
-        return list(converse(works, {Role.WRITER: Desk(teacher, opened)}, Usage()))
+        return written_by(Desk(teacher, opened), spec, anchors, WriterKnobs(shots=1))
 
 
 def writer(request: Request) -> str:
@@ -247,7 +246,7 @@ def test_it_is_solved_voted_on_filtered_and_released(spec: SubtaskSpec, tmp_path
     teacher = ScriptedTeacher(solver)
     with CompletionLog(tmp_path / "solved") as log:
         desks = {Role.SOLVER: Desk(teacher, log)}
-        (solved,) = converse(enrich(rows, teacher, SolverKnobs()), desks, Usage())
+        (solved,) = enriched_with(desks, rows, SolverKnobs())
 
     vote, *_, background = teacher.requests
     assert 'End with a line "Answer: " and the date alone, as YYYY-MM-DD.' in (

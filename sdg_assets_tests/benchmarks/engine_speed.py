@@ -20,7 +20,7 @@ from typing import Any
 from sdg_assets.catalog import SubtaskSpec, load_catalog
 from sdg_assets.records import Example, Role
 from sdg_assets.sources.source import open_source
-from sdg_assets.stages.generated import WriterKnobs, generate
+from sdg_assets.stages.generated import WriterKnobs, write
 from sdg_assets.stages.normalized import normalize
 from sdg_assets.stages.seeds import collect_seeds
 from sdg_assets.teacher.backends.engine import EngineTeacher
@@ -67,7 +67,7 @@ def main() -> None:
         tempfile.TemporaryDirectory() as folder,
         CompletionLog(Path(folder) / "log.jsonl") as log,
     ):
-        work = generate(spec, seeds, teacher, knobs)
+        work = write(spec, seeds, teacher, knobs)
         desks = {Role.WRITER: Desk(teacher, log)}
         rows = sum(1 for _ in converse(work, desks, usage, concurrency=arguments.concurrency))
 
@@ -76,7 +76,7 @@ def main() -> None:
     prompts = [teacher.prompt(request) for request in teacher.requests]
     parameters = [teacher.parameters(request) for request in teacher.requests]
     began = time.monotonic()
-    outputs = llm.generate(prompts, parameters, use_tqdm=False)
+    outputs = llm.write(prompts, parameters, use_tqdm=False)
     seconds = time.monotonic() - began
     tokens = sum(len(output.outputs[0].token_ids) for output in outputs)
 
@@ -98,7 +98,7 @@ def main() -> None:
 def _warm_up(teacher: RecordingTeacher, spec: SubtaskSpec, seeds: list[Example]) -> None:
     """Starts the engine and compiles the grammar, so that neither side pays for it."""
     with tempfile.TemporaryDirectory() as folder, CompletionLog(Path(folder) / "log") as log:
-        work = generate(spec, seeds, teacher, WriterKnobs(max_tokens=8, temperature=0.5))
+        work = write(spec, seeds, teacher, WriterKnobs(max_tokens=8, temperature=0.5))
         list(converse(work, {Role.WRITER: Desk(teacher, log)}, Usage()))
     teacher.llm.reset_prefix_cache()
     teacher.requests.clear()

@@ -74,7 +74,7 @@ def _line(task: str, subtask: str) -> str:
     from sdg_assets.enrichment.votes import VotingReport
     from sdg_assets.records import EnrichedExample, GeneratedExample, Role
     from sdg_assets.settings import settings
-    from sdg_assets.stages.enriched import EnrichmentReport, enrich
+    from sdg_assets.stages.enriched import EnrichmentReport, context_of, enrich, publish
     from sdg_assets.stages.funnel import funnel_row
     from sdg_assets.store.partitions import PartitionKey, Store
     from sdg_assets.teacher.conversation import Usage, converse
@@ -93,8 +93,9 @@ def _line(task: str, subtask: str) -> str:
     report = EnrichmentReport(VotingReport())
     with desks_of(store, spec, [Role.SOLVER], settings()) as desks:
         everything = replace(knobs, adaptive=False, with_knowledge=False)
-        works = enrich(written, desks[Role.SOLVER].teacher, everything, report=report)
-        solved = converse(works, desks, Usage())
+        solver = desks[Role.SOLVER].teacher
+        results = converse(enrich(written, solver, everything), desks, Usage())
+        solved = publish(results, context_of(solver, everything), report)
         fixed = {r.id: r for r in solved if isinstance(r, EnrichedExample)}
     cast = sum(row.votes_cast for row in adaptive.values())
     saved = report.voting.tokens * (1 - cast / max(1, report.voting.cast))

@@ -127,9 +127,8 @@ def _row(item: Example, seed: Example) -> EnrichedExample:
 
 
 def _judged(judge: Judge, row: EnrichedExample) -> Work[EnrichedExample]:
-    request = judge.rating_request(row)
-    completions = (yield [request]) if request else [None]
-    return row.model_copy(update={"judge": judge.judgement(completions[0])})
+    (completion,) = yield [judge.rating_request(row)]
+    return row.model_copy(update={"judge": judge.judgement(completion)})
 
 
 def _mean(rows: list[EnrichedExample], places: list[int], name: str) -> str:

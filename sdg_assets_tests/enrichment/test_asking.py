@@ -15,15 +15,16 @@ from sdg_assets.records import Role
 from sdg_assets.stages.enriched import enrich
 from sdg_assets.teacher.conversation import Desk, Usage, Work, converse
 from sdg_assets.teacher.log.completions import CompletionLog
-from sdg_assets.teacher.requests import Message, Request, Sampling, build_request
+from sdg_assets.teacher.requests import Message, Request
 from sdg_assets_tests.support.records import enriched, generated
+from sdg_assets_tests.support.requests import request_of
 from sdg_assets_tests.support.scripted_teacher import ScriptedTeacher, completion
 
 
 def request(text: str) -> Request:
     teacher = ScriptedTeacher(lambda _: "")
     messages = [Message(role="user", content=text)]
-    return build_request(teacher.identity, Role.SOLVER, "p@1", messages, Sampling())
+    return request_of(teacher.identity, messages, role=Role.SOLVER, version="p@1")
 
 
 def asks(*waves: list[str]) -> Work[list[str]]:
@@ -77,9 +78,8 @@ def test_a_built_in_prompt_cannot_be_asked_with_unless_it_is_declared(
 
     with CompletionLog(tmp_path / "log") as log:
         works = enrich([generated()], teacher, SolverKnobs())
-        rows = converse(works, {Role.SOLVER: Desk(teacher, log)}, Usage())
         with pytest.raises(PermanentError, match=asks):
-            list(rows)
+            converse(works, {Role.SOLVER: Desk(teacher, log)}, Usage())
 
 
 @pytest.mark.parametrize("enrichment", enrichments(), ids=lambda enrichment: enrichment.name)

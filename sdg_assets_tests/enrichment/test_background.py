@@ -7,15 +7,12 @@ import pytest
 
 from sdg_assets.enrichment.background import knowledge_fault, knowledge_of, knowledge_request
 from sdg_assets.enrichment.knobs import SolverKnobs
-from sdg_assets.gates import text_gates
 from sdg_assets.records import AnswerKind, Example
 from sdg_assets.teacher.requests import Completion, Request
-from sdg_assets.thresholds import Thresholds
 from sdg_assets_tests.support.records import example, numeric
 from sdg_assets_tests.support.scripted_teacher import ScriptedTeacher, completion
 from sdg_assets_tests.support.solvers import Solver, answer, enriched_by, is_background
 
-GATES = text_gates(Thresholds())
 PASSAGE = (
     "The Loire rises in the Ardèche. It flows north and then west for a thousand kilometres, and "
     "reaches the Atlantic near Saint-Nazaire."
@@ -35,7 +32,7 @@ def said(text: str, finish_reason: str = "stop") -> Completion:
 
 
 def fault(text: str, row: Example | None = None) -> str:
-    return knowledge_fault(said(text), row or example(), GATES)
+    return knowledge_fault(said(text), row or example())
 
 
 def span(**changes: Any) -> Example:
@@ -145,7 +142,7 @@ def test_evidence_may_quote_the_passage_but_not_be_it() -> None:
 
 
 def test_a_truncated_or_empty_background_is_not_kept() -> None:
-    assert knowledge_fault(said("A capital is", "length"), example(), GATES) == "truncated"
+    assert knowledge_fault(said("A capital is", "length"), example()) == "truncated"
     assert fault("  \n") == "empty"
 
 
@@ -180,8 +177,14 @@ def test_every_answer_kind_is_asked_in_its_own_way(kind: AnswerKind) -> None:
         ),
     ],
 )
-def test_a_background_must_read_as_well_as_a_row(text: str, reason: str) -> None:
-    assert fault(text) == reason
+def test_a_background_must_read_as_well_as_a_row(
+    text: str, reason: str, tmp_path: Path
+) -> None:
+    solver = Solver([answer("Paris")] * 2, background=text)
+
+    (row,) = enriched_by(solver, tmp_path)
+
+    assert (row.knowledge, row.knowledge_fault) == ("", reason)
 
 
 @pytest.mark.parametrize("votes", [["Rome", "Rome"], ["hm", "hm", "hm"]])

@@ -22,14 +22,15 @@ from sdg_assets.records import AnswerKind, CuratedExample, EnrichedExample, Reje
 from sdg_assets.registry import members
 from sdg_assets.release import Cut, write_release
 from sdg_assets.stages.curated import curate
-from sdg_assets.stages.enriched import EnrichmentReport, enrich
+from sdg_assets.stages.enriched import EnrichmentReport
 from sdg_assets.stages.filtered import filter_rows
 from sdg_assets.stages.prompt_versions import log_versions, role_versions
-from sdg_assets.teacher.conversation import Desk, Usage, converse
+from sdg_assets.teacher.conversation import Desk
 from sdg_assets.teacher.log.completions import CompletionLog
 from sdg_assets.teacher.prompts import Prompt
 from sdg_assets.teacher.requests import Request
 from sdg_assets.thresholds import DEFAULTS
+from sdg_assets_tests.support.conversations import enriched_with
 from sdg_assets_tests.support.heldout import gate_against, nothing_held_out
 from sdg_assets_tests.support.packages import installed
 from sdg_assets_tests.support.records import generated
@@ -59,11 +60,9 @@ class Hint(Enrichment):
     def ask(self, row, context):
         sampling = Sampling(temperature=0.7, max_tokens=60)
         request = context.request(self.role, PROMPT, {"question": row.question}, sampling)
-        if request is None:
-            return {}
         (completion,) = yield [request]
         text = completion.text.strip()
-        if completion.finish_reason != "stop" or context.fault(text, row):
+        if completion.finish_reason != "stop":
             return {}
         return {"hint": text, "words": len(text.split())}
 
@@ -121,8 +120,7 @@ def enriched_by(
     report = EnrichmentReport()
     with CompletionLog(tmp_path / "log") as log, CompletionLog(tmp_path / "judge") as judge_log:
         desks = {Role.SOLVER: Desk(teacher, log), Role.JUDGE: Desk(teacher, judge_log)}
-        works = enrich([generated()], teacher, SolverKnobs(), Judge(teacher), report)
-        (row,) = converse(works, desks, Usage())
+        (row,) = enriched_with(desks, [generated()], SolverKnobs(), Judge(teacher), report)
     assert isinstance(row, EnrichedExample)
     return row, report.numbers()
 
@@ -233,8 +231,8 @@ def test_it_is_not_asked_without_a_teacher_for_its_role(install: Install, tmp_pa
     install(HINT.replace("Role.SOLVER", "Role.JUDGE"))
     teacher = ScriptedTeacher(say("Think of the Seine."))
     with CompletionLog(tmp_path / "log") as log:
-        works = enrich([generated()], teacher, SolverKnobs())
-        (row,) = converse(works, {Role.SOLVER: Desk(teacher, log)}, Usage())
+        desks = {Role.SOLVER: Desk(teacher, log)}
+        (row,) = enriched_with(desks, [generated()], SolverKnobs())
 
     assert isinstance(row, EnrichedExample)
     assert (row.enrichments, row.knowledge) == ([], "France is in Europe.")

@@ -80,10 +80,9 @@ def test_an_unreadable_judgement_scores_0_and_is_kept(text: str, finish_reason: 
 
 
 def test_a_row_that_does_not_fit_the_judge_says_so() -> None:
-    small = judge(room=10)
+    judgement = judge().judgement(said("", "too_long"))
 
-    assert small.rating_request(enriched()) is None
-    assert small.judgement(None).reasons == ["unreadable: the row does not fit the judge"]
+    assert judgement.reasons == ["unreadable: the row does not fit the judge"]
 
 
 @pytest.mark.parametrize(

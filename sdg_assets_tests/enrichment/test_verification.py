@@ -6,10 +6,10 @@ import pytest
 
 from sdg_assets.enrichment.knobs import SolverKnobs
 from sdg_assets.records import Role, Vote
-from sdg_assets.stages.enriched import enrich
-from sdg_assets.teacher.conversation import Desk, Usage, converse
+from sdg_assets.teacher.conversation import Desk
 from sdg_assets.teacher.log.completions import CompletionLog
 from sdg_assets.teacher.requests import Completion, Request
+from sdg_assets_tests.support.conversations import enriched_with
 from sdg_assets_tests.support.records import CAPITALS, generated
 from sdg_assets_tests.support.scripted_teacher import ScriptedTeacher, completion
 from sdg_assets_tests.support.solvers import (
@@ -155,8 +155,8 @@ def test_a_question_that_is_too_long_for_the_solver_is_unsolvable_and_never_aske
 ) -> None:
     solver = ScriptedTeacher(lambda request: "Answer: Oslo", max_model_len=20)
     with CompletionLog(tmp_path / "log") as log:
-        works = enrich([generated()], solver, SolverKnobs(votes=3))
-        (row,) = solved(converse(works, {Role.SOLVER: Desk(solver, log)}, Usage()))
+        desks = {Role.SOLVER: Desk(solver, log)}
+        (row,) = solved(enriched_with(desks, [generated()], SolverKnobs(votes=3)))
 
     assert (row.outcome, row.votes, row.vote_share) == ("unsolvable", [], 0.0)
     assert solver.requests == []

@@ -7,10 +7,11 @@ from itertools import product
 import pytest
 
 from sdg_assets.enrichment.knobs import SolverKnobs
+from sdg_assets.enrichment.reading import first_that_reads_well
+from sdg_assets.enrichment.traces import candidates
 from sdg_assets.enrichment.votes import (
     Ballot,
     Outcome,
-    best_trace,
     decide,
     decided,
     sameness,
@@ -109,39 +110,46 @@ def test_the_writers_wording_represents_its_group() -> None:
     assert tally("42", ["42.0", None, "7", "$42$"], sameness(number)) == [("42", 2), ("7", 1)]
 
 
+def best(ballots: list[Ballot]) -> str:
+    return next(iter(candidates(ballots, QUESTION)), "")
+
+
 def test_the_best_trace_is_the_shortest_of_the_longer_half() -> None:
     traces = ["abc", "abcdef", "ab", "abcd"]
 
-    assert best_trace([ballot("Paris", text) for text in traces], QUESTION, []) == "abcd"
+    assert best([ballot("Paris", text) for text in traces]) == "abcd"
 
 
 def test_a_truncated_trace_is_not_used() -> None:
     cut = ballot("Paris", "a longer trace that was", "length")
 
-    assert best_trace([ballot("Paris", "short"), cut], QUESTION, []) == "short"
-    assert best_trace([cut], QUESTION, []) == ""
+    assert best([ballot("Paris", "short"), cut]) == "short"
+    assert best([cut]) == ""
 
 
 def test_letters_in_a_trace_become_the_options_of_their_own_vote() -> None:
     first = ballot("Paris", "Answer: B", choices=["Rome", "Paris", "Madrid", "Lisbon"])
 
-    assert best_trace([first], QUESTION, []) == "Answer: Paris"
+    assert best([first]) == "Answer: Paris"
 
 
 def test_a_trace_with_an_unclear_letter_is_not_used() -> None:
     unclear = ballot("Paris", "As (C) is in Spain, and that is the longest trace: Paris")
 
-    assert best_trace([unclear, ballot("Paris", "Answer: Paris")], QUESTION, []) == "Answer: Paris"
-    assert best_trace([unclear], QUESTION, []) == ""
+    assert best([unclear, ballot("Paris", "Answer: Paris")]) == "Answer: Paris"
+    assert best([unclear]) == ""
 
 
 def test_a_trace_that_a_gate_refuses_is_not_used() -> None:
     gates = text_gates(Thresholds())
-    looping = ballot("Paris", "Let me think. " + "Is it Paris? " * 40 + "Answer: Paris")
-    plain = ballot("Paris", "France is governed from there. Answer: Paris")
+    looping = "Let me think. " + "Is it Paris? " * 40 + "Answer: Paris"
+    plain = "France is governed from there. Answer: Paris"
 
-    assert best_trace([looping, plain, looping], QUESTION, gates) == plain.completion.text
-    assert best_trace([looping], QUESTION, gates) == ""
+    kept = first_that_reads_well(
+        [(QUESTION, [looping, plain, looping]), (QUESTION, [looping]), (QUESTION, [])], gates
+    )
+
+    assert kept == [plain, "", ""]
 
 
 def test_tally_puts_the_largest_group_first_and_ignores_votes_without_an_answer() -> None:

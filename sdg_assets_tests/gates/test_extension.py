@@ -28,21 +28,22 @@ from sdg_assets.gates import (
     text_gates,
     text_refusals,
 )
-from sdg_assets.records import EnrichedExample, Example, Record, Rejection, Role, Stage
+from sdg_assets.records import EnrichedExample, Example, Record, Rejection, Stage
 from sdg_assets.registry import members
 from sdg_assets.settings import settings
 from sdg_assets.signatures.minhash import boilerplate_of
 from sdg_assets.signatures.table import sign
 from sdg_assets.stages.filtered import filter_rows
-from sdg_assets.stages.generated import WriterKnobs, generate
+from sdg_assets.stages.generated import WriterKnobs
 from sdg_assets.stages.normalized import without_refused
 from sdg_assets.store.partitions import PartitionKey, Store
-from sdg_assets.teacher.conversation import Desk, Usage, converse
+from sdg_assets.teacher.conversation import Desk
 from sdg_assets.teacher.log.completions import CompletionLog
 from sdg_assets.thresholds import Thresholds, overridden, owners
 from sdg_assets_tests.conftest import Configure
 from sdg_assets_tests.support.builders import seed_task, write_catalog
 from sdg_assets_tests.support.command import sdg
+from sdg_assets_tests.support.conversations import written_by
 from sdg_assets_tests.support.heldout import nothing_held_out
 from sdg_assets_tests.support.packages import installed
 from sdg_assets_tests.support.records import enriched, example
@@ -217,8 +218,8 @@ def test_a_draft_of_the_writer_goes_through_it(tmp_path: Path) -> None:
     spec = seed_task().resolve("quiz")
 
     with CompletionLog(tmp_path / "log") as log:
-        works = generate(spec, [example()], teacher, WriterKnobs(examples_per_seed=1))
-        (row,) = converse(works, {Role.WRITER: Desk(teacher, log)}, Usage())
+        knobs = WriterKnobs(examples_per_seed=1)
+        (row,) = written_by(Desk(teacher, log), spec, [example()], knobs)
 
     assert isinstance(row, Rejection)
     assert (row.gate, row.reason) == ("swearing", "swear word")
@@ -230,8 +231,9 @@ def test_seeds_and_texts_go_through_it() -> None:
     seeds = [example(), example(question=SWEARS)]
 
     assert gates_of(list(without_refused(seeds, seed_gates(Thresholds())))) == ["", "swearing"]
-    written = ["A country has one capital.", "Zounds! A country has one capital."]
-    assert set(text_refusals(written, enriched(), text_gates(Thresholds()))) == {1}
+    row = enriched()
+    written = [(row, "A country has one capital."), (row, "Zounds! A country has one capital.")]
+    assert set(text_refusals(written, text_gates(Thresholds()))) == {1}
 
 
 @pytest.mark.usefixtures("swearing")

@@ -14,15 +14,16 @@ from sdg_assets.gates import row_gates, verification
 from sdg_assets.gates.duplicates import Duplicates
 from sdg_assets.records import AnswerKind, EnrichedExample, Example, Proof, Rejection, Role
 from sdg_assets.sandbox import Interface, interface, run_program
-from sdg_assets.stages.enriched import EnrichmentReport, enrich
+from sdg_assets.stages.enriched import EnrichmentReport
 from sdg_assets.stages.filtered import filter_rows
-from sdg_assets.teacher.conversation import Desk, Usage, converse
+from sdg_assets.teacher.conversation import Desk
 from sdg_assets.teacher.log.completions import CompletionLog
 from sdg_assets.teacher.requests import Request
 from sdg_assets.thresholds import Thresholds
 from sdg_assets_tests.benchmarks.sandbox_throughput import mbpp
 from sdg_assets_tests.benchmarks.shapes import CHEATS, HONEST, VACUOUS
 from sdg_assets_tests.support.builders import needs_mirror
+from sdg_assets_tests.support.conversations import enriched_with
 from sdg_assets_tests.support.records import enriched, example, generated
 from sdg_assets_tests.support.scripted_teacher import ScriptedTeacher
 
@@ -172,8 +173,9 @@ def enriched_by(solver: ScriptedTeacher, tmp_path: Path, tests: list[str]) -> En
     )
     report = EnrichmentReport()
     with CompletionLog(tmp_path / "log") as log:
-        works = enrich([example], solver, SolverKnobs(with_knowledge=False), report=report)
-        (row,) = converse(works, {Role.SOLVER: Desk(solver, log)}, Usage())
+        desks = {Role.SOLVER: Desk(solver, log)}
+        knobs = SolverKnobs(with_knowledge=False)
+        (row,) = enriched_with(desks, [example], knobs, report=report)
     assert isinstance(row, EnrichedExample)
     assert row.proof
     numbers = report.numbers()

@@ -7,9 +7,9 @@ import pytest
 from sdg_assets.enrichment.judge import Judge
 from sdg_assets.enrichment.knobs import SolverKnobs
 from sdg_assets.records import EnrichedExample, Rejection, Role
-from sdg_assets.stages.enriched import enrich
-from sdg_assets.teacher.conversation import Desk, Usage, converse
+from sdg_assets.teacher.conversation import Desk
 from sdg_assets.teacher.log.completions import CompletionLog
+from sdg_assets_tests.support.conversations import enriched_with
 from sdg_assets_tests.support.scripted_teacher import ScriptedTeacher, ratings
 from sdg_assets_tests.support.solvers import Panel, Solver, answer, enriched_by, judged_by, question
 
@@ -44,8 +44,7 @@ def test_a_row_with_a_control_token_of_its_reader_is_sent_to_no_teacher_and_kept
     odd = question(question="What is the capital of <own>?")
     with CompletionLog(tmp_path / "log") as log, CompletionLog(tmp_path / "judge") as judge_log:
         desks = {Role.SOLVER: Desk(solver, log), Role.JUDGE: Desk(judge, judge_log)}
-        works = enrich([odd, question()], solver, SolverKnobs(), Judge(judge))
-        refused, row = converse(works, desks, Usage())
+        refused, row = enriched_with(desks, [odd, question()], SolverKnobs(), Judge(judge))
 
     assert isinstance(refused, Rejection)
     assert (refused.gate, refused.reason) == ("enrichment", "control token")

@@ -8,12 +8,13 @@ from typing import Any
 
 import pytest
 
-from sdg_assets.records import AnswerKind, Example, GeneratedExample, Rejection, Role
-from sdg_assets.stages.generated import VARIATIONS, WriterKnobs, generate
-from sdg_assets.teacher.conversation import Desk, Usage, converse
+from sdg_assets.records import AnswerKind, Example, GeneratedExample, Rejection
+from sdg_assets.stages.generated import VARIATIONS, WriterKnobs
+from sdg_assets.teacher.conversation import Desk
 from sdg_assets.teacher.log.completions import CompletionLog
 from sdg_assets.teacher.requests import Completion, Request
 from sdg_assets_tests.support.builders import seed_task
+from sdg_assets_tests.support.conversations import written_by
 from sdg_assets_tests.support.records import example, numeric
 from sdg_assets_tests.support.scripted_teacher import ScriptedTeacher, completion
 
@@ -44,15 +45,14 @@ def a_new_one(request: Request) -> str:
 
 @pytest.fixture
 def write(tmp_path: Path) -> Write:
-    """Runs `generate` with a scripted writer."""
+    """Runs the stage with a scripted writer."""
 
     def run(
         teacher: ScriptedTeacher, seeds: Sequence[Example] | None = None, **knobs: Any
     ) -> list[GeneratedExample | Rejection]:
         anchors = capital_seeds(1) if seeds is None else seeds
         with CompletionLog(tmp_path / "log") as log:
-            works = generate(SPEC, anchors, teacher, WriterKnobs(**knobs))
-            return list(converse(works, {Role.WRITER: Desk(teacher, log)}, Usage()))
+            return written_by(Desk(teacher, log), SPEC, anchors, WriterKnobs(**knobs))
 
     return run
 
@@ -180,8 +180,11 @@ def test_seeds_that_do_not_fit_are_left_out_of_the_prompt_and_of_the_provenance(
 
     rows = write(teacher, capital_seeds(), shots=6, max_tokens=100)
 
-    for row, request in zip(rows, teacher.requests, strict=True):
+    requests = {request.id: request for request in teacher.requests}
+    assert len(requests) == len(rows) == 6
+    for row in rows:
         assert isinstance(row, GeneratedExample)
+        request = requests[row.completion_id]
         shots = request.messages[1].content.count("Example ")
         assert 1 <= len(row.seed_ids) == shots < 6
         assert teacher.count_tokens(request.messages) + 100 <= 270

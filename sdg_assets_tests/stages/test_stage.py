@@ -5,7 +5,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from sdg_assets.assets.wiring import wiring_of
+from sdg_assets.assets.filling import TeacherWiring
+from sdg_assets.assets.wiring import Wiring, wiring_of
 from sdg_assets.checks.table import stage_checks
 from sdg_assets.records import Example, Stage
 from sdg_assets.stages.stage import (
@@ -87,7 +88,7 @@ def test_stages_that_are_compared_with_benchmarks_check_contamination_or_map_see
 
 @pytest.mark.parametrize("stage", ROW_STAGES)
 def test_every_stage_with_rows_is_wired(stage: Stage) -> None:
-    assert callable(wiring_of(stage).make)
+    assert isinstance(wiring_of(stage), TeacherWiring if STAGES[stage].has_fill else Wiring)
 
 
 @pytest.mark.parametrize("stage", [s for s in ROW_STAGES if s is not Stage.SEEDS])

@@ -1,17 +1,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
 
 from sdg_assets.enrichment.knobs import SolverKnobs
-from sdg_assets.records import GeneratedExample, Role
+from sdg_assets.records import GeneratedExample, Rejection, Role
 from sdg_assets.stages.enriched import enrich
-from sdg_assets.stages.generated import WriterKnobs
-from sdg_assets.stages.target import TargetReport, generate_until
-from sdg_assets.teacher.conversation import Desk, Usage, converse
+from sdg_assets.stages.generated import WriterKnobs, publish
+from sdg_assets.stages.target import TargetReport, write_until
+from sdg_assets.teacher.conversation import Desk, Feed, Usage, converse, fill
 from sdg_assets.teacher.log.completions import CompletionLog
 from sdg_assets.teacher.requests import Request
 from sdg_assets.thresholds import Thresholds
@@ -47,14 +47,22 @@ def desks(folder: Path, scripted: ScriptedTeacher) -> Iterator[dict[Role, Desk]]
         yield {Role.WRITER: Desk(scripted, writer), Role.SOLVER: Desk(scripted, solver)}
 
 
+def rows_until(
+    desks: Mapping[Role, Desk], report: TargetReport, max_rounds: int = 5
+) -> list[GeneratedExample | Rejection]:
+    teachers = {role: desk.teacher for role, desk in desks.items()}
+    works = write_until(
+        SPEC, SEEDS, teachers, WriterKnobs(), VOTES, THRESHOLDS, report, max_rounds=max_rounds
+    )
+    (feed,) = fill([Feed(works, desks, Usage())])
+    assert feed.error is None
+    return list(publish(SPEC, SEEDS, report.results, teachers[Role.WRITER]))
+
+
 def test_rounds_go_on_until_the_target_is_reached_and_no_further(tmp_path: Path) -> None:
     report = TargetReport(target=12)
     with desks(tmp_path, teacher(accepted_every=4)) as both:
-        rows = list(
-            generate_until(
-                SPEC, SEEDS, both, Usage(), WriterKnobs(), VOTES, THRESHOLDS, report, max_rounds=9
-            )
-        )
+        rows = list(rows_until(both, report, max_rounds=9))
 
     assert report.accepted >= 12
     assert 2 <= report.rounds <= 6
@@ -65,11 +73,7 @@ def test_rounds_go_on_until_the_target_is_reached_and_no_further(tmp_path: Path)
 def test_a_missed_target_says_why_rows_were_lost(tmp_path: Path) -> None:
     report = TargetReport(target=5)
     with desks(tmp_path, teacher(accepted_every=10_000)) as both:
-        list(
-            generate_until(
-                SPEC, SEEDS, both, Usage(), WriterKnobs(), VOTES, THRESHOLDS, report, max_rounds=2
-            )
-        )
+        list(rows_until(both, report, max_rounds=2))
 
     assert (report.accepted, report.rounds) == (0, 2)
     assert f"Lost to: verification: majority disagrees {report.written}" in report.summary
@@ -78,7 +82,7 @@ def test_a_missed_target_says_why_rows_were_lost(tmp_path: Path) -> None:
 def test_every_seed_is_anchor_before_any_is_again(tmp_path: Path) -> None:
     report = TargetReport(target=4)
     with desks(tmp_path, teacher(accepted_every=1)) as both:
-        rows = generate_until(SPEC, SEEDS, both, Usage(), WriterKnobs(), VOTES, THRESHOLDS, report)
+        rows = rows_until(both, report)
         anchors = [row.seed_ids[0] for row in rows if isinstance(row, GeneratedExample)]
 
     assert anchors == [seed.id for seed in SEEDS[: len(anchors)]]
@@ -87,18 +91,7 @@ def test_every_seed_is_anchor_before_any_is_again(tmp_path: Path) -> None:
 def test_enriched_finds_the_votes_in_the_log(tmp_path: Path) -> None:
     scripted = teacher(accepted_every=2)
     with desks(tmp_path, scripted) as both:
-        rows = list(
-            generate_until(
-                SPEC,
-                SEEDS,
-                both,
-                Usage(),
-                WriterKnobs(),
-                VOTES,
-                Thresholds(),
-                TargetReport(target=6),
-            )
-        )
+        rows = list(rows_until(both, TargetReport(target=6)))
         sent = len(scripted.requests)
         examples = [row for row in rows if isinstance(row, GeneratedExample)]
         usage = Usage()

@@ -18,6 +18,7 @@ from sdg_assets.teacher.requests import (
     Request,
     Teacher,
     TeacherIdentity,
+    too_long,
 )
 
 STAMP = TeacherStamp(model="scripted/teacher", revision="r1", license="MIT")
@@ -59,17 +60,23 @@ class ScriptedTeacher:
         self._last_first = last_first
         self._left = fails_after
         self._open: deque[Request] = deque()
+        self._refused: list[Completion] = []
 
     def count_tokens(self, messages: Sequence[Message]) -> int:
         return sum(len(m.content.split()) for m in messages)
 
     def submit(self, request: Request) -> None:
+        length = self.count_tokens(request.messages)
+        if length + request.sampling.max_tokens > self.max_model_len:
+            self._refused.append(too_long(request, length))
+            return
         self.requests.append(request)
         self._open.append(request)
         self.most_at_once = max(self.most_at_once, len(self._open))
 
     def poll(self, *, wait: bool = True) -> list[Completion | FailedRequest]:
-        finished: list[Completion | FailedRequest] = []
+        finished: list[Completion | FailedRequest] = [*self._refused]
+        self._refused.clear()
         while wait and self._open and len(finished) < self._per_poll:
             if self._left == 0:
                 raise TransientError("the engine died")

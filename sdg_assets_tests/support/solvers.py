@@ -10,10 +10,11 @@ from typing import Any
 from sdg_assets.enrichment.judge import Judge
 from sdg_assets.enrichment.knobs import SolverKnobs
 from sdg_assets.records import AnswerKind, EnrichedExample, GeneratedExample, Rejection, Role
-from sdg_assets.stages.enriched import EnrichmentReport, enrich
-from sdg_assets.teacher.conversation import Desk, Usage, converse
+from sdg_assets.stages.enriched import EnrichmentReport
+from sdg_assets.teacher.conversation import Desk
 from sdg_assets.teacher.log.completions import CompletionLog
 from sdg_assets.teacher.requests import Request
+from sdg_assets_tests.support.conversations import enriched_with
 from sdg_assets_tests.support.records import generated
 from sdg_assets_tests.support.scripted_teacher import ScriptedTeacher, ratings
 
@@ -57,8 +58,8 @@ def enriched_by(
     teacher: ScriptedTeacher, tmp_path: Path, *rows: GeneratedExample, **knobs: Any
 ) -> list[EnrichedExample]:
     with CompletionLog(tmp_path / "log") as log:
-        works = enrich(rows or (question(),), teacher, SolverKnobs(**knobs))
-        return solved(converse(works, {Role.SOLVER: Desk(teacher, log)}, Usage()))
+        desks = {Role.SOLVER: Desk(teacher, log)}
+        return solved(enriched_with(desks, rows or (question(),), SolverKnobs(**knobs)))
 
 
 def solved(rows: Iterable[EnrichedExample | Rejection]) -> list[EnrichedExample]:
@@ -95,8 +96,9 @@ def judged_by(
     report = EnrichmentReport()
     with CompletionLog(tmp_path / "log") as log, CompletionLog(tmp_path / "judge") as judge_log:
         desks = {Role.SOLVER: Desk(panel, log), Role.JUDGE: Desk(panel, judge_log)}
-        works = enrich(rows or (question(),), panel, SolverKnobs(**knobs), Judge(panel), report)
-        return solved(converse(works, desks, Usage())), report
+        knobs_of_solver, judge = SolverKnobs(**knobs), Judge(panel)
+        made = enriched_with(desks, rows or (question(),), knobs_of_solver, judge, report)
+        return solved(made), report
 
 
 def prose(**changes: Any) -> GeneratedExample:

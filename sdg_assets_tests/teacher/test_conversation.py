@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -7,23 +8,20 @@ import pytest
 
 from sdg_assets.errors import StoreError, TeacherError, TransientError
 from sdg_assets.records import Role
-from sdg_assets.teacher.conversation import Desk, Usage, Work, converse, settle
+from sdg_assets.teacher.conversation import Desk, Feed, Usage, Work, converse, fill, replay, settle
 from sdg_assets.teacher.log.completions import CompletionLog
 from sdg_assets.teacher.requests import (
     Completion,
     FailedRequest,
     Message,
     Request,
-    Sampling,
-    build_request,
 )
+from sdg_assets_tests.support.requests import request_of
 from sdg_assets_tests.support.scripted_teacher import STAMP, ScriptedTeacher, completion
 
 
 def ask(teacher: ScriptedTeacher, text: str, role: Role = Role.WRITER) -> Request:
-    return build_request(
-        teacher.identity, role, "v1", [Message(role="user", content=text)], Sampling()
-    )
+    return request_of(teacher.identity, [Message(role="user", content=text)], role=role)
 
 
 def echo(request: Request) -> str:
@@ -79,7 +77,7 @@ def test_a_full_log_is_replayed_row_by_row(tmp_path: Path) -> None:
                 started += 1
                 yield work
 
-        results = converse(counted(), desks, Usage())
+        results = replay(counted(), {Role.WRITER: log})
         assert next(results) == "0!"
         assert started == 1  # a million finished rows do not pile up in memory
 
@@ -223,10 +221,6 @@ def test_a_request_that_fails_ends_its_conversation_with_everything_answered_in_
         desks = {Role.WRITER: Desk(teacher, log)}
         with pytest.raises(TeacherError, match="HTTP 400"):
             list(converse(questions(teacher, *texts), desks, Usage(), concurrency=5))
-        assert [c.text for c in log] == ["0!", "1!"]
-
-        settle(desks, wait=True)
-
         assert [c.text for c in log] == ["0!", "1!", "3!", "4!"]
         assert not desks[Role.WRITER].under_way
     assert len(teacher.requests) == 5  # nothing new was begun
@@ -307,3 +301,124 @@ def test_progress_is_told_as_work_ends(tmp_path: Path) -> None:
 
     assert counts == sorted(counts)
     assert counts[-1] == 3
+
+
+def two_partitions(
+    folder: Path, teacher: ScriptedTeacher, first: Iterator[Work[str]], second: Iterator[Work[str]]
+) -> Iterator[tuple[Feed, Feed, Iterator[Feed]]]:
+    """The feeds of two partitions, with a log each, and the stream that fills them."""
+    with CompletionLog(folder / "one") as one, CompletionLog(folder / "two") as two:
+        feeds = (
+            Feed(first, {Role.WRITER: Desk(teacher, one)}, Usage()),
+            Feed(second, {Role.WRITER: Desk(teacher, two)}, Usage()),
+        )
+        yield *feeds, fill(feeds, concurrency=4)
+
+
+def test_the_next_partition_begins_before_the_one_before_it_is_finished(tmp_path: Path) -> None:
+    teacher = ScriptedTeacher(echo)
+    first, second = questions(teacher, "a", "b"), questions(teacher, "c", "d", "e")
+    for one, two, stream in two_partitions(tmp_path, teacher, first, second):
+        assert next(stream) is one
+
+        assert [echo(r) for r in teacher.requests[:4]] == ["a!", "b!", "c!", "d!"]
+        assert teacher.most_at_once == 4, "the teacher never waits for a partition's last row"
+        assert list(stream) == [two]
+        assert (one.usage.requests, two.usage.requests) == (2, 3)
+        assert [c.text for c in one.desks[Role.WRITER].log] == ["a!", "b!"]
+        assert [c.text for c in two.desks[Role.WRITER].log] == ["c!", "d!", "e!"]
+
+
+def test_an_error_of_one_partition_stays_its_own_and_its_answers_are_kept(tmp_path: Path) -> None:
+    teacher = refusing("bad")
+    first, second = questions(teacher, "bad", "a", "b"), questions(teacher, "c", "d")
+    for one, two, stream in two_partitions(tmp_path, teacher, first, second):
+        finished = set(stream)
+
+        assert finished == {one, two}
+        assert isinstance(one.error, TeacherError)
+        assert two.error is None
+        kept = [c.text for c in one.desks[Role.WRITER].log]
+        assert kept == ["a!", "b!"], "what was under way is paid for"
+        assert [c.text for c in two.desks[Role.WRITER].log] == ["c!", "d!"]
+
+
+def test_a_request_that_two_partitions_need_is_sent_once_and_logged_twice(tmp_path: Path) -> None:
+    teacher = ScriptedTeacher(echo)
+    first, second = questions(teacher, "same"), questions(teacher, "same")
+    for one, two, stream in two_partitions(tmp_path, teacher, first, second):
+        assert set(stream) == {one, two}
+
+        assert len(teacher.requests) == 1
+        for feed in (one, two):
+            assert [c.text for c in feed.desks[Role.WRITER].log] == ["same!"]
+
+
+def test_a_partition_that_was_not_filled_to_the_end_cannot_be_replayed(tmp_path: Path) -> None:
+    teacher = ScriptedTeacher(echo)
+    with CompletionLog(tmp_path / "log") as log:
+        list(converse(questions(teacher, "a"), {Role.WRITER: Desk(teacher, log)}, Usage()))
+        results = replay(questions(teacher, "a", "b"), {Role.WRITER: log})
+
+        assert next(results) == "a!"
+        with pytest.raises(StoreError, match="of the writer has no completion; run again"):
+            next(results)
+
+
+def test_work_that_depends_on_earlier_results_waits_for_them(tmp_path: Path) -> None:
+    teacher = ScriptedTeacher(echo, per_poll=2)
+    answers: list[str] = []
+
+    def noted(text: str) -> Work[None]:
+        (completion,) = yield [ask(teacher, text)]
+        answers.append(completion.text)
+
+    def rounds() -> Iterator[Work[None] | None]:
+        yield from [noted("a"), noted("b"), noted("c")]
+        while len(answers) < 3:
+            yield None
+        yield noted("".join(answers))
+
+    with CompletionLog(tmp_path / "log") as log:
+        feed = Feed(rounds(), {Role.WRITER: Desk(teacher, log)}, Usage())
+
+        assert list(fill([feed])) == [feed]
+        assert feed.error is None
+        assert answers == ["a!", "b!", "c!", "a!b!c!!"]
+
+
+def test_what_was_too_long_once_is_asked_again_when_the_context_has_grown(tmp_path: Path) -> None:
+    small, large = ScriptedTeacher(echo, max_model_len=512), ScriptedTeacher(echo)
+    for teacher, answer in ((small, ""), (small, ""), (large, "a long question!")):
+        with CompletionLog(tmp_path / "log") as log:
+            works = questions(teacher, "a long question")
+            assert list(converse(works, {Role.WRITER: Desk(teacher, log)}, Usage())) == [answer]
+
+    assert (len(small.requests), len(large.requests)) == (0, 1)
+
+
+def test_programs_run_beside_the_requests(tmp_path: Path) -> None:
+    """A row that waits for its program keeps no other row from being answered."""
+    teacher = ScriptedTeacher(echo)
+    others_are_done = threading.Event()
+
+    def runs_a_program() -> Work[str]:
+        (answer,) = yield [ask(teacher, "program")]
+        assert others_are_done.wait(30)
+        return answer.text
+
+    def last() -> Work[str]:
+        (answer,) = yield [ask(teacher, "last")]
+        others_are_done.set()
+        return answer.text
+
+    with CompletionLog(tmp_path / "log") as log:
+        works = iter([runs_a_program(), *questions(teacher, "a", "b"), last()])
+        desks = {Role.WRITER: Desk(teacher, log)}
+        (feed,) = fill([Feed(works, desks, Usage(), runs_programs=True)], concurrency=4)
+        again = iter([*questions(teacher, "program", "a", "b", "last")])
+
+        assert feed.error is None
+        results = list(replay(again, {Role.WRITER: log}, runs_programs=True))
+
+    assert results == ["program!", "a!", "b!", "last!"]

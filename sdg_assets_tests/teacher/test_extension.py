@@ -26,9 +26,10 @@ from sdg_assets.teacher.backend import TeacherSpec
 from sdg_assets.teacher.backends import backend_of
 from sdg_assets.teacher.conversation import Desk, Usage, Work, converse
 from sdg_assets.teacher.log.completions import CompletionLog
-from sdg_assets.teacher.requests import Message, Sampling, Teacher, build_request
+from sdg_assets.teacher.requests import Message, Teacher
 from sdg_assets_tests.conftest import Configure
 from sdg_assets_tests.support.packages import installed
+from sdg_assets_tests.support.requests import request_of
 from sdg_assets_tests.support.runs import QUIET
 
 GROUP = "sdg_assets.teacher.backends"
@@ -118,7 +119,7 @@ def bedrock(site: Path, configure: Configure) -> None:
 def asks(teacher: Teacher, text: str) -> Work[str]:
     """Sends one request and returns the text of its completion."""
     message = Message(role="user", content=text)
-    request = build_request(teacher.identity, Role.WRITER, "test@1", [message], Sampling())
+    request = request_of(teacher.identity, [message])
     (completion,) = yield [request]
     return completion.text
 

@@ -17,23 +17,17 @@ from sdg_assets.teacher.requests import (
     build_request,
     finish_reason,
 )
+from sdg_assets_tests.support.requests import FixedPrompt
 
 STAMP = TeacherStamp(model="org/model", revision="abc", license="MIT")
-
-
-def user(text: str) -> Message:
-    return Message(role="user", content=text)
 
 
 def request(**changes: Any) -> Request:
     parts: dict[str, Any] = {
         "identity": TeacherIdentity(STAMP, {"dtype": "bfloat16"}),
         "role": Role.WRITER,
-        "prompt_version": "write/numeric@1",
-        "messages": [
-            Message(role="system", content="You write."),
-            Message(role="user", content="Write – 水."),
-        ],
+        "prompt": FixedPrompt("write/numeric@1"),
+        "values": {"frame": "Numbers.", "drafts": ["Write – 水."], "row": STAMP},
         "sampling": Sampling(temperature=0.9, max_tokens=64, sample=1),
         "json_schema": {"type": "object", "properties": {"b": {}, "a": {}}},
         **changes,
@@ -54,20 +48,21 @@ def test_equal_requests_have_equal_ids() -> None:
         {"identity": TeacherIdentity(STAMP, {"dtype": "float32"})},
         {"identity": TeacherIdentity(STAMP)},
         {"role": Role.SOLVER},
-        {"prompt_version": "write/numeric@2"},
+        {"prompt": FixedPrompt("write/numeric@2")},
         {"sampling": Sampling(temperature=0.8, max_tokens=64, sample=1)},
         {"sampling": Sampling(temperature=0.9, top_p=0.9, max_tokens=64, sample=1)},
         {"sampling": Sampling(temperature=0.9, max_tokens=65, sample=1)},
         {"sampling": Sampling(temperature=0.9, max_tokens=64, sample=2)},
-        {"messages": [user("You write."), user("Write – 水.")]},
-        {"messages": [Message(role="system", content="You write."), user("Write.")]},
-        {"messages": [user("You write.Write – 水.")]},
+        {"values": {"frame": "Numbers.", "drafts": ["Write."], "row": STAMP}},
+        {"values": {"frame": "Numbers.", "drafts": "Write – 水.", "row": STAMP}},
+        {"values": {"frame": "Numbers.", "draft": ["Write – 水."], "row": STAMP}},
+        {"values": {"frame": "Numbers.", "drafts": ["Write – 水."], "row": None}},
         {"json_schema": None},
         {"json_schema": {"type": "object", "properties": {"a": {}}}},
     ],
     ids=[
         "model", "revision", "engine setting", "no engine setting", "role", "prompt", "temperature",
-        "top_p", "max_tokens", "sample", "who speaks", "a word", "one message", "free text",
+        "top_p", "max_tokens", "sample", "a word", "a type", "a name", "a row", "free text",
         "schema",
     ],
 )  # fmt: skip
@@ -131,3 +126,18 @@ def test_half_a_character_is_kept_as_a_sign_that_it_is_one() -> None:
 
     assert halves.text == "a \ufffd b \U0001f600"
     assert Completion.model_validate_json(halves.model_dump_json()) == halves
+
+
+def test_a_prompt_is_rendered_when_it_is_sent_and_not_when_its_answer_is_looked_up() -> None:
+    rendered: list[str] = []
+
+    class Watched(FixedPrompt):
+        def render(self, **values: Any) -> tuple[Message, ...]:
+            rendered.append(values["question"])
+            return (Message(role="user", content=values["question"]),)
+
+    lazy = request(prompt=Watched(), values={"question": "Why?"})
+    assert (lazy.id, rendered) == (lazy.id, [])
+
+    assert [message.content for message in lazy.messages + lazy.messages] == ["Why?", "Why?"]
+    assert rendered == ["Why?"]

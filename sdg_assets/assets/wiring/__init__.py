@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import Any, Generic, TypeVar, cast
 
+from sdg_assets.assets.filling import TeacherWiring
 from sdg_assets.assets.knobs import StageConfig
 from sdg_assets.assets.partition_context import PartitionContext
 from sdg_assets.assets.writing import PartitionReport
@@ -19,7 +20,7 @@ ConfigT = TypeVar("ConfigT", bound=StageConfig)
 
 @dataclass(frozen=True)
 class Wiring(Generic[ConfigT]):
-    """How a partition of a stage is made."""
+    """How a partition of a stage that asks no teacher is made."""
 
     config: type[ConfigT]
     """The knobs that a person can set in the launchpad."""
@@ -27,10 +28,12 @@ class Wiring(Generic[ConfigT]):
     """Makes and publishes the partition."""
 
 
-def wiring_of(stage: Stage) -> Wiring[Any]:
+def wiring_of(stage: Stage) -> Wiring[Any] | TeacherWiring[Any]:
     """The wiring of a stage.
 
     Args:
         stage: One of `ROW_STAGES`.
     """
-    return cast("Wiring[Any]", import_module(f"{__name__}.{stage.value}").WIRING)
+    return cast(
+        "Wiring[Any] | TeacherWiring[Any]", import_module(f"{__name__}.{stage.value}").WIRING
+    )

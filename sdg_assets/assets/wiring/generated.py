@@ -1,65 +1,76 @@
 """`generated`: new examples modelled on seeds, a fixed number per seed or until enough pass."""
 
+from sdg_assets.assets.filling import Filling, TeacherWiring
 from sdg_assets.assets.knobs import SolverConfig, WriterConfig, config_of
 from sdg_assets.assets.partition_context import PartitionContext
-from sdg_assets.assets.wiring import Wiring
 from sdg_assets.assets.writing import PartitionReport
 from sdg_assets.records import Example, Role, Stage
-from sdg_assets.stages.generated import generate
+from sdg_assets.stages.generated import publish, write
 from sdg_assets.stages.stage import STAGES
-from sdg_assets.stages.target import TargetReport, generate_until
-from sdg_assets.teacher.conversation import Usage, converse
+from sdg_assets.stages.target import TargetReport, write_until
+from sdg_assets.teacher.conversation import Desks, Usage, replay
 
 
-def _generated(partition: PartitionContext, config: WriterConfig) -> PartitionReport:
+def _roles(config: WriterConfig) -> tuple[Role, ...]:
+    row = STAGES[Stage.GENERATED]
+    return row.roles_until_accepted if config.target_accepted else row.roles
+
+
+def _ask(partition: PartitionContext, config: WriterConfig, desks: Desks) -> Filling:
     seeds = list(partition.read(Stage.NORMALIZED, Example))
     if config.target_accepted:
-        return _until_accepted(partition, config, seeds, config.target_accepted)
-    knobs, usage = config.knobs(partition.settings), Usage()
-    with partition.desks(*STAGES[partition.stage].roles) as desks:
-        writer = desks[Role.WRITER].teacher
-        rows = converse(
-            generate(partition.spec, seeds, writer, knobs, partition.thresholds),
-            desks,
-            usage,
-            concurrency=partition.settings.concurrency,
-            on_progress=partition.progress(len(seeds) * knobs.examples_per_seed),
-        )
+        return _ask_until_accepted(partition, config, seeds, desks, config.target_accepted)
+    spec, writer = partition.spec, desks[Role.WRITER].teacher
+    knobs = config.knobs(partition.settings)
+
+    def publish_partition(usage: Usage) -> PartitionReport:
+        logs = {role: desk.log for role, desk in desks.items()}
+        written = replay(write(spec, seeds, writer, knobs), logs)
+        rows = publish(spec, seeds, written, writer, partition.thresholds)
         report = partition.publish(rows, config, usage=usage)
-    report.teachers[Role.WRITER] = writer.identity
-    return report
+        report.teachers[Role.WRITER] = writer.identity
+        return report
+
+    works = write(spec, seeds, writer, knobs)
+    return Filling(works, len(seeds) * knobs.examples_per_seed, publish_partition)
 
 
-def _until_accepted(
-    partition: PartitionContext, config: WriterConfig, seeds: list[Example], target: int
-) -> PartitionReport:
+def _ask_until_accepted(
+    partition: PartitionContext,
+    config: WriterConfig,
+    seeds: list[Example],
+    desks: Desks,
+    target: int,
+) -> Filling:
     """Writes until `target` rows pass the votes, the judge and the gates."""
-    spec, usage, progress = partition.spec, Usage(), TargetReport(target)
+    spec, progress = partition.spec, TargetReport(target)
+    writer = desks[Role.WRITER].teacher
     # Vote as `enriched` will: with its config if it is in this run, else with this run's tags.
     op = f"{spec.task}__{Stage.ENRICHED}"
     solving = config_of(SolverConfig, op, partition.step.run)
-    with partition.desks(*STAGES[partition.stage].roles_until_accepted) as desks:
-        rows = generate_until(
-            spec,
-            seeds,
-            desks,
-            usage,
-            config.knobs(partition.settings),
-            solving.knobs(partition.settings),
-            partition.thresholds,
-            progress,
-            heldout=partition.guard.gate,
-            judge=partition.judge(desks, {seed.id: seed for seed in seeds}),
-            max_rounds=config.max_rounds,
-            concurrency=partition.settings.concurrency,
-            on_progress=partition.progress(target),
-        )
+    works = write_until(
+        spec,
+        seeds,
+        {role: desk.teacher for role, desk in desks.items()},
+        config.knobs(partition.settings),
+        solving.knobs(partition.settings),
+        partition.thresholds,
+        progress,
+        heldout=partition.guard.gate,
+        judge=partition.judge(desks, {seed.id: seed for seed in seeds}),
+        max_rounds=config.max_rounds,
+    )
+
+    def publish_partition(usage: Usage) -> PartitionReport:
+        rows = publish(spec, seeds, progress.results, writer, partition.thresholds)
         report = partition.publish(rows, config, usage=usage)
-    report.teachers |= {role: desk.teacher.identity for role, desk in desks.items()}
-    report.metadata |= {"target": progress.summary, "target_rounds": progress.rounds}
-    if progress.accepted < target:
-        partition.step.log.warning(f"{spec.key}: {progress.summary}")
-    return report
+        report.teachers |= {role: desk.teacher.identity for role, desk in desks.items()}
+        report.metadata |= {"target": progress.summary, "target_rounds": progress.rounds}
+        if progress.accepted < target:
+            partition.step.log.warning(f"{spec.key}: {progress.summary}")
+        return report
+
+    return Filling(works, target, publish_partition, spec.answer_kind.policy.runs_programs)
 
 
-WIRING = Wiring(WriterConfig, _generated)
+WIRING = TeacherWiring(WriterConfig, _roles, _ask)

@@ -35,6 +35,7 @@ from sdg_assets.teacher.requests import (
     Request,
     TeacherIdentity,
     finish_reason,
+    too_long,
 )
 from sdg_assets.teacher.stopping import FrozenError, engine_work
 
@@ -112,6 +113,7 @@ class EngineTeacher:
         self._encoder = ChatEncoder(tokenizer, self._model)
         self.control_tokens = self._encoder.control_tokens
         self._submitted: dict[str, float] = {}
+        self._refused: list[Completion] = []
         # A prompt is tokenized twice: to count its tokens, and to send it a moment later.
         self._tokenize = lru_cache(maxsize=256)(self._encoder.encode)
 
@@ -155,7 +157,11 @@ class EngineTeacher:
         return len(self._tokens(messages))
 
     def submit(self, request: Request) -> None:
-        """Adds a request to the running batch."""
+        """Adds a request to the running batch, or refuses it at once if it is too long."""
+        length = len(self._tokens(request.messages))
+        if length + request.sampling.max_tokens > self.max_model_len:
+            self._refused.append(too_long(request, length))
+            return
         engine = self.llm.llm_engine
         try:
             engine.add_request(request.id, self.prompt(request), self.parameters(request))
@@ -190,7 +196,8 @@ class EngineTeacher:
             TeacherGoneError: The engine is frozen.
         """
         llm = self.__dict__.get("llm")  # without a started engine no request is under way
-        finished: list[Completion | FailedRequest] = []
+        finished: list[Completion | FailedRequest] = [*self._refused]
+        self._refused.clear()
         if not wait or llm is None:
             return finished
         with engine_work(self._stalled_seconds) as work:

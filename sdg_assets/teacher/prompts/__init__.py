@@ -152,6 +152,7 @@ class Prompt:
         return _conversation(template.render(**values))
 
 
+@cache
 def _versioned(name: str, source: str) -> str:
     sources, digest = [source], hashlib.sha256()
     while sources:

@@ -12,7 +12,6 @@ import pytest
 from transformers import AutoTokenizer
 
 from sdg_assets.errors import TeacherError, TransientError
-from sdg_assets.records import Role
 from sdg_assets.teacher.backends.endpoint import EndpointTeacher
 from sdg_assets.teacher.models import resolve
 from sdg_assets.teacher.requests import (
@@ -21,10 +20,10 @@ from sdg_assets.teacher.requests import (
     Message,
     Request,
     Sampling,
-    build_request,
 )
 from sdg_assets.teacher.server import server as servers
 from sdg_assets_tests.support.odd_server import CHAT, OddServer, odd_server, reply
+from sdg_assets_tests.support.requests import request_of
 
 QUESTION = Message(role="user", content="Name a colour. Answer with one word.")
 SCHEMA = {
@@ -35,9 +34,7 @@ SCHEMA = {
 
 
 def ask(teacher: EndpointTeacher, schema: dict[str, Any] | None = None, **sampling: Any) -> Request:
-    return build_request(
-        teacher.identity, Role.WRITER, "test@1", [QUESTION], Sampling(**sampling), schema
-    )
+    return request_of(teacher.identity, [QUESTION], Sampling(**sampling), schema)
 
 
 def answer(teacher: EndpointTeacher) -> Completion:

@@ -12,11 +12,11 @@ from typing import Any
 import pytest
 
 from sdg_assets.errors import TeacherError, TeacherGoneError, TransientError
-from sdg_assets.records import Role
 from sdg_assets.teacher.backend import TeacherSpec
 from sdg_assets.teacher.backends.engine import BACKEND, EngineTeacher
 from sdg_assets.teacher.models import resolve
-from sdg_assets.teacher.requests import Completion, Message, Request, Sampling, build_request
+from sdg_assets.teacher.requests import Completion, Message, Request, Sampling
+from sdg_assets_tests.support.requests import request_of
 
 TEACHER = "smollm2-135m"
 SCHEMA = {
@@ -35,7 +35,7 @@ def engine() -> EngineTeacher:
 def ask(engine: EngineTeacher, text: str, schema: Any = None, **sampling: Any) -> Request:
     settings = Sampling(**{"temperature": 0.0, "max_tokens": 8, **sampling})
     messages = [Message(role="user", content=text)]
-    return build_request(engine.identity, Role.WRITER, "v1", messages, settings, schema)
+    return request_of(engine.identity, messages, settings, schema)
 
 
 def answers(engine: EngineTeacher, *requests: Request) -> dict[str, Completion]:

@@ -12,7 +12,6 @@ from typing import Any
 import pytest
 
 from sdg_assets.errors import PermanentError, TeacherGoneError, TransientError
-from sdg_assets.records import Role
 from sdg_assets.teacher.backends.endpoint import EndpointTeacher
 from sdg_assets.teacher.backends.reward import RewardTeacher
 from sdg_assets.teacher.requests import (
@@ -20,8 +19,6 @@ from sdg_assets.teacher.requests import (
     FailedRequest,
     Message,
     Request,
-    Sampling,
-    build_request,
 )
 from sdg_assets.teacher.server import server as servers
 from sdg_assets_tests.support.odd_server import (
@@ -37,6 +34,7 @@ from sdg_assets_tests.support.odd_server import (
     reply,
     zipped,
 )
+from sdg_assets_tests.support.requests import request_of
 
 PAGE = "<!DOCTYPE html><html><body>Please log in</body></html>"
 DEEP = "[" * 100_000
@@ -202,7 +200,7 @@ def odd() -> Iterator[OddServer]:
 
 def request(teacher: EndpointTeacher) -> Request:
     messages = [Message(role="user", content="Q"), Message(role="assistant", content="A")]
-    return build_request(teacher.identity, Role.WRITER, "v1", messages, Sampling())
+    return request_of(teacher.identity, messages)
 
 
 def outcome(teacher: EndpointTeacher) -> Completion | FailedRequest:

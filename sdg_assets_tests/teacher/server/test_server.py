@@ -23,7 +23,6 @@ from sdg_assets.teacher.requests import (
     Message,
     Request,
     Sampling,
-    build_request,
 )
 from sdg_assets.teacher.server import server as servers
 from sdg_assets.teacher.server.progress import tokens_in
@@ -37,6 +36,7 @@ from sdg_assets_tests.support.odd_server import (
     odd_server,
     reply,
 )
+from sdg_assets_tests.support.requests import request_of
 
 
 @pytest.fixture
@@ -59,7 +59,7 @@ def waits(monkeypatch: pytest.MonkeyPatch) -> list[float]:
 
 def request(teacher: EndpointTeacher, number: int = 0) -> Request:
     messages = [Message(role="user", content="Name a colour.")]
-    return build_request(teacher.identity, Role.WRITER, "v1", messages, Sampling(sample=number))
+    return request_of(teacher.identity, messages, Sampling(sample=number))
 
 
 def outcome(teacher: EndpointTeacher) -> Completion | FailedRequest:

@@ -1,0 +1,120 @@
+"""Fills all partitions of a run from one stream of requests; each is then ready to be published."""
+
+import logging
+from collections.abc import Callable, Generator, Iterable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Generic, TypeVar
+
+from sdg_assets.assets.knobs import StageConfig
+from sdg_assets.assets.partition_context import PartitionContext
+from sdg_assets.assets.writing import PartitionReport
+from sdg_assets.records import Role
+from sdg_assets.teacher.conversation import Desks, Feed, Usage, Work, fill
+
+ConfigT = TypeVar("ConfigT", bound=StageConfig)
+Ready = tuple[str, Callable[[], PartitionReport]]
+"""A partition, and the function that publishes it, or raises why it cannot be published."""
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Filling:
+    """What a partition asks its teachers, and how it is published afterwards.
+
+    Attributes:
+        works: The work for `teacher.conversation.fill`.
+        total: About how many results it will have.
+        publish: Publishes the partition from its completion logs.
+        runs_programs: Whether the work runs programs between its requests.
+    """
+
+    works: Iterable[Work[Any] | None]
+    total: int
+    publish: Callable[[Usage], PartitionReport]
+    runs_programs: bool = False
+
+
+@dataclass(frozen=True)
+class TeacherWiring(Generic[ConfigT]):
+    """How the partitions of a stage that asks teachers are made."""
+
+    config: type[ConfigT]
+    """The knobs that a person can set in the launchpad."""
+    roles: Callable[[ConfigT], tuple[Role, ...]]
+    """The roles whose teachers are asked."""
+    ask: Callable[[PartitionContext, ConfigT, Desks], Filling]
+    """What one partition asks."""
+
+
+def filled(
+    keys: Iterable[str],
+    open_partition: Callable[[str], PartitionContext],
+    wiring: TeacherWiring[Any],
+    config: StageConfig,
+) -> Generator[Ready]:
+    """Fills partitions, all in one stream: the teacher never waits for one to be finished.
+
+    Args:
+        keys: The partitions, taken lazily.
+        open_partition: Partition → its context.
+        wiring: The stage's wiring.
+        config: The run config of the stage.
+
+    Yields:
+        Each partition as soon as all its completions are in the log, or as soon as it failed.
+    """
+    opened: dict[Feed, tuple[str, ExitStack, Filling]] = {}
+    failed: list[Ready] = []
+    capacity: list[int] = []
+
+    def feeds() -> Iterator[Feed]:
+        for key in keys:
+            stack = ExitStack()
+            try:
+                partition = open_partition(key)
+                desks = stack.enter_context(partition.desks(*wiring.roles(config)))
+                filling = wiring.ask(partition, config, desks)
+            except Exception as error:  # noqa: BLE001 – raised when it would be published
+                stack.close()
+                failed.append((key, partial(_raise, error)))
+                continue
+            progress = partition.progress(filling.total)
+            feed = Feed(filling.works, desks, Usage(), progress, filling.runs_programs)
+            opened[feed] = key, stack, filling
+            capacity[:] = [partition.settings.concurrency]
+            yield feed
+
+    try:
+        source = feeds()
+        first = next(source, None)
+        stream = fill(_after(first, source), concurrency=capacity[0]) if first else iter(())
+        for feed in stream:
+            yield from failed
+            failed.clear()
+            key, stack, filling = opened.pop(feed)
+            with stack:
+                yield key, _publisher(feed, filling)
+        yield from failed
+    except BaseException as failure:
+        # A signal, or a bug: keep the answers that have arrived, and close the logs.
+        for key, stack, _ in opened.values():
+            try:
+                stack.__exit__(type(failure), failure, failure.__traceback__)
+            except Exception as error:  # noqa: BLE001 – must not hide the failure
+                logger.warning("%s: its completion logs were not closed: %s", key, error)
+        raise
+
+
+def _publisher(feed: Feed, filling: Filling) -> Callable[[], PartitionReport]:
+    return partial(_raise, feed.error) if feed.error else partial(filling.publish, feed.usage)
+
+
+def _after(first: Feed, others: Iterator[Feed]) -> Iterator[Feed]:
+    yield first
+    yield from others
+
+
+def _raise(error: Exception) -> PartitionReport:
+    raise error
