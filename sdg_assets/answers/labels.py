@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
 
 # Each string counts from 0. Cyrillic В is omitted: it looks like the Latin B but comes third.
 _ALPHABETS = (
@@ -33,6 +35,8 @@ _LEFT_OVER = re.compile(
     rf"|(?<!\w)[(\[][A-J][)\]]|^[\s>*-]*[A-J][).:](?=\s)|{_ORDINAL}",
     re.MULTILINE | re.IGNORECASE,
 )
+
+_FLAGS = re.IGNORECASE | re.MULTILINE
 
 
 def labelled(text: str, numbers: bool) -> tuple[int, str] | None:
@@ -77,6 +81,31 @@ def mentioned_labels(text: str) -> Iterator[tuple[int, int, int]]:
             yield letter.start(), letter.end(), ord(letter[0]) - ord("A")
 
 
+@dataclass(frozen=True)
+class _Patterns:
+    """How a text may refer to the option at one position."""
+
+    before_choice: re.Pattern[str]
+    named: re.Pattern[str]
+    stated: re.Pattern[str]
+    ordinal: re.Pattern[str]
+
+
+@lru_cache(maxsize=256)
+def _patterns(place: int) -> _Patterns:
+    letter, number = chr(ord("A") + place), place + 1
+    mark = rf"(?:{letter}|{number})"
+    sources = (
+        # A number with just a full stop numbers a step: "1. Mercury is the closest".
+        rf"(?<!\w)(?:(?:{_NOUN}\s+)?(?:[(\[]{mark}[)\]]|{letter}[).:])|{_NOUN}\s+{number}[).:])"
+        rf"[\s*\"]*",
+        rf"\b(?:option|choice)\s+[(\[\"'*]*{mark}[)\]\"'*]*(?![\w'’])",
+        rf"(answer(?:\s+is|:)[\s*]*)[(\[\"']*{letter}[)\]\"']*(?=[\s.*]*$)",
+        _ORDINAL.replace("|".join(_ORDINALS), _ORDINALS[place % 8]),
+    )
+    return _Patterns(*(re.compile(source, _FLAGS) for source in sources))
+
+
 def spelled_out(text: str, choices: Sequence[str]) -> str | None:
     """Replaces labels in a text by the options that they stand for.
 
@@ -88,22 +117,12 @@ def spelled_out(text: str, choices: Sequence[str]) -> str | None:
         The text without labels; None if an ambiguous label is left: a bare "(C)" may be carbon.
     """
     for place, choice in enumerate(choices):
-        letter, number = chr(ord("A") + place), place + 1
-        mark = rf"(?:{letter}|{number})"
-        plain = choice.replace("\\", r"\\")
-        for pattern, replacement in (
-            (
-                # A number with just a full stop numbers a step: "1. Mercury is the closest".
-                rf"(?<!\w)(?:(?:{_NOUN}\s+)?(?:[(\[]{mark}[)\]]|{letter}[).:])|{_NOUN}\s+{number}[).:])"
-                rf"[\s*\"]*{re.escape(choice)}",
-                plain,
-            ),
-            (rf"\b(?:option|choice)\s+[(\[\"'*]*{mark}[)\]\"'*]*(?![\w'’])", f'"{plain}"'),
-            (
-                rf"(answer(?:\s+is|:)[\s*]*)[(\[\"']*{letter}[)\]\"']*(?=[\s.*]*$)",
-                rf"\g<1>{plain}",
-            ),
-            (_ORDINAL.replace("|".join(_ORDINALS), _ORDINALS[place % 8]), f'"{plain}"'),
-        ):
-            text = re.sub(pattern, replacement, text, flags=re.IGNORECASE | re.MULTILINE)
+        patterns, plain = _patterns(place), choice.replace("\\", r"\\")
+        # Labels before their choice are rare: compiling a pattern takes longer than ten searches.
+        if patterns.before_choice.search(text):
+            of_choice = patterns.before_choice.pattern + re.escape(choice)
+            text = re.sub(of_choice, plain, text, flags=_FLAGS)
+        text = patterns.named.sub(f'"{plain}"', text)
+        text = patterns.stated.sub(rf"\g<1>{plain}", text)
+        text = patterns.ordinal.sub(f'"{plain}"', text)
     return None if _LEFT_OVER.search(text) else text

@@ -177,9 +177,7 @@ def test_every_answer_kind_is_asked_in_its_own_way(kind: AnswerKind) -> None:
         ),
     ],
 )
-def test_a_background_must_read_as_well_as_a_row(
-    text: str, reason: str, tmp_path: Path
-) -> None:
+def test_a_background_must_read_as_well_as_a_row(text: str, reason: str, tmp_path: Path) -> None:
     solver = Solver([answer("Paris")] * 2, background=text)
 
     (row,) = enriched_by(solver, tmp_path)
