@@ -26,6 +26,13 @@ class Sampling(BaseModel):
     temperature: float = 0.8
     top_p: float = 0.95
     max_tokens: int = 512
+    """Longest answer. A thought has a budget of its own: the card's, which the backend adds."""
+    top_k: int = 0
+    """Number of likeliest tokens to sample from; 0: all."""
+    min_p: float = 0.0
+    """Least probability of a token, as a share of the likeliest token's."""
+    thinking: str = ""
+    """Empty: the model's default; `on`, `off`, or an effort such as `low`."""
     sample: int = 0
 
 
@@ -51,7 +58,9 @@ class Request(BaseModel):
     json_schema: dict[str, Any] | None = None
 
 
-FinishReason = Literal["stop", "length", "content_filter"]
+FinishReason = Literal["stop", "length", "thinking", "content_filter", "too_long"]
+"""How an answer ended: complete, cut off at its token limit, cut off while the model was still
+thinking, refused by a server's filter, or never begun because the prompt is too long."""
 # Finish reasons of servers → ours. A reason of `CUT_OFF` means that the answer is incomplete.
 _FINISH_REASONS: dict[str, FinishReason] = {
     "stop": "stop",
@@ -96,13 +105,19 @@ class Completion(BaseModel):
 
     request_id: str
     text: str
+    """The answer, without the thought."""
+    reasoning: str = ""
+    """The thought; empty if the model did not think."""
     finish_reason: FinishReason
     prompt_tokens: int
     output_tokens: int
+    """Thought and answer together."""
+    reasoning_tokens: int = 0
+    """Tokens of the thought; part of `output_tokens`."""
     cached_tokens: int = 0
     seconds: float = 0.0
 
-    @field_validator("text", mode="before")
+    @field_validator("text", "reasoning", mode="before")
     @classmethod
     def _without_lone_surrogates(cls, text: Any) -> Any:  # noqa: ANN401 – not validated yet
         return without_lone_surrogates(text) if isinstance(text, str) else text

@@ -1,0 +1,108 @@
+"""How a model thinks before it answers, as its card in `teachers.yaml` states it.
+
+A thinking mode is `""` (the model's own default), `on`, `off`, or an effort such as `low`. A card
+says which modes a model has, and by which template arguments or system text a mode is chosen.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, PositiveInt, model_validator
+
+Effort = Literal["minimal", "low", "medium", "high", "xhigh", "max"]
+EFFORTS: tuple[str, ...] = ("minimal", "low", "medium", "high", "xhigh", "max")
+MODES = ("on", "off", *EFFORTS)
+"""The modes that a setting may name; an unset mode is the model's default."""
+Switch = dict[str, Any] | Annotated[str, Field(min_length=1)] | None
+"""Arguments of the chat template, a text for the system turn, or nothing to say."""
+
+
+@dataclass(frozen=True)
+class Instruction:
+    """What a prompt contains so that the model thinks, or does not."""
+
+    template: Mapping[str, Any] = field(default_factory=dict)
+    """Arguments of the chat template."""
+    system: str = ""
+    """Text that opens the system turn."""
+
+
+class SamplingAdvice(BaseModel):
+    """Sampling that a model's makers recommend. None: they say nothing about it."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    temperature: float | None = Field(default=None, ge=0, le=2)
+    top_p: float | None = Field(default=None, gt=0, le=1)
+    top_k: int | None = Field(default=None, ge=0)
+    min_p: float | None = Field(default=None, ge=0, le=1)
+
+
+class RecommendedSampling(BaseModel):
+    """The makers' recommendations while the model thinks, and while it does not."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    thinking: SamplingAdvice = SamplingAdvice()
+    answering: SamplingAdvice = SamplingAdvice()
+
+
+class Thinking(BaseModel):
+    """How a model thinks; a card without this part is of a model that does not."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    default: Literal["on", "off"] = Field(description="what it does if a prompt says nothing")
+    switch: Literal["none", "template", "system"] = Field(
+        description="how it is switched: not at all, by arguments of the chat template, or by a "
+        "text that opens the system turn"
+    )
+    on: Switch = Field(default=None, description="what switches thinking on")
+    off: Switch = Field(default=None, description="what switches thinking off")
+    efforts: dict[Effort, Switch] = Field(
+        default_factory=dict, description="effort → what asks for it"
+    )
+    parser: str = Field(
+        min_length=1, description="vLLM's reasoning parser, which tells thought from answer"
+    )
+    max_tokens: PositiveInt = Field(description="token budget of the thought")
+
+    @model_validator(mode="after")
+    def _switches_agree(self) -> Self:
+        if self.switch == "none" and (self.on is not None or self.off is not None):
+            raise ValueError("switch is none, so there is no on or off")
+        if self.switch != "none":
+            other = "off" if self.default == "on" else "on"
+            if getattr(self, other) is None:
+                raise ValueError(
+                    f"thinking is {self.default} by default: say what turns it {other}"
+                )
+        for name, value in {"on": self.on, "off": self.off, **self.efforts}.items():
+            if value is not None and isinstance(value, str) != (self.switch == "system"):
+                form = "a text" if self.switch == "system" else "template arguments (a mapping)"
+                raise ValueError(f"{name}: must be {form}, as switch is {self.switch}")
+        return self
+
+    @property
+    def modes(self) -> tuple[str, ...]:
+        """The modes that this model has."""
+        switched = ("on", "off") if self.switch != "none" else (self.default,)
+        return (*switched, *(effort for effort in EFFORTS if effort in self.efforts))
+
+    def thinks(self, mode: str) -> bool:
+        """Whether the model thinks in this mode."""
+        return (mode or self.default) != "off"
+
+    def instruction(self, mode: str) -> Instruction:
+        """What a prompt must contain for a mode; nothing for the default.
+
+        Args:
+            mode: One of `modes`, or empty.
+        """
+        value = {"on": self.on, "off": self.off, **self.efforts}.get(mode)
+        if isinstance(value, str):
+            return Instruction(system=value)
+        return Instruction(template=value or {})
