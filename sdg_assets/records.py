@@ -48,6 +48,13 @@ class Stage(StrEnum):
 
 JudgeApi = Literal["rubric", "reward", "score"]
 """How a teacher is asked to judge: as a chat model (`rubric`), or for a score."""
+ReasoningSource = Literal["answer", "condensed"]
+"""What becomes a row's reasoning: the answer's own steps, or the thought, condensed."""
+Effort = Literal["minimal", "low", "medium", "high", "xhigh", "max"]
+"""How hard a model thinks, from the least to the most."""
+EFFORTS: tuple[Effort, ...] = get_args(Effort)
+THINKING_MODES = ("on", "off", *EFFORTS)
+"""What `SDG_THINKING` may ask of a role. A card says which of them its model has."""
 
 
 # YAML reads a bare yes/no as a boolean.

@@ -20,7 +20,6 @@ from sdg_assets.teacher.prompts import Prompt
 from sdg_assets.teacher.requests import (
     Completion,
     Request,
-    Sampling,
     Teacher,
     build_request,
     fits,
@@ -69,9 +68,7 @@ def knowledge_request(
         tests=example.tests,
         answer=example.answer,
     )
-    sampling = Sampling(
-        temperature=knobs.temperature, max_tokens=knobs.knowledge_max_tokens, sample=attempt
-    )
+    sampling = knobs.sampling(solver.identity, attempt, knobs.knowledge_max_tokens)
     return build_request(
         solver.identity, Role.SOLVER, background_prompt.version, messages, sampling
     )
@@ -92,12 +89,15 @@ def knowledge_fault(completion: Completion, example: Example, gates: Sequence[Ga
         gates: The gates of `gates.text_gates`, which it must pass like the row itself.
 
     Returns:
-        `truncated`, `filtered by the server`, `empty`, `copy of the question`, `copy of the
-        passage`, `speaks of the question`, `gives the answer away`, or the reason of a gate.
+        `truncated`, `truncated while thinking`, `filtered by the server`, `empty`, `copy of the
+        question`, `copy of the passage`, `speaks of the question`, `gives the answer away`, or the
+        reason of a gate.
     """
     text = knowledge_of(completion)
     if completion.finish_reason == "content_filter":
         return "filtered by the server"
+    if completion.finish_reason == "thinking":
+        return "truncated while thinking"
     if completion.finish_reason != "stop":
         return "truncated"
     if not text:

@@ -35,6 +35,8 @@ from sdg_assets.teacher.requests import (
     Teacher,
     build_request,
 )
+from sdg_assets.teacher.sampling import sampling_of
+from sdg_assets.teacher.thinking import thinks
 
 RUBRIC, REWARD = Prompt("judge/rubric"), Prompt("judge/reward")
 GREEDY = Sampling(temperature=0.0, top_p=1.0, max_tokens=320)
@@ -64,6 +66,17 @@ class Judge:
     frame: str = ""
     seeds: Mapping[str, Example] = field(default_factory=dict)
     """Id → seed, to look up the rows' anchors."""
+    thinking: str = ""
+    """Its thinking mode; empty: the model's default."""
+
+    @property
+    def sampling(self) -> Sampling:
+        """Greedy, unless it thinks: greedy thoughts often repeat themselves without an end."""
+        if not thinks(self.teacher.identity.thinking, self.thinking):
+            return GREEDY.model_copy(update={"thinking": self.thinking})
+        return sampling_of(
+            self.teacher.identity, thinking=self.thinking, temperature=None, otherwise=GREEDY
+        )
 
     @property
     def compares(self) -> bool:
@@ -120,7 +133,7 @@ class Judge:
         if self.teacher.count_tokens(messages) > room:
             return None
         return build_request(
-            self.teacher.identity, Role.JUDGE, prompt.version, messages, GREEDY, json_schema
+            self.teacher.identity, Role.JUDGE, prompt.version, messages, self.sampling, json_schema
         )
 
 
@@ -139,7 +152,13 @@ class JudgeEnrichment(Enrichment):
     def ask(self, row: EnrichedExample, context: EnrichmentContext) -> Work[Mapping[str, Any]]:
         """Makes one request. A row that does not fit the judge gets an unreadable judgement."""
         teacher = context.teachers[Role.JUDGE]
-        judge = Judge(teacher, context.judge_api, context.frame, context.seeds)
+        judge = Judge(
+            teacher,
+            context.judge_api,
+            context.frame,
+            context.seeds,
+            context.thinking.get(Role.JUDGE, ""),
+        )
         request = judge.rating_request(row)
         (completion,) = (yield [request]) if request else (None,)
         return {"judge": judge.judgement(completion)}

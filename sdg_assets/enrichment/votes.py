@@ -26,7 +26,6 @@ from sdg_assets.teacher.prompts import Prompt
 from sdg_assets.teacher.requests import (
     Completion,
     Request,
-    Sampling,
     Teacher,
     build_request,
     fits,
@@ -108,7 +107,7 @@ def vote_request(
         choices=presented.choices,
         tests=presented.tests,
     )
-    sampling = Sampling(temperature=knobs.temperature, max_tokens=knobs.max_tokens, sample=number)
+    sampling = knobs.sampling(solver.identity, number)
     request = build_request(solver.identity, Role.SOLVER, prompt.version, messages, sampling)
     return presented, request
 
@@ -151,7 +150,7 @@ def cast_votes(
 
 
 def read_ballot(completion: Completion, presented: Example) -> Ballot:
-    """The vote in a completion. A truncated completion has no answer."""
+    """The vote in a completion. One cut off, be it while thinking or answering, has no answer."""
     is_complete = completion.finish_reason == "stop"
     kind = answer_format(presented.answer_kind)
     answer = kind.extract(completion.text, presented) if is_complete else None

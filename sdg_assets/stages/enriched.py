@@ -93,9 +93,11 @@ def _context(
 ) -> EnrichmentContext:
     gates = text_gates(thresholds)
     if judge is None:
-        return EnrichmentContext({Role.SOLVER: solver}, knobs, gates)
+        solving = {Role.SOLVER: knobs.thinking}
+        return EnrichmentContext({Role.SOLVER: solver}, knobs, gates, thinking=solving)
     teachers = {Role.SOLVER: solver, Role.JUDGE: judge.teacher}
-    return EnrichmentContext(teachers, knobs, gates, judge.api, judge.frame, judge.seeds)
+    thinking = {Role.SOLVER: knobs.thinking, Role.JUDGE: judge.thinking}
+    return EnrichmentContext(teachers, knobs, gates, judge.api, judge.frame, judge.seeds, thinking)
 
 
 def _refused(example: GeneratedExample, token: str) -> Work[EnrichedExample | Rejection]:

@@ -33,8 +33,10 @@ from sdg_assets.teacher.requests import (
     Request,
     Sampling,
     Teacher,
+    TeacherIdentity,
     build_request,
 )
+from sdg_assets.teacher.sampling import sampling_of
 from sdg_assets.thresholds import DEFAULTS, Thresholds
 
 GATE = "generation"
@@ -62,14 +64,26 @@ class WriterKnobs:
     Attributes:
         examples_per_seed: New examples per seed.
         shots: Seeds shown in a prompt, including the anchor.
-        temperature: Sampling temperature.
-        max_tokens: Longest completion, in tokens.
+        temperature: Sampling temperature; None: as the writer's card recommends, else 0.9.
+        max_tokens: Longest answer, in tokens.
+        thinking: Thinking mode of the writer; empty: the model's default.
     """
 
     examples_per_seed: int = 1
     shots: int = 2
-    temperature: float = 0.9
+    temperature: float | None = None
     max_tokens: int = 512
+    thinking: str = ""
+
+    def sampling(self, writer: TeacherIdentity, number: int) -> Sampling:
+        """How the writer's tokens are sampled for an anchor's example of this number."""
+        return sampling_of(
+            writer,
+            thinking=self.thinking,
+            temperature=self.temperature,
+            otherwise=Sampling(temperature=0.9, max_tokens=self.max_tokens),
+            sample=number,
+        )
 
 
 def prompt(kind: AnswerKind) -> Prompt:
@@ -102,10 +116,10 @@ def generate(
 
     Yields:
         Work for `converse`. Its result is a `GeneratedExample`, or a `Rejection` by gate
-        `generation` (`truncated`, `filtered by the server`, `refusal`, `empty`, `unparsable`,
-        `copy of a seed`, `too long`, `control token`, or a fault of the draft), or a `Rejection` by
-        one of `gates.draft_gates`. A seed with a control token appears in no prompt: it is rejected
-        once, as `control token in the seed`.
+        `generation` (`truncated`, `truncated while thinking`, `filtered by the server`,
+        `refusal`, `empty`, `unparsable`, `copy of a seed`, `too long`, `control token`, or a fault
+        of the draft), or a `Rejection` by one of `gates.draft_gates`. A seed with a control token
+        appears in no prompt: it is rejected once, as `control token in the seed`.
     """
     gates = draft_gates(thresholds)
     tokens = {seed.id: control_token_of(seed, [writer.control_tokens]) for seed in seeds}
@@ -185,11 +199,7 @@ def _write(
         Role.WRITER,
         prompt(anchor.answer_kind).version,
         messages,
-        Sampling(
-            temperature=knobs.temperature,
-            max_tokens=knobs.max_tokens,
-            sample=round_number,
-        ),
+        knobs.sampling(writer.identity, round_number),
         model.model_json_schema(),
     )
     (completion,) = yield [request]
@@ -217,6 +227,8 @@ def _parse(
     text = completion.text.strip()
     if completion.finish_reason == "length":
         raise DraftError("truncated")
+    if completion.finish_reason == "thinking":
+        raise DraftError("truncated while thinking")
     if completion.finish_reason == "content_filter":
         raise DraftError("filtered by the server")
     if not text:

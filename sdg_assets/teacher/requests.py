@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, field_validator
 from sdg_assets.errors import TeacherError, TransientError
 from sdg_assets.records import Role, TeacherStamp, content_id
 from sdg_assets.teacher.control_tokens import ControlTokens
+from sdg_assets.teacher.thinking import RecommendedSampling, Thinking
 
 
 class Sampling(BaseModel):
@@ -151,11 +152,17 @@ class TeacherIdentity:
     settings: dict[str, Any] = field(default_factory=dict)
     can_judge: bool = True
     """Whether its card allows it as judge; completions do not depend on this."""
+    thinking: Thinking | None = None
+    """How it thinks, as its card says; None: it does not."""
+    sampling: RecommendedSampling = field(default_factory=RecommendedSampling)
+    """What its makers recommend. Requests hold the values, so they are no part of the identity."""
 
     @property
     def fingerprint(self) -> str:
         """Hash of model, revision and numeric settings; a change starts a new log."""
-        return content_id(self.stamp.model, self.stamp.revision, self.settings)[:12]
+        # A completion also depends on the prompt's switch and on the budget of the thought.
+        thinking = [self.thinking.model_dump(mode="json")] if self.thinking else []
+        return content_id(self.stamp.model, self.stamp.revision, self.settings, *thinking)[:12]
 
     @property
     def data_version(self) -> str:

@@ -12,10 +12,8 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt, model_validator
 
-Effort = Literal["minimal", "low", "medium", "high", "xhigh", "max"]
-EFFORTS: tuple[str, ...] = ("minimal", "low", "medium", "high", "xhigh", "max")
-MODES = ("on", "off", *EFFORTS)
-"""The modes that a setting may name; an unset mode is the model's default."""
+from sdg_assets.records import EFFORTS, Effort
+
 Switch = dict[str, Any] | Annotated[str, Field(min_length=1)] | None
 """Arguments of the chat template, a text for the system turn, or nothing to say."""
 
@@ -80,11 +78,16 @@ class Thinking(BaseModel):
                 raise ValueError(
                     f"thinking is {self.default} by default: say what turns it {other}"
                 )
-        for name, value in {"on": self.on, "off": self.off, **self.efforts}.items():
+        for name, value in self._switches.items():
             if value is not None and isinstance(value, str) != (self.switch == "system"):
                 form = "a text" if self.switch == "system" else "template arguments (a mapping)"
                 raise ValueError(f"{name}: must be {form}, as switch is {self.switch}")
         return self
+
+    @property
+    def _switches(self) -> dict[str, Switch]:
+        efforts = {str(effort): switch for effort, switch in self.efforts.items()}
+        return {"on": self.on, "off": self.off, **efforts}
 
     @property
     def modes(self) -> tuple[str, ...]:
@@ -102,7 +105,30 @@ class Thinking(BaseModel):
         Args:
             mode: One of `modes`, or empty.
         """
-        value = {"on": self.on, "off": self.off, **self.efforts}.get(mode)
+        value = self._switches.get(mode)
         if isinstance(value, str):
             return Instruction(system=value)
         return Instruction(template=value or {})
+
+
+def thinks(thinking: Thinking | None, mode: str) -> bool:
+    """Whether a model thinks in a mode; one whose card has no `thinking` never does."""
+    return thinking is not None and thinking.thinks(mode)
+
+
+def mode_fault(thinking: Thinking | None, mode: str) -> str:
+    """Why a model cannot do a mode; empty if it can.
+
+    Args:
+        thinking: The part `thinking` of its card, if it has one.
+        mode: The mode that the settings ask for; empty if they ask for none.
+    """
+    if not mode or (thinking is None and mode == "off"):
+        return ""
+    if thinking is None:
+        return (
+            "its card in teachers.yaml has no `thinking`, so it is asked as one that cannot think"
+        )
+    if mode in thinking.modes:
+        return ""
+    return f"its card in teachers.yaml allows only {', '.join(thinking.modes)}"
