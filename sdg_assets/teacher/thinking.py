@@ -100,7 +100,7 @@ class Thinking(BaseModel):
         return (mode or self.default) != "off"
 
     def instruction(self, mode: str) -> Instruction:
-        """What a prompt must contain for a mode; nothing for the default.
+        """What a prompt must contain for a mode; nothing for the default. An effort turns it on.
 
         Args:
             mode: One of `modes`, or empty.
@@ -108,7 +108,8 @@ class Thinking(BaseModel):
         value = self._switches.get(mode)
         if isinstance(value, str):
             return Instruction(system=value)
-        return Instruction(template=value or {})
+        on = self.on if mode in self.efforts and isinstance(self.on, dict) else {}
+        return Instruction(template={**on, **(value or {})})
 
 
 def thinks(thinking: Thinking | None, mode: str) -> bool:
