@@ -68,6 +68,20 @@ class Thinking(BaseModel):
     )
     max_tokens: PositiveInt = Field(description="token budget of the thought")
 
+    @model_validator(mode="before")
+    @classmethod
+    def _on_and_off_are_words(cls, value: Any) -> Any:  # noqa: ANN401 – as YAML gave it
+        """YAML reads a bare `on` or `off` as a boolean, as key and as value."""
+        if not isinstance(value, dict):
+            return value
+        words = {True: "on", False: "off"}
+        named = {
+            words.get(key, key) if isinstance(key, bool) else key: v for key, v in value.items()
+        }
+        if isinstance(default := named.get("default"), bool):
+            named["default"] = words[default]
+        return named
+
     @model_validator(mode="after")
     def _switches_agree(self) -> Self:
         if self.switch == "none" and (self.on is not None or self.off is not None):
