@@ -8,15 +8,18 @@ left in an answer, so no raw thought reaches a training text.
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from functools import cache
 from typing import Any
 
 from sdg_assets.errors import TeacherError
 from sdg_assets.teacher.requests import FinishReason, Request
 from sdg_assets.teacher.thinking import Thinking, thinks
 
+log = logging.getLogger(__name__)
 _OPENED = re.compile(r"\A\s*(?:<(?P<tag>think|thinking|seed:think)>|\[THINK\])")
 _CLOSED = re.compile(r"</(?:think|thinking|seed:think)>|\[/THINK\]")
 
@@ -244,9 +247,20 @@ def settled(
         thought, answer = "", thought
     if not thought:
         thought, answer = parted_by_tags(answer)
+        if thought and thinking is None:
+            _warn()
     if finish_reason == "length" and not answer.strip() and (thought or is_thinking):
         finish_reason = "thinking"
     return Parted(answer, thought, finish_reason)
+
+
+@cache
+def _warn() -> None:
+    """Warns once a process: thousands of outputs may be the same."""
+    log.warning(
+        "a teacher thinks although its card has no `thinking`: its thoughts use up the tokens of "
+        "its answers. Describe how it thinks in teachers.yaml of your catalog (SDG_CATALOG)"
+    )
 
 
 def parted_by_tags(text: str) -> tuple[str, str]:
