@@ -57,7 +57,7 @@ BUDGET = 96
 """Tokens of a thought."""
 ANSWER_TOKENS = 256
 WRITTEN, SOLVED = ("gsm8k/gsm8k", "arc/arc_easy", "boolq/boolq"), "boolq/boolq"
-TAGS = ("<think>", "</think>")
+TAGS = ("<think>", "</think>", "<|im_end|>")
 Teacher = ThinkingEngine | ThinkingEndpoint
 
 

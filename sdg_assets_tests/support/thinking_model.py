@@ -21,7 +21,7 @@ from sdg_assets.teacher.backends.endpoint import EndpointTeacher
 from sdg_assets.teacher.backends.engine import EngineTeacher
 from sdg_assets.teacher.models import resolve
 from sdg_assets.teacher.requests import Request
-from sdg_assets.teacher.thoughts import Preparation
+from sdg_assets.teacher.thought_parser import Preparation
 
 NAME, PARSER = "thinker", "qwen3"
 SPARE = {"<file_sep>": "<think>", "<issue_start>": "</think>"}

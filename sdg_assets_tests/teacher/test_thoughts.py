@@ -23,7 +23,8 @@ from sdg_assets.teacher.requests import (
     build_request,
 )
 from sdg_assets.teacher.thinking import Thinking
-from sdg_assets.teacher.thoughts import Parted, ThoughtParser, parted_by_tags
+from sdg_assets.teacher.thought_parser import ThoughtParser
+from sdg_assets.teacher.thoughts import Parted, parted_by_tags
 from sdg_assets_tests.support.records import STAMP
 from sdg_assets_tests.support.thinkers import ALWAYS, BY_SYSTEM, SWITCHED
 from sdg_assets_tests.teacher.chat_tokenizers import CHATML, FAMILIES, Family, tokenizer_of

@@ -39,7 +39,8 @@ from sdg_assets.teacher.requests import (
     output_limit,
 )
 from sdg_assets.teacher.stopping import FrozenError, engine_work
-from sdg_assets.teacher.thoughts import Parted, Preparation, ThoughtParser, settled
+from sdg_assets.teacher.thought_parser import Preparation, ThoughtParser, add_request
+from sdg_assets.teacher.thoughts import Parted, settled
 
 # Set before vllm is imported. One process: a killed run leaves no orphaned engine behind, and
 # errors keep their types.
@@ -177,7 +178,7 @@ class EngineTeacher:
         engine, prompt = self.llm.llm_engine, self.prompt(request)
         prepared = self._prepared(request, prompt["prompt_token_ids"])
         try:
-            add(engine, request.id, prompt, self.parameters(request, prepared), prepared)
+            add_request(engine, request.id, prompt, self.parameters(request, prepared), prepared)
         except Exception as error:
             raise explained(error, self._model) from error
         self._submitted[request.id] = request, time.monotonic()
@@ -280,29 +281,6 @@ class EngineTeacher:
         if self.thoughts is None:
             return settled(None, request, "", answer.text, reason)
         return self.thoughts.part(request, prompt, answer.text, answer.token_ids, reason)
-
-
-def add(
-    engine: Any,  # noqa: ANN401 – vLLM's LLMEngine
-    request_id: str,
-    prompt: Mapping[str, Sequence[int]],
-    parameters: Any,  # noqa: ANN401 – vllm.SamplingParams
-    prepared: Preparation,
-) -> None:
-    """Adds a request to an engine.
-
-    `LLMEngine.add_request` does not pass on whether the thought has ended and how the parser is
-    called, which `AsyncLLM.add_request` does.
-    """
-    if not prepared.parser_arguments or parameters.structured_outputs is None:
-        engine.add_request(request_id, prompt, parameters)
-        return
-    made = engine.input_processor.process_inputs(
-        request_id, prompt, parameters, supported_tasks=engine.get_supported_tasks()
-    )
-    made.reasoning_ended = prepared.reasoning_ended
-    made.reasoning_parser_kwargs = prepared.parser_arguments
-    engine.add_request(request_id, made, made.params)
 
 
 class EngineBackend(Backend):
