@@ -48,6 +48,13 @@ class Stage(StrEnum):
 
 JudgeApi = Literal["rubric", "reward", "score"]
 """How a teacher is asked to judge: as a chat model (`rubric`), or for a score."""
+ReasoningSource = Literal["answer", "condensed"]
+"""What becomes a row's reasoning: the answer's own steps, or the thought, condensed."""
+Effort = Literal["minimal", "low", "medium", "high", "xhigh", "max"]
+"""How hard a model thinks, from the least to the most."""
+EFFORTS: tuple[Effort, ...] = get_args(Effort)
+THINKING_MODES = ("on", "off", *EFFORTS)
+"""What `SDG_THINKING` may ask of a role. A card says which of them its model has."""
 
 
 # YAML reads a bare yes/no as a boolean.
@@ -265,7 +272,21 @@ class EnrichedExample(GeneratedExample):
     """A generated example with the votes of a solver that did not see the writer's answer."""
 
     reasoning: str = Field(
-        default="", description="best reasoning among the votes that agree with the answer"
+        default="",
+        description="best reasoning among the votes that agree with the answer, or the solver's "
+        "thought, condensed",
+    )
+    reasoning_from: Literal["", ReasoningSource] = Field(
+        default="",
+        description="`answer`: the steps of the solver's answer; `condensed`: its thought, which "
+        "it rewrote as an explanation; empty without reasoning",
+    )
+    reasoning_fault: str = Field(
+        default="", description="why the explanation of a thought was dropped; else empty"
+    )
+    thought: str = Field(
+        default="",
+        description="the raw thought of an agreeing vote, if the settings keep it; in no `text`",
     )
     knowledge: str = Field(
         default="", description="background knowledge that a learner needs; empty if not written"

@@ -8,6 +8,7 @@ variables that their libraries read (`HF_TOKEN`, `AWS_*`) and are never copied.
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
@@ -16,8 +17,8 @@ from pydantic import Field, PrivateAttr, field_validator, model_validator
 from pydantic_settings import NoDecode, SettingsConfigDict
 
 from sdg_assets.addresses import BUCKET_URL, Credentials, split_credentials
-from sdg_assets.environment import EnvironmentSettings, Json, from_environment
-from sdg_assets.records import JudgeApi, Role
+from sdg_assets.environment import EnvironmentSettings, Json, from_environment, nearest
+from sdg_assets.records import THINKING_MODES, JudgeApi, ReasoningSource, Role
 from sdg_assets.thresholds import overridden
 
 # `user:password@`, which no Hub id and no path contains.
@@ -75,6 +76,22 @@ class Settings(EnvironmentSettings):
         description="whether a judge rates verified rows; unset: yes, unless the judge's card in "
         "teachers.yaml says that the model cannot",
     )
+    thinking: Annotated[Mapping[Role, str], NoDecode] = Field(
+        default_factory=dict,
+        description="whether a role's model thinks before it answers, if its card in "
+        "teachers.yaml says that it can: role:mode, comma-separated, as in solver:on,writer:off; "
+        "modes are on, off and efforts such as low. A role that is not named: the model's default",
+    )
+    reasoning: ReasoningSource = Field(
+        default="answer",
+        description="what becomes a row's `reasoning`: answer: the steps of the solver's answer; "
+        "condensed: its thought, which the solver rewrites as a clean explanation",
+    )
+    keep_thoughts: bool = Field(
+        default=False,
+        description="whether the solver's raw thought is kept in the row's column `thought`; it "
+        "is never part of a training text",
+    )
     engine: Json[dict[str, Any]] = Field(
         default_factory=dict,
         description="vLLM engine arguments as JSON; they override those of the model's card",
@@ -108,9 +125,13 @@ class Settings(EnvironmentSettings):
     shots: int = Field(
         default=2, ge=1, description="number of seeds in a writer's prompt, including the anchor"
     )
-    writer_temperature: float = Field(default=0.9, ge=0, le=2)
+    writer_temperature: float | None = Field(
+        default=None, ge=0, le=2, description="unset: what the model's card recommends, else 0.9"
+    )
     writer_max_tokens: int = Field(default=512, ge=16)
-    solver_temperature: float = Field(default=0.7, ge=0, le=2)
+    solver_temperature: float | None = Field(
+        default=None, ge=0, le=2, description="unset: what the model's card recommends, else 0.7"
+    )
     solver_max_tokens: int = Field(default=512, ge=16)
     votes: int = Field(default=3, ge=1, description="number of solver answers per question")
     adaptive_voting: bool = Field(
@@ -176,6 +197,15 @@ class Settings(EnvironmentSettings):
                     self._credentials[address] = credentials
         return self
 
+    @model_validator(mode="after")
+    def _scoring_models_do_not_think(self) -> Self:
+        if self.judge_api != "rubric" and Role.JUDGE in self.thinking:
+            raise ValueError(
+                f"SDG_THINKING names the judge, but with SDG_JUDGE_API={self.judge_api} it is a "
+                "scoring model, which writes nothing; leave the judge out"
+            )
+        return self
+
     @field_validator("store", mode="before")
     @classmethod
     def _directory_or_bucket(cls, value: Any) -> Any:  # noqa: ANN401 – the variable's text, or path
@@ -191,6 +221,25 @@ class Settings(EnvironmentSettings):
         if value not in ("samples", "hub") and not re.fullmatch(r"mirror:.*\S.*", value):
             raise ValueError("must be samples, hub or mirror:<directory>")
         return value
+
+    @field_validator("thinking", mode="before")
+    @classmethod
+    def _mode_by_role(cls, value: Any) -> Any:  # noqa: ANN401 – the variable's text, or a mapping
+        if not isinstance(value, str):
+            return value
+        modes: dict[str, str] = {}
+        for part in filter(None, map(str.strip, value.split(","))):
+            role, colon, mode = (word.strip() for word in part.partition(":"))
+            if not colon:
+                raise ValueError(f"{part!r}: write role:mode, as in solver:on")
+            if role not in set(Role):
+                raise ValueError(f"unknown role {role!r}; {nearest(role, Role)}")
+            if mode not in THINKING_MODES:
+                raise ValueError(f"{role}: unknown mode {mode!r}; {nearest(mode, THINKING_MODES)}")
+            if role in modes:
+                raise ValueError(f"{role} is named twice")
+            modes[role] = mode
+        return modes
 
     @field_validator("gates")
     @classmethod

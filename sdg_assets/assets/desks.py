@@ -75,8 +75,9 @@ def judge_of(
         desks: The desks of the partition.
         spec: The subtask.
         seeds: Seed id → seed, for the seeds of the rows to judge.
-        settings: Give the API that the judge is called with.
+        settings: Give the API that the judge is called with, and its thinking mode.
     """
     if Role.JUDGE not in desks:
         return None
-    return Judge(desks[Role.JUDGE].teacher, settings.judge_api, spec.frame, seeds)
+    thinking = settings.thinking.get(Role.JUDGE, "")
+    return Judge(desks[Role.JUDGE].teacher, settings.judge_api, spec.frame, seeds, thinking)

@@ -15,6 +15,7 @@ from pydantic.fields import FieldInfo
 from sdg_assets.enrichment.knobs import SolverKnobs
 from sdg_assets.environment import nearest
 from sdg_assets.errors import PermanentError
+from sdg_assets.records import Role
 from sdg_assets.settings import Settings
 from sdg_assets.stages.generated import WriterKnobs
 
@@ -123,6 +124,7 @@ class WriterConfig(StageConfig):
             shots=defaults.shots,
             temperature=defaults.writer_temperature,
             max_tokens=defaults.writer_max_tokens,
+            thinking=defaults.thinking.get(Role.WRITER, ""),
         )
 
 
@@ -144,6 +146,9 @@ class SolverConfig(StageConfig):
             majority=defaults.majority,
             temperature=defaults.solver_temperature,
             max_tokens=defaults.solver_max_tokens,
+            thinking=defaults.thinking.get(Role.SOLVER, ""),
+            reasoning=defaults.reasoning,
+            keep_thoughts=defaults.keep_thoughts,
             accept_corrections=defaults.accept_corrections if corrects is None else corrects,
             correction_share=defaults.correction_share,
             with_knowledge=defaults.with_knowledge,

@@ -14,7 +14,7 @@ from sdg_assets.assets.failures import clear_failures
 from sdg_assets.records import Role, content_id
 from sdg_assets.settings import settings
 from sdg_assets.stages.prompt_versions import role_versions
-from sdg_assets.teacher import has_judge, identity_of
+from sdg_assets.teacher import check_thinking, has_judge, identity_of
 from sdg_assets.teacher.backend import TeacherSpec
 from sdg_assets.teacher.backends import backend_of
 from sdg_assets.teacher.requests import TeacherIdentity
@@ -43,9 +43,11 @@ def is_played(role: Role, identity: TeacherIdentity | None = None) -> bool:
 
 
 def version_of(role: Role, identity: TeacherIdentity) -> str:
-    """The data version of a teacher in a role: model@revision, settings and prompts."""
+    """The data version of a teacher in a role: model@revision, settings, prompts, thinking mode."""
     api = f"+{settings().judge_api}" if role is Role.JUDGE else ""
-    return f"{identity.data_version}+{_prompts(role)}{api}"
+    mode = settings().thinking.get(role, "")
+    thinking = f"+thinking={mode}" if mode else ""
+    return f"{identity.data_version}+{_prompts(role)}{api}{thinking}"
 
 
 @cache
@@ -67,10 +69,12 @@ def teacher_assets() -> dg.AssetsDefinition:
     """The observable assets `[teacher, role]`.
 
     Raises:
-        TeacherError: No backend serves a teacher, or several do. It is raised when the code
-            location loads, before any run starts.
+        TeacherError: No backend serves a teacher, several do, or its model cannot think as the
+            settings ask. It is raised when the code location loads, before any run starts.
     """
     specs = {role: TeacherSpec.of(settings(), role) for role in TEACHERS}
+    for role in TEACHERS:
+        check_thinking(settings(), role)
 
     @dg.multi_observable_source_asset(  # type: ignore[untyped-decorator]
         name="observe_teachers",
@@ -106,6 +110,7 @@ def teacher_assets() -> dg.AssetsDefinition:
                     "license": identity.stamp.license,
                     "settings": identity.settings,
                     "prompts": _prompts(role),
+                    "thinking": settings().thinking.get(role, "") or "default",
                 },
             )
 

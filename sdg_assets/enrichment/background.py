@@ -19,7 +19,6 @@ from sdg_assets.teacher.prompts import Prompt
 from sdg_assets.teacher.requests import (
     Completion,
     Request,
-    Sampling,
     TeacherFacts,
     build_request,
 )
@@ -66,9 +65,7 @@ def knowledge_request(
         "tests": example.tests,
         "answer": example.answer,
     }
-    sampling = Sampling(
-        temperature=knobs.temperature, max_tokens=knobs.knowledge_max_tokens, sample=attempt
-    )
+    sampling = knobs.sampling(solver.identity, attempt, knobs.knowledge_max_tokens)
     return build_request(
         solver.identity, Role.SOLVER, prompt(example.answer_kind), values, sampling
     )
@@ -88,12 +85,14 @@ def knowledge_fault(completion: Completion, example: Example) -> str:
         example: The question that it was written for.
 
     Returns:
-        `truncated`, `filtered by the server`, `empty`, `copy of the question`, `copy of the
-        passage`, `speaks of the question` or `gives the answer away`.
+        `truncated`, `truncated while thinking`, `filtered by the server`, `empty`, `copy of the
+        question`, `copy of the passage`, `speaks of the question` or `gives the answer away`.
     """
     text = knowledge_of(completion)
     if completion.finish_reason == "content_filter":
         return "filtered by the server"
+    if completion.finish_reason == "thinking":
+        return "truncated while thinking"
     if completion.finish_reason != "stop":
         return "truncated"
     if not text:

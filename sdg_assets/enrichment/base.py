@@ -46,6 +46,8 @@ class EnrichmentContext:
     """The task's description, as the judge reads it; empty without a judge."""
     seeds: Mapping[str, Example] = field(default_factory=dict)
     """Id → seed, to look up the rows' anchors; empty without a judge."""
+    thinking: Mapping[Role, str] = field(default_factory=dict)
+    """Role → its thinking mode; the model's default if it is missing or empty."""
 
     def request(
         self,
@@ -61,10 +63,13 @@ class EnrichmentContext:
             role: The role whose teacher answers.
             prompt: A prompt that the enrichment declares.
             values: The values of the prompt's variables: JSON values.
-            sampling: Temperature, and length of the answer in tokens.
+            sampling: Temperature, and length of the answer in tokens. Without a thinking mode, the
+                role's mode is used.
             json_schema: The schema of the answer; None for free text.
         """
         identity = self.teachers[role].identity
+        mode = sampling.thinking or self.thinking.get(role, "")
+        sampling = sampling.model_copy(update={"thinking": mode})
         return build_request(identity, role, prompt, values, sampling, json_schema)
 
 

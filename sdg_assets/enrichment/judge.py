@@ -36,6 +36,8 @@ from sdg_assets.teacher.requests import (
     Template,
     build_request,
 )
+from sdg_assets.teacher.sampling import sampling_of
+from sdg_assets.teacher.thinking import thinks
 
 RUBRIC, REWARD = Prompt("judge/rubric"), Prompt("judge/reward")
 GREEDY = Sampling(temperature=0.0, top_p=1.0, max_tokens=320)
@@ -68,6 +70,17 @@ class Judge:
     frame: str = ""
     seeds: Mapping[str, Example] = field(default_factory=dict)
     """Id → seed, to look up the rows' anchors."""
+    thinking: str = ""
+    """Its thinking mode; empty: the model's default."""
+
+    @property
+    def sampling(self) -> Sampling:
+        """Greedy, unless it thinks: greedy thoughts often repeat themselves without an end."""
+        if not thinks(self.teacher.identity.thinking, self.thinking):
+            return GREEDY.model_copy(update={"thinking": self.thinking})
+        return sampling_of(
+            self.teacher.identity, thinking=self.thinking, temperature=None, otherwise=GREEDY
+        )
 
     @property
     def compares(self) -> bool:
@@ -112,7 +125,9 @@ class Judge:
             json_schema: The schema of the answer; None for a reward model, which writes no text.
         """
         # A reward model reads the whole context and writes nothing.
-        sampling = GREEDY if json_schema else GREEDY.model_copy(update={"max_tokens": 0})
+        sampling = (
+            self.sampling if json_schema else self.sampling.model_copy(update={"max_tokens": 0})
+        )
         return build_request(
             self.teacher.identity, Role.JUDGE, prompt, values, sampling, json_schema
         )
@@ -158,7 +173,13 @@ class JudgeEnrichment(Enrichment):
     def ask(self, row: EnrichedExample, context: EnrichmentContext) -> Work[Mapping[str, Any]]:
         """Makes one request. A row that does not fit the judge gets an unreadable judgement."""
         teacher = context.teachers[Role.JUDGE]
-        judge = Judge(teacher, context.judge_api, context.frame, context.seeds)
+        judge = Judge(
+            teacher,
+            context.judge_api,
+            context.frame,
+            context.seeds,
+            context.thinking.get(Role.JUDGE, ""),
+        )
         (completion,) = yield [judge.rating_request(row)]
         return {"judge": judge.judgement(completion)}
 

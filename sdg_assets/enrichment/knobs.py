@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from sdg_assets.records import ReasoningSource
+from sdg_assets.teacher.requests import Sampling, TeacherIdentity
+from sdg_assets.teacher.sampling import sampling_of
+
 
 @dataclass(frozen=True)
 class SolverKnobs:
@@ -13,10 +17,34 @@ class SolverKnobs:
     adaptive: bool = True
     """Whether voting stops once it is decided; otherwise every row gets all votes."""
     majority: float = 0.5
-    temperature: float = 0.7
+    temperature: float | None = None
+    """None: as the solver's card recommends, else 0.7."""
     max_tokens: int = 512
+    """Longest answer, in tokens."""
+    thinking: str = ""
+    """Thinking mode of the solver; empty: the model's default."""
+    reasoning: ReasoningSource = "answer"
+    keep_thoughts: bool = False
     accept_corrections: bool = False
     correction_share: float = 0.8
     """Share of the planned votes needed to overrule the writer, if corrections are accepted."""
     with_knowledge: bool = True
     knowledge_max_tokens: int = 256
+
+    def sampling(
+        self, solver: TeacherIdentity, sample: int, max_tokens: int | None = None
+    ) -> Sampling:
+        """How the solver's tokens are sampled.
+
+        Args:
+            solver: The solver.
+            sample: Number of the vote, or of the attempt.
+            max_tokens: Longest answer; None: that of a vote.
+        """
+        return sampling_of(
+            solver,
+            thinking=self.thinking,
+            temperature=self.temperature,
+            otherwise=Sampling(temperature=0.7, max_tokens=max_tokens or self.max_tokens),
+            sample=sample,
+        )

@@ -13,6 +13,7 @@ from typing import Any
 from sdg_assets.enrichment import traces
 from sdg_assets.enrichment.asking import as_declared, declared_prompts
 from sdg_assets.enrichment.base import EnrichmentContext
+from sdg_assets.enrichment.condensed import best_thought
 from sdg_assets.enrichment.correction import Correction, correction
 from sdg_assets.enrichment.judge import Judge
 from sdg_assets.enrichment.votes import Ballot, cast_votes, decide, tally
@@ -25,16 +26,15 @@ class Verification:
     """What the votes say about a row, before any gate.
 
     Attributes:
-        row: The row with the outcome; corrected if the votes corrected it. Its reasoning is the
-            best trace.
-        traces: The traces that it may keep as reasoning, the best first.
-        ballots: The votes.
+        row: The row with the outcome; corrected if the votes corrected it.
+        agreeing: The votes that agree with its answer.
+        ballots: All votes.
         correction: The correction that the votes made, if any.
         uncorrected: The row without the correction.
     """
 
     row: EnrichedExample
-    traces: Sequence[str]
+    agreeing: Sequence[Ballot]
     ballots: Sequence[Ballot]
     correction: Correction | None = None
     uncorrected: EnrichedExample | None = None
@@ -58,7 +58,7 @@ def verification(
     groups = tally(example.answer, [b.answer for b in ballots], same)
     outcome = decide(example.answer, groups, knobs.votes, knobs.majority, same)
 
-    def decided(changes: Mapping[str, Any]) -> tuple[EnrichedExample, list[str]]:
+    def decided(changes: Mapping[str, Any]) -> tuple[EnrichedExample, list[Ballot]]:
         content = {**dict(example), **changes}
         answer = content["answer"]
         agreeing = [b for b in ballots if b.answer is not None and same(b.answer, answer)]
@@ -73,16 +73,29 @@ def verification(
                 **content,
             }
         )
-        keeps_trace = row.verified and example.answer_kind.policy.keeps_trace
-        kept = traces.candidates(agreeing, example) if keeps_trace else []
-        return (row.model_copy(update={"reasoning": kept[0]}) if kept else row), kept
+        if not row.verified:
+            return row, agreeing
+        texts = {"thought": best_thought(agreeing, knobs)}
+        if judge and judge.api != "rubric":  # a reward model reads the reasoning
+            texts["reasoning"] = next(iter(kept_traces(row, agreeing)), "")
+        return row.model_copy(update=texts), agreeing
 
-    row, kept = decided({})
+    row, agreeing = decided({})
     corrected = correction(example, groups, knobs) if outcome == "majority_disagrees" else None
     if not corrected:
-        return Verification(row, kept, ballots)
+        return Verification(row, agreeing, ballots)
     changes = {**corrected.changes, "proof": corrected.proof}
     return Verification(*decided(changes), ballots, corrected, row)
+
+
+def kept_traces(row: EnrichedExample, agreeing: Sequence[Ballot]) -> list[str]:
+    """The traces that a row may keep as its reasoning, the best first.
+
+    Args:
+        row: A verified row.
+        agreeing: The votes that agree with its answer.
+    """
+    return traces.candidates(agreeing, row) if row.answer_kind.policy.keeps_trace else []
 
 
 def unasked(example: GeneratedExample, proof: Proof, context: EnrichmentContext) -> EnrichedExample:

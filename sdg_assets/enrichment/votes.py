@@ -24,7 +24,6 @@ from sdg_assets.teacher.prompts import Prompt
 from sdg_assets.teacher.requests import (
     Completion,
     Request,
-    Sampling,
     TeacherFacts,
     build_request,
 )
@@ -105,7 +104,7 @@ def vote_request(
         "choices": presented.choices,
         "tests": presented.tests,
     }
-    sampling = Sampling(temperature=knobs.temperature, max_tokens=knobs.max_tokens, sample=number)
+    sampling = knobs.sampling(solver.identity, number)
     request = build_request(solver.identity, Role.SOLVER, prompt, values, sampling)
     return presented, request
 
@@ -147,7 +146,7 @@ def cast_votes(
 
 
 def read_ballot(completion: Completion, presented: Example) -> Ballot:
-    """The vote in a completion. A truncated completion has no answer."""
+    """The vote in a completion. One cut off, be it while thinking or answering, has no answer."""
     is_complete = completion.finish_reason == "stop"
     kind = answer_format(presented.answer_kind)
     answer = kind.extract(completion.text, presented) if is_complete else None

@@ -18,7 +18,7 @@ from sdg_assets.enrichment.base import Enrichment, EnrichmentContext, enrichment
 from sdg_assets.enrichment.judge import Judge
 from sdg_assets.enrichment.knobs import SolverKnobs
 from sdg_assets.enrichment.reading import first_that_reads_well, without_faults
-from sdg_assets.enrichment.verification import Verification, unasked, verification
+from sdg_assets.enrichment.verification import Verification, kept_traces, unasked, verification
 from sdg_assets.enrichment.votes import VotingReport
 from sdg_assets.gates import draft_gates, first_refusals, text_gates
 from sdg_assets.gates.base import ROWS_PER_BATCH
@@ -140,9 +140,12 @@ def context_of(
         judge: The judge; None for none.
     """
     if judge is None:
-        return EnrichmentContext({Role.SOLVER: solver}, knobs)
+        return EnrichmentContext(
+            {Role.SOLVER: solver}, knobs, thinking={Role.SOLVER: knobs.thinking}
+        )
     teachers = {Role.SOLVER: solver, Role.JUDGE: judge.teacher}
-    return EnrichmentContext(teachers, knobs, judge.api, judge.frame, judge.seeds)
+    thinking = {Role.SOLVER: knobs.thinking, Role.JUDGE: judge.thinking}
+    return EnrichmentContext(teachers, knobs, judge.api, judge.frame, judge.seeds, thinking)
 
 
 def _refused(example: GeneratedExample, token: str) -> Work[Solved | Rejection]:
@@ -187,15 +190,17 @@ def _rows(
     verified = [(place, row) for place, row in enumerate(standing) if row and row.verified]
     gates = text_gates(thresholds)
     reasoning = first_that_reads_well(
-        [(row, _traces(solved[place])) for place, row in verified], gates
+        [(row, _traces(row, solved[place])) for place, row in verified], gates
+    )
+    # A raw thought is kept only if the settings ask for it; else it was there to be condensed.
+    thoughts = first_that_reads_well(
+        [(row, [row.thought] if context.knobs.keep_thoughts else []) for _, row in verified], gates
     )
     added = without_faults(
         [(row, solved[place].added) for place, row in verified], installed, gates
     )
-    texts = {
-        place: parts
-        for (place, _), parts in zip(verified, zip(reasoning, added, strict=True), strict=True)
-    }
+    places = [place for place, _ in verified]
+    texts = dict(zip(places, zip(reasoning, thoughts, added, strict=True), strict=True))
     for place, (each, row) in enumerate(zip(solved, standing, strict=True)):
         report.note(each.proof)
         if each.verified is None or row is None:
@@ -207,8 +212,11 @@ def _rows(
             report.note(row.proof)
             report.corrected += 1
         if place in texts:
-            trace, fields = texts[place]
-            row = row.model_copy(update={"reasoning": trace})
+            trace, thought, fields = texts[place]
+            source = "answer" if trace else ""
+            row = row.model_copy(
+                update={"reasoning": trace, "reasoning_from": source, "thought": thought}
+            )
             row = with_additions(row, fields, installed, context, report.added)
         yield row
 
@@ -223,5 +231,5 @@ def _standing(solved: Solved, accepted: Container[str]) -> EnrichedExample | Non
     return verified.row
 
 
-def _traces(solved: Solved) -> Sequence[str]:
-    return solved.verified.traces if solved.verified else ()
+def _traces(row: EnrichedExample, solved: Solved) -> Sequence[str]:
+    return kept_traces(row, solved.verified.agreeing) if solved.verified else ()

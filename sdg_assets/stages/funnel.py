@@ -13,7 +13,7 @@ from sdg_assets.stages.stage import ROW_STAGES, STAGES, key_of
 from sdg_assets.store.partitions import Store
 
 # The reasons of gate `generation` for completions that could not be parsed.
-UNREADABLE = ("truncated", "empty", "refusal", "unparsable", "too long")
+UNREADABLE = ("truncated", "truncated while thinking", "empty", "refusal", "unparsable", "too long")
 
 
 @dataclass

@@ -40,8 +40,10 @@ from sdg_assets.teacher.requests import (
     Request,
     Sampling,
     TeacherFacts,
+    TeacherIdentity,
     build_request,
 )
+from sdg_assets.teacher.sampling import sampling_of
 from sdg_assets.thresholds import DEFAULTS, Thresholds
 
 GATE = "generation"
@@ -71,14 +73,26 @@ class WriterKnobs:
     Attributes:
         examples_per_seed: New examples per seed.
         shots: Seeds shown in a prompt, including the anchor.
-        temperature: Sampling temperature.
-        max_tokens: Longest completion, in tokens.
+        temperature: Sampling temperature; None: as the writer's card recommends, else 0.9.
+        max_tokens: Longest answer, in tokens.
+        thinking: Thinking mode of the writer; empty: the model's default.
     """
 
     examples_per_seed: int = 1
     shots: int = 2
-    temperature: float = 0.9
+    temperature: float | None = None
     max_tokens: int = 512
+    thinking: str = ""
+
+    def sampling(self, writer: TeacherIdentity, number: int) -> Sampling:
+        """How the writer's tokens are sampled for an anchor's example of this number."""
+        return sampling_of(
+            writer,
+            thinking=self.thinking,
+            temperature=self.temperature,
+            otherwise=Sampling(temperature=0.9, max_tokens=self.max_tokens),
+            sample=number,
+        )
 
 
 def prompt(kind: AnswerKind) -> Prompt:
@@ -278,9 +292,7 @@ def _write(
         if kind.choices_are_given
         else ""
     )
-    sampling = Sampling(
-        temperature=knobs.temperature, max_tokens=knobs.max_tokens, sample=round_number
-    )
+    sampling = knobs.sampling(writer.identity, round_number)
     while True:
         values = {
             "frame": spec.frame or kind.default_frame,
@@ -347,6 +359,8 @@ def _parse(
     text = completion.text.strip()
     if completion.finish_reason == "length":
         raise DraftError("truncated")
+    if completion.finish_reason == "thinking":
+        raise DraftError("truncated while thinking")
     if completion.finish_reason == "content_filter":
         raise DraftError("filtered by the server")
     if not text:

@@ -9,11 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from sdg_assets.errors import TeacherError
 from sdg_assets.records import Role
 from sdg_assets.settings import Settings
 from sdg_assets.teacher.backend import TeacherSpec
 from sdg_assets.teacher.backends import backend_of, backends
 from sdg_assets.teacher.requests import Teacher, TeacherIdentity
+from sdg_assets.teacher.thinking import Thinking, mode_fault
 
 
 def open_teacher(settings: Settings, role: Role) -> Teacher:
@@ -44,7 +46,11 @@ def open_teachers(settings: Settings, roles: Iterable[Role]) -> dict[Role, Teach
     specs = {role: TeacherSpec.of(settings, role) for role in roles}
     for backend in backends():
         backend.stop_unused(specs.values())
+    for role in specs:
+        check_thinking(settings, role)
     teachers = {role: open_teacher(settings, role) for role in specs}
+    for role, teacher in teachers.items():
+        check_thinking(settings, role, teacher.identity)
     judge = teachers.get(Role.JUDGE)
     if judge and not has_judge(settings, judge.identity):
         del teachers[Role.JUDGE]
@@ -59,7 +65,38 @@ def identity_of(settings: Settings, role: Role) -> TeacherIdentity:
         TransientError: The Hub or the server is not reached.
     """
     spec = TeacherSpec.of(settings, role)
-    return backend_of(spec).identity(spec)
+    identity = backend_of(spec).identity(spec)
+    check_thinking(settings, role, identity)
+    return identity
+
+
+def check_thinking(settings: Settings, role: Role, identity: TeacherIdentity | None = None) -> None:
+    """Checks that a role's model can think as `SDG_THINKING` asks.
+
+    Args:
+        settings: The settings that name each role's teacher and thinking mode.
+        role: The role.
+        identity: The teacher's identity, if known. Without it the card of a configured model is
+            checked, while an address can stand for any model.
+
+    Raises:
+        TeacherError: The model has no such mode, or there is no such teacher.
+    """
+    mode = settings.thinking.get(role, "")
+    if not mode:
+        return
+    spec = TeacherSpec.of(settings, role)
+    thinking: Thinking | None
+    if identity:
+        thinking = identity.thinking
+    elif card := backend_of(spec).card(spec):
+        thinking = card.thinking
+    else:
+        return
+    if fault := mode_fault(thinking, mode):
+        raise TeacherError(
+            f"SDG_THINKING={role}:{mode}: teacher {spec.name} cannot do that: {fault}"
+        )
 
 
 def has_judge(settings: Settings, judge: TeacherIdentity | None = None) -> bool:

@@ -25,7 +25,13 @@ from more_itertools import chunked
 from sdg_assets.errors import StoreError, TransientError
 from sdg_assets.records import Role
 from sdg_assets.teacher.log.completions import CompletionLog
-from sdg_assets.teacher.requests import Completion, FailedRequest, Request, Teacher
+from sdg_assets.teacher.requests import (
+    Completion,
+    FailedRequest,
+    Request,
+    Teacher,
+    output_limit,
+)
 
 ResultT = TypeVar("ResultT")
 Work = Generator[list[Request], list[Completion], ResultT]
@@ -98,7 +104,8 @@ class Desk:
         completion = self.log.get(request.id)
         if completion.finish_reason != "too_long":
             return True
-        needed = completion.prompt_tokens + request.sampling.max_tokens
+        thinking = self.teacher.identity.thinking
+        needed = completion.prompt_tokens + output_limit(thinking, request.sampling)
         return bool(completion.prompt_tokens) and needed > self.teacher.max_model_len
 
     def receive(self, outcome: Completion | FailedRequest) -> bool:

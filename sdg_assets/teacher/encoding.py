@@ -27,6 +27,7 @@ from sdg_assets.teacher.control_tokens import (
     is_marker,
 )
 from sdg_assets.teacher.requests import Message
+from sdg_assets.teacher.thinking import Instruction, Thinking
 
 _TOKEN_LIKE = re.compile(r"</?[A-Za-z][^<>\s]{0,60}>|\[/?[A-Za-z_]{2,60}\]")
 
@@ -34,37 +35,48 @@ _TOKEN_LIKE = re.compile(r"</?[A-Za-z][^<>\s]{0,60}>|\[/?[A-Za-z_]{2,60}\]")
 class ChatEncoder:
     """Renders conversations to token ids with a tokenizer's own chat template."""
 
-    def __init__(self, tokenizer: Any, teacher: str) -> None:  # noqa: ANN401 – of transformers
+    def __init__(
+        self,
+        tokenizer: Any,  # noqa: ANN401 – of transformers
+        teacher: str,
+        thinking: Thinking | None = None,
+    ) -> None:
         """Collects the tokenizer's control tokens.
 
         Args:
             tokenizer: A tokenizer of the Transformers library.
             teacher: The teacher's name, for errors.
+            thinking: How the model thinks; None: it does not.
         """
-        self._tokenizer, self._teacher = tokenizer, teacher
+        self._tokenizer, self._teacher, self._thinking = tokenizer, teacher, thinking
         added = getattr(tokenizer, "added_tokens_decoder", {})
         control = {number: str(token) for number, token in added.items() if controls(token)}
         special = getattr(tokenizer, "all_special_ids", [])
         self._control_ids = frozenset(control) | frozenset(special)
         self.control_tokens = ControlTokens(control.values())
-        self._of_template: dict[tuple[str, ...], list[int]] = {}
+        self._of_template: dict[tuple[str, tuple[str, ...]], list[int]] = {}
 
-    def encode(self, messages: Sequence[Message]) -> list[int]:
+    def encode(self, messages: Sequence[Message], mode: str = "") -> list[int]:
         """The token ids of a conversation, up to the start of the next answer.
+
+        Args:
+            messages: The conversation.
+            mode: A thinking mode of the model; empty: its default.
 
         Raises:
             TeacherError: The tokenizer has no chat template, its template refuses the conversation,
                 or it makes control tokens of ordinary text.
         """
+        messages = instructed(messages, instruction_of(self._thinking, mode).system)
         contents = [message.content for message in messages]
         roles = [message.role for message in messages]
-        template_controls = self._template_controls(roles)
-        ids = self._rendered(roles, contents, tokenize=True)
+        template_controls = self._template_controls(roles, mode)
+        ids = self._rendered(roles, contents, mode, tokenize=True)
         # The usual case: no content contains a control token. These are the ids that the model was
         # trained on.
         if self._controls_in(ids) == template_controls:
             return list(ids)
-        ids = self._separately(roles, contents)
+        ids = self._separately(roles, contents, mode)
         if self._controls_in(ids) != template_controls:
             raise TeacherError(
                 f"teacher {self._teacher}: its tokenizer makes control tokens of ordinary text; "
@@ -72,10 +84,10 @@ class ChatEncoder:
             )
         return ids
 
-    def _separately(self, roles: Sequence[str], contents: Sequence[str]) -> list[int]:
+    def _separately(self, roles: Sequence[str], contents: Sequence[str], mode: str) -> list[int]:
         """Token ids with the template's parts and each content tokenized separately."""
         blanks = [f"CONTENT{number}BLANK" for number in range(len(contents))]
-        text: str = self._rendered(roles, blanks, tokenize=False)
+        text: str = self._rendered(roles, blanks, mode, tokenize=False)
         ids: list[int] = []
         for blank, content in zip(blanks, contents, strict=True):
             before, placeholder, text = text.partition(blank)
@@ -101,11 +113,11 @@ class ChatEncoder:
             )
         return list(self._tokenizer.encode(text, add_special_tokens=False))
 
-    def _template_controls(self, roles: Sequence[str]) -> list[int]:
-        key = tuple(roles)
+    def _template_controls(self, roles: Sequence[str], mode: str) -> list[int]:
+        key = mode, tuple(roles)
         if key not in self._of_template:
             blanks = [f"CONTENT{number}BLANK" for number in range(len(roles))]
-            ids = self._rendered(roles, blanks, tokenize=True)
+            ids = self._rendered(roles, blanks, mode, tokenize=True)
             self._of_template[key] = self._controls_in(ids)
         return self._of_template[key]
 
@@ -113,7 +125,9 @@ class ChatEncoder:
         control = self._control_ids
         return [i for i in ids if i in control]
 
-    def _rendered(self, roles: Sequence[str], contents: Sequence[str], *, tokenize: bool) -> Any:  # noqa: ANN401 – text or ids
+    def _rendered(
+        self, roles: Sequence[str], contents: Sequence[str], mode: str, *, tokenize: bool
+    ) -> Any:  # noqa: ANN401 – text or ids
         from jinja2 import TemplateError
 
         if self._folds_system:
@@ -124,7 +138,11 @@ class ChatEncoder:
         ]
         try:
             return self._tokenizer.apply_chat_template(
-                conversation, add_generation_prompt=True, tokenize=tokenize, return_dict=False
+                conversation,
+                add_generation_prompt=True,
+                tokenize=tokenize,
+                return_dict=False,
+                **instruction_of(self._thinking, mode).template,
             )
         except (TemplateError, ValueError) as error:
             raise TeacherError(
@@ -182,6 +200,27 @@ class ServedTokens:
         # A word in angle brackets may be one token without control; then a blank does no harm.
         text = _TOKEN_LIKE.sub(lambda m: _broken(m) if self._is_token(m[0]) else m[0], text)
         return " ".join(self.control_tokens.pieces(text))
+
+
+def instruction_of(thinking: Thinking | None, mode: str) -> Instruction:
+    """What a prompt must contain for a thinking mode; nothing for a model that does not think."""
+    return thinking.instruction(mode) if thinking else Instruction()
+
+
+def instructed(messages: Sequence[Message], system: str) -> tuple[Message, ...]:
+    """The conversation, with a text at the beginning of its system turn.
+
+    Args:
+        messages: The conversation.
+        system: The text; empty: the conversation stays as it is.
+    """
+    if not system:
+        return tuple(messages)
+    first = messages[0]
+    if first.role != "system":
+        return (Message(role="system", content=system), *messages)
+    opened = Message(role="system", content=f"{system}\n\n{first.content}".strip())
+    return (opened, *messages[1:])
 
 
 def _broken(match: re.Match[str]) -> str:

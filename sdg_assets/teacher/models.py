@@ -24,6 +24,7 @@ from pydantic import (
 
 from sdg_assets.errors import PermanentError, SdgError
 from sdg_assets.records import CommercialUse
+from sdg_assets.teacher.thinking import RecommendedSampling, Thinking
 from sdg_assets.teacher.weights import hub
 from sdg_assets.teacher.weights.packaged import Packaged, directory_of, fetch_packaged, is_ready
 
@@ -38,7 +39,7 @@ SAMPLES, SAMPLE_BYTES = 64, 4096
 class Card(BaseModel):
     """A part of `teachers.yaml`: immutable, and unknown keys are errors."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
 
 
 class Gpus(Card):
@@ -69,6 +70,17 @@ class TeacherCard(Card):
         description="names (id or root at /v1/models) under which servers serve this model",
     )
     parameters: str = "unknown"
+    teacher_class: Literal["small", "strong", "thinking"] = Field(
+        default="small",
+        alias="class",
+        description="how prompts are worded and how long answers may be",
+    )
+    thinking: Thinking | None = Field(
+        default=None, description="how it thinks; absent: the model does not think"
+    )
+    sampling: RecommendedSampling = Field(
+        default=RecommendedSampling(), description="what its makers recommend"
+    )
     gpus: Gpus = Gpus()
     memory_gib: float | None = Field(
         default=None, gt=0, description="weights and KV cache, a replica"

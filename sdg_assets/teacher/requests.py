@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, field_validator
 from sdg_assets.errors import TeacherError, TransientError
 from sdg_assets.records import Role, TeacherStamp, content_id
 from sdg_assets.teacher.control_tokens import ControlTokens
+from sdg_assets.teacher.thinking import RecommendedSampling, Thinking, thinks
 
 
 class Sampling(BaseModel):
@@ -27,6 +28,13 @@ class Sampling(BaseModel):
     temperature: float = 0.8
     top_p: float = 0.95
     max_tokens: int = 512
+    """Longest answer. A thought has a budget of its own: the card's, which the backend adds."""
+    top_k: int = 0
+    """Number of likeliest tokens to sample from; 0: all."""
+    min_p: float = 0.0
+    """Least probability of a token, as a share of the likeliest token's."""
+    thinking: str = ""
+    """Empty: the model's default; `on`, `off`, or an effort such as `low`."""
     sample: int = 0
 
 
@@ -73,8 +81,9 @@ class Request:
         return self._render()
 
 
-FinishReason = Literal["stop", "length", "content_filter", "too_long"]
-"""`too_long`: prompt and `max_tokens` exceed the teacher's context, so nothing was sent."""
+FinishReason = Literal["stop", "length", "thinking", "content_filter", "too_long"]
+"""How an answer ended: complete, cut off at its token limit, cut off while the model was still
+thinking, refused by a server's filter, or never begun because the prompt is too long."""
 # Finish reasons of servers → ours. A reason of `CUT_OFF` means that the answer is incomplete.
 _FINISH_REASONS: dict[str, FinishReason] = {
     "stop": "stop",
@@ -119,13 +128,19 @@ class Completion(BaseModel):
 
     request_id: str
     text: str
+    """The answer, without the thought."""
+    reasoning: str = ""
+    """The thought; empty if the model did not think."""
     finish_reason: FinishReason
     prompt_tokens: int
     output_tokens: int
+    """Thought and answer together."""
+    reasoning_tokens: int = 0
+    """Tokens of the thought; part of `output_tokens`."""
     cached_tokens: int = 0
     seconds: float = 0.0
 
-    @field_validator("text", mode="before")
+    @field_validator("text", "reasoning", mode="before")
     @classmethod
     def _without_lone_surrogates(cls, text: Any) -> Any:  # noqa: ANN401 – not validated yet
         return without_lone_surrogates(text) if isinstance(text, str) else text
@@ -159,11 +174,17 @@ class TeacherIdentity:
     settings: dict[str, Any] = field(default_factory=dict)
     can_judge: bool = True
     """Whether its card allows it as judge; completions do not depend on this."""
+    thinking: Thinking | None = None
+    """How it thinks, as its card says; None: it does not."""
+    sampling: RecommendedSampling = field(default_factory=RecommendedSampling)
+    """What its makers recommend. Requests hold the values, so they are no part of the identity."""
 
     @cached_property
     def fingerprint(self) -> str:
         """Hash of model, revision and numeric settings; a change starts a new log."""
-        return content_id(self.stamp.model, self.stamp.revision, self.settings)[:12]
+        # A completion also depends on the prompt's switch and on the budget of the thought.
+        thinking = [self.thinking.model_dump(mode="json")] if self.thinking else []
+        return content_id(self.stamp.model, self.stamp.revision, self.settings, *thinking)[:12]
 
     @property
     def data_version(self) -> str:
@@ -228,6 +249,18 @@ def too_long(request: Request, prompt_tokens: int) -> Completion:
         prompt_tokens=prompt_tokens,
         output_tokens=0,
     )
+
+
+def output_limit(thinking: Thinking | None, sampling: Sampling) -> int:
+    """Most tokens of an output: the answer's, and the budget of a thought.
+
+    Args:
+        thinking: How the model thinks; None: it does not.
+        sampling: The request's thinking mode, and the longest answer.
+    """
+    if thinking is None or not thinks(thinking, sampling.thinking):
+        return sampling.max_tokens
+    return sampling.max_tokens + thinking.max_tokens
 
 
 def build_request(
