@@ -68,6 +68,16 @@ class Thinking(BaseModel):
     )
     max_tokens: PositiveInt = Field(description="token budget of the thought")
 
+    @model_validator(mode="before")
+    @classmethod
+    def _words_that_yaml_reads_as_booleans(cls, entry: object) -> object:
+        """A bare `on` or `off` in YAML 1.1 is a boolean, as a key and as a value."""
+        if not isinstance(entry, dict):
+            return entry
+        words = {key: key if isinstance(key, str) else _word(key) for key in entry}
+        named = {words[key]: value for key, value in entry.items()}
+        return {**named, "default": _word(named.get("default"))}
+
     @model_validator(mode="after")
     def _switches_agree(self) -> Self:
         if self.switch == "none" and (self.on is not None or self.off is not None):
@@ -109,6 +119,10 @@ class Thinking(BaseModel):
         if isinstance(value, str):
             return Instruction(system=value)
         return Instruction(template=value or {})
+
+
+def _word(value: object) -> object:
+    return {True: "on", False: "off"}.get(value, value) if isinstance(value, bool) else value
 
 
 def thinks(thinking: Thinking | None, mode: str) -> bool:
