@@ -70,13 +70,17 @@ class Thinking(BaseModel):
 
     @model_validator(mode="before")
     @classmethod
-    def _words_that_yaml_reads_as_booleans(cls, entry: object) -> object:
-        """A bare `on` or `off` in YAML 1.1 is a boolean, as a key and as a value."""
-        if not isinstance(entry, dict):
-            return entry
-        words = {key: key if isinstance(key, str) else _word(key) for key in entry}
-        named = {words[key]: value for key, value in entry.items()}
-        return {**named, "default": _word(named.get("default"))}
+    def _on_and_off_are_words(cls, value: Any) -> Any:  # noqa: ANN401 – as YAML gave it
+        """YAML reads a bare `on` or `off` as a boolean, as key and as value."""
+        if not isinstance(value, dict):
+            return value
+        words = {True: "on", False: "off"}
+        named = {
+            words.get(key, key) if isinstance(key, bool) else key: v for key, v in value.items()
+        }
+        if isinstance(default := named.get("default"), bool):
+            named["default"] = words[default]
+        return named
 
     @model_validator(mode="after")
     def _switches_agree(self) -> Self:
@@ -110,7 +114,7 @@ class Thinking(BaseModel):
         return (mode or self.default) != "off"
 
     def instruction(self, mode: str) -> Instruction:
-        """What a prompt must contain for a mode; nothing for the default.
+        """What a prompt must contain for a mode; nothing for the default. An effort turns it on.
 
         Args:
             mode: One of `modes`, or empty.
@@ -118,11 +122,8 @@ class Thinking(BaseModel):
         value = self._switches.get(mode)
         if isinstance(value, str):
             return Instruction(system=value)
-        return Instruction(template=value or {})
-
-
-def _word(value: object) -> object:
-    return {True: "on", False: "off"}.get(value, value) if isinstance(value, bool) else value
+        on = self.on if mode in self.efforts and isinstance(self.on, dict) else {}
+        return Instruction(template={**on, **(value or {})})
 
 
 def thinks(thinking: Thinking | None, mode: str) -> bool:

@@ -13,7 +13,6 @@ from packaging.licenses import canonicalize_license_expression
 
 from sdg_assets.errors import PermanentError
 from sdg_assets.teacher.models import BUILT_IN, COMMIT, LISTED_KEYS, card_of, teacher_cards
-from sdg_assets.teacher.thinking import Thinking
 
 CARDS = teacher_cards()
 THINKING = {name: card.thinking for name, card in CARDS.items() if card.thinking}
@@ -114,24 +113,6 @@ def test_every_engine_argument_is_one_that_vllm_has() -> None:
     assert {name: unknown for name, unknown in wrong.items() if unknown} == {}
     modes = {card.engine.get("tokenizer_mode", "hf") for card in CARDS.values()}
     assert modes <= set(TokenizerRegistry.tokenizers)
-
-
-@pytest.mark.parametrize("quote", ["", '"'])
-def test_on_and_off_may_be_written_without_quotes(quote: str) -> None:
-    on, off = (f"{quote}{word}{quote}" for word in ("on", "off"))
-    entry = yaml.safe_load(f"""
-        default: {on}
-        switch: template
-        {on}: {{enable_thinking: true}}
-        {off}: {{enable_thinking: false}}
-        parser: qwen3
-        max_tokens: 10
-    """)
-
-    thinking = Thinking.model_validate(entry)
-
-    assert thinking.default == "on"
-    assert thinking.instruction("off").template == {"enable_thinking": False}
 
 
 @pytest.mark.parametrize(

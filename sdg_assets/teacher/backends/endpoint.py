@@ -13,7 +13,7 @@ from sdg_assets.addresses import Credentials, is_url
 from sdg_assets.errors import TeacherError
 from sdg_assets.teacher.backend import STALLED_SECONDS, Backend, TeacherSpec
 from sdg_assets.teacher.control_tokens import ControlTokens
-from sdg_assets.teacher.encoding import ServedTokens
+from sdg_assets.teacher.encoding import ServedTokens, instructed, instruction_of
 from sdg_assets.teacher.requests import (
     Completion,
     FailedRequest,
@@ -21,11 +21,13 @@ from sdg_assets.teacher.requests import (
     Request,
     TeacherIdentity,
     finish_reason,
+    output_limit,
 )
 from sdg_assets.teacher.server.background import background
 from sdg_assets.teacher.server.replies import Anything, ChatReply, ModelList, TokenCount
 from sdg_assets.teacher.server.served import ServedModel, identity_of_served
 from sdg_assets.teacher.server.server import Server
+from sdg_assets.teacher.thoughts import parted_reply, response_format, thinking_body
 
 ClientT = TypeVar("ClientT", bound="EndpointTeacher")
 DEFAULT_MODEL_LEN = 4096
@@ -138,17 +140,21 @@ class EndpointTeacher:
 
     def body(self, request: Request) -> dict[str, Any]:
         """The JSON body of a request."""
-        sampling = request.sampling
+        sampling, thinking = request.sampling, self.identity.thinking
+        system = instruction_of(thinking, sampling.thinking).system
         body: dict[str, Any] = {
             "model": self.model,
-            "messages": self.conversation(request.messages),
+            "messages": self.conversation(instructed(request.messages, system)),
             "temperature": sampling.temperature,
             "top_p": sampling.top_p,
-            "max_tokens": sampling.max_tokens,
+            "max_tokens": output_limit(thinking, sampling),
         }
+        # Not part of OpenAI's API, so they are sent only if they change something.
+        body |= {"top_k": sampling.top_k} if sampling.top_k else {}
+        body |= {"min_p": sampling.min_p} if sampling.min_p else {}
+        body |= thinking_body(thinking, sampling.thinking)
         if request.json_schema:
-            schema = {"name": "draft", "schema": request.json_schema, "strict": True}
-            body["response_format"] = {"type": "json_schema", "json_schema": schema}
+            body["response_format"] = response_format(request.json_schema)
         return body
 
     async def complete(self, request: Request, body: dict[str, Any]) -> Completion:
@@ -156,12 +162,23 @@ class EndpointTeacher:
         began = time.monotonic()
         answer = await self.server.ask("POST", "/v1/chat/completions", ChatReply, body)
         choice, usage = answer.choices[0], answer.usage
+        parted = parted_reply(
+            self.identity.thinking,
+            request,
+            choice.message.content,
+            choice.message.thought,
+            finish_reason(choice.finish_reason, self.server.url),
+            usage.completion_tokens,
+            usage.reasoning_tokens,
+        )
         return Completion(
             request_id=request.id,
-            text=choice.message.content or "",
-            finish_reason=finish_reason(choice.finish_reason, self.server.url),
+            text=parted.answer,
+            reasoning=parted.reasoning,
+            finish_reason=parted.finish_reason,
             prompt_tokens=usage.prompt_tokens,
             output_tokens=usage.completion_tokens,
+            reasoning_tokens=parted.reasoning_tokens,
             cached_tokens=usage.cached_tokens,
             seconds=round(time.monotonic() - began, 3),
         )

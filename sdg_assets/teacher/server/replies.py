@@ -92,18 +92,40 @@ class ReportedUsage(Reply):
         return (self.prompt_tokens_details and self.prompt_tokens_details.cached_tokens) or 0
 
 
+class CompletionDetails(Reply):
+    """Details of the output's tokens."""
+
+    reasoning_tokens: int | None = None
+
+
 class ChatUsage(ReportedUsage):
     """The tokens of a chat completion; a server that does not count them cannot be a teacher."""
 
     completion_tokens: int = Field(ge=0)
+    completion_tokens_details: CompletionDetails | None = None
+
+    @property
+    def reasoning_tokens(self) -> int:
+        """Number of tokens of the thought; 0 if the server does not count them."""
+        details = self.completion_tokens_details
+        return (details and details.reasoning_tokens) or 0
 
 
 class ChatMessage(Reply):
     """The message of a choice; null if a thinking model did not get beyond its reasoning."""
 
     content: str | None
+    reasoning: str | None = None
+    """The thought, as vLLM names it."""
+    reasoning_content: str | None = None
+    """The thought, as older servers, SGLang and DeepSeek name it."""
 
-    @field_validator("content", mode="before")
+    @property
+    def thought(self) -> str | None:
+        """The thought, under whichever name the server sent it."""
+        return self.reasoning or self.reasoning_content
+
+    @field_validator("content", "reasoning", "reasoning_content", mode="before")
     @classmethod
     def _without_lone_surrogates(cls, content: Any) -> Any:  # noqa: ANN401 – not validated yet
         return without_lone_surrogates(content) if isinstance(content, str) else content
