@@ -61,7 +61,7 @@ def build(*, rich_help: bool) -> typer.Typer:
     app.command("records", short_help="Describe every field of every record.", epilog=exit_codes())(
         records.records
     )
-    app.add_typer(teacher.app, name="teacher", short_help="Download teacher models.")
+    app.add_typer(teacher.app, name="teacher", short_help="Compare teacher models, download them.")
     return app
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import hashlib
 import logging
 import os
@@ -34,6 +35,8 @@ BUILT_IN = Path(__file__).parents[1] / "catalog" / "teachers.yaml"
 HUB_ID = re.compile(r"(?P<model>[\w-][\w.-]*/[\w-][\w.-]*)(@(?P<revision>[\w./-]+))?")
 COMMIT = re.compile(r"[0-9a-f]{40}")
 SAMPLES, SAMPLE_BYTES = 64, 4096
+LISTED_KEYS = 6
+"""How many keys of `teachers.yaml` a message lists."""
 
 
 class Card(BaseModel):
@@ -80,6 +83,9 @@ class TeacherCard(Card):
     )
     sampling: RecommendedSampling = Field(
         default=RecommendedSampling(), description="what its makers recommend"
+    )
+    verified: tuple[Literal["thinking", "sampling", "memory"], ...] = Field(
+        default=(), description="parts that were read in a public file, such as the model card"
     )
     gpus: Gpus = Gpus()
     memory_gib: float | None = Field(
@@ -180,8 +186,23 @@ def card_of(teacher: str, catalog: Path | None = None) -> TeacherCard:
         return _hub_card(match["model"], match["revision"], cards)
     raise PermanentError(
         f"unknown teacher {teacher!r}: not a directory, nor a hub id (org/name), nor one of"
-        f" {', '.join(cards)}"
+        f" {some_keys(teacher, catalog)}"
     )
+
+
+def some_keys(name: str = "", catalog: Path | None = None) -> str:
+    """Keys of `teachers.yaml` for a message: all if they are few, else the ones nearest to a name.
+
+    Args:
+        name: What somebody wrote instead of a key.
+        catalog: Directory whose `teachers.yaml` is used instead of the built-in one.
+    """
+    keys = list(teacher_cards(catalog))
+    if len(keys) <= LISTED_KEYS:
+        return ", ".join(keys)
+    near = difflib.get_close_matches(name, keys, n=LISTED_KEYS)
+    listed = ", ".join(near or keys[:LISTED_KEYS])
+    return f"{listed}, … (`sdg teacher list` prints all {len(keys)})"
 
 
 def card_of_model(*names: str, catalog: Path | None = None) -> TeacherCard:

@@ -19,7 +19,7 @@ COMMANDS = {
     (): ("quickstart", "plan", "funnel", "preview", "records", "catalog", "release", "teacher"),
     ("catalog",): ("list", "show", "check", "new", "guesses"),
     ("release",): ("list", "show", "diff", "push"),
-    ("teacher",): ("fetch",),
+    ("teacher",): ("fetch", "list"),
 }
 LEAVES = [
     (*group, name)

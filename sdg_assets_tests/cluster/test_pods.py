@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import dagster as dg
@@ -87,6 +88,21 @@ def test_every_known_teacher_has_room_for_itself(name: str) -> None:
         assert own.memory_gib > weights
     else:
         assert own.shm_gib >= 2 * card.gpus.tensor_parallel
+
+
+def test_the_sizes_in_the_readme_are_those_of_the_pods() -> None:
+    page = (Path(__file__).parents[2] / "k8s" / "README.md").read_text("utf-8")
+    table = page.split("on the GPUs |\n")[1].split("\n\n")[0]
+    rows = [[cell.strip() for cell in line.strip("| ").split("|")] for line in table.splitlines()]
+
+    assert len(rows) > 5
+    for name, gpus, *numbers in rows[1:]:
+        card = teacher_cards()[name]
+        size = stage_size(Stage.GENERATED, Settings(teacher=name), cached=True)
+        parallel = f"{card.gpus.tensor_parallel} × {card.gpus.data_parallel}"
+        assert gpus == (parallel if size.gpus else "–")
+        parts = (size.cpus, size.memory_gib, size.shm_gib, size.disk_gib, card.memory_gib)
+        assert [float(number) for number in numbers] == [float(part or 0) for part in parts]
 
 
 def test_a_teacher_that_is_served_needs_a_small_pod() -> None:

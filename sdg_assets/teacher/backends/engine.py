@@ -26,6 +26,7 @@ from sdg_assets.teacher.models import (
     card_of,
     card_of_model,
     resolve,
+    some_keys,
     teacher_cards,
 )
 from sdg_assets.teacher.requests import (
@@ -311,7 +312,7 @@ class EngineBackend(Backend):
 
     def names(self, catalog: Path | None) -> str:
         """Directories, hub ids and the keys of `teachers.yaml`."""
-        return f"a directory, a hub id (org/name) or one of {', '.join(teacher_cards(catalog))}"
+        return f"a directory, a hub id (org/name) or one of {some_keys(catalog=catalog)}"
 
     def open(self, spec: TeacherSpec) -> EngineTeacher:
         """The engine, which starts with the first request and is kept for later partitions."""
