@@ -48,6 +48,8 @@ class Stage(StrEnum):
 
 JudgeApi = Literal["rubric", "reward", "score"]
 """How a teacher is asked to judge: as a chat model (`rubric`), or for a score."""
+TeacherClass = Literal["small", "strong", "thinking"]
+"""The ability of a teacher. Prompts are worded for it, and it decides how long answers may be."""
 
 
 # YAML reads a bare yes/no as a boolean.

@@ -11,7 +11,7 @@ from functools import cache
 import dagster as dg
 
 from sdg_assets.assets.failures import clear_failures
-from sdg_assets.records import Role, content_id
+from sdg_assets.records import Role, TeacherClass, content_id
 from sdg_assets.settings import settings
 from sdg_assets.stages.prompt_versions import role_versions
 from sdg_assets.teacher import has_judge, identity_of
@@ -45,12 +45,12 @@ def is_played(role: Role, identity: TeacherIdentity | None = None) -> bool:
 def version_of(role: Role, identity: TeacherIdentity) -> str:
     """The data version of a teacher in a role: model@revision, settings and prompts."""
     api = f"+{settings().judge_api}" if role is Role.JUDGE else ""
-    return f"{identity.data_version}+{_prompts(role)}{api}"
+    return f"{identity.data_version}+{_prompts(role, identity.teacher_class)}{api}"
 
 
 @cache
-def _prompts(role: Role) -> str:
-    return content_id(role_versions(role))[:8]
+def _prompts(role: Role, teacher_class: TeacherClass) -> str:
+    return content_id(role_versions(role, teacher_class))[:8]
 
 
 def current_identity(role: Role) -> TeacherIdentity:
@@ -105,7 +105,7 @@ def teacher_assets() -> dg.AssetsDefinition:
                     "revision": identity.stamp.revision,
                     "license": identity.stamp.license,
                     "settings": identity.settings,
-                    "prompts": _prompts(role),
+                    "prompts": _prompts(role, identity.teacher_class),
                 },
             )
 

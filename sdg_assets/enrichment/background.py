@@ -16,6 +16,7 @@ from sdg_assets.enrichment.knobs import SolverKnobs
 from sdg_assets.gates import Gate, text_refusals
 from sdg_assets.records import AnswerKind, EnrichedExample, Example, JudgeApi, Role
 from sdg_assets.teacher.conversation import Work
+from sdg_assets.teacher.lengths import LENGTHS
 from sdg_assets.teacher.prompts import Prompt
 from sdg_assets.teacher.requests import (
     Completion,
@@ -69,9 +70,8 @@ def knowledge_request(
         tests=example.tests,
         answer=example.answer,
     )
-    sampling = Sampling(
-        temperature=knobs.temperature, max_tokens=knobs.knowledge_max_tokens, sample=attempt
-    )
+    longest = knobs.knowledge_max_tokens or LENGTHS[solver.identity.teacher_class].background
+    sampling = Sampling(temperature=knobs.temperature, max_tokens=longest, sample=attempt)
     return build_request(
         solver.identity, Role.SOLVER, background_prompt.version, messages, sampling
     )

@@ -14,9 +14,11 @@ class SolverKnobs:
     """Whether voting stops once it is decided; otherwise every row gets all votes."""
     majority: float = 0.5
     temperature: float = 0.7
-    max_tokens: int = 512
+    max_tokens: int | None = None
+    """Most tokens of a vote; None: by the solver's class, see `teacher.lengths`."""
     accept_corrections: bool = False
     correction_share: float = 0.8
     """Share of the planned votes needed to overrule the writer, if corrections are accepted."""
     with_knowledge: bool = True
-    knowledge_max_tokens: int = 256
+    knowledge_max_tokens: int | None = None
+    """Most tokens of a background; None: by the solver's class."""

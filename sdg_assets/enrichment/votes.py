@@ -14,15 +14,17 @@ from dataclasses import dataclass
 from typing import Literal
 
 from sdg_assets.answers import answer_format
-from sdg_assets.answers.labels import spelled_out
 from sdg_assets.answers.selection import arranged
 from sdg_assets.enrichment.comparison import ComparedAnswers
+from sdg_assets.enrichment.forms import vote_form, vote_prompt
 from sdg_assets.enrichment.judge import Judge
 from sdg_assets.enrichment.knobs import SolverKnobs
+from sdg_assets.enrichment.traces import candidates
 from sdg_assets.gates import Gate, text_refusals
-from sdg_assets.records import AnswerKind, Example, GeneratedExample, Role
+from sdg_assets.kinds import VoteForm
+from sdg_assets.records import Example, GeneratedExample, Role
 from sdg_assets.teacher.conversation import Work
-from sdg_assets.teacher.prompts import Prompt
+from sdg_assets.teacher.lengths import LENGTHS
 from sdg_assets.teacher.requests import (
     Completion,
     Request,
@@ -35,11 +37,6 @@ from sdg_assets.teacher.requests import (
 Outcome = Literal["agreed", "majority_disagrees", "no_majority", "unsolvable"]
 Same = Callable[[str, str], bool]
 Groups = list[tuple[str, int]]
-
-
-def prompts(kind: AnswerKind) -> tuple[Prompt, ...]:
-    """The prompts that ask for a vote on a question of this kind."""
-    return (Prompt(f"solve/{kind.value}"),)
 
 
 @dataclass(frozen=True)
@@ -84,7 +81,11 @@ def waves(knobs: SolverKnobs) -> list[range]:
 
 
 def vote_request(
-    example: GeneratedExample, number: int, solver: Teacher, knobs: SolverKnobs
+    example: GeneratedExample,
+    number: int,
+    solver: Teacher,
+    knobs: SolverKnobs,
+    form: VoteForm | None = None,
 ) -> tuple[GeneratedExample, Request]:
     """The question as presented to one vote, and the request for the vote.
 
@@ -93,23 +94,30 @@ def vote_request(
         number: The vote's number; each vote gets its own order of choices, against position bias.
         solver: The solver's teacher.
         knobs: Temperature and length.
+        form: The form of the vote; None for the kind's own, by the solver's class.
     """
+    kind, teacher_class = example.answer_kind, solver.identity.teacher_class
     rng = random.Random(f"{example.id}:{number}")  # noqa: S311 – repeatable, not secret
     presented = example
-    if example.answer_kind.selects:
+    if kind.selects:
         choices = arranged(example.choices, rng)
         presented = example.model_copy(
             update={"choices": choices, "answer_index": choices.index(example.answer)}
         )
-    (prompt,) = prompts(example.answer_kind)
+    form = form or vote_form(kind, teacher_class)
+    schema = answer_format(kind).vote_schema(presented) if form == "constrained" else None
+    prompt = vote_prompt(kind, teacher_class, "constrained" if schema else "free")
     messages = prompt.render(
         context=presented.context,
         question=presented.question,
         choices=presented.choices,
         tests=presented.tests,
     )
-    sampling = Sampling(temperature=knobs.temperature, max_tokens=knobs.max_tokens, sample=number)
-    request = build_request(solver.identity, Role.SOLVER, prompt.version, messages, sampling)
+    max_tokens = knobs.max_tokens or LENGTHS[teacher_class].vote
+    sampling = Sampling(temperature=knobs.temperature, max_tokens=max_tokens, sample=number)
+    request = build_request(
+        solver.identity, Role.SOLVER, prompt.version, messages, sampling, schema
+    )
     return presented, request
 
 
@@ -234,25 +242,13 @@ def decide(answer: str, groups: Groups, votes: int, majority: float, same: Same)
 
 
 def best_trace(agreeing: Iterable[Ballot], example: Example, gates: Sequence[Gate]) -> str:
-    """The shortest trace of the longer half: complete, but without padding.
-
-    Labels of choices ("B") in a trace are replaced by the choices' texts, because each vote had its
-    own order of choices. Traces with an ambiguous label are left out, and so are traces that a gate
-    refuses.
+    """The best trace that no gate refuses; empty if there is none.
 
     Args:
         agreeing: The ballots that agree with the row's answer.
         example: The row.
         gates: The gates of `gates.text_gates`, which a trace must pass like the row itself.
     """
-    candidates = list(filter(None, map(_trace, agreeing)))
-    refused = text_refusals(candidates, example, gates)
-    traces = sorted((t for place, t in enumerate(candidates) if place not in refused), key=len)
-    return traces[len(traces) // 2] if traces else ""
-
-
-def _trace(ballot: Ballot) -> str | None:
-    text = ballot.completion.text.strip()
-    if ballot.completion.finish_reason != "stop":
-        return None
-    return spelled_out(text, ballot.presented.choices) if ballot.presented.choices else text
+    ranked = candidates(agreeing, example)
+    refused = text_refusals(ranked, example, gates)
+    return next((trace for place, trace in enumerate(ranked) if place not in refused), "")

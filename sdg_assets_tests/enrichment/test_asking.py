@@ -61,7 +61,7 @@ def test_judge_and_background_are_enrichments_that_nothing_lists() -> None:
     [
         (
             "sdg_assets.enrichment.verification.declared_prompts",
-            "voting asks the solver with prompt solve/",
+            "voting asks the solver with prompt solve_json/",
         ),
         (
             "sdg_assets.enrichment.background.Background.prompts",

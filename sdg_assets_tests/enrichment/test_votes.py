@@ -109,38 +109,14 @@ def test_the_writers_wording_represents_its_group() -> None:
     assert tally("42", ["42.0", None, "7", "$42$"], sameness(number)) == [("42", 2), ("7", 1)]
 
 
-def test_the_best_trace_is_the_shortest_of_the_longer_half() -> None:
-    traces = ["abc", "abcdef", "ab", "abcd"]
-
-    assert best_trace([ballot("Paris", text) for text in traces], QUESTION, []) == "abcd"
-
-
-def test_a_truncated_trace_is_not_used() -> None:
-    cut = ballot("Paris", "a longer trace that was", "length")
-
-    assert best_trace([ballot("Paris", "short"), cut], QUESTION, []) == "short"
-    assert best_trace([cut], QUESTION, []) == ""
-
-
-def test_letters_in_a_trace_become_the_options_of_their_own_vote() -> None:
-    first = ballot("Paris", "Answer: B", choices=["Rome", "Paris", "Madrid", "Lisbon"])
-
-    assert best_trace([first], QUESTION, []) == "Answer: Paris"
-
-
-def test_a_trace_with_an_unclear_letter_is_not_used() -> None:
-    unclear = ballot("Paris", "As (C) is in Spain, and that is the longest trace: Paris")
-
-    assert best_trace([unclear, ballot("Paris", "Answer: Paris")], QUESTION, []) == "Answer: Paris"
-    assert best_trace([unclear], QUESTION, []) == ""
-
-
 def test_a_trace_that_a_gate_refuses_is_not_used() -> None:
     gates = text_gates(Thresholds())
-    looping = ballot("Paris", "Let me think. " + "Is it Paris? " * 40 + "Answer: Paris")
-    plain = ballot("Paris", "France is governed from there. Answer: Paris")
+    looping = ballot("Paris", "Kings lived on the river. " * 40 + "Answer: Paris")
+    plain = ballot("Paris", "Parliament and president have their seats there. Answer: Paris")
 
-    assert best_trace([looping, plain, looping], QUESTION, gates) == plain.completion.text
+    assert best_trace([looping, plain, looping], QUESTION, gates) == (
+        "Parliament and president have their seats there."
+    )
     assert best_trace([looping], QUESTION, gates) == ""
 
 

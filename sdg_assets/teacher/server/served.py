@@ -121,7 +121,7 @@ def identity_of_served(served: ServedModel, catalog: Path | None = None) -> Teac
             served.url, card.model, served.name,
         )  # fmt: skip
     stamp = TeacherStamp(model=card.model, revision=revision, license=card.license)
-    return TeacherIdentity(stamp, settings, card.judges)
+    return TeacherIdentity(stamp, settings, card.judges, card.teacher_class)
 
 
 def _weights(root: str, catalog: Path | None) -> _Weights:
