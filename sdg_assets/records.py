@@ -267,7 +267,9 @@ class EnrichedExample(GeneratedExample):
     """A generated example with the votes of a solver that did not see the writer's answer."""
 
     reasoning: str = Field(
-        default="", description="best reasoning among the votes that agree with the answer"
+        default="",
+        description="best reasoning of a vote that agrees, without the answer's announcement; "
+        "empty if none explains it",
     )
     knowledge: str = Field(
         default="", description="background knowledge that a learner needs; empty if not written"

@@ -10,16 +10,13 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from functools import lru_cache
-from typing import TYPE_CHECKING
 
 from sdg_assets.answers import markers
 from sdg_assets.answers.extraction import json_reasoning, normalized, sentences, unwrap
 from sdg_assets.answers.labels import labelled, spelled_out
+from sdg_assets.enrichment.ballot import Ballot
 from sdg_assets.enrichment.forms import vote_prompt
 from sdg_assets.records import AnswerKind, Example
-
-if TYPE_CHECKING:
-    from sdg_assets.enrichment.votes import Ballot
 
 NEW_SHARE = 0.2
 """Share of a trace's distinct content words that neither question, choices nor answer contain.

@@ -11,10 +11,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from sdg_assets.enrichment.asking import as_declared, declared_prompts
+from sdg_assets.enrichment.ballot import Ballot
 from sdg_assets.enrichment.base import EnrichmentContext
 from sdg_assets.enrichment.correction import Correction, correction
 from sdg_assets.enrichment.judge import Judge
-from sdg_assets.enrichment.votes import Ballot, best_trace, cast_votes, decide, tally
+from sdg_assets.enrichment.votes import best_trace, cast_votes, decide, tally
 from sdg_assets.gates import Gate
 from sdg_assets.records import EnrichedExample, GeneratedExample, Proof, Role, Vote
 from sdg_assets.teacher.conversation import Work

@@ -15,6 +15,7 @@ from typing import Literal
 
 from sdg_assets.answers import answer_format
 from sdg_assets.answers.selection import arranged
+from sdg_assets.enrichment.ballot import Ballot
 from sdg_assets.enrichment.comparison import ComparedAnswers
 from sdg_assets.enrichment.forms import vote_form, vote_prompt
 from sdg_assets.enrichment.judge import Judge
@@ -37,15 +38,6 @@ from sdg_assets.teacher.requests import (
 Outcome = Literal["agreed", "majority_disagrees", "no_majority", "unsolvable"]
 Same = Callable[[str, str], bool]
 Groups = list[tuple[str, int]]
-
-
-@dataclass(frozen=True)
-class Ballot:
-    """One vote: the solver's completion, the answer in it, and the question as presented to it."""
-
-    answer: str | None
-    completion: Completion
-    presented: Example
 
 
 @dataclass

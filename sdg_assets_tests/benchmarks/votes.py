@@ -21,10 +21,10 @@ from pathlib import Path
 from typing import get_args
 
 from sdg_assets.catalog import load_catalog
+from sdg_assets.enrichment.ballot import Ballot
 from sdg_assets.enrichment.forms import vote_form
 from sdg_assets.enrichment.knobs import SolverKnobs
 from sdg_assets.enrichment.votes import (
-    Ballot,
     best_trace,
     decide,
     decided,

@@ -7,9 +7,9 @@ from typing import get_args
 
 import pytest
 
+from sdg_assets.enrichment.ballot import Ballot
 from sdg_assets.enrichment.forms import vote_prompt
 from sdg_assets.enrichment.traces import candidates
-from sdg_assets.enrichment.votes import Ballot
 from sdg_assets.kinds import VoteForm
 from sdg_assets.records import AnswerKind, Example, TeacherClass
 from sdg_assets.teacher.requests import Completion
