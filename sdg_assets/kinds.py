@@ -28,6 +28,7 @@ _NAME = re.compile(r"(?!base$)[a-z](?:[a-z0-9_]{0,61}[a-z0-9])?")
 
 Choices = Literal["none", "written", "given"]
 Family = Literal["multiple_choice", "generative"]
+VoteForm = Literal["free", "constrained"]
 AnswerInBackground = Literal["nowhere", "after_first_sentence", "anywhere"]
 
 
@@ -59,6 +60,10 @@ class AnswerPolicy:
     """The subject of a background. Completes `Write three to six plain sentences of …`."""
     background_rule: ClassVar[str] = ""
     """A further sentence in the prompt for backgrounds."""
+
+    vote_form: ClassVar[Mapping[str, VoteForm]] = {}
+    """Class of the solver → the form of its votes: `free` text that announces the answer, or JSON
+    that the engine `constrained` to `AnswerFormat.vote_schema`. Classes left out vote freely."""
 
     # Raw rows
     needs_tests: ClassVar[bool] = False

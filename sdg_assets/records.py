@@ -55,6 +55,8 @@ Effort = Literal["minimal", "low", "medium", "high", "xhigh", "max"]
 EFFORTS: tuple[Effort, ...] = get_args(Effort)
 THINKING_MODES = ("on", "off", *EFFORTS)
 """What `SDG_THINKING` may ask of a role. A card says which of them its model has."""
+TeacherClass = Literal["small", "strong", "thinking"]
+"""The ability of a teacher. Prompts are worded for it, and it decides how long answers may be."""
 
 
 # YAML reads a bare yes/no as a boolean.
@@ -273,8 +275,8 @@ class EnrichedExample(GeneratedExample):
 
     reasoning: str = Field(
         default="",
-        description="best reasoning among the votes that agree with the answer, or the solver's "
-        "thought, condensed",
+        description="best reasoning of a vote that agrees, without the answer's announcement, or "
+        "the solver's thought, condensed; empty if none explains it",
     )
     reasoning_from: Literal["", ReasoningSource] = Field(
         default="",

@@ -128,11 +128,19 @@ class Settings(EnvironmentSettings):
     writer_temperature: float | None = Field(
         default=None, ge=0, le=2, description="unset: what the model's card recommends, else 0.9"
     )
-    writer_max_tokens: int = Field(default=512, ge=16)
+    writer_max_tokens: int | None = Field(
+        default=None,
+        ge=16,
+        description="most tokens of a draft; unset: by the writer's class, 512 for a small one",
+    )
     solver_temperature: float | None = Field(
         default=None, ge=0, le=2, description="unset: what the model's card recommends, else 0.7"
     )
-    solver_max_tokens: int = Field(default=512, ge=16)
+    solver_max_tokens: int | None = Field(
+        default=None,
+        ge=16,
+        description="most tokens of a vote; unset: by the solver's class, 512 for a small one",
+    )
     votes: int = Field(default=3, ge=1, description="number of solver answers per question")
     adaptive_voting: bool = Field(
         default=True,

@@ -21,10 +21,12 @@ from sdg_assets.assets.curated import curated_asset
 from sdg_assets.assets.heldout import protected_asset
 from sdg_assets.catalog import cached_catalog
 from sdg_assets.checks.table import stage_checks
+from sdg_assets.enrichment.traces import says_more
 from sdg_assets.records import EnrichedExample, Example, GeneratedExample, Record, Seed
 from sdg_assets.settings import settings
 from sdg_assets.store.partitions import PartitionKey, Store
 from sdg_assets.teacher.requests import Completion
+from sdg_assets.texts import render_texts
 from sdg_assets_tests.conftest import forget_settings, on_disk
 from sdg_assets_tests.support.builders import MIRROR
 from sdg_assets_tests.support.runs import QUIET, checks, failures, materialized, metadata, run
@@ -196,7 +198,10 @@ def test_every_accepted_row_was_agreed_on(job: Job) -> None:
     for row in job.accepted():
         assert row.outcome == "agreed"
         assert row.vote_share > 0.5
-        assert row.reasoning
+        # A vote need not explain its answer; a kept trace does, unless it is a program.
+        if not row.answer_kind.policy.trace_holds_answer:
+            assert says_more(row.reasoning, row) == bool(row.reasoning)
+        assert ("with_reasoning" in render_texts(row)) == bool(row.reasoning)
         assert row.judge
         assert row.judge.criteria
 

@@ -152,7 +152,7 @@ def test_an_answer_kind_is_one_module() -> None:
 @pytest.mark.usefixtures("install")
 def test_an_enrichment_is_one_module_and_its_prompt_counts() -> None:
     assert "hint" in {enrichment.name for enrichment in enrichments()}
-    assert [v for v in role_versions(Role.SOLVER) if v.startswith("hint@")]
+    assert [v for v in role_versions(Role.SOLVER, "small") if v.startswith("hint@")]
 
 
 @pytest.mark.usefixtures("install")

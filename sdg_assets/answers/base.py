@@ -9,7 +9,7 @@ import random
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from functools import lru_cache
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict, create_model
 
@@ -71,6 +71,28 @@ class AnswerFormat(AnswerPolicy, ABC):
         Raises:
             DraftError: The draft contradicts itself.
         """
+
+    def vote_schema(self, example: Example) -> dict[str, Any] | None:
+        """The JSON schema of a constrained vote: `reasoning`, then `answer`.
+
+        The order matters, because the engine fills the fields in: a vote must think before it
+        answers.
+
+        Args:
+            example: The question as the solver sees it.
+
+        Returns:
+            None if an answer of this kind does not fit into a JSON text (a program, prose).
+        """
+        answer: dict[str, Any] = {"type": "string"}
+        if self.selects:
+            answer["enum"] = list(example.choices)
+        return {
+            "type": "object",
+            "properties": {"reasoning": {"type": "string"}, "answer": answer},
+            "required": ["reasoning", "answer"],
+            "additionalProperties": False,
+        }
 
     @abstractmethod
     def extract(self, text: str, example: Example) -> str | None:

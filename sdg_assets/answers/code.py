@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import random
 import re
+from typing import Any
 
 from pydantic import Field
 
@@ -72,6 +73,10 @@ class Code(AnswerFormat):
             if name == "test" and not any(isinstance(n, ast.Assert) for n in ast.walk(tree)):
                 raise DraftError("test asserts nothing")
         return Content(question=draft.question, answer=program, tests=list(dict.fromkeys(tests)))
+
+    def vote_schema(self, example: Example) -> dict[str, Any] | None:
+        """None: programs are written in a fenced block."""
+        return None
 
     def extract(self, text: str, example: Example) -> str | None:
         """The last program that defines the names the tests use, with earlier blocks it depends on.

@@ -10,6 +10,7 @@ import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 from sdg_assets.answers import markers
 from sdg_assets.answers.wording import normalized, unwrap
@@ -20,8 +21,11 @@ __all__ = [
     "conclusion",
     "heads",
     "json_answer",
+    "json_reasoning",
+    "last_sentence",
     "normalized",
     "phrases",
+    "sentences",
     "unwrap",
 ]
 
@@ -44,6 +48,15 @@ _SUPPOSED = re.compile(
 _DISPLAY = re.compile(r"(\$\$|\\\[)(.+?)(?:\$\$|\\\])", re.DOTALL)
 
 
+_STOP = re.compile(r"[.!?…][\"'”’»)\]*_]*\s+|[。\uff01\uff1f।؟]\s*|\n\s*")
+# A full stop after these ends no sentence: an initial (but "it is B."), an abbreviation, the number
+# of a step.
+_UNENDED = re.compile(
+    r"(?:^|(?<!\bis)(?<!\bbe)(?<!option)(?<!choice)(?<!answer)[\s(])[A-Z]$"
+    r"|(?:^|[\s(])(?:St|Mr|Mrs|Ms|Dr|vs|e\.g|i\.e|approx|No)$|^[\s*_#>(-]*(?:step\s+)?\d{1,2}$"
+)
+
+
 @dataclass(frozen=True)
 class Phrase:
     """A few words that may hold the answer.
@@ -51,10 +64,12 @@ class Phrase:
     Attributes:
         text: The words, unwrapped.
         stated: Whether they were announced as the answer; otherwise they are just the last line.
+        concludes: Whether the last line only begins like a conclusion ("So …").
     """
 
     text: str
     stated: bool
+    concludes: bool = False
 
 
 def conclusion(text: str) -> str:
@@ -83,7 +98,7 @@ def phrases(text: str) -> Iterator[Phrase]:
         last = unwrap(lines[-1])
         concluding = markers.CONCLUDING.match(last)
         if concluding:
-            yield Phrase(unwrap(last[concluding.end() :]), stated=True)
+            yield Phrase(unwrap(last[concluding.end() :]), stated=True, concludes=True)
         yield Phrase(last, stated=False)
 
 
@@ -125,6 +140,24 @@ def _opening(rest: str) -> str:
     return markers.COPULA.sub("", unwrap(rest.splitlines()[0])) if rest else ""
 
 
+def sentences(text: str) -> Iterator[str]:
+    """The sentences and lines of a text, each with the white space after it."""
+    start = 0
+    for stop in _STOP.finditer(text):
+        is_unended = stop[0][0] == "." and _UNENDED.search(text[start : stop.start()])
+        if not is_unended:
+            yield text[start : stop.end()]
+            start = stop.end()
+    if start < len(text):
+        yield text[start:]
+
+
+def last_sentence(text: str) -> str:
+    """The last sentence of a completion that has words; empty if it has none."""
+    spoken = [sentence for sentence in sentences(conclusion(text)) if re.search(r"\w", sentence)]
+    return spoken[-1].strip() if spoken else ""
+
+
 def heads(text: str) -> Iterator[str]:
     """An answer, then its beginnings, longest first, each cut where an explanation may begin."""
     yield text
@@ -148,7 +181,20 @@ def _braced(text: str) -> str | None:
 
 
 def json_answer(text: str) -> str | None:
-    """The `final_answer` or `answer` of the last JSON object in the text; None if it has none."""
+    """The `final_answer` or `answer` of the last JSON object that has one; None without one."""
+    answering = _answering_object(text)
+    return answering[0] if answering else None
+
+
+def json_reasoning(text: str) -> str | None:
+    """The `reasoning` beside the answer that `json_answer` returns; None without one."""
+    answering = _answering_object(text)
+    reasoning = answering[1].get("reasoning") if answering else None
+    return reasoning if isinstance(reasoning, str) else None
+
+
+def _answering_object(text: str) -> tuple[str, dict[str, Any]] | None:
+    """The last JSON object with an answer, as (answer, items by lower-case key)."""
     decoder = json.JSONDecoder(parse_float=str)
     for opening in reversed(_last(_OBJECT, text)):
         try:
@@ -158,7 +204,7 @@ def json_answer(text: str) -> str | None:
         keys = {re.sub(r"[\s_]", "", str(key)).lower(): item for key, item in value.items()}
         answer = keys.get("finalanswer", keys.get("answer"))
         if isinstance(answer, str | int | float):
-            return str(answer).lower() if isinstance(answer, bool) else str(answer)
+            return str(answer).lower() if isinstance(answer, bool) else str(answer), keys
     return None
 
 

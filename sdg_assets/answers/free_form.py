@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import re
 from collections import Counter
+from typing import Any
 
 from sdg_assets.answers.base import (
     AnswerFormat,
@@ -65,6 +66,10 @@ class FreeForm(AnswerFormat):
             answer=draft.model_dump()["answer"],
             context=context_of(draft),
         )
+
+    def vote_schema(self, example: Example) -> dict[str, Any] | None:
+        """None: prose has no short answer to announce."""
+        return None
 
     def extract(self, text: str, example: Example) -> str | None:
         """The `answer` of a JSON reply, or the text after "Answer:", or else the whole text."""

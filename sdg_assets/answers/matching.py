@@ -36,6 +36,16 @@ _NEGATION = re.compile(
     r"|не|ни|нет|без)\b|n't\b|[不没沒非]|ない|ません|아니|않|\bليس|नहीं|নয়|নেই",
     re.IGNORECASE,
 )
+# A sentence that leaves it open whether it holds.
+_OPEN = re.compile(
+    r"\?|\b(?:if|whether|unless|suppose|assum\w+|might|may|maybe|could|would|perhaps|possibly"
+    r"|probably|likely|seems?|appears?|either|or|other|others|instead|unlike|except|than)\b",
+    re.IGNORECASE,
+)
+_SHORTEST_MEANT = 5
+"""Fewest characters of an option that a sentence can state in passing; shorter ones are chance."""
+_MOST_INSERTED = 3
+"""Most words between the words of an option in a sentence that states it: "is [initially] …"."""
 _TYPED = (str, lambda text: " ".join(typography(text).casefold().split()))
 
 
@@ -72,6 +82,48 @@ class Options:
         """
         text = unwrap(typography(phrase.text))
         return self._whole_or_head(text) or (self._asserted(text) if phrase.stated else set())
+
+    def meant(self, sentence: str) -> str | None:
+        """The one choice that a plain sentence states, as it is or with a few words inserted.
+
+        Args:
+            sentence: The last sentence of a text that announces no answer.
+
+        Returns:
+            None if the sentence mentions several choices or none, denies anything, or leaves it
+            open whether it holds.
+        """
+        text = unwrap(typography(sentence))
+        spans = [*self._occurrences(text)]
+        outside = list(text)
+        for start, end, _, _ in spans:
+            outside[start:end] = " " * (end - start)
+        if _OPEN.search("".join(outside)) or _NEGATION.search("".join(outside)):
+            return None
+        mentioned = set[str]().union(*(options for _, _, options, _ in spans))
+        if len(mentioned) > 1:
+            return None
+        stated = mentioned or self._scattered(text)
+        if len(stated) != 1:
+            return None
+        (choice,) = stated
+        key = normalized(choice, self._language)
+        by_chance = len(key) < _SHORTEST_MEANT or key in self._common or key.isdecimal()
+        return None if by_chance else choice
+
+    def _scattered(self, text: str) -> set[str]:
+        """The choices whose words a text has in order, with at most `_MOST_INSERTED` others."""
+        words = [m[0].casefold() for m in tokens(text) if m[0].lower() not in _ARTICLES]
+        sequences = [(s, choice) for s, _, choice in self._sequences if len(s) > 1]
+        return {
+            choice
+            for sequence, choice in sequences
+            if any(
+                _begins_with(words[at:], sequence, len(sequence) + _MOST_INSERTED)
+                for at, word in enumerate(words)
+                if word == sequence[0]
+            )
+        }
 
     def _whole_or_head(self, text: str) -> set[str]:
         """The option that equals the phrase, or the phrase's beginning before an explanation."""
@@ -179,6 +231,12 @@ class Options:
 def _sequence(text: str) -> list[str]:
     words = [m[0].casefold() for m in tokens(typography(text))]
     return [w for w in words if w not in _ARTICLES] or words
+
+
+def _begins_with(words: Sequence[str], sequence: Sequence[str], most: int) -> bool:
+    """Whether the first `most` words contain the sequence in order."""
+    rest = iter(words[:most])
+    return all(word in rest for word in sequence)
 
 
 def _same_quantity(left: Quantity, right: Quantity) -> bool:

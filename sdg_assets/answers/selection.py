@@ -6,10 +6,12 @@ import random
 import re
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
+from types import MappingProxyType
 
 from sdg_assets.answers.base import AnswerFormat
-from sdg_assets.answers.extraction import normalized, phrases
+from sdg_assets.answers.extraction import last_sentence, normalized, phrases
 from sdg_assets.answers.matching import Options
+from sdg_assets.kinds import VoteForm
 from sdg_assets.records import Example
 
 # Cached: preparing the options costs more than matching, and all votes of a label task share them.
@@ -20,6 +22,13 @@ _options = lru_cache(maxsize=1 << 10)(Options)
 _ABOUT_OTHERS = re.compile(
     r"\b(?:all|none|both|neither|any)\s+(?:of\s+)?(?:the\s+)?(?:above|these|other\s+(?:options|answers))"
     r"|以上|上記|위의\s",
+    re.IGNORECASE,
+)
+
+# A text that gives up states no answer, whatever its last sentence mentions.
+_UNDECIDED = re.compile(
+    r"\b(?:cannot|can't|could\s+not|couldn't|unable|unclear|insufficient|impossible"
+    r"|not\s+(?:sure|clear|certain|possible|enough))\b",
     re.IGNORECASE,
 )
 
@@ -41,19 +50,28 @@ class SelectionFormat(AnswerFormat):
     # The format gate checks for bare labels among the choices. A choice that the question repeats
     # is allowed: "Is it hot or cold?"
     answer_is_words = False
+    vote_form = MappingProxyType[str, VoteForm]({"small": "constrained"})
 
     def synonyms(self, choices: Sequence[str]) -> Iterable[tuple[str, str]]:
         """Other words for the choices as (wording, choice)."""
         return ()
 
     def extract(self, text: str, example: Example) -> str | None:
-        """The one choice that the text names; a letter means a position in `example.choices`."""
+        """The one choice that the text names; a letter means a position in `example.choices`.
+
+        A text that announces no answer may state one of the written choices in its last sentence.
+        """
         synonyms = tuple(self.synonyms(example.choices))
         options = _options(tuple(example.choices), synonyms, example.language)
+        is_announced = False
         for phrase in phrases(text):
             if candidates := options.named(phrase):
                 return candidates.pop() if len(candidates) == 1 else None
-        return None
+            is_announced |= phrase.stated and not phrase.concludes
+        # The words of given labels occur in any sentence: "few positive aspects".
+        if is_announced or not self.choices_are_written or _UNDECIDED.search(text):
+            return None
+        return options.meant(last_sentence(text))
 
     def same(self, left: str, right: str, example: Example) -> bool:
         """Whether the folded texts are equal; choices that differ only in case (A, a) differ."""

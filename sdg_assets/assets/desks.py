@@ -42,7 +42,8 @@ def desks_of(
     with ExitStack() as opened:
         desks = {}
         for role, teacher in open_teachers(settings, roles).items():
-            versions = log_versions(role, spec.answer_kind, settings.judge_api)
+            teacher_class = teacher.identity.teacher_class
+            versions = log_versions(role, spec.answer_kind, settings.judge_api, teacher_class)
             prompts = content_id(versions)[:8]
             name = f"{role}-{teacher.identity.fingerprint}-{prompts}.jsonl"
             log = opened.enter_context(CompletionLog(folder / name))

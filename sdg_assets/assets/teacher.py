@@ -11,7 +11,7 @@ from functools import cache
 import dagster as dg
 
 from sdg_assets.assets.failures import clear_failures
-from sdg_assets.records import Role, content_id
+from sdg_assets.records import Role, TeacherClass, content_id
 from sdg_assets.settings import settings
 from sdg_assets.stages.prompt_versions import role_versions
 from sdg_assets.teacher import check_thinking, has_judge, identity_of
@@ -47,12 +47,12 @@ def version_of(role: Role, identity: TeacherIdentity) -> str:
     api = f"+{settings().judge_api}" if role is Role.JUDGE else ""
     mode = settings().thinking.get(role, "")
     thinking = f"+thinking={mode}" if mode else ""
-    return f"{identity.data_version}+{_prompts(role)}{api}{thinking}"
+    return f"{identity.data_version}+{_prompts(role, identity.teacher_class)}{api}{thinking}"
 
 
 @cache
-def _prompts(role: Role) -> str:
-    return content_id(role_versions(role))[:8]
+def _prompts(role: Role, teacher_class: TeacherClass) -> str:
+    return content_id(role_versions(role, teacher_class))[:8]
 
 
 def current_identity(role: Role) -> TeacherIdentity:
@@ -109,7 +109,7 @@ def teacher_assets() -> dg.AssetsDefinition:
                     "revision": identity.stamp.revision,
                     "license": identity.stamp.license,
                     "settings": identity.settings,
-                    "prompts": _prompts(role),
+                    "prompts": _prompts(role, identity.teacher_class),
                     "thinking": settings().thinking.get(role, "") or "default",
                 },
             )

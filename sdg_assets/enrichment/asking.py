@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping
 from typing import TypeVar
 
-from sdg_assets.enrichment import comparison, votes
+from sdg_assets.enrichment import comparison
 from sdg_assets.enrichment.base import enrichments
+from sdg_assets.enrichment.forms import vote_prompts
 from sdg_assets.errors import PermanentError
-from sdg_assets.records import AnswerKind, JudgeApi, Role
+from sdg_assets.records import AnswerKind, JudgeApi, Role, TeacherClass
 from sdg_assets.teacher.conversation import Work
 from sdg_assets.teacher.prompts import Prompt
 from sdg_assets.teacher.requests import Completion, Request
@@ -16,14 +17,17 @@ from sdg_assets.teacher.requests import Completion, Request
 ResultT = TypeVar("ResultT")
 
 
-def declared_prompts(kind: AnswerKind, judge_api: JudgeApi) -> Iterator[tuple[Role, Prompt]]:
+def declared_prompts(
+    kind: AnswerKind, judge_api: JudgeApi, solver_class: TeacherClass
+) -> Iterator[tuple[Role, Prompt]]:
     """Every prompt that `enriched` may use, with the role that answers it.
 
     Args:
         kind: The rows' answer kind.
         judge_api: The judge's API.
+        solver_class: The class of the solver's teacher.
     """
-    for prompt in votes.prompts(kind):
+    for prompt in vote_prompts(kind, solver_class):
         yield Role.SOLVER, prompt
     for enrichment in enrichments():
         for prompt in enrichment.prompts(kind, judge_api):

@@ -15,6 +15,7 @@ from sdg_assets.enrichment.base import Enrichment, EnrichmentContext
 from sdg_assets.enrichment.knobs import SolverKnobs
 from sdg_assets.records import AnswerKind, EnrichedExample, Example, JudgeApi, Role
 from sdg_assets.teacher.conversation import Work
+from sdg_assets.teacher.lengths import LENGTHS
 from sdg_assets.teacher.prompts import Prompt
 from sdg_assets.teacher.requests import (
     Completion,
@@ -65,7 +66,8 @@ def knowledge_request(
         "tests": example.tests,
         "answer": example.answer,
     }
-    sampling = knobs.sampling(solver.identity, attempt, knobs.knowledge_max_tokens)
+    longest = knobs.knowledge_max_tokens or LENGTHS[solver.identity.teacher_class].background
+    sampling = knobs.sampling(solver.identity, attempt, longest)
     return build_request(
         solver.identity, Role.SOLVER, prompt(example.answer_kind), values, sampling
     )

@@ -13,9 +13,9 @@ from dataclasses import replace
 from typing import Any
 
 from sdg_assets.answers.labels import spelled_out
+from sdg_assets.enrichment.ballot import Ballot
 from sdg_assets.enrichment.base import Enrichment, EnrichmentContext
 from sdg_assets.enrichment.knobs import SolverKnobs
-from sdg_assets.enrichment.votes import Ballot
 from sdg_assets.records import AnswerKind, EnrichedExample, JudgeApi, Role
 from sdg_assets.teacher.conversation import Work
 from sdg_assets.teacher.prompts import Prompt

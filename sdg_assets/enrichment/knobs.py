@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from sdg_assets.records import ReasoningSource
+from sdg_assets.teacher.lengths import LENGTHS
 from sdg_assets.teacher.requests import Sampling, TeacherIdentity
 from sdg_assets.teacher.sampling import sampling_of
 
@@ -19,8 +20,8 @@ class SolverKnobs:
     majority: float = 0.5
     temperature: float | None = None
     """None: as the solver's card recommends, else 0.7."""
-    max_tokens: int = 512
-    """Longest answer, in tokens."""
+    max_tokens: int | None = None
+    """Most tokens of a vote; None: by the solver's class, see `teacher.lengths`."""
     thinking: str = ""
     """Thinking mode of the solver; empty: the model's default."""
     reasoning: ReasoningSource = "answer"
@@ -29,7 +30,8 @@ class SolverKnobs:
     correction_share: float = 0.8
     """Share of the planned votes needed to overrule the writer, if corrections are accepted."""
     with_knowledge: bool = True
-    knowledge_max_tokens: int = 256
+    knowledge_max_tokens: int | None = None
+    """Most tokens of a background; None: by the solver's class."""
 
     def sampling(
         self, solver: TeacherIdentity, sample: int, max_tokens: int | None = None
@@ -41,10 +43,11 @@ class SolverKnobs:
             sample: Number of the vote, or of the attempt.
             max_tokens: Longest answer; None: that of a vote.
         """
+        longest = max_tokens or self.max_tokens or LENGTHS[solver.teacher_class].vote
         return sampling_of(
             solver,
             thinking=self.thinking,
             temperature=self.temperature,
-            otherwise=Sampling(temperature=0.7, max_tokens=max_tokens or self.max_tokens),
+            otherwise=Sampling(temperature=0.7, max_tokens=longest),
             sample=sample,
         )

@@ -12,11 +12,12 @@ from typing import Any
 
 from sdg_assets.enrichment import traces
 from sdg_assets.enrichment.asking import as_declared, declared_prompts
+from sdg_assets.enrichment.ballot import Ballot
 from sdg_assets.enrichment.base import EnrichmentContext
 from sdg_assets.enrichment.condensed import best_thought
 from sdg_assets.enrichment.correction import Correction, correction
 from sdg_assets.enrichment.judge import Judge
-from sdg_assets.enrichment.votes import Ballot, cast_votes, decide, tally
+from sdg_assets.enrichment.votes import cast_votes, decide, tally
 from sdg_assets.records import EnrichedExample, GeneratedExample, Proof, Role, Vote
 from sdg_assets.teacher.conversation import Work
 
@@ -53,7 +54,8 @@ def verification(
     """
     knobs, solver = context.knobs, context.teachers[Role.SOLVER]
     voting = cast_votes(example, solver, knobs, judge)
-    declared = list(declared_prompts(example.answer_kind, context.judge_api))
+    solver_class = solver.identity.teacher_class
+    declared = list(declared_prompts(example.answer_kind, context.judge_api, solver_class))
     ballots, same = yield from as_declared(voting, "voting", declared)
     groups = tally(example.answer, [b.answer for b in ballots], same)
     outcome = decide(example.answer, groups, knobs.votes, knobs.majority, same)

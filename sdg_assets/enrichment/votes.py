@@ -15,12 +15,14 @@ from typing import Literal
 
 from sdg_assets.answers import answer_format
 from sdg_assets.answers.selection import arranged
+from sdg_assets.enrichment.ballot import Ballot
 from sdg_assets.enrichment.comparison import ComparedAnswers
+from sdg_assets.enrichment.forms import vote_form, vote_prompt
 from sdg_assets.enrichment.judge import Judge
 from sdg_assets.enrichment.knobs import SolverKnobs
-from sdg_assets.records import AnswerKind, Example, GeneratedExample, Role
+from sdg_assets.kinds import VoteForm
+from sdg_assets.records import Example, GeneratedExample, Role
 from sdg_assets.teacher.conversation import Work
-from sdg_assets.teacher.prompts import Prompt
 from sdg_assets.teacher.requests import (
     Completion,
     Request,
@@ -31,20 +33,6 @@ from sdg_assets.teacher.requests import (
 Outcome = Literal["agreed", "majority_disagrees", "no_majority", "unsolvable"]
 Same = Callable[[str, str], bool]
 Groups = list[tuple[str, int]]
-
-
-def prompts(kind: AnswerKind) -> tuple[Prompt, ...]:
-    """The prompts that ask for a vote on a question of this kind."""
-    return (Prompt(f"solve/{kind.value}"),)
-
-
-@dataclass(frozen=True)
-class Ballot:
-    """One vote: the solver's completion, the answer in it, and the question as presented to it."""
-
-    answer: str | None
-    completion: Completion
-    presented: Example
 
 
 @dataclass
@@ -80,7 +68,11 @@ def waves(knobs: SolverKnobs) -> list[range]:
 
 
 def vote_request(
-    example: GeneratedExample, number: int, solver: TeacherFacts, knobs: SolverKnobs
+    example: GeneratedExample,
+    number: int,
+    solver: TeacherFacts,
+    knobs: SolverKnobs,
+    form: VoteForm | None = None,
 ) -> tuple[GeneratedExample, Request]:
     """The question as presented to one vote, and the request for the vote.
 
@@ -89,15 +81,19 @@ def vote_request(
         number: The vote's number; each vote gets its own order of choices, against position bias.
         solver: The solver's teacher.
         knobs: Temperature and length.
+        form: The form of the vote; None for the kind's own, by the solver's class.
     """
+    kind, teacher_class = example.answer_kind, solver.identity.teacher_class
     rng = random.Random(f"{example.id}:{number}")  # noqa: S311 – repeatable, not secret
     presented = example
-    if example.answer_kind.selects:
+    if kind.selects:
         choices = arranged(example.choices, rng)
         presented = example.model_copy(
             update={"choices": choices, "answer_index": choices.index(example.answer)}
         )
-    (prompt,) = prompts(example.answer_kind)
+    form = form or vote_form(kind, teacher_class)
+    schema = answer_format(kind).vote_schema(presented) if form == "constrained" else None
+    prompt = vote_prompt(kind, teacher_class, "constrained" if schema else "free")
     values = {
         "context": presented.context,
         "question": presented.question,
@@ -105,7 +101,7 @@ def vote_request(
         "tests": presented.tests,
     }
     sampling = knobs.sampling(solver.identity, number)
-    request = build_request(solver.identity, Role.SOLVER, prompt, values, sampling)
+    request = build_request(solver.identity, Role.SOLVER, prompt, values, sampling, schema)
     return presented, request
 
 

@@ -29,11 +29,13 @@ from sdg_assets.records import (
     Rejection,
     Role,
     Stage,
+    TeacherClass,
     content_id,
 )
 from sdg_assets.stages.seeds import seed_rank
 from sdg_assets.teacher.control_tokens import control_token_of
 from sdg_assets.teacher.conversation import Work
+from sdg_assets.teacher.lengths import LENGTHS
 from sdg_assets.teacher.prompts import Prompt
 from sdg_assets.teacher.requests import (
     Completion,
@@ -74,30 +76,31 @@ class WriterKnobs:
         examples_per_seed: New examples per seed.
         shots: Seeds shown in a prompt, including the anchor.
         temperature: Sampling temperature; None: as the writer's card recommends, else 0.9.
-        max_tokens: Longest answer, in tokens.
+        max_tokens: Longest answer, in tokens; None: by the writer's class, see `teacher.lengths`.
         thinking: Thinking mode of the writer; empty: the model's default.
     """
 
     examples_per_seed: int = 1
     shots: int = 2
     temperature: float | None = None
-    max_tokens: int = 512
+    max_tokens: int | None = None
     thinking: str = ""
 
     def sampling(self, writer: TeacherIdentity, number: int) -> Sampling:
         """How the writer's tokens are sampled for an anchor's example of this number."""
+        longest = self.max_tokens or LENGTHS[writer.teacher_class].draft
         return sampling_of(
             writer,
             thinking=self.thinking,
             temperature=self.temperature,
-            otherwise=Sampling(temperature=0.9, max_tokens=self.max_tokens),
+            otherwise=Sampling(temperature=0.9, max_tokens=longest),
             sample=number,
         )
 
 
-def prompt(kind: AnswerKind) -> Prompt:
-    """The writer's prompt for an answer kind."""
-    return Prompt(f"write/{kind.value}")
+def prompt(kind: AnswerKind, teacher_class: TeacherClass) -> Prompt:
+    """The writer's prompt for an answer kind, worded for the writer's class."""
+    return Prompt(f"write/{kind.value}", teacher_class=teacher_class)
 
 
 @dataclass(frozen=True)
@@ -199,6 +202,7 @@ def write(
     seeds = shown.seeds
     ranking = sorted(range(len(seeds)), key=lambda i: seed_rank(spec, seeds[i].source.row))
     places = {position: place for place, position in enumerate(ranking)}
+    writer_class = writer.identity.teacher_class
     rounds, positions = range(knobs.examples_per_seed), range(len(seeds))
     order = (
         ((position, number) for number in rounds for position in positions)
@@ -212,7 +216,7 @@ def write(
         drawn = (ranking[place] for place in _drawn(earlier, seeds[position].id))
         pool = [seeds[i] for i in drawn if i != position]
         work = _write(spec, seeds[position], pool, number, writer, knobs, shown)
-        declared = [(Role.WRITER, prompt(seeds[position].answer_kind))]
+        declared = [(Role.WRITER, prompt(seeds[position].answer_kind, writer_class))]
         yield as_declared(work, Stage.GENERATED.value, declared)
 
 
@@ -304,9 +308,8 @@ def _write(
             "labels": anchor.choices,
         }
         schema = _schema(kind.draft_model(anchor))
-        request = build_request(
-            writer.identity, Role.WRITER, prompt(anchor.answer_kind), values, sampling, schema
-        )
+        template = prompt(anchor.answer_kind, writer.identity.teacher_class)
+        request = build_request(writer.identity, Role.WRITER, template, values, sampling, schema)
         (completion,) = yield [request]
         if completion.finish_reason != "too_long" or len(shots) == 1:
             return Written(anchor, shots, variation, round_number, request, completion)

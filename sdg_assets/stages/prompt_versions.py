@@ -10,13 +10,15 @@ from collections.abc import Iterator
 from typing import get_args
 
 from sdg_assets.enrichment.asking import declared_prompts
-from sdg_assets.records import AnswerKind, JudgeApi, Role
+from sdg_assets.records import AnswerKind, JudgeApi, Role, TeacherClass
 from sdg_assets.stages import generated
 from sdg_assets.teacher import prompts
 from sdg_assets.teacher.prompts import Prompt
 
 
-def log_versions(role: Role, kind: AnswerKind, judge_api: JudgeApi) -> list[str]:
+def log_versions(
+    role: Role, kind: AnswerKind, judge_api: JudgeApi, teacher_class: TeacherClass
+) -> list[str]:
     """The prompt versions that are part of the name of a role's completion log.
 
     Prompts that a module has as text are not part of it. Otherwise, installing an enrichment or
@@ -27,30 +29,38 @@ def log_versions(role: Role, kind: AnswerKind, judge_api: JudgeApi) -> list[str]
         role: The role whose log it is.
         kind: The answer kind of the subtask's rows.
         judge_api: How the judge is asked.
+        teacher_class: The class of the role's teacher.
     """
-    return [p.version for p in _prompts(role, kind, judge_api) if p.source is None]
+    declared = _prompts(role, kind, judge_api, teacher_class)
+    return [prompt.version for prompt in declared if prompt.source is None]
 
 
-def role_versions(role: Role) -> list[str]:
+def role_versions(role: Role, teacher_class: TeacherClass) -> list[str]:
     """The versions of all prompts of a role, over all answer kinds. Part of its teacher's version.
 
     A change makes all partitions stale that were made with the role. Templates that other templates
-    extend are included.
+    extend are included; the wording for other classes of teachers is not.
+
+    Args:
+        role: The role.
+        teacher_class: The class of its teacher.
     """
     declared = {
         prompt
         for kind in AnswerKind
         for api in get_args(JudgeApi)
-        for prompt in _prompts(role, kind, api)
+        for prompt in _prompts(role, kind, api, teacher_class)
     }
     files = sorted(set[str]().union(*(prompt.files for prompt in declared)))
     texts = sorted(prompt.version for prompt in declared if prompt.source is not None)
     return [*map(prompts.version, files), *texts]
 
 
-def _prompts(role: Role, kind: AnswerKind, judge_api: JudgeApi) -> Iterator[Prompt]:
+def _prompts(
+    role: Role, kind: AnswerKind, judge_api: JudgeApi, teacher_class: TeacherClass
+) -> Iterator[Prompt]:
     if role is Role.WRITER:
-        yield generated.prompt(kind)
-    for prompt_role, prompt in declared_prompts(kind, judge_api):
+        yield generated.prompt(kind, teacher_class)
+    for prompt_role, prompt in declared_prompts(kind, judge_api, teacher_class):
         if prompt_role is role:
             yield prompt

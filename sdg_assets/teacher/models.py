@@ -24,7 +24,7 @@ from pydantic import (
 )
 
 from sdg_assets.errors import PermanentError, SdgError
-from sdg_assets.records import CommercialUse
+from sdg_assets.records import CommercialUse, TeacherClass
 from sdg_assets.teacher.thinking import RecommendedSampling, Thinking
 from sdg_assets.teacher.weights import hub
 from sdg_assets.teacher.weights.packaged import Packaged, directory_of, fetch_packaged, is_ready
@@ -73,7 +73,7 @@ class TeacherCard(Card):
         description="names (id or root at /v1/models) under which servers serve this model",
     )
     parameters: str = "unknown"
-    teacher_class: Literal["small", "strong", "thinking"] = Field(
+    teacher_class: TeacherClass = Field(
         default="small",
         alias="class",
         description="how prompts are worded and how long answers may be",

@@ -10,7 +10,7 @@ from typing import Any, Literal, Protocol
 from pydantic import BaseModel, ConfigDict, field_validator
 
 from sdg_assets.errors import TeacherError, TransientError
-from sdg_assets.records import Role, TeacherStamp, content_id
+from sdg_assets.records import Role, TeacherClass, TeacherStamp, content_id
 from sdg_assets.teacher.control_tokens import ControlTokens
 from sdg_assets.teacher.thinking import RecommendedSampling, Thinking, thinks
 
@@ -174,6 +174,9 @@ class TeacherIdentity:
     settings: dict[str, Any] = field(default_factory=dict)
     can_judge: bool = True
     """Whether its card allows it as judge; completions do not depend on this."""
+    teacher_class: TeacherClass = "small"
+    """How its prompts are worded, and how long its answers may be. Not part of the fingerprint: a
+    prompt's version and a request's sampling hold its effects."""
     thinking: Thinking | None = None
     """How it thinks, as its card says; None: it does not."""
     sampling: RecommendedSampling = field(default_factory=RecommendedSampling)

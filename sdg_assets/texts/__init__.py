@@ -45,23 +45,14 @@ def _render(
     row: EnrichedExample, style: TextStyle, reasoning: str = "", knowledge: str = ""
 ) -> str:
     macros: Any = _template(row.answer_kind.family).module
-    answer = "" if _concludes(reasoning, row) else row.answer
+    # A trace does not announce the answer (see `enrichment.traces`), but a program is in its trace.
+    is_stated = bool(reasoning) and row.answer_kind.policy.trace_holds_answer
+    answer = "" if is_stated else row.answer
     user = str(macros.asked(row, knowledge.strip())).strip()
     assistant = str(macros.answered(reasoning.strip(), answer)).strip()
     if style == "plain":
         return f"{user}\n\n{assistant}"
     return f"<|im_start|>user\n{user}<|im_end|>\n<|im_start|>assistant\n{assistant}<|im_end|>\n"
-
-
-def _concludes(reasoning: str, row: EnrichedExample) -> bool:
-    """Whether a trace ends in the answer, so that the text need not repeat it.
-
-    If the kind's policy has `trace_holds_answer`, every trace contains the answer.
-    """
-    lines = reasoning.strip().splitlines()
-    if row.answer_kind.policy.trace_holds_answer:
-        return bool(lines)
-    return bool(lines) and row.answer in lines[-1]
 
 
 @cache

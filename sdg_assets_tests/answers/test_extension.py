@@ -202,7 +202,7 @@ def writer(request: Request) -> str:
 def solver(request: Request) -> str:
     if request.prompt_version.startswith("knowledge/"):
         return "Great liners crossed the ocean in those years. Ice drifts south in spring."
-    return "It was her first voyage.\nAnswer: April 15, 1912"
+    return "She hit an iceberg on her first voyage.\nAnswer: April 15, 1912"
 
 
 def test_a_catalog_file_names_the_kind_and_seeds_are_normalized(spec: SubtaskSpec) -> None:
@@ -255,7 +255,7 @@ def test_it_is_solved_voted_on_filtered_and_released(spec: SubtaskSpec, tmp_path
     assert "the events around the time asked for" in background.messages[0].content
     assert isinstance(solved, EnrichedExample)
     assert (solved.outcome, solved.vote_share) == ("agreed", 1.0)
-    assert solved.reasoning.startswith("It was her first voyage.")
+    assert solved.reasoning == "She hit an iceberg on her first voyage."
     assert solved.knowledge.startswith("Great liners")
 
     (passed,) = filter_rows(lambda: [solved], row_gates(DEFAULTS), [Duplicates([])])

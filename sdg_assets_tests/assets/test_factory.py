@@ -152,7 +152,7 @@ def test_run_config_goes_before_the_environment(
 
     assert metadata(instance, "quiz", "seeds", "quiz_a")["rows"] == 2
     assert metadata(instance, "quiz", "generated", "quiz_a")["rows"] == 6
-    votes = [r for r in teacher.requests if r.prompt_version.startswith("solve/")]
+    votes = [r for r in teacher.requests if r.prompt_version.startswith("solve")]
     assert len(votes) == 6
 
 

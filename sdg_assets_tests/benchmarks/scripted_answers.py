@@ -166,6 +166,43 @@ AMBIGUOUS = ("Answer: {a} or {o}", "The answer is either {a} or {o}.", "Answer: 
              "Answer: {a} and {o}", "The answer is not {a}.", "I am not sure.",
              "The answer is {a}. Wait, that is wrong.")  # fmt: skip
 
+# Options, and last sentences as a small model writes them: one that states the first option without
+# announcing it, or (UNSETTLED) one that states none.
+STATEMENTS = [
+    (["friction", "gravity", "magnetism"], "The ball is initially experiencing friction."),
+    (["friction", "gravity", "magnetism"], "It slows down due to friction between ball and floor."),
+    (["A light bulb lights up.", "A battery is charged.", "A rock falls."],
+     "When electricity is turned on, a light bulb lights up."),
+    (["The ball is experiencing friction", "The ball is experiencing gravity"],
+     "The ball is initially experiencing friction."),
+    (["plants release oxygen", "plants absorb oxygen"],
+     "During the day, green plants mostly release oxygen."),
+    (["heat energy", "heat", "light"], "The stove turns electricity into heat energy."),
+    (["photosynthesis", "respiration", "digestion"],
+     "This process is called photosynthesis and takes place in leaves."),
+    (["Newton's second law", "Newton's first law", "Ohm's law"],
+     "This is described by Newton's second law of motion."),
+]  # fmt: skip
+UNSETTLED = [
+    (["granite", "slate"], "Both granite and slate are rocks."),
+    (["granite", "slate"], "The rock is not granite."),
+    (["granite", "slate"], "If it were granite, it would be speckled."),
+    (["granite", "slate"], "Is it granite?"),
+    (["granite", "slate"], "It might be granite."),
+    (["granite", "slate"], "It looks like granite or a similar rock."),
+    (["granite", "slate"], "Quartz is harder than granite."),
+    (["granite", "slate"], "Answer: quartz\n\nIt stands beside granite."),
+    (["granite", "slate"], "The answer cannot be found.\n\nThe wall is made of granite."),
+    (["granite", "slate"], "The wall is granite.\nIt is old."),
+    (["The ball is experiencing friction", "The ball is experiencing gravity"],
+     "The ball is no longer experiencing friction."),
+    (["The ball moves up", "The ball moves down"], "The ball moves."),
+    (["air", "ice"], "It melts in the air of the room."),
+    (["6", "60"], "The train has 6 cars and is on time."),
+    (["all of the above", "oak", "pine"], "The shelf is pine, and the table is oak."),
+    (["a cold", "a fever"], "She caught it on a cold day in winter."),
+]  # fmt: skip
+
 
 @dataclass(frozen=True)
 class Case:
@@ -185,7 +222,7 @@ class Case:
 
 def scripted() -> list[Case]:
     """Every case, in a fixed order."""
-    return [*_numbers(), *_selections(), *_texts(), *_unsettled()]
+    return [*_numbers(), *_selections(), *_statements(), *_texts(), *_unsettled()]
 
 
 def _written(
@@ -241,6 +278,23 @@ def _selections() -> Iterator[Case]:
                     for answer in (yes, no):
                         example = ask(AnswerKind.BOOLEAN, answer, [yes, no])
                         yield Case("booleans", example, frame(word, ""), answer == truth)
+
+
+def _statements() -> Iterator[Case]:
+    kind = AnswerKind.MULTIPLE_CHOICE
+    for choices, sentence in STATEMENTS:
+        for text in (sentence, f"We look at each of them.\n\n{sentence}"):
+            yield Case("statements", ask(kind, choices[0], choices), text, True)
+            yield Case("statements", ask(kind, choices[1], choices), text, False)
+    for choices, sentence in UNSETTLED:
+        yield Case("no statement", ask(kind, choices[0], choices), sentence, None)
+    # Given labels occur in any sentence.
+    for label, sentence in (
+        ("positive", "The critic finds few positive aspects."),
+        ("neutral", "He wears a neutral color."),
+    ):
+        example = ask(AnswerKind.LABEL, label, ["positive", "neutral", "negative"])
+        yield Case("no statement", example, sentence, None)
 
 
 def _texts() -> Iterator[Case]:

@@ -63,7 +63,7 @@ def test_judge_background_and_condensed_are_enrichments_that_nothing_lists() -> 
     [
         (
             "sdg_assets.enrichment.verification.declared_prompts",
-            "voting asks the solver with prompt solve/",
+            "voting asks the solver with prompt solve_json/",
         ),
         (
             "sdg_assets.enrichment.background.Background.prompts",

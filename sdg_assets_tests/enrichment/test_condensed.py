@@ -23,6 +23,7 @@ from sdg_assets_tests.support.solvers import answer, is_background, solved
 from sdg_assets_tests.support.thinkers import RECOMMENDED, SWITCHED
 
 RAW = "Hmm, the capital. Wait, Lyon is large, but the government sits in Paris."
+STEPS = "Some long thought leads there."
 CLEAN = "The government of France sits in Paris, although Lyon is large as well."
 
 
@@ -69,7 +70,7 @@ def test_by_default_a_row_keeps_the_steps_of_the_answer_and_no_thought(solve: So
     teacher = Thinker()
     row = solve(teacher)
 
-    assert row.reasoning == answer("Paris")
+    assert row.reasoning == STEPS
     assert (row.reasoning_from, row.thought) == ("answer", "")
     assert not any(map(teacher.condenses, teacher.requests))
     assert {r.sampling.thinking for r in teacher.requests} == {"on"}
@@ -106,7 +107,7 @@ def test_an_explanation_that_reads_badly_is_dropped_with_its_reason(
     report = EnrichmentReport()
     row = solve(Thinker(explanation, finish), report, reasoning="condensed")
 
-    assert (row.reasoning, row.reasoning_from) == (answer("Paris"), "answer")
+    assert (row.reasoning, row.reasoning_from) == (STEPS, "answer")
     assert fault in row.reasoning_fault or "expected" in row.reasoning_fault
     assert "condensed_written" not in report.numbers()
 
@@ -115,7 +116,7 @@ def test_a_raw_thought_is_kept_only_if_asked_for_and_in_no_text(solve: Solve) ->
     row = solve(Thinker(), keep_thoughts=True)
 
     assert row.thought == RAW
-    assert row.reasoning == answer("Paris")
+    assert row.reasoning == STEPS
     assert not any("Hmm" in text for text in render_texts(row).values())
 
 
@@ -145,4 +146,6 @@ def test_a_vote_that_was_cut_off_while_thinking_has_no_answer(solve: Solve) -> N
 
 
 def test_a_changed_prompt_makes_the_solvers_rows_stale() -> None:
-    assert any(version.startswith("condense@") for version in role_versions(Role.SOLVER))
+    assert any(
+        version.startswith("condense@") for version in role_versions(Role.SOLVER, "thinking")
+    )

@@ -18,7 +18,7 @@ def test_a_strong_majority_corrects_the_writer_where_that_is_allowed(tmp_path: P
     assert row.id != question().id
     assert row.verified
     assert row.vote_share == 1.0
-    assert row.reasoning.endswith("Answer: Rome")
+    assert row.reasoning == "Some long thought leads there."
     assert row.judge
     assert report.corrected == 1
     assert verification.refusal_of(row) is None

@@ -109,7 +109,7 @@ def say(hint: str) -> Callable[[Request], str]:
             return ratings()
         if request.prompt_version.startswith("knowledge/"):
             return "France is in Europe."
-        return "It is well known.\nAnswer: Paris"
+        return "President and parliament have their seats there.\nAnswer: Paris"
 
     return answer
 
@@ -172,18 +172,24 @@ def test_it_is_asked_beside_the_judge_and_the_background_and_of_verified_rows_al
 
 
 def test_a_changed_prompt_makes_rows_stale_and_keeps_the_votes(install: Install) -> None:
-    before, log = role_versions(Role.SOLVER), log_versions(Role.SOLVER, AnswerKind.SPAN, "rubric")
+    before, log = (
+        role_versions(Role.SOLVER, "small"),
+        log_versions(Role.SOLVER, AnswerKind.SPAN, "rubric", "small"),
+    )
     install(HINT)
-    with_hint = role_versions(Role.SOLVER)
+    with_hint = role_versions(Role.SOLVER, "small")
     install(HINT.replace("in one sentence", "in two sentences"))
-    changed = role_versions(Role.SOLVER)
+    changed = role_versions(Role.SOLVER, "small")
 
     (version,) = set(with_hint) - set(before)
     assert version.startswith("hint@")
     assert len(changed) == len(with_hint) == len(before) + 1
     assert version not in changed
-    assert log_versions(Role.SOLVER, AnswerKind.SPAN, "rubric") == log
-    assert not any("hint@" in v for v in role_versions(Role.JUDGE) + role_versions(Role.WRITER))
+    assert log_versions(Role.SOLVER, AnswerKind.SPAN, "rubric", "small") == log
+    assert not any(
+        "hint@" in v
+        for v in role_versions(Role.JUDGE, "small") + role_versions(Role.WRITER, "small")
+    )
 
 
 def test_asking_with_a_prompt_that_is_not_declared_fails(install: Install, tmp_path: Path) -> None:

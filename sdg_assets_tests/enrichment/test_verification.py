@@ -9,6 +9,7 @@ from sdg_assets.records import Role, Vote
 from sdg_assets.teacher.conversation import Desk
 from sdg_assets.teacher.log.completions import CompletionLog
 from sdg_assets.teacher.requests import Completion, Request
+from sdg_assets.texts import render_texts
 from sdg_assets_tests.support.conversations import enriched_with
 from sdg_assets_tests.support.records import CAPITALS, generated
 from sdg_assets_tests.support.scripted_teacher import ScriptedTeacher, completion
@@ -128,15 +129,22 @@ def test_a_letter_counts_by_the_order_that_was_shown(tmp_path: Path) -> None:
 def test_the_reasoning_is_a_trace_that_agrees(tmp_path: Path) -> None:
     solver = Solver(
         [
-            f"Rome was my first thought. {answer('Rome')}",
-            "Short. " + answer("Paris"),
-            "Longer and complete. " + answer("Paris"),
+            "Emperors ruled from seven hills. Answer: Rome",
+            "Ministers work on the river. Answer: Paris",
+            "The president, parliament and ministers work on the river. Answer: Paris",
         ]
     )
 
     (row,) = enriched_by(solver, tmp_path, votes=3)
 
-    assert row.reasoning == "Longer and complete. " + answer("Paris")
+    assert row.reasoning == "The president, parliament and ministers work on the river."
+
+
+def test_a_row_without_a_trace_that_explains_anything_has_no_reasoning(tmp_path: Path) -> None:
+    (row,) = enriched_by(Solver(["Answer: Paris"] * 2), tmp_path, votes=3)
+
+    assert (row.outcome, row.reasoning) == ("agreed", "")
+    assert "with_reasoning" not in render_texts(row)
 
 
 def test_more_votes_keep_the_earlier_ones(tmp_path: Path) -> None:

@@ -2,27 +2,34 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import replace
 from itertools import product
+from typing import get_args
 
 import pytest
 
+from sdg_assets.answers import answer_format
+from sdg_assets.enrichment.ballot import Ballot
+from sdg_assets.enrichment.forms import vote_form
 from sdg_assets.enrichment.knobs import SolverKnobs
 from sdg_assets.enrichment.reading import first_that_reads_well
-from sdg_assets.enrichment.traces import candidates
 from sdg_assets.enrichment.votes import (
-    Ballot,
     Outcome,
     decide,
     decided,
+    read_ballot,
     sameness,
     tally,
+    vote_request,
     waves,
 )
 from sdg_assets.gates import text_gates
-from sdg_assets.records import AnswerKind
-from sdg_assets.teacher.requests import Completion
+from sdg_assets.records import AnswerKind, Example, GeneratedExample, TeacherClass
+from sdg_assets.teacher.requests import Completion, Request
 from sdg_assets.thresholds import Thresholds
 from sdg_assets_tests.support.records import CAPITALS, generated
+from sdg_assets_tests.support.scripted_teacher import ScriptedTeacher, completion
 from sdg_assets_tests.support.solvers import question
 
 QUESTION = generated()
@@ -110,40 +117,10 @@ def test_the_writers_wording_represents_its_group() -> None:
     assert tally("42", ["42.0", None, "7", "$42$"], sameness(number)) == [("42", 2), ("7", 1)]
 
 
-def best(ballots: list[Ballot]) -> str:
-    return next(iter(candidates(ballots, QUESTION)), "")
-
-
-def test_the_best_trace_is_the_shortest_of_the_longer_half() -> None:
-    traces = ["abc", "abcdef", "ab", "abcd"]
-
-    assert best([ballot("Paris", text) for text in traces]) == "abcd"
-
-
-def test_a_truncated_trace_is_not_used() -> None:
-    cut = ballot("Paris", "a longer trace that was", "length")
-
-    assert best([ballot("Paris", "short"), cut]) == "short"
-    assert best([cut]) == ""
-
-
-def test_letters_in_a_trace_become_the_options_of_their_own_vote() -> None:
-    first = ballot("Paris", "Answer: B", choices=["Rome", "Paris", "Madrid", "Lisbon"])
-
-    assert best([first]) == "Answer: Paris"
-
-
-def test_a_trace_with_an_unclear_letter_is_not_used() -> None:
-    unclear = ballot("Paris", "As (C) is in Spain, and that is the longest trace: Paris")
-
-    assert best([unclear, ballot("Paris", "Answer: Paris")]) == "Answer: Paris"
-    assert best([unclear]) == ""
-
-
 def test_a_trace_that_a_gate_refuses_is_not_used() -> None:
     gates = text_gates(Thresholds())
-    looping = "Let me think. " + "Is it Paris? " * 40 + "Answer: Paris"
-    plain = "France is governed from there. Answer: Paris"
+    looping = "Kings lived on the river. " * 40
+    plain = "Parliament and president have their seats there."
 
     kept = first_that_reads_well(
         [(QUESTION, [looping, plain, looping]), (QUESTION, [looping]), (QUESTION, [])], gates
@@ -187,3 +164,58 @@ def test_a_program_that_fails_its_own_tests_agrees_with_nobody() -> None:
     groups = tally(row.answer, [row.answer, row.answer], same)
 
     assert decide(row.answer, groups, 2, 0.3, same) != "agreed"
+
+
+def asked(row: GeneratedExample, teacher_class: TeacherClass) -> tuple[Example, Request]:
+    teacher = ScriptedTeacher(lambda _: "")
+    teacher.identity = replace(teacher.identity, teacher_class=teacher_class)
+    return vote_request(row, 0, teacher, SolverKnobs())
+
+
+def test_a_small_solver_reasons_and_then_takes_one_of_the_options_as_it_sees_them() -> None:
+    presented, request = asked(QUESTION, "small")
+
+    assert request.prompt_version.startswith("solve_json/multiple_choice@")
+    assert request.json_schema is not None
+    assert list(request.json_schema["properties"]) == ["reasoning", "answer"]
+    assert request.json_schema["properties"]["answer"]["enum"] == presented.choices
+    text = json.dumps({"reasoning": "Rome is the answer? No.", "answer": "Paris"})
+    assert read_ballot(completion(request, text), presented).answer == "Paris"
+
+
+def test_other_solvers_and_kinds_vote_in_free_text() -> None:
+    number = generated(answer_kind=AnswerKind.NUMERIC, question="6 * 7?", answer="42")
+
+    cases: list[tuple[GeneratedExample, TeacherClass]] = [
+        (QUESTION, "strong"),
+        (QUESTION, "thinking"),
+        (number, "small"),
+    ]
+    for row, teacher_class in cases:
+        _, request = asked(row, teacher_class)
+        assert request.prompt_version.startswith("solve/")
+        assert request.json_schema is None
+
+
+@pytest.mark.parametrize("kind", AnswerKind)
+def test_a_form_that_is_asked_for_has_a_schema(kind: AnswerKind) -> None:
+    choices = {"choices": CAPITALS, "answer_index": 0} if kind.selects else {}
+    row = generated(answer_kind=kind, answer=CAPITALS[0], **choices)
+    constrained = [c for c in get_args(TeacherClass) if vote_form(kind, c) == "constrained"]
+
+    assert not constrained or answer_format(kind).vote_schema(row)
+
+
+@pytest.mark.parametrize(
+    ("teacher_class", "setting", "tokens"),
+    [("small", None, 512), ("strong", None, 2048), ("thinking", None, 1024), ("strong", 64, 64)],
+)
+def test_a_vote_is_as_long_as_its_solvers_class_needs_unless_a_setting_says_otherwise(
+    teacher_class: TeacherClass, setting: int | None, tokens: int
+) -> None:
+    teacher = ScriptedTeacher(lambda _: "")
+    teacher.identity = replace(teacher.identity, teacher_class=teacher_class)
+
+    _, request = vote_request(QUESTION, 0, teacher, SolverKnobs(max_tokens=setting))
+
+    assert request.sampling.max_tokens == tokens

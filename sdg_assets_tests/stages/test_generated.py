@@ -3,12 +3,13 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from sdg_assets.records import AnswerKind, Example, GeneratedExample, Rejection
+from sdg_assets.records import AnswerKind, Example, GeneratedExample, Rejection, TeacherClass
 from sdg_assets.stages.generated import VARIATIONS, WriterKnobs
 from sdg_assets.teacher.conversation import Desk
 from sdg_assets.teacher.log.completions import CompletionLog
@@ -290,3 +291,20 @@ def test_a_draft_with_a_control_token_of_its_writer_is_refused(write: Write) -> 
     writer = ScriptedTeacher(lambda _: draft_with_one, control_tokens=["<own>"])
 
     assert reason(write(writer)) == "generation: control token"
+
+
+@pytest.mark.parametrize(
+    ("teacher_class", "setting", "tokens"),
+    [("small", None, 512), ("strong", None, 2048), ("thinking", None, 2048), ("strong", 64, 64)],
+)
+def test_a_draft_is_as_long_as_its_writers_class_needs_unless_a_setting_says_otherwise(
+    teacher_class: TeacherClass, setting: int | None, tokens: int, write: Write
+) -> None:
+    teacher = ScriptedTeacher(lambda _: draft())
+    teacher.identity = replace(teacher.identity, teacher_class=teacher_class)
+
+    row = only(write(teacher, max_tokens=setting))
+
+    assert teacher.requests[0].sampling.max_tokens == tokens
+    is_named = f"multiple_choice.{teacher_class}@" in row.prompt_version
+    assert is_named == (teacher_class != "small")

@@ -41,7 +41,7 @@ def is_background(request: Request) -> bool:
 
 
 def answer(text: str) -> str:
-    return f"Some thought leads to it.\nAnswer: {text}"
+    return f"Some long thought leads there.\nAnswer: {text}"
 
 
 def question(**changes: Any) -> GeneratedExample:

@@ -4,13 +4,14 @@ import json
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import jinja2
 import pytest
 
-from sdg_assets.records import AnswerKind
+from sdg_assets.records import AnswerKind, TeacherClass
 from sdg_assets.teacher import prompts
+from sdg_assets.teacher.prompts import Prompt
 
 WRITE: dict[str, Any] = {
     "frame": "A school question.",
@@ -60,6 +61,26 @@ def test_every_kind_can_be_solved(kind: AnswerKind) -> None:
     prompt = "\n".join((system.content, user.content))
     assert ("yes" in prompt) == kind.selects
     assert ("assert f(1) == 2" in prompt) == (kind is AnswerKind.CODE)
+
+
+@pytest.mark.parametrize("teacher_class", get_args(TeacherClass))
+def test_only_small_teachers_are_told_to_be_short_and_thinking_ones_not_to_think(
+    teacher_class: TeacherClass,
+) -> None:
+    prompt = Prompt("solve/numeric", teacher_class=teacher_class)
+    system = prompt.render(**SOLVE)[0].content
+
+    assert ("a few short sentences" in system) == (teacher_class == "small")
+    assert ("step by step" in system) == (teacher_class != "thinking")
+    assert system.endswith("the final result alone, without a unit.")
+
+
+@pytest.mark.parametrize("kind", [kind for kind in AnswerKind if kind.selects])
+def test_a_constrained_vote_is_asked_to_reason_first(kind: AnswerKind) -> None:
+    system, user = prompts.render(f"solve_json/{kind.value}", **SOLVE)
+
+    assert system.content.index('"reasoning"') < system.content.index('"answer"')
+    assert "yes" in system.content + user.content
 
 
 def test_a_wanted_answer_is_asked_for() -> None:

@@ -12,14 +12,14 @@ def test_the_three_variants_of_a_choice_question() -> None:
         context="A short passage.",
         choices=["Rome", "Paris"],
         answer_index=1,
-        reasoning="France is governed from there.\nAnswer: Paris",
+        reasoning="France is governed from there.",
         knowledge="Paris lies on the Seine.",
     )
 
     texts = render_texts(row)
 
     asked = "A short passage.\n\nWhat is the capital of France?\n\n- Rome\n- Paris"
-    solved = "France is governed from there.\nAnswer: Paris"
+    solved = "France is governed from there.\n\nAnswer: Paris"
     assert texts == {
         "answer_only": f"{asked}\n\nAnswer: Paris",
         "with_reasoning": f"{asked}\n\n{solved}",
@@ -33,10 +33,13 @@ def test_a_variant_whose_part_is_missing_is_left_out() -> None:
     assert set(render_texts(enriched(knowledge=""))) == {"answer_only", "with_reasoning"}
 
 
-def test_a_trace_that_does_not_end_in_the_answer_has_it_put_behind() -> None:
-    texts = render_texts(enriched(reasoning="It is the city on the Seine."))
+def test_the_answer_is_stated_once_after_the_reasoning() -> None:
+    # A last line that contains the answer by chance once stood in for it.
+    row = enriched(reasoning="No other city of France is as large as Paris.")
 
-    assert texts["with_reasoning"].endswith("It is the city on the Seine.\n\nAnswer: Paris")
+    text = render_texts(row)["with_reasoning"]
+
+    assert text.endswith("No other city of France is as large as Paris.\n\nAnswer: Paris")
 
 
 def test_a_program_is_shown_with_its_tests() -> None:

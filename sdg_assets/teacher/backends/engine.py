@@ -64,7 +64,9 @@ def identity_of(resolved: ResolvedModel, arguments: Mapping[str, Any]) -> Teache
     numeric = {k: arguments[k] for k in _NUMERIC if k in arguments}
     card = resolved.card
     stamp = TeacherStamp(model=card.model, revision=resolved.revision, license=card.license)
-    return TeacherIdentity(stamp, numeric, card.judges, card.thinking, card.sampling)
+    return TeacherIdentity(
+        stamp, numeric, card.judges, card.teacher_class, card.thinking, card.sampling
+    )
 
 
 class EngineTeacher:

@@ -3,6 +3,9 @@
 A kind without its own file (such as `solve/date.jinja`) uses the general template of the role
 (`solve/_general.jinja`), with the values of the kind's policy.
 
+The files are worded for small teachers. Where another class needs other words, a file with the
+class in its name (`solve/base.strong.jinja`) takes the place of the plain one, also as a parent.
+
 A template is a system part and a user part, divided by the line `=== user ===` of its source. The
 text that all requests share comes first, so that the engine's prefix cache can reuse it.
 """
@@ -22,6 +25,7 @@ import jinja2
 
 from sdg_assets.errors import PermanentError
 from sdg_assets.kinds import policies
+from sdg_assets.records import TeacherClass
 from sdg_assets.teacher.requests import Message
 
 _DIRECTORY = Path(__file__).parent
@@ -35,9 +39,15 @@ _MARK = f"=== {secrets.token_hex(16)} ==="
 _GENERAL = "_general"
 
 
-def _source(name: str) -> str:
+def _file(name: str, teacher_class: TeacherClass) -> Path:
+    """The file of a template: the one for the class of teachers, else the plain one."""
+    own = _DIRECTORY / f"{name}.{teacher_class}.jinja"
+    return own if own.is_file() else _DIRECTORY / f"{name}.jinja"
+
+
+def _source(name: str, teacher_class: TeacherClass) -> str:
     """The source of a template: its file, or its kind's values followed by the general one."""
-    file = _DIRECTORY / f"{name}.jinja"
+    file = _file(name, teacher_class)
     part, _, kind = name.partition("/")
     if file.is_file() or kind not in policies():
         return file.read_text("utf-8")
@@ -47,39 +57,44 @@ def _source(name: str) -> str:
         f"{{% set {variable} = {json.dumps(value, ensure_ascii=False)} %}}\n"
         for variable, value in values.items()
     )
-    return assignments + (_DIRECTORY / part / f"{_GENERAL}.jinja").read_text("utf-8")
+    return assignments + _file(f"{part}/{_GENERAL}", teacher_class).read_text("utf-8")
 
 
 class _Sources(jinja2.BaseLoader):
-    """Loads sources of templates, with the divider replaced by the mark."""
+    """Loads sources of templates for a class of teachers; the mark replaces the divider."""
+
+    def __init__(self, teacher_class: TeacherClass) -> None:
+        self._teacher_class = teacher_class
 
     def get_source(
         self, environment: jinja2.Environment, template: str
     ) -> tuple[str, str | None, Callable[[], bool] | None]:
         try:
-            source = _source(template.removesuffix(".jinja"))
+            source = _source(template.removesuffix(".jinja"), self._teacher_class)
         except FileNotFoundError as error:
             raise jinja2.TemplateNotFound(template) from error
         return source.replace(_DIVIDER, _MARK), None, None
 
 
-_ENVIRONMENT = jinja2.Environment(
-    loader=_Sources(),
-    undefined=jinja2.StrictUndefined,
-    trim_blocks=True,
-    lstrip_blocks=True,
-    autoescape=False,  # noqa: S701 – prompts are text, not HTML
-)
+@cache
+def _environment(teacher_class: TeacherClass) -> jinja2.Environment:
+    return jinja2.Environment(
+        loader=_Sources(teacher_class),
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        autoescape=False,  # noqa: S701 – prompts are text, not HTML
+    )
 
 
 def render(name: str, **values: Any) -> tuple[Message, ...]:  # noqa: ANN401 – template variables
-    """Renders a conversation of one system and one user turn.
+    """Renders a conversation of one system and one user turn, worded for small teachers.
 
     Args:
         name: Template path without suffix, e.g. `write/numeric`.
         **values: The template's variables.
     """
-    return _conversation(_ENVIRONMENT.get_template(f"{name}.jinja").render(**values))
+    return Prompt(name).render(**values)
 
 
 def _conversation(text: str) -> tuple[Message, ...]:
@@ -95,13 +110,18 @@ def names() -> list[str]:
     files = {path.relative_to(_DIRECTORY).with_suffix("") for path in _DIRECTORY.rglob("*.jinja")}
     general = {path for path in files if path.name == _GENERAL}
     by_kind = {path.with_name(kind) for path in general for kind in policies()}
-    return sorted(map(str, (files | by_kind) - general))
+    return sorted(str(path) for path in (files | by_kind) - general if not path.suffix)
 
 
 @cache
-def version(name: str) -> str:
-    """`<name>@<hash>`: changes with the template, those it extends, and the kind's values."""
-    return _versioned(name, _source(name))
+def version(name: str, teacher_class: TeacherClass = "small") -> str:
+    """The version of a template for a class of teachers.
+
+    Returns:
+        `<name>@<hash>`, or `<name>.<class>@<hash>` for another class than `small`. The hash changes
+        with the template, those it extends, and the kind's values.
+    """
+    return _versioned(name, _source(name, teacher_class), teacher_class)
 
 
 @dataclass(frozen=True)
@@ -112,6 +132,7 @@ class Prompt:
         name: Path of the file without suffix, e.g. `judge/rubric`; of own text, its name in
             versions.
         source: The own text; it may extend a file of this package. None: a file.
+        teacher_class: The class of teachers whose wording is used.
 
     Raises:
         PermanentError: The text lacks the line that divides system and user part.
@@ -119,10 +140,12 @@ class Prompt:
 
     name: str
     source: str | None = None
+    teacher_class: TeacherClass = "small"
 
     def __post_init__(self) -> None:
         """Checks the module's own text."""
-        if self.source is not None and _DIVIDER not in self.source and not _parents(self.source):
+        is_whole = self.source is None or _DIVIDER in self.source or _parents(self.source)
+        if not is_whole:
             raise PermanentError(
                 f"prompt {self.name!r}: the line {_DIVIDER!r} is missing, which divides the system "
                 "part from the user part"
@@ -130,15 +153,24 @@ class Prompt:
 
     @property
     def version(self) -> str:
-        """`<name>@<hash>`: changes when the template, or one it extends, changes."""
-        return version(self.name) if self.source is None else _versioned(self.name, self.source)
+        """Changes when the template, or one it extends, changes: see `version`."""
+        if self.source is None:
+            return version(self.name, self.teacher_class)
+        return _versioned(self.name, self.source, self.teacher_class)
 
     @property
     def files(self) -> set[str]:
         """Names of its template files: its own, and all that it extends."""
-        files = set() if self.source is not None else {self.name}
-        parents = _parents(_source(self.name) if self.source is None else self.source)
-        return files.union(*(Prompt(parent).files for parent in parents))
+        parents = _parents(self.source or _source(self.name, self.teacher_class))
+        files = set[str]().union(
+            *(Prompt(parent, teacher_class=self.teacher_class).files for parent in parents)
+        )
+        if self.source is None:
+            file = _file(self.name, self.teacher_class)
+            # A kind without its own file has the plain name, under which `version` finds it.
+            own = file.relative_to(_DIRECTORY).with_suffix("") if file.is_file() else self.name
+            files.add(str(own))
+        return files
 
     def render(self, **values: Any) -> tuple[Message, ...]:  # noqa: ANN401 – template variables
         """Renders a conversation of one system and one user turn.
@@ -146,26 +178,29 @@ class Prompt:
         Args:
             **values: The template's variables.
         """
+        environment = _environment(self.teacher_class)
         if self.source is None:
-            return render(self.name, **values)
-        template = _ENVIRONMENT.from_string(self.source.replace(_DIVIDER, _MARK))
+            template = environment.get_template(f"{self.name}.jinja")
+        else:
+            template = environment.from_string(self.source.replace(_DIVIDER, _MARK))
         return _conversation(template.render(**values))
 
 
-@cache
-def _versioned(name: str, source: str) -> str:
+def _versioned(name: str, source: str, teacher_class: TeacherClass) -> str:
     sources, digest = [source], hashlib.sha256()
     while sources:
         text = sources.pop()
         digest.update(text.encode())
-        sources += [_source(parent) for parent in _parents(text)]
-    return f"{name}@{digest.hexdigest()[:8]}"
+        sources += [_source(parent, teacher_class) for parent in _parents(text)]
+    named = name if teacher_class == "small" else f"{name}.{teacher_class}"
+    return f"{named}@{digest.hexdigest()[:8]}"
 
 
+@cache
 def _parents(source: str) -> list[str]:
     """Names of the templates that a source extends: one, or none."""
     names = []
-    for node in _ENVIRONMENT.parse(source).find_all(jinja2.nodes.Extends):
+    for node in _environment("small").parse(source).find_all(jinja2.nodes.Extends):
         parent = node.template
         assert isinstance(parent, jinja2.nodes.Const)
         names.append(str(parent.value).removesuffix(".jinja"))

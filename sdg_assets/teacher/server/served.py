@@ -121,7 +121,9 @@ def identity_of_served(served: ServedModel, catalog: Path | None = None) -> Teac
             served.url, card.model, served.name,
         )  # fmt: skip
     stamp = TeacherStamp(model=card.model, revision=revision, license=card.license)
-    return TeacherIdentity(stamp, settings, card.judges, card.thinking, card.sampling)
+    return TeacherIdentity(
+        stamp, settings, card.judges, card.teacher_class, card.thinking, card.sampling
+    )
 
 
 def _weights(root: str, catalog: Path | None) -> _Weights:

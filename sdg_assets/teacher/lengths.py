@@ -1,0 +1,27 @@
+"""How long answers may be, by the class of the teacher, if the settings do not say."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from sdg_assets.records import TeacherClass
+
+
+@dataclass(frozen=True)
+class Lengths:
+    """Most tokens of each kind of text. A thought is not part of it: it has a budget of its own."""
+
+    draft: int
+    vote: int
+    background: int
+
+
+LENGTHS: Mapping[TeacherClass, Lengths] = {
+    # A small model that has not finished by then is looping.
+    "small": Lengths(draft=512, vote=512, background=256),
+    # Passages, programs and derivations of strong teachers are longer, and seldom loop.
+    "strong": Lengths(draft=2048, vote=2048, background=512),
+    # The long derivation is in the thought; the answer states its steps concisely.
+    "thinking": Lengths(draft=2048, vote=1024, background=512),
+}
