@@ -124,6 +124,22 @@ class Completion(BaseModel):
         return without_lone_surrogates(text) if isinstance(text, str) else text
 
 
+def too_long(request_id: str, prompt_tokens: int) -> Completion:
+    """The outcome of a request whose prompt and answer exceed the teacher's context.
+
+    Args:
+        request_id: The request, which was not sent.
+        prompt_tokens: Tokens of its prompt; 0 if unknown.
+    """
+    return Completion(
+        request_id=request_id,
+        text="",
+        finish_reason="too_long",
+        prompt_tokens=prompt_tokens,
+        output_tokens=0,
+    )
+
+
 def without_lone_surrogates(text: str) -> str:
     """Replaces each lone surrogate (half of a character) by U+FFFD: UTF-8 cannot encode it.
 
