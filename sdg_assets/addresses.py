@@ -15,6 +15,8 @@ from sdg_assets.errors import TeacherError
 HIDDEN = "***"
 BUCKET_URL = re.compile(r"s3://(?P<bucket>[a-z0-9][a-z0-9.-]{1,61}[a-z0-9])(?:/(?P<key>.*))?")
 _IS_URL = re.compile(r"https?://", re.IGNORECASE)
+# A comma may be part of a password, so it divides two addresses only before `http://`.
+_NEXT_ADDRESS = re.compile(r"\s*,\s*(?=https?://)", re.IGNORECASE)
 # Greedy up to the last @ before a space, because a password may contain @, / and : unescaped.
 # `hf://datasets/org/name@commit` is excluded: there a commit follows the @.
 _USERINFO = re.compile(r"(?<=://)(?<!hf://)[^\s'\"]*@")
@@ -28,8 +30,13 @@ class Credentials(NamedTuple):
 
 
 def is_url(text: str) -> bool:
-    """Whether a teacher's name is a server's address (`http://` or `https://`)."""
+    """Whether a teacher's name is a server's address (`http://` or `https://`), or several."""
     return _IS_URL.match(text) is not None
+
+
+def addresses_in(name: str) -> list[str]:
+    """The servers' addresses in a teacher's name: `http://a`, or `http://a,http://b`."""
+    return [address.strip() for address in _NEXT_ADDRESS.split(name.strip().rstrip(", "))]
 
 
 def split_credentials(url: str) -> tuple[str, Credentials | None]:
@@ -66,21 +73,23 @@ def checked_server(url: str) -> str:
     Raises:
         TeacherError: It is not an `http://` or `https://` address with a host and a valid port.
     """
-    import httpx
+    import yarl
 
     problem = ""
     try:
-        parts = httpx.URL(url)
-    except (httpx.InvalidURL, ValueError) as error:
+        parts = yarl.URL(url)
+    except ValueError as error:
         problem = str(error)
     else:
-        if not is_url(url) or not parts.host or " " in url:
+        if not is_url(url) or not parts.raw_host or " " in url:
             problem = "it has no host"
-        elif not 0 < (parts.port or 80) < 65536:
-            problem = f"there is no port {parts.port}"
-        elif parts.query or parts.fragment:
+        elif parts.explicit_port == 0:
+            problem = "there is no port 0"
+        elif parts.query_string or parts.fragment or "?" in url:
             problem = "it has a query"
             url = url.partition("?")[0].partition("#")[0]
+    if "," in url:
+        problem = "it has a comma; several servers are http://a,http://b"
     if problem:
         raise TeacherError(
             f"teacher {masked(url)}: not the address of a server ({problem}); write it as "

@@ -16,13 +16,15 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, PrivateAttr, field_validator, model_validator
 from pydantic_settings import NoDecode, SettingsConfigDict
 
-from sdg_assets.addresses import BUCKET_URL, Credentials, split_credentials
+from sdg_assets.addresses import BUCKET_URL, Credentials, addresses_in, split_credentials
 from sdg_assets.environment import EnvironmentSettings, Json, from_environment, nearest
 from sdg_assets.records import THINKING_MODES, JudgeApi, ReasoningSource, Role
 from sdg_assets.thresholds import overridden
 
 # `user:password@`, which no Hub id and no path contains.
 _PASSWORD = re.compile(r"(?![/~.])[^@]*:[^@]*@")
+# Two logins in one address: the second server lacks its `http://`.
+_TWO_LOGINS = re.compile(r"@[^@]*,[^@]*@|://[^@:]*,[^@]*@")
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 OWNER = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+|team:[A-Za-z0-9_-]+")
 
@@ -58,7 +60,7 @@ class Settings(EnvironmentSettings):
     teacher: str = Field(
         default="qwen2.5-coder-1.5b",
         description="model that plays all roles by default: a key of teachers.yaml, a Hub id, a "
-        "directory or a server's address",
+        "directory, or the address of a server; several servers of one model: http://a,http://b",
     )
     solver: str | None = Field(
         default=None, description="model that plays the solver; unset: the teacher"
@@ -196,13 +198,19 @@ class Settings(EnvironmentSettings):
         for field in ("teacher", "solver", "judge"):
             name = getattr(self, field) or ""
             is_address = _SCHEME.match(name) is not None
-            if _PASSWORD.match(name) and not is_address:
-                raise ValueError(f"SDG_{field.upper()}: write it as http://user:password@host:port")
+            has_two_logins = is_address and any(map(_TWO_LOGINS.search, addresses_in(name)))
+            if (_PASSWORD.match(name) and not is_address) or has_two_logins:
+                raise ValueError(
+                    f"SDG_{field.upper()}: write it as http://user:password@host:port, and each of "
+                    "several servers too"
+                )
             if is_address:
-                address, credentials = split_credentials(name)
-                vars(self)[field] = address  # the model is frozen for everybody else
-                if credentials:
-                    self._credentials[address] = credentials
+                servers = [split_credentials(address) for address in addresses_in(name)]
+                addresses = [address for address, _ in servers]
+                if twice := {a for a in addresses if addresses.count(a) > 1}:
+                    raise ValueError(f"SDG_{field.upper()} names {min(twice)} twice")
+                vars(self)[field] = ",".join(addresses)  # the model is frozen for everybody else
+                self._credentials |= {address: login for address, login in servers if login}
         return self
 
     @model_validator(mode="after")
@@ -273,9 +281,10 @@ class Settings(EnvironmentSettings):
         """Name of the teacher that plays a role."""
         return {Role.SOLVER: self.solver, Role.JUDGE: self.judge}.get(role) or self.teacher
 
-    def credentials_of(self, role: Role) -> Credentials | None:
-        """User and password for the server that plays a role; None if it needs none."""
-        return self._credentials.get(self.teacher_of(role))
+    def credentials_of(self, role: Role) -> dict[str, Credentials]:
+        """User and password by address, for the servers of a role that need them."""
+        addresses = addresses_in(self.teacher_of(role))
+        return {a: self._credentials[a] for a in addresses if a in self._credentials}
 
     @property
     def stalled_seconds(self) -> float:

@@ -25,7 +25,7 @@ class TeacherSpec:
     """
 
     name: str
-    """The name in the setting, without user and password."""
+    """The name in the setting, without users and passwords."""
     api: JudgeApi = "rubric"
     catalog: Path | None = None
     """Directory whose `teachers.yaml` is used instead of the built-in one."""
@@ -35,8 +35,8 @@ class TeacherSpec:
     """Most requests under way at a time."""
     stalled_seconds: float = STALLED_SECONDS
     """A teacher that produces no token for this many seconds counts as frozen."""
-    credentials: Credentials | None = field(default=None, repr=False)
-    """The user and password from the name."""
+    credentials: Mapping[str, Credentials] = field(default_factory=dict, hash=False, repr=False)
+    """Address of a server → the user and password that its name had in the setting."""
 
     @classmethod
     def of(cls, settings: Settings, role: Role) -> TeacherSpec:

@@ -29,7 +29,7 @@ _TAGS = (
     "table caption thead tbody tfoot tr th td h1 h2 h3 h4 h5 h6 blockquote strong em b i u s sub"
     " sup code p br ul ol li"
 )
-_HTML = frozenset(f"<{slash}{tag}>" for slash in ("", "/") for tag in _TAGS.split())
+HTML = frozenset(f"<{slash}{tag}>" for slash in ("", "/") for tag in _TAGS.split())
 _MARKER = re.compile(r"<[^<>\s]{1,60}>|\[[^\[\]\s]{1,60}\]")
 is_marker, holds_marker = _MARKER.fullmatch, _MARKER.search
 
@@ -101,4 +101,4 @@ def controls(token: Any) -> bool:  # noqa: ANN401 – an added token of Transfor
     The `special` mark is not enough: `<think>` and `<｜User｜>` lack it.
     """
     text = str(token)
-    return bool(token.special or (is_marker(text) and text not in _HTML))
+    return bool(token.special or (is_marker(text) and text not in HTML))

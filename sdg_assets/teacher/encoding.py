@@ -7,29 +7,19 @@ and the text after it becomes an instruction. Two classes prevent that:
   of the same conversation with placeholder contents. A control id that the template did not produce
   came from a content; then contents are tokenized separately, each control token in two pieces.
 - A server takes text and tokenizes it itself, so control tokens are broken up in the text
-  (`ServedTokens`): the usual ones, those of its chat template, and every text of their form that
-  is a single token of the server's tokenizer.
+  (`server/words.py`).
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Iterable, Sequence
-from functools import cached_property, lru_cache
+from collections.abc import Iterable, Sequence
+from functools import cached_property
 from typing import Any
 
 from sdg_assets.errors import TeacherError
-from sdg_assets.teacher.control_tokens import (
-    USUAL,
-    ControlTokens,
-    controls,
-    holds_marker,
-    is_marker,
-)
+from sdg_assets.teacher.control_tokens import ControlTokens, controls
 from sdg_assets.teacher.requests import Message
 from sdg_assets.teacher.thinking import Instruction, Thinking
-
-_TOKEN_LIKE = re.compile(r"</?[A-Za-z][^<>\s]{0,60}>|\[/?[A-Za-z_]{2,60}\]")
 
 
 class ChatEncoder:
@@ -167,41 +157,6 @@ class ChatEncoder:
         return False
 
 
-class ServedTokens:
-    """Breaks up the control tokens in texts that are sent to a server."""
-
-    def __init__(
-        self, of_template: Callable[[], Iterable[str]], is_token: Callable[[str], bool]
-    ) -> None:
-        """Prepares; calls nothing yet.
-
-        Args:
-            of_template: Returns the tokens of a rendered conversation, as the server writes them.
-                Called once, for the first text with something like a control token.
-            is_token: Whether the server reads a text as a single token. Called once per text.
-        """
-        self._of_template = of_template
-        self._is_token = lru_cache(maxsize=4096)(is_token)
-
-    @cached_property
-    def control_tokens(self) -> ControlTokens:
-        """The template's tokens that have the form of control tokens."""
-        return ControlTokens(t.strip() for t in self._of_template() if is_marker(t.strip()))
-
-    def harmless(self, messages: Sequence[Message]) -> list[dict[str, str]]:
-        """The messages as JSON, with a blank after the first letter of each control token."""
-        return [{"role": m.role, "content": self.harmless_text(m.content)} for m in messages]
-
-    def harmless_text(self, text: str) -> str:
-        """The text with a blank after the first letter of each control token."""
-        if not holds_marker(text):
-            return text
-        text = USUAL.sub(_broken, text)
-        # A word in angle brackets may be one token without control; then a blank does no harm.
-        text = _TOKEN_LIKE.sub(lambda m: _broken(m) if self._is_token(m[0]) else m[0], text)
-        return " ".join(self.control_tokens.pieces(text))
-
-
 def instruction_of(thinking: Thinking | None, mode: str) -> Instruction:
     """What a prompt must contain for a thinking mode; nothing for a model that does not think."""
     return thinking.instruction(mode) if thinking else Instruction()
@@ -221,10 +176,6 @@ def instructed(messages: Sequence[Message], system: str) -> tuple[Message, ...]:
         return (Message(role="system", content=system), *messages)
     opened = Message(role="system", content=f"{system}\n\n{first.content}".strip())
     return (opened, *messages[1:])
-
-
-def _broken(match: re.Match[str]) -> str:
-    return f"{match[0][0]} {match[0][1:]}"
 
 
 def _folded(roles: Sequence[str], contents: Sequence[str]) -> tuple[list[str], list[str]]:

@@ -98,8 +98,8 @@ def test_a_teacher_that_is_gone_fails_the_rest_of_a_step_at_once_and_for_now(
 ) -> None:
     monkeypatch.setattr(servers, "FIRST_WAIT_SECONDS", 0.0005)
     monkeypatch.setattr(factory, "retries", lambda: dg.RetryPolicy(max_retries=1))
-    # 3 requests for health, model and control tokens; 4 prompts, each counted and answered.
-    failing_server.dies_after = 3 + 8
+    # 4 requests for health, model and control tokens, and 4 prompts.
+    failing_server.dies_after = 4 + 4
     failing_server.answers[CHAT] = [reply(draft(number)) for number in range(4)]
     prepared(teacher=failing_server.url, concurrency=1, min_yield=0)
 

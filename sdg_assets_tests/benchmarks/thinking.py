@@ -37,6 +37,7 @@ from sdg_assets.sources.source import open_source
 from sdg_assets.stages.generated import WriterKnobs
 from sdg_assets.stages.normalized import normalize
 from sdg_assets.stages.seeds import collect_seeds
+from sdg_assets.teacher.backend import TeacherSpec
 from sdg_assets.teacher.conversation import Desk
 from sdg_assets.teacher.log.completions import CompletionLog
 from sdg_assets.teacher.models import resolve
@@ -115,7 +116,7 @@ def main() -> None:
         goals += _measured("engine", engine, arguments, folder, figures)
         engine.stop()
         with vllm_server(folder / "server.log", model, "--reasoning-parser", PARSER) as url:
-            endpoint = ThinkingEndpoint(url, catalog=catalog)
+            endpoint = ThinkingEndpoint(TeacherSpec(url, catalog=catalog))
             goals += _measured("server", endpoint, arguments, folder, figures)
     sys.stdout.write(json.dumps(figures, indent=1) + "\n")
     missed = [f"{g.name}: {g.value:.3f}, at least {g.least} wanted" for g in goals if not g.is_met]

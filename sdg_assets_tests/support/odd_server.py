@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler
@@ -66,10 +67,16 @@ class OddServer(TeacherServer):
         """Number of requests after which the server stops listening."""
         self.heads: list[str] = []
         """Received request lines and headers."""
+        self._times: list[float] = []
 
     def requests(self, path: str) -> int:
         """Number of requests for the path."""
-        return sum(f" {path} " in head.split("\r\n", 1)[0] for head in self.heads)
+        return len(self.times(path))
+
+    def times(self, path: str) -> list[float]:
+        """When requests for the path came, in seconds of the monotonic clock."""
+        heads = zip(self.heads, self._times, strict=False)
+        return [time for head, time in heads if f" {path} " in head.split("\r\n", 1)[0]]
 
     def answer(self, path: str) -> bytes:
         """The next answer at a path."""
@@ -82,6 +89,7 @@ class OddServer(TeacherServer):
         """Sends the bytes of the next answer unchanged."""
         handler.close_connection = True
         headers = (f"{name}: {value}" for name, value in handler.headers.items())
+        self._times.append(time.monotonic())
         self.heads.append("\r\n".join([handler.requestline, *headers]))
         if self.dies_after is not None and len(self.heads) > self.dies_after:
             handler.server.shutdown()

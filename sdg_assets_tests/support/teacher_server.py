@@ -1,4 +1,4 @@
-"""The only stub of a vLLM server: real sockets, vLLM's protocol, scripted answers.
+"""The only stub of a server: real sockets, vLLM's protocol or another, scripted answers.
 
 For runs around a teacher in processes of their own, which a scripted teacher cannot reach, and for
 a client of servers. A behaviour is a subclass of `TeacherServer`: what it writes and solves, whom
@@ -56,6 +56,14 @@ class TeacherServer:
         """Whether a request is malformed."""
         return False
 
+    def refusal(self, body: dict[str, Any]) -> dict[str, Any]:
+        """The error with which a malformed request is refused; empty: it is answered."""
+        return {"error": {"message": "no such thing"}} if self.refuses(body) else {}
+
+    def message(self, body: dict[str, Any]) -> dict[str, Any]:
+        """The message of the answer to a request."""
+        return {"content": self.complete(body)}
+
     def complete(self, body: dict[str, Any]) -> str:
         """The answer to a request; its prompt shows the role."""
         if judged := judgement(body):
@@ -112,17 +120,18 @@ def teacher_server(teacher: TeacherT) -> Iterator[TeacherT]:
                 return
             content = json.dumps(body, sort_keys=True)
             teacher.asked[content] += 1
-            if teacher.refuses(body):
-                self._reply({"error": {"message": "no such thing"}}, 400)
+            if refusal := teacher.refusal(body):
+                self._reply(refusal, 400)
                 return
             if not teacher.admits():
                 self.close_connection = True  # else a living client waits for ever
                 return
-            text = teacher.complete(body)
+            message = teacher.message(body)
+            tokens = sum(len(text.split()) for text in message.values())
             self._reply(
                 {
-                    "choices": [{"message": {"content": text}, "finish_reason": "stop"}],
-                    "usage": {"prompt_tokens": 9, "completion_tokens": len(text.split())},
+                    "choices": [{"message": message, "finish_reason": "stop"}],
+                    "usage": {"prompt_tokens": 9, "completion_tokens": tokens},
                 }
             )
             teacher.answered[content] += 1

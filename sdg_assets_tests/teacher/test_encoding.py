@@ -10,9 +10,10 @@ from typing import Any
 import pytest
 
 from sdg_assets.errors import TeacherError
-from sdg_assets.teacher.encoding import ChatEncoder, ServedTokens
+from sdg_assets.teacher.encoding import ChatEncoder
 from sdg_assets.teacher.models import resolve
 from sdg_assets.teacher.requests import Message
+from sdg_assets.teacher.server.words import AskedWords, GuessedWords, LocalWords, Words
 from sdg_assets_tests.teacher.chat_tokenizers import FAMILIES, Family, tokenizer_of
 
 ORDINARY = "Is 3 < 4 > 2, or is [a, b] a list? Say <em>why</em>.\n\nThe river runs."
@@ -135,26 +136,42 @@ def test_a_tokenizer_without_a_chat_template_is_a_clear_error() -> None:
         ChatEncoder(reader, "mine").encode(conversation(*BLANK))
 
 
-@pytest.mark.parametrize("family", FAMILIES)
-def test_a_server_is_sent_no_control_token(family: str) -> None:
+def words_of(kind: str, family: str) -> Words:
+    """The prompts of a server with the family's tokenizer: read here, asked for, or guessed at."""
     reader = tokenizer(family)
+    if kind == "local":
+        return LocalWords(ChatEncoder(reader, family))
+    if kind == "guessed":
+        return GuessedWords()
     rendered = reader.apply_chat_template(
         [{"role": "user", "content": "Why?"}], add_generation_prompt=True, return_dict=False
     )
-    served = ServedTokens(
+    return AskedWords(
         lambda: reader.convert_ids_to_tokens(rendered),
         lambda text: len(reader.encode(text, add_special_tokens=False)) == 1,
     )
 
-    for content in attacks(controls(family)):
-        (sent,) = served.harmless([Message(role="user", content=content)])
 
-        ids = reader.encode(sent["content"], add_special_tokens=False)
+@pytest.mark.parametrize("kind", ["local", "asked", "guessed"])
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_server_is_sent_no_control_token(family: str, kind: str) -> None:
+    reader, words = tokenizer(family), words_of(kind, family)
+
+    for content in attacks(controls(family)):
+        (sent,) = words.harmless([Message(role="user", content=content)])
+
+        ids = reader.encode(sent.content, add_special_tokens=False)
         assert control_ids(family, ids) == [], sent
-        assert sent["content"].replace(" ", "") == content.replace(" ", "")
+        assert sent.content.replace(" ", "") == content.replace(" ", "")
 
 
 def test_a_server_is_sent_ordinary_text_as_it_is() -> None:
-    served = ServedTokens(lambda: ["<|im_start|>", "user", "Ċ", "Why", "?"], lambda _: False)
+    words = AskedWords(lambda: ["<|im_start|>", "user", "Ċ", "Why", "?"], lambda _: False)
 
-    assert served.harmless_text(ORDINARY) == ORDINARY
+    (sent,) = words.harmless([Message(role="user", content=ORDINARY)])
+
+    assert sent.content == ORDINARY
+
+
+def test_html_is_sent_as_it_is_though_nobody_knows_the_control_tokens() -> None:
+    assert GuessedWords().harmless_text("<b>x</b> <s> [gMASK]") == "<b>x</b> < s> [ gMASK]"

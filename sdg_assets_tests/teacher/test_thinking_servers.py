@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from sdg_assets.records import Role
+from sdg_assets.teacher.backend import TeacherSpec
 from sdg_assets.teacher.backends.endpoint import EndpointTeacher
 from sdg_assets.teacher.requests import (
     Completion,
@@ -47,7 +48,7 @@ def ask(server: OddServer) -> Ask:
         choice = {"message": message, "finish_reason": finish}
         counts = {"prompt_tokens": 9, "completion_tokens": 40, **usage}
         server.answers[CHAT] = [reply({"choices": [choice], "usage": counts})]
-        teacher = EndpointTeacher(server.url)
+        teacher = EndpointTeacher(TeacherSpec(server.url))
         teacher.identity = TeacherIdentity(STAMP, thinking=thinking)
         sampling = Sampling(thinking=mode)
         teacher.submit(request_of(teacher.identity, MESSAGES, sampling, role=Role.SOLVER))
@@ -125,22 +126,24 @@ def test_an_answer_without_a_thought_is_not_taken_for_one(ask: Ask) -> None:
 def test_a_mode_is_sent_with_the_request(
     server: OddServer, thinking: Thinking | None, mode: str, fields: dict[str, Any]
 ) -> None:
-    teacher = EndpointTeacher(server.url)
+    teacher = EndpointTeacher(TeacherSpec(server.url))
     teacher.identity = TeacherIdentity(STAMP, thinking=thinking)
     sampling = Sampling(thinking=mode, max_tokens=512)
 
-    body = teacher.body(request_of(teacher.identity, MESSAGES, sampling, role=Role.SOLVER))
+    request = request_of(teacher.identity, MESSAGES, sampling, role=Role.SOLVER)
+    body = teacher.body(request, request.messages)
 
     ours = {"model", "messages", "temperature", "top_p"}
     assert {name: value for name, value in body.items() if name not in ours} == fields
 
 
 def test_a_system_switch_opens_the_system_turn(server: OddServer) -> None:
-    teacher = EndpointTeacher(server.url)
+    teacher = EndpointTeacher(TeacherSpec(server.url))
     teacher.identity = TeacherIdentity(STAMP, thinking=BY_SYSTEM)
     sampling = Sampling(thinking="on", top_k=20, min_p=0.1)
 
-    body = teacher.body(request_of(teacher.identity, MESSAGES, sampling, role=Role.SOLVER))
+    request = request_of(teacher.identity, MESSAGES, sampling, role=Role.SOLVER)
+    body = teacher.body(request, request.messages)
 
     assert body["messages"][0]["content"] == "detailed thinking on\n\nBe brief."
     assert (body["top_k"], body["min_p"]) == (20, 0.1)

@@ -1,19 +1,25 @@
-"""The teacher as a service: any OpenAI-compatible vLLM server, by URL."""
+"""The teacher as a service: servers with an OpenAI-compatible API, by address.
+
+vLLM, SGLang, NIM and llama.cpp were looked at; what a server lacks is done without. Several
+addresses of one model, `http://a,http://b`, are one teacher: see `server/fleet.py`.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import logging
 import queue
 import time
 from collections.abc import Callable, Sequence
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
-from sdg_assets.addresses import Credentials, is_url
+from sdg_assets.addresses import is_url
 from sdg_assets.errors import TeacherError
-from sdg_assets.teacher.backend import STALLED_SECONDS, Backend, TeacherSpec
+from sdg_assets.teacher.backend import Backend, TeacherSpec
 from sdg_assets.teacher.control_tokens import ControlTokens
-from sdg_assets.teacher.encoding import ServedTokens, instructed, instruction_of
+from sdg_assets.teacher.encoding import instructed, instruction_of
 from sdg_assets.teacher.requests import (
     Completion,
     FailedRequest,
@@ -22,98 +28,130 @@ from sdg_assets.teacher.requests import (
     TeacherIdentity,
     finish_reason,
     output_limit,
+    too_long,
 )
 from sdg_assets.teacher.server.background import background
-from sdg_assets.teacher.server.replies import Anything, ChatReply, ModelList, TokenCount
-from sdg_assets.teacher.server.served import ServedModel, identity_of_served
-from sdg_assets.teacher.server.server import Server
+from sdg_assets.teacher.server.fleet import Fleet
+from sdg_assets.teacher.server.refusals import TooLongError
+from sdg_assets.teacher.server.replies import ChatReply, TokenCount
+from sdg_assets.teacher.server.served import identity_of_served
+from sdg_assets.teacher.server.words import (
+    AskedWords,
+    GuessedWords,
+    Words,
+    fits_surely,
+    local_words,
+)
 from sdg_assets.teacher.thoughts import parted_reply, response_format, thinking_body
 
+log = logging.getLogger(__name__)
+
 ClientT = TypeVar("ClientT", bound="EndpointTeacher")
-DEFAULT_MODEL_LEN = 4096
-"""Maximum length in tokens, if the server does not report it."""
+CAPACITY = 256
+"""Requests under way at a server, unless `SDG_CONCURRENCY` says otherwise: vLLM's `max_num_seqs` on
+most GPUs. A server with less room lets the rest wait; one with more has work while answers are on
+their way back."""
+PREFIX = 600
+"""Letters of the last turn that pick a server: the beginning of the anchor, or of the question.
+The system turn is not part: it is equal for all rows of a task."""
 
 
 class EndpointTeacher:
-    """A vLLM server behind the `Teacher` protocol.
+    """Servers behind the `Teacher` protocol.
 
-    At most `concurrency` requests are under way. If the server is busy or failing (429, 5xx,
-    timeout), a request is retried after a growing, jittered wait. An error fails only its own
-    request, unless the server answers no request at all.
+    At most `capacity` requests are under way. A request that a busy or failing server does not
+    answer is sent again, to another server if there is one. An error fails only its own request,
+    unless no server answers at all.
     """
 
-    def __init__(
-        self,
-        url: str,
-        concurrency: int = 64,
-        catalog: Path | None = None,
-        *,
-        credentials: Credentials | None = None,
-        stalled_seconds: float = STALLED_SECONDS,
-    ) -> None:
-        """Checks the server's health and asks which model it serves.
+    def __init__(self, spec: TeacherSpec) -> None:
+        """Checks the servers' health and asks which model they serve.
 
         Args:
-            url: The server's address, with or without `/v1`.
-            concurrency: Most requests under way at a time.
-            catalog: Directory of `teachers.yaml`; None: the built-in file.
-            credentials: User and password for the server, if they are not in the address.
-            stalled_seconds: Seconds without a token after which the server counts as frozen.
+            spec: The teacher, whose name is an address, or several with commas between.
 
         Raises:
-            TransientError: The server does not answer.
-            TeacherError: The server lists no model, its model contradicts the card, or it refuses
-                the key in `SDG_API_KEY`.
+            TransientError: No server answers.
+            TeacherError: A server lists no model, its model contradicts the card, the servers serve
+                different models, or one refuses the key in `SDG_API_KEY`.
         """
-        self.server = Server(url, concurrency, stalled_seconds, credentials)
-        self.server.call("GET", "/health", Anything, attempts=2)
-        listing = self.server.call("GET", "/v1/models", ModelList, attempts=2)
-        served = ServedModel.of(self.server.url, listing.model_dump())
-        self.model, self.max_model_len = served.name, served.max_model_len
-        self.identity = identity_of_served(served, catalog)
-        self.words = ServedTokens(self._tokens_of_template, self._is_token)
-        self._turns = asyncio.Semaphore(concurrency)
+        stated = spec.engine.get("max_model_len")
+        self.fleet = Fleet(spec.name, spec.stalled_seconds, spec.credentials, stated)
+        self._served = self.fleet.open()
+        self.model, self.max_model_len = self._served.name, self._served.max_model_len
+        if not self._served.knows_length:
+            log.warning(
+                "teacher %s: the server does not say how long its model's context is, so prompts "
+                "are kept to %s tokens; state it: SDG_ENGINE='{\"max_model_len\": …}'",
+                self.fleet.name, self.max_model_len,
+            )  # fmt: skip
+        self.identity = identity_of_served(self._served, spec.catalog)
+        self.capacity = spec.concurrency or CAPACITY * len(self.fleet.servers)
+        self._turns = asyncio.Semaphore(self.capacity)
         self._finished: queue.SimpleQueue[Completion | FailedRequest] = queue.SimpleQueue()
         self._under_way = 0
 
+    @cached_property
+    def words(self) -> Words:
+        """How prompts are counted and made harmless: as well as this server allows."""
+        if local := local_words(self._served, self.identity):
+            return local
+        for form in (self._of_vllm, self._of_llama_cpp):
+            if self._tokens(form, "Why") is not None:
+                return AskedWords(self._tokens_of_template, partial(self._is_token, form))
+        log.warning(
+            "teacher %s: neither its tokenizer nor its server says which texts are control tokens, "
+            "so prompts get a blank in every text like <word> or [word] that is no HTML",
+            self.fleet.name,
+        )
+        return GuessedWords()
+
     @property
     def control_tokens(self) -> ControlTokens:
-        """The control tokens of its chat template; a server does not report the others."""
+        """The known control tokens of the tokenizer, besides the usual ones."""
         return self.words.control_tokens
+
+    def _of_vllm(self, text: str) -> dict[str, Any]:
+        return {"model": self.model, "prompt": text, "add_special_tokens": False}
+
+    def _of_llama_cpp(self, text: str) -> dict[str, Any]:
+        return {"content": text, "add_special": False, "parse_special": True}
+
+    def _tokens(self, form: Callable[[str], dict[str, Any]], text: str) -> int | None:
+        """Number of tokens of a text by the server; None if it does not tell."""
+        try:
+            answer = self.fleet.call("/tokenize", TokenCount, form(text))
+        except TeacherError:
+            return None
+        return answer.count if answer.count is not None else len(answer.tokens) or None
+
+    def _is_token(self, form: Callable[[str], dict[str, Any]], text: str) -> bool:
+        return self._tokens(form, text) == 1
 
     def _tokens_of_template(self) -> list[str]:
         conversation = [{"role": "user", "content": "Why?"}]
-        body: dict[str, Any] = {"model": self.model, "messages": conversation}
+        body = {"model": self.model, "messages": conversation, "return_token_strs": True}
         try:
-            body |= {"return_token_strs": True}
-            return self.server.call("POST", "/tokenize", TokenCount, body).token_strs or []
-        except TeacherError:  # a model without a chat template has no such tokens
+            return self.fleet.call("/tokenize", TokenCount, body).token_strs or []
+        except TeacherError:  # no chat template, or not vLLM's API: it has no such tokens
             return []
 
-    def _is_token(self, text: str) -> bool:
-        body = {"model": self.model, "prompt": text, "add_special_tokens": False}
-        try:
-            return self.server.call("POST", "/tokenize", TokenCount, body).count == 1
-        except TeacherError:
-            return False
-
     def count_tokens(self, messages: Sequence[Message]) -> int:
-        """Number of prompt tokens of a conversation, by the server's own tokenizer."""
-        body = {"model": self.model, "messages": self.conversation(messages)}
-        return self.server.call("POST", "/tokenize", TokenCount, body).count
-
-    def conversation(self, messages: Sequence[Message]) -> list[dict[str, str]]:
-        """The messages as JSON, with their control tokens broken up.
-
-        This may ask the server whether a text is a token: never call it in the background thread.
-        """
-        return self.words.harmless(messages)
+        """Number of prompt tokens of a conversation; without its tokenizer, an estimate."""
+        return self.words.count(self.words.harmless(messages))
 
     def submit(self, request: Request) -> None:
-        """Hands the request to the background thread."""
-        # Built in this thread: the background thread must not wait for its own call to the server.
-        body = self.body(request)
+        """Hands the request to the background thread.
+
+        A request that certainly exceeds the context is not sent, and is answered as `too_long`. In
+        doubt the server decides.
+        """
         self._under_way += 1
+        messages = self.words.harmless(request.messages)
+        if prompt_tokens := self._excess(request, messages):
+            self._finished.put(too_long(request, prompt_tokens))
+            return
+        body = self.body(request, messages)
         asyncio.run_coroutine_threadsafe(self._work(request, body), background())
 
     def poll(self, *, wait: bool = True) -> list[Completion | FailedRequest]:
@@ -127,29 +165,44 @@ class EndpointTeacher:
             self._under_way -= 1
         return finished
 
+    def _excess(self, request: Request, messages: Sequence[Message]) -> int:
+        """The prompt's tokens if it certainly exceeds the context; else 0."""
+        room = self.max_model_len - output_limit(self.identity.thinking, request.sampling)
+        if not self._served.knows_length or fits_surely(messages, room):
+            return 0
+        prompt_tokens = self.words.least(messages, request.sampling.thinking)
+        return prompt_tokens if prompt_tokens > room else 0
+
     async def _work(self, request: Request, body: dict[str, Any]) -> None:
         # Every outcome must reach the polling thread, or it would wait for ever.
         try:
             async with self._turns:
                 self._finished.put(await self.complete(request, body))
+        except TooLongError:
+            self._finished.put(too_long(request, 0))
         except BaseException as error:
             reason = error if isinstance(error, Exception) else RuntimeError(type(error).__name__)
             self._finished.put(FailedRequest(request.id, reason))
             if not isinstance(error, Exception):
                 raise
 
-    def body(self, request: Request) -> dict[str, Any]:
-        """The JSON body of a request."""
+    def body(self, request: Request, messages: Sequence[Message]) -> dict[str, Any]:
+        """The JSON body of a request.
+
+        Args:
+            request: The request.
+            messages: Its messages, made harmless.
+        """
         sampling, thinking = request.sampling, self.identity.thinking
         system = instruction_of(thinking, sampling.thinking).system
         body: dict[str, Any] = {
             "model": self.model,
-            "messages": self.conversation(instructed(request.messages, system)),
+            "messages": [m.model_dump() for m in instructed(messages, system)],
             "temperature": sampling.temperature,
             "top_p": sampling.top_p,
             "max_tokens": output_limit(thinking, sampling),
         }
-        # Not part of OpenAI's API, so they are sent only if they change something.
+        # Extensions of OpenAI's API are sent only if they say something: see `server/dialect.py`.
         body |= {"top_k": sampling.top_k} if sampling.top_k else {}
         body |= {"min_p": sampling.min_p} if sampling.min_p else {}
         body |= thinking_body(thinking, sampling.thinking)
@@ -158,16 +211,17 @@ class EndpointTeacher:
         return body
 
     async def complete(self, request: Request, body: dict[str, Any]) -> Completion:
-        """Sends the body of a request and returns its completion; raises as `Server.ask` does."""
+        """Sends the body of a request and returns its completion; raises as `Fleet.ask` does."""
         began = time.monotonic()
-        answer = await self.server.ask("POST", "/v1/chat/completions", ChatReply, body)
+        key = request.messages[-1].content[:PREFIX]
+        answer = await self.fleet.ask("/v1/chat/completions", ChatReply, body, key=key)
         choice, usage = answer.choices[0], answer.usage
         parted = parted_reply(
             self.identity.thinking,
             request,
             choice.message.content,
             choice.message.thought,
-            finish_reason(choice.finish_reason, self.server.url),
+            finish_reason(choice.finish_reason, self.fleet.name),
             usage.completion_tokens,
             usage.reasoning_tokens,
         )
@@ -185,28 +239,31 @@ class EndpointTeacher:
 
 
 class Clients(Generic[ClientT]):
-    """The clients of this process, one per server. A new one is made if the server was gone."""
+    """The clients of this process, one per teacher. A new one is made if the teacher was gone."""
 
     def __init__(self, connect: Callable[[TeacherSpec], ClientT]) -> None:
         """Starts without clients.
 
         Args:
-            connect: Makes the client of a server; raises if the server cannot be used.
+            connect: Makes the client of a teacher; raises if no server can be used.
         """
         self._connect = connect
         self._connected: dict[TeacherSpec, ClientT] = {}
 
     def of(self, spec: TeacherSpec) -> ClientT:
-        """The client of the server whose address is the teacher's name."""
+        """The client of the servers whose addresses are the teacher's name."""
         client = self._connected.pop(spec, None)
-        if client is None or client.server.gone:
+        if client is None or client.fleet.gone:
             client = self._connect(spec)
         self._connected[spec] = client
         return client
 
 
 class ServerBackend(Backend, Generic[ClientT]):
-    """Teachers whose name is the address of a vLLM server. The pods of their steps are small."""
+    """Teachers whose name is the address of a server, or of several.
+
+    The pods of their steps are small.
+    """
 
     kind = "vllm"
     takes_credentials = True
@@ -220,11 +277,11 @@ class ServerBackend(Backend, Generic[ClientT]):
         return is_url(spec.name)
 
     def open(self, spec: TeacherSpec) -> ClientT:
-        """The client of the server, whose health was checked when the client was made."""
+        """The client of the servers, whose health was checked when the client was made."""
         return self._clients.of(spec)
 
     def identity(self, spec: TeacherSpec) -> TeacherIdentity:
-        """The identity of the model that the server reports."""
+        """The identity of the model that the servers report."""
         return self._clients.of(spec).identity
 
 
@@ -235,17 +292,7 @@ class EndpointBackend(ServerBackend[EndpointTeacher]):
 
     def names(self, catalog: Path | None) -> str:
         """Addresses."""
-        return "http://host:port, the address of a vLLM server"
+        return "http://host:port, the address of a server with an OpenAI-compatible API"
 
 
-def _connect(spec: TeacherSpec) -> EndpointTeacher:
-    return EndpointTeacher(
-        spec.name,
-        spec.concurrency,
-        spec.catalog,
-        credentials=spec.credentials,
-        stalled_seconds=spec.stalled_seconds,
-    )
-
-
-BACKEND = EndpointBackend(_connect)
+BACKEND = EndpointBackend(EndpointTeacher)

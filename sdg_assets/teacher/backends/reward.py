@@ -8,59 +8,45 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-from sdg_assets.addresses import Credentials
 from sdg_assets.errors import TeacherError
-from sdg_assets.teacher.backend import STALLED_SECONDS, TeacherSpec
+from sdg_assets.teacher.backend import TeacherSpec
 from sdg_assets.teacher.backends.endpoint import EndpointTeacher, ServerBackend
-from sdg_assets.teacher.requests import Completion, Request
+from sdg_assets.teacher.requests import Completion, Message, Request
 from sdg_assets.teacher.server.replies import Classification, ReplyT, ReportedUsage, Scoring
-
-ScoringApi = Literal["reward", "score"]
 
 
 class RewardTeacher(EndpointTeacher):
     """Scores a conversation of a question (user) and its answer (assistant).
 
-    `reward`: the conversation goes through the model's chat template to `/classify`, as reward
-    models are trained. They have one label, or two of which the second is "good". `score`: question
-    and answer go as a pair to `/score`, as cross-encoders are trained.
+    With the API `reward` the conversation goes through the model's chat template to `/classify`, as
+    reward models are trained. They have one label, or two of which the second is "good". With
+    `score` question and answer go as a pair to `/score`, as cross-encoders are trained.
     """
 
-    def __init__(
-        self,
-        url: str,
-        api: ScoringApi,
-        concurrency: int = 64,
-        catalog: Path | None = None,
-        *,
-        credentials: Credentials | None = None,
-        stalled_seconds: float = STALLED_SECONDS,
-    ) -> None:
+    def __init__(self, spec: TeacherSpec) -> None:
         """Connects as `EndpointTeacher` does.
 
         Args:
-            url: The server's address, with or without `/v1`.
-            api: Which of the server's APIs scores.
-            concurrency: Most requests under way at a time.
-            catalog: Directory of `teachers.yaml`; None: the built-in file.
-            credentials: User and password for the server.
-            stalled_seconds: Seconds without progress after which the server counts as frozen.
+            spec: The teacher; its `api` says which of the server's APIs scores.
         """
-        super().__init__(
-            url, concurrency, catalog, credentials=credentials, stalled_seconds=stalled_seconds
-        )
-        self._api = api
+        assert spec.api != "rubric", "the backend has other APIs"
+        super().__init__(spec)
+        self._api = spec.api
 
-    def body(self, request: Request) -> dict[str, Any]:
+    def longest_answer(self, request: Request) -> int:
+        """0: it writes nothing."""
+        return 0
+
+    def body(self, request: Request, messages: Sequence[Message]) -> dict[str, Any]:
         """The JSON body of a request to the scoring API."""
-        messages = self.conversation(request.messages)
         body: dict[str, Any] = {"model": self.model, "use_activation": False}
         if self._api == "reward":
-            return {**body, "messages": messages}
-        question, answer = (message["content"] for message in messages)
+            return {**body, "messages": [message.model_dump() for message in messages]}
+        question, answer = (message.content for message in messages)
         return {**body, "text_1": question, "text_2": answer}
 
     async def complete(self, request: Request, body: dict[str, Any]) -> Completion:
@@ -68,7 +54,8 @@ class RewardTeacher(EndpointTeacher):
 
         Raises:
             TeacherError: The model is not a scoring model, or has more than two labels.
-            TransientError: The server does not answer.
+            TransientError: No server answers.
+            TooLongError: Question and answer exceed the model's context.
         """
         began = time.monotonic()
         usage: ReportedUsage | None
@@ -89,7 +76,7 @@ class RewardTeacher(EndpointTeacher):
 
     async def _ask(self, path: str, kind: type[ReplyT], body: dict[str, Any]) -> ReplyT:
         try:
-            return await self.server.ask("POST", path, kind, body)
+            return await self.fleet.ask(path, kind, body)
         except TeacherError as error:
             raise TeacherError(
                 f"{error}. SDG_JUDGE_API={self._api} needs a server that serves a scoring model "
@@ -118,16 +105,4 @@ class RewardBackend(ServerBackend[RewardTeacher]):
         return "http://..., the address of a vLLM server that serves the scoring model"
 
 
-def _connect(spec: TeacherSpec) -> RewardTeacher:
-    assert spec.api != "rubric", "the backend has other APIs"
-    return RewardTeacher(
-        spec.name,
-        spec.api,
-        spec.concurrency,
-        spec.catalog,
-        credentials=spec.credentials,
-        stalled_seconds=spec.stalled_seconds,
-    )
-
-
-BACKEND = RewardBackend(_connect)
+BACKEND = RewardBackend(RewardTeacher)

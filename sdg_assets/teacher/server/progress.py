@@ -6,39 +6,54 @@ import asyncio
 from collections.abc import Awaitable, Callable
 
 LOOK_SECONDS = 30.0
-_COUNTERS = ("vllm:generation_tokens_total", "vllm:prompt_tokens_total")
+# Tokens that vLLM (and NIM, which runs it), SGLang and llama.cpp count.
+_COUNTERS = (
+    "vllm:generation_tokens_total", "vllm:prompt_tokens_total",
+    "sglang:generation_tokens_total", "sglang:prompt_tokens_total",
+    "llamacpp:tokens_predicted_total", "llamacpp:prompt_tokens_total",
+)  # fmt: skip
 
 
 class Progress:
     """The time of a server's last sign of progress. For use inside the event loop.
 
     Any answer is a sign of progress. An answer of thirty thousand tokens takes many minutes, so
-    while no answer comes, vLLM's token counters are read. For a server without counters only
-    answers count.
+    while no answer comes, the server's token counters are read. For a server without counters only
+    answers count. One task a server looks, however many requests are under way.
     """
 
-    def __init__(self, count: Callable[[], Awaitable[float | None]], patience: float) -> None:
+    def __init__(
+        self,
+        count: Callable[[], Awaitable[float | None]],
+        patience: float,
+        give_up: Callable[[], None],
+    ) -> None:
         """Begins without any sign of progress.
 
         Args:
             count: Reads how many tokens the server has processed since it started; None if it does
                 not report that.
             patience: Seconds without progress after which the server counts as frozen.
+            give_up: Called once the server counts as frozen.
         """
-        self.last = 0.0
+        self._last = 0.0
         """Time of the last sign, in seconds of the event loop's clock."""
         self._count = count
+        self._patience = patience
         self._pause = min(LOOK_SECONDS, patience / 4)
+        self._give_up = give_up
         self._waiting = 0
         self._tokens: float | None = None
         self._watcher: asyncio.Task[None] | None = None
 
     def seen(self) -> None:
         """Records a sign of progress."""
-        self.last = asyncio.get_running_loop().time()
+        self._last = asyncio.get_running_loop().time()
 
     def watch(self) -> None:
-        """Reads the counters from now on, for one more waiting request."""
+        """Watches the server from now on, for one more waiting request."""
+        if not self._waiting:
+            self.seen()
         self._waiting += 1
         if not self._watcher or self._watcher.done():
             self._watcher = asyncio.ensure_future(self._look())
@@ -48,13 +63,17 @@ class Progress:
         self._waiting -= 1
 
     async def _look(self) -> None:
+        loop = asyncio.get_running_loop()
         while self._waiting:
             await asyncio.sleep(self._pause)
-            if asyncio.get_running_loop().time() - self.last < self._pause:
+            if loop.time() - self._last < self._pause:
                 continue
             before, self._tokens = self._tokens, await self._count()
             if before is not None and self._tokens is not None and self._tokens > before:
                 self.seen()
+            if self._waiting and loop.time() - self._last >= self._patience:
+                self.seen()  # the requests that come next get the same patience
+                self._give_up()
 
 
 def tokens_in(metrics: str) -> float | None:

@@ -8,18 +8,7 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, Field, FiniteFloat, ValidationError, field_validator
 
 from sdg_assets.teacher.requests import CUT_OFF, without_lone_surrogates
-
-# Temporary statuses below 500.
-BUSY = frozenset({408, 409, 425, 429})
-# Lasting statuses from 500 on: not implemented, version not supported, network login required.
-LASTING = frozenset({501, 505, 511})
-SHOWN = 200
-"""Characters of a server's message that an error quotes."""
-
-
-def is_temporary(status: int) -> bool:
-    """Whether a request that got this HTTP status may succeed later."""
-    return status in BUSY or (status >= 500 and status not in LASTING)
+from sdg_assets.teacher.server.refusals import SHOWN, TooLongError, is_temporary, is_too_long
 
 
 class OddReplyError(Exception):
@@ -57,6 +46,16 @@ class ServedModel(Reply):
     id: str = Field(min_length=1)
     root: str | None = None
     max_model_len: int | None = Field(default=None, ge=1)
+    """The context's length in tokens, as vLLM, SGLang and NIM report it."""
+    max_context_length: int | None = Field(default=None, ge=1)
+    """Its name in LM Studio."""
+    context_length: int | None = Field(default=None, ge=1)
+    """Its name in gateways."""
+
+    @property
+    def length(self) -> int | None:
+        """The context's length in tokens, if the server reports it."""
+        return self.max_model_len or self.max_context_length or self.context_length
 
 
 class ModelList(Reply):
@@ -65,10 +64,23 @@ class ModelList(Reply):
     data: list[ServedModel] = Field(min_length=1)
 
 
-class TokenCount(Reply):
-    """The answer of `/tokenize`."""
+class ContextSize(Reply):
+    """The part of llama.cpp's settings that holds the context of one request."""
 
-    count: int = Field(ge=0)
+    n_ctx: int = Field(ge=1)
+
+
+class Properties(Reply):
+    """The answer of llama.cpp's `/props`."""
+
+    default_generation_settings: ContextSize
+
+
+class TokenCount(Reply):
+    """The answer of `/tokenize`: vLLM and SGLang count the tokens, llama.cpp lists them."""
+
+    count: int | None = Field(default=None, ge=0)
+    tokens: list[Any] = Field(default_factory=list)
     token_strs: list[str] | None = None
     """The tokens as text, if the request asked for them."""
 
@@ -79,12 +91,19 @@ class PromptDetails(Reply):
     cached_tokens: int | None = None
 
 
+class OutputDetails(Reply):
+    """Details of the answer's tokens."""
+
+    reasoning_tokens: int | None = None
+
+
 class ReportedUsage(Reply):
     """The tokens that a request cost."""
 
     prompt_tokens: int = Field(ge=0)
     completion_tokens: int = Field(default=0, ge=0)
     prompt_tokens_details: PromptDetails | None = None
+    completion_tokens_details: OutputDetails | None = None
 
     @property
     def cached_tokens(self) -> int:
@@ -92,17 +111,10 @@ class ReportedUsage(Reply):
         return (self.prompt_tokens_details and self.prompt_tokens_details.cached_tokens) or 0
 
 
-class CompletionDetails(Reply):
-    """Details of the output's tokens."""
-
-    reasoning_tokens: int | None = None
-
-
 class ChatUsage(ReportedUsage):
     """The tokens of a chat completion; a server that does not count them cannot be a teacher."""
 
     completion_tokens: int = Field(ge=0)
-    completion_tokens_details: CompletionDetails | None = None
 
     @property
     def reasoning_tokens(self) -> int:
@@ -116,14 +128,13 @@ class ChatMessage(Reply):
 
     content: str | None
     reasoning: str | None = None
-    """The thought, as vLLM names it."""
     reasoning_content: str | None = None
-    """The thought, as older servers, SGLang and DeepSeek name it."""
+    """The name of `reasoning` in SGLang, llama.cpp, NIM, older vLLM and DeepSeek's API."""
 
     @property
-    def thought(self) -> str | None:
-        """The thought, under whichever name the server sent it."""
-        return self.reasoning or self.reasoning_content
+    def thought(self) -> str:
+        """The thought before the answer; empty without one."""
+        return self.reasoning or self.reasoning_content or ""
 
     @field_validator("content", "reasoning", "reasoning_content", mode="before")
     @classmethod
@@ -193,6 +204,7 @@ def parsed(kind: type[ReplyT], data: bytes) -> ReplyT:
 
     Raises:
         OddReplyError: The body is not of this type, or reports an error.
+        TooLongError: It reports that the request exceeds the model's context.
     """
     if kind is Anything:  # a health check may answer with an empty body, or anything else
         return kind()
@@ -215,7 +227,7 @@ def parsed(kind: type[ReplyT], data: bytes) -> ReplyT:
     return reply
 
 
-_PROTOCOL = "use a server with vLLM's OpenAI-compatible API"
+_PROTOCOL = "use a server with an OpenAI-compatible API"
 _AGAIN = "try again, and look at what stands between here and the server"
 
 
@@ -243,8 +255,10 @@ def _json(data: bytes) -> Any:  # noqa: ANN401 – whatever came
         ) from None
 
 
-def _error_in_disguise(content: dict[str, Any]) -> OddReplyError:
-    """The error in a body that came with HTTP 200, as some gateways send it."""
+def _error_in_disguise(content: dict[str, Any]) -> Exception:
+    """The error in a body that came with HTTP 200, as some gateways and llama.cpp send it."""
+    if is_too_long(json.dumps(content)):
+        return TooLongError()
     details = content.get("error") or content
     code = details.get("code") if isinstance(details, dict) else None
     message = details.get("message") if isinstance(details, dict) else details

@@ -53,14 +53,17 @@ class ServedModel:
     root: str = ""
     """Where the weights come from; empty if the server does not report it."""
     max_model_len: int = DEFAULT_LENGTH
+    knows_length: bool = True
+    """Whether `max_model_len` was reported or set, and is not just the default."""
 
     @classmethod
-    def of(cls, url: str, listing: Mapping[str, Any]) -> ServedModel:
+    def of(cls, url: str, listing: Mapping[str, Any], otherwise: int | None = None) -> ServedModel:
         """The first model of `/v1/models`; vLLM lists the base model before its adapters.
 
         Args:
             url: The server's address, for errors.
             listing: The server's answer at `/v1/models`.
+            otherwise: The context's length in tokens if the listing does not state it.
 
         Raises:
             TeacherError: The server lists no model.
@@ -69,8 +72,22 @@ class ServedModel:
         if not models:
             raise TeacherError(f"teacher {url}: the server lists no model at /v1/models")
         first = models[0]
-        length = int(first.get("max_model_len") or DEFAULT_LENGTH)
-        return cls(url, str(first["id"]), str(first.get("root") or ""), length)
+        length = first.get("max_model_len") or otherwise
+        return cls(
+            url,
+            str(first["id"]),
+            str(first.get("root") or ""),
+            int(length or DEFAULT_LENGTH),
+            knows_length=length is not None,
+        )
+
+    @property
+    def description(self) -> str:
+        """Name, weights and length. Servers whose answers may be mixed have equal ones."""
+        weights = _weights(self.root, None)
+        # Two machines may keep the same snapshot in different directories.
+        source = f"{weights.model} at {weights.revision}" if weights.revision else self.root
+        return f"{self.name} ({f'{source}, ' if source else ''}{self.max_model_len} tokens)"
 
 
 @dataclass(frozen=True)

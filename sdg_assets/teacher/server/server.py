@@ -1,221 +1,333 @@
-"""The client of a server with vLLM's API; it handles busy, odd, frozen and dead servers."""
+"""The client of one server: its connections, its answers, and how much it can take now."""
 
 from __future__ import annotations
 
 import asyncio
+import json
+import logging
 import os
 import random
+import socket
 import ssl
+import time
 from base64 import b64encode
-from collections.abc import Coroutine
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
-from functools import cache
-from typing import TYPE_CHECKING, Any, TypeVar
+from functools import cache, cached_property
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+from urllib.request import getproxies, proxy_bypass
 
-from sdg_assets.addresses import (
-    HIDDEN,
-    Credentials,
-    checked_server,
-    masked,
-    split_credentials,
-)
-from sdg_assets.errors import TeacherError, TeacherGoneError, TransientError
-from sdg_assets.teacher.server.background import run
+from sdg_assets.addresses import HIDDEN, Credentials, checked_server, masked
+from sdg_assets.errors import TeacherError
+from sdg_assets.teacher.server.dialect import Dialect
+from sdg_assets.teacher.server.load import Load
 from sdg_assets.teacher.server.progress import Progress, tokens_in
-from sdg_assets.teacher.server.replies import (
+from sdg_assets.teacher.server.refusals import (
+    ABSENT,
     SHOWN,
-    Anything,
-    OddReplyError,
-    ReplyT,
+    FrozenError,
+    LostAnswerError,
+    RefusedError,
+    TemporaryError,
+    TooLongError,
     is_temporary,
+    is_too_long,
+    retry_after,
+)
+from sdg_assets.teacher.server.replies import (
+    Anything,
+    ModelList,
+    OddReplyError,
+    Properties,
+    ReplyT,
     parsed,
 )
+from sdg_assets.teacher.server.served import ServedModel
 
 if TYPE_CHECKING:
-    import httpx
+    import aiohttp
 
-ATTEMPTS = 6
+log = logging.getLogger(__name__)
+
 FIRST_WAIT_SECONDS = 0.5
-LONGEST_WAIT_SECONDS = 300.0
-"""A longer `Retry-After` is not waited for: the request fails with a temporary error."""
+"""A second attempt comes after twice this time, each later one after twice as long again."""
 CALL_SECONDS = 60.0
-"""Time limit of every call but a completion: health check, list of models, count of tokens."""
+"""Time limit of every call but a completion: health check, list of models, token of a text."""
+HEALTH_SECONDS = 10.0
 LONGEST_ANSWER_SECONDS = 3600.0
 """Time limit of a completion while the server answers others: a router may have lost it."""
+CONNECT_SECONDS = 10.0
+# vLLM's HTTP server closes a connection that was idle for 5 s. A request that meets the closing
+# would fail.
+IDLE_SECONDS = 4.0
+# A host that vanishes sends no reset: probes find out in a minute.
+_KEEPALIVE = (("TCP_KEEPIDLE", 30), ("TCP_KEEPINTVL", 10), ("TCP_KEEPCNT", 3))
 MOST_BYTES = 64 << 20
-ResultT = TypeVar("ResultT")
-
-
-class _TemporaryError(Exception):
-    """An attempt that failed and may be repeated."""
-
-    def __init__(self, problem: str, remedy: str, wait: float = 0.0) -> None:
-        super().__init__(problem)
-        self.remedy = remedy
-        self.wait = wait
-        """Seconds that the server asks to wait (`Retry-After`); 0 if it does not."""
+LOOK_UP = "is the server up, and SDG_TEACHER its address?"
 
 
 class Server:
-    """A server, and the requests under way to it."""
+    """A server, and the requests under way to it. Its coroutines run in the background thread."""
 
     def __init__(
-        self,
-        url: str,
-        concurrency: int,
-        stalled_seconds: float,
-        credentials: Credentials | None = None,
+        self, url: str, stalled_seconds: float, credentials: Credentials | None = None
     ) -> None:
         """Prepares the client; sends nothing.
 
         Args:
-            url: The server's address, with or without `/v1`. A user and password in it are sent
-                to the server and never shown.
-            concurrency: Most connections at a time.
-            stalled_seconds: Seconds without a sign of progress after which a completion fails.
-            credentials: The user and password, if they are not in the address.
+            url: The server's address, with or without `/v1`.
+            stalled_seconds: Seconds without a sign of progress after which it counts as frozen.
+            credentials: The user and password that it wants.
 
         Raises:
             TeacherError: The address is invalid, or the key in `SDG_API_KEY` contains characters
                 that an HTTP header cannot hold.
         """
-        import httpx
-
-        bare, own = split_credentials(url)
-        credentials = credentials or own
-        self.url = checked_server(bare.rstrip("/").removesuffix("/v1"))
-        self.gone: TeacherGoneError | None = None
-        """Set once the server is known to answer no request; later requests fail at once."""
+        self.url = checked_server(url.rstrip("/").removesuffix("/v1"))
+        self.load = Load()
+        self.dialect = Dialect(self.url)
+        self.is_lost = False
+        """Whether it answers nothing now; requests then go to the other servers."""
+        self.has_health = True
+        """Whether it has `/health`; else its list of models says whether it works."""
         key = os.environ.get("SDG_API_KEY", "").strip()
         if not (key.isascii() and key.isprintable()):
             raise TeacherError(
                 f"teacher {self.url}: the key in SDG_API_KEY holds characters that no HTTP header "
                 "may hold; copy it again"
             )
+        self._key, self._credentials = key, credentials
         self._secrets = [key]
         if credentials:
-            self._secrets += [
-                credentials.password,
-                b64encode(":".join(credentials).encode()).decode(),
-            ]
+            self._secrets += [credentials.password, _basic(credentials)]
         self._stalled_seconds = stalled_seconds
-        self._progress = Progress(self._tokens, stalled_seconds)
-        self.http = httpx.AsyncClient(
-            base_url=self.url,
-            timeout=httpx.Timeout(None, connect=10.0, pool=None),
-            limits=httpx.Limits(max_connections=concurrency, max_keepalive_connections=concurrency),
-            headers={"Authorization": f"Bearer {key}"} if key and not credentials else {},
-            auth=credentials,
-            verify=_trust(),
+        self._progress = Progress(self._tokens, stalled_seconds, self._freeze)
+        self._limits: set[asyncio.Timeout] = set()
+        """Time limits of the completions under way."""
+        self._frozen_limits: set[asyncio.Timeout] = set()
+        self._check: asyncio.Task[bool] | None = None
+
+    @cached_property
+    def http(self) -> aiohttp.ClientSession:
+        """The connections; made at first use, in the background thread.
+
+        aiohttp, because a request costs 0.24 ms with 1,024 under way. httpx takes 23 ms: its pool
+        looks at every connection for every request.
+        """
+        import aiohttp
+
+        headers = {"Content-Type": "application/json"}
+        if self._credentials:
+            headers["Authorization"] = f"Basic {_basic(self._credentials)}"
+        elif self._key:
+            headers["Authorization"] = f"Bearer {self._key}"
+        return aiohttp.ClientSession(
+            headers=headers,
+            connector=aiohttp.TCPConnector(
+                limit=0,
+                keepalive_timeout=IDLE_SECONDS,
+                ssl=_trust(),
+                socket_factory=_socket,
+            ),
+            timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_SECONDS),
+            # `trust_env` would read the environment and ~/.netrc again for every request.
+            proxy=_proxy(self.url),
         )
 
-    def call(
-        self,
-        method: str,
-        path: str,
-        kind: type[ReplyT],
-        body: dict[str, Any] | None = None,
-        attempts: int = ATTEMPTS,
-    ) -> ReplyT:
-        """Makes a short call and returns the answer; for code outside the event loop.
+    async def close(self) -> None:
+        """Closes the connections, if there are any."""
+        if session := self.__dict__.pop("http", None):
+            await session.close()
+
+    async def greet(self, length: int | None) -> ServedModel:
+        """Checks the server's health and asks which model it serves.
+
+        Args:
+            length: The context's length in tokens, if the operator states it.
 
         Raises:
-            TransientError: No attempt got a good answer within `CALL_SECONDS`.
-            TeacherError: The server refuses the call or the credentials, or speaks another
-                protocol.
+            TemporaryError: It does not answer.
+            RefusedError: It refuses, or speaks another protocol.
         """
-        return run(self.ask(method, path, kind, body, attempts=attempts, seconds=CALL_SECONDS))
+        try:
+            await self._twice("/health", Anything)
+        except RefusedError as error:
+            if error.status not in ABSENT:
+                raise
+            self.has_health = False
+        listing = await self._twice("/v1/models", ModelList)
+        first = listing.data[0]
+        if first.length is None:
+            first.max_model_len = await self._length_in_properties()
+        else:
+            first.max_model_len = first.length
+        return ServedModel.of(self.url, listing.model_dump(), length)
 
-    async def ask(
+    async def is_healthy(self) -> bool:
+        """Whether the server works now. Many requests that fail together ask only once."""
+        if not self._check or self._check.done():
+            self._check = asyncio.ensure_future(self._checked())
+        return await asyncio.shield(self._check)
+
+    async def answer(
         self,
         method: str,
         path: str,
         kind: type[ReplyT],
         body: dict[str, Any] | None = None,
-        *,
-        attempts: int = ATTEMPTS,
         seconds: float | None = None,
     ) -> ReplyT:
-        """Sends a request and returns the answer; retries while the server is busy or failing.
+        """Sends a request once and returns the answer.
 
         Args:
             method: The HTTP method.
             path: The path below the server's address.
             kind: The type of the answer.
-            body: Sent as JSON.
-            attempts: Most attempts.
-            seconds: Time limit of an attempt; None: as long as the server makes progress.
+            body: Sent as JSON, without the fields that the server refuses.
+            seconds: Time limit; None: as long as the server makes progress.
 
         Raises:
-            TeacherGoneError: The server answers no request.
-            TransientError: It gave no good answer to this request.
-            TeacherError: It refuses the request or the credentials, or speaks another protocol.
+            TemporaryError: Another attempt may succeed.
+            LostAnswerError: The answer does not come, though the server answers others.
+            TooLongError: The request exceeds the model's context.
+            RefusedError: No attempt will succeed.
         """
-        last = _TemporaryError("", "")
-        for attempt in range(attempts):
-            if attempt:
-                backoff = FIRST_WAIT_SECONDS * 2**attempt * random.uniform(0.5, 1.5)  # noqa: S311
-                await self._pause(max(backoff, last.wait))
-            if self.gone:
-                raise self._as_gone(self.gone)
+        while True:
+            sent = self.dialect.spoken(body) if body else body
             try:
-                return await self._attempt(method, path, kind, body, seconds)
-            except _TemporaryError as error:
-                last = error
-                if error.wait > LONGEST_WAIT_SECONDS:
-                    break
-        asked = f"{attempt + 1} attempts" if attempt else "one attempt"
-        text = f"teacher {self.url}: no answer at {path} after {asked} ({last}); {last.remedy}"
-        if await self._answers_nobody(path):
-            self.gone = TeacherGoneError(text)
-            raise self._as_gone(self.gone)
-        raise TransientError(text)
+                if seconds is None:
+                    return await self._while_it_makes_progress(method, path, kind, sent)
+                async with asyncio.timeout(seconds):
+                    return await self._attempt(method, path, kind, sent)
+            except TimeoutError:
+                raise TemporaryError(
+                    f"no whole answer in {seconds:.0f} s", LOOK_UP, is_down=True
+                ) from None
+            except RefusedError as error:
+                is_refusal = error.status in (400, 422) and sent
+                if not (is_refusal and self.dialect.learns(error.words, sent or {})):
+                    raise
+
+    async def _while_it_makes_progress(
+        self, method: str, path: str, kind: type[ReplyT], body: dict[str, Any] | None
+    ) -> ReplyT:
+        limit = asyncio.timeout(LONGEST_ANSWER_SECONDS)
+        began = time.monotonic()
+        self._progress.watch()
+        try:
+            async with limit:
+                self._limits.add(limit)
+                reply = await self._attempt(method, path, kind, body)
+        except TimeoutError:
+            if limit in self._frozen_limits:
+                raise FrozenError(
+                    f"no token for {self._stalled_seconds / 60:g} min",
+                    "is it frozen? Restart it, or raise SDG_STALLED_MINUTES if its answers take "
+                    "longer",
+                    is_down=True,
+                ) from None
+            raise LostAnswerError(
+                f"one answer did not come in {LONGEST_ANSWER_SECONDS / 60:.0f} min while others "
+                "did; was it lost on its way?"
+            ) from None
+        finally:
+            self._limits.discard(limit)
+            self._frozen_limits.discard(limit)
+            self._progress.unwatch()
+        self.load.answered(time.monotonic() - began)
+        return reply
+
+    def _freeze(self) -> None:
+        """Ends all completions under way: the server makes no progress."""
+        now = asyncio.get_running_loop().time()
+        self._frozen_limits |= self._limits
+        for limit in self._limits:
+            limit.reschedule(now)
+
+    async def _twice(self, path: str, kind: type[ReplyT]) -> ReplyT:
+        try:
+            return await self.answer("GET", path, kind, seconds=CALL_SECONDS)
+        except TemporaryError:
+            await asyncio.sleep(backoff(1))
+        try:
+            return await self.answer("GET", path, kind, seconds=CALL_SECONDS)
+        except TemporaryError as error:
+            raise TemporaryError(
+                f"no answer at {path} after 2 attempts ({error})", error.remedy
+            ) from None
+
+    async def _length_in_properties(self) -> int | None:
+        """The length of one request's context, as llama.cpp reports it."""
+        try:
+            answer = await self.answer("GET", "/props", Properties, seconds=HEALTH_SECONDS)
+        except (TemporaryError, RefusedError):
+            return None
+        return answer.default_generation_settings.n_ctx
+
+    async def _checked(self) -> bool:
+        for path in ("/health", "/v1/models")[not self.has_health :]:
+            try:
+                await self.answer("GET", path, Anything, seconds=HEALTH_SECONDS)
+            except RefusedError as error:
+                if error.status not in ABSENT:
+                    return False
+            except Exception:  # noqa: BLE001 – any failure of the health check counts
+                return False
+            else:
+                return True
+        return False
 
     async def _attempt(
-        self,
-        method: str,
-        path: str,
-        kind: type[ReplyT],
-        body: dict[str, Any] | None,
-        seconds: float | None,
+        self, method: str, path: str, kind: type[ReplyT], body: dict[str, Any] | None
     ) -> ReplyT:
-        import httpx
+        import aiohttp
 
-        exchange = self._exchange(method, path, kind, body)
         try:
-            if seconds is None:
-                return await self._while_it_makes_progress(exchange)
-            async with asyncio.timeout(seconds):
-                return await exchange
-        except TimeoutError:
-            problem = f"no whole answer in {seconds:.0f} s"
-        except httpx.DecodingError:
-            raise _TemporaryError(
-                "its answer cannot be decompressed", "look at what stands in between"
-            ) from None
-        except (httpx.LocalProtocolError, httpx.UnsupportedProtocol) as error:
-            raise TeacherError(
+            return await self._exchange(method, path, kind, body)
+        except (aiohttp.InvalidURL, ValueError) as error:
+            raise RefusedError(
                 f"teacher {self.url}{path}: cannot be asked ({self._discreet(str(error))}); check "
                 "SDG_TEACHER and SDG_API_KEY"
             ) from None
-        except httpx.RequestError as error:
-            words = self._discreet(str(error))
-            problem = f"{type(error).__name__}{f': {words}' if words else ''}"
-        raise _TemporaryError(problem, "is the server up, and SDG_TEACHER its address?")
+        except (aiohttp.ClientError, OSError) as error:
+            if isinstance(error, TimeoutError) and not isinstance(error, aiohttp.ClientError):
+                raise  # the time limit of the whole attempt
+            raise self._broken(error) from None
+
+    def _broken(self, error: Exception) -> TemporaryError:
+        """A connection that failed, or an answer that is no HTTP."""
+        import aiohttp
+
+        words = self._discreet(" ".join(str(error).split()))
+        if "content-encoding" in words.lower() or "decompress" in words.lower():
+            return TemporaryError(
+                "its answer cannot be decompressed", "look at what stands in between"
+            )
+        if isinstance(error, aiohttp.ClientConnectorError | aiohttp.ServerTimeoutError):
+            problem = f"no connection: {words}"
+        elif isinstance(error, aiohttp.ClientResponseError):
+            words = self._discreet(" ".join(error.message.split()))
+            problem = f"its answer is no HTTP: {words[:SHOWN]}"
+        elif isinstance(error, aiohttp.ClientPayloadError):
+            problem = f"its answer broke off: {words[:SHOWN]}"
+        else:
+            problem = f"the connection was closed before an answer: {words[:SHOWN]}"
+        return TemporaryError(problem, LOOK_UP, is_down=True)
 
     async def _exchange(
         self, method: str, path: str, kind: type[ReplyT], body: dict[str, Any] | None
     ) -> ReplyT:
         """One request and its answer, checked."""
-        async with self.http.stream(method, path, json=body) as response:
+        content = None if body is None else json.dumps(body).encode()
+        async with self.http.request(
+            method, f"{self.url}{path}", data=content, allow_redirects=False
+        ) as response:
             data = bytearray()
-            async for chunk in response.aiter_bytes():
+            async for chunk in response.content.iter_any():
                 data += chunk
                 if len(data) > MOST_BYTES:
-                    raise TeacherError(
+                    raise RefusedError(
                         f"teacher {self.url}{path}: answered with more than {MOST_BYTES >> 20} "
-                        "MiB; use a server with vLLM's OpenAI-compatible API"
+                        "MiB; use a server with an OpenAI-compatible API"
                     )
         self._progress.seen()
         self._check_status(path, response, bytes(data))
@@ -224,95 +336,49 @@ class Server:
         except OddReplyError as odd:
             problem = self._discreet(odd.problem)
             if odd.temporary:
-                raise _TemporaryError(problem, odd.remedy) from None
+                raise TemporaryError(problem, odd.remedy) from None
             message = f"teacher {self.url}{path}: {problem}; {odd.remedy}"
-        raise TeacherError(message)
+        raise RefusedError(message)
 
-    def _check_status(self, path: str, response: httpx.Response, data: bytes) -> None:
-        status = response.status_code
+    def _check_status(self, path: str, response: aiohttp.ClientResponse, data: bytes) -> None:
+        status = response.status
         where = f"teacher {self.url}{path}:"
-        words = self._discreet(" ".join(data.decode("utf-8", "replace").split()))[:SHOWN]
+        text = self._discreet(" ".join(data.decode("utf-8", "replace").split()))
+        words = text[:SHOWN]
         problem = f"HTTP {status}{f': {words}' if words else ''}"
+        if status >= 400 and is_too_long(text):
+            raise TooLongError
         if is_temporary(status):
-            wait = _retry_after(response.headers.get("Retry-After", ""))
+            wait = retry_after(response.headers.get("Retry-After", ""))
             if wait:
                 problem += f"; it asks to wait {wait:.0f} s"
-            raise _TemporaryError(problem, "is the server up, and SDG_TEACHER its address?", wait)
+            is_busy = status == 429 or (status == 503 and wait > 0)
+            raise TemporaryError(
+                problem, LOOK_UP, wait=wait, is_busy=is_busy, is_down=status >= 500 and not is_busy
+            )
         if status in (401, 403):
-            raise TeacherError(
+            raise RefusedError(
                 f"{where} access refused (HTTP {status}); set SDG_API_KEY to a key that the server "
-                "accepts, or write SDG_TEACHER=http://user:password@..."
+                "accepts, or write SDG_TEACHER=http://user:password@...",
+                status,
             )
         if 300 <= status < 400:
             target = self._discreet(masked(response.headers.get("Location", "nowhere")))
-            raise TeacherError(
+            raise RefusedError(
                 f"{where} sends elsewhere (HTTP {status} to {target}); set SDG_TEACHER to the "
-                "address that answers itself"
+                "address that answers itself",
+                status,
             )
         if status >= 400:
-            raise TeacherError(f"{where} {problem}; look for this request in the server's log")
-        if not 200 <= status < 300 or status in (204, 205):
-            raise TeacherError(
-                f"{where} answered HTTP {status}, without content; use a server with vLLM's "
-                "OpenAI-compatible API"
+            raise RefusedError(
+                f"{where} {problem}; look for this request in the server's log", status, text
             )
-
-    async def _while_it_makes_progress(self, exchange: Coroutine[Any, Any, ResultT]) -> ResultT:
-        """Waits for an answer as long as the server makes progress.
-
-        Raises:
-            TeacherGoneError: It produced no token for too long: no request under way will end.
-            TransientError: It makes progress with other requests, but this answer does not come.
-        """
-        task = asyncio.ensure_future(exchange)
-        loop = asyncio.get_running_loop()
-        began = loop.time()
-        self._progress.watch()
-        try:
-            while True:
-                # Short waits: another request may find out that the server is gone.
-                done, _ = await asyncio.wait({task}, timeout=min(1.0, self._stalled_seconds / 4))
-                if done:
-                    return task.result()
-                if self.gone:
-                    raise self._as_gone(self.gone)
-                if loop.time() - max(began, self._progress.last) >= self._stalled_seconds:
-                    self.gone = TeacherGoneError(
-                        f"teacher {self.url}: no token for {self._stalled_seconds / 60:g} min; is "
-                        "it frozen? Restart it, or raise SDG_STALLED_MINUTES if its answers take "
-                        "longer"
-                    )
-                    raise self._as_gone(self.gone)
-                if loop.time() - began >= LONGEST_ANSWER_SECONDS:
-                    raise TransientError(
-                        f"teacher {self.url}: one answer did not come in "
-                        f"{LONGEST_ANSWER_SECONDS / 60:.0f} min while others did; was it lost on "
-                        "its way?"
-                    )
-        finally:
-            self._progress.unwatch()
-            task.cancel()
-
-    async def _pause(self, seconds: float) -> None:
-        """Waits, at most until the server is known to be gone."""
-        deadline = asyncio.get_running_loop().time() + seconds
-        while not self.gone and (left := deadline - asyncio.get_running_loop().time()) > 0:
-            await asyncio.sleep(min(left, 0.5))
-
-    async def _answers_nobody(self, path: str) -> bool:
-        """Whether the server is gone, rather than failing with one request."""
-        if path == "/health":
-            return True
-        try:
-            async with asyncio.timeout(CALL_SECONDS / 6):
-                await self._exchange("GET", "/health", Anything, None)
-        except Exception:  # noqa: BLE001 – any failure of the health check counts
-            return True
-        return False
-
-    def _as_gone(self, known: TeacherGoneError) -> TeacherGoneError:
-        # One exception raised by many tasks would collect all their tracebacks.
-        return TeacherGoneError(str(known))
+        if not 200 <= status < 300 or status in (204, 205):
+            raise RefusedError(
+                f"{where} answered HTTP {status}, without content; use a server with an "
+                "OpenAI-compatible API",
+                status,
+            )
 
     def _discreet(self, text: str) -> str:
         """A message of a server or library with our key and password masked."""
@@ -322,31 +388,56 @@ class Server:
 
     async def _tokens(self) -> float | None:
         """Number of tokens that the server has processed; None if it does not report it."""
-        import httpx
+        import aiohttp
 
         try:
-            async with asyncio.timeout(CALL_SECONDS / 6):
-                response = await self.http.get("/metrics")
-        except (httpx.RequestError, TimeoutError):
+            async with (
+                asyncio.timeout(HEALTH_SECONDS),
+                self.http.get(f"{self.url}/metrics", allow_redirects=False) as response,
+            ):
+                text = await response.text(errors="replace")
+        except (aiohttp.ClientError, OSError, ValueError):  # TimeoutError is an OSError
             return None
-        return tokens_in(response.text) if response.is_success else None
+        return tokens_in(text) if response.ok else None
+
+
+def backoff(failures: int) -> float:
+    """Seconds until the next attempt, with jitter: twice as long after each failure."""
+    return FIRST_WAIT_SECONDS * 2.0 ** max(failures, 1) * random.uniform(0.5, 1.5)  # noqa: S311
+
+
+def _basic(credentials: Credentials) -> str:
+    """The value of HTTP's basic authentication."""
+    return b64encode(":".join(credentials).encode()).decode()
+
+
+def _proxy(url: str) -> str | None:
+    """The proxy that the environment names for an address (`HTTP_PROXY`, `NO_PROXY`)."""
+    parts = urlsplit(url)
+    if not parts.hostname or proxy_bypass(parts.hostname):
+        return None
+    return getproxies().get(parts.scheme.lower())
+
+
+def _socket(address: Any) -> socket.socket:  # noqa: ANN401 – an address of `socket.getaddrinfo`
+    """A socket that notices when the other host has vanished."""
+    family, kind, protocol, _, _ = address
+    made = socket.socket(family, kind, protocol)
+    made.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for name, value in _KEEPALIVE:
+        if hasattr(socket, name):  # macOS lacks the first
+            made.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
+    return made
 
 
 @cache
 def _trust() -> ssl.SSLContext:
-    """The certificates that servers are checked against, cached: reading them takes 50 ms."""
-    import httpx
+    """The certificates that servers are checked against, cached: reading them takes 50 ms.
 
-    return httpx.create_ssl_context()
+    The system's and Mozilla's: a slim container image has none of its own.
+    """
+    import certifi
 
-
-def _retry_after(header: str) -> float:
-    """Seconds to wait by a `Retry-After` header (seconds or a date); 0 if it has no value."""
-    try:
-        return max(0.0, float(header))
-    except ValueError:
-        pass
-    try:
-        return max(0.0, (parsedate_to_datetime(header) - datetime.now(UTC)).total_seconds())
-    except (ValueError, TypeError):
-        return 0.0
+    context = ssl.create_default_context()
+    context.load_verify_locations(certifi.where())
+    return context

@@ -12,6 +12,8 @@ import pytest
 from transformers import AutoTokenizer
 
 from sdg_assets.errors import TeacherError, TransientError
+from sdg_assets.teacher.backend import TeacherSpec
+from sdg_assets.teacher.backends import endpoint
 from sdg_assets.teacher.backends.endpoint import EndpointTeacher
 from sdg_assets.teacher.models import resolve
 from sdg_assets.teacher.requests import (
@@ -22,6 +24,8 @@ from sdg_assets.teacher.requests import (
     Sampling,
 )
 from sdg_assets.teacher.server import server as servers
+from sdg_assets.teacher.server.fleet import ATTEMPTS
+from sdg_assets.teacher.server.words import AskedWords, GuessedWords, LocalWords
 from sdg_assets_tests.support.odd_server import CHAT, OddServer, odd_server, reply
 from sdg_assets_tests.support.requests import request_of
 
@@ -47,7 +51,7 @@ def answer(teacher: EndpointTeacher) -> Completion:
 
 @pytest.mark.engine
 def test_a_server_says_which_model_it_serves_and_how_long_prompts_are(server: str) -> None:
-    teacher = EndpointTeacher(f"{server}/v1")
+    teacher = EndpointTeacher(TeacherSpec(f"{server}/v1"))
 
     assert teacher.identity.stamp.model == "HuggingFaceTB/SmolLM2-135M-Instruct"
     assert teacher.identity.stamp.license == "Apache-2.0"
@@ -57,17 +61,28 @@ def test_a_server_says_which_model_it_serves_and_how_long_prompts_are(server: st
 
 
 @pytest.mark.engine
-def test_no_word_of_a_request_controls_the_model_behind_a_server(server: str) -> None:
-    teacher = EndpointTeacher(server)
+@pytest.mark.parametrize("tokenizer_is", ["here", "at the server", "nowhere"])
+def test_no_word_of_a_request_controls_the_model_behind_a_server(
+    tokenizer_is: str, server: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if tokenizer_is != "here":
+        monkeypatch.setattr(endpoint, "local_words", lambda *_: None)
+    if tokenizer_is == "nowhere":
+        monkeypatch.setattr(EndpointTeacher, "_tokens", lambda *_: None)
+    teacher = EndpointTeacher(TeacherSpec(server))
+    words = teacher.words
+    kinds = {"here": LocalWords, "at the server": AskedWords, "nowhere": GuessedWords}
+    assert type(words) is kinds[tokenizer_is]
     tokenizer = AutoTokenizer.from_pretrained(resolve("smollm2-135m").path_or_id)
     control = {str(token): number for number, token in tokenizer.added_tokens_decoder.items()}
-    assert {"<|im_start|>", "<|im_end|>"} <= set(teacher.control_tokens)
+    if tokenizer_is != "nowhere":
+        assert {"<|im_start|>", "<|im_end|>"} <= set(teacher.control_tokens)
     assert len(control) > 10
 
     def sent(content: str) -> list[int]:
-        messages = teacher.words.harmless([Message(role="user", content=content)])
-        body = {"model": teacher.model, "messages": messages}
-        ids = httpx.post(f"{teacher.server.url}/tokenize", json=body).json()["tokens"]
+        (message,) = words.harmless([Message(role="user", content=content)])
+        body = {"model": teacher.model, "messages": [message.model_dump()]}
+        ids = httpx.post(f"{teacher.fleet.name}/tokenize", json=body).json()["tokens"]
         return [i for i in ids if i in control.values()]
 
     of_template = sent("Why?")
@@ -77,7 +92,7 @@ def test_no_word_of_a_request_controls_the_model_behind_a_server(server: str) ->
 
 @pytest.mark.engine
 def test_requests_are_answered_with_their_schema_kept_to_and_tokens_counted(server: str) -> None:
-    teacher = EndpointTeacher(server)
+    teacher = EndpointTeacher(TeacherSpec(server))
     wanted = {ask(teacher, SCHEMA, max_tokens=32, sample=n).id for n in range(5)}
     for number in range(5):
         teacher.submit(ask(teacher, SCHEMA, max_tokens=32, sample=number))
@@ -96,7 +111,7 @@ def test_requests_are_answered_with_their_schema_kept_to_and_tokens_counted(serv
 
 @pytest.mark.engine
 def test_a_truncated_answer_says_so(server: str) -> None:
-    teacher = EndpointTeacher(server)
+    teacher = EndpointTeacher(TeacherSpec(server))
     teacher.submit(ask(teacher, max_tokens=2))
 
     completion = answer(teacher)
@@ -106,17 +121,25 @@ def test_a_truncated_answer_says_so(server: str) -> None:
 
 
 @pytest.mark.engine
-def test_a_prompt_that_does_not_fit_is_a_clear_error(server: str) -> None:
-    teacher = EndpointTeacher(server)
+def test_a_prompt_that_does_not_fit_is_a_completion_that_says_so(
+    server: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    teacher = EndpointTeacher(TeacherSpec(server))
     teacher.submit(ask(teacher, max_tokens=5000))
 
-    with pytest.raises(TeacherError, match=r"HTTP 400: .*(maximum|context|max_)"):
-        answer(teacher)
+    counted = answer(teacher)
+
+    assert counted.finish_reason == "too_long"
+    assert counted.prompt_tokens == teacher.count_tokens([QUESTION])
+    # A client that cannot count sends it, and the server refuses.
+    monkeypatch.setattr(EndpointTeacher, "_excess", lambda *_: 0)
+    teacher.submit(ask(teacher, max_tokens=5000))
+    assert answer(teacher).finish_reason == "too_long"
 
 
 def test_a_dead_endpoint_says_what_to_look_at() -> None:
     with pytest.raises(TransientError, match=r"no answer at /health .* is the server up"):
-        EndpointTeacher("http://127.0.0.1:9")
+        EndpointTeacher(TeacherSpec("http://127.0.0.1:9"))
 
 
 @contextmanager
@@ -135,7 +158,7 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.usefixtures("impatient")
 def test_a_busy_server_is_asked_again() -> None:
     with faltering_server(429, 503) as odd:
-        teacher = EndpointTeacher(odd.url)
+        teacher = EndpointTeacher(TeacherSpec(odd.url))
         teacher.submit(ask(teacher))
 
         completion = answer(teacher)
@@ -147,13 +170,13 @@ def test_a_busy_server_is_asked_again() -> None:
 @pytest.mark.usefixtures("impatient")
 def test_a_server_that_stays_busy_may_be_tried_again_later() -> None:
     with faltering_server(*[503] * 50) as odd:
-        teacher = EndpointTeacher(odd.url)
+        teacher = EndpointTeacher(TeacherSpec(odd.url))
         teacher.submit(ask(teacher))
 
         with pytest.raises(TransientError, match=r"after 6 attempts \(HTTP 503"):
             answer(teacher)
 
-    assert odd.requests(CHAT) == servers.ATTEMPTS
+    assert odd.requests(CHAT) == ATTEMPTS
 
 
 @pytest.mark.usefixtures("impatient")
@@ -162,7 +185,7 @@ def test_a_key_that_is_refused_is_never_tried_again_and_never_shown(
 ) -> None:
     monkeypatch.setenv("SDG_API_KEY", "sk-very-secret")
     with faltering_server(401) as odd:
-        teacher = EndpointTeacher(odd.url)
+        teacher = EndpointTeacher(TeacherSpec(odd.url))
         teacher.submit(ask(teacher))
 
         with pytest.raises(TeacherError, match="set SDG_API_KEY") as caught:

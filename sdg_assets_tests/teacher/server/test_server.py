@@ -26,7 +26,8 @@ from sdg_assets.teacher.requests import (
 )
 from sdg_assets.teacher.server import server as servers
 from sdg_assets.teacher.server.progress import tokens_in
-from sdg_assets.teacher.server.server import Server
+from sdg_assets.teacher.server.refusals import retry_after
+from sdg_assets.teacher.server.replies import TokenCount
 from sdg_assets_tests.conftest import Configure
 from sdg_assets_tests.support.odd_server import (
     CHAT,
@@ -43,18 +44,6 @@ from sdg_assets_tests.support.requests import request_of
 def odd() -> Iterator[OddServer]:
     with odd_server() as server:
         yield server
-
-
-@pytest.fixture
-def waits(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """The pauses between attempts in seconds, recorded instead of waited."""
-    paused: list[float] = []
-
-    async def pause(_server: Server, seconds: float) -> None:
-        paused.append(seconds)
-
-    monkeypatch.setattr(Server, "_pause", pause)
-    return paused
 
 
 def request(teacher: EndpointTeacher, number: int = 0) -> Request:
@@ -79,43 +68,40 @@ def error(teacher: EndpointTeacher) -> Exception:
 
 @pytest.mark.parametrize("status", ["429 Too Many Requests", "503 Service Unavailable"])
 def test_a_server_is_left_alone_for_as_long_as_it_asks(
-    status: str, odd: OddServer, waits: list[float]
+    status: str, odd: OddServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    teacher = EndpointTeacher(odd.url)
+    monkeypatch.setattr(servers, "FIRST_WAIT_SECONDS", 0.0005)
+    teacher = EndpointTeacher(TeacherSpec(odd.url))
+    odd.answers[CHAT] = [http("", status, Retry_After="0.7")]
+
+    assert isinstance(outcome(teacher), Completion)
+
+    first, second = odd.times(CHAT)
+    assert second - first >= 0.7
+
+
+def test_a_server_asks_for_rest_in_seconds_or_by_a_date() -> None:
     date = format_datetime(datetime.now(UTC) + timedelta(seconds=90), usegmt=True)
-    odd.answers[CHAT] = [http("", status, Retry_After="120"), http("", status, Retry_After=date)]
 
-    assert isinstance(outcome(teacher), Completion)
-
-    assert waits[0] == 120
-    assert 80 < waits[1] <= 90
+    assert retry_after("120") == 120
+    assert 80 < retry_after(date) <= 90
+    assert [retry_after(wish) for wish in ("soon", "-5", "", "nan")] == [0, 0, 0, 0]
 
 
-@pytest.mark.parametrize("wish", ["soon", "-5", "", "nan"])
-def test_a_wish_that_cannot_be_read_is_none(wish: str, odd: OddServer, waits: list[float]) -> None:
-    teacher = EndpointTeacher(odd.url)
-    odd.answers[CHAT] = [http("", "429 Too Many Requests", Retry_After=wish)]
-
-    assert isinstance(outcome(teacher), Completion)
-
-    assert 0 < waits[0] < 2
-
-
-def test_a_server_that_wants_an_hour_of_rest_is_given_up_for_now(
-    odd: OddServer, waits: list[float]
-) -> None:
-    teacher = EndpointTeacher(odd.url)
+def test_a_server_that_wants_an_hour_of_rest_is_given_up_for_now(odd: OddServer) -> None:
+    teacher = EndpointTeacher(TeacherSpec(odd.url))
     odd.answers[CHAT] = [http("", "429 Too Many Requests", Retry_After="3600")]
 
     failed = error(teacher)
 
     assert isinstance(failed, TransientError)
     assert "it asks to wait 3600 s" in str(failed)
-    assert waits == []
+    assert isinstance(error(teacher), TransientError), "nor is it asked by another request"
+    assert odd.requests(CHAT) == 1
 
 
 def test_an_error_belongs_to_its_request(odd: OddServer) -> None:
-    teacher = EndpointTeacher(odd.url, concurrency=1)
+    teacher = EndpointTeacher(TeacherSpec(odd.url, concurrency=1))
     odd.answers[CHAT] = [reply({"error": "no"}, "400 Bad Request")]
     bad, good = request(teacher, 1), request(teacher, 2)
     teacher.submit(bad)
@@ -136,7 +122,7 @@ def test_an_error_belongs_to_its_request(odd: OddServer) -> None:
 
 @pytest.mark.parametrize("drips", [None, 0.05])
 def test_a_server_that_makes_no_progress_is_given_up(drips: float | None, odd: OddServer) -> None:
-    teacher = EndpointTeacher(odd.url, stalled_seconds=0.4)
+    teacher = EndpointTeacher(TeacherSpec(odd.url, stalled_seconds=0.4))
     if drips:
         odd.drip_seconds = drips
     else:
@@ -157,7 +143,7 @@ def test_a_server_that_makes_no_progress_is_given_up(drips: float | None, odd: O
 
 
 def test_a_slow_answer_is_waited_for_while_the_server_counts_tokens(odd: OddServer) -> None:
-    teacher = EndpointTeacher(odd.url, stalled_seconds=1.5)
+    teacher = EndpointTeacher(TeacherSpec(odd.url, stalled_seconds=1.5))
     odd.slow[CHAT] = 3.5
     odd.answers["/metrics"] = [
         http(f'# HELP x\nvllm:generation_tokens_total{{engine="0"}} {10.0 * n}\n')
@@ -168,7 +154,7 @@ def test_a_slow_answer_is_waited_for_while_the_server_counts_tokens(odd: OddServ
 
 
 def test_a_server_whose_counters_stand_still_is_frozen(odd: OddServer) -> None:
-    teacher = EndpointTeacher(odd.url, stalled_seconds=0.6)
+    teacher = EndpointTeacher(TeacherSpec(odd.url, stalled_seconds=0.6))
     odd.slow[CHAT] = 3.0
     odd.answers["/metrics"] = [http('vllm:generation_tokens_total{engine="0"} 7\n')] * 100
 
@@ -178,6 +164,8 @@ def test_a_server_whose_counters_stand_still_is_frozen(odd: OddServer) -> None:
 @pytest.mark.parametrize(
     ("metrics", "tokens"),
     [
+        ("llamacpp:prompt_tokens_total 3\nllamacpp:tokens_predicted_total 4", 7),
+        ('sglang:generation_tokens_total{model_name="m"} 4', 4),
         ('vllm:prompt_tokens_total{a="b c"} 2.5e3\nvllm:generation_tokens_total 5\nother 9', 2505),
         ("other 9", None),
         ("", None),
@@ -203,7 +191,7 @@ def test_a_server_that_is_gone_fails_everything_at_once_until_it_is_back(
     requests = len(odd.heads)
     assert isinstance(error(teacher), TeacherGoneError)
     with pytest.raises(TeacherGoneError):
-        teacher.count_tokens([Message(role="user", content="Hi")])
+        teacher.fleet.call("/tokenize", TokenCount, {})
     assert len(odd.heads) == requests
     with pytest.raises(TeacherGoneError):
         BACKEND.open(TeacherSpec(odd.url))
@@ -236,7 +224,7 @@ def test_a_password_in_an_address_is_sent_and_never_shown(
     texts = [
         repr(settings()), str(settings()), settings().model_dump_json(),
         settings().teacher_of(Role.SOLVER), repr(teacher.identity), teacher.identity.data_version,
-        teacher.server.url,
+        teacher.fleet.name,
     ]  # fmt: skip
     assert not [text for text in texts if "s3cr" in text]
 
@@ -257,7 +245,7 @@ def test_no_error_tells_the_password(
     answer: bytes, odd: OddServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(servers, "FIRST_WAIT_SECONDS", 0.0005)
-    teacher = EndpointTeacher(odd.url.replace("http://", f"http://user:{ESCAPED}@"))
+    teacher = EndpointTeacher(TeacherSpec(odd.url.replace("http://", f"http://user:{ESCAPED}@")))
     odd.answers[CHAT], odd.stubborn = [answer], True
 
     text = "".join(traceback.format_exception(error(teacher)))
@@ -273,7 +261,7 @@ def test_a_server_that_is_not_there_does_not_tell_it_either(
     monkeypatch.setattr(servers, "FIRST_WAIT_SECONDS", 0.0005)
 
     with pytest.raises((TransientError, PermanentError)) as caught:
-        EndpointTeacher(f"http://user:{SECRET}@127.0.0.1:{port}")
+        EndpointTeacher(TeacherSpec(f"http://user:{SECRET}@127.0.0.1:{port}"))
 
     assert "s3cr" not in "".join(traceback.format_exception(caught.value))
 

@@ -1,0 +1,360 @@
+"""Several servers of one model as one: requests go where they are answered soonest.
+
+- A request goes to the server that its prompt's first part picks (rendezvous hashing), so requests
+  with one anchor find its tokens in that server's prefix cache; unless that server has more than
+  its share, which is the larger the faster it answers.
+- A server that fails is lost. Its requests go to the others at once. It is probed, and comes back
+  with one request at a time at first.
+- A server with too many requests (HTTP 429) rests for as long as it asks, and then gets fewer.
+- The teacher is gone (`TeacherGoneError`) once no server answers.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import math
+import threading
+import weakref
+from collections import deque
+from collections.abc import Mapping
+from contextlib import suppress
+from typing import Any
+
+import xxhash
+
+from sdg_assets.addresses import Credentials, addresses_in, split_credentials
+from sdg_assets.errors import TeacherError, TeacherGoneError, TransientError
+from sdg_assets.teacher.server.background import NAME, background, run
+from sdg_assets.teacher.server.refusals import (
+    FrozenError,
+    LostAnswerError,
+    RefusedError,
+    TemporaryError,
+)
+from sdg_assets.teacher.server.replies import ReplyT
+from sdg_assets.teacher.server.served import ServedModel
+from sdg_assets.teacher.server.server import CALL_SECONDS, Server, backoff
+
+log = logging.getLogger(__name__)
+
+ATTEMPTS = 6
+LONGEST_WAIT_SECONDS = 300.0
+"""A longer `Retry-After` is not waited for: the request fails with a temporary error."""
+BOUND = 1.25
+"""A server gets at most this multiple of its share because of its prefix cache."""
+FREE_CHOICE = 8
+"""Below this many requests under way at a server there is no load to spread."""
+FIRST_PROBE_SECONDS, LONGEST_PROBE_SECONDS = 2.0, 60.0
+"""A lost server is probed after the first, then after twice as long, up to the longest."""
+
+
+class Fleet:
+    """The servers of a teacher. Its coroutines run in the background thread."""
+
+    def __init__(
+        self,
+        name: str,
+        stalled_seconds: float,
+        credentials: Mapping[str, Credentials] | None = None,
+        length: int | None = None,
+    ) -> None:
+        """Prepares the clients; sends nothing.
+
+        Args:
+            name: The addresses, with commas between. Credentials in them are sent to that server
+                and never shown.
+            stalled_seconds: Seconds without a sign of progress after which a server is frozen.
+            credentials: Address → user and password, if they are not in the address.
+            length: The model's context in tokens, for servers that do not report it.
+
+        Raises:
+            TeacherError: An address is invalid, or the key in `SDG_API_KEY` contains characters
+                that an HTTP header cannot hold.
+        """
+        self.servers: list[Server] = []
+        for address in addresses_in(name):
+            bare, own = split_credentials(address)
+            self.servers.append(
+                Server(bare, stalled_seconds, (credentials or {}).get(address) or own)
+            )
+        self.name = ",".join(server.url for server in self.servers)
+        self.gone: TeacherGoneError | None = None
+        """Set once no server answers; later requests fail at once."""
+        # aiohttp complains at the end of the process about connections that nobody closed.
+        weakref.finalize(self, _close, list(self.servers))
+        self._length = length
+        self._served: ServedModel | None = None
+        self._waiting: deque[asyncio.Future[None]] = deque()
+        """Requests that no server has room for."""
+        self._probes: dict[Server, asyncio.Task[None]] = {}
+
+    def open(self) -> ServedModel:
+        """Greets all servers and returns the model that they serve; for code outside the loop.
+
+        A server that does not answer is lost for now, as long as another one answers.
+
+        Raises:
+            TeacherGoneError: No server answers.
+            TeacherError: A server refuses, or they serve different models.
+        """
+        return run(self._open())
+
+    def call(self, path: str, kind: type[ReplyT], body: dict[str, Any]) -> ReplyT:
+        """Makes a short call and returns the answer; for code outside the event loop.
+
+        Raises:
+            TransientError: No attempt got a good answer within `CALL_SECONDS`.
+            TeacherError: The server refuses the call or the credentials, or speaks another
+                protocol.
+        """
+        return run(self.ask(path, kind, body, seconds=CALL_SECONDS))
+
+    async def ask(
+        self,
+        path: str,
+        kind: type[ReplyT],
+        body: dict[str, Any],
+        *,
+        key: str = "",
+        seconds: float | None = None,
+    ) -> ReplyT:
+        """Sends a request and returns the answer; retries while servers are busy or failing.
+
+        Args:
+            path: The path below a server's address.
+            kind: The type of the answer.
+            body: Sent as JSON.
+            key: Requests with the same key go to the same server, if its load allows it.
+            seconds: Time limit of an attempt; None: as long as the server makes progress.
+
+        Raises:
+            TeacherGoneError: No server answers any request.
+            TransientError: None gave a good answer to this request.
+            TooLongError: The request exceeds the model's context.
+            TeacherError: A server refuses the request or the credentials, or speaks another
+                protocol.
+        """
+        failures = 0
+        failed_at: set[Server] = set()
+        """Servers that failed this request since its last pause."""
+        lost: set[Server] = set()
+        while True:
+            server = await self._turn(key, failed_at)
+            answers = server.load.answers
+            try:
+                reply = await server.answer("POST", path, kind, body, seconds)
+            except RefusedError as error:
+                raise TeacherError(str(error)) from None
+            except LostAnswerError as error:
+                raise TransientError(f"teacher {server.url}: {error}") from None
+            except TemporaryError as error:
+                problem = error
+            else:
+                return reply
+            finally:
+                server.load.under_way -= 1
+                self._wake(2)
+            failed_at.add(server)
+            await self._note(server, problem, failures)
+            working = [s for s in self.servers if not s.is_lost]
+            others = [s for s in working if s not in failed_at]
+            is_moved = bool(others) and server.is_lost and server not in lost
+            is_served_later = problem.is_busy and server.load.answers > answers
+            failures += not (is_moved or is_served_later)
+            lost |= {server} if server.is_lost else set()
+            rests_too_long = problem.wait > LONGEST_WAIT_SECONDS and not others
+            all_frozen = isinstance(problem, FrozenError) and working in ([], [server])
+            if failures >= ATTEMPTS or rests_too_long or all_frozen:
+                raise await self._given_up(server, path, failures, problem)
+            if not others:
+                await self._pause(max(backoff(failures), problem.wait))
+                failed_at.clear()
+
+    async def _note(self, server: Server, problem: TemporaryError, failures: int) -> None:
+        """Draws the conclusions of a failed attempt for the requests to come."""
+        if problem.is_busy:
+            now = asyncio.get_running_loop().time()
+            server.load.rest(now, max(problem.wait, backoff(failures + 1)))
+            return
+        is_suspect = problem.is_down and len(self.servers) > 1 and not server.is_lost
+        if is_suspect and (isinstance(problem, FrozenError) or not await server.is_healthy()):
+            self._lose(server, str(problem))
+
+    def _lose(self, server: Server, problem: str) -> None:
+        if server.is_lost:
+            return
+        server.is_lost = True
+        log.warning("teacher %s: lost (%s); its requests go to the others", server.url, problem)
+        self._probes[server] = asyncio.ensure_future(self._probe(server))
+
+    def _regain(self, server: Server) -> None:
+        server.is_lost = False
+        server.load.begin_slowly()
+        log.warning("teacher %s: is back", server.url)
+        self._wake(len(self._waiting))
+
+    async def _probe(self, server: Server) -> None:
+        """Waits until a lost server works again."""
+        pause = FIRST_PROBE_SECONDS
+        while server.is_lost and not self.gone:
+            await asyncio.sleep(pause)
+            pause = min(2 * pause, LONGEST_PROBE_SECONDS)
+            if not await server.is_healthy():
+                continue
+            try:
+                served = await server.greet(self._length)
+                self._check_same(served)
+            except TemporaryError:
+                continue
+            except (RefusedError, TeacherError) as error:
+                log.warning("%s; it stays out of this run", error)
+                self.servers.remove(server)
+                if not self.servers:
+                    self.gone = TeacherGoneError(str(error))
+                return
+            self._regain(server)
+
+    async def _turn(self, key: str, failed_at: set[Server]) -> Server:
+        """Waits until a server has room for a request, and takes the room.
+
+        Raises:
+            TeacherGoneError: No server answers any request.
+            TransientError: All servers want to rest for longer than `LONGEST_WAIT_SECONDS`.
+        """
+        loop = asyncio.get_running_loop()
+        while True:
+            if self.gone:
+                raise self._as_gone(self.gone)
+            working = [s for s in self.servers if not s.is_lost] or self.servers
+            candidates = [s for s in working if s not in failed_at] or working
+            now = loop.time()
+            if with_room := [s for s in candidates if s.load.has_room(now)]:
+                server = self._best(key, with_room, working)
+                server.load.under_way += 1
+                return server
+            rests = [s.load.rests_until - now for s in candidates if s.load.rests_until > now]
+            if len(rests) == len(candidates) and min(rests) > LONGEST_WAIT_SECONDS:
+                raise TransientError(
+                    f"teacher {self.name}: it has too many requests and asks to wait "
+                    f"{min(rests):.0f} s; rerun later"
+                )
+            await self._room(min(rests, default=None))
+
+    async def _room(self, seconds: float | None) -> None:
+        """Waits until a server may have room: a request ends, or these seconds are over."""
+        loop = asyncio.get_running_loop()
+        turn = loop.create_future()
+        self._waiting.append(turn)
+        timer = loop.call_later(seconds, _end, turn) if seconds is not None else None
+        try:
+            await turn
+        finally:
+            if timer:
+                timer.cancel()
+
+    def _best(self, key: str, with_room: list[Server], working: list[Server]) -> Server:
+        """The server for a request: the one that its key picks, or the one that has least to do."""
+        if len(with_room) == 1:
+            return with_room[0]
+        known = [s.load.seconds for s in working if s.load.seconds is not None]
+        typical = sum(known) / len(known) if known else 1.0
+        weights = {s: s.load.weight(typical) for s in working}
+        per_weight = (1 + sum(s.load.under_way for s in working)) / sum(weights.values())
+        if key:
+            for server in sorted(with_room, key=lambda s: _rank(key, s.url), reverse=True):
+                share = math.ceil(BOUND * per_weight * weights[server])
+                if server.load.under_way < max(FREE_CHOICE, share):
+                    return server
+        return min(with_room, key=lambda s: (s.load.under_way + 1) / weights[s])
+
+    def _wake(self, requests: int) -> None:
+        """Lets waiting requests look for a server again."""
+        while requests > 0 and self._waiting:
+            turn = self._waiting.popleft()
+            if not turn.done():
+                turn.set_result(None)
+                requests -= 1
+
+    async def _given_up(
+        self, server: Server, path: str, failures: int, problem: TemporaryError
+    ) -> TransientError:
+        """The error of a request that no server answers."""
+        if isinstance(problem, FrozenError):
+            self.gone = TeacherGoneError(f"teacher {server.url}: {problem}; {problem.remedy}")
+            self._wake(len(self._waiting))
+            return self._as_gone(self.gone)
+        asked = f"{failures} attempts" if failures > 1 else "one attempt"
+        text = f"teacher {server.url}: no answer at {path} after {asked} ({problem}); "
+        text += problem.remedy
+        if any(await asyncio.gather(*(s.is_healthy() for s in self.servers))):
+            return TransientError(text)
+        self.gone = self.gone or TeacherGoneError(text)
+        self._wake(len(self._waiting))
+        return self._as_gone(self.gone)
+
+    async def _pause(self, seconds: float) -> None:
+        """Waits, at most until the teacher is known to be gone."""
+        deadline = asyncio.get_running_loop().time() + seconds
+        while not self.gone and (left := deadline - asyncio.get_running_loop().time()) > 0:
+            await asyncio.sleep(min(left, 0.5))
+
+    def _as_gone(self, known: TeacherGoneError) -> TeacherGoneError:
+        # One exception raised by many tasks would collect all their tracebacks.
+        return TeacherGoneError(str(known))
+
+    async def _open(self) -> ServedModel:
+        greetings = await asyncio.gather(
+            *(server.greet(self._length) for server in self.servers), return_exceptions=True
+        )
+        unreachable: list[tuple[Server, BaseException]] = []
+        for server, greeting in zip(self.servers, greetings, strict=True):
+            if isinstance(greeting, ServedModel):
+                self._served = self._served or greeting
+                self._check_same(greeting)
+            elif isinstance(greeting, RefusedError):
+                raise TeacherError(str(greeting))
+            elif isinstance(greeting, TemporaryError):
+                unreachable.append((server, greeting))
+            else:
+                raise greeting
+        if self._served is None:
+            server, problem = unreachable[0]
+            assert isinstance(problem, TemporaryError)
+            self.gone = TeacherGoneError(f"teacher {server.url}: {problem}; {problem.remedy}")
+            raise self._as_gone(self.gone)
+        for server, problem in unreachable:
+            self._lose(server, str(problem))
+        return self._served
+
+    def _check_same(self, served: ServedModel) -> None:
+        """Compares a server's model with that of the first server.
+
+        Raises:
+            TeacherError: They differ, so their answers must not be mixed.
+        """
+        first = self._served
+        if first and served.description != first.description:
+            raise TeacherError(
+                f"teacher {served.url}: serves {served.description}, but {first.url} serves "
+                f"{first.description}; all servers of a teacher must serve the same model alike"
+            )
+
+
+def _end(turn: asyncio.Future[None]) -> None:
+    if not turn.done():
+        turn.set_result(None)
+
+
+def _close(servers: list[Server]) -> None:
+    """Closes the connections of a fleet that nobody uses any more."""
+    for server in servers:
+        closed = asyncio.run_coroutine_threadsafe(server.close(), background())
+        if threading.current_thread().name != NAME:
+            with suppress(TimeoutError):
+                closed.result(timeout=1.0)
+
+
+def _rank(key: str, url: str) -> int:
+    """The highest-ranking server of a key is its own; others keep their keys if one is lost."""
+    return xxhash.xxh3_64_intdigest(f"{url} {key}".encode())

@@ -1,0 +1,101 @@
+"""How a server says no: later, never, or not with this prompt. Internal to `server/`.
+
+`Fleet` turns these exceptions into the errors of `sdg_assets.errors`.
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+
+# Temporary statuses below 500.
+BUSY = frozenset({408, 409, 425, 429})
+# Lasting statuses from 500 on: not implemented, version not supported, network login required.
+LASTING = frozenset({501, 505, 511})
+ABSENT = frozenset({404, 405, 501})
+"""Statuses of a path that a server does not have."""
+SHOWN = 200
+"""Characters of a server's message that an error quotes."""
+
+# The words by which servers say that prompt and answer exceed the context.
+_TOO_LONG = re.compile(
+    r"context_length_exceeded"  # OpenAI, TensorRT-LLM
+    r"|exceed_context_size_error|exceeds? the available context size"  # llama.cpp
+    r"|exceed context window"  # llama-cpp-python
+    r"|maximum context length"  # vLLM, SGLang, DeepSeek's API
+    r"|maximum model length"  # vLLM, for models that do not generate
+    r"|longer than the model's context length"  # SGLang
+    r"|exceeds? (?:the )?max(?:imum)? input len|should not exceed max_(?:num_tokens|seq_len)"  # NIM
+    r"|`inputs` (?:tokens|must have)",  # Text Generation Inference
+    re.IGNORECASE,
+)
+
+
+class TemporaryError(Exception):
+    """An attempt that failed and may be repeated, here or at another server."""
+
+    def __init__(
+        self,
+        problem: str,
+        remedy: str,
+        *,
+        wait: float = 0.0,
+        is_busy: bool = False,
+        is_down: bool = False,
+    ) -> None:
+        super().__init__(problem)
+        self.remedy = remedy
+        self.wait = wait
+        """Seconds that the server asks to wait (`Retry-After`); 0 if it does not."""
+        self.is_busy = is_busy
+        """Whether it has too many requests now (HTTP 429)."""
+        self.is_down = is_down
+        """Whether the server itself may be gone: no answer, or a status from 500 on."""
+
+
+class FrozenError(TemporaryError):
+    """The server has made no progress for too long with all of its requests."""
+
+
+class LostAnswerError(Exception):
+    """One answer did not come in `LONGEST_ANSWER_SECONDS`, though the server answers others."""
+
+
+class RefusedError(Exception):
+    """An answer that will not change: wrong key, wrong path, another protocol, a bad request."""
+
+    def __init__(self, sentence: str, status: int = 0, words: str = "") -> None:
+        super().__init__(sentence)
+        self.status = status
+        """The HTTP status; 0 if the answer was not refused by its status."""
+        self.words = words
+        """The server's own message."""
+
+
+class TooLongError(Exception):
+    """Prompt and longest answer exceed the context of the server's model."""
+
+
+def is_temporary(status: int) -> bool:
+    """Whether a request that got this HTTP status may succeed later."""
+    return status in BUSY or (status >= 500 and status not in LASTING)
+
+
+def is_too_long(message: str) -> bool:
+    """Whether a server's error, as text or JSON, says that the request exceeds the context."""
+    return _TOO_LONG.search(message) is not None
+
+
+def retry_after(header: str) -> float:
+    """Seconds to wait by a `Retry-After` header (seconds or a date); 0 if it has no value."""
+    try:
+        seconds = float(header)
+    except ValueError:
+        pass
+    else:
+        return seconds if seconds > 0 else 0.0  # also of nan
+    try:
+        return max(0.0, (parsedate_to_datetime(header) - datetime.now(UTC)).total_seconds())
+    except (ValueError, TypeError):
+        return 0.0

@@ -1,0 +1,249 @@
+"""Servers of other kinds than vLLM's: what they lack, and how they say things."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler
+from typing import Any
+
+import pytest
+
+from sdg_assets.teacher.backend import TeacherSpec
+from sdg_assets.teacher.backends.endpoint import EndpointTeacher
+from sdg_assets.teacher.requests import (
+    Completion,
+    FailedRequest,
+    Message,
+    Sampling,
+)
+from sdg_assets.teacher.server.refusals import is_too_long
+from sdg_assets.teacher.server.words import AskedWords, GuessedWords
+from sdg_assets_tests.support.odd_server import CHAT, OddServer, choice, odd_server, reply
+from sdg_assets_tests.support.requests import request_of
+from sdg_assets_tests.support.teacher_server import TeacherServer, teacher_server
+
+SCHEMA = {"type": "object", "properties": {"colour": {"type": "string"}}}
+ABSENT = (404, {"detail": "Not Found"})
+
+
+class Kind(TeacherServer):
+    """A kind of server."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.paths: dict[str, tuple[int, dict[str, Any]]] = {}
+        """Path → status and JSON of its answer."""
+        self.unknown: dict[str, str] = {}
+        """Field, or type of structured output → message with which a request with it is refused."""
+        self.bodies: list[dict[str, Any]] = []
+        self.thought: dict[str, str] = {}
+
+    def intercepts(self, handler: BaseHTTPRequestHandler) -> bool:
+        if handler.path not in self.paths:
+            return False
+        status, answer = self.paths[handler.path]
+        data = json.dumps(answer).encode()
+        handler.send_response(status)
+        handler.send_header("Content-Length", str(len(data)))
+        handler.end_headers()
+        handler.wfile.write(data)
+        return True
+
+    def refusal(self, body: dict[str, Any]) -> dict[str, Any]:
+        self.bodies.append(body)
+        names = [*body, body.get("response_format", {}).get("type")]
+        for name, message in self.unknown.items():
+            if name in names:
+                return {"error": {"message": message}}
+        return {}
+
+    def message(self, body: dict[str, Any]) -> dict[str, Any]:
+        return {"content": "red", **self.thought}
+
+
+@pytest.fixture
+def kind() -> Iterator[Kind]:
+    with teacher_server(Kind()) as server:
+        yield server
+
+
+def answer(teacher: EndpointTeacher, text: str = "Name a colour.", **sampling: Any) -> Completion:
+    message = Message(role="user", content=text)
+    teacher.submit(request_of(teacher.identity, [message], Sampling(**sampling), SCHEMA))
+    (outcome,) = teacher.poll()
+    if isinstance(outcome, FailedRequest):
+        raise outcome.error
+    return outcome
+
+
+def test_sglang_tells_length_and_thought(kind: Kind) -> None:
+    models = {"data": [{"id": "org/model", "root": "org/model", "max_model_len": 32768}]}
+    kind.paths = {"/v1/models": (200, models), "/tokenize": (200, {"tokens": [5], "count": 1})}
+    kind.thought = {"reasoning_content": "Red is a colour indeed."}
+    teacher = EndpointTeacher(TeacherSpec(kind.url))
+
+    completion = answer(teacher)
+
+    assert teacher.max_model_len == 32768
+    assert isinstance(teacher.words, AskedWords)
+    assert (completion.text, completion.reasoning) == ("red", "Red is a colour indeed.")
+    assert completion.output_tokens == 6
+    assert completion.reasoning_tokens == 5
+
+
+def test_nim_has_neither_health_nor_tokenizer(kind: Kind) -> None:
+    kind.paths = {"/health": ABSENT, "/tokenize": ABSENT, "/metrics": ABSENT}
+    teacher = EndpointTeacher(TeacherSpec(kind.url))
+
+    completion = answer(teacher, "What does <extra_id_0> mean in <b>bold</b>?")
+
+    assert completion.text == "red"
+    assert isinstance(teacher.words, GuessedWords)
+    (body,) = kind.bodies
+    assert body["messages"][0]["content"] == "What does < extra_id_0> mean in <b>bold</b>?"
+
+
+def test_llama_cpp_tells_its_length_in_its_properties(kind: Kind) -> None:
+    kind.paths = {
+        "/v1/models": (200, {"data": [{"id": "model.gguf", "meta": {"n_ctx_train": 131072}}]}),
+        "/props": (200, {"default_generation_settings": {"n_ctx": 6144}, "total_slots": 4}),
+        "/tokenize": (200, {"tokens": [7, 9]}),
+    }
+    teacher = EndpointTeacher(TeacherSpec(kind.url))
+
+    assert answer(teacher).text == "red"
+    assert teacher.max_model_len == 6144
+    assert isinstance(teacher.words, AskedWords)
+
+
+def test_a_length_that_no_server_tells_is_stated_or_warned_about(
+    kind: Kind, caplog: pytest.LogCaptureFixture
+) -> None:
+    kind.paths = {"/v1/models": (200, {"data": [{"id": "model"}]}), "/props": ABSENT}
+
+    assert EndpointTeacher(TeacherSpec(kind.url)).max_model_len == 4096
+    assert "SDG_ENGINE" in caplog.text
+    stated = EndpointTeacher(TeacherSpec(kind.url, engine={"max_model_len": 16384}))
+    assert stated.max_model_len == 16384
+
+
+def test_a_field_that_a_server_refuses_is_left_out_from_then_on(
+    kind: Kind, caplog: pytest.LogCaptureFixture
+) -> None:
+    kind.unknown = {
+        "top_k": "Unrecognized request argument supplied: top_k",
+        "min_p": "body.min_p: Extra inputs are not permitted",
+    }
+    teacher = EndpointTeacher(TeacherSpec(kind.url))
+    caplog.set_level(logging.WARNING)
+
+    assert answer(teacher, top_k=20, min_p=0.05).text == "red"
+    assert answer(teacher, "Another.", top_k=20, min_p=0.05).text == "red"
+
+    assert [("top_k" in body, "min_p" in body) for body in kind.bodies] == [
+        (True, True), (False, True), (False, False), (False, False),
+    ]  # fmt: skip
+    assert caplog.text.count("the server refuses top_k") == 1
+
+
+def test_a_server_without_schemas_is_asked_for_any_json_and_one_without_that_for_text(
+    kind: Kind,
+) -> None:
+    kind.unknown = {
+        "json_schema": "response_format.type must be one of text, json_object",
+        "json_object": "response_format is not supported",
+    }
+    teacher = EndpointTeacher(TeacherSpec(kind.url))
+
+    assert answer(teacher).text == "red"
+
+    forms = [body.get("response_format", {}).get("type") for body in kind.bodies]
+    assert forms == ["json_schema", "json_object", None]
+
+
+def test_another_refusal_is_still_an_error(kind: Kind) -> None:
+    kind.unknown = {"messages": "roles must alternate"}
+    teacher = EndpointTeacher(TeacherSpec(kind.url))
+
+    with pytest.raises(Exception, match="roles must alternate"):
+        answer(teacher, top_k=20)
+
+
+TOO_LONG = {
+    "vLLM": "This model's maximum context length is 2048 tokens. However, you requested 5040 "
+    "tokens (40 in the messages, 5000 in the completion).",
+    "vLLM, the answer": "'max_tokens' is too large: 5000. This model's maximum context length is "
+    "2048 tokens and your request has 40 input tokens.",
+    "vLLM, newer": "Input length (11680) exceeds model's maximum context length (4096).",
+    "vLLM, a scoring model": "The decoder prompt (length 600) is longer than the maximum model "
+    "length of 512.",
+    "SGLang": "The input (5000 tokens) is longer than the model's context length (4096 tokens).",
+    "SGLang, the answer": "Requested token count exceeds the model's maximum context length of "
+    "4096 tokens. You requested a total of 5012 tokens.",
+    "NIM": "Prompt length (9000) exceeds maximum input length (8192). Set log level to info.",
+    "llama.cpp": "the request exceeds the available context size, try increasing it",
+    "Text Generation Inference": "Input validation error: `inputs` tokens + `max_new_tokens` must "
+    "be <= 4096. Given: 4000 `inputs` tokens and 512 `max_new_tokens`",
+}
+
+
+@pytest.fixture
+def odd() -> Iterator[OddServer]:
+    with odd_server() as server:
+        yield server
+
+
+@pytest.mark.parametrize("server", TOO_LONG)
+def test_a_prompt_that_a_server_finds_too_long_is_that_rows_outcome(
+    server: str, odd: OddServer
+) -> None:
+    teacher = EndpointTeacher(TeacherSpec(odd.url))
+    error = {"error": {"message": TOO_LONG[server], "type": "BadRequestError", "code": 400}}
+    status = "422 No" if "Inference" in server else "400 Bad Request"
+    odd.answers[CHAT] = [reply(error, status)]
+
+    completion = answer(teacher)
+
+    assert (completion.finish_reason, completion.text) == ("too_long", "")
+    assert odd.requests(CHAT) == 1
+    assert answer(teacher).text == "red"
+
+
+@pytest.mark.parametrize("status", ["200 OK", "500 Internal Server Error", "400 Bad Request"])
+def test_a_code_says_too_long_whatever_the_status(status: str, odd: OddServer) -> None:
+    teacher = EndpointTeacher(TeacherSpec(odd.url))
+    of_llama_cpp = {"code": 400, "type": "exceed_context_size_error", "message": "no", "n_ctx": 9}
+    of_openai = {"code": "context_length_exceeded", "message": "no"}
+    odd.answers[CHAT] = [reply({"error": error}, status) for error in (of_llama_cpp, of_openai)]
+
+    assert answer(teacher).finish_reason == "too_long"
+    assert answer(teacher).finish_reason == "too_long"
+
+
+def test_other_refusals_are_not_too_long() -> None:
+    assert not is_too_long("max_tokens must be at least 1, got 0")
+    assert not is_too_long("The model `org/long-context` does not exist.")
+
+
+def test_a_request_that_is_certainly_too_long_is_not_sent(odd: OddServer) -> None:
+    teacher = EndpointTeacher(TeacherSpec(odd.url))  # 1024 tokens
+
+    assert answer(teacher, "word " * 4000, max_tokens=16).finish_reason == "too_long"
+    assert answer(teacher, max_tokens=2000).finish_reason == "too_long"
+    assert odd.requests(CHAT) == 0
+    # In doubt the server decides.
+    assert answer(teacher, "word " * 700, max_tokens=16).text == "red"
+
+
+def test_a_thought_that_was_cut_off_says_so(odd: OddServer) -> None:
+    teacher = EndpointTeacher(TeacherSpec(odd.url))
+    message = {"content": None, "reasoning": "Let me think"}
+    odd.answers[CHAT] = [reply(choice(message=message, finish_reason="length"))]
+
+    completion = answer(teacher)
+
+    assert completion.finish_reason == "thinking"
+    assert completion.reasoning == "Let me think"
+    assert completion.reasoning_tokens == completion.output_tokens == 1
