@@ -18,12 +18,13 @@ import typer
 from sdg_assets.cli import terminal
 from sdg_assets.cli.endings import exit_codes
 from sdg_assets.cli.funnel import write_funnel
-from sdg_assets.errors import CatalogError, PermanentError
+from sdg_assets.cli.options import one_selected
+from sdg_assets.errors import PermanentError
 
 if TYPE_CHECKING:
     import dagster as dg
 
-    from sdg_assets.catalog import Catalog, SubtaskSpec
+    from sdg_assets.catalog import SubtaskSpec
     from sdg_assets.records import EnrichedExample
     from sdg_assets.store.partitions import Store
 
@@ -55,15 +56,13 @@ def quickstart(
     examples and the paths of the files. The first run downloads the embedded teacher (1.1 GB). It
     runs on the CPU, which takes some minutes.
     """
-    from sdg_assets.catalog import configured_catalog
     from sdg_assets.settings import settings
     from sdg_assets.store.partitions import Store
     from sdg_assets.teacher import stopping
 
     started = time.monotonic()
-    catalog = configured_catalog(settings())
     store = Store(settings().store)
-    specs = [_spec(catalog, name) for name in subtasks or SUBTASKS]
+    specs = [one_selected(name) for name in subtasks or SUBTASKS]
     _need_instance()
     # Dagster handles signals only during a run. Between runs they must end this process, too.
     stopping.listen()
@@ -158,13 +157,6 @@ def _write_results(specs: list[SubtaskSpec], store: Store) -> int:
         terminal.write(f"  {store.path(key)}")
     terminal.write(f"Release:\n  {store.root / Stage.CURATED.value}")
     return sum(store.manifest(key).rows for key in published)
-
-
-def _spec(catalog: Catalog, name: str) -> SubtaskSpec:
-    task, slash, subtask = name.partition("/")
-    if not slash:
-        raise CatalogError(f"{name!r} is not a subtask; write it as task/subtask: {task}/…")
-    return catalog.subtask(task, subtask)
 
 
 def _run_all(specs: list[SubtaskSpec], max_seeds: int | None) -> list[str]:

@@ -128,6 +128,7 @@ class RoughCounter:
 
     identity = TeacherIdentity(TeacherStamp(model="none", revision="none", license="none"))
     max_model_len = 1_000_000
+    capacity = 1
     control_tokens = ControlTokens(())
 
     def count_tokens(self, messages: Sequence[Message]) -> int:

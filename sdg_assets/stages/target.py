@@ -72,7 +72,7 @@ def generate_until(
     heldout: Gate | None = None,
     judge: Judge | None = None,
     max_rounds: int = 5,
-    concurrency: int = 64,
+    concurrency: int | None = None,
     on_progress: Callable[[int, Usage], None] | None = None,
 ) -> Iterator[GeneratedExample | Rejection]:
     """Writes examples until enough of them pass the gates, or `max_rounds` is reached.
@@ -89,7 +89,7 @@ def generate_until(
         heldout: The contamination gate, as in `filtered`.
         judge: The judge, as in `enriched`; None for none.
         max_rounds: The maximum number of rounds.
-        concurrency: Pieces of work in progress at a time.
+        concurrency: Pieces of work in progress at a time; None: what the teachers can hold.
         on_progress: Called after each round with the number of accepted rows and the usage.
 
     Yields:

@@ -116,7 +116,7 @@ def converse(
     desks: Mapping[Role, Desk],
     usage: Usage,
     *,
-    concurrency: int = 64,
+    concurrency: int | None = None,
     on_progress: Callable[[int, Usage], None] | None = None,
 ) -> Iterator[ResultT]:
     """Runs generators of work to their results.
@@ -125,7 +125,8 @@ def converse(
         works: One generator per row, started lazily, in order.
         desks: Who answers each role's requests. Requests found in a desk's log are not sent.
         usage: Updated as completions arrive.
-        concurrency: Generators under way at a time.
+        concurrency: Generators under way at a time; None: as many as the least of the teachers
+            has capacity for.
         on_progress: Called after each result with the number of results and the usage so far.
 
     Yields:
@@ -149,7 +150,7 @@ def converse(
             emitted += 1
             if on_progress:
                 on_progress(emitted, usage)
-        if not exhausted and floor.busy < concurrency:
+        if not exhausted and floor.busy < (concurrency or floor.capacity):
             index, work = next(pending, (-1, None))
             if work is None:
                 exhausted = True
@@ -173,6 +174,10 @@ class _Floor(Generic[ResultT]):
     @property
     def busy(self) -> int:
         return len(self._waiting)
+
+    @property
+    def capacity(self) -> int:
+        return min((desk.teacher.capacity for desk in self._desks.values()), default=1)
 
     def start(self, index: int, work: Work[ResultT]) -> None:
         self._advance(index, work, None)

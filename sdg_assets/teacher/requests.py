@@ -51,7 +51,7 @@ class Request(BaseModel):
     json_schema: dict[str, Any] | None = None
 
 
-FinishReason = Literal["stop", "length", "content_filter"]
+FinishReason = Literal["stop", "length", "content_filter", "too_long"]
 # Finish reasons of servers → ours. A reason of `CUT_OFF` means that the answer is incomplete.
 _FINISH_REASONS: dict[str, FinishReason] = {
     "stop": "stop",
@@ -108,6 +108,22 @@ class Completion(BaseModel):
         return without_lone_surrogates(text) if isinstance(text, str) else text
 
 
+def too_long(request_id: str, prompt_tokens: int) -> Completion:
+    """The outcome of a request whose prompt and answer exceed the teacher's context.
+
+    Args:
+        request_id: The request, which was not sent.
+        prompt_tokens: Tokens of its prompt; 0 if unknown.
+    """
+    return Completion(
+        request_id=request_id,
+        text="",
+        finish_reason="too_long",
+        prompt_tokens=prompt_tokens,
+        output_tokens=0,
+    )
+
+
 def without_lone_surrogates(text: str) -> str:
     """Replaces each lone surrogate (half of a character) by U+FFFD: UTF-8 cannot encode it.
 
@@ -155,6 +171,11 @@ class Teacher(Protocol):
     """Which model this is, and how it is run."""
     max_model_len: int
     """Most tokens of prompt and output together."""
+
+    @property
+    def capacity(self) -> int:
+        """Requests worth having under way now; it may change while the teacher works."""
+        ...
 
     @property
     def control_tokens(self) -> ControlTokens:

@@ -11,7 +11,7 @@ from typing import Any, Generic, TypeVar
 
 from sdg_assets.addresses import Credentials, is_url
 from sdg_assets.errors import TeacherError
-from sdg_assets.teacher.backend import STALLED_SECONDS, Backend, TeacherSpec
+from sdg_assets.teacher.backend import CONCURRENCY, STALLED_SECONDS, Backend, TeacherSpec
 from sdg_assets.teacher.control_tokens import ControlTokens
 from sdg_assets.teacher.encoding import ServedTokens
 from sdg_assets.teacher.requests import (
@@ -43,7 +43,7 @@ class EndpointTeacher:
     def __init__(
         self,
         url: str,
-        concurrency: int = 64,
+        concurrency: int = CONCURRENCY,
         catalog: Path | None = None,
         *,
         credentials: Credentials | None = None,
@@ -70,6 +70,7 @@ class EndpointTeacher:
         self.model, self.max_model_len = served.name, served.max_model_len
         self.identity = identity_of_served(served, catalog)
         self.words = ServedTokens(self._tokens_of_template, self._is_token)
+        self.capacity = concurrency
         self._turns = asyncio.Semaphore(concurrency)
         self._finished: queue.SimpleQueue[Completion | FailedRequest] = queue.SimpleQueue()
         self._under_way = 0
@@ -224,7 +225,7 @@ class EndpointBackend(ServerBackend[EndpointTeacher]):
 def _connect(spec: TeacherSpec) -> EndpointTeacher:
     return EndpointTeacher(
         spec.name,
-        spec.concurrency,
+        spec.concurrency or CONCURRENCY,
         spec.catalog,
         credentials=spec.credentials,
         stalled_seconds=spec.stalled_seconds,

@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 from sdg_assets.addresses import Credentials
 from sdg_assets.errors import TeacherError
-from sdg_assets.teacher.backend import STALLED_SECONDS, TeacherSpec
+from sdg_assets.teacher.backend import CONCURRENCY, STALLED_SECONDS, TeacherSpec
 from sdg_assets.teacher.backends.endpoint import EndpointTeacher, ServerBackend
 from sdg_assets.teacher.requests import Completion, Request
 from sdg_assets.teacher.server.replies import Classification, ReplyT, ReportedUsage, Scoring
@@ -33,7 +33,7 @@ class RewardTeacher(EndpointTeacher):
         self,
         url: str,
         api: ScoringApi,
-        concurrency: int = 64,
+        concurrency: int = CONCURRENCY,
         catalog: Path | None = None,
         *,
         credentials: Credentials | None = None,
@@ -123,7 +123,7 @@ def _connect(spec: TeacherSpec) -> RewardTeacher:
     return RewardTeacher(
         spec.name,
         spec.api,
-        spec.concurrency,
+        spec.concurrency or CONCURRENCY,
         spec.catalog,
         credentials=spec.credentials,
         stalled_seconds=spec.stalled_seconds,
