@@ -180,8 +180,10 @@ class Settings(EnvironmentSettings):
         default="local",
         description="engine that searches a release for duplicates across partitions",
     )
-    concurrency: int = Field(
-        default=64, ge=1, description="maximum number of requests in the engine at the same time"
+    concurrency: int | None = Field(
+        default=None,
+        ge=1,
+        description="number of requests under way at a time; unset: as many as the engine can hold",
     )
     stalled_minutes: float = Field(
         default=10,

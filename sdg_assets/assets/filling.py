@@ -67,7 +67,7 @@ def filled(
     """
     opened: dict[Feed, tuple[str, ExitStack, Filling]] = {}
     failed: list[Ready] = []
-    capacity: list[int] = []
+    concurrency: list[int | None] = []
 
     def feeds() -> Iterator[Feed]:
         for key in keys:
@@ -83,13 +83,13 @@ def filled(
             progress = partition.progress(filling.total)
             feed = Feed(filling.works, desks, Usage(), progress, filling.runs_programs)
             opened[feed] = key, stack, filling
-            capacity[:] = [partition.settings.concurrency]
+            concurrency[:] = [partition.settings.concurrency]
             yield feed
 
     try:
         source = feeds()
         first = next(source, None)
-        stream = fill(_after(first, source), concurrency=capacity[0]) if first else iter(())
+        stream = fill(_after(first, source), concurrency=concurrency[0]) if first else iter(())
         for feed in stream:
             yield from failed
             failed.clear()

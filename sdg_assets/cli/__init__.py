@@ -10,7 +10,18 @@ from typing import Annotated
 
 import typer
 
-from sdg_assets.cli import catalog, funnel, plan, preview, quickstart, records, release, teacher
+from sdg_assets.cli import (
+    bench,
+    catalog,
+    funnel,
+    plan,
+    preview,
+    quickstart,
+    records,
+    release,
+    teacher,
+    tune,
+)
 from sdg_assets.cli.endings import Command, exit_codes, help_if_alone
 
 ABOUT = """Task-seeded synthetic Q&A for language-model pretraining.
@@ -62,6 +73,12 @@ def build(*, rich_help: bool) -> typer.Typer:
         records.records
     )
     app.add_typer(teacher.app, name="teacher", short_help="Compare teacher models, download them.")
+    app.command(
+        "tune", short_help="Find faster engine settings for this machine.", epilog=tune.EXIT_CODES
+    )(tune.tune)
+    app.command(
+        "bench", short_help="Compare a stage's speed with the engine's.", epilog=bench.EXIT_CODES
+    )(bench.bench)
     return app
 
 

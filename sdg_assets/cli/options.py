@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from sdg_assets.errors import CatalogError
+
 if TYPE_CHECKING:
     from sdg_assets.catalog import Catalog, SubtaskSpec
 
@@ -23,6 +25,24 @@ OneTask = Annotated[
     str,
     typer.Argument(metavar="TASK", help="A seed task or one subtask, like gsm8k or arc/arc_easy."),
 ]
+OneSubtask = Annotated[
+    str, typer.Argument(metavar="TASK/SUBTASK", help="The subtask whose prompts are used.")
+]
+
+
+def one_selected(name: str) -> SubtaskSpec:
+    """The subtask of the configured catalog that is named `task/subtask`.
+
+    Raises:
+        CatalogError: The name is not of this form, or the catalog has no such subtask.
+    """
+    from sdg_assets.catalog import configured_catalog
+    from sdg_assets.settings import settings
+
+    task, slash, subtask = name.partition("/")
+    if not slash:
+        raise CatalogError(f"{name!r} is not a subtask; write it as task/subtask: {task}/…")
+    return configured_catalog(settings()).subtask(task, subtask)
 
 
 def selected(catalog: Catalog, names: Sequence[str] | None) -> list[SubtaskSpec]:

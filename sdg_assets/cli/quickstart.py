@@ -18,17 +18,21 @@ import typer
 from sdg_assets.cli import terminal
 from sdg_assets.cli.endings import exit_codes
 from sdg_assets.cli.funnel import write_funnel
-from sdg_assets.errors import CatalogError, PermanentError
+from sdg_assets.cli.options import one_selected
+from sdg_assets.errors import PermanentError
 
 if TYPE_CHECKING:
     import dagster as dg
 
-    from sdg_assets.catalog import Catalog, SubtaskSpec
-    from sdg_assets.records import EnrichedExample
+    from sdg_assets.catalog import SubtaskSpec
+    from sdg_assets.gates import Gate
+    from sdg_assets.records import EnrichedExample, Record
     from sdg_assets.store.partitions import Store
 
 # Three kinds of answers that a small teacher can write: a choice, a number, a yes or no.
 SUBTASKS = ("arc/arc_easy", "gsm8k/gsm8k", "boolq/boolq")
+SEEDS, SLOW_SEEDS = 6, 3
+"""Seeds of each subtask: on two cores with bfloat16, and on two with AVX2 only."""
 EXIT_CODES = exit_codes(
     "a run failed, or nothing was accepted",
     "128 + the signal when Ctrl-C or SIGTERM ended it: all answers are kept, and the same command "
@@ -46,31 +50,38 @@ def quickstart(
             show_default=False,
         ),
     ] = None,
-    max_seeds: Annotated[int, typer.Option(min=1, help="Seeds of each subtask.")] = 6,
+    max_seeds: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help=f"Seeds of each subtask. Default: {SEEDS}, or {SLOW_SEEDS} if the teacher runs on "
+            "a CPU without an instruction for bfloat16.",
+            show_default=False,
+        ),
+    ] = None,
 ) -> int:
     """Run a few subtasks through all stages with the configured teacher, and cut a release.
 
-    Runs the same assets as the UI, in the same Dagster instance (DAGSTER_HOME) and store
+    The teacher works on all subtasks at once; the first accepted row is shown as soon as it is
+    there. Runs the same assets as the UI, in the same Dagster instance (DAGSTER_HOME) and store
     (SDG_STORE); `make ui` shows the runs afterwards. At the end it prints the funnel, accepted
     examples and the paths of the files. The first run downloads the embedded teacher (1.1 GB). It
     runs on the CPU, which takes some minutes.
     """
-    from sdg_assets.catalog import configured_catalog
     from sdg_assets.settings import settings
     from sdg_assets.store.partitions import Store
     from sdg_assets.teacher import stopping
 
     started = time.monotonic()
-    catalog = configured_catalog(settings())
     store = Store(settings().store)
-    specs = [_spec(catalog, name) for name in subtasks or SUBTASKS]
+    specs = [one_selected(name) for name in subtasks or SUBTASKS]
     _need_instance()
     # Dagster handles signals only during a run. Between runs they must end this process, too.
     stopping.listen()
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        failed = _run_all(specs, max_seeds)
-    except KeyboardInterrupt:
+        failed = _run_all(specs, max_seeds or _seeds_for_this_cpu(), store, started)
+    except (KeyboardInterrupt, stopping.StoppedError):
         received = stopping.received() or signal.SIGINT
         terminal.note(
             f"ended by {stopping.REASONS[received]}: nothing else is started, and all answers so "
@@ -131,6 +142,24 @@ def materialize(keys: list[dg.AssetKey], subtask: str | None, max_seeds: int | N
     return result.success
 
 
+def _seeds_for_this_cpu() -> int:
+    """As many seeds as fit into a first run; says in which format the teacher computes."""
+    from sdg_assets.records import Role
+    from sdg_assets.settings import settings
+    from sdg_assets.teacher.backend import TeacherSpec
+    from sdg_assets.teacher.backends import backend_of
+    from sdg_assets.teacher.engine.hardware import cpu_dtype, has_gpu
+
+    spec = TeacherSpec.of(settings(), Role.WRITER)
+    card = backend_of(spec).loaded(spec)
+    if card is None or has_gpu():
+        return SEEDS
+    dtype = {**card.engine, **spec.engine}.get("dtype", "auto")
+    is_chosen = dtype == "auto"
+    terminal.note(f"teacher {spec.name} computes in {cpu_dtype() if is_chosen else dtype}")
+    return SLOW_SEEDS if (cpu_dtype().name if is_chosen else dtype) == "float32" else SEEDS
+
+
 def _need_instance() -> None:
     home = os.environ.get("DAGSTER_HOME", "")
     if not (Path(home).is_absolute() and Path(home).is_dir()):
@@ -160,26 +189,84 @@ def _write_results(specs: list[SubtaskSpec], store: Store) -> int:
     return sum(store.manifest(key).rows for key in published)
 
 
-def _spec(catalog: Catalog, name: str) -> SubtaskSpec:
-    task, slash, subtask = name.partition("/")
-    if not slash:
-        raise CatalogError(f"{name!r} is not a subtask; write it as task/subtask: {task}/…")
-    return catalog.subtask(task, subtask)
-
-
-def _run_all(specs: list[SubtaskSpec], max_seeds: int | None) -> list[str]:
-    """Runs each subtask and cuts the release; returns the names of the failed ones."""
+def _run_all(specs: list[SubtaskSpec], max_seeds: int, store: Store, started: float) -> list[str]:
+    """Runs all subtasks and cuts the release; returns the names of the failed ones."""
     from sdg_assets.assets.keys import CURATED, asset_key
-    from sdg_assets.stages.stage import TASK_STAGES
+    from sdg_assets.stages.stage import TASK_STAGES, TEACHER_STAGES
 
-    failed = []
-    for spec in specs:
-        keys = [asset_key(spec.task, stage) for stage in TASK_STAGES]
-        if not materialize(keys, spec.key, max_seeds):
-            failed.append(f"{spec.task}/{spec.key}")
-    if not materialize([CURATED], None, None):
-        failed.append(CURATED.to_user_string())
-    return failed
+    asking = TASK_STAGES.index(TEACHER_STAGES[0])
+    failed: list[SubtaskSpec] = []
+    for part in (TASK_STAGES[:asking], TASK_STAGES[asking:]):
+        specs = [spec for spec in specs if spec not in failed]
+        if part[0] in TEACHER_STAGES:
+            _ask_together(specs, store, started)
+        for spec in specs:
+            keys = [asset_key(spec.task, stage) for stage in part]
+            if not materialize(keys, spec.key, max_seeds):
+                failed.append(spec)
+    names = [f"{spec.task}/{spec.key}" for spec in failed]
+    return names if materialize([CURATED], None, None) else [*names, CURATED.to_user_string()]
+
+
+def _ask_together(specs: list[SubtaskSpec], store: Store, started: float) -> None:
+    """Asks for the answers of all subtasks in one batch, and shows the first accepted row.
+
+    A failure is only noted: the runs meet it again, and Dagster then records it.
+    """
+    from sdg_assets.cli.together import fill_together
+    from sdg_assets.errors import SdgError
+    from sdg_assets.settings import settings
+
+    first = FirstAccepted(store, started)
+    try:
+        fill_together(specs, store, settings(), first.look_at)
+    except SdgError as error:
+        terminal.note(f"not all answers came: {error}")
+
+
+class FirstAccepted:
+    """Shows the first row that passes all gates of a row."""
+
+    def __init__(self, store: Store, started: float) -> None:
+        """Waits for it.
+
+        Args:
+            store: Holds the held-out hashes.
+            started: When the command began (`time.monotonic`).
+        """
+        self._store, self._started = store, started
+        self._is_shown = False
+        self._gates: dict[str, list[Gate]] = {}
+
+    def look_at(self, spec: SubtaskSpec, row: Record) -> None:
+        """Prints the row if it is the first accepted one."""
+        from sdg_assets.gates import first_refusals
+        from sdg_assets.records import EnrichedExample
+
+        if self._is_shown or not isinstance(row, EnrichedExample) or not row.verified:
+            return
+        gates = self._gates.setdefault(spec.task, self._gates.get(spec.task) or self._of(spec))
+        if first_refusals([row], gates):
+            return
+        self._is_shown = True
+        minutes = (time.monotonic() - self._started) / 60
+        terminal.write(f"\nFirst accepted row, after {minutes:.1f} minutes:\n{_show(row)}\n")
+
+    def _of(self, spec: SubtaskSpec) -> list[Gate]:
+        from sdg_assets.assets.heldout_guard import HeldoutGuard
+        from sdg_assets.catalog import configured_catalog
+        from sdg_assets.gates import row_gates
+        from sdg_assets.heldout.protection import protection
+        from sdg_assets.settings import settings
+        from sdg_assets.stages.training_rows import training_rows
+        from sdg_assets.thresholds import overridden
+
+        knobs = settings()
+        thresholds = overridden(knobs.gates, spec.gates)
+        benchmarks, source = knobs.without_benchmarks, knobs.seed_source
+        held_out = protection(self._store, configured_catalog(knobs), [spec], benchmarks, source)
+        guard = HeldoutGuard(spec, held_out, thresholds, training_rows(spec, self._store))
+        return row_gates(thresholds, guard.gate)
 
 
 def _show(example: EnrichedExample) -> str:

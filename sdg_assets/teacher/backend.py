@@ -15,6 +15,8 @@ from sdg_assets.teacher.models import TeacherCard
 from sdg_assets.teacher.requests import Teacher, TeacherIdentity
 
 STALLED_SECONDS = 600.0
+CONCURRENCY = 64
+"""Requests under way at a server at a time, if nobody says otherwise."""
 
 
 @dataclass(frozen=True)
@@ -31,8 +33,10 @@ class TeacherSpec:
     """Directory whose `teachers.yaml` is used instead of the built-in one."""
     engine: Mapping[str, Any] = field(default_factory=dict, hash=False)
     """Engine arguments, added to the card's."""
-    concurrency: int = 64
-    """Most requests under way at a time."""
+    concurrency: int | None = None
+    """Requests under way at a time; None: as many as the teacher can hold."""
+    runs_here: bool = True
+    """Whether a model that a step loads runs on this machine, and not in a pod elsewhere."""
     stalled_seconds: float = STALLED_SECONDS
     """A teacher that produces no token for this many seconds counts as frozen."""
     credentials: Mapping[str, Credentials] = field(default_factory=dict, hash=False, repr=False)
@@ -52,6 +56,7 @@ class TeacherSpec:
             catalog=settings.catalog,
             engine=settings.engine,
             concurrency=settings.concurrency,
+            runs_here=settings.executor != "k8s",
             stalled_seconds=settings.stalled_seconds,
             credentials=settings.credentials_of(role),
         )
@@ -83,6 +88,13 @@ class Backend(ABC):
 
         Args:
             catalog: Directory whose `teachers.yaml` is used instead of the built-in one.
+        """
+
+    def check(self, spec: TeacherSpec) -> None:  # noqa: B027 – most have nothing to refuse
+        """Refuses settings that cannot work, as soon as they are read; uses no network.
+
+        Raises:
+            TeacherError: The message says which setting to change.
         """
 
     @abstractmethod

@@ -35,8 +35,6 @@ from sdg_assets.teacher.requests import (
 
 ResultT = TypeVar("ResultT")
 Work = Generator[list[Request], list[Completion], ResultT]
-CONCURRENCY = 64
-"""Requests under way at a time, if nobody says otherwise."""
 REPLAYED_TOGETHER = 64
 """Pieces of work that are replayed at the same time, if they run programs."""
 
@@ -219,7 +217,7 @@ def settle(desks: Desks, *, wait: bool) -> None:
                 break
 
 
-def fill(feeds: Iterable[Feed], *, concurrency: int = CONCURRENCY) -> Iterator[Feed]:
+def fill(feeds: Iterable[Feed], *, concurrency: int | None = None) -> Iterator[Feed]:
     """Asks the teachers for everything that the work of all feeds needs, as one stream.
 
     The next feed is opened while requests of the ones before it are under way. An error of one feed
@@ -227,7 +225,8 @@ def fill(feeds: Iterable[Feed], *, concurrency: int = CONCURRENCY) -> Iterator[F
 
     Args:
         feeds: The partitions' work, opened lazily, in order.
-        concurrency: Requests under way at a time.
+        concurrency: Requests under way at a time; None: as many as the least of the teachers has
+            capacity for.
 
     Yields:
         Each feed as soon as it is finished, with its error if it failed. Its completions are in the
@@ -261,7 +260,7 @@ def converse(
     desks: Desks,
     usage: Usage,
     *,
-    concurrency: int = CONCURRENCY,
+    concurrency: int | None = None,
     on_progress: Callable[[int, Usage], None] | None = None,
 ) -> Iterator[ResultT]:
     """Fills one partition's work and keeps the results in memory, for work that is small.
@@ -270,7 +269,7 @@ def converse(
         works: One generator per row.
         desks: Who answers each role's requests.
         usage: Updated as completions arrive.
-        concurrency: Requests under way at a time.
+        concurrency: Requests under way at a time; None: the teachers' capacity.
         on_progress: See `Feed`.
 
     Returns:
@@ -397,7 +396,7 @@ class _Step:
 class _Stream:
     """The requests under way of all feeds, and the work that waits for them."""
 
-    def __init__(self, concurrency: int) -> None:
+    def __init__(self, concurrency: int | None) -> None:
         self.feeds: list[Feed] = []
         self._concurrency = concurrency
         self._asked: dict[str, _Asked] = {}
@@ -406,7 +405,14 @@ class _Stream:
 
     @property
     def has_room(self) -> bool:
-        return len(self._asked) + len(self._steps) < self._concurrency
+        return len(self._asked) + len(self._steps) < (self._concurrency or self._capacity)
+
+    @property
+    def _capacity(self) -> int:
+        """What the least of the teachers can hold; it may change while they work."""
+        desks = (desk for feed in self.feeds for desk in feed.desks.values())
+        teachers = {id(desk.teacher): desk.teacher for desk in desks}
+        return min((teacher.capacity for teacher in teachers.values()), default=1)
 
     @property
     def is_busy(self) -> bool:

@@ -213,6 +213,11 @@ class Teacher(TeacherFacts, Protocol):
     max_model_len: int
     """Most tokens of prompt and output together."""
 
+    @property
+    def capacity(self) -> int:
+        """Requests worth having under way now; it may change while the teacher works."""
+        ...
+
     def submit(self, request: Request) -> None:
         """Hands a request to the teacher; returns at once.
 

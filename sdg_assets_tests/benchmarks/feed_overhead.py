@@ -54,6 +54,7 @@ class InstantTeacher:
     """Tokenizes each prompt, then answers from a script."""
 
     max_model_len = 32_768
+    capacity = HELD
 
     def __init__(self, encoder: ChatEncoder) -> None:
         self.identity = TeacherIdentity(TeacherStamp(model="instant", revision="1", license="MIT"))

@@ -16,7 +16,18 @@ from sdg_assets_tests.support.command import PROGRAM, in_terminal, program, sdg
 
 ROOT = Path(__file__).parents[2]
 COMMANDS = {
-    (): ("quickstart", "plan", "funnel", "preview", "records", "catalog", "release", "teacher"),
+    (): (
+        "quickstart",
+        "plan",
+        "funnel",
+        "preview",
+        "records",
+        "tune",
+        "bench",
+        "catalog",
+        "release",
+        "teacher",
+    ),
     ("catalog",): ("list", "show", "check", "new", "guesses"),
     ("release",): ("list", "show", "diff", "push"),
     ("teacher",): ("fetch", "list"),
@@ -39,6 +50,8 @@ CALLS = (
     ("release", "list"),
     ("release", "push", "--to", "org/qa"),
     ("teacher", "fetch", "smollm2-135m"),
+    ("tune",),
+    ("bench",),
 )
 LINES = re.compile(r"[\u2500-\u259f]")
 ESCAPES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
@@ -47,6 +60,7 @@ HEAVY = ("dagster", "polars", "pydantic", "yaml", "datasets", "torch", "vllm")
 # Modules that containers or our own processes run, and the module for Dagster's own `-m`.
 NOT_FOR_PEOPLE = {
     "sdg_assets.cluster.ended_runs",
+    "sdg_assets.stages.trial",
     "sdg_assets.teacher.weights.convert",
     "sdg_assets.definitions",
 }
@@ -119,7 +133,10 @@ def test_the_program_itself_ends_like_this() -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["funel"], "error: No such command 'funel'. Did you mean 'funnel'? See `sdg --help`."),
+        (
+            ["funel"],
+            "error: No such command 'funel'. Did you mean 'funnel', 'tune'? See `sdg --help`.",
+        ),
         (
             ["plan", "--jsn"],
             "error: No such option: --jsn (Possible options: --json) See `sdg plan",

@@ -38,6 +38,7 @@ class ScriptedTeacher:
         last_first: bool = False,
         fails_after: int | None = None,
         control_tokens: Iterable[str] = (),
+        capacity: int = 64,
     ) -> None:
         """Takes the script.
 
@@ -49,10 +50,12 @@ class ScriptedTeacher:
             last_first: Whether the newest request is answered first.
             fails_after: Completions after which every poll raises.
             control_tokens: What its tokenizer would read as control tokens.
+            capacity: Requests worth having under way.
         """
         self.identity = TeacherIdentity(stamp)
         self.max_model_len = max_model_len
         self.control_tokens = ControlTokens(control_tokens)
+        self.capacity = capacity
         self.requests: list[Request] = []
         self.most_at_once = 0
         self._answer = answer

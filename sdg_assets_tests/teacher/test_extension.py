@@ -45,6 +45,7 @@ from sdg_assets.teacher.requests import Completion, TeacherIdentity
 
 class Rock:
     max_model_len = 8192
+    capacity = 16
     control_tokens = ControlTokens(())
 
     def __init__(self, identity):

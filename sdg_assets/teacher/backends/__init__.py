@@ -36,7 +36,7 @@ def backend_of(spec: TeacherSpec) -> Backend:
 
     Raises:
         TeacherError: No backend serves it, several do, or the one does not use the password in the
-            name.
+            name, or cannot work with the settings.
         PermanentError: A backend of another package is broken.
     """
     candidates = [backend for backend in backends() if spec.api in backend.apis]
@@ -50,6 +50,7 @@ def backend_of(spec: TeacherSpec) -> Backend:
             "uninstall the package of one"
         )
     (backend,) = serving
+    backend.check(spec)
     if spec.credentials and not backend.takes_credentials:
         raise TeacherError(
             f"teacher {spec.name!r}: the backend {backend.name} uses no user and password; take "

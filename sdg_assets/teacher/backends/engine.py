@@ -1,15 +1,16 @@
-"""The teacher in this process: a vLLM engine that takes requests as a stream.
+"""The teacher in this step: a vLLM engine that takes requests as a stream.
 
 `LLM.generate` takes a list and returns when its slowest row is finished. Here requests enter the
-engine at any time, and each finished one is returned at once.
+engine at any time, and each finished one is returned at once. On a CPU the engine computes in this
+process, on a GPU in one of its own; see `teacher/engine/`.
 """
 
 from __future__ import annotations
 
-import gc
 import os
 import time
 from collections.abc import Collection, Mapping, Sequence
+from contextlib import suppress
 from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,10 @@ from sdg_assets.errors import SdgError, TeacherError, TeacherGoneError, Transien
 from sdg_assets.records import TeacherStamp
 from sdg_assets.teacher.backend import Backend, TeacherSpec
 from sdg_assets.teacher.encoding import ChatEncoder
-from sdg_assets.teacher.engine_errors import explained
+from sdg_assets.teacher.engine.core import FIRST_GUESS, Core, Output
+from sdg_assets.teacher.engine.errors import explained
+from sdg_assets.teacher.engine.hardware import has_gpu
+from sdg_assets.teacher.engine.starting import refuse_replicas_on_cpu, start
 from sdg_assets.teacher.models import (
     HUB_ID,
     ResolvedModel,
@@ -41,13 +45,11 @@ from sdg_assets.teacher.requests import (
     too_long,
 )
 from sdg_assets.teacher.stopping import FrozenError, engine_work
-from sdg_assets.teacher.thought_parser import Preparation, ThoughtParser, add_request
+from sdg_assets.teacher.thought_parser import Preparation, ThoughtParser
 from sdg_assets.teacher.thoughts import Parted, settled
 
-# Set before vllm is imported. One process: a killed run leaves no orphaned engine behind, and
-# errors keep their types.
+# Set before vllm is imported.
 _ENVIRONMENT = {
-    "VLLM_ENABLE_V1_MULTIPROCESSING": "0",
     "VLLM_NO_USAGE_STATS": "1",
     "VLLM_LOGGING_LEVEL": "ERROR",
     "TOKENIZERS_PARALLELISM": "false",
@@ -57,10 +59,33 @@ _ENVIRONMENT = {
 }
 # Engine arguments that change the model's answers, and so belong to its identity.
 _NUMERIC = ("dtype", "quantization", "max_model_len")
+UNSTARTED_CAPACITY = 256
+"""Capacity before the engine has started, if nobody sets `max_num_seqs`; vLLM's least default."""
+
+
+def arguments_of(card: TeacherCard, overrides: Mapping[str, Any]) -> dict[str, Any]:
+    """The arguments for vLLM: the card's GPUs and engine, then the deployment's overrides."""
+    spread = {
+        "tensor_parallel_size": card.gpus.tensor_parallel,
+        "data_parallel_size": card.gpus.data_parallel,
+    }
+    parser = {"reasoning_parser": card.thinking.parser} if card.thinking else {}
+    return {
+        **{name: count for name, count in spread.items() if count > 1},
+        **parser,
+        **card.engine,
+        **overrides,
+    }
 
 
 def identity_of(resolved: ResolvedModel, arguments: Mapping[str, Any]) -> TeacherIdentity:
-    """The identity of a model run with these arguments; needs neither the model nor vLLM."""
+    """The identity of a model run with these arguments; needs neither the model nor vLLM.
+
+    A `dtype` that the card or `SDG_ENGINE` pins is part of it. One that the engine chooses for its
+    CPU is not: both formats hold the same weights, the identity must be the same on the machine
+    that observes the teacher as on the one that runs it, and a log must go on where a laptop or a
+    pod with another CPU continues it. Pin `dtype` to keep the answers of mixed CPUs apart.
+    """
     numeric = {k: arguments[k] for k in _NUMERIC if k in arguments}
     card = resolved.card
     stamp = TeacherStamp(model=card.model, revision=resolved.revision, license=card.license)
@@ -80,6 +105,9 @@ class EngineTeacher:
         self,
         resolved: ResolvedModel,
         stalled_seconds: float | None = None,
+        concurrency: int | None = None,
+        *,
+        own_process: bool | None = None,
         **overrides: Any,  # noqa: ANN401
     ) -> None:
         """Reads the model's configuration and tokenizer.
@@ -87,6 +115,8 @@ class EngineTeacher:
         Args:
             resolved: The model's directory or hub id, with its card.
             stalled_seconds: Seconds without a token after which the engine counts as frozen.
+            concurrency: The capacity; None: as many requests as the engine can hold.
+            own_process: Whether the engine gets a process of its own; None: on a GPU.
             **overrides: vLLM engine arguments, which override those of the card.
 
         Raises:
@@ -98,20 +128,11 @@ class EngineTeacher:
 
         self._model = resolved.path_or_id
         self._stalled_seconds = stalled_seconds
+        self._concurrency = concurrency
+        self._own_process = own_process
         self._unusable: Exception | None = None
         self.thinking = resolved.card.thinking
-        parser = {"reasoning_parser": self.thinking.parser} if self.thinking else {}
-        gpus = resolved.card.gpus
-        spread = {
-            "tensor_parallel_size": gpus.tensor_parallel,
-            "data_parallel_size": gpus.data_parallel,
-        }
-        self._arguments: dict[str, Any] = {
-            **{name: count for name, count in spread.items() if count > 1},
-            **parser,
-            **resolved.card.engine,
-            **overrides,
-        }
+        self._arguments = arguments_of(resolved.card, overrides)
         try:
             tokenizer = AutoTokenizer.from_pretrained(self._model)
             config = AutoConfig.from_pretrained(self._model)
@@ -124,12 +145,18 @@ class EngineTeacher:
         self._encoder = ChatEncoder(tokenizer, self._model, self.thinking)
         self.control_tokens = self._encoder.control_tokens
         self._submitted: dict[str, tuple[Request, float]] = {}
-        self._refused: list[Completion] = []
+        self._unsent: list[Completion] = []
+        self._last_token = time.monotonic()
+        self.tokens = 0
+        """Tokens that the engine has written so far, those of unfinished answers included."""
+        self.wait_until: float | None = None
+        """Moment (`time.monotonic`) after which a poll waits no longer; for measurements."""
+        self._answered, self._answered_tokens = 0, 0
         # A prompt is tokenized twice: to count its tokens, and to send it a moment later.
         self._tokenize = lru_cache(maxsize=256)(self._encoder.encode)
 
     @cached_property
-    def llm(self) -> Any:  # noqa: ANN401 – vllm.LLM
+    def core(self) -> Core:
         """The engine, started.
 
         Raises:
@@ -140,10 +167,10 @@ class EngineTeacher:
             raise TeacherError(str(self._unusable))
         arguments = {"enable_prefix_caching": True, **self._arguments}
         with engine_work():
-            from vllm import LLM
-
             try:
-                return LLM(model=self._model, **arguments)
+                return start(
+                    self._model, arguments, self._count_tokens, own_process=self._own_process
+                )
             except Exception as error:
                 raise self._not_started(explained(error, self._model)) from error
 
@@ -165,30 +192,61 @@ class EngineTeacher:
         self._unusable = error
         return error
 
+    def _count_tokens(self, new: int) -> None:
+        """Notes that the engine has written tokens. A streamed engine calls it in its thread."""
+        if new:
+            self.tokens += new
+            self._last_token = time.monotonic()
+
+    @property
+    def capacity(self) -> int:
+        """Requests worth having under way: what the engine computes together, and a short queue.
+
+        The engine's KV cache is divided by the tokens of a request, as the finished ones needed
+        them. Before the engine has started, its `max_num_seqs` alone counts.
+        """
+        if self._concurrency:
+            return self._concurrency
+        core: Core | None = self.__dict__.get("core")
+        if core is None:
+            return int(self._arguments.get("max_num_seqs", UNSTARTED_CAPACITY))
+        if not self._answered:
+            return core.room.requests(min(FIRST_GUESS, self.max_model_len))
+        return core.room.requests(self._answered_tokens / self._answered)
+
+    @property
+    def computes_here(self) -> bool:
+        """Whether the started engine computes in this process; else in processes of its own."""
+        return self.core.in_process
+
     def start(self) -> None:
         """Starts the engine now instead of with the first request."""
-        _ = self.llm
+        _ = self.core
 
     def stop(self) -> None:
         """Ends the engine, if it runs, and frees its memory."""
-        if self.__dict__.pop("llm", None) is not None:
-            gc.collect()
+        core = self.__dict__.pop("core", None)
+        if core is not None:
+            core.stop()
 
     def count_tokens(self, messages: Sequence[Message]) -> int:
         """Number of prompt tokens of a conversation, chat template included."""
         return len(self._tokens(messages))
 
     def submit(self, request: Request) -> None:
-        """Adds a request to the running batch, or refuses it at once if it is too long."""
+        """Adds a request to the running batch.
+
+        A request that does not fit into the context is not sent: the next poll returns its
+        completion, `too_long`.
+        """
         prompt = self.prompt(request)
         length = len(prompt["prompt_token_ids"])
-        if length + output_limit(self.identity.thinking, request.sampling) > self.max_model_len:
-            self._refused.append(too_long(request, length))
+        if length + output_limit(self.thinking, request.sampling) > self.max_model_len:
+            self._unsent.append(too_long(request, length))
             return
-        engine = self.llm.llm_engine
-        prepared = self._prepared(request, prompt["prompt_token_ids"])
+        core, prepared = self.core, self._prepared(request, prompt["prompt_token_ids"])
         try:
-            add_request(engine, request.id, prompt, self.parameters(request, prepared), prepared)
+            core.add(request.id, prompt, self.parameters(request, prepared), prepared)
         except Exception as error:
             raise explained(error, self._model) from error
         self._submitted[request.id] = request, time.monotonic()
@@ -200,6 +258,7 @@ class EngineTeacher:
     def parameters(self, request: Request, prepared: Preparation | None = None) -> Any:  # noqa: ANN401 – vllm.SamplingParams
         """The request's `SamplingParams`; the engine enforces its JSON schema."""
         from vllm import SamplingParams
+        from vllm.sampling_params import RequestOutputKind
 
         if prepared is None:
             prepared = self._prepared(request, self.prompt(request)["prompt_token_ids"])
@@ -212,6 +271,8 @@ class EngineTeacher:
             max_tokens=output_limit(self.thinking, sampling),
             structured_outputs=prepared.structured_outputs,
             skip_special_tokens=prepared.skip_special_tokens,
+            # Otherwise vLLM builds an output for each request at each step.
+            output_kind=RequestOutputKind.FINAL_ONLY,
         )
 
     def _prepared(self, request: Request, prompt: Sequence[int]) -> Preparation:
@@ -223,34 +284,35 @@ class EngineTeacher:
         return Preparation(StructuredOutputsParams(json=schema) if schema else None)
 
     def poll(self, *, wait: bool = True) -> list[Completion | FailedRequest]:
-        """Steps the engine until a request is finished. Without `wait` it returns nothing.
-
-        The engine works only during a poll, so nothing finishes between two polls.
+        """Takes finished requests. With `wait`, lets the engine work until one is finished.
 
         Raises:
             TeacherError: The engine failed, and would fail again.
-            TeacherGoneError: The engine is frozen.
+            TeacherGoneError: The engine is frozen, or its process has ended.
         """
-        llm = self.__dict__.get("llm")  # without a started engine no request is under way
-        finished: list[Completion | FailedRequest] = [*self._refused]
-        self._refused.clear()
-        if not wait or llm is None:
-            return finished
-        with engine_work(self._stalled_seconds) as work:
-            while not finished and llm.llm_engine.has_unfinished_requests():
+        outcomes: list[Completion | FailedRequest] = [*self._unsent]
+        self._unsent.clear()
+        core = self.__dict__.get("core")  # without a started engine no request is under way
+        if core is None:
+            return outcomes
+        wait = wait and not outcomes
+        with engine_work(self._stalled_seconds if wait else None) as work:
+            while True:
+                work.last = max(work.last, self._last_token)
                 try:
-                    outputs = llm.llm_engine.step()
+                    outputs = core.finished(wait=wait)
                 except (Exception, FrozenError) as error:
                     raise self._dead(error, frozen=work.is_frozen) from error
-                if outputs:
-                    work.progressed()
-                finished = [self._outcome(output) for output in outputs if output.finished]
-        return finished
+                outcomes += [self._outcome(output) for output in outputs]
+                is_over = self.wait_until is not None and time.monotonic() > self.wait_until
+                if outcomes or not wait or is_over or not core.has_unfinished:
+                    return outcomes
 
     def _dead(self, error: BaseException, *, frozen: bool) -> Exception:
         """Drops the failed engine, so that the next request starts a new one; returns the error."""
-        self.__dict__.pop("llm", None)
         self._submitted.clear()
+        with suppress(Exception):  # it is broken; the error that broke it counts
+            self.stop()
         if frozen:
             return TeacherGoneError(
                 f"teacher {self._model}: the engine produced no token for "
@@ -262,23 +324,29 @@ class EngineTeacher:
     def _tokens(self, messages: Sequence[Message], mode: str = "") -> list[int]:
         return self._tokenize(tuple(messages), mode)
 
-    def _outcome(self, output: Any) -> Completion | FailedRequest:  # noqa: ANN401 – vLLM's RequestOutput
-        answer, now = output.outputs[0], time.monotonic()
+    def _outcome(self, output: Output) -> Completion | FailedRequest:
+        now, result = time.monotonic(), output.result
         request, began = self._submitted.pop(output.request_id)
+        if isinstance(result, Exception):
+            return FailedRequest(output.request_id, explained(result, self._model))
+        answer = result.outputs[0]
         try:
             reason = finish_reason(answer.finish_reason, self._model)
         except SdgError as error:
             return FailedRequest(output.request_id, error)
-        parted = self._parted(request, output.prompt_token_ids, answer, reason)
+        prompt_tokens, cached_tokens = len(result.prompt_token_ids), result.num_cached_tokens or 0
+        self._answered += 1
+        self._answered_tokens += prompt_tokens - cached_tokens + len(answer.token_ids)
+        parted = self._parted(request, result.prompt_token_ids, answer, reason)
         return Completion(
             request_id=output.request_id,
             text=parted.answer,
             reasoning=parted.reasoning,
             finish_reason=parted.finish_reason,
-            prompt_tokens=len(output.prompt_token_ids),
+            prompt_tokens=prompt_tokens,
             output_tokens=len(answer.token_ids),
             reasoning_tokens=parted.reasoning_tokens,
-            cached_tokens=output.num_cached_tokens or 0,
+            cached_tokens=cached_tokens,
             seconds=round(now - began, 3),
         )
 
@@ -316,13 +384,22 @@ class EngineBackend(Backend):
         """Directories, hub ids and the keys of `teachers.yaml`."""
         return f"a directory, a hub id (org/name) or one of {some_keys(catalog=catalog)}"
 
+    def check(self, spec: TeacherSpec) -> None:
+        """Refuses data parallel where the engine runs on a CPU."""
+        card = self.card(spec)
+        if card.packaged or (spec.runs_here and not has_gpu()):
+            refuse_replicas_on_cpu(spec.name, arguments_of(card, spec.engine))
+
     def open(self, spec: TeacherSpec) -> EngineTeacher:
         """The engine, which starts with the first request and is kept for later partitions."""
         if spec not in self._running:
             # The same model with other arguments would hold the memory that this one needs.
             self.stop_unused([running for running in self._running if running.name != spec.name])
+            self.check(spec)
             resolved = resolve(spec.name, catalog=spec.catalog)
-            self._running[spec] = EngineTeacher(resolved, spec.stalled_seconds, **spec.engine)
+            self._running[spec] = EngineTeacher(
+                resolved, spec.stalled_seconds, spec.concurrency, **spec.engine
+            )
         return self._running[spec]
 
     def identity(self, spec: TeacherSpec) -> TeacherIdentity:

@@ -12,10 +12,16 @@ from typing import Any
 import pytest
 
 from sdg_assets.errors import TeacherError, TeacherGoneError, TransientError
+from sdg_assets.records import Role
+from sdg_assets.settings import settings
 from sdg_assets.teacher.backend import TeacherSpec
+from sdg_assets.teacher.backends import backend_of
+from sdg_assets.teacher.backends import engine as engine_module
 from sdg_assets.teacher.backends.engine import BACKEND, EngineTeacher
+from sdg_assets.teacher.engine import starting
 from sdg_assets.teacher.models import resolve
 from sdg_assets.teacher.requests import Completion, Message, Request, Sampling
+from sdg_assets_tests.conftest import Configure
 from sdg_assets_tests.support.requests import request_of
 
 TEACHER = "smollm2-135m"
@@ -59,21 +65,24 @@ def test_a_path_that_is_no_model_is_a_clear_error(tmp_path: Path) -> None:
 
 @pytest.mark.engine
 def test_the_identity_is_known_before_the_engine_starts(engine: EngineTeacher) -> None:
-    assert "llm" not in vars(engine)
+    assert "core" not in vars(engine)
     assert engine.identity.stamp.model == "HuggingFaceTB/SmolLM2-135M-Instruct"
     assert engine.identity.stamp.license == "Apache-2.0"
-    assert engine.identity.settings["dtype"] == "bfloat16"
+    assert engine.identity.settings == {"max_model_len": 4096}
     assert engine.max_model_len == 4096
     assert engine.count_tokens([Message(role="user", content="Hello")]) > 5
-    assert "llm" not in vars(engine)  # a rerun that only reads its log starts no engine
+    assert engine.capacity == 256
+    assert "core" not in vars(engine)  # a rerun that only reads its log starts no engine
 
 
 @pytest.mark.engine
 def test_settings_that_change_the_answer_change_the_identity(engine: EngineTeacher) -> None:
     shorter = EngineTeacher(resolve(TEACHER), max_model_len=512)
     faster = EngineTeacher(resolve(TEACHER), kv_cache_memory_bytes=1 << 31)
+    pinned = EngineTeacher(resolve(TEACHER), dtype="float32")
 
     assert shorter.identity.fingerprint != engine.identity.fingerprint
+    assert pinned.identity.fingerprint != engine.identity.fingerprint
     assert faster.identity.fingerprint == engine.identity.fingerprint
 
 
@@ -88,6 +97,34 @@ def test_a_truncated_answer_says_so_and_tokens_are_counted(engine: EngineTeacher
     assert completion.prompt_tokens == engine.count_tokens(request.messages)
     assert completion.text
     assert completion.seconds > 0
+
+
+@pytest.mark.engine
+def test_a_request_that_does_not_fit_is_not_sent_and_says_so(engine: EngineTeacher) -> None:
+    long = ask(engine, "river " * 4000, max_tokens=200)
+    short = ask(engine, "Say hello.", max_tokens=2)
+    engine.submit(long)
+    engine.submit(short)
+
+    (unsent,) = engine.poll(wait=False)
+    assert isinstance(unsent, Completion)
+    assert (unsent.request_id, unsent.finish_reason) == (long.id, "too_long")
+    assert (unsent.text, unsent.output_tokens) == ("", 0)
+    assert unsent.prompt_tokens == engine.count_tokens(long.messages)
+    assert [c.request_id for c in engine.poll()] == [short.id]
+
+
+@pytest.mark.engine
+def test_a_started_engine_takes_what_its_cache_can_hold(engine: EngineTeacher) -> None:
+    engine.start()
+
+    room = engine.core.room
+    assert 40_000 < room.tokens < 50_000  # 1 GiB
+    answers(engine, ask(engine, "How long is a river? " * 250, max_tokens=2))
+    few = engine.capacity
+    answers(engine, *(ask(engine, f"What is {n}?", max_tokens=2) for n in range(16)))
+    assert 1 < few < engine.capacity <= 320, "short requests leave room for more"
+    assert EngineTeacher(resolve(TEACHER), concurrency=7).capacity == 7
 
 
 @pytest.mark.engine
@@ -191,6 +228,7 @@ def test_what_vllm_says_becomes_what_to_do(
 
     teacher = EngineTeacher(resolve(TEACHER))
     monkeypatch.setitem(sys.modules, "vllm", SimpleNamespace(LLM=failing))
+    monkeypatch.setattr(starting, "runs_on_cpu", lambda: True)
 
     with pytest.raises(kind) as caught:
         teacher.start()
@@ -206,6 +244,32 @@ def test_what_vllm_says_becomes_what_to_do(
     assert isinstance(caught.value, TeacherGoneError) == (kind is TransientError)
 
 
+@pytest.mark.parametrize("engine", [{"data_parallel_size": 2}], ids=["SDG_ENGINE"])
+def test_replicas_on_a_cpu_are_refused_before_a_model_is_loaded(
+    engine: dict[str, int], configure: Configure
+) -> None:
+    configure(engine=json.dumps(engine))
+
+    with pytest.raises(TeacherError, match="data_parallel 2 needs a GPU for each replica") as said:
+        backend_of(TeacherSpec.of(settings(), Role.WRITER))
+
+    assert "SDG_ENGINE" in str(said.value)
+
+
+def test_replicas_of_a_gpu_model_are_refused_only_where_it_runs(
+    configure: Configure, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    configure(teacher="gpt-oss-120b", engine='{"data_parallel_size": 2}', executor="k8s")
+    backend_of(TeacherSpec.of(settings(), Role.WRITER))  # the code location has no GPU
+
+    configure(executor="in_process")
+    monkeypatch.setattr(engine_module, "has_gpu", lambda: True)
+    backend_of(TeacherSpec.of(settings(), Role.WRITER))
+    monkeypatch.setattr(engine_module, "has_gpu", lambda: False)
+    with pytest.raises(TeacherError, match="data_parallel 2"):
+        backend_of(TeacherSpec.of(settings(), Role.WRITER))
+
+
 def test_an_engine_that_nobody_needs_now_is_stopped() -> None:
     quick, other = TeacherSpec("smollm2-135m"), TeacherSpec("smollm2-135m", engine={"seed": 1})
     teacher = BACKEND.open(quick)
@@ -214,7 +278,7 @@ def test_an_engine_that_nobody_needs_now_is_stopped() -> None:
 
     BACKEND.stop_unused([TeacherSpec("another")])
 
-    assert "llm" not in vars(teacher)
+    assert "core" not in vars(teacher)
     again = BACKEND.open(quick)
     assert again is not teacher
     assert BACKEND.open(other) is not again

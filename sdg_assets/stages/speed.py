@@ -1,0 +1,274 @@
+"""The speed of `generated` on this machine: against the engine alone, and for a limited time.
+
+`sdg bench` and `sdg tune` measure with it, on the task's own prompts.
+"""
+
+from __future__ import annotations
+
+import itertools
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sdg_assets.catalog import SubtaskSpec
+from sdg_assets.errors import TeacherError
+from sdg_assets.records import Example, GeneratedExample, Role
+from sdg_assets.settings import Settings
+from sdg_assets.stages.generated import WriterKnobs, publish, write
+from sdg_assets.teacher.backend import TeacherSpec
+from sdg_assets.teacher.backends import backend_of
+from sdg_assets.teacher.backends.engine import BACKEND, EngineTeacher
+from sdg_assets.teacher.conversation import Desk, Usage, Work, converse
+from sdg_assets.teacher.log.completions import CompletionLog
+from sdg_assets.teacher.models import resolve
+from sdg_assets.teacher.requests import FailedRequest, Request
+
+GOAL = 0.97
+"""Least share of the engine's own speed that a stage must reach."""
+WARM_UP_TOKENS = 8
+
+
+class RecordingTeacher(EngineTeacher):
+    """The real engine, which records the requests it is given."""
+
+    def __init__(self, *arguments: Any, **keywords: Any) -> None:  # noqa: ANN401 – as EngineTeacher
+        """Starts without requests; for the arguments see `EngineTeacher`."""
+        super().__init__(*arguments, **keywords)
+        self.requests: list[Request] = []
+
+    def submit(self, request: Request) -> None:
+        """Records the request and hands it to the engine."""
+        self.requests.append(request)
+        super().submit(request)
+
+
+def recording_teacher(settings: Settings) -> RecordingTeacher:
+    """The writer of the settings, as an engine on this machine that records its requests.
+
+    Raises:
+        TeacherError: The writer is not a model that this machine loads.
+    """
+    spec = TeacherSpec.of(settings, Role.WRITER)
+    if backend_of(spec) is not BACKEND:
+        raise TeacherError(
+            f"teacher {spec.name!r} runs elsewhere: set SDG_TEACHER to a model that this machine "
+            "loads, a key of teachers.yaml, a hub id or a directory"
+        )
+    resolved = resolve(spec.name, catalog=spec.catalog)
+    return RecordingTeacher(resolved, spec.stalled_seconds, spec.concurrency, **spec.engine)
+
+
+@dataclass(frozen=True)
+class Speed:
+    """Output tokens of one way of working, and what they cost.
+
+    Attributes:
+        tokens: Output tokens.
+        seconds: Wall clock.
+        cpu_seconds: CPU time of this process.
+    """
+
+    tokens: int
+    seconds: float
+    cpu_seconds: float
+
+    @property
+    def per_second(self) -> float:
+        """Output tokens per second of wall clock."""
+        return self.tokens / self.seconds
+
+    @property
+    def per_cpu_second(self) -> float:
+        """Output tokens per second of this process's CPU time."""
+        return self.tokens / self.cpu_seconds
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """A stage and the engine alone, on the same prompts and the same engine."""
+
+    stage: Speed
+    engine: Speed
+    rows: int
+    capacity: int
+    """Requests that the stage had under way at the end."""
+    cache_hit_rate: float
+    in_process: bool
+    """Whether the engine computes in this process."""
+
+    @property
+    def ratio(self) -> float:
+        """Stage ÷ engine.
+
+        In one process it compares CPU time: other work on the machine then does not count. An
+        engine in its own process is compared by wall clock.
+        """
+        if self.in_process:
+            return self.stage.per_cpu_second / self.engine.per_cpu_second
+        return self.stage.per_second / self.engine.per_second
+
+
+def compare(
+    teacher: RecordingTeacher,
+    spec: SubtaskSpec,
+    seeds: Sequence[Example],
+    *,
+    requests: int,
+    max_tokens: int,
+) -> Comparison:
+    """Runs the stage, then the engine alone with the same prompts.
+
+    Sampling is greedy, so that both write the same answers. The grammar is compiled beforehand, and
+    the prefix cache is emptied in between.
+
+    Args:
+        teacher: The engine.
+        spec: The subtask.
+        seeds: Its normalized examples.
+        requests: Number of requests.
+        max_tokens: Longest answer, in tokens.
+    """
+    each = max(1, -(-requests // len(seeds)))
+    knobs = WriterKnobs(examples_per_seed=each, temperature=0.0, max_tokens=max_tokens)
+    _warm_up(teacher, spec, seeds)
+    teacher.core.forget()
+    teacher.requests.clear()
+    usage = Usage()
+    with _Stopwatch() as stage_time, _desk(teacher) as desk:
+        works = itertools.islice(write(spec, seeds, teacher, knobs), requests)
+        rows = sum(1 for _ in converse(works, {Role.WRITER: desk}, usage))
+    capacity = teacher.capacity
+    teacher.core.forget()
+    prompts = [teacher.prompt(request) for request in teacher.requests]
+    parameters = [teacher.parameters(request) for request in teacher.requests]
+    with _Stopwatch() as engine_time:
+        outputs = teacher.core.generate(prompts, parameters)
+    tokens = sum(len(output.outputs[0].token_ids) for output in outputs)
+    return Comparison(
+        stage=stage_time.speed(usage.output_tokens),
+        engine=engine_time.speed(tokens),
+        rows=rows,
+        capacity=capacity,
+        cache_hit_rate=usage.cache_hit_rate,
+        in_process=teacher.computes_here,
+    )
+
+
+@dataclass(frozen=True)
+class Rate:
+    """What an engine wrote in a limited time.
+
+    Attributes:
+        tokens_per_second: Output tokens per second, those of unfinished answers included.
+        accepted_per_second: Rows that parse and pass the draft gates, per second: the share of the
+            finished ones that does, at this speed. None if none was finished.
+        finished: Finished answers.
+        accepted: Finished answers that became rows.
+        capacity: Requests under way at the end.
+    """
+
+    tokens_per_second: float
+    accepted_per_second: float | None
+    finished: int
+    accepted: int
+    capacity: int
+
+
+def rate(
+    teacher: EngineTeacher,
+    spec: SubtaskSpec,
+    seeds: Sequence[Example],
+    knobs: WriterKnobs,
+    seconds: float,
+) -> Rate:
+    """Lets the engine write new examples for a limited time, with its batch always full.
+
+    Args:
+        teacher: The engine; it is started and warmed up before the time begins.
+        spec: The subtask.
+        seeds: Its normalized examples, used again and again.
+        knobs: The writer's settings.
+        seconds: The time.
+
+    Raises:
+        SdgError: The engine does not start, or fails.
+    """
+    _warm_up(teacher, spec, seeds)
+    works = _endless(teacher, spec, seeds, knobs)
+    open_works: dict[str, Work[Any]] = {}
+    results, tokens_of_finished, tokens_before = [], 0, teacher.tokens
+    began = time.monotonic()
+    teacher.wait_until = began + seconds
+    while time.monotonic() < teacher.wait_until:
+        while len(open_works) < teacher.capacity:
+            work = next(works)
+            for request in next(work, []):  # a seed with a control token makes no request
+                open_works[request.id] = work
+                teacher.submit(request)
+        for outcome in teacher.poll():
+            if isinstance(outcome, FailedRequest):
+                raise outcome.error
+            if outcome.request_id not in open_works:  # left over from the warm-up
+                continue
+            work = open_works.pop(outcome.request_id)
+            try:
+                for request in work.send([outcome]):  # with fewer seeds: it was too long
+                    open_works[request.id] = work
+                    teacher.submit(request)
+            except StopIteration as finished:
+                results.append(finished.value)
+                tokens_of_finished += outcome.output_tokens
+    per_second = (teacher.tokens - tokens_before) / (time.monotonic() - began)
+    rows = publish(spec, seeds, results, teacher)
+    accepted = sum(isinstance(row, GeneratedExample) for row in rows)
+    return Rate(
+        tokens_per_second=per_second,
+        accepted_per_second=accepted * per_second / tokens_of_finished if results else None,
+        finished=len(results),
+        accepted=accepted,
+        capacity=teacher.capacity,
+    )
+
+
+def _endless(
+    teacher: EngineTeacher, spec: SubtaskSpec, seeds: Sequence[Example], knobs: WriterKnobs
+) -> Iterator[Work[Any]]:
+    """Works over all seeds, again and again: each round's requests have ids of their own."""
+    rounds = WriterKnobs(1_000_000, knobs.shots, knobs.temperature, knobs.max_tokens)
+    return write(spec, seeds, teacher, rounds, round_robin=True)
+
+
+def _warm_up(teacher: EngineTeacher, spec: SubtaskSpec, seeds: Sequence[Example]) -> None:
+    """Starts the engine and compiles the grammar, so that no measurement pays for it."""
+    knobs = WriterKnobs(max_tokens=WARM_UP_TOKENS, temperature=0.5)
+    with _desk(teacher) as desk:
+        list(converse(write(spec, seeds[:1], teacher, knobs), {Role.WRITER: desk}, Usage()))
+
+
+@contextmanager
+def _desk(teacher: EngineTeacher) -> Iterator[Desk]:
+    """A desk whose log is in a temporary directory."""
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        CompletionLog(Path(folder) / "log.jsonl") as log,
+    ):
+        yield Desk(teacher, log)
+
+
+class _Stopwatch:
+    """The wall clock and CPU time of a block."""
+
+    def __enter__(self) -> _Stopwatch:
+        self._wall, self._cpu = time.monotonic(), time.process_time()
+        return self
+
+    def __exit__(self, *failure: object) -> None:
+        self.seconds = time.monotonic() - self._wall
+        self.cpu_seconds = time.process_time() - self._cpu
+
+    def speed(self, tokens: int) -> Speed:
+        return Speed(tokens, self.seconds, self.cpu_seconds)

@@ -1,0 +1,114 @@
+"""The processes of an engine end with the step that started them, and say why they failed."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterable
+from pathlib import Path
+
+import pytest
+
+from sdg_assets_tests.support.processes import children_of, is_running
+
+PATIENCE = 60.0
+# A stand-in for vLLM's processes: a child with a child of its own, both idle for ever.
+FAMILY = """
+import logging, multiprocessing, os, sys, threading, time
+from sdg_assets.teacher.engine.children import tied_to_this_process
+
+def child(depth):
+    if depth:
+        multiprocessing.get_context("{method}").Process(target=child, args=(depth - 1,)).start()
+    print("PID", os.getpid(), flush=True)
+    time.sleep(600)
+
+def failing():
+    try:
+        raise ValueError("no room\\nfor the model")
+    except ValueError:
+        logging.getLogger("vllm").exception("EngineCore failed to start.")
+
+if __name__ == "__main__":
+    with tied_to_this_process() as errors:
+        if sys.argv[1] == "fail":
+            process = multiprocessing.get_context("{method}").Process(target=failing)
+            process.start()
+            process.join()
+            print("FIRST", errors.first())
+        else:
+            multiprocessing.get_context("{method}").Process(target=child, args=(1,)).start()
+            time.sleep(600)
+"""
+ENGINE = """
+from sdg_assets.records import Role
+from sdg_assets.teacher.backends.engine import EngineTeacher
+from sdg_assets.teacher.models import resolve
+from sdg_assets.teacher.requests import Message, Sampling, build_request
+
+if __name__ == "__main__":
+    engine = EngineTeacher(resolve("smollm2-135m"), own_process=True)
+    prompt = [Message(role="user", content="Say hello.")]
+    for tokens in (4, 8):
+        sampling = Sampling(temperature=0.0, max_tokens=tokens)
+        engine.submit(build_request(engine.identity, Role.WRITER, "v1", prompt, sampling))
+    answers = [*engine.poll(), *engine.poll()]
+    print("ANSWERS", sorted(answer.output_tokens for answer in answers), flush=True)
+    more = Sampling(temperature=0.0, max_tokens=3000)
+    engine.submit(build_request(engine.identity, Role.WRITER, "v1", prompt, more))
+    engine.poll()
+    engine.poll()
+"""
+
+
+def program(folder: Path, text: str, *arguments: str) -> subprocess.Popen[str]:
+    path = folder / "program.py"
+    path.write_text(text, "utf-8")
+    return subprocess.Popen(
+        [sys.executable, path, *arguments], stdout=subprocess.PIPE, text=True, bufsize=1
+    )
+
+
+def all_gone(pids: Iterable[int]) -> bool:
+    deadline = time.monotonic() + PATIENCE
+    while any(is_running(pid) for pid in pids):
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.05)
+    return True
+
+
+@pytest.mark.parametrize("method", ["spawn", "fork"])
+def test_a_killed_process_takes_its_engines_processes_with_it(method: str, tmp_path: Path) -> None:
+    parent = program(tmp_path, FAMILY.replace("{method}", method), "stay")
+    assert parent.stdout
+    pids = [int(parent.stdout.readline().split()[1]) for _ in range(2)]
+    assert all(is_running(pid) for pid in pids)
+
+    parent.send_signal(signal.SIGKILL)
+    parent.wait()
+
+    assert all_gone(pids)
+
+
+def test_the_first_error_of_a_child_reaches_its_parent(tmp_path: Path) -> None:
+    parent = program(tmp_path, FAMILY.replace("{method}", "spawn"), "fail")
+
+    assert "FIRST ValueError: no room for the model\n" in parent.communicate()[0]
+
+
+@pytest.mark.engine
+def test_a_streamed_engine_answers_and_ends_with_a_killed_step(tmp_path: Path) -> None:
+    step = program(tmp_path, ENGINE)
+    assert step.stdout
+    line = next(line for line in step.stdout if line.startswith("ANSWERS"))
+    assert line == "ANSWERS [4, 8]\n"
+    engine = children_of(step.pid)
+    assert len(engine) >= 2  # the engine's process, and its worker's
+
+    step.send_signal(signal.SIGKILL)
+    step.wait()
+
+    assert all_gone(engine)
