@@ -36,7 +36,13 @@ properties.load_profile("sdg")
 
 # Tests that start an engine or a set of services use a core or much memory: one at a time of each.
 GROUPS = {
-    "engine": ("teacher/", "test_end_to_end", "operation/test_killed", "operation/test_stopped"),
+    "engine": (
+        "teacher/",
+        "stages/test_speed",
+        "test_end_to_end",
+        "operation/test_killed",
+        "operation/test_stopped",
+    ),
     "services": ("operation/test_daemon", "cluster/", "browser/", "soak/"),
 }
 

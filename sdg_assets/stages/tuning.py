@@ -21,6 +21,7 @@ from sdg_assets.teacher.models import TeacherCard
 
 NOTICEABLE = 1.03
 """A setting is kept if it is at least this many times as fast: less is noise."""
+MODULE = "sdg_assets.stages.trial"
 START_SECONDS = 1800.0
 """Seconds that a trial may take to load its model, besides its measured time."""
 # The last prompt's words often come again in the answer: a draft of them costs nothing.
@@ -129,7 +130,7 @@ def attempt(subtask: str, seconds: float, engine: Change) -> Trial:
     """
     with tempfile.TemporaryDirectory() as folder:
         result, output = Path(folder) / "result", Path(folder) / "output"
-        command = [sys.executable, "-m", "sdg_assets.stages.trial", subtask, str(seconds)]
+        command = [sys.executable, "-m", MODULE, subtask, str(seconds)]
         environment = {**os.environ, "SDG_ENGINE": json.dumps(dict(engine))}
         with output.open("wb") as out:
             process = subprocess.Popen(  # noqa: S603 – this package's own module

@@ -3,9 +3,9 @@
     python -m sdg_assets_tests.benchmarks.on_a_gpu MODEL_DIRECTORY
 
 Prints: the GPU and the versions; tokens/s of the stage and of the engine alone; the concurrency
-that was chosen; vLLM's asynchronous engine in this process against a vLLM server; data parallel,
-with two GPUs or more; thinking on and off, if the model's chat template can switch it; peak memory.
-Exits 1 if a goal is missed, and names it. `--cpu` runs the same code on a CPU, to test the script.
+that was chosen; the engine in its own process, in this process, and as a server; data parallel,
+with two GPUs or more; thinking on and off, if the chat template can switch it; peak memory. Exits 1
+if a goal is missed, and names it. `--cpu` runs the same code on a CPU, to test the script.
 
 Each part runs in a process of its own, so that the GPU is free for the next one. A part that does
 not fit into its share of the time is stopped, and counts as missed.
@@ -298,11 +298,12 @@ def _fed(teacher: Teacher, options: argparse.Namespace) -> Figures:
 @contextmanager
 def _server(options: argparse.Namespace) -> Iterator[str]:
     resolved, parent = resolve(options.model), os.getpid()
-    given = _arguments(options).items()
-    arguments = [f"--{n.replace('_', '-')}={v}" for n, v in given if v is not True]
-    flags = [f"--{n.replace('_', '-')}" for n, v in _arguments(options).items() if v is True]
+    flags = []
+    for name, value in _arguments(options).items():
+        flag = f"--{name.replace('_', '-')}"
+        flags.append(flag if value is True else f"{flag}={value}")
     command = [sys.executable, "-m", "vllm.entrypoints.openai.api_server"]
-    command += ["--model", resolved.path_or_id, f"--port={PORT}", *arguments, *flags]
+    command += ["--model", resolved.path_or_id, f"--port={PORT}", *flags]
     environment = {"OMP_WAIT_POLICY": "PASSIVE", "VLLM_LOGGING_LEVEL": "ERROR", **os.environ}
     process = subprocess.Popen(command, env=environment, preexec_fn=lambda: die_with_parent(parent))
     url = f"http://127.0.0.1:{PORT}"

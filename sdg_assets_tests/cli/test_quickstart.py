@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,6 +13,8 @@ from sdg_assets_tests.assets.quiz import quiz
 from sdg_assets_tests.conftest import Configure
 from sdg_assets_tests.support.command import program, sdg
 from sdg_assets_tests.support.teacher_server import TeacherServer, teacher_server
+
+PATIENCE = 60.0
 
 
 @pytest.fixture
@@ -73,6 +76,35 @@ def test_it_takes_a_subtask_through_all_stages_and_shows_what_came_out(
     (release,) = json.loads(sdg("release", "list", "--json").stdout)
     assert release["rows"] == 3
     assert is_hashed(store, PartitionKey("quiz", "heldout", "quiz_a"), f"mirror:{tmp_path}/mirror")
+
+
+def test_all_subtasks_share_the_teachers_batch_and_the_first_accepted_row_is_shown(
+    home: Path, store: Store, tmp_path: Path, configure: Configure
+) -> None:
+    class Sociable(TeacherServer):
+        """Writes a draft only while another one is being written."""
+
+        meeting = threading.Barrier(2)
+        drafts = 0
+
+        def write(self, body: dict[str, object]) -> dict[str, object]:
+            self.drafts += 1
+            self.meeting.wait(PATIENCE)
+            return super().write(body)
+
+    quiz(tmp_path, configure, "quiz_a", "quiz_b")
+    with teacher_server(Sociable()) as sociable:
+        configure(teacher=sociable.url, shots=1, with_knowledge="false")
+        done = program("quickstart", "quiz/quiz_a", "quiz/quiz_b", "--max-seeds", "1")
+
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert not sociable.meeting.broken
+    assert sociable.drafts == 2, "the runs found the drafts in the logs"
+    first, results = done.stdout.split("First accepted row, after ")[1].split("subtask", 1)
+    assert "Which city has the number " in first
+    assert "quiz_b" in results
+    (release,) = json.loads(sdg("release", "list", "--json").stdout)
+    assert release["rows"] == 2
 
 
 def test_a_teacher_that_writes_nothing_of_use_ends_it_with_1(

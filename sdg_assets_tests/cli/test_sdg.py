@@ -133,10 +133,7 @@ def test_the_program_itself_ends_like_this() -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (
-            ["funel"],
-            "error: No such command 'funel'. Did you mean 'funnel', 'tune'? See `sdg --help`.",
-        ),
+        (["funel"], "error: No such command 'funel'. Did you mean 'funnel', 'tune'? See `sdg -"),
         (
             ["plan", "--jsn"],
             "error: No such option: --jsn (Possible options: --json) See `sdg plan",

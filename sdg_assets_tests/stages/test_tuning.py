@@ -1,0 +1,84 @@
+from __future__ import annotations
+
+import pytest
+
+from sdg_assets.stages import tuning
+from sdg_assets.stages.speed import Rate
+from sdg_assets.stages.tuning import Change, Trial, alternatives, attempt, best_of, tune
+from sdg_assets.teacher.models import card_of
+from sdg_assets_tests.conftest import Configure
+
+CPU_CARD = card_of("smollm2-135m")
+
+
+def rate(tokens_per_second: float) -> Rate:
+    return Rate(tokens_per_second, 1.0, finished=1, accepted=1, capacity=64)
+
+
+def test_on_gpus_every_split_into_replicas_is_tried() -> None:
+    spreads = alternatives(CPU_CARD, 4)[0]
+
+    assert [(s["tensor_parallel_size"], s["data_parallel_size"]) for s in spreads] == [
+        (4, 1),
+        (2, 2),
+        (1, 4),
+    ]
+
+
+def test_a_cpu_is_not_asked_for_what_only_a_gpu_can_do() -> None:
+    names = {name for kind in alternatives(CPU_CARD, 0) for change in kind for name in change}
+
+    assert names == {
+        "max_num_seqs",
+        "max_num_batched_tokens",
+        "enable_prefix_caching",
+        "speculative_config",
+    }
+
+
+def test_a_card_that_is_quantized_is_not_quantized_again() -> None:
+    own = CPU_CARD.model_copy(update={"engine": {"quantization": "awq"}})
+
+    assert [{"quantization": "fp8"}] in alternatives(CPU_CARD, 1)
+    assert [{"quantization": "fp8"}] not in alternatives(own, 1)
+
+
+def test_each_kind_is_tried_on_top_of_the_best_so_far(monkeypatch: pytest.MonkeyPatch) -> None:
+    speeds = {"{}": 100.0, "{'a': 1}": 90.0, "{'a': 2}": 120.0, "{'a': 2, 'b': 1}": 122.0}
+
+    def attempted(subtask: str, seconds: float, engine: Change) -> Trial:
+        speed = speeds.get(str(dict(engine)))
+        return Trial(engine, rate(speed)) if speed else Trial(engine, None, "no memory")
+
+    monkeypatch.setattr(tuning, "attempt", attempted)
+    kinds: list[list[Change]] = [[{"a": 1}, {"a": 2}, {"a": 3}], [{"b": 1}]]
+
+    trials = list(tune("gsm8k/gsm8k", 1, kinds, {}))
+
+    assert [t.engine for t in trials] == [{}, {"a": 1}, {"a": 2}, {"a": 3}, {"a": 2, "b": 1}]
+    best = best_of(trials)
+    assert best
+    assert best.engine == {"a": 2}, "2 % more are noise"
+
+
+def test_without_any_engine_there_is_no_best_setting() -> None:
+    assert best_of([Trial({}, None, "no memory")]) is None
+
+
+def test_a_setting_that_cannot_work_is_one_line_with_its_reason(configure: Configure) -> None:
+    configure(teacher="smollm2-135m")
+
+    refused = attempt("gsm8k/gsm8k", 1, {"data_parallel_size": 2})
+
+    assert refused.rate is None
+    assert "data_parallel 2 needs a GPU for each replica" in refused.failure
+
+
+def test_a_trial_that_dies_says_how(configure: Configure, monkeypatch: pytest.MonkeyPatch) -> None:
+    configure(teacher="smollm2-135m")
+    monkeypatch.setattr(tuning, "MODULE", "sdg_assets.stages.no_such_module")
+
+    dead = attempt("gsm8k/gsm8k", 1, {})
+
+    assert dead.failure.startswith("its process ended with status 1: ")
+    assert "no_such_module" in dead.failure
