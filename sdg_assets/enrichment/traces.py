@@ -41,10 +41,13 @@ _BECAUSE = re.compile(
     re.IGNORECASE,
 )
 _CHATTER = re.compile(
-    r"^\W*(?:i\s+hope\s+(?:this|that|it)|let\s+me\s+know|feel\s+free|please\s+let|sure\b|okay\b"
-    r"|(?:let's|let\s+us|we\s+(?:need|have|can)\s+to?|i\s+will|i'll)\s+"
-    r"(?:think|analy[sz]e|break|solve|go|consider|reason|work|start)\b[^.]*\b(?:step|this|it|options?"
-    r"|choices?|problem|question)\b[^.]*$)",
+    r"^\W*(?:to\s+(?:answer|solve|determine)\s+(?:this|the)\b[^\d]*"
+    r"\b(?:need|must|should|can|let|think|consider)\b[^\d]*$"
+    r"|the\s+question\s+(?:asks|is\s+asking|is\s+about)\b|i\s+(?:need|have)\s+to\b|i(?:'ll|\s+will)\s"
+    r"|i\s+hope\s+(?:this|that|it)|let\s+me\s+know|feel\s+free|please\s+let|sure\b|okay\b"
+    r"|(?:let's|let\s+us|we\s+(?:need|have|can)\s+to?)\s+"
+    r"(?:think|analy[sz]e|break|solve|go|consider|reason|work|start)\b[^\d]*\b(?:step|this|it|options?"
+    r"|choices?|problem|question)\b[^\d]*$)",
     re.IGNORECASE,
 )
 # Words of English that carry no content. In other languages all words count.
@@ -105,7 +108,7 @@ def _cleaned(ballot: Ballot, example: Example) -> str:
         return ""
     presented = ballot.presented
     text = _without_idle_sentences(text, presented, ballot.answer or example.answer)
-    if presented.choices:
+    if presented.answer_kind.policy.choices_are_written:
         text = spelled_out(text, presented.choices) or ""
     return text if says_more(text, example) else ""
 
@@ -128,7 +131,10 @@ def _without_idle_sentences(text: str, presented: Example, answer: str) -> str:
         kept.pop(0)
     while kept and _is_idle(kept[-1], presented):
         kept.pop()
-    return _capitalized(_BECAUSE.sub("", "".join(kept).strip()))
+    text = _BECAUSE.sub("", "".join(kept).strip())
+    if presented.answer_kind.policy.choices_are_given:  # "No, it was filmed in Hollywood."
+        text = re.sub(rf"^\W*{re.escape(answer)}\s*[,;:.!–—-]\s*", "", text, flags=re.IGNORECASE)
+    return _capitalized(text)
 
 
 def _announces(sentence: str, answer: str, presented: Example) -> bool:

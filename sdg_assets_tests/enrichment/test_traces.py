@@ -141,6 +141,35 @@ def test_a_calculation_is_kept_without_its_announcement() -> None:
     assert trace(f"1. {steps}\n\nThe final answer is $\\boxed{{72}}$.", CLIPS) == f"1. {steps}"
 
 
+def test_a_label_at_the_beginning_is_turned_round() -> None:
+    row = generated(
+        answer_kind=AnswerKind.BOOLEAN,
+        question="Was Jessie filmed in New York?",
+        choices=["yes", "no"],
+        answer="no",
+        answer_index=1,
+    )
+
+    assert trace("No, all scenes were shot at studios of Hollywood.", row) == (
+        "All scenes were shot at studios of Hollywood."
+    )
+    assert trace("No.\nAll scenes were shot at studios (a) of Hollywood.", row) == (
+        "All scenes were shot at studios (a) of Hollywood."
+    )
+
+
+@pytest.mark.parametrize(
+    "talk",
+    [
+        "To answer this question, we need to know what each tool does.",
+        "The question asks about tools.",
+        "I need to compare the tools.",
+    ],
+)
+def test_talk_about_the_question_is_not_kept(talk: str) -> None:
+    assert trace(f"{talk} {REASON}") == REASON
+
+
 def test_an_elimination_is_reasoning_and_no_announcement() -> None:
     text = "Iron clings to poles, so a magnet is not the answer. A balance compares masses."
 
