@@ -37,6 +37,13 @@ class Draft(BaseModel):
     question: str
 
 
+REASONING_CHARS = 100
+"""Fewest characters of reasoning in a constrained vote.
+
+Without a minimum a 1.5B model writes one sentence that only restates the answer.
+"""
+
+
 class AnswerFormat(AnswerPolicy, ABC):
     """One answer kind. Stateless.
 
@@ -89,7 +96,10 @@ class AnswerFormat(AnswerPolicy, ABC):
             answer["enum"] = list(example.choices)
         return {
             "type": "object",
-            "properties": {"reasoning": {"type": "string"}, "answer": answer},
+            "properties": {
+                "reasoning": {"type": "string", "minLength": REASONING_CHARS},
+                "answer": answer,
+            },
             "required": ["reasoning", "answer"],
             "additionalProperties": False,
         }

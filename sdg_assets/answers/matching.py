@@ -111,17 +111,42 @@ class Options:
         by_chance = len(key) < _SHORTEST_MEANT or key in self._common or key.isdecimal()
         return None if by_chance else choice
 
+    def opening(self, text: str, *, whole: bool) -> str | None:
+        """The one choice that a text begins with.
+
+        Args:
+            text: A text that announces no answer.
+            whole: Whether the choice must be the whole first line; otherwise an explanation may
+                follow it ("No, because …").
+
+        Returns:
+            None if the first line is no choice, or if another line is another choice.
+        """
+        lines = [unwrap(typography(line)) for line in text.splitlines() if re.search(r"\w", line)]
+        keys = (*_TYPED, partial(normalized, language=self._language))
+        if not lines:
+            return None
+        first = [lines[0]] if whole else heads(lines[0])
+        named = next(
+            (options for head in first if (options := self._same_key(unwrap(head), keys))), None
+        )
+        others = set[str]().union(*(self._same_key(line, keys) for line in lines[1:]))
+        return named.pop() if named and len(named | others) == 1 else None
+
     def _scattered(self, text: str) -> set[str]:
-        """The choices whose words a text has in order, with at most `_MOST_INSERTED` others."""
+        """The choices whose words a text has in order, with at most `_MOST_INSERTED` others.
+
+        A word may stand in the other number: "contact lenses" for "contact lens".
+        """
         words = [m[0].casefold() for m in tokens(text) if m[0].lower() not in _ARTICLES]
-        sequences = [(s, choice) for s, _, choice in self._sequences if len(s) > 1]
         return {
             choice
-            for sequence, choice in sequences
-            if any(
+            for sequence, _, choice in self._sequences
+            if sequence
+            and any(
                 _begins_with(words[at:], sequence, len(sequence) + _MOST_INSERTED)
                 for at, word in enumerate(words)
-                if word == sequence[0]
+                if _same_word(word, sequence[0])
             )
         }
 
@@ -146,13 +171,18 @@ class Options:
     def _worded(self, text: str) -> set[str]:
         """Options with the same words or the same number, by the strictest rule that matches."""
         text_number = quantity(text, self._language)
-        return self._same_key(text, (*_TYPED, partial(normalized, language=self._language))) or {
+        keys = (*_TYPED, partial(normalized, language=self._language), self._unordered)
+        return self._same_key(text, keys) or {
             choice
             for choice in self.choices
             if text_number
             and (number := quantity(choice, self._language))
             and _same_quantity(number, text_number)
         }
+
+    def _unordered(self, text: str) -> str:
+        """The parts of a pair in a fixed order: "skeletal and muscular" is the same pair."""
+        return " and ".join(sorted(normalized(text, self._language).split(" and ")))
 
     def _same_key(self, text: str, keys: Iterable[Callable[[str], str]]) -> set[str]:
         for key in keys:
@@ -236,7 +266,13 @@ def _sequence(text: str) -> list[str]:
 def _begins_with(words: Sequence[str], sequence: Sequence[str], most: int) -> bool:
     """Whether the first `most` words contain the sequence in order."""
     rest = iter(words[:most])
-    return all(word in rest for word in sequence)
+    return all(any(_same_word(word, other) for other in rest) for word in sequence)
+
+
+def _same_word(left: str, right: str) -> bool:
+    """Whether two words are equal, or one is the English plural of the other."""
+    short, long = sorted((left, right), key=len)
+    return short == long or (len(short) > 2 and long in (f"{short}s", f"{short}es"))
 
 
 def _same_quantity(left: Quantity, right: Quantity) -> bool:

@@ -9,7 +9,7 @@ from functools import lru_cache
 from types import MappingProxyType
 
 from sdg_assets.answers.base import AnswerFormat
-from sdg_assets.answers.extraction import last_sentence, normalized, phrases
+from sdg_assets.answers.extraction import conclusion, last_sentence, normalized, phrases
 from sdg_assets.answers.matching import Options
 from sdg_assets.kinds import VoteForm
 from sdg_assets.records import Example
@@ -59,7 +59,8 @@ class SelectionFormat(AnswerFormat):
     def extract(self, text: str, example: Example) -> str | None:
         """The one choice that the text names; a letter means a position in `example.choices`.
 
-        A text that announces no answer may state one of the written choices in its last sentence.
+        A text that announces no answer may state one of the written choices in its last sentence,
+        or begin with its answer: "No. It was filmed in Hollywood."
         """
         synonyms = tuple(self.synonyms(example.choices))
         options = _options(tuple(example.choices), synonyms, example.language)
@@ -68,10 +69,14 @@ class SelectionFormat(AnswerFormat):
             if candidates := options.named(phrase):
                 return candidates.pop() if len(candidates) == 1 else None
             is_announced |= phrase.stated and not phrase.concludes
-        # The words of given labels occur in any sentence: "few positive aspects".
-        if is_announced or not self.choices_are_written or _UNDECIDED.search(text):
+        if is_announced:
             return None
-        return options.meant(last_sentence(text))
+        # The words of given labels occur in any sentence: "few positive aspects".
+        if self.choices_are_written and not _UNDECIDED.search(text):
+            stated = options.meant(last_sentence(text))
+        else:
+            stated = None
+        return stated or options.opening(conclusion(text), whole=self.choices_are_written)
 
     def same(self, left: str, right: str, example: Example) -> bool:
         """Whether the folded texts are equal; choices that differ only in case (A, a) differ."""

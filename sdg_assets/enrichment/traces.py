@@ -40,12 +40,19 @@ _BECAUSE = re.compile(
     r"that\s+",
     re.IGNORECASE,
 )
+# With two numbers in it, a sentence may be a calculation.
 _CHATTER = re.compile(
-    r"^\W*(?:i\s+hope\s+(?:this|that|it)|let\s+me\s+know|feel\s+free|please\s+let|sure\b|okay\b"
-    r"|(?:let's|let\s+us|we\s+(?:need|have|can)\s+to?|i\s+will|i'll)\s+"
-    r"(?:think|analy[sz]e|break|solve|go|consider|reason|work|start)\b[^.]*\b(?:step|this|it|options?"
-    r"|choices?|problem|question)\b[^.]*$)",
-    re.IGNORECASE,
+    r"^\W*(?!.*\d\D+\d)(?:to\s+(?:answer|solve|determine)\s+(?:this|the)\b.*"
+    r"\b(?:need|must|should|can|let|think|consider)\b"
+    r"|the\s+question\s+(?:asks|is\s+asking|is\s+about)\b|i\s+(?:need|have)\s+to\b|i(?:'ll|\s+will)\s"
+    r"|i\s+hope\s+(?:this|that|it)|let\s+me\s+know|feel\s+free|please\s+let|sure\b|okay\b"
+    r"|(?:let's|let\s+us|we\s+(?:need|have|can)\s+to?)\s+"
+    r"(?:think|analy[sz]e|break|solve|go|consider|reason|work|start)\b.*\b(?:step|this|it|options?"
+    r"|choices?|problem|question)\b)",
+    re.IGNORECASE | re.DOTALL,
+)
+_REFERRING = re.compile(
+    r"\W*(?:this|that|these|those|it|its|they|their|he|she|such|which|here|both)\b", re.IGNORECASE
 )
 # Words of English that carry no content. In other languages all words count.
 _FUNCTION_WORDS = frozenset(
@@ -105,7 +112,7 @@ def _cleaned(ballot: Ballot, example: Example) -> str:
         return ""
     presented = ballot.presented
     text = _without_idle_sentences(text, presented, ballot.answer or example.answer)
-    if presented.choices:
+    if presented.answer_kind.policy.choices_are_written:
         text = spelled_out(text, presented.choices) or ""
     return text if says_more(text, example) else ""
 
@@ -128,7 +135,14 @@ def _without_idle_sentences(text: str, presented: Example, answer: str) -> str:
         kept.pop(0)
     while kept and _is_idle(kept[-1], presented):
         kept.pop()
-    return _capitalized(_BECAUSE.sub("", "".join(kept).strip()))
+    # "Plant decay makes soil fertile. It …": the answer comes first. What refers back to such a
+    # sentence cannot stand without it.
+    while kept and _restates(kept[0], presented, answer):
+        kept = [] if _REFERRING.match("".join(kept[1:])) else kept[1:]
+    text = _BECAUSE.sub("", "".join(kept).strip())
+    if presented.answer_kind.policy.choices_are_given:  # "No, it was filmed in Hollywood."
+        text = re.sub(rf"^\W*{re.escape(answer)}\s*[,;:.!–—-]\s*", "", text, flags=re.IGNORECASE)
+    return _capitalized(text)
 
 
 def _announces(sentence: str, answer: str, presented: Example) -> bool:
@@ -144,6 +158,14 @@ def _announces(sentence: str, answer: str, presented: Example) -> bool:
         return True
     is_marked = markers.BEFORE.search(words) or markers.AFTER.search(words)
     return bool(is_marked) and not _DENYING.search(words)
+
+
+def _restates(sentence: str, presented: Example, answer: str) -> bool:
+    """Whether a sentence only puts the answer into the words of the question."""
+    language = presented.language
+    said, answering = _content_words(sentence, language), _content_words(answer, language)
+    known = _content_words(" ".join((presented.question, *presented.choices)), language)
+    return bool(answering) and answering <= said and len(said - known - answering) < NEW_WORDS
 
 
 def _is_idle(sentence: str, presented: Example) -> bool:

@@ -175,6 +175,9 @@ STATEMENTS = [
      "When electricity is turned on, a light bulb lights up."),
     (["The ball is experiencing friction", "The ball is experiencing gravity"],
      "The ball is initially experiencing friction."),
+    (["contact lens", "motorcycle", "coffee pot"],
+     "In this case, contact lenses are an example of an assistive device."),
+    (["muscular and skeletal", "digestive and muscular"], "Answer: skeletal and muscular"),
     (["plants release oxygen", "plants absorb oxygen"],
      "During the day, green plants mostly release oxygen."),
     (["heat energy", "heat", "light"], "The stove turns electricity into heat energy."),
@@ -200,6 +203,8 @@ UNSETTLED = [
     (["air", "ice"], "It melts in the air of the room."),
     (["6", "60"], "The train has 6 cars and is on time."),
     (["all of the above", "oak", "pine"], "The shelf is pine, and the table is oak."),
+    (["granite", "slate"], "- granite\n- slate\n\nOne of them it is."),
+    (["granite", "slate"], "Granite, quartz and other rocks are hard.\nThey differ."),
     (["a cold", "a fever"], "She caught it on a cold day in winter."),
 ]  # fmt: skip
 
@@ -288,6 +293,21 @@ def _statements() -> Iterator[Case]:
             yield Case("statements", ask(kind, choices[1], choices), text, False)
     for choices, sentence in UNSETTLED:
         yield Case("no statement", ask(kind, choices[0], choices), sentence, None)
+    for text, answer in (
+        ("No.\nIt was filmed in Hollywood, not in New York.", "no"),
+        ("Yes, it is.\nThe college awards degrees after four years.", "yes"),
+        ("Yes.\nAnswer:", "yes"),
+        ("No\n\nThe passage speaks of true stories only.", "no"),
+    ):
+        for said in ("yes", "no"):
+            example = ask(AnswerKind.BOOLEAN, said, ["yes", "no"])
+            yield Case("statements", example, text, said == answer)
+    for text in (
+        "yes\nno\nOne of them.",
+        "Yes or no?\nThe text is silent.",
+        "Nobody knows.\nIt is odd.",
+    ):
+        yield Case("no statement", ask(AnswerKind.BOOLEAN, "yes", ["yes", "no"]), text, None)
     # Given labels occur in any sentence.
     for label, sentence in (
         ("positive", "The critic finds few positive aspects."),

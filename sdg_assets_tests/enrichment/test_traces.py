@@ -79,6 +79,7 @@ def test_the_announcement_at_the_end_is_left_to_the_texts_template(announced: st
         "filter\n\n{}",
         "The answer is B.\nBecause tiny holes let the liquid pass but keep every grain back.",
         "The right option is filter.\n{}\nAnswer: filter",
+        "A filter separates sand from water. {}",
     ],
 )
 def test_an_answer_that_comes_first_is_turned_round_if_reasons_follow(announced: str) -> None:
@@ -91,6 +92,7 @@ def test_an_answer_that_comes_first_is_turned_round_if_reasons_follow(announced:
         "filter",
         "Answer: filter",
         "The correct answer is: filter. A filter is a tool that separates sand from water.",
+        "A filter separates sand from water. It lets liquid pass through tiny holes of paper.",
         "We are asked which tool separates sand from water.\nAnswer: filter",
         "Let's think step by step.\nAnswer: filter",
         "A magnet, a filter or a balance? The filter separates sand.\nAnswer: filter",
@@ -138,7 +140,38 @@ def test_a_calculation_is_kept_without_its_announcement() -> None:
     steps = "In May she sold 48 / 2 = 24 clips.\nTogether these are 48 + 24 = 72 clips."
 
     assert trace(f"{steps}\n\nAnswer: 72", CLIPS) == steps
+    first = "To solve this, we need to divide 48 by 2, which gives 24."
+    assert trace(f"{first} {steps}\nAnswer: 72", CLIPS) == f"{first} {steps}"
     assert trace(f"1. {steps}\n\nThe final answer is $\\boxed{{72}}$.", CLIPS) == f"1. {steps}"
+
+
+def test_a_label_at_the_beginning_is_turned_round() -> None:
+    row = generated(
+        answer_kind=AnswerKind.BOOLEAN,
+        question="Was Jessie filmed in New York?",
+        choices=["yes", "no"],
+        answer="no",
+        answer_index=1,
+    )
+
+    assert trace("No, all scenes were shot at studios of Hollywood.", row) == (
+        "All scenes were shot at studios of Hollywood."
+    )
+    assert trace("No.\nAll scenes were shot at studios (a) of Hollywood.", row) == (
+        "All scenes were shot at studios (a) of Hollywood."
+    )
+
+
+@pytest.mark.parametrize(
+    "talk",
+    [
+        "To answer this question, we need to know what each tool does.",
+        "The question asks about tools.",
+        "I need to compare the 3 tools.",
+    ],
+)
+def test_talk_about_the_question_is_not_kept(talk: str) -> None:
+    assert trace(f"{talk} {REASON}") == REASON
 
 
 def test_an_elimination_is_reasoning_and_no_announcement() -> None:

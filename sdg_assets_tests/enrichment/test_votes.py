@@ -186,13 +186,11 @@ def test_a_small_solver_reasons_and_then_takes_one_of_the_options_as_it_sees_the
 def test_other_solvers_and_kinds_vote_in_free_text() -> None:
     number = generated(answer_kind=AnswerKind.NUMERIC, question="6 * 7?", answer="42")
 
-    cases: list[tuple[GeneratedExample, TeacherClass]] = [
-        (QUESTION, "strong"),
-        (QUESTION, "thinking"),
-        (number, "small"),
-    ]
-    for row, teacher_class in cases:
-        _, request = asked(row, teacher_class)
+    for _, request in (
+        asked(QUESTION, "strong"),
+        asked(QUESTION, "thinking"),
+        asked(number, "small"),
+    ):
         assert request.prompt_version.startswith("solve/")
         assert request.json_schema is None
 
