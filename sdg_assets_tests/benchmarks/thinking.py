@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
+from transformers import AutoTokenizer
 
 from sdg_assets.answers import answer_format
 from sdg_assets.catalog import SubtaskSpec, load_catalog
@@ -39,13 +40,17 @@ from sdg_assets.stages.normalized import normalize
 from sdg_assets.stages.seeds import collect_seeds
 from sdg_assets.teacher.backend import TeacherSpec
 from sdg_assets.teacher.conversation import Desk
+from sdg_assets.teacher.encoding import ChatEncoder
 from sdg_assets.teacher.log.completions import CompletionLog
 from sdg_assets.teacher.models import resolve
 from sdg_assets.teacher.requests import Completion, FailedRequest, Request
 from sdg_assets.texts import render_texts
 from sdg_assets_tests.support.conversations import enriched_with, written_by
 from sdg_assets_tests.support.thinking_model import (
+    CLOSE_ID,
+    COMPACT,
     NAME,
+    NEVER,
     PARSER,
     ThinkingEndpoint,
     ThinkingEngine,
@@ -113,11 +118,13 @@ def main() -> None:
         model = thinking_model(folder)
         catalog = catalog_of(folder / "catalog", model, BUDGET)
         engine = ThinkingEngine(resolve(NAME, catalog=catalog))
-        goals += _measured("engine", engine, arguments, folder, figures)
+        encoder = ChatEncoder(AutoTokenizer.from_pretrained(model), NAME, engine.thinking)
+        goals += _measured("engine", engine, encoder, arguments, figures)
         engine.stop()
-        with vllm_server(folder / "server.log", model, "--reasoning-parser", PARSER) as url:
+        options = "--reasoning-parser", PARSER, "--structured-outputs-config", json.dumps(COMPACT)
+        with vllm_server(folder / "server.log", model, *options) as url:
             endpoint = ThinkingEndpoint(TeacherSpec(url, catalog=catalog))
-            goals += _measured("server", endpoint, arguments, folder, figures)
+            goals += _measured("server", endpoint, encoder, arguments, figures)
     sys.stdout.write(json.dumps(figures, indent=1) + "\n")
     missed = [f"{g.name}: {g.value:.3f}, at least {g.least} wanted" for g in goals if not g.is_met]
     if missed:
@@ -127,18 +134,18 @@ def main() -> None:
 def _measured(
     place: str,
     teacher: Teacher,
+    encoder: ChatEncoder,
     arguments: argparse.Namespace,
-    folder: Path,
     figures: dict[str, dict[str, Any]],
 ) -> list[Goal]:
     recorder = Recorder(teacher)
-    with CompletionLog(folder / f"{place}.log") as log:
+    with tempfile.TemporaryDirectory() as folder, CompletionLog(Path(folder) / "log") as log:
         desk = Desk(recorder, log)
         shares: dict[str, float] = {}
         shares |= _drafts(recorder, desk, arguments.drafts)
         shares |= _truncated(recorder, desk, 6)
         shares |= _votes(recorder, desk, arguments.rows)
-        shares |= _switched_off(recorder, desk, 6)
+        shares |= _switched_off(recorder, desk, encoder, 6)
     figures[place] = {name: round(value, 3) for name, value in shares.items()}
     least = {
         "thought and answer apart": 1.0,
@@ -187,7 +194,7 @@ def _drafts(recorder: Recorder, desk: Desk, count: int) -> dict[str, float]:
 def _truncated(recorder: Recorder, desk: Desk, count: int) -> dict[str, float]:
     """Thoughts that never end use up the whole budget."""
     recorder.clear()
-    bias, recorder.teacher.bias = recorder.teacher.bias, 0.0
+    bias, recorder.teacher.bias = recorder.teacher.bias, NEVER
     spec, seeds = _seeds(WRITTEN[0], count)
     knobs = WriterKnobs(thinking="on", max_tokens=16)
     rows = written_by(desk, spec, seeds[:count], knobs)
@@ -227,27 +234,26 @@ def _votes(recorder: Recorder, desk: Desk, count: int) -> dict[str, float]:
     }
 
 
-def _switched_off(recorder: Recorder, desk: Desk, count: int) -> dict[str, float]:
+def _switched_off(
+    recorder: Recorder, desk: Desk, encoder: ChatEncoder, count: int
+) -> dict[str, float]:
     """The template's argument puts an empty thought into the prompt."""
     spec, seeds = _seeds(WRITTEN[0], count)
-    tokens: dict[str, list[int]] = {}
+    seen: list[bool] = []
     thoughts: list[bool] = []
     for mode in ("on", "off"):
         recorder.clear()
-        knobs = WriterKnobs(thinking=mode, max_tokens=ANSWER_TOKENS)
+        # Another temperature, so that no completion comes from the log.
+        knobs = WriterKnobs(thinking=mode, temperature=0.7, max_tokens=ANSWER_TOKENS)
         written_by(desk, spec, seeds[:count], knobs)
-        by_prompt = {
-            recorder.requests[c.request_id].messages[1].content: c
-            for c in recorder.completions.values()
-        }
-        tokens[mode] = [by_prompt[prompt].prompt_tokens for prompt in sorted(by_prompt)]
-        if mode == "off":
-            thoughts = [not c.reasoning and c.text[:1] == "{" for c in by_prompt.values()]
-    # On: `<think>`, a line break. Off: `<think>`, an empty line, `</think>`, an empty line.
-    more = {off - on for on, off in zip(tokens["on"], tokens["off"], strict=True)}
+        for completion in recorder.completions.values():
+            prompt = encoder.encode(recorder.requests[completion.request_id].messages, mode)
+            closed = (CLOSE_ID in prompt) is (mode == "off")
+            seen.append(closed and completion.prompt_tokens == len(prompt))
+            if mode == "off":
+                thoughts.append(not completion.reasoning and completion.text[:1] == "{")
     return {
-        "tokens that thinking off adds to a prompt": _mean(list(more)),
-        "thinking off is seen in the prompt": float(len(more) == 1 and more.pop() > 0),
+        "thinking off is seen in the prompt": _share(seen),
         "thinking off leaves no thought": _share(thoughts),
     }
 

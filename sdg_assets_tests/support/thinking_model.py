@@ -1,8 +1,9 @@
 """A real small model that thinks: the quick teacher's weights with the thinking tags of Qwen3.
 
 Two tokens that it never writes become `<think>` and `</think>`, and its chat template takes
-`enable_thinking`. Nothing taught it to think, so its thoughts end by a bias on the closing tag;
-the bias also acts on the answer, where only structured output keeps the tag out.
+`enable_thinking`. Nothing taught it to think, so its thoughts end by a bias on the closing tag,
+which is most likely after a sentence. The bias also acts on the answer, where only structured
+output keeps the tag out.
 """
 
 from __future__ import annotations
@@ -26,13 +27,18 @@ from sdg_assets.teacher.thought_parser import Preparation
 NAME, PARSER = "thinker", "qwen3"
 SPARE = {"<file_sep>": "<think>", "<issue_start>": "</think>"}
 CLOSE_ID = 8
-BIAS = 14.0
+BIAS = 13.5
+NEVER = -100.0
+# So small a model fills its JSON with white space until it is cut off.
+COMPACT = {"backend": "xgrammar", "disable_any_whitespace": True}
+ENDS = (0, 1, 2)
+"""The tokens that end or begin a turn. An answer ends by structured output alone."""
 ANSWER = re.compile(r"[A-Z][a-z]{2,9}( [a-z]{2,9}){6,16}\.\nAnswer: ")
 TEMPLATE = (
     "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n{% endfor %}"
     "{% if add_generation_prompt %}<|im_start|>assistant\n"
     "{% if enable_thinking is defined and not enable_thinking %}<think>\n\n</think>\n\n"
-    "{% else %}<think>\n{% endif %}{% endif %}"
+    "{% else %}<think>\nOkay, so{% endif %}{% endif %}"
 )
 
 
@@ -88,6 +94,7 @@ def catalog_of(folder: Path, model: Path, budget: int) -> Path:
             "max_model_len": 2048,
             "enforce_eager": True,
             "kv_cache_memory_bytes": 1 << 29,
+            "structured_outputs_config": COMPACT,
         },
     }
     folder.mkdir(parents=True, exist_ok=True)
@@ -107,7 +114,7 @@ class ThinkingEngine(EngineTeacher):
 
         made = super().parameters(request, prepared)
         if self.bias:
-            made.logit_bias = {CLOSE_ID: self.bias}
+            made.logit_bias = biases(self.bias)
         if request.role is Role.SOLVER and made.structured_outputs is None:
             made.structured_outputs = StructuredOutputsParams(regex=form(self.answers))
         return made
@@ -122,10 +129,15 @@ class ThinkingEndpoint(EndpointTeacher):
     def body(self, request: Request, messages: Sequence[Message]) -> dict[str, Any]:
         body = super().body(request, messages)
         if self.bias:
-            body["logit_bias"] = {str(CLOSE_ID): self.bias}
+            body["logit_bias"] = {str(token): bias for token, bias in biases(self.bias).items()}
         if request.role is Role.SOLVER and "response_format" not in body:
             body["structured_outputs"] = {"regex": form(self.answers)}
         return body
+
+
+def biases(close: float) -> dict[int, float]:
+    """Token id → bias, for a bias of the closing tag."""
+    return {CLOSE_ID: close, **dict.fromkeys(ENDS, NEVER)}
 
 
 def form(answers: str) -> str:

@@ -10,11 +10,13 @@ from typing import Any
 import pytest
 
 from sdg_assets.teacher.models import resolve
-from sdg_assets.teacher.requests import Completion, Message, Sampling
+from sdg_assets.teacher.requests import Completion, Message, Request, Sampling
 from sdg_assets_tests.support.requests import request_of
 from sdg_assets_tests.support.thinking_model import (
     BIAS,
+    CLOSE_ID,
     NAME,
+    NEVER,
     ThinkingEngine,
     catalog_of,
     thinking_model,
@@ -39,11 +41,15 @@ def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ThinkingEngine]
     teacher.stop()
 
 
+def asked(engine: ThinkingEngine, mode: str, number: int = 0) -> Request:
+    sampling = Sampling(temperature=0.8, max_tokens=48, thinking=mode, sample=number)
+    return request_of(engine.identity, [QUESTION], sampling, SCHEMA)
+
+
 def answers(engine: ThinkingEngine, mode: str, *, bias: float, count: int) -> list[Completion]:
     engine.bias = bias
     for number in range(count):
-        sampling = Sampling(temperature=0.8, max_tokens=48, thinking=mode, sample=number)
-        engine.submit(request_of(engine.identity, [QUESTION], sampling, SCHEMA))
+        engine.submit(asked(engine, mode, number))
     finished: list[Completion] = []
     while outcomes := engine.poll():
         finished += [o for o in outcomes if isinstance(o, Completion)]
@@ -65,7 +71,7 @@ def test_a_thought_is_free_and_the_answer_after_it_has_the_schema(engine: Thinki
 
 @pytest.mark.engine
 def test_a_thought_without_an_end_uses_up_its_budget(engine: ThinkingEngine) -> None:
-    (answer,) = answers(engine, "on", bias=-100.0, count=1)
+    (answer,) = answers(engine, "on", bias=NEVER, count=1)
 
     assert (answer.finish_reason, answer.text) == ("thinking", "")
     assert answer.output_tokens == answer.reasoning_tokens == BUDGET + 48
@@ -73,9 +79,11 @@ def test_a_thought_without_an_end_uses_up_its_budget(engine: ThinkingEngine) -> 
 
 @pytest.mark.engine
 def test_without_thinking_the_schema_binds_the_first_token(engine: ThinkingEngine) -> None:
-    (thinking,) = answers(engine, "on", bias=BIAS, count=1)
     (answer,) = answers(engine, "off", bias=0.0, count=1)
 
     assert set(json.loads(answer.text)) == {"city", "big"}
     assert (answer.reasoning, answer.reasoning_tokens) == ("", 0)
-    assert answer.prompt_tokens > thinking.prompt_tokens, "the empty thought is in the prompt"
+    prompts = {m: engine.prompt(asked(engine, m))["prompt_token_ids"] for m in ("on", "off")}
+    assert CLOSE_ID in prompts["off"], "the empty thought is in the prompt"
+    assert CLOSE_ID not in prompts["on"]
+    assert answer.prompt_tokens == len(prompts["off"])
