@@ -21,8 +21,9 @@ from sdg_assets.assets.curated import curated_asset
 from sdg_assets.assets.heldout import protected_asset
 from sdg_assets.catalog import cached_catalog
 from sdg_assets.checks.table import stage_checks
+from sdg_assets.cli.together import fill_together
 from sdg_assets.enrichment.traces import says_more
-from sdg_assets.records import EnrichedExample, Example, GeneratedExample, Record, Seed
+from sdg_assets.records import EnrichedExample, Example, GeneratedExample, Record, Seed, Stage
 from sdg_assets.settings import settings
 from sdg_assets.store.partitions import PartitionKey, Store
 from sdg_assets.teacher.requests import Completion
@@ -103,6 +104,13 @@ def job(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Job]:
     try:
         with dg.DagsterInstance.local_temp(str(folder)) as instance:
             dg.materialize([protected_asset()], partition_key="gsm8k", instance=instance)
+            # As the quickstart does it: the answers of all subtasks in one batch, then the runs.
+            # A decoding step of many rows takes hardly longer than one of few.
+            first = (Stage.SEEDS.value, Stage.NORMALIZED.value)
+            for subtask, task in SUBTASKS.items():
+                run(task, first, subtasks=subtask, instance=instance)
+            specs = [cached_catalog().subtask(task, s) for s, task in SUBTASKS.items()]
+            fill_together(specs, Store(settings().store), settings(), lambda _, row: None)
             runs = {s: run(task, subtasks=s, instance=instance) for s, task in SUBTASKS.items()}
             runs["curated"] = dg.materialize(
                 [curated_asset(cached_catalog())],
@@ -171,9 +179,9 @@ def test_the_teacher_was_asked_and_its_tokens_counted(job: Job) -> None:
     for subtask in written:
         told = metadata(job.instance, SUBTASKS[subtask], "generated", subtask)
         seeds = len(job.rows(subtask, "normalized"))
-        assert told["teacher_requests"] == seeds > 0
-        assert told["output_tokens"] > 20 * seeds
-        assert told["tokens_per_second"] > 0
+        assert told["teacher_requests_reused"] == seeds > 0
+        assert told["output_tokens_reused"] > 20 * seeds
+        assert told["teacher_requests"] == 0, "nothing is asked twice"
 
 
 def test_something_is_accepted(job: Job) -> None:

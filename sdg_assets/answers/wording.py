@@ -105,6 +105,8 @@ def unwrap(text: str) -> str:
     r"""Strips Markdown, quotes, math delimiters, \boxed and a final full stop from an answer."""
     previous = None
     while text != previous:
+        if text[:1].isalnum() and text[-1:].isalnum():  # the usual case: nothing encloses it
+            return text
         previous = text
         text = re.sub(r"^(?:[•>]|#+|-(?!\s+[\d.$\\]))\s+", "", text.strip())
         text = text.strip("*`").strip()

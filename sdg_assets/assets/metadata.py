@@ -52,6 +52,7 @@ def usage_metadata(usage: Usage) -> dict[str, Any]:
     return {
         "teacher_requests": usage.requests,
         "teacher_requests_reused": usage.reused,
+        "output_tokens_reused": usage.reused_tokens,
         "prompt_tokens": usage.prompt_tokens,
         "output_tokens": usage.output_tokens,
         "teacher_seconds": round(usage.seconds, 2),

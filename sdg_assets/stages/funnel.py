@@ -36,14 +36,16 @@ class FunnelRow:
     rejections: Counter[str] = field(default_factory=Counter)
     """Refused new examples by "gate: reason"."""
     tokens: int = 0
-    """Output tokens of the teachers."""
+    """Output tokens of the teachers' completions, those of earlier runs included."""
+    new_tokens: int = 0
+    """Output tokens that were written while the partitions were made."""
     seconds: float = 0.0
     """Teacher time spent on them."""
 
     @property
     def tokens_per_second(self) -> float:
         """Output tokens per second of teacher time; 0 if all completions came from the log."""
-        return self.tokens / self.seconds if self.seconds else 0.0
+        return self.new_tokens / self.seconds if self.seconds else 0.0
 
 
 def funnel_row(store: Store, spec: SubtaskSpec) -> FunnelRow:
@@ -53,7 +55,8 @@ def funnel_row(store: Store, spec: SubtaskSpec) -> FunnelRow:
     manifests = {Stage(key.stage): manifest for key, manifest in published.items()}
     for stage, manifest in manifests.items():
         usage = manifest.info.get("usage", {})
-        row.tokens += usage.get("output_tokens", 0)
+        row.new_tokens += usage.get("output_tokens", 0)
+        row.tokens += usage.get("output_tokens", 0) + usage.get("reused_tokens", 0)
         row.seconds += usage.get("seconds", 0.0)
         for reason, count in manifest.rejected.items():
             # Seeds that `normalized` refused are not rejected new examples.

@@ -43,11 +43,13 @@ REPLAYED_TOGETHER = 64
 class Usage:
     """The cost of teacher work: counts of requests and tokens, and wall-clock seconds.
 
-    `reused` requests were in the log already and cost nothing; `requests` leaves them out.
+    `reused` requests, with `reused_tokens` of output, were in the log already and cost nothing;
+    the other counts leave them out.
     """
 
     requests: int = 0
     reused: int = 0
+    reused_tokens: int = 0
     prompt_tokens: int = 0
     cached_tokens: int = 0
     output_tokens: int = 0
@@ -76,6 +78,7 @@ class Usage:
         """Adds the cost of another loop, which ran after this one."""
         self.requests += other.requests
         self.reused += other.reused
+        self.reused_tokens += other.reused_tokens
         self.prompt_tokens += other.prompt_tokens
         self.cached_tokens += other.cached_tokens
         self.output_tokens += other.output_tokens
@@ -525,8 +528,9 @@ class _Stream:
         for request in requests:
             desk = feed.desks[request.role]
             if request.id not in waiting.received and desk.has(request):
+                completion = waiting.received[request.id] = desk.log.get(request.id)
                 feed.usage.reused += 1
-                waiting.received[request.id] = desk.log.get(request.id)
+                feed.usage.reused_tokens += completion.output_tokens
         if waiting.is_complete:
             return waiting.answers
         for request in requests:

@@ -137,10 +137,13 @@ def main() -> None:
         for task, subtask in SUBTASKS:
             spec = load_catalog().subtask(task, subtask)
             seeds = _seeds(spec, arguments.hub, arguments.rows)
+            # The models of the gates are loaded, and prompts compiled, once in a process.
+            warm_up = InstantTeacher(encoder), Path(folder) / f"{subtask}-warm-up"
+            rows = _written(spec, seeds[:8], *warm_up, Figures())
+            _solved(spec, _examples(rows), *warm_up, Figures())
             teacher = InstantTeacher(encoder)
             written = _written(spec, seeds, teacher, Path(folder) / subtask, writer)
-            examples = [row for row in written if isinstance(row, GeneratedExample)]
-            _solved(spec, examples, teacher, Path(folder) / subtask, solver)
+            _solved(spec, _examples(written), teacher, Path(folder) / subtask, solver)
             most = max(most, teacher.most)
     figures = {}
     for name, stage in (("writer", writer), ("solver", solver)):
@@ -169,6 +172,10 @@ def main() -> None:
 def _seeds(spec: SubtaskSpec, hub: Path, count: int) -> list[Example]:
     raw = collect_seeds(spec, DirectorySource("mirror", hub), max_seeds=count)
     return [row for row in normalize(spec, raw) if isinstance(row, Example)]
+
+
+def _examples(rows: list[GeneratedExample | Rejection]) -> list[GeneratedExample]:
+    return [row for row in rows if isinstance(row, GeneratedExample)]
 
 
 def _written(
