@@ -156,13 +156,12 @@ class EndpointTeacher:
 
     def poll(self, *, wait: bool = True) -> list[Completion | FailedRequest]:
         """Takes all finished requests; with `wait`, waits until at least one is finished."""
-        finished: list[Completion | FailedRequest] = []
-        while self._under_way and not (finished and self._finished.empty()):
-            try:
-                finished.append(self._finished.get(block=wait))
-            except queue.Empty:
-                break
-            self._under_way -= 1
+        if not self._under_way:
+            return []
+        # Only what is there now: while answers come in, the queue may never be empty.
+        ready = max(self._finished.qsize(), 1 if wait else 0)
+        finished = [self._finished.get() for _ in range(ready)]
+        self._under_way -= len(finished)
         return finished
 
     def _excess(self, request: Request, messages: Sequence[Message]) -> int:

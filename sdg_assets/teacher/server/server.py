@@ -105,6 +105,7 @@ class Server:
         """Time limits of the completions under way."""
         self._frozen_limits: set[asyncio.Timeout] = set()
         self._check: asyncio.Task[bool] | None = None
+        self._is_closed = False
 
     @cached_property
     def http(self) -> aiohttp.ClientSession:
@@ -115,6 +116,8 @@ class Server:
         """
         import aiohttp
 
+        if self._is_closed:  # a probe at the end of the process
+            raise TemporaryError("the client was closed", "start it again")
         headers = {"Content-Type": "application/json"}
         if self._credentials:
             headers["Authorization"] = f"Basic {_basic(self._credentials)}"
@@ -135,6 +138,7 @@ class Server:
 
     async def close(self) -> None:
         """Closes the connections, if there are any."""
+        self._is_closed = True
         if session := self.__dict__.pop("http", None):
             await session.close()
 
@@ -396,7 +400,7 @@ class Server:
                 self.http.get(f"{self.url}/metrics", allow_redirects=False) as response,
             ):
                 text = await response.text(errors="replace")
-        except (aiohttp.ClientError, OSError, ValueError):  # TimeoutError is an OSError
+        except (aiohttp.ClientError, OSError, ValueError, TemporaryError):  # or a TimeoutError
             return None
         return tokens_in(text) if response.ok else None
 

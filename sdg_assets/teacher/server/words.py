@@ -182,7 +182,9 @@ def local_words(served: ServedModel, identity: TeacherIdentity) -> LocalWords | 
     from transformers import AutoTokenizer
 
     try:
-        tokenizer = AutoTokenizer.from_pretrained(str(directory), local_files_only=True)
+        tokenizer = AutoTokenizer.from_pretrained(
+            str(directory), local_files_only=True, trust_remote_code=False
+        )
         encoder = ChatEncoder(tokenizer, served.name, identity.thinking)
         encoder.encode([Message(role="user", content="Why?")])
     except (OSError, ValueError, KeyError, ImportError, PermanentError) as error:
