@@ -96,6 +96,8 @@ class StreamedCore:
 
     def finished(self, *, wait: bool) -> list[Output]:
         """Takes all finished outputs; with `wait`, waits up to a second for the first."""
+        from vllm.v1.engine.exceptions import EngineDeadError
+
         outputs: list[Output] = []
         while self._under_way:
             try:
@@ -104,6 +106,8 @@ class StreamedCore:
             except queue.Empty:
                 break
             self._under_way -= 1
+            if isinstance(outputs[-1].result, EngineDeadError):
+                raise outputs[-1].result
         return outputs
 
     @property
