@@ -10,12 +10,13 @@ import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from math import ceil
 from pathlib import Path
 from typing import Any
 
 from sdg_assets.catalog import SubtaskSpec
-from sdg_assets.errors import TeacherError
+from sdg_assets.errors import PermanentError, TeacherError
 from sdg_assets.records import Example, GeneratedExample, Role
 from sdg_assets.settings import Settings
 from sdg_assets.stages.generated import WriterKnobs, generate
@@ -30,6 +31,8 @@ from sdg_assets.teacher.requests import Completion, FailedRequest, Request
 GOAL = 0.97
 """Least share of the engine's own speed that a stage must reach."""
 WARM_UP_TOKENS = 8
+ROUNDS = 1_000_000
+"""New examples per seed, so that requests never end."""
 
 
 class RecordingTeacher(EngineTeacher):
@@ -132,9 +135,9 @@ def compare(
         requests: Number of requests.
         max_tokens: Longest answer, in tokens.
     """
-    each = max(1, -(-requests // len(seeds)))
-    knobs = WriterKnobs(examples_per_seed=each, temperature=0.0, max_tokens=max_tokens)
     _warm_up(teacher, spec, seeds)
+    each = max(1, ceil(requests / len(seeds)))
+    knobs = WriterKnobs(examples_per_seed=each, temperature=0.0, max_tokens=max_tokens)
     teacher.core.forget()
     teacher.requests.clear()
     usage = Usage()
@@ -198,17 +201,16 @@ def rate(
         SdgError: The engine does not start, or fails.
     """
     _warm_up(teacher, spec, seeds)
-    works = _endless(teacher, spec, seeds, knobs)
+    asking = _asking(teacher, spec, seeds, knobs)
     open_works: dict[str, Work[Any]] = {}
     results, tokens_of_finished, tokens_before = [], 0, teacher.tokens
     began = time.monotonic()
     teacher.wait_until = began + seconds
     while time.monotonic() < teacher.wait_until:
         while len(open_works) < teacher.capacity:
-            work = next(works)
-            for request in next(work, []):  # a seed that is too long makes no request
-                open_works[request.id] = work
-                teacher.submit(request)
+            work, request = next(asking)
+            open_works[request.id] = work
+            teacher.submit(request)
         for outcome in teacher.poll():
             if isinstance(outcome, FailedRequest):
                 raise outcome.error
@@ -226,12 +228,22 @@ def rate(
     )
 
 
-def _endless(
+def _asking(
     teacher: EngineTeacher, spec: SubtaskSpec, seeds: Sequence[Example], knobs: WriterKnobs
-) -> Iterator[Work[Any]]:
-    """Works over all seeds, again and again: each round's requests have ids of their own."""
-    rounds = WriterKnobs(1_000_000, knobs.shots, knobs.temperature, knobs.max_tokens)
-    return generate(spec, seeds, teacher, rounds, round_robin=True)
+) -> Iterator[tuple[Work[Any], Request]]:
+    """Work over all seeds, again and again, with its request: each has an id of its own."""
+    rounds = replace(knobs, examples_per_seed=ROUNDS)
+    fruitless = 0
+    for work in generate(spec, seeds, teacher, rounds, round_robin=True):
+        requests = next(work, [])
+        fruitless = 0 if requests else fruitless + 1
+        if fruitless > len(seeds):
+            raise TeacherError(
+                f"{spec.task}/{spec.key}: no seed fits into {teacher.max_model_len} tokens; raise "
+                "the teacher's max_model_len"
+            )
+        for request in requests:
+            yield work, request
 
 
 def _result(work: Work[Any], completion: Completion) -> Any:  # noqa: ANN401 – a row or a rejection
@@ -244,6 +256,8 @@ def _result(work: Work[Any], completion: Completion) -> Any:  # noqa: ANN401 –
 
 def _warm_up(teacher: EngineTeacher, spec: SubtaskSpec, seeds: Sequence[Example]) -> None:
     """Starts the engine and compiles the grammar, so that no measurement pays for it."""
+    if not seeds:
+        raise PermanentError(f"{spec.task}/{spec.key}: no seed is left to make prompts of")
     knobs = WriterKnobs(max_tokens=WARM_UP_TOKENS, temperature=0.5)
     with _desk(teacher) as desk:
         list(converse(generate(spec, seeds[:1], teacher, knobs), {Role.WRITER: desk}, Usage()))
