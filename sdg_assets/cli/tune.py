@@ -14,7 +14,7 @@ from sdg_assets.cli.options import AsJson, OneSubtask, one_selected
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from sdg_assets.stages.tuning import Change, Trial
+    from sdg_assets.cli.tuning import Change, Trial
 
 EXIT_CODES = exit_codes("the engine ran with none of the settings")
 
@@ -45,10 +45,10 @@ def tune(
     rise, the answers have become worse. Quantization changes the teacher's identity, so answers
     that are already logged are asked for again.
     """
+    from sdg_assets.cli.tuning import alternatives, best_of
+    from sdg_assets.cli.tuning import tune as tuned
     from sdg_assets.settings import settings
     from sdg_assets.stages.speed import recording_teacher
-    from sdg_assets.stages.tuning import alternatives, best_of
-    from sdg_assets.stages.tuning import tune as tuned
     from sdg_assets.teacher.engine.hardware import gpu_count
     from sdg_assets.teacher.models import card_of_model
 

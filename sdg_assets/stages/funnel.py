@@ -37,10 +37,10 @@ class FunnelRow:
     """Refused new examples by "gate: reason"."""
     tokens: int = 0
     """Output tokens of the teachers' completions, those of earlier runs included."""
+    seconds: float = 0.0
+    """Teacher time spent on the new ones."""
     new_tokens: int = 0
     """Output tokens that were written while the partitions were made."""
-    seconds: float = 0.0
-    """Teacher time spent on them."""
 
     @property
     def tokens_per_second(self) -> float:

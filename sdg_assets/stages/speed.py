@@ -10,12 +10,13 @@ import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from math import ceil
 from pathlib import Path
 from typing import Any
 
 from sdg_assets.catalog import SubtaskSpec
-from sdg_assets.errors import TeacherError
+from sdg_assets.errors import PermanentError, TeacherError
 from sdg_assets.records import Example, GeneratedExample, Role
 from sdg_assets.settings import Settings
 from sdg_assets.stages.generated import WriterKnobs, publish, write
@@ -30,6 +31,8 @@ from sdg_assets.teacher.requests import FailedRequest, Request
 GOAL = 0.97
 """Least share of the engine's own speed that a stage must reach."""
 WARM_UP_TOKENS = 8
+ROUNDS = 1_000_000
+"""New examples per seed, so that requests never end."""
 
 
 class RecordingTeacher(EngineTeacher):
@@ -132,9 +135,9 @@ def compare(
         requests: Number of requests.
         max_tokens: Longest answer, in tokens.
     """
-    each = max(1, -(-requests // len(seeds)))
-    knobs = WriterKnobs(examples_per_seed=each, temperature=0.0, max_tokens=max_tokens)
     _warm_up(teacher, spec, seeds)
+    each = max(1, ceil(requests / len(seeds)))
+    knobs = WriterKnobs(examples_per_seed=each, temperature=0.0, max_tokens=max_tokens)
     teacher.core.forget()
     teacher.requests.clear()
     usage = Usage()
@@ -198,17 +201,17 @@ def rate(
         SdgError: The engine does not start, or fails.
     """
     _warm_up(teacher, spec, seeds)
-    works = _endless(teacher, spec, seeds, knobs)
+    asking = _asking(teacher, spec, seeds, knobs)
+    fruitless = 0
     open_works: dict[str, Work[Any]] = {}
     results, tokens_of_finished, tokens_before = [], 0, teacher.tokens
     began = time.monotonic()
     teacher.wait_until = began + seconds
     while time.monotonic() < teacher.wait_until:
         while len(open_works) < teacher.capacity:
-            work = next(works)
-            for request in next(work, []):  # a seed with a control token makes no request
-                open_works[request.id] = work
-                teacher.submit(request)
+            work, request = next(asking)
+            open_works[request.id] = work
+            teacher.submit(request)
         for outcome in teacher.poll():
             if isinstance(outcome, FailedRequest):
                 raise outcome.error
@@ -222,6 +225,12 @@ def rate(
             except StopIteration as finished:
                 results.append(finished.value)
                 tokens_of_finished += outcome.output_tokens
+                fruitless = fruitless + 1 if outcome.finish_reason == "too_long" else 0
+                if fruitless > len(seeds):
+                    raise TeacherError(
+                        f"{spec.task}/{spec.key}: no seed fits into {teacher.max_model_len} "
+                        "tokens; raise the teacher's max_model_len"
+                    ) from None
     per_second = (teacher.tokens - tokens_before) / (time.monotonic() - began)
     rows = publish(spec, seeds, results, teacher)
     accepted = sum(isinstance(row, GeneratedExample) for row in rows)
@@ -234,16 +243,20 @@ def rate(
     )
 
 
-def _endless(
+def _asking(
     teacher: EngineTeacher, spec: SubtaskSpec, seeds: Sequence[Example], knobs: WriterKnobs
-) -> Iterator[Work[Any]]:
-    """Works over all seeds, again and again: each round's requests have ids of their own."""
-    rounds = WriterKnobs(1_000_000, knobs.shots, knobs.temperature, knobs.max_tokens)
-    return write(spec, seeds, teacher, rounds, round_robin=True)
+) -> Iterator[tuple[Work[Any], Request]]:
+    """Work over all seeds, again and again, with its request: each has an id of its own."""
+    rounds = replace(knobs, examples_per_seed=ROUNDS)
+    for work in write(spec, seeds, teacher, rounds, round_robin=True):
+        for request in next(work, []):  # a seed with a control token makes no request
+            yield work, request
 
 
 def _warm_up(teacher: EngineTeacher, spec: SubtaskSpec, seeds: Sequence[Example]) -> None:
     """Starts the engine and compiles the grammar, so that no measurement pays for it."""
+    if not seeds:
+        raise PermanentError(f"{spec.task}/{spec.key}: no seed is left to make prompts of")
     knobs = WriterKnobs(max_tokens=WARM_UP_TOKENS, temperature=0.5)
     with _desk(teacher) as desk:
         list(converse(write(spec, seeds[:1], teacher, knobs), {Role.WRITER: desk}, Usage()))

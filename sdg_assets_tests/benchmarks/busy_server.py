@@ -27,16 +27,14 @@ from multiprocessing.connection import Connection
 from typing import ClassVar
 
 from sdg_assets.addresses import addresses_in
-from sdg_assets.records import Role
 from sdg_assets.teacher.backend import TeacherSpec
 from sdg_assets.teacher.backends.endpoint import EndpointTeacher
 from sdg_assets.teacher.requests import (
     Completion,
     Message,
     Request,
-    Sampling,
-    build_request,
 )
+from sdg_assets_tests.support.requests import request_of
 
 UNDER_WAY = 1024
 ANSWER_SECONDS = 2.0
@@ -118,7 +116,7 @@ def _request(teacher: EndpointTeacher, number: int) -> Request:
         Message(role="system", content=SYSTEM),
         Message(role="user", content=f"Number {number}. {USER}"),
     ]
-    return build_request(teacher.identity, Role.WRITER, "busy@1", messages, Sampling())
+    return request_of(teacher.identity, messages)
 
 
 def measure(address: str, seconds: float) -> tuple[float, float, float]:

@@ -60,7 +60,7 @@ HEAVY = ("dagster", "polars", "pydantic", "yaml", "datasets", "torch", "vllm")
 # Modules that containers or our own processes run, and the module for Dagster's own `-m`.
 NOT_FOR_PEOPLE = {
     "sdg_assets.cluster.ended_runs",
-    "sdg_assets.stages.trial",
+    "sdg_assets.cli.trial",
     "sdg_assets.teacher.weights.convert",
     "sdg_assets.definitions",
 }

@@ -44,7 +44,7 @@ from sdg_assets.teacher.requests import (
     output_limit,
     too_long,
 )
-from sdg_assets.teacher.stopping import FrozenError, engine_work
+from sdg_assets.teacher.stopping import EngineWork, FrozenError, engine_work
 from sdg_assets.teacher.thought_parser import Preparation, ThoughtParser
 from sdg_assets.teacher.thoughts import Parted, settled
 
@@ -297,16 +297,22 @@ class EngineTeacher:
             return outcomes
         wait = wait and not outcomes
         with engine_work(self._stalled_seconds if wait else None) as work:
-            while True:
-                work.last = max(work.last, self._last_token)
-                try:
-                    outputs = core.finished(wait=wait)
-                except (Exception, FrozenError) as error:
-                    raise self._dead(error, frozen=work.is_frozen) from error
-                outcomes += [self._outcome(output) for output in outputs]
-                is_over = self.wait_until is not None and time.monotonic() > self.wait_until
-                if outcomes or not wait or is_over or not core.has_unfinished:
-                    return outcomes
+            try:
+                return outcomes + self._finished(core, work, wait=wait)
+            except (Exception, FrozenError) as error:  # noqa: BLE001 – raised below
+                failure, is_frozen = error, work.is_frozen
+        raise self._dead(failure, frozen=is_frozen) from failure
+
+    def _finished(
+        self, core: Core, work: EngineWork, *, wait: bool
+    ) -> list[Completion | FailedRequest]:
+        """Takes finished requests; with `wait`, as soon as there is one."""
+        while True:
+            work.last = max(work.last, self._last_token)
+            outcomes = [self._outcome(output) for output in core.finished(wait=wait)]
+            is_over = self.wait_until is not None and time.monotonic() > self.wait_until
+            if outcomes or not wait or is_over or not core.has_unfinished:
+                return outcomes
 
     def _dead(self, error: BaseException, *, frozen: bool) -> Exception:
         """Drops the failed engine, so that the next request starts a new one; returns the error."""

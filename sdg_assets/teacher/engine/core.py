@@ -31,6 +31,18 @@ class Room:
         return max(1, ceil(computed * QUEUED))
 
 
+def room_of(config: Any) -> Room:  # noqa: ANN401 – vllm.config.VllmConfig
+    """The room of a started engine, from its configuration."""
+    cache, replicas = config.cache_config, config.parallel_config.data_parallel_size
+    # vLLM adds up the blocks of all replicas, and counts the tokens of one. Where layers differ in
+    # their caches, only the tokens are right.
+    tokens = replicas * (cache.kv_cache_size_tokens or 0)
+    return Room(
+        config.scheduler_config.max_num_seqs * replicas,
+        tokens or cache.num_gpu_blocks * cache.block_size,
+    )
+
+
 @dataclass(frozen=True)
 class Output:
     """A finished request of the engine."""

@@ -16,6 +16,11 @@ def explained(error: BaseException, model: str) -> Exception:
         A `TransientError` if memory may be free later, else a `TeacherError`.
     """
     text = " ".join(str(error).split())
+    if type(error).__name__ == "EngineDeadError":
+        return TransientError(
+            f"teacher {model}: the engine's process has ended; if it was killed, give the step "
+            "more memory"
+        )
     if "max seq len" in text or "max_model_len" in text or "cache blocks" in text:
         return TeacherError(
             f"teacher {model}: too little KV-cache space for its maximum length: lower "

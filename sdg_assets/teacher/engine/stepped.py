@@ -10,7 +10,7 @@ import os
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from sdg_assets.teacher.engine.core import Output, Room
+from sdg_assets.teacher.engine.core import Output, room_of
 from sdg_assets.teacher.thought_parser import Preparation, add_request
 
 
@@ -28,9 +28,7 @@ class SteppedCore:
 
         self._llm: Any = LLM(model=model, **arguments)
         self._engine = self._llm.llm_engine
-        config = self._engine.vllm_config
-        tokens = config.cache_config.num_gpu_blocks * config.cache_config.block_size
-        self.room = Room(config.scheduler_config.max_num_seqs, tokens)
+        self.room = room_of(self._engine.vllm_config)
         compute = self._engine.engine_core.get_output
 
         def counted() -> Any:  # noqa: ANN401 – vLLM's EngineCoreOutputs

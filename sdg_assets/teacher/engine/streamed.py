@@ -1,6 +1,9 @@
-"""An engine in a process of its own: it computes all the time, also while Python is busy here.
+"""An engine in processes of its own: it computes all the time, also while Python is busy here.
 
-PLACEHOLDER
+The alternative was a vLLM server that the step starts and stops itself. This is the same engine
+without the server's detour: prompts go in as token ids, which keeps a data set's text from becoming
+a control token, there is no port, HTTP or JSON in between, and an error keeps its type. Replicas
+share the requests by load here as there. `benchmarks/on_a_gpu.py` measures both.
 """
 
 from __future__ import annotations
@@ -14,7 +17,7 @@ from concurrent import futures
 from typing import Any
 
 from sdg_assets.teacher.engine.children import ErrorsOfChildren, tied_to_this_process
-from sdg_assets.teacher.engine.core import Output, Room
+from sdg_assets.teacher.engine.core import Output, room_of
 from sdg_assets.teacher.thought_parser import Preparation
 
 LOOK_SECONDS = 1.0
@@ -42,10 +45,7 @@ class StreamedCore:
         except BaseException:
             self._end_loop()
             raise
-        config = self._llm.vllm_config
-        replicas = config.parallel_config.data_parallel_size
-        tokens = config.cache_config.num_gpu_blocks * config.cache_config.block_size
-        self.room = Room(config.scheduler_config.max_num_seqs * replicas, tokens)
+        self.room = room_of(self._llm.vllm_config)
 
     async def _start(self, model: str, arguments: Mapping[str, Any]) -> Any:  # noqa: ANN401 – AsyncLLM
         """Starts the engine in the loop's thread, which lives as long as the engine."""
@@ -116,6 +116,8 @@ class StreamedCore:
 
     def finished(self, *, wait: bool) -> list[Output]:
         """Takes all finished outputs; with `wait`, waits up to a second for the first."""
+        from vllm.v1.engine.exceptions import EngineDeadError
+
         outputs: list[Output] = []
         while self._under_way:
             try:
@@ -124,6 +126,8 @@ class StreamedCore:
             except queue.Empty:
                 break
             self._under_way -= 1
+            if isinstance(outputs[-1].result, EngineDeadError):
+                raise outputs[-1].result
         return outputs
 
     @property

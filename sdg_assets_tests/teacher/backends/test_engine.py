@@ -19,6 +19,7 @@ from sdg_assets.teacher.backends import backend_of
 from sdg_assets.teacher.backends import engine as engine_module
 from sdg_assets.teacher.backends.engine import BACKEND, EngineTeacher
 from sdg_assets.teacher.engine import starting
+from sdg_assets.teacher.engine.core import Output, Room
 from sdg_assets.teacher.models import resolve
 from sdg_assets.teacher.requests import Completion, Message, Request, Sampling
 from sdg_assets_tests.conftest import Configure
@@ -244,11 +245,53 @@ def test_what_vllm_says_becomes_what_to_do(
     assert isinstance(caught.value, TeacherGoneError) == (kind is TransientError)
 
 
-@pytest.mark.parametrize("engine", [{"data_parallel_size": 2}], ids=["SDG_ENGINE"])
-def test_replicas_on_a_cpu_are_refused_before_a_model_is_loaded(
-    engine: dict[str, int], configure: Configure
+class BrokenCore:
+    """A started engine that fails at its first step; vLLM's own errors are in `raised`."""
+
+    room = Room(sequences=4, tokens=4096)
+    in_process = True
+    has_unfinished = True
+
+    def __init__(self, raised: Exception) -> None:
+        self.raised = raised
+        self.is_stopped = False
+
+    def finished(self, *, wait: bool) -> list[Output]:
+        raise self.raised
+
+    def stop(self) -> None:
+        self.is_stopped = True
+
+
+class EngineDeadError(Exception):
+    """As vLLM names it."""
+
+
+@pytest.mark.engine
+@pytest.mark.parametrize(
+    ("raised", "kind", "said"),
+    [
+        (EngineDeadError("EngineCore encountered an issue."), TransientError, "process has ended"),
+        (RuntimeError("an illegal instruction"), TeacherError, "RuntimeError: an illegal"),
+    ],
+    ids=["dead process", "anything else"],
+)
+def test_a_failed_engine_is_stopped_and_the_next_request_starts_another(
+    raised: Exception, kind: type[Exception], said: str
 ) -> None:
-    configure(engine=json.dumps(engine))
+    teacher, broken = EngineTeacher(resolve(TEACHER)), BrokenCore(raised)
+    vars(teacher)["core"] = broken
+
+    with pytest.raises(kind, match=said):
+        teacher.poll()
+
+    assert broken.is_stopped
+    assert "core" not in vars(teacher)
+    assert teacher.poll() == []
+
+
+def test_replicas_on_a_cpu_are_refused_before_a_model_is_loaded(configure: Configure) -> None:
+    configure(engine='{"data_parallel_size": 2}')
 
     with pytest.raises(TeacherError, match="data_parallel 2 needs a GPU for each replica") as said:
         backend_of(TeacherSpec.of(settings(), Role.WRITER))

@@ -1,4 +1,4 @@
-"""One trial of `sdg tune`, in a process of its own: `python -m sdg_assets.stages.trial`.
+"""One trial of `sdg tune`, in a process of its own: `python -m sdg_assets.cli.trial`.
 
 Arguments: `task/subtask`, seconds, the file for the result, and the id of the process that waits.
 The settings, `SDG_ENGINE` among them, come from the environment.
@@ -10,12 +10,12 @@ import sys
 from pathlib import Path
 
 from sdg_assets.catalog import configured_catalog
+from sdg_assets.cli.tuning import write_result
 from sdg_assets.errors import SdgError
 from sdg_assets.settings import settings
 from sdg_assets.stages.generated import WriterKnobs
 from sdg_assets.stages.plan import seeds_of
 from sdg_assets.stages.speed import Rate, rate, recording_teacher
-from sdg_assets.stages.tuning import write_result
 from sdg_assets.teacher.engine.children import die_with_parent
 
 

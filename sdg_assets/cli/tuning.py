@@ -21,7 +21,7 @@ from sdg_assets.teacher.models import TeacherCard
 
 NOTICEABLE = 1.03
 """A setting is kept if it is at least this many times as fast: less is noise."""
-MODULE = "sdg_assets.stages.trial"
+MODULE = "sdg_assets.cli.trial"
 START_SECONDS = 1800.0
 """Seconds that a trial may take to load its model, besides its measured time."""
 # The last prompt's words often come again in the answer: a draft of them costs nothing.
@@ -121,7 +121,7 @@ def is_faster(trial: Trial, than: Trial) -> bool:
 
 
 def attempt(subtask: str, seconds: float, engine: Change) -> Trial:
-    """Runs `stages/trial.py` in a process of its own.
+    """Runs `cli/trial.py` in a process of its own.
 
     Args:
         subtask: `task/subtask`.

@@ -2,9 +2,9 @@ from __future__ import annotations
 
 import pytest
 
-from sdg_assets.stages import tuning
+from sdg_assets.cli import tuning
+from sdg_assets.cli.tuning import Change, Trial, alternatives, attempt, best_of, tune
 from sdg_assets.stages.speed import Rate
-from sdg_assets.stages.tuning import Change, Trial, alternatives, attempt, best_of, tune
 from sdg_assets.teacher.models import card_of
 from sdg_assets_tests.conftest import Configure
 
@@ -76,7 +76,7 @@ def test_a_setting_that_cannot_work_is_one_line_with_its_reason(configure: Confi
 
 def test_a_trial_that_dies_says_how(configure: Configure, monkeypatch: pytest.MonkeyPatch) -> None:
     configure(teacher="smollm2-135m")
-    monkeypatch.setattr(tuning, "MODULE", "sdg_assets.stages.no_such_module")
+    monkeypatch.setattr(tuning, "MODULE", "sdg_assets.cli.no_such_module")
 
     dead = attempt("gsm8k/gsm8k", 1, {})
 
