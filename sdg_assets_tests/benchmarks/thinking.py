@@ -20,10 +20,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from pydantic import ValidationError
+import jsonschema  # type: ignore[import-untyped]
 from transformers import AutoTokenizer
 
-from sdg_assets.answers import answer_format
 from sdg_assets.catalog import SubtaskSpec, load_catalog
 from sdg_assets.enrichment.knobs import SolverKnobs
 from sdg_assets.records import (
@@ -164,25 +163,22 @@ def _drafts(recorder: Recorder, desk: Desk, count: int) -> dict[str, float]:
     """The writer thinks, then writes JSON."""
     recorder.clear()
     rows: list[GeneratedExample | Rejection] = []
-    valid = whole = 0
     for name in WRITTEN:
-        before = set(recorder.completions)
         spec, seeds = _seeds(name, count)
         knobs = WriterKnobs(
             examples_per_seed=max(1, count // len(seeds)), thinking="on", max_tokens=ANSWER_TOKENS
         )
         rows += written_by(desk, spec, seeds, knobs)
-        draft = answer_format(spec.answer_kind).draft_model(seeds[0])
-        for id_, completion in recorder.completions.items():
-            if id_ not in before and completion.finish_reason == "stop":
-                whole += 1
-                valid += _is_valid(draft, completion.text)
     completions = list(recorder.completions.values())
+    whole = [c for c in completions if c.finish_reason == "stop"]
     return {
         "drafts": len(completions),
         "thought and answer apart": _share(map(_is_apart, completions)),
         "drafts cut off in the answer": _share(c.finish_reason == "length" for c in completions),
-        "drafts that are valid JSON": valid / whole if whole else 0.0,
+        "whole drafts": len(whole),
+        "drafts that are valid JSON": _share(
+            _is_valid(c.text, recorder.requests[c.request_id]) for c in whole
+        ),
         "tokens of a thought, mean": _mean([c.reasoning_tokens for c in completions]),
         "tokens of an answer, mean": _mean(
             [c.output_tokens - c.reasoning_tokens for c in completions]
@@ -285,12 +281,13 @@ def _is_apart(completion: Completion) -> bool:
     return tokens and bool(completion.text.strip()) and bool(completion.reasoning)
 
 
-def _is_valid(draft: Any, text: str) -> bool:
+def _is_valid(text: str, request: Request) -> bool:
+    """Whether an answer has its request's JSON schema."""
+    assert request.json_schema is not None
     try:
-        draft.model_validate_json(text.strip())
-    except ValidationError as error:
-        # A rule that JSON Schema cannot express is no fault of the format.
-        return all(fault["type"] == "value_error" for fault in error.errors())
+        jsonschema.validate(json.loads(text), request.json_schema)
+    except (ValueError, jsonschema.ValidationError):
+        return False
     return True
 
 
