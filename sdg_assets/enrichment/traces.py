@@ -51,6 +51,8 @@ _CHATTER = re.compile(
     r"|choices?|problem|question)\b)",
     re.IGNORECASE | re.DOTALL,
 )
+# It may use the question's own numbers and words: "2 * 16 + 2 * 8 = 48".
+_CALCULATION = re.compile(r"\d[^=\n]{0,60}[-+*/×÷^−][^=\n]{0,60}=\s*\S")
 _REFERRING = re.compile(
     r"\W*(?:this|that|these|those|it|its|they|their|he|she|such|which|here|both)\b", re.IGNORECASE
 )
@@ -118,6 +120,8 @@ class _Asked:
         self.known_words = self.answer_words.union(*map(_content_words, self.echoes))
 
     def is_exceeded_by(self, trace: str) -> bool:
+        if _CALCULATION.search(trace):
+            return True
         words = _content_words(normalized(trace, self.language))
         return len(words - self.known_words) >= max(NEW_WORDS, NEW_SHARE * len(words))
 
@@ -125,7 +129,7 @@ class _Asked:
         """Whether a sentence only puts the answer into the words of the question."""
         words = _content_words(normalized(sentence, self.language))
         answering = _content_words(normalized(answer, self.language))
-        if not answering or not answering <= words:
+        if not answering or not answering <= words or _CALCULATION.search(sentence):
             return False
         return len(words - self.known_words - answering) < NEW_WORDS
 
@@ -186,7 +190,7 @@ def _without_idle_sentences(text: str, answer: str, asked: _Asked) -> str:
     Announcements are left out wherever they are: a reason may follow them.
     """
     kept: list[str] = []
-    is_marked = _is_marked(text)
+    is_marked, said = _is_marked(text), _HEADING.sub("", text)
     for sentence in sentences(text):
         sentence = _HEADING.sub("", sentence) if not kept else sentence
         if asked.is_announced_by(sentence, answer, is_marked=is_marked):
@@ -199,11 +203,12 @@ def _without_idle_sentences(text: str, answer: str, asked: _Asked) -> str:
         kept.pop(0)
     while kept and asked.is_idle(kept[-1]):
         kept.pop()
-    # "Plant decay makes soil fertile. It …": the answer comes first. What refers back to such a
-    # sentence cannot stand without it.
     while kept and asked.is_restated_by(kept[0], answer):
-        kept = [] if _REFERRING.match("".join(kept[1:])) else kept[1:]
+        kept.pop(0)
     text = _BECAUSE.sub("", "".join(kept).strip())
+    # "Plant decay makes soil fertile. It …" cannot stand without its first sentence.
+    if _REFERRING.match(text) and not said.startswith(kept[0].strip()):
+        return ""
     if asked.policy.choices_are_given:  # "No, it was filmed in Hollywood."
         text = re.sub(rf"^\W*{re.escape(answer)}\s*[,;:.!–—-]\s*", "", text, flags=re.IGNORECASE)
     return text[:1].upper() + text[1:]
