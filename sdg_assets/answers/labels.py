@@ -35,6 +35,12 @@ _LEFT_OVER = re.compile(
     rf"|(?<!\w)[(\[][A-J][)\]]|^[\s>*-]*[A-J][).:](?=\s)|{_ORDINAL}",
     re.MULTILINE | re.IGNORECASE,
 )
+# A quick test: most texts name no label.
+_ANY = re.compile(
+    rf"{_NOUN}s?(?:\s+is|:)?[\s*(\[\"']+(?:[A-Za-z]|\d{{1,2}})(?![\w'’])"
+    rf"|(?<!\w)[(\[]?[A-Za-z][).:\]]|[(\[]\d{{1,2}}[)\]]|\b(?:{'|'.join(_ORDINALS)})\b",
+    re.IGNORECASE,
+)
 
 _FLAGS = re.IGNORECASE | re.MULTILINE
 
@@ -116,6 +122,8 @@ def spelled_out(text: str, choices: Sequence[str]) -> str | None:
     Returns:
         The text without labels; None if an ambiguous label is left: a bare "(C)" may be carbon.
     """
+    if not _ANY.search(text):
+        return text
     for place, choice in enumerate(choices):
         patterns, plain = _patterns(place), choice.replace("\\", r"\\")
         # Labels before their choice are rare: compiling a pattern takes longer than ten searches.

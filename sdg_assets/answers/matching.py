@@ -109,7 +109,7 @@ class Options:
         (choice,) = stated
         key = normalized(choice, self._language)
         by_chance = len(key) < _SHORTEST_MEANT or key in self._common or key.isdecimal()
-        return None if by_chance else choice
+        return None if by_chance and not _equates(text, choice) else choice
 
     def opening(self, text: str, *, whole: bool) -> str | None:
         """The one choice that a text begins with.
@@ -267,6 +267,12 @@ def _begins_with(words: Sequence[str], sequence: Sequence[str], most: int) -> bo
     """Whether the first `most` words contain the sequence in order."""
     rest = iter(words[:most])
     return all(any(_same_word(word, other) for other in rest) for word in sequence)
+
+
+def _equates(sentence: str, choice: str) -> bool:
+    """Whether a sentence ends in "is" and the choice."""
+    ending = rf"\b(?:is|are|was|were)\s+(?:(?:an?|the)\s+)?{re.escape(choice)}\W*$"
+    return re.search(ending, sentence, re.IGNORECASE) is not None
 
 
 def _same_word(left: str, right: str) -> bool:

@@ -51,6 +51,8 @@ _CHATTER = re.compile(
     r"|choices?|problem|question)\b)",
     re.IGNORECASE | re.DOTALL,
 )
+# It may use the question's own numbers and words: "2 * 16 + 2 * 8 = 48".
+_CALCULATION = re.compile(r"\d[^=\n]{0,60}[-+*/×÷^−][^=\n]{0,60}=\s*\S")
 _REFERRING = re.compile(
     r"\W*(?:this|that|these|those|it|its|they|their|he|she|such|which|here|both)\b", re.IGNORECASE
 )
@@ -70,6 +72,8 @@ _FUNCTION_WORDS = frozenset(
     ).split()
 )
 _STEM = 5
+_WRAPPING = 40
+"""Most characters of markup and punctuation around an answer or a label that stands alone."""
 
 
 def candidates(agreeing: Iterable[Ballot], example: Example) -> list[str]:
@@ -86,7 +90,8 @@ def candidates(agreeing: Iterable[Ballot], example: Example) -> list[str]:
         Cleaned traces, each different. A vote is left out if it is not complete, corrects itself,
         speaks of an ambiguous option label, or says too little that is new (see `NEW_SHARE`).
     """
-    kept = filter(None, (_cleaned(ballot, example) for ballot in agreeing))
+    asked = _Asked(example)
+    kept = filter(None, (_cleaned(ballot, asked) for ballot in agreeing))
     ranked = sorted(dict.fromkeys(kept), key=len)
     middle = len(ranked) // 2
     return ranked[middle:] + ranked[:middle][::-1]
@@ -94,96 +99,132 @@ def candidates(agreeing: Iterable[Ballot], example: Example) -> list[str]:
 
 def says_more(trace: str, example: Example) -> bool:
     """Whether a trace says something that question, choices and answer do not."""
-    known = " ".join((example.question, *example.choices, example.answer))
-    words = _content_words(trace, example.language)
-    new = words - _content_words(known, example.language)
-    return len(new) >= max(NEW_WORDS, NEW_SHARE * len(words))
+    return _Asked(example).is_exceeded_by(trace)
 
 
-def _cleaned(ballot: Ballot, example: Example) -> str:
+class _Asked:
+    """A question as sentences are compared with it: folded once for all votes."""
+
+    def __init__(self, example: Example) -> None:
+        self.policy = example.answer_kind.policy
+        self.language = example.language
+        self.folded_choices = {normalized(c, self.language) for c in example.choices}
+        self.echoes = self.folded_choices | {
+            normalized(example.question, self.language),
+            "options",
+            "question",
+        }
+        self.choice_words = set(" ".join(self.folded_choices).split())
+        self.instructions = _instructions(example.answer_kind)
+        self.answer_words = _content_words(normalized(example.answer, self.language))
+        self.known_words = self.answer_words.union(*map(_content_words, self.echoes))
+
+    def is_exceeded_by(self, trace: str) -> bool:
+        if _CALCULATION.search(trace):
+            return True
+        words = _content_words(normalized(trace, self.language))
+        return len(words - self.known_words) >= max(NEW_WORDS, NEW_SHARE * len(words))
+
+    def is_restated_by(self, sentence: str, answer: str) -> bool:
+        """Whether a sentence only puts the answer into the words of the question."""
+        words = _content_words(normalized(sentence, self.language))
+        answering = _content_words(normalized(answer, self.language))
+        if not answering or not answering <= words or _CALCULATION.search(sentence):
+            return False
+        return len(words - self.known_words - answering) < NEW_WORDS
+
+    def is_announced_by(self, sentence: str, answer: str, *, is_marked: bool) -> bool:
+        """Whether a sentence states the answer as such, or is nothing but the answer.
+
+        Args:
+            sentence: The sentence.
+            answer: The answer.
+            is_marked: Whether the text around it announces an answer anywhere.
+        """
+        words = sentence.strip()
+        concluding = markers.CONCLUDING.match(words)
+        bare = words[concluding.end() :] if concluding else words
+        if len(bare) <= len(answer) + _WRAPPING:
+            bare = unwrap(bare)
+            if normalized(bare, self.language) == normalized(answer, self.language):
+                return True
+            if self.folded_choices and (label := labelled(bare, numbers=False)) and not label[1]:
+                return True
+        return is_marked and _is_announcement(words)
+
+    def is_idle(self, sentence: str) -> bool:
+        """Whether a sentence is only markup, chatter, or an echo of the prompt."""
+        folded = normalized(sentence, self.language)
+        words = folded.split()
+        if not any(len(word) > 1 or not word.isascii() for word in words):
+            return True
+        if folded in self.echoes or _CHATTER.match(sentence.strip()):
+            return True
+        # A prompt names the labels that a task gives; the instructions are the same for all tasks.
+        own = set(words) - self.choice_words
+        return any(
+            own == told or (len(own) > 2 and len(own & told) >= ECHOED_SHARE * len(own))
+            for told in self.instructions
+        )
+
+
+def _cleaned(ballot: Ballot, asked: _Asked) -> str:
     """The reasoning of a vote; empty if it is not to be kept."""
-    if ballot.completion.finish_reason != "stop":
+    if ballot.completion.finish_reason != "stop" or ballot.answer is None:
         return ""
     text = ballot.completion.text.rpartition("</think>")[2].strip()
-    if example.answer_kind.policy.trace_holds_answer:
+    if asked.policy.trace_holds_answer:
         return text
     text = json_reasoning(text) or text
     if markers.CORRECTING.search(text):
         return ""
-    presented = ballot.presented
-    text = _without_idle_sentences(text, presented, ballot.answer or example.answer)
-    if presented.answer_kind.policy.choices_are_written:
-        text = spelled_out(text, presented.choices) or ""
-    return text if says_more(text, example) else ""
+    text = _without_idle_sentences(text, ballot.answer, asked)
+    if asked.policy.choices_are_written:
+        text = spelled_out(text, ballot.presented.choices) or ""
+    return text if asked.is_exceeded_by(text) else ""
 
 
-def _without_idle_sentences(text: str, presented: Example, answer: str) -> str:
+def _without_idle_sentences(text: str, answer: str, asked: _Asked) -> str:
     """The text without announcements of the answer, and without idle sentences around it.
 
     Announcements are left out wherever they are: a reason may follow them.
     """
     kept: list[str] = []
+    is_marked, said = _is_marked(text), _HEADING.sub("", text)
     for sentence in sentences(text):
         sentence = _HEADING.sub("", sentence) if not kept else sentence
-        if _announces(sentence, answer, presented):
+        if asked.is_announced_by(sentence, answer, is_marked=is_marked):
             # The heading of a list of steps must not become the end of the text before it.
             if kept and "\n" in sentence and "\n" not in kept[-1]:
                 kept[-1] = f"{kept[-1].rstrip()}\n"
             continue
         kept.append(sentence)
-    while kept and _is_idle(kept[0], presented):
+    while kept and asked.is_idle(kept[0]):
         kept.pop(0)
-    while kept and _is_idle(kept[-1], presented):
+    while kept and asked.is_idle(kept[-1]):
         kept.pop()
-    # "Plant decay makes soil fertile. It …": the answer comes first. What refers back to such a
-    # sentence cannot stand without it.
-    while kept and _restates(kept[0], presented, answer):
-        kept = [] if _REFERRING.match("".join(kept[1:])) else kept[1:]
+    while kept and asked.is_restated_by(kept[0], answer):
+        kept.pop(0)
     text = _BECAUSE.sub("", "".join(kept).strip())
-    if presented.answer_kind.policy.choices_are_given:  # "No, it was filmed in Hollywood."
+    # "Plant decay makes soil fertile. It …" cannot stand without its first sentence.
+    if _REFERRING.match(text) and not said.startswith(kept[0].strip()):
+        return ""
+    if asked.policy.choices_are_given:  # "No, it was filmed in Hollywood."
         text = re.sub(rf"^\W*{re.escape(answer)}\s*[,;:.!–—-]\s*", "", text, flags=re.IGNORECASE)
-    return _capitalized(text)
+    return text[:1].upper() + text[1:]
 
 
-def _announces(sentence: str, answer: str, presented: Example) -> bool:
-    """Whether a sentence states the answer as such, or is nothing but the answer."""
-    words = sentence.strip()
-    concluding = markers.CONCLUDING.match(words)
-    bare = unwrap(words[concluding.end() :] if concluding else words)
-    if normalized(bare, presented.language) == normalized(answer, presented.language):
-        return True
-    if presented.choices and (label := labelled(bare, numbers=False)) and not label[1]:
-        return True
-    if _ANSWERING.search(words) or markers.HEADING.search(f"{words}\n"):
-        return True
-    is_marked = markers.BEFORE.search(words) or markers.AFTER.search(words)
-    return bool(is_marked) and not _DENYING.search(words)
+def _is_marked(text: str) -> bool:
+    """Whether a text announces an answer, or has a heading or a box for it."""
+    patterns = (markers.BEFORE, markers.AFTER, markers.HEADING, _ANSWERING)
+    return any(pattern.search(text) for pattern in patterns)
 
 
-def _restates(sentence: str, presented: Example, answer: str) -> bool:
-    """Whether a sentence only puts the answer into the words of the question."""
-    language = presented.language
-    said, answering = _content_words(sentence, language), _content_words(answer, language)
-    known = _content_words(" ".join((presented.question, *presented.choices)), language)
-    return bool(answering) and answering <= said and len(said - known - answering) < NEW_WORDS
-
-
-def _is_idle(sentence: str, presented: Example) -> bool:
-    """Whether a sentence is only markup, chatter, or an echo of the prompt."""
-    words = normalized(sentence, presented.language).split()
-    if not any(len(word) > 1 or not word.isascii() for word in words):
+def _is_announcement(sentence: str) -> bool:
+    if _ANSWERING.search(sentence) or markers.HEADING.search(f"{sentence}\n"):
         return True
-    if _CHATTER.match(sentence.strip()):
-        return True
-    asked = (presented.question, *presented.choices, "options", "question")
-    if " ".join(words) in {normalized(text, presented.language) for text in asked}:
-        return True
-    # A prompt names the labels that a task gives; `_instructions` is the same for all tasks.
-    own = set(words) - set(normalized(" ".join(presented.choices)).split())
-    return any(
-        own == instruction or (len(own) > 2 and len(own & instruction) >= ECHOED_SHARE * len(own))
-        for instruction in _instructions(presented.answer_kind)
-    )
+    is_marked = markers.BEFORE.search(sentence) or markers.AFTER.search(sentence)
+    return bool(is_marked) and not _DENYING.search(sentence)
 
 
 @lru_cache(maxsize=64)
@@ -202,11 +243,7 @@ def _instructions(kind: AnswerKind) -> tuple[frozenset[str], ...]:
     return tuple(frozenset(normalized(sentence).split()) for sentence in told)
 
 
-def _content_words(text: str, language: str) -> set[str]:
+def _content_words(folded: str) -> set[str]:
     """The beginnings of a text's words that carry content, so that inflected forms are equal."""
-    words = (word for word in normalized(text, language).split() if word[-1].isalnum())
+    words = (word for word in folded.split() if word[-1].isalnum())
     return {word[:_STEM] for word in words if word not in _FUNCTION_WORDS}
-
-
-def _capitalized(text: str) -> str:
-    return text[:1].upper() + text[1:]

@@ -15,7 +15,7 @@ import os
 import sys
 import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import chain, islice
 from pathlib import Path
 from typing import get_args
@@ -62,6 +62,8 @@ class Solved:
 
     dataset: str
     form: VoteForm
+    is_chosen: bool
+    """Whether the pipeline votes in this form."""
     row: GeneratedExample
     ballots: Sequence[Ballot]
     is_right: bool
@@ -78,7 +80,6 @@ class Score:
     right: int = 0
     kept: int = 0
     tokens: int = 0
-    right_votes: int = field(default=0)
 
     def add(self, solved: Solved) -> None:
         """Counts one row."""
@@ -187,7 +188,8 @@ def _voted(
     agreeing = [b for b in ballots if b.answer is not None and same(b.answer, row.answer)]
     traces = candidates(agreeing, row) if is_right else []
     (trace,) = first_that_reads_well([(row, traces)], text_gates(DEFAULTS))
-    return Solved(dataset, form, row, ballots, is_right, trace)
+    is_chosen = form == vote_form(row.answer_kind, solver.identity.teacher_class)
+    return Solved(dataset, form, is_chosen, row, ballots, is_right, trace)
 
 
 def judged(solved: Sequence[Solved], forms: Sequence[VoteForm]) -> int:
@@ -207,23 +209,23 @@ def judged(solved: Sequence[Solved], forms: Sequence[VoteForm]) -> int:
                     by_form[form].add(row)
                     if form == "free":
                         freely.add(row)
-                    if form == vote_form(row.row.answer_kind, "small") or len(forms) == 1:
+                    if row.is_chosen or len(forms) == 1:
                         pipeline.add(row)
             print(_line(dataset, form, score))
     for form in forms:
         print(_line("all", form, by_form[form]))
-    print(_line("**all**", "as the pipeline chooses", pipeline), "\n")
+    print(_line("**all**", "as the pipeline chooses", pipeline) if len(forms) > 1 else "", "\n")
     goals = {
         f"votes unread: {pipeline.unread_share:.1%}, at most {MOST_UNREAD:.0%}": (
             pipeline.unread_share <= MOST_UNREAD
-        ),
-        f"majority right: {pipeline.accuracy:.1%}, free votes {freely.accuracy:.1%}": (
-            pipeline.accuracy >= freely.accuracy
         ),
         f"verified rows with a trace: {pipeline.kept_share:.1%}, at least {LEAST_KEPT:.0%}": (
             pipeline.kept_share >= LEAST_KEPT
         ),
     }
+    if len(forms) > 1:
+        goal = f"majority right: {pipeline.accuracy:.1%}, free votes {freely.accuracy:.1%}"
+        goals[goal] = pipeline.accuracy >= freely.accuracy
     for goal, is_met in goals.items():
         print(f"- {'met' if is_met else 'MISSED'}: {goal}")
     return 0 if all(goals.values()) else 1
@@ -238,9 +240,7 @@ def _line(dataset: str, form: str, score: Score) -> str:
 
 def traces_to_read(solved: Sequence[Solved]) -> str:
     """Kept traces of the pipeline's own form, spread evenly over all rows, as Markdown."""
-    kept = [
-        row for row in solved if row.trace and row.form == vote_form(row.row.answer_kind, "small")
-    ]
+    kept = [row for row in solved if row.trace and row.is_chosen]
     step = max(1, len(kept) / TRACES_IN_REPORT)
     chosen = [kept[int(at * step)] for at in range(min(TRACES_IN_REPORT, len(kept)))]
     return "\n\n".join(_entry(number, row) for number, row in enumerate(chosen, start=1)) + "\n"

@@ -174,6 +174,27 @@ def test_talk_about_the_question_is_not_kept(talk: str) -> None:
     assert trace(f"{talk} {REASON}") == REASON
 
 
+def test_a_calculation_with_the_numbers_of_the_question_is_kept() -> None:
+    row = generated(
+        answer_kind=AnswerKind.NUMERIC,
+        question="He buys 2 large pizzas of 16 slices and 2 small ones of 8. How many slices?",
+        choices=[],
+        answer_index=None,
+        answer="48",
+    )
+    steps = "The number of slices is 2*16 + 2*8 = 48 slices."
+
+    assert trace(f"{steps}\nAnswer: 48", row) == steps
+    assert trace("The number of slices is 48 slices.\nAnswer: 48", row) == ""
+
+
+def test_a_reason_that_refers_to_what_was_left_out_is_not_kept() -> None:
+    assert trace(f"The answer is filter. This can be seen from the grains. {REASON}") == ""
+    assert trace(f"This tool is a sieve. So it is B. {REASON}\nAnswer: filter") == (
+        f"This tool is a sieve. {REASON}"
+    )
+
+
 def test_an_elimination_is_reasoning_and_no_announcement() -> None:
     text = "Iron clings to poles, so a magnet is not the answer. A balance compares masses."
 
