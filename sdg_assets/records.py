@@ -272,7 +272,21 @@ class EnrichedExample(GeneratedExample):
     """A generated example with the votes of a solver that did not see the writer's answer."""
 
     reasoning: str = Field(
-        default="", description="best reasoning among the votes that agree with the answer"
+        default="",
+        description="best reasoning among the votes that agree with the answer, or the solver's "
+        "thought, condensed",
+    )
+    reasoning_from: Literal["", ReasoningSource] = Field(
+        default="",
+        description="`answer`: the steps of the solver's answer; `condensed`: its thought, which "
+        "it rewrote as an explanation; empty without reasoning",
+    )
+    reasoning_fault: str = Field(
+        default="", description="why the explanation of a thought was dropped; else empty"
+    )
+    thought: str = Field(
+        default="",
+        description="the raw thought of an agreeing vote, if the settings keep it; in no `text`",
     )
     knowledge: str = Field(
         default="", description="background knowledge that a learner needs; empty if not written"

@@ -12,6 +12,7 @@ from typing import Any
 
 from sdg_assets.enrichment.asking import as_declared, declared_prompts
 from sdg_assets.enrichment.base import EnrichmentContext
+from sdg_assets.enrichment.condensed import best_thought
 from sdg_assets.enrichment.correction import Correction, correction
 from sdg_assets.enrichment.judge import Judge
 from sdg_assets.enrichment.votes import Ballot, best_trace, cast_votes, decide, tally
@@ -64,6 +65,7 @@ def verification(
         reasoning=best_trace(agreeing, example, context.gates)
         if example.answer_kind.policy.keeps_trace
         else "",
+        thought=best_thought(agreeing, knobs),
         votes=[Vote(answer=answer, count=count) for answer, count in groups],
         votes_cast=len(ballots),
         vote_share=len(agreeing) / len(ballots) if ballots else 0.0,
@@ -72,7 +74,9 @@ def verification(
         solver=solver.identity.stamp,
     )
     if not row.verified:
-        row = row.model_copy(update={"reasoning": ""})
+        row = row.model_copy(update={"reasoning": "", "thought": ""})
+    if row.reasoning:
+        row = row.model_copy(update={"reasoning_from": "answer"})
     return Verification(row, ballots, corrected)
 
 

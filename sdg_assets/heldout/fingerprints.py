@@ -39,10 +39,13 @@ def hash_of(plain: str) -> int:
 
 
 def trained_texts(row: Example) -> list[str]:
-    """Every text that a row would train on: its context first, its question second."""
+    """Every text that a row may train on: its context first, its question second.
+
+    A kept thought is in no training text of a release, but whoever keeps one may train on it.
+    """
     texts = [row.context, row.question, *row.choices, row.answer, *row.aliases, row.solution]
     if isinstance(row, EnrichedExample):
-        texts += [row.reasoning, row.knowledge, *row.added_texts]
+        texts += [row.reasoning, row.knowledge, *row.added_texts, row.thought]
     return texts
 
 

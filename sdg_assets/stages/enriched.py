@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from sdg_assets.answers import answer_format
 from sdg_assets.enrichment.additions import with_additions
 from sdg_assets.enrichment.base import Enrichment, EnrichmentContext, enrichments
+from sdg_assets.enrichment.condensed import without_raw_thought
 from sdg_assets.enrichment.judge import Judge
 from sdg_assets.enrichment.knobs import SolverKnobs
 from sdg_assets.enrichment.verification import unasked, verification
@@ -130,4 +131,5 @@ def _enriched(
         report.corrected += 1
     if not verified.row.verified:
         return verified.row
-    return (yield from with_additions(verified.row, installed, context, report.added))
+    row = yield from with_additions(verified.row, installed, context, report.added)
+    return without_raw_thought(row, context)

@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, field_validator
 from sdg_assets.errors import TeacherError, TransientError
 from sdg_assets.records import Role, TeacherStamp, content_id
 from sdg_assets.teacher.control_tokens import ControlTokens
-from sdg_assets.teacher.thinking import RecommendedSampling, Thinking
+from sdg_assets.teacher.thinking import RecommendedSampling, Thinking, thinks
 
 
 class Sampling(BaseModel):
@@ -224,9 +224,22 @@ class Teacher(Protocol):
         ...
 
 
+def output_limit(thinking: Thinking | None, sampling: Sampling) -> int:
+    """Most tokens of an output: the answer's, and the budget of a thought.
+
+    Args:
+        thinking: How the model thinks; None: it does not.
+        sampling: The request's thinking mode, and the longest answer.
+    """
+    if thinking is None or not thinks(thinking, sampling.thinking):
+        return sampling.max_tokens
+    return sampling.max_tokens + thinking.max_tokens
+
+
 def fits(request: Request, teacher: Teacher) -> bool:
-    """Whether the prompt and `max_tokens` of output fit into the teacher's context."""
-    length = teacher.count_tokens(request.messages) + request.sampling.max_tokens
+    """Whether the prompt, the thought's budget and the answer fit into the teacher's context."""
+    limit = output_limit(teacher.identity.thinking, request.sampling)
+    length = teacher.count_tokens(request.messages) + limit
     return length <= teacher.max_model_len
 
 

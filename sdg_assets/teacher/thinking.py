@@ -68,6 +68,20 @@ class Thinking(BaseModel):
     )
     max_tokens: PositiveInt = Field(description="token budget of the thought")
 
+    @model_validator(mode="before")
+    @classmethod
+    def _on_and_off_are_words(cls, value: Any) -> Any:  # noqa: ANN401 – as YAML gave it
+        """YAML reads a bare `on` or `off` as a boolean, as key and as value."""
+        if not isinstance(value, dict):
+            return value
+        words = {True: "on", False: "off"}
+        named = {
+            words.get(key, key) if isinstance(key, bool) else key: v for key, v in value.items()
+        }
+        if isinstance(default := named.get("default"), bool):
+            named["default"] = words[default]
+        return named
+
     @model_validator(mode="after")
     def _switches_agree(self) -> Self:
         if self.switch == "none" and (self.on is not None or self.off is not None):
@@ -100,7 +114,7 @@ class Thinking(BaseModel):
         return (mode or self.default) != "off"
 
     def instruction(self, mode: str) -> Instruction:
-        """What a prompt must contain for a mode; nothing for the default.
+        """What a prompt must contain for a mode; nothing for the default. An effort turns it on.
 
         Args:
             mode: One of `modes`, or empty.
@@ -108,7 +122,8 @@ class Thinking(BaseModel):
         value = self._switches.get(mode)
         if isinstance(value, str):
             return Instruction(system=value)
-        return Instruction(template=value or {})
+        on = self.on if mode in self.efforts and isinstance(self.on, dict) else {}
+        return Instruction(template={**on, **(value or {})})
 
 
 def thinks(thinking: Thinking | None, mode: str) -> bool:

@@ -7,6 +7,7 @@ import pytest
 from sdg_assets.enrichment.asking import together
 from sdg_assets.enrichment.background import ENRICHMENT as BACKGROUND
 from sdg_assets.enrichment.base import enrichments
+from sdg_assets.enrichment.condensed import ENRICHMENT as CONDENSED
 from sdg_assets.enrichment.judge import ENRICHMENT as JUDGE
 from sdg_assets.enrichment.knobs import SolverKnobs
 from sdg_assets.errors import PermanentError
@@ -52,8 +53,8 @@ def test_parallel_work_asks_in_one_batch_and_each_gets_its_own_answers() -> None
     assert list(results) == ["a", "b", "none"]
 
 
-def test_judge_and_background_are_enrichments_that_nothing_lists() -> None:
-    assert enrichments()[:2] == (BACKGROUND, JUDGE)
+def test_judge_background_and_condensed_are_enrichments_that_nothing_lists() -> None:
+    assert enrichments()[:3] == (BACKGROUND, CONDENSED, JUDGE)
 
 
 @pytest.mark.parametrize(

@@ -70,7 +70,12 @@ def test_ratings_become_scores_from_0_to_1() -> None:
 
 @pytest.mark.parametrize(
     ("text", "finish_reason"),
-    [('{"comment": "It is', "length"), (ratings(harmless=9), "stop"), ("Fine.", "stop")],
+    [
+        ('{"comment": "It is', "length"),
+        (ratings(harmless=9), "stop"),
+        ("Fine.", "stop"),
+        ("", "thinking"),
+    ],
 )
 def test_an_unreadable_judgement_scores_0_and_is_kept(text: str, finish_reason: str) -> None:
     judgement = judge().judgement(said(text, finish_reason))

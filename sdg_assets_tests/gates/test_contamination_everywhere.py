@@ -50,7 +50,7 @@ def other(**changes: object) -> EnrichedExample:
 
 
 @pytest.mark.parametrize(
-    "part", ["context", "question", "answer", "solution", "reasoning", "knowledge"]
+    "part", ["context", "question", "answer", "solution", "reasoning", "knowledge", "thought"]
 )
 def test_a_question_is_found_in_every_part_that_a_row_trains_on(
     gate: Contamination, part: str

@@ -125,6 +125,17 @@ def test_a_truncated_draft_is_called_truncated_and_never_unparsable(write: Write
     assert reason(write(ScriptedTeacher(cut))) == "generation: truncated"
 
 
+def test_a_draft_that_was_never_begun_is_called_truncated_while_thinking(write: Write) -> None:
+    def cut(request: Request) -> Completion:
+        return completion(request, "", "thinking").model_copy(update={"reasoning": "A river?"})
+
+    rows = write(ScriptedTeacher(cut))
+
+    assert reason(rows) == "generation: truncated while thinking"
+    assert isinstance(rows[0], Rejection)
+    assert rows[0].row["completion"]["reasoning"] == "A river?", "it is kept for the log's reader"
+
+
 def test_a_rejection_keeps_what_the_writer_said(write: Write) -> None:
     (row,) = write(ScriptedTeacher(lambda _: "no JSON at all"))
 

@@ -21,6 +21,7 @@ def test_a_log_is_named_after_the_prompts_that_its_role_is_asked_with(kind: Answ
     assert names(log_versions(Role.SOLVER, kind, "rubric")) == [
         f"solve/{name}",
         f"knowledge/{name}",
+        *(["condense"] if kind.policy.keeps_trace else []),
     ]
     assert names(log_versions(Role.JUDGE, kind, "rubric")) == ["judge/rubric", "judge/comparison"]
     assert names(log_versions(Role.JUDGE, kind, "reward")) == ["judge/reward"]
@@ -35,4 +36,8 @@ def test_every_template_belongs_to_the_role_that_is_asked_with_it() -> None:
     declared = {role: names(role_versions(role)) for role in Role}
 
     assert sorted(name for versions in declared.values() for name in versions) == sorted(templates)
-    assert {name.split("/")[0] for name in declared[Role.SOLVER]} == {"solve", "knowledge"}
+    assert {name.split("/")[0] for name in declared[Role.SOLVER]} == {
+        "solve",
+        "knowledge",
+        "condense",
+    }

@@ -20,12 +20,13 @@ START_SECONDS = 240
 
 
 @contextmanager
-def vllm_server(log: Path, model: Path | None = None) -> Iterator[str]:
+def vllm_server(log: Path, model: Path | None = None, *arguments: str) -> Iterator[str]:
     """Starts the server and stops it at the end; yields its URL.
 
     Args:
         log: Where it writes.
         model: What it serves, under its directory's name; by default the quick teacher.
+        *arguments: More arguments of the server's command line.
     """
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -38,7 +39,7 @@ def vllm_server(log: Path, model: Path | None = None) -> Iterator[str]:
         "--host", "127.0.0.1", "--port", str(port), "--enforce-eager",
         # In bfloat16 a greedy answer depends on rounding, and rounding on the rest of the batch.
         "--dtype", "float32", "--max-model-len", "2048",
-        "--kv-cache-memory-bytes", str(1 << 29),
+        "--kv-cache-memory-bytes", str(1 << 29), *arguments,
     ]  # fmt: skip
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "VLLM_ENABLE_V1_MULTIPROCESSING": "0"}
     with log.open("wb") as out:

@@ -23,11 +23,11 @@ from sdg_assets.teacher.encoding import instructed, instruction_of
 from sdg_assets.teacher.requests import (
     Completion,
     FailedRequest,
-    FinishReason,
     Message,
     Request,
     TeacherIdentity,
     finish_reason,
+    output_limit,
     too_long,
 )
 from sdg_assets.teacher.server.background import background
@@ -42,7 +42,7 @@ from sdg_assets.teacher.server.words import (
     fits_surely,
     local_words,
 )
-from sdg_assets.teacher.thinking import thinks
+from sdg_assets.teacher.thoughts import parted_reply, response_format, thinking_body
 
 log = logging.getLogger(__name__)
 
@@ -138,7 +138,7 @@ class EndpointTeacher:
 
     def count_tokens(self, messages: Sequence[Message]) -> int:
         """Number of prompt tokens of a conversation; without its tokenizer, an estimate."""
-        return self.words.count(self.words.harmless(messages))
+        return self.words.count(messages)
 
     def submit(self, request: Request) -> None:
         """Hands the request to the background thread.
@@ -147,11 +147,11 @@ class EndpointTeacher:
         doubt the server decides.
         """
         self._under_way += 1
-        messages = self.words.harmless(request.messages)
-        if prompt_tokens := self._excess(request, messages):
+        if prompt_tokens := self._excess(request):
             self._finished.put(too_long(request.id, prompt_tokens))
             return
-        body = self.body(request, messages)
+        # Built in this thread: the words may have to ask the server, in the background thread.
+        body = self.body(request)
         asyncio.run_coroutine_threadsafe(self._work(request, body), background())
 
     def poll(self, *, wait: bool = True) -> list[Completion | FailedRequest]:
@@ -164,12 +164,12 @@ class EndpointTeacher:
         self._under_way -= len(finished)
         return finished
 
-    def _excess(self, request: Request, messages: Sequence[Message]) -> int:
+    def _excess(self, request: Request) -> int:
         """The prompt's tokens if it certainly exceeds the context; else 0."""
-        room = self.max_model_len - self.longest_answer(request)
-        if not self._served.knows_length or fits_surely(messages, room):
+        room = self.max_model_len - self.longest_output(request)
+        if not self._served.knows_length or fits_surely(request.messages, room):
             return 0
-        prompt_tokens = self.words.least(messages, request.sampling.thinking)
+        prompt_tokens = self.words.least(request.messages, request.sampling.thinking)
         return prompt_tokens if prompt_tokens > room else 0
 
     async def _work(self, request: Request, body: dict[str, Any]) -> None:
@@ -185,38 +185,31 @@ class EndpointTeacher:
             if not isinstance(error, Exception):
                 raise
 
-    def longest_answer(self, request: Request) -> int:
+    def longest_output(self, request: Request) -> int:
         """Most tokens of the answer, and of the thought before it."""
-        sampling, thinking = request.sampling, self.identity.thinking
-        budget = thinking.max_tokens if thinking and thinks(thinking, sampling.thinking) else 0
-        return sampling.max_tokens + budget
+        return output_limit(self.identity.thinking, request.sampling)
 
-    def body(self, request: Request, messages: Sequence[Message]) -> dict[str, Any]:
-        """The JSON body of a request.
+    def body(self, request: Request) -> dict[str, Any]:
+        """The JSON body of a request, with its control tokens broken up.
 
-        Args:
-            request: The request.
-            messages: Its messages, made harmless.
+        This may ask the server whether a text is a token: never call it in the background thread.
         """
-        sampling = request.sampling
-        instruction = instruction_of(self.identity.thinking, sampling.thinking)
+        messages = self.words.harmless(request.messages)
+        sampling, thinking = request.sampling, self.identity.thinking
+        system = instruction_of(thinking, sampling.thinking).system
         body: dict[str, Any] = {
             "model": self.model,
-            "messages": [m.model_dump() for m in instructed(messages, instruction.system)],
+            "messages": [m.model_dump() for m in instructed(messages, system)],
             "temperature": sampling.temperature,
             "top_p": sampling.top_p,
-            "max_tokens": self.longest_answer(request),
+            "max_tokens": self.longest_output(request),
         }
         # Extensions of OpenAI's API are sent only if they say something: see `server/dialect.py`.
-        if sampling.top_k:
-            body["top_k"] = sampling.top_k
-        if sampling.min_p:
-            body["min_p"] = sampling.min_p
-        if instruction.template:
-            body["chat_template_kwargs"] = dict(instruction.template)
+        body |= {"top_k": sampling.top_k} if sampling.top_k else {}
+        body |= {"min_p": sampling.min_p} if sampling.min_p else {}
+        body |= thinking_body(thinking, sampling.thinking)
         if request.json_schema:
-            schema = {"name": "draft", "schema": request.json_schema, "strict": True}
-            body["response_format"] = {"type": "json_schema", "json_schema": schema}
+            body["response_format"] = response_format(request.json_schema)
         return body
 
     async def complete(self, request: Request, body: dict[str, Any]) -> Completion:
@@ -225,18 +218,23 @@ class EndpointTeacher:
         key = request.messages[-1].content[:PREFIX]
         answer = await self.fleet.ask("/v1/chat/completions", ChatReply, body, key=key)
         choice, usage = answer.choices[0], answer.usage
-        text, thought = choice.message.content or "", choice.message.thought
-        reason: FinishReason = finish_reason(choice.finish_reason, self.fleet.name)
-        if reason == "length" and thought and not text:
-            reason = "thinking"
+        parted = parted_reply(
+            self.identity.thinking,
+            request,
+            choice.message.content,
+            choice.message.thought,
+            finish_reason(choice.finish_reason, self.fleet.name),
+            usage.completion_tokens,
+            usage.reasoning_tokens,
+        )
         return Completion(
             request_id=request.id,
-            text=text,
-            reasoning=thought,
-            finish_reason=reason,
+            text=parted.answer,
+            reasoning=parted.reasoning,
+            finish_reason=parted.finish_reason,
             prompt_tokens=usage.prompt_tokens,
             output_tokens=usage.completion_tokens,
-            reasoning_tokens=answer.reasoning_tokens,
+            reasoning_tokens=parted.reasoning_tokens,
             cached_tokens=usage.cached_tokens,
             seconds=round(time.monotonic() - began, 3),
         )

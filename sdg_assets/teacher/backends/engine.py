@@ -31,12 +31,16 @@ from sdg_assets.teacher.models import (
 from sdg_assets.teacher.requests import (
     Completion,
     FailedRequest,
+    FinishReason,
     Message,
     Request,
     TeacherIdentity,
     finish_reason,
+    output_limit,
 )
 from sdg_assets.teacher.stopping import FrozenError, engine_work
+from sdg_assets.teacher.thought_parser import Preparation, ThoughtParser, add_request
+from sdg_assets.teacher.thoughts import Parted, settled
 
 # Set before vllm is imported. One process: a killed run leaves no orphaned engine behind, and
 # errors keep their types.
@@ -91,6 +95,8 @@ class EngineTeacher:
         self._model = resolved.path_or_id
         self._stalled_seconds = stalled_seconds
         self._unusable: Exception | None = None
+        self.thinking = resolved.card.thinking
+        parser = {"reasoning_parser": self.thinking.parser} if self.thinking else {}
         gpus = resolved.card.gpus
         spread = {
             "tensor_parallel_size": gpus.tensor_parallel,
@@ -98,6 +104,7 @@ class EngineTeacher:
         }
         self._arguments: dict[str, Any] = {
             **{name: count for name, count in spread.items() if count > 1},
+            **parser,
             **resolved.card.engine,
             **overrides,
         }
@@ -109,9 +116,10 @@ class EngineTeacher:
         longest = self._arguments.get("max_model_len") or config.max_position_embeddings
         self.max_model_len = int(longest)
         self.identity = identity_of(resolved, self._arguments)
-        self._encoder = ChatEncoder(tokenizer, self._model)
+        self._tokenizer = tokenizer
+        self._encoder = ChatEncoder(tokenizer, self._model, self.thinking)
         self.control_tokens = self._encoder.control_tokens
-        self._submitted: dict[str, float] = {}
+        self._submitted: dict[str, tuple[Request, float]] = {}
         # A prompt is tokenized twice: to count its tokens, and to send it a moment later.
         self._tokenize = lru_cache(maxsize=256)(self._encoder.encode)
 
@@ -133,6 +141,17 @@ class EngineTeacher:
                 return LLM(model=self._model, **arguments)
             except Exception as error:
                 raise self._not_started(explained(error, self._model)) from error
+
+    @cached_property
+    def thoughts(self) -> ThoughtParser | None:
+        """Tells thought from answer; None for a model that does not think.
+
+        Raises:
+            TeacherError: The parser that its card names cannot be used.
+        """
+        if self.thinking is None:
+            return None
+        return ThoughtParser(self.thinking, self._tokenizer, self._model)
 
     def _not_started(self, error: Exception) -> Exception:
         """Remembers a permanent error: every partition of the run would meet it again."""
@@ -156,29 +175,42 @@ class EngineTeacher:
 
     def submit(self, request: Request) -> None:
         """Adds a request to the running batch."""
-        engine = self.llm.llm_engine
+        engine, prompt = self.llm.llm_engine, self.prompt(request)
+        prepared = self._prepared(request, prompt["prompt_token_ids"])
         try:
-            engine.add_request(request.id, self.prompt(request), self.parameters(request))
+            add_request(engine, request.id, prompt, self.parameters(request, prepared), prepared)
         except Exception as error:
             raise explained(error, self._model) from error
-        self._submitted[request.id] = time.monotonic()
+        self._submitted[request.id] = request, time.monotonic()
 
     def prompt(self, request: Request) -> dict[str, list[int]]:
         """The request's token ids for vLLM; only the chat template produces control ids."""
-        return {"prompt_token_ids": self._tokens(request.messages)}
+        return {"prompt_token_ids": self._tokens(request.messages, request.sampling.thinking)}
 
-    def parameters(self, request: Request) -> Any:  # noqa: ANN401 – vllm.SamplingParams
+    def parameters(self, request: Request, prepared: Preparation | None = None) -> Any:  # noqa: ANN401 – vllm.SamplingParams
         """The request's `SamplingParams`; the engine enforces its JSON schema."""
         from vllm import SamplingParams
+
+        if prepared is None:
+            prepared = self._prepared(request, self.prompt(request)["prompt_token_ids"])
+        sampling = request.sampling
+        return SamplingParams(
+            temperature=sampling.temperature,
+            top_p=sampling.top_p,
+            top_k=sampling.top_k,
+            min_p=sampling.min_p,
+            max_tokens=output_limit(self.thinking, sampling),
+            structured_outputs=prepared.structured_outputs,
+            skip_special_tokens=prepared.skip_special_tokens,
+        )
+
+    def _prepared(self, request: Request, prompt: Sequence[int]) -> Preparation:
+        if self.thoughts:
+            return self.thoughts.prepare(request, prompt)
         from vllm.sampling_params import StructuredOutputsParams
 
         schema = request.json_schema
-        return SamplingParams(
-            temperature=request.sampling.temperature,
-            top_p=request.sampling.top_p,
-            max_tokens=request.sampling.max_tokens,
-            structured_outputs=StructuredOutputsParams(json=schema) if schema else None,
-        )
+        return Preparation(StructuredOutputsParams(json=schema) if schema else None)
 
     def poll(self, *, wait: bool = True) -> list[Completion | FailedRequest]:
         """Steps the engine until a request is finished. Without `wait` it returns nothing.
@@ -216,24 +248,39 @@ class EngineTeacher:
             )
         return explained(error, self._model)
 
-    def _tokens(self, messages: Sequence[Message]) -> list[int]:
-        return self._tokenize(tuple(messages))
+    def _tokens(self, messages: Sequence[Message], mode: str = "") -> list[int]:
+        return self._tokenize(tuple(messages), mode)
 
     def _outcome(self, output: Any) -> Completion | FailedRequest:  # noqa: ANN401 – vLLM's RequestOutput
         answer, now = output.outputs[0], time.monotonic()
+        request, began = self._submitted.pop(output.request_id)
         try:
             reason = finish_reason(answer.finish_reason, self._model)
         except SdgError as error:
             return FailedRequest(output.request_id, error)
+        parted = self._parted(request, output.prompt_token_ids, answer, reason)
         return Completion(
             request_id=output.request_id,
-            text=answer.text,
-            finish_reason=reason,
+            text=parted.answer,
+            reasoning=parted.reasoning,
+            finish_reason=parted.finish_reason,
             prompt_tokens=len(output.prompt_token_ids),
             output_tokens=len(answer.token_ids),
+            reasoning_tokens=parted.reasoning_tokens,
             cached_tokens=output.num_cached_tokens or 0,
-            seconds=round(now - self._submitted.pop(output.request_id, now), 3),
+            seconds=round(now - began, 3),
         )
+
+    def _parted(
+        self,
+        request: Request,
+        prompt: Sequence[int],
+        answer: Any,  # noqa: ANN401 – vLLM's CompletionOutput
+        reason: FinishReason,
+    ) -> Parted:
+        if self.thoughts is None:
+            return settled(None, request, "", answer.text, reason)
+        return self.thoughts.part(request, prompt, answer.text, answer.token_ids, reason)
 
 
 class EngineBackend(Backend):

@@ -91,19 +91,12 @@ class PromptDetails(Reply):
     cached_tokens: int | None = None
 
 
-class OutputDetails(Reply):
-    """Details of the answer's tokens."""
-
-    reasoning_tokens: int | None = None
-
-
 class ReportedUsage(Reply):
     """The tokens that a request cost."""
 
     prompt_tokens: int = Field(ge=0)
     completion_tokens: int = Field(default=0, ge=0)
     prompt_tokens_details: PromptDetails | None = None
-    completion_tokens_details: OutputDetails | None = None
 
     @property
     def cached_tokens(self) -> int:
@@ -111,10 +104,23 @@ class ReportedUsage(Reply):
         return (self.prompt_tokens_details and self.prompt_tokens_details.cached_tokens) or 0
 
 
+class CompletionDetails(Reply):
+    """Details of the output's tokens."""
+
+    reasoning_tokens: int | None = None
+
+
 class ChatUsage(ReportedUsage):
     """The tokens of a chat completion; a server that does not count them cannot be a teacher."""
 
     completion_tokens: int = Field(ge=0)
+    completion_tokens_details: CompletionDetails | None = None
+
+    @property
+    def reasoning_tokens(self) -> int:
+        """Number of tokens of the thought; 0 if the server does not count them."""
+        details = self.completion_tokens_details
+        return (details and details.reasoning_tokens) or 0
 
 
 class ChatMessage(Reply):
@@ -122,13 +128,14 @@ class ChatMessage(Reply):
 
     content: str | None
     reasoning: str | None = None
+    """The thought, as vLLM names it."""
     reasoning_content: str | None = None
-    """The name of `reasoning` in SGLang, llama.cpp, NIM, older vLLM and DeepSeek's API."""
+    """The thought, as older servers, SGLang and DeepSeek name it."""
 
     @property
-    def thought(self) -> str:
-        """The thought before the answer; empty without one."""
-        return self.reasoning or self.reasoning_content or ""
+    def thought(self) -> str | None:
+        """The thought, under whichever name the server sent it."""
+        return self.reasoning or self.reasoning_content
 
     @field_validator("content", "reasoning", "reasoning_content", mode="before")
     @classmethod
@@ -148,15 +155,6 @@ class ChatReply(Reply):
 
     choices: list[Choice] = Field(min_length=1)
     usage: ChatUsage
-
-    @property
-    def reasoning_tokens(self) -> int:
-        """Tokens of the thought. A server that does not count them: by its share of the letters."""
-        details, message = self.usage.completion_tokens_details, self.choices[0].message
-        if details and details.reasoning_tokens is not None:
-            return min(max(0, details.reasoning_tokens), self.usage.completion_tokens)
-        thought, answer = len(message.thought), len(message.content or "")
-        return round(self.usage.completion_tokens * thought / (thought + answer)) if thought else 0
 
     def check(self) -> None:
         """Refuses an answer that was cut off; another attempt may be complete."""

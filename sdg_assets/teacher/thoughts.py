@@ -1,0 +1,148 @@
+"""Thought and answer of an output: what a parser or a server parted, and what they left together.
+
+Every output passes `settled`: it parts the tags that a parser left in an answer, so that no raw
+thought reaches a training text, and it names a thought that was cut off. In this process the parser
+is `thought_parser.ThoughtParser`; a server has its own, and `parted_reply` reads its message.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+from dataclasses import dataclass, replace
+from functools import cache
+from typing import Any
+
+from sdg_assets.teacher.requests import FinishReason, Request
+from sdg_assets.teacher.thinking import Thinking, thinks
+
+log = logging.getLogger(__name__)
+_OPENED = re.compile(r"\A\s*(?:<(?P<tag>think|thinking|seed:think)>|\[THINK\])")
+_CLOSED = re.compile(r"</(?:think|thinking|seed:think)>|\[/THINK\]")
+
+
+@dataclass(frozen=True)
+class Parted:
+    """An output, parted into thought and answer."""
+
+    answer: str
+    reasoning: str = ""
+    finish_reason: FinishReason = "stop"
+    reasoning_tokens: int = 0
+
+
+def response_format(json_schema: dict[str, Any]) -> dict[str, Any]:
+    """The schema of an answer, as OpenAI's API takes it."""
+    schema = {"name": "draft", "schema": json_schema, "strict": True}
+    return {"type": "json_schema", "json_schema": schema}
+
+
+def thinking_body(thinking: Thinking | None, mode: str) -> dict[str, Any]:
+    """The fields of a server's request that choose a thinking mode by the chat template.
+
+    Args:
+        thinking: How the model thinks; None: it does not.
+        mode: The mode; empty: the model's default.
+    """
+    template = dict(thinking.instruction(mode).template) if thinking else {}
+    if not template:
+        return {}
+    body: dict[str, Any] = {"chat_template_kwargs": template}
+    # vLLM renders gpt-oss's prompts without the model's template, from this field alone.
+    if isinstance(effort := template.get("reasoning_effort"), str):
+        body["reasoning_effort"] = effort
+    return body
+
+
+def parted_reply(
+    thinking: Thinking | None,
+    request: Request,
+    content: str | None,
+    reasoning: str | None,
+    finish_reason: FinishReason,
+    output_tokens: int,
+    reasoning_tokens: int = 0,
+) -> Parted:
+    """Parts a server's answer.
+
+    Args:
+        thinking: How the model thinks; None: it does not.
+        request: The request that it answers.
+        content: `content` of the message.
+        reasoning: `reasoning` or `reasoning_content` of the message; empty without a parser.
+        finish_reason: How the output ended.
+        output_tokens: Tokens of thought and answer.
+        reasoning_tokens: Tokens of the thought, if the server counts them; otherwise they are
+            estimated by the share of characters.
+    """
+    thought = (reasoning or "").strip()
+    parted = settled(thinking, request, thought, content or "", finish_reason)
+    return counted_as(parted, output_tokens, reasoning_tokens)
+
+
+def counted_as(parted: Parted, output_tokens: int, reasoning_tokens: int) -> Parted:
+    """The same parts with the tokens of the thought.
+
+    Args:
+        parted: Thought and answer.
+        output_tokens: Tokens of both.
+        reasoning_tokens: Tokens of the thought as a parser or a server counts them. If it is 0,
+            they are estimated by the thought's share of the characters.
+    """
+    if not parted.reasoning:
+        return parted
+    share = len(parted.reasoning) / (len(parted.reasoning) + len(parted.answer))
+    tokens = reasoning_tokens or round(output_tokens * share)
+    return replace(parted, reasoning_tokens=min(tokens, output_tokens))
+
+
+def settled(
+    thinking: Thinking | None,
+    request: Request,
+    thought: str,
+    answer: str,
+    finish_reason: FinishReason,
+) -> Parted:
+    """Thought, answer and finish reason, after a parser has parted an output.
+
+    Args:
+        thinking: How the model thinks; None: it does not.
+        request: The request that was answered.
+        thought: The thought, as the parser gave it.
+        answer: The answer, as the parser gave it.
+        finish_reason: How the output ended.
+    """
+    is_thinking = thinks(thinking, request.sampling.thinking)
+    # Parsers of models that always think take an output without an end of a thought for one.
+    if not is_thinking and thought and not answer.strip():
+        thought, answer = "", thought
+    if not thought:
+        thought, answer = parted_by_tags(answer)
+        if thought and thinking is None:
+            _warn()
+    if finish_reason == "length" and not answer.strip() and (thought or is_thinking):
+        finish_reason = "thinking"
+    return Parted(answer, thought, finish_reason)
+
+
+@cache
+def _warn() -> None:
+    """Warns once a process: thousands of outputs may be the same."""
+    log.warning(
+        "a teacher thinks although its card has no `thinking`: its thoughts use up the tokens of "
+        "its answers. Describe how it thinks in teachers.yaml of your catalog (SDG_CATALOG)"
+    )
+
+
+def parted_by_tags(text: str) -> tuple[str, str]:
+    """Thought and answer of a text in which no parser has parted them.
+
+    Args:
+        text: The text. Its thought is closed by a tag such as `</think>`; if it was cut off while
+            thinking, it begins with the opening tag. Other texts are answers.
+    """
+    opened = _OPENED.match(text)
+    start = opened.end() if opened else 0
+    if closed := _CLOSED.search(text, start):
+        return text[start : closed.start()].strip(), text[closed.end() :]
+    return (text[start:].strip(), "") if opened else ("", text)
