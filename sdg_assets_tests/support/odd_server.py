@@ -16,7 +16,7 @@ GOOD: dict[str, Any] = {
     "choices": [{"message": {"content": "red"}, "finish_reason": "stop"}],
     "usage": {"prompt_tokens": 9, "completion_tokens": 1},
 }
-MODELS: dict[str, Any] = {"data": [{"id": "org/model", "max_model_len": 1024}]}
+MODELS: dict[str, Any] = {"data": [{"id": "org/model", "max_model_len": 8192}]}
 CHAT, HEALTH, LISTED = "/v1/chat/completions", "/health", "/v1/models"
 
 

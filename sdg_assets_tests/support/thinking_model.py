@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,7 @@ from sdg_assets.records import Role
 from sdg_assets.teacher.backends.endpoint import EndpointTeacher
 from sdg_assets.teacher.backends.engine import EngineTeacher
 from sdg_assets.teacher.models import resolve
-from sdg_assets.teacher.requests import Message, Request
+from sdg_assets.teacher.requests import Request
 from sdg_assets.teacher.thought_parser import Preparation
 
 NAME, PARSER = "thinker", "qwen3"
@@ -126,8 +126,8 @@ class ThinkingEndpoint(EndpointTeacher):
     bias = BIAS
     answers = "yes|no"
 
-    def body(self, request: Request, messages: Sequence[Message]) -> dict[str, Any]:
-        body = super().body(request, messages)
+    def body(self, request: Request) -> dict[str, Any]:
+        body = super().body(request)
         if self.bias:
             body["logit_bias"] = {str(token): bias for token, bias in biases(self.bias).items()}
         if request.role is Role.SOLVER and "response_format" not in body:

@@ -131,7 +131,7 @@ def test_a_mode_is_sent_with_the_request(
     sampling = Sampling(thinking=mode, max_tokens=512)
 
     request = request_of(teacher.identity, MESSAGES, sampling, role=Role.SOLVER)
-    body = teacher.body(request, request.messages)
+    body = teacher.body(request)
 
     ours = {"model", "messages", "temperature", "top_p"}
     assert {name: value for name, value in body.items() if name not in ours} == fields
@@ -143,7 +143,7 @@ def test_a_system_switch_opens_the_system_turn(server: OddServer) -> None:
     sampling = Sampling(thinking="on", top_k=20, min_p=0.1)
 
     request = request_of(teacher.identity, MESSAGES, sampling, role=Role.SOLVER)
-    body = teacher.body(request, request.messages)
+    body = teacher.body(request)
 
     assert body["messages"][0]["content"] == "detailed thinking on\n\nBe brief."
     assert (body["top_k"], body["min_p"]) == (20, 0.1)

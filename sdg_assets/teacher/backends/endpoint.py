@@ -138,7 +138,7 @@ class EndpointTeacher:
 
     def count_tokens(self, messages: Sequence[Message]) -> int:
         """Number of prompt tokens of a conversation; without its tokenizer, an estimate."""
-        return self.words.count(self.words.harmless(messages))
+        return self.words.count(messages)
 
     def submit(self, request: Request) -> None:
         """Hands the request to the background thread.
@@ -147,11 +147,11 @@ class EndpointTeacher:
         doubt the server decides.
         """
         self._under_way += 1
-        messages = self.words.harmless(request.messages)
-        if prompt_tokens := self._excess(request, messages):
+        if prompt_tokens := self._excess(request):
             self._finished.put(too_long(request, prompt_tokens))
             return
-        body = self.body(request, messages)
+        # Built in this thread: the words may have to ask the server, in the background thread.
+        body = self.body(request)
         asyncio.run_coroutine_threadsafe(self._work(request, body), background())
 
     def poll(self, *, wait: bool = True) -> list[Completion | FailedRequest]:
@@ -164,12 +164,12 @@ class EndpointTeacher:
         self._under_way -= len(finished)
         return finished
 
-    def _excess(self, request: Request, messages: Sequence[Message]) -> int:
+    def _excess(self, request: Request) -> int:
         """The prompt's tokens if it certainly exceeds the context; else 0."""
-        room = self.max_model_len - output_limit(self.identity.thinking, request.sampling)
-        if not self._served.knows_length or fits_surely(messages, room):
+        room = self.max_model_len - self.longest_output(request)
+        if not self._served.knows_length or fits_surely(request.messages, room):
             return 0
-        prompt_tokens = self.words.least(messages, request.sampling.thinking)
+        prompt_tokens = self.words.least(request.messages, request.sampling.thinking)
         return prompt_tokens if prompt_tokens > room else 0
 
     async def _work(self, request: Request, body: dict[str, Any]) -> None:
@@ -185,13 +185,16 @@ class EndpointTeacher:
             if not isinstance(error, Exception):
                 raise
 
-    def body(self, request: Request, messages: Sequence[Message]) -> dict[str, Any]:
-        """The JSON body of a request.
+    def longest_output(self, request: Request) -> int:
+        """Most tokens of the answer, and of the thought before it."""
+        return output_limit(self.identity.thinking, request.sampling)
 
-        Args:
-            request: The request.
-            messages: Its messages, made harmless.
+    def body(self, request: Request) -> dict[str, Any]:
+        """The JSON body of a request, with its control tokens broken up.
+
+        This may ask the server whether a text is a token: never call it in the background thread.
         """
+        messages = self.words.harmless(request.messages)
         sampling, thinking = request.sampling, self.identity.thinking
         system = instruction_of(thinking, sampling.thinking).system
         body: dict[str, Any] = {
@@ -199,7 +202,7 @@ class EndpointTeacher:
             "messages": [m.model_dump() for m in instructed(messages, system)],
             "temperature": sampling.temperature,
             "top_p": sampling.top_p,
-            "max_tokens": output_limit(thinking, sampling),
+            "max_tokens": self.longest_output(request),
         }
         # Extensions of OpenAI's API are sent only if they say something: see `server/dialect.py`.
         body |= {"top_k": sampling.top_k} if sampling.top_k else {}

@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from sdg_assets.errors import TeacherError
 from sdg_assets.teacher.backend import TeacherSpec
 from sdg_assets.teacher.backends.endpoint import EndpointTeacher, ServerBackend
-from sdg_assets.teacher.requests import Completion, Message, Request
+from sdg_assets.teacher.requests import Completion, Request
 from sdg_assets.teacher.server.replies import Classification, ReplyT, ReportedUsage, Scoring
 
 
@@ -37,12 +36,13 @@ class RewardTeacher(EndpointTeacher):
         super().__init__(spec)
         self._api = spec.api
 
-    def longest_answer(self, request: Request) -> int:
+    def longest_output(self, request: Request) -> int:
         """0: it writes nothing."""
         return 0
 
-    def body(self, request: Request, messages: Sequence[Message]) -> dict[str, Any]:
+    def body(self, request: Request) -> dict[str, Any]:
         """The JSON body of a request to the scoring API."""
+        messages = self.words.harmless(request.messages)
         body: dict[str, Any] = {"model": self.model, "use_activation": False}
         if self._api == "reward":
             return {**body, "messages": [message.model_dump() for message in messages]}

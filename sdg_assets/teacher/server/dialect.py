@@ -1,8 +1,9 @@
 """Which parts of a request a server does not understand, learned from its refusals.
 
 All servers know the fields of OpenAI's API. `top_k`, `min_p` and `chat_template_kwargs` are common
-extensions; `response_format` by a JSON schema is missing in some servers. A server that refuses
-such a field is asked again without it, and never sees it again.
+extensions, and not every model has a `reasoning_effort`; `response_format` by a JSON schema is
+missing in some servers. A server that refuses such a field is asked again without it, and never
+sees it again.
 """
 
 from __future__ import annotations
@@ -12,10 +13,11 @@ from typing import Any
 
 log = logging.getLogger(__name__)
 
-EXTENSIONS = ("chat_template_kwargs", "top_k", "min_p")
+EXTENSIONS = ("chat_template_kwargs", "reasoning_effort", "top_k", "min_p")
 _STRUCTURE = "response_format"
 _LOST = {
     "chat_template_kwargs": "thinking cannot be switched there",
+    "reasoning_effort": "the effort of thinking cannot be chosen there",
     _STRUCTURE: "answers are parsed without it, and more rows may be refused as unparsable",
 }
 

@@ -91,19 +91,12 @@ class PromptDetails(Reply):
     cached_tokens: int | None = None
 
 
-class OutputDetails(Reply):
-    """Details of the answer's tokens."""
-
-    reasoning_tokens: int | None = None
-
-
 class ReportedUsage(Reply):
     """The tokens that a request cost."""
 
     prompt_tokens: int = Field(ge=0)
     completion_tokens: int = Field(default=0, ge=0)
     prompt_tokens_details: PromptDetails | None = None
-    completion_tokens_details: OutputDetails | None = None
 
     @property
     def cached_tokens(self) -> int:
@@ -111,10 +104,17 @@ class ReportedUsage(Reply):
         return (self.prompt_tokens_details and self.prompt_tokens_details.cached_tokens) or 0
 
 
+class CompletionDetails(Reply):
+    """Details of the output's tokens."""
+
+    reasoning_tokens: int | None = None
+
+
 class ChatUsage(ReportedUsage):
     """The tokens of a chat completion; a server that does not count them cannot be a teacher."""
 
     completion_tokens: int = Field(ge=0)
+    completion_tokens_details: CompletionDetails | None = None
 
     @property
     def reasoning_tokens(self) -> int:
@@ -128,13 +128,14 @@ class ChatMessage(Reply):
 
     content: str | None
     reasoning: str | None = None
+    """The thought, as vLLM names it."""
     reasoning_content: str | None = None
-    """The name of `reasoning` in SGLang, llama.cpp, NIM, older vLLM and DeepSeek's API."""
+    """The thought, as older servers, SGLang and DeepSeek name it."""
 
     @property
-    def thought(self) -> str:
-        """The thought before the answer; empty without one."""
-        return self.reasoning or self.reasoning_content or ""
+    def thought(self) -> str | None:
+        """The thought, under whichever name the server sent it."""
+        return self.reasoning or self.reasoning_content
 
     @field_validator("content", "reasoning", "reasoning_content", mode="before")
     @classmethod

@@ -81,7 +81,7 @@ class Words(ABC):
         """Whether a text of the form of a control token may be one."""
 
     def count(self, messages: Sequence[Message], thinking: str = "") -> int:
-        """Number of prompt tokens of a harmless conversation, chat template included.
+        """Number of prompt tokens of a conversation, chat template included.
 
         Args:
             messages: The conversation.

@@ -6,6 +6,7 @@ import json
 import logging
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -228,21 +229,27 @@ def test_other_refusals_are_not_too_long() -> None:
 
 
 def test_a_request_that_is_certainly_too_long_is_not_sent(odd: OddServer) -> None:
-    teacher = EndpointTeacher(TeacherSpec(odd.url))  # 1024 tokens
+    teacher = EndpointTeacher(TeacherSpec(odd.url))  # 8192 tokens
 
-    assert answer(teacher, "word " * 4000, max_tokens=16).finish_reason == "too_long"
-    assert answer(teacher, max_tokens=2000).finish_reason == "too_long"
+    assert answer(teacher, "word " * 40_000, max_tokens=16).finish_reason == "too_long"
+    assert answer(teacher, max_tokens=9000).finish_reason == "too_long"
     assert odd.requests(CHAT) == 0
     # In doubt the server decides.
-    assert answer(teacher, "word " * 700, max_tokens=16).text == "red"
+    assert answer(teacher, "word " * 7000, max_tokens=16).text == "red"
 
 
-def test_a_thought_that_was_cut_off_says_so(odd: OddServer) -> None:
-    teacher = EndpointTeacher(TeacherSpec(odd.url))
+def test_a_thought_that_was_cut_off_says_so(odd: OddServer, tmp_path: Path) -> None:
+    thinking = {"default": "on", "switch": "none", "parser": "qwen3", "max_tokens": 200}
+    card = {
+        "model": "org/model", "license": "MIT", "license_source": "x", "outputs_may_train": True,
+        "terms": "x", "commercial_use": True, "certainty": "known", "thinking": thinking,
+    }  # fmt: skip
+    (tmp_path / "teachers.yaml").write_text(json.dumps({"model": card}), "utf-8")
+    teacher = EndpointTeacher(TeacherSpec(odd.url, catalog=tmp_path))
     message = {"content": None, "reasoning": "Let me think"}
     odd.answers[CHAT] = [reply(choice(message=message, finish_reason="length"))]
 
-    completion = answer(teacher)
+    completion = answer(teacher, max_tokens=100)
 
     assert completion.finish_reason == "thinking"
     assert completion.reasoning == "Let me think"
