@@ -9,6 +9,7 @@ from typing import Any, Generic, TypeVar
 
 from sdg_assets.assets.knobs import StageConfig
 from sdg_assets.assets.partition_context import PartitionContext
+from sdg_assets.assets.progress import Progress
 from sdg_assets.assets.writing import PartitionReport
 from sdg_assets.records import Role
 from sdg_assets.teacher.conversation import Desks, Feed, Usage, Work, fill
@@ -28,12 +29,14 @@ class Filling:
         total: About how many results it will have.
         publish: Publishes the partition from its completion logs.
         runs_programs: Whether the work runs programs between its requests.
+        done: How many of the `total` there are; None: the finished pieces of work.
     """
 
     works: Iterable[Work[Any] | None]
     total: int
     publish: Callable[[Usage], PartitionReport]
     runs_programs: bool = False
+    done: Callable[[], int] | None = None
 
 
 @dataclass(frozen=True)
@@ -80,7 +83,7 @@ def filled(
                 stack.close()
                 failed.append((key, partial(_raise, error)))
                 continue
-            progress = partition.progress(filling.total)
+            progress = _progress(partition.progress(filling.total), filling)
             feed = Feed(filling.works, desks, Usage(), progress, filling.runs_programs)
             opened[feed] = key, stack, filling
             concurrency[:] = [partition.settings.concurrency]
@@ -105,6 +108,12 @@ def filled(
             except Exception as error:  # noqa: BLE001 – must not hide the failure
                 logger.warning("%s: its completion logs were not closed: %s", key, error)
         raise
+
+
+def _progress(show: Progress, filling: Filling) -> Callable[[int, Usage], None]:
+    if (count := filling.done) is None:
+        return show
+    return lambda _, usage: show(count(), usage)
 
 
 def _publisher(feed: Feed, filling: Filling) -> Callable[[], PartitionReport]:

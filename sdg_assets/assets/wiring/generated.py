@@ -70,7 +70,8 @@ def _ask_until_accepted(
             partition.step.log.warning(f"{spec.key}: {progress.summary}")
         return report
 
-    return Filling(works, target, publish_partition, spec.answer_kind.policy.runs_programs)
+    runs_programs = spec.answer_kind.policy.runs_programs
+    return Filling(works, target, publish_partition, runs_programs, lambda: progress.accepted)
 
 
 WIRING = TeacherWiring(WriterConfig, _roles, _ask)
