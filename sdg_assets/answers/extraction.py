@@ -35,6 +35,8 @@ _LONGEST = 4000
 _OBJECT = re.compile(r"\{\s*\"")
 _BOX = re.compile(r"\\(?:boxed|fbox)\s*\{")
 _TAG = re.compile(r"<(?:final_)?answer>(.*?)</(?:final_)?answer>", re.IGNORECASE | re.DOTALL)
+# Not the powers of 2**3 + 4**5. A line that ends in "is **48**." kept half of its stars.
+_BOLD = re.compile(r"(?<![\w*])\*\*(?=\S)([^*\n]+?)(?<=\S)\*\*(?![\w*])")
 _MARKUP = re.compile(r"</?(?:b|i|u|em|strong|span|p|br|div)\b[^<>]*>", re.IGNORECASE)
 _FENCE = re.compile(
     r"^[ \t]*(?P<fence>```+|~~~+)[ \t]*(?P<language>[\w+#-]*)[^\n]*\n(?P<body>.*?)"
@@ -89,7 +91,7 @@ def phrases(text: str) -> Iterator[Phrase]:
     Yields:
         The announced phrases, the last announcement first; then the last line.
     """
-    text = conclusion(text)
+    text = _BOLD.sub(r"\1", conclusion(text))
     for _, words in sorted(_announced(text), key=lambda announced: -announced[0]):
         if words := unwrap(words):
             yield Phrase(words, stated=True)

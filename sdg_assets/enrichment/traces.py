@@ -54,7 +54,9 @@ _CHATTER = re.compile(
 # It may use the question's own numbers and words: "2 * 16 + 2 * 8 = 48".
 _CALCULATION = re.compile(r"\d[^=\n]{0,60}[-+*/×÷^−][^=\n]{0,60}=\s*\S")
 _REFERRING = re.compile(
-    r"\W*(?:this|that|these|those|it|its|they|their|he|she|such|which|here|both)\b", re.IGNORECASE
+    r"\W*(?:this|that|these|those|it|its|they|their|he|she|such|which|here|both"
+    r"|however|but|yet|instead|moreover|additionally|in\s+addition|also|then|so|therefore)\b",
+    re.IGNORECASE,
 )
 # Words of English that carry no content. In other languages all words count.
 _FUNCTION_WORDS = frozenset(

@@ -310,6 +310,13 @@ def _statements() -> Iterator[Case]:
         "Nobody knows.\nIt is odd.",
     ):
         yield Case("no statement", ask(AnswerKind.BOOLEAN, "yes", ["yes", "no"]), text, None)
+    for said, text in (
+        ("48", "16 and 32 slices.\n\nTherefore, the pieces that he eats that day are **48**."),
+        ("-7", "It is **cold** today.\n\nThe lowest value is **-7**."),
+    ):
+        for reference in (said, "12"):
+            example = ask(AnswerKind.NUMERIC, reference)
+            yield Case("statements", example, text, reference == said)
     # Given labels occur in any sentence.
     for label, sentence in (
         ("positive", "The critic finds few positive aspects."),
