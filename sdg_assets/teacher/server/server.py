@@ -7,17 +7,14 @@ import json
 import logging
 import os
 import random
-import socket
-import ssl
 import time
 from base64 import b64encode
-from functools import cache, cached_property
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
-from urllib.request import getproxies, proxy_bypass
 
 from sdg_assets.addresses import HIDDEN, Credentials, checked_server, masked
 from sdg_assets.errors import TeacherError
+from sdg_assets.teacher.server.connections import connected
 from sdg_assets.teacher.server.dialect import Dialect
 from sdg_assets.teacher.server.load import Load
 from sdg_assets.teacher.server.progress import Progress, tokens_in
@@ -55,12 +52,6 @@ CALL_SECONDS = 60.0
 HEALTH_SECONDS = 10.0
 LONGEST_ANSWER_SECONDS = 3600.0
 """Time limit of a completion while the server answers others: a router may have lost it."""
-CONNECT_SECONDS = 10.0
-# vLLM's HTTP server closes a connection that was idle for 5 s. A request that meets the closing
-# would fail.
-IDLE_SECONDS = 4.0
-# A host that vanishes sends no reset: probes find out in a minute.
-_KEEPALIVE = (("TCP_KEEPIDLE", 30), ("TCP_KEEPINTVL", 10), ("TCP_KEEPCNT", 3))
 MOST_BYTES = 64 << 20
 LOOK_UP = "is the server up, and SDG_TEACHER its address?"
 
@@ -95,10 +86,12 @@ class Server:
                 f"teacher {self.url}: the key in SDG_API_KEY holds characters that no HTTP header "
                 "may hold; copy it again"
             )
-        self._key, self._credentials = key, credentials
         self._secrets = [key]
+        self._authorization = f"Bearer {key}" if key else ""
         if credentials:
-            self._secrets += [credentials.password, _basic(credentials)]
+            basic = b64encode(":".join(credentials).encode()).decode()
+            self._authorization = f"Basic {basic}"
+            self._secrets += [credentials.password, basic]
         self._stalled_seconds = stalled_seconds
         self._progress = Progress(self._tokens, stalled_seconds, self._freeze)
         self._limits: set[asyncio.Timeout] = set()
@@ -109,32 +102,10 @@ class Server:
 
     @cached_property
     def http(self) -> aiohttp.ClientSession:
-        """The connections; made at first use, in the background thread.
-
-        aiohttp, because a request costs 0.24 ms with 1,024 under way. httpx takes 23 ms: its pool
-        looks at every connection for every request.
-        """
-        import aiohttp
-
+        """The connections; made at first use, in the background thread."""
         if self._is_closed:  # a probe at the end of the process
             raise TemporaryError("the client was closed", "start it again")
-        headers = {"Content-Type": "application/json"}
-        if self._credentials:
-            headers["Authorization"] = f"Basic {_basic(self._credentials)}"
-        elif self._key:
-            headers["Authorization"] = f"Bearer {self._key}"
-        return aiohttp.ClientSession(
-            headers=headers,
-            connector=aiohttp.TCPConnector(
-                limit=0,
-                keepalive_timeout=IDLE_SECONDS,
-                ssl=_trust(),
-                socket_factory=_socket,
-            ),
-            timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_SECONDS),
-            # `trust_env` would read the environment and ~/.netrc again for every request.
-            proxy=_proxy(self.url),
-        )
+        return connected(self.url, self._authorization)
 
     async def close(self) -> None:
         """Closes the connections, if there are any."""
@@ -408,40 +379,3 @@ class Server:
 def backoff(failures: int) -> float:
     """Seconds until the next attempt, with jitter: twice as long after each failure."""
     return FIRST_WAIT_SECONDS * 2.0 ** max(failures, 1) * random.uniform(0.5, 1.5)  # noqa: S311
-
-
-def _basic(credentials: Credentials) -> str:
-    """The value of HTTP's basic authentication."""
-    return b64encode(":".join(credentials).encode()).decode()
-
-
-def _proxy(url: str) -> str | None:
-    """The proxy that the environment names for an address (`HTTP_PROXY`, `NO_PROXY`)."""
-    parts = urlsplit(url)
-    if not parts.hostname or proxy_bypass(parts.hostname):
-        return None
-    return getproxies().get(parts.scheme.lower())
-
-
-def _socket(address: Any) -> socket.socket:  # noqa: ANN401 – an address of `socket.getaddrinfo`
-    """A socket that notices when the other host has vanished."""
-    family, kind, protocol, _, _ = address
-    made = socket.socket(family, kind, protocol)
-    made.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-    for name, value in _KEEPALIVE:
-        if hasattr(socket, name):  # macOS lacks the first
-            made.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
-    return made
-
-
-@cache
-def _trust() -> ssl.SSLContext:
-    """The certificates that servers are checked against, cached: reading them takes 50 ms.
-
-    The system's and Mozilla's: a slim container image has none of its own.
-    """
-    import certifi
-
-    context = ssl.create_default_context()
-    context.load_verify_locations(certifi.where())
-    return context
