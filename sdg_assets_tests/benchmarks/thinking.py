@@ -110,7 +110,6 @@ def main() -> None:
     parser.add_argument("--drafts", type=int, default=24, help="drafts of each of three subtasks")
     parser.add_argument("--rows", type=int, default=24, help="rows with known answers to vote on")
     arguments = parser.parse_args()
-    figures: dict[str, dict[str, Any]] = {}
     goals: list[Goal] = []
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
@@ -118,13 +117,12 @@ def main() -> None:
         catalog = catalog_of(folder / "catalog", model, BUDGET)
         engine = ThinkingEngine(resolve(NAME, catalog=catalog))
         encoder = ChatEncoder(AutoTokenizer.from_pretrained(model), NAME, engine.thinking)
-        goals += _measured("engine", engine, encoder, arguments, figures)
+        goals += _measured("engine", engine, encoder, arguments)
         engine.stop()
         options = "--reasoning-parser", PARSER, "--structured-outputs-config", json.dumps(COMPACT)
         with vllm_server(folder / "server.log", model, *options) as url:
             endpoint = ThinkingEndpoint(TeacherSpec(url, catalog=catalog))
-            goals += _measured("server", endpoint, encoder, arguments, figures)
-    sys.stdout.write(json.dumps(figures, indent=1) + "\n")
+            goals += _measured("server", endpoint, encoder, arguments)
     missed = [f"{g.name}: {g.value:.3f}, at least {g.least} wanted" for g in goals if not g.is_met]
     if missed:
         sys.exit("missed: " + "; ".join(missed))
@@ -135,7 +133,6 @@ def _measured(
     teacher: Teacher,
     encoder: ChatEncoder,
     arguments: argparse.Namespace,
-    figures: dict[str, dict[str, Any]],
 ) -> list[Goal]:
     recorder = Recorder(teacher)
     with tempfile.TemporaryDirectory() as folder, CompletionLog(Path(folder) / "log") as log:
@@ -145,7 +142,8 @@ def _measured(
         shares |= _truncated(recorder, desk, 6)
         shares |= _votes(recorder, desk, arguments.rows)
         shares |= _switched_off(recorder, desk, encoder, 6)
-    figures[place] = {name: round(value, 3) for name, value in shares.items()}
+    figures = {place: {name: round(value, 3) for name, value in shares.items()}}
+    print(json.dumps(figures, indent=1), flush=True)
     least = {
         "thought and answer apart": 1.0,
         "truncated thoughts named": 1.0,
