@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from sdg_assets_tests.support.builders import write_catalog
-from sdg_assets_tests.support.teacher_server import TeacherServer
+from sdg_assets_tests.support.teacher_server import TeacherServer, is_vote
 
 SEEDS = {
     "europe": {
@@ -51,7 +51,7 @@ class Geographer(TeacherServer):
     def speak(self, body: dict[str, Any]) -> str:
         text = body["messages"][-1]["content"]
         country = next((c for c in NEW if f"capital of {c}?" in text), "Peru")
-        if "Answer:" not in body["messages"][0]["content"]:
+        if not is_vote(body):
             return f"The seat of government of {country} is {NEW[country]}."
         answer = "Sydney" if country in ("Fiji", "Chile") else NEW[country]
         return f"The government of {country} sits in {answer}. Answer: {answer}"

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from sdg_assets_tests.support.teacher_server import TeacherServer, teacher_server
+from sdg_assets_tests.support.teacher_server import TeacherServer, is_vote, teacher_server
 
 SUM = re.compile(r"holds (\d+) books and (\d+) more")
 
@@ -31,7 +31,7 @@ class Sums(TeacherServer, ABC):
     def speak(self, body: dict[str, Any]) -> str:
         """The sum, or background on sums."""
         a, b = map(int, SUM.findall(body["messages"][-1]["content"])[-1])
-        if "Answer:" in body["messages"][0]["content"]:
+        if is_vote(body):
             return f"The shelf then holds {a} + {b} = {a + b} books. Answer: {a + b}"
         return "Counts of things that come together are added. A sum of counts is a count again."
 

@@ -66,6 +66,9 @@ class TeacherServer:
 
     def complete(self, body: dict[str, Any]) -> str:
         """The answer to a request; its prompt shows the role."""
+        if "reasoning" in schema_of(body):
+            reasoning, _, answer = self.speak(body).rpartition("Answer: ")
+            return json.dumps({"reasoning": reasoning.strip(), "answer": answer})
         if judged := judgement(body):
             return judged
         if "response_format" in body:
@@ -80,15 +83,26 @@ class TeacherServer:
 
     def speak(self, body: dict[str, Any]) -> str:
         """The solver's answer or background."""
-        if "Answer:" in body["messages"][0]["content"]:
+        if is_vote(body):
             return "I looked the number up in the register of cities. Answer: Oslo"
         return "Cities have numbers in the register."
 
 
+def schema_of(body: dict[str, Any]) -> dict[str, Any]:
+    """The fields of the JSON that a request asks for, in order; empty for free text."""
+    form = body.get("response_format", {}).get("json_schema", {}).get("schema", {})
+    fields: dict[str, Any] = form.get("properties", {})
+    return fields
+
+
+def is_vote(body: dict[str, Any]) -> bool:
+    """Whether a request asks the solver for an answer."""
+    return "Answer:" in body["messages"][0]["content"] or "reasoning" in schema_of(body)
+
+
 def judgement(body: dict[str, Any]) -> str:
     """The best ratings for a request for ratings; empty for every other request."""
-    form = body.get("response_format", {}).get("json_schema", {}).get("schema", {})
-    criteria = form.get("properties", {})
+    criteria = schema_of(body)
     if not criteria or "question" in criteria:
         return ""
     return json.dumps({name: 5 if name != "comment" else "Sound." for name in criteria})
