@@ -77,6 +77,7 @@ class Score:
     rows: int = 0
     votes: int = 0
     unread: int = 0
+    cut_off: int = 0
     right: int = 0
     kept: int = 0
     tokens: int = 0
@@ -86,6 +87,7 @@ class Score:
         self.rows += 1
         self.votes += len(solved.ballots)
         self.unread += sum(ballot.answer is None for ballot in solved.ballots)
+        self.cut_off += sum(b.completion.finish_reason != "stop" for b in solved.ballots)
         self.right += solved.is_right
         self.kept += bool(solved.trace)
         self.tokens += sum(ballot.completion.output_tokens for ballot in solved.ballots)
@@ -195,8 +197,8 @@ def _voted(
 def judged(solved: Sequence[Solved], forms: Sequence[VoteForm]) -> int:
     """Prints the scores by dataset and form, and the goals; 1 if one is missed."""
     print(
-        "| dataset | form | rows | votes unread | majority right | verified rows with a trace "
-        "| tokens a vote |\n|---|---|---:|---:|---:|---:|---:|"
+        "| dataset | form | rows | votes unread | of these cut off | majority right "
+        "| verified rows with a trace | tokens a vote |\n|---|---|---:|---:|---:|---:|---:|---:|"
     )
     by_form = {form: Score() for form in forms}
     pipeline, freely = Score(), Score()
@@ -232,10 +234,17 @@ def judged(solved: Sequence[Solved], forms: Sequence[VoteForm]) -> int:
 
 
 def _line(dataset: str, form: str, score: Score) -> str:
-    return (
-        f"| {dataset} | {form} | {score.rows} | {score.unread_share:.1%} | {score.accuracy:.1%} "
-        f"| {score.kept_share:.1%} | {score.tokens / max(1, score.votes):.0f} |"
+    columns = (
+        dataset,
+        form,
+        score.rows,
+        f"{score.unread_share:.1%}",
+        score.cut_off,
+        f"{score.accuracy:.1%}",
+        f"{score.kept_share:.1%}",
+        f"{score.tokens / max(1, score.votes):.0f}",
     )
+    return f"| {' | '.join(map(str, columns))} |"
 
 
 def traces_to_read(solved: Sequence[Solved]) -> str:
