@@ -77,7 +77,8 @@ def _asset(
 
         def prepare(keys: Iterator[str]) -> Generator[Ready]:
             if isinstance(wiring, TeacherWiring):
-                return filled(keys, open_partition, wiring, config)
+                concurrency = current_settings.concurrency
+                return filled(keys, open_partition, wiring, config, concurrency)
             make = wiring.make
             return one_by_one(lambda subtask: make(open_partition(subtask), config))(keys)
 

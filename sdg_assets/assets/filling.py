@@ -56,6 +56,7 @@ def filled(
     open_partition: Callable[[str], PartitionContext],
     wiring: TeacherWiring[Any],
     config: StageConfig,
+    concurrency: int | None = None,
 ) -> Generator[Ready]:
     """Fills partitions, all in one stream: the teacher never waits for one to be finished.
 
@@ -64,42 +65,39 @@ def filled(
         open_partition: Partition → its context.
         wiring: The stage's wiring.
         config: The run config of the stage.
+        concurrency: Requests under way at a time; None: what the teachers have capacity for.
 
     Yields:
         Each partition as soon as all its completions are in the log, or as soon as it failed.
     """
-    opened: dict[Feed, tuple[str, ExitStack, Filling]] = {}
-    failed: list[Ready] = []
-    concurrency: list[int | None] = []
+    opened: dict[Feed, tuple[str, ExitStack, Callable[[Usage], PartitionReport]]] = {}
 
     def feeds() -> Iterator[Feed]:
         for key in keys:
             stack = ExitStack()
+            publish: Callable[[Usage], PartitionReport] = _never
             try:
                 partition = open_partition(key)
                 desks = stack.enter_context(partition.desks(*wiring.roles(config)))
                 filling = wiring.ask(partition, config, desks)
+                progress = _progress(partition.progress(filling.total), filling)
             except Exception as error:  # noqa: BLE001 – raised when it would be published
                 stack.close()
-                failed.append((key, partial(_raise, error)))
-                continue
-            progress = _progress(partition.progress(filling.total), filling)
-            feed = Feed(filling.works, desks, Usage(), progress, filling.runs_programs)
-            opened[feed] = key, stack, filling
-            concurrency[:] = [partition.settings.concurrency]
+                feed = Feed((), {}, Usage(), error=error)
+            else:
+                feed = Feed(filling.works, desks, Usage(), progress, filling.runs_programs)
+                publish = filling.publish
+            opened[feed] = key, stack, publish
             yield feed
 
     try:
-        source = feeds()
-        first = next(source, None)
-        stream = fill(_after(first, source), concurrency=concurrency[0]) if first else iter(())
-        for feed in stream:
-            yield from failed
-            failed.clear()
-            key, stack, filling = opened.pop(feed)
+        for feed in fill(feeds(), concurrency=concurrency):
+            key, stack, publish = opened.pop(feed)
             with stack:
-                yield key, _publisher(feed, filling)
-        yield from failed
+                if feed.error:
+                    yield key, partial(_raise, feed.error)
+                else:
+                    yield key, partial(publish, feed.usage)
     except BaseException as failure:
         # A signal, or a bug: keep the answers that have arrived, and close the logs.
         for key, stack, _ in opened.values():
@@ -116,13 +114,8 @@ def _progress(show: Progress, filling: Filling) -> Callable[[int, Usage], None]:
     return lambda _, usage: show(count(), usage)
 
 
-def _publisher(feed: Feed, filling: Filling) -> Callable[[], PartitionReport]:
-    return partial(_raise, feed.error) if feed.error else partial(filling.publish, feed.usage)
-
-
-def _after(first: Feed, others: Iterator[Feed]) -> Iterator[Feed]:
-    yield first
-    yield from others
+def _never(usage: Usage) -> PartitionReport:
+    raise AssertionError(f"a partition that was not opened is published, with {usage}")
 
 
 def _raise(error: Exception) -> PartitionReport:

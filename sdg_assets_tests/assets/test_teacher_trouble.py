@@ -109,5 +109,5 @@ def test_a_teacher_that_is_gone_fails_the_rest_of_a_step_at_once_and_for_now(
     first, *rest = message.splitlines()
     assert "is the server up" in first
     assert len(rest) == 4  # one was made before the server died
-    assert all("not begun: teacher http" in line for line in rest)
+    assert all("not begun: teacher http" in line for line in rest), message
     assert attempts(result) == 2
