@@ -19,7 +19,7 @@ from sdg_assets.errors import SdgError, TeacherError, TeacherGoneError, Transien
 from sdg_assets.records import TeacherStamp
 from sdg_assets.teacher.backend import Backend, TeacherSpec
 from sdg_assets.teacher.encoding import ChatEncoder
-from sdg_assets.teacher.engine.core import FIRST_GUESS, Core, Output
+from sdg_assets.teacher.engine.core import FIRST_GUESS, GUESS_WEIGHT, Core, Output
 from sdg_assets.teacher.engine.errors import explained
 from sdg_assets.teacher.engine.hardware import has_gpu
 from sdg_assets.teacher.engine.starting import refuse_replicas_on_cpu, start
@@ -210,9 +210,10 @@ class EngineTeacher:
         core: Core | None = self.__dict__.get("core")
         if core is None:
             return int(self._arguments.get("max_num_seqs", UNSTARTED_CAPACITY))
-        if not self._answered:
-            return core.room.requests(min(FIRST_GUESS, self.max_model_len))
-        return core.room.requests(self._answered_tokens / self._answered)
+        # The guess counts like some answers: the first ones to finish are the short ones.
+        guess = GUESS_WEIGHT * min(FIRST_GUESS, self.max_model_len)
+        tokens = (guess + self._answered_tokens) / (GUESS_WEIGHT + self._answered)
+        return core.room.requests(tokens)
 
     @property
     def computes_here(self) -> bool:

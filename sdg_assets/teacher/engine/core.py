@@ -14,6 +14,8 @@ QUEUED = 1.25
 finished one is replaced at once."""
 FIRST_GUESS = 1024
 """Tokens of a request, prompt and answer, as long as none is finished."""
+GUESS_WEIGHT = 16
+"""Finished requests that the guess counts as."""
 
 
 @dataclass(frozen=True)
