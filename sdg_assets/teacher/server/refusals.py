@@ -24,6 +24,7 @@ _TOO_LONG = re.compile(
     r"|exceed_context_size_error|exceeds? the available context size"  # llama.cpp
     r"|exceed context window"  # llama-cpp-python
     r"|maximum context length"  # vLLM, SGLang, DeepSeek's API
+    r"|cannot be greater than max_model_len"  # vLLM, if the answer alone is too long
     r"|maximum model length"  # vLLM, for models that do not generate
     r"|longer than the model's context length"  # SGLang
     r"|exceeds? (?:the )?max(?:imum)? input len|should not exceed max_(?:num_tokens|seq_len)"  # NIM

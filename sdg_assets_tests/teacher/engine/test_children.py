@@ -43,15 +43,15 @@ if __name__ == "__main__":
             time.sleep(600)
 """
 ENGINE = """
-from sdg_assets.records import Role
 from sdg_assets.teacher.backends.engine import EngineTeacher
 from sdg_assets.teacher.models import resolve
-from sdg_assets.teacher.requests import Message, Sampling, build_request
+from sdg_assets.teacher.requests import Message, Sampling
+from sdg_assets_tests.support.requests import request_of
 
 def ask(tokens):
     prompt = [Message(role="user", content="Count from one to one thousand.")]
     sampling = Sampling(temperature=0.0, max_tokens=tokens)
-    engine.submit(build_request(engine.identity, Role.WRITER, "v1", prompt, sampling))
+    engine.submit(request_of(engine.identity, prompt, sampling))
 
 if __name__ == "__main__":
     engine = EngineTeacher(resolve("smollm2-135m"), own_process=True)

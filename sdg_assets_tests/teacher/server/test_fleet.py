@@ -174,7 +174,7 @@ def test_a_slow_server_gets_fewer_requests(members: list[Member]) -> None:
     for batch in range(4):
         outcomes(teacher, *(f"q{batch}-{number} Why?" for number in range(120)))
 
-    assert slow.answers < min(m.answers for m in fast) / 2
+    assert slow.answers < min(m.answers for m in fast) * 0.8
 
 
 def test_a_lost_server_comes_back(members: list[Member], monkeypatch: pytest.MonkeyPatch) -> None:
