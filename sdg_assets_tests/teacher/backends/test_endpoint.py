@@ -131,10 +131,12 @@ def test_a_prompt_that_does_not_fit_is_a_completion_that_says_so(
 
     assert counted.finish_reason == "too_long"
     assert counted.prompt_tokens == teacher.count_tokens([QUESTION])
-    # A client that cannot count sends it, and the server refuses.
+    # A client that cannot count sends it, and the server refuses: with other words if the answer
+    # alone does not fit.
     monkeypatch.setattr(EndpointTeacher, "_excess", lambda *_: 0)
-    teacher.submit(ask(teacher, max_tokens=5000))
-    assert answer(teacher).finish_reason == "too_long"
+    for max_tokens in (5000, teacher.max_model_len):
+        teacher.submit(ask(teacher, max_tokens=max_tokens))
+        assert answer(teacher).finish_reason == "too_long"
 
 
 def test_a_dead_endpoint_says_what_to_look_at() -> None:

@@ -178,6 +178,9 @@ TOO_LONG = {
     "vLLM, the answer": "'max_tokens' is too large: 5000. This model's maximum context length is "
     "2048 tokens and your request has 40 input tokens.",
     "vLLM, newer": "Input length (11680) exceeds model's maximum context length (4096).",
+    "vLLM 0.32, the answer alone": "max_tokens=5000 cannot be greater than max_model_len=2048. "
+    "Please request fewer output tokens. (parameter=max_tokens, value=5000)",
+    "vLLM, older": "max_tokens must be at least 1, got -7584.",
     "vLLM, a scoring model": "The decoder prompt (length 600) is longer than the maximum model "
     "length of 512.",
     "SGLang": "The input (5000 tokens) is longer than the model's context length (4096 tokens).",
