@@ -26,7 +26,6 @@ _TOO_LONG = re.compile(
     r"|maximum context length"  # vLLM, SGLang, DeepSeek's API
     r"|cannot be greater than max_model_len"  # vLLM, if the answer alone is too long
     r"|maximum model length"  # vLLM, for models that do not generate
-    r"|cannot be greater than max_model_len"  # vLLM, if the answer alone does not fit
     r"|tokens must be at least 1, got -"  # older vLLM: what the prompt leaves for the answer
     r"|longer than the model's context length"  # SGLang
     r"|exceeds? (?:the )?max(?:imum)? input len|should not exceed max_(?:num_tokens|seq_len)"  # NIM
