@@ -53,7 +53,7 @@ def desks_of(
             yield desks
         except BaseException as failure:
             try:
-                settle(desks, wait=isinstance(failure, Exception))
+                settle(desks.values(), wait=isinstance(failure, Exception))
             except SdgError as error:  # must not hide the failure of the block
                 logger.warning("%s: answers to open requests are lost: %s", spec.key, error)
             raise

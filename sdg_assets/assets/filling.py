@@ -11,8 +11,10 @@ from sdg_assets.assets.knobs import StageConfig
 from sdg_assets.assets.partition_context import PartitionContext
 from sdg_assets.assets.progress import Progress
 from sdg_assets.assets.writing import PartitionReport
+from sdg_assets.errors import SdgError
 from sdg_assets.records import Role
-from sdg_assets.teacher.conversation import Desks, Feed, Usage, Work, fill
+from sdg_assets.teacher.conversation import Desks, Feed, Usage, Work, settle
+from sdg_assets.teacher.stream import fill
 
 ConfigT = TypeVar("ConfigT", bound=StageConfig)
 Ready = tuple[str, Callable[[], PartitionReport]]
@@ -25,7 +27,7 @@ class Filling:
     """What a partition asks its teachers, and how it is published afterwards.
 
     Attributes:
-        works: The work for `teacher.conversation.fill`.
+        works: The work for `teacher.stream.fill`.
         total: About how many results it will have.
         publish: Publishes the partition from its completion logs.
         runs_programs: Whether the work runs programs between its requests.
@@ -100,12 +102,21 @@ def filled(
                     yield key, partial(publish, feed.usage)
     except BaseException as failure:
         # A signal, or a bug: keep the answers that have arrived, and close the logs.
+        _keep_arrived(opened)
         for key, stack, _ in opened.values():
             try:
                 stack.__exit__(type(failure), failure, failure.__traceback__)
             except Exception as error:  # noqa: BLE001 – must not hide the failure
                 logger.warning("%s: its completion logs were not closed: %s", key, error)
         raise
+
+
+def _keep_arrived(feeds: Iterable[Feed]) -> None:
+    """Logs the answers that have arrived for any of the partitions, before their logs close."""
+    try:
+        settle((desk for feed in feeds for desk in feed.desks.values()), wait=False)
+    except SdgError as error:
+        logger.warning("answers to open requests are lost: %s", error)
 
 
 def _progress(show: Progress, filling: Filling) -> Callable[[int, Usage], None]:

@@ -30,8 +30,9 @@ from sdg_assets.settings import Settings
 from sdg_assets.stages import enriched, generated
 from sdg_assets.stages.stage import key_of
 from sdg_assets.store.partitions import Store
-from sdg_assets.teacher.conversation import Desks, Feed, Usage, Work, fill
+from sdg_assets.teacher.conversation import Desks, Feed, Usage, Work
 from sdg_assets.teacher.requests import Completion
+from sdg_assets.teacher.stream import fill
 from sdg_assets.thresholds import overridden
 
 NOTE_SECONDS = 20.0

@@ -23,10 +23,11 @@ from sdg_assets.stages.generated import WriterKnobs, publish, write
 from sdg_assets.teacher.backend import TeacherSpec
 from sdg_assets.teacher.backends import backend_of
 from sdg_assets.teacher.backends.engine import BACKEND, EngineTeacher
-from sdg_assets.teacher.conversation import Desk, Usage, Work, converse
+from sdg_assets.teacher.conversation import Desk, Usage, Work
 from sdg_assets.teacher.log.completions import CompletionLog
 from sdg_assets.teacher.models import resolve
 from sdg_assets.teacher.requests import FailedRequest, Request
+from sdg_assets.teacher.stream import converse
 
 GOAL = 0.97
 """Least share of the engine's own speed that a stage must reach."""

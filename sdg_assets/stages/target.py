@@ -93,7 +93,7 @@ def write_until(
         max_rounds: The maximum number of rounds.
 
     Yields:
-        Work for `teacher.conversation.fill`. None means that the work so far must be finished
+        Work for `teacher.stream.fill`. None means that the work so far must be finished
         before the next is known.
     """
     knobs = replace(writer_knobs, examples_per_seed=EXAMPLES_PER_SEED_AT_MOST)

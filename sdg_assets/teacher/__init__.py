@@ -1,6 +1,6 @@
 """The teacher: requests in, completions out, nothing lost in between.
 
-`backends/` run teachers, `prompts/` holds the prompts, `conversation.py` sends requests, and `log/`
+`backends/` run teachers, `prompts/` holds the prompts, `conversation.py`, `stream.py` and `replay.py` ask for and read completions, and `log/`
 keeps the answers. `server/` is the client of vLLM servers. `models.py` and `weights/` turn a name
 into a model on disk.
 """

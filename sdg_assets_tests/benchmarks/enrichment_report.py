@@ -77,7 +77,8 @@ def _line(task: str, subtask: str) -> str:
     from sdg_assets.stages.enriched import EnrichmentReport, context_of, enrich, publish
     from sdg_assets.stages.funnel import funnel_row
     from sdg_assets.store.partitions import PartitionKey, Store
-    from sdg_assets.teacher.conversation import Usage, converse
+    from sdg_assets.teacher.conversation import Usage
+    from sdg_assets.teacher.stream import converse
 
     store, spec = Store(settings().store), cached_catalog().subtask(task, subtask)
     funnel = funnel_row(store, spec)

@@ -31,11 +31,13 @@ from sdg_assets.stages.generated import WriterKnobs
 from sdg_assets.stages.normalized import normalize
 from sdg_assets.stages.seeds import collect_seeds
 from sdg_assets.store.partitions import PartitionKey, Store
-from sdg_assets.teacher.conversation import Desk, Feed, ResultT, Usage, Work, fill, replay
+from sdg_assets.teacher.conversation import Desk, Feed, ResultT, Usage, Work
 from sdg_assets.teacher.encoding import ChatEncoder
 from sdg_assets.teacher.log.completions import CompletionLog
 from sdg_assets.teacher.models import resolve
+from sdg_assets.teacher.replay import replay
 from sdg_assets.teacher.requests import Completion, FailedRequest, Request, TeacherIdentity
+from sdg_assets.teacher.stream import fill
 from sdg_assets_tests.support.builders import MIRROR
 
 RowT = TypeVar("RowT", bound=Example)

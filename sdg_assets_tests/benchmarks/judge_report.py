@@ -27,8 +27,9 @@ from sdg_assets.sources.source import DirectorySource
 from sdg_assets.stages.normalized import normalize
 from sdg_assets.stages.seeds import collect_seeds
 from sdg_assets.teacher import open_teacher
-from sdg_assets.teacher.conversation import Desk, Usage, Work, converse
+from sdg_assets.teacher.conversation import Desk, Usage, Work
 from sdg_assets.teacher.log.completions import CompletionLog
+from sdg_assets.teacher.stream import converse
 from sdg_assets_tests.support.records import enriched
 
 REPOSITORY = Path(__file__).resolve().parents[2]

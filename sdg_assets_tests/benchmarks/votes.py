@@ -38,8 +38,9 @@ from sdg_assets.enrichment.votes import (
 from sdg_assets.gates import text_gates
 from sdg_assets.kinds import VoteForm
 from sdg_assets.records import GeneratedExample, Role
-from sdg_assets.teacher.conversation import Desk, Usage, Work, converse
+from sdg_assets.teacher.conversation import Desk, Usage, Work
 from sdg_assets.teacher.requests import Teacher
+from sdg_assets.teacher.stream import converse
 from sdg_assets.thresholds import DEFAULTS
 from sdg_assets_tests.benchmarks import mirror
 from sdg_assets_tests.support.records import generated

@@ -14,9 +14,10 @@ from sdg_assets.errors import PermanentError
 from sdg_assets.heldout.fingerprints import trained_texts
 from sdg_assets.records import Role
 from sdg_assets.stages.enriched import enrich
-from sdg_assets.teacher.conversation import Desk, Usage, Work, converse
+from sdg_assets.teacher.conversation import Desk, Usage, Work
 from sdg_assets.teacher.log.completions import CompletionLog
 from sdg_assets.teacher.requests import Message, Request
+from sdg_assets.teacher.stream import converse
 from sdg_assets_tests.support.records import enriched, generated
 from sdg_assets_tests.support.requests import request_of
 from sdg_assets_tests.support.scripted_teacher import ScriptedTeacher, completion

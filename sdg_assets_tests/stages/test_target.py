@@ -11,9 +11,10 @@ from sdg_assets.records import GeneratedExample, Rejection, Role
 from sdg_assets.stages.enriched import enrich
 from sdg_assets.stages.generated import WriterKnobs, publish
 from sdg_assets.stages.target import TargetReport, write_until
-from sdg_assets.teacher.conversation import Desk, Feed, Usage, converse, fill
+from sdg_assets.teacher.conversation import Desk, Feed, Usage
 from sdg_assets.teacher.log.completions import CompletionLog
 from sdg_assets.teacher.requests import Request
+from sdg_assets.teacher.stream import converse, fill
 from sdg_assets.thresholds import Thresholds
 from sdg_assets_tests.support.builders import seed_task
 from sdg_assets_tests.support.records import example

@@ -17,7 +17,8 @@ from sdg_assets.records import (
 from sdg_assets.stages import enriched, generated
 from sdg_assets.stages.enriched import EnrichmentReport
 from sdg_assets.stages.generated import WriterKnobs
-from sdg_assets.teacher.conversation import Desk, Usage, converse
+from sdg_assets.teacher.conversation import Desk, Usage
+from sdg_assets.teacher.stream import converse
 from sdg_assets.thresholds import DEFAULTS, Thresholds
 
 

@@ -8,14 +8,16 @@ import pytest
 
 from sdg_assets.errors import StoreError, TeacherError, TransientError
 from sdg_assets.records import Role
-from sdg_assets.teacher.conversation import Desk, Feed, Usage, Work, converse, fill, replay, settle
+from sdg_assets.teacher.conversation import Desk, Feed, Usage, Work, settle
 from sdg_assets.teacher.log.completions import CompletionLog
+from sdg_assets.teacher.replay import replay
 from sdg_assets.teacher.requests import (
     Completion,
     FailedRequest,
     Message,
     Request,
 )
+from sdg_assets.teacher.stream import converse, fill
 from sdg_assets_tests.support.requests import request_of
 from sdg_assets_tests.support.scripted_teacher import STAMP, ScriptedTeacher, completion
 
@@ -251,7 +253,7 @@ def test_what_is_settled_goes_to_the_log_of_the_role_that_asked(tmp_path: Path) 
         with pytest.raises(StoreError):
             list(converse(broken(), desks, Usage()))
 
-        settle(desks, wait=True)
+        settle(desks.values(), wait=True)
 
         assert ([c.text for c in wrote], [c.text for c in solved]) == (["w!"], ["s!"])
 
@@ -268,7 +270,7 @@ def test_whoever_is_in_a_hurry_does_not_wait_for_what_is_under_way(tmp_path: Pat
         with pytest.raises(KeyboardInterrupt):
             list(converse(broken(), desks, Usage()))
 
-        settle(desks, wait=False)
+        settle(desks.values(), wait=False)
 
         assert list(log) == []
 

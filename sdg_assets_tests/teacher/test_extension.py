@@ -24,9 +24,10 @@ from sdg_assets.store.partitions import Store
 from sdg_assets.teacher import open_teacher, open_teachers
 from sdg_assets.teacher.backend import TeacherSpec
 from sdg_assets.teacher.backends import backend_of
-from sdg_assets.teacher.conversation import Desk, Usage, Work, converse
+from sdg_assets.teacher.conversation import Desk, Usage, Work
 from sdg_assets.teacher.log.completions import CompletionLog
 from sdg_assets.teacher.requests import Message, Teacher
+from sdg_assets.teacher.stream import converse
 from sdg_assets_tests.conftest import Configure
 from sdg_assets_tests.support.packages import installed
 from sdg_assets_tests.support.requests import request_of

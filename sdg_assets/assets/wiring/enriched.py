@@ -15,7 +15,8 @@ from sdg_assets.stages.enriched import (
     publish,
 )
 from sdg_assets.stages.stage import STAGES
-from sdg_assets.teacher.conversation import Desks, Usage, Work, replay
+from sdg_assets.teacher.conversation import Desks, Usage, Work
+from sdg_assets.teacher.replay import replay
 
 
 def _ask(partition: PartitionContext, config: SolverConfig, desks: Desks) -> Filling:

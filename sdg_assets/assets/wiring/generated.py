@@ -8,7 +8,8 @@ from sdg_assets.records import Example, Role, Stage
 from sdg_assets.stages.generated import publish, write
 from sdg_assets.stages.stage import STAGES
 from sdg_assets.stages.target import TargetReport, write_until
-from sdg_assets.teacher.conversation import Desks, Usage, replay
+from sdg_assets.teacher.conversation import Desks, Usage
+from sdg_assets.teacher.replay import replay
 
 
 def _roles(config: WriterConfig) -> tuple[Role, ...]:

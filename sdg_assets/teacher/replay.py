@@ -1,0 +1,70 @@
+"""Runs teacher work again from the completion logs; needs no teacher."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
+
+from more_itertools import chunked
+
+from sdg_assets.errors import StoreError
+from sdg_assets.records import Role
+from sdg_assets.teacher.conversation import ResultT, Work
+from sdg_assets.teacher.log.completions import CompletionLog
+from sdg_assets.teacher.requests import Completion, Request
+
+REPLAYED_TOGETHER = 64
+"""Pieces of work that are replayed at the same time, if they run programs."""
+
+
+def replay(
+    works: Iterable[Work[ResultT]],
+    logs: Mapping[Role, CompletionLog],
+    *,
+    runs_programs: bool = False,
+) -> Iterator[ResultT]:
+    """Runs work whose completions are all in the logs; needs no teacher.
+
+    Args:
+        works: One generator per row, the same as were filled.
+        logs: Role → the log with its answers.
+        runs_programs: Whether the work runs programs: several pieces then run at the same time.
+
+    Yields:
+        Results in the order of `works`.
+
+    Raises:
+        StoreError: A completion is missing: the partition was not filled to the end.
+    """
+    lock = threading.Lock()
+
+    def completion_of(request: Request) -> Completion:
+        with lock:
+            try:
+                return logs[request.role].get(request.id)
+            except KeyError as error:
+                raise StoreError(
+                    f"{logs[request.role].path}: request {request.id} of the {request.role} has no "
+                    "completion; run again to ask for what is missing"
+                ) from error
+
+    def result_of(work: Work[ResultT]) -> ResultT:
+        answers: list[Completion] | None = None
+        while True:
+            try:
+                requests = next(work) if answers is None else work.send(answers)
+            except StopIteration as finished:
+                result: ResultT = finished.value
+                return result
+            answers = [completion_of(request) for request in requests]
+
+    if not runs_programs:
+        yield from map(result_of, works)
+        return
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        for some in chunked(works, REPLAYED_TOGETHER):
+            futures = [pool.submit(copy_context().run, result_of, work) for work in some]
+            yield from (future.result() for future in futures)
