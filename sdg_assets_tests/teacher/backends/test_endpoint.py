@@ -134,8 +134,10 @@ def test_a_prompt_that_does_not_fit_is_a_completion_that_says_so(
     # A client that cannot count sends it, and the server refuses: with other words if the answer
     # alone does not fit.
     monkeypatch.setattr(EndpointTeacher, "_excess", lambda *_: 0)
-    for max_tokens in (5000, teacher.max_model_len):
-        teacher.submit(ask(teacher, max_tokens=max_tokens))
+    long = Message(role="user", content="colour " * 3000)
+    for message, tokens in ((QUESTION, 5000), (long, 16)):
+        sampling = Sampling(max_tokens=tokens)
+        teacher.submit(build_request(teacher.identity, Role.WRITER, "test@1", [message], sampling))
         assert answer(teacher).finish_reason == "too_long"
 
 
