@@ -424,3 +424,23 @@ def test_programs_run_beside_the_requests(tmp_path: Path) -> None:
         results = list(replay(again, {Role.WRITER: log}, runs_programs=True))
 
     assert results == ["program!", "a!", "b!", "last!"]
+
+
+def test_an_interruption_keeps_what_has_arrived_for_every_open_partition(tmp_path: Path) -> None:
+    """A teacher returns each answer once: settling one partition must not drop the other's."""
+
+    class Quick(ScriptedTeacher):
+        def poll(self, *, wait: bool = True) -> list[Completion | FailedRequest]:
+            return super().poll(wait=True)
+
+    teacher = Quick(echo, per_poll=4)
+    with CompletionLog(tmp_path / "one") as one, CompletionLog(tmp_path / "two") as two:
+        desks = [Desk(teacher, one), Desk(teacher, two)]
+        for desk, text in zip(desks, ("a", "b"), strict=True):
+            request = ask(teacher, text)
+            teacher.submit(request)
+            desk.under_way.add(request.id)
+
+        settle(desks, wait=False)
+
+        assert [[c.text for c in log] for log in (one, two)] == [["a!"], ["b!"]]
