@@ -1,8 +1,8 @@
 """The teacher: requests in, completions out, nothing lost in between.
 
-`backends/` run teachers, `prompts/` holds the prompts. `stream.py` asks for completions, `log/` keeps
-them, `replay.py` reads them back. `server/` is the client of servers. `models.py` and `weights/`
-turn a name into a model on disk.
+`backends/` run teachers, `prompts/` holds the prompts. `stream.py` asks for completions, `log/`
+keeps them, `replay.py` reads them back. `server/` is the client of servers. `models.py` and
+`weights/` turn a name into a model on disk.
 """
 
 from __future__ import annotations

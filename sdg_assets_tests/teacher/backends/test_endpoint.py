@@ -137,7 +137,7 @@ def test_a_prompt_that_does_not_fit_is_a_completion_that_says_so(
     long = Message(role="user", content="colour " * 3000)
     for message, tokens in ((QUESTION, 5000), (long, 16)):
         sampling = Sampling(max_tokens=tokens)
-        teacher.submit(build_request(teacher.identity, Role.WRITER, "test@1", [message], sampling))
+        teacher.submit(request_of(teacher.identity, [message], sampling))
         assert answer(teacher).finish_reason == "too_long"
 
 
