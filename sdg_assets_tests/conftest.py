@@ -37,23 +37,23 @@ properties.load_profile("sdg")
 # Tests that start an engine or a set of services use a core or much memory: one at a time of each.
 GROUPS = {
     "engine": (
-        "teacher/",
-        "stages/test_speed",
-        "test_end_to_end",
-        "operation/test_killed",
-        "operation/test_stopped",
+        "teacher/backends/", "teacher/engine/", "teacher/test_nothing_is_lost", "test_end_to_end",
+        "operation/test_killed", "operation/test_stopped",
     ),
     "services": ("operation/test_daemon", "cluster/", "browser/", "soak/"),
-}
+}  # fmt: skip
 
 
+@pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Tells which tests run in one process, one after the other: a group, else those of a file."""
     tests = Path(__file__).parent
     for item in items:
         path = item.path.relative_to(tests).as_posix()
-        groups = (name for name, paths in GROUPS.items() if path.startswith(paths))
-        item.add_marker(pytest.mark.xdist_group(next(groups, path)))
+        named = [name for name, paths in GROUPS.items() if path.startswith(paths)]
+        if not named and item.get_closest_marker("engine"):
+            named = ["engine"]
+        item.add_marker(pytest.mark.xdist_group((named or [path])[0]))
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -68,6 +68,12 @@ class SteppedCore:
         self._llm.reset_prefix_cache()
 
     def stop(self) -> None:
-        """Frees the model."""
+        """Frees the model.
+
+        vLLM freezes the heap when it has loaded a model, so a cycle among its objects would keep
+        them for ever: 1.4 GiB stayed of each stopped SmolLM2.
+        """
+        del self._engine.engine_core.get_output
         del self._engine, self._llm
+        gc.unfreeze()
         gc.collect()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import sys
+import weakref
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -20,6 +21,7 @@ from sdg_assets.teacher.backends import engine as engine_module
 from sdg_assets.teacher.backends.engine import BACKEND, EngineTeacher
 from sdg_assets.teacher.engine import starting
 from sdg_assets.teacher.engine.core import Output, Room
+from sdg_assets.teacher.engine.stepped import SteppedCore
 from sdg_assets.teacher.models import resolve
 from sdg_assets.teacher.requests import Completion, Message, Request, Sampling
 from sdg_assets_tests.conftest import Configure
@@ -318,10 +320,13 @@ def test_an_engine_that_nobody_needs_now_is_stopped() -> None:
     teacher = BACKEND.open(quick)
     assert BACKEND.open(quick) is teacher
     teacher.start()
+    assert isinstance(teacher.core, SteppedCore)
+    model_and_cache = weakref.ref(teacher.core._engine.engine_core)
 
     BACKEND.stop_unused([TeacherSpec("another")])
 
     assert "core" not in vars(teacher)
+    assert model_and_cache() is None, "its memory is free"
     again = BACKEND.open(quick)
     assert again is not teacher
     assert BACKEND.open(other) is not again
