@@ -44,16 +44,13 @@ GROUPS = {
 }  # fmt: skip
 
 
-@pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the groups
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_itemcollected(item: pytest.Item) -> None:
     """Tells which tests run in one process, one after the other: a group, else those of a file."""
-    tests = Path(__file__).parent
-    for item in items:
-        path = item.path.relative_to(tests).as_posix()
-        named = [name for name, paths in GROUPS.items() if path.startswith(paths)]
-        if not named and item.get_closest_marker("engine"):
-            named = ["engine"]
-        item.add_marker(pytest.mark.xdist_group((named or [path])[0]))
+    path = item.path.relative_to(Path(__file__).parent).as_posix()
+    named = [name for name, paths in GROUPS.items() if path.startswith(paths)]
+    if not named and item.get_closest_marker("engine"):
+        named = ["engine"]
+    item.add_marker(pytest.mark.xdist_group((named or [path])[0]))
 
 
 def pytest_configure(config: pytest.Config) -> None:
