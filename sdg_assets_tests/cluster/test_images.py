@@ -35,17 +35,17 @@ search.add([enriched(question="How many are seven and eight of them together?") 
 print(len(search.refusals()), "copy")
 """
 WITH_ENGINE = """
-from sdg_assets.records import Role
 from sdg_assets.teacher.backend import TeacherSpec
 from sdg_assets.teacher.backends.engine import BACKEND
-from sdg_assets.teacher.requests import Message, Sampling, build_request
+from sdg_assets.teacher.requests import Message, Sampling
+from sdg_assets_tests.support.requests import request_of
 
 teacher = BACKEND.open(TeacherSpec("smollm2-135m"))
 schema = {"type": "object", "properties": {"big": {"type": "boolean"}}, "required": ["big"]}
 sampling = Sampling(temperature=0.0, max_tokens=12)
 messages = [Message(role="user", content="Is Paris big?")]
 for asked in (None, schema):
-    teacher.submit(build_request(teacher.identity, Role.WRITER, "1", messages, sampling, asked))
+    teacher.submit(request_of(teacher.identity, messages, sampling, asked))
 answers = []
 while completions := teacher.poll():
     answers += completions
