@@ -9,6 +9,8 @@ from pathlib import Path
 import dagster as dg
 import pytest
 from hypothesis import settings as properties
+from xdist.remote import Producer
+from xdist.scheduler import LoadScopeScheduling
 
 from sdg_assets.catalog import Catalog, cached_catalog, load_catalog, loader
 from sdg_assets.settings import settings
@@ -35,22 +37,35 @@ properties.load_profile("sdg")
 
 
 # Tests that start an engine or a set of services use a core or much memory: one at a time of each.
+# They come first, so that no process is left with them alone at the end.
 GROUPS = {
     "engine": (
         "teacher/backends/", "teacher/engine/", "teacher/test_nothing_is_lost", "test_end_to_end",
-        "operation/test_killed", "operation/test_stopped",
+        "operation/test_killed", "operation/test_stopped", "stages/test_speed",
     ),
     "services": ("operation/test_daemon", "cluster/", "browser/", "soak/"),
 }  # fmt: skip
 
 
-def pytest_itemcollected(item: pytest.Item) -> None:
-    """Tells which tests run in one process, one after the other: a group, else those of a file."""
-    path = item.path.relative_to(Path(__file__).parent).as_posix()
-    named = [name for name, paths in GROUPS.items() if path.startswith(paths)]
-    if not named and item.get_closest_marker("engine"):
-        named = ["engine"]
-    item.add_marker(pytest.mark.xdist_group((named or [path])[0]))
+def group_of(nodeid: str) -> str:
+    """The tests that run in one process, one after the other: a group, else those of a file."""
+    path = nodeid.partition("::")[0].rpartition("sdg_assets_tests/")[2]
+    return next((name for name, paths in GROUPS.items() if path.startswith(paths)), path)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    ranks = {name: rank for rank, name in enumerate(GROUPS)}
+    items.sort(key=lambda item: ranks.get(group_of(item.nodeid), len(ranks)))
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> LoadScopeScheduling:
+    """Distributes whole groups; the `loadgroup` of pytest-xdist 3.8 does nothing in pytest 9.2."""
+
+    class Groups(LoadScopeScheduling):  # type: ignore[misc]
+        def _split_scope(self, nodeid: str) -> str:
+            return group_of(nodeid)
+
+    return Groups(config, log)
 
 
 def pytest_configure(config: pytest.Config) -> None:
