@@ -191,7 +191,8 @@ def _manifest(cut: Cut, statistics: Statistics, hits: Sequence[Compared]) -> dic
 def _counts(funnel: FunnelRow) -> dict[str, Any]:
     """A subtask's rows by stage, without the cost of its last run: that varies from run to run."""
     counts = asdict(funnel) | {"rejections": dict(sorted(funnel.rejections.items()))}
-    return {name: count for name, count in counts.items() if name not in ("tokens", "seconds")}
+    costs = ("tokens", "new_tokens", "seconds")
+    return {name: count for name, count in counts.items() if name not in costs}
 
 
 def _facts(
