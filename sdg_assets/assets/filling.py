@@ -95,19 +95,17 @@ def filled(
     try:
         for feed in fill(feeds(), concurrency=concurrency):
             key, stack, publish = opened.pop(feed)
-            with stack:
-                if feed.error:
-                    yield key, partial(_raise, feed.error)
-                else:
-                    yield key, partial(publish, feed.usage)
+            try:
+                yield key, partial(_finished, feed, publish)
+            except BaseException:
+                opened[feed] = key, stack, publish
+                raise
+            _close(key, stack)
     except BaseException as failure:
         # A signal, or a bug: keep the answers that have arrived, and close the logs.
         _keep_arrived(opened)
         for key, stack, _ in opened.values():
-            try:
-                stack.__exit__(type(failure), failure, failure.__traceback__)
-            except Exception as error:  # noqa: BLE001 – must not hide the failure
-                logger.warning("%s: its completion logs were not closed: %s", key, error)
+            _close(key, stack, failure)
         raise
 
 
@@ -129,5 +127,18 @@ def _never(usage: Usage) -> PartitionReport:
     raise AssertionError(f"a partition that was not opened is published, with {usage}")
 
 
-def _raise(error: Exception) -> PartitionReport:
-    raise error
+def _finished(feed: Feed, publish: Callable[[Usage], PartitionReport]) -> PartitionReport:
+    """Publishes a filled partition, once its answers are on disk; raises why it failed."""
+    if feed.error:
+        raise feed.error
+    for desk in feed.desks.values():
+        desk.log.sync()
+    return publish(feed.usage)
+
+
+def _close(key: str, stack: ExitStack, failure: BaseException | None = None) -> None:
+    """Closes a partition's logs. A full disk may refuse that: the partition's error came before."""
+    try:
+        stack.__exit__(type(failure) if failure else None, failure, None)
+    except Exception as error:  # noqa: BLE001 – must not hide the failure
+        logger.warning("%s: its completion logs were not closed: %s", key, error)

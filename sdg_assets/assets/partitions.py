@@ -15,11 +15,12 @@ from sdg_assets.assets.provenance import Input, inputs_of, newest_materializatio
 from sdg_assets.assets.reporting import evaluations, materialization, report_finished
 from sdg_assets.assets.writing import InvariantBrokenError, PartitionReport
 from sdg_assets.dagster_internals import SYSTEM_METADATA_KEY_SOURCE_ASSET_OBSERVATION
-from sdg_assets.errors import FullDiskError, PermanentError, SdgError, TeacherGoneError
+from sdg_assets.errors import PermanentError, SdgError
 from sdg_assets.settings import settings
 from sdg_assets.store.disk import clear_refusals
 from sdg_assets.store.partitions import ABANDONED
 from sdg_assets.store.places import clear_scratch
+from sdg_assets.teacher.stream import EVERYBODYS
 
 
 def each_partition(
@@ -82,7 +83,7 @@ def each_partition(
                     failed[key] = error
                     # The next partition would fail with the same error; with a full disk it would
                     # also pay for answers that cannot be stored.
-                    if isinstance(error, TeacherGoneError | FullDiskError):
+                    if isinstance(error, EVERYBODYS):
                         fatal = error
                 except Exception as error:
                     # A bug in one partition; the results of the others are still valid.

@@ -15,9 +15,12 @@ from contextvars import copy_context
 from dataclasses import dataclass, field
 from typing import Any
 
-from sdg_assets.errors import TransientError
+from sdg_assets.errors import FullDiskError, TeacherGoneError, TransientError
 from sdg_assets.teacher.conversation import Desk, Desks, Feed, ResultT, Usage, Work, captured
 from sdg_assets.teacher.requests import Completion, FailedRequest, Request, Teacher
+
+EVERYBODYS = (TeacherGoneError, FullDiskError)
+"""Errors of one partition that all others would meet as well."""
 
 
 def fill(feeds: Iterable[Feed], *, concurrency: int | None = None) -> Iterator[Feed]:
@@ -42,9 +45,9 @@ def fill(feeds: Iterable[Feed], *, concurrency: int | None = None) -> Iterator[F
             for feed in [feed for feed in stream.feeds if feed.is_finished]:
                 stream.feeds.remove(feed)
                 yield feed
-            if stream.start_next():
+            if not stream.is_held and stream.start_next():
                 continue
-            if stream.has_room and not is_exhausted:
+            if stream.has_room and not is_exhausted and not stream.is_held:
                 next_feed = next(pending, None)
                 is_exhausted = next_feed is None
                 stream.feeds += [next_feed] if next_feed else []
@@ -159,6 +162,14 @@ class _Stream:
         desks = (desk for feed in self.feeds for desk in feed.desks.values())
         teachers = {id(desk.teacher): desk.teacher for desk in desks}
         return min((teacher.capacity for teacher in teachers.values()), default=1)
+
+    @property
+    def is_held(self) -> bool:
+        """Whether every partition would meet the error of one that has not been yielded yet.
+
+        Nothing is begun then: with a full disk, answers would be paid for that cannot be stored.
+        """
+        return any(isinstance(feed.error, EVERYBODYS) for feed in self.feeds)
 
     @property
     def is_busy(self) -> bool:
