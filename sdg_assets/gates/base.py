@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from sdg_assets.signatures.table import Signatures
 
 RowT = TypeVar("RowT", bound=Example)
-ItemT = TypeVar("ItemT")
 ROWS_PER_BATCH = 1024
 COLUMNS = ("context", "question", "answer", "language", "answer_kind", "choices")
 

@@ -239,7 +239,9 @@ def received() -> signal.Signals | None:
 def unwinding() -> None:
     """Records that the main thread has reacted to the signal and is ending its work."""
     _watch.is_unwinding = True
-    received()  # so that the exit status tells of the signal, however soon the process ends
+    # Waits for the watching thread to note the signal. Otherwise a process that ends at once exits
+    # with status 0, as if no signal had come.
+    received()
     gc.freeze()  # a full garbage collection takes up to 2 s
 
 
