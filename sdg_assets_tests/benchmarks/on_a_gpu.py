@@ -5,7 +5,9 @@
 Prints: the GPU and the versions; tokens/s of the stage and of the engine alone; the concurrency
 that was chosen; the engine in its own process, in this process, and as a server; data parallel,
 with two GPUs or more; thinking on and off, if the chat template can switch it; peak memory. Exits 1
-if a goal is missed, and names it. `--cpu` runs the same code on a CPU, to test the script.
+if a goal is missed, and names it. `--cpu` runs the same code on a CPU, to test the script. With
+`--random-weights` a directory with a configuration and a tokenizer is enough: the speeds are those
+of a model of that shape, and the text is noise.
 
 Each part runs in a process of its own, so that the GPU is free for the next one. A part that does
 not fit into its share of the time is stopped, and counts as missed.
@@ -75,6 +77,9 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("model", help="a model's directory, or a key of teachers.yaml")
     parser.add_argument("--cpu", action="store_true", help="run on the CPU, to test this script")
+    parser.add_argument(
+        "--random-weights", action="store_true", help="load no weights: only speeds mean anything"
+    )
     parser.add_argument("--requests", type=int, default=1024)
     parser.add_argument("--max-tokens", type=int, default=256)
     parser.add_argument("--part", choices=PARTS, help="run one part only, in this process")
@@ -120,7 +125,9 @@ def in_own_process(name: str, options: argparse.Namespace, limit: float) -> Figu
     """Runs a part for at most `limit` seconds; its failure is a figure, too."""
     command = [sys.executable, "-m", "sdg_assets_tests.benchmarks.on_a_gpu", options.model]
     command += ["--part", name, "--requests", str(options.requests)]
-    command += ["--max-tokens", str(options.max_tokens), *(["--cpu"] if options.cpu else [])]
+    command += ["--max-tokens", str(options.max_tokens)]
+    command += ["--cpu"] if options.cpu else []
+    command += ["--random-weights"] if options.random_weights else []
     with tempfile.TemporaryFile("w+") as output:
         process = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT)
         try:
@@ -250,7 +257,8 @@ PARTS: dict[str, Callable[[argparse.Namespace], Figures]] = {
 
 
 def _arguments(options: argparse.Namespace) -> dict[str, Any]:
-    return dict(CPU_ENGINE) if options.cpu else {"max_model_len": 8192}
+    arguments = dict(CPU_ENGINE) if options.cpu else {"max_model_len": 8192}
+    return arguments | ({"load_format": "dummy"} if options.random_weights else {})
 
 
 def _seeds() -> tuple[Any, list[Example]]:

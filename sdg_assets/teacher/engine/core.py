@@ -38,7 +38,7 @@ def room_of(config: Any) -> Room:  # noqa: ANN401 – vllm.config.VllmConfig
     cache, replicas = config.cache_config, config.parallel_config.data_parallel_size
     # vLLM adds up the blocks of all replicas, and counts the tokens of one. Where layers differ in
     # their caches, only the tokens are right.
-    tokens = replicas * (cache.kv_cache_size_tokens or 0)
+    tokens = replicas * (getattr(cache, "kv_cache_size_tokens", None) or 0)
     return Room(
         config.scheduler_config.max_num_seqs * replicas,
         tokens or cache.num_gpu_blocks * cache.block_size,

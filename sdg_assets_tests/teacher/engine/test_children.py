@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
@@ -14,6 +15,7 @@ import pytest
 from sdg_assets_tests.support.processes import children_of, is_running
 
 PATIENCE = 60.0
+ROOT = Path(__file__).parents[3]
 # A stand-in for vLLM's processes: a child with a child of its own, both idle for ever.
 FAMILY = """
 import logging, multiprocessing, os, sys, threading, time
@@ -66,7 +68,11 @@ def program(folder: Path, text: str, *arguments: str) -> subprocess.Popen[str]:
     path = folder / "program.py"
     path.write_text(text, "utf-8")
     return subprocess.Popen(
-        [sys.executable, path, *arguments], stdout=subprocess.PIPE, text=True, bufsize=1
+        [sys.executable, path, *arguments],
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        stdout=subprocess.PIPE,
+        text=True,
+        bufsize=1,
     )
 
 
