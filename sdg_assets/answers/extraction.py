@@ -116,9 +116,9 @@ def _announced(text: str) -> Iterator[tuple[int, str]]:
         words = markers.SENTENCE.split(text[max(0, mark.start() - 300) : mark.start()])[-1]
         concluding = markers.CONCLUDING.match(words)
         yield mark.start(), words[concluding.end() :] if concluding else words
-    for mark in _last(_TAG, text):
+    for mark in _last(_TAG, text) if "<" in text else ():
         yield mark.start(), mark[1]
-    for mark in _last(_BOX, text):
+    for mark in _last(_BOX, text) if "\\" in text else ():
         if (content := _braced(text[mark.end() : mark.end() + _LONGEST])) is not None:
             yield mark.start(), content
     if (value := json_answer(text)) is not None:
@@ -128,7 +128,7 @@ def _announced(text: str) -> Iterator[tuple[int, str]]:
         yield -1, explained["answer"]
 
 
-def _last(pattern: re.Pattern[str], text: str) -> list[re.Match[str]]:
+def _last(pattern: re.Pattern[str] | markers.Marker, text: str) -> list[re.Match[str]]:
     return list(pattern.finditer(text))[-_MOST_ANNOUNCED:]
 
 
@@ -197,6 +197,8 @@ def json_reasoning(text: str) -> str | None:
 
 def _answering_object(text: str) -> tuple[str, dict[str, Any]] | None:
     """The last JSON object with an answer, as (answer, items by lower-case key)."""
+    if "{" not in text:
+        return None
     decoder = json.JSONDecoder(parse_float=str)
     for opening in reversed(_last(_OBJECT, text)):
         try:

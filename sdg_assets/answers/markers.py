@@ -3,11 +3,58 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache, cached_property
 
 # Words allowed between "answer" and the verb: "the answer to part (b) is", "is therefore".
 _EN_FILLER = r"(?:\s+(?:to|for|of|in)\s+[^.:!?\n]{1,60}?)?(?:,?\s+(?:therefore|thus|then|hence),?)?"
 _EN_VERB = r"(?:is|was|are|would\s+be|should\s+be|must\s+be|will\s+be|has\s+to\s+be)\b(?!n't)"
 _TWO_WORDS = r"(?:\s+[^\W\d_]+){0,2}?"
+
+
+@dataclass(frozen=True)
+class Marker:
+    """A pattern by language, and words of which a text must contain one.
+
+    Most texts contain none of a language's words, and to look for words takes a tenth of the time
+    that the patterns of 27 languages take.
+    """
+
+    words: dict[str, tuple[str, ...]]
+    """Language → words in lower case: its pattern matches no text without one of them."""
+    patterns: dict[str, str]
+    """Language → source of the pattern."""
+    end: str = ""
+    """What follows in every language."""
+
+    def finditer(self, text: str) -> Iterator[re.Match[str]]:
+        """All matches in the text."""
+        folded = text.casefold()
+        words = self._ascii_words if folded.isascii() else self._words
+        spoken = tuple(dict.fromkeys([language for word, language in words if word in folded]))
+        return self._of(spoken).finditer(text) if spoken else iter(())
+
+    def is_in(self, text: str) -> bool:
+        """Whether the text contains a match."""
+        return next(self.finditer(text), None) is not None
+
+    @cached_property
+    def _words(self) -> list[tuple[str, str]]:
+        return [(word, language) for language, words in self.words.items() for word in words]
+
+    @cached_property
+    def _ascii_words(self) -> list[tuple[str, str]]:
+        return [(word, language) for word, language in self._words if word.isascii()]
+
+    def _of(self, languages: tuple[str, ...]) -> re.Pattern[str]:
+        return _compiled("|".join(self.patterns[language] for language in languages), self.end)
+
+
+@cache
+def _compiled(alternatives: str, end: str) -> re.Pattern[str]:
+    return re.compile(f"(?:{alternatives}){end}", re.IGNORECASE | re.MULTILINE)
+
 
 # The text before X in "the answer is X". In verb-final languages the verb follows X: see `COPULA`.
 _BEFORE = {
@@ -47,25 +94,63 @@ _BEFORE = {
     "digits": r"^####",  # GSM8K's marker
 }
 
-BEFORE = re.compile(
-    rf"(?:{'|'.join(_BEFORE.values())})[\s*_:\uff1a]*", re.IGNORECASE | re.MULTILINE
-)
-"""Matches an announcement before the answer, with its Markdown."""
+# Words of which each match of the pattern above contains one, folded to lower case.
+_BEFORE_WORDS = {
+    "en": ("answer", "option", "choice", "label", "result", "statement", "response", "value"),
+    "es": ("respuesta", "opción", "opcion"),
+    "fr": ("réponse", "reponse", "option"),
+    "de": ("antwort", "lösung", "losung"),
+    "pt": ("resposta",),
+    "it": ("risposta",),
+    "nl": ("antwoord",),
+    "pl": ("odpowiedź", "odpowiedz"),
+    "ru": ("ответ", "відповідь", "отговор"),
+    "el": ("απάντηση",),
+    "tr": ("cevap",),
+    "eu": ("erantzuna",),
+    "id": ("jawaban",),
+    "sw": ("jibu",),
+    "vi": ("đáp", "câu"),
+    "th": ("คำตอบ",),
+    "zh": ("答", "选", "選"),
+    "ja": ("答", "正解"),
+    "ko": ("답",),
+    "ar": ("الإجابة", "الاجابة", "الجواب"),
+    "fa": ("پاسخ", "جواب"),
+    "he": ("התשובה",),
+    "hi": ("उत्तर", "जवाब"),
+    "bn": ("উত্তর",),
+    "te": ("సమాధానం", "జవాబు"),
+    "ta": ("பதில்", "விடை"),
+    "digits": ("####",),
+}
 
-HEADING = re.compile(
-    r"^[#*_ \t>]*(?:final\s+|the\s+)?answer[*_ \t]*$\n\s*", re.IGNORECASE | re.MULTILINE
-)
-"""Matches a line that says only "Answer"; the answer is on the next line."""
+BEFORE = Marker(_BEFORE_WORDS, _BEFORE, end=r"[\s*_:\uff1a]*")
+"""An announcement before the answer, with its Markdown."""
 
-AFTER = re.compile(
-    r"(?:,?\s+(?:therefore|thus|then|hence),?)?\s+"
-    r"(?:is|are|would\s+be|must\s+be)\s+(?:therefore\s+|thus\s+)?(?:the\s+)?"
-    r"(?:(?:(?:only\s+|most\s+)?(?:correct|right|best|final|accurate|appropriate)\s+)?"
-    r"(?:answer|option|choice)\b|correct\b(?=\s*[.!*]*\s*$))"
-    r"|\s*(?:が正解|是正确答案|是正確答案|是正确的|是正確的|(?:이|가)\s*정답)",
-    re.IGNORECASE | re.MULTILINE,
+HEADING = Marker(
+    {"en": ("answer",)}, {"en": r"^[#*_ \t>]*(?:final\s+|the\s+)?answer[*_ \t]*$\n\s*"}
 )
-"""Matches an announcement after the answer: "B is the correct option"."""
+"""A line that says only "Answer"; the answer is on the next line."""
+
+AFTER = Marker(
+    {
+        "en": ("answer", "option", "choice", "correct"),
+        "zh": ("是正",),
+        "ja": ("が正解",),
+        "ko": ("정답",),
+    },
+    {
+        "en": r"(?:,?\s+(?:therefore|thus|then|hence),?)?\s+"
+        r"(?:is|are|would\s+be|must\s+be)\s+(?:therefore\s+|thus\s+)?(?:the\s+)?"
+        r"(?:(?:(?:only\s+|most\s+)?(?:correct|right|best|final|accurate|appropriate)\s+)?"
+        r"(?:answer|option|choice)\b|correct\b(?=\s*[.!*]*\s*$))",
+        "zh": r"\s*(?:是正确答案|是正確答案|是正确的|是正確的)",
+        "ja": r"\s*が正解",
+        "ko": r"\s*(?:이|가)\s*정답",
+    },
+)
+"""An announcement after the answer: "B is the correct option"."""
 
 SENTENCE = re.compile(r"(?<!\\)[.!?;:]\s|[\n。\uff01\uff1f\uff1b\uff0c।؟]")
 """Matches the end of a sentence or clause."""

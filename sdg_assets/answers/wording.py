@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Iterator
+from functools import lru_cache
 
 # Scripts without spaces between words, and Hangul, whose particles are attached to the noun. Each
 # of their characters is a token, so that a name is recognized inside a run of text.
@@ -67,6 +68,7 @@ _ENCLOSED = [
     ("『", "』"), ("《", "》"), ("$$", "$$"), ("$", "$"), ("\\(", "\\)"), ("\\[", "\\]"),
     ("\\boxed{", "}"), ("\\fbox{", "}"), ("\\text{", "}"),
 ]  # fmt: skip
+_OPENING = frozenset(opening[0] for opening, _ in _ENCLOSED)
 
 
 def typography(text: str) -> str:
@@ -83,6 +85,8 @@ def tokens(text: str) -> Iterator[re.Match[str]]:
     return _TOKEN.finditer(text)
 
 
+# A row's question, choices and answer are compared with each of its votes.
+@lru_cache(maxsize=256)
 def normalized(text: str, language: str = "en") -> str:
     """Text folded for comparison: without case, punctuation and articles, in any script.
 
@@ -111,7 +115,7 @@ def unwrap(text: str) -> str:
         text = re.sub(r"^(?:[•>]|#+|-(?!\s+[\d.$\\]))\s+", "", text.strip())
         text = text.strip("*`").strip()
         text = text.strip("_") or text  # only underscores: a blank to fill in, kept
-        for opening, closing in _ENCLOSED:
+        for opening, closing in _ENCLOSED if text[:1] in _OPENING else ():
             inner = text[len(opening) : -len(closing)]
             if (
                 len(text) > len(opening) + len(closing)

@@ -10,7 +10,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from sdg_assets.answers.wording import normalized, tokens, typography
+from sdg_assets.answers.wording import normalized, typography
 from sdg_assets.enrichment.base import Enrichment, EnrichmentContext
 from sdg_assets.enrichment.knobs import SolverKnobs
 from sdg_assets.records import AnswerKind, EnrichedExample, Example, JudgeApi, Role
@@ -117,7 +117,7 @@ def _copied(text: str, source: str, language: str) -> float:
 
 
 def _shingles(text: str, language: str) -> set[tuple[str, ...]]:
-    words = [m[0] for m in tokens(normalized(text, language))]
+    words = normalized(text, language).split()
     return {tuple(words[i : i + SHINGLE]) for i in range(max(1, len(words) - SHINGLE + 1))}
 
 

@@ -218,15 +218,15 @@ def _without_idle_sentences(text: str, answer: str, asked: _Asked) -> str:
 
 def _is_marked(text: str) -> bool:
     """Whether a text announces an answer, or has a heading or a box for it."""
-    patterns = (markers.BEFORE, markers.AFTER, markers.HEADING, _ANSWERING)
-    return any(pattern.search(text) for pattern in patterns)
+    announcing = (markers.BEFORE, markers.AFTER, markers.HEADING)
+    return any(marker.is_in(text) for marker in announcing) or bool(_ANSWERING.search(text))
 
 
 def _is_announcement(sentence: str) -> bool:
-    if _ANSWERING.search(sentence) or markers.HEADING.search(f"{sentence}\n"):
+    if _ANSWERING.search(sentence) or markers.HEADING.is_in(f"{sentence}\n"):
         return True
-    is_marked = markers.BEFORE.search(sentence) or markers.AFTER.search(sentence)
-    return bool(is_marked) and not _DENYING.search(sentence)
+    is_marked = markers.BEFORE.is_in(sentence) or markers.AFTER.is_in(sentence)
+    return is_marked and not _DENYING.search(sentence)
 
 
 @lru_cache(maxsize=64)

@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
@@ -217,6 +217,8 @@ def _plainly_english(text: str) -> bool:
     return len(_ENGLISH.findall(text)) >= _ENGLISH_SHARE * len(text.split())
 
 
+# In `enriched` a row's own texts are tested again with each text that was written for it.
+@lru_cache(maxsize=4096)
 def _identified(text: str, language: str) -> tuple[str, float]:
     """(most likely language, confidence); the confidence is 0 if the text may be in `language`."""
     family = _family(language)

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import itertools
+import json
 import resource
 import tempfile
 import time
@@ -86,7 +87,10 @@ class InstantTeacher:
             return "Facts of this kind are learned at school. They help with many other questions."
         lines = request.messages[-1].content.splitlines()
         answer = next(self.answers[line] for line in lines if line in self.answers)
-        return f"The question names what is given. From that the rest follows.\nAnswer: {answer}"
+        reasoning = "The question names what is given. From that the rest follows."
+        if request.json_schema:  # the engine would enforce it
+            return json.dumps({"reasoning": reasoning, "answer": answer})
+        return f"{reasoning}\nAnswer: {answer}"
 
     def poll(self, *, wait: bool = True) -> list[Completion | FailedRequest]:
         return [self._open.popleft() for _ in range(min(32, len(self._open)))]
