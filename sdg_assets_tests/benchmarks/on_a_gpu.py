@@ -48,7 +48,8 @@ from sdg_assets_tests.support.processes import children_of
 from sdg_assets_tests.support.requests import request_of
 
 SUBTASK = ("gsm8k", "gsm8k")
-PART_SECONDS, ALL_SECONDS = 150.0, 600.0
+# The first part compiles for the GPU: an 8B model took 147 s on an H200, 110 s of them to start.
+PART_SECONDS, ALL_SECONDS = 240.0, 600.0
 CPU_PATIENCE = 10
 """How many times as long everything may take with `--cpu`."""
 SERVER_GOAL = 1.0

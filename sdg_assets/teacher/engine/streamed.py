@@ -3,7 +3,9 @@
 The alternative was a vLLM server that the step starts and stops itself. This is the same engine
 without the server's detour: prompts go in as token ids, which keeps a data set's text from becoming
 a control token, there is no port, HTTP or JSON in between, and an error keeps its type. Replicas
-share the requests by load here as there. `benchmarks/on_a_gpu.py` measures both.
+share the requests by load here as there. On an H200 a 135M model wrote 18,700 tokens/s here, and
+12,000 with the engine in this process, where it waits for Python. `benchmarks/on_a_gpu.py` measures
+all three.
 """
 
 from __future__ import annotations
