@@ -55,6 +55,7 @@ def usage_metadata(usage: Usage) -> dict[str, Any]:
         "output_tokens_reused": usage.reused_tokens,
         "prompt_tokens": usage.prompt_tokens,
         "output_tokens": usage.output_tokens,
+        **({"reasoning_tokens": usage.reasoning_tokens} if usage.reasoning_tokens else {}),
         "teacher_seconds": round(usage.seconds, 2),
         "tokens_per_second": round(usage.tokens_per_second, 2),
         # Servers do not report this rate.

@@ -36,20 +36,28 @@ def plan(
     """Estimate the cost of a run before any GPU is used: requests, tokens and GPU-hours.
 
     Prompts are rendered from the real seeds and counted with the tokenizer of SDG_TEACHER. A new
-    example is assumed to be as long as a seed; traces and backgrounds have typical lengths.
+    example is assumed to be as long as a seed; thoughts, traces and backgrounds have typical
+    lengths.
     """
     from sdg_assets.catalog import configured_catalog
     from sdg_assets.records import Role
     from sdg_assets.settings import settings
-    from sdg_assets.stages.plan import RoughCounter, TokenCounter, plan_subtask, seeds_of
+    from sdg_assets.stages.plan import (
+        RoughCounter,
+        TokenCounter,
+        plan_subtask,
+        seeds_of,
+        thoughts_of,
+    )
     from sdg_assets.teacher import open_teacher
 
     knobs = settings()
     specs = selected(configured_catalog(knobs), subtasks)
     teacher = open_teacher(knobs, Role.WRITER)
     writer = teacher if isinstance(teacher, TokenCounter) else RoughCounter()
+    thoughts = thoughts_of(knobs)
     plans = [
-        plan_subtask(spec, seeds, writer, knobs, len(seeds))
+        plan_subtask(spec, seeds, writer, knobs, len(seeds), thoughts)
         for spec in terminal.each(specs, "planning")
         for seeds in [seeds_of(spec, knobs)]
     ]

@@ -1,13 +1,13 @@
 """Estimates a run's cost before any GPU is used: requests, tokens and GPU-hours per subtask.
 
 Prompts are rendered from the real seeds and counted with the teacher's own tokenizer. A new example
-is assumed to be as long as a seed; traces and backgrounds have the typical lengths below.
+is assumed to be as long as a seed; thoughts, traces and backgrounds have the typical lengths below.
 """
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 from typing import Protocol, runtime_checkable
@@ -16,7 +16,7 @@ from sdg_assets.answers import answer_format
 from sdg_assets.catalog import SubtaskSpec
 from sdg_assets.enrichment.knobs import SolverKnobs
 from sdg_assets.enrichment.votes import waves
-from sdg_assets.records import Example, Stage, TeacherStamp
+from sdg_assets.records import Example, Role, Stage, TeacherStamp
 from sdg_assets.settings import Settings
 from sdg_assets.sources.source import open_source
 from sdg_assets.stages.generated import WriterKnobs, write
@@ -24,7 +24,7 @@ from sdg_assets.stages.normalized import normalize
 from sdg_assets.stages.seeds import collect_seeds
 from sdg_assets.stages.stage import key_of
 from sdg_assets.store.partitions import Store
-from sdg_assets.teacher import has_judge
+from sdg_assets.teacher import has_judge, thinking_of
 from sdg_assets.teacher.control_tokens import ControlTokens
 from sdg_assets.teacher.requests import Message, TeacherFacts, TeacherIdentity
 
@@ -35,6 +35,9 @@ SAMPLE = 64
 TRACE_TOKENS = 160
 KNOWLEDGE_TOKENS = 110
 JUDGEMENT_TOKENS = 70
+# Tokens of a thought: a guess for models such as Qwen3 at questions of seed tasks. Makers publish
+# lengths for contest problems only, which take ten times as many.
+THOUGHT_TOKENS = 1500
 PARSED_SHARE = 0.9
 VERIFIED_SHARE = 0.6
 
@@ -71,6 +74,7 @@ def plan_subtask(
     writer: TokenCounter,
     settings: Settings,
     count: int,
+    thoughts: Mapping[Role, int] | None = None,
 ) -> SubtaskPlan:
     """Estimates the requests of `generated` and `enriched`.
 
@@ -80,7 +84,12 @@ def plan_subtask(
         writer: The teacher whose tokenizer counts the prompts.
         settings: The run's settings: votes, examples per seed, shots and others.
         count: Number of the subtask's normalized examples.
+        thoughts: From `thoughts_of`; None if no teacher thinks.
     """
+    thoughts = thoughts or {}
+    writer_thought, solver_thought, judge_thought = (
+        thoughts.get(role, 0) for role in (Role.WRITER, Role.SOLVER, Role.JUDGE)
+    )
     knobs = WriterKnobs(examples_per_seed=1, shots=settings.shots)
     works = itertools.islice(write(spec, seeds, writer, knobs), SAMPLE)
     prompts = [
@@ -100,20 +109,25 @@ def plan_subtask(
     verified = solved * VERIFIED_SHARE
     backgrounds = verified if settings.with_knowledge else 0.0
     judgements = verified if has_judge(settings) else 0.0
+    is_rubric = settings.judge_api == "rubric"
+    condensed = verified if settings.reasoning == "condensed" and solver_thought else 0.0
     question = fmean(questions or [0]) + 60
     return SubtaskPlan(
         task=spec.task,
         subtask=spec.key,
         seeds=count,
-        requests=round(writes + votes + backgrounds + judgements),
+        requests=round(writes + votes + backgrounds + condensed + judgements),
         prompt_tokens=round(
-            writes * fmean(prompts or [0]) + (votes + backgrounds + judgements) * question
+            writes * fmean(prompts or [0])
+            + (votes + backgrounds + condensed + judgements) * question
+            + condensed * solver_thought
         ),
         output_tokens=round(
-            writes * fmean(drafts or [0])
-            + votes * TRACE_TOKENS
-            + backgrounds * KNOWLEDGE_TOKENS
-            + (judgements * JUDGEMENT_TOKENS if settings.judge_api == "rubric" else 0)
+            writes * (fmean(drafts or [0]) + writer_thought)
+            + votes * (TRACE_TOKENS + solver_thought)
+            + backgrounds * (KNOWLEDGE_TOKENS + solver_thought)
+            + condensed * TRACE_TOKENS
+            + (judgements * (JUDGEMENT_TOKENS + judge_thought) if is_rubric else 0)
         ),
     )
 
@@ -128,6 +142,25 @@ def _votes_a_row(settings: Settings) -> float:
         settings.votes, adaptive=settings.adaptive_voting, majority=settings.majority
     )
     return (len(waves(knobs)[0]) + settings.votes) / 2
+
+
+def thoughts_of(settings: Settings) -> dict[Role, int]:
+    """The expected tokens of the thought before an answer, by role; 0 if its teacher has none.
+
+    Args:
+        settings: The settings that name each role's teacher and thinking mode.
+
+    Raises:
+        SdgError: Unknown teacher, or its server is not reached.
+    """
+    expected = {}
+    for role in Role:
+        if role is Role.JUDGE and not has_judge(settings):
+            continue
+        thinking = thinking_of(settings, role)
+        is_on = thinking is not None and thinking.thinks(settings.thinking.get(role, ""))
+        expected[role] = min(THOUGHT_TOKENS, thinking.max_tokens) if thinking and is_on else 0
+    return expected
 
 
 class RoughCounter:

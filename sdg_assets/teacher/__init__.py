@@ -70,6 +70,18 @@ def identity_of(settings: Settings, role: Role) -> TeacherIdentity:
     return identity
 
 
+def thinking_of(settings: Settings, role: Role) -> Thinking | None:
+    """How a role's model thinks; None: it does not. A server is only asked if no card names it.
+
+    Raises:
+        PermanentError: There is no such teacher.
+        TransientError: The server is not reached.
+    """
+    spec = TeacherSpec.of(settings, role)
+    card = backend_of(spec).card(spec)
+    return card.thinking if card else identity_of(settings, role).thinking
+
+
 def check_thinking(settings: Settings, role: Role, identity: TeacherIdentity | None = None) -> None:
     """Checks that a role's model can think as `SDG_THINKING` asks.
 

@@ -41,6 +41,8 @@ class Usage:
     prompt_tokens: int = 0
     cached_tokens: int = 0
     output_tokens: int = 0
+    reasoning_tokens: int = 0
+    """Tokens of thoughts; part of `output_tokens`."""
     seconds: float = 0.0
     finish_reasons: Counter[str] = field(default_factory=Counter)
 
@@ -60,6 +62,7 @@ class Usage:
         self.prompt_tokens += completion.prompt_tokens
         self.cached_tokens += completion.cached_tokens
         self.output_tokens += completion.output_tokens
+        self.reasoning_tokens += completion.reasoning_tokens
         self.finish_reasons[completion.finish_reason] += 1
 
     def merge(self, other: Usage) -> None:
@@ -70,6 +73,7 @@ class Usage:
         self.prompt_tokens += other.prompt_tokens
         self.cached_tokens += other.cached_tokens
         self.output_tokens += other.output_tokens
+        self.reasoning_tokens += other.reasoning_tokens
         self.seconds += other.seconds
         self.finish_reasons.update(other.finish_reasons)
 

@@ -41,7 +41,7 @@ def published(store: Store, rows: Iterable[Record], **options: Any) -> Partition
 
 
 def test_sound_rows_are_published_with_what_was_seen(store: Store) -> None:
-    usage = Usage(requests=3, output_tokens=20, seconds=2.0)
+    usage = Usage(requests=3, output_tokens=20, reasoning_tokens=12, seconds=2.0)
     usage.finish_reasons["stop"] += 3
 
     report = published(store, [*SOUND, refused()], usage=usage, info={"note": "x"})
@@ -54,6 +54,7 @@ def test_sound_rows_are_published_with_what_was_seen(store: Store) -> None:
     assert info["rejected_by_gate"] == {"verification": 1}
     assert info["usage"]["finish_reasons"] == {"stop": 3}
     assert report.metadata["tokens_per_second"] == 10
+    assert report.metadata["reasoning_tokens"] == 12
     assert report.metadata["finish_stop"] == 3
     assert report.metadata["rejected_by_verification"] == 1
 

@@ -2,8 +2,16 @@ from __future__ import annotations
 
 import pytest
 
+from sdg_assets.records import Role
 from sdg_assets.settings import Settings
-from sdg_assets.stages.plan import PARSED_SHARE, RoughCounter, plan_subtask
+from sdg_assets.stages.plan import (
+    PARSED_SHARE,
+    THOUGHT_TOKENS,
+    VERIFIED_SHARE,
+    RoughCounter,
+    plan_subtask,
+    thoughts_of,
+)
 from sdg_assets_tests.support.builders import seed_task
 from sdg_assets_tests.support.records import example
 
@@ -27,3 +35,36 @@ def test_votes_are_planned_as_they_will_be_cast(
     )
 
     assert planned.requests == 1000 + 1000 * PARSED_SHARE * votes_a_row
+
+
+def test_a_teacher_that_thinks_costs_its_thoughts() -> None:
+    run_settings = Settings(teacher="qwen3-32b", thinking="writer:off", with_judge=False)
+    thoughts = thoughts_of(run_settings)
+    spec, rows = seed_task().resolve("quiz"), [example()]
+
+    def tokens(expected: dict[Role, int]) -> int:
+        return plan_subtask(spec, rows, RoughCounter(), run_settings, 1000, expected).output_tokens
+
+    assert thoughts == {Role.WRITER: 0, Role.SOLVER: THOUGHT_TOKENS}
+    solved = 1000 * PARSED_SHARE
+    answers = solved * 2.5 + solved * VERIFIED_SHARE  # two votes decide, or three; backgrounds
+    assert tokens(thoughts) - tokens({}) == pytest.approx(answers * THOUGHT_TOKENS)
+
+
+def test_condensing_a_thought_reads_it_and_writes_a_trace() -> None:
+    plain = Settings(teacher="qwen3-32b", with_judge=False)
+    condensing = Settings(teacher="qwen3-32b", with_judge=False, reasoning="condensed")
+    spec, rows = seed_task().resolve("quiz"), [example()]
+
+    before, after = (
+        plan_subtask(spec, rows, RoughCounter(), each, 1000, thoughts_of(each))
+        for each in (plain, condensing)
+    )
+
+    verified = 1000 * PARSED_SHARE * VERIFIED_SHARE
+    assert after.requests - before.requests == pytest.approx(verified)
+    assert after.prompt_tokens - before.prompt_tokens > verified * THOUGHT_TOKENS
+
+
+def test_a_teacher_without_thoughts_costs_none() -> None:
+    assert set(thoughts_of(Settings(teacher="qwen2.5-coder-1.5b")).values()) == {0}

@@ -444,3 +444,21 @@ def test_an_interruption_keeps_what_has_arrived_for_every_open_partition(tmp_pat
         settle(desks, wait=False)
 
         assert [[c.text for c in log] for log in (one, two)] == [["a!"], ["b!"]]
+
+
+def test_the_tokens_of_thoughts_are_counted_apart() -> None:
+    thought = Completion(
+        request_id="a",
+        text="4",
+        reasoning="2 + 2 = 4",
+        finish_reason="stop",
+        prompt_tokens=9,
+        output_tokens=8,
+        reasoning_tokens=6,
+    )
+    first, second = Usage(), Usage()
+    first.add(thought)
+    second.add(thought)
+    first.merge(second)
+
+    assert (first.output_tokens, first.reasoning_tokens) == (16, 12)
