@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache, cached_property
 
@@ -47,13 +47,16 @@ class Marker:
     def _ascii_words(self) -> list[tuple[str, str]]:
         return [(word, language) for word, language in self._words if word.isascii()]
 
-    def _of(self, languages: tuple[str, ...]) -> re.Pattern[str]:
-        return _compiled("|".join(self.patterns[language] for language in languages), self.end)
+    @cached_property
+    def _of(self) -> Callable[[tuple[str, ...]], re.Pattern[str]]:
+        """Languages → the pattern of these languages, compiled once."""
 
+        @cache
+        def compiled(languages: tuple[str, ...]) -> re.Pattern[str]:
+            alternatives = "|".join(self.patterns[language] for language in languages)
+            return re.compile(f"(?:{alternatives}){self.end}", re.IGNORECASE | re.MULTILINE)
 
-@cache
-def _compiled(alternatives: str, end: str) -> re.Pattern[str]:
-    return re.compile(f"(?:{alternatives}){end}", re.IGNORECASE | re.MULTILINE)
+        return compiled
 
 
 # The text before X in "the answer is X". In verb-final languages the verb follows X: see `COPULA`.
