@@ -21,7 +21,12 @@ logger = logging.getLogger(__name__)
 
 @contextmanager
 def desks_of(
-    store: Store, spec: SubtaskSpec, roles: Iterable[Role], settings: Settings
+    store: Store,
+    spec: SubtaskSpec,
+    roles: Iterable[Role],
+    settings: Settings,
+    *,
+    are_shared: bool = False,
 ) -> Iterator[dict[Role, Desk]]:
     """Opens the roles' teachers and their completion logs.
 
@@ -34,6 +39,7 @@ def desks_of(
         spec: The subtask.
         roles: The roles whose teachers are needed.
         settings: Say which teacher plays which role.
+        are_shared: Whether other processes add to the same logs at the same time.
 
     Yields:
         Role → desk.
@@ -46,7 +52,7 @@ def desks_of(
             versions = log_versions(role, spec.answer_kind, settings.judge_api, teacher_class)
             prompts = content_id(versions)[:8]
             name = f"{role}-{teacher.identity.fingerprint}-{prompts}.jsonl"
-            log = opened.enter_context(CompletionLog(folder / name))
+            log = opened.enter_context(CompletionLog(folder / name, is_shared=are_shared))
             opened.enter_context(flushed(log.sync))
             desks[role] = Desk(teacher, log)
         try:

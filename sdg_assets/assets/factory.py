@@ -73,7 +73,14 @@ def _asset(
             spec = catalog.subtask(task.task, subtask)
             stop_if_superseded(context, task, stage, subtask)
             pinned = store.pinned(key_of(spec, above) for above in row.inputs)
-            return PartitionContext(context, stage, spec, pinned, catalog, current_settings)
+            return PartitionContext(
+                spec=spec,
+                store=pinned,
+                settings=current_settings,
+                step=context,
+                stage=stage,
+                catalog=catalog,
+            )
 
         def prepare(keys: Iterator[str]) -> Generator[Ready]:
             if isinstance(wiring, TeacherWiring):

@@ -2,18 +2,19 @@
 
 import logging
 from collections.abc import Callable, Generator, Iterable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Generic, TypeVar
 
 from sdg_assets.assets.knobs import StageConfig
-from sdg_assets.assets.partition_context import PartitionContext
+from sdg_assets.assets.partition_context import PartitionContext, PartitionInputs
 from sdg_assets.assets.progress import Progress
 from sdg_assets.assets.writing import PartitionReport
 from sdg_assets.errors import SdgError
 from sdg_assets.records import Role
 from sdg_assets.teacher.conversation import Desks, Feed, Usage, Work, settle
+from sdg_assets.teacher.share import Share
 from sdg_assets.teacher.stream import fill
 
 ConfigT = TypeVar("ConfigT", bound=StageConfig)
@@ -51,6 +52,8 @@ class TeacherWiring(Generic[ConfigT]):
     """The roles whose teachers are asked."""
     ask: Callable[[PartitionContext, ConfigT, Desks], Filling]
     """What one partition asks."""
+    share: Callable[[PartitionInputs, ConfigT, Desks, Share], Iterable[Work[Any]]]
+    """What one of several processes asks of it: the same requests, for its share of the rows."""
 
 
 def filled(
@@ -72,39 +75,61 @@ def filled(
     Yields:
         Each partition as soon as all its completions are in the log, or as soon as it failed.
     """
-    opened: dict[Feed, tuple[str, ExitStack, Callable[[Usage], PartitionReport]]] = {}
+    publishing: dict[str, Callable[[Usage], PartitionReport]] = {}
+
+    def open_feed(key: str, stack: ExitStack) -> Feed:
+        partition = open_partition(key)
+        desks = stack.enter_context(partition.desks(*wiring.roles(config)))
+        filling = wiring.ask(partition, config, desks)
+        progress = _progress(partition.progress(filling.total), filling)
+        publishing[key] = filling.publish
+        return Feed(filling.works, desks, Usage(), progress, filling.runs_programs)
+
+    with closing(streamed(keys, open_feed, concurrency)) as feeds:
+        for key, feed in feeds:
+            yield key, partial(_finished, feed, publishing.pop(key, _never))
+
+
+def streamed(
+    keys: Iterable[str],
+    open_feed: Callable[[str, ExitStack], Feed],
+    concurrency: int | None = None,
+) -> Generator[tuple[str, Feed]]:
+    """Fills partitions, all in one stream, and closes what was opened for them.
+
+    Args:
+        keys: The partitions, taken lazily.
+        open_feed: Opens a partition's logs in the stack, and says what it asks. If it raises, that
+            is the partition's error.
+        concurrency: Requests under way at a time; None: what the teachers have capacity for.
+
+    Yields:
+        Each partition and its feed, as soon as it is finished or has failed. Its logs are closed
+        when the next one is taken.
+    """
+    opened: dict[Feed, tuple[str, ExitStack]] = {}
 
     def feeds() -> Iterator[Feed]:
         for key in keys:
             stack = ExitStack()
-            publish: Callable[[Usage], PartitionReport] = _never
             try:
-                partition = open_partition(key)
-                desks = stack.enter_context(partition.desks(*wiring.roles(config)))
-                filling = wiring.ask(partition, config, desks)
-                progress = _progress(partition.progress(filling.total), filling)
-            except Exception as error:  # noqa: BLE001 – raised when it would be published
+                feed = open_feed(key, stack)
+            except Exception as error:  # noqa: BLE001 – the partition's own
                 stack.close()
                 feed = Feed((), {}, Usage(), error=error)
-            else:
-                feed = Feed(filling.works, desks, Usage(), progress, filling.runs_programs)
-                publish = filling.publish
-            opened[feed] = key, stack, publish
+            opened[feed] = key, stack
             yield feed
 
     try:
         for feed in fill(feeds(), concurrency=concurrency):
-            key, stack, publish = opened.pop(feed)
-            try:
-                yield key, partial(_finished, feed, publish)
-            except BaseException:
-                opened[feed] = key, stack, publish
-                raise
+            key, stack = opened[feed]
+            yield key, feed
+            del opened[feed]
             _close(key, stack)
     except BaseException as failure:
         # A signal, or a bug: keep the answers that have arrived, and close the logs.
         _keep_arrived(opened)
-        for key, stack, _ in opened.values():
+        for key, stack in opened.values():
             _close(key, stack, failure)
         raise
 

@@ -30,8 +30,35 @@ from sdg_assets.teacher.log.completions import damage_of
 from sdg_assets.thresholds import Thresholds, overridden
 
 
-@dataclass(frozen=True)
-class PartitionContext:
+@dataclass(frozen=True, kw_only=True)
+class PartitionInputs:
+    """What a partition is made of: its subtask, the rows of the stages above, and the settings."""
+
+    spec: SubtaskSpec
+    store: Store
+    """The store, with the partition's inputs pinned: every read returns the same version."""
+    settings: Settings
+
+    def key(self, stage: Stage) -> PartitionKey:
+        """The key of a stage of this subtask in the store."""
+        return key_of(self.spec, stage)
+
+    def read(self, stage: Stage, record: type[RecordT]) -> Iterator[RecordT]:
+        """Streams the accepted rows of a stage of this subtask; raises as `Store.read` does."""
+        return self.store.read(self.key(stage), record)
+
+    def judge(self, desks: Mapping[Role, Desk], seeds: Mapping[str, Example]) -> Judge | None:
+        """The judge; None if the settings name no judge.
+
+        Args:
+            desks: The desks of the partition.
+            seeds: Seed id → seed, for the seeds of the rows to judge.
+        """
+        return judge_of(desks, self.spec, seeds, self.settings)
+
+
+@dataclass(frozen=True, kw_only=True)
+class PartitionContext(PartitionInputs):
     """One partition of one stage, in one run.
 
     `assets.factory` creates it. Code that receives it must not read the environment.
@@ -40,11 +67,7 @@ class PartitionContext:
     step: dg.AssetExecutionContext
     """Dagster's context of the step, with its log and its run."""
     stage: Stage
-    spec: SubtaskSpec
-    store: Store
-    """The store, with the partition's inputs pinned: every read returns the same version."""
     catalog: Catalog
-    settings: Settings
 
     @cached_property
     def thresholds(self) -> Thresholds:
@@ -74,14 +97,6 @@ class PartitionContext:
         """The source of raw rows."""
         return open_source(self.settings.seed_source)
 
-    def key(self, stage: Stage) -> PartitionKey:
-        """The key of a stage of this subtask in the store."""
-        return key_of(self.spec, stage)
-
-    def read(self, stage: Stage, record: type[RecordT]) -> Iterator[RecordT]:
-        """Streams the accepted rows of a stage of this subtask; raises as `Store.read` does."""
-        return self.store.read(self.key(stage), record)
-
     def progress(self, total: int) -> Progress:
         """Reports progress in a bar and in the log, for work that yields `total` results."""
         return Progress(self.step, self.spec.key, total)
@@ -98,15 +113,6 @@ class PartitionContext:
                 if desk.log.damaged:
                     self.step.log.warning(damage_of(desk.log))
             yield desks
-
-    def judge(self, desks: Mapping[Role, Desk], seeds: Mapping[str, Example]) -> Judge | None:
-        """The judge; None if the settings name no judge.
-
-        Args:
-            desks: The desks of the partition.
-            seeds: Seed id → seed, for the seeds of the rows to judge.
-        """
-        return judge_of(desks, self.spec, seeds, self.settings)
 
     def publish(
         self,

@@ -13,6 +13,7 @@ import typer
 from sdg_assets.cli import (
     bench,
     catalog,
+    fill,
     funnel,
     plan,
     preview,
@@ -64,6 +65,9 @@ def build(*, rich_help: bool) -> typer.Typer:
     app.command(
         "funnel", short_help="Show how many rows each stage accepted.", epilog=exit_codes()
     )(funnel.funnel)
+    app.command(
+        "fill", short_help="Ask for a stage's answers, on one of many GPUs.", epilog=fill.EXIT_CODES
+    )(fill.fill)
     app.command("preview", short_help="Show which rows each gate would drop.", epilog=exit_codes())(
         preview.preview
     )

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Any, NoReturn
 
@@ -89,6 +90,32 @@ def help_if_alone(context: typer.Context) -> None:
     """Prints a command's help if no subcommand was given."""
     if context.invoked_subcommand is None:
         typer.echo(context.get_help())
+
+
+def unless_stopped(work: Callable[[], int], goes_on: str) -> int:
+    """Does work that Ctrl-C or SIGTERM may end, with all answers of teachers kept.
+
+    Args:
+        work: The work; returns the command's exit code.
+        goes_on: What takes the work up again.
+
+    Returns:
+        The exit code of the work, or 128 + the signal that ended it.
+    """
+    from sdg_assets.teacher import stopping
+
+    # Dagster handles signals only during a run. Outside of runs they must end this process, too.
+    stopping.listen()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        return work()
+    except (KeyboardInterrupt, stopping.StoppedError):
+        received = stopping.received() or signal.SIGINT
+        sys.stderr.write(
+            f"ended by {stopping.REASONS[received]}: nothing else is started, and all answers so "
+            f"far are kept; {goes_on}\n"
+        )
+        return 128 + received
 
 
 def _cannot_be_done(message: str) -> int:

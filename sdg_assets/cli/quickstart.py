@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import itertools
 import os
-import signal
 import time
 import warnings
 from pathlib import Path
@@ -16,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from sdg_assets.cli import terminal
-from sdg_assets.cli.endings import exit_codes
+from sdg_assets.cli.endings import exit_codes, unless_stopped
 from sdg_assets.cli.funnel import write_funnel
 from sdg_assets.cli.options import one_selected
 from sdg_assets.errors import PermanentError
@@ -70,24 +69,23 @@ def quickstart(
     """
     from sdg_assets.settings import settings
     from sdg_assets.store.partitions import Store
-    from sdg_assets.teacher import stopping
 
     started = time.monotonic()
     store = Store(settings().store)
     specs = [one_selected(name) for name in subtasks or SUBTASKS]
     _need_instance()
-    # Dagster handles signals only during a run. Between runs they must end this process, too.
-    stopping.listen()
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
-    try:
+
+    def made() -> int:
         failed = _run_all(specs, max_seeds or _seeds_for_this_cpu(), store, started)
-    except (KeyboardInterrupt, stopping.StoppedError):
-        received = stopping.received() or signal.SIGINT
-        terminal.note(
-            f"ended by {stopping.REASONS[received]}: nothing else is started, and all answers so "
-            "far are kept; the same command continues from there"
-        )
-        return 128 + received
+        return _told(specs, store, started, failed)
+
+    return unless_stopped(made, "the same command continues from there")
+
+
+def _told(specs: list[SubtaskSpec], store: Store, started: float, failed: list[str]) -> int:
+    """Prints what came out; the exit code."""
+    from sdg_assets.settings import settings
+
     accepted = _write_results(specs, store)
     minutes = (time.monotonic() - started) / 60
     terminal.write(

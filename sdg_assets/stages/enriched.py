@@ -26,6 +26,7 @@ from sdg_assets.records import EnrichedExample, GeneratedExample, Proof, Rejecti
 from sdg_assets.teacher.control_tokens import control_token_of
 from sdg_assets.teacher.conversation import Work
 from sdg_assets.teacher.requests import TeacherFacts
+from sdg_assets.teacher.share import WHOLE, Share
 from sdg_assets.thresholds import DEFAULTS, Thresholds
 
 GATE = "enrichment"
@@ -79,6 +80,8 @@ def enrich(
     solver: TeacherFacts,
     knobs: SolverKnobs,
     judge: Judge | None = None,
+    *,
+    share: Share = WHOLE,
 ) -> Iterator[Work[Solved | Rejection]]:
     """Creates one piece of work for each generated example.
 
@@ -88,6 +91,7 @@ def enrich(
         knobs: The number of votes and the lengths of answers.
         judge: The teacher that scores verified rows and decides whether prose answers agree.
             Without it, rows get no scores and prose answers are compared by word overlap.
+        share: The rows that this process fills.
 
     Yields:
         Work for `fill` and `replay`; its results are for `publish`. A row with a control token of
@@ -96,7 +100,7 @@ def enrich(
     """
     context, installed = context_of(solver, knobs, judge), enrichments()
     readers = [teacher.control_tokens for teacher in context.teachers.values()]
-    for example in examples:
+    for example in filter(lambda row: share.holds(row.id), examples):
         if token := control_token_of(example, readers):
             yield _refused(example, token)
         else:

@@ -46,6 +46,7 @@ from sdg_assets.teacher.requests import (
     build_request,
 )
 from sdg_assets.teacher.sampling import sampling_of
+from sdg_assets.teacher.share import WHOLE, Share
 from sdg_assets.thresholds import DEFAULTS, Thresholds
 
 GATE = "generation"
@@ -175,6 +176,7 @@ def write(
     knobs: WriterKnobs,
     *,
     round_robin: bool = False,
+    share: Share = WHOLE,
 ) -> Iterator[Work[Written | Rejection]]:
     """Creates one piece of work for each new example. Every seed is the anchor equally often.
 
@@ -189,6 +191,7 @@ def write(
         round_robin: Whether every seed is used once before any seed is used again. Otherwise an
             anchor's requests follow each other: their prompts differ only in the last sentence, so
             the engine's prefix cache serves them.
+        share: The anchors that this process fills.
 
     Yields:
         Work for `fill` and `replay`; its results are for `publish`. A seed with a control token
@@ -210,6 +213,8 @@ def write(
         else ((position, number) for position in positions for number in rounds)
     )
     for position, number in order:
+        if not share.holds(seeds[position].id):
+            continue
         # Neighbours rank before their anchor (or are among the first few). So a larger `max_seeds`
         # does not change the prompts of the earlier seeds, and their logged completions are reused.
         earlier = min(max(places[position], NEIGHBOUR_POOL + 1), len(ranking))

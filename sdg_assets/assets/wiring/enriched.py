@@ -4,8 +4,9 @@ from collections.abc import Iterator
 
 from sdg_assets.assets.filling import Filling, TeacherWiring
 from sdg_assets.assets.knobs import SolverConfig
-from sdg_assets.assets.partition_context import PartitionContext
+from sdg_assets.assets.partition_context import PartitionContext, PartitionInputs
 from sdg_assets.assets.writing import PartitionReport
+from sdg_assets.enrichment.judge import Judge
 from sdg_assets.records import Example, GeneratedExample, Rejection, Role, Stage
 from sdg_assets.stages.enriched import (
     EnrichmentReport,
@@ -17,14 +18,12 @@ from sdg_assets.stages.enriched import (
 from sdg_assets.stages.stage import STAGES
 from sdg_assets.teacher.conversation import Desks, Usage, Work
 from sdg_assets.teacher.replay import replay
+from sdg_assets.teacher.share import Share
 
 
 def _ask(partition: PartitionContext, config: SolverConfig, desks: Desks) -> Filling:
     knobs = config.knobs(partition.settings)
-    seed_ids = {row.seed_ids[0] for row in partition.read(Stage.GENERATED, GeneratedExample)}
-    normalized = partition.read(Stage.NORMALIZED, Example)
-    seeds = {seed.id: seed for seed in normalized if seed.id in seed_ids}
-    judge, solver = partition.judge(desks, seeds), desks[Role.SOLVER].teacher
+    judge, solver = _judge(partition, desks), desks[Role.SOLVER].teacher
     runs_programs = partition.spec.answer_kind.policy.runs_programs
 
     def works() -> Iterator[Work[Solved | Rejection]]:
@@ -47,4 +46,19 @@ def _ask(partition: PartitionContext, config: SolverConfig, desks: Desks) -> Fil
     return Filling(works(), total, publish_partition, runs_programs)
 
 
-WIRING = TeacherWiring(SolverConfig, lambda _: STAGES[Stage.ENRICHED].roles, _ask)
+def _judge(inputs: PartitionInputs, desks: Desks) -> Judge | None:
+    """The judge, with the seeds of the rows to judge."""
+    seed_ids = {row.seed_ids[0] for row in inputs.read(Stage.GENERATED, GeneratedExample)}
+    normalized = inputs.read(Stage.NORMALIZED, Example)
+    return inputs.judge(desks, {seed.id: seed for seed in normalized if seed.id in seed_ids})
+
+
+def _share(
+    inputs: PartitionInputs, config: SolverConfig, desks: Desks, share: Share
+) -> Iterator[Work[Solved | Rejection]]:
+    written = inputs.read(Stage.GENERATED, GeneratedExample)
+    solver, knobs = desks[Role.SOLVER].teacher, config.knobs(inputs.settings)
+    return enrich(written, solver, knobs, _judge(inputs, desks), share=share)
+
+
+WIRING = TeacherWiring(SolverConfig, lambda _: STAGES[Stage.ENRICHED].roles, _ask, _share)

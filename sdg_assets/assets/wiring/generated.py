@@ -1,15 +1,19 @@
 """`generated`: new examples modelled on seeds, a fixed number per seed or until enough pass."""
 
+from collections.abc import Iterator
+
 from sdg_assets.assets.filling import Filling, TeacherWiring
 from sdg_assets.assets.knobs import SolverConfig, WriterConfig, config_of
-from sdg_assets.assets.partition_context import PartitionContext
+from sdg_assets.assets.partition_context import PartitionContext, PartitionInputs
 from sdg_assets.assets.writing import PartitionReport
-from sdg_assets.records import Example, Role, Stage
-from sdg_assets.stages.generated import publish, write
+from sdg_assets.errors import PermanentError
+from sdg_assets.records import Example, Rejection, Role, Stage
+from sdg_assets.stages.generated import Written, publish, write
 from sdg_assets.stages.stage import STAGES
 from sdg_assets.stages.target import TargetReport, write_until
-from sdg_assets.teacher.conversation import Desks, Usage
+from sdg_assets.teacher.conversation import Desks, Usage, Work
 from sdg_assets.teacher.replay import replay
+from sdg_assets.teacher.share import Share
 
 
 def _roles(config: WriterConfig) -> tuple[Role, ...]:
@@ -75,4 +79,17 @@ def _ask_until_accepted(
     return Filling(works, target, publish_partition, runs_programs, lambda: progress.accepted)
 
 
-WIRING = TeacherWiring(WriterConfig, _roles, _ask)
+def _share(
+    inputs: PartitionInputs, config: WriterConfig, desks: Desks, share: Share
+) -> Iterator[Work[Written | Rejection]]:
+    if config.target_accepted:
+        raise PermanentError(
+            "target_accepted: how many rows to write depends on all that were accepted before, so "
+            "one process must write them; share examples_per_seed instead"
+        )
+    seeds = list(inputs.read(Stage.NORMALIZED, Example))
+    knobs = config.knobs(inputs.settings)
+    return write(inputs.spec, seeds, desks[Role.WRITER].teacher, knobs, share=share)
+
+
+WIRING = TeacherWiring(WriterConfig, _roles, _ask, _share)

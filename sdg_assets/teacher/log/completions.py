@@ -3,8 +3,8 @@
 Each partition, role, teacher and prompt version has its own log. In a directory the log is one
 append-only JSONL file. Each line goes to the operating system at once, so it survives a killed
 process; lines go to disk in batches, which then survive a power cut. Opening the log cuts off an
-incomplete last line. In a bucket, and on a shared volume without locks, the log is a folder of
-segments (see segments.py).
+incomplete last line. In a bucket, on a shared volume without locks, and where several processes
+fill a partition, the log is a folder of segments (see segments.py).
 
 Each line ends with its own checksum (see seal.py). A line that the disk has damaged is not used:
 it is counted, a warning names it, and its request is sent again. No other line is lost with it.
@@ -42,12 +42,14 @@ logger = logging.getLogger(__name__)
 class CompletionLog:
     """Finished completions by request id. Use as a context manager."""
 
-    def __init__(self, path: Place) -> None:
+    def __init__(self, path: Place, *, is_shared: bool = False) -> None:
         """Opens the log, or creates it.
 
         Args:
             path: The log's file; its name states role, teacher and prompt version. Segments are in
                 the folder with the same name and the suffix `.segments`.
+            is_shared: Whether other processes add to the log at the same time. Each then writes
+                segments of its own, also where files can be locked.
 
         Raises:
             StoreError: The disk is full or read-only, or another version of this package wrote an
@@ -59,7 +61,7 @@ class CompletionLog:
         """`file:line` of each damaged line; their requests count as unanswered."""
         self._offsets: dict[str, int] = {}
         self._segments = Segments(path.with_suffix(".segments"))
-        file = _locked(path) if isinstance(path, Path) else None
+        file = _locked(path) if isinstance(path, Path) and not is_shared else None
         self._appends = file is not None
         # Completions are always read from a local file, also if the log is in a bucket.
         with clear_errors(temporary_directory(), "TMPDIR"):

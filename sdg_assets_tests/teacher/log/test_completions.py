@@ -79,6 +79,21 @@ def test_reading_and_appending_may_alternate(place: Place) -> None:
         assert len(log) == 51
 
 
+def test_processes_that_share_a_log_write_at_the_same_time_and_a_run_reads_all(path: Path) -> None:
+    written(path, "before")
+
+    with (
+        CompletionLog(path, is_shared=True) as first,
+        CompletionLog(path, is_shared=True) as second,
+    ):
+        assert "before" in first
+        first.append(said("a"))
+        second.append(said("b"))
+
+    with CompletionLog(path) as log:
+        assert {completion.request_id for completion in log} == {"before", "a", "b"}
+
+
 @pytest.mark.parametrize("cut", [1, 10, 60])
 def test_a_torn_last_line_costs_one_completion_and_nothing_else(path: Path, cut: int) -> None:
     written(path, "a", "b", "c")

@@ -1,0 +1,165 @@
+"""`sdg fill`: asks the teachers for a stage's answers, alone or as one of several processes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, closing
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from sdg_assets.cli import terminal
+from sdg_assets.cli.endings import CANNOT_BE_DONE, exit_codes, unless_stopped
+from sdg_assets.cli.options import Subtasks, selected
+from sdg_assets.errors import PermanentError
+
+if TYPE_CHECKING:
+    from sdg_assets.assets.knobs import StageConfig
+    from sdg_assets.catalog import SubtaskSpec
+    from sdg_assets.records import Stage
+    from sdg_assets.settings import Settings
+    from sdg_assets.teacher.conversation import Feed, Usage
+    from sdg_assets.teacher.share import Share
+
+INDEX_VARIABLES = ["JOB_COMPLETION_INDEX", "SLURM_ARRAY_TASK_ID"]
+EXIT_CODES = exit_codes(
+    "some answers are missing, and the same command may get them",
+    "128 + the signal when Ctrl-C or SIGTERM ended it: all answers are kept",
+)
+
+
+def fill(
+    stage: Annotated[
+        str, typer.Option(help="The stage whose answers are asked for: generated or enriched.")
+    ],
+    subtasks: Subtasks = None,
+    of: Annotated[int, typer.Option(min=1, help="Number of processes that share the rows.")] = 1,
+    index: Annotated[
+        int | None,
+        typer.Option(
+            min=0,
+            envvar=INDEX_VARIABLES,
+            help="Number of this process, from 0 to `--of` less 1. In an Indexed Job of Kubernetes "
+            "or an array job of Slurm, the job's own number is the default.",
+            show_envvar=True,
+        ),
+    ] = None,
+    examples_per_seed: Annotated[
+        int | None, typer.Option(min=1, help="As in the run that publishes the rows.")
+    ] = None,
+    votes: Annotated[
+        int | None, typer.Option(min=1, help="As in the run that publishes the rows.")
+    ] = None,
+) -> int:
+    """Ask the teachers for all answers of a stage, without publishing rows.
+
+    The answers are kept in the completion logs of SDG_STORE. A run of the stage in Dagster then
+    publishes the partitions from them, and asks only for what is missing. Several processes, each
+    with a GPU, share the rows of the same partitions: start the same command on each with `--of`
+    and its own `--index`. A process that was ended asks again only for what it has not kept.
+    """
+    from sdg_assets.catalog import configured_catalog
+    from sdg_assets.settings import settings
+    from sdg_assets.teacher.share import WHOLE, Share
+
+    knobs, asking = settings(), _stage(stage)
+    if of > 1 and index is None:
+        raise PermanentError(
+            f"--of {of} without --index: say which of the {of} processes this is, or start it in "
+            f"a job that sets {' or '.join(INDEX_VARIABLES)}"
+        )
+    share = Share(index or 0, of) if of > 1 else WHOLE
+    specs = selected(configured_catalog(knobs), subtasks)
+    config = {"examples_per_seed": examples_per_seed, "votes": votes}
+    return unless_stopped(
+        lambda: _filled(asking, specs, share, knobs, config),
+        "the same command continues from there",
+    )
+
+
+def _filled(
+    stage: Stage,
+    specs: Iterable[SubtaskSpec],
+    share: Share,
+    knobs: Settings,
+    wanted: dict[str, int | None],
+) -> int:
+    from sdg_assets.assets.desks import desks_of, played
+    from sdg_assets.assets.filling import TeacherWiring, streamed
+    from sdg_assets.assets.partition_context import PartitionInputs
+    from sdg_assets.assets.wiring import wiring_of
+    from sdg_assets.sandbox.policy import unisolated_programs
+    from sdg_assets.stages.stage import STAGES, key_of
+    from sdg_assets.store.partitions import Store
+    from sdg_assets.teacher.conversation import Feed, Usage
+    from sdg_assets.teacher.stream import EVERYBODYS
+
+    wiring, row = wiring_of(stage), STAGES[stage]
+    assert isinstance(wiring, TeacherWiring)
+    config = _config(wiring.config, wanted)
+    store, by_name = Store(knobs.store), {f"{spec.task}/{spec.key}": spec for spec in specs}
+    failures: dict[str, Exception] = {}
+
+    def open_feed(name: str, stack: ExitStack) -> Feed:
+        spec = by_name[name]
+        pinned = store.pinned(key_of(spec, above) for above in row.inputs)
+        inputs = PartitionInputs(spec=spec, store=pinned, settings=knobs)
+        roles = played(wiring.roles(config), knobs)
+        desks = stack.enter_context(desks_of(pinned, spec, roles, knobs, are_shared=share.of > 1))
+        works = wiring.share(inputs, config, desks, share)
+        runs_programs = spec.answer_kind.policy.runs_programs and row.has_votes
+        return Feed(works, desks, Usage(), runs_programs=runs_programs)
+
+    def names() -> Iterator[str]:
+        for name in by_name:
+            if any(isinstance(error, EVERYBODYS) for error in failures.values()):
+                return
+            yield name
+
+    with (
+        unisolated_programs(allowed=knobs.allow_unsandboxed_code),
+        closing(streamed(names(), open_feed, knobs.concurrency)) as filled,
+    ):
+        for name, feed in filled:
+            if feed.error:
+                failures[name] = feed.error
+                terminal.note(f"{name}: {_line(feed.error)}")
+                continue
+            for desk in feed.desks.values():
+                desk.log.sync()
+            terminal.write(f"{name}, share {share}: {_said(feed.usage)}")
+    if not failures:
+        return 0
+    terminal.note(f"{len(failures)} of {len(by_name)} subtasks failed")
+    return CANNOT_BE_DONE if all(isinstance(e, PermanentError) for e in failures.values()) else 1
+
+
+def _stage(name: str) -> Stage:
+    from sdg_assets.stages.stage import STAGES
+
+    for stage, row in STAGES.items():
+        if row.has_fill and stage.value == name:
+            return stage
+    filled = [stage.value for stage, row in STAGES.items() if row.has_fill]
+    raise PermanentError(f"--stage {name!r}: must be {' or '.join(filled)}")
+
+
+def _config(kind: type[StageConfig], wanted: dict[str, int | None]) -> StageConfig:
+    """The stage's run config with the wanted knobs.
+
+    Raises:
+        PermanentError: The stage has no such knob.
+    """
+    given: dict[str, Any] = {name: value for name, value in wanted.items() if value is not None}
+    for name in given.keys() - kind.model_fields.keys():
+        raise PermanentError(f"--{name.replace('_', '-')} is no knob of this stage; leave it out")
+    return kind(**given)
+
+
+def _said(usage: Usage) -> str:
+    spent = f"{usage.requests} requests answered, {usage.output_tokens} tokens"
+    return f"{spent}; {usage.reused} answers were kept from before" if usage.reused else spent
+
+
+def _line(error: Exception) -> str:
+    return " ".join(str(error).split()) or type(error).__name__
