@@ -36,7 +36,7 @@ from sdg_assets_tests.support.stages import ROW_ASSETS
 pytestmark = pytest.mark.engine
 
 SUBTASKS = {"arc_easy": "arc", "gsm8k": "gsm8k", "boolq": "boolq"}
-SEEDS = 3
+SEEDS = 2
 RECORDS: dict[str, type[Record]] = {
     "seeds": Seed,
     "normalized": Example,
