@@ -11,8 +11,10 @@ import typer
 from sdg_assets.cli import terminal
 from sdg_assets.cli.options import AsJson, Subtasks, selected
 from sdg_assets.cli.terminal import Column
+from sdg_assets.errors import PermanentError
 
 if TYPE_CHECKING:
+    from sdg_assets.stages.fleet import Fleet, Forecast
     from sdg_assets.stages.plan import SubtaskPlan
 
 COLUMNS = (
@@ -29,30 +31,48 @@ COLUMNS = (
 def plan(
     subtasks: Subtasks = None,
     tokens_per_second: Annotated[
-        float, typer.Option(min=1, help="Output tokens per second of one GPU.")
+        float,
+        typer.Option(min=1, help="Output tokens per second of one GPU; `sdg bench` measures them."),
     ] = 2000.0,
+    gpus: Annotated[int, typer.Option(min=1, help="GPUs that work at the same time.")] = 1,
+    batch: Annotated[
+        int, typer.Option(min=1, help="Requests that one teacher computes together.")
+    ] = 256,
+    load_minutes: Annotated[
+        float, typer.Option(min=0, help="Minutes until a teacher is loaded, once a stage.")
+    ] = 5.0,
+    failures_per_day: Annotated[
+        float, typer.Option(min=0, help="How often one teacher dies or is evicted.")
+    ] = 0.0,
     as_json: AsJson = False,
 ) -> int:
-    """Estimate the cost of a run before any GPU is used: requests, tokens and GPU-hours.
+    """Estimate the cost of a run before any GPU is used: requests, tokens, GPU-hours and hours.
 
     Prompts are rendered from the real seeds and counted with the tokenizer of SDG_TEACHER. A new
     example is assumed to be as long as a seed; thoughts, traces and backgrounds have typical
-    lengths.
+    lengths. The last line simulates the run on `--gpus`, with uneven shares, loading, the last long
+    answers and failures.
     """
     from sdg_assets.catalog import configured_catalog
     from sdg_assets.records import Role
     from sdg_assets.settings import settings
+    from sdg_assets.stages.fleet import Fleet, forecast
     from sdg_assets.stages.plan import (
         RoughCounter,
         TokenCounter,
+        gpus_of_a_replica,
         plan_subtask,
         seeds_of,
         thoughts_of,
+        total,
     )
     from sdg_assets.teacher import open_teacher
 
     knobs = settings()
     specs = selected(configured_catalog(knobs), subtasks)
+    each = max(1, gpus_of_a_replica(knobs))
+    if gpus < each:
+        raise PermanentError(f"--gpus {gpus}: the solver needs {each} GPUs, says its card")
     teacher = open_teacher(knobs, Role.WRITER)
     writer = teacher if isinstance(teacher, TokenCounter) else RoughCounter()
     thoughts = thoughts_of(knobs)
@@ -61,18 +81,51 @@ def plan(
         for spec in terminal.each(specs, "planning")
         for seeds in [seeds_of(spec, knobs)]
     ]
+    fleet = Fleet(
+        replicas=gpus // each,
+        tokens_per_second=tokens_per_second * each,
+        batch=batch,
+        load_seconds=60 * load_minutes,
+        failures_per_day=failures_per_day,
+    )
+    summed = total(plans)
+    hours = forecast([summed.generated, summed.enriched], fleet)
     if as_json:
+        subtask_plans = [_numbers(plan, tokens_per_second) for plan in plans]
         terminal.write_json(
-            [asdict(plan) | {"gpu_hours": plan.gpu_hours(tokens_per_second)} for plan in plans]
+            {"subtasks": subtask_plans, "fleet": asdict(fleet), "forecast": asdict(hours)}
         )
     else:
-        _write_plans(plans, tokens_per_second)
+        _write_plans([*plans, summed], tokens_per_second)
+        terminal.write(_told(fleet, each, hours))
     return 0
 
 
-def _write_plans(plans: Sequence[SubtaskPlan], tokens_per_second: float) -> None:
-    from sdg_assets.stages.plan import total
+def _numbers(plan: SubtaskPlan, tokens_per_second: float) -> dict[str, object]:
+    return {
+        "task": plan.task,
+        "subtask": plan.subtask,
+        "seeds": plan.seeds,
+        "requests": plan.requests,
+        "prompt_tokens": plan.prompt_tokens,
+        "output_tokens": plan.output_tokens,
+        "gpu_hours": plan.gpu_hours(tokens_per_second),
+        "generated": asdict(plan.generated),
+        "enriched": asdict(plan.enriched),
+    }
 
+
+def _told(fleet: Fleet, each: int, forecast: Forecast) -> str:
+    of_each = f" of {each} GPUs" if each > 1 else ""
+    teachers = f"{fleet.replicas} teacher{'s' * (fleet.replicas > 1)}{of_each}"
+    return (
+        f"\n{teachers}: {forecast.hours:.1f} h, and one run of twenty takes more than "
+        f"{forecast.late_hours:.1f} h. {forecast.replica_hours * each:.1f} GPU-hours, of which "
+        f"{1 - forecast.busy_share:.0%} go to loading, the last answers and failures."
+    )
+
+
+def _write_plans(plans: Sequence[SubtaskPlan], tokens_per_second: float) -> None:
     def cells(plan: SubtaskPlan) -> tuple[object, ...]:
         return (
             plan.task,
@@ -84,4 +137,4 @@ def _write_plans(plans: Sequence[SubtaskPlan], tokens_per_second: float) -> None
             f"{plan.gpu_hours(tokens_per_second):.2f}",
         )
 
-    terminal.write_table(COLUMNS, map(cells, [*plans, total(plans)]))
+    terminal.write_table(COLUMNS, map(cells, plans))

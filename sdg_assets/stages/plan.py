@@ -19,12 +19,15 @@ from sdg_assets.enrichment.votes import waves
 from sdg_assets.records import Example, Role, Stage, TeacherStamp
 from sdg_assets.settings import Settings
 from sdg_assets.sources.source import open_source
+from sdg_assets.stages.fleet import Phase
 from sdg_assets.stages.generated import WriterKnobs, write
 from sdg_assets.stages.normalized import normalize
 from sdg_assets.stages.seeds import collect_seeds
 from sdg_assets.stages.stage import key_of
 from sdg_assets.store.partitions import Store
 from sdg_assets.teacher import has_judge, thinking_of
+from sdg_assets.teacher.backend import TeacherSpec
+from sdg_assets.teacher.backends import backend_of
 from sdg_assets.teacher.control_tokens import ControlTokens
 from sdg_assets.teacher.requests import Message, TeacherFacts, TeacherIdentity
 
@@ -58,10 +61,22 @@ class SubtaskPlan:
     task: str
     subtask: str
     seeds: int
-    requests: int
     prompt_tokens: int
     """The sum over all requests; prefix caching is not counted."""
-    output_tokens: int
+    generated: Phase
+    """What the writer is asked."""
+    enriched: Phase
+    """What the solver and the judge are asked."""
+
+    @property
+    def requests(self) -> int:
+        """Requests of both stages."""
+        return self.generated.requests + self.enriched.requests
+
+    @property
+    def output_tokens(self) -> int:
+        """Output tokens of both stages."""
+        return self.generated.output_tokens + self.enriched.output_tokens
 
     def gpu_hours(self, tokens_per_second: float) -> float:
         """Hours that one GPU needs at this many output tokens per second."""
@@ -112,23 +127,38 @@ def plan_subtask(
     is_rubric = settings.judge_api == "rubric"
     condensed = verified if settings.reasoning == "condensed" and solver_thought else 0.0
     question = fmean(questions or [0]) + 60
+    judged_tokens = judgements * (JUDGEMENT_TOKENS + judge_thought) if is_rubric else 0
     return SubtaskPlan(
         task=spec.task,
         subtask=spec.key,
         seeds=count,
-        requests=round(writes + votes + backgrounds + condensed + judgements),
         prompt_tokens=round(
             writes * fmean(prompts or [0])
             + (votes + backgrounds + condensed + judgements) * question
             + condensed * solver_thought
         ),
-        output_tokens=round(
-            writes * (fmean(drafts or [0]) + writer_thought)
-            + votes * (TRACE_TOKENS + solver_thought)
-            + backgrounds * (KNOWLEDGE_TOKENS + solver_thought)
-            + condensed * TRACE_TOKENS
-            + (judgements * (JUDGEMENT_TOKENS + judge_thought) if is_rubric else 0)
+        generated=Phase(
+            rows=writes,
+            requests=writes,
+            output_tokens=round(writes * (fmean(drafts or [0]) + writer_thought)),
         ),
+        enriched=Phase(
+            rows=round(solved),
+            requests=round(votes + backgrounds + condensed + judgements),
+            output_tokens=round(
+                votes * (TRACE_TOKENS + solver_thought)
+                + backgrounds * (KNOWLEDGE_TOKENS + solver_thought)
+                + condensed * TRACE_TOKENS
+                + judged_tokens
+            ),
+            in_sequence=len(_waves(settings)) + 1,  # the additions follow the last vote
+        ),
+    )
+
+
+def _waves(settings: Settings) -> list[range]:
+    return waves(
+        SolverKnobs(settings.votes, adaptive=settings.adaptive_voting, majority=settings.majority)
     )
 
 
@@ -138,10 +168,7 @@ def _votes_a_row(settings: Settings) -> float:
     Adaptive voting stops between its first wave and the last vote, so the mean of both is taken.
     Without it, the first wave has all votes.
     """
-    knobs = SolverKnobs(
-        settings.votes, adaptive=settings.adaptive_voting, majority=settings.majority
-    )
-    return (len(waves(knobs)[0]) + settings.votes) / 2
+    return (len(_waves(settings)[0]) + settings.votes) / 2
 
 
 def thoughts_of(settings: Settings) -> dict[Role, int]:
@@ -197,10 +224,31 @@ def total(plans: Sequence[SubtaskPlan]) -> SubtaskPlan:
         task="all",
         subtask="",
         seeds=sum(plan.seeds for plan in plans),
-        requests=sum(plan.requests for plan in plans),
         prompt_tokens=sum(plan.prompt_tokens for plan in plans),
-        output_tokens=sum(plan.output_tokens for plan in plans),
+        generated=_together([plan.generated for plan in plans]),
+        enriched=_together([plan.enriched for plan in plans]),
     )
+
+
+def _together(phases: Sequence[Phase]) -> Phase:
+    """All subtasks' rows of a stage, which are one stream."""
+    return Phase(
+        rows=sum(phase.rows for phase in phases),
+        requests=sum(phase.requests for phase in phases),
+        output_tokens=sum(phase.output_tokens for phase in phases),
+        in_sequence=max((phase.in_sequence for phase in phases), default=1),
+    )
+
+
+def gpus_of_a_replica(settings: Settings) -> int:
+    """GPUs of one process with the solver, which writes most of the tokens.
+
+    Raises:
+        SdgError: Unknown teacher.
+    """
+    spec = TeacherSpec.of(settings, Role.SOLVER)
+    card = backend_of(spec).card(spec)
+    return card.gpus.tensor_parallel * card.gpus.data_parallel if card else 1
 
 
 def _count(writer: TokenCounter, text: str) -> int:

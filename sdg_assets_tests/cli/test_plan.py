@@ -19,7 +19,7 @@ def test_the_plan_counts_requests_and_tokens_of_the_real_seeds() -> None:
     done = sdg("plan", "arc/arc_easy", "gsm8k", "--json")
 
     assert done.exit_code == 0
-    arc, gsm8k = json.loads(done.stdout)
+    arc, gsm8k = json.loads(done.stdout)["subtasks"]
     assert (arc["subtask"], arc["seeds"]) == ("arc_easy", 16)
     assert arc["requests"] > 16 + 2 * 14  # one example per seed, most drafts solved twice
     assert arc["prompt_tokens"] > 16 * 200
@@ -31,7 +31,9 @@ def test_the_table_ends_with_all_of_it() -> None:
     done = sdg("plan", "arc", "--tokens-per-second", "10")
 
     assert done.exit_code == 0
-    lines = done.stdout.splitlines()
+    *lines, empty, told = done.stdout.splitlines()
+    assert not empty
+    assert told.startswith("1 teacher: ")
     assert [line.split()[0] for line in lines] == ["task", "arc", "arc", "all"]
     hours = [float(line.split()[-1]) for line in lines[1:]]
     assert hours[-1] == pytest.approx(sum(hours[:-1]), abs=0.02)
@@ -43,3 +45,29 @@ def test_an_unknown_task_is_one_clear_line() -> None:
 
     assert done.exit_code == 2
     assert "unknown seed task 'ark'; did you mean arc" in done.stderr
+
+
+def test_more_gpus_take_less_time_and_more_gpu_hours() -> None:
+    def forecast(*arguments: str) -> dict[str, float]:
+        command = ("plan", "arc/arc_easy", "gsm8k", "--tokens-per-second", "1", "--batch", "1")
+        done = sdg(*command, *arguments, "--json")
+        assert done.exit_code == 0, done.stderr
+        hours: dict[str, float] = json.loads(done.stdout)["forecast"]
+        return hours
+
+    one, four = forecast(), forecast("--gpus", "4")
+    failing = forecast("--gpus", "4", "--failures-per-day", "48")
+
+    assert four["hours"] < one["hours"] / 2
+    assert four["replica_hours"] > one["replica_hours"]
+    assert failing["hours"] > four["hours"]
+    assert four["hours"] <= four["late_hours"]
+
+
+def test_fewer_gpus_than_the_teacher_needs_are_refused(configure: Configure) -> None:
+    configure(teacher="smollm2-135m", solver="qwen3-235b")
+
+    done = sdg("plan", "gsm8k", "--gpus", "1")
+
+    assert done.exit_code == 2
+    assert done.stderr.startswith("error: --gpus 1: the solver needs ")

@@ -1,0 +1,59 @@
+"""The forecast, compared with what can be worked out by hand."""
+
+from __future__ import annotations
+
+import pytest
+
+from sdg_assets.stages.fleet import LONGEST, Fleet, Forecast, Phase, forecast
+
+WORK = Phase(rows=100_000, requests=100_000, output_tokens=20_000_000)
+
+
+def hours(replicas: int = 1, *phases: Phase, **changes: float) -> Forecast:
+    fleet = Fleet(replicas, tokens_per_second=2000.0, **{"load_seconds": 0.0, **changes})  # type: ignore[arg-type]
+    return forecast(phases or [WORK], fleet)
+
+
+def test_one_teacher_needs_the_time_of_its_tokens_and_of_the_last_answer() -> None:
+    tail = (LONGEST - 0.5) * 200 * 256 / 2000
+    assert hours().hours == pytest.approx((20_000_000 / 2000 + tail) / 3600, rel=0.01)
+
+
+def test_a_stage_begins_when_the_one_before_is_done_and_loads_again() -> None:
+    once = hours(1, WORK, load_seconds=600.0).hours
+    assert hours(1, WORK, WORK, load_seconds=600.0).hours == pytest.approx(2 * once, rel=0.01)
+
+
+def test_sixteen_teachers_are_nearly_sixteen_times_as_fast_while_work_is_plenty() -> None:
+    ratio = hours(1).hours / hours(16, batch=8).hours
+    assert 15 < ratio < 16
+
+
+def test_small_work_gains_little_from_more_teachers() -> None:
+    few = Phase(rows=512, requests=512, output_tokens=512 * 200)
+    one, many = (hours(n, few, load_seconds=300.0) for n in (1, 16))
+    assert many.hours > 0.8 * one.hours
+    assert many.replica_hours > 10 * one.replica_hours
+
+
+def test_a_failure_costs_a_load_and_what_was_under_way() -> None:
+    sound, failing = (hours(1, load_seconds=600.0, failures_per_day=f) for f in (0.0, 24.0))
+    expected = sound.hours * (600 + 256 * 100 / 2000) / 3600
+    assert failing.hours - sound.hours == pytest.approx(expected, rel=0.1)
+    assert failing.late_hours > failing.hours > sound.late_hours
+
+
+def test_what_is_not_loading_tail_or_failure_is_writing() -> None:
+    assert hours(batch=1).busy_share == pytest.approx(1.0, abs=0.001)
+    assert hours(load_seconds=10_000.0, batch=1).busy_share == pytest.approx(0.5, abs=0.01)
+
+
+def test_votes_that_wait_for_each_other_make_the_tail_longer() -> None:
+    votes = Phase(rows=1000, requests=3000, output_tokens=600_000)
+    waiting = Phase(rows=1000, requests=3000, output_tokens=600_000, in_sequence=3)
+    assert hours(1, waiting).hours > hours(1, votes).hours
+
+
+def test_nothing_to_do_takes_no_time() -> None:
+    nothing = Phase(rows=0, requests=0, output_tokens=0)
+    assert hours(4, nothing) == Forecast(0.0, 0.0, 0.0, 1.0)
