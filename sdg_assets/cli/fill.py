@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+import traceback
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, closing
 from typing import TYPE_CHECKING, Annotated, Any
@@ -11,7 +13,7 @@ import typer
 from sdg_assets.cli import terminal
 from sdg_assets.cli.endings import CANNOT_BE_DONE, exit_codes, unless_stopped
 from sdg_assets.cli.options import Subtasks, selected
-from sdg_assets.errors import PermanentError
+from sdg_assets.errors import PermanentError, SdgError
 
 if TYPE_CHECKING:
     from sdg_assets.assets.knobs import StageConfig
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
     from sdg_assets.teacher.conversation import Feed, Usage
     from sdg_assets.teacher.share import Share
 
+NOTE_SECONDS = 60.0
 INDEX_VARIABLES = ["JOB_COMPLETION_INDEX", "SLURM_ARRAY_TASK_ID"]
 EXIT_CODES = exit_codes(
     "some answers are missing, and the same command may get them",
@@ -108,7 +111,7 @@ def _filled(
         desks = stack.enter_context(desks_of(pinned, spec, roles, knobs, are_shared=share.of > 1))
         works = wiring.share(inputs, config, desks, share)
         runs_programs = spec.answer_kind.policy.runs_programs and row.has_votes
-        return Feed(works, desks, Usage(), runs_programs=runs_programs)
+        return Feed(works, desks, Usage(), _Progress(name), runs_programs)
 
     def names() -> Iterator[str]:
         for name in by_name:
@@ -121,13 +124,11 @@ def _filled(
         closing(streamed(names(), open_feed, knobs.concurrency)) as filled,
     ):
         for name, feed in filled:
-            if feed.error:
-                failures[name] = feed.error
-                terminal.note(f"{name}: {_line(feed.error)}")
-                continue
-            for desk in feed.desks.values():
-                desk.log.sync()
-            terminal.write(f"{name}, share {share}: {_said(feed.usage)}")
+            if error := feed.error or _kept(feed):
+                failures[name] = error
+                terminal.note(f"{name}: {_line(error)}")
+            else:
+                terminal.write(f"{name}, share {share}: {_said(feed.usage)}")
     if not failures:
         return 0
     terminal.note(f"{len(failures)} of {len(by_name)} subtasks failed")
@@ -156,10 +157,37 @@ def _config(kind: type[StageConfig], wanted: dict[str, int | None]) -> StageConf
     return kind(**given)
 
 
+class _Progress:
+    """Notes how a subtask goes on, at most every `NOTE_SECONDS`."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._next = time.monotonic() + NOTE_SECONDS
+
+    def __call__(self, done: int, usage: Usage) -> None:
+        now = time.monotonic()
+        if now >= self._next:
+            self._next = now + NOTE_SECONDS
+            speed = f"{usage.tokens_per_second:.0f} output tokens/s"
+            terminal.note(f"{self._name}: {done} rows done, {speed}")
+
+
+def _kept(feed: Feed) -> SdgError | None:
+    """Waits until the feed's answers are in the store; the error if they are not."""
+    try:
+        for desk in feed.desks.values():
+            desk.log.sync()
+    except SdgError as error:
+        return error
+    return None
+
+
 def _said(usage: Usage) -> str:
     spent = f"{usage.requests} requests answered, {usage.output_tokens} tokens"
     return f"{spent}; {usage.reused} answers were kept from before" if usage.reused else spent
 
 
 def _line(error: Exception) -> str:
-    return " ".join(str(error).split()) or type(error).__name__
+    if isinstance(error, SdgError):
+        return " ".join(str(error).split())
+    return "".join(traceback.format_exception(error))  # a bug

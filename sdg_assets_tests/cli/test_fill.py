@@ -195,3 +195,13 @@ def test_a_teacher_that_is_gone_may_come_back(
 
     assert done.exit_code == 1
     assert "quiz/quiz_a: " in done.stderr
+
+
+@pytest.mark.usefixtures("normalized")
+def test_a_long_one_says_how_it_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sdg_assets.cli.fill.NOTE_SECONDS", 0.0)
+
+    done = sdg("fill", "quiz", "--stage", "generated")
+
+    assert f"quiz/quiz_a: {ROWS} rows done, " in done.stderr
+    assert done.exit_code == 0
