@@ -4,7 +4,7 @@ The teacher answers at once, but tokenizes every prompt with a real tokenizer, a
 Its drafts are real rows of the same dataset, its votes end in the right answer. Figures are CPU
 time of one process, so that other work on the machine does not count.
 
-    python -m sdg_assets_tests.benchmarks.feed_overhead --hub <mirror of the Hub>
+    python -m sdg_assets_tests.benchmarks.feed_overhead [--rows 2000]
 """
 
 from __future__ import annotations
@@ -26,11 +26,8 @@ from sdg_assets.answers import answer_format
 from sdg_assets.catalog import SubtaskSpec, load_catalog
 from sdg_assets.enrichment.knobs import SolverKnobs
 from sdg_assets.records import Example, GeneratedExample, Rejection, Role, TeacherStamp
-from sdg_assets.sources.source import DirectorySource
 from sdg_assets.stages import enriched, generated
 from sdg_assets.stages.generated import WriterKnobs
-from sdg_assets.stages.normalized import normalize
-from sdg_assets.stages.seeds import collect_seeds
 from sdg_assets.store.partitions import PartitionKey, Store
 from sdg_assets.teacher.conversation import Desk, Feed, ResultT, Usage, Work
 from sdg_assets.teacher.encoding import ChatEncoder
@@ -39,7 +36,7 @@ from sdg_assets.teacher.models import resolve
 from sdg_assets.teacher.replay import replay
 from sdg_assets.teacher.requests import Completion, FailedRequest, Request, TeacherIdentity
 from sdg_assets.teacher.stream import fill
-from sdg_assets_tests.support.builders import MIRROR
+from sdg_assets_tests.benchmarks import mirror
 
 RowT = TypeVar("RowT", bound=Example)
 SUBTASKS = (("gsm8k", "gsm8k"), ("arc", "arc_easy"), ("boolq", "boolq"))
@@ -129,7 +126,6 @@ class Figures:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--hub", type=Path, default=MIRROR, help="mirror of the Hub")
     parser.add_argument("--teacher", default="qwen2.5-coder-1.5b", help="whose tokenizer counts")
     parser.add_argument("--rows", type=int, default=2000, help="rows of each subtask")
     arguments = parser.parse_args()
@@ -142,7 +138,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         for task, subtask in SUBTASKS:
             spec = load_catalog().subtask(task, subtask)
-            seeds = _seeds(spec, arguments.hub, arguments.rows)
+            seeds = _seeds(spec, arguments.rows)
             # The models of the gates are loaded, and prompts compiled, once in a process.
             warm_up = InstantTeacher(encoder), Path(folder) / f"{subtask}-warm-up"
             rows = _written(spec, seeds[:8], *warm_up, Figures())
@@ -175,9 +171,11 @@ def main() -> None:
         raise SystemExit(f"missed: {', '.join(missed)}")
 
 
-def _seeds(spec: SubtaskSpec, hub: Path, count: int) -> list[Example]:
-    raw = collect_seeds(spec, DirectorySource("mirror", hub), max_seeds=count)
-    return [row for row in normalize(spec, raw) if isinstance(row, Example)]
+def _seeds(spec: SubtaskSpec, count: int) -> list[Example]:
+    """Rows of the mirror, of all splits: it holds few training rows of boolq."""
+    splits = (spec.split, *spec.heldout_splits)
+    rows = itertools.chain.from_iterable(mirror.examples(spec, split) for split in splits)
+    return list(itertools.islice(rows, count))
 
 
 def _examples(rows: list[GeneratedExample | Rejection]) -> list[GeneratedExample]:
