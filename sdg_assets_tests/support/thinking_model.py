@@ -103,7 +103,10 @@ def catalog_of(folder: Path, model: Path, budget: int) -> Path:
 
 
 class ThinkingEngine(EngineTeacher):
-    """The real engine. Thoughts end by the bias; free answers take the form of a short solution."""
+    """The real engine. Thoughts end by the bias; free answers take the form of a short solution.
+
+    Without a thought there is no bias: it would put closing tags into the strings of the answer.
+    """
 
     bias = BIAS
     answers = "yes|no"
@@ -113,7 +116,7 @@ class ThinkingEngine(EngineTeacher):
         from vllm.sampling_params import StructuredOutputsParams
 
         made = super().parameters(request, prepared)
-        if self.bias:
+        if self.bias and request.sampling.thinking != "off":
             made.logit_bias = biases(self.bias)
         if request.role is Role.SOLVER and made.structured_outputs is None:
             made.structured_outputs = StructuredOutputsParams(regex=form(self.answers))
@@ -128,7 +131,7 @@ class ThinkingEndpoint(EndpointTeacher):
 
     def body(self, request: Request) -> dict[str, Any]:
         body = super().body(request)
-        if self.bias:
+        if self.bias and request.sampling.thinking != "off":
             body["logit_bias"] = {str(token): bias for token, bias in biases(self.bias).items()}
         if request.role is Role.SOLVER and "response_format" not in body:
             body["structured_outputs"] = {"regex": form(self.answers)}
