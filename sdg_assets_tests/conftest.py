@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import os
 import secrets
+import signal
 from collections.abc import Callable, Collection, Iterator
 from functools import cache
 from pathlib import Path
@@ -22,6 +23,9 @@ from sdg_assets_tests.support.object_server import BUCKET, ObjectServer, object_
 MACHINE_VARIABLES = {"SDG_CACHE", "SDG_TEACHER_SOURCE"}
 # On a busy machine the threads of an engine mostly wait for each other.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+# A shell starts commands in the background with SIGINT ignored, and programs that tests interrupt
+# would inherit that.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 # Warnings of Dagster about its own internals, repeated for each asset.
 IGNORED_WARNINGS = (
     "ignore::dagster.BetaWarning",
