@@ -66,7 +66,7 @@ def build(*, rich_help: bool) -> typer.Typer:
         "funnel", short_help="Show how many rows each stage accepted.", epilog=exit_codes()
     )(funnel.funnel)
     app.command(
-        "fill", short_help="Ask for a stage's answers, on one of many GPUs.", epilog=fill.EXIT_CODES
+        "fill", short_help="Ask for a stage's answers, on many GPUs.", epilog=fill.EXIT_CODES
     )(fill.fill)
     app.command("preview", short_help="Show which rows each gate would drop.", epilog=exit_codes())(
         preview.preview

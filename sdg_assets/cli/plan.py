@@ -110,8 +110,7 @@ def _numbers(plan: SubtaskPlan, tokens_per_second: float) -> dict[str, object]:
         "prompt_tokens": plan.prompt_tokens,
         "output_tokens": plan.output_tokens,
         "gpu_hours": plan.gpu_hours(tokens_per_second),
-        "generated": asdict(plan.generated),
-        "enriched": asdict(plan.enriched),
+        **{stage.value: asdict(phase) for stage, phase in plan.phases.items()},
     }
 
 

@@ -69,6 +69,11 @@ class SubtaskPlan:
     """What the solver and the judge are asked."""
 
     @property
+    def phases(self) -> dict[Stage, Phase]:
+        """The stages that ask teachers, in order."""
+        return {Stage.GENERATED: self.generated, Stage.ENRICHED: self.enriched}
+
+    @property
     def requests(self) -> int:
         """Requests of both stages."""
         return self.generated.requests + self.enriched.requests

@@ -19,6 +19,7 @@ COMMANDS = {
     (): (
         "quickstart",
         "plan",
+        "fill",
         "funnel",
         "preview",
         "records",
