@@ -63,11 +63,11 @@ def build(*, rich_help: bool) -> typer.Typer:
         "plan", short_help="Estimate the cost of a run before it starts.", epilog=exit_codes()
     )(plan.plan)
     app.command(
-        "funnel", short_help="Show how many rows each stage accepted.", epilog=exit_codes()
-    )(funnel.funnel)
-    app.command(
         "fill", short_help="Ask for a stage's answers, on many GPUs.", epilog=fill.EXIT_CODES
     )(fill.fill)
+    app.command(
+        "funnel", short_help="Show how many rows each stage accepted.", epilog=exit_codes()
+    )(funnel.funnel)
     app.command("preview", short_help="Show which rows each gate would drop.", epilog=exit_codes())(
         preview.preview
     )
