@@ -126,9 +126,9 @@ def _filled(
         for name, feed in filled:
             if error := feed.error or _kept(feed):
                 failures[name] = error
-                terminal.note(f"{name}: {_line(error)}")
+                terminal.note(f"{name}: {_error_text(error)}")
             else:
-                terminal.write(f"{name}, share {share}: {_said(feed.usage)}")
+                terminal.write(f"{name}, share {share}: {_usage_text(feed.usage)}")
     if not failures:
         return 0
     terminal.note(f"{len(failures)} of {len(by_name)} subtasks failed")
@@ -182,12 +182,12 @@ def _kept(feed: Feed) -> SdgError | None:
     return None
 
 
-def _said(usage: Usage) -> str:
+def _usage_text(usage: Usage) -> str:
     spent = f"{usage.requests} requests answered, {usage.output_tokens} tokens"
     return f"{spent}; {usage.reused} answers were kept from before" if usage.reused else spent
 
 
-def _line(error: Exception) -> str:
+def _error_text(error: Exception) -> str:
     if isinstance(error, SdgError):
         return " ".join(str(error).split())
     return "".join(traceback.format_exception(error))  # a bug

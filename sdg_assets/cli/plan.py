@@ -97,7 +97,7 @@ def plan(
         )
     else:
         _write_plans([*plans, summed], tokens_per_second)
-        terminal.write(_told(fleet, each, hours))
+        terminal.write(_forecast_line(fleet, each, hours))
     return 0
 
 
@@ -114,7 +114,7 @@ def _numbers(plan: SubtaskPlan, tokens_per_second: float) -> dict[str, object]:
     }
 
 
-def _told(fleet: Fleet, each: int, forecast: Forecast) -> str:
+def _forecast_line(fleet: Fleet, each: int, forecast: Forecast) -> str:
     of_each = f" of {each} GPUs" if each > 1 else ""
     teachers = f"{fleet.replicas} teacher{'s' * (fleet.replicas > 1)}{of_each}"
     return (

@@ -77,12 +77,12 @@ def quickstart(
 
     def made() -> int:
         failed = _run_all(specs, max_seeds or _seeds_for_this_cpu(), store, started)
-        return _told(specs, store, started, failed)
+        return _summarized(specs, store, started, failed)
 
     return unless_stopped(made, "the same command continues from there")
 
 
-def _told(specs: list[SubtaskSpec], store: Store, started: float, failed: list[str]) -> int:
+def _summarized(specs: list[SubtaskSpec], store: Store, started: float, failed: list[str]) -> int:
     """Prints what came out; the exit code."""
     from sdg_assets.settings import settings
 
