@@ -92,12 +92,11 @@ def help_if_alone(context: typer.Context) -> None:
         typer.echo(context.get_help())
 
 
-def unless_stopped(work: Callable[[], int], goes_on: str) -> int:
+def unless_stopped(work: Callable[[], int]) -> int:
     """Does work that Ctrl-C or SIGTERM may end, with all answers of teachers kept.
 
     Args:
         work: The work; returns the command's exit code.
-        goes_on: What takes the work up again.
 
     Returns:
         The exit code of the work, or 128 + the signal that ended it.
@@ -113,7 +112,7 @@ def unless_stopped(work: Callable[[], int], goes_on: str) -> int:
         received = stopping.received() or signal.SIGINT
         sys.stderr.write(
             f"ended by {stopping.REASONS[received]}: nothing else is started, and all answers so "
-            f"far are kept; {goes_on}\n"
+            "far are kept; the same command continues from there\n"
         )
         return 128 + received
 

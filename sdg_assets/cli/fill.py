@@ -74,10 +74,7 @@ def fill(
     share = Share(index or 0, of) if of > 1 else WHOLE
     specs = selected(configured_catalog(knobs), subtasks)
     config = {"examples_per_seed": examples_per_seed, "votes": votes}
-    return unless_stopped(
-        lambda: _filled(asking, specs, share, knobs, config),
-        "the same command continues from there",
-    )
+    return unless_stopped(lambda: _filled(asking, specs, share, knobs, config))
 
 
 def _filled(
@@ -85,7 +82,7 @@ def _filled(
     specs: Iterable[SubtaskSpec],
     share: Share,
     knobs: Settings,
-    wanted: dict[str, int | None],
+    options: dict[str, int | None],
 ) -> int:
     from sdg_assets.assets.desks import desks_of, played
     from sdg_assets.assets.filling import TeacherWiring, streamed
@@ -99,7 +96,7 @@ def _filled(
 
     wiring, row = wiring_of(stage), STAGES[stage]
     assert isinstance(wiring, TeacherWiring)
-    config = _config(wiring.config, wanted)
+    config = _config(wiring.config, options)
     store, by_name = Store(knobs.store), {f"{spec.task}/{spec.key}": spec for spec in specs}
     failures: dict[str, Exception] = {}
 
@@ -136,22 +133,21 @@ def _filled(
 
 
 def _stage(name: str) -> Stage:
-    from sdg_assets.stages.stage import STAGES
+    from sdg_assets.records import Stage
+    from sdg_assets.stages.stage import TEACHER_STAGES
 
-    for stage, row in STAGES.items():
-        if row.has_fill and stage.value == name:
-            return stage
-    filled = [stage.value for stage, row in STAGES.items() if row.has_fill]
-    raise PermanentError(f"--stage {name!r}: must be {' or '.join(filled)}")
+    if name not in TEACHER_STAGES:
+        raise PermanentError(f"--stage {name!r}: must be {' or '.join(TEACHER_STAGES)}")
+    return Stage(name)
 
 
-def _config(kind: type[StageConfig], wanted: dict[str, int | None]) -> StageConfig:
-    """The stage's run config with the wanted knobs.
+def _config(kind: type[StageConfig], options: dict[str, int | None]) -> StageConfig:
+    """The stage's run config with the knobs of the command line.
 
     Raises:
         PermanentError: The stage has no such knob.
     """
-    given: dict[str, Any] = {name: value for name, value in wanted.items() if value is not None}
+    given: dict[str, Any] = {name: value for name, value in options.items() if value is not None}
     for name in given.keys() - kind.model_fields.keys():
         raise PermanentError(f"--{name.replace('_', '-')} is no knob of this stage; leave it out")
     return kind(**given)

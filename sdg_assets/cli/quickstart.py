@@ -79,7 +79,7 @@ def quickstart(
         failed = _run_all(specs, max_seeds or _seeds_for_this_cpu(), store, started)
         return _summarized(specs, store, started, failed)
 
-    return unless_stopped(made, "the same command continues from there")
+    return unless_stopped(made)
 
 
 def _summarized(specs: list[SubtaskSpec], store: Store, started: float, failed: list[str]) -> int:

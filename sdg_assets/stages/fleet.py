@@ -20,8 +20,8 @@ LONGEST = 3.0
 """The longest of thousands of answers, as a multiple of the mean one."""
 SPREAD = 0.5
 """Standard deviation of a row's tokens, as a share of their mean."""
-LATE = 19
-"""Of twenty equal parts of the simulated runs, those that take no longer than "late"."""
+PARTS = 20
+"""One run of so many takes longer than `late_hours`."""
 
 
 @dataclass(frozen=True)
@@ -95,7 +95,7 @@ def forecast(phases: Sequence[Phase], fleet: Fleet, seed: int = 0) -> Forecast:
     least = sum(phase.output_tokens for phase in phases) / fleet.tokens_per_second / 3600
     return Forecast(
         hours=fmean(walls),
-        late_hours=quantiles(walls, n=LATE + 1)[-1],
+        late_hours=quantiles(walls, n=PARTS)[-1],
         replica_hours=spent,
         busy_share=least / spent if spent else 1.0,
     )
