@@ -33,7 +33,7 @@ def funnel(subtasks: Subtasks = None, as_json: AsJson = False) -> int:
     Prints one line for each subtask that has seeds in the store (SDG_STORE). `generated` counts
     the writer's completions, `parsed` those that could be parsed, `verified` the rows whose answer
     the votes agreed on, `accepted` the rows that passed every gate. `tokens` counts the teachers'
-    output tokens.
+    output tokens; `tokens/s` is "–" where every answer was in the log before.
     """
     from sdg_assets.catalog import configured_catalog
     from sdg_assets.settings import settings
@@ -85,5 +85,5 @@ def _cells(row: FunnelRow) -> tuple[object, ...]:
         row.verified,
         row.accepted,
         row.tokens,
-        f"{row.tokens_per_second:.1f}",
+        "–" if row.tokens_per_second is None else f"{row.tokens_per_second:.1f}",
     )

@@ -43,9 +43,9 @@ class FunnelRow:
     """Output tokens that were written while the partitions were made."""
 
     @property
-    def tokens_per_second(self) -> float:
-        """Output tokens per second of teacher time; 0 if all completions came from the log."""
-        return self.new_tokens / self.seconds if self.seconds else 0.0
+    def tokens_per_second(self) -> float | None:
+        """Output tokens per second of teacher time; None if all completions came from the log."""
+        return self.new_tokens / self.seconds if self.new_tokens and self.seconds else None
 
 
 def funnel_row(store: Store, spec: SubtaskSpec) -> FunnelRow:

@@ -38,7 +38,7 @@ def test_each_subtask_with_seeds_is_a_line_and_each_reason_another() -> None:
         ["task", "subtask", "kind", "seeds", "generated", "parsed", "verified", "accepted",
          "tokens", "tokens/s"],
         ["quiz", "quiz", "multiple_choice", "1", "2", "1", "0", "0", "120", "15.0"],
-        ["quiz", "riddles", "multiple_choice", "1", "0", "0", "0", "0", "0", "0.0"],
+        ["quiz", "riddles", "multiple_choice", "1", "0", "0", "0", "0", "0", "–"],
         [],
         ["task", "subtask", "rejected", "by", "gate:", "reason"],
         ["quiz", "quiz", "1", "generation:", "truncated"],
@@ -51,7 +51,7 @@ def test_one_subtask_can_be_named() -> None:
     assert done.exit_code == 0
     (row,) = json.loads(done.stdout)
     assert (row["subtask"], row["seeds"], row["rejections"]) == ("riddles", 1, {})
-    assert row["tokens_per_second"] == 0
+    assert row["tokens_per_second"] is None
 
 
 def test_nothing_materialized_leads_to_the_quickstart() -> None:

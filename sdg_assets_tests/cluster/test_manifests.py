@@ -4,9 +4,11 @@ import importlib.util
 import json
 import os
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import jsonschema
 import kubernetes_validate
 import pytest
 import yaml
@@ -22,12 +24,15 @@ from sdg_assets.records import AnswerKind, Stage
 from sdg_assets.settings import Settings
 from sdg_assets.stages.stage import TEACHER_STAGES
 from sdg_assets.teacher.models import teacher_cards
+from sdg_assets_tests.cluster import extensions
 from sdg_assets_tests.cluster.api import SCHEMAS
 from sdg_assets_tests.cluster.manifests import K8S, OVERLAYS, manifests, named, rendered
 from sdg_assets_tests.cluster.rules import broken_rules
 
 WORKLOADS = ("Deployment", "StatefulSet")
 COMPONENTS = sorted(path.name for path in (K8S / "components").iterdir())
+NEEDED = {"teacher-scaling": ("teacher-server",)}
+"""Components that work only beside others."""
 Json = dict[str, Any]
 
 
@@ -241,19 +246,98 @@ def test_what_stands_in_for_a_token_is_enough_for_an_instance(
 
 @pytest.mark.parametrize("component", COMPONENTS)
 def test_a_component_fits_the_base(component: str, tmp_path: Path) -> None:
-    def relative(folder: Path) -> str:
-        return os.path.relpath(folder, tmp_path.resolve())
+    for item in _with_component(component, tmp_path):
+        schema = extensions.SCHEMAS.get((item["apiVersion"], item["kind"]))
+        if schema is None:
+            kubernetes_validate.validate(item, SCHEMAS, strict=True)
+        else:
+            jsonschema.validate(item, schema)
 
+
+@pytest.mark.parametrize("component", [c for c in COMPONENTS if c.startswith("teacher")])
+def test_servers_of_teachers_break_no_rule_and_only_steps_reach_them(
+    component: str, tmp_path: Path
+) -> None:
+    objects = _with_component(component, tmp_path)
+    servers: list[Json] = [
+        {"metadata": {"name": f"{item['metadata']['name']} {part}"}, "kind": "Deployment",
+         "spec": {"template": template}}
+        for item in objects
+        if item["metadata"]["name"] == "sdg-teacher"
+        for part, template in _pod_templates(item)
+    ]  # fmt: skip
+    assert servers
+    assert [rule for server in servers for rule in broken_rules(server)] == [
+        f"{server['metadata']['name']}: image sdg-assets-gpu is not pinned" for server in servers
+    ]  # the overlay gives images their tags
+    policies = {
+        item["metadata"]["name"]: item["spec"]
+        for item in objects
+        if item["kind"] == "NetworkPolicy"
+    }
+    labels = servers[0]["spec"]["template"]["metadata"]["labels"]
+    (asking, _) = policies["teacher-is-asked"]["ingress"][0]["from"]
+    steps = [t for t in _templates(objects) if _matches(asking["podSelector"], t)]
+    assert {t["app.kubernetes.io/component"] for t in steps} == {"step_worker"}
+    assert all(_matches(policies["steps-ask-teacher"]["podSelector"], step) for step in steps)
+    assert _matches(policies["teacher-is-asked"]["podSelector"], labels)
+    assert _settings(objects)["SDG_TEACHER"] == "http://sdg-teacher:8000"
+
+
+def test_a_server_has_as_many_gpus_as_it_computes_with(tmp_path: Path) -> None:
+    for component in ("teacher-server", "teacher-nodes"):
+        objects = _with_component(component, tmp_path)
+        (server,) = (o for o in objects if o["kind"] in ("Deployment", "LeaderWorkerSet")
+                     and o["metadata"]["name"] == "sdg-teacher")  # fmt: skip
+        templates = dict(_pod_templates(server))
+        for template in templates.values():
+            (container,) = template["spec"]["containers"]
+            arguments = dict(a.removeprefix("--").partition("=")[::2] for a in container["args"])
+            gpus = container["resources"]["limits"]["nvidia.com/gpu"]
+            assert arguments["tensor-parallel-size"] == gpus
+            assert int(arguments.get("pipeline-parallel-size", 1)) == len(templates)
+
+
+def test_queues_of_kueue_belong_together(tmp_path: Path) -> None:
+    objects = _with_component("kueue", tmp_path)
+    (flavor,) = (o for o in objects if o["kind"] == "ResourceFlavor")
+    (local,) = (o for o in objects if o["kind"] == "LocalQueue")
+    queue = named(objects, "ClusterQueue", local["spec"]["clusterQueue"])
+    (group,) = queue["spec"]["resourceGroups"]
+    for quota in group["flavors"]:
+        assert quota["name"] == flavor["metadata"]["name"]
+        assert [r["name"] for r in quota["resources"]] == group["coveredResources"]
+    namespace = queue["spec"]["namespaceSelector"]["matchLabels"]["kubernetes.io/metadata.name"]
+    assert namespace == local["metadata"]["namespace"]
+    assert _settings(objects)["SDG_K8S_QUEUE_NAME"] == local["metadata"]["name"]
+
+
+def _pod_templates(item: Json) -> Iterator[tuple[str, Json]]:
+    spec = item.get("spec", {})
+    if "template" in spec:
+        yield "pod", spec["template"]
+    for part in ("leaderTemplate", "workerTemplate"):
+        if part in spec.get("leaderWorkerTemplate", {}):
+            yield part, spec["leaderWorkerTemplate"][part]
+
+
+def _with_component(component: str, folder: Path) -> list[Json]:
+    """The base with one component, and with those that it needs."""
+
+    def relative(path: Path) -> str:
+        return os.path.relpath(path, folder.resolve())
+
+    names = [*NEEDED.get(component, ()), component]
     kustomization = {
         "apiVersion": "kustomize.config.k8s.io/v1beta1",
         "kind": "Kustomization",
         "namespace": "sdg",
         "resources": [relative(K8S / "base")],
-        "components": [relative(K8S / "components" / component)],
+        "components": [relative(K8S / "components" / name) for name in names],
     }
-    (tmp_path / "kustomization.yaml").write_text(yaml.safe_dump(kustomization))
-    for item in yaml.safe_load_all(rendered(tmp_path)):
-        kubernetes_validate.validate(item, SCHEMAS, strict=True)
+    (folder / "kustomization.yaml").write_text(yaml.safe_dump(kustomization))
+    rendered.cache_clear()  # the folder's content has changed
+    return list(yaml.safe_load_all(rendered(folder)))
 
 
 def test_the_sandbox_component_lets_only_pods_of_code_tasks_make_namespaces(
