@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import jsonschema  # type: ignore[import-untyped]
+import jsonschema
 from transformers import AutoTokenizer
 
 from sdg_assets.catalog import SubtaskSpec, load_catalog
