@@ -255,12 +255,19 @@ def _asking(
 
 
 def _warm_up(teacher: EngineTeacher, spec: SubtaskSpec, seeds: Sequence[Example]) -> None:
-    """Starts the engine and compiles the grammar, so that no measurement pays for it."""
+    """Starts the engine and compiles the grammar, so that no measurement pays for it.
+
+    A GPU also gets its first full batch here: a stage that ran first, with one wave of 1,024
+    requests of 15 s, reached 0.88 of the engine on an H100, and 1.07 on an H200.
+    """
     if not seeds:
         raise PermanentError(f"{spec.task}/{spec.key}: no seed is left to make prompts of")
-    knobs = WriterKnobs(max_tokens=WARM_UP_TOKENS, temperature=0.5)
+    teacher.start()
+    batch = 1 if teacher.computes_here else teacher.capacity
+    knobs = WriterKnobs(ceil(batch / len(seeds)), max_tokens=WARM_UP_TOKENS, temperature=0.5)
     with _desk(teacher) as desk:
-        list(converse(write(spec, seeds[:1], teacher, knobs), {Role.WRITER: desk}, Usage()))
+        works = itertools.islice(write(spec, seeds, teacher, knobs), batch)
+        list(converse(works, {Role.WRITER: desk}, Usage()))
 
 
 @contextmanager

@@ -81,7 +81,7 @@ def main() -> int:
     parser.add_argument(
         "--random-weights", action="store_true", help="load no weights: only speeds mean anything"
     )
-    parser.add_argument("--requests", type=int, default=1024)
+    parser.add_argument("--requests", type=int, default=2048)
     parser.add_argument("--max-tokens", type=int, default=256)
     parser.add_argument("--part", choices=PARTS, help="run one part only, in this process")
     options = parser.parse_args()
