@@ -2,6 +2,7 @@
 
     <store>/curated/<release id>/
         README.md  pictures/                the dataset card
+        croissant.json                      the same for machines, with the type of every field
         manifest.json                       inputs, code, teachers, counts, hashes of all files
         heldout.jsonl                       every held-out split: compared, or why not
         multiple_choice/  generative/       JSONL and Parquet shards
@@ -30,8 +31,16 @@ from sdg_assets.errors import PermanentError
 from sdg_assets.heldout.coverage import SplitCoverage, not_compared
 from sdg_assets.records import CuratedExample, Rejection, Stage, content_id
 from sdg_assets.release.card import COMMERCIAL, FAMILIES, CardFacts, Compared, Config, render_card
+from sdg_assets.release.croissant import CROISSANT, render_croissant
 from sdg_assets.release.pictures import draw_all
-from sdg_assets.release.publication import clear_abandoned, hashes, publish, seal, workbench
+from sdg_assets.release.publication import (
+    clear_abandoned,
+    hashes,
+    publish,
+    seal,
+    sizes,
+    workbench,
+)
 from sdg_assets.release.shards import BYTES_PER_SHARD, Shards
 from sdg_assets.release.statistics import Statistics
 from sdg_assets.stages.funnel import FunnelRow
@@ -109,8 +118,10 @@ def write_release(
         release_id = content_id(*identity)[:12]
         configs, hits = _configs(tmp, statistics), cut.hits()
         draw_all(tmp / "pictures", statistics, cut.funnels)
-        card = render_card(statistics, configs, _facts(cut, statistics, hits, release_id, code))
-        (tmp / "README.md").write_text(card, "utf-8")
+        facts = _facts(cut, statistics, hits, release_id, code)
+        (tmp / "README.md").write_text(render_card(statistics, configs, facts), "utf-8")
+        croissant = render_croissant(statistics, configs, facts, files, sizes(tmp))
+        (tmp / CROISSANT).write_text(croissant, "utf-8")
         names = {"release": release_id, "code_version": code}
         seal(tmp, {**names, **_manifest(cut, statistics, hits)})
         place = publish(tmp, folder, release_id)

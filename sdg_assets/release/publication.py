@@ -56,7 +56,7 @@ def seal(built: Path, manifest: Mapping[str, Any]) -> None:
         built: The workbench with every other file of the release.
         manifest: Further fields of the manifest. None of them may change from run to run.
     """
-    sums = {"files": hashes(built), "bytes": _sizes(built)}
+    sums = {"files": hashes(built), "bytes": sizes(built)}
     text = json.dumps({**manifest, **sums}, ensure_ascii=False, indent=1)
     (built / MANIFEST).write_text(f"{text}\n", "utf-8")
 
@@ -95,12 +95,12 @@ def is_whole(release: Place) -> bool:
     """
     try:
         manifest = json.loads((release / MANIFEST).read_bytes())
-        files, sizes = manifest["files"], manifest["bytes"]
+        files, expected = manifest["files"], manifest["bytes"]
     except (FileNotFoundError, ValueError, KeyError, TypeError):
         return False
     if isinstance(release, ObjectPath):
         stored = {listed.name: listed.size for listed in release.listing()}
-        return stored == {**sizes, MANIFEST: stored.get(MANIFEST)}
+        return stored == {**expected, MANIFEST: stored.get(MANIFEST)}
     return {name: sha for name, sha in hashes(release).items() if name != MANIFEST} == dict(files)
 
 
@@ -141,7 +141,7 @@ def hashes(directory: Path) -> dict[str, str]:
     return files
 
 
-def _sizes(directory: Path) -> dict[str, int]:
+def sizes(directory: Path) -> dict[str, int]:
     """The size of each file below a directory, as relative path → bytes."""
     files = sorted(f for f in directory.rglob("*") if f.is_file())
     return {file.relative_to(directory).as_posix(): file.stat().st_size for file in files}

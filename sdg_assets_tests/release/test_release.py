@@ -102,6 +102,7 @@ def test_a_release_has_two_families_as_jsonl_and_parquet_and_a_card(tmp_path: Pa
     assert set(contents(release.path)) == {
         *(f"pictures/{name}.png" for name in ("domains", "funnel", "lengths", "votes")),
         "README.md",
+        "croissant.json",
         "heldout.jsonl",
         "manifest.json",
         f"generative/{ONLY}.jsonl",
