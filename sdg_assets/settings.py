@@ -169,6 +169,9 @@ class Settings(EnvironmentSettings):
     text_style: Literal["plain", "chatml"] = Field(
         default="plain", description="markup of a release's training texts: none, or ChatML"
     )
+    commercial_share_alike: bool = Field(
+        default=True, description="whether a release's commercial subset has share-alike rows"
+    )
     gates: Json[dict[str, Any]] = Field(
         default_factory=dict,
         description="thresholds of gates and checks as JSON; `preview` prints their names",

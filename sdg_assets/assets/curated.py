@@ -149,6 +149,7 @@ def _release(
         {spec.key: spec.commercial_use for spec in specs},
         terms,
         current_settings.text_style,
+        share_alike=current_settings.commercial_share_alike,
     )
     cut = Cut(
         inputs={str(key): published[key].sha256 for key in keys},

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from sdg_assets.catalog.licences import licences
 from sdg_assets.gates.base import Cost, EachRow, GateSpec, Point
 from sdg_assets.records import (
     CommercialUse,
@@ -63,7 +64,11 @@ def contributions(row: EnrichedExample, terms: Mapping[str, Terms]) -> list[Cont
 
 
 def commercial_use(
-    row: EnrichedExample, seeds: CommercialUse, written_by: Iterable[Contribution]
+    row: EnrichedExample,
+    seeds: CommercialUse,
+    written_by: Iterable[Contribution],
+    *,
+    share_alike: bool = True,
 ) -> tuple[CommercialUse, list[str]]:
     """Whether a row may be used commercially, and each reason why not.
 
@@ -74,10 +79,13 @@ def commercial_use(
         row: The row.
         seeds: What the licence of the row's seed task says about commercial use.
         written_by: The teachers, from `contributions`.
+        share_alike: Whether rows of share-alike seeds count as usable: whoever passes them on, must
+            do so under the same licence.
     """
-    verdicts: dict[str, CommercialUse] = {
-        f"seeds of {row.task} ({row.source.license}): commercial use": seeds
-    }
+    who = f"seeds of {row.task} ({row.source.license})"
+    verdicts: dict[str, CommercialUse] = {f"{who}: commercial use": seeds}
+    if not share_alike and "share_alike" in licences().of_data(row.source.license).asks:
+        verdicts[f"{who}: commercial use without sharing alike"] = "no"
     for teacher in written_by:
         who = f"{teacher.role} {teacher.model} ({teacher.license})"
         verdicts[f"{who}: commercial use"] = teacher.commercial_use

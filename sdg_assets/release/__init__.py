@@ -2,11 +2,12 @@
 
     <store>/curated/<release id>/
         README.md  pictures/                the dataset card
+        SOURCES.md  ATTRIBUTION.md          what a trainer of a model must state, and pass on
         croissant.json                      the same for machines, with the type of every field
         manifest.json                       inputs, code, teachers, counts, hashes of all files
         heldout.jsonl                       every held-out split: compared, or why not
         multiple_choice/  generative/       JSONL and Parquet shards
-        commercial/<family>/                the commercial subset
+        commercial/<family>/                the commercial subset, with the two pages of its own
         rejected/                           rows that the release itself refused, with reasons
 
 A release is built in a temporary directory and published in one step (see publication.py), so that
@@ -42,6 +43,7 @@ from sdg_assets.release.publication import (
     workbench,
 )
 from sdg_assets.release.shards import BYTES_PER_SHARD, Shards
+from sdg_assets.release.sources import ATTRIBUTION, SOURCES, render_attribution, render_sources
 from sdg_assets.release.statistics import Statistics
 from sdg_assets.stages.funnel import FunnelRow
 from sdg_assets.store.places import Place
@@ -120,6 +122,7 @@ def write_release(
         draw_all(tmp / "pictures", statistics, cut.funnels)
         facts = _facts(cut, statistics, hits, release_id, code)
         (tmp / "README.md").write_text(render_card(statistics, configs, facts), "utf-8")
+        _write_sources(tmp, statistics, facts)
         croissant = render_croissant(statistics, configs, facts, files, sizes(tmp))
         (tmp / CROISSANT).write_text(croissant, "utf-8")
         names = {"release": release_id, "code_version": code}
@@ -152,6 +155,16 @@ def _write_rows(
                 commercial[row.answer_kind.family].add(line)
     statistics.finish()
     return statistics
+
+
+def _write_sources(directory: Path, statistics: Statistics, facts: CardFacts) -> None:
+    folders = {False: directory, True: directory / COMMERCIAL}
+    for commercial, folder in folders.items():
+        if folder.is_dir():
+            sources = render_sources(statistics, facts, commercial=commercial)
+            (folder / SOURCES).write_text(sources, "utf-8")
+            attribution = render_attribution(statistics, facts, commercial=commercial)
+            (folder / ATTRIBUTION).write_text(attribution, "utf-8")
 
 
 def _configs(directory: Path, statistics: Statistics) -> list[Config]:

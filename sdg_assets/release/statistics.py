@@ -28,6 +28,24 @@ class TaskFigures:
 
 
 @dataclass
+class Owed:
+    """By whose licences a set of rows is bound."""
+
+    sources: Counter[tuple[str, str]] = field(default_factory=Counter)
+    """Rows by (dataset, licence) of their seeds."""
+    teachers: Counter[tuple[str, str]] = field(default_factory=Counter)
+    """Rows by (model, licence) of each model that wrote part of them, once a row."""
+    generators: Counter[tuple[str, str, str, str]] = field(default_factory=Counter)
+    """Rows by (model, revision, licence, role) of each model that wrote part of them."""
+
+    def see(self, row: CuratedExample) -> None:
+        """Counts a row."""
+        self.sources[row.source.dataset, row.license] += 1
+        self.generators.update((p.model, p.revision, p.license, p.role) for p in row.written_by)
+        self.teachers.update({(part.model, part.license) for part in row.written_by})
+
+
+@dataclass
 class Statistics:
     """Counts of a release's rows. Its memory grows with the largest partition, not the release."""
 
@@ -41,8 +59,14 @@ class Statistics:
     """Rows by the reason why they are not in the commercial subset; a row may have several."""
     datasets: Counter[tuple[str, str, str]] = field(default_factory=Counter)
     """Rows by (dataset, revision, licence)."""
+    dataset_languages: dict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
+    """Dataset → languages of the rows that came from it."""
     teachers: Counter[tuple[str, str, str]] = field(default_factory=Counter)
     """Rows by (role, model, revision)."""
+    owed: Owed = field(default_factory=Owed)
+    """By whose licences all rows are bound."""
+    owed_by_commercial: Owed = field(default_factory=Owed)
+    """By whose licences the commercial subset is bound."""
     variations: Counter[str] = field(default_factory=Counter)
     vote_shares: Counter[int] = field(default_factory=Counter)
     """Rows by the share of votes that agreed, in tenths."""
@@ -84,6 +108,10 @@ class Statistics:
         self.licences[row.license] += 1
         self.not_commercial.update(row.not_commercial)
         self.datasets[row.source.dataset, row.source.revision, row.source.license] += 1
+        self.dataset_languages[row.source.dataset].add(row.language)
+        self.owed.see(row)
+        if row.commercial_use == "yes":
+            self.owed_by_commercial.see(row)
         stamps = {"writer": row.teacher, "solver": row.solver}
         if row.judge:
             stamps["judge"] = row.judge.judge

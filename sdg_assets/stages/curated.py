@@ -22,6 +22,8 @@ def curate(
     seed_use: Mapping[str, CommercialUse],
     terms: Mapping[str, Terms],
     style: TextStyle = "plain",
+    *,
+    share_alike: bool = True,
 ) -> Iterator[CuratedExample | Rejection]:
     """Turns the rows of all partitions into the rows of a release.
 
@@ -35,6 +37,7 @@ def curate(
         seed_use: Subtask → whether its seeds may be used commercially.
         terms: Model → the terms of its licence for outputs. A missing model's terms are unknown.
         style: The style of the training texts.
+        share_alike: Whether the commercial subset has rows of share-alike seeds.
 
     Yields:
         A `CuratedExample` or a `Rejection` for each row, in the order of the rows.
@@ -55,7 +58,7 @@ def curate(
                 if refusal := refusals.get(place):
                     yield refusal.rejection(row)
                 else:
-                    yield _curated(row, seed_use, terms, style)
+                    yield _curated(row, seed_use, terms, style, share_alike)
 
 
 def _curated(
@@ -63,9 +66,11 @@ def _curated(
     seed_use: Mapping[str, CommercialUse],
     terms: Mapping[str, Terms],
     style: TextStyle,
+    share_alike: bool,
 ) -> CuratedExample:
     written_by = contributions(row, terms)
-    use, reasons = commercial_use(row, seed_use.get(row.subtask, "unclear"), written_by)
+    seeds = seed_use.get(row.subtask, "unclear")
+    use, reasons = commercial_use(row, seeds, written_by, share_alike=share_alike)
     return CuratedExample(
         **dict(row),
         license=row.source.license,

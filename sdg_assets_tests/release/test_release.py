@@ -102,6 +102,10 @@ def test_a_release_has_two_families_as_jsonl_and_parquet_and_a_card(tmp_path: Pa
     assert set(contents(release.path)) == {
         *(f"pictures/{name}.png" for name in ("domains", "funnel", "lengths", "votes")),
         "README.md",
+        "SOURCES.md",
+        "ATTRIBUTION.md",
+        "commercial/SOURCES.md",
+        "commercial/ATTRIBUTION.md",
         "croissant.json",
         "heldout.jsonl",
         "manifest.json",

@@ -22,9 +22,13 @@ STAMP = TeacherStamp(model="org/teacher", revision="r1", license="Apache-2.0")
 CAPITALS = ["Paris", "Rome", "Madrid", "Lisbon"]
 
 
-def source(row: int = 0, license: str = "MIT") -> Source:  # noqa: A002 – the field's name
+def source(
+    row: int = 0,
+    license: str = "MIT",  # noqa: A002 – the field's name
+    dataset: str = "org/quiz",
+) -> Source:
     return Source(
-        dataset="org/quiz", config="main", split="train", row=row, revision="r0", license=license
+        dataset=dataset, config="main", split="train", row=row, revision="r0", license=license
     )
 
 
