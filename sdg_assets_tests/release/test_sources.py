@@ -8,7 +8,7 @@ import pytest
 from sdg_assets.catalog import load_catalog
 from sdg_assets.catalog.licences import DUTIES, licences
 from sdg_assets.gates.licence import Terms, strictest_terms
-from sdg_assets.records import CommercialUse, CuratedExample, Refusal, TeacherStamp
+from sdg_assets.records import CommercialUse, CuratedExample, TeacherStamp
 from sdg_assets.release import Cut, Release, write_release
 from sdg_assets.release.obligations import obligations
 from sdg_assets.stages.curated import curate
