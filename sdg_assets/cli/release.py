@@ -97,14 +97,27 @@ def diff(
     ] = None,
     as_json: AsJson = False,
 ) -> int:
-    """Show what differs between two releases: rows, teachers, sources, inputs and files."""
+    """Show what differs between two releases: rows, teachers, sources, inputs and files.
+
+    Rows are compared by id: those added, gone and changed, by task and reason. A reason of a row
+    that is gone is the gate that refused it, another writer or prompt, or the subtask that left.
+    """
     from sdg_assets.release.published import changes
+    from sdg_assets.release.row_changes import row_changes
 
     old, new = _named(before), _named(after)
     differences = list(changes(old.manifest, new.manifest))
+    with terminal.busy("comparing the rows"):
+        rows = row_changes(old.place, new.place)
     if as_json:
-        terminal.write_json([asdict(difference) for difference in differences])
+        terminal.write_json(
+            {"facts": [asdict(fact) for fact in differences], "rows": [asdict(r) for r in rows]}
+        )
     elif differences:
+        if rows:
+            columns = (Column("task"), Column("rows"), Column("", right=True), Column("reason"))
+            terminal.write_table(columns, [(r.task, r.change, r.rows, r.reason) for r in rows])
+            terminal.write()
         columns = (Column(""), Column("name"), Column(old.id), Column(new.id))
         terminal.write_table(columns, [(d.what, d.name, d.before, d.after) for d in differences])
     else:

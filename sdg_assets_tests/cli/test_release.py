@@ -80,7 +80,10 @@ def test_diff_prints_the_differences_and_exits_with_1(two: tuple[Path, Path]) ->
     done = sdg("release", "diff", old.name, "--json")
 
     assert done.exit_code == 1
-    changes = {(d["what"], d["name"]): (d["before"], d["after"]) for d in json.loads(done.stdout)}
+    differences = json.loads(done.stdout)
+    changes = {(d["what"], d["name"]): (d["before"], d["after"]) for d in differences["facts"]}
+    added = {"change": "added", "reason": "not there before", "rows": 1}
+    assert differences["rows"] == [{"task": task, **added} for task in ("quiz", "sums")]
     assert changes["rows of task", "quiz"] == ("3", "4")
     assert changes["input", "quiz/filtered/quiz"] == ("aa", "cc")
     assert ("input", "sums/filtered/sums") not in changes
@@ -88,7 +91,8 @@ def test_diff_prints_the_differences_and_exits_with_1(two: tuple[Path, Path]) ->
     table = [
         line.split() for line in sdg("release", "diff", old.name, new.name).stdout.splitlines()
     ]
-    assert table[0] == ["name", old.name, new.name]
+    assert table[1] == ["quiz", "added", "1", "not", "there", "before"]
+    assert ["name", old.name, new.name] in table
     assert ["rows", "of", "task", "quiz", "3", "4"] in table
 
 
