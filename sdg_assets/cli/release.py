@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -34,6 +35,8 @@ RELEASES = (
     Column("MB", right=True, spare=3),
     Column(""),
 )
+
+EXPORTED = ("rows", "without such a text", "characters", "files")
 
 app = group(
     "The releases of the store (SDG_STORE/curated): look at them, compare them, push one to the "
@@ -123,6 +126,54 @@ def diff(
     else:
         terminal.write(f"{old.id} and {new.id} do not differ")
     return 1 if differences else 0
+
+
+@app.command(
+    "export",
+    short_help="Write a release's texts for training.",
+    epilog=exit_codes(),
+)
+def export(
+    to: Annotated[Path, typer.Argument(metavar="DIRECTORY", help="An empty or new directory.")],
+    release: Named = None,
+    variant: Annotated[
+        str, typer.Option(help="Which text: answer_only, with_reasoning or with_context.")
+    ] = "with_context",
+    commercial: Annotated[
+        bool, typer.Option("--commercial", help="Only rows that may be used commercially.")
+    ] = False,
+    seed: Annotated[int, typer.Option(help="Shuffles the rows.")] = 0,
+    shard_mb: Annotated[int, typer.Option(min=1, help="Megabytes of a shard.")] = 256,
+) -> int:
+    """Write one text a row as shuffled JSON lines, a folder for each family.
+
+    Megatron, NeMo and `datasets` read the files: {"text": …, "id": …, "task": …, "license": …}.
+    The mixture of families is yours to choose. The same release and seed give the same bytes.
+    """
+    from sdg_assets.release.export import export as write_texts
+    from sdg_assets.texts import VARIANTS
+
+    if variant not in VARIANTS:
+        raise PermanentError(f"--variant {variant}: must be one of {', '.join(VARIANTS)}")
+    published = _named(release)
+    with terminal.busy("writing texts"):
+        written = write_texts(
+            published.place,
+            to,
+            variant=variant,
+            commercial=commercial,
+            seed=seed,
+            bytes_per_shard=shard_mb * 1_000_000,
+        )
+    columns = (Column("family"), *(Column(name, right=True) for name in EXPORTED))
+    terminal.write_table(
+        columns,
+        [
+            (e.family, f"{e.rows:,}", f"{e.without:,}", f"{e.characters:,}", len(e.files))
+            for e in written
+        ],
+    )
+    return 0
 
 
 @app.command("push", short_help="Upload a release to the Hub.", epilog=exit_codes())
