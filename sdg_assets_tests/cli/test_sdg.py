@@ -30,7 +30,7 @@ COMMANDS = {
         "teacher",
     ),
     ("catalog",): ("list", "show", "check", "new", "guesses"),
-    ("release",): ("list", "show", "diff", "push"),
+    ("release",): ("list", "show", "diff", "export", "push"),
     ("teacher",): ("fetch", "list"),
 }
 LEAVES = [
