@@ -5,6 +5,7 @@ import warnings
 import dagster as dg
 
 from sdg_assets.assets.automation import schedules, sensors
+from sdg_assets.assets.coverage import coverage_asset
 from sdg_assets.assets.curated import curated_asset
 from sdg_assets.assets.factory import task_assets
 from sdg_assets.assets.heldout import heldout_asset, protected_asset
@@ -47,6 +48,7 @@ def build_definitions() -> dg.Definitions:
                 *(heldout_asset(task) for task in catalog.enabled()),
                 protected_asset(),
                 curated_asset(catalog),
+                coverage_asset(catalog),
                 operations_asset(),
             ],
             jobs=jobs(),

@@ -179,6 +179,18 @@ class Settings(EnvironmentSettings):
     min_yield: float = Field(
         default=0.1, ge=0, le=1, description="share of accepted rows below which a check warns"
     )
+    coverage_minimum: int = Field(
+        default=100,
+        ge=1,
+        description="accepted rows below which a cell of the coverage matrix is a hole",
+    )
+    coverage_share: float = Field(
+        default=0.1,
+        gt=0,
+        le=1,
+        description="share of all accepted rows above which a cell of the coverage matrix is a "
+        "surplus",
+    )
     duplicate_search: Literal["local", "spark"] = Field(
         default="local",
         description="engine that searches a release for duplicates across partitions",

@@ -59,7 +59,7 @@ def test_every_enabled_task_the_teachers_the_release_and_operations_are_there() 
 
     tasks = [task.task for task in cached_catalog().enabled()]
     others = {"teacher/writer", "teacher/solver", "teacher/judge", "curated", "operations"}
-    others |= {"protected/heldout"}
+    others |= {"coverage", "protected/heldout"}
     assert others <= keys
     assert {f"{task}/{stage}" for task in tasks for stage in ("filtered", "heldout")} <= keys
     assert len(keys) == 6 * len(tasks) + len(others)

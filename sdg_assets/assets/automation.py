@@ -16,11 +16,14 @@ from sdg_assets.assets.jobs import (
     PRIORITY,
     everything_missing,
     everything_stale,
+    make_coverage,
     make_operations,
     missing_of,
     partitions_of,
+    release,
     unhashed_benchmarks,
 )
+from sdg_assets.assets.keys import COVERAGE, CURATED
 from sdg_assets.assets.retention import forget_old_runs
 from sdg_assets.assets.staleness import Stale, first_stale
 from sdg_assets.assets.teacher import TEACHERS
@@ -78,7 +81,8 @@ def schedules() -> list[dg.ScheduleDefinition]:
 def sensors() -> list[dg.SensorDefinition]:
     """The sensors.
 
-    `remake_stale` and `fill_missing` are off by default; `operations_after_observing` is on.
+    `remake_stale` and `fill_missing` are off by default; `operations_after_observing` and
+    `coverage_after_release` are on.
     """
     interval = settings().sensor_seconds
 
@@ -160,7 +164,25 @@ def sensors() -> list[dg.SensorDefinition]:
         observed = set(TEACHERS.values()) & set(context.dagster_run.asset_selection or ())
         return dg.RunRequest() if observed else dg.SkipReason("no teacher was observed")
 
-    return [remake_stale, fill_missing, operations_after_observing]
+    @dg.run_status_sensor(
+        run_status=dg.DagsterRunStatus.SUCCESS,
+        request_job=make_coverage,
+        minimum_interval_seconds=interval,
+        default_status=dg.DefaultSensorStatus.RUNNING,
+        description="Makes `coverage` after each release, unless the same run has made it.",
+    )
+    def coverage_after_release(
+        context: dg.RunStatusSensorContext,
+    ) -> dg.RunRequest | dg.SkipReason:
+        run = context.dagster_run
+        made = set(run.asset_selection or ())
+        # A run of a whole job has no selection of its own.
+        is_release = run.job_name == release.name or CURATED in made
+        if not is_release or COVERAGE in made:
+            return dg.SkipReason("no release was made, or `coverage` with it")
+        return dg.RunRequest()
+
+    return [remake_stale, fill_missing, operations_after_observing, coverage_after_release]
 
 
 def _due(

@@ -1,6 +1,7 @@
 """The `curated` asset: one release of all published `filtered` partitions."""
 
 from collections.abc import Iterator, Sequence
+from functools import partial
 
 import dagster as dg
 from pydantic import Field
@@ -13,6 +14,7 @@ from sdg_assets.assets.release_page import freshness, release_metadata
 from sdg_assets.assets.retries import retries
 from sdg_assets.catalog import Catalog, configured_catalog
 from sdg_assets.catalog.citations import citations
+from sdg_assets.catalog.taxonomy import load_taxonomy
 from sdg_assets.cluster.pods import pod_tags
 from sdg_assets.errors import PermanentError, SdgError
 from sdg_assets.gates import Gate
@@ -28,6 +30,7 @@ from sdg_assets.signatures.release import duplicates_across
 from sdg_assets.signatures.thresholds import DuplicateThresholds
 from sdg_assets.stages.curated import Partition, curate
 from sdg_assets.stages.funnel import funnel_row
+from sdg_assets.stages.matrix import matrix_of
 from sdg_assets.stages.stage import STAGES, key_of
 from sdg_assets.store.disk import clear_refusals
 from sdg_assets.store.partitions import PartitionKey, Store
@@ -161,6 +164,14 @@ def _release(
         hits=comparison.hits,
         terms={card.model: card.terms for card in cards},
         coverage=coverage(store, catalog, current_settings.without_benchmarks),
+        # The subtasks of the release only: others may be enabled later without a change to it.
+        matrix=partial(
+            matrix_of,
+            specs,
+            taxonomy=load_taxonomy(current_settings.catalog),
+            minimum=current_settings.coverage_minimum,
+            share=current_settings.coverage_share,
+        ),
     )
     return write_release(store.root, cut, rows), keys
 

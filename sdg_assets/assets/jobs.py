@@ -14,7 +14,7 @@ import dagster as dg
 from pydantic import Field
 
 from sdg_assets.assets.failures import clear_failures
-from sdg_assets.assets.keys import BENCHMARKS, CURATED, asset_key
+from sdg_assets.assets.keys import BENCHMARKS, COVERAGE, CURATED, asset_key
 from sdg_assets.assets.knobs import CONFIGS, TAG, from_run_tags
 from sdg_assets.assets.staleness import REMADE_TAG, Stale, first_stale
 from sdg_assets.catalog import Catalog, SeedTask, configured_catalog, load_protected
@@ -344,12 +344,19 @@ make_operations = dg.define_asset_job(
     description="Lists failed, stale and missing partitions.",
 )
 
+release = dg.define_asset_job(
+    "release",
+    selection=dg.AssetSelection.assets(CURATED),
+    description="Makes a release of all published partitions.",
+)
+make_coverage = dg.define_asset_job(
+    "make_coverage",
+    selection=dg.AssetSelection.assets(COVERAGE),
+    description="Counts accepted rows by what they train, and lists holes and surpluses.",
+)
+
 
 def jobs() -> list[dg.JobDefinition | UnresolvedAssetJobDefinition]:
     """All jobs that the UI lists."""
-    release = dg.define_asset_job(
-        "release",
-        selection=dg.AssetSelection.assets(CURATED),
-        description="Makes a release of all published partitions.",
-    )
-    return [one_task, one_domain, everything_missing, everything_stale, release, make_operations]
+    launchers = [one_task, one_domain, everything_missing, everything_stale]
+    return [*launchers, release, make_coverage, make_operations]

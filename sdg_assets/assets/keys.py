@@ -14,3 +14,5 @@ def asset_key(task: str, stage: Stage) -> dg.AssetKey:
 BENCHMARKS = asset_key(PROTECTED, Stage.HELDOUT)
 """The hashes of the protected benchmarks, one partition per benchmark."""
 CURATED = dg.AssetKey(Stage.CURATED.value)
+COVERAGE = dg.AssetKey("coverage")
+"""The coverage matrix of all subtasks."""

@@ -17,6 +17,7 @@ from sdg_assets.catalog.files import faults, read_yaml
 from sdg_assets.catalog.lm_eval_index import recorded
 from sdg_assets.catalog.models import SeedTask, SubtaskSpec
 from sdg_assets.catalog.protected import load_protected
+from sdg_assets.catalog.taxonomy import AXES, Taxonomy, load_taxonomy
 from sdg_assets.catalog.templates import template_fault
 from sdg_assets.catalog.train_only import train_only_breaks
 from sdg_assets.environment import nearest
@@ -106,6 +107,7 @@ def load_catalog(directory: Path | None = None, allow_canary: Collection[str] = 
     problems += _enable_canaries(tasks, allow_canary)
     problems += _duplicate_keys(tasks)
     problems += _invalid_overlaps(tasks)
+    problems += _outside_the_taxonomy(tasks, load_taxonomy(root))
     problems += _invalid_templates(tasks)
     problems += _missing_words(tasks)
     held_out = held_out_by_tasks(tasks.values())
@@ -201,6 +203,17 @@ def _duplicate_keys(tasks: Mapping[str, SeedTask]) -> Iterator[str]:
         for key in task.subtasks:
             if owner.setdefault(key, task.task) != task.task:
                 yield f"{task.path}: subtask {key!r} is also defined in {owner[key]}"
+
+
+def _outside_the_taxonomy(tasks: Mapping[str, SeedTask], taxonomy: Taxonomy) -> Iterator[str]:
+    for task in tasks.values():
+        for place, owner in (
+            ("", task),
+            *((f"subtasks.{k}.", s) for k, s in task.subtasks.items()),
+        ):
+            for axis in AXES:
+                for fault in taxonomy.faults(axis, getattr(owner, axis) or ()):
+                    yield f"{task.path}: {place}{fault}"
 
 
 def _invalid_templates(tasks: Mapping[str, SeedTask]) -> Iterator[str]:

@@ -29,7 +29,7 @@ Certainty = Literal["yaml", "seen", "known", "guess"]
 EVERY_CONFIG = "*"
 
 # Names of other assets and folders, with which a seed task of the same name would collide.
-RESERVED_TASKS = frozenset({Stage.CURATED, "operations", "protected", "teacher"})
+RESERVED_TASKS = frozenset({Stage.CURATED, "coverage", "operations", "protected", "teacher"})
 # Endings of other files of a partition: `KEY.rejected.jsonl` is not of a subtask `KEY.rejected`.
 RESERVED_KEY_ENDINGS = (".rejected", ".manifest")
 
@@ -128,6 +128,12 @@ class Subtask(CatalogEntry):
     split: SplitName | None = None
     language: str | None = None
     domain: str | None = None
+    behaviours: list[str] | None = Field(
+        default=None, min_length=1, description="names of the taxonomy, instead of the task's"
+    )
+    skills: list[str] | None = Field(
+        default=None, min_length=1, description="names of the taxonomy, instead of the task's"
+    )
     answer_kind: AnswerKind | None = None
     record: RecordMapping | None = None
     words: dict[str, str | list[str]] | None = Field(
@@ -176,6 +182,12 @@ class SeedTask(CatalogEntry):
     task: str = Field(pattern=r"^[a-z0-9_]+$")
     family: Literal["knowledge", "reasoning"]
     domain: str
+    behaviours: list[str] = Field(
+        min_length=1, description="how one works on the task: names of `taxonomy.yaml`"
+    )
+    skills: list[str] = Field(
+        min_length=1, description="what the work is about: names of `taxonomy.yaml`"
+    )
     languages: list[str] = Field(min_length=1)
     dataset: DatasetName
     license: str = Field(description="SPDX identifier if the licence has one, else its name")
@@ -330,6 +342,8 @@ class SeedTask(CatalogEntry):
             key=key,
             family=self.family,
             domain=subtask.domain or self.domain,
+            behaviours=subtask.behaviours or self.behaviours,
+            skills=subtask.skills or self.skills,
             language=subtask.language or self.languages[0],
             answer_kind=subtask.answer_kind or self.answer_kind,
             frame=self.frame,
@@ -367,6 +381,8 @@ class SubtaskSpec(CatalogEntry):
     key: str
     family: Literal["knowledge", "reasoning"]
     domain: str
+    behaviours: list[str] = []
+    skills: list[str] = []
     language: str
     answer_kind: AnswerKind
     frame: str = ""

@@ -6,6 +6,7 @@
         croissant.json                      the same for machines, with the type of every field
         manifest.json                       inputs, code, teachers, counts, hashes of all files
         heldout.jsonl                       every held-out split: compared, or why not
+        coverage.jsonl                      the coverage matrix, a line a cell
         multiple_choice/  generative/       JSONL and Parquet shards
         commercial/<family>/                the commercial subset, with the two pages of its own
         rejected/                           rows that the release itself refused, with reasons
@@ -33,6 +34,7 @@ from sdg_assets.heldout.coverage import SplitCoverage, not_compared
 from sdg_assets.records import CuratedExample, Rejection, Stage, content_id
 from sdg_assets.release.card import COMMERCIAL, FAMILIES, CardFacts, Compared, Config, render_card
 from sdg_assets.release.croissant import CROISSANT, render_croissant
+from sdg_assets.release.matrix_page import matrix_page
 from sdg_assets.release.pictures import draw_all
 from sdg_assets.release.publication import (
     clear_abandoned,
@@ -46,9 +48,11 @@ from sdg_assets.release.shards import BYTES_PER_SHARD, Shards
 from sdg_assets.release.sources import ATTRIBUTION, SOURCES, render_attribution, render_sources
 from sdg_assets.release.statistics import Statistics
 from sdg_assets.stages.funnel import FunnelRow
+from sdg_assets.stages.matrix import Matrix
 from sdg_assets.store.places import Place
 
 HELDOUT = "heldout.jsonl"
+COVERAGE = "coverage.jsonl"
 PlaceT = TypeVar("PlaceT", bound=Place)
 
 
@@ -73,6 +77,9 @@ class Cut:
     """Every held-out split, and whether the rows were compared with it."""
     terms: Mapping[str, str] = field(default_factory=dict)
     """Model → what its licence requires of users who train on its outputs."""
+    matrix: Callable[[Mapping[str, Mapping[str, int]]], Matrix] | None = None
+    """Returns the coverage matrix for the rows by subtask and agreement band. Called once, after
+    the last row."""
 
 
 @dataclass(frozen=True)
@@ -119,8 +126,11 @@ def write_release(
         identity = (code, dict(cut.inputs), cut.catalog, dict(cut.compared_with), files)
         release_id = content_id(*identity)[:12]
         configs, hits = _configs(tmp, statistics), cut.hits()
-        draw_all(tmp / "pictures", statistics, cut.funnels)
-        facts = _facts(cut, statistics, hits, release_id, code)
+        matrix = cut.matrix(statistics.agreement) if cut.matrix else None
+        draw_all(tmp / "pictures", statistics, cut.funnels, matrix)
+        if matrix:
+            _write_lines(tmp / COVERAGE, matrix.entries())
+        facts = _facts(cut, statistics, hits, release_id, code, matrix)
         (tmp / "README.md").write_text(render_card(statistics, configs, facts), "utf-8")
         _write_sources(tmp, statistics, facts)
         croissant = render_croissant(statistics, configs, facts, files, sizes(tmp))
@@ -220,7 +230,12 @@ def _counts(funnel: FunnelRow) -> dict[str, Any]:
 
 
 def _facts(
-    cut: Cut, statistics: Statistics, hits: Sequence[Compared], release_id: str, code: str
+    cut: Cut,
+    statistics: Statistics,
+    hits: Sequence[Compared],
+    release_id: str,
+    code: str,
+    matrix: Matrix | None,
 ) -> CardFacts:
     seeds = Counter[str]()
     for funnel in cut.funnels:
@@ -237,6 +252,8 @@ def _facts(
         coverage_file=HELDOUT,
         citations=list(dict.fromkeys(entries)),
         terms={m: cut.terms[m] for _, m, _ in statistics.teachers if m in cut.terms},
+        matrix=matrix_page(matrix) if matrix else "",
+        matrix_file=COVERAGE,
     )
 
 

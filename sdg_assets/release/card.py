@@ -98,6 +98,10 @@ class CardFacts:
     """BibTeX entries of the sources."""
     terms: Mapping[str, str]
     """Model → what its licence requires of users who train on its outputs."""
+    matrix: str
+    """The coverage matrix as Markdown (`matrix_page`); empty if there is none."""
+    matrix_file: str
+    """The file of the release that lists its cells."""
 
 
 def render_card(statistics: Statistics, configs: Sequence[Config], facts: CardFacts) -> str:

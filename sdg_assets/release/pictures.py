@@ -1,39 +1,90 @@
-"""The pictures of a dataset card: funnel, domains, lengths, votes."""
+"""The pictures of a dataset card: funnel, coverage, domains, lengths, votes."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from math import log10
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from sdg_assets.release.statistics import TENTHS, Statistics
 from sdg_assets.stages.funnel import FunnelRow
+from sdg_assets.stages.matrix import Matrix
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.patches import Rectangle
 
 BLUE, GREY, GREEN, AMBER = "#3b6ea5", "#c9cdd3", "#4f9d69", "#d9a441"
+RED, INK, WHITE = "#b3402e", "#1f2933", "#ffffff"
 WIDTH, ROW_HEIGHT = 8.0, 0.26
 TASKS_SHOWN = 60
 
 
-def draw_all(folder: Path, statistics: Statistics, funnels: Sequence[FunnelRow]) -> list[str]:
+def draw_all(
+    folder: Path, statistics: Statistics, funnels: Sequence[FunnelRow], matrix: Matrix | None
+) -> list[str]:
     """Draws the pictures of a release.
 
     Args:
         folder: The folder for the PNG files. It is created.
         statistics: The counts of the release's rows.
         funnels: One funnel per subtask of the release.
+        matrix: The coverage matrix of the release, if there is one.
 
     Returns:
-        The file names in the order in which the card shows them.
+        The names of the files.
     """
     folder.mkdir(parents=True, exist_ok=True)
     _draw_funnel(folder / "funnel.png", funnels)
     _draw_bars(folder / "domains.png", statistics.domains.most_common(20), "rows by domain")
     _draw_lengths(folder / "lengths.png", statistics)
     _draw_votes(folder / "votes.png", statistics)
-    return ["funnel.png", "domains.png", "lengths.png", "votes.png"]
+    if matrix:
+        draw_matrix(folder / "coverage.png", matrix)
+    return sorted(file.name for file in folder.iterdir())
+
+
+def draw_matrix(file: Path | BinaryIO, matrix: Matrix) -> None:
+    """Draws how many rows each behaviour has with each skill, as a heat map.
+
+    The colour is the logarithm of the number of rows. Pairs with fewer rows than the minimum have a
+    red edge; pairs that no subtask trains are left blank.
+
+    Args:
+        file: The PNG file.
+        matrix: The coverage matrix.
+    """
+    rows = matrix.by_behaviour_and_skill()
+    scale = log10(max(rows.values(), default=0) + 1) or 1
+    with _Picture(file, height=2.2 + ROW_HEIGHT * max(1, len(matrix.skills))) as axes:
+        for (behaviour, skill), count in rows.items():
+            x, y = matrix.behaviours.index(behaviour), matrix.skills.index(skill)
+            depth = log10(count + 1) / scale
+            axes.add_patch(_tile(x, y, depth, RED if count < matrix.minimum else "none"))
+            ink = WHITE if depth > 0.6 else INK
+            axes.text(x, y, f"{count:,}", ha="center", va="center", fontsize=8, color=ink)
+        axes.set_xlim(-0.5, len(matrix.behaviours) - 0.5)
+        axes.set_ylim(len(matrix.skills) - 0.5, -0.5)
+        names = [name.replace("_", "\n", 1).replace("_", " ") for name in matrix.behaviours]
+        axes.set_xticks(range(len(names)), names)
+        axes.set_yticks(range(len(matrix.skills)), [s.replace("_", " ") for s in matrix.skills])
+        axes.xaxis.tick_top()
+        axes.spines[:].set_visible(False)
+        axes.tick_params(length=0)
+        axes.set_title("accepted rows by behaviour and skill", pad=12)
+        key = f"red edge: fewer than {matrix.minimum:,} rows; blank: no subtask trains the pair"
+        axes.set_xlabel(key, fontsize=8)
+
+
+def _tile(x: int, y: int, depth: float, edge: str) -> Rectangle:
+    """A square of the heat map around a point, from almost white (0) to blue (1)."""
+    from matplotlib.colors import to_rgb
+    from matplotlib.patches import Rectangle
+
+    share = 0.06 + 0.94 * depth
+    colour = [share * full + (1 - share) for full in to_rgb(BLUE)]
+    return Rectangle((x - 0.47, y - 0.45), 0.94, 0.9, facecolor=colour, edgecolor=edge)
 
 
 def _draw_funnel(file: Path, funnels: Iterable[FunnelRow]) -> None:
@@ -106,7 +157,7 @@ def _legend(axes: Axes) -> None:
 class _Picture:
     """A figure with one plot, saved when the block ends. Needs no display and no global state."""
 
-    def __init__(self, file: Path, height: float) -> None:
+    def __init__(self, file: Path | BinaryIO, height: float) -> None:
         from matplotlib.figure import Figure
 
         self._file = file

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from sdg_assets.records import CuratedExample, Rejection
 from sdg_assets.release.diversity import Diversity, measure
+from sdg_assets.stages.matrix import agreement_band
 
 SAMPLE = 100
 """Rows per task that diversity is measured on: those with the smallest ids, so that the sample is
@@ -68,6 +69,8 @@ class Statistics:
     owed_by_commercial: Owed = field(default_factory=Owed)
     """By whose licences the commercial subset is bound."""
     variations: Counter[str] = field(default_factory=Counter)
+    agreement: dict[str, Counter[str]] = field(default_factory=lambda: defaultdict(Counter))
+    """Subtask → rows by agreement band, of which the coverage matrix is made."""
     vote_shares: Counter[int] = field(default_factory=Counter)
     """Rows by the share of votes that agreed, in tenths."""
     judge_scores: Counter[int] = field(default_factory=Counter)
@@ -119,6 +122,7 @@ class Statistics:
         for role, stamp in stamps.items():
             self.teachers[role, stamp.model, stamp.revision] += 1
         self.variations[row.variation] += 1
+        self.agreement[row.subtask][agreement_band(row.vote_share)] += 1
         self.vote_shares[int(row.vote_share * TENTHS + 1e-9)] += 1
         for variant, text in row.text.items():
             self.lengths[variant][len(text).bit_length()] += 1

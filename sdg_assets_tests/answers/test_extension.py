@@ -273,7 +273,10 @@ def test_it_is_solved_voted_on_filtered_and_released(spec: SubtaskSpec, tmp_path
     statistics.see(made)
     statistics.finish()
     configs = [Config("generative", "generative", 1, 999, FAMILIES["generative"])]
-    facts = CardFacts("Dates", "d1", "0", {"calendar": 2}, 0, (), (), "heldout.jsonl", (), {})
+    none, seeds_used = "", {"calendar": 2}
+    facts = CardFacts(
+        "Dates", "d1", "0", seeds_used, 0, (), (), "heldout.jsonl", (), {}, none, "coverage.jsonl"
+    )
     card = render_card(statistics, configs, facts)
     assert (statistics.kinds, statistics.families) == ({"date": 1}, {"generative": 1})
     assert "calendar" in card

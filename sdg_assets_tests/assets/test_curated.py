@@ -368,3 +368,17 @@ def test_a_corrupt_partition_is_named_by_file_and_line(
     (message,) = failures(curate(instance))
 
     assert message.startswith(f"{file}:1: not a EnrichedExample")
+
+
+def test_its_coverage_is_that_of_the_subtasks_in_it(
+    instance: dg.DagsterInstance, store: Store
+) -> None:
+    put(store, "free", "free_a", row("free_a", "Which city is the capital of France?"))
+
+    result = curate(instance)
+
+    assert result.success, failures(result)
+    path = Path(release_metadata(result)["path"])
+    (cell,) = map(json.loads, (path / "coverage.jsonl").read_text("utf-8").splitlines())
+    assert (cell["rows"], cell["subtasks"]) == (1, ["free/free_a"])
+    assert "fewer than 100 rows" in (path / "README.md").read_text("utf-8")

@@ -198,7 +198,7 @@ def test_keys_of_two_tasks_may_differ_in_case_only(tmp_path: Path) -> None:
     assert len(load_catalog(write_catalog(tmp_path, one, two)).tasks) == 2
 
 
-@pytest.mark.parametrize("name", ["curated", "operations", "protected", "teacher"])
+@pytest.mark.parametrize("name", ["curated", "coverage", "operations", "protected", "teacher"])
 def test_a_task_cannot_have_the_name_of_an_asset(tmp_path: Path, name: str) -> None:
     with pytest.raises(CatalogError, match=f"{name!r} is the name of an asset of the pipeline"):
         load_catalog(write_catalog(tmp_path, {"task": name}))

@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from collections import Counter
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ import pytest
 import yaml
 
 from sdg_assets.catalog.citations import citations
+from sdg_assets.catalog.taxonomy import load_taxonomy
 from sdg_assets.gates.licence import Terms
 from sdg_assets.heldout.coverage import SplitCoverage
 from sdg_assets.records import CuratedExample
@@ -21,13 +23,18 @@ from sdg_assets.release import Cut, Release, write_release
 from sdg_assets.release.card import Compared, for_repository
 from sdg_assets.stages.curated import curate
 from sdg_assets.stages.funnel import FunnelRow
+from sdg_assets.stages.matrix import matrix_of
 from sdg_assets_tests.release.test_release import INPUTS, curated_rows, verified_rows
+from sdg_assets_tests.support.builders import seed_task
 from sdg_assets_tests.support.records import STAMP
 
 FUNNELS = [
     FunnelRow("quiz", "quiz", "multiple_choice", 50, 50, 60, 55, 45, 40, Counter(), 900, 1.0),
     FunnelRow("sums", "sums", "numeric", 80, 80, 80, 70, 50, 40, Counter(), 900, 1.0),
 ]
+QUIZ = seed_task(subtasks={"quiz": {}})
+SUMS = seed_task(task="sums", skills=["arithmetic"], subtasks={"sums": {}, "more_sums": {}})
+SUBTASKS = [QUIZ.resolve("quiz"), SUMS.resolve("sums")]
 
 
 @pytest.fixture(scope="module")
@@ -46,6 +53,7 @@ def release(tmp_path_factory: pytest.TempPathFactory) -> Release[Path]:
             SplitCoverage("quiz/quiz", "org/quiz", "main", "test", "not in the source"),
             SplitCoverage("quiz/quiz_b", "org/quiz", "b", "test", "not in the source"),
         ],
+        matrix=partial(matrix_of, SUBTASKS, taxonomy=load_taxonomy(), minimum=30, share=0.8),
     )
     return write_release(tmp_path_factory.mktemp("store"), cut, curated_rows())
 
@@ -195,7 +203,7 @@ def test_only_sources_of_the_release_are_cited(release: Release[Path]) -> None:
 def test_every_picture_of_the_page_is_a_picture(release: Release[Path]) -> None:
     names = [part.split(")")[0] for part in page(release).split("](")[1:] if ".png" in part]
 
-    assert len(names) == 4
+    assert len(names) == 5
     for name in names:
         data = (release.path / name).read_bytes()
         assert data.startswith(b"\x89PNG")
@@ -214,3 +222,18 @@ def test_a_card_says_that_nothing_was_compared(tmp_path: Path) -> None:
     release = write_release(tmp_path, Cut(INPUTS), curated_rows())
 
     assert "The rows were compared with no held-out data" in page(release)
+
+
+def test_the_card_shows_what_the_rows_train_and_a_file_has_every_cell(
+    release: Release[Path],
+) -> None:
+    cells = [json.loads(line) for line in (release.path / "coverage.jsonl").open(encoding="utf-8")]
+
+    section = page(release).split("## Coverage\n")[1].split("\n## ")[0]
+    assert "![coverage](pictures/coverage.png)" in section
+    assert f"2 cells for {release.statistics.rows} rows" in section
+    assert [(cell["skill"], cell["rows"]) for cell in cells] == [
+        ("arithmetic", release.statistics.tasks["sums"].rows),
+        ("recall_general", release.statistics.tasks["quiz"].rows),
+    ]
+    assert sum(cells[0]["rows_by_agreement"].values()) == cells[0]["rows"]

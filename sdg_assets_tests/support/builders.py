@@ -22,6 +22,8 @@ TASK: dict[str, Any] = {
     "task": "quiz",
     "family": "knowledge",
     "domain": "trivia",
+    "behaviours": ["apply_knowledge"],
+    "skills": ["recall_general"],
     "languages": ["en"],
     "dataset": "org/quiz",
     "license": "MIT",

@@ -11,6 +11,9 @@ from sdg_assets.answers import answer_formats
 from sdg_assets.catalog.lm_eval_index import task_index
 from sdg_assets.errors import CatalogError
 
+# lm-eval does not say what a task trains. A draft needs valid names, because it is loaded.
+GUESSED_BEHAVIOUR = "understand_question"
+GUESSED_SKILLS = {"knowledge": "recall_general", "reasoning": "logic"}
 _OPTION = re.compile(r"^[ \t]*\(?[A-J1-9][).:][ \t]*(\{\{.*?\}\})[ \t]*$", re.MULTILINE)
 _CUES = re.compile(r"\A(?:Question|Q)\s*:\s*|\n[^\n:：]{1,20}[:：]\s*\Z")
 
@@ -64,6 +67,8 @@ def _lines(task: str, family: str, leaves: Mapping[str, Mapping[str, Any]]) -> I
     yield f"task: {task}"
     yield f"family: {family}"
     yield "domain: unknown # what the questions are about"
+    yield f"behaviours: [{GUESSED_BEHAVIOUR}] # a guess; taxonomy.yaml defines them"
+    yield f"skills: [{GUESSED_SKILLS[family]}] # a guess; taxonomy.yaml defines them"
     yield "languages: [en] # lm-eval does not say"
     yield f"dataset: {dataset}"
     yield "license: unknown # from the dataset's card; its SPDX identifier if it has one"

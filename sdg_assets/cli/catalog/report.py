@@ -101,6 +101,8 @@ def _entry(task: SeedTask) -> dict[str, Any]:
         "task": task.task,
         "family": task.family,
         "domain": task.domain,
+        "behaviours": task.behaviours,
+        "skills": task.skills,
         "answer_kind": task.answer_kind.value,
         "languages": task.languages,
         "dataset": task.dataset,
