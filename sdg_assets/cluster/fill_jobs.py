@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from kubernetes.client import CoreV1Event, V1Job, V1Pod
 
 HTTP_NOT_FOUND = 404
+SIGNALLED = 128
+"""Exit codes above this mean that a signal ended the process."""
 
 
 class GivenUpError(Exception):
@@ -126,10 +128,11 @@ class FillJobs:
                 if event.involved_object.name == pod.metadata.name
             ]
             code, words = last_words(pod)
-            cause = external_cause(job, [pod], events)
-            if cause is None and words:
+            if code and code < SIGNALLED and external_cause(job, [pod], events) is None:
                 cause = f"pod {pod.metadata.name} ended with exit code {code}: {words}"
-            text = f"Index {index_of(pod)}: {cause or failure_reason(job, [pod], events)}"
+            else:
+                cause = failure_reason(job, [pod], events)
+            text = f"Index {index_of(pod)}: {cause}"
             self._log_once(pod.metadata.name, text, log)
 
     def _log_once(self, key: object, message: object, log: Callable[[str], None]) -> None:

@@ -10,7 +10,7 @@ import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from itertools import cycle, islice
+from itertools import count, cycle, islice
 from pathlib import Path
 from typing import Any, cast
 
@@ -148,8 +148,11 @@ class Deployment:
         return matching()[0]
 
     def logged_completions(self) -> int:
-        """The lines of all completion logs."""
-        logs = self.store.glob(f"{TASK}/completions/*/*.jsonl")
+        """The lines of all completion logs, and of their segments."""
+        logs = [
+            *self.store.glob(f"{TASK}/completions/*/*.jsonl"),
+            *self.store.glob(f"{TASK}/completions/*/*.segments/*.jsonl"),
+        ]
         return sum(log.read_bytes().count(b"\n") for log in logs)
 
 
@@ -217,12 +220,24 @@ def _here(given: dict[str, Any], place: Path) -> dict[str, Any]:
     return given
 
 
+def made_up_seeds() -> Iterator[dict[str, str]]:
+    """Questions in the form of GSM8K, each with another name and other numbers."""
+    names, things = ("Ada", "Ben", "Cleo", "Dan", "Eva"), ("pears", "coins", "stamps", "shells")
+    for number in count(11):
+        name, thing, more = names[number % 5], things[number % 4], number * 7 % 89 + 2
+        question = f"{name} has {number} {thing} and finds {more} more. How many {thing} is that?"
+        yield {"question": question, "answer": f"That is {number + more}. #### {number + more}"}
+
+
 def _where(place: Path, store: Path, rows: int) -> dict[str, str]:
-    """A catalog of one task with 20 subtasks, each with rows of GSM8K."""
+    """A catalog of one task with 20 subtasks: a few rows of GSM8K each, or many made-up ones."""
     has_mirror = MIRROR.is_dir()
     source = DirectorySource("mirror", MIRROR if has_mirror else EMBEDDED)
     gsm8k = cached_catalog(None).subtask("gsm8k", "gsm8k")
-    seeds = cycle(list(islice(source.rows(gsm8k, "train"), rows * len(SUBTASKS))))
+    if rows == ROWS:
+        seeds = cycle(list(islice(source.rows(gsm8k, "train"), rows * len(SUBTASKS))))
+    else:
+        seeds = made_up_seeds()
     heldout = list(islice(source.rows(gsm8k, "test"), 1)) if has_mirror else [UNSEEN]
     for subtask in SUBTASKS:
         folder = place / "mirror" / "openai" / "gsm8k" / subtask

@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
-import threading
 from pathlib import Path
-from typing import Any
 
 import dagster as dg
 import pytest
 from dagster import DagsterRunStatus
 
 from sdg_assets.cluster.settings import cluster_settings
-from sdg_assets.records import GeneratedExample
+from sdg_assets.records import Example, GeneratedExample
 from sdg_assets.store.partitions import PartitionKey, Store
-from sdg_assets_tests.cluster.arithmetic_teacher import ArithmeticTeacher
+from sdg_assets_tests.cluster.arithmetic_teacher import SteadyTeacher
 from sdg_assets_tests.cluster.cluster import Pod, wait_until_gone
 from sdg_assets_tests.cluster.deployment import SUBTASKS, TASK, Deployment, deployed
 from sdg_assets_tests.cluster.rules import broken_rules
@@ -24,25 +20,9 @@ from sdg_assets_tests.support.runs import failures, run
 from sdg_assets_tests.support.teacher_server import teacher_server
 
 pytestmark = pytest.mark.filterwarnings("ignore:HTTPResponse.getheader:DeprecationWarning")
-INDEXES, ROWS, CONCURRENCY = 3, 12, 4
+INDEXES, ROWS = 2, 20
 PARTS = (SUBTASKS[0], SUBTASKS[1])
 TAGS = {"sdg/indexes": str(INDEXES)}
-
-
-class SharedTeacher(ArithmeticTeacher):
-    """Writes sums that depend on the request alone, and can refuse requests about some seeds."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.refused_words = ""
-        self.bad_lock = threading.Lock()
-
-    def numbers(self, body: dict[str, Any]) -> tuple[int, int]:
-        digest = hashlib.sha256(json.dumps(body, sort_keys=True).encode()).digest()
-        return 100 + digest[0] * 256 + digest[1], 100 + digest[2] * 256 + digest[3]
-
-    def refuses(self, body: dict[str, Any]) -> bool:
-        return bool(self.refused_words) and self.refused_words in json.dumps(body)
 
 
 def rows_of(store: Path, subtask: str) -> list[str]:
@@ -57,13 +37,18 @@ def fillers(deployment: Deployment) -> list[Pod]:
     return [pod for pod in pods if pod.job.startswith("sdg-fill-") and pod.phase == "Running"]
 
 
-def test_pods_of_one_step_are_refused_killed_and_cancelled_and_publish_what_one_would(
+def test_pods_that_share_a_step_outlive_failures_and_publish_what_one_would(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with (
-        teacher_server(SharedTeacher()) as teacher,
+        teacher_server(SteadyTeacher()) as teacher,
         deployed(
-            tmp_path, teacher.url, monkeypatch, ROWS, SDG_K8S_SCHEDULE_SECONDS="20"
+            tmp_path,
+            teacher.url,
+            monkeypatch,
+            ROWS,
+            SDG_K8S_SCHEDULE_SECONDS="20",
+            SDG_RETRIES="0",
         ) as deployment,
     ):
         forget_settings()
@@ -92,32 +77,51 @@ def test_pods_of_one_step_are_refused_killed_and_cancelled_and_publish_what_one_
         teacher.drop()
         instance.event_log_storage.free_concurrency_slots_for_run(deployment.run_id)
 
-        # One pod is killed for memory, another evicted.
+        # One pod is killed for memory, another evicted, and the teacher refuses one seed for good.
+        # That seed stands in prompts of the second part alone.
+        key = PartitionKey(TASK, "normalized", PARTS[1])
+        seeds = [row.question for row in Store(deployment.store).read(key, Example)]
+        teacher.refused_words = seeds[-1]
         teacher.hold_after(6)
         deployment.launch("generated", subtasks=PARTS, tags=TAGS)
         deployment.wait(lambda: teacher.holds and len(fillers(deployment)) == INDEXES)
-        killed, evicted, _ = fillers(deployment)
+        # Answers of the last seconds are in no segment yet: SIGKILL would lose them.
+        deployment.wait(lambda: deployment.logged_completions() == teacher.admitted)
+        killed, evicted = fillers(deployment)
         cluster.kill_for_memory(killed)
         with cluster.lock:
             cluster.evict(evicted)
         deployment.wait(lambda: killed.has_ended and evicted.has_ended)
         teacher.drop()
         deployment.wait_for_message(f"Index {killed.index}:", "OOMKilled")
-        deployment.wait_for_message(f"{INDEXES} of {INDEXES} indexes are done")
         deployment.wait(deployment.is_finished)
-        assert deployment.status is DagsterRunStatus.SUCCESS, deployment.messages()[-20:]
 
-        # Requests under way when three pods ended twice, or dropped by the teacher then.
-        assert teacher.admitted == 2 * ROWS
-        assert teacher.received - teacher.admitted <= 2 * INDEXES * CONCURRENCY
+        # The other part is published.
+        text = deployment.wait_for_message(f"{PARTS[1]}: index", f"of {INDEXES} of Job sdg-fill-")
+        assert "no such thing" in text  # the server's words
+        assert "then re-execute" in text
+        assert deployment.status is DagsterRunStatus.FAILURE
+        asset = dg.AssetKey([TASK, "generated"])
+        assert instance.get_materialized_partitions(asset) == {PARTS[0]}
         (publisher,) = (p for p in cluster.ever if p.job.startswith("dagster-step-"))
         assert publisher.gpus == 0
         assert "tolerations" not in publisher.body["spec"]
+
+        # A new run asks only for what is missing.
+        answered = teacher.answered.copy()
+        teacher.refused_words = ""
+        deployment.launch("generated", subtasks=PARTS, tags=TAGS)
+        deployment.wait(deployment.is_finished)
+        assert deployment.status is DagsterRunStatus.SUCCESS, deployment.messages()[-20:]
+        assert instance.get_materialized_partitions(asset) == set(PARTS)
+        assert not (teacher.answered - answered).keys() & answered.keys()
+        assert teacher.admitted == 2 * ROWS
         for job in cluster.jobs.values():
             assert broken_rules(job) == []
         assert deployment.api.used <= deployment.api.allowed
-        shared = {part: rows_of(deployment.store, part) for part in PARTS}
 
+        # The rows are those of one process.
+        shared = {part: rows_of(deployment.store, part) for part in PARTS}
         monkeypatch.setenv("SDG_STORE", str(tmp_path / "alone"))
         forget_settings()
         with dg.DagsterInstance.ephemeral() as other:
@@ -125,18 +129,3 @@ def test_pods_of_one_step_are_refused_killed_and_cancelled_and_publish_what_one_
             assert not failures(run(TASK, stages, subtasks=PARTS, instance=other))
         assert {part: rows_of(tmp_path / "alone", part) for part in PARTS} == shared
         assert sum(map(len, shared.values())) == 2 * ROWS
-
-
-def test_a_partition_that_cannot_be_filled_fails_alone_and_is_asked_again_alone(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    with (
-        teacher_server(SharedTeacher()) as teacher,
-        deployed(tmp_path, teacher.url, monkeypatch, ROWS, SDG_RETRIES="0") as deployment,
-    ):
-        forget_settings()
-        cluster_settings.cache_clear()
-        instance = deployment.instance
-        deployment.cluster.nodes["gpu-1"] = INDEXES
-        instance.event_log_storage.set_concurrency_slots("gpu", INDEXES)
-        assert not failures(run(TASK, ["seeds", "normalized"], subtasks=PARTS, instance=instance))
