@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from sdg_assets.catalog import Catalog
 from sdg_assets.cluster.fill_report import FillReport, IndexFailure
+from sdg_assets.cluster.pods import WAITS_LABEL
 from sdg_assets.cluster.settings import ClusterSettings
 from sdg_assets.errors import CANNOT_BE_DONE, PermanentError
 from sdg_assets.records import Stage
@@ -90,6 +91,7 @@ def indexed_spec(of: int, at_once: int, cluster: ClusterSettings) -> dict[str, A
     disruption = {"type": "DisruptionTarget", "status": "True"}
     permanent = {"operator": "In", "values": [CANNOT_BE_DONE]}
     return {
+        "job_metadata": {"labels": {WAITS_LABEL: "true"}},
         "job_spec_config": {
             "completion_mode": "Indexed",
             "completions": of,

@@ -234,10 +234,9 @@ def _where(place: Path, store: Path, rows: int) -> dict[str, str]:
     has_mirror = MIRROR.is_dir()
     source = DirectorySource("mirror", MIRROR if has_mirror else EMBEDDED)
     gsm8k = cached_catalog(None).subtask("gsm8k", "gsm8k")
+    seeds: Iterator[Any] = made_up_seeds()
     if rows == ROWS:
         seeds = cycle(list(islice(source.rows(gsm8k, "train"), rows * len(SUBTASKS))))
-    else:
-        seeds = made_up_seeds()
     heldout = list(islice(source.rows(gsm8k, "test"), 1)) if has_mirror else [UNSEEN]
     for subtask in SUBTASKS:
         folder = place / "mirror" / "openai" / "gsm8k" / subtask

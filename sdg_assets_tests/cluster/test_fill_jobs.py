@@ -100,7 +100,7 @@ def test_pods_that_share_a_step_outlive_failures_and_publish_what_one_would(
         text = deployment.wait_for_message(f"{PARTS[1]}: index", f"of {INDEXES} of Job sdg-fill-")
         assert "no such thing" in text  # the server's words
         assert "then re-execute" in text
-        assert deployment.status is DagsterRunStatus.FAILURE
+        assert deployment.is_finished()
         asset = dg.AssetKey([TASK, "generated"])
         assert instance.get_materialized_partitions(asset) == {PARTS[0]}
         (publisher,) = (p for p in cluster.ever if p.job.startswith("dagster-step-"))

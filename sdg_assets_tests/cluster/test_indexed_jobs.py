@@ -158,7 +158,7 @@ def test_the_pod_that_publishes_has_no_gpus_but_the_sandbox_that_it_needs() -> N
     )
     pipeline = Settings(teacher=BIG)
     asks = stage_pod(Stage.ENRICHED, pipeline, cluster, AnswerKind.CODE)
-    assert asks["job_metadata"]["labels"] == {QUEUE_LABEL: "q"}
+    assert asks["job_metadata"]["labels"][QUEUE_LABEL] == "q"
     assert asks["job_spec_config"] == {"suspend": True}
     pod = stage_pod(Stage.ENRICHED, pipeline, cluster, AnswerKind.CODE, publishes=True)
     assert GPU not in json.dumps(pod)
