@@ -24,7 +24,6 @@ from kubernetes.client import (
 from sdg_assets.assets.knobs import WriterConfig, from_run_tags
 from sdg_assets.catalog import cached_catalog
 from sdg_assets.cli.fill import fill
-from sdg_assets.cluster.executor import without_resource
 from sdg_assets.cluster.fill_report import VARIABLE, FillReport, IndexFailure, fill_report
 from sdg_assets.cluster.indexed_jobs import (
     INDEX_ANNOTATION,
@@ -37,6 +36,7 @@ from sdg_assets.cluster.indexed_jobs import (
 )
 from sdg_assets.cluster.pods import QUEUE_LABEL, gpus_of_run, indexes_of_run, stage_pod
 from sdg_assets.cluster.settings import ClusterSettings
+from sdg_assets.cluster.step_handler import without_resource
 from sdg_assets.errors import PermanentError, TransientError
 from sdg_assets.records import AnswerKind, Stage
 from sdg_assets.settings import Settings
