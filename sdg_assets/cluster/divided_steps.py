@@ -64,11 +64,8 @@ class DividedSteps(StageHandler):
         return name.replace("dagster-step-", "sdg-fill-", 1)
 
     def _launch_fill(self, context: StepHandlerContext, of: int) -> Iterator[dg.DagsterEvent]:
-        op, run, job = (
-            self._get_step_key(context),
-            context.dagster_run,
-            self._fill_job_name(context),
-        )
+        op, run = self._get_step_key(context), context.dagster_run
+        job = self._fill_job_name(context)
         stage, task = stage_of_step(op), op.rpartition("__")[0]
         assert stage
         subtasks = subtasks_of_run(configured_catalog(self._settings), task, run.tags)

@@ -5,8 +5,10 @@ from __future__ import annotations
 import inspect
 import json
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
+import dagster as dg
 import pytest
 from kubernetes.client import (
     V1ContainerState,
@@ -24,6 +26,7 @@ from kubernetes.client import (
 from sdg_assets.assets.knobs import WriterConfig, from_run_tags
 from sdg_assets.catalog import cached_catalog
 from sdg_assets.cli.fill import fill
+from sdg_assets.cluster.divided_steps import pool_slots
 from sdg_assets.cluster.fill_report import VARIABLE, FillReport, IndexFailure, fill_report
 from sdg_assets.cluster.indexed_jobs import (
     INDEX_ANNOTATION,
@@ -170,3 +173,10 @@ def test_the_pod_that_publishes_has_no_gpus_but_the_sandbox_that_it_needs() -> N
         "memory": "9Gi"
     }
     assert GPU in own["container_config"]["resources"]["limits"]
+
+
+def test_the_slots_of_the_pool_limit_how_many_pods_run_at_a_time(tmp_path: Path) -> None:
+    with dg.DagsterInstance.local_temp(str(tmp_path)) as instance:
+        assert pool_slots(instance, "gpu") is None
+        instance.event_log_storage.set_concurrency_slots("gpu", 8)
+        assert pool_slots(instance, "gpu") == 8
