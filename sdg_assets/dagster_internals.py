@@ -19,7 +19,7 @@ The package also uses some undocumented parts without an import:
   partition, checks by partition, and slots of pools), and of an asset's context
   (`get_step_execution_context`, `job_def.asset_layer`).
 
-Only `cluster/executor.py` imports the undocumented modules of dagster-k8s, because they are
+Only `cluster/step_handler.py` imports the undocumented modules of dagster-k8s, because they are
 installed only with the extra `k8s`.
 """
 

@@ -4,6 +4,9 @@ Each message says what is wrong, where, and what to do. Assets turn a `Permanent
 failure that no retry policy repeats; all other errors may be retried.
 """
 
+CANNOT_BE_DONE = 2
+"""Exit code of `sdg` for permanent errors. The pods of an Indexed Job with it are not retried."""
+
 
 class SdgError(Exception):
     """Base of all errors that this package raises on purpose."""

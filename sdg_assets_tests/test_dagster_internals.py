@@ -22,7 +22,7 @@ from sdg_assets.definitions import build_definitions
 PACKAGE = Path(internals.__file__).parent
 SEAM = "dagster_internals.py"
 # The undocumented modules of dagster-k8s, which only a cluster has.
-CLUSTER_SEAM = "cluster/executor.py"
+CLUSTER_SEAM = "cluster/step_handler.py"
 UNDOCUMENTED = {"dagster_k8s.container_context", "dagster_k8s.executor", "dagster_k8s.job"}
 
 # A callable → how the package calls it: positional arguments, then names.

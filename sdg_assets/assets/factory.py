@@ -20,6 +20,7 @@ from sdg_assets.assets.staleness import stop_if_superseded
 from sdg_assets.assets.teacher import TEACHERS
 from sdg_assets.assets.wiring import wiring_of
 from sdg_assets.catalog import SeedTask, configured_catalog
+from sdg_assets.cluster.fill_report import fill_report
 from sdg_assets.cluster.pods import pod_tags
 from sdg_assets.records import Stage
 from sdg_assets.sandbox.policy import unisolated_programs
@@ -80,6 +81,7 @@ def _asset(
                 step=context,
                 stage=stage,
                 catalog=catalog,
+                filled=fill_report(),
             )
 
         def prepare(keys: Iterator[str]) -> Generator[Ready]:

@@ -12,6 +12,7 @@ import dagster as dg
 from pydantic import Field, TypeAdapter, ValidationError
 from pydantic.fields import FieldInfo
 
+from sdg_assets.cluster.pods import INDEXES_TAG, POD_TAG
 from sdg_assets.enrichment.knobs import SolverKnobs
 from sdg_assets.environment import nearest
 from sdg_assets.errors import PermanentError
@@ -20,8 +21,8 @@ from sdg_assets.settings import Settings
 from sdg_assets.stages.generated import WriterKnobs
 
 TAG = "sdg/"
-# Other valid tags `sdg/…`. `sdg/pod` sets the size of a run's pods; see cluster/pods.py.
-OTHER_TAGS = frozenset({"sdg/pod"})
+# Other valid tags `sdg/…`: the size and the number of a run's pods.
+OTHER_TAGS = frozenset({POD_TAG, INDEXES_TAG})
 ConfigT = TypeVar("ConfigT", bound=dg.Config)
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import dagster as dg
@@ -15,6 +15,7 @@ from sdg_assets.assets.metadata import contamination_metadata
 from sdg_assets.assets.progress import Progress
 from sdg_assets.assets.writing import PartitionReport, write_partition
 from sdg_assets.catalog import Catalog, SubtaskSpec
+from sdg_assets.cluster.fill_report import FillReport
 from sdg_assets.enrichment.judge import Judge
 from sdg_assets.heldout.protection import protection
 from sdg_assets.records import Example, Record, Role, Stage
@@ -27,6 +28,7 @@ from sdg_assets.store.partitions import PartitionKey, Store
 from sdg_assets.store.rows import RecordT
 from sdg_assets.teacher.conversation import Desk, Usage
 from sdg_assets.teacher.log.completions import damage_of
+from sdg_assets.teacher.unasked import Unasked
 from sdg_assets.thresholds import Thresholds, overridden
 
 
@@ -68,6 +70,8 @@ class PartitionContext(PartitionInputs):
     """Dagster's context of the step, with its log and its run."""
     stage: Stage
     catalog: Catalog
+    filled: FillReport | None = None
+    """How other processes have filled the partition; its teachers are not asked then."""
 
     @cached_property
     def thresholds(self) -> Thresholds:
@@ -112,6 +116,10 @@ class PartitionContext(PartitionInputs):
             for desk in desks.values():
                 if desk.log.damaged:
                     self.step.log.warning(damage_of(desk.log))
+            if self.filled:
+                name = f"{self.spec.task}/{self.spec.key}"
+                missing = partial(self.filled.missing, name)
+                desks = {r: Desk(Unasked(d.teacher, missing), d.log) for r, d in desks.items()}
             yield desks
 
     def publish(

@@ -12,9 +12,7 @@ from typing import Any, NoReturn
 import typer
 from typer.core import TyperGroup
 
-from sdg_assets.errors import SdgError
-
-CANNOT_BE_DONE = 2
+from sdg_assets.errors import CANNOT_BE_DONE, SdgError
 
 
 def exit_codes(one: str = "", more: str = "") -> str:

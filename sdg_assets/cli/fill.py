@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from sdg_assets.cli import terminal
-from sdg_assets.cli.endings import CANNOT_BE_DONE, exit_codes, unless_stopped
+from sdg_assets.cli.endings import exit_codes, unless_stopped
 from sdg_assets.cli.options import Subtasks, selected
-from sdg_assets.errors import PermanentError, SdgError
+from sdg_assets.errors import CANNOT_BE_DONE, PermanentError, SdgError
 
 if TYPE_CHECKING:
     from sdg_assets.assets.knobs import StageConfig
@@ -53,6 +53,9 @@ def fill(
     votes: Annotated[
         int | None, typer.Option(min=1, help="As in the run that publishes the rows.")
     ] = None,
+    accept_corrections: Annotated[
+        bool | None, typer.Option(help="As in the run that publishes the rows.")
+    ] = None,
 ) -> int:
     """Ask the teachers for all answers of a stage, without publishing rows.
 
@@ -73,7 +76,11 @@ def fill(
         )
     share = Share(index or 0, of) if of > 1 else WHOLE
     specs = selected(configured_catalog(knobs), subtasks)
-    config = {"examples_per_seed": examples_per_seed, "votes": votes}
+    config = {
+        "examples_per_seed": examples_per_seed,
+        "votes": votes,
+        "accept_corrections": accept_corrections,
+    }
     return unless_stopped(lambda: _filled(asking, specs, share, knobs, config))
 
 
@@ -82,7 +89,7 @@ def _filled(
     specs: Iterable[SubtaskSpec],
     share: Share,
     knobs: Settings,
-    options: dict[str, int | None],
+    options: dict[str, Any],
 ) -> int:
     from sdg_assets.assets.desks import desks_of, played
     from sdg_assets.assets.filling import TeacherWiring, streamed
@@ -141,7 +148,7 @@ def _stage(name: str) -> Stage:
     return Stage(name)
 
 
-def _config(kind: type[StageConfig], options: dict[str, int | None]) -> StageConfig:
+def _config(kind: type[StageConfig], options: dict[str, Any]) -> StageConfig:
     """The stage's run config with the knobs of the command line.
 
     Raises:

@@ -12,15 +12,16 @@ import logging
 import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, TypeVar
 
 import dagster as dg
 from dagster_k8s import K8sRunLauncher
 from kubernetes import client
 from kubernetes.client.rest import ApiException
 
-if TYPE_CHECKING:
-    from kubernetes.client import V1Pod
+from sdg_assets.cluster.pods import WAITS_LABEL
+
+LabelledT = TypeVar("LabelledT", bound=Any)
 
 POLL_SECONDS = 2.0
 REQUEST_SECONDS = 20.0
@@ -45,6 +46,7 @@ def end_pods_of_ended_runs(instance: dg.DagsterInstance, namespace: str) -> list
     Returns:
         The names of the deleted pods.
     """
+    _end_waiting_jobs(instance, namespace)
     core, batch = client.CoreV1Api(), client.BatchV1Api()
     listed = core.list_namespaced_pod(
         namespace,
@@ -69,10 +71,32 @@ def end_pods_of_ended_runs(instance: dg.DagsterInstance, namespace: str) -> list
     return [pod.metadata.name for pod in ended]
 
 
-def _of_ended_runs(instance: dg.DagsterInstance, pods: Iterable[V1Pod]) -> Iterator[V1Pod]:
-    by_run: dict[str, list[V1Pod]] = {}
-    for pod in pods:
-        by_run.setdefault(pod.metadata.labels[RUN_LABEL], []).append(pod)
+def _end_waiting_jobs(instance: dg.DagsterInstance, namespace: str) -> None:
+    """Deletes Jobs of ended runs that have no pods yet; without it they would start pods later."""
+    batch = client.BatchV1Api()
+    listed = batch.list_namespaced_job(
+        namespace, label_selector=f"{OURS},{WAITS_LABEL}=true", _request_timeout=REQUEST_SECONDS
+    )
+    waiting = [
+        job
+        for job in listed.items
+        if not job.status.active
+        and not job.metadata.deletion_timestamp
+        and not any(c.type in ("Complete", "Failed") for c in job.status.conditions or [])
+    ]
+    for job in _of_ended_runs(instance, waiting):
+        name = job.metadata.name
+        logger.info("ending Job %s: run %s", name, job.metadata.labels[RUN_LABEL])
+        _delete(batch.delete_namespaced_job, name, namespace, propagation_policy="Background")
+
+
+def _of_ended_runs(
+    instance: dg.DagsterInstance, objects: Iterable[LabelledT]
+) -> Iterator[LabelledT]:
+    """Those of the pods or Jobs whose run has ended."""
+    by_run: dict[str, list[LabelledT]] = {}
+    for item in objects:
+        by_run.setdefault(item.metadata.labels[RUN_LABEL], []).append(item)
     if not by_run:
         return
     records = instance.get_run_records(dg.RunsFilter(run_ids=list(by_run)))

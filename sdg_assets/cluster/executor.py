@@ -5,45 +5,20 @@ ignores the run's status. With `max_resume_run_attempts` set, the worker of a te
 therefore said "not forwarding to steps because run will be resumed" and left its steps: a pod kept
 writing, with its GPU and the lock of its completion log, and the next run failed on that lock. See
 also `ended_runs`.
-
-Only this module imports the undocumented modules of dagster-k8s (`container_context`, `executor`,
-`job`): its executor is public, its handling of a step is not. Remove them once `k8s_job_executor`
-takes a step handler.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
 import dagster as dg
 from dagster_k8s import k8s_job_executor
-from dagster_k8s.container_context import K8sContainerContext
-from dagster_k8s.executor import K8sStepHandler
-from dagster_k8s.job import UserDefinedDagsterK8sConfig
-from kubernetes.client.rest import ApiException
-from urllib3.exceptions import HTTPError
 
-from sdg_assets.cluster.diagnosis import (
-    Obstacle,
-    Waiting,
-    external_cause,
-    failure_reason,
-    pod_refusal,
-    start_obstacle,
-)
-from sdg_assets.cluster.pods import ANSWERS_LABEL, run_overrides, stage_of_step, step_defaults
-from sdg_assets.cluster.settings import ClusterSettings, cluster_settings
-from sdg_assets.dagster_internals import (
-    CheckStepHealthResult,
-    EngineEventData,
-    StepHandlerContext,
-)
-from sdg_assets.settings import Settings, settings
-
-if TYPE_CHECKING:
-    from kubernetes.client import CoreV1Event, V1Pod
+from sdg_assets.cluster.divided_steps import DividedSteps
+from sdg_assets.cluster.settings import cluster_settings
+from sdg_assets.settings import settings
 
 
 def will_resume(instance: dg.DagsterInstance, run_id: str) -> bool:
@@ -62,7 +37,7 @@ def will_resume(instance: dg.DagsterInstance, run_id: str) -> bool:
 def _executor(init_context: dg.InitExecutorContext) -> dg.Executor:
     cluster = cluster_settings()
     executor: Any = _create_dagster_executor(init_context)
-    executor._step_handler = StageHandler(executor._step_handler, settings(), cluster)
+    executor._step_handler = DividedSteps(executor._step_handler, settings(), cluster)
     executor._check_step_health_interval_seconds = cluster.health_seconds
     instance = init_context.instance
     # The executor calls it on SIGTERM.
@@ -81,147 +56,3 @@ k8s_executor = dg.ExecutorDefinition(
     description="Dagster's executor for Kubernetes Jobs, with the same run config. "
     "`per_step_k8s_config` of a run overrides all other settings of its pods.",
 )
-
-
-class StageHandler(K8sStepHandler):
-    """Starts a stage's pod in the size of this run, and checks pods where Dagster checks Jobs."""
-
-    def __init__(
-        self, dagster_handler: K8sStepHandler, pipeline: Settings, cluster: ClusterSettings
-    ) -> None:
-        """Copies the configuration of Dagster's handler.
-
-        Args:
-            dagster_handler: Dagster's handler.
-            pipeline: The pipeline's settings.
-            cluster: The cluster's settings.
-        """
-        vars(self).update(vars(dagster_handler))
-        self._settings = pipeline
-        self._cluster = cluster
-        self._last_seen: dict[str, str] = {}  # Job → pod and node
-        self._logged: set[tuple[str, Obstacle]] = set()
-        self._explained: set[str] = set()  # Jobs whose failure is logged
-
-    def _get_container_context(self, step_handler_context: StepHandlerContext) -> Any:  # noqa: ANN401 – Dagster's, untyped
-        base = _as_context(step_defaults(self._settings, self._cluster))
-        # Merged first, so that the step's tags and the run's config override it.
-        executor_config = self._executor_container_context
-        self._executor_container_context = base.merge(executor_config)
-        try:
-            context = super()._get_container_context(step_handler_context)
-        finally:
-            self._executor_container_context = executor_config
-        run = step_handler_context.dagster_run
-        step = step_handler_context.get_step_context(self._get_step_key(step_handler_context)).step
-        op = step.op_name
-        if op in self._per_step_k8s_config:
-            return context
-        ops = cast("dict[str, Any]", run.run_config.get("ops", {}))
-        configured = ops.get(op, {}).get("config", {})
-        labels = context.run_k8s_config.pod_template_spec_metadata.get("labels", {})
-        overrides = run_overrides(
-            stage_of_step(op),
-            run.tags,
-            configured,
-            self._settings,
-            self._cluster,
-            labels.get(ANSWERS_LABEL),
-        )
-        return context.merge(_as_context(overrides))
-
-    def launch_step(self, step_handler_context: StepHandlerContext) -> Iterator[dg.DagsterEvent]:
-        """Starts a step's Job. Before a retry, logs what ended the last attempt."""
-        self._explain_retry(step_handler_context)
-        yield from super().launch_step(step_handler_context)
-
-    def check_step_health(self, step_handler_context: StepHandlerContext) -> CheckStepHealthResult:
-        """Whether the step's pod runs or may still start; if not, the reason and what to do."""
-        health = super().check_step_health(step_handler_context)
-        job = self._get_k8s_step_job_name(step_handler_context)
-        namespace = self._get_container_context(step_handler_context).namespace
-        pods = self._api_client.get_pods_in_job(job, namespace)
-        if not health.is_healthy:
-            events = self._pod_events(job, namespace)
-            reason = failure_reason(job, pods, events, self._last_seen.get(job))
-            self._explained.add(job)
-            return CheckStepHealthResult.unhealthy(reason=reason)
-        for pod in pods:
-            if pod.spec.node_name:
-                self._last_seen[job] = f"{pod.metadata.name} on {pod.spec.node_name}"
-        waiting = self._waiting(job, namespace, pods)
-        if waiting is None:
-            return health
-        return self._health_while_waiting(waiting, step_handler_context, job, namespace)
-
-    def _waiting(self, job: str, namespace: str, pods: list[V1Pod]) -> Waiting | None:
-        if not pods:
-            if job in self._last_seen:  # its pod existed and is gone: the Job will fail soon
-                return None
-            events = self._events(namespace, kind="Job", name=job)
-            body = self._api_client.batch_api.read_namespaced_job_status(job, namespace)
-            return pod_refusal(body, events)
-        pending = any(pod.status.phase == "Pending" for pod in pods)
-        return start_obstacle(pods, self._pod_events(job, namespace)) if pending else None
-
-    def _health_while_waiting(
-        self, waiting: Waiting, context: StepHandlerContext, job: str, namespace: str
-    ) -> CheckStepHealthResult:
-        needs_room = waiting.obstacle in (Obstacle.ROOM, Obstacle.REFUSED)
-        limit = self._cluster.schedule_seconds if needs_room else self._cluster.start_seconds
-        if waiting.seconds >= limit:
-            # Without this, the pod might still start and run at the same time as the retry.
-            self._api_client.delete_job(job, namespace)
-            self._explained.add(job)
-            return CheckStepHealthResult.unhealthy(
-                reason=f"{waiting.text}. Given up after {waiting.seconds:.0f} s"
-            )
-        is_often_brief = waiting.obstacle is Obstacle.ROOM
-        quiet_seconds = self._cluster.unschedulable_seconds if is_often_brief else 0.0
-        # Log once per pod and obstacle, not once per text: ErrImagePull and ImagePullBackOff
-        # alternate.
-        log_key = (waiting.pod, waiting.obstacle)
-        if waiting.seconds >= quiet_seconds and log_key not in self._logged:
-            self._logged.add(log_key)
-            self._log_event(context, f"Waiting, at most {limit:.0f} s: {waiting.text}")
-        return CheckStepHealthResult.healthy()
-
-    def _explain_retry(self, context: StepHandlerContext) -> None:
-        """Logs what ended the last attempt: after SIGTERM its pod only logs "RetryRequested"."""
-        known, key = context.execute_step_args.known_state, self._get_step_key(context)
-        attempts = known.get_retry_state().get_attempt_count(key) if known else 0
-        if not attempts:
-            return
-        job = self._get_k8s_step_job_name(context).removesuffix(f"-{attempts}")
-        job += f"-{attempts - 1}" if attempts > 1 else ""
-        if job in self._explained:
-            return
-        namespace = self._get_container_context(context).namespace
-        try:
-            pods = self._api_client.get_pods_in_job(job, namespace)
-            events = self._pod_events(job, namespace)
-        except (ApiException, HTTPError) as error:  # must not prevent the retry
-            self._log_event(context, f"What ended the last try is unknown: Kubernetes says {error}")
-            return
-        if cause := external_cause(job, pods, events, self._last_seen.get(job)):
-            self._log_event(context, f"The last try was ended from outside: {cause}")
-
-    def _log_event(self, context: StepHandlerContext, message: str) -> None:
-        step = context.get_step_context(self._get_step_key(context))
-        dg.DagsterEvent.engine_event(step, message, EngineEventData())
-
-    def _pod_events(self, job: str, namespace: str) -> list[CoreV1Event]:
-        """The events about the Job's pods, including deleted pods."""
-        # The filter excludes pods of a retry, whose Job is called `<job>-1`.
-        events = self._events(namespace, kind="Pod")
-        return [e for e in events if e.involved_object.name.rpartition("-")[0] == job]
-
-    def _events(self, namespace: str, **involved: str) -> list[CoreV1Event]:
-        selector = ",".join(f"involvedObject.{field}={value}" for field, value in involved.items())
-        events = self._api_client.core_api.list_namespaced_event(namespace, field_selector=selector)
-        return list(events.items)
-
-
-def _as_context(config: Mapping[str, Any]) -> K8sContainerContext:
-    parsed = UserDefinedDagsterK8sConfig.from_dict(config)  # type: ignore[no-untyped-call]
-    return K8sContainerContext(run_k8s_config=parsed)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import asdict, replace
 from typing import Any
 
 from pydantic import ValidationError
@@ -22,6 +23,11 @@ from sdg_assets.stages.stage import STAGES, Reach
 CONFIG_TAG = "dagster-k8s/config"
 POD_TAG = "sdg/pod"
 """Run tag: sizes of this run's teacher pods as JSON, e.g. `{"memory_gib": 200}`."""
+INDEXES_TAG = "sdg/indexes"
+"""Run tag: number of pods among which a step with teachers divides its rows."""
+QUEUE_LABEL = "kueue.x-k8s.io/queue-name"
+WAITS_LABEL = "sdg/waits"
+"""Label of Jobs that may have no pods for long: they wait for quota, or for room for some."""
 CACHE = "/cache"
 TOKEN = "/var/run/secrets/kubernetes.io/serviceaccount"  # noqa: S105 – a path
 REACH_LABEL = "sdg/reach"
@@ -57,7 +63,12 @@ def pod_tags(stage: Stage, kind: AnswerKind | None = None) -> Mapping[str, Any]:
 
 
 def stage_pod(
-    stage: Stage, pipeline: Settings, cluster: ClusterSettings, kind: AnswerKind | None = None
+    stage: Stage,
+    pipeline: Settings,
+    cluster: ClusterSettings,
+    kind: AnswerKind | None = None,
+    *,
+    publishes: bool = False,
 ) -> Config:
     """The pod configuration of a stage: size, nodes, and network access.
 
@@ -67,11 +78,12 @@ def stage_pod(
         cluster: The cluster's settings.
         kind: The task's answer kind. For programs, a vote runs the program: in `enriched`, and in
             `generated` with `target_accepted`.
+        publishes: Whether the pod only publishes what other pods have filled. It has no GPUs.
 
     Raises:
         PermanentError: A teacher is unknown.
     """
-    size = _size(stage, pipeline, cluster)
+    size = _publisher_size(stage, cluster) if publishes else _size(stage, pipeline, cluster)
     pod: Config = {
         "container_config": {"resources": resources(size, cluster)},
         "pod_spec_config": {},
@@ -181,7 +193,7 @@ def gpus_of_run(
     pipeline: Settings,
     cluster: ClusterSettings,
 ) -> int:
-    """Number of GPUs of a step: those its pod asks for, or would ask for on a laptop.
+    """Number of GPUs of a step: those its pods ask for, or would ask for on a laptop.
 
     Args:
         step_key: `<seed task>__<stage>`.
@@ -193,14 +205,43 @@ def gpus_of_run(
     Raises:
         PermanentError: A teacher is unknown, or a tag is invalid.
     """
-    stage, gpus = stage_of_step(step_key), 0
+    stage, gpus, pods = stage_of_step(step_key), 0, 1
     if stage is not None:
         configured = run_config.get("ops", {}).get(step_key, {}).get("config", {})
         gpus = _run_size(stage, run_tags, configured, pipeline, cluster).gpus
+        if pipeline.executor == "k8s":
+            pods = indexes_of_run(stage, run_tags, configured, cluster)
     limits: Any = run_config.get("execution", {}).get("config", {})
     for name in ("per_step_k8s_config", step_key, "container_config", "resources", "limits"):
         limits = limits.get(name, {})
-    return int(limits.get(cluster.gpu_resource, gpus))
+    return int(limits.get(cluster.gpu_resource, gpus)) * pods
+
+
+def indexes_of_run(
+    stage: Stage | None,
+    run_tags: Mapping[str, str],
+    run_config: Mapping[str, Any],
+    cluster: ClusterSettings,
+) -> int:
+    """Number of pods among which a step divides its rows; 1: the step's own pod asks for all.
+
+    A step with `target_accepted` has one: how many rows to write depends on those accepted before.
+
+    Args:
+        stage: The stage; None for a step that makes none.
+        run_tags: `sdg/indexes` overrides the setting.
+        run_config: The config of the stage's op, for `target_accepted`.
+        cluster: The cluster's settings.
+
+    Raises:
+        PermanentError: The tag is no number of pods.
+    """
+    if stage is None or not STAGES[stage].has_fill or _until_accepted(run_tags, run_config):
+        return 1
+    text = run_tags.get(INDEXES_TAG, str(cluster.indexes))
+    if not text.isdecimal() or int(text) < 1:
+        raise PermanentError(f"run tag {INDEXES_TAG}={text}: must be a number of pods, 1 or more")
+    return int(text)
 
 
 def resources(size: PodSize, cluster: ClusterSettings) -> Config:
@@ -232,6 +273,11 @@ def _size(
     cached = cluster.cache_claim is not None
     size = stage_size(stage, pipeline, cached=cached, until_accepted=until_accepted)
     return size.overridden(cluster.pods.get(stage))
+
+
+def _publisher_size(stage: Stage, cluster: ClusterSettings) -> PodSize:
+    size = PodSize(**asdict(STAGES[stage].pod)).overridden(cluster.pods.get(stage))
+    return replace(size, gpus=0, shm_gib=0.0)
 
 
 def _run_size(
@@ -266,6 +312,10 @@ def _onto_gpus(pod: Config, size: PodSize, cluster: ClusterSettings) -> None:
         spec["runtime_class_name"] = cluster.gpu_runtime_class
     if cluster.gpu_priority_class:
         spec["priority_class_name"] = cluster.gpu_priority_class
+    if cluster.queue_name:
+        # Kueue starts the Job when there is quota for all its pods.
+        pod["job_metadata"] = {"labels": {QUEUE_LABEL: cluster.queue_name, WAITS_LABEL: "true"}}
+        pod["job_spec_config"] = {"suspend": True}
     pod["pod_template_spec_metadata"]["annotations"] = {
         # An engine takes minutes to start, so an autoscaler must not move it to save a node.
         "cluster-autoscaler.kubernetes.io/safe-to-evict": "false",

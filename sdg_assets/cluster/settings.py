@@ -63,6 +63,22 @@ class ClusterSettings(EnvironmentSettings):
     pods: Json[dict[Stage, PodOverride]] = Field(
         default_factory=dict, description='stage → sizes, e.g. {"generated": {"memory_gib": 200}}'
     )
+    indexes: int = Field(
+        default=1,
+        ge=1,
+        description="pods among which the rows of a step with teachers are divided; the run tag "
+        "sdg/indexes sets it for one run",
+    )
+    index_retries: int = Field(
+        default=3,
+        ge=0,
+        description="how often such a pod is started again after a failure that may pass; "
+        "evictions and preemptions do not count",
+    )
+    queue_name: str | None = Field(
+        default=None,
+        description="Kueue's LocalQueue in which Jobs with GPUs wait for quota; unset: no Kueue",
+    )
     sandbox_seccomp: str | None = Field(
         default=None,
         description="seccomp profile on the nodes that lets pods of code tasks create namespaces",

@@ -15,6 +15,7 @@ import kubernetes_validate
 import yaml
 
 from sdg_assets_tests.cluster.cluster import Cluster, Json
+from sdg_assets_tests.cluster.job_controller import job_fault
 
 NAMESPACED = re.compile(
     r"/(?:api|apis/(?P<group>\w+))/v1/namespaces/(?P<namespace>[\w-]+)"
@@ -84,12 +85,8 @@ class Api:
             if verb == "delete" and kind == "pods":
                 self.cluster.delete_pod(self.cluster.pods[name])
             elif verb == "delete":
-                del self.cluster.jobs[name]
-                if query.get("propagationPolicy") == [
-                    "Background"
-                ]:  # otherwise its pods would be left
-                    for pod in [p for p in self.cluster.pods.values() if p.job == name]:
-                        self.cluster.delete_pod(pod)
+                with_pods = query.get("propagationPolicy") == ["Background"]
+                self.cluster.delete_job(name, with_pods=with_pods)
             elif resource == "pods/eviction":
                 self.cluster.evict(self.cluster.pods[name])
             return objects[name]
@@ -106,6 +103,10 @@ class Api:
             kubernetes_validate.validate(body, SCHEMAS, strict=True)
         except kubernetes_validate.ValidationError as error:
             raise Refused(422, f"{error.path}: {error.message}") from error
+        if fault := job_fault(body):
+            raise Refused(422, fault)
+        if body["metadata"]["name"] in self.cluster.jobs:
+            raise Refused(409, f'jobs.batch "{body["metadata"]["name"]}" already exists')
         body["metadata"]["namespace"] = namespace
         return self.cluster.create_job(body)
 

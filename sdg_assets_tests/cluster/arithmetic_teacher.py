@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import re
 import threading
 from abc import ABC, abstractmethod
@@ -95,6 +97,29 @@ class ArithmeticTeacher(Sums):
         with self._changed:
             self._written += 1
             return 100 + self._written, 7 * self._written + 3
+
+
+class SteadyTeacher(ArithmeticTeacher):
+    """Writes sums that depend on the request alone, and can refuse requests with some words."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.refused_words = ""
+
+    def admits(self) -> bool:
+        """As an arithmetic teacher; its answers take time."""
+        is_admitted = super().admits()
+        self.over.wait(self.seconds)
+        return is_admitted
+
+    def numbers(self, body: dict[str, Any]) -> tuple[int, int]:
+        """Two numbers that depend only on the request."""
+        digest = hashlib.sha256(json.dumps(body, sort_keys=True).encode()).digest()
+        return 100 + digest[0] * 256 + digest[1], 100 + digest[2] * 256 + digest[3]
+
+    def refuses(self, body: dict[str, Any]) -> bool:
+        """Whether the request has the refused words."""
+        return bool(self.refused_words) and self.refused_words in json.dumps(body)
 
 
 @contextmanager

@@ -1,10 +1,11 @@
 """A cluster in one process: Jobs, pods that are real processes, a scheduler, and failures.
 
-It supports only what dagster-k8s uses of Kubernetes. Jobs behave as with `backoffLimit: 0`.
+It supports only what the pipeline uses of Kubernetes. `job_controller` runs the Jobs.
 """
 
 from __future__ import annotations
 
+import copy
 import os
 import secrets
 import signal
@@ -19,8 +20,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from sdg_assets_tests.cluster.job_controller import JobController
+
 ROOT = Path(__file__).parents[2]
 GPU = "nvidia.com/gpu"
+INDEX_ANNOTATION = "batch.kubernetes.io/job-completion-index"
+LAST_BYTES, LAST_LINES = 2048, 80
+"""How much of a failed container's log the kubelet takes as its termination message."""
 Json = dict[str, Any]
 
 
@@ -30,9 +36,23 @@ class Pod:
 
     body: Json
     job: str
+    owner: str
+    """The Job's uid."""
     process: subprocess.Popen[bytes] | None = None
     killed_for: str | None = None
     deleted: bool = False
+    is_accounted: bool = False
+    """Whether the Job controller has counted its end."""
+
+    @property
+    def index(self) -> int:
+        """Its index in an Indexed Job; 0 in other Jobs."""
+        annotations = self.body["metadata"].get("annotations", {})
+        return int(annotations.get(INDEX_ANNOTATION, 0))
+
+    @property
+    def has_ended(self) -> bool:
+        return self.deleted or self.phase in ("Failed", "Succeeded")
 
     @property
     def name(self) -> str:
@@ -84,6 +104,8 @@ class Cluster:
     """All pods that ever existed."""
     events: list[Json] = field(default_factory=list)
     lock: threading.RLock = field(default_factory=threading.RLock)
+    controllers: dict[str, JobController] = field(default_factory=dict)
+    """By the Job's uid."""
 
     @property
     def pods(self) -> dict[str, Pod]:
@@ -115,15 +137,20 @@ class Cluster:
     # Actions of people and clients.
 
     def create_job(self, body: Json) -> Json:
-        body["metadata"] |= {"uid": secrets.token_hex(8), "creationTimestamp": _now()}
-        body["status"] = {"active": 1}
+        body["metadata"] |= {"uid": secrets.token_hex(8), "creationTimestamp": now()}
+        body["status"] = {}
         self.jobs[body["metadata"]["name"]] = body
         return body
+
+    def delete_job(self, name: str, *, with_pods: bool) -> None:
+        del self.jobs[name]
+        for pod in [p for p in self.pods.values() if p.job == name and with_pods]:
+            self.delete_pod(pod)
 
     def delete_pod(self, pod: Pod) -> None:
         """Sends SIGTERM, then SIGKILL after the grace period; deletes the pod after its process."""
         pod.killed_for = pod.killed_for or "deleted"
-        pod.body["metadata"].setdefault("deletionTimestamp", _now())
+        pod.body["metadata"].setdefault("deletionTimestamp", now())
         if pod.process is None or pod.process.poll() is not None:
             pod.deleted = True
             return
@@ -134,6 +161,7 @@ class Cluster:
         timer.start()
 
     def evict(self, pod: Pod) -> None:
+        """The eviction API: marks the pod, then deletes it."""
         pod.body["status"]["conditions"].append(
             {"type": "DisruptionTarget", "status": "True", "reason": "EvictionByEvictionAPI"}
         )
@@ -156,19 +184,23 @@ class Cluster:
     # Controllers of Kubernetes.
 
     def _control(self) -> None:
-        for name, job in list(self.jobs.items()):
-            if not any(pod.job == name for pod in self.ever):
-                self._make_pod(name, job)
         for pod in self.ever:
             if pod.phase == "Pending" and not pod.deleted:
                 self._schedule(pod)
             if pod.process and pod.process.poll() is not None and pod.phase == "Running":
                 self._ended(pod, pod.process.returncode)
-        for name, job in self.jobs.items():
-            if job["status"].get("active"):
-                self._account(name, job)
+        for job in list(self.jobs.values()):
+            uid = job["metadata"]["uid"]
+            self.controllers.setdefault(uid, JobController(self, job)).control()
 
-    def _make_pod(self, name: str, job: Json) -> None:
+    def make_pod(self, name: str, job: Json, index: int | None = None) -> None:
+        """Creates a pod of a Job, or reports why it may not.
+
+        Args:
+            name: The Job's name.
+            job: The Job.
+            index: The pod's index; None: the Job has no indexes.
+        """
         template = job["spec"]["template"]
         stage = template["metadata"].get("labels", {}).get("sdg/stage", "other")
         if message := self.refused.get(stage):
@@ -176,18 +208,27 @@ class Cluster:
             self._report("Job", name, "Warning", "FailedCreate", text)
             return
         labels = {**template["metadata"].get("labels", {}), "job-name": name}
+        annotations = dict(template["metadata"].get("annotations", {}))
+        spec, middle = copy.deepcopy(template["spec"]), ""
+        if index is not None:
+            middle = f"{index}-"
+            annotations[INDEX_ANNOTATION] = labels[INDEX_ANNOTATION] = str(index)
+            variable = {"name": "JOB_COMPLETION_INDEX", "value": str(index)}
+            for container in spec["containers"]:
+                container["env"] = [*container.get("env", []), variable]
         body = {
             "metadata": {
                 **template["metadata"],
-                "name": f"{name}-{secrets.token_hex(3)[:5]}",
+                "name": f"{name}-{middle}{secrets.token_hex(3)[:5]}",
                 "namespace": job["metadata"]["namespace"],
                 "labels": labels,
-                "creationTimestamp": _now(),
+                "annotations": annotations,
+                "creationTimestamp": now(),
             },
-            "spec": template["spec"],
+            "spec": spec,
             "status": {"phase": "Pending", "conditions": []},
         }
-        self.ever.append(Pod(body, name))
+        self.ever.append(Pod(body, name, job["metadata"]["uid"]))
 
     def _schedule(self, pod: Pod) -> None:
         node = next((n for n in reversed(self.nodes) if self._free(n) >= pod.gpus), None)
@@ -228,12 +269,12 @@ class Cluster:
                 stderr=log,
                 start_new_session=True,
             )
-        self._status(pod, {"running": {"startedAt": _now()}})
+        self._status(pod, {"running": {"startedAt": now()}})
         pod.body["status"]["phase"] = "Running"
 
     def _environment(self, pod: Pod, home: Path) -> dict[str, str]:
         env = {
-            "PATH": f"{Path(sys.executable).parent}:/usr/bin:/bin",
+            "PATH": f"{self._programs()}:{Path(sys.executable).parent}:/usr/bin:/bin",
             "PYTHONPATH": str(ROOT),
             "PYTHONWARNINGS": "ignore",
             "HOSTNAME": pod.name,
@@ -255,23 +296,25 @@ class Cluster:
             env["KUBECONFIG"] = str(self.place / f"{token}.kubeconfig")
         return env
 
+    def _programs(self) -> Path:
+        """A directory with the program `sdg`, as the image has it."""
+        program = self.place / "bin" / "sdg"
+        if not program.exists():
+            program.parent.mkdir()
+            program.write_text(f"#!{sys.executable}\nfrom sdg_assets.cli import main\n\nmain()\n")
+            program.chmod(0o755)
+        return program.parent
+
     def _ended(self, pod: Pod, code: int) -> None:
         reason = "OOMKilled" if pod.killed_for == "OOMKilled" else "Error" if code else "Completed"
-        ended = {"exitCode": 128 - code if code < 0 else code, "reason": reason}
+        ended: Json = {"exitCode": 128 - code if code < 0 else code, "reason": reason}
+        if code and pod.container.get("terminationMessagePolicy") == "FallbackToLogsOnError":
+            log = (self.place / pod.name / "log").read_bytes()[-LAST_BYTES:]
+            ended["message"] = "\n".join(log.decode(errors="replace").splitlines()[-LAST_LINES:])
         self._status(pod, {"terminated": ended})
         pod.body["status"]["phase"] = "Failed" if code else "Succeeded"
         if pod.killed_for in ("deleted", "NodeLost"):
             pod.deleted = True
-
-    def _account(self, name: str, job: Json) -> None:
-        pod = next((pod for pod in self.ever if pod.job == name), None)
-        if pod is None:  # refused: the Job stays active
-            return
-        if pod.deleted or pod.phase == "Failed":
-            failed = {"type": "Failed", "status": "True", "reason": "BackoffLimitExceeded"}
-            job["status"] = {"failed": 1, "conditions": [failed]}
-        elif pod.phase == "Succeeded":
-            job["status"] = {"succeeded": 1, "conditions": [{"type": "Complete", "status": "True"}]}
 
     def _status(self, pod: Pod, state: Json) -> None:
         pod.body["status"]["containerStatuses"] = [
@@ -334,5 +377,6 @@ def _has_stand_in(pod: Pod) -> bool:
     return any(mount["mountPath"].endswith("/serviceaccount") for mount in mounts)
 
 
-def _now() -> str:
+def now() -> str:
+    """The time as Kubernetes writes it."""
     return datetime.now(UTC).isoformat().replace("+00:00", "Z")

@@ -7,10 +7,10 @@ import logging
 import sys
 import time
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from itertools import cycle, islice
+from itertools import count, cycle, islice
 from pathlib import Path
 from typing import Any, cast
 
@@ -53,6 +53,7 @@ class Deployment:
         *stages: str,
         subtasks: tuple[str, str] = (SUBTASKS[0], SUBTASKS[-1]),
         pod: str = '{"cpus": 0.75}',
+        tags: Mapping[str, str] | None = None,
     ) -> None:
         """Starts one run of stages.
 
@@ -60,6 +61,7 @@ class Deployment:
             stages: Of the task.
             subtasks: The first and the last.
             pod: The run's tag `sdg/pod`.
+            tags: Further tags of the run.
         """
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -79,6 +81,7 @@ class Deployment:
                 "sdg/pod": pod,
                 "dagster/asset_partition_range_start": subtasks[0],
                 "dagster/asset_partition_range_end": subtasks[1],
+                **(tags or {}),
             },
             job_code_origin=JobPythonOrigin(job.name, origin),
         )
@@ -145,21 +148,36 @@ class Deployment:
         return matching()[0]
 
     def logged_completions(self) -> int:
-        """The lines of all completion logs."""
-        logs = self.store.glob(f"{TASK}/completions/*/*.jsonl")
+        """The lines of all completion logs, and of their segments."""
+        logs = [
+            *self.store.glob(f"{TASK}/completions/*/*.jsonl"),
+            *self.store.glob(f"{TASK}/completions/*/*.segments/*.jsonl"),
+        ]
         return sum(log.read_bytes().count(b"\n") for log in logs)
 
 
 @contextmanager
 def deployed(
-    place: Path, teacher_url: str, monkeypatch: pytest.MonkeyPatch
+    place: Path,
+    teacher_url: str,
+    monkeypatch: pytest.MonkeyPatch,
+    rows: int = ROWS,
+    **settings_of_test: str,
 ) -> Iterator[Deployment]:
-    """The trial overlay on its own test cluster, with shorter waits and a served teacher."""
+    """The trial overlay on its own test cluster, with shorter waits and a served teacher.
+
+    Args:
+        place: An empty directory.
+        teacher_url: The teacher's address.
+        monkeypatch: Sets the environment of this process.
+        rows: Seeds of each subtask.
+        **settings_of_test: Variables that override the settings.
+    """
     overlay = manifests("trial")
     store, home = place / "store", place / "home"
     settings = {
         **named(overlay, "ConfigMap", "sdg-settings")["data"],
-        **_where(place, store),
+        **_where(place, store, rows),
         "SDG_TEACHER": teacher_url,
         "SDG_CONCURRENCY": "4",
         "SDG_RETRIES": "8",
@@ -173,6 +191,7 @@ def deployed(
         "SDG_K8S_START_SECONDS": "2",
         "SDG_K8S_SCHEDULE_SECONDS": "3",
         "SDG_K8S_UNSCHEDULABLE_SECONDS": "1",
+        **settings_of_test,
     }
     for name, value in settings.items():
         if name.startswith("SDG_"):
@@ -201,18 +220,29 @@ def _here(given: dict[str, Any], place: Path) -> dict[str, Any]:
     return given
 
 
-def _where(place: Path, store: Path) -> dict[str, str]:
-    """A catalog of one task with 20 subtasks, each with rows of GSM8K."""
+def made_up_seeds() -> Iterator[dict[str, str]]:
+    """Questions in the form of GSM8K, each with another name and other numbers."""
+    names, things = ("Ada", "Ben", "Cleo", "Dan", "Eva"), ("pears", "coins", "stamps", "shells")
+    for number in count(11):
+        name, thing, more = names[number % 5], things[number % 4], number * 7 % 89 + 2
+        question = f"{name} has {number} {thing} and finds {more} more. How many {thing} is that?"
+        yield {"question": question, "answer": f"That is {number + more}. #### {number + more}"}
+
+
+def _where(place: Path, store: Path, rows: int) -> dict[str, str]:
+    """A catalog of one task with 20 subtasks: a few rows of GSM8K each, or many made-up ones."""
     has_mirror = MIRROR.is_dir()
     source = DirectorySource("mirror", MIRROR if has_mirror else EMBEDDED)
     gsm8k = cached_catalog(None).subtask("gsm8k", "gsm8k")
-    seeds = cycle(list(islice(source.rows(gsm8k, "train"), ROWS * len(SUBTASKS))))
+    seeds: Iterator[Any] = made_up_seeds()
+    if rows == ROWS:
+        seeds = cycle(list(islice(source.rows(gsm8k, "train"), rows * len(SUBTASKS))))
     heldout = list(islice(source.rows(gsm8k, "test"), 1)) if has_mirror else [UNSEEN]
     for subtask in SUBTASKS:
         folder = place / "mirror" / "openai" / "gsm8k" / subtask
         folder.mkdir(parents=True)
-        for split, rows in (("train", islice(seeds, ROWS)), ("test", heldout)):
-            lines = "".join(json.dumps(row) + "\n" for row in rows)
+        for split, raw in (("train", islice(seeds, rows)), ("test", heldout)):
+            lines = "".join(json.dumps(row) + "\n" for row in raw)
             (folder / f"{split}.jsonl").write_text(lines, "utf-8")
     fields = {
         "task": TASK,
@@ -230,5 +260,5 @@ def _where(place: Path, store: Path) -> dict[str, str]:
         "SDG_STORE": str(store),
         "SDG_CATALOG": str(write_catalog(place / "catalog", fields)),
         "SDG_SEED_SOURCE": f"mirror:{place / 'mirror'}",
-        "SDG_MAX_SEEDS": str(ROWS),
+        "SDG_MAX_SEEDS": str(rows),
     }

@@ -70,7 +70,10 @@ def _container(container: dict[str, Any]) -> Iterator[str]:
 
 
 def _job(job: dict[str, Any]) -> Iterator[str]:
-    if job["spec"].get("backoffLimit") != 0 or "podFailurePolicy" in job["spec"]:
+    # The pods of an Indexed Job are no steps of Dagster: they may be started again.
+    is_indexed = job["spec"].get("completionMode") == "Indexed"
+    retries = job["spec"].get("backoffLimit") != 0 or "podFailurePolicy" in job["spec"]
+    if retries and not is_indexed:
         yield "retries by itself: the replacement would find the step begun, and the run would hang"
     if job["spec"]["template"]["spec"].get("restartPolicy") != "Never":
         yield "restarts by itself"

@@ -15,7 +15,7 @@ from dagster_k8s.job import (
 from kubernetes.client import BatchV1Api
 
 from sdg_assets.cluster.ended_runs import end_pods_of_ended_runs
-from sdg_assets.cluster.pods import GRACE_SECONDS
+from sdg_assets.cluster.pods import GRACE_SECONDS, WAITS_LABEL
 from sdg_assets_tests.cluster.cluster import Pod, wait_until_gone
 from sdg_assets_tests.cluster.deployment import IMAGE, Deployment, deployed
 
@@ -33,6 +33,21 @@ def _pod(
     uses: str = "database",
 ) -> Pod:
     """Starts a Job as Dagster does, and returns its pod once it runs."""
+    name = _job(deployment, run_id, component, command, uses)
+    ever = deployment.cluster.ever
+    deployment.wait(lambda: any(p.job == name and p.phase == "Running" for p in ever), 20)
+    return next(pod for pod in ever if pod.job == name)
+
+
+def _job(
+    deployment: Deployment,
+    run_id: str,
+    component: str = "step_worker",
+    command: list[str] = TAME,
+    uses: str = "database",
+    **spec_of_job: object,
+) -> str:
+    """Creates a Job as Dagster does, and returns its name."""
     job_config = DagsterK8sJobConfig(
         job_image=IMAGE,
         dagster_home="/home",
@@ -43,9 +58,11 @@ def _pod(
         "pod_spec_config": {
             "service_account_name": "sdg-step",
             "termination_grace_period_seconds": GRACE_SECONDS,
-        }
+        },
+        "job_metadata": {"labels": {WAITS_LABEL: "true"}},
+        "job_spec_config": spec_of_job,
     }
-    name = f"job-{len(deployment.cluster.ever)}"
+    name = f"job-{len(deployment.cluster.jobs)}-{len(deployment.cluster.ever)}"
     job = construct_dagster_k8s_job(
         job_config,
         command,
@@ -55,9 +72,7 @@ def _pod(
         labels={"dagster/run-id": run_id},
     )
     BatchV1Api().create_namespaced_job("sdg", job)
-    ever = deployment.cluster.ever
-    deployment.wait(lambda: any(p.job == name and p.phase == "Running" for p in ever), 20)
-    return next(pod for pod in ever if pod.job == name)
+    return name
 
 
 def test_a_run_that_ended_has_no_step_pods_ten_seconds_later(
@@ -90,10 +105,12 @@ def test_a_run_that_ended_has_no_step_pods_ten_seconds_later(
             _pod(deployment, deleted),
             _pod(deployment, deleted, component="run_worker"),
         ]
+        queued = [_job(deployment, run_id, suspend=True) for run_id in (under_way, ended[1])]
         instance.delete_run(deleted)
 
         names = end_pods_of_ended_runs(instance, "sdg")
         assert set(names) == {pod.name for pod in doomed}
+        assert [job for job in queued if job in deployment.cluster.jobs] == queued[:1]
         assert end_pods_of_ended_runs(instance, "sdg") == []  # ending pods are skipped
         for pod in doomed:
             wait_until_gone(pod, seconds=10)

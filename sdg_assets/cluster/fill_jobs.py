@@ -1,0 +1,170 @@
+"""Watches the Indexed Jobs of a run's steps, and deletes them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from kubernetes.client.rest import ApiException
+
+from sdg_assets.cluster.diagnosis import (
+    KEPT,
+    Obstacle,
+    Waiting,
+    external_cause,
+    failure_reason,
+    pod_refusal,
+    start_obstacle,
+)
+from sdg_assets.cluster.fill_report import FillReport
+from sdg_assets.cluster.indexed_jobs import Progress, index_of, last_words, pods_named, report_of
+from sdg_assets.cluster.settings import ClusterSettings
+
+if TYPE_CHECKING:
+    from kubernetes.client import CoreV1Event, V1Job, V1Pod
+
+HTTP_NOT_FOUND = 404
+SIGNALLED = 128
+"""Exit codes above this mean that a signal ended the process."""
+
+
+class GivenUpError(Exception):
+    """An Indexed Job cannot go on; the message says why and what to do."""
+
+
+class FillJobs:
+    """The Indexed Jobs of one run worker."""
+
+    def __init__(self, api_client: Any, cluster: ClusterSettings) -> None:  # noqa: ANN401 – untyped
+        """Remembers what was logged.
+
+        Args:
+            api_client: Dagster's Kubernetes client.
+            cluster: The cluster's settings.
+        """
+        self._batch, self._core = api_client.batch_api, api_client.core_api
+        self._cluster = cluster
+        self._logged: set[object] = set()
+
+    def check(self, job: str, namespace: str, log: Callable[[str], None]) -> FillReport | None:
+        """Looks at a Job once, and logs what is new.
+
+        Args:
+            job: The Job's name.
+            namespace: Its namespace.
+            log: Logs a message in the run.
+
+        Returns:
+            How it ended; None while indexes are left.
+
+        Raises:
+            GivenUpError: It was deleted, or none of its pods could start for too long. It is
+                deleted then.
+        """
+        body = self._job(job, namespace)
+        if body is None:
+            raise GivenUpError(f"Job {job} was deleted while it ran. {KEPT}")
+        progress = Progress.of_job(body)
+        pods = self._pods(job, namespace)
+        self._log_failures(job, namespace, pods, log)
+        self._log_once((job, progress.done, progress.failed, progress.is_queued), progress, log)
+        if progress.is_over:
+            return report_of(progress, pods)
+        if not progress.is_queued:
+            self._look_for_obstacles(body, namespace, pods, log)
+        return None
+
+    def delete(self, job: str, namespace: str) -> None:
+        """Deletes a Job with all its pods, if it exists."""
+        # In the background, Kubernetes also deletes the pods that it creates meanwhile. Deleting
+        # them here as well does not wait for its turn.
+        _unless_gone(
+            self._batch.delete_namespaced_job, job, namespace, propagation_policy="Background"
+        )
+        for pod in self._pods(job, namespace):
+            _unless_gone(self._core.delete_namespaced_pod, pod.metadata.name, namespace)
+
+    def _look_for_obstacles(
+        self, body: V1Job, namespace: str, pods: list[V1Pod], log: Callable[[str], None]
+    ) -> None:
+        job = body.metadata.name
+        has_begun = any(pod.status.phase != "Pending" for pod in pods)
+        waiting = self._waiting(body, namespace, pods)
+        if waiting is None:
+            return
+        needs_room = waiting.obstacle in (Obstacle.ROOM, Obstacle.REFUSED)
+        limit = self._cluster.schedule_seconds if needs_room else self._cluster.start_seconds
+        if has_begun:
+            # The indexes that run make progress, and the others follow when there is room.
+            self._log_once((job, waiting.obstacle), f"Some indexes wait: {waiting.text}", log)
+            return
+        if waiting.seconds >= limit:
+            self.delete(job, namespace)
+            raise GivenUpError(f"{waiting.text}. Given up after {waiting.seconds:.0f} s")
+        is_often_brief = waiting.obstacle is Obstacle.ROOM
+        if waiting.seconds >= (self._cluster.unschedulable_seconds if is_often_brief else 0.0):
+            message = f"Waiting, at most {limit:.0f} s: {waiting.text}"
+            self._log_once((job, waiting.obstacle), message, log)
+
+    def _waiting(self, body: V1Job, namespace: str, pods: list[V1Pod]) -> Waiting | None:
+        job = body.metadata.name
+        if any(pod.status.phase == "Pending" for pod in pods):
+            return start_obstacle(pods, self._pod_events(job, namespace))
+        if (body.status.active or 0) >= body.spec.parallelism:
+            return None
+        events = self._events(namespace, kind="Job", name=job)
+        return pod_refusal(body, events)
+
+    def _log_failures(
+        self, job: str, namespace: str, pods: list[V1Pod], log: Callable[[str], None]
+    ) -> None:
+        for pod in pods:
+            is_new = pod.status.phase == "Failed" and pod.metadata.name not in self._logged
+            if not is_new:
+                continue
+            events = [
+                event
+                for event in self._pod_events(job, namespace)
+                if event.involved_object.name == pod.metadata.name
+            ]
+            code, words = last_words(pod)
+            if code and code < SIGNALLED and external_cause(job, [pod], events) is None:
+                cause = f"pod {pod.metadata.name} ended with exit code {code}: {words}"
+            else:
+                cause = failure_reason(job, [pod], events)
+            text = f"Index {index_of(pod)}: {cause}"
+            self._log_once(pod.metadata.name, text, log)
+
+    def _log_once(self, key: object, message: object, log: Callable[[str], None]) -> None:
+        if key not in self._logged:
+            self._logged.add(key)
+            log(str(message))
+
+    def _job(self, job: str, namespace: str) -> V1Job | None:
+        try:
+            return self._batch.read_namespaced_job_status(job, namespace)
+        except ApiException as error:
+            if error.status == HTTP_NOT_FOUND:
+                return None
+            raise
+
+    def _pods(self, job: str, namespace: str) -> list[V1Pod]:
+        selector = f"job-name={job}"
+        return list(self._core.list_namespaced_pod(namespace, label_selector=selector).items)
+
+    def _pod_events(self, job: str, namespace: str) -> list[CoreV1Event]:
+        events = self._events(namespace, kind="Pod")
+        names = pods_named(job, (event.involved_object.name for event in events))
+        return [event for event in events if event.involved_object.name in names]
+
+    def _events(self, namespace: str, **involved: str) -> list[CoreV1Event]:
+        selector = ",".join(f"involvedObject.{field}={value}" for field, value in involved.items())
+        return list(self._core.list_namespaced_event(namespace, field_selector=selector).items)
+
+
+def _unless_gone(call: Callable[..., Any], name: str, namespace: str, **options: str) -> None:
+    try:
+        call(name, namespace, **options)
+    except ApiException as error:
+        if error.status != HTTP_NOT_FOUND:
+            raise

@@ -1,0 +1,214 @@
+"""The Indexed Job that fills a step's partitions: how it is made, and how far it is.
+
+Index `i` of `n` runs `sdg fill … --of n` and finds its number in `JOB_COMPLETION_INDEX`. Unlike a
+step's own Job, the Job may start pods again by itself: `sdg fill` knows no Dagster and continues
+from the completion log. `maxFailedIndexes` is not set: a failed index must not end the others,
+whose partitions can be published.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from sdg_assets.catalog import Catalog
+from sdg_assets.cluster.fill_report import FillReport, IndexFailure
+from sdg_assets.cluster.pods import WAITS_LABEL
+from sdg_assets.cluster.settings import ClusterSettings
+from sdg_assets.errors import CANNOT_BE_DONE, PermanentError
+from sdg_assets.records import Stage
+
+if TYPE_CHECKING:
+    from kubernetes.client import V1Job, V1Pod
+
+KNOBS = ("examples_per_seed", "votes", "accept_corrections")
+"""The knobs of a run on which requests depend; each is an option of `sdg fill`."""
+NO_LIMIT = 2**31 - 1
+"""`backoffLimit` of a Job whose retries are limited per index, as Kubernetes sets it itself."""
+INDEX_ANNOTATION = "batch.kubernetes.io/job-completion-index"
+PARTITION_TAG = "dagster/partition"
+RANGE_TAGS = ("dagster/asset_partition_range_start", "dagster/asset_partition_range_end")
+
+
+def fill_command(
+    stage: Stage,
+    task: str,
+    subtasks: Iterable[str],
+    of: int,
+    run_tags: Mapping[str, str],
+    run_config: Mapping[str, Any],
+) -> list[str]:
+    """The command of every pod of the Job.
+
+    Args:
+        stage: The stage to fill.
+        task: The seed task.
+        subtasks: The partitions of the run.
+        of: Number of indexes.
+        run_tags: Tags `sdg/<knob>` of the run.
+        run_config: The config of the stage's op, which overrides the tags.
+    """
+    command = ["sdg", "fill", *(f"{task}/{subtask}" for subtask in subtasks)]
+    command += ["--stage", stage.value, "--of", str(of)]
+    for knob in KNOBS:
+        value = run_config.get(knob)
+        text = str(run_tags.get(f"sdg/{knob}", "") if value is None else value)
+        option = knob.replace("_", "-")
+        if text.lower() in ("true", "false"):
+            command.append(f"--{option}" if text.lower() == "true" else f"--no-{option}")
+        elif text:
+            command += [f"--{option}", text]
+    return command
+
+
+def subtasks_of_run(catalog: Catalog, task: str, run_tags: Mapping[str, str]) -> list[str]:
+    """The partitions of a run, in the catalog's order.
+
+    Raises:
+        PermanentError: The run names a partition that the catalog does not have, or none.
+    """
+    keys = list(catalog.task(task).enabled_subtasks())
+    ends = [run_tags.get(tag) or run_tags.get(PARTITION_TAG, "") for tag in RANGE_TAGS]
+    if not set(ends) <= set(keys):
+        raise PermanentError(
+            f"the run's partitions {' to '.join(ends)} are no enabled subtasks of {task}: reload "
+            "the code location, and launch the run again"
+        )
+    first, last = map(keys.index, ends)
+    return keys[first : last + 1]
+
+
+def indexed_spec(of: int, at_once: int, cluster: ClusterSettings) -> dict[str, Any]:
+    """What an Indexed Job has besides a step's own Job, as a pod configuration.
+
+    Args:
+        of: Number of indexes.
+        at_once: How many pods may run at the same time.
+        cluster: Says how often an index is tried again.
+    """
+    disruption = {"type": "DisruptionTarget", "status": "True"}
+    permanent = {"operator": "In", "values": [CANNOT_BE_DONE]}
+    return {
+        "job_metadata": {"labels": {WAITS_LABEL: "true"}},
+        "job_spec_config": {
+            "completion_mode": "Indexed",
+            "completions": of,
+            "parallelism": at_once,
+            "backoff_limit": NO_LIMIT,
+            "backoff_limit_per_index": cluster.index_retries,
+            "pod_failure_policy": {
+                "rules": [
+                    {"action": "Ignore", "on_pod_conditions": [disruption]},
+                    {"action": "FailIndex", "on_exit_codes": permanent},
+                ]
+            },
+        },
+        # The last lines of stderr say which partition failed, and why.
+        "container_config": {"termination_message_policy": "FallbackToLogsOnError"},
+    }
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far an Indexed Job is.
+
+    Attributes:
+        job: Its name.
+        of: Number of indexes.
+        done: The indexes that have succeeded.
+        failed: The indexes that have failed for good.
+        running: Number of its pods that run.
+        is_over: Whether no index is left to run.
+        is_queued: Whether it is suspended until there is quota.
+    """
+
+    job: str
+    of: int
+    done: frozenset[int]
+    failed: frozenset[int]
+    running: int
+    is_over: bool
+    is_queued: bool
+
+    @classmethod
+    def of_job(cls, job: V1Job) -> Progress:
+        """Reads a Job's status."""
+        status = job.status
+        conditions = {c.type for c in status.conditions or [] if c.status == "True"}
+        return cls(
+            job.metadata.name,
+            job.spec.completions,
+            frozenset(_indexes(status.completed_indexes)),
+            frozenset(_indexes(status.failed_indexes)),
+            status.active or 0,
+            bool(conditions & {"Complete", "Failed"}),
+            bool(job.spec.suspend),
+        )
+
+    def __str__(self) -> str:
+        """One sentence."""
+        if self.is_queued:
+            return f"Job {self.job} waits in its queue until there is quota for {self.of} pods"
+        text = f"Job {self.job}: {len(self.done)} of {self.of} indexes are done"
+        if self.failed:
+            numbers = ", ".join(map(str, sorted(self.failed)))
+            text += f", {len(self.failed)} failed ({numbers})"
+        return text
+
+
+def report_of(progress: Progress, pods: Iterable[V1Pod]) -> FillReport:
+    """Why the failed indexes of a Job failed.
+
+    Args:
+        progress: The state of the Job, which is over.
+        pods: Its pods that still exist.
+    """
+    last: dict[int, V1Pod] = {}
+    for pod in sorted(pods, key=lambda pod: pod.metadata.creation_timestamp):
+        if pod.status.phase == "Failed":
+            last[index_of(pod)] = pod
+    # Without its pod, the cause is unknown: only a permanent failure is never worth a rerun.
+    failures = [
+        IndexFailure(index=index, is_permanent=code == CANNOT_BE_DONE, text=text)
+        for index in sorted(progress.failed)
+        for code, text in [last_words(last.get(index))]
+    ]
+    return FillReport(job=progress.job, of=progress.of, failures=_shortened(failures))
+
+
+def index_of(pod: V1Pod) -> int:
+    """The index that a pod of an Indexed Job runs."""
+    return int((pod.metadata.annotations or {})[INDEX_ANNOTATION])
+
+
+def last_words(pod: V1Pod | None) -> tuple[int | None, str]:
+    """A pod's exit code and the last lines that it wrote; None and empty if unknown."""
+    for status in (pod.status.container_statuses or []) if pod else []:
+        if status.state and (ended := status.state.terminated):
+            return ended.exit_code, (ended.message or "").strip()
+    return None, ""
+
+
+def pods_named(job: str, names: Iterable[str]) -> set[str]:
+    """Which of the names are those of pods of an Indexed Job: `<job>-<index>-<random>`.
+
+    A retry's Job is called `<job>-1`, so that a prefix is not enough.
+    """
+    form = re.compile(rf"{re.escape(job)}-\d+-[a-z0-9]{{5}}")
+    return {name for name in names if form.fullmatch(name)}
+
+
+def _shortened(failures: Sequence[IndexFailure], most: int = 60_000) -> tuple[IndexFailure, ...]:
+    """The failures with texts that fit into an environment variable, which holds 128 KiB."""
+    room = most // max(1, len(failures))
+    return tuple(f.model_copy(update={"text": f.text[-room:]}) for f in failures)
+
+
+def _indexes(text: str | None) -> Iterator[int]:
+    """The numbers in Kubernetes' notation, such as `0,2-4`."""
+    for part in (text or "").split(","):
+        first, _, last = part.partition("-")
+        if first:
+            yield from range(int(first), int(last or first) + 1)
