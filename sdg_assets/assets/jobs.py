@@ -16,6 +16,7 @@ from pydantic import Field
 from sdg_assets.assets.failures import clear_failures
 from sdg_assets.assets.keys import BENCHMARKS, CURATED, asset_key
 from sdg_assets.assets.knobs import CONFIGS, TAG, from_run_tags
+from sdg_assets.assets.newest import newest_tags
 from sdg_assets.assets.staleness import REMADE_TAG, Stale, first_stale
 from sdg_assets.catalog import Catalog, SeedTask, configured_catalog, load_protected
 from sdg_assets.dagster_internals import (
@@ -116,9 +117,9 @@ def unhashed_benchmarks() -> Partitions:
 
 def missing_of(instance: dg.DagsterInstance, partitions: Partitions) -> Partitions:
     """The given partitions that were never materialized."""
-    missing = {}
+    newest, missing = newest_tags(instance, partitions), {}
     for key, keys in partitions.items():
-        materialized = instance.get_materialized_partitions(key)
+        materialized = newest[key]
         if missing_keys := [k for k in keys if k not in materialized]:
             missing[key] = missing_keys
     return missing

@@ -92,9 +92,10 @@ def state_of(instance: dg.DagsterInstance, catalog: Catalog, to_hash: Iterable[s
             normalized.
     """
     state = State()
-    made = [(task, made_of(instance, task)) for task in catalog.enabled()]
+    tasks = list(catalog.enabled())
+    made = made_of(instance, tasks)
     shared = shared_versions(instance)
-    for task, partitions in made:
+    for task, partitions in zip(tasks, made, strict=True):
         _add_task(state, instance, task, partitions, shared)
     _add_benchmarks(state, instance, to_hash)
     for key in instance.get_asset_keys():
