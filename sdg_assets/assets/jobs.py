@@ -16,7 +16,7 @@ from pydantic import Field
 from sdg_assets.assets.failures import clear_failures
 from sdg_assets.assets.keys import BENCHMARKS, CURATED, asset_key
 from sdg_assets.assets.knobs import CONFIGS, TAG, from_run_tags
-from sdg_assets.assets.newest import newest_tags
+from sdg_assets.assets.newest import materialized_partitions
 from sdg_assets.assets.staleness import REMADE_TAG, Stale, first_stale
 from sdg_assets.catalog import Catalog, SeedTask, configured_catalog, load_protected
 from sdg_assets.dagster_internals import (
@@ -117,10 +117,9 @@ def unhashed_benchmarks() -> Partitions:
 
 def missing_of(instance: dg.DagsterInstance, partitions: Partitions) -> Partitions:
     """The given partitions that were never materialized."""
-    newest, missing = newest_tags(instance, partitions), {}
+    materialized, missing = materialized_partitions(instance, partitions), {}
     for key, keys in partitions.items():
-        materialized = newest[key]
-        if missing_keys := [k for k in keys if k not in materialized]:
+        if missing_keys := [k for k in keys if k not in materialized[key]]:
             missing[key] = missing_keys
     return missing
 
@@ -136,13 +135,17 @@ def stale_of(stale: Iterable[Stale]) -> Partitions:
 def with_all_below(instance: dg.DagsterInstance, stale: Partitions) -> Partitions:
     """The stale partitions and all materialized partitions downstream of them."""
     partitions: dict[dg.AssetKey, list[str]] = defaultdict(list)
+    downstream = {
+        key: [
+            asset_key(key.path[0], s) for s in TASK_STAGES[TASK_STAGES.index(Stage(key.path[1])) :]
+        ]
+        for key in stale
+    }
+    materialized = materialized_partitions(instance, set().union(*downstream.values()))
     for key, subtasks in stale.items():
-        task, stage = key.path
-        for below in TASK_STAGES[TASK_STAGES.index(Stage(stage)) :]:
-            asset = asset_key(task, below)
-            materialized = instance.get_materialized_partitions(asset)
-            if downstream := [subtask for subtask in subtasks if subtask in materialized]:
-                partitions[asset] += downstream
+        for below in downstream[key]:
+            if made := [subtask for subtask in subtasks if subtask in materialized[below]]:
+                partitions[below] += made
     return partitions
 
 

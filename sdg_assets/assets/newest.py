@@ -39,21 +39,31 @@ def newest_tags(
     Returns:
         Asset key → partition → tags; partitions that were never materialized are left out.
     """
+    newest = {}
+    for key, asset in _assets(instance, partitions).items():
+        events = {k: asset.events[k] for k in partitions[key] if k in asset.events}
+        newest[key] = {k: asset.tags[event] for k, event in events.items() if event in asset.tags}
+    return newest
+
+
+def materialized_partitions(
+    instance: dg.DagsterInstance, keys: Collection[dg.AssetKey]
+) -> dict[dg.AssetKey, set[str]]:
+    """Asset key → all its materialized partitions, also those that left the catalog."""
+    return {key: set(asset.events) for key, asset in _assets(instance, keys).items()}
+
+
+def _assets(
+    instance: dg.DagsterInstance, keys: Collection[dg.AssetKey]
+) -> dict[dg.AssetKey, _Asset]:
     # Read first: an event that arrives later changes these ids, and is read at the next call.
-    last = instance.event_log_storage.get_latest_materialization_storage_ids([*partitions])
-    return {key: _of_asset(instance, key, keys, last.get(key)) for key, keys in partitions.items()}
-
-
-def _of_asset(
-    instance: dg.DagsterInstance, key: dg.AssetKey, keys: Collection[str], last: int | None
-) -> dict[str, Tags]:
-    cache_key = instance.root_directory, key
-    asset = _READ.get(cache_key)
-    if asset is None or asset.last != last:
-        known = asset.tags if asset else {}
-        asset = _READ[cache_key] = _read(instance, key, last, known)
-    events = ((k, asset.events[k]) for k in keys if k in asset.events)
-    return {k: asset.tags[event] for k, event in events if event in asset.tags}
+    last = instance.event_log_storage.get_latest_materialization_storage_ids([*keys])
+    for key in keys:
+        known = _READ.get((instance.root_directory, key))
+        if known is None or known.last != last.get(key):
+            tags = known.tags if known else {}
+            _READ[instance.root_directory, key] = _read(instance, key, last.get(key), tags)
+    return {key: _READ[instance.root_directory, key] for key in keys}
 
 
 def _read(
