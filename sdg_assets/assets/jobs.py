@@ -7,7 +7,7 @@ protected benchmarks that are not hashed yet, because `normalized` fails without
 """
 
 import time
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 
 import dagster as dg
@@ -283,15 +283,28 @@ def launch_everything_stale(context: dg.OpExecutionContext, config: EverythingSt
     with clear_failures():
         catalog = configured_catalog(settings())
         named = _named(catalog, config.partitions)
-        stale = first_stale(context.instance, catalog.enabled())
+        names = {name.partition("/")[0] for name in named}
+        tasks = [task for task in catalog.enabled() if not named or task.task in names]
+        stale = first_stale(context.instance, tasks)
         if named:
             # A partition made since the request is no longer stale, and is left out.
-            partitions = stale_of(partition for partition in stale if partition.name in named)
+            stale = [partition for partition in stale if partition.name in named]
+            title = f"Stale - changed: {_changed(stale)}"
             tag = {REMADE_TAG: "true"}
-            _launch_and_log(context, partitions, "Stale partitions", Knobs(), **tag)
+            _launch_and_log(context, stale_of(stale), title, Knobs(), **tag)
         else:
             partitions = with_all_below(context.instance, stale_of(stale))
             _launch_and_log(context, partitions, "Everything stale", Knobs())
+
+
+def _changed(stale: Iterable[Stale]) -> str:
+    """The changed input that made most partitions stale, and how many other inputs changed.
+
+    One name, because Dagster refuses a title of more than 100 characters.
+    """
+    inputs = Counter(name for partition in stale for name in partition.changed)
+    names = [name for name, _ in inputs.most_common(1)]
+    return "".join(names) + (f" and {len(inputs) - 1} more" if len(inputs) > 1 else "")
 
 
 def _named(catalog: Catalog, partitions: Mapping[str, list[str]]) -> set[str]:
