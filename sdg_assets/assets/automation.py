@@ -5,13 +5,13 @@ Run priorities: missing subtasks first, then a person's runs, then re-runs of st
 
 from __future__ import annotations
 
-import json
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 
 import dagster as dg
 
+from sdg_assets.assets.cursors import packed, unpacked
 from sdg_assets.assets.jobs import (
     PRIORITY,
     everything_missing,
@@ -101,9 +101,9 @@ def sensors() -> list[dg.SensorDefinition]:
         # not be requested again.
         busy = under_way(context.instance, catalog)
         stale = first_stale(context.instance, catalog.enabled())
-        earlier: Mapping[str, tuple[str, int]] = json.loads(context.cursor or "{}")
+        earlier: Mapping[str, tuple[str, int]] = unpacked(context.cursor)
         due, requests = _due(stale, earlier, busy)
-        context.update_cursor(json.dumps(requests))
+        context.update_cursor(packed(requests))
         if not due:
             waiting = f"being made, or requested {MAX_REQUESTS} times already"
             return dg.SkipReason(f"{len(stale)} stale: {waiting}" if stale else "nothing is stale")
@@ -131,7 +131,7 @@ def sensors() -> list[dg.SensorDefinition]:
         # While a benchmark is not hashed, every subtask would fail and use up its requests.
         hashing = unhashed_benchmarks().values() if names else ()
         unhashed = [f"{PROTECTED}/{benchmark}" for keys in hashing for benchmark in keys]
-        earlier: Mapping[str, int] = json.loads(context.cursor or "{}")
+        earlier: Mapping[str, int] = unpacked(context.cursor)
         counts = {name: earlier.get(name, 0) for name in sorted({*names, *unhashed})}
         due = [
             name
@@ -140,7 +140,7 @@ def sensors() -> list[dg.SensorDefinition]:
         ]
         requests = {name: count + (name in due) for name, count in counts.items()}
         cursor = {name: count for name, count in requests.items() if count}
-        context.update_cursor(json.dumps(cursor))
+        context.update_cursor(packed(cursor))
         if not due:
             waiting = f"; they wait for {', '.join(unhashed)}, see operations" if unhashed else ""
             return dg.SkipReason(f"{len(names)} missing, {len(busy)} tasks busy{waiting}")

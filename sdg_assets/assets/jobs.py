@@ -7,7 +7,7 @@ protected benchmarks that are not hashed yet, because `normalized` fails without
 """
 
 import time
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 
 import dagster as dg
@@ -16,6 +16,7 @@ from pydantic import Field
 from sdg_assets.assets.failures import clear_failures
 from sdg_assets.assets.keys import BENCHMARKS, COVERAGE, CURATED, asset_key
 from sdg_assets.assets.knobs import CONFIGS, TAG, from_run_tags
+from sdg_assets.assets.newest import materialized_partitions
 from sdg_assets.assets.staleness import REMADE_TAG, Stale, first_stale
 from sdg_assets.catalog import Catalog, SeedTask, configured_catalog, load_protected
 from sdg_assets.dagster_internals import (
@@ -116,10 +117,9 @@ def unhashed_benchmarks() -> Partitions:
 
 def missing_of(instance: dg.DagsterInstance, partitions: Partitions) -> Partitions:
     """The given partitions that were never materialized."""
-    missing = {}
+    materialized, missing = materialized_partitions(instance, partitions), {}
     for key, keys in partitions.items():
-        materialized = instance.get_materialized_partitions(key)
-        if missing_keys := [k for k in keys if k not in materialized]:
+        if missing_keys := [k for k in keys if k not in materialized[key]]:
             missing[key] = missing_keys
     return missing
 
@@ -135,13 +135,17 @@ def stale_of(stale: Iterable[Stale]) -> Partitions:
 def with_all_below(instance: dg.DagsterInstance, stale: Partitions) -> Partitions:
     """The stale partitions and all materialized partitions downstream of them."""
     partitions: dict[dg.AssetKey, list[str]] = defaultdict(list)
+    downstream = {
+        key: [
+            asset_key(key.path[0], s) for s in TASK_STAGES[TASK_STAGES.index(Stage(key.path[1])) :]
+        ]
+        for key in stale
+    }
+    materialized = materialized_partitions(instance, set().union(*downstream.values()))
     for key, subtasks in stale.items():
-        task, stage = key.path
-        for below in TASK_STAGES[TASK_STAGES.index(Stage(stage)) :]:
-            asset = asset_key(task, below)
-            materialized = instance.get_materialized_partitions(asset)
-            if downstream := [subtask for subtask in subtasks if subtask in materialized]:
-                partitions[asset] += downstream
+        for below in downstream[key]:
+            if made := [subtask for subtask in subtasks if subtask in materialized[below]]:
+                partitions[below] += made
     return partitions
 
 
@@ -279,15 +283,28 @@ def launch_everything_stale(context: dg.OpExecutionContext, config: EverythingSt
     with clear_failures():
         catalog = configured_catalog(settings())
         named = _named(catalog, config.partitions)
-        stale = first_stale(context.instance, catalog.enabled())
+        names = {name.partition("/")[0] for name in named}
+        tasks = [task for task in catalog.enabled() if not named or task.task in names]
+        stale = first_stale(context.instance, tasks)
         if named:
             # A partition made since the request is no longer stale, and is left out.
-            partitions = stale_of(partition for partition in stale if partition.name in named)
+            stale = [partition for partition in stale if partition.name in named]
+            title = f"Stale - changed: {_changed(stale)}"
             tag = {REMADE_TAG: "true"}
-            _launch_and_log(context, partitions, "Stale partitions", Knobs(), **tag)
+            _launch_and_log(context, stale_of(stale), title, Knobs(), **tag)
         else:
             partitions = with_all_below(context.instance, stale_of(stale))
             _launch_and_log(context, partitions, "Everything stale", Knobs())
+
+
+def _changed(stale: Iterable[Stale]) -> str:
+    """The changed input that made most partitions stale, and how many other inputs changed.
+
+    One name, because Dagster refuses a title of more than 100 characters.
+    """
+    inputs = Counter(name for partition in stale for name in partition.changed)
+    names = [name for name, _ in inputs.most_common(1)]
+    return "".join(names) + (f" and {len(inputs) - 1} more" if len(inputs) > 1 else "")
 
 
 def _named(catalog: Catalog, partitions: Mapping[str, list[str]]) -> set[str]:

@@ -8,6 +8,7 @@ import dagster as dg
 
 from sdg_assets.assets.failures import clear_failures
 from sdg_assets.assets.keys import BENCHMARKS, asset_key
+from sdg_assets.assets.newest import materialized_partitions
 from sdg_assets.assets.staleness import Made, Versions, made_of, shared_versions
 from sdg_assets.catalog import Catalog, SeedTask, configured_catalog, load_protected
 from sdg_assets.heldout.protection import benchmarks_to_hash
@@ -92,16 +93,16 @@ def state_of(instance: dg.DagsterInstance, catalog: Catalog, to_hash: Iterable[s
             normalized.
     """
     state = State()
-    made = [(task, made_of(instance, task)) for task in catalog.enabled()]
+    tasks = list(catalog.enabled())
+    made = made_of(instance, tasks)
     shared = shared_versions(instance)
-    for task, partitions in made:
+    for task, partitions in zip(tasks, made, strict=True):
         _add_task(state, instance, task, partitions, shared)
     _add_benchmarks(state, instance, to_hash)
-    for key in instance.get_asset_keys():
-        if len(key.path) == 2 and key.path[1] in TASK_STAGES:
-            materialized = instance.get_materialized_partitions(key)
-            left = sorted(materialized - _current_partitions(key, catalog))
-            state.left += [_name(key, subtask) for subtask in left]
+    keys = [k for k in instance.get_asset_keys() if len(k.path) == 2 and k.path[1] in TASK_STAGES]
+    for key, materialized in materialized_partitions(instance, keys).items():
+        left = sorted(materialized - _current_partitions(key, catalog))
+        state.left += [_name(key, subtask) for subtask in left]
     return state
 
 

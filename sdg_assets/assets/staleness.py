@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import dagster as dg
 
 from sdg_assets.assets.keys import BENCHMARKS, asset_key
+from sdg_assets.assets.newest import Tags, newest_tags
 from sdg_assets.assets.provenance import version_of_all
 from sdg_assets.assets.teacher import TEACHERS
 from sdg_assets.catalog import SeedTask, load_protected
@@ -27,8 +28,6 @@ from sdg_assets.stages.stage import REMADE_STAGES, TASK_STAGES
 REMADE_TAG = "remake_stale"
 """Tag of the runs by which the sensor `remake_stale` makes stale partitions again."""
 Versions = dict[dg.AssetKey, str]
-Tags = Mapping[str, str]
-_READ: dict[tuple[str, dg.AssetKey], dict[int, Tags]] = {}
 
 
 @dataclass(frozen=True)
@@ -90,16 +89,16 @@ class Stale:
         return f"{self.task}/{self.stage}/{self.subtask}"
 
 
-def made_of(instance: dg.DagsterInstance, task: SeedTask) -> Made:
-    """The newest materializations of a task's enabled subtasks."""
-    subtasks = task.enabled_subtasks()
-    return Made(
-        task.task,
-        {
-            stage: _newest_tags(instance, asset_key(task.task, stage), subtasks)
-            for stage in TASK_STAGES
-        },
+def made_of(instance: dg.DagsterInstance, tasks: Iterable[SeedTask]) -> list[Made]:
+    """The newest materializations of the tasks' enabled subtasks, in the order of the tasks."""
+    subtasks = {task.task: task.enabled_subtasks() for task in tasks}
+    tags = newest_tags(
+        instance, {asset_key(task, s): keys for task, keys in subtasks.items() for s in TASK_STAGES}
     )
+    return [
+        Made(task, {stage: tags[asset_key(task, stage)] for stage in TASK_STAGES})
+        for task in subtasks
+    ]
 
 
 def stop_if_superseded(
@@ -123,27 +122,6 @@ def stop_if_superseded(
                 "so this partition would be made from old rows. The sensor remake_stale makes the "
                 "upstream stage first, then this one; you need not do anything"
             )
-
-
-def _newest_tags(
-    instance: dg.DagsterInstance, key: dg.AssetKey, partitions: list[str]
-) -> dict[str, Tags]:
-    """Partition → the tags of its newest materialization.
-
-    Each event is read once per process: events never change, and reading one takes 1.6 ms, mostly
-    for metadata that is not needed here.
-    """
-    cache_key = instance.root_directory, key
-    newest = instance.event_log_storage.get_latest_storage_id_by_partition(
-        key, dg.DagsterEventType.ASSET_MATERIALIZATION, set(partitions)
-    )
-    known = _READ.get(cache_key, {})
-    if new := [event for event in newest.values() if event not in known]:
-        filtered = dg.AssetRecordsFilter(key, storage_ids=new)
-        for record in instance.fetch_materializations(filtered, limit=len(new)).records:
-            known[record.storage_id] = record.event_log_entry.tags or {}
-    _READ[cache_key] = {event: known[event] for event in newest.values() if event in known}
-    return {partition: known[event] for partition, event in newest.items() if event in known}
 
 
 def shared_versions(instance: dg.DagsterInstance) -> Versions:
@@ -172,10 +150,11 @@ def first_stale(instance: dg.DagsterInstance, tasks: Iterable[SeedTask]) -> list
         tasks: The seed tasks to look at.
     """
     # Shared versions are read second: a version read later can only make more partitions stale.
-    made = [(task, made_of(instance, task)) for task in tasks]
+    tasks = list(tasks)
+    made = made_of(instance, tasks)
     shared = shared_versions(instance)
     stale_partitions = []
-    for task, partitions in made:
+    for task, partitions in zip(tasks, made, strict=True):
         for subtask in task.enabled_subtasks():
             for stage, changed in partitions.stale_stages(subtask, shared).items():
                 inputs = partitions.inputs(stage, subtask, shared)

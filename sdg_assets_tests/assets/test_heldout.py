@@ -151,6 +151,22 @@ def test_the_first_task_that_is_materialized_brings_the_protected_benchmarks_alo
     assert len(events) == len(names), "hashed benchmarks are not hashed again"
 
 
+def test_the_check_of_a_benchmark_is_of_the_source_that_it_was_hashed_from_last(
+    quiz: Path, configure: Configure, instance: dg.DagsterInstance
+) -> None:
+    names = {benchmark.name for benchmark in load_protected()}
+    without = ",".join(names - {"hle"})
+    for source in ("samples", f"mirror:{quiz.parents[2]}"):
+        configure(without_benchmarks=without, seed_source=source)
+        result = hash_quiz(instance)
+        assert result.success, failures(result)
+
+    check = dg.AssetCheckKey(dg.AssetKey(["protected", "heldout"]), "heldout_complete")
+    (status,) = instance.event_log_storage.get_asset_check_partition_info([check])
+    assert status.partition_key == "hle"
+    assert status.is_current
+
+
 def test_a_benchmark_that_is_not_open_to_us_stops_the_rows_and_not_the_hashes(
     quiz: Path, configure: Configure, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
 ) -> None:

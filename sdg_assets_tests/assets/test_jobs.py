@@ -205,6 +205,7 @@ def test_of_the_stale_partitions_named_those_that_still_are(instance: dg.Dagster
 
     assert targets(backfill) == {"rivers/normalized": {"rhine"}}
     assert backfill.tags == {"remake_stale": "true"}
+    assert backfill.title == "Stale - changed: rivers/seeds"
 
 
 @pytest.mark.parametrize(

@@ -150,16 +150,32 @@ def partitions_of(run: dg.DagsterRun) -> str:
 
 @contextmanager
 def deployed(home: Path, environment: dict[str, str]) -> Iterator[Deployment]:
-    """Starts code server, webserver and daemon on free ports, and ends them after the block.
+    """Starts an impatient deployment on free ports, and ends it after the block.
 
     Args:
         home: DAGSTER_HOME; gets the repository's own dagster.yaml, with shorter waits.
-        environment: SDG_* of all three.
+        environment: SDG_* of all processes.
     """
     home.mkdir()
     config = yaml.safe_load((ROOT / "dagster.yaml").read_text("utf-8"))
     config["run_monitoring"] |= {"poll_interval_seconds": 1, "free_slots_after_run_end_seconds": 1}
     (home / "dagster.yaml").write_text(yaml.safe_dump(config), "utf-8")
+    seconds = {"DAGSTER_EVENT_LOG_CONSUMER_DAEMON_INTERVAL_SECONDS": "1"}
+    with started(home, environment | seconds, ["-c", IMPATIENT_DAEMON]) as deployment:
+        yield deployment
+
+
+@contextmanager
+def started(
+    home: Path, environment: dict[str, str], daemon: Sequence[str] = ("-m", "dagster._daemon")
+) -> Iterator[Deployment]:
+    """Starts code server, webserver and daemon on free ports, and ends them after the block.
+
+    Args:
+        home: DAGSTER_HOME, with a dagster.yaml; gets workspace.yaml and a log of each process.
+        environment: SDG_* of all three.
+        daemon: Arguments of Python that start the daemon.
+    """
     code_port, web_port = free_port(), free_port()
     server = {"host": "127.0.0.1", "port": code_port, "location_name": "sdg_assets"}
     workspace = home / "workspace.yaml"
@@ -168,7 +184,6 @@ def deployed(home: Path, environment: dict[str, str]) -> Iterator[Deployment]:
         **os.environ,
         **environment,
         "DAGSTER_HOME": str(home),
-        "DAGSTER_EVENT_LOG_CONSUMER_DAEMON_INTERVAL_SECONDS": "1",
         "PYTHONWARNINGS": "ignore",
     }
     module = ["-m", "sdg_assets.definitions", "--location-name", "sdg_assets"]
@@ -176,7 +191,7 @@ def deployed(home: Path, environment: dict[str, str]) -> Iterator[Deployment]:
     commands = {
         "code": ["-m", "dagster", "code-server", "start", *module, *where, str(code_port)],
         "web": ["-m", "dagster_webserver", "-w", str(workspace), *where, str(web_port)],
-        "daemon": ["-c", IMPATIENT_DAEMON, "run", "-w", str(workspace)],
+        "daemon": [*daemon, "run", "-w", str(workspace)],
     }
     with dg.DagsterInstance.from_config(str(home)) as instance, processes(home, env) as start:
         start("code", commands["code"])
