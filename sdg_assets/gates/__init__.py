@@ -121,7 +121,8 @@ def text_refusals(
     Returns:
         Position of a refused text → its refusal.
     """
-    return first_refusals([row.model_copy(update={"context": text}) for row, text in texts], gates)
+    rows = [row.model_copy(update={"context": text}) for row, text in texts]
+    return first_refusals(rows, gates, untested=("context",))
 
 
 def row_gates(

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Container, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -155,18 +155,44 @@ class SeedPrompts:
 
     def neighbours(self, anchor: Example, pool: Sequence[Example], count: int) -> list[Example]:
         """The seeds of the pool that differ most from the anchor and from each other."""
-        candidates, selected = list(pool), [anchor]
-        while candidates and len(selected) <= count:
-            farthest = min(candidates, key=lambda c: max(self._similarity(c, s) for s in selected))
-            candidates.remove(farthest)
+        words = [self.words(seed) for seed in pool]
+        left, selected = list(range(len(pool))), list[int]()
+        newest = self.words(anchor)
+        nearest = [0.0] * len(pool)  # similarity to the most similar seed selected so far
+        while left and len(selected) < count:
+            for i in left:
+                nearest[i] = max(nearest[i], _similarity(words[i], newest))
+            farthest = min(left, key=nearest.__getitem__)
+            left.remove(farthest)
             selected.append(farthest)
-        return selected[1:]
+            newest = words[farthest]
+        return [pool[i] for i in selected]
 
-    def _similarity(self, left: Example, right: Example) -> float:
-        """Jaccard similarity of the words of two seeds, 0 to 1."""
-        a, b = self.words(left), self.words(right)
-        shared = len(a & b)
-        return shared / (len(a) + len(b) - shared) if a or b else 1.0
+
+class SeedCopies:
+    """Finds drafts that repeat a seed, word for word after folding.
+
+    Most drafts ask a question that no seed asks: their contexts and choices are never folded.
+    """
+
+    def __init__(self, seeds: Sequence[Example]) -> None:
+        """Folds the questions of the seeds."""
+        self._seeds = seeds
+        self._places: dict[int, list[int]] = {}
+        for place, seed in enumerate(seeds):
+            self._places.setdefault(_hashed(seed.question), []).append(place)
+        self._keys: dict[int, frozenset[str]] = {}
+
+    def hold(self, draft: Content) -> bool:
+        """Whether a seed has the draft's context, question and choices, in any order."""
+        question = _hashed(draft.question)
+        if question not in self._places:
+            return False
+        if question not in self._keys:
+            self._keys[question] = frozenset(
+                _key(self._seeds[place]) for place in self._places[question]
+            )
+        return _key(draft) in self._keys[question]
 
 
 def write(
@@ -247,11 +273,10 @@ def publish(
         `too long`, `control token`, or a fault of the draft), or a `Rejection` by one of
         `gates.draft_gates`.
     """
-    gates = draft_gates(thresholds)
-    seed_keys = {_key(s.context, s.question, s.choices) for s in seeds}
+    gates, originals = draft_gates(thresholds), SeedCopies(seeds)
     for batch in chunked(written, ROWS_PER_BATCH):
         rows = [
-            result if isinstance(result, Rejection) else _read(spec, result, seed_keys, writer)
+            result if isinstance(result, Rejection) else _read(spec, result, originals, writer)
             for result in batch
         ]
         examples = [(i, row) for i, row in enumerate(rows) if isinstance(row, GeneratedExample)]
@@ -321,13 +346,19 @@ def _write(
         shots = shots[:-1]
 
 
+def _similarity(left: frozenset[str], right: frozenset[str]) -> float:
+    """Jaccard similarity of two sets of words, 0 to 1."""
+    shared = len(left & right)
+    return shared / (len(left) + len(right) - shared) if left or right else 1.0
+
+
 @lru_cache(maxsize=1 << 10)
 def _schema(model: type[Draft]) -> dict[str, Any]:
     return model.model_json_schema()
 
 
 def _read(
-    spec: SubtaskSpec, written: Written, seed_keys: Container[str], writer: TeacherFacts
+    spec: SubtaskSpec, written: Written, originals: SeedCopies, writer: TeacherFacts
 ) -> GeneratedExample | Rejection:
     """The example in a completion, before any gate."""
     anchor = written.anchor
@@ -342,7 +373,7 @@ def _read(
         content = _parse(written.completion, answer_format(anchor.answer_kind), anchor, rng)
     except DraftError as error:
         return _rejected(written, str(error))
-    if _key(content.context, content.question, content.choices) in seed_keys:
+    if originals.hold(content):
         return _rejected(written, "copy of a seed")
     return _example(spec, written, content, writer)
 
@@ -428,7 +459,13 @@ def _forget_if_full(cache: dict[str, Any]) -> None:
         cache.clear()
 
 
-def _key(context: str, question: str, choices: Sequence[str]) -> str:
+def _hashed(question: str) -> int:
+    return hash(normalized(question))
+
+
+def _key(row: Content | Example) -> str:
     return content_id(
-        normalized(context), normalized(question), sorted(normalized(c) for c in choices)
+        normalized(row.context),
+        normalized(row.question),
+        sorted(normalized(choice) for choice in row.choices),
     )

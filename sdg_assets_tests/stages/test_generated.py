@@ -9,8 +9,15 @@ from typing import Any
 
 import pytest
 
-from sdg_assets.records import AnswerKind, Example, GeneratedExample, Rejection, TeacherClass
-from sdg_assets.stages.generated import VARIATIONS, WriterKnobs
+from sdg_assets.records import (
+    AnswerKind,
+    Content,
+    Example,
+    GeneratedExample,
+    Rejection,
+    TeacherClass,
+)
+from sdg_assets.stages.generated import VARIATIONS, SeedCopies, WriterKnobs
 from sdg_assets.teacher.conversation import Desk
 from sdg_assets.teacher.log.completions import CompletionLog
 from sdg_assets.teacher.requests import Completion, Request
@@ -308,3 +315,15 @@ def test_a_draft_is_as_long_as_its_writers_class_needs_unless_a_setting_says_oth
     assert teacher.requests[0].sampling.max_tokens == tokens
     is_named = f"multiple_choice.{teacher_class}@" in row.prompt_version
     assert is_named == (teacher_class != "small")
+
+
+def test_a_draft_is_a_copy_only_of_a_seed_with_its_question_context_and_choices() -> None:
+    seeds = [
+        example(question="Is it so?", context="It is.", choices=["Yes", "No"], answer="Yes"),
+        example(question="Is it so?", context="It was.", choices=["Yes", "No"], answer="No"),
+    ]
+    copies = SeedCopies(seeds)
+
+    assert copies.hold(Content("is it so", "Yes", "It was!", ["No", "Yes"]))
+    assert not copies.hold(Content("is it so", "Yes", "It will be.", ["No", "Yes"]))
+    assert not copies.hold(Content("Is it not so?", "Yes", "It is.", ["Yes", "No"]))
