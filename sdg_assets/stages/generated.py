@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import random
+from array import array
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -32,6 +33,7 @@ from sdg_assets.records import (
     TeacherClass,
     content_id,
 )
+from sdg_assets.stages.seed_index import SeedCopies
 from sdg_assets.stages.seeds import seed_rank
 from sdg_assets.teacher.control_tokens import control_token_of
 from sdg_assets.teacher.conversation import Work
@@ -131,9 +133,8 @@ class SeedPrompts:
     A seed is shown in several prompts; what costs time is computed once.
     """
 
-    def __init__(self, seeds: Sequence[Example]) -> None:
+    def __init__(self) -> None:
         """Computes nothing yet."""
-        self.seeds = seeds
         self._drafts: dict[str, str] = {}
         self._words: dict[str, frozenset[str]] = {}
 
@@ -169,30 +170,39 @@ class SeedPrompts:
         return [pool[i] for i in selected]
 
 
-class SeedCopies:
-    """Finds drafts that repeat a seed, word for word after folding.
+class _Ranking:
+    """The order in which seeds are sampled, see `seed_rank`, with 24 bytes a seed."""
 
-    Most drafts ask a question that no seed asks: their contexts and choices are never folded.
-    """
+    def __init__(self, spec: SubtaskSpec, positions: Sequence[int], rows: Sequence[int]) -> None:
+        """Ranks seeds.
 
-    def __init__(self, seeds: Sequence[Example]) -> None:
-        """Folds the questions of the seeds."""
-        self._seeds = seeds
-        self._places: dict[int, list[int]] = {}
-        for place, seed in enumerate(seeds):
-            self._places.setdefault(_hashed(seed.question), []).append(place)
-        self._keys: dict[int, frozenset[str]] = {}
+        Args:
+            spec: The subtask.
+            positions: The seeds' positions, ascending.
+            rows: The positions of their rows in the split.
+        """
+        import numpy as np
 
-    def hold(self, draft: Content) -> bool:
-        """Whether a seed has the draft's context, question and choices, in any order."""
-        question = _hashed(draft.question)
-        if question not in self._places:
-            return False
-        if question not in self._keys:
-            self._keys[question] = frozenset(
-                _key(self._seeds[place]) for place in self._places[question]
-            )
-        return _key(draft) in self._keys[question]
+        ranks = np.empty(len(rows), [("elsewhere", "?"), ("digest", "u8")])
+        for place, row in enumerate(rows):
+            elsewhere, digest = seed_rank(spec, row)
+            ranks[place] = elsewhere, int.from_bytes(digest)
+        order = np.lexsort((ranks["digest"], ranks["elsewhere"]))
+        self._positions = np.asarray(positions, np.int64)[order]
+        self._places = np.empty(len(order), np.int64)
+        self._places[order] = np.arange(len(order))
+        self._sorted = np.asarray(positions, np.int64)
+
+    def earlier(self, position: int, seed_id: str) -> list[int]:
+        """Positions of seeds, drawn for an anchor, that rank before it or are the first few.
+
+        So a larger `max_seeds` does not change the prompts of the earlier seeds, and their logged
+        completions are reused.
+        """
+        place = int(self._places[self._sorted.searchsorted(position)])
+        count = min(max(place, NEIGHBOUR_POOL + 1), len(self._places))
+        drawn = self._positions[_drawn(count, seed_id)].tolist()
+        return [other for other in drawn if other != position]
 
 
 def write(
@@ -211,7 +221,7 @@ def write(
 
     Args:
         spec: The subtask.
-        seeds: The subtask's normalized examples.
+        seeds: The subtask's normalized examples; of many, a `RowFile`.
         writer: The teacher that writes.
         knobs: The writer's settings.
         round_robin: Whether every seed is used once before any seed is used again. Otherwise an
@@ -223,37 +233,34 @@ def write(
         Work for `fill` and `replay`; its results are for `publish`. A seed with a control token
         appears in no prompt: it is rejected once, as `control token in the seed`.
     """
-    tokens = {seed.id: control_token_of(seed, [writer.control_tokens]) for seed in seeds}
-    for seed in seeds:
-        if tokens[seed.id]:
-            yield _refused(seed, tokens[seed.id])
-    shown = SeedPrompts([seed for seed in seeds if not tokens[seed.id]])
-    seeds = shown.seeds
-    ranking = sorted(range(len(seeds)), key=lambda i: seed_rank(spec, seeds[i].source.row))
-    places = {position: place for place, position in enumerate(ranking)}
-    writer_class = writer.identity.teacher_class
-    rounds, positions = range(knobs.examples_per_seed), range(len(seeds))
+    positions, rows = array("Q"), array("Q")
+    for position, seed in enumerate(seeds):
+        if token := control_token_of(seed, [writer.control_tokens]):
+            yield _refused(seed, token)
+        else:
+            positions.append(position)
+            rows.append(seed.source.row)
+    ranking = _Ranking(spec, positions, rows)
+    shown, writer_class = SeedPrompts(), writer.identity.teacher_class
+    rounds = range(knobs.examples_per_seed)
     order = (
         ((position, number) for number in rounds for position in positions)
         if round_robin
         else ((position, number) for position in positions for number in rounds)
     )
     for position, number in order:
-        if not share.holds(seeds[position].id):
+        anchor = seeds[position]
+        if not share.holds(anchor.id):
             continue
-        # Neighbours rank before their anchor (or are among the first few). So a larger `max_seeds`
-        # does not change the prompts of the earlier seeds, and their logged completions are reused.
-        earlier = min(max(places[position], NEIGHBOUR_POOL + 1), len(ranking))
-        drawn = (ranking[place] for place in _drawn(earlier, seeds[position].id))
-        pool = [seeds[i] for i in drawn if i != position]
-        work = _write(spec, seeds[position], pool, number, writer, knobs, shown)
-        declared = [(Role.WRITER, prompt(seeds[position].answer_kind, writer_class))]
+        pool = [seeds[i] for i in ranking.earlier(position, anchor.id)]
+        work = _write(spec, anchor, pool, number, writer, knobs, shown)
+        declared = [(Role.WRITER, prompt(anchor.answer_kind, writer_class))]
         yield as_declared(work, Stage.GENERATED.value, declared)
 
 
 def publish(
     spec: SubtaskSpec,
-    seeds: Sequence[Example],
+    copies: SeedCopies,
     written: Iterable[Written | Rejection],
     writer: TeacherFacts,
     thresholds: Thresholds = DEFAULTS,
@@ -262,7 +269,7 @@ def publish(
 
     Args:
         spec: The subtask.
-        seeds: The subtask's normalized examples.
+        copies: Of the subtask's normalized examples.
         written: The results of `write`.
         writer: The teacher that wrote.
         thresholds: The thresholds of the gates that test each draft.
@@ -273,10 +280,10 @@ def publish(
         `too long`, `control token`, or a fault of the draft), or a `Rejection` by one of
         `gates.draft_gates`.
     """
-    gates, originals = draft_gates(thresholds), SeedCopies(seeds)
+    gates = draft_gates(thresholds)
     for batch in chunked(written, ROWS_PER_BATCH):
         rows = [
-            result if isinstance(result, Rejection) else _read(spec, result, originals, writer)
+            result if isinstance(result, Rejection) else _read(spec, result, copies, writer)
             for result in batch
         ]
         examples = [(i, row) for i, row in enumerate(rows) if isinstance(row, GeneratedExample)]
@@ -358,7 +365,7 @@ def _schema(model: type[Draft]) -> dict[str, Any]:
 
 
 def _read(
-    spec: SubtaskSpec, written: Written, originals: SeedCopies, writer: TeacherFacts
+    spec: SubtaskSpec, written: Written, copies: SeedCopies, writer: TeacherFacts
 ) -> GeneratedExample | Rejection:
     """The example in a completion, before any gate."""
     anchor = written.anchor
@@ -373,7 +380,7 @@ def _read(
         content = _parse(written.completion, answer_format(anchor.answer_kind), anchor, rng)
     except DraftError as error:
         return _rejected(written, str(error))
-    if originals.hold(content):
+    if copies.hold(content):
         return _rejected(written, "copy of a seed")
     return _example(spec, written, content, writer)
 
@@ -457,15 +464,3 @@ def _forget_if_full(cache: dict[str, Any]) -> None:
     """Bounds a cache: neighbours rank early, so the seeds that are shown often come back soon."""
     if len(cache) >= CACHED_SEEDS:
         cache.clear()
-
-
-def _hashed(question: str) -> int:
-    return hash(normalized(question))
-
-
-def _key(row: Content | Example) -> str:
-    return content_id(
-        normalized(row.context),
-        normalized(row.question),
-        sorted(normalized(choice) for choice in row.choices),
-    )

@@ -11,13 +11,14 @@ import pytest
 
 from sdg_assets.records import (
     AnswerKind,
-    Content,
     Example,
     GeneratedExample,
     Rejection,
     TeacherClass,
 )
-from sdg_assets.stages.generated import VARIATIONS, SeedCopies, WriterKnobs
+from sdg_assets.stages import generated
+from sdg_assets.stages.generated import VARIATIONS, WriterKnobs
+from sdg_assets.store.row_file import RowFile
 from sdg_assets.teacher.conversation import Desk
 from sdg_assets.teacher.log.completions import CompletionLog
 from sdg_assets.teacher.requests import Completion, Request
@@ -317,13 +318,12 @@ def test_a_draft_is_as_long_as_its_writers_class_needs_unless_a_setting_says_oth
     assert is_named == (teacher_class != "small")
 
 
-def test_a_draft_is_a_copy_only_of_a_seed_with_its_question_context_and_choices() -> None:
-    seeds = [
-        example(question="Is it so?", context="It is.", choices=["Yes", "No"], answer="Yes"),
-        example(question="Is it so?", context="It was.", choices=["Yes", "No"], answer="No"),
-    ]
-    copies = SeedCopies(seeds)
+def test_rows_in_a_file_are_asked_for_as_rows_in_a_list_are() -> None:
+    def asked(seeds: Sequence[Example]) -> list[str]:
+        works = generated.write(SPEC, seeds, teacher, WriterKnobs(examples_per_seed=2))
+        return [request.id for work in works for request in next(work)]
 
-    assert copies.hold(Content("is it so", "Yes", "It was!", ["No", "Yes"]))
-    assert not copies.hold(Content("is it so", "Yes", "It will be.", ["No", "Yes"]))
-    assert not copies.hold(Content("Is it not so?", "Yes", "It is.", ["Yes", "No"]))
+    teacher = ScriptedTeacher(a_new_one)
+    seeds = [example(id=f"{n:020x}", question=f"Is {n} odd?") for n in range(40)]
+
+    assert asked(RowFile(Example, iter(seeds))) == asked(seeds)
