@@ -173,7 +173,8 @@ class GateSpec(Generic[OwnT]):
     """Builds the gate from its thresholds. None for a set gate, and for the one gate that needs the
     held-out index: the code that reads the index builds that gate and passes it in."""
     build_set: Callable[[Iterable[Example], OwnT], SetGate] | None = None
-    """Builds the set gate from the partition's seeds; for `Point.SET` only."""
+    """Builds the set gate from the partition's seeds, which can be read more than once; for
+    `Point.SET` only."""
     checked_in: tuple[str, ...] = ()
     """Stages whose check says that the gate refuses no published row. A stage that applies the gate
     to seeds counts the seeds refused there, and tests no row twice."""
