@@ -11,6 +11,8 @@ from array import array
 from collections.abc import Iterable, Iterator, Sequence
 from typing import overload
 
+from more_itertools import chunked
+
 from sdg_assets.store.disk import SCRATCH, clear_errors, temporary_directory
 from sdg_assets.store.rows import RecordT, line_of
 
@@ -37,11 +39,15 @@ class RowFile(Sequence[RecordT]):
         self._cached: dict[int, RecordT] = {}
         with clear_errors(temporary_directory(), "TMPDIR"):
             self._file = tempfile.TemporaryFile(prefix=SCRATCH)  # noqa: SIM115 – closed with this
-            for place, row in enumerate(rows):
-                self._file.write(line := line_of(row))
+        for some in chunked(rows, ROWS_PER_READ):
+            lines = [line_of(row) for row in some]
+            with clear_errors(temporary_directory(), "TMPDIR"):
+                self._file.write(b"".join(lines))
+            for place, (row, line) in enumerate(zip(some, lines, strict=True), start=len(self)):
                 self._offsets.append(self._offsets[-1] + len(line))
                 if place < CACHED_ROWS:
                     self._cached[place] = row
+        with clear_errors(temporary_directory(), "TMPDIR"):
             self._file.flush()
 
     def __len__(self) -> int:
