@@ -10,8 +10,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from shutil import rmtree
+from tempfile import mkdtemp
 from typing import TYPE_CHECKING
+from weakref import finalize
 
 from more_itertools import chunked
 
@@ -19,7 +21,7 @@ from sdg_assets.gates.base import ROWS_PER_BATCH, Cost, GateSpec, Point
 from sdg_assets.records import Example, Refusal, Stage
 from sdg_assets.signatures.refusals import EXACT, GATE_NAME, NEAR, verdict
 from sdg_assets.signatures.thresholds import DuplicateThresholds
-from sdg_assets.store.disk import SCRATCH
+from sdg_assets.store.disk import SCRATCH, temporary_directory
 
 # The catalog asks each gate for its thresholds, so the search code is imported with the first row.
 if TYPE_CHECKING:
@@ -61,8 +63,9 @@ class Duplicates:
         from sdg_assets.signatures.shingles import shingled
 
         self._thresholds = thresholds or DuplicateThresholds()
-        self._directory = TemporaryDirectory(prefix=SCRATCH)  # deleted with this object
-        self._scratch = Scratch(Path(self._directory.name))
+        directory = mkdtemp(prefix=SCRATCH, dir=temporary_directory())
+        finalize(self, rmtree, directory, ignore_errors=True)
+        self._scratch = Scratch(Path(directory))
         self._boilerplate = boilerplate_of(map(shingled, chunked(seeds, ROWS_PER_BATCH)))
         self._seeds = [self._signed(rows) for rows in chunked(seeds, ROWS_PER_BATCH)]
         self._rows: list[pl.DataFrame] = []
