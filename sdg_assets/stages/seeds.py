@@ -105,7 +105,7 @@ def _sampled(
     Rows wait in a temporary file: as objects, two million of them would take more than 3 GB.
     """
     last_first: list[tuple[int, int, int]] = []  # a heap: its first entry is the next to drop
-    with SpooledTemporaryFile(SPOOLED_BYTES, dir=temporary_directory()) as file:
+    with SpooledTemporaryFile(SPOOLED_BYTES, dir=str(temporary_directory())) as file:
 
         def entry(key: int, position: int, row: Row) -> tuple[int, int, int]:
             offset = file.tell()
