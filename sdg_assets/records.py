@@ -66,13 +66,17 @@ CommercialUse = Annotated[
 ]
 
 
+# One encoder for all ids: `json.dumps` would build one for each, as these are not its defaults.
+_CANONICAL = json.JSONEncoder(ensure_ascii=False, sort_keys=True, separators=(",", ":"))
+
+
 def content_id(*parts: object) -> str:
     """An id of 20 hex digits that depends only on the content: equal in every run and process.
 
     Args:
         *parts: JSON values. Their order and types count: `1` and `"1"` give different ids.
     """
-    payload = json.dumps(parts, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
+    payload = _CANONICAL.encode(parts)
     return hashlib.sha256(payload.encode("utf-8", "surrogatepass")).hexdigest()[:20]
 
 

@@ -47,6 +47,7 @@ class GateChecks:
         self._broken: Counter[str] = Counter()
         self._offenders: dict[str, list[Offender]] = {}
         self._findings: dict[str, Counter[str]] = {name: Counter() for name in self._specs}
+        self._tests_sets = any(spec.build_set for spec in self._specs.values())
         self._ids: list[str] = []
 
     def see_refused(self, row: Rejection) -> None:
@@ -75,7 +76,8 @@ class GateChecks:
                     self._findings[name].update(refusal.scores)
         for over_set in self._sets.values():
             over_set.add(rows)
-        self._ids += ids
+        if self._tests_sets:  # else ids of millions of rows would be kept for nothing
+            self._ids += ids
 
     def close(self, signatures: Signatures | None) -> None:
         """Runs the gates that test the rows as a set. Called once, after the last row.

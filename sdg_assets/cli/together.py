@@ -28,8 +28,10 @@ from sdg_assets.records import (
 )
 from sdg_assets.settings import Settings
 from sdg_assets.stages import enriched, generated
+from sdg_assets.stages.seed_index import SeedCopies, SeedsById
 from sdg_assets.stages.stage import key_of
 from sdg_assets.store.partitions import Store
+from sdg_assets.store.row_file import RowFile
 from sdg_assets.teacher.conversation import Desks, Feed, Usage, Work
 from sdg_assets.teacher.requests import Completion
 from sdg_assets.teacher.stream import fill
@@ -126,16 +128,17 @@ def _rows(
     on_row: Callable[[SubtaskSpec, Record], None],
 ) -> Iterator[Work[None]]:
     """One piece of work a row: its draft, then its votes and additions."""
-    seeds = list(store.read(key_of(spec, Stage.NORMALIZED), Example))
+    seeds = RowFile(Example, store.read(key_of(spec, Stage.NORMALIZED), Example))
+    copies = SeedCopies(seeds)
     thresholds = overridden(settings.gates, spec.gates)
-    judge = judge_of(desks, spec, {seed.id: seed for seed in seeds}, settings)
+    judge = judge_of(desks, spec, SeedsById(seeds), settings)
     writer, solver = desks[Role.WRITER].teacher, desks[Role.SOLVER].teacher
     knobs = SolverConfig().knobs(settings)
     context = enriched.context_of(solver, knobs, judge)
 
     def row(writing: Work[generated.Written | Rejection]) -> Work[None]:
         written = yield from writing
-        (draft,) = generated.publish(spec, seeds, [written], writer, thresholds)
+        (draft,) = generated.publish(spec, copies, [written], writer, thresholds)
         together.written += 1
         result: Record = draft
         if isinstance(draft, GeneratedExample):

@@ -36,7 +36,9 @@ def additions(
         each.name: as_declared(
             each.ask(row, context),
             f"enrichment {each.name!r}",
-            [(each.role, prompt) for prompt in each.prompts(row.answer_kind, context.judge_api)],
+            tuple(
+                (each.role, prompt) for prompt in each.prompts(row.answer_kind, context.judge_api)
+            ),
         )
         for each in enrichments
         if each.role in context.teachers and each.is_wanted(row, context)

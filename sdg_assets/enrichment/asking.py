@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from functools import lru_cache
 from typing import TypeVar
 
 from sdg_assets.enrichment import comparison
-from sdg_assets.enrichment.base import enrichments
+from sdg_assets.enrichment.base import Enrichment, enrichments
 from sdg_assets.enrichment.forms import vote_prompts
 from sdg_assets.errors import PermanentError
 from sdg_assets.records import AnswerKind, JudgeApi, Role, TeacherClass
@@ -19,7 +20,7 @@ ResultT = TypeVar("ResultT")
 
 def declared_prompts(
     kind: AnswerKind, judge_api: JudgeApi, solver_class: TeacherClass
-) -> Iterator[tuple[Role, Prompt]]:
+) -> tuple[tuple[Role, Prompt], ...]:
     """Every prompt that `enriched` may use, with the role that answers it.
 
     Args:
@@ -27,9 +28,28 @@ def declared_prompts(
         judge_api: The judge's API.
         solver_class: The class of the solver's teacher.
     """
+    return _declared(kind, judge_api, solver_class, enrichments())
+
+
+@lru_cache(maxsize=1 << 8)  # the same for all rows of a partition
+def _declared(
+    kind: AnswerKind,
+    judge_api: JudgeApi,
+    solver_class: TeacherClass,
+    installed: Iterable[Enrichment],
+) -> tuple[tuple[Role, Prompt], ...]:
+    return tuple(_each_declared(kind, judge_api, solver_class, installed))
+
+
+def _each_declared(
+    kind: AnswerKind,
+    judge_api: JudgeApi,
+    solver_class: TeacherClass,
+    installed: Iterable[Enrichment],
+) -> Iterator[tuple[Role, Prompt]]:
     for prompt in vote_prompts(kind, solver_class):
         yield Role.SOLVER, prompt
-    for enrichment in enrichments():
+    for enrichment in installed:
         for prompt in enrichment.prompts(kind, judge_api):
             yield enrichment.role, prompt
     for prompt in comparison.prompts(judge_api):
@@ -37,7 +57,7 @@ def declared_prompts(
 
 
 def as_declared(
-    work: Work[ResultT], name: str, declared: Collection[tuple[Role, Prompt]]
+    work: Work[ResultT], name: str, declared: Iterable[tuple[Role, Prompt]]
 ) -> Work[ResultT]:
     """The same work, but it fails if it uses a prompt that is not declared.
 
@@ -52,7 +72,7 @@ def as_declared(
     Raises:
         PermanentError: It uses an undeclared prompt, or a declared one with another role.
     """
-    allowed = {(role, prompt.version) for role, prompt in declared}
+    allowed = _versions(tuple(declared))
     answers: list[Completion] | None = None
     while True:
         try:
@@ -68,6 +88,11 @@ def as_declared(
                     "stale"
                 )
         answers = yield requests
+
+
+@lru_cache(maxsize=1 << 8)
+def _versions(declared: tuple[tuple[Role, Prompt], ...]) -> frozenset[tuple[Role, str]]:
+    return frozenset((role, prompt.version) for role, prompt in declared)
 
 
 def together(works: Mapping[str, Work[ResultT]]) -> Work[dict[str, ResultT]]:

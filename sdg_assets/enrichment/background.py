@@ -7,7 +7,7 @@ answer at once, or only repeats the question, teaches nothing and is dropped.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from typing import Any
 
 from sdg_assets.answers.wording import normalized, typography
@@ -25,7 +25,6 @@ from sdg_assets.teacher.requests import (
 )
 
 ATTEMPTS = 2
-SHINGLE = 3
 COPY_OF_QUESTION = 0.5
 COPY_OF_PASSAGE = 0.9
 """Shares of word trigrams. Evidence quotes the passage, so only a nearly full copy is refused."""
@@ -100,25 +99,27 @@ def knowledge_fault(completion: Completion, example: Example) -> str:
     if not text:
         return "empty"
     question = normalized(example.question, example.language)
-    repeats = f" {question} " in f" {normalized(text, example.language)} "
-    if repeats or _copied(text, example.question, example.language) > COPY_OF_QUESTION:
+    written = normalized(text, example.language)
+    own = _shingles(written)
+    if f" {question} " in f" {written} " or _shared(own, question) > COPY_OF_QUESTION:
         return "copy of the question"
-    if example.context and _copied(text, example.context, example.language) > COPY_OF_PASSAGE:
+    passage = normalized(example.context, example.language) if example.context else ""
+    if passage and _shared(own, passage) > COPY_OF_PASSAGE:
         return "copy of the passage"
     if _SPEAKS_OF_ITSELF.search(text):
         return "speaks of the question"
     return "gives the answer away" if _gives_away(text, example) else ""
 
 
-def _copied(text: str, source: str, language: str) -> float:
-    """The share of the text's word trigrams that occur in the source."""
-    own, other = _shingles(text, language), _shingles(source, language)
-    return len(own & other) / len(own) if own else 0.0
+def _shared(own: Set[tuple[str, ...]], source: str) -> float:
+    """The share of a text's word trigrams that occur in the source, which is `normalized`."""
+    return len(own & _shingles(source)) / len(own)
 
 
-def _shingles(text: str, language: str) -> set[tuple[str, ...]]:
-    words = normalized(text, language).split()
-    return {tuple(words[i : i + SHINGLE]) for i in range(max(1, len(words) - SHINGLE + 1))}
+def _shingles(folded: str) -> Set[tuple[str, ...]]:
+    """The word trigrams of a `normalized` text; a shorter text is one shingle."""
+    words = folded.split()
+    return set(zip(words, words[1:], words[2:], strict=False)) or {tuple(words)}
 
 
 def _gives_away(text: str, example: Example) -> bool:

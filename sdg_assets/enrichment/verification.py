@@ -55,7 +55,7 @@ def verification(
     knobs, solver = context.knobs, context.teachers[Role.SOLVER]
     voting = cast_votes(example, solver, knobs, judge)
     solver_class = solver.identity.teacher_class
-    declared = list(declared_prompts(example.answer_kind, context.judge_api, solver_class))
+    declared = declared_prompts(example.answer_kind, context.judge_api, solver_class)
     ballots, same = yield from as_declared(voting, "voting", declared)
     groups = tally(example.answer, [b.answer for b in ballots], same)
     outcome = decide(example.answer, groups, knobs.votes, knobs.majority, same)

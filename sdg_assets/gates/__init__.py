@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from functools import cache
 from itertools import combinations
 from typing import TYPE_CHECKING, Any, cast
@@ -121,7 +122,8 @@ def text_refusals(
     Returns:
         Position of a refused text → its refusal.
     """
-    return first_refusals([row.model_copy(update={"context": text}) for row, text in texts], gates)
+    rows = [row.model_copy(update={"context": text}) for row, text in texts]
+    return first_refusals(rows, gates, untested=("context",))
 
 
 def row_gates(
@@ -142,13 +144,23 @@ def set_gates(thresholds: Thresholds, seeds: Callable[[], Iterable[Example]]) ->
 
     Args:
         thresholds: The thresholds of all gates.
-        seeds: Reads the partition's seeds; called once for each gate.
+        seeds: Reads the partition's seeds; called as often as a gate reads them.
     """
     return [
-        spec.build_set(seeds(), thresholds.of(spec.thresholds))
+        spec.build_set(_Reread(seeds), thresholds.of(spec.thresholds))
         for spec in all_gates()
         if spec.build_set
     ]
+
+
+@dataclass(frozen=True)
+class _Reread(Iterable[Example]):
+    """Rows that can be read more than once, so that nobody has to keep them."""
+
+    read: Callable[[], Iterable[Example]]
+
+    def __iter__(self) -> Iterator[Example]:
+        return iter(self.read())
 
 
 def signatures_of(sets: Sequence[SetGate]) -> Signatures:

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
-from functools import cached_property
+from functools import cache, cached_property
 from typing import TYPE_CHECKING, Generic, Protocol, TypeVar, runtime_checkable
 
 from sdg_assets.errors import PermanentError
@@ -32,6 +32,10 @@ class Batch(Generic[RowT]):
     """Rows that the gates test together, as records and as columns."""
 
     rows: Sequence[RowT]
+    untested: frozenset[str] = frozenset(COLUMNS)
+    """The fields that hold new texts. The gates have accepted the rows' other fields before, so a
+    gate that tests fields one by one leaves those out."""
+    _columns: dict[str, pl.Series] = field(default_factory=dict, repr=False, compare=False)
 
     @cached_property
     def frame(self) -> pl.DataFrame:
@@ -40,19 +44,26 @@ class Batch(Generic[RowT]):
         Columns `context`, `question`, `answer`, `language`, `answer_kind`: String; `choices`:
         List(String). A lone surrogate, which UTF-8 cannot encode, becomes U+FFFD.
         """
+        return self.columns(*COLUMNS)
+
+    def columns(self, *names: str) -> pl.DataFrame:
+        """Some columns of `frame`: a list of choices takes as long to convert as all other fields.
+
+        Args:
+            *names: Names from `COLUMNS`.
+        """
         import polars as pl
 
-        schema = {name: kind for name, kind in polars_schema(Example).items() if name in COLUMNS}
-        columns = {name: [getattr(row, name) for row in self.rows] for name in schema}
-        try:
-            return pl.DataFrame(columns, schema=schema)
-        except UnicodeEncodeError:
-            return pl.DataFrame(_encodable(columns), schema=schema)
+        for name in names:
+            if name not in self._columns:
+                self._columns[name] = _column(name, [getattr(row, name) for row in self.rows])
+        return pl.DataFrame([self._columns[name] for name in names])
 
     def without(self, positions: Iterable[int]) -> Batch[RowT]:
         """The batch without the rows at these positions."""
         dropped = set(positions)
-        return Batch([row for place, row in enumerate(self.rows) if place not in dropped])
+        rows = [row for place, row in enumerate(self.rows) if place not in dropped]
+        return Batch(rows, self.untested)
 
 
 class Gate(Protocol):
@@ -162,7 +173,8 @@ class GateSpec(Generic[OwnT]):
     """Builds the gate from its thresholds. None for a set gate, and for the one gate that needs the
     held-out index: the code that reads the index builds that gate and passes it in."""
     build_set: Callable[[Iterable[Example], OwnT], SetGate] | None = None
-    """Builds the set gate from the partition's seeds; for `Point.SET` only."""
+    """Builds the set gate from the partition's seeds, which can be read more than once; for
+    `Point.SET` only."""
     checked_in: tuple[str, ...] = ()
     """Stages whose check says that the gate refuses no published row. A stage that applies the gate
     to seeds counts the seeds refused there, and tests no row twice."""
@@ -218,17 +230,22 @@ class GateSpec(Generic[OwnT]):
         return Point.SET in self.points, self.recheck is not None, self.rank, self.name
 
 
-def first_refusals(rows: Sequence[Example], gates: Iterable[Gate]) -> dict[int, Refusal]:
+def first_refusals(
+    rows: Sequence[Example],
+    gates: Iterable[Gate],
+    untested: Iterable[str] = COLUMNS,
+) -> dict[int, Refusal]:
     """Puts rows through the gates in order; a refused row goes no further.
 
     Args:
         rows: Any number of rows; they are tested together.
         gates: The gates, cheapest first; a later gate never sees a row that an earlier one refused.
+        untested: The fields that hold new texts, see `Batch.untested`.
 
     Returns:
         Position of a refused row → the refusal of the first gate that refused it.
     """
-    batch, places = Batch(rows), list(range(len(rows)))
+    batch, places = Batch(rows, frozenset(untested)), list(range(len(rows)))
     verdicts: dict[int, Refusal] = {}
     for gate in gates:
         if not batch.rows:
@@ -240,10 +257,22 @@ def first_refusals(rows: Sequence[Example], gates: Iterable[Gate]) -> dict[int, 
     return verdicts
 
 
-def _encodable(columns: Mapping[str, list[object]]) -> dict[str, list[object]]:
-    def encodable(value: object) -> object:
-        if isinstance(value, list):
-            return [encodable(item) for item in value]
-        return str(value).encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+def _column(name: str, values: list[object]) -> pl.Series:
+    import polars as pl
 
-    return {name: [encodable(value) for value in values] for name, values in columns.items()}
+    kind = _column_types()[name]
+    try:
+        return pl.Series(name, values, kind)
+    except UnicodeEncodeError:
+        return pl.Series(name, [_encodable(value) for value in values], kind)
+
+
+@cache
+def _column_types() -> dict[str, pl.DataType]:
+    return polars_schema(Example)
+
+
+def _encodable(value: object) -> object:
+    if isinstance(value, list):
+        return [_encodable(item) for item in value]
+    return str(value).encode("utf-16", "surrogatepass").decode("utf-16", "replace")

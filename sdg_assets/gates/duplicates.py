@@ -8,8 +8,12 @@ with other numbers is a new one.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
+from shutil import rmtree
+from tempfile import mkdtemp
 from typing import TYPE_CHECKING
+from weakref import finalize
 
 from more_itertools import chunked
 
@@ -17,14 +21,20 @@ from sdg_assets.gates.base import ROWS_PER_BATCH, Cost, GateSpec, Point
 from sdg_assets.records import Example, Refusal, Stage
 from sdg_assets.signatures.refusals import EXACT, GATE_NAME, NEAR, verdict
 from sdg_assets.signatures.thresholds import DuplicateThresholds
+from sdg_assets.store.disk import SCRATCH, temporary_directory
 
 # The catalog asks each gate for its thresholds, so the search code is imported with the first row.
 if TYPE_CHECKING:
     import numpy as np
+    import polars as pl
     from numpy.typing import NDArray
 
-    from sdg_assets.signatures.pairs import Copies
+    from sdg_assets.signatures.pairs import Copies, Indices
+    from sdg_assets.signatures.scratch import Scratch
+    from sdg_assets.signatures.search import RankedSignatures
     from sdg_assets.signatures.table import Signatures
+
+    Ranked = Callable[[pl.DataFrame, Indices], RankedSignatures]
 
 NAME = GATE_NAME
 
@@ -41,50 +51,68 @@ class Duplicates:
     ) -> None:
         """Signs the seeds: a row that repeats a seed is a duplicate, too.
 
+        Signatures are kept in files, 250 bytes a row; memory holds 80 bytes a row.
+
         Args:
-            seeds: The partition's seeds. They also show the boilerplate words that all rows share.
+            seeds: The partition's seeds, read twice. They also show the boilerplate words that all
+                rows share.
             thresholds: The similarity from which a row is a near duplicate.
         """
         from sdg_assets.signatures.minhash import boilerplate_of
+        from sdg_assets.signatures.scratch import Scratch
         from sdg_assets.signatures.shingles import shingled
-        from sdg_assets.signatures.table import concatenated, sign
 
-        hashed = [(rows, shingled(rows)) for rows in chunked(seeds, ROWS_PER_BATCH)]
         self._thresholds = thresholds or DuplicateThresholds()
-        self._boilerplate = boilerplate_of([hashes for _, hashes in hashed])
-        self._seeds = concatenated(sign(rows, self._boilerplate, hashes) for rows, hashes in hashed)
-        self._signed: list[Signatures] = []
+        directory = mkdtemp(prefix=SCRATCH, dir=temporary_directory())
+        finalize(self, rmtree, directory, ignore_errors=True)
+        self._scratch = Scratch(Path(directory))
+        self._boilerplate = boilerplate_of(map(shingled, chunked(seeds, ROWS_PER_BATCH)))
+        self._seeds = [self._signed(rows) for rows in chunked(seeds, ROWS_PER_BATCH)]
+        self._rows: list[pl.DataFrame] = []
         self._verdicts: dict[int, Refusal] | None = None
 
     def add(self, rows: Sequence[Example]) -> None:
         """Adds rows to the set."""
-        from sdg_assets.signatures.table import sign
-
-        self._signed.append(sign(rows, self._boilerplate))
+        self._rows.append(self._signed(rows))
         self._verdicts = None
 
     def refusals(self) -> dict[int, Refusal]:
         """The refusal of each duplicate, by the position at which its row was added."""
-        from sdg_assets.signatures.table import concatenated
-
         if self._verdicts is None:
-            self._verdicts = self._search(concatenated(self._signed))
+            self._verdicts = self._search()
         return self._verdicts
 
     def signatures(self) -> Signatures:
         """The signatures of the rows that stay, in the order in which they were added."""
-        from sdg_assets.signatures.table import concatenated
+        from sdg_assets.signatures.table import Signatures, frame_of
 
-        rows = concatenated(self._signed)
-        return rows.take(_others(len(rows), self.refusals()))
+        rows = frame_of(self._rows)
+        left = _others(len(rows), self.refusals())
+        places = len(self._scratch) - len(rows) + left
+        return Signatures(rows[left], self._scratch.bands(places), *self._scratch.parts(places))
 
-    def _search(self, rows: Signatures) -> dict[int, Refusal]:
+    def _signed(self, rows: Sequence[Example]) -> pl.DataFrame:
+        from sdg_assets.signatures.table import sign
+
+        signatures = sign(rows, self._boilerplate)
+        self._scratch.add(signatures)
+        return signatures.frame
+
+    def _search(self) -> dict[int, Refusal]:
+        from sdg_assets.signatures.table import frame_of
+
+        seeds, rows = frame_of(self._seeds), frame_of(self._rows)
         refused: dict[int, Refusal] = {}
-        if len(self._seeds):
-            refused = _copies_of_seeds(self._seeds, rows, self._thresholds)
+        if len(seeds):
+            refused = _copies_of_seeds(seeds, rows, self._scratch, self._thresholds)
         left = _others(len(rows), refused)
-        among = copies_among(rows.take(left), self._thresholds)
+        among = _among(rows[left], self._ranked(len(seeds) + left), self._thresholds)
         return refused | {int(left[place]): refusal for place, refusal in among.items()}
+
+    def _ranked(self, places: Indices) -> Ranked:
+        from sdg_assets.signatures.scratch import RankedScratch
+
+        return lambda rows, order: RankedScratch(self._scratch, rows, places[order])
 
 
 def copies_among(rows: Signatures, thresholds: DuplicateThresholds) -> dict[int, Refusal]:
@@ -97,16 +125,31 @@ def copies_among(rows: Signatures, thresholds: DuplicateThresholds) -> dict[int,
     Returns:
         An empty dict for the rows that an earlier search kept.
     """
+    from sdg_assets.signatures.search import InMemory
+
+    return _among(rows.frame, lambda _, order: InMemory(rows, order), thresholds)
+
+
+def _among(
+    frame: pl.DataFrame, ranked_by: Ranked, thresholds: DuplicateThresholds
+) -> dict[int, Refusal]:
+    """The same for rows whose matrices are elsewhere.
+
+    Args:
+        frame: The rows' frame.
+        ranked_by: Returns the rows by rank, from their sorted frame and their order.
+        thresholds: The similarity from which a row is a near duplicate.
+    """
     import numpy as np
 
-    from sdg_assets.signatures.search import InMemory, exact_copies, near_copies, needed
+    from sdg_assets.signatures.search import exact_copies, near_copies, needed
     from sdg_assets.signatures.table import best_first
 
-    order = best_first(rows.frame)
-    ids = rows.frame["id"]
-    ranked = InMemory(rows.take(order))
+    order = best_first(frame)
+    ids = frame["id"]
+    ranked = ranked_by(frame[order], order)
     exact = exact_copies(ranked.exact)
-    left = np.setdiff1d(np.arange(len(rows)), exact.rows)
+    left = np.setdiff1d(np.arange(len(frame)), exact.rows)
     near = near_copies(ranked, left, needed(ranked.weak, [thresholds]))
     verdicts = {}
     for reason, copies in ((EXACT, exact), (NEAR, near)):
@@ -116,16 +159,27 @@ def copies_among(rows: Signatures, thresholds: DuplicateThresholds) -> dict[int,
 
 
 def _copies_of_seeds(
-    seeds: Signatures, rows: Signatures, thresholds: DuplicateThresholds
+    seeds: pl.DataFrame, rows: pl.DataFrame, scratch: Scratch, thresholds: DuplicateThresholds
 ) -> dict[int, Refusal]:
+    """The refusal of each row that repeats a seed, by the row's position.
+
+    Args:
+        seeds: The seeds' frame; their matrices are the first in the scratch.
+        rows: The rows' frame; theirs follow.
+        scratch: The matrices of both.
+        thresholds: The similarity from which a row is a near duplicate.
+    """
     import numpy as np
+    import polars as pl
 
-    from sdg_assets.signatures.search import InMemory, exact_copies, near_copies, needed
-    from sdg_assets.signatures.table import best_first, concatenated
+    from sdg_assets.signatures.scratch import RankedScratch
+    from sdg_assets.signatures.search import exact_copies, near_copies, needed
+    from sdg_assets.signatures.table import best_first
 
-    order = best_first(seeds.frame)
-    ids = seeds.frame["id"].gather(order)
-    ranked = InMemory(concatenated([seeds.take(order), rows]))
+    order = best_first(seeds)
+    ids = seeds["id"].gather(order)
+    places = np.concatenate([order, np.arange(len(seeds), len(seeds) + len(rows))])
+    ranked = RankedScratch(scratch, pl.concat([seeds[order], rows]), places)
     exact = exact_copies(ranked.exact)
     # Exact duplicates of a row are compared as well: if the row is refused because it is close to a
     # seed, so must they be.

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from pydantic import Field
 
@@ -16,9 +15,6 @@ from sdg_assets.gates.base import Batch, Cost, GateSpec, Point
 from sdg_assets.gates.texts import BROKEN, REPEATED, Fault, faults
 from sdg_assets.records import AnswerKind, Example, Refusal, Stage
 from sdg_assets.thresholds import Bounds, OwnThresholds
-
-if TYPE_CHECKING:
-    import polars as pl
 
 NAME = "format"
 
@@ -92,11 +88,9 @@ class FormatGate:
         row_faults = (
             (place, fault)
             for place, row in enumerate(batch.rows)
-            for fault in (
-                *_lengths(row, self.thresholds), *_choices(row, self.thresholds), *_answer(row),
-            )
-        )  # fmt: skip
-        for place, fault in (*row_faults, *_texts(batch.frame, self.thresholds)):
+            for fault in _row_faults(row, self.thresholds, batch.untested)
+        )
+        for place, fault in (*row_faults, *_texts(batch, self.thresholds)):
             first.setdefault(place, Refusal(NAME, fault.reason, fault.detail, fault.scores))
         return first
 
@@ -110,17 +104,30 @@ def gate(thresholds: FormatThresholds) -> FormatGate:
     return FormatGate(thresholds)
 
 
+def _row_faults(row: Example, thresholds: FormatThresholds, untested: Set[str]) -> Iterator[Fault]:
+    if untested == {"context"}:
+        yield from _context_length(row, thresholds)
+    else:
+        yield from _lengths(row, thresholds)
+        yield from _choices(row, thresholds)
+        yield from _answer(row)
+
+
 def _lengths(row: Example, thresholds: FormatThresholds) -> Iterator[Fault]:
     low, high = thresholds.question_chars
     # In scripts without spaces, a character says about as much as two characters of other scripts.
     short = len(row.question) < low and len(row.question) + len(_UNSPACED(row.question)) < low
     if short or len(row.question) > high:
         yield Fault("question length", f"{len(row.question)} characters")
-    if len(row.context) > thresholds.context_chars:
-        yield Fault("context length", f"{len(row.context)} characters")
+    yield from _context_length(row, thresholds)
     longest = max(map(len, (row.answer, *row.choices)))
     if longest > thresholds.longest_answer(row.answer_kind):
         yield Fault("answer length", f"{longest} characters")
+
+
+def _context_length(row: Example, thresholds: FormatThresholds) -> Iterator[Fault]:
+    if len(row.context) > thresholds.context_chars:
+        yield Fault("context length", f"{len(row.context)} characters")
 
 
 def _choices(row: Example, thresholds: FormatThresholds) -> Iterator[Fault]:
@@ -160,9 +167,14 @@ def _answer(row: Example) -> Iterator[Fault]:
         yield Fault("answer stands in the question")
 
 
-def _texts(frame: pl.DataFrame, thresholds: FormatThresholds) -> Iterator[tuple[int, Fault]]:
+def _texts(batch: Batch[Example], thresholds: FormatThresholds) -> Iterator[tuple[int, Fault]]:
     import polars as pl  # late: the thresholds are also read without polars
 
+    if batch.untested == {"context"}:
+        for place, fault in faults(batch.columns("context")["context"], thresholds.repeated_share):
+            yield place, _in_part("context", fault)
+        return
+    frame = batch.frame
     kind = pl.col("answer_kind")
     selects = AnswerKind.where(lambda policy: policy.selects)
     writes_choices = AnswerKind.where(lambda policy: policy.choices_are_written)
@@ -183,8 +195,12 @@ def _texts(frame: pl.DataFrame, thresholds: FormatThresholds) -> Iterator[tuple[
             continue  # braces, backticks and loops are normal in a program
         if part == "choices" and REPEATED in fault.scores:
             continue  # good choices share most of their words
-        detail = f"{part}: {fault.detail}" if fault.detail else part
-        yield place, Fault(fault.reason, detail, fault.scores)
+        yield place, _in_part(part, fault)
+
+
+def _in_part(part: str, fault: Fault) -> Fault:
+    detail = f"{part}: {fault.detail}" if fault.detail else part
+    return Fault(fault.reason, detail, fault.scores)
 
 
 def _labels_only(choices: list[str]) -> bool:

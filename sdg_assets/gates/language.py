@@ -9,7 +9,7 @@ confidence that this gate demands, and it identified 97% correctly.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Set
 from dataclasses import dataclass
 from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Literal
@@ -126,8 +126,9 @@ class LanguageGate:
     def refusals(self, batch: Batch[Example]) -> dict[int, Refusal]:
         """Names the first such part in the reason: `<part> in another language`."""
         first: dict[int, Refusal] = {}
-        for part, places, texts in _parts(batch.frame, self.thresholds.language_parts):
-            languages = batch.frame["language"].gather(places)
+        wanted = self.thresholds.language_parts & batch.untested
+        for part, places, texts in _parts(batch, wanted):
+            languages = batch.columns("language")["language"].gather(places)
             for position, other, confidence in _foreign(texts, languages, self.thresholds):
                 detail = f"{other}, not {languages[position]}"
                 scores = {"language_confidence": confidence} if confidence else {}
@@ -145,9 +146,7 @@ def gate(thresholds: LanguageThresholds) -> LanguageGate:
     return LanguageGate(thresholds)
 
 
-def _parts(
-    frame: pl.DataFrame, wanted: frozenset[Part]
-) -> Iterator[tuple[Part, pl.Series, pl.Series]]:
+def _parts(batch: Batch[Example], wanted: Set[str]) -> Iterator[tuple[Part, pl.Series, pl.Series]]:
     """The parts that were written in the row's language: (part, positions, texts).
 
     Given choices come from the catalog. A question may open with the task's frame (a
@@ -169,12 +168,13 @@ def _parts(
         .then("answer")
         .otherwise(pl.lit("")),
     }
-    all_parts = frame.select(text.str.slice(0, _READ).alias(part) for part, text in texts.items())
-    for part in texts:
-        if part in wanted:
-            written = all_parts[part]
-            places = (written.str.len_chars() >= _LETTERS).arg_true()
-            yield part, places, written.gather(places)
+    # The context of a text that was written for a row; the other parts need all columns.
+    frame = batch.columns("context") if wanted == {"context"} else batch.frame
+    parts = [part for part in texts if part in wanted]
+    written = frame.select(texts[part].str.slice(0, _READ).alias(part) for part in parts)
+    for part in parts:
+        places = (written[part].str.len_chars() >= _LETTERS).arg_true()
+        yield part, places, written[part].gather(places)
 
 
 def _is_of(holds: Callable[[AnswerPolicy], bool]) -> pl.Expr:

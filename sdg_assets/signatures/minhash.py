@@ -8,7 +8,7 @@ hashing" (2010).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 from functools import lru_cache
 
 import numpy as np
@@ -29,23 +29,30 @@ _NOWHERE = np.uint64(0xFFFFFFFFFFFFFFFF)
 _ROWS_AT_ONCE = 512
 
 
-def boilerplate_of(seeds: Sequence[Shingled]) -> NDArray[np.uint64]:
+def boilerplate_of(seeds: Iterable[Shingled]) -> NDArray[np.uint64]:
     """The boilerplate shingles of a task: most seeds have them, so they do not distinguish rows.
 
     Args:
-        seeds: The partition's seeds, in any number of batches.
+        seeds: The partition's seeds, in any number of batches; one of them is in memory at a time.
 
     Returns:
         Sorted codes (position in `PARTS` << 32 | shingle). Empty if there are fewer than
         `BOILERPLATE_SEEDS` seeds. A part that is only boilerplate in most seeds ("Which of these is
         the better one?") has no codes: there, these words are the question itself.
     """
-    rows = sum(len(batch) for batch in seeds)
+    # The seeds with the smallest hashes: a sample that does not depend on the order of the seeds.
+    smallest = np.empty(0, np.uint64)
+    rows, candidates = 0, list[tuple[NDArray[np.uint64], NDArray[np.uint64]]]()
+    for batch in filter(len, seeds):
+        rows += len(batch)
+        smallest = np.sort(np.concatenate([smallest, batch.exact]))[:BOILERPLATE_SAMPLE]
+        # What is above the limit now will be above the last one, too.
+        candidates.append((batch.exact, _distinct(batch, smallest[-1])))
     if rows < BOILERPLATE_SEEDS:
         return np.empty(0, np.uint64)
-    # The seeds with the smallest hashes: a sample that does not depend on the order of the seeds.
-    smallest = np.sort(np.concatenate([batch.exact for batch in seeds]))[:BOILERPLATE_SAMPLE]
-    sampled = [_distinct(batch, smallest[-1]) for batch in seeds]
+    sampled = [
+        own[(exact <= smallest[-1])[(own >> _HALF) // len(PARTS)]] for exact, own in candidates
+    ]
     codes, counts = np.unique(np.concatenate([_codes(own) for own in sampled]), return_counts=True)
     boilerplate = codes[counts >= BOILERPLATE_SHARE * len(smallest)]
     with_words, distinctive = np.zeros(len(PARTS)), np.zeros(len(PARTS))

@@ -1,17 +1,16 @@
-"""The one-machine search over the stored signatures of many partitions, with bounded memory.
+"""Signatures of millions of rows on disk, and the one-machine search over those of a release.
 
-The files are read once, one after the other. Their matrices are written to scratch files, one per
-band, so that each pass over a band is one sequential read. Memory holds a few numbers per row (80
-bytes), one band, and the pairs under comparison.
+Matrices are written to scratch files, one per band, so that each pass over a band is one sequential
+read. Memory holds a few numbers per row (80 bytes), one band, and the pairs under comparison.
 """
 
 from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable, Mapping
-from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, TYPE_CHECKING
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,7 +23,7 @@ from sdg_assets.signatures.shingles import PARTS
 from sdg_assets.signatures.table import Signatures, best_first
 from sdg_assets.signatures.thresholds import DuplicateThresholds
 from sdg_assets.signatures.verdicts import CopiesOfKind, Verdicts
-from sdg_assets.store.disk import SCRATCH
+from sdg_assets.store.disk import SCRATCH, clear_errors
 
 if TYPE_CHECKING:
     import polars as pl
@@ -33,52 +32,90 @@ _ROWS_PER_READ = 1 << 17
 
 
 class Scratch:
-    """Signatures of many partitions on disk, read by rank (see `RankedSignatures`)."""
+    """The matrices of signatures on disk, in the order in which they were added."""
 
     def __init__(self, directory: Path) -> None:
         """Starts without signatures.
 
         Args:
-            directory: An empty directory for this search; needs 250 bytes per row.
+            directory: An empty directory; needs 250 bytes per row.
         """
         self._directory = directory
-        self._frames: list[pl.DataFrame] = []
-        self.bands = BANDS
-        self.rows: pl.DataFrame
-        self._places: Indices
+        self._rows = 0
 
-    def take(self, partitions: Mapping[str, Callable[[], bytes]]) -> None:
-        """Reads every partition's file.
+    def __len__(self) -> int:
+        return self._rows
 
-        Args:
-            partitions: Name → a function that reads the file's content.
+    def add(self, signatures: Signatures) -> None:
+        """Appends the matrices of some rows; the caller keeps their frame.
 
         Raises:
-            StoreError: A file has another format.
+            StoreError: The disk is full.
         """
-        import polars as pl
+        self._append("parts", signatures.parts)
+        self._append("present", signatures.present)
+        for number in range(BANDS):
+            self._append(str(number), signatures.bands[:, number])
+        self._rows += len(signatures)
 
-        with ExitStack() as stack:
-            files = {
-                name: stack.enter_context((self._directory / name).open("wb"))
-                for name in ("parts", "present", *map(str, range(self.bands)))
-            }
-            for number, (name, read) in enumerate(sorted(partitions.items())):
-                self._append(number, Signatures.from_parquet(read(), name), files)
-        rows = pl.concat(self._frames)
-        self._frames = []
-        self._places = best_first(rows)
-        self.rows = rows[self._places]
+    def band(self, number: int) -> NDArray[np.uint32]:
+        """A band's hash of every row."""
+        return self._read(str(number), np.uint32)
 
-    def _append(self, number: int, signatures: Signatures, files: Mapping[str, IO[bytes]]) -> None:
-        import polars as pl
+    def bands(self, places: Indices) -> NDArray[np.uint32]:
+        """All bands of the given rows [rows, bands]."""
+        bands = np.empty((len(places), BANDS), np.uint32)
+        for number in range(BANDS):
+            bands[:, number] = self.band(number)[places]
+        return bands
 
-        partition = pl.lit(number, pl.UInt32).alias("partition")
-        self._frames.append(signatures.frame.with_row_index("place").with_columns(partition))
-        files["parts"].write(signatures.parts.tobytes())
-        files["present"].write(signatures.present.tobytes())
-        for band in range(self.bands):
-            files[str(band)].write(signatures.bands[:, band].tobytes())
+    def parts(self, places: Indices) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+        """`parts` and `present` of the given rows."""
+        order = np.argsort(places)
+        parts = self._gather("parts", len(PARTS) * PERMUTATIONS, places, order)
+        present = self._gather("present", len(PARTS), places, order)
+        return parts.reshape(-1, len(PARTS), PERMUTATIONS), present
+
+    def _append(self, name: str, matrix: NDArray[np.uint8] | NDArray[np.uint32]) -> None:
+        path = self._directory / name
+        with clear_errors(path, "TMPDIR"), path.open("ab") as file:
+            file.write(matrix.tobytes())
+
+    def _read(self, name: str, kind: type[np.uint32]) -> NDArray[np.uint32]:
+        path = self._directory / name
+        return np.fromfile(path, kind) if self._rows else np.empty(0, kind)
+
+    def _gather(self, name: str, width: int, places: Indices, order: Indices) -> NDArray[np.uint8]:
+        # Explicit reads, not a memory map: mapped pages of the whole file would count as this
+        # process's memory.
+        gathered = np.empty((len(places), width), np.uint8)
+        if not len(places):
+            return gathered
+        ascending = places[order]
+        with (self._directory / name).open("rb") as file:
+            for start in range(0, self._rows, _ROWS_PER_READ):
+                low, high = np.searchsorted(ascending, [start, start + _ROWS_PER_READ])
+                if low < high:
+                    file.seek(start * width)
+                    block = np.fromfile(file, np.uint8, _ROWS_PER_READ * width).reshape(-1, width)
+                    gathered[order[low:high]] = block[ascending[low:high] - start]
+        return gathered
+
+
+@dataclass(frozen=True)
+class RankedScratch:
+    """Rows of a scratch by rank (see `RankedSignatures`).
+
+    Attributes:
+        scratch: The matrices.
+        rows: The rows' frame, by rank.
+        places: For each of these rows, its place in the scratch.
+    """
+
+    scratch: Scratch
+    rows: pl.DataFrame
+    places: Indices
+    bands: int = BANDS
 
     @property
     def exact(self) -> NDArray[np.uint64]:
@@ -97,29 +134,11 @@ class Scratch:
 
     def band(self, number: int) -> NDArray[np.uint32]:
         """See `RankedSignatures`."""
-        return np.fromfile(self._directory / str(number), np.uint32)[self._places]
+        return self.scratch.band(number)[self.places]
 
     def parts(self, rows: Indices) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
         """See `RankedSignatures`."""
-        places = self._places[rows]
-        order = np.argsort(places)
-        parts = self._gather("parts", len(PARTS) * PERMUTATIONS, places, order)
-        present = self._gather("present", len(PARTS), places, order)
-        return parts.reshape(-1, len(PARTS), PERMUTATIONS), present
-
-    def _gather(self, name: str, width: int, places: Indices, order: Indices) -> NDArray[np.uint8]:
-        # Explicit reads, not a memory map: mapped pages of the whole file would count as this
-        # process's memory.
-        gathered = np.empty((len(places), width), np.uint8)
-        ascending = places[order]
-        with (self._directory / name).open("rb") as file:
-            for start in range(0, len(self._places), _ROWS_PER_READ):
-                low, high = np.searchsorted(ascending, [start, start + _ROWS_PER_READ])
-                if low < high:
-                    file.seek(start * width)
-                    block = np.fromfile(file, np.uint8, _ROWS_PER_READ * width).reshape(-1, width)
-                    gathered[order[low:high]] = block[ascending[low:high] - start]
-        return gathered
+        return self.scratch.parts(self.places[rows])
 
 
 def search_local(
@@ -137,15 +156,29 @@ def search_local(
     if not partitions:
         return Verdicts.of([], [])
     with tempfile.TemporaryDirectory(prefix=SCRATCH) as directory:
-        scratch = Scratch(Path(directory))
-        scratch.take(partitions)
-        exact = exact_copies(scratch.exact)
-        left = np.setdiff1d(np.arange(len(scratch.rows)), exact.rows)
+        ranked = _ranked(partitions, Scratch(Path(directory)))
+        exact = exact_copies(ranked.exact)
+        left = np.setdiff1d(np.arange(len(ranked.rows)), exact.rows)
         least = needed(
-            scratch.weak,
+            ranked.weak,
             [thresholds(name) for name in sorted(partitions)],
-            scratch.rows["partition"].to_numpy(),
+            ranked.rows["partition"].to_numpy(),
         )
-        near = near_copies(scratch, left, least)
-        results = [CopiesOfKind(EXACT, scratch.rows, exact), CopiesOfKind(NEAR, scratch.rows, near)]
+        near = near_copies(ranked, left, least)
+        results = [CopiesOfKind(EXACT, ranked.rows, exact), CopiesOfKind(NEAR, ranked.rows, near)]
         return Verdicts.of(sorted(partitions), results)
+
+
+def _ranked(partitions: Mapping[str, Callable[[], bytes]], scratch: Scratch) -> RankedScratch:
+    """All partitions' rows; each file is read once, one after the other."""
+    import polars as pl
+
+    frames = []
+    for number, (name, read) in enumerate(sorted(partitions.items())):
+        signatures = Signatures.from_parquet(read(), name)
+        scratch.add(signatures)
+        partition = pl.lit(number, pl.UInt32).alias("partition")
+        frames.append(signatures.frame.with_row_index("place").with_columns(partition))
+    rows = pl.concat(frames)
+    places = best_first(rows)
+    return RankedScratch(scratch, rows[places], places)

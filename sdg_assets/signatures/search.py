@@ -53,24 +53,26 @@ class RankedSignatures(Protocol):
 
 @dataclass(frozen=True)
 class InMemory:
-    """A table of signatures whose rows are already ordered by rank."""
+    """A table of signatures, read by rank. It is not copied into that order."""
 
     table: Signatures
+    order: Indices
+    """The rows' positions, the best first."""
 
     @property
     def exact(self) -> NDArray[np.uint64]:
         """See `RankedSignatures`."""
-        return self.table.frame["exact"].to_numpy().view(np.uint64)
+        return self.table.frame["exact"].to_numpy().view(np.uint64)[self.order]
 
     @property
     def keys(self) -> NDArray[np.uint64]:
         """See `RankedSignatures`."""
-        return self.table.frame["key"].to_numpy().view(np.uint64)
+        return self.table.frame["key"].to_numpy().view(np.uint64)[self.order]
 
     @property
     def weak(self) -> NDArray[np.uint8]:
         """See `RankedSignatures`."""
-        return self.table.frame["weak"].to_numpy()
+        return self.table.frame["weak"].to_numpy()[self.order]
 
     @property
     def bands(self) -> int:
@@ -79,11 +81,11 @@ class InMemory:
 
     def band(self, number: int) -> NDArray[np.uint32]:
         """See `RankedSignatures`."""
-        return np.asarray(self.table.bands[:, number])
+        return np.asarray(self.table.bands[:, number])[self.order]
 
     def parts(self, rows: Indices) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
         """See `RankedSignatures`."""
-        return self.table.parts[rows], self.table.present[rows]
+        return self.table.parts[self.order[rows]], self.table.present[self.order[rows]]
 
 
 def exact_copies(exact: NDArray[np.uint64]) -> Copies:

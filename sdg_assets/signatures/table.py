@@ -157,13 +157,18 @@ def sign(
     return Signatures(pl.DataFrame(columns), *minhash(hashes, boilerplate))
 
 
-def concatenated(batches: Iterable[Signatures]) -> Signatures:
-    """Concatenates batches into one table."""
+def frame_of(batches: Sequence[pl.DataFrame]) -> pl.DataFrame:
+    """The frames of batches as one; of no batches, one without rows."""
     import polars as pl
 
+    return pl.concat([sign([], np.empty(0, np.uint64)).frame, *batches])
+
+
+def concatenated(batches: Iterable[Signatures]) -> Signatures:
+    """Concatenates batches into one table."""
     parts = [sign([], np.empty(0, np.uint64)), *batches]
     return Signatures(
-        pl.concat([part.frame for part in parts]),
+        frame_of([part.frame for part in parts]),
         np.concatenate([part.bands for part in parts]),
         np.concatenate([part.parts for part in parts]),
         np.concatenate([part.present for part in parts]),

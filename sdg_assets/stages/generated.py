@@ -6,7 +6,8 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Container, Iterable, Iterator, Sequence
+from array import array
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -16,7 +17,6 @@ from pydantic import ValidationError
 
 from sdg_assets.answers import AnswerFormat, DraftError, answer_format
 from sdg_assets.answers.base import Draft
-from sdg_assets.answers.extraction import normalized
 from sdg_assets.catalog import SubtaskSpec
 from sdg_assets.enrichment.asking import as_declared
 from sdg_assets.gates import draft_gates, first_refusals
@@ -32,7 +32,8 @@ from sdg_assets.records import (
     TeacherClass,
     content_id,
 )
-from sdg_assets.stages.seeds import seed_rank
+from sdg_assets.stages.seed_index import SeedCopies
+from sdg_assets.stages.shots import Ranking, SeedPrompts
 from sdg_assets.teacher.control_tokens import control_token_of
 from sdg_assets.teacher.conversation import Work
 from sdg_assets.teacher.lengths import LENGTHS
@@ -52,10 +53,6 @@ from sdg_assets.thresholds import DEFAULTS, Thresholds
 GATE = "generation"
 CONTROLLING_DRAFT = "control token"
 CONTROLLING_SEED = "control token in the seed"
-NEIGHBOUR_POOL = 8
-"""How many other seeds are drawn as candidates for an anchor's neighbours."""
-CACHED_SEEDS = 1 << 16
-"""Seeds whose words and drafts are kept in memory."""
 
 # What the new example must change. Each request uses another variation, so that the examples do
 # not all have the writer's favourite topic.
@@ -125,50 +122,6 @@ class Written:
     completion: Completion
 
 
-class SeedPrompts:
-    """The seeds of a partition as the writer's prompts show them, with what is derived from each.
-
-    A seed is shown in several prompts; what costs time is computed once.
-    """
-
-    def __init__(self, seeds: Sequence[Example]) -> None:
-        """Computes nothing yet."""
-        self.seeds = seeds
-        self._drafts: dict[str, str] = {}
-        self._words: dict[str, frozenset[str]] = {}
-
-    def draft(self, seed: Example) -> str:
-        """The seed as the JSON that the writer is to imitate."""
-        if seed.id not in self._drafts:
-            draft = answer_format(seed.answer_kind).draft_of(seed)
-            _forget_if_full(self._drafts)
-            self._drafts[seed.id] = draft.model_dump_json()
-        return self._drafts[seed.id]
-
-    def words(self, seed: Example) -> frozenset[str]:
-        """The words of its context and question."""
-        if seed.id not in self._words:
-            text = normalized(f"{seed.context} {seed.question}")
-            _forget_if_full(self._words)
-            self._words[seed.id] = frozenset(text.split())
-        return self._words[seed.id]
-
-    def neighbours(self, anchor: Example, pool: Sequence[Example], count: int) -> list[Example]:
-        """The seeds of the pool that differ most from the anchor and from each other."""
-        candidates, selected = list(pool), [anchor]
-        while candidates and len(selected) <= count:
-            farthest = min(candidates, key=lambda c: max(self._similarity(c, s) for s in selected))
-            candidates.remove(farthest)
-            selected.append(farthest)
-        return selected[1:]
-
-    def _similarity(self, left: Example, right: Example) -> float:
-        """Jaccard similarity of the words of two seeds, 0 to 1."""
-        a, b = self.words(left), self.words(right)
-        shared = len(a & b)
-        return shared / (len(a) + len(b) - shared) if a or b else 1.0
-
-
 def write(
     spec: SubtaskSpec,
     seeds: Sequence[Example],
@@ -185,7 +138,7 @@ def write(
 
     Args:
         spec: The subtask.
-        seeds: The subtask's normalized examples.
+        seeds: The subtask's normalized examples; of many, a `RowFile`.
         writer: The teacher that writes.
         knobs: The writer's settings.
         round_robin: Whether every seed is used once before any seed is used again. Otherwise an
@@ -197,37 +150,34 @@ def write(
         Work for `fill` and `replay`; its results are for `publish`. A seed with a control token
         appears in no prompt: it is rejected once, as `control token in the seed`.
     """
-    tokens = {seed.id: control_token_of(seed, [writer.control_tokens]) for seed in seeds}
-    for seed in seeds:
-        if tokens[seed.id]:
-            yield _refused(seed, tokens[seed.id])
-    shown = SeedPrompts([seed for seed in seeds if not tokens[seed.id]])
-    seeds = shown.seeds
-    ranking = sorted(range(len(seeds)), key=lambda i: seed_rank(spec, seeds[i].source.row))
-    places = {position: place for place, position in enumerate(ranking)}
-    writer_class = writer.identity.teacher_class
-    rounds, positions = range(knobs.examples_per_seed), range(len(seeds))
+    positions, rows = array("Q"), array("Q")
+    for position, seed in enumerate(seeds):
+        if token := control_token_of(seed, [writer.control_tokens]):
+            yield _refused(seed, token)
+        else:
+            positions.append(position)
+            rows.append(seed.source.row)
+    ranking = Ranking(spec, positions, rows)
+    shown, writer_class = SeedPrompts(), writer.identity.teacher_class
+    rounds = range(knobs.examples_per_seed)
     order = (
         ((position, number) for number in rounds for position in positions)
         if round_robin
         else ((position, number) for position in positions for number in rounds)
     )
     for position, number in order:
-        if not share.holds(seeds[position].id):
+        anchor = seeds[position]
+        if not share.holds(anchor.id):
             continue
-        # Neighbours rank before their anchor (or are among the first few). So a larger `max_seeds`
-        # does not change the prompts of the earlier seeds, and their logged completions are reused.
-        earlier = min(max(places[position], NEIGHBOUR_POOL + 1), len(ranking))
-        drawn = (ranking[place] for place in _drawn(earlier, seeds[position].id))
-        pool = [seeds[i] for i in drawn if i != position]
-        work = _write(spec, seeds[position], pool, number, writer, knobs, shown)
-        declared = [(Role.WRITER, prompt(seeds[position].answer_kind, writer_class))]
+        pool = [seeds[i] for i in ranking.earlier(position, anchor.id)]
+        work = _write(spec, anchor, pool, number, writer, knobs, shown)
+        declared = [(Role.WRITER, prompt(anchor.answer_kind, writer_class))]
         yield as_declared(work, Stage.GENERATED.value, declared)
 
 
 def publish(
     spec: SubtaskSpec,
-    seeds: Sequence[Example],
+    copies: SeedCopies,
     written: Iterable[Written | Rejection],
     writer: TeacherFacts,
     thresholds: Thresholds = DEFAULTS,
@@ -236,7 +186,7 @@ def publish(
 
     Args:
         spec: The subtask.
-        seeds: The subtask's normalized examples.
+        copies: Of the subtask's normalized examples.
         written: The results of `write`.
         writer: The teacher that wrote.
         thresholds: The thresholds of the gates that test each draft.
@@ -248,10 +198,9 @@ def publish(
         `gates.draft_gates`.
     """
     gates = draft_gates(thresholds)
-    seed_keys = {_key(s.context, s.question, s.choices) for s in seeds}
     for batch in chunked(written, ROWS_PER_BATCH):
         rows = [
-            result if isinstance(result, Rejection) else _read(spec, result, seed_keys, writer)
+            result if isinstance(result, Rejection) else _read(spec, result, copies, writer)
             for result in batch
         ]
         examples = [(i, row) for i, row in enumerate(rows) if isinstance(row, GeneratedExample)]
@@ -327,7 +276,7 @@ def _schema(model: type[Draft]) -> dict[str, Any]:
 
 
 def _read(
-    spec: SubtaskSpec, written: Written, seed_keys: Container[str], writer: TeacherFacts
+    spec: SubtaskSpec, written: Written, copies: SeedCopies, writer: TeacherFacts
 ) -> GeneratedExample | Rejection:
     """The example in a completion, before any gate."""
     anchor = written.anchor
@@ -342,7 +291,7 @@ def _read(
         content = _parse(written.completion, answer_format(anchor.answer_kind), anchor, rng)
     except DraftError as error:
         return _rejected(written, str(error))
-    if _key(content.context, content.question, content.choices) in seed_keys:
+    if copies.hold(content):
         return _rejected(written, "copy of a seed")
     return _example(spec, written, content, writer)
 
@@ -414,21 +363,4 @@ def _example(
         variation=written.variation,
         completion_id=written.completion.request_id,
         **vars(content),
-    )
-
-
-def _drawn(count: int, anchor_id: str) -> list[int]:
-    rng = random.Random(anchor_id)  # noqa: S311 – repeatable, not secret
-    return rng.sample(range(count), min(NEIGHBOUR_POOL + 1, count))
-
-
-def _forget_if_full(cache: dict[str, Any]) -> None:
-    """Bounds a cache: neighbours rank early, so the seeds that are shown often come back soon."""
-    if len(cache) >= CACHED_SEEDS:
-        cache.clear()
-
-
-def _key(context: str, question: str, choices: Sequence[str]) -> str:
-    return content_id(
-        normalized(context), normalized(question), sorted(normalized(c) for c in choices)
     )

@@ -7,11 +7,13 @@ belong to another subtask (another subject in a table of many subjects), or to n
 from __future__ import annotations
 
 import hashlib
+import pickle
 from collections.abc import Callable, Iterable, Iterator
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from heapq import heappush, heapreplace
 from operator import itemgetter
+from tempfile import SpooledTemporaryFile
 from typing import Any
 from uuid import UUID
 
@@ -19,6 +21,10 @@ from sdg_assets.catalog import SubtaskSpec
 from sdg_assets.mapping.record import RowMapping
 from sdg_assets.records import Seed, Source
 from sdg_assets.sources.source import Row, SeedSource
+from sdg_assets.store.disk import clear_errors, temporary_directory
+
+SPOOLED_BYTES = 16 << 20
+"""Size up to which the rows of a sample wait in memory."""
 
 
 def collect_seeds(
@@ -93,18 +99,32 @@ def _sampled(
     numbered: Iterable[tuple[int, Row]],
     size: int,
     keeps: Callable[[Row], bool],
-) -> list[tuple[int, Row]]:
-    """The `size` rows with the best ranks that meet `where`, in the order of the split."""
-    last_first: list[tuple[int, int, Row]] = []  # a heap: its first entry is the next to drop
-    for position, row in numbered:
-        elsewhere, digest = seed_rank(spec, position)
-        key = -((elsewhere << 64) + int.from_bytes(digest))
-        if len(last_first) < size:
-            if keeps(row):
-                heappush(last_first, (key, position, row))
-        elif key > last_first[0][0] and keeps(row):
-            heapreplace(last_first, (key, position, row))
-    return sorted(((position, row) for _, position, row in last_first), key=itemgetter(0))
+) -> Iterator[tuple[int, Row]]:
+    """The `size` rows with the best ranks that meet `where`, in the order of the split.
+
+    Rows wait in a temporary file: as objects, two million of them would take more than 3 GB.
+    """
+    last_first: list[tuple[int, int, int]] = []  # a heap: its first entry is the next to drop
+    with SpooledTemporaryFile(SPOOLED_BYTES, dir=str(temporary_directory())) as file:
+
+        def entry(key: int, position: int, row: Row) -> tuple[int, int, int]:
+            offset = file.tell()
+            with clear_errors(temporary_directory(), "TMPDIR"):
+                pickle.dump(_plain(row), file, pickle.HIGHEST_PROTOCOL)
+            return key, position, offset
+
+        for position, row in numbered:
+            elsewhere, digest = seed_rank(spec, position)
+            key = -((elsewhere << 64) + int.from_bytes(digest))
+            if len(last_first) < size:
+                if keeps(row):
+                    heappush(last_first, entry(key, position, row))
+            elif key > last_first[0][0] and keeps(row):
+                heapreplace(last_first, entry(key, position, row))
+        last_first.sort(key=itemgetter(1))
+        for _, position, offset in last_first:
+            file.seek(offset)
+            yield position, pickle.load(file)  # noqa: S301 – written above
 
 
 def _counted(rows: Iterable[Row], count: Callable[[int], None] | None) -> Iterator[tuple[int, Row]]:

@@ -20,6 +20,7 @@ from sdg_assets.errors import PermanentError, TeacherError
 from sdg_assets.records import Example, GeneratedExample, Role
 from sdg_assets.settings import Settings
 from sdg_assets.stages.generated import WriterKnobs, publish, write
+from sdg_assets.stages.seed_index import SeedCopies
 from sdg_assets.teacher.backend import TeacherSpec
 from sdg_assets.teacher.backends import backend_of
 from sdg_assets.teacher.backends.engine import BACKEND, EngineTeacher
@@ -233,7 +234,7 @@ def rate(
                         "tokens; raise the teacher's max_model_len"
                     ) from None
     per_second = (teacher.tokens - tokens_before) / (time.monotonic() - began)
-    rows = publish(spec, seeds, results, teacher)
+    rows = publish(spec, SeedCopies(seeds), results, teacher)
     accepted = sum(isinstance(row, GeneratedExample) for row in rows)
     return Rate(
         tokens_per_second=per_second,

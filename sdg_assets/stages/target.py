@@ -26,6 +26,7 @@ from sdg_assets.stages.enriched import context_of, enrich
 from sdg_assets.stages.enriched import publish as publish_solved
 from sdg_assets.stages.generated import WriterKnobs, Written, write
 from sdg_assets.stages.generated import publish as publish_written
+from sdg_assets.stages.seed_index import SeedCopies
 from sdg_assets.teacher.conversation import ResultT, Work, captured
 from sdg_assets.teacher.requests import TeacherFacts
 from sdg_assets.thresholds import Thresholds
@@ -100,7 +101,7 @@ def write_until(
     writer, solver = teachers[Role.WRITER], teachers[Role.SOLVER]
     works = write(spec, seeds, writer, knobs, round_robin=True)
     gates, context = row_gates(thresholds, heldout), context_of(solver, solver_knobs, judge)
-    sets, passed = set_gates(thresholds, lambda: seeds), 0
+    sets, passed, copies = set_gates(thresholds, lambda: seeds), 0, SeedCopies(seeds)
     while report.accepted < report.target and report.rounds < max_rounds:
         missing = report.target - report.accepted
         rate = report.accepted / report.written if report.written else FIRST_YIELD
@@ -111,7 +112,7 @@ def write_until(
         report.results += written
         report.rounds += 1
         report.written += len(written)
-        rows = list(publish_written(spec, seeds, written, writer, thresholds))
+        rows = list(publish_written(spec, copies, written, writer, thresholds))
         report.lost.update(f"{r.gate}: {r.reason}" for r in rows if isinstance(r, Rejection))
         examples = [row for row in rows if isinstance(row, GeneratedExample)]
         results = yield from _round(list(enrich(examples, solver, solver_knobs, judge)))

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 from sdg_assets.teacher.requests import Sampling, TeacherIdentity
-from sdg_assets.teacher.thinking import thinks
+from sdg_assets.teacher.thinking import SamplingAdvice, thinks
 
 
 def sampling_of(
@@ -25,6 +27,18 @@ def sampling_of(
     """
     recommended = identity.sampling
     advice = recommended.thinking if thinks(identity.thinking, thinking) else recommended.answering
+    return _sampling(advice, thinking, temperature, otherwise, sample)
+
+
+# A partition's requests differ only in `sample`. Typed, because 0 and 0.0 give different ids.
+@lru_cache(maxsize=1 << 10, typed=True)
+def _sampling(
+    advice: SamplingAdvice,
+    thinking: str,
+    temperature: float | None,
+    otherwise: Sampling,
+    sample: int,
+) -> Sampling:
     values = {name: value for name, value in advice.model_dump().items() if value is not None}
     if temperature is not None:
         values["temperature"] = temperature

@@ -27,7 +27,8 @@ from sdg_assets.catalog import SubtaskSpec, load_catalog
 from sdg_assets.enrichment.knobs import SolverKnobs
 from sdg_assets.records import Example, GeneratedExample, Rejection, Role, TeacherStamp
 from sdg_assets.stages import enriched, generated
-from sdg_assets.stages.generated import WriterKnobs
+from sdg_assets.stages.generated import WriterKnobs, Written
+from sdg_assets.stages.seed_index import SeedCopies
 from sdg_assets.store.partitions import PartitionKey, Store
 from sdg_assets.teacher.conversation import Desk, Feed, ResultT, Usage, Work
 from sdg_assets.teacher.encoding import ChatEncoder
@@ -194,7 +195,12 @@ def _written(
     drafts = [kind.draft_of(next(others)).model_dump_json() for _ in seeds]
     teacher.drafts = iter(drafts)
     works = partial(generated.write, spec, seeds, teacher, WriterKnobs())
-    publish = partial(generated.publish, spec, seeds, writer=teacher)
+
+    def publish(
+        written: Iterator[Written | Rejection],
+    ) -> Iterator[GeneratedExample | Rejection]:
+        return generated.publish(spec, SeedCopies(seeds), written, teacher)
+
     return _measured(spec, works, publish, {Role.WRITER: teacher}, folder / "writer", figures)
 
 

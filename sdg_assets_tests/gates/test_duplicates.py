@@ -1,7 +1,15 @@
 from __future__ import annotations
 
+import tempfile
+from pathlib import Path
+
+import pytest
+from more_itertools import chunked
+
 from sdg_assets.gates.duplicates import Duplicates
 from sdg_assets.records import Example
+from sdg_assets.signatures.minhash import boilerplate_of
+from sdg_assets.signatures.shingles import shingled
 from sdg_assets_tests.support.records import CAPITALS, enriched, example, numeric
 
 
@@ -52,3 +60,39 @@ def test_a_copy_of_a_seed_is_a_duplicate() -> None:
     seed = numeric()
 
     assert copies(numeric(), numeric(), seeds=(seed,)) == dict.fromkeys((0, 1), f"seed {seed.id}")
+
+
+def test_rows_in_many_batches_are_compared_like_rows_in_one() -> None:
+    seeds = [numeric(f"How much is {n} times seven, said aunt {n}?") for n in range(3000)]
+    rows = [numeric(f"how much is {n} times SEVEN, said aunt {n}") for n in range(2990, 3010)]
+    together, one_by_one = Duplicates(seeds), Duplicates(seeds)
+
+    together.add([*rows, *rows])
+    for row in [*rows, *rows]:
+        one_by_one.add([row])
+
+    assert set(together.refusals()) == {*range(10), *range(20, 40)}
+    assert one_by_one.refusals() == together.refusals()
+    assert one_by_one.signatures().to_parquet("p") == together.signatures().to_parquet("p")
+
+
+def test_signatures_are_in_files_only_as_long_as_they_are_needed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    duplicates = Duplicates([example()])
+    assert list(tmp_path.iterdir())
+
+    del duplicates
+
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_task_has_the_same_boilerplate_in_any_batches() -> None:
+    seeds = [numeric(f"Dear pupil, please tell us: how much is {n}?") for n in range(5000)]
+    batches = [[shingled(some) for some in chunked(seeds, size)] for size in (64, 1024, 5000)]
+
+    codes = [boilerplate_of(batch).tolist() for batch in batches]
+
+    assert codes[0]
+    assert codes[0] == codes[1] == codes[2]

@@ -9,8 +9,16 @@ from typing import Any
 
 import pytest
 
-from sdg_assets.records import AnswerKind, Example, GeneratedExample, Rejection, TeacherClass
+from sdg_assets.records import (
+    AnswerKind,
+    Example,
+    GeneratedExample,
+    Rejection,
+    TeacherClass,
+)
+from sdg_assets.stages import generated
 from sdg_assets.stages.generated import VARIATIONS, WriterKnobs
+from sdg_assets.store.row_file import RowFile
 from sdg_assets.teacher.conversation import Desk
 from sdg_assets.teacher.log.completions import CompletionLog
 from sdg_assets.teacher.requests import Completion, Request
@@ -308,3 +316,14 @@ def test_a_draft_is_as_long_as_its_writers_class_needs_unless_a_setting_says_oth
     assert teacher.requests[0].sampling.max_tokens == tokens
     is_named = f"multiple_choice.{teacher_class}@" in row.prompt_version
     assert is_named == (teacher_class != "small")
+
+
+def test_rows_in_a_file_are_asked_for_as_rows_in_a_list_are() -> None:
+    def asked(seeds: Sequence[Example]) -> list[str]:
+        works = generated.write(SPEC, seeds, teacher, WriterKnobs(examples_per_seed=2))
+        return [request.id for work in works for request in next(work)]
+
+    teacher = ScriptedTeacher(a_new_one)
+    seeds = [example(id=f"{n:020x}", question=f"Is {n} odd?") for n in range(40)]
+
+    assert asked(RowFile(Example, iter(seeds))) == asked(seeds)

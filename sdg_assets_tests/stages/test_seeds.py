@@ -11,6 +11,7 @@ import pytest
 from sdg_assets.catalog import SubtaskSpec
 from sdg_assets.mapping.record import RowMapping
 from sdg_assets.records import Seed
+from sdg_assets.stages import seeds
 from sdg_assets.stages.seeds import collect_seeds, shortfall
 from sdg_assets_tests.support.builders import TASK, Rows, seed_task
 
@@ -45,6 +46,15 @@ def test_a_larger_cap_keeps_every_seed_of_a_smaller_one() -> None:
     assert more == sorted(more)
     assert positions(SPEC, 10) == few
     assert positions(SPEC, 1000) == list(range(500))
+
+
+def test_a_sample_that_does_not_fit_into_memory_is_the_same(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    in_memory = list(collect_seeds(SPEC, SOURCE, 100))
+    monkeypatch.setattr(seeds, "SPOOLED_BYTES", 64)
+
+    assert list(collect_seeds(SPEC, SOURCE, 100)) == in_memory
 
 
 def test_a_capped_sample_of_a_parallel_task_is_of_the_rows_this_language_owns() -> None:

@@ -10,6 +10,7 @@ from sdg_assets.enrichment.knobs import SolverKnobs
 from sdg_assets.records import GeneratedExample, Rejection, Role
 from sdg_assets.stages.enriched import enrich
 from sdg_assets.stages.generated import WriterKnobs, publish
+from sdg_assets.stages.seed_index import SeedCopies
 from sdg_assets.stages.target import TargetReport, write_until
 from sdg_assets.teacher.conversation import Desk, Feed, Usage
 from sdg_assets.teacher.log.completions import CompletionLog
@@ -57,7 +58,7 @@ def rows_until(
     )
     (feed,) = fill([Feed(works, desks, Usage())])
     assert feed.error is None
-    return list(publish(SPEC, SEEDS, report.results, teachers[Role.WRITER]))
+    return list(publish(SPEC, SeedCopies(SEEDS), report.results, teachers[Role.WRITER]))
 
 
 def test_rounds_go_on_until_the_target_is_reached_and_no_further(tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ from sdg_assets.records import (
 from sdg_assets.stages import enriched, generated
 from sdg_assets.stages.enriched import EnrichmentReport
 from sdg_assets.stages.generated import WriterKnobs
+from sdg_assets.stages.seed_index import SeedCopies
 from sdg_assets.teacher.conversation import Desk, Usage
 from sdg_assets.teacher.stream import converse
 from sdg_assets.thresholds import DEFAULTS, Thresholds
@@ -32,7 +33,7 @@ def written_by(
     """The rows of `generated`."""
     works = generated.write(spec, seeds, desk.teacher, knobs)
     results = converse(works, {Role.WRITER: desk}, Usage())
-    return list(generated.publish(spec, seeds, results, desk.teacher, thresholds))
+    return list(generated.publish(spec, SeedCopies(seeds), results, desk.teacher, thresholds))
 
 
 def enriched_with(

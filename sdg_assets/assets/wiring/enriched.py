@@ -15,7 +15,9 @@ from sdg_assets.stages.enriched import (
     enrich,
     publish,
 )
+from sdg_assets.stages.seed_index import SeedsById
 from sdg_assets.stages.stage import STAGES
+from sdg_assets.store.row_file import RowFile
 from sdg_assets.teacher.conversation import Desks, Usage, Work
 from sdg_assets.teacher.replay import replay
 from sdg_assets.teacher.share import Share
@@ -47,10 +49,11 @@ def _ask(partition: PartitionContext, config: SolverConfig, desks: Desks) -> Fil
 
 
 def _judge(inputs: PartitionInputs, desks: Desks) -> Judge | None:
-    """The judge, with the seeds of the rows to judge."""
-    seed_ids = {row.seed_ids[0] for row in inputs.read(Stage.GENERATED, GeneratedExample)}
-    normalized = inputs.read(Stage.NORMALIZED, Example)
-    return inputs.judge(desks, {seed.id: seed for seed in normalized if seed.id in seed_ids})
+    """The judge, with the partition's seeds; None if there is no judge."""
+    if Role.JUDGE not in desks:
+        return None
+    seeds = RowFile(Example, inputs.read(Stage.NORMALIZED, Example))
+    return inputs.judge(desks, SeedsById(seeds))
 
 
 def _share(

@@ -1,6 +1,6 @@
 """`generated`: new examples modelled on seeds, a fixed number per seed or until enough pass."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from sdg_assets.assets.filling import Filling, TeacherWiring
 from sdg_assets.assets.knobs import SolverConfig, WriterConfig, config_of
@@ -9,8 +9,10 @@ from sdg_assets.assets.writing import PartitionReport
 from sdg_assets.errors import PermanentError
 from sdg_assets.records import Example, Rejection, Role, Stage
 from sdg_assets.stages.generated import Written, publish, write
+from sdg_assets.stages.seed_index import SeedCopies, SeedsById
 from sdg_assets.stages.stage import STAGES
 from sdg_assets.stages.target import TargetReport, write_until
+from sdg_assets.store.row_file import RowFile
 from sdg_assets.teacher.conversation import Desks, Usage, Work
 from sdg_assets.teacher.replay import replay
 from sdg_assets.teacher.share import Share
@@ -22,7 +24,7 @@ def _roles(config: WriterConfig) -> tuple[Role, ...]:
 
 
 def _ask(partition: PartitionContext, config: WriterConfig, desks: Desks) -> Filling:
-    seeds = list(partition.read(Stage.NORMALIZED, Example))
+    seeds = RowFile(Example, partition.read(Stage.NORMALIZED, Example))
     if config.target_accepted:
         return _ask_until_accepted(partition, config, seeds, desks, config.target_accepted)
     spec, writer = partition.spec, desks[Role.WRITER].teacher
@@ -31,7 +33,7 @@ def _ask(partition: PartitionContext, config: WriterConfig, desks: Desks) -> Fil
     def publish_partition(usage: Usage) -> PartitionReport:
         logs = {role: desk.log for role, desk in desks.items()}
         written = replay(write(spec, seeds, writer, knobs), logs)
-        rows = publish(spec, seeds, written, writer, partition.thresholds)
+        rows = publish(spec, SeedCopies(seeds), written, writer, partition.thresholds)
         report = partition.publish(rows, config, usage=usage)
         report.teachers[Role.WRITER] = writer.identity
         return report
@@ -43,7 +45,7 @@ def _ask(partition: PartitionContext, config: WriterConfig, desks: Desks) -> Fil
 def _ask_until_accepted(
     partition: PartitionContext,
     config: WriterConfig,
-    seeds: list[Example],
+    seeds: Sequence[Example],
     desks: Desks,
     target: int,
 ) -> Filling:
@@ -62,12 +64,12 @@ def _ask_until_accepted(
         partition.thresholds,
         progress,
         heldout=partition.guard.gate,
-        judge=partition.judge(desks, {seed.id: seed for seed in seeds}),
+        judge=partition.judge(desks, SeedsById(seeds)),
         max_rounds=config.max_rounds,
     )
 
     def publish_partition(usage: Usage) -> PartitionReport:
-        rows = publish(spec, seeds, progress.results, writer, partition.thresholds)
+        rows = publish(spec, SeedCopies(seeds), progress.results, writer, partition.thresholds)
         report = partition.publish(rows, config, usage=usage)
         report.teachers |= {role: desk.teacher.identity for role, desk in desks.items()}
         report.metadata |= {"target": progress.summary, "target_rounds": progress.rounds}
@@ -87,7 +89,7 @@ def _share(
             "target_accepted: how many rows to write depends on all that were accepted before, so "
             "one process must write them; share examples_per_seed instead"
         )
-    seeds = list(inputs.read(Stage.NORMALIZED, Example))
+    seeds = RowFile(Example, inputs.read(Stage.NORMALIZED, Example))
     knobs = config.knobs(inputs.settings)
     return write(inputs.spec, seeds, desks[Role.WRITER].teacher, knobs, share=share)
 

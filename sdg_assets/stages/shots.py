@@ -1,0 +1,113 @@
+"""The seeds that a prompt shows beside its anchor: which ones, and how."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from typing import Any
+
+from sdg_assets.answers import answer_format
+from sdg_assets.answers.extraction import normalized
+from sdg_assets.catalog import SubtaskSpec
+from sdg_assets.records import Example
+from sdg_assets.stages.seeds import seed_rank
+
+NEIGHBOUR_POOL = 8
+"""How many other seeds are drawn as candidates for an anchor's neighbours."""
+CACHED_SEEDS = 1 << 16
+"""Seeds whose words and drafts are kept in memory."""
+
+
+class Ranking:
+    """The order in which seeds are sampled, see `seed_rank`, with 24 bytes a seed."""
+
+    def __init__(self, spec: SubtaskSpec, positions: Sequence[int], rows: Sequence[int]) -> None:
+        """Ranks seeds.
+
+        Args:
+            spec: The subtask.
+            positions: The seeds' positions, ascending.
+            rows: The positions of their rows in the split.
+        """
+        import numpy as np
+
+        ranks = np.empty(len(rows), [("elsewhere", "?"), ("digest", "u8")])
+        for place, row in enumerate(rows):
+            elsewhere, digest = seed_rank(spec, row)
+            ranks[place] = elsewhere, int.from_bytes(digest)
+        order = np.lexsort((ranks["digest"], ranks["elsewhere"]))
+        self._positions = np.asarray(positions, np.int64)[order]
+        self._places = np.empty(len(order), np.int64)
+        self._places[order] = np.arange(len(order))
+        self._sorted = np.asarray(positions, np.int64)
+
+    def earlier(self, position: int, seed_id: str) -> list[int]:
+        """Positions of seeds, drawn for an anchor, that rank before it or are the first few.
+
+        So a larger `max_seeds` does not change the prompts of the earlier seeds, and their logged
+        completions are reused.
+        """
+        place = int(self._places[self._sorted.searchsorted(position)])
+        count = min(max(place, NEIGHBOUR_POOL + 1), len(self._places))
+        drawn = self._positions[_drawn(count, seed_id)].tolist()
+        return [other for other in drawn if other != position]
+
+
+class SeedPrompts:
+    """The seeds of a partition as the writer's prompts show them, with what is derived from each.
+
+    A seed is shown in several prompts; what costs time is computed once.
+    """
+
+    def __init__(self) -> None:
+        """Computes nothing yet."""
+        self._drafts: dict[str, str] = {}
+        self._words: dict[str, frozenset[str]] = {}
+
+    def draft(self, seed: Example) -> str:
+        """The seed as the JSON that the writer is to imitate."""
+        if seed.id not in self._drafts:
+            draft = answer_format(seed.answer_kind).draft_of(seed)
+            _forget_if_full(self._drafts)
+            self._drafts[seed.id] = draft.model_dump_json()
+        return self._drafts[seed.id]
+
+    def words(self, seed: Example) -> frozenset[str]:
+        """The words of its context and question."""
+        if seed.id not in self._words:
+            text = normalized(f"{seed.context} {seed.question}")
+            _forget_if_full(self._words)
+            self._words[seed.id] = frozenset(text.split())
+        return self._words[seed.id]
+
+    def neighbours(self, anchor: Example, pool: Sequence[Example], count: int) -> list[Example]:
+        """The seeds of the pool that differ most from the anchor and from each other."""
+        words = [self.words(seed) for seed in pool]
+        left, selected = list(range(len(pool))), list[int]()
+        newest = self.words(anchor)
+        nearest = [0.0] * len(pool)  # similarity to the most similar seed selected so far
+        while left and len(selected) < count:
+            for i in left:
+                nearest[i] = max(nearest[i], _similarity(words[i], newest))
+            farthest = min(left, key=nearest.__getitem__)
+            left.remove(farthest)
+            selected.append(farthest)
+            newest = words[farthest]
+        return [pool[i] for i in selected]
+
+
+def _similarity(left: frozenset[str], right: frozenset[str]) -> float:
+    """Jaccard similarity of two sets of words, 0 to 1."""
+    shared = len(left & right)
+    return shared / (len(left) + len(right) - shared) if left or right else 1.0
+
+
+def _drawn(count: int, anchor_id: str) -> list[int]:
+    rng = random.Random(anchor_id)  # noqa: S311 – repeatable, not secret
+    return rng.sample(range(count), min(NEIGHBOUR_POOL + 1, count))
+
+
+def _forget_if_full(cache: dict[str, Any]) -> None:
+    """Bounds a cache: neighbours rank early, so the seeds that are shown often come back soon."""
+    if len(cache) >= CACHED_SEEDS:
+        cache.clear()
