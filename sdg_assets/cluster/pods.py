@@ -26,6 +26,7 @@ POD_TAG = "sdg/pod"
 INDEXES_TAG = "sdg/indexes"
 """Run tag: number of pods among which a step with teachers divides its rows."""
 QUEUE_LABEL = "kueue.x-k8s.io/queue-name"
+QUEUE_PRIORITY_LABEL = "kueue.x-k8s.io/priority-class"
 WAITS_LABEL = "sdg/waits"
 """Label of Jobs that may have no pods for long: they wait for quota, or for room for some."""
 CACHE = "/cache"
@@ -314,7 +315,10 @@ def _onto_gpus(pod: Config, size: PodSize, cluster: ClusterSettings) -> None:
         spec["priority_class_name"] = cluster.gpu_priority_class
     if cluster.queue_name:
         # Kueue starts the Job when there is quota for all its pods.
-        pod["job_metadata"] = {"labels": {QUEUE_LABEL: cluster.queue_name, WAITS_LABEL: "true"}}
+        labels = {QUEUE_LABEL: cluster.queue_name, WAITS_LABEL: "true"}
+        if cluster.queue_priority:
+            labels[QUEUE_PRIORITY_LABEL] = cluster.queue_priority
+        pod["job_metadata"] = {"labels": labels}
         pod["job_spec_config"] = {"suspend": True}
     pod["pod_template_spec_metadata"]["annotations"] = {
         # An engine takes minutes to start, so an autoscaler must not move it to save a node.

@@ -79,6 +79,9 @@ class ClusterSettings(EnvironmentSettings):
         default=None,
         description="Kueue's LocalQueue in which Jobs with GPUs wait for quota; unset: no Kueue",
     )
+    queue_priority: str | None = Field(
+        default=None, description="Kueue's WorkloadPriorityClass of these Jobs"
+    )
     sandbox_seccomp: str | None = Field(
         default=None,
         description="seccomp profile on the nodes that lets pods of code tasks create namespaces",

@@ -37,7 +37,13 @@ from sdg_assets.cluster.indexed_jobs import (
     report_of,
     subtasks_of_run,
 )
-from sdg_assets.cluster.pods import QUEUE_LABEL, gpus_of_run, indexes_of_run, stage_pod
+from sdg_assets.cluster.pods import (
+    QUEUE_LABEL,
+    QUEUE_PRIORITY_LABEL,
+    gpus_of_run,
+    indexes_of_run,
+    stage_pod,
+)
 from sdg_assets.cluster.settings import ClusterSettings
 from sdg_assets.cluster.step_handler import without_resource
 from sdg_assets.errors import PermanentError, TransientError
@@ -157,11 +163,13 @@ def test_pods_of_a_retrys_job_are_told_apart() -> None:
 
 def test_the_pod_that_publishes_has_no_gpus_but_the_sandbox_that_it_needs() -> None:
     cluster = ClusterSettings(
-        gpu_image="gpu:1", queue_name="q", gpu_node_selector={"pool": "gpu"}, sandbox_seccomp="p"
-    )
+        gpu_image="gpu:1", queue_name="q", queue_priority="p1", sandbox_seccomp="p",
+        gpu_node_selector={"pool": "gpu"},
+    )  # fmt: skip
     pipeline = Settings(teacher=BIG)
     asks = stage_pod(Stage.ENRICHED, pipeline, cluster, AnswerKind.CODE)
     assert asks["job_metadata"]["labels"][QUEUE_LABEL] == "q"
+    assert asks["job_metadata"]["labels"][QUEUE_PRIORITY_LABEL] == "p1"
     assert asks["job_spec_config"] == {"suspend": True}
     pod = stage_pod(Stage.ENRICHED, pipeline, cluster, AnswerKind.CODE, publishes=True)
     assert GPU not in json.dumps(pod)
