@@ -35,6 +35,14 @@ def plan(
         typer.Option(min=1, help="Output tokens per second of one GPU; `sdg bench` measures them."),
     ] = 2000.0,
     gpus: Annotated[int, typer.Option(min=1, help="GPUs that work at the same time.")] = 1,
+    hours: Annotated[
+        float | None,
+        typer.Option(
+            min=0.01,
+            help="Tell how many teachers are needed to be done in so many hours.",
+            show_default=False,
+        ),
+    ] = None,
     batch: Annotated[
         int, typer.Option(min=1, help="Requests that one teacher computes together.")
     ] = 256,
@@ -50,13 +58,13 @@ def plan(
 
     Prompts are rendered from the real seeds and counted with the tokenizer of SDG_TEACHER. A new
     example is assumed to be as long as a seed; thoughts, traces and backgrounds have typical
-    lengths. The last line simulates the run on `--gpus`, with uneven shares, loading, the last long
-    answers and failures.
+    lengths. The line below the table simulates the run on `--gpus`, with uneven shares, loading,
+    the last long answers and failures; `--hours` turns the question around.
     """
     from sdg_assets.catalog import configured_catalog
     from sdg_assets.records import Role
     from sdg_assets.settings import settings
-    from sdg_assets.stages.fleet import Fleet, forecast
+    from sdg_assets.stages.fleet import Fleet, forecast, replicas_for
     from sdg_assets.stages.plan import (
         RoughCounter,
         TokenCounter,
@@ -89,15 +97,20 @@ def plan(
         failures_per_day=failures_per_day,
     )
     summed = total(plans)
-    hours = forecast([summed.generated, summed.enriched], fleet)
+    phases = [summed.generated, summed.enriched]
+    expected = forecast(phases, fleet)
+    needed = replicas_for(phases, hours, fleet) if hours else None
     if as_json:
         subtask_plans = [_numbers(plan, tokens_per_second) for plan in plans]
         terminal.write_json(
-            {"subtasks": subtask_plans, "fleet": asdict(fleet), "forecast": asdict(hours)}
+            {"subtasks": subtask_plans, "fleet": asdict(fleet), "forecast": asdict(expected)}
+            | ({"replicas_needed": needed} if hours else {})
         )
     else:
         _write_plans([*plans, summed], tokens_per_second)
-        terminal.write(_forecast_line(fleet, each, hours))
+        terminal.write(_forecast_line(fleet, each, expected))
+        if hours:
+            terminal.write(_needed_line(needed, each, hours))
     return 0
 
 
@@ -115,13 +128,27 @@ def _numbers(plan: SubtaskPlan, tokens_per_second: float) -> dict[str, object]:
 
 
 def _forecast_line(fleet: Fleet, each: int, forecast: Forecast) -> str:
-    of_each = f" of {each} GPUs" if each > 1 else ""
-    teachers = f"{fleet.replicas} teacher{'s' * (fleet.replicas > 1)}{of_each}"
     return (
-        f"\n{teachers}: {forecast.hours:.1f} h, and one run of twenty takes more than "
-        f"{forecast.late_hours:.1f} h. {forecast.replica_hours * each:.1f} GPU-hours, of which "
+        f"\n{_teachers(fleet.replicas, each)}: {forecast.hours:.1f} h, and one run of twenty takes "
+        f"more than {forecast.late_hours:.1f} h. {forecast.replica_hours * each:.1f} GPU-hours, of which "
         f"{1 - forecast.busy_share:.0%} go to loading, the last answers and failures."
     )
+
+
+def _needed_line(needed: int | None, each: int, hours: float) -> str:
+    if needed is None:
+        return (
+            f"No number of teachers is done in {hours:g} h: loading and the last answers take that."
+        )
+    return (
+        f"{hours:g} h need {_teachers(needed, each)}; on Kubernetes, run with the tag "
+        f"sdg/indexes={needed}."
+    )
+
+
+def _teachers(replicas: int, each: int) -> str:
+    of_each = f" of {each} GPUs" if each > 1 else ""
+    return f"{replicas} teacher{'s' * (replicas > 1)}{of_each}"
 
 
 def _write_plans(plans: Sequence[SubtaskPlan], tokens_per_second: float) -> None:

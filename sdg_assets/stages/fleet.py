@@ -9,7 +9,7 @@ way. Answers that it had kept cost nothing.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import fmean, quantiles
 
 import numpy as np
@@ -20,6 +20,7 @@ LONGEST = 3.0
 """The longest of thousands of answers, as a multiple of the mean one."""
 SPREAD = 0.5
 """Standard deviation of a row's tokens, as a share of their mean."""
+MOST_REPLICAS = 1024
 PARTS = 20
 """One run of so many takes longer than `late_hours`."""
 
@@ -99,6 +100,33 @@ def forecast(phases: Sequence[Phase], fleet: Fleet, seed: int = 0) -> Forecast:
         replica_hours=spent,
         busy_share=least / spent if spent else 1.0,
     )
+
+
+def replicas_for(phases: Sequence[Phase], hours: float, fleet: Fleet) -> int | None:
+    """The fewest replicas with which nineteen runs of twenty are done in time.
+
+    Args:
+        phases: The stages' work.
+        hours: The time.
+        fleet: What one replica is like; its number is not used.
+
+    Returns:
+        The number; None if not even `MOST_REPLICAS` are enough, for example because a teacher needs
+        longer to load.
+    """
+
+    def is_enough(replicas: int) -> bool:
+        return forecast(phases, replace(fleet, replicas=replicas)).late_hours <= hours
+
+    if not is_enough(MOST_REPLICAS):
+        return None
+    too_few, enough = 0, 1
+    while not is_enough(enough):
+        too_few, enough = enough, min(2 * enough, MOST_REPLICAS)
+    while enough - too_few > 1:
+        middle = (too_few + enough) // 2
+        too_few, enough = (too_few, middle) if is_enough(middle) else (middle, enough)
+    return enough
 
 
 def _simulated(phase: Phase, fleet: Fleet, random: np.random.Generator) -> np.ndarray:

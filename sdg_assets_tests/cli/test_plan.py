@@ -64,6 +64,18 @@ def test_more_gpus_take_less_time_and_more_gpu_hours() -> None:
     assert four["hours"] <= four["late_hours"]
 
 
+def test_wished_hours_become_a_number_of_pods() -> None:
+    command = ("plan", "gsm8k", "--tokens-per-second", "1", "--batch", "1", "--load-minutes", "0")
+    done = sdg(*command, "--hours", "1")
+    needed = json.loads(sdg(*command, "--hours", "1", "--json").stdout)["replicas_needed"]
+
+    assert done.exit_code == 0, done.stderr
+    assert needed >= 1
+    assert f"run with the tag sdg/indexes={needed}." in done.stdout
+    never = sdg(*command, "--hours", "0.01")
+    assert "No number of teachers is done in 0.01 h" in never.stdout
+
+
 def test_fewer_gpus_than_the_teacher_needs_are_refused(configure: Configure) -> None:
     configure(teacher="smollm2-135m", solver="qwen3-235b")
 

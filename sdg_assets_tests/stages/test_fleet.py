@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from sdg_assets.stages.fleet import LONGEST, Fleet, Forecast, Phase, forecast
+from sdg_assets.stages.fleet import LONGEST, Fleet, Forecast, Phase, forecast, replicas_for
 
 WORK = Phase(rows=100_000, requests=100_000, output_tokens=20_000_000)
 
@@ -57,3 +57,19 @@ def test_votes_that_wait_for_each_other_make_the_tail_longer() -> None:
 def test_nothing_to_do_takes_no_time() -> None:
     nothing = Phase(rows=0, requests=0, output_tokens=0)
     assert hours(4, nothing) == Forecast(0.0, 0.0, 0.0, 1.0)
+
+
+def test_the_fewest_teachers_that_are_done_in_time_are_named() -> None:
+    fleet = Fleet(1, tokens_per_second=2000.0, load_seconds=300.0)
+    needed = replicas_for([WORK], 1.0, fleet)
+    assert needed
+    late = [
+        forecast([WORK], Fleet(n, tokens_per_second=2000.0, load_seconds=300.0)).late_hours
+        for n in (needed - 1, needed)
+    ]
+    assert late[1] <= 1.0 < late[0]
+
+
+def test_no_number_of_teachers_is_faster_than_loading() -> None:
+    fleet = Fleet(1, tokens_per_second=2000.0, load_seconds=3600.0)
+    assert replicas_for([WORK], 0.9, fleet) is None
