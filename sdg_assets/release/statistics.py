@@ -44,6 +44,8 @@ class Statistics:
     teachers: Counter[tuple[str, str, str]] = field(default_factory=Counter)
     """Rows by (role, model, revision)."""
     variations: Counter[str] = field(default_factory=Counter)
+    topics: Counter[str] = field(default_factory=Counter)
+    """Rows by topic, without rows that were written without one."""
     vote_shares: Counter[int] = field(default_factory=Counter)
     """Rows by the share of votes that agreed, in tenths."""
     judge_scores: Counter[int] = field(default_factory=Counter)
@@ -91,6 +93,8 @@ class Statistics:
         for role, stamp in stamps.items():
             self.teachers[role, stamp.model, stamp.revision] += 1
         self.variations[row.variation] += 1
+        if row.topic:
+            self.topics[row.topic] += 1
         self.vote_shares[int(row.vote_share * TENTHS + 1e-9)] += 1
         for variant, text in row.text.items():
             self.lengths[variant][len(text).bit_length()] += 1
