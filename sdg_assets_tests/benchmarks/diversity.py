@@ -16,9 +16,7 @@ from __future__ import annotations
 
 import argparse
 import os
-import sys
 import tempfile
-import time
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -103,7 +101,9 @@ def main() -> int:
     os.environ |= {"SDG_TEACHER": options.teacher, "SDG_SEED_SOURCE": options.source}
     settings.cache_clear()
     arms: dict[str, dict[str, Arm]] = {}
-    started = time.monotonic()
+    print(f"{options.teacher}, {options.seeds} seeds × {options.items} items a subtask\n")
+    print("| subtask | arm | requests | rows | near | self-similarity | verified | refused |")
+    print("|---|---|---:|---:|---:|---:|---:|---|", flush=True)
     with CompletionLog(options.log) as log:
         desk = Desk(open_teacher(settings(), Role.WRITER), log)
         for name in options.subtasks:
@@ -113,11 +113,9 @@ def main() -> int:
                 WITHOUT: arm_of(desk, _without_topics(spec), seeds, options.items, options.votes),
                 WITH: arm_of(desk, spec, seeds, options.items, options.votes),
             }
-            print(f"{name} done after {time.monotonic() - started:.0f} s", file=sys.stderr)
+            print_arms(name, arms[name])
     if options.rows:
         options.rows.write_text(questions_to_read(arms), "utf-8")
-    print(f"{options.teacher}, {options.seeds} seeds × {options.items} items a subtask\n")
-    print_table(arms)
     missed = missed_goals(arms, has_votes=options.votes > 0)
     print("".join(f"\nMISSED: {goal}" for goal in missed) or "\nAll goals are met.")
     return 1 if missed else 0
@@ -151,17 +149,15 @@ def _without_topics(spec: SubtaskSpec) -> SubtaskSpec:
     return spec.model_copy(update={"topics": False})
 
 
-def print_table(arms: dict[str, dict[str, Arm]]) -> None:
-    """One line for each subtask and arm."""
-    print("| subtask | arm | requests | rows | near | self-similarity | verified | refused |")
-    print("|---|---|---:|---:|---:|---:|---:|---|")
-    for name, both in arms.items():
-        for label, arm in both.items():
-            refused = ", ".join(f"{n} {reason}" for reason, n in arm.refused.most_common(3))
-            print(
-                f"| {name} | {label} | {arm.requests} | {arm.rows} | {arm.near:.0%} "
-                f"| {arm.similarity:.2f} | {arm.verified_share:.0%} | {refused or 'none'} |"
-            )
+def print_arms(name: str, both: dict[str, Arm]) -> None:
+    """One line for each arm of a subtask, as soon as it is done."""
+    for label, arm in both.items():
+        refused = ", ".join(f"{n} {reason}" for reason, n in arm.refused.most_common(3))
+        print(
+            f"| {name} | {label} | {arm.requests} | {arm.rows} | {arm.near:.0%} "
+            f"| {arm.similarity:.2f} | {arm.verified_share:.0%} | {refused or 'none'} |",
+            flush=True,
+        )
 
 
 def missed_goals(arms: dict[str, dict[str, Arm]], *, has_votes: bool) -> list[str]:
