@@ -86,9 +86,9 @@ def draw_of(spec: SubtaskSpec, seed_id: str, number: int) -> Draw:
     topics = _shuffled_topics(spec.key, parts)
     angles = _shuffled_angles(spec.key, _KINDS[spec.family])
     start = _number(f"{spec.key}:{seed_id}")
-    # After a whole walk the variation moves on by one, so that topic and variation meet anew.
-    laps = number // len(topics)
-    name = _at(sorted(_OF_A_TOPIC), variation_start + number + laps)
+    # Each walk begins one variation later, so that topic and variation meet anew.
+    walk, step = divmod(number, len(topics))
+    name = _at(sorted(_OF_A_TOPIC), variation_start + walk + step)
     kind, angle = _at(angles, start + number)
     return Draw(
         name,
@@ -102,25 +102,21 @@ def draw_of(spec: SubtaskSpec, seed_id: str, number: int) -> Draw:
 @lru_cache(maxsize=64)
 def _shuffled_topics(key: str, parts: tuple[str, ...]) -> list[Topic]:
     """The topics of the parts in an order of the subtask's own, with roots and fields spread."""
-    by_root = [
-        _spread([_shuffled(list(leaves), key) for _, leaves in groupby(root, lambda t: t.field)])
-        for root in (
-            list(group) for _, group in groupby(topic_tree().topics(parts), lambda t: t.root)
-        )
-    ]
+    by_root = []
+    for _, topics in groupby(topic_tree().topics(parts), key=lambda topic: topic.root):
+        by_field = groupby(topics, key=lambda topic: topic.field)
+        by_root.append(_spread([_shuffled(leaves, key) for _, leaves in by_field]))
     return _spread(by_root)
 
 
 @lru_cache(maxsize=64)
 def _shuffled_angles(key: str, kinds: tuple[str, ...]) -> list[tuple[str, str]]:
     """(kind, phrase) of these kinds, in an order of the subtask's own."""
-    phrases = topic_tree().kinds
-    return _spread(
-        [
-            [(kind, text) for text in sorted(phrases[kind], key=lambda p: _number(f"{key}:{p}"))]
-            for kind in kinds
-        ]
-    )
+    by_kind = []
+    for kind in kinds:
+        phrases = sorted(topic_tree().kinds[kind], key=lambda text: _number(f"{key}:{text}"))
+        by_kind.append([(kind, text) for text in phrases])
+    return _spread(by_kind)
 
 
 def _shuffled(topics: Iterable[Topic], key: str) -> list[Topic]:

@@ -33,8 +33,14 @@ def test_no_topic_comes_twice_within_a_seed_before_all_came_once() -> None:
         assert len({topic_of(spec, seed, number) for number in range(count)}) == count
 
 
-def test_topic_and_variation_meet_anew_after_all_topics_came_once() -> None:
-    spec, count = spec_on("home/tools"), len(topic_tree().topics(["home/tools"]))
+@pytest.mark.parametrize("count", [8, 9, 10, 11])
+def test_topic_and_variation_meet_anew_after_all_topics_came_once(count: int) -> None:
+    fields = topic_tree().fields
+    spec = spec_on(
+        next(
+            f"{root}/{f}" for root in fields for f, own in fields[root].items() if len(own) == count
+        )
+    )
 
     draws = [draw_of(spec, SEEDS[0], number) for number in range(4 * count)]
 
