@@ -172,6 +172,15 @@ class GeneratedExample(Example):
     teacher: TeacherStamp = Field(description="the model that wrote the example")
     prompt_version: str = Field(description="name and hash of the writer's prompt")
     variation: str = Field(description="how the writer was told to differ from the anchor")
+    topic: str = Field(
+        default="",
+        description="root/field/leaf of the topic tree that the writer was given; empty if the "
+        "task's form leaves no choice of topic",
+    )
+    angle: str = Field(
+        default="",
+        description="kind of person, place or source that the writer was given beside the topic",
+    )
     completion_id: str = Field(description="id of the request in the writer's completion log")
 
 

@@ -19,6 +19,7 @@ from sdg_assets.catalog.models import SeedTask, SubtaskSpec
 from sdg_assets.catalog.protected import load_protected
 from sdg_assets.catalog.taxonomy import AXES, Taxonomy, load_taxonomy
 from sdg_assets.catalog.templates import template_fault
+from sdg_assets.catalog.topic_tree import topic_tree
 from sdg_assets.catalog.train_only import train_only_breaks
 from sdg_assets.environment import nearest
 from sdg_assets.errors import CatalogError
@@ -110,6 +111,7 @@ def load_catalog(directory: Path | None = None, allow_canary: Collection[str] = 
     problems += _outside_the_taxonomy(tasks, load_taxonomy(root))
     problems += _invalid_templates(tasks)
     problems += _missing_words(tasks)
+    problems += _unknown_topics(tasks)
     held_out = held_out_by_tasks(tasks.values())
     for task in tasks.values():
         breaks = [
@@ -235,6 +237,17 @@ def _missing_words(tasks: Mapping[str, SeedTask]) -> Iterator[str]:
             missing = record.missing_words() if record else []
             if missing:
                 yield f"{task.path}: subtasks.{key}: its `words` lack {', '.join(missing)}"
+
+
+def _unknown_topics(tasks: Mapping[str, SeedTask]) -> Iterator[str]:
+    for task in tasks.values():
+        for place, topics in (
+            ("", task.topics),
+            *((f"subtasks.{key}.", subtask.topics) for key, subtask in task.subtasks.items()),
+        ):
+            for part in topics if isinstance(topics, list) else ():
+                if fault := topic_tree().fault(part):
+                    yield f"{task.path}: {place}topics: {fault}"
 
 
 def _invalid_overlaps(tasks: Mapping[str, SeedTask]) -> Iterator[str]:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import partial
 from hashlib import blake2b
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from sdg_assets.catalog.topic_tree import Parts, topic_tree
+from sdg_assets.kinds import policies
 from sdg_assets.records import AnswerKind, CommercialUse, Stage
 from sdg_assets.thresholds import limits, overridden
 
@@ -25,6 +27,8 @@ RECORD_FIELDS = (
     "tests",
 )
 
+# YAML reads `no` as false.
+Topics = Literal[False] | Parts | None
 Certainty = Literal["yaml", "seen", "known", "guess"]
 EVERY_CONFIG = "*"
 
@@ -145,6 +149,7 @@ class Subtask(CatalogEntry):
     rows: int | None = Field(
         default=None, ge=0, description="number of rows of the seed split, as published"
     )
+    topics: Topics = Field(default=None, description="overrides the task's `topics`")
     derived_from: list[Derivation] | None = Field(
         default=None,
         description="origins of the rows instead of the task's; []: derived from nothing",
@@ -214,6 +219,12 @@ class SeedTask(CatalogEntry):
         default_factory=list,
         description="splits that the seed rows were made from; a task made from evaluation rows "
         "must be switched off",
+    )
+    topics: Topics = Field(
+        default=None,
+        description="parts of the topic tree that new examples are about (roots, `root/field` or "
+        "`all`); `no`: the task is bound to given texts or labels; None: by domain and form, see "
+        "`SubtaskSpec.topic_parts`",
     )
     parallel: bool = Field(
         default=False,
@@ -334,6 +345,7 @@ class SeedTask(CatalogEntry):
         """
         subtask = self.subtasks[key]
         heldout, derived = subtask.heldout_splits, subtask.derived_from
+        topics = self.topics if subtask.topics is None else subtask.topics
         record = subtask.record or self.record
         if record is not None and subtask.words is not None:
             record = record.model_copy(update={"words": subtask.words})
@@ -360,6 +372,7 @@ class SeedTask(CatalogEntry):
             hub_files=self.hub_files,
             hub_revision=self.hub_revision,
             gates={**self.gates, **subtask.gates},
+            topics=topics,
             derived_from=self.derived_from if derived is None else derived,
             parallel_with=sorted(self.enabled_subtasks()) if self.parallel else [],
         )
@@ -399,6 +412,7 @@ class SubtaskSpec(CatalogEntry):
     hub_files: str | None = None
     hub_revision: str | None = None
     gates: dict[str, Any] = {}
+    topics: Topics = None
     derived_from: list[Derivation] = []
     parallel_with: list[str] = []
 
@@ -409,6 +423,23 @@ class SubtaskSpec(CatalogEntry):
         # Rendezvous hashing: a subtask that is enabled later takes its share of rows from the
         # others, and moves no row between these.
         return max(self.parallel_with, key=partial(_share, self.task, position))
+
+    @property
+    def topic_parts(self) -> Sequence[str]:
+        """Parts of the topic tree that new examples are about; empty: no topics are drawn.
+
+        The catalog's `topics` decides. If it is unset, the domain does (`topics/domains.yaml`).
+        Without `topics`, a subtask draws none if its rows have a passage (`record.context`), if
+        lm-eval renders them, or if the task gives the choices (labels, yes and no): then its form
+        is bound to texts or labels.
+        """
+        if self.topics is not None:
+            return [self.topics] if isinstance(self.topics, str) else self.topics or []
+        if self.record is None or self.record.context is not None:
+            return []
+        if policies()[self.answer_kind.value].choices == "given":
+            return []
+        return topic_tree().parts_of_domain(self.domain)
 
     @property
     def where(self) -> str:

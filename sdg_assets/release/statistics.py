@@ -71,6 +71,8 @@ class Statistics:
     variations: Counter[str] = field(default_factory=Counter)
     agreement: dict[str, Counter[str]] = field(default_factory=lambda: defaultdict(Counter))
     """Subtask → rows by agreement band, of which the coverage matrix is made."""
+    topics: Counter[str] = field(default_factory=Counter)
+    """Rows by topic, without rows that were written without one."""
     vote_shares: Counter[int] = field(default_factory=Counter)
     """Rows by the share of votes that agreed, in tenths."""
     judge_scores: Counter[int] = field(default_factory=Counter)
@@ -123,6 +125,8 @@ class Statistics:
             self.teachers[role, stamp.model, stamp.revision] += 1
         self.variations[row.variation] += 1
         self.agreement[row.subtask][agreement_band(row.vote_share)] += 1
+        if row.topic:
+            self.topics[row.topic] += 1
         self.vote_shares[int(row.vote_share * TENTHS + 1e-9)] += 1
         for variant, text in row.text.items():
             self.lengths[variant][len(text).bit_length()] += 1

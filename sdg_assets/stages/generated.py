@@ -32,6 +32,7 @@ from sdg_assets.records import (
     TeacherClass,
     content_id,
 )
+from sdg_assets.stages.draws import Draw, draw_of
 from sdg_assets.stages.seed_index import SeedCopies
 from sdg_assets.stages.shots import Ranking, SeedPrompts
 from sdg_assets.teacher.control_tokens import control_token_of
@@ -53,17 +54,6 @@ from sdg_assets.thresholds import DEFAULTS, Thresholds
 GATE = "generation"
 CONTROLLING_DRAFT = "control token"
 CONTROLLING_SEED = "control token in the seed"
-
-# What the new example must change. Each request uses another variation, so that the examples do
-# not all have the writer's favourite topic.
-VARIATIONS = {
-    "new_topic": "Choose a topic that none of the examples touches.",
-    "new_entities": "Keep the kind of situation of example 1, with new people, things and numbers.",
-    "harder": "Make it need one more step of thought than example 1.",
-    "easier": "Make it a little simpler than example 1.",
-    "new_form": "Word it in another way than the examples: another opening, another order.",
-    "new_domain": "Use the same skill as example 1 in quite another field of life.",
-}
 
 
 @dataclass(frozen=True)
@@ -108,7 +98,7 @@ class Written:
     Attributes:
         anchor: The seed that the new example imitates.
         shots: The seeds in the prompt, the anchor first.
-        variation: A key of `VARIATIONS`.
+        draw: How the new example is to differ from the anchor.
         round: The number of the anchor's request, from 0.
         request: The request.
         completion: The answer.
@@ -116,7 +106,7 @@ class Written:
 
     anchor: Example
     shots: Sequence[Example]
-    variation: str
+    draw: Draw
     round: int
     request: Request
     completion: Completion
@@ -241,10 +231,7 @@ def _write(
     """Asks for one new example, with fewer neighbours for as long as the prompt is too long."""
     kind = answer_format(anchor.answer_kind)
     shots = [anchor, *shown.neighbours(anchor, pool, knobs.shots - 1)]
-    names = sorted(VARIATIONS)
-    # Each anchor starts at a variation that its id selects and goes on in order. So all variations
-    # are used equally often over the seeds, even with one example per seed.
-    variation = names[(int(anchor.id[:8], 16) + round_number) % len(names)]
+    draw = draw_of(spec, anchor.id, round_number)
     wanted_answer = (
         anchor.choices[(int(anchor.id[8:16], 16) + round_number) % len(anchor.choices)]
         if kind.choices_are_given
@@ -255,7 +242,11 @@ def _write(
         values = {
             "frame": spec.frame or kind.default_frame,
             "drafts": [shown.draft(shot) for shot in shots],
-            "variation": VARIATIONS[variation],
+            "variation": draw.instruction,
+            "topic": draw.topic.leaf if draw.topic else "",
+            "field": draw.topic.field if draw.topic else "",
+            "angle": draw.angle_instruction,
+            "is_in_english": spec.language == "en",
             "wanted_answer": wanted_answer,
             "context": bool(anchor.context),
             "choices": len(anchor.choices),
@@ -266,7 +257,7 @@ def _write(
         request = build_request(writer.identity, Role.WRITER, template, values, sampling, schema)
         (completion,) = yield [request]
         if completion.finish_reason != "too_long" or len(shots) == 1:
-            return Written(anchor, shots, variation, round_number, request, completion)
+            return Written(anchor, shots, draw, round_number, request, completion)
         shots = shots[:-1]
 
 
@@ -299,7 +290,9 @@ def _read(
 def _origin(written: Written) -> dict[str, Any]:
     return {
         "seed_ids": [shot.id for shot in written.shots],
-        "variation": written.variation,
+        "variation": written.draw.variation,
+        "topic": _topic_path(written.draw),
+        "angle": written.draw.angle,
         "source": written.anchor.source.model_dump(),
     }
 
@@ -360,7 +353,13 @@ def _example(
         seed_ids=[shot.id for shot in written.shots],
         teacher=writer.identity.stamp,
         prompt_version=written.request.prompt_version,
-        variation=written.variation,
+        variation=written.draw.variation,
+        topic=_topic_path(written.draw),
+        angle=written.draw.angle,
         completion_id=written.completion.request_id,
         **vars(content),
     )
+
+
+def _topic_path(draw: Draw) -> str:
+    return draw.topic.path if draw.topic else ""

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import get_args
 
+from sdg_assets.catalog.topic_tree import topic_tree
 from sdg_assets.enrichment.asking import declared_prompts
 from sdg_assets.records import AnswerKind, JudgeApi, Role, TeacherClass
 from sdg_assets.stages import generated
@@ -39,7 +40,8 @@ def role_versions(role: Role, teacher_class: TeacherClass) -> list[str]:
     """The versions of all prompts of a role, over all answer kinds. Part of its teacher's version.
 
     A change makes all partitions stale that were made with the role. Templates that other templates
-    extend are included; the wording for other classes of teachers is not.
+    extend are included; the wording for other classes of teachers is not. The writer's list ends
+    with the version of the topic tree.
 
     Args:
         role: The role.
@@ -53,7 +55,9 @@ def role_versions(role: Role, teacher_class: TeacherClass) -> list[str]:
     }
     files = sorted(set[str]().union(*(prompt.files for prompt in declared)))
     texts = sorted(prompt.version for prompt in declared if prompt.source is not None)
-    return [*map(prompts.version, files), *texts]
+    # Other topics are other prompts, although the template is the same.
+    topics = [f"topics@{topic_tree().version}"] if role is Role.WRITER else []
+    return [*map(prompts.version, files), *texts, *topics]
 
 
 def _prompts(

@@ -379,6 +379,8 @@ def test_a_subclass_of_a_kind_has_its_policy_and_shows_its_choices(install: Inst
         frame="",
         drafts=[],
         variation="",
+        topic="",
+        angle="",
         wanted_answer="for",
         context=False,
         choices=2,

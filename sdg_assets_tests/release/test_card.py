@@ -127,6 +127,7 @@ print(json.dumps(results))
         "| left out by name | 1 | hle |",
         "| not in the source | 2 | quiz |",
         "| new_topic | 80 | 100% |",
+        "80 of 80 rows were written on a topic that was drawn for them (`topic`); there are 1",
         "@article{sums,",
         "![from written to accepted](pictures/funnel.png)",
     ],

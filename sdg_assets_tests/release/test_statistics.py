@@ -61,6 +61,12 @@ def test_corrected_and_refused_rows_are_counted_apart() -> None:
     assert statistics.rejected == {"duplicates: x": 1}
 
 
+def test_rows_are_counted_by_topic_except_those_that_have_none() -> None:
+    rows = [row(topic=topic) for topic in ("home/tools/saws", "home/tools/saws", "")]
+
+    assert counted(*rows).topics == {"home/tools/saws": 2}
+
+
 def test_the_sample_is_the_same_in_any_order() -> None:
     rows = [row(f"Which river is number {n}, and why?") for n in range(3 * SAMPLE)]
     shuffled = random.Random(0).sample(rows, len(rows))

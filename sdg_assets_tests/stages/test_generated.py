@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from sdg_assets.catalog import SubtaskSpec
 from sdg_assets.records import (
     AnswerKind,
     Example,
@@ -17,7 +18,8 @@ from sdg_assets.records import (
     TeacherClass,
 )
 from sdg_assets.stages import generated
-from sdg_assets.stages.generated import VARIATIONS, WriterKnobs
+from sdg_assets.stages.draws import VARIATIONS
+from sdg_assets.stages.generated import WriterKnobs
 from sdg_assets.store.row_file import RowFile
 from sdg_assets.teacher.conversation import Desk
 from sdg_assets.teacher.log.completions import CompletionLog
@@ -57,11 +59,14 @@ def write(tmp_path: Path) -> Write:
     """Runs the stage with a scripted writer."""
 
     def run(
-        teacher: ScriptedTeacher, seeds: Sequence[Example] | None = None, **knobs: Any
+        teacher: ScriptedTeacher,
+        seeds: Sequence[Example] | None = None,
+        spec: SubtaskSpec = SPEC,
+        **knobs: Any,
     ) -> list[GeneratedExample | Rejection]:
         anchors = capital_seeds(1) if seeds is None else seeds
         with CompletionLog(tmp_path / "log") as log:
-            return written_by(Desk(teacher, log), SPEC, anchors, WriterKnobs(**knobs))
+            return written_by(Desk(teacher, log), spec, anchors, WriterKnobs(**knobs))
 
     return run
 
@@ -150,7 +155,7 @@ def test_a_rejection_keeps_what_the_writer_said(write: Write) -> None:
 
     assert isinstance(row, Rejection)
     assert row.row["completion"]["text"] == "no JSON at all"
-    assert set(row.row) == {"seed_ids", "variation", "source", "completion"}
+    assert set(row.row) == {"seed_ids", "variation", "topic", "angle", "source", "completion"}
 
 
 def test_a_copy_of_a_seed_is_refused_in_other_letters_and_another_order_too(write: Write) -> None:
@@ -174,6 +179,33 @@ def test_rounds_of_one_anchor_take_different_variations(write: Write) -> None:
     rows = write(ScriptedTeacher(a_new_one), examples_per_seed=len(VARIATIONS))
 
     assert {r.variation for r in rows if isinstance(r, GeneratedExample)} == set(VARIATIONS)
+
+
+def test_a_drawn_topic_stands_in_the_prompt_and_in_the_row(write: Write) -> None:
+    teacher = ScriptedTeacher(a_new_one)
+    spec = seed_task(topics=["home/tools", "food"]).resolve("quiz")
+
+    rows = write(teacher, examples_per_seed=3, spec=spec)
+
+    requests = {request.id: request for request in teacher.requests}
+    assert len(rows) == 3
+    for row in rows:
+        assert isinstance(row, GeneratedExample)
+        root, field, leaf = row.topic.split("/")
+        assert root in ("home", "food")
+        last = requests[row.completion_id].messages[1].content.splitlines()[-1]
+        assert f"on this topic: {leaf} ({field})." in last
+        assert row.angle in last
+    assert len({row.topic for row in rows if isinstance(row, GeneratedExample)}) == 3
+
+
+def test_a_task_without_topics_asks_for_none(write: Write) -> None:
+    teacher = ScriptedTeacher(a_new_one)
+
+    row = only(write(teacher, spec=seed_task(topics=False).resolve("quiz")))
+
+    assert (row.topic, row.angle) == ("", "")
+    assert "topic:" not in teacher.requests[0].messages[1].content
 
 
 def test_a_prompt_has_the_configured_number_of_seeds_and_no_seed_twice(write: Write) -> None:

@@ -5,6 +5,7 @@ from typing import get_args
 
 import pytest
 
+from sdg_assets.catalog.topic_tree import topic_tree
 from sdg_assets.records import AnswerKind, Role, TeacherClass
 from sdg_assets.stages.prompt_versions import log_versions, role_versions
 from sdg_assets.teacher import prompts
@@ -42,6 +43,7 @@ def test_every_template_belongs_to_the_role_that_is_asked_with_it() -> None:
             name.split("@")[0]
             for teacher_class in get_args(TeacherClass)
             for name in role_versions(role, teacher_class)
+            if not name.startswith("topics@")
         }
         for role in Role
     }
@@ -53,6 +55,14 @@ def test_every_template_belongs_to_the_role_that_is_asked_with_it() -> None:
         "knowledge",
         "condense",
     }
+
+
+def test_the_writers_versions_name_the_topic_tree_and_a_log_does_not() -> None:
+    tree = f"topics@{topic_tree().version}"
+
+    assert tree in role_versions(Role.WRITER, "small")
+    assert tree not in role_versions(Role.SOLVER, "small")
+    assert tree not in log_versions(Role.WRITER, AnswerKind.NUMERIC, "rubric", "small")
 
 
 def test_a_version_for_another_class_says_so_and_changes_only_with_its_own_words() -> None:

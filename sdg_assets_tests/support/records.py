@@ -76,6 +76,8 @@ def generated(**changes: Any) -> GeneratedExample:
         "teacher": STAMP,
         "prompt_version": "write/multiple_choice@00000000",
         "variation": "new_topic",
+        "topic": "geography/rivers and seas/Nile",
+        "angle": "a museum label",
         "completion_id": "completion-1",
     }
     return GeneratedExample(**_fields(**{**written, **changes}))

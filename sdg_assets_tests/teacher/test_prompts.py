@@ -17,6 +17,10 @@ WRITE: dict[str, Any] = {
     "frame": "A school question.",
     "drafts": [json.dumps({"question": "What boils at 100 °C?"})],
     "variation": "Choose a new topic.",
+    "topic": "",
+    "field": "",
+    "angle": "",
+    "is_in_english": True,
     "wanted_answer": "",
     "context": False,
     "choices": 4,
@@ -50,6 +54,27 @@ def test_every_kind_can_be_asked_for(kind: AnswerKind, context: bool) -> None:
     assert "A school question." in system.content
     assert user.content.startswith('Example 1: {"question"')
     assert user.content.endswith("Write one new item. Choose a new topic.")
+
+
+TOPIC = {"topic": "kettles", "field": "appliances", "variation": "", "angle": "Take a bakery."}
+
+
+@pytest.mark.parametrize("kind", AnswerKind)
+def test_every_kind_can_be_asked_for_on_a_topic(kind: AnswerKind) -> None:
+    _, user = prompts.render(f"write/{kind.value}", **{**WRITE, **TOPIC})
+
+    last = "Write one new item on this topic: kettles (appliances). Take a bakery."
+    assert user.content.endswith(last)
+
+
+def test_a_topic_is_named_in_english_and_the_item_is_asked_for_in_the_language_of_the_task() -> (
+    None
+):
+    _, user = prompts.render("write/numeric", **{**WRITE, **TOPIC, "is_in_english": False})
+
+    assert "topic: kettles (appliances). The topic is named in English; the item is in" in (
+        user.content
+    )
 
 
 @pytest.mark.parametrize("kind", AnswerKind)
