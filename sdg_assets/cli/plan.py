@@ -130,8 +130,8 @@ def _numbers(plan: SubtaskPlan, tokens_per_second: float) -> dict[str, object]:
 def _forecast_line(fleet: Fleet, each: int, forecast: Forecast) -> str:
     return (
         f"\n{_teachers(fleet.replicas, each)}: {forecast.hours:.1f} h, and one run of twenty takes "
-        f"more than {forecast.late_hours:.1f} h. {forecast.replica_hours * each:.1f} GPU-hours, of which "
-        f"{1 - forecast.busy_share:.0%} go to loading, the last answers and failures."
+        f"more than {forecast.late_hours:.1f} h. {forecast.replica_hours * each:.1f} GPU-hours, "
+        f"of which {1 - forecast.busy_share:.0%} go to loading, the last answers and failures."
     )
 
 
