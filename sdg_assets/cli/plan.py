@@ -137,7 +137,9 @@ def _forecast_line(fleet: Fleet, each: int, forecast: Forecast) -> str:
 
 def _needed_line(needed: int | None, each: int, hours: float) -> str:
     if needed is None:
-        return f"No number of teachers is done in {hours:g} h: loading and the last answers take longer."
+        return (
+            f"No number of teachers is done in {hours:g} h: a stage takes longer to begin and end."
+        )
     return (
         f"{hours:g} h need {_teachers(needed, each)}; on Kubernetes, run with the tag "
         f"sdg/indexes={needed}."

@@ -14,6 +14,9 @@ from sdg_assets.stages.seeds import seed_rank
 
 NEIGHBOUR_POOL = 8
 """How many other seeds are drawn as candidates for an anchor's neighbours."""
+SHOWN_SEEDS = 1 << 13
+"""From how many seeds, the first by rank, all neighbours are drawn. They stay in memory: drawn from
+all of 100,000 seeds, reading them took most of the time."""
 CACHED_SEEDS = 1 << 16
 """Seeds whose words and drafts are kept in memory."""
 
@@ -45,10 +48,10 @@ class Ranking:
         """Positions of seeds, drawn for an anchor, that rank before it or are the first few.
 
         So a larger `max_seeds` does not change the prompts of the earlier seeds, and their logged
-        completions are reused.
+        completions are reused. No seed after the first `SHOWN_SEEDS` is drawn.
         """
         place = int(self._places[self._sorted.searchsorted(position)])
-        count = min(max(place, NEIGHBOUR_POOL + 1), len(self._places))
+        count = min(max(place, NEIGHBOUR_POOL + 1), SHOWN_SEEDS, len(self._places))
         drawn = self._positions[_drawn(count, seed_id)].tolist()
         return [other for other in drawn if other != position]
 

@@ -1,0 +1,31 @@
+from __future__ import annotations
+
+from sdg_assets.stages.seeds import seed_rank
+from sdg_assets.stages.shots import SHOWN_SEEDS, Ranking
+from sdg_assets_tests.support.builders import seed_task
+
+SPEC = seed_task().resolve("quiz")
+
+
+def _by_rank(rows: int) -> list[int]:
+    return sorted(range(rows), key=lambda row: seed_rank(SPEC, row))
+
+
+def _ranking(rows: list[int]) -> Ranking:
+    return Ranking(SPEC, rows, rows)
+
+
+def test_neighbours_come_from_the_first_seeds_by_rank_and_from_all_of_these() -> None:
+    order = _by_rank(3 * SHOWN_SEEDS)
+    ranking = _ranking(sorted(order))
+    drawn = {p for a in order[-3000:] for p in ranking.earlier(a, f"seed {a}")}
+
+    assert drawn <= set(order[:SHOWN_SEEDS])
+    assert len(drawn) > 0.9 * SHOWN_SEEDS
+
+
+def test_more_seeds_change_no_neighbours_of_the_earlier_ones() -> None:
+    order = _by_rank(2 * SHOWN_SEEDS)
+    few, many = _ranking(sorted(order[: SHOWN_SEEDS // 2])), _ranking(sorted(order))
+    for anchor in order[10 : SHOWN_SEEDS // 2 : 97]:
+        assert few.earlier(anchor, f"{anchor}") == many.earlier(anchor, f"{anchor}")
