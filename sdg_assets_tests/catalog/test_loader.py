@@ -207,20 +207,25 @@ def test_a_task_cannot_have_the_name_of_an_asset(tmp_path: Path, name: str) -> N
 @pytest.mark.parametrize(
     ("template", "message"),
     [
-        (
-            "{{ ('a' * 40 ~ '!') | regex_search('(a+)+$') }}",
-            r"record\.question: takes more than 0\.05 s to compile",
-        ),
         ("{{question", r"record\.question: unexpected end of template"),
         ("{% for x in y %}{{x}}", r"record\.question: Unexpected end of template"),
         ("{{question | shout}}", r"record\.question: No filter named 'shout'"),
     ],
 )
 def test_an_invalid_template_is_an_error_when_the_catalog_is_loaded(
-    tmp_path: Path, template: str, message: str, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, template: str, message: str
 ) -> None:
-    monkeypatch.setattr("sdg_assets.catalog.templates.COMPILE_SECONDS", 0.05)
     record = {**TASK["record"], "question": template}
 
     with pytest.raises(CatalogError, match=message):
+        load_catalog(write_catalog(tmp_path, {"record": record}))
+
+
+def test_a_template_that_takes_too_long_is_an_error_when_the_catalog_is_loaded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sdg_assets.catalog.templates.COMPILE_SECONDS", 0.05)
+    record = {**TASK["record"], "question": "{{ ('a' * 40 ~ '!') | regex_search('(a+)+$') }}"}
+
+    with pytest.raises(CatalogError, match=r"question: takes more than 0\.05 s to compile"):
         load_catalog(write_catalog(tmp_path, {"record": record}))

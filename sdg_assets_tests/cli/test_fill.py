@@ -96,8 +96,9 @@ def test_several_processes_make_what_one_makes_and_ask_nothing_twice(
 
 @pytest.mark.usefixtures("normalized")
 def test_a_killed_process_is_started_again_and_asks_only_for_what_it_has_not_kept(
-    store: Store, teacher: TeacherServer, instance: dg.DagsterInstance
+    store: Store, teacher: TeacherServer, instance: dg.DagsterInstance, configure: Configure
 ) -> None:
+    configure(concurrency=1)  # so that a share takes seconds, and the signal comes in between
     teacher.seconds = 0.2
     processes = fill_on(2, "generated")
     while not sum(teacher.answered.values()):

@@ -41,7 +41,7 @@ def _start(store: Path, url: str) -> subprocess.Popen[bytes]:
         "SDG_SEED_SOURCE": "samples",
         "SDG_EXAMPLES_PER_SEED": "2",
         "SDG_WRITER_TEMPERATURE": "0",
-        "SDG_WRITER_MAX_TOKENS": "64",
+        "SDG_WRITER_MAX_TOKENS": "128",
         "SDG_CONCURRENCY": str(CONCURRENCY),
     }
     quiet = subprocess.DEVNULL
