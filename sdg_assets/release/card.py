@@ -5,15 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
-from pathlib import Path
 from typing import Any
 
-import jinja2
 import yaml
 
 from sdg_assets.gates import order
 from sdg_assets.heldout.coverage import SplitCoverage, not_compared
 from sdg_assets.release.statistics import SAMPLE, Statistics
+from sdg_assets.release.templates import page_template
 from sdg_assets.teacher.server.served import UNKNOWN_REVISION
 
 FAMILIES = {
@@ -66,6 +65,11 @@ class SourceDataset:
     rows: int
 
     @property
+    def url(self) -> str:
+        """Its page on the Hub."""
+        return f"https://huggingface.co/datasets/{self.dataset}"
+
+    @property
     def shown_revisions(self) -> str:
         """The first `REVISIONS_SHOWN` revisions and how many more there are.
 
@@ -113,7 +117,7 @@ def render_card(statistics: Statistics, configs: Sequence[Config], facts: CardFa
         facts: Everything else on the card.
     """
     header = yaml.safe_dump(_header(statistics, configs, facts), sort_keys=False, width=1000)
-    page = _template().render(
+    page = page_template("card").render(
         **vars(facts),
         statistics=statistics,
         configs=configs,
@@ -231,15 +235,3 @@ def _feature(name: str, kind: Any) -> dict[str, Any]:  # noqa: ANN401 – a pola
     if isinstance(kind, pl.Struct):
         return {"name": name, "struct": [_feature(f.name, f.dtype) for f in kind.fields]}
     return {"name": name, "dtype": scalars[kind]}
-
-
-@cache
-def _template() -> jinja2.Template:
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(Path(__file__).parent),
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        autoescape=False,  # noqa: S701 – Markdown
-    )
-    return environment.get_template("card.md.jinja")

@@ -30,7 +30,6 @@ RAI_FIELDS = (
     "prov:wasDerivedFrom",
     "prov:wasGeneratedBy",
 )
-HUB = "https://huggingface.co/datasets"
 SPDX = "https://spdx.org/licenses"
 FORMATS = {".parquet": "application/x-parquet", ".jsonl": "application/jsonlines"}
 """Ending of a data file → its media type."""
@@ -196,7 +195,7 @@ def _provenance(statistics: Statistics, facts: CardFacts) -> Json:
     return {
         "prov:wasDerivedFrom": [
             {
-                "@id": f"{HUB}/{source.dataset}",
+                "@id": source.url,
                 "@type": "prov:Entity",
                 "prov:label": source.dataset,
                 "sc:license": [_licence_url(licence) for licence in source.licences],

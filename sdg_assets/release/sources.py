@@ -8,18 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cache
-from pathlib import Path
-
-import jinja2
 
 from sdg_assets.catalog.licences import licences
 from sdg_assets.release.card import CardFacts, SourceDataset, source_datasets
 from sdg_assets.release.obligations import obligations
 from sdg_assets.release.statistics import Owed, Statistics
+from sdg_assets.release.templates import page_template
 
 SOURCES, ATTRIBUTION = "SOURCES.md", "ATTRIBUTION.md"
-HUB = "https://huggingface.co/datasets"
 
 
 @dataclass(frozen=True)
@@ -44,7 +40,7 @@ def render_sources(statistics: Statistics, facts: CardFacts, *, commercial: bool
     owed = statistics.owed_by_commercial if commercial else statistics.owed
     models = {model for model, _ in owed.teachers}
     due = obligations(owed.sources, owed.teachers, facts.terms)
-    page = _template().render(
+    page = page_template("sources").render(
         name=facts.name,
         release=facts.release,
         commercial=commercial,
@@ -86,7 +82,7 @@ def _notice(source: SourceDataset) -> str:
     duties = dict.fromkeys(duty for entry in read.values() for duty in entry.asks)
     asks = ", ".join(duty.replace("_", " ") for duty in duties) or "nothing"
     return (
-        f"**{source.dataset}**, {HUB}/{source.dataset}, revision {source.shown_revisions}. "
+        f"**{source.dataset}**, {source.url}, revision {source.shown_revisions}. "
         f"Licence: {', '.join(names)}, which asks for: {asks}. {source.rows:,} rows."
     )
 
@@ -99,15 +95,3 @@ def _sources(statistics: Statistics, owed: Owed) -> Iterator[SourceDataset]:
         if source.dataset in rows:
             licences = sorted({name for d, name in owed.sources if d == source.dataset})
             yield SourceDataset(source.dataset, source.revisions, licences, rows[source.dataset])
-
-
-@cache
-def _template() -> jinja2.Template:
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(Path(__file__).parent),
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        autoescape=False,  # noqa: S701 – Markdown
-    )
-    return environment.get_template("sources.md.jinja")
