@@ -6,7 +6,6 @@ Each line is `{"text": …, "id": …, "task": …, "license": …}`: Megatron a
 
 from __future__ import annotations
 
-import io
 import json
 import random
 import tempfile
@@ -15,11 +14,12 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 from sdg_assets.errors import PermanentError
 from sdg_assets.release.card import COMMERCIAL, FAMILIES
-from sdg_assets.store.places import Place, listing
+from sdg_assets.release.shards import read_shards
+from sdg_assets.store.places import Place
 
 BUCKETS = 256
 """Files that the rows are scattered over before each is shuffled in memory: with 100 GB of texts a
@@ -89,19 +89,12 @@ def _family(
     bytes_per_shard: int,
 ) -> Exported | None:
     folder = f"{COMMERCIAL}/{family}" if commercial else family
-    names = sorted(
-        file.name
-        for file in listing(release)
-        if file.name.startswith(f"{folder}/") and file.name.endswith(".parquet")
-    )
-    if not names:
-        return None
     rows = without = characters = 0
     with tempfile.TemporaryDirectory(dir=to) as scratch, ExitStack() as opened:
         buckets = [
             opened.enter_context((Path(scratch) / f"{n}.jsonl").open("wb")) for n in range(BUCKETS)
         ]
-        for row in _rows(release, names):
+        for row in _rows(release, folder):
             text = row["text"].get(variant)
             if not text:
                 without += 1
@@ -112,14 +105,13 @@ def _family(
             rows += 1
             characters += len(text)
         files = _shards(to / family, buckets, seed, bytes_per_shard)
+    if not rows + without:
+        return None
     return Exported(family, files, rows, without, characters)
 
 
-def _rows(release: Place, names: list[str]) -> Iterator[dict[str, dict[str, str]]]:
-    import polars as pl
-
-    for name in names:
-        frame = pl.read_parquet(io.BytesIO((release / name).read_bytes()), columns=list(COLUMNS))
+def _rows(release: Place, folder: str) -> Iterator[dict[str, Any]]:
+    for frame in read_shards(release, folder, COLUMNS):
         yield from frame.iter_rows(named=True)
 
 

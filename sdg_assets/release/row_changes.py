@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import io
 import json
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import TYPE_CHECKING, Any, Literal
 
 from sdg_assets.release.card import FAMILIES
+from sdg_assets.release.shards import read_shards
 from sdg_assets.store.places import Place, listing
 
 if TYPE_CHECKING:
@@ -112,17 +113,15 @@ def _parquet_rows(release: Place) -> Iterator[dict[str, Any]]:
     """The rows with ids, what made them, and a hash of each of `PARTS`: a few bytes a row."""
     import polars as pl
 
-    for name in sorted(file.name for file in listing(release)):
-        if name.partition("/")[0] in FAMILIES and name.endswith(".parquet"):
-            frame = pl.read_parquet(io.BytesIO((release / name).read_bytes()))
-            yield from frame.select(
-                "id",
-                "task",
-                "subtask",
-                "prompt_version",
-                writer=pl.format("{} {}", *_of_struct("teacher", "model", "revision")),
-                **{part: _hash(frame, columns) for part, columns in PARTS.items()},
-            ).iter_rows(named=True)
+    for frame in chain.from_iterable(read_shards(release, family) for family in FAMILIES):
+        yield from frame.select(
+            "id",
+            "task",
+            "subtask",
+            "prompt_version",
+            writer=pl.format("{} {}", *_of_struct("teacher", "model", "revision")),
+            **{part: _hash(frame, columns) for part, columns in PARTS.items()},
+        ).iter_rows(named=True)
 
 
 def _of_struct(column: str, *names: str) -> list[pl.Expr]:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import io
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import IO, TYPE_CHECKING, Self
 
 from sdg_assets.records import CuratedExample, polars_schema
+from sdg_assets.store.places import Place, listing
 from sdg_assets.texts import VARIANTS
 
 if TYPE_CHECKING:
@@ -93,6 +96,24 @@ def curated_schema() -> dict[str, pl.DataType]:
     schema = polars_schema(CuratedExample)
     schema["text"] = pl.Struct({name: pl.String() for name in VARIANTS})
     return schema
+
+
+def read_shards(
+    release: Place, folder: str, columns: Sequence[str] | None = None
+) -> Iterator[pl.DataFrame]:
+    """The rows of a release's folder, a Parquet shard at a time, in order.
+
+    Args:
+        release: The release's directory or prefix.
+        folder: A family's folder, e.g. `generative`. It need not exist.
+        columns: The columns to read; None for all.
+    """
+    import polars as pl
+
+    for name in sorted(file.name for file in listing(release)):
+        if name.startswith(f"{folder}/") and name.endswith(".parquet"):
+            content = io.BytesIO((release / name).read_bytes())
+            yield pl.read_parquet(content, columns=list(columns) if columns else None)
 
 
 def _to_parquet(jsonl: Path) -> None:
