@@ -9,7 +9,6 @@ from kubernetes.client.rest import ApiException
 
 from sdg_assets.cluster.diagnosis import (
     KEPT,
-    Obstacle,
     Waiting,
     external_cause,
     failure_reason,
@@ -19,6 +18,7 @@ from sdg_assets.cluster.diagnosis import (
 from sdg_assets.cluster.fill_report import FillReport
 from sdg_assets.cluster.indexed_jobs import Progress, index_of, last_words, pods_named, report_of
 from sdg_assets.cluster.settings import ClusterSettings
+from sdg_assets.cluster.waiting import events_about, is_worth_a_message, longest_wait
 
 if TYPE_CHECKING:
     from kubernetes.client import CoreV1Event, V1Job, V1Pod
@@ -92,8 +92,7 @@ class FillJobs:
         waiting = self._waiting(body, namespace, pods)
         if waiting is None:
             return
-        needs_room = waiting.obstacle in (Obstacle.ROOM, Obstacle.REFUSED)
-        limit = self._cluster.schedule_seconds if needs_room else self._cluster.start_seconds
+        limit = longest_wait(waiting, self._cluster)
         if has_begun:
             # The indexes that run make progress, and the others follow when there is room.
             self._log_once((job, waiting.obstacle), f"Some indexes wait: {waiting.text}", log)
@@ -101,8 +100,7 @@ class FillJobs:
         if waiting.seconds >= limit:
             self.delete(job, namespace)
             raise GivenUpError(f"{waiting.text}. Given up after {waiting.seconds:.0f} s")
-        is_often_brief = waiting.obstacle is Obstacle.ROOM
-        if waiting.seconds >= (self._cluster.unschedulable_seconds if is_often_brief else 0.0):
+        if is_worth_a_message(waiting, self._cluster):
             message = f"Waiting, at most {limit:.0f} s: {waiting.text}"
             self._log_once((job, waiting.obstacle), message, log)
 
@@ -112,7 +110,7 @@ class FillJobs:
             return start_obstacle(pods, self._pod_events(job, namespace))
         if (body.status.active or 0) >= body.spec.parallelism:
             return None
-        events = self._events(namespace, kind="Job", name=job)
+        events = events_about(self._core, namespace, kind="Job", name=job)
         return pod_refusal(body, events)
 
     def _log_failures(
@@ -153,13 +151,9 @@ class FillJobs:
         return list(self._core.list_namespaced_pod(namespace, label_selector=selector).items)
 
     def _pod_events(self, job: str, namespace: str) -> list[CoreV1Event]:
-        events = self._events(namespace, kind="Pod")
+        events = events_about(self._core, namespace, kind="Pod")
         names = pods_named(job, (event.involved_object.name for event in events))
         return [event for event in events if event.involved_object.name in names]
-
-    def _events(self, namespace: str, **involved: str) -> list[CoreV1Event]:
-        selector = ",".join(f"involvedObject.{field}={value}" for field, value in involved.items())
-        return list(self._core.list_namespaced_event(namespace, field_selector=selector).items)
 
 
 def _unless_gone(call: Callable[..., Any], name: str, namespace: str, **options: str) -> None:

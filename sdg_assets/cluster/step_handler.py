@@ -34,6 +34,7 @@ from sdg_assets.cluster.pods import (
     step_defaults,
 )
 from sdg_assets.cluster.settings import ClusterSettings
+from sdg_assets.cluster.waiting import events_about, is_worth_a_message, longest_wait
 from sdg_assets.dagster_internals import (
     CheckStepHealthResult,
     EngineEventData,
@@ -172,7 +173,7 @@ class StageHandler(K8sStepHandler):
         if not pods:
             if job in self._last_seen:  # its pod existed and is gone: the Job will fail soon
                 return None
-            events = self._events(namespace, kind="Job", name=job)
+            events = events_about(self._api_client.core_api, namespace, kind="Job", name=job)
             body = self._api_client.batch_api.read_namespaced_job_status(job, namespace)
             return pod_refusal(body, events)
         pending = any(pod.status.phase == "Pending" for pod in pods)
@@ -181,8 +182,7 @@ class StageHandler(K8sStepHandler):
     def _health_while_waiting(
         self, waiting: Waiting, context: StepHandlerContext, job: str, namespace: str
     ) -> CheckStepHealthResult:
-        needs_room = waiting.obstacle in (Obstacle.ROOM, Obstacle.REFUSED)
-        limit = self._cluster.schedule_seconds if needs_room else self._cluster.start_seconds
+        limit = longest_wait(waiting, self._cluster)
         if waiting.seconds >= limit:
             # Without this, the pod might still start and run at the same time as the retry.
             self._api_client.delete_job(job, namespace)
@@ -190,12 +190,10 @@ class StageHandler(K8sStepHandler):
             return CheckStepHealthResult.unhealthy(
                 reason=f"{waiting.text}. Given up after {waiting.seconds:.0f} s"
             )
-        is_often_brief = waiting.obstacle is Obstacle.ROOM
-        quiet_seconds = self._cluster.unschedulable_seconds if is_often_brief else 0.0
         # Log once per pod and obstacle, not once per text: ErrImagePull and ImagePullBackOff
         # alternate.
         log_key = (waiting.pod, waiting.obstacle)
-        if waiting.seconds >= quiet_seconds and log_key not in self._logged:
+        if is_worth_a_message(waiting, self._cluster) and log_key not in self._logged:
             self._logged.add(log_key)
             self._log_event(context, f"Waiting, at most {limit:.0f} s: {waiting.text}")
         return CheckStepHealthResult.healthy()
@@ -229,13 +227,8 @@ class StageHandler(K8sStepHandler):
     def _pod_events(self, job: str, namespace: str) -> list[CoreV1Event]:
         """The events about the Job's pods, including deleted pods."""
         # The filter excludes pods of a retry, whose Job is called `<job>-1`.
-        events = self._events(namespace, kind="Pod")
+        events = events_about(self._api_client.core_api, namespace, kind="Pod")
         return [e for e in events if e.involved_object.name.rpartition("-")[0] == job]
-
-    def _events(self, namespace: str, **involved: str) -> list[CoreV1Event]:
-        selector = ",".join(f"involvedObject.{field}={value}" for field, value in involved.items())
-        events = self._api_client.core_api.list_namespaced_event(namespace, field_selector=selector)
-        return list(events.items)
 
 
 def without_resource(config: Mapping[str, Any], resource: str) -> dict[str, Any]:

@@ -51,8 +51,8 @@ def _owed(
     terms: Mapping[str, str],
 ) -> Iterator[Obligation]:
     for (name, licence), rows in parts.items():
-        asked = licence_of(licence)
-        added = " ".join(text for text in (asked.says, terms.get(name, "")) if text)
-        for duty in asked.asks:
+        entry = licence_of(licence)
+        added = " ".join(text for text in (entry.says, terms.get(name, "")) if text)
+        for duty in entry.asks:
             text = f"{DUTIES[duty]} ({added})" if added else DUTIES[duty]
             yield Obligation(duty, name, licence, text, rows)
