@@ -144,7 +144,8 @@ def _publish(key: PartitionKey, rows: HeldoutRows) -> PartitionReport:
     with store.write(key) as out:
         for split in splits:
             out.accept(split)
-        out.attachments = tables.to_bytes()
+        attachments = tables.to_bytes()
+        out.attachments.update(attachments)
         out.info = {
             "rows": len(tables.rows),
             "splits": len(splits),
@@ -152,7 +153,7 @@ def _publish(key: PartitionKey, rows: HeldoutRows) -> PartitionReport:
             "empty": empty,
             "source": settings().seed_source,
         }
-        size = sum(map(len, out.attachments.values()))
+        size = sum(map(len, attachments.values()))
     attached = store.manifest(key).attached
     return PartitionReport(
         content=content_id(sorted(attached.items())),

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import dagster as dg
@@ -112,7 +113,7 @@ def write_partition(
         if broken_invariants(checks):
             raise InvariantBrokenError(key, report, _keep_aside(report, out))
         if signed is not None:
-            out.attachments[ATTACHMENT] = signed.to_parquet(str(key))
+            out.attachments[ATTACHMENT] = partial(signed.write_parquet, str(key))
         out.info = {
             **(info or {}),
             "rejected_by_gate": dict(inspection.rejected),

@@ -44,7 +44,8 @@ def duplicates_across(
 
         files = {}
         for key in keys:
-            store.attachment(key, ATTACHMENT)  # verifies the file before the workers read it
+            with store.open_attachment(key, ATTACHMENT):
+                pass  # verifies the file before the workers read it
             file = store.attachment_path(key, ATTACHMENT)
             if not isinstance(file, Path):
                 raise PermanentError(
@@ -55,5 +56,5 @@ def duplicates_across(
         return search_spark(files, thresholds)
     from sdg_assets.signatures.scratch import search_local
 
-    reads = {str(key): partial(store.attachment, key, ATTACHMENT) for key in keys}
-    return search_local(reads, thresholds)
+    opened = {str(key): partial(store.open_attachment, key, ATTACHMENT) for key in keys}
+    return search_local(opened, thresholds)

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,7 +21,7 @@ from sdg_assets.signatures.primitives import BANDS, PERMUTATIONS
 from sdg_assets.signatures.refusals import EXACT, NEAR
 from sdg_assets.signatures.search import exact_copies, near_copies, needed
 from sdg_assets.signatures.shingles import PARTS
-from sdg_assets.signatures.table import Signatures, best_first
+from sdg_assets.signatures.table import Signatures, best_first, frame_of
 from sdg_assets.signatures.thresholds import DuplicateThresholds
 from sdg_assets.signatures.verdicts import CopiesOfKind, Verdicts
 from sdg_assets.store.disk import SCRATCH, clear_errors
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     import polars as pl
 
 _ROWS_PER_READ = 1 << 17
+OpenFile = Callable[[], AbstractContextManager[IO[bytes]]]
 
 
 class Scratch:
@@ -142,12 +144,12 @@ class RankedScratch:
 
 
 def search_local(
-    partitions: Mapping[str, Callable[[], bytes]], thresholds: Callable[[str], DuplicateThresholds]
+    partitions: Mapping[str, OpenFile], thresholds: Callable[[str], DuplicateThresholds]
 ) -> Verdicts:
     """Finds the duplicates among the rows of all partitions.
 
     Args:
-        partitions: Name → a function that reads the content of its signature file.
+        partitions: Name → a function that opens its signature file.
         thresholds: Name → the thresholds for rows of that partition.
 
     Raises:
@@ -169,16 +171,26 @@ def search_local(
         return Verdicts.of(sorted(partitions), results)
 
 
-def _ranked(partitions: Mapping[str, Callable[[], bytes]], scratch: Scratch) -> RankedScratch:
+def _ranked(partitions: Mapping[str, OpenFile], scratch: Scratch) -> RankedScratch:
     """All partitions' rows; each file is read once, one after the other."""
     import polars as pl
 
     frames = []
-    for number, (name, read) in enumerate(sorted(partitions.items())):
-        signatures = Signatures.from_parquet(read(), name)
-        scratch.add(signatures)
-        partition = pl.lit(number, pl.UInt32).alias("partition")
-        frames.append(signatures.frame.with_row_index("place").with_columns(partition))
-    rows = pl.concat(frames)
+    for number, (name, opened) in enumerate(sorted(partitions.items())):
+        place, partition = 0, pl.lit(number, pl.UInt32).alias("partition")
+        with opened() as file:
+            for signatures in Signatures.batches(file, name):
+                scratch.add(signatures)
+                frame = signatures.frame.with_row_index("place", place)
+                frames.append(frame.with_columns(partition))
+                place += len(signatures)
+    rows = pl.concat([_no_rows(), *frames])
     places = best_first(rows)
     return RankedScratch(scratch, rows[places], places)
+
+
+def _no_rows() -> pl.DataFrame:
+    import polars as pl
+
+    partition = pl.lit(0, pl.UInt32).alias("partition")
+    return frame_of([]).with_row_index("place").with_columns(partition)

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import io
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +18,7 @@ from sdg_assets.signatures.shingles import PARTS, Shingled, hashed, shingled
 
 if TYPE_CHECKING:
     import polars as pl
+    import pyarrow as pa
 
 ATTACHMENT = "signatures.parquet"
 FORMAT = "1"
@@ -27,6 +27,8 @@ RANK_COLUMNS = ("vote_share", "judge_score", "id", "origin", "partition", "place
 """The columns that rank rows; of two duplicates, the row with the higher rank stays."""
 LARGER_IS_BETTER = ("vote_share", "judge_score")
 """The rank columns in which the larger value is better; in the others, the smaller one is."""
+ROWS_PER_GROUP = 1 << 16
+"""Rows that are encoded, and later decoded, at a time: 20 MB."""
 _FORMAT_KEY = b"signature_format"
 
 
@@ -58,54 +60,61 @@ class Signatures:
             self.frame[places], self.bands[places], self.parts[places], self.present[places]
         )
 
-    def to_parquet(self, partition: str) -> bytes:
-        """The file's content; equal rows give equal bytes.
+    def write_parquet(self, partition: str, file: IO[bytes]) -> None:
+        """Writes the file that is stored with a partition; equal rows give equal bytes.
 
         Args:
             partition: The rows' partition. It is stored in every line, like the row's position, so
                 that several files can be read together.
+            file: Where to write it, `ROWS_PER_GROUP` rows at a time: two million rows, encoded at
+                once, take 2 GB.
         """
-        import pyarrow as pa
         import pyarrow.parquet
 
-        table = self.frame.to_arrow()
-        table = table.append_column("partition", pa.array([partition] * len(self), pa.string()))
-        table = table.append_column("place", pa.array(np.arange(len(self), dtype=np.uint32)))
-        for name in _MATRICES:
-            table = table.append_column(name, _binary(getattr(self, name)))
-        table = table.replace_schema_metadata({_FORMAT_KEY: FORMAT.encode()})
-        out = io.BytesIO()
-        pyarrow.parquet.write_table(
-            table, out, compression="zstd", use_dictionary=["partition", "weak"]
-        )
-        return out.getvalue()
+        options = {"compression": "zstd", "use_dictionary": ["partition", "weak"]}
+        schema = self._table(partition, 0, 0).schema
+        with pyarrow.parquet.ParquetWriter(file, schema, **options) as out:
+            for start in range(0, len(self), ROWS_PER_GROUP):
+                end = min(start + ROWS_PER_GROUP, len(self))
+                out.write_table(self._table(partition, start, end))
 
     @classmethod
-    def from_parquet(cls, content: bytes, name: str) -> Signatures:
-        """Reads the file that `to_parquet` wrote.
+    def batches(cls, file: IO[bytes], name: str) -> Iterator[Signatures]:
+        """Reads the file that `write_parquet` wrote, `ROWS_PER_GROUP` rows at a time.
 
         Args:
-            content: The file's content.
+            file: The open file.
             name: The file's name in errors.
 
         Raises:
             StoreError: The file was made by a version with incompatible signatures.
         """
         import polars as pl
-        import pyarrow as pa
         import pyarrow.parquet
 
-        table = pyarrow.parquet.read_table(pa.BufferReader(content))
-        check_format(table.schema.metadata, name)
-        frame = pl.from_arrow(table.drop_columns(["partition", "place", *_MATRICES]))
-        assert isinstance(frame, pl.DataFrame)
-        bands, parts, present = (_matrix(table[name]) for name in _MATRICES)
-        return cls(
-            frame,
-            bands.view(np.uint32),
-            parts.reshape(-1, len(PARTS), PERMUTATIONS),
-            present,
-        )
+        stored = pyarrow.parquet.ParquetFile(file)
+        check_format(stored.schema_arrow.metadata, name)
+        for batch in stored.iter_batches(ROWS_PER_GROUP):
+            frame = pl.from_arrow(batch.drop_columns(["partition", "place", *_MATRICES]))
+            assert isinstance(frame, pl.DataFrame)
+            bands, parts, present = (_matrix(batch[name]) for name in _MATRICES)
+            yield cls(
+                frame,
+                bands.view(np.uint32),
+                parts.reshape(-1, len(PARTS), PERMUTATIONS),
+                present,
+            )
+
+    def _table(self, partition: str, start: int, end: int) -> pa.Table:
+        """Some of the rows as they are stored."""
+        import pyarrow as pa
+
+        table = self.frame[start:end].to_arrow()
+        table = table.append_column("partition", pa.array([partition] * (end - start), pa.string()))
+        table = table.append_column("place", pa.array(np.arange(start, end, dtype=np.uint32)))
+        for name in _MATRICES:
+            table = table.append_column(name, _binary(getattr(self, name)[start:end]))
+        return table.replace_schema_metadata({_FORMAT_KEY: FORMAT.encode()})
 
 
 _MATRICES = ("bands", "parts", "present")
@@ -222,8 +231,7 @@ def _binary(matrix: NDArray[np.uint32] | NDArray[np.uint8]) -> object:
     )
 
 
-def _matrix(column: object) -> NDArray[np.uint8]:
-    array = column.combine_chunks()  # type: ignore[attr-defined]
+def _matrix(array: pa.FixedSizeBinaryArray) -> NDArray[np.uint8]:
     width = array.type.byte_width
     flat = np.frombuffer(array.buffers()[1], np.uint8) if len(array) else np.empty(0, np.uint8)
     start = array.offset * width

@@ -18,19 +18,20 @@ import hashlib
 import logging
 import re
 import secrets
-from collections.abc import Iterable, Iterator
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, cast
 
 from pydantic import ValidationError
 
 from sdg_assets.errors import SdgError, StoreError, TransientError
 from sdg_assets.records import Rejection
-from sdg_assets.store.disk import clear_errors
+from sdg_assets.store.disk import clear_errors, temporary_directory
 from sdg_assets.store.manifest import LAYOUT, Manifest
 from sdg_assets.store.objects import Listed
 from sdg_assets.store.places import (
@@ -43,7 +44,7 @@ from sdg_assets.store.places import (
     write_atomic,
 )
 from sdg_assets.store.rows import RecordT, verified_rows
-from sdg_assets.store.writer import ASIDE, PartitionWriter
+from sdg_assets.store.writer import ASIDE, PartitionWriter, write_attachment
 
 ABANDONED = timedelta(days=1)
 """After this time nobody reads a replaced version any more, and no process writes a draft."""
@@ -52,6 +53,7 @@ KEPT_ASIDE = timedelta(days=14)
 REQUESTS = 32
 """Number of parallel requests to a bucket."""
 OPEN_ATTEMPTS = 5
+BLOCK_BYTES = 1 << 20
 VERSION = re.compile(r"\d{8}T\d{6}-[0-9a-f]{8}")
 logger = logging.getLogger(__name__)
 
@@ -135,12 +137,14 @@ class Store:
             writer = PartitionWriter(rows, self._replaceable(key), accepted, rejected)
             yield writer
             try:
-                for name, data in writer.attachments.items():
-                    write_atomic(self._file(key, version, name), data)
+                attached = {
+                    name: write_attachment(self._file(key, version, name), attachment)
+                    for name, attachment in writer.attachments.items()
+                }
                 rejected.publish()
                 accepted.publish()
                 sync_folder(rows.parent)
-                self._publish(key, version, writer)
+                self._publish(key, version, writer, attached)
             except BaseException:
                 self._discard(key, version)
                 raise
@@ -214,12 +218,39 @@ class Store:
         Raises:
             StoreError: The file is missing, or its content differs from the published content.
         """
-        manifest, path, file = self._opened(key, name)
-        with file, clear_errors(str(path)):
-            data = file.read()
-        if _sha256(data) != manifest.attached.get(name):
-            raise StoreError(f"{path}: not what was published; materialize {key} again")
-        return data
+        with self.open_attachment(key, name) as file:
+            return file.read()
+
+    @contextmanager
+    def open_attachment(self, key: PartitionKey, name: str) -> Iterator[BinaryIO]:
+        """Opens a file that was published with a partition; for files too large for memory.
+
+        Args:
+            key: The partition.
+            name: Name of the attachment.
+
+        Yields:
+            A local file: that of the store, or a temporary copy of one in a bucket.
+
+        Raises:
+            StoreError: As in `attachment`.
+        """
+        manifest, path, published = self._opened(key, name)
+        with published, ExitStack() as stack:
+            file = published
+            if not isinstance(path, Path):
+                with clear_errors(temporary_directory(), "TMPDIR"):
+                    file = cast(BinaryIO, stack.enter_context(tempfile.TemporaryFile()))
+            digest = hashlib.sha256()
+            while data := _block(published, path):
+                digest.update(data)
+                if file is not published:
+                    with clear_errors(temporary_directory(), "TMPDIR"):
+                        file.write(data)
+            if digest.hexdigest() != manifest.attached.get(name):
+                raise StoreError(f"{path}: not what was published; materialize {key} again")
+            file.seek(0)
+            yield file
 
     def clear(self, key: PartitionKey, files: Iterable[Listed]) -> int:
         """Removes versions of a partition that nobody reads or writes any more.
@@ -249,14 +280,16 @@ class Store:
                 removed += 1
         return removed
 
-    def _publish(self, key: PartitionKey, version: str, writer: PartitionWriter) -> None:
+    def _publish(
+        self, key: PartitionKey, version: str, writer: PartitionWriter, attached: Mapping[str, str]
+    ) -> None:
         manifest = Manifest(
             rows=writer.rows,
             sha256=writer.sha256,
             rejected=writer.rejected,
             rejected_sha256=writer.rejected_sha256,
             written_at=_now(),
-            attached={name: _sha256(data) for name, data in writer.attachments.items()},
+            attached=dict(attached),
             info=writer.info,
             version=version,
             replaced=_still_read(self._replaceable(key)),
@@ -357,5 +390,6 @@ def _new_version() -> str:
     return f"{_now():%Y%m%dT%H%M%S}-{secrets.token_hex(4)}"
 
 
-def _sha256(data: bytes) -> str:
-    return hashlib.sha256(data).hexdigest()
+def _block(file: BinaryIO, path: Place) -> bytes:
+    with clear_errors(str(path)):
+        return file.read(BLOCK_BYTES)

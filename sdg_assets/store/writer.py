@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import IO, Any, cast
 
 from sdg_assets.records import Record, Rejection
 from sdg_assets.store.manifest import Manifest
-from sdg_assets.store.places import Draft, Place
+from sdg_assets.store.places import Draft, Place, draft
 from sdg_assets.store.rows import line_of
 
 # Part of the name of each file of an unpublished attempt.
 ASIDE = "unpublished"
 TOUCH_SECONDS = 3600.0
+Attachment = bytes | Callable[[IO[bytes]], object]
+"""The content of a file that is published with the rows; of a large one, what writes it."""
 
 
 @dataclass
@@ -32,8 +36,8 @@ class PartitionWriter:
     rejected: dict[str, int] = field(default_factory=dict)
     """`<gate>: <reason>` → number of rejected rows so far."""
     info: dict[str, Any] = field(default_factory=dict)
-    attachments: dict[str, bytes] = field(default_factory=dict)
-    """Name → content of the files published with the rows: signatures, hashes."""
+    attachments: dict[str, Attachment] = field(default_factory=dict)
+    """Name → the files published with the rows: signatures, hashes."""
     _digest: Any = field(default_factory=hashlib.sha256)
     _rejected_digest: Any = field(default_factory=hashlib.sha256)
     _touched_at: float = field(default_factory=time.monotonic)
@@ -88,3 +92,43 @@ class PartitionWriter:
     def rejected_sha256(self) -> str:
         """SHA-256 of the rejected rows so far, in hex."""
         return str(self._rejected_digest.hexdigest())
+
+
+def write_attachment(place: Place, attachment: Attachment) -> str:
+    """Creates the file of an attachment atomically.
+
+    Returns:
+        Its SHA-256 in hex.
+
+    Raises:
+        StoreError: The disk is full, or may not be written.
+    """
+    with draft(place) as out:
+        file = _Hashed(out)
+        if isinstance(attachment, bytes):
+            file.write(attachment)
+        else:
+            attachment(cast(IO[bytes], file))
+        out.publish()
+    return file.digest.hexdigest()
+
+
+class _Hashed(io.BufferedIOBase):
+    """Writes to a draft, and hashes what is written: nobody has to read it again."""
+
+    def __init__(self, out: Draft) -> None:
+        self._out = out
+        self._size = 0
+        self.digest = hashlib.sha256()
+
+    def writable(self) -> bool:
+        return True
+
+    def tell(self) -> int:
+        return self._size
+
+    def write(self, data: Any) -> int:  # noqa: ANN401 – typeshed's ReadableBuffer
+        self._out.write(data)
+        self.digest.update(data)
+        self._size += len(data)
+        return len(data)

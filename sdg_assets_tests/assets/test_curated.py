@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -43,9 +44,8 @@ def put(store: Store, task: str, subtask: str, *rows: EnrichedExample) -> None:
     with store.write(PartitionKey(task, "filtered", subtask)) as out:
         for row in rows:
             out.accept(row)
-        out.attachments[ATTACHMENT] = duplicates.signatures().to_parquet(
-            f"{task}/filtered/{subtask}"
-        )
+        name = f"{task}/filtered/{subtask}"
+        out.attachments[ATTACHMENT] = partial(duplicates.signatures().write_parquet, name)
 
 
 def hold_out(store: Store, task: str, subtask: str, *questions: str) -> None:
@@ -57,7 +57,7 @@ def hold_out(store: Store, task: str, subtask: str, *questions: str) -> None:
     with store.write(heldout_key(task, subtask)) as out:
         for split in heldout_rows.splits if questions else []:
             out.accept(split)
-        out.attachments = tables.to_bytes()
+        out.attachments.update(tables.to_bytes())
         out.info = {
             "rows": len(tables.rows),
             "splits": 1,

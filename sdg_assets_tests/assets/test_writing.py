@@ -73,7 +73,8 @@ def test_a_broken_invariant_keeps_the_partition_as_it_was(store: Store) -> None:
 def test_signatures_are_published_with_the_rows_that_they_are_of(store: Store) -> None:
     published(store, [*SOUND, refused()])
 
-    stored = Signatures.from_parquet(store.attachment(KEY, ATTACHMENT), str(KEY))
+    with store.open_attachment(KEY, ATTACHMENT) as file:
+        (stored,) = Signatures.batches(file, str(KEY))
     assert stored.frame["id"].to_list() == [row.id for row in SOUND]
 
 
@@ -97,8 +98,8 @@ def test_a_person_may_accept_that_nothing_is_left(store: Store) -> None:
     published(store, SOUND)
     published(store, [refused()], accept_smaller=True)
 
-    content = store.attachment(KEY, ATTACHMENT)
-    assert len(Signatures.from_parquet(content, str(KEY))) == 0
+    with store.open_attachment(KEY, ATTACHMENT) as file:
+        assert list(Signatures.batches(file, str(KEY))) == []
     assert list(store.read(KEY, EnrichedExample)) == []
 
 

@@ -18,6 +18,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -29,6 +30,7 @@ from sdg_assets.signatures.scratch import search_local
 from sdg_assets.signatures.shingles import PARTS
 from sdg_assets.signatures.table import Signatures
 from sdg_assets.signatures.thresholds import DuplicateThresholds
+from sdg_assets_tests.support.signatures import opened
 
 ROWS_A_PARTITION = 6_500
 NEAR, EXACT, WEAK, FRAMED = 0.1, 0.02, 1 / 3, 0.01
@@ -107,14 +109,15 @@ def write(directory: Path, rows: int) -> None:
     for number, start in enumerate(range(0, rows, ROWS_A_PARTITION)):
         signatures = drawn(rng, number, min(ROWS_A_PARTITION, rows - start), earlier)
         name = f"task/filtered/{number:04}"
-        (directory / f"{number:04}.parquet").write_bytes(signatures.to_parquet(name))
+        with (directory / f"{number:04}.parquet").open("wb") as file:
+            signatures.write_parquet(name, file)
         if number % 10 == 0:
             earlier = signatures
 
 
 def search(directory: Path) -> None:
     """Searches a directory; prints CPU seconds, peak memory and the number of copies."""
-    files = {path.stem: path.read_bytes for path in directory.glob("*.parquet")}
+    files = {path.stem: partial(opened, path) for path in directory.glob("*.parquet")}
     began = time.process_time()
     verdicts = search_local(files, lambda _: DuplicateThresholds())
     spent = time.process_time() - began

@@ -39,6 +39,7 @@ from sdg_assets.signatures.thresholds import DuplicateThresholds
 from sdg_assets.thresholds import Thresholds
 from sdg_assets_tests.benchmarks.mirror import examples, heldout_tables, subtasks
 from sdg_assets_tests.support.records import enriched
+from sdg_assets_tests.support.signatures import opened
 
 SEEDS_PER_PARTITION = 2_000
 WORDS_CHANGED = 0.35
@@ -119,8 +120,8 @@ def _partition(size: int, folder: Path, number: int) -> Timed:
         timed.rows["duplicates"] += len(left.rows)
     began = time.process_time()
     timed.refused["duplicates"] += len(duplicates.refusals())
-    signed = duplicates.signatures().to_parquet(str(number))
-    (folder / f"{number}.parquet").write_bytes(signed)
+    with (folder / f"{number}.parquet").open("wb") as file:
+        duplicates.signatures().write_parquet(str(number), file)
     timed.seconds["duplicates"] += time.process_time() - began
     timed.peak_mib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     return timed
@@ -137,7 +138,7 @@ def _timed(gate: Gate, batch: Batch[Example], timed: Timed) -> list[int]:
 
 def _search(folder: Path) -> tuple[int, float, float]:
     began = time.process_time()
-    files = {file.stem: file.read_bytes for file in folder.glob("*.parquet")}
+    files = {file.stem: partial(opened, file) for file in folder.glob("*.parquet")}
     verdicts = search_local(files, lambda _: DuplicateThresholds())
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     return len(verdicts), time.process_time() - began, peak

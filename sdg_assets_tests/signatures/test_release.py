@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import random
 import sys
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 
 import polars as pl
 import pytest
@@ -15,10 +17,11 @@ from sdg_assets.records import EnrichedExample
 from sdg_assets.signatures import table
 from sdg_assets.signatures.minhash import boilerplate_of
 from sdg_assets.signatures.release import duplicates_across
-from sdg_assets.signatures.table import ATTACHMENT, Signatures, sign
+from sdg_assets.signatures.table import ATTACHMENT, Signatures, concatenated, sign
 from sdg_assets.signatures.thresholds import DuplicateThresholds
 from sdg_assets.store.partitions import PartitionKey, Store
 from sdg_assets_tests.support.records import enriched
+from sdg_assets_tests.support.signatures import parquet_of
 
 ROUTES = [PartitionKey("quiz", "filtered", name) for name in ("east", "north", "west")]
 PLACES = ["amber", "birch", "coral", "delta", "ember", "fjord", "grove", "heath", "inlet", "jetty"]
@@ -38,7 +41,8 @@ def publish(store: Store, key: PartitionKey, rows: Sequence[EnrichedExample]) ->
     with store.write(key) as out:
         for row in rows:
             out.accept(row)
-        out.attachments[ATTACHMENT] = sign(rows, boilerplate_of([])).to_parquet(str(key))
+        signed = sign(rows, boilerplate_of([]))
+        out.attachments[ATTACHMENT] = partial(signed.write_parquet, str(key))
 
 
 @pytest.fixture
@@ -127,17 +131,21 @@ def test_signatures_of_another_format_are_refused(
         duplicates_across(store, ROUTES[:1], everywhere, "local")
 
 
-def test_signatures_come_back_as_they_were_stored() -> None:
+@pytest.mark.parametrize("rows_per_group", [7, 30, 100])
+def test_signatures_come_back_as_they_were_stored(
+    monkeypatch: pytest.MonkeyPatch, rows_per_group: int
+) -> None:
+    monkeypatch.setattr(table, "ROWS_PER_GROUP", rows_per_group)
     signed = sign([route(random.Random(n)) for n in range(30)], boilerplate_of([]))
 
-    content = signed.to_parquet("quiz/filtered/east")
-    again = Signatures.from_parquet(content, "east")
+    content = parquet_of(signed, "quiz/filtered/east")
+    again = concatenated(Signatures.batches(io.BytesIO(content), "east"))
 
     assert_frame_equal(again.frame, signed.frame)
     assert (again.bands == signed.bands).all()
     assert (again.parts == signed.parts).all()
     assert (again.present == signed.present).all()
-    assert again.to_parquet("quiz/filtered/east") == content
+    assert parquet_of(again, "quiz/filtered/east") == content
 
 
 @pytest.fixture
