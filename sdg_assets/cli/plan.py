@@ -85,9 +85,9 @@ def plan(
     writer = teacher if isinstance(teacher, TokenCounter) else RoughCounter()
     thoughts = thoughts_of(knobs)
     plans = [
-        plan_subtask(spec, seeds, writer, knobs, len(seeds), thoughts)
+        plan_subtask(spec, seeds, writer, knobs, count, thoughts)
         for spec in terminal.each(specs, "planning")
-        for seeds in [seeds_of(spec, knobs)]
+        for seeds, count in [seeds_of(spec, knobs)]
     ]
     fleet = Fleet(
         replicas=gpus // each,

@@ -35,7 +35,8 @@ def _measured(subtask: str, seconds: float) -> Rate:
     writer = WriterKnobs(
         shots=knobs.shots, temperature=knobs.writer_temperature, max_tokens=knobs.writer_max_tokens
     )
-    return rate(teacher, spec, seeds_of(spec, knobs), writer, seconds)
+    seeds, _ = seeds_of(spec, knobs)
+    return rate(teacher, spec, seeds, writer, seconds)
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from sdg_assets.catalog import SubtaskSpec
 from sdg_assets.gates import Gate
-from sdg_assets.gates.contamination import Contamination
+from sdg_assets.gates.contamination import Contamination, ContaminationReport
 from sdg_assets.gates.repeats import ContaminationThresholds
 from sdg_assets.heldout.protection import Protection
 from sdg_assets.records import Stage
@@ -33,7 +33,8 @@ class Comparison:
         self._protection = protection
         self._store = store
         self._specs = specs
-        self._gates: dict[str, Contamination] = {}
+        # Only the reports: a gate weighs every n-gram of the index, with 1 byte each.
+        self._reports: dict[str, ContaminationReport] = {}
 
     def gates_of(self, partition: str, thresholds: Thresholds) -> Sequence[Gate]:
         """The contamination gate for the rows of a partition.
@@ -47,15 +48,16 @@ class Comparison:
         index = self._protection.index
         background = index.background(training_rows(spec, self._store))
         limits = thresholds.of(ContaminationThresholds)
-        self._gates[partition] = Contamination(index, limits, own, background)
-        return [self._gates[partition]]
+        gate = Contamination(index, limits, own, background)
+        self._reports[partition] = gate.report
+        return [gate]
 
     def hits(self) -> list[Compared]:
         """The held-out collections that at least one row overlaps with, here or in `filtered`."""
         refused: dict[str, int] = {}
         suspicious: dict[str, int] = {}
-        for name, gate in self._gates.items():
-            for benchmark, overlap in gate.report.benchmarks.items():
+        for name, report in self._reports.items():
+            for benchmark, overlap in report.benchmarks.items():
                 refused[benchmark] = refused.get(benchmark, 0) + overlap.refused
                 suspicious[benchmark] = suspicious.get(benchmark, 0) + overlap.suspicious
             for benchmark, count in self._refused_before(self._specs[name]):

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import heapq
+from array import array
 from collections import Counter, defaultdict
 from dataclasses import dataclass, field
+
+from xxhash import xxh3_64_intdigest
 
 from sdg_assets.records import CuratedExample, Rejection
 from sdg_assets.release.diversity import Diversity, measure
@@ -48,7 +51,7 @@ class Owed:
 
 @dataclass
 class Statistics:
-    """Counts of a release's rows. Its memory grows with the largest partition, not the release."""
+    """Counts of a release's rows. Memory: 8 bytes for each row of the largest partition."""
 
     families: Counter[str] = field(default_factory=Counter)
     commercial_families: Counter[str] = field(default_factory=Counter)
@@ -85,8 +88,9 @@ class Statistics:
     """Rows that the release itself refused, by "gate: reason"."""
     corrected: int = 0
     """Rows with the answer of a strong majority in place of the writer's."""
-    _subtask: str = ""
-    _anchors: set[str] = field(default_factory=set)
+    _subtask: tuple[str, str] = ("", "")
+    _anchors: array[int] = field(default_factory=lambda: array("Q"))
+    """Hashes of the anchors of the current subtask's rows, once for each row."""
     _sample: dict[str, list[tuple[int, str]]] = field(default_factory=lambda: defaultdict(list))
 
     @property
@@ -137,12 +141,11 @@ class Statistics:
         figures = self.tasks[row.task]
         figures.rows += 1
         figures.commercial += row.commercial_use == "yes"
-        if row.subtask != self._subtask:
-            self._subtask, self._anchors = row.subtask, set()
-        anchor = row.seed_ids[0] if row.seed_ids else ""
-        if anchor and anchor not in self._anchors:
-            self._anchors.add(anchor)
-            figures.anchors += 1
+        if (row.task, row.subtask) != self._subtask:
+            self._count_anchors()
+            self._subtask = row.task, row.subtask
+        if row.seed_ids:
+            self._anchors.append(xxh3_64_intdigest(row.seed_ids[0].encode()))
         # Ranks are negated ids, so the heap's smallest entry is the row to drop next.
         sample, ranked = self._sample[row.task], (-int(row.id[:15], 16), f"{row.question}")
         if len(sample) < SAMPLE:
@@ -150,8 +153,17 @@ class Statistics:
         elif ranked > sample[0]:
             heapq.heapreplace(sample, ranked)
 
+    def _count_anchors(self) -> None:
+        import numpy as np
+
+        if self._anchors:
+            task, _ = self._subtask
+            self.tasks[task].anchors += len(np.unique(np.asarray(self._anchors)))
+            self._anchors = array("Q")
+
     def finish(self) -> None:
-        """Measures each task's diversity on its sample."""
+        """Counts the anchors of the last subtask, and measures each task's diversity."""
+        self._count_anchors()
         for task, figures in self.tasks.items():
             figures.diversity = measure([text for _, text in sorted(self._sample[task])])
         self._sample.clear()

@@ -6,9 +6,9 @@ is assumed to be as long as a seed; thoughts, traces and backgrounds have the ty
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from statistics import fmean
 from typing import Protocol, runtime_checkable
 
@@ -23,6 +23,7 @@ from sdg_assets.stages.fleet import Phase
 from sdg_assets.stages.generated import WriterKnobs, write
 from sdg_assets.stages.normalized import normalize
 from sdg_assets.stages.seeds import collect_seeds
+from sdg_assets.stages.shots import SHOWN_SEEDS
 from sdg_assets.stages.stage import key_of
 from sdg_assets.store.partitions import Store
 from sdg_assets.teacher import has_judge, thinking_of
@@ -111,7 +112,7 @@ def plan_subtask(
         thoughts.get(role, 0) for role in (Role.WRITER, Role.SOLVER, Role.JUDGE)
     )
     knobs = WriterKnobs(examples_per_seed=1, shots=settings.shots)
-    works = itertools.islice(write(spec, seeds, writer, knobs), SAMPLE)
+    works = islice(write(spec, seeds, writer, knobs), SAMPLE)
     prompts = [
         writer.count_tokens(request.messages)
         for work in works
@@ -206,21 +207,26 @@ class RoughCounter:
         return sum(len(message.content) for message in messages) // 4
 
 
-def seeds_of(spec: SubtaskSpec, settings: Settings) -> list[Example]:
+def seeds_of(spec: SubtaskSpec, settings: Settings) -> tuple[list[Example], int]:
     """The subtask's normalized rows: from the store, or else mapped from the seed source.
 
     Args:
         spec: The subtask.
         settings: The settings with the store and the seed source.
 
+    Returns:
+        The first `SHOWN_SEEDS` rows, and how many there are.
+
     Raises:
         SdgError: Neither has the rows.
     """
     store, key = Store(settings.store), key_of(spec, Stage.NORMALIZED)
     if store.exists(key):
-        return list(store.read(key, Example))
+        return list(islice(store.read(key, Example), SHOWN_SEEDS)), store.manifest(key).rows
     raw = collect_seeds(spec, open_source(settings.seed_source), settings.max_seeds)
-    return [row for row in normalize(spec, raw) if isinstance(row, Example)]
+    rows = (row for row in normalize(spec, raw) if isinstance(row, Example))
+    first = list(islice(rows, SHOWN_SEEDS))
+    return first, len(first) + sum(1 for _ in rows)
 
 
 def total(plans: Sequence[SubtaskPlan]) -> SubtaskPlan:

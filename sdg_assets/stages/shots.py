@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
-from typing import Any
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from typing import TypeVar
 
 from sdg_assets.answers import answer_format
 from sdg_assets.answers.extraction import normalized
@@ -12,13 +13,15 @@ from sdg_assets.catalog import SubtaskSpec
 from sdg_assets.records import Example
 from sdg_assets.stages.seeds import seed_rank
 
+ValueT = TypeVar("ValueT")
 NEIGHBOUR_POOL = 8
 """How many other seeds are drawn as candidates for an anchor's neighbours."""
 SHOWN_SEEDS = 1 << 13
 """From how many seeds, the first by rank, all neighbours are drawn. They stay in memory: drawn from
 all of 100,000 seeds, reading them took most of the time."""
-CACHED_SEEDS = 1 << 16
-"""Seeds whose words and drafts are kept in memory."""
+CACHED_SEEDS = 2 * SHOWN_SEEDS
+"""Seeds whose words and drafts are kept in memory, 8 KB each: those that were used last. A seed
+after the first `SHOWN_SEEDS` is used only for its own examples, which follow each other."""
 
 
 class Ranking:
@@ -64,24 +67,16 @@ class SeedPrompts:
 
     def __init__(self) -> None:
         """Computes nothing yet."""
-        self._drafts: dict[str, str] = {}
-        self._words: dict[str, frozenset[str]] = {}
+        self._drafts: OrderedDict[str, str] = OrderedDict()
+        self._words: OrderedDict[str, frozenset[str]] = OrderedDict()
 
     def draft(self, seed: Example) -> str:
         """The seed as the JSON that the writer is to imitate."""
-        if seed.id not in self._drafts:
-            draft = answer_format(seed.answer_kind).draft_of(seed)
-            _forget_if_full(self._drafts)
-            self._drafts[seed.id] = draft.model_dump_json()
-        return self._drafts[seed.id]
+        return _cached(self._drafts, seed, _draft)
 
     def words(self, seed: Example) -> frozenset[str]:
         """The words of its context and question."""
-        if seed.id not in self._words:
-            text = normalized(f"{seed.context} {seed.question}")
-            _forget_if_full(self._words)
-            self._words[seed.id] = frozenset(text.split())
-        return self._words[seed.id]
+        return _cached(self._words, seed, _words)
 
     def neighbours(self, anchor: Example, pool: Sequence[Example], count: int) -> list[Example]:
         """The seeds of the pool that differ most from the anchor and from each other."""
@@ -110,7 +105,23 @@ def _drawn(count: int, anchor_id: str) -> list[int]:
     return rng.sample(range(count), min(NEIGHBOUR_POOL + 1, count))
 
 
-def _forget_if_full(cache: dict[str, Any]) -> None:
-    """Bounds a cache: neighbours rank early, so the seeds that are shown often come back soon."""
-    if len(cache) >= CACHED_SEEDS:
-        cache.clear()
+def _draft(seed: Example) -> str:
+    return answer_format(seed.answer_kind).draft_of(seed).model_dump_json()
+
+
+def _words(seed: Example) -> frozenset[str]:
+    return frozenset(normalized(f"{seed.context} {seed.question}").split())
+
+
+def _cached(
+    cache: OrderedDict[str, ValueT], seed: Example, value_of: Callable[[Example], ValueT]
+) -> ValueT:
+    """The seed's value; of a full cache, the one that was used longest ago is dropped."""
+    value = cache.get(seed.id)
+    if value is None:
+        value = cache[seed.id] = value_of(seed)
+        if len(cache) > CACHED_SEEDS:
+            cache.popitem(last=False)
+    else:
+        cache.move_to_end(seed.id)
+    return value

@@ -5,22 +5,21 @@
 The seeds are made up and the teacher answers at once. Each stage runs in a process of its own, so
 that its peak memory is its own; it reads what the stage before has stored. Where that stage is left
 out by `--stages`, its rows are made up, too. The held-out index is left out: its size does not
-depend on the partition. The stages run on a tenth of the rows first, then on all of them. Times
-are CPU time, so that other work on the machine does not count.
+depend on the partition. `curated` is a release of this one partition. The stages run on a tenth of
+the rows first, then on all of them. Times are CPU time, so that other work on the machine does not
+count.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
-import random
 import resource
 import tempfile
 import time
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from math import log
 from multiprocessing import get_context
 from pathlib import Path
@@ -29,130 +28,75 @@ from sdg_assets.assets.writing import write_partition
 from sdg_assets.catalog import SubtaskSpec
 from sdg_assets.enrichment.knobs import SolverKnobs
 from sdg_assets.gates import row_gates, seed_gates, set_gates, signatures_of
+from sdg_assets.gates.licence import Terms
 from sdg_assets.records import (
     EnrichedExample,
     Example,
     GeneratedExample,
-    Record,
     Rejection,
     Role,
     Seed,
     Stage,
-    TeacherStamp,
 )
-from sdg_assets.sources.source import Row
+from sdg_assets.release import Cut, write_release
+from sdg_assets.release.published import release_named
+from sdg_assets.signatures.release import duplicates_across
+from sdg_assets.signatures.table import ATTACHMENT
+from sdg_assets.signatures.thresholds import DuplicateThresholds
 from sdg_assets.stages import enriched, generated
+from sdg_assets.stages.curated import curate
 from sdg_assets.stages.filtered import filter_rows
 from sdg_assets.stages.generated import WriterKnobs
 from sdg_assets.stages.normalized import normalize, without_refused
 from sdg_assets.stages.seed_index import SeedCopies
 from sdg_assets.stages.seeds import collect_seeds
-from sdg_assets.stages.stage import ROW_STAGES, STAGES, key_of
-from sdg_assets.store.partitions import Store
+from sdg_assets.stages.stage import ROW_STAGES, key_of
+from sdg_assets.store.partitions import PartitionKey, Store
 from sdg_assets.store.row_file import RowFile
-from sdg_assets.teacher.control_tokens import ControlTokens
 from sdg_assets.teacher.conversation import Desk, Feed, ResultT, Usage, Work
 from sdg_assets.teacher.log.completions import CompletionLog
 from sdg_assets.teacher.replay import replay
-from sdg_assets.teacher.requests import Completion, FailedRequest, Request, TeacherIdentity
 from sdg_assets.teacher.stream import fill
 from sdg_assets.thresholds import Thresholds
+from sdg_assets_tests.benchmarks.made_up import (
+    UNDER_WAY,
+    InstantTeacher,
+    MadeUpSource,
+    made_up_rows,
+    made_up_signatures,
+)
 from sdg_assets_tests.support.builders import seed_task
-from sdg_assets_tests.support.records import enriched as enriched_example
+from sdg_assets_tests.support.records import STAMP
 
+STAGES = (*ROW_STAGES, Stage.CURATED)
 SPLIT = 1.25
 """Rows of the split per seed: the stage `seeds` draws a sample."""
 PEAK_MIB = 3072
 TOLERANCE = 1.15
 """Of times: on a machine where others work, caches are shared."""
-UNDER_WAY = 1024
-THINGS = [
-    "bridge", "harbour", "lantern", "orchard", "engine", "violin", "glacier", "market", "compass",
-    "needle", "ladder", "kettle", "meadow", "tunnel", "anchor", "statue", "pencil", "mirror",
-    "valley", "candle", "feather", "hammer", "island", "journal",
-]  # fmt: skip
-KINDS = [
-    "small", "old", "green", "quiet", "heavy", "narrow", "bright", "distant", "wooden", "broken",
-    "hidden", "famous",
-]  # fmt: skip
 
 
-class InstantTeacher:
-    """Answers at once: as the writer with a new question, as the solver with the right answer."""
+@dataclass(frozen=True)
+class Partition:
+    """A partition of made-up seeds, and how it is made."""
 
-    max_model_len = 32_768
-    capacity = UNDER_WAY
+    rows: int
+    folder: Path
+    votes: int
 
-    def __init__(self) -> None:
-        self.identity = TeacherIdentity(TeacherStamp(model="instant", revision="1", license="MIT"))
-        self.control_tokens = ControlTokens(())
-        self._open: deque[Completion] = deque()
+    @property
+    def spec(self) -> SubtaskSpec:
+        """The subtask."""
+        return seed_task().resolve("quiz")
 
-    def submit(self, request: Request) -> None:
-        text = self._text(request)
-        self._open.append(
-            Completion(
-                request_id=request.id,
-                text=text,
-                finish_reason="stop",
-                prompt_tokens=400,
-                output_tokens=len(text) // 4,
-            )
-        )
+    @property
+    def store(self) -> Store:
+        """The store with its stages."""
+        return Store(self.folder / "store")
 
-    def poll(self, *, wait: bool = True) -> list[Completion | FailedRequest]:
-        return [self._open.popleft() for _ in range(min(64, len(self._open)))]
-
-    def _text(self, request: Request) -> str:
-        if request.role is Role.WRITER:
-            made = fields(random.Random(request.id), int(request.id[:12], 16))
-            right, *wrong = made["choices"]
-            answers = {"answer": right, "wrong_answers": wrong}
-            return json.dumps({"question": made["question"], **answers})
-        if request.prompt_version.startswith("knowledge/"):
-            return (
-                "People of that time kept records of what they made. Such records say which "
-                "metal was used, because metals had very different prices at the market."
-            )
-        reasoning = "The records say which metal was dear at that time, so it must be that one."
-        assert request.json_schema, "a small solver votes in JSON"
-        options = request.json_schema["properties"]["answer"]["enum"]
-        answer = next(option for option in options if option.endswith("gold"))
-        return json.dumps({"reasoning": reasoning, "answer": answer})
-
-
-class MadeUpSource:
-    """A split of made-up rows, each different."""
-
-    name = "made-up"
-
-    def __init__(self, rows: int) -> None:
-        self._rows = rows
-
-    def revision(self, spec: SubtaskSpec) -> str:
-        return "1"
-
-    def rows(self, spec: SubtaskSpec, split: str) -> Iterator[Row]:
-        return (fields(random.Random(number), number) for number in range(self._rows))
-
-    def splits(self, spec: SubtaskSpec) -> list[str]:
-        return ["train"]
-
-    def configs(self, dataset: str) -> list[str]:
-        return ["main"]
-
-
-def fields(rng: random.Random, number: int) -> Row:
-    """A question of about sixty words; its number makes it another one than all others."""
-    kinds, things = rng.choices(KINDS, k=9), rng.choices(THINGS, k=9)
-    seen = ", ".join(f"a {kind} {thing}" for kind, thing in zip(kinds[2:], things[2:], strict=True))
-    return {
-        "question": f"In the diary number {number} the traveller says that there were {seen}, and "
-        f"that the {kinds[0]} {things[0]} of the town was the work of her family. Of what was the "
-        f"{kinds[1]} {things[1]} that they were given for it?",
-        "choices": [f"It was made of {metal}" for metal in ("gold", "iron", "tin", "stone")],
-        "label": 0,
-    }
+    def key(self, stage: Stage) -> PartitionKey:
+        """The key of one of its stages."""
+        return key_of(self.spec, stage)
 
 
 @dataclass(frozen=True)
@@ -169,7 +113,8 @@ def main() -> None:
     """Runs both sizes."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--rows", type=int, default=2_000_000)
-    parser.add_argument("--stages", default=",".join(ROW_STAGES), help="some of: %(default)s")
+    parser.add_argument("--stages", default=",".join(STAGES), help="some of: %(default)s")
+    parser.add_argument("--votes", type=int, default=SolverKnobs().votes, help="in `enriched`")
     parser.add_argument("--peak-mib", type=float, default=PEAK_MIB)
     parser.add_argument("--scratch", help="a directory with 15 KB a row; default: TMPDIR")
     arguments = parser.parse_args()
@@ -180,7 +125,9 @@ def main() -> None:
     for size in sizes:
         with tempfile.TemporaryDirectory(dir=arguments.scratch) as folder:
             for stage in stages:
-                figures[stage, size] = each = _measured(stage, size, Path(folder))
+                figures[stage, size] = each = _measured(
+                    stage, Partition(size, Path(folder), arguments.votes)
+                )
                 print(
                     f"| {stage} | {each.rows:,} | {each.accepted:,} "
                     f"| {each.rows / each.seconds:,.0f} | {each.peak_mib:,.0f} |",
@@ -213,102 +160,85 @@ def _missed(
             yield f"{stage}: peak memory {after.peak_mib:,.0f} MiB"
 
 
-def _measured(stage: Stage, rows: int, folder: Path) -> Figures:
-    context = get_context("spawn")
-    above = ROW_STAGES[ROW_STAGES.index(stage) - 1] if stage is not ROW_STAGES[0] else None
+def _measured(stage: Stage, partition: Partition) -> Figures:
+    context, place = get_context("spawn"), STAGES.index(stage)
     with ProcessPoolExecutor(1, context) as pool:
-        pool.submit(_supplied, above, rows, folder).result()
+        pool.submit(_supply, STAGES[:place][-1:], partition).result()
     with ProcessPoolExecutor(1, context) as pool:
-        return pool.submit(_run, stage, rows, folder).result()
+        return pool.submit(_run, stage, partition).result()
 
 
-def _supplied(above: Stage | None, rows: int, folder: Path) -> None:
+def _supply(above: tuple[Stage, ...], partition: Partition) -> None:
     """Makes up the stages that the next one reads, if they were left out."""
-    needed = [above] if above else []
-    if above in {Stage.GENERATED, Stage.ENRICHED}:
-        needed.append(Stage.NORMALIZED)
+    needed = set(above)
+    if needed & {Stage.GENERATED, Stage.ENRICHED}:
+        needed.add(Stage.NORMALIZED)
     for stage in needed:
-        if not _store(folder).exists(key_of(_spec(), stage)):
-            with _store(folder).write(key_of(_spec(), stage)) as out:
-                for row in _made_up(stage, rows):
+        key, rows = partition.key(stage), partition.rows
+        if not partition.store.exists(key):
+            with partition.store.write(key) as out:
+                for row in made_up_rows(partition.spec, stage, rows):
                     out.put(row)
+                if stage is Stage.FILTERED:
+                    signatures = made_up_signatures(rows)
+                    out.attachments[ATTACHMENT] = partial(signatures.write_parquet, str(key))
 
 
-def _made_up(stage: Stage, rows: int) -> Iterator[Record]:
-    spec = _spec()
-    seeds = collect_seeds(spec, MadeUpSource(rows))
-    if stage is Stage.SEEDS:
-        yield from seeds
-        return
-    template = dict(enriched_example())
-    record = STAGES[stage].record
-    for number, row in enumerate(normalize(spec, seeds)):
-        if stage is not Stage.NORMALIZED:  # other questions than those of the seeds
-            other = f"{row.question} ({number + rows})" if isinstance(row, Example) else ""
-            values = {**template, **dict(row), "question": other, "id": f"{number:020x}"}
-            yield record(**{name: values[name] for name in record.model_fields})
-        else:
-            yield row
-
-
-def _run(stage: Stage, rows: int, folder: Path) -> Figures:
+def _run(stage: Stage, partition: Partition) -> Figures:
     began = time.process_time()
-    _RUNS[stage](rows, folder)
+    _RUNS[stage](partition)
     seconds = time.process_time() - began
-    manifest = _store(folder).manifest(key_of(_spec(), stage))
-    return Figures(
-        manifest.rows + sum(manifest.rejected.values()),
-        manifest.rows,
-        seconds,
-        resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
-    )
+    accepted, rejected = _counts(stage, partition)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    return Figures(accepted + rejected, accepted, seconds, peak)
 
 
-def _spec() -> SubtaskSpec:
-    return seed_task().resolve("quiz")
+def _counts(stage: Stage, partition: Partition) -> tuple[int, int]:
+    """Accepted and rejected rows."""
+    if stage is Stage.CURATED:
+        release = release_named(partition.store.root, None)
+        return release.rows, sum(release.manifest["rejected"].values())
+    manifest = partition.store.manifest(partition.key(stage))
+    return manifest.rows, sum(manifest.rejected.values())
 
 
-def _store(folder: Path) -> Store:
-    return Store(folder / "store")
+def _seeds(partition: Partition) -> None:
+    source = MadeUpSource(round(SPLIT * partition.rows))
+    sampled = collect_seeds(partition.spec, source, partition.rows)
+    write_partition(partition.key(Stage.SEEDS), partition.store, sampled)
 
 
-def _seeds(rows: int, folder: Path) -> None:
-    spec = _spec()
-    sampled = collect_seeds(spec, MadeUpSource(round(SPLIT * rows)), rows)
-    write_partition(key_of(spec, Stage.SEEDS), _store(folder), sampled)
+def _normalized(partition: Partition) -> None:
+    seeds = partition.store.read(partition.key(Stage.SEEDS), Seed)
+    examples = without_refused(normalize(partition.spec, seeds), seed_gates(Thresholds()))
+    write_partition(partition.key(Stage.NORMALIZED), partition.store, examples)
 
 
-def _normalized(rows: int, folder: Path) -> None:
-    spec, store = _spec(), _store(folder)
-    seeds = store.read(key_of(spec, Stage.SEEDS), Seed)
-    examples = without_refused(normalize(spec, seeds), seed_gates(Thresholds()))
-    write_partition(key_of(spec, Stage.NORMALIZED), store, examples)
-
-
-def _generated(rows: int, folder: Path) -> None:
-    spec, store, writer = _spec(), _store(folder), InstantTeacher()
-    seeds = RowFile(Example, store.read(key_of(spec, Stage.NORMALIZED), Example))
-    with CompletionLog(folder / "writer.jsonl") as answers:
+def _generated(partition: Partition) -> None:
+    spec, store, writer = partition.spec, partition.store, InstantTeacher()
+    seeds = RowFile(Example, store.read(partition.key(Stage.NORMALIZED), Example))
+    with CompletionLog(partition.folder / "writer.jsonl") as answers:
         _fill(generated.write(spec, seeds, writer, WriterKnobs()), {Role.WRITER: writer}, answers)
         written = replay(
             generated.write(spec, seeds, writer, WriterKnobs()), {Role.WRITER: answers}
         )
         published = generated.publish(spec, SeedCopies(seeds), written, writer)
-        write_partition(key_of(spec, Stage.GENERATED), store, published)
+        write_partition(partition.key(Stage.GENERATED), store, published)
 
 
-def _enriched(rows: int, folder: Path) -> None:
-    spec, store, solver, knobs = _spec(), _store(folder), InstantTeacher(), SolverKnobs()
+def _enriched(partition: Partition) -> None:
+    store, solver, knobs = partition.store, InstantTeacher(), SolverKnobs(votes=partition.votes)
 
     def works() -> Iterator[Work[enriched.Solved | Rejection]]:
-        examples = store.read(key_of(spec, Stage.GENERATED), GeneratedExample)
+        examples = store.read(partition.key(Stage.GENERATED), GeneratedExample)
         return enriched.enrich(examples, solver, knobs)
 
-    with CompletionLog(folder / "solver.jsonl") as answers:
+    with CompletionLog(partition.folder / "solver.jsonl") as answers:
         _fill(works(), {Role.SOLVER: solver}, answers)
         solved = replay(works(), {Role.SOLVER: answers})
         context = enriched.context_of(solver, knobs)
-        write_partition(key_of(spec, Stage.ENRICHED), store, enriched.publish(solved, context))
+        rows = enriched.publish(solved, context)
+        write_partition(partition.key(Stage.ENRICHED), store, rows)
 
 
 def _fill(
@@ -320,25 +250,35 @@ def _fill(
         raise feed.error
 
 
-def _filtered(rows: int, folder: Path) -> None:
-    spec, store, thresholds = _spec(), _store(folder), Thresholds()
-    sets = set_gates(thresholds, lambda: store.read(key_of(spec, Stage.NORMALIZED), Example))
+def _filtered(partition: Partition) -> None:
+    store, thresholds = partition.store, Thresholds()
+    normalized, solved = partition.key(Stage.NORMALIZED), partition.key(Stage.ENRICHED)
+    sets = set_gates(thresholds, lambda: store.read(normalized, Example))
+    accepted = filter_rows(lambda: store.read(solved, EnrichedExample), row_gates(thresholds), sets)
+    key = partition.key(Stage.FILTERED)
+    write_partition(key, store, accepted, signatures=lambda: signatures_of(sets))
 
-    def read() -> Iterator[EnrichedExample]:
-        return store.read(key_of(spec, Stage.ENRICHED), EnrichedExample)
 
-    accepted = filter_rows(read, row_gates(thresholds), sets)
-    write_partition(
-        key_of(spec, Stage.FILTERED), store, accepted, signatures=lambda: signatures_of(sets)
+def _curated(partition: Partition) -> None:
+    spec, store, key = partition.spec, partition.store, partition.key(Stage.FILTERED)
+    copies = duplicates_across(store, [key], lambda _: DuplicateThresholds(), "local")
+    rows = curate(
+        [(str(key), store.read(key, EnrichedExample))],
+        copies.refusals,
+        lambda _: [],
+        {spec.key: "yes"},
+        {STAMP.model: Terms("yes", "yes")},
     )
+    write_release(store.root, Cut({str(key): store.manifest(key).sha256}), rows)
 
 
-_RUNS: dict[Stage, Callable[[int, Path], None]] = {
+_RUNS: dict[Stage, Callable[[Partition], None]] = {
     Stage.SEEDS: _seeds,
     Stage.NORMALIZED: _normalized,
     Stage.GENERATED: _generated,
     Stage.ENRICHED: _enriched,
     Stage.FILTERED: _filtered,
+    Stage.CURATED: _curated,
 }
 
 
