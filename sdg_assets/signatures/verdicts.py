@@ -103,7 +103,7 @@ class _Refusals(Mapping[int, Refusal]):
 
     def __init__(self, frame: pl.DataFrame) -> None:
         self._frame = frame
-        self._places = memoryview(frame["place"].to_numpy())
+        self._places = frame["place"].to_numpy().data
 
     def __getitem__(self, place: int) -> Refusal:
         index = bisect_left(self._places, place)

@@ -7,14 +7,12 @@ that `enriched` reads, so that stage finds them there and no request is made twi
 
 from __future__ import annotations
 
-import itertools
 from collections import Counter
-from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import chain, islice, takewhile
 from math import ceil
 from typing import Any
-
-from more_itertools import chunked
 
 from sdg_assets.catalog import SubtaskSpec
 from sdg_assets.enrichment.judge import Judge
@@ -22,11 +20,12 @@ from sdg_assets.enrichment.knobs import SolverKnobs
 from sdg_assets.gates import Gate, first_refusals, row_gates, set_gates
 from sdg_assets.gates.base import ROWS_PER_BATCH
 from sdg_assets.records import EnrichedExample, Example, GeneratedExample, Rejection, Role
-from sdg_assets.stages.enriched import context_of, enrich
+from sdg_assets.stages.enriched import Solved, context_of, enrich
 from sdg_assets.stages.enriched import publish as publish_solved
 from sdg_assets.stages.generated import WriterKnobs, Written, write
 from sdg_assets.stages.generated import publish as publish_written
 from sdg_assets.stages.seed_index import SeedCopies
+from sdg_assets.store.row_file import RowFile
 from sdg_assets.teacher.conversation import ResultT, Work, captured
 from sdg_assets.teacher.requests import TeacherFacts
 from sdg_assets.thresholds import Thresholds
@@ -36,6 +35,9 @@ from sdg_assets.thresholds import Thresholds
 FIRST_YIELD = 0.5
 LEAST_YIELD = 0.05
 EXAMPLES_PER_SEED_AT_MOST = 100
+UNFINISHED_AT_MOST = 1 << 14
+"""Pieces of work between the first unfinished one and the newest: their results wait in memory for
+the first one. More than any teacher has under way, so that it never waits for work."""
 
 
 @dataclass
@@ -52,8 +54,15 @@ class TargetReport:
     """Lost rows by "gate: reason", without `copies`."""
     copies: int = 0
     """Rows that a gate over the set refuses as duplicates."""
-    results: list[Written | Rejection] = field(default_factory=list)
-    """The results of `generated.write`, for `generated.publish`."""
+    examples: RowFile[GeneratedExample] = field(default_factory=lambda: RowFile(GeneratedExample))
+    """What the writer wrote, in a temporary file."""
+    refused: RowFile[Rejection] = field(default_factory=lambda: RowFile(Rejection))
+    """What `generated` refuses of it, in another."""
+
+    @property
+    def rows(self) -> Iterator[GeneratedExample | Rejection]:
+        """The rows of `generated`."""
+        return chain(self.examples, self.refused)
 
     @property
     def summary(self) -> str:
@@ -102,39 +111,72 @@ def write_until(
     works = write(spec, seeds, writer, knobs, round_robin=True)
     gates, context = row_gates(thresholds, heldout), context_of(solver, solver_knobs, judge)
     sets, passed, copies = set_gates(thresholds, lambda: seeds), 0, SeedCopies(seeds)
+
+    def keep(results: Sequence[Written | Rejection]) -> None:
+        report.written += len(results)
+        rows = list(publish_written(spec, copies, results, writer, thresholds))
+        refused = [row for row in rows if isinstance(row, Rejection)]
+        report.lost.update(f"{row.gate}: {row.reason}" for row in refused)
+        report.refused.extend(refused)
+        report.examples.extend(row for row in rows if isinstance(row, GeneratedExample))
+
+    def test(results: Sequence[Solved | Rejection]) -> None:
+        nonlocal passed
+        solved = publish_solved(results, context, thresholds=thresholds)
+        rows = list(_accepted(solved, report))
+        refused = first_refusals(rows, gates)
+        report.lost.update(f"{r.gate}: {r.reason}" for r in refused.values())
+        for over_set in sets:
+            over_set.add([row for place, row in enumerate(rows) if place not in refused])
+        passed += len(rows) - len(refused)
+
     while report.accepted < report.target and report.rounds < max_rounds:
         missing = report.target - report.accepted
         rate = report.accepted / report.written if report.written else FIRST_YIELD
-        batch = list(itertools.islice(works, ceil(missing / max(rate, LEAST_YIELD))))
-        if not batch:
+        written, first = report.written, len(report.examples)
+        yield from _in_order(islice(works, ceil(missing / max(rate, LEAST_YIELD))), keep)
+        if report.written == written:
             return
-        written = yield from _round(batch)
-        report.results += written
         report.rounds += 1
-        report.written += len(written)
-        rows = list(publish_written(spec, copies, written, writer, thresholds))
-        report.lost.update(f"{r.gate}: {r.reason}" for r in rows if isinstance(r, Rejection))
-        examples = [row for row in rows if isinstance(row, GeneratedExample)]
-        results = yield from _round(list(enrich(examples, solver, solver_knobs, judge)))
-        solved = publish_solved(results, context, thresholds=thresholds)
-        for some in chunked(_accepted(solved, report), ROWS_PER_BATCH):
-            refused = first_refusals(some, gates)
-            report.lost.update(f"{r.gate}: {r.reason}" for r in refused.values())
-            for over_set in sets:
-                over_set.add([row for place, row in enumerate(some) if place not in refused])
-            passed += len(some) - len(refused)
+        examples = (report.examples[place] for place in range(first, len(report.examples)))
+        yield from _in_order(enrich(examples, solver, solver_knobs, judge), test)
         report.copies = len({place for over_set in sets for place in over_set.refusals()})
         report.accepted = passed - report.copies
 
 
-def _round(works: Sequence[Work[ResultT]]) -> Generator[Work[Any] | None, None, list[ResultT]]:
-    """Yields the work of a round, then None until all of it is finished; returns the results."""
-    results: dict[int, ResultT] = {}
-    for index, work in enumerate(works):
-        yield captured(work, results, index)
-    while len(results) < len(works):
-        yield None
-    return [results[index] for index in range(len(works))]
+def _in_order(
+    works: Iterable[Work[ResultT]], receive: Callable[[Sequence[ResultT]], None]
+) -> Generator[Work[Any] | None]:
+    """Yields work, or None until some of it is finished, and passes its results on.
+
+    Args:
+        works: The work.
+        receive: Gets the results in the order of `works`, `ROWS_PER_BATCH` at a time. It has got
+            all of them at the end.
+    """
+    finished: dict[int, ResultT] = {}
+    begun = received = 0
+
+    def receive_finished(least: int) -> bool:
+        nonlocal received
+        next_batch = range(received, received + ROWS_PER_BATCH)
+        places = list(takewhile(finished.__contains__, next_batch))
+        if len(places) < least:
+            return False
+        receive([finished.pop(place) for place in places])
+        received += len(places)
+        return True
+
+    for begun, work in enumerate(works, start=1):
+        yield captured(work, finished, begun - 1)
+        if begun % ROWS_PER_BATCH == 0:
+            receive_finished(ROWS_PER_BATCH)
+        while begun - received >= UNFINISHED_AT_MOST:
+            if not receive_finished(ROWS_PER_BATCH):
+                yield None
+    while received < begun:
+        if not receive_finished(min(ROWS_PER_BATCH, begun - received)):
+            yield None
 
 
 def _accepted(

@@ -24,12 +24,12 @@ ROWS_PER_READ = 256
 class RowFile(Sequence[RecordT]):
     """A sequence of rows on disk. Memory holds 8 bytes a row, and `CACHED_ROWS` records."""
 
-    def __init__(self, record: type[RecordT], rows: Iterable[RecordT]) -> None:
-        """Writes the rows.
+    def __init__(self, record: type[RecordT], rows: Iterable[RecordT] = ()) -> None:
+        """Writes the first rows.
 
         Args:
             record: The rows' class.
-            rows: The rows; they are read once.
+            rows: See `extend`.
 
         Raises:
             StoreError: The disk is full, or there is no directory for temporary files.
@@ -39,13 +39,24 @@ class RowFile(Sequence[RecordT]):
         self._cached: dict[int, RecordT] = {}
         with clear_errors(temporary_directory(), "TMPDIR"):
             self._file = tempfile.TemporaryFile(prefix=SCRATCH)  # noqa: SIM115 – closed with this
+        self.extend(rows)
+
+    def extend(self, rows: Iterable[RecordT]) -> None:
+        """Writes more rows behind the others.
+
+        Args:
+            rows: The rows; they are read once.
+
+        Raises:
+            StoreError: The disk is full.
+        """
         for some in chunked(rows, ROWS_PER_READ):
             lines = [line_of(row) for row in some]
             with clear_errors(temporary_directory(), "TMPDIR"):
                 self._file.write(b"".join(lines))
             for place, (row, line) in enumerate(zip(some, lines, strict=True), start=len(self)):
                 self._offsets.append(self._offsets[-1] + len(line))
-                if place < CACHED_ROWS:
+                if len(self._cached) < CACHED_ROWS:
                     self._cached[place] = row
         with clear_errors(temporary_directory(), "TMPDIR"):
             self._file.flush()

@@ -7,6 +7,7 @@ import pytest
 from sdg_assets.records import CuratedExample, Rejection
 from sdg_assets.release.diversity import measure
 from sdg_assets.release.statistics import SAMPLE, Statistics
+from sdg_assets_tests.support.memory import bytes_a_row
 from sdg_assets_tests.support.records import enriched, judgement
 
 
@@ -90,3 +91,14 @@ def test_a_copy_is_its_own_nearest_neighbour() -> None:
 def test_a_single_question_has_no_neighbour() -> None:
     assert measure(["Why?"]).self_similarity == 0.0
     assert measure([]).near == 0.0
+
+
+def test_a_counted_row_leaves_the_hash_of_its_anchor() -> None:
+    def count(rows: int) -> None:
+        statistics = Statistics()
+        for number in range(rows):
+            statistics.see(row(id=f"{number:020x}", seed_ids=[f"{number:020x}"]))
+        statistics.finish()
+        assert statistics.tasks["quiz"].anchors == rows
+
+    assert bytes_a_row(count, 2 * SAMPLE) < 40

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 
+import numpy as np
 import polars as pl
 import pytest
 from polars.testing import assert_frame_equal
@@ -16,10 +17,13 @@ from sdg_assets.errors import PermanentError, StoreError
 from sdg_assets.records import EnrichedExample
 from sdg_assets.signatures import table
 from sdg_assets.signatures.minhash import boilerplate_of
+from sdg_assets.signatures.pairs import Copies
 from sdg_assets.signatures.release import duplicates_across
 from sdg_assets.signatures.table import ATTACHMENT, Signatures, concatenated, sign
 from sdg_assets.signatures.thresholds import DuplicateThresholds
+from sdg_assets.signatures.verdicts import CopiesOfKind, Verdicts
 from sdg_assets.store.partitions import PartitionKey, Store
+from sdg_assets_tests.support.memory import bytes_a_row
 from sdg_assets_tests.support.records import enriched
 from sdg_assets_tests.support.signatures import parquet_of
 
@@ -139,7 +143,10 @@ def test_signatures_come_back_as_they_were_stored(
     signed = sign([route(random.Random(n)) for n in range(30)], boilerplate_of([]))
 
     content = parquet_of(signed, "quiz/filtered/east")
-    again = concatenated(Signatures.batches(io.BytesIO(content), "east"))
+    batches = list(Signatures.batches(io.BytesIO(content), "east"))
+    again = concatenated(batches)
+
+    assert all(len(batch) <= rows_per_group for batch in batches)
 
     assert_frame_equal(again.frame, signed.frame)
     assert (again.bands == signed.bands).all()
@@ -221,3 +228,15 @@ def test_spark_is_refused_where_its_workers_could_not_read(bucket: str) -> None:
 
     with pytest.raises(PermanentError, match="SDG_DUPLICATE_SEARCH=spark needs a store in a dir"):
         duplicates_across(store, ROUTES[:1], everywhere, "spark")
+
+
+def test_the_refusals_of_a_partition_are_made_one_by_one() -> None:
+    def refuse(rows: int) -> None:
+        frame = pl.DataFrame({"id": ["x"] * rows, "partition": 0, "place": range(rows)})
+        halves = np.arange(rows // 2)
+        copies = Copies(halves, halves + rows // 2, np.ones(rows // 2, np.float32))
+        refusals = Verdicts.of(["one"], [CopiesOfKind("near duplicate", frame, copies)])
+        of_one = refusals.refusals("one")
+        assert sum(of_one.get(place) is not None for place in range(rows)) == rows // 2
+
+    assert bytes_a_row(refuse, 1000) < 100

@@ -1,9 +1,12 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
-from sdg_assets.records import Role
+from sdg_assets.records import Role, Stage
 from sdg_assets.settings import Settings
+from sdg_assets.stages import plan
 from sdg_assets.stages.plan import (
     PARSED_SHARE,
     THOUGHT_TOKENS,
@@ -12,7 +15,11 @@ from sdg_assets.stages.plan import (
     plan_subtask,
     thoughts_of,
 )
+from sdg_assets.stages.stage import key_of
+from sdg_assets.store.partitions import Store
+from sdg_assets_tests.benchmarks.made_up import MadeUpSource, made_up_rows
 from sdg_assets_tests.support.builders import seed_task
+from sdg_assets_tests.support.memory import bytes_a_row
 from sdg_assets_tests.support.records import example
 
 
@@ -68,3 +75,24 @@ def test_condensing_a_thought_reads_it_and_writes_a_trace() -> None:
 
 def test_a_teacher_without_thoughts_costs_none() -> None:
     assert set(thoughts_of(Settings(teacher="qwen2.5-coder-1.5b")).values()) == {0}
+
+
+@pytest.mark.parametrize("stage", [Stage.NORMALIZED, Stage.SEEDS])
+def test_a_plan_counts_all_seeds_and_keeps_the_first(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stage: Stage
+) -> None:
+    monkeypatch.setattr(plan, "SHOWN_SEEDS", 10)
+    spec = seed_task().resolve("quiz")
+
+    for rows in (100, 400) if stage is Stage.NORMALIZED else ():
+        with Store(tmp_path / f"{rows}").write(key_of(spec, stage)) as out:
+            for row in made_up_rows(spec, stage, rows):
+                out.put(row)
+
+    def count(rows: int) -> None:
+        monkeypatch.setattr(plan, "open_source", lambda _: MadeUpSource(rows))
+        first, counted = plan.seeds_of(spec, Settings(store=tmp_path / f"{rows}"))
+        assert (len(first), counted) == (10, rows)
+
+    # From the source, `normalize` remembers a hash of each row.
+    assert bytes_a_row(count, 100) < 200

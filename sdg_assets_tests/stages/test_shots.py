@@ -1,8 +1,13 @@
 from __future__ import annotations
 
+import pytest
+
+from sdg_assets.stages import shots
 from sdg_assets.stages.seeds import seed_rank
-from sdg_assets.stages.shots import SHOWN_SEEDS, Ranking
+from sdg_assets.stages.shots import SHOWN_SEEDS, Ranking, SeedPrompts
 from sdg_assets_tests.support.builders import seed_task
+from sdg_assets_tests.support.memory import bytes_a_row
+from sdg_assets_tests.support.records import example
 
 SPEC = seed_task().resolve("quiz")
 
@@ -29,3 +34,20 @@ def test_more_seeds_change_no_neighbours_of_the_earlier_ones() -> None:
     few, many = _ranking(sorted(order[: SHOWN_SEEDS // 2])), _ranking(sorted(order))
     for anchor in order[10 : SHOWN_SEEDS // 2 : 97]:
         assert few.earlier(anchor, f"{anchor}") == many.earlier(anchor, f"{anchor}")
+
+
+def test_words_and_drafts_are_kept_of_the_seeds_that_were_used_last(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(shots, "CACHED_SEEDS", 20)
+
+    def show(rows: int) -> None:
+        prompts, often = SeedPrompts(), example(question="Which seed is shown often?")
+        words = prompts.words(often)
+        for number in range(rows):
+            anchor = example(question=f"How do {number} seeds differ from each other, if at all?")
+            prompts.draft(anchor)
+            prompts.words(anchor)
+            assert prompts.words(often) is words
+
+    assert bytes_a_row(show, 100) < 500

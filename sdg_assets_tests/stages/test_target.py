@@ -1,23 +1,28 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import pytest
 
 from sdg_assets.enrichment.knobs import SolverKnobs
 from sdg_assets.records import GeneratedExample, Rejection, Role
+from sdg_assets.stages import target
 from sdg_assets.stages.enriched import enrich
-from sdg_assets.stages.generated import WriterKnobs, publish
-from sdg_assets.stages.seed_index import SeedCopies
+from sdg_assets.stages.generated import WriterKnobs
 from sdg_assets.stages.target import TargetReport, write_until
+from sdg_assets.store import row_file
 from sdg_assets.teacher.conversation import Desk, Feed, Usage
 from sdg_assets.teacher.log.completions import CompletionLog
 from sdg_assets.teacher.requests import Request
 from sdg_assets.teacher.stream import converse, fill
 from sdg_assets.thresholds import Thresholds
 from sdg_assets_tests.support.builders import seed_task
+from sdg_assets_tests.support.memory import bytes_a_row
 from sdg_assets_tests.support.records import example
 from sdg_assets_tests.support.scripted_teacher import ScriptedTeacher
 
@@ -49,16 +54,25 @@ def desks(folder: Path, scripted: ScriptedTeacher) -> Iterator[dict[Role, Desk]]
         yield {Role.WRITER: Desk(scripted, writer), Role.SOLVER: Desk(scripted, solver)}
 
 
-def rows_until(
-    desks: Mapping[Role, Desk], report: TargetReport, max_rounds: int = 5
-) -> list[GeneratedExample | Rejection]:
+def fill_until(
+    desks: Mapping[Role, Desk],
+    report: TargetReport,
+    max_rounds: int = 5,
+    on_progress: Callable[[int, Usage], None] | None = None,
+) -> None:
     teachers = {role: desk.teacher for role, desk in desks.items()}
     works = write_until(
         SPEC, SEEDS, teachers, WriterKnobs(), VOTES, THRESHOLDS, report, max_rounds=max_rounds
     )
-    (feed,) = fill([Feed(works, desks, Usage())])
+    (feed,) = fill([Feed(works, desks, Usage(), on_progress)])
     assert feed.error is None
-    return list(publish(SPEC, SeedCopies(SEEDS), report.results, teachers[Role.WRITER]))
+
+
+def rows_until(
+    desks: Mapping[Role, Desk], report: TargetReport, max_rounds: int = 5
+) -> list[GeneratedExample | Rejection]:
+    fill_until(desks, report, max_rounds)
+    return list(report.rows)
 
 
 def test_rounds_go_on_until_the_target_is_reached_and_no_further(tmp_path: Path) -> None:
@@ -101,3 +115,19 @@ def test_enriched_finds_the_votes_in_the_log(tmp_path: Path) -> None:
 
     assert len(scripted.requests) == sent
     assert usage.reused > 0
+
+
+def test_drafts_wait_in_files_and_results_only_for_the_first_that_is_unfinished(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(target, "ROWS_PER_BATCH", 8)
+    monkeypatch.setattr(target, "UNFINISHED_AT_MOST", 16)
+    monkeypatch.setattr(row_file, "CACHED_ROWS", 8)
+
+    def accept(rows: int) -> None:
+        scripted, report = teacher(accepted_every=1), TargetReport(target=rows)
+        with TemporaryDirectory(dir=tmp_path) as folder, desks(Path(folder), scripted) as both:
+            fill_until(both, report, on_progress=lambda *_: scripted.requests.clear())
+        assert sum(1 for _ in report.rows) >= report.accepted >= rows
+
+    assert bytes_a_row(accept, 25) < 5000

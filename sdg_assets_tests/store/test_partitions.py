@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from typing import IO
 
 import pytest
 
@@ -12,6 +13,7 @@ from sdg_assets.store import partitions as storage
 from sdg_assets.store.partitions import PartitionKey, Store
 from sdg_assets.store.places import listing, write_atomic
 from sdg_assets_tests.store.publishing import KEY, either, names, publish, refused
+from sdg_assets_tests.support.memory import peak_bytes
 from sdg_assets_tests.support.records import example, numeric, seed
 
 
@@ -185,6 +187,21 @@ def test_an_attachment_is_published_with_its_rows_and_verified(store: Store) -> 
         store.attachment(KEY, "notes.bin")
     with pytest.raises(StoreError, match="materialize"):
         store.attachment(KEY, "absent")
+
+
+def test_a_large_attachment_is_never_in_memory_as_a_whole(store: Store) -> None:
+    def write(file: IO[bytes]) -> None:
+        for number in range(64):
+            file.write(bytes([number]) * (1 << 20))
+
+    def publish_and_read() -> None:
+        with store.write(KEY) as out:
+            out.put(example())
+            out.attachments["large.bin"] = write
+        with store.open_attachment(KEY, "large.bin") as file:
+            assert [file.read(1 << 20)[0] for _ in range(64)] == list(range(64))
+
+    assert peak_bytes(publish_and_read) < 16 << 20
 
 
 def test_a_partition_that_a_newer_version_wrote_is_neither_read_nor_replaced(store: Store) -> None:

@@ -51,7 +51,6 @@ def _ask_until_accepted(
 ) -> Filling:
     """Writes until `target` rows pass the votes, the judge and the gates."""
     spec, progress = partition.spec, TargetReport(target)
-    writer = desks[Role.WRITER].teacher
     # Vote as `enriched` will: with its config if it is in this run, else with this run's tags.
     op = f"{spec.task}__{Stage.ENRICHED}"
     solving = config_of(SolverConfig, op, partition.step.run)
@@ -69,8 +68,7 @@ def _ask_until_accepted(
     )
 
     def publish_partition(usage: Usage) -> PartitionReport:
-        rows = publish(spec, SeedCopies(seeds), progress.results, writer, partition.thresholds)
-        report = partition.publish(rows, config, usage=usage)
+        report = partition.publish(progress.rows, config, usage=usage)
         report.teachers |= {role: desk.teacher.identity for role, desk in desks.items()}
         report.metadata |= {"target": progress.summary, "target_rounds": progress.rounds}
         if progress.accepted < target:

@@ -27,6 +27,7 @@ from typing import BinaryIO
 from sdg_assets.errors import StoreError, TransientError
 from sdg_assets.store.disk import clear_errors, temporary_directory
 from sdg_assets.store.places import Place
+from sdg_assets.teacher.log.offsets import Offsets
 from sdg_assets.teacher.log.seal import recovered, sealed, unsealed
 from sdg_assets.teacher.log.segments import Segments
 from sdg_assets.teacher.requests import Completion
@@ -59,7 +60,7 @@ class CompletionLog:
         self.path = path
         self.damaged: list[str] = []
         """`file:line` of each damaged line; their requests count as unanswered."""
-        self._offsets: dict[str, int] = {}
+        self._offsets = Offsets()
         self._segments = Segments(path.with_suffix(".segments"))
         file = _locked(path) if isinstance(path, Path) and not is_shared else None
         self._appends = file is not None
@@ -110,12 +111,9 @@ class CompletionLog:
             KeyError: The request has no finished completion.
             TransientError: The line was damaged after the log was opened.
         """
-        self._file.seek(self._offsets[request_id])
-        completion = unsealed(self._file.readline(), self.path)
-        if completion is None:
-            raise TransientError(
-                f"{self.path}: a line was damaged after the log was opened; run again"
-            )
+        completion = self._at(self._offsets[request_id])
+        if completion.request_id != request_id:
+            raise KeyError(request_id)
         return completion
 
     def append(self, completion: Completion) -> None:
@@ -155,8 +153,16 @@ class CompletionLog:
         self._synced_at = time.monotonic()
 
     def __iter__(self) -> Iterator[Completion]:
-        for request_id in list(self._offsets):
-            yield self.get(request_id)
+        return map(self._at, self._offsets)
+
+    def _at(self, offset: int) -> Completion:
+        self._file.seek(offset)
+        completion = unsealed(self._file.readline(), self.path)
+        if completion is None:
+            raise TransientError(
+                f"{self.path}: a line was damaged after the log was opened; run again"
+            )
+        return completion
 
     def _put(self, request_id: str, line: bytes) -> None:
         with self._clear_errors():
