@@ -3,7 +3,7 @@
     python -m sdg_assets_tests.benchmarks.duplicates_at_scale [--rows 500000 1500000 4500000]
 
 Signatures are drawn at random with the distribution of MinHash, in partitions of 6,500 rows (4.5M
-rows over 700 subtasks). One row in ten is a near copy (similarity 0.6 to 0.95) of a row in an
+rows over 700 subtasks); with `--largest`, the first partition has that many. One row in ten is a near copy (similarity 0.6 to 0.95) of a row in an
 earlier partition, one in fifty an exact copy. A third of the rows have a weak answer: they have one
 of ten keys, and one in a hundred of their bands is a boilerplate band, so that buckets get crowded.
 Each size runs in its own process. Fails if memory or growth miss their target.
@@ -19,6 +19,7 @@ import sys
 import tempfile
 import time
 from functools import partial
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -103,11 +104,12 @@ def _frame(
     )
 
 
-def write(directory: Path, rows: int) -> None:
+def write(directory: Path, rows: int, largest: int) -> None:
     """Draws the partitions and writes their signature files."""
     rng, earlier = np.random.default_rng(6), None
-    for number, start in enumerate(range(0, rows, ROWS_A_PARTITION)):
-        signatures = drawn(rng, number, min(ROWS_A_PARTITION, rows - start), earlier)
+    starts = [0, *range(min(largest, rows), rows, ROWS_A_PARTITION)]
+    for number, (start, end) in enumerate(pairwise([*starts, rows])):
+        signatures = drawn(rng, number, end - start, earlier)
         name = f"task/filtered/{number:04}"
         with (directory / f"{number:04}.parquet").open("wb") as file:
             signatures.write_parquet(name, file)
@@ -129,6 +131,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     sizes = [500_000, 1_500_000, 4_500_000]
     parser.add_argument("--rows", type=int, nargs="+", default=sizes)
+    parser.add_argument("--largest", type=int, default=ROWS_A_PARTITION)
     parser.add_argument("--search", type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.search:
@@ -139,7 +142,7 @@ def main() -> int:
     growth, peaks = [], []
     for rows in options.rows:
         with tempfile.TemporaryDirectory() as directory:
-            write(Path(directory), rows)
+            write(Path(directory), rows, options.largest)
             size = sum(file.stat().st_size for file in Path(directory).iterdir())
             done = subprocess.run(
                 [sys.executable, "-m", __spec__.name, "--search", directory],
