@@ -139,7 +139,7 @@ def warning(scene: Scene) -> None:
     scene.offer("half", "half_a", rows=40)
     file = scene.place / "mirror" / "org" / "quiz" / "half_a" / "train.jsonl"
     file.write_text(re.sub(r'"label": 1', '"label": 7', file.read_text("utf-8")), "utf-8")
-    scene.backfill("half", "half_a", stages=(Stage.SEEDS, Stage.NORMALIZED))
+    scene.backfill("half", "half_a", stages=(Stage.HELDOUT, Stage.SEEDS, Stage.NORMALIZED))
     scene.expects("a warning of a check", scene.ended(), "warning", "half/normalized/half_a")
 
 

@@ -35,7 +35,7 @@ def alerts_sensor() -> dg.SensorDefinition:
     def alerts(context: dg.SensorEvaluationContext) -> dg.SkipReason:
         addresses = os.environ.get(VARIABLE, "").strip()
         if not addresses:
-            return dg.SkipReason(f"{VARIABLE} is not set: it names who is told, see docs/operations.md")
+            return dg.SkipReason(f"set {VARIABLE} to who is to be told, see docs/operations.md")
         with clear_failures():
             receivers = Receivers(addresses)
         state = AlertState.model_validate(unpacked(context.cursor))
