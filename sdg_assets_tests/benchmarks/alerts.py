@@ -146,9 +146,9 @@ def warning(scene: Scene) -> None:
 def failing_sensor(scene: Scene) -> None:
     """The store is no directory, so that `fill_missing` cannot look what is missing."""
     store = scene.place / "store"
+    shutil.move(store, scene.place / "away")
+    store.write_text("no directory", "utf-8")
     with scene.deployment.switched_on("fill_missing"):
-        shutil.move(store, scene.place / "away")
-        store.write_text("no directory", "utf-8")
         scene.expects("a failing sensor", time.time(), "fill_missing", "/sensors/fill_missing")
     store.unlink()
     shutil.move(scene.place / "away", store)
