@@ -17,7 +17,7 @@ import time
 from collections import Counter
 from pathlib import Path
 from types import TracebackType
-from typing import Any, cast
+from typing import cast
 
 import dagster as dg
 
