@@ -1,6 +1,6 @@
 """Forecasts how long a fleet of teachers needs for a plan, by simulating it.
 
-Tokens ÷ speed is the least that a run can take. What comes on top is simulated (`replay`): the
+Tokens ÷ speed is the least that a run can take. What comes on top is simulated (`simulation`): the
 rows' hashes divide them unevenly, each replica loads its model for each stage, the last answers are
 written with a batch that is no longer full, and a replica that fails loads again and writes again
 what was under way. Answers that it had kept cost nothing.
@@ -15,10 +15,10 @@ from statistics import fmean, quantiles
 
 import numpy as np
 
-from sdg_assets.stages.replay import Pace, events_of, replay
+from sdg_assets.stages.simulation import Pace, events_of, simulate
 
 EVENTS = 500_000
-"""Rows that are replayed one by one for a forecast, which takes about 0.3 s."""
+"""Rows that are simulated one by one for a forecast, which takes about 0.3 s."""
 LEAST_RUNS, MOST_RUNS = 20, 200
 """Simulated runs. With 200, the slowest of twenty differs by a percent between two seeds."""
 MOST_REPLICAS = 1024
@@ -132,7 +132,7 @@ def seconds_of(
     pace = _pace(phase, fleet)
     return np.array(
         [
-            replay(
+            simulate(
                 rows,
                 pace,
                 failure_times(fleet, random) if failures is None else iter(failures[number]),

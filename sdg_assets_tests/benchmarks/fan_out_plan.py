@@ -46,7 +46,7 @@ LOAD_SECONDS = 45.0
 FAILURE_SECONDS = 150.0
 """Mean time between two failures of a pod, which lives for 80 s without any."""
 SEED = 5
-REPLAYS = 50
+SIMULATIONS = 50
 
 
 class LoadingTeacher(SteadyTeacher):
@@ -151,7 +151,7 @@ def plan_and_run(findings: Findings) -> None:
         ]
         launch(deployment, INDEXES)
         seconds, killed = watched(deployment, kills)
-        replays = [seconds_of(phase, fleet, drawn, kills) for _ in range(REPLAYS)]
+        simulated = [seconds_of(phase, fleet, drawn, kills) for _ in range(SIMULATIONS)]
         expected = forecast([phase], fleet)
         print(
             f"{INDEXES} indexes, {ROWS} rows, {killed} pods killed, first requests at most "
@@ -163,13 +163,13 @@ def plan_and_run(findings: Findings) -> None:
         check(
             findings,
             "the last of failing pods is done",
-            fmean(float(replay.max()) for replay in replays),
+            fmean(float(each.max()) for each in simulated),
             max(seconds),
         )
         check(
             findings,
             "all failing pods together take",
-            fmean(float(replay.sum()) for replay in replays),
+            fmean(float(each.sum()) for each in simulated),
             sum(seconds),
         )
         again = teacher.admitted - phase.requests

@@ -1,4 +1,4 @@
-"""Replays the work of one stage on one replica of a teacher, event by event.
+"""Simulates the work of one stage on one replica of a teacher, event by event.
 
 A replica has a number of slots. A row takes a slot until its last answer is there; then the next
 row takes it. A failure ends the rows under way: the replica starts and loads again, and asks again
@@ -16,9 +16,9 @@ from heapq import heapify, heapreplace
 import numpy as np
 
 ROWS_A_SLOT = 2
-"""So many rows of each slot are replayed one by one, the last ones."""
+"""So many rows of each slot are simulated one by one, the last ones."""
 LEAST_ROWS = 64
-"""As many rows of a replica, at least, are replayed one by one."""
+"""As many rows of a replica, at least, are simulated one by one."""
 
 
 @dataclass(frozen=True)
@@ -43,11 +43,13 @@ class Pace:
 
 
 def events_of(rows: int, slots: int) -> int:
-    """How many of a replica's rows are replayed one by one."""
+    """How many of a replica's rows are simulated one by one."""
     return min(rows, max(LEAST_ROWS, ROWS_A_SLOT * slots))
 
 
-def replay(rows: int, pace: Pace, failures: Iterator[float], random: np.random.Generator) -> float:
+def simulate(
+    rows: int, pace: Pace, failures: Iterator[float], random: np.random.Generator
+) -> float:
     """Seconds from the start of a replica to its last answer.
 
     Args:

@@ -8,13 +8,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from sdg_assets.stages.replay import Pace, replay
+from sdg_assets.stages.simulation import Pace, simulate
 
 PACE = Pace(slots=4, row_seconds=1.0)
 
 
 def seconds(rows: int, pace: Pace = PACE, failures: Sequence[float] = (), seed: int = 0) -> float:
-    return replay(rows, pace, iter(failures), np.random.default_rng(seed))
+    return simulate(rows, pace, iter(failures), np.random.default_rng(seed))
 
 
 def test_rows_take_the_slots_in_turn() -> None:
@@ -52,6 +52,6 @@ def test_many_rows_taken_together_last_as_long_as_one_by_one(
 ) -> None:
     pace = Pace(slots=16, row_seconds=4.0, links=2, spread=0.5, load_seconds=300.0)
     together = [seconds(40_000, pace, failures, seed) for seed in range(8)]
-    monkeypatch.setattr("sdg_assets.stages.replay.LEAST_ROWS", 40_000)
+    monkeypatch.setattr("sdg_assets.stages.simulation.LEAST_ROWS", 40_000)
     single = [seconds(40_000, pace, failures, seed) for seed in range(8)]
     assert np.mean(together) == pytest.approx(np.mean(single), rel=0.005)
