@@ -45,7 +45,9 @@ LOAD_SECONDS = 45.0
 """Longer than six Python processes on two cores need to start."""
 FAILURE_SECONDS = 150.0
 """Mean time between two failures of a pod, which lives for 80 s without any."""
-SEED = 5
+SEED = 51
+"""Of the failures. With it five pods fail, three of them while they answer, and none at about the
+time at which it is done: a second of this machine would then decide whether it loads again."""
 SIMULATIONS = 50
 
 
