@@ -46,8 +46,8 @@ LOAD_SECONDS = 30.0
 FAILURE_SECONDS = 120.0
 """Mean time between two failures of a pod, which lives for 60 s without any."""
 SEED = 50
-"""Of the failures. With it pods fail five times, four times while they answer, and none at about the
-time at which it is done: a second of this machine would then decide whether it loads again."""
+"""Of the failures. With it pods fail five times, four times while they answer, and none when it is
+about to be done: a second of this machine would then decide whether it loads again."""
 SIMULATIONS = 50
 
 

@@ -74,7 +74,7 @@ def test_pods_that_share_a_step_outlive_failures_and_publish_what_one_would(
         teacher.hold_after(6)
         deployment.launch("generated", subtasks=PARTS, tags=TAGS)
         deployment.wait(lambda: teacher.holds and len(fillers(deployment)) == INDEXES)
-        # Answers of the last seconds are in no segment yet: SIGKILL would lose them.
+        # An answer on its way is in no log yet: it would be asked for again.
         deployment.wait(lambda: deployment.logged_completions() == teacher.admitted)
         killed, evicted = fillers(deployment)
         cluster.kill_for_memory(killed)
