@@ -14,7 +14,7 @@ Exits 1 and names the goal if one is missed. The parts, each of which can be run
 - failure: a permanent failure in one partition leaves the other published, and a new run asks only
   for what is missing;
 - speed: 4 indexes are 3.6 times as fast as one, 16 are 12 times as fast, their rows are the same,
-  and each run takes as long as `sdg plan` says, within 15 %;
+  and they take as long as `sdg plan` says from the speed of one, within 15 %;
 - kills: with a pod killed and another evicted in the middle, the published rows are byte for byte
   those of one worker, and the server answers nothing twice but what the pods had under way;
 - plan: pods that load and fail, with answers of uneven length, take as long as planned, within
@@ -103,8 +103,8 @@ def compare_speeds(rows: int, seconds: float, findings: Findings) -> None:
             f"{timing.whole:.1f} s from launch to published",
             flush=True,
         )
-        compare_asking(findings, rows, indexes, seconds, timing.asking)
     for indexes, least in SPEEDUPS.items():
+        compare_asking(findings, rows, indexes, timings[1].asking, timings[indexes].asking)
         ratio = timings[1].asking / timings[indexes].asking
         goal = f"{indexes} indexes are {least} times as fast as one"
         findings.check(ratio >= least, goal, f"{ratio:.1f} times")

@@ -1,8 +1,8 @@
 """The part of `fan_out` that compares the forecast of `sdg plan` with runs on the emulated cluster.
 
-Runs of which all indexes ask from the first moment to the last are compared with a forecast that
-loads nothing. One more run has everything that a forecast knows: pods that load, answers of uneven
-length, and pods that are killed when the forecast's own random numbers say so.
+Runs in which all indexes ask from the first moment are compared with a forecast that loads nothing
+and knows how fast one index was. One more run has everything that a forecast knows: pods that load,
+answers of uneven length, and pods that are killed when the forecast's own random numbers say so.
 """
 
 from __future__ import annotations
@@ -114,19 +114,19 @@ def check(findings: Findings, what: str, planned: float, seconds: float) -> None
     )
 
 
-def compare_asking(findings: Findings, rows: int, indexes: int, each: float, took: float) -> None:
+def compare_asking(findings: Findings, rows: int, indexes: int, alone: float, took: float) -> None:
     """Compares a run whose answers all take equally long with its forecast.
 
     Args:
         findings: Gets the result.
         rows: Rows of the partition.
         indexes: Among how many pods they were divided.
-        each: Seconds of an answer.
+        alone: Seconds of one index, which say how fast it is, as `sdg bench` does of a GPU.
         took: Seconds from the first request to the last answer.
     """
     phase = Phase(rows, rows, rows)
-    planned = 3600 * forecast([phase], fleet_of(phase, indexes, each)).hours
-    check(findings, f"{indexes} indexes take", planned, took)
+    fleet = fleet_of(phase, indexes, alone * CONCURRENCY / rows)
+    check(findings, f"{indexes} indexes take", 3600 * forecast([phase], fleet).hours, took)
 
 
 def plan_and_run(findings: Findings) -> None:
