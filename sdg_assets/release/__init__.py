@@ -211,6 +211,11 @@ def _manifest(cut: Cut, statistics: Statistics, hits: Sequence[Compared]) -> dic
         "licences": dict(sorted(statistics.licences.items())),
         "tasks": {task: asdict(figures) for task, figures in sorted(statistics.tasks.items())},
         "funnel": [_counts(funnel) for funnel in cut.funnels],
+        "judged": {
+            "rows": statistics.judged,
+            "by_the_model_that_wrote_them": statistics.judged_by_writer,
+            "verdicts": dict(sorted(statistics.verdicts.items())),
+        },
         "compared_with": dict(sorted(cut.compared_with.items())),
         "contamination": [asdict(hit) for hit in hits],
         "heldout_splits": {

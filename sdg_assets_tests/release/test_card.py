@@ -238,3 +238,11 @@ def test_the_card_shows_what_the_rows_train_and_a_file_has_every_cell(
         ("recall_general", release.statistics.tasks["quiz"].rows),
     ]
     assert sum(cells[0]["rows_by_agreement"].values()) == cells[0]["rows"]
+
+
+def test_the_card_says_how_many_rows_their_own_writer_judged(release: Release[Path]) -> None:
+    card = " ".join((release.path / "README.md").read_text("utf-8").split())
+    judged = release.statistics.judged
+
+    assert judged
+    assert f"{judged} of the {judged} judged rows were judged by the model that wrote them." in card
