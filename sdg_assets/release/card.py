@@ -11,6 +11,7 @@ import yaml
 
 from sdg_assets.gates import order
 from sdg_assets.heldout.coverage import SplitCoverage, not_compared
+from sdg_assets.release.embedded import EmbeddedComparison
 from sdg_assets.release.statistics import SAMPLE, Statistics
 from sdg_assets.release.templates import page_template
 from sdg_assets.teacher.server.served import UNKNOWN_REVISION
@@ -94,6 +95,8 @@ class CardFacts:
     """Number of held-out collections that the rows were compared with."""
     hits: Sequence[Compared]
     """The held-out collections that at least one row overlaps with."""
+    embedded: EmbeddedComparison
+    """What rows were compared with by embeddings."""
     coverage: Sequence[SplitCoverage]
     """Every held-out split, and whether the rows were compared with it."""
     coverage_file: str
