@@ -130,7 +130,7 @@ def paraphrase_metadata(record: Mapping[str, Any]) -> dict[str, Any]:
     ]
     metadata = {
         "embedder": record["embedder"],
-        "paraphrase_line": record["line"],
+        "paraphrase_lines": " and ".join(map(str, record["lines"])),
         "paraphrases_compared": record["compared"],
         "paraphrases_refused": record["refused"],
         "paraphrases_reported": record["reported"],

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any
@@ -29,32 +29,35 @@ SHOWN = 5
 
 
 @dataclass(frozen=True)
-class HeldoutQuestion:
-    """The stored facts of a held-out row whose question resembles a row's."""
+class HeldoutAnswer:
+    """The stored facts of a held-out row, besides its question."""
 
-    benchmark: str
     answer: int
     """The answer's hash; 0 if it is withheld or long."""
     common: bool
     """Whether many rows of its table have this answer."""
-    numbers: list[int]
+    numbers: frozenset[int]
+    """The hashes of the numbers in its question."""
 
 
 @dataclass(frozen=True)
 class Neighbour:
-    """A row and a held-out row with a similar question."""
+    """A row, and a held-out question that is near to its own."""
 
     place: int
     """Position of the row in its batch."""
+    question: int
+    """Position of the held-out question in the index."""
     similarity: float
     """Cosine of the two embeddings."""
-    heldout: HeldoutQuestion
+    benchmark: str
 
 
 class EmbeddingIndex:
     """The embeddings of held-out questions of any number of collections, with one embedder.
 
-    Memory: a byte for each dimension of a question, and about 200 for each row.
+    Memory: a byte for each dimension of a question, and about 60 for each row; twice that while the
+    index is built.
     """
 
     def __init__(self, embedder: str, parts: Mapping[str, Part]) -> None:
@@ -88,13 +91,20 @@ class EmbeddingIndex:
         self._vectors = np.frombuffer(b"".join(joined["vector"].to_list()), dtype=np.int8).reshape(
             len(joined), -1
         )
-        self._rows = (
+        places = joined.select("at", "question", "benchmark")
+        matched = (
             pl.concat(rows)
-            .join(joined.select("at", "question", "benchmark"), on=["question", "benchmark"])
-            .unique(["at", "answer"], maintain_order=True)
-            .sort("at", maintain_order=True)
+            .join(places, on=["question", "benchmark"])
+            .unique(["at", "answer"])
+            .sort("at", "answer")
         )
-        self._starts = np.searchsorted(self._rows["at"].to_numpy(), np.arange(len(joined) + 1))
+        self._answer = matched["answer"].to_numpy()
+        self._common = matched["common"].to_numpy()
+        self._numbers = matched["numbers"].explode(empty_as_null=False).to_numpy()
+        sizes_of_rows = matched["numbers"].list.len().to_numpy().astype(np.int64)
+        self._number_ends = np.cumsum(sizes_of_rows)
+        self._number_starts = self._number_ends - sizes_of_rows
+        self._starts = np.searchsorted(matched["at"].to_numpy(), np.arange(len(joined) + 1))
 
     @classmethod
     def of_files(
@@ -123,38 +133,60 @@ class EmbeddingIndex:
         """The number of embedded questions."""
         return len(self._vectors)
 
-    def search(self, vectors: Array, least: float) -> list[Neighbour]:
-        """All held-out rows whose question is at least so similar, by exact comparison.
+    def search(self, vectors: Array, least: float, nearest: int) -> list[Neighbour]:
+        """The held-out questions of each collection that are nearest to each row's question.
+
+        Every held-out vector is compared: nothing is approximated.
 
         Args:
             vectors: The questions' vectors, each of length 1.
             least: The smallest cosine.
+            nearest: Most neighbours of a row in one collection.
         """
         if len(vectors) and vectors.shape[1] != self._vectors.shape[1]:
             raise PermanentError(
                 f"{self.embedder} gives {vectors.shape[1]} dimensions, the stored embeddings have "
                 f"{self._vectors.shape[1]}; materialize the held-out assets again"
             )
-        return [
-            Neighbour(place, similarity, heldout)
-            for place, question, similarity in self._pairs(vectors, least)
-            for heldout in self._of(question)
-        ]
+        neighbours: list[Neighbour] = []
+        first = 0
+        for benchmark, size in self.against.items():
+            place, question, cosine = self._nearest(vectors, first, first + size, nearest)
+            at = (cosine >= least).nonzero()[0]
+            columns = (column[at].tolist() for column in (place, question, cosine))
+            neighbours += [Neighbour(p, q, c, benchmark) for p, q, c in zip(*columns, strict=True)]
+            first += size
+        return neighbours
 
-    def _pairs(self, vectors: Array, least: float) -> Iterator[tuple[int, int, float]]:
+    def answers(self, question: int) -> list[HeldoutAnswer]:
+        """The answers and numbers of the held-out rows with a question."""
+        answers = []
+        for row in range(self._starts[question], self._starts[question + 1]):
+            numbers = self._numbers[self._number_starts[row] : self._number_ends[row]].tolist()
+            is_common = bool(self._common[row])
+            answers.append(HeldoutAnswer(int(self._answer[row]), is_common, frozenset(numbers)))
+        return answers
+
+    def _nearest(
+        self, vectors: Array, first: int, last: int, nearest: int
+    ) -> tuple[Array, Array, Array]:
+        """Rows' places, positions of the nearest held-out questions in a range, and cosines."""
         import numpy as np
 
-        for start in range(0, len(self._vectors) if len(vectors) else 0, ROWS_AT_ONCE):
-            block = self._vectors[start : start + ROWS_AT_ONCE].astype(np.float32)
+        places = np.arange(len(vectors))[:, None]
+        best = np.empty((len(vectors), 0), dtype=np.float32)
+        at = np.empty((len(vectors), 0), dtype=np.int64)
+        for start in range(first, last, ROWS_AT_ONCE):
+            block = self._vectors[start : min(start + ROWS_AT_ONCE, last)].astype(np.float32)
             block /= np.linalg.norm(block, axis=1, keepdims=True)
             cosines = vectors @ block.T
-            for place, question in np.argwhere(cosines >= least).tolist():
-                yield place, start + question, float(cosines[place, question])
-
-    def _of(self, question: int) -> Iterator[HeldoutQuestion]:
-        part = self._rows[int(self._starts[question]) : int(self._starts[question + 1])]
-        for row in part.iter_rows(named=True):
-            yield HeldoutQuestion(row["benchmark"], row["answer"], row["common"], row["numbers"])
+            kept = min(nearest, cosines.shape[1])
+            top = np.argpartition(-cosines, kept - 1, axis=1)[:, :kept]
+            best = np.concatenate([best, cosines[places, top]], axis=1)
+            at = np.concatenate([at, start + top], axis=1)
+            order = np.argsort(-best, axis=1, kind="stable")[:, :nearest]
+            best, at = best[places, order], at[places, order]
+        return np.repeat(places[:, 0], best.shape[1]), at.ravel(), best.ravel()
 
 
 def embedded(store: Store, against: Mapping[str, str], own: str, embedder: str) -> EmbeddingIndex:

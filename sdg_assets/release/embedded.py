@@ -14,7 +14,7 @@ class EmbeddedComparison:
     """The paraphrase gate's results over the partitions of a release."""
 
     embedders: Mapping[str, int] = field(default_factory=dict)
-    """Embedder and its line, as text → partitions compared with it."""
+    """Embedder and its lines, as text → partitions compared with it."""
     partitions: int = 0
     """Partitions of the release."""
     questions: int = 0
@@ -25,7 +25,7 @@ class EmbeddedComparison:
     refused: int = 0
     reported: int = 0
     benchmarks: Mapping[str, tuple[int, int]] = field(default_factory=dict)
-    """Collection → rows refused, and rows above the line that were kept."""
+    """Collection → rows refused, and rows above the second line that were kept."""
 
     @property
     def not_compared(self) -> int:
@@ -48,7 +48,7 @@ def embedded_comparison(infos: Iterable[Mapping[str, Any]]) -> EmbeddedCompariso
     embedders: dict[str, int] = {}
     benchmarks: dict[str, tuple[int, int]] = {}
     for record in records:
-        embedder = f"{record['embedder']}, line {record['line']}"
+        embedder = f"{record['embedder']}, lines {' and '.join(map(str, record['lines']))}"
         embedders[embedder] = embedders.get(embedder, 0) + 1
         for name, near in record["benchmarks"].items():
             refused, reported = benchmarks.get(name, (0, 0))

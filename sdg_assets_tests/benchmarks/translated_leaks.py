@@ -24,7 +24,7 @@ from hashlib import sha256
 from itertools import islice
 from pathlib import Path
 from statistics import median
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import polars as pl
@@ -41,15 +41,18 @@ from sdg_assets.heldout.tables import HeldoutTables
 from sdg_assets.heldout.vectors import QuestionVectors
 from sdg_assets.records import AnswerKind, EnrichedExample, Example
 from sdg_assets.settings import Settings
-from sdg_assets.teacher.embedder import PACKAGED, Embedder, Vectors, embedder_of, unit_vectors
+from sdg_assets.teacher.embedder import PACKAGED, Embedder, embedder_of, unit_vectors
 from sdg_assets_tests.benchmarks.mirror import SOURCE, examples
 from sdg_assets_tests.benchmarks.vacuous_tests import Goal
 from sdg_assets_tests.support.builders import MIRROR
 from sdg_assets_tests.support.records import enriched
 
+if TYPE_CHECKING:
+    from sdg_assets.teacher.embedder import Vectors
+
 RECALL, FALSE_REFUSALS, LEGITIMATE = 0.85, 0.01, 2000
 LANGUAGES = ("bn", "de", "es", "fr", "ja", "ru", "sw", "te", "th", "zh")
-LINES = (0.84, 0.86, 0.88, 0.9, 0.92)
+LINES = (0.8, 0.82, 0.84, 0.86, 0.88, 0.9)
 OWN = "gsm8k/gsm8k"
 
 
@@ -197,7 +200,7 @@ def judged(
     refused = gate.refusals(Batch(rows))
     best = [0.0] * len(rows)
     vectors = embedder.embed([row.question for row in rows])
-    for near in index.search(vectors, 0.6):
+    for near in index.search(vectors, 0.0, 1):
         best[near.place] = max(best[near.place], near.similarity)
     return Tested(
         name,
