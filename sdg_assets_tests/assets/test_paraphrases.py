@@ -51,7 +51,7 @@ def test_held_out_questions_must_be_embedded_before_rows_are_compared(
     hold_out(mirror, "Zzyzx qwerty vulpix?")
     employ(ScriptedTeacher(write_and_solve))
     assert run("quiz", ROW_ASSETS[:4], subtasks="quiz_a", instance=instance).success
-    configure(embedder=one_direction.url)
+    configure(embedder=one_direction.url, gates='{"paraphrase_numbers": 0}')
     with monkeypatch.context() as without:
         without.setattr("sdg_assets_tests.support.runs._hash_heldout", lambda *_: None)
         (message,) = failures(run("quiz", ["filtered"], subtasks="quiz_a", instance=instance))
