@@ -4,9 +4,10 @@
 
 Signatures are drawn at random with the distribution of MinHash, in partitions of 6,500 rows (4.5M
 rows over 700 subtasks); with `--largest`, the first partition has that many. One row in ten is a
-near copy (similarity 0.6 to 0.95) of a row in an earlier partition, one in fifty an exact copy. A third of
-the rows have a weak answer: they have one of ten keys, and one in a hundred of their bands is a
-boilerplate band, so that buckets get crowded. Each size runs in its own process. Fails if memory or growth miss their target.
+near copy (similarity 0.6 to 0.95) of a row in an earlier partition, one in fifty an exact copy. A
+third of the rows have a weak answer: they have one of ten keys, and one in a hundred of their bands
+is a boilerplate band, so that buckets get crowded. Each size runs in its own process. Fails if
+memory or growth miss their target.
 """
 
 from __future__ import annotations

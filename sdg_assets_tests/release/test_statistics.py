@@ -4,11 +4,11 @@ import random
 
 import pytest
 
-from sdg_assets.records import CuratedExample, Rejection
+from sdg_assets.records import CuratedExample, Equivalence, Rejection, Verdict
 from sdg_assets.release.diversity import measure
 from sdg_assets.release.statistics import SAMPLE, Statistics
 from sdg_assets_tests.support.memory import bytes_a_row
-from sdg_assets_tests.support.records import enriched, judgement
+from sdg_assets_tests.support.records import STAMP, enriched, judgement
 
 
 def row(question: str = "Which river is it?", **changes: object) -> CuratedExample:
@@ -102,3 +102,15 @@ def test_a_counted_row_leaves_the_hash_of_its_anchor() -> None:
         assert statistics.tasks["quiz"].anchors == rows
 
     assert bytes_a_row(count, 2 * SAMPLE) < 40
+
+
+def test_rows_that_their_own_writer_judged_are_counted_apart() -> None:
+    verifier = STAMP.model_copy(update={"model": "org/verifier"})
+    verdicts = [Verdict(answer="a", verdict="correct"), Verdict(answer="b", verdict="invalid")]
+    equivalence = Equivalence(verdicts=verdicts, verifier=verifier, prompt_version="p@0")
+
+    statistics = counted(row(judge=judgement()), row(equivalence=equivalence), row())
+
+    assert (statistics.judged, statistics.judged_by_writer) == (2, 1)
+    assert statistics.verdicts == {"correct": 1, "invalid": 1}
+    assert statistics.teachers["judge", "org/verifier", STAMP.revision] == 1
