@@ -198,13 +198,28 @@ class TeacherIdentity:
 class TeacherFacts(Protocol):
     """What must be known of a teacher to build its requests and to read its answers."""
 
-    identity: TeacherIdentity
-    """Which model this is, and how it is run."""
+    @property
+    def identity(self) -> TeacherIdentity:
+        """Which model this is, and how it is run."""
+        ...
 
     @property
     def control_tokens(self) -> ControlTokens:
         """The known control tokens of its tokenizer."""
         ...
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What is known of a teacher, without the teacher: another process can have it."""
+
+    identity: TeacherIdentity
+    control_tokens: ControlTokens
+
+    @classmethod
+    def of(cls, teacher: TeacherFacts) -> Facts:
+        """The facts of a teacher."""
+        return cls(teacher.identity, teacher.control_tokens)
 
 
 class Teacher(TeacherFacts, Protocol):
