@@ -61,7 +61,7 @@ def verification(
     outcome = decide(example.answer, groups, knobs.votes, knobs.majority, same)
 
     def decided(changes: Mapping[str, Any]) -> tuple[EnrichedExample, list[Ballot]]:
-        content = {**dict(example), **changes}
+        content = {**vars(example), **changes}
         answer = content["answer"]
         agreeing = [b for b in ballots if b.answer is not None and same(b.answer, answer)]
         row = EnrichedExample(

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, BinaryIO
 
 from sdg_assets.errors import TransientError
-from sdg_assets.store.disk import clear_errors
+from sdg_assets.store.disk import clear_error
 from sdg_assets.teacher.log.seal import unsealed
 from sdg_assets.teacher.requests import Completion
 
@@ -55,8 +55,10 @@ class Answers:
         if place == len(self._ids) or self._ids[place] != key:
             raise KeyError(request_id)
         start, end = int(self._starts[place]), int(self._ends[place])
-        with clear_errors(self.name):
+        try:
             block = os.pread(self._file.fileno(), end - start, start)
+        except OSError as error:
+            raise clear_error(error, self.name) from error
         # A damaged line, which has no offset, may follow.
         line = block[: block.find(b"\n") + 1]
         completion = unsealed(line, self.name)
