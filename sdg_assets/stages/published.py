@@ -168,7 +168,7 @@ def warm_up() -> None:
         family="knowledge",
         domain="",
         language="en",
-        answer_kind=AnswerKind("short_text"),
+        answer_kind=AnswerKind.of_any_row(),
         source=source,
         question="Which river flows through the city of London, and where does it end?",
         answer="The Thames, which flows into the North Sea.",
