@@ -137,14 +137,13 @@ class _Worker:
             )
         self.channel = Channel(ours)
         self.is_ready = False
-        """Whether it has the job."""
+        """Whether it has started, and received a job."""
         self.batches: dict[int, Any] = {}
         """Number → batch, for the batches that it has not finished."""
         if warm_up:
             self._send(Task("warm-up", warm_up))
 
     def take(self, job: Callable[[Any], Any]) -> None:
-        self.is_ready = False
         try:
             self.channel.send_with_files(Task("job", job))
         except OSError as error:
