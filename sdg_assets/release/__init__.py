@@ -47,9 +47,11 @@ from sdg_assets.release.publication import (
 from sdg_assets.release.shards import BYTES_PER_SHARD, Shards
 from sdg_assets.release.sources import ATTRIBUTION, SOURCES, render_attribution, render_sources
 from sdg_assets.release.statistics import Statistics
+from sdg_assets.release.tokens import TokenSizes
 from sdg_assets.stages.funnel import FunnelRow
 from sdg_assets.stages.matrix import Matrix
 from sdg_assets.store.places import Place
+from sdg_assets.teacher.tokenizer import NoTokenizer, Tokenizer
 
 HELDOUT = "heldout.jsonl"
 COVERAGE = "coverage.jsonl"
@@ -77,6 +79,10 @@ class Cut:
     """Every held-out split, and whether the rows were compared with it."""
     terms: Mapping[str, str] = field(default_factory=dict)
     """Model → what its licence requires of users who train on its outputs."""
+    tokenizer: Tokenizer | NoTokenizer = field(
+        default_factory=lambda: NoTokenizer("no tokenizer was named")
+    )
+    """Counts the tokens of the texts."""
     matrix: Callable[[Mapping[str, Mapping[str, int]]], Matrix] | None = None
     """Returns the coverage matrix for the rows by subtask and agreement band. Called once, after
     the last row."""
@@ -116,15 +122,14 @@ def write_release(
     folder = root / Stage.CURATED.value
     clear_abandoned(folder)
     with workbench(folder, f".{os.getpid()}-{secrets.token_hex(4)}.tmp") as tmp:
-        statistics = _write_rows(tmp, rows, bytes_per_shard)
+        statistics = _write_rows(tmp, cut, rows, bytes_per_shard)
         _write_lines(tmp / HELDOUT, map(asdict, cut.coverage))
         if not statistics.rows:
             refused = dict(statistics.rejected.most_common(5)) or "none"
             raise PermanentError(f"nothing to release: no row is left (refused rows: {refused})")
         files = hashes(tmp)
         code = version("sdg-assets")
-        identity = (code, dict(cut.inputs), cut.catalog, dict(cut.compared_with), files)
-        release_id = content_id(*identity)[:12]
+        release_id = _identity(cut, code, files)
         configs, hits = _configs(tmp, statistics), cut.hits()
         matrix = cut.matrix(statistics.agreement) if cut.matrix else None
         draw_all(tmp / "pictures", statistics, cut.funnels, matrix)
@@ -141,10 +146,19 @@ def write_release(
     return Release(release_id, cast(PlaceT, place), statistics)
 
 
+def _identity(cut: Cut, code: str, files: Mapping[str, str]) -> str:
+    tokenizer = cut.tokenizer
+    counted_by = (
+        "" if isinstance(tokenizer, NoTokenizer) else f"{tokenizer.name} {tokenizer.revision}"
+    )
+    compared = dict(cut.compared_with)
+    return content_id(code, dict(cut.inputs), cut.catalog, compared, counted_by, files)[:12]
+
+
 def _write_rows(
-    directory: Path, rows: Iterable[CuratedExample | Rejection], bytes_per_shard: int
+    directory: Path, cut: Cut, rows: Iterable[CuratedExample | Rejection], bytes_per_shard: int
 ) -> Statistics:
-    statistics = Statistics()
+    statistics = Statistics(TokenSizes(cut.tokenizer))
     with ExitStack() as opened:
 
         def shards(name: str, *, parquet: bool = True) -> Shards:
@@ -209,6 +223,7 @@ def _manifest(cut: Cut, statistics: Statistics, hits: Sequence[Compared]) -> dic
         "commercial_rows": statistics.commercial,
         "not_commercial": dict(sorted(statistics.not_commercial.items())),
         "licences": dict(sorted(statistics.licences.items())),
+        "tokens": statistics.tokens.entry(),
         "tasks": {task: asdict(figures) for task, figures in sorted(statistics.tasks.items())},
         "funnel": [_counts(funnel) for funnel in cut.funnels],
         "compared_with": dict(sorted(cut.compared_with.items())),

@@ -13,7 +13,9 @@ from sdg_assets.gates import order
 from sdg_assets.heldout.coverage import SplitCoverage, not_compared
 from sdg_assets.release.statistics import SAMPLE, Statistics
 from sdg_assets.release.templates import page_template
+from sdg_assets.release.tokens import DIMENSIONS
 from sdg_assets.teacher.server.served import UNKNOWN_REVISION
+from sdg_assets.texts import VARIANTS
 
 FAMILIES = {
     "multiple_choice": "the answer is one of the given choices",
@@ -120,6 +122,8 @@ def render_card(statistics: Statistics, configs: Sequence[Config], facts: CardFa
     page = page_template("card").render(
         **vars(facts),
         statistics=statistics,
+        sizes={name: statistics.tokens.by(name) for name in DIMENSIONS},
+        variants=VARIANTS,
         configs=configs,
         gates=order(),
         sample=SAMPLE,
