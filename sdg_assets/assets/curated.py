@@ -162,7 +162,7 @@ def _release(
         funnels=[funnel_row(store, spec) for spec in specs],
         citations=citations(),
         compared_with=guard.against,
-        hits=comparison.hits,
+        audit=comparison.audit,
         terms={card.model: card.terms for card in cards},
         tokenizer=_tokenizer(current_settings),
         coverage=coverage(store, catalog, current_settings.without_benchmarks),

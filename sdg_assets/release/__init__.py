@@ -6,6 +6,7 @@
         croissant.json                      the same for machines, with the type of every field
         manifest.json                       inputs, code, teachers, counts, hashes of all files
         heldout.jsonl                       every held-out split: compared, or why not
+        heldout_audit.jsonl                 how near rows come to each of them, without text
         coverage.jsonl                      the coverage matrix, a line a cell
         multiple_choice/  generative/       JSONL and Parquet shards
         commercial/<family>/                the commercial subset, with the two pages of its own
@@ -32,7 +33,8 @@ from typing import Any, Generic, TypeVar, cast
 from sdg_assets.errors import PermanentError
 from sdg_assets.heldout.coverage import SplitCoverage, not_compared
 from sdg_assets.records import CuratedExample, Rejection, Stage, content_id
-from sdg_assets.release.card import COMMERCIAL, FAMILIES, CardFacts, Compared, Config, render_card
+from sdg_assets.release.audit import AUDIT, Compared, audit_entries
+from sdg_assets.release.card import COMMERCIAL, FAMILIES, CardFacts, Config, render_card
 from sdg_assets.release.croissant import CROISSANT, render_croissant
 from sdg_assets.release.matrix_page import matrix_page
 from sdg_assets.release.pictures import draw_all
@@ -72,9 +74,9 @@ class Cut:
     """Seed task → BibTeX entries."""
     compared_with: Mapping[str, str] = field(default_factory=dict)
     """Held-out collection that the rows were compared with → hash of its hashes."""
-    hits: Callable[[], Sequence[Compared]] = tuple
-    """Returns the held-out collections that at least one row overlaps with. Called once, after the
-    last row."""
+    audit: Callable[[], Sequence[Compared]] = tuple
+    """Returns how near the rows come to each of these collections. Called once, after the last
+    row."""
     coverage: Sequence[SplitCoverage] = ()
     """Every held-out split, and whether the rows were compared with it."""
     terms: Mapping[str, str] = field(default_factory=dict)
@@ -130,18 +132,19 @@ def write_release(
         files = hashes(tmp)
         code = version("sdg-assets")
         release_id = _identity(cut, code, files)
-        configs, hits = _configs(tmp, statistics), cut.hits()
+        configs, audit = _configs(tmp, statistics), cut.audit()
+        _write_lines(tmp / AUDIT, audit_entries(audit))
         matrix = cut.matrix(statistics.agreement) if cut.matrix else None
         draw_all(tmp / "pictures", statistics, cut.funnels, matrix)
         if matrix:
             _write_lines(tmp / COVERAGE, matrix.entries())
-        facts = _facts(cut, statistics, hits, release_id, code, matrix)
+        facts = _facts(cut, statistics, audit, release_id, code, matrix)
         (tmp / "README.md").write_text(render_card(statistics, configs, facts), "utf-8")
         _write_sources(tmp, statistics, facts)
         croissant = render_croissant(statistics, configs, facts, files, sizes(tmp))
         (tmp / CROISSANT).write_text(croissant, "utf-8")
         names = {"release": release_id, "code_version": code}
-        seal(tmp, {**names, **_manifest(cut, statistics, hits)})
+        seal(tmp, {**names, **_manifest(cut, statistics, audit)})
         place = publish(tmp, folder, release_id)
     return Release(release_id, cast(PlaceT, place), statistics)
 
@@ -207,7 +210,7 @@ def _configs(directory: Path, statistics: Statistics) -> list[Config]:
     return configs
 
 
-def _manifest(cut: Cut, statistics: Statistics, hits: Sequence[Compared]) -> dict[str, Any]:
+def _manifest(cut: Cut, statistics: Statistics, audit: Sequence[Compared]) -> dict[str, Any]:
     return {
         "catalog": cut.catalog,
         "inputs": dict(sorted(cut.inputs.items())),
@@ -227,7 +230,11 @@ def _manifest(cut: Cut, statistics: Statistics, hits: Sequence[Compared]) -> dic
         "tasks": {task: asdict(figures) for task, figures in sorted(statistics.tasks.items())},
         "funnel": [_counts(funnel) for funnel in cut.funnels],
         "compared_with": dict(sorted(cut.compared_with.items())),
-        "contamination": [asdict(hit) for hit in hits],
+        "contamination": [
+            {"name": c.name, "refused": c.refused, "suspicious": c.suspicious, "highest": c.highest}
+            for c in audit
+            if c.is_hit
+        ],
         "heldout_splits": {
             "compared": sum(split.compared for split in cut.coverage),
             "not_compared": {r: len(splits) for r, splits in not_compared(cut.coverage).items()},
@@ -247,7 +254,7 @@ def _counts(funnel: FunnelRow) -> dict[str, Any]:
 def _facts(
     cut: Cut,
     statistics: Statistics,
-    hits: Sequence[Compared],
+    audit: Sequence[Compared],
     release_id: str,
     code: str,
     matrix: Matrix | None,
@@ -262,7 +269,7 @@ def _facts(
         code_version=code,
         seeds=seeds,
         compared_with=len(cut.compared_with),
-        hits=hits,
+        audit=audit,
         coverage=cut.coverage,
         coverage_file=HELDOUT,
         citations=list(dict.fromkeys(entries)),

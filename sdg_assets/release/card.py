@@ -11,6 +11,7 @@ import yaml
 
 from sdg_assets.gates import order
 from sdg_assets.heldout.coverage import SplitCoverage, not_compared
+from sdg_assets.release.audit import AUDIT, Compared, nearest_of
 from sdg_assets.release.statistics import SAMPLE, Statistics
 from sdg_assets.release.templates import page_template
 from sdg_assets.release.tokens import DIMENSIONS
@@ -44,17 +45,6 @@ class Config:
     bytes: int
     """Of its Parquet files."""
     description: str
-
-
-@dataclass(frozen=True)
-class Compared:
-    """A held-out collection that at least one row overlaps with."""
-
-    name: str
-    refused: int
-    """Rows that were refused because they repeat it."""
-    suspicious: int
-    """Rows with some overlap that were kept."""
 
 
 @dataclass(frozen=True)
@@ -94,8 +84,8 @@ class CardFacts:
     """Task → number of its normalized seeds."""
     compared_with: int
     """Number of held-out collections that the rows were compared with."""
-    hits: Sequence[Compared]
-    """The held-out collections that at least one row overlaps with."""
+    audit: Sequence[Compared]
+    """How near the rows come to each of these collections."""
     coverage: Sequence[SplitCoverage]
     """Every held-out split, and whether the rows were compared with it."""
     coverage_file: str
@@ -122,6 +112,9 @@ def render_card(statistics: Statistics, configs: Sequence[Config], facts: CardFa
     page = page_template("card").render(
         **vars(facts),
         statistics=statistics,
+        hits=[compared for compared in facts.audit if compared.is_hit],
+        nearest=nearest_of(facts.audit),
+        audit_file=AUDIT,
         sizes={name: statistics.tokens.by(name) for name in DIMENSIONS},
         variants=VARIANTS,
         configs=configs,

@@ -175,6 +175,32 @@ def test_a_row_that_was_held_out_since_it_was_filtered_is_not_released(
     assert "| bound/bound_a | 1 | 0 |" in (path / "README.md").read_text("utf-8")
 
 
+def test_the_audit_scores_the_accepted_rows_that_come_nearest_to_what_is_held_out(
+    store: Store, instance: dg.DagsterInstance
+) -> None:
+    leaked = "Which river runs past the old mill and the bridge of the seven arches?"
+    question = "Which river runs past the old mill and the tower of the town hall?"
+    near = row("free_a", question, answer_index=1)
+    far = row("free_a", "Where do the gulls sleep?")
+    put(store, "free", "free_a", row("free_a", leaked), near, far)
+    hold_out(store, "bound", "bound_a", leaked)
+
+    path = Path(release_metadata(curate(instance))["path"])
+
+    audit = (path / "heldout_audit.jsonl").read_text("utf-8")
+    entries = {entry["name"]: entry for entry in map(json.loads, audit.splitlines())}
+    assert entries.keys() == {"bound/bound_a", "free/free_a"}
+    entry = entries["bound/bound_a"]
+    assert (entry["compared"], entry["refused"], entry["heldout_rows"]) == (3, 1, 1)
+    (nearest,) = entry["nearest"]
+    assert nearest["row"] == near.id
+    assert 0.3 <= nearest["score"] < 0.9
+    assert (entry["least_score"], entries["free/free_a"]["nearest"]) == (0.3, [])
+    card = (path / "README.md").read_text("utf-8")
+    assert f"| bound/bound_a | 1 | 3 | {nearest['score']:.2f} |" in card
+    assert "river" not in audit
+
+
 def test_nothing_is_released_that_was_compared_with_nothing(
     store: Store, instance: dg.DagsterInstance
 ) -> None:

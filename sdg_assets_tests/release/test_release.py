@@ -108,6 +108,7 @@ def test_a_release_has_two_families_as_jsonl_and_parquet_and_a_card(tmp_path: Pa
         "commercial/ATTRIBUTION.md",
         "croissant.json",
         "heldout.jsonl",
+        "heldout_audit.jsonl",
         "manifest.json",
         f"generative/{ONLY}.jsonl",
         f"generative/{ONLY}.parquet",
