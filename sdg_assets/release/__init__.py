@@ -34,7 +34,8 @@ from sdg_assets.errors import PermanentError
 from sdg_assets.heldout.coverage import SplitCoverage, not_compared
 from sdg_assets.records import CuratedExample, Rejection, Stage, content_id
 from sdg_assets.release.audit import AUDIT, Compared, audit_entries
-from sdg_assets.release.card import COMMERCIAL, FAMILIES, CardFacts, Config, render_card
+from sdg_assets.release.card import CardFacts, render_card
+from sdg_assets.release.configs import COMMERCIAL, FAMILIES, Config
 from sdg_assets.release.croissant import CROISSANT, render_croissant
 from sdg_assets.release.matrix_page import matrix_page
 from sdg_assets.release.pictures import draw_all
@@ -50,6 +51,7 @@ from sdg_assets.release.shards import BYTES_PER_SHARD, Shards
 from sdg_assets.release.sources import ATTRIBUTION, SOURCES, render_attribution, render_sources
 from sdg_assets.release.statistics import Statistics
 from sdg_assets.release.tokens import TokenSizes
+from sdg_assets.release.versions import Lineage, lineage, schema_of
 from sdg_assets.stages.funnel import FunnelRow
 from sdg_assets.stages.matrix import Matrix
 from sdg_assets.store.places import Place
@@ -138,13 +140,15 @@ def write_release(
         draw_all(tmp / "pictures", statistics, cut.funnels, matrix)
         if matrix:
             _write_lines(tmp / COVERAGE, matrix.entries())
-        facts = _facts(cut, statistics, audit, release_id, code, matrix)
+        manifest = _manifest(cut, statistics, audit, code) | {"schema": schema_of(configs)}
+        changelog = lineage(root, release_id, manifest, files, tmp)
+        facts = _facts(cut, statistics, audit, release_id, code, matrix, changelog)
         (tmp / "README.md").write_text(render_card(statistics, configs, facts), "utf-8")
         _write_sources(tmp, statistics, facts)
         croissant = render_croissant(statistics, configs, facts, files, sizes(tmp))
         (tmp / CROISSANT).write_text(croissant, "utf-8")
-        names = {"release": release_id, "code_version": code}
-        seal(tmp, {**names, **_manifest(cut, statistics, audit)})
+        names = {"release": release_id, "version": changelog.version}
+        seal(tmp, {**names, **manifest, "changes": changelog.entry()})
         place = publish(tmp, folder, release_id)
     return Release(release_id, cast(PlaceT, place), statistics)
 
@@ -210,8 +214,11 @@ def _configs(directory: Path, statistics: Statistics) -> list[Config]:
     return configs
 
 
-def _manifest(cut: Cut, statistics: Statistics, audit: Sequence[Compared]) -> dict[str, Any]:
+def _manifest(
+    cut: Cut, statistics: Statistics, audit: Sequence[Compared], code: str
+) -> dict[str, Any]:
     return {
+        "code_version": code,
         "catalog": cut.catalog,
         "inputs": dict(sorted(cut.inputs.items())),
         "teachers": [
@@ -258,6 +265,7 @@ def _facts(
     release_id: str,
     code: str,
     matrix: Matrix | None,
+    changelog: Lineage,
 ) -> CardFacts:
     seeds = Counter[str]()
     for funnel in cut.funnels:
@@ -266,6 +274,8 @@ def _facts(
     return CardFacts(
         name=cut.name,
         release=release_id,
+        version=changelog.version,
+        changelog=changelog,
         code_version=code,
         seeds=seeds,
         compared_with=len(cut.compared_with),

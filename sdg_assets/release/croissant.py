@@ -13,7 +13,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from sdg_assets.records import CuratedExample
-from sdg_assets.release.card import CardFacts, Config, source_datasets
+from sdg_assets.release.card import CardFacts, source_datasets
+from sdg_assets.release.configs import Config
 from sdg_assets.release.shards import curated_schema
 from sdg_assets.release.statistics import Statistics
 
@@ -100,7 +101,7 @@ def render_croissant(
         "name": facts.name,
         "description": _description(statistics),
         "conformsTo": [VERSION, RAI_VERSION],
-        "version": f"{facts.code_version}+{facts.release}",
+        "version": f"{facts.version}+{facts.release}",
         "license": sorted(map(_licence_url, statistics.licences)),
         "inLanguage": sorted(statistics.languages),
         "keywords": ["synthetic", "task-seeded", "pretraining", "question answering"],
@@ -127,7 +128,7 @@ def _description(statistics: Statistics) -> str:
 def _citation(facts: CardFacts) -> str:
     return (
         f"@misc{{sdg-assets-{facts.release},\n  title = {{{facts.name}}},\n"
-        f"  version = {{{facts.release}}},\n"
+        f"  version = {{{facts.version}}},\n"
         f"  note = {{made with sdg-assets {facts.code_version} from the datasets cited below}}\n}}"
     )
 

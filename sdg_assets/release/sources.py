@@ -43,6 +43,7 @@ def render_sources(statistics: Statistics, facts: CardFacts, *, commercial: bool
     page = page_template("sources").render(
         name=facts.name,
         release=facts.release,
+        version=facts.version,
         commercial=commercial,
         rows=statistics.commercial if commercial else statistics.rows,
         why_not=statistics.tokens.why_not,

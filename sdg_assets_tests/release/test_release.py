@@ -26,7 +26,7 @@ from sdg_assets.records import (
     Rejection,
 )
 from sdg_assets.release import Cut, Release, write_release
-from sdg_assets.release.card import FAMILIES
+from sdg_assets.release.configs import FAMILIES
 from sdg_assets.release.publication import LATEST
 from sdg_assets.release.shards import BYTES_PER_SHARD
 from sdg_assets.stages.curated import curate
