@@ -145,6 +145,7 @@ def _responsible(statistics: Statistics, facts: CardFacts) -> Json:
     solvers = sorted({m for role, m, _ in statistics.teachers if role == "solver"})
     languages = ", ".join(f"{n} ({c:,})" for n, c in statistics.languages.most_common())
     domains = ", ".join(f"{n} ({c:,})" for n, c in statistics.domains.most_common(10))
+    kinds = ", ".join(f"{n} ({c:,})" for n, c in statistics.kinds.most_common())
     same = sorted(set(writers) & set(solvers))
     return {
         "rai:hasSyntheticData": True,
@@ -176,14 +177,16 @@ def _responsible(statistics: Statistics, facts: CardFacts) -> Json:
         ],
         "rai:dataUseCases": [
             "Pretraining and continued pretraining of language models on questions with answers, "
-            "explanations and background.",
+            f"explanations and background. Rows by kind of answer: {kinds}.",
             "Not for evaluation: rows resemble public benchmarks by intention. Not as a source of "
             "facts on medicine, law or finance without review by people.",
         ],
         "rai:dataSocialImpact": "Models that train on these rows learn what the seeds ask and how "
         "the teachers answer. That makes models cheaper to train, and passes on the teachers' "
         "mistakes and attitudes, which the licence of each row's teachers may also forbid; "
-        "`written_by` of each row names them.",
+        "`written_by` of each row names them. "
+        f"{statistics.commercial:,} of {statistics.rows:,} rows may be used commercially; SOURCES.md "
+        "lists what their licences ask for.",
     }
 
 

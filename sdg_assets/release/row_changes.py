@@ -31,6 +31,7 @@ PARTS = {
     "votes": ("solver", "votes", "outcome"),
     "judge": ("judge",),
     "texts": ("reasoning", "knowledge", "enrichments", "text"),
+    "origin": ("teacher", "written_by", "source", "seed_ids"),
 }
 """Part of a row → its columns. A changed row counts under the first part that differs."""
 

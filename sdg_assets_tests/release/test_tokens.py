@@ -100,6 +100,15 @@ def test_manifest_card_and_sources_name_the_tokenizer_and_the_sizes(
         assert f"| answer_only | {tokens:,} |" in (release.path / page).read_text("utf-8")
 
 
+def test_a_variant_that_no_row_has_is_a_dash(words: Tokenizer, tmp_path: Path) -> None:
+    rows = [_texts("quiz", "trivia", answer_only="one two three")]
+    release = write_release(tmp_path, Cut(INPUTS, tokenizer=words), rows)
+
+    card = (release.path / "README.md").read_text("utf-8")
+    assert "| all rows |  | 3 | – | – |" in card
+    assert "| 2–3 | 1 | – | – |" in card
+
+
 def test_without_a_tokenizer_the_release_says_why_nothing_was_counted(tmp_path: Path) -> None:
     release = _cut(tmp_path, tokenizer_of("http://teacher:8000"))
 
