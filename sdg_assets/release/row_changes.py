@@ -60,10 +60,10 @@ def row_changes(before: Place, after: Place) -> list[RowChange]:
     old, new = _Rows.read(before, columns), _Rows.read(after, columns)
     counts: Counter[tuple[str, Kind, str]] = Counter()
     for group in old.without(new):
-        reason = _why(group, new, "refused before the release", absent="no more subtask")
+        reason = _why(group, new, "now", "refused before the release", "no more subtask")
         counts[group["task"], "gone", reason] += group["len"]
     for group in new.without(old):
-        reason = _why(group, old, "not there before", absent="new subtask")
+        reason = _why(group, old, "before", "not there before", "new subtask")
         counts[group["task"], "added", reason] += group["len"]
     for group in _changed(old.rows, new.rows):
         counts[group["task"], "changed", group["part"]] += group["len"]
@@ -103,8 +103,8 @@ class _Rows:
         return explained.group_by("task", "subtask", *MAKING, "refusal").len().iter_rows(named=True)
 
 
-def _why(group: Mapping[str, Any], other: _Rows, otherwise: str, *, absent: str) -> str:
-    """Why the other release does not have these rows."""
+def _why(group: Mapping[str, Any], other: _Rows, when: str, otherwise: str, absent: str) -> str:
+    """Why the other release, the one `now` or `before`, does not have these rows."""
     if group["refusal"]:
         return str(group["refusal"])
     made_by = other.made_by.get(group["subtask"])
@@ -112,7 +112,7 @@ def _why(group: Mapping[str, Any], other: _Rows, otherwise: str, *, absent: str)
         return absent
     for name, made in zip(MAKING, zip(*made_by, strict=True), strict=True):
         if group[name] not in made:
-            return f"another {name.replace('_', ' ')}: {', '.join(sorted(set(made)))}"
+            return f"another {name.replace('_', ' ')} {when}: {', '.join(sorted(set(made)))}"
     return otherwise
 
 

@@ -40,7 +40,7 @@ GEMMA = TeacherStamp(model="google/gemma-3-12b-it", revision="r1", license="Lice
 LLAMA = TeacherStamp(
     model="meta-llama/Llama-3.3-70B-Instruct", revision="r1", license="LicenseRef-Llama-3.3"
 )
-NEW = TeacherStamp(model="Qwen/Qwen3-235B-A22B", revision="r2", license="Apache-2.0")
+NEW = TeacherStamp(model="Qwen/Qwen3-235B-A22B-Instruct-2507", revision="r2", license="Apache-2.0")
 WRITERS = (APACHE, GEMMA, LLAMA)
 
 
@@ -111,8 +111,8 @@ def _hold_out(store: Store, spec: SubtaskSpec) -> None:
         hashed.add(spec, split, SOURCE)
     tables = hashed.tables()
     with store.write(heldout_key(spec.task, spec.key)) as out:
-        for split in hashed.splits:
-            out.accept(split)
+        for record in hashed.splits:
+            out.accept(record)
         out.attachments = tables.to_bytes()
         out.info = {
             "rows": len(tables.rows),

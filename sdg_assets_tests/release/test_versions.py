@@ -79,7 +79,7 @@ def test_a_new_writer_is_named_as_the_reason(tmp_path: Path) -> None:
     second = _cut(tmp_path, _asked("Which bay?", teacher=NEW_WRITER))
 
     card = (second / "README.md").read_text("utf-8")
-    assert "| quiz | gone | 1 | another writer: org/new r1 |" in card
+    assert "| quiz | gone | 1 | another writer now: org/new r1 |" in card
     assert "| rows by teacher | writer org/new r1 | – | 1 |" in card
 
 
