@@ -185,8 +185,8 @@ def _responsible(statistics: Statistics, facts: CardFacts) -> Json:
         "the teachers answer. That makes models cheaper to train, and passes on the teachers' "
         "mistakes and attitudes, which the licence of each row's teachers may also forbid; "
         "`written_by` of each row names them. "
-        f"{statistics.commercial:,} of {statistics.rows:,} rows may be used commercially; SOURCES.md "
-        "lists what their licences ask for.",
+        f"{statistics.commercial:,} of {statistics.rows:,} rows may be used commercially; "
+        "SOURCES.md lists what their licences ask for.",
     }
 
 
