@@ -8,7 +8,7 @@ the rows say about their teachers is made up.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import dagster as dg
@@ -18,9 +18,11 @@ from sdg_assets.catalog import SubtaskSpec, cached_catalog
 from sdg_assets.gates.duplicates import Duplicates
 from sdg_assets.heldout.protection import heldout_key
 from sdg_assets.heldout.splits import HeldoutRows
-from sdg_assets.records import EnrichedExample, Example, Stage, TeacherStamp, Vote
+from sdg_assets.records import EnrichedExample, Example, Stage, TeacherStamp, Vote, content_id
+from sdg_assets.release import Cut, write_release
 from sdg_assets.settings import settings
 from sdg_assets.signatures.table import ATTACHMENT
+from sdg_assets.stages.curated import curate
 from sdg_assets.stages.normalized import normalize
 from sdg_assets.stages.seeds import collect_seeds
 from sdg_assets.stages.stage import key_of
@@ -76,10 +78,35 @@ def change_writer(root: Path, rows: int) -> list[str]:
     return [f"{spec.task}/{spec.key}" for spec in changed]
 
 
+def texts_only(root: Path, names: Sequence[str], rows: int) -> Path:
+    """Cuts a release of a few subtasks that is compared with nothing; returns its folder.
+
+    Args:
+        root: The store, which also gets the `normalized` partitions.
+        names: The subtasks, as `task/subtask`.
+        rows: The rows of a subtask at most.
+    """
+    store, inputs, partitions = Store(root), {}, []
+    for spec in map(spec_of, names):
+        examples = list(_training_rows(spec, rows))
+        with store.write(key_of(spec, Stage.NORMALIZED)) as out:
+            for example in examples:
+                out.accept(example)
+        inputs[str(key_of(spec, Stage.FILTERED))] = content_id([e.id for e in examples])
+        partitions.append((spec.key, [_stand_in(example, APACHE) for example in examples]))
+    curated = curate(partitions, lambda _name: {}, lambda _name: [], {}, {})
+    return write_release(root, Cut(inputs), curated).path
+
+
 def specs() -> list[SubtaskSpec]:
     """The subtasks of the release."""
-    tasks = cached_catalog()
-    return [tasks.task(name.split("/")[0]).resolve(name.split("/")[1]) for name in SUBTASKS]
+    return [spec_of(name) for name in SUBTASKS]
+
+
+def spec_of(name: str) -> SubtaskSpec:
+    """A subtask of the catalog, by `task/subtask`."""
+    task, subtask = name.split("/")
+    return cached_catalog().task(task).resolve(subtask)
 
 
 def cut(root: Path, tokenizer: str = "") -> Path:
