@@ -29,7 +29,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 os.environ |= {"HF_DATASETS_OFFLINE": "1", "TQDM_DISABLE": "1", "TOKENIZERS_PARALLELISM": "false"}
-logging.getLogger("lm_eval").setLevel(logging.ERROR)
 
 import torch
 
@@ -86,6 +85,7 @@ def main() -> int:
     """Prints the table; returns 1 if a run is not sound."""
     options = _options()
     began = time.monotonic()
+    logging.getLogger("lm_eval").setLevel(logging.ERROR)
     # With more threads than free cores, they spend most of their time waiting for each other.
     if not torch.cuda.is_available() and os.getloadavg()[0] > (os.cpu_count() or 1):
         torch.set_num_threads(1)
