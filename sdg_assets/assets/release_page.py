@@ -46,6 +46,7 @@ def release_metadata(release: Release[Place], partitions: int, stale: Sequence[s
         "rows_rejected": figures.rejected.total(),
         "partitions": partitions,
         "release": release.id,
+        "version": release.version,
         "path": dg.MetadataValue.path(str(release.path)),
         "card": dg.MetadataValue.md(_card(release)),
         "card_path": dg.MetadataValue.path(str(release.path / "README.md")),

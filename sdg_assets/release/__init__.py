@@ -97,6 +97,7 @@ class Release(Generic[PlaceT]):
     """A published release."""
 
     id: str
+    version: str
     path: PlaceT
     statistics: Statistics
 
@@ -150,7 +151,7 @@ def write_release(
         names = {"release": release_id, "version": changelog.version}
         seal(tmp, {**names, **manifest, "changes": changelog.entry()})
         place = publish(tmp, folder, release_id)
-    return Release(release_id, cast(PlaceT, place), statistics)
+    return Release(release_id, changelog.version, cast(PlaceT, place), statistics)
 
 
 def _identity(cut: Cut, code: str, files: Mapping[str, str]) -> str:

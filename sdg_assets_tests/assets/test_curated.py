@@ -24,6 +24,7 @@ from sdg_assets_tests.support.builders import seed_task, write_catalog
 from sdg_assets_tests.support.heldout import FILLERS, Splits
 from sdg_assets_tests.support.records import CAPITALS, enriched
 from sdg_assets_tests.support.runs import QUIET, failures, run
+from sdg_assets_tests.support.tokenizers import words_tokenizer
 
 QWEN = TeacherStamp(model="Qwen/Qwen2.5-Coder-1.5B-Instruct", revision="r", license="Apache-2.0")
 
@@ -103,6 +104,26 @@ def test_a_release_holds_every_partition_that_is_there(
     use = {r.subtask: r.commercial_use for r in released(result)}
     assert use == {"free_a": "yes", "bound_a": "no"}
     assert release_metadata(result)["rows_commercial"] == 1
+    assert release_metadata(result)["version"] == "1.0.0"
+
+
+def test_tokens_are_in_the_metadata_or_why_they_are_not(
+    store: Store, instance: dg.DagsterInstance, configure: Configure, tmp_path: Path
+) -> None:
+    put(store, "free", "free_a", row("free_a", "Which river is it?", task="free"))
+    configure(store=store.root, catalog=settings().catalog, teacher="http://nowhere:8000")
+    assert "is a server" in release_metadata(curate(instance))["tokens"]
+
+    configure(tokenizer=words_tokenizer(tmp_path))
+    metadata = release_metadata(curate(instance))
+    assert metadata["tokens_answer_only"] == 16
+    assert "| free | 16 |" in metadata["tokens"]
+    assert metadata["version"] == "1.0.1", "the same rows, described anew"
+
+    configure(tokenizer=tmp_path)
+    (message,) = failures(curate(instance))
+    assert "SDG_TOKENIZER=" in message
+    assert "has no tokenizer.json" in message
 
 
 def test_what_an_unknown_teacher_wrote_is_of_unclear_use(

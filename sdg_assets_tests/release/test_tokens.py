@@ -6,9 +6,6 @@ import json
 from pathlib import Path
 
 import pytest
-from tokenizers import Tokenizer as Words
-from tokenizers.models import WordLevel
-from tokenizers.pre_tokenizers import Whitespace
 
 from sdg_assets.errors import PermanentError
 from sdg_assets.records import CuratedExample
@@ -18,18 +15,13 @@ from sdg_assets.release.tokens import Size, TokenSizes, length_range
 from sdg_assets.teacher.tokenizer import NoTokenizer, Tokenizer, tokenizer_of
 from sdg_assets_tests.release.test_release import INPUTS, curated_rows
 from sdg_assets_tests.release.test_statistics import row
+from sdg_assets_tests.support.tokenizers import words_tokenizer
 
 
 @pytest.fixture(scope="module")
 def words(tmp_path_factory: pytest.TempPathFactory) -> Tokenizer:
-    """A tokenizer that counts words and punctuation marks, and would cut a text to two."""
-    directory = tmp_path_factory.mktemp("tokenizers") / "words"
-    directory.mkdir()
-    tokenizer = Words(WordLevel({"?": 0}, unk_token="?"))
-    tokenizer.pre_tokenizer = Whitespace()
-    tokenizer.enable_truncation(2)
-    tokenizer.save(str(directory / "tokenizer.json"))
-    found = tokenizer_of(str(directory))
+    """A tokenizer that counts words and marks."""
+    found = tokenizer_of(str(words_tokenizer(tmp_path_factory.mktemp("tokenizers"))))
     assert isinstance(found, Tokenizer)
     return found
 
