@@ -4,8 +4,8 @@
 
 Cuts a release of twelve mirrored subtasks with an Apache, a Gemma and a Llama teacher, twice and
 from scratch, and a third one after a writer has changed. Then `mlcroissant` validates and streams
-it, `datasets` reads the release and the export, and Megatron-core's own dataset (`pip install
-megatron-core`) packs the export for training. Training rows stand in for a teacher's output, see
+it, `datasets` reads the release and the export, and Megatron-core's own dataset (extra `megatron`;
+skipped without it) packs the export for training. Training rows stand in for a teacher's output, see
 `mirrored_release`.
 """
 
@@ -195,7 +195,7 @@ def _packed(written: list[Exported], scratch: Path) -> tuple[str, str]:
         from megatron.core.datasets import gpt_dataset, indexed_dataset
         from megatron.core.datasets.utils import Split
     except ImportError as error:
-        return "", f"skipped: megatron-core is not installed ({error})"
+        return "", f"skipped: install the extra `megatron` ({error})"
     import numpy as np
 
     tokenizer = _Ids(tokenizer_of(TEACHER))
