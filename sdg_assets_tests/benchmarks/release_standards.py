@@ -5,8 +5,8 @@
 Cuts a release of twelve mirrored subtasks with an Apache, a Gemma and a Llama teacher, twice and
 from scratch, and a third one after a writer has changed. Then `mlcroissant` validates and streams
 it, `datasets` reads the release and the export, and Megatron-core's own dataset (extra `megatron`;
-skipped without it) packs the export for training. Training rows stand in for a teacher's output, see
-`mirrored_release`.
+skipped without it) packs the export for training. Training rows stand in for a teacher's output,
+see `mirrored_release`.
 """
 
 from __future__ import annotations
