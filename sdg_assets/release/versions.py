@@ -105,7 +105,7 @@ def lineage(
     Raises:
         StoreError: The manifest of an earlier release is corrupt.
     """
-    if kept := recorded(root, release_id):
+    if (kept := recorded(root, release_id)) and "changes" in kept:
         return Lineage.of(kept)
     before = earlier(root, release_id)
     rows = sum(manifest["rows"].values())
