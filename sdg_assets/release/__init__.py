@@ -37,6 +37,7 @@ from sdg_assets.release.audit import AUDIT, Compared, audit_entries
 from sdg_assets.release.card import CardFacts, render_card
 from sdg_assets.release.configs import COMMERCIAL, FAMILIES, Config
 from sdg_assets.release.croissant import CROISSANT, render_croissant
+from sdg_assets.release.embedded import NOT_EMBEDDED, EmbeddedComparison
 from sdg_assets.release.matrix_page import matrix_page
 from sdg_assets.release.pictures import draw_all
 from sdg_assets.release.publication import (
@@ -81,6 +82,8 @@ class Cut:
     row."""
     coverage: Sequence[SplitCoverage] = ()
     """Every held-out split, and whether the rows were compared with it."""
+    embedded: EmbeddedComparison = NOT_EMBEDDED
+    """What rows were compared with by embeddings."""
     terms: Mapping[str, str] = field(default_factory=dict)
     """Model → what its licence requires of users who train on its outputs."""
     tokenizer: Tokenizer | NoTokenizer = field(
@@ -237,12 +240,18 @@ def _manifest(
         "tokens": statistics.tokens.entry(),
         "tasks": {task: asdict(figures) for task, figures in sorted(statistics.tasks.items())},
         "funnel": [_counts(funnel) for funnel in cut.funnels],
+        "judged": {
+            "rows": statistics.judged,
+            "by_the_model_that_wrote_them": statistics.judged_by_writer,
+            "verdicts": dict(sorted(statistics.verdicts.items())),
+        },
         "compared_with": dict(sorted(cut.compared_with.items())),
         "contamination": [
             {"name": c.name, "refused": c.refused, "suspicious": c.suspicious, "highest": c.highest}
             for c in audit
             if c.is_hit
         ],
+        "compared_by_embeddings": asdict(cut.embedded),
         "heldout_splits": {
             "compared": sum(split.compared for split in cut.coverage),
             "not_compared": {r: len(splits) for r, splits in not_compared(cut.coverage).items()},
@@ -281,6 +290,7 @@ def _facts(
         seeds=seeds,
         compared_with=len(cut.compared_with),
         audit=audit,
+        embedded=cut.embedded,
         coverage=cut.coverage,
         coverage_file=HELDOUT,
         citations=list(dict.fromkeys(entries)),

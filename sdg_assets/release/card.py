@@ -10,9 +10,11 @@ from typing import Any
 import yaml
 
 from sdg_assets.gates import order
+from sdg_assets.gates.paraphrases import NAME as PARAPHRASES
 from sdg_assets.heldout.coverage import SplitCoverage, not_compared
 from sdg_assets.release.audit import AUDIT, Compared, nearest_of
 from sdg_assets.release.configs import FAMILIES, Config
+from sdg_assets.release.embedded import NOT_EMBEDDED, EmbeddedComparison
 from sdg_assets.release.statistics import SAMPLE, Statistics
 from sdg_assets.release.templates import page_template
 from sdg_assets.release.tokens import DIMENSIONS
@@ -87,6 +89,8 @@ class CardFacts:
     """The coverage matrix as Markdown (`matrix_page`); empty if there is none."""
     matrix_file: str
     """The file of the release that lists its cells."""
+    embedded: EmbeddedComparison = NOT_EMBEDDED
+    """What rows were compared with by embeddings."""
 
 
 def render_card(statistics: Statistics, configs: Sequence[Config], facts: CardFacts) -> str:
@@ -108,7 +112,7 @@ def render_card(statistics: Statistics, configs: Sequence[Config], facts: CardFa
         sizes={name: statistics.tokens.by(name) for name in DIMENSIONS},
         variants=VARIANTS,
         configs=configs,
-        gates=order(),
+        gates=[n for n in order() if n != PARAPHRASES or facts.embedded.embedders],
         sample=SAMPLE,
         languages=sorted(statistics.languages),
         sources=source_datasets(statistics),
