@@ -6,9 +6,11 @@ import heapq
 from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 
-from sdg_assets.records import CuratedExample, Rejection
+from sdg_assets.records import CuratedExample, Rejection, VerdictWord
 from sdg_assets.release.diversity import Diversity, measure
+from sdg_assets.release.tokens import TokenSizes
 from sdg_assets.stages.matrix import agreement_band
+from sdg_assets.teacher.tokenizer import NoTokenizer
 
 SAMPLE = 100
 """Rows per task that diversity is measured on: those with the smallest ids, so that the sample is
@@ -50,6 +52,9 @@ class Owed:
 class Statistics:
     """Counts of a release's rows. Its memory grows with the largest partition, not the release."""
 
+    tokens: TokenSizes = field(
+        default_factory=lambda: TokenSizes(NoTokenizer("no tokenizer was named"))
+    )
     families: Counter[str] = field(default_factory=Counter)
     commercial_families: Counter[str] = field(default_factory=Counter)
     domains: Counter[str] = field(default_factory=Counter)
@@ -85,6 +90,12 @@ class Statistics:
     """Rows that the release itself refused, by "gate: reason"."""
     corrected: int = 0
     """Rows with the answer of a strong majority in place of the writer's."""
+    judged: int = 0
+    """Rows that a model rated, or whose votes' answers it compared with the writer's."""
+    judged_by_writer: int = 0
+    """Those of them that the judging model had written itself."""
+    verdicts: Counter[VerdictWord] = field(default_factory=Counter)
+    """Verdicts on different answers of the votes, over all rows."""
     _subtask: str = ""
     _anchors: set[str] = field(default_factory=set)
     _sample: dict[str, list[tuple[int, str]]] = field(default_factory=lambda: defaultdict(list))
@@ -121,6 +132,12 @@ class Statistics:
         if row.judge:
             stamps["judge"] = row.judge.judge
             self.judge_scores[int(row.judge.score * TENTHS)] += 1
+        if row.equivalence:
+            stamps.setdefault("judge", row.equivalence.verifier)
+            self.verdicts.update(each.verdict for each in row.equivalence.verdicts)
+        if judge := stamps.get("judge"):
+            self.judged += 1
+            self.judged_by_writer += judge.model == row.teacher.model
         for role, stamp in stamps.items():
             self.teachers[role, stamp.model, stamp.revision] += 1
         self.variations[row.variation] += 1
@@ -130,6 +147,7 @@ class Statistics:
         self.vote_shares[int(row.vote_share * TENTHS + 1e-9)] += 1
         for variant, text in row.text.items():
             self.lengths[variant][len(text).bit_length()] += 1
+        self.tokens.see(row)
         self.corrected += bool(row.written_answer)
         self._see_task(row)
 
@@ -151,7 +169,8 @@ class Statistics:
             heapq.heapreplace(sample, ranked)
 
     def finish(self) -> None:
-        """Measures each task's diversity on its sample."""
+        """Counts the tokens that are left, and measures each task's diversity on its sample."""
+        self.tokens.finish()
         for task, figures in self.tasks.items():
             figures.diversity = measure([text for _, text in sorted(self._sample[task])])
         self._sample.clear()

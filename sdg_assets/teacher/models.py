@@ -24,7 +24,7 @@ from pydantic import (
 )
 
 from sdg_assets.errors import PermanentError, SdgError
-from sdg_assets.records import CommercialUse, TeacherClass
+from sdg_assets.records import CommercialUse, TeacherClass, VerifierFamily
 from sdg_assets.teacher.thinking import RecommendedSampling, Thinking
 from sdg_assets.teacher.weights import hub
 from sdg_assets.teacher.weights.packaged import Packaged, directory_of, fetch_packaged, is_ready
@@ -67,6 +67,10 @@ class TeacherCard(Card):
     certainty: Literal["known", "guess"] = Field(description="of the four fields above")
     judges: bool = Field(
         default=True, description="whether it can tell sound items from damaged ones"
+    )
+    verifier: VerifierFamily | None = Field(
+        default=None,
+        description="of an answer-equivalence model: the family whose prompt and answers it has",
     )
     served_as: tuple[str, ...] = Field(
         default=(),
@@ -188,6 +192,15 @@ def card_of(teacher: str, catalog: Path | None = None) -> TeacherCard:
         f"unknown teacher {teacher!r}: not a directory, nor a hub id (org/name), nor one of"
         f" {some_keys(teacher, catalog)}"
     )
+
+
+def packaged_directory(card: TeacherCard) -> Path | None:
+    """Where the converted weights of a packaged teacher lie; they need not exist yet.
+
+    Returns:
+        The directory; None for a teacher without packages.
+    """
+    return directory_of(card.name, card.packaged, _cache()) if card.packaged else None
 
 
 def some_keys(name: str = "", catalog: Path | None = None) -> str:

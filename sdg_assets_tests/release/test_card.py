@@ -20,7 +20,9 @@ from sdg_assets.gates.licence import Terms
 from sdg_assets.heldout.coverage import SplitCoverage
 from sdg_assets.records import CuratedExample
 from sdg_assets.release import Cut, Release, write_release
-from sdg_assets.release.card import Compared, for_repository
+from sdg_assets.release.audit import Compared, NearRow
+from sdg_assets.release.card import for_repository
+from sdg_assets.release.embedded import embedded_comparison
 from sdg_assets.stages.curated import curate
 from sdg_assets.stages.funnel import FunnelRow
 from sdg_assets.stages.matrix import matrix_of
@@ -32,6 +34,7 @@ FUNNELS = [
     FunnelRow("quiz", "quiz", "multiple_choice", 50, 50, 60, 55, 45, 40, Counter(), 900, 1.0),
     FunnelRow("sums", "sums", "numeric", 80, 80, 80, 70, 50, 40, Counter(), 900, 1.0),
 ]
+NEAREST = [NearRow("a", 0.52), NearRow("b", 0.4)]
 QUIZ = seed_task(subtasks={"quiz": {}})
 SUMS = seed_task(task="sums", skills=["arithmetic"], subtasks={"sums": {}, "more_sums": {}})
 SUBTASKS = [QUIZ.resolve("quiz"), SUMS.resolve("sums")]
@@ -45,7 +48,12 @@ def release(tmp_path_factory: pytest.TempPathFactory) -> Release[Path]:
         funnels=FUNNELS,
         citations={"sums": ["@article{sums,\n  title={Sums}\n}"], "other": ["@article{other,\n}"]},
         compared_with={"gsm8k/gsm8k": "aa", "mmlu": "bb"},
-        hits=lambda: [Compared("gsm8k/gsm8k", 3, 7)],
+        audit=lambda: [
+            Compared(
+                "gsm8k/gsm8k", 3, 7, 0, 83, 1319, 0.3, [NearRow("a", 0.52), NearRow("b", 0.4)]
+            ),
+            Compared("mmlu", compared=83, heldout_rows=14042, least_score=0.3),
+        ],
         terms={STAMP.model: "Say where it comes from.", "org/another": "Nothing."},
         coverage=[
             SplitCoverage("gsm8k/gsm8k", "openai/gsm8k", "main", "test", "compared", 1319),
@@ -122,6 +130,8 @@ print(json.dumps(results))
         "| seeds of quiz (MIT): commercial use: no | 40 |",
         f"- **{STAMP.model}**: Say where it comes from.",
         "| gsm8k/gsm8k | 3 | 7 |",
+        "| gsm8k/gsm8k | 1,319 | 83 | 0.52 0.40 |",
+        "scores below 0.3 are not computed",
         "hashed n-grams of 2 held-out collections",
         "have 4 held-out splits. Rows were compared with 1 of them and not with the others;",
         "| left out by name | 1 | hle |",
@@ -238,3 +248,45 @@ def test_the_card_shows_what_the_rows_train_and_a_file_has_every_cell(
         ("recall_general", release.statistics.tasks["quiz"].rows),
     ]
     assert sum(cells[0]["rows_by_agreement"].values()) == cells[0]["rows"]
+
+
+def test_the_card_says_how_many_rows_their_own_writer_judged(release: Release[Path]) -> None:
+    card = " ".join((release.path / "README.md").read_text("utf-8").split())
+    judged = release.statistics.judged
+
+    assert judged
+    assert f"{judged} of the {judged} judged rows were judged by the model that wrote them." in card
+
+
+def test_the_card_says_that_nothing_was_compared_by_embeddings(release: Release[Path]) -> None:
+    card = (release.path / "README.md").read_text("utf-8")
+
+    assert "No embedder was configured: a translated or freely reworded" in card
+    assert "paraphrases" not in card
+
+
+def test_the_card_says_what_was_compared_by_embeddings(tmp_path: Path) -> None:
+    record = {
+        "embedder": "org/e@r1",
+        "lines": [0.9, 0.95],
+        "against": {"gsm8k/gsm8k": 1319, "mmlu": 100},
+        "compared": 50,
+        "refused": 2,
+        "reported": 3,
+        "benchmarks": {"gsm8k/gsm8k": {"refused": 2, "reported": 3, "highest": 0.95}},
+    }
+    comparison = embedded_comparison([{"paraphrases": record}, {}])
+
+    made = write_release(tmp_path, Cut(INPUTS, embedded=comparison), curated_rows())
+
+    card = " ".join((made.path / "README.md").read_text("utf-8").split())
+    assert (
+        "(org/e@r1, lines 0.9 and 0.95): the questions of 50 rows, compared with 1,419 held-out "
+        "questions of 2 collections. 2 rows had the numbers and the answer of a similar held-out "
+        "question and were refused; 3 others above the second line are only counted. 1 of 2 "
+        "partitions were not compared so."
+    ) in card
+    assert "| gsm8k/gsm8k | 2 | 3 |" in card
+    assert "judge → paraphrases → licence" in card
+    manifest = json.loads((made.path / "manifest.json").read_text("utf-8"))
+    assert manifest["compared_by_embeddings"]["refused"] == 2
