@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 
 from sdg_assets.catalog import SubtaskSpec
 from sdg_assets.gates import Gate
 from sdg_assets.gates.contamination import Contamination, ContaminationReport
+from sdg_assets.gates.nearest import NearestRows
 from sdg_assets.gates.repeats import ContaminationThresholds
 from sdg_assets.heldout.protection import Protection
 from sdg_assets.records import Stage
-from sdg_assets.release.card import Compared
+from sdg_assets.release.audit import Compared, NearRow
 from sdg_assets.stages.stage import key_of
 from sdg_assets.stages.training_rows import training_rows
 from sdg_assets.store.partitions import Store
@@ -35,6 +37,8 @@ class Comparison:
         self._specs = specs
         # Only the reports: a gate weighs every n-gram of the index, with 1 byte each.
         self._reports: dict[str, ContaminationReport] = {}
+        self._least_score = 0.0
+        self._nearest = NearestRows()
 
     def gates_of(self, partition: str, thresholds: Thresholds) -> Sequence[Gate]:
         """The contamination gate for the rows of a partition.
@@ -48,27 +52,37 @@ class Comparison:
         index = self._protection.index
         background = index.background(training_rows(spec, self._store))
         limits = thresholds.of(ContaminationThresholds)
-        gate = Contamination(index, limits, own, background)
+        gate = Contamination(index, limits, own, background, self._nearest)
         self._reports[partition] = gate.report
+        self._least_score = max(self._least_score, gate.least_score)
         return [gate]
 
-    def hits(self) -> list[Compared]:
-        """The held-out collections that at least one row overlaps with, here or in `filtered`."""
-        refused: dict[str, int] = {}
-        suspicious: dict[str, int] = {}
+    def audit(self) -> list[Compared]:
+        """How near the rows come to every held-out collection, here or in `filtered`."""
+        refused, suspicious, contexts = Counter[str](), Counter[str](), Counter[str]()
+        rows = 0
         for name, report in self._reports.items():
+            rows += report.rows
             for benchmark, overlap in report.benchmarks.items():
-                refused[benchmark] = refused.get(benchmark, 0) + overlap.refused
-                suspicious[benchmark] = suspicious.get(benchmark, 0) + overlap.suspicious
-            for benchmark, count in self._refused_before(self._specs[name]):
-                refused[benchmark] = refused.get(benchmark, 0) + count
+                refused[benchmark] += overlap.refused
+                suspicious[benchmark] += overlap.suspicious
+                contexts[benchmark] += overlap.shared_contexts
+            before = self._store.manifest(key_of(self._specs[name], Stage.FILTERED)).info
+            contamination = before.get("contamination", {})
+            rows += int(contamination.get("refused", 0))
+            for benchmark, counts in contamination.get("benchmarks", {}).items():
+                refused[benchmark] += int(counts["refused"])
+        sizes = self._protection.index.sizes()
         return [
-            Compared(name, refused.get(name, 0), suspicious.get(name, 0))
-            for name in sorted(refused.keys() | suspicious.keys())
-            if refused.get(name) or suspicious.get(name)
+            Compared(
+                name,
+                refused[name],
+                suspicious[name],
+                contexts[name],
+                rows,
+                sizes.get(name, 0),
+                self._least_score,
+                [NearRow(*near) for near in self._nearest.of(name)],
+            )
+            for name in sorted({*self._protection.against, *refused})
         ]
-
-    def _refused_before(self, spec: SubtaskSpec) -> Iterator[tuple[str, int]]:
-        manifest = self._store.manifest(key_of(spec, Stage.FILTERED))
-        for name, overlap in manifest.info.get("contamination", {}).get("benchmarks", {}).items():
-            yield name, int(overlap["refused"])

@@ -11,7 +11,9 @@ from xxhash import xxh3_64_intdigest
 
 from sdg_assets.records import CuratedExample, Rejection, VerdictWord
 from sdg_assets.release.diversity import Diversity, measure
+from sdg_assets.release.tokens import TokenSizes
 from sdg_assets.stages.matrix import agreement_band
+from sdg_assets.teacher.tokenizer import NoTokenizer
 
 SAMPLE = 100
 """Rows per task that diversity is measured on: those with the smallest ids, so that the sample is
@@ -53,6 +55,9 @@ class Owed:
 class Statistics:
     """Counts of a release's rows. Memory: 8 bytes for each row of the largest partition."""
 
+    tokens: TokenSizes = field(
+        default_factory=lambda: TokenSizes(NoTokenizer("no tokenizer was named"))
+    )
     families: Counter[str] = field(default_factory=Counter)
     commercial_families: Counter[str] = field(default_factory=Counter)
     domains: Counter[str] = field(default_factory=Counter)
@@ -146,6 +151,7 @@ class Statistics:
         self.vote_shares[int(row.vote_share * TENTHS + 1e-9)] += 1
         for variant, text in row.text.items():
             self.lengths[variant][len(text).bit_length()] += 1
+        self.tokens.see(row)
         self.corrected += bool(row.written_answer)
         self._see_task(row)
 
@@ -174,7 +180,8 @@ class Statistics:
             self._anchors = array("Q")
 
     def finish(self) -> None:
-        """Counts the anchors of the last subtask, and measures each task's diversity."""
+        """Counts the tokens and anchors that are left, and measures each task's diversity."""
+        self.tokens.finish()
         self._count_anchors()
         for task, figures in self.tasks.items():
             figures.diversity = measure([text for _, text in sorted(self._sample[task])])

@@ -7,8 +7,13 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from xxhash import xxh3_64_intdigest
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 SLOTS = 1 << 10
 FREE = 0
@@ -30,10 +35,10 @@ class Offsets:
         return self._used
 
     def __contains__(self, request_id: str) -> bool:
-        return self._hashes[self._slot(_hash(request_id))] != FREE
+        return self._hashes[self._slot(hash_of(request_id))] != FREE
 
     def __getitem__(self, request_id: str) -> int:
-        slot = self._slot(_hash(request_id))
+        slot = self._slot(hash_of(request_id))
         if self._hashes[slot] == FREE:
             raise KeyError(request_id)
         return self._starts[slot]
@@ -41,14 +46,22 @@ class Offsets:
     def __setitem__(self, request_id: str, start: int) -> None:
         if 3 * self._used >= 2 * len(self._hashes):
             self._grow()
-        self._put(_hash(request_id), start)
+        self._put(hash_of(request_id), start)
 
     def __iter__(self) -> Iterator[int]:
         """The offsets, ascending."""
         import numpy as np
 
-        is_used = np.asarray(self._hashes) != FREE
-        yield from np.sort(np.asarray(self._starts)[is_used]).tolist()
+        yield from np.sort(self.by_hash()[1]).tolist()
+
+    def by_hash(self) -> tuple[NDArray[np.uint64], NDArray[np.int64]]:
+        """The hashes, ascending, and the offset of each."""
+        import numpy as np
+
+        hashes = np.frombuffer(self._hashes, np.uint64)
+        order = np.flatnonzero(hashes != FREE)
+        order = order[np.argsort(hashes[order])]
+        return hashes[order], np.frombuffer(self._starts, np.int64)[order]
 
     def _slot(self, value: int) -> int:
         """The slot with this hash, or the free one where it belongs."""
@@ -76,5 +89,6 @@ def _slots(count: int) -> array[int]:
     return array("Q", bytes(8 * count))
 
 
-def _hash(request_id: str) -> int:
+def hash_of(request_id: str) -> int:
+    """The hash that stands for a request id; never `FREE`."""
     return xxh3_64_intdigest(request_id.encode()) or 1
