@@ -116,6 +116,10 @@ class WriterConfig(StageConfig):
     target_accepted: int | None = _knob(
         "write until this many rows pass all gates; examples_per_seed is then unused"
     )
+    cover: str | None = Field(
+        default=None,
+        description="id of the plan of the job `cover` that gives each subtask its target",
+    )
     max_rounds: int = _knob("maximum rounds to reach target_accepted", most=100, default=5)
 
     def knobs(self, defaults: Settings) -> WriterKnobs:

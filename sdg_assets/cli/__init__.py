@@ -13,6 +13,7 @@ import typer
 from sdg_assets.cli import (
     bench,
     catalog,
+    cover,
     fill,
     funnel,
     plan,
@@ -62,6 +63,9 @@ def build(*, rich_help: bool) -> typer.Typer:
     app.command(
         "plan", short_help="Estimate the cost of a run before it starts.", epilog=exit_codes()
     )(plan.plan)
+    app.command(
+        "cover", short_help="Show what would fill the holes of coverage.", epilog=exit_codes()
+    )(cover.cover)
     app.command(
         "fill", short_help="Ask for a stage's answers, on many GPUs.", epilog=fill.EXIT_CODES
     )(fill.fill)

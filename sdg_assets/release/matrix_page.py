@@ -34,13 +34,13 @@ def _parts(matrix: Matrix) -> Iterator[str]:
         "that gave a row's answer."
     )
     shares = [(b, f"{n:,}", f"{n / matrix.rows:.0%}") for b, n in matrix.agreement.items()]
-    yield _table(("solver's agreement", "rows", "share"), shares)
+    yield table(("solver's agreement", "rows", "share"), shares)
     for title, cells in (("Holes", holes), ("Surpluses", surpluses)):
         if cells:
             lines = grouped(matrix, cells)
             more = len(lines) - LINES_SHOWN
             rest = f"\n\nand {more:,} more lines" if more > 0 else ""
-            yield f"### {title}\n\n{_table(HEADER, map(_line, lines[:LINES_SHOWN]))}{rest}"
+            yield f"### {title}\n\n{table(HEADER, map(_line, lines[:LINES_SHOWN]))}{rest}"
 
 
 def _line(group: CellGroup) -> Sequence[object]:
@@ -53,7 +53,8 @@ def _line(group: CellGroup) -> Sequence[object]:
     return (group.skill, behaviours, *place, f"{group.rows:,}", subtasks)
 
 
-def _table(header: Sequence[str], lines: Iterable[Sequence[object]]) -> str:
+def table(header: Sequence[str], lines: Iterable[Sequence[object]]) -> str:
+    """A Markdown table; values are turned into text."""
     rows = [header, ["---"] * len(header), *lines]
     cells = ([str(cell).replace("|", "\\|") for cell in row] for row in rows)
     return "\n".join(f"| {' | '.join(row)} |" for row in cells)

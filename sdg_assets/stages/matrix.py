@@ -29,6 +29,8 @@ AGREEMENT_BANDS = (
     ("fewer agree", 0.0),
 )
 """Name of a band → the smallest share of agreeing votes in it; the first that fits holds."""
+DIFFICULTIES = tuple(name for name, _ in AGREEMENT_BANDS)
+"""The values of the axis `difficulty`."""
 
 
 class Cell(NamedTuple):

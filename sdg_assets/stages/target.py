@@ -31,11 +31,26 @@ from sdg_assets.teacher.conversation import ResultT, Work, captured
 from sdg_assets.teacher.requests import TeacherFacts
 from sdg_assets.thresholds import Thresholds
 
-# The first round assumes that every second example is accepted. Later rounds use the yield so far,
-# but write at most 20 examples for each missing row.
+# The first round assumes that every second example is accepted, unless a yield is known. Later
+# rounds use the yield so far, but write at most 20 examples for each missing row.
 FIRST_YIELD = 0.5
 LEAST_YIELD = 0.05
 EXAMPLES_PER_SEED_AT_MOST = 100
+
+
+@dataclass(frozen=True)
+class Target:
+    """How many rows of a subtask to bring to acceptance, and at which cost.
+
+    Attributes:
+        rows: Accepted rows, those of earlier runs included.
+        expected_yield: Accepted rows for each example, as expected before the first round.
+        most_written: The most examples, those of earlier runs included; None: as many as it takes.
+    """
+
+    rows: int
+    expected_yield: float = FIRST_YIELD
+    most_written: int | None = None
 
 
 @dataclass
@@ -78,8 +93,10 @@ def write_until(
     heldout: Gate | None = None,
     judge: Judge | None = None,
     max_rounds: int = 5,
+    expected_yield: float = FIRST_YIELD,
+    most_written: int | None = None,
 ) -> Iterator[Work[Any] | None]:
-    """Writes examples until enough of them pass the gates, or `max_rounds` is reached.
+    """Writes examples until enough of them pass the gates, or a bound is reached.
 
     Args:
         spec: The subtask.
@@ -92,6 +109,8 @@ def write_until(
         heldout: The contamination gate, as in `filtered`.
         judge: The judge, as in `enriched`; None for none.
         max_rounds: The maximum number of rounds.
+        expected_yield: As in `Target`.
+        most_written: As in `Target`.
 
     Yields:
         Work for `teacher.stream.fill`. None means that the work so far must be finished
@@ -99,12 +118,12 @@ def write_until(
     """
     knobs = replace(writer_knobs, examples_per_seed=EXAMPLES_PER_SEED_AT_MOST)
     writer, solver = teachers[Role.WRITER], teachers[Role.SOLVER]
-    works = write(spec, seeds, writer, knobs, round_robin=True)
+    works = itertools.islice(write(spec, seeds, writer, knobs, round_robin=True), most_written)
     gates, context = row_gates(thresholds, heldout), context_of(solver, solver_knobs, judge)
     sets, passed, copies = set_gates(thresholds, lambda: seeds), 0, SeedCopies(seeds)
     while report.accepted < report.target and report.rounds < max_rounds:
         missing = report.target - report.accepted
-        rate = report.accepted / report.written if report.written else FIRST_YIELD
+        rate = report.accepted / report.written if report.written else expected_yield
         batch = list(itertools.islice(works, ceil(missing / max(rate, LEAST_YIELD))))
         if not batch:
             return

@@ -19,6 +19,7 @@ COMMANDS = {
     (): (
         "quickstart",
         "plan",
+        "cover",
         "fill",
         "funnel",
         "preview",
@@ -43,6 +44,7 @@ LEAVES = [
 CALLS = (
     ("quickstart",),
     ("plan",),
+    ("cover",),
     ("funnel",),
     ("preview", "gsm8k"),
     ("catalog", "list"),
