@@ -68,6 +68,14 @@ class Settings(EnvironmentSettings):
     judge: str | None = Field(
         default=None, description="model that plays the judge; unset: the teacher"
     )
+    probe: str | None = Field(
+        default=None,
+        description="weaker model that answers verified rows, to measure how hard they are; unset: "
+        "no probe",
+    )
+    probe_answers: int = Field(
+        default=4, ge=1, le=99, description="answers of the probe to each verified row"
+    )
     judge_api: JudgeApi = Field(
         default="rubric",
         description="rubric: the judge is a chat model that rates several criteria; reward: a "
@@ -212,7 +220,7 @@ class Settings(EnvironmentSettings):
     @model_validator(mode="after")
     def _addresses_hold_no_secrets(self) -> Self:
         """Moves passwords out of the teachers' names, which are shown, into `_credentials`."""
-        for field in ("teacher", "solver", "judge"):
+        for field in ("teacher", "solver", "judge", "probe"):
             name = getattr(self, field) or ""
             is_address = _SCHEME.match(name) is not None
             has_two_logins = is_address and any(map(_TWO_LOGINS.search, addresses_in(name)))
@@ -237,6 +245,12 @@ class Settings(EnvironmentSettings):
                 f"SDG_THINKING names the judge, but with SDG_JUDGE_API={self.judge_api} it is a "
                 "scoring model, which writes nothing; leave the judge out"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _a_missing_probe_does_not_think(self) -> Self:
+        if not self.probe and Role.PROBE in self.thinking:
+            raise ValueError("SDG_THINKING names the probe, but SDG_PROBE is unset")
         return self
 
     @field_validator("store", mode="before")
@@ -296,7 +310,8 @@ class Settings(EnvironmentSettings):
 
     def teacher_of(self, role: Role) -> str:
         """Name of the teacher that plays a role."""
-        return {Role.SOLVER: self.solver, Role.JUDGE: self.judge}.get(role) or self.teacher
+        own = {Role.SOLVER: self.solver, Role.JUDGE: self.judge, Role.PROBE: self.probe}
+        return own.get(role) or self.teacher
 
     def credentials_of(self, role: Role) -> dict[str, Credentials]:
         """User and password by address, for the servers of a role that need them."""

@@ -33,7 +33,9 @@ from sdg_assets.stages.stage import REMADE_STAGES, STAGES, TASK_STAGES
 from sdg_assets.store.partitions import Store
 
 Partitions = Mapping[dg.AssetKey, list[str]]
-KNOBS = ("max_seeds", "examples_per_seed", "votes", "target_accepted", "accept_smaller")
+KNOBS = (
+    "max_seeds", "examples_per_seed", "votes", "target_accepted", "harder_from", "accept_smaller"
+)  # fmt: skip
 PRIORITY = "dagster/priority"
 
 
@@ -46,6 +48,9 @@ class Knobs(dg.Config):
     target_accepted: int | None = Field(
         default=None,
         description="write until this many rows pass all gates; examples_per_seed is then unused",
+    )
+    harder_from: int | None = Field(
+        default=None, description="ask for harder items from this example of a seed on"
     )
     accept_smaller: bool | None = Field(
         default=None, description="allow a partition to replace a version with far more rows"

@@ -78,7 +78,7 @@ class Cut:
     terms: Mapping[str, str] = field(default_factory=dict)
     """Model → what its licence requires of users who train on its outputs."""
     matrix: Callable[[Mapping[str, Mapping[str, int]]], Matrix] | None = None
-    """Returns the coverage matrix for the rows by subtask and agreement band. Called once, after
+    """Returns the coverage matrix for the rows by subtask and difficulty. Called once, after
     the last row."""
 
 
@@ -126,7 +126,7 @@ def write_release(
         identity = (code, dict(cut.inputs), cut.catalog, dict(cut.compared_with), files)
         release_id = content_id(*identity)[:12]
         configs, hits = _configs(tmp, statistics), cut.hits()
-        matrix = cut.matrix(statistics.agreement) if cut.matrix else None
+        matrix = cut.matrix(statistics.difficulty) if cut.matrix else None
         draw_all(tmp / "pictures", statistics, cut.funnels, matrix)
         if matrix:
             _write_lines(tmp / COVERAGE, matrix.entries())

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from sdg_assets.records import CuratedExample, Rejection
 from sdg_assets.release.diversity import Diversity, measure
-from sdg_assets.stages.matrix import agreement_band
+from sdg_assets.stages.matrix import difficulty_of
 
 SAMPLE = 100
 """Rows per task that diversity is measured on: those with the smallest ids, so that the sample is
@@ -69,12 +69,14 @@ class Statistics:
     owed_by_commercial: Owed = field(default_factory=Owed)
     """By whose licences the commercial subset is bound."""
     variations: Counter[str] = field(default_factory=Counter)
-    agreement: dict[str, Counter[str]] = field(default_factory=lambda: defaultdict(Counter))
-    """Subtask → rows by agreement band, of which the coverage matrix is made."""
+    difficulty: dict[str, Counter[str]] = field(default_factory=lambda: defaultdict(Counter))
+    """Subtask → rows by difficulty, of which the coverage matrix is made."""
     topics: Counter[str] = field(default_factory=Counter)
     """Rows by topic, without rows that were written without one."""
     vote_shares: Counter[int] = field(default_factory=Counter)
     """Rows by the share of votes that agreed, in tenths."""
+    pass_rates: dict[str, Counter[int]] = field(default_factory=lambda: defaultdict(Counter))
+    """Model of the probe → rows by their pass rate, in tenths, without rows that have none."""
     judge_scores: Counter[int] = field(default_factory=Counter)
     """Rows by the judge's score, in tenths, without rows that have no score."""
     lengths: dict[str, Counter[int]] = field(default_factory=lambda: defaultdict(Counter))
@@ -121,10 +123,13 @@ class Statistics:
         if row.judge:
             stamps["judge"] = row.judge.judge
             self.judge_scores[int(row.judge.score * TENTHS)] += 1
+        if row.probe and row.pass_rate is not None:
+            stamps["probe"] = row.probe
+            self.pass_rates[row.probe.model][int(row.pass_rate * TENTHS + 1e-9)] += 1
         for role, stamp in stamps.items():
             self.teachers[role, stamp.model, stamp.revision] += 1
         self.variations[row.variation] += 1
-        self.agreement[row.subtask][agreement_band(row.vote_share)] += 1
+        self.difficulty[row.subtask][difficulty_of(row.vote_share, row.pass_rate)] += 1
         if row.topic:
             self.topics[row.topic] += 1
         self.vote_shares[int(row.vote_share * TENTHS + 1e-9)] += 1

@@ -42,6 +42,8 @@ class FunnelRow:
     """Teacher time spent on the new ones."""
     new_tokens: int = 0
     """Output tokens that were written while the partitions were made."""
+    pass_rate: float | None = None
+    """Mean pass rate of the rows of `enriched`; None if there is no probe."""
 
     @property
     def tokens_per_second(self) -> float | None:
@@ -72,6 +74,7 @@ def funnel_row(store: Store, spec: SubtaskSpec) -> FunnelRow:
         row.parsed = row.generated - sum(generated.rejected.get(r, 0) for r in unreadable)
     if enriched := manifests.get(Stage.ENRICHED):
         row.verified = enriched.info.get("verified", 0)
+        row.pass_rate = enriched.info.get("pass_rate")
     return row
 
 

@@ -11,7 +11,7 @@ from sdg_assets.records import Stage
 from sdg_assets.settings import Settings
 from sdg_assets.stages.cover import Plan, Supply, plan_round
 from sdg_assets.stages.funnel import examples_written
-from sdg_assets.stages.matrix import agreement_in
+from sdg_assets.stages.matrix import difficulties_in
 from sdg_assets.stages.stage import key_of
 from sdg_assets.stages.wishes import CoverRequest, checked, with_cells
 from sdg_assets.store.partitions import Store
@@ -77,7 +77,7 @@ def supplies_of(
     Raises:
         StoreError: A partition is damaged; see `Store.read`.
     """
-    accepted = agreement_in(store, specs)
+    accepted = difficulties_in(store, specs)
     published = store.manifests(key_of(spec, stage) for spec in specs for stage in _READ)
     supplies = []
     for spec in specs:

@@ -19,6 +19,7 @@ from more_itertools import chunked
 from sdg_assets.catalog import SubtaskSpec
 from sdg_assets.enrichment.judge import Judge
 from sdg_assets.enrichment.knobs import SolverKnobs
+from sdg_assets.enrichment.probe import Probe
 from sdg_assets.gates import Gate, first_refusals, row_gates, set_gates
 from sdg_assets.gates.base import ROWS_PER_BATCH
 from sdg_assets.records import EnrichedExample, Example, GeneratedExample, Rejection, Role
@@ -92,6 +93,7 @@ def write_until(
     *,
     heldout: Gate | None = None,
     judge: Judge | None = None,
+    probe: Probe | None = None,
     max_rounds: int = 5,
     expected_yield: float = FIRST_YIELD,
     most_written: int | None = None,
@@ -101,13 +103,14 @@ def write_until(
     Args:
         spec: The subtask.
         seeds: The subtask's normalized examples. Each is the anchor equally often.
-        teachers: Role → teacher: the writer, the solver, and the judge if there is one.
+        teachers: Role → teacher: the writer, the solver, the judge and the probe if there are any.
         writer_knobs: The writer's settings. `examples_per_seed` is raised as needed.
         solver_knobs: The solver's settings, as in `enriched`.
         thresholds: The thresholds of the gates of `filtered`.
         report: Filled round by round. `report.target` is the requested number of rows.
         heldout: The contamination gate, as in `filtered`.
         judge: The judge, as in `enriched`; None for none.
+        probe: The probe, as in `enriched`; None for none.
         max_rounds: The maximum number of rounds.
         expected_yield: As in `Target`.
         most_written: As in `Target`.
@@ -119,7 +122,7 @@ def write_until(
     knobs = replace(writer_knobs, examples_per_seed=EXAMPLES_PER_SEED_AT_MOST)
     writer, solver = teachers[Role.WRITER], teachers[Role.SOLVER]
     works = itertools.islice(write(spec, seeds, writer, knobs, round_robin=True), most_written)
-    gates, context = row_gates(thresholds, heldout), context_of(solver, solver_knobs, judge)
+    gates, context = row_gates(thresholds, heldout), context_of(solver, solver_knobs, judge, probe)
     sets, passed, copies = set_gates(thresholds, lambda: seeds), 0, SeedCopies(seeds)
     while report.accepted < report.target and report.rounds < max_rounds:
         missing = report.target - report.accepted
@@ -134,7 +137,7 @@ def write_until(
         rows = list(publish_written(spec, copies, written, writer, thresholds))
         report.lost.update(f"{r.gate}: {r.reason}" for r in rows if isinstance(r, Rejection))
         examples = [row for row in rows if isinstance(row, GeneratedExample)]
-        results = yield from _round(list(enrich(examples, solver, solver_knobs, judge)))
+        results = yield from _round(list(enrich(examples, solver, solver_knobs, judge, probe)))
         solved = publish_solved(results, context, thresholds=thresholds)
         for some in chunked(_accepted(solved, report), ROWS_PER_BATCH):
             refused = first_refusals(some, gates)

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from sdg_assets.assets.desks import probe_of
 from sdg_assets.assets.filling import Filling, TeacherWiring
 from sdg_assets.assets.knobs import SolverConfig
 from sdg_assets.assets.partition_context import PartitionContext, PartitionInputs
@@ -26,16 +27,17 @@ from sdg_assets.teacher.share import Share
 def _ask(partition: PartitionContext, config: SolverConfig, desks: Desks) -> Filling:
     knobs = config.knobs(partition.settings)
     judge, solver = _judge(partition, desks), desks[Role.SOLVER].teacher
+    probe = probe_of(desks, partition.settings)
     runs_programs = partition.spec.answer_kind.policy.runs_programs
 
     def works() -> Iterator[Work[Solved | Rejection]]:
         written = partition.read(Stage.GENERATED, GeneratedExample)
-        return enrich(written, solver, knobs, judge)
+        return enrich(written, solver, knobs, judge, probe)
 
     def publish_partition(usage: Usage) -> PartitionReport:
         enrichment, logs = EnrichmentReport(), {role: desk.log for role, desk in desks.items()}
         solved = replay(works(), logs, runs_programs=runs_programs)
-        context = context_of(solver, knobs, judge)
+        context = context_of(solver, knobs, judge, probe)
         rows = publish(solved, context, enrichment, partition.thresholds)
         report = partition.publish(rows, config, usage=usage)
         report.teachers |= {role: desk.teacher.identity for role, desk in desks.items()}
@@ -61,7 +63,8 @@ def _share(
 ) -> Iterator[Work[Solved | Rejection]]:
     written = inputs.read(Stage.GENERATED, GeneratedExample)
     solver, knobs = desks[Role.SOLVER].teacher, config.knobs(inputs.settings)
-    return enrich(written, solver, knobs, _judge(inputs, desks), share=share)
+    judge, probe = _judge(inputs, desks), probe_of(desks, inputs.settings)
+    return enrich(written, solver, knobs, judge, probe, share=share)
 
 
 WIRING = TeacherWiring(SolverConfig, lambda _: STAGES[Stage.ENRICHED].roles, _ask, _share)

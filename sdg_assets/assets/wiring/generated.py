@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 
 from sdg_assets.assets.cover_plans import read_plan
+from sdg_assets.assets.desks import probe_of
 from sdg_assets.assets.filling import Filling, TeacherWiring
 from sdg_assets.assets.knobs import SolverConfig, WriterConfig, config_of
 from sdg_assets.assets.partition_context import PartitionContext, PartitionInputs
@@ -74,6 +75,7 @@ def _ask_until_accepted(
         progress,
         heldout=partition.guard.gate,
         judge=partition.judge(desks, SeedsById(seeds)),
+        probe=probe_of(desks, partition.settings),
         max_rounds=config.max_rounds,
         expected_yield=target.expected_yield,
         most_written=target.most_written,
