@@ -129,6 +129,13 @@ class CellGroup(NamedTuple):
     subtasks: Sequence[str]
 
 
+def cells_of(spec: SubtaskSpec) -> Iterator[Cell]:
+    """Yields the cells in which each row of a subtask counts."""
+    for behaviour in spec.behaviours:
+        for skill in spec.skills:
+            yield Cell(behaviour, skill, spec.domain, spec.language, spec.answer_kind.value)
+
+
 def matrix_of(
     specs: Iterable[SubtaskSpec],
     difficulty: Mapping[str, Mapping[str, int]],
@@ -152,12 +159,9 @@ def matrix_of(
     for spec in specs:
         counts = difficulty.get(spec.key, {})
         total.update(counts)
-        for behaviour in spec.behaviours:
-            for skill in spec.skills:
-                kind = spec.answer_kind.value
-                cell = Cell(behaviour, skill, spec.domain, spec.language, kind)
-                cells[cell].update(counts)
-                subtasks[cell].append(f"{spec.task}/{spec.key}")
+        for cell in cells_of(spec):
+            cells[cell].update(counts)
+            subtasks[cell].append(f"{spec.task}/{spec.key}")
     behaviours, skills = {cell.behaviour for cell in cells}, {cell.skill for cell in cells}
     return Matrix(
         rows=total.total(),

@@ -13,7 +13,7 @@ from sdg_assets.catalog.files import faults, read_yaml
 from sdg_assets.catalog.taxonomy import Taxonomy
 from sdg_assets.environment import nearest
 from sdg_assets.errors import PermanentError
-from sdg_assets.stages.matrix import DIFFICULTIES
+from sdg_assets.stages.matrix import DIFFICULTIES, Cell, cells_of
 
 ROUNDS = 6
 """Rounds by default: a simulation with 60 untried subtasks wrote 1.3 times the fewest examples in 6
@@ -152,13 +152,11 @@ def of_every_cell(specs: Iterable[SubtaskSpec], minimum: int) -> list[Wish]:
         specs: The enabled subtasks.
         minimum: The fewest rows of a cell, of any difficulty.
     """
-    subtasks: dict[Axes, list[str]] = {}
+    subtasks: dict[Cell, list[str]] = {}
     for spec in specs:
-        for behaviour in spec.behaviours:
-            for skill in spec.skills:
-                cell = Axes(behaviour, skill, spec.domain, spec.language, spec.answer_kind.value)
-                subtasks.setdefault(cell, []).append(f"{spec.task}/{spec.key}")
-    alike: dict[tuple[str, ...], Axes] = {}
+        for cell in cells_of(spec):
+            subtasks.setdefault(cell, []).append(f"{spec.task}/{spec.key}")
+    alike: dict[tuple[str, ...], Cell] = {}
     for cell, names in sorted(subtasks.items()):
         alike.setdefault(tuple(names), cell)
     return [Wish(**cell._asdict(), rows=minimum) for cell in alike.values()]
