@@ -123,6 +123,8 @@ class Goal:
             if self.subtasks
             else "no enabled subtask has such rows"
         )
+        if self.wish.difficulty and not self.subtasks:
+            why += f"; no accepted row of any is {self.wish.difficulty!r} yet"
         return (
             f"{self.wish.label}: {self.rows} of {self.minimum} rows, and {self.unfillable} cannot "
             f"be written: {why}"

@@ -104,15 +104,17 @@ def test_holes_that_nobody_can_fill_stay_and_are_said() -> None:
         Supply(SPECS["laws"], {EASY: 5}, written=100, judged=100, capacity=120),
         Supply(SPECS["riddles"], {}, capacity=0),
     ]
-    wishes = [Wish(skill="recall_law", rows=50), Wish(answer_kind="code", rows=7)]
+    hard = Wish(difficulty="probe passes rarely", rows=3)
+    wishes = [Wish(skill="recall_law", rows=50), Wish(answer_kind="code", rows=7), hard]
 
     plan = plan_round(wishes, given)
 
-    laws, code = plan.goals
+    laws, code, rare = plan.goals
     assert (laws.unfillable, code.unfillable) == (44, 7)
     assert plan.targets["quiz/laws"].most_written == 120
     assert laws.why_unfillable.startswith("recall_law: 5 of 50 rows, and 44 cannot be written: the")
     assert code.why_unfillable.endswith("no enabled subtask has such rows")
+    assert rare.why_unfillable.endswith("no accepted row of any is 'probe passes rarely' yet")
 
 
 def test_cells_with_the_same_subtasks_are_one_wish() -> None:
