@@ -151,7 +151,10 @@ def test_its_pods_are_small_and_reach_it() -> None:
 
 
 @pytest.mark.usefixtures("bedrock")
-def test_its_teacher_is_observed_as_what_it_is(instance: dg.DagsterInstance) -> None:
+def test_its_teacher_is_observed_as_what_it_is(
+    instance: dg.DagsterInstance, configure: Configure
+) -> None:
+    configure(probe=settings().teacher)
     assets = teacher_assets()
     definitions = dg.Definitions(
         assets=[assets],
