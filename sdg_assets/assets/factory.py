@@ -22,9 +22,11 @@ from sdg_assets.assets.wiring import wiring_of
 from sdg_assets.catalog import SeedTask, configured_catalog
 from sdg_assets.cluster.fill_report import fill_report
 from sdg_assets.cluster.pods import pod_tags
+from sdg_assets.processes.pool import Pool
 from sdg_assets.records import Stage
 from sdg_assets.sandbox.policy import unisolated_programs
 from sdg_assets.settings import settings
+from sdg_assets.stages.published import warm_up
 from sdg_assets.stages.stage import ROW_STAGES, STAGES, key_of
 from sdg_assets.store.partitions import Store
 
@@ -68,6 +70,7 @@ def _asset(
             current_settings = settings()
             store = Store(current_settings.store)
             config = from_run_tags(config, context.run.tags)
+        pool = Pool(warm_up=warm_up) if row.has_fill else Pool(processes=1)
 
         def open_partition(subtask: str) -> PartitionContext:
             catalog = configured_catalog(current_settings)
@@ -81,6 +84,7 @@ def _asset(
                 step=context,
                 stage=stage,
                 catalog=catalog,
+                pool=pool,
                 filled=fill_report(),
             )
 
@@ -91,7 +95,7 @@ def _asset(
             make = wiring.make
             return one_by_one(lambda subtask: make(open_partition(subtask), config))(keys)
 
-        with unisolated_programs(allowed=current_settings.allow_unsandboxed_code):
+        with unisolated_programs(allowed=current_settings.allow_unsandboxed_code), pool:
             yield from each_partition(context, checks, prepare)
 
     return asset_of_stage

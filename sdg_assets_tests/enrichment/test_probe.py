@@ -33,8 +33,8 @@ def probed(
     with CompletionLog(folder / "solver") as votes, CompletionLog(folder / "probe") as log:
         desks = {Role.SOLVER: Desk(scripted, votes), Role.PROBE: Desk(probe, log)}
         list(converse(enrich(asked, scripted, KNOBS, None, weak), desks, Usage()))
-        logs = {role: desk.log for role, desk in desks.items()}
-        results = replay(enrich(asked, scripted, KNOBS, None, weak), logs)
+        answers = {role: desk.log.answers() for role, desk in desks.items()}
+        results = replay(enrich(asked, scripted, KNOBS, None, weak), answers)
         return list(publish(results, context_of(scripted, KNOBS, None, weak), report))
 
 
