@@ -1,0 +1,157 @@
+"""Which rows hold a word: an inverted index in blocks, read from disk without loading it.
+
+A scan of 4.5 million rows reads 4 GB and takes seconds; the index reads the lists of the words that
+are asked for. A word is a run of letters and digits, folded to lower case. Chinese, Japanese and
+Thai have no spaces between words: their runs are indexed by pairs of characters. Words are known by
+64-bit hashes, so that different ones share a hash in about one store of ten million.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterable, Sequence
+from itertools import pairwise
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+if TYPE_CHECKING:
+    import polars as pl
+
+ROWS_PER_BLOCK = 1 << 15
+"""Rows of a block: building one takes about 300 MB, and their numbers fit into 16 bits."""
+_UNSPACED = r"\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}"
+_TOKEN = rf"[{_UNSPACED}]|[\p{{L}}\p{{M}}\p{{N}}--[{_UNSPACED}]]+"
+_HASH_SEED = 7
+Rows = npt.NDArray[np.uint32]
+
+
+class WordsWriter:
+    """Collects the words of rows, and writes a block as soon as it is full."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        folder.mkdir(parents=True)
+        self._parts: list[pl.DataFrame] = []
+        self._rows = self._blocks = 0
+
+    def add(self, texts: pl.Series) -> None:
+        """Adds the texts of the next rows."""
+        while len(texts):
+            some, texts = texts.head(room := ROWS_PER_BLOCK - self._rows), texts.slice(room)
+            self._parts.append(_tokens(some, self._rows))
+            self._rows += len(some)
+            if self._rows == ROWS_PER_BLOCK:
+                self._write()
+
+    def close(self) -> None:
+        """Writes the last block."""
+        if self._rows:
+            self._write()
+
+    def _write(self) -> None:
+        import polars as pl
+
+        tokens = pl.concat(self._parts).sort("word", "row")
+        words, starts = np.unique(tokens["word"].to_numpy(), return_index=True)
+        name = self._folder / f"{self._blocks:05}"
+        np.save(f"{name}.words.npy", words)
+        np.save(f"{name}.starts.npy", np.append(starts, tokens.height).astype(np.uint32))
+        np.save(f"{name}.rows.npy", tokens["row"].to_numpy())
+        self._parts, self._rows = [], 0
+        self._blocks += 1
+
+
+class Words:
+    """The index on disk."""
+
+    def __init__(self, folder: Path) -> None:
+        """Maps the files; nothing is read yet.
+
+        Args:
+            folder: As `WordsWriter` wrote it.
+        """
+        names = sorted(file.name.partition(".")[0] for file in folder.glob("*.words.npy"))
+        self._blocks = [
+            [np.load(folder / f"{name}.{part}.npy", mmap_mode="r") for part in _PARTS]
+            for name in names
+        ]
+
+    def rows_with(self, query: str) -> Rows | None:
+        """The numbers of the rows that hold every word of a query, in order.
+
+        Args:
+            query: Words in any order. Punctuation counts for nothing.
+
+        Returns:
+            None if the query has no word.
+        """
+        hashes = _hashes(query)
+        if not hashes:
+            return None
+        matches = [
+            _in_block(block, hashes, number * ROWS_PER_BLOCK)
+            for number, block in enumerate(self._blocks)
+        ]
+        return np.concatenate(matches) if matches else np.empty(0, np.uint32)
+
+
+_PARTS = ("words", "starts", "rows")
+
+
+def _in_block(block: Sequence[npt.NDArray[np.generic]], hashes: Iterable[int], base: int) -> Rows:
+    words, starts, rows = block
+    matching: npt.NDArray[np.generic] | None = None
+    for word in hashes:
+        place = int(np.searchsorted(words, np.uint64(word)))
+        if place == len(words) or words[place] != word:
+            return np.empty(0, np.uint32)
+        holding = rows[int(starts[place]) : int(starts[place + 1])]
+        matching = (
+            np.asarray(holding)
+            if matching is None
+            else np.intersect1d(matching, holding, assume_unique=True)
+        )
+    assert matching is not None
+    return matching.astype(np.uint32) + np.uint32(base)
+
+
+def _tokens(texts: pl.Series, first: int) -> pl.DataFrame:
+    """Row (within its block) and hash of each different word of each text."""
+    import polars as pl
+
+    rows = pl.Series("row", range(first, first + len(texts)), pl.UInt16)
+    found = pl.col("text").str.to_lowercase().str.extract_all(_TOKEN)
+    single = pl.DataFrame({"row": rows, "text": texts}).lazy().select("row", found)
+    single = single.explode("text").drop_nulls("text")
+    before = pl.concat_str(pl.col("text").shift(1), pl.col("text")).alias("text")
+    is_pair = (pl.col("row") == pl.col("row").shift(1)) & _is_unspaced(pl.col("text"))
+    pairs = single.filter(_is_unspaced(pl.col("text"))).select("row", before, is_pair.alias("is"))
+    pairs = pairs.filter("is").select("row", "text")
+    both = pl.concat([single, pairs])
+    hashed = both.select("row", pl.col("text").hash(_HASH_SEED).alias("word"))
+    return hashed.unique().collect()
+
+
+def _is_unspaced(text: pl.Expr) -> pl.Expr:
+    return text.str.contains(rf"^[{_UNSPACED}]$")
+
+
+def _hashes(query: str) -> list[int]:
+    import polars as pl
+
+    text = pl.Series([query]).str.to_lowercase()
+    single = text.str.extract_all(_TOKEN).explode().drop_nulls()
+    unspaced = single.str.contains(rf"^[{_UNSPACED}]$").to_list()
+    tokens = list(zip(single.to_list(), unspaced, strict=True))
+    pairs = [a + b for (a, is_a), (b, is_b) in pairwise(tokens) if is_a and is_b]
+    covered = {character for pair in pairs for character in pair}
+    words = dict.fromkeys([token for token, _ in tokens if token not in covered] + pairs)
+    return [int(word) for word in pl.Series(list(words), dtype=pl.String).hash(_HASH_SEED)]
+
+
+def remove(folder: Path) -> None:
+    """Deletes an index that was not finished."""
+    shutil.rmtree(folder, ignore_errors=True)
