@@ -110,26 +110,26 @@ class Library:
         for key, manifest in manifests.items():
             grouped.setdefault((key.task, key.subtask), {})[key.stage] = manifest
         with ThreadPoolExecutor(REQUESTS) as pool:
-            failed = dict(
-                zip(keys, pool.map(self._has_failed, keys, manifests.values()), strict=True)
-            )
-            writers = dict(zip(grouped, pool.map(self._writer, grouped), strict=True))
-        return {
-            (task, name): Subtask(
-                task,
-                name,
-                stages,
-                [stage for stage in stages if failed[PartitionKey(task, stage, name)]],
-                writers[task, name],
-            )
-            for (task, name), stages in grouped.items()
-        }
+            failed = pool.map(self._failed, grouped, grouped.values())
+            writers = pool.map(self._writer, grouped)
+            return {
+                (task, name): Subtask(task, name, stages, failing, writer)
+                for ((task, name), stages), failing, writer in zip(
+                    grouped.items(), failed, writers, strict=True
+                )
+            }
 
-    def _has_failed(self, key: PartitionKey, manifest: Manifest) -> bool:
-        """Whether an attempt after the published version was kept aside: its checks failed."""
-        folder = self.store.root / key.task / key.stage / key.subtask
-        kept = [file.name for file in listing(folder) if f".{ASIDE}." in file.name]
-        return max(kept, default="") > manifest.version
+    def _failed(self, name: tuple[str, str], published: Mapping[str, Manifest]) -> list[str]:
+        """Stages with an attempt after the published version, which was kept aside."""
+        task, subtask = name
+        failed = []
+        for stage in ROW_STAGES:
+            folder = self.store.root / task / stage.value / subtask
+            kept = [file.name for file in listing(folder) if f".{ASIDE}." in file.name]
+            version = published[stage.value].version if stage.value in published else ""
+            if max(kept, default="") > version:
+                failed.append(stage.value)
+        return failed
 
     def _writer(self, name: tuple[str, str]) -> str:
         """The model that wrote a subtask's first row."""

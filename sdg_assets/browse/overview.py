@@ -100,4 +100,4 @@ def state_of(subtask: Subtask) -> State:
 def sorted_states(subtasks: Iterable[Subtask], column: Sort, *, down: bool) -> list[State]:
     """The states of subtasks by a column; equal ones by name."""
     states = sorted(map(state_of, subtasks), key=lambda state: (state.task, state.subtask))
-    return sorted(states, key=lambda state: state.key(column), reverse=down)  # type: ignore[arg-type, return-value]
+    return sorted(states, key=lambda state: state.key(column), reverse=down)

@@ -17,6 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from sdg_assets.browse.columns import CATEGORIES, MEASURES, Measure
 from sdg_assets.browse.index import Index
+from sdg_assets.browse.strata import by_strata
 from sdg_assets.errors import PermanentError
 
 if TYPE_CHECKING:
@@ -54,6 +55,10 @@ class Query(BaseModel):
     """Measure → lowest value."""
     high: dict[str, Number] = {}
     """Measure → highest value."""
+    anchor: Text = ""
+    """Id of the seed that a row must imitate."""
+    sample: Annotated[int, Field(ge=0, le=10_000)] = 0
+    """Rows to draw by strata from those; 0: all of them."""
 
     @field_validator("sort")
     @classmethod
@@ -81,7 +86,7 @@ class Query(BaseModel):
                 target: dict[str, str] | dict[str, object] = filters
             elif measure in MEASURES and end in ("from", "to"):
                 target, name = (low if end == "from" else high), measure
-            elif name in ("q", "sort", "down", "page"):
+            elif name in ("q", "sort", "down", "page", "anchor", "sample"):
                 target, name = plain, "words" if name == "q" else name
             else:
                 raise BadQueryError(f"{name[:60]!r} is no filter of this page")
@@ -108,6 +113,8 @@ class Query(BaseModel):
             **{name: text or NONE for name, text in self.filters.items()},
             **{f"{name}_from": _short(number) for name, number in self.low.items()},
             **{f"{name}_to": _short(number) for name, number in self.high.items()},
+            "anchor": self.anchor or None,
+            "sample": self.sample or None,
             "sort": self.sort if self.sort != PLACE else None,
             "down": "1" if self.down else None,
         }
@@ -122,7 +129,16 @@ class Query(BaseModel):
     @property
     def is_plain(self) -> bool:
         """Whether it selects all rows in the order of their files."""
-        asks = (self.words, self.filters, self.low, self.high, self.sort != PLACE, self.down)
+        asks = (
+            self.words,
+            self.anchor,
+            self.sample,
+            self.filters,
+            self.low,
+            self.high,
+            self.sort != PLACE,
+            self.down,
+        )
         return not any(asks)
 
 
@@ -257,8 +273,12 @@ def select(index: Index, query: Query) -> Selection:
         mask = index.columns.select(condition.alias("is")).to_series()
         mask = mask if len(mask) == len(rows) else mask.new_from_index(0, len(rows))
         rows = rows[mask.fill_null(False).to_numpy()]
+    if query.anchor:
+        rows = np.intersect1d(rows, np.array(index.rows_of(query.anchor, "anchor"), np.uint32))
     if query.words and (holding := index.words.rows_with(query.words)) is not None:
         rows = np.intersect1d(rows, holding, assume_unique=True)
+    if query.sample:
+        rows = by_strata(index, rows, query.sample)
     return Selection(index, _ordered(index, rows, query))
 
 

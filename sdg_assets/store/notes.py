@@ -3,9 +3,9 @@
     <store>/<task>/notes/<subtask>/<reviewer>.jsonl
 
 Each reviewer has a file of their own, which only grows: a later note on a row replaces an earlier
-one when notes are counted, and both stay. A row is known by its id, a hash of its content, so a note
-holds for the row in every stage and release. A bucket cannot append, so there the reviewer's file is
-written anew with one line more.
+one when notes are counted, and both stay. A row is known by its id, a hash of its content, so a
+note holds for the row in every stage and release. A bucket cannot append, so there the reviewer's
+file is written anew with one line more.
 """
 
 from __future__ import annotations

