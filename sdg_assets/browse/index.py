@@ -39,7 +39,7 @@ from sdg_assets.store.disk import clear_errors
 if TYPE_CHECKING:
     import polars as pl
 
-LAYOUT = 1
+LAYOUT = 2
 """Raised when the columns, or how words are found, change."""
 PIECE_BYTES = 8 << 20
 LONGEST_VALUE = 300

@@ -113,7 +113,7 @@ class Library:
             failed = pool.map(self._failed, grouped, grouped.values())
             writers = pool.map(self._writer, grouped)
             return {
-                (task, name): Subtask(task, name, stages, failing, writer)
+                (task, name): Subtask(task, name, _in_order(stages), failing, writer)
                 for ((task, name), stages), failing, writer in zip(
                     grouped.items(), failed, writers, strict=True
                 )
@@ -143,6 +143,10 @@ class Library:
             if match:
                 return match[1]
         return ""
+
+
+def _in_order(stages: Mapping[str, Manifest]) -> dict[str, Manifest]:
+    return {stage.value: stages[stage.value] for stage in ROW_STAGES if stage.value in stages}
 
 
 class _Lately(Generic[T]):

@@ -63,7 +63,7 @@ def table(request: Request) -> Response:
         tabs=_tabs(request),
         links=_links(request),
         sorts=SORTS,
-        chips=_chips(query, here),
+        chips=list(_chips(query, here)),
         notes=_notes(request, shown, rows),
         summary=summary,
         row_url=shown.row_url,

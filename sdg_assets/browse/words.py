@@ -3,12 +3,12 @@
 A scan of 4.5 million rows reads 4 GB and takes seconds; the index reads the lists of the words that
 are asked for. A word is a run of letters and digits, folded to lower case. Chinese, Japanese and
 Thai have no spaces between words: their runs are indexed by pairs of characters. Words are known by
-64-bit hashes, so that different ones share a hash in about one store of ten million.
+48 bits of a hash: of a million different words one shares the hash of a query's word in one query
+of 280 million.
 """
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterable, Sequence
 from itertools import pairwise
 from pathlib import Path
@@ -25,7 +25,10 @@ ROWS_PER_BLOCK = 1 << 15
 _UNSPACED = r"\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}"
 _TOKEN = rf"[{_UNSPACED}]|[\p{{L}}\p{{M}}\p{{N}}--[{_UNSPACED}]]+"
 _HASH_SEED = 7
+_WORD = np.uint64(~0xFFFF & 0xFFFF_FFFF_FFFF_FFFF)
+"""The bits of an entry that are the word's hash; the others are the row's number."""
 Rows = npt.NDArray[np.uint32]
+Entries = npt.NDArray[np.uint64]
 
 
 class WordsWriter:
@@ -34,14 +37,15 @@ class WordsWriter:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         folder.mkdir(parents=True)
-        self._parts: list[pl.DataFrame] = []
+        self._parts: list[Entries] = []
         self._rows = self._blocks = 0
 
     def add(self, texts: pl.Series) -> None:
         """Adds the texts of the next rows."""
         while len(texts):
-            some, texts = texts.head(room := ROWS_PER_BLOCK - self._rows), texts.slice(room)
-            self._parts.append(_tokens(some, self._rows))
+            room = ROWS_PER_BLOCK - self._rows
+            some, texts = texts.head(room), texts.slice(room)
+            self._parts.append(_entries(some, self._rows))
             self._rows += len(some)
             if self._rows == ROWS_PER_BLOCK:
                 self._write()
@@ -52,14 +56,13 @@ class WordsWriter:
             self._write()
 
     def _write(self) -> None:
-        import polars as pl
-
-        tokens = pl.concat(self._parts).sort("word", "row")
-        words, starts = np.unique(tokens["word"].to_numpy(), return_index=True)
+        entries = np.concatenate(self._parts)
+        entries.sort()
+        words, starts = np.unique(entries & _WORD, return_index=True)
         name = self._folder / f"{self._blocks:05}"
         np.save(f"{name}.words.npy", words)
-        np.save(f"{name}.starts.npy", np.append(starts, tokens.height).astype(np.uint32))
-        np.save(f"{name}.rows.npy", tokens["row"].to_numpy())
+        np.save(f"{name}.starts.npy", np.append(starts, len(entries)).astype(np.uint32))
+        np.save(f"{name}.rows.npy", (entries & ~_WORD).astype(np.uint16))
         self._parts, self._rows = [], 0
         self._blocks += 1
 
@@ -101,11 +104,13 @@ class Words:
 _PARTS = ("words", "starts", "rows")
 
 
-def _in_block(block: Sequence[npt.NDArray[np.generic]], hashes: Iterable[int], base: int) -> Rows:
+def _in_block(
+    block: Sequence[npt.NDArray[np.generic]], hashes: Iterable[np.uint64], base: int
+) -> Rows:
     words, starts, rows = block
     matching: npt.NDArray[np.generic] | None = None
     for word in hashes:
-        place = int(np.searchsorted(words, np.uint64(word)))
+        place = int(np.searchsorted(words, word))
         if place == len(words) or words[place] != word:
             return np.empty(0, np.uint32)
         holding = rows[int(starts[place]) : int(starts[place + 1])]
@@ -118,28 +123,32 @@ def _in_block(block: Sequence[npt.NDArray[np.generic]], hashes: Iterable[int], b
     return matching.astype(np.uint32) + np.uint32(base)
 
 
-def _tokens(texts: pl.Series, first: int) -> pl.DataFrame:
-    """Row (within its block) and hash of each different word of each text."""
+def _entries(texts: pl.Series, first: int) -> Entries:
+    """An entry for each different word of each text: the word's hash, then the row's number.
+
+    Args:
+        texts: The texts.
+        first: The first one's number within its block.
+    """
     import polars as pl
 
-    rows = pl.Series("row", range(first, first + len(texts)), pl.UInt16)
-    found = pl.col("text").str.to_lowercase().str.extract_all(_TOKEN)
-    single = pl.DataFrame({"row": rows, "text": texts}).lazy().select("row", found)
+    rows = pl.Series("row", range(first, first + len(texts)), pl.UInt64)
+    tokens = pl.col("text").str.to_lowercase().str.extract_all(_TOKEN)
+    single = pl.DataFrame({"row": rows, "text": texts}).select("row", tokens)
     single = single.explode("text").drop_nulls("text")
-    before = pl.concat_str(pl.col("text").shift(1), pl.col("text")).alias("text")
-    is_pair = (pl.col("row") == pl.col("row").shift(1)) & _is_unspaced(pl.col("text"))
-    pairs = single.filter(_is_unspaced(pl.col("text"))).select("row", before, is_pair.alias("is"))
-    pairs = pairs.filter("is").select("row", "text")
+    unspaced = single.filter(_is_unspaced(pl.col("text")))
+    pair = pl.concat_str(pl.col("text").shift(1), pl.col("text")).alias("text")
+    pairs = unspaced.select("row", pair).filter(unspaced["row"] == unspaced["row"].shift(1))
     both = pl.concat([single, pairs])
-    hashed = both.select("row", pl.col("text").hash(_HASH_SEED).alias("word"))
-    return hashed.unique().collect()
+    hashes = both["text"].hash(_HASH_SEED).to_numpy()
+    return np.unique((hashes & _WORD) | both["row"].to_numpy())
 
 
 def _is_unspaced(text: pl.Expr) -> pl.Expr:
     return text.str.contains(rf"^[{_UNSPACED}]$")
 
 
-def _hashes(query: str) -> list[int]:
+def _hashes(query: str) -> list[np.uint64]:
     import polars as pl
 
     text = pl.Series([query]).str.to_lowercase()
@@ -149,9 +158,4 @@ def _hashes(query: str) -> list[int]:
     pairs = [a + b for (a, is_a), (b, is_b) in pairwise(tokens) if is_a and is_b]
     covered = {character for pair in pairs for character in pair}
     words = dict.fromkeys([token for token, _ in tokens if token not in covered] + pairs)
-    return [int(word) for word in pl.Series(list(words), dtype=pl.String).hash(_HASH_SEED)]
-
-
-def remove(folder: Path) -> None:
-    """Deletes an index that was not finished."""
-    shutil.rmtree(folder, ignore_errors=True)
+    return list(pl.Series(list(words), dtype=pl.String).hash(_HASH_SEED).to_numpy() & _WORD)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import importlib.util
 import ipaddress
+import socket
+import sys
 from typing import Annotated
 
 import typer
@@ -52,12 +54,29 @@ def browse(
         hosts = ["*"]  # by which name the others reach it is unknown
     app = application(Store(settings().store), cache_directory("browse"), hosts)
     config = uvicorn.Config(app, host=host, port=port, log_level="warning", server_header=False)
-    listening = config.bind_socket()
-    bound = listening.getsockname()[1]
-    terminal.write(f"http://{host if ':' not in host else f'[{host}]'}:{bound}")
-    terminal.note(f"shows {settings().store}; Ctrl-C ends it")
-    uvicorn.Server(config).run([listening])
+    with _listening(host, port) as listening:
+        bound = listening.getsockname()[1]
+        terminal.write(f"http://{host if ':' not in host else f'[{host}]'}:{bound}")
+        terminal.note(f"shows {settings().store}; Ctrl-C ends it")
+        sys.stdout.flush()
+        uvicorn.Server(config).run([listening])
     return 0
+
+
+def _listening(host: str, port: int) -> socket.socket:
+    """A socket that listens, before the address is printed.
+
+    Raises:
+        PermanentError: The address is in use, or is none of this machine.
+    """
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        return socket.create_server((host, port), family=family)
+    except OSError as error:
+        cause = error.strerror or str(error)
+        raise PermanentError(
+            f"browse: cannot listen at {host}, port {port} ({cause}); choose another --port"
+        ) from error
 
 
 def is_loopback(host: str) -> bool:

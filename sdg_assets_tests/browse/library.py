@@ -36,7 +36,9 @@ LANGUAGES = {4: "ar", 5: "zh"}
 
 def seeds() -> list[Example]:
     return [
-        numeric(f"A baker sells {n} loaves and {n} rolls. How many pieces?", source=source(n), **TASK)
+        numeric(
+            f"A baker sells {n} loaves and {n} rolls. How many pieces?", source=source(n), **TASK
+        )
         for n in range(SEEDS)
     ]
 
@@ -45,7 +47,9 @@ def written() -> Iterator[EnrichedExample]:
     """One row of each teacher after each seed; the small teacher's votes disagree on every third."""
     for teacher in (SMALL, STRONG):
         for number, anchor in enumerate(seeds()):
-            question = QUESTIONS.get(number, f"A farmer has {number} hens and buys 3. How many hens?")
+            question = QUESTIONS.get(
+                number, f"A farmer has {number} hens and buys 3. How many hens?"
+            )
             question = f"{question} ({teacher.model})"
             is_wrong = teacher is SMALL and number % 3 == 1
             votes = [Vote(answer="41", count=2), Vote(answer="42", count=1)]
@@ -83,7 +87,9 @@ def fill(root: Place) -> None:
             out.accept(example)
     with store.write(_key("generated")) as out:
         for row in rows:
-            out.accept(GeneratedExample(**{n: getattr(row, n) for n in GeneratedExample.model_fields}))
+            out.accept(
+                GeneratedExample(**{n: getattr(row, n) for n in GeneratedExample.model_fields})
+            )
         spoken = Completion(request_id="cut", text='{"question": "A cow', finish_reason="length",
                             prompt_tokens=90, output_tokens=512)  # fmt: skip
         out.reject(
@@ -110,7 +116,7 @@ def fill(root: Place) -> None:
 def refused(row: EnrichedExample) -> Rejection:
     return Rejection(
         gate="verification",
-        reason=row.outcome,
+        reason=row.outcome.replace("_", " "),
         detail="2 of 3 votes say 41",
         scores={"vote_share": row.vote_share},
         row=row.model_dump(mode="json"),
