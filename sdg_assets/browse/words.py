@@ -58,9 +58,10 @@ class WordsWriter:
     def _write(self) -> None:
         entries = np.concatenate(self._parts)
         entries.sort()
-        words, starts = np.unique(entries & _WORD, return_index=True)
+        words = entries & _WORD
+        starts = np.flatnonzero(_first_of_each(words))
         name = self._folder / f"{self._blocks:05}"
-        np.save(f"{name}.words.npy", words)
+        np.save(f"{name}.words.npy", words[starts])
         np.save(f"{name}.starts.npy", np.append(starts, len(entries)).astype(np.uint32))
         np.save(f"{name}.rows.npy", (entries & ~_WORD).astype(np.uint16))
         self._parts, self._rows = [], 0
@@ -141,7 +142,16 @@ def _entries(texts: pl.Series, first: int) -> Entries:
     pairs = unspaced.select("row", pair).filter(unspaced["row"] == unspaced["row"].shift(1))
     both = pl.concat([single, pairs])
     hashes = both["text"].hash(_HASH_SEED).to_numpy()
-    return np.unique((hashes & _WORD) | both["row"].to_numpy())
+    entries = (hashes & _WORD) | both["row"].to_numpy()
+    entries.sort()  # np.unique takes ten times as long
+    return entries[_first_of_each(entries)]
+
+
+def _first_of_each(ordered: Entries) -> npt.NDArray[np.bool_]:
+    """Whether each entry of a sorted array differs from the one before it."""
+    is_first = np.ones(len(ordered), np.bool_)
+    is_first[1:] = ordered[1:] != ordered[:-1]
+    return is_first
 
 
 def _is_unspaced(text: pl.Expr) -> pl.Expr:
