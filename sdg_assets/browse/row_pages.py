@@ -35,7 +35,7 @@ from sdg_assets.browse.shelf import (
     shelf_of,
     shown_by,
 )
-from sdg_assets.errors import TransientError
+from sdg_assets.errors import PermanentError, TransientError
 from sdg_assets.gates import order
 from sdg_assets.records import Role, Stage
 from sdg_assets.store.notes import Note, add_note, reviewer_named
@@ -131,6 +131,10 @@ def _noted(request: Request, sent: Sequence[tuple[str, str]]) -> str:
             f"row {number}: its subtask is not in this store, where notes are kept"
         )
     try:
+        reviewer = reviewer_named(values.get("reviewer", "").strip())
+    except PermanentError as error:
+        raise BadQueryError(str(error)) from None
+    try:
         kept = Note.model_validate(
             {
                 "row": one.id,
@@ -138,7 +142,7 @@ def _noted(request: Request, sent: Sequence[tuple[str, str]]) -> str:
                 "version": shown.table.version,
                 "verdict": values.get("verdict", ""),
                 "why": values.get("why", "").strip(),
-                "reviewer": reviewer_named(values.get("reviewer", "").strip()),
+                "reviewer": reviewer,
                 "at": datetime.now(UTC),
             }
         )

@@ -142,7 +142,7 @@ def _entries(texts: pl.Series, first: int) -> Entries:
     pairs = unspaced.select("row", pair).filter(unspaced["row"] == unspaced["row"].shift(1))
     both = pl.concat([single, pairs])
     hashes = both["text"].hash(_HASH_SEED).to_numpy()
-    entries = (hashes & _WORD) | both["row"].to_numpy()
+    entries: Entries = (hashes & _WORD) | both["row"].to_numpy()
     entries.sort()  # np.unique takes ten times as long
     return entries[_first_of_each(entries)]
 

@@ -22,7 +22,7 @@ import json
 import os
 import secrets
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
 from importlib.metadata import version
@@ -49,7 +49,9 @@ from sdg_assets.release.sources import ATTRIBUTION, SOURCES, render_attribution,
 from sdg_assets.release.statistics import Statistics
 from sdg_assets.stages.funnel import FunnelRow
 from sdg_assets.stages.matrix import Matrix
+from sdg_assets.store.notes import Note
 from sdg_assets.store.places import Place
+from sdg_assets.store.review import Review, counted
 
 HELDOUT = "heldout.jsonl"
 COVERAGE = "coverage.jsonl"
@@ -77,6 +79,8 @@ class Cut:
     """Every held-out split, and whether the rows were compared with it."""
     terms: Mapping[str, str] = field(default_factory=dict)
     """Model → what its licence requires of users who train on its outputs."""
+    notes: Sequence[Note] = ()
+    """What people noted on rows of the released subtasks, in the order in which they did."""
     matrix: Callable[[Mapping[str, Mapping[str, int]]], Matrix] | None = None
     """Returns the coverage matrix for the rows by subtask and agreement band. Called once, after
     the last row."""
@@ -116,7 +120,9 @@ def write_release(
     folder = root / Stage.CURATED.value
     clear_abandoned(folder)
     with workbench(folder, f".{os.getpid()}-{secrets.token_hex(4)}.tmp") as tmp:
-        statistics = _write_rows(tmp, rows, bytes_per_shard)
+        noted = _Noted(cut.notes)
+        statistics = _write_rows(tmp, noted.passing(rows), bytes_per_shard)
+        review = noted.review()
         _write_lines(tmp / HELDOUT, map(asdict, cut.coverage))
         if not statistics.rows:
             refused = dict(statistics.rejected.most_common(5)) or "none"
@@ -124,21 +130,45 @@ def write_release(
         files = hashes(tmp)
         code = version("sdg-assets")
         identity = (code, dict(cut.inputs), cut.catalog, dict(cut.compared_with), files)
+        if review.read:  # a card is never changed: what was read later needs a release of its own
+            identity = (*identity, review.counts())  # type: ignore[assignment]
         release_id = content_id(*identity)[:12]
         configs, hits = _configs(tmp, statistics), cut.hits()
         matrix = cut.matrix(statistics.agreement) if cut.matrix else None
         draw_all(tmp / "pictures", statistics, cut.funnels, matrix)
         if matrix:
             _write_lines(tmp / COVERAGE, matrix.entries())
-        facts = _facts(cut, statistics, hits, release_id, code, matrix)
+        facts = _facts(cut, statistics, hits, release_id, code, matrix, review)
         (tmp / "README.md").write_text(render_card(statistics, configs, facts), "utf-8")
         _write_sources(tmp, statistics, facts)
         croissant = render_croissant(statistics, configs, facts, files, sizes(tmp))
         (tmp / CROISSANT).write_text(croissant, "utf-8")
         names = {"release": release_id, "code_version": code}
-        seal(tmp, {**names, **_manifest(cut, statistics, hits)})
+        seal(tmp, {**names, **_manifest(cut, statistics, hits), "review": review.counts()})
         place = publish(tmp, folder, release_id)
     return Release(release_id, cast(PlaceT, place), statistics)
+
+
+class _Noted:
+    """Which of the released rows people have read."""
+
+    def __init__(self, notes: Sequence[Note]) -> None:
+        self._notes = notes
+        self._ids = {note.row for note in notes}
+        self._released = set[str]()
+
+    def passing(
+        self, rows: Iterable[CuratedExample | Rejection]
+    ) -> Iterator[CuratedExample | Rejection]:
+        """The rows, unchanged; those with a note are remembered."""
+        for row in rows:
+            if isinstance(row, CuratedExample) and row.id in self._ids:
+                self._released.add(row.id)
+            yield row
+
+    def review(self) -> Review:
+        """What was found in the rows that have passed."""
+        return counted(self._notes, self._released)
 
 
 def _write_rows(
@@ -236,6 +266,7 @@ def _facts(
     release_id: str,
     code: str,
     matrix: Matrix | None,
+    review: Review,
 ) -> CardFacts:
     seeds = Counter[str]()
     for funnel in cut.funnels:
@@ -254,6 +285,7 @@ def _facts(
         terms={m: cut.terms[m] for _, m, _ in statistics.teachers if m in cut.terms},
         matrix=matrix_page(matrix) if matrix else "",
         matrix_file=COVERAGE,
+        review=review,
     )
 
 

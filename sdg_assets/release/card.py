@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
 
@@ -13,6 +13,7 @@ from sdg_assets.gates import order
 from sdg_assets.heldout.coverage import SplitCoverage, not_compared
 from sdg_assets.release.statistics import SAMPLE, Statistics
 from sdg_assets.release.templates import page_template
+from sdg_assets.store.review import Review
 from sdg_assets.teacher.server.served import UNKNOWN_REVISION
 
 FAMILIES = {
@@ -106,6 +107,8 @@ class CardFacts:
     """The coverage matrix as Markdown (`matrix_page`); empty if there is none."""
     matrix_file: str
     """The file of the release that lists its cells."""
+    review: Review = field(default_factory=Review)
+    """What people found in the rows that they read before the cut."""
 
 
 def render_card(statistics: Statistics, configs: Sequence[Config], facts: CardFacts) -> str:

@@ -16,7 +16,7 @@ import threading
 from collections.abc import Iterable, Iterator
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated, Literal, get_args
+from typing import Literal, get_args
 
 from pydantic import Field, ValidationError
 
@@ -42,9 +42,10 @@ class Note(Record):
     stage: str = Field(description="stage in which it was read, or `curated` for a release")
     version: str = Field(description="version of the partition, or id of the release")
     verdict: Verdict = Field(description="whether a model should train on the row")
-    why: Annotated[str, Field(max_length=2000, description="the reviewer's words")] = ""
-    reviewer: Annotated[str, Field(pattern=rf"^{REVIEWER.pattern}$")] = Field(
-        description="name of the reviewer, which is also the file's name"
+    why: str = Field(default="", max_length=2000, description="the reviewer's words")
+    reviewer: str = Field(
+        pattern=rf"^{REVIEWER.pattern}$",
+        description="name of the reviewer, which is also the file's name",
     )
     at: datetime = Field(description="when the note was written")
 

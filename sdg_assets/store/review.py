@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Container, Iterable
 from dataclasses import dataclass, field
 
-from sdg_assets.store.notes import notes_of, standing
+from sdg_assets.store.notes import Note, notes_of, standing
 from sdg_assets.store.partitions import Store
 
 REASONS_SHOWN = 5
@@ -66,16 +66,26 @@ def reviewed(
     Raises:
         StoreError: A line of notes is damaged.
     """
+    notes = [note for task, subtask in subtasks for note in notes_of(store, task, subtask)]
+    return counted(notes, among)
+
+
+def counted(notes: Iterable[Note], among: Container[str] | None = None) -> Review:
+    """Counts notes.
+
+    Args:
+        notes: In the order in which they were written: a reviewer's last one on a row counts.
+        among: The ids of the rows that count; None for all.
+    """
     verdicts: dict[str, set[str]] = {}
     reviewers, why = set[str](), Counter[str]()
-    for task, subtask in subtasks:
-        for note in standing(notes_of(store, task, subtask)).values():
-            if among is not None and note.row not in among:
-                continue
-            verdicts.setdefault(note.row, set()).add(note.verdict)
-            reviewers.add(note.reviewer)
-            if note.verdict == "bad" and note.why.strip():
-                why[" ".join(note.why.split())[:200]] += 1
+    for note in standing(notes).values():
+        if among is not None and note.row not in among:
+            continue
+        verdicts.setdefault(note.row, set()).add(note.verdict)
+        reviewers.add(note.reviewer)
+        if note.verdict == "bad" and note.why.strip():
+            why[" ".join(note.why.split())[:200]] += 1
     return Review(
         read=len(verdicts),
         bad=sum("bad" in given for given in verdicts.values()),

@@ -44,7 +44,7 @@ def seeds() -> list[Example]:
 
 
 def written() -> Iterator[EnrichedExample]:
-    """One row of each teacher after each seed; the small teacher's votes disagree on every third."""
+    """One row of each teacher after each seed; every third of the small one's is voted down."""
     for teacher in (SMALL, STRONG):
         for number, anchor in enumerate(seeds()):
             question = QUESTIONS.get(
