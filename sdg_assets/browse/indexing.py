@@ -50,12 +50,12 @@ class Indexes:
         self._rows: dict[tuple[str, str], int] = {}
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="index")
 
-    def get(self, table: Table, patience: float = PATIENCE_SECONDS) -> Index | Progress:
+    def get(self, table: Table, patience: float | None = PATIENCE_SECONDS) -> Index | Progress:
         """The index of a table, if it is there or can be made soon.
 
         Args:
             table: The table.
-            patience: Seconds to wait for it.
+            patience: Seconds to wait for it; None: until it is made.
 
         Raises:
             SdgError: It cannot be made.

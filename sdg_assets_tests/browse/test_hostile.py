@@ -130,13 +130,12 @@ def test_a_wrong_note_is_not_kept(client: TestClient, form: dict[str, str]) -> N
 
 def test_another_site_cannot_send_a_note_or_read_a_page(client: TestClient) -> None:
     form = {"reviewer": "ann", "verdict": "bad"}
-    elsewhere = (
-        {"origin": "http://a.example"},
-        {"origin": "null"},
-        {"sec-fetch-site": "cross-site"},
-    )
-    for headers in elsewhere:
-        assert client.post(NOTES, data=form, headers=headers).status_code == 403
+    for name, value in (
+        ("origin", "http://a.example"),
+        ("origin", "null"),
+        ("sec-fetch-site", "cross-site"),
+    ):
+        assert client.post(NOTES, data=form, headers={name: value}).status_code == 403
     assert client.get("/", headers={"host": "evil.example"}).status_code == 400
 
 

@@ -23,16 +23,17 @@ WAIT_MS = 30_000
 @pytest.fixture(scope="module")
 def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("browse")
-    fill(folder / "store")
+    fill(folder / "data")
     return folder
 
 
 @pytest.fixture(scope="module")
 def address(root: Path) -> Iterator[str]:
     """Where `sdg browse` shows the store."""
-    environment = {**os.environ, "SDG_STORE": str(root / "store"), "SDG_CACHE": str(root / "cache")}
+    environment = {**os.environ, "SDG_STORE": "data", "SDG_CACHE": str(root / "cache")}
+    pipe = subprocess.PIPE
     command = [*PROGRAM, "browse", "--port", "0"]
-    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) as program:
+    with subprocess.Popen(command, env=environment, stdout=pipe, cwd=root, text=True) as program:
         assert program.stdout
         yield program.stdout.readline().strip()
         program.terminate()
@@ -97,7 +98,7 @@ def test_the_person_notes_what_is_wrong(page: Page, root: Path) -> None:
     page.get_by_role("button", name="Save").click()
 
     expect(page.locator("#note")).to_contain_text("<b>42</b> is right")
-    (note,) = notes_of(Store(root / "store"), "gsm8k", "gsm8k")
+    (note,) = notes_of(Store(root / "data"), "gsm8k", "gsm8k")
     assert (note.reviewer, note.verdict, note.why) == ("ann", "bad", "<b>42</b> is right")
     page.keyboard.press("u")
     expect(page.locator(".list .bad")).to_contain_text("bad (ann)")
