@@ -13,7 +13,7 @@ from pathlib import Path
 from sdg_assets.browse.index import Index, made, opened
 from sdg_assets.browse.tables import Table
 
-PATIENCE_SECONDS = 1.0
+PATIENCE_SECONDS = 0.7
 """How long a page waits for an index before it is shown without counts."""
 KEPT = 4
 """Indexes in memory; one of 4.5 million rows takes about 300 MB."""
