@@ -18,12 +18,12 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from sdg_assets.browse import compare_page, overview_pages, row_pages, table_pages
-from sdg_assets.browse.indexing import Indexes
+from sdg_assets.browse.indexing import PATIENCE_SECONDS, Indexes
 from sdg_assets.browse.library import Library, NotInStoreError
 from sdg_assets.browse.render import HERE, page
 from sdg_assets.browse.selection import BadQueryError
 from sdg_assets.browse.shelf import ChangedError, Shelf
-from sdg_assets.errors import PermanentError, SdgError
+from sdg_assets.errors import SdgError, TransientError
 from sdg_assets.store.partitions import Store
 
 LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
@@ -42,7 +42,12 @@ RELEASE = "/releases/{release}"
 logger = logging.getLogger(__name__)
 
 
-def application(store: Store, cache: Path, hosts: Sequence[str] = LOOPBACK) -> Starlette:
+def application(
+    store: Store,
+    cache: Path,
+    hosts: Sequence[str] = LOOPBACK,
+    patience: float | None = PATIENCE_SECONDS,
+) -> Starlette:
     """The application.
 
     Args:
@@ -50,6 +55,7 @@ def application(store: Store, cache: Path, hosts: Sequence[str] = LOOPBACK) -> S
         cache: The directory of the indexes.
         hosts: Names by which it may be called. A page of another site could otherwise have its own
             name point to this address, and read the store through the browser of a visitor.
+        patience: Seconds that a page waits for an index; None: until it is made.
     """
     routes = [
         Route("/", overview_pages.overview),
@@ -76,7 +82,7 @@ def application(store: Store, cache: Path, hosts: Sequence[str] = LOOPBACK) -> S
         ],
         exception_handlers={SdgError: _problem, HTTPException: _http_problem},
     )
-    app.state.shelf = Shelf(Library(store), Indexes(cache))
+    app.state.shelf = Shelf(Library(store), Indexes(cache, patience))
     return app
 
 
@@ -108,8 +114,10 @@ def _problem(request: Request, error: Exception) -> Response:
         status = 404
     elif isinstance(error, ChangedError):
         status, link = 409, ("The rows of the version published now", error.url)
-    elif isinstance(error, BadQueryError | PermanentError):
-        status = 400 if isinstance(error, BadQueryError) else 500
+    elif isinstance(error, BadQueryError):
+        status = 400
+    elif isinstance(error, TransientError):
+        status = 503
     if status == 500:
         logger.error("%s: %s", request.url.path, error)
     return _page(request, status, str(error), link)
@@ -125,7 +133,7 @@ def _page(
     request: Request, status: int, message: str, link: tuple[str, str] | None = None
 ) -> Response:
     titles = {400: "This cannot be asked", 403: "Not from here", 404: "Not here",
-              409: "Made again since", 405: "Not like this"}  # fmt: skip
+              409: "Made again since", 405: "Not like this", 503: "Not yet"}  # fmt: skip
     title = titles.get(status, "Something failed")
     shelf: Shelf = request.app.state.shelf
     text = page("problem", store=shelf.name, title=title, message=message, link=link)

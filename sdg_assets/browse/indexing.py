@@ -37,12 +37,14 @@ class Progress:
 class Indexes:
     """The indexes of tables by version."""
 
-    def __init__(self, cache: Path) -> None:
+    def __init__(self, cache: Path, patience: float | None = PATIENCE_SECONDS) -> None:
         """Starts nothing yet.
 
         Args:
             cache: The directory in which indexes are kept.
+            patience: Seconds to wait for an index; None: until it is made.
         """
+        self._patience = patience
         self._cache = cache
         self._lock = threading.Lock()
         self._open: OrderedDict[tuple[str, str], Index] = OrderedDict()
@@ -50,12 +52,8 @@ class Indexes:
         self._rows: dict[tuple[str, str], int] = {}
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="index")
 
-    def get(self, table: Table, patience: float | None = PATIENCE_SECONDS) -> Index | Progress:
+    def get(self, table: Table) -> Index | Progress:
         """The index of a table, if it is there or can be made soon.
-
-        Args:
-            table: The table.
-            patience: Seconds to wait for it; None: until it is made.
 
         Raises:
             SdgError: It cannot be made.
@@ -69,7 +67,7 @@ class Indexes:
                 self._under_way[key] = self._pool.submit(self._made, key, table)
             future = self._under_way[key]
         try:
-            index = future.result(patience)
+            index = future.result(self._patience)
         except NotYetError:
             if not future.done():
                 return Progress(self._rows.get(key, 0), table.rows)

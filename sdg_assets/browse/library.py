@@ -14,19 +14,20 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-from sdg_assets.browse.tables import Table, partition_table, release_table
+from sdg_assets.browse.tables import Table, partition_table, read_range, release_table
 from sdg_assets.errors import PermanentError
+from sdg_assets.records import Stage
 from sdg_assets.release.published import Published, releases
 from sdg_assets.stages.stage import ROW_STAGES
-from sdg_assets.store.keys import published_keys
+from sdg_assets.store.keys import published_and_kept
 from sdg_assets.store.manifest import Manifest
 from sdg_assets.store.partitions import REQUESTS, PartitionKey, Store
-from sdg_assets.store.places import listing
-from sdg_assets.store.writer import ASIDE
 
 SECONDS = 10.0
 """How long a listing is used again: a page must not list a bucket for every click."""
 HEAD_BYTES = 1 << 16
+SECOND = len("20260101T000000")
+WRITTEN = (Stage.FILTERED, Stage.ENRICHED, Stage.GENERATED)
 _MODEL = re.compile(r'"teacher":\{"model":"((?:[^"\\]|\\.)*)"')
 T = TypeVar("T")
 
@@ -104,44 +105,36 @@ class Library:
         return release_table(self.release(name))
 
     def _list_subtasks(self) -> dict[tuple[str, str], Subtask]:
-        keys = published_keys(self.store, [stage.value for stage in ROW_STAGES])
-        manifests = self.store.manifests(keys)
+        keys, kept = published_and_kept(self.store, [stage.value for stage in ROW_STAGES])
         grouped: dict[tuple[str, str], dict[str, Manifest]] = {}
-        for key, manifest in manifests.items():
+        for key, manifest in self.store.manifests(keys).items():
             grouped.setdefault((key.task, key.subtask), {})[key.stage] = manifest
+        failed: dict[tuple[str, str], list[str]] = {}
+        for key, version in sorted(kept.items()):
+            manifests = grouped.get((key.task, key.subtask), {})
+            published = manifests.get(key.stage)
+            # A version begins with its second; what follows is drawn by lot.
+            if not published or published.version[:SECOND] <= version[:SECOND]:
+                failed.setdefault((key.task, key.subtask), []).append(key.stage)
         with ThreadPoolExecutor(REQUESTS) as pool:
-            failed = pool.map(self._failed, grouped, grouped.values())
-            writers = pool.map(self._writer, grouped)
-            return {
-                (task, name): Subtask(task, name, _in_order(stages), failing, writer)
-                for ((task, name), stages), failing, writer in zip(
-                    grouped.items(), failed, writers, strict=True
-                )
-            }
+            writers = dict(
+                zip(grouped, pool.map(self._writer, grouped, grouped.values()), strict=True)
+            )
+        return {
+            (task, name): Subtask(
+                task, name, _in_order(stages), failed.get((task, name), ()), writers[task, name]
+            )
+            for (task, name), stages in grouped.items()
+        }
 
-    def _failed(self, name: tuple[str, str], published: Mapping[str, Manifest]) -> list[str]:
-        """Stages with an attempt after the published version, which was kept aside."""
-        task, subtask = name
-        failed = []
-        for stage in ROW_STAGES:
-            folder = self.store.root / task / stage.value / subtask
-            kept = [file.name for file in listing(folder) if f".{ASIDE}." in file.name]
-            version = published[stage.value].version if stage.value in published else ""
-            if max(kept, default="") > version:
-                failed.append(stage.value)
-        return failed
-
-    def _writer(self, name: tuple[str, str]) -> str:
+    def _writer(self, name: tuple[str, str], manifests: Mapping[str, Manifest]) -> str:
         """The model that wrote a subtask's first row."""
         task, subtask = name
-        for stage in reversed(ROW_STAGES):
-            key = PartitionKey(task, stage.value, subtask)
-            if not self.store.exists(key):
-                continue
-            with self.store.path(key).open("rb") as file:
-                match = _MODEL.search(file.read(HEAD_BYTES).decode("utf-8", "replace"))
-            if match:
-                return match[1]
+        for stage in WRITTEN:
+            if (manifest := manifests.get(stage.value)) and manifest.rows:
+                place = self.store.path(PartitionKey(task, stage.value, subtask))
+                match = _MODEL.search(read_range(place, 0, HEAD_BYTES).decode("utf-8", "replace"))
+                return match[1] if match else ""
         return ""
 
 

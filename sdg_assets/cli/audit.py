@@ -53,7 +53,7 @@ def audit(
     library = Library(Store(settings().store))
     table, names = _table(library, rows_of)
     with terminal.busy("reading the rows"):
-        index = Indexes(cache_directory("browse")).get(table, patience=None)
+        index = Indexes(cache_directory("browse"), patience=None).get(table)
     assert isinstance(index, Index)
     query = Query(sample=sample, filters={"state": "accepted"})
     drawn = rows_at(index, [int(row) for row in select(index, query).rows])

@@ -21,6 +21,6 @@ def filled(tmp_path_factory: pytest.TempPathFactory) -> Store:
 @pytest.fixture(scope="package")
 def client(filled: Store, tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestClient]:
     """The pages, called without a server."""
-    app = application(filled, tmp_path_factory.mktemp("indexes"))
+    app = application(filled, tmp_path_factory.mktemp("indexes"), patience=None)
     with TestClient(app, base_url="http://127.0.0.1", raise_server_exceptions=False) as opened:
         yield opened

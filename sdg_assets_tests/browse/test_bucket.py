@@ -16,8 +16,12 @@ from sdg_assets_tests.browse.test_pages import FILTERED, text_of
 def test_rows_and_notes_lie_in_the_bucket(bucket: str, tmp_path: Path) -> None:
     store = Store(bucket)
     fill(store.root)
-    with TestClient(application(store, tmp_path / "indexes"), "http://127.0.0.1") as pages:
-        assert "80 %" in text_of(pages, "/")
+    with TestClient(
+        application(store, tmp_path / "indexes", patience=None), "http://127.0.0.1"
+    ) as pages:
+        start = text_of(pages, "/")
+        assert "80 %" in start
+        assert "org/small" in start
         assert "<strong>4</strong> of 24" in text_of(pages, f"{FILTERED}?state=refused")
         for why in ("first", "second"):
             form = {"reviewer": "ann", "verdict": "good", "why": why}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import re
+from contextlib import suppress
 from html import unescape
 from pathlib import Path
 
@@ -46,6 +47,23 @@ def test_the_start_names_each_subtask_with_its_rows_yield_and_writer(client: Tes
 def test_the_overview_is_sorted_by_any_of_its_columns(client: TestClient) -> None:
     for column in re.findall(r'href="/\?sort=(\w+)"', text_of(client, "/")):
         assert "gsm8k/gsm8k" in text_of(client, f"/?sort={column}&down=1")
+
+
+def test_a_stage_is_stale_after_its_input_and_failed_after_an_attempt(tmp_path: Path) -> None:
+    store = Store(tmp_path / "store")
+    for stage in ("enriched", "filtered", "generated"):
+        with store.write(PartitionKey("quiz", stage, "quiz")) as out:
+            out.accept(enriched())
+    with suppress(ValueError), store.write(PartitionKey("quiz", "filtered", "quiz")) as out:
+        out.keep_aside()
+        raise ValueError("a check failed")
+    pages = TestClient(application(store, tmp_path / "indexes", patience=None), "http://127.0.0.1")
+
+    row = re.search(r"<tr data-row>(.*?)</tr>", text_of(pages, "/"), re.DOTALL)
+
+    assert row
+    assert '<span class="warn">enriched</span>' in row[1]
+    assert '<span class="bad">filtered</span>' in row[1]
 
 
 def test_filters_search_and_ranges_combine(client: TestClient) -> None:
@@ -139,7 +157,9 @@ def test_a_field_that_the_page_does_not_know_is_shown(tmp_path: Path) -> None:
             row = enriched(question=f"Which river at {rate}?")
             out.accept(Probed(**dict(row), pass_rate=rate, passages=[passage]))
     page = "/subtasks/quiz/quiz/filtered"
-    with TestClient(application(store, tmp_path / "indexes"), "http://127.0.0.1") as pages:
+    with TestClient(
+        application(store, tmp_path / "indexes", patience=None), "http://127.0.0.1"
+    ) as pages:
         assert "The Nile &lt;b&gt;flows&lt;/b&gt; 0.75" in text_of(pages, f"{page}/rows/1")
         assert "<strong>1</strong> of 2" in text_of(pages, f"{page}?pass_rate_to=0.5")
 
