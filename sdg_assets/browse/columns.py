@@ -7,7 +7,7 @@ the same columns. A field that a stage does not have yet is null. Adding a filte
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -18,13 +18,17 @@ MODEL_CHARACTERS = 12
 """How much of a revision is shown beside the model's name."""
 
 
+ACCEPTED, REFUSED = "accepted", "refused"
+Columns = Callable[[], "pl.Expr"]
+"""Returns how a column is read from a row; polars is imported only then."""
+
+
 @dataclass(frozen=True)
 class Category:
     """A column of few different texts. Its filter is an equality."""
 
     label: str
-    field: str
-    """Name of the expression in `_expressions`."""
+    values: Columns
 
 
 @dataclass(frozen=True)
@@ -33,35 +37,90 @@ class Measure:
 
     label: str
     meaning: str
+    values: Columns
     low: float | None = None
     """Lowest possible value; None: the lowest of the rows."""
     high: float | None = None
 
 
+def _field(name: str) -> Columns:
+    def values() -> pl.Expr:
+        import polars as pl
+
+        return pl.col(name)
+
+    return values
+
+
+def _part(name: str, part: str) -> Columns:
+    def values() -> pl.Expr:
+        import polars as pl
+
+        return pl.col(name).struct.field(part)
+
+    return values
+
+
+def _model(name: str) -> Columns:
+    def values() -> pl.Expr:
+        import polars as pl
+
+        revision = _part(name, "revision")().str.slice(0, MODEL_CHARACTERS)
+        return pl.concat_str(_part(name, "model")(), revision, separator=" @ ")
+
+    return values
+
+
+def _state() -> pl.Expr:
+    import polars as pl
+
+    return pl.when(pl.col("gate").is_null()).then(pl.lit(ACCEPTED)).otherwise(pl.lit(REFUSED))
+
+
+def _licence() -> pl.Expr:
+    import polars as pl
+
+    return pl.coalesce("license", _part("source", "license")())
+
+
+def _topic() -> pl.Expr:
+    """Root and field of a topic: there are 2,400 leaves, too many to choose from."""
+    import polars as pl
+
+    return pl.col("topic").str.split("/").list.head(2).list.join("/")
+
+
+def _length() -> pl.Expr:
+    return text_of().str.len_chars()
+
+
 CATEGORIES: Mapping[str, Category] = {
-    "state": Category("state", "accepted, or refused by a gate"),
-    "gate": Category("gate", "gate that refused the row"),
-    "reason": Category("reason", "why it was refused"),
-    "outcome": Category("outcome", "result of the vote"),
-    "task": Category("task", "seed task"),
-    "subtask": Category("subtask", "subtask"),
-    "kind": Category("answer kind", "answer kind"),
-    "language": Category("language", "ISO 639 code"),
-    "topic": Category("topic", "root and field of the topic tree"),
-    "variation": Category("variation", "how the writer was told to differ"),
-    "teacher": Category("writer", "model that wrote the row"),
-    "solver": Category("solver", "model that voted on it"),
-    "prompt": Category("prompt", "version of the writer's prompt"),
-    "licence": Category("licence", "licence of the seed's dataset"),
-    "commercial": Category("commercial", "whether commercial use is permitted"),
+    "state": Category("state", _state),
+    "gate": Category("gate", _field("gate")),
+    "reason": Category("reason", _field("reason")),
+    "outcome": Category("outcome", _field("outcome")),
+    "task": Category("task", _field("task")),
+    "subtask": Category("subtask", _field("subtask")),
+    "kind": Category("answer kind", _field("answer_kind")),
+    "language": Category("language", _field("language")),
+    "topic": Category("topic", _topic),
+    "variation": Category("variation", _field("variation")),
+    "teacher": Category("writer", _model("teacher")),
+    "solver": Category("solver", _model("solver")),
+    "prompt": Category("prompt", _field("prompt_version")),
+    "licence": Category("licence", _licence),
+    "commercial": Category("commercial use", _field("commercial_use")),
 }
 MEASURES: Mapping[str, Measure] = {
-    "vote_share": Measure("vote share", "share of the votes that agree", 0, 1),
-    "judge": Measure("judge score", "the judge's mean score", 0, 1),
-    "pass_rate": Measure("pass rate", "share of a probe's attempts that are right", 0, 1),
-    "length": Measure("length", "characters of all texts of the row"),
+    "vote_share": Measure(
+        "vote share", "share of the votes that agree", _field("vote_share"), 0, 1
+    ),
+    "judge": Measure("judge score", "the judge's mean score", _part("judge", "score"), 0, 1),
+    "pass_rate": Measure(
+        "pass rate", "share of a probe's attempts that are right", _field("pass_rate"), 0, 1
+    ),
+    "length": Measure("length", "characters of all texts of the row", _length),
 }
-ACCEPTED, REFUSED = "accepted", "refused"
 
 
 def flat_schema() -> dict[str, pl.DataType]:
@@ -113,48 +172,18 @@ def refused_frame(lines: bytes) -> pl.DataFrame:
 
 def categories(frame: pl.DataFrame) -> pl.DataFrame:
     """The column of each of `CATEGORIES`, as texts; empty where a row has none."""
-    import polars as pl
-
-    def model(name: str) -> pl.Expr:
-        fields = pl.col(name).struct
-        revision = fields.field("revision").str.slice(0, MODEL_CHARACTERS)
-        return pl.concat_str(fields.field("model"), revision, separator=" @ ")
-
-    is_refused = pl.col("gate").is_not_null()
-    licence = pl.coalesce("license", pl.col("source").struct.field("license"))
-    # Three quarters of the subtasks have 2,400 leaves: a filter of the root and field is usable.
-    topic = pl.col("topic").str.split("/").list.head(2).list.join("/")
-    expressions = {
-        "state": pl.when(is_refused).then(pl.lit(REFUSED)).otherwise(pl.lit(ACCEPTED)),
-        "gate": pl.col("gate"),
-        "reason": pl.col("reason"),
-        "outcome": pl.col("outcome"),
-        "task": pl.col("task"),
-        "subtask": pl.col("subtask"),
-        "kind": pl.col("answer_kind"),
-        "language": pl.col("language"),
-        "topic": topic,
-        "variation": pl.col("variation"),
-        "teacher": model("teacher"),
-        "solver": model("solver"),
-        "prompt": pl.col("prompt_version"),
-        "licence": licence,
-        "commercial": pl.col("commercial_use"),
-    }
-    return frame.select(expressions[name].fill_null("").alias(name) for name in CATEGORIES)
+    return frame.select(
+        category.values().fill_null("").alias(name) for name, category in CATEGORIES.items()
+    )
 
 
 def measures(frame: pl.DataFrame) -> pl.DataFrame:
     """The column of each of `MEASURES`, as numbers; null where a row has none."""
     import polars as pl
 
-    expressions = {
-        "vote_share": pl.col("vote_share"),
-        "judge": pl.col("judge").struct.field("score"),
-        "pass_rate": pl.col("pass_rate"),
-        "length": text_of().str.len_chars(),
-    }
-    return frame.select(expressions[name].cast(pl.Float32).alias(name) for name in MEASURES)
+    return frame.select(
+        measure.values().cast(pl.Float32).alias(name) for name, measure in MEASURES.items()
+    )
 
 
 def text_of() -> pl.Expr:

@@ -1,7 +1,7 @@
 """The columns and words of a table's rows, made at the first opening and kept in a cache.
 
 JSON lines cannot be filtered quickly: reading 500,000 of them takes seconds. So a table is read
-once, in pieces, and two things are kept in a directory of the cache: its columns (about 75 bytes a
+once, in pieces, and two things are kept in a directory of the cache: its columns (about 70 bytes a
 row, which stay in memory while the table is looked at) and the index of its words. A version's rows
 never change, so neither does its index.
 """
@@ -39,7 +39,7 @@ from sdg_assets.store.disk import clear_errors
 if TYPE_CHECKING:
     import polars as pl
 
-LAYOUT = 2
+LAYOUT = 3
 """Raised when the columns, or how words are found, change."""
 PIECE_BYTES = 8 << 20
 LONGEST_VALUE = 300
@@ -55,8 +55,8 @@ class Index:
 
     Attributes:
         table: The table.
-        columns: Row by row: a code for each category, each measure, hashes of the row's `id` and of
-            its `anchor` (the seed that it imitates), and the place of its line (`part`, `start`,
+        columns: Row by row: a code for each category, each measure, a hash of the id of its
+            `anchor` (the seed that it imitates), and the place of its line (`part`, `start`,
             `size`).
         values: Category → the text of each code.
         words: Which rows hold which word.
@@ -74,11 +74,11 @@ class Index:
         except ValueError:
             return None
 
-    def rows_of(self, row_id: str, column: str = "id") -> list[int]:
-        """Numbers of the rows with an id, or that were written after a seed (`anchor`)."""
+    def rows_after(self, seed_id: str) -> list[int]:
+        """Numbers of the rows that imitate a seed."""
         import polars as pl
 
-        places = self.columns.select((pl.col(column) == hash_of(row_id)).arg_true())
+        places = self.columns.select((pl.col("anchor") == hash_of(seed_id)).arg_true())
         return [int(place) for place in places.to_series()]
 
 
@@ -185,13 +185,10 @@ def _make(table: Table, draft: Path, progress: Callable[[int], None]) -> None:
             places = _places(lines, start)
             if places.height != frame.height:
                 raise StoreError(f"{part.place}: has empty or broken lines after byte {start}")
-            hashed = frame.select(
-                pl.col("id").fill_null("").hash(HASH_SEED),
-                pl.col("seed_ids").list.first().fill_null("").hash(HASH_SEED).alias("anchor"),
-            )
+            anchor = pl.col("seed_ids").list.first().fill_null("").hash(HASH_SEED)
             in_part = pl.Series("part", [number], pl.UInt16).new_from_index(0, frame.height)
             encoded = codes.encoded(categories(frame))
-            columns = [encoded, measures(frame), hashed, places]
+            columns = [encoded, measures(frame), frame.select(anchor.alias("anchor")), places]
             frames.append(pl.concat(columns, how="horizontal").with_columns(in_part))
             words.add(frame.select(text_of().alias("text")).to_series())
             rows += frame.height
@@ -248,7 +245,7 @@ def _no_columns() -> pl.DataFrame:
     import polars as pl
 
     empty = accepted_frame(b"")
-    hashed = {name: pl.UInt64() for name in ("id", "anchor", "start")}
+    hashed = {name: pl.UInt64() for name in ("anchor", "start")}
     return pl.concat(
         [
             _Codes().encoded(categories(empty)),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections import OrderedDict
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from concurrent.futures import TimeoutError as NotYetError
 from dataclasses import dataclass
 from pathlib import Path
@@ -50,7 +50,7 @@ class Indexes:
         self._open: OrderedDict[tuple[str, str], Index] = OrderedDict()
         self._under_way: dict[tuple[str, str], Future[Index]] = {}
         self._rows: dict[tuple[str, str], int] = {}
-        self._pool = ThreadPoolExecutor(1, thread_name_prefix="index")
+        self._turn = threading.Lock()
 
     def get(self, table: Table) -> Index | Progress:
         """The index of a table, if it is there or can be made soon.
@@ -64,7 +64,10 @@ class Indexes:
                 self._open.move_to_end(key)
                 return index
             if key not in self._under_way:
-                self._under_way[key] = self._pool.submit(self._made, key, table)
+                self._under_way[key] = Future()
+                # A daemon: Ctrl-C must not wait until millions of rows are read.
+                work = (key, table, self._under_way[key])
+                threading.Thread(target=self._make, args=work, daemon=True).start()
             future = self._under_way[key]
         try:
             index = future.result(self._patience)
@@ -79,9 +82,13 @@ class Indexes:
         self._keep(key, index)
         return index
 
-    def close(self) -> None:
-        """Waits for nothing: an index that is being made is thrown away."""
-        self._pool.shutdown(wait=False, cancel_futures=True)
+    def _make(self, key: tuple[str, str], table: Table, future: Future[Index]) -> None:
+        """Makes an index once no other is being made."""
+        with self._turn:
+            try:
+                future.set_result(self._made(key, table))
+            except BaseException as error:  # noqa: BLE001 – raised where the result is asked for
+                future.set_exception(error)
 
     def _made(self, key: tuple[str, str], table: Table) -> Index:
         if (index := opened(table, self._cache)) is not None:

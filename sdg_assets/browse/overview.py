@@ -11,8 +11,6 @@ from sdg_assets.browse.library import Subtask
 from sdg_assets.records import Stage
 from sdg_assets.stages.stage import ROW_STAGES, STAGES
 
-SORTS = ("task", "seeds", "generated", "verified", "accepted", "share", "stale", "failed",
-         "teacher", "made")  # fmt: skip
 Sort = Literal["task", "seeds", "generated", "verified", "accepted", "share", "stale", "failed",
                "teacher", "made"]  # fmt: skip
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
@@ -75,8 +74,3 @@ def plain(value: object) -> str:
     if isinstance(value, float):
         return number(value)
     return json.dumps(value, ensure_ascii=False)
-
-
-def is_nested(value: object) -> bool:
-    """Whether a value has parts to be shown one by one."""
-    return isinstance(value, Mapping | list) and bool(value)

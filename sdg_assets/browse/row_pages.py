@@ -244,5 +244,5 @@ def _same_seed(shown: Shown, selection: Selection | Progress, one: Row) -> tuple
     if isinstance(selection, Progress) or not isinstance(ids, list) or not ids:
         return None
     anchor = str(ids[0])
-    count = len(selection.index.rows_of(anchor, "anchor"))
+    count = len(selection.index.rows_after(anchor))
     return (Query(anchor=anchor).url(shown.here), count) if count > 1 else None

@@ -218,21 +218,21 @@ class Selection:
 
     def facets(self) -> list[Facet]:
         """The counts of each category in which the table's rows differ."""
-        frame = self._frame()
-        facets = []
-        for name, category in CATEGORIES.items():
+        names = [name for name in CATEGORIES if len(self.index.values[name]) > 1]
+        frame, facets = self._frame(names), []
+        for name in names:
             values = self.index.values[name]
             counts = np.bincount(frame[name].to_numpy(), minlength=len(values))
             order = np.argsort(-counts, kind="stable")
             shown = [Count(values[i], int(counts[i])) for i in order[:TOP] if counts[i]]
             if len(values) > 2 or len(shown) > 1:
                 others = int(counts[order[TOP:]].sum())
-                facets.append(Facet(name, category.label, shown, others))
+                facets.append(Facet(name, CATEGORIES[name].label, shown, others))
         return facets
 
     def histograms(self) -> list[Histogram]:
         """The histogram of each measure that a selected row has."""
-        frame, histograms = self._frame(), []
+        frame, histograms = self._frame(list(MEASURES)), []
         for name, measure in MEASURES.items():
             numbers = frame[name].drop_nulls().to_numpy()
             if not len(numbers):
@@ -246,8 +246,9 @@ class Selection:
             histograms.append(Histogram(name, measure, bars, len(numbers), mean))
         return histograms
 
-    def _frame(self) -> pl.DataFrame:
-        columns = self.index.columns.select(*CATEGORIES, *MEASURES)
+    def _frame(self, names: Sequence[str]) -> pl.DataFrame:
+        """Some columns of the selected rows."""
+        columns = self.index.columns.select(names)
         return columns if len(self.rows) == columns.height else columns[self.rows]
 
 
@@ -274,7 +275,7 @@ def select(index: Index, query: Query) -> Selection:
         mask = mask if len(mask) == len(rows) else mask.new_from_index(0, len(rows))
         rows = rows[mask.fill_null(False).to_numpy()]
     if query.anchor:
-        rows = np.intersect1d(rows, np.array(index.rows_of(query.anchor, "anchor"), np.uint32))
+        rows = np.intersect1d(rows, np.array(index.rows_after(query.anchor), np.uint32))
     if query.words and (holding := index.words.rows_with(query.words)) is not None:
         rows = np.intersect1d(rows, holding, assume_unique=True)
     if query.sample:

@@ -137,7 +137,8 @@ def _entries(texts: pl.Series, first: int) -> Entries:
     tokens = pl.col("text").str.to_lowercase().str.extract_all(_TOKEN)
     single = pl.DataFrame({"row": rows, "text": texts}).select("row", tokens)
     single = single.explode("text").drop_nulls("text")
-    unspaced = single.filter(_is_unspaced(pl.col("text")))
+    maybe = single.filter(pl.col("text").str.len_bytes().is_between(3, 4))  # as such characters are
+    unspaced = maybe.filter(_is_unspaced(pl.col("text")))
     pair = pl.concat_str(pl.col("text").shift(1), pl.col("text")).alias("text")
     pairs = unspaced.select("row", pair).filter(unspaced["row"] == unspaced["row"].shift(1))
     both = pl.concat([single, pairs])
