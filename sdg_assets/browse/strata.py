@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from itertools import zip_longest
 
 import numpy as np
 import numpy.typing as npt
@@ -32,12 +33,17 @@ def by_strata(index: Index, rows: npt.NDArray[np.uint32], count: int) -> npt.NDA
     combined = keys[0] << np.uint64(48) | keys[1] << np.uint64(32)
     combined |= keys[2] << np.uint64(16) | keys[3]
     order = np.argsort(combined, kind="stable")
-    starts = np.flatnonzero(np.diff(combined[order], prepend=combined[order][:1] + 1))
-    strata = [list(stratum) for stratum in np.split(rows[order], starts[1:])] if len(rows) else []
+    starts = np.flatnonzero(np.diff(combined[order], prepend=combined[order][:1] + np.uint64(1)))
+    sizes = np.diff(np.append(starts, len(rows)))
+    rounds = 0
+    while np.minimum(sizes, rounds).sum() < min(count, len(rows)):
+        rounds += 1
+    strata = list(zip(starts.tolist(), sizes.tolist(), strict=True))
     draw.shuffle(strata)
-    drawn: list[np.uint32] = []
-    while strata and len(drawn) < count:
-        asked = strata[: count - len(drawn)]
-        drawn += [stratum.pop(draw.randrange(len(stratum))) for stratum in asked]
-        strata = [stratum for stratum in strata if stratum]
-    return np.sort(np.array(drawn, np.uint32))
+    picked = [
+        [start + place for place in draw.sample(range(size), min(size, rounds))]
+        for start, size in strata
+    ]
+    turns = zip_longest(*picked)  # every stratum's first row, every stratum's second one, …
+    drawn = [place for turn in turns for place in turn if place is not None][:count]
+    return np.sort(rows[order[drawn]]) if drawn else rows[:0]

@@ -115,11 +115,12 @@ def _in_block(
         if place == len(words) or words[place] != word:
             return np.empty(0, np.uint32)
         holding = rows[int(starts[place]) : int(starts[place + 1])]
-        matching = (
-            np.asarray(holding)
-            if matching is None
-            else np.intersect1d(matching, holding, assume_unique=True)
-        )
+        if matching is None:
+            matching = holding
+        else:
+            is_held = np.zeros(ROWS_PER_BLOCK, np.bool_)
+            is_held[holding] = True
+            matching = matching[is_held[matching]]
     assert matching is not None
     return matching.astype(np.uint32) + np.uint32(base)
 

@@ -180,6 +180,11 @@ def peak_gib(process: psutil.Process) -> float:
     return int(line.split()[1]) / (1 << 20)
 
 
+def gigabytes(folder: Path) -> float:
+    """Size of all files; each link counts."""
+    return sum(file.stat().st_size for file in folder.rglob("*") if file.is_file()) / 1e9
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rows", type=int, default=500_000, help="of the partition")
@@ -203,8 +208,7 @@ def main() -> int:
                 missed += measure(base, "/releases/large0000000", "release", process)
             finally:
                 run.terminate()
-        used = sum(file.stat().st_size for file in cache.rglob("*") if file.is_file())
-        print(f"cache: {used / 1e9:.2f} GB")
+        print(f"cache: {gigabytes(cache):.2f} GB for {gigabytes(store):.2f} GB of rows")
     for line in missed:
         print(f"missed: {line}", file=sys.stderr)
     return 1 if missed else 0
