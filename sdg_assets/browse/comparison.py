@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -38,18 +39,14 @@ class Side:
 
 def side_of(selection: Selection) -> Side:
     """The figures of a selection."""
-    import polars as pl
-
     index, chosen = selection.index, selection.rows
-    columns = index.columns.select("state", "gate", "reason")[chosen]
-    columns = columns.with_columns(row=pl.Series(chosen))
-    is_accepted = pl.col("state") == index.code("state", ACCEPTED)
-    numbers = columns.filter(is_accepted)["row"].to_list()
-    refused = columns.filter(~is_accepted).group_by("gate", "reason").len()
+    is_accepted = index.columns["state"][chosen] == index.code("state", ACCEPTED)
+    numbers, refused = chosen[is_accepted], chosen[~is_accepted]
+    why = zip(index.columns["gate"][refused], index.columns["reason"][refused], strict=True)
     gates, texts = index.values["gate"], index.values["reason"]
-    reasons = {f"{gates[gate]}: {texts[reason]}": count for gate, reason, count in refused.rows()}
+    reasons = {f"{gates[g]}: {texts[r]}": count for (g, r), count in Counter(why).items()}
     places = np.linspace(0, len(numbers) - 1, min(SAMPLED, len(numbers))).astype(int)
-    rows = rows_at(index, [numbers[place] for place in places])
+    rows = rows_at(index, [int(numbers[place]) for place in places])
     questions = [str(row.fields.get("question") or "") for row in rows]
     return Side(selection, len(numbers), len(chosen), measure(questions), reasons)
 
@@ -78,7 +75,7 @@ def _share(reason: str, side: Side) -> float:
 def _by_anchor(selection: Selection) -> dict[int, int]:
     """Hash of the anchor → the first of the selected rows after it."""
     nobody = hash_of("")
-    anchors = selection.index.columns["anchor"].to_numpy()[selection.rows]
+    anchors = selection.index.columns["anchor"][selection.rows]
     distinct, first = np.unique(anchors, return_index=True)
     return {
         int(anchor): int(selection.rows[place])

@@ -2,8 +2,9 @@
 
 JSON lines cannot be filtered quickly: reading 500,000 of them takes seconds. So a table is read
 once, in pieces, and two things are kept in a directory of the cache: its columns (about 70 bytes a
-row, which stay in memory while the table is looked at) and the index of its words. A version's rows
-never change, so neither does its index.
+row, an array a file) and the index of its words. Both are mapped into memory, not read: opening
+takes no time, and a column that no page needs takes no memory. A version's rows never change, so
+neither does its index.
 """
 
 from __future__ import annotations
@@ -14,12 +15,13 @@ import os
 import secrets
 import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import numpy.typing as npt
 
 from sdg_assets.browse.columns import (
     ACCEPTED,
@@ -31,7 +33,7 @@ from sdg_assets.browse.columns import (
     text_of,
 )
 from sdg_assets.browse.tables import Part, Table
-from sdg_assets.browse.words import Words, WordsWriter
+from sdg_assets.browse.words import Rows, Words, WordsWriter
 from sdg_assets.errors import StoreError
 from sdg_assets.records import content_id
 from sdg_assets.store.disk import clear_errors
@@ -39,8 +41,10 @@ from sdg_assets.store.disk import clear_errors
 if TYPE_CHECKING:
     import polars as pl
 
-LAYOUT = 3
+LAYOUT = 5
 """Raised when the columns, or how words are found, change."""
+VALUES = "values.json"
+"""Written last: an index without it is not whole."""
 PIECE_BYTES = 8 << 20
 LONGEST_VALUE = 300
 MOST_VALUES = 1 << 16
@@ -55,17 +59,27 @@ class Index:
 
     Attributes:
         table: The table.
-        columns: Row by row: a code for each category, each measure, a hash of the id of its
-            `anchor` (the seed that it imitates), and the place of its line (`part`, `start`,
-            `size`).
+        columns: Row by row: a code for each category, each measure (NaN where a row has none), a
+            hash of the id of its `anchor` (the seed that it imitates), and the place of its line
+            (`part`, `start`, `size`).
         values: Category → the text of each code.
+        counts: Category → rows of the whole table by code.
         words: Which rows hold which word.
     """
 
     table: Table
-    columns: pl.DataFrame
-    values: dict[str, list[str]]
+    columns: Mapping[str, npt.NDArray[Any]]
+    values: Mapping[str, Sequence[str]]
+    counts: Mapping[str, npt.NDArray[np.intp]]
     words: Words
+    _orders: dict[str, Rows] = field(default_factory=dict, repr=False, compare=False)
+
+    def order(self, measure: str) -> Rows:
+        """All rows by a measure, ascending, those without it last."""
+        if measure not in self._orders:
+            order = np.argsort(self.columns[measure], kind="stable")  # NaN comes last
+            self._orders[measure] = order.astype(np.uint32)
+        return self._orders[measure]
 
     def code(self, category: str, text: str) -> int | None:
         """The code of a category's text; None if no row has it."""
@@ -74,12 +88,16 @@ class Index:
         except ValueError:
             return None
 
+    @property
+    def rows(self) -> int:
+        """Number of rows."""
+        return len(self.columns["part"])
+
     def rows_after(self, seed_id: str) -> list[int]:
         """Numbers of the rows that imitate a seed."""
-        import polars as pl
-
-        places = self.columns.select((pl.col("anchor") == hash_of(seed_id)).arg_true())
-        return [int(place) for place in places.to_series()]
+        return [
+            int(n) for n in np.flatnonzero(self.columns["anchor"] == np.uint64(hash_of(seed_id)))
+        ]
 
 
 def hash_of(row_id: str) -> int:
@@ -92,7 +110,7 @@ def hash_of(row_id: str) -> int:
 def opened(table: Table, cache: Path) -> Index | None:
     """The index of a table from the cache; None if it has not been made yet."""
     folder = _folder(table, cache)
-    if not (folder / "values.json").exists():
+    if not (folder / VALUES).exists():
         return None
     os.utime(folder)
     return _read(table, folder)
@@ -194,9 +212,14 @@ def _make(table: Table, draft: Path, progress: Callable[[int], None]) -> None:
             rows += frame.height
             progress(rows)
     words.close()
-    if frames:
-        pl.concat(frames).write_parquet(draft / "columns.parquet", compression="lz4")
-    (draft / "values.json").write_text(json.dumps(codes.values()), "utf-8")
+    table_columns = pl.concat(frames) if frames else _no_columns()
+    for name in table_columns.columns:
+        np.save(draft / f"{name}.npy", table_columns[name].to_numpy())
+    counted = {
+        name: [values, np.bincount(table_columns[name], minlength=len(values)).tolist()]
+        for name, values in codes.values().items()
+    }
+    (draft / VALUES).write_text(json.dumps(counted), "utf-8")
 
 
 def _pieces(part: Part, table: Table) -> Iterator[tuple[int, bytes]]:
@@ -233,12 +256,11 @@ def _places(lines: bytes, offset: int) -> pl.DataFrame:
 
 
 def _read(table: Table, folder: Path) -> Index:
-    import polars as pl
-
-    values = json.loads((folder / "values.json").read_text("utf-8"))
-    file = folder / "columns.parquet"
-    columns = pl.read_parquet(file) if file.exists() else _no_columns()
-    return Index(table, columns, values, Words(folder / "words"))
+    counted = json.loads((folder / VALUES).read_text("utf-8"))
+    values = {name: texts for name, (texts, _) in counted.items()}
+    counts = {name: np.array(rows, np.intp) for name, (_, rows) in counted.items()}
+    columns = {file.stem: np.load(file, mmap_mode="r") for file in folder.glob("*.npy")}
+    return Index(table, columns, values, counts, Words(folder / "words"))
 
 
 def _no_columns() -> pl.DataFrame:

@@ -87,10 +87,10 @@ def rows_at(index: Index, numbers: Sequence[int]) -> list[Row]:
 
 def lines_at(index: Index, numbers: Iterable[int]) -> Iterator[tuple[int, Part, bytes]]:
     """The lines of rows: number, file and line."""
-    places = index.columns.select("part", "start", "size")
+    parts, starts, sizes = (index.columns[name] for name in ("part", "start", "size"))
     for number in numbers:
-        part_number, start, size = places.row(number)
-        part = index.table.parts[part_number]
+        part = index.table.parts[int(parts[number])]
+        start, size = int(starts[number]), int(sizes[number])
         yield number, part, read_range(part.place, start, size)
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated, Any
 from urllib.parse import urlencode
 
 import numpy as np
@@ -19,9 +19,6 @@ from sdg_assets.browse.columns import CATEGORIES, MEASURES, Measure
 from sdg_assets.browse.index import Index
 from sdg_assets.browse.strata import by_strata
 from sdg_assets.errors import PermanentError
-
-if TYPE_CHECKING:
-    import polars as pl
 
 BINS = 12
 TOP = 12
@@ -218,38 +215,47 @@ class Selection:
 
     def facets(self) -> list[Facet]:
         """The counts of each category in which the table's rows differ."""
-        names = [name for name in CATEGORIES if len(self.index.values[name]) > 1]
-        frame, facets = self._frame(names), []
+        totals, facets = self.index.counts, []
+        names = [name for name in CATEGORIES if np.count_nonzero(totals[name]) > 1]
         for name in names:
-            values = self.index.values[name]
-            counts = np.bincount(frame[name].to_numpy(), minlength=len(values))
+            values, counts = self.index.values[name], totals[name]
+            if not self._is_everything:
+                counts = np.bincount(self._column(name), minlength=len(values))
             order = np.argsort(-counts, kind="stable")
             shown = [Count(values[i], int(counts[i])) for i in order[:TOP] if counts[i]]
-            if len(values) > 2 or len(shown) > 1:
-                others = int(counts[order[TOP:]].sum())
-                facets.append(Facet(name, CATEGORIES[name].label, shown, others))
+            others = int(counts[order[TOP:]].sum())
+            facets.append(Facet(name, CATEGORIES[name].label, shown, others))
         return facets
 
     def histograms(self) -> list[Histogram]:
         """The histogram of each measure that a selected row has."""
-        frame, histograms = self._frame(list(MEASURES)), []
+        histograms = []
         for name, measure in MEASURES.items():
-            numbers = frame[name].drop_nulls().to_numpy()
+            numbers = self._column(name)
+            numbers = numbers[~np.isnan(numbers)]
             if not len(numbers):
                 continue
             low = measure.low if measure.low is not None else float(numbers.min())
             high = measure.high if measure.high is not None else float(numbers.max())
-            high = high if high > low else low + 1
-            counts, edges = np.histogram(numbers, bins=BINS, range=(low, high))
-            bars = [Bar(float(edges[i]), float(edges[i + 1]), int(counts[i])) for i in range(BINS)]
+            width = (high - low) / BINS or 1.0
+            # np.histogram takes ten times as long.
+            bins = np.clip((numbers - low) / width, 0, BINS - 1).astype(np.uint8)
+            counts = np.bincount(bins, minlength=BINS)
+            bars = [
+                Bar(low + width * i, low + width * (i + 1), int(counts[i])) for i in range(BINS)
+            ]
             mean = float(numbers.mean(dtype=np.float64))
             histograms.append(Histogram(name, measure, bars, len(numbers), mean))
         return histograms
 
-    def _frame(self, names: Sequence[str]) -> pl.DataFrame:
-        """Some columns of the selected rows."""
-        columns = self.index.columns.select(names)
-        return columns if len(self.rows) == columns.height else columns[self.rows]
+    @property
+    def _is_everything(self) -> bool:
+        return len(self.rows) == self.index.rows
+
+    def _column(self, name: str) -> npt.NDArray[Any]:
+        """A column of the selected rows; numbers that a row does not have are NaN."""
+        column = self.index.columns[name]
+        return column if self._is_everything else column[self.rows]
 
 
 def select(index: Index, query: Query) -> Selection:
@@ -259,21 +265,13 @@ def select(index: Index, query: Query) -> Selection:
         index: The table's index.
         query: The query. A text that no row has selects nothing.
     """
-    import polars as pl
-
-    condition = pl.lit(True)
-    for name, text in query.filters.items():
-        code = index.code(name, text)
-        condition &= pl.lit(False) if code is None else pl.col(name) == code
-    for name, number in query.low.items():
-        condition &= pl.col(name) >= pl.lit(number, pl.Float32)  # 0.7 as the rows have it
-    for name, number in query.high.items():
-        condition &= pl.col(name) <= pl.lit(number, pl.Float32)
-    rows = np.arange(index.columns.height, dtype=np.uint32)
-    if query.filters or query.low or query.high:
-        mask = index.columns.select(condition.alias("is")).to_series()
-        mask = mask if len(mask) == len(rows) else mask.new_from_index(0, len(rows))
-        rows = rows[mask.fill_null(False).to_numpy()]
+    rows = np.arange(index.rows, dtype=np.uint32)
+    masks = [index.columns[name] == index.code(name, text) for name, text in query.filters.items()]
+    # 0.7 as the rows have it, in 32 bits.
+    masks += [index.columns[name] >= np.float32(low) for name, low in query.low.items()]
+    masks += [index.columns[name] <= np.float32(high) for name, high in query.high.items()]
+    if masks:
+        rows = rows[np.logical_and.reduce(masks)]
     if query.anchor:
         rows = _among(rows, np.array(index.rows_after(query.anchor), np.uint32), index)
     if query.words and (holding := index.words.rows_with(query.words)) is not None:
@@ -285,7 +283,7 @@ def select(index: Index, query: Query) -> Selection:
 
 def _among(rows: Rows, others: Rows, index: Index) -> Rows:
     """Those of some rows that are among others; `np.intersect1d` would sort millions of them."""
-    is_other = np.zeros(index.columns.height, np.bool_)
+    is_other = np.zeros(index.rows, np.bool_)
     is_other[others] = True
     return rows[is_other[rows]]
 
@@ -293,10 +291,11 @@ def _among(rows: Rows, others: Rows, index: Index) -> Rows:
 def _ordered(index: Index, rows: Rows, query: Query) -> Rows:
     if query.sort == PLACE:
         return rows[::-1] if query.down else rows
-    keys = index.columns[query.sort][rows]
-    order = keys.arg_sort(descending=query.down, nulls_last=True).to_numpy()
-    ordered: Rows = rows[order]
-    return ordered
+    order = index.order(query.sort)
+    if query.down:
+        missing = int(np.isnan(index.columns[query.sort]).sum())
+        order = np.concatenate([order[: len(order) - missing][::-1], order[len(order) - missing :]])
+    return order if len(rows) == len(order) else _among(order, rows, index)
 
 
 def _short(number: float) -> str:
