@@ -53,12 +53,13 @@ def browse(
     if not is_loopback(host) and not url:
         hosts = ["*"]  # by which name the others reach it is unknown
     app = application(Store(settings().store), cache_directory("browse"), hosts)
-    config = uvicorn.Config(app, host=host, port=port, log_level="warning", server_header=False)
     with _listening(host, port) as listening:
         bound = listening.getsockname()[1]
         terminal.write(f"http://{host if ':' not in host else f'[{host}]'}:{bound}")
         terminal.note(f"shows {settings().store}; Ctrl-C ends it")
         sys.stdout.flush()
+        # Without a log_config of its own, uvicorn leaves the process's logging as it is.
+        config = uvicorn.Config(app, log_level="warning", log_config=None, server_header=False)
         uvicorn.Server(config).run([listening])
     return 0
 

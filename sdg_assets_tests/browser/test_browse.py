@@ -61,6 +61,7 @@ def page(address: str, requested: list[str]) -> Iterator[Page]:
 
 @pytest.fixture(scope="module")
 def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where pictures go: SDGTEST_SCREENSHOTS=docs/pictures makes those of the docs anew."""
     folder = os.environ.get("SDGTEST_SCREENSHOTS")
     return Path(folder) if folder else tmp_path_factory.mktemp("screenshots")
 
