@@ -43,6 +43,6 @@ for (const field of document.querySelectorAll("[data-submit]")) {
 }
 for (const field of document.querySelectorAll("[data-remember]")) {
   const name = `sdg-browse-${field.dataset.remember}`;
-  field.value = localStorage.getItem(name) ?? "";
+  field.value ||= localStorage.getItem(name) ?? ""; // a fast person has typed already
   field.form.addEventListener("submit", () => localStorage.setItem(name, field.value));
 }
