@@ -45,6 +45,7 @@ def _sections() -> dict[str, list[type[Record]]]:
     from sdg_assets.store.notes import Note
 
     enriched: list[type[Record]] = [r.EnrichedExample, r.Vote, r.Proof, r.Judgement, r.Rubric]
+    enriched += [r.Equivalence, r.Verdict]
     return {
         "`seeds`": [r.Seed, r.Source],
         "`normalized`": [r.Example],
