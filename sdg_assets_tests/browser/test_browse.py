@@ -66,6 +66,12 @@ def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return Path(folder) if folder else tmp_path_factory.mktemp("screenshots")
 
 
+def press(page: Page, key: str) -> None:
+    """Presses a key once the page's script runs, which listens to it."""
+    page.wait_for_load_state("load")
+    page.keyboard.press(key)
+
+
 def test_a_person_finds_the_rows_whose_majority_disagrees_and_reads_one(
     page: Page, pictures: Path
 ) -> None:
@@ -76,8 +82,8 @@ def test_a_person_finds_the_rows_whose_majority_disagrees_and_reads_one(
     expect(page.locator("#count")).to_contain_text("4 of 24 rows")
     expect(page.locator(".list [data-row]")).to_have_count(4)
 
-    page.keyboard.press("j")
-    page.keyboard.press("Enter")
+    press(page, "j")
+    press(page, "Enter")
 
     expect(page.locator("#votes tbody tr").first).to_contain_text("41")
     expect(page.locator("#votes tbody tr").nth(1)).to_contain_text("42")
@@ -85,31 +91,31 @@ def test_a_person_finds_the_rows_whose_majority_disagrees_and_reads_one(
     expect(page.get_by_text("The answer is 41.").first).to_be_visible()
     expect(page.locator("#seeds")).to_contain_text(seeds()[1].question)
     page.screenshot(path=pictures / "browse_row.png")
-    page.keyboard.press("j")
+    press(page, "j")
     expect(page.locator("#seeds")).to_contain_text(seeds()[4].question)
-    page.keyboard.press("k")
+    press(page, "k")
     expect(page.locator(".trail")).to_contain_text("1 of 4")
 
 
 def test_the_person_notes_what_is_wrong(page: Page, root: Path) -> None:
     page.get_by_label("Your name").fill("ann")
     page.get_by_label("bad").check()
-    page.keyboard.press("Escape")
+    press(page, "Escape")
     page.get_by_label("Why").fill("<b>42</b> is right")
     page.get_by_role("button", name="Save").click()
 
     expect(page.locator("#note")).to_contain_text("<b>42</b> is right")
     (note,) = notes_of(Store(root / "data"), "gsm8k", "gsm8k")
     assert (note.reviewer, note.verdict, note.why) == ("ann", "bad", "<b>42</b> is right")
-    page.keyboard.press("u")
+    press(page, "u")
     expect(page.locator(".list .bad")).to_contain_text("bad (ann)")
 
 
 def test_search_filters_and_export_give_the_same_rows(page: Page, pictures: Path) -> None:
     page.goto("/subtasks/gsm8k/gsm8k/filtered")
-    page.keyboard.press("/")
+    press(page, "/")
     page.keyboard.type("farmer")
-    page.keyboard.press("Enter")
+    press(page, "Enter")
     expect(page.locator("#count")).to_contain_text("18 of 24 rows")
     page.locator('[data-facet="teacher"]').get_by_text("org/small").click()
     expect(page.locator("#count")).to_contain_text("9 of 24 rows")
@@ -143,7 +149,7 @@ def test_a_script_in_a_row_stays_text_and_nothing_comes_from_elsewhere(
 
     expect(page.locator("article .text").first).to_contain_text("<script>document.title='owned'")
     assert "owned" not in page.title()
-    page.keyboard.press("?")
+    press(page, "?")
     expect(page.get_by_role("dialog")).to_be_visible()
     assert {url[: len(address)] for url in requested if not url.startswith("data:")} == {address}
 
