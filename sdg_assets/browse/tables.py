@@ -8,7 +8,7 @@ from pathlib import Path
 
 from sdg_assets.browse.columns import ACCEPTED, REFUSED
 from sdg_assets.records import Stage
-from sdg_assets.release.card import FAMILIES
+from sdg_assets.release.configs import FAMILIES
 from sdg_assets.release.published import Published
 from sdg_assets.store.disk import clear_errors
 from sdg_assets.store.partitions import PartitionKey, Store
