@@ -22,6 +22,8 @@ COMMANDS = {
         "cover",
         "fill",
         "funnel",
+        "browse",
+        "audit",
         "preview",
         "records",
         "tune",
