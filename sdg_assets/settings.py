@@ -67,6 +67,14 @@ class Settings(EnvironmentSettings):
     judge: str | None = Field(
         default=None, description="model that plays the judge; unset: the teacher"
     )
+    probe: str | None = Field(
+        default=None,
+        description="weaker model that answers verified rows, to measure how hard they are; unset: "
+        "no probe",
+    )
+    probe_answers: int = Field(
+        default=4, ge=1, le=99, description="answers of the probe to each verified row"
+    )
     judge_api: JudgeApi = Field(
         default="rubric",
         description="rubric: the judge is a chat model that rates several criteria; reward: a "
@@ -190,6 +198,12 @@ class Settings(EnvironmentSettings):
     )
     with_knowledge: bool = True
     release_name: str = Field(default="Task-seeded synthetic Q&A", min_length=1)
+    browse_url: str | None = Field(
+        default=None,
+        pattern=r"^https?://[^\s/@]+(/[^\s?#]*)?$",
+        description="address at which people reach `sdg browse`: partitions and releases in the "
+        "Dagster UI link to their pages there",
+    )
     push_to: str | None = Field(
         default=None, pattern=r"^[\w.-]+/[\w.-]+$", description="Hub repository for releases"
     )
@@ -245,7 +259,7 @@ class Settings(EnvironmentSettings):
     @model_validator(mode="after")
     def _addresses_hold_no_secrets(self) -> Self:
         """Moves passwords out of the teachers' names, which are shown, into `_credentials`."""
-        for field in ("teacher", "solver", "judge", "embedder"):
+        for field in ("teacher", "solver", "judge", "probe", "embedder"):
             name = getattr(self, field) or ""
             is_address = _SCHEME.match(name) is not None
             has_two_logins = is_address and any(map(_TWO_LOGINS.search, addresses_in(name)))
@@ -285,6 +299,12 @@ class Settings(EnvironmentSettings):
                 "own rows: set SDG_JUDGE to another model, or allow it with "
                 "SDG_JUDGE_MAY_BE_WRITER=true"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _a_missing_probe_does_not_think(self) -> Self:
+        if not self.probe and Role.PROBE in self.thinking:
+            raise ValueError("SDG_THINKING names the probe, but SDG_PROBE is unset")
         return self
 
     @field_validator("store", mode="before")
@@ -344,7 +364,8 @@ class Settings(EnvironmentSettings):
 
     def teacher_of(self, role: Role) -> str:
         """Name of the teacher that plays a role."""
-        return {Role.SOLVER: self.solver, Role.JUDGE: self.judge}.get(role) or self.teacher
+        own = {Role.SOLVER: self.solver, Role.JUDGE: self.judge, Role.PROBE: self.probe}
+        return own.get(role) or self.teacher
 
     @property
     def judge_is_writer(self) -> bool:

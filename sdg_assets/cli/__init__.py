@@ -11,8 +11,11 @@ from typing import Annotated
 import typer
 
 from sdg_assets.cli import (
+    audit,
     bench,
+    browse,
     catalog,
+    cover,
     fill,
     funnel,
     plan,
@@ -63,11 +66,20 @@ def build(*, rich_help: bool) -> typer.Typer:
         "plan", short_help="Estimate the cost of a run before it starts.", epilog=exit_codes()
     )(plan.plan)
     app.command(
+        "cover", short_help="Show what would fill the holes of coverage.", epilog=exit_codes()
+    )(cover.cover)
+    app.command(
         "fill", short_help="Ask for a stage's answers, on many GPUs.", epilog=fill.EXIT_CODES
     )(fill.fill)
     app.command(
         "funnel", short_help="Show how many rows each stage accepted.", epilog=exit_codes()
     )(funnel.funnel)
+    app.command(
+        "browse", short_help="Look at rows in the browser, and note verdicts.", epilog=exit_codes()
+    )(browse.browse)
+    app.command("audit", short_help="Draw rows by strata for people to read.", epilog=exit_codes())(
+        audit.audit
+    )
     app.command("preview", short_help="Show which rows each gate would drop.", epilog=exit_codes())(
         preview.preview
     )

@@ -42,6 +42,7 @@ def page() -> str:
 def _sections() -> dict[str, list[type[Record]]]:
     """The records in the order of the stages, each followed by the records nested in it."""
     from sdg_assets import records as r
+    from sdg_assets.store.notes import Note
 
     enriched: list[type[Record]] = [r.EnrichedExample, r.Vote, r.Proof, r.Judgement, r.Rubric]
     enriched += [r.Equivalence, r.Verdict]
@@ -52,6 +53,7 @@ def _sections() -> dict[str, list[type[Record]]]:
         "`enriched` and `filtered`": [*enriched, r.Addition],
         "`curated`": [r.CuratedExample, r.Contribution],
         "Refused rows of every stage": [r.Rejection],
+        "Notes of people on rows (`sdg browse`)": [Note],
     }
 
 

@@ -69,6 +69,8 @@ class WriterKnobs:
         temperature: Sampling temperature; None: as the writer's card recommends, else 0.9.
         max_tokens: Longest answer, in tokens; None: by the writer's class, see `teacher.lengths`.
         thinking: Thinking mode of the writer; empty: the model's default.
+        variation: See `draws.draw_of`.
+        varied_from: See `draws.draw_of`.
     """
 
     examples_per_seed: int = 1
@@ -76,6 +78,8 @@ class WriterKnobs:
     temperature: float | None = None
     max_tokens: int | None = None
     thinking: str = ""
+    variation: str = ""
+    varied_from: int = 0
 
     def sampling(self, writer: TeacherIdentity, number: int) -> Sampling:
         """How the writer's tokens are sampled for an anchor's example of this number."""
@@ -283,7 +287,7 @@ def _write(
     """Asks for one new example, with fewer neighbours for as long as the prompt is too long."""
     kind = answer_format(anchor.answer_kind)
     shots = [anchor, *shown.neighbours(anchor, pool, knobs.shots - 1)]
-    draw = draw_of(spec, anchor.id, round_number)
+    draw = draw_of(spec, anchor.id, round_number, knobs.variation, knobs.varied_from)
     wanted_answer = (
         anchor.choices[(int(anchor.id[8:16], 16) + round_number) % len(anchor.choices)]
         if kind.choices_are_given

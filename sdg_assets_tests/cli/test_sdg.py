@@ -19,8 +19,11 @@ COMMANDS = {
     (): (
         "quickstart",
         "plan",
+        "cover",
         "fill",
         "funnel",
+        "browse",
+        "audit",
         "preview",
         "records",
         "tune",
@@ -43,6 +46,7 @@ LEAVES = [
 CALLS = (
     ("quickstart",),
     ("plan",),
+    ("cover",),
     ("funnel",),
     ("preview", "gsm8k"),
     ("catalog", "list"),
