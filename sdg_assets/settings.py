@@ -162,6 +162,13 @@ class Settings(EnvironmentSettings):
         description="a strong majority is at least this share of the planned votes",
     )
     with_knowledge: bool = True
+    passages: str | None = Field(
+        default=None,
+        min_length=1,
+        description="passages that backgrounds are written from: `embedded`, a directory, or a "
+        "dataset as org/name, org/name:config or org/name:config:split; unset: backgrounds are "
+        "written from the solver's memory. See docs/passages.md",
+    )
     release_name: str = Field(default="Task-seeded synthetic Q&A", min_length=1)
     push_to: str | None = Field(
         default=None, pattern=r"^[\w.-]+/[\w.-]+$", description="Hub repository for releases"

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from typing import Any
 
@@ -10,14 +10,16 @@ import dagster as dg
 
 from sdg_assets.assets.desks import desks_of, judge_of, played
 from sdg_assets.assets.heldout_guard import HeldoutGuard
-from sdg_assets.assets.knobs import StageConfig
+from sdg_assets.assets.knobs import SolverConfig, StageConfig
 from sdg_assets.assets.metadata import contamination_metadata
 from sdg_assets.assets.progress import Progress
 from sdg_assets.assets.writing import PartitionReport, write_partition
 from sdg_assets.catalog import Catalog, SubtaskSpec
 from sdg_assets.cluster.fill_report import FillReport
 from sdg_assets.enrichment.judge import Judge
+from sdg_assets.enrichment.knobs import SolverKnobs
 from sdg_assets.heldout.protection import protection
+from sdg_assets.passages.library import passage_index
 from sdg_assets.records import Example, Record, Role, Stage
 from sdg_assets.settings import Settings
 from sdg_assets.signatures.table import Signatures
@@ -48,6 +50,15 @@ class PartitionInputs:
     def read(self, stage: Stage, record: type[RecordT]) -> Iterator[RecordT]:
         """Streams the accepted rows of a stage of this subtask; raises as `Store.read` does."""
         return self.store.read(self.key(stage), record)
+
+    def solver_knobs(self, config: SolverConfig) -> SolverKnobs:
+        """The solver's knobs, with the passages of the store if the settings name some.
+
+        Raises:
+            StoreError: The store does not hold these passages.
+        """
+        index = passage_index(self.store, self.settings.passages)
+        return replace(config.knobs(self.settings), passages=index)
 
     def judge(self, desks: Mapping[Role, Desk], seeds: Mapping[str, Example]) -> Judge | None:
         """The judge; None if the settings name no judge.

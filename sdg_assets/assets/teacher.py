@@ -11,6 +11,7 @@ from functools import cache
 import dagster as dg
 
 from sdg_assets.assets.failures import clear_failures
+from sdg_assets.enrichment.grounding import grounding_version
 from sdg_assets.records import Role, TeacherClass, content_id
 from sdg_assets.settings import settings
 from sdg_assets.stages.prompt_versions import role_versions
@@ -43,11 +44,17 @@ def is_played(role: Role, identity: TeacherIdentity | None = None) -> bool:
 
 
 def version_of(role: Role, identity: TeacherIdentity) -> str:
-    """The data version of a teacher in a role: model@revision, settings, prompts, thinking mode."""
+    """The data version of a teacher in a role: model@revision, settings, prompts, thinking mode.
+
+    With passages, the solver's also has the version of the prompts that they bring in.
+    """
     api = f"+{settings().judge_api}" if role is Role.JUDGE else ""
     mode = settings().thinking.get(role, "")
     thinking = f"+thinking={mode}" if mode else ""
-    return f"{identity.data_version}+{_prompts(role, identity.teacher_class)}{api}{thinking}"
+    is_grounded = role is Role.SOLVER and settings().passages is not None
+    passages = f"+passages={grounding_version()}" if is_grounded else ""
+    prompts = _prompts(role, identity.teacher_class)
+    return f"{identity.data_version}+{prompts}{api}{thinking}{passages}"
 
 
 @cache

@@ -36,9 +36,7 @@ def additions(
         each.name: as_declared(
             each.ask(row, context),
             f"enrichment {each.name!r}",
-            tuple(
-                (each.role, prompt) for prompt in each.prompts(row.answer_kind, context.judge_api)
-            ),
+            each.prompts_in(row.answer_kind, context),
         )
         for each in enrichments
         if each.role in context.teachers and each.is_wanted(row, context)

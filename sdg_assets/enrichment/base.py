@@ -102,6 +102,15 @@ class Enrichment(ABC):
             judge_api: The judge's API, if there is a judge.
         """
 
+    def prompts_in(self, kind: AnswerKind, context: EnrichmentContext) -> list[tuple[Role, Prompt]]:
+        """Every prompt that may be used in a partition, with the role that answers it.
+
+        Args:
+            kind: The row's answer kind.
+            context: The context of the partition.
+        """
+        return [(self.role, prompt) for prompt in self.prompts(kind, context.judge_api)]
+
     def is_wanted(self, row: EnrichedExample, context: EnrichmentContext) -> bool:
         """Whether this row is to be enriched; by default, every verified row is.
 

@@ -145,6 +145,21 @@ class Contamination:
             if f.reason
         }
 
+    def overlaps(self, rows: Sequence[Example], least: float) -> dict[int, Refusal]:
+        """The most serious overlap of each row that reaches `least`, refused or not.
+
+        For texts of which there are plenty: nothing that would excuse a row counts. It changes no
+        report.
+        """
+        worst: dict[int, Refusal] = {}
+        for finding in sorted(self._findings(rows), key=lambda f: f.rank):
+            if finding.reason or finding.share >= least:
+                part = "context" if finding.of_context else "question"
+                scores = {"overlap": round(finding.share, 4)}
+                reason = finding.reason or f"overlap with a held-out {part}"
+                worst[finding.place] = Refusal(NAME, reason, finding.benchmark, scores)
+        return worst
+
     def _findings(self, rows: Sequence[Example]) -> Iterator[Finding]:
         if not rows:
             return

@@ -1,0 +1,122 @@
+"""Which sentences of a background its passages support, as far as words alone can tell.
+
+Certain are the extremes. A number or a name that neither the passages nor the row's question have
+was made up. A sentence whose words nearly all stand together in a passage is supported, one with
+hardly any of them is not. All others are uncertain: a model must read them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from functools import lru_cache
+from itertools import pairwise
+
+from sdg_assets.passages.words import (
+    DIRECTIONS,
+    NEGATIONS,
+    names_in,
+    numbers_in,
+    sentences,
+    stems,
+    words_of,
+)
+
+SURE = 0.8
+"""Share of a sentence's stems that stand together in a passage, from which it is supported."""
+LEAST = 0.4
+"""Share of a sentence's stems in all passages, below which it is unsupported."""
+NOT = "not"
+# German capitalizes every noun, so a capital marks no name.
+_EVERY_NOUN = frozenset({"de", "lb"})
+
+
+class Verdict(StrEnum):
+    """What is known about a sentence."""
+
+    SUPPORTED = "supported"
+    UNSUPPORTED = "unsupported"
+    UNCERTAIN = "uncertain"
+
+
+@dataclass(frozen=True)
+class Checked:
+    """A sentence with its verdict."""
+
+    sentence: str
+    verdict: Verdict
+    reason: str = ""
+    """Why: what is missing, or how much is there."""
+
+
+@dataclass(frozen=True)
+class Grounds:
+    """What a background may rest on.
+
+    Attributes:
+        passages: The texts of the passages, and the row's own context if it has one.
+        row: Question, choices and answer: words of them may be used, but they support no claim.
+        language: ISO 639 code of the row.
+    """
+
+    passages: tuple[str, ...]
+    row: str
+    language: str = "en"
+
+
+def checked_by_words(background: str, grounds: Grounds) -> list[Checked]:
+    """The verdict on each sentence of a background."""
+    return [checked_sentence(sentence, grounds) for sentence in sentences(background)]
+
+
+def checked_sentence(sentence: str, grounds: Grounds) -> Checked:
+    """The verdict of the words on one sentence."""
+    known = {*stems("\n".join(grounds.passages)), *stems(grounds.row)}
+    numbers = numbers_in("\n".join((*grounds.passages, grounds.row)))
+    if missing := sorted(numbers_in(sentence) - numbers):
+        return Checked(sentence, Verdict.UNSUPPORTED, f"number {missing[0]}")
+    is_marked = grounds.language not in _EVERY_NOUN
+    if is_marked and (unknown := sorted(names_in(sentence) - known)):
+        return Checked(sentence, Verdict.UNSUPPORTED, f"name {unknown[0]}")
+    own = set(stems(sentence))
+    if not own:
+        return Checked(sentence, Verdict.SUPPORTED, "states nothing")
+    share, is_same_way = _best_window(sentence, own, grounds.passages)
+    if share >= SURE and is_same_way:
+        return Checked(sentence, Verdict.SUPPORTED, f"{share:.0%} of its words")
+    everywhere = len(own & set(stems("\n".join(grounds.passages)))) / len(own)
+    if everywhere < LEAST:
+        return Checked(sentence, Verdict.UNSUPPORTED, f"{everywhere:.0%} of its words")
+    return Checked(sentence, Verdict.UNCERTAIN, f"{share:.0%} of its words")
+
+
+def is_quoted(evidence: str, passages: Sequence[str]) -> bool:
+    """Whether words that were given as evidence stand together in a passage."""
+    own = set(stems(evidence))
+    return bool(own) and _best_window(evidence, own, passages)[0] >= SURE
+
+
+def _best_window(sentence: str, own: set[str], passages: Sequence[str]) -> tuple[float, bool]:
+    """The most of the stems that two neighbouring sentences have, and whether the sense agrees."""
+    turning = _turning(sentence)
+    best = (0.0, False)
+    for passage in passages:
+        for words, signs in _windows(passage):
+            is_same_way = turning <= signs and (NOT in turning or NOT not in signs)
+            best = max(best, (len(own & words) / len(own), is_same_way))
+    return best
+
+
+@lru_cache(maxsize=1 << 10)
+def _windows(passage: str) -> list[tuple[frozenset[str], frozenset[str]]]:
+    parts = sentences(passage)
+    windows = [" ".join(pair) for pair in pairwise(parts)] or parts
+    return [(frozenset(stems(window)), _turning(window)) for window in windows]
+
+
+def _turning(text: str) -> frozenset[str]:
+    """The words that turn a text's sense around; every negation counts as the same."""
+    words = set(words_of(text))
+    negated = {NOT} if words & NEGATIONS else set()
+    return frozenset(words & DIRECTIONS | negated)
