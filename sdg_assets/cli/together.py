@@ -12,12 +12,13 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from sdg_assets.assets.desks import desks_of, judge_of, played
 from sdg_assets.assets.knobs import SolverConfig, WriterConfig
 from sdg_assets.catalog import SubtaskSpec
 from sdg_assets.cli import terminal
+from sdg_assets.passages.library import passage_index
 from sdg_assets.records import (
     Example,
     GeneratedExample,
@@ -133,7 +134,8 @@ def _rows(
     thresholds = overridden(settings.gates, spec.gates)
     judge = judge_of(desks, spec, SeedsById(seeds), settings)
     writer, solver = desks[Role.WRITER].teacher, desks[Role.SOLVER].teacher
-    knobs = SolverConfig().knobs(settings)
+    index = passage_index(store, settings.passages)
+    knobs = replace(SolverConfig().knobs(settings), passages=index)
     context = enriched.context_of(solver, knobs, judge)
 
     def row(writing: Work[generated.Written | Rejection]) -> Work[None]:

@@ -18,6 +18,11 @@ SOURCE = "source"
 """Entry of the manifest: what the passages were read from."""
 
 
+def passage_keys(setting: str | None) -> list[PartitionKey]:
+    """What a step must pin to see one version of the passages; nothing without `SDG_PASSAGES`."""
+    return [KEY] if setting else []
+
+
 def has_passages(store: Store, setting: str) -> bool:
     """Whether the store holds the passages that `SDG_PASSAGES` names."""
     manifest = store.manifests([KEY]).get(KEY)

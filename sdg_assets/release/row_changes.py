@@ -25,7 +25,7 @@ PARTS = {
     "answer": ("answer", "written_answer", "aliases"),
     "votes": ("solver", "votes", "outcome"),
     "judge": ("judge",),
-    "texts": ("reasoning", "knowledge", "enrichments", "text"),
+    "texts": ("reasoning", "knowledge", "passages", "enrichments", "text"),
 }
 """Part of a row → its columns. A changed row counts under the first part that differs."""
 

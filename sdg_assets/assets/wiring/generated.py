@@ -60,7 +60,7 @@ def _ask_until_accepted(
         seeds,
         {role: desk.teacher for role, desk in desks.items()},
         config.knobs(partition.settings),
-        solving.knobs(partition.settings),
+        partition.solver_knobs(solving),
         partition.thresholds,
         progress,
         heldout=partition.guard.gate,
