@@ -123,6 +123,12 @@ class CitedPassage(Record):
     source: str = Field(description="who published it, or where: a name or a URL")
     revision: str = Field(description="hash of its text; another text has another one")
 
+    @classmethod
+    def of(cls, passage: Passage) -> Self:
+        """The citation of a passage."""
+        revision = content_id(passage.title, passage.text)
+        return cls(revision=revision, **passage.model_dump(exclude={"text"}))
+
 
 class TeacherStamp(Record):
     """The model that wrote a text, and its licence."""
@@ -202,6 +208,10 @@ class GeneratedExample(Example):
         description="kind of person, place or source that the writer was given beside the topic",
     )
     completion_id: str = Field(description="id of the request in the writer's completion log")
+    context_from: CitedPassage | None = Field(
+        default=None,
+        description="the passage that is the row's `context`; None if the writer wrote the context",
+    )
 
 
 class Vote(Record):

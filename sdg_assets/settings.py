@@ -169,6 +169,11 @@ class Settings(EnvironmentSettings):
         "dataset as org/name, org/name:config or org/name:config:split; unset: backgrounds are "
         "written from the solver's memory. See docs/passages.md",
     )
+    passage_questions: bool = Field(
+        default=False,
+        description="whether new questions of tasks with a context are asked about a passage of "
+        "SDG_PASSAGES, which then is the row's context",
+    )
     release_name: str = Field(default="Task-seeded synthetic Q&A", min_length=1)
     push_to: str | None = Field(
         default=None, pattern=r"^[\w.-]+/[\w.-]+$", description="Hub repository for releases"
@@ -244,6 +249,12 @@ class Settings(EnvironmentSettings):
                 f"SDG_THINKING names the judge, but with SDG_JUDGE_API={self.judge_api} it is a "
                 "scoring model, which writes nothing; leave the judge out"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _questions_have_passages(self) -> Self:
+        if self.passage_questions and not self.passages:
+            raise ValueError("SDG_PASSAGE_QUESTIONS needs SDG_PASSAGES, which names the passages")
         return self
 
     @field_validator("store", mode="before")

@@ -107,7 +107,8 @@ def _inputs(task: SeedTask, stage: Stage) -> list[dg.AssetKey | dg.AssetDep]:
     row = STAGES[stage]
     deps: list[dg.AssetKey | dg.AssetDep] = [asset_key(task.task, above) for above in row.inputs]
     deps += [TEACHERS[role] for role in row.roles]
-    if row.has_votes and settings().passages:
+    is_asked_about = row.writes_examples and settings().passage_questions
+    if is_asked_about or (row.has_votes and settings().passages):
         deps.append(PASSAGES)
     if row.is_gated_against_benchmarks:
         deps.append(dg.AssetDep(BENCHMARKS, partition_mapping=dg.AllPartitionMapping()))

@@ -10,7 +10,7 @@ import dagster as dg
 
 from sdg_assets.assets.desks import desks_of, judge_of, played
 from sdg_assets.assets.heldout_guard import HeldoutGuard
-from sdg_assets.assets.knobs import SolverConfig, StageConfig
+from sdg_assets.assets.knobs import SolverConfig, StageConfig, WriterConfig
 from sdg_assets.assets.metadata import contamination_metadata
 from sdg_assets.assets.progress import Progress
 from sdg_assets.assets.writing import PartitionReport, write_partition
@@ -24,6 +24,7 @@ from sdg_assets.records import Example, Record, Role, Stage
 from sdg_assets.settings import Settings
 from sdg_assets.signatures.table import Signatures
 from sdg_assets.sources.source import SeedSource, open_source
+from sdg_assets.stages.generated import WriterKnobs
 from sdg_assets.stages.stage import STAGES, key_of
 from sdg_assets.stages.training_rows import mapped_seeds, training_rows
 from sdg_assets.store.partitions import PartitionKey, Store
@@ -58,6 +59,16 @@ class PartitionInputs:
             StoreError: The store does not hold these passages.
         """
         index = passage_index(self.store, self.settings.passages)
+        return replace(config.knobs(self.settings), passages=index)
+
+    def writer_knobs(self, config: WriterConfig) -> WriterKnobs:
+        """The writer's knobs, with the passages that questions are asked about, if there are some.
+
+        Raises:
+            StoreError: The store does not hold these passages.
+        """
+        setting = self.settings.passages if self.settings.passage_questions else None
+        index = passage_index(self.store, setting)
         return replace(config.knobs(self.settings), passages=index)
 
     def judge(self, desks: Mapping[Role, Desk], seeds: Mapping[str, Example]) -> Judge | None:

@@ -149,7 +149,10 @@ def _rows(
             (result,) = enriched.publish([solved], context, thresholds=thresholds)
         on_row(spec, result)
 
-    for writing in generated.write(spec, seeds, writer, WriterConfig().knobs(settings)):
+    writing_knobs = WriterConfig().knobs(settings)
+    if settings.passage_questions:
+        writing_knobs = replace(writing_knobs, passages=index)
+    for writing in generated.write(spec, seeds, writer, writing_knobs):
         yield _counted(row(writing), together)
 
 

@@ -16,7 +16,6 @@ from sdg_assets.enrichment.grounding import (
     NO_PASSAGE,
     UNSUPPORTED,
     background_prompt,
-    cited,
     grounding_prompts,
     passages_for,
     prompt_values,
@@ -24,7 +23,15 @@ from sdg_assets.enrichment.grounding import (
 )
 from sdg_assets.enrichment.knobs import SolverKnobs
 from sdg_assets.passages.support import Verdict
-from sdg_assets.records import AnswerKind, EnrichedExample, Example, JudgeApi, Passage, Role
+from sdg_assets.records import (
+    AnswerKind,
+    CitedPassage,
+    EnrichedExample,
+    Example,
+    JudgeApi,
+    Passage,
+    Role,
+)
 from sdg_assets.teacher.conversation import Work
 from sdg_assets.teacher.lengths import LENGTHS
 from sdg_assets.teacher.prompts import Prompt
@@ -202,7 +209,7 @@ class Background(Enrichment):
                 checked = yield from support(knowledge_of(completion), row, passages, context)
                 if any(each.verdict is not Verdict.SUPPORTED for each in checked):
                     fault = UNSUPPORTED
-                added["passages"] = [] if fault else cited(passages)
+                added["passages"] = [] if fault else [CitedPassage.of(each) for each in passages]
             added["knowledge"] = "" if fault else knowledge_of(completion)
             added["knowledge_fault"] = fault
             if not fault:

@@ -15,7 +15,6 @@ from sdg_assets.enrichment.base import EnrichmentContext
 from sdg_assets.passages.support import Checked, Grounds, Verdict, checked_by_words, is_quoted
 from sdg_assets.records import (
     AnswerKind,
-    CitedPassage,
     EnrichedExample,
     Example,
     Passage,
@@ -128,16 +127,6 @@ def passages_for(row: Example, context: EnrichmentContext) -> list[Passage] | No
 def prompt_values(passages: Sequence[Passage]) -> dict[str, Any]:
     """The passages as values of a prompt."""
     return {"passages": [{"title": each.title, "text": each.text} for each in passages]}
-
-
-def cited(passages: Sequence[Passage]) -> list[CitedPassage]:
-    """The passages as a row cites them."""
-    return [
-        CitedPassage(
-            revision=content_id(each.title, each.text), **each.model_dump(exclude={"text"})
-        )
-        for each in passages
-    ]
 
 
 def support(

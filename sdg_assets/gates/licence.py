@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from sdg_assets.catalog.licences import licences
 from sdg_assets.gates.base import Cost, EachRow, GateSpec, Point
 from sdg_assets.records import (
+    CitedPassage,
     CommercialUse,
     Contribution,
     EnrichedExample,
@@ -99,7 +100,12 @@ def commercial_use(
 
 def passage_licences(row: EnrichedExample) -> list[str]:
     """The licences of the passages that a row cites, each once, sorted."""
-    return sorted({passage.license for passage in row.passages})
+    return sorted({passage.license for passage in cited_passages(row)})
+
+
+def cited_passages(row: EnrichedExample) -> list[CitedPassage]:
+    """The passages that a row's context or background comes from, each once."""
+    return list(dict.fromkeys([*filter(None, [row.context_from]), *row.passages]))
 
 
 def row_licence(row: EnrichedExample) -> str:

@@ -10,9 +10,11 @@ passage: about 0.6 GB for a million passages of 70 words.
 from __future__ import annotations
 
 import math
+import sys
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from hashlib import blake2b
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -44,7 +46,6 @@ class PassageIndex:
             version: Identifies the passages.
         """
         import numpy as np
-        from bm25s import BM25
 
         self.version = version
         self._passages = passages
@@ -52,7 +53,7 @@ class PassageIndex:
             for name, data in attachments.items():
                 (folder / name).write_bytes(data)
             # Mapped: the arrays stay on disk, although the folder goes.
-            self._search: Any = BM25.load(folder, mmap=True, show_progress=False, verbosity=0)
+            self._search: Any = _bm25().load(folder, mmap=True, show_progress=False, verbosity=0)
         self._vocabulary: Mapping[str, int] = self._search.vocab_dict
         self._frequencies = np.diff(self._search.scores["indptr"])
 
@@ -87,6 +88,16 @@ class PassageIndex:
                 break
         return found
 
+    def drawn(self, key: str, number: int) -> Passage:
+        """A passage for a question to be asked about; numbers in a row give different ones.
+
+        Args:
+            key: Selects where the walk begins.
+            number: Its step, from 0.
+        """
+        start = int.from_bytes(blake2b(key.encode(), digest_size=8).digest())
+        return self._passages[(start + number) % len(self._passages)]
+
     def _weight(self, stem: str) -> float:
         """The rarity of a stem among the passages, as in BM25."""
         total = len(self._passages)
@@ -100,18 +111,32 @@ def indexed(passages: Iterable[Passage]) -> dict[str, bytes]:
     Args:
         passages: At least one passage.
     """
-    from bm25s import BM25
-    from bm25s.tokenization import Tokenized
-
     texts = [stems(searched_text(passage)) for passage in passages]
     # Sorted: the order of a set differs from process to process.
     vocabulary = {stem: place for place, stem in enumerate(sorted(set().union(*texts)))}
     ids = [[vocabulary[stem] for stem in text] for text in texts]
-    index = BM25()
-    index.index(Tokenized(ids=ids, vocab=vocabulary), show_progress=False)
+    index = _bm25()()
+    index.index((ids, vocabulary), show_progress=False)
     with clear_errors(temporary_directory(), "TMPDIR"), _scratch() as folder:
         index.save(folder, show_progress=False)
         return {file.name: file.read_bytes() for file in sorted(folder.iterdir())}
+
+
+def _bm25() -> Any:  # noqa: ANN401 – bm25s has no types
+    """The class of bm25s, imported without numba.
+
+    NumPy suffices. And numba loads llvmlite, whose functions vLLM's CPU build (0.32) cannot look
+    at while it starts an engine: "'_lib_fn_wrapper' object has no attribute 'get'".
+    """
+    if "bm25s" in sys.modules or "numba" in sys.modules:
+        from bm25s import BM25
+    else:
+        sys.modules["numba"] = None  # type: ignore[assignment]  # makes its import fail
+        try:
+            from bm25s import BM25
+        finally:
+            del sys.modules["numba"]
+    return BM25
 
 
 @contextmanager

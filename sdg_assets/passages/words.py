@@ -47,15 +47,18 @@ _NUMBER_WORDS = {
     **{word: str(number) for number, word in enumerate(_FROM_TWO.split(), start=2)},
     **{"thirty": "30", "forty": "40", "fifty": "50", "hundred": "100", "thousand": "1000"},
 }
-_SENTENCE_END = re.compile(r"(?<=[.!?…])[\"'”»)\]]*\s+|(?<=[。！？।])|\n+")
+_SENTENCE_END = re.compile(
+    # Not after an abbreviation: in "the U.S. has" a small letter follows.
+    r"(?<=[.!?…])(?<!\b[DM]r\.)(?<!\bSt\.)[\"'”»)\]]*\s+(?![a-z])|(?<=[。！？।])|\n+"
+)
 _HAS_LETTER_OR_DIGIT = re.compile(r"\w")
-_BULLET = re.compile(r"^(?:[-*•#>]+|\d+[.)])\s+")
+_BULLET = re.compile(r"^\s*(?:[-*•#>]+|\d+[.)])\s+", re.MULTILINE)
 _NAME = re.compile(r"(?<=[\w,;:\"'”)\]] )[A-Z][\w'’-]+")
 
 
 def sentences(text: str) -> list[str]:
     """The sentences of a text, without list marks; pieces without a letter are left out."""
-    pieces = (_BULLET.sub("", piece.strip()) for piece in _SENTENCE_END.split(text))
+    pieces = (piece.strip() for piece in _SENTENCE_END.split(_BULLET.sub("", text)))
     return [piece for piece in pieces if _HAS_LETTER_OR_DIGIT.search(piece)]
 
 

@@ -100,7 +100,8 @@ def _passage_notices(owed: Owed) -> str:
         return ""
     return (
         "\n\n## Passages\n\nBackgrounds (`knowledge`) were written from these texts, in other "
-        "words. Each row names those it was written from in `passages`.\n\n" + "\n".join(lines)
+        "words, and some are the context of a row. Each row names its own in `passages` and "
+        "`context_from`.\n\n" + "\n".join(lines)
     )
 
 

@@ -6,7 +6,7 @@ import heapq
 from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 
-from sdg_assets.gates.licence import passage_licences
+from sdg_assets.gates.licence import cited_passages, passage_licences
 from sdg_assets.records import CitedPassage, CuratedExample, Rejection
 from sdg_assets.release.diversity import Diversity, measure
 from sdg_assets.stages.matrix import agreement_band
@@ -38,7 +38,7 @@ class Owed:
     sources: Counter[tuple[str, str]] = field(default_factory=Counter)
     """Rows by (dataset, licence) of their seeds."""
     passages: Counter[CitedPassage] = field(default_factory=Counter)
-    """Rows by the passages that their backgrounds were written from."""
+    """Rows by the passages that their contexts or backgrounds come from."""
     passage_licences: Counter[tuple[str, str]] = field(default_factory=Counter)
     """Rows by (`PASSAGES`, licence) of cited passages, once a row."""
     teachers: Counter[tuple[str, str]] = field(default_factory=Counter)
@@ -49,7 +49,7 @@ class Owed:
     def see(self, row: CuratedExample) -> None:
         """Counts a row."""
         self.sources[row.source.dataset, row.source.license] += 1
-        self.passages.update(row.passages)
+        self.passages.update(cited_passages(row))
         self.passage_licences.update((PASSAGES, name) for name in passage_licences(row))
         self.generators.update((p.model, p.revision, p.license, p.role) for p in row.written_by)
         self.teachers.update({(part.model, part.license) for part in row.written_by})

@@ -8,12 +8,12 @@ from __future__ import annotations
 import random
 from array import array
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import Any
 
 from more_itertools import chunked
-from pydantic import ValidationError
+from pydantic_core import from_json
 
 from sdg_assets.answers import AnswerFormat, DraftError, answer_format
 from sdg_assets.answers.base import Draft
@@ -21,11 +21,14 @@ from sdg_assets.catalog import SubtaskSpec
 from sdg_assets.enrichment.asking import as_declared
 from sdg_assets.gates import draft_gates, first_refusals
 from sdg_assets.gates.base import ROWS_PER_BATCH
+from sdg_assets.passages.index import PassageIndex
 from sdg_assets.records import (
     AnswerKind,
+    CitedPassage,
     Content,
     Example,
     GeneratedExample,
+    Passage,
     Rejection,
     Role,
     Stage,
@@ -54,6 +57,11 @@ from sdg_assets.thresholds import DEFAULTS, Thresholds
 GATE = "generation"
 CONTROLLING_DRAFT = "control token"
 CONTROLLING_SEED = "control token in the seed"
+ABOUT = (
+    "It is about the passage below, which is its context and alone decides the answer; write no "
+    "context.\n\n{title}: {text}"
+)
+"""What the writer is told about a passage."""
 
 
 @dataclass(frozen=True)
@@ -66,6 +74,8 @@ class WriterKnobs:
         temperature: Sampling temperature; None: as the writer's card recommends, else 0.9.
         max_tokens: Longest answer, in tokens; None: by the writer's class, see `teacher.lengths`.
         thinking: Thinking mode of the writer; empty: the model's default.
+        passages: What questions of tasks with a context are asked about; None: the writer writes
+            the context too.
     """
 
     examples_per_seed: int = 1
@@ -73,6 +83,7 @@ class WriterKnobs:
     temperature: float | None = None
     max_tokens: int | None = None
     thinking: str = ""
+    passages: PassageIndex | None = field(default=None, repr=False, compare=False)
 
     def sampling(self, writer: TeacherIdentity, number: int) -> Sampling:
         """How the writer's tokens are sampled for an anchor's example of this number."""
@@ -102,6 +113,7 @@ class Written:
         round: The number of the anchor's request, from 0.
         request: The request.
         completion: The answer.
+        passage: The passage that it was asked about; None: none.
     """
 
     anchor: Example
@@ -110,6 +122,7 @@ class Written:
     round: int
     request: Request
     completion: Completion
+    passage: Passage | None = None
 
 
 def write(
@@ -232,6 +245,11 @@ def _write(
     kind = answer_format(anchor.answer_kind)
     shots = [anchor, *shown.neighbours(anchor, pool, knobs.shots - 1)]
     draw = draw_of(spec, anchor.id, round_number)
+    passage = None
+    if knobs.passages is not None and anchor.context:
+        passage = _passage(knobs.passages.drawn(f"{spec.key}:{anchor.id}", round_number), writer)
+    if passage:
+        draw = replace(draw, topic=None, angle="", angle_instruction="")
     wanted_answer = (
         anchor.choices[(int(anchor.id[8:16], 16) + round_number) % len(anchor.choices)]
         if kind.choices_are_given
@@ -253,17 +271,33 @@ def _write(
             "labels": anchor.choices,
         }
         schema = _schema(kind.draft_model(anchor))
+        if passage:
+            about = ABOUT.format(title=passage.title, text=passage.text)
+            values |= {"variation": f"{draw.instruction} {about}".strip(), "context": False}
+            schema = _without_context(schema)
         template = prompt(anchor.answer_kind, writer.identity.teacher_class)
         request = build_request(writer.identity, Role.WRITER, template, values, sampling, schema)
         (completion,) = yield [request]
         if completion.finish_reason != "too_long" or len(shots) == 1:
-            return Written(anchor, shots, draw, round_number, request, completion)
+            return Written(anchor, shots, draw, round_number, request, completion, passage)
         shots = shots[:-1]
 
 
 @lru_cache(maxsize=1 << 10)
 def _schema(model: type[Draft]) -> dict[str, Any]:
     return model.model_json_schema()
+
+
+def _passage(drawn: Passage, writer: TeacherFacts) -> Passage | None:
+    """The drawn passage; None if it has a control token of the writer, who then writes its own."""
+    return None if writer.control_tokens.within(f"{drawn.title}\n{drawn.text}") else drawn
+
+
+def _without_context(schema: dict[str, Any]) -> dict[str, Any]:
+    """A draft's schema in which the writer writes no context: the passage takes its place."""
+    fields = {name: part for name, part in schema["properties"].items() if name != "context"}
+    required = [name for name in schema.get("required", ()) if name != "context"]
+    return {**schema, "properties": fields, "required": required}
 
 
 def _read(
@@ -279,7 +313,7 @@ def _read(
         )
         return Rejection(gate=GATE, reason="too long", detail=detail, row=_origin(written))
     try:
-        content = _parse(written.completion, answer_format(anchor.answer_kind), anchor, rng)
+        content = _parse(written, answer_format(anchor.answer_kind), rng)
     except DraftError as error:
         return _rejected(written, str(error))
     if copies.hold(content):
@@ -303,9 +337,8 @@ def _rejected(written: Written, reason: str, detail: str = "") -> Rejection:
     return Rejection(gate=GATE, reason=reason, detail=detail, row=row)
 
 
-def _parse(
-    completion: Completion, kind: AnswerFormat, anchor: Example, rng: random.Random
-) -> Content:
+def _parse(written: Written, kind: AnswerFormat, rng: random.Random) -> Content:
+    anchor, completion = written.anchor, written.completion
     text = completion.text.strip()
     if completion.finish_reason == "length":
         raise DraftError("truncated")
@@ -319,12 +352,18 @@ def _parse(
         raise DraftError("refusal")
     start, end = text.find("{"), text.rfind("}")
     try:
-        draft = kind.draft_model(anchor).model_validate_json(text[start : end + 1])
-    except ValidationError as error:
+        draft = _draft(text[start : end + 1], kind.draft_model(anchor), written.passage)
+    except ValueError as error:  # pydantic's errors, of JSON and of the model
         raise DraftError("unparsable") from error
     if not draft.question:
         raise DraftError("empty question")
     return kind.assemble(draft, anchor, rng)
+
+
+def _draft(text: str, model: type[Draft], passage: Passage | None) -> Draft:
+    if passage is None:
+        return model.model_validate_json(text)
+    return model.model_validate({**from_json(text), "context": passage.text})
 
 
 def _refuses(text: str) -> bool:
@@ -357,6 +396,7 @@ def _example(
         topic=_topic_path(written.draw),
         angle=written.draw.angle,
         completion_id=written.completion.request_id,
+        context_from=CitedPassage.of(written.passage) if written.passage else None,
         **vars(content),
     )
 

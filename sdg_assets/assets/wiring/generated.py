@@ -28,7 +28,7 @@ def _ask(partition: PartitionContext, config: WriterConfig, desks: Desks) -> Fil
     if config.target_accepted:
         return _ask_until_accepted(partition, config, seeds, desks, config.target_accepted)
     spec, writer = partition.spec, desks[Role.WRITER].teacher
-    knobs = config.knobs(partition.settings)
+    knobs = partition.writer_knobs(config)
 
     def publish_partition(usage: Usage) -> PartitionReport:
         logs = {role: desk.log for role, desk in desks.items()}
@@ -59,7 +59,7 @@ def _ask_until_accepted(
         spec,
         seeds,
         {role: desk.teacher for role, desk in desks.items()},
-        config.knobs(partition.settings),
+        partition.writer_knobs(config),
         partition.solver_knobs(solving),
         partition.thresholds,
         progress,
@@ -90,7 +90,7 @@ def _share(
             "one process must write them; share examples_per_seed instead"
         )
     seeds = RowFile(Example, inputs.read(Stage.NORMALIZED, Example))
-    knobs = config.knobs(inputs.settings)
+    knobs = inputs.writer_knobs(config)
     return write(inputs.spec, seeds, desks[Role.WRITER].teacher, knobs, share=share)
 
 

@@ -1,0 +1,79 @@
+from __future__ import annotations
+
+import pytest
+
+from sdg_assets.passages.support import Grounds, Verdict, checked_by_words, is_quoted
+from sdg_assets.passages.words import names_in, numbers_in, sentences, stems
+from sdg_assets_tests.support.passages import LOIRE, PARIS
+
+GROUNDS = Grounds((PARIS, LOIRE), "Where does the Loire end? near Saint-Nazaire")
+
+
+def verdict(sentence: str, grounds: Grounds = GROUNDS) -> Verdict:
+    (checked,) = checked_by_words(sentence, grounds)
+    return checked.verdict
+
+
+@pytest.mark.parametrize(
+    "sentence",
+    [
+        "The Loire reaches the Atlantic near Saint-Nazaire.",
+        "France's longest river, the Loire, rises in the Ardèche.",
+        "Paris has about 2 million inhabitants.",
+        "And so it is.",
+    ],
+)
+def test_a_sentence_in_the_words_of_a_passage_is_supported(sentence: str) -> None:
+    assert verdict(sentence) is Verdict.SUPPORTED
+
+
+@pytest.mark.parametrize(
+    "sentence",
+    [
+        "The Loire is 1,020 kilometers long.",  # another number
+        "The longest river of France passes Orléans.",  # a name of its own
+        "Dams generate electricity for whole regions.",  # other words
+    ],
+)
+def test_an_invention_is_unsupported(sentence: str) -> None:
+    assert verdict(sentence) is Verdict.UNSUPPORTED
+
+
+@pytest.mark.parametrize(
+    "sentence",
+    [
+        "Paris is not the capital of France.",
+        "The Loire is the shortest river of France and rises in the mountains.",
+        "Rivers such as the Loire carry water to the Atlantic.",
+    ],
+)
+def test_what_words_cannot_decide_is_uncertain(sentence: str) -> None:
+    assert verdict(sentence) is Verdict.UNCERTAIN
+
+
+def test_words_of_the_question_support_no_claim() -> None:
+    grounds = Grounds(("Wood burns.",), "Why does iron rust in the rain? water and air")
+
+    assert verdict("Iron rusts in rain, water and air.", grounds) is Verdict.UNSUPPORTED
+
+
+def test_a_noun_in_german_is_no_name() -> None:
+    grounds = Grounds(("Die Loire fließt durch Frankreich.",), "", "de")
+
+    assert verdict("Die Loire ist ein Fluss und fließt durch Frankreich.", grounds) is not (
+        Verdict.UNSUPPORTED
+    )
+
+
+def test_evidence_counts_only_if_a_passage_has_it() -> None:
+    assert is_quoted("reaches the Atlantic near Saint-Nazaire", GROUNDS.passages)
+    assert not is_quoted("reaches the Mediterranean near Marseille", GROUNDS.passages)
+    assert not is_quoted("none", GROUNDS.passages)
+
+
+def test_texts_are_taken_apart_into_sentences_stems_numbers_and_names() -> None:
+    text = "1. The U.S. has 50 states. It grew!\n- 水は凍る。氷になる。"
+    assert sentences(text) == ["The U.S. has 50 states.", "It grew!", "水は凍る。", "氷になる。"]
+    assert stems("The rivers were flowing") == ["river", "flow"]
+    assert numbers_in("Twelve of 1,000 cost 4.20") == {"12", "1000", "4.2"}
+    assert names_in("Then Isaac Newton wrote a book.") == {"isaac", "newton"}
