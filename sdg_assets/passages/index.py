@@ -99,10 +99,10 @@ class PassageIndex:
         return self._passages[(start + number) % len(self._passages)]
 
     def _weight(self, stem: str) -> float:
-        """The rarity of a stem among the passages, as in BM25."""
+        """The rarity of a stem among the passages; smooth, so that a few passages do, too."""
         total = len(self._passages)
         with_it = int(self._frequencies[self._vocabulary[stem]]) if stem in self._vocabulary else 0
-        return math.log(1 + (total - with_it + 0.5) / (with_it + 0.5))
+        return math.log(1 + total / (1 + with_it))
 
 
 def indexed(passages: Iterable[Passage]) -> dict[str, bytes]:
