@@ -124,6 +124,7 @@ def main() -> int:
     parser.add_argument("--teacher", default="qwen2.5-coder-1.5b")
     parser.add_argument("--rows", type=int, default=48, help="rows for which there is a passage")
     parser.add_argument("--log", type=Path, default=Path(tempfile.gettempdir()) / "grounding-log")
+    parser.add_argument("--concurrency", type=int, help="requests at a time; fewer: sooner kept")
     parser.add_argument("--report", type=Path, help="file for all backgrounds, to be read")
     options = parser.parse_args()
     os.environ |= {"SDG_TEACHER": options.teacher, "SDG_SEED_SOURCE": "samples"}
@@ -134,7 +135,8 @@ def main() -> int:
         context = EnrichmentContext({Role.SOLVER: desk.teacher}, knobs)
         rows = rows_with_passages(options.subtasks, context, options.rows)
         works = [audit(row, context) for row in rows]
-        audited = list(converse(works, {Role.SOLVER: desk}, Usage()))
+        desks = {Role.SOLVER: desk}
+        audited = list(converse(works, desks, Usage(), concurrency=options.concurrency))
     marks: Marks = json.loads(MARKS.read_text("utf-8")) if MARKS.is_file() else {}
     figures = figures_of(audited, marks)
     print_table(options.teacher, len(audited), figures)

@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from sdg_assets.enrichment.background import ENRICHMENT
@@ -112,6 +113,10 @@ def test_a_reader_decides_about_all_uncertain_sentences_in_one_request(tmp_path:
     assert "lies on the Seine." not in check.messages[1].content.partition("Sentences:")[2]
 
 
+def _say(reply: str, _request: Request) -> str:
+    return reply
+
+
 def test_a_reader_without_evidence_or_without_an_answer_does_not_count(tmp_path: Path) -> None:
     for reply in (
         checks_of(("Emperors ruled the land", True)),
@@ -121,7 +126,7 @@ def test_a_reader_without_evidence_or_without_an_answer_does_not_count(tmp_path:
     ):
         folder = tmp_path / str(abs(hash(reply)))
         folder.mkdir()
-        done = ground(folder, LOOSE, LOOSE, checks=lambda _, said=reply: said)
+        done = ground(folder, LOOSE, LOOSE, checks=partial(_say, reply))
         assert done.row.knowledge_fault == UNSUPPORTED
 
 
