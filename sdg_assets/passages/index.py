@@ -12,7 +12,7 @@ from __future__ import annotations
 import math
 import sys
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from hashlib import blake2b
 from pathlib import Path
@@ -67,19 +67,14 @@ class PassageIndex:
             question: The question, with its answer if that is known.
             count: Most passages to return.
         """
-        import numpy as np
-
         asked = sorted(set(stems(question)))
         known = [self._vocabulary[stem] for stem in asked if stem in self._vocabulary]
         if len(known) < LEAST_WORDS:
             return []
-        scores: np.ndarray[Any, Any] = self._search.get_scores_from_ids(known)
-        # Rounded, so that ties are ties on every machine.
-        order = np.lexsort((np.arange(len(scores)), -np.round(scores, 4)))[:CANDIDATES]
         weights = {stem: self._weight(stem) for stem in asked}
         found = []
-        for place in order:
-            passage = self._passages[int(place)]
+        for place in _best(self._search.get_scores_from_ids(known)):
+            passage = self._passages[place]
             shared = weights.keys() & stems(searched_text(passage))
             share = sum(weights[stem] for stem in shared) / sum(weights.values())
             if len(shared) >= LEAST_WORDS and share >= RELEVANT:
@@ -105,16 +100,29 @@ class PassageIndex:
         return math.log(1 + total / (1 + with_it))
 
 
-def indexed(passages: Iterable[Passage]) -> dict[str, bytes]:
+def _best(scores: np.ndarray[Any, Any]) -> list[int]:
+    """Places of the highest scores above 0, the best first; equal ones by their place."""
+    import numpy as np
+
+    rounded = np.round(scores, 4)  # so that ties are ties on every machine
+    count = min(CANDIDATES, len(rounded))
+    least = np.partition(rounded, -count)[-count]
+    places = np.flatnonzero((rounded >= least) & (rounded > 0))
+    order = np.lexsort((places, -rounded[places]))[:CANDIDATES]
+    return [int(place) for place in places[order]]
+
+
+def indexed(passages: Sequence[Passage]) -> dict[str, bytes]:
     """The index of passages, as named files.
 
     Args:
-        passages: At least one passage.
+        passages: At least one passage; they are read twice, so that memory holds no text.
     """
-    texts = [stems(searched_text(passage)) for passage in passages]
+    known: set[str] = set()
+    known.update(stem for passage in passages for stem in stems(searched_text(passage)))
     # Sorted: the order of a set differs from process to process.
-    vocabulary = {stem: place for place, stem in enumerate(sorted(set().union(*texts)))}
-    ids = [[vocabulary[stem] for stem in text] for text in texts]
+    vocabulary = {stem: place for place, stem in enumerate(sorted(known))}
+    ids = [[vocabulary[stem] for stem in stems(searched_text(each))] for each in passages]
     index = _bm25()()
     index.index((ids, vocabulary), show_progress=False)
     with clear_errors(temporary_directory(), "TMPDIR"), _scratch() as folder:
