@@ -12,7 +12,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from sdg_assets.enrichment.base import EnrichmentContext
-from sdg_assets.passages.support import Checked, Grounds, Verdict, checked_by_words, is_quoted
+from sdg_assets.passages.support import Checked, Grounds, Verdict, checked_by_words, stands_at
 from sdg_assets.records import (
     AnswerKind,
     EnrichedExample,
@@ -30,8 +30,7 @@ from sdg_assets.teacher.thinking import thinks
 MOST_PASSAGES = 3
 NO_PASSAGE = "no passage found"
 UNSUPPORTED = "not supported by its passages"
-TOKENS_PER_SENTENCE, MORE_TOKENS = 90, 40
-_EVIDENCE_CHARS = 240
+TOKENS_PER_SENTENCE, MORE_TOKENS = 20, 40
 _PASSAGES = """
 Passages:
 {% for passage in passages %}
@@ -39,28 +38,32 @@ Passages:
 
 {% endfor %}
 """
-_CHECK = f"""\
+_CHECK = """\
 You check whether sentences are supported by passages. A sentence is supported if the passages \
 say the same, or if it follows from them without any other knowledge. A sentence that adds a fact, \
 a cause, a number or a comparison that the passages lack is not supported, even if it is true. For \
-each sentence, in order, first copy the words of the passages that say the same, or write "none"; \
-then decide. Reply with one JSON object only.
+each sentence, in order, first give the number of the line of the passages that says the same, or \
+0 if none does; then decide. Reply with one JSON object only.
 === user ===
-{_PASSAGES}
+Passages:
+{% for line in lines %}
+[{{ loop.index }}] {{ line }}
+{% endfor %}
+
 Sentences:
-{{% for sentence in sentences %}}
-{{{{ loop.index }}}}. {{{{ sentence }}}}
-{{% endfor %}}
+{% for sentence in sentences %}
+{{ loop.index }}. {{ sentence }}
+{% endfor %}
 """
 CHECK = Prompt("knowledge/supported", source=_CHECK)
 
 
 class SentenceCheck(BaseModel):
-    """The answer about one sentence: the evidence comes first, so that the verdict follows it."""
+    """The answer about one sentence: the line comes first, so that the verdict follows from it."""
 
     model_config = ConfigDict(extra="forbid")
 
-    evidence: str = Field(max_length=_EVIDENCE_CHARS)
+    line: int = Field(ge=0)
     supported: bool
 
 
@@ -135,7 +138,8 @@ def support(
     """Finds out whether passages support each sentence of a background.
 
     Words decide what is certain. The judge reads the rest, or the solver if no judge can be asked:
-    one request for all sentences. Its evidence counts only if a passage has it.
+    one request for all sentences. Its verdict counts only if the line that it names has words of
+    the sentence.
 
     Args:
         background: The background.
@@ -151,7 +155,7 @@ def support(
     uncertain = [each.sentence for each in checked if each.verdict is Verdict.UNCERTAIN]
     if not uncertain:
         return checked
-    (completion,) = yield [check_request(uncertain, row, passages, context)]
+    (completion,) = yield [check_request(uncertain, grounds, context)]
     verdicts = iter(read_checks(completion, uncertain, grounds))
     return [next(verdicts) if each.verdict is Verdict.UNCERTAIN else each for each in checked]
 
@@ -164,16 +168,10 @@ def grounds_of(row: Example, passages: Sequence[Passage]) -> Grounds:
 
 
 def check_request(
-    sentences: Sequence[str],
-    row: Example,
-    passages: Sequence[Passage],
-    context: EnrichmentContext,
+    sentences: Sequence[str], grounds: Grounds, context: EnrichmentContext
 ) -> Request:
     """Asks which sentences the passages support."""
     role = _reader(context)
-    values = prompt_values(passages)
-    if row.context:
-        values["passages"].append({"title": "Text of the question", "text": row.context})
     identity, mode = context.teachers[role].identity, context.thinking.get(role, "")
     longest = MORE_TOKENS + TOKENS_PER_SENTENCE * len(sentences)
     sampling = sampling_of(
@@ -182,7 +180,7 @@ def check_request(
         temperature=None if thinks(identity.thinking, mode) else 0.0,
         otherwise=Sampling(temperature=0.0, top_p=1.0, max_tokens=longest),
     )
-    values["sentences"] = list(sentences)
+    values = {"lines": grounds.lines, "sentences": list(sentences)}
     return context.request(role, CHECK, values, sampling, _schema(len(sentences)))
 
 
@@ -205,9 +203,9 @@ def read_checks(
 def _verdict(sentence: str, check: SentenceCheck, grounds: Grounds) -> Checked:
     if not check.supported:
         return Checked(sentence, Verdict.UNSUPPORTED, "the reader finds no support")
-    if not is_quoted(check.evidence, grounds.passages):
-        return Checked(sentence, Verdict.UNSUPPORTED, "its evidence is in no passage")
-    return Checked(sentence, Verdict.SUPPORTED, f"the reader: {check.evidence}")
+    if not stands_at(sentence, check.line, grounds):
+        return Checked(sentence, Verdict.UNSUPPORTED, f"line {check.line} says something else")
+    return Checked(sentence, Verdict.SUPPORTED, f"the reader: line {check.line}")
 
 
 def _reader(context: EnrichmentContext) -> Role:

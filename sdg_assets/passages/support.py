@@ -27,6 +27,8 @@ SURE = 0.8
 """Share of a sentence's stems that stand together in a passage, from which it is supported."""
 LEAST = 0.4
 """Share of a sentence's stems in all passages, below which it is unsupported."""
+NAMED_LINE = 0.3
+"""Share of a sentence's stems that a line must have to support it in other words."""
 NOT = "not"
 # German capitalizes every noun, so a capital marks no name.
 _EVERY_NOUN = frozenset({"de", "lb"})
@@ -64,6 +66,11 @@ class Grounds:
     row: str
     language: str = "en"
 
+    @property
+    def lines(self) -> list[str]:
+        """The sentences of the passages, which a reader names by number."""
+        return [line for passage in self.passages for line in sentences(passage)]
+
 
 def checked_by_words(background: str, grounds: Grounds) -> list[Checked]:
     """The verdict on each sentence of a background."""
@@ -91,10 +98,17 @@ def checked_sentence(sentence: str, grounds: Grounds) -> Checked:
     return Checked(sentence, Verdict.UNCERTAIN, f"{share:.0%} of its words")
 
 
-def is_quoted(evidence: str, passages: Sequence[str]) -> bool:
-    """Whether words that were given as evidence stand together in a passage."""
-    own = set(stems(evidence))
-    return bool(own) and _best_window(evidence, own, passages)[0] >= SURE
+def stands_at(sentence: str, line: int, grounds: Grounds) -> bool:
+    """Whether a line has enough words of a sentence that it is said to support.
+
+    Args:
+        sentence: The sentence.
+        line: Number of the line in `Grounds.lines`, from 1; its neighbours count with it.
+        grounds: What the sentence may rest on.
+    """
+    own, near = set(stems(sentence)), "\n".join(grounds.lines[max(0, line - 2) : line + 1])
+    has_line = 1 <= line <= len(grounds.lines)
+    return has_line and len(own & set(stems(near))) >= NAMED_LINE * len(own)
 
 
 def _best_window(sentence: str, own: set[str], passages: Sequence[str]) -> tuple[float, bool]:

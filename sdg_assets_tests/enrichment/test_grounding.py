@@ -26,6 +26,8 @@ SUPPORTED = (
     "Kings governed the country from the city on the Seine. It has about two million inhabitants."
 )
 INVENTED = "France has many cities. The largest one has 11 million inhabitants."
+KINGS = 4
+"""The line of the passage about Paris that speaks of kings; its title is the first."""
 LOOSE = "A seat of government is the place from which a country is led. Paris lies on the Seine."
 
 
@@ -71,8 +73,8 @@ def ground(
     return Grounded(enriched, teacher.requests, report.numbers())
 
 
-def checks_of(*sentences: tuple[str, bool]) -> str:
-    return json.dumps({"checks": [{"evidence": e, "supported": s} for e, s in sentences]})
+def checks_of(*sentences: tuple[int, bool]) -> str:
+    return json.dumps({"checks": [{"line": n, "supported": s} for n, s in sentences]})
 
 
 def test_a_background_is_written_from_passages_and_names_them(tmp_path: Path) -> None:
@@ -103,8 +105,7 @@ def test_a_second_attempt_may_be_supported(tmp_path: Path) -> None:
 
 
 def test_a_reader_decides_about_all_uncertain_sentences_in_one_request(tmp_path: Path) -> None:
-    quote = "Kings governed the country from there"
-    done = ground(tmp_path, LOOSE, checks=lambda _: checks_of((quote, True)))
+    done = ground(tmp_path, LOOSE, checks=lambda _: checks_of((KINGS, True)))
 
     assert done.row.knowledge == LOOSE
     (check,) = done.named("knowledge/supported")
@@ -117,10 +118,13 @@ def _say(reply: str, _request: Request) -> str:
     return reply
 
 
-def test_a_reader_without_evidence_or_without_an_answer_does_not_count(tmp_path: Path) -> None:
+def test_a_reader_that_names_another_line_or_without_an_answer_does_not_count(
+    tmp_path: Path,
+) -> None:
     for reply in (
-        checks_of(("Emperors ruled the land", True)),
-        checks_of(("Kings governed the country", False)),
+        checks_of((1, True)),
+        checks_of((99, True)),
+        checks_of((KINGS, False)),
         checks_of(),
         "It is fine.",
     ):
@@ -131,8 +135,7 @@ def test_a_reader_without_evidence_or_without_an_answer_does_not_count(tmp_path:
 
 
 def test_the_judge_reads_if_there_is_one(tmp_path: Path) -> None:
-    quote = "Kings governed the country from there"
-    done = ground(tmp_path, LOOSE, checks=lambda _: checks_of((quote, True)), with_judge=True)
+    done = ground(tmp_path, LOOSE, checks=lambda _: checks_of((KINGS, True)), with_judge=True)
 
     assert done.row.knowledge == LOOSE
     (check,) = done.named("knowledge/supported")

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from sdg_assets.passages.support import Grounds, Verdict, checked_by_words, is_quoted
+from sdg_assets.passages.support import Grounds, Verdict, checked_by_words, stands_at
 from sdg_assets.passages.words import names_in, numbers_in, sentences, stems
 from sdg_assets_tests.support.passages import LOIRE, PARIS
 
@@ -65,10 +65,15 @@ def test_a_noun_in_german_is_no_name() -> None:
     )
 
 
-def test_evidence_counts_only_if_a_passage_has_it() -> None:
-    assert is_quoted("reaches the Atlantic near Saint-Nazaire", GROUNDS.passages)
-    assert not is_quoted("reaches the Mediterranean near Marseille", GROUNDS.passages)
-    assert not is_quoted("none", GROUNDS.passages)
+def test_a_named_line_counts_only_if_it_has_words_of_the_sentence() -> None:
+    sentence = "The river ends in an ocean, the Atlantic."
+
+    assert GROUNDS.lines[4].startswith("It rises in the Ardèche and reaches the Atlantic")
+    assert stands_at(sentence, 5, GROUNDS)
+    assert stands_at(sentence, 4, GROUNDS), "its neighbours count with it"
+    assert not stands_at(sentence, 1, GROUNDS)
+    assert not stands_at(sentence, 0, GROUNDS)
+    assert not stands_at(sentence, 6, GROUNDS)
 
 
 def test_texts_are_taken_apart_into_sentences_stems_numbers_and_names() -> None:
