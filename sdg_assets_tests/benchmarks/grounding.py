@@ -2,8 +2,8 @@
 
 A solver writes backgrounds for questions of the embedded samples, once from its memory and once
 from the embedded passages. Every sentence of both is then checked against the same passages, as the
-pipeline does it: by words, and where these are not certain by the solver itself, whose evidence
-must stand in a passage. "Unsupported" therefore means: not said by the passages. From memory, such
+pipeline does it: by words, and where these are not certain by the solver itself, which must name a
+line of a passage. "Unsupported" therefore means: not said by the passages. From memory, such
 a sentence may still be true.
 
 A person read all sentences and marked them (`grounding_marks.json`): `s` the passages say it, `t`
@@ -11,7 +11,7 @@ it is true but they do not, `f` it is false, garbled, or contradicts them. The t
 how often the check agrees with the person. `--report` writes every background with its passages and
 all marks.
 
-    python -m sdg_assets_tests.benchmarks.grounding --rows 48 --report report.md
+    python -m sdg_assets_tests.benchmarks.grounding --rows 42 --report report.md
 
 Exits with 1 if a goal is missed, naming it: at least 40 rows; with passages at most half as large
 a share of unsupported sentences, both by the check and by the person; at most 10 % of the sentences
@@ -32,6 +32,7 @@ from pathlib import Path
 from typing import Any
 
 from sdg_assets.catalog import load_catalog
+from sdg_assets.enrichment.asking import together
 from sdg_assets.enrichment.background import (
     ATTEMPTS,
     knowledge_fault,
@@ -122,7 +123,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("subtasks", nargs="*", default=SUBTASKS, help="task/subtask")
     parser.add_argument("--teacher", default="qwen2.5-coder-1.5b")
-    parser.add_argument("--rows", type=int, default=48, help="rows for which there is a passage")
+    parser.add_argument("--rows", type=int, default=42, help="rows for which there is a passage")
     parser.add_argument("--log", type=Path, default=Path(tempfile.gettempdir()) / "grounding-log")
     parser.add_argument("--concurrency", type=int, help="requests at a time; fewer: sooner kept")
     parser.add_argument("--report", type=Path, help="file for all backgrounds, to be read")
@@ -171,9 +172,13 @@ def rows_with_passages(
 def audit(row: EnrichedExample, context: EnrichmentContext) -> Work[Audited]:
     """Has a row's backgrounds written both ways, and all their sentences checked."""
     passages = passages_for(row, context) or []
-    memory = yield from attempts(row, passages, context, from_memory=True)
-    grounded = yield from attempts(row, passages, context, from_memory=False)
-    return Audited(row, passages, memory, grounded)
+    written = yield from together(
+        {
+            MEMORY: attempts(row, passages, context, from_memory=True),
+            PASSAGES: attempts(row, passages, context, from_memory=False),
+        }
+    )
+    return Audited(row, passages, written[MEMORY], written[PASSAGES])
 
 
 def attempts(

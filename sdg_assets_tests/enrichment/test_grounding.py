@@ -118,7 +118,7 @@ def _say(reply: str, _request: Request) -> str:
     return reply
 
 
-def test_a_reader_that_names_another_line_or_without_an_answer_does_not_count(
+def test_a_reader_that_names_another_line_or_nothing_does_not_count(
     tmp_path: Path,
 ) -> None:
     for reply in (
