@@ -162,9 +162,10 @@ def support(
 
 def grounds_of(row: Example, passages: Sequence[Passage]) -> Grounds:
     """What a row's background may rest on."""
-    texts = [f"{each.title}. {each.text}" for each in passages]
+    texts = [f"{each.title}\n{each.text}" for each in passages]
     asked = "\n".join([row.question, *row.choices, row.answer])
-    return Grounds((*texts, *filter(None, [row.context])), asked, row.language)
+    own = [f"\n{row.context}"] if row.context else []
+    return Grounds((*texts, *own), asked, row.language)
 
 
 def check_request(

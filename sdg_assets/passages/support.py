@@ -1,8 +1,10 @@
 """Which sentences of a background its passages support, as far as words alone can tell.
 
 Certain are the extremes. A number or a name that neither the passages nor the row's question have
-was made up. A sentence whose words nearly all stand together in a passage is supported, one with
-hardly any of them is not. All others are uncertain: a model must read them.
+was made up. A sentence whose words nearly all stand in one sentence of a passage, and none of these
+turns the sense around, is supported; one with hardly any of them is not. All others are uncertain:
+a model must read them. Two sentences of a passage are never joined: "Wood is a good conductor" has
+all its words in neighbours that say the opposite.
 """
 
 from __future__ import annotations
@@ -11,7 +13,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import lru_cache
-from itertools import pairwise
 
 from sdg_assets.passages.words import (
     DIRECTIONS,
@@ -24,7 +25,7 @@ from sdg_assets.passages.words import (
 )
 
 SURE = 0.8
-"""Share of a sentence's stems that stand together in a passage, from which it is supported."""
+"""Share of a sentence's stems that a sentence of a passage has, from which it may be supported."""
 LEAST = 0.4
 """Share of a sentence's stems in all passages, below which it is unsupported."""
 NAMED_LINE = 0.3
@@ -57,7 +58,7 @@ class Grounds:
     """What a background may rest on.
 
     Attributes:
-        passages: The texts of the passages, and the row's own context if it has one.
+        passages: Title, newline and text of each passage; the row's own context has no title.
         row: Question, choices and answer: words of them may be used, but they support no claim.
         language: ISO 639 code of the row.
     """
@@ -89,7 +90,7 @@ def checked_sentence(sentence: str, grounds: Grounds) -> Checked:
     own = set(stems(sentence))
     if not own:
         return Checked(sentence, Verdict.SUPPORTED, "states nothing")
-    share, is_same_way = _best_window(sentence, own, grounds.passages)
+    share, is_same_way = _best_line(sentence, own, grounds.passages)
     if share >= SURE and is_same_way:
         return Checked(sentence, Verdict.SUPPORTED, f"{share:.0%} of its words")
     everywhere = len(own & set(stems("\n".join(grounds.passages)))) / len(own)
@@ -111,22 +112,21 @@ def stands_at(sentence: str, line: int, grounds: Grounds) -> bool:
     return has_line and len(own & set(stems(near))) >= NAMED_LINE * len(own)
 
 
-def _best_window(sentence: str, own: set[str], passages: Sequence[str]) -> tuple[float, bool]:
-    """The most of the stems that two neighbouring sentences have, and whether the sense agrees."""
+def _best_line(sentence: str, own: set[str], passages: Sequence[str]) -> tuple[float, bool]:
+    """The most of the stems that one sentence of a passage has, and whether the sense agrees."""
     turning = _turning(sentence)
     best = (0.0, False)
     for passage in passages:
-        for words, signs in _windows(passage):
-            is_same_way = turning <= signs and (NOT in turning or NOT not in signs)
-            best = max(best, (len(own & words) / len(own), is_same_way))
+        for words, signs in _lines(passage):
+            best = max(best, (len(own & words) / len(own), turning == signs))
     return best
 
 
 @lru_cache(maxsize=1 << 10)
-def _windows(passage: str) -> list[tuple[frozenset[str], frozenset[str]]]:
-    parts = sentences(passage)
-    windows = [" ".join(pair) for pair in pairwise(parts)] or parts
-    return [(frozenset(stems(window)), _turning(window)) for window in windows]
+def _lines(passage: str) -> list[tuple[frozenset[str], frozenset[str]]]:
+    title, _, text = passage.partition("\n")
+    topic = set(stems(title))  # a passage says "it" where a background names its topic
+    return [(frozenset(topic.union(stems(line))), _turning(line)) for line in sentences(text)]
 
 
 def _turning(text: str) -> frozenset[str]:

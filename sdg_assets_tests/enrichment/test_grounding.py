@@ -22,13 +22,13 @@ from sdg_assets_tests.support.records import generated
 from sdg_assets_tests.support.scripted_teacher import ScriptedTeacher, ratings
 from sdg_assets_tests.support.solvers import answer, solved
 
-SUPPORTED = (
-    "Kings governed the country from the city on the Seine. It has about two million inhabitants."
-)
+SUPPORTED = "Kings governed the country from there. The city has about two million inhabitants."
 INVENTED = "France has many cities. The largest one has 11 million inhabitants."
 KINGS = 4
 """The line of the passage about Paris that speaks of kings; its title is the first."""
-LOOSE = "A seat of government is the place from which a country is led. Paris lies on the Seine."
+LOOSE = (
+    "A seat of government is the place from which a country is led. Paris is the capital of France."
+)
 
 
 @dataclass
@@ -111,7 +111,7 @@ def test_a_reader_decides_about_all_uncertain_sentences_in_one_request(tmp_path:
     (check,) = done.named("knowledge/supported")
     assert check.role is Role.SOLVER
     assert "1. A seat of government" in check.messages[1].content
-    assert "lies on the Seine." not in check.messages[1].content.partition("Sentences:")[2]
+    assert "the capital of France." not in check.messages[1].content.partition("Sentences:")[2]
 
 
 def _say(reply: str, _request: Request) -> str:
