@@ -26,7 +26,7 @@ def verdict(sentence: str, grounds: Grounds = GROUNDS) -> Verdict:
 @pytest.mark.parametrize(
     "sentence",
     [
-        "After 1006 kilometers the Loire reaches the Atlantic near Saint-Nazaire.",
+        "Kings governed the country from Paris.",
         "France's longest river is the Loire.",
         "Paris has about 2 million inhabitants.",
         "And so it is.",
