@@ -14,7 +14,7 @@ from sdg_assets.assets.failures import clear_failures
 from sdg_assets.enrichment.grounding import grounding_version
 from sdg_assets.records import Role, TeacherClass, content_id
 from sdg_assets.settings import settings
-from sdg_assets.stages.generated import ABOUT
+from sdg_assets.stages.about_passages import ABOUT
 from sdg_assets.stages.prompt_versions import role_versions
 from sdg_assets.teacher import check_thinking, has_judge, identity_of
 from sdg_assets.teacher.backend import TeacherSpec

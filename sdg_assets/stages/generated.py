@@ -13,7 +13,6 @@ from functools import lru_cache
 from typing import Any
 
 from more_itertools import chunked
-from pydantic_core import from_json
 
 from sdg_assets.answers import AnswerFormat, DraftError, answer_format
 from sdg_assets.answers.base import Draft
@@ -35,6 +34,7 @@ from sdg_assets.records import (
     TeacherClass,
     content_id,
 )
+from sdg_assets.stages.about_passages import draft_about, passage_for, told_about, without_context
 from sdg_assets.stages.draws import Draw, draw_of
 from sdg_assets.stages.seed_index import SeedCopies
 from sdg_assets.stages.shots import Ranking, SeedPrompts
@@ -57,11 +57,6 @@ from sdg_assets.thresholds import DEFAULTS, Thresholds
 GATE = "generation"
 CONTROLLING_DRAFT = "control token"
 CONTROLLING_SEED = "control token in the seed"
-ABOUT = (
-    "It is about the passage below, which is its context and alone decides the answer; write no "
-    "context.\n\n{title}: {text}"
-)
-"""What the writer is told about a passage."""
 
 
 @dataclass(frozen=True)
@@ -245,9 +240,7 @@ def _write(
     kind = answer_format(anchor.answer_kind)
     shots = [anchor, *shown.neighbours(anchor, pool, knobs.shots - 1)]
     draw = draw_of(spec, anchor.id, round_number)
-    passage = None
-    if knobs.passages is not None and anchor.context:
-        passage = _passage(knobs.passages.drawn(f"{spec.key}:{anchor.id}", round_number), writer)
+    passage = passage_for(knobs.passages, anchor, round_number, writer)
     if passage:
         draw = replace(draw, topic=None, angle="", angle_instruction="")
     wanted_answer = (
@@ -272,9 +265,7 @@ def _write(
         }
         schema = _schema(kind.draft_model(anchor))
         if passage:
-            about = ABOUT.format(title=passage.title, text=passage.text)
-            values |= {"variation": f"{draw.instruction} {about}".strip(), "context": False}
-            schema = _without_context(schema)
+            values, schema = told_about(passage, values), without_context(schema)
         template = prompt(anchor.answer_kind, writer.identity.teacher_class)
         request = build_request(writer.identity, Role.WRITER, template, values, sampling, schema)
         (completion,) = yield [request]
@@ -286,18 +277,6 @@ def _write(
 @lru_cache(maxsize=1 << 10)
 def _schema(model: type[Draft]) -> dict[str, Any]:
     return model.model_json_schema()
-
-
-def _passage(drawn: Passage, writer: TeacherFacts) -> Passage | None:
-    """The drawn passage; None if it has a control token of the writer, who then writes its own."""
-    return None if writer.control_tokens.within(f"{drawn.title}\n{drawn.text}") else drawn
-
-
-def _without_context(schema: dict[str, Any]) -> dict[str, Any]:
-    """A draft's schema in which the writer writes no context: the passage takes its place."""
-    fields = {name: part for name, part in schema["properties"].items() if name != "context"}
-    required = [name for name in schema.get("required", ()) if name != "context"]
-    return {**schema, "properties": fields, "required": required}
 
 
 def _read(
@@ -352,18 +331,14 @@ def _parse(written: Written, kind: AnswerFormat, rng: random.Random) -> Content:
         raise DraftError("refusal")
     start, end = text.find("{"), text.rfind("}")
     try:
-        draft = _draft(text[start : end + 1], kind.draft_model(anchor), written.passage)
+        found, model = text[start : end + 1], kind.draft_model(anchor)
+        passage = written.passage
+        draft = draft_about(passage, found, model) if passage else model.model_validate_json(found)
     except ValueError as error:  # pydantic's errors, of JSON and of the model
         raise DraftError("unparsable") from error
     if not draft.question:
         raise DraftError("empty question")
     return kind.assemble(draft, anchor, rng)
-
-
-def _draft(text: str, model: type[Draft], passage: Passage | None) -> Draft:
-    if passage is None:
-        return model.model_validate_json(text)
-    return model.model_validate({**from_json(text), "context": passage.text})
 
 
 def _refuses(text: str) -> bool:
