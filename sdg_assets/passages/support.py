@@ -9,6 +9,7 @@ all its words in neighbours that say the opposite.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -31,6 +32,7 @@ LEAST = 0.4
 NAMED_LINE = 0.3
 """Share of a sentence's stems that a line must have to support it in other words."""
 NOT = "not"
+_PRONOUN = re.compile(r"(?:It|Its|They|Their|He|His|She|Her)\b")
 # German capitalizes every noun, so a capital marks no name.
 _EVERY_NOUN = frozenset({"de", "lb"})
 
@@ -125,8 +127,11 @@ def _best_line(sentence: str, own: set[str], passages: Sequence[str]) -> tuple[f
 @lru_cache(maxsize=1 << 10)
 def _lines(passage: str) -> list[tuple[frozenset[str], frozenset[str]]]:
     title, _, text = passage.partition("\n")
-    topic = set(stems(title))  # a passage says "it" where a background names its topic
-    return [(frozenset(topic.union(stems(line))), _turning(line)) for line in sentences(text)]
+    return [
+        # A passage says "it" where a background names the topic.
+        (frozenset(stems(f"{title} {line}" if _PRONOUN.match(line) else line)), _turning(line))
+        for line in sentences(text)
+    ]
 
 
 def _turning(text: str) -> frozenset[str]:

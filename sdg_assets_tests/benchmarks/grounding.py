@@ -26,6 +26,7 @@ import json
 import os
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
@@ -42,6 +43,7 @@ from sdg_assets.enrichment.background import (
 from sdg_assets.enrichment.base import EnrichmentContext
 from sdg_assets.enrichment.grounding import passages_for, support
 from sdg_assets.enrichment.knobs import SolverKnobs
+from sdg_assets.errors import StoreError
 from sdg_assets.passages.index import PassageIndex, indexed
 from sdg_assets.passages.reading import EMBEDDED, read_passages
 from sdg_assets.passages.support import Checked, Verdict
@@ -50,6 +52,7 @@ from sdg_assets.settings import settings
 from sdg_assets.teacher import open_teacher
 from sdg_assets.teacher.conversation import Desk, Usage, Work
 from sdg_assets.teacher.log.completions import CompletionLog
+from sdg_assets.teacher.replay import replay
 from sdg_assets.teacher.stream import converse
 from sdg_assets_tests.benchmarks.diversity import seeds_of
 from sdg_assets_tests.support.records import enriched
@@ -126,6 +129,9 @@ def main() -> int:
     parser.add_argument("--rows", type=int, default=42, help="rows for which there is a passage")
     parser.add_argument("--log", type=Path, default=Path(tempfile.gettempdir()) / "grounding-log")
     parser.add_argument("--concurrency", type=int, help="requests at a time; fewer: sooner kept")
+    parser.add_argument(
+        "--kept", action="store_true", help="only rows whose answers are all in the log; no model"
+    )
     parser.add_argument("--report", type=Path, help="file for all backgrounds, to be read")
     options = parser.parse_args()
     os.environ |= {"SDG_TEACHER": options.teacher, "SDG_SEED_SOURCE": "samples"}
@@ -135,9 +141,12 @@ def main() -> int:
         knobs = SolverKnobs(passages=embedded_index())
         context = EnrichmentContext({Role.SOLVER: desk.teacher}, knobs)
         rows = rows_with_passages(options.subtasks, context, options.rows)
-        works = [audit(row, context) for row in rows]
-        desks = {Role.SOLVER: desk}
-        audited = list(converse(works, desks, Usage(), concurrency=options.concurrency))
+        if options.kept:
+            audited = list(kept(rows, context, log))
+        else:
+            works = [audit(row, context) for row in rows]
+            desks = {Role.SOLVER: desk}
+            audited = list(converse(works, desks, Usage(), concurrency=options.concurrency))
     marks: Marks = json.loads(MARKS.read_text("utf-8")) if MARKS.is_file() else {}
     figures = figures_of(audited, marks)
     print_table(options.teacher, len(audited), figures)
@@ -146,6 +155,15 @@ def main() -> int:
     missed = missed_goals(len(audited), figures)
     print("".join(f"\nMISSED: {goal}" for goal in missed) or "\nAll goals are met.")
     return 1 if missed else 0
+
+
+def kept(
+    rows: Sequence[EnrichedExample], context: EnrichmentContext, log: CompletionLog
+) -> Iterator[Audited]:
+    """The rows whose answers are all in the log."""
+    for row in rows:
+        with suppress(StoreError):
+            yield from list(replay([audit(row, context)], {Role.SOLVER: log}))
 
 
 def embedded_index() -> PassageIndex:

@@ -26,9 +26,10 @@ def verdict(sentence: str, grounds: Grounds = GROUNDS) -> Verdict:
 @pytest.mark.parametrize(
     "sentence",
     [
-        "Kings governed the country from Paris.",
+        "The Loire rises in the Ardèche and reaches the Atlantic near Saint-Nazaire after 1006 "
+        "kilometers.",
         "France's longest river is the Loire.",
-        "Paris has about 2 million inhabitants.",
+        "The city has about 2 million inhabitants.",
         "And so it is.",
     ],
 )
@@ -52,6 +53,7 @@ def test_an_invention_is_unsupported(sentence: str) -> None:
     "sentence",
     [
         "Paris is not the capital of France.",
+        "Paris has about 2 million inhabitants.",  # the passage says "the city"
         "The Loire is the shortest river of France and rises in the mountains.",
         "Rivers such as the Loire carry water to the Atlantic.",
     ],
