@@ -31,6 +31,8 @@ LEAST = 0.4
 """Share of a sentence's stems in all passages, below which it is unsupported."""
 NAMED_LINE = 0.3
 """Share of a sentence's stems that a line must have to support it in other words."""
+OTHER_LINE = 0.5
+"""The same share for a line that the reader did not name."""
 NOT = "not"
 _PRONOUN = re.compile(r"(?:It|Its|They|Their|He|His|She|Her)\b")
 # German capitalizes every noun, so a capital marks no name.
@@ -111,7 +113,10 @@ def stands_at(sentence: str, line: int, grounds: Grounds) -> bool:
     """
     own, near = set(stems(sentence)), "\n".join(grounds.lines[max(0, line - 2) : line + 1])
     has_line = 1 <= line <= len(grounds.lines)
-    return has_line and len(own & set(stems(near))) >= NAMED_LINE * len(own)
+    if has_line and len(own & set(stems(near))) >= NAMED_LINE * len(own):
+        return True
+    # Small readers often give the number of a line nearby.
+    return line > 0 and _best_line(sentence, own, grounds.passages)[0] >= OTHER_LINE
 
 
 def _best_line(sentence: str, own: set[str], passages: Sequence[str]) -> tuple[float, bool]:
