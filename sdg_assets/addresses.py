@@ -14,6 +14,8 @@ from sdg_assets.errors import TeacherError
 
 HIDDEN = "***"
 BUCKET_URL = re.compile(r"s3://(?P<bucket>[a-z0-9][a-z0-9.-]{1,61}[a-z0-9])(?:/(?P<key>.*))?")
+OWNER = r"[^@\s]+@[^@\s]+\.[^@\s]+|team:[A-Za-z0-9_-]+"
+"""Pattern of an owner as Dagster knows them: an e-mail address, or a team."""
 _IS_URL = re.compile(r"https?://", re.IGNORECASE)
 # A comma may be part of a password, so it divides two addresses only before `http://`.
 _NEXT_ADDRESS = re.compile(r"\s*,\s*(?=https?://)", re.IGNORECASE)

@@ -13,11 +13,12 @@ The package also uses some undocumented parts without an import:
   `replace_slot_contexts` sets to another class;
 - `DagsterInstance.run_will_resume`, which `cluster/executor.py` replaces on one instance, and
   `_step_handler` and `_check_step_health_interval_seconds` of the executor made by dagster-k8s;
-- undocumented methods of documented classes: of `DagsterInstance` (`add_backfill`, `get_backfills`,
-  `all_logs`, `get_run_group`, `get_latest_data_version_record`, `report_engine_event`,
-  `report_run_canceled`, `report_run_failed`), of its `event_log_storage` (the newest event by
-  partition, checks by partition, and slots of pools), and of an asset's context
-  (`get_step_execution_context`, `job_def.asset_layer`).
+- undocumented methods of documented classes: of `DagsterInstance` (`add_backfill`, `get_backfill`,
+  `get_backfills`, `all_instigator_state`, `get_ticks`, `get_records_for_run`, `all_logs`,
+  `get_run_group`, `get_latest_data_version_record`, `report_engine_event`, `report_run_canceled`,
+  `report_run_failed`), of its `event_log_storage` (the newest event by partition, checks by
+  partition, and slots of pools), and of an asset's context (`get_step_execution_context`,
+  `job_def.asset_layer`).
 
 Only `cluster/step_handler.py` imports the undocumented modules of dagster-k8s, because they are
 installed only with the extra `k8s`.
@@ -53,6 +54,10 @@ from dagster._core.definitions.data_version import (
     get_input_event_pointer_tag,
 )
 
+# The newest ticks of all sensors and schedules, from which alerts follow. The only public way is a
+# GraphQL query. Remove once `DagsterInstance.all_instigator_state` and `get_ticks` are public.
+from dagster._core.definitions.run_request import InstigatorType
+
 # Marks the result of a step that has reported its partitions itself, so that Dagster does not
 # materialize each a second time. Remove with the tags above.
 from dagster._core.definitions.source_asset import SYSTEM_METADATA_KEY_SOURCE_ASSET_OBSERVATION
@@ -83,6 +88,7 @@ from dagster._core.executor.step_delegating import (
     step_delegating_executor,
 )
 from dagster._core.instance.config import PoolGranularity  # with the slots above
+from dagster._core.scheduler.instigation import InstigatorState, InstigatorStatus, TickStatus
 
 # The result of a check in the event log, per partition. `AssetCheckKey` is public, but querying the
 # newest results by partition is not. Remove once `DagsterInstance` has such a query.
@@ -111,11 +117,15 @@ __all__ = [
     "CheckStepHealthResult",
     "EngineEventData",
     "InstanceConcurrencyContext",
+    "InstigatorState",
+    "InstigatorStatus",
+    "InstigatorType",
     "JobFailureData",
     "PartitionBackfill",
     "PoolGranularity",
     "RunFailureReason",
     "StepHandlerContext",
+    "TickStatus",
     "UnresolvedAssetJobDefinition",
     "extract_data_version_from_entry",
     "get_input_data_version_tag",

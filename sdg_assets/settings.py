@@ -16,7 +16,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, PrivateAttr, field_validator, model_validator
 from pydantic_settings import NoDecode, SettingsConfigDict
 
-from sdg_assets.addresses import BUCKET_URL, Credentials, addresses_in, split_credentials
+from sdg_assets.addresses import BUCKET_URL, OWNER, Credentials, addresses_in, split_credentials
 from sdg_assets.environment import EnvironmentSettings, Json, from_environment, nearest
 from sdg_assets.records import THINKING_MODES, JudgeApi, ReasoningSource, Role
 from sdg_assets.thresholds import overridden
@@ -26,15 +26,14 @@ _PASSWORD = re.compile(r"(?![/~.])[^@]*:[^@]*@")
 # Two logins in one address: the second server lacks its `http://`.
 _TWO_LOGINS = re.compile(r"@[^@]*,[^@]*@|://[^@:]*,[^@]*@")
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
-OWNER = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+|team:[A-Za-z0-9_-]+")
 
 
 class Settings(EnvironmentSettings):
     """The settings; the field `votes` is the variable `SDG_VOTES`."""
 
     model_config = SettingsConfigDict(env_prefix="SDG_", frozen=True)
-    # Read where they are used: a secret, and two facts about the machine.
-    read_elsewhere = frozenset({"SDG_API_KEY", "SDG_CACHE", "SDG_TEACHER_SOURCE"})
+    # Read where they are used: two secrets, and two facts about the machine.
+    read_elsewhere = frozenset({"SDG_ALERTS", "SDG_API_KEY", "SDG_CACHE", "SDG_TEACHER_SOURCE"})
     prefixes_elsewhere = ("SDG_K8S_",)
 
     store: Path | str = Field(
@@ -100,8 +99,19 @@ class Settings(EnvironmentSettings):
     )
     owners: Annotated[tuple[str, ...], NoDecode] = Field(
         default=(),
-        description="owners that the UI shows on each asset: e-mail addresses or team:NAME, "
-        "comma-separated",
+        description="owners of each asset, for tasks that name none: e-mail addresses or "
+        "team:NAME, comma-separated; the UI shows them, and alerts reach them",
+    )
+    ui_url: str = Field(
+        default="",
+        pattern=r"^(https?://\S+)?$",
+        description="address of Dagster's UI, as https://dagster.example.org, for links in alerts",
+    )
+    alert_stalled_minutes: float = Field(
+        default=30,
+        gt=0,
+        description="minutes without an event after which a run counts as stalled, and an alert is "
+        "sent",
     )
     sensor_seconds: int = Field(
         default=30, ge=1, description="seconds between two evaluations of a sensor"
@@ -308,7 +318,7 @@ class Settings(EnvironmentSettings):
     @field_validator("owners")
     @classmethod
     def _addresses_or_teams(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        if wrong := sorted(o for o in value if not OWNER.fullmatch(o)):
+        if wrong := sorted(o for o in value if not re.fullmatch(OWNER, o)):
             raise ValueError(f"{', '.join(wrong)}: neither an e-mail address nor team:NAME")
         return value
 

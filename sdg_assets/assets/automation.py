@@ -11,6 +11,7 @@ from datetime import UTC, datetime, timedelta
 
 import dagster as dg
 
+from sdg_assets.assets.alerts.sensor import alerts_sensor
 from sdg_assets.assets.cursors import packed, unpacked
 from sdg_assets.assets.jobs import (
     PRIORITY,
@@ -82,7 +83,7 @@ def sensors() -> list[dg.SensorDefinition]:
     """The sensors.
 
     `remake_stale` and `fill_missing` are off by default; `operations_after_observing` and
-    `coverage_after_release` are on.
+    `coverage_after_release` are on, and `alerts` is on if its receivers are named.
     """
     interval = settings().sensor_seconds
 
@@ -182,7 +183,10 @@ def sensors() -> list[dg.SensorDefinition]:
             return dg.SkipReason("no release was made, or `coverage` with it")
         return dg.RunRequest()
 
-    return [remake_stale, fill_missing, operations_after_observing, coverage_after_release]
+    return [
+        remake_stale, fill_missing, operations_after_observing, coverage_after_release,
+        alerts_sensor(),
+    ]  # fmt: skip
 
 
 def _due(

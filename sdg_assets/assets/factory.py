@@ -52,7 +52,7 @@ def _asset(
         check_specs=checks,
         output_required=False,
         group_name=task.task,
-        owners=settings().owners,
+        owners=task.owners or settings().owners,
         description=_describe(task, stage),
         kinds={"vllm", "jsonl"} if row.has_fill else {"python", "jsonl"},
         tags={

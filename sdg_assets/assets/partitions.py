@@ -105,9 +105,10 @@ def each_partition(
     if interruption:
         raise interruption
     if failed:
+        causes = {key: _error_text(error) for key, error in failed.items()}
         raise dg.Failure(
-            description="\n".join(f"{key}: {_error_text(error)}" for key, error in failed.items()),
-            metadata={"failed": list(failed), "succeeded": sorted(done | succeeded.keys())},
+            description="\n".join(f"{key}: {cause}" for key, cause in causes.items()),
+            metadata={"failed": causes, "succeeded": sorted(done | succeeded.keys())},
             allow_retries=not all(isinstance(e, PermanentError) for e in failed.values()),
         )
     # Downstream steps of the same run wait for this result. Without the mark Dagster would write a

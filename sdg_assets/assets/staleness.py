@@ -125,6 +125,16 @@ def stop_if_superseded(
             )
 
 
+def teacher_versions(instance: dg.DagsterInstance) -> Versions:
+    """The observed version of each teacher; those that were never observed are left out."""
+    versions: Versions = {}
+    for role in reversed(Role):
+        record = instance.get_latest_data_version_record(TEACHERS[role], is_source=True)
+        if record and (version := extract_data_version_from_entry(record.event_log_entry)):
+            versions[TEACHERS[role]] = version.value
+    return versions
+
+
 def shared_versions(instance: dg.DagsterInstance) -> Versions:
     """Versions of the teachers, of the passages if they are on, and of the benchmarks' hashes.
 
@@ -132,11 +142,7 @@ def shared_versions(instance: dg.DagsterInstance) -> Versions:
     never seen without the new writer. Otherwise a sensor tick during an observation would have
     `enriched` made from the old writer's rows, and waste all its votes.
     """
-    versions: Versions = {}
-    for role in reversed(Role):
-        record = instance.get_latest_data_version_record(TEACHERS[role], is_source=True)
-        if record and (version := extract_data_version_from_entry(record.event_log_entry)):
-            versions[TEACHERS[role]] = version.value
+    versions = teacher_versions(instance)
     if settings().passages:
         record = instance.get_latest_data_version_record(PASSAGES)
         if record and (version := extract_data_version_from_entry(record.event_log_entry)):

@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from sdg_assets.addresses import OWNER
 from sdg_assets.catalog.topic_tree import Parts, topic_tree
 from sdg_assets.kinds import policies
 from sdg_assets.records import AnswerKind, CommercialUse, Stage
@@ -211,6 +212,11 @@ class SeedTask(CatalogEntry):
         default=None, description="templates for the rows; None: lm-eval renders them"
     )
     subtasks: dict[str, Subtask] = Field(min_length=1)
+    owners: list[Annotated[str, Field(pattern=f"^({OWNER})$")]] = Field(
+        default_factory=list,
+        description="who answers for the task, instead of SDG_OWNERS: e-mail addresses or "
+        "team:NAME; the UI shows them, and alerts reach them",
+    )
     notes: str = ""
     certainty: dict[str, Certainty] = Field(default_factory=dict)
     overlaps: list[str] = Field(

@@ -1,0 +1,1 @@
+"""Tells people what happened: a sensor finds events, and `apprise` sends them."""
