@@ -15,7 +15,6 @@ from sdg_assets.assets.passages import passages_assets
 from sdg_assets.assets.staleness import first_stale
 from sdg_assets.assets.teacher import TEACHERS, version_of
 from sdg_assets.catalog import cached_catalog
-from sdg_assets.definitions import build_definitions
 from sdg_assets.errors import StoreError
 from sdg_assets.passages.library import KEY, passage_index
 from sdg_assets.records import EnrichedExample, Passage, Role
@@ -71,12 +70,12 @@ def deps(stage: str) -> set[dg.AssetKey]:
 
 
 def test_it_is_there_only_with_the_setting(configure: Configure) -> None:
-    assert PASSAGES not in build_definitions().resolve_all_asset_keys()
+    assert passages_assets() == []
     assert PASSAGES not in deps("enriched")
 
     configure(passages="embedded")
 
-    assert PASSAGES in build_definitions().resolve_all_asset_keys()
+    assert [asset.key for asset in passages_assets()] == [PASSAGES]
     assert PASSAGES in deps("enriched")
     assert PASSAGES not in deps("generated")
 
