@@ -15,14 +15,14 @@ from __future__ import annotations
 import fcntl
 import time
 from collections import Counter
-from collections.abc import Iterable
 from pathlib import Path
 from types import TracebackType
-from typing import Any, cast
+from typing import cast
 
 import dagster as dg
 
 from sdg_assets.cluster.pods import gpus_of_run
+from sdg_assets.cluster.pool_slots import COLLECTOR_POOL, free_slots
 from sdg_assets.cluster.settings import cluster_settings
 from sdg_assets.dagster_internals import (
     InstanceConcurrencyContext,
@@ -33,10 +33,6 @@ from sdg_assets.errors import SdgError
 from sdg_assets.settings import settings
 from sdg_assets.stages.stage import TEACHER_STAGES, Pool
 
-# A pool with one slot, used as a lock. Only one step at a time may collect several slots: two steps
-# that each hold half of the slots would deadlock. A step that needs one slot does not need the
-# lock, because it holds nothing while it waits.
-COLLECTOR_POOL = "{pool}-turn"
 RECHECK_SECONDS = 1.0
 DEAD_RUN_CHECK_SECONDS = 5.0  # between two checks for slots of dead runs
 
@@ -144,20 +140,7 @@ class StepSlots(InstanceConcurrencyContext):
         return True
 
     def _free(self, step_key: str) -> None:
-        """Frees all slots and queue entries of a step, as recorded in the database.
-
-        A worker that resumes a run does not know how many slots the step had claimed.
-        """
-        pool = self._pool_of[step_key]
-        if not self._slots.supports_global_concurrency_limits:
-            return
-        for name in (pool, COLLECTOR_POOL.format(pool=pool)):
-            info = self._slots.get_concurrency_info(name)
-            entries: Iterable[Any] = [*info.claimed_slots, *info.pending_steps]
-            own_keys = {entry.step_key for entry in entries if entry.run_id == self._run_id}
-            for key in own_keys:
-                if key == step_key or key.startswith(f"{step_key}#"):
-                    self._slots.free_concurrency_slot_for_step(self._run_id, key)
+        free_slots(self._instance, self._pool_of[step_key], self._run_id, step_key)
 
 
 class _RunLock:

@@ -52,6 +52,12 @@ def plan(
     failures_per_day: Annotated[
         float, typer.Option(min=0, help="How often one teacher dies or is evicted.")
     ] = 0.0,
+    spread: Annotated[
+        float,
+        typer.Option(
+            min=0, help="How uneven answers are: standard deviation of their tokens ÷ mean."
+        ),
+    ] = 0.5,
     as_json: AsJson = False,
 ) -> int:
     """Estimate the cost of a run before any GPU is used: requests, tokens, GPU-hours and hours.
@@ -59,7 +65,7 @@ def plan(
     Prompts are rendered from the real seeds and counted with the tokenizer of SDG_TEACHER. A new
     example is assumed to be as long as a seed; thoughts, traces and backgrounds have typical
     lengths. The line below the table simulates the run on `--gpus`, with uneven shares, loading,
-    the last long answers and failures; `--hours` turns the question around.
+    the last long answers and failures, without publishing; `--hours` turns the question around.
     """
     from sdg_assets.catalog import configured_catalog
     from sdg_assets.records import Role
@@ -95,6 +101,7 @@ def plan(
         batch=batch,
         load_seconds=60 * load_minutes,
         failures_per_day=failures_per_day,
+        spread=spread,
     )
     summed = total(plans)
     phases = [summed.generated, summed.enriched]
@@ -128,11 +135,14 @@ def _numbers(plan: SubtaskPlan, tokens_per_second: float) -> dict[str, object]:
 
 
 def _forecast_line(fleet: Fleet, each: int, forecast: Forecast) -> str:
-    return (
+    line = (
         f"\n{_teachers(fleet.replicas, each)}: {forecast.hours:.1f} h, and one run of twenty takes "
         f"more than {forecast.late_hours:.1f} h. {forecast.replica_hours * each:.1f} GPU-hours, "
         f"of which {1 - forecast.busy_share:.0%} go to loading, the last answers and failures."
     )
+    if fleet.replicas > 1:
+        line += f" For {forecast.tail_hours:.1f} h, not all teachers have rows left."
+    return line
 
 
 def _needed_line(needed: int | None, each: int, hours: float) -> str:

@@ -16,6 +16,7 @@ from sdg_assets.cluster.fill_jobs import FillJobs, GivenUpError
 from sdg_assets.cluster.fill_report import VARIABLE, FillReport
 from sdg_assets.cluster.indexed_jobs import fill_command, indexed_spec, subtasks_of_run
 from sdg_assets.cluster.pods import gpus_of_run, indexes_of_run, stage_of_step
+from sdg_assets.cluster.pool_slots import free_slots, pool_slots
 from sdg_assets.cluster.settings import ClusterSettings
 from sdg_assets.cluster.step_handler import StageHandler, as_context, op_config
 from sdg_assets.dagster_internals import CheckStepHealthResult, StepHandlerContext
@@ -112,8 +113,16 @@ class DividedSteps(StageHandler):
             self._explained.add(self._get_k8s_step_job_name(context))
             return CheckStepHealthResult.unhealthy(reason=str(error))
         if report:
+            self._free_gpus(context)
             self._launch_publisher(context, report)
         return CheckStepHealthResult.healthy()
+
+    def _free_gpus(self, context: StepHandlerContext) -> None:
+        """Gives back the pool's slots: no pod with GPUs is left, and publishing takes a while."""
+        op = self._get_step_key(context)
+        stage = stage_of_step(op)
+        if stage and (pool := STAGES[stage].pool):
+            free_slots(context.instance, pool, context.dagster_run.run_id, op)
 
     def _launch_publisher(self, context: StepHandlerContext, report: FillReport) -> None:
         """Starts the step's own Job, without GPUs: all answers that there are, are logged."""
@@ -129,12 +138,3 @@ class DividedSteps(StageHandler):
         command = arguments.get_command_args(skip_serialized_namedtuple=True)
         self._create_job(context, job, command, self._publisher_context(context), env)
         self._publishing.add(job)
-
-
-def pool_slots(instance: dg.DagsterInstance, pool: str) -> int | None:
-    """Number of slots of a pool, used or free; None: no limit."""
-    storage = instance.event_log_storage
-    if not storage.supports_global_concurrency_limits:
-        return None
-    default = instance.get_concurrency_config().pool_config.default_pool_limit
-    return storage.get_concurrency_info(pool).slot_count or default

@@ -1,28 +1,30 @@
 """Forecasts how long a fleet of teachers needs for a plan, by simulating it.
 
-Tokens ÷ speed is the least that a run can take. What comes on top is simulated: the rows' hashes
-divide them unevenly, each replica loads its model for each stage, its last answers are written with
-a batch that is no longer full, and a replica that fails loads again and writes again what was under
-way. Answers that it had kept cost nothing.
+Tokens ÷ speed is the least that a run can take. What comes on top is simulated (`simulation`): the
+rows' hashes divide them unevenly, each replica loads its model for each stage, the last answers are
+written with a batch that is no longer full, and a replica that fails loads again and writes again
+what was under way. Answers that it had kept cost nothing.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from statistics import fmean, quantiles
 
 import numpy as np
 
-RUNS = 200
-"""Simulated runs. With so many, the slowest of twenty differs by a percent between two seeds."""
-LONGEST = 3.0
-"""The longest of thousands of answers, as a multiple of the mean one."""
-SPREAD = 0.5
-"""Standard deviation of a row's tokens, as a share of their mean."""
+from sdg_assets.stages.simulation import Pace, events_of, simulate
+
+EVENTS = 500_000
+"""Rows that are simulated one by one for a forecast, which takes about 0.3 s."""
+LEAST_RUNS, MOST_RUNS = 20, 200
+"""Simulated runs. With 200, the slowest of twenty differs by a percent between two seeds."""
 MOST_REPLICAS = 1024
 PARTS = 20
 """One run of so many takes longer than `late_hours`."""
+DAY = 86_400.0
 
 
 @dataclass(frozen=True)
@@ -35,6 +37,8 @@ class Fleet:
         batch: Requests that one replica computes together.
         load_seconds: From the start of its process to its first token.
         failures_per_day: How often one replica dies or is evicted.
+        restart_seconds: From a failure to the start of the next process; Kubernetes waits 10 s.
+        spread: Standard deviation of an answer's tokens, as a share of their mean.
     """
 
     replicas: int
@@ -42,6 +46,8 @@ class Fleet:
     batch: int = 256
     load_seconds: float = 300.0
     failures_per_day: float = 0.0
+    restart_seconds: float = 10.0
+    spread: float = 0.5
 
 
 @dataclass(frozen=True)
@@ -68,6 +74,7 @@ class Forecast:
     Attributes:
         hours: Wall clock, on average.
         late_hours: Wall clock that one run of twenty exceeds.
+        tail_hours: The part of `hours` in which a replica is done and others are not, on average.
         replica_hours: Hours of all replicas together, on average. A replica that is done is given
             back.
         busy_share: Share of these hours in which tokens are written with a full batch.
@@ -75,6 +82,7 @@ class Forecast:
 
     hours: float
     late_hours: float
+    tail_hours: float
     replica_hours: float
     busy_share: float
 
@@ -89,17 +97,58 @@ def forecast(phases: Sequence[Phase], fleet: Fleet, seed: int = 0) -> Forecast:
     """
     random = np.random.default_rng(seed)
     phases = [phase for phase in phases if phase.rows and phase.output_tokens]
-    runs = [[_simulated(phase, fleet, random) for phase in phases] for _ in range(RUNS)]
+    runs = [
+        [seconds_of(phase, fleet, random) for phase in phases] for _ in range(_runs(phases, fleet))
+    ]
     walls = [sum(float(seconds.max()) for seconds in run) / 3600 for run in runs]
     totals = [sum(float(seconds.sum()) for seconds in run) / 3600 for run in runs]
+    tails = [sum(float(np.ptp(seconds[seconds > 0])) for seconds in run) / 3600 for run in runs]
     spent = fmean(totals)
     least = sum(phase.output_tokens for phase in phases) / fleet.tokens_per_second / 3600
     return Forecast(
         hours=fmean(walls),
         late_hours=quantiles(walls, n=PARTS)[-1],
+        tail_hours=fmean(tails),
         replica_hours=spent,
         busy_share=least / spent if spent else 1.0,
     )
+
+
+def seconds_of(
+    phase: Phase,
+    fleet: Fleet,
+    random: np.random.Generator,
+    failures: Sequence[Sequence[float]] | None = None,
+) -> np.ndarray:
+    """The seconds after which each replica has done its share of a phase; 0 where it has no row.
+
+    Args:
+        phase: The work.
+        fleet: The replicas.
+        random: Draws the shares, the lengths of answers and the failures.
+        failures: The seconds at which each replica fails, ascending; None: drawn.
+    """
+    shares = random.multinomial(phase.rows, [1 / fleet.replicas] * fleet.replicas)
+    pace = _pace(phase, fleet)
+    return np.array(
+        [
+            simulate(
+                rows,
+                pace,
+                failure_times(fleet, random) if failures is None else iter(failures[number]),
+                random,
+            )
+            for number, rows in enumerate(shares.tolist())
+        ]
+    )
+
+
+def failure_times(fleet: Fleet, random: np.random.Generator) -> Iterator[float]:
+    """Draws the seconds at which one replica fails, in ascending order, without end."""
+    seconds = 0.0
+    while fleet.failures_per_day:
+        seconds += random.exponential(DAY / fleet.failures_per_day)
+        yield seconds
 
 
 def replicas_for(phases: Sequence[Phase], hours: float, fleet: Fleet) -> int | None:
@@ -118,29 +167,44 @@ def replicas_for(phases: Sequence[Phase], hours: float, fleet: Fleet) -> int | N
     def is_enough(replicas: int) -> bool:
         return forecast(phases, replace(fleet, replicas=replicas)).late_hours <= hours
 
-    if not is_enough(MOST_REPLICAS):
+    for_writing = hours - fleet.load_seconds / 3600 * sum(phase.rows > 0 for phase in phases)
+    tokens = sum(phase.output_tokens for phase in phases)
+    if for_writing <= 0:
         return None
-    too_few, enough = 0, 1
-    while not is_enough(enough):
-        too_few, enough = enough, min(2 * enough, MOST_REPLICAS)
+    least = math.ceil(tokens / fleet.tokens_per_second / 3600 / for_writing)
+    too_few, enough = max(0, least - 1), max(1, least)
+    while enough <= MOST_REPLICAS and not is_enough(enough):
+        too_few, enough = enough, 2 * enough
+    if enough > MOST_REPLICAS:
+        return None
     while enough - too_few > 1:
         middle = (too_few + enough) // 2
         too_few, enough = (too_few, middle) if is_enough(middle) else (middle, enough)
     return enough
 
 
-def _simulated(phase: Phase, fleet: Fleet, random: np.random.Generator) -> np.ndarray:
-    """The seconds that each replica works on a phase, shape (replicas,)."""
-    each = phase.output_tokens / phase.rows
-    rows = random.multinomial(phase.rows, [1 / fleet.replicas] * fleet.replicas)
-    tokens = rows * each + np.sqrt(rows) * SPREAD * each * random.standard_normal(fleet.replicas)
-    speed, one_answer = fleet.tokens_per_second, phase.output_tokens / phase.requests
-    # When no new row is left, the rows under way have half their tokens to write. The longest of
-    # them goes on alone, as fast as in the batch.
-    longest = LONGEST * one_answer * phase.in_sequence
-    tail = longest * fleet.batch / speed
-    writing = np.maximum(tokens / speed - each / 2 * fleet.batch / speed, 0) + tail
-    seconds = np.where(rows > 0, fleet.load_seconds + writing, 0.0)
-    failures = random.poisson(seconds * fleet.failures_per_day / 86_400)
-    lost = np.minimum(rows, fleet.batch) * one_answer / 2 / speed
-    return np.asarray(seconds + failures * (fleet.load_seconds + lost))
+def _runs(phases: Sequence[Phase], fleet: Fleet) -> int:
+    """How many runs are simulated: fewer of large fleets, whose shares differ less."""
+    share = [math.ceil(phase.rows / fleet.replicas) for phase in phases]
+    events = fleet.replicas * sum(events_of(rows, fleet.batch) for rows in share)
+    return min(MOST_RUNS, max(LEAST_RUNS, EVENTS // max(1, events)))
+
+
+def _pace(phase: Phase, fleet: Fleet) -> Pace:
+    """How a replica works on rows of a phase.
+
+    A row makes its requests in waves, one wave after the other. The requests of a wave are under
+    way together, so that fewer rows are under way than requests.
+    """
+    a_row = phase.requests / phase.rows
+    waves = max(1, min(phase.in_sequence, round(a_row)))
+    slots = max(1, round(fleet.batch / max(1.0, a_row / waves)))
+    tokens = phase.output_tokens / phase.rows
+    return Pace(
+        slots=slots,
+        row_seconds=slots * tokens / fleet.tokens_per_second,
+        links=waves,
+        spread=fleet.spread / math.sqrt(waves),
+        load_seconds=fleet.load_seconds,
+        restart_seconds=fleet.restart_seconds,
+    )

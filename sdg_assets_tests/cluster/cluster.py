@@ -24,6 +24,7 @@ from sdg_assets_tests.cluster.job_controller import JobController
 
 ROOT = Path(__file__).parents[2]
 GPU = "nvidia.com/gpu"
+QUEUE_LABEL = "kueue.x-k8s.io/queue-name"
 INDEX_ANNOTATION = "batch.kubernetes.io/job-completion-index"
 LAST_BYTES, LAST_LINES = 2048, 80
 """How much of a failed container's log the kubelet takes as its termination message."""
@@ -94,7 +95,7 @@ class Cluster:
     """
 
     place: Path
-    config_maps: Mapping[str, Mapping[str, str]]
+    config_maps: Mapping[str, dict[str, str]]
     secrets: Mapping[str, Mapping[str, str]]
     nodes: dict[str, int] = field(default_factory=lambda: {"cpu-1": 0})
     unpullable: set[str] = field(default_factory=set)
@@ -166,6 +167,13 @@ class Cluster:
             {"type": "DisruptionTarget", "status": "True", "reason": "EvictionByEvictionAPI"}
         )
         self.delete_pod(pod)
+
+    def admit_jobs(self, queue: str) -> None:
+        """Kueue has quota for the Jobs that wait in a queue."""
+        with self.lock:
+            for job in self.jobs.values():
+                if job["metadata"].get("labels", {}).get(QUEUE_LABEL) == queue:
+                    job["spec"]["suspend"] = False
 
     # Failures.
 

@@ -10,6 +10,7 @@ import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import count, cycle, islice
 from pathlib import Path
 from typing import Any, cast
@@ -63,11 +64,8 @@ class Deployment:
             pod: The run's tag `sdg/pod`.
             tags: Further tags of the run.
         """
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            repository = build_definitions().get_repository_def()
         keys = {dg.AssetKey([TASK, stage]) for stage in stages}
-        job = repository.get_implicit_global_asset_job_def().get_subset(asset_selection=keys)
+        job = self._repository.get_implicit_global_asset_job_def().get_subset(asset_selection=keys)
         origin = RepositoryPythonOrigin(
             executable_path=sys.executable,
             code_pointer=CodePointer.from_module("sdg_assets.definitions", "defs", None),
@@ -87,6 +85,12 @@ class Deployment:
         )
         self.run_id = run.run_id
         self.instance.launch_run(run.run_id, cast("Any", None))
+
+    @cached_property
+    def _repository(self) -> dg.RepositoryDefinition:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            return build_definitions().get_repository_def()
 
     def terminate(self) -> None:
         """Terminates the run as the UI does."""

@@ -9,11 +9,12 @@ import pytest
 from dagster import DagsterRunStatus
 
 from sdg_assets.cluster.settings import cluster_settings
-from sdg_assets.records import Example, GeneratedExample
+from sdg_assets.records import Example
 from sdg_assets.store.partitions import PartitionKey, Store
 from sdg_assets_tests.cluster.arithmetic_teacher import SteadyTeacher
-from sdg_assets_tests.cluster.cluster import Pod, wait_until_gone
-from sdg_assets_tests.cluster.deployment import SUBTASKS, TASK, Deployment, deployed
+from sdg_assets_tests.cluster.cluster import wait_for, wait_until_gone
+from sdg_assets_tests.cluster.deployment import SUBTASKS, TASK, deployed
+from sdg_assets_tests.cluster.divided import fill_pods, fillers, generated_rows
 from sdg_assets_tests.cluster.rules import broken_rules
 from sdg_assets_tests.conftest import forget_settings
 from sdg_assets_tests.support.runs import failures, run
@@ -23,18 +24,6 @@ pytestmark = pytest.mark.filterwarnings("ignore:HTTPResponse.getheader:Deprecati
 INDEXES, ROWS = 2, 20
 PARTS = (SUBTASKS[0], SUBTASKS[1])
 TAGS = {"sdg/indexes": str(INDEXES)}
-
-
-def rows_of(store: Path, subtask: str) -> list[str]:
-    key = PartitionKey(TASK, "generated", subtask)
-    return [row.model_dump_json() for row in Store(store).read(key, GeneratedExample)]
-
-
-def fillers(deployment: Deployment) -> list[Pod]:
-    """The pods of Indexed Jobs that run."""
-    with deployment.cluster.lock:
-        pods = list(deployment.cluster.ever)
-    return [pod for pod in pods if pod.job.startswith("sdg-fill-") and pod.phase == "Running"]
 
 
 def test_pods_that_share_a_step_outlive_failures_and_publish_what_one_would(
@@ -85,7 +74,7 @@ def test_pods_that_share_a_step_outlive_failures_and_publish_what_one_would(
         teacher.hold_after(6)
         deployment.launch("generated", subtasks=PARTS, tags=TAGS)
         deployment.wait(lambda: teacher.holds and len(fillers(deployment)) == INDEXES)
-        # Answers of the last seconds are in no segment yet: SIGKILL would lose them.
+        # An answer on its way is in no log yet: it would be asked for again.
         deployment.wait(lambda: deployment.logged_completions() == teacher.admitted)
         killed, evicted = fillers(deployment)
         cluster.kill_for_memory(killed)
@@ -94,6 +83,8 @@ def test_pods_that_share_a_step_outlive_failures_and_publish_what_one_would(
         deployment.wait(lambda: killed.has_ended and evicted.has_ended)
         teacher.drop()
         deployment.wait_for_message(f"Index {killed.index}:", "OOMKilled")
+        deployment.wait_for_message("Publishing step")
+        assert not instance.event_log_storage.get_concurrency_info("gpu").claimed_slots
         deployment.wait(deployment.is_finished)
 
         # The other part is published.
@@ -107,12 +98,30 @@ def test_pods_that_share_a_step_outlive_failures_and_publish_what_one_would(
         assert publisher.gpus == 0
         assert "tolerations" not in publisher.body["spec"]
 
-        # A new run asks only for what is missing.
-        answered = teacher.answered.copy()
+        # The Job of a new run waits for its queue's quota, and goes on when Kueue admits it.
+        answered, earlier = teacher.answered.copy(), len(fill_pods(deployment))
         teacher.refused_words = ""
+        teacher.hold_after(0)
+        received = teacher.received
+        cluster.config_maps["sdg-settings"] |= {"SDG_K8S_QUEUE_NAME": "gpus"}
         deployment.launch("generated", subtasks=PARTS, tags=TAGS)
+        deployment.wait_for_message(f"waits in its queue until there is quota for {INDEXES} pods")
+        assert len(fill_pods(deployment)) == earlier
+        cluster.admit_jobs("gpus")
+
+        # Its run worker is lost: the next one takes up the Job whose pods went on.
+        deployment.wait(lambda: teacher.received > received)
+        worker, pods = wait_for(cluster, None), fill_pods(deployment)[earlier:]
+        cluster.kill_for_memory(worker)
+        deployment.wait(lambda: worker.phase == "Failed")
+        deployment.monitor()
+        deployment.wait_for_message("Checking on status of in-progress step")
+        teacher.resume()
+
+        # It asked only for what was missing, and nothing twice.
         deployment.wait(deployment.is_finished)
         assert deployment.status is DagsterRunStatus.SUCCESS, deployment.messages()[-20:]
+        assert fill_pods(deployment)[earlier:] == pods
         assert instance.get_materialized_partitions(asset) == set(PARTS)
         assert not (teacher.answered - answered).keys() & answered.keys()
         assert teacher.admitted == 2 * ROWS
@@ -121,11 +130,11 @@ def test_pods_that_share_a_step_outlive_failures_and_publish_what_one_would(
         assert deployment.api.used <= deployment.api.allowed
 
         # The rows are those of one process.
-        shared = {part: rows_of(deployment.store, part) for part in PARTS}
+        shared = {part: generated_rows(deployment.store, part) for part in PARTS}
         monkeypatch.setenv("SDG_STORE", str(tmp_path / "alone"))
         forget_settings()
         with dg.DagsterInstance.ephemeral() as other:
             stages = ["seeds", "normalized", "generated"]
             assert not failures(run(TASK, stages, subtasks=PARTS, instance=other))
-        assert {part: rows_of(tmp_path / "alone", part) for part in PARTS} == shared
+        assert {part: generated_rows(tmp_path / "alone", part) for part in PARTS} == shared
         assert sum(map(len, shared.values())) == 2 * ROWS

@@ -26,7 +26,6 @@ from kubernetes.client import (
 from sdg_assets.assets.knobs import WriterConfig, from_run_tags
 from sdg_assets.catalog import cached_catalog
 from sdg_assets.cli.fill import fill
-from sdg_assets.cluster.divided_steps import pool_slots
 from sdg_assets.cluster.fill_report import VARIABLE, FillReport, IndexFailure, fill_report
 from sdg_assets.cluster.indexed_jobs import (
     INDEX_ANNOTATION,
@@ -44,6 +43,7 @@ from sdg_assets.cluster.pods import (
     indexes_of_run,
     stage_pod,
 )
+from sdg_assets.cluster.pool_slots import pool_slots
 from sdg_assets.cluster.settings import ClusterSettings
 from sdg_assets.cluster.step_handler import without_resource
 from sdg_assets.errors import PermanentError, TransientError

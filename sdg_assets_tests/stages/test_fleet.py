@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from sdg_assets.stages.fleet import LONGEST, Fleet, Forecast, Phase, forecast, replicas_for
+from sdg_assets.stages.fleet import Fleet, Forecast, Phase, forecast, replicas_for
 
 WORK = Phase(rows=100_000, requests=100_000, output_tokens=20_000_000)
 
@@ -15,8 +15,10 @@ def hours(replicas: int = 1, *phases: Phase, **changes: float) -> Forecast:
 
 
 def test_one_teacher_needs_the_time_of_its_tokens_and_of_the_last_answer() -> None:
-    tail = (LONGEST - 0.5) * 200 * 256 / 2000
-    assert hours().hours == pytest.approx((20_000_000 / 2000 + tail) / 3600, rel=0.01)
+    one_answer = 200 * 256 / 2000
+    # With the mean one half done when no new one begins, the longest of 256 takes thrice as long.
+    least, most = (20_000_000 / 2000 + one_answer * answers for answers in (1.0, 3.5))
+    assert least / 3600 < hours().hours < most / 3600
 
 
 def test_a_stage_begins_when_the_one_before_is_done_and_loads_again() -> None:
@@ -54,9 +56,23 @@ def test_votes_that_wait_for_each_other_make_the_tail_longer() -> None:
     assert hours(1, waiting).hours > hours(1, votes).hours
 
 
+def test_the_hash_divides_few_rows_unevenly_and_the_fullest_teacher_is_the_last() -> None:
+    # 400 rows on 16 teachers: 25 each, and about 34 on the fullest.
+    few = Phase(rows=400, requests=400, output_tokens=400 * 200)
+    one, sixteen = (hours(n, few, batch=1, spread=0.0) for n in (1, 16))
+    assert 28 / 400 < sixteen.hours / one.hours < 40 / 400
+    assert one.tail_hours == 0.0
+    assert sixteen.tail_hours > 0.3 * sixteen.hours
+
+
+def test_fewer_rows_than_slots_take_as_long_as_one_answer() -> None:
+    few = Phase(rows=100, requests=100, output_tokens=100 * 200)
+    assert hours(1, few, spread=0.0).hours == pytest.approx(200 * 256 / 2000 / 3600)
+
+
 def test_nothing_to_do_takes_no_time() -> None:
     nothing = Phase(rows=0, requests=0, output_tokens=0)
-    assert hours(4, nothing) == Forecast(0.0, 0.0, 0.0, 1.0)
+    assert hours(4, nothing) == Forecast(0.0, 0.0, 0.0, 0.0, 1.0)
 
 
 def test_the_fewest_teachers_that_are_done_in_time_are_named() -> None:

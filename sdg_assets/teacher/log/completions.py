@@ -122,7 +122,8 @@ class CompletionLog:
         """Adds a completion to the log.
 
         In a file the completion survives a kill at once, and a power cut after `SYNC_SECONDS` or
-        `SYNC_LINES`. In segments it survives both after `SEGMENT_SECONDS` or `SEGMENT_LINES`.
+        `SYNC_LINES`. In segments it survives a power cut after `SEGMENT_SECONDS` or
+        `SEGMENT_LINES`; a kill at once in a directory, and after the same time in a bucket.
 
         Raises:
             SdgError: The completion, or an earlier segment, could not be written.

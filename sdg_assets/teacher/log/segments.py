@@ -2,9 +2,13 @@
 
 Each flush writes a new immutable file `<log name>.segments/<writer>-<number>.jsonl`, so writers
 never touch each other's files. A thread flushes after every `SEGMENT_LINES` completions, and after
-`SEGMENT_SECONDS` at the latest. The teacher therefore does not wait for uploads. A kill loses at
-most the completions since the last flush: up to `MOST_UNSENT` if the storage is slow. Closing the
-log, also after a failure, flushes the rest.
+`SEGMENT_SECONDS` at the latest. The teacher therefore does not wait for uploads. Closing the log,
+also after a failure, flushes the rest.
+
+A kill of a process that writes to a bucket loses at most the completions since the last flush: up
+to `MOST_UNSENT` if the storage is slow. In a directory it loses none: until they are in a segment,
+they are in a journal, `<writer>-<number>.open.jsonl`, whose lines go to the operating system one by
+one. A power cut may lose the journal.
 """
 
 from __future__ import annotations
@@ -13,7 +17,10 @@ import secrets
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, datetime
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+from io import FileIO
+from pathlib import Path
 
 from sdg_assets.errors import SdgError, TransientError
 from sdg_assets.store.places import Place, draft, listing, sync_folder, write_atomic
@@ -26,6 +33,9 @@ MOST_SMALL = 64
 SMALL_BYTES = 8 << 20  # a few thousand completions
 READERS = 16
 PATIENCE = 5
+JOURNAL = ".open.jsonl"
+DEAD_JOURNAL = timedelta(minutes=10)
+"""A journal that nobody wrote for so long is merged: its process was killed."""
 
 
 class Segments:
@@ -41,6 +51,8 @@ class Segments:
         self._failure: Exception | None = None
         self._changed = threading.Condition()
         self._thread: threading.Thread | None = None
+        self._journal: FileIO | None = None
+        self._journals = 0
 
     def lines(self) -> Iterator[tuple[Place, int, bytes]]:
         """Segment, line number and line (with its newline) of every line, oldest segment first.
@@ -71,6 +83,7 @@ class Segments:
                 self._thread.start()
             self._wait_until(lambda: len(self._unsent) + self._under_way < MOST_UNSENT)
             self._unsent.append(line)
+            self._note(line)
             self._changed.notify_all()
 
     def sync(self) -> None:
@@ -102,6 +115,13 @@ class Segments:
 
     def _lines_once(self) -> Iterator[tuple[Place, int, bytes]]:
         files = sorted(listing(self.folder), key=lambda file: file.name)
+        since = datetime.now(UTC) - DEAD_JOURNAL
+        living = [f for f in files if f.name.endswith(JOURNAL) and f.modified > since]
+        for journal in (self.folder / file.name for file in living):
+            # Gone: its process goes on, and has just written its lines into a segment.
+            with suppress(FileNotFoundError):
+                yield from _numbered(journal, _read(journal))
+        files = [file for file in files if file not in living]
         small = [self.folder / file.name for file in files if file.size < SMALL_BYTES]
         large = [self.folder / file.name for file in files if file.size >= SMALL_BYTES]
         if len(small) > MOST_SMALL:
@@ -110,12 +130,24 @@ class Segments:
             for start in range(0, len(small), READERS):
                 batch = small[start : start + READERS]
                 for segment, data in zip(batch, pool.map(_read, batch), strict=True):
-                    for number, line in enumerate(data.splitlines(keepends=True), start=1):
-                        yield segment, number, line
+                    yield from _numbered(segment, data)
         for segment in large:
             with segment.open("rb") as file:
                 for number, line in enumerate(file, start=1):
                     yield segment, number, line
+
+    def _note(self, line: bytes) -> None:
+        """Adds a line to the journal, in a directory."""
+        if not isinstance(self.folder, Path):
+            return
+        # A full disk is told by the flush, which writes the same line.
+        with suppress(OSError):
+            if not self._journal:
+                self._journals += 1
+                self.folder.mkdir(parents=True, exist_ok=True)
+                name = f"{self._writer}-{self._journals:06}{JOURNAL}"
+                self._journal = (self.folder / name).open("ab", buffering=0)
+            self._journal.write(line)
 
     def _merge(self, small: list[Place]) -> Place:
         """Writes one segment with the lines of many, then deletes those; a kill keeps both."""
@@ -139,12 +171,14 @@ class Segments:
                     timeout=SEGMENT_SECONDS,
                 )
                 batch, self._unsent = self._unsent, []
+                journal, self._journal = self._journal, None
                 self._under_way = len(batch)
             if not batch:
                 return
             failure: Exception | None = None
             try:
                 self._send(batch)
+                _discard(journal)
             except (SdgError, OSError) as error:
                 failure = error
             with self._changed:
@@ -170,4 +204,18 @@ class Segments:
 
 
 def _read(place: Place) -> bytes:
-    return place.read_bytes()
+    """A segment, or a journal without the line that a kill cut short."""
+    data = place.read_bytes()
+    return data[: data.rfind(b"\n") + 1] if place.name.endswith(JOURNAL) else data
+
+
+def _numbered(place: Place, data: bytes) -> Iterator[tuple[Place, int, bytes]]:
+    for number, line in enumerate(data.splitlines(keepends=True), start=1):
+        yield place, number, line
+
+
+def _discard(journal: FileIO | None) -> None:
+    """Deletes a journal whose lines are in a segment."""
+    if journal:
+        journal.close()
+        Path(journal.name).unlink(missing_ok=True)

@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -93,8 +94,8 @@ def test_a_flush_comes_after_so_many_seconds_without_another_completion(
     writing.append(line("a"))
 
     assert sent.wait(60)
-    assert kept(folder) == [line("a")]
     writing.close()
+    assert kept(folder) == [line("a")]
 
 
 def test_sync_waits_until_everything_is_there(folder: Place) -> None:
@@ -120,7 +121,9 @@ def test_a_failing_run_flushes_what_it_had(log_place: Place) -> None:
         assert "a" in log
 
 
-def test_a_killed_process_loses_at_most_what_was_not_flushed(bucket: str, log_place: Place) -> None:
+def killed_while_it_writes(log_place: Place, number: int) -> None:
+    """Adds completions to a log in another process, which SIGKILL ends before any flush but those
+    that come after so many."""
     program = f"""
 import os, signal
 from sdg_assets.store.places import place_of
@@ -128,17 +131,53 @@ from sdg_assets.teacher.log import segments
 from sdg_assets.teacher.log.completions import CompletionLog
 from sdg_assets_tests.teacher.log.test_completions import said
 segments.SEGMENT_SECONDS = 3600.0
-log = CompletionLog(place_of({str(log_place)!r}))
-for number in range(500):
+log = CompletionLog(place_of({str(log_place)!r}), is_shared=True)
+for number in range({number}):
     log.append(said(str(number)))
 os.kill(os.getpid(), signal.SIGKILL)
 """
     done = subprocess.run([sys.executable, "-c", program], check=False)
     assert done.returncode == -signal.SIGKILL
 
+
+def test_a_killed_process_loses_at_most_what_was_not_flushed(log_place: Place) -> None:
+    killed_while_it_writes(log_place, 500)
+
     with CompletionLog(log_place) as log:
         assert 500 - segments.MOST_UNSENT <= len(log) <= 500
         assert [c.request_id for c in log] == [str(n) for n in range(len(log))]
+
+
+def test_a_killed_process_loses_nothing_in_a_directory(tmp_path: Path) -> None:
+    place = tmp_path / "writer.jsonl"
+    killed_while_it_writes(place, 500)
+
+    with CompletionLog(place, is_shared=True) as log:
+        assert {c.request_id for c in log} == {str(n) for n in range(500)}
+
+
+def test_a_line_of_a_journal_that_a_kill_cut_short_is_not_damaged(tmp_path: Path) -> None:
+    folder = tmp_path / "writer.segments"
+    folder.mkdir()
+    (folder / f"killed-000001{segments.JOURNAL}").write_bytes(line("a") + line("b")[:-9])
+
+    with CompletionLog(tmp_path / "writer.jsonl", is_shared=True) as log:
+        assert [c.request_id for c in log] == ["a"]
+        assert not log.damaged
+
+
+def test_journals_are_merged_when_their_process_is_long_dead(tmp_path: Path) -> None:
+    folder = tmp_path / "writer.segments"
+    many_segments(folder, segments.MOST_SMALL)
+    dead, living = (folder / f"{name}-000001{segments.JOURNAL}" for name in ("dead", "living"))
+    for journal in (dead, living):
+        journal.write_bytes(line(journal.name))
+    long_ago = time.time() - 2 * segments.DEAD_JOURNAL.total_seconds()
+    os.utime(dead, (long_ago, long_ago))
+
+    assert len(kept(folder)) == segments.MOST_SMALL + 2
+    assert {file.name for file in listing(folder)} > {living.name}
+    assert count(folder) == 2
 
 
 def test_an_upload_that_fails_stops_the_run_and_is_tried_again_at_its_end(
