@@ -102,6 +102,9 @@ class AnswerPolicy:
     is_compared_by_judge: ClassVar[bool] = False
     """Whether the judge, if one is configured, decides whether two answers agree, instead of
     `same`."""
+    is_compared_by_verifier: ClassVar[bool] = False
+    """Whether a verifier (`SDG_JUDGE_API=verifier`) decides whether two answers agree that `same`
+    holds for different. It does so for all kinds that the judge compares."""
     keeps_trace: ClassVar[bool] = True
     """Whether a solver's trace becomes the row's reasoning. False if a trace is only another
     wording of the answer."""

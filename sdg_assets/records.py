@@ -46,8 +46,14 @@ class Stage(StrEnum):
     CURATED = "curated"
 
 
-JudgeApi = Literal["rubric", "reward", "score"]
-"""How a teacher is asked to judge: as a chat model (`rubric`), or for a score."""
+JudgeApi = Literal["rubric", "reward", "score", "verifier"]
+"""How a teacher is asked to judge: as a chat model (`rubric`), for a score, or whether two answers
+are equivalent (`verifier`)."""
+VerifierFamily = Literal["compassverifier", "xverify"]
+"""The families of answer-equivalence models: each has a prompt and answers of its own."""
+VerdictWord = Literal["equal", "correct", "incorrect", "invalid", "unreadable"]
+"""Whether an answer means the same as the writer's. `equal`: in the same words, so that no model
+was asked. `invalid`: cut off, a refusal, or no answer to the question."""
 ReasoningSource = Literal["answer", "condensed"]
 """What becomes a row's reasoning: the answer's own steps, or the thought, condensed."""
 Effort = Literal["minimal", "low", "medium", "high", "xhigh", "max"]
@@ -265,6 +271,24 @@ class Judgement(Record):
         return self.criteria is not None or not self.reasons
 
 
+class Verdict(Record):
+    """What a model said of an answer that the solver gave."""
+
+    answer: str = Field(description="text of the solver's answer")
+    verdict: VerdictWord = Field(
+        description="whether it means the same as the writer's answer; `equal`: it has the same "
+        "words, and no model was asked; `unreadable`: the model's reply could not be parsed"
+    )
+
+
+class Equivalence(Record):
+    """Which of the solver's answers mean the same as the writer's, as decided by a model."""
+
+    verdicts: list[Verdict] = Field(description="one for each different answer")
+    verifier: TeacherStamp = Field(description="the model that was asked: a verifier or a judge")
+    prompt_version: str = Field(description="name and hash of its prompt")
+
+
 class Proof(Record):
     """Mutation testing of a row's tests: the sandbox ran them on trivial mutants of its program.
 
@@ -350,10 +374,15 @@ class EnrichedExample(GeneratedExample):
         ge=0, le=1, description="share of the votes cast that agree with the answer"
     )
     outcome: Literal[
-        "agreed", "majority_disagrees", "no_majority", "unsolvable", "vacuous_tests"
+        "agreed",
+        "majority_disagrees",
+        "no_majority",
+        "unsolvable",
+        "invalid_answers",
+        "vacuous_tests",
     ] = Field(
-        description="result of the vote on the writer's answer; a program whose tests are vacuous "
-        "gets no vote"
+        description="result of the vote on the writer's answer; `invalid_answers`: the verifier "
+        "found a majority of the votes invalid; a program whose tests are vacuous gets no vote"
     )
     proof: Proof | None = Field(
         default=None,
@@ -368,6 +397,10 @@ class EnrichedExample(GeneratedExample):
     )
     judge: Judgement | None = Field(
         default=None, description="the judge's rating; None if not verified, or without a judge"
+    )
+    equivalence: Equivalence | None = Field(
+        default=None,
+        description="a model's verdicts on the votes' answers; None if rules compared them",
     )
     enrichments: list[Addition] = Field(
         default_factory=list,

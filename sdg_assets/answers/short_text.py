@@ -43,6 +43,7 @@ class ShortText(AnswerFormat):
 
     name = "short_text"
     default_frame = "A question that a few words answer."
+    is_compared_by_verifier = True
     is_first_guess = True
 
     def draft_model(self, anchor: Example) -> type[Draft]:

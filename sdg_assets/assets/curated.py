@@ -24,6 +24,7 @@ from sdg_assets.heldout.protection import protection
 from sdg_assets.records import EnrichedExample, Stage, content_id
 from sdg_assets.release import Cut, Release, write_release
 from sdg_assets.release.comparison import Comparison
+from sdg_assets.release.embedded import embedded_comparison
 from sdg_assets.release.push import push
 from sdg_assets.settings import Settings, settings
 from sdg_assets.signatures.release import duplicates_across
@@ -162,6 +163,7 @@ def _release(
         citations=citations(),
         compared_with=guard.against,
         hits=comparison.hits,
+        embedded=embedded_comparison(published[key].info for key in keys),
         terms={card.model: card.terms for card in cards},
         coverage=coverage(store, catalog, current_settings.without_benchmarks),
         # The subtasks of the release only: others may be enabled later without a change to it.

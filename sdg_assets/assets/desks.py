@@ -82,9 +82,17 @@ def judge_of(
         desks: The desks of the partition.
         spec: The subtask.
         seeds: Seed id → seed, for the seeds of the rows to judge.
-        settings: Give the API that the judge is called with, and its thinking mode.
+        settings: Give the API that the judge is called with, its thinking mode, and whether it may
+            judge its own rows.
     """
     if Role.JUDGE not in desks:
         return None
     thinking = settings.thinking.get(Role.JUDGE, "")
-    return Judge(desks[Role.JUDGE].teacher, settings.judge_api, spec.frame, seeds, thinking)
+    return Judge(
+        desks[Role.JUDGE].teacher,
+        settings.judge_api,
+        spec.frame,
+        seeds,
+        thinking,
+        settings.judge_may_be_writer,
+    )

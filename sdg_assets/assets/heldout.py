@@ -25,11 +25,13 @@ from sdg_assets.heldout.protection import (
     split_name,
 )
 from sdg_assets.heldout.splits import HashedSplit, HeldoutRows
+from sdg_assets.heldout.vectors import QuestionVectors
 from sdg_assets.records import Stage, content_id
 from sdg_assets.settings import settings
 from sdg_assets.sources.source import SeedSource, open_source
 from sdg_assets.stages.stage import STAGES
 from sdg_assets.store.partitions import PartitionKey, Store
+from sdg_assets.teacher.embedder import embedder_of
 
 ROW = STAGES[Stage.HELDOUT]
 BENCHMARKS_PER_RUN = 105
@@ -43,7 +45,7 @@ def heldout_asset(task: SeedTask) -> dg.AssetsDefinition:
 
     def work(subtask: str) -> PartitionReport:
         spec = configured_catalog(settings()).subtask(task.task, subtask)
-        source, rows = open_source(settings().seed_source), HeldoutRows()
+        source, rows = open_source(settings().seed_source), _heldout_rows()
         for split in spec.heldout_splits:
             rows.add(spec, split, source)
         return _publish(heldout_key(task.task, subtask), rows)
@@ -62,7 +64,7 @@ def protected_asset() -> dg.AssetsDefinition:
 
 def _hash_benchmark(name: str) -> PartitionReport:
     (benchmark,) = (benchmark for benchmark in load_protected() if benchmark.name == name)
-    rows = HeldoutRows()
+    rows = _heldout_rows()
     try:
         _read(benchmark, open_source(settings().seed_source), rows)
     except SeedSourceError as error:
@@ -138,6 +140,11 @@ def _read(benchmark: ProtectedBenchmark, source: SeedSource, rows: HeldoutRows) 
             rows.add(spec, spec.split, source)
 
 
+def _heldout_rows() -> HeldoutRows:
+    embedder = embedder_of(settings())
+    return HeldoutRows(QuestionVectors(embedder) if embedder else None)
+
+
 def _publish(key: PartitionKey, rows: HeldoutRows) -> PartitionReport:
     store, tables, splits = Store(settings().store), rows.tables(), rows.splits
     missing, empty = missing_splits(splits), empty_splits(splits)
@@ -152,6 +159,10 @@ def _publish(key: PartitionKey, rows: HeldoutRows) -> PartitionReport:
             "empty": empty,
             "source": settings().seed_source,
         }
+        if rows.vectors is not None:
+            file, entry = rows.vectors.attachment()
+            out.attachments |= file
+            out.info |= entry
         size = sum(map(len, out.attachments.values()))
     attached = store.manifest(key).attached
     return PartitionReport(

@@ -1,6 +1,6 @@
 """The contamination gate of one partition and the gate's report for the manifest."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from sdg_assets.catalog import SubtaskSpec
@@ -34,6 +34,11 @@ class HeldoutGuard:
         self._background = protection.index.background(training)
         self.gate = self.separate_gate()
         """The gate that the rows go through. `report` counts its refusals and overlaps."""
+
+    @property
+    def against(self) -> Mapping[str, str]:
+        """The held-out collections with rows → sha256 of their hashes."""
+        return self._protection.against
 
     def separate_gate(self) -> Contamination:
         """An equal gate with a separate report, so that a check does not count rows twice."""

@@ -113,6 +113,35 @@ def contamination_metadata(record: Mapping[str, Any]) -> dict[str, Any]:
     return metadata
 
 
+def paraphrase_metadata(record: Mapping[str, Any]) -> dict[str, Any]:
+    """The paraphrase gate's results.
+
+    Args:
+        record: The entry `paraphrases` of a manifest's `info`.
+
+    Returns:
+        The embedder, numbers to plot, and a Markdown table by benchmark if a row is near one.
+    """
+    columns = ("refused", "reported", "highest")
+    lines = [f"| benchmark | {' | '.join(columns)} |", "|---" * (len(columns) + 1) + "|"]
+    lines += [
+        f"| {name} | " + " | ".join(f"{near[column]:.4g}" for column in columns) + " |"
+        for name, near in record["benchmarks"].items()
+    ]
+    metadata = {
+        "embedder": record["embedder"],
+        "paraphrase_lines": " and ".join(map(str, record["lines"])),
+        "paraphrases_compared": record["compared"],
+        "paraphrases_refused": record["refused"],
+        "paraphrases_reported": record["reported"],
+        "paraphrases_checked_against": f"{sum(record['against'].values())} questions of "
+        f"{len(record['against'])} held-out sets",
+    }
+    if record["benchmarks"]:
+        metadata["paraphrases"] = dg.MetadataValue.md("\n".join(lines))
+    return metadata
+
+
 def _funnel(inspection: Inspection) -> str:
     lines = {"accepted": inspection.rows, **dict(inspection.rejected.most_common())}
     return _table(("rows", "count"), lines)

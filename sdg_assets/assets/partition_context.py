@@ -11,13 +11,16 @@ import dagster as dg
 from sdg_assets.assets.desks import desks_of, judge_of, played
 from sdg_assets.assets.heldout_guard import HeldoutGuard
 from sdg_assets.assets.knobs import SolverConfig, StageConfig, WriterConfig
-from sdg_assets.assets.metadata import contamination_metadata
+from sdg_assets.assets.metadata import contamination_metadata, paraphrase_metadata
 from sdg_assets.assets.progress import Progress
 from sdg_assets.assets.writing import PartitionReport, write_partition
 from sdg_assets.catalog import Catalog, SubtaskSpec
 from sdg_assets.cluster.fill_report import FillReport
 from sdg_assets.enrichment.judge import Judge
 from sdg_assets.enrichment.knobs import SolverKnobs
+from sdg_assets.gates.paraphrases import NAME as PARAPHRASES
+from sdg_assets.gates.paraphrases import Paraphrases, ParaphraseThresholds
+from sdg_assets.heldout.embeddings import embedded
 from sdg_assets.heldout.protection import protection
 from sdg_assets.passages.library import passage_index
 from sdg_assets.records import Example, Record, Role, Stage
@@ -30,6 +33,7 @@ from sdg_assets.stages.training_rows import mapped_seeds, training_rows
 from sdg_assets.store.partitions import PartitionKey, Store
 from sdg_assets.store.rows import RecordT
 from sdg_assets.teacher.conversation import Desk, Usage
+from sdg_assets.teacher.embedder import embedder_of
 from sdg_assets.teacher.log.completions import damage_of
 from sdg_assets.teacher.unasked import Unasked
 from sdg_assets.thresholds import Thresholds, overridden
@@ -119,6 +123,20 @@ class PartitionContext(PartitionInputs):
         return HeldoutGuard(self.spec, held_out, self.thresholds, sample(self.spec, self.store))
 
     @cached_property
+    def paraphrases(self) -> Paraphrases | None:
+        """The gate that compares questions by their embeddings; None without an embedder.
+
+        Raises:
+            StoreError: The held-out questions have no embeddings of this embedder.
+        """
+        embedder = embedder_of(self.settings)
+        if embedder is None:
+            return None
+        own = f"{self.spec.task}/{self.spec.key}"
+        index = embedded(self.store, self.guard.against, own, embedder.name)
+        return Paraphrases(index, embedder, self.thresholds.of(ParaphraseThresholds))
+
+    @cached_property
     def source(self) -> SeedSource:
         """The source of raw rows."""
         return open_source(self.settings.seed_source)
@@ -172,11 +190,14 @@ class PartitionContext(PartitionInputs):
         """
         info: dict[str, Any] = {}
         guard = self.guard if STAGES[self.stage].is_gated_against_benchmarks else None
+        paraphrases = self.paraphrases if self.stage is Stage.FILTERED else None
 
         def rows_then_report() -> Iterator[Record]:
             yield from rows
             if guard:
                 info["contamination"] = guard.report()
+            if paraphrases:
+                info[PARAPHRASES] = paraphrases.record()
 
         report = write_partition(
             self.key(self.stage),
@@ -193,4 +214,6 @@ class PartitionContext(PartitionInputs):
         )
         if guard:
             report.metadata |= contamination_metadata(info["contamination"])
+        if paraphrases:
+            report.metadata |= paraphrase_metadata(info[PARAPHRASES])
         return report

@@ -44,6 +44,7 @@ def _sections() -> dict[str, list[type[Record]]]:
     from sdg_assets import records as r
 
     enriched: list[type[Record]] = [r.EnrichedExample, r.Vote, r.Proof, r.Judgement, r.Rubric]
+    enriched += [r.Equivalence, r.Verdict]
     return {
         "`seeds`": [r.Seed, r.Source],
         "`normalized`": [r.Example],

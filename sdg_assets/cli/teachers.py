@@ -40,6 +40,8 @@ Check the licence before a release, and try the other facts on a few rows before
 --markdown > docs/teachers.md`, and a test keeps it current.
 """
 
+_VERIFIERS = "Verifiers: serve it, and set `SDG_JUDGE` to the server and `SDG_JUDGE_API=verifier`"
+
 
 def table(cards: Iterable[TeacherCard]) -> tuple[list[Column], list[list[str]]]:
     """Columns and rows of the comparison, teachers that need little memory first."""
@@ -64,7 +66,9 @@ def _by_machine(cards: Iterable[TeacherCard]) -> dict[str, list[TeacherCard]]:
     groups: dict[str, list[TeacherCard]] = {}
     for card in sorted(cards, key=_size):
         gpus = _gpus(card)
-        if not gpus:
+        if card.verifier:
+            heading = _VERIFIERS
+        elif not gpus:
             heading = "Without a GPU"
         elif gpus == 1:
             heading = "One GPU"
@@ -79,6 +83,8 @@ def _by_machine(cards: Iterable[TeacherCard]) -> dict[str, list[TeacherCard]]:
 def _size(card: TeacherCard) -> tuple[int, float]:
     gpus = _gpus(card)
     machine = 0 if not gpus else 1 if gpus == 1 else 2 if gpus <= NODE_GPUS else 3
+    if card.verifier:  # it is no teacher that one could choose for another role
+        machine = 4
     return machine, card.memory_gib or math.inf
 
 

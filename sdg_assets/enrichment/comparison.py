@@ -1,17 +1,32 @@
-"""Has the judge decide whether two prose answers mean the same, which no rule can decide."""
+"""Has a model decide whether two answers mean the same, where no rule can decide.
+
+The judge compares prose by a prompt of this project. A verifier compares prose and short answers by
+the prompt that it was trained on (`verifiers.py`). The verdicts are kept in the row.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from sdg_assets.answers import answer_format
 from sdg_assets.answers.wording import normalized
+from sdg_assets.enrichment.ballot import Ballot
 from sdg_assets.enrichment.judge import Judge, judged_parts
-from sdg_assets.records import Example, GeneratedExample, JudgeApi
+from sdg_assets.enrichment.verifiers import VERIFIERS
+from sdg_assets.records import (
+    Equivalence,
+    Example,
+    GeneratedExample,
+    JudgeApi,
+    Verdict,
+    VerdictWord,
+    VerifierFamily,
+)
 from sdg_assets.teacher.prompts import Prompt
-from sdg_assets.teacher.requests import Completion, Request
+from sdg_assets.teacher.requests import Completion, Request, Template
 
 COMPARISON = Prompt("judge/comparison")
 
@@ -29,39 +44,69 @@ SCHEMA = Comparison.model_json_schema()
 
 
 def prompts(judge_api: JudgeApi) -> tuple[Prompt, ...]:
-    """The prompts that ask a judge to compare; a reward model cannot compare."""
+    """The prompts that ask a model to compare; a reward model cannot compare."""
+    if judge_api == "verifier":
+        return tuple(verifier.prompt.prompt for verifier in VERIFIERS.values())
     return (COMPARISON,) if judge_api == "rubric" else ()
 
 
 def comparison_request(judge: Judge, example: Example, answer: str) -> Request:
     """Asks whether an answer means the same as the example's."""
+    schema = None if judge.api == "verifier" else SCHEMA
     values = {"example": judged_parts(example), "answer": answer}
-    return judge.request(COMPARISON, values, SCHEMA)
+    return judge.request(_prompt_of(judge), values, schema)
 
 
-def says_the_same(completion: Completion) -> bool:
-    """The result of a comparison; one that is unreadable or too long counts as different."""
+def _prompt_of(judge: Judge) -> Template:
+    return VERIFIERS[family_of(judge)].prompt if judge.api == "verifier" else COMPARISON
+
+
+def verdict_of(judge: Judge, completion: Completion) -> VerdictWord:
+    """The verdict in a completion; one that was cut off or did not fit is unreadable."""
+    if completion.finish_reason != "stop":
+        return "unreadable"
+    if judge.api == "verifier":
+        return VERIFIERS[family_of(judge)].read(completion.text)
     try:
-        return Comparison.model_validate_json(completion.text.strip()).same
+        same = Comparison.model_validate_json(completion.text.strip()).same
     except ValidationError:
-        return False
+        return "unreadable"
+    return "correct" if same else "incorrect"
+
+
+def family_of(judge: Judge) -> VerifierFamily:
+    """The family of the verifier that takes the judge's place; the backend has checked it."""
+    family = judge.teacher.identity.verifier
+    assert family
+    return family
 
 
 class ComparedAnswers:
-    """The judge's results on which prose answers mean the same as the writer's."""
+    """Which of the votes' answers mean the same: by rule, and by a model where there is one."""
 
     def __init__(self, example: GeneratedExample, judge: Judge | None) -> None:
-        """Starts without results.
+        """Starts without verdicts.
 
         Args:
             example: The question with the writer's answer.
             judge: None if there is no judge.
         """
-        self.is_judged = (
-            judge is not None and judge.compares and example.answer_kind.policy.is_compared_by_judge
+        self._example, self._format = example, answer_format(example.answer_kind)
+        self._judge = judge if judge and judge.compares(example.answer_kind) else None
+        self._verdicts: dict[str, VerdictWord] = {}
+        self.invalid = 0
+        """Number of ballots whose answer the verifier found invalid."""
+
+    @property
+    def equivalence(self) -> Equivalence | None:
+        """The verdicts, as a row keeps them; None if only rules compare."""
+        if self._judge is None:
+            return None
+        return Equivalence(
+            verdicts=[Verdict(answer=a, verdict=v) for a, v in self._verdicts.items()],
+            verifier=self._judge.teacher.identity.stamp,
+            prompt_version=_prompt_of(self._judge).version,
         )
-        self._example, self._judge = example, judge
-        self._agrees: dict[str, bool] = {example.answer: True}
 
     def requests(self, answers: Iterable[str | None]) -> dict[str, Request]:
         """The requests to the judge for answers that are new: answer → request.
@@ -69,26 +114,48 @@ class ComparedAnswers:
         Args:
             answers: The answers of the votes so far; None for a vote without an answer.
         """
-        if not self.is_judged or self._judge is None:
+        if self._judge is None:
             return {}
         requests: dict[str, Request] = {}
-        for answer in {answer: None for answer in answers if answer is not None}:
-            if answer in self._agrees:
+        for answer in dict.fromkeys(answer for answer in answers if answer is not None):
+            if answer in self._verdicts:
                 continue
-            if normalized(answer) == normalized(self._example.answer):
-                self._agrees[answer] = True
+            if self._is_equal(answer):
+                self._verdicts[answer] = "equal"
             else:
                 requests[answer] = comparison_request(self._judge, self._example, answer)
         return requests
 
-    def note(self, answers: Iterable[str], verdicts: Iterable[Completion]) -> None:
-        """Stores the judge's results for these answers."""
-        for answer, verdict in zip(answers, verdicts, strict=True):
-            self._agrees[answer] = says_the_same(verdict)
+    def note(self, answers: Iterable[str], replies: Iterable[Completion]) -> None:
+        """Stores the judge's verdicts on these answers."""
+        assert self._judge
+        for answer, reply in zip(answers, replies, strict=True):
+            self._verdicts[answer] = verdict_of(self._judge, reply)
+
+    def counted(self, ballot: Ballot) -> Ballot:
+        """The ballot; without its answer if the verifier found that invalid."""
+        if ballot.answer is None or self._verdicts.get(ballot.answer) != "invalid":
+            return ballot
+        self.invalid += 1
+        return replace(ballot, answer=None)
 
     def same(self, left: str, right: str) -> bool:
-        """Whether both agree with the writer, or neither does and they share most words."""
-        agree = self._agrees.get(left, False), self._agrees.get(right, False)
-        if any(agree):
-            return all(agree)
-        return answer_format(self._example.answer_kind).same(left, right, self._example)
+        """Whether two answers mean the same.
+
+        With a judge: both agree with the writer, or neither does and they are the same by rule.
+        """
+        if self._judge:
+            agree = self._agrees(left), self._agrees(right)
+            if any(agree):
+                return all(agree)
+        return self._format.same(left, right, self._example)
+
+    def _agrees(self, answer: str) -> bool:
+        is_writers = answer == self._example.answer
+        return is_writers or self._verdicts.get(answer) in ("equal", "correct")
+
+    def _is_equal(self, answer: str) -> bool:
+        """Whether no model need be asked: equal words, or a kind whose own rule is certain."""
+        if self._example.answer_kind.policy.is_compared_by_judge:
+            return normalized(answer) == normalized(self._example.answer)
+        return self._format.same(answer, self._example.answer, self._example)

@@ -1,7 +1,8 @@
 """The judge scores verified rows by a rubric.
 
 Separate criteria, and a comment before the scores, are established practice for LLM judges (G-Eval,
-Prometheus). A reward model may be used instead of the rubric.
+Prometheus). A reward model may be used instead of the rubric. A verifier takes the judge's place
+without scores: it only decides which answers mean the same (`comparison.py`).
 """
 
 from __future__ import annotations
@@ -16,10 +17,12 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from sdg_assets.answers import answer_format
 from sdg_assets.enrichment.base import Enrichment, EnrichmentContext
+from sdg_assets.errors import TeacherError
 from sdg_assets.records import (
     AnswerKind,
     EnrichedExample,
     Example,
+    GeneratedExample,
     JudgeApi,
     Judgement,
     Role,
@@ -41,6 +44,8 @@ from sdg_assets.teacher.thinking import thinks
 
 RUBRIC, REWARD = Prompt("judge/rubric"), Prompt("judge/reward")
 GREEDY = Sampling(temperature=0.0, top_p=1.0, max_tokens=320)
+SCORING_APIS: tuple[JudgeApi, ...] = ("reward", "score")
+"""The APIs of models that write no text."""
 BEST = 5
 """Ratings are 1 to 5; they are stored as scores from 0 to 1."""
 
@@ -72,6 +77,8 @@ class Judge:
     """Id → seed, to look up the rows' anchors."""
     thinking: str = ""
     """Its thinking mode; empty: the model's default."""
+    may_be_writer: bool = False
+    """Whether it may judge rows that its own model wrote."""
 
     @property
     def sampling(self) -> Sampling:
@@ -82,10 +89,28 @@ class Judge:
             self.teacher.identity, thinking=self.thinking, temperature=None, otherwise=GREEDY
         )
 
-    @property
-    def compares(self) -> bool:
-        """Whether it can decide if two answers mean the same; a reward model cannot."""
-        return self.api == "rubric"
+    def compares(self, kind: AnswerKind) -> bool:
+        """Whether it decides if two answers of a kind mean the same; a reward model cannot."""
+        policy = kind.policy
+        if self.api == "verifier":
+            return policy.is_compared_by_judge or policy.is_compared_by_verifier
+        return self.api == "rubric" and policy.is_compared_by_judge
+
+    def check_writer(self, row: GeneratedExample) -> None:
+        """Checks that the judge's model did not write the row, unless it may have.
+
+        Models prefer their own texts. Another revision of a model counts as the same model.
+
+        Raises:
+            TeacherError: It did, and may not.
+        """
+        model = self.teacher.identity.stamp.model
+        if model == row.teacher.model and not self.may_be_writer:
+            raise TeacherError(
+                f"the judge {model} wrote row {row.id}, and a model may not judge its own rows: "
+                "set SDG_JUDGE to another model, or SDG_WITH_JUDGE=false for rows without a "
+                "judge, or allow it with SDG_JUDGE_MAY_BE_WRITER=true"
+            )
 
     def rating_request(self, row: EnrichedExample) -> Request:
         """The request for a verified row's score."""
@@ -122,12 +147,12 @@ class Judge:
         Args:
             prompt: The prompt.
             values: The values of its variables: JSON values.
-            json_schema: The schema of the answer; None for a reward model, which writes no text.
+            json_schema: The schema of the answer; None for a verifier's one word, and for a reward
+                model, which writes no text.
         """
-        # A reward model reads the whole context and writes nothing.
-        sampling = (
-            self.sampling if json_schema else self.sampling.model_copy(update={"max_tokens": 0})
-        )
+        sampling = self.sampling
+        if self.api in SCORING_APIS:  # it reads the whole context and writes nothing
+            sampling = sampling.model_copy(update={"max_tokens": 0})
         return build_request(
             self.teacher.identity, Role.JUDGE, prompt, values, sampling, json_schema
         )
@@ -166,9 +191,14 @@ class JudgeEnrichment(Enrichment):
     columns = frozenset({"judge"})
 
     def prompts(self, kind: AnswerKind, judge_api: JudgeApi) -> tuple[Prompt, ...]:
-        """The rubric, or the prompt of a reward model."""
+        """The rubric, or the prompt of a reward model; a verifier gives no scores."""
         del kind
-        return (_prompt(judge_api),)
+        return () if judge_api == "verifier" else (_prompt(judge_api),)
+
+    def is_wanted(self, row: EnrichedExample, context: EnrichmentContext) -> bool:
+        """Every verified row is scored, except by a verifier."""
+        del row
+        return context.judge_api != "verifier"
 
     def ask(self, row: EnrichedExample, context: EnrichmentContext) -> Work[Mapping[str, Any]]:
         """Makes one request. A row that does not fit the judge gets an unreadable judgement."""

@@ -16,7 +16,7 @@ from sdg_assets.enrichment.ballot import Ballot
 from sdg_assets.enrichment.base import EnrichmentContext
 from sdg_assets.enrichment.condensed import best_thought
 from sdg_assets.enrichment.correction import Correction, correction
-from sdg_assets.enrichment.judge import Judge
+from sdg_assets.enrichment.judge import SCORING_APIS, Judge
 from sdg_assets.enrichment.votes import cast_votes, decide, tally
 from sdg_assets.records import EnrichedExample, GeneratedExample, Proof, Role, Vote
 from sdg_assets.teacher.conversation import Work
@@ -50,15 +50,18 @@ def verification(
         example: The row as it was written.
         proof: For a program, what its tests can detect.
         context: The context of the partition.
-        judge: Compares prose answers; if None, their words are compared.
+        judge: Compares prose answers, and a verifier also short ones; if None, rules do.
     """
     knobs, solver = context.knobs, context.teachers[Role.SOLVER]
     voting = cast_votes(example, solver, knobs, judge)
     solver_class = solver.identity.teacher_class
     declared = declared_prompts(example.answer_kind, context.judge_api, solver_class)
-    ballots, same = yield from as_declared(voting, "voting", declared)
+    ballots, compared = yield from as_declared(voting, "voting", declared)
+    same = compared.same
     groups = tally(example.answer, [b.answer for b in ballots], same)
     outcome = decide(example.answer, groups, knobs.votes, knobs.majority, same)
+    if outcome != "agreed" and compared.invalid > knobs.majority * knobs.votes:
+        outcome = "invalid_answers"
 
     def decided(changes: Mapping[str, Any]) -> tuple[EnrichedExample, list[Ballot]]:
         content = {**dict(example), **changes}
@@ -72,13 +75,14 @@ def verification(
                 "outcome": outcome,
                 "proof": proof,
                 "solver": solver.identity.stamp,
+                "equivalence": compared.equivalence,
                 **content,
             }
         )
         if not row.verified:
             return row, agreeing
         texts = {"thought": best_thought(agreeing, knobs)}
-        if judge and judge.api != "rubric":  # a reward model reads the reasoning
+        if judge and judge.api in SCORING_APIS:  # a reward model reads the reasoning
             texts["reasoning"] = next(iter(kept_traces(row, agreeing)), "")
         return row.model_copy(update=texts), agreeing
 

@@ -30,7 +30,7 @@ from sdg_assets.teacher.requests import (
     build_request,
 )
 
-Outcome = Literal["agreed", "majority_disagrees", "no_majority", "unsolvable"]
+Outcome = Literal["agreed", "majority_disagrees", "no_majority", "unsolvable", "invalid_answers"]
 Same = Callable[[str, str], bool]
 Groups = list[tuple[str, int]]
 
@@ -107,22 +107,21 @@ def vote_request(
 
 def cast_votes(
     example: GeneratedExample, solver: TeacherFacts, knobs: SolverKnobs, judge: Judge | None
-) -> Work[tuple[list[Ballot], Same]]:
+) -> Work[tuple[list[Ballot], ComparedAnswers]]:
     """Requests votes wave by wave until they decide.
 
     Args:
         example: The question.
         solver: The solver's teacher.
         knobs: Number of votes, temperature, and the majority that decides.
-        judge: Compares prose answers; if None, their words are compared.
+        judge: Compares prose answers, and a verifier also short ones; if None, rules do.
 
     Returns:
-        The ballots, and the function that tells whether two answers mean the same.
+        The ballots, and which of their answers mean the same. A ballot whose answer the verifier
+        found invalid has no answer.
     """
     ballots: list[Ballot] = []
-    same, compared = sameness(example), ComparedAnswers(example, judge)
-    if compared.is_judged:
-        same = compared.same
+    compared = ComparedAnswers(example, judge)
     for wave in waves(knobs):
         requests = [vote_request(example, number, solver, knobs) for number in wave]
         completions = yield [request for _, request in requests]
@@ -135,10 +134,11 @@ def cast_votes(
         if comparisons := compared.requests(b.answer for b in ballots):
             verdicts = yield list(comparisons.values())
             compared.note(comparisons, verdicts)
-        groups = tally(example.answer, [b.answer for b in ballots], same)
-        if decided(example.answer, groups, len(ballots), knobs, same):
+        ballots = [compared.counted(ballot) for ballot in ballots]
+        groups = tally(example.answer, [b.answer for b in ballots], compared.same)
+        if decided(example.answer, groups, len(ballots), knobs, compared.same):
             break
-    return ballots, same
+    return ballots, compared
 
 
 def read_ballot(completion: Completion, presented: Example) -> Ballot:

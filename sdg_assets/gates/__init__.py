@@ -127,7 +127,10 @@ def text_refusals(
 
 
 def row_gates(
-    thresholds: Thresholds, heldout: Gate | None = None, only: type[Example] | None = None
+    thresholds: Thresholds,
+    heldout: Gate | None = None,
+    only: type[Example] | None = None,
+    passed_in: Sequence[Gate] = (),
 ) -> list[Gate]:
     """All gates that test one row at a time, in order.
 
@@ -135,8 +138,9 @@ def row_gates(
         thresholds: The thresholds of all gates.
         heldout: The contamination gate; None only if passing rows are counted, not kept.
         only: Gates that need fields which this record lacks are left out; None keeps all gates.
+        passed_in: Gates that their specs do not build (`GateSpec.is_passed_in`).
     """
-    return list(_built(Point.ROW, thresholds, heldout, only))
+    return list(_built(Point.ROW, thresholds, heldout, only, passed_in))
 
 
 def set_gates(thresholds: Thresholds, seeds: Callable[[], Iterable[Example]]) -> list[SetGate]:
@@ -184,11 +188,14 @@ def _built(
     thresholds: Thresholds,
     heldout: Gate | None = None,
     only: type[Example] | None = None,
+    passed_in: Sequence[Gate] = (),
 ) -> Iterator[Gate]:
     for spec in all_gates():
         if point not in spec.points or not issubclass(only or spec.reads, spec.reads):
             continue
         if spec.build:
             yield spec.build(thresholds.of(spec.thresholds))
+        elif spec.is_passed_in:
+            yield from (gate for gate in passed_in if gate.name == spec.name)
         elif heldout:
             yield heldout

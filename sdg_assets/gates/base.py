@@ -187,6 +187,9 @@ class GateSpec(Generic[OwnT]):
     """For a gate that may report rows instead of refusing them: its check reports them as well."""
     counts_unread: bool = False
     """Whether its check also counts rows that could not become an example: see `checks.unread`."""
+    is_passed_in: bool = False
+    """Whether the code that opened what the gate needs (a model) builds it and passes it in. The
+    gate is left out where nobody does, so no check can demand it."""
     recheck: Callable[[Signatures, OwnT], Mapping[int, Refusal]] | None = None
     """For a set gate: the refusals, by row position, computed from the published signatures, so
     that its check hashes nothing again. This gate comes last because it signs the accepted rows."""
@@ -222,7 +225,7 @@ class GateSpec(Generic[OwnT]):
     @property
     def needs_heldout(self) -> bool:
         """Whether the gate is built by the code that reads the held-out index."""
-        return self.build is None and self.build_set is None
+        return self.build is None and self.build_set is None and not self.is_passed_in
 
     @property
     def place(self) -> tuple[bool, bool, int, str]:

@@ -16,6 +16,7 @@ from pydantic import Field
 from sdg_assets.catalog import SubtaskSpec
 from sdg_assets.errors import AbsentError, MappingError
 from sdg_assets.heldout.tables import HashedRows, HeldoutTables, hashed_rows, table_of
+from sdg_assets.heldout.vectors import QuestionVectors, questions_of
 from sdg_assets.mapping.mapper import Mapper, mapper_of
 from sdg_assets.mapping.record import RowMapping
 from sdg_assets.records import AnswerKind, Content, Record
@@ -42,8 +43,14 @@ class HashedSplit(Record):
 class HeldoutRows:
     """Collects the held-out rows of one subtask or benchmark; no text outlives `add`."""
 
-    def __init__(self) -> None:
+    def __init__(self, vectors: QuestionVectors | None = None) -> None:
+        """Starts without rows.
+
+        Args:
+            vectors: Collects the questions' embeddings; None: there is no embedder.
+        """
         self.splits: list[HashedSplit] = []
+        self.vectors = vectors
         self._seen: set[tuple[int, int]] = set()
         self._tables: list[HeldoutTables] = []
         self._config: str | None = None
@@ -110,6 +117,9 @@ class HeldoutRows:
             if key not in self._seen:
                 new.append(row)
             self._seen.add(key)
+        if self.vectors is not None:
+            questions = questions_of(batch.rows, contents)
+            self.vectors.add({row["question"]: questions[row["question"]] for row in new})
         used = {row[part] for row in new for part in ("question", "context", "choices")}
         texts = {key: text for key, text in batch.texts.items() if key in used}
         self._hashed.append(HashedRows(new, texts))

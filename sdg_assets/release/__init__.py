@@ -34,6 +34,7 @@ from sdg_assets.heldout.coverage import SplitCoverage, not_compared
 from sdg_assets.records import CuratedExample, Rejection, Stage, content_id
 from sdg_assets.release.card import COMMERCIAL, FAMILIES, CardFacts, Compared, Config, render_card
 from sdg_assets.release.croissant import CROISSANT, render_croissant
+from sdg_assets.release.embedded import NOT_EMBEDDED, EmbeddedComparison
 from sdg_assets.release.matrix_page import matrix_page
 from sdg_assets.release.pictures import draw_all
 from sdg_assets.release.publication import (
@@ -75,6 +76,8 @@ class Cut:
     last row."""
     coverage: Sequence[SplitCoverage] = ()
     """Every held-out split, and whether the rows were compared with it."""
+    embedded: EmbeddedComparison = NOT_EMBEDDED
+    """What rows were compared with by embeddings."""
     terms: Mapping[str, str] = field(default_factory=dict)
     """Model → what its licence requires of users who train on its outputs."""
     matrix: Callable[[Mapping[str, Mapping[str, int]]], Matrix] | None = None
@@ -212,8 +215,14 @@ def _manifest(cut: Cut, statistics: Statistics, hits: Sequence[Compared]) -> dic
         "licences": dict(sorted(statistics.licences.items())),
         "tasks": {task: asdict(figures) for task, figures in sorted(statistics.tasks.items())},
         "funnel": [_counts(funnel) for funnel in cut.funnels],
+        "judged": {
+            "rows": statistics.judged,
+            "by_the_model_that_wrote_them": statistics.judged_by_writer,
+            "verdicts": dict(sorted(statistics.verdicts.items())),
+        },
         "compared_with": dict(sorted(cut.compared_with.items())),
         "contamination": [asdict(hit) for hit in hits],
+        "compared_by_embeddings": asdict(cut.embedded),
         "heldout_splits": {
             "compared": sum(split.compared for split in cut.coverage),
             "not_compared": {r: len(splits) for r, splits in not_compared(cut.coverage).items()},
@@ -262,6 +271,7 @@ def _facts(
         seeds=seeds,
         compared_with=len(cut.compared_with),
         hits=hits,
+        embedded=cut.embedded,
         coverage=cut.coverage,
         coverage_file=HELDOUT,
         citations=list(dict.fromkeys(entries)),

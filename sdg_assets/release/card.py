@@ -10,7 +10,9 @@ from typing import Any
 import yaml
 
 from sdg_assets.gates import order
+from sdg_assets.gates.paraphrases import NAME as PARAPHRASES
 from sdg_assets.heldout.coverage import SplitCoverage, not_compared
+from sdg_assets.release.embedded import NOT_EMBEDDED, EmbeddedComparison
 from sdg_assets.release.statistics import SAMPLE, Statistics
 from sdg_assets.release.templates import page_template
 from sdg_assets.teacher.server.served import UNKNOWN_REVISION
@@ -106,6 +108,8 @@ class CardFacts:
     """The coverage matrix as Markdown (`matrix_page`); empty if there is none."""
     matrix_file: str
     """The file of the release that lists its cells."""
+    embedded: EmbeddedComparison = NOT_EMBEDDED
+    """What rows were compared with by embeddings."""
 
 
 def render_card(statistics: Statistics, configs: Sequence[Config], facts: CardFacts) -> str:
@@ -121,7 +125,7 @@ def render_card(statistics: Statistics, configs: Sequence[Config], facts: CardFa
         **vars(facts),
         statistics=statistics,
         configs=configs,
-        gates=order(),
+        gates=[n for n in order() if n != PARAPHRASES or facts.embedded.embedders],
         sample=SAMPLE,
         languages=sorted(statistics.languages),
         sources=source_datasets(statistics),

@@ -7,7 +7,7 @@ from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 
 from sdg_assets.gates.licence import cited_passages, passage_licences
-from sdg_assets.records import CitedPassage, CuratedExample, Rejection
+from sdg_assets.records import CitedPassage, CuratedExample, Rejection, VerdictWord
 from sdg_assets.release.diversity import Diversity, measure
 from sdg_assets.stages.matrix import agreement_band
 
@@ -95,6 +95,12 @@ class Statistics:
     """Rows that the release itself refused, by "gate: reason"."""
     corrected: int = 0
     """Rows with the answer of a strong majority in place of the writer's."""
+    judged: int = 0
+    """Rows that a model rated, or whose votes' answers it compared with the writer's."""
+    judged_by_writer: int = 0
+    """Those of them that the judging model had written itself."""
+    verdicts: Counter[VerdictWord] = field(default_factory=Counter)
+    """Verdicts on different answers of the votes, over all rows."""
     _subtask: str = ""
     _anchors: set[str] = field(default_factory=set)
     _sample: dict[str, list[tuple[int, str]]] = field(default_factory=lambda: defaultdict(list))
@@ -131,6 +137,12 @@ class Statistics:
         if row.judge:
             stamps["judge"] = row.judge.judge
             self.judge_scores[int(row.judge.score * TENTHS)] += 1
+        if row.equivalence:
+            stamps.setdefault("judge", row.equivalence.verifier)
+            self.verdicts.update(each.verdict for each in row.equivalence.verdicts)
+        if judge := stamps.get("judge"):
+            self.judged += 1
+            self.judged_by_writer += judge.model == row.teacher.model
         for role, stamp in stamps.items():
             self.teachers[role, stamp.model, stamp.revision] += 1
         self.variations[row.variation] += 1

@@ -169,6 +169,8 @@ def _solved(
     judge: Judge | None,
     installed: Sequence[Enrichment],
 ) -> Work[Solved]:
+    if judge:
+        judge.check_writer(example)
     proof = answer_format(example.answer_kind).proof(example)
     if proof and proof.fault:
         return Solved(example, proof)

@@ -114,6 +114,9 @@ def check_thinking(settings: Settings, role: Role, identity: TeacherIdentity | N
 def has_judge(settings: Settings, judge: TeacherIdentity | None = None) -> bool:
     """Whether rows are judged: the setting decides; if unset, the judge's card.
 
+    A model does not judge its own rows: where `SDG_JUDGE` names no other model than the writer,
+    there is a judge only if `SDG_JUDGE_MAY_BE_WRITER` allows it.
+
     A weak judge is worse than none. Qwen2.5-Coder-1.5B gave sound and damaged items the same
     scores, so its gate would refuse rows by chance (`benchmarks/judge_report.py`).
 
@@ -127,6 +130,10 @@ def has_judge(settings: Settings, judge: TeacherIdentity | None = None) -> bool:
     """
     if settings.with_judge is not None:
         return settings.with_judge
+    if settings.judge_api == "verifier":
+        return True
+    if settings.judge_is_writer and not settings.judge_may_be_writer:
+        return False
     if judge is not None:
         return judge.can_judge
     spec = TeacherSpec.of(settings, Role.JUDGE)

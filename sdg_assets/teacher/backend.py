@@ -46,13 +46,13 @@ class TeacherSpec:
     def of(cls, settings: Settings, role: Role) -> TeacherSpec:
         """The spec of the teacher that plays a role.
 
-        A scoring model can only be the judge. With a scoring API the judge therefore does not
-        default to the teacher: its name is empty until `SDG_JUDGE` is set.
+        A scoring model or a verifier can only be the judge. With its API the judge therefore does
+        not default to the teacher: its name is empty until `SDG_JUDGE` is set.
         """
-        scores = role is Role.JUDGE and settings.judge_api != "rubric"
+        is_special = role is Role.JUDGE and settings.judge_api != "rubric"
         return cls(
-            name=(settings.judge or "") if scores else settings.teacher_of(role),
-            api=settings.judge_api if scores else "rubric",
+            name=(settings.judge or "") if is_special else settings.teacher_of(role),
+            api=settings.judge_api if is_special else "rubric",
             catalog=settings.catalog,
             engine=settings.engine,
             concurrency=settings.concurrency,

@@ -24,7 +24,7 @@ from pydantic import (
 )
 
 from sdg_assets.errors import PermanentError, SdgError
-from sdg_assets.records import CommercialUse, TeacherClass
+from sdg_assets.records import CommercialUse, TeacherClass, VerifierFamily
 from sdg_assets.teacher.thinking import RecommendedSampling, Thinking
 from sdg_assets.teacher.weights import hub
 from sdg_assets.teacher.weights.packaged import Packaged, directory_of, fetch_packaged, is_ready
@@ -67,6 +67,10 @@ class TeacherCard(Card):
     certainty: Literal["known", "guess"] = Field(description="of the four fields above")
     judges: bool = Field(
         default=True, description="whether it can tell sound items from damaged ones"
+    )
+    verifier: VerifierFamily | None = Field(
+        default=None,
+        description="of an answer-equivalence model: the family whose prompt and answers it has",
     )
     served_as: tuple[str, ...] = Field(
         default=(),

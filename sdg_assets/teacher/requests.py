@@ -10,7 +10,7 @@ from typing import Any, Literal, Protocol
 from pydantic import BaseModel, ConfigDict, field_validator
 
 from sdg_assets.errors import TeacherError, TransientError
-from sdg_assets.records import Role, TeacherClass, TeacherStamp, content_id
+from sdg_assets.records import Role, TeacherClass, TeacherStamp, VerifierFamily, content_id
 from sdg_assets.teacher.control_tokens import ControlTokens
 from sdg_assets.teacher.thinking import RecommendedSampling, Thinking, thinks
 
@@ -181,6 +181,9 @@ class TeacherIdentity:
     """How it thinks, as its card says; None: it does not."""
     sampling: RecommendedSampling = field(default_factory=RecommendedSampling)
     """What its makers recommend. Requests hold the values, so they are no part of the identity."""
+    verifier: VerifierFamily | None = None
+    """The family of an answer-equivalence model; None for every other model. The prompt's version
+    depends on it."""
 
     @cached_property
     def fingerprint(self) -> str:

@@ -21,7 +21,7 @@ def model(tmp_path: Path, configure: Configure) -> Path:
     folder.mkdir()
     (folder / "config.json").write_text("{}", "utf-8")
     (folder / "model.safetensors").write_bytes(b"weights")
-    configure(teacher=folder)
+    configure(teacher=folder, judge_may_be_writer=True)
     return folder
 
 
@@ -102,7 +102,7 @@ def test_a_served_model_that_cannot_judge_plays_no_judge(
 ) -> None:
     with teacher_server(TeacherServer()) as server:
         server.model = model
-        configure(teacher=server.url)
+        configure(teacher=server.url, judge_may_be_writer=True)
 
         observed_versions = versions(instance)
 

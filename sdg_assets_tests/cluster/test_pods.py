@@ -123,6 +123,7 @@ def test_each_stage_is_sized_by_the_teachers_that_it_loads() -> None:
         "solver": BIG,
         "judge": SMALL,
         "with_judge": True,
+        "judge_may_be_writer": True,
     }
     assert _gpus(Stage.GENERATED, **options) is None
     assert _gpus(Stage.ENRICHED, **options) == "4"

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from sdg_assets.enrichment.comparison import says_the_same
+from sdg_assets.enrichment.comparison import verdict_of
 from sdg_assets.enrichment.judge import RUBRIC, Judge, Ratings
 from sdg_assets.records import AnswerKind, JudgeApi, Role
 from sdg_assets.teacher.requests import Completion
@@ -91,15 +91,15 @@ def test_a_row_that_does_not_fit_the_judge_says_so() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "same"),
+    ("text", "verdict"),
     [
-        ('{"difference": "none", "same": true}', True),
-        ('{"difference": "another year", "same": false}', False),
-        ("They are the same.", False),
+        ('{"difference": "none", "same": true}', "correct"),
+        ('{"difference": "another year", "same": false}', "incorrect"),
+        ("They are the same.", "unreadable"),
     ],
 )
-def test_only_a_clear_verdict_makes_two_answers_the_same(text: str, same: bool) -> None:
-    assert says_the_same(said(text)) is same
+def test_only_a_clear_verdict_makes_two_answers_the_same(text: str, verdict: str) -> None:
+    assert verdict_of(judge(), said(text)) == verdict
 
 
 def test_a_reward_model_reads_question_and_answer_as_a_conversation() -> None:
@@ -124,8 +124,8 @@ def test_a_reward_becomes_a_score_from_0_to_1(reward: float, score: float) -> No
 
 
 def test_a_reward_model_compares_nothing() -> None:
-    assert judge().compares
-    assert not judge(api="score").compares
+    assert judge().compares(AnswerKind.FREE_FORM)
+    assert not judge(api="score").compares(AnswerKind.FREE_FORM)
 
 
 @pytest.mark.parametrize("kind", AnswerKind)

@@ -14,9 +14,10 @@ def test_the_cheapest_gate_comes_first_and_the_one_over_all_rows_last() -> None:
 
     assert gates.order() == (
         "schema", "format", "language", "personal_data", "contamination", "verification", "judge",
-        "licence", "duplicates",
+        "paraphrases", "licence", "duplicates",
     )  # fmt: skip
-    assert (*names, "duplicates") == gates.order()
+    without_embedder = [name for name in gates.order() if name != "paraphrases"]
+    assert [*names, "duplicates"] == without_embedder
 
 
 def test_a_later_gate_never_sees_what_an_earlier_one_refused() -> None:

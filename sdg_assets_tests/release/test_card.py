@@ -21,6 +21,7 @@ from sdg_assets.heldout.coverage import SplitCoverage
 from sdg_assets.records import CuratedExample
 from sdg_assets.release import Cut, Release, write_release
 from sdg_assets.release.card import Compared, for_repository
+from sdg_assets.release.embedded import embedded_comparison
 from sdg_assets.stages.curated import curate
 from sdg_assets.stages.funnel import FunnelRow
 from sdg_assets.stages.matrix import matrix_of
@@ -238,3 +239,45 @@ def test_the_card_shows_what_the_rows_train_and_a_file_has_every_cell(
         ("recall_general", release.statistics.tasks["quiz"].rows),
     ]
     assert sum(cells[0]["rows_by_agreement"].values()) == cells[0]["rows"]
+
+
+def test_the_card_says_how_many_rows_their_own_writer_judged(release: Release[Path]) -> None:
+    card = " ".join((release.path / "README.md").read_text("utf-8").split())
+    judged = release.statistics.judged
+
+    assert judged
+    assert f"{judged} of the {judged} judged rows were judged by the model that wrote them." in card
+
+
+def test_the_card_says_that_nothing_was_compared_by_embeddings(release: Release[Path]) -> None:
+    card = (release.path / "README.md").read_text("utf-8")
+
+    assert "No embedder was configured: a translated or freely reworded" in card
+    assert "paraphrases" not in card
+
+
+def test_the_card_says_what_was_compared_by_embeddings(tmp_path: Path) -> None:
+    record = {
+        "embedder": "org/e@r1",
+        "lines": [0.9, 0.95],
+        "against": {"gsm8k/gsm8k": 1319, "mmlu": 100},
+        "compared": 50,
+        "refused": 2,
+        "reported": 3,
+        "benchmarks": {"gsm8k/gsm8k": {"refused": 2, "reported": 3, "highest": 0.95}},
+    }
+    comparison = embedded_comparison([{"paraphrases": record}, {}])
+
+    made = write_release(tmp_path, Cut(INPUTS, embedded=comparison), curated_rows())
+
+    card = " ".join((made.path / "README.md").read_text("utf-8").split())
+    assert (
+        "(org/e@r1, lines 0.9 and 0.95): the questions of 50 rows, compared with 1,419 held-out "
+        "questions of 2 collections. 2 rows had the numbers and the answer of a similar held-out "
+        "question and were refused; 3 others above the second line are only counted. 1 of 2 "
+        "partitions were not compared so."
+    ) in card
+    assert "| gsm8k/gsm8k | 2 | 3 |" in card
+    assert "judge → paraphrases → licence" in card
+    manifest = json.loads((made.path / "manifest.json").read_text("utf-8"))
+    assert manifest["compared_by_embeddings"]["refused"] == 2

@@ -4,10 +4,10 @@ import random
 
 import pytest
 
-from sdg_assets.records import CuratedExample, Rejection
+from sdg_assets.records import CuratedExample, Equivalence, Rejection, Verdict
 from sdg_assets.release.diversity import measure
 from sdg_assets.release.statistics import SAMPLE, Statistics
-from sdg_assets_tests.support.records import enriched, judgement
+from sdg_assets_tests.support.records import STAMP, enriched, judgement
 
 
 def row(question: str = "Which river is it?", **changes: object) -> CuratedExample:
@@ -90,3 +90,15 @@ def test_a_copy_is_its_own_nearest_neighbour() -> None:
 def test_a_single_question_has_no_neighbour() -> None:
     assert measure(["Why?"]).self_similarity == 0.0
     assert measure([]).near == 0.0
+
+
+def test_rows_that_their_own_writer_judged_are_counted_apart() -> None:
+    verifier = STAMP.model_copy(update={"model": "org/verifier"})
+    verdicts = [Verdict(answer="a", verdict="correct"), Verdict(answer="b", verdict="invalid")]
+    equivalence = Equivalence(verdicts=verdicts, verifier=verifier, prompt_version="p@0")
+
+    statistics = counted(row(judge=judgement()), row(equivalence=equivalence), row())
+
+    assert (statistics.judged, statistics.judged_by_writer) == (2, 1)
+    assert statistics.verdicts == {"correct": 1, "invalid": 1}
+    assert statistics.teachers["judge", "org/verifier", STAMP.revision] == 1

@@ -64,6 +64,10 @@ class TeacherServer:
         """The message of the answer to a request."""
         return {"content": self.complete(body)}
 
+    def embeddings(self, body: dict[str, Any]) -> dict[str, Any]:
+        """The answer to a request for embeddings, or an error."""
+        return {"error": {"message": "no embedding model"}}
+
     def complete(self, body: dict[str, Any]) -> str:
         """The answer to a request; its prompt shows the role."""
         if "reasoning" in schema_of(body):
@@ -131,6 +135,10 @@ def teacher_server(teacher: TeacherT) -> Iterator[TeacherT]:
             if self.path == "/tokenize":
                 words = sum(len(m["content"].split()) for m in body.get("messages", ()))
                 self._reply({"count": words})
+                return
+            if self.path == "/v1/embeddings":
+                reply = teacher.embeddings(body)
+                self._reply(reply, 200 if "data" in reply else 400)
                 return
             content = json.dumps(body, sort_keys=True)
             teacher.asked[content] += 1

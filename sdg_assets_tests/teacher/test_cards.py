@@ -50,7 +50,9 @@ def test_each_card_states_class_size_and_licence() -> None:
 
 
 def test_each_card_pins_a_commit_or_nothing() -> None:
-    pins = {name: card.revision for name, card in CARDS.items() if not card.packaged}
+    # Verifiers run behind servers only, whose own report of the revision counts.
+    cards = {n: card for n, card in CARDS.items() if not card.packaged and not card.verifier}
+    pins = {name: card.revision for name, card in cards.items()}
     assert {pin for pin in pins.values() if not COMMIT.fullmatch(pin)} == {"main"}
     assert sum(pin != "main" for pin in pins.values()) > len(pins) / 2
 

@@ -151,7 +151,10 @@ def test_its_pods_are_small_and_reach_it() -> None:
 
 
 @pytest.mark.usefixtures("bedrock")
-def test_its_teacher_is_observed_as_what_it_is(instance: dg.DagsterInstance) -> None:
+def test_its_teacher_is_observed_as_what_it_is(
+    instance: dg.DagsterInstance, configure: Configure
+) -> None:
+    configure(judge_may_be_writer=True)
     assets = teacher_assets()
     definitions = dg.Definitions(
         assets=[assets],
@@ -234,7 +237,7 @@ def test_a_name_that_no_backend_serves_is_told_with_those_that_one_does() -> Non
 
 
 @pytest.mark.parametrize("judge", [{}, {"judge": "qwen2.5-coder-1.5b"}])
-@pytest.mark.parametrize("api", ["reward", "score"])
+@pytest.mark.parametrize("api", ["reward", "score", "verifier"])
 def test_a_scoring_judge_must_be_a_server_of_its_own(
     api: str, judge: dict[str, str], configure: Configure
 ) -> None:
@@ -242,8 +245,8 @@ def test_a_scoring_judge_must_be_a_server_of_its_own(
 
     with pytest.raises(
         PermanentError,
-        match=f"^SDG_JUDGE_API={api} needs SDG_JUDGE=http://..., the address of a vLLM server that "
-        "serves the scoring model$",
+        match=f"^SDG_JUDGE_API={api} needs SDG_JUDGE=http://..., the address of a (vLLM )?server "
+        "that serves (the scoring|an answer-equivalence) model$",
     ):
         teacher_assets()
 

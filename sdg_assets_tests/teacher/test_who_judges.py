@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
+from sdg_assets.errors import PermanentError
 from sdg_assets.records import Role
 from sdg_assets.settings import settings
 from sdg_assets.teacher import has_judge, open_teachers
@@ -19,7 +21,7 @@ CANNOT, UNHEARD_OF = "Qwen/Qwen2.5-Coder-1.5B-Instruct", "org/unheard-of"
 def served(configure: Configure) -> Iterator[TeacherServer]:
     """A server that plays every role."""
     with teacher_server(TeacherServer()) as server:
-        configure(teacher=server.url)
+        configure(teacher=server.url, judge_may_be_writer=True)
         yield server
 
 
@@ -37,9 +39,33 @@ def served(configure: Configure) -> Iterator[TeacherServer]:
 def test_a_name_tells_whether_its_model_judges(
     name: str, judges: bool, configure: Configure
 ) -> None:
-    configure(teacher=name)
+    configure(teacher=name, judge_may_be_writer=True)
 
     assert has_judge(settings()) is judges
+
+
+def test_a_writer_is_no_judge_unless_a_setting_allows_it(configure: Configure) -> None:
+    configure(teacher="qwen3-32b")
+
+    assert not has_judge(settings())
+
+    configure(judge_may_be_writer=True)
+
+    assert has_judge(settings())
+
+
+@pytest.mark.parametrize("wish", [{"with_judge": True}, {"judge": "qwen3-32b"}])
+def test_a_judge_that_is_the_writer_is_refused_when_settings_are_read(
+    wish: dict[str, Any], configure: Configure
+) -> None:
+    configure(teacher="qwen3-32b", **wish)
+
+    with pytest.raises(
+        PermanentError,
+        match=r"the judge and the writer are both qwen3-32b, .* set SDG_JUDGE to another model, or "
+        "allow it with SDG_JUDGE_MAY_BE_WRITER=true$",
+    ):
+        settings()
 
 
 @pytest.mark.parametrize(("model", "judges"), [(CANNOT, False), (UNHEARD_OF, True)])

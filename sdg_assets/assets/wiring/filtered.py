@@ -25,7 +25,9 @@ def _filtered(partition: PartitionContext, config: StageConfig) -> PartitionRepo
                     teachers[role].add(f"{stamp.model}@{stamp.revision}")
             yield row
 
-    rows = filter_rows(rows_with_teachers_noted, row_gates(thresholds, heldout), sets)
+    passed_in = [partition.paraphrases] if partition.paraphrases else []
+    gates = row_gates(thresholds, heldout, passed_in=passed_in)
+    rows = filter_rows(rows_with_teachers_noted, gates, sets)
     report = partition.publish(rows, config, signatures=lambda: signatures_of(sets))
     report.metadata |= {r.value: ", ".join(sorted(names)) for r, names in teachers.items() if names}
     return report

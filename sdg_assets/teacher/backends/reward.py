@@ -32,7 +32,7 @@ class RewardTeacher(EndpointTeacher):
         Args:
             spec: The teacher; its `api` says which of the server's APIs scores.
         """
-        assert spec.api != "rubric", "the backend has other APIs"
+        assert spec.api in RewardBackend.apis
         super().__init__(spec)
         self._api = spec.api
 

@@ -139,7 +139,13 @@ def identity_of_served(served: ServedModel, catalog: Path | None = None) -> Teac
         )  # fmt: skip
     stamp = TeacherStamp(model=card.model, revision=revision, license=card.license)
     return TeacherIdentity(
-        stamp, settings, card.judges, card.teacher_class, card.thinking, card.sampling
+        stamp,
+        settings,
+        card.judges,
+        card.teacher_class,
+        card.thinking,
+        card.sampling,
+        card.verifier,
     )
 
 

@@ -55,7 +55,7 @@ def test_rows_are_judged_by_a_teacher_that_can_and_by_no_other(
         return {row.judge.score if row.judge else None for row in rows}
 
     assert scores() == {None}, "the embedded teacher cannot judge"
-    configure(judge="Qwen/Qwen3-32B")
+    configure(judge="Qwen/Qwen3-32B", judge_may_be_writer=True)
     assert scores() == {1.0}
     configure(with_judge=False)
     assert scores() == {None}

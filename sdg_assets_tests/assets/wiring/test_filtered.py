@@ -23,7 +23,7 @@ def test_what_the_judge_finds_wrong_is_refused(
         return ratings(harmless=1) if request.role is Role.JUDGE else write_and_solve(request)
 
     employ(ScriptedTeacher(strict))
-    configure(with_judge=True)
+    configure(with_judge=True, judge_may_be_writer=True)
 
     result = run("quiz", subtasks="quiz_a", instance=instance)
 
