@@ -208,6 +208,12 @@ class Settings(EnvironmentSettings):
     text_style: Literal["plain", "chatml"] = Field(
         default="plain", description="markup of a release's training texts: none, or ChatML"
     )
+    tokenizer: str | None = Field(
+        default=None,
+        description="tokenizer that counts a release's tokens: a key of teachers.yaml, a Hub id, "
+        "or a directory with a tokenizer.json; it must be on this machine. Unset: the teacher's, "
+        "if it is",
+    )
     commercial_share_alike: bool = Field(
         default=True, description="whether a release's commercial subset has share-alike rows"
     )

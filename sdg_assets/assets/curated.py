@@ -37,6 +37,7 @@ from sdg_assets.store.disk import clear_refusals
 from sdg_assets.store.partitions import PartitionKey, Store
 from sdg_assets.store.places import Place
 from sdg_assets.teacher.models import teacher_cards
+from sdg_assets.teacher.tokenizer import NoTokenizer, Tokenizer, tokenizer_of
 from sdg_assets.thresholds import Thresholds, overridden
 
 
@@ -162,9 +163,10 @@ def _release(
         funnels=[funnel_row(store, spec) for spec in specs],
         citations=citations(),
         compared_with=guard.against,
-        hits=comparison.hits,
+        audit=comparison.audit,
         embedded=embedded_comparison(published[key].info for key in keys),
         terms={card.model: card.terms for card in cards},
+        tokenizer=_tokenizer(current_settings),
         coverage=coverage(store, catalog, current_settings.without_benchmarks),
         # The subtasks of the release only: others may be enabled later without a change to it.
         matrix=partial(
@@ -176,6 +178,17 @@ def _release(
         ),
     )
     return write_release(store.root, cut, rows), keys
+
+
+def _tokenizer(current_settings: Settings) -> Tokenizer | NoTokenizer:
+    """The tokenizer that counts the release's tokens; one that is named must be at hand."""
+    name = current_settings.tokenizer
+    tokenizer = tokenizer_of(name or current_settings.teacher, current_settings.catalog)
+    if name and isinstance(tokenizer, NoTokenizer):
+        raise PermanentError(
+            f"SDG_TOKENIZER={name}: {tokenizer.reason}; put it there, or name another"
+        )
+    return tokenizer
 
 
 def _pushed(release: Release[Place], current_settings: Settings) -> str:

@@ -6,8 +6,10 @@ import dagster as dg
 
 from sdg_assets.records import Stage
 from sdg_assets.release import Release
+from sdg_assets.release.tokens import TokenSizes
 from sdg_assets.stages.stage import STAGES
 from sdg_assets.store.places import Place
+from sdg_assets.teacher.tokenizer import NoTokenizer
 
 STALE_SHOWN = 20
 (FRESH_INPUTS,) = STAGES[Stage.CURATED].checks
@@ -44,11 +46,13 @@ def release_metadata(release: Release[Place], partitions: int, stale: Sequence[s
         "rows_rejected": figures.rejected.total(),
         "partitions": partitions,
         "release": release.id,
+        "version": release.version,
         "path": dg.MetadataValue.path(str(release.path)),
         "card": dg.MetadataValue.md(_card(release)),
         "card_path": dg.MetadataValue.path(str(release.path / "README.md")),
         **{f"rows_{family}": count for family, count in figures.families.items()},
         "rows_commercial": figures.commercial,
+        **_tokens(figures.tokens),
         "not_commercial": _table(
             ("why not commercial", "rows"), figures.not_commercial.most_common()
         )
@@ -62,6 +66,24 @@ def release_metadata(release: Release[Place], partitions: int, stale: Sequence[s
         **{f"diversity_{name}": round(value, 4) for name, value in mean.items()},
         "variations": _table(("variation", "rows", "share"), shares),
         "rejected": dg.MetadataValue.json(dict(rejected)),
+    }
+
+
+def _tokens(sizes: TokenSizes) -> Metadata:
+    """Tokens by variant, which the UI plots, and a table by task; or why none were counted."""
+    if isinstance(sizes.tokenizer, NoTokenizer):
+        return {"tokens": f"not counted: {sizes.tokenizer.reason}"}
+    variants = sizes.of_variants()
+    tasks = [
+        (task, *(f"{size.tokens:,}" if (size := by.get(v)) else "–" for v in variants))
+        for task, by in sizes.by("task").items()
+    ]
+    lengths = [(tokens, *by.values()) for tokens, by in sizes.histogram().items()]
+    return {
+        **{f"tokens_{variant}": size.tokens for variant, size in variants.items()},
+        "tokens": _table(("task", *variants), tasks),
+        "tokens_of_a_text": _table(("tokens", *variants), lengths),
+        "tokenizer": f"{sizes.tokenizer.name}@{sizes.tokenizer.revision}",
     }
 
 

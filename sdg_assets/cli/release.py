@@ -28,6 +28,7 @@ Named = Annotated[
 ]
 RELEASES = (
     Column("release"),
+    Column("version"),
     Column("published"),
     Column("rows", right=True),
     Column("commercial", right=True, spare=1),
@@ -190,8 +191,9 @@ def push(
 ) -> int:
     """Upload a release to the Hub as one commit, and print its URL.
 
-    A missing repository is created as a private one. Files of an earlier release are removed. The
-    token comes from HF_TOKEN. A damaged release is refused.
+    The commit gets the release's version as its tag, such as v1.2.0. A missing repository is
+    created as a private one. Files of an earlier release are removed. The token comes from
+    HF_TOKEN. A damaged release is refused.
     """
     from sdg_assets.release import push as hub
     from sdg_assets.release.publication import is_whole
@@ -235,6 +237,7 @@ def _named(name: str | None) -> Published:
 def _cells(release: Published) -> tuple[object, ...]:
     return (
         release.id,
+        release.version,
         f"{release.published:%Y-%m-%d %H:%M} UTC",
         f"{release.rows:,}",
         f"{release.manifest.get('commercial_rows', 0):,}",
@@ -247,6 +250,7 @@ def _cells(release: Published) -> tuple[object, ...]:
 def _summary(release: Published) -> dict[str, Any]:
     return {
         "release": release.id,
+        "version": release.version,
         "path": str(release.place),
         "published": release.published.isoformat(timespec="seconds"),
         "latest": release.is_latest,
@@ -263,6 +267,7 @@ def _write(release: Published) -> None:
     not_compared = sum(splits.get("not_compared", {}).values())
     latest = ", the latest" if release.is_latest else ""
     terminal.write(f"release {release.id}{latest}\n  {release.place}")
+    terminal.write(f"  version {release.version}")
     terminal.write(f"  published {release.published:%Y-%m-%d %H:%M} UTC")
     terminal.write(f"  by version {manifest.get('code_version', 'unknown')} of sdg-assets")
     terminal.write(f"  {len(manifest.get('files', {}))} files, {release.size / 1e6:,.1f} MB")
@@ -270,8 +275,14 @@ def _write(release: Published) -> None:
         f"  compared with {splits.get('compared', 0)} held-out splits, not with {not_compared}"
         f" (see {splits.get('file', 'its card')})"
     )
+    sizes = manifest.get("tokens", {})
+    tokens = {name: size["tokens"] for name, size in sizes.get("variants", {}).items()}
+    if reason := sizes.get("not_counted"):
+        terminal.write(f"  tokens not counted: {reason}")
     families = {**manifest.get("rows", {}), "commercial use": manifest.get("commercial_rows", 0)}
     _section("rows", families.items())
+    counter = sizes.get("tokenizer", {}).get("model", "")
+    _section(f"tokens of {counter}", tokens.items())
     tasks = manifest.get("tasks", {})
     _section("seed tasks", ((task, figures["rows"]) for task, figures in tasks.items()))
     _section("teachers", _named_rows(manifest, "teachers", _teacher))

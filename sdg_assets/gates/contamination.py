@@ -43,11 +43,12 @@ are rows that repeat a held-out passage. Only hashes of held-out texts are store
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from sdg_assets.gates.base import Batch, Cost, GateSpec, Point
+from sdg_assets.gates.nearest import NearestRows
 from sdg_assets.gates.repeats import (
     CheckedRow,
     ContaminationThresholds,
@@ -115,6 +116,7 @@ class Contamination:
         thresholds: ContaminationThresholds,
         own: str = "",
         background: Background | None = None,
+        nearest: NearestRows | None = None,
     ) -> None:
         """Starts with an empty report.
 
@@ -125,25 +127,39 @@ class Contamination:
                 not be repeated, however short it is; benchmarks share short stems.
             background: The n-gram weights from the subtask's training rows, by the same index;
                 without it, every n-gram counts as rare.
+            nearest: Gets the scores of the rows that are not refused.
         """
         self.report = ContaminationReport()
         self._index = index
         self._thresholds = thresholds
         self._own = own
         self._background = background or index.background()
+        self._nearest = nearest
+
+    @property
+    def least_score(self) -> float:
+        """The smallest share of a held-out question that is looked for."""
+        thresholds = self._thresholds
+        return min(thresholds.contamination_confirmed_overlap, thresholds.contamination_suspicion)
 
     def refusals(self, batch: Batch[Example]) -> dict[int, Refusal]:
         """Refuses rows that repeat a held-out row; the detail names its benchmark, not its text."""
-        findings = list(self._findings(batch.rows))
+        pairs, contexts = self._search(batch.rows)
+        findings = _findings(pairs, contexts)
         self._count(len(batch.rows), findings)
         worst: dict[int, Finding] = {}
         for finding in sorted(findings, key=lambda f: f.rank):
             worst[finding.place] = finding
-        return {
+        refusals = {
             place: Refusal(NAME, f.reason, f.benchmark, {"overlap": round(f.share, 4)})
             for place, f in sorted(worst.items())
             if f.reason
         }
+        if self._nearest:
+            for pair in pairs:
+                if pair.is_distinctive and (place := pair.candidate.place) not in refusals:
+                    self._nearest.see(pair.heldout.benchmark, batch.rows[place].id, pair.share)
+        return refusals
 
     def overlaps(self, rows: Sequence[Example], least: float) -> dict[int, Refusal]:
         """The most serious overlap of each row that reaches `least`, refused or not.
@@ -152,7 +168,7 @@ class Contamination:
         report.
         """
         worst: dict[int, Refusal] = {}
-        for finding in sorted(self._findings(rows), key=lambda f: f.rank):
+        for finding in sorted(_findings(*self._search(rows)), key=lambda f: f.rank):
             if finding.reason or finding.share >= least:
                 part = "context" if finding.of_context else "question"
                 scores = {"overlap": round(finding.share, 4)}
@@ -160,9 +176,10 @@ class Contamination:
                 worst[finding.place] = Refusal(NAME, reason, finding.benchmark, scores)
         return worst
 
-    def _findings(self, rows: Sequence[Example]) -> Iterator[Finding]:
+    def _search(self, rows: Sequence[Example]) -> tuple[list[Pair], list[Finding]]:
+        """The held-out rows that each row resembles, and the held-out contexts that it has."""
         if not rows:
-            return
+            return [], []
         texts = plain_texts_of(rows)
         checked = [CheckedRow(*row) for row in zip(rows, texts, strict=True)]
         thresholds = self._thresholds
@@ -171,18 +188,19 @@ class Contamination:
             [row.item for row in checked],
             [row.question for row in checked],
             self._background,
-            min(thresholds.contamination_confirmed_overlap, thresholds.contamination_suspicion),
+            self.least_score,
         )
         heldout_rows = self._index.rows(candidate.row for candidate in candidates)
+        pairs = []
         for candidate in candidates:
             heldout = heldout_rows[candidate.row]
             is_own = heldout.benchmark == self._own
-            pair = Pair(checked[candidate.place], heldout, candidate, thresholds, is_own)
-            if (finding := pair.finding()) is not None:
-                yield finding
-        for context in contexts:
-            if context.share >= thresholds.contamination_suspicion:
-                yield context_finding(context, checked[context.place].context, thresholds)
+            pairs.append(Pair(checked[candidate.place], heldout, candidate, thresholds, is_own))
+        return pairs, [
+            context_finding(context, checked[context.place].context, thresholds)
+            for context in contexts
+            if context.share >= thresholds.contamination_suspicion
+        ]
 
     def _count(self, rows: int, findings: Iterable[Finding]) -> None:
         report = self.report
@@ -208,6 +226,10 @@ class Contamination:
             overlap.highest = max(overlap.highest, round(finding.share, 4))
             suspicious.add(finding.place)
         report.suspicious += len(suspicious)
+
+
+def _findings(pairs: Iterable[Pair], contexts: Iterable[Finding]) -> list[Finding]:
+    return [*(f for pair in pairs if (f := pair.finding()) is not None), *contexts]
 
 
 GATE = GateSpec(

@@ -150,12 +150,20 @@ class Pair:
         reason = self._reason()
         candidate = self.candidate
         if not reason and (
-            candidate.share < self.thresholds.contamination_suspicion
-            or candidate.weight < DISTINCTIVE
+            candidate.share < self.thresholds.contamination_suspicion or not self.is_distinctive
         ):
             return None
-        share = 1.0 if self._is_same_question else min(candidate.share, 1.0)
-        return Finding(candidate.place, self.heldout.benchmark, share, reason)
+        return Finding(candidate.place, self.heldout.benchmark, self.share, reason)
+
+    @property
+    def is_distinctive(self) -> bool:
+        """Whether the held-out question says enough for a share of it to mean anything."""
+        return self.candidate.weight >= DISTINCTIVE
+
+    @property
+    def share(self) -> float:
+        """The share of the held-out question that the row contains; 1 for an equal question."""
+        return 1.0 if self._is_same_question else min(self.candidate.share, 1.0)
 
     def _reason(self) -> str:
         """The name of the rule that refuses the row; "" if none does."""

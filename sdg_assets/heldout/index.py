@@ -101,6 +101,13 @@ class HeldoutIndex:
         """The number of held-out rows."""
         return len(self._rows)
 
+    def sizes(self) -> dict[str, int]:
+        """Benchmark → number of its rows."""
+        import numpy as np
+
+        counts = np.diff(self._ends, prepend=0).tolist()
+        return dict(zip(self._names.tolist(), counts, strict=True))
+
     def background(self, rows: Iterable[Example] = ()) -> Background:
         """Learns from a subtask's training rows how distinctive each n-gram is.
 

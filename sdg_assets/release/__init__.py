@@ -6,6 +6,7 @@
         croissant.json                      the same for machines, with the type of every field
         manifest.json                       inputs, code, teachers, counts, hashes of all files
         heldout.jsonl                       every held-out split: compared, or why not
+        heldout_audit.jsonl                 how near rows come to each of them, without text
         coverage.jsonl                      the coverage matrix, a line a cell
         multiple_choice/  generative/       JSONL and Parquet shards
         commercial/<family>/                the commercial subset, with the two pages of its own
@@ -32,7 +33,9 @@ from typing import Any, Generic, TypeVar, cast
 from sdg_assets.errors import PermanentError
 from sdg_assets.heldout.coverage import SplitCoverage, not_compared
 from sdg_assets.records import CuratedExample, Rejection, Stage, content_id
-from sdg_assets.release.card import COMMERCIAL, FAMILIES, CardFacts, Compared, Config, render_card
+from sdg_assets.release.audit import AUDIT, Compared, audit_entries
+from sdg_assets.release.card import CardFacts, render_card
+from sdg_assets.release.configs import COMMERCIAL, FAMILIES, Config
 from sdg_assets.release.croissant import CROISSANT, render_croissant
 from sdg_assets.release.embedded import NOT_EMBEDDED, EmbeddedComparison
 from sdg_assets.release.matrix_page import matrix_page
@@ -48,9 +51,12 @@ from sdg_assets.release.publication import (
 from sdg_assets.release.shards import BYTES_PER_SHARD, Shards
 from sdg_assets.release.sources import ATTRIBUTION, SOURCES, render_attribution, render_sources
 from sdg_assets.release.statistics import Statistics
+from sdg_assets.release.tokens import TokenSizes
+from sdg_assets.release.versions import Lineage, lineage, schema_of
 from sdg_assets.stages.funnel import FunnelRow
 from sdg_assets.stages.matrix import Matrix
 from sdg_assets.store.places import Place
+from sdg_assets.teacher.tokenizer import NoTokenizer, Tokenizer
 
 HELDOUT = "heldout.jsonl"
 COVERAGE = "coverage.jsonl"
@@ -71,15 +77,19 @@ class Cut:
     """Seed task → BibTeX entries."""
     compared_with: Mapping[str, str] = field(default_factory=dict)
     """Held-out collection that the rows were compared with → hash of its hashes."""
-    hits: Callable[[], Sequence[Compared]] = tuple
-    """Returns the held-out collections that at least one row overlaps with. Called once, after the
-    last row."""
+    audit: Callable[[], Sequence[Compared]] = tuple
+    """Returns how near the rows come to each of these collections. Called once, after the last
+    row."""
     coverage: Sequence[SplitCoverage] = ()
     """Every held-out split, and whether the rows were compared with it."""
     embedded: EmbeddedComparison = NOT_EMBEDDED
     """What rows were compared with by embeddings."""
     terms: Mapping[str, str] = field(default_factory=dict)
     """Model → what its licence requires of users who train on its outputs."""
+    tokenizer: Tokenizer | NoTokenizer = field(
+        default_factory=lambda: NoTokenizer("no tokenizer was named")
+    )
+    """Counts the tokens of the texts."""
     matrix: Callable[[Mapping[str, Mapping[str, int]]], Matrix] | None = None
     """Returns the coverage matrix for the rows by subtask and agreement band. Called once, after
     the last row."""
@@ -90,6 +100,7 @@ class Release(Generic[PlaceT]):
     """A published release."""
 
     id: str
+    version: str
     path: PlaceT
     statistics: Statistics
 
@@ -119,35 +130,46 @@ def write_release(
     folder = root / Stage.CURATED.value
     clear_abandoned(folder)
     with workbench(folder, f".{os.getpid()}-{secrets.token_hex(4)}.tmp") as tmp:
-        statistics = _write_rows(tmp, rows, bytes_per_shard)
+        statistics = _write_rows(tmp, cut, rows, bytes_per_shard)
         _write_lines(tmp / HELDOUT, map(asdict, cut.coverage))
         if not statistics.rows:
             refused = dict(statistics.rejected.most_common(5)) or "none"
             raise PermanentError(f"nothing to release: no row is left (refused rows: {refused})")
         files = hashes(tmp)
         code = version("sdg-assets")
-        identity = (code, dict(cut.inputs), cut.catalog, dict(cut.compared_with), files)
-        release_id = content_id(*identity)[:12]
-        configs, hits = _configs(tmp, statistics), cut.hits()
+        release_id = _identity(cut, code, files)
+        configs, audit = _configs(tmp, statistics), cut.audit()
+        _write_lines(tmp / AUDIT, audit_entries(audit))
         matrix = cut.matrix(statistics.agreement) if cut.matrix else None
         draw_all(tmp / "pictures", statistics, cut.funnels, matrix)
         if matrix:
             _write_lines(tmp / COVERAGE, matrix.entries())
-        facts = _facts(cut, statistics, hits, release_id, code, matrix)
+        manifest = _manifest(cut, statistics, audit, code) | {"schema": schema_of(configs)}
+        changelog = lineage(root, release_id, manifest, files, tmp)
+        facts = _facts(cut, statistics, audit, release_id, code, matrix, changelog)
         (tmp / "README.md").write_text(render_card(statistics, configs, facts), "utf-8")
         _write_sources(tmp, statistics, facts)
         croissant = render_croissant(statistics, configs, facts, files, sizes(tmp))
         (tmp / CROISSANT).write_text(croissant, "utf-8")
-        names = {"release": release_id, "code_version": code}
-        seal(tmp, {**names, **_manifest(cut, statistics, hits)})
+        names = {"release": release_id, "version": changelog.version}
+        seal(tmp, {**names, **manifest, "changes": changelog.entry()})
         place = publish(tmp, folder, release_id)
-    return Release(release_id, cast(PlaceT, place), statistics)
+    return Release(release_id, changelog.version, cast(PlaceT, place), statistics)
+
+
+def _identity(cut: Cut, code: str, files: Mapping[str, str]) -> str:
+    tokenizer = cut.tokenizer
+    counted_by = (
+        "" if isinstance(tokenizer, NoTokenizer) else f"{tokenizer.name} {tokenizer.revision}"
+    )
+    compared = dict(cut.compared_with)
+    return content_id(code, dict(cut.inputs), cut.catalog, compared, counted_by, files)[:12]
 
 
 def _write_rows(
-    directory: Path, rows: Iterable[CuratedExample | Rejection], bytes_per_shard: int
+    directory: Path, cut: Cut, rows: Iterable[CuratedExample | Rejection], bytes_per_shard: int
 ) -> Statistics:
-    statistics = Statistics()
+    statistics = Statistics(TokenSizes(cut.tokenizer))
     with ExitStack() as opened:
 
         def shards(name: str, *, parquet: bool = True) -> Shards:
@@ -196,8 +218,11 @@ def _configs(directory: Path, statistics: Statistics) -> list[Config]:
     return configs
 
 
-def _manifest(cut: Cut, statistics: Statistics, hits: Sequence[Compared]) -> dict[str, Any]:
+def _manifest(
+    cut: Cut, statistics: Statistics, audit: Sequence[Compared], code: str
+) -> dict[str, Any]:
     return {
+        "code_version": code,
         "catalog": cut.catalog,
         "inputs": dict(sorted(cut.inputs.items())),
         "teachers": [
@@ -213,6 +238,7 @@ def _manifest(cut: Cut, statistics: Statistics, hits: Sequence[Compared]) -> dic
         "commercial_rows": statistics.commercial,
         "not_commercial": dict(sorted(statistics.not_commercial.items())),
         "licences": dict(sorted(statistics.licences.items())),
+        "tokens": statistics.tokens.entry(),
         "tasks": {task: asdict(figures) for task, figures in sorted(statistics.tasks.items())},
         "funnel": [_counts(funnel) for funnel in cut.funnels],
         "judged": {
@@ -221,7 +247,11 @@ def _manifest(cut: Cut, statistics: Statistics, hits: Sequence[Compared]) -> dic
             "verdicts": dict(sorted(statistics.verdicts.items())),
         },
         "compared_with": dict(sorted(cut.compared_with.items())),
-        "contamination": [asdict(hit) for hit in hits],
+        "contamination": [
+            {"name": c.name, "refused": c.refused, "suspicious": c.suspicious, "highest": c.highest}
+            for c in audit
+            if c.is_hit
+        ],
         "compared_by_embeddings": asdict(cut.embedded),
         "heldout_splits": {
             "compared": sum(split.compared for split in cut.coverage),
@@ -255,10 +285,11 @@ def _counts(funnel: FunnelRow) -> dict[str, Any]:
 def _facts(
     cut: Cut,
     statistics: Statistics,
-    hits: Sequence[Compared],
+    audit: Sequence[Compared],
     release_id: str,
     code: str,
     matrix: Matrix | None,
+    changelog: Lineage,
 ) -> CardFacts:
     seeds = Counter[str]()
     for funnel in cut.funnels:
@@ -267,10 +298,12 @@ def _facts(
     return CardFacts(
         name=cut.name,
         release=release_id,
+        version=changelog.version,
+        changelog=changelog,
         code_version=code,
         seeds=seeds,
         compared_with=len(cut.compared_with),
-        hits=hits,
+        audit=audit,
         embedded=cut.embedded,
         coverage=cut.coverage,
         coverage_file=HELDOUT,

@@ -12,18 +12,20 @@ import yaml
 from sdg_assets.gates import order
 from sdg_assets.gates.paraphrases import NAME as PARAPHRASES
 from sdg_assets.heldout.coverage import SplitCoverage, not_compared
+from sdg_assets.release.audit import AUDIT, Compared, nearest_of
+from sdg_assets.release.configs import FAMILIES, Config
 from sdg_assets.release.embedded import NOT_EMBEDDED, EmbeddedComparison
 from sdg_assets.release.statistics import SAMPLE, Statistics
 from sdg_assets.release.templates import page_template
+from sdg_assets.release.tokens import DIMENSIONS
+from sdg_assets.release.versions import Lineage
 from sdg_assets.teacher.server.served import UNKNOWN_REVISION
+from sdg_assets.texts import VARIANTS
 
-FAMILIES = {
-    "multiple_choice": "the answer is one of the given choices",
-    "generative": "the answer is written: a number, a span, a few words, prose or a program",
-}
-COMMERCIAL = "commercial"
 HERE = "The path of this card's folder, relative to the store."
 REVISIONS_SHOWN = 3
+CHANGES_SHOWN = 60
+"""How many lines of changed rows a card lists."""
 NAMES_SHOWN = 100
 SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M"),
          (10_000_000, "1M<n<10M"), (100_000_000, "10M<n<100M"))  # fmt: skip
@@ -31,30 +33,6 @@ CATEGORIES = {
     "multiple_choice": ["multiple-choice", "question-answering"],
     "generative": ["question-answering", "text-generation"],
 }
-
-
-@dataclass(frozen=True)
-class Config:
-    """A named configuration for `datasets.load_dataset`."""
-
-    name: str
-    folder: str
-    """Relative to the release's folder."""
-    rows: int
-    bytes: int
-    """Of its Parquet files."""
-    description: str
-
-
-@dataclass(frozen=True)
-class Compared:
-    """A held-out collection that at least one row overlaps with."""
-
-    name: str
-    refused: int
-    """Rows that were refused because they repeat it."""
-    suspicious: int
-    """Rows with some overlap that were kept."""
 
 
 @dataclass(frozen=True)
@@ -89,13 +67,16 @@ class CardFacts:
 
     name: str
     release: str
+    version: str
+    changelog: Lineage
+    """What changed since the release before."""
     code_version: str
     seeds: Mapping[str, int]
     """Task → number of its normalized seeds."""
     compared_with: int
     """Number of held-out collections that the rows were compared with."""
-    hits: Sequence[Compared]
-    """The held-out collections that at least one row overlaps with."""
+    audit: Sequence[Compared]
+    """How near the rows come to each of these collections."""
     coverage: Sequence[SplitCoverage]
     """Every held-out split, and whether the rows were compared with it."""
     coverage_file: str
@@ -124,6 +105,12 @@ def render_card(statistics: Statistics, configs: Sequence[Config], facts: CardFa
     page = page_template("card").render(
         **vars(facts),
         statistics=statistics,
+        hits=[compared for compared in facts.audit if compared.is_hit],
+        nearest=nearest_of(facts.audit),
+        audit_file=AUDIT,
+        changes_shown=CHANGES_SHOWN,
+        sizes={name: statistics.tokens.by(name) for name in DIMENSIONS},
+        variants=VARIANTS,
         configs=configs,
         gates=[n for n in order() if n != PARAPHRASES or facts.embedded.embedders],
         sample=SAMPLE,

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 
 from sdg_assets.catalog import SubtaskSpec
 from sdg_assets.gates import Gate
 from sdg_assets.gates.contamination import Contamination
+from sdg_assets.gates.nearest import NearestRows
 from sdg_assets.gates.repeats import ContaminationThresholds
 from sdg_assets.heldout.protection import Protection
 from sdg_assets.records import Stage
-from sdg_assets.release.card import Compared
+from sdg_assets.release.audit import Compared, NearRow
 from sdg_assets.stages.stage import key_of
 from sdg_assets.stages.training_rows import training_rows
 from sdg_assets.store.partitions import Store
@@ -34,6 +36,7 @@ class Comparison:
         self._store = store
         self._specs = specs
         self._gates: dict[str, Contamination] = {}
+        self._nearest = NearestRows()
 
     def gates_of(self, partition: str, thresholds: Thresholds) -> Sequence[Gate]:
         """The contamination gate for the rows of a partition.
@@ -47,26 +50,36 @@ class Comparison:
         index = self._protection.index
         background = index.background(training_rows(spec, self._store))
         limits = thresholds.of(ContaminationThresholds)
-        self._gates[partition] = Contamination(index, limits, own, background)
+        self._gates[partition] = Contamination(index, limits, own, background, self._nearest)
         return [self._gates[partition]]
 
-    def hits(self) -> list[Compared]:
-        """The held-out collections that at least one row overlaps with, here or in `filtered`."""
-        refused: dict[str, int] = {}
-        suspicious: dict[str, int] = {}
+    def audit(self) -> list[Compared]:
+        """How near the rows come to every held-out collection, here or in `filtered`."""
+        refused, suspicious, contexts = Counter[str](), Counter[str](), Counter[str]()
+        rows = 0
         for name, gate in self._gates.items():
+            rows += gate.report.rows
             for benchmark, overlap in gate.report.benchmarks.items():
-                refused[benchmark] = refused.get(benchmark, 0) + overlap.refused
-                suspicious[benchmark] = suspicious.get(benchmark, 0) + overlap.suspicious
-            for benchmark, count in self._refused_before(self._specs[name]):
-                refused[benchmark] = refused.get(benchmark, 0) + count
+                refused[benchmark] += overlap.refused
+                suspicious[benchmark] += overlap.suspicious
+                contexts[benchmark] += overlap.shared_contexts
+            before = self._store.manifest(key_of(self._specs[name], Stage.FILTERED)).info
+            contamination = before.get("contamination", {})
+            rows += int(contamination.get("refused", 0))
+            for benchmark, counts in contamination.get("benchmarks", {}).items():
+                refused[benchmark] += int(counts["refused"])
+        least = max((gate.least_score for gate in self._gates.values()), default=0.0)
+        sizes = self._protection.index.sizes()
         return [
-            Compared(name, refused.get(name, 0), suspicious.get(name, 0))
-            for name in sorted(refused.keys() | suspicious.keys())
-            if refused.get(name) or suspicious.get(name)
+            Compared(
+                name,
+                refused[name],
+                suspicious[name],
+                contexts[name],
+                rows,
+                sizes.get(name, 0),
+                least,
+                [NearRow(*near) for near in self._nearest.of(name)],
+            )
+            for name in sorted({*self._protection.against, *refused})
         ]
-
-    def _refused_before(self, spec: SubtaskSpec) -> Iterator[tuple[str, int]]:
-        manifest = self._store.manifest(key_of(spec, Stage.FILTERED))
-        for name, overlap in manifest.info.get("contamination", {}).get("benchmarks", {}).items():
-            yield name, int(overlap["refused"])

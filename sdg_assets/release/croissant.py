@@ -13,7 +13,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from sdg_assets.records import CuratedExample
-from sdg_assets.release.card import CardFacts, Config, source_datasets
+from sdg_assets.release.card import CardFacts, source_datasets
+from sdg_assets.release.configs import Config
 from sdg_assets.release.shards import curated_schema
 from sdg_assets.release.statistics import Statistics
 
@@ -100,7 +101,7 @@ def render_croissant(
         "name": facts.name,
         "description": _description(statistics),
         "conformsTo": [VERSION, RAI_VERSION],
-        "version": f"{facts.code_version}+{facts.release}",
+        "version": f"{facts.version}+{facts.release}",
         "license": sorted(map(_licence_url, statistics.licences)),
         "inLanguage": sorted(statistics.languages),
         "keywords": ["synthetic", "task-seeded", "pretraining", "question answering"],
@@ -127,7 +128,7 @@ def _description(statistics: Statistics) -> str:
 def _citation(facts: CardFacts) -> str:
     return (
         f"@misc{{sdg-assets-{facts.release},\n  title = {{{facts.name}}},\n"
-        f"  version = {{{facts.release}}},\n"
+        f"  version = {{{facts.version}}},\n"
         f"  note = {{made with sdg-assets {facts.code_version} from the datasets cited below}}\n}}"
     )
 
@@ -144,6 +145,7 @@ def _responsible(statistics: Statistics, facts: CardFacts) -> Json:
     solvers = sorted({m for role, m, _ in statistics.teachers if role == "solver"})
     languages = ", ".join(f"{n} ({c:,})" for n, c in statistics.languages.most_common())
     domains = ", ".join(f"{n} ({c:,})" for n, c in statistics.domains.most_common(10))
+    kinds = ", ".join(f"{n} ({c:,})" for n, c in statistics.kinds.most_common())
     same = sorted(set(writers) & set(solvers))
     return {
         "rai:hasSyntheticData": True,
@@ -175,14 +177,16 @@ def _responsible(statistics: Statistics, facts: CardFacts) -> Json:
         ],
         "rai:dataUseCases": [
             "Pretraining and continued pretraining of language models on questions with answers, "
-            "explanations and background.",
+            f"explanations and background. Rows by kind of answer: {kinds}.",
             "Not for evaluation: rows resemble public benchmarks by intention. Not as a source of "
             "facts on medicine, law or finance without review by people.",
         ],
         "rai:dataSocialImpact": "Models that train on these rows learn what the seeds ask and how "
         "the teachers answer. That makes models cheaper to train, and passes on the teachers' "
         "mistakes and attitudes, which the licence of each row's teachers may also forbid; "
-        "`written_by` of each row names them.",
+        "`written_by` of each row names them. "
+        f"{statistics.commercial:,} of {statistics.rows:,} rows may be used commercially; "
+        "SOURCES.md lists what their licences ask for.",
     }
 
 

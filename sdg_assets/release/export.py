@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from sdg_assets.errors import PermanentError
-from sdg_assets.release.card import COMMERCIAL, FAMILIES
+from sdg_assets.release.configs import COMMERCIAL, FAMILIES
 from sdg_assets.release.shards import read_shards
 from sdg_assets.store.places import Place
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from sdg_assets.release.statistics import TENTHS, Statistics
+from sdg_assets.release.tokens import length_range
 from sdg_assets.stages.funnel import FunnelRow
 from sdg_assets.stages.matrix import Matrix
 
@@ -120,15 +121,17 @@ def _draw_bars(file: Path, counts: Sequence[tuple[str, int]], title: str) -> Non
 
 def _draw_lengths(file: Path, statistics: Statistics) -> None:
     with _Picture(file, height=3.2) as axes:
-        bins = sorted({size for counts in statistics.lengths.values() for size in counts})
-        variants = list(statistics.lengths)
+        lengths = statistics.tokens.lengths or statistics.lengths
+        unit = "tokens" if statistics.tokens.lengths else "characters"
+        bins = sorted({size for counts in lengths.values() for size in counts})
+        variants = list(lengths)
         for place, (variant, colour) in enumerate(zip(variants, (GREY, BLUE, GREEN), strict=False)):
             width = 0.8 / len(variants)
             places = [number + width * (place - (len(variants) - 1) / 2) for number in bins]
-            heights = [statistics.lengths[variant][size] for size in bins]
+            heights = [lengths[variant][size] for size in bins]
             axes.bar(places, heights, width=width, color=colour, label=variant)
-        axes.set_xticks(bins, [f"{2 ** (size - 1):,}–{2**size - 1:,}" for size in bins], fontsize=7)
-        axes.set_title("rows by length of the text, in characters")
+        axes.set_xticks(bins, [length_range(size) for size in bins], fontsize=7)
+        axes.set_title(f"rows by length of the text, in {unit}")
         _legend(axes)
 
 

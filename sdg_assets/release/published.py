@@ -41,6 +41,11 @@ class Published:
         return sum(self.manifest.get("rows", {}).values())
 
     @property
+    def version(self) -> str:
+        """Its semantic version; 0.0.0 for a release of a program that gave none."""
+        return str(self.manifest.get("version", "0.0.0"))
+
+    @property
     def size(self) -> int:
         """Bytes of all files except the manifest."""
         return sum(self.manifest.get("bytes", {}).values())
@@ -65,6 +70,19 @@ def releases(root: Place) -> list[Published]:
     Raises:
         StoreError: A manifest is corrupt.
     """
+    return earlier(root, "")
+
+
+def earlier(root: Place, release_id: str) -> list[Published]:
+    """All releases of a store except one, which may be damaged; newest first.
+
+    Args:
+        root: The store.
+        release_id: The release to leave out.
+
+    Raises:
+        StoreError: A manifest is corrupt.
+    """
     folder = root / Stage.CURATED.value
     latest = _latest(folder)
     published = [
@@ -77,9 +95,17 @@ def releases(root: Place) -> list[Published]:
         )
         for file in listing(folder)
         for release, _, name in [file.name.partition("/")]
-        if name == MANIFEST and not release.startswith(".")
+        if name == MANIFEST and not release.startswith(".") and release != release_id
     ]
     return sorted(published, key=lambda r: (r.published, r.is_latest, r.id), reverse=True)
+
+
+def recorded(root: Place, release_id: str) -> Mapping[str, Any] | None:
+    """The manifest of a release that the store has; None if it has none, or a corrupt one."""
+    try:
+        return _manifest(root / Stage.CURATED.value / release_id)
+    except (FileNotFoundError, StoreError):
+        return None
 
 
 def release_named(root: Place, name: str | None) -> Published:
@@ -133,6 +159,16 @@ def _hashes(field: str) -> Callable[[Mapping[str, Any]], dict[str, str]]:
     return lambda manifest: {name: sha[:SHORT] for name, sha in manifest.get(field, {}).items()}
 
 
+def _tokenizer(manifest: Mapping[str, Any]) -> dict[str, str]:
+    tokenizer = manifest.get("tokens", {}).get("tokenizer")
+    return {"of token counts": f"{tokenizer['model']} {tokenizer['revision']}"} if tokenizer else {}
+
+
+def _tokens(manifest: Mapping[str, Any]) -> dict[str, str]:
+    variants = manifest.get("tokens", {}).get("variants", {})
+    return {variant: f"{size['tokens']:,}" for variant, size in variants.items()}
+
+
 def _made_by(manifest: Mapping[str, Any]) -> dict[str, str]:
     return {
         "code version": str(manifest.get("code_version", "")),
@@ -165,6 +201,8 @@ def _sources(manifest: Mapping[str, Any]) -> dict[str, str]:
 
 FACTS: Mapping[str, Callable[[Mapping[str, Any]], dict[str, str]]] = {
     "made by": _made_by,
+    "tokenizer": _tokenizer,
+    "tokens": _tokens,
     "rows": _all_rows,
     "rows of task": _task_rows,
     "rows of licence": _counts("licences"),

@@ -3,7 +3,8 @@
 A push is one commit: the files are uploaded first, and the commit makes all of them visible at
 once. (`upload_folder` of the Hub's client splits a large or slow upload into several commits, so
 an interrupted push left half a release.) The error of a failed push says which release the
-repository has; the next push reuses the files that were already uploaded.
+repository has; the next push reuses the files that were already uploaded. The commit then gets the
+release's version as its tag, so that `revision="v1.2.0"` loads it for good. A tag is never moved.
 
 The Hub's client passes on the errors of its parts: `httpx2` errors, a `ValueError` if the LFS
 server refuses a file, a `RuntimeError` around a failed upload, and errors of `hf_xet`. All of them
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 
 CARD, KEPT = "README.md", ".gitattributes"
 ASK_SECONDS = 10.0
+CONFLICT = 409
 _BUSY = frozenset({408, 409, 412, 425, 429})
 """HTTP statuses below 500 that a retry may cure."""
 _XET_STATUS = re.compile(r"HTTP status (?:client|server) error \((\d{3})\b")
@@ -47,7 +49,8 @@ def push(release: Place, repository: str) -> str:
         The URL of the commit, or of the repository if the response to the commit was lost.
 
     Raises:
-        PermanentError: The token is missing or may not write there, or the Hub refuses the files.
+        PermanentError: The token is missing or may not write there, the Hub refuses the files, or
+            the repository has the version's tag at another release.
         TransientError: The Hub cannot be reached or failed.
     """
     from huggingface_hub import HfApi
@@ -71,10 +74,38 @@ def push(release: Place, repository: str) -> str:
         raise
     except (HTTPError, OSError, ValueError, RuntimeError) as error:
         current = _release_in(hub, repository)
-        if current == release.name:
-            return f"{hub.endpoint}/datasets/{repository}"
-        raise _explained(error, repository, _state(current, release.name)) from error
-    return str(commit.commit_url)
+        if current != release.name:
+            raise _explained(error, repository, _state(current, release.name)) from error
+        url, revision = f"{hub.endpoint}/datasets/{repository}", None
+    else:
+        url, revision = str(commit.commit_url), str(commit.oid)
+    if version := json.loads((release / MANIFEST).read_bytes()).get("version"):
+        _tag(hub, repository, f"v{version}", release.name, revision)
+    return url
+
+
+def _tag(hub: HfApi, repository: str, tag: str, release: str, revision: str | None) -> None:
+    """Tags a commit; None: the last one. A tag that is there must name the same release."""
+    from huggingface_hub.errors import HTTPError
+
+    message = f"Release {release}"
+    try:
+        hub.create_tag(
+            repository, tag=tag, tag_message=message, revision=revision, repo_type="dataset"
+        )
+    except (HTTPError, OSError, ValueError, RuntimeError) as error:
+        if _status(_innermost(error)) != CONFLICT:
+            state = f"the repository holds release {release}, whole, without its tag {tag}"
+            raise _explained(error, repository, f"{state}; push again to set it") from error
+        tagged = _release_in(hub, repository, tag)
+        if tagged == release:
+            return
+        other = f"release {tagged}" if tagged else "another commit"
+        raise PermanentError(
+            f"push to {repository}: its tag {tag} names {other}, and is not moved; the repository "
+            f"now holds release {release} without a tag. A repository takes the releases of one "
+            "store: remove the tag, or push to another repository"
+        ) from error
 
 
 def _operations(
@@ -97,8 +128,12 @@ def _operations(
     ]
 
 
-def _release_in(hub: HfApi, repository: str) -> str | None:
-    """The id of the repository's release; empty if it has none, None if the Hub cannot be asked."""
+def _release_in(hub: HfApi, repository: str, revision: str | None = None) -> str | None:
+    """The id of the release at a revision, by default the last commit.
+
+    Returns:
+        Empty if there is no release, None if the Hub cannot be asked.
+    """
     from huggingface_hub.errors import HTTPError, RemoteEntryNotFoundError
 
     try:
@@ -107,6 +142,7 @@ def _release_in(hub: HfApi, repository: str) -> str | None:
                 repository,
                 MANIFEST,
                 repo_type="dataset",
+                revision=revision,
                 local_dir=directory,
                 etag_timeout=ASK_SECONDS,
             )

@@ -52,8 +52,12 @@ def render_sources(statistics: Statistics, facts: CardFacts, *, commercial: bool
     page = page_template("sources").render(
         name=facts.name,
         release=facts.release,
+        version=facts.version,
         commercial=commercial,
         rows=statistics.commercial if commercial else statistics.rows,
+        why_not=statistics.tokens.why_not,
+        tokenizer=statistics.tokens.tokenizer,
+        sizes=statistics.tokens.of_variants(),
         generators=[Generator(*key, rows) for key, rows in sorted(owed.generators.items())],
         terms={model: text for model, text in facts.terms.items() if model in models},
         sources=list(_sources(statistics, owed)),

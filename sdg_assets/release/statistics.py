@@ -9,7 +9,9 @@ from dataclasses import dataclass, field
 from sdg_assets.gates.licence import cited_passages, passage_licences
 from sdg_assets.records import CitedPassage, CuratedExample, Rejection, VerdictWord
 from sdg_assets.release.diversity import Diversity, measure
+from sdg_assets.release.tokens import TokenSizes
 from sdg_assets.stages.matrix import agreement_band
+from sdg_assets.teacher.tokenizer import NoTokenizer
 
 SAMPLE = 100
 """Rows per task that diversity is measured on: those with the smallest ids, so that the sample is
@@ -59,6 +61,9 @@ class Owed:
 class Statistics:
     """Counts of a release's rows. Its memory grows with the largest partition, not the release."""
 
+    tokens: TokenSizes = field(
+        default_factory=lambda: TokenSizes(NoTokenizer("no tokenizer was named"))
+    )
     families: Counter[str] = field(default_factory=Counter)
     commercial_families: Counter[str] = field(default_factory=Counter)
     domains: Counter[str] = field(default_factory=Counter)
@@ -152,6 +157,7 @@ class Statistics:
         self.vote_shares[int(row.vote_share * TENTHS + 1e-9)] += 1
         for variant, text in row.text.items():
             self.lengths[variant][len(text).bit_length()] += 1
+        self.tokens.see(row)
         self.corrected += bool(row.written_answer)
         self._see_task(row)
 
@@ -173,7 +179,8 @@ class Statistics:
             heapq.heapreplace(sample, ranked)
 
     def finish(self) -> None:
-        """Measures each task's diversity on its sample."""
+        """Counts the tokens that are left, and measures each task's diversity on its sample."""
+        self.tokens.finish()
         for task, figures in self.tasks.items():
             figures.diversity = measure([text for _, text in sorted(self._sample[task])])
         self._sample.clear()

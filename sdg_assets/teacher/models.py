@@ -194,6 +194,15 @@ def card_of(teacher: str, catalog: Path | None = None) -> TeacherCard:
     )
 
 
+def packaged_directory(card: TeacherCard) -> Path | None:
+    """Where the converted weights of a packaged teacher lie; they need not exist yet.
+
+    Returns:
+        The directory; None for a teacher without packages.
+    """
+    return directory_of(card.name, card.packaged, _cache()) if card.packaged else None
+
+
 def some_keys(name: str = "", catalog: Path | None = None) -> str:
     """Keys of `teachers.yaml` for a message: all if they are few, else the ones nearest to a name.
 

@@ -32,8 +32,10 @@ from sdg_assets.records import (
     Stage,
 )
 from sdg_assets.registry import members
-from sdg_assets.release.card import FAMILIES, CardFacts, Config, render_card
+from sdg_assets.release.card import CardFacts, render_card
+from sdg_assets.release.configs import FAMILIES, Config
 from sdg_assets.release.statistics import Statistics
+from sdg_assets.release.versions import Lineage
 from sdg_assets.settings import Settings
 from sdg_assets.signatures.shingles import shingled
 from sdg_assets.stages.curated import curate
@@ -274,9 +276,11 @@ def test_it_is_solved_voted_on_filtered_and_released(spec: SubtaskSpec, tmp_path
     statistics.finish()
     configs = [Config("generative", "generative", 1, 999, FAMILIES["generative"])]
     none, seeds_used = "", {"calendar": 2}
+    changelog = Lineage("1.0.0", "first", [], "", "", [], [], [])
     facts = CardFacts(
-        "Dates", "d1", "0", seeds_used, 0, (), (), "heldout.jsonl", (), {}, none, "coverage.jsonl"
-    )
+        "Dates", "d1", "1.0.0", changelog, "0", seeds_used, 0, (), (), "heldout.jsonl", (), {},
+        none, "coverage.jsonl",
+    )  # fmt: skip
     card = render_card(statistics, configs, facts)
     assert (statistics.kinds, statistics.families) == ({"date": 1}, {"generative": 1})
     assert "calendar" in card

@@ -24,6 +24,7 @@ from sdg_assets_tests.support.builders import seed_task, write_catalog
 from sdg_assets_tests.support.heldout import FILLERS, Splits
 from sdg_assets_tests.support.records import CAPITALS, enriched
 from sdg_assets_tests.support.runs import QUIET, failures, run
+from sdg_assets_tests.support.tokenizers import words_tokenizer
 
 QWEN = TeacherStamp(model="Qwen/Qwen2.5-Coder-1.5B-Instruct", revision="r", license="Apache-2.0")
 
@@ -103,6 +104,26 @@ def test_a_release_holds_every_partition_that_is_there(
     use = {r.subtask: r.commercial_use for r in released(result)}
     assert use == {"free_a": "yes", "bound_a": "no"}
     assert release_metadata(result)["rows_commercial"] == 1
+    assert release_metadata(result)["version"] == "1.0.0"
+
+
+def test_tokens_are_in_the_metadata_or_why_they_are_not(
+    store: Store, instance: dg.DagsterInstance, configure: Configure, tmp_path: Path
+) -> None:
+    put(store, "free", "free_a", row("free_a", "Which river is it?", task="free"))
+    configure(store=store.root, catalog=settings().catalog, teacher="http://nowhere:8000")
+    assert "is a server" in release_metadata(curate(instance))["tokens"]
+
+    configure(tokenizer=words_tokenizer(tmp_path))
+    metadata = release_metadata(curate(instance))
+    assert metadata["tokens_answer_only"] == 16
+    assert "| free | 16 |" in metadata["tokens"]
+    assert metadata["version"] == "1.0.1", "the same rows, described anew"
+
+    configure(tokenizer=tmp_path)
+    (message,) = failures(curate(instance))
+    assert "SDG_TOKENIZER=" in message
+    assert "has no tokenizer.json" in message
 
 
 def test_what_an_unknown_teacher_wrote_is_of_unclear_use(
@@ -173,6 +194,32 @@ def test_a_row_that_was_held_out_since_it_was_filtered_is_not_released(
     assert manifest["heldout_splits"]["compared"] == compared > 0
     assert manifest["heldout_splits"]["not_compared"]["left out by name"] > 100
     assert "| bound/bound_a | 1 | 0 |" in (path / "README.md").read_text("utf-8")
+
+
+def test_the_audit_scores_the_accepted_rows_that_come_nearest_to_what_is_held_out(
+    store: Store, instance: dg.DagsterInstance
+) -> None:
+    leaked = "Which river runs past the old mill and the bridge of the seven arches?"
+    question = "Which river runs past the old mill and the tower of the town hall?"
+    near = row("free_a", question, answer_index=1)
+    far = row("free_a", "Where do the gulls sleep?")
+    put(store, "free", "free_a", row("free_a", leaked), near, far)
+    hold_out(store, "bound", "bound_a", leaked)
+
+    path = Path(release_metadata(curate(instance))["path"])
+
+    audit = (path / "heldout_audit.jsonl").read_text("utf-8")
+    entries = {entry["name"]: entry for entry in map(json.loads, audit.splitlines())}
+    assert entries.keys() == {"bound/bound_a", "free/free_a"}
+    entry = entries["bound/bound_a"]
+    assert (entry["compared"], entry["refused"], entry["heldout_rows"]) == (3, 1, 1)
+    (nearest,) = entry["nearest"]
+    assert nearest["row"] == near.id
+    assert 0.3 <= nearest["score"] < 0.9
+    assert (entry["least_score"], entries["free/free_a"]["nearest"]) == (0.3, [])
+    card = (path / "README.md").read_text("utf-8")
+    assert f"| bound/bound_a | 1 | 3 | {nearest['score']:.2f} |" in card
+    assert "river" not in audit
 
 
 def test_nothing_is_released_that_was_compared_with_nothing(

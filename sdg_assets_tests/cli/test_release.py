@@ -46,10 +46,11 @@ def test_releases_are_listed_with_the_newest_first(two: tuple[Path, Path]) -> No
 
     assert done.exit_code == 0
     header, first, second = (line.split() for line in done.stdout.splitlines())
-    assert header == ["release", "published", "rows", "commercial", "tasks", "MB"]
+    assert header == ["release", "version", "published", "rows", "commercial", "tasks", "MB"]
     assert (first[0], first[-1]) == (new.name, "latest")
     assert second[0] == old.name
-    assert first[4:7] == ["8", "4", "2"]  # rows, rows for commercial use, tasks
+    assert (first[1], second[1]) == ("1.1.0", "1.0.0")
+    assert first[5:8] == ["8", "4", "2"]  # rows, rows for commercial use, tasks
     listed = json.loads(sdg("release", "list", "--json").stdout)
     assert [(r["release"], r["rows"], r["latest"]) for r in listed] == [
         (new.name, 8, True),

@@ -20,7 +20,8 @@ from sdg_assets.gates.licence import Terms
 from sdg_assets.heldout.coverage import SplitCoverage
 from sdg_assets.records import CuratedExample
 from sdg_assets.release import Cut, Release, write_release
-from sdg_assets.release.card import Compared, for_repository
+from sdg_assets.release.audit import Compared, NearRow
+from sdg_assets.release.card import for_repository
 from sdg_assets.release.embedded import embedded_comparison
 from sdg_assets.stages.curated import curate
 from sdg_assets.stages.funnel import FunnelRow
@@ -33,6 +34,7 @@ FUNNELS = [
     FunnelRow("quiz", "quiz", "multiple_choice", 50, 50, 60, 55, 45, 40, Counter(), 900, 1.0),
     FunnelRow("sums", "sums", "numeric", 80, 80, 80, 70, 50, 40, Counter(), 900, 1.0),
 ]
+NEAREST = [NearRow("a", 0.52), NearRow("b", 0.4)]
 QUIZ = seed_task(subtasks={"quiz": {}})
 SUMS = seed_task(task="sums", skills=["arithmetic"], subtasks={"sums": {}, "more_sums": {}})
 SUBTASKS = [QUIZ.resolve("quiz"), SUMS.resolve("sums")]
@@ -46,7 +48,12 @@ def release(tmp_path_factory: pytest.TempPathFactory) -> Release[Path]:
         funnels=FUNNELS,
         citations={"sums": ["@article{sums,\n  title={Sums}\n}"], "other": ["@article{other,\n}"]},
         compared_with={"gsm8k/gsm8k": "aa", "mmlu": "bb"},
-        hits=lambda: [Compared("gsm8k/gsm8k", 3, 7)],
+        audit=lambda: [
+            Compared(
+                "gsm8k/gsm8k", 3, 7, 0, 83, 1319, 0.3, [NearRow("a", 0.52), NearRow("b", 0.4)]
+            ),
+            Compared("mmlu", compared=83, heldout_rows=14042, least_score=0.3),
+        ],
         terms={STAMP.model: "Say where it comes from.", "org/another": "Nothing."},
         coverage=[
             SplitCoverage("gsm8k/gsm8k", "openai/gsm8k", "main", "test", "compared", 1319),
@@ -123,6 +130,8 @@ print(json.dumps(results))
         "| seeds of quiz (MIT): commercial use: no | 40 |",
         f"- **{STAMP.model}**: Say where it comes from.",
         "| gsm8k/gsm8k | 3 | 7 |",
+        "| gsm8k/gsm8k | 1,319 | 83 | 0.52 0.40 |",
+        "scores below 0.3 are not computed",
         "hashed n-grams of 2 held-out collections",
         "have 4 held-out splits. Rows were compared with 1 of them and not with the others;",
         "| left out by name | 1 | hle |",

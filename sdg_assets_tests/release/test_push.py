@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,8 @@ from sdg_assets_tests.release.conftest import OTHER
 from sdg_assets_tests.release.test_release import contents
 from sdg_assets_tests.support.hub_server import DROPPED, HubServer
 
+MANIFEST = json.dumps({"release": "abc123", "version": "1.2.0"})
+
 
 @pytest.fixture
 def release(tmp_path: Path) -> Path:
@@ -23,7 +26,7 @@ def release(tmp_path: Path) -> Path:
     (folder / "generative").mkdir(parents=True)
     (folder / "generative" / "train.parquet").write_bytes(b"PAR1 rows")
     (folder / "generative" / "train.jsonl").write_bytes(b"{}\n")
-    (folder / "manifest.json").write_text(json.dumps({"release": "abc123"}))
+    (folder / "manifest.json").write_text(MANIFEST)
     card = '---\nlicense: mit\n---\n# QA\nrows = load_dataset("curated/abc123", "generative")\n'
     (folder / "README.md").write_text(card)
     return folder
@@ -41,6 +44,38 @@ def test_a_release_becomes_one_commit_and_replaces_the_one_before(
     assert 'load_dataset("org/qa", "generative")' in card
     assert hub.files == {n: data for n, data in before.items() if n != "README.md"}
     assert contents(release) == before, "the card of the store is its own"
+    assert list(hub.tags) == ["v1.2.0"]
+
+
+def test_the_tag_loads_a_release_after_others_were_pushed(hub: HubServer, release: Path) -> None:
+    push(release, "org/qa")
+    later = release.with_name("def456")
+    shutil.copytree(release, later)
+    (later / "manifest.json").write_text(json.dumps({"release": "def456", "version": "1.3.0"}))
+    push(later, "org/qa")
+    push(release, "org/qa")
+
+    tagged = {tag: json.loads(files["manifest.json"])["release"] for tag, files in hub.tags.items()}
+    assert tagged == {"v1.2.0": "abc123", "v1.3.0": "def456"}
+
+
+def test_a_tag_of_another_store_is_not_moved(hub: HubServer, release: Path) -> None:
+    hub.tags["v1.2.0"] = {"manifest.json": json.dumps({"release": "fff999"}).encode()}
+
+    with pytest.raises(PermanentError, match=r"its tag v1\.2\.0 names release fff999, and is not"):
+        push(release, "org/qa")
+    assert json.loads(hub.tags["v1.2.0"]["manifest.json"])["release"] == "fff999"
+
+
+def test_a_tag_that_fails_is_set_by_the_next_push(hub: HubServer, release: Path) -> None:
+    hub.faults["tag"] = 503, {"error": "busy"}
+    with pytest.raises(TransientError, match=r"holds release abc123, whole, without its tag v1\."):
+        push(release, "org/qa")
+    assert hub.tags == {}
+
+    hub.faults.clear()
+    push(release, "org/qa")
+    assert list(hub.tags) == ["v1.2.0"]
 
 
 @pytest.mark.parametrize(
@@ -135,6 +170,7 @@ def test_a_push_whose_commit_response_was_lost_succeeds(hub: HubServer, release:
     hub.faults["committed"] = DROPPED, ""
 
     assert push(release, "org/qa") == f"{hub.url}/datasets/org/qa"
+    assert list(hub.tags) == ["v1.2.0"]
 
     assert json.loads(hub.files["manifest.json"])["release"] == "abc123"
 

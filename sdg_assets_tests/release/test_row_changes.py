@@ -31,10 +31,10 @@ def test_rows_are_counted_by_what_happened_to_them(tmp_path: Path) -> None:
     )
 
     assert row_changes(before, after) == [
-        RowChange("quiz", "added", "another writer: org/teacher r1", 1),
+        RowChange("quiz", "added", "another writer before: org/teacher r1", 1),
         RowChange("quiz", "added", "new subtask", 1),
         RowChange("quiz", "changed", "licence", 1),
-        RowChange("quiz", "gone", "another writer: org/new r1", 1),
+        RowChange("quiz", "gone", "another writer now: org/new r1", 1),
         RowChange("quiz", "gone", "duplicates: near duplicate", 1),
         RowChange("quiz", "gone", "refused before the release", 1),
     ]

@@ -28,11 +28,13 @@ class HubServer:
     files: dict[str, bytes] = field(default_factory=dict)
     """The files after the last commit."""
     commits: list[str] = field(default_factory=list)
+    tags: dict[str, dict[str, bytes]] = field(default_factory=dict)
+    """Tag → the files of its commit."""
     uploads: dict[str, bytes] = field(default_factory=dict)
     """LFS files by their sha256, committed or not."""
     faults: dict[str, tuple[int, Any]] = field(default_factory=dict)
     """Step (`create`, `info`, `card`, `preupload`, `batch`, `upload`, `xet`, `commit`, `committed`,
-    `resolve`) → status and body of its answer. `committed` fails after the commit is made."""
+    `tag`, `resolve`) → status and body of its answer. `committed` fails once the commit is made."""
 
 
 @contextmanager
@@ -50,18 +52,19 @@ def hub_server(hub: HubServer) -> Iterator[HubServer]:
             if "/xet-write-token/" in path:
                 self._step("xet", {})
             elif "/tree/" in path:
-                files = [
+                tree = [
                     {"type": "file", "path": name, "size": len(data), "oid": "0" * 40}
                     for name, data in hub.files.items()
                 ]
-                self._reply(200, files)
+                self._reply(200, tree)
             elif "/resolve/" in path:
-                name = path.split("/resolve/main/")[1]
+                revision, _, name = path.split("/resolve/")[1].partition("/")
+                files = hub.files if revision == "main" else hub.tags.get(revision, {})
                 if "resolve" in hub.faults:
                     self._reply(*hub.faults["resolve"])
-                elif name in hub.files:
-                    sha = hashlib.sha256(hub.files[name]).hexdigest()
-                    self._reply(200, hub.files[name], {"ETag": sha, "X-Repo-Commit": "a" * 40})
+                elif name in files:
+                    sha = hashlib.sha256(files[name]).hexdigest()
+                    self._reply(200, files[name], {"ETag": sha, "X-Repo-Commit": "a" * 40})
                 else:
                     self._reply(404, {"error": "none"}, {"X-Error-Code": "EntryNotFound"})
             else:
@@ -96,6 +99,13 @@ def hub_server(hub: HubServer) -> Iterator[HubServer]:
                     self._commit(body.decode())
                 known = {"commitUrl": f"{hub.url}/datasets/org/qa/commit/1", "commitOid": "a" * 40}
                 self._step("committed" if "committed" in hub.faults else "commit", known)
+            elif "/tag/" in path:
+                tag = json.loads(body)["tag"]
+                is_new = tag not in hub.tags
+                if is_new and "tag" not in hub.faults:
+                    hub.tags[tag] = dict(hub.files)
+                answer = 200 if is_new else 409
+                self._reply(*hub.faults.get("tag", (answer, {})))
             else:
                 self._reply(200, {})
 

@@ -1,0 +1,1 @@
+"""A student model that is continued on a corpus: the corpora, the training, the evaluation."""
