@@ -33,6 +33,8 @@ __all__ = [
 _MOST_ANNOUNCED = 8
 _LONGEST = 4000
 _OBJECT = re.compile(r"\{\s*\"")
+_DECODER = json.JSONDecoder(parse_float=str)
+_BLANKS = re.compile(r"[\s_]")
 _BOX = re.compile(r"\\(?:boxed|fbox)\s*\{")
 _TAG = re.compile(r"<(?:final_)?answer>(.*?)</(?:final_)?answer>", re.IGNORECASE | re.DOTALL)
 # Not the powers of 2**3 + 4**5. A line that ends in "is **48**." kept half of its stars.
@@ -199,13 +201,17 @@ def _answering_object(text: str) -> tuple[str, dict[str, Any]] | None:
     """The last JSON object with an answer, as (answer, items by lower-case key)."""
     if "{" not in text:
         return None
-    decoder = json.JSONDecoder(parse_float=str)
-    for opening in reversed(_last(_OBJECT, text)):
+    # One brace at the beginning: a constrained vote. To search for braces takes a tenth of a vote.
+    if text[0] == "{" and text.find("{", 1) < 0:
+        openings = [0] if _OBJECT.match(text) else []
+    else:
+        openings = [opening.start() for opening in reversed(_last(_OBJECT, text))]
+    for opening in openings:
         try:
-            value, _ = decoder.raw_decode(text, opening.start())
+            value, _ = _DECODER.raw_decode(text, opening)
         except (ValueError, RecursionError):
             continue
-        keys = {re.sub(r"[\s_]", "", str(key)).lower(): item for key, item in value.items()}
+        keys = {_BLANKS.sub("", str(key)).lower(): item for key, item in value.items()}
         answer = keys.get("finalanswer", keys.get("answer"))
         if isinstance(answer, str | int | float):
             return str(answer).lower() if isinstance(answer, bool) else str(answer), keys

@@ -35,12 +35,23 @@ _LEFT_OVER = re.compile(
     rf"|(?<!\w)[(\[][A-J][)\]]|^[\s>*-]*[A-J][).:](?=\s)|{_ORDINAL}",
     re.MULTILINE | re.IGNORECASE,
 )
-# A quick test: most texts name no label.
-_ANY = re.compile(
+# Quick tests: most texts name no label. Each starts with a character that few texts have, or is
+# made only if one of the words occurs: a search for all of them at once takes eight times as long.
+_MARKED = re.compile(
+    r"[).:\]](?:(?<=[^\w][A-Za-z].)|(?<=^[A-Za-z].))|[(\[]\d{1,2}[)\]]", re.IGNORECASE | re.DOTALL
+).search
+_NAMED = re.compile(
     rf"{_NOUN}s?(?:\s+is|:)?[\s*(\[\"']+(?:[A-Za-z]|\d{{1,2}})(?![\w'’])"
-    rf"|(?<!\w)[(\[]?[A-Za-z][).:\]]|[(\[]\d{{1,2}}[)\]]|\b(?:{'|'.join(_ORDINALS)})\b",
+    rf"|\b(?:{'|'.join(_ORDINALS)})\b",
     re.IGNORECASE,
-)
+).search
+_ASCII_WORDS = (
+    "option", "choice", "answer", "letter", "opcion", "reponse", "respuesta", "antwort", *_ORDINALS,
+)  # fmt: skip
+_WORDS = (
+    *_ASCII_WORDS, "opción", "réponse", "вариант", "ответ", "选项", "選項", "選択肢", "보기",
+    "الخيار", "विकल्प", "বিকল্প",
+)  # fmt: skip
 
 _FLAGS = re.IGNORECASE | re.MULTILINE
 
@@ -112,6 +123,15 @@ def _patterns(place: int) -> _Patterns:
     return _Patterns(*(re.compile(source, _FLAGS) for source in sources))
 
 
+def _may_name_a_label(text: str) -> bool:
+    """Whether it is worth while to look for labels in a text."""
+    if _MARKED(text):
+        return True
+    folded = text.casefold()
+    words = _ASCII_WORDS if folded.isascii() else _WORDS
+    return any(word in folded for word in words) and bool(_NAMED(text))
+
+
 def spelled_out(text: str, choices: Sequence[str]) -> str | None:
     """Replaces labels in a text by the options that they stand for.
 
@@ -122,7 +142,7 @@ def spelled_out(text: str, choices: Sequence[str]) -> str | None:
     Returns:
         The text without labels; None if an ambiguous label is left: a bare "(C)" may be carbon.
     """
-    if not _ANY.search(text):
+    if not _may_name_a_label(text):
         return text
     for place, choice in enumerate(choices):
         patterns, plain = _patterns(place), choice.replace("\\", r"\\")

@@ -85,14 +85,17 @@ def tokens(text: str) -> Iterator[re.Match[str]]:
     return _TOKEN.finditer(text)
 
 
-# A row's question, choices and answer are compared with each of its votes.
-@lru_cache(maxsize=256)
 def normalized(text: str, language: str = "en") -> str:
     """Text folded for comparison: without case, punctuation and articles, in any script.
 
     Source: SQuAD's rule, with MLQA's articles for other languages. Unlike these it keeps decimal
     points, signs and symbols: 1.5 is not 15, -5 is not 5, C++ is not C.
     """
+    fold = _folded_again if len(text) <= _SHORT else _folded_once
+    return fold(text, language)
+
+
+def _folded(text: str, language: str) -> str:
     plain = typography(text).casefold()
     if plain.count(".") > 1:
         plain = _ABBREVIATION.sub(lambda m: m[0].replace(".", ""), plain)  # U.S. = US
@@ -103,6 +106,13 @@ def normalized(text: str, language: str = "en") -> str:
     if language == "ar":
         words = [w.removeprefix("ال") if len(w) > 4 else w for w in words]
     return " ".join([w for w in words if w not in articles] or words) or text.strip()
+
+
+# A row's question, choices and answer are compared with each of its votes, and again with the texts
+# that are written for the row, a batch later. Long texts would take too much memory for that.
+_SHORT = 256
+_folded_again = lru_cache(maxsize=1 << 12)(_folded)
+_folded_once = lru_cache(maxsize=64)(_folded)
 
 
 def unwrap(text: str) -> str:

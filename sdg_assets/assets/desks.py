@@ -13,6 +13,7 @@ from sdg_assets.stages.prompt_versions import log_versions
 from sdg_assets.store.partitions import Store
 from sdg_assets.teacher import has_judge, open_teachers
 from sdg_assets.teacher.conversation import Desk, settle
+from sdg_assets.teacher.log.answers import Answers
 from sdg_assets.teacher.log.completions import CompletionLog
 from sdg_assets.teacher.stopping import flushed
 
@@ -63,6 +64,11 @@ def desks_of(
             except SdgError as error:  # must not hide the failure of the block
                 logger.warning("%s: answers to open requests are lost: %s", spec.key, error)
             raise
+
+
+def answers_of(desks: Mapping[Role, Desk]) -> dict[Role, Answers]:
+    """Role → the answers in its log so far."""
+    return {role: desk.log.answers() for role, desk in desks.items()}
 
 
 def played(roles: Iterable[Role], settings: Settings) -> list[Role]:

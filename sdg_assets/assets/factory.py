@@ -24,9 +24,11 @@ from sdg_assets.catalog import SeedTask, configured_catalog
 from sdg_assets.cluster.fill_report import fill_report
 from sdg_assets.cluster.pods import pod_tags
 from sdg_assets.passages.library import passage_keys
+from sdg_assets.processes.pool import Pool
 from sdg_assets.records import Stage
 from sdg_assets.sandbox.policy import unisolated_programs
 from sdg_assets.settings import settings
+from sdg_assets.stages.published import warm_up
 from sdg_assets.stages.stage import ROW_STAGES, STAGES, key_of
 from sdg_assets.store.partitions import Store
 
@@ -72,6 +74,7 @@ def _asset(
             config = from_run_tags(config, context.run.tags)
             if row.has_fill:
                 make_missing_passages(context)
+        pool = Pool(warm_up=warm_up) if row.has_fill else Pool(processes=1)
 
         def open_partition(subtask: str) -> PartitionContext:
             catalog = configured_catalog(current_settings)
@@ -86,6 +89,7 @@ def _asset(
                 step=context,
                 stage=stage,
                 catalog=catalog,
+                pool=pool,
                 filled=fill_report(),
             )
 
@@ -96,7 +100,7 @@ def _asset(
             make = wiring.make
             return one_by_one(lambda subtask: make(open_partition(subtask), config))(keys)
 
-        with unisolated_programs(allowed=current_settings.allow_unsandboxed_code):
+        with unisolated_programs(allowed=current_settings.allow_unsandboxed_code), pool:
             yield from each_partition(context, checks, prepare)
 
     return asset_of_stage

@@ -23,6 +23,7 @@ from sdg_assets.gates.paraphrases import Paraphrases, ParaphraseThresholds
 from sdg_assets.heldout.embeddings import embedded
 from sdg_assets.heldout.protection import protection
 from sdg_assets.passages.library import passage_index
+from sdg_assets.processes.pool import Pool
 from sdg_assets.records import Example, Record, Role, Stage
 from sdg_assets.settings import Settings
 from sdg_assets.signatures.table import Signatures
@@ -96,6 +97,8 @@ class PartitionContext(PartitionInputs):
     """Dagster's context of the step, with its log and its run."""
     stage: Stage
     catalog: Catalog
+    pool: Pool
+    """The processes that make rows; this one alone for a stage without a fill."""
     filled: FillReport | None = None
     """How other processes have filled the partition; its teachers are not asked then."""
 

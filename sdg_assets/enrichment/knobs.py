@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from sdg_assets.records import ReasoningSource
@@ -54,6 +55,11 @@ class SolverKnobs:
             solver,
             thinking=self.thinking,
             temperature=self.temperature,
-            otherwise=Sampling(temperature=0.7, max_tokens=longest),
+            otherwise=_usual(longest),
             sample=sample,
         )
+
+
+@lru_cache(maxsize=64)  # the same object each time: `sampling_of` compares it with others
+def _usual(max_tokens: int) -> Sampling:
+    return Sampling(temperature=0.7, max_tokens=max_tokens)

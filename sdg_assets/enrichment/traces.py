@@ -117,7 +117,7 @@ class _Asked:
             "question",
         }
         self.choice_words = set(" ".join(self.folded_choices).split())
-        self.instructions = _instructions(example.answer_kind)
+        self.instructions, self.instructing_words = _instructions(example.answer_kind)
         self.answer_words = _content_words(normalized(example.answer, self.language))
         self.known_words = self.answer_words.union(*map(_content_words, self.echoes))
 
@@ -164,6 +164,9 @@ class _Asked:
             return True
         # A prompt names the labels that a task gives; the instructions are the same for all tasks.
         own = set(words) - self.choice_words
+        # A quick test: most sentences share few words with all instructions together.
+        if len(own & self.instructing_words) < ECHOED_SHARE * len(own):
+            return False
         return any(
             own == told or (len(own) > 2 and len(own & told) >= ECHOED_SHARE * len(own))
             for told in self.instructions
@@ -230,8 +233,8 @@ def _is_announcement(sentence: str) -> bool:
 
 
 @lru_cache(maxsize=64)
-def _instructions(kind: AnswerKind) -> tuple[frozenset[str], ...]:
-    """The words of each sentence that tells a solver how to answer questions of a kind."""
+def _instructions(kind: AnswerKind) -> tuple[tuple[frozenset[str], ...], frozenset[str]]:
+    """How solvers are told to answer questions of a kind: the words of each sentence, and all."""
     prompts = {
         vote_prompt(kind, teacher_class, form)
         for teacher_class in ("small", "strong", "thinking")
@@ -242,10 +245,14 @@ def _instructions(kind: AnswerKind) -> tuple[frozenset[str], ...]:
         for prompt in prompts
     ]
     told = {sentence for text in texts for sentence in sentences(text)}
-    return tuple(frozenset(normalized(sentence).split()) for sentence in told)
+    sentence_words = tuple(frozenset(normalized(sentence).split()) for sentence in told)
+    return sentence_words, frozenset().union(*sentence_words)
 
 
 def _content_words(folded: str) -> set[str]:
     """The beginnings of a text's words that carry content, so that inflected forms are equal."""
-    words = (word for word in folded.split() if word[-1].isalnum())
-    return {word[:_STEM] for word in words if word not in _FUNCTION_WORDS}
+    return {
+        word[:_STEM]
+        for word in folded.split()
+        if word not in _FUNCTION_WORDS and word[-1].isalnum()
+    }

@@ -64,7 +64,7 @@ def verification(
         outcome = "invalid_answers"
 
     def decided(changes: Mapping[str, Any]) -> tuple[EnrichedExample, list[Ballot]]:
-        content = {**dict(example), **changes}
+        content = {**vars(example), **changes}
         answer = content["answer"]
         agreeing = [b for b in ballots if b.answer is not None and same(b.answer, answer)]
         row = EnrichedExample(

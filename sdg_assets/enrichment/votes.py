@@ -49,6 +49,12 @@ class VotingReport:
         self.cast += len(ballots)
         self.tokens += sum(b.completion.output_tokens for b in ballots)
 
+    def merge(self, other: VotingReport) -> None:
+        """Adds the votes on other rows."""
+        self.planned += other.planned
+        self.cast += other.cast
+        self.tokens += other.tokens
+
     @property
     def tokens_saved(self) -> int:
         """Estimated output tokens of the votes not cast, if as long on average as those cast."""

@@ -48,7 +48,7 @@ class PassageIndex:
         import numpy as np
 
         self.version = version
-        self._passages = passages
+        self._passages, self._attachments = passages, dict(attachments)
         with clear_errors(temporary_directory(), "TMPDIR"), _scratch() as folder:
             for name, data in attachments.items():
                 (folder / name).write_bytes(data)
@@ -56,6 +56,10 @@ class PassageIndex:
             self._search: Any = _bm25().load(folder, mmap=True, show_progress=False, verbosity=0)
         self._vocabulary: Mapping[str, int] = self._search.vocab_dict
         self._frequencies = np.diff(self._search.scores["indptr"])
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """For the processes that publish rows: they load the index anew."""
+        return PassageIndex, (self._passages, self._attachments, self.version)
 
     def __len__(self) -> int:
         return len(self._passages)

@@ -50,6 +50,13 @@ class EnrichmentReport:
             self.proofs["rows_with_vacuous_tests"] += bool(proof.fault)
             self.proofs["rows_whose_tests_expect_one_value"] += "constant" in proof.alike
 
+    def merge(self, other: EnrichmentReport) -> None:
+        """Adds the report on other rows."""
+        self.voting.merge(other.voting)
+        self.corrected += other.corrected
+        self.added.update(other.added)
+        self.proofs.update(other.proofs)
+
     def numbers(self) -> dict[str, float]:
         """All counters in one flat mapping, as shown in a partition's metadata."""
         return {

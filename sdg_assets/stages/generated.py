@@ -44,6 +44,7 @@ from sdg_assets.teacher.lengths import LENGTHS
 from sdg_assets.teacher.prompts import Prompt
 from sdg_assets.teacher.requests import (
     Completion,
+    Facts,
     Request,
     Sampling,
     TeacherFacts,
@@ -57,6 +58,8 @@ from sdg_assets.thresholds import DEFAULTS, Thresholds
 GATE = "generation"
 CONTROLLING_DRAFT = "control token"
 CONTROLLING_SEED = "control token in the seed"
+Anchor = tuple[int, int]
+"""A seed's position, and the number of its new example, from 0."""
 
 
 @dataclass(frozen=True)
@@ -120,6 +123,85 @@ class Written:
     passage: Passage | None = None
 
 
+class Writing:
+    """The new examples that a partition asks for: which seeds they imitate, and how.
+
+    Every seed is the anchor equally often. The anchor is the seed that the new example imitates;
+    other seeds are shown beside it. Neighbours that do not fit into the writer's context are left
+    out, the last first.
+    """
+
+    def __init__(
+        self,
+        spec: SubtaskSpec,
+        seeds: Sequence[Example],
+        writer: TeacherFacts,
+        knobs: WriterKnobs,
+    ) -> None:
+        """Looks for control tokens in all seeds, and ranks them.
+
+        Args:
+            spec: The subtask.
+            seeds: The subtask's normalized examples; of many, a `RowFile`.
+            writer: The teacher that writes.
+            knobs: The writer's settings.
+        """
+        self._spec, self._seeds, self._writer, self._knobs = spec, seeds, Facts.of(writer), knobs
+        self._shown = SeedPrompts()
+        self._positions, rows = array("Q"), array("Q")
+        self._controlling: dict[int, str] = {}
+        for position, seed in enumerate(seeds):
+            if token := control_token_of(seed, [writer.control_tokens]):
+                self._controlling[position] = token
+            else:
+                self._positions.append(position)
+                rows.append(seed.source.row)
+        self._ranking = Ranking(spec, self._positions, rows)
+
+    def __len__(self) -> int:
+        """The number of new examples."""
+        return len(self._positions) * self._knobs.examples_per_seed
+
+    @property
+    def refused(self) -> Iterator[Rejection]:
+        """The seeds with a control token of the writer: they appear in no prompt."""
+        for position, token in self._controlling.items():
+            yield Rejection(
+                gate=GATE,
+                reason=CONTROLLING_SEED,
+                detail=f"{token!r} controls a model",
+                row=self._seeds[position].model_dump(mode="json"),
+            )
+
+    def anchors(self, *, round_robin: bool = False, share: Share = WHOLE) -> Iterator[Anchor]:
+        """The anchors, one for each new example.
+
+        Args:
+            round_robin: Whether every seed is used once before any seed is used again. Otherwise
+                an anchor's requests follow each other: their prompts differ only in the last
+                sentence, so the engine's prefix cache serves them.
+            share: The anchors that this process fills.
+        """
+        rounds = range(self._knobs.examples_per_seed)
+        order = (
+            ((position, number) for number in rounds for position in self._positions)
+            if round_robin
+            else ((position, number) for position in self._positions for number in rounds)
+        )
+        if share == WHOLE:
+            return order
+        return ((p, number) for p, number in order if share.holds(self._seeds[p].id))
+
+    def work(self, anchor: Anchor) -> Work[Written | Rejection]:
+        """The work on the new example of an anchor."""
+        position, number = anchor
+        seed = self._seeds[position]
+        pool = [self._seeds[i] for i in self._ranking.earlier(position, seed.id)]
+        work = _write(self._spec, seed, pool, number, self._writer, self._knobs, self._shown)
+        declared = [(Role.WRITER, prompt(seed.answer_kind, self._writer.identity.teacher_class))]
+        return as_declared(work, Stage.GENERATED.value, declared)
+
+
 def write(
     spec: SubtaskSpec,
     seeds: Sequence[Example],
@@ -129,48 +211,23 @@ def write(
     round_robin: bool = False,
     share: Share = WHOLE,
 ) -> Iterator[Work[Written | Rejection]]:
-    """Creates one piece of work for each new example. Every seed is the anchor equally often.
-
-    The anchor is the seed that the new example imitates; other seeds are shown beside it.
-    Neighbours that do not fit into the writer's context are left out, the last first.
+    """Creates one piece of work for each new example.
 
     Args:
-        spec: The subtask.
-        seeds: The subtask's normalized examples; of many, a `RowFile`.
-        writer: The teacher that writes.
-        knobs: The writer's settings.
-        round_robin: Whether every seed is used once before any seed is used again. Otherwise an
-            anchor's requests follow each other: their prompts differ only in the last sentence, so
-            the engine's prefix cache serves them.
-        share: The anchors that this process fills.
+        spec: See `Writing`.
+        seeds: See `Writing`.
+        writer: See `Writing`.
+        knobs: See `Writing`.
+        round_robin: See `Writing.anchors`.
+        share: See `Writing.anchors`.
 
     Yields:
         Work for `fill` and `replay`; its results are for `publish`. A seed with a control token
-        appears in no prompt: it is rejected once, as `control token in the seed`.
+        is rejected once, as `control token in the seed`.
     """
-    positions, rows = array("Q"), array("Q")
-    for position, seed in enumerate(seeds):
-        if token := control_token_of(seed, [writer.control_tokens]):
-            yield _refused(seed, token)
-        else:
-            positions.append(position)
-            rows.append(seed.source.row)
-    ranking = Ranking(spec, positions, rows)
-    shown, writer_class = SeedPrompts(), writer.identity.teacher_class
-    rounds = range(knobs.examples_per_seed)
-    order = (
-        ((position, number) for number in rounds for position in positions)
-        if round_robin
-        else ((position, number) for position in positions for number in rounds)
-    )
-    for position, number in order:
-        anchor = seeds[position]
-        if not share.holds(anchor.id):
-            continue
-        pool = [seeds[i] for i in ranking.earlier(position, anchor.id)]
-        work = _write(spec, anchor, pool, number, writer, knobs, shown)
-        declared = [(Role.WRITER, prompt(anchor.answer_kind, writer_class))]
-        yield as_declared(work, Stage.GENERATED.value, declared)
+    writing = Writing(spec, seeds, writer, knobs)
+    yield from map(_refused, writing.refused)
+    yield from map(writing.work, writing.anchors(round_robin=round_robin, share=share))
 
 
 def publish(
@@ -216,15 +273,10 @@ def publish(
         yield from rows
 
 
-def _refused(seed: Example, token: str) -> Work[Written | Rejection]:
-    """Work without requests that refuses the seed."""
+def _refused(rejection: Rejection) -> Work[Written | Rejection]:
+    """Work without requests that refuses a seed."""
     yield from ()
-    return Rejection(
-        gate=GATE,
-        reason=CONTROLLING_SEED,
-        detail=f"{token!r} controls a model",
-        row=seed.model_dump(mode="json"),
-    )
+    return rejection
 
 
 def _write(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from hashlib import blake2b
 from typing import TYPE_CHECKING
 
 from sdg_assets.answers.extraction import normalized
@@ -64,16 +65,21 @@ class _Hashes:
     def __init__(self, rows: Sequence[Example], text_of: Callable[[Example], str]) -> None:
         import numpy as np
 
-        # Equal only in this process, which is as long as they live.
-        hashes = np.fromiter((hash(text_of(row)) for row in rows), np.int64, len(rows))
+        hashes = np.fromiter((_hash(text_of(row)) for row in rows), np.int64, len(rows))
         self._order = np.argsort(hashes, kind="stable")
         self._hashes = hashes[self._order]
 
     def places(self, text: str) -> NDArray[np.int64]:
         """The places of the rows with this text, ascending."""
-        value = hash(text)
+        value = _hash(text)
         low = self._hashes.searchsorted(value, "left")
         return self._order[low : self._hashes.searchsorted(value, "right")]
+
+
+def _hash(text: str) -> int:
+    """Equal in every process, unlike `hash`."""
+    digest = blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).digest()
+    return int.from_bytes(digest, signed=True)
 
 
 class _Chosen(Sequence[Example]):

@@ -9,7 +9,7 @@ import os
 import tempfile
 from array import array
 from collections.abc import Iterable, Iterator, Sequence
-from typing import overload
+from typing import Any, overload
 
 from more_itertools import chunked
 
@@ -49,6 +49,10 @@ class RowFile(Sequence[RecordT]):
                     self._cached[place] = row
         with clear_errors(temporary_directory(), "TMPDIR"):
             self._file.flush()
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Another process gets the open file and reads the records itself."""
+        return {**vars(self), "_cached": {}}
 
     def __len__(self) -> int:
         return len(self._offsets) - 1

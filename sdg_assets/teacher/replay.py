@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import threading
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
@@ -13,7 +12,7 @@ from more_itertools import chunked
 from sdg_assets.errors import StoreError
 from sdg_assets.records import Role
 from sdg_assets.teacher.conversation import ResultT, Work
-from sdg_assets.teacher.log.completions import CompletionLog
+from sdg_assets.teacher.log.answers import Answers
 from sdg_assets.teacher.requests import Completion, Request
 
 REPLAYED_TOGETHER = 64
@@ -22,7 +21,7 @@ REPLAYED_TOGETHER = 64
 
 def replay(
     works: Iterable[Work[ResultT]],
-    logs: Mapping[Role, CompletionLog],
+    logs: Mapping[Role, Answers],
     *,
     runs_programs: bool = False,
 ) -> Iterator[ResultT]:
@@ -30,7 +29,7 @@ def replay(
 
     Args:
         works: One generator per row, the same as were filled.
-        logs: Role → the log with its answers.
+        logs: Role → its answers.
         runs_programs: Whether the work runs programs: several pieces then run at the same time.
 
     Yields:
@@ -39,17 +38,15 @@ def replay(
     Raises:
         StoreError: A completion is missing: the partition was not filled to the end.
     """
-    lock = threading.Lock()
 
     def completion_of(request: Request) -> Completion:
-        with lock:
-            try:
-                return logs[request.role].get(request.id)
-            except KeyError as error:
-                raise StoreError(
-                    f"{logs[request.role].path}: request {request.id} of the {request.role} has no "
-                    "completion; run again to ask for what is missing"
-                ) from error
+        try:
+            return logs[request.role].get(request.id)
+        except KeyError as error:
+            raise StoreError(
+                f"{logs[request.role].name}: request {request.id} of the {request.role} has no "
+                "completion; run again to ask for what is missing"
+            ) from error
 
     def result_of(work: Work[ResultT]) -> ResultT:
         answers: list[Completion] | None = None

@@ -201,13 +201,28 @@ class TeacherIdentity:
 class TeacherFacts(Protocol):
     """What must be known of a teacher to build its requests and to read its answers."""
 
-    identity: TeacherIdentity
-    """Which model this is, and how it is run."""
+    @property
+    def identity(self) -> TeacherIdentity:
+        """Which model this is, and how it is run."""
+        ...
 
     @property
     def control_tokens(self) -> ControlTokens:
         """The known control tokens of its tokenizer."""
         ...
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What is known of a teacher, without the teacher: another process can have it."""
+
+    identity: TeacherIdentity
+    control_tokens: ControlTokens
+
+    @classmethod
+    def of(cls, teacher: TeacherFacts) -> Facts:
+        """The facts of a teacher."""
+        return cls(teacher.identity, teacher.control_tokens)
 
 
 class Teacher(TeacherFacts, Protocol):
@@ -293,7 +308,9 @@ def build_request(
         json_schema: The schema of the answer; None for free text.
     """
     inputs = {name: _plain(value) for name, value in values.items()}
-    key = (identity.fingerprint, role, prompt.version, _plain(sampling), inputs, json_schema)
+    # Numbers and texts: `model_dump` would return the same, more slowly.
+    sampled = vars(sampling)
+    key = (identity.fingerprint, role, prompt.version, sampled, inputs, json_schema)
     return Request(
         content_id(*key),
         role,

@@ -1,8 +1,12 @@
 """What the pipeline costs outside the engine: fill, publish, and the memory of the loop.
 
 The teacher answers at once, but tokenizes every prompt with a real tokenizer, as an engine does.
-Its drafts are real rows of the same dataset, its votes end in the right answer. Figures are CPU
-time of one process, so that other work on the machine does not count.
+Its drafts are real rows of the same dataset, its votes end in the right answer.
+
+A partition is published twice: by this process alone, and with the pool of processes that a run has
+(one a CPU; started before, as a run does while teachers are asked). Figures of one process are its
+CPU time, so that other work on the machine does not count. The pool's rows/s are by the wall clock;
+its CPU time, of all processes together, shows what a machine without other work would reach.
 
     python -m sdg_assets_tests.benchmarks.feed_overhead [--rows 2000]
 """
@@ -12,31 +16,40 @@ from __future__ import annotations
 import argparse
 import itertools
 import json
+import os
 import resource
 import tempfile
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, Generic, TypeVar
 
 from sdg_assets.answers import answer_format
 from sdg_assets.catalog import SubtaskSpec, load_catalog
 from sdg_assets.enrichment.knobs import SolverKnobs
-from sdg_assets.records import Example, GeneratedExample, Rejection, Role, TeacherStamp
+from sdg_assets.processes.pool import Pool
+from sdg_assets.records import (
+    EnrichedExample,
+    Example,
+    GeneratedExample,
+    Rejection,
+    Role,
+    TeacherStamp,
+)
 from sdg_assets.stages import enriched, generated
-from sdg_assets.stages.generated import WriterKnobs, Written
-from sdg_assets.stages.seed_index import SeedCopies
+from sdg_assets.stages.enriched import EnrichmentReport
+from sdg_assets.stages.generated import WriterKnobs
+from sdg_assets.stages.published import solved_rows, warm_up, written_rows
 from sdg_assets.store.partitions import PartitionKey, Store
-from sdg_assets.teacher.conversation import Desk, Feed, ResultT, Usage, Work
+from sdg_assets.teacher.conversation import Desk, Feed, Usage, Work
 from sdg_assets.teacher.encoding import ChatEncoder
 from sdg_assets.teacher.log.completions import CompletionLog
 from sdg_assets.teacher.models import resolve
-from sdg_assets.teacher.replay import replay
 from sdg_assets.teacher.requests import Completion, FailedRequest, Request, TeacherIdentity
 from sdg_assets.teacher.stream import fill
+from sdg_assets.thresholds import DEFAULTS
 from sdg_assets_tests.benchmarks import mirror
 
 RowT = TypeVar("RowT", bound=Example)
@@ -103,6 +116,10 @@ class Figures:
     rows: int = 0
     accepted: int = 0
     publish_seconds: float = 0.0
+    pool_seconds: float = 0.0
+    """Wall-clock seconds of the pool."""
+    pool_cpu_seconds: float = 0.0
+    """CPU seconds of all its processes."""
     parts: dict[str, str] = field(default_factory=dict)
 
     def add(
@@ -110,19 +127,32 @@ class Figures:
         name: str,
         usage: Usage,
         filled: float,
-        rows: Sequence[Example | Rejection],
-        published: float,
+        alone: _Published[Any],
+        pooled: _Published[Any],
     ) -> None:
         """Adds the figures of one subtask."""
         self.completions += usage.requests
         self.fill_seconds += filled
-        self.rows += len(rows)
-        self.accepted += sum(isinstance(row, Example) for row in rows)
-        self.publish_seconds += published
+        self.rows += len(alone.rows)
+        self.accepted += sum(isinstance(row, Example) for row in alone.rows)
+        self.publish_seconds += alone.cpu
+        self.pool_seconds += pooled.wall
+        self.pool_cpu_seconds += pooled.cpu
         self.parts[name] = (
             f"{1000 * filled / usage.requests:.2f} ms a completion, "
-            f"{len(rows) / published:,.0f} rows/s"
+            f"{len(alone.rows) / alone.cpu:,.0f} rows/s alone, "
+            f"{len(pooled.rows) / pooled.wall:,.0f} rows/s with the pool"
         )
+
+
+@dataclass(frozen=True)
+class _Published(Generic[RowT]):
+    """A published partition, and the seconds that it took."""
+
+    rows: list[RowT | Rejection]
+    sha256: tuple[str, str]
+    cpu: float
+    wall: float
 
 
 def main() -> None:
@@ -136,27 +166,34 @@ def main() -> None:
     encoder = ChatEncoder(AutoTokenizer.from_pretrained(path), path)
     writer, solver = Figures(), Figures()
     most = 0
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder, Pool(warm_up=warm_up) as pool:
+        pool.prepare(arguments.rows)
         for task, subtask in SUBTASKS:
             spec = load_catalog().subtask(task, subtask)
             seeds = _seeds(spec, arguments.rows)
             # The models of the gates are loaded, and prompts compiled, once in a process.
-            warm_up = InstantTeacher(encoder), Path(folder) / f"{subtask}-warm-up"
-            rows = _written(spec, seeds[:8], *warm_up, Figures())
-            _solved(spec, _examples(rows), *warm_up, Figures())
-            teacher = InstantTeacher(encoder)
-            written = _written(spec, seeds, teacher, Path(folder) / subtask, writer)
-            _solved(spec, _examples(written), teacher, Path(folder) / subtask, solver)
-            most = max(most, teacher.most)
+            warming = _Bench(spec, InstantTeacher(encoder), Path(folder) / f"{subtask}-warm-up")
+            _solved(warming, _examples(_written(warming, seeds[:8], Figures())), Figures())
+            bench = _Bench(spec, InstantTeacher(encoder), Path(folder) / subtask, pool)
+            _solved(bench, _examples(_written(bench, seeds, writer)), solver)
+            most = max(most, bench.teacher.most)
     figures = {}
     for name, stage in (("writer", writer), ("solver", solver)):
         each = 1000 * stage.fill_seconds / stage.completions
         figures[f"{name}: fill, ms a completion"] = each
         figures[f"{name}: fill, completions/s"] = 1000 / each
-        figures[f"{name}: publish, rows/s"] = stage.rows / stage.publish_seconds
+        figures[f"{name}: publish, rows/s"] = stage.rows / stage.pool_seconds
         print(f"{name}: {stage.completions} completions, {stage.accepted} of {stage.rows} rows")
         for part, text in stage.parts.items():
             print(f"  {part}: {text}")
+        alone, together = (
+            stage.rows / seconds for seconds in (stage.publish_seconds, stage.pool_cpu_seconds)
+        )
+        print(
+            f"  publish: {alone:,.0f} rows per CPU second alone, {together:,.0f} with the pool of "
+            f"{pool.processes} processes: {pool.processes * together:,.0f} rows/s if each had a "
+            f"CPU of its own, {pool.processes * together / alone:.2f} times one process"
+        )
     figures[f"loop: memory of {HELD:,} requests, MiB"] = (
         resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     )
@@ -172,6 +209,16 @@ def main() -> None:
         raise SystemExit(f"missed: {', '.join(missed)}")
 
 
+@dataclass(frozen=True)
+class _Bench:
+    """What the partitions of a subtask are made with."""
+
+    spec: SubtaskSpec
+    teacher: InstantTeacher
+    folder: Path
+    pool: Pool = field(default_factory=lambda: Pool(1))
+
+
 def _seeds(spec: SubtaskSpec, count: int) -> list[Example]:
     """Rows of the mirror, of all splits: it holds few training rows of boolq."""
     splits = (spec.split, *spec.heldout_splits)
@@ -184,9 +231,10 @@ def _examples(rows: list[GeneratedExample | Rejection]) -> list[GeneratedExample
 
 
 def _written(
-    spec: SubtaskSpec, seeds: list[Example], teacher: InstantTeacher, folder: Path, figures: Figures
+    bench: _Bench, seeds: list[Example], figures: Figures
 ) -> list[GeneratedExample | Rejection]:
     """Every draft is another seed, with other words at its beginning."""
+    spec, teacher, knobs = bench.spec, bench.teacher, WriterKnobs()
     kind = answer_format(spec.answer_kind)
     others = (
         seed.model_copy(update={"question": f"On day {number}, {seed.question}"})
@@ -194,54 +242,69 @@ def _written(
     )
     drafts = [kind.draft_of(next(others)).model_dump_json() for _ in seeds]
     teacher.drafts = iter(drafts)
-    works = partial(generated.write, spec, seeds, teacher, WriterKnobs())
+    works = generated.write(spec, seeds, teacher, knobs)
 
-    def publish(
-        written: Iterator[Written | Rejection],
-    ) -> Iterator[GeneratedExample | Rejection]:
-        return generated.publish(spec, SeedCopies(seeds), written, teacher)
+    def published(log: CompletionLog, pool: Pool) -> Iterator[GeneratedExample | Rejection]:
+        answers = {Role.WRITER: log.answers()}
+        return written_rows(spec, seeds, teacher, knobs, answers, DEFAULTS, pool)
 
-    return _measured(spec, works, publish, {Role.WRITER: teacher}, folder / "writer", figures)
+    return _measured(bench, Role.WRITER, works, published, figures)
 
 
-def _solved(
-    spec: SubtaskSpec,
-    examples: list[GeneratedExample],
-    teacher: InstantTeacher,
-    folder: Path,
-    figures: Figures,
-) -> None:
+def _solved(bench: _Bench, examples: list[GeneratedExample], figures: Figures) -> None:
+    teacher, knobs = bench.teacher, SolverKnobs()
     teacher.answers = {e.question.splitlines()[0]: e.answer for e in examples}
-    knobs = SolverKnobs()
-    works = partial(enriched.enrich, examples, teacher, knobs)
-    publish = partial(enriched.publish, context=enriched.context_of(teacher, knobs))
-    _measured(spec, works, publish, {Role.SOLVER: teacher}, folder / "solver", figures)
+    works = enriched.enrich(examples, teacher, knobs)
+
+    def published(log: CompletionLog, pool: Pool) -> Iterator[EnrichedExample | Rejection]:
+        answers, report = {Role.SOLVER: log.answers()}, EnrichmentReport()
+        count = len(examples)
+        return solved_rows(examples, count, teacher, knobs, None, answers, report, DEFAULTS, pool)
+
+    _measured(bench, Role.SOLVER, works, published, figures)
 
 
 def _measured(
-    spec: SubtaskSpec,
-    works: Callable[[], Iterator[Work[ResultT]]],
-    publish: Callable[[Iterator[ResultT]], Iterator[RowT | Rejection]],
-    teachers: Mapping[Role, InstantTeacher],
-    folder: Path,
+    bench: _Bench,
+    role: Role,
+    works: Iterator[Work[Any]],
+    published: Callable[[CompletionLog, Pool], Iterator[RowT | Rejection]],
     figures: Figures,
 ) -> list[RowT | Rejection]:
+    folder = bench.folder / role
     folder.mkdir(parents=True)
     with CompletionLog(folder / "log.jsonl") as log:
-        desks = {role: Desk(teacher, log) for role, teacher in teachers.items()}
         usage, began = Usage(), time.process_time()
-        (feed,) = fill([Feed(works(), desks, usage)], concurrency=HELD)
+        (feed,) = fill([Feed(works, {role: Desk(bench.teacher, log)}, usage)], concurrency=HELD)
         filled = time.process_time() - began
         if feed.error:
             raise feed.error
-        began = time.process_time()
-        rows = list(publish(replay(works(), dict.fromkeys(teachers, log))))
-        with Store(folder / "store").write(PartitionKey(spec.task, "any", spec.key)) as out:
-            for row in rows:
-                out.put(row)
-        published = time.process_time() - began
-    figures.add(spec.key, usage, filled, rows, published)
-    return rows
+
+        def timed(pool: Pool) -> _Published[RowT]:
+            cpu, wall = _cpu_seconds(), time.monotonic()
+            rows = list(published(log, pool))
+            key = PartitionKey(bench.spec.task, "any", bench.spec.key)
+            with Store(folder / "store").write(key) as out:
+                for row in rows:
+                    out.put(row)
+            hashes = out.sha256, out.rejected_sha256
+            return _Published(rows, hashes, _cpu_seconds() - cpu, time.monotonic() - wall)
+
+        alone, pooled = timed(Pool(1)), timed(bench.pool)
+    if alone.sha256 != pooled.sha256:
+        raise SystemExit(f"{bench.spec.key}: the pool made other rows than one process")
+    figures.add(bench.spec.key, usage, filled, alone, pooled)
+    return alone.rows
+
+
+def _cpu_seconds() -> float:
+    """CPU seconds so far, of this process and of those that it started."""
+    seconds = time.process_time()
+    for file in Path("/proc/self/task").glob("*/children"):
+        for child in file.read_text().split():
+            fields = Path(f"/proc/{child}/stat").read_text().rpartition(")")[2].split()
+            seconds += (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    return seconds
 
 
 if __name__ == "__main__":

@@ -29,12 +29,12 @@ from sdg_assets.assets.writing import write_partition
 from sdg_assets.catalog import SubtaskSpec
 from sdg_assets.enrichment.knobs import SolverKnobs
 from sdg_assets.gates import row_gates, seed_gates, set_gates, signatures_of
+from sdg_assets.processes.pool import Pool
 from sdg_assets.records import (
     EnrichedExample,
     Example,
     GeneratedExample,
     Record,
-    Rejection,
     Role,
     Seed,
     Stage,
@@ -45,7 +45,7 @@ from sdg_assets.stages import enriched, generated
 from sdg_assets.stages.filtered import filter_rows
 from sdg_assets.stages.generated import WriterKnobs
 from sdg_assets.stages.normalized import normalize, without_refused
-from sdg_assets.stages.seed_index import SeedCopies
+from sdg_assets.stages.published import solved_rows, warm_up, written_rows
 from sdg_assets.stages.seeds import collect_seeds
 from sdg_assets.stages.stage import ROW_STAGES, STAGES, key_of
 from sdg_assets.store.partitions import Store
@@ -53,7 +53,6 @@ from sdg_assets.store.row_file import RowFile
 from sdg_assets.teacher.control_tokens import ControlTokens
 from sdg_assets.teacher.conversation import Desk, Feed, ResultT, Usage, Work
 from sdg_assets.teacher.log.completions import CompletionLog
-from sdg_assets.teacher.replay import replay
 from sdg_assets.teacher.requests import Completion, FailedRequest, Request, TeacherIdentity
 from sdg_assets.teacher.stream import fill
 from sdg_assets.thresholds import Thresholds
@@ -290,25 +289,33 @@ def _generated(rows: int, folder: Path) -> None:
     seeds = RowFile(Example, store.read(key_of(spec, Stage.NORMALIZED), Example))
     with CompletionLog(folder / "writer.jsonl") as answers:
         _fill(generated.write(spec, seeds, writer, WriterKnobs()), {Role.WRITER: writer}, answers)
-        written = replay(
-            generated.write(spec, seeds, writer, WriterKnobs()), {Role.WRITER: answers}
-        )
-        published = generated.publish(spec, SeedCopies(seeds), written, writer)
-        write_partition(key_of(spec, Stage.GENERATED), store, published)
+        with Pool(warm_up=warm_up) as pool:
+            logs, knobs = {Role.WRITER: answers.answers()}, WriterKnobs()
+            published = written_rows(spec, seeds, writer, knobs, logs, Thresholds(), pool)
+            write_partition(key_of(spec, Stage.GENERATED), store, published)
 
 
 def _enriched(rows: int, folder: Path) -> None:
     spec, store, solver, knobs = _spec(), _store(folder), InstantTeacher(), SolverKnobs()
 
-    def works() -> Iterator[Work[enriched.Solved | Rejection]]:
-        examples = store.read(key_of(spec, Stage.GENERATED), GeneratedExample)
-        return enriched.enrich(examples, solver, knobs)
+    def written() -> Iterator[GeneratedExample]:
+        return store.read(key_of(spec, Stage.GENERATED), GeneratedExample)
 
     with CompletionLog(folder / "solver.jsonl") as answers:
-        _fill(works(), {Role.SOLVER: solver}, answers)
-        solved = replay(works(), {Role.SOLVER: answers})
-        context = enriched.context_of(solver, knobs)
-        write_partition(key_of(spec, Stage.ENRICHED), store, enriched.publish(solved, context))
+        _fill(enriched.enrich(written(), solver, knobs), {Role.SOLVER: solver}, answers)
+        with Pool(warm_up=warm_up) as pool:
+            published = solved_rows(
+                written(),
+                rows,
+                solver,
+                knobs,
+                None,
+                {Role.SOLVER: answers.answers()},
+                enriched.EnrichmentReport(),
+                Thresholds(),
+                pool,
+            )
+            write_partition(key_of(spec, Stage.ENRICHED), store, published)
 
 
 def _fill(

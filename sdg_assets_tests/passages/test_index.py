@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import pickle
 import subprocess
 import sys
 
@@ -56,3 +57,10 @@ def test_a_seed_walks_through_the_passages() -> None:
 
     assert set(walk[:2]) == {"paris", "loire"}
     assert walk[:2] == walk[2:]
+
+
+def test_another_process_gets_an_equal_index() -> None:
+    copy = pickle.loads(pickle.dumps(index_of()))
+
+    assert copy.version == index_of().version
+    assert [each.id for each in copy.search("Where does the river Loire end?", 3)] == ["loire"]

@@ -79,7 +79,7 @@ def test_a_full_log_is_replayed_row_by_row(tmp_path: Path) -> None:
                 started += 1
                 yield work
 
-        results = replay(counted(), {Role.WRITER: log})
+        results = replay(counted(), {Role.WRITER: log.answers()})
         assert next(results) == "0!"
         assert started == 1  # a million finished rows do not pile up in memory
 
@@ -360,7 +360,7 @@ def test_a_partition_that_was_not_filled_to_the_end_cannot_be_replayed(tmp_path:
     teacher = ScriptedTeacher(echo)
     with CompletionLog(tmp_path / "log") as log:
         list(converse(questions(teacher, "a"), {Role.WRITER: Desk(teacher, log)}, Usage()))
-        results = replay(questions(teacher, "a", "b"), {Role.WRITER: log})
+        results = replay(questions(teacher, "a", "b"), {Role.WRITER: log.answers()})
 
         assert next(results) == "a!"
         with pytest.raises(StoreError, match="of the writer has no completion; run again"):
@@ -421,7 +421,7 @@ def test_programs_run_beside_the_requests(tmp_path: Path) -> None:
         again = iter([*questions(teacher, "program", "a", "b", "last")])
 
         assert feed.error is None
-        results = list(replay(again, {Role.WRITER: log}, runs_programs=True))
+        results = list(replay(again, {Role.WRITER: log.answers()}, runs_programs=True))
 
     assert results == ["program!", "a!", "b!", "last!"]
 

@@ -2,24 +2,19 @@
 
 from collections.abc import Iterator
 
+from sdg_assets.assets.desks import answers_of
 from sdg_assets.assets.filling import Filling, TeacherWiring
 from sdg_assets.assets.knobs import SolverConfig
 from sdg_assets.assets.partition_context import PartitionContext, PartitionInputs
 from sdg_assets.assets.writing import PartitionReport
 from sdg_assets.enrichment.judge import Judge
 from sdg_assets.records import Example, GeneratedExample, Rejection, Role, Stage
-from sdg_assets.stages.enriched import (
-    EnrichmentReport,
-    Solved,
-    context_of,
-    enrich,
-    publish,
-)
+from sdg_assets.stages.enriched import EnrichmentReport, Solved, enrich
+from sdg_assets.stages.published import solved_rows
 from sdg_assets.stages.seed_index import SeedsById
 from sdg_assets.stages.stage import STAGES
 from sdg_assets.store.row_file import RowFile
 from sdg_assets.teacher.conversation import Desks, Usage, Work
-from sdg_assets.teacher.replay import replay
 from sdg_assets.teacher.share import Share
 
 
@@ -28,15 +23,25 @@ def _ask(partition: PartitionContext, config: SolverConfig, desks: Desks) -> Fil
     judge, solver = _judge(partition, desks), desks[Role.SOLVER].teacher
     runs_programs = partition.spec.answer_kind.policy.runs_programs
 
-    def works() -> Iterator[Work[Solved | Rejection]]:
-        written = partition.read(Stage.GENERATED, GeneratedExample)
-        return enrich(written, solver, knobs, judge)
+    total = partition.store.manifest(partition.key(Stage.GENERATED)).rows
+
+    def written() -> Iterator[GeneratedExample]:
+        return partition.read(Stage.GENERATED, GeneratedExample)
 
     def publish_partition(usage: Usage) -> PartitionReport:
-        enrichment, logs = EnrichmentReport(), {role: desk.log for role, desk in desks.items()}
-        solved = replay(works(), logs, runs_programs=runs_programs)
-        context = context_of(solver, knobs, judge)
-        rows = publish(solved, context, enrichment, partition.thresholds)
+        enrichment = EnrichmentReport()
+        rows = solved_rows(
+            written(),
+            total,
+            solver,
+            knobs,
+            judge,
+            answers_of(desks),
+            enrichment,
+            partition.thresholds,
+            partition.pool,
+            runs_programs=runs_programs,
+        )
         report = partition.publish(rows, config, usage=usage)
         report.teachers |= {role: desk.teacher.identity for role, desk in desks.items()}
         report.metadata |= enrichment.numbers()
@@ -44,8 +49,10 @@ def _ask(partition: PartitionContext, config: SolverConfig, desks: Desks) -> Fil
             del report.metadata["answers_corrected"]  # it would always be 0
         return report
 
-    total = partition.store.manifest(partition.key(Stage.GENERATED)).rows
-    return Filling(works(), total, publish_partition, runs_programs)
+    if not runs_programs:
+        partition.pool.prepare(total)
+    works = enrich(written(), solver, knobs, judge)
+    return Filling(works, total, publish_partition, runs_programs)
 
 
 def _judge(inputs: PartitionInputs, desks: Desks) -> Judge | None:

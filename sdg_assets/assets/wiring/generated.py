@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
+from sdg_assets.assets.desks import answers_of
 from sdg_assets.assets.filling import Filling, TeacherWiring
 from sdg_assets.assets.knobs import SolverConfig, WriterConfig, config_of
 from sdg_assets.assets.partition_context import PartitionContext, PartitionInputs
@@ -9,12 +10,12 @@ from sdg_assets.assets.writing import PartitionReport
 from sdg_assets.errors import PermanentError
 from sdg_assets.records import Example, Rejection, Role, Stage
 from sdg_assets.stages.generated import Written, publish, write
+from sdg_assets.stages.published import written_rows
 from sdg_assets.stages.seed_index import SeedCopies, SeedsById
 from sdg_assets.stages.stage import STAGES
 from sdg_assets.stages.target import TargetReport, write_until
 from sdg_assets.store.row_file import RowFile
 from sdg_assets.teacher.conversation import Desks, Usage, Work
-from sdg_assets.teacher.replay import replay
 from sdg_assets.teacher.share import Share
 
 
@@ -31,15 +32,15 @@ def _ask(partition: PartitionContext, config: WriterConfig, desks: Desks) -> Fil
     knobs = partition.writer_knobs(config)
 
     def publish_partition(usage: Usage) -> PartitionReport:
-        logs = {role: desk.log for role, desk in desks.items()}
-        written = replay(write(spec, seeds, writer, knobs), logs)
-        rows = publish(spec, SeedCopies(seeds), written, writer, partition.thresholds)
+        answers, pool = answers_of(desks), partition.pool
+        rows = written_rows(spec, seeds, writer, knobs, answers, partition.thresholds, pool)
         report = partition.publish(rows, config, usage=usage)
         report.teachers[Role.WRITER] = writer.identity
         return report
 
-    works = write(spec, seeds, writer, knobs)
-    return Filling(works, len(seeds) * knobs.examples_per_seed, publish_partition)
+    total = len(seeds) * knobs.examples_per_seed
+    partition.pool.prepare(total)
+    return Filling(write(spec, seeds, writer, knobs), total, publish_partition)
 
 
 def _ask_until_accepted(

@@ -27,6 +27,7 @@ from typing import BinaryIO
 from sdg_assets.errors import StoreError, TransientError
 from sdg_assets.store.disk import clear_errors, temporary_directory
 from sdg_assets.store.places import Place
+from sdg_assets.teacher.log.answers import Answers
 from sdg_assets.teacher.log.seal import recovered, sealed, unsealed
 from sdg_assets.teacher.log.segments import Segments
 from sdg_assets.teacher.requests import Completion
@@ -117,6 +118,21 @@ class CompletionLog:
                 f"{self.path}: a line was damaged after the log was opened; run again"
             )
         return completion
+
+    def answers(self) -> Answers:
+        """The completions so far, for other processes too.
+
+        Raises:
+            SdgError: What was appended could not be written.
+        """
+        with self._clear_errors():
+            self._file.flush()
+            if self._appends:
+                # A copy of the locked descriptor would keep the lock after this log is closed.
+                descriptor = os.open(str(self.path), os.O_RDONLY)
+            else:
+                descriptor = os.dup(self._file.fileno())
+        return Answers(str(self.path), os.fdopen(descriptor, "rb"), self._offsets)
 
     def append(self, completion: Completion) -> None:
         """Adds a completion to the log.

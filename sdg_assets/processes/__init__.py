@@ -1,0 +1,1 @@
+"""Other processes that make batches of rows beside this one, in as many as it has CPUs."""
