@@ -163,7 +163,7 @@ def kept(
     """The rows whose answers are all in the log."""
     for row in rows:
         with suppress(StoreError):
-            yield from list(replay([audit(row, context)], {Role.SOLVER: log}))
+            yield from list(replay([audit(row, context)], {Role.SOLVER: log.answers()}))
 
 
 def embedded_index() -> PassageIndex:
