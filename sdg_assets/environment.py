@@ -7,8 +7,10 @@ import os
 import re
 from collections.abc import Iterable, Iterator
 from difflib import get_close_matches
+from pathlib import Path
 from typing import Annotated, Any, ClassVar, TypeVar
 
+import platformdirs
 from pydantic import BeforeValidator, ValidationError
 from pydantic_settings import BaseSettings, NoDecode
 
@@ -106,6 +108,16 @@ def nearest(name: str, known: Iterable[str]) -> str:
     if close:
         return f"did you mean {' or '.join(close)}?"
     return f"known: {', '.join(sorted(names)[:12])}{' …' if len(names) > 12 else ''}"
+
+
+def cache_directory(name: str) -> Path:
+    """A directory of the cache (`SDG_CACHE`), whose content may be deleted at any time.
+
+    Args:
+        name: What it holds.
+    """
+    root = os.environ.get("SDG_CACHE") or platformdirs.user_cache_dir("sdg_assets")
+    return Path(root).expanduser().resolve() / name
 
 
 def _reason(message: str) -> str:

@@ -370,6 +370,11 @@ class EnrichedExample(GeneratedExample):
     )
     votes: list[Vote] = Field(description="the answers of the votes, the most frequent first")
     votes_cast: int = Field(ge=0, description="number of votes, those without an answer included")
+    vote_ids: list[str] = Field(
+        default_factory=list,
+        description="ids of the votes' requests in the solver's completion log, in the order in "
+        "which the votes were cast",
+    )
     vote_share: float = Field(
         ge=0, le=1, description="share of the votes cast that agree with the answer"
     )

@@ -202,6 +202,12 @@ class Settings(EnvironmentSettings):
         "SDG_PASSAGES, which then is the row's context",
     )
     release_name: str = Field(default="Task-seeded synthetic Q&A", min_length=1)
+    browse_url: str | None = Field(
+        default=None,
+        pattern=r"^https?://[^\s/@]+(/[^\s?#]*)?$",
+        description="address at which people reach `sdg browse`: partitions and releases in the "
+        "Dagster UI link to their pages there",
+    )
     push_to: str | None = Field(
         default=None, pattern=r"^[\w.-]+/[\w.-]+$", description="Hub repository for releases"
     )

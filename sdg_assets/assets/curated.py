@@ -12,6 +12,7 @@ from sdg_assets.assets.keys import CURATED, asset_key
 from sdg_assets.assets.operations import state_of
 from sdg_assets.assets.release_page import freshness, release_metadata
 from sdg_assets.assets.retries import retries
+from sdg_assets.browse.links import rows_url
 from sdg_assets.catalog import Catalog, configured_catalog
 from sdg_assets.catalog.citations import citations
 from sdg_assets.catalog.taxonomy import load_taxonomy
@@ -34,6 +35,7 @@ from sdg_assets.stages.funnel import funnel_row
 from sdg_assets.stages.matrix import matrix_of
 from sdg_assets.stages.stage import STAGES, key_of
 from sdg_assets.store.disk import clear_refusals
+from sdg_assets.store.notes import notes_of
 from sdg_assets.store.partitions import PartitionKey, Store
 from sdg_assets.store.places import Place
 from sdg_assets.teacher.models import teacher_cards
@@ -89,6 +91,9 @@ def curated_asset(catalog: Catalog) -> dg.AssetsDefinition:
             permanent = isinstance(error, PermanentError)
             raise dg.Failure(str(error), allow_retries=not permanent) from error
         metadata = release_metadata(release, len(keys), stale)
+        if current_settings.browse_url:
+            page = rows_url(current_settings.browse_url, release.id)
+            metadata["browse"] = dg.MetadataValue.url(page)
         if address:
             metadata["hub"] = dg.MetadataValue.url(address)
         yield dg.MaterializeResult(metadata=metadata, check_results=[freshness(stale)])
@@ -168,6 +173,7 @@ def _release(
         terms={card.model: card.terms for card in cards},
         tokenizer=_tokenizer(current_settings),
         coverage=coverage(store, catalog, current_settings.without_benchmarks),
+        notes=[note for spec in specs for note in notes_of(store, spec.task, spec.key)],
         # The subtasks of the release only: others may be enabled later without a change to it.
         matrix=partial(
             matrix_of,

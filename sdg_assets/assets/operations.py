@@ -194,11 +194,13 @@ def operations_asset() -> dg.AssetsDefinition:
                 store, current_settings.without_benchmarks, current_settings.seed_source
             )
             state = state_of(context.instance, configured_catalog(current_settings), to_hash)
+        url = current_settings.browse_url  # its first page has the rows and yields of all subtasks
         broken = {name: len(keys) for name, keys in state.broken.items()}
         counts = ", ".join(f"{count} {name}" for name, count in broken.items())
         yield dg.MaterializeResult(
             metadata={
                 "page": dg.MetadataValue.md(page(state)),
+                **({"browse": dg.MetadataValue.url(url)} if url else {}),
                 "failed": len(state.failed),
                 "ended": len(state.ended),
                 "stale": len(state.stale),

@@ -14,6 +14,7 @@ from sdg_assets.assets.knobs import SolverConfig, StageConfig, WriterConfig
 from sdg_assets.assets.metadata import contamination_metadata, paraphrase_metadata
 from sdg_assets.assets.progress import Progress
 from sdg_assets.assets.writing import PartitionReport, write_partition
+from sdg_assets.browse.links import rows_url
 from sdg_assets.catalog import Catalog, SubtaskSpec
 from sdg_assets.cluster.fill_report import FillReport
 from sdg_assets.enrichment.judge import Judge
@@ -217,6 +218,9 @@ class PartitionContext(PartitionInputs):
         )
         if guard:
             report.metadata |= contamination_metadata(info["contamination"])
+        if url := self.settings.browse_url:
+            names = (self.spec.task, self.spec.key, self.stage.value)
+            report.metadata["browse"] = dg.MetadataValue.url(rows_url(url, *names))
         if paraphrases:
             report.metadata |= paraphrase_metadata(info[PARAPHRASES])
         return report

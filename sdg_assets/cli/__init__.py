@@ -11,7 +11,9 @@ from typing import Annotated
 import typer
 
 from sdg_assets.cli import (
+    audit,
     bench,
+    browse,
     catalog,
     fill,
     funnel,
@@ -68,6 +70,12 @@ def build(*, rich_help: bool) -> typer.Typer:
     app.command(
         "funnel", short_help="Show how many rows each stage accepted.", epilog=exit_codes()
     )(funnel.funnel)
+    app.command(
+        "browse", short_help="Look at rows in the browser, and note verdicts.", epilog=exit_codes()
+    )(browse.browse)
+    app.command("audit", short_help="Draw rows by strata for people to read.", epilog=exit_codes())(
+        audit.audit
+    )
     app.command("preview", short_help="Show which rows each gate would drop.", epilog=exit_codes())(
         preview.preview
     )

@@ -42,6 +42,7 @@ def page() -> str:
 def _sections() -> dict[str, list[type[Record]]]:
     """The records in the order of the stages, each followed by the records nested in it."""
     from sdg_assets import records as r
+    from sdg_assets.store.notes import Note
 
     enriched: list[type[Record]] = [r.EnrichedExample, r.Vote, r.Proof, r.Judgement, r.Rubric]
     enriched += [r.Equivalence, r.Verdict]
@@ -53,6 +54,7 @@ def _sections() -> dict[str, list[type[Record]]]:
         "`curated`": [r.CuratedExample, r.Contribution],
         "`passages`": [r.Passage],
         "Refused rows of every stage": [r.Rejection],
+        "Notes of people on rows (`sdg browse`)": [Note],
     }
 
 

@@ -71,6 +71,7 @@ def verification(
             **{
                 "votes": [Vote(answer=vote, count=count) for vote, count in groups],
                 "votes_cast": len(ballots),
+                "vote_ids": [b.completion.request_id for b in ballots],
                 "vote_share": len(agreeing) / len(ballots) if ballots else 0.0,
                 "outcome": outcome,
                 "proof": proof,

@@ -11,7 +11,7 @@ import math
 import random
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, TypeVar
 
 from sdg_assets.answers import answer_format
 from sdg_assets.answers.selection import arranged
@@ -32,6 +32,7 @@ from sdg_assets.teacher.requests import (
 
 Outcome = Literal["agreed", "majority_disagrees", "no_majority", "unsolvable", "invalid_answers"]
 Same = Callable[[str, str], bool]
+ExampleT = TypeVar("ExampleT", bound=Example)
 Groups = list[tuple[str, int]]
 
 
@@ -90,25 +91,29 @@ def vote_request(
         form: The form of the vote; None for the kind's own, by the solver's class.
     """
     kind, teacher_class = example.answer_kind, solver.identity.teacher_class
-    rng = random.Random(f"{example.id}:{number}")  # noqa: S311 – repeatable, not secret
-    presented = example
-    if kind.selects:
-        choices = arranged(example.choices, rng)
-        presented = example.model_copy(
-            update={"choices": choices, "answer_index": choices.index(example.answer)}
-        )
+    shown = presented(example, number)
     form = form or vote_form(kind, teacher_class)
-    schema = answer_format(kind).vote_schema(presented) if form == "constrained" else None
+    schema = answer_format(kind).vote_schema(shown) if form == "constrained" else None
     prompt = vote_prompt(kind, teacher_class, "constrained" if schema else "free")
     values = {
-        "context": presented.context,
-        "question": presented.question,
-        "choices": presented.choices,
-        "tests": presented.tests,
+        "context": shown.context,
+        "question": shown.question,
+        "choices": shown.choices,
+        "tests": shown.tests,
     }
     sampling = knobs.sampling(solver.identity, number)
     request = build_request(solver.identity, Role.SOLVER, prompt, values, sampling, schema)
-    return presented, request
+    return shown, request
+
+
+def presented(example: ExampleT, number: int) -> ExampleT:
+    """The question with its choices in the order in which a vote of this number sees them."""
+    if not example.answer_kind.selects:
+        return example
+    rng = random.Random(f"{example.id}:{number}")  # noqa: S311 – repeatable, not secret
+    choices = arranged(example.choices, rng)
+    index = choices.index(example.answer) if example.answer in choices else None
+    return example.model_copy(update={"choices": choices, "answer_index": index})
 
 
 def cast_votes(

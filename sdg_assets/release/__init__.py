@@ -23,7 +23,7 @@ import json
 import os
 import secrets
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
 from importlib.metadata import version
@@ -55,7 +55,9 @@ from sdg_assets.release.tokens import TokenSizes
 from sdg_assets.release.versions import Lineage, lineage, schema_of
 from sdg_assets.stages.funnel import FunnelRow
 from sdg_assets.stages.matrix import Matrix
+from sdg_assets.store.notes import Note
 from sdg_assets.store.places import Place
+from sdg_assets.store.review import Review, counted
 from sdg_assets.teacher.tokenizer import NoTokenizer, Tokenizer
 
 HELDOUT = "heldout.jsonl"
@@ -86,6 +88,8 @@ class Cut:
     """What rows were compared with by embeddings."""
     terms: Mapping[str, str] = field(default_factory=dict)
     """Model → what its licence requires of users who train on its outputs."""
+    notes: Sequence[Note] = ()
+    """What people noted on rows of the released subtasks, in the order in which they did."""
     tokenizer: Tokenizer | NoTokenizer = field(
         default_factory=lambda: NoTokenizer("no tokenizer was named")
     )
@@ -130,23 +134,28 @@ def write_release(
     folder = root / Stage.CURATED.value
     clear_abandoned(folder)
     with workbench(folder, f".{os.getpid()}-{secrets.token_hex(4)}.tmp") as tmp:
-        statistics = _write_rows(tmp, cut, rows, bytes_per_shard)
+        noted = _Noted(cut.notes)
+        statistics = _write_rows(tmp, cut, noted.passing(rows), bytes_per_shard)
+        review = noted.review()
         _write_lines(tmp / HELDOUT, map(asdict, cut.coverage))
         if not statistics.rows:
             refused = dict(statistics.rejected.most_common(5)) or "none"
             raise PermanentError(f"nothing to release: no row is left (refused rows: {refused})")
         files = hashes(tmp)
         code = version("sdg-assets")
-        release_id = _identity(cut, code, files)
+        release_id = _identity(cut, code, files, review)
         configs, audit = _configs(tmp, statistics), cut.audit()
         _write_lines(tmp / AUDIT, audit_entries(audit))
         matrix = cut.matrix(statistics.agreement) if cut.matrix else None
         draw_all(tmp / "pictures", statistics, cut.funnels, matrix)
         if matrix:
             _write_lines(tmp / COVERAGE, matrix.entries())
-        manifest = _manifest(cut, statistics, audit, code) | {"schema": schema_of(configs)}
+        manifest = _manifest(cut, statistics, audit, code) | {
+            "schema": schema_of(configs),
+            "review": review.counts(),
+        }
         changelog = lineage(root, release_id, manifest, files, tmp)
-        facts = _facts(cut, statistics, audit, release_id, code, matrix, changelog)
+        facts = _facts(cut, statistics, audit, release_id, code, matrix, review, changelog)
         (tmp / "README.md").write_text(render_card(statistics, configs, facts), "utf-8")
         _write_sources(tmp, statistics, facts)
         croissant = render_croissant(statistics, configs, facts, files, sizes(tmp))
@@ -157,13 +166,37 @@ def write_release(
     return Release(release_id, changelog.version, cast(PlaceT, place), statistics)
 
 
-def _identity(cut: Cut, code: str, files: Mapping[str, str]) -> str:
+def _identity(cut: Cut, code: str, files: Mapping[str, str], review: Review) -> str:
     tokenizer = cut.tokenizer
     counted_by = (
         "" if isinstance(tokenizer, NoTokenizer) else f"{tokenizer.name} {tokenizer.revision}"
     )
     compared = dict(cut.compared_with)
-    return content_id(code, dict(cut.inputs), cut.catalog, compared, counted_by, files)[:12]
+    # A card is never changed: what was read later needs a release of its own.
+    read = [review.counts()] if review.read else []
+    return content_id(code, dict(cut.inputs), cut.catalog, compared, counted_by, files, *read)[:12]
+
+
+class _Noted:
+    """Which of the released rows people have read."""
+
+    def __init__(self, notes: Sequence[Note]) -> None:
+        self._notes = notes
+        self._ids = {note.row for note in notes}
+        self._released = set[str]()
+
+    def passing(
+        self, rows: Iterable[CuratedExample | Rejection]
+    ) -> Iterator[CuratedExample | Rejection]:
+        """The rows, unchanged; those with a note are remembered."""
+        for row in rows:
+            if isinstance(row, CuratedExample) and row.id in self._ids:
+                self._released.add(row.id)
+            yield row
+
+    def review(self) -> Review:
+        """What was found in the rows that have passed."""
+        return counted(self._notes, self._released)
 
 
 def _write_rows(
@@ -289,6 +322,7 @@ def _facts(
     release_id: str,
     code: str,
     matrix: Matrix | None,
+    review: Review,
     changelog: Lineage,
 ) -> CardFacts:
     seeds = Counter[str]()
@@ -311,6 +345,7 @@ def _facts(
         terms={m: cut.terms[m] for _, m, _ in statistics.teachers if m in cut.terms},
         matrix=matrix_page(matrix) if matrix else "",
         matrix_file=COVERAGE,
+        review=review,
     )
 
 

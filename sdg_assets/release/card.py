@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
 
@@ -19,6 +19,7 @@ from sdg_assets.release.statistics import SAMPLE, Statistics
 from sdg_assets.release.templates import page_template
 from sdg_assets.release.tokens import DIMENSIONS
 from sdg_assets.release.versions import Lineage
+from sdg_assets.store.review import Review
 from sdg_assets.teacher.server.served import UNKNOWN_REVISION
 from sdg_assets.texts import VARIANTS
 
@@ -89,6 +90,8 @@ class CardFacts:
     """The coverage matrix as Markdown (`matrix_page`); empty if there is none."""
     matrix_file: str
     """The file of the release that lists its cells."""
+    review: Review = field(default_factory=Review)
+    """What people found in the rows that they read before the cut."""
     embedded: EmbeddedComparison = NOT_EMBEDDED
     """What rows were compared with by embeddings."""
 

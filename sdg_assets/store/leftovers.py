@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 
 from sdg_assets.errors import StoreError
 from sdg_assets.records import Stage
+from sdg_assets.store import notes
 from sdg_assets.store.objects import Listed
 from sdg_assets.store.partitions import ABANDONED, PartitionKey, Store
 from sdg_assets.store.places import clear_drafts, clear_scratch, listing
@@ -47,6 +48,7 @@ def _versions(store: Store) -> dict[PartitionKey, list[Listed]]:
     for file in listing(store.root):
         task, *middle, name = file.name.split("/")
         # Segments of completion logs are equally deep: `<task>/completions/<subtask>/…segments/`.
-        if len(middle) == 2 and middle[0] != "completions" and task != Stage.CURATED:
+        is_kept = middle[:1] in (["completions"], [notes.FOLDER])
+        if len(middle) == 2 and not is_kept and task != Stage.CURATED:
             versions[PartitionKey(task, *middle)].append(Listed(name, file.size, file.modified))
     return versions

@@ -12,7 +12,6 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal, Self
 
-import platformdirs
 import yaml
 from pydantic import (
     BaseModel,
@@ -23,6 +22,7 @@ from pydantic import (
     model_validator,
 )
 
+from sdg_assets.environment import cache_directory
 from sdg_assets.errors import PermanentError, SdgError
 from sdg_assets.records import CommercialUse, TeacherClass, VerifierFamily
 from sdg_assets.teacher.thinking import RecommendedSampling, Thinking
@@ -200,7 +200,9 @@ def packaged_directory(card: TeacherCard) -> Path | None:
     Returns:
         The directory; None for a teacher without packages.
     """
-    return directory_of(card.name, card.packaged, _cache()) if card.packaged else None
+    return (
+        directory_of(card.name, card.packaged, cache_directory("models")) if card.packaged else None
+    )
 
 
 def some_keys(name: str = "", catalog: Path | None = None) -> str:
@@ -272,7 +274,7 @@ def _from_hub_or_packages(card: TeacherCard, packaged: Packaged, *, fetch: bool)
     source = os.environ.get("SDG_TEACHER_SOURCE", "auto")
     if source not in {"auto", "hub", "packages"}:
         raise PermanentError(f"SDG_TEACHER_SOURCE={source!r}: must be auto, hub or packages")
-    cache = _cache()
+    cache = cache_directory("models")
     directory = directory_of(card.name, packaged, cache)
     revision = card.hub_revision or "main"
     if source == "hub":
@@ -341,8 +343,3 @@ def _content_revision(directory: Path) -> str:
                     file.seek(size * sample // SAMPLES)
                     digest.update(file.read(SAMPLE_BYTES))
     return f"content:{digest.hexdigest()[:12]}"
-
-
-def _cache() -> Path:
-    root = os.environ.get("SDG_CACHE") or platformdirs.user_cache_dir("sdg_assets")
-    return Path(root).expanduser().resolve() / "models"

@@ -12,6 +12,7 @@ from sdg_assets.assets.curated import curated_asset
 from sdg_assets.catalog import cached_catalog
 from sdg_assets.records import EnrichedExample
 from sdg_assets.release.publication import LATEST
+from sdg_assets.release.published import releases
 from sdg_assets.settings import settings
 from sdg_assets.stages.funnel import materialized as funnel
 from sdg_assets.store.partitions import PartitionKey, Store
@@ -35,7 +36,12 @@ def store(tmp_path: Path, bucket: str, configure: Configure) -> Store:
         for n in range(4)
     ]
     put_rows(tmp_path / "mirror", "main", rows)
-    configure(catalog=catalog, seed_source=f"mirror:{tmp_path / 'mirror'}", store=bucket)
+    configure(
+        catalog=catalog,
+        seed_source=f"mirror:{tmp_path / 'mirror'}",
+        store=bucket,
+        browse_url="https://rows.example/sdg/",
+    )
     return Store(settings().store)
 
 
@@ -73,6 +79,11 @@ def test_every_stage_and_a_release_lie_in_the_bucket_and_no_secret_anywhere(
     assert [row.accepted for row in funnel(store, [quiz])] == [4]
     partition_metadata = metadata(instance, "quiz", "filtered", "quiz")
     assert partition_metadata["path"] == str(store.path(FILTERED))
+    rows_page = "https://rows.example/sdg/subtasks/quiz/quiz/filtered"
+    assert partition_metadata["browse"] == rows_page
+    (event,) = curated.get_asset_materialization_events()
+    page = event.materialization.metadata["browse"].value
+    assert page == f"https://rows.example/sdg/releases/{releases(store.root)[0].id}"
     names = {listed.name for listed in listing(store.root)}
     assert f"curated/{LATEST}" in names
     assert any(name.startswith("quiz/completions/quiz/writer-") for name in names)

@@ -21,6 +21,8 @@ COMMANDS = {
         "plan",
         "fill",
         "funnel",
+        "browse",
+        "audit",
         "preview",
         "records",
         "tune",

@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from collections import Counter
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,7 @@ from sdg_assets.release.embedded import embedded_comparison
 from sdg_assets.stages.curated import curate
 from sdg_assets.stages.funnel import FunnelRow
 from sdg_assets.stages.matrix import matrix_of
+from sdg_assets.store.notes import VERDICTS, Note
 from sdg_assets_tests.release.test_release import INPUTS, curated_rows, verified_rows
 from sdg_assets_tests.support.builders import seed_task
 from sdg_assets_tests.support.records import STAMP
@@ -38,6 +40,21 @@ NEAREST = [NearRow("a", 0.52), NearRow("b", 0.4)]
 QUIZ = seed_task(subtasks={"quiz": {}})
 SUMS = seed_task(task="sums", skills=["arithmetic"], subtasks={"sums": {}, "more_sums": {}})
 SUBTASKS = [QUIZ.resolve("quiz"), SUMS.resolve("sums")]
+
+
+def notes() -> list[Note]:
+    """Verdicts on two released rows, and on one that the release does not hold."""
+    now = datetime(2026, 1, 1, tzinfo=UTC)
+    good, bad = VERDICTS
+    said = (
+        (verified_rows()[0].id, good, ""),
+        (verified_rows()[1].id, bad, "too|easy"),
+        ("elsewhere", bad, "gone"),
+    )
+    return [
+        Note(row=row, stage="filtered", version="v", verdict=verdict, why=why, reviewer="a", at=now)
+        for row, verdict, why in said
+    ]
 
 
 @pytest.fixture(scope="module")
@@ -61,6 +78,7 @@ def release(tmp_path_factory: pytest.TempPathFactory) -> Release[Path]:
             SplitCoverage("quiz/quiz", "org/quiz", "main", "test", "not in the source"),
             SplitCoverage("quiz/quiz_b", "org/quiz", "b", "test", "not in the source"),
         ],
+        notes=notes(),
         matrix=partial(matrix_of, SUBTASKS, taxonomy=load_taxonomy(), minimum=30, share=0.8),
     )
     return write_release(tmp_path_factory.mktemp("store"), cut, curated_rows())
@@ -75,6 +93,24 @@ def header(release: Release[Path]) -> dict[str, Any]:
 
 def page(release: Release[Path]) -> str:
     return (release.path / "README.md").read_text("utf-8").split("---\n", 2)[2]
+
+
+def test_the_card_states_how_many_rows_were_read_and_what_was_found(
+    release: Release[Path],
+) -> None:
+    manifest = json.loads((release.path / "manifest.json").read_text("utf-8"))
+
+    assert "2 rows were read by 1 person: 1 of them (50%) were found bad." in page(release)
+    assert "| too\\|easy | 1 |" in page(release)
+    assert (manifest["review"]["read"], manifest["review"]["bad"]) == (2, 1)
+
+
+def test_rows_that_were_read_later_get_a_card_of_their_own(tmp_path: Path) -> None:
+    before = write_release(tmp_path, Cut(INPUTS), curated_rows(3))
+    after = write_release(tmp_path, Cut(INPUTS, notes=notes()[:1]), curated_rows(3))
+
+    assert before.id != after.id
+    assert "Nobody has read rows" in page(before)
 
 
 def test_the_header_has_the_fields_of_the_hub(release: Release[Path]) -> None:

@@ -1,0 +1,202 @@
+"""One row: its line, its name, the seeds that it was written after, and its raw completions."""
+
+from __future__ import annotations
+
+import json
+import mmap
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from sdg_assets.browse.columns import REFUSED
+from sdg_assets.browse.index import Index
+from sdg_assets.browse.tables import Part, Table, read_range
+from sdg_assets.enrichment.votes import presented, read_ballot, sameness
+from sdg_assets.errors import StoreError
+from sdg_assets.records import Example, Role, content_id
+from sdg_assets.store.disk import clear_errors
+from sdg_assets.store.places import Place, listing
+from sdg_assets.teacher.log.seal import unsealed
+from sdg_assets.teacher.requests import Completion
+
+
+@dataclass(frozen=True)
+class Row:
+    """A row as it is stored, with the refusal around it if there is one."""
+
+    number: int
+    """Its place in the table, from 0."""
+    fields: Mapping[str, Any]
+    """The record. Fields that this version does not know are there, too."""
+    gate: str = ""
+    reason: str = ""
+    detail: str = ""
+    scores: Mapping[str, float] | None = None
+
+    @property
+    def is_refused(self) -> bool:
+        """Whether a gate refused it."""
+        return bool(self.gate)
+
+    @property
+    def id(self) -> str:
+        """The id in the row; for a row without one, a hash of its content."""
+        own = self.fields.get("id")
+        return own if isinstance(own, str) and own else content_id(self.fields)
+
+
+def row_of(number: int, state: str, line: bytes) -> Row:
+    """The row in a line.
+
+    Raises:
+        StoreError: The line is no JSON object.
+    """
+    try:
+        entry = json.loads(line)
+    except ValueError as error:
+        raise StoreError(f"row {number}: is not JSON; materialize the partition again") from error
+    if not isinstance(entry, dict):
+        raise StoreError(f"row {number}: is no record; materialize the partition again")
+    if state != REFUSED:
+        return Row(number, entry)
+    fields, scores = entry.get("row"), entry.get("scores")
+    return Row(
+        number,
+        fields if isinstance(fields, dict) else {},
+        gate=str(entry.get("gate")),
+        reason=str(entry.get("reason") or ""),
+        detail=str(entry.get("detail") or ""),
+        scores=scores if isinstance(scores, dict) else None,
+    )
+
+
+def first_rows(table: Table, count: int) -> list[Row]:
+    """The first rows of a table, read without its index."""
+    return [
+        row_of(number, part.state, line) for number, (part, line) in enumerate(table.head(count))
+    ]
+
+
+def rows_at(index: Index, numbers: Sequence[int]) -> list[Row]:
+    """The rows with these numbers, in that order."""
+    return [row_of(number, part.state, line) for number, part, line in lines_at(index, numbers)]
+
+
+def lines_at(index: Index, numbers: Iterable[int]) -> Iterator[tuple[int, Part, bytes]]:
+    """The lines of rows: number, file and line."""
+    parts, starts, sizes = (index.columns[name] for name in ("part", "start", "size"))
+    for number in numbers:
+        part = index.table.parts[int(parts[number])]
+        start, size = int(starts[number]), int(sizes[number])
+        yield number, part, read_range(part.place, start, size)
+
+
+def records_with(place: Place, ids: Iterable[str]) -> dict[str, Mapping[str, Any]]:
+    """The records of a file of examples that have these ids.
+
+    An id is the first field of a line, so the file is searched for it without being parsed.
+    """
+    lines = _lines_beginning(place, {i: f'{{"id":{json.dumps(i)}'.encode() for i in ids})
+    return {row_id: json.loads(line) for row_id, line in lines.items()}
+
+
+def completions_with(folder: Place, role: Role, ids: Iterable[str]) -> dict[str, Completion]:
+    """Completions by request id, from all completion logs of a role in a folder.
+
+    Logs are only read: `CompletionLog` would lock them and cut off half a line.
+    """
+    prefixes = {i: f'{{"request_id":{json.dumps(i)}'.encode() for i in ids}
+    completions: dict[str, Completion] = {}
+    for file in sorted(listing(folder), key=lambda listed: listed.name):
+        missing = {i: prefix for i, prefix in prefixes.items() if i not in completions}
+        if not missing or not file.name.startswith(f"{role}-"):
+            continue
+        place = folder
+        for part in file.name.split("/"):
+            place = place / part
+        for request, line in _lines_beginning(place, missing).items():
+            if completion := unsealed(line, place):
+                completions[request] = completion
+    return completions
+
+
+def _lines_beginning(place: Place, prefixes: Mapping[str, bytes]) -> dict[str, bytes]:
+    if isinstance(place, Path):
+        try:
+            with clear_errors(place), place.open("rb") as file:
+                return _found(file.fileno(), prefixes)
+        except FileNotFoundError:
+            return {}
+    found: dict[str, bytes] = {}
+    with place.open() as stream:
+        for line in stream:
+            for name, prefix in prefixes.items():
+                if line.startswith(prefix):
+                    found[name] = line
+            if len(found) == len(prefixes):
+                break
+    return found
+
+
+def _found(descriptor: int, prefixes: Mapping[str, bytes]) -> dict[str, bytes]:
+    found = {}
+    try:
+        mapped = mmap.mmap(descriptor, 0, access=mmap.ACCESS_READ)
+    except ValueError:  # an empty file
+        return {}
+    with mapped:
+        for name, prefix in prefixes.items():
+            place = mapped.find(prefix)
+            while place > 0 and mapped[place - 1] != ord("\n"):  # inside a text: not a line
+                place = mapped.find(prefix, place + 1)
+            if place >= 0:
+                end = mapped.find(b"\n", place)
+                found[name] = mapped[place : end + 1 if end >= 0 else len(mapped)]
+    return found
+
+
+@dataclass(frozen=True)
+class Trace:
+    """A vote as the solver gave it."""
+
+    number: int
+    """From 1."""
+    answer: str | None
+    """The answer that was read from it; None if there is none."""
+    agrees: bool | None
+    """Whether that is the row's answer; None where only the sandbox can say so."""
+    completion: Completion | None
+    """None if it is in no completion log."""
+
+
+def traces(row: Row, folder: Place) -> list[Trace]:
+    """The votes of a row with their completions, in the order in which they were cast.
+
+    Args:
+        row: A row of `enriched` or of a later stage.
+        folder: The subtask's completion logs.
+    """
+    ids = [i for i in row.fields.get("vote_ids", ()) if isinstance(i, str)]
+    completions = completions_with(folder, Role.SOLVER, ids)
+    example = _example(row.fields)
+    votes = []
+    for number, request in enumerate(ids):
+        completion = completions.get(request)
+        answer = agrees = None
+        if completion and example:
+            answer = read_ballot(completion, presented(example, number)).answer
+            if answer is not None and not example.answer_kind.policy.runs_programs:
+                agrees = sameness(example)(answer, example.answer)
+        votes.append(Trace(number + 1, answer, agrees, completion))
+    return votes
+
+
+def _example(fields: Mapping[str, Any]) -> Example | None:
+    known = {name: fields[name] for name in Example.model_fields if name in fields}
+    try:
+        return Example.model_validate(known)
+    except ValidationError:
+        return None
