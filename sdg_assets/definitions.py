@@ -6,6 +6,7 @@ import dagster as dg
 
 from sdg_assets.assets.automation import schedules, sensors
 from sdg_assets.assets.coverage import coverage_asset
+from sdg_assets.assets.covering import cover, cover_again
 from sdg_assets.assets.curated import curated_asset
 from sdg_assets.assets.factory import task_assets
 from sdg_assets.assets.heldout import heldout_asset, protected_asset
@@ -53,9 +54,9 @@ def build_definitions() -> dg.Definitions:
                 coverage_asset(catalog),
                 operations_asset(),
             ],
-            jobs=jobs(),
+            jobs=[*jobs(), cover],
             schedules=schedules(),
-            sensors=sensors(),
+            sensors=[*sensors(), cover_again()],
             executor=executor_of(settings()),
         )
 

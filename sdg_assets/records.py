@@ -23,11 +23,15 @@ if TYPE_CHECKING:
 
 
 class Role(StrEnum):
-    """The three roles of a teacher. Each role may use a different model."""
+    """The roles of a teacher. Each role may use a different model.
+
+    The judge and the probe may be missing; see `teacher.is_played`.
+    """
 
     WRITER = "writer"
     SOLVER = "solver"
     JUDGE = "judge"
+    PROBE = "probe"
 
 
 class Stage(StrEnum):
@@ -406,6 +410,19 @@ class EnrichedExample(GeneratedExample):
     equivalence: Equivalence | None = Field(
         default=None,
         description="a model's verdicts on the votes' answers; None if rules compared them",
+    )
+    pass_rate: float | None = Field(
+        default=None,
+        ge=0,
+        le=1,
+        description="share of the probe's answers that equal `answer`; None if not verified, "
+        "without a probe, or if the row does not fit its context",
+    )
+    probe_answers: int = Field(
+        default=0, ge=0, description="number of answers that `pass_rate` is a share of"
+    )
+    probe: TeacherStamp | None = Field(
+        default=None, description="the weaker model that `pass_rate` is about"
     )
     enrichments: list[Addition] = Field(
         default_factory=list,

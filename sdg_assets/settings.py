@@ -67,6 +67,14 @@ class Settings(EnvironmentSettings):
     judge: str | None = Field(
         default=None, description="model that plays the judge; unset: the teacher"
     )
+    probe: str | None = Field(
+        default=None,
+        description="weaker model that answers verified rows, to measure how hard they are; unset: "
+        "no probe",
+    )
+    probe_answers: int = Field(
+        default=4, ge=1, le=99, description="answers of the probe to each verified row"
+    )
     judge_api: JudgeApi = Field(
         default="rubric",
         description="rubric: the judge is a chat model that rates several criteria; reward: a "
@@ -263,7 +271,7 @@ class Settings(EnvironmentSettings):
     @model_validator(mode="after")
     def _addresses_hold_no_secrets(self) -> Self:
         """Moves passwords out of the teachers' names, which are shown, into `_credentials`."""
-        for field in ("teacher", "solver", "judge", "embedder"):
+        for field in ("teacher", "solver", "judge", "probe", "embedder"):
             name = getattr(self, field) or ""
             is_address = _SCHEME.match(name) is not None
             has_two_logins = is_address and any(map(_TWO_LOGINS.search, addresses_in(name)))
@@ -309,6 +317,12 @@ class Settings(EnvironmentSettings):
     def _questions_have_passages(self) -> Self:
         if self.passage_questions and not self.passages:
             raise ValueError("SDG_PASSAGE_QUESTIONS needs SDG_PASSAGES, which names the passages")
+        return self
+
+    @model_validator(mode="after")
+    def _a_missing_probe_does_not_think(self) -> Self:
+        if not self.probe and Role.PROBE in self.thinking:
+            raise ValueError("SDG_THINKING names the probe, but SDG_PROBE is unset")
         return self
 
     @field_validator("store", mode="before")
@@ -368,7 +382,8 @@ class Settings(EnvironmentSettings):
 
     def teacher_of(self, role: Role) -> str:
         """Name of the teacher that plays a role."""
-        return {Role.SOLVER: self.solver, Role.JUDGE: self.judge}.get(role) or self.teacher
+        own = {Role.SOLVER: self.solver, Role.JUDGE: self.judge, Role.PROBE: self.probe}
+        return own.get(role) or self.teacher
 
     @property
     def judge_is_writer(self) -> bool:

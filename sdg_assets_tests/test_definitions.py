@@ -11,6 +11,7 @@ import pytest
 from sdg_assets.catalog import cached_catalog
 from sdg_assets.definitions import build_definitions, executor_of
 from sdg_assets.errors import CatalogError
+from sdg_assets.records import Role
 from sdg_assets.settings import settings
 from sdg_assets_tests.conftest import Configure
 from sdg_assets_tests.support.builders import write_catalog
@@ -58,7 +59,7 @@ def test_every_enabled_task_the_teachers_the_release_and_operations_are_there() 
     keys = {key.to_user_string() for key in build_definitions().resolve_all_asset_keys()}
 
     tasks = [task.task for task in cached_catalog().enabled()]
-    others = {"teacher/writer", "teacher/solver", "teacher/judge", "curated", "operations"}
+    others = {"curated", "operations", *(f"teacher/{role}" for role in Role)}
     others |= {"coverage", "protected/heldout"}
     assert others <= keys
     assert {f"{task}/{stage}" for task in tasks for stage in ("filtered", "heldout")} <= keys

@@ -88,6 +88,13 @@ def test_each_role_may_have_its_own_teacher(configure: Configure) -> None:
     assert settings().teacher_of(Role.JUDGE) == "writer-model"
 
 
+def test_a_mode_of_thinking_for_a_probe_that_is_not_named(configure: Configure) -> None:
+    configure(thinking="probe:off")
+
+    with pytest.raises(PermanentError, match="SDG_THINKING names the probe, but SDG_PROBE is"):
+        settings()
+
+
 def test_settings_do_not_change_after_they_are_read(configure: Configure) -> None:
     configure(votes=3)
 

@@ -13,7 +13,7 @@ from sdg_assets.records import Stage
 from sdg_assets.release.matrix_page import matrix_page
 from sdg_assets.release.pictures import draw_matrix
 from sdg_assets.settings import Settings, settings
-from sdg_assets.stages.matrix import Matrix, agreement_in, matrix_of
+from sdg_assets.stages.matrix import Matrix, difficulties_in, matrix_of
 from sdg_assets.stages.stage import STAGES
 from sdg_assets.store.partitions import Store
 
@@ -33,8 +33,8 @@ def coverage_asset(catalog: Catalog) -> dg.AssetsDefinition:
             for above in STAGES[Stage.CURATED].inputs
         ],
         kinds={"dagster"},
-        description="Accepted rows by behaviour, skill, domain, language, answer kind and the "
-        "solver's agreement; the holes that enabled subtasks could fill, and the surpluses. Made "
+        description="Accepted rows by behaviour, skill, domain, language, answer kind and "
+        "difficulty; the holes that enabled subtasks could fill, and the surpluses. Made "
         "after each release, and whenever you materialize it.",
     )
     def coverage() -> dg.MaterializeResult[None]:
@@ -65,7 +65,7 @@ def stored_matrix(current_settings: Settings) -> Matrix:
     specs = [task.resolve(key) for task in tasks for key in task.enabled_subtasks()]
     return matrix_of(
         specs,
-        agreement_in(Store(current_settings.store), specs),
+        difficulties_in(Store(current_settings.store), specs),
         load_taxonomy(current_settings.catalog),
         current_settings.coverage_minimum,
         current_settings.coverage_share,

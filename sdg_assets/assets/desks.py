@@ -6,12 +6,13 @@ from contextlib import ExitStack, contextmanager
 
 from sdg_assets.catalog import SubtaskSpec
 from sdg_assets.enrichment.judge import Judge
+from sdg_assets.enrichment.probe import Probe
 from sdg_assets.errors import SdgError
 from sdg_assets.records import Example, Role, content_id
 from sdg_assets.settings import Settings
 from sdg_assets.stages.prompt_versions import log_versions
 from sdg_assets.store.partitions import Store
-from sdg_assets.teacher import has_judge, open_teachers
+from sdg_assets.teacher import is_played, open_teachers
 from sdg_assets.teacher.conversation import Desk, settle
 from sdg_assets.teacher.log.answers import Answers
 from sdg_assets.teacher.log.completions import CompletionLog
@@ -72,8 +73,20 @@ def answers_of(desks: Mapping[Role, Desk]) -> dict[Role, Answers]:
 
 
 def played(roles: Iterable[Role], settings: Settings) -> list[Role]:
-    """The given roles without the judge, if the settings name no judge."""
-    return [role for role in roles if role is not Role.JUDGE or has_judge(settings)]
+    """The given roles without those that nobody plays: the judge or the probe."""
+    return [role for role in roles if is_played(settings, role)]
+
+
+def probe_of(desks: Mapping[Role, Desk], settings: Settings) -> Probe | None:
+    """The probe; None if the settings name no probe.
+
+    Args:
+        desks: The desks of the partition.
+        settings: Give its thinking mode.
+    """
+    if Role.PROBE not in desks:
+        return None
+    return Probe(desks[Role.PROBE].teacher, settings.thinking.get(Role.PROBE, ""))
 
 
 def judge_of(

@@ -33,7 +33,9 @@ from sdg_assets.stages.stage import REMADE_STAGES, STAGES, TASK_STAGES
 from sdg_assets.store.partitions import Store
 
 Partitions = Mapping[dg.AssetKey, list[str]]
-KNOBS = ("max_seeds", "examples_per_seed", "votes", "target_accepted", "accept_smaller")
+KNOBS = (
+    "max_seeds", "examples_per_seed", "votes", "target_accepted", "harder_from", "accept_smaller"
+)  # fmt: skip
 PRIORITY = "dagster/priority"
 
 
@@ -46,6 +48,9 @@ class Knobs(dg.Config):
     target_accepted: int | None = Field(
         default=None,
         description="write until this many rows pass all gates; examples_per_seed is then unused",
+    )
+    harder_from: int | None = Field(
+        default=None, description="ask for harder items from this example of a seed on"
     )
     accept_smaller: bool | None = Field(
         default=None, description="allow a partition to replace a version with far more rows"
@@ -207,17 +212,32 @@ def knob_tags(knobs: Knobs) -> dict[str, str]:
     return tags
 
 
-def _launch_and_log(
+def launch_and_log(
     context: dg.OpExecutionContext,
     partitions: Partitions,
     title: str,
     knobs: Knobs,
     **more_tags: str,
-) -> None:
+) -> str | None:
+    """Launches a backfill unless there is nothing to do, and logs which.
+
+    Args:
+        context: The context of the job's op.
+        partitions: The partitions to make. Benchmarks that are not hashed yet come along.
+        title: The backfill's name in the UI.
+        knobs: The knobs of its runs.
+        more_tags: More tags of its runs.
+
+    Returns:
+        The backfill's id; None if nothing is launched.
+
+    Raises:
+        PermanentError: A knob's value is out of bounds.
+    """
     tags = knob_tags(knobs) | more_tags
     if not partitions:
         context.log.info(f"{title}: nothing to do")
-        return
+        return None
     if any(STAGES[Stage(key.path[1])].is_gated_against_benchmarks for key in partitions):
         partitions = {**unhashed_benchmarks(), **partitions}
     if PRIORITY in context.run.tags:
@@ -228,6 +248,7 @@ def _launch_and_log(
         f"{title}: backfill {backfill} of {sum(map(len, partitions.values()))} partitions in "
         f"{len(partitions)} assets; watch it at /runs/b/{backfill}"
     )
+    return backfill
 
 
 @dg.op
@@ -241,7 +262,7 @@ def launch_one_task(context: dg.OpExecutionContext, config: OneTask) -> None:
         partitions = partitions_of([task], config.subtasks)
         if config.only_missing:
             partitions = missing_of(context.instance, partitions)
-        _launch_and_log(context, partitions, f"{task.task} - all stages", config)
+        launch_and_log(context, partitions, f"{task.task} - all stages", config)
 
 
 @dg.op
@@ -258,7 +279,7 @@ def launch_one_domain(context: dg.OpExecutionContext, config: OneDomain) -> None
         partitions = partitions_of(tasks)
         if config.only_missing:
             partitions = missing_of(context.instance, partitions)
-        _launch_and_log(context, partitions, f"{config.domain} - all stages", config)
+        launch_and_log(context, partitions, f"{config.domain} - all stages", config)
 
 
 @dg.op
@@ -274,7 +295,7 @@ def launch_everything_missing(context: dg.OpExecutionContext, config: Everything
         missing = missing_of(context.instance, partitions)
         if config.benchmarks_only:
             missing = unhashed_benchmarks()
-        _launch_and_log(context, missing, "Everything missing", config)
+        launch_and_log(context, missing, "Everything missing", config)
 
 
 @dg.op
@@ -291,10 +312,10 @@ def launch_everything_stale(context: dg.OpExecutionContext, config: EverythingSt
             stale = [partition for partition in stale if partition.name in named]
             title = f"Stale - changed: {_changed(stale)}"
             tag = {REMADE_TAG: "true"}
-            _launch_and_log(context, stale_of(stale), title, Knobs(), **tag)
+            launch_and_log(context, stale_of(stale), title, Knobs(), **tag)
         else:
             partitions = with_all_below(context.instance, stale_of(stale))
-            _launch_and_log(context, partitions, "Everything stale", Knobs())
+            launch_and_log(context, partitions, "Everything stale", Knobs())
 
 
 def _changed(stale: Iterable[Stale]) -> str:

@@ -18,6 +18,7 @@ from sdg_assets.environment import nearest
 from sdg_assets.errors import PermanentError
 from sdg_assets.records import Role
 from sdg_assets.settings import Settings
+from sdg_assets.stages.draws import HARDER
 from sdg_assets.stages.generated import WriterKnobs
 
 TAG = "sdg/"
@@ -116,6 +117,14 @@ class WriterConfig(StageConfig):
     target_accepted: int | None = _knob(
         "write until this many rows pass all gates; examples_per_seed is then unused"
     )
+    cover: str | None = Field(
+        default=None,
+        description="id of the plan of the job `cover` that gives each subtask its target",
+    )
+    harder_from: int | None = _knob(
+        "ask for harder items from this example of a seed on, e.g. where the probe passes often; "
+        "examples before it stay as they are",
+    )
     max_rounds: int = _knob("maximum rounds to reach target_accepted", most=100, default=5)
 
     def knobs(self, defaults: Settings) -> WriterKnobs:
@@ -126,6 +135,8 @@ class WriterConfig(StageConfig):
             temperature=defaults.writer_temperature,
             max_tokens=defaults.writer_max_tokens,
             thinking=defaults.thinking.get(Role.WRITER, ""),
+            variation=HARDER if self.harder_from else "",
+            varied_from=(self.harder_from or 1) - 1,
         )
 
 
@@ -153,6 +164,7 @@ class SolverConfig(StageConfig):
             accept_corrections=defaults.accept_corrections if corrects is None else corrects,
             correction_share=defaults.correction_share,
             with_knowledge=defaults.with_knowledge,
+            probe_answers=defaults.probe_answers,
         )
 
 

@@ -14,6 +14,8 @@ from sdg_assets.teacher.conversation import Usage
 
 SAMPLES = 3
 FAILING_SHOWN = 50
+BAR = 20
+"""Characters of the longest bar of a histogram."""
 
 
 def partition_metadata(
@@ -40,6 +42,7 @@ def partition_metadata(
         "funnel": dg.MetadataValue.md(_funnel(inspection)),
         "samples": dg.MetadataValue.md(_samples(samples)),
         **_refused(inspection),
+        **_pass_rates(inspection),
         "path": dg.MetadataValue.path(path),
     }
     if usage is not None:
@@ -154,6 +157,19 @@ def _table(header: tuple[str, str], rows: Mapping[str, object]) -> str:
 
 def _cell(value: object) -> str:
     return str(value).replace("|", "\\|").replace("\n", " ")[:300]
+
+
+def _pass_rates(inspection: Inspection) -> dict[str, Any]:
+    """The mean pass rate, and rows by pass rate as a table with bars; empty without a probe."""
+    if inspection.pass_rate is None:
+        return {}
+    most, lines = max(inspection.pass_rates.values()), {}
+    for rate, rows in sorted(inspection.pass_rates.items()):
+        lines[f"{rate:.2f}"] = f"{rows:,} {'█' * round(BAR * rows / most)}"
+    return {
+        "pass_rate": round(inspection.pass_rate, 4),
+        "pass_rates": dg.MetadataValue.md(_table(("pass rate", "rows"), lines)),
+    }
 
 
 def _refused(inspection: Inspection) -> dict[str, dg.MetadataValue[Any]]:

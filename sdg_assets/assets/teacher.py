@@ -2,7 +2,7 @@
 
 A teacher's version consists of model, revision, the settings that change its output, and the role's
 prompts. A new version of the writer makes `generated` and all downstream stages stale. A new
-version of the solver or the judge makes `enriched` stale.
+version of the solver, the judge or the probe makes `enriched` stale.
 """
 
 from collections.abc import Iterator
@@ -10,13 +10,14 @@ from functools import cache
 
 import dagster as dg
 
+from sdg_assets import teacher
 from sdg_assets.assets.failures import clear_failures
 from sdg_assets.enrichment.grounding import grounding_version
 from sdg_assets.records import Role, TeacherClass, content_id
 from sdg_assets.settings import settings
 from sdg_assets.stages.about_passages import ABOUT
 from sdg_assets.stages.prompt_versions import role_versions
-from sdg_assets.teacher import check_thinking, has_judge, identity_of
+from sdg_assets.teacher import check_thinking, identity_of
 from sdg_assets.teacher.backend import TeacherSpec
 from sdg_assets.teacher.backends import backend_of
 from sdg_assets.teacher.requests import TeacherIdentity
@@ -27,21 +28,18 @@ DESCRIPTIONS = {
     Role.SOLVER: "Answers the new questions without seeing the writer's answers, and writes "
     "background. A new version makes `enriched` stale.",
     Role.JUDGE: "Scores the rows that the votes verified. A new version makes `enriched` stale.",
+    Role.PROBE: "Answers the rows that the votes verified, to measure how hard they are: a weaker "
+    "model. A new version makes `enriched` stale.",
 }
 
 
 NOBODY = "nobody"
-"""The version of the judge if the settings name no judge."""
+"""The version of a role that nobody plays."""
 
 
 def is_played(role: Role, identity: TeacherIdentity | None = None) -> bool:
-    """Whether a teacher plays the role. Only the judge may be missing.
-
-    Args:
-        role: The role.
-        identity: The teacher that would play it, if known.
-    """
-    return role is not Role.JUDGE or has_judge(settings(), identity)
+    """Whether a teacher plays the role; see `teacher.is_played`."""
+    return teacher.is_played(settings(), role, identity)
 
 
 def version_of(role: Role, identity: TeacherIdentity) -> str:

@@ -118,6 +118,7 @@ def write_partition(
             "rejected_by_gate": dict(inspection.rejected),
             "outcomes": inspection.outcome_counts(),
             "verified": inspection.verified,
+            **({} if inspection.pass_rate is None else {"pass_rate": inspection.pass_rate}),
             "usage": _plain(usage),
         }
     picture = dg.MetadataValue.md(funnel_markdown(_stages_so_far(key, store)))

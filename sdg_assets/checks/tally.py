@@ -43,6 +43,8 @@ class Tally:
     unverified: list[Offender] = field(default_factory=list)
     """The first rows whose answer the solver's votes do not verify."""
     classes: ClassBalance = field(default_factory=ClassBalance)
+    pass_rates: Counter[float] = field(default_factory=Counter)
+    """Accepted rows by the probe's pass rate, without rows that have none."""
     _outcomes: Counter[str] = field(default_factory=Counter)
 
     @property
@@ -63,10 +65,18 @@ class Tally:
         if isinstance(row, EnrichedExample):
             self._outcomes[row.outcome] += 1
             self.verified += row.verified
+            if row.pass_rate is not None:
+                self.pass_rates[row.pass_rate] += 1
             if not row.verified and len(self.unverified) < OFFENDERS_SHOWN:
                 votes = ", ".join(f"{vote.answer} ×{vote.count}" for vote in row.votes) or "none"
                 problem = f"{row.outcome}: {row.question} – {row.answer}; votes: {votes}"
                 self.unverified.append(Offender(row=row.id, problem=problem))
+
+    @property
+    def pass_rate(self) -> float | None:
+        """The mean of the pass rates; None if no row has one."""
+        rows = self.pass_rates.total()
+        return sum(rate * n for rate, n in self.pass_rates.items()) / rows if rows else None
 
     def outcome_counts(self) -> dict[str, int]:
         """Outcome of the solver's votes → number of rows; empty before `enriched`."""

@@ -15,6 +15,7 @@ from sdg_assets.cli import (
     bench,
     browse,
     catalog,
+    cover,
     fill,
     funnel,
     plan,
@@ -64,6 +65,9 @@ def build(*, rich_help: bool) -> typer.Typer:
     app.command(
         "plan", short_help="Estimate the cost of a run before it starts.", epilog=exit_codes()
     )(plan.plan)
+    app.command(
+        "cover", short_help="Show what would fill the holes of coverage.", epilog=exit_codes()
+    )(cover.cover)
     app.command(
         "fill", short_help="Ask for a stage's answers, on many GPUs.", epilog=fill.EXIT_CODES
     )(fill.fill)

@@ -50,6 +50,9 @@ def fill(
     examples_per_seed: Annotated[
         int | None, typer.Option(min=1, help="As in the run that publishes the rows.")
     ] = None,
+    harder_from: Annotated[
+        int | None, typer.Option(min=1, help="As in the run that publishes the rows.")
+    ] = None,
     votes: Annotated[
         int | None, typer.Option(min=1, help="As in the run that publishes the rows.")
     ] = None,
@@ -78,6 +81,7 @@ def fill(
     specs = selected(configured_catalog(knobs), subtasks)
     config = {
         "examples_per_seed": examples_per_seed,
+        "harder_from": harder_from,
         "votes": votes,
         "accept_corrections": accept_corrections,
     }

@@ -33,7 +33,8 @@ def funnel(subtasks: Subtasks = None, as_json: AsJson = False) -> int:
     Prints one line for each subtask that has seeds in the store (SDG_STORE). `generated` counts
     the writer's completions, `parsed` those that could be parsed, `verified` the rows whose answer
     the votes agreed on, `accepted` the rows that passed every gate. `tokens` counts the teachers'
-    output tokens; `tokens/s` is "–" where every answer was in the log before.
+    output tokens; `tokens/s` is "–" where every answer was in the log before. With a probe,
+    `pass rate` is the mean share of its answers that are right.
     """
     from sdg_assets.catalog import configured_catalog
     from sdg_assets.settings import settings
@@ -62,7 +63,11 @@ def write_funnel(rows: Sequence[FunnelRow]) -> None:
     Args:
         rows: The row counts of each subtask.
     """
-    terminal.write_table(COLUMNS, map(_cells, rows))
+    if any(row.pass_rate is not None for row in rows):
+        probed = Column("pass rate", right=True, spare=2)
+        terminal.write_table((*COLUMNS, probed), [(*_cells(row), _pass_rate(row)) for row in rows])
+    else:
+        terminal.write_table(COLUMNS, map(_cells, rows))
     refusals = [
         (row.task, row.subtask, count, reason)
         for row in rows
@@ -72,6 +77,10 @@ def write_funnel(rows: Sequence[FunnelRow]) -> None:
         terminal.write()
         rejected = (Column("task"), Column("subtask"), Column("rejected", right=True))
         terminal.write_table((*rejected, Column("by gate: reason")), refusals)
+
+
+def _pass_rate(row: FunnelRow) -> str:
+    return "–" if row.pass_rate is None else f"{row.pass_rate:.0%}"
 
 
 def _cells(row: FunnelRow) -> tuple[object, ...]:

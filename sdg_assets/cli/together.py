@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 
-from sdg_assets.assets.desks import desks_of, judge_of, played
+from sdg_assets.assets.desks import desks_of, judge_of, played, probe_of
 from sdg_assets.assets.knobs import SolverConfig, WriterConfig
 from sdg_assets.catalog import SubtaskSpec
 from sdg_assets.cli import terminal
@@ -103,8 +103,9 @@ def fill_together(
     Raises:
         SdgError: A teacher cannot be used, or failed. Its answers so far are in the logs.
     """
-    roles = played((Role.WRITER, Role.SOLVER, Role.JUDGE), settings)
-    together = Together(1 + settings.votes + VERIFIED_SHARE * settings.with_knowledge)
+    roles = played(Role, settings)
+    probes = settings.probe_answers if Role.PROBE in roles else 0
+    together = Together(1 + settings.votes + VERIFIED_SHARE * (settings.with_knowledge + probes))
     with ExitStack() as stack:
         feeds = []
         for spec in specs:
@@ -136,7 +137,8 @@ def _rows(
     writer, solver = desks[Role.WRITER].teacher, desks[Role.SOLVER].teacher
     index = passage_index(store, settings.passages)
     knobs = replace(SolverConfig().knobs(settings), passages=index)
-    context = enriched.context_of(solver, knobs, judge)
+    probe = probe_of(desks, settings)
+    context = enriched.context_of(solver, knobs, judge, probe)
 
     def row(writing: Work[generated.Written | Rejection]) -> Work[None]:
         written = yield from writing
@@ -144,7 +146,7 @@ def _rows(
         together.written += 1
         result: Record = draft
         if isinstance(draft, GeneratedExample):
-            (solving,) = enriched.enrich([draft], solver, knobs, judge)
+            (solving,) = enriched.enrich([draft], solver, knobs, judge, probe)
             solved = yield from solving
             (result,) = enriched.publish([solved], context, thresholds=thresholds)
         on_row(spec, result)

@@ -23,7 +23,7 @@ from sdg_assets.records import Stage
 if TYPE_CHECKING:
     from kubernetes.client import V1Job, V1Pod
 
-KNOBS = ("examples_per_seed", "votes", "accept_corrections")
+KNOBS = ("examples_per_seed", "harder_from", "votes", "accept_corrections")
 """The knobs of a run on which requests depend; each is an option of `sdg fill`."""
 NO_LIMIT = 2**31 - 1
 """`backoffLimit` of a Job whose retries are limited per index, as Kubernetes sets it itself."""

@@ -21,6 +21,8 @@ from sdg_assets.settings import Settings, settings
 from sdg_assets.stages.stage import STAGES, Reach
 
 CONFIG_TAG = "dagster-k8s/config"
+TARGET_KNOBS = ("target_accepted", "cover")
+"""Knobs with which `generated` also solves and judges its drafts."""
 POD_TAG = "sdg/pod"
 """Run tag: sizes of this run's teacher pods as JSON, e.g. `{"memory_gib": 200}`."""
 INDEXES_TAG = "sdg/indexes"
@@ -296,7 +298,7 @@ def _run_size(
 
 
 def _until_accepted(run_tags: Mapping[str, str], run_config: Mapping[str, Any]) -> bool:
-    return bool(run_config.get("target_accepted") or run_tags.get("sdg/target_accepted"))
+    return any(run_config.get(knob) or run_tags.get(f"sdg/{knob}") for knob in TARGET_KNOBS)
 
 
 def _onto_gpus(pod: Config, size: PodSize, cluster: ClusterSettings) -> None:

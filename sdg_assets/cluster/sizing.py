@@ -7,10 +7,10 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass, replace
 
 from sdg_assets.cluster.settings import PodOverride
-from sdg_assets.records import Role, Stage
+from sdg_assets.records import Stage
 from sdg_assets.settings import Settings
 from sdg_assets.stages.stage import STAGES, PodNeeds
-from sdg_assets.teacher import has_judge
+from sdg_assets.teacher import is_played
 from sdg_assets.teacher.backend import TeacherSpec
 from sdg_assets.teacher.backends import backend_of
 from sdg_assets.teacher.models import TeacherCard
@@ -104,7 +104,7 @@ def teachers_of(
     roles = STAGES[stage].roles
     if until_accepted:
         roles = STAGES[stage].roles_until_accepted or roles
-    played = [role for role in roles if role is not Role.JUDGE or has_judge(settings)]
+    played = [role for role in roles if is_played(settings, role)]
     return list(dict.fromkeys(TeacherSpec.of(settings, role) for role in played))
 
 

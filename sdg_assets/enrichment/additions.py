@@ -73,7 +73,7 @@ def with_additions(
         changes |= {column: fields[column] for column in each.columns & fields.keys()}
         rest = {field: value for field, value in fields.items() if field not in each.columns}
         if rest:
-            prompts = each.prompts(row.answer_kind, context.judge_api)
+            prompts = [prompt for _, prompt in each.prompts_in(row.answer_kind, context)]
             others.append(_addition(each, rest, prompts, context))
     if others:
         changes["enrichments"] = sorted(others, key=lambda addition: addition.enrichment)

@@ -50,7 +50,7 @@ def _each_declared(
     for prompt in vote_prompts(kind, solver_class):
         yield Role.SOLVER, prompt
     for enrichment in installed:
-        for prompt in enrichment.prompts(kind, judge_api):
+        for prompt in enrichment.prompts_for(kind, judge_api, solver_class):
             yield enrichment.role, prompt
     for prompt in comparison.prompts(judge_api):
         yield Role.JUDGE, prompt

@@ -24,13 +24,14 @@ from sdg_assets.records import (
     GeneratedExample,
     JudgeApi,
     Role,
+    TeacherClass,
 )
 from sdg_assets.registry import members
 from sdg_assets.teacher.conversation import Work
 from sdg_assets.teacher.prompts import Prompt
 from sdg_assets.teacher.requests import Request, Sampling, TeacherFacts, build_request
 
-ROLES = (Role.SOLVER, Role.JUDGE)
+ROLES = (Role.SOLVER, Role.JUDGE, Role.PROBE)
 """The roles whose teachers run in `enriched`."""
 
 
@@ -39,7 +40,7 @@ class EnrichmentContext:
     """What an enrichment may use besides the row; the same for all rows of a partition."""
 
     teachers: Mapping[Role, TeacherFacts]
-    """Role → teacher; has no judge if none is configured."""
+    """Role → teacher; has no judge and no probe if none is configured."""
     knobs: SolverKnobs
     judge_api: JudgeApi = "rubric"
     frame: str = ""
@@ -79,9 +80,9 @@ class Enrichment(ABC):
     name: ClassVar[str]
     """Its name in rows, metadata and errors."""
     role: ClassVar[Role]
-    """The role whose teacher answers: the solver, or the judge. Without a judge, the judge's
-    enrichments are skipped. The teacher counts among those who wrote part of the row, with its
-    licence."""
+    """The role whose teacher answers: the solver, the judge or the probe. Enrichments of a role
+    that nobody plays are skipped. The teacher counts among those who wrote part of the row, with
+    its licence."""
     columns: ClassVar[frozenset[str]] = frozenset()
     """Columns of `EnrichedExample` that hold the added fields. If empty, as for other packages, the
     added fields go to `enrichments` under the enrichment's name."""
@@ -102,6 +103,13 @@ class Enrichment(ABC):
             judge_api: The judge's API, if there is a judge.
         """
 
+    def prompts_for(
+        self, kind: AnswerKind, judge_api: JudgeApi, teacher_class: TeacherClass
+    ) -> Sequence[Prompt]:
+        """The prompts that a teacher of this class may get; by default those of `prompts`."""
+        del teacher_class
+        return self.prompts(kind, judge_api)
+
     def prompts_in(self, kind: AnswerKind, context: EnrichmentContext) -> list[tuple[Role, Prompt]]:
         """Every prompt that may be used in a partition, with the role that answers it.
 
@@ -109,7 +117,9 @@ class Enrichment(ABC):
             kind: The row's answer kind.
             context: The context of the partition.
         """
-        return [(self.role, prompt) for prompt in self.prompts(kind, context.judge_api)]
+        teacher_class = context.teachers[self.role].identity.teacher_class
+        prompts = self.prompts_for(kind, context.judge_api, teacher_class)
+        return [(self.role, prompt) for prompt in prompts]
 
     def is_wanted(self, row: EnrichedExample, context: EnrichmentContext) -> bool:
         """Whether this row is to be enriched; by default, every verified row is.
@@ -191,7 +201,7 @@ def _checked(exported: tuple[Enrichment, ...]) -> tuple[Enrichment, ...]:
 
 def _fault(member: Enrichment, others: Sequence[Enrichment]) -> str:
     if member.role not in ROLES:
-        roles = " or ".join(ROLES)
+        roles = ", ".join(ROLES[:-1]) + f" or {ROLES[-1]}"
         return f"role {member.role}: only the {roles} can be asked about verified rows"
     if any(member.name == other.name for other in others):
         return "another module has this name; rename one"

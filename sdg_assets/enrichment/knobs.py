@@ -35,6 +35,8 @@ class SolverKnobs:
     correction_share: float = 0.8
     """Share of the planned votes needed to overrule the writer, if corrections are accepted."""
     with_knowledge: bool = True
+    probe_answers: int = 4
+    """Answers of the probe to each verified row, if there is a probe."""
     knowledge_max_tokens: int | None = None
     """Most tokens of a background; None: by the solver's class."""
     passages: PassageIndex | None = field(default=None, repr=False, compare=False)

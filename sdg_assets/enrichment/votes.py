@@ -80,6 +80,7 @@ def vote_request(
     solver: TeacherFacts,
     knobs: SolverKnobs,
     form: VoteForm | None = None,
+    role: Role = Role.SOLVER,
 ) -> tuple[GeneratedExample, Request]:
     """The question as presented to one vote, and the request for the vote.
 
@@ -89,6 +90,7 @@ def vote_request(
         solver: The solver's teacher.
         knobs: Temperature and length.
         form: The form of the vote; None for the kind's own, by the solver's class.
+        role: The role that answers, if it is not the solver.
     """
     kind, teacher_class = example.answer_kind, solver.identity.teacher_class
     shown = presented(example, number)
@@ -102,7 +104,7 @@ def vote_request(
         "tests": shown.tests,
     }
     sampling = knobs.sampling(solver.identity, number)
-    request = build_request(solver.identity, Role.SOLVER, prompt, values, sampling, schema)
+    request = build_request(solver.identity, role, prompt, values, sampling, schema)
     return shown, request
 
 

@@ -95,7 +95,7 @@ class Cut:
     )
     """Counts the tokens of the texts."""
     matrix: Callable[[Mapping[str, Mapping[str, int]]], Matrix] | None = None
-    """Returns the coverage matrix for the rows by subtask and agreement band. Called once, after
+    """Returns the coverage matrix for the rows by subtask and difficulty. Called once, after
     the last row."""
 
 
@@ -146,7 +146,7 @@ def write_release(
         release_id = _identity(cut, code, files, review)
         configs, audit = _configs(tmp, statistics), cut.audit()
         _write_lines(tmp / AUDIT, audit_entries(audit))
-        matrix = cut.matrix(statistics.agreement) if cut.matrix else None
+        matrix = cut.matrix(statistics.difficulty) if cut.matrix else None
         draw_all(tmp / "pictures", statistics, cut.funnels, matrix)
         if matrix:
             _write_lines(tmp / COVERAGE, matrix.entries())

@@ -12,7 +12,7 @@ HEADER = ("skill", "behaviours", "domain", "language", "answer kind", "rows", "s
 
 
 def matrix_page(matrix: Matrix) -> str:
-    """What the matrix counts, the rows by agreement, and the first holes and surpluses.
+    """What the matrix counts, the rows by difficulty, and the first holes and surpluses.
 
     Args:
         matrix: A matrix with rows.
@@ -29,18 +29,29 @@ def _parts(matrix: Matrix) -> Iterator[str]:
         f"surpluses with more than {matrix.share:.0%} of all rows. A row counts in every cell of "
         "its subtask, so cells do not add up."
     )
-    yield (
-        "Difficulty is not measured. The solver's agreement stands for it: the share of its votes "
-        "that gave a row's answer."
-    )
-    shares = [(b, f"{n:,}", f"{n / matrix.rows:.0%}") for b, n in matrix.agreement.items()]
-    yield _table(("solver's agreement", "rows", "share"), shares)
+    yield _difficulty(matrix)
+    shares = [(b, f"{n:,}", f"{n / matrix.rows:.0%}") for b, n in matrix.difficulty.items()]
+    measure = "difficulty" if matrix.probed else "solver's agreement"
+    yield table((measure, "rows", "share"), shares)
     for title, cells in (("Holes", holes), ("Surpluses", surpluses)):
         if cells:
             lines = grouped(matrix, cells)
             more = len(lines) - LINES_SHOWN
             rest = f"\n\nand {more:,} more lines" if more > 0 else ""
-            yield f"### {title}\n\n{_table(HEADER, map(_line, lines[:LINES_SHOWN]))}{rest}"
+            yield f"### {title}\n\n{table(HEADER, map(_line, lines[:LINES_SHOWN]))}{rest}"
+
+
+def _difficulty(matrix: Matrix) -> str:
+    agreement = (
+        "the solver's agreement stands for it: the share of its votes that gave a row's answer."
+    )
+    if not matrix.probed:
+        return f"Difficulty is not measured. {agreement[0].upper()}{agreement[1:]}"
+    measured = (
+        f"The difficulty of {matrix.probed:,} rows is the pass rate of the probe, a weaker model: "
+        "often means at least 3/4 of its answers, rarely fewer than 1/4."
+    )
+    return measured if matrix.probed == matrix.rows else f"{measured} For the others {agreement}"
 
 
 def _line(group: CellGroup) -> Sequence[object]:
@@ -53,7 +64,8 @@ def _line(group: CellGroup) -> Sequence[object]:
     return (group.skill, behaviours, *place, f"{group.rows:,}", subtasks)
 
 
-def _table(header: Sequence[str], lines: Iterable[Sequence[object]]) -> str:
+def table(header: Sequence[str], lines: Iterable[Sequence[object]]) -> str:
+    """A Markdown table; values are turned into text."""
     rows = [header, ["---"] * len(header), *lines]
     cells = ([str(cell).replace("|", "\\|") for cell in row] for row in rows)
     return "\n".join(f"| {' | '.join(row)} |" for row in cells)

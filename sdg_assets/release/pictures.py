@@ -41,6 +41,8 @@ def draw_all(
     _draw_bars(folder / "domains.png", statistics.domains.most_common(20), "rows by domain")
     _draw_lengths(folder / "lengths.png", statistics)
     _draw_votes(folder / "votes.png", statistics)
+    if statistics.pass_rates:
+        _draw_pass_rates(folder / "pass_rates.png", statistics)
     if matrix:
         draw_matrix(folder / "coverage.png", matrix)
     return sorted(file.name for file in folder.iterdir())
@@ -148,6 +150,19 @@ def _draw_votes(file: Path, statistics: Statistics) -> None:
             axes.bar(places, heights, width=width, color=colour, label=label)
         axes.set_xticks(list(tenths), [f"{tenth / TENTHS:.1f}" for tenth in tenths])
         axes.set_title("rows by agreement and by the judge's score")
+        _legend(axes)
+
+
+def _draw_pass_rates(file: Path, statistics: Statistics) -> None:
+    with _Picture(file, height=3.0) as axes:
+        tenths, probes = range(TENTHS + 1), sorted(statistics.pass_rates)
+        width = 0.8 / len(probes)
+        for place, probe in enumerate(probes):
+            shift = width * (place - (len(probes) - 1) / 2)
+            heights = [statistics.pass_rates[probe][tenth] for tenth in tenths]
+            axes.bar([tenth + shift for tenth in tenths], heights, width=width, label=probe)
+        axes.set_xticks(list(tenths), [f"{tenth / TENTHS:.1f}" for tenth in tenths])
+        axes.set_title("rows by the probe's pass rate")
         _legend(axes)
 
 

@@ -10,7 +10,7 @@ from sdg_assets.gates.licence import cited_passages, passage_licences
 from sdg_assets.records import CitedPassage, CuratedExample, Rejection, VerdictWord
 from sdg_assets.release.diversity import Diversity, measure
 from sdg_assets.release.tokens import TokenSizes
-from sdg_assets.stages.matrix import agreement_band
+from sdg_assets.stages.matrix import difficulty_of
 from sdg_assets.teacher.tokenizer import NoTokenizer
 
 SAMPLE = 100
@@ -84,12 +84,14 @@ class Statistics:
     owed_by_commercial: Owed = field(default_factory=Owed)
     """By whose licences the commercial subset is bound."""
     variations: Counter[str] = field(default_factory=Counter)
-    agreement: dict[str, Counter[str]] = field(default_factory=lambda: defaultdict(Counter))
-    """Subtask → rows by agreement band, of which the coverage matrix is made."""
+    difficulty: dict[str, Counter[str]] = field(default_factory=lambda: defaultdict(Counter))
+    """Subtask → rows by difficulty, of which the coverage matrix is made."""
     topics: Counter[str] = field(default_factory=Counter)
     """Rows by topic, without rows that were written without one."""
     vote_shares: Counter[int] = field(default_factory=Counter)
     """Rows by the share of votes that agreed, in tenths."""
+    pass_rates: dict[str, Counter[int]] = field(default_factory=lambda: defaultdict(Counter))
+    """Model of the probe → rows by their pass rate, in tenths, without rows that have none."""
     judge_scores: Counter[int] = field(default_factory=Counter)
     """Rows by the judge's score, in tenths, without rows that have no score."""
     lengths: dict[str, Counter[int]] = field(default_factory=lambda: defaultdict(Counter))
@@ -148,10 +150,13 @@ class Statistics:
         if judge := stamps.get("judge"):
             self.judged += 1
             self.judged_by_writer += judge.model == row.teacher.model
+        if row.probe and row.pass_rate is not None:
+            stamps["probe"] = row.probe
+            self.pass_rates[row.probe.model][int(row.pass_rate * TENTHS + 1e-9)] += 1
         for role, stamp in stamps.items():
             self.teachers[role, stamp.model, stamp.revision] += 1
         self.variations[row.variation] += 1
-        self.agreement[row.subtask][agreement_band(row.vote_share)] += 1
+        self.difficulty[row.subtask][difficulty_of(row.vote_share, row.pass_rate)] += 1
         if row.topic:
             self.topics[row.topic] += 1
         self.vote_shares[int(row.vote_share * TENTHS + 1e-9)] += 1

@@ -9,7 +9,7 @@ change no earlier draw, and logged completions are reused.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from hashlib import blake2b
 from itertools import groupby
@@ -31,6 +31,7 @@ VARIATIONS = {
     "new_form": "Word it in another way than the examples: another opening, another order.",
     "new_domain": "Use the same skill as example 1 in quite another field of life.",
 }
+HARDER = "harder"
 # A drawn topic replaces the variations that name the content. `new_topic` then says nothing more.
 _OF_A_TOPIC = {
     "new_topic": "",
@@ -65,7 +66,9 @@ class Draw:
     angle_instruction: str = ""
 
 
-def draw_of(spec: SubtaskSpec, seed_id: str, number: int) -> Draw:
+def draw_of(
+    spec: SubtaskSpec, seed_id: str, number: int, variation: str = "", varied_from: int = 0
+) -> Draw:
     """The draw for one request.
 
     A seed walks through the subtask's topics from a place that its id selects. So no topic comes
@@ -76,7 +79,16 @@ def draw_of(spec: SubtaskSpec, seed_id: str, number: int) -> Draw:
         spec: The subtask.
         seed_id: Id of the seed that the new example imitates.
         number: Number of the seed's request, from 0.
+        variation: A key of `VARIATIONS` that takes the place of the drawn one; empty: none does.
+        varied_from: Number of the first request that it does so for.
     """
+    draw = _drawn(spec, seed_id, number)
+    if not variation or number < varied_from:
+        return draw
+    return replace(draw, variation=variation, instruction=VARIATIONS[variation])
+
+
+def _drawn(spec: SubtaskSpec, seed_id: str, number: int) -> Draw:
     # Ids of examples are hashes in hexadecimal.
     variation_start = int(seed_id[:8], 16)
     parts = tuple(spec.topic_parts)

@@ -17,6 +17,7 @@ from sdg_assets.enrichment.additions import additions, with_additions
 from sdg_assets.enrichment.base import Enrichment, EnrichmentContext, enrichments
 from sdg_assets.enrichment.judge import Judge
 from sdg_assets.enrichment.knobs import SolverKnobs
+from sdg_assets.enrichment.probe import Probe
 from sdg_assets.enrichment.reading import first_that_reads_well, without_faults
 from sdg_assets.enrichment.verification import Verification, kept_traces, unasked, verification
 from sdg_assets.enrichment.votes import VotingReport
@@ -87,6 +88,7 @@ def enrich(
     solver: TeacherFacts,
     knobs: SolverKnobs,
     judge: Judge | None = None,
+    probe: Probe | None = None,
     *,
     share: Share = WHOLE,
 ) -> Iterator[Work[Solved | Rejection]]:
@@ -98,14 +100,15 @@ def enrich(
         knobs: The number of votes and the lengths of answers.
         judge: The teacher that scores verified rows and decides whether prose answers agree.
             Without it, rows get no scores and prose answers are compared by word overlap.
+        probe: The weaker teacher whose answers measure how hard a row is; None for none.
         share: The rows that this process fills.
 
     Yields:
         Work for `fill` and `replay`; its results are for `publish`. A row with a control token of
-        the solver or the judge is sent to no teacher: its result is a `Rejection` by gate
+        one of these teachers is sent to none of them: its result is a `Rejection` by gate
         `enrichment`.
     """
-    context, installed = context_of(solver, knobs, judge), enrichments()
+    context, installed = context_of(solver, knobs, judge, probe), enrichments()
     readers = [teacher.control_tokens for teacher in context.teachers.values()]
     for example in filter(lambda row: share.holds(row.id), examples):
         if token := control_token_of(example, readers):
@@ -141,7 +144,10 @@ def publish(
 
 
 def context_of(
-    solver: TeacherFacts, knobs: SolverKnobs, judge: Judge | None = None
+    solver: TeacherFacts,
+    knobs: SolverKnobs,
+    judge: Judge | None = None,
+    probe: Probe | None = None,
 ) -> EnrichmentContext:
     """What the enrichments of a partition may use.
 
@@ -149,13 +155,14 @@ def context_of(
         solver: The teacher that answers the questions.
         knobs: The number of votes and the lengths of answers.
         judge: The judge; None for none.
+        probe: The probe; None for none.
     """
+    teachers, thinking = {Role.SOLVER: solver}, {Role.SOLVER: knobs.thinking}
+    if probe:
+        teachers[Role.PROBE], thinking[Role.PROBE] = probe.teacher, probe.thinking
     if judge is None:
-        return EnrichmentContext(
-            {Role.SOLVER: solver}, knobs, thinking={Role.SOLVER: knobs.thinking}
-        )
-    teachers = {Role.SOLVER: solver, Role.JUDGE: judge.teacher}
-    thinking = {Role.SOLVER: knobs.thinking, Role.JUDGE: judge.thinking}
+        return EnrichmentContext(teachers, knobs, thinking=thinking)
+    teachers[Role.JUDGE], thinking[Role.JUDGE] = judge.teacher, judge.thinking
     return EnrichmentContext(teachers, knobs, judge.api, judge.frame, judge.seeds, thinking)
 
 

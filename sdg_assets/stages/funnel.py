@@ -10,6 +10,7 @@ from sdg_assets.catalog import SubtaskSpec
 from sdg_assets.records import Stage
 from sdg_assets.stages.generated import CONTROLLING_SEED, GATE
 from sdg_assets.stages.stage import ROW_STAGES, STAGES, key_of
+from sdg_assets.store.manifest import Manifest
 from sdg_assets.store.partitions import Store
 
 # The reasons of gate `generation` for completions that could not be parsed.
@@ -41,6 +42,8 @@ class FunnelRow:
     """Teacher time spent on the new ones."""
     new_tokens: int = 0
     """Output tokens that were written while the partitions were made."""
+    pass_rate: float | None = None
+    """Mean pass rate of the rows of `enriched`; None if there is no probe."""
 
     @property
     def tokens_per_second(self) -> float | None:
@@ -66,13 +69,19 @@ def funnel_row(store: Store, spec: SubtaskSpec) -> FunnelRow:
     row.seeds, row.normalized = counts.get(Stage.SEEDS, 0), counts.get(Stage.NORMALIZED, 0)
     row.accepted = counts.get(Stage.FILTERED, 0)
     if generated := manifests.get(Stage.GENERATED):
-        skipped_seeds = generated.rejected.get(f"{GATE}: {CONTROLLING_SEED}", 0)
-        row.generated = generated.rows + sum(generated.rejected.values()) - skipped_seeds
+        row.generated = examples_written(generated)
         unreadable = [f"{GATE}: {reason}" for reason in UNREADABLE]
         row.parsed = row.generated - sum(generated.rejected.get(r, 0) for r in unreadable)
     if enriched := manifests.get(Stage.ENRICHED):
         row.verified = enriched.info.get("verified", 0)
+        row.pass_rate = enriched.info.get("pass_rate")
     return row
+
+
+def examples_written(generated: Manifest) -> int:
+    """The writer's completions behind a partition of `generated`."""
+    skipped_seeds = generated.rejected.get(f"{GATE}: {CONTROLLING_SEED}", 0)
+    return generated.rows + sum(generated.rejected.values()) - skipped_seeds
 
 
 def materialized(store: Store, specs: Iterable[SubtaskSpec]) -> list[FunnelRow]:

@@ -74,6 +74,8 @@ class WriterKnobs:
         thinking: Thinking mode of the writer; empty: the model's default.
         passages: What questions of tasks with a context are asked about; None: the writer writes
             the context too.
+        variation: See `draws.draw_of`.
+        varied_from: See `draws.draw_of`.
     """
 
     examples_per_seed: int = 1
@@ -81,6 +83,8 @@ class WriterKnobs:
     temperature: float | None = None
     max_tokens: int | None = None
     thinking: str = ""
+    variation: str = ""
+    varied_from: int = 0
     passages: PassageIndex | None = field(default=None, repr=False, compare=False)
 
     def sampling(self, writer: TeacherIdentity, number: int) -> Sampling:
@@ -291,7 +295,7 @@ def _write(
     """Asks for one new example, with fewer neighbours for as long as the prompt is too long."""
     kind = answer_format(anchor.answer_kind)
     shots = [anchor, *shown.neighbours(anchor, pool, knobs.shots - 1)]
-    draw = draw_of(spec, anchor.id, round_number)
+    draw = draw_of(spec, anchor.id, round_number, knobs.variation, knobs.varied_from)
     passage = passage_for(knobs.passages, anchor, round_number, writer)
     if passage:
         draw = replace(draw, topic=None, angle="", angle_instruction="")

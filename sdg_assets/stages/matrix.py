@@ -4,8 +4,9 @@ Behaviours, skills, domain, language and answer kind are those that the catalog 
 subtask now. A subtask with two behaviours and three skills has six cells, and each of its rows
 counts in all six: rows of cells do not add up to the rows of the matrix.
 
-Difficulty is measured by the solver's agreement, which is what rows carry: the share of the votes
-cast that gave the row's answer. It is low for hard questions, and for ambiguous ones, too.
+Difficulty is the probe's pass rate, where rows carry one. Else the solver's agreement stands for
+it, which all rows carry: the share of the votes cast that gave the row's answer. Both are low for
+hard questions, and for ambiguous ones, too.
 """
 
 from __future__ import annotations
@@ -29,6 +30,14 @@ AGREEMENT_BANDS = (
     ("fewer agree", 0.0),
 )
 """Name of a band → the smallest share of agreeing votes in it; the first that fits holds."""
+PASS_RATE_BANDS = (
+    ("probe passes often", 0.75),
+    ("probe passes sometimes", 0.25),
+    ("probe passes rarely", 0.0),
+)
+"""Name of a band → the smallest pass rate in it; the first that fits holds."""
+DIFFICULTIES = tuple(name for name, _ in (*PASS_RATE_BANDS, *AGREEMENT_BANDS))
+"""The values of the axis `difficulty`."""
 
 
 class Cell(NamedTuple):
@@ -48,11 +57,11 @@ class Matrix:
     rows: int
     """Accepted rows, each counted once."""
     cells: Mapping[Cell, Mapping[str, int]]
-    """Cell → rows by agreement band. A cell without rows has an empty mapping."""
+    """Cell → rows by difficulty. A cell without rows has an empty mapping."""
     subtasks: Mapping[Cell, Sequence[str]]
     """Cell → the subtasks that fill it, as `task/subtask`."""
-    agreement: Mapping[str, int]
-    """Agreement band → rows, each counted once."""
+    difficulty: Mapping[str, int]
+    """Difficulty → rows, each counted once, in the order of `DIFFICULTIES`."""
     behaviours: Sequence[str]
     """The behaviours of these subtasks, in the taxonomy's order."""
     skills: Sequence[str]
@@ -61,6 +70,11 @@ class Matrix:
     """Rows that a cell should have at least."""
     share: float
     """The largest share of all rows that a cell should have."""
+
+    @property
+    def probed(self) -> int:
+        """Rows whose difficulty is a pass rate."""
+        return sum(self.difficulty.get(name, 0) for name, _ in PASS_RATE_BANDS)
 
     def rows_of(self, cell: Cell) -> int:
         """Rows of a cell, of any difficulty."""
@@ -91,13 +105,13 @@ class Matrix:
         )
 
     def entries(self) -> Iterator[dict[str, Any]]:
-        """Yields each cell with its rows by agreement and its subtasks, sorted, as JSON values."""
+        """Yields each cell with its rows by difficulty and its subtasks, sorted, as JSON values."""
         for cell in sorted(self.cells):
             yield {
                 **cell._asdict(),
                 "rows": self.rows_of(cell),
-                "rows_by_agreement": {
-                    band: self.cells[cell].get(band, 0) for band, _ in AGREEMENT_BANDS
+                "rows_by_difficulty": {
+                    name: self.cells[cell].get(name, 0) for name in self.difficulty
                 },
                 "subtasks": list(self.subtasks[cell]),
             }
@@ -115,9 +129,16 @@ class CellGroup(NamedTuple):
     subtasks: Sequence[str]
 
 
+def cells_of(spec: SubtaskSpec) -> Iterator[Cell]:
+    """Yields the cells in which each row of a subtask counts."""
+    for behaviour in spec.behaviours:
+        for skill in spec.skills:
+            yield Cell(behaviour, skill, spec.domain, spec.language, spec.answer_kind.value)
+
+
 def matrix_of(
     specs: Iterable[SubtaskSpec],
-    agreement: Mapping[str, Mapping[str, int]],
+    difficulty: Mapping[str, Mapping[str, int]],
     taxonomy: Taxonomy,
     minimum: int,
     share: float,
@@ -126,7 +147,7 @@ def matrix_of(
 
     Args:
         specs: The subtasks. Each of their cells is in the matrix, with or without rows.
-        agreement: Subtask key → agreement band → accepted rows. A subtask without rows may be left
+        difficulty: Subtask key → difficulty → accepted rows. A subtask without rows may be left
             out.
         taxonomy: Gives the order of behaviours and skills.
         minimum: Rows below which a cell is a hole.
@@ -136,20 +157,17 @@ def matrix_of(
     subtasks: dict[Cell, list[str]] = defaultdict(list)
     total: Counter[str] = Counter()
     for spec in specs:
-        counts = agreement.get(spec.key, {})
+        counts = difficulty.get(spec.key, {})
         total.update(counts)
-        for behaviour in spec.behaviours:
-            for skill in spec.skills:
-                kind = spec.answer_kind.value
-                cell = Cell(behaviour, skill, spec.domain, spec.language, kind)
-                cells[cell].update(counts)
-                subtasks[cell].append(f"{spec.task}/{spec.key}")
+        for cell in cells_of(spec):
+            cells[cell].update(counts)
+            subtasks[cell].append(f"{spec.task}/{spec.key}")
     behaviours, skills = {cell.behaviour for cell in cells}, {cell.skill for cell in cells}
     return Matrix(
         rows=total.total(),
         cells=cells,
         subtasks=subtasks,
-        agreement={band: total[band] for band, _ in AGREEMENT_BANDS},
+        difficulty={name: total[name] for name in _shown(total)},
         behaviours=[name for name in taxonomy.behaviours if name in behaviours],
         skills=[name for name in taxonomy.skills if name in skills],
         minimum=minimum,
@@ -171,24 +189,35 @@ def grouped(matrix: Matrix, cells: Iterable[Cell]) -> list[CellGroup]:
     return [CellGroup(sorted(names), *line) for line, names in behaviours.items()]
 
 
-def agreement_band(vote_share: float) -> str:
-    """The agreement band of a row.
+def _shown(counts: Mapping[str, int]) -> list[str]:
+    """The difficulties of the measures that some rows have; agreement if there are no rows."""
+    measures = (PASS_RATE_BANDS, AGREEMENT_BANDS)
+    used = [bands for bands in measures if any(counts[name] for name, _ in bands)]
+    return [name for bands in used or [AGREEMENT_BANDS] for name, _ in bands]
+
+
+def difficulty_of(vote_share: float, pass_rate: float | None) -> str:
+    """The difficulty of a row, one of `DIFFICULTIES`.
 
     Args:
         vote_share: The share of the votes cast that agree with the row's answer.
+        pass_rate: The share of the probe's answers that equal it; None if it is not measured.
     """
-    return next(band for band, least in AGREEMENT_BANDS if vote_share >= least)
+    bands = AGREEMENT_BANDS if pass_rate is None else PASS_RATE_BANDS
+    share = vote_share if pass_rate is None else pass_rate
+    return next(name for name, least in bands if share >= least)
 
 
 class _VotedRow(Record):
-    """The one field of an accepted row that is counted; reading all fields takes far longer."""
+    """The fields of an accepted row that are counted; reading all fields takes far longer."""
 
     model_config = ConfigDict(extra="ignore")
 
     vote_share: float
+    pass_rate: float | None = None
 
 
-def agreement_in(store: Store, specs: Iterable[SubtaskSpec]) -> dict[str, Counter[str]]:
+def difficulties_in(store: Store, specs: Iterable[SubtaskSpec]) -> dict[str, Counter[str]]:
     """Counts the accepted rows of the store, one subtask after the other.
 
     Args:
@@ -196,7 +225,7 @@ def agreement_in(store: Store, specs: Iterable[SubtaskSpec]) -> dict[str, Counte
         specs: The subtasks to count.
 
     Returns:
-        Subtask key → agreement band → rows of its `filtered` partition. Subtasks without that
+        Subtask key → difficulty → rows of its `filtered` partition. Subtasks without that
         partition are left out.
 
     Raises:
@@ -206,7 +235,9 @@ def agreement_in(store: Store, specs: Iterable[SubtaskSpec]) -> dict[str, Counte
     store = store.pinned(keys)
     published = store.manifests(keys)
     return {
-        spec.key: Counter(agreement_band(row.vote_share) for row in store.read(key, _VotedRow))
+        spec.key: Counter(
+            difficulty_of(row.vote_share, row.pass_rate) for row in store.read(key, _VotedRow)
+        )
         for key, spec in keys.items()
         if key in published
     }

@@ -25,7 +25,7 @@ from sdg_assets.stages.normalized import normalize
 from sdg_assets.stages.seeds import collect_seeds
 from sdg_assets.stages.stage import key_of
 from sdg_assets.store.partitions import Store
-from sdg_assets.teacher import has_judge, thinking_of
+from sdg_assets.teacher import has_judge, is_played, thinking_of
 from sdg_assets.teacher.backend import TeacherSpec
 from sdg_assets.teacher.backends import backend_of
 from sdg_assets.teacher.control_tokens import ControlTokens
@@ -66,7 +66,7 @@ class SubtaskPlan:
     generated: Phase
     """What the writer is asked."""
     enriched: Phase
-    """What the solver and the judge are asked."""
+    """What the solver, the judge and the probe are asked."""
 
     @property
     def phases(self) -> dict[Stage, Phase]:
@@ -107,8 +107,8 @@ def plan_subtask(
         thoughts: From `thoughts_of`; None if no teacher thinks.
     """
     thoughts = thoughts or {}
-    writer_thought, solver_thought, judge_thought = (
-        thoughts.get(role, 0) for role in (Role.WRITER, Role.SOLVER, Role.JUDGE)
+    writer_thought, solver_thought, judge_thought, probe_thought = (
+        thoughts.get(role, 0) for role in (Role.WRITER, Role.SOLVER, Role.JUDGE, Role.PROBE)
     )
     knobs = WriterKnobs(examples_per_seed=1, shots=settings.shots)
     works = itertools.islice(write(spec, seeds, writer, knobs), SAMPLE)
@@ -129,6 +129,7 @@ def plan_subtask(
     verified = solved * VERIFIED_SHARE
     backgrounds = verified if settings.with_knowledge else 0.0
     judgements = verified if has_judge(settings) else 0.0
+    probes = verified * settings.probe_answers if is_played(settings, Role.PROBE) else 0.0
     is_rubric = settings.judge_api == "rubric"
     condensed = verified if settings.reasoning == "condensed" and solver_thought else 0.0
     question = fmean(questions or [0]) + 60
@@ -139,7 +140,7 @@ def plan_subtask(
         seeds=count,
         prompt_tokens=round(
             writes * fmean(prompts or [0])
-            + (votes + backgrounds + condensed + judgements) * question
+            + (votes + backgrounds + condensed + judgements + probes) * question
             + condensed * solver_thought
         ),
         generated=Phase(
@@ -149,11 +150,12 @@ def plan_subtask(
         ),
         enriched=Phase(
             rows=round(solved),
-            requests=round(votes + backgrounds + condensed + judgements),
+            requests=round(votes + backgrounds + condensed + judgements + probes),
             output_tokens=round(
                 votes * (TRACE_TOKENS + solver_thought)
                 + backgrounds * (KNOWLEDGE_TOKENS + solver_thought)
                 + condensed * TRACE_TOKENS
+                + probes * (TRACE_TOKENS + probe_thought)
                 + judged_tokens
             ),
             in_sequence=len(_waves(settings)) + 1,  # the additions follow the last vote
@@ -187,7 +189,7 @@ def thoughts_of(settings: Settings) -> dict[Role, int]:
     """
     expected = {}
     for role in Role:
-        if role is Role.JUDGE and not has_judge(settings):
+        if not is_played(settings, role):
             continue
         thinking = thinking_of(settings, role)
         is_on = thinking is not None and thinking.thinks(settings.thinking.get(role, ""))

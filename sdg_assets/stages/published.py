@@ -14,6 +14,7 @@ from sdg_assets.catalog import SubtaskSpec
 from sdg_assets.enrichment.base import enrichments
 from sdg_assets.enrichment.judge import Judge
 from sdg_assets.enrichment.knobs import SolverKnobs
+from sdg_assets.enrichment.probe import Probe
 from sdg_assets.gates import draft_gates, first_refusals, text_gates
 from sdg_assets.processes.pool import Pool
 from sdg_assets.records import (
@@ -64,6 +65,7 @@ class _SolvedRows:
     solver: Facts
     knobs: SolverKnobs
     judge: Judge | None
+    probe: Probe | None
     answers: Mapping[Role, Answers]
     thresholds: Thresholds
     runs_programs: bool
@@ -72,9 +74,9 @@ class _SolvedRows:
         self, examples: Iterable[GeneratedExample]
     ) -> tuple[list[EnrichedExample | Rejection], EnrichmentReport]:
         report = EnrichmentReport()
-        works = enriched.enrich(examples, self.solver, self.knobs, self.judge)
+        works = enriched.enrich(examples, self.solver, self.knobs, self.judge, self.probe)
         solved = replay(works, self.answers, runs_programs=self.runs_programs)
-        context = enriched.context_of(self.solver, self.knobs, self.judge)
+        context = enriched.context_of(self.solver, self.knobs, self.judge, self.probe)
         return list(enriched.publish(solved, context, report, self.thresholds)), report
 
 
@@ -124,6 +126,7 @@ def solved_rows(
     thresholds: Thresholds,
     pool: Pool,
     *,
+    probe: Probe | None = None,
     runs_programs: bool = False,
 ) -> Iterator[EnrichedExample | Rejection]:
     """The rows of `enriched`, once `enriched.enrich` was filled with the same arguments.
@@ -138,6 +141,7 @@ def solved_rows(
         report: Filled while rows are yielded.
         thresholds: The thresholds of the gates that corrected rows and added texts must pass.
         pool: The processes that make the rows.
+        probe: The probe; None for none.
         runs_programs: Whether the work runs programs. They take all CPUs from this process, so the
             other processes of the pool are not used.
 
@@ -149,7 +153,8 @@ def solved_rows(
         TransientError: A process of the pool was killed.
     """
     judge = judge and replace(judge, teacher=Facts.of(judge.teacher))
-    job = _SolvedRows(Facts.of(solver), knobs, judge, answers, thresholds, runs_programs)
+    probe = probe and replace(probe, teacher=Facts.of(probe.teacher))
+    job = _SolvedRows(Facts.of(solver), knobs, judge, probe, answers, thresholds, runs_programs)
     batches = chunked(examples, ROWS_PER_BATCH)
     made = map(job, batches) if runs_programs else pool.each(job, batches, rows=count)
     for rows, of_batch in made:

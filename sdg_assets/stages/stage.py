@@ -135,7 +135,7 @@ STAGES: Mapping[Stage, StageSpec] = {
         checks=("rows",),
         partitions_per_run=41,
         roles=(Role.WRITER,),
-        roles_until_accepted=tuple(Role),  # it also has its drafts solved and judged
+        roles_until_accepted=tuple(Role),  # it also has its drafts solved, judged and probed
         pool=Pool.GPU,
     ),
     Stage.ENRICHED: StageSpec(
@@ -145,7 +145,7 @@ STAGES: Mapping[Stage, StageSpec] = {
         inputs=(Stage.GENERATED, Stage.NORMALIZED),
         checks=("rows", "answer_verification"),
         partitions_per_run=42,
-        roles=(Role.SOLVER, Role.JUDGE),
+        roles=(Role.SOLVER, Role.JUDGE, Role.PROBE),
         pool=Pool.GPU,
     ),
     Stage.FILTERED: StageSpec(

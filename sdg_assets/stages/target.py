@@ -19,6 +19,7 @@ from more_itertools import chunked
 from sdg_assets.catalog import SubtaskSpec
 from sdg_assets.enrichment.judge import Judge
 from sdg_assets.enrichment.knobs import SolverKnobs
+from sdg_assets.enrichment.probe import Probe
 from sdg_assets.gates import Gate, first_refusals, row_gates, set_gates
 from sdg_assets.gates.base import ROWS_PER_BATCH
 from sdg_assets.records import EnrichedExample, Example, GeneratedExample, Rejection, Role
@@ -31,11 +32,26 @@ from sdg_assets.teacher.conversation import ResultT, Work, captured
 from sdg_assets.teacher.requests import TeacherFacts
 from sdg_assets.thresholds import Thresholds
 
-# The first round assumes that every second example is accepted. Later rounds use the yield so far,
-# but write at most 20 examples for each missing row.
+# The first round assumes that every second example is accepted, unless a yield is known. Later
+# rounds use the yield so far, but write at most 20 examples for each missing row.
 FIRST_YIELD = 0.5
 LEAST_YIELD = 0.05
 EXAMPLES_PER_SEED_AT_MOST = 100
+
+
+@dataclass(frozen=True)
+class Target:
+    """How many rows of a subtask to bring to acceptance, and at which cost.
+
+    Attributes:
+        rows: Accepted rows, those of earlier runs included.
+        expected_yield: Accepted rows for each example, as expected before the first round.
+        most_written: The most examples, those of earlier runs included; None: as many as it takes.
+    """
+
+    rows: int
+    expected_yield: float = FIRST_YIELD
+    most_written: int | None = None
 
 
 @dataclass
@@ -77,21 +93,27 @@ def write_until(
     *,
     heldout: Gate | None = None,
     judge: Judge | None = None,
+    probe: Probe | None = None,
     max_rounds: int = 5,
+    expected_yield: float = FIRST_YIELD,
+    most_written: int | None = None,
 ) -> Iterator[Work[Any] | None]:
-    """Writes examples until enough of them pass the gates, or `max_rounds` is reached.
+    """Writes examples until enough of them pass the gates, or a bound is reached.
 
     Args:
         spec: The subtask.
         seeds: The subtask's normalized examples. Each is the anchor equally often.
-        teachers: Role → teacher: the writer, the solver, and the judge if there is one.
+        teachers: Role → teacher: the writer, the solver, the judge and the probe if there are any.
         writer_knobs: The writer's settings. `examples_per_seed` is raised as needed.
         solver_knobs: The solver's settings, as in `enriched`.
         thresholds: The thresholds of the gates of `filtered`.
         report: Filled round by round. `report.target` is the requested number of rows.
         heldout: The contamination gate, as in `filtered`.
         judge: The judge, as in `enriched`; None for none.
+        probe: The probe, as in `enriched`; None for none.
         max_rounds: The maximum number of rounds.
+        expected_yield: As in `Target`.
+        most_written: As in `Target`.
 
     Yields:
         Work for `teacher.stream.fill`. None means that the work so far must be finished
@@ -99,12 +121,12 @@ def write_until(
     """
     knobs = replace(writer_knobs, examples_per_seed=EXAMPLES_PER_SEED_AT_MOST)
     writer, solver = teachers[Role.WRITER], teachers[Role.SOLVER]
-    works = write(spec, seeds, writer, knobs, round_robin=True)
-    gates, context = row_gates(thresholds, heldout), context_of(solver, solver_knobs, judge)
+    works = itertools.islice(write(spec, seeds, writer, knobs, round_robin=True), most_written)
+    gates, context = row_gates(thresholds, heldout), context_of(solver, solver_knobs, judge, probe)
     sets, passed, copies = set_gates(thresholds, lambda: seeds), 0, SeedCopies(seeds)
     while report.accepted < report.target and report.rounds < max_rounds:
         missing = report.target - report.accepted
-        rate = report.accepted / report.written if report.written else FIRST_YIELD
+        rate = report.accepted / report.written if report.written else expected_yield
         batch = list(itertools.islice(works, ceil(missing / max(rate, LEAST_YIELD))))
         if not batch:
             return
@@ -115,7 +137,7 @@ def write_until(
         rows = list(publish_written(spec, copies, written, writer, thresholds))
         report.lost.update(f"{r.gate}: {r.reason}" for r in rows if isinstance(r, Rejection))
         examples = [row for row in rows if isinstance(row, GeneratedExample)]
-        results = yield from _round(list(enrich(examples, solver, solver_knobs, judge)))
+        results = yield from _round(list(enrich(examples, solver, solver_knobs, judge, probe)))
         solved = publish_solved(results, context, thresholds=thresholds)
         for some in chunked(_accepted(solved, report), ROWS_PER_BATCH):
             refused = first_refusals(some, gates)

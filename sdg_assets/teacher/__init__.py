@@ -111,6 +111,22 @@ def check_thinking(settings: Settings, role: Role, identity: TeacherIdentity | N
         )
 
 
+def is_played(settings: Settings, role: Role, identity: TeacherIdentity | None = None) -> bool:
+    """Whether a teacher plays a role. The judge and the probe may be missing.
+
+    Args:
+        settings: The settings that name each role's teacher.
+        role: The role.
+        identity: The teacher that would play it, if known.
+
+    Raises:
+        TeacherError: Unknown teacher.
+    """
+    if role is Role.PROBE:
+        return bool(settings.probe)
+    return role is not Role.JUDGE or has_judge(settings, identity)
+
+
 def has_judge(settings: Settings, judge: TeacherIdentity | None = None) -> bool:
     """Whether rows are judged: the setting decides; if unset, the judge's card.
 

@@ -11,6 +11,7 @@ from sdg_assets.assets.cursors import packed, unpacked
 from sdg_assets.catalog import load_protected
 from sdg_assets.definitions import build_definitions
 from sdg_assets.heldout.protection import heldout_key
+from sdg_assets.records import Role
 from sdg_assets.settings import settings
 from sdg_assets.store.partitions import Store
 from sdg_assets_tests.conftest import Configure
@@ -138,4 +139,4 @@ def test_the_schedule_observes_every_teacher() -> None:
     job = build_definitions().resolve_job_def("__anonymous_asset_job_observe_teachers")
 
     observed = {key.to_user_string() for key in job.asset_layer.selected_asset_keys}
-    assert observed == {"teacher/writer", "teacher/solver", "teacher/judge"}
+    assert observed == {f"teacher/{role}" for role in Role}

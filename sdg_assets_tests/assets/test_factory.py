@@ -59,7 +59,13 @@ def test_a_stage_depends_on_what_it_reads() -> None:
         "seeds": set(),
         "normalized": {"quiz/seeds", "quiz/heldout", "protected/heldout"},
         "generated": {"quiz/normalized", "teacher/writer"},
-        "enriched": {"quiz/generated", "quiz/normalized", "teacher/solver", "teacher/judge"},
+        "enriched": {
+            "quiz/generated",
+            "quiz/normalized",
+            "teacher/solver",
+            "teacher/judge",
+            "teacher/probe",
+        },
         "filtered": {"quiz/enriched", "quiz/normalized", "quiz/heldout", "protected/heldout"},
     }
 

@@ -19,6 +19,7 @@ COMMANDS = {
     (): (
         "quickstart",
         "plan",
+        "cover",
         "fill",
         "funnel",
         "browse",
@@ -45,6 +46,7 @@ LEAVES = [
 CALLS = (
     ("quickstart",),
     ("plan",),
+    ("cover",),
     ("funnel",),
     ("preview", "gsm8k"),
     ("catalog", "list"),

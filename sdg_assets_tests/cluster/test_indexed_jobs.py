@@ -73,6 +73,7 @@ def test_a_tag_that_is_no_number_of_pods_is_refused(tag: str) -> None:
 def test_writing_until_enough_are_accepted_cannot_be_divided() -> None:
     assert indexes_of_run(Stage.GENERATED, {}, {"target_accepted": 5}, FOUR) == 1
     assert indexes_of_run(Stage.GENERATED, {"sdg/target_accepted": "5"}, {}, FOUR) == 1
+    assert indexes_of_run(Stage.GENERATED, {"sdg/cover": "0a1b"}, {}, FOUR) == 1
 
 
 def test_all_gpus_of_a_divided_step_count() -> None:

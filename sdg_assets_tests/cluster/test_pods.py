@@ -142,6 +142,7 @@ def test_writing_until_enough_are_accepted_needs_the_solvers_gpus_too(
     assert _resources(pod)["limits"][GPU] == "4"
     assert pod["pod_spec_config"]["tolerations"]
     assert run_overrides(Stage.GENERATED, {"sdg/target_accepted": "5"}, {}) == pod
+    assert run_overrides(Stage.GENERATED, {"sdg/cover": "0a1b"}, {}) == pod
     assert run_overrides(Stage.SEEDS, {"sdg/target_accepted": "5"}, {}) == {}
 
 

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from sdg_assets.enrichment import asking
 from sdg_assets.enrichment.asking import together
 from sdg_assets.enrichment.background import ENRICHMENT as BACKGROUND
 from sdg_assets.enrichment.base import enrichments
@@ -82,6 +83,7 @@ def test_a_built_in_prompt_cannot_be_asked_with_unless_it_is_declared(
         works = enrich([generated()], teacher, SolverKnobs())
         with pytest.raises(PermanentError, match=asks):
             converse(works, {Role.SOLVER: Desk(teacher, log)}, Usage())
+    asking._declared.cache_clear()  # it has read the prompts that are patched here
 
 
 @pytest.mark.parametrize("enrichment", enrichments(), ids=lambda enrichment: enrichment.name)

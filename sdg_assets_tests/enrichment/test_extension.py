@@ -247,7 +247,7 @@ def test_it_is_not_asked_without_a_teacher_for_its_role(install: Install, tmp_pa
 @pytest.mark.parametrize(
     ("old", "new", "fault"),
     [
-        ("Role.SOLVER", "Role.WRITER", "'hint': role writer: only the solver or judge can be ask"),
+        ("Role.SOLVER", "Role.WRITER", "'hint': role writer: only the solver, judge or probe"),
         ('name = "hint"', 'name = "judge"', "'judge': another module has this name; rename one"),
         (
             "trained =",

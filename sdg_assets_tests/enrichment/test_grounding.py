@@ -162,7 +162,7 @@ def test_without_passages_prompts_and_requests_are_as_before(tmp_path: Path) -> 
     assert done.row.passages == []
     (asked,) = done.named("knowledge/")
     assert asked.prompt_version.startswith("knowledge/multiple_choice@")
-    context = EnrichmentContext({}, SolverKnobs())
+    context = EnrichmentContext({Role.SOLVER: ScriptedTeacher(lambda _: "")}, SolverKnobs())
     for kind in AnswerKind:
         versions = [prompt.version for _, prompt in ENRICHMENT.prompts_in(kind, context)]
         assert background_prompt(kind).version not in versions

@@ -13,8 +13,8 @@ def test_the_cheapest_gate_comes_first_and_the_one_over_all_rows_last() -> None:
     names = [gate.name for gate in gates.row_gates(Thresholds(), nothing_held_out())]
 
     assert gates.order() == (
-        "schema", "format", "language", "personal_data", "contamination", "verification", "judge",
-        "paraphrases", "licence", "duplicates",
+        "schema", "format", "language", "personal_data", "contamination", "verification",
+        "difficulty", "judge", "paraphrases", "licence", "duplicates",
     )  # fmt: skip
     without_embedder = [name for name in gates.order() if name != "paraphrases"]
     assert [*names, "duplicates"] == without_embedder

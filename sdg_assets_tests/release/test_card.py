@@ -283,7 +283,7 @@ def test_the_card_shows_what_the_rows_train_and_a_file_has_every_cell(
         ("arithmetic", release.statistics.tasks["sums"].rows),
         ("recall_general", release.statistics.tasks["quiz"].rows),
     ]
-    assert sum(cells[0]["rows_by_agreement"].values()) == cells[0]["rows"]
+    assert sum(cells[0]["rows_by_difficulty"].values()) == cells[0]["rows"]
 
 
 def test_the_card_says_how_many_rows_their_own_writer_judged(release: Release[Path]) -> None:

@@ -131,3 +131,13 @@ def test_tasks_bound_to_texts_or_labels_draw_no_topics_and_others_do() -> None:
     for free in ("gsm8k", "arc_easy", "commonsense_qa", "triviaqa", "copa", "social_iqa", "mbpp"):
         assert parts[free], free
     assert parts["hendrycks_math_algebra"] == ["mathematics/algebra"]
+
+
+def test_later_requests_can_ask_for_harder_items_and_earlier_ones_stay() -> None:
+    spec = spec_on("all")
+    before = [draw_of(spec, SEEDS[0], number) for number in range(6)]
+    after = [draw_of(spec, SEEDS[0], number, "harder", 4) for number in range(6)]
+
+    assert after[:4] == before[:4]
+    assert {(d.variation, d.instruction) for d in after[4:]} == {("harder", VARIATIONS["harder"])}
+    assert [d.topic for d in after] == [d.topic for d in before]

@@ -10,10 +10,11 @@ import pytest
 from sdg_assets.catalog.taxonomy import load_taxonomy
 from sdg_assets.errors import StoreError
 from sdg_assets.stages.matrix import (
+    DIFFICULTIES,
     Cell,
     Matrix,
-    agreement_band,
-    agreement_in,
+    difficulties_in,
+    difficulty_of,
     grouped,
     matrix_of,
 )
@@ -49,7 +50,7 @@ def test_a_row_counts_once_in_each_cell_of_its_subtask() -> None:
     counted = matrix({"laws": {ALL: 5, FEWER: 1}, "more_laws": {ALL: 2}, "sums": {MOST: 4}})
 
     assert counted.rows == 12
-    assert counted.agreement == {ALL: 7, MOST: 4, FEWER: 1}
+    assert counted.difficulty == {ALL: 7, MOST: 4, FEWER: 1}
     assert {c: dict(by_agreement) for c, by_agreement in counted.cells.items()} == {
         cell("weigh_alternatives", "recall_law"): {ALL: 7, FEWER: 1},
         cell("weigh_alternatives", "logic"): {ALL: 7, FEWER: 1},
@@ -110,7 +111,7 @@ def test_an_entry_names_rows_by_agreement_and_subtasks() -> None:
         "language": "fr",
         "answer_kind": "multiple_choice",
         "rows": 4,
-        "rows_by_agreement": {ALL: 0, MOST: 4, FEWER: 0},
+        "rows_by_difficulty": {ALL: 0, MOST: 4, FEWER: 0},
         "subtasks": ["quiz/sums"],
     }
 
@@ -119,7 +120,29 @@ def test_an_entry_names_rows_by_agreement_and_subtasks() -> None:
     ("share", "band"), [(1.0, ALL), (0.99, MOST), (0.75, MOST), (2 / 3, FEWER), (0.0, FEWER)]
 )
 def test_agreement_is_named_by_the_share_of_votes(share: float, band: str) -> None:
-    assert agreement_band(share) == band
+    assert difficulty_of(share, None) == band
+
+
+@pytest.mark.parametrize(
+    ("rate", "band"),
+    [
+        (1.0, "probe passes often"),
+        (0.75, "probe passes often"),
+        (0.25, "probe passes sometimes"),
+        (0.2, "probe passes rarely"),
+        (0.0, "probe passes rarely"),
+    ],
+)
+def test_a_pass_rate_is_the_difficulty_where_there_is_one(rate: float, band: str) -> None:
+    assert difficulty_of(1.0, rate) == band
+
+
+def test_only_the_measures_that_rows_have_are_shown() -> None:
+    counted = matrix({"laws": {"probe passes rarely": 2}, "sums": {MOST: 4}})
+
+    assert counted.probed == 2
+    assert list(counted.difficulty) == [*DIFFICULTIES]
+    assert list(matrix({}).difficulty) == [ALL, MOST, FEWER]
 
 
 def test_accepted_rows_are_counted_in_the_store_where_a_partition_is_published(
@@ -129,7 +152,7 @@ def test_accepted_rows_are_counted_in_the_store_where_a_partition_is_published(
         for share in (1.0, 1.0, 0.8):
             out.accept(enriched(subtask="laws", vote_share=share))
 
-    assert agreement_in(store, SPECS) == {"laws": {ALL: 2, MOST: 1}}
+    assert difficulties_in(store, SPECS) == {"laws": {ALL: 2, MOST: 1}}
 
 
 def test_a_damaged_partition_is_not_counted_but_named(store: Store) -> None:
@@ -141,4 +164,4 @@ def test_a_damaged_partition_is_not_counted_but_named(store: Store) -> None:
     file.write_text(file.read_text("utf-8").replace("Paris", "Rome"), "utf-8")
 
     with pytest.raises(StoreError, match=f"materialize {key} again"):
-        agreement_in(store, SPECS)
+        difficulties_in(store, SPECS)

@@ -37,6 +37,18 @@ def test_votes_are_planned_as_they_will_be_cast(
     assert planned.requests == 1000 + 1000 * PARSED_SHARE * votes_a_row
 
 
+def test_a_probe_answers_the_verified_rows() -> None:
+    spec, rows = seed_task().resolve("quiz"), [example()]
+    without, probing = (
+        plan_subtask(spec, rows, RoughCounter(), each, 1000)
+        for each in (Settings(), Settings(probe="smollm2-135m", probe_answers=8))
+    )
+
+    verified = 1000 * PARSED_SHARE * VERIFIED_SHARE
+    assert probing.requests - without.requests == pytest.approx(8 * verified)
+    assert probing.output_tokens > without.output_tokens
+
+
 def test_a_teacher_that_thinks_costs_its_thoughts() -> None:
     run_settings = Settings(teacher="qwen3-32b", thinking="writer:off", with_judge=False)
     thoughts = thoughts_of(run_settings)

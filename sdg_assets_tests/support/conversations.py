@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from sdg_assets.catalog import SubtaskSpec
 from sdg_assets.enrichment.judge import Judge
 from sdg_assets.enrichment.knobs import SolverKnobs
+from sdg_assets.enrichment.probe import Probe
 from sdg_assets.records import (
     EnrichedExample,
     Example,
@@ -43,9 +44,10 @@ def enriched_with(
     judge: Judge | None = None,
     report: EnrichmentReport | None = None,
     usage: Usage | None = None,
+    probe: Probe | None = None,
 ) -> list[EnrichedExample | Rejection]:
     """The rows of `enriched`."""
     solver = desks[Role.SOLVER].teacher
-    results = converse(enriched.enrich(rows, solver, knobs, judge), desks, usage or Usage())
-    context = enriched.context_of(solver, knobs, judge)
+    results = converse(enriched.enrich(rows, solver, knobs, judge, probe), desks, usage or Usage())
+    context = enriched.context_of(solver, knobs, judge, probe)
     return list(enriched.publish(results, context, report))

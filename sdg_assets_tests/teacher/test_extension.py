@@ -154,7 +154,7 @@ def test_its_pods_are_small_and_reach_it() -> None:
 def test_its_teacher_is_observed_as_what_it_is(
     instance: dg.DagsterInstance, configure: Configure
 ) -> None:
-    configure(judge_may_be_writer=True)
+    configure(judge_may_be_writer=True, probe=settings().teacher)
     assets = teacher_assets()
     definitions = dg.Definitions(
         assets=[assets],

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from sdg_assets.assets.desks import answers_of
+from sdg_assets.assets.desks import answers_of, probe_of
 from sdg_assets.assets.filling import Filling, TeacherWiring
 from sdg_assets.assets.knobs import SolverConfig
 from sdg_assets.assets.partition_context import PartitionContext, PartitionInputs
@@ -21,6 +21,7 @@ from sdg_assets.teacher.share import Share
 def _ask(partition: PartitionContext, config: SolverConfig, desks: Desks) -> Filling:
     knobs = partition.solver_knobs(config)
     judge, solver = _judge(partition, desks), desks[Role.SOLVER].teacher
+    probe = probe_of(desks, partition.settings)
     runs_programs = partition.spec.answer_kind.policy.runs_programs
 
     total = partition.store.manifest(partition.key(Stage.GENERATED)).rows
@@ -40,6 +41,7 @@ def _ask(partition: PartitionContext, config: SolverConfig, desks: Desks) -> Fil
             enrichment,
             partition.thresholds,
             partition.pool,
+            probe=probe,
             runs_programs=runs_programs,
         )
         report = partition.publish(rows, config, usage=usage)
@@ -51,7 +53,7 @@ def _ask(partition: PartitionContext, config: SolverConfig, desks: Desks) -> Fil
 
     if not runs_programs:
         partition.pool.prepare(total)
-    works = enrich(written(), solver, knobs, judge)
+    works = enrich(written(), solver, knobs, judge, probe)
     return Filling(works, total, publish_partition, runs_programs)
 
 
@@ -68,7 +70,8 @@ def _share(
 ) -> Iterator[Work[Solved | Rejection]]:
     written = inputs.read(Stage.GENERATED, GeneratedExample)
     solver, knobs = desks[Role.SOLVER].teacher, inputs.solver_knobs(config)
-    return enrich(written, solver, knobs, _judge(inputs, desks), share=share)
+    judge, probe = _judge(inputs, desks), probe_of(desks, inputs.settings)
+    return enrich(written, solver, knobs, judge, probe, share=share)
 
 
 WIRING = TeacherWiring(SolverConfig, lambda _: STAGES[Stage.ENRICHED].roles, _ask, _share)

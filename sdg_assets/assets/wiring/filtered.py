@@ -20,6 +20,7 @@ def _filtered(partition: PartitionContext, config: StageConfig) -> PartitionRepo
         for row in partition.read(Stage.ENRICHED, EnrichedExample):
             judge = row.judge and row.judge.judge
             stamps = {Role.WRITER: row.teacher, Role.SOLVER: row.solver, Role.JUDGE: judge}
+            stamps[Role.PROBE] = row.probe
             for role, stamp in stamps.items():
                 if stamp:
                     teachers[role].add(f"{stamp.model}@{stamp.revision}")

@@ -2,7 +2,8 @@
 
 from collections.abc import Iterator, Sequence
 
-from sdg_assets.assets.desks import answers_of
+from sdg_assets.assets.cover_plans import read_plan
+from sdg_assets.assets.desks import answers_of, probe_of
 from sdg_assets.assets.filling import Filling, TeacherWiring
 from sdg_assets.assets.knobs import SolverConfig, WriterConfig, config_of
 from sdg_assets.assets.partition_context import PartitionContext, PartitionInputs
@@ -13,7 +14,7 @@ from sdg_assets.stages.generated import Written, publish, write
 from sdg_assets.stages.published import written_rows
 from sdg_assets.stages.seed_index import SeedCopies, SeedsById
 from sdg_assets.stages.stage import STAGES
-from sdg_assets.stages.target import TargetReport, write_until
+from sdg_assets.stages.target import Target, TargetReport, write_until
 from sdg_assets.store.row_file import RowFile
 from sdg_assets.teacher.conversation import Desks, Usage, Work
 from sdg_assets.teacher.share import Share
@@ -21,13 +22,14 @@ from sdg_assets.teacher.share import Share
 
 def _roles(config: WriterConfig) -> tuple[Role, ...]:
     row = STAGES[Stage.GENERATED]
-    return row.roles_until_accepted if config.target_accepted else row.roles
+    has_target = config.target_accepted or config.cover
+    return row.roles_until_accepted if has_target else row.roles
 
 
 def _ask(partition: PartitionContext, config: WriterConfig, desks: Desks) -> Filling:
     seeds = RowFile(Example, partition.read(Stage.NORMALIZED, Example))
-    if config.target_accepted:
-        return _ask_until_accepted(partition, config, seeds, desks, config.target_accepted)
+    if target := _target(partition, config):
+        return _ask_until_accepted(partition, config, seeds, desks, target)
     spec, writer = partition.spec, desks[Role.WRITER].teacher
     knobs = partition.writer_knobs(config)
 
@@ -43,15 +45,22 @@ def _ask(partition: PartitionContext, config: WriterConfig, desks: Desks) -> Fil
     return Filling(write(spec, seeds, writer, knobs), total, publish_partition)
 
 
+def _target(partition: PartitionContext, config: WriterConfig) -> Target | None:
+    """The partition's target, of the run or of the plan that the run carries out."""
+    if config.cover:
+        return read_plan(partition.store, config.cover).target_of(partition.spec)
+    return Target(config.target_accepted) if config.target_accepted else None
+
+
 def _ask_until_accepted(
     partition: PartitionContext,
     config: WriterConfig,
     seeds: Sequence[Example],
     desks: Desks,
-    target: int,
+    target: Target,
 ) -> Filling:
-    """Writes until `target` rows pass the votes, the judge and the gates."""
-    spec, progress = partition.spec, TargetReport(target)
+    """Writes until the target's rows pass the votes, the judge and the gates."""
+    spec, progress = partition.spec, TargetReport(target.rows)
     writer = desks[Role.WRITER].teacher
     # Vote as `enriched` will: with its config if it is in this run, else with this run's tags.
     op = f"{spec.task}__{Stage.ENRICHED}"
@@ -66,7 +75,10 @@ def _ask_until_accepted(
         progress,
         heldout=partition.guard.gate,
         judge=partition.judge(desks, SeedsById(seeds)),
+        probe=probe_of(desks, partition.settings),
         max_rounds=config.max_rounds,
+        expected_yield=target.expected_yield,
+        most_written=target.most_written,
     )
 
     def publish_partition(usage: Usage) -> PartitionReport:
@@ -74,21 +86,21 @@ def _ask_until_accepted(
         report = partition.publish(rows, config, usage=usage)
         report.teachers |= {role: desk.teacher.identity for role, desk in desks.items()}
         report.metadata |= {"target": progress.summary, "target_rounds": progress.rounds}
-        if progress.accepted < target:
+        if progress.accepted < target.rows:
             partition.step.log.warning(f"{spec.key}: {progress.summary}")
         return report
 
     runs_programs = spec.answer_kind.policy.runs_programs
-    return Filling(works, target, publish_partition, runs_programs, lambda: progress.accepted)
+    return Filling(works, target.rows, publish_partition, runs_programs, lambda: progress.accepted)
 
 
 def _share(
     inputs: PartitionInputs, config: WriterConfig, desks: Desks, share: Share
 ) -> Iterator[Work[Written | Rejection]]:
-    if config.target_accepted:
+    if config.target_accepted or config.cover:
         raise PermanentError(
-            "target_accepted: how many rows to write depends on all that were accepted before, so "
-            "one process must write them; share examples_per_seed instead"
+            "target_accepted and cover: how many rows to write depends on all that were accepted "
+            "before, so one process must write them; share examples_per_seed instead"
         )
     seeds = RowFile(Example, inputs.read(Stage.NORMALIZED, Example))
     knobs = inputs.writer_knobs(config)

@@ -1,15 +1,20 @@
 from __future__ import annotations
 
+from itertools import count
 from pathlib import Path
 
 import dagster as dg
 
+from sdg_assets.catalog import cached_catalog
 from sdg_assets.records import EnrichedExample, Role
+from sdg_assets.settings import settings
+from sdg_assets.stages.funnel import funnel_row
+from sdg_assets.stages.matrix import difficulties_in
 from sdg_assets.store.partitions import PartitionKey, Store
 from sdg_assets.teacher.requests import Request
 from sdg_assets_tests.conftest import Configure
 from sdg_assets_tests.support.cities import Employ, numbered_cities, put_rows, write_and_solve
-from sdg_assets_tests.support.runs import checks, failures, run
+from sdg_assets_tests.support.runs import checks, failures, metadata, run
 from sdg_assets_tests.support.scripted_teacher import ScriptedTeacher
 
 
@@ -59,3 +64,36 @@ def test_rows_are_judged_by_a_teacher_that_can_and_by_no_other(
     assert scores() == {1.0}
     configure(with_judge=False)
     assert scores() == {None}
+
+
+def test_a_probe_gives_rows_a_pass_rate_of_which_a_threshold_keeps_a_range(
+    mirror: Path, store: Store, instance: dg.DagsterInstance, employ: Employ, configure: Configure
+) -> None:
+    numbers = count()
+
+    def answer(request: Request) -> str:
+        if request.role is Role.PROBE:  # it is right at every third row, and at one answer more
+            return f"Answer: {'Oslo' if next(numbers) % 12 < 5 else 'Rome'}"
+        return write_and_solve(request)
+
+    employ(ScriptedTeacher(answer))
+    configure(probe="smollm2-135m", gates='{"max_pass_rate": 0.9}')
+    put_rows(mirror, "quiz_a", numbered_cities(9))
+
+    result = run("quiz", subtasks="quiz_a", instance=instance)
+
+    assert result.success, failures(result)
+    rows = list(store.read(PartitionKey("quiz", "enriched", "quiz_a"), EnrichedExample))
+    assert sorted(row.pass_rate or 0 for row in rows) == [0] * 3 + [0.25] * 3 + [1] * 3
+    made = metadata(instance, "quiz", "enriched", "quiz_a")
+    assert made["pass_rate"] == 0.4167
+    assert "| 1.00 | 3 ████" in made["pass_rates"]
+    assert (made["rows_probed"], made["probe_right_answers"]) == (9, 15)
+    refused = store.read_rejected(PartitionKey("quiz", "filtered", "quiz_a"))
+    assert {(r.gate, r.reason) for r in refused} == {("difficulty", "too easy")}
+    spec = cached_catalog(settings().catalog).subtask("quiz", "quiz_a")
+    assert difficulties_in(store, [spec])["quiz_a"] == {
+        "probe passes rarely": 3,
+        "probe passes sometimes": 3,
+    }
+    assert funnel_row(store, spec).pass_rate == 15 / 36

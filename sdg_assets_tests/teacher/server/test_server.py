@@ -266,7 +266,7 @@ def test_a_server_that_is_not_there_does_not_tell_it_either(
     assert "s3cr" not in "".join(traceback.format_exception(caught.value))
 
 
-@pytest.mark.parametrize("variable", ["teacher", "solver", "judge"])
+@pytest.mark.parametrize("variable", ["teacher", "solver", "judge", "probe"])
 def test_a_setting_that_is_wrong_does_not_tell_it(variable: str, configure: Configure) -> None:
     configure(**{variable: f"http://user:{SECRET}@host", "votes": 0, "judge_api": "none"})
 
