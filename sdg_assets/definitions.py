@@ -12,6 +12,7 @@ from sdg_assets.assets.factory import task_assets
 from sdg_assets.assets.heldout import heldout_asset, protected_asset
 from sdg_assets.assets.jobs import jobs
 from sdg_assets.assets.operations import operations_asset
+from sdg_assets.assets.passages import passages_assets
 from sdg_assets.assets.slots import weigh_slots
 from sdg_assets.assets.teacher import teacher_assets
 from sdg_assets.catalog import configured_catalog
@@ -48,6 +49,7 @@ def build_definitions() -> dg.Definitions:
                 *(asset for task in catalog.enabled() for asset in task_assets(task)),
                 *(heldout_asset(task) for task in catalog.enabled()),
                 protected_asset(),
+                *passages_assets(),
                 curated_asset(catalog),
                 coverage_asset(catalog),
                 operations_asset(),

@@ -114,6 +114,32 @@ class Seed(Record):
     row: dict[str, Any] = Field(description="the dataset's own columns and their values")
 
 
+class Passage(Record):
+    """A text that backgrounds are written from."""
+
+    id: str = Field(description="the passage's id in its collection")
+    title: str = Field(description="what it is about")
+    text: str = Field(description="its text, unchanged")
+    license: str = Field(description="SPDX identifier of its licence, one of `licences.yaml`")
+    source: str = Field(description="who published it, or where: a name or a URL")
+
+
+class CitedPassage(Record):
+    """The passage that a text was written from, without its text."""
+
+    id: str = Field(description="the passage's id in its collection")
+    title: str = Field(description="what it is about")
+    license: str = Field(description="SPDX identifier of its licence")
+    source: str = Field(description="who published it, or where: a name or a URL")
+    revision: str = Field(description="hash of its text; another text has another one")
+
+    @classmethod
+    def of(cls, passage: Passage) -> Self:
+        """The citation of a passage."""
+        revision = content_id(passage.title, passage.text)
+        return cls(revision=revision, **passage.model_dump(exclude={"text"}))
+
+
 class TeacherStamp(Record):
     """The model that wrote a text, and its licence."""
 
@@ -192,6 +218,10 @@ class GeneratedExample(Example):
         description="kind of person, place or source that the writer was given beside the topic",
     )
     completion_id: str = Field(description="id of the request in the writer's completion log")
+    context_from: CitedPassage | None = Field(
+        default=None,
+        description="the passage that is the row's `context`; None if the writer wrote the context",
+    )
 
 
 class Vote(Record):
@@ -337,6 +367,11 @@ class EnrichedExample(GeneratedExample):
     knowledge_fault: str = Field(
         default="", description="why the background that was written was dropped; else empty"
     )
+    passages: list[CitedPassage] = Field(
+        default_factory=list,
+        description="the passages that the background was written from; empty without "
+        "`SDG_PASSAGES`, or without a background",
+    )
     votes: list[Vote] = Field(description="the answers of the votes, the most frequent first")
     votes_cast: int = Field(ge=0, description="number of votes, those without an answer included")
     vote_ids: list[str] = Field(
@@ -421,10 +456,14 @@ class Contribution(Record):
 class CuratedExample(EnrichedExample):
     """A released row: a verified example with its provenance, licence and training texts."""
 
-    license: str = Field(description="licence of the seed dataset")
+    license: str = Field(
+        description="licence of the seed dataset; licences of cited passages that differ are "
+        "joined by AND"
+    )
     written_by: list[Contribution] = Field(description="every model that wrote text of the row")
     commercial_use: CommercialUse = Field(
-        description="the strictest value of the seed dataset and of all models in `written_by`"
+        description="the strictest value of the seed dataset, of cited passages and of all models "
+        "in `written_by`"
     )
     not_commercial: list[str] = Field(
         description="why `commercial_use` is not `yes`; empty if it is"

@@ -197,6 +197,18 @@ class Settings(EnvironmentSettings):
         description="a strong majority is at least this share of the planned votes",
     )
     with_knowledge: bool = True
+    passages: str | None = Field(
+        default=None,
+        min_length=1,
+        description="passages that backgrounds are written from: `embedded`, a directory, or a "
+        "dataset as org/name, org/name:config or org/name:config:split; unset: backgrounds are "
+        "written from the solver's memory. See docs/passages.md",
+    )
+    passage_questions: bool = Field(
+        default=False,
+        description="whether new questions of tasks with a context are asked about a passage of "
+        "SDG_PASSAGES, which then is the row's context",
+    )
     release_name: str = Field(default="Task-seeded synthetic Q&A", min_length=1)
     browse_url: str | None = Field(
         default=None,
@@ -299,6 +311,12 @@ class Settings(EnvironmentSettings):
                 "own rows: set SDG_JUDGE to another model, or allow it with "
                 "SDG_JUDGE_MAY_BE_WRITER=true"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _questions_have_passages(self) -> Self:
+        if self.passage_questions and not self.passages:
+            raise ValueError("SDG_PASSAGE_QUESTIONS needs SDG_PASSAGES, which names the passages")
         return self
 
     @model_validator(mode="after")

@@ -11,10 +11,11 @@ import dagster as dg
 from sdg_assets.assets.check_specs import check_specs
 from sdg_assets.assets.failures import clear_failures
 from sdg_assets.assets.filling import Ready, TeacherWiring, filled
-from sdg_assets.assets.keys import BENCHMARKS, asset_key
+from sdg_assets.assets.keys import BENCHMARKS, PASSAGES, asset_key
 from sdg_assets.assets.knobs import StageConfig, from_run_tags
 from sdg_assets.assets.partition_context import PartitionContext
 from sdg_assets.assets.partitions import each_partition, one_by_one
+from sdg_assets.assets.passages import make_missing_passages
 from sdg_assets.assets.retries import retries
 from sdg_assets.assets.staleness import stop_if_superseded
 from sdg_assets.assets.teacher import TEACHERS
@@ -22,6 +23,7 @@ from sdg_assets.assets.wiring import wiring_of
 from sdg_assets.catalog import SeedTask, configured_catalog
 from sdg_assets.cluster.fill_report import fill_report
 from sdg_assets.cluster.pods import pod_tags
+from sdg_assets.passages.library import passage_keys
 from sdg_assets.processes.pool import Pool
 from sdg_assets.records import Stage
 from sdg_assets.sandbox.policy import unisolated_programs
@@ -70,13 +72,16 @@ def _asset(
             current_settings = settings()
             store = Store(current_settings.store)
             config = from_run_tags(config, context.run.tags)
+            if row.has_fill:
+                make_missing_passages(context)
         pool = Pool(warm_up=warm_up) if row.has_fill else Pool(processes=1)
 
         def open_partition(subtask: str) -> PartitionContext:
             catalog = configured_catalog(current_settings)
             spec = catalog.subtask(task.task, subtask)
             stop_if_superseded(context, task, stage, subtask)
-            pinned = store.pinned(key_of(spec, above) for above in row.inputs)
+            above = [key_of(spec, each) for each in row.inputs]
+            pinned = store.pinned([*above, *passage_keys(current_settings.passages)])
             return PartitionContext(
                 spec=spec,
                 store=pinned,
@@ -102,10 +107,13 @@ def _asset(
 
 
 def _inputs(task: SeedTask, stage: Stage) -> list[dg.AssetKey | dg.AssetDep]:
-    """Upstream stages of the task, the stage's teachers and, if gated, the protected benchmarks."""
+    """Upstream stages, teachers, passages if they are on, and benchmarks if the stage is gated."""
     row = STAGES[stage]
     deps: list[dg.AssetKey | dg.AssetDep] = [asset_key(task.task, above) for above in row.inputs]
     deps += [TEACHERS[role] for role in row.roles]
+    is_asked_about = row.writes_examples and settings().passage_questions
+    if is_asked_about or (row.has_votes and settings().passages):
+        deps.append(PASSAGES)
     if row.is_gated_against_benchmarks:
         deps.append(dg.AssetDep(BENCHMARKS, partition_mapping=dg.AllPartitionMapping()))
     return deps

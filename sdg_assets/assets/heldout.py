@@ -75,7 +75,7 @@ def _hash_benchmark(name: str) -> PartitionReport:
     return _publish(heldout_key(PROTECTED, name), rows)
 
 
-def _hash_missing_benchmarks(context: dg.AssetExecutionContext) -> None:
+def hash_missing_benchmarks(context: dg.AssetExecutionContext) -> None:
     """Hashes the protected benchmarks that `normalized` needs and that are not hashed yet.
 
     "Materialize all" in a task's group contains no other group's assets, so every `normalized` of
@@ -123,7 +123,7 @@ def _asset(
     def heldout(context: dg.AssetExecutionContext) -> Iterator[Any]:
         if group != PROTECTED:
             with clear_failures():
-                _hash_missing_benchmarks(context)
+                hash_missing_benchmarks(context)
         yield from each_partition(context, checks, one_by_one(work))
 
     return heldout

@@ -16,3 +16,5 @@ BENCHMARKS = asset_key(PROTECTED, Stage.HELDOUT)
 CURATED = dg.AssetKey(Stage.CURATED.value)
 COVERAGE = dg.AssetKey("coverage")
 """The coverage matrix of all subtasks."""
+PASSAGES = dg.AssetKey("passages")
+"""The passages that backgrounds are written from; only with `SDG_PASSAGES`."""

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from typing import Any
 
@@ -10,7 +10,7 @@ import dagster as dg
 
 from sdg_assets.assets.desks import desks_of, judge_of, played
 from sdg_assets.assets.heldout_guard import HeldoutGuard
-from sdg_assets.assets.knobs import StageConfig
+from sdg_assets.assets.knobs import SolverConfig, StageConfig, WriterConfig
 from sdg_assets.assets.metadata import contamination_metadata, paraphrase_metadata
 from sdg_assets.assets.progress import Progress
 from sdg_assets.assets.writing import PartitionReport, write_partition
@@ -18,15 +18,18 @@ from sdg_assets.browse.links import rows_url
 from sdg_assets.catalog import Catalog, SubtaskSpec
 from sdg_assets.cluster.fill_report import FillReport
 from sdg_assets.enrichment.judge import Judge
+from sdg_assets.enrichment.knobs import SolverKnobs
 from sdg_assets.gates.paraphrases import NAME as PARAPHRASES
 from sdg_assets.gates.paraphrases import Paraphrases, ParaphraseThresholds
 from sdg_assets.heldout.embeddings import embedded
 from sdg_assets.heldout.protection import protection
+from sdg_assets.passages.library import passage_index
 from sdg_assets.processes.pool import Pool
 from sdg_assets.records import Example, Record, Role, Stage
 from sdg_assets.settings import Settings
 from sdg_assets.signatures.table import Signatures
 from sdg_assets.sources.source import SeedSource, open_source
+from sdg_assets.stages.generated import WriterKnobs
 from sdg_assets.stages.stage import STAGES, key_of
 from sdg_assets.stages.training_rows import mapped_seeds, training_rows
 from sdg_assets.store.partitions import PartitionKey, Store
@@ -54,6 +57,25 @@ class PartitionInputs:
     def read(self, stage: Stage, record: type[RecordT]) -> Iterator[RecordT]:
         """Streams the accepted rows of a stage of this subtask; raises as `Store.read` does."""
         return self.store.read(self.key(stage), record)
+
+    def solver_knobs(self, config: SolverConfig) -> SolverKnobs:
+        """The solver's knobs, with the passages of the store if the settings name some.
+
+        Raises:
+            StoreError: The store does not hold these passages.
+        """
+        index = passage_index(self.store, self.settings.passages)
+        return replace(config.knobs(self.settings), passages=index)
+
+    def writer_knobs(self, config: WriterConfig) -> WriterKnobs:
+        """The writer's knobs, with the passages that questions are asked about, if there are some.
+
+        Raises:
+            StoreError: The store does not hold these passages.
+        """
+        setting = self.settings.passages if self.settings.passage_questions else None
+        index = passage_index(self.store, setting)
+        return replace(config.knobs(self.settings), passages=index)
 
     def judge(self, desks: Mapping[Role, Desk], seeds: Mapping[str, Example]) -> Judge | None:
         """The judge; None if the settings name no judge.

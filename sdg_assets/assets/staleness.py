@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import dagster as dg
 
-from sdg_assets.assets.keys import BENCHMARKS, asset_key
+from sdg_assets.assets.keys import BENCHMARKS, PASSAGES, asset_key
 from sdg_assets.assets.newest import Tags, newest_tags
 from sdg_assets.assets.provenance import version_of_all
 from sdg_assets.assets.teacher import TEACHERS
@@ -23,6 +23,7 @@ from sdg_assets.dagster_internals import (
 )
 from sdg_assets.errors import PermanentError
 from sdg_assets.records import Role, Stage, content_id
+from sdg_assets.settings import settings
 from sdg_assets.stages.stage import REMADE_STAGES, TASK_STAGES
 
 REMADE_TAG = "remake_stale"
@@ -135,13 +136,17 @@ def teacher_versions(instance: dg.DagsterInstance) -> Versions:
 
 
 def shared_versions(instance: dg.DagsterInstance) -> Versions:
-    """The observed versions of the teachers, and the version of all protected benchmarks' hashes.
+    """Versions of the teachers, of the passages if they are on, and of the benchmarks' hashes.
 
     An observation records the writer first, so its version is read last here: then a new solver is
     never seen without the new writer. Otherwise a sensor tick during an observation would have
     `enriched` made from the old writer's rows, and waste all its votes.
     """
     versions = teacher_versions(instance)
+    if settings().passages:
+        record = instance.get_latest_data_version_record(PASSAGES)
+        if record and (version := extract_data_version_from_entry(record.event_log_entry)):
+            versions[PASSAGES] = version.value
     names = [benchmark.name for benchmark in load_protected()]
     if hashed := version_of_all(instance, BENCHMARKS, names):
         versions[BENCHMARKS] = hashed.version

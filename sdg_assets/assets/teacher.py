@@ -12,8 +12,10 @@ import dagster as dg
 
 from sdg_assets import teacher
 from sdg_assets.assets.failures import clear_failures
+from sdg_assets.enrichment.grounding import grounding_version
 from sdg_assets.records import Role, TeacherClass, content_id
 from sdg_assets.settings import settings
+from sdg_assets.stages.about_passages import ABOUT
 from sdg_assets.stages.prompt_versions import role_versions
 from sdg_assets.teacher import check_thinking, identity_of
 from sdg_assets.teacher.backend import TeacherSpec
@@ -41,11 +43,20 @@ def is_played(role: Role, identity: TeacherIdentity | None = None) -> bool:
 
 
 def version_of(role: Role, identity: TeacherIdentity) -> str:
-    """The data version of a teacher in a role: model@revision, settings, prompts, thinking mode."""
+    """The data version of a teacher in a role: model@revision, settings, prompts, thinking mode.
+
+    With passages, the solver's and the writer's also have the version of what they are told.
+    """
     api = f"+{settings().judge_api}" if role is Role.JUDGE else ""
     mode = settings().thinking.get(role, "")
     thinking = f"+thinking={mode}" if mode else ""
-    return f"{identity.data_version}+{_prompts(role, identity.teacher_class)}{api}{thinking}"
+    passages = ""
+    if role is Role.SOLVER and settings().passages:
+        passages = f"+passages={grounding_version()}"
+    if role is Role.WRITER and settings().passage_questions:
+        passages = f"+passages={content_id(ABOUT)[:8]}"
+    prompts = _prompts(role, identity.teacher_class)
+    return f"{identity.data_version}+{prompts}{api}{thinking}{passages}"
 
 
 @cache

@@ -34,7 +34,9 @@ Certainty = Literal["yaml", "seen", "known", "guess"]
 EVERY_CONFIG = "*"
 
 # Names of other assets and folders, with which a seed task of the same name would collide.
-RESERVED_TASKS = frozenset({Stage.CURATED, "coverage", "operations", "protected", "teacher"})
+RESERVED_TASKS = frozenset(
+    {Stage.CURATED, "coverage", "operations", "passages", "protected", "teacher"}
+)
 # Endings of other files of a partition: `KEY.rejected.jsonl` is not of a subtask `KEY.rejected`.
 RESERVED_KEY_ENDINGS = (".rejected", ".manifest")
 

@@ -99,6 +99,7 @@ def _filled(
     from sdg_assets.assets.filling import TeacherWiring, streamed
     from sdg_assets.assets.partition_context import PartitionInputs
     from sdg_assets.assets.wiring import wiring_of
+    from sdg_assets.passages.library import passage_keys
     from sdg_assets.sandbox.policy import unisolated_programs
     from sdg_assets.stages.stage import STAGES, key_of
     from sdg_assets.store.partitions import Store
@@ -113,7 +114,8 @@ def _filled(
 
     def open_feed(name: str, stack: ExitStack) -> Feed:
         spec = by_name[name]
-        pinned = store.pinned(key_of(spec, above) for above in row.inputs)
+        above = [key_of(spec, each) for each in row.inputs]
+        pinned = store.pinned([*above, *passage_keys(knobs.passages)])
         inputs = PartitionInputs(spec=spec, store=pinned, settings=knobs)
         roles = played(wiring.roles(config), knobs)
         desks = stack.enter_context(desks_of(pinned, spec, roles, knobs, are_shared=share.of > 1))

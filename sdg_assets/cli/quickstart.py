@@ -192,7 +192,8 @@ def _write_results(specs: list[SubtaskSpec], store: Store) -> int:
 
 def _run_all(specs: list[SubtaskSpec], max_seeds: int, store: Store, started: float) -> list[str]:
     """Runs all subtasks and cuts the release; returns the names of the failed ones."""
-    from sdg_assets.assets.keys import CURATED, asset_key
+    from sdg_assets.assets.keys import CURATED, PASSAGES, asset_key
+    from sdg_assets.settings import settings
     from sdg_assets.stages.stage import TASK_STAGES, TEACHER_STAGES
 
     asking = TASK_STAGES.index(TEACHER_STAGES[0])
@@ -200,6 +201,8 @@ def _run_all(specs: list[SubtaskSpec], max_seeds: int, store: Store, started: fl
     for part in (TASK_STAGES[:asking], TASK_STAGES[asking:]):
         specs = [spec for spec in specs if spec not in failed]
         if part[0] in TEACHER_STAGES:
+            if settings().passages:
+                materialize([PASSAGES], None, None)
             _ask_together(specs, store, started)
         for spec in specs:
             keys = [asset_key(spec.task, stage) for stage in part]

@@ -49,9 +49,10 @@ def _sections() -> dict[str, list[type[Record]]]:
     return {
         "`seeds`": [r.Seed, r.Source],
         "`normalized`": [r.Example],
-        "`generated`": [r.GeneratedExample, r.TeacherStamp],
+        "`generated`": [r.GeneratedExample, r.TeacherStamp, r.CitedPassage],
         "`enriched` and `filtered`": [*enriched, r.Addition],
         "`curated`": [r.CuratedExample, r.Contribution],
+        "`passages`": [r.Passage],
         "Refused rows of every stage": [r.Rejection],
         "Notes of people on rows (`sdg browse`)": [Note],
     }

@@ -12,12 +12,13 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from sdg_assets.assets.desks import desks_of, judge_of, played, probe_of
 from sdg_assets.assets.knobs import SolverConfig, WriterConfig
 from sdg_assets.catalog import SubtaskSpec
 from sdg_assets.cli import terminal
+from sdg_assets.passages.library import passage_index
 from sdg_assets.records import (
     Example,
     GeneratedExample,
@@ -134,7 +135,8 @@ def _rows(
     thresholds = overridden(settings.gates, spec.gates)
     judge = judge_of(desks, spec, SeedsById(seeds), settings)
     writer, solver = desks[Role.WRITER].teacher, desks[Role.SOLVER].teacher
-    knobs = SolverConfig().knobs(settings)
+    index = passage_index(store, settings.passages)
+    knobs = replace(SolverConfig().knobs(settings), passages=index)
     probe = probe_of(desks, settings)
     context = enriched.context_of(solver, knobs, judge, probe)
 
@@ -149,7 +151,10 @@ def _rows(
             (result,) = enriched.publish([solved], context, thresholds=thresholds)
         on_row(spec, result)
 
-    for writing in generated.write(spec, seeds, writer, WriterConfig().knobs(settings)):
+    writing_knobs = WriterConfig().knobs(settings)
+    if settings.passage_questions:
+        writing_knobs = replace(writing_knobs, passages=index)
+    for writing in generated.write(spec, seeds, writer, writing_knobs):
         yield _counted(row(writing), together)
 
 

@@ -36,7 +36,7 @@ def additions(
         each.name: as_declared(
             each.ask(row, context),
             f"enrichment {each.name!r}",
-            tuple((each.role, prompt) for prompt in _prompts(each, row, context)),
+            each.prompts_in(row.answer_kind, context),
         )
         for each in enrichments
         if each.role in context.teachers and each.is_wanted(row, context)
@@ -73,18 +73,11 @@ def with_additions(
         changes |= {column: fields[column] for column in each.columns & fields.keys()}
         rest = {field: value for field, value in fields.items() if field not in each.columns}
         if rest:
-            prompts = _prompts(each, row, context)
+            prompts = [prompt for _, prompt in each.prompts_in(row.answer_kind, context)]
             others.append(_addition(each, rest, prompts, context))
     if others:
         changes["enrichments"] = sorted(others, key=lambda addition: addition.enrichment)
     return row.model_copy(update=changes)
-
-
-def _prompts(
-    enrichment: Enrichment, row: EnrichedExample, context: EnrichmentContext
-) -> Sequence[Prompt]:
-    teacher_class = context.teachers[enrichment.role].identity.teacher_class
-    return enrichment.prompts_for(row.answer_kind, context.judge_api, teacher_class)
 
 
 def _addition(

@@ -7,13 +7,31 @@ answer at once, or only repeats the question, teaches nothing and is dropped.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Set
+from collections.abc import Mapping, Sequence, Set
 from typing import Any
 
 from sdg_assets.answers.wording import normalized, typography
 from sdg_assets.enrichment.base import Enrichment, EnrichmentContext
+from sdg_assets.enrichment.grounding import (
+    NO_PASSAGE,
+    UNSUPPORTED,
+    background_prompt,
+    grounding_prompts,
+    passages_for,
+    prompt_values,
+    support,
+)
 from sdg_assets.enrichment.knobs import SolverKnobs
-from sdg_assets.records import AnswerKind, EnrichedExample, Example, JudgeApi, Role
+from sdg_assets.passages.support import Verdict
+from sdg_assets.records import (
+    AnswerKind,
+    CitedPassage,
+    EnrichedExample,
+    Example,
+    JudgeApi,
+    Passage,
+    Role,
+)
 from sdg_assets.teacher.conversation import Work
 from sdg_assets.teacher.lengths import LENGTHS
 from sdg_assets.teacher.prompts import Prompt
@@ -48,7 +66,11 @@ def prompt(kind: AnswerKind) -> Prompt:
 
 
 def knowledge_request(
-    example: Example, attempt: int, solver: TeacherFacts, knobs: SolverKnobs
+    example: Example,
+    attempt: int,
+    solver: TeacherFacts,
+    knobs: SolverKnobs,
+    passages: Sequence[Passage] = (),
 ) -> Request:
     """The request for the background of a question whose answer is verified.
 
@@ -57,8 +79,9 @@ def knowledge_request(
         attempt: The attempt's number, from 0; each one is a new sample.
         solver: The solver's teacher.
         knobs: Temperature and length.
+        passages: What it is written from; none: from the solver's memory.
     """
-    values = {
+    values: dict[str, Any] = {
         "context": example.context,
         "question": example.question,
         "choices": example.choices,
@@ -67,9 +90,11 @@ def knowledge_request(
     }
     longest = knobs.knowledge_max_tokens or LENGTHS[solver.identity.teacher_class].background
     sampling = knobs.sampling(solver.identity, attempt, longest)
-    return build_request(
-        solver.identity, Role.SOLVER, prompt(example.answer_kind), values, sampling
-    )
+    template = prompt(example.answer_kind)
+    if passages:
+        template = background_prompt(example.answer_kind)
+        values |= prompt_values(passages)
+    return build_request(solver.identity, Role.SOLVER, template, values, sampling)
 
 
 def knowledge_of(completion: Completion) -> str:
@@ -147,13 +172,17 @@ class Background(Enrichment):
 
     name = "background"
     role = Role.SOLVER
-    columns = frozenset({"knowledge", "knowledge_fault"})
+    columns = frozenset({"knowledge", "knowledge_fault", "passages"})
     trained = ("knowledge",)
 
     def prompts(self, kind: AnswerKind, judge_api: JudgeApi) -> tuple[Prompt, ...]:
         """One prompt per answer kind."""
         del judge_api
         return (prompt(kind),)
+
+    def prompts_in(self, kind: AnswerKind, context: EnrichmentContext) -> list[tuple[Role, Prompt]]:
+        """With passages, also those of `grounding`."""
+        return [*super().prompts_in(kind, context), *grounding_prompts(kind, context)]
 
     def is_wanted(self, row: EnrichedExample, context: EnrichmentContext) -> bool:
         """Every row, unless backgrounds are switched off."""
@@ -164,14 +193,23 @@ class Background(Enrichment):
         """Makes up to `ATTEMPTS` requests; adds nothing if the row does not fit the solver.
 
         A background that only a gate refuses is not written again: gates run later, in batches.
+        With passages it is written from those that the question is about, if there are any.
         """
-        solver = context.teachers[Role.SOLVER]
+        solver, passages = context.teachers[Role.SOLVER], passages_for(row, context)
+        if passages == []:
+            return {"knowledge": "", "knowledge_fault": NO_PASSAGE}
         added: dict[str, Any] = {}
         for attempt in range(ATTEMPTS):
-            (completion,) = yield [knowledge_request(row, attempt, solver, context.knobs)]
+            request = knowledge_request(row, attempt, solver, context.knobs, passages or ())
+            (completion,) = yield [request]
             if completion.finish_reason == "too_long":
                 break
             fault = knowledge_fault(completion, row)
+            if passages and not fault:
+                checked = yield from support(knowledge_of(completion), row, passages, context)
+                if any(each.verdict is not Verdict.SUPPORTED for each in checked):
+                    fault = UNSUPPORTED
+                added["passages"] = [] if fault else [CitedPassage.of(each) for each in passages]
             added["knowledge"] = "" if fault else knowledge_of(completion)
             added["knowledge_fault"] = fault
             if not fault:
@@ -180,7 +218,8 @@ class Background(Enrichment):
 
     def without(self, added: Mapping[str, Any], field: str, reason: str) -> Mapping[str, Any]:
         """No background, and why."""
-        return {**added, field: "", "knowledge_fault": reason}
+        changes = {field: "", "knowledge_fault": reason}
+        return {**added, **changes, "passages": []} if "passages" in added else {**added, **changes}
 
     def numbers(self, added: Mapping[str, Any]) -> Mapping[str, float]:
         """`knowledge_written`, or `knowledge_` and the reason why the background was dropped."""

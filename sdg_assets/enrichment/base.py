@@ -110,6 +110,17 @@ class Enrichment(ABC):
         del teacher_class
         return self.prompts(kind, judge_api)
 
+    def prompts_in(self, kind: AnswerKind, context: EnrichmentContext) -> list[tuple[Role, Prompt]]:
+        """Every prompt that may be used in a partition, with the role that answers it.
+
+        Args:
+            kind: The row's answer kind.
+            context: The context of the partition.
+        """
+        teacher_class = context.teachers[self.role].identity.teacher_class
+        prompts = self.prompts_for(kind, context.judge_api, teacher_class)
+        return [(self.role, prompt) for prompt in prompts]
+
     def is_wanted(self, row: EnrichedExample, context: EnrichmentContext) -> bool:
         """Whether this row is to be enriched; by default, every verified row is.
 

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
+from typing import TYPE_CHECKING
 
 from sdg_assets.records import ReasoningSource
 from sdg_assets.teacher.lengths import LENGTHS
 from sdg_assets.teacher.requests import Sampling, TeacherIdentity
 from sdg_assets.teacher.sampling import sampling_of
+
+if TYPE_CHECKING:
+    from sdg_assets.passages.index import PassageIndex
 
 
 @dataclass(frozen=True)
@@ -35,6 +39,8 @@ class SolverKnobs:
     """Answers of the probe to each verified row, if there is a probe."""
     knowledge_max_tokens: int | None = None
     """Most tokens of a background; None: by the solver's class."""
+    passages: PassageIndex | None = field(default=None, repr=False, compare=False)
+    """What backgrounds are written from; None: from the solver's memory."""
 
     def sampling(
         self, solver: TeacherIdentity, sample: int, max_tokens: int | None = None

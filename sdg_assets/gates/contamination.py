@@ -145,7 +145,7 @@ class Contamination:
     def refusals(self, batch: Batch[Example]) -> dict[int, Refusal]:
         """Refuses rows that repeat a held-out row; the detail names its benchmark, not its text."""
         pairs, contexts = self._search(batch.rows)
-        findings = [*(f for pair in pairs if (f := pair.finding()) is not None), *contexts]
+        findings = _findings(pairs, contexts)
         self._count(len(batch.rows), findings)
         worst: dict[int, Finding] = {}
         for finding in sorted(findings, key=lambda f: f.rank):
@@ -160,6 +160,21 @@ class Contamination:
                 if pair.is_distinctive and (place := pair.candidate.place) not in refusals:
                     self._nearest.see(pair.heldout.benchmark, batch.rows[place].id, pair.share)
         return refusals
+
+    def overlaps(self, rows: Sequence[Example], least: float) -> dict[int, Refusal]:
+        """The most serious overlap of each row that reaches `least`, refused or not.
+
+        For texts of which there are plenty: nothing that would excuse a row counts. It changes no
+        report.
+        """
+        worst: dict[int, Refusal] = {}
+        for finding in sorted(_findings(*self._search(rows)), key=lambda f: f.rank):
+            if finding.reason or finding.share >= least:
+                part = "context" if finding.of_context else "question"
+                scores = {"overlap": round(finding.share, 4)}
+                reason = finding.reason or f"overlap with a held-out {part}"
+                worst[finding.place] = Refusal(NAME, reason, finding.benchmark, scores)
+        return worst
 
     def _search(self, rows: Sequence[Example]) -> tuple[list[Pair], list[Finding]]:
         """The held-out rows that each row resembles, and the held-out contexts that it has."""
@@ -211,6 +226,10 @@ class Contamination:
             overlap.highest = max(overlap.highest, round(finding.share, 4))
             suspicious.add(finding.place)
         report.suspicious += len(suspicious)
+
+
+def _findings(pairs: Iterable[Pair], contexts: Iterable[Finding]) -> list[Finding]:
+    return [*(f for pair in pairs if (f := pair.finding()) is not None), *contexts]
 
 
 GATE = GateSpec(

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from sdg_assets.catalog.licences import licences
 from sdg_assets.gates.base import Cost, EachRow, GateSpec, Point
 from sdg_assets.records import (
+    CitedPassage,
     CommercialUse,
     Contribution,
     EnrichedExample,
@@ -72,26 +73,54 @@ def commercial_use(
 ) -> tuple[CommercialUse, list[str]]:
     """Whether a row may be used commercially, and each reason why not.
 
-    The seed task's licence must permit it. Every teacher that wrote part of the row must permit
-    both commercial use and training on its outputs. "Unclear" counts as not permitted.
+    The seed task's licence must permit it, and so must those of cited passages. Every teacher that
+    wrote part of the row must permit both commercial use and training on its outputs. "Unclear"
+    counts as not permitted.
 
     Args:
         row: The row.
         seeds: What the licence of the row's seed task says about commercial use.
         written_by: The teachers, from `contributions`.
-        share_alike: Whether rows of share-alike seeds count as usable: whoever passes them on, must
-            do so under the same licence.
+        share_alike: Whether rows of share-alike seeds and passages count as usable: whoever passes
+            them on, must do so under the same licence.
     """
     who = f"seeds of {row.task} ({row.source.license})"
     verdicts: dict[str, CommercialUse] = {f"{who}: commercial use": seeds}
     if not share_alike and "share_alike" in licences().of_data(row.source.license).asks:
         verdicts[f"{who}: commercial use without sharing alike"] = "no"
+    for licence in passage_licences(row):
+        verdicts |= _of_passages(licence, share_alike=share_alike)
     for teacher in written_by:
         who = f"{teacher.role} {teacher.model} ({teacher.license})"
         verdicts[f"{who}: commercial use"] = teacher.commercial_use
         verdicts[f"{who}: training on outputs"] = teacher.outputs_may_train
     reasons = [f"{term}: {use}" for term, use in verdicts.items() if use != "yes"]
     return combined_use(verdicts.values()), reasons
+
+
+def passage_licences(row: EnrichedExample) -> list[str]:
+    """The licences of the passages that a row cites, each once, sorted."""
+    return sorted({passage.license for passage in cited_passages(row)})
+
+
+def cited_passages(row: EnrichedExample) -> list[CitedPassage]:
+    """The passages that a row's context or background comes from, each once."""
+    return list(dict.fromkeys([*filter(None, [row.context_from]), *row.passages]))
+
+
+def row_licence(row: EnrichedExample) -> str:
+    """The licence of a row: its seed's, and those of cited passages, as an SPDX expression."""
+    return " AND ".join(dict.fromkeys([row.source.license, *passage_licences(row)]))
+
+
+def _of_passages(licence: str, *, share_alike: bool) -> dict[str, CommercialUse]:
+    asks = licences().of_data(licence).asks
+    forbidden = "no_derivatives" in asks or "non_commercial" in asks
+    use: CommercialUse = "no" if forbidden else "unclear" if "unread" in asks else "yes"
+    verdicts = {f"passages ({licence}): commercial use": use}
+    if not share_alike and "share_alike" in asks:
+        verdicts[f"passages ({licence}): commercial use without sharing alike"] = "no"
+    return verdicts
 
 
 def strictest_terms(cards: Iterable[tuple[str, Terms]]) -> dict[str, Terms]:

@@ -266,6 +266,7 @@ def _manifest(
             {"dataset": dataset, "revision": revision, "license": license_, "rows": count}
             for (dataset, revision, license_), count in sorted(statistics.datasets.items())
         ],
+        **_passages(statistics),
         "rows": {family: statistics.families[family] for family in FAMILIES},
         "commercial_rows": statistics.commercial,
         "not_commercial": dict(sorted(statistics.not_commercial.items())),
@@ -291,6 +292,19 @@ def _manifest(
             "file": HELDOUT,
         },
         "rejected": dict(sorted(statistics.rejected.items())),
+    }
+
+
+def _passages(statistics: Statistics) -> dict[str, Any]:
+    """Cited passages by source and licence; nothing in a release without passages."""
+    counts = Counter((each.source, each.license) for each in statistics.owed.passages)
+    if not counts:
+        return {}
+    return {
+        "passages": [
+            {"source": source, "license": license_, "passages": count}
+            for (source, license_), count in sorted(counts.items())
+        ]
     }
 
 

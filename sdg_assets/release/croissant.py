@@ -207,6 +207,16 @@ def _provenance(statistics: Statistics, facts: CardFacts) -> Json:
                 "sc:size": f"{source.rows:,} rows of this release",
             }
             for source in source_datasets(statistics)
+        ]
+        + [
+            {
+                "@type": "prov:Entity",
+                "prov:label": f"passages of {source}",
+                "sc:license": [_licence_url(licence)],
+            }
+            for source, licence in sorted(
+                {(passage.source, passage.license) for passage in statistics.owed.passages}
+            )
         ],
         "prov:wasGeneratedBy": [
             {

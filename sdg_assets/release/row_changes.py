@@ -30,7 +30,7 @@ PARTS = {
     "answer": ("answer", "written_answer", "aliases"),
     "votes": ("solver", "votes", "outcome"),
     "judge": ("judge",),
-    "texts": ("reasoning", "knowledge", "enrichments", "text"),
+    "texts": ("reasoning", "knowledge", "passages", "enrichments", "text"),
     "origin": ("teacher", "written_by", "source", "seed_ids"),
 }
 """Part of a row → its columns. A changed row counts under the first part that differs."""

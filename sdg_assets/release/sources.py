@@ -7,7 +7,7 @@ The headings follow the European Commission's template for the public summary of
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from sdg_assets.catalog.licences import licences
 from sdg_assets.release.card import CardFacts, SourceDataset, source_datasets
@@ -29,6 +29,15 @@ class Generator:
     rows: int
 
 
+@dataclass(frozen=True)
+class PassageSource:
+    """Where cited passages come from, under one licence."""
+
+    source: str
+    licence: str
+    passages: int
+
+
 def render_sources(statistics: Statistics, facts: CardFacts, *, commercial: bool) -> str:
     """The text of `SOURCES.md`.
 
@@ -39,7 +48,7 @@ def render_sources(statistics: Statistics, facts: CardFacts, *, commercial: bool
     """
     owed = statistics.owed_by_commercial if commercial else statistics.owed
     models = {model for model, _ in owed.teachers}
-    due = obligations(owed.sources, owed.teachers, facts.terms)
+    due = obligations({**owed.sources, **owed.passage_licences}, owed.teachers, facts.terms)
     page = page_template("sources").render(
         name=facts.name,
         release=facts.release,
@@ -52,6 +61,7 @@ def render_sources(statistics: Statistics, facts: CardFacts, *, commercial: bool
         generators=[Generator(*key, rows) for key, rows in sorted(owed.generators.items())],
         terms={model: text for model, text in facts.terms.items() if model in models},
         sources=list(_sources(statistics, owed)),
+        passages=list(_passage_sources(owed)),
         languages=statistics.dataset_languages,
         seeds=facts.seeds,
         obligations=due,
@@ -61,7 +71,7 @@ def render_sources(statistics: Statistics, facts: CardFacts, *, commercial: bool
 
 
 def render_attribution(statistics: Statistics, facts: CardFacts, *, commercial: bool) -> str:
-    """The text of `ATTRIBUTION.md`: for each seed dataset the notice that its licence asks for.
+    """The text of `ATTRIBUTION.md`: the notices of seed datasets and of cited passages.
 
     Args:
         statistics: The counts of the release's rows, after `finish`.
@@ -72,12 +82,45 @@ def render_attribution(statistics: Statistics, facts: CardFacts, *, commercial: 
     notices = "\n\n".join(_notice(source) for source in _sources(statistics, owed))
     citations = "".join(f"\n{entry}\n" for entry in facts.citations)
     cited = f"\n\n## Citations\n\n```bibtex{citations}```" if citations else ""
+    passages = _passage_notices(owed)
     return (
         "# Attribution\n\n"
         f"The rows of release `{facts.release}` were written by models after rows of the datasets "
         "below. They are changed material: question and answer are new. Pass this file on with "
-        f"the rows.\n\n{notices}{cited}\n"
+        f"the rows.\n\n{notices}{passages}{cited}\n"
     )
+
+
+def _passage_notices(owed: Owed) -> str:
+    """A line for each passage that a background was written from; empty without passages."""
+    lines = [
+        f"- **{passage.title}** (`{passage.id}`), {passage.source}. Licence: "
+        f"{_linked(passage.license)}. {rows:,} rows."
+        for passage, rows in sorted(
+            owed.passages.items(), key=lambda item: (item[0].source, item[0].id, item[0].revision)
+        )
+    ]
+    if not lines:
+        return ""
+    return (
+        "\n\n## Passages\n\nBackgrounds (`knowledge`) were written from these texts, in other "
+        "words, and some are the context of a row. Each row names its own in `passages` and "
+        "`context_from`.\n\n" + "\n".join(lines)
+    )
+
+
+def _passage_sources(owed: Owed) -> Iterator[PassageSource]:
+    by_source: dict[tuple[str, str], PassageSource] = {}
+    for passage in owed.passages:
+        key = (passage.source, passage.license)
+        before = by_source.get(key, PassageSource(*key, 0))
+        by_source[key] = replace(before, passages=before.passages + 1)
+    yield from (by_source[key] for key in sorted(by_source))
+
+
+def _linked(licence: str) -> str:
+    url = licences().of_data(licence).url
+    return f"[{licence}]({url})" if url else licence
 
 
 def _notice(source: SourceDataset) -> str:

@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 
 from xxhash import xxh3_64_intdigest
 
-from sdg_assets.records import CuratedExample, Rejection, VerdictWord
+from sdg_assets.gates.licence import cited_passages, passage_licences
+from sdg_assets.records import CitedPassage, CuratedExample, Rejection, VerdictWord
 from sdg_assets.release.diversity import Diversity, measure
 from sdg_assets.release.tokens import TokenSizes
 from sdg_assets.stages.matrix import difficulty_of
@@ -19,6 +20,8 @@ SAMPLE = 100
 """Rows per task that diversity is measured on: those with the smallest ids, so that the sample is
 the same in every run."""
 TENTHS = 10
+PASSAGES = "cited passages"
+"""Name under which the duties of passages are listed; ATTRIBUTION.md names each passage."""
 
 
 @dataclass
@@ -39,6 +42,10 @@ class Owed:
 
     sources: Counter[tuple[str, str]] = field(default_factory=Counter)
     """Rows by (dataset, licence) of their seeds."""
+    passages: Counter[CitedPassage] = field(default_factory=Counter)
+    """Rows by the passages that their contexts or backgrounds come from."""
+    passage_licences: Counter[tuple[str, str]] = field(default_factory=Counter)
+    """Rows by (`PASSAGES`, licence) of cited passages, once a row."""
     teachers: Counter[tuple[str, str]] = field(default_factory=Counter)
     """Rows by (model, licence) of each model that wrote part of them, once a row."""
     generators: Counter[tuple[str, str, str, str]] = field(default_factory=Counter)
@@ -46,7 +53,9 @@ class Owed:
 
     def see(self, row: CuratedExample) -> None:
         """Counts a row."""
-        self.sources[row.source.dataset, row.license] += 1
+        self.sources[row.source.dataset, row.source.license] += 1
+        self.passages.update(cited_passages(row))
+        self.passage_licences.update((PASSAGES, name) for name in passage_licences(row))
         self.generators.update((p.model, p.revision, p.license, p.role) for p in row.written_by)
         self.teachers.update({(part.model, part.license) for part in row.written_by})
 
@@ -64,6 +73,7 @@ class Statistics:
     languages: Counter[str] = field(default_factory=Counter)
     kinds: Counter[str] = field(default_factory=Counter)
     licences: Counter[str] = field(default_factory=Counter)
+    """Rows by licence of their seed and of cited passages; a row may have several."""
     not_commercial: Counter[str] = field(default_factory=Counter)
     """Rows by the reason why they are not in the commercial subset; a row may have several."""
     datasets: Counter[tuple[str, str, str]] = field(default_factory=Counter)
@@ -127,7 +137,7 @@ class Statistics:
         self.domains[row.domain] += 1
         self.languages[row.language] += 1
         self.kinds[row.answer_kind.value] += 1
-        self.licences[row.license] += 1
+        self.licences.update({row.source.license, *passage_licences(row)})
         self.not_commercial.update(row.not_commercial)
         self.datasets[row.source.dataset, row.source.revision, row.source.license] += 1
         self.dataset_languages[row.source.dataset].add(row.language)

@@ -105,7 +105,7 @@ class DirectorySource:
     def rows(self, spec: SubtaskSpec, split: str) -> Iterator[Row]:
         """Streams the rows of a split's files, in the order of the file names."""
         for file in self._files(spec, split):
-            yield from _parquet_rows(file) if file.suffix == ".parquet" else _json_rows(file)
+            yield from parquet_rows(file) if file.suffix == ".parquet" else json_rows(file)
 
     def splits(self, spec: SubtaskSpec) -> list[str]:
         """The splits that have files, sorted."""
@@ -148,7 +148,12 @@ class DirectorySource:
         return files
 
 
-def _parquet_rows(file: Path) -> Iterator[Row]:
+def parquet_rows(file: Path) -> Iterator[Row]:
+    """The rows of a Parquet file.
+
+    Raises:
+        SeedSourceError: The file is not readable.
+    """
     import pyarrow.parquet as pq
 
     try:
@@ -159,7 +164,7 @@ def _parquet_rows(file: Path) -> Iterator[Row]:
         raise SeedSourceError(f"{file}: not readable as parquet: {error}") from error
 
 
-def _json_rows(file: Path) -> Iterator[Row]:
+def json_rows(file: Path) -> Iterator[Row]:
     """The objects of a JSONL file; blank lines and a byte order mark are skipped.
 
     Raises:

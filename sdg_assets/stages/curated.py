@@ -8,7 +8,7 @@ from more_itertools import chunked
 
 from sdg_assets.gates import Gate, first_refusals
 from sdg_assets.gates.base import ROWS_PER_BATCH
-from sdg_assets.gates.licence import Terms, commercial_use, contributions
+from sdg_assets.gates.licence import Terms, commercial_use, contributions, row_licence
 from sdg_assets.records import CommercialUse, CuratedExample, EnrichedExample, Refusal, Rejection
 from sdg_assets.texts import TextStyle, render_texts
 
@@ -73,7 +73,7 @@ def _curated(
     use, reasons = commercial_use(row, seeds, written_by, share_alike=share_alike)
     return CuratedExample(
         **dict(row),
-        license=row.source.license,
+        license=row_licence(row),
         written_by=written_by,
         commercial_use=use,
         not_commercial=reasons,

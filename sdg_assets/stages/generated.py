@@ -8,12 +8,11 @@ from __future__ import annotations
 import random
 from array import array
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import Any
 
 from more_itertools import chunked
-from pydantic import ValidationError
 
 from sdg_assets.answers import AnswerFormat, DraftError, answer_format
 from sdg_assets.answers.base import Draft
@@ -21,17 +20,21 @@ from sdg_assets.catalog import SubtaskSpec
 from sdg_assets.enrichment.asking import as_declared
 from sdg_assets.gates import draft_gates, first_refusals
 from sdg_assets.gates.base import ROWS_PER_BATCH
+from sdg_assets.passages.index import PassageIndex
 from sdg_assets.records import (
     AnswerKind,
+    CitedPassage,
     Content,
     Example,
     GeneratedExample,
+    Passage,
     Rejection,
     Role,
     Stage,
     TeacherClass,
     content_id,
 )
+from sdg_assets.stages.about_passages import draft_about, passage_for, told_about, without_context
 from sdg_assets.stages.draws import Draw, draw_of
 from sdg_assets.stages.seed_index import SeedCopies
 from sdg_assets.stages.shots import Ranking, SeedPrompts
@@ -69,6 +72,8 @@ class WriterKnobs:
         temperature: Sampling temperature; None: as the writer's card recommends, else 0.9.
         max_tokens: Longest answer, in tokens; None: by the writer's class, see `teacher.lengths`.
         thinking: Thinking mode of the writer; empty: the model's default.
+        passages: What questions of tasks with a context are asked about; None: the writer writes
+            the context too.
         variation: See `draws.draw_of`.
         varied_from: See `draws.draw_of`.
     """
@@ -80,6 +85,7 @@ class WriterKnobs:
     thinking: str = ""
     variation: str = ""
     varied_from: int = 0
+    passages: PassageIndex | None = field(default=None, repr=False, compare=False)
 
     def sampling(self, writer: TeacherIdentity, number: int) -> Sampling:
         """How the writer's tokens are sampled for an anchor's example of this number."""
@@ -109,6 +115,7 @@ class Written:
         round: The number of the anchor's request, from 0.
         request: The request.
         completion: The answer.
+        passage: The passage that it was asked about; None: none.
     """
 
     anchor: Example
@@ -117,6 +124,7 @@ class Written:
     round: int
     request: Request
     completion: Completion
+    passage: Passage | None = None
 
 
 class Writing:
@@ -288,6 +296,9 @@ def _write(
     kind = answer_format(anchor.answer_kind)
     shots = [anchor, *shown.neighbours(anchor, pool, knobs.shots - 1)]
     draw = draw_of(spec, anchor.id, round_number, knobs.variation, knobs.varied_from)
+    passage = passage_for(knobs.passages, anchor, round_number, writer)
+    if passage:
+        draw = replace(draw, topic=None, angle="", angle_instruction="")
     wanted_answer = (
         anchor.choices[(int(anchor.id[8:16], 16) + round_number) % len(anchor.choices)]
         if kind.choices_are_given
@@ -309,11 +320,13 @@ def _write(
             "labels": anchor.choices,
         }
         schema = _schema(kind.draft_model(anchor))
+        if passage:
+            values, schema = told_about(passage, values), without_context(schema)
         template = prompt(anchor.answer_kind, writer.identity.teacher_class)
         request = build_request(writer.identity, Role.WRITER, template, values, sampling, schema)
         (completion,) = yield [request]
         if completion.finish_reason != "too_long" or len(shots) == 1:
-            return Written(anchor, shots, draw, round_number, request, completion)
+            return Written(anchor, shots, draw, round_number, request, completion, passage)
         shots = shots[:-1]
 
 
@@ -335,7 +348,7 @@ def _read(
         )
         return Rejection(gate=GATE, reason="too long", detail=detail, row=_origin(written))
     try:
-        content = _parse(written.completion, answer_format(anchor.answer_kind), anchor, rng)
+        content = _parse(written, answer_format(anchor.answer_kind), rng)
     except DraftError as error:
         return _rejected(written, str(error))
     if copies.hold(content):
@@ -359,9 +372,8 @@ def _rejected(written: Written, reason: str, detail: str = "") -> Rejection:
     return Rejection(gate=GATE, reason=reason, detail=detail, row=row)
 
 
-def _parse(
-    completion: Completion, kind: AnswerFormat, anchor: Example, rng: random.Random
-) -> Content:
+def _parse(written: Written, kind: AnswerFormat, rng: random.Random) -> Content:
+    anchor, completion = written.anchor, written.completion
     text = completion.text.strip()
     if completion.finish_reason == "length":
         raise DraftError("truncated")
@@ -375,8 +387,10 @@ def _parse(
         raise DraftError("refusal")
     start, end = text.find("{"), text.rfind("}")
     try:
-        draft = kind.draft_model(anchor).model_validate_json(text[start : end + 1])
-    except ValidationError as error:
+        found, model = text[start : end + 1], kind.draft_model(anchor)
+        passage = written.passage
+        draft = draft_about(passage, found, model) if passage else model.model_validate_json(found)
+    except ValueError as error:  # pydantic's errors, of JSON and of the model
         raise DraftError("unparsable") from error
     if not draft.question:
         raise DraftError("empty question")
@@ -413,6 +427,7 @@ def _example(
         topic=_topic_path(written.draw),
         angle=written.draw.angle,
         completion_id=written.completion.request_id,
+        context_from=CitedPassage.of(written.passage) if written.passage else None,
         **vars(content),
     )
 

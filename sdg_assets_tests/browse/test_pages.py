@@ -146,16 +146,16 @@ class Probed(EnrichedExample):
     """A row of a later version of this package."""
 
     pass_rate: float
-    passages: list[dict[str, str]]
+    excerpts: list[dict[str, str]]
 
 
 def test_a_field_that_the_page_does_not_know_is_shown(tmp_path: Path) -> None:
     store = Store(tmp_path / "store")
     with store.write(PartitionKey("quiz", "filtered", "quiz")) as out:
         for rate in (0.25, 0.75):
-            passage = {"title": "Rivers", "text": f"The Nile <b>flows</b> {rate}"}
+            excerpt = {"title": "Rivers", "text": f"The Nile <b>flows</b> {rate}"}
             row = enriched(question=f"Which river at {rate}?")
-            out.accept(Probed(**dict(row), pass_rate=rate, passages=[passage]))
+            out.accept(Probed(**dict(row), pass_rate=rate, excerpts=[excerpt]))
     page = "/subtasks/quiz/quiz/filtered"
     with TestClient(
         application(store, tmp_path / "indexes", patience=None), "http://127.0.0.1"

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -8,11 +9,12 @@ import pytest
 from sdg_assets.catalog import load_catalog
 from sdg_assets.catalog.licences import DUTIES, licences
 from sdg_assets.gates.licence import Terms, strictest_terms
-from sdg_assets.records import CommercialUse, CuratedExample, TeacherStamp
+from sdg_assets.records import CitedPassage, CommercialUse, CuratedExample, TeacherStamp
 from sdg_assets.release import Cut, Release, write_release
 from sdg_assets.release.obligations import obligations
 from sdg_assets.stages.curated import curate
 from sdg_assets.teacher.models import teacher_cards
+from sdg_assets_tests.support.passages import passage
 from sdg_assets_tests.support.records import enriched, source
 
 CARDS = {card.model: card for card in teacher_cards().values()}
@@ -133,3 +135,34 @@ def test_every_duty_has_a_licence_that_asks_for_it_and_a_sentence() -> None:
     asked = {d for table in (licences().data, licences().models) for entry in table.values()
              for d in entry.asks}  # fmt: skip
     assert asked == DUTIES.keys() - {"unread"}
+
+
+def test_cited_passages_are_named_with_their_licence_and_its_duties(tmp_path: Path) -> None:
+    atlas = passage(license="CC-BY-SA-4.0")
+    rows = [
+        enriched(question="Where is Paris?", judge=None, passages=[CitedPassage.of(atlas)]),
+        enriched(question="Where is Rome?", judge=None),
+    ]
+    terms = {rows[0].teacher.model: Terms("yes", "yes"), rows[0].solver.model: Terms("yes", "yes")}
+    curated = curate([("all", rows)], lambda _name: {}, lambda _name: [], {"quiz": "yes"}, terms)
+    release = write_release(tmp_path, Cut({"quiz/filtered/quiz": "aa"}), curated)
+
+    page = (release.path / "SOURCES.md").read_text("utf-8")
+    assert "| an atlas | CC-BY-SA-4.0 | 1 |" in page
+    owed = "share alike: pass adaptations on under the same licence | cited passages"
+    assert f"| {owed} | CC-BY-SA-4.0 | 1 |" in page
+    attribution = (release.path / "ATTRIBUTION.md").read_text("utf-8")
+    assert "- **Paris** (`paris`), an atlas. Licence: [CC-BY-SA-4.0](https://" in attribution
+    manifest = json.loads((release.path / "manifest.json").read_text("utf-8"))
+    assert manifest["passages"] == [
+        {"source": "an atlas", "license": "CC-BY-SA-4.0", "passages": 1}
+    ]
+    assert manifest["licences"] == {"CC-BY-SA-4.0": 1, "MIT": 2}
+
+
+def test_a_release_without_passages_does_not_speak_of_them(tmp_path: Path) -> None:
+    release = _release(tmp_path, {APACHE.model: "CC0-1.0"})
+
+    for name in ("SOURCES.md", "ATTRIBUTION.md"):
+        assert "## Passages" not in (release.path / name).read_text("utf-8")
+    assert "passages" not in json.loads((release.path / "manifest.json").read_text("utf-8"))

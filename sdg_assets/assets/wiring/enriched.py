@@ -19,7 +19,7 @@ from sdg_assets.teacher.share import Share
 
 
 def _ask(partition: PartitionContext, config: SolverConfig, desks: Desks) -> Filling:
-    knobs = config.knobs(partition.settings)
+    knobs = partition.solver_knobs(config)
     judge, solver = _judge(partition, desks), desks[Role.SOLVER].teacher
     probe = probe_of(desks, partition.settings)
     runs_programs = partition.spec.answer_kind.policy.runs_programs
@@ -69,7 +69,7 @@ def _share(
     inputs: PartitionInputs, config: SolverConfig, desks: Desks, share: Share
 ) -> Iterator[Work[Solved | Rejection]]:
     written = inputs.read(Stage.GENERATED, GeneratedExample)
-    solver, knobs = desks[Role.SOLVER].teacher, config.knobs(inputs.settings)
+    solver, knobs = desks[Role.SOLVER].teacher, inputs.solver_knobs(config)
     judge, probe = _judge(inputs, desks), probe_of(desks, inputs.settings)
     return enrich(written, solver, knobs, judge, probe, share=share)
 

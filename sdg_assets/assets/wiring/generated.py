@@ -31,7 +31,7 @@ def _ask(partition: PartitionContext, config: WriterConfig, desks: Desks) -> Fil
     if target := _target(partition, config):
         return _ask_until_accepted(partition, config, seeds, desks, target)
     spec, writer = partition.spec, desks[Role.WRITER].teacher
-    knobs = config.knobs(partition.settings)
+    knobs = partition.writer_knobs(config)
 
     def publish_partition(usage: Usage) -> PartitionReport:
         answers, pool = answers_of(desks), partition.pool
@@ -68,8 +68,8 @@ def _ask_until_accepted(
         spec,
         seeds,
         {role: desk.teacher for role, desk in desks.items()},
-        config.knobs(partition.settings),
-        solving.knobs(partition.settings),
+        partition.writer_knobs(config),
+        partition.solver_knobs(solving),
         partition.thresholds,
         progress,
         heldout=partition.guard.gate,
@@ -101,7 +101,7 @@ def _share(
             "before, so one process must write them; share examples_per_seed instead"
         )
     seeds = RowFile(Example, inputs.read(Stage.NORMALIZED, Example))
-    knobs = config.knobs(inputs.settings)
+    knobs = inputs.writer_knobs(config)
     return write(inputs.spec, seeds, desks[Role.WRITER].teacher, knobs, share=share)
 
 

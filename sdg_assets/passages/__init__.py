@@ -1,0 +1,1 @@
+"""Passages that backgrounds are written from: reading, index, and the check of what was written."""
