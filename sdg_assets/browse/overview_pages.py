@@ -52,7 +52,7 @@ def overview(request: Request) -> Response:
     columns = [
         {
             "name": column.name,
-            "label": column.label,
+            "heading": column.label,
             "meaning": column.meaning,
             "right": column.right,
             "url": _sorted_by(column.name, words, down=column.name == sort and not down),

@@ -81,7 +81,7 @@ def _as_row(passage: Passage) -> Example:
         family="knowledge",
         domain="",
         language="en",
-        answer_kind=AnswerKind.FREE_FORM,
+        answer_kind=AnswerKind.of_any_row(),
         context=passage.text,
         question=passage.title,
         answer=passage.title,

@@ -20,6 +20,7 @@ OTHER_MEANINGS = {
     ("kinds.py", "multiple_choice"): "the output family of that name",
     ("release/card.py", "multiple_choice"): "the output family of that name",
     ("release/card.md.jinja", "multiple_choice"): "the output family of that name",
+    ("release/configs.py", "multiple_choice"): "the output family of that name",
     ("sandbox/__init__.py", "code"): "a field of the sandbox's protocol",
     ("sandbox/roles.py", "code"): "a field of the sandbox's protocol",
     ("teacher/server/replies.py", "code"): "a field of an HTTP error",

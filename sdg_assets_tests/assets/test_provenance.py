@@ -16,7 +16,7 @@ from sdg_assets.assets.wiring import generated as wiring
 from sdg_assets.catalog import cached_catalog
 from sdg_assets.records import Role
 from sdg_assets.settings import Settings, settings
-from sdg_assets.stages.generated import publish
+from sdg_assets.stages.published import written_rows
 from sdg_assets.store.partitions import PartitionKey, Store
 from sdg_assets.teacher.requests import Request
 from sdg_assets_tests.assets.quiz import put_rows, quiz
@@ -168,9 +168,9 @@ def test_a_retry_in_the_same_run_leaves_out_what_is_done(
         worked.append(spec.key)  # type: ignore[attr-defined]
         if worked == ["quiz_a", "quiz_b"]:
             raise ConnectionError("the network was away")
-        return publish(spec, *arguments)  # type: ignore[arg-type]
+        return written_rows(spec, *arguments)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(wiring, "publish", fails_once)
+    monkeypatch.setattr(wiring, "written_rows", fails_once)
     result = run("quiz", ["generated"], subtasks=BOTH, instance=instance)
 
     assert result.success, failures(result)

@@ -145,7 +145,6 @@ def test_a_raw_seed_is_shown_with_the_columns_of_its_dataset(client: TestClient)
 class Probed(EnrichedExample):
     """A row of a later version of this package."""
 
-    pass_rate: float
     excerpts: list[dict[str, str]]
 
 
@@ -155,7 +154,7 @@ def test_a_field_that_the_page_does_not_know_is_shown(tmp_path: Path) -> None:
         for rate in (0.25, 0.75):
             excerpt = {"title": "Rivers", "text": f"The Nile <b>flows</b> {rate}"}
             row = enriched(question=f"Which river at {rate}?")
-            out.accept(Probed(**dict(row), pass_rate=rate, excerpts=[excerpt]))
+            out.accept(Probed(**{**dict(row), "pass_rate": rate, "excerpts": [excerpt]}))
     page = "/subtasks/quiz/quiz/filtered"
     with TestClient(
         application(store, tmp_path / "indexes", patience=None), "http://127.0.0.1"
