@@ -5,7 +5,6 @@ import signal
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -15,7 +14,6 @@ import pytest
 from sdg_assets.errors import PermanentError, TransientError
 from sdg_assets.processes.pool import QUEUED, WAITING, Pool
 from sdg_assets_tests.processes.jobs import (
-    Endless,
     KilledElsewhere,
     Reading,
     echo,
@@ -110,21 +108,6 @@ def test_a_job_reads_its_open_files_in_other_processes_too(pool: Pool) -> None:
     assert len({pid for pid, _ in results}) == 2
 
 
-def test_an_interrupt_ends_the_processes_in_the_midst_of_a_batch(tmp_path: Path) -> None:
-    def interrupt() -> None:
-        wait_until(lambda: any(tmp_path.iterdir()))
-        os.kill(os.getpid(), signal.SIGINT)
-
-    with Pool(2) as pool:
-        results = pool.each(Endless(tmp_path, os.getpid()), iter(range(10**9)), rows=MANY)
-        threading.Thread(target=interrupt, daemon=True).start()
-        with pytest.raises(KeyboardInterrupt):
-            list(results)
-
-    (begun,) = (int(file.name) for file in tmp_path.iterdir())
-    assert not is_running(begun)
-
-
 OWNER = """
 import os, sys
 from pathlib import Path
@@ -136,7 +119,7 @@ with Pool(2) as pool:
 """
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
 def test_the_processes_end_with_the_one_that_started_them(
     number: signal.Signals, tmp_path: Path
 ) -> None:
