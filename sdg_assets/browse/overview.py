@@ -11,7 +11,7 @@ from sdg_assets.browse.library import Subtask
 from sdg_assets.records import Stage
 from sdg_assets.stages.stage import ROW_STAGES, STAGES
 
-Sort = Literal["task", "seeds", "generated", "verified", "accepted", "share", "stale", "failed",
+Sort = Literal["task", "read", "written", "verified", "accepted", "share", "stale", "failed",
                "teacher", "made"]  # fmt: skip
 
 
@@ -37,12 +37,12 @@ class State:
     """When a stage was last published."""
 
     @property
-    def seeds(self) -> int:
+    def read(self) -> int:
         """Accepted rows of the first stage."""
         return next((rows for stage, rows, _ in self.stages if stage == Stage.SEEDS), 0)
 
     @property
-    def generated(self) -> int:
+    def written(self) -> int:
         """Accepted rows of `generated`."""
         return next((rows for stage, rows, _ in self.stages if stage == Stage.GENERATED), 0)
 

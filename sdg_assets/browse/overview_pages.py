@@ -14,6 +14,7 @@ from sdg_assets.browse.overview import Sort, State, sorted_states, state_of
 from sdg_assets.browse.render import page
 from sdg_assets.browse.selection import BadQueryError
 from sdg_assets.browse.shelf import only, shelf_of
+from sdg_assets.records import Stage
 from sdg_assets.store.review import reviewed
 
 
@@ -27,8 +28,8 @@ class _Column:
 
 COLUMNS = (
     _Column("task", "subtask", "task and subtask"),
-    _Column("seeds", "seeds", "rows of the training split", right=True),
-    _Column("generated", "generated", "drafts that could be read", right=True),
+    _Column("read", Stage.SEEDS, "rows of the training split", right=True),
+    _Column("written", Stage.GENERATED, "drafts that could be read", right=True),
     _Column("verified", "verified", "rows whose answer the votes agreed on", right=True),
     _Column("accepted", "accepted", "rows that passed every gate", right=True),
     _Column("share", "yield", "accepted rows by the writer's drafts", right=True),

@@ -261,7 +261,7 @@ def test_a_scoring_judge_at_an_address_is_served_by_the_reward_backend() -> None
 COMPARING = ("startswith", "match", "fullmatch", "compile", "search", "partition", "removeprefix")
 # Besides backends and `addresses`: the object store's client needs to know whether its endpoint
 # uses TLS.
-ADDRESS_READERS = ("teacher/backends/", "addresses.py", "store/objects.py")
+ADDRESS_READERS = ("teacher/backends/", "teacher/embedder.py", "addresses.py", "store/objects.py")
 
 
 def looks_at_addresses(source: str) -> bool:
