@@ -97,6 +97,13 @@ from dagster._core.storage.asset_check_execution_record import AssetCheckExecuti
 # `DagsterRunStatus` is public, but only these sets say which of its members are final. Our own
 # lists would misclassify a member that Dagster adds. Remove once Dagster exports the sets.
 from dagster._core.storage.dagster_run import FINISHED_STATUSES, NOT_FINISHED_STATUSES
+
+# The first and last partition of a run over several. Public code reads them only inside a step.
+# Remove once `DagsterRun` has them as attributes.
+from dagster._core.storage.tags import (
+    ASSET_PARTITION_RANGE_END_TAG,
+    ASSET_PARTITION_RANGE_START_TAG,
+)
 from dagster._core.utils import make_new_backfill_id  # with `AssetGraphSubset` above
 
 __all__ = [
@@ -107,8 +114,10 @@ __all__ = [
     "FINISHED_STATUSES",
     "NOT_FINISHED_STATUSES",
     "NULL_EVENT_POINTER",
+    "RANGE_TAGS",
     "SLOT_CONTEXT_OWNERS",
     "SYSTEM_METADATA_KEY_SOURCE_ASSET_OBSERVATION",
+    "UNFINISHED_BACKFILLS",
     "AssetCheckEvaluationTargetMaterializationData",
     "AssetCheckExecutionRecordStatus",
     "AssetGraphSubset",
@@ -133,6 +142,16 @@ __all__ = [
     "make_new_backfill_id",
     "replace_slot_contexts",
 ]
+
+RANGE_TAGS = (ASSET_PARTITION_RANGE_START_TAG, ASSET_PARTITION_RANGE_END_TAG)
+"""The tags of a run with the first and the last of its partitions."""
+
+UNFINISHED_BACKFILLS = (
+    BulkActionStatus.REQUESTED,
+    BulkActionStatus.CANCELING,
+    BulkActionStatus.FAILING,
+)
+"""The states of a backfill that may still launch runs, or wait for them."""
 
 SLOT_CONTEXT_OWNERS = (in_process, multiprocess, step_delegating_executor)
 """The modules whose executors claim slots: one process, one process per step, one pod per step."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 import dagster as dg
 
@@ -26,13 +26,15 @@ from sdg_assets.assets.jobs import (
 )
 from sdg_assets.assets.keys import COVERAGE, CURATED
 from sdg_assets.assets.retention import forget_old_runs
+from sdg_assets.assets.retries import RETRIED_WITHIN
 from sdg_assets.assets.staleness import Stale, first_stale
 from sdg_assets.assets.teacher import TEACHERS
 from sdg_assets.catalog import Catalog, configured_catalog
 from sdg_assets.dagster_internals import (
     NOT_FINISHED_STATUSES,
+    RANGE_TAGS,
+    UNFINISHED_BACKFILLS,
     BulkActionsFilter,
-    BulkActionStatus,
     PartitionBackfill,
 )
 from sdg_assets.heldout.protection import PROTECTED
@@ -42,12 +44,6 @@ from sdg_assets.stages.stage import STAGES
 # A failed partition is requested once more. After that a person looks at it, or resets the
 # sensor's cursor.
 MAX_REQUESTS = 2
-UNFINISHED_BACKFILLS = [
-    BulkActionStatus.REQUESTED, BulkActionStatus.CANCELING, BulkActionStatus.FAILING
-]  # fmt: skip
-# How long a failed run may wait for Dagster to retry it.
-RETRIED_WITHIN = timedelta(minutes=10)
-RANGE = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
 
 
 def schedules() -> list[dg.ScheduleDefinition]:
@@ -242,7 +238,7 @@ def _subtasks_of(run: dg.DagsterRun, key: dg.AssetKey, catalog: Catalog) -> Iter
     if partition := run.tags.get("dagster/partition"):
         return [partition]
     subtasks = _all_subtasks(key, catalog)
-    first, last = (run.tags.get(tag) for tag in RANGE)
+    first, last = (run.tags.get(tag) for tag in RANGE_TAGS)
     if first in subtasks and last in subtasks:
         return subtasks[subtasks.index(first) : subtasks.index(last) + 1]
     return subtasks

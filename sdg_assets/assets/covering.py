@@ -10,7 +10,6 @@ from datetime import UTC, datetime
 import dagster as dg
 from pydantic import Field
 
-from sdg_assets.assets.automation import UNFINISHED_BACKFILLS
 from sdg_assets.assets.cover_page import cover_page
 from sdg_assets.assets.cover_plans import StoredPlan, read_plan, write_plan
 from sdg_assets.assets.failures import clear_failures
@@ -24,7 +23,7 @@ from sdg_assets.assets.jobs import (
 from sdg_assets.assets.knobs import TAG
 from sdg_assets.assets.staleness import first_stale
 from sdg_assets.catalog import Catalog, configured_catalog
-from sdg_assets.dagster_internals import BulkActionStatus
+from sdg_assets.dagster_internals import UNFINISHED_BACKFILLS, BulkActionStatus
 from sdg_assets.records import Stage
 from sdg_assets.settings import settings
 from sdg_assets.stages.stage import REMADE_STAGES, TASK_STAGES, key_of

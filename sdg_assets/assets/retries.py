@@ -1,8 +1,13 @@
 """The retry policy of steps after a transient failure."""
 
+from datetime import timedelta
+
 import dagster as dg
 
 from sdg_assets.settings import settings
+
+RETRIED_WITHIN = timedelta(minutes=10)
+"""How long a failed run may wait for Dagster to retry it: the daemon may have been down."""
 
 
 def retries() -> dg.RetryPolicy:

@@ -17,6 +17,7 @@ from sdg_assets.catalog import Catalog
 from sdg_assets.cluster.fill_report import FillReport, IndexFailure
 from sdg_assets.cluster.pods import WAITS_LABEL
 from sdg_assets.cluster.settings import ClusterSettings
+from sdg_assets.dagster_internals import RANGE_TAGS
 from sdg_assets.errors import CANNOT_BE_DONE, PermanentError
 from sdg_assets.records import Stage
 
@@ -29,7 +30,6 @@ NO_LIMIT = 2**31 - 1
 """`backoffLimit` of a Job whose retries are limited per index, as Kubernetes sets it itself."""
 INDEX_ANNOTATION = "batch.kubernetes.io/job-completion-index"
 PARTITION_TAG = "dagster/partition"
-RANGE_TAGS = ("dagster/asset_partition_range_start", "dagster/asset_partition_range_end")
 
 
 def fill_command(

@@ -18,7 +18,7 @@ from sdg_assets.store.partitions import PartitionKey, Store
 from sdg_assets_tests.conftest import Configure
 from sdg_assets_tests.support.builders import write_catalog
 from sdg_assets_tests.support.records import enriched
-from sdg_assets_tests.support.runs import QUIET, failures
+from sdg_assets_tests.support.runs import metadata_of_run
 
 
 @pytest.fixture(autouse=True)
@@ -37,15 +37,7 @@ def put(store: Store, task: str, subtask: str, rows: int) -> None:
 
 
 def metadata(instance: dg.DagsterInstance) -> dict[str, Any]:
-    result = dg.materialize(
-        [coverage_asset(cached_catalog(settings().catalog))],
-        instance=instance,
-        run_config={"loggers": QUIET},
-        raise_on_error=False,
-    )
-    assert result.success, failures(result)
-    (event,) = result.get_asset_materialization_events()
-    return {name: value.value for name, value in event.materialization.metadata.items()}
+    return metadata_of_run([coverage_asset(cached_catalog(settings().catalog))], instance)
 
 
 def test_rows_of_enabled_subtasks_are_counted_with_holes_and_surpluses(

@@ -19,10 +19,11 @@ from sdg_assets.stages.target import Target
 from sdg_assets.stages.wishes import CoverRequest, Wish
 from sdg_assets.store.partitions import PartitionKey, Store
 from sdg_assets_tests.conftest import Configure
+from sdg_assets_tests.support.backfills import launched_by, targets
 from sdg_assets_tests.support.builders import seed_task, write_catalog
 from sdg_assets_tests.support.cities import Employ, write_and_solve
 from sdg_assets_tests.support.records import enriched, example, generated
-from sdg_assets_tests.support.runs import QUIET, failures, metadata, run
+from sdg_assets_tests.support.runs import failures, metadata, run
 from sdg_assets_tests.support.scripted_teacher import ScriptedTeacher
 
 
@@ -50,19 +51,7 @@ def launched(
     instance: dg.DagsterInstance, **config: Any
 ) -> tuple[dg.ExecuteInProcessResult, list[PartitionBackfill]]:
     """Runs the job; returns the backfills that it launched, the newest first."""
-    result = cover.execute_in_process(
-        run_config={"ops": {"launch_cover": {"config": config}}, "loggers": QUIET},
-        instance=instance,
-        raise_on_error=False,
-    )
-    return result, list(instance.get_backfills())
-
-
-def targets(backfill: PartitionBackfill) -> dict[str, set[str]]:
-    data = backfill.asset_backfill_data
-    assert data
-    subsets = data.target_subset.partitions_subsets_by_asset_key
-    return {key.to_user_string(): set(s.get_partition_keys()) for key, s in subsets.items()}
+    return launched_by(cover, instance, config)
 
 
 def plan_of(backfill: PartitionBackfill, store: Store) -> StoredPlan:

@@ -10,8 +10,9 @@ from sdg_assets.assets.jobs import jobs
 from sdg_assets.catalog import load_protected
 from sdg_assets.dagster_internals import PartitionBackfill
 from sdg_assets_tests.conftest import Configure
+from sdg_assets_tests.support.backfills import launched_by, targets
 from sdg_assets_tests.support.builders import write_catalog
-from sdg_assets_tests.support.runs import QUIET, failures
+from sdg_assets_tests.support.runs import failures
 from sdg_assets_tests.support.stages import ROW_ASSETS, TASK_ASSETS
 
 JOBS = {job.name: job for job in jobs()}
@@ -38,19 +39,7 @@ def launched(
     """Runs a job and returns the backfills that it launched."""
     job = JOBS[name]
     assert isinstance(job, dg.JobDefinition)
-    result = job.execute_in_process(
-        run_config={"ops": {f"launch_{name}": {"config": config}}, "loggers": QUIET},
-        instance=instance,
-        raise_on_error=False,
-    )
-    return result, list(instance.get_backfills())
-
-
-def targets(backfill: PartitionBackfill) -> dict[str, set[str]]:
-    data = backfill.asset_backfill_data
-    assert data
-    subsets = data.target_subset.partitions_subsets_by_asset_key
-    return {key.to_user_string(): set(s.get_partition_keys()) for key, s in subsets.items()}
+    return launched_by(job, instance, config)
 
 
 def materialize(instance: dg.DagsterInstance, task: str, stage: str, *subtasks: str) -> None:

@@ -25,7 +25,7 @@ from sdg_assets_tests.conftest import Configure
 from sdg_assets_tests.support.builders import seed_task
 from sdg_assets_tests.support.cities import Employ, write_and_solve
 from sdg_assets_tests.support.passages import put_passages, raw
-from sdg_assets_tests.support.runs import QUIET, failures, metadata, run
+from sdg_assets_tests.support.runs import QUIET, failures, metadata, metadata_of_run, run
 from sdg_assets_tests.support.scripted_teacher import ScriptedTeacher
 
 OSLO = (
@@ -53,15 +53,7 @@ def passages(tmp_path: Path, configure: Configure) -> Path:
 
 
 def materialize(instance: dg.DagsterInstance) -> dict[str, Any]:
-    result = dg.materialize(
-        passages_assets(),
-        instance=instance,
-        run_config={"loggers": QUIET},
-        raise_on_error=False,
-    )
-    assert result.success, failures(result)
-    (event,) = result.get_asset_materialization_events()
-    return {name: value.value for name, value in event.materialization.metadata.items()}
+    return metadata_of_run(passages_assets(), instance)
 
 
 def deps(stage: str) -> set[dg.AssetKey]:

@@ -22,8 +22,6 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-import dagster as dg
-
 from sdg_assets.assets.jobs import Partitions, launch
 from sdg_assets.assets.keys import CURATED, asset_key
 from sdg_assets.assets.teacher import TEACHERS
@@ -33,7 +31,7 @@ from sdg_assets.settings import settings
 from sdg_assets.stages.stage import TASK_STAGES
 from sdg_assets_tests.assets.quiz import put_rows
 from sdg_assets_tests.conftest import forget_settings
-from sdg_assets_tests.operation.deployment import Deployment, deployed
+from sdg_assets_tests.operation.deployment import Deployment, deployed, worker_of
 from sdg_assets_tests.support.builders import write_catalog
 from sdg_assets_tests.support.teacher_server import TeacherServer, teacher_server
 from sdg_assets_tests.support.webhook import Webhook, webhook
@@ -210,15 +208,6 @@ def release(scene: Scene) -> None:
     """A release of what there is."""
     scene.deployment.materialize(CURATED.path)
     scene.expects("a new release", scene.ended(), "1 new release", "rows at")
-
-
-def worker_of(deployment: Deployment, asset: str) -> int:
-    """The process that executes the asset's run."""
-    runs = deployment.instance.get_runs(dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTED]))
-    (run,) = [r for r in runs if {k.to_user_string() for k in r.asset_selection or ()} == {asset}]
-    logs = deployment.instance.all_logs(run.run_id)
-    matches = [re.search(r"\(pid: (\d+)\)", entry.message) for entry in logs]
-    return int(next(match for match in matches if match)[1])
 
 
 @contextmanager

@@ -36,7 +36,7 @@ from sdg_assets.records import AnswerKind, Example, Role
 from sdg_assets.settings import Settings
 from sdg_assets.teacher import open_teacher
 from sdg_assets.teacher.requests import Completion
-from sdg_assets_tests.benchmarks.vacuous_tests import Goal
+from sdg_assets_tests.benchmarks.goals import Goal, exit_code
 from sdg_assets_tests.support.builders import MIRROR
 from sdg_assets_tests.support.records import example
 
@@ -139,13 +139,7 @@ def main() -> int:
                     right > baseline,
                 )
             )
-    print("\n| goal | figure | |\n|---|---|---|")
-    for goal in goals:
-        print(f"| {goal.name} | {goal.figure} | {'reached' if goal.reached else 'MISSED'} |")
-    missed = [goal.name for goal in goals if not goal.reached]
-    for name in missed:
-        print(f"goal missed: {name}", file=sys.stderr)
-    return 1 if missed else 0
+    return exit_code(goals)
 
 
 def by_overlap(pair: Pair) -> bool:

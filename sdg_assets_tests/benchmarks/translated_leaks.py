@@ -42,8 +42,8 @@ from sdg_assets.heldout.vectors import QuestionVectors
 from sdg_assets.records import AnswerKind, EnrichedExample, Example
 from sdg_assets.settings import Settings
 from sdg_assets.teacher.embedder import PACKAGED, Embedder, embedder_of, unit_vectors
+from sdg_assets_tests.benchmarks.goals import Goal, exit_code
 from sdg_assets_tests.benchmarks.mirror import SOURCE, examples
-from sdg_assets_tests.benchmarks.vacuous_tests import Goal
 from sdg_assets_tests.support.builders import MIRROR
 from sdg_assets_tests.support.records import enriched
 
@@ -164,13 +164,7 @@ def verdict(found: Tested, spared: Tested) -> int:
             found.by_ngrams < found.refused,
         ),
     ]
-    print("\n| goal | figure | |\n|---|---|---|")
-    for goal in goals:
-        print(f"| {goal.name} | {goal.figure} | {'reached' if goal.reached else 'MISSED'} |")
-    missed = [goal.name for goal in goals if not goal.reached]
-    for name in missed:
-        print(f"goal missed: {name}", file=sys.stderr)
-    return 1 if missed else 0
+    return exit_code(goals)
 
 
 def held_out(embedder: Embedder) -> tuple[EmbeddingIndex, HeldoutIndex]:

@@ -12,12 +12,12 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 
 from sdg_assets import sandbox
 from sdg_assets.answers.programs import passes, proof_of
 from sdg_assets.records import AnswerKind, Example, Proof
 from sdg_assets.sandbox import Isolation
+from sdg_assets_tests.benchmarks.goals import Goal, exit_code
 from sdg_assets_tests.benchmarks.sandbox_throughput import TARGET, mbpp, processor_seconds
 from sdg_assets_tests.benchmarks.shapes import CHEATS, HONEST, VACUOUS
 from sdg_assets_tests.support.builders import MIRROR
@@ -27,15 +27,6 @@ SHAPES = 40
 """The smallest number of vacuous shapes for the goal."""
 REFERENCES = 964
 """MBPP's training, test and validation rows."""
-
-
-@dataclass(frozen=True)
-class Goal:
-    """A goal: its figure, and whether it is reached."""
-
-    name: str
-    figure: str
-    reached: bool
 
 
 def row(program: str, tests: list[str]) -> Example:
@@ -49,13 +40,7 @@ def main() -> int:
         print("nothing here isolates programs: install bubblewrap, or allow user namespaces")
         return 1
     goals = [_vacuous(), _honest(), _cheats(), *_references()]
-    print("\n| goal | figure | |\n|---|---|---|")
-    for goal in goals:
-        print(f"| {goal.name} | {goal.figure} | {'reached' if goal.reached else 'MISSED'} |")
-    missed = [goal.name for goal in goals if not goal.reached]
-    for name in missed:
-        print(f"goal missed: {name}", file=sys.stderr)
-    return 1 if missed else 0
+    return exit_code(goals)
 
 
 def _vacuous() -> Goal:

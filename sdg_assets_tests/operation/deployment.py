@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -146,6 +147,15 @@ def partitions_of(run: dg.DagsterRun) -> str:
     first = run.tags.get("dagster/asset_partition_range_start")
     last = run.tags.get("dagster/asset_partition_range_end")
     return run.tags.get("dagster/partition") or f"{first}..{last}"
+
+
+def worker_of(deployment: Deployment, asset: str) -> int:
+    """The process that executes the asset's run."""
+    runs = deployment.instance.get_runs(dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTED]))
+    (run,) = [r for r in runs if {k.to_user_string() for k in r.asset_selection or ()} == {asset}]
+    logs = deployment.instance.all_logs(run.run_id)
+    matches = [re.search(r"\(pid: (\d+)\)", entry.message) for entry in logs]
+    return int(next(match for match in matches if match)[1])
 
 
 @contextmanager

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import signal
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -20,7 +19,7 @@ from sdg_assets.catalog import cached_catalog, load_protected
 from sdg_assets.settings import settings
 from sdg_assets.store.partitions import PartitionKey, Store
 from sdg_assets_tests.conftest import Configure, forget_settings, on_disk
-from sdg_assets_tests.operation.deployment import Deployment, deployed
+from sdg_assets_tests.operation.deployment import Deployment, deployed, worker_of
 from sdg_assets_tests.support.builders import write_catalog
 from sdg_assets_tests.support.runs import metadata
 from sdg_assets_tests.support.stages import ROW_ASSETS, TASK_ASSETS
@@ -270,12 +269,3 @@ def test_a_killed_run_is_retried_and_asks_nothing_twice_that_was_answered(
     assert len(written) == 8
     assert sum(written) <= 8 + 2  # requests in flight
     assert times(deployment, "killed", "generated") == {"killed_a": 1}
-
-
-def worker_of(deployment: Deployment, asset: str) -> int:
-    """The process that executes the asset's run."""
-    runs = deployment.instance.get_runs(dg.RunsFilter(statuses=[dg.DagsterRunStatus.STARTED]))
-    (run,) = [r for r in runs if {k.to_user_string() for k in r.asset_selection or ()} == {asset}]
-    logs = deployment.instance.all_logs(run.run_id)
-    matches = [re.search(r"\(pid: (\d+)\)", entry.message) for entry in logs]
-    return int(next(match for match in matches if match)[1])

@@ -133,3 +133,15 @@ def checks(
         for evaluation in evaluations
         if evaluation.asset_key.path[1] == stage and evaluation.partition == subtask
     }
+
+
+def metadata_of_run(
+    assets: Sequence[dg.AssetsDefinition], instance: dg.DagsterInstance
+) -> dict[str, Any]:
+    """Materializes assets, and returns the metadata of the only materialization."""
+    result = dg.materialize(
+        assets, instance=instance, run_config={"loggers": QUIET}, raise_on_error=False
+    )
+    assert result.success, failures(result)
+    (event,) = result.get_asset_materialization_events()
+    return {name: value.value for name, value in event.materialization.metadata.items()}

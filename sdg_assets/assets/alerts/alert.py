@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import NamedTuple
 
+from sdg_assets.assets.operations import WHAT_TO_DO
+
 SHOWN = 20
 """Most alerts of one kind that a message lists. Chat services cut messages at 2,000 characters."""
 CAUSE_CHARACTERS = 300
@@ -35,8 +37,7 @@ WORDING = {
     AlertKind.FAILED: Wording(
         "1 failure",
         "{} failures",
-        "Open the run: its error says what to do. Re-execute from failure computes only the "
-        "failed partitions.",
+        WHAT_TO_DO["failed"],
     ),
     AlertKind.BACKFILL: Wording(
         "1 backfill that could not launch its runs",

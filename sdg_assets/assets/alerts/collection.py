@@ -14,16 +14,16 @@ import dagster as dg
 from sdg_assets.assets.alerts.alert import Alert, AlertKind
 from sdg_assets.assets.alerts.finished_runs import alerts_of_run
 from sdg_assets.assets.alerts.state import AlertState, Held
+from sdg_assets.assets.retries import RETRIED_WITHIN
 from sdg_assets.dagster_internals import (
     FINISHED_STATUSES,
+    UNFINISHED_BACKFILLS,
     BulkActionsFilter,
     BulkActionStatus,
     PartitionBackfill,
 )
 
 HOLD = timedelta(hours=1)
-RETRY_WITHIN = timedelta(minutes=10)
-"""A run whose retry has not begun after this time is reported: the daemon may have been down."""
 OVERLAP = timedelta(minutes=10)
 """Runs that changed this long before the newest known change are read again: a run may be recorded
 late, and its tags may change after its end."""
@@ -31,7 +31,6 @@ RUNS_A_TICK = 100
 """A tick may take 60 s; reading the events of a run takes up to 0.1 s."""
 BACKFILL = "dagster/backfill"
 RETRIED = "dagster/auto_retry_run_id"
-UNFINISHED = {BulkActionStatus.REQUESTED, BulkActionStatus.CANCELING, BulkActionStatus.FAILING}
 
 
 class Source(NamedTuple):
@@ -98,7 +97,7 @@ def _not_retried(
         if not run.is_complete_and_waiting_to_retry:
             continue
         ended = datetime.fromtimestamp(record.end_time or 0, UTC)
-        if now - ended > RETRY_WITHIN:
+        if now - ended > RETRIED_WITHIN:
             yield run
         else:
             state.retrying.append(run.run_id)
@@ -118,8 +117,8 @@ def _ended_backfills(
         alerts = [_own_failure(own[backfill])] if backfill in new else []
         held = state.held.get(backfill)
         if held:
-            found = instance.get_backfill(backfill)
-            if found and found.status in UNFINISHED and now - held.first < HOLD:
+            current = instance.get_backfill(backfill)
+            if current and current.status in UNFINISHED_BACKFILLS and now - held.first < HOLD:
                 continue
             del state.held[backfill]
             alerts += _alerts(instance, held.runs)

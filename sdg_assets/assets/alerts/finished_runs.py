@@ -6,13 +6,13 @@ from urllib.parse import quote
 import dagster as dg
 
 from sdg_assets.assets.alerts.alert import Alert, AlertKind
+from sdg_assets.dagster_internals import RANGE_TAGS
 
 _EVENTS = {
     dg.DagsterEventType.STEP_FAILURE,
     dg.DagsterEventType.RUN_FAILURE,
     dg.DagsterEventType.ASSET_CHECK_EVALUATION,
 }
-RANGE = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
 
 
 def alerts_of_run(instance: dg.DagsterInstance, run: dg.DagsterRun) -> list[Alert]:
@@ -92,7 +92,7 @@ def _target(run: dg.DagsterRun) -> str:
     """What the run was to make, in a few words."""
     assets = sorted(key.to_user_string() for key in run.asset_selection or ())
     what = ", ".join(assets[:3]) + (f" and {len(assets) - 3} more" if len(assets) > 3 else "")
-    first, last = (run.tags.get(tag) for tag in RANGE)
+    first, last = (run.tags.get(tag) for tag in RANGE_TAGS)
     partition = run.tags.get("dagster/partition") or (f"{first}…{last}" if first else "")
     return "/".join(part for part in (what or run.job_name, partition) if part)
 
