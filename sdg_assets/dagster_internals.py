@@ -98,15 +98,19 @@ from dagster._core.storage.asset_check_execution_record import AssetCheckExecuti
 # lists would misclassify a member that Dagster adds. Remove once Dagster exports the sets.
 from dagster._core.storage.dagster_run import FINISHED_STATUSES, NOT_FINISHED_STATUSES
 
-# The first and last partition of a run over several. Public code reads them only inside a step.
-# Remove once `DagsterRun` has them as attributes.
+# The first and last partition of a run over several, its backfill, and whether Dagster launched it
+# as a retry. Public code reads them only inside a step. Remove once `DagsterRun` has them as
+# attributes.
 from dagster._core.storage.tags import (
     ASSET_PARTITION_RANGE_END_TAG,
     ASSET_PARTITION_RANGE_START_TAG,
+    BACKFILL_ID_TAG,
+    RETRY_NUMBER_TAG,
 )
 from dagster._core.utils import make_new_backfill_id  # with `AssetGraphSubset` above
 
 __all__ = [
+    "BACKFILL_ID_TAG",
     "CODE_VERSION_TAG",
     "DATA_VERSION_IS_USER_PROVIDED_TAG",
     "DATA_VERSION_TAG",
@@ -115,6 +119,7 @@ __all__ = [
     "NOT_FINISHED_STATUSES",
     "NULL_EVENT_POINTER",
     "RANGE_TAGS",
+    "RETRY_NUMBER_TAG",
     "SLOT_CONTEXT_OWNERS",
     "SYSTEM_METADATA_KEY_SOURCE_ASSET_OBSERVATION",
     "UNFINISHED_BACKFILLS",

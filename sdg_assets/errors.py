@@ -44,6 +44,10 @@ class FullDiskError(StoreError):
     """The disk is full. The step fails its remaining partitions: it could not store their rows."""
 
 
+class BudgetUsedUpError(PermanentError):
+    """The run's budget of tokens was used up before there was anything to publish."""
+
+
 class TeacherError(PermanentError):
     """The teacher cannot be used as configured."""
 

@@ -18,6 +18,7 @@ from pydantic_settings import NoDecode, SettingsConfigDict
 
 from sdg_assets.addresses import BUCKET_URL, OWNER, Credentials, addresses_in, split_credentials
 from sdg_assets.environment import EnvironmentSettings, Json, from_environment, nearest
+from sdg_assets.prices import Prices
 from sdg_assets.records import THINKING_MODES, JudgeApi, ReasoningSource, Role
 from sdg_assets.thresholds import overridden
 
@@ -210,6 +211,12 @@ class Settings(EnvironmentSettings):
         "SDG_PASSAGES, which then is the row's context",
     )
     release_name: str = Field(default="Task-seeded synthetic Q&A", min_length=1)
+    release_max_age_days: float | None = Field(
+        default=None,
+        ge=1,
+        description="days after which a release counts as too old in Dagster's UI; unset: never. "
+        "dagster.yaml must switch `freshness` on",
+    )
     browse_url: str | None = Field(
         default=None,
         pattern=r"^https?://[^\s/@]+(/[^\s?#]*)?$",
@@ -234,6 +241,12 @@ class Settings(EnvironmentSettings):
     gates: Json[dict[str, Any]] = Field(
         default_factory=dict,
         description="thresholds of gates and checks as JSON; `preview` prints their names",
+    )
+    prices: Json[Prices | None] = Field(
+        default=None,
+        description="prices of teachers as JSON, of a million tokens or of a GPU-hour: "
+        '{"currency": "EUR", "teachers": {"qwen3-32b": {"prompt": 0.1, "output": 0.3}}}; unset: '
+        "costs are stated in tokens and GPU-seconds only",
     )
     min_yield: float = Field(
         default=0.1, ge=0, le=1, description="share of accepted rows below which a check warns"

@@ -1,6 +1,7 @@
 """The `curated` asset: one release of all published `filtered` partitions."""
 
 from collections.abc import Iterator, Sequence
+from datetime import timedelta
 from functools import partial
 
 import dagster as dg
@@ -30,6 +31,7 @@ from sdg_assets.release.push import push
 from sdg_assets.settings import Settings, settings
 from sdg_assets.signatures.release import duplicates_across
 from sdg_assets.signatures.thresholds import DuplicateThresholds
+from sdg_assets.stages.cost import PriceList
 from sdg_assets.stages.curated import Partition, curate
 from sdg_assets.stages.funnel import funnel_row
 from sdg_assets.stages.matrix import matrix_of
@@ -69,6 +71,7 @@ def curated_asset(catalog: Catalog) -> dg.AssetsDefinition:
         description=row.description,
         retry_policy=retries(),
         op_tags=pod_tags(Stage.CURATED),
+        freshness_policy=_freshness_policy(),
     )
     def curated(
         context: dg.AssetExecutionContext, config: ReleaseConfig
@@ -101,13 +104,22 @@ def curated_asset(catalog: Catalog) -> dg.AssetsDefinition:
     return curated
 
 
+def _freshness_policy() -> dg.FreshnessPolicy | None:
+    """When Dagster's UI shows the release as too old; None: never."""
+    days = settings().release_max_age_days
+    if days is None:
+        return None
+    return dg.FreshnessPolicy.time_window(fail_window=timedelta(days=days))
+
+
 def _stale(
     instance: dg.DagsterInstance, keys: Sequence[PartitionKey], current_settings: Settings
 ) -> list[str]:
-    """The stale partitions of all subtasks in the release, as `task/stage/subtask`."""
+    """The stale and incomplete partitions of the release's subtasks, as `task/stage/subtask`."""
     released = {(key.task, key.subtask) for key in keys}
-    stale = state_of(instance, configured_catalog(current_settings)).stale
-    return [name for name in stale if (name.split("/")[0], name.split("/")[2]) in released]
+    state = state_of(instance, configured_catalog(current_settings))
+    names = dict.fromkeys([*state.stale, *state.incomplete])
+    return [name for name in names if (name.split("/")[0], name.split("/")[2]) in released]
 
 
 def _release(
@@ -171,6 +183,7 @@ def _release(
         audit=comparison.audit,
         embedded=embedded_comparison(published[key].info for key in keys),
         terms={card.model: card.terms for card in cards},
+        prices=PriceList.of(current_settings),
         tokenizer=_tokenizer(current_settings),
         coverage=coverage(store, catalog, current_settings.without_benchmarks),
         notes=[note for spec in specs for note in notes_of(store, spec.task, spec.key)],

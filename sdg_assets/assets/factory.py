@@ -4,6 +4,7 @@ The differences between stages are in the stage table and in `assets/wiring/`.
 """
 
 from collections.abc import Generator, Iterator
+from contextlib import nullcontext
 from typing import Any
 
 import dagster as dg
@@ -12,7 +13,7 @@ from sdg_assets.assets.check_specs import check_specs
 from sdg_assets.assets.failures import clear_failures
 from sdg_assets.assets.filling import Ready, TeacherWiring, filled
 from sdg_assets.assets.keys import BENCHMARKS, PASSAGES, asset_key
-from sdg_assets.assets.knobs import StageConfig, from_run_tags
+from sdg_assets.assets.knobs import StageConfig, TeacherConfig, from_run_tags
 from sdg_assets.assets.partition_context import PartitionContext
 from sdg_assets.assets.partitions import each_partition, one_by_one
 from sdg_assets.assets.passages import make_missing_passages
@@ -21,6 +22,7 @@ from sdg_assets.assets.staleness import stop_if_superseded
 from sdg_assets.assets.teacher import TEACHERS
 from sdg_assets.assets.wiring import wiring_of
 from sdg_assets.catalog import SeedTask, configured_catalog
+from sdg_assets.cluster.budget_names import budget_name
 from sdg_assets.cluster.fill_report import fill_report
 from sdg_assets.cluster.pods import pod_tags
 from sdg_assets.passages.library import passage_keys
@@ -31,6 +33,7 @@ from sdg_assets.settings import settings
 from sdg_assets.stages.published import warm_up
 from sdg_assets.stages.stage import ROW_STAGES, STAGES, key_of
 from sdg_assets.store.partitions import Store
+from sdg_assets.teacher.budget import Budget
 
 
 def task_assets(task: SeedTask) -> list[dg.AssetsDefinition]:
@@ -74,6 +77,7 @@ def _asset(
             config = from_run_tags(config, context.run.tags)
             if row.has_fill:
                 make_missing_passages(context)
+            budget = _budget(context, config, store)
         pool = Pool(warm_up=warm_up) if row.has_fill else Pool(processes=1)
 
         def open_partition(subtask: str) -> PartitionContext:
@@ -96,14 +100,24 @@ def _asset(
         def prepare(keys: Iterator[str]) -> Generator[Ready]:
             if isinstance(wiring, TeacherWiring):
                 concurrency = current_settings.concurrency
-                return filled(keys, open_partition, wiring, config, concurrency)
+                return filled(keys, open_partition, wiring, config, concurrency, budget)
             make = wiring.make
             return one_by_one(lambda subtask: make(open_partition(subtask), config))(keys)
 
-        with unisolated_programs(allowed=current_settings.allow_unsandboxed_code), pool:
+        programs = unisolated_programs(allowed=current_settings.allow_unsandboxed_code)
+        with programs, pool, budget or nullcontext():
             yield from each_partition(context, checks, prepare)
 
     return asset_of_stage
+
+
+def _budget(context: dg.AssetExecutionContext, config: StageConfig, store: Store) -> Budget | None:
+    """The tokens that the run may still spend; None: no limit."""
+    if not isinstance(config, TeacherConfig) or not config.max_tokens:
+        return None
+    budget = Budget(store.root, budget_name(context.instance, context.run), config.max_tokens)
+    context.log.info(f"{budget.spent:,} of {budget.most:,} tokens of the budget are spent")
+    return budget
 
 
 def _inputs(task: SeedTask, stage: Stage) -> list[dg.AssetKey | dg.AssetDep]:

@@ -13,6 +13,7 @@ from sdg_assets.assets.progress import Progress
 from sdg_assets.assets.writing import PartitionReport
 from sdg_assets.errors import SdgError
 from sdg_assets.records import Role
+from sdg_assets.teacher.budget import Budget
 from sdg_assets.teacher.conversation import Desks, Feed, Usage, Work, settle
 from sdg_assets.teacher.share import Share
 from sdg_assets.teacher.stream import fill
@@ -62,6 +63,7 @@ def filled(
     wiring: TeacherWiring[Any],
     config: StageConfig,
     concurrency: int | None = None,
+    budget: Budget | None = None,
 ) -> Generator[Ready]:
     """Fills partitions, all in one stream: the teacher never waits for one to be finished.
 
@@ -71,9 +73,11 @@ def filled(
         wiring: The stage's wiring.
         config: The run config of the stage.
         concurrency: Requests under way at a time; None: what the teachers have capacity for.
+        budget: The tokens that the run may spend; None: no limit.
 
     Yields:
-        Each partition as soon as all its completions are in the log, or as soon as it failed.
+        Each partition as soon as all its completions are in the log, or the budget is used up, or
+        it failed.
     """
     publishing: dict[str, Callable[[Usage], PartitionReport]] = {}
 
@@ -83,7 +87,8 @@ def filled(
         filling = wiring.ask(partition, config, desks)
         progress = _progress(partition.progress(filling.total), filling)
         publishing[key] = filling.publish
-        return Feed(filling.works, desks, Usage(), progress, filling.runs_programs)
+        programs = filling.runs_programs
+        return Feed(filling.works, desks, Usage(), progress, programs, budget=budget)
 
     with closing(streamed(keys, open_feed, concurrency)) as feeds:
         for key, feed in feeds:

@@ -17,7 +17,7 @@ from sdg_assets.assets.failures import clear_failures
 from sdg_assets.assets.keys import BENCHMARKS, COVERAGE, CURATED, asset_key
 from sdg_assets.assets.knobs import CONFIGS, TAG, from_run_tags
 from sdg_assets.assets.newest import materialized_partitions
-from sdg_assets.assets.staleness import REMADE_TAG, Stale, first_stale
+from sdg_assets.assets.staleness import REMADE_TAG, Stale, first_stale, made_of
 from sdg_assets.catalog import Catalog, SeedTask, configured_catalog, load_protected
 from sdg_assets.dagster_internals import (
     AssetGraphSubset,
@@ -34,7 +34,8 @@ from sdg_assets.store.partitions import Store
 
 Partitions = Mapping[dg.AssetKey, list[str]]
 KNOBS = (
-    "max_seeds", "examples_per_seed", "votes", "target_accepted", "harder_from", "accept_smaller"
+    "max_seeds", "examples_per_seed", "votes", "target_accepted", "harder_from", "accept_smaller",
+    "max_tokens",
 )  # fmt: skip
 PRIORITY = "dagster/priority"
 
@@ -54,6 +55,10 @@ class Knobs(dg.Config):
     )
     accept_smaller: bool | None = Field(
         default=None, description="allow a partition to replace a version with far more rows"
+    )
+    max_tokens: int | None = Field(
+        default=None,
+        description="tokens of prompts and answers that all runs of the backfill may spend",
     )
 
 
@@ -89,7 +94,11 @@ class EverythingStale(dg.Config):
     partitions: dict[str, list[str]] = Field(
         default={},
         description="only these partitions, as task/stage: [subtask], without their downstream "
-        "stages; empty: all stale partitions with their downstream stages",
+        "stages; empty: all stale partitions, and those that a budget ended, with their downstream "
+        "stages",
+    )
+    max_tokens: int | None = Field(
+        default=None, description="tokens that the backfill may spend, if no partition is named"
     )
 
 
@@ -134,6 +143,21 @@ def stale_of(stale: Iterable[Stale]) -> Partitions:
     partitions: dict[dg.AssetKey, list[str]] = defaultdict(list)
     for partition in stale:
         partitions[asset_key(partition.task, partition.stage)].append(partition.subtask)
+    return partitions
+
+
+def to_remake(instance: dg.DagsterInstance, tasks: Iterable[SeedTask]) -> Partitions:
+    """Asset key → subtasks, the first stage of each that is stale or that a budget ended."""
+    tasks = list(tasks)
+    first = {(each.task, each.subtask): each.stage for each in first_stale(instance, tasks)}
+    for task, made in zip(tasks, made_of(instance, tasks), strict=True):
+        for subtask in task.enabled_subtasks():
+            for stage in made.incomplete_stages(subtask)[:1]:
+                other = first.get((task.task, subtask), stage)
+                first[task.task, subtask] = min(stage, other, key=REMADE_STAGES.index)
+    partitions: dict[dg.AssetKey, list[str]] = defaultdict(list)
+    for (name, subtask), stage in first.items():
+        partitions[asset_key(name, stage)].append(subtask)
     return partitions
 
 
@@ -300,22 +324,23 @@ def launch_everything_missing(context: dg.OpExecutionContext, config: Everything
 
 @dg.op
 def launch_everything_stale(context: dg.OpExecutionContext, config: EverythingStale) -> None:
-    """Launches a backfill of the partitions that are stale now."""
+    """Launches a backfill of the partitions that are stale now, or that a budget ended."""
     with clear_failures():
         catalog = configured_catalog(settings())
         named = _named(catalog, config.partitions)
         names = {name.partition("/")[0] for name in named}
         tasks = [task for task in catalog.enabled() if not named or task.task in names]
-        stale = first_stale(context.instance, tasks)
         if named:
+            stale = first_stale(context.instance, tasks)
             # A partition made since the request is no longer stale, and is left out.
             stale = [partition for partition in stale if partition.name in named]
             title = f"Stale - changed: {_changed(stale)}"
             tag = {REMADE_TAG: "true"}
             launch_and_log(context, stale_of(stale), title, Knobs(), **tag)
         else:
-            partitions = with_all_below(context.instance, stale_of(stale))
-            launch_and_log(context, partitions, "Everything stale", Knobs())
+            partitions = with_all_below(context.instance, to_remake(context.instance, tasks))
+            knobs = Knobs(max_tokens=config.max_tokens)
+            launch_and_log(context, partitions, "Everything stale", knobs)
 
 
 def _changed(stale: Iterable[Stale]) -> str:

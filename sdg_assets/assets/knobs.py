@@ -110,7 +110,16 @@ class SeedConfig(StageConfig):
     max_seeds: int | None = _knob("maximum number of seeds per subtask")
 
 
-class WriterConfig(StageConfig):
+class TeacherConfig(StageConfig):
+    """Knobs of the stages that ask teachers."""
+
+    max_tokens: int | None = _knob(
+        "tokens of prompts and answers that the run may spend, or all runs of the backfill "
+        "together; then it ends with what it has"
+    )
+
+
+class WriterConfig(TeacherConfig):
     """Knobs of `generated`."""
 
     examples_per_seed: int | None = _knob("new examples per seed", most=1000)
@@ -140,7 +149,7 @@ class WriterConfig(StageConfig):
         )
 
 
-class SolverConfig(StageConfig):
+class SolverConfig(TeacherConfig):
     """Knobs of `enriched`."""
 
     votes: int | None = _knob("solver answers per question", most=99)

@@ -1,4 +1,4 @@
-"""The `operations` asset: one page of failed, stale and missing partitions, and what to do."""
+"""The `operations` asset: one page of failed, stale, incomplete and missing partitions."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
@@ -26,6 +26,9 @@ WHAT_TO_DO = {
     "stale": "An input has changed: a teacher, its prompts, or the rows and hashes of an upstream "
     "stage. Switch on the sensor remake_stale, or launch the job everything_stale. Their "
     "downstream stages are not listed; they become stale next.",
+    "incomplete": "A budget of tokens ended them. Their finished rows are published. Materialize "
+    "them again without sdg/max_tokens, or with a larger one, or launch the job everything_stale: "
+    "only what is missing is asked for. No sensor does so by itself.",
     "missing": "Some stages are materialized, later ones are not. Launch the job one_task with "
     "only_missing, or switch on the sensor fill_missing.",
     "left": "No longer in the catalog, or switched off. Their data stays in the store, but no "
@@ -53,6 +56,8 @@ class State:
     ended: list[str] = field(default_factory=list)
     """Not made, because a person ended the run."""
     stale: list[str] = field(default_factory=list)
+    incomplete: list[str] = field(default_factory=list)
+    """Published without the rows that the budget of their run did not pay for."""
     missing: list[str] = field(default_factory=list)
     left: list[str] = field(default_factory=list)
     """Materialized, but no longer in the catalog or disabled."""
@@ -74,7 +79,7 @@ class State:
         """The lists that are not empty and that a person should look at, by problem."""
         lists = {
             "failed": self.failed, "ended": self.ended,
-            "stale": self.stale, "missing": self.missing,
+            "stale": self.stale, "incomplete": self.incomplete, "missing": self.missing,
         }  # fmt: skip
         return {name: keys for name, keys in lists.items() if keys}
 
@@ -136,6 +141,8 @@ def _add_task(
             if names[stage] not in state.runs:
                 state.stale.append(names[stage])
                 state.changed[names[stage]] = [key.to_user_string() for key in changed]
+        incomplete = [names[stage] for stage in made.incomplete_stages(subtask)]
+        state.incomplete += [name for name in incomplete if name not in state.runs]
 
 
 def _add_benchmarks(state: State, instance: dg.DagsterInstance, to_hash: Iterable[str]) -> None:
@@ -180,11 +187,11 @@ def operations_asset() -> dg.AssetsDefinition:
             dg.AssetCheckSpec(
                 "nothing_is_broken",
                 asset=OPERATIONS,
-                description="No partition is failed, stale or missing. Never blocks.",
+                description="No partition is failed, stale, incomplete or missing. Never blocks.",
             )
         ],
-        description="Failed, stale and missing partitions of all seed tasks, and what to do. Made "
-        "daily, and after each observation of the teachers.",
+        description="Failed, stale, incomplete and missing partitions of all seed tasks, and what "
+        "to do. Made daily, and after each observation of the teachers.",
     )
     def operations(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResult[None]]:
         with clear_failures():
@@ -204,6 +211,7 @@ def operations_asset() -> dg.AssetsDefinition:
                 "failed": len(state.failed),
                 "ended": len(state.ended),
                 "stale": len(state.stale),
+                "incomplete": len(state.incomplete),
                 "missing": len(state.missing),
                 "materialized": state.materialized,
                 "not_begun": state.not_begun,

@@ -8,6 +8,7 @@ from typing import Any
 
 import dagster as dg
 
+from sdg_assets.assets.costs import cost_metadata
 from sdg_assets.assets.desks import desks_of, judge_of, played
 from sdg_assets.assets.heldout_guard import HeldoutGuard
 from sdg_assets.assets.knobs import SolverConfig, StageConfig, WriterConfig
@@ -29,8 +30,9 @@ from sdg_assets.records import Example, Record, Role, Stage
 from sdg_assets.settings import Settings
 from sdg_assets.signatures.table import Signatures
 from sdg_assets.sources.source import SeedSource, open_source
+from sdg_assets.stages.cost import Cost, PriceList, costs_of
 from sdg_assets.stages.generated import WriterKnobs
-from sdg_assets.stages.stage import STAGES, key_of
+from sdg_assets.stages.stage import ROW_STAGES, STAGES, key_of
 from sdg_assets.stages.training_rows import mapped_seeds, training_rows
 from sdg_assets.store.partitions import PartitionKey, Store
 from sdg_assets.store.rows import RecordT
@@ -216,6 +218,9 @@ class PartitionContext(PartitionInputs):
             seeds_requested=seeds_requested,
             accept_smaller=bool(config.accept_smaller),
         )
+        report.metadata |= cost_metadata(
+            self._costs(), report.metadata["rows"], PriceList.of(self.settings)
+        )
         if guard:
             report.metadata |= contamination_metadata(info["contamination"])
         if url := self.settings.browse_url:
@@ -224,3 +229,9 @@ class PartitionContext(PartitionInputs):
         if paraphrases:
             report.metadata |= paraphrase_metadata(info[PARAPHRASES])
         return report
+
+    def _costs(self) -> list[Cost]:
+        """What the published rows cost, with the stages above."""
+        stages = ROW_STAGES[: ROW_STAGES.index(self.stage) + 1]
+        published = self.store.manifests(self.key(stage) for stage in stages)
+        return costs_of({Stage(key.stage): manifest for key, manifest in published.items()})

@@ -15,7 +15,7 @@ from sdg_assets.assets.provenance import Input, inputs_of, newest_materializatio
 from sdg_assets.assets.reporting import evaluations, materialization, report_finished
 from sdg_assets.assets.writing import InvariantBrokenError, PartitionReport
 from sdg_assets.dagster_internals import SYSTEM_METADATA_KEY_SOURCE_ASSET_OBSERVATION
-from sdg_assets.errors import PermanentError, SdgError
+from sdg_assets.errors import BudgetUsedUpError, PermanentError, SdgError
 from sdg_assets.settings import settings
 from sdg_assets.store.disk import clear_refusals
 from sdg_assets.store.partitions import ABANDONED
@@ -106,9 +106,14 @@ def each_partition(
         raise interruption
     if failed:
         causes = {key: _error_text(error) for key, error in failed.items()}
+        over_budget = [key for key, error in failed.items() if _is_over_budget(error)]
         raise dg.Failure(
             description="\n".join(f"{key}: {cause}" for key, cause in causes.items()),
-            metadata={"failed": causes, "succeeded": sorted(done | succeeded.keys())},
+            metadata={
+                "failed": causes,
+                "succeeded": sorted(done | succeeded.keys()),
+                **({"over_budget": over_budget} if over_budget else {}),
+            },
             allow_retries=not all(isinstance(e, PermanentError) for e in failed.values()),
         )
     # Downstream steps of the same run wait for this result. Without the mark Dagster would write a
@@ -127,6 +132,13 @@ def one_by_one(
         work: Writes and publishes one partition.
     """
     return lambda keys: ((key, partial(work, key)) for key in keys)
+
+
+def _is_over_budget(error: Exception) -> bool:
+    """Whether a partition is not published because the run's budget was used up."""
+    if isinstance(error, InvariantBrokenError):
+        return bool(error.report.unfinished)
+    return isinstance(error, BudgetUsedUpError)
 
 
 def _error_text(error: Exception) -> str:

@@ -24,6 +24,10 @@ from sdg_assets.dagster_internals import (
 from sdg_assets.records import Role, content_id
 from sdg_assets.teacher.requests import TeacherIdentity
 
+INCOMPLETE_TAG = "sdg/incomplete"
+"""Tag of a materialization whose partition a budget ended; its value is the number of rows that are
+not finished."""
+
 
 @dataclass(frozen=True)
 class Input:

@@ -22,7 +22,7 @@ def release_metadata(release: Release[Place], partitions: int, stale: Sequence[s
     Args:
         release: The release.
         partitions: Number of `filtered` partitions in it.
-        stale: Its stale inputs, as `task/stage/subtask`.
+        stale: Its stale and incomplete inputs, as `task/stage/subtask`.
     """
     figures = release.statistics
     sampled = [task.diversity for task in figures.tasks.values() if task.diversity]
@@ -104,7 +104,8 @@ def freshness(stale: Sequence[str]) -> dg.AssetCheckResult:
         passed=not stale,
         severity=dg.AssetCheckSeverity.WARN,
         description=f"{len(stale)} partitions are stale: a teacher, its prompts or the rows they "
-        "were made from have changed. Materialize them again, then `curated`"
+        "were made from have changed, or a budget of tokens ended them. Materialize them again, "
+        "then `curated`"
         if stale
         else "every partition was made from the current versions of its inputs",
         metadata={"stale_inputs": stale_inputs(stale)},

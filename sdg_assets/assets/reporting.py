@@ -6,6 +6,7 @@ import dagster as dg
 
 from sdg_assets.assets.metadata import Failing, check_metadata
 from sdg_assets.assets.provenance import (
+    INCOMPLETE_TAG,
     Input,
     newest_materializations,
     version_tags,
@@ -41,6 +42,10 @@ def report_finished(
     """
     rows = report.metadata.get("rows", 0)
     context.log.info(f"{key}: {rows} rows")
+    if report.unfinished:
+        context.log.warning(
+            f"{key}: the budget of tokens was used up: {report.unfinished} rows are not finished"
+        )
     if len(context.partition_keys) > 1 and seconds > LONG_SECONDS:
         finished = {"finished_rows": rows, "finished_after_seconds": seconds}
         context.log_event(dg.AssetObservation(context.asset_key, partition=key, metadata=finished))
@@ -62,11 +67,13 @@ def materialization(
     """
     code_version = context.assets_def.get_asset_spec(context.asset_key).code_version
     teachers = {role.value: teacher.data_version for role, teacher in report.teachers.items()}
+    incomplete = {INCOMPLETE_TAG: str(report.unfinished)} if report.unfinished else {}
     return dg.AssetMaterialization(
         context.asset_key,
         partition=key,
         metadata={**report.metadata, **teachers},
-        tags=version_tags(
+        tags=incomplete
+        | version_tags(
             report.content,
             code_version or context.run.run_id,
             with_used_teachers(context, inputs, report.teachers),

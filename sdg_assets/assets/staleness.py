@@ -13,7 +13,7 @@ import dagster as dg
 
 from sdg_assets.assets.keys import BENCHMARKS, PASSAGES, asset_key
 from sdg_assets.assets.newest import Tags, newest_tags
-from sdg_assets.assets.provenance import version_of_all
+from sdg_assets.assets.provenance import INCOMPLETE_TAG, version_of_all
 from sdg_assets.assets.teacher import TEACHERS
 from sdg_assets.catalog import SeedTask, load_protected
 from sdg_assets.dagster_internals import (
@@ -24,7 +24,7 @@ from sdg_assets.dagster_internals import (
 from sdg_assets.errors import PermanentError
 from sdg_assets.records import Role, Stage, content_id
 from sdg_assets.settings import settings
-from sdg_assets.stages.stage import REMADE_STAGES, TASK_STAGES
+from sdg_assets.stages.stage import REMADE_STAGES, TASK_STAGES, TEACHER_STAGES
 
 REMADE_TAG = "remake_stale"
 """Tag of the runs by which the sensor `remake_stale` makes stale partitions again."""
@@ -57,6 +57,10 @@ class Made:
             if changed := [key for key, old in made_from.items() if old and old != now[key]]:
                 stale[stage] = changed
         return stale
+
+    def incomplete_stages(self, subtask: str) -> list[Stage]:
+        """The stages of a subtask that a budget of tokens ended before all rows were made."""
+        return [s for s in TEACHER_STAGES if INCOMPLETE_TAG in self.tags[s].get(subtask, {})]
 
     def inputs(self, stage: Stage, subtask: str, shared: Versions) -> str:
         """A hash of the current versions of a stage's inputs: it changes when one of them does."""

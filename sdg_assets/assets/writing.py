@@ -12,7 +12,7 @@ from sdg_assets.assets.pictures import funnel_markdown
 from sdg_assets.checks.inspection import Inspection
 from sdg_assets.checks.losses import Standing
 from sdg_assets.checks.outcome import CheckOutcome, broken_invariants
-from sdg_assets.errors import PermanentError, SdgError
+from sdg_assets.errors import BudgetUsedUpError, PermanentError, SdgError
 from sdg_assets.gates import Gate
 from sdg_assets.records import Record, Rejection, Role, Stage
 from sdg_assets.signatures.table import ATTACHMENT, Signatures
@@ -35,6 +35,8 @@ class PartitionReport:
     """Hash of the partition's rows."""
     teachers: dict[Role, TeacherIdentity] = field(default_factory=dict)
     """Role → the teacher that answered."""
+    unfinished: int = 0
+    """Rows that are left out because the budget was used up."""
 
 
 class InvariantBrokenError(PermanentError):
@@ -90,6 +92,7 @@ def write_partition(
 
     Raises:
         InvariantBrokenError: A blocking check failed; nothing was published.
+        BudgetUsedUpError: The budget was used up before any row was finished.
         SdgError: The stage raised it.
     """
     stage = Stage(key.stage)
@@ -103,12 +106,20 @@ def write_partition(
             out.put(row)
             if len(samples) < SAMPLES and not isinstance(row, Rejection):
                 samples.append(row)
+        inspection.unfinished = usage.unfinished if usage else 0
+        if inspection.unfinished and not inspection.seen:
+            raise BudgetUsedUpError(
+                f"{key}: the budget of tokens was used up before any of its "
+                f"{inspection.unfinished} rows was finished. Raise sdg/max_tokens, or leave it "
+                "out, and run it again: the answers so far are kept"
+            )
         signed = signatures() if signatures else None
         checks = inspection.outcomes(signed)
         report = PartitionReport(
             partition_metadata(inspection, samples, usage, str(out.path)),
             checks,
             content=out.sha256,
+            unfinished=inspection.unfinished,
         )
         if broken_invariants(checks):
             raise InvariantBrokenError(key, report, _keep_aside(report, out))
@@ -120,7 +131,7 @@ def write_partition(
             "outcomes": inspection.outcome_counts(),
             "verified": inspection.verified,
             **({} if inspection.pass_rate is None else {"pass_rate": inspection.pass_rate}),
-            "usage": _plain(usage),
+            "usage": usage.entry() if usage else {},
         }
     picture = dg.MetadataValue.md(funnel_markdown(_stages_so_far(key, store)))
     report.metadata = {"funnel_picture": picture, **report.metadata}  # first: the UI keeps order
@@ -164,9 +175,3 @@ def _stages_so_far(key: PartitionKey, store: Store) -> list[tuple[str, int, int]
         (stage_key.stage, manifest.rows, sum(manifest.rejected.values()))
         for stage_key, manifest in published.items()
     ]
-
-
-def _plain(usage: Usage | None) -> dict[str, Any]:
-    if usage is None:
-        return {}
-    return {**vars(usage), "finish_reasons": dict(usage.finish_reasons)}

@@ -35,7 +35,7 @@ EVERY_CONFIG = "*"
 
 # Names of other assets and folders, with which a seed task of the same name would collide.
 RESERVED_TASKS = frozenset(
-    {Stage.CURATED, "coverage", "operations", "passages", "protected", "teacher"}
+    {Stage.CURATED, "budgets", "coverage", "operations", "passages", "protected", "teacher"}
 )
 # Endings of other files of a partition: `KEY.rejected.jsonl` is not of a subtask `KEY.rejected`.
 RESERVED_KEY_ENDINGS = (".rejected", ".manifest")

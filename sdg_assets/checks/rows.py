@@ -16,6 +16,9 @@ from sdg_assets.checks.tally import Tally
 from sdg_assets.stages.stage import STAGES
 from sdg_assets.thresholds import OwnThresholds
 
+BUDGET = "the budget of tokens was used up"
+"""The reason why rows are lost that no teacher was asked for."""
+
 
 class LossThresholds(OwnThresholds):
     """How much a new version of a partition may lose."""
@@ -33,6 +36,9 @@ def evaluate(tally: Tally) -> CheckOutcome:
     """Compares the rows with those of the published version."""
     reasons = {f"{gate}: {reason}": n for (gate, reason), n in tally.reasons.items()}
     now = Standing.of(tally.stage, tally.rows, reasons, tally.verified, tally.outcome_counts())
+    if tally.unfinished:
+        refused = {**now.refused, BUDGET: tally.unfinished}
+        now = replace(now, seen=now.seen + tally.unfinished, refused=refused)
     has_all_requested = tally.requested is not None and tally.rows >= tally.requested
     if not STAGES[tally.stage].inputs and tally.before and not has_all_requested:
         # The input is the dataset's split. A smaller split is an error, not an explanation.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sdg_assets.checks import class_balance, heldout, release, rows, unread, yields
+from sdg_assets.checks import class_balance, complete, heldout, release, rows, unread, yields
 from sdg_assets.errors import PermanentError
 from sdg_assets.gates import all_gates, gate_checks
 from sdg_assets.records import Stage
@@ -12,6 +12,7 @@ CHECKS = {
     check.name: check
     for check in (
         rows.CHECK,
+        complete.CHECK,
         class_balance.CHECK,
         yields.ANSWER_VERIFICATION,
         yields.YIELD,

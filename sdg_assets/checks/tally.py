@@ -30,6 +30,8 @@ class Tally:
     are not a loss."""
     accept_smaller: bool = False
     """Whether a person has accepted that fewer rows, or none, replace the published ones."""
+    unfinished: int = 0
+    """Rows that are neither accepted nor refused, because a budget of tokens was used up."""
     rows: int = 0
     """Accepted rows."""
     verified: int = 0

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import secrets
 import time
 import traceback
 from collections.abc import Iterable, Iterator
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, nullcontext
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -59,6 +60,16 @@ def fill(
     accept_corrections: Annotated[
         bool | None, typer.Option(help="As in the run that publishes the rows.")
     ] = None,
+    max_tokens: Annotated[
+        int | None,
+        typer.Option(min=1, help="Tokens of prompts and new answers to spend; then it ends."),
+    ] = None,
+    budget: Annotated[
+        str | None,
+        typer.Option(
+            help="Name of the budget: processes that give the same one share `--max-tokens`."
+        ),
+    ] = None,
 ) -> int:
     """Ask the teachers for all answers of a stage, without publishing rows.
 
@@ -77,6 +88,8 @@ def fill(
             f"--of {of} without --index: say which of the {of} processes this is, or start it in "
             f"a job that sets {' or '.join(INDEX_VARIABLES)}"
         )
+    if budget and not max_tokens:
+        raise PermanentError(f"--budget {budget} without --max-tokens: say how much it holds")
     share = Share(index or 0, of) if of > 1 else WHOLE
     specs = selected(configured_catalog(knobs), subtasks)
     config = {
@@ -85,7 +98,9 @@ def fill(
         "votes": votes,
         "accept_corrections": accept_corrections,
     }
-    return unless_stopped(lambda: _filled(asking, specs, share, knobs, config))
+    return unless_stopped(
+        lambda: _filled(asking, specs, share, knobs, config, max_tokens, budget or "")
+    )
 
 
 def _filled(
@@ -94,6 +109,8 @@ def _filled(
     share: Share,
     knobs: Settings,
     options: dict[str, Any],
+    max_tokens: int | None,
+    budget_name: str,
 ) -> int:
     from sdg_assets.assets.desks import desks_of, played
     from sdg_assets.assets.filling import TeacherWiring, streamed
@@ -103,6 +120,7 @@ def _filled(
     from sdg_assets.sandbox.policy import unisolated_programs
     from sdg_assets.stages.stage import STAGES, key_of
     from sdg_assets.store.partitions import Store
+    from sdg_assets.teacher.budget import Budget
     from sdg_assets.teacher.conversation import Feed, Usage
     from sdg_assets.teacher.stream import EVERYBODYS
 
@@ -111,6 +129,9 @@ def _filled(
     config = _config(wiring.config, options)
     store, by_name = Store(knobs.store), {f"{spec.task}/{spec.key}": spec for spec in specs}
     failures: dict[str, Exception] = {}
+    # A process alone has a budget of its own, under a name that no other has.
+    own = budget_name or secrets.token_hex(8)
+    budget = Budget(store.root, own, max_tokens) if max_tokens else None
 
     def open_feed(name: str, stack: ExitStack) -> Feed:
         spec = by_name[name]
@@ -121,7 +142,7 @@ def _filled(
         desks = stack.enter_context(desks_of(pinned, spec, roles, knobs, are_shared=share.of > 1))
         works = wiring.share(inputs, config, desks, share)
         runs_programs = spec.answer_kind.policy.runs_programs and row.has_votes
-        return Feed(works, desks, Usage(), _Progress(name), runs_programs)
+        return Feed(works, desks, Usage(), _Progress(name), runs_programs, budget=budget)
 
     def names() -> Iterator[str]:
         for name in by_name:
@@ -131,6 +152,7 @@ def _filled(
 
     with (
         unisolated_programs(allowed=knobs.allow_unsandboxed_code),
+        budget or nullcontext(),
         closing(streamed(names(), open_feed, knobs.concurrency)) as filled,
     ):
         for name, feed in filled:
@@ -193,7 +215,11 @@ def _kept(feed: Feed) -> SdgError | None:
 
 def _usage_text(usage: Usage) -> str:
     spent = f"{usage.requests} requests answered, {usage.output_tokens} tokens"
-    return f"{spent}; {usage.reused} answers were kept from before" if usage.reused else spent
+    if usage.reused:
+        spent += f"; {usage.reused} answers were kept from before"
+    if usage.unfinished:
+        spent += f"; the budget of tokens is used up, {usage.unfinished} rows are not finished"
+    return spent
 
 
 def _error_text(error: Exception) -> str:

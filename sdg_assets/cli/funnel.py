@@ -7,6 +7,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from sdg_assets.cli import terminal
+from sdg_assets.cli.costs import cost_entries, write_costs
 from sdg_assets.cli.options import AsJson, Subtasks, selected
 from sdg_assets.cli.terminal import Column
 
@@ -28,28 +29,41 @@ COLUMNS = (
 
 
 def funnel(subtasks: Subtasks = None, as_json: AsJson = False) -> int:
-    """Show how many rows each stage accepted, and why the others were refused.
+    """Show how many rows each stage accepted, why the others were refused, and what rows cost.
 
     Prints one line for each subtask that has seeds in the store (SDG_STORE). `generated` counts
     the writer's completions, `parsed` those that could be parsed, `verified` the rows whose answer
     the votes agreed on, `accepted` the rows that passed every gate. `tokens` counts the teachers'
     output tokens; `tokens/s` is "–" where every answer was in the log before. With a probe,
-    `pass rate` is the mean share of its answers that are right.
+    `pass rate` is the mean share of its answers that are right. The last table says what an
+    accepted row costs by task, role and teacher: tokens of prompts and answers, GPU-seconds of
+    teachers that ran in the steps' own processes, and money if SDG_PRICES holds prices.
     """
     from sdg_assets.catalog import configured_catalog
     from sdg_assets.settings import settings
+    from sdg_assets.stages.cost import PriceList
     from sdg_assets.stages.funnel import materialized
     from sdg_assets.store.partitions import Store
 
     store, catalog = Store(settings().store), configured_catalog(settings())
+    prices = PriceList.of(settings())
     with terminal.busy("reading the store"):
         rows = materialized(store, selected(catalog, subtasks))
     if as_json:
         terminal.write_json(
-            [asdict(row) | {"tokens_per_second": row.tokens_per_second} for row in rows]
+            [
+                asdict(row)
+                | {
+                    "tokens_per_second": row.tokens_per_second,
+                    "costs": cost_entries(row.costs, prices),
+                    "currency": prices.currency or None,
+                }
+                for row in rows
+            ]
         )
         return 0
     write_funnel(rows)
+    write_costs(rows, prices)
     if not rows:
         terminal.note(
             f"none of these subtasks is materialized in {store.root}: try `sdg quickstart`"

@@ -14,6 +14,7 @@ from sdg_assets.cli.terminal import Column
 from sdg_assets.errors import PermanentError
 
 if TYPE_CHECKING:
+    from sdg_assets.stages.cost import PriceList
     from sdg_assets.stages.fleet import Fleet, Forecast
     from sdg_assets.stages.plan import SubtaskPlan
 
@@ -60,12 +61,13 @@ def plan(
     ] = 0.5,
     as_json: AsJson = False,
 ) -> int:
-    """Estimate the cost of a run before any GPU is used: requests, tokens, GPU-hours and hours.
+    """Estimate the cost of a run before any GPU is used: requests, tokens, GPU-hours, hours, money.
 
     Prompts are rendered from the real seeds and counted with the tokenizer of SDG_TEACHER. A new
     example is assumed to be as long as a seed; thoughts, traces and backgrounds have typical
     lengths. The line below the table simulates the run on `--gpus`, with uneven shares, loading,
     the last long answers and failures, without publishing; `--hours` turns the question around.
+    Prices in SDG_PRICES add a column with the money.
     """
     from sdg_assets.catalog import configured_catalog
     from sdg_assets.records import Role
@@ -74,7 +76,9 @@ def plan(
     from sdg_assets.stages.plan import (
         RoughCounter,
         TokenCounter,
+        expected_costs,
         gpus_of_a_replica,
+        models_of,
         plan_subtask,
         seeds_of,
         thoughts_of,
@@ -103,18 +107,28 @@ def plan(
         failures_per_day=failures_per_day,
         spread=spread,
     )
-    summed = total(plans)
+    summed, prices = total(plans), PriceList.of(knobs)
+    models = models_of(knobs) if prices.currency else {}
+    priced = [*plans, summed] if prices.currency else []
+    costs = [expected_costs(plan, models, tokens_per_second) for plan in priced]
+    money = [prices.money(of_plan) for of_plan in costs]
     phases = [summed.generated, summed.enriched]
     expected = forecast(phases, fleet)
     needed = replicas_for(phases, hours, fleet) if hours else None
     if as_json:
-        subtask_plans = [_numbers(plan, tokens_per_second) for plan in plans]
+        subtask_plans = [
+            _numbers(plan, tokens_per_second)
+            | ({"money": money[place], "currency": prices.currency} if money else {})
+            for place, plan in enumerate(plans)
+        ]
         terminal.write_json(
             {"subtasks": subtask_plans, "fleet": asdict(fleet), "forecast": asdict(expected)}
             | ({"replicas_needed": needed} if hours else {})
         )
     else:
-        _write_plans([*plans, summed], tokens_per_second)
+        _write_plans([*plans, summed], tokens_per_second, prices.currency, money)
+        if None in money:
+            terminal.note(f"Some prices are unknown: {prices.why_unknown(costs[-1])}.")
         terminal.write(_forecast_line(fleet, each, expected))
         if hours:
             terminal.write(_needed_line(needed, each, hours))
@@ -161,8 +175,15 @@ def _teachers(replicas: int, each: int) -> str:
     return f"{replicas} teacher{'s' * (replicas > 1)}{of_each}"
 
 
-def _write_plans(plans: Sequence[SubtaskPlan], tokens_per_second: float) -> None:
-    def cells(plan: SubtaskPlan) -> tuple[object, ...]:
+def _write_plans(
+    plans: Sequence[SubtaskPlan],
+    tokens_per_second: float,
+    currency: str,
+    money: Sequence[float | None],
+) -> None:
+    def cells(place: int, plan: SubtaskPlan) -> tuple[object, ...]:
+        amount = money[place] if money else None
+        priced = (("unknown" if amount is None else f"{amount:,.2f}"),) if money else ()
         return (
             plan.task,
             plan.subtask,
@@ -171,6 +192,8 @@ def _write_plans(plans: Sequence[SubtaskPlan], tokens_per_second: float) -> None
             plan.prompt_tokens,
             plan.output_tokens,
             f"{plan.gpu_hours(tokens_per_second):.2f}",
+            *priced,
         )
 
-    terminal.write_table(COLUMNS, map(cells, plans))
+    columns = (*COLUMNS, *([Column(currency, right=True)] if money else []))
+    terminal.write_table(columns, [cells(place, plan) for place, plan in enumerate(plans)])

@@ -12,6 +12,7 @@ from typing import Any
 import dagster as dg
 
 from sdg_assets.catalog import configured_catalog
+from sdg_assets.cluster.budget_names import budget_name
 from sdg_assets.cluster.fill_jobs import FillJobs, GivenUpError
 from sdg_assets.cluster.fill_report import VARIABLE, FillReport
 from sdg_assets.cluster.indexed_jobs import fill_command, indexed_spec, subtasks_of_run
@@ -70,7 +71,8 @@ class DividedSteps(StageHandler):
         stage, task = stage_of_step(op), op.rpartition("__")[0]
         assert stage
         subtasks = subtasks_of_run(configured_catalog(self._settings), task, run.tags)
-        command = fill_command(stage, task, subtasks, of, run.tags, op_config(run, op))
+        config, budget = op_config(run, op), budget_name(context.instance, run)
+        command = fill_command(stage, task, subtasks, of, run.tags, config, budget)
         at_once = self._pods_at_once(context, stage, of)
         pods = f"{of} pods, {at_once} at a time" if at_once < of else f"{of} pods"
         # Exactly one such event for each launch: a worker that resumes the run counts them.
@@ -79,9 +81,9 @@ class DividedSteps(StageHandler):
             message=f'Filling step "{op}" in Kubernetes job {job} with {pods}.',
             metadata={"Kubernetes Job name": dg.MetadataValue.text(job)},
         )
-        config = self._get_container_context(context)
-        config = config.merge(as_context(indexed_spec(of, at_once, self._cluster)))
-        self._create_job(context, job, command, config, [])
+        container = self._get_container_context(context)
+        container = container.merge(as_context(indexed_spec(of, at_once, self._cluster)))
+        self._create_job(context, job, command, container, [])
 
     def _pods_at_once(self, context: StepHandlerContext, stage: Stage, of: int) -> int:
         """How many pods of GPUs the pool has slots for; with Kueue, its quota decides."""

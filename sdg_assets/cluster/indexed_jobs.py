@@ -24,7 +24,7 @@ from sdg_assets.records import Stage
 if TYPE_CHECKING:
     from kubernetes.client import V1Job, V1Pod
 
-KNOBS = ("examples_per_seed", "harder_from", "votes", "accept_corrections")
+KNOBS = ("examples_per_seed", "harder_from", "votes", "accept_corrections", "max_tokens")
 """The knobs of a run on which requests depend; each is an option of `sdg fill`."""
 NO_LIMIT = 2**31 - 1
 """`backoffLimit` of a Job whose retries are limited per index, as Kubernetes sets it itself."""
@@ -39,6 +39,7 @@ def fill_command(
     of: int,
     run_tags: Mapping[str, str],
     run_config: Mapping[str, Any],
+    budget: str,
 ) -> list[str]:
     """The command of every pod of the Job.
 
@@ -49,6 +50,7 @@ def fill_command(
         of: Number of indexes.
         run_tags: Tags `sdg/<knob>` of the run.
         run_config: The config of the stage's op, which overrides the tags.
+        budget: Name of the budget of the run or of its backfill, which all pods share.
     """
     command = ["sdg", "fill", *(f"{task}/{subtask}" for subtask in subtasks)]
     command += ["--stage", stage.value, "--of", str(of)]
@@ -60,6 +62,8 @@ def fill_command(
             command.append(f"--{option}" if text.lower() == "true" else f"--no-{option}")
         elif text:
             command += [f"--{option}", text]
+    if "--max-tokens" in command:
+        command += ["--budget", budget]
     return command
 
 

@@ -36,6 +36,7 @@ from sdg_assets.records import CuratedExample, Rejection, Stage, content_id
 from sdg_assets.release.audit import AUDIT, Compared, audit_entries
 from sdg_assets.release.card import CardFacts, render_card
 from sdg_assets.release.configs import COMMERCIAL, FAMILIES, Config
+from sdg_assets.release.costs import cost_table
 from sdg_assets.release.croissant import CROISSANT, render_croissant
 from sdg_assets.release.embedded import NOT_EMBEDDED, EmbeddedComparison
 from sdg_assets.release.matrix_page import matrix_page
@@ -53,6 +54,7 @@ from sdg_assets.release.sources import ATTRIBUTION, SOURCES, render_attribution,
 from sdg_assets.release.statistics import Statistics
 from sdg_assets.release.tokens import TokenSizes
 from sdg_assets.release.versions import Lineage, lineage, schema_of
+from sdg_assets.stages.cost import PriceList
 from sdg_assets.stages.funnel import FunnelRow
 from sdg_assets.stages.matrix import Matrix
 from sdg_assets.store.notes import Note
@@ -90,6 +92,8 @@ class Cut:
     """Model → what its licence requires of users who train on its outputs."""
     notes: Sequence[Note] = ()
     """What people noted on rows of the released subtasks, in the order in which they did."""
+    prices: PriceList = field(default_factory=PriceList)
+    """What the teachers' tokens or GPU-hours cost."""
     tokenizer: Tokenizer | NoTokenizer = field(
         default_factory=lambda: NoTokenizer("no tokenizer was named")
     )
@@ -311,7 +315,7 @@ def _passages(statistics: Statistics) -> dict[str, Any]:
 def _counts(funnel: FunnelRow) -> dict[str, Any]:
     """A subtask's rows by stage, without the cost of its last run: that varies from run to run."""
     counts = asdict(funnel) | {"rejections": dict(sorted(funnel.rejections.items()))}
-    costs = ("tokens", "new_tokens", "seconds")
+    costs = ("tokens", "new_tokens", "seconds", "costs")
     return {name: count for name, count in counts.items() if name not in costs}
 
 
@@ -346,6 +350,7 @@ def _facts(
         matrix=matrix_page(matrix) if matrix else "",
         matrix_file=COVERAGE,
         review=review,
+        costs=cost_table(cut.funnels, cut.prices),
     )
 
 

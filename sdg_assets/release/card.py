@@ -14,6 +14,7 @@ from sdg_assets.gates.paraphrases import NAME as PARAPHRASES
 from sdg_assets.heldout.coverage import SplitCoverage, not_compared
 from sdg_assets.release.audit import AUDIT, Compared, nearest_of
 from sdg_assets.release.configs import FAMILIES, Config
+from sdg_assets.release.costs import CostTable
 from sdg_assets.release.embedded import NOT_EMBEDDED, EmbeddedComparison
 from sdg_assets.release.statistics import SAMPLE, Statistics
 from sdg_assets.release.templates import page_template
@@ -94,6 +95,8 @@ class CardFacts:
     """What people found in the rows that they read before the cut."""
     embedded: EmbeddedComparison = NOT_EMBEDDED
     """What rows were compared with by embeddings."""
+    costs: CostTable = field(default_factory=CostTable)
+    """What an accepted row cost."""
 
 
 def render_card(statistics: Statistics, configs: Sequence[Config], facts: CardFacts) -> str:

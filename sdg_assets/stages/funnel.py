@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from sdg_assets.catalog import SubtaskSpec
 from sdg_assets.records import Stage
+from sdg_assets.stages.cost import Cost, by_teacher, costs_of
 from sdg_assets.stages.generated import CONTROLLING_SEED, GATE
 from sdg_assets.stages.stage import ROW_STAGES, STAGES, key_of
 from sdg_assets.store.manifest import Manifest
@@ -44,6 +45,8 @@ class FunnelRow:
     """Output tokens that were written while the partitions were made."""
     pass_rate: float | None = None
     """Mean pass rate of the rows of `enriched`; None if there is no probe."""
+    costs: list[Cost] = field(default_factory=list)
+    """What its answers cost, by role; empty for partitions of before this was recorded."""
 
     @property
     def tokens_per_second(self) -> float | None:
@@ -59,12 +62,15 @@ def funnel_row(store: Store, spec: SubtaskSpec) -> FunnelRow:
     for stage, manifest in manifests.items():
         usage = manifest.info.get("usage", {})
         row.new_tokens += usage.get("output_tokens", 0)
-        row.tokens += usage.get("output_tokens", 0) + usage.get("reused_tokens", 0)
+        if "roles" not in usage:  # made before tokens were counted by role
+            row.tokens += usage.get("output_tokens", 0) + usage.get("reused_tokens", 0)
         row.seconds += usage.get("seconds", 0.0)
         for reason, count in manifest.rejected.items():
             # Seeds that `normalized` refused are not rejected new examples.
             if not STAGES[stage].maps_seeds:
                 row.rejections[reason] += count
+    row.costs = costs_of(manifests)
+    row.tokens += sum(cost.output_tokens for cost in row.costs)
     counts = {stage: manifest.rows for stage, manifest in manifests.items()}
     row.seeds, row.normalized = counts.get(Stage.SEEDS, 0), counts.get(Stage.NORMALIZED, 0)
     row.accepted = counts.get(Stage.FILTERED, 0)
@@ -94,3 +100,34 @@ def materialized(store: Store, specs: Iterable[SubtaskSpec]) -> list[FunnelRow]:
     seeds = {key_of(spec, Stage.SEEDS): spec for spec in specs}
     published = store.manifests(seeds)
     return [funnel_row(store, spec) for key, spec in seeds.items() if key in published]
+
+
+@dataclass(frozen=True)
+class TaskCosts:
+    """What the rows of a seed task cost."""
+
+    task: str
+    accepted: int
+    """Rows of `filtered`."""
+    costs: list[Cost]
+    """A line for each role and model."""
+
+
+def costs_by_task(rows: Iterable[FunnelRow]) -> list[TaskCosts]:
+    """The costs of each task that asked a teacher.
+
+    Args:
+        rows: The funnels of its subtasks, in any order.
+    """
+    by_task: dict[str, list[FunnelRow]] = {}
+    for row in rows:
+        by_task.setdefault(row.task, []).append(row)
+    return [
+        TaskCosts(
+            task,
+            sum(funnel.accepted for funnel in funnels),
+            by_teacher(cost for funnel in funnels for cost in funnel.costs),
+        )
+        for task, funnels in by_task.items()
+        if any(funnel.costs for funnel in funnels)
+    ]

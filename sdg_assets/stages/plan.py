@@ -7,7 +7,7 @@ is assumed to be as long as a seed; thoughts, traces and backgrounds have the ty
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import islice
 from statistics import fmean
 from typing import Protocol, runtime_checkable
@@ -19,6 +19,7 @@ from sdg_assets.enrichment.votes import waves
 from sdg_assets.records import Example, Role, Stage, TeacherStamp
 from sdg_assets.settings import Settings
 from sdg_assets.sources.source import open_source
+from sdg_assets.stages.cost import Cost
 from sdg_assets.stages.fleet import Phase
 from sdg_assets.stages.generated import WriterKnobs, write
 from sdg_assets.stages.normalized import normalize
@@ -26,7 +27,7 @@ from sdg_assets.stages.seeds import collect_seeds
 from sdg_assets.stages.shots import SHOWN_SEEDS
 from sdg_assets.stages.stage import key_of
 from sdg_assets.store.partitions import Store
-from sdg_assets.teacher import has_judge, is_played, thinking_of
+from sdg_assets.teacher import has_judge, identity_of, is_played, thinking_of
 from sdg_assets.teacher.backend import TeacherSpec
 from sdg_assets.teacher.backends import backend_of
 from sdg_assets.teacher.control_tokens import ControlTokens
@@ -56,6 +57,20 @@ class TokenCounter(TeacherFacts, Protocol):
 
 
 @dataclass(frozen=True)
+class RolePlan:
+    """The estimated tokens of one role."""
+
+    prompt_tokens: float = 0.0
+    output_tokens: float = 0.0
+
+    def __add__(self, other: RolePlan) -> RolePlan:
+        """The tokens of both."""
+        return RolePlan(
+            self.prompt_tokens + other.prompt_tokens, self.output_tokens + other.output_tokens
+        )
+
+
+@dataclass(frozen=True)
 class SubtaskPlan:
     """The estimated cost of one subtask, over all teachers."""
 
@@ -68,6 +83,8 @@ class SubtaskPlan:
     """What the writer is asked."""
     enriched: Phase
     """What the solver, the judge and the probe are asked."""
+    by_role: Mapping[Role, RolePlan] = field(default_factory=dict)
+    """The tokens of both, by the role that is asked."""
 
     @property
     def phases(self) -> dict[Stage, Phase]:
@@ -135,32 +152,33 @@ def plan_subtask(
     condensed = verified if settings.reasoning == "condensed" and solver_thought else 0.0
     question = fmean(questions or [0]) + 60
     judged_tokens = judgements * (JUDGEMENT_TOKENS + judge_thought) if is_rubric else 0
+    by_role = {
+        Role.WRITER: RolePlan(
+            writes * fmean(prompts or [0]), writes * (fmean(drafts or [0]) + writer_thought)
+        ),
+        Role.SOLVER: RolePlan(
+            (votes + backgrounds + condensed) * question + condensed * solver_thought,
+            votes * (TRACE_TOKENS + solver_thought)
+            + backgrounds * (KNOWLEDGE_TOKENS + solver_thought)
+            + condensed * TRACE_TOKENS,
+        ),
+        Role.JUDGE: RolePlan(judgements * question, judged_tokens),
+        Role.PROBE: RolePlan(probes * question, probes * (TRACE_TOKENS + probe_thought)),
+    }
+    written, everything = by_role[Role.WRITER], sum(by_role.values(), RolePlan())
     return SubtaskPlan(
         task=spec.task,
         subtask=spec.key,
         seeds=count,
-        prompt_tokens=round(
-            writes * fmean(prompts or [0])
-            + (votes + backgrounds + condensed + judgements + probes) * question
-            + condensed * solver_thought
-        ),
-        generated=Phase(
-            rows=writes,
-            requests=writes,
-            output_tokens=round(writes * (fmean(drafts or [0]) + writer_thought)),
-        ),
+        prompt_tokens=round(everything.prompt_tokens),
+        generated=Phase(rows=writes, requests=writes, output_tokens=round(written.output_tokens)),
         enriched=Phase(
             rows=round(solved),
             requests=round(votes + backgrounds + condensed + judgements + probes),
-            output_tokens=round(
-                votes * (TRACE_TOKENS + solver_thought)
-                + backgrounds * (KNOWLEDGE_TOKENS + solver_thought)
-                + condensed * TRACE_TOKENS
-                + probes * (TRACE_TOKENS + probe_thought)
-                + judged_tokens
-            ),
+            output_tokens=round(everything.output_tokens - written.output_tokens),
             in_sequence=len(_waves(settings)) + 1,  # the additions follow the last vote
         ),
+        by_role={role: plan for role, plan in by_role.items() if plan != RolePlan()},
     )
 
 
@@ -240,6 +258,11 @@ def total(plans: Sequence[SubtaskPlan]) -> SubtaskPlan:
         prompt_tokens=sum(plan.prompt_tokens for plan in plans),
         generated=_together([plan.generated for plan in plans]),
         enriched=_together([plan.enriched for plan in plans]),
+        by_role={
+            role: sum((plan.by_role.get(role, RolePlan()) for plan in plans), RolePlan())
+            for role in Role
+            if any(role in plan.by_role for plan in plans)
+        },
     )
 
 
@@ -251,6 +274,44 @@ def _together(phases: Sequence[Phase]) -> Phase:
         output_tokens=sum(phase.output_tokens for phase in phases),
         in_sequence=max((phase.in_sequence for phase in phases), default=1),
     )
+
+
+def models_of(settings: Settings) -> dict[Role, str]:
+    """Role → the model that plays it. A server is only asked if no card names its model.
+
+    Raises:
+        SdgError: Unknown teacher, or its server is not reached.
+    """
+    models = {}
+    for role in Role:
+        if is_played(settings, role):
+            spec = TeacherSpec.of(settings, role)
+            card = backend_of(spec).card(spec)
+            models[role] = card.model if card else identity_of(settings, role).stamp.model
+    return models
+
+
+def expected_costs(
+    plan: SubtaskPlan, models: Mapping[Role, str], tokens_per_second: float
+) -> list[Cost]:
+    """What the plan will cost, by role.
+
+    Args:
+        plan: The plan.
+        models: From `models_of`.
+        tokens_per_second: Output tokens per second of one GPU.
+    """
+    return [
+        Cost(
+            role,
+            models[role],
+            requests=0,
+            prompt_tokens=round(tokens.prompt_tokens),
+            output_tokens=round(tokens.output_tokens),
+            gpu_seconds=tokens.output_tokens / tokens_per_second,
+        )
+        for role, tokens in plan.by_role.items()
+    ]
 
 
 def gpus_of_a_replica(settings: Settings) -> int:

@@ -50,9 +50,11 @@ class _WrittenRows:
     writer: Facts
     answers: Mapping[Role, Answers]
     thresholds: Thresholds
+    is_partial: bool
 
     def __call__(self, anchors: Iterable[Anchor]) -> list[GeneratedExample | Rejection]:
-        written = replay(map(self.writing.work, anchors), self.answers)
+        works = map(self.writing.work, anchors)
+        written = replay(works, self.answers, skips_unanswered=self.is_partial)
         return list(
             generated.publish(self.spec, self.copies, written, self.writer, self.thresholds)
         )
@@ -69,13 +71,19 @@ class _SolvedRows:
     answers: Mapping[Role, Answers]
     thresholds: Thresholds
     runs_programs: bool
+    is_partial: bool
 
     def __call__(
         self, examples: Iterable[GeneratedExample]
     ) -> tuple[list[EnrichedExample | Rejection], EnrichmentReport]:
         report = EnrichmentReport()
         works = enriched.enrich(examples, self.solver, self.knobs, self.judge, self.probe)
-        solved = replay(works, self.answers, runs_programs=self.runs_programs)
+        solved = replay(
+            works,
+            self.answers,
+            runs_programs=self.runs_programs,
+            skips_unanswered=self.is_partial,
+        )
         context = enriched.context_of(self.solver, self.knobs, self.judge, self.probe)
         return list(enriched.publish(solved, context, report, self.thresholds)), report
 
@@ -88,6 +96,8 @@ def written_rows(
     answers: Mapping[Role, Answers],
     thresholds: Thresholds,
     pool: Pool,
+    *,
+    is_partial: bool = False,
 ) -> Iterator[GeneratedExample | Rejection]:
     """The rows of `generated`, once `generated.write` was filled with the same arguments.
 
@@ -99,6 +109,7 @@ def written_rows(
         answers: The writer's answers.
         thresholds: The thresholds of the gates that test each draft.
         pool: The processes that make the rows.
+        is_partial: Whether a budget ended the fill. Examples whose answer is missing are left out.
 
     Yields:
         The rows in order, see `generated.publish`.
@@ -108,7 +119,8 @@ def written_rows(
         TransientError: A process of the pool was killed.
     """
     writing = Writing(spec, seeds, writer, knobs)
-    job = _WrittenRows(spec, writing, SeedCopies(seeds), Facts.of(writer), answers, thresholds)
+    copies, facts = SeedCopies(seeds), Facts.of(writer)
+    job = _WrittenRows(spec, writing, copies, facts, answers, thresholds, is_partial)
     yield from writing.refused
     batches = chunked(writing.anchors(), ROWS_PER_BATCH)
     for rows in pool.each(job, batches, rows=len(writing)):
@@ -128,6 +140,7 @@ def solved_rows(
     *,
     probe: Probe | None = None,
     runs_programs: bool = False,
+    is_partial: bool = False,
 ) -> Iterator[EnrichedExample | Rejection]:
     """The rows of `enriched`, once `enriched.enrich` was filled with the same arguments.
 
@@ -144,6 +157,7 @@ def solved_rows(
         probe: The probe; None for none.
         runs_programs: Whether the work runs programs. They take all CPUs from this process, so the
             other processes of the pool are not used.
+        is_partial: Whether a budget ended the fill. Rows with a missing answer are left out.
 
     Yields:
         The rows in order, see `enriched.publish`.
@@ -154,7 +168,8 @@ def solved_rows(
     """
     judge = judge and replace(judge, teacher=Facts.of(judge.teacher))
     probe = probe and replace(probe, teacher=Facts.of(probe.teacher))
-    job = _SolvedRows(Facts.of(solver), knobs, judge, probe, answers, thresholds, runs_programs)
+    facts = Facts.of(solver)
+    job = _SolvedRows(facts, knobs, judge, probe, answers, thresholds, runs_programs, is_partial)
     batches = chunked(examples, ROWS_PER_BATCH)
     made = map(job, batches) if runs_programs else pool.each(job, batches, rows=count)
     for rows, of_batch in made:

@@ -132,7 +132,7 @@ STAGES: Mapping[Stage, StageSpec] = {
         description="New examples that the writer modelled on the seeds.",
         record=GeneratedExample,
         inputs=(Stage.NORMALIZED,),
-        checks=("rows",),
+        checks=("rows", "complete"),
         partitions_per_run=41,
         roles=(Role.WRITER,),
         roles_until_accepted=tuple(Role),  # it also has its drafts solved, judged and probed
@@ -143,7 +143,7 @@ STAGES: Mapping[Stage, StageSpec] = {
         "background.",
         record=EnrichedExample,
         inputs=(Stage.GENERATED, Stage.NORMALIZED),
-        checks=("rows", "answer_verification"),
+        checks=("rows", "complete", "answer_verification"),
         partitions_per_run=42,
         roles=(Role.SOLVER, Role.JUDGE, Role.PROBE),
         pool=Pool.GPU,

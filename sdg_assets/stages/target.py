@@ -27,7 +27,7 @@ from sdg_assets.stages.generated import WriterKnobs, Written, write
 from sdg_assets.stages.generated import publish as publish_written
 from sdg_assets.stages.seed_index import SeedCopies
 from sdg_assets.store.row_file import RowFile
-from sdg_assets.teacher.conversation import ResultT, Work, captured
+from sdg_assets.teacher.conversation import ResultT, Work
 from sdg_assets.teacher.requests import TeacherFacts
 from sdg_assets.thresholds import Thresholds
 
@@ -70,6 +70,8 @@ class TargetReport:
     """Lost rows by "gate: reason", without `copies`."""
     copies: int = 0
     """Rows that a gate over the set refuses as duplicates."""
+    unfinished: int = 0
+    """Examples that were not written, or not voted on, because the budget was used up."""
     examples: RowFile[GeneratedExample] = field(default_factory=lambda: RowFile(GeneratedExample))
     """What the writer wrote, in a temporary file."""
     refused: RowFile[Rejection] = field(default_factory=lambda: RowFile(Rejection))
@@ -88,7 +90,9 @@ class TargetReport:
             return done
         lost = self.lost + Counter({"duplicates": self.copies})
         reasons = "; ".join(f"{reason} {count}" for reason, count in lost.most_common(4))
-        return f"{done} and {self.written} examples. Lost to: {reasons or 'no seeds left'}"
+        end = "; the budget of tokens was used up" if self.unfinished else ""
+        none = "nothing" if self.unfinished else "no seeds left"
+        return f"{done} and {self.written} examples{end}. Lost to: {reasons or none}"
 
 
 def write_until(
@@ -156,41 +160,51 @@ def write_until(
         missing = report.target - report.accepted
         rate = report.accepted / report.written if report.written else expected_yield
         written, first = report.written, len(report.examples)
-        yield from _in_order(islice(works, ceil(missing / max(rate, LEAST_YIELD))), keep)
+        drafts = islice(works, ceil(missing / max(rate, LEAST_YIELD)))
+        report.unfinished += yield from _in_order(drafts, keep)
         if report.written == written:
             return
         report.rounds += 1
         examples = (report.examples[place] for place in range(first, len(report.examples)))
-        yield from _in_order(enrich(examples, solver, solver_knobs, judge, probe), test)
+        solving = enrich(examples, solver, solver_knobs, judge, probe)
+        report.unfinished += yield from _in_order(solving, test)
         report.copies = len({place for over_set in sets for place in over_set.refusals()})
         report.accepted = passed - report.copies
+        if report.unfinished:
+            return
 
 
 def _in_order(
     works: Iterable[Work[ResultT]], receive: Callable[[Sequence[ResultT]], None]
-) -> Generator[Work[Any] | None]:
+) -> Generator[Work[Any] | None, None, int]:
     """Yields work, or None until some of it is finished, and passes its results on.
 
     Args:
         works: The work.
         receive: Gets the results in the order of `works`, `ROWS_PER_BATCH` at a time. It has got
-            all of them at the end.
+            all of them at the end, but for work that a budget ended.
+
+    Returns:
+        How many pieces of work a budget ended.
     """
-    finished: dict[int, ResultT] = {}
-    begun = received = 0
+    finished: dict[int, ResultT | None] = {}
+    begun = received = ended = 0
 
     def receive_finished(least: int) -> bool:
-        nonlocal received
+        nonlocal received, ended
         next_batch = range(received, received + ROWS_PER_BATCH)
         places = list(takewhile(finished.__contains__, next_batch))
         if len(places) < least:
             return False
-        receive([finished.pop(place) for place in places])
+        popped = [finished.pop(place) for place in places]
+        results = [result for result in popped if result is not None]
+        receive(results)
         received += len(places)
+        ended += len(places) - len(results)
         return True
 
     for begun, work in enumerate(works, start=1):
-        yield captured(work, finished, begun - 1)
+        yield _noted(work, finished, begun - 1)
         if begun % ROWS_PER_BATCH == 0:
             receive_finished(ROWS_PER_BATCH)
         while begun - received >= UNFINISHED_AT_MOST:
@@ -199,6 +213,16 @@ def _in_order(
     while received < begun:
         if not receive_finished(min(ROWS_PER_BATCH, begun - received)):
             yield None
+    return ended
+
+
+def _noted(work: Work[ResultT], finished: dict[int, ResultT | None], place: int) -> Work[None]:
+    """The same work, which notes its result; None if a budget ended it before."""
+    try:
+        finished[place] = yield from work
+    except GeneratorExit:
+        finished[place] = None
+        raise
 
 
 def _accepted(

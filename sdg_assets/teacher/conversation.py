@@ -10,10 +10,12 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Callable, Generator, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any, TypeVar
 
+from sdg_assets.errors import SdgError
 from sdg_assets.records import Role
+from sdg_assets.teacher.budget import Budget
 from sdg_assets.teacher.log.completions import CompletionLog
 from sdg_assets.teacher.requests import (
     Completion,
@@ -22,6 +24,7 @@ from sdg_assets.teacher.requests import (
     Teacher,
     output_limit,
 )
+from sdg_assets.teacher.spent import RoleUsage
 
 ResultT = TypeVar("ResultT")
 Work = Generator[list[Request], list[Completion], ResultT]
@@ -44,7 +47,10 @@ class Usage:
     reasoning_tokens: int = 0
     """Tokens of thoughts; part of `output_tokens`."""
     seconds: float = 0.0
+    unfinished: int = 0
+    """Rows that were given up because the budget was used up."""
     finish_reasons: Counter[str] = field(default_factory=Counter)
+    roles: dict[Role, RoleUsage] = field(default_factory=dict)
 
     @property
     def tokens_per_second(self) -> float:
@@ -56,14 +62,27 @@ class Usage:
         """Share of prompt tokens found in the engine's prefix cache, from 0 to 1."""
         return self.cached_tokens / self.prompt_tokens if self.prompt_tokens else 0.0
 
-    def add(self, completion: Completion) -> None:
-        """Counts a new completion, one that was not in the log."""
+    def add(self, completion: Completion, role: Role, model: str) -> None:
+        """Counts a new completion, one that was not in the log.
+
+        Args:
+            completion: The completion.
+            role: The role that was asked.
+            model: The model that answered.
+        """
         self.requests += 1
         self.prompt_tokens += completion.prompt_tokens
         self.cached_tokens += completion.cached_tokens
         self.output_tokens += completion.output_tokens
         self.reasoning_tokens += completion.reasoning_tokens
         self.finish_reasons[completion.finish_reason] += 1
+        self._of(role, model).new.add(completion)
+
+    def reuse(self, completion: Completion, role: Role, model: str) -> None:
+        """Counts a completion that was in the log. For the arguments see `add`."""
+        self.reused += 1
+        self.reused_tokens += completion.output_tokens
+        self._of(role, model).kept.add(completion)
 
     def merge(self, other: Usage) -> None:
         """Adds the cost of another loop, which ran after this one."""
@@ -75,7 +94,20 @@ class Usage:
         self.output_tokens += other.output_tokens
         self.reasoning_tokens += other.reasoning_tokens
         self.seconds += other.seconds
+        self.unfinished += other.unfinished
         self.finish_reasons.update(other.finish_reasons)
+        for role, usage in other.roles.items():
+            own = self._of(role, usage.model)
+            own.new.merge(usage.new)
+            own.kept.merge(usage.kept)
+
+    def entry(self) -> dict[str, Any]:
+        """The usage as JSON, for a manifest."""
+        roles = {role.value: asdict(usage) for role, usage in sorted(self.roles.items())}
+        return {**vars(self), "finish_reasons": dict(self.finish_reasons), "roles": roles}
+
+    def _of(self, role: Role, model: str) -> RoleUsage:
+        return self.roles.setdefault(role, RoleUsage(model))
 
 
 @dataclass(frozen=True)
@@ -127,6 +159,7 @@ class Feed:
         runs_programs: Whether the work runs programs between its requests: it is then advanced in
             threads, beside the loop.
         error: Why the partition cannot be filled. Its answers so far are in the logs.
+        budget: Once it is used up, work that needs another answer is given up; None: no limit.
     """
 
     works: Iterable[Work[Any] | None]
@@ -135,6 +168,7 @@ class Feed:
     on_progress: Callable[[int, Usage], None] | None = None
     runs_programs: bool = False
     error: Exception | None = None
+    budget: Budget | None = None
 
     def __post_init__(self) -> None:
         """Starts with nothing done."""
@@ -174,15 +208,33 @@ class Feed:
         if self.on_progress:
             self.on_progress(self.done, self.usage)
 
+    def give_up(self, work: Work[Any]) -> None:
+        """Ends a piece of work that needs answers which the budget does not pay for."""
+        work.close()
+        self.open -= 1
+        self.usage.unfinished += 1
+
     def fail(self, error: Exception) -> None:
         """Ends the feed; requests under way are still waited for and logged."""
         self.error = self.error or error
         self.open = 0
 
-    def count(self, completion: Completion) -> None:
-        """Adds a new completion to the usage."""
-        self.usage.add(completion)
+    def count(self, completion: Completion, role: Role) -> None:
+        """Adds a new completion to the usage, and to what is spent of the budget."""
+        self.usage.add(completion, role, self._model(role))
         self.tick()
+        if self.budget:
+            try:
+                self.budget.spend(completion)
+            except SdgError as error:
+                self.fail(error)
+
+    def reuse(self, completion: Completion, role: Role) -> None:
+        """Adds a completion that the log has to the usage."""
+        self.usage.reuse(completion, role, self._model(role))
+
+    def _model(self, role: Role) -> str:
+        return self.desks[role].teacher.identity.stamp.model
 
     def tick(self) -> None:
         """Notes that the teacher works for this feed."""

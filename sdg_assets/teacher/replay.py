@@ -19,11 +19,16 @@ REPLAYED_TOGETHER = 64
 """Pieces of work that are replayed at the same time, if they run programs."""
 
 
+class _UnansweredError(StoreError):
+    """A completion is missing."""
+
+
 def replay(
     works: Iterable[Work[ResultT]],
     logs: Mapping[Role, Answers],
     *,
     runs_programs: bool = False,
+    skips_unanswered: bool = False,
 ) -> Iterator[ResultT]:
     """Runs work whose completions are all in the logs; needs no teacher.
 
@@ -31,6 +36,8 @@ def replay(
         works: One generator per row, the same as were filled.
         logs: Role → its answers.
         runs_programs: Whether the work runs programs: several pieces then run at the same time.
+        skips_unanswered: Whether work with a missing completion has no result, because a budget
+            ended the fill; otherwise it is an error.
 
     Yields:
         Results in the order of `works`.
@@ -43,7 +50,7 @@ def replay(
         try:
             return logs[request.role].get(request.id)
         except KeyError as error:
-            raise StoreError(
+            raise _UnansweredError(
                 f"{logs[request.role].name}: request {request.id} of the {request.role} has no "
                 "completion; run again to ask for what is missing"
             ) from error
@@ -58,10 +65,20 @@ def replay(
                 return result
             answers = [completion_of(request) for request in requests]
 
+    def results_of(work: Work[ResultT]) -> list[ResultT]:
+        try:
+            return [result_of(work)]
+        except _UnansweredError:
+            if not skips_unanswered:
+                raise
+            return []
+
     if not runs_programs:
-        yield from map(result_of, works)
+        for work in works:
+            yield from results_of(work)
         return
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         for some in chunked(works, REPLAYED_TOGETHER):
-            futures = [pool.submit(copy_context().run, result_of, work) for work in some]
-            yield from (future.result() for future in futures)
+            futures = [pool.submit(copy_context().run, results_of, work) for work in some]
+            for future in futures:
+                yield from future.result()

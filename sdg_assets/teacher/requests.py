@@ -139,6 +139,8 @@ class Completion(BaseModel):
     """Tokens of the thought; part of `output_tokens`."""
     cached_tokens: int = 0
     seconds: float = 0.0
+    gpu_seconds: float | None = None
+    """Its share of the time of the teacher's GPUs: see `teacher.stream`. None: unknown."""
 
     @field_validator("text", "reasoning", mode="before")
     @classmethod
@@ -230,6 +232,11 @@ class Teacher(TeacherFacts, Protocol):
 
     max_model_len: int
     """Most tokens of prompt and output together."""
+
+    @property
+    def gpus(self) -> int | None:
+        """GPUs that compute its answers; 0: a CPU does. None: unknown, as of a server."""
+        ...
 
     @property
     def capacity(self) -> int:

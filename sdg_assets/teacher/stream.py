@@ -3,11 +3,16 @@
 `fill` runs thousands of generators against teachers that take requests as a stream: a row's second
 batch of votes never waits for another row's first batch, and a small partition never empties the
 engine's batch.
+
+The time of a teacher's GPUs is divided among the requests under way: of a second in which it has n
+of them, each gets 1/n. So the shares of all answers add up to the time in which it had work.
 """
 
 from __future__ import annotations
 
+import math
 import os
+import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor
 from concurrent.futures import wait as wait_for
@@ -111,14 +116,51 @@ class _Waiting:
         return [self.received[request.id] for request in self.requests]
 
 
+class _Clock:
+    """Divides the time of one teacher among its requests under way."""
+
+    def __init__(self) -> None:
+        self._under_way = 0
+        self._at = 0.0
+        self._each = 0.0
+        """Seconds of a request that was under way from the beginning."""
+
+    def begin(self) -> float:
+        """A request begins. Returns the number to end it with."""
+        self._go_on()
+        self._under_way += 1
+        return self._each
+
+    def end(self, began: float) -> float:
+        """A request ends. Returns its share of the teacher's time, in seconds."""
+        self._go_on()
+        self._under_way -= 1
+        return self._each - began
+
+    def _go_on(self) -> None:
+        now = time.monotonic()
+        if self._under_way:
+            self._each += (now - self._at) / self._under_way
+        self._at = now
+
+
 @dataclass(eq=False)
 class _Asked:
     """A request under way, and who waits for it."""
 
     request: Request
     teacher: Teacher
+    clock: _Clock
+    began: float
     desks: list[Desk] = field(default_factory=list)
     waiting: list[_Waiting] = field(default_factory=list)
+
+    def measured(self, outcome: Completion | FailedRequest) -> Completion | FailedRequest:
+        """The outcome of the request, which ends, with its share of the GPUs' time."""
+        seconds, gpus = self.clock.end(self.began), self.teacher.gpus
+        if gpus is None or isinstance(outcome, FailedRequest):
+            return outcome
+        return outcome.model_copy(update={"gpu_seconds": round(seconds * gpus, 4)})
 
 
 @dataclass(eq=False)
@@ -149,12 +191,16 @@ class _Stream:
         self.feeds: list[Feed] = []
         self._concurrency = concurrency
         self._asked: dict[str, _Asked] = {}
+        self._clocks: dict[int, _Clock] = {}
         self._steps: set[Future[_Step]] = set()
         self._pool: ThreadPoolExecutor | None = None
 
     @property
     def has_room(self) -> bool:
-        return len(self._asked) + len(self._steps) < (self._concurrency or self._capacity)
+        under_way = len(self._asked) + len(self._steps)
+        budgets = (feed.budget for feed in self.feeds if feed.budget)
+        affordable = min((budget.requests_worth for budget in budgets), default=math.inf)
+        return under_way < min(self._concurrency or self._capacity, affordable)
 
     @property
     def _capacity(self) -> int:
@@ -216,7 +262,9 @@ class _Stream:
             self._teacher_failed(teacher, error)
             return
         # Leaves out late answers to an earlier conversation that failed.
-        ours = [(self._asked.pop(o.request_id), o) for o in outcomes if o.request_id in self._asked]
+        awaited = [outcome for outcome in outcomes if outcome.request_id in self._asked]
+        ended = [(self._asked.pop(outcome.request_id), outcome) for outcome in awaited]
+        ours = [(asked, asked.measured(outcome)) for asked, outcome in ended]
         for asked, outcome in ours:  # log them first: a signal may come at any moment
             self._log(asked, outcome)
         for asked, outcome in ours:
@@ -238,13 +286,14 @@ class _Stream:
     def _teacher_failed(self, teacher: Teacher, error: Exception) -> None:
         for asked in [asked for asked in self._asked.values() if asked.teacher is teacher]:
             del self._asked[asked.request.id]
+            asked.clock.end(asked.began)
             for desk in asked.desks:
                 desk.under_way.discard(asked.request.id)
             for waiting in asked.waiting:
                 waiting.feed.fail(error)
 
     def _receive(self, asked: _Asked, completion: Completion) -> None:
-        asked.waiting[0].feed.count(completion)
+        asked.waiting[0].feed.count(completion, asked.request.role)
         for waiting in asked.waiting:
             waiting.received[completion.request_id] = completion
             if waiting.is_complete and not waiting.feed.error:
@@ -283,10 +332,12 @@ class _Stream:
             desk = feed.desks[request.role]
             if request.id not in waiting.received and desk.has(request):
                 completion = waiting.received[request.id] = desk.log.get(request.id)
-                feed.usage.reused += 1
-                feed.usage.reused_tokens += completion.output_tokens
+                feed.reuse(completion, request.role)
         if waiting.is_complete:
             return waiting.answers
+        if feed.budget and feed.budget.is_used_up:
+            feed.give_up(work)
+            return None
         for request in requests:
             if request.id not in waiting.received:
                 self._send(feed.desks[request.role], request, waiting)
@@ -297,7 +348,8 @@ class _Stream:
         if asked is None:
             desk.teacher.submit(request)
             waiting.feed.tick()
-            asked = self._asked[request.id] = _Asked(request, desk.teacher)
+            clock = self._clocks.setdefault(id(desk.teacher), _Clock())
+            asked = self._asked[request.id] = _Asked(request, desk.teacher, clock, clock.begin())
         if desk not in asked.desks:
             asked.desks.append(desk)
             desk.under_way.add(request.id)

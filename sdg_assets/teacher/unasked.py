@@ -35,6 +35,11 @@ class Unasked:
         return self._teacher.control_tokens
 
     @property
+    def gpus(self) -> int | None:
+        """See `Teacher.gpus`."""
+        return self._teacher.gpus
+
+    @property
     def capacity(self) -> int:
         """See `Teacher.capacity`."""
         return self._teacher.capacity

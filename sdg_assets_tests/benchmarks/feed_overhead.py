@@ -68,6 +68,7 @@ class InstantTeacher:
     """Tokenizes each prompt, then answers from a script."""
 
     max_model_len = 32_768
+    gpus = 1
     capacity = HELD
 
     def __init__(self, encoder: ChatEncoder) -> None:

@@ -38,6 +38,7 @@ class InstantTeacher:
     """Answers at once: as the writer with a new question, as the solver with the right answer."""
 
     max_model_len = 32_768
+    gpus = None
     capacity = UNDER_WAY
 
     def __init__(self) -> None:

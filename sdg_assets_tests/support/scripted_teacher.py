@@ -39,6 +39,7 @@ class ScriptedTeacher:
         fails_after: int | None = None,
         control_tokens: Iterable[str] = (),
         capacity: int = 64,
+        gpus: int | None = None,
     ) -> None:
         """Takes the script.
 
@@ -51,11 +52,13 @@ class ScriptedTeacher:
             fails_after: Completions after which every poll raises.
             control_tokens: What its tokenizer would read as control tokens.
             capacity: Requests worth having under way.
+            gpus: GPUs that it says it has.
         """
         self.identity = TeacherIdentity(stamp)
         self.max_model_len = max_model_len
         self.control_tokens = ControlTokens(control_tokens)
         self.capacity = capacity
+        self.gpus = gpus
         self.requests: list[Request] = []
         self.most_at_once = 0
         self._answer = answer

@@ -46,6 +46,7 @@ from sdg_assets.teacher.requests import Completion, TeacherIdentity
 
 class Rock:
     max_model_len = 8192
+    gpus = None
     capacity = 16
     control_tokens = ControlTokens(())
 

@@ -17,6 +17,7 @@ class AlertKind(StrEnum):
 
     FAILED = "failed"
     BACKFILL = "backfill"
+    BUDGET = "budget"
     CHECK_ERROR = "check_error"
     CHECK_WARNING = "check_warning"
     AUTOMATION = "automation"
@@ -44,6 +45,12 @@ WORDING = {
         "{} backfills that could not launch their runs",
         "Open the backfill: its error says what to do. Launch it again; nothing that was made "
         "before is made twice.",
+    ),
+    AlertKind.BUDGET: Wording(
+        "1 partition that the token budget ended",
+        "{} partitions that the token budget ended",
+        "Finished rows are published. Materialize the partitions again without sdg/max_tokens, or "
+        "with a larger one: only what is missing is asked for. No sensor does so by itself.",
     ),
     AlertKind.CHECK_ERROR: Wording(
         "1 broken invariant",
@@ -76,7 +83,7 @@ WORDING = {
         "1 new release", "{} new releases", "Read its card before you pass it on."
     ),
 }
-WARNINGS = frozenset({AlertKind.CHECK_WARNING, AlertKind.STALLED})
+WARNINGS = frozenset({AlertKind.BUDGET, AlertKind.CHECK_WARNING, AlertKind.STALLED})
 NEWS = frozenset({AlertKind.TEACHER, AlertKind.RELEASE})
 
 

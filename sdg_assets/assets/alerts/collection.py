@@ -16,6 +16,7 @@ from sdg_assets.assets.alerts.finished_runs import alerts_of_run
 from sdg_assets.assets.alerts.state import AlertState, Held
 from sdg_assets.assets.retries import RETRIED_WITHIN
 from sdg_assets.dagster_internals import (
+    BACKFILL_ID_TAG,
     FINISHED_STATUSES,
     UNFINISHED_BACKFILLS,
     BulkActionsFilter,
@@ -29,7 +30,6 @@ OVERLAP = timedelta(minutes=10)
 late, and its tags may change after its end."""
 RUNS_A_TICK = 100
 """A tick may take 60 s; reading the events of a run takes up to 0.1 s."""
-BACKFILL = "dagster/backfill"
 RETRIED = "dagster/auto_retry_run_id"
 
 
@@ -52,7 +52,7 @@ def alerts_of_runs(
     """
     now = now or datetime.now(UTC)
     for run in [*_newly_finished(instance, state, now), *_not_retried(instance, state, now)]:
-        backfill = run.tags.get(BACKFILL)
+        backfill = run.tags.get(BACKFILL_ID_TAG)
         if backfill is None:
             yield Source(f"run {run.run_id[:8]}", alerts_of_run(instance, run))
         elif alerts_of_run(instance, run):

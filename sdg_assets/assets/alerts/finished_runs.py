@@ -6,6 +6,7 @@ from urllib.parse import quote
 import dagster as dg
 
 from sdg_assets.assets.alerts.alert import Alert, AlertKind
+from sdg_assets.checks.complete import CHECK as COMPLETE
 from sdg_assets.dagster_internals import RANGE_TAGS
 
 _EVENTS = {
@@ -61,8 +62,12 @@ def _step_failures(run: dg.DagsterRun, event: dg.DagsterEvent) -> Iterator[Alert
     causes = failure.metadata.get("failed") if failure else None
     if isinstance(causes, dg.JsonMetadataValue) and isinstance(causes.value, dict):
         # Written by `each_partition`: the cause of each failed partition.
+        listed = failure.metadata.get("over_budget") if failure else None
+        over_budget = listed.value if isinstance(listed, dg.JsonMetadataValue) else []
         for partition, cause in causes.value.items():
-            yield Alert(AlertKind.FAILED, f"{asset}/{partition}", str(cause), _run_link(run))
+            is_over = isinstance(over_budget, list) and partition in over_budget
+            kind = AlertKind.BUDGET if is_over else AlertKind.FAILED
+            yield Alert(kind, f"{asset}/{partition}", str(cause), _run_link(run))
         return
     partition = run.tags.get("dagster/partition")
     subject = f"{asset}/{partition}" if partition else asset
@@ -80,8 +85,9 @@ def _check(evaluation: dg.AssetCheckEvaluation) -> Alert:
     asset = evaluation.asset_key.to_user_string()
     subject = f"{asset}/{evaluation.partition}" if evaluation.partition else asset
     name = evaluation.check_name
+    kind = AlertKind.CHECK_ERROR if error else AlertKind.CHECK_WARNING
     return Alert(
-        AlertKind.CHECK_ERROR if error else AlertKind.CHECK_WARNING,
+        AlertKind.BUDGET if name == COMPLETE.name else kind,
         subject,
         f"{name}: {evaluation.description or 'did not pass'}",
         f"/assets/{quote(asset)}?view=checks&checkDetail={quote(name)}",

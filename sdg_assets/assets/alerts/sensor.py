@@ -29,8 +29,8 @@ def alerts_sensor() -> dg.SensorDefinition:
         minimum_interval_seconds=settings().sensor_seconds,
         default_status=dg.DefaultSensorStatus.RUNNING if is_on else dg.DefaultSensorStatus.STOPPED,
         description="Tells the receivers in SDG_ALERTS about failures that no retry cured, checks "
-        "that did not pass, failing sensors and schedules, runs without progress, new teachers and "
-        "new releases. One message per run, or per backfill.",
+        "that did not pass, budgets that are used up, failing sensors and schedules, runs without "
+        "progress, new teachers and new releases. One message per run, or per backfill.",
     )
     def alerts(context: dg.SensorEvaluationContext) -> dg.SkipReason:
         addresses = os.environ.get(VARIABLE, "").strip()

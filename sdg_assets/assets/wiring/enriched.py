@@ -43,6 +43,7 @@ def _ask(partition: PartitionContext, config: SolverConfig, desks: Desks) -> Fil
             partition.pool,
             probe=probe,
             runs_programs=runs_programs,
+            is_partial=bool(usage.unfinished),
         )
         report = partition.publish(rows, config, usage=usage)
         report.teachers |= {role: desk.teacher.identity for role, desk in desks.items()}

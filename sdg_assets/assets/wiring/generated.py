@@ -35,7 +35,16 @@ def _ask(partition: PartitionContext, config: WriterConfig, desks: Desks) -> Fil
 
     def publish_partition(usage: Usage) -> PartitionReport:
         answers, pool = answers_of(desks), partition.pool
-        rows = written_rows(spec, seeds, writer, knobs, answers, partition.thresholds, pool)
+        rows = written_rows(
+            spec,
+            seeds,
+            writer,
+            knobs,
+            answers,
+            partition.thresholds,
+            pool,
+            is_partial=bool(usage.unfinished),
+        )
         report = partition.publish(rows, config, usage=usage)
         report.teachers[Role.WRITER] = writer.identity
         return report

@@ -65,6 +65,9 @@ class EndpointTeacher:
     unless no server answers at all.
     """
 
+    gpus: int | None = None
+    """Unknown: a server does not say what it runs on."""
+
     def __init__(self, spec: TeacherSpec) -> None:
         """Checks the servers' health and asks which model they serve.
 

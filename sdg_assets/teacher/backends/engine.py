@@ -7,6 +7,7 @@ process, on a GPU in one of its own; see `teacher/engine/`.
 
 from __future__ import annotations
 
+import math
 import os
 import time
 from collections.abc import Collection, Mapping, Sequence
@@ -59,6 +60,8 @@ _ENVIRONMENT = {
 }
 # Engine arguments that change the model's answers, and so belong to its identity.
 _NUMERIC = ("dtype", "quantization", "max_model_len")
+# Engine arguments whose product is the number of its GPUs.
+_SPREAD = ("tensor_parallel_size", "pipeline_parallel_size", "data_parallel_size")
 UNSTARTED_CAPACITY = 256
 """Capacity before the engine has started, if nobody sets `max_num_seqs`; vLLM's least default."""
 
@@ -214,6 +217,11 @@ class EngineTeacher:
         guess = GUESS_WEIGHT * min(FIRST_GUESS, self.max_model_len)
         tokens = (guess + self._answered_tokens) / (GUESS_WEIGHT + self._answered)
         return core.room.requests(tokens)
+
+    @property
+    def gpus(self) -> int:
+        """GPUs of the engine; 0 if it computes on the CPU."""
+        return math.prod(self._arguments.get(name, 1) for name in _SPREAD) if has_gpu() else 0
 
     @property
     def computes_here(self) -> bool:
