@@ -178,3 +178,25 @@ def test_an_invalid_seed_source_is_refused_with_the_valid_values(
 
     with pytest.raises(PermanentError, match="must be samples, hub or mirror:<directory>"):
         settings()
+
+
+@pytest.mark.parametrize(
+    ("prices", "message"),
+    [
+        ('{"currency": "EUR", "teachers": {}}', "SDG_PRICES.teachers={}: "),
+        ('{"currency": "euro", "teachers": {"a": {"gpu_hour": 1}}}', "SDG_PRICES.currency='euro'"),
+        ('{"currency": "EUR", "teachers": {"a": {"prompt": 1}}}', "write prompt and output (the"),
+        (
+            '{"currency": "EUR", "teachers": {"a": {"prompt": 1, "output": 1, "gpu_hour": 1}}}',
+            "or gpu_hour, not both",
+        ),
+        ('{"currency": "EUR", "teachers": {"a": {"gpu_hour": -1}}}', "teachers.a.gpu_hour=-1: "),
+    ],
+)
+def test_prices_that_cannot_be_are_named(configure: Configure, prices: str, message: str) -> None:
+    configure(prices=prices)
+
+    with pytest.raises(PermanentError) as raised:
+        settings()
+
+    assert message in str(raised.value)

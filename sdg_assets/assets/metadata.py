@@ -58,6 +58,7 @@ def usage_metadata(usage: Usage) -> dict[str, Any]:
         "output_tokens_reused": usage.reused_tokens,
         "prompt_tokens": usage.prompt_tokens,
         "output_tokens": usage.output_tokens,
+        **_ended_by_budget(usage),
         **({"reasoning_tokens": usage.reasoning_tokens} if usage.reasoning_tokens else {}),
         "teacher_seconds": round(usage.seconds, 2),
         "tokens_per_second": round(usage.tokens_per_second, 2),
@@ -65,6 +66,13 @@ def usage_metadata(usage: Usage) -> dict[str, Any]:
         **({"prefix_cache_hit_rate": round(rate, 4)} if (rate := usage.cache_hit_rate) else {}),
         **{f"finish_{reason}": count for reason, count in sorted(usage.finish_reasons.items())},
     }
+
+
+def _ended_by_budget(usage: Usage) -> dict[str, Any]:
+    """How many rows are missing because the budget was used up; empty if it was not."""
+    if not usage.unfinished:
+        return {}
+    return {"ended_by": "the budget of tokens", "rows_unfinished": usage.unfinished}
 
 
 def check_metadata(outcome: CheckOutcome) -> dict[str, dg.MetadataValue[Any]]:

@@ -29,5 +29,4 @@ CHECK = Check(
     name="complete",
     description="no budget of tokens ended the partition before all its rows were made",
     evaluate=evaluate,
-    needs_rows=False,
 )

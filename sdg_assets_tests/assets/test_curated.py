@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from datetime import timedelta
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ import pytest
 
 from sdg_assets.assets import curated
 from sdg_assets.assets.curated import curated_asset
+from sdg_assets.assets.keys import CURATED
 from sdg_assets.catalog import cached_catalog
 from sdg_assets.gates.duplicates import Duplicates
 from sdg_assets.heldout.protection import heldout_key
@@ -354,6 +356,16 @@ def test_stale_inputs_are_a_warning_on_the_page_of_a_release(
     assert (check.passed, check.severity) == (False, dg.AssetCheckSeverity.WARN)
     assert "1 partitions are stale" in str(check.description)
     assert "- quiz/normalized/quiz_b" in release_metadata(result)["stale_inputs"]
+
+
+def test_a_release_may_have_an_age_from_which_on_it_is_too_old(configure: Configure) -> None:
+    def policy() -> dg.FreshnessPolicy | None:
+        asset = curated_asset(cached_catalog(settings().catalog))
+        return asset.get_asset_spec(CURATED).freshness_policy
+
+    assert policy() is None
+    configure(release_max_age_days=30)
+    assert policy() == dg.FreshnessPolicy.time_window(fail_window=timedelta(days=30))
 
 
 def test_a_push_needs_a_repository(store: Store, instance: dg.DagsterInstance) -> None:

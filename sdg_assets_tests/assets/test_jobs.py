@@ -99,13 +99,20 @@ def test_nothing_missing_launches_nothing(instance: dg.DagsterInstance) -> None:
 
 def test_knobs_travel_as_tags_of_the_runs(instance: dg.DagsterInstance) -> None:
     _, (backfill,) = launched(
-        instance, "one_task", task="lakes", max_seeds=50, votes=7, accept_smaller=True
+        instance,
+        "one_task",
+        task="lakes",
+        max_seeds=50,
+        votes=7,
+        accept_smaller=True,
+        max_tokens=9000,
     )
 
     assert backfill.tags == {
         "sdg/max_seeds": "50",
         "sdg/votes": "7",
         "sdg/accept_smaller": "True",
+        "sdg/max_tokens": "9000",
     }
 
 

@@ -51,6 +51,7 @@ def materialize(
             "tag sdg/accept_smaller=perhaps: Input should be a valid boolean",
         ),
         ("enriched", {"votes": 0}, {}, "run config votes=0: must be between 1 and 99"),
+        ("generated", {}, {"sdg/max_tokens": "0"}, "tag sdg/max_tokens=0: must be at least 1"),
     ],
 )
 def test_a_wrong_knob_is_one_sentence_and_is_not_retried(

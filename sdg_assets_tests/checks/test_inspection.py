@@ -37,8 +37,8 @@ def test_the_checks_of_a_stage() -> None:
     assert {stage: " ".join(stage_checks(stage)) for stage in STAGES} == {
         "seeds": "rows",
         "normalized": "rows schema format language personal_data class_balance",
-        "generated": "rows schema format language personal_data",
-        "enriched": "rows schema format language answer_verification",
+        "generated": "rows schema format language personal_data complete",
+        "enriched": "rows schema format language complete answer_verification",
         "filtered": "rows schema format language personal_data no_contamination licences "
         "no_duplicates class_balance yield",
         "heldout": "heldout_complete",

@@ -132,6 +132,27 @@ def test_a_job_that_numbers_its_pods_needs_no_index(
 
 
 @pytest.mark.usefixtures("normalized")
+def test_processes_that_name_one_budget_spend_it_together_and_a_run_goes_on_from_there(
+    teacher: TeacherServer, instance: dg.DagsterInstance, configure: Configure, store: Store
+) -> None:
+    configure(concurrency=1)
+    command = ("fill", "quiz", "--stage", "generated", "--max-tokens", "100", "--budget", "both")
+
+    first = sdg(*command)
+    asked = len(teacher.asked)
+    second = sdg(*command)
+
+    assert (first.exit_code, second.exit_code) == (0, 0), first.stderr
+    assert f"the budget of tokens is used up, {ROWS - asked} rows are not finished" in first.stdout
+    assert "0 requests answered" in second.stdout
+    assert 0 < len(teacher.asked) == asked < ROWS
+    alone = sdg("fill", "quiz", "--stage", "generated", "--budget", "both")
+    assert alone.stderr.startswith("error: --budget both without --max-tokens")
+    assert not failures(run("quiz", ["generated"], subtasks="quiz_a", instance=instance))
+    assert len(teacher.asked) == len(rows(store, "generated")) == ROWS
+
+
+@pytest.mark.usefixtures("normalized")
 def test_the_knobs_are_those_of_the_run_that_publishes(teacher: TeacherServer) -> None:
     done = sdg("fill", "quiz", "--stage", "generated", "--examples-per-seed", "2")
 

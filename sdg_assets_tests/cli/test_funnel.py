@@ -10,7 +10,7 @@ from sdg_assets.store.partitions import PartitionKey, Store
 from sdg_assets_tests.conftest import Configure
 from sdg_assets_tests.support.builders import write_catalog
 from sdg_assets_tests.support.command import sdg
-from sdg_assets_tests.support.records import generated, source
+from sdg_assets_tests.support.records import enriched, generated, source
 
 
 @pytest.fixture(autouse=True)
@@ -43,6 +43,41 @@ def test_each_subtask_with_seeds_is_a_line_and_each_reason_another() -> None:
         ["task", "subtask", "rejected", "by", "gate:", "reason"],
         ["quiz", "quiz", "1", "generation:", "truncated"],
     ]  # fmt: skip
+
+
+def test_what_an_accepted_row_costs_is_a_table_by_role(store: Store, configure: Configure) -> None:
+    def spent(tokens: int) -> dict[str, object]:
+        return {
+            "requests": 1,
+            "prompt_tokens": 4 * tokens,
+            "output_tokens": tokens,
+            "gpu_seconds": tokens / 100,
+        }
+
+    roles = {"writer": {"model": "org/writer", "new": spent(100), "kept": spent(20)}}
+    with store.write(PartitionKey("quiz", "generated", "quiz")) as out:
+        out.accept(generated())
+        out.info = {"usage": {"output_tokens": 100, "seconds": 8.0, "roles": roles}}
+    with store.write(PartitionKey("quiz", "filtered", "quiz")) as out:
+        out.accept(enriched())
+        out.accept(enriched(question="Which other city?"))
+    price = '{"prompt": 1000, "output": 10000}'
+    configure(prices=f'{{"currency": "EUR", "teachers": {{"org/writer": {price}}}}}')
+
+    done = sdg("funnel", "quiz/quiz")
+
+    assert done.exit_code == 0, done.stderr
+    assert [line.split() for line in done.stdout.splitlines()][-3:] == [
+        ["task", "role", "teacher", "prompt", "tokens", "output", "tokens", "tokens/row",
+         "GPU-s/row", "EUR/row"],
+        ["quiz", "writer", "org/writer", "480", "120", "300", "0.600", "0.840000"],
+        ["quiz", "all", "480", "120", "300", "0.600", "0.840000"],
+    ]  # fmt: skip
+    (row,) = json.loads(sdg("funnel", "quiz/quiz", "--json").stdout)
+    assert row["currency"] == "EUR"
+    (cost,) = row["costs"]
+    assert (cost["role"], cost["gpu_seconds"]) == ("writer", 1.2)
+    assert cost["money"] == pytest.approx(1.68)
 
 
 def test_one_subtask_can_be_named() -> None:

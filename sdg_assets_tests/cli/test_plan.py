@@ -83,3 +83,18 @@ def test_fewer_gpus_than_the_teacher_needs_are_refused(configure: Configure) -> 
 
     assert done.exit_code == 2
     assert done.stderr.startswith("error: --gpus 1: the solver needs ")
+
+
+def test_prices_add_the_money_and_what_has_none_is_unknown(configure: Configure) -> None:
+    price = '{"gpu_hour": 3.6}'
+    configure(prices=f'{{"currency": "EUR", "teachers": {{"smollm2-135m": {price}}}}}')
+
+    (plan,) = json.loads(sdg("plan", "arc/arc_easy", "--json").stdout)["subtasks"]
+
+    assert plan["money"] == pytest.approx(3.6 * plan["gpu_hours"], rel=0.01)
+    assert plan["currency"] == "EUR"
+    configure(prices=f'{{"currency": "EUR", "teachers": {{"another/model": {price}}}}}')
+    done = sdg("plan", "arc/arc_easy")
+    assert done.stdout.splitlines()[0].split()[-1] == "EUR"
+    assert done.stdout.splitlines()[1].split()[-1] == "unknown"
+    assert "SDG_PRICES has no price of" in done.stderr

@@ -89,12 +89,18 @@ def test_all_gpus_of_a_divided_step_count() -> None:
 def test_every_knob_on_which_requests_depend_is_an_option_of_the_command() -> None:
     assert set(KNOBS) <= inspect.signature(fill).parameters.keys()
     tags = {"sdg/votes": "3", "sdg/accept_corrections": "true"}
-    command = fill_command(Stage.ENRICHED, "arc", ["arc_easy"], 4, tags, {"votes": 5})
+    command = fill_command(Stage.ENRICHED, "arc", ["arc_easy"], 4, tags, {"votes": 5}, "run")
     start = ["sdg", "fill", "arc/arc_easy", "--stage", "enriched", "--of", "4"]
     assert command == [*start, "--votes", "5", "--accept-corrections"]
     config = {"accept_corrections": False}
-    command = fill_command(Stage.ENRICHED, "arc", ["arc_easy"], 4, tags, config)
+    command = fill_command(Stage.ENRICHED, "arc", ["arc_easy"], 4, tags, config, "run")
     assert command[-1] == "--no-accept-corrections"
+
+
+def test_the_pods_of_a_run_share_its_budget() -> None:
+    tags = {"sdg/max_tokens": "5000"}
+    command = fill_command(Stage.ENRICHED, "arc", ["arc_easy"], 4, tags, {}, "a-backfill")
+    assert command[-4:] == ["--max-tokens", "5000", "--budget", "a-backfill"]
 
 
 def test_a_run_has_one_partition_or_a_range_in_the_catalogs_order() -> None:

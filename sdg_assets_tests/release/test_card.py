@@ -19,11 +19,13 @@ from sdg_assets.catalog.citations import citations
 from sdg_assets.catalog.taxonomy import load_taxonomy
 from sdg_assets.gates.licence import Terms
 from sdg_assets.heldout.coverage import SplitCoverage
-from sdg_assets.records import CuratedExample
+from sdg_assets.prices import Price
+from sdg_assets.records import CuratedExample, Role
 from sdg_assets.release import Cut, Release, write_release
 from sdg_assets.release.audit import Compared, NearRow
 from sdg_assets.release.card import for_repository
 from sdg_assets.release.embedded import embedded_comparison
+from sdg_assets.stages.cost import Cost, PriceList
 from sdg_assets.stages.curated import curate
 from sdg_assets.stages.funnel import FunnelRow
 from sdg_assets.stages.matrix import matrix_of
@@ -103,6 +105,30 @@ def test_the_card_states_how_many_rows_were_read_and_what_was_found(
     assert "2 rows were read by 1 person: 1 of them (50%) were found bad." in page(release)
     assert "| too\\|easy | 1 |" in page(release)
     assert (manifest["review"]["read"], manifest["review"]["bad"]) == (2, 1)
+
+
+def test_the_card_states_what_an_accepted_row_cost_by_task_role_and_teacher(
+    release: Release[Path], tmp_path: Path
+) -> None:
+    assert "## What it cost\n\nNot recorded.\n" in page(release)
+    counts = (50, 50, 60, 55, 45, 40, Counter[str](), 900, 1.0)
+    costs = [
+        Cost(Role.WRITER, "org/writer", 60, 40_000, 8_000, 80.0),
+        Cost(Role.SOLVER, "org/solver", 120, 20_000, 12_000, None),
+    ]
+    priced = PriceList("EUR", {"org/writer": Price(gpu_hour=3.6)})
+    funnels = [FunnelRow("quiz", "quiz", "multiple_choice", *counts, costs=costs)]
+
+    cut = Cut(INPUTS, funnels=funnels, prices=priced)
+    text = page(write_release(tmp_path, cut, curated_rows(3)))
+
+    header, _, *lines = text.split("## What it cost")[1].split("## ")[0].strip().splitlines()[2:]
+    assert header.endswith("| GPU-seconds | EUR |")
+    assert lines[:3] == [
+        "| quiz | writer | org/writer | 1,000.0 | 200.0 | 2.000 | 0.002000 |",
+        "| quiz | solver | org/solver | 500.0 | 300.0 | unknown | unknown |",
+        "| quiz | all |  | 1,500.0 | 500.0 | unknown | unknown |",
+    ]
 
 
 def test_rows_that_were_read_later_get_a_card_of_their_own(tmp_path: Path) -> None:

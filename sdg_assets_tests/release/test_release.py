@@ -303,7 +303,7 @@ def test_the_same_release_again_does_not_touch_the_one_that_is_there(
     assert contents(first.path) == before
     assert first.path.stat().st_ctime_ns == changed
     (counts,) = json.loads(before["manifest.json"])["funnel"]
-    assert counts.keys().isdisjoint({"tokens", "new_tokens", "seconds"})
+    assert counts.keys().isdisjoint({"tokens", "new_tokens", "seconds", "costs"})
 
 
 def test_a_whole_release_keeps_its_card_when_another_would_be_drawn(tmp_path: Path) -> None:

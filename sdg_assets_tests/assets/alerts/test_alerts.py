@@ -33,8 +33,10 @@ from sdg_assets.errors import PermanentError
 from sdg_assets.records import Role
 from sdg_assets_tests.assets.quiz import quiz
 from sdg_assets_tests.conftest import Configure
+from sdg_assets_tests.support.cities import Employ, write_and_solve
 from sdg_assets_tests.support.history import History
 from sdg_assets_tests.support.runs import run
+from sdg_assets_tests.support.scripted_teacher import ScriptedTeacher
 from sdg_assets_tests.support.webhook import Webhook, webhook
 
 BOTH = ("quiz_a", "quiz_b")
@@ -190,6 +192,28 @@ def test_a_warning_is_told_and_a_check_that_broke_a_partition_is_not_told_twice(
     (message,) = receiver.messages
     assert message["type"] == "warning"
     assert "- quiz/seeds/quiz_a: rows: 2 of 9 rows" in message["message"]
+
+
+def test_a_budget_that_is_used_up_is_one_message_about_all_its_partitions(
+    tick: Tick, instance: dg.DagsterInstance, receiver: Webhook, employ: Employ
+) -> None:
+    run("quiz", ["seeds", "normalized"], subtasks=BOTH, instance=instance)
+    tick()
+    employ(ScriptedTeacher(write_and_solve, capacity=1))
+
+    tags = {"sdg/max_tokens": "100"}
+    result = run("quiz", ["generated"], subtasks=BOTH, instance=instance, tags=tags)
+    tick()
+    tick()
+
+    (message,) = receiver.messages
+    title = f"2 partitions that the token budget ended in run {result.run_id[:8]}"
+    assert (message["title"], message["type"]) == (f"sdg_assets: {title}", "warning")
+    first, published, not_begun, what_to_do = message["message"].splitlines()
+    assert first == "2 partitions that the token budget ended:"
+    assert published.startswith("- quiz/generated/quiz_a: complete: the budget of tokens was used")
+    assert not_begun.startswith("- quiz/generated/quiz_b: quiz/generated/quiz_b: the budget of")
+    assert "without sdg/max_tokens" in what_to_do
 
 
 def test_a_sensor_that_fails_twice_is_told_once_until_it_works_again(
