@@ -28,7 +28,7 @@ WHAT_TO_DO = {
     "downstream stages are not listed; they become stale next.",
     "incomplete": "A budget of tokens ended them. Their finished rows are published. Materialize "
     "them again without sdg/max_tokens, or with a larger one, or launch the job everything_stale: "
-    "only what is missing is asked for. No sensor does so by itself.",
+    "only what is missing is asked for. No sensor does so, as it would spend without a limit.",
     "missing": "Some stages are materialized, later ones are not. Launch the job one_task with "
     "only_missing, or switch on the sensor fill_missing.",
     "left": "No longer in the catalog, or switched off. Their data stays in the store, but no "

@@ -8,13 +8,14 @@ know of each other in no other way. A process that is killed loses what it has s
 
 from __future__ import annotations
 
+import logging
 import math
 import re
 import secrets
 import time
 from types import TracebackType
 
-from sdg_assets.errors import PermanentError, StoreError
+from sdg_assets.errors import PermanentError, SdgError, StoreError
 from sdg_assets.store.disk import clear_errors
 from sdg_assets.store.places import Place, listing, write_atomic
 from sdg_assets.teacher.requests import Completion
@@ -24,6 +25,7 @@ NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 SYNC_SECONDS = 5.0
 FIRST_GUESS = 1000
 """Tokens of a request, before one is answered."""
+logger = logging.getLogger(__name__)
 
 
 class Budget:
@@ -66,7 +68,10 @@ class Budget:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self.sync()
+        try:
+            self.sync()
+        except SdgError as failure:  # must not hide the failure of the block
+            logger.warning("budget %s: what was spent last is not counted: %s", self.name, failure)
 
     @property
     def spent(self) -> int:

@@ -50,7 +50,7 @@ WORDING = {
         "1 partition that the token budget ended",
         "{} partitions that the token budget ended",
         "Finished rows are published. Materialize the partitions again without sdg/max_tokens, or "
-        "with a larger one: only what is missing is asked for. No sensor does so by itself.",
+        "with a larger one: only what is missing is asked for.",
     ),
     AlertKind.CHECK_ERROR: Wording(
         "1 broken invariant",
