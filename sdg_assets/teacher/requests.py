@@ -140,7 +140,7 @@ class Completion(BaseModel):
     cached_tokens: int = 0
     seconds: float = 0.0
     gpu_seconds: float | None = None
-    """Its share of the time of the teacher's GPUs: see `teacher.stream`. None: unknown."""
+    """Its share of the time of the teacher's GPUs: see `teacher.clock`. None: unknown."""
 
     @field_validator("text", "reasoning", mode="before")
     @classmethod

@@ -3,16 +3,12 @@
 `fill` runs thousands of generators against teachers that take requests as a stream: a row's second
 batch of votes never waits for another row's first batch, and a small partition never empties the
 engine's batch.
-
-The time of a teacher's GPUs is divided among the requests under way: of a second in which it has n
-of them, each gets 1/n. So the shares of all answers add up to the time in which it had work.
 """
 
 from __future__ import annotations
 
 import math
 import os
-import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor
 from concurrent.futures import wait as wait_for
@@ -21,6 +17,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from sdg_assets.errors import FullDiskError, TeacherGoneError, TransientError
+from sdg_assets.teacher.clock import Clock
 from sdg_assets.teacher.conversation import Desk, Desks, Feed, ResultT, Usage, Work, captured
 from sdg_assets.teacher.requests import Completion, FailedRequest, Request, Teacher
 
@@ -116,41 +113,13 @@ class _Waiting:
         return [self.received[request.id] for request in self.requests]
 
 
-class _Clock:
-    """Divides the time of one teacher among its requests under way."""
-
-    def __init__(self) -> None:
-        self._under_way = 0
-        self._at = 0.0
-        self._each = 0.0
-        """Seconds of a request that was under way from the beginning."""
-
-    def begin(self) -> float:
-        """A request begins. Returns the number to end it with."""
-        self._go_on()
-        self._under_way += 1
-        return self._each
-
-    def end(self, began: float) -> float:
-        """A request ends. Returns its share of the teacher's time, in seconds."""
-        self._go_on()
-        self._under_way -= 1
-        return self._each - began
-
-    def _go_on(self) -> None:
-        now = time.monotonic()
-        if self._under_way:
-            self._each += (now - self._at) / self._under_way
-        self._at = now
-
-
 @dataclass(eq=False)
 class _Asked:
     """A request under way, and who waits for it."""
 
     request: Request
     teacher: Teacher
-    clock: _Clock
+    clock: Clock
     began: float
     desks: list[Desk] = field(default_factory=list)
     waiting: list[_Waiting] = field(default_factory=list)
@@ -191,7 +160,7 @@ class _Stream:
         self.feeds: list[Feed] = []
         self._concurrency = concurrency
         self._asked: dict[str, _Asked] = {}
-        self._clocks: dict[int, _Clock] = {}
+        self._clocks: dict[int, Clock] = {}
         self._steps: set[Future[_Step]] = set()
         self._pool: ThreadPoolExecutor | None = None
 
@@ -348,7 +317,7 @@ class _Stream:
         if asked is None:
             desk.teacher.submit(request)
             waiting.feed.tick()
-            clock = self._clocks.setdefault(id(desk.teacher), _Clock())
+            clock = self._clocks.setdefault(id(desk.teacher), Clock())
             asked = self._asked[request.id] = _Asked(request, desk.teacher, clock, clock.begin())
         if desk not in asked.desks:
             asked.desks.append(desk)

@@ -218,7 +218,7 @@ class EngineTeacher:
         tokens = (guess + self._answered_tokens) / (GUESS_WEIGHT + self._answered)
         return core.room.requests(tokens)
 
-    @property
+    @cached_property
     def gpus(self) -> int:
         """GPUs of the engine; 0 if it computes on the CPU."""
         return math.prod(self._arguments.get(name, 1) for name in _SPREAD) if has_gpu() else 0
