@@ -64,6 +64,12 @@ def funnel(subtasks: Subtasks = None, as_json: AsJson = False) -> int:
         return 0
     write_funnel(rows)
     write_costs(rows, prices)
+    for row in rows:
+        if row.unfinished:
+            terminal.note(
+                f"{row.task}/{row.subtask}: a budget of tokens ended it, {row.unfinished} rows are "
+                "not finished"
+            )
     if not rows:
         terminal.note(
             f"none of these subtasks is materialized in {store.root}: try `sdg quickstart`"

@@ -17,12 +17,14 @@ class CostTable:
 
     Attributes:
         currency: Of the last column; empty: there is none, because no prices are set.
+        unfinished: Rows that a budget of tokens did not pay for.
         lines: Task, role, teacher, tokens of prompts, output tokens, GPU-seconds and money for each
             accepted row.
     """
 
     currency: str = ""
     lines: Sequence[Sequence[str]] = ()
+    unfinished: int = 0
 
 
 def cost_table(funnels: Sequence[FunnelRow], prices: PriceList) -> CostTable:
@@ -38,7 +40,7 @@ def cost_table(funnels: Sequence[FunnelRow], prices: PriceList) -> CostTable:
             names = [task.task, cost.role.value, cost.model]
             lines.append([*names, *_figures([cost], task.accepted, prices)])
         lines.append([task.task, "all", "", *_figures(task.costs, task.accepted, prices)])
-    return CostTable(prices.currency, lines)
+    return CostTable(prices.currency, lines, sum(funnel.unfinished for funnel in funnels))
 
 
 def _figures(costs: Sequence[Cost], rows: int, prices: PriceList) -> list[str]:

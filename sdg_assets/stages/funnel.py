@@ -45,6 +45,8 @@ class FunnelRow:
     """Output tokens that were written while the partitions were made."""
     pass_rate: float | None = None
     """Mean pass rate of the rows of `enriched`; None if there is no probe."""
+    unfinished: int = 0
+    """Rows of its stages that a budget of tokens did not pay for."""
     costs: list[Cost] = field(default_factory=list)
     """What its answers cost, by role; empty for partitions of before this was recorded."""
 
@@ -65,6 +67,7 @@ def funnel_row(store: Store, spec: SubtaskSpec) -> FunnelRow:
         if "roles" not in usage:  # made before tokens were counted by role
             row.tokens += usage.get("output_tokens", 0) + usage.get("reused_tokens", 0)
         row.seconds += usage.get("seconds", 0.0)
+        row.unfinished += usage.get("unfinished", 0)
         for reason, count in manifest.rejected.items():
             # Seeds that `normalized` refused are not rejected new examples.
             if not STAGES[stage].maps_seeds:

@@ -117,7 +117,7 @@ def test_the_card_states_what_an_accepted_row_cost_by_task_role_and_teacher(
         Cost(Role.SOLVER, "org/solver", 120, 20_000, 12_000, None),
     ]
     priced = PriceList("EUR", {"org/writer": Price(gpu_hour=3.6)})
-    funnels = [FunnelRow("quiz", "quiz", "multiple_choice", *counts, costs=costs)]
+    funnels = [FunnelRow("quiz", "quiz", "multiple_choice", *counts, unfinished=9, costs=costs)]
 
     cut = Cut(INPUTS, funnels=funnels, prices=priced)
     text = page(write_release(tmp_path, cut, curated_rows(3)))
@@ -129,6 +129,7 @@ def test_the_card_states_what_an_accepted_row_cost_by_task_role_and_teacher(
         "| quiz | solver | org/solver | 500.0 | 300.0 | unknown | unknown |",
         "| quiz | all |  | 1,500.0 | 500.0 | unknown | unknown |",
     ]
+    assert "9 rows of `generated` and `enriched` are not finished" in text
 
 
 def test_rows_that_were_read_later_get_a_card_of_their_own(tmp_path: Path) -> None:
