@@ -17,9 +17,9 @@ class CostTable:
 
     Attributes:
         currency: Of the last column; empty: there is none, because no prices are set.
-        unfinished: Rows that a budget of tokens did not pay for.
         lines: Task, role, teacher, tokens of prompts, output tokens, GPU-seconds and money for each
             accepted row.
+        unfinished: Rows that a budget of tokens did not pay for.
     """
 
     currency: str = ""
