@@ -28,8 +28,9 @@ def cost_metadata(costs: Sequence[Cost], rows: int, prices: PriceList) -> dict[s
     gpu_seconds, money = total_gpu_seconds(costs), prices.money(costs)
     if rows:
         metadata["tokens_per_row"] = round(sum(cost.tokens for cost in costs) / rows, 1)
-        known = gpu_seconds is not None
-        metadata["gpu_seconds_per_row"] = round(gpu_seconds / rows, 4) if known else UNKNOWN
+        metadata["gpu_seconds_per_row"] = (
+            UNKNOWN if gpu_seconds is None else round(gpu_seconds / rows, 4)
+        )
     if prices.currency:
         metadata["cost_currency"] = prices.currency
         if money is None:

@@ -95,12 +95,13 @@ def _asset(
                 catalog=catalog,
                 pool=pool,
                 filled=fill_report(),
+                budget=budget,
             )
 
         def prepare(keys: Iterator[str]) -> Generator[Ready]:
             if isinstance(wiring, TeacherWiring):
                 concurrency = current_settings.concurrency
-                return filled(keys, open_partition, wiring, config, concurrency, budget)
+                return filled(keys, open_partition, wiring, config, concurrency)
             make = wiring.make
             return one_by_one(lambda subtask: make(open_partition(subtask), config))(keys)
 

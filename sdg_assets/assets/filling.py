@@ -13,7 +13,6 @@ from sdg_assets.assets.progress import Progress
 from sdg_assets.assets.writing import PartitionReport
 from sdg_assets.errors import SdgError
 from sdg_assets.records import Role
-from sdg_assets.teacher.budget import Budget
 from sdg_assets.teacher.conversation import Desks, Feed, Usage, Work, settle
 from sdg_assets.teacher.share import Share
 from sdg_assets.teacher.stream import fill
@@ -63,7 +62,6 @@ def filled(
     wiring: TeacherWiring[Any],
     config: StageConfig,
     concurrency: int | None = None,
-    budget: Budget | None = None,
 ) -> Generator[Ready]:
     """Fills partitions, all in one stream: the teacher never waits for one to be finished.
 
@@ -73,7 +71,6 @@ def filled(
         wiring: The stage's wiring.
         config: The run config of the stage.
         concurrency: Requests under way at a time; None: what the teachers have capacity for.
-        budget: The tokens that the run may spend; None: no limit.
 
     Yields:
         Each partition as soon as all its completions are in the log, or the budget is used up, or
@@ -88,7 +85,7 @@ def filled(
         progress = _progress(partition.progress(filling.total), filling)
         publishing[key] = filling.publish
         programs = filling.runs_programs
-        return Feed(filling.works, desks, Usage(), progress, programs, budget=budget)
+        return Feed(filling.works, desks, Usage(), progress, programs, budget=partition.budget)
 
     with closing(streamed(keys, open_feed, concurrency)) as feeds:
         for key, feed in feeds:

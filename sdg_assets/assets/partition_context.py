@@ -36,6 +36,7 @@ from sdg_assets.stages.stage import ROW_STAGES, STAGES, key_of
 from sdg_assets.stages.training_rows import mapped_seeds, training_rows
 from sdg_assets.store.partitions import PartitionKey, Store
 from sdg_assets.store.rows import RecordT
+from sdg_assets.teacher.budget import Budget
 from sdg_assets.teacher.conversation import Desk, Usage
 from sdg_assets.teacher.embedder import embedder_of
 from sdg_assets.teacher.log.completions import damage_of
@@ -104,6 +105,8 @@ class PartitionContext(PartitionInputs):
     """The processes that make rows; this one alone for a stage without a fill."""
     filled: FillReport | None = None
     """How other processes have filled the partition; its teachers are not asked then."""
+    budget: Budget | None = None
+    """The tokens that the run may still spend; None: no limit."""
 
     @cached_property
     def thresholds(self) -> Thresholds:

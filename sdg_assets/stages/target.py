@@ -7,6 +7,7 @@ that `enriched` reads, so that stage finds them there and no request is made twi
 
 from __future__ import annotations
 
+import sys
 from collections import Counter
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -110,6 +111,7 @@ def write_until(
     max_rounds: int = 5,
     expected_yield: float = FIRST_YIELD,
     most_written: int | None = None,
+    rows_at_once: Callable[[], int] = lambda: sys.maxsize,
 ) -> Iterator[Work[Any] | None]:
     """Writes examples until enough of them pass the gates, or a bound is reached.
 
@@ -127,6 +129,8 @@ def write_until(
         max_rounds: The maximum number of rounds.
         expected_yield: As in `Target`.
         most_written: As in `Target`.
+        rows_at_once: How many examples may be written before they are voted on: with a budget, as
+            many as it pays for. Otherwise drafts would use it up, and no votes be left.
 
     Yields:
         Work for `teacher.stream.fill`. None means that the work so far must be finished
@@ -159,15 +163,19 @@ def write_until(
     while report.accepted < report.target and report.rounds < max_rounds:
         missing = report.target - report.accepted
         rate = report.accepted / report.written if report.written else expected_yield
-        written, first = report.written, len(report.examples)
-        drafts = islice(works, ceil(missing / max(rate, LEAST_YIELD)))
-        report.unfinished += yield from _in_order(drafts, keep)
-        if report.written == written:
+        before, left = report.written, ceil(missing / max(rate, LEAST_YIELD))
+        while left:
+            written, first, size = report.written, len(report.examples), min(left, rows_at_once())
+            report.unfinished += yield from _in_order(islice(works, size), keep)
+            if report.written == written:
+                break
+            examples = (report.examples[place] for place in range(first, len(report.examples)))
+            solving = enrich(examples, solver, solver_knobs, judge, probe)
+            report.unfinished += yield from _in_order(solving, test)
+            left -= size
+        if report.written == before:
             return
         report.rounds += 1
-        examples = (report.examples[place] for place in range(first, len(report.examples)))
-        solving = enrich(examples, solver, solver_knobs, judge, probe)
-        report.unfinished += yield from _in_order(solving, test)
         report.copies = len({place for over_set in sets for place in over_set.refusals()})
         report.accepted = passed - report.copies
         if report.unfinished:

@@ -12,6 +12,7 @@ import logging
 import math
 import re
 import secrets
+import sys
 import time
 from types import TracebackType
 
@@ -90,6 +91,11 @@ class Budget:
             return math.inf
         mean = (FIRST_GUESS + self._own) / (1 + self._answers)
         return math.ceil((self.most - self.spent) / max(mean, 1))
+
+    def rows_worth(self, requests: int) -> int:
+        """About how many rows of so many requests the rest pays for, but one at least."""
+        rows = self.requests_worth / requests
+        return sys.maxsize if math.isinf(rows) else max(1, int(rows))
 
     def spend(self, completion: Completion) -> None:
         """Counts a new answer.

@@ -1,6 +1,8 @@
 """`generated`: new examples modelled on seeds, a fixed number per seed or until enough pass."""
 
-from collections.abc import Iterator, Sequence
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 
 from sdg_assets.assets.cover_plans import read_plan
 from sdg_assets.assets.desks import answers_of, probe_of
@@ -8,6 +10,7 @@ from sdg_assets.assets.filling import Filling, TeacherWiring
 from sdg_assets.assets.knobs import SolverConfig, WriterConfig, config_of
 from sdg_assets.assets.partition_context import PartitionContext, PartitionInputs
 from sdg_assets.assets.writing import PartitionReport
+from sdg_assets.enrichment.knobs import SolverKnobs
 from sdg_assets.errors import PermanentError
 from sdg_assets.records import Example, Rejection, Role, Stage
 from sdg_assets.stages.generated import Written, write
@@ -73,12 +76,13 @@ def _ask_until_accepted(
     # Vote as `enriched` will: with its config if it is in this run, else with this run's tags.
     op = f"{spec.task}__{Stage.ENRICHED}"
     solving = config_of(SolverConfig, op, partition.step.run)
+    solver_knobs = partition.solver_knobs(solving)
     works = write_until(
         spec,
         seeds,
         {role: desk.teacher for role, desk in desks.items()},
         partition.writer_knobs(config),
-        partition.solver_knobs(solving),
+        solver_knobs,
         partition.thresholds,
         progress,
         heldout=partition.guard.gate,
@@ -87,6 +91,7 @@ def _ask_until_accepted(
         max_rounds=config.max_rounds,
         expected_yield=target.expected_yield,
         most_written=target.most_written,
+        rows_at_once=_rows_at_once(partition, solver_knobs, desks),
     )
 
     def publish_partition(usage: Usage) -> PartitionReport:
@@ -99,6 +104,18 @@ def _ask_until_accepted(
 
     runs_programs = spec.answer_kind.policy.runs_programs
     return Filling(works, target.rows, publish_partition, runs_programs, lambda: progress.accepted)
+
+
+def _rows_at_once(
+    partition: PartitionContext, knobs: SolverKnobs, desks: Desks
+) -> Callable[[], int]:
+    """How many examples the run's budget pays for, with all that is asked about each of them."""
+    budget = partition.budget
+    if budget is None:
+        return lambda: sys.maxsize
+    answers = knobs.votes + knobs.with_knowledge + (Role.JUDGE in desks)
+    answers += knobs.probe_answers if Role.PROBE in desks else 0
+    return partial(budget.rows_worth, 1 + answers)
 
 
 def _share(
