@@ -100,9 +100,11 @@ def test_the_steps_of_a_run_share_its_budget_and_the_one_that_gets_nothing_is_no
     assert materialized(instance, "quiz", "enriched") == set()
 
 
-def test_rows_whose_votes_are_complete_are_published(
-    teacher: ScriptedTeacher, store: Store, instance: dg.DagsterInstance
+def test_rows_whose_votes_are_complete_are_published_and_each_has_its_price(
+    teacher: ScriptedTeacher, store: Store, instance: dg.DagsterInstance, configure: Configure
 ) -> None:
+    price = '{"prompt": 1000000, "output": 2000000}'
+    configure(prices=f'{{"currency": "EUR", "teachers": {{"scripted/teacher": {price}}}}}')
     assert generate(instance).success
 
     result = generate(instance, 3000, "enriched")
@@ -113,11 +115,21 @@ def test_rows_whose_votes_are_complete_are_published(
     assert 0 < len(rows) < ROWS
     assert all(row.verified and row.knowledge for row in rows)
     assert len(rows) + store.manifest(key).info["usage"]["unfinished"] == ROWS
-    asked = len(teacher.requests)
-    assert generate(instance, None, "enriched").success
+    assert generate(instance, None, "enriched", "filtered").success
     assert len(list(store.read(key, EnrichedExample))) == ROWS
-    # Two votes and a background a row, none of them twice.
-    assert len(teacher.requests) == 4 * ROWS > asked
+    # A draft, two votes and a background a row, none of them twice.
+    assert len(teacher.requests) == 4 * ROWS
+
+    drafts, solved, passed = (
+        metadata(instance, "quiz", stage, "quiz_a")
+        for stage in ("generated", "enriched", "filtered")
+    )
+    money = drafts["prompt_tokens"] + 2 * drafts["output_tokens"]
+    assert drafts["cost_per_row"] == pytest.approx(money / ROWS)
+    assert passed["cost_per_row"] >= solved["cost_per_row"] > drafts["cost_per_row"]
+    assert passed["tokens_per_row"] > drafts["tokens_per_row"]
+    assert (passed["cost_currency"], passed["gpu_seconds_per_row"] >= 0) == ("EUR", True)
+    assert f"| solver | scripted/teacher | {3 * ROWS} |" in passed["cost"]
 
 
 def test_a_published_version_with_far_more_rows_is_not_replaced(
@@ -169,27 +181,3 @@ def test_runs_of_a_backfill_and_retries_of_a_run_have_one_budget(
     assert budget_name(instance, retry) == budget_name(instance, first) == first.run_id
     assert budget_name(instance, again) == again.run_id
     assert budget_name(instance, of_backfill) == "many"
-
-
-def test_a_price_list_gives_each_stage_the_cost_of_a_row(
-    teacher: ScriptedTeacher, instance: dg.DagsterInstance, configure: Configure
-) -> None:
-    price = '{"prompt": 1000000, "output": 2000000}'
-    configure(prices=f'{{"currency": "EUR", "teachers": {{"scripted/teacher": {price}}}}}')
-
-    result = generate(instance, None, "generated", "enriched", "filtered")
-
-    assert result.success, failures(result)
-    made = {
-        stage: metadata(instance, "quiz", stage, "quiz_a")
-        for stage in ("generated", "enriched", "filtered")
-    }
-    drafts = made["generated"]
-    money = drafts["prompt_tokens"] + 2 * drafts["output_tokens"]
-    assert drafts["cost_per_row"] == pytest.approx(money / ROWS)
-    assert made["enriched"]["cost_per_row"] > drafts["cost_per_row"]
-    assert made["filtered"]["cost_per_row"] >= made["enriched"]["cost_per_row"]
-    assert made["filtered"]["cost_currency"] == "EUR"
-    assert made["filtered"]["tokens_per_row"] > drafts["tokens_per_row"]
-    assert made["filtered"]["gpu_seconds_per_row"] >= 0
-    assert "| solver | scripted/teacher |" in made["filtered"]["cost"]

@@ -199,6 +199,7 @@ def test_a_budget_that_is_used_up_is_one_message_about_all_its_partitions(
 ) -> None:
     run("quiz", ["seeds", "normalized"], subtasks=BOTH, instance=instance)
     tick()
+    receiver.messages.clear()
     employ(ScriptedTeacher(write_and_solve, capacity=1))
 
     tags = {"sdg/max_tokens": "100"}
