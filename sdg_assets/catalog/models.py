@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Sequence
 from functools import partial
 from hashlib import blake2b
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
@@ -423,6 +423,55 @@ class SubtaskSpec(CatalogEntry):
     topics: Topics = None
     derived_from: list[Derivation] = []
     parallel_with: list[str] = []
+
+    @classmethod
+    def of_split(
+        cls,
+        task: str,
+        dataset: str,
+        config: str,
+        split: str,
+        record: RecordMapping,
+        *,
+        gated: bool = False,
+        hub_files: str | None = None,
+        hub_revision: str | None = None,
+    ) -> Self:
+        """A split that is only read: the form that sources and `RowMapping` need.
+
+        It is no subtask: no row is made after its rows, so it has no domain, language or licence,
+        and its answers may be of any kind.
+
+        Args:
+            task: What reads it, for messages.
+            dataset: The dataset.
+            config: Its config, which also is the key.
+            split: The split.
+            record: The templates that read a raw row.
+            gated: See `SeedTask`.
+            hub_files: See `SeedTask`.
+            hub_revision: See `SeedTask`.
+        """
+        return cls(
+            task=task,
+            key=config,
+            family="knowledge",
+            domain="",
+            language="",
+            answer_kind=AnswerKind.of_any_row(),
+            dataset=dataset,
+            config=config,
+            split=split,
+            heldout_splits=[],
+            license="",
+            commercial_use="unclear",
+            record=record,
+            lm_eval=None,
+            rows=None,
+            gated=gated,
+            hub_files=hub_files,
+            hub_revision=hub_revision,
+        )
 
     def owner(self, position: int) -> str:
         """The key of the subtask that seeds the row at `position`; see `SeedTask.parallel`."""
