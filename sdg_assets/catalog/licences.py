@@ -9,8 +9,8 @@ from typing import Literal
 
 from pydantic import Field, ValidationError
 
+from sdg_assets.catalog.entries import CatalogEntry
 from sdg_assets.catalog.files import faults, read_yaml
-from sdg_assets.catalog.models import CatalogEntry
 from sdg_assets.errors import CatalogError
 
 FILE = Path(__file__).parent / "licences.yaml"

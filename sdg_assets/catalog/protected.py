@@ -8,14 +8,9 @@ from pathlib import Path
 
 from pydantic import Field, TypeAdapter, ValidationError, model_validator
 
+from sdg_assets.catalog.entries import EVERY_CONFIG, CatalogEntry, Certainty, RecordMapping
 from sdg_assets.catalog.files import faults, read_yaml
-from sdg_assets.catalog.models import (
-    EVERY_CONFIG,
-    CatalogEntry,
-    Certainty,
-    RecordMapping,
-    SubtaskSpec,
-)
+from sdg_assets.catalog.subtask_spec import SubtaskSpec
 from sdg_assets.errors import CatalogError
 
 FILE = Path(__file__).parent / "protected.yaml"
