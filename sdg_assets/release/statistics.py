@@ -173,10 +173,11 @@ class Statistics:
         if row.probe and row.pass_rate is not None:
             stamps["probe"] = row.probe
             self.pass_rates[row.probe.model][int(row.pass_rate * TENTHS + 1e-9)] += 1
-        for part in (*stamps.values(), *row.written_by):
-            self.model_licences[part.model, part.revision] = part.license
         for role, stamp in stamps.items():
             self.teachers[role, stamp.model, stamp.revision] += 1
+            self.model_licences[stamp.model, stamp.revision] = stamp.license
+        for part in row.written_by:
+            self.model_licences[part.model, part.revision] = part.license
         self.variations[row.variation] += 1
         self.difficulty[row.subtask][difficulty_of(row.vote_share, row.pass_rate)] += 1
         if row.topic:

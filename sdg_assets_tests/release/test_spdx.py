@@ -10,18 +10,24 @@ from typing import Any
 import pytest
 
 from sdg_assets.gates.licence import Terms
-from sdg_assets.records import EnrichedExample, TeacherStamp
+from sdg_assets.records import CitedPassage, EnrichedExample, TeacherStamp
 from sdg_assets.release import Cut, Release, write_release
 from sdg_assets.release.publication import MANIFEST, hashes
 from sdg_assets.release.spdx import NO_LICENCE, SPDX
 from sdg_assets.stages.curated import curate
 from sdg_assets_tests.release.test_release import INPUTS, cut
+from sdg_assets_tests.support.passages import passage
 from sdg_assets_tests.support.records import enriched, judgement, source
 from sdg_assets_tests.support.spdx import Bill
 
 LLAMA = TeacherStamp(model="meta/llama", revision="r2", license="LicenseRef-Llama-3.3")
 NAMELESS = TeacherStamp(model="some-server", revision="unknown", license="unknown")
 PROBE = TeacherStamp(model="org/probe", revision="r3", license="MIT")
+
+
+@pytest.fixture(scope="module")
+def published(tmp_path_factory: pytest.TempPathFactory) -> Release[Path]:
+    return cut(tmp_path_factory.mktemp("store"), bytes_per_shard=10_000)
 
 
 def _bill(release: Release[Path]) -> Bill:
@@ -38,9 +44,9 @@ def _released(root: Path, *rows: EnrichedExample) -> Bill:
     return _bill(write_release(root, replace(Cut(INPUTS), terms=terms), curated))
 
 
-def test_spdxs_own_model_reads_a_release_with_its_version_size_and_words(tmp_path: Path) -> None:
-    published = cut(tmp_path)
-
+def test_spdxs_own_model_reads_a_release_with_its_version_size_and_words(
+    published: Release[Path],
+) -> None:
     release = _bill(published).release()
 
     assert release["type"] == "dataset_DatasetPackage"
@@ -51,8 +57,7 @@ def test_spdxs_own_model_reads_a_release_with_its_version_size_and_words(tmp_pat
     assert release["dataset_knownBias"] == croissant["rai:dataBiases"]
 
 
-def test_every_other_file_is_named_with_its_hash(tmp_path: Path) -> None:
-    published = cut(tmp_path, bytes_per_shard=10_000)
+def test_every_other_file_is_named_with_its_hash(published: Release[Path]) -> None:
     bill = _bill(published)
 
     contained = bill.targets(bill.release(), "contains")
@@ -68,18 +73,21 @@ def test_every_other_file_is_named_with_its_hash(tmp_path: Path) -> None:
 
 
 def test_sources_and_passages_are_ancestors_with_revision_and_licence(tmp_path: Path) -> None:
+    atlas = CitedPassage.of(passage(source="an atlas", license="CC-BY-SA-4.0"))
     bill = _released(
         tmp_path,
-        enriched(source=source(dataset="org/a", license="MIT")),
+        enriched(source=source(dataset="org/a", license="MIT"), passages=[atlas]),
         enriched(question="Which?", source=source(dataset="org/b", license="other")),
     )
 
-    assert [e["name"] for e in bill.targets(bill.release(), "descendantOf")] == ["org/a", "org/b"]
-    first, second = bill.named("org/a"), bill.named("org/b")
-    assert first["software_packageVersion"] == "r0"
-    (licence,) = bill.targets(first, "hasDeclaredLicense")
-    assert licence["simplelicensing_licenseExpression"] == "MIT"
-    assert bill.targets(second, "hasDeclaredLicense") == [{"spdxId": NO_LICENCE}]
+    origins = bill.targets(bill.release(), "descendantOf")
+
+    assert [each["name"] for each in origins] == ["org/a", "org/b", "passages of an atlas"]
+    assert origins[0]["software_packageVersion"] == "r0"
+    stated = [bill.targets(origin, "hasDeclaredLicense") for origin in origins]
+    expressions = [licence.get("simplelicensing_licenseExpression") for (licence,) in stated]
+    assert expressions == ["MIT", None, "CC-BY-SA-4.0"]
+    assert stated[1] == [{"spdxId": NO_LICENCE}]
     comments = [link["comment"] for link in bill.of_type("Relationship") if "comment" in link]
     assert "Stated as: other." in comments
 
@@ -118,9 +126,9 @@ def test_a_licence_of_its_own_says_where_it_can_be_read(tmp_path: Path) -> None:
     assert own["expandedlicensing_seeAlso"] == ["https://www.llama.com/llama3_3/license/"]
 
 
-def test_two_cuts_have_the_same_bytes(tmp_path: Path) -> None:
-    first, second = (cut(tmp_path / name).path / SPDX for name in ("a", "b"))
-    assert first.read_bytes() == second.read_bytes()
+def test_two_cuts_have_the_same_bytes(published: Release[Path], tmp_path: Path) -> None:
+    again = cut(tmp_path, bytes_per_shard=10_000)
+    assert (again.path / SPDX).read_bytes() == (published.path / SPDX).read_bytes()
 
 
 @pytest.mark.parametrize(
@@ -133,12 +141,12 @@ def test_two_cuts_have_the_same_bytes(tmp_path: Path) -> None:
     ],
 )
 def test_a_damaged_document_is_told_apart(
-    tmp_path: Path, damage: Callable[[dict[str, Any]], object]
+    published: Release[Path], tmp_path: Path, damage: Callable[[dict[str, Any]], object]
 ) -> None:
-    file = cut(tmp_path, count=1).path / SPDX
-    document = json.loads(file.read_text("utf-8"))
+    document = json.loads((published.path / SPDX).read_text("utf-8"))
     (release,) = (e for e in document["@graph"] if "dataset_datasetSize" in e)
     damage(release)
+    file = tmp_path / SPDX
     file.write_text(json.dumps(document), "utf-8")
 
     with pytest.raises((ValueError, TypeError, KeyError, AssertionError)):

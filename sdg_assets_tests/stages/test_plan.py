@@ -64,7 +64,7 @@ def test_a_probe_answers_the_verified_rows() -> None:
     ("settings", "reader"),
     [
         ({"with_judge": False}, Role.SOLVER),
-        ({"with_judge": True}, Role.JUDGE),
+        ({"with_judge": True, "judge_may_be_writer": True}, Role.JUDGE),
         ({"with_judge": True, "judge_api": "reward"}, Role.SOLVER),  # a score reads nothing
     ],
 )
@@ -102,7 +102,9 @@ def test_passages_cost_nothing_without_backgrounds() -> None:
 
 def test_roles_add_up_to_the_plan_also_over_subtasks() -> None:
     spec, rows = seed_task().resolve("quiz"), [example()]
-    run_settings = Settings(with_judge=True, probe="smollm2-135m", passages="embedded")
+    run_settings = Settings(
+        with_judge=True, judge_may_be_writer=True, probe="smollm2-135m", passages="embedded"
+    )
     one = plan_subtask(spec, rows, RoughCounter(), run_settings, 1000)
 
     both = total([one, plan_subtask(spec, rows, RoughCounter(), run_settings, 500)])
