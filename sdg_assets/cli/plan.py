@@ -68,6 +68,7 @@ def plan(
     lengths. The line below the table simulates the run on `--gpus`, with uneven shares, loading,
     the last long answers and failures, without publishing; `--hours` turns the question around.
     Prices in SDG_PRICES add a column with the money.
+    `--json` also counts requests and tokens by role.
     """
     from sdg_assets.catalog import configured_catalog
     from sdg_assets.records import Role
@@ -76,14 +77,13 @@ def plan(
     from sdg_assets.stages.plan import (
         RoughCounter,
         TokenCounter,
-        expected_costs,
         gpus_of_a_replica,
-        models_of,
         plan_subtask,
         seeds_of,
         thoughts_of,
         total,
     )
+    from sdg_assets.stages.plan_costs import expected_costs, models_of
     from sdg_assets.teacher import open_teacher
 
     knobs = settings()
@@ -144,6 +144,7 @@ def _numbers(plan: SubtaskPlan, tokens_per_second: float) -> dict[str, object]:
         "prompt_tokens": plan.prompt_tokens,
         "output_tokens": plan.output_tokens,
         "gpu_hours": plan.gpu_hours(tokens_per_second),
+        "roles": {role.value: asdict(load) for role, load in plan.roles.items()},
         **{stage.value: asdict(phase) for stage, phase in plan.phases.items()},
     }
 

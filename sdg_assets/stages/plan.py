@@ -6,20 +6,20 @@ is assumed to be as long as a seed; thoughts, traces and backgrounds have the ty
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import islice
 from statistics import fmean
-from typing import Protocol, runtime_checkable
+from typing import NamedTuple, Protocol, runtime_checkable
 
 from sdg_assets.answers import answer_format
 from sdg_assets.catalog import SubtaskSpec
+from sdg_assets.enrichment.grounding import reader_of
 from sdg_assets.enrichment.knobs import SolverKnobs
 from sdg_assets.enrichment.votes import waves
 from sdg_assets.records import Example, Role, Stage, TeacherStamp
 from sdg_assets.settings import Settings
 from sdg_assets.sources.source import open_source
-from sdg_assets.stages.cost import Cost
 from sdg_assets.stages.fleet import Phase
 from sdg_assets.stages.generated import WriterKnobs, write
 from sdg_assets.stages.normalized import normalize
@@ -27,7 +27,7 @@ from sdg_assets.stages.seeds import collect_seeds
 from sdg_assets.stages.shots import SHOWN_SEEDS
 from sdg_assets.stages.stage import key_of
 from sdg_assets.store.partitions import Store
-from sdg_assets.teacher import has_judge, identity_of, is_played, thinking_of
+from sdg_assets.teacher import has_judge, is_played, thinking_of
 from sdg_assets.teacher.backend import TeacherSpec
 from sdg_assets.teacher.backends import backend_of
 from sdg_assets.teacher.control_tokens import ControlTokens
@@ -40,6 +40,11 @@ SAMPLE = 64
 TRACE_TOKENS = 160
 KNOWLEDGE_TOKENS = 110
 JUDGEMENT_TOKENS = 70
+# Tokens of the passages in a prompt, and of an answer on the sentences of a background: measured
+# with the embedded passages and teacher. Each background counts as written and read once: 13 of 15
+# were read, a refused one is written and read again, and rows without a passage cost nothing.
+PASSAGES_TOKENS = 280
+CHECK_TOKENS = 50
 # Tokens of a thought: a guess for models such as Qwen3 at questions of seed tasks. Makers publish
 # lengths for contest problems only, which take ten times as many.
 THOUGHT_TOKENS = 1500
@@ -57,17 +62,13 @@ class TokenCounter(TeacherFacts, Protocol):
 
 
 @dataclass(frozen=True)
-class RolePlan:
-    """The estimated tokens of one role."""
+class Load:
+    """What the teacher of one role is asked."""
 
-    prompt_tokens: float = 0.0
-    output_tokens: float = 0.0
-
-    def __add__(self, other: RolePlan) -> RolePlan:
-        """The tokens of both."""
-        return RolePlan(
-            self.prompt_tokens + other.prompt_tokens, self.output_tokens + other.output_tokens
-        )
+    requests: int
+    prompt_tokens: int
+    """The sum over all requests; prefix caching is not counted."""
+    output_tokens: int
 
 
 @dataclass(frozen=True)
@@ -77,19 +78,22 @@ class SubtaskPlan:
     task: str
     subtask: str
     seeds: int
-    prompt_tokens: int
-    """The sum over all requests; prefix caching is not counted."""
+    roles: Mapping[Role, Load]
+    """What each role that is asked anything is asked."""
     generated: Phase
     """What the writer is asked."""
     enriched: Phase
     """What the solver, the judge and the probe are asked."""
-    by_role: Mapping[Role, RolePlan] = field(default_factory=dict)
-    """The tokens of both, by the role that is asked."""
 
     @property
     def phases(self) -> dict[Stage, Phase]:
         """The stages that ask teachers, in order."""
         return {Stage.GENERATED: self.generated, Stage.ENRICHED: self.enriched}
+
+    @property
+    def prompt_tokens(self) -> int:
+        """Prompt tokens of both stages."""
+        return sum(load.prompt_tokens for load in self.roles.values())
 
     @property
     def requests(self) -> int:
@@ -125,9 +129,6 @@ def plan_subtask(
         thoughts: From `thoughts_of`; None if no teacher thinks.
     """
     thoughts = thoughts or {}
-    writer_thought, solver_thought, judge_thought, probe_thought = (
-        thoughts.get(role, 0) for role in (Role.WRITER, Role.SOLVER, Role.JUDGE, Role.PROBE)
-    )
     knobs = WriterKnobs(examples_per_seed=1, shots=settings.shots)
     works = islice(write(spec, seeds, writer, knobs), SAMPLE)
     prompts = [
@@ -143,42 +144,82 @@ def plan_subtask(
     ]
     writes = count * settings.examples_per_seed
     solved = writes * PARSED_SHARE
-    votes = solved * _votes_a_row(settings)
-    verified = solved * VERIFIED_SHARE
-    backgrounds = verified if settings.with_knowledge else 0.0
-    judgements = verified if has_judge(settings) else 0.0
-    probes = verified * settings.probe_answers if is_played(settings, Role.PROBE) else 0.0
-    is_rubric = settings.judge_api == "rubric"
-    condensed = verified if settings.reasoning == "condensed" and solver_thought else 0.0
-    question = fmean(questions or [0]) + 60
-    judged_tokens = judgements * (JUDGEMENT_TOKENS + judge_thought) if is_rubric else 0
-    by_role = {
-        Role.WRITER: RolePlan(
-            writes * fmean(prompts or [0]), writes * (fmean(drafts or [0]) + writer_thought)
-        ),
-        Role.SOLVER: RolePlan(
-            (votes + backgrounds + condensed) * question + condensed * solver_thought,
-            votes * (TRACE_TOKENS + solver_thought)
-            + backgrounds * (KNOWLEDGE_TOKENS + solver_thought)
-            + condensed * TRACE_TOKENS,
-        ),
-        Role.JUDGE: RolePlan(judgements * question, judged_tokens),
-        Role.PROBE: RolePlan(probes * question, probes * (TRACE_TOKENS + probe_thought)),
-    }
-    written, everything = by_role[Role.WRITER], sum(by_role.values(), RolePlan())
+    written = fmean(drafts or [0]) + thoughts.get(Role.WRITER, 0)
+    asks = [
+        _Ask(Role.WRITER, writes, fmean(prompts or [0]), written),
+        *_asks_about(solved, fmean(questions or [0]) + 60, settings, thoughts),
+    ]
+    roles = {role: _load(asks, role) for role in Role if any(ask.role is role for ask in asks)}
+    enriching = [load for role, load in roles.items() if role is not Role.WRITER]
     return SubtaskPlan(
         task=spec.task,
         subtask=spec.key,
         seeds=count,
-        prompt_tokens=round(everything.prompt_tokens),
-        generated=Phase(rows=writes, requests=writes, output_tokens=round(written.output_tokens)),
+        roles=roles,
+        generated=Phase(
+            rows=writes, requests=writes, output_tokens=roles[Role.WRITER].output_tokens
+        ),
         enriched=Phase(
             rows=round(solved),
-            requests=round(votes + backgrounds + condensed + judgements + probes),
-            output_tokens=round(everything.output_tokens - written.output_tokens),
-            in_sequence=len(_waves(settings)) + 1,  # the additions follow the last vote
+            requests=sum(load.requests for load in enriching),
+            output_tokens=sum(load.output_tokens for load in enriching),
+            in_sequence=len(_waves(settings)) + _additions_in_sequence(settings),
         ),
-        by_role={role: plan for role, plan in by_role.items() if plan != RolePlan()},
+    )
+
+
+def _additions_in_sequence(settings: Settings) -> int:
+    """Requests of a row, one after the other, that follow its last vote."""
+    return 2 if settings.with_knowledge and settings.passages else 1
+
+
+class _Ask(NamedTuple):
+    """Requests of one kind, with the mean tokens of one."""
+
+    role: Role
+    requests: float
+    prompt_tokens: float
+    output_tokens: float
+
+
+def _asks_about(
+    solved: float, question: float, settings: Settings, thoughts: Mapping[Role, int]
+) -> Iterator[_Ask]:
+    """What `enriched` asks about rows.
+
+    Args:
+        solved: Number of the rows.
+        question: Mean tokens of a prompt with a row's question.
+        settings: The run's settings.
+        thoughts: From `thoughts_of`.
+    """
+    thought = thoughts.get(Role.SOLVER, 0)
+    verified = solved * VERIFIED_SHARE
+    is_judged, is_rubric = has_judge(settings), settings.judge_api == "rubric"
+    yield _Ask(Role.SOLVER, solved * _votes_a_row(settings), question, TRACE_TOKENS + thought)
+    if settings.reasoning == "condensed" and thought:
+        yield _Ask(Role.SOLVER, verified, question + thought, TRACE_TOKENS)
+    if is_judged:
+        judgement = JUDGEMENT_TOKENS + thoughts.get(Role.JUDGE, 0) if is_rubric else 0
+        yield _Ask(Role.JUDGE, verified, question, judgement)
+    if is_played(settings, Role.PROBE):
+        answer = TRACE_TOKENS + thoughts.get(Role.PROBE, 0)
+        yield _Ask(Role.PROBE, verified * settings.probe_answers, question, answer)
+    if settings.with_knowledge:
+        passages = PASSAGES_TOKENS if settings.passages else 0
+        yield _Ask(Role.SOLVER, verified, question + passages, KNOWLEDGE_TOKENS + thought)
+    if settings.with_knowledge and settings.passages:
+        reader = reader_of(is_judged=is_judged, judge_api=settings.judge_api)
+        read = question + PASSAGES_TOKENS + KNOWLEDGE_TOKENS
+        yield _Ask(reader, verified, read, CHECK_TOKENS + thoughts.get(reader, 0))
+
+
+def _load(asks: Sequence[_Ask], role: Role) -> Load:
+    own = [ask for ask in asks if ask.role is role]
+    return Load(
+        requests=round(sum(ask.requests for ask in own)),
+        prompt_tokens=round(sum(ask.requests * ask.prompt_tokens for ask in own)),
+        output_tokens=round(sum(ask.requests * ask.output_tokens for ask in own)),
     )
 
 
@@ -255,14 +296,21 @@ def total(plans: Sequence[SubtaskPlan]) -> SubtaskPlan:
         task="all",
         subtask="",
         seeds=sum(plan.seeds for plan in plans),
-        prompt_tokens=sum(plan.prompt_tokens for plan in plans),
+        roles={
+            role: _summed([plan.roles[role] for plan in plans if role in plan.roles])
+            for role in Role
+            if any(role in plan.roles for plan in plans)
+        },
         generated=_together([plan.generated for plan in plans]),
         enriched=_together([plan.enriched for plan in plans]),
-        by_role={
-            role: sum((plan.by_role.get(role, RolePlan()) for plan in plans), RolePlan())
-            for role in Role
-            if any(role in plan.by_role for plan in plans)
-        },
+    )
+
+
+def _summed(loads: Sequence[Load]) -> Load:
+    return Load(
+        requests=sum(load.requests for load in loads),
+        prompt_tokens=sum(load.prompt_tokens for load in loads),
+        output_tokens=sum(load.output_tokens for load in loads),
     )
 
 
@@ -274,44 +322,6 @@ def _together(phases: Sequence[Phase]) -> Phase:
         output_tokens=sum(phase.output_tokens for phase in phases),
         in_sequence=max((phase.in_sequence for phase in phases), default=1),
     )
-
-
-def models_of(settings: Settings) -> dict[Role, str]:
-    """Role → the model that plays it. A server is only asked if no card names its model.
-
-    Raises:
-        SdgError: Unknown teacher, or its server is not reached.
-    """
-    models = {}
-    for role in Role:
-        if is_played(settings, role):
-            spec = TeacherSpec.of(settings, role)
-            card = backend_of(spec).card(spec)
-            models[role] = card.model if card else identity_of(settings, role).stamp.model
-    return models
-
-
-def expected_costs(
-    plan: SubtaskPlan, models: Mapping[Role, str], tokens_per_second: float
-) -> list[Cost]:
-    """What the plan will cost, by role.
-
-    Args:
-        plan: The plan.
-        models: From `models_of`.
-        tokens_per_second: Output tokens per second of one GPU.
-    """
-    return [
-        Cost(
-            role,
-            models[role],
-            requests=0,
-            prompt_tokens=round(tokens.prompt_tokens),
-            output_tokens=round(tokens.output_tokens),
-            gpu_seconds=tokens.output_tokens / tokens_per_second,
-        )
-        for role, tokens in plan.by_role.items()
-    ]
 
 
 def gpus_of_a_replica(settings: Settings) -> int:
