@@ -14,7 +14,6 @@ from sdg_assets.cli.terminal import Column
 from sdg_assets.errors import PermanentError
 
 if TYPE_CHECKING:
-    from sdg_assets.stages.cost import PriceList
     from sdg_assets.stages.fleet import Fleet, Forecast
     from sdg_assets.stages.plan import SubtaskPlan
 
@@ -67,12 +66,13 @@ def plan(
     example is assumed to be as long as a seed; thoughts, traces and backgrounds have typical
     lengths. The line below the table simulates the run on `--gpus`, with uneven shares, loading,
     the last long answers and failures, without publishing; `--hours` turns the question around.
-    Prices in SDG_PRICES add a column with the money.
-    `--json` also counts requests and tokens by role.
+    Prices in SDG_PRICES add a column with the money. `--json` also counts requests and tokens by
+    role.
     """
     from sdg_assets.catalog import configured_catalog
     from sdg_assets.records import Role
     from sdg_assets.settings import settings
+    from sdg_assets.stages.cost import PriceList
     from sdg_assets.stages.fleet import Fleet, forecast, replicas_for
     from sdg_assets.stages.plan import (
         RoughCounter,
