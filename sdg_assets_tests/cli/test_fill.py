@@ -11,6 +11,7 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
+from sdg_assets.cluster.fill_report import VARIABLE, FillReport
 from sdg_assets.records import EnrichedExample, GeneratedExample
 from sdg_assets.store.partitions import PartitionKey, Store
 from sdg_assets_tests.assets.quiz import put_rows, quiz
@@ -133,7 +134,11 @@ def test_a_job_that_numbers_its_pods_needs_no_index(
 
 @pytest.mark.usefixtures("normalized")
 def test_processes_that_name_one_budget_spend_it_together_and_a_run_goes_on_from_there(
-    teacher: TeacherServer, instance: dg.DagsterInstance, configure: Configure, store: Store
+    teacher: TeacherServer,
+    instance: dg.DagsterInstance,
+    configure: Configure,
+    store: Store,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     configure(concurrency=1)
     command = ("fill", "quiz", "--stage", "generated", "--max-tokens", "100", "--budget", "both")
@@ -148,6 +153,15 @@ def test_processes_that_name_one_budget_spend_it_together_and_a_run_goes_on_from
     assert 0 < len(teacher.asked) == asked < ROWS
     alone = sdg("fill", "quiz", "--stage", "generated", "--budget", "both")
     assert alone.stderr.startswith("error: --budget both without --max-tokens")
+
+    # As the pod that publishes a divided step: it asks nothing, and knows why answers are missing.
+    monkeypatch.setenv(VARIABLE, FillReport(job="job", of=2).model_dump_json())
+    tags = {"dagster/backfill": "both", "sdg/max_tokens": "100"}
+    result = run("quiz", ["generated"], subtasks="quiz_a", instance=instance, tags=tags)
+    assert not failures(result)
+    assert len(teacher.asked) == len(rows(store, "generated")) == asked
+
+    monkeypatch.delenv(VARIABLE)
     assert not failures(run("quiz", ["generated"], subtasks="quiz_a", instance=instance))
     assert len(teacher.asked) == len(rows(store, "generated")) == ROWS
 
