@@ -9,6 +9,7 @@ import pytest
 
 from sdg_assets.errors import PermanentError, StoreError
 from sdg_assets.records import Role
+from sdg_assets.store.places import place_of
 from sdg_assets.teacher.budget import Budget
 from sdg_assets.teacher.conversation import Desk, Feed, Usage, Work
 from sdg_assets.teacher.log.completions import CompletionLog
@@ -90,7 +91,17 @@ def test_processes_with_one_budget_know_what_the_others_have_spent(
 
     assert another.spent == first.spent
     assert (other.requests, usage.unfinished) == ([], 20)
-    assert Budget(tmp_path, "another backfill".replace(" ", "-"), 100).spent == 0
+    assert Budget(tmp_path, "another-backfill", 100).spent == 0
+
+
+def test_processes_know_of_each_other_in_a_bucket_too(
+    bucket: str, teacher: ScriptedTeacher, log: CompletionLog
+) -> None:
+    place = place_of(bucket)
+    with Budget(place, "backfill", 100) as first:
+        filled(teacher, log, first)
+
+    assert Budget(place, "backfill", 100).spent == first.spent >= 100
 
 
 def test_a_prompt_that_is_too_long_costs_nothing(tmp_path: Path, log: CompletionLog) -> None:
