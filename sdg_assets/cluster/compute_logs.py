@@ -1,0 +1,62 @@
+"""Where the output of steps is kept: in the store, so that the UI shows it after the pod is gone.
+
+`k8s/base/dagster.yaml` names `StoreLogs`. Every process of a deployment loads it, the webserver
+included, so it must not need settings: a wrong one would hide the page that explains it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import dagster as dg
+
+from sdg_assets.addresses import BUCKET_URL
+from sdg_assets.dagster_internals import (
+    ComputeLogManager,
+    ConfigurableClass,
+    ConfigurableClassData,
+    LocalComputeLogManager,
+)
+
+FOLDER = ".logs"
+"""Below the store. No seed task has such a name."""
+
+
+class WithoutTicks:
+    """Keeps no logs of sensors and schedules.
+
+    Dagster makes a file for each tick, also for one that logs nothing: 8,640 a day for three
+    sensors, which nobody deletes.
+    """
+
+    @contextmanager
+    def open_log_stream(self, log_key: Sequence[str], io_type: object) -> Iterator[None]:
+        """Opens nothing: then the tick logs to the output of its process alone."""
+        yield
+
+
+class VolumeLogs(WithoutTicks, LocalComputeLogManager):
+    """Logs in a directory that the pods of steps and of the webserver mount."""
+
+
+class StoreLogs(ComputeLogManager, ConfigurableClass):
+    """Chooses by the store: a directory, or a bucket. It has no instances of its own."""
+
+    @classmethod
+    def config_type(cls) -> Mapping[str, object]:
+        """`store`: the value of `SDG_STORE`."""
+        return {"store": dg.StringSource}
+
+    @classmethod
+    def from_config_value(
+        cls, inst_data: ConfigurableClassData, config_value: Mapping[str, str]
+    ) -> ComputeLogManager:
+        """The logs of the store that the configuration names."""
+        store = config_value["store"]
+        if not (match := BUCKET_URL.fullmatch(store)):
+            return VolumeLogs(str(Path(store) / FOLDER), inst_data=inst_data)
+        from sdg_assets.cluster.bucket_logs import BucketLogs
+
+        return BucketLogs.below(match["bucket"], match["key"] or "", inst_data)
