@@ -136,9 +136,10 @@ def _filled(
                 return
             yield name
 
-    tasks = sorted({spec.task for spec in by_name.values()})
+    tasks = {spec.task for spec in by_name.values()}
+    name = f"{tasks.pop() if len(tasks) == 1 else 'several'}__{stage.value}"
     index = str(share.index) if share.of > 1 else ""
-    step = Step(run_of_fill() or socket.gethostname(), f"{'+'.join(tasks)}__{stage.value}", index)
+    step = Step(run_of_fill() or socket.gethostname(), name, index)
     with (
         unisolated_programs(allowed=knobs.allow_unsandboxed_code),
         exported(knobs, step, logging.getLogger(__name__)) as counts,

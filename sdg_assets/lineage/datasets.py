@@ -11,6 +11,7 @@ import attr
 from openlineage.client.event_v2 import InputDataset, OutputDataset
 from openlineage.client.facet_v2 import (
     DatasetFacet,
+    OutputDatasetFacet,
     dataset_version_dataset,
     datasource_dataset,
     output_statistics_output_dataset,
@@ -20,6 +21,7 @@ from openlineage.client.facet_v2 import (
 from sdg_assets.catalog import SubtaskSpec
 from sdg_assets.lineage.producer import PRODUCER
 from sdg_assets.records import Record, Stage
+from sdg_assets.release import Release
 from sdg_assets.stages.stage import STAGES, key_of
 from sdg_assets.store.manifest import Manifest
 from sdg_assets.store.partitions import Store
@@ -91,14 +93,30 @@ def output_datasets(
     manifests = store.manifests(key_of(spec, stage) for spec, _ in made)
     for spec, models in made:
         manifest = manifests.get(key_of(spec, stage))
-        statistics = output_statistics_output_dataset.OutputStatisticsOutputDatasetFacet(
-            rowCount=manifest.rows if manifest else None
-        )
         yield OutputDataset(
             *_location(store, spec, stage),
             facets=_facets(store, spec, stage, manifest, models),
-            outputFacets={"outputStatistics": statistics},
+            outputFacets=_statistics(manifest.rows if manifest else None),
         )
+
+
+def release_dataset(store: Store, release: Release[Place]) -> OutputDataset:
+    """A release, as a version of the dataset of all releases of the store."""
+    figures = release.statistics
+    may_all = "yes" if figures.commercial == figures.rows else "of some rows"
+    facets = _about(store, Stage.CURATED, release.id) | {
+        LICENSE_FACET: LicenseDatasetFacet(
+            license=" AND ".join(sorted(figures.licences)),
+            commercialUse=may_all if figures.commercial else "no",
+            source=", ".join(sorted({dataset for dataset, _, _ in figures.datasets})),
+            teachers=sorted(model for model, _ in figures.teachers) or None,
+        )
+    }
+    return OutputDataset(
+        *location_of(store.root / Stage.CURATED.value),
+        facets=facets,
+        outputFacets=_statistics(figures.rows),
+    )
 
 
 def _location(store: Store, spec: SubtaskSpec, stage: Stage) -> Location:
@@ -113,16 +131,29 @@ def _facets(
     manifest: Manifest | None,
     teachers: Sequence[str] = (),
 ) -> dict[str, DatasetFacet]:
+    about = _about(store, stage, manifest.sha256 if manifest else "")
+    return about | {LICENSE_FACET: _license(spec, teachers)}
+
+
+def _about(store: Store, stage: Stage, version: str) -> dict[str, DatasetFacet]:
+    """The facets of the standard: columns, store, and version if there is one."""
     place = location_of(store.root)
     uri = f"file://{place.name}" if place.namespace == "file" else f"{place.namespace}/{place.name}"
     facets: dict[str, DatasetFacet] = {
         "schema": schema_dataset.SchemaDatasetFacet(fields=columns(STAGES[stage].record)),
         "dataSource": datasource_dataset.DatasourceDatasetFacet(name="store", uri=uri),
-        LICENSE_FACET: _license(spec, teachers),
     }
-    if manifest:
-        facets["version"] = dataset_version_dataset.DatasetVersionDatasetFacet(manifest.sha256)
+    if version:
+        facets["version"] = dataset_version_dataset.DatasetVersionDatasetFacet(version)
     return facets
+
+
+def _statistics(rows: int | None) -> dict[str, OutputDatasetFacet]:
+    return {
+        "outputStatistics": output_statistics_output_dataset.OutputStatisticsOutputDatasetFacet(
+            rows
+        )
+    }
 
 
 def _license(spec: SubtaskSpec, teachers: Sequence[str] = ()) -> LicenseDatasetFacet:

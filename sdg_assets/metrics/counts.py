@@ -35,7 +35,7 @@ class Step(NamedTuple):
     run: str
     """Id of the run; for `sdg fill` on a machine of one's own, the machine's name."""
     step: str
-    """`<task>__<stage>`."""
+    """`<task>__<stage>`; `several__<stage>` where `sdg fill` fills several tasks."""
     index: str = ""
     """Number of a process among those that share the rows; empty: there is one."""
 

@@ -10,6 +10,8 @@ import jsonschema
 import pytest
 
 from sdg_assets.assets import lineage
+from sdg_assets.assets.curated import curated_asset
+from sdg_assets.catalog import cached_catalog
 from sdg_assets.lineage.datasets import columns
 from sdg_assets.records import EnrichedExample
 from sdg_assets.settings import settings
@@ -18,7 +20,7 @@ from sdg_assets_tests.conftest import Configure
 from sdg_assets_tests.lineage.schema import run_event
 from sdg_assets_tests.support.cities import Employ, write_and_solve
 from sdg_assets_tests.support.object_server import BUCKET, free_ports
-from sdg_assets_tests.support.runs import failures, run
+from sdg_assets_tests.support.runs import QUIET, failures, run
 from sdg_assets_tests.support.scripted_teacher import ScriptedTeacher
 from sdg_assets_tests.support.stages import ROW_ASSETS
 
@@ -113,6 +115,32 @@ def test_every_step_tells_what_it_reads_and_makes(
             assert dataset["facets"] == published[name]["facets"] | {
                 "sdg_license": dataset["facets"]["sdg_license"]
             }
+
+
+def test_a_release_is_made_of_the_partitions_that_are_in_it(
+    mirror: Path,
+    instance: dg.DagsterInstance,
+    employ: Employ,
+    log: Path,
+    validator: jsonschema.Draft202012Validator,
+) -> None:
+    employ(ScriptedTeacher(write_and_solve))
+    run("quiz", subtasks="quiz_a", instance=instance)
+
+    asset = curated_asset(cached_catalog(settings().catalog))
+    assert dg.materialize([asset], instance=instance, run_config={"loggers": QUIET}).success
+
+    event = events(log, validator)[-1]
+    assert (event["job"]["name"], event["eventType"]) == ("curated", "COMPLETE")
+    root = Path(settings().store).resolve()
+    assert names(event["inputs"]) == [f"file {root}/quiz/filtered/quiz_a"]
+    (release,) = event["outputs"]
+    assert names([release]) == [f"file {root}/curated"]
+    assert (
+        release["facets"]["version"]["datasetVersion"]
+        == (root / "curated" / "LATEST").read_text().strip()
+    )
+    assert release["facets"]["sdg_license"]["license"] == "MIT"
 
 
 def _named(datasets: list[Json]) -> list[tuple[Json, str]]:
