@@ -310,7 +310,8 @@ class Settings(EnvironmentSettings):
     @model_validator(mode="after")
     def _metrics_go_to_one_server(self) -> Self:
         # Here and not in a validator of the field, whose error would show a password.
-        if self.metrics_push is not None and (fault := server_fault(self.metrics_push)):
+        url = self.metrics_push
+        if url is not None and (fault := server_fault(url) or ("," in url and "it has a comma")):
             raise ValueError(f"SDG_METRICS_PUSH: {fault}; write it as http://host:9091")
         return self
 

@@ -8,7 +8,7 @@ from typing import Self
 import boto3
 from dagster_aws.s3 import S3ComputeLogManager
 
-from sdg_assets.cluster.compute_logs import FOLDER, WithoutTicks
+from sdg_assets.cluster.tickless_logs import FOLDER, WithoutTicks
 from sdg_assets.dagster_internals import ConfigurableClassData
 
 UPLOAD_SECONDS = 30

@@ -6,35 +6,19 @@ included, so it must not need settings: a wrong one would hide the page that exp
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 
 import dagster as dg
 
 from sdg_assets.addresses import BUCKET_URL
+from sdg_assets.cluster.tickless_logs import FOLDER, WithoutTicks
 from sdg_assets.dagster_internals import (
     ComputeLogManager,
     ConfigurableClass,
     ConfigurableClassData,
     LocalComputeLogManager,
 )
-
-FOLDER = ".logs"
-"""Below the store. No seed task has such a name."""
-
-
-class WithoutTicks:
-    """Keeps no logs of sensors and schedules.
-
-    Dagster makes a file for each tick, also for one that logs nothing: 8,640 a day for three
-    sensors, which nobody deletes.
-    """
-
-    @contextmanager
-    def open_log_stream(self, log_key: Sequence[str], io_type: object) -> Iterator[None]:
-        """Opens nothing: then the tick logs to the output of its process alone."""
-        yield
 
 
 class VolumeLogs(WithoutTicks, LocalComputeLogManager):
@@ -50,7 +34,7 @@ class StoreLogs(ComputeLogManager, ConfigurableClass):
         return {"store": dg.StringSource}
 
     @classmethod
-    def from_config_value(
+    def from_config_value(  # type: ignore[override]  # Dagster takes any manager
         cls, inst_data: ConfigurableClassData, config_value: Mapping[str, str]
     ) -> ComputeLogManager:
         """The logs of the store that the configuration names."""

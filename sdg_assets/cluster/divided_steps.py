@@ -81,8 +81,9 @@ class DividedSteps(StageHandler):
         )
         config = self._get_container_context(context)
         config = config.merge(as_context(indexed_spec(of, at_once, self._cluster)))
-        env = [{"name": RUN_VARIABLE, "value": run.run_id}]
-        self._create_job(context, job, command, config, env)
+        self._create_job(
+            context, job, command, config, [{"name": RUN_VARIABLE, "value": run.run_id}]
+        )
 
     def _pods_at_once(self, context: StepHandlerContext, stage: Stage, of: int) -> int:
         """How many pods of GPUs the pool has slots for; with Kueue, its quota decides."""

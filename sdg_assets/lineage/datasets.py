@@ -109,7 +109,8 @@ def release_dataset(store: Store, release: Release[Place]) -> OutputDataset:
             license=" AND ".join(sorted(figures.licences)),
             commercialUse=may_all if figures.commercial else "no",
             source=", ".join(sorted({dataset for dataset, _, _ in figures.datasets})),
-            teachers=sorted(model for model, _ in figures.teachers) or None,
+            teachers=sorted({f"{model}@{revision}" for _, model, revision in figures.teachers})
+            or None,
         )
     }
     return OutputDataset(

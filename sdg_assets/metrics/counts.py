@@ -6,7 +6,7 @@ import threading
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import astuple, dataclass, replace
 from typing import NamedTuple
 
 from sdg_assets.checks.tally import Tally
@@ -29,7 +29,8 @@ from sdg_assets.teacher.conversation import Feed, Usage
 from sdg_assets.teacher.requests import Queueing, Teacher
 
 
-class Step(NamedTuple):
+@dataclass(frozen=True)
+class Step:
     """The step whose counts these are: the grouping key of pushed metrics."""
 
     run: str
@@ -192,7 +193,7 @@ class Counts:
         for key, tally in list(self._writing.items()):
             rows.update(_rows(key, tally))
         yield from (Sample(ROWS, labels, count) for labels, count in rows.items())
-        yield Sample(STEP, self._step, 1)
+        yield Sample(STEP, astuple(self._step), 1)
 
 
 def _by_series(key: PartitionKey, feed: Feed) -> Iterator[tuple[_Series, Usage]]:

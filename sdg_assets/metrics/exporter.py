@@ -6,6 +6,7 @@ import logging
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import asdict
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -144,7 +145,7 @@ class _Pusher(threading.Thread):
         self.failure = ""
         """Why the last push failed; empty if it did not."""
         self._registry, self._url, self._login = registry, url, login
-        self._group = {name: value for name, value in step._asdict().items() if value}
+        self._group = {name: value for name, value in asdict(step).items() if value}
         self._is_over = threading.Event()
 
     def run(self) -> None:

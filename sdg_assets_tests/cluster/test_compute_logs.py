@@ -43,7 +43,7 @@ for home, store in map(str.split, sys.argv[1:]):
 
 
 @contextmanager
-def logs_of(home: Path) -> Iterator[ComputeLogManager]:  # type: ignore[type-arg]
+def logs_of(home: Path) -> Iterator[ComputeLogManager]:
     with dg.DagsterInstance.from_config(str(home)) as instance:
         yield instance.compute_log_manager
 

@@ -30,6 +30,7 @@ from sdg_assets_tests.cluster.api import SCHEMAS
 from sdg_assets_tests.cluster.manifests import K8S, OVERLAYS, manifests, named, rendered
 from sdg_assets_tests.cluster.rules import broken_rules
 
+DASHBOARD = K8S / "components" / "monitoring" / "dashboard.json"
 WORKLOADS = ("Deployment", "StatefulSet")
 COMPONENTS = sorted(path.name for path in (K8S / "components").iterdir())
 NEEDED = {"teacher-scaling": ("teacher-server",), "monitoring-operator": ("monitoring",)}
@@ -313,18 +314,12 @@ def test_queues_of_kueue_belong_together(tmp_path: Path) -> None:
     assert _settings(objects)["SDG_K8S_QUEUE_NAME"] == local["metadata"]["name"]
 
 
-def test_the_webserver_reaches_the_logs_of_steps_where_they_are_kept(tmp_path: Path) -> None:
-    for component, reached in (("volume-store", True), ("object-store", False)):
-        objects = _with_component(component, tmp_path)
-        assert _instance(objects)["compute_logs"]["config"] == {"store": {"env": "SDG_STORE"}}
-        pod = named(objects, "Deployment", "sdg-webserver")["spec"]["template"]
-        (container,) = pod["spec"]["containers"]
-        mounts = {mount["mountPath"] for mount in container["volumeMounts"]}
-        assert (_settings(objects)["SDG_STORE"] in mounts) is reached
-        policies = [o["spec"]["podSelector"] for o in objects if o["kind"] == "NetworkPolicy"
-                    and o["metadata"]["name"] == "steps-to-object-store"]  # fmt: skip
-        labels = pod["metadata"]["labels"]
-        assert any(_matches(policy, labels) for policy in policies) is not reached
+def test_the_webserver_has_the_volume_with_the_logs_of_steps(objects: list[Json]) -> None:
+    assert _instance(objects)["compute_logs"]["config"] == {"store": {"env": "SDG_STORE"}}
+    pod = named(objects, "Deployment", "sdg-webserver")["spec"]["template"]["spec"]
+    (container,) = pod["containers"]
+    mounts = {mount["mountPath"] for mount in container["volumeMounts"]}
+    assert _settings(objects)["SDG_STORE"] in mounts
 
 
 def test_the_steps_are_scraped_at_the_port_that_they_serve(tmp_path: Path) -> None:
@@ -341,13 +336,14 @@ def test_the_steps_are_scraped_at_the_port_that_they_serve(tmp_path: Path) -> No
     assert endpoint["port"] == port["name"]
     scraped = [labels for labels in _templates(objects) if _matches(spec["selector"], labels)]
     assert {labels["app.kubernetes.io/component"] for labels in scraped} == {"step_worker"}
-
-
-def test_the_dashboard_asks_for_metrics_and_labels_that_steps_have(tmp_path: Path) -> None:
-    board = named(_with_component("monitoring", tmp_path), "ConfigMap", "sdg-dashboard")
+    board = named(objects, "ConfigMap", "sdg-dashboard")
     assert board["metadata"]["labels"]["grafana_dashboard"] == "1"
     (text,) = board["data"].values()
-    dashboard = json.loads(text)
+    assert json.loads(text) == json.loads(DASHBOARD.read_text("utf-8"))
+
+
+def test_the_dashboard_asks_for_metrics_and_labels_that_steps_have() -> None:
+    dashboard = json.loads(DASHBOARD.read_text("utf-8"))
     queries = [t["expr"] for panel in dashboard["panels"] for t in panel["targets"]]
     queries += [
         v["query"]["query"] for v in dashboard["templating"]["list"] if v["type"] == "query"

@@ -1,3 +1,3 @@
-from sdg_assets_tests.assets.conftest import employ, mirror
+from sdg_assets_tests.assets.conftest import mirror
 
-__all__ = ["employ", "mirror"]
+__all__ = ["mirror"]

@@ -6,7 +6,14 @@ not listed is an error, so look it up there before it is added.
 
 from __future__ import annotations
 
+import json
+from functools import cache
+from importlib.resources import files
+from pathlib import Path
 from typing import Any
+
+import jsonschema
+import pytest
 
 Json = dict[str, Any]
 TEXT: Json = {"type": "string", "minLength": 1}
@@ -19,7 +26,7 @@ TIME: Json = {
 SPEC = "https://openlineage.io/spec"
 
 
-def fields(required: str = "", **properties: Json) -> Json:
+def fields(required: str = "", /, **properties: Json) -> Json:
     """An object with these fields and no others; `required` names some of them."""
     return {
         "type": "object",
@@ -29,7 +36,7 @@ def fields(required: str = "", **properties: Json) -> Json:
     }
 
 
-def facet(name: str, required: str = "", **properties: Json) -> Json:
+def facet(name: str, required: str = "", /, **properties: Json) -> Json:
     """A facet of the standard, with a pointer to the version of its own schema."""
     url = {"type": "string", "pattern": rf"^{SPEC}/facets/[\d-]+/{name}\.json#/\$defs/{name}$"}
     return fields(f"_producer _schemaURL {required}", _producer=URI, _schemaURL=url, **properties)
@@ -67,6 +74,37 @@ def dataset(license_facet: Json, **more: Json) -> Json:
     )
 
 
+def write_events(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Has OpenLineage's client write events to a file."""
+    monkeypatch.setenv("OPENLINEAGE__TRANSPORT__TYPE", "file")
+    monkeypatch.setenv("OPENLINEAGE__TRANSPORT__LOG_FILE_PATH", str(path))
+    monkeypatch.setenv("OPENLINEAGE__TRANSPORT__APPEND", "true")
+
+
+def events(path: Path) -> list[Json]:
+    """The events in a file, each valid."""
+    read = [json.loads(line) for line in path.read_text("utf-8").splitlines()]
+    for event in read:
+        faults = [f"{f.json_path}: {f.message}" for f in _validator().iter_errors(event)]
+        assert not faults, faults[:3]
+    return read
+
+
+def names(datasets: list[Json]) -> list[str]:
+    """Namespace and name of each dataset."""
+    return [f"{each['namespace']} {each['name']}" for each in datasets]
+
+
+@cache
+def _validator() -> jsonschema.Draft202012Validator:
+    own = json.loads((files("sdg_assets.lineage") / "LicenseDatasetFacet.json").read_text("utf-8"))
+    jsonschema.Draft202012Validator.check_schema(own)
+    del own["$schema"]
+    schema = run_event(own)
+    jsonschema.Draft202012Validator.check_schema(schema)
+    return jsonschema.Draft202012Validator(schema)
+
+
 def run_event(license_facet: Json) -> Json:
     """The schema of an event.
 
@@ -93,6 +131,14 @@ def run_event(license_facet: Json) -> Json:
                     "run job",
                     run=fields("runId", runId=UUID, facets={"type": "object"}),
                     job=job,
+                ),
+                tags=facet(
+                    "TagsRunFacet",  # the client adds its version
+                    "tags",
+                    tags={
+                        "type": "array",
+                        "items": fields("key value", key=TEXT, value=TEXT, source=TEXT),
+                    },
                 ),
                 processing_engine=facet(
                     "ProcessingEngineRunFacet", "version", version=TEXT, name=TEXT
