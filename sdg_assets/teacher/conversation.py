@@ -8,7 +8,7 @@ teachers and only keeps completions; `teacher.replay.replay` runs them again, fr
 from __future__ import annotations
 
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Generator, Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, TypeVar
@@ -62,27 +62,19 @@ class Usage:
         """Share of prompt tokens found in the engine's prefix cache, from 0 to 1."""
         return self.cached_tokens / self.prompt_tokens if self.prompt_tokens else 0.0
 
-    def add(self, completion: Completion, role: Role, model: str) -> None:
-        """Counts a new completion, one that was not in the log.
-
-        Args:
-            completion: The completion.
-            role: The role that was asked.
-            model: The model that answered.
-        """
+    def add(self, completion: Completion) -> None:
+        """Counts a new completion, one that was not in the log."""
         self.requests += 1
         self.prompt_tokens += completion.prompt_tokens
         self.cached_tokens += completion.cached_tokens
         self.output_tokens += completion.output_tokens
         self.reasoning_tokens += completion.reasoning_tokens
         self.finish_reasons[completion.finish_reason] += 1
-        self._of(role, model).new.add(completion)
 
-    def reuse(self, completion: Completion, role: Role, model: str) -> None:
-        """Counts a completion that was in the log. For the arguments see `add`."""
+    def reuse(self, completion: Completion) -> None:
+        """Counts a completion that was in the log."""
         self.reused += 1
         self.reused_tokens += completion.output_tokens
-        self._of(role, model).kept.add(completion)
 
     def merge(self, other: Usage) -> None:
         """Adds the cost of another loop, which ran after this one."""
@@ -97,7 +89,7 @@ class Usage:
         self.unfinished += other.unfinished
         self.finish_reasons.update(other.finish_reasons)
         for role, usage in other.roles.items():
-            own = self._of(role, usage.model)
+            own = self.of(role, usage.model)
             own.new.merge(usage.new)
             own.kept.merge(usage.kept)
 
@@ -106,7 +98,8 @@ class Usage:
         roles = {role.value: asdict(usage) for role, usage in sorted(self.roles.items())}
         return {**vars(self), "finish_reasons": dict(self.finish_reasons), "roles": roles}
 
-    def _of(self, role: Role, model: str) -> RoleUsage:
+    def of(self, role: Role, model: str) -> RoleUsage:
+        """What one role's teacher answered; empty at first."""
         return self.roles.setdefault(role, RoleUsage(model))
 
 
@@ -173,6 +166,8 @@ class Feed:
     def __post_init__(self) -> None:
         """Starts with nothing done."""
         self.done = 0
+        self.usage_by_role: dict[Role, Usage] = defaultdict(Usage)
+        """The counts of `usage` by role, without the seconds: roles work at the same time."""
         self.open = 0
         """Pieces of work that are begun and not finished."""
         self._works = iter(self.works)
@@ -221,7 +216,9 @@ class Feed:
 
     def count(self, completion: Completion, role: Role) -> None:
         """Adds a new completion to the usage, and to what is spent of the budget."""
-        self.usage.add(completion, role, self._model(role))
+        self.usage.add(completion)
+        self.usage_by_role[role].add(completion)
+        self._spent(role).new.add(completion)
         self.tick()
         if self.budget:
             try:
@@ -230,11 +227,13 @@ class Feed:
                 self.fail(error)
 
     def reuse(self, completion: Completion, role: Role) -> None:
-        """Adds a completion that the log has to the usage."""
-        self.usage.reuse(completion, role, self._model(role))
+        """Adds a completion that was in the log to the usage."""
+        self.usage.reuse(completion)
+        self.usage_by_role[role].reuse(completion)
+        self._spent(role).kept.add(completion)
 
-    def _model(self, role: Role) -> str:
-        return self.desks[role].teacher.identity.stamp.model
+    def _spent(self, role: Role) -> RoleUsage:
+        return self.usage.of(role, self.desks[role].teacher.identity.stamp.model)
 
     def tick(self) -> None:
         """Notes that the teacher works for this feed."""

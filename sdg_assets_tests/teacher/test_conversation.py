@@ -457,8 +457,8 @@ def test_the_tokens_of_thoughts_are_counted_apart() -> None:
         reasoning_tokens=6,
     )
     first, second = Usage(), Usage()
-    first.add(thought, Role.WRITER, "org/writer")
-    second.add(thought, Role.WRITER, "org/writer")
+    first.add(thought)
+    second.add(thought)
     first.merge(second)
 
     assert (first.output_tokens, first.reasoning_tokens) == (16, 12)
