@@ -120,7 +120,7 @@ def write_partition(
             "outcomes": inspection.outcome_counts(),
             "verified": inspection.verified,
             **({} if inspection.pass_rate is None else {"pass_rate": inspection.pass_rate}),
-            "usage": _plain(usage),
+            "usage": usage.plain() if usage else {},
         }
     picture = dg.MetadataValue.md(funnel_markdown(_stages_so_far(key, store)))
     report.metadata = {"funnel_picture": picture, **report.metadata}  # first: the UI keeps order
@@ -164,9 +164,3 @@ def _stages_so_far(key: PartitionKey, store: Store) -> list[tuple[str, int, int]
         (stage_key.stage, manifest.rows, sum(manifest.rejected.values()))
         for stage_key, manifest in published.items()
     ]
-
-
-def _plain(usage: Usage | None) -> dict[str, Any]:
-    if usage is None:
-        return {}
-    return {**vars(usage), "finish_reasons": dict(usage.finish_reasons)}
