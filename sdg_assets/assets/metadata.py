@@ -7,9 +7,11 @@ from urllib.parse import quote
 
 import dagster as dg
 
+from sdg_assets.assets.changes import Counts, funnel_table
 from sdg_assets.checks.inspection import Inspection
 from sdg_assets.checks.outcome import CheckOutcome
 from sdg_assets.records import EnrichedExample, Example, Proof, Record
+from sdg_assets.store.manifest import Manifest
 from sdg_assets.teacher.conversation import Usage
 
 SAMPLES = 3
@@ -19,7 +21,11 @@ BAR = 20
 
 
 def partition_metadata(
-    inspection: Inspection, samples: Iterable[Record], usage: Usage | None, path: str
+    inspection: Inspection,
+    samples: Iterable[Record],
+    usage: Usage | None,
+    path: str,
+    replaced: Manifest | None = None,
 ) -> dict[str, Any]:
     """Metadata of one materialized partition.
 
@@ -28,6 +34,7 @@ def partition_metadata(
         samples: A few accepted rows.
         usage: The teachers' usage; None for stages without a teacher.
         path: File of the rows.
+        replaced: The manifest of the version before; None: this is the first.
 
     Returns:
         Numbers by name, which the UI plots, and `funnel`, `samples` and `refused_samples` as
@@ -39,7 +46,9 @@ def partition_metadata(
         "rows": inspection.rows,
         "rows_rejected": inspection.rejected.total(),
         **{f"rejected_by_{gate}": count for gate, count in sorted(inspection.rejected.items())},
-        "funnel": dg.MetadataValue.md(_funnel(inspection)),
+        "funnel": dg.MetadataValue.md(
+            funnel_table(Counts.of(inspection), Counts.published(replaced))
+        ),
         "samples": dg.MetadataValue.md(_samples(samples)),
         **_refused(inspection),
         **_pass_rates(inspection),
@@ -143,11 +152,6 @@ def paraphrase_metadata(record: Mapping[str, Any]) -> dict[str, Any]:
     if record["benchmarks"]:
         metadata["paraphrases"] = dg.MetadataValue.md("\n".join(lines))
     return metadata
-
-
-def _funnel(inspection: Inspection) -> str:
-    lines = {"accepted": inspection.rows, **dict(inspection.rejected.most_common())}
-    return _table(("rows", "count"), lines)
 
 
 def _table(header: tuple[str, str], rows: Mapping[str, object]) -> str:
