@@ -3,11 +3,11 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import quote
 
 import dagster as dg
 
 from sdg_assets.assets.changes import Counts, funnel_table
+from sdg_assets.assets.keys import partition_page
 from sdg_assets.checks.inspection import Inspection
 from sdg_assets.checks.outcome import CheckOutcome
 from sdg_assets.records import EnrichedExample, Example, Proof, Record
@@ -211,9 +211,8 @@ class Failing:
         """`failing_partitions`: a Markdown list of links; empty if no partition fails."""
         if not self.partitions:
             return {}
-        page = f"/assets/{self.asset.to_user_string()}?view=partitions&partition="
-        first = self.partitions[:FAILING_SHOWN]
-        links = "\n".join(f"- [{key}]({page}{quote(key)})" for key in first)
+        asset, first = self.asset.to_user_string(), self.partitions[:FAILING_SHOWN]
+        links = "\n".join(f"- [{key}]({partition_page(asset, key)})" for key in first)
         more = len(self.partitions) - FAILING_SHOWN
         rest = f"\n- and {more} more" if more > 0 else ""
         text = f"{len(self.partitions)} of {self.of} partitions fail:\n\n{links}{rest}"

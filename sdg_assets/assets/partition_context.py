@@ -9,6 +9,7 @@ from typing import Any
 import dagster as dg
 
 from sdg_assets.assets.desks import desks_of, judge_of, played
+from sdg_assets.assets.effective_knobs import effective_knobs, knobs_text
 from sdg_assets.assets.heldout_guard import HeldoutGuard
 from sdg_assets.assets.knobs import SolverConfig, StageConfig, WriterConfig
 from sdg_assets.assets.metadata import contamination_metadata, paraphrase_metadata
@@ -216,6 +217,8 @@ class PartitionContext(PartitionInputs):
             seeds_requested=seeds_requested,
             accept_smaller=bool(config.accept_smaller),
         )
+        knobs = effective_knobs(config, self.settings, self.thresholds)
+        report.metadata["knobs"] = knobs_text(knobs)
         if guard:
             report.metadata |= contamination_metadata(info["contamination"])
         if url := self.settings.browse_url:
