@@ -57,7 +57,7 @@ def shown_tags(knobs: Mapping[str, str]) -> dict[str, str]:
 
 
 def backfill_tags(tags: Mapping[str, str], settings: Settings) -> dict[str, str]:
-    """The knobs of all stages of a backfill, as tags. Thresholds of single tasks are not among them.
+    """The knobs of all stages of a backfill, as tags; without thresholds of single tasks.
 
     Args:
         tags: The tags of its runs.

@@ -134,7 +134,7 @@ class WriterConfig(StageConfig):
 
     @property
     def void(self) -> frozenset[str]:
-        """With a target, the number of examples follows from it; without one, there is one round."""
+        """A target says how many examples there are; without one, there are no rounds."""
         has_target = self.target_accepted or self.cover
         return frozenset({"examples_per_seed"} if has_target else {"max_rounds"})
 
