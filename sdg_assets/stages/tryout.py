@@ -14,7 +14,7 @@ from sdg_assets.catalog import SubtaskSpec
 from sdg_assets.enrichment.judge import Judge
 from sdg_assets.enrichment.knobs import SolverKnobs
 from sdg_assets.enrichment.probe import Probe
-from sdg_assets.gates import Batch, Gate, order, set_gates
+from sdg_assets.gates import Batch, Gate, all_gates, set_gates
 from sdg_assets.records import (
     EnrichedExample,
     Example,
@@ -238,17 +238,17 @@ class Tryout:
         """
         tried = [row for row in self.rows if isinstance(row.enriched, EnrichedExample)]
         examples = [row.enriched for row in tried if isinstance(row.enriched, EnrichedExample)]
-        for gate in gates if examples else ():
+        if not examples:
+            return
+        for gate in gates:
             refusals = gate.refusals(Batch(examples))
             for place, row in enumerate(tried):
                 row.verdicts[gate.name] = refusals.get(place)
         sets = set_gates(self._thresholds, lambda: self.seeds)
         results = filter_rows(lambda: examples, gates, sets)
-        over_sets = set(order()) - {gate.name for gate in gates}
         for row, result in zip(tried, results, strict=True):
             row.filtered = result
-            if isinstance(result, Rejection) and result.gate in over_sets:
-                row.verdicts[result.gate] = Refusal(result.gate, result.reason, result.detail)
+            row.verdicts |= _verdicts_over_sets(result)
 
     def counts(self) -> list[StageCount]:
         """What each stage did with the rows, in order."""
@@ -315,6 +315,17 @@ def normalized_rows(
     by_row = {seed.source.row: seed for seed in seeds}
     results = without_refused(normalize(spec, seeds, seeded_elsewhere), gates)
     return [TriedRow(by_row[_source_row(result)], result) for result in results][:most]
+
+
+def _verdicts_over_sets(result: EnrichedExample | Rejection) -> dict[str, Refusal | None]:
+    """What the gates over the set said: they test the rows that all gates before them accept."""
+    names = [spec.name for spec in all_gates() if spec.build_set]
+    if not isinstance(result, Rejection):
+        return dict.fromkeys(names)
+    if result.gate not in names:
+        return {}
+    refusal = Refusal(result.gate, result.reason, result.detail)
+    return {**dict.fromkeys(names[: names.index(result.gate)]), result.gate: refusal}
 
 
 def _adding_to(exchanges: list[Exchange]) -> Callable[[list[Request], list[Completion]], None]:

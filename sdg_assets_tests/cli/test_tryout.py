@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from html.parser import HTMLParser
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -14,21 +15,28 @@ from sdg_assets_tests.assets.quiz import put_rows, quiz
 from sdg_assets_tests.conftest import Configure
 from sdg_assets_tests.support.builders import write_catalog
 from sdg_assets_tests.support.command import sdg
-from sdg_assets_tests.support.teacher_server import TeacherServer, teacher_server
+from sdg_assets_tests.support.teacher_server import TeacherServer, schema_of, teacher_server
 
 SCRIPT = "<script>alert('seed')</script>"
 IMAGE = '"><img src=x onerror="alert(1)">'
 RED = "\x1b[31m"
+KNOWN = (
+    "Which alpine village hosted the first winter games in nineteen twenty four?",
+    "Which harbour did the explorer leave when he sailed towards the southern ice?",
+    "Which walled town was rebuilt stone by stone after the great flood of its river?",
+)
+"""Questions that have nothing in common but their first word."""
 
 
-class ExaminedTeacher(TeacherServer):
-    """Its second draft is no JSON; the solver disagrees with the first one's answer."""
+class BabblingTeacher(TeacherServer):
+    """Its second draft is no JSON."""
 
-    drafts = 0
+    def __init__(self) -> None:
+        super().__init__()
+        self._drafts = count(1)
 
     def complete(self, body: dict[str, Any]) -> str:
-        self.drafts += "response_format" in body
-        if "response_format" in body and self.drafts == 2:
+        if "question" in schema_of(body) and next(self._drafts) == 2:
             return "La la la."
         return super().complete(body)
 
@@ -65,7 +73,7 @@ class Tags(HTMLParser):
 
 @pytest.fixture
 def mirror(tmp_path: Path, configure: Configure, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A quiz with 12 seeds, the first of which is also a held-out row."""
+    """A quiz with 12 seeds."""
     monkeypatch.chdir(tmp_path)
     mirror = quiz(tmp_path, configure, "quiz_a")
     put_rows(mirror, "quiz_a", rows=12)
@@ -73,22 +81,22 @@ def mirror(tmp_path: Path, configure: Configure, monkeypatch: pytest.MonkeyPatch
 
 
 @pytest.fixture
-def teacher(configure: Configure) -> Iterator[ExaminedTeacher]:
-    with teacher_server(ExaminedTeacher()) as server:
+def teacher(configure: Configure) -> Iterator[BabblingTeacher]:
+    with teacher_server(BabblingTeacher()) as server:
         configure(teacher=server.url)
         yield server
 
 
-def hold_out(mirror: Path, *questions: str) -> None:
-    rows = [{"question": q, "choices": ["Oslo", "Rome"], "label": 0} for q in questions]
+def put_split(mirror: Path, split: str, questions: Sequence[str], wrong: str = "Rome") -> None:
+    rows = [{"question": q, "choices": ["Oslo", wrong], "label": 0} for q in questions]
     lines = "".join(json.dumps(row) + "\n" for row in rows)
-    (mirror / "org" / "quiz" / "quiz_a" / "test.jsonl").write_text(lines, "utf-8")
+    (mirror / "org" / "quiz" / "quiz_a" / f"{split}.jsonl").write_text(lines, "utf-8")
 
 
 def test_rows_go_through_all_stages_and_the_page_shows_every_intermediate(
-    mirror: Path, teacher: ExaminedTeacher, tmp_path: Path
+    mirror: Path, teacher: BabblingTeacher, tmp_path: Path
 ) -> None:
-    hold_out(mirror, "Which city was founded by seven brothers on a hill beside the river?")
+    put_split(mirror, "test", KNOWN)
 
     done = sdg("try", "quiz/quiz_a", "--rows", "3")
 
@@ -117,7 +125,7 @@ def test_rows_go_through_all_stages_and_the_page_shows_every_intermediate(
 
 
 def test_a_script_reads_the_same_as_json_and_the_cost_is_that_of_the_rows(
-    mirror: Path, teacher: ExaminedTeacher, configure: Configure
+    mirror: Path, teacher: BabblingTeacher, configure: Configure
 ) -> None:
     configure(examples_per_seed=2)
 
@@ -146,9 +154,10 @@ def test_a_script_reads_the_same_as_json_and_the_cost_is_that_of_the_rows(
 
 
 def test_a_seed_that_repeats_a_held_out_row_is_refused_by_hashes_made_for_it(
-    mirror: Path, teacher: ExaminedTeacher
+    mirror: Path, teacher: BabblingTeacher
 ) -> None:
-    hold_out(mirror, *(f"Which city is quiz_a {n}?" for n in range(12)))
+    put_split(mirror, "test", KNOWN)
+    put_split(mirror, "train", KNOWN)
 
     done = sdg("try", "quiz/quiz_a", "--rows", "3", "--json")
 
@@ -163,12 +172,7 @@ def test_a_seed_that_repeats_a_held_out_row_is_refused_by_hashes_made_for_it(
 def test_html_in_rows_and_answers_is_shown_as_text(
     mirror: Path, tmp_path: Path, configure: Configure
 ) -> None:
-    seeds = [
-        {"question": f"Which city is {SCRIPT} {n}?", "choices": ["Oslo", IMAGE], "label": 0}
-        for n in range(4)
-    ]
-    lines = "".join(json.dumps(seed) + "\n" for seed in seeds)
-    (mirror / "org" / "quiz" / "quiz_a" / "train.jsonl").write_text(lines, "utf-8")
+    put_split(mirror, "train", [f"Which city is {SCRIPT} {n}?" for n in range(4)], IMAGE)
     with teacher_server(HostileTeacher()) as server:
         configure(teacher=server.url)
         done = sdg("try", "quiz/quiz_a", "--rows", "2", "--page", "hostile.html")
@@ -185,7 +189,7 @@ def test_html_in_rows_and_answers_is_shown_as_text(
 
 
 def test_a_kept_scratch_store_is_asked_for_nothing_twice_and_can_be_looked_at(
-    mirror: Path, teacher: ExaminedTeacher, tmp_path: Path, configure: Configure
+    mirror: Path, teacher: BabblingTeacher, tmp_path: Path, configure: Configure
 ) -> None:
     command = ("try", "quiz/quiz_a", "--rows", "3", "--into", "tried", "--json")
     first, answered = json.loads(sdg(*command).stdout), teacher.answered.total()
