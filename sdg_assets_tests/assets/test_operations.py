@@ -197,7 +197,11 @@ def test_a_stale_partition_names_what_has_changed(
 def test_every_entry_of_every_list_links_to_its_page() -> None:
     names = {kind: f"quiz/enriched/{kind}" for kind in WHAT_TO_DO}
     current = State(
-        **{kind: [name] for kind, name in names.items()},
+        failed=[names["failed"]],
+        ended=[names["ended"]],
+        stale=[names["stale"]],
+        missing=[names["missing"]],
+        left=[names["left"]],
         runs={names["failed"]: "run-1", names["ended"]: "run-2"},
         changed={names["stale"]: ["quiz/generated", "teacher/solver"]},
     )
