@@ -59,7 +59,7 @@ def tryout_page(
     return page(
         "tryout",
         style=(HERE / "static" / "browse.css").read_text("utf-8"),
-        name=f"{tryout.spec.task}/{tryout.spec.key}",
+        subtask=f"{tryout.spec.task}/{tryout.spec.key}",
         tryout=tryout,
         rows=[(row, list(_steps(row, logs)), verdicts(row)) for row in tryout.rows],
         counts=tryout.counts(),

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING
 
 from sdg_assets.cli import terminal
@@ -46,7 +47,12 @@ def funnel(subtasks: Subtasks = None, as_json: AsJson = False) -> int:
         rows = materialized(store, selected(catalog, subtasks))
     if as_json:
         terminal.write_json(
-            [asdict(row) | {"tokens_per_second": row.tokens_per_second} for row in rows]
+            # `asdict` makes a Counter of the pairs of a Counter, with keys that JSON does not have.
+            [
+                asdict(replace(row, rejections=Counter()))
+                | {"rejections": row.rejections, "tokens_per_second": row.tokens_per_second}
+                for row in rows
+            ]
         )
         return 0
     write_funnel(rows)

@@ -109,7 +109,7 @@ def test_rows_go_through_all_stages_and_the_page_shows_every_intermediate(
         "La la la.",
         "generated, generation: unparsable",
         "Which city has the number ",  # a draft
-        "I looked the number up in the register of cities. Answer: Oslo",  # a trace
+        "I looked the number up in the register of cities.",  # a trace
         "Cities have numbers in the register.",  # a background
         "contamination",
         "their hashes are in scratch, read from mirror:",
