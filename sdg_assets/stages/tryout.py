@@ -39,7 +39,7 @@ from sdg_assets.teacher.requests import Completion, Request, TeacherIdentity
 from sdg_assets.teacher.stream import converse
 from sdg_assets.thresholds import Thresholds
 
-Progress = Callable[[int, Usage], object]
+Progress = Callable[[int, Usage], None]
 
 
 @dataclass(frozen=True)
@@ -281,10 +281,11 @@ class Tryout:
         return self.usages.setdefault(stage, Usage())
 
     def _results(self, stage: Stage) -> Iterator[Record]:
-        results = (row.result(stage) for row in self.rows)
         if stage is Stage.SEEDS:  # several rows may come from one seed
-            results = iter({row.seed.source.row: row.seed for row in self.rows}.values())
-        return (result for result in results if result is not None)
+            yield from {row.seed.source.row: row.seed for row in self.rows}.values()
+            return
+        results = (row.result(stage) for row in self.rows)
+        yield from (result for result in results if result is not None)
 
     def _count(self, stage: Stage) -> StageCount:
         results = list(self._results(stage))

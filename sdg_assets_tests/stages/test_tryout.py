@@ -67,7 +67,8 @@ def test_a_sum_is_bounded_by_how_much_rows_differ(
 def test_a_share_of_none_or_all_is_still_uncertain() -> None:
     none, some, every = (share_of(hits, 10, 1000) for hits in (0, 5, 10))
 
-    assert (none.expected, none.low) == (0, pytest.approx(0, abs=1e-9))
+    assert none.low == pytest.approx(0, abs=1e-9)
     assert none.high == pytest.approx(277.5, abs=0.5)
-    assert (some.low, some.high) == (pytest.approx(236.6, abs=0.5), pytest.approx(763.4, abs=0.5))
+    assert some.low == pytest.approx(236.6, abs=0.5)
+    assert some.high == pytest.approx(763.4, abs=0.5)
     assert every.low == pytest.approx(722.5, abs=0.5)
