@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, get_args, get_origin
 
+import msgspec
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, JsonValue, model_validator
 
 from sdg_assets.kinds import AnswerKind as AnswerKind  # re-exported: records use it
@@ -76,8 +77,9 @@ CommercialUse = Annotated[
 ]
 
 
-# One encoder for all ids: `json.dumps` would build one for each, as these are not its defaults.
-_CANONICAL = json.JSONEncoder(ensure_ascii=False, sort_keys=True, separators=(",", ":"))
+# The first takes a third of the time, and knows neither lone surrogates nor numbers as keys.
+_CANONICAL = msgspec.json.Encoder(order="sorted")
+_ANYTHING = json.JSONEncoder(ensure_ascii=False, sort_keys=True, separators=(",", ":"))
 
 
 def content_id(*parts: object) -> str:
@@ -86,8 +88,11 @@ def content_id(*parts: object) -> str:
     Args:
         *parts: JSON values. Their order and types count: `1` and `"1"` give different ids.
     """
-    payload = _CANONICAL.encode(parts)
-    return hashlib.sha256(payload.encode("utf-8", "surrogatepass")).hexdigest()[:20]
+    try:
+        payload = _CANONICAL.encode(parts)
+    except (UnicodeEncodeError, TypeError):
+        payload = _ANYTHING.encode(parts).encode("utf-8", "surrogatepass")
+    return hashlib.sha256(payload).hexdigest()[:20]
 
 
 class Record(BaseModel):

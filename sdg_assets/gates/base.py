@@ -260,6 +260,12 @@ def first_refusals(
     return verdicts
 
 
+def true_places(column: pl.Series) -> list[int]:
+    """Where a column of Booleans is true; `arg_true` takes ten times as long for a few rows."""
+    places: list[int] = column.to_numpy().nonzero()[0].tolist()
+    return places
+
+
 def _column(name: str, values: list[object]) -> pl.Series:
     import polars as pl
 

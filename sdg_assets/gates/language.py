@@ -9,14 +9,14 @@ confidence that this gate demands, and it identified 97% correctly.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Set
+from collections.abc import Callable, Iterator, Sequence, Set
 from dataclasses import dataclass
 from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
 
-from sdg_assets.gates.base import Batch, Cost, GateSpec, Point
+from sdg_assets.gates.base import Batch, Cost, GateSpec, Point, true_places
 from sdg_assets.kinds import AnswerKind, AnswerPolicy
 from sdg_assets.records import Example, Refusal, Stage
 from sdg_assets.thresholds import OwnThresholds
@@ -127,9 +127,11 @@ class LanguageGate:
         """Names the first such part in the reason: `<part> in another language`."""
         first: dict[int, Refusal] = {}
         wanted = self.thresholds.language_parts & batch.untested
-        for part, places, texts in _parts(batch, wanted):
-            languages = batch.columns("language")["language"].gather(places)
-            for position, other, confidence in _foreign(texts, languages, self.thresholds):
+        all_languages = batch.columns("language")["language"].to_list()
+        for part, places, texts, letters in _parts(batch, wanted):
+            languages = [all_languages[place] for place in places]
+            foreign = _foreign(texts, letters, languages, self.thresholds)
+            for position, other, confidence in foreign:
                 detail = f"{other}, not {languages[position]}"
                 scores = {"language_confidence": confidence} if confidence else {}
                 reason = f"{part} in another language"
@@ -146,8 +148,12 @@ def gate(thresholds: LanguageThresholds) -> LanguageGate:
     return LanguageGate(thresholds)
 
 
-def _parts(batch: Batch[Example], wanted: Set[str]) -> Iterator[tuple[Part, pl.Series, pl.Series]]:
-    """The parts that were written in the row's language: (part, positions, texts).
+def _parts(
+    batch: Batch[Example], wanted: Set[str]
+) -> Iterator[tuple[Part, list[int], pl.Series, list[int]]]:
+    """The parts that were written in the row's language and are long enough to tell.
+
+    Each is (part, positions, texts, numbers of their letters).
 
     Given choices come from the catalog. A question may open with the task's frame (a
     classification, or a text to be written after the context), and the frame may be in English. So
@@ -171,10 +177,13 @@ def _parts(batch: Batch[Example], wanted: Set[str]) -> Iterator[tuple[Part, pl.S
     # The context of a text that was written for a row; the other parts need all columns.
     frame = batch.columns("context") if wanted == {"context"} else batch.frame
     parts = [part for part in texts if part in wanted]
-    written = frame.select(texts[part].str.slice(0, _READ).alias(part) for part in parts)
+    read = {part: texts[part].str.slice(0, _READ) for part in parts}
+    counts = {f"{part} letters": read[part].str.count_matches(r"\p{L}") for part in parts}
+    written = frame.select(**read, **counts)
     for part in parts:
-        places = (written[part].str.len_chars() >= _LETTERS).arg_true()
-        yield part, places, written[part].gather(places)
+        letters = written[f"{part} letters"]
+        if places := true_places(letters >= _LETTERS):
+            yield part, places, written[part].gather(places), letters.gather(places).to_list()
 
 
 def _is_of(holds: Callable[[AnswerPolicy], bool]) -> pl.Expr:
@@ -185,30 +194,31 @@ def _is_of(holds: Callable[[AnswerPolicy], bool]) -> pl.Expr:
 
 
 def _foreign(
-    texts: pl.Series, languages: pl.Series, thresholds: LanguageThresholds
+    texts: pl.Series,
+    letters: Sequence[int],
+    languages: Sequence[str],
+    thresholds: LanguageThresholds,
 ) -> Iterator[tuple[int, str, float]]:
     """(position, language or script found, confidence) of each text in another language.
 
     The confidence is 0 if the script alone shows it.
     """
-    letters = texts.str.count_matches(r"\p{L}")
-    for language in languages.unique(maintain_order=True):
-        mine = ((languages == language) & (letters >= _LETTERS)).arg_true()
-        if mine.is_empty():
-            continue
+    for language in dict.fromkeys(languages):
+        mine = [place for place, of_text in enumerate(languages) if of_text == language]
         own = texts.gather(mine).str.count_matches(_own_script(language))
         latin = own
         if "Latin" not in _scripts(language):
             latin = texts.gather(mine).str.count_matches(r"\p{Latin}")
-        shares = zip(mine, letters.gather(mine), own, latin, strict=True)
-        for position, total, own_letters, latin_letters in shares:
+        for position, own_letters, latin_letters in zip(mine, own, latin, strict=True):
+            total = letters[position]
             alien = own_letters < _SHARE * total
             if alien and latin_letters < total / 2:
                 yield position, "another script", 0.0
             elif alien or (_shares_script(language) and _known(language)):
-                if language == "en" and _plainly_english(texts[position]):
+                text = texts[position]
+                if language == "en" and _plainly_english(text):
                     continue
-                other, confidence = _identified(texts[position], language)
+                other, confidence = _identified(text, language)
                 if confidence >= thresholds.language_confidence:
                     yield position, other, round(confidence, 3)
 

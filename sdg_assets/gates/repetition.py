@@ -41,11 +41,11 @@ def looping(texts: pl.Series) -> dict[int, str]:
     """
     import numpy as np  # late: the thresholds are also read without numpy
 
-    lengths = texts.str.len_chars()
-    places = (lengths >= _UNITS[0] * _TIMES).arg_true()
-    joined = "\0".join(texts.gather(places))
+    long = [(p, t) for p, t in enumerate(texts.to_list()) if len(t) >= _UNITS[0] * _TIMES]
+    places = [place for place, _ in long]
+    joined = "\0".join(text for _, text in long)
     codes = np.frombuffer(joined.encode("utf-32-le"), np.uint32)
-    ends = np.cumsum(lengths.gather(places).to_numpy() + 1)
+    ends = np.cumsum([len(text) + 1 for _, text in long])
     loops: dict[int, str] = {}
     for unit in _UNITS:
         # If a unit of n characters repeats five times, every n-th character equals the next sampled
@@ -89,14 +89,18 @@ def repeated_shares(texts: pl.Series) -> Iterator[tuple[int, float]]:
     import numpy as np
     import polars as pl
 
-    words = texts.str.extract_all(_WORD)
-    lengths = words.list.len()
-    long = (lengths >= _FEWEST_WORDS).arg_true()
-    if not len(long):
+    text, words = pl.col("text"), pl.col("words")
+    counted = texts.to_frame("text").with_row_index("place")
+    found = counted.filter(text.str.len_chars() >= _FEWEST_WORDS).select(
+        "place", words=text.str.extract_all(_WORD)
+    )
+    found = found.filter(words.list.len() >= _FEWEST_WORDS)
+    if not found.height:
         return
-    flat = words.gather(long).explode().str.to_lowercase()
-    hashes = flat.hash(seed=0).to_numpy()
-    owner = np.repeat(np.arange(len(long)), lengths.gather(long).to_numpy())
+    long, lengths = found["place"], found["words"].list.len().to_numpy()
+    hashed = found.select(words.explode().str.to_lowercase().hash(seed=0))
+    hashes = hashed["words"].to_numpy()
+    owner = np.repeat(np.arange(len(long)), lengths)
     size = len(hashes) - _WORDS + 1
     phrases = hashes[:size].copy()
     for step in range(1, _WORDS):

@@ -26,6 +26,7 @@ from typing import Any, Generic, TypeVar
 from sdg_assets.errors import TransientError
 from sdg_assets.processes.channel import Channel
 from sdg_assets.processes.cpus import usable_cpus
+from sdg_assets.processes.heap import frozen_heap
 from sdg_assets.processes.worker import Result, Task
 
 BatchT = TypeVar("BatchT")
@@ -104,16 +105,17 @@ class Pool:
             Exception: The job raised it; all results before it were yielded.
         """
         self.prepare(rows)
-        if rows < PAYS_FROM or not self._workers:
-            yield from map(job, batches)
-            return
-        try:
-            yield from _Round(self._workers, job, batches).results()
-            for worker in self._workers:
-                worker.forget()
-        except BaseException:
-            self.close()  # they are still at work for nothing
-            raise
+        with frozen_heap():
+            if rows < PAYS_FROM or not self._workers:
+                yield from map(job, batches)
+                return
+            try:
+                yield from _Round(self._workers, job, batches).results()
+                for worker in self._workers:
+                    worker.forget()
+            except BaseException:
+                self.close()  # they are still at work for nothing
+                raise
 
     def close(self) -> None:
         """Ends the processes at once, whatever they do."""

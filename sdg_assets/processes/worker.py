@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import socket
@@ -49,6 +50,7 @@ def main(descriptor: int) -> None:
         task: Task = messages.get().content
         if task.kind == "warm-up":
             task.content()
+            gc.freeze()  # what is loaded stays: no collection has to look at it again
         elif task.kind == "job":
             job = task.content  # closes the files of the one before
             channel.send(Result(None))

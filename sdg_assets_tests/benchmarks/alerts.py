@@ -5,15 +5,15 @@
 Starts code server, webserver and daemon, a scripted teacher and a webhook. Injects faults one after
 the other: a partition whose rows are gone, a yield that a check warns of, a sensor that fails, a
 run without progress, and a backfill with 50 failures; then a killed run that its retry cures, a new
-teacher and a new release. Prints the seconds from each fault to its message. Exits 1 and names the
-goals that are missed. Takes about eight minutes on two cores.
+release and a new teacher. Prints the seconds from each fault to its message. Exits 1 and names the
+goals that are missed. Takes about 16 minutes on two cores.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import re
-import shutil
 import signal
 import sys
 import tempfile
@@ -22,8 +22,12 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
+import dagster as dg
+
+from sdg_assets.assets.covering import BACKFILL_TAG, COVER, cover
 from sdg_assets.assets.jobs import Partitions, launch
 from sdg_assets.assets.keys import CURATED, asset_key
+from sdg_assets.assets.knobs import TAG
 from sdg_assets.assets.teacher import TEACHERS
 from sdg_assets.catalog import cached_catalog
 from sdg_assets.records import Stage
@@ -65,13 +69,19 @@ class Scene:
         )
         for key in subtasks:
             put_rows(self.place / "mirror", key, rows)
+            heldout = {"question": f"Who wrote {key}?", "choices": ["Ibsen", "Eco"], "label": 0}
+            (self.folder(key) / "test.jsonl").write_text(json.dumps(heldout) + "\n", "utf-8")
         cached_catalog.cache_clear()
         self.deployment.reload()
+
+    def folder(self, subtask: str) -> Path:
+        """Where the rows of a subtask lie."""
+        return self.place / "mirror" / "org" / "quiz" / subtask
 
     def remove_rows(self, *subtasks: str) -> None:
         """Takes the rows of subtasks away."""
         for key in subtasks:
-            (self.place / "mirror" / "org" / "quiz" / key / "train.jsonl").unlink()
+            (self.folder(key) / "train.jsonl").unlink()
 
     def backfill(self, task: str, *subtasks: str, stages: tuple[Stage, ...]) -> None:
         """Launches a backfill of the stages."""
@@ -120,8 +130,8 @@ def faults(scene: Scene) -> None:
     stalled_run(scene)
     many_failures(scene)
     cured_by_a_retry(scene)
+    release(scene)  # before a new teacher makes its partitions stale, which a check warns of
     new_teacher(scene)
-    release(scene)
 
 
 def failed_partition(scene: Scene) -> None:
@@ -135,21 +145,20 @@ def failed_partition(scene: Scene) -> None:
 def warning(scene: Scene) -> None:
     """Half of the rows have no answer, so that few seeds are left."""
     scene.offer("half", "half_a", rows=40)
-    file = scene.place / "mirror" / "org" / "quiz" / "half_a" / "train.jsonl"
+    file = scene.folder("half_a") / "train.jsonl"
     file.write_text(re.sub(r'"label": 1', '"label": 7', file.read_text("utf-8")), "utf-8")
     scene.backfill("half", "half_a", stages=(Stage.HELDOUT, Stage.SEEDS, Stage.NORMALIZED))
     scene.expects("a warning of a check", scene.ended(), "warning", "half/normalized/half_a")
 
 
 def failing_sensor(scene: Scene) -> None:
-    """The store is no directory, so that `fill_missing` cannot look what is missing."""
-    store = scene.place / "store"
-    shutil.move(store, scene.place / "away")
-    store.write_text("no directory", "utf-8")
-    with scene.deployment.switched_on("fill_missing"):
-        scene.expects("a failing sensor", time.time(), "fill_missing", "/sensors/fill_missing")
-    store.unlink()
-    shutil.move(scene.place / "away", store)
+    """The plan of the newest run of `cover` is gone, so that `cover_again` cannot go on with it."""
+    instance = scene.deployment.instance
+    (backfill, *_) = instance.get_backfills(limit=1)
+    tags = {BACKFILL_TAG: backfill.backfill_id, TAG + COVER: "lost"}
+    run = instance.create_run_for_job(cover, tags=tags, status=dg.DagsterRunStatus.SUCCESS)
+    scene.expects("a failing sensor", time.time(), "cover_again", "/sensors/cover_again")
+    instance.delete_run(run.run_id)
 
 
 def stalled_run(scene: Scene) -> None:

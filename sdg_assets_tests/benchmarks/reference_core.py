@@ -61,6 +61,10 @@ class ReferenceWork:
         shared = {text: len(text.split()) for text in self._texts}
         return int(counts.max()) + sum(shared.values())
 
+    def slowness(self) -> float:
+        """The time of this core now, the best of a few, as a multiple of the reference core's."""
+        return min(_seconds(self.once) for _ in range(_LOOPS)) / REFERENCE_SECONDS
+
 
 @dataclass
 class Rate:
@@ -70,9 +74,9 @@ class Rate:
     rows: int = 0
     seconds: float = 0.0
     """CPU seconds of the best repetitions, summed over all measurements."""
-    reference_seconds: float = 0.0
-    """CPU seconds of the fixed work in the best repetitions of each measurement, summed."""
     measurements: int = 0
+    _slowness: float = 0.0
+    """In the best repetitions of each measurement, summed."""
 
     def measure(self, rows: int, work: Callable[[], Any]) -> float:
         """Times a piece of work and the fixed work in turn, `REPETITIONS` times.
@@ -84,14 +88,11 @@ class Rate:
         Returns:
             Rows per CPU second in the best repetition.
         """
-        turns = [
-            (_seconds(work), min(_seconds(self.reference.once) for _ in range(_LOOPS)))
-            for _ in range(REPETITIONS)
-        ]
+        turns = [(_seconds(work), self.reference.slowness()) for _ in range(REPETITIONS)]
         seconds = min(own for own, _ in turns)
         self.rows += rows
         self.seconds += seconds
-        self.reference_seconds += min(fixed for _, fixed in turns)
+        self._slowness += min(fixed for _, fixed in turns)
         self.measurements += 1
         return rows / seconds
 
@@ -103,7 +104,7 @@ class Rate:
     @property
     def slowness(self) -> float:
         """The time of this core for the fixed work, as a multiple of the reference core's."""
-        return self.reference_seconds / self.measurements / REFERENCE_SECONDS
+        return self._slowness / self.measurements
 
     @property
     def normalized(self) -> float:

@@ -36,18 +36,17 @@ def test_more_seeds_change_no_neighbours_of_the_earlier_ones() -> None:
         assert few.earlier(anchor, f"{anchor}") == many.earlier(anchor, f"{anchor}")
 
 
-def test_words_and_drafts_are_kept_of_the_seeds_that_were_used_last(
+def test_words_and_drafts_are_kept_of_so_many_seeds(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(shots, "CACHED_SEEDS", 20)
 
     def show(rows: int) -> None:
         prompts, often = SeedPrompts(), example(question="Which seed is shown often?")
-        words = prompts.words(often)
         for number in range(rows):
             anchor = example(question=f"How do {number} seeds differ from each other, if at all?")
             prompts.draft(anchor)
             prompts.words(anchor)
-            assert prompts.words(often) is words
+            assert prompts.words(often) == {"which", "seed", "is", "shown", "often"}
 
     assert bytes_a_row(show, 100) < 500

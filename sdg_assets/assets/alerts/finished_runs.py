@@ -6,6 +6,7 @@ from urllib.parse import quote
 import dagster as dg
 
 from sdg_assets.assets.alerts.alert import Alert, AlertKind
+from sdg_assets.assets.operations import OPERATIONS
 from sdg_assets.dagster_internals import RANGE_TAGS
 
 _EVENTS = {
@@ -19,7 +20,8 @@ def alerts_of_run(instance: dg.DagsterInstance, run: dg.DagsterRun) -> list[Aler
     """The alerts of a finished run.
 
     A partition that failed because a check broke is one alert, not two. Of a check that a retry of
-    the step evaluated again, the last evaluation counts.
+    the step evaluated again, the last evaluation counts. The check of the asset `operations` is no
+    alert: what its page lists was told when it happened.
 
     Args:
         instance: Where the run is recorded.
@@ -36,8 +38,7 @@ def alerts_of_run(instance: dg.DagsterInstance, run: dg.DagsterRun) -> list[Aler
             failures += _step_failures(run, event)
         elif event.event_type is dg.DagsterEventType.RUN_FAILURE:
             ends.append(event.message or "it ended without a message")
-        else:
-            evaluation = event.asset_check_evaluation_data
+        elif (evaluation := event.asset_check_evaluation_data).asset_key != OPERATIONS:
             place = (*evaluation.asset_key.path, evaluation.partition or "", evaluation.check_name)
             checks[place] = None if evaluation.passed else _check(evaluation)
     if run.status is dg.DagsterRunStatus.FAILURE and not failures:

@@ -29,6 +29,7 @@ from dagster_shared.error import SerializableErrorInfo
 from sdg_assets.assets.alerts.delivery import ATTEMPTS, Receivers
 from sdg_assets.assets.alerts.sensor import alerts_sensor
 from sdg_assets.assets.keys import CURATED
+from sdg_assets.assets.operations import OPERATIONS
 from sdg_assets.errors import PermanentError
 from sdg_assets.records import Role
 from sdg_assets_tests.assets.quiz import quiz
@@ -190,6 +191,22 @@ def test_a_warning_is_told_and_a_check_that_broke_a_partition_is_not_told_twice(
     (message,) = receiver.messages
     assert message["type"] == "warning"
     assert "- quiz/seeds/quiz_a: rows: 2 of 9 rows" in message["message"]
+
+
+def test_what_the_page_of_operations_lists_is_not_told_again(
+    tick: Tick, instance: dg.DagsterInstance, receiver: Webhook
+) -> None:
+    listed = dg.AssetCheckEvaluation(
+        asset_key=OPERATIONS,
+        check_name="nothing_is_broken",
+        passed=False,
+        severity=dg.AssetCheckSeverity.WARN,
+        description="2 stale: the page says what to do",
+    )
+    ended_run(instance, fails=False, check=listed)
+    tick()
+
+    assert receiver.messages == []
 
 
 def test_a_sensor_that_fails_twice_is_told_once_until_it_works_again(
