@@ -9,9 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 
+from sdg_assets.catalog.entries import EVERY_CONFIG, Derivation
 from sdg_assets.catalog.lm_eval_index import LmEvalIndex
-from sdg_assets.catalog.models import EVERY_CONFIG, Derivation, SeedTask
 from sdg_assets.catalog.protected import ProtectedBenchmark
+from sdg_assets.catalog.seed_task import SeedTask
 
 # Dataset → (config, held-out splits, task) of each subtask.
 HeldOut = Mapping[str, list[tuple[str, list[str], str]]]

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from functools import lru_cache
 from pathlib import Path
 from typing import Literal
 
 from pydantic import Field, ValidationError
 
+from sdg_assets.catalog.entries import CatalogEntry
 from sdg_assets.catalog.files import faults, read_yaml
-from sdg_assets.catalog.models import CatalogEntry
 from sdg_assets.errors import CatalogError
 
 FILE = Path(__file__).parent / "licences.yaml"
@@ -83,3 +84,23 @@ def licences() -> Licences:
         return Licences.model_validate(read_yaml(FILE))
     except ValidationError as error:
         raise CatalogError(f"{FILE}: {faults(error)}") from error
+
+
+def spdx_expression(names: Iterable[str]) -> str:
+    """Licences that all hold, as one SPDX expression: `CC0-1.0 AND LicenseRef-Gemma`.
+
+    Args:
+        names: SPDX identifiers or expressions, `LicenseRef-…`, or anything else that a dataset or a
+            model states.
+
+    Returns:
+        The expression; empty if there is no name, or if one of them is no SPDX identifier
+        (`other`, `unknown`).
+    """
+    from packaging.licenses import InvalidLicenseExpression, canonicalize_license_expression
+
+    try:
+        parts = [str(canonicalize_license_expression(name)) for name in names]
+    except InvalidLicenseExpression:
+        return ""
+    return " AND ".join(f"({p})" if len(parts) > 1 and " OR " in p else p for p in parts)

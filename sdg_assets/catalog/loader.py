@@ -15,8 +15,9 @@ from pydantic import ValidationError
 from sdg_assets.catalog.derivations import derivation_breaks, held_out_by_tasks
 from sdg_assets.catalog.files import faults, read_yaml
 from sdg_assets.catalog.lm_eval_index import recorded
-from sdg_assets.catalog.models import SeedTask, SubtaskSpec
 from sdg_assets.catalog.protected import load_protected
+from sdg_assets.catalog.seed_task import SeedTask
+from sdg_assets.catalog.subtask_spec import SubtaskSpec
 from sdg_assets.catalog.taxonomy import AXES, Taxonomy, load_taxonomy
 from sdg_assets.catalog.templates import template_fault
 from sdg_assets.catalog.topic_tree import topic_tree

@@ -8,16 +8,10 @@ from pathlib import Path
 
 from pydantic import Field, TypeAdapter, ValidationError, model_validator
 
+from sdg_assets.catalog.entries import EVERY_CONFIG, CatalogEntry, Certainty, RecordMapping
 from sdg_assets.catalog.files import faults, read_yaml
-from sdg_assets.catalog.models import (
-    EVERY_CONFIG,
-    CatalogEntry,
-    Certainty,
-    RecordMapping,
-    SubtaskSpec,
-)
+from sdg_assets.catalog.subtask_spec import SubtaskSpec
 from sdg_assets.errors import CatalogError
-from sdg_assets.records import AnswerKind
 
 FILE = Path(__file__).parent / "protected.yaml"
 
@@ -86,22 +80,12 @@ class ProtectedBenchmark(CatalogEntry):
             configs = configs_of(dataset) if EVERY_CONFIG in self.configs else self.configs
             for config in configs:
                 for split in self.splits if config not in self.without else []:
-                    yield SubtaskSpec(
-                        task=self.name,
-                        key=config,
-                        family="knowledge",
-                        domain="benchmark",
-                        language="",
-                        answer_kind=AnswerKind.of_any_row(),
-                        dataset=dataset,
-                        config=config,
-                        split=split,
-                        heldout_splits=self.splits,
-                        license="",
-                        commercial_use="unclear",
-                        record=record,
-                        lm_eval=None,
-                        rows=None,
+                    yield SubtaskSpec.of_split(
+                        self.name,
+                        dataset,
+                        config,
+                        split,
+                        record,
                         gated=self.gated,
                         hub_files=self.hub_files,
                         hub_revision=self.hub_revision,

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from sdg_assets.catalog.lm_eval_index import Leaf, LmEvalIndex
-from sdg_assets.catalog.models import SeedTask, SubtaskSpec
 from sdg_assets.catalog.protected import ProtectedBenchmark
+from sdg_assets.catalog.seed_task import SeedTask
+from sdg_assets.catalog.subtask_spec import SubtaskSpec
 
 # Published few-shot sets have 4 to 25 rows; the smallest real training split has about 100.
 MOST_EXEMPLARS = 32

@@ -66,6 +66,7 @@ def plan(
     example is assumed to be as long as a seed; thoughts, traces and backgrounds have typical
     lengths. The line below the table simulates the run on `--gpus`, with uneven shares, loading,
     the last long answers and failures, without publishing; `--hours` turns the question around.
+    `--json` also counts requests and tokens by role.
     """
     from sdg_assets.catalog import configured_catalog
     from sdg_assets.records import Role
@@ -130,6 +131,7 @@ def _numbers(plan: SubtaskPlan, tokens_per_second: float) -> dict[str, object]:
         "prompt_tokens": plan.prompt_tokens,
         "output_tokens": plan.output_tokens,
         "gpu_hours": plan.gpu_hours(tokens_per_second),
+        "roles": {role.value: asdict(load) for role, load in plan.roles.items()},
         **{stage.value: asdict(phase) for stage, phase in plan.phases.items()},
     }
 

@@ -17,6 +17,7 @@ from sdg_assets.records import (
     AnswerKind,
     EnrichedExample,
     Example,
+    JudgeApi,
     Passage,
     Role,
     content_id,
@@ -209,10 +210,18 @@ def _verdict(sentence: str, check: SentenceCheck, grounds: Grounds) -> Checked:
     return Checked(sentence, Verdict.SUPPORTED, f"the reader: line {check.line}")
 
 
+def reader_of(*, is_judged: bool, judge_api: JudgeApi) -> Role:
+    """Who reads what words cannot decide: the judge, unless there is none or it only scores.
+
+    Args:
+        is_judged: Whether there is a judge.
+        judge_api: What the judge answers.
+    """
+    return Role.JUDGE if is_judged and judge_api == "rubric" else Role.SOLVER
+
+
 def _reader(context: EnrichmentContext) -> Role:
-    """Who reads what words cannot decide; a scoring model cannot."""
-    has_judge = Role.JUDGE in context.teachers and context.judge_api == "rubric"
-    return Role.JUDGE if has_judge else Role.SOLVER
+    return reader_of(is_judged=Role.JUDGE in context.teachers, judge_api=context.judge_api)
 
 
 def _schema(count: int) -> dict[str, Any]:

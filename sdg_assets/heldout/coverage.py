@@ -13,8 +13,9 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from sdg_assets.catalog import Catalog, load_protected
-from sdg_assets.catalog.models import EVERY_CONFIG, SeedTask
+from sdg_assets.catalog.entries import EVERY_CONFIG
 from sdg_assets.catalog.protected import ProtectedBenchmark
+from sdg_assets.catalog.seed_task import SeedTask
 from sdg_assets.heldout.protection import EVERY_BENCHMARK, PROTECTED, heldout_key
 from sdg_assets.heldout.splits import HashedSplit
 from sdg_assets.store.partitions import REQUESTS, PartitionKey, Store

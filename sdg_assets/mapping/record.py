@@ -13,7 +13,7 @@ from typing import Any
 
 import jinja2
 
-from sdg_assets.catalog.models import RECORD_FIELDS, RecordMapping
+from sdg_assets.catalog.entries import RECORD_FIELDS, RecordMapping
 from sdg_assets.catalog.templates import (
     ENVIRONMENT,
     Render,

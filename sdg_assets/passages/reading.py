@@ -17,7 +17,7 @@ import yaml
 from sdg_assets.catalog import RecordMapping, SubtaskSpec
 from sdg_assets.catalog.licences import licences
 from sdg_assets.errors import SeedSourceError
-from sdg_assets.records import AnswerKind, Passage, Rejection
+from sdg_assets.records import Passage, Rejection
 from sdg_assets.sources.source import json_rows, open_source, parquet_rows
 
 EMBEDDED = "embedded"
@@ -106,7 +106,8 @@ def _rows(setting: str, seed_source: str) -> Iterator[Mapping[str, Any] | Reject
             yield from _rows_of(file, str(file.relative_to(directory)))
     elif dataset := _DATASET.fullmatch(setting):
         name, config, split = dataset.groups()
-        spec = _spec_of(name, config or "default", split or "train")
+        record = RecordMapping(question="{{text}}", answer="{{title}}")
+        spec = SubtaskSpec.of_split(GATE, name, config or "default", split or "train", record)
         yield from open_source(seed_source).rows(spec, spec.split)
     else:
         raise SeedSourceError(
@@ -139,28 +140,6 @@ def _row_of_text(file: Path, name: str) -> Mapping[str, Any] | Rejection:
     if not parts or not isinstance(fields, dict):
         return _refused({"id": name}, "no front matter", name)
     return {"id": name, **fields, "text": parts[2].strip()}
-
-
-def _spec_of(dataset: str, config: str, split: str) -> SubtaskSpec:
-    """A split of a dataset in the form that seed sources read."""
-    return SubtaskSpec(
-        task=GATE,
-        key=dataset,
-        family="knowledge",
-        domain="",
-        language="",
-        answer_kind=AnswerKind.of_any_row(),
-        dataset=dataset,
-        config=config,
-        split=split,
-        heldout_splits=[],
-        license="",
-        commercial_use="unclear",
-        record=RecordMapping(question="{{text}}", answer="{{title}}"),
-        lm_eval=None,
-        rows=None,
-        gated=False,
-    )
 
 
 def _refused(row: Mapping[str, Any], reason: str, detail: str = "") -> Rejection:

@@ -4,6 +4,7 @@
         README.md  pictures/                the dataset card
         SOURCES.md  ATTRIBUTION.md          what a trainer of a model must state, and pass on
         croissant.json                      the same for machines, with the type of every field
+        spdx.json                           the same as a bill of materials: every file and origin
         manifest.json                       inputs, code, teachers, counts, hashes of all files
         heldout.jsonl                       every held-out split: compared, or why not
         heldout_audit.jsonl                 how near rows come to each of them, without text
@@ -50,6 +51,7 @@ from sdg_assets.release.publication import (
 )
 from sdg_assets.release.shards import BYTES_PER_SHARD, Shards
 from sdg_assets.release.sources import ATTRIBUTION, SOURCES, render_attribution, render_sources
+from sdg_assets.release.spdx import SPDX, render_spdx
 from sdg_assets.release.statistics import Statistics
 from sdg_assets.release.tokens import TokenSizes
 from sdg_assets.release.versions import Lineage, lineage, schema_of
@@ -160,8 +162,10 @@ def write_release(
         _write_sources(tmp, statistics, facts)
         croissant = render_croissant(statistics, configs, facts, files, sizes(tmp))
         (tmp / CROISSANT).write_text(croissant, "utf-8")
+        files = hashes(tmp, files)
+        (tmp / SPDX).write_text(render_spdx(statistics, facts, files), "utf-8")
         names = {"release": release_id, "version": changelog.version}
-        seal(tmp, {**names, **manifest, "changes": changelog.entry()})
+        seal(tmp, {**names, **manifest, "changes": changelog.entry()}, files)
         place = publish(tmp, folder, release_id)
     return Release(release_id, changelog.version, cast(PlaceT, place), statistics)
 
@@ -297,15 +301,11 @@ def _manifest(
 
 def _passages(statistics: Statistics) -> dict[str, Any]:
     """Cited passages by source and licence; nothing in a release without passages."""
-    counts = Counter((each.source, each.license) for each in statistics.owed.passages)
-    if not counts:
-        return {}
-    return {
-        "passages": [
-            {"source": source, "license": license_, "passages": count}
-            for (source, license_), count in sorted(counts.items())
-        ]
-    }
+    entries = [
+        {"source": each.source, "license": each.licence, "passages": each.passages}
+        for each in statistics.owed.passage_sources()
+    ]
+    return {"passages": entries} if entries else {}
 
 
 def _counts(funnel: FunnelRow) -> dict[str, Any]:

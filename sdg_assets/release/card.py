@@ -95,6 +95,11 @@ class CardFacts:
     embedded: EmbeddedComparison = NOT_EMBEDDED
     """What rows were compared with by embeddings."""
 
+    @property
+    def gates(self) -> list[str]:
+        """The gates that each row passed, in their order."""
+        return [n for n in order() if n != PARAPHRASES or self.embedded.embedders]
+
 
 def render_card(statistics: Statistics, configs: Sequence[Config], facts: CardFacts) -> str:
     """The text of a release's README.md.
@@ -115,7 +120,7 @@ def render_card(statistics: Statistics, configs: Sequence[Config], facts: CardFa
         sizes={name: statistics.tokens.by(name) for name in DIMENSIONS},
         variants=VARIANTS,
         configs=configs,
-        gates=[n for n in order() if n != PARAPHRASES or facts.embedded.embedders],
+        gates=facts.gates,
         sample=SAMPLE,
         languages=sorted(statistics.languages),
         sources=source_datasets(statistics),

@@ -12,10 +12,12 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from sdg_assets.catalog.licences import spdx_expression
 from sdg_assets.records import CuratedExample
 from sdg_assets.release.card import CardFacts, source_datasets
 from sdg_assets.release.configs import Config
 from sdg_assets.release.shards import curated_schema
+from sdg_assets.release.statements import Statements, statements
 from sdg_assets.release.statistics import Statistics
 
 CROISSANT = "croissant.json"
@@ -94,19 +96,20 @@ def render_croissant(
         files: Data file, relative to the release → its SHA-256.
         sizes: Data file → bytes.
     """
+    about = statements(statistics, facts)
     data = sorted(name for name in files if any(name.endswith(ending) for ending in FORMATS))
     dataset = {
         "@context": CONTEXT,
         "@type": "sc:Dataset",
         "name": facts.name,
-        "description": _description(statistics),
+        "description": about.description,
         "conformsTo": [VERSION, RAI_VERSION],
         "version": f"{facts.version}+{facts.release}",
         "license": sorted(map(_licence_url, statistics.licences)),
         "inLanguage": sorted(statistics.languages),
         "keywords": ["synthetic", "task-seeded", "pretraining", "question answering"],
         "citeAs": "\n\n".join([_citation(facts), *facts.citations]),
-        **_responsible(statistics, facts),
+        **_responsible(about),
         **_provenance(statistics, facts),
         "distribution": [
             *(_file_object(name, files[name], sizes[name]) for name in data),
@@ -115,14 +118,6 @@ def render_croissant(
         "recordSet": [_record_set(config) for config in configs],
     }
     return json.dumps(dataset, ensure_ascii=False, indent=1) + "\n"
-
-
-def _description(statistics: Statistics) -> str:
-    return (
-        f"{statistics.rows:,} synthetic question–answer pairs for language-model pretraining, "
-        f"seeded by the training splits of {len(statistics.tasks)} public task datasets and kept "
-        "only where blind majority votes agreed with the answer."
-    )
 
 
 def _citation(facts: CardFacts) -> str:
@@ -135,64 +130,21 @@ def _citation(facts: CardFacts) -> str:
 
 def _licence_url(licence: str) -> str:
     """The address of a licence with an SPDX identifier; other names stay as they are."""
-    is_identifier = licence and not licence.startswith("LicenseRef-") and " " not in licence
-    return f"{SPDX}/{licence}.html" if is_identifier else licence
+    identifier = spdx_expression([licence])
+    is_listed = identifier and not identifier.startswith("LicenseRef-") and " " not in identifier
+    return f"{SPDX}/{identifier}.html" if is_listed else licence
 
 
-def _responsible(statistics: Statistics, facts: CardFacts) -> Json:
-    """The RAI fields, each from facts of this release."""
-    writers = sorted({m for role, m, _ in statistics.teachers if role == "writer"})
-    solvers = sorted({m for role, m, _ in statistics.teachers if role == "solver"})
-    languages = ", ".join(f"{n} ({c:,})" for n, c in statistics.languages.most_common())
-    domains = ", ".join(f"{n} ({c:,})" for n, c in statistics.domains.most_common(10))
-    kinds = ", ".join(f"{n} ({c:,})" for n, c in statistics.kinds.most_common())
-    same = sorted(set(writers) & set(solvers))
+def _responsible(about: Statements) -> Json:
+    """The RAI fields."""
     return {
         "rai:hasSyntheticData": True,
-        "rai:dataLimitations": [
-            "Answers are verified by agreement between models, not by people: a belief that the "
-            "models share may be wrong.",
-            f"{facts.compared_with} held-out collections were compared by hashed n-grams; a "
-            "translated or freely reworded repeat is not seen."
-            if facts.compared_with
-            else "The rows were compared with no held-out data.",
-            "Shares of tasks are what the gates let through; the pipeline does not balance them. "
-            "The data is no benchmark: it resembles the training splits of public ones.",
-        ],
-        "rai:dataBiases": [
-            "Questions carry the biases of their seeds and of the writer "
-            f"({', '.join(writers)}), answers and explanations those of the solver "
-            f"({', '.join(solvers)}).",
-            *(
-                [f"{', '.join(same)} wrote and verified rows: mistakes that it makes twice stay."]
-                if same
-                else []
-            ),
-            f"Rows by language: {languages}. Rows by domain, the ten largest: {domains}.",
-        ],
-        "rai:personalSensitiveInformation": [
-            "Seeds are public task datasets; no data was collected from people. A gate searches "
-            "every row for e-mail addresses, telephone, card and account numbers, and keys; "
-            + _personal_data(statistics),
-        ],
-        "rai:dataUseCases": [
-            "Pretraining and continued pretraining of language models on questions with answers, "
-            f"explanations and background. Rows by kind of answer: {kinds}.",
-            "Not for evaluation: rows resemble public benchmarks by intention. Not as a source of "
-            "facts on medicine, law or finance without review by people.",
-        ],
-        "rai:dataSocialImpact": "Models that train on these rows learn what the seeds ask and how "
-        "the teachers answer. That makes models cheaper to train, and passes on the teachers' "
-        "mistakes and attitudes, which the licence of each row's teachers may also forbid; "
-        "`written_by` of each row names them. "
-        f"{statistics.commercial:,} of {statistics.rows:,} rows may be used commercially; "
-        "SOURCES.md lists what their licences ask for.",
+        "rai:dataLimitations": about.limitations,
+        "rai:dataBiases": about.biases,
+        "rai:personalSensitiveInformation": [about.personal_data],
+        "rai:dataUseCases": about.uses,
+        "rai:dataSocialImpact": about.social_impact,
     }
-
-
-def _personal_data(statistics: Statistics) -> str:
-    refused = sum(n for why, n in statistics.rejected.items() if why.startswith("personal_data"))
-    return f"the release itself refused {refused:,} rows for it."
 
 
 def _provenance(statistics: Statistics, facts: CardFacts) -> Json:
@@ -211,12 +163,10 @@ def _provenance(statistics: Statistics, facts: CardFacts) -> Json:
         + [
             {
                 "@type": "prov:Entity",
-                "prov:label": f"passages of {source}",
-                "sc:license": [_licence_url(licence)],
+                "prov:label": f"passages of {passages.source}",
+                "sc:license": [_licence_url(passages.licence)],
             }
-            for source, licence in sorted(
-                {(passage.source, passage.license) for passage in statistics.owed.passages}
-            )
+            for passages in statistics.owed.passage_sources()
         ],
         "prov:wasGeneratedBy": [
             {

@@ -49,14 +49,15 @@ def workbench(folder: Place, name: str) -> Iterator[Path]:
         shutil.rmtree(tmp, ignore_errors=True)
 
 
-def seal(built: Path, manifest: Mapping[str, Any]) -> None:
+def seal(built: Path, manifest: Mapping[str, Any], known: Mapping[str, str] | None = None) -> None:
     """Writes a release's manifest, its last file, with the hash and size of all other files.
 
     Args:
         built: The workbench with every other file of the release.
         manifest: Further fields of the manifest. None of them may change from run to run.
+        known: See `hashes`.
     """
-    sums = {"files": hashes(built), "bytes": sizes(built)}
+    sums = {"files": hashes(built, known), "bytes": sizes(built)}
     text = json.dumps({**manifest, **sums}, ensure_ascii=False, indent=1)
     (built / MANIFEST).write_text(f"{text}\n", "utf-8")
 
@@ -131,13 +132,22 @@ def clear_abandoned(folder: Place) -> None:
                 (folder / file.name).unlink()
 
 
-def hashes(directory: Path) -> dict[str, str]:
-    """The SHA-256 of each file below a directory, as relative path → hexadecimal digest."""
+def hashes(directory: Path, known: Mapping[str, str] | None = None) -> dict[str, str]:
+    """The SHA-256 of each file below a directory, as relative path → hexadecimal digest.
+
+    Args:
+        directory: The directory.
+        known: Hashes of files that have not changed since. They are not read again: the shards of
+            a large release take minutes.
+    """
     files = {}
     for file in sorted(f for f in directory.rglob("*") if f.is_file()):
+        name = file.relative_to(directory).as_posix()
+        if digest := (known or {}).get(name):
+            files[name] = digest
+            continue
         with file.open("rb") as opened:
-            digest = hashlib.file_digest(opened, "sha256").hexdigest()
-        files[file.relative_to(directory).as_posix()] = digest
+            files[name] = hashlib.file_digest(opened, "sha256").hexdigest()
     return files
 
 

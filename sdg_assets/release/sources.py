@@ -7,7 +7,7 @@ The headings follow the European Commission's template for the public summary of
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from sdg_assets.catalog.licences import licences
 from sdg_assets.release.card import CardFacts, SourceDataset, source_datasets
@@ -27,15 +27,6 @@ class Generator:
     licence: str
     role: str
     rows: int
-
-
-@dataclass(frozen=True)
-class PassageSource:
-    """Where cited passages come from, under one licence."""
-
-    source: str
-    licence: str
-    passages: int
 
 
 def render_sources(statistics: Statistics, facts: CardFacts, *, commercial: bool) -> str:
@@ -61,7 +52,7 @@ def render_sources(statistics: Statistics, facts: CardFacts, *, commercial: bool
         generators=[Generator(*key, rows) for key, rows in sorted(owed.generators.items())],
         terms={model: text for model, text in facts.terms.items() if model in models},
         sources=list(_sources(statistics, owed)),
-        passages=list(_passage_sources(owed)),
+        passages=owed.passage_sources(),
         languages=statistics.dataset_languages,
         seeds=facts.seeds,
         obligations=due,
@@ -107,15 +98,6 @@ def _passage_notices(owed: Owed) -> str:
         "words, and some are the context of a row. Each row names its own in `passages` and "
         "`context_from`.\n\n" + "\n".join(lines)
     )
-
-
-def _passage_sources(owed: Owed) -> Iterator[PassageSource]:
-    by_source: dict[tuple[str, str], PassageSource] = {}
-    for passage in owed.passages:
-        key = (passage.source, passage.license)
-        before = by_source.get(key, PassageSource(*key, 0))
-        by_source[key] = replace(before, passages=before.passages + 1)
-    yield from (by_source[key] for key in sorted(by_source))
 
 
 def _linked(licence: str) -> str:

@@ -36,6 +36,15 @@ class TaskFigures:
     diversity: Diversity | None = None
 
 
+@dataclass(frozen=True)
+class PassageSource:
+    """Where cited passages come from, under one licence."""
+
+    source: str
+    licence: str
+    passages: int
+
+
 @dataclass
 class Owed:
     """By whose licences a set of rows is bound."""
@@ -58,6 +67,11 @@ class Owed:
         self.passage_licences.update((PASSAGES, name) for name in passage_licences(row))
         self.generators.update((p.model, p.revision, p.license, p.role) for p in row.written_by)
         self.teachers.update({(part.model, part.license) for part in row.written_by})
+
+    def passage_sources(self) -> list[PassageSource]:
+        """Where the cited passages come from, sorted by source and licence."""
+        counts = Counter((each.source, each.license) for each in self.passages)
+        return [PassageSource(*key, passages) for key, passages in sorted(counts.items())]
 
 
 @dataclass
@@ -82,6 +96,8 @@ class Statistics:
     """Dataset → languages of the rows that came from it."""
     teachers: Counter[tuple[str, str, str]] = field(default_factory=Counter)
     """Rows by (role, model, revision)."""
+    model_licences: dict[tuple[str, str], str] = field(default_factory=dict)
+    """(Model, revision) → its licence, also of models that wrote no text of a row."""
     owed: Owed = field(default_factory=Owed)
     """By whose licences all rows are bound."""
     owed_by_commercial: Owed = field(default_factory=Owed)
@@ -159,6 +175,9 @@ class Statistics:
             self.pass_rates[row.probe.model][int(row.pass_rate * TENTHS + 1e-9)] += 1
         for role, stamp in stamps.items():
             self.teachers[role, stamp.model, stamp.revision] += 1
+            self.model_licences[stamp.model, stamp.revision] = stamp.license
+        for part in row.written_by:
+            self.model_licences[part.model, part.revision] = part.license
         self.variations[row.variation] += 1
         self.difficulty[row.subtask][difficulty_of(row.vote_share, row.pass_rate)] += 1
         if row.topic:

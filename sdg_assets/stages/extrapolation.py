@@ -7,11 +7,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import fmean, stdev
 
-from sdg_assets.records import Example, Stage
+from sdg_assets.records import Example, Role, Stage
 from sdg_assets.stages.fleet import Phase
-from sdg_assets.stages.plan import SubtaskPlan
+from sdg_assets.stages.plan import Load, SubtaskPlan
 from sdg_assets.stages.stage import TEACHER_STAGES
 from sdg_assets.stages.tryout import TriedRow, Tryout
+from sdg_assets.teacher.requests import Completion
 
 CONFIDENCE = 0.95
 
@@ -74,16 +75,12 @@ def extrapolated(tryout: Tryout, seeds: int, examples_per_seed: int) -> Extrapol
     rows = [row for row in tryout.rows if isinstance(row.normalized, Example)]
     examples = seeds * examples_per_seed
     generated, enriched = (_phase(rows, stage, examples) for stage in TEACHER_STAGES)
-    prompts = [
-        sum(e.completion.prompt_tokens for stage in TEACHER_STAGES for e in row.exchanges(stage))
-        for row in rows
-    ]
     return Extrapolation(
         plan=SubtaskPlan(
             task=tryout.spec.task,
             subtask=tryout.spec.key,
             seeds=seeds,
-            prompt_tokens=round(examples * fmean(prompts or [0])),
+            roles=_loads(rows, examples),
             generated=generated,
             enriched=enriched,
         ),
@@ -132,6 +129,22 @@ def _phase(rows: Sequence[TriedRow], stage: Stage, examples: int) -> Phase:
         requests=round(examples * fmean(map(len, asked) if asked else [0])),
         output_tokens=round(examples * fmean(output or [0])),
     )
+
+
+def _loads(rows: Sequence[TriedRow], examples: int) -> dict[Role, Load]:
+    """What each role would be asked for all examples."""
+    by_role: dict[Role, list[Completion]] = {}
+    for exchange in (e for row in rows for stage in TEACHER_STAGES for e in row.exchanges(stage)):
+        by_role.setdefault(exchange.request.role, []).append(exchange.completion)
+    times = examples / (len(rows) or 1)
+    return {
+        role: Load(
+            requests=round(times * len(completions)),
+            prompt_tokens=round(times * sum(each.prompt_tokens for each in completions)),
+            output_tokens=round(times * sum(each.output_tokens for each in completions)),
+        )
+        for role, completions in by_role.items()
+    }
 
 
 def _requests(row: TriedRow) -> int:

@@ -6,14 +6,15 @@ is assumed to be as long as a seed; thoughts, traces and backgrounds have the ty
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from statistics import fmean
-from typing import Protocol, runtime_checkable
+from typing import NamedTuple, Protocol, runtime_checkable
 
 from sdg_assets.answers import answer_format
 from sdg_assets.catalog import SubtaskSpec
+from sdg_assets.enrichment.grounding import reader_of
 from sdg_assets.enrichment.knobs import SolverKnobs
 from sdg_assets.enrichment.votes import waves
 from sdg_assets.records import Example, Role, Stage, TeacherStamp
@@ -39,6 +40,11 @@ SAMPLE = 64
 TRACE_TOKENS = 160
 KNOWLEDGE_TOKENS = 110
 JUDGEMENT_TOKENS = 70
+# Tokens of the passages in a prompt, and of an answer on the sentences of a background: measured
+# with the embedded passages and teacher. Each background counts as written and read once: 13 of 15
+# were read, a refused one is written and read again, and rows without a passage cost nothing.
+PASSAGES_TOKENS = 280
+CHECK_TOKENS = 50
 # Tokens of a thought: a guess for models such as Qwen3 at questions of seed tasks. Makers publish
 # lengths for contest problems only, which take ten times as many.
 THOUGHT_TOKENS = 1500
@@ -56,14 +62,24 @@ class TokenCounter(TeacherFacts, Protocol):
 
 
 @dataclass(frozen=True)
+class Load:
+    """What the teacher of one role is asked."""
+
+    requests: int
+    prompt_tokens: int
+    """The sum over all requests; prefix caching is not counted."""
+    output_tokens: int
+
+
+@dataclass(frozen=True)
 class SubtaskPlan:
     """The estimated cost of one subtask, over all teachers."""
 
     task: str
     subtask: str
     seeds: int
-    prompt_tokens: int
-    """The sum over all requests; prefix caching is not counted."""
+    roles: Mapping[Role, Load]
+    """What each role that is asked anything is asked."""
     generated: Phase
     """What the writer is asked."""
     enriched: Phase
@@ -73,6 +89,11 @@ class SubtaskPlan:
     def phases(self) -> dict[Stage, Phase]:
         """The stages that ask teachers, in order."""
         return {Stage.GENERATED: self.generated, Stage.ENRICHED: self.enriched}
+
+    @property
+    def prompt_tokens(self) -> int:
+        """Prompt tokens of both stages."""
+        return sum(load.prompt_tokens for load in self.roles.values())
 
     @property
     def requests(self) -> int:
@@ -108,9 +129,6 @@ def plan_subtask(
         thoughts: From `thoughts_of`; None if no teacher thinks.
     """
     thoughts = thoughts or {}
-    writer_thought, solver_thought, judge_thought, probe_thought = (
-        thoughts.get(role, 0) for role in (Role.WRITER, Role.SOLVER, Role.JUDGE, Role.PROBE)
-    )
     knobs = WriterKnobs(examples_per_seed=1, shots=settings.shots)
     works = islice(write(spec, seeds, writer, knobs), SAMPLE)
     prompts = [
@@ -126,41 +144,82 @@ def plan_subtask(
     ]
     writes = count * settings.examples_per_seed
     solved = writes * PARSED_SHARE
-    votes = solved * _votes_a_row(settings)
-    verified = solved * VERIFIED_SHARE
-    backgrounds = verified if settings.with_knowledge else 0.0
-    judgements = verified if has_judge(settings) else 0.0
-    probes = verified * settings.probe_answers if is_played(settings, Role.PROBE) else 0.0
-    is_rubric = settings.judge_api == "rubric"
-    condensed = verified if settings.reasoning == "condensed" and solver_thought else 0.0
-    question = fmean(questions or [0]) + 60
-    judged_tokens = judgements * (JUDGEMENT_TOKENS + judge_thought) if is_rubric else 0
+    written = fmean(drafts or [0]) + thoughts.get(Role.WRITER, 0)
+    asks = [
+        _Ask(Role.WRITER, writes, fmean(prompts or [0]), written),
+        *_asks_about(solved, fmean(questions or [0]) + 60, settings, thoughts),
+    ]
+    roles = {role: _load(asks, role) for role in Role if any(ask.role is role for ask in asks)}
+    enriching = [load for role, load in roles.items() if role is not Role.WRITER]
     return SubtaskPlan(
         task=spec.task,
         subtask=spec.key,
         seeds=count,
-        prompt_tokens=round(
-            writes * fmean(prompts or [0])
-            + (votes + backgrounds + condensed + judgements + probes) * question
-            + condensed * solver_thought
-        ),
+        roles=roles,
         generated=Phase(
-            rows=writes,
-            requests=writes,
-            output_tokens=round(writes * (fmean(drafts or [0]) + writer_thought)),
+            rows=writes, requests=writes, output_tokens=roles[Role.WRITER].output_tokens
         ),
         enriched=Phase(
             rows=round(solved),
-            requests=round(votes + backgrounds + condensed + judgements + probes),
-            output_tokens=round(
-                votes * (TRACE_TOKENS + solver_thought)
-                + backgrounds * (KNOWLEDGE_TOKENS + solver_thought)
-                + condensed * TRACE_TOKENS
-                + probes * (TRACE_TOKENS + probe_thought)
-                + judged_tokens
-            ),
-            in_sequence=len(_waves(settings)) + 1,  # the additions follow the last vote
+            requests=sum(load.requests for load in enriching),
+            output_tokens=sum(load.output_tokens for load in enriching),
+            in_sequence=len(_waves(settings)) + _additions_in_sequence(settings),
         ),
+    )
+
+
+def _additions_in_sequence(settings: Settings) -> int:
+    """Requests of a row, one after the other, that follow its last vote."""
+    return 2 if settings.with_knowledge and settings.passages else 1
+
+
+class _Ask(NamedTuple):
+    """Requests of one kind, with the mean tokens of one."""
+
+    role: Role
+    requests: float
+    prompt_tokens: float
+    output_tokens: float
+
+
+def _asks_about(
+    solved: float, question: float, settings: Settings, thoughts: Mapping[Role, int]
+) -> Iterator[_Ask]:
+    """What `enriched` asks about rows.
+
+    Args:
+        solved: Number of the rows.
+        question: Mean tokens of a prompt with a row's question.
+        settings: The run's settings.
+        thoughts: From `thoughts_of`.
+    """
+    thought = thoughts.get(Role.SOLVER, 0)
+    verified = solved * VERIFIED_SHARE
+    is_judged, is_rubric = has_judge(settings), settings.judge_api == "rubric"
+    yield _Ask(Role.SOLVER, solved * _votes_a_row(settings), question, TRACE_TOKENS + thought)
+    if settings.reasoning == "condensed" and thought:
+        yield _Ask(Role.SOLVER, verified, question + thought, TRACE_TOKENS)
+    if is_judged:
+        judgement = JUDGEMENT_TOKENS + thoughts.get(Role.JUDGE, 0) if is_rubric else 0
+        yield _Ask(Role.JUDGE, verified, question, judgement)
+    if is_played(settings, Role.PROBE):
+        answer = TRACE_TOKENS + thoughts.get(Role.PROBE, 0)
+        yield _Ask(Role.PROBE, verified * settings.probe_answers, question, answer)
+    if settings.with_knowledge:
+        passages = PASSAGES_TOKENS if settings.passages else 0
+        yield _Ask(Role.SOLVER, verified, question + passages, KNOWLEDGE_TOKENS + thought)
+    if settings.with_knowledge and settings.passages:
+        reader = reader_of(is_judged=is_judged, judge_api=settings.judge_api)
+        read = question + PASSAGES_TOKENS + KNOWLEDGE_TOKENS
+        yield _Ask(reader, verified, read, CHECK_TOKENS + thoughts.get(reader, 0))
+
+
+def _load(asks: Sequence[_Ask], role: Role) -> Load:
+    own = [ask for ask in asks if ask.role is role]
+    return Load(
+        requests=round(sum(ask.requests for ask in own)),
+        prompt_tokens=round(sum(ask.requests * ask.prompt_tokens for ask in own)),
+        output_tokens=round(sum(ask.requests * ask.output_tokens for ask in own)),
     )
 
 
@@ -237,9 +296,21 @@ def total(plans: Sequence[SubtaskPlan]) -> SubtaskPlan:
         task="all",
         subtask="",
         seeds=sum(plan.seeds for plan in plans),
-        prompt_tokens=sum(plan.prompt_tokens for plan in plans),
+        roles={
+            role: _summed([plan.roles[role] for plan in plans if role in plan.roles])
+            for role in Role
+            if any(role in plan.roles for plan in plans)
+        },
         generated=_together([plan.generated for plan in plans]),
         enriched=_together([plan.enriched for plan in plans]),
+    )
+
+
+def _summed(loads: Sequence[Load]) -> Load:
+    return Load(
+        requests=sum(load.requests for load in loads),
+        prompt_tokens=sum(load.prompt_tokens for load in loads),
+        output_tokens=sum(load.output_tokens for load in loads),
     )
 
 

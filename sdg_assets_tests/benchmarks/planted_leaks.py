@@ -28,7 +28,7 @@ from itertools import islice
 from more_itertools import chunked
 
 from sdg_assets.catalog import SubtaskSpec, load_protected
-from sdg_assets.catalog.models import RecordMapping
+from sdg_assets.catalog.entries import RecordMapping
 from sdg_assets.gates.base import ROWS_PER_BATCH, Batch
 from sdg_assets.gates.contamination import Contamination
 from sdg_assets.gates.repeats import ContaminationThresholds

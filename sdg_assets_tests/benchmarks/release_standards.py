@@ -4,9 +4,9 @@
 
 Cuts a release of twelve mirrored subtasks with an Apache, a Gemma and a Llama teacher, twice and
 from scratch, and a third one after a writer has changed. Then `mlcroissant` validates and streams
-it, `datasets` reads the release and the export, and Megatron-core's own dataset (extra `megatron`;
-skipped without it) packs the export for training. Training rows stand in for a teacher's output,
-see `mirrored_release`.
+it, SPDX's own model reads its `spdx.json`, `datasets` reads the release and the export, and
+Megatron-core's own dataset (extra `megatron`; skipped without it) packs the export for training.
+Training rows stand in for a teacher's output, see `mirrored_release`.
 """
 
 from __future__ import annotations
@@ -28,9 +28,11 @@ warnings.simplefilter("ignore")
 from sdg_assets.release.audit import AUDIT  # noqa: E402
 from sdg_assets.release.croissant import CROISSANT, RAI_FIELDS  # noqa: E402
 from sdg_assets.release.export import Exported, export  # noqa: E402
+from sdg_assets.release.spdx import SPDX  # noqa: E402
 from sdg_assets.teacher.models import resolve  # noqa: E402
 from sdg_assets.teacher.tokenizer import Tokenizer, tokenizer_of  # noqa: E402
 from sdg_assets_tests.benchmarks import mirrored_release  # noqa: E402
+from sdg_assets_tests.support.spdx import Bill  # noqa: E402
 
 TEACHER = "smollm2-135m"
 VARIANT = "answer_only"
@@ -79,6 +81,7 @@ def _standards(scratch: Path, rows: int) -> Iterator[tuple[str, str, str]]:
     yield "two cuts are byte-identical", *_identical(release, again)
     yield "croissant.json is valid and streams", *_streamed(release, manifest)
     yield "eight of eight RAI fields from facts", *_responsible(release, manifest)
+    yield "spdx.json is valid, with every source and model", *_bill(release, manifest)
     yield "obligations of three licences", *_obligations(release)
     yield "held-out audit", *_audit(release, manifest, total)
     yield "sizes in tokens", *_tokens(manifest)
@@ -136,6 +139,25 @@ def _responsible(release: Path, manifest: Facts) -> tuple[str, str]:
     assert facts.keys() == set(RAI_FIELDS)
     empty = [n for n, fact in facts.items() if fact not in json.dumps(described.get(n, ""))]
     return ", ".join(empty), f"{len(facts) - len(empty)} of {len(facts)}"
+
+
+def _bill(release: Path, manifest: Facts) -> tuple[str, str]:
+    try:
+        bill = Bill(release / SPDX)
+    except Exception as error:  # noqa: BLE001 – the model's errors are of several types
+        return f"SPDX's model refuses it: {error}", ""
+    root = bill.release()
+    origins = {e["name"] for e in bill.targets(root, "descendantOf")}
+    files = {e["name"] for e in bill.targets(root, "contains")}
+    models = {f"{e['name']} {e['software_packageVersion']}" for e in bill.of_type("ai_AIPackage")}
+    absent = [
+        *sorted({source["dataset"] for source in manifest["sources"]} - origins),
+        *sorted({f"{each['model']} {each['revision']}" for each in manifest["teachers"]} - models),
+        *sorted(manifest["files"].keys() - files - {SPDX}),
+    ]
+    return ", ".join([*bill.faults(), *(f"{name} is missing" for name in absent)]), (
+        f"{len(origins)} sources, {len(models)} models, {len(files)} files"
+    )
 
 
 def _obligations(release: Path) -> tuple[str, str]:

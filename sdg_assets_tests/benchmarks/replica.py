@@ -11,7 +11,7 @@ with several seeds, and prints one table. An interval covers other seeds and oth
 
 `--smoke` shows on a CPU that all of it runs: few rows, two steps, four items. It claims nothing.
 Exits 1 if a run is not sound: unequal tokens, a loss that is no number, a task without a score, or
-a smoke test of more than ten minutes.
+a smoke test of more than ten minutes by the clock: run it on a quiet machine.
 """
 
 from __future__ import annotations
@@ -98,9 +98,10 @@ def main() -> int:
             return 1
     minutes, of_cpu = (time.monotonic() - began) / 60, time.process_time() / 60
     print(f"\n{minutes:.1f} minutes, {of_cpu:.1f} of CPU time")
-    # Where others use the cores, its one thread's CPU time is what it takes on an idle machine.
-    if options.smoke and min(minutes, of_cpu) > SMOKE_MINUTES:
-        missed.append(f"{minutes:.1f} minutes for a smoke test of {SMOKE_MINUTES}")
+    if options.smoke and minutes > SMOKE_MINUTES:
+        missed.append(
+            f"{minutes:.1f} minutes for a smoke test of {SMOKE_MINUTES} on two quiet cores"
+        )
     for goal in missed:
         print(f"MISSED: {goal}")
     return 1 if missed else 0

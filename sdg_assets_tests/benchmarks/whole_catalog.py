@@ -1,24 +1,27 @@
 """What a deployment costs when every partition of every stage is materialized.
 
-    python -m sdg_assets_tests.benchmarks.whole_catalog
+    python -m sdg_assets_tests.benchmarks.whole_catalog [--storage postgresql]
 
 Fills a Dagster instance with the history of more than 700 subtasks through all stages, starts code
 server, webserver and daemon as `make ui` does, and switches both sensors on. Prints how long their
 ticks take, how much the database grows at rest, how long pages of the UI take in a real browser,
 and how long it takes from a new writer to the first run that is requested for it. No requested run
-is started. Exits 1 and names the goals that are missed.
+is started. The instance lies in SQLite files, or in a PostgreSQL server that the benchmark starts.
+Exits 1 and names the goals that are missed.
 """
 
 from __future__ import annotations
 
 import argparse
 import shutil
+import sqlite3
 import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +29,7 @@ import dagster as dg
 import psutil
 import yaml
 from playwright.sync_api import Request, sync_playwright
-from sqlalchemy import Engine, event
+from sqlalchemy import Engine, NullPool, create_engine, event, text
 
 from sdg_assets.assets.operations import OPERATIONS
 from sdg_assets.catalog import cached_catalog
@@ -34,11 +37,13 @@ from sdg_assets.records import Role
 from sdg_assets_tests.operation.deployment import ROOT, Deployment, started
 from sdg_assets_tests.support.builders import write_catalog
 from sdg_assets_tests.support.history import History
+from sdg_assets_tests.support.postgresql import postgresql
 
 SENSORS = ("remake_stale", "fill_missing")
 # Tasks that are switched off, but have more subtasks than any that is switched on.
 LARGE = ("sib200", "tmmluplus")
 LARGEST = "sib200"
+STORAGES = ("sqlite", "postgresql")
 PATIENCE = 120
 TICKS_AT_REST = 3
 GOALS = {
@@ -68,7 +73,7 @@ def environment(place: Path) -> dict[str, str]:
     }
 
 
-def prepare(place: Path) -> int:
+def prepare(place: Path, storage: str) -> int:
     """Writes a catalog and an instance in which all of it is made; returns its partitions."""
     built_in = cached_catalog()
     for task in built_in.tasks.values():
@@ -77,23 +82,51 @@ def prepare(place: Path) -> int:
             subtasks = {key: {"config": key} for key in keys}
             fields = {"task": task.task, "domain": task.domain, "subtasks": subtasks}
             write_catalog(place / "catalog", fields)
-    home = place / "home"
-    home.mkdir()
-    config = yaml.safe_load((ROOT / "dagster.yaml").read_text("utf-8"))
-    # Runs that a backfill requests stay queued: only their requests are measured.
-    limit = {"key": "dagster/backfill", "limit": 0}
-    config["concurrency"]["runs"]["tag_concurrency_limits"] = [limit]
-    (home / "dagster.yaml").write_text(yaml.safe_dump(config), "utf-8")
-    with unsynced(), dg.DagsterInstance.from_config(str(home)) as instance:
+    with (
+        stored(place, storage),
+        unsynced(),
+        dg.DagsterInstance.from_config(str(place / "home")) as instance,
+    ):
         return History(instance).make_all(cached_catalog(place / "catalog").enabled(), "one")
 
 
 @contextmanager
-def unsynced() -> Iterator[None]:
-    """Lets SQLite not wait for the disk, which would take longer than all else."""
+def stored(place: Path, storage: str) -> Iterator[Callable[[], int]]:
+    """Writes the instance's dagster.yaml, and runs its database server if it has one.
 
-    def connected(connection: object, _record: object) -> None:
-        connection.execute("PRAGMA synchronous=OFF")  # type: ignore[attr-defined]
+    Args:
+        place: Gets the folder `home`, and `postgresql` for a server's data.
+        storage: One of `STORAGES`.
+
+    Yields:
+        A function that returns the bytes of all that the instance keeps.
+    """
+    home = place / "home"
+    home.mkdir(exist_ok=True)
+    config = yaml.safe_load((ROOT / "dagster.yaml").read_text("utf-8"))
+    # Runs that a backfill requests stay queued: only their requests are measured.
+    limit = {"key": "dagster/backfill", "limit": 0}
+    config["concurrency"]["runs"]["tag_concurrency_limits"] = [limit]
+    with ExitStack() as stack:
+        if storage == "postgresql":
+            url = stack.enter_context(postgresql(place / "postgresql"))
+            config["storage"] = {"postgres": {"postgres_url": url}}
+            measure = partial(database_size, url)
+        else:
+            measure = partial(size, home)
+        (home / "dagster.yaml").write_text(yaml.safe_dump(config), "utf-8")
+        yield measure
+
+
+@contextmanager
+def unsynced() -> Iterator[None]:
+    """Lets the database not wait for the disk, which would take longer than all else."""
+
+    def connected(connection: Any, _record: object) -> None:
+        is_sqlite = isinstance(connection, sqlite3.Connection)
+        command = "PRAGMA synchronous=OFF" if is_sqlite else "SET synchronous_commit TO off"
+        connection.cursor().execute(command)
+        connection.commit()
 
     event.listen(Engine, "connect", connected)
     try:
@@ -148,17 +181,26 @@ def size(home: Path) -> int:
     return sum(file.stat().st_size for file in files)
 
 
-def at_rest(deployment: Deployment) -> Iterator[tuple[str, float]]:
+def database_size(url: str) -> int:
+    """The bytes of a PostgreSQL database, with indexes and what is not yet vacuumed."""
+    engine = create_engine(url, poolclass=NullPool)
+    with engine.connect() as connection:
+        return int(
+            connection.execute(text("SELECT pg_database_size(current_database())")).scalar_one()
+        )
+
+
+def at_rest(deployment: Deployment, measure: Callable[[], int]) -> Iterator[tuple[str, float]]:
     """Ticks while nothing is stale or missing, and what they leave in the database."""
     first = wait_for_ticks(deployment, 1)
     yield "the first tick, s", max(max(seconds) for seconds in first.values())
-    before, begun = size(deployment.home), len(ticks(deployment, SENSORS[0]))
+    before, begun = measure(), len(ticks(deployment, SENSORS[0]))
     rest = wait_for_ticks(deployment, TICKS_AT_REST)
     for sensor, seconds in rest.items():
         print(f"  {sensor}: " + ", ".join(f"{s:.1f}" for s in [*first[sensor], *seconds]) + " s")
     yield "a tick at rest, s", max(max(seconds) for seconds in rest.values())
     made = len(ticks(deployment, SENSORS[0])) - begun
-    yield "growth a tick at rest, KiB", (size(deployment.home) - before) / made / 1024
+    yield "growth a tick at rest, KiB", (measure() - before) / made / 1024
 
 
 def pages(deployment: Deployment) -> Iterator[tuple[str, float]]:
@@ -249,15 +291,16 @@ def operations(deployment: Deployment) -> Iterator[tuple[str, float]]:
     )
 
 
-def figures(place: Path) -> Iterator[tuple[str, float]]:
+def figures(place: Path, storage: str) -> Iterator[tuple[str, float]]:
     """Measures everything, one figure after the other."""
     with ExitStack() as stack:
+        measure = stack.enter_context(stored(place, storage))
         deployment = stack.enter_context(started(place / "home", environment(place)))
         memory = Memory()
         memory.start()
         for sensor in SENSORS:
             stack.enter_context(deployment.switched_on(sensor))
-        yield from at_rest(deployment)
+        yield from at_rest(deployment, measure)
         yield from pages(deployment)
         yield from new_writer(deployment)
         yield from operations(deployment)
@@ -269,19 +312,22 @@ def main() -> int:
     parser.add_argument(
         "--prepared", type=Path, help="folder of the filled instance; it is filled once and copied"
     )
-    prepared: Path | None = parser.parse_args().prepared
+    parser.add_argument("--storage", choices=STORAGES, default=STORAGES[0])
+    options = parser.parse_args()
+    prepared: Path | None = options.prepared
     missed = []
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
+        Path(folder).chmod(0o755)  # the user of a database server must reach its data
         place = Path(folder) / "place"
         filled = prepared or place
         if not filled.exists():
             filled.mkdir(parents=True)
             began = time.monotonic()
-            partitions = prepare(filled)
+            partitions = prepare(filled, options.storage)
             print(f"{partitions} partitions filled in {time.monotonic() - began:.0f} s", flush=True)
         if filled is not place:
             shutil.copytree(filled, place)
-        for name, figure in figures(place):
+        for name, figure in figures(place, options.storage):
             is_met = figure <= GOALS[name]
             verdict = "" if is_met else "   MISSED"
             print(f"{name:<36}{figure:9.1f}   goal {GOALS[name]:g}{verdict}", flush=True)

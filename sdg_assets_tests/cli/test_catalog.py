@@ -8,7 +8,7 @@ import yaml
 
 from sdg_assets.catalog import cached_catalog, load_catalog
 from sdg_assets.catalog.lm_eval_index import LmEvalIndex, installed, recorded, write
-from sdg_assets.catalog.models import SeedTask
+from sdg_assets.catalog.seed_task import SeedTask
 from sdg_assets.cli.catalog.check import absent_splits, differences, stale_index
 from sdg_assets.sources.source import DirectorySource
 from sdg_assets_tests.conftest import Configure

@@ -23,6 +23,8 @@ def test_the_plan_counts_requests_and_tokens_of_the_real_seeds() -> None:
     assert (arc["subtask"], arc["seeds"]) == ("arc_easy", 16)
     assert arc["requests"] > 16 + 2 * 14  # one example per seed, most drafts solved twice
     assert arc["prompt_tokens"] > 16 * 200
+    assert arc["roles"]["writer"]["requests"] == 16
+    assert arc["roles"]["solver"]["requests"] == arc["requests"] - 16
     assert arc["gpu_hours"] == arc["output_tokens"] / 2000 / 3600
     assert gsm8k["output_tokens"] > arc["output_tokens"], "worked solutions are longer than choices"
 

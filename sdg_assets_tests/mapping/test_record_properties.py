@@ -7,7 +7,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sdg_assets.catalog.models import RecordMapping
+from sdg_assets.catalog.entries import RecordMapping
 from sdg_assets.errors import MappingError
 from sdg_assets.mapping.record import RowMapping, to_fields
 from sdg_assets.records import AnswerKind, Content

@@ -22,10 +22,12 @@ import yaml
 from sdg_assets.dagster_internals import NOT_FINISHED_STATUSES, BulkActionStatus
 
 ROOT = Path(__file__).parents[2]
-# The unchanged daemon, except that it does not wait 30 s between two checks of backfills.
+# The unchanged daemon, except that it does not wait 30 s between two checks of backfills, nor 5 s
+# between two looks at the sensors.
 IMPATIENT_DAEMON = """
-from dagster._daemon import controller
+from dagster._daemon import controller, sensor
 controller.DEFAULT_DAEMON_INTERVAL_SECONDS = 3
+sensor.MIN_INTERVAL_LOOP_TIME = 1
 from dagster._daemon.cli import main
 main()
 """

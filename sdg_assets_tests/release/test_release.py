@@ -107,6 +107,7 @@ def test_a_release_has_two_families_as_jsonl_and_parquet_and_a_card(tmp_path: Pa
         "commercial/SOURCES.md",
         "commercial/ATTRIBUTION.md",
         "croissant.json",
+        "spdx.json",
         "heldout.jsonl",
         "heldout_audit.jsonl",
         "manifest.json",

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -8,12 +9,15 @@ from sdg_assets.records import Role, Stage
 from sdg_assets.settings import Settings
 from sdg_assets.stages import plan
 from sdg_assets.stages.plan import (
+    CHECK_TOKENS,
     PARSED_SHARE,
+    PASSAGES_TOKENS,
     THOUGHT_TOKENS,
     VERIFIED_SHARE,
     RoughCounter,
     plan_subtask,
     thoughts_of,
+    total,
 )
 from sdg_assets.stages.stage import key_of
 from sdg_assets.store.partitions import Store
@@ -54,6 +58,64 @@ def test_a_probe_answers_the_verified_rows() -> None:
     verified = 1000 * PARSED_SHARE * VERIFIED_SHARE
     assert probing.requests - without.requests == pytest.approx(8 * verified)
     assert probing.output_tokens > without.output_tokens
+
+
+@pytest.mark.parametrize(
+    ("settings", "reader"),
+    [
+        ({"with_judge": False}, Role.SOLVER),
+        ({"with_judge": True, "judge_may_be_writer": True}, Role.JUDGE),
+        ({"with_judge": True, "judge_api": "reward"}, Role.SOLVER),  # a score reads nothing
+    ],
+)
+def test_a_background_from_passages_is_read_once_more(
+    settings: dict[str, Any], reader: Role
+) -> None:
+    spec, rows = seed_task().resolve("quiz"), [example()]
+    thoughts = {reader: 1000}
+    from_memory, from_passages = (
+        plan_subtask(spec, rows, RoughCounter(), each, 1000, thoughts)
+        for each in (Settings(**settings), Settings(**settings, passages="embedded"))
+    )
+
+    verified = 1000 * PARSED_SHARE * VERIFIED_SHARE
+    before, after = from_memory.roles[reader], from_passages.roles[reader]
+    assert after.requests - before.requests == verified
+    assert after.output_tokens - before.output_tokens == verified * (CHECK_TOKENS + 1000)
+    assert from_passages.prompt_tokens - from_memory.prompt_tokens > verified * PASSAGES_TOKENS
+    others = set(Role) - {reader, Role.SOLVER}
+    assert all(from_memory.roles.get(r) == from_passages.roles.get(r) for r in others)
+
+
+def test_passages_cost_nothing_without_backgrounds() -> None:
+    spec, rows = seed_task().resolve("quiz"), [example()]
+    without, with_passages = (
+        plan_subtask(spec, rows, RoughCounter(), each, 1000)
+        for each in (
+            Settings(with_knowledge=False),
+            Settings(with_knowledge=False, passages="embedded"),
+        )
+    )
+
+    assert without == with_passages
+
+
+def test_roles_add_up_to_the_plan_also_over_subtasks() -> None:
+    spec, rows = seed_task().resolve("quiz"), [example()]
+    run_settings = Settings(
+        with_judge=True, judge_may_be_writer=True, probe="smollm2-135m", passages="embedded"
+    )
+    one = plan_subtask(spec, rows, RoughCounter(), run_settings, 1000)
+
+    both = total([one, plan_subtask(spec, rows, RoughCounter(), run_settings, 500)])
+
+    assert set(one.roles) == {Role.WRITER, Role.SOLVER, Role.JUDGE, Role.PROBE}
+    for planned in (one, both):
+        loads = planned.roles.values()
+        assert planned.requests == sum(load.requests for load in loads)
+        assert planned.output_tokens == sum(load.output_tokens for load in loads)
+        assert planned.generated.requests == planned.roles[Role.WRITER].requests
+    assert both.roles[Role.JUDGE].requests == pytest.approx(1.5 * one.roles[Role.JUDGE].requests)
 
 
 def test_a_teacher_that_thinks_costs_its_thoughts() -> None:

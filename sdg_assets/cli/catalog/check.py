@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 from sdg_assets.catalog.lm_eval_index import Leaf, LmEvalIndex
 from sdg_assets.catalog.loader import Catalog
-from sdg_assets.catalog.models import SubtaskSpec
 from sdg_assets.catalog.protected import load_protected
+from sdg_assets.catalog.subtask_spec import SubtaskSpec
 from sdg_assets.catalog.train_only import train_only_breaks
 from sdg_assets.errors import SeedSourceError
 from sdg_assets.sources.source import SeedSource

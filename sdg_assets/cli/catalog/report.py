@@ -6,8 +6,8 @@ from collections.abc import Iterable
 from typing import Any
 
 from sdg_assets.catalog.loader import FAMILIES, Catalog
-from sdg_assets.catalog.models import SeedTask
 from sdg_assets.catalog.protected import load_protected
+from sdg_assets.catalog.seed_task import SeedTask
 from sdg_assets.cli import terminal
 from sdg_assets.cli.terminal import Column
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from itertools import islice, zip_longest
 from typing import Any
 
-from sdg_assets.catalog.models import SubtaskSpec
+from sdg_assets.catalog.subtask_spec import SubtaskSpec
 from sdg_assets.mapping.mapper import mapper_of
 from sdg_assets.records import Content, Seed, Stage
 from sdg_assets.sources.source import SeedSource

@@ -1,37 +1,17 @@
-"""The schema of the catalog's YAML files: seed tasks and their subtasks."""
+"""The schema of a seed task's YAML file, with its subtasks."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
-from functools import partial
-from hashlib import blake2b
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from sdg_assets.addresses import OWNER
-from sdg_assets.catalog.topic_tree import Parts, topic_tree
-from sdg_assets.kinds import policies
+from sdg_assets.catalog.entries import CatalogEntry, Certainty, Derivation, RecordMapping, Topics
+from sdg_assets.catalog.subtask_spec import SubtaskSpec
 from sdg_assets.records import AnswerKind, CommercialUse, Stage
 from sdg_assets.thresholds import limits, overridden
-
-# Fields that a `record:` mapping may fill; `question` and `answer` or `answer_index` are required.
-RECORD_FIELDS = (
-    "context",
-    "question",
-    "choices",
-    "answer",
-    "answer_index",
-    "aliases",
-    "solution",
-    "tests",
-)
-
-# YAML reads `no` as false.
-Topics = Literal[False] | Parts | None
-Certainty = Literal["yaml", "seen", "known", "guess"]
-EVERY_CONFIG = "*"
 
 # Names of other assets and folders, with which a seed task of the same name would collide.
 RESERVED_TASKS = frozenset(
@@ -46,82 +26,6 @@ DatasetName = Annotated[
     Field(pattern=r"^\w[\w.-]*(/\w[\w.-]*)?$", description="a Hub id: `name` or `owner/name`"),
 ]
 SplitName = Annotated[str, Field(pattern=r"^\w[\w.-]*$", description="the name of one split")]
-
-
-_WORDS = re.compile(r"\bwords\.(\w+)")
-
-
-class CatalogEntry(BaseModel):
-    """Base of all parts of a catalog file: immutable, and unknown keys are an error."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class RecordMapping(CatalogEntry):
-    """Jinja templates that make an example from a raw row.
-
-    A template that is a single expression (`{{choices.text}}`) keeps the value's type; any other
-    template gives text. `row` is the whole row, for columns whose names are not identifiers:
-    `{{row['A b']}}`.
-    `each` is an expression for a list (the turns of a conversation, the questions on an article).
-    The mapping is rendered once for each element, with the variables `item` and `index`.
-    `words` are texts and labels that templates use as `words.NAME`. A subtask's `words:` replace
-    the task's, so that the same record asks in the language of each subtask.
-    Rows for which `where` is false are dropped. `shuffle` reorders the choices by the row's id, for
-    datasets in which the right answer is always at the same position.
-    """
-
-    question: str
-    context: str | None = None
-    choices: str | list[str] | None = None
-    answer: str | None = None
-    answer_index: str | int | None = None
-    aliases: str | None = None
-    solution: str | None = None
-    tests: str | None = None
-    each: str | None = None
-    where: str | None = None
-    shuffle: bool = False
-    words: dict[str, str | list[str]] = Field(default_factory=dict)
-
-    @model_validator(mode="after")
-    def _has_an_answer(self) -> RecordMapping:
-        if self.answer is None and self.answer_index is None:
-            raise ValueError("record needs `answer` or `answer_index`")
-        if self.answer_index is not None and self.choices is None:
-            raise ValueError("record.answer_index needs record.choices")
-        return self
-
-    def templates(self) -> Iterator[tuple[str, str]]:
-        """Yields (field, template) of every template; a list of templates gives several pairs."""
-        for name in (*RECORD_FIELDS, "each", "where"):
-            value = getattr(self, name)
-            for template in value if isinstance(value, list) else [value]:
-                if template is not None:
-                    yield name, str(template)
-
-    def missing_words(self) -> list[str]:
-        """Sorted names that templates use as `words.NAME` and that `words` lacks."""
-        used = {name for _, template in self.templates() for name in _WORDS.findall(template)}
-        return sorted(used - self.words.keys())
-
-
-class Derivation(CatalogEntry):
-    """A split of another dataset from which seed rows were copied, translated or relabelled."""
-
-    dataset: str
-    config: str = Field(default="default", description='"*": any config of the dataset')
-    split: str
-    how: str = Field(default="", description="e.g. `translated by machine; a fifth of its rows`")
-
-    @field_validator("config", mode="before")
-    @classmethod
-    def _config_is_text(cls, value: Any) -> Any:  # noqa: ANN401 – a YAML scalar
-        return str(value) if isinstance(value, int) else value
-
-    def reads(self, dataset: str, config: str) -> bool:
-        """Whether the rows derive from this config of this dataset."""
-        return self.dataset == dataset and self.config in (config, EVERY_CONFIG)
 
 
 class Subtask(CatalogEntry):
@@ -393,67 +297,3 @@ class SeedTask(CatalogEntry):
         """Number of rows that the task seeds; subtasks without `rows` count as 0."""
         rows = [self.subtasks[key].rows or 0 for key in self.enabled_subtasks()]
         return max(rows, default=0) if self.parallel else sum(rows)
-
-
-class SubtaskSpec(CatalogEntry):
-    """A subtask with all inherited values: everything that a stage needs to know of a partition."""
-
-    task: str
-    key: str
-    family: Literal["knowledge", "reasoning"]
-    domain: str
-    behaviours: list[str] = []
-    skills: list[str] = []
-    language: str
-    answer_kind: AnswerKind
-    frame: str = ""
-    dataset: str
-    config: str
-    split: str
-    heldout_splits: list[str]
-    license: str
-    commercial_use: CommercialUse
-    record: RecordMapping | None
-    lm_eval: str | None
-    rows: int | None
-    gated: bool
-    hub_files: str | None = None
-    hub_revision: str | None = None
-    gates: dict[str, Any] = {}
-    topics: Topics = None
-    derived_from: list[Derivation] = []
-    parallel_with: list[str] = []
-
-    def owner(self, position: int) -> str:
-        """The key of the subtask that seeds the row at `position`; see `SeedTask.parallel`."""
-        if not self.parallel_with:
-            return self.key
-        # Rendezvous hashing: a subtask that is enabled later takes its share of rows from the
-        # others, and moves no row between these.
-        return max(self.parallel_with, key=partial(_share, self.task, position))
-
-    @property
-    def topic_parts(self) -> Sequence[str]:
-        """Parts of the topic tree that new examples are about; empty: no topics are drawn.
-
-        The catalog's `topics` decides. If it is unset, the domain does (`topics/domains.yaml`).
-        Without `topics`, a subtask draws none if its rows have a passage (`record.context`), if
-        lm-eval renders them, or if the task gives the choices (labels, yes and no): then its form
-        is bound to texts or labels.
-        """
-        if self.topics is not None:
-            return [self.topics] if isinstance(self.topics, str) else self.topics or []
-        if self.record is None or self.record.context is not None:
-            return []
-        if policies()[self.answer_kind.value].choices == "given":
-            return []
-        return topic_tree().parts_of_domain(self.domain)
-
-    @property
-    def where(self) -> str:
-        """`task/subtask (dataset, config, split)`: its name in messages."""
-        return f"{self.task}/{self.key} ({self.dataset}, {self.config}, {self.split})"
-
-
-def _share(task: str, position: int, key: str) -> bytes:
-    return blake2b(f"{task}:{position}:{key}".encode(), digest_size=8).digest()
