@@ -24,6 +24,36 @@ _NEXT_ADDRESS = re.compile(r"\s*,\s*(?=https?://)", re.IGNORECASE)
 _USERINFO = re.compile(r"(?<=://)(?<!hf://)[^\s'\"]*@")
 
 
+_LISTENING = re.compile(r"(?:(?P<host>\[[0-9A-Fa-f:.]+\]|[^\s:/@\[\]]*):)?(?P<port>\d{1,5})")
+LOOPBACK = "127.0.0.1"
+LAST_PORT = 65535
+
+
+class Listening(NamedTuple):
+    """Where a server of this process listens."""
+
+    host: str
+    port: int
+    """0: any free port."""
+
+    @property
+    def is_on_loopback(self) -> bool:
+        """Whether only this machine can reach it."""
+        return self.host in (LOOPBACK, "localhost", "::1")
+
+    @classmethod
+    def of(cls, text: str) -> Listening:
+        """Reads a port, or `host:port`; without a host it is on loopback.
+
+        Raises:
+            ValueError: It is neither.
+        """
+        match = _LISTENING.fullmatch(text.strip())
+        if not match or int(match["port"]) > LAST_PORT:
+            raise ValueError("is neither a port nor host:port; write 9464, or 0.0.0.0:9464")
+        return cls((match["host"] or LOOPBACK).strip("[]"), int(match["port"]))
+
+
 class Credentials(NamedTuple):
     """User name and password for HTTP basic authentication."""
 
@@ -75,26 +105,34 @@ def checked_server(url: str) -> str:
     Raises:
         TeacherError: It is not an `http://` or `https://` address with a host and a valid port.
     """
-    import yarl
-
-    problem = ""
-    try:
-        parts = yarl.URL(url)
-    except ValueError as error:
-        problem = str(error)
-    else:
-        if not is_url(url) or not parts.raw_host or " " in url:
-            problem = "it has no host"
-        elif parts.explicit_port == 0:
-            problem = "there is no port 0"
-        elif parts.query_string or parts.fragment or "?" in url:
-            problem = "it has a query"
-            url = url.partition("?")[0].partition("#")[0]
+    problem = server_fault(url)
     if "," in url:
         problem = "it has a comma; several servers are http://a,http://b"
     if problem:
+        shown = masked(url.partition("?")[0].partition("#")[0])
         raise TeacherError(
-            f"teacher {masked(url)}: not the address of a server ({problem}); write it as "
+            f"teacher {shown}: not the address of a server ({problem}); write it as "
             "http://host:port"
         )
     return url
+
+
+def server_fault(url: str) -> str:
+    """What is wrong with the form of a server's address; empty if nothing is.
+
+    Args:
+        url: The address, without credentials.
+    """
+    import yarl
+
+    try:
+        parts = yarl.URL(url)
+    except ValueError as error:
+        return str(error)
+    if not is_url(url) or not parts.raw_host or " " in url:
+        return "it has no host"
+    if parts.explicit_port == 0:
+        return "there is no port 0"
+    if parts.query_string or parts.fragment or "?" in url:
+        return "it has a query"
+    return ""

@@ -94,9 +94,17 @@ from dagster._core.scheduler.instigation import InstigatorState, InstigatorStatu
 # newest results by partition is not. Remove once `DagsterInstance` has such a query.
 from dagster._core.storage.asset_check_execution_record import AssetCheckExecutionRecordStatus
 
+# Logs of steps in the store. A class for logs is configured by its name, which is public, but the
+# base to derive it from is not. Remove once `LocalComputeLogManager` can be configured not to keep
+# the logs of ticks, and a choice between it and `S3ComputeLogManager` made by a variable.
+from dagster._core.storage.compute_log_manager import ComputeLogManager
+
 # `DagsterRunStatus` is public, but only these sets say which of its members are final. Our own
 # lists would misclassify a member that Dagster adds. Remove once Dagster exports the sets.
 from dagster._core.storage.dagster_run import FINISHED_STATUSES, NOT_FINISHED_STATUSES
+
+# With `ComputeLogManager` above.
+from dagster._core.storage.local_compute_log_manager import LocalComputeLogManager
 
 # The first and last partition of a run over several. Public code reads them only inside a step.
 # Remove once `DagsterRun` has them as attributes.
@@ -105,6 +113,7 @@ from dagster._core.storage.tags import (
     ASSET_PARTITION_RANGE_START_TAG,
 )
 from dagster._core.utils import make_new_backfill_id  # with `AssetGraphSubset` above
+from dagster._serdes import ConfigurableClass, ConfigurableClassData  # with the logs above
 
 __all__ = [
     "CODE_VERSION_TAG",
@@ -124,12 +133,16 @@ __all__ = [
     "BulkActionStatus",
     "BulkActionsFilter",
     "CheckStepHealthResult",
+    "ComputeLogManager",
+    "ConfigurableClass",
+    "ConfigurableClassData",
     "EngineEventData",
     "InstanceConcurrencyContext",
     "InstigatorState",
     "InstigatorStatus",
     "InstigatorType",
     "JobFailureData",
+    "LocalComputeLogManager",
     "PartitionBackfill",
     "PoolGranularity",
     "RunFailureReason",

@@ -16,7 +16,15 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, PrivateAttr, field_validator, model_validator
 from pydantic_settings import NoDecode, SettingsConfigDict
 
-from sdg_assets.addresses import BUCKET_URL, OWNER, Credentials, addresses_in, split_credentials
+from sdg_assets.addresses import (
+    BUCKET_URL,
+    OWNER,
+    Credentials,
+    Listening,
+    addresses_in,
+    server_fault,
+    split_credentials,
+)
 from sdg_assets.environment import EnvironmentSettings, Json, from_environment, nearest
 from sdg_assets.records import THINKING_MODES, JudgeApi, ReasoningSource, Role
 from sdg_assets.thresholds import overridden
@@ -265,13 +273,23 @@ class Settings(EnvironmentSettings):
         description="minutes without a new token after which a teacher counts as frozen: the step "
         "fails with a transient error, and a retry continues where it stopped",
     )
+    metrics: str | None = Field(
+        default=None,
+        description="port, or host:port, at which a step serves its counts to Prometheus; without "
+        "a host only to this machine; unset: no metrics",
+    )
+    metrics_push: str | None = Field(
+        default=None,
+        description="address of a Prometheus Pushgateway that gets the counts of each step, as "
+        "http://host:9091, with user:password@ before the host if it asks for them",
+    )
     _credentials: dict[str, Credentials] = PrivateAttr(default_factory=dict)
-    """Address of a teacher → user and password from the setting; never shown or stored."""
+    """Address of a server → user and password from the setting; never shown or stored."""
 
     @model_validator(mode="after")
     def _addresses_hold_no_secrets(self) -> Self:
-        """Moves passwords out of the teachers' names, which are shown, into `_credentials`."""
-        for field in ("teacher", "solver", "judge", "probe", "embedder"):
+        """Moves passwords out of names and addresses, which are shown, into `_credentials`."""
+        for field in ("teacher", "solver", "judge", "probe", "embedder", "metrics_push"):
             name = getattr(self, field) or ""
             is_address = _SCHEME.match(name) is not None
             has_two_logins = is_address and any(map(_TWO_LOGINS.search, addresses_in(name)))
@@ -287,6 +305,14 @@ class Settings(EnvironmentSettings):
                     raise ValueError(f"SDG_{field.upper()} names {min(twice)} twice")
                 vars(self)[field] = ",".join(addresses)  # the model is frozen for everybody else
                 self._credentials |= {address: login for address, login in servers if login}
+        return self
+
+    @model_validator(mode="after")
+    def _metrics_go_to_one_server(self) -> Self:
+        # Here and not in a validator of the field, whose error would show a password.
+        url = self.metrics_push
+        if url is not None and (fault := server_fault(url) or ("," in url and "it has a comma")):
+            raise ValueError(f"SDG_METRICS_PUSH: {fault}; write it as http://host:9091")
         return self
 
     @model_validator(mode="after")
@@ -360,6 +386,13 @@ class Settings(EnvironmentSettings):
             modes[role] = mode
         return modes
 
+    @field_validator("metrics")
+    @classmethod
+    def _port_or_address(cls, value: str | None) -> str | None:
+        if value is not None:
+            Listening.of(value)
+        return value
+
     @field_validator("gates")
     @classmethod
     def _known_thresholds(cls, value: dict[str, Any]) -> dict[str, Any]:
@@ -399,6 +432,11 @@ class Settings(EnvironmentSettings):
         """User and password by address, for the servers in a name that need them."""
         addresses = addresses_in(name)
         return {a: self._credentials[a] for a in addresses if a in self._credentials}
+
+    @property
+    def metrics_served_at(self) -> Listening | None:
+        """Where a step serves its counts; None: nowhere."""
+        return None if self.metrics is None else Listening.of(self.metrics)
 
     @property
     def stalled_seconds(self) -> float:

@@ -178,3 +178,50 @@ def test_an_invalid_seed_source_is_refused_with_the_valid_values(
 
     with pytest.raises(PermanentError, match="must be samples, hub or mirror:<directory>"):
         settings()
+
+
+@pytest.mark.parametrize(
+    ("text", "host", "port"),
+    [
+        ("9464", "127.0.0.1", 9464),
+        (":9464", "127.0.0.1", 9464),
+        ("0.0.0.0:9464", "0.0.0.0", 9464),
+        ("[::]:0", "::", 0),
+        ("node-3.example:80", "node-3.example", 80),
+    ],
+)
+def test_metrics_are_on_loopback_unless_an_address_is_given(
+    configure: Configure, text: str, host: str, port: int
+) -> None:
+    configure(metrics=text)
+
+    assert settings().metrics_served_at == (host, port)
+
+
+@pytest.mark.parametrize("text", ["70000", "http://host:9464", "host", "::1:9464", "a b:1", "-1"])
+def test_a_place_for_metrics_that_is_none_is_refused(configure: Configure, text: str) -> None:
+    configure(metrics=text)
+
+    with pytest.raises(PermanentError, match=r"SDG_METRICS=.*: is neither a port nor host:port"):
+        settings()
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "ana:secret@gateway:9091",
+        "ftp://ana:secret@gateway",
+        "http://ana:secret@",
+        "http://ana:secret@gateway:0",
+        "http://ana:secret@gateway/?x=secret",
+        "http://ana:secret@one,http://ana:secret@two",
+    ],
+)
+def test_a_gateway_that_is_no_address_is_refused_without_showing_its_password(
+    configure: Configure, url: str
+) -> None:
+    configure(metrics_push=url)
+
+    with pytest.raises(PermanentError, match="SDG_METRICS_PUSH: ") as caught:
+        settings()
+    assert "secret" not in str(caught.value)

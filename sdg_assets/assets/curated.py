@@ -9,11 +9,12 @@ from pydantic import Field
 from sdg_assets.assets.check_specs import check_specs
 from sdg_assets.assets.endings import INTERRUPTS, StepEnd
 from sdg_assets.assets.keys import CURATED, asset_key
+from sdg_assets.assets.lineage import release_lineage
 from sdg_assets.assets.operations import state_of
 from sdg_assets.assets.release_page import freshness, release_metadata
 from sdg_assets.assets.retries import retries
 from sdg_assets.browse.links import rows_url
-from sdg_assets.catalog import Catalog, configured_catalog
+from sdg_assets.catalog import Catalog, SubtaskSpec, configured_catalog
 from sdg_assets.catalog.citations import citations
 from sdg_assets.catalog.taxonomy import load_taxonomy
 from sdg_assets.cluster.pods import pod_tags
@@ -76,8 +77,13 @@ def curated_asset(catalog: Catalog) -> dg.AssetsDefinition:
         end = StepEnd(context)
         try:
             current_settings = settings()
-            with clear_refusals(current_settings.store):
+            store = Store(current_settings.store)
+            with (
+                clear_refusals(current_settings.store),
+                release_lineage(context, store) as report_lineage,
+            ):
                 release, keys = _release(config, current_settings)
+                report_lineage(release, _subtasks(keys, current_settings))
             stale = _stale(context.instance, keys, current_settings)
             if stale:
                 context.log.warning(
@@ -99,6 +105,11 @@ def curated_asset(catalog: Catalog) -> dg.AssetsDefinition:
         yield dg.MaterializeResult(metadata=metadata, check_results=[freshness(stale)])
 
     return curated
+
+
+def _subtasks(keys: Sequence[PartitionKey], current_settings: Settings) -> list[SubtaskSpec]:
+    catalog = configured_catalog(current_settings)
+    return [catalog.subtask(key.task, key.subtask) for key in keys]
 
 
 def _stale(

@@ -14,6 +14,7 @@ from sdg_assets.assets.failures import clear_failures
 from sdg_assets.assets.filling import Ready, TeacherWiring, filled
 from sdg_assets.assets.keys import BENCHMARKS, PASSAGES, asset_key
 from sdg_assets.assets.knobs import StageConfig, from_run_tags
+from sdg_assets.assets.lineage import with_lineage
 from sdg_assets.assets.partition_context import PartitionContext
 from sdg_assets.assets.partitions import each_partition, one_by_one
 from sdg_assets.assets.passages import make_missing_passages
@@ -21,9 +22,11 @@ from sdg_assets.assets.retries import retries
 from sdg_assets.assets.staleness import stop_if_superseded
 from sdg_assets.assets.teacher import TEACHERS
 from sdg_assets.assets.wiring import wiring_of
-from sdg_assets.catalog import SeedTask, configured_catalog
+from sdg_assets.catalog import SeedTask, SubtaskSpec, configured_catalog
 from sdg_assets.cluster.fill_report import fill_report
 from sdg_assets.cluster.pods import pod_tags
+from sdg_assets.metrics.counts import Step
+from sdg_assets.metrics.exporter import exported
 from sdg_assets.passages.library import passage_keys
 from sdg_assets.processes.pool import Pool
 from sdg_assets.records import Stage
@@ -81,9 +84,12 @@ def _asset(
                 make_missing_passages(context)
         pool = Pool(warm_up=warm_up) if row.has_fill else Pool(processes=1)
 
+        def subtask_of(key: str) -> SubtaskSpec:
+            return configured_catalog(current_settings).subtask(task.task, key)
+
         def open_partition(subtask: str) -> PartitionContext:
             catalog = configured_catalog(current_settings)
-            spec = catalog.subtask(task.task, subtask)
+            spec = subtask_of(subtask)
             stop_if_superseded(context, task, stage, subtask)
             above = [key_of(spec, each) for each in row.inputs]
             pinned = store.pinned([*above, *passage_keys(current_settings.passages)])
@@ -95,18 +101,25 @@ def _asset(
                 stage=stage,
                 catalog=catalog,
                 pool=pool,
+                counts=counts,
                 filled=fill_report(),
             )
 
         def prepare(keys: Iterator[str]) -> Generator[Ready]:
             if isinstance(wiring, TeacherWiring):
                 concurrency = current_settings.concurrency
-                return filled(keys, open_partition, wiring, config, concurrency)
+                return filled(keys, open_partition, wiring, config, counts, concurrency)
             make = wiring.make
             return one_by_one(lambda subtask: make(open_partition(subtask), config))(keys)
 
-        with unisolated_programs(allowed=current_settings.allow_unsandboxed_code), pool:
-            yield from each_partition(context, checks, prepare)
+        step = Step(context.run.run_id, context.op_execution_context.op_def.name)
+        with (
+            unisolated_programs(allowed=current_settings.allow_unsandboxed_code),
+            exported(current_settings, step, context.log) as counts,
+            pool,
+        ):
+            results = each_partition(context, checks, prepare)
+            yield from with_lineage(context, stage, subtask_of, store, results)
 
     return asset_of_stage
 

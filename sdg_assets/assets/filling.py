@@ -12,6 +12,7 @@ from sdg_assets.assets.partition_context import PartitionContext, PartitionInput
 from sdg_assets.assets.progress import Progress
 from sdg_assets.assets.writing import PartitionReport
 from sdg_assets.errors import SdgError
+from sdg_assets.metrics.counts import Counts
 from sdg_assets.records import Role
 from sdg_assets.teacher.conversation import Desks, Feed, Usage, Work, settle
 from sdg_assets.teacher.share import Share
@@ -61,6 +62,7 @@ def filled(
     open_partition: Callable[[str], PartitionContext],
     wiring: TeacherWiring[Any],
     config: StageConfig,
+    counts: Counts,
     concurrency: int | None = None,
 ) -> Generator[Ready]:
     """Fills partitions, all in one stream: the teacher never waits for one to be finished.
@@ -70,6 +72,7 @@ def filled(
         open_partition: Partition → its context.
         wiring: The stage's wiring.
         config: The run config of the stage.
+        counts: Reads the feeds.
         concurrency: Requests under way at a time; None: what the teachers have capacity for.
 
     Yields:
@@ -83,10 +86,13 @@ def filled(
         filling = wiring.ask(partition, config, desks)
         progress = _progress(partition.progress(filling.total), filling)
         publishing[key] = filling.publish
-        return Feed(filling.works, desks, Usage(), progress, filling.runs_programs)
+        feed = Feed(filling.works, desks, Usage(), progress, filling.runs_programs)
+        counts.fill(partition.key(partition.stage), feed, filling.total, filling.done)
+        return feed
 
     with closing(streamed(keys, open_feed, concurrency)) as feeds:
         for key, feed in feeds:
+            counts.filled(feed)
             yield key, partial(_finished, feed, publishing.pop(key, _never))
 
 

@@ -24,6 +24,7 @@ from sdg_assets.gates.paraphrases import NAME as PARAPHRASES
 from sdg_assets.gates.paraphrases import Paraphrases, ParaphraseThresholds
 from sdg_assets.heldout.embeddings import embedded
 from sdg_assets.heldout.protection import protection
+from sdg_assets.metrics.counts import Counts
 from sdg_assets.passages.library import passage_index
 from sdg_assets.processes.pool import Pool
 from sdg_assets.records import Example, Record, Role, Stage
@@ -101,6 +102,8 @@ class PartitionContext(PartitionInputs):
     catalog: Catalog
     pool: Pool
     """The processes that make rows; this one alone for a stage without a fill."""
+    counts: Counts
+    """What the step counts, for Prometheus."""
     filled: FillReport | None = None
     """How other processes have filled the partition; its teachers are not asked then."""
 
@@ -204,19 +207,22 @@ class PartitionContext(PartitionInputs):
             if paraphrases:
                 info[PARAPHRASES] = paraphrases.record()
 
-        report = write_partition(
-            self.key(self.stage),
-            self.store,
-            rows_then_report(),
-            min_yield=self.settings.min_yield,
-            usage=usage,
-            thresholds=self.thresholds,
-            heldout=guard.separate_gate() if guard else None,
-            info=info,
-            signatures=signatures,
-            seeds_requested=seeds_requested,
-            accept_smaller=bool(config.accept_smaller),
-        )
+        key = self.key(self.stage)
+        with self.counts.writing(key) as observe:
+            report = write_partition(
+                key,
+                self.store,
+                rows_then_report(),
+                min_yield=self.settings.min_yield,
+                usage=usage,
+                thresholds=self.thresholds,
+                heldout=guard.separate_gate() if guard else None,
+                info=info,
+                signatures=signatures,
+                seeds_requested=seeds_requested,
+                accept_smaller=bool(config.accept_smaller),
+                observe=observe,
+            )
         knobs = effective_knobs(config, self.settings, self.thresholds)
         report.metadata["knobs"] = knobs_text(knobs)
         if guard:

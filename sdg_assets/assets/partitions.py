@@ -27,7 +27,7 @@ def each_partition(
     context: dg.AssetExecutionContext,
     checks: Iterable[dg.AssetCheckSpec],
     prepare: Callable[[Iterator[str]], Generator[Ready]],
-) -> Iterator[Any]:
+) -> Generator[Any]:
     """Makes every partition of the run and reports each result to Dagster.
 
     A slow partition is observed as soon as it is finished, but all are materialized together at

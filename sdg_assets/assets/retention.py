@@ -20,7 +20,9 @@ from sdg_assets.store.partitions import Store
 
 
 def forget_runs(instance: dg.DagsterInstance, older_than: timedelta) -> int:
-    """Deletes old finished runs that materialized only `operations` or nothing, and their logs.
+    """Deletes old finished runs that materialized only `operations` or nothing.
+
+    Their event logs and the output of their steps go with them.
 
     The runs with the newest observation of each teacher are kept, because partitions are compared
     with it. So is the run with the newest `operations` page.
@@ -44,6 +46,7 @@ def forget_runs(instance: dg.DagsterInstance, older_than: timedelta) -> int:
         run_id = record.dagster_run.run_id
         if run_id in kept or _materialized_more_than_operations(instance, run_id):
             continue
+        instance.compute_log_manager.delete_logs(prefix=[run_id])
         instance.delete_run(run_id)
         deleted += 1
     return deleted

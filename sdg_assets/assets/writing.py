@@ -13,6 +13,7 @@ from sdg_assets.assets.pictures import funnel_markdown
 from sdg_assets.checks.inspection import Inspection
 from sdg_assets.checks.losses import Standing
 from sdg_assets.checks.outcome import CheckOutcome, broken_invariants
+from sdg_assets.checks.tally import Tally
 from sdg_assets.errors import PermanentError, SdgError
 from sdg_assets.gates import Gate
 from sdg_assets.records import Record, Rejection, Role, Stage
@@ -67,6 +68,7 @@ def write_partition(
     signatures: Callable[[], Signatures] | None = None,
     seeds_requested: int | None = None,
     accept_smaller: bool = False,
+    observe: Callable[[Tally], None] | None = None,
 ) -> PartitionReport:
     """Writes the rows of a stage, and publishes them only if its blocking checks pass.
 
@@ -87,6 +89,7 @@ def write_partition(
             fewer than the version before is no loss.
         accept_smaller: Whether a person accepts that fewer rows, or none, replace the published
             ones.
+        observe: Called before the first row with the tally that will count the rows.
 
     Raises:
         InvariantBrokenError: A blocking check failed; nothing was published.
@@ -95,6 +98,8 @@ def write_partition(
     stage = Stage(key.stage)
     inspection = Inspection(stage, min_yield, thresholds or Thresholds(), heldout=heldout)
     inspection.requested, inspection.accept_smaller = seeds_requested, accept_smaller
+    if observe:
+        observe(inspection)
     samples: list[Record] = []
     with store.write(key) as out:
         inspection.before = _standing(key, out.replaces)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import socket
 import time
 import traceback
 from collections.abc import Iterable, Iterator
@@ -99,6 +101,9 @@ def _filled(
     from sdg_assets.assets.filling import TeacherWiring, streamed
     from sdg_assets.assets.partition_context import PartitionInputs
     from sdg_assets.assets.wiring import wiring_of
+    from sdg_assets.cluster.fill_report import run_of_fill
+    from sdg_assets.metrics.counts import Step
+    from sdg_assets.metrics.exporter import exported
     from sdg_assets.passages.library import passage_keys
     from sdg_assets.sandbox.policy import unisolated_programs
     from sdg_assets.stages.stage import STAGES, key_of
@@ -121,7 +126,9 @@ def _filled(
         desks = stack.enter_context(desks_of(pinned, spec, roles, knobs, are_shared=share.of > 1))
         works = wiring.share(inputs, config, desks, share)
         runs_programs = spec.answer_kind.policy.runs_programs and row.has_votes
-        return Feed(works, desks, Usage(), _Progress(name), runs_programs)
+        feed = Feed(works, desks, Usage(), _Progress(name), runs_programs)
+        counts.fill(inputs.key(stage), feed)
+        return feed
 
     def names() -> Iterator[str]:
         for name in by_name:
@@ -129,11 +136,17 @@ def _filled(
                 return
             yield name
 
+    tasks = {spec.task for spec in by_name.values()}
+    name = f"{tasks.pop() if len(tasks) == 1 else 'several'}__{stage.value}"
+    index = str(share.index) if share.of > 1 else ""
+    step = Step(run_of_fill() or socket.gethostname(), name, index)
     with (
         unisolated_programs(allowed=knobs.allow_unsandboxed_code),
+        exported(knobs, step, logging.getLogger(__name__)) as counts,
         closing(streamed(names(), open_feed, knobs.concurrency)) as filled,
     ):
         for name, feed in filled:
+            counts.filled(feed)
             if error := feed.error or _kept(feed):
                 failures[name] = error
                 terminal.note(f"{name}: {_error_text(error)}")

@@ -13,7 +13,7 @@ import dagster as dg
 
 from sdg_assets.catalog import configured_catalog
 from sdg_assets.cluster.fill_jobs import FillJobs, GivenUpError
-from sdg_assets.cluster.fill_report import VARIABLE, FillReport
+from sdg_assets.cluster.fill_report import RUN_VARIABLE, VARIABLE, FillReport
 from sdg_assets.cluster.indexed_jobs import fill_command, indexed_spec, subtasks_of_run
 from sdg_assets.cluster.pods import gpus_of_run, indexes_of_run, stage_of_step
 from sdg_assets.cluster.pool_slots import free_slots, pool_slots
@@ -81,7 +81,9 @@ class DividedSteps(StageHandler):
         )
         config = self._get_container_context(context)
         config = config.merge(as_context(indexed_spec(of, at_once, self._cluster)))
-        self._create_job(context, job, command, config, [])
+        self._create_job(
+            context, job, command, config, [{"name": RUN_VARIABLE, "value": run.run_id}]
+        )
 
     def _pods_at_once(self, context: StepHandlerContext, stage: Stage, of: int) -> int:
         """How many pods of GPUs the pool has slots for; with Kueue, its quota decides."""

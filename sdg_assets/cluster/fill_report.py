@@ -10,6 +10,8 @@ from sdg_assets.errors import PermanentError, SdgError, TransientError
 
 VARIABLE = "FILL_REPORT"
 """Environment variable of the publishing pod. It is no setting: only the executor sets it."""
+RUN_VARIABLE = "FILL_RUN"
+"""Environment variable of the filling pods: the id of the run that they work for."""
 SENTENCE = 600
 """Most characters of an index's own words in an error."""
 
@@ -72,3 +74,8 @@ def fill_report() -> FillReport | None:
     """The report of the Indexed Job that filled this step's partitions; None: there was none."""
     text = os.environ.get(VARIABLE)
     return FillReport.model_validate_json(text) if text else None
+
+
+def run_of_fill() -> str:
+    """Id of the run whose partitions this process of `sdg fill` fills; empty: of none."""
+    return os.environ.get(RUN_VARIABLE, "")

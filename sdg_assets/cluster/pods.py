@@ -37,6 +37,8 @@ REACH_LABEL = "sdg/reach"
 """Pod label with a `Reach`, which the network policies select by."""
 ANSWERS_LABEL = "sdg/answers"
 """Pod label with the task's answer kind."""
+METRICS_PORT = "metrics"
+"""Name of the port at which a step's pod serves its counts."""
 GRACE_SECONDS = 8
 """Seconds from SIGTERM to SIGKILL. All answers are in the completion log already, so nothing is
 left to save, and an ended run must release its log and its GPUs within 10 s."""
@@ -133,10 +135,19 @@ def step_defaults(pipeline: Settings, cluster: ClusterSettings) -> Config:
         if claim:
             container["volume_mounts"].append({"name": name, "mount_path": path})
             spec["volumes"].append({"name": name, "persistent_volume_claim": {"claim_name": claim}})
+    metadata: Config = {"labels": {REACH_LABEL: Reach.HUB.value}}
+    if (at := pipeline.metrics_served_at) and not at.is_on_loopback:
+        # The port's name is for a PodMonitor, the annotations for a Prometheus without operator.
+        container["ports"] = [{"name": METRICS_PORT, "container_port": at.port}]
+        metadata["annotations"] = {
+            "prometheus.io/scrape": "true",
+            "prometheus.io/port": str(at.port),
+            "prometheus.io/path": "/metrics",
+        }
     return {
         "container_config": container,
         "pod_spec_config": spec,
-        "pod_template_spec_metadata": {"labels": {REACH_LABEL: Reach.HUB.value}},
+        "pod_template_spec_metadata": metadata,
         # Only Dagster retries. If the Job itself started a second pod, that pod would find the
         # step already started and exit with success, and the run would wait for ever.
         "job_spec_config": {"backoff_limit": 0},

@@ -8,7 +8,7 @@ teachers and only keeps completions; `teacher.replay.replay` runs them again, fr
 from __future__ import annotations
 
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Generator, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
@@ -68,6 +68,11 @@ class Usage:
         self.output_tokens += completion.output_tokens
         self.reasoning_tokens += completion.reasoning_tokens
         self.finish_reasons[completion.finish_reason] += 1
+
+    def reuse(self, completion: Completion) -> None:
+        """Counts a completion that was in the log."""
+        self.reused += 1
+        self.reused_tokens += completion.output_tokens
 
     def merge(self, other: Usage) -> None:
         """Adds the cost of another loop, which ran after this one."""
@@ -143,6 +148,8 @@ class Feed:
     def __post_init__(self) -> None:
         """Starts with nothing done."""
         self.done = 0
+        self.usage_by_role: dict[Role, Usage] = defaultdict(Usage)
+        """The counts of `usage` by role, without the seconds: roles work at the same time."""
         self.open = 0
         """Pieces of work that are begun and not finished."""
         self._works = iter(self.works)
@@ -183,10 +190,16 @@ class Feed:
         self.error = self.error or error
         self.open = 0
 
-    def count(self, completion: Completion) -> None:
+    def count(self, completion: Completion, role: Role) -> None:
         """Adds a new completion to the usage."""
         self.usage.add(completion)
+        self.usage_by_role[role].add(completion)
         self.tick()
+
+    def reuse(self, completion: Completion, role: Role) -> None:
+        """Adds a completion that was in the log to the usage."""
+        self.usage.reuse(completion)
+        self.usage_by_role[role].reuse(completion)
 
     def tick(self) -> None:
         """Notes that the teacher works for this feed."""

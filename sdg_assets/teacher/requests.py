@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, runtime_checkable
 
 from pydantic import BaseModel, ConfigDict, field_validator
 
@@ -258,6 +258,16 @@ class Teacher(TeacherFacts, Protocol):
             TeacherError: The teacher cannot work as configured.
             TransientError: It failed with all requests under way, and a rerun may succeed.
         """
+        ...
+
+
+@runtime_checkable
+class Queueing(Protocol):
+    """A teacher that can tell how many requests it has not begun."""
+
+    @property
+    def waiting(self) -> int:
+        """Requests handed to it that are neither computed nor answered."""
         ...
 
 

@@ -247,7 +247,7 @@ class _Stream:
                 waiting.feed.fail(error)
 
     def _receive(self, asked: _Asked, completion: Completion) -> None:
-        asked.waiting[0].feed.count(completion)
+        asked.waiting[0].feed.count(completion, asked.request.role)
         for waiting in asked.waiting:
             waiting.received[completion.request_id] = completion
             if waiting.is_complete and not waiting.feed.error:
@@ -286,8 +286,7 @@ class _Stream:
             desk = feed.desks[request.role]
             if request.id not in waiting.received and desk.has(request):
                 completion = waiting.received[request.id] = desk.log.get(request.id)
-                feed.usage.reused += 1
-                feed.usage.reused_tokens += completion.output_tokens
+                feed.reuse(completion, request.role)
         if waiting.is_complete:
             return waiting.answers
         for request in requests:

@@ -20,6 +20,8 @@ from sdg_assets.store.places import listing
 from sdg_assets_tests.conftest import Configure
 from sdg_assets_tests.support.builders import write_catalog
 from sdg_assets_tests.support.cities import put_rows, write_and_solve
+from sdg_assets_tests.support.lineage import Json, events, write_events
+from sdg_assets_tests.support.lineage import names as names_of
 from sdg_assets_tests.support.object_server import BUCKET
 from sdg_assets_tests.support.runs import QUIET, attempts, failures, metadata, run
 from sdg_assets_tests.support.scripted_teacher import ScriptedTeacher
@@ -66,7 +68,10 @@ def test_every_stage_and_a_release_lie_in_the_bucket_and_no_secret_anywhere(
     teacher: ScriptedTeacher,
     instance: dg.DagsterInstance,
     caplog: pytest.LogCaptureFixture,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    write_events(tmp_path / "events", monkeypatch)
     caplog.set_level(logging.DEBUG)
     result = run("quiz", ROW_ASSETS, instance=instance)
     assert result.success, failures(result)
@@ -87,6 +92,7 @@ def test_every_stage_and_a_release_lie_in_the_bucket_and_no_secret_anywhere(
     names = {listed.name for listed in listing(store.root)}
     assert f"curated/{LATEST}" in names
     assert any(name.startswith("quiz/completions/quiz/writer-") for name in names)
+    _check_lineage(events(tmp_path / "events"), store, result.run_id)
 
     contents = [(store.root / name).read_bytes() for name in names]
     contents += [str(event).encode() for r in (result, curated) for event in r.all_events]
@@ -95,6 +101,42 @@ def test_every_stage_and_a_release_lie_in_the_bucket_and_no_secret_anywhere(
     assert b"Oslo" in whole
     for secret in (b"QZX", b"qzx"):
         assert secret not in whole
+
+
+def _check_lineage(told: list[Json], store: Store, run_id: str) -> None:
+    """What each step told OpenLineage: its inputs, and what it published."""
+    jobs = [*(f"quiz.{stage}" for stage in ROW_ASSETS), "curated"]
+    steps = [(event["job"]["name"], event["eventType"]) for event in told]
+    assert steps == [(job, state) for job in jobs for state in ("START", "COMPLETE")]
+    ids = [event["run"]["runId"] for event in told]
+    assert ids[::2] == ids[1::2]
+    assert len(set(ids)) == len(jobs)
+    parents = [event["run"]["facets"]["parent"]["run"]["runId"] for event in told]
+    assert set(parents[:-2]) == {run_id} != {parents[-1]}
+    root = f"s3://{BUCKET} {str(store.root).removeprefix(f's3://{BUCKET}/')}"
+    ended = {event["job"]["name"]: event for event in told[1::2]}
+    for stage in ROW_ASSETS:
+        assert names_of(ended[f"quiz.{stage}"]["outputs"]) == [f"{root}/quiz/{stage}/quiz"]
+    assert names_of(ended["quiz.seeds"]["inputs"])[0].endswith("datasets/org/quiz/main/train")
+
+    (made,) = ended["quiz.generated"]["outputs"]
+    (read,) = (each for each in ended["quiz.enriched"]["inputs"] if each["name"] == made["name"])
+    assert read["facets"]["version"] == made["facets"]["version"]
+    (output,), manifest = ended["quiz.filtered"]["outputs"], store.manifest(FILTERED)
+    assert output["facets"]["version"]["datasetVersion"] == manifest.sha256
+    assert output["outputFacets"]["outputStatistics"]["rowCount"] == manifest.rows
+    assert output["facets"]["dataSource"]["uri"] == str(store.root)
+    columns = {each["name"]: each["type"] for each in output["facets"]["schema"]["fields"]}
+    assert columns.keys() == EnrichedExample.model_fields.keys()
+    assert (columns["question"], columns["votes"]) == ("string", "array<struct>")
+    asked = ended["quiz.enriched"]["outputs"][0]["facets"]["sdg_license"]
+    assert (asked["source"], asked["teachers"]) == ("org/quiz", ["scripted/teacher@r1"])
+
+    (release,) = ended["curated"]["outputs"]
+    assert names_of([release]) == [f"{root}/curated"]
+    assert names_of(ended["curated"]["inputs"]) == [f"{root}/quiz/filtered/quiz"]
+    assert release["facets"]["version"]["datasetVersion"] == releases(store.root)[0].id
+    assert release["facets"]["sdg_license"]["license"] == "MIT"
 
 
 def test_a_second_run_asks_the_teacher_nothing_again(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import signal
 import subprocess
 import time
@@ -16,6 +17,7 @@ from sdg_assets.store.partitions import PartitionKey, Store
 from sdg_assets_tests.assets.quiz import put_rows, quiz
 from sdg_assets_tests.conftest import Configure
 from sdg_assets_tests.support.command import PROGRAM, sdg
+from sdg_assets_tests.support.pushgateway import Gateway, pushgateway, total
 from sdg_assets_tests.support.runs import failures, run
 from sdg_assets_tests.support.teacher_server import TeacherServer, teacher_server
 
@@ -27,6 +29,12 @@ PATIENCE = 60.0
 def teacher() -> Iterator[TeacherServer]:
     with teacher_server(TeacherServer()) as server:
         yield server
+
+
+@pytest.fixture
+def gateway() -> Iterator[Gateway]:
+    with pushgateway() as receiver:
+        yield receiver
 
 
 @pytest.fixture
@@ -66,10 +74,19 @@ def test_several_processes_make_what_one_makes_and_ask_nothing_twice(
     configure: Configure,
     teacher: TeacherServer,
     instance: dg.DagsterInstance,
+    gateway: Gateway,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     for stage in ("generated", "enriched"):
+        monkeypatch.setenv("SDG_METRICS_PUSH", gateway.url)
+        monkeypatch.setenv("FILL_RUN", "run-1")
         processes = fill_on(PROCESSES, stage)
         outputs = [process.communicate(timeout=PATIENCE) for process in processes]
+        monkeypatch.delenv("SDG_METRICS_PUSH")
+        group = f"/metrics/job/sdg/index/%s/run/run-1/step/quiz__{stage}"
+        counts = [gateway.last(group % index) for index in range(PROCESSES)]
+        answered = sum(total(each, "sdg_completions_total", stage=stage) for each in counts)
+        assert answered == sum(int(re.findall(r"(\d+) requests", out)[0]) for out, _ in outputs)
         assert [process.returncode for process in processes] == [0] * PROCESSES, outputs
         assert all("requests answered" in out for out, _ in outputs)
         result = run("quiz", [stage], subtasks="quiz_a", instance=instance)

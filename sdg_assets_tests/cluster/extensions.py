@@ -103,6 +103,11 @@ SPECS: dict[tuple[str, str], Json] = {
             )
         ),
     ),
+    ("monitoring.coreos.com/v1", "PodMonitor"): fields(
+        "selector podMetricsEndpoints",
+        selector=fields("matchLabels", matchLabels=LABELS),
+        podMetricsEndpoints=items(fields("port", port=TEXT, path=TEXT, interval=TEXT)),
+    ),
     ("leaderworkerset.x-k8s.io/v1", "LeaderWorkerSet"): fields(
         "leaderWorkerTemplate",
         replicas=COUNT,

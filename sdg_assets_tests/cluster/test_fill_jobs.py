@@ -8,6 +8,7 @@ import dagster as dg
 import pytest
 from dagster import DagsterRunStatus
 
+from sdg_assets.cluster.fill_report import RUN_VARIABLE
 from sdg_assets.cluster.settings import cluster_settings
 from sdg_assets.records import Example
 from sdg_assets.store.partitions import PartitionKey, Store
@@ -97,6 +98,15 @@ def test_pods_that_share_a_step_outlive_failures_and_publish_what_one_would(
         (publisher,) = (p for p in cluster.ever if p.job.startswith("dagster-step-"))
         assert publisher.gpus == 0
         assert "tolerations" not in publisher.body["spec"]
+        (container,) = killed.body["spec"]["containers"]
+        assert {"name": RUN_VARIABLE, "value": deployment.run_id} in container["env"]
+        # What the publishing pod printed is in the store.
+        logs = instance.compute_log_manager
+        captured = instance.all_logs(deployment.run_id, of_type=dg.DagsterEventType.LOGS_CAPTURED)
+        (event,) = (entry.get_dagster_event() for entry in captured)
+        name = event.logs_captured_data.file_key
+        printed = logs.get_log_data(logs.build_log_key_for_run(deployment.run_id, name)).stderr
+        assert f"{PARTS[0]}: " in (printed or b"").decode()
 
         # The Job of a new run waits for its queue's quota, and goes on when Kueue admits it.
         answered, earlier = teacher.answered.copy(), len(fill_pods(deployment))

@@ -20,6 +20,7 @@ from sqlalchemy import create_engine
 from sdg_assets.cluster import ended_runs
 from sdg_assets.cluster.pods import GRACE_SECONDS, stage_pod, step_defaults
 from sdg_assets.cluster.settings import ClusterSettings
+from sdg_assets.metrics.table import METRICS
 from sdg_assets.records import AnswerKind, Stage
 from sdg_assets.settings import Settings
 from sdg_assets.stages.stage import TEACHER_STAGES
@@ -29,9 +30,10 @@ from sdg_assets_tests.cluster.api import SCHEMAS
 from sdg_assets_tests.cluster.manifests import K8S, OVERLAYS, manifests, named, rendered
 from sdg_assets_tests.cluster.rules import broken_rules
 
+DASHBOARD = K8S / "components" / "monitoring" / "dashboard.json"
 WORKLOADS = ("Deployment", "StatefulSet")
 COMPONENTS = sorted(path.name for path in (K8S / "components").iterdir())
-NEEDED = {"teacher-scaling": ("teacher-server",)}
+NEEDED = {"teacher-scaling": ("teacher-server",), "monitoring-operator": ("monitoring",)}
 """Components that work only beside others."""
 Json = dict[str, Any]
 
@@ -310,6 +312,57 @@ def test_queues_of_kueue_belong_together(tmp_path: Path) -> None:
     namespace = queue["spec"]["namespaceSelector"]["matchLabels"]["kubernetes.io/metadata.name"]
     assert namespace == local["metadata"]["namespace"]
     assert _settings(objects)["SDG_K8S_QUEUE_NAME"] == local["metadata"]["name"]
+
+
+def test_the_webserver_has_the_volume_with_the_logs_of_steps(objects: list[Json]) -> None:
+    assert _instance(objects)["compute_logs"]["config"] == {"store": {"env": "SDG_STORE"}}
+    pod = named(objects, "Deployment", "sdg-webserver")["spec"]["template"]["spec"]
+    (container,) = pod["containers"]
+    mounts = {mount["mountPath"] for mount in container["volumeMounts"]}
+    assert _settings(objects)["SDG_STORE"] in mounts
+
+
+def test_the_steps_are_scraped_at_the_port_that_they_serve(tmp_path: Path) -> None:
+    objects = _with_component("monitoring-operator", tmp_path)
+    pipeline = Settings(metrics=_settings(objects)["SDG_METRICS"])
+    step = step_defaults(pipeline, ClusterSettings())
+    (port,) = step["container_config"]["ports"]
+    (rule,) = named(objects, "NetworkPolicy", "steps-are-scraped")["spec"]["ingress"]
+    assert [p["port"] for p in rule["ports"]] == [port["container_port"]]
+    annotations = step["pod_template_spec_metadata"]["annotations"]
+    assert annotations["prometheus.io/port"] == str(port["container_port"])
+    spec = named(objects, "PodMonitor", "sdg-steps")["spec"]
+    (endpoint,) = spec["podMetricsEndpoints"]
+    assert endpoint["port"] == port["name"]
+    scraped = [labels for labels in _templates(objects) if _matches(spec["selector"], labels)]
+    assert {labels["app.kubernetes.io/component"] for labels in scraped} == {"step_worker"}
+    board = named(objects, "ConfigMap", "sdg-dashboard")
+    assert board["metadata"]["labels"]["grafana_dashboard"] == "1"
+    (text,) = board["data"].values()
+    assert json.loads(text) == json.loads(DASHBOARD.read_text("utf-8"))
+
+
+def test_the_dashboard_asks_for_metrics_and_labels_that_steps_have() -> None:
+    dashboard = json.loads(DASHBOARD.read_text("utf-8"))
+    queries = [t["expr"] for panel in dashboard["panels"] for t in panel["targets"]]
+    queries += [
+        v["query"]["query"] for v in dashboard["templating"]["list"] if v["type"] == "query"
+    ]
+    known = {metric.name: {*metric.labels, "namespace"} for metric in METRICS}
+    asked = set()
+    for query in queries:
+        # A name is a selector unless it is a function, a keyword or a label in parentheses.
+        for name, labels in re.findall(r"(?<![\w$\"])(sdg_\w+)(?:{([^}]*)})?", query):
+            asked.add(name)
+            assert name in known, query
+            assert set(re.findall(r"(\w+)=", labels)) <= known[name], query
+        for labels in re.findall(r"\bby \(([^)]*)\)", query):
+            assert all(set(labels.split(", ")) <= known[n] for n in known if n in query), query
+        rest = re.sub(r"sdg_\w+({[^}]*})?|by \([^)]*\)|\[[^\]]*\]", "", query)
+        functions = {"sum", "rate", "max_over_time", "sort_desc", "label_values"}
+        assert set(re.findall(r"[a-z_]{2,}", rest)) <= functions | {"namespace", "task", "stage"}
+    assert {"sdg_generated_tokens_total", "sdg_rows_total", "sdg_requests_waiting"} <= asked
+    assert all(panel["datasource"]["uid"] == "${datasource}" for panel in dashboard["panels"])
 
 
 def _pod_templates(item: Json) -> Iterator[tuple[str, Json]]:

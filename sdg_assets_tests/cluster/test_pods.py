@@ -168,7 +168,13 @@ def test_a_tag_that_is_no_size_is_refused_with_an_example(configure: Configure, 
 @pytest.mark.parametrize("teacher", [BIG, SMALL])
 @pytest.mark.parametrize("stage", ROW_STAGES)
 def test_every_pod_is_valid_to_the_letter(configure: Configure, stage: Stage, teacher: str) -> None:
-    configure(executor="k8s", teacher=teacher, k8s_sandbox_seccomp="p.json", k8s_store_claim="s")
+    configure(
+        executor="k8s",
+        teacher=teacher,
+        k8s_sandbox_seccomp="p.json",
+        k8s_store_claim="s",
+        metrics="0.0.0.0:9464",
+    )
     base = step_defaults(settings(), cluster_settings())
     tagged = pod_tags(stage, AnswerKind.CODE)[CONFIG_TAG]
     run = run_overrides(stage, {POD_TAG: '{"gpus": 0}'}, {})
@@ -182,7 +188,18 @@ def test_every_pod_is_valid_to_the_letter(configure: Configure, stage: Stage, te
         "job",
         context.run_k8s_config,
     )
-    kubernetes_validate.validate(ApiClient().sanitize_for_serialization(job), SCHEMAS, strict=True)
+    body = ApiClient().sanitize_for_serialization(job)
+    kubernetes_validate.validate(body, SCHEMAS, strict=True)
+    pod = body["spec"]["template"]
+    assert pod["spec"]["containers"][0]["ports"] == [{"name": "metrics", "containerPort": 9464}]
+    assert pod["metadata"]["annotations"]["prometheus.io/port"] == "9464"
+
+
+@pytest.mark.parametrize("at", [None, "9464", "localhost:9464"])
+def test_a_pod_that_serves_nothing_to_others_has_no_port(at: str | None) -> None:
+    pod = step_defaults(Settings(metrics=at), ClusterSettings())
+    assert "ports" not in pod["container_config"]
+    assert "annotations" not in pod["pod_template_spec_metadata"]
 
 
 def test_a_deployment_overrides_what_the_card_says() -> None:

@@ -146,6 +146,11 @@ class EndpointTeacher:
         """Number of prompt tokens of a conversation; without its tokenizer, an estimate."""
         return self.words.count(messages)
 
+    @property
+    def waiting(self) -> int:
+        """Requests that no server has been sent yet, or that are to be sent again."""
+        return max(0, self._under_way - self._finished.qsize() - self.fleet.under_way)
+
     def submit(self, request: Request) -> None:
         """Hands the request to the background thread.
 

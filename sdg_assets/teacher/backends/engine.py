@@ -216,6 +216,12 @@ class EngineTeacher:
         return core.room.requests(tokens)
 
     @property
+    def waiting(self) -> int:
+        """Requests beyond those that the engine can compute together; with long ones, more wait."""
+        core: Core | None = self.__dict__.get("core")
+        return max(0, len(self._submitted) - core.room.sequences) if core else 0
+
+    @property
     def computes_here(self) -> bool:
         """Whether the started engine computes in this process; else in processes of its own."""
         return self.core.in_process

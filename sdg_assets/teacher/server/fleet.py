@@ -89,6 +89,11 @@ class Fleet:
         """Requests that no server has room for."""
         self._probes: dict[Server, asyncio.Task[None]] = {}
 
+    @property
+    def under_way(self) -> int:
+        """Requests that servers are answering."""
+        return sum(server.load.under_way for server in self.servers)
+
     def open(self) -> ServedModel:
         """Greets all servers and returns the model that they serve; for code outside the loop.
 

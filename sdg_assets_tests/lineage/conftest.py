@@ -1,0 +1,3 @@
+from sdg_assets_tests.assets.conftest import mirror
+
+__all__ = ["mirror"]
