@@ -10,6 +10,7 @@ from typing import Any
 import dagster as dg
 
 from sdg_assets.assets.check_specs import check_specs
+from sdg_assets.assets.effective_knobs import effective_knobs, show_on_run, shown_tags
 from sdg_assets.assets.failures import clear_failures
 from sdg_assets.assets.filling import Ready, TeacherWiring, filled
 from sdg_assets.assets.keys import BENCHMARKS, PASSAGES, asset_key
@@ -37,6 +38,7 @@ from sdg_assets.stages.published import warm_up
 from sdg_assets.stages.stage import ROW_STAGES, STAGES, key_of
 from sdg_assets.store.partitions import Store
 from sdg_assets.teacher.budget import Budget
+from sdg_assets.thresholds import overridden
 
 
 def task_assets(task: SeedTask) -> list[dg.AssetsDefinition]:
@@ -78,6 +80,9 @@ def _asset(
             current_settings = settings()
             store = Store(current_settings.store)
             config = from_run_tags(config, context.run.tags)
+            thresholds = overridden(current_settings.gates, task.gates)
+            tags = shown_tags(effective_knobs(config, current_settings, thresholds))
+            show_on_run(context.instance, context.run.run_id, tags, wiring.config)
             if row.has_fill:
                 make_missing_passages(context)
             budget = _budget(context, config, store)

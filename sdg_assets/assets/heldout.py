@@ -24,6 +24,7 @@ from sdg_assets.heldout.protection import (
     missing_splits,
     split_name,
 )
+from sdg_assets.heldout.publication import heldout_rows, publish_hashes
 from sdg_assets.heldout.splits import HashedSplit, HeldoutRows
 from sdg_assets.heldout.vectors import QuestionVectors
 from sdg_assets.records import Stage, content_id
@@ -45,9 +46,7 @@ def heldout_asset(task: SeedTask) -> dg.AssetsDefinition:
 
     def work(subtask: str) -> PartitionReport:
         spec = configured_catalog(settings()).subtask(task.task, subtask)
-        source, rows = open_source(settings().seed_source), _heldout_rows()
-        for split in spec.heldout_splits:
-            rows.add(spec, split, source)
+        rows = heldout_rows(spec, open_source(settings().seed_source), _vectors())
         return _publish(heldout_key(task.task, subtask), rows)
 
     partitions = dg.StaticPartitionsDefinition(task.enabled_subtasks())
@@ -64,7 +63,7 @@ def protected_asset() -> dg.AssetsDefinition:
 
 def _hash_benchmark(name: str) -> PartitionReport:
     (benchmark,) = (benchmark for benchmark in load_protected() if benchmark.name == name)
-    rows = _heldout_rows()
+    rows = HeldoutRows(_vectors())
     try:
         _read(benchmark, open_source(settings().seed_source), rows)
     except SeedSourceError as error:
@@ -140,45 +139,27 @@ def _read(benchmark: ProtectedBenchmark, source: SeedSource, rows: HeldoutRows) 
             rows.add(spec, spec.split, source)
 
 
-def _heldout_rows() -> HeldoutRows:
+def _vectors() -> QuestionVectors | None:
     embedder = embedder_of(settings())
-    return HeldoutRows(QuestionVectors(embedder) if embedder else None)
+    return QuestionVectors(embedder) if embedder else None
 
 
 def _publish(key: PartitionKey, rows: HeldoutRows) -> PartitionReport:
-    store, tables, splits = Store(settings().store), rows.tables(), rows.splits
-    missing, empty = missing_splits(splits), empty_splits(splits)
-    with store.write(key) as out:
-        for split in splits:
-            out.accept(split)
-        attachments = tables.to_bytes()
-        out.info = {
-            "rows": len(tables.rows),
-            "splits": len(splits),
-            "missing": missing,
-            "empty": empty,
-            "source": settings().seed_source,
-        }
-        if rows.vectors is not None:
-            file, entry = rows.vectors.attachment()
-            attachments |= file
-            out.info |= entry
-        out.attachments.update(attachments)
-        size = sum(map(len, attachments.values()))
-    attached = store.manifest(key).attached
+    splits = rows.splits
+    hashes = publish_hashes(Store(settings().store), key, rows, settings().seed_source)
     return PartitionReport(
-        content=content_id(sorted(attached.items())),
+        content=content_id(sorted(hashes.attached.items())),
         metadata={
             "read": dg.MetadataValue.md(_read_summary(splits)),  # first: the UI keeps this order
-            "dagster/partition_row_count": len(tables.rows),
-            "rows": len(tables.rows),
-            "texts": len(tables.texts),
+            "dagster/partition_row_count": hashes.rows,
+            "rows": hashes.rows,
+            "texts": hashes.texts,
             "rows_unanswered": sum(split.unanswered for split in splits),
             "rows_unmapped": sum(split.unmapped for split in splits),
-            "bytes": size,
+            "bytes": hashes.size,
             "splits": dg.MetadataValue.md(_table(splits)),
-            "missing": missing,
-            "path": dg.MetadataValue.path(str(out.path)),
+            "missing": missing_splits(splits),
+            "path": dg.MetadataValue.path(str(hashes.path)),
         },
         checks=[_complete(splits)],
     )

@@ -13,6 +13,7 @@ from collections.abc import Iterable, Mapping
 import dagster as dg
 from pydantic import Field
 
+from sdg_assets.assets.effective_knobs import backfill_tags, show_on_run
 from sdg_assets.assets.failures import clear_failures
 from sdg_assets.assets.keys import BENCHMARKS, COVERAGE, CURATED, asset_key
 from sdg_assets.assets.knobs import CONFIGS, TAG, from_run_tags
@@ -259,6 +260,7 @@ def launch_and_log(
         PermanentError: A knob's value is out of bounds.
     """
     tags = knob_tags(knobs) | more_tags
+    shown = backfill_tags(tags, settings())
     if not partitions:
         context.log.info(f"{title}: nothing to do")
         return None
@@ -267,7 +269,8 @@ def launch_and_log(
     if PRIORITY in context.run.tags:
         tags[PRIORITY] = context.run.tags[PRIORITY]
     catalog = configured_catalog(settings())
-    backfill = launch(context.instance, catalog, partitions, title, tags)
+    backfill = launch(context.instance, catalog, partitions, title, {**tags, **shown})
+    show_on_run(context.instance, context.run_id, shown)
     context.log.info(
         f"{title}: backfill {backfill} of {sum(map(len, partitions.values()))} partitions in "
         f"{len(partitions)} assets; watch it at /runs/b/{backfill}"

@@ -103,6 +103,11 @@ class StageConfig(dg.Config):
         description="allow a partition to replace a version with far more rows (otherwise refused)",
     )
 
+    @property
+    def void(self) -> frozenset[str]:
+        """The knobs that others make void."""
+        return frozenset()
+
 
 class SeedConfig(StageConfig):
     """Knobs of `seeds`."""
@@ -135,6 +140,12 @@ class WriterConfig(TeacherConfig):
         "examples before it stay as they are",
     )
     max_rounds: int = _knob("maximum rounds to reach target_accepted", most=100, default=5)
+
+    @property
+    def void(self) -> frozenset[str]:
+        """A target says how many examples there are; without one, there are no rounds."""
+        has_target = self.target_accepted or self.cover
+        return frozenset({"examples_per_seed"} if has_target else {"max_rounds"})
 
     def knobs(self, defaults: Settings) -> WriterKnobs:
         """The writer's knobs; empty ones come from the settings."""

@@ -3,13 +3,15 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import quote
 
 import dagster as dg
 
+from sdg_assets.assets.changes import Counts, funnel_table
+from sdg_assets.assets.keys import partition_page
 from sdg_assets.checks.inspection import Inspection
 from sdg_assets.checks.outcome import CheckOutcome
 from sdg_assets.records import EnrichedExample, Example, Proof, Record
+from sdg_assets.store.manifest import Manifest
 from sdg_assets.teacher.conversation import Usage
 
 SAMPLES = 3
@@ -19,7 +21,11 @@ BAR = 20
 
 
 def partition_metadata(
-    inspection: Inspection, samples: Iterable[Record], usage: Usage | None, path: str
+    inspection: Inspection,
+    samples: Iterable[Record],
+    usage: Usage | None,
+    path: str,
+    replaced: Manifest | None = None,
 ) -> dict[str, Any]:
     """Metadata of one materialized partition.
 
@@ -28,6 +34,7 @@ def partition_metadata(
         samples: A few accepted rows.
         usage: The teachers' usage; None for stages without a teacher.
         path: File of the rows.
+        replaced: The manifest of the version before; None: this is the first.
 
     Returns:
         Numbers by name, which the UI plots, and `funnel`, `samples` and `refused_samples` as
@@ -39,7 +46,9 @@ def partition_metadata(
         "rows": inspection.rows,
         "rows_rejected": inspection.rejected.total(),
         **{f"rejected_by_{gate}": count for gate, count in sorted(inspection.rejected.items())},
-        "funnel": dg.MetadataValue.md(_funnel(inspection)),
+        "funnel": dg.MetadataValue.md(
+            funnel_table(Counts.of(inspection), Counts.published(replaced))
+        ),
         "samples": dg.MetadataValue.md(_samples(samples)),
         **_refused(inspection),
         **_pass_rates(inspection),
@@ -153,11 +162,6 @@ def paraphrase_metadata(record: Mapping[str, Any]) -> dict[str, Any]:
     return metadata
 
 
-def _funnel(inspection: Inspection) -> str:
-    lines = {"accepted": inspection.rows, **dict(inspection.rejected.most_common())}
-    return _table(("rows", "count"), lines)
-
-
 def _table(header: tuple[str, str], rows: Mapping[str, object]) -> str:
     lines = [f"| {header[0]} | {header[1]} |", "|---|---|"]
     return "\n".join(lines + [f"| {_cell(k)} | {_cell(v)} |" for k, v in rows.items()])
@@ -215,9 +219,8 @@ class Failing:
         """`failing_partitions`: a Markdown list of links; empty if no partition fails."""
         if not self.partitions:
             return {}
-        page = f"/assets/{self.asset.to_user_string()}?view=partitions&partition="
-        first = self.partitions[:FAILING_SHOWN]
-        links = "\n".join(f"- [{key}]({page}{quote(key)})" for key in first)
+        asset, first = self.asset.to_user_string(), self.partitions[:FAILING_SHOWN]
+        links = "\n".join(f"- [{key}]({partition_page(asset, key)})" for key in first)
         more = len(self.partitions) - FAILING_SHOWN
         rest = f"\n- and {more} more" if more > 0 else ""
         text = f"{len(self.partitions)} of {self.of} partitions fail:\n\n{links}{rest}"

@@ -1,13 +1,12 @@
 """The `operations` asset: one page of failed, stale, incomplete and missing partitions."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from urllib.parse import quote
 
 import dagster as dg
 
 from sdg_assets.assets.failures import clear_failures
-from sdg_assets.assets.keys import BENCHMARKS, asset_key
+from sdg_assets.assets.keys import BENCHMARKS, asset_key, asset_page, partition_page
 from sdg_assets.assets.newest import materialized_partitions
 from sdg_assets.assets.staleness import Made, Versions, made_of, shared_versions
 from sdg_assets.catalog import Catalog, SeedTask, configured_catalog, load_protected
@@ -233,23 +232,41 @@ def operations_asset() -> dg.AssetsDefinition:
 def page(state: State) -> str:
     """The state as Markdown: the count and the first `SHOWN` of each list, and what to do.
 
-    Each entry links to its partition, and to its run if that failed or was ended.
+    Each entry links to its partition, to its run if that failed or was ended, and to the inputs
+    that have changed if it is stale.
     """
     parts = []
     for name, keys in {**state.broken, **({"left": state.left} if state.left else {})}.items():
         entries = "\n".join(f"- {_entry(key, state, name)}" for key in keys[:SHOWN])
-        more = f"\n- and {len(keys) - SHOWN} more" if len(keys) > SHOWN else ""
-        parts.append(f"### {len(keys)} {name}\n{WHAT_TO_DO[name]}\n\n{entries}{more}")
+        parts.append(f"### {len(keys)} {name}\n{WHAT_TO_DO[name]}\n\n{entries}{_rest(keys)}")
     return "\n\n".join(parts) or "Nothing is broken."
 
 
 def _entry(name: str, state: State, kind: str) -> str:
     asset, _, partition = name.rpartition("/")
     if kind == "left":  # the UI has no page for this partition any more
-        return f"[{name}](/assets/{quote(asset)})"
-    entry = f"[{name}](/assets/{quote(asset)}?view=partitions&partition={quote(partition)})"
+        return f"[{name}]({asset_page(asset)})"
+    entry = f"[{name}]({partition_page(asset, partition)})"
     if run := state.runs.get(name):
         entry += f" – [run {run[:8]}](/runs/{run})"
     if kind == "stale" and (changed := state.changed.get(name)):
-        entry += f" – {', '.join(changed)}"
+        entry += f" – {', '.join(_input(each, asset, partition) for each in changed)}"
     return entry
+
+
+def _input(changed: str, asset: str, partition: str) -> str:
+    """A link to a changed input: a stage of the same subtask, or an asset that all tasks share."""
+    is_of_task = changed.partition("/")[0] == asset.partition("/")[0]
+    page_of_input = partition_page(changed, partition) if is_of_task else asset_page(changed)
+    return f"[{changed}]({page_of_input})"
+
+
+def _rest(names: Sequence[str]) -> str:
+    """A line about the partitions after the first `SHOWN`, with links to their assets."""
+    rest = names[SHOWN:]
+    if not rest:
+        return ""
+    assets = list(dict.fromkeys(name.rpartition("/")[0] for name in rest))
+    links = ", ".join(f"[{asset}]({asset_page(asset)}?view=partitions)" for asset in assets[:SHOWN])
+    others = " …" if len(assets) > SHOWN else ""
+    return f"\n- and {len(rest)} more, of {links}{others}"

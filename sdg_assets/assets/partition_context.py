@@ -10,6 +10,7 @@ import dagster as dg
 
 from sdg_assets.assets.costs import cost_metadata
 from sdg_assets.assets.desks import desks_of, judge_of, played
+from sdg_assets.assets.effective_knobs import effective_knobs, knobs_text
 from sdg_assets.assets.heldout_guard import HeldoutGuard
 from sdg_assets.assets.knobs import SolverConfig, StageConfig, WriterConfig
 from sdg_assets.assets.metadata import contamination_metadata, paraphrase_metadata
@@ -230,6 +231,8 @@ class PartitionContext(PartitionInputs):
         report.metadata |= cost_metadata(
             self._costs(), report.metadata["rows"], PriceList.of(self.settings)
         )
+        knobs = effective_knobs(config, self.settings, self.thresholds)
+        report.metadata["knobs"] = knobs_text(knobs)
         if guard:
             report.metadata |= contamination_metadata(info["contamination"])
         if url := self.settings.browse_url:

@@ -6,32 +6,39 @@ wider picture would be cut off at the right, where refused rows are drawn.
 """
 
 from base64 import b64encode
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from html import escape
 
 BAR, LINE = 300, 40
 ACCEPTED, REFUSED = "#2f7d5b", "#e3b7ae"
 
 
-def funnel_markdown(stages: Sequence[tuple[str, int, int]]) -> str:
-    """The funnel as a Markdown image.
-
-    Args:
-        stages: (name, accepted rows, refused rows) of each stage, in order.
-    """
-    picture = b64encode(funnel_svg(stages).encode()).decode()
+def funnel_markdown(
+    stages: Sequence[tuple[str, int, int]], before: Mapping[str, int] | None = None
+) -> str:
+    """The funnel as a Markdown image; arguments as for `funnel_svg`."""
+    picture = b64encode(funnel_svg(stages, before).encode()).decode()
     return f"![funnel](data:image/svg+xml;base64,{picture})"
 
 
-def funnel_svg(stages: Sequence[tuple[str, int, int]]) -> str:
-    """One bar per stage: accepted rows, then refused rows. All bars have the same scale."""
+def funnel_svg(
+    stages: Sequence[tuple[str, int, int]], before: Mapping[str, int] | None = None
+) -> str:
+    """One bar per stage: accepted rows, then refused rows. All bars have the same scale.
+
+    Args:
+        stages: (name, accepted rows, refused rows) of each stage, in order.
+        before: Stage → its accepted rows at the materialization before; of a stage that is left
+            out, no change is shown.
+    """
     most = max((accepted + refused for _, accepted, refused in stages), default=0) or 1
     accepted_bars, refused_bars, texts = "", "", ""
     for number, (name, accepted, refused) in enumerate(stages):
         middle, width = number * LINE + 26, BAR * accepted // most
         accepted_bars += f"M0 {middle}h{width}"
         refused_bars += f"M{width} {middle}h{BAR * refused // most}" if refused else ""
-        label = f"{name} {accepted:,}" + (f", {refused:,} refused" if refused else "")
+        change = f" ({accepted - before[name]:+,})" if before and name in before else ""
+        label = f"{name} {accepted:,}{change}" + (f", {refused:,} refused" if refused else "")
         texts += f'<text y="{middle - 11}">{escape(label)}</text>'
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{BAR}" '

@@ -7,6 +7,7 @@ from typing import Any
 
 import dagster as dg
 
+from sdg_assets.assets.changes import FUNNEL, Counts, funnel_before, stages_so_far
 from sdg_assets.assets.metadata import SAMPLES, partition_metadata
 from sdg_assets.assets.pictures import funnel_markdown
 from sdg_assets.checks.inspection import Inspection
@@ -17,7 +18,6 @@ from sdg_assets.errors import BudgetUsedUpError, PermanentError, SdgError
 from sdg_assets.gates import Gate
 from sdg_assets.records import Record, Rejection, Role, Stage
 from sdg_assets.signatures.table import ATTACHMENT, Signatures
-from sdg_assets.stages.stage import ROW_STAGES
 from sdg_assets.store.manifest import Manifest
 from sdg_assets.store.partitions import KEPT_ASIDE, PartitionKey, Store
 from sdg_assets.store.writer import PartitionWriter
@@ -121,7 +121,7 @@ def write_partition(
         signed = signatures() if signatures else None
         checks = inspection.outcomes(signed)
         report = PartitionReport(
-            partition_metadata(inspection, samples, usage, str(out.path)),
+            partition_metadata(inspection, samples, usage, str(out.path), out.replaces),
             checks,
             content=out.sha256,
             unfinished=inspection.unfinished,
@@ -130,15 +130,17 @@ def write_partition(
             raise InvariantBrokenError(key, report, _keep_aside(report, out))
         if signed is not None:
             out.attachments[ATTACHMENT] = partial(signed.write_parquet, str(key))
+        stages = stages_so_far(key, store, Counts.of(inspection))
         out.info = {
             **(info or {}),
+            FUNNEL: {name: accepted for name, accepted, _ in stages},
             "rejected_by_gate": dict(inspection.rejected),
             "outcomes": inspection.outcome_counts(),
             "verified": inspection.verified,
             **({} if inspection.pass_rate is None else {"pass_rate": inspection.pass_rate}),
-            "usage": usage.entry() if usage else {},
+            "usage": usage.plain() if usage else {},
         }
-    picture = dg.MetadataValue.md(funnel_markdown(_stages_so_far(key, store)))
+    picture = dg.MetadataValue.md(funnel_markdown(stages, funnel_before(key, out.replaces)))
     report.metadata = {"funnel_picture": picture, **report.metadata}  # first: the UI keeps order
     if inspection.rejected:
         report.metadata["rejected_path"] = dg.MetadataValue.path(str(store.rejected_path(key)))
@@ -170,13 +172,3 @@ def _keep_aside(report: PartitionReport, out: PartitionWriter) -> str:
         f"Its refused rows are kept in {path} for {KEPT_ASIDE.days} days, its accepted rows beside "
         "them"
     )
-
-
-def _stages_so_far(key: PartitionKey, store: Store) -> list[tuple[str, int, int]]:
-    """(stage, accepted rows, refused rows) of each published stage up to this one."""
-    stages = ROW_STAGES[: ROW_STAGES.index(Stage(key.stage)) + 1]
-    published = store.manifests(PartitionKey(key.task, s.value, key.subtask) for s in stages)
-    return [
-        (stage_key.stage, manifest.rows, sum(manifest.rejected.values()))
-        for stage_key, manifest in published.items()
-    ]

@@ -41,26 +41,28 @@ FIGURES: Mapping[str, Callable[[Side], str]] = {
 
 
 @dataclass(frozen=True)
-class _Shown:
+class _SideView:
     """A side as the template shows it."""
 
     letter: str
     source: str
     title: str
     choices: Sequence[tuple[str, str, Sequence[str], str]]
-    """(category, label, values, the chosen one)"""
+    """(category, label, values, the selected one)"""
     histograms: Sequence[Histogram] = field(default=())
 
 
 def compare(request: Request) -> Response:
     """Two selections of a subtask's rows."""
     shelf = shelf_of(request)
-    asked = only(request.query_params.multi_items(), PARAMETERS)
-    held = shelf.library.subtask(asked.get("task", ""), asked.get("subtask", ""))
+    parameters = only(request.query_params.multi_items(), PARAMETERS)
+    held = shelf.library.subtask(parameters.get("task", ""), parameters.get("subtask", ""))
     sources = _sources(shelf, held.task, held.name)
     if not sources:
         raise BadQueryError(f"{held.task}/{held.name}: it has no generated rows to compare")
-    tables = [_chosen(asked.get(letter), sources, place) for place, letter in enumerate(LETTERS)]
+    tables = [
+        _source_of(parameters.get(letter), sources, place) for place, letter in enumerate(LETTERS)
+    ]
     values: dict[str, Any] = {
         "store": shelf.name,
         "task": held.task,
@@ -71,14 +73,14 @@ def compare(request: Request) -> Response:
     indexes = [shelf.indexes.get(sources[name][0]) for name in tables]
     for index in indexes:
         if isinstance(index, Progress):
-            sides = [_Shown(c, name, "", ()) for c, name in zip(LETTERS, tables, strict=True)]
+            sides = [_SideView(c, name, "", ()) for c, name in zip(LETTERS, tables, strict=True)]
             return HTMLResponse(page("compare", **values | {"progress": index, "sides": sides}))
     read = [index for index in indexes if isinstance(index, Index)]
-    filters = _filters(asked, read, [sources[name][1] for name in tables])
+    filters = _filters(parameters, read, [sources[name][1] for name in tables])
     selections = [select(i, Query(filters=f)) for i, f in zip(read, filters, strict=True)]
     left, right = map(side_of, selections)
-    shown = [
-        _Shown(
+    side_views = [
+        _SideView(
             letter,
             name,
             ", ".join([name, *(filters[place][by] for by in BY if by in filters[place])]),
@@ -94,7 +96,7 @@ def compare(request: Request) -> Response:
     ]
     heres = [sources[name][2] for name in tables]
     values |= {
-        "sides": shown,
+        "sides": side_views,
         "figures": [(label, show(left), show(right)) for label, show in FIGURES.items()],
         "reasons": reasons(left, right),
         "pairs": [
@@ -128,7 +130,7 @@ def _sources(shelf: Shelf, task: str, subtask: str) -> dict[str, tuple[Table, di
     return sources
 
 
-def _chosen(name: str | None, sources: Mapping[str, object], place: int) -> str:
+def _source_of(name: str | None, sources: Mapping[str, object], place: int) -> str:
     """The source that a side asks for; by default the newest stage, on both sides."""
     if not name:
         return next(iter(sources))
@@ -138,20 +140,20 @@ def _chosen(name: str | None, sources: Mapping[str, object], place: int) -> str:
 
 
 def _filters(
-    asked: Mapping[str, str], indexes: Sequence[Index], base: Sequence[dict[str, str]]
+    parameters: Mapping[str, str], indexes: Sequence[Index], base: Sequence[dict[str, str]]
 ) -> list[dict[str, str]]:
     """The filters of each side. Without any, sides of one table get different writers."""
-    chosen = [
-        {by: text for by in BY if (text := asked.get(f"{letter}_{by}"))} for letter in LETTERS
+    of_sides = [
+        {by: text for by in BY if (text := parameters.get(f"{letter}_{by}"))} for letter in LETTERS
     ]
-    is_asked = any(f"{letter}_{by}" in asked for letter in LETTERS for by in BY)
+    has_filters = any(f"{letter}_{by}" in parameters for letter in LETTERS for by in BY)
     same = indexes[0].table.name == indexes[1].table.name
     for by in BY:
         texts = _texts(indexes[0], by)
-        if not is_asked and same and len(texts) > 1:
-            chosen = [{by: texts[0]}, {by: texts[1]}]
+        if not has_filters and same and len(texts) > 1:
+            of_sides = [{by: texts[0]}, {by: texts[1]}]
             break
-    return [dict(ours) | theirs for ours, theirs in zip(base, chosen, strict=True)]
+    return [dict(ours) | theirs for ours, theirs in zip(base, of_sides, strict=True)]
 
 
 def _texts(index: Index, category: str) -> list[str]:

@@ -39,16 +39,16 @@ class Side:
 
 def side_of(selection: Selection) -> Side:
     """The figures of a selection."""
-    index, chosen = selection.index, selection.rows
-    is_accepted = index.columns["state"][chosen] == index.code("state", ACCEPTED)
-    numbers, refused = chosen[is_accepted], chosen[~is_accepted]
+    index, selected = selection.index, selection.rows
+    is_accepted = index.columns["state"][selected] == index.code("state", ACCEPTED)
+    numbers, refused = selected[is_accepted], selected[~is_accepted]
     why = zip(index.columns["gate"][refused], index.columns["reason"][refused], strict=True)
     gates, texts = index.values["gate"], index.values["reason"]
     reasons = {f"{gates[g]}: {texts[r]}": count for (g, r), count in Counter(why).items()}
     places = np.linspace(0, len(numbers) - 1, min(SAMPLED, len(numbers))).astype(int)
     rows = rows_at(index, [int(numbers[place]) for place in places])
     questions = [str(row.fields.get("question") or "") for row in rows]
-    return Side(selection, len(numbers), len(chosen), measure(questions), reasons)
+    return Side(selection, len(numbers), len(selected), measure(questions), reasons)
 
 
 def pairs(left: Selection, right: Selection) -> list[tuple[Row, Row]]:

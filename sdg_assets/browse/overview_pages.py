@@ -42,11 +42,11 @@ COLUMNS = (
 
 def overview(request: Request) -> Response:
     """All subtasks in one sortable table."""
-    asked = only(request.query_params.multi_items(), ("sort", "down", "q"))
-    sort = asked.get("sort") or "task"
+    parameters = only(request.query_params.multi_items(), ("sort", "down", "q"))
+    sort = parameters.get("sort") or "task"
     if sort not in get_args(Sort):
         raise BadQueryError(f"sort: one of {', '.join(get_args(Sort))}")
-    down, words = asked.get("down") == "1", asked.get("q", "")
+    down, words = parameters.get("down") == "1", parameters.get("q", "")
     library = shelf_of(request).library
     states = sorted_states(library.subtasks().values(), cast("Sort", sort), down=down)
     states = [state for state in states if _matches(state, words)]
@@ -116,5 +116,5 @@ def _matches(state: State, words: str) -> bool:
 
 
 def _sorted_by(column: str, words: str, *, down: bool) -> str:
-    asked = {"sort": column, "q": words, "down": "1" if down else ""}
-    return f"/?{urlencode({name: value for name, value in asked.items() if value})}"
+    parameters = {"sort": column, "q": words, "down": "1" if down else ""}
+    return f"/?{urlencode({name: value for name, value in parameters.items() if value})}"

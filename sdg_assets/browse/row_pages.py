@@ -30,10 +30,10 @@ from sdg_assets.browse.selection import BadQueryError, Query, Selection
 from sdg_assets.browse.shelf import (
     VERSION,
     Shelf,
-    Shown,
+    TableView,
     selected,
     shelf_of,
-    shown_by,
+    view_of,
 )
 from sdg_assets.errors import PermanentError, TransientError
 from sdg_assets.gates import order
@@ -64,38 +64,38 @@ PROVENANCE = (
 
 def row(request: Request) -> Response:
     """A row of a table."""
-    shown = shown_by(request, LOGS).checked()
-    number, selection = request.path_params["number"], selected(request, shown)
-    one = _row(shown, selection, number)
+    view = view_of(request, LOGS).checked()
+    number, selection = request.path_params["number"], selected(request, view)
+    one = _row(view, selection, number)
     before = after = place = None
     if isinstance(selection, Selection):
         before, after, place = selection.neighbours(number)
     shelf, owner = shelf_of(request), _owner(request, one)
-    said = _said(shelf, owner, one, wants_logs=shown.own.get(LOGS) == "1")
+    said = _said(shelf, owner, one, wants_logs=view.own.get(LOGS) == "1")
     known = {*PLACED, *PROVENANCE, "completion"}
     text = page(
         "row",
         store=shelf.name,
-        table=shown.table,
+        table=view.table,
         row=one,
         place=place,
         before=before,
         after=after,
         selected=len(selection.rows) if isinstance(selection, Selection) else 0,
-        list_url=shown.query.url(shown.here, page=shown.query.page),
-        row_url=shown.row_url,
-        note_url=shown.query.url(
-            f"{shown.here}/rows/{number}/notes", **{VERSION: shown.table.version}
+        list_url=view.query.url(view.here, page=view.query.page),
+        row_url=view.row_url,
+        note_url=view.query.url(
+            f"{view.here}/rows/{number}/notes", **{VERSION: view.table.version}
         ),
         notes=shelf.notes(*owner).get(one.id, ()) if owner else (),
         seeds=_seeds(shelf, owner, one),
-        same_seed=_same_seed(shown, selection, one),
-        passed=order() if shown.table.stage in (Stage.FILTERED, Stage.CURATED) else (),
+        same_seed=_same_seed(view, selection, one),
+        passed=order() if view.table.stage in (Stage.FILTERED, Stage.CURATED) else (),
         provenance={name: one.fields[name] for name in PROVENANCE if one.fields.get(name)},
         more={
             n: v for n, v in one.fields.items() if n not in known and v not in (None, "", [], {})
         },
-        traces_url=None if said.is_searched else shown.row_url(number, **{LOGS: "1"}),
+        traces_url=None if said.is_searched else view.row_url(number, **{LOGS: "1"}),
         traces=said.traces,
         written=said.written,
         logs_size=said.size,
@@ -122,9 +122,9 @@ async def note(request: Request) -> Response:
 def _noted(request: Request, sent: Sequence[tuple[str, str]]) -> str:
     """Appends the note; returns the address of its row."""
     values = {name: value for name, value in sent if name in ("reviewer", "verdict", "why")}
-    shown = shown_by(request).checked()
+    view = view_of(request).checked()
     number = request.path_params["number"]
-    one = _row(shown, selected(request, shown), number)
+    one = _row(view, selected(request, view), number)
     owner = _owner(request, one)
     if owner is None:
         raise NotInStoreError(
@@ -138,8 +138,8 @@ def _noted(request: Request, sent: Sequence[tuple[str, str]]) -> str:
         kept = Note.model_validate(
             {
                 "row": one.id,
-                "stage": shown.table.stage.value,
-                "version": shown.table.version,
+                "stage": view.table.stage.value,
+                "version": view.table.version,
                 "verdict": values.get("verdict", ""),
                 "why": values.get("why", "").strip(),
                 "reviewer": reviewer,
@@ -150,7 +150,7 @@ def _noted(request: Request, sent: Sequence[tuple[str, str]]) -> str:
         fault = error.errors()[0]
         raise BadQueryError(f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}") from None
     add_note(shelf_of(request).library.store, *owner, kept)
-    return shown.row_url(number)
+    return view.row_url(number)
 
 
 def _from_here(request: Request) -> None:
@@ -168,20 +168,20 @@ def _from_here(request: Request) -> None:
 _SAME = (None, "same-origin", "none")
 
 
-def _row(shown: Shown, selection: Selection | Progress, number: int) -> Row:
+def _row(view: TableView, selection: Selection | Progress, number: int) -> Row:
     """The row with a number.
 
     Raises:
         NotInStoreError: The table has fewer rows.
         TransientError: The table is still being read.
     """
-    if number >= shown.table.rows:
-        raise NotInStoreError(f"{shown.table.name} has {shown.table.rows:,} rows, from 0 on")
+    if number >= view.table.rows:
+        raise NotInStoreError(f"{view.table.name} has {view.table.rows:,} rows, from 0 on")
     if isinstance(selection, Selection):
         return rows_at(selection.index, [number])[0]
     if number < EARLY_ROWS:
-        return first_rows(shown.table, number + 1)[number]
-    raise TransientError(f"{shown.table.name}: still being read; try again in a moment")
+        return first_rows(view.table, number + 1)[number]
+    raise TransientError(f"{view.table.name}: still being read; try again in a moment")
 
 
 def _owner(request: Request, one: Row) -> tuple[str, str] | None:
@@ -238,11 +238,13 @@ def _seeds(
     return [(i, records.get(i)) for i in ids]
 
 
-def _same_seed(shown: Shown, selection: Selection | Progress, one: Row) -> tuple[str, int] | None:
+def _same_seed(
+    view: TableView, selection: Selection | Progress, one: Row
+) -> tuple[str, int] | None:
     """Where the rows after the same anchor are listed, and how many there are."""
     ids = one.fields.get("seed_ids")
     if isinstance(selection, Progress) or not isinstance(ids, list) or not ids:
         return None
     anchor = str(ids[0])
     count = len(selection.index.rows_after(anchor))
-    return (Query(anchor=anchor).url(shown.here), count) if count > 1 else None
+    return (Query(anchor=anchor).url(view.here), count) if count > 1 else None

@@ -127,22 +127,22 @@ def _lines_beginning(place: Place, prefixes: Mapping[str, bytes]) -> dict[str, b
     if isinstance(place, Path):
         try:
             with clear_errors(place), place.open("rb") as file:
-                return _found(file.fileno(), prefixes)
+                return _mapped_lines(file.fileno(), prefixes)
         except FileNotFoundError:
             return {}
-    found: dict[str, bytes] = {}
+    lines: dict[str, bytes] = {}
     with place.open() as stream:
         for line in stream:
             for name, prefix in prefixes.items():
                 if line.startswith(prefix):
-                    found[name] = line
-            if len(found) == len(prefixes):
+                    lines[name] = line
+            if len(lines) == len(prefixes):
                 break
-    return found
+    return lines
 
 
-def _found(descriptor: int, prefixes: Mapping[str, bytes]) -> dict[str, bytes]:
-    found = {}
+def _mapped_lines(descriptor: int, prefixes: Mapping[str, bytes]) -> dict[str, bytes]:
+    lines = {}
     try:
         mapped = mmap.mmap(descriptor, 0, access=mmap.ACCESS_READ)
     except ValueError:  # an empty file
@@ -154,8 +154,8 @@ def _found(descriptor: int, prefixes: Mapping[str, bytes]) -> dict[str, bytes]:
                 place = mapped.find(prefix, place + 1)
             if place >= 0:
                 end = mapped.find(b"\n", place)
-                found[name] = mapped[place : end + 1 if end >= 0 else len(mapped)]
-    return found
+                lines[name] = mapped[place : end + 1 if end >= 0 else len(mapped)]
+    return lines
 
 
 @dataclass(frozen=True)

@@ -222,9 +222,9 @@ class Selection:
             if not self._is_everything:
                 counts = np.bincount(self._column(name), minlength=len(values))
             order = np.argsort(-counts, kind="stable")
-            shown = [Count(values[i], int(counts[i])) for i in order[:TOP] if counts[i]]
+            most_frequent = [Count(values[i], int(counts[i])) for i in order[:TOP] if counts[i]]
             others = int(counts[order[TOP:]].sum())
-            facets.append(Facet(name, CATEGORIES[name].label, shown, others))
+            facets.append(Facet(name, CATEGORIES[name].label, most_frequent, others))
         return facets
 
     def histograms(self) -> list[Histogram]:

@@ -54,7 +54,7 @@ class Shelf:
 
 
 @dataclass(frozen=True)
-class Shown:
+class TableView:
     """The table that a page shows, and what its address asks."""
 
     table: Table
@@ -71,7 +71,7 @@ class Shown:
         changes = {VERSION: self.table.version, **more}
         return self.query.url(f"{self.here}/rows/{number}", page=None, **changes)
 
-    def checked(self) -> Shown:
+    def checked(self) -> TableView:
         """Itself, if its version is still the published one.
 
         Raises:
@@ -88,7 +88,7 @@ def shelf_of(request: Request) -> Shelf:
     return shelf
 
 
-def shown_by(request: Request, *own: str) -> Shown:
+def view_of(request: Request, *own: str) -> TableView:
     """The table and the query that an address names.
 
     Args:
@@ -107,15 +107,15 @@ def shown_by(request: Request, *own: str) -> Shown:
         table, here = library.partition(*names), rows_address(*names)
     parameters = request.query_params.multi_items()
     names_of_own = (VERSION, *own)
-    asked = only([pair for pair in parameters if pair[0] in names_of_own], names_of_own)
+    own_parameters = only([pair for pair in parameters if pair[0] in names_of_own], names_of_own)
     query = Query.of(pair for pair in parameters if pair[0] not in names_of_own)
-    return Shown(table, here, query, asked.pop(VERSION, None), asked)
+    return TableView(table, here, query, own_parameters.pop(VERSION, None), own_parameters)
 
 
-def selected(request: Request, shown: Shown) -> Selection | Progress:
+def selected(request: Request, view: TableView) -> Selection | Progress:
     """The rows of a page's query, or how far their index is."""
-    index = shelf_of(request).indexes.get(shown.table)
-    return index if isinstance(index, Progress) else select(index, shown.query)
+    index = shelf_of(request).indexes.get(view.table)
+    return index if isinstance(index, Progress) else select(index, view.query)
 
 
 def only(parameters: Iterable[tuple[str, str]], known: Iterable[str]) -> dict[str, str]:

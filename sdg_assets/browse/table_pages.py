@@ -18,7 +18,7 @@ from sdg_assets.browse.links import address
 from sdg_assets.browse.render import number, page
 from sdg_assets.browse.rows import Row, first_rows, rows_at
 from sdg_assets.browse.selection import NONE, PER_PAGE, PLACE, Bar, Query, Selection
-from sdg_assets.browse.shelf import Shown, selected, shelf_of, shown_by
+from sdg_assets.browse.shelf import TableView, selected, shelf_of, view_of
 from sdg_assets.errors import TransientError
 from sdg_assets.store.notes import Note
 
@@ -27,8 +27,8 @@ SORTS = (("place", "place in the file"), *((name, m.label) for name, m in MEASUR
 
 def table(request: Request) -> Response:
     """The rows that the address asks for, with counts and histograms that follow."""
-    shown = shown_by(request)
-    query, here, selection = shown.query, shown.here, selected(request, shown)
+    view = view_of(request)
+    query, here, selection = view.query, view.here, selected(request, view)
     is_read = isinstance(selection, Selection)
     values: dict[str, Any] = {"selection": None, "facets": (), "histograms": (), "selected": 0}
     if isinstance(selection, Selection):
@@ -40,7 +40,7 @@ def table(request: Request) -> Response:
             "selected": len(selection.rows),
         }
     else:
-        rows = first_rows(shown.table, PER_PAGE) if query.is_plain and query.page == 1 else []
+        rows = first_rows(view.table, PER_PAGE) if query.is_plain and query.page == 1 else []
 
     def facet_url(name: str, text: str) -> str:
         is_chosen = query.filters.get(name) == text
@@ -54,7 +54,7 @@ def table(request: Request) -> Response:
     text = page(
         "table",
         store=shelf_of(request).name,
-        table=shown.table,
+        table=view.table,
         here=here,
         query=query,
         rows=rows,
@@ -64,9 +64,9 @@ def table(request: Request) -> Response:
         links=_links(request),
         sorts=SORTS,
         chips=list(_chips(query, here)),
-        notes=_notes(request, shown, rows),
+        notes=_notes(request, view, rows),
         summary=summary,
-        row_url=shown.row_url,
+        row_url=view.row_url,
         facet_url=facet_url,
         bar_url=bar_url,
         export_url=lambda form: query.url(f"{here}/export.{form}", sort=query.sort),
@@ -80,11 +80,11 @@ def export(request: Request) -> Response:
     form = request.path_params["form"]
     if form not in ("jsonl", "parquet"):
         raise NotInStoreError(f"export.{form}: there is export.jsonl and export.parquet")
-    shown = shown_by(request).checked()
-    selection = selected(request, shown)
+    view = view_of(request).checked()
+    selection = selected(request, view)
     if isinstance(selection, Progress):
-        raise TransientError(f"{shown.table.name}: still being read; try again in a moment")
-    name = f"{shown.table.name.replace('/', '-')}.{form}"
+        raise TransientError(f"{view.table.name}: still being read; try again in a moment")
+    name = f"{view.table.name.replace('/', '-')}.{form}"
     if form == "jsonl":
         disposition = {"content-disposition": f'attachment; filename="{name}"'}
         return StreamingResponse(
@@ -157,7 +157,7 @@ def _chips(query: Query, here: str) -> Iterator[tuple[str, str]]:
         yield f"by {MEASURES[query.sort].label}", query.url(here, sort=None, down=None)
 
 
-def _notes(request: Request, shown: Shown, rows: list[Row]) -> dict[str, list[Note]]:
+def _notes(request: Request, view: TableView, rows: list[Row]) -> dict[str, list[Note]]:
     """The notes on the rows of a page."""
     path, shelf = request.path_params, shelf_of(request)
     if "release" not in path:

@@ -24,6 +24,7 @@ from sdg_assets.cli import (
     records,
     release,
     teacher,
+    tryout,
     tune,
 )
 from sdg_assets.cli.endings import Command, exit_codes, help_if_alone
@@ -65,6 +66,9 @@ def build(*, rich_help: bool) -> typer.Typer:
     app.command(
         "plan", short_help="Estimate the cost of a run before it starts.", epilog=exit_codes()
     )(plan.plan)
+    app.command("try", short_help="Take a few rows through all stages.", epilog=tryout.EXIT_CODES)(
+        tryout.tryout
+    )
     app.command(
         "cover", short_help="Show what would fill the holes of coverage.", epilog=exit_codes()
     )(cover.cover)

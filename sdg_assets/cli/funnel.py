@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING
 
 from sdg_assets.cli import terminal
@@ -51,9 +52,11 @@ def funnel(subtasks: Subtasks = None, as_json: AsJson = False) -> int:
         rows = materialized(store, selected(catalog, subtasks))
     if as_json:
         terminal.write_json(
+            # `asdict` makes a Counter of the pairs of a Counter, with keys that JSON does not have.
             [
-                asdict(row)
+                asdict(replace(row, rejections=Counter()))
                 | {
+                    "rejections": row.rejections,
                     "tokens_per_second": row.tokens_per_second,
                     "costs": cost_entries(row.costs, prices),
                     "currency": prices.currency or None,

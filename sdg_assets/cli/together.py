@@ -33,8 +33,8 @@ from sdg_assets.stages.seed_index import SeedCopies, SeedsById
 from sdg_assets.stages.stage import key_of
 from sdg_assets.store.partitions import Store
 from sdg_assets.store.row_file import RowFile
-from sdg_assets.teacher.conversation import Desks, Feed, Usage, Work
-from sdg_assets.teacher.requests import Completion
+from sdg_assets.teacher.conversation import Desks, Feed, Usage, Work, observed
+from sdg_assets.teacher.requests import Completion, Request
 from sdg_assets.teacher.stream import fill
 from sdg_assets.thresholds import overridden
 
@@ -160,17 +160,15 @@ def _rows(
 
 def _counted(work: Work[None], together: Together) -> Work[None]:
     """The same work, whose requests are counted when it is finished."""
-    answers: list[Completion] | None = None
     asked = 0
-    while True:
-        try:
-            requests = next(work) if answers is None else work.send(answers)
-        except StopIteration:
-            together.finished += 1
-            together.spent += asked
-            return
+
+    def count(requests: list[Request], _: list[Completion]) -> None:
+        nonlocal asked
         asked += len(requests)
-        answers = yield requests
+
+    yield from observed(work, count)
+    together.finished += 1
+    together.spent += asked
 
 
 class _Notes:

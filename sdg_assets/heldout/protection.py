@@ -94,6 +94,8 @@ def protection(
     specs: Iterable[SubtaskSpec],
     without: Collection[str],
     source: str,
+    *,
+    own_hashes: Store | None = None,
 ) -> Protection:
     """Loads all hashes, after checking that they are sufficient.
 
@@ -103,6 +105,8 @@ def protection(
         specs: The subtasks whose rows will be tested.
         without: Benchmarks that may be missing; EVERY_BENCHMARK for all.
         source: The seed source in use.
+        own_hashes: Another store that holds the hashes of these subtasks' own splits; None: `store`
+            holds them.
 
     Raises:
         StoreError: A subtask's own splits, or a protected benchmark, are not hashed, or its splits
@@ -118,6 +122,10 @@ def protection(
     } | benchmarks
     own = {heldout_key(spec.task, spec.key): spec for spec in specs}
     published = store.manifests({*own, *keys.values()})
+    stores = dict.fromkeys(published, store)
+    if own_hashes:
+        published |= own_hashes.manifests(own)
+        stores |= dict.fromkeys(own, own_hashes)
     for key, spec in own.items():
         manifest = published.get(key)
         if manifest and (empty := _without_rows(manifest, source)):
@@ -152,7 +160,9 @@ def protection(
     missing = {
         name: splits for name, m in manifests.items() if (splits := m.info.get("missing", []))
     }
-    index = _index(store.root, tuple((name, hashed[name], against[name]) for name in against))
+    index = _index(
+        tuple((name, stores[hashed[name]].root, hashed[name], against[name]) for name in against)
+    )
     return Protection(index, against, missing, absent)
 
 
@@ -197,11 +207,13 @@ def split_name(split: HashedSplit) -> str:
 
 
 @lru_cache(maxsize=1)
-def _index(root: Place, pinned: tuple[tuple[str, PartitionKey, str], ...]) -> HeldoutIndex:
+def _index(pinned: tuple[tuple[str, Place, PartitionKey, str], ...]) -> HeldoutIndex:
     """One index per process; it is rebuilt when any of its hashes changed."""
-    store = Store(root)
     return HeldoutIndex(
-        {name: HeldoutTables.from_bytes(partial(store.attachment, key)) for name, key, _ in pinned}
+        {
+            name: HeldoutTables.from_bytes(partial(Store(root).attachment, key))
+            for name, root, key, _ in pinned
+        }
     )
 
 

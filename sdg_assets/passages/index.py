@@ -71,21 +71,21 @@ class PassageIndex:
             question: The question, with its answer if that is known.
             count: Most passages to return.
         """
-        asked = sorted(set(stems(question)))
-        known = [self._vocabulary[stem] for stem in asked if stem in self._vocabulary]
+        question_stems = sorted(set(stems(question)))
+        known = [self._vocabulary[stem] for stem in question_stems if stem in self._vocabulary]
         if len(known) < LEAST_WORDS:
             return []
-        weights = {stem: self._weight(stem) for stem in asked}
-        found = []
+        weights = {stem: self._weight(stem) for stem in question_stems}
+        passages = []
         for place in _best(self._search.get_scores_from_ids(known)):
             passage = self._passages[place]
             shared = weights.keys() & stems(searched_text(passage))
             share = sum(weights[stem] for stem in shared) / sum(weights.values())
             if len(shared) >= LEAST_WORDS and share >= RELEVANT:
-                found.append(passage)
-            if len(found) == count:
+                passages.append(passage)
+            if len(passages) == count:
                 break
-        return found
+        return passages
 
     def drawn(self, key: str, number: int) -> Passage:
         """A passage for a question to be asked about; numbers in a row give different ones.

@@ -130,7 +130,7 @@ def total_gpu_seconds(costs: Iterable[Cost]) -> float | None:
 
 
 def _cost(role: str, entry: Mapping[str, Any]) -> Cost:
-    """A role's cost, from `Usage.entry`: of the answers that were new, and of those in the log."""
+    """A role's cost, from `Usage.plain`: of the answers that were new, and of those in the log."""
     model = entry["model"]
     new, kept = (Cost(role=Role(role), model=model, **entry[part]) for part in ("new", "kept"))
     return new + kept

@@ -27,7 +27,7 @@ def mapped_seeds(spec: SubtaskSpec, store: Store) -> Iterator[Example]:
         store: The store with its seeds.
     """
     key = key_of(spec, Stage.SEEDS)
-    sample = _evenly(store.read(key, Seed), store.manifest(key).rows)
+    sample = evenly(store.read(key, Seed), store.manifest(key).rows)
     with suppress(CatalogError):  # `normalized` itself reports a mapping that fits no row
         yield from (row for row in normalize(spec, sample) if isinstance(row, Example))
 
@@ -41,9 +41,9 @@ def training_rows(spec: SubtaskSpec, store: Store) -> Iterator[Example]:
     """
     key = key_of(spec, Stage.NORMALIZED)
     if store.exists(key):
-        yield from _evenly(store.read(key, Example), store.manifest(key).rows)
+        yield from evenly(store.read(key, Example), store.manifest(key).rows)
 
 
-def _evenly(items: Iterable[ItemT], count: int) -> Iterator[ItemT]:
+def evenly(items: Iterable[ItemT], count: int) -> Iterator[ItemT]:
     """Every n-th of `count` items, about `SAMPLE` of them; the same ones in every run."""
     return islice(items, 0, None, max(1, count // SAMPLE))

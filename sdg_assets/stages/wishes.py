@@ -121,7 +121,7 @@ def checked(wishes: Iterable[Wish], specs: Sequence[SubtaskSpec], taxonomy: Taxo
         "answer_kind": {spec.answer_kind.value for spec in specs},
         "difficulty": DIFFICULTIES,
     }
-    found: dict[Axes, Wish] = {}
+    by_axes: dict[Axes, Wish] = {}
     for number, wish in enumerate(wishes, 1):
         place = f"wish {number} ({wish.label})"
         for axis, value in wish.axes._asdict().items():
@@ -137,10 +137,10 @@ def checked(wishes: Iterable[Wish], specs: Sequence[SubtaskSpec], taxonomy: Taxo
                 f"{place}: share={wish.share}: must be above 0 and below 1, of rows with a value "
                 "of some axis"
             )
-        if wish.axes in found:
+        if wish.axes in by_axes:
             raise PermanentError(f"{place}: another wish is about the same rows; keep one of both")
-        found[wish.axes] = wish
-    return list(found.values())
+        by_axes[wish.axes] = wish
+    return list(by_axes.values())
 
 
 def of_every_cell(specs: Iterable[SubtaskSpec], minimum: int) -> list[Wish]:

@@ -62,6 +62,11 @@ class Usage:
         """Share of prompt tokens found in the engine's prefix cache, from 0 to 1."""
         return self.cached_tokens / self.prompt_tokens if self.prompt_tokens else 0.0
 
+    def plain(self) -> dict[str, Any]:
+        """All counts by name, in JSON's types."""
+        roles = {role.value: asdict(usage) for role, usage in sorted(self.roles.items())}
+        return {**vars(self), "finish_reasons": dict(self.finish_reasons), "roles": roles}
+
     def add(self, completion: Completion) -> None:
         """Counts a new completion, one that was not in the log."""
         self.requests += 1
@@ -92,11 +97,6 @@ class Usage:
             own = self.of(role, usage.model)
             own.new.merge(usage.new)
             own.kept.merge(usage.kept)
-
-    def entry(self) -> dict[str, Any]:
-        """The usage as JSON, for a manifest."""
-        roles = {role.value: asdict(usage) for role, usage in sorted(self.roles.items())}
-        return {**vars(self), "finish_reasons": dict(self.finish_reasons), "roles": roles}
 
     def of(self, role: Role, model: str) -> RoleUsage:
         """What one role's teacher answered; empty at first."""
@@ -270,3 +270,23 @@ def captured(work: Work[ResultT], results: dict[int, ResultT], index: int) -> Wo
     result = yield from work
     results[index] = result
     return result
+
+
+def observed(
+    work: Work[ResultT], see: Callable[[list[Request], list[Completion]], object]
+) -> Work[ResultT]:
+    """The same work, which also calls `see` with its requests and their completions.
+
+    Args:
+        work: The work.
+        see: Called each time that completions have come, before the work continues.
+    """
+    answers: list[Completion] | None = None
+    while True:
+        try:
+            requests = next(work) if answers is None else work.send(answers)
+        except StopIteration as finished:
+            result: ResultT = finished.value
+            return result
+        answers = yield requests
+        see(requests, answers)

@@ -70,6 +70,7 @@ def converse(
     *,
     concurrency: int | None = None,
     on_progress: Callable[[int, Usage], None] | None = None,
+    runs_programs: bool = False,
 ) -> Iterator[ResultT]:
     """Fills one partition's work and keeps the results in memory, for work that is small.
 
@@ -79,6 +80,7 @@ def converse(
         usage: Updated as completions arrive.
         concurrency: Requests under way at a time; None: the teachers' capacity.
         on_progress: See `Feed`.
+        runs_programs: See `Feed`.
 
     Returns:
         The results in the order of `works`.
@@ -89,7 +91,8 @@ def converse(
     """
     results: dict[int, ResultT] = {}
     kept = (captured(work, results, index) for index, work in enumerate(works))
-    for feed in fill([Feed(kept, desks, usage, on_progress)], concurrency=concurrency):
+    asked = Feed(kept, desks, usage, on_progress, runs_programs)
+    for feed in fill([asked], concurrency=concurrency):
         if feed.error:
             raise feed.error
     return iter([results[index] for index in sorted(results)])

@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import dagster as dg
 import pytest
 
+from sdg_assets.assets.effective_knobs import SHOWN
 from sdg_assets.assets.jobs import jobs
 from sdg_assets.catalog import load_protected
 from sdg_assets.dagster_internals import PartitionBackfill
@@ -40,6 +42,11 @@ def launched(
     job = JOBS[name]
     assert isinstance(job, dg.JobDefinition)
     return launched_by(job, instance, config)
+
+
+def shown(tags: Mapping[str, str]) -> dict[str, str]:
+    """The tags that only inform."""
+    return {tag: value for tag, value in tags.items() if tag.startswith(SHOWN)}
 
 
 def materialize(instance: dg.DagsterInstance, task: str, stage: str, *subtasks: str) -> None:
@@ -108,11 +115,38 @@ def test_knobs_travel_as_tags_of_the_runs(instance: dg.DagsterInstance) -> None:
         max_tokens=9000,
     )
 
-    assert backfill.tags == {
+    assert {tag: v for tag, v in backfill.tags.items() if tag.startswith("sdg/")} == {
         "sdg/max_seeds": "50",
         "sdg/votes": "7",
         "sdg/accept_smaller": "True",
         "sdg/max_tokens": "9000",
+    }
+
+
+def test_a_backfill_and_the_run_that_launched_it_show_all_knobs_that_hold(
+    instance: dg.DagsterInstance, configure: Configure
+) -> None:
+    configure(examples_per_seed=4, gates='{"judge_score": 0.75, "question_chars": [5, 5000]}')
+
+    result, (backfill,) = launched(instance, "one_task", task="lakes", votes=7)
+    _, (with_target, _) = launched(instance, "one_task", task="lakes", target_accepted=90)
+
+    knobs = {
+        "knobs/examples_per_seed": "4",
+        "knobs/votes": "7",
+        "knobs/accept_corrections": "False",
+        "knobs/thresholds": "judge_score=0.75",
+    }
+    assert shown(backfill.tags) == knobs
+    run = instance.get_run_by_id(result.run_id)
+    assert run
+    assert shown(run.tags) == knobs
+    assert shown(with_target.tags) == {
+        "knobs/target_accepted": "90",
+        "knobs/max_rounds": "5",
+        "knobs/votes": "3",
+        "knobs/accept_corrections": "False",
+        "knobs/thresholds": "judge_score=0.75",
     }
 
 
@@ -200,7 +234,8 @@ def test_of_the_stale_partitions_named_those_that_still_are(instance: dg.Dagster
     _, (backfill,) = launched(instance, "everything_stale", partitions=named)
 
     assert targets(backfill) == {"rivers/normalized": {"rhine"}}
-    assert backfill.tags == {"remake_stale": "true"}
+    assert backfill.tags.keys() - shown(backfill.tags) == {"remake_stale"}
+    assert shown(backfill.tags)["knobs/votes"] == "3"
     assert backfill.title == "Stale - changed: rivers/seeds"
 
 

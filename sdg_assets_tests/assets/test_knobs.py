@@ -8,6 +8,7 @@ from typing import Any
 import dagster as dg
 import pytest
 
+from sdg_assets.assets.effective_knobs import SHOWN
 from sdg_assets.assets.factory import task_assets
 from sdg_assets.catalog import cached_catalog
 from sdg_assets.settings import settings
@@ -79,3 +80,44 @@ def test_a_tag_that_sizes_pods_is_no_wrong_knob(
     quiz(tmp_path, configure, "quiz_a")
 
     assert materialize("seeds", instance, {}, {"sdg/pod": "{}", "other/tag": "x"}).success
+
+
+def test_a_run_shows_the_knobs_that_hold_for_it_whoever_launched_it(
+    tmp_path: Path, configure: Configure, instance: dg.DagsterInstance
+) -> None:
+    quiz(tmp_path, configure, "quiz_a")
+    configure(max_seeds=3)
+
+    by_setting = materialize("seeds", instance, {}, {})
+    by_tag = materialize("seeds", instance, {}, {"sdg/max_seeds": "2", "knobs/thresholds": "a=1"})
+
+    assert shown(instance, by_setting) == ({"knobs/max_seeds": "3"}, "max_seeds=3")
+    # The tag of the backfill is of settings that have changed since.
+    assert shown(instance, by_tag) == (
+        {"knobs/max_seeds": "2", "knobs/thresholds": "unset"},
+        "max_seeds=2",
+    )
+
+
+def test_a_partition_shows_the_thresholds_that_differ_from_the_default(
+    tmp_path: Path, configure: Configure, instance: dg.DagsterInstance
+) -> None:
+    quiz(tmp_path, configure, "quiz_a")
+    configure(gates='{"question_chars": [9, 500]}')
+
+    result = materialize("seeds", instance, {}, {})
+
+    changed = "question_chars=[9, 500]"
+    assert shown(instance, result) == ({"knobs/thresholds": changed}, changed)
+
+
+def shown(
+    instance: dg.DagsterInstance, result: dg.ExecuteInProcessResult
+) -> tuple[dict[str, str], object]:
+    """The informing tags of a run, and the knobs in the metadata of its partition."""
+    assert result.success, failures(result)
+    run = instance.get_run_by_id(result.run_id)
+    assert run
+    (event,) = result.get_asset_materialization_events()
+    tags = {tag: value for tag, value in run.tags.items() if tag.startswith(SHOWN)}
+    return tags, event.materialization.metadata["knobs"].value

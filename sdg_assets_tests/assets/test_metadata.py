@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import dagster as dg
 
+from sdg_assets.assets.changes import Counts, funnel_table
 from sdg_assets.assets.metadata import (
     Failing,
     check_metadata,
@@ -28,10 +29,32 @@ def test_the_funnel_names_the_largest_loss_first() -> None:
 
     shown_metadata = metadata_of(enriched(), *rejected)
 
-    assert shown_metadata["funnel"] == (
-        "| rows | count |\n|---|---|\n| accepted | 1 |\n| judge | 2 |\n| format | 1 |"
-    )
+    assert str(shown_metadata["funnel"]).splitlines() == [
+        "| rows | count |",
+        "|---|---|",
+        "| in | 4 |",
+        "| accepted | 1 |",
+        "| judge | 2 |",
+        "| format | 1 |",
+        "| yield | 25.0% |",
+        "",
+        "The first materialization: there is no change to show.",
+    ]
     assert (shown_metadata["rejected_by_judge"], shown_metadata["rejected_by_format"]) == (2, 1)
+
+
+def test_the_funnel_shows_the_change_against_the_version_before() -> None:
+    now = Counts(812, {"judge": 88, "format": 100})
+    before = Counts(775, {"judge": 125, "language": 10})
+
+    assert funnel_table(now, before).splitlines()[2:] == [
+        "| in | 1,000 | +90 |",
+        "| accepted | 812 | +37 |",
+        "| format | 100 | +100 |",
+        "| judge | 88 | -37 |",
+        "| language | 0 | -10 |",
+        "| yield | 81.2% | -4.0 points |",
+    ]
 
 
 def test_a_sample_shows_question_choices_answer_and_votes() -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -7,7 +8,7 @@ import dagster as dg
 import pytest
 
 from sdg_assets.assets.keys import BENCHMARKS
-from sdg_assets.assets.operations import SHOWN, State, operations_asset, page, state_of
+from sdg_assets.assets.operations import SHOWN, WHAT_TO_DO, State, operations_asset, page, state_of
 from sdg_assets.assets.teacher import TEACHERS
 from sdg_assets.catalog import cached_catalog, load_protected
 from sdg_assets.definitions import build_definitions
@@ -114,7 +115,7 @@ def test_a_long_list_is_counted_exactly_and_shown_in_part() -> None:
 
     assert f"### {SHOWN + 5} stale" in text
     assert text.count("- [t/generated/") == SHOWN
-    assert text.endswith("- and 5 more")
+    assert text.endswith("- and 5 more, of [t/generated](/assets/t/generated?view=partitions)")
 
 
 def test_hashes_of_protected_benchmarks_are_never_offered_for_deletion(
@@ -189,8 +190,33 @@ def test_a_stale_partition_names_what_has_changed(
 
     assert (
         "- [quiz/normalized/quiz_b](/assets/quiz/normalized?view=partitions&partition=quiz_b) – "
-        "quiz/seeds"
+        "[quiz/seeds](/assets/quiz/seeds?view=partitions&partition=quiz_b)"
     ) in page(state(instance)).splitlines()
+
+
+def test_every_entry_of_every_list_links_to_its_page() -> None:
+    names = {kind: f"quiz/enriched/{kind}" for kind in WHAT_TO_DO}
+    current = State(
+        failed=[names["failed"]],
+        ended=[names["ended"]],
+        stale=[names["stale"]],
+        missing=[names["missing"]],
+        left=[names["left"]],
+        runs={names["failed"]: "run-1", names["ended"]: "run-2"},
+        changed={names["stale"]: ["quiz/generated", "teacher/solver"]},
+    )
+
+    links = re.findall(r"\]\(([^)]+)\)", page(current))
+
+    partition = "/assets/quiz/enriched?view=partitions&partition="
+    assert links == [
+        f"{partition}failed", "/runs/run-1",
+        f"{partition}ended", "/runs/run-2",
+        f"{partition}stale",
+        "/assets/quiz/generated?view=partitions&partition=stale", "/assets/teacher/solver",
+        f"{partition}missing",
+        "/assets/quiz/enriched",
+    ]  # fmt: skip
 
 
 def test_another_version_of_a_teacher_makes_stale_what_it_made(

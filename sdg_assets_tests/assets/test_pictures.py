@@ -26,6 +26,15 @@ def test_a_bar_says_its_numbers() -> None:
     ]  # fmt: skip
 
 
+def test_a_bar_says_how_its_rows_have_changed() -> None:
+    before = {"seeds": 200, "filtered": 1267}
+    texts = re.findall(r">([^<]+)</text>", funnel_svg(STAGES, before))
+
+    assert texts == [
+        "seeds 200 (+0)", "generated 150, 50 refused", "filtered 30 (-1,237), 120 refused"
+    ]  # fmt: skip
+
+
 def test_nothing_at_all_is_a_picture_too() -> None:
     assert ElementTree.fromstring(funnel_svg([("seeds", 0, 0)])).tag.endswith("svg")
 
@@ -40,4 +49,5 @@ def test_markdown_holds_the_picture_itself() -> None:
 def test_the_picture_of_a_large_partition_is_small_enough_to_be_shown_in_its_place() -> None:
     stages = ("seeds", "normalized", "generated", "enriched", "filtered")
 
-    assert len(funnel_markdown([(stage, 123_456, 123_456) for stage in stages])) < 1000
+    counts = [(stage, 123_456, 123_456) for stage in stages]
+    assert len(funnel_markdown(counts, dict.fromkeys(stages, 1_123_456))) < 1000

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import re
+from base64 import b64decode
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -68,6 +70,28 @@ def test_a_broken_invariant_keeps_the_partition_as_it_was(store: Store) -> None:
     assert isinstance(caught.value, PermanentError)
     assert str(caught.value).startswith("quiz/filtered/quiz: no_duplicates: 1 of 3 rows break it")
     assert list(store.read(KEY, EnrichedExample)) == SOUND
+
+
+def test_a_second_version_shows_how_each_stage_has_changed(store: Store) -> None:
+    def above(*rows: Record) -> None:
+        with store.write(PartitionKey("quiz", "enriched", "quiz")) as out:
+            for row in rows:
+                out.put(row)
+
+    def labels(report: PartitionReport) -> list[str]:
+        picture = report.metadata["funnel_picture"].value
+        svg = b64decode(picture.partition("base64,")[2].rstrip(")")).decode()
+        return re.findall(r">([^<]+)</text>", svg)
+
+    above(*SOUND)
+    first = published(store, [SOUND[0], refused()])
+    above(*SOUND, enriched(question="Where is the Seine?"))
+    second = published(store, [*SOUND, refused()])
+
+    assert labels(first) == ["enriched 2", "filtered 1, 1 refused"]
+    assert "The first materialization" in first.metadata["funnel"].value
+    assert labels(second) == ["enriched 3 (+1)", "filtered 2 (+1), 1 refused"]
+    assert "| yield | 66.7% | +16.7 points |" in second.metadata["funnel"].value
 
 
 def test_signatures_are_published_with_the_rows_that_they_are_of(store: Store) -> None:

@@ -85,8 +85,8 @@ def test_a_person_finds_the_rows_whose_majority_disagrees_and_reads_one(
     press(page, "j")
     press(page, "Enter")
 
-    expect(page.locator("#votes tbody tr").first).to_contain_text("41")
-    expect(page.locator("#votes tbody tr").nth(1)).to_contain_text("42")
+    expect(page.locator(".votes tbody tr").first).to_contain_text("41")
+    expect(page.locator(".votes tbody tr").nth(1)).to_contain_text("42")
     expect(page.locator("details.trace")).to_have_count(3)
     expect(page.get_by_text("The answer is 41.").first).to_be_visible()
     expect(page.locator("#seeds")).to_contain_text(seeds()[1].question)

@@ -89,6 +89,13 @@ def test_one_subtask_can_be_named() -> None:
     assert row["tokens_per_second"] is None
 
 
+def test_a_script_reads_why_rows_were_refused() -> None:
+    (row,) = json.loads(sdg("funnel", "quiz/quiz", "--json").stdout)
+
+    assert row["rejections"] == {"generation: truncated": 1}
+    assert row["tokens_per_second"] == 15
+
+
 def test_nothing_materialized_leads_to_the_quickstart() -> None:
     done = sdg("funnel", "quiz/empty")
 

@@ -19,6 +19,7 @@ COMMANDS = {
     (): (
         "quickstart",
         "plan",
+        "try",
         "cover",
         "fill",
         "funnel",
@@ -46,6 +47,7 @@ LEAVES = [
 CALLS = (
     ("quickstart",),
     ("plan",),
+    ("try", "gsm8k/gsm8k"),
     ("cover",),
     ("funnel",),
     ("preview", "gsm8k"),
