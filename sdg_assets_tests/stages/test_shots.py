@@ -49,4 +49,4 @@ def test_words_and_drafts_are_kept_of_so_many_seeds(
             prompts.words(anchor)
             assert prompts.words(often) == {"which", "seed", "is", "shown", "often"}
 
-    assert bytes_a_row(show, 100) < 500
+    assert bytes_a_row(show, 1000) < 250
