@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import cache, cached_property
+from functools import cache, cached_property, lru_cache
 
 # Words allowed between "answer" and the verb: "the answer to part (b) is", "is therefore".
 _EN_FILLER = r"(?:\s+(?:to|for|of|in)\s+[^.:!?\n]{1,60}?)?(?:,?\s+(?:therefore|thus|then|hence),?)?"
@@ -30,14 +30,24 @@ class Marker:
 
     def finditer(self, text: str) -> Iterator[re.Match[str]]:
         """All matches in the text."""
-        folded = text.casefold()
-        words = self._ascii_words if folded.isascii() else self._words
-        spoken = tuple(dict.fromkeys([language for word, language in words if word in folded]))
-        return self._of(spoken).finditer(text) if spoken else iter(())
+        return iter(self._matches(text))
 
     def is_in(self, text: str) -> bool:
         """Whether the text contains a match."""
-        return next(self.finditer(text), None) is not None
+        return bool(self._matches(text))
+
+    @cached_property
+    def _matches(self) -> Callable[[str], tuple[re.Match[str], ...]]:
+        """Text → its matches, kept: a vote is searched for its answer, then for its reasoning."""
+
+        @lru_cache(maxsize=1 << 9)  # the votes of a batch of rows
+        def matches(text: str) -> tuple[re.Match[str], ...]:
+            folded = text.casefold()
+            words = self._ascii_words if folded.isascii() else self._words
+            spoken = tuple(dict.fromkeys([language for word, language in words if word in folded]))
+            return tuple(self._of(spoken).finditer(text)) if spoken else ()
+
+        return matches
 
     @cached_property
     def _words(self) -> list[tuple[str, str]]:

@@ -46,15 +46,17 @@ def additions(
 
 def with_additions(
     row: EnrichedExample,
+    read: Mapping[str, str],
     added: Mapping[str, Mapping[str, Any]],
     enrichments: Sequence[Enrichment],
     context: EnrichmentContext,
     counts: Counter[str],
 ) -> EnrichedExample:
-    """The row with the fields that its enrichments added.
+    """The row with what its votes and its enrichments added.
 
     Args:
         row: A verified row.
+        read: Fields that were read from its votes; an enrichment may replace them.
         added: The result of `additions`, without the texts that a gate refused.
         enrichments: From `enrichments()`.
         context: The context of the partition.
@@ -63,7 +65,7 @@ def with_additions(
     Raises:
         PermanentError: An enrichment adds a field that a row cannot hold.
     """
-    changes: dict[str, Any] = {}
+    changes: dict[str, Any] = dict(read)
     others: list[Addition] = []
     for each in enrichments:
         fields = added.get(each.name)

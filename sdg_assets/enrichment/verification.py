@@ -85,7 +85,8 @@ def verification(
         texts = {"thought": best_thought(agreeing, knobs)}
         if judge and judge.api in SCORING_APIS:  # a reward model reads the reasoning
             texts["reasoning"] = next(iter(kept_traces(row, agreeing)), "")
-        return row.model_copy(update=texts), agreeing
+        added = {name: text for name, text in texts.items() if text}  # mostly none: no copy
+        return row.model_copy(update=added) if added else row, agreeing
 
     row, agreeing = decided({})
     corrected = correction(example, groups, knobs) if outcome == "majority_disagrees" else None

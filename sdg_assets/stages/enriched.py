@@ -234,10 +234,8 @@ def _rows(
         if place in texts:
             trace, thought, fields = texts[place]
             source = "answer" if trace else ""
-            row = row.model_copy(
-                update={"reasoning": trace, "reasoning_from": source, "thought": thought}
-            )
-            row = with_additions(row, fields, installed, context, report.added)
+            read = {"reasoning": trace, "reasoning_from": source, "thought": thought}
+            row = with_additions(row, read, fields, installed, context, report.added)
         yield row
 
 
