@@ -1,4 +1,4 @@
-"""The state of every subtask: rows, yield, stale, failed, teacher, last made."""
+"""The state of every subtask: rows, yield, stale, incomplete, failed, teacher, last made."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from sdg_assets.browse.library import Subtask
 from sdg_assets.records import Stage
 from sdg_assets.stages.stage import ROW_STAGES, STAGES
 
-Sort = Literal["task", "read", "written", "verified", "accepted", "share", "stale", "failed",
-               "teacher", "made"]  # fmt: skip
+Sort = Literal["task", "read", "written", "verified", "accepted", "share", "stale", "incomplete",
+               "failed", "teacher", "made"]  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -30,6 +30,8 @@ class State:
     """Rows that `generated` accepted or refused."""
     stale: tuple[str, ...]
     """Stages that were published before one of their inputs."""
+    incomplete: tuple[str, ...]
+    """Stages that a budget of tokens ended before all their rows were made."""
     failed: tuple[str, ...]
     """Stages whose last attempt was not published, because its checks failed."""
     teacher: str
@@ -56,7 +58,7 @@ class State:
         if column == "task":
             return True, (self.task, self.subtask)
         value = getattr(self, column)
-        if column in ("stale", "failed"):
+        if column in ("stale", "incomplete", "failed"):
             return True, len(value)
         return value is not None, value if value is not None else 0
 
@@ -89,6 +91,11 @@ def state_of(subtask: Subtask) -> State:
         accepted=filtered.rows if filtered else 0,
         drafts=generated.rows + sum(generated.rejected.values()) if generated else 0,
         stale=tuple(stale),
+        incomplete=tuple(
+            stage.value
+            for stage, manifest in published.items()
+            if manifest.info.get("usage", {}).get("unfinished")
+        ),
         failed=tuple(subtask.failed),
         teacher=subtask.teacher,
         made=max(manifest.written_at for manifest in published.values()),

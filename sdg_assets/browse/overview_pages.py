@@ -34,6 +34,7 @@ COLUMNS = (
     _Column("accepted", "accepted", "rows that passed every gate", right=True),
     _Column("share", "yield", "accepted rows by the writer's drafts", right=True),
     _Column("stale", "stale", "stages published before one of their inputs"),
+    _Column("incomplete", "incomplete", "stages that a budget of tokens ended"),
     _Column("failed", "failed", "stages whose last attempt broke a check"),
     _Column("teacher", "writer", "model that wrote the rows"),
     _Column("made", "last made", "when a stage was last published"),

@@ -49,11 +49,14 @@ def test_the_overview_is_sorted_by_any_of_its_columns(client: TestClient) -> Non
         assert "gsm8k/gsm8k" in text_of(client, f"/?sort={column}&down=1")
 
 
-def test_a_stage_is_stale_after_its_input_and_failed_after_an_attempt(tmp_path: Path) -> None:
+def test_a_stage_is_stale_after_its_input_incomplete_with_a_budget_and_failed_after_an_attempt(
+    tmp_path: Path,
+) -> None:
     store = Store(tmp_path / "store")
     for stage in ("enriched", "filtered", "generated"):
         with store.write(PartitionKey("quiz", stage, "quiz")) as out:
             out.accept(enriched())
+            out.info = {"usage": {"unfinished": 3}} if stage == "generated" else {}
     with suppress(ValueError), store.write(PartitionKey("quiz", "filtered", "quiz")) as out:
         out.keep_aside()
         raise ValueError("a check failed")
@@ -63,6 +66,7 @@ def test_a_stage_is_stale_after_its_input_and_failed_after_an_attempt(tmp_path: 
 
     assert row
     assert '<span class="warn">enriched</span>' in row[1]
+    assert '<span class="warn">generated</span>' in row[1]
     assert '<span class="bad">filtered</span>' in row[1]
 
 
