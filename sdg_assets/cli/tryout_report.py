@@ -91,7 +91,7 @@ def as_numbers(
         ],
         "extrapolation": {
             "tried": cost.tried,
-            "seeds": cost.plan.seeds,
+            "all_seeds": cost.plan.seeds,
             "examples": cost.examples,
             "prompt_tokens": cost.plan.prompt_tokens,
             "tokens_per_second": tokens_per_second,
@@ -101,7 +101,7 @@ def as_numbers(
             "gpu_hours": _bounds(hours) if hours else None,
             "accepted": _bounds(cost.accepted),
         },
-        "heldout": list(notes),
+        "heldout_notes": list(notes),
         "page": str(page),
     }
 

@@ -164,11 +164,11 @@ def test_a_retry_in_the_same_run_leaves_out_what_is_done(
     run("quiz", ["seeds", "normalized"], subtasks=BOTH, instance=instance)
     worked: list[str] = []
 
-    def fails_once(spec: object, *arguments: object) -> object:
+    def fails_once(spec: object, *arguments: object, **more: object) -> object:
         worked.append(spec.key)  # type: ignore[attr-defined]
         if worked == ["quiz_a", "quiz_b"]:
             raise ConnectionError("the network was away")
-        return written_rows(spec, *arguments)  # type: ignore[arg-type]
+        return written_rows(spec, *arguments, **more)  # type: ignore[arg-type]
 
     monkeypatch.setattr(wiring, "written_rows", fails_once)
     result = run("quiz", ["generated"], subtasks=BOTH, instance=instance)
