@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -12,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from sdg_assets import catalog
 from sdg_assets.records import GeneratedExample
 from sdg_assets.store.partitions import PartitionKey, Store
 from sdg_assets.teacher.requests import Completion
@@ -20,6 +22,8 @@ from sdg_assets_tests.support.vllm_server import finished_requests
 pytestmark = pytest.mark.engine
 
 KEY = PartitionKey("arc", "generated", "arc_easy")
+# The definitions of the whole catalog take seconds to load, in each of seven processes.
+FILE = Path(catalog.__file__).parent / "knowledge" / "arc.yaml"
 KILLS = 5
 CONCURRENCY = 4
 RUN = """
@@ -33,10 +37,20 @@ dg.materialize(assets, selection=stages, partition_key="arc_easy")
 """
 
 
-def _start(store: Path, url: str) -> subprocess.Popen[bytes]:
+@pytest.fixture(scope="module")
+def small_catalog(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A catalog of this task alone."""
+    folder = tmp_path_factory.mktemp("catalog")
+    (folder / FILE.parent.name).mkdir()
+    shutil.copy(FILE, folder / FILE.parent.name)
+    return folder
+
+
+def _start(store: Path, url: str, small: Path) -> subprocess.Popen[bytes]:
     environment = {
         **os.environ,
         "SDG_STORE": str(store),
+        "SDG_CATALOG": str(small),
         "SDG_TEACHER": url,
         "SDG_SEED_SOURCE": "samples",
         "SDG_MAX_SEEDS": "8",
@@ -67,17 +81,17 @@ def _rows(store: Path) -> list[GeneratedExample]:
 
 
 def test_after_five_kills_the_result_is_an_undisturbed_runs_and_nothing_finished_is_asked_again(
-    server: str, tmp_path: Path
+    server: str, small_catalog: Path, tmp_path: Path
 ) -> None:
     undisturbed, killed = tmp_path / "undisturbed", tmp_path / "killed"
-    assert _start(undisturbed, server).wait(timeout=300) == 0
+    assert _start(undisturbed, server, small_catalog).wait(timeout=300) == 0
     requests = _log(undisturbed).count(b"\n")
     before = finished_requests(server)
 
     moments = random.Random(7)
     for number in range(KILLS):
         kept = _log(killed)
-        process = _start(killed, server)
+        process = _start(killed, server, small_catalog)
         goal = kept.count(b"\n") + moments.randint(1, max(1, requests // (KILLS + 2)))
         while _log(killed).count(b"\n") < goal and process.poll() is None:
             time.sleep(0.02)
@@ -85,7 +99,7 @@ def test_after_five_kills_the_result_is_an_undisturbed_runs_and_nothing_finished
         process.wait()
         assert not Store(killed).exists(KEY), f"kill {number} came too late to disturb anything"
         assert _log(killed).startswith(kept), "the log of earlier runs must be unchanged"
-    assert _start(killed, server).wait(timeout=300) == 0
+    assert _start(killed, server, small_catalog).wait(timeout=300) == 0
 
     assert _log(killed).count(b"\n") == requests
     # Only requests in flight, or not yet written at a kill, may have been sent again.
