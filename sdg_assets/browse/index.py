@@ -41,7 +41,7 @@ from sdg_assets.store.disk import clear_errors
 if TYPE_CHECKING:
     import polars as pl
 
-LAYOUT = 5
+LAYOUT = 6
 """Raised when the columns, or how words are found, change."""
 VALUES = "values.json"
 """Written last: an index without it is not whole."""

@@ -20,8 +20,8 @@ import numpy.typing as npt
 if TYPE_CHECKING:
     import polars as pl
 
-ROWS_PER_BLOCK = 1 << 15
-"""Rows of a block: building one takes about 300 MB, and their numbers fit into 16 bits."""
+ROWS_PER_BLOCK = 1 << 14
+"""Rows of a block: building one takes about 150 MB, and their numbers fit into 16 bits."""
 _UNSPACED = r"\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}"
 _TOKEN = rf"[{_UNSPACED}]|[\p{{L}}\p{{M}}\p{{N}}--[{_UNSPACED}]]+"
 _HASH_SEED = 7

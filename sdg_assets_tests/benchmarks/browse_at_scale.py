@@ -161,6 +161,7 @@ def measure(base: str, path: str, name: str, process: psutil.Process) -> list[st
         time.sleep(0.5)
         _, text = fetched(base + path)
     print(f"  {'read in the background':28} {time.perf_counter() - start:7.1f} s")
+    print(f"  {'most memory so far':28} {peak_gib(process):7.2f} GiB")
     for what, query in QUERIES.items():
         url = f"{base}{path}?{urlencode(query)}"
         fetched(url)
