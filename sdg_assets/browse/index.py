@@ -33,7 +33,7 @@ from sdg_assets.browse.columns import (
     text_of,
 )
 from sdg_assets.browse.tables import Part, Table
-from sdg_assets.browse.words import Rows, Words, WordsWriter
+from sdg_assets.browse.words import Rows, Words, WordsWriter, release
 from sdg_assets.errors import StoreError
 from sdg_assets.records import content_id
 from sdg_assets.store.disk import clear_errors
@@ -73,6 +73,11 @@ class Index:
     counts: Mapping[str, npt.NDArray[np.intp]]
     words: Words
     _orders: dict[str, Rows] = field(default_factory=dict, repr=False, compare=False)
+
+    def release(self) -> None:
+        """Lets go of the pages in memory: 4.5 million rows have 340 MB of columns."""
+        release(self.columns.values())
+        self.words.release()
 
     def order(self, measure: str) -> Rows:
         """All rows by a measure, ascending, those without it last."""

@@ -62,6 +62,7 @@ class Indexes:
         with self._lock:
             if index := self._open.get(key):
                 self._open.move_to_end(key)
+                index.release()  # of what the page before has read
                 return index
             if key not in self._under_way:
                 self._under_way[key] = Future()

@@ -9,10 +9,11 @@ of 280 million.
 
 from __future__ import annotations
 
+import mmap
 from collections.abc import Iterable, Sequence
 from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -83,6 +84,11 @@ class Words:
             for name in names
         ]
 
+    def release(self) -> None:
+        """Lets go of the pages in memory: the next query reads them again."""
+        for block in self._blocks:
+            release(block)
+
     def rows_with(self, query: str) -> Rows | None:
         """The numbers of the rows that hold every word of a query, in order.
 
@@ -100,6 +106,13 @@ class Words:
             for number, block in enumerate(self._blocks)
         ]
         return np.concatenate(matches) if matches else np.empty(0, np.uint32)
+
+
+def release(arrays: Iterable[npt.NDArray[Any]]) -> None:
+    """Lets go of the pages of mapped arrays; the kernel still has them, so that costs little."""
+    for array in arrays:
+        if isinstance(array, np.memmap) and (mapping := getattr(array, "_mmap", None)):
+            mapping.madvise(mmap.MADV_DONTNEED)
 
 
 _PARTS = ("words", "starts", "rows")
