@@ -260,7 +260,7 @@ def launch_and_log(
         PermanentError: A knob's value is out of bounds.
     """
     tags = knob_tags(knobs) | more_tags
-    shown = backfill_tags(tags, settings())
+    effective = backfill_tags(tags, settings())
     if not partitions:
         context.log.info(f"{title}: nothing to do")
         return None
@@ -269,8 +269,8 @@ def launch_and_log(
     if PRIORITY in context.run.tags:
         tags[PRIORITY] = context.run.tags[PRIORITY]
     catalog = configured_catalog(settings())
-    backfill = launch(context.instance, catalog, partitions, title, {**tags, **shown})
-    show_on_run(context.instance, context.run_id, shown)
+    backfill = launch(context.instance, catalog, partitions, title, {**tags, **effective})
+    show_on_run(context.instance, context.run_id, effective)
     context.log.info(
         f"{title}: backfill {backfill} of {sum(map(len, partitions.values()))} partitions in "
         f"{len(partitions)} assets; watch it at /runs/b/{backfill}"

@@ -195,6 +195,6 @@ def _traced(
 
 def _teachers(materialization: dg.AssetMaterialization) -> list[str]:
     """The models that answered for a partition, as `model@revision`."""
-    told = (materialization.metadata.get(role.value) for role in Role)
-    versions = [str(each.value) for each in told if each is not None]
+    recorded = (materialization.metadata.get(role.value) for role in Role)
+    versions = [str(each.value) for each in recorded if each is not None]
     return list(dict.fromkeys(version.rpartition("+")[0] for version in versions))

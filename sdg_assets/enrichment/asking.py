@@ -11,7 +11,7 @@ from sdg_assets.enrichment.base import Enrichment, enrichments
 from sdg_assets.enrichment.forms import vote_prompts
 from sdg_assets.errors import PermanentError
 from sdg_assets.records import AnswerKind, JudgeApi, Role, TeacherClass
-from sdg_assets.teacher.conversation import Work
+from sdg_assets.teacher.conversation import Work, observed
 from sdg_assets.teacher.prompts import Prompt
 from sdg_assets.teacher.requests import Completion, Request
 
@@ -73,13 +73,8 @@ def as_declared(
         PermanentError: It uses an undeclared prompt, or a declared one with another role.
     """
     allowed = _versions(tuple(declared))
-    answers: list[Completion] | None = None
-    while True:
-        try:
-            requests = next(work) if answers is None else work.send(answers)
-        except StopIteration as finished:
-            result: ResultT = finished.value
-            return result
+
+    def check(requests: list[Request]) -> None:
         for request in requests:
             if (request.role, request.prompt_version) not in allowed:
                 raise PermanentError(
@@ -87,7 +82,8 @@ def as_declared(
                     "it does not declare: declare the prompt, so that a change of it makes rows "
                     "stale"
                 )
-        answers = yield requests
+
+    return observed(work, before=check)
 
 
 @lru_cache(maxsize=1 << 8)

@@ -90,15 +90,15 @@ def repeated_shares(texts: pl.Series) -> Iterator[tuple[int, float]]:
     import polars as pl
 
     text, words = pl.col("text"), pl.col("words")
-    counted = texts.to_frame("text").with_row_index("place")
-    found = counted.filter(text.str.len_chars() >= _FEWEST_WORDS).select(
+    placed = texts.to_frame("text").with_row_index("place")
+    long_enough = placed.filter(text.str.len_chars() >= _FEWEST_WORDS).select(
         "place", words=text.str.extract_all(_WORD)
     )
-    found = found.filter(words.list.len() >= _FEWEST_WORDS)
-    if not found.height:
+    in_words = long_enough.filter(words.list.len() >= _FEWEST_WORDS)
+    if not in_words.height:
         return
-    long, lengths = found["place"], found["words"].list.len().to_numpy()
-    hashed = found.select(words.explode().str.to_lowercase().hash(seed=0))
+    long, lengths = in_words["place"], in_words["words"].list.len().to_numpy()
+    hashed = in_words.select(words.explode().str.to_lowercase().hash(seed=0))
     hashes = hashed["words"].to_numpy()
     owner = np.repeat(np.arange(len(long)), lengths)
     size = len(hashes) - _WORDS + 1

@@ -121,12 +121,12 @@ def share_of(hits: int, tried: int, size: int) -> Interval:
 
 def _phase(rows: Sequence[TriedRow], stage: Stage, examples: int) -> Phase:
     """What a stage would ask for all examples."""
-    asked = [row.exchanges(stage) for row in rows]
-    share = len([exchanges for exchanges in asked if exchanges]) / (len(rows) or 1)
-    output = [sum(e.completion.output_tokens for e in exchanges) for exchanges in asked]
+    by_row = [row.exchanges(stage) for row in rows]
+    share = len([exchanges for exchanges in by_row if exchanges]) / (len(rows) or 1)
+    output = [sum(e.completion.output_tokens for e in exchanges) for exchanges in by_row]
     return Phase(
         rows=round(examples * share),
-        requests=round(examples * fmean(map(len, asked) if asked else [0])),
+        requests=round(examples * fmean(map(len, by_row) if by_row else [0])),
         output_tokens=round(examples * fmean(output or [0])),
     )
 

@@ -172,21 +172,21 @@ class Tryout:
         writing = Writing(self.spec, self.seeds, writer, knobs)
         unwritable = {_id_of(rejection): rejection for rejection in writing.refused}
         places = {seed.id: place for place, seed in enumerate(self.seeds)}
-        asked, works = [], []
+        to_write, works = [], []
         for row in self.rows:
             if isinstance(row.normalized, Rejection):
                 continue
             if row.normalized.id in unwritable:
                 row.draft = unwritable[row.normalized.id]
                 continue
-            asked.append(row)
+            to_write.append(row)
             work = writing.work((places[row.normalized.id], 0))
             works.append(observed(work, _adding_to(row.written)))
         usage = self._begun(Stage.GENERATED, desks)
         written = converse(works, desks, usage, concurrency=concurrency, on_progress=on_progress)
         copies = SeedCopies(self.seeds)
         drafts = generated.publish(self.spec, copies, written, writer, self._thresholds)
-        for row, draft in zip(asked, drafts, strict=True):
+        for row, draft in zip(to_write, drafts, strict=True):
             row.draft = draft
 
     def solve(

@@ -273,13 +273,17 @@ def captured(work: Work[ResultT], results: dict[int, ResultT], index: int) -> Wo
 
 
 def observed(
-    work: Work[ResultT], see: Callable[[list[Request], list[Completion]], object]
+    work: Work[ResultT],
+    see: Callable[[list[Request], list[Completion]], object] | None = None,
+    *,
+    before: Callable[[list[Request]], object] | None = None,
 ) -> Work[ResultT]:
-    """The same work, which also calls `see` with its requests and their completions.
+    """The same work, whose requests and completions others see, too.
 
     Args:
         work: The work.
-        see: Called each time that completions have come, before the work continues.
+        see: Called with requests and their completions, before the work continues.
+        before: Called with requests before they are sent; what it raises ends the work.
     """
     answers: list[Completion] | None = None
     while True:
@@ -288,5 +292,8 @@ def observed(
         except StopIteration as finished:
             result: ResultT = finished.value
             return result
+        if before:
+            before(requests)
         answers = yield requests
-        see(requests, answers)
+        if see:
+            see(requests, answers)

@@ -91,8 +91,8 @@ def converse(
     """
     results: dict[int, ResultT] = {}
     kept = (captured(work, results, index) for index, work in enumerate(works))
-    asked = Feed(kept, desks, usage, on_progress, runs_programs)
-    for feed in fill([asked], concurrency=concurrency):
+    filling = Feed(kept, desks, usage, on_progress, runs_programs)
+    for feed in fill([filling], concurrency=concurrency):
         if feed.error:
             raise feed.error
     return iter([results[index] for index in sorted(results)])
