@@ -48,15 +48,27 @@ COPY_OF_PASSAGE = 0.9
 """Shares of word trigrams. Evidence quotes the passage, so only a nearly full copy is refused."""
 
 # English patterns, because small models fall into English in any language: "The background explains
-# that the question asks for the smallest planet".
+# that the question asks for the smallest planet". Of 75 backgrounds of a 1.5B model, 9 spoke of
+# their question in words that the first patterns did not have.
 _SPEAKS_OF_ITSELF = re.compile(
-    r"\bthe\s+(?:given\s+)?question\s+(?:asks?|is|requires|mentions|wants|specifically)\b"
+    r"\bthe\s+(?:given\s+)?question\s+(?:then\s+)?"
+    r"(?:asks?|is|requires|mentions|wants|specifically|specifies|revolves)\b"
     r"|\b(?:the|these)\s+(?:given\s+)?options\s+(?:are|given|above|listed|include|provided)\b"
-    r"|\b(?:the|this)\s+background\s+(?:provides|explains|gives|includes|also)\b"
+    r"|\bthe\s+other\s+options\b|\bthe\s+(?:correct|right)\s+(?:answer|option)\b|\bthe\s+answer\s+is\b"
+    r"|\b(?:the|this)\s+background\s+(?:provides|explains|gives|includes|also|information)\b"
+    r"|\bthe\s+background\s+(?:(?:for|on|of|to)\s+this\s+(?:question|problem)|that\s+you)\b"
+    r"|\A\W*(?:certainly|sure|of\s+course)\W*!"
     r"|\b(?:in|to\s+(?:solve|understand|answer))\s+this\s+(?:problem|question|exercise)\b"
     r"|\b(?:answer\s+choices|let(?:'|’)s\s+(?:calculate|do\s+the|break|work))\b",
     re.IGNORECASE,
 )
+_SPEAKS_OF_A_PASSAGE = re.compile(
+    r"\bthe\s+passages?\s+(?:also\s+)?"
+    r"(?:describes?|explains?|gives?|implies|imply|mentions?|provides?|says?|states?)\b",
+    re.IGNORECASE,
+)
+"""For rows without a passage: a learner sees none."""
+_BEGINS_WITH_A_VERDICT = re.compile(r"\W*(?:yes|no|true|false)\s*[,.:;!–—]", re.IGNORECASE)
 _SENTENCE_END = re.compile(r"(?<=[.!?…])[\"'”»)\]]*\s+|[。！？।]|\n")
 
 
@@ -112,7 +124,8 @@ def knowledge_fault(completion: Completion, example: Example) -> str:
 
     Returns:
         `truncated`, `truncated while thinking`, `filtered by the server`, `empty`, `copy of the
-        question`, `copy of the passage`, `speaks of the question` or `gives the answer away`.
+        question`, `copy of the passage`, `speaks of the question`, `speaks of a passage` or `gives
+        the answer away`.
     """
     text = knowledge_of(completion)
     if completion.finish_reason == "content_filter":
@@ -133,6 +146,8 @@ def knowledge_fault(completion: Completion, example: Example) -> str:
         return "copy of the passage"
     if _SPEAKS_OF_ITSELF.search(text):
         return "speaks of the question"
+    if not example.context and _SPEAKS_OF_A_PASSAGE.search(text):
+        return "speaks of a passage"
     return "gives the answer away" if _gives_away(text, example) else ""
 
 
@@ -151,8 +166,10 @@ def _gives_away(text: str, example: Example) -> bool:
     """Whether the first sentence states the answer; in a calculation, whether any sentence does.
 
     An answer that the question contains gives nothing away, nor does one that any text may contain:
-    yes, no, a digit.
+    yes, no, a digit; but no background may begin with "Yes,".
     """
+    if _BEGINS_WITH_A_VERDICT.match(text):
+        return True
     allowed = example.answer_kind.policy.answer_in_background
     if allowed == "anywhere":
         return False

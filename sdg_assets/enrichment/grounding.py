@@ -32,6 +32,10 @@ MOST_PASSAGES = 3
 NO_PASSAGE = "no passage found"
 UNSUPPORTED = "not supported by its passages"
 TOKENS_PER_SENTENCE, MORE_TOKENS = 20, 40
+TRIES = 2
+"""Of 65 answers of a 1.5B model without a temperature, one was lost in spaces within its JSON."""
+SECOND_TRY = 0.5
+"""Temperature of the second try."""
 _PASSAGES = """
 Passages:
 {% for passage in passages %}
@@ -44,7 +48,8 @@ You check whether sentences are supported by passages. A sentence is supported i
 say the same, or if it follows from them without any other knowledge. A sentence that adds a fact, \
 a cause, a number or a comparison that the passages lack is not supported, even if it is true. For \
 each sentence, in order, first give the number of the line of the passages that says the same, or \
-0 if none does; then decide. Reply with one JSON object only.
+0 if none does; then decide. Reply with one JSON object only, on one line, such as \
+{"checks": [{"line": 3, "supported": true}, {"line": 0, "supported": false}]}.
 === user ===
 Passages:
 {% for line in lines %}
@@ -139,8 +144,8 @@ def support(
     """Finds out whether passages support each sentence of a background.
 
     Words decide what is certain. The judge reads the rest, or the solver if no judge can be asked:
-    one request for all sentences. Its verdict counts only if the line that it names has words of
-    the sentence.
+    one request for all sentences, and a second one if its answer cannot be read. Its verdict counts
+    only if the line that it names has words of the sentence.
 
     Args:
         background: The background.
@@ -156,8 +161,12 @@ def support(
     uncertain = [each.sentence for each in checked if each.verdict is Verdict.UNCERTAIN]
     if not uncertain:
         return checked
-    (completion,) = yield [check_request(uncertain, grounds, context)]
-    verdicts = iter(read_checks(completion, uncertain, grounds))
+    checks = list[SentenceCheck]()
+    for attempt in range(TRIES):
+        (completion,) = yield [check_request(uncertain, grounds, context, attempt)]
+        if checks := read_checks(completion, len(uncertain)):
+            break
+    verdicts = iter(verdicts_of(checks, uncertain, grounds))
     return [next(verdicts) if each.verdict is Verdict.UNCERTAIN else each for each in checked]
 
 
@@ -170,31 +179,37 @@ def grounds_of(row: Example, passages: Sequence[Passage]) -> Grounds:
 
 
 def check_request(
-    sentences: Sequence[str], grounds: Grounds, context: EnrichmentContext
+    sentences: Sequence[str], grounds: Grounds, context: EnrichmentContext, attempt: int
 ) -> Request:
-    """Asks which sentences the passages support."""
+    """Asks which sentences the passages support; attempts are counted from 0."""
     role = _reader(context)
     identity, mode = context.teachers[role].identity, context.thinking.get(role, "")
     longest = MORE_TOKENS + TOKENS_PER_SENTENCE * len(sentences)
     sampling = sampling_of(
         identity,
         thinking=mode,
-        temperature=None if thinks(identity.thinking, mode) else 0.0,
+        temperature=None if thinks(identity.thinking, mode) else SECOND_TRY * attempt,
         otherwise=Sampling(temperature=0.0, top_p=1.0, max_tokens=longest),
+        sample=attempt,
     )
     values = {"lines": grounds.lines, "sentences": list(sentences)}
     return context.request(role, CHECK, values, sampling, _schema(len(sentences)))
 
 
-def read_checks(
-    completion: Completion, sentences: Sequence[str], grounds: Grounds
-) -> list[Checked]:
-    """The verdicts in an answer; without a readable answer no sentence counts as supported."""
+def read_checks(completion: Completion, count: int) -> list[SentenceCheck]:
+    """The checks in an answer about so many sentences; empty if it cannot be read."""
     try:
         checks = SentenceChecks.model_validate_json(completion.text.strip()).checks
     except ValidationError:
-        checks = []
-    if len(checks) != len(sentences):
+        return []
+    return checks if len(checks) == count else []
+
+
+def verdicts_of(
+    checks: Sequence[SentenceCheck], sentences: Sequence[str], grounds: Grounds
+) -> list[Checked]:
+    """The verdicts on sentences; without checks none of them counts as supported."""
+    if not checks:
         return [Checked(each, Verdict.UNSUPPORTED, "unreadable check") for each in sentences]
     return [
         _verdict(sentence, check, grounds)

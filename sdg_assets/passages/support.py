@@ -29,8 +29,10 @@ SURE = 0.8
 """Share of a sentence's stems that a sentence of a passage has, from which it may be supported."""
 LEAST = 0.4
 """Share of a sentence's stems in all passages, below which it is unsupported."""
-NAMED_LINE = 0.3
-"""Share of a sentence's stems that a line must have to support it in other words."""
+NAMED_LINE = 0.45
+"""Share of a sentence's stems that a line must have to support it in other words. Of 293 sentences
+that a person marked, a 1.5B reader then agrees on 85 % (0.3: 84 %), and what it supports is right
+more often (0.3: 86 %, now 90 %)."""
 OTHER_LINE = 0.5
 """The same share for a line that the reader did not name."""
 NOT = "not"

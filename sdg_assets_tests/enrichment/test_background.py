@@ -96,8 +96,16 @@ def test_an_answer_that_the_question_names_is_no_secret() -> None:
 def test_yes_and_a_single_digit_give_nothing_away() -> None:
     yes = example(answer_kind=AnswerKind.BOOLEAN, choices=["yes", "no"], answer_index=0)
 
-    assert fault("Yes, many rivers end in a sea. Some do not.", yes) == ""
+    assert fault("Many rivers end in a sea, yes, but some do not.", yes) == ""
     assert fault("A week has 7 days. A fortnight has two weeks.", numeric(answer="7")) == ""
+
+
+@pytest.mark.parametrize("text", ["Yes, many rivers do.", "**No.** Rivers end in seas."])
+def test_a_background_does_not_begin_with_the_verdict(text: str) -> None:
+    yes = example(answer_kind=AnswerKind.BOOLEAN, choices=["yes", "no"], answer_index=0)
+
+    assert fault(text, yes) == "gives the answer away"
+    assert fault("No one knows how many rivers there are.", yes) == ""
 
 
 def test_a_number_that_is_the_result_gives_it_away() -> None:
@@ -118,10 +126,25 @@ def test_a_calculation_must_not_be_done_in_any_sentence() -> None:
         "The background explains what a capital is. Governments sit there.",
         "In this problem, cities are compared. Some are capitals.",
         "Capitals govern. The options given are four cities.",
+        "Cities differ. The question then asks for the one that governs.",
+        "Cities differ in size. The correct answer is the one that governs.",
+        "Governments sit in one city. The other options do not matter.",
+        "The background for this question is that governments sit in cities.",
+        "Cities differ. The background information includes the following facts:",
+        "Certainly! Governments sit in cities.",
+        "Below is the background that you need before the question: cities differ.",
+        "Governments sit in cities. The answer is one of them.",
     ],
 )
 def test_a_background_does_not_speak_of_its_question(text: str) -> None:
     assert fault(text) == "speaks of the question"
+
+
+def test_only_a_row_with_a_passage_may_speak_of_one() -> None:
+    text = "Rivers end in seas. The passage also says where this one rises."
+
+    assert fault(text) == "speaks of a passage"
+    assert fault(text, span()) == ""
 
 
 def test_questions_and_options_of_the_world_may_be_spoken_of() -> None:

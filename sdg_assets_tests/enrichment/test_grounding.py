@@ -114,6 +114,16 @@ def test_a_reader_decides_about_all_uncertain_sentences_in_one_request(tmp_path:
     assert "the capital of France." not in check.messages[1].content.partition("Sentences:")[2]
 
 
+def test_an_unreadable_check_is_asked_once_more(tmp_path: Path) -> None:
+    cut_off = '{"checks": [{"line": 1, "supported":          '
+    replies = iter([cut_off, checks_of((KINGS, True))])
+    done = ground(tmp_path, LOOSE, checks=lambda _: next(replies))
+
+    assert done.row.knowledge == LOOSE
+    first, second = done.named("knowledge/supported")
+    assert (first.sampling.temperature, second.sampling.temperature) == (0.0, 0.5)
+
+
 def _say(reply: str, _request: Request) -> str:
     return reply
 

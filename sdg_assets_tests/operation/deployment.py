@@ -91,18 +91,23 @@ class Deployment:
 
     def materialize(self, *keys: Sequence[str]) -> str:
         """Launches a run of unpartitioned assets, or an observation, and returns its id."""
+        return self._launch("__ASSET_JOB", {"assetSelection": [{"path": key} for key in keys]})
+
+    def run_job(self, name: str, **ops: Any) -> str:
+        """Launches a job, with the config of its ops, and returns the run's id."""
+        config = {"ops": {op: {"config": values} for op, values in ops.items()}}
+        return self._launch(name, {}, runConfigData=config)
+
+    def _launch(self, job: str, selection: dict[str, Any], **parameters: Any) -> str:
         launched = self.graphql(
             """mutation ($p: ExecutionParams!) { launchPipelineExecution(executionParams: $p) {
                  ... on LaunchRunSuccess { run { runId } }
                  ... on PythonError { message }
                  ... on RunConfigValidationInvalid { errors { message } } } }""",
             p={
-                "selector": {
-                    **REPOSITORY,
-                    "pipelineName": "__ASSET_JOB",
-                    "assetSelection": [{"path": key} for key in keys],
-                },
+                "selector": {**REPOSITORY, "pipelineName": job, **selection},
                 "mode": "default",
+                **parameters,
             },
         )
         return str(launched["run"]["runId"])
