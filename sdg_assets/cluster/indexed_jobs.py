@@ -13,6 +13,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from pydantic import TypeAdapter, ValidationError
+
 from sdg_assets.catalog import Catalog
 from sdg_assets.cluster.fill_report import FillReport, IndexFailure
 from sdg_assets.cluster.pods import WAITS_LABEL
@@ -24,8 +26,14 @@ from sdg_assets.records import Stage
 if TYPE_CHECKING:
     from kubernetes.client import V1Job, V1Pod
 
-KNOBS = ("examples_per_seed", "harder_from", "votes", "accept_corrections", "max_tokens")
-"""The knobs of a run on which requests depend; each is an option of `sdg fill`."""
+KNOBS = {
+    Stage.GENERATED: ("examples_per_seed", "harder_from", "max_tokens"),
+    Stage.ENRICHED: ("votes", "accept_corrections", "max_tokens"),
+}
+"""The knobs of each stage on which requests depend; each is an option of `sdg fill`, which refuses
+those of the other stage. The runs of a backfill have the tags of all stages."""
+SWITCHES = frozenset({"accept_corrections"})
+"""The knobs that are true or false."""
 NO_LIMIT = 2**31 - 1
 """`backoffLimit` of a Job whose retries are limited per index, as Kubernetes sets it itself."""
 INDEX_ANNOTATION = "batch.kubernetes.io/job-completion-index"
@@ -48,23 +56,36 @@ def fill_command(
         task: The seed task.
         subtasks: The partitions of the run.
         of: Number of indexes.
-        run_tags: Tags `sdg/<knob>` of the run.
+        run_tags: Tags `sdg/<knob>` of the run, also of other stages.
         run_config: The config of the stage's op, which overrides the tags.
         budget: Name of the budget of the run or of its backfill, which all pods share.
+
+    Raises:
+        PermanentError: A knob that is true or false has another value.
     """
     command = ["sdg", "fill", *(f"{task}/{subtask}" for subtask in subtasks)]
     command += ["--stage", stage.value, "--of", str(of)]
-    for knob in KNOBS:
+    for knob in KNOBS[stage]:
         value = run_config.get(knob)
-        text = str(run_tags.get(f"sdg/{knob}", "") if value is None else value)
+        value = run_tags.get(f"sdg/{knob}", "") if value is None else value
         option = knob.replace("_", "-")
-        if text.lower() in ("true", "false"):
-            command.append(f"--{option}" if text.lower() == "true" else f"--no-{option}")
-        elif text:
-            command += [f"--{option}", text]
+        if value == "":
+            continue
+        if knob in SWITCHES:
+            command.append(f"--{option}" if _is_on(knob, value) else f"--no-{option}")
+        else:
+            command += [f"--{option}", str(value)]
     if "--max-tokens" in command:
         command += ["--budget", budget]
     return command
+
+
+def _is_on(knob: str, value: object) -> bool:
+    """The value of a switch, in all words that a run of the step itself understands."""
+    try:
+        return TypeAdapter(bool).validate_python(value)
+    except ValidationError as error:
+        raise PermanentError(f"{knob}={value}: {error.errors()[0]['msg']}") from error
 
 
 def subtasks_of_run(catalog: Catalog, task: str, run_tags: Mapping[str, str]) -> list[str]:

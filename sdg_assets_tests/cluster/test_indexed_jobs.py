@@ -24,6 +24,7 @@ from kubernetes.client import (
 )
 
 from sdg_assets.assets.knobs import WriterConfig, from_run_tags
+from sdg_assets.assets.wiring import wiring_of
 from sdg_assets.catalog import cached_catalog
 from sdg_assets.cli.fill import fill
 from sdg_assets.cluster.fill_report import VARIABLE, FillReport, IndexFailure, fill_report
@@ -49,6 +50,7 @@ from sdg_assets.cluster.step_handler import without_resource
 from sdg_assets.errors import PermanentError, TransientError
 from sdg_assets.records import AnswerKind, Stage
 from sdg_assets.settings import Settings
+from sdg_assets.stages.stage import TEACHER_STAGES
 
 GPU = "nvidia.com/gpu"
 FOUR = ClusterSettings(indexes=4)
@@ -86,15 +88,42 @@ def test_all_gpus_of_a_divided_step_count() -> None:
     assert gpus() == 2  # on one machine one process asks for all
 
 
+def command_of(stage: Stage, tags: dict[str, str], config: dict[str, Any]) -> list[str]:
+    """The options of the pods' command after stage and number of indexes."""
+    command = fill_command(stage, "arc", ["arc_easy"], 4, tags, config, "run")
+    start = ["sdg", "fill", "arc/arc_easy", "--stage", stage.value, "--of", "4"]
+    assert command[: len(start)] == start
+    return command[len(start) :]
+
+
 def test_every_knob_on_which_requests_depend_is_an_option_of_the_command() -> None:
-    assert set(KNOBS) <= inspect.signature(fill).parameters.keys()
+    assert KNOBS.keys() == set(TEACHER_STAGES)
+    for stage, knobs in KNOBS.items():
+        assert set(knobs) <= inspect.signature(fill).parameters.keys()
+        assert set(knobs) <= wiring_of(stage).config.model_fields.keys()
     tags = {"sdg/votes": "3", "sdg/accept_corrections": "true"}
-    command = fill_command(Stage.ENRICHED, "arc", ["arc_easy"], 4, tags, {"votes": 5}, "run")
-    start = ["sdg", "fill", "arc/arc_easy", "--stage", "enriched", "--of", "4"]
-    assert command == [*start, "--votes", "5", "--accept-corrections"]
-    config = {"accept_corrections": False}
-    command = fill_command(Stage.ENRICHED, "arc", ["arc_easy"], 4, tags, config, "run")
-    assert command[-1] == "--no-accept-corrections"
+    options = command_of(Stage.ENRICHED, tags, {"votes": 5})
+    assert options == ["--votes", "5", "--accept-corrections"]
+
+
+def test_tags_of_a_backfill_that_belong_to_another_stage_are_left_out() -> None:
+    tags = {"sdg/votes": "3", "sdg/examples_per_seed": "2", "sdg/harder_from": "1"}
+    options = command_of(Stage.GENERATED, tags, {})
+    assert options == ["--examples-per-seed", "2", "--harder-from", "1"]
+    assert command_of(Stage.ENRICHED, tags, {}) == ["--votes", "3"]
+
+
+@pytest.mark.parametrize("value", ["1", "yes", "True", True])
+def test_a_switch_is_on_in_every_word_that_a_run_understands(value: Any) -> None:
+    tags = {"sdg/accept_corrections": value}
+    assert command_of(Stage.ENRICHED, tags, {}) == ["--accept-corrections"]
+    options = command_of(Stage.ENRICHED, tags, {"accept_corrections": False})
+    assert options == ["--no-accept-corrections"]
+
+
+def test_a_switch_with_another_value_is_refused() -> None:
+    with pytest.raises(PermanentError, match="accept_corrections=perhaps: Input should be"):
+        command_of(Stage.ENRICHED, {"sdg/accept_corrections": "perhaps"}, {})
 
 
 def test_the_pods_of_a_run_share_its_budget() -> None:
