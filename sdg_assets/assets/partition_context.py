@@ -172,7 +172,10 @@ class PartitionContext(PartitionInputs):
             if self.filled:
                 name = f"{self.spec.task}/{self.spec.key}"
                 missing = partial(self.filled.missing, name)
-                desks = {r: Desk(Unasked(d.teacher, missing), d.log) for r, d in desks.items()}
+                desks = {
+                    role: Desk(Unasked(desk.teacher, missing), desk.log, is_final=True)
+                    for role, desk in desks.items()
+                }
             yield desks
 
     def publish(

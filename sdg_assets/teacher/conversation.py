@@ -111,14 +111,19 @@ class Desk:
     log: CompletionLog
     under_way: set[str] = field(default_factory=set)
     """Ids of the requests that the teacher has not answered yet."""
+    is_final: bool = False
+    """Whether what the log says is all there will be: others have asked the teacher."""
 
     def has(self, request: Request) -> bool:
         """Whether the log answers the request.
 
-        A request that was too long once may fit now: the teacher's context may have grown.
+        A request that was too long once may fit now: the teacher's context may have grown. Of a
+        refusal by a server nobody knows how long the prompt was.
         """
         if request.id not in self.log:
             return False
+        if self.is_final:
+            return True
         completion = self.log.get(request.id)
         if completion.finish_reason != "too_long":
             return True

@@ -8,12 +8,13 @@ import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
 import pytest
 
 from sdg_assets.cluster.fill_report import VARIABLE, FillReport
-from sdg_assets.records import EnrichedExample, GeneratedExample
+from sdg_assets.records import EnrichedExample, Example, GeneratedExample
 from sdg_assets.store.partitions import PartitionKey, Store
 from sdg_assets_tests.assets.quiz import put_rows, quiz
 from sdg_assets_tests.conftest import Configure
@@ -26,9 +27,21 @@ ROWS, PROCESSES = 24, 3
 PATIENCE = 60.0
 
 
+class Choosy(TeacherServer):
+    """Finds every prompt with a certain text too long."""
+
+    too_long = ""
+
+    def refusal(self, body: dict[str, Any]) -> dict[str, Any]:
+        if self.too_long and self.too_long in body["messages"][-1]["content"]:
+            message = "This model's maximum context length is 512 tokens, your prompt has 600"
+            return {"error": {"message": message, "code": "context_length_exceeded"}}
+        return super().refusal(body)
+
+
 @pytest.fixture
-def teacher() -> Iterator[TeacherServer]:
-    with teacher_server(TeacherServer()) as server:
+def teacher() -> Iterator[Choosy]:
+    with teacher_server(Choosy()) as server:
         yield server
 
 
@@ -181,6 +194,27 @@ def test_processes_that_name_one_budget_spend_it_together_and_a_run_goes_on_from
     monkeypatch.delenv(VARIABLE)
     assert not failures(run("quiz", ["generated"], subtasks="quiz_a", instance=instance))
     assert len(teacher.asked) == len(rows(store, "generated")) == ROWS
+
+
+@pytest.mark.usefixtures("normalized")
+def test_a_prompt_that_the_server_found_too_long_costs_one_row_of_a_divided_step(
+    teacher: Choosy,
+    store: Store,
+    instance: dg.DagsterInstance,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    (seed, *_) = store.read(PartitionKey("quiz", "normalized", "quiz_a"), Example)
+    teacher.too_long = seed.question
+    filled = sdg("fill", "quiz", "--stage", "generated")
+    assert filled.exit_code == 0, filled.stderr
+
+    monkeypatch.setenv(VARIABLE, FillReport(job="job", of=2).model_dump_json())
+    result = run("quiz", ["generated"], subtasks="quiz_a", instance=instance)
+
+    assert not failures(result)
+    assert len(rows(store, "generated")) == ROWS - 1
+    (refused,) = store.read_rejected(PartitionKey("quiz", "generated", "quiz_a"))
+    assert refused.reason == "too long"
 
 
 @pytest.mark.usefixtures("normalized")

@@ -227,8 +227,14 @@ class CompletionLog:
     def _import_line(self, line: bytes, location: str) -> None:
         whole = unsealed(line, location)
         for completion in [whole] if whole else self._damaged_line(line, location):
-            if completion.request_id not in self._offsets:
+            if completion.request_id not in self._offsets or self._answers_after_all(completion):
                 self._put(completion.request_id, sealed(completion))
+
+    def _answers_after_all(self, completion: Completion) -> bool:
+        """Whether it answers a request that was too long before."""
+        if completion.finish_reason == "too_long":
+            return False
+        return self._at(self._offsets[completion.request_id]).finish_reason == "too_long"
 
     def _damaged_line(self, line: bytes, location: str) -> list[Completion]:
         """Counts a damaged line.

@@ -66,6 +66,16 @@ def test_several_writers_never_touch_each_others_completions(log_place: Place) -
         assert {c.request_id for c in log} == {f"{w}-{n}" for w in range(4) for n in range(50)}
 
 
+def test_an_answer_takes_the_place_of_a_refusal_that_came_before(log_place: Place) -> None:
+    refused = said("a", "").model_copy(update={"finish_reason": "too_long", "prompt_tokens": 0})
+    for completion in (refused, said("a"), refused):
+        with CompletionLog(log_place) as log:
+            log.append(completion)
+
+    with CompletionLog(log_place) as log:
+        assert [completion.text for completion in log] == ["four"]
+
+
 def test_a_flush_comes_after_so_many_completions(
     folder: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
