@@ -162,16 +162,31 @@ def listing(place: Place) -> Iterator[Listed]:
     if isinstance(place, ObjectPath):
         yield from place.listing()
         return
-    for file in place.rglob("*"):
-        if file.name.startswith(".") and file.name.endswith(DRAFT):
+    for file in _files_below(place):
+        if _is_draft(file):
             continue
         try:
             status = file.stat()
         except FileNotFoundError:
-            continue  # deleted by another run since `rglob` listed it
+            continue  # deleted by another run since it was listed
         if stat.S_ISREG(status.st_mode):
             modified = datetime.fromtimestamp(status.st_mtime, UTC)
             yield Listed(file.relative_to(place).as_posix(), status.st_size, modified)
+
+
+def _is_draft(file: Path) -> bool:
+    return file.name.startswith(".") and file.name.endswith(DRAFT)
+
+
+def _files_below(folder: Path) -> Iterator[Path]:
+    """Every file below a directory. `Path.rglob` fails if a folder is deleted while it walks."""
+
+    def failed(error: OSError) -> None:
+        if not isinstance(error, FileNotFoundError | NotADirectoryError):
+            raise error
+
+    for parent, _, names in os.walk(folder, onerror=failed):
+        yield from (Path(parent, name) for name in names)
 
 
 def clear_drafts(folder: Place, before: datetime) -> int:
@@ -186,7 +201,7 @@ def clear_drafts(folder: Place, before: datetime) -> int:
     """
     removed = 0
     if isinstance(folder, Path):
-        for file in folder.rglob(f".*{DRAFT}"):
+        for file in filter(_is_draft, _files_below(folder)):
             with suppress(FileNotFoundError):
                 status = file.stat()
                 if stat.S_ISREG(status.st_mode) and status.st_mtime < before.timestamp():

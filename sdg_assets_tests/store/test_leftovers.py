@@ -1,11 +1,14 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from pathlib import Path
 
@@ -186,6 +189,26 @@ def test_a_corrupt_manifest_is_reported_and_its_partition_not_touched(
     assert list(store.read(KEY, Example)) == [numeric()]
     folders = Counter(listed.name.split("/")[2] for listed in listing(store.root))
     assert (folders["quiz"], folders["quiz_two"]) == (4, 2)
+
+
+def test_folders_that_others_delete_meanwhile_do_not_stop_the_clearing(store: Store) -> None:
+    """The same job deletes the logs of old runs, on a cluster in another pod at the same time."""
+    logs = [store.root / ".logs" / f"run{number}" / "compute_logs" for number in range(400)]
+    for folder in logs:
+        folder.mkdir(parents=True)
+    begun = threading.Event()
+
+    def forget() -> None:
+        begun.wait()
+        for folder in logs:
+            shutil.rmtree(folder.parent)
+
+    with ThreadPoolExecutor(1) as pool:
+        forgotten = pool.submit(forget)
+        begun.set()
+        while not forgotten.done():
+            clear_leftovers(store)
+        forgotten.result()
 
 
 def test_the_daily_job_clears_the_store(store: Store, instance: dg.DagsterInstance) -> None:

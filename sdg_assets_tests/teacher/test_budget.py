@@ -9,6 +9,7 @@ import pytest
 
 from sdg_assets.errors import PermanentError, StoreError
 from sdg_assets.records import Role
+from sdg_assets.store.objects import Listed
 from sdg_assets.store.places import place_of
 from sdg_assets.teacher.budget import Budget
 from sdg_assets.teacher.conversation import Desk, Feed, Usage, Work
@@ -102,6 +103,33 @@ def test_processes_know_of_each_other_in_a_bucket_too(
         filled(teacher, log, first)
 
     assert Budget(place, "backfill", 100).spent == first.spent >= 100
+
+
+def test_files_of_processes_that_have_ended_are_not_read_again_and_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "budgets" / "backfill"
+    folder.mkdir(parents=True)
+    for number in range(30):
+        (folder / f"ended{number}").write_text("10")
+    read, reading = list[str](), Budget._tokens_in
+
+    def noted(budget: Budget, file: Listed) -> int:
+        read.append(file.name)
+        return reading(budget, file)
+
+    monkeypatch.setattr(Budget, "_tokens_in", noted)
+    budget = Budget(tmp_path, "backfill", 1000)
+    budget.sync()
+    assert len(read) == 60, "once more, because it may have been written twice within a second"
+
+    (folder / "alive").write_text("7")
+    budget.sync()
+    (folder / "alive").write_text("99")
+    budget.sync()
+
+    assert read[60:] == ["alive", "alive"]
+    assert budget.spent == 30 * 10 + 99
 
 
 def test_a_prompt_that_is_too_long_costs_nothing(tmp_path: Path, log: CompletionLog) -> None:
