@@ -174,8 +174,11 @@ def cover_again() -> dg.SensorDefinition:
             plan = read_plan(Store(settings().store), newest[0].tags[TAG + COVER])
             if plan.request.rounds <= 1 or context.cursor == plan.id:
                 return dg.SkipReason("the last round has been followed up")
-            config = next_config(plan)
+            request = next_request(plan)
         context.update_cursor(plan.id)
+        if plan.request.writers and not request.writers:
+            return dg.SkipReason("none of its writers is enabled any more")
+        config = request.model_dump(mode="json")
         return dg.RunRequest(
             run_key=plan.id, run_config={"ops": {"launch_cover": {"config": config}}}
         )
@@ -183,20 +186,29 @@ def cover_again() -> dg.SensorDefinition:
     return cover_again
 
 
-def next_config(plan: StoredPlan) -> dict[str, object]:
-    """The run config of the round after a plan.
+def next_request(plan: StoredPlan) -> CoverRequest:
+    """What the round after a plan asks for.
 
     Subtasks whose partitions were not made, for example because their dataset is gone, do not write
-    again: their targets go to others.
+    again: their targets go to others. Names that the catalog has no longer, or has switched off,
+    are left out.
     """
     store, catalog = Store(settings().store), configured_catalog(settings())
-    keys = {}
-    for name in plan.targets:
-        task, _, subtask = name.partition("/")
-        if subtask in catalog.task(task).enabled_subtasks():
-            keys[key_of(catalog.subtask(task, subtask), Stage.FILTERED)] = name
+    enabled = [
+        f"{task.task}/{key}" for task in catalog.enabled() for key in task.enabled_subtasks()
+    ]
+    keys = {
+        key_of(catalog.subtask(*name.split("/")), Stage.FILTERED): name
+        for name in enabled
+        if name in plan.targets
+    }
     published = store.manifests(keys)
     made = {keys[key] for key, file in published.items() if file.written_at >= plan.made_at}
+    known = {*enabled, *(name.partition("/")[0] for name in enabled)}
     without = {*plan.request.without, *(plan.targets.keys() - made)}
-    changes = {"rounds": plan.request.rounds - 1, "without": sorted(without)}
-    return plan.request.model_copy(update=changes).model_dump(mode="json")
+    changes = {
+        "rounds": plan.request.rounds - 1,
+        "writers": [name for name in plan.request.writers if name in known],
+        "without": sorted(without & known),
+    }
+    return plan.request.model_copy(update=changes)

@@ -98,6 +98,7 @@ class Goal:
         planned: Rows expected after this round.
         unfillable: Missing rows that no enabled subtask can write, in any number of rounds.
         subtasks: Number of subtasks whose rows count for it.
+        is_opposed: Whether these could fill it if there were no other wish.
     """
 
     wish: Wish
@@ -106,6 +107,7 @@ class Goal:
     planned: int
     unfillable: int
     subtasks: int
+    is_opposed: bool
 
     @property
     def is_met(self) -> bool:
@@ -117,12 +119,15 @@ class Goal:
         """Says that a hole stays, and why; empty if none does."""
         if not self.unfillable:
             return ""
-        why = (
-            f"the seeds of the {self.subtasks} subtasks with such rows allow no more examples, or "
-            "the subtasks may not write"
-            if self.subtasks
-            else "no enabled subtask has such rows"
-        )
+        if not self.subtasks:
+            why = "no enabled subtask has such rows"
+        elif self.is_opposed:
+            why = "the other wishes are against it; the shares may add up to more than all rows"
+        else:
+            why = (
+                f"the seeds of the {self.subtasks} subtasks with such rows allow no more examples, "
+                "or the subtasks may not write"
+            )
         if self.wish.difficulty and not self.subtasks:
             why += f"; no accepted row of any is {self.wish.difficulty!r} yet"
         return (
@@ -215,6 +220,12 @@ def plan_round(
     ]
     _, unfillable = fewest(costs, _rows(room, costs), gains, gaps)
     rows, _ = fewest(costs, _rows(now, costs), gains, parts)
+
+    def alone(gain: Sequence[float], gap: float) -> float:
+        """The missing rows of a wish if there were no other."""
+        _, (missing,) = fewest(costs, _rows(room, costs), [gain], [gap])
+        return missing if missing > _ROUNDING else 0.0
+
     goals = [
         Goal(
             wish=wish,
@@ -223,8 +234,11 @@ def plan_round(
             planned=round(has + sum(fit * new for fit, new in zip(own, rows, strict=True))),
             unfillable=ceil(short - _ROUNDING),
             subtasks=sum(fit > 0 for fit in own),
+            is_opposed=short > _ROUNDING and not alone(gain, gap),
         )
-        for wish, own, has, gap, short in zip(wishes, fits, counted, gaps, unfillable, strict=True)
+        for wish, own, has, gap, gain, short in zip(
+            wishes, fits, counted, gaps, gains, unfillable, strict=True
+        )
     ]
     targets = {
         supply.name: _target(supply, new, yields[supply.name], most)

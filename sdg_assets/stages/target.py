@@ -24,7 +24,7 @@ from sdg_assets.gates.base import ROWS_PER_BATCH
 from sdg_assets.records import EnrichedExample, Example, GeneratedExample, Rejection, Role
 from sdg_assets.stages.enriched import Solved, context_of, enrich
 from sdg_assets.stages.enriched import publish as publish_solved
-from sdg_assets.stages.generated import WriterKnobs, Written, write
+from sdg_assets.stages.generated import WriterKnobs, Writing, Written
 from sdg_assets.stages.generated import publish as publish_written
 from sdg_assets.stages.seed_index import SeedCopies
 from sdg_assets.store.row_file import RowFile
@@ -138,9 +138,14 @@ def write_until(
     """
     knobs = replace(writer_knobs, examples_per_seed=EXAMPLES_PER_SEED_AT_MOST)
     writer, solver = teachers[Role.WRITER], teachers[Role.SOLVER]
-    works = islice(write(spec, seeds, writer, knobs, round_robin=True), most_written)
+    writing = Writing(spec, seeds, writer, knobs)
+    works = map(writing.work, islice(writing.anchors(round_robin=True), most_written))
     gates, context = row_gates(thresholds, heldout), context_of(solver, solver_knobs, judge, probe)
     sets, passed, copies = set_gates(thresholds, lambda: seeds), 0, SeedCopies(seeds)
+
+    for seed in writing.refused:  # no example is written after it
+        report.lost[f"{seed.gate}: {seed.reason}"] += 1
+        report.refused.extend([seed])
 
     def keep(results: Sequence[Written | Rejection]) -> None:
         report.written += len(results)

@@ -153,6 +153,29 @@ def test_the_next_round_follows_without_the_subtasks_that_failed(
 
 
 @pytest.mark.usefixtures("catalog")
+def test_the_next_round_goes_on_without_what_the_catalog_has_no_longer(
+    instance: dg.DagsterInstance, store: Store, tmp_path: Path, configure: Configure
+) -> None:
+    config = {"rounds": 3, "writers": ["rivers", "sums/sums"], "without": ["rivers/rhine"]}
+    _, (backfill,) = launched(instance, **config)
+    put(store, "sums", "sums", written=16, accepted=3)
+    end(instance, backfill, BulkActionStatus.COMPLETED_SUCCESS)
+
+    sums = {"task": "sums", "skills": ["arithmetic"], "subtasks": {"sums": {}}}
+    configure(catalog=write_catalog(tmp_path / "smaller", sums))
+    (request,) = tick(instance).run_requests
+    config = request.run_config["ops"]["launch_cover"]["config"]
+    assert (config["writers"], config["without"]) == (["sums/sums"], [])
+    _, (newest, _) = launched(instance, **config)
+    assert set(plan_of(newest, store).targets) == {"sums/sums"}
+
+    seas = {"task": "seas", "subtasks": {"seas": {}}}
+    configure(catalog=write_catalog(tmp_path / "other", seas))
+    end(instance, newest, BulkActionStatus.COMPLETED_SUCCESS)
+    assert tick(instance).skip_message == "none of its writers is enabled any more"
+
+
+@pytest.mark.usefixtures("catalog")
 @pytest.mark.parametrize("status", [BulkActionStatus.CANCELED, BulkActionStatus.COMPLETED_SUCCESS])
 def test_no_round_follows_a_cancelled_or_the_last_one(
     instance: dg.DagsterInstance, status: BulkActionStatus

@@ -117,6 +117,19 @@ def test_holes_that_nobody_can_fill_stay_and_are_said() -> None:
     assert rare.why_unfillable.endswith("no accepted row of any is 'probe passes rarely' yet")
 
 
+def test_shares_that_contradict_each_other_are_not_blamed_on_the_seeds() -> None:
+    given = [
+        Supply(SPECS["laws"], {EASY: 500}, written=1000, judged=1000, capacity=100_000),
+        Supply(SPECS["sums"], {EASY: 500}, written=1000, judged=1000, capacity=100_000),
+    ]
+    wishes = [Wish(skill=skill, share=0.6) for skill in ("recall_law", "arithmetic")]
+
+    sentences = [goal.why_unfillable for goal in plan_round(wishes, given).goals]
+
+    assert any("cannot be written: the other wishes are against it" in each for each in sentences)
+    assert plan_round(wishes[:1], given).goals[0].unfillable == 0
+
+
 def test_cells_with_the_same_subtasks_are_one_wish() -> None:
     wishes = of_every_cell(SPECS.values(), 10)
 

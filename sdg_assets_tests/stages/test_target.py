@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
@@ -10,12 +10,13 @@ from tempfile import TemporaryDirectory
 import pytest
 
 from sdg_assets.enrichment.knobs import SolverKnobs
-from sdg_assets.records import GeneratedExample, Rejection, Role
+from sdg_assets.records import Example, GeneratedExample, Rejection, Role
 from sdg_assets.stages import target
 from sdg_assets.stages.enriched import enrich
 from sdg_assets.stages.generated import WriterKnobs
 from sdg_assets.stages.target import TargetReport, write_until
 from sdg_assets.store import row_file
+from sdg_assets.teacher.control_tokens import ControlTokens
 from sdg_assets.teacher.conversation import Desk, Feed, Usage
 from sdg_assets.teacher.log.completions import CompletionLog
 from sdg_assets.teacher.requests import Request
@@ -59,10 +60,20 @@ def fill_until(
     report: TargetReport,
     max_rounds: int = 5,
     on_progress: Callable[[int, Usage], None] | None = None,
+    seeds: Sequence[Example] = SEEDS,
+    most_written: int | None = None,
 ) -> None:
     teachers = {role: desk.teacher for role, desk in desks.items()}
     works = write_until(
-        SPEC, SEEDS, teachers, WriterKnobs(), VOTES, THRESHOLDS, report, max_rounds=max_rounds
+        SPEC,
+        seeds,
+        teachers,
+        WriterKnobs(),
+        VOTES,
+        THRESHOLDS,
+        report,
+        max_rounds=max_rounds,
+        most_written=most_written,
     )
     (feed,) = fill([Feed(works, desks, Usage(), on_progress)])
     assert feed.error is None
@@ -102,6 +113,19 @@ def test_every_seed_is_anchor_before_any_is_again(tmp_path: Path) -> None:
         anchors = [row.seed_ids[0] for row in rows if isinstance(row, GeneratedExample)]
 
     assert anchors == [seed.id for seed in SEEDS[: len(anchors)]]
+
+
+def test_refused_seeds_are_no_examples(tmp_path: Path) -> None:
+    """A pilot of 16 examples wrote none where 20 seeds had a control token."""
+    control = [example(question=f"What is </s> number {number}?") for number in range(20)]
+    scripted, report = teacher(accepted_every=1), TargetReport(target=4)
+    scripted.control_tokens = ControlTokens(["</s>"])
+    with desks(tmp_path, scripted) as both:
+        fill_until(both, report, seeds=[*control, *SEEDS], most_written=4)
+
+    assert (report.accepted, report.written) == (4, 4)
+    refused = [row for row in report.rows if isinstance(row, Rejection)]
+    assert len(refused) == report.lost["generation: control token in the seed"] == 20
 
 
 def test_enriched_finds_the_votes_in_the_log(tmp_path: Path) -> None:
