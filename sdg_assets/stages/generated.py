@@ -342,9 +342,9 @@ def _read(
     anchor = written.anchor
     rng = random.Random(f"{anchor.id}:{written.round}")  # noqa: S311 – repeatable, not secret
     if written.completion.finish_reason == "too_long":
+        shown = f"the passage {written.passage.id}" if written.passage else "the anchor alone"
         detail = (
-            "the anchor alone leaves no room in the writer's context; raise the teacher's "
-            "max_model_len"
+            f"{shown} leaves no room in the writer's context; raise the teacher's max_model_len"
         )
         return Rejection(gate=GATE, reason="too long", detail=detail, row=_origin(written))
     try:

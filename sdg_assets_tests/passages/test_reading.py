@@ -65,6 +65,7 @@ def test_a_directory_is_read_in_the_order_of_its_files(tmp_path: Path) -> None:
             "too long",
             f"{MOST_WORDS + 1} words, at most {MOST_WORDS}: split it",
         ),
+        ({"text": "城市" * MOST_WORDS}, "too long", "1000 words, at most 500: split it"),
     ],
 )
 def test_an_unusable_passage_is_kept_with_its_reason(
@@ -86,12 +87,17 @@ def test_the_second_passage_with_an_id_is_refused(tmp_path: Path) -> None:
 def test_a_text_file_without_front_matter_is_refused(tmp_path: Path) -> None:
     (tmp_path / "README.md").write_text("# About these files\n", "utf-8")
     (tmp_path / "broken.txt").write_text("---\na: [\n---\nText.\n", "utf-8")
+    (tmp_path / "dated.md").write_text("---\ndate: 2024-02-30\n---\nText.\n", "utf-8")
 
     reasons = [refused(each) for each in read_passages(str(tmp_path), "samples")]
 
     assert reasons[0] == ("no front matter", "README.md")
     assert reasons[1][0] == "no front matter"
     assert "broken.txt: not YAML" in reasons[1][1]
+    assert reasons[2] == (
+        "no front matter",
+        "dated.md: not YAML: day is out of range for month",
+    )
 
 
 def test_a_dataset_is_read_from_the_seed_source(tmp_path: Path) -> None:
