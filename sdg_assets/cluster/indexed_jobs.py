@@ -37,6 +37,9 @@ SWITCHES = frozenset({"accept_corrections"})
 NO_LIMIT = 2**31 - 1
 """`backoffLimit` of a Job whose retries are limited per index, as Kubernetes sets it itself."""
 INDEX_ANNOTATION = "batch.kubernetes.io/job-completion-index"
+FEWEST_PODS_ANNOTATION = "kueue.x-k8s.io/job-min-parallelism"
+"""From how many pods at a time on Kueue admits a Job. Without it, a Job of 16 pods whose GPUs are
+more than the quota waits for ever."""
 PARTITION_TAG = "dagster/partition"
 
 
@@ -113,10 +116,13 @@ def indexed_spec(of: int, at_once: int, cluster: ClusterSettings) -> dict[str, A
         at_once: How many pods may run at the same time.
         cluster: Says how often an index is tried again.
     """
+    metadata: dict[str, Any] = {"labels": {WAITS_LABEL: "true"}}
+    if cluster.queue_name:
+        metadata["annotations"] = {FEWEST_PODS_ANNOTATION: "1"}
     disruption = {"type": "DisruptionTarget", "status": "True"}
     permanent = {"operator": "In", "values": [CANNOT_BE_DONE]}
     return {
-        "job_metadata": {"labels": {WAITS_LABEL: "true"}},
+        "job_metadata": metadata,
         "job_spec_config": {
             "completion_mode": "Indexed",
             "completions": of,

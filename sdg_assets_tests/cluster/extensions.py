@@ -38,7 +38,9 @@ def fields(required: str = "", **properties: Json) -> Json:
 METADATA = fields("name", name=TEXT, namespace=TEXT, labels=LABELS, annotations=LABELS)
 TOLERATION = fields("key", key=TEXT, operator=one_of("Exists", "Equal"), value=TEXT, effect=TEXT)
 PREEMPTION = one_of("Never", "LowerPriority", "LowerOrNewerEqualPriority", "Any")
-POD_TEMPLATE = fields("spec", metadata=fields(labels=LABELS), spec={"type": "object"})
+POD_TEMPLATE = fields(
+    "spec", metadata=fields(labels=LABELS, annotations=LABELS), spec={"type": "object"}
+)
 POLICIES = items(
     fields("type value periodSeconds", type=one_of("Pods", "Percent"), value=COUNT,
            periodSeconds=COUNT)
@@ -99,6 +101,7 @@ SPECS: dict[tuple[str, str], Json] = {
                     serverAddress=TEXT,
                     query=TEXT,
                     threshold=TEXT,
+                    ignoreNullValues=one_of("true", "false"),
                 ),
             )
         ),

@@ -33,6 +33,7 @@ from sdg_assets.cluster.indexed_jobs import (
     KNOBS,
     Progress,
     fill_command,
+    indexed_spec,
     pods_named,
     report_of,
     subtasks_of_run,
@@ -195,6 +196,12 @@ def test_the_report_reaches_the_publishing_pod(monkeypatch: pytest.MonkeyPatch) 
 def test_pods_of_a_retrys_job_are_told_apart() -> None:
     names = ["job-1-abcde", "job-12-abc12", "job-1-0-abcde", "job-abcde", "other-1-abcde"]
     assert pods_named("job", names) == {"job-1-abcde", "job-12-abc12"}
+
+
+def test_kueue_may_start_an_indexed_job_with_fewer_pods_than_indexes() -> None:
+    queued = indexed_spec(16, 16, ClusterSettings(queue_name="q"))["job_metadata"]
+    assert queued["annotations"] == {"kueue.x-k8s.io/job-min-parallelism": "1"}
+    assert "annotations" not in indexed_spec(16, 16, ClusterSettings())["job_metadata"]
 
 
 def test_the_pod_that_publishes_has_no_gpus_but_the_sandbox_that_it_needs() -> None:

@@ -300,6 +300,22 @@ def test_a_server_has_as_many_gpus_as_it_computes_with(tmp_path: Path) -> None:
             assert int(arguments.get("pipeline-parallel-size", 1)) == len(templates)
 
 
+@pytest.mark.parametrize("component", ["teacher-server", "teacher-nodes"])
+def test_what_the_scaling_asks_for_is_scraped(component: str, tmp_path: Path) -> None:
+    (server,) = (o for o in _with_component(component, tmp_path)
+                 if o["kind"] in ("Deployment", "LeaderWorkerSet")
+                 and o["metadata"]["name"] == "sdg-teacher")  # fmt: skip
+    answering = next(t for _, t in _pod_templates(server) if "ports" in t["spec"]["containers"][0])
+    (port,) = answering["spec"]["containers"][0]["ports"]
+    annotations = answering["metadata"]["annotations"]
+    assert annotations["prometheus.io/scrape"] == "true"
+    assert annotations["prometheus.io/port"] == str(port["containerPort"])
+    operator = _with_component("monitoring-operator", tmp_path)
+    spec = named(operator, "PodMonitor", "sdg-teacher")["spec"]
+    assert _matches(spec["selector"], answering["metadata"]["labels"])
+    assert [endpoint["port"] for endpoint in spec["podMetricsEndpoints"]] == [port["name"]]
+
+
 def test_queues_of_kueue_belong_together(tmp_path: Path) -> None:
     objects = _with_component("kueue", tmp_path)
     (flavor,) = (o for o in objects if o["kind"] == "ResourceFlavor")
