@@ -89,6 +89,7 @@ class Counts:
         self._published: Counter[tuple[str, str]] = Counter()
         self._writing: dict[PartitionKey, Tally] = {}
         self._rows: Counter[_RowSeries] = Counter()
+        self._is_over = False
 
     def fill(
         self,
@@ -118,7 +119,8 @@ class Counts:
                 return
             for series, usage in _by_series(filling.key, feed):
                 self._past[series].merge(usage)
-            outcome = "failed" if feed.error else "complete"
+            outcome = "unfinished" if feed.usage.unfinished else "complete"
+            outcome = "failed" if feed.error else outcome
             self._filled[filling.key.task, filling.key.stage, outcome] += 1
 
     @contextmanager
@@ -140,6 +142,10 @@ class Counts:
                 if tally := self._writing.pop(key, None):
                     self._rows.update(_rows(key, tally))
                 self._published[key.task, key.stage] += is_published
+
+    def end(self) -> None:
+        """Notes that the step is over: a gateway keeps for ever what it is sent last."""
+        self._is_over = True
 
     def samples(self) -> list[Sample]:
         """All values now."""
@@ -193,7 +199,7 @@ class Counts:
         for key, tally in list(self._writing.items()):
             rows.update(_rows(key, tally))
         yield from (Sample(ROWS, labels, count) for labels, count in rows.items())
-        yield Sample(STEP, astuple(self._step), 1)
+        yield Sample(STEP, astuple(self._step), 0 if self._is_over else 1)
 
 
 def _by_series(key: PartitionKey, feed: Feed) -> Iterator[tuple[_Series, Usage]]:

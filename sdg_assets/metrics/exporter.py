@@ -55,7 +55,10 @@ def exported(knobs: Settings, step: Step, log: logging.Logger) -> Iterator[Count
                 exporters.enter_context(_pushed(registry, url, login, step, log))
         except Exception as error:  # noqa: BLE001 – a step does not need its metrics
             log.warning(f"no metrics: {masked(str(error))}")
-        yield counts
+        try:
+            yield counts
+        finally:
+            counts.end()
 
 
 def registry_of(counts: Counts) -> CollectorRegistry:

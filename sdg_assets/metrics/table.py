@@ -52,7 +52,7 @@ FILLED = Metric(
     "sdg_partitions_filled",
     "counter",
     (*_STAGE, "outcome"),
-    "Partitions whose answers are complete, or whose filling failed.",
+    "Partitions whose answers are complete, unfinished (budget), or whose filling failed.",
 )
 PUBLISHED = Metric("sdg_partitions_published", "counter", _STAGE, "Partitions published.")
 ROWS = Metric(

@@ -31,20 +31,22 @@ def test_a_counter_never_falls_when_a_partition_is_filled(tmp_path: Path) -> Non
     counts = Counts(Step("run", "step"))
     request = request_of(teacher.identity, [Message(role="user", content="Well?")])
     with CompletionLog(tmp_path / "log.jsonl") as log:
-        feeds = [Feed((), {Role.WRITER: Desk(teacher, log)}, Usage()) for _ in range(2)]
+        feeds = [Feed((), {Role.WRITER: Desk(teacher, log)}, Usage()) for _ in range(3)]
         for feed in feeds:
             counts.fill(KEY, feed)
             feed.count(completion(request, "Yes."), Role.WRITER)
-        assert (value(counts, COMPLETIONS), value(counts, WAITING)) == (2, 3)
+        assert (value(counts, COMPLETIONS), value(counts, WAITING)) == (3, 3)
         feeds[1].fail(TransientError("gone"))
+        feeds[2].usage.unfinished = 4321  # a budget ended it
         for feed in feeds:
             counts.filled(feed)
-            assert value(counts, COMPLETIONS) == 2
+            assert value(counts, COMPLETIONS) == 3
         counts.filled(feeds[0])  # a second time, as one that was never opened
 
     outcomes = {s.labels: s.value for s in counts.samples() if s.metric == FILLED}
     assert outcomes == {
         ("quiz", "generated", "complete"): 1,
         ("quiz", "generated", "failed"): 1,
+        ("quiz", "generated", "unfinished"): 1,
     }
     assert value(counts, WAITING) == 0

@@ -84,6 +84,7 @@ def test_what_is_scraped_and_pushed_is_what_the_step_reports(
         assert total(pushed, "sdg_partitions_published_total", stage=stage) == 1
         assert total(pushed, "sdg_partitions_filled_total", outcome="complete") == 1
         assert total(pushed, "sdg_requests_under_way") == 0
+        assert total(pushed, "sdg_step_info", run=result.run_id) == 0, "the gateway keeps it"
     assert total(pushed, "sdg_cached_prompt_tokens_total") == len(teacher.requests) - 4
     assert total(pushed, "sdg_completions_total", role="solver") == len(teacher.requests) - 4
     with pytest.raises(httpx.ConnectError):
