@@ -193,7 +193,8 @@ def test_a_corrupt_manifest_is_reported_and_its_partition_not_touched(
 
 def test_folders_that_others_delete_meanwhile_do_not_stop_the_clearing(store: Store) -> None:
     """The same job deletes the logs of old runs, on a cluster in another pod at the same time."""
-    logs = [store.root / ".logs" / f"run{number}" / "compute_logs" for number in range(400)]
+    root = Path(str(store.root))
+    logs = [root / ".logs" / f"run{number}" / "compute_logs" for number in range(400)]
     for folder in logs:
         folder.mkdir(parents=True)
     begun = threading.Event()
