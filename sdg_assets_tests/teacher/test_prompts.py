@@ -56,6 +56,11 @@ def test_every_kind_can_be_asked_for(kind: AnswerKind, context: bool) -> None:
     assert user.content.endswith("Write one new item. Choose a new topic.")
 
 
+# Without it a small writer asked where one leaves "a wet aquarium when you come home".
+OWN_SENTENCE = (
+    "Think of what comes up there and ask about that in a sentence of your own; never put the "
+    "topic into a sentence of the examples."
+)
 TOPIC = {"topic": "kettles", "field": "appliances", "variation": "", "angle": "Take a bakery."}
 
 
@@ -63,8 +68,8 @@ TOPIC = {"topic": "kettles", "field": "appliances", "variation": "", "angle": "T
 def test_every_kind_can_be_asked_for_on_a_topic(kind: AnswerKind) -> None:
     _, user = prompts.render(f"write/{kind.value}", **{**WRITE, **TOPIC})
 
-    last = "Write one new item on this topic: kettles (appliances). Take a bakery."
-    assert user.content.endswith(last)
+    asked = "Write one new item on this topic: kettles (appliances)."
+    assert user.content.endswith(f"{asked} {OWN_SENTENCE} Take a bakery.")
 
 
 def test_a_topic_is_named_in_english_and_the_item_is_asked_for_in_the_language_of_the_task() -> (
@@ -72,9 +77,7 @@ def test_a_topic_is_named_in_english_and_the_item_is_asked_for_in_the_language_o
 ):
     _, user = prompts.render("write/numeric", **{**WRITE, **TOPIC, "is_in_english": False})
 
-    assert "topic: kettles (appliances). The topic is named in English; the item is in" in (
-        user.content
-    )
+    assert f"{OWN_SENTENCE} The topic is named in English; the item is in" in user.content
 
 
 @pytest.mark.parametrize("kind", AnswerKind)
