@@ -48,6 +48,27 @@ def test_two_equal_choices_are_refused() -> None:
         assembled("the Sun", "sun.", "Mars", "Venus")
 
 
+@pytest.mark.parametrize(
+    "program",
+    [
+        "return x x",
+        "x = 'a\0b'",
+        pytest.param(f"x = {'-' * 3000}1", id="too deep"),
+        pytest.param(f"x = {'-' * 300_000}1", id="much too deep"),
+    ],
+)
+@pytest.mark.parametrize("broken", ["program", "test"])
+def test_a_program_or_test_that_no_parser_reads_is_refused(program: str, broken: str) -> None:
+    kind = answer_format(AnswerKind.CODE)
+    anchor = ask(AnswerKind.CODE, "x = 1", tests=["assert x", "assert x == 1"])
+    parts = {"program": anchor.answer, "tests": anchor.tests}
+    parts |= {"program": program} if broken == "program" else {"tests": [program, program]}
+    draft = kind.draft_model(anchor).model_validate({"question": anchor.question, **parts})
+
+    with pytest.raises(DraftError, match=f"{broken} does not parse"):
+        kind.assemble(draft, anchor, random.Random(0))
+
+
 def test_a_draft_needs_as_many_wrong_answers_as_the_anchor() -> None:
     with pytest.raises(ValueError, match="wrong_answers"):
         assembled("iron", "wood")
