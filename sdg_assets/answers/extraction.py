@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from sdg_assets.answers import markers
-from sdg_assets.answers.wording import normalized, unwrap
+from sdg_assets.answers.wording import normalized, unwrap, with_last_stop
 
 __all__ = [
     "Phrase",
@@ -167,7 +167,7 @@ def heads(text: str) -> Iterator[str]:
     yield text
     for reason in reversed(list(markers.REASONS.finditer(text))[:12]):
         if head := text[: reason.start()].rstrip():
-            yield head
+            yield with_last_stop(head) if text[reason.start()] == "." else head
 
 
 def _braced(text: str) -> str | None:

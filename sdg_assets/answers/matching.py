@@ -9,7 +9,7 @@ from functools import partial
 from sdg_assets.answers.extraction import Phrase, heads
 from sdg_assets.answers.labels import labelled, mentioned_labels
 from sdg_assets.answers.numbers import Quantity, quantity
-from sdg_assets.answers.wording import normalized, tokens, typography, unwrap
+from sdg_assets.answers.wording import comparable, normalized, tokens, typography, unwrap
 
 # Options that may occur in any sentence by chance. They count only as the whole answer or at the
 # end of a sentence.
@@ -123,7 +123,7 @@ class Options:
             None if the first line is no choice, or if another line is another choice.
         """
         lines = [unwrap(typography(line)) for line in text.splitlines() if re.search(r"\w", line)]
-        keys = (*_TYPED, partial(normalized, language=self._language))
+        keys = (*_TYPED, partial(comparable, language=self._language))
         if not lines:
             return None
         first = [lines[0]] if whole else heads(lines[0])
@@ -171,7 +171,7 @@ class Options:
     def _worded(self, text: str) -> set[str]:
         """Options with the same words or the same number, by the strictest rule that matches."""
         text_number = quantity(text, self._language)
-        keys = (*_TYPED, partial(normalized, language=self._language), self._unordered)
+        keys = (*_TYPED, partial(comparable, language=self._language), self._unordered)
         return self._same_key(text, keys) or {
             choice
             for choice in self.choices

@@ -17,6 +17,7 @@ from sdg_assets.answers.base import (
 )
 from sdg_assets.answers.extraction import normalized
 from sdg_assets.answers.selection import SelectionFormat, arranged
+from sdg_assets.answers.wording import ends_in_abbreviation
 from sdg_assets.records import Content, Example
 
 
@@ -55,14 +56,16 @@ class MultipleChoice(SelectionFormat):
         """Shuffles right and wrong answers.
 
         If only some end in a full stop, all full stops are removed: they would hint at the answer.
+        An abbreviation keeps its own.
 
         Raises:
             DraftError: Two choices are equal.
         """
         made = draft.model_dump()
         choices = [made["answer"], *made["wrong_answers"]]
-        if 0 < sum(choice.endswith(".") for choice in choices) < len(choices):
-            choices = [choice.removesuffix(".") for choice in choices]
+        stopped = [c.endswith(".") and not ends_in_abbreviation(c) for c in choices]
+        if 0 < sum(stopped) < len(choices):
+            choices = [c[:-1] if s else c for c, s in zip(choices, stopped, strict=True)]
         answer = choices[0]
         if len({normalized(c) for c in choices}) < len(choices):
             raise DraftError("repeated choices")

@@ -13,10 +13,10 @@ from sdg_assets.answers.extraction import (
     conclusion,
     json_answer,
     last_sentence,
-    normalized,
     phrases,
 )
 from sdg_assets.answers.matching import Options
+from sdg_assets.answers.wording import comparable
 from sdg_assets.kinds import VoteForm
 from sdg_assets.records import Example
 
@@ -91,7 +91,7 @@ class SelectionFormat(AnswerFormat):
         """Whether the folded texts are equal; choices that differ only in case (A, a) differ."""
         if left in example.choices and right in example.choices:
             return left == right
-        return normalized(left, example.language) == normalized(right, example.language)
+        return comparable(left, example.language) == comparable(right, example.language)
 
     def check(self, example: Example) -> str | None:
         """Tests for at least two distinct choices, with the answer at its index."""

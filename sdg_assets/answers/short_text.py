@@ -15,10 +15,10 @@ from sdg_assets.answers.base import (
     with_context,
 )
 from sdg_assets.answers.dates import parse_date
-from sdg_assets.answers.extraction import normalized, phrases, unwrap
+from sdg_assets.answers.extraction import phrases, unwrap
 from sdg_assets.answers.markers import ABSTAINING
 from sdg_assets.answers.numbers import quantity
-from sdg_assets.answers.wording import tokens, typography
+from sdg_assets.answers.wording import comparable, tokens, typography
 from sdg_assets.records import Content, Example
 
 LONGEST_UNMARKED = 8
@@ -104,7 +104,7 @@ class ShortText(AnswerFormat):
 
 
 def _match(left: str, right: str, language: str) -> bool:
-    a, b = normalized(left, language), normalized(right, language)
+    a, b = comparable(left, language), comparable(right, language)
     if a == b:
         return True
     if (date := parse_date(left)) is not None:
@@ -112,7 +112,7 @@ def _match(left: str, right: str, language: str) -> bool:
     number, other = quantity(left, language), quantity(right, language)
     if number and other:
         return (number.value, number.unit) == (other.value, other.unit)
-    return normalized(_bare(left), language) == b or normalized(_bare(right), language) == a
+    return comparable(_bare(left), language) == b or comparable(_bare(right), language) == a
 
 
 def _bare(text: str) -> str:

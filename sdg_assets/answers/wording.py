@@ -31,6 +31,7 @@ _ASCII_TOKEN = re.compile(
     r"[A-Za-z]+|(?:(?<![\w.,%)\]])[-+])?(?:\d+(?:[.,:]\d+)*|(?<!\w)\.\d+)|[-+](?=\$)|[%#+<>=^$]"
 )
 _ABBREVIATION = re.compile(r"\b(?:[^\W\d_]\.){2,}")
+_LAST_INITIALS = re.compile(r"\b(?:[^\W\d_]\.)+[^\W\d_]$")
 # A pattern that starts with a fixed character is searched for in a tenth of the time.
 _THOUSANDS = re.compile(r",(?<=\d,)(?=\d{3}\b)")
 _APOSTROPHE = re.compile(r"'(?<=[^\W\d_]{2}')(?=[^\W\d_])")
@@ -68,6 +69,7 @@ _ENCLOSED = [
     ("『", "』"), ("《", "》"), ("$$", "$$"), ("$", "$"), ("\\(", "\\)"), ("\\[", "\\]"),
     ("\\boxed{", "}"), ("\\fbox{", "}"), ("\\text{", "}"),
 ]  # fmt: skip
+_FINAL = (".", "。", "\uff0c", "।", "؟", "!", "\uff01", ",", ";")
 _OPENING = frozenset(opening[0] for opening, _ in _ENCLOSED)
 
 
@@ -108,6 +110,21 @@ def _folded(text: str, language: str) -> str:
     return " ".join([w for w in words if w not in articles] or words) or text.strip()
 
 
+def comparable(text: str, language: str = "en") -> str:
+    """An answer `normalized` for comparison with another one: here "D.C" is "D.C."."""
+    return normalized(with_last_stop(text), language)
+
+
+def with_last_stop(text: str) -> str:
+    """The text with the full stop of an abbreviation at its end: "D.C" becomes "D.C."."""
+    return f"{text}." if text[-2:-1] == "." and _LAST_INITIALS.search(text) else text
+
+
+def ends_in_abbreviation(text: str) -> bool:
+    """Whether the full stop at the end of a text is part of an abbreviation: "D.C."."""
+    return with_last_stop(text[:-1]) == text
+
+
 # A row's question, choices and answer are compared with each of its votes, and again with the texts
 # that are written for the row, a batch later. Long texts would take too much memory for that.
 _SHORT = 256
@@ -134,9 +151,8 @@ def unwrap(text: str) -> str:
                 and _is_one(inner, opening, closing)
             ):
                 text = inner
-        if text.endswith(
-            (".", "。", "\uff0c", "।", "؟", "!", "\uff01", ",", ";")
-        ) and not text.endswith(".."):
+        # "D.C." without its last stop was another answer than the writer's: no vote agreed.
+        if text.endswith(_FINAL) and not (text.endswith("..") or ends_in_abbreviation(text)):
             text = text[:-1]
     return text
 

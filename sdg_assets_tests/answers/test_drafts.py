@@ -37,6 +37,13 @@ def test_a_full_stop_does_not_give_the_answer_away() -> None:
     assert not any(choice.endswith(".") for choice in content.choices)
 
 
+def test_an_abbreviation_keeps_its_full_stop() -> None:
+    content = assembled("the U.S.", "Canada", "Chile.", "Cuba")
+
+    assert content.answer == "the U.S."
+    assert sorted(content.choices) == ["Canada", "Chile", "Cuba", "the U.S."]
+
+
 def test_sentences_keep_their_full_stops() -> None:
     content = assembled("It melts.", "It burns.", "It cools.", "It grows.")
 

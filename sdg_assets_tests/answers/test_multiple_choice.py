@@ -196,6 +196,9 @@ def test_a_text_that_does_not_settle_on_one_option_has_no_answer(text: str) -> N
         (["３", "５"], "Answer: 5", "５"),
         (["Newton’s law", "Ohm’s law"], "Answer: Ohm's law", "Ohm’s law"),
         (["U.S.", "U.K."], "Answer: the US", "U.S."),
+        (["U.S.", "U.K."], "Answer: U.K. because London is there.", "U.K."),
+        (["U.S", "U.K"], "Answer: U.K.", "U.K"),
+        (["6 a.m.", "6 p.m."], "Answer: 6 p.m", "6 p.m."),
         (["😀", "😢"], "Answer: 😢", "😢"),
         (
             ["go to the shop and buy milk.", "stay at home."],

@@ -47,6 +47,31 @@ def test_a_short_answer_is_taken_without_its_explanation(text: str, expected: st
 
 
 @pytest.mark.parametrize(
+    "answer",
+    ["Washington, D.C.", "the U.S.", "6 p.m.", "44 B.C.", "Liverpool F.C.", "z.B.", "п.п.с."],
+)
+@pytest.mark.parametrize("text", ["Answer: {}", "The answer is {}", "Answer: **{}**", "So, {}"])
+def test_an_abbreviation_keeps_its_last_stop(answer: str, text: str) -> None:
+    example = ask(AnswerKind.SHORT_TEXT, answer)
+
+    assert extracted(text.format(answer), example) == answer
+    assert same(answer.removesuffix("."), answer, example), "a vote that a sentence end cut"
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("Answer: Plan A or B.", "Plan A or B"),
+        ("Answer: Malcolm X.", "Malcolm X"),
+        ("Answer: Apple Inc.", "Apple Inc"),
+        ("Answer: D.C., not Rome", "D.C."),
+    ],
+)
+def test_a_stop_after_a_word_or_one_initial_ends_a_sentence(text: str, expected: str) -> None:
+    assert extracted(text, PARIS) == expected
+
+
+@pytest.mark.parametrize(
     ("left", "right"),
     [
         ("Paris", "paris."),
@@ -139,6 +164,7 @@ def test_articles_of_the_language_are_ignored(language: str, left: str, right: s
 CONTEXT = (
     "In 1889 the tower was built in Paris, the capital of France, by Gustave Eiffel (1832-1923)."
 )
+SEAT = ask(AnswerKind.SPAN, "Washington, D.C.", context="He lives in Washington, D.C. since May.")
 SPAN = ask(AnswerKind.SPAN, "Gustave Eiffel", context=CONTEXT)
 
 
@@ -157,6 +183,11 @@ def test_a_span_is_the_longest_beginning_that_stands_in_its_context(
     text: str, expected: str
 ) -> None:
     assert extracted(text, SPAN) == expected
+
+
+@pytest.mark.parametrize("rest", ["", " It lies on a river.", " (a city)", ", not Rome"])
+def test_a_span_keeps_the_last_stop_of_an_abbreviation(rest: str) -> None:
+    assert extracted(f"Answer: Washington, D.C.{rest}", SEAT) == "Washington, D.C."
 
 
 def test_a_span_that_is_not_in_its_context_is_malformed() -> None:
