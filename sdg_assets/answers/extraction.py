@@ -17,6 +17,7 @@ from sdg_assets.answers.wording import normalized, unwrap, with_last_stop
 
 __all__ = [
     "Phrase",
+    "after_thinking",
     "code_blocks",
     "conclusion",
     "heads",
@@ -78,10 +79,15 @@ class Phrase:
 
 def conclusion(text: str) -> str:
     """The part of a completion that counts: after its thinking and its last self-correction."""
-    text = _MARKUP.sub("", text.rpartition("</think>")[2])
-    text = re.sub(r"(\s)\1{9,}", r"\1\1", text)  # a loop of blank lines
+    text = after_thinking(text)
     corrections = list(markers.CORRECTING.finditer(text))
     return text[corrections[-1].end() :] if corrections else text
+
+
+def after_thinking(text: str) -> str:
+    """The completion without its thinking, HTML tags, and loops of blank lines."""
+    text = _MARKUP.sub("", text.rpartition("</think>")[2])
+    return re.sub(r"(\s)\1{9,}", r"\1\1", text)
 
 
 def phrases(text: str) -> Iterator[Phrase]:

@@ -208,6 +208,9 @@ def test_a_text_that_does_not_settle_on_one_option_has_no_answer(text: str) -> N
         (["x < 3", "x > 3"], "The answer is x > 3.", "x > 3"),
         (["$\\frac{1}{2}$", "$\\frac{1}{3}$"], "Answer: 1/3", "$\\frac{1}{3}$"),
         (["yes", "no"], "The answer is not no.", "yes"),
+        (["Wait for help", "Run"], "Stay.\n\n**Answer:**\nWait for help", "Wait for help"),
+        (["Hold on to it", "Run"], "Stay there.\nHold on to it", "Hold on to it"),
+        (["Wait", "Run"], "Stay there.\n\nAnswer:\nWait.", "Wait"),
     ],
 )
 def test_similar_options_are_distinguished(

@@ -217,6 +217,19 @@ def test_prose_agrees_when_it_shares_its_words_and_numbers(other: str, expected:
     assert same(PROSE.answer, other, PROSE) is expected
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Many people think that bats are blind. Actually, they see well.",
+        "Take one tablet after dinner.\nWait six hours between doses.",
+        "Water is, actually, a poor conductor.",
+    ],
+)
+def test_prose_is_not_cut_at_a_word_that_may_correct_an_answer(text: str) -> None:
+    assert extracted(text, PROSE) == text
+    assert extracted(f"Ice? Wait, no.</think>\n\n\n{text}", PROSE) == text
+
+
 def test_prose_is_taken_whole_behind_its_heading() -> None:
     text = "Let me think.\n\n**Answer:** The answer is simple.\nWater boils."
 
