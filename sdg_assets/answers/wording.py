@@ -70,6 +70,10 @@ _ENCLOSED = [
     ("\\boxed{", "}"), ("\\fbox{", "}"), ("\\text{", "}"),
 ]  # fmt: skip
 _FINAL = (".", "。", "\uff0c", "।", "؟", "!", "\uff01", ",", ";")
+FORMAL = "!>"
+"""The marks for which `unwrap` has to know whether a text is a formula."""
+_MATH = frozenset(["$$", "$", "\\(", "\\[", "\\boxed{", "\\fbox{"])
+_FACTORIAL = re.compile(r"(?:[\d)]|\b[^\W\d_])!+$")
 _OPENING = frozenset(opening[0] for opening, _ in _ENCLOSED)
 
 
@@ -132,14 +136,22 @@ _folded_again = lru_cache(maxsize=1 << 12)(_folded)
 _folded_once = lru_cache(maxsize=64)(_folded)
 
 
-def unwrap(text: str) -> str:
-    r"""Strips Markdown, quotes, math delimiters, \boxed and a final full stop from an answer."""
+def unwrap(text: str, keeps: str = "") -> str:
+    r"""Strips Markdown, quotes, math delimiters, \boxed and a final full stop from an answer.
+
+    Args:
+        text: The answer.
+        keeps: Marks that prose uses as well, but that are part of a formula here: the factorial of
+            "5!", the sign of "> 5". Between math delimiters both are always kept.
+    """
     previous = None
     while text != previous:
         if text[:1].isalnum() and text[-1:].isalnum():  # the usual case: nothing encloses it
             return text
         previous = text
-        text = re.sub(r"^(?:[•>]|#+|-(?!\s+[\d.$\\]))\s+", "", text.strip())
+        text = text.strip()
+        if text[:1] != ">" or ">" not in keeps:
+            text = re.sub(r"^(?:[•>]|#+|-(?!\s+[\d.$\\]))\s+", "", text)
         text = text.strip("*`").strip()
         text = text.strip("_") or text  # only underscores: a blank to fill in, kept
         for opening, closing in _ENCLOSED if text[:1] in _OPENING else ():
@@ -151,9 +163,11 @@ def unwrap(text: str) -> str:
                 and _is_one(inner, opening, closing)
             ):
                 text = inner
+                keeps = FORMAL if opening in _MATH else keeps
         # "D.C." without its last stop was another answer than the writer's: no vote agreed.
         if text.endswith(_FINAL) and not (text.endswith("..") or ends_in_abbreviation(text)):
-            text = text[:-1]
+            is_factorial = "!" in keeps and _FACTORIAL.search(text)
+            text = text if is_factorial else text[:-1]
     return text
 
 

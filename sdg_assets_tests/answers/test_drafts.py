@@ -76,6 +76,15 @@ def test_a_program_or_test_that_no_parser_reads_is_refused(program: str, broken:
         kind.assemble(draft, anchor, random.Random(0))
 
 
+def test_the_factorial_of_a_draft_is_kept() -> None:
+    kind, anchor = answer_format(AnswerKind.NUMERIC), ask(AnswerKind.NUMERIC, "42")
+    draft = kind.draft_model(anchor).model_validate(
+        {"question": "How many orders?", "solution": "Ten books.", "answer": "10!"}
+    )
+
+    assert kind.assemble(draft, anchor, random.Random(0)).answer == "10!"
+
+
 def test_a_draft_needs_as_many_wrong_answers_as_the_anchor() -> None:
     with pytest.raises(ValueError, match="wrong_answers"):
         assembled("iron", "wood")
