@@ -182,7 +182,7 @@ class Options:
 
     def _unordered(self, text: str) -> str:
         """The parts of a pair in a fixed order: "skeletal and muscular" is the same pair."""
-        return " and ".join(sorted(normalized(text, self._language).split(" and ")))
+        return " and ".join(sorted(comparable(text, self._language).split(" and ")))
 
     def _same_key(self, text: str, keys: Iterable[Callable[[str], str]]) -> set[str]:
         for key in keys:

@@ -16,7 +16,7 @@ from sdg_assets.answers.extraction import (
     phrases,
 )
 from sdg_assets.answers.matching import Options
-from sdg_assets.answers.wording import comparable
+from sdg_assets.answers.wording import alike
 from sdg_assets.kinds import VoteForm
 from sdg_assets.records import Example
 
@@ -91,7 +91,7 @@ class SelectionFormat(AnswerFormat):
         """Whether the folded texts are equal; choices that differ only in case (A, a) differ."""
         if left in example.choices and right in example.choices:
             return left == right
-        return comparable(left, example.language) == comparable(right, example.language)
+        return alike(left, right, example.language)
 
     def check(self, example: Example) -> str | None:
         """Tests for at least two distinct choices, with the answer at its index."""

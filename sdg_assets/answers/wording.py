@@ -31,6 +31,20 @@ _ASCII_TOKEN = re.compile(
     r"[A-Za-z]+|(?:(?<![\w.,%)\]])[-+])?(?:\d+(?:[.,:]\d+)*|(?<!\w)\.\d+)|[-+](?=\$)|[%#+<>=^$]"
 )
 _ABBREVIATION = re.compile(r"\b(?:[^\W\d_]\.){2,}")
+# Signs of logic and sets, which `normalized` drops: p ∧ q was the same as p ∨ q. Without ∼, ≈, dots
+# and strokes, which answers in prose leave out as well.
+_LOGIC = re.compile(r"[¬∀-∑∓∔∖∘∝-∡∣-∵∷-∻∽-≇≉-≟≦-⋃⋎-⋿⨀-⫿]")
+# A negation of one letter (~p, !p), and the prime of f'(x). No prime: rock n' roll, l'eau, 'a'.
+_NOT_OR_PRIME = re.compile(r"(?<!\w)[~!](?=[^\W\d_]\b)|(?<![\w'])[^\W\d_]'(?!\s?[^\W_])")
+# The sign at the end of O- and Cl-.
+_SIGNED = re.compile(r"[\w)]-[\s.*]*$")
+# An operator between numbers or letters (a/b, 3-2); none between words (and/or), in a date, or
+# after or before a year (1939/40). Dates match as a whole, without a group.
+_OPERATOR = re.compile(
+    r"\d+([-/])\d+\1\d+"
+    r"|(?<=[\w)])(?<![^\W\d_]{2})(?<!\d{4})\s?([-/*·⋅])\s?(?=[\w(])(?![^\W\d_]{2}|\d{4})"
+)
+_OPERATORS = frozenset("-/*·⋅")
 _LAST_INITIALS = re.compile(r"\b(?:[^\W\d_]\.)+[^\W\d_]$")
 # A pattern that starts with a fixed character is searched for in a tenth of the time.
 _THOUSANDS = re.compile(r",(?<=\d,)(?=\d{3}\b)")
@@ -114,9 +128,46 @@ def _folded(text: str, language: str) -> str:
     return " ".join([w for w in words if w not in articles] or words) or text.strip()
 
 
+def alike(left: str, right: str, language: str = "en") -> bool:
+    """Whether two answers differ only in typography, case, punctuation and articles.
+
+    A hyphen or slash may be missing (New-York, and/or), but 3-2 is not 3/2.
+    """
+    if left == right:
+        return True
+    if comparable(left, language) != comparable(right, language):
+        return False
+    operators, others = _operators(left), _operators(right)
+    return operators == others or not operators or not others
+
+
+def _operators(text: str) -> list[str]:
+    plain = typography(text)
+    if _OPERATORS.isdisjoint(plain):
+        return []
+    operators = [m[2] for m in _OPERATOR.finditer(plain) if m[2]]
+    return ["*" if operator in "·⋅" else operator for operator in operators]
+
+
 def comparable(text: str, language: str = "en") -> str:
-    """An answer `normalized` for comparison with another one: here "D.C" is "D.C."."""
-    return normalized(with_last_stop(text), language)
+    """An answer folded for comparison with another one: `normalized`, but with its signs.
+
+    Only case and white space of a formula (p ∧ q, f'(x)) are folded. O- is not O, and "D.C" is
+    "D.C.".
+    """
+    plain = typography(text).replace("′", "'")
+    if _is_formal(plain):
+        return "".join(unwrap(plain).casefold().split())
+    folded = normalized(with_last_stop(text), language)
+    return f"{folded} -" if "-" in plain[-4:] and _SIGNED.search(plain) else folded
+
+
+def _is_formal(plain: str) -> bool:
+    """Whether a text has signs that only formulae have."""
+    if not plain.isascii() and _LOGIC.search(plain):
+        return True
+    has_mark = "'" in plain or "!" in plain or "~" in plain
+    return has_mark and _NOT_OR_PRIME.search(plain) is not None
 
 
 def with_last_stop(text: str) -> str:

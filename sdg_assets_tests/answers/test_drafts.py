@@ -50,9 +50,26 @@ def test_sentences_keep_their_full_stops() -> None:
     assert all(choice.endswith(".") for choice in content.choices)
 
 
-def test_two_equal_choices_are_refused() -> None:
+@pytest.mark.parametrize("copy", ["sun.", "Sun", "a sun", "The  Sun", '"the Sun"'])
+def test_two_equal_choices_are_refused(copy: str) -> None:
     with pytest.raises(DraftError, match="repeated choices"):
-        assembled("the Sun", "sun.", "Mars", "Venus")
+        assembled("the Sun", copy, "Mars", "Venus")
+
+
+@pytest.mark.parametrize(
+    "choices",
+    [
+        ("WW or Ww", "WW or ww", "Ww or ww", "WW"),
+        ("Aa", "AA", "aa", "A"),
+        ("its", "it's", "their", "the"),
+        ("f(x)", "f'(x)", "f''(x)", "-f(x)"),
+        ("p ∧ q", "p ∨ q", "¬p ∧ q", "p"),
+        ("O-", "O+", "O", "A"),
+        ("5!", "5", "a/b", "a*b"),
+    ],
+)
+def test_choices_that_differ_in_signs_and_symbols_are_kept(choices: tuple[str, ...]) -> None:
+    assert sorted(assembled(*choices).choices) == sorted(choices)
 
 
 @pytest.mark.parametrize(
