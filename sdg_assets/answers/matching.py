@@ -9,7 +9,15 @@ from functools import partial
 from sdg_assets.answers.extraction import Phrase, heads
 from sdg_assets.answers.labels import labelled, mentioned_labels
 from sdg_assets.answers.numbers import Quantity, quantity
-from sdg_assets.answers.wording import comparable, normalized, tokens, typography, unwrap
+from sdg_assets.answers.wording import (
+    FORMAL,
+    comparable,
+    marks_of,
+    normalized,
+    tokens,
+    typography,
+    unwrap,
+)
 
 # Options that may occur in any sentence by chance. They count only as the whole answer or at the
 # end of a sentence.
@@ -63,6 +71,7 @@ class Options:
             language: The language of the question.
         """
         self.choices = list(choices)
+        self.marks = marks_of(choices)
         synonym_pairs = list(synonyms)
         self._language = language
         self._wordings = [*((c, c) for c in choices), *synonym_pairs]
@@ -80,7 +89,7 @@ class Options:
         An unannounced phrase (the last line) must be an option as a whole. An announced answer is
         also searched for options that it mentions without denying them.
         """
-        text = unwrap(typography(phrase.text))
+        text = unwrap(typography(phrase.text), FORMAL)
         return self._whole_or_head(text) or (self._asserted(text) if phrase.stated else set())
 
     def meant(self, sentence: str) -> str | None:
@@ -153,7 +162,7 @@ class Options:
     def _whole_or_head(self, text: str) -> set[str]:
         """The option that equals the phrase, or the phrase's beginning before an explanation."""
         for head in heads(text):
-            if options := self._equal_to(unwrap(head)):
+            if options := self._equal_to(unwrap(head, FORMAL)):
                 return options | self._continued(text[len(head) :])
         return set()
 

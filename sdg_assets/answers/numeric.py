@@ -20,7 +20,7 @@ from sdg_assets.answers.base import (
 from sdg_assets.answers.extraction import Phrase, heads, phrases, unwrap
 from sdg_assets.answers.formulae import few_words, is_formula, is_words, same_formula
 from sdg_assets.answers.numbers import ASKS_PERCENT, Quantity, plain_math, quantities, quantity
-from sdg_assets.answers.wording import FORMAL
+from sdg_assets.answers.wording import FORMAL, marks_of
 from sdg_assets.records import Content, Example
 
 _FORMULA = re.compile(r"\\[a-zA-Z]|[\^√π*]|\d\s*[+/]\s*\d|[\d)]!(?!\s)")
@@ -87,8 +87,7 @@ class Numeric(AnswerFormat):
         r"""The answer that is \boxed or announced, or the only number of the last line."""
         plain = quantity(example.answer, example.language) is not None
         # "The answer is 42!" exclaims if the answer is a number; of a formula it is a factorial.
-        keeps = "" if plain else "!"
-        keeps += ">" if example.answer.startswith(">") else ""
+        keeps = marks_of([example.answer]) + ("" if plain else "!")
         for phrase in phrases(text, keeps):
             answers = _numbers_of(phrase, example) if plain else _formulae_of(phrase, example)
             if answers:

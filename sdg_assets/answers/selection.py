@@ -74,7 +74,7 @@ class SelectionFormat(AnswerFormat):
         synonyms = tuple(self.synonyms(example.choices))
         options = _options(tuple(example.choices), synonyms, example.language)
         is_announced = False
-        for phrase in phrases(text):
+        for phrase in phrases(text, options.marks):
             if candidates := options.named(phrase):
                 return candidates.pop() if len(candidates) == 1 else None
             is_announced |= phrase.stated and not phrase.concludes

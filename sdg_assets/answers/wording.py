@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import lru_cache
 
 # Scripts without spaces between words, and Hangul, whose particles are attached to the noun. Each
@@ -220,6 +220,14 @@ def unwrap(text: str, keeps: str = "") -> str:
             is_factorial = "!" in keeps and _FACTORIAL.search(text)
             text = text if is_factorial else text[:-1]
     return text
+
+
+def marks_of(answers: Iterable[str]) -> str:
+    """The marks that `unwrap` must keep in prose, because one of the answers has them."""
+    answers = list(answers)
+    is_factorial = any(answer[-1:] == "!" and _FACTORIAL.search(answer) for answer in answers)
+    is_relation = any(answer[:1] == ">" for answer in answers)
+    return "!" * is_factorial + ">" * is_relation
 
 
 def _is_one(inner: str, opening: str, closing: str) -> bool:
