@@ -13,10 +13,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from sdg_assets.answers import markers
-from sdg_assets.answers.wording import normalized, unwrap
+from sdg_assets.answers.wording import normalized, unwrap, with_last_stop
 
 __all__ = [
     "Phrase",
+    "after_thinking",
     "code_blocks",
     "conclusion",
     "heads",
@@ -78,42 +79,48 @@ class Phrase:
 
 def conclusion(text: str) -> str:
     """The part of a completion that counts: after its thinking and its last self-correction."""
-    text = _MARKUP.sub("", text.rpartition("</think>")[2])
-    text = re.sub(r"(\s)\1{9,}", r"\1\1", text)  # a loop of blank lines
+    text = after_thinking(text)
     corrections = list(markers.CORRECTING.finditer(text))
     return text[corrections[-1].end() :] if corrections else text
 
 
-def phrases(text: str) -> Iterator[Phrase]:
+def after_thinking(text: str) -> str:
+    """The completion without its thinking, HTML tags, and loops of blank lines."""
+    text = _MARKUP.sub("", text.rpartition("</think>")[2])
+    return re.sub(r"(\s)\1{9,}", r"\1\1", text)
+
+
+def phrases(text: str, keeps: str = "") -> Iterator[Phrase]:
     """The phrases that may hold the final answer, the most reliable first.
 
     Args:
         text: A completion.
+        keeps: See `unwrap`.
 
     Yields:
         The announced phrases, the last announcement first; then the last line.
     """
     text = _BOLD.sub(r"\1", conclusion(text))
-    for _, words in sorted(_announced(text), key=lambda announced: -announced[0]):
-        if words := unwrap(words):
+    for _, words in sorted(_announced(text, keeps), key=lambda announced: -announced[0]):
+        if words := unwrap(words, keeps):
             yield Phrase(words, stated=True)
     lines = [line for line in text.splitlines() if line.strip().strip("`*_#-")]
     if lines:
-        last = unwrap(lines[-1])
+        last = unwrap(lines[-1], keeps)
         concluding = markers.CONCLUDING.match(last)
         if concluding:
-            yield Phrase(unwrap(last[concluding.end() :]), stated=True, concludes=True)
+            yield Phrase(unwrap(last[concluding.end() :], keeps), stated=True, concludes=True)
         yield Phrase(last, stated=False)
 
 
-def _announced(text: str) -> Iterator[tuple[int, str]]:
+def _announced(text: str, keeps: str) -> Iterator[tuple[int, str]]:
     """The last announcements of each form, as (position, announced words)."""
     for mark in (*_last(markers.BEFORE, text), *_last(markers.HEADING, text)):
         if not _SUPPOSED.search(text[max(0, mark.start() - 40) : mark.start()]):
             rest = text[mark.end() : mark.end() + _LONGEST]
             # On a new line a dash is a list marker; directly after "Answer:" it is a minus.
             rest = re.sub(r"^-\s+", "", rest) if "\n" in mark[0] else rest
-            yield mark.start(), _opening(rest)
+            yield mark.start(), _opening(rest, keeps)
     for mark in _last(markers.AFTER, text):
         words = markers.SENTENCE.split(text[max(0, mark.start() - 300) : mark.start()])[-1]
         concluding = markers.CONCLUDING.match(words)
@@ -122,7 +129,7 @@ def _announced(text: str) -> Iterator[tuple[int, str]]:
         yield mark.start(), mark[1]
     for mark in _last(_BOX, text) if "\\" in text else ():
         if (content := _braced(text[mark.end() : mark.end() + _LONGEST])) is not None:
-            yield mark.start(), content
+            yield mark.start(), _formula(content)
     if (value := json_answer(text)) is not None:
         # Ranked as the last one: markers inside the object's own texts must not come after it.
         yield len(text), value
@@ -134,14 +141,20 @@ def _last(pattern: re.Pattern[str] | markers.Marker, text: str) -> list[re.Match
     return list(pattern.finditer(text))[-_MOST_ANNOUNCED:]
 
 
-def _opening(rest: str) -> str:
+def _opening(rest: str, keeps: str) -> str:
     """The first line after a marker; a displayed formula or a fenced block counts as one line."""
     rest = rest.strip()
     if displayed := _DISPLAY.match(rest):
-        return displayed[2]
+        return _formula(displayed[2].strip())
     if fenced := _FENCE.match(rest):
         return fenced["body"]
-    return markers.COPULA.sub("", unwrap(rest.splitlines()[0])) if rest else ""
+    line = unwrap(rest.splitlines()[0], keeps) if rest else ""
+    return _formula(markers.COPULA.sub("", line))
+
+
+def _formula(content: str) -> str:
+    """A formula, so that another `unwrap` takes its factorial for no exclamation."""
+    return f"\\({content}\\)" if content.endswith("!") else content
 
 
 def sentences(text: str) -> Iterator[str]:
@@ -167,7 +180,7 @@ def heads(text: str) -> Iterator[str]:
     yield text
     for reason in reversed(list(markers.REASONS.finditer(text))[:12]):
         if head := text[: reason.start()].rstrip():
-            yield head
+            yield with_last_stop(head) if text[reason.start()] == "." else head
 
 
 def _braced(text: str) -> str | None:

@@ -7,7 +7,7 @@ import threading
 from functools import lru_cache
 
 from sdg_assets.answers.numbers import quantity
-from sdg_assets.answers.wording import normalized, typography, unwrap
+from sdg_assets.answers.wording import FORMAL, normalized, typography, unwrap
 
 _SECONDS = 3
 _LONGEST = 300
@@ -30,6 +30,7 @@ _REWRITTEN = [
         (r"\\(?:text|mathrm|mbox|textbf|mathbf|textit|operatorname)\s*\{([^{}]*)\}", r"\1"),
         (r"\\(?:leq?|leqslant)(?![a-zA-Z])|≤", r"\\le "),
         (r"\\(?:geq?|geqslant)(?![a-zA-Z])|≥", r"\\ge "),
+        (r"\^\s*(?:\{\s*\\prime\s*\}|\\prime(?![a-zA-Z]))|′", "'"),
         (r"\\lt(?![a-zA-Z])", "<"),
         (r"\\gt(?![a-zA-Z])", ">"),
         (r"\\infin?(?:ty)?(?![a-zA-Z])|∞", r"\\infty "),
@@ -73,7 +74,8 @@ def same_formula(left: str, right: str, language: str = "en") -> bool:
         return numbers[0].value == numbers[1].value and numbers[0].unit == numbers[1].unit
     if is_words(left) or is_words(right):
         return normalized(_compact(left)) == normalized(_compact(right))
-    if ":" in a or ":" in b or _bases(a) != _bases(b):
+    # `math-verify` reads no primes: it holds x' for x.
+    if ":" in a or ":" in b or _bases(a) != _bases(b) or a.count("'") != b.count("'"):
         return False
     parts = _parts(a), _parts(b)
     if parts[0] and parts[1]:
@@ -84,10 +86,10 @@ def same_formula(left: str, right: str, language: str = "en") -> bool:
 
 
 def _compact(text: str) -> str:
-    text = unwrap(typography(text))
+    text = unwrap(typography(text), FORMAL)
     for pattern, replacement in _REWRITTEN:
         text = pattern.sub(replacement, text)
-    return unwrap(text)
+    return unwrap(text, FORMAL)
 
 
 def is_formula(text: str) -> bool:

@@ -15,7 +15,7 @@ from sdg_assets.answers.base import (
     question_holds_answer,
     with_context,
 )
-from sdg_assets.answers.extraction import conclusion, json_answer, normalized
+from sdg_assets.answers.extraction import after_thinking, json_answer, normalized
 from sdg_assets.records import Content, Example
 
 _HEADING = re.compile(r"^[#*_\s]*(?:final\s+)?answer[*_\s]*:[*_]*", re.IGNORECASE | re.MULTILINE)
@@ -73,7 +73,8 @@ class FreeForm(AnswerFormat):
 
     def extract(self, text: str, example: Example) -> str | None:
         """The `answer` of a JSON reply, or the text after "Answer:", or else the whole text."""
-        text = conclusion(text)
+        # Not its `conclusion`: "Actually, bats see well." is part of an answer and corrects none.
+        text = after_thinking(text)
         in_json = json_answer(text)
         return (in_json or _HEADING.split(text)[-1]).strip() or None
 

@@ -54,6 +54,8 @@ _WORDS = (
 )  # fmt: skip
 
 _FLAGS = re.IGNORECASE | re.MULTILINE
+_LETTERS = 26
+_NEVER = r"(?!)"
 
 
 def labelled(text: str, numbers: bool) -> tuple[int, str] | None:
@@ -110,7 +112,9 @@ class _Patterns:
 
 @lru_cache(maxsize=256)
 def _patterns(place: int) -> _Patterns:
-    letter, number = chr(ord("A") + place), place + 1
+    # After Z an option has only its number. The characters that follow Z are "[" and "\": with
+    # 77 labels they failed a whole partition, as patterns that do not compile.
+    letter, number = chr(ord("A") + place) if place < _LETTERS else _NEVER, place + 1
     mark = rf"(?:{letter}|{number})"
     sources = (
         # A number with just a full stop numbers a step: "1. Mercury is the closest".

@@ -9,7 +9,15 @@ from functools import partial
 from sdg_assets.answers.extraction import Phrase, heads
 from sdg_assets.answers.labels import labelled, mentioned_labels
 from sdg_assets.answers.numbers import Quantity, quantity
-from sdg_assets.answers.wording import normalized, tokens, typography, unwrap
+from sdg_assets.answers.wording import (
+    FORMAL,
+    comparable,
+    marks_of,
+    normalized,
+    tokens,
+    typography,
+    unwrap,
+)
 
 # Options that may occur in any sentence by chance. They count only as the whole answer or at the
 # end of a sentence.
@@ -63,6 +71,7 @@ class Options:
             language: The language of the question.
         """
         self.choices = list(choices)
+        self.marks = marks_of(choices)
         synonym_pairs = list(synonyms)
         self._language = language
         self._wordings = [*((c, c) for c in choices), *synonym_pairs]
@@ -80,7 +89,7 @@ class Options:
         An unannounced phrase (the last line) must be an option as a whole. An announced answer is
         also searched for options that it mentions without denying them.
         """
-        text = unwrap(typography(phrase.text))
+        text = unwrap(typography(phrase.text), FORMAL)
         return self._whole_or_head(text) or (self._asserted(text) if phrase.stated else set())
 
     def meant(self, sentence: str) -> str | None:
@@ -123,7 +132,7 @@ class Options:
             None if the first line is no choice, or if another line is another choice.
         """
         lines = [unwrap(typography(line)) for line in text.splitlines() if re.search(r"\w", line)]
-        keys = (*_TYPED, partial(normalized, language=self._language))
+        keys = (*_TYPED, partial(comparable, language=self._language))
         if not lines:
             return None
         first = [lines[0]] if whole else heads(lines[0])
@@ -153,7 +162,7 @@ class Options:
     def _whole_or_head(self, text: str) -> set[str]:
         """The option that equals the phrase, or the phrase's beginning before an explanation."""
         for head in heads(text):
-            if options := self._equal_to(unwrap(head)):
+            if options := self._equal_to(unwrap(head, FORMAL)):
                 return options | self._continued(text[len(head) :])
         return set()
 
@@ -171,7 +180,7 @@ class Options:
     def _worded(self, text: str) -> set[str]:
         """Options with the same words or the same number, by the strictest rule that matches."""
         text_number = quantity(text, self._language)
-        keys = (*_TYPED, partial(normalized, language=self._language), self._unordered)
+        keys = (*_TYPED, partial(comparable, language=self._language), self._unordered)
         return self._same_key(text, keys) or {
             choice
             for choice in self.choices
@@ -182,7 +191,7 @@ class Options:
 
     def _unordered(self, text: str) -> str:
         """The parts of a pair in a fixed order: "skeletal and muscular" is the same pair."""
-        return " and ".join(sorted(normalized(text, self._language).split(" and ")))
+        return " and ".join(sorted(comparable(text, self._language).split(" and ")))
 
     def _same_key(self, text: str, keys: Iterable[Callable[[str], str]]) -> set[str]:
         for key in keys:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 from functools import lru_cache
 from typing import Any, cast
 
@@ -17,7 +18,12 @@ from sdg_assets.answers.base import (
 )
 from sdg_assets.answers.extraction import normalized
 from sdg_assets.answers.selection import SelectionFormat, arranged
+from sdg_assets.answers.wording import ends_in_abbreviation, typography
 from sdg_assets.records import Content, Example
+
+# `normalized` drops what tells these choices apart: its and it's, p ∧ q and p ∨ q, f(x) and f'(x),
+# the genotypes Ww and ww. A symbol has one or two letters; "a" before a word is an article.
+_SYMBOL = re.compile(r"[^\w\s.,;:?\"“”]|\b(?!(?i:an?)\s)[^\W\d_]{1,2}\b")
 
 
 class MultipleChoiceDraft(Draft):
@@ -55,16 +61,18 @@ class MultipleChoice(SelectionFormat):
         """Shuffles right and wrong answers.
 
         If only some end in a full stop, all full stops are removed: they would hint at the answer.
+        An abbreviation keeps its own.
 
         Raises:
-            DraftError: Two choices are equal.
+            DraftError: Two choices differ in articles, punctuation or the case of words at most.
         """
         made = draft.model_dump()
         choices = [made["answer"], *made["wrong_answers"]]
-        if 0 < sum(choice.endswith(".") for choice in choices) < len(choices):
-            choices = [choice.removesuffix(".") for choice in choices]
+        stopped = [c.endswith(".") and not ends_in_abbreviation(c) for c in choices]
+        if 0 < sum(stopped) < len(choices):
+            choices = [c[:-1] if s else c for c, s in zip(choices, stopped, strict=True)]
         answer = choices[0]
-        if len({normalized(c) for c in choices}) < len(choices):
+        if len(set(map(_told_apart, choices))) < len(choices):
             raise DraftError("repeated choices")
         choices = arranged(choices, rng)
         return Content(
@@ -74,6 +82,11 @@ class MultipleChoice(SelectionFormat):
             choices=choices,
             answer_index=choices.index(answer),
         )
+
+
+def _told_apart(choice: str) -> tuple[str, ...]:
+    """A folded choice with its signs and symbols: `WW or Ww` and `WW or ww` are two choices."""
+    return normalized(choice), *_SYMBOL.findall(typography(choice))
 
 
 @lru_cache(maxsize=64)  # pydantic takes a millisecond to build a class

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from functools import lru_cache
 
-from sdg_assets.answers.wording import typography, unwrap
+from sdg_assets.answers.wording import FORMAL, typography, unwrap
 
 
 def _listed(words: str) -> list[str]:
@@ -156,12 +156,12 @@ def quantities(text: str, language: str = "en") -> Iterator[Quantity | None]:
 
 def plain_math(text: str) -> str:
     r"""Simple LaTeX as plain text: `\frac{3}{4}` becomes 3/4, `\text{cm}` becomes cm."""
-    text = unwrap(typography(text))
+    text = unwrap(typography(text), FORMAL)
     for pattern, replacement in _LATEX:
         text = pattern.sub(replacement, text)
     # A pair of dollar signs delimits mathematics; an unpaired one means money.
     text = re.sub(r"\$([^$]+)\$(?!\d)", r"\1", text)
-    return unwrap(text)
+    return unwrap(text, FORMAL)
 
 
 def _as_written(number: re.Match[str]) -> str:

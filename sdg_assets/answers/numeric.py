@@ -20,9 +20,10 @@ from sdg_assets.answers.base import (
 from sdg_assets.answers.extraction import Phrase, heads, phrases, unwrap
 from sdg_assets.answers.formulae import few_words, is_formula, is_words, same_formula
 from sdg_assets.answers.numbers import ASKS_PERCENT, Quantity, plain_math, quantities, quantity
+from sdg_assets.answers.wording import FORMAL, marks_of
 from sdg_assets.records import Content, Example
 
-_FORMULA = re.compile(r"\\[a-zA-Z]|[\^√π*]|\d\s*[+/]\s*\d")
+_FORMULA = re.compile(r"\\[a-zA-Z]|[\^√π*]|\d\s*[+/]\s*\d|[\d)]!(?!\s)")
 _EQUATION = re.compile(r"[^=≈,;]+[=≈](?:[^=≈,;]*[=≈])*(?P<result>[^=≈;]+)")
 _JOIN = re.compile(r"[\s,;]*(?:(?:or|and|to|oder|und|ou|et|o|y|или|и)\b|[/或和])", re.IGNORECASE)
 _DENIED = re.compile(r"\b(?:is\s+)?not\s+[^;]*?(?:,\s|\bbut\b)(?:\s+(?:it\s+is|but|rather))?", re.I)
@@ -69,7 +70,7 @@ class Numeric(AnswerFormat):
             DraftError: The anchor's answer is a number, and the draft's is not exactly one number.
         """
         made = draft.model_dump()
-        answer = unwrap(made["answer"])
+        answer = unwrap(made["answer"], FORMAL)
         if quantity(anchor.answer, anchor.language):
             numbers = _numbers_of(Phrase(answer, stated=True), anchor)
             if len(numbers) != 1:
@@ -85,7 +86,9 @@ class Numeric(AnswerFormat):
     def extract(self, text: str, example: Example) -> str | None:
         r"""The answer that is \boxed or announced, or the only number of the last line."""
         plain = quantity(example.answer, example.language) is not None
-        for phrase in phrases(text):
+        # "The answer is 42!" exclaims if the answer is a number; of a formula it is a factorial.
+        keeps = marks_of([example.answer]) + ("" if plain else "!")
+        for phrase in phrases(text, keeps):
             answers = _numbers_of(phrase, example) if plain else _formulae_of(phrase, example)
             if answers:
                 return answers.pop() if len(answers) == 1 else None
@@ -169,7 +172,7 @@ def _formulae_of(phrase: Phrase, example: Example) -> set[str]:
         # "$5$ or $-5$" is a list of two; "$x$ where $x > 0$" is not.
         is_list = re.fullmatch(r"(?:\s|,|or|and)*", _SEGMENT.sub("", text))
         return {text} if is_list and phrase.stated else segments
-    text = unwrap(_SENTENCE_END.split(text)[0])
+    text = unwrap(_SENTENCE_END.split(text)[0], FORMAL)
     has_right_form = few_words if is_words(example.answer) else is_formula
     return {text} if has_right_form(text) else set()
 

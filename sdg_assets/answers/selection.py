@@ -13,10 +13,10 @@ from sdg_assets.answers.extraction import (
     conclusion,
     json_answer,
     last_sentence,
-    normalized,
     phrases,
 )
 from sdg_assets.answers.matching import Options
+from sdg_assets.answers.wording import alike
 from sdg_assets.kinds import VoteForm
 from sdg_assets.records import Example
 
@@ -74,7 +74,7 @@ class SelectionFormat(AnswerFormat):
         synonyms = tuple(self.synonyms(example.choices))
         options = _options(tuple(example.choices), synonyms, example.language)
         is_announced = False
-        for phrase in phrases(text):
+        for phrase in phrases(text, options.marks):
             if candidates := options.named(phrase):
                 return candidates.pop() if len(candidates) == 1 else None
             is_announced |= phrase.stated and not phrase.concludes
@@ -91,7 +91,7 @@ class SelectionFormat(AnswerFormat):
         """Whether the folded texts are equal; choices that differ only in case (A, a) differ."""
         if left in example.choices and right in example.choices:
             return left == right
-        return normalized(left, example.language) == normalized(right, example.language)
+        return alike(left, right, example.language)
 
     def check(self, example: Example) -> str | None:
         """Tests for at least two distinct choices, with the answer at its index."""

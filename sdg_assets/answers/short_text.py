@@ -15,10 +15,10 @@ from sdg_assets.answers.base import (
     with_context,
 )
 from sdg_assets.answers.dates import parse_date
-from sdg_assets.answers.extraction import normalized, phrases, unwrap
+from sdg_assets.answers.extraction import phrases, unwrap
 from sdg_assets.answers.markers import ABSTAINING
 from sdg_assets.answers.numbers import quantity
-from sdg_assets.answers.wording import tokens, typography
+from sdg_assets.answers.wording import alike, tokens, typography
 from sdg_assets.records import Content, Example
 
 LONGEST_UNMARKED = 8
@@ -29,6 +29,7 @@ _EXPLANATION = re.compile(
     r"(?:(?<=[^\W\d_]{4})|(?<=\d{3})|(?<=[)\]\"'”]))[.!]\s|[。;\n]|,?\s(?:because|since)\b|,\s(?:which|who|where|as|not)\b"
     r"|\s—\s"
 )
+_ADDITION = re.compile(r"(?<=[\w+-])\s*\([^()]*\)$|^(?:in|on|at)\s+", re.IGNORECASE)
 
 
 class ShortTextDraft(Draft):
@@ -104,19 +105,18 @@ class ShortText(AnswerFormat):
 
 
 def _match(left: str, right: str, language: str) -> bool:
-    a, b = normalized(left, language), normalized(right, language)
-    if a == b:
+    if alike(left, right, language):
         return True
     if (date := parse_date(left)) is not None:
         return date == parse_date(right)
     number, other = quantity(left, language), quantity(right, language)
     if number and other:
         return (number.value, number.unit) == (other.value, other.unit)
-    return normalized(_bare(left), language) == b or normalized(_bare(right), language) == a
+    return alike(_bare(left), right, language) or alike(left, _bare(right), language)
 
 
 def _bare(text: str) -> str:
-    return re.sub(r"(?<=\w)\s*\([^()]*\)$|^(?:in|on|at)\s+", "", text.strip(), flags=re.IGNORECASE)
+    return _ADDITION.sub("", text.strip())
 
 
 def _is_short(text: str) -> bool:

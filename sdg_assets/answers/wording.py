@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import lru_cache
 
 # Scripts without spaces between words, and Hangul, whose particles are attached to the noun. Each
@@ -31,6 +31,21 @@ _ASCII_TOKEN = re.compile(
     r"[A-Za-z]+|(?:(?<![\w.,%)\]])[-+])?(?:\d+(?:[.,:]\d+)*|(?<!\w)\.\d+)|[-+](?=\$)|[%#+<>=^$]"
 )
 _ABBREVIATION = re.compile(r"\b(?:[^\W\d_]\.){2,}")
+# Signs of logic and sets, which `normalized` drops: p ∧ q was the same as p ∨ q. Without ∼, ≈, dots
+# and strokes, which answers in prose leave out as well.
+_LOGIC = re.compile(r"[¬∀-∑∓∔∖∘∝-∡∣-∵∷-∻∽-≇≉-≟≦-⋃⋎-⋿⨀-⫿]")
+# A negation of one letter (~p, !p), and the prime of f'(x). No prime: rock n' roll, l'eau, 'a'.
+_NOT_OR_PRIME = re.compile(r"(?<!\w)[~!](?=[^\W\d_]\b)|(?<![\w'])[^\W\d_]'(?!\s?[^\W_])")
+# The sign at the end of O- and Cl-.
+_SIGNED = re.compile(r"[\w)]-[\s.*]*$")
+# An operator between numbers or letters (a/b, 3-2); none between words (and/or), in a date, or
+# after or before a year (1939/40). Dates match as a whole, without a group.
+_OPERATOR = re.compile(
+    r"\d+([-/])\d+\1\d+"
+    r"|(?<=[\w)])(?<![^\W\d_]{2})(?<!\d{4})\s?([-/*·⋅])\s?(?=[\w(])(?![^\W\d_]{2}|\d{4})"
+)
+_OPERATORS = frozenset("-/*·⋅")
+_LAST_INITIALS = re.compile(r"\b(?:[^\W\d_]\.)+[^\W\d_]$")
 # A pattern that starts with a fixed character is searched for in a tenth of the time.
 _THOUSANDS = re.compile(r",(?<=\d,)(?=\d{3}\b)")
 _APOSTROPHE = re.compile(r"'(?<=[^\W\d_]{2}')(?=[^\W\d_])")
@@ -68,6 +83,11 @@ _ENCLOSED = [
     ("『", "』"), ("《", "》"), ("$$", "$$"), ("$", "$"), ("\\(", "\\)"), ("\\[", "\\]"),
     ("\\boxed{", "}"), ("\\fbox{", "}"), ("\\text{", "}"),
 ]  # fmt: skip
+_FINAL = (".", "。", "\uff0c", "।", "؟", "!", "\uff01", ",", ";")
+FORMAL = "!>"
+"""The marks for which `unwrap` has to know whether a text is a formula."""
+_MATH = frozenset(["$$", "$", "\\(", "\\[", "\\boxed{", "\\fbox{"])
+_FACTORIAL = re.compile(r"(?:[\d)]|\b[^\W\d_])!+$")
 _OPENING = frozenset(opening[0] for opening, _ in _ENCLOSED)
 
 
@@ -108,6 +128,58 @@ def _folded(text: str, language: str) -> str:
     return " ".join([w for w in words if w not in articles] or words) or text.strip()
 
 
+def alike(left: str, right: str, language: str = "en") -> bool:
+    """Whether two answers differ only in typography, case, punctuation and articles.
+
+    A hyphen or slash may be missing (New-York, and/or), but 3-2 is not 3/2.
+    """
+    if left == right:
+        return True
+    if comparable(left, language) != comparable(right, language):
+        return False
+    operators, others = _operators(left), _operators(right)
+    return operators == others or not operators or not others
+
+
+def _operators(text: str) -> list[str]:
+    plain = typography(text)
+    if _OPERATORS.isdisjoint(plain):
+        return []
+    operators = [m[2] for m in _OPERATOR.finditer(plain) if m[2]]
+    return ["*" if operator in "·⋅" else operator for operator in operators]
+
+
+def comparable(text: str, language: str = "en") -> str:
+    """An answer folded for comparison with another one: `normalized`, but with its signs.
+
+    Only case and white space of a formula (p ∧ q, f'(x)) are folded. O- is not O, and "D.C" is
+    "D.C.".
+    """
+    plain = typography(text).replace("′", "'")
+    if _is_formal(plain):
+        return "".join(unwrap(plain).casefold().split())
+    folded = normalized(with_last_stop(text), language)
+    return f"{folded} -" if "-" in plain[-4:] and _SIGNED.search(plain) else folded
+
+
+def _is_formal(plain: str) -> bool:
+    """Whether a text has signs that only formulae have."""
+    if not plain.isascii() and _LOGIC.search(plain):
+        return True
+    has_mark = "'" in plain or "!" in plain or "~" in plain
+    return has_mark and _NOT_OR_PRIME.search(plain) is not None
+
+
+def with_last_stop(text: str) -> str:
+    """The text with the full stop of an abbreviation at its end: "D.C" becomes "D.C."."""
+    return f"{text}." if text[-2:-1] == "." and _LAST_INITIALS.search(text) else text
+
+
+def ends_in_abbreviation(text: str) -> bool:
+    """Whether the full stop at the end of a text is part of an abbreviation: "D.C."."""
+    return with_last_stop(text[:-1]) == text
+
+
 # A row's question, choices and answer are compared with each of its votes, and again with the texts
 # that are written for the row, a batch later. Long texts would take too much memory for that.
 _SHORT = 256
@@ -115,14 +187,22 @@ _folded_again = lru_cache(maxsize=1 << 12)(_folded)
 _folded_once = lru_cache(maxsize=64)(_folded)
 
 
-def unwrap(text: str) -> str:
-    r"""Strips Markdown, quotes, math delimiters, \boxed and a final full stop from an answer."""
+def unwrap(text: str, keeps: str = "") -> str:
+    r"""Strips Markdown, quotes, math delimiters, \boxed and a final full stop from an answer.
+
+    Args:
+        text: The answer.
+        keeps: Marks that prose uses as well, but that are part of a formula here: the factorial of
+            "5!", the sign of "> 5". Between math delimiters both are always kept.
+    """
     previous = None
     while text != previous:
         if text[:1].isalnum() and text[-1:].isalnum():  # the usual case: nothing encloses it
             return text
         previous = text
-        text = re.sub(r"^(?:[•>]|#+|-(?!\s+[\d.$\\]))\s+", "", text.strip())
+        text = text.strip()
+        if text[:1] != ">" or ">" not in keeps:
+            text = re.sub(r"^(?:[•>]|#+|-(?!\s+[\d.$\\]))\s+", "", text)
         text = text.strip("*`").strip()
         text = text.strip("_") or text  # only underscores: a blank to fill in, kept
         for opening, closing in _ENCLOSED if text[:1] in _OPENING else ():
@@ -134,11 +214,20 @@ def unwrap(text: str) -> str:
                 and _is_one(inner, opening, closing)
             ):
                 text = inner
-        if text.endswith(
-            (".", "。", "\uff0c", "।", "؟", "!", "\uff01", ",", ";")
-        ) and not text.endswith(".."):
-            text = text[:-1]
+                keeps = FORMAL if opening in _MATH else keeps
+        # "D.C." without its last stop was another answer than the writer's: no vote agreed.
+        if text.endswith(_FINAL) and not (text.endswith("..") or ends_in_abbreviation(text)):
+            is_factorial = "!" in keeps and _FACTORIAL.search(text)
+            text = text if is_factorial else text[:-1]
     return text
+
+
+def marks_of(answers: Iterable[str]) -> str:
+    """The marks that `unwrap` must keep in prose, because one of the answers has them."""
+    answers = list(answers)
+    is_factorial = any(answer[-1:] == "!" and _FACTORIAL.search(answer) for answer in answers)
+    is_relation = any(answer[:1] == ">" for answer in answers)
+    return "!" * is_factorial + ">" * is_relation
 
 
 def _is_one(inner: str, opening: str, closing: str) -> bool:

@@ -35,9 +35,9 @@ _THINKS_ALOUD = re.compile(
 def best_thought(agreeing: Iterable[Ballot], knobs: SolverKnobs) -> str:
     """The thought behind one of the votes, which is condensed or kept; empty if none is wanted.
 
-    It is the shortest of the longer half: complete, but without padding. Labels of choices ("B")
-    are replaced by the choices' texts, because each vote had its own order of choices; a thought
-    with an ambiguous label is left out.
+    It is the shortest of the longer half: complete, but without padding. Labels of written
+    choices ("B") are replaced by the choices' texts, because each vote had its own order of
+    choices; a thought with an ambiguous label is left out.
 
     Args:
         agreeing: The ballots that agree with the row's answer.
@@ -50,8 +50,11 @@ def best_thought(agreeing: Iterable[Ballot], knobs: SolverKnobs) -> str:
 
 
 def _thought(ballot: Ballot) -> str | None:
-    text, choices = ballot.completion.reasoning, ballot.presented.choices
-    return spelled_out(text, choices) if choices else text
+    text, asked = ballot.completion.reasoning, ballot.presented
+    # Given labels are named by their words, as in a trace: an "(A)" is part of the labelled text.
+    if not asked.answer_kind.policy.choices_are_written:
+        return text
+    return spelled_out(text, asked.choices)
 
 
 class Condensed(Enrichment):

@@ -37,15 +37,69 @@ def test_a_full_stop_does_not_give_the_answer_away() -> None:
     assert not any(choice.endswith(".") for choice in content.choices)
 
 
+def test_an_abbreviation_keeps_its_full_stop() -> None:
+    content = assembled("the U.S.", "Canada", "Chile.", "Cuba")
+
+    assert content.answer == "the U.S."
+    assert sorted(content.choices) == ["Canada", "Chile", "Cuba", "the U.S."]
+
+
 def test_sentences_keep_their_full_stops() -> None:
     content = assembled("It melts.", "It burns.", "It cools.", "It grows.")
 
     assert all(choice.endswith(".") for choice in content.choices)
 
 
-def test_two_equal_choices_are_refused() -> None:
+@pytest.mark.parametrize("copy", ["sun.", "Sun", "a sun", "The  Sun", '"the Sun"'])
+def test_two_equal_choices_are_refused(copy: str) -> None:
     with pytest.raises(DraftError, match="repeated choices"):
-        assembled("the Sun", "sun.", "Mars", "Venus")
+        assembled("the Sun", copy, "Mars", "Venus")
+
+
+@pytest.mark.parametrize(
+    "choices",
+    [
+        ("WW or Ww", "WW or ww", "Ww or ww", "WW"),
+        ("Aa", "AA", "aa", "A"),
+        ("its", "it's", "their", "the"),
+        ("f(x)", "f'(x)", "f''(x)", "-f(x)"),
+        ("p ∧ q", "p ∨ q", "¬p ∧ q", "p"),
+        ("O-", "O+", "O", "A"),
+        ("5!", "5", "a/b", "a*b"),
+    ],
+)
+def test_choices_that_differ_in_signs_and_symbols_are_kept(choices: tuple[str, ...]) -> None:
+    assert sorted(assembled(*choices).choices) == sorted(choices)
+
+
+@pytest.mark.parametrize(
+    "program",
+    [
+        "return x x",
+        "x = 'a\0b'",
+        pytest.param(f"x = {'-' * 3000}1", id="too deep"),
+        pytest.param(f"x = {'-' * 300_000}1", id="much too deep"),
+    ],
+)
+@pytest.mark.parametrize("broken", ["program", "test"])
+def test_a_program_or_test_that_no_parser_reads_is_refused(program: str, broken: str) -> None:
+    kind = answer_format(AnswerKind.CODE)
+    anchor = ask(AnswerKind.CODE, "x = 1", tests=["assert x", "assert x == 1"])
+    parts = {"program": anchor.answer, "tests": anchor.tests}
+    parts |= {"program": program} if broken == "program" else {"tests": [program, program]}
+    draft = kind.draft_model(anchor).model_validate({"question": anchor.question, **parts})
+
+    with pytest.raises(DraftError, match=f"{broken} does not parse"):
+        kind.assemble(draft, anchor, random.Random(0))
+
+
+def test_the_factorial_of_a_draft_is_kept() -> None:
+    kind, anchor = answer_format(AnswerKind.NUMERIC), ask(AnswerKind.NUMERIC, "42")
+    draft = kind.draft_model(anchor).model_validate(
+        {"question": "How many orders?", "solution": "Ten books.", "answer": "10!"}
+    )
+
+    assert kind.assemble(draft, anchor, random.Random(0)).answer == "10!"
 
 
 def test_a_draft_needs_as_many_wrong_answers_as_the_anchor() -> None:

@@ -48,6 +48,15 @@ def test_an_option_with_a_backslash_is_inserted_unchanged() -> None:
     assert spelled_out("Answer: A", [r"\frac{1}{2}", "1"]) == r"Answer: \frac{1}{2}"
 
 
+def test_an_option_after_z_has_a_number_and_no_letter() -> None:
+    many = [f"metal {number}" for number in range(1, 78)]
+
+    assert spelled_out("Option 30 rusts, choice (77) too.", many) == (
+        '"metal 30" rusts, "metal 77" too.'
+    )
+    assert spelled_out("Option [ is no option.", many) == "Option [ is no option."
+
+
 def test_the_steps_of_a_trace_keep_their_numbers() -> None:
     trace = "1. Mercury is the closest to the Sun.\n2. Venus comes next.\nAnswer: Mercury"
 

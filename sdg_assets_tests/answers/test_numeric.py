@@ -178,6 +178,10 @@ def test_a_text_that_does_not_settle_on_one_number_has_no_answer(text: str) -> N
         ("\\pm 2", "2, -2"),
         ("1011_2", "1011_{2}"),
         ("10^{10^{10}}", "10^{10^{10}}"),
+        ("5!", "120"),
+        ("5!", "$5!$"),
+        ("f^{\\prime}(x)", "f'(x)"),
+        ("Monday!", "Monday"),
     ],
 )
 def test_equal_values_are_the_same(left: str, right: str) -> None:
@@ -223,6 +227,15 @@ def test_equal_values_are_the_same(left: str, right: str) -> None:
         ("10^{10^{10}}", "10^{10^{11}}"),
         ("9^{99999999}", "9^{99999998}"),
         ("99999999!", "99999998!"),
+        ("5!", "5"),
+        ("10!", "10"),
+        ("n!", "n"),
+        ("(n+1)!", "n+1"),
+        ("3!!", "3!"),
+        ("> 5", "5"),
+        ("x > 5", "5"),
+        ("x'", "x"),
+        ("f''(x)", "f'(x)"),
     ],
 )
 def test_different_values_are_not_the_same(left: str, right: str) -> None:
@@ -263,6 +276,28 @@ def test_a_lone_separator_is_read_by_the_language(
     language: str, left: str, right: str, expected: bool
 ) -> None:
     assert same(left, right, ask(AnswerKind.NUMERIC, right, language=language)) is expected
+
+
+@pytest.mark.parametrize(
+    ("answer", "text", "expected"),
+    [
+        ("42", "The answer is 42!", "42"),
+        ("42", "**42!**", "42"),
+        ("42", "So she has 42! Great.", "42"),
+        ("5", "The answer is $5!$", "5!"),
+        ("5", "The answer is $5!$.", "5!"),
+        ("5", "The answer is:\n$$\n5!\n$$", "5!"),
+        ("5", "Thus \\boxed{5!}", "5!"),
+        ("5!", "Answer: 5!", "5!"),
+        ("n!", "Answer: n!.", "n!"),
+        ("> 5", "Answer: > 5", "> 5"),
+        ("5", "Answer:\n> 5", "5"),
+    ],
+)
+def test_a_factorial_is_no_exclamation_and_a_relation_no_quotation(
+    answer: str, text: str, expected: str
+) -> None:
+    assert extracted(text, ask(AnswerKind.NUMERIC, answer)) == expected
 
 
 @pytest.mark.parametrize(

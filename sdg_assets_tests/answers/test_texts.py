@@ -47,6 +47,31 @@ def test_a_short_answer_is_taken_without_its_explanation(text: str, expected: st
 
 
 @pytest.mark.parametrize(
+    "answer",
+    ["Washington, D.C.", "the U.S.", "6 p.m.", "44 B.C.", "Liverpool F.C.", "z.B.", "п.п.с."],
+)
+@pytest.mark.parametrize("text", ["Answer: {}", "The answer is {}", "Answer: **{}**", "So, {}"])
+def test_an_abbreviation_keeps_its_last_stop(answer: str, text: str) -> None:
+    example = ask(AnswerKind.SHORT_TEXT, answer)
+
+    assert extracted(text.format(answer), example) == answer
+    assert same(answer.removesuffix("."), answer, example), "a vote that a sentence end cut"
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("Answer: Plan A or B.", "Plan A or B"),
+        ("Answer: Malcolm X.", "Malcolm X"),
+        ("Answer: Apple Inc.", "Apple Inc"),
+        ("Answer: D.C., not Rome", "D.C."),
+    ],
+)
+def test_a_stop_after_a_word_or_one_initial_ends_a_sentence(text: str, expected: str) -> None:
+    assert extracted(text, PARIS) == expected
+
+
+@pytest.mark.parametrize(
     ("left", "right"),
     [
         ("Paris", "paris."),
@@ -83,6 +108,19 @@ def test_a_short_answer_is_taken_without_its_explanation(text: str, expected: st
         ("مُحَمَّد", "محمد"),
         ("東京 都", "東京都"),
         ("H₂O", "H2O"),
+        ("New-York", "New York"),
+        ("and/or", "and or"),
+        ("AC/DC", "AC-DC"),
+        ("yes!", "yes"),
+        ("2–1", "2-1"),
+        ("5-7-5", "5/7/5"),
+        ("1939/40", "1939-40"),
+        ("the letter 'a'", "the letter a"),
+        ("rock ’n’ roll", "rock n roll"),
+        ("A∪B.", "A ∪ B"),
+        ("Cl−", "cl-"),
+        ("O- (negative)", "O-"),
+        ("a·b", "a*b"),
     ],
 )
 def test_wordings_of_one_answer_are_the_same(left: str, right: str) -> None:
@@ -108,6 +146,21 @@ def test_wordings_of_one_answer_are_the_same(left: str, right: str) -> None:
         ("東京", "京都"),
         ("से", "सा"),
         ("दिल्ली", "दिल"),
+        ("O-", "O"),
+        ("A-", "A."),
+        ("Cl−", "Cl"),
+        ("SO4 2-", "SO4 2"),
+        ("3-2", "3/2"),
+        ("a/b", "a*b"),
+        ("(a+b)/c", "(a+b)-c"),
+        ("p∧q", "p∨q"),
+        ("¬p", "p"),
+        ("~p", "p"),
+        ("¬(p∧q)", "¬p∧q"),
+        ("A∪B", "A∩B"),
+        ("a ⊂ b", "a ⊃ b"),
+        ("f'(x)", "f(x)"),
+        ("x′", "x"),
     ],
 )
 def test_different_answers_stay_apart(left: str, right: str) -> None:
@@ -139,6 +192,7 @@ def test_articles_of_the_language_are_ignored(language: str, left: str, right: s
 CONTEXT = (
     "In 1889 the tower was built in Paris, the capital of France, by Gustave Eiffel (1832-1923)."
 )
+SEAT = ask(AnswerKind.SPAN, "Washington, D.C.", context="He lives in Washington, D.C. since May.")
 SPAN = ask(AnswerKind.SPAN, "Gustave Eiffel", context=CONTEXT)
 
 
@@ -157,6 +211,11 @@ def test_a_span_is_the_longest_beginning_that_stands_in_its_context(
     text: str, expected: str
 ) -> None:
     assert extracted(text, SPAN) == expected
+
+
+@pytest.mark.parametrize("rest", ["", " It lies on a river.", " (a city)", ", not Rome"])
+def test_a_span_keeps_the_last_stop_of_an_abbreviation(rest: str) -> None:
+    assert extracted(f"Answer: Washington, D.C.{rest}", SEAT) == "Washington, D.C."
 
 
 def test_a_span_that_is_not_in_its_context_is_malformed() -> None:
@@ -184,6 +243,19 @@ PROSE = ask(
 )
 def test_prose_agrees_when_it_shares_its_words_and_numbers(other: str, expected: bool) -> None:
     assert same(PROSE.answer, other, PROSE) is expected
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Many people think that bats are blind. Actually, they see well.",
+        "Take one tablet after dinner.\nWait six hours between doses.",
+        "Water is, actually, a poor conductor.",
+    ],
+)
+def test_prose_is_not_cut_at_a_word_that_may_correct_an_answer(text: str) -> None:
+    assert extracted(text, PROSE) == text
+    assert extracted(f"Ice? Wait, no.</think>\n\n\n{text}", PROSE) == text
 
 
 def test_prose_is_taken_whole_behind_its_heading() -> None:

@@ -127,6 +127,22 @@ def test_a_thought_that_a_gate_refuses_is_not_kept(solve: Solve) -> None:
     assert row.thought == ""
 
 
+def test_a_thought_about_many_given_labels_is_kept_as_it_is(solve: Solve) -> None:
+    labels = ["Paris", *(f"city {number}" for number in range(76))]
+    teacher = Thinker()
+    teacher._answer = lambda request: completion(request, answer("Paris")).model_copy(
+        update={"reasoning": "The answer is (B) in the text, not option 2. So: Paris."}
+    )
+    row = solve(
+        teacher,
+        keep_thoughts=True,
+        with_knowledge=False,
+        row={"answer_kind": AnswerKind.LABEL, "choices": labels},
+    )
+
+    assert row.thought == "The answer is (B) in the text, not option 2. So: Paris."
+
+
 def test_kinds_without_reasoning_have_nothing_condensed(solve: Solve) -> None:
     teacher = Thinker()
     prose = {"answer_kind": AnswerKind.FREE_FORM, "answer": "Paris"}

@@ -31,6 +31,20 @@ def test_nothing_is_corrected_unless_it_is_allowed(tmp_path: Path) -> None:
     assert report.corrected == 0
 
 
+def test_an_answer_that_ends_in_an_abbreviation_is_verified_and_not_cut(tmp_path: Path) -> None:
+    capital = question(
+        answer_kind=AnswerKind.SHORT_TEXT,
+        question="What is the capital of the United States?",
+        answer="Washington, D.C.",
+    )
+    votes = Panel([answer("Washington, D.C.")] * 5)
+
+    (row,), report = judged_by(votes, tmp_path, capital, votes=5, accept_corrections=True)
+
+    assert (row.answer, row.outcome, row.verified) == ("Washington, D.C.", "agreed", True)
+    assert report.corrected == 0
+
+
 def test_a_weak_majority_corrects_nothing(tmp_path: Path) -> None:
     votes = [answer(v) for v in ("Rome", "Rome", "Rome", "Paris", "Madrid")]
 
