@@ -87,17 +87,22 @@ def test_the_second_passage_with_an_id_is_refused(tmp_path: Path) -> None:
 def test_a_text_file_without_front_matter_is_refused(tmp_path: Path) -> None:
     (tmp_path / "README.md").write_text("# About these files\n", "utf-8")
     (tmp_path / "broken.txt").write_text("---\na: [\n---\nText.\n", "utf-8")
-    (tmp_path / "dated.md").write_text("---\ndate: 2024-02-30\n---\nText.\n", "utf-8")
 
     reasons = [refused(each) for each in read_passages(str(tmp_path), "samples")]
 
     assert reasons[0] == ("no front matter", "README.md")
     assert reasons[1][0] == "no front matter"
     assert "broken.txt: not YAML" in reasons[1][1]
-    assert reasons[2] == (
-        "no front matter",
-        "dated.md: not YAML: day is out of range for month",
-    )
+
+
+def test_values_of_front_matter_are_text(tmp_path: Path) -> None:
+    front = "---\ntitle: 1984\nlicence: CC0-1.0\nsource: 2024-02-30\n---\n"
+    (tmp_path / "dated.md").write_text(f"{front}A novel.\n", "utf-8")
+
+    (passage,) = read_passages(str(tmp_path), "samples")
+
+    assert isinstance(passage, Passage)
+    assert (passage.title, passage.source) == ("1984", "2024-02-30")
 
 
 def test_a_dataset_is_read_from_the_seed_source(tmp_path: Path) -> None:

@@ -35,6 +35,13 @@ SCHEMA = {
     "additionalProperties": False,
 }
 
+# However the model would answer: on one kind of CPU it counts to a hundred in four tokens.
+LONG = {
+    "type": "object",
+    "properties": {"numbers": {"type": "string", "minLength": 400}},
+    "required": ["numbers"],
+}
+
 
 @pytest.fixture(scope="module")
 def engine() -> EngineTeacher:
@@ -91,7 +98,7 @@ def test_settings_that_change_the_answer_change_the_identity(engine: EngineTeach
 
 @pytest.mark.engine
 def test_a_truncated_answer_says_so_and_tokens_are_counted(engine: EngineTeacher) -> None:
-    request = ask(engine, "Count from one to one hundred.")
+    request = ask(engine, "Count from one to one hundred.", LONG)
 
     completion = answers(engine, request)[request.id]
 
@@ -146,7 +153,7 @@ def test_a_schema_is_kept_to_by_a_model_that_would_not(engine: EngineTeacher) ->
 
 @pytest.mark.engine
 def test_a_short_answer_leaves_before_a_long_one_that_came_first(engine: EngineTeacher) -> None:
-    slow = ask(engine, "Count from one to one hundred.", max_tokens=20)
+    slow = ask(engine, "Count from one to one hundred.", LONG, max_tokens=20)
     quick = ask(engine, "Say hello.", max_tokens=2)
 
     engine.submit(slow)
