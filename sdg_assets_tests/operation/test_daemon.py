@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import json
 import os
-import random
 import signal
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 import dagster as dg
 import pytest
@@ -20,7 +18,6 @@ from sdg_assets.assets.teacher import TEACHERS
 from sdg_assets.catalog import cached_catalog, load_protected
 from sdg_assets.settings import settings
 from sdg_assets.store.partitions import PartitionKey, Store
-from sdg_assets_tests.benchmarks.made_up import fields
 from sdg_assets_tests.conftest import Configure, forget_settings, on_disk
 from sdg_assets_tests.operation.deployment import Deployment, deployed, worker_of
 from sdg_assets_tests.support.builders import write_catalog
@@ -30,7 +27,6 @@ from sdg_assets_tests.support.teacher_server import TeacherServer, teacher_serve
 
 # The protected benchmarks that must be hashed before any row is normalized.
 NEEDED = {"gpqa", "hle"}
-COVER_RUNS = dg.RunsFilter(job_name="cover")
 
 
 @pytest.fixture(scope="module")
@@ -38,19 +34,9 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("deployment")
 
 
-class Traveller(TeacherServer):
-    """Writes another question whenever it is asked, so that none is a duplicate."""
-
-    def write(self, body: dict[str, Any]) -> dict[str, Any]:
-        content = json.dumps(body, sort_keys=True)
-        question = fields(random.Random(f"{self.asked[content]} {content}"), self.asked.total())
-        answers = {"answer": "Oslo", "wrong_answers": ["Rome"]}
-        return {"question": question["question"], **answers}
-
-
 @pytest.fixture(scope="module")
 def teacher() -> Iterator[TeacherServer]:
-    with teacher_server(Traveller()) as running:
+    with teacher_server(TeacherServer()) as running:
         yield running
 
 
@@ -251,32 +237,6 @@ def test_a_new_subtask_is_filled_and_one_that_leaves_is_kept(
     left = {f"- [kept/{stage}/kept_b](/assets/kept/{stage})" for stage in TASK_ASSETS}
     assert {line for line in str(panel["page"].value).splitlines() if "kept_b" in line} == left
     assert Store(settings().store).exists(PartitionKey("kept", "filtered", "kept_b"))
-
-
-def test_cover_goes_on_by_itself_until_its_wish_is_met(
-    deployment: Deployment, place: Path, teacher: TeacherServer
-) -> None:
-    offer(place, "covered", "covered_a", rows=8)
-    deployment.reload()
-    teacher.asked.clear()
-
-    config = {"wishes": [{"rows": 20, "domain": "trivia"}], "rounds": 3}
-    deployment.run_job("cover", launch_cover=config)
-
-    deployment.wait(lambda: len(deployment.instance.get_runs(COVER_RUNS)) == 3)
-    deployment.wait(deployment.idle)
-    let_look(deployment, "cover_again")
-    assert deployment.idle()
-    launched = [b for b in deployment.instance.get_backfills() if "sdg/cover" in b.tags]
-    titles = [f"Cover - 1 wishes, 1 subtasks, {left} rounds" for left in (3, 2)]
-    assert [b.title for b in reversed(launched)] == titles, "the third run had nothing to launch"
-    for stage in ROW_ASSETS:
-        rounds = 1 if stage in ("seeds", "normalized") else 2
-        assert times(deployment, "covered", stage) == {"covered_a": rounds}
-    accepted = Store(settings().store).manifest(PartitionKey("covered", "filtered", "covered_a"))
-    assert accepted.rows >= 20
-    written = [count for content, count in teacher.asked.items() if "You write new" in content]
-    assert sum(written) <= 1.5 * 20
 
 
 def test_a_killed_run_is_retried_and_asks_nothing_twice_that_was_answered(
