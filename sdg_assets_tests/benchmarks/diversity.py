@@ -170,7 +170,9 @@ def missed_goals(arms: dict[str, dict[str, Arm]], *, has_votes: bool) -> list[st
     for title, figures in (("near", near), ("self-similarity", similarity), ("verified", verified)):
         print(f"mean {title}: {figures[WITHOUT]:.3f} without, {figures[WITH]:.3f} with topics")
     missed = []
-    if near[WITH] > NEAR_RATIO * near[WITHOUT]:
+    if not near[WITHOUT]:
+        missed.append("without topics no row is near another: there is nothing to halve")
+    elif near[WITH] > NEAR_RATIO * near[WITHOUT]:
         missed.append("near-duplicates are not halved")
     if similarity[WITH] > SIMILARITY_RATIO * similarity[WITHOUT]:
         missed.append("mean self-similarity is not 25 % lower")
