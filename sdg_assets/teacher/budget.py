@@ -74,7 +74,7 @@ class Budget:
         self._folder = root / FOLDER / name
         self._file = secrets.token_hex(8)
         self._own = self._written = self._answers = 0
-        self._others = dict[str, _Spent]()
+        self._others, self._spent_by_others = dict[str, _Spent](), 0
         self.sync()
 
     def __enter__(self) -> Budget:
@@ -94,7 +94,7 @@ class Budget:
     @property
     def spent(self) -> int:
         """Tokens that are spent, those of other processes as far as they are known."""
-        return self._own + sum(other.tokens for other in self._others.values())
+        return self._own + self._spent_by_others
 
     @property
     def is_used_up(self) -> bool:
@@ -146,6 +146,8 @@ class Budget:
                     before = self._others.get(listed.name)
                     is_certain = before is not None and before.file == listed
                     self._others[listed.name] = _Spent(listed, tokens, is_certain)
+            # Not in `spent`, which is asked before every request.
+            self._spent_by_others = sum(other.tokens for other in self._others.values())
         self._synced_at = time.monotonic()
 
     def _is_known(self, listed: Listed) -> bool:
