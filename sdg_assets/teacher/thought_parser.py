@@ -6,6 +6,7 @@ thought, and parts the output.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -14,6 +15,8 @@ from sdg_assets.errors import TeacherError
 from sdg_assets.teacher.requests import FinishReason, Request
 from sdg_assets.teacher.thinking import Thinking, thinks
 from sdg_assets.teacher.thoughts import Parted, counted_as, response_format, settled
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -92,7 +95,7 @@ class ThoughtParser:
         output: Sequence[int],
         finish_reason: FinishReason,
     ) -> Parted:
-        """Parts an output.
+        """Parts an output. One that vLLM's parser cannot read is all thought, without an answer.
 
         Args:
             request: The request that it answers.
@@ -103,9 +106,13 @@ class ThoughtParser:
         """
         parser = self._parser(request)
         parser.set_prompt_token_ids(list(prompt))
-        thought, answer, _ = parser.parse(
-            text, self._chat(request), model_output_token_ids=list(output)
-        )
+        try:
+            thought, answer, _ = parser.parse(
+                text, self._chat(request), model_output_token_ids=list(output)
+            )
+        except Exception as error:  # noqa: BLE001 – of any of vLLM's parsers, on one odd output
+            log.warning("teacher %s: vLLM's parser cannot read an output: %s", self._teacher, error)
+            thought, answer = text, ""
         parted = settled(
             self._thinking, request, (thought or "").strip(), answer or "", finish_reason
         )

@@ -144,6 +144,20 @@ def test_an_answer_without_a_thought_stays_an_answer(parser: str) -> None:
 
 
 @pytest.mark.engine
+def test_an_output_that_a_parser_cannot_read_is_kept_as_a_thought_without_an_answer(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def fails(*_: object, **__: object) -> None:
+        raise ValueError("unexpected tokens remaining in message header")
+
+    monkeypatch.setattr(parser_of("qwen3")._kind, "parse", fails)
+
+    whole = parted("qwen3", OPENED, mode="on")
+
+    assert (whole.answer, whole.reasoning) == ("", OPENED)
+
+
+@pytest.mark.engine
 def test_structure_applies_after_the_thought_and_at_once_without_one() -> None:
     prompts = {
         mode: ChatEncoder(tokenizer("qwen3"), "t", SWITCHED).encode(request().messages, mode)

@@ -230,10 +230,13 @@ class EndpointTeacher:
             "temperature": sampling.temperature,
             "top_p": sampling.top_p,
             "max_tokens": self.longest_output(request),
+            # Extensions of OpenAI's API; see `server/dialect.py`. They are sent also if they switch
+            # nothing on: vLLM and SGLang would take what is left out from the model's
+            # `generation_config.json`, and sample otherwise than an engine. SGLang takes no 0 here.
+            "top_k": sampling.top_k or -1,
+            "min_p": sampling.min_p,
+            "repetition_penalty": 1.0,
         }
-        # Extensions of OpenAI's API are sent only if they say something: see `server/dialect.py`.
-        body |= {"top_k": sampling.top_k} if sampling.top_k else {}
-        body |= {"min_p": sampling.min_p} if sampling.min_p else {}
         body |= thinking_body(thinking, sampling.thinking)
         if request.json_schema:
             body["response_format"] = response_format(request.json_schema)

@@ -353,12 +353,12 @@ class EngineTeacher:
         answer = result.outputs[0]
         try:
             reason = finish_reason(answer.finish_reason, self._model)
+            parted = self._parted(request, result.prompt_token_ids, answer, reason)
         except SdgError as error:
             return FailedRequest(output.request_id, error)
         prompt_tokens, cached_tokens = len(result.prompt_token_ids), result.num_cached_tokens or 0
         self._answered += 1
         self._answered_tokens += prompt_tokens - cached_tokens + len(answer.token_ids)
-        parted = self._parted(request, result.prompt_token_ids, answer, reason)
         return Completion(
             request_id=output.request_id,
             text=parted.answer,

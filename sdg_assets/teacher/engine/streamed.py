@@ -40,6 +40,7 @@ class StreamedCore:
         self._on_tokens = on_tokens
         self._outputs: queue.SimpleQueue[Output] = queue.SimpleQueue()
         self._under_way = 0
+        self._death: Exception | None = None
         self._loop = asyncio.new_event_loop()
         threading.Thread(target=self._loop.run_forever, name="engine", daemon=True).start()
         try:
@@ -117,25 +118,35 @@ class StreamedCore:
             self._outputs.put(Output(request_id, result))
 
     def finished(self, *, wait: bool) -> list[Output]:
-        """Takes all finished outputs; with `wait`, waits up to a second for the first."""
+        """Takes all finished outputs; with `wait`, waits up to a second for the first.
+
+        Raises:
+            EngineDeadError: The engine has died, and all that it had finished was taken before.
+        """
         from vllm.v1.engine.exceptions import EngineDeadError
 
+        if self._death:
+            raise self._death
         outputs: list[Output] = []
         while self._under_way:
             try:
-                block = wait and not outputs
-                outputs.append(self._outputs.get(block, LOOK_SECONDS if block else None))
+                block = wait and not outputs and not self._death
+                output = self._outputs.get(block, LOOK_SECONDS if block else None)
             except queue.Empty:
                 break
             self._under_way -= 1
-            if isinstance(outputs[-1].result, EngineDeadError):
-                raise outputs[-1].result
+            if isinstance(output.result, EngineDeadError):
+                self._death = output.result
+            else:
+                outputs.append(output)
+        if self._death and not outputs:
+            raise self._death
         return outputs
 
     @property
     def has_unfinished(self) -> bool:
-        """Whether an output has not been taken yet."""
-        return self._under_way > 0
+        """Whether an output, or the engine's death, has not been taken yet."""
+        return self._under_way > 0 or self._death is not None
 
     def generate(self, prompts: list[Any], parameters: list[Any]) -> list[Any]:
         """Sends all prompts at once, and waits for the last."""

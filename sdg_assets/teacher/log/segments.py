@@ -75,16 +75,21 @@ class Segments:
         """Queues a line for the next flush; waits only if `MOST_UNSENT` lines are queued.
 
         Raises:
-            SdgError: An earlier flush has failed.
+            SdgError: An earlier flush has failed. The line is queued all the same, and `close`
+                tries once more: answers that were under way are paid for.
         """
         with self._changed:
             if not self._thread:
                 self._thread = threading.Thread(target=self._keep_flushing, daemon=True)
                 self._thread.start()
-            self._wait_until(lambda: len(self._unsent) + self._under_way < MOST_UNSENT)
+            self._changed.wait_for(
+                lambda: len(self._unsent) + self._under_way < MOST_UNSENT or self._failure
+            )
             self._unsent.append(line)
             self._note(line)
             self._changed.notify_all()
+            if self._failure:
+                raise self._failure
 
     def sync(self) -> None:
         """Waits until all appended lines are in the store.

@@ -1,8 +1,8 @@
 """Which parts of a request a server does not understand, learned from its refusals.
 
-All servers know the fields of OpenAI's API. `top_k`, `min_p` and `chat_template_kwargs` are common
-extensions, and not every model has a `reasoning_effort`; `response_format` by a JSON schema is
-missing in some servers. A server that refuses such a field is asked again without it, and never
+All servers know the fields of OpenAI's API. `top_k`, `min_p`, `repetition_penalty` and
+`chat_template_kwargs` are common extensions, and not every model has a `reasoning_effort`;
+`response_format` by a JSON schema is missing in some servers. A server that refuses such a field is asked again without it, and never
 sees it again.
 """
 
@@ -13,7 +13,9 @@ from typing import Any
 
 log = logging.getLogger(__name__)
 
-EXTENSIONS = ("chat_template_kwargs", "reasoning_effort", "top_k", "min_p")
+EXTENSIONS = (
+    "chat_template_kwargs", "reasoning_effort", "top_k", "min_p", "repetition_penalty"
+)  # fmt: skip
 _STRUCTURE = "response_format"
 _LOST = {
     "chat_template_kwargs": "thinking cannot be switched there",

@@ -5,7 +5,11 @@
   its share, which is the larger the faster it answers.
 - A server that fails is lost. Its requests go to the others at once. It is probed, and comes back
   with one request at a time at first.
-- A server with too many requests (HTTP 429) rests for as long as it asks, and then gets fewer.
+- After a failure a server must say which model it serves before it gets the next request, also if
+  it is the only one: a rolling update may have changed the weights behind an address, and rows
+  would name the old ones.
+- A server with too many requests (HTTP 429) rests for as long as it asks, and then gets fewer. It
+  is given up if it answers nothing for as long as a frozen one would be.
 - The teacher is gone (`TeacherGoneError`) once no server answers.
 """
 
@@ -39,6 +43,10 @@ from sdg_assets.teacher.server.server import CALL_SECONDS, Server, backoff
 log = logging.getLogger(__name__)
 
 ATTEMPTS = 6
+"""Failed attempts after which a request is given up. Refusals of a busy server do not count: other
+clients may hold its room for longer than the half minute that six attempts take."""
+LONGEST_BACKOFF = 6
+"""Attempts after which the pause between two of them grows no longer: 16 to 48 s."""
 LONGEST_WAIT_SECONDS = 300.0
 """A longer `Retry-After` is not waited for: the request fails with a temporary error."""
 BOUND = 1.25
@@ -88,6 +96,8 @@ class Fleet:
         self._waiting: deque[asyncio.Future[None]] = deque()
         """Requests that no server has room for."""
         self._probes: dict[Server, asyncio.Task[None]] = {}
+        self._recognitions: dict[Server, asyncio.Task[bool]] = {}
+        self._stalled_seconds = stalled_seconds
 
     @property
     def under_way(self) -> int:
@@ -140,14 +150,19 @@ class Fleet:
             TeacherError: A server refuses the request or the credentials, or speaks another
                 protocol.
         """
-        failures = 0
+        failures = refusals = 0
+        refused_since = 0.0
+        """Time of the first of the refusals in a row by busy servers."""
         failed_at: set[Server] = set()
         """Servers that failed this request since its last pause."""
         lost: set[Server] = set()
+        loop = asyncio.get_running_loop()
         while True:
             server = await self._turn(key, failed_at)
             answers = server.load.answers
             try:
+                if not await self._recognized(server):
+                    continue
                 reply = await server.answer("POST", path, kind, body, seconds)
             except RefusedError as error:
                 raise TeacherError(str(error)) from None
@@ -161,27 +176,37 @@ class Fleet:
                 server.load.under_way -= 1
                 self._wake(2)
             failed_at.add(server)
-            await self._note(server, problem, failures)
+            if problem.is_busy:
+                if not refusals or server.load.answers > answers:  # it answers other requests
+                    refusals, refused_since = 0, loop.time()
+                refusals += 1
+            else:
+                refusals = 0
+            pause = backoff(min(1 + failures + refusals, LONGEST_BACKOFF))
+            await self._note(server, problem, pause)
             working = [s for s in self.servers if not s.is_lost]
             others = [s for s in working if s not in failed_at]
             is_moved = bool(others) and server.is_lost and server not in lost
-            is_served_later = problem.is_busy and server.load.answers > answers
-            failures += not (is_moved or is_served_later)
+            failures += not (is_moved or problem.is_busy)
+            is_over = failures >= ATTEMPTS or (
+                problem.is_busy and loop.time() - refused_since >= self._stalled_seconds
+            )
             lost |= {server} if server.is_lost else set()
             rests_too_long = problem.wait > LONGEST_WAIT_SECONDS and not others
             all_frozen = isinstance(problem, FrozenError) and working in ([], [server])
-            if failures >= ATTEMPTS or rests_too_long or all_frozen:
-                raise await self._given_up(server, path, failures, problem)
+            if is_over or rests_too_long or all_frozen:
+                raise await self._given_up(server, path, failures + refusals, problem)
             if not others:
-                await self._pause(max(backoff(failures), problem.wait))
+                await self._pause(max(pause, problem.wait))
                 failed_at.clear()
 
-    async def _note(self, server: Server, problem: TemporaryError, failures: int) -> None:
+    async def _note(self, server: Server, problem: TemporaryError, pause: float) -> None:
         """Draws the conclusions of a failed attempt for the requests to come."""
         if problem.is_busy:
             now = asyncio.get_running_loop().time()
-            server.load.rest(now, max(problem.wait, backoff(failures + 1)))
+            server.load.rest(now, max(problem.wait, pause))
             return
+        server.is_doubted |= problem.is_down
         is_suspect = problem.is_down and len(self.servers) > 1 and not server.is_lost
         if is_suspect and (isinstance(problem, FrozenError) or not await server.is_healthy()):
             self._lose(server, str(problem))
@@ -208,17 +233,44 @@ class Fleet:
             if not await server.is_healthy():
                 continue
             try:
-                served = await server.greet(self._length)
-                self._check_same(served)
+                if not await self._recognize(server):
+                    return
             except TemporaryError:
                 continue
-            except (RefusedError, TeacherError) as error:
+            self._regain(server)
+
+    async def _recognized(self, server: Server) -> bool:
+        """Whether a server still serves the same model; it is asked only after a failure, once.
+
+        Raises:
+            TemporaryError: It does not answer.
+        """
+        if not server.is_doubted:
+            return True
+        if server not in self._recognitions:
+            asked = asyncio.ensure_future(self._recognize(server))
+            self._recognitions[server] = asked
+            asked.add_done_callback(lambda _: self._recognitions.pop(server))
+        return await asyncio.shield(self._recognitions[server])
+
+    async def _recognize(self, server: Server) -> bool:
+        """Asks a server which model it serves; one with another model stays out of this run.
+
+        Raises:
+            TemporaryError: It does not answer.
+        """
+        try:
+            self._check_same(await server.greet(self._length))
+        except (RefusedError, TeacherError) as error:
+            if server in self.servers:
                 log.warning("%s; it stays out of this run", error)
                 self.servers.remove(server)
-                if not self.servers:
-                    self.gone = TeacherGoneError(str(error))
-                return
-            self._regain(server)
+            if not self.servers:
+                self.gone = self.gone or TeacherGoneError(str(error))
+            self._wake(len(self._waiting))
+            return False
+        server.is_doubted = False
+        return True
 
     async def _turn(self, key: str, failed_at: set[Server]) -> Server:
         """Waits until a server has room for a request, and takes the room.
@@ -340,6 +392,11 @@ class Fleet:
         """
         first = self._served
         if first and served.description != first.description:
+            if served.url == first.url:
+                raise TeacherError(
+                    f"teacher {served.url}: serves {served.description} now, after "
+                    f"{first.description} before; rerun to go on with what it serves"
+                )
             raise TeacherError(
                 f"teacher {served.url}: serves {served.description}, but {first.url} serves "
                 f"{first.description}; all servers of a teacher must serve the same model alike"

@@ -61,7 +61,7 @@ class FrozenError(TemporaryError):
 
 
 class LostAnswerError(Exception):
-    """One answer did not come in `LONGEST_ANSWER_SECONDS`, though the server answers others."""
+    """One answer does not come, though the server answers requests that were sent later."""
 
 
 class RefusedError(Exception):

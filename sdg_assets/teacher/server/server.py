@@ -51,9 +51,14 @@ CALL_SECONDS = 60.0
 """Time limit of every call but a completion: health check, list of models, token of a text."""
 HEALTH_SECONDS = 10.0
 LONGEST_ANSWER_SECONDS = 3600.0
-"""Time limit of a completion while the server answers others: a router may have lost it."""
+"""A completion that has not come by then is looked at: a router may have lost it, or a server with
+few slots has not begun it."""
+OVERTAKEN = 2
+"""A completion is lost if this many times the requests that were under way with it have been answered
+since it was sent. Servers take requests in turn, but long answers leave them late."""
 MOST_BYTES = 64 << 20
 LOOK_UP = "is the server up, and SDG_TEACHER its address?"
+TOO_MANY = "other clients may use it, too; lower SDG_CONCURRENCY, or rerun later"
 
 
 class Server:
@@ -78,6 +83,8 @@ class Server:
         self.dialect = Dialect(self.url)
         self.is_lost = False
         """Whether it answers nothing now; requests then go to the other servers."""
+        self.is_doubted = False
+        """Whether it failed and has not said since then which model it serves."""
         self.has_health = True
         """Whether it has `/health`; else its list of models says whether it works."""
         key = os.environ.get("SDG_API_KEY", "").strip()
@@ -185,12 +192,12 @@ class Server:
     async def _while_it_makes_progress(
         self, method: str, path: str, kind: type[ReplyT], body: dict[str, Any] | None
     ) -> ReplyT:
-        limit = asyncio.timeout(LONGEST_ANSWER_SECONDS)
-        began = time.monotonic()
+        limit, began = asyncio.timeout(None), time.monotonic()
         self._progress.watch()
         try:
             async with limit:
                 self._limits.add(limit)
+                self._look_later(limit, self.load.answers, self.load.answers, self.load.under_way)
                 reply = await self._attempt(method, path, kind, body)
         except TimeoutError:
             if limit in self._frozen_limits:
@@ -201,8 +208,8 @@ class Server:
                     is_down=True,
                 ) from None
             raise LostAnswerError(
-                f"one answer did not come in {LONGEST_ANSWER_SECONDS / 60:.0f} min while others "
-                "did; was it lost on its way?"
+                f"one answer did not come in {(time.monotonic() - began) / 60:.0f} min while later "
+                "ones did; was it lost on its way?"
             ) from None
         finally:
             self._limits.discard(limit)
@@ -210,6 +217,28 @@ class Server:
             self._progress.unwatch()
         self.load.answered(time.monotonic() - began)
         return reply
+
+    def _look_later(self, limit: asyncio.Timeout, sent: int, before: int, beside: int) -> None:
+        """Ends a completion that seems to be lost, after `LONGEST_ANSWER_SECONDS`, or looks again.
+
+        Args:
+            limit: The completion's time limit.
+            sent: The server's answers when it was sent.
+            before: The server's answers at the last look.
+            beside: Most requests that were under way with it at any look.
+        """
+
+        def look() -> None:
+            if limit not in self._limits:
+                return
+            answers, most = self.load.answers, max(beside, self.load.under_way)
+            if answers == before or answers - sent > OVERTAKEN * most:
+                limit.reschedule(loop.time())
+            else:
+                self._look_later(limit, sent, answers, most)
+
+        loop = asyncio.get_running_loop()
+        loop.call_later(LONGEST_ANSWER_SECONDS, look)
 
     def _freeze(self) -> None:
         """Ends all completions under way: the server makes no progress."""
@@ -328,8 +357,9 @@ class Server:
             if wait:
                 problem += f"; it asks to wait {wait:.0f} s"
             is_busy = status == 429 or (status == 503 and wait > 0)
+            remedy = TOO_MANY if is_busy else LOOK_UP
             raise TemporaryError(
-                problem, LOOK_UP, wait=wait, is_busy=is_busy, is_down=status >= 500 and not is_busy
+                problem, remedy, wait=wait, is_busy=is_busy, is_down=status >= 500 and not is_busy
             )
         if status in (401, 403):
             raise RefusedError(

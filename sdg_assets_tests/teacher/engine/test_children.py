@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import queue
 import signal
 import subprocess
 import sys
@@ -12,6 +13,8 @@ from pathlib import Path
 
 import pytest
 
+from sdg_assets.teacher.engine.core import Output
+from sdg_assets.teacher.engine.streamed import StreamedCore
 from sdg_assets_tests.support.processes import children_of, is_running
 
 PATIENCE = 60.0
@@ -102,6 +105,21 @@ def test_the_first_error_of_a_child_reaches_its_parent(tmp_path: Path) -> None:
     parent = program(tmp_path, FAMILY.replace("{method}", "spawn"), "fail")
 
     assert "FIRST ValueError: no room for the model\n" in parent.communicate()[0]
+
+
+@pytest.mark.engine
+def test_answers_that_came_before_an_engine_died_are_taken_first() -> None:
+    from vllm.v1.engine.exceptions import EngineDeadError
+
+    core = StreamedCore.__new__(StreamedCore)  # without an engine: only its outputs
+    core._outputs, core._under_way, core._death = queue.SimpleQueue(), 5, None
+    for number, result in enumerate(["a", EngineDeadError(), "b", EngineDeadError(), "c"]):
+        core._outputs.put(Output(str(number), result))
+
+    assert [output.result for output in core.finished(wait=True)] == ["a", "b", "c"]
+    assert core.has_unfinished
+    with pytest.raises(EngineDeadError):
+        core.finished(wait=True)
 
 
 @pytest.mark.engine

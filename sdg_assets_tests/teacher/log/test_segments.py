@@ -211,6 +211,30 @@ def test_an_upload_that_fails_stops_the_run_and_is_tried_again_at_its_end(
         assert len(log) >= segments.SEGMENT_LINES
 
 
+def test_answers_that_arrive_after_a_failed_upload_are_kept(
+    log_place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    failures = iter([TransientError("503 Slow Down")])
+
+    def fail_once(place: Place, data: bytes) -> None:
+        for failure in failures:
+            raise failure
+        write_atomic(place, data)
+
+    monkeypatch.setattr(segments, "write_atomic", fail_once)
+    with CompletionLog(log_place) as log:
+        for number in range(segments.SEGMENT_LINES):
+            log.append(said(str(number)))
+        with pytest.raises(TransientError, match="503 Slow Down"):
+            log.sync()
+        for number in range(segments.SEGMENT_LINES, 288):  # they were under way
+            with pytest.raises(TransientError, match="503 Slow Down"):
+                log.append(said(str(number)))
+
+    with CompletionLog(log_place) as log:
+        assert len(log) == 288
+
+
 def test_an_upload_that_keeps_failing_is_not_kept_quiet(
     log_place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from collections import Counter
 from collections.abc import Iterator
@@ -41,6 +42,8 @@ class Member(TeacherServer):
         """Number of answers after which it drops every connection, requests under way included."""
         self.busy = 0
         """Number of requests that it refuses because it has too many."""
+        self.failing = 0
+        """Number of requests that it answers with HTTP 503."""
         self.is_frozen = False
         """Whether it answers everything but completions."""
         self.headers: list[str] = []
@@ -59,6 +62,12 @@ class Member(TeacherServer):
         self.headers.append(handler.headers.get("Authorization", ""))
         if self.is_dead:
             handler.close_connection = True
+            return True
+        if handler.path == CHAT and self.failing:
+            self.failing -= 1
+            handler.send_response(503)
+            handler.send_header("Content-Length", "0")
+            handler.end_headers()
             return True
         if handler.path == CHAT and self.busy:
             self.busy -= 1
@@ -194,6 +203,36 @@ def test_a_lost_server_comes_back(members: list[Member], monkeypatch: pytest.Mon
         outcomes(teacher, *(f"q{batch}-{number} Why?" for number in range(40)))
 
     assert set(answered(members).values()) == {1}
+
+
+def test_a_server_that_comes_back_with_another_model_is_not_asked_again(
+    members: list[Member],
+) -> None:
+    only = members[0]
+    teacher = opened([only], concurrency=1)
+    outcomes(teacher, "Why?")
+    only.failing, only.model = 2, "scripted/other"  # its pod is replaced
+
+    finished = outcomes(teacher, *(f"q{number} Why?" for number in range(20)))
+
+    assert only.answers == 1, "no row may name a model that did not write it"
+    for failed in finished:
+        assert isinstance(failed, FailedRequest)
+        assert isinstance(failed.error, TeacherGoneError)
+        assert re.search("serves scripted/other .*now, after scripted/one", str(failed.error))
+
+
+def test_a_server_that_comes_back_with_the_same_model_is_asked_for_it_once(
+    members: list[Member],
+) -> None:
+    only = members[0]
+    teacher = opened([only])
+    only.failing = 2
+
+    finished = outcomes(teacher, *(f"q{number} Why?" for number in range(20)))
+
+    assert [type(outcome) for outcome in finished] == [Completion] * 20
+    assert only.opened <= 1 + 2
 
 
 def test_a_frozen_servers_requests_go_to_the_others(members: list[Member]) -> None:

@@ -149,6 +149,21 @@ def test_a_field_that_a_server_refuses_is_left_out_from_then_on(
     assert caplog.text.count("the server refuses top_k") == 1
 
 
+def test_a_server_samples_as_an_engine_whatever_its_model_recommends(kind: Kind) -> None:
+    teacher = EndpointTeacher(TeacherSpec(kind.url))
+
+    answer(teacher)
+
+    from vllm.entrypoints.openai.chat_completion.protocol import ChatCompletionRequest
+
+    recommended = {"top_k": 20, "min_p": 0.1, "repetition_penalty": 1.1, "top_p": 0.8}
+    asked = ChatCompletionRequest.model_validate(kind.bodies[0])
+    sampled = asked.to_sampling_params(100, recommended)
+    assert sampled.top_k <= 0
+    assert (sampled.min_p, sampled.repetition_penalty) == (0, 1)
+    assert sampled.top_p == Sampling().top_p
+
+
 def test_a_server_without_schemas_is_asked_for_any_json_and_one_without_that_for_text(
     kind: Kind,
 ) -> None:

@@ -137,7 +137,6 @@ PASSING: dict[str, tuple[bytes, str]] = {
     "timed out": (http("", "408 Request Timeout"), "HTTP 408"),
     "conflict": (http("", "409 Conflict"), "HTTP 409"),
     "too early": (http("", "425 Too Early"), "HTTP 425"),
-    "too many": (reply({"error": "slow down"}, "429 Too Many Requests"), "HTTP 429: .*slow down"),
     "internal error": (http(PAGE, "500 Internal Server Error"), "HTTP 500"),
     "bad gateway": (http(PAGE, "502 Bad Gateway"), "HTTP 502"),
     "unavailable": (http("", "503 Service Unavailable"), "HTTP 503"),

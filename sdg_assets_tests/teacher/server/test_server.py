@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import threading
 import traceback
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -38,6 +39,7 @@ from sdg_assets_tests.support.odd_server import (
     reply,
 )
 from sdg_assets_tests.support.requests import request_of
+from sdg_assets_tests.support.teacher_server import TeacherServer, teacher_server
 
 
 @pytest.fixture
@@ -98,6 +100,84 @@ def test_a_server_that_wants_an_hour_of_rest_is_given_up_for_now(odd: OddServer)
     assert "it asks to wait 3600 s" in str(failed)
     assert isinstance(error(teacher), TransientError), "nor is it asked by another request"
     assert odd.requests(CHAT) == 1
+
+
+def test_a_server_whose_room_others_hold_is_asked_until_it_has_room(
+    odd: OddServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(servers, "FIRST_WAIT_SECONDS", 0.0005)
+    teacher = EndpointTeacher(TeacherSpec(odd.url))
+    odd.answers[CHAT] = [http("queue full", "429 Too Many Requests")] * 40
+
+    assert isinstance(outcome(teacher), Completion)
+    assert odd.requests(CHAT) == 41
+
+
+def test_a_server_that_stays_busy_is_given_up_with_advice(
+    odd: OddServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(servers, "FIRST_WAIT_SECONDS", 0.0005)
+    teacher = EndpointTeacher(TeacherSpec(odd.url, stalled_seconds=0.5))
+    odd.answers[CHAT], odd.stubborn = [http("queue full", "429 Too Many Requests")], True
+
+    failed = error(teacher)
+
+    assert isinstance(failed, TransientError)
+    assert not isinstance(failed, TeacherGoneError)  # its health check succeeds
+    assert "HTTP 429: queue full" in str(failed)
+    assert "lower SDG_CONCURRENCY" in str(failed)
+
+
+class Slots(TeacherServer):
+    """A server with few slots, like llama.cpp's."""
+
+    def __init__(self, slots: int) -> None:
+        super().__init__()
+        self.slots = threading.Semaphore(slots)
+        self.swallows = False
+        """Whether the next request gets no answer for ever, as if a router had lost it."""
+
+    def admits(self) -> bool:
+        if self.swallows:
+            self.swallows = False
+            self.over.wait(60)
+            return False
+        with self.slots:
+            self.over.wait(0.05)
+        return True
+
+
+def test_requests_that_wait_in_a_slow_servers_queue_are_not_lost(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(servers, "LONGEST_ANSWER_SECONDS", 0.5)  # of 1.5 in all
+    with teacher_server(Slots(2)) as server:
+        teacher = EndpointTeacher(TeacherSpec(server.url))
+        for number in range(60):
+            teacher.submit(request(teacher, number))
+
+        finished = []
+        while outcomes := teacher.poll():
+            finished += outcomes
+
+    assert [type(outcome) for outcome in finished] == [Completion] * 60
+
+
+def test_an_answer_that_later_ones_overtake_is_lost(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(servers, "LONGEST_ANSWER_SECONDS", 0.2)
+    with teacher_server(Slots(2)) as server:
+        teacher = EndpointTeacher(TeacherSpec(server.url, concurrency=4))
+        server.swallows = True
+        for number in range(60):
+            teacher.submit(request(teacher, number))
+
+        finished = []
+        while outcomes := teacher.poll():
+            finished += outcomes
+
+    (failed,) = (o for o in finished if isinstance(o, FailedRequest))
+    assert "while later ones did" in str(failed.error)
+    assert len(finished) == 60
 
 
 def test_an_error_belongs_to_its_request(odd: OddServer) -> None:
