@@ -2,8 +2,8 @@
 
 All servers know the fields of OpenAI's API. `top_k`, `min_p`, `repetition_penalty` and
 `chat_template_kwargs` are common extensions, and not every model has a `reasoning_effort`;
-`response_format` by a JSON schema is missing in some servers. A server that refuses such a field is asked again without it, and never
-sees it again.
+`response_format` by a JSON schema is missing in some servers. A server that refuses such a field is
+asked again without it, and never sees it again.
 """
 
 from __future__ import annotations

@@ -54,8 +54,8 @@ LONGEST_ANSWER_SECONDS = 3600.0
 """A completion that has not come by then is looked at: a router may have lost it, or a server with
 few slots has not begun it."""
 OVERTAKEN = 2
-"""A completion is lost if this many times the requests that were under way with it have been answered
-since it was sent. Servers take requests in turn, but long answers leave them late."""
+"""A completion is lost if this many times the requests that were under way with it have been
+answered since it was sent. Servers take requests in turn, but long answers leave them late."""
 MOST_BYTES = 64 << 20
 LOOK_UP = "is the server up, and SDG_TEACHER its address?"
 TOO_MANY = "other clients may use it, too; lower SDG_CONCURRENCY, or rerun later"
