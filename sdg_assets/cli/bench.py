@@ -28,6 +28,7 @@ def bench(
     engine and greedy sampling. Where the engine computes in this process (on a CPU), CPU time is
     compared, else wall clock.
     """
+    from sdg_assets.records import Role
     from sdg_assets.settings import settings
     from sdg_assets.stages.plan import seeds_of
     from sdg_assets.stages.speed import GOAL, compare, recording_teacher
@@ -36,7 +37,10 @@ def bench(
     with terminal.busy(f"{settings().teacher} on {subtask}"):
         seeds, _ = seeds_of(spec, settings())
         teacher = recording_teacher(settings())
-        figures = compare(teacher, spec, seeds, requests=requests, max_tokens=max_tokens)
+        thinking = settings().thinking.get(Role.WRITER, "")
+        figures = compare(
+            teacher, spec, seeds, requests=requests, max_tokens=max_tokens, thinking=thinking
+        )
         teacher.stop()
     if as_json:
         terminal.write_json(_numbers(figures))

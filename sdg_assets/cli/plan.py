@@ -11,7 +11,7 @@ import typer
 from sdg_assets.cli import terminal
 from sdg_assets.cli.options import AsJson, Subtasks, selected
 from sdg_assets.cli.terminal import Column
-from sdg_assets.errors import PermanentError
+from sdg_assets.errors import PermanentError, TransientError
 
 if TYPE_CHECKING:
     from sdg_assets.stages.fleet import Fleet, Forecast
@@ -84,15 +84,19 @@ def plan(
         total,
     )
     from sdg_assets.stages.plan_costs import expected_costs, models_of
-    from sdg_assets.teacher import open_teacher
+    from sdg_assets.teacher import token_counter
 
     knobs = settings()
     specs = selected(configured_catalog(knobs), subtasks)
     each = max(1, gpus_of_a_replica(knobs))
     if gpus < each:
         raise PermanentError(f"--gpus {gpus}: the solver needs {each} GPUs, says its card")
-    teacher = open_teacher(knobs, Role.WRITER)
-    writer = teacher if isinstance(teacher, TokenCounter) else RoughCounter()
+    writer: TokenCounter = RoughCounter()
+    try:
+        teacher = token_counter(knobs, Role.WRITER)
+        writer = teacher if isinstance(teacher, TokenCounter) else writer
+    except TransientError as error:
+        terminal.note(f"Tokens are estimated, at four characters each: {error}")
     thoughts = thoughts_of(knobs)
     plans = [
         plan_subtask(spec, seeds, writer, knobs, count, thoughts)

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
 from sdg_assets.cli.terminal import Column
+from sdg_assets.teacher.models import TEMPLATE_MODES
 
 if TYPE_CHECKING:
     from sdg_assets.teacher.models import TeacherCard
@@ -33,7 +34,10 @@ them for weights and a usable KV cache. `SDG_ENGINE` changes what the card says.
 3. **Thinking.** A thought makes an answer better and costs many times its tokens. `on` and `off` \
 are what the model does unless told otherwise; `always` cannot be switched off. `SDG_THINKING` \
 switches it per role, for example `SDG_THINKING=solver:on,writer:off`.
-4. **Certainty.** `check first` names the facts of a card that were not read in a public file. \
+4. **Where it runs.** A `step` of the pipeline loads the model, or asks a server that you started \
+(`SDG_TEACHER=http://…`). `server` models need one: vLLM's server has code of its own for their \
+prompts, or one node cannot hold them.
+5. **Certainty.** `check first` names the facts of a card that were not read in a public file. \
 Check the licence before a release, and try the other facts on a few rows before a long run.
 
 `sdg teacher list` prints the cards of your catalog. This page is written by `sdg teacher list \
@@ -97,6 +101,12 @@ def _gib_each(card: TeacherCard) -> str:
     return "unknown" if gib is None else str(math.ceil(gib / card.gpus.tensor_parallel))
 
 
+def _runs(card: TeacherCard) -> str:
+    """`step` if the pipeline itself can load the model, else `server`."""
+    has_template = card.engine.get("tokenizer_mode", "auto") in TEMPLATE_MODES
+    return "step" if has_template and _gpus(card) <= NODE_GPUS and not card.verifier else "server"
+
+
 def _thinks(card: TeacherCard) -> str:
     thinking = card.thinking
     if thinking is None:
@@ -124,6 +134,7 @@ _COLUMNS: tuple[tuple[Column, Callable[[TeacherCard], str]], ...] = (
     (Column("parameters", spare=2), lambda card: card.parameters),
     (Column("GPUs", right=True), lambda card: str(_gpus(card))),
     (Column("GiB each", right=True), _gib_each),
+    (Column("runs in"), _runs),
     (Column("thinks"), _thinks),
     (Column("efforts", spare=3), _efforts),
     (Column("licence", spare=1), lambda card: card.license.removeprefix("LicenseRef-")),

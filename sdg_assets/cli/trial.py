@@ -9,11 +9,11 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+from sdg_assets.assets.knobs import WriterConfig
 from sdg_assets.catalog import configured_catalog
 from sdg_assets.cli.tuning import write_result
 from sdg_assets.errors import SdgError
 from sdg_assets.settings import settings
-from sdg_assets.stages.generated import WriterKnobs
 from sdg_assets.stages.plan import seeds_of
 from sdg_assets.stages.speed import Rate, rate, recording_teacher
 from sdg_assets.teacher.engine.children import die_with_parent
@@ -32,9 +32,7 @@ def _measured(subtask: str, seconds: float) -> Rate:
     knobs = settings()
     spec = configured_catalog(knobs).subtask(*subtask.split("/"))
     teacher = recording_teacher(knobs)
-    writer = WriterKnobs(
-        shots=knobs.shots, temperature=knobs.writer_temperature, max_tokens=knobs.writer_max_tokens
-    )
+    writer = WriterConfig().knobs(knobs)
     seeds, _ = seeds_of(spec, knobs)
     return rate(teacher, spec, seeds, writer, seconds)
 

@@ -331,7 +331,7 @@ def gpus_of_a_replica(settings: Settings) -> int:
         SdgError: Unknown teacher.
     """
     spec = TeacherSpec.of(settings, Role.SOLVER)
-    card = backend_of(spec).card(spec)
+    card = backend_of(spec).loaded(spec)
     return card.gpus.tensor_parallel * card.gpus.data_parallel if card else 1
 
 

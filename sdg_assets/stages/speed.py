@@ -38,7 +38,7 @@ ROUNDS = 1_000_000
 
 
 class RecordingTeacher(EngineTeacher):
-    """The real engine, which records the requests it is given."""
+    """The real engine, which records the requests that it computes."""
 
     def __init__(self, *arguments: Any, **keywords: Any) -> None:  # noqa: ANN401 – as EngineTeacher
         """Starts without requests; for the arguments see `EngineTeacher`."""
@@ -46,9 +46,10 @@ class RecordingTeacher(EngineTeacher):
         self.requests: list[Request] = []
 
     def submit(self, request: Request) -> None:
-        """Records the request and hands it to the engine."""
-        self.requests.append(request)
+        """Hands the request to the engine, and records it unless it is too long."""
         super().submit(request)
+        if request.id in self._submitted:
+            self.requests.append(request)
 
 
 def recording_teacher(settings: Settings) -> RecordingTeacher:
@@ -124,6 +125,7 @@ def compare(
     *,
     requests: int,
     max_tokens: int,
+    thinking: str = "",
 ) -> Comparison:
     """Runs the stage, then the engine alone with the same prompts.
 
@@ -136,16 +138,22 @@ def compare(
         seeds: Its normalized examples.
         requests: Number of requests.
         max_tokens: Longest answer, in tokens.
+        thinking: Thinking mode; empty: the model's default.
+
+    Raises:
+        TeacherError: No prompt fits into the model's context.
     """
     _warm_up(teacher, spec, seeds)
     each = max(1, ceil(requests / len(seeds)))
-    knobs = WriterKnobs(examples_per_seed=each, temperature=0.0, max_tokens=max_tokens)
+    knobs = WriterKnobs(each, temperature=0.0, max_tokens=max_tokens, thinking=thinking)
     teacher.core.forget()
     teacher.requests.clear()
     usage = Usage()
     with _Stopwatch() as stage_time, _desk(teacher) as desk:
         works = itertools.islice(write(spec, seeds, teacher, knobs), requests)
         rows = sum(1 for _ in converse(works, {Role.WRITER: desk}, usage))
+    if not teacher.requests:
+        raise _nothing_fits(spec, teacher)
     capacity = teacher.capacity
     teacher.core.forget()
     prompts = [teacher.prompt(request) for request in teacher.requests]
@@ -229,10 +237,7 @@ def rate(
                 tokens_of_finished += outcome.output_tokens
                 fruitless = fruitless + 1 if outcome.finish_reason == "too_long" else 0
                 if fruitless > len(seeds):
-                    raise TeacherError(
-                        f"{spec.task}/{spec.key}: no seed fits into {teacher.max_model_len} "
-                        "tokens; raise the teacher's max_model_len"
-                    ) from None
+                    raise _nothing_fits(spec, teacher) from None
     per_second = (teacher.tokens - tokens_before) / (time.monotonic() - began)
     rows = publish(spec, SeedCopies(seeds), results, teacher)
     accepted = sum(isinstance(row, GeneratedExample) for row in rows)
@@ -253,6 +258,13 @@ def _asking(
     for work in write(spec, seeds, teacher, rounds, round_robin=True):
         for request in next(work, []):  # a seed with a control token makes no request
             yield work, request
+
+
+def _nothing_fits(spec: SubtaskSpec, teacher: EngineTeacher) -> TeacherError:
+    return TeacherError(
+        f"{spec.task}/{spec.key}: no seed fits into {teacher.max_model_len} tokens; raise the "
+        "teacher's max_model_len"
+    )
 
 
 def _warm_up(teacher: EngineTeacher, spec: SubtaskSpec, seeds: Sequence[Example]) -> None:

@@ -29,6 +29,17 @@ def open_teacher(settings: Settings, role: Role) -> Teacher:
     return backend_of(spec).open(spec)
 
 
+def token_counter(settings: Settings, role: Role) -> Teacher:
+    """Opens the teacher of a role only to count tokens: no weights are downloaded.
+
+    Raises:
+        TeacherError: As for `open_teacher`.
+        TransientError: As for `open_teacher`.
+    """
+    spec = TeacherSpec.of(settings, role)
+    return backend_of(spec).counter(spec)
+
+
 def open_teachers(settings: Settings, roles: Iterable[Role]) -> dict[Role, Teacher]:
     """Opens the teachers that a stage needs, after freeing the memory of all others.
 

@@ -106,6 +106,15 @@ class Backend(ABC):
             TransientError: Download, memory or connection failed; a rerun may succeed.
         """
 
+    def counter(self, spec: TeacherSpec) -> Teacher:
+        """The teacher, only to count the tokens of prompts: a model's weights are not needed.
+
+        Raises:
+            TeacherError: As for `open`.
+            TransientError: As for `open`.
+        """
+        return self.open(spec)
+
     @abstractmethod
     def identity(self, spec: TeacherSpec) -> TeacherIdentity:
         """The teacher's identity, without loading a model.

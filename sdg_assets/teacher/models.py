@@ -38,6 +38,9 @@ SAMPLES, SAMPLE_BYTES = 64, 4096
 LISTED_KEYS = 6
 """How many keys of `teachers.yaml` a message lists."""
 
+TEMPLATE_MODES = ("auto", "hf", "slow")
+"""Values of vLLM's `tokenizer_mode` with which a model's own chat template renders prompts."""
+
 
 class Card(BaseModel):
     """A part of `teachers.yaml`: immutable, and unknown keys are errors."""
@@ -149,6 +152,26 @@ def resolve(teacher: str, *, fetch: bool = True, catalog: Path | None = None) ->
     if Path(card.model).is_absolute():
         return _from_directory(Path(card.model), card)
     return _from_hub(card, card.revision, fetch=fetch)
+
+
+def resolve_tokenizer(teacher: str, catalog: Path | None = None) -> ResolvedModel:
+    """Finds a model to count tokens with; downloads its tokenizer, but not its weights.
+
+    Args:
+        teacher: As for `resolve`.
+        catalog: As for `resolve`.
+
+    Raises:
+        PermanentError: As for `resolve`.
+        TransientError: As for `resolve`.
+    """
+    resolved = resolve(teacher, fetch=False, catalog=catalog)
+    if Path(resolved.path_or_id).is_dir():
+        return resolved
+    if resolved.card.packaged:  # its weights are small
+        return resolve(teacher, catalog=catalog)
+    directory = hub.download_tokenizer(resolved.card.model, resolved.revision)
+    return ResolvedModel(str(directory), resolved.card, directory.name)
 
 
 @lru_cache(maxsize=8)

@@ -62,5 +62,5 @@ def test_own_cards_replace_the_built_in_ones(tmp_path: Path, configure: Configur
 
     assert "smollm2-135m" not in table
     row = " ".join(table.splitlines()[1].split())
-    assert row == "ours unknown 1 unknown never MIT yes unclear licence"
+    assert row == "ours unknown 1 unknown step never MIT yes unclear licence"
     assert (card["name"], card["class"], card["certainty"]) == ("ours", "small", "guess")

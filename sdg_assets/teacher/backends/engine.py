@@ -26,11 +26,14 @@ from sdg_assets.teacher.engine.hardware import has_gpu
 from sdg_assets.teacher.engine.starting import refuse_replicas_on_cpu, start
 from sdg_assets.teacher.models import (
     HUB_ID,
+    TEMPLATE_MODES,
+    Gpus,
     ResolvedModel,
     TeacherCard,
     card_of,
     card_of_model,
     resolve,
+    resolve_tokenizer,
     some_keys,
     teacher_cards,
 )
@@ -79,6 +82,26 @@ def arguments_of(card: TeacherCard, overrides: Mapping[str, Any]) -> dict[str, A
         **card.engine,
         **overrides,
     }
+
+
+def refuse_formats_of_servers(model: str, arguments: Mapping[str, Any]) -> None:
+    """Refuses a model whose prompts only vLLM's server can build.
+
+    With a `tokenizer_mode` vLLM renders conversations by code of its own: Mistral's and DeepSeek's
+    newest models have no chat template. Here prompts are built by the chat template, so that no
+    text of a data set becomes a control token.
+
+    Raises:
+        TeacherError: The arguments have such a `tokenizer_mode`.
+    """
+    mode = arguments.get("tokenizer_mode", "auto")
+    if mode not in TEMPLATE_MODES:
+        raise TeacherError(
+            f"teacher {model}: with the tokenizer_mode {mode!r} only vLLM's server builds its "
+            f"prompts; start `vllm serve` with it and set SDG_TEACHER to the server's address, or, "
+            "if the model has a chat template, set "
+            'SDG_ENGINE=\'{"tokenizer_mode": "auto"}\''
+        )
 
 
 def identity_of(resolved: ResolvedModel, arguments: Mapping[str, Any]) -> TeacherIdentity:
@@ -136,12 +159,21 @@ class EngineTeacher:
         self._unusable: Exception | None = None
         self.thinking = resolved.card.thinking
         self._arguments = arguments_of(resolved.card, overrides)
+        refuse_formats_of_servers(self._model, self._arguments)
+        remote = {"trust_remote_code": bool(self._arguments.get("trust_remote_code"))}
         try:
-            tokenizer = AutoTokenizer.from_pretrained(self._model)
-            config = AutoConfig.from_pretrained(self._model)
-        except (OSError, ValueError) as error:
+            tokenizer = AutoTokenizer.from_pretrained(self._model, **remote)
+            config = AutoConfig.from_pretrained(self._model, **remote)
+        except (OSError, ValueError, ImportError) as error:
             raise explained(error, self._model) from error
-        longest = self._arguments.get("max_model_len") or config.max_position_embeddings
+        # Models that also see keep the text's part in `text_config`.
+        own = getattr(config.get_text_config(), "max_position_embeddings", None)
+        longest = self._arguments.get("max_model_len") or own
+        if not longest:
+            raise TeacherError(
+                f"teacher {self._model}: its configuration does not say how long its context is; "
+                "state it: SDG_ENGINE='{\"max_model_len\": …}'"
+            )
         self.max_model_len = int(longest)
         self.identity = identity_of(resolved, self._arguments)
         self._tokenizer = tokenizer
@@ -406,8 +438,9 @@ class EngineBackend(Backend):
         return f"a directory, a hub id (org/name) or one of {some_keys(catalog=catalog)}"
 
     def check(self, spec: TeacherSpec) -> None:
-        """Refuses data parallel where the engine runs on a CPU."""
+        """Refuses data parallel where the engine runs on a CPU, and tokenizers of servers."""
         card = self.card(spec)
+        refuse_formats_of_servers(spec.name, arguments_of(card, spec.engine))
         if card.packaged or (spec.runs_here and not has_gpu()):
             refuse_replicas_on_cpu(spec.name, arguments_of(card, spec.engine))
 
@@ -423,6 +456,10 @@ class EngineBackend(Backend):
             )
         return self._running[spec]
 
+    def counter(self, spec: TeacherSpec) -> EngineTeacher:
+        """An engine that cannot start: only its configuration and tokenizer are on this machine."""
+        return EngineTeacher(resolve_tokenizer(spec.name, spec.catalog), **spec.engine)
+
     def identity(self, spec: TeacherSpec) -> TeacherIdentity:
         """The model's revision, and the arguments that change its answers."""
         resolved = resolve(spec.name, fetch=False, catalog=spec.catalog)
@@ -436,8 +473,14 @@ class EngineBackend(Backend):
         return card_of(spec.name, spec.catalog)
 
     def loaded(self, spec: TeacherSpec) -> TeacherCard:
-        """The model's card: it is always loaded into the step's process."""
-        return self.card(spec)
+        """The model's card, with the GPUs that `SDG_ENGINE` gives it.
+
+        It is always loaded into the step's process.
+        """
+        card = self.card(spec)
+        tensor, pipeline, data = (arguments_of(card, spec.engine).get(n, 1) for n in _SPREAD)
+        gpus = Gpus(tensor_parallel=tensor * pipeline, data_parallel=data)
+        return card.model_copy(update={"gpus": gpus})
 
     def needs_internet(self, spec: TeacherSpec, *, cached: bool) -> bool:
         """Whether the weights are neither on a volume nor in packages."""

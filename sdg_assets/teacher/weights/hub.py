@@ -10,6 +10,8 @@ from sdg_assets.errors import PermanentError, SdgError, TransientError
 from sdg_assets.sources.hub_limits import limit_hub_calls
 
 LOOK_UP_SECONDS = 5.0  # long enough for a slow proxy, short enough to fall back to packages
+# Configuration, tokenizer, chat template and their code: a few megabytes.
+TOKENIZER_FILES = ["*.json", "*.jinja", "*.model", "*.tiktoken", "*.txt", "*.py"]
 # Other formats of the same weights, which vLLM does not load.
 OTHER_FORMATS = ["original/*", "metal/*", "*.gguf", "*.onnx", "*.pth", "*.h5", "*.msgpack"]
 
@@ -85,6 +87,21 @@ def download(model: str, revision: str) -> Path:
     limit_hub_calls()
     try:
         return Path(snapshot_download(model, revision=revision, ignore_patterns=OTHER_FORMATS))
+    except Exception as error:
+        raise _explained(error, model, revision) from error
+
+
+def download_tokenizer(model: str, revision: str) -> Path:
+    """Downloads what it takes to build prompts, without the weights; for the rest see `download`.
+
+    Returns:
+        The snapshot's directory, named after the commit.
+    """
+    from huggingface_hub import snapshot_download
+
+    limit_hub_calls()
+    try:
+        return Path(snapshot_download(model, revision=revision, allow_patterns=TOKENIZER_FILES))
     except Exception as error:
         raise _explained(error, model, revision) from error
 
