@@ -44,6 +44,7 @@ def trained_texts(row: Example) -> list[str]:
     A kept thought is in no training text of a release, but whoever keeps one may train on it.
     """
     texts = [row.context, row.question, *row.choices, row.answer, *row.aliases, row.solution]
+    texts += row.tests
     if isinstance(row, EnrichedExample):
         texts += [row.reasoning, row.knowledge, *row.added_texts, row.thought]
     return texts

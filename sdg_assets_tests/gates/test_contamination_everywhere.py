@@ -58,6 +58,43 @@ def test_a_question_is_found_in_every_part_that_a_row_trains_on(
     assert not is_refused(gate, other())
     assert is_refused(gate, other(**{part: f"It was asked: {MILL} Nobody knew."}))
     assert is_refused(gate, other(aliases=[MILL]))
+    assert is_refused(gate, other(tests=["assert f(1) == 1", f"# {MILL}\nassert f(2) == 2"]))
+
+
+ASSERTIONS = [
+    "assert tally_barrels(['oak', 'elm', 'oak'], 12) == {'oak': 24, 'elm': 12}",
+    "assert tally_barrels(['ash'], 305) == {'ash': 305}",
+    "assert tally_barrels([], 7) == {}",
+]
+
+
+def program(*tests: str) -> EnrichedExample:
+    return other(
+        answer_kind=AnswerKind.CODE,
+        question="Write the function that the assertions describe.",
+        answer="def f(*args):\n    return None",
+        tests=[*tests],
+    )
+
+
+def test_the_assertions_of_a_held_out_program_are_found_beside_another_question() -> None:
+    heldout = {
+        "question": "Write a function that counts barrels by their wood.",
+        "choices": ["def tally_barrels(): ..."],
+        "label": 0,
+        "tests": ASSERTIONS,
+    }
+    record = {
+        "question": "{{question}}",
+        "answer": "{{choices[label]}}",
+        "tests": "{{row.get('tests', ['assert True'])}}",
+    }
+    gate = gate_against([heldout], answer_kind="code", record=record)
+
+    assert is_refused(gate, program(*ASSERTIONS))
+    assert is_refused(gate, program("assert tally_barrels(['fir'], 1)", *reversed(ASSERTIONS)))
+    assert not is_refused(gate, program("assert tally_barrels([], 7) == {}"))
+    assert not is_refused(gate, program("assert True", "assert f() is None", "assert f([]) == []"))
 
 
 def test_a_question_is_found_that_is_split_over_context_and_question(gate: Contamination) -> None:
