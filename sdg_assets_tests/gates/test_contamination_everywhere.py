@@ -140,7 +140,9 @@ def test_numbers_in_another_form_and_a_few_other_words_hide_no_question(
         ("Janet’s $1,800.50 &amp; <b>18.0</b> eggs", "janets18005and18eggs".replace("and", "")),
         ("one hundred and twenty-one", "121"),
         ("two thousand three hundred and forty-two", "2342"),
-        ("НОС нос", "носнос"),
+        ("НОС нос", "hochoc"),  # as the capitals look Latin, so do the small letters
+        ("ΝΥΝ νυν", "vuvvuv"),
+        ("Νow Υοu", "nowyou"),
         ("Реtеr pаid", "peterpaid"),
         ("京都", "京京都都"),
         ("1 8 . 5  c a r t s", "185carts"),
@@ -148,6 +150,36 @@ def test_numbers_in_another_form_and_a_few_other_words_hide_no_question(
 )
 def test_a_text_is_folded_to_its_letters_and_digits(text: str, letters: str) -> None:
     assert plain_text(text) == letters
+
+
+ENGLISH = (
+    "The museum opened in the spring after a long renovation of the northern wing. Visitors enter "
+    "through the courtyard, where a bronze fountain stands, and walk past the ticket office. "
+)
+RUSSIAN = (
+    "Музей открылся весной после долгого ремонта северного крыла. Посетители входят через двор, "
+    "где стоит бронзовый фонтан, и проходят мимо кассы в первый зал. "
+)
+RUSSIAN_MILL = (
+    "Фермер Одиль везёт на мельницу 14 возов ячменя, у 3 из них на мосту ломается ось, а каждый из "
+    "остальных разгружают за 9 минут. Сколько минут длится разгрузка?"
+)
+GREEK_MILL = (
+    "Ο αγρότης πηγαίνει στον μύλο 14 κάρα κριθάρι, σε 3 από αυτά σπάει ο άξονας στη γέφυρα και "
+    "καθένα από τα υπόλοιπα ξεφορτώνεται σε 9 λεπτά. Πόσα λεπτά διαρκεί το ξεφόρτωμα;"
+)
+
+
+@pytest.mark.parametrize("heldout", [MILL, RUSSIAN_MILL, GREEK_MILL])
+@pytest.mark.parametrize("around", [ENGLISH, RUSSIAN])
+@pytest.mark.parametrize("change", [str, str.upper])
+def test_a_question_is_found_in_a_text_of_another_alphabet(
+    heldout: str, around: str, change: Callable[[str], str]
+) -> None:
+    gate = gate_against([{"question": heldout, "choices": ["99"], "label": 0}], None, **MATH)
+
+    assert is_refused(gate, other(knowledge=3 * around + change(heldout)))
+    assert not is_refused(gate, other(knowledge=3 * around))
 
 
 def test_a_number_has_one_form() -> None:

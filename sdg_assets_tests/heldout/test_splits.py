@@ -141,5 +141,5 @@ def test_hashes_of_an_older_format_are_not_read(tmp_path: Path) -> None:
         attachments = hashed(ROWS).to_bytes()
         out.attachments.update({n.replace(f"-{FORMAT}", ""): b for n, b in attachments.items()})
 
-    with pytest.raises(StoreError, match="materialize .*quiz.* again"):
+    with pytest.raises(StoreError, match=r"materialize .*quiz.* again"):
         HeldoutTables.from_bytes(partial(store.attachment, key))
