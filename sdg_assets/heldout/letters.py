@@ -2,9 +2,9 @@
 
 Removed or unified, in this order: letter spacing ("w o r d s"), HTML entities and tags,
 compatibility forms and combining marks (NFKD), digits of other scripts, letters of other scripts
-that look Latin (the confusables of Unicode's UTS #39), case, thousands separators and zeros at the
-end of a decimal number (1,800.0 is 1800), spaces and punctuation, and English number words
-(eighteen is 18).
+that look Latin (the confusables of Unicode's UTS #39), forms of Arabic letters, case, thousands
+separators and zeros at the end of a decimal number (1,800.0 is 1800), spaces and punctuation, and
+English number words (eighteen is 18).
 
 Number words are replaced last, see `number_words`.
 """
@@ -66,6 +66,16 @@ _WORD = re.compile(r"[^\W\d_]+")
 _AMBIGUOUS = "ΝΥ"
 _LATIN_CAPITALS = str.maketrans(_AMBIGUOUS, "NY")
 _OTHER_FORMS = {"٫": ".", "٬": ",", "’": "'", "\u2044": "/"}
+# Ways to write one Arabic word: a stroke stretches it, Persian keyboards have a yeh and a kaf of
+# their own, and many writers leave out the dots of final letters. With Persian letters, 117 of 300
+# questions of XQuAD in Arabic were recognized; with strokes, 83.
+_ARABIC_FORMS = {
+    "\u0640": None,  # tatweel
+    "\u06cc": "\u064a",  # Persian yeh → yeh
+    "\u0649": "\u064a",  # alef maksura → yeh
+    "\u06a9": "\u0643",  # Persian kaf → kaf
+    "\u0629": "\u0647",  # teh marbuta → heh
+}
 
 
 def plain_texts(texts: Sequence[str]) -> list[str]:
@@ -222,7 +232,7 @@ def _latin(char: str) -> str:
 
 @cache
 def _folding() -> _Folding:
-    return _Folding(str.maketrans(_OTHER_FORMS))
+    return _Folding(str.maketrans({**_OTHER_FORMS, **_ARABIC_FORMS}))
 
 
 @cache

@@ -2,10 +2,11 @@
 
 python -m sdg_assets_tests.benchmarks.planted_leaks [--leaks 100] [--show 2] [--only leaks clean …]
 
-Planted: held-out rows of five datasets, each hidden in a training row in every way that
-`leak_variants` lists. Rows whose question is a bare stem ("Which of these is true?") are left out:
-without their options they cannot be recognized. Clean: every training row of each mirrored subtask,
-except true repeats and shared contexts, which a separate rule decides: see `Truth`.
+Planted: held-out rows of five datasets, one of them in three alphabets, each hidden in a training
+row in every way that `leak_variants` lists. Rows whose question is a bare stem ("Which of these is
+true?") are left out: without their options they cannot be recognized. Clean: every training row of
+each mirrored subtask, except true repeats and shared contexts, which a separate rule decides: see
+`Truth`.
 
 Speed: rows that the gate tests per CPU second of one core, over the clean rows. The goal is reached
 if this core reaches it, or if the reference core would (see `reference_core`): it is a goal of the
@@ -138,14 +139,16 @@ def refusals(gate: Contamination, rows: Iterable[Example]) -> Iterator[Refusal |
 
 
 def planted_sets() -> Iterator[Planted]:
-    """The five datasets, each with a subtask in which a leak could hide."""
+    """The datasets, each with a subtask in which a leak could hide."""
     specs = {spec.key: spec for spec in subtasks()}
     for key, among in (("gsm8k", "gsm8k"), ("arc_challenge", "arc_challenge"), ("boolq", "boolq")):
         spec = specs[key]
         rows = [row for split in spec.heldout_splits for row in examples(spec, split)]
         yield Planted(key, rows, specs[among])
     yield Planted("mmlu", list(_benchmark("mmlu", MMLU)), specs["arc_easy"])
-    yield Planted("xquad", list(_benchmark("xquad", XQUAD, "xquad.en")), specs["webqs"])
+    for language in ("en", "ru", "ar"):
+        rows = list(_benchmark("xquad", XQUAD, f"xquad.{language}", language))
+        yield Planted(f"xquad.{language}", rows, specs["webqs"])
 
 
 MMLU = {
@@ -167,11 +170,15 @@ def _mmlu_contents() -> Iterator[Content]:
         yield Content(question=row.question, answer=row.answer, choices=row.choices)
 
 
-def _benchmark(name: str, update: dict[str, object], config: str = "") -> Iterator[Example]:
+def _benchmark(
+    name: str, update: dict[str, object], config: str = "", language: str = "en"
+) -> Iterator[Example]:
     (benchmark,) = (b for b in load_protected() if b.name == name)
     for spec in benchmark.specs(SOURCE.configs):
         if spec.split in SOURCE.splits(spec) and config in ("", spec.config):
-            yield from examples(spec.model_copy(update={**update, "language": "en"}), spec.split)
+            yield from examples(
+                spec.model_copy(update={**update, "language": language}), spec.split
+            )
 
 
 def _without_stems(rows: Sequence[Example]) -> list[Example]:

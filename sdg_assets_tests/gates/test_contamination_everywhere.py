@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 from collections.abc import Callable
 
 import pytest
@@ -180,6 +181,27 @@ def test_a_question_is_found_in_a_text_of_another_alphabet(
 
     assert is_refused(gate, other(knowledge=3 * around + change(heldout)))
     assert not is_refused(gate, other(knowledge=3 * around))
+
+
+ARABIC_MILL = (
+    "ينقل المزارع 14 عربة من الشعير إلى الطاحونة، وتنكسر محاور 3 منها على الجسر، وتفرغ كل عربة من "
+    "العربات الأخرى في 9 دقائق. كم دقيقة تستغرق عملية التفريغ؟"
+)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda t: re.sub(r"\b(\w{3})(?=\w{2})", "\\1\u0640", t),
+        lambda t: t.replace("\u064a", "\u06cc").replace("\u0643", "\u06a9"),
+        lambda t: t.replace("\u064a", "\u0649").replace("\u0629", "\u0647"),
+    ],
+)
+def test_forms_of_arabic_letters_hide_no_question(change: Callable[[str], str]) -> None:
+    gate = gate_against([{"question": ARABIC_MILL, "choices": ["99"], "label": 0}], None, **MATH)
+
+    assert change(ARABIC_MILL) != ARABIC_MILL
+    assert is_refused(gate, other(question=f"أجب عن السؤال: {change(ARABIC_MILL)}"))
 
 
 def test_a_number_has_one_form() -> None:
