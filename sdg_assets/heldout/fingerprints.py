@@ -28,7 +28,8 @@ NGRAM = 8
 LONGEST_ANSWER = 150
 _MULTIPLIER = 0x9E3779B97F4A7C15
 _SIGNS = "+-*/^=<>"
-_LIKE_A_SIGN = str.maketrans("−–×·÷", "--**/")
+_LIKE_A_SIGN = str.maketrans("−–×·÷⁰¹²³⁴⁵⁶⁷⁸⁹", "--**/0123456789")
+_POWER = re.compile("[²³¹⁰⁴-⁹]+")
 # Signs between words (well-known, and/or) carry no information.
 _SIGN = re.compile(r"(?<=[\d)}x])\s?([-+*/^=<>])|([-+*/^=<>])\s?(?=[\d({$\\x])")
 
@@ -104,9 +105,14 @@ def number_keys(numbers: set[str]) -> list[int]:
 
 
 def signs_of(text: str) -> int:
-    """The mathematical signs next to a number or a bracket, as a bit mask with one bit per sign."""
+    """The mathematical signs next to a number or a bracket, as a bit mask with one bit per sign.
+
+    Raised digits have the sign of a power: 10² is 10^2.
+    """
     mask = 0
-    for sign in _SIGN.findall(text.translate(_LIKE_A_SIGN)):
+    if not text.isascii():
+        text = _POWER.sub(r"^\g<0>", text).translate(_LIKE_A_SIGN)
+    for sign in _SIGN.findall(text):
         mask |= 1 << _SIGNS.index(sign[0] or sign[1])
     return mask
 

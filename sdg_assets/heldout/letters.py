@@ -39,11 +39,15 @@ _THOUSANDS = [
         r",(?<=\d,)(?=\d{3}(?!\d))",
         r"'(?<=\d')(?=\d{3}(?!\d))",
         r"_(?<=\d_)(?=\d{3}\b)",
+        r",\\!(?<=\d,\\!)(?=\d{3}(?!\d))",  # LaTeX: 10,\!000, 10{,}000 and 10\,000
+        r"\{,\}(?<=\d\{,\})(?=\d{3}(?!\d))",
+        r"\\,(?<=\d\\,)(?=\d{3}(?!\d))",
     )
 ]
 _SPACED_THOUSANDS = re.compile(r" (?<=\d )(?=\d{3}(?!\d))")
 _POINTLESS = re.compile(r"\.(?<=\d\.)0+(?!\d)")
 _TRAILING_ZEROS = re.compile(r"(\.(?<=\d\.)\d*[1-9])0+(?!\d)")
+_RAISED_OR_LOWERED = re.compile("(?<=[0-9])(?=[²³¹⁰⁴-⁹₀-₉])")
 _CLAUSE = re.compile(r"[^\w\s'-]+")
 # An answer of at most this many words may be a number with its unit.
 _FEW_WORDS = 6
@@ -134,8 +138,9 @@ def _folded_with_spaces(texts: Sequence[str]) -> list[str]:
 
 def _without_thousands(text: str) -> str:
     """The text without thousands separators; all are located before any is removed."""
-    signs = sorted(sign.start() for pattern in _THOUSANDS for sign in pattern.finditer(text))
-    starts, ends = [0, *(sign + 1 for sign in signs)], [*signs, len(text)]
+    signs = sorted(sign.span() for pattern in _THOUSANDS for sign in pattern.finditer(text))
+    starts = [0, *(end for _, end in signs)]
+    ends = [*(start for start, _ in signs), len(text)]
     return "".join(text[start:end] for start, end in zip(starts, ends, strict=True))
 
 
@@ -179,7 +184,8 @@ def _folded(text: str) -> str:
 
 
 def _without_typography(text: str) -> str:
-    text = unicodedata.normalize("NFKD", text)
+    # 10² holds the numbers 10 and 2, as 10^2 does; NFKD alone makes it 102.
+    text = unicodedata.normalize("NFKD", _RAISED_OR_LOWERED.sub("^", text))
     if any(map(text.__contains__, _AMBIGUOUS)):
         text = _WORD.sub(_in_latin_capitals, text)
     # Compose the Hangul syllables that NFKD has decomposed.

@@ -209,6 +209,34 @@ def test_a_number_has_one_form() -> None:
     assert {"18", "120"} <= all_numbers("eighteen of a hundred, or one hundred and twenty")
 
 
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("10²", "10^{2}"),
+        ("123₄", "123_4"),
+        ("10,\\!000", "10,000"),
+        ("10{,}000", "10000"),
+        ("1\\,200\\,000", "1200000"),
+    ],
+)
+def test_a_number_has_one_form_in_formulae_and_in_plain_text(one: str, other: str) -> None:
+    assert written_numbers(f"Add {one} to 7.") == written_numbers(f"Add {other} to 7.")
+    assert plain_text(one) == plain_text(other)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [("10^2", "10²"), ("$10^{2}$", "10²"), ("$145_{6}$", "145₆"), ("$14,\\!500$", "14,500")],
+)
+def test_the_typography_of_numbers_makes_no_other_question(one: str, other: str) -> None:
+    question = "Odile loads {} sacks of barley on every cart. How many carts does she need for 9?"
+    heldout = {"question": question.format(one), "choices": ["99"], "label": 0}
+    gate = gate_against([heldout], None, **MATH)
+    asked = f"Solve this problem. {question.format(other)}"
+
+    assert is_refused(gate, enriched(answer_kind=NUMERIC, question=asked, answer="99"))
+
+
 BOILERPLATE = (
     "Please read the following sentence with care and say what sentiment it carries in full: "
 )
