@@ -13,6 +13,7 @@ from typing import Any
 from more_itertools import chunked
 from pydantic import Field
 
+from sdg_assets.answers.unspaced import words_in
 from sdg_assets.catalog import SubtaskSpec
 from sdg_assets.errors import AbsentError, MappingError
 from sdg_assets.heldout.tables import HashedRows, HeldoutTables, hashed_rows, table_of
@@ -165,9 +166,7 @@ class SplitReader:
         self.unmapped += 1
         columns = (value for value in row.values() if isinstance(value, str))
         return [
-            Content(question=text, answer="")
-            for text in columns
-            if len(text.split()) >= _COLUMN_WORDS
+            Content(question=text, answer="") for text in columns if words_in(text) >= _COLUMN_WORDS
         ]
 
 

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from sdg_assets.answers.unspaced import words_in
 from sdg_assets.heldout.fingerprints import (
     answer_key,
     choices_key,
@@ -135,7 +136,7 @@ def hashed_rows(contents: Sequence[Content]) -> HashedRows:
             (row["choices"], " ".join(content.choices), choices),
         ):
             if key and key not in words:
-                words[key] = len(text.split())
+                words[key] = words_in(text)
                 keys += [key] * len(pieces)
                 parts += pieces
     distinct = _ngrams_by_key(keys, parts)
@@ -253,9 +254,9 @@ def rows_schema() -> dict[str, pl.DataType]:
 def texts_schema() -> dict[str, pl.DataType]:
     """Columns of the hashed texts: questions, contexts, sets of choices.
 
-    `key`: the hash of the text's letters and digits. `words`: its number of words. `length`: its
-    number of distinct n-grams, without its table's boilerplate. `ngrams`: a sample of them. `lent`:
-    for each of these, whether the text's own context has it, too.
+    `key`: the hash of the text's letters and digits. `words`: its number of words, see `words_in`.
+    `length`: its number of distinct n-grams, without its table's boilerplate. `ngrams`: a sample of
+    them. `lent`: for each of these, whether the text's own context has it, too.
     """
     import polars as pl
 

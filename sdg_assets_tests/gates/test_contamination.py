@@ -216,6 +216,21 @@ def test_scripts_without_spaces_are_compared_by_characters() -> None:
     assert verdict(gate, mc("奈良で食べた名物は何ですか", choices)) is None
 
 
+@pytest.mark.parametrize("heldout", ["楽器を奏でる人を何と呼ぶ？", "ผู้ที่เล่นเครื่องดนตรีเรียกว่าอะไร"])
+def test_a_short_question_without_spaces_is_recognized_in_other_text(heldout: str) -> None:
+    gate = gate_against([{"question": heldout, "choices": ["甘酒", "抹茶", "白湯"], "label": 2}])
+    row = example(
+        answer_kind=AnswerKind.SHORT_TEXT,
+        context=f"The note read: {heldout} Nobody knew.",
+        question="What does the writer of the note want to know?",
+        choices=[],
+        answer="a word",
+        answer_index=None,
+    )
+
+    assert reason(gate, row) == "whole question"
+
+
 def test_a_verdict_does_not_depend_on_the_rest_of_the_batch() -> None:
     gate = gate_against([HELDOUT_MC, {**HELDOUT_NUMBER, "choices": ["99", "98"]}])
     rows = [mc(), number("What is 1 + 1?", "2"), mc(edited(GLACIER, 2)), mc("Why?" * 9)]

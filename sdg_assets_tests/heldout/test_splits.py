@@ -8,6 +8,8 @@ import polars as pl
 import pytest
 
 from sdg_assets.errors import SeedSourceError, StoreError, TransientError
+from sdg_assets.heldout.fingerprints import hash_of
+from sdg_assets.heldout.letters import plain_text
 from sdg_assets.heldout.protection import heldout_key
 from sdg_assets.heldout.splits import HeldoutRows
 from sdg_assets.heldout.tables import (
@@ -89,6 +91,13 @@ def test_a_row_that_no_mapping_fits_is_hashed_by_its_columns() -> None:
 
     assert rows.splits[0].unmapped == len(FILLERS)
     assert set(rows.tables().rows["question"]) == set(hashed(ROWS).rows["question"])
+
+
+def test_columns_in_a_script_without_spaces_are_hashed_if_they_are_long_enough() -> None:
+    question = "楽器を奏でる人を何と呼ぶ？"
+    rows = read(Splits(test=[{"文": question, "題": "楽器"}]), "test")
+
+    assert rows.tables().rows["question"].to_list() == [hash_of(plain_text(question))]
 
 
 def test_a_row_that_several_splits_hold_is_stored_once() -> None:
