@@ -21,7 +21,9 @@ The rules; a refusal names the rule that applied:
 
 - `exact row`: context, question and choices are the same, in any order of the choices.
 - `exact question`: the question is the same, and either it is no stem that many rows ask, or the
-  answer is the same as well.
+  answer is the same as well. If the row lacks the question's passage, the question must also be
+  long; a passage that counts as part of the question (`contamination_context_words`) may be missing
+  only from an even longer one.
 - `whole question`: the row contains at least nine tenths of the question, with any answer; a
   question that is cut in two loses the n-grams at the cut. A question about a passage must also be
   long, or the row must have the passage or the answer.

@@ -198,6 +198,27 @@ def test_an_edited_question_on_its_own_passage_is_refused() -> None:
     assert reason(with_fillers(), row) == "question and context"
 
 
+@pytest.mark.parametrize("context", ["", "Granite is a hard stone, and limestone is a soft one."])
+def test_a_held_out_question_is_refused_without_its_passage(context: str) -> None:
+    row = passage_row("Did a storm damage a lantern there?", context)
+    heldout = {"context": PASSAGE, "question": "did a storm damage a lantern there?", "label": 1}
+    short = {"context": PASSAGE, "question": "was it built in 1868?", "label": 1}
+
+    assert reason(gate_against([heldout], **READING), row) == "exact question"
+    assert not reason(
+        gate_against([short], **READING), passage_row("was it built in 1868?", context)
+    )
+
+
+def test_the_same_question_about_another_premise_is_another_question() -> None:
+    heldout = {"context": PASSAGE, "question": "did a storm damage a lantern there?", "label": 1}
+    premises = ContaminationThresholds(contamination_context_words=100)
+    gate = gate_against([heldout], premises, **READING)
+
+    assert not reason(gate, passage_row(heldout["question"], "Granite is a hard stone."))
+    assert reason(gate, passage_row(heldout["question"]))
+
+
 def test_a_context_that_counts_as_part_of_the_question_refuses_a_row() -> None:
     gate = with_fillers(contamination_context_words=100)
 
