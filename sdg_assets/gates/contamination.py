@@ -19,7 +19,7 @@ question.
 
 The rules; a refusal names the rule that applied:
 
-- `exact row`: context, question and choices are the same, in any order of the choices.
+- `exact row`: context and question, joined, are the same, and so are the choices, in any order.
 - `exact question`: the question is the same, and either it is no stem that many rows ask, or the
   answer is the same as well. If the row lacks the question's passage, the question must also be
   long; a passage that counts as part of the question (`contamination_context_words`) may be missing

@@ -61,12 +61,15 @@ def plain_texts_of(rows: Sequence[Example]) -> list[list[str]]:
 def item_key(context: str, question: str, choices: Sequence[str]) -> int:
     """A key that is equal for rows that ask the same question, in any order of the choices.
 
+    Context and question are joined: a row may have the context in front of its question. With the
+    two apart, 14 of COPA's 100 questions were not recognized behind their premises.
+
     Args:
         context: The folded context.
         question: The folded question.
         choices: The folded choices, if written for this row; not yes and no or a task's labels.
     """
-    return hash_of("\n".join([context, question, *sorted(choices)]))
+    return hash_of("\n".join([context + question, *sorted(choices)]))
 
 
 def choices_key(choices: Sequence[str]) -> int:

@@ -236,9 +236,9 @@ def _sampled(texts: dict[int, HashedText]) -> pl.DataFrame:
 def rows_schema() -> dict[str, pl.DataType]:
     """Columns of the hashed rows: one row per held-out row, without its text.
 
-    `item`: hash of context, question and choices together. `question`, `context`, `choices`: keys
-    of `texts`, 0 for none. `answer`: 0 if it is withheld or long. `common`: whether many rows have
-    this answer. `numbers`, `signs`: the numbers and signs of the question.
+    `item`: the `item_key`. `question`, `context`, `choices`: keys of `texts`, 0 for none. `answer`:
+    0 if it is withheld or long. `common`: whether many rows have this answer. `numbers`, `signs`:
+    the numbers and signs of the question.
     """
     import polars as pl
 

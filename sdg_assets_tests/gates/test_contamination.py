@@ -10,7 +10,7 @@ from sdg_assets.gates.contamination import Contamination
 from sdg_assets.gates.repeats import ContaminationThresholds
 from sdg_assets.heldout.index import HeldoutIndex
 from sdg_assets.records import AnswerKind, Example, Refusal
-from sdg_assets_tests.support.heldout import gate_against, hashed
+from sdg_assets_tests.support.heldout import gate_against, hashed, held_out
 from sdg_assets_tests.support.records import example, numeric
 
 GLACIER = (
@@ -84,6 +84,15 @@ def test_a_held_out_row_is_refused_whatever_its_typography_and_order(row: Exampl
         "contamination", "exact row", "quiz/quiz",
     )  # fmt: skip
     assert refusal.scores["overlap"] == 1
+
+
+def test_a_premise_may_stand_in_front_of_the_question() -> None:
+    premise, question = "The man broke his toe.", "What was the cause?"
+    choices = ["He got a hole in his sock.", "He dropped a hammer."]
+    gate = held_out(mc(question, choices, 1).model_copy(update={"context": premise}))
+
+    assert reason(gate, mc(f"{premise} {question}", choices[::-1])) == "exact row"
+    assert not reason(gate, mc(f"The well froze. {question}", ["It got cold.", "It got warm."]))
 
 
 def test_a_held_out_question_is_refused_with_another_answer() -> None:
