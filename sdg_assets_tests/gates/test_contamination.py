@@ -27,7 +27,7 @@ MATH: dict[str, Any] = {
     "record": {"question": "{{question}}", "answer": "{{choices[label]}}"},
 }
 HELDOUT_NUMBER = {"question": MILL, "choices": ["99"], "label": 0}
-READING = {
+READING: dict[str, Any] = {
     "answer_kind": "boolean",
     "record": {
         "context": "{{context}}",
@@ -207,25 +207,26 @@ def test_an_edited_question_on_its_own_passage_is_refused() -> None:
     assert reason(with_fillers(), row) == "question and context"
 
 
+ASKED = "did a storm damage a lantern there?"
+
+
 @pytest.mark.parametrize("context", ["", "Granite is a hard stone, and limestone is a soft one."])
 def test_a_held_out_question_is_refused_without_its_passage(context: str) -> None:
-    row = passage_row("Did a storm damage a lantern there?", context)
-    heldout = {"context": PASSAGE, "question": "did a storm damage a lantern there?", "label": 1}
-    short = {"context": PASSAGE, "question": "was it built in 1868?", "label": 1}
+    def verdict_on(question: str) -> str:
+        gate = gate_against([{"context": PASSAGE, "question": question, "label": 1}], **READING)
+        return reason(gate, passage_row(question.capitalize(), context))
 
-    assert reason(gate_against([heldout], **READING), row) == "exact question"
-    assert not reason(
-        gate_against([short], **READING), passage_row("was it built in 1868?", context)
-    )
+    assert verdict_on(ASKED) == "exact question"
+    assert not verdict_on("was it built in 1868?")
 
 
 def test_the_same_question_about_another_premise_is_another_question() -> None:
-    heldout = {"context": PASSAGE, "question": "did a storm damage a lantern there?", "label": 1}
     premises = ContaminationThresholds(contamination_context_words=100)
+    heldout = {"context": PASSAGE, "question": ASKED, "label": 1}
     gate = gate_against([heldout], premises, **READING)
 
-    assert not reason(gate, passage_row(heldout["question"], "Granite is a hard stone."))
-    assert reason(gate, passage_row(heldout["question"]))
+    assert not reason(gate, passage_row(ASKED, "Granite is a hard stone."))
+    assert reason(gate, passage_row(ASKED))
 
 
 def test_a_context_that_counts_as_part_of_the_question_refuses_a_row() -> None:
