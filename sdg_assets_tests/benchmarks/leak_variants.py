@@ -337,7 +337,7 @@ KEPT: dict[str, Change] = {
     "accented letters": _question(lambda q: q.translate(ACCENTED)),
     "zero-width characters": _question("\u200b".join),
     "Arabic tatweel": arabic(
-        lambda text: re.sub(r"\b([\u0621-\u064a]{3})(?=\w{2})", r"\1\u0640", text)
+        lambda text: re.sub(r"\b([\u0621-\u064a]{3})(?=\w{2})", "\\1\u0640", text)
     ),
     "Persian yeh and kaf": arabic(lambda text: text.translate(PERSIAN)),
     "Arabic without dots": arabic(lambda text: text.translate(UNDOTTED)),
