@@ -36,7 +36,7 @@ BOLD = {
     **{ord("a") + n: 0x1D41A + n for n in range(26)},
 }
 WHOLE = re.compile(r"[1-9]\d{0,8}|[1-9]\d{0,2}(?:,\d{3}){1,2}")
-NUMBER = re.compile(r"(?<![\w.,])\d+(?:,\d{3})*(?:\.\d+)?(?![\w,]|\.\d)")
+NUMBER = re.compile(r"(?<![\w.,])(?:\d{1,3}(?: \d{3})+|\d+(?:,\d{3})*)(?:\.\d+)?(?![\w,]|\.\d)")
 _ONES = [
     "zero",
     "one",

@@ -242,10 +242,10 @@ class Truth:
 
     A row repeats a held-out one if their questions share seven in ten words (Dice's coefficient of
     their bags of words), or if they share half of the words longer than three letters and have the
-    same answer, or if the row contains the held-out question's words in order. It shares a context
-    if the same is true of one row's context and the other's context or question. Words with which
-    all questions of a dataset begin are left out; scripts without spaces are compared by
-    characters.
+    same answer, or if the row contains the held-out question's words in order. A program's tests
+    are compared like a question. It shares a context if the same is true of one row's context and
+    the other's context or question. Words with which all questions of a dataset begin are left out;
+    scripts without spaces are compared by characters.
     """
 
     def __init__(self, rows: Mapping[str, Iterable[Content]]) -> None:
@@ -275,7 +275,9 @@ class Truth:
         if _bare(row.question) in self._questions:
             return "repeat"
         question, context = _words(row.question)[prefix:], _words(row.context)
-        rarest = sorted(set(question) | set(context), key=lambda w: len(self._by_word.get(w, ())))
+        tests = _words("\n".join(row.tests))
+        words = {*question, *context, *tests}
+        rarest = sorted(words, key=lambda w: len(self._by_word.get(w, ())))
         near: dict[int, float] = defaultdict(float)
         for word in rarest[:12]:
             rows = self._by_word.get(word, ())
@@ -288,6 +290,7 @@ class Truth:
             same_answer = bool(answers & _answers(row)) and row.answer_kind not in FRAMED
             if (
                 _alike(question, heldout_question, 0.7)
+                or _alike(tests, heldout_question, 0.7)
                 or (same_answer and _alike(_long(question), _long(heldout_question), 0.5))
                 or _holds(everything, heldout_question)
             ):
