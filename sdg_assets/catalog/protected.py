@@ -33,6 +33,7 @@ class ProtectedBenchmark(CatalogEntry):
     )
     answer: str | None = None
     answer_index: str | None = None
+    tests: str | None = None
     gated: bool = False
     hub_files: str | None = None
     hub_revision: str | None = None
@@ -52,6 +53,7 @@ class ProtectedBenchmark(CatalogEntry):
             choices=self.choices,
             answer=self.answer,
             answer_index=self.answer_index,
+            tests=self.tests,
         )
 
     def covers(self, dataset: str, config: str, split: str) -> bool:

@@ -2,25 +2,28 @@
 
 Definition. A row's overlap with a held-out question is *the share, weighted by rarity, of the
 question's n-grams that occur anywhere in the text that the row would train on*: context, question,
-choices, answer, aliases, solution, reasoning, knowledge. Both texts are first folded to letters and
-digits (`heldout.letters`: no case, markup, accents, look-alikes or spaces; one way to write a
-number). An n-gram is eight consecutive such characters, across words; a CJK character counts as
-two. An n-gram weighs 1 if fewer than one in 200 of the subtask's own training rows contain it, less
-the more rows contain it, and 0 if all do. So the boilerplate words of a task ("Is the sentiment of
-this sentence …") weigh nothing. N-grams in more than 64 held-out texts are common language and are
-ignored.
+choices, answer, aliases, solution, tests, reasoning, knowledge. Both texts are first folded to
+letters and digits (`heldout.letters`: no case, markup, accents, look-alikes or spaces; one way to
+write a number). An n-gram is eight consecutive such characters, across words; a CJK character
+counts as two. An n-gram weighs 1 if fewer than one in 200 of the subtask's own training rows
+contain it, less the more rows contain it, and 0 if all do. So the boilerplate words of a task ("Is
+the sentiment of this sentence …") weigh nothing. N-grams in more than 64 held-out texts are common
+language and are ignored.
 
 The held-out text compared is the question. Its choices count as part of it if it weighs less than
 two rare words, or if its benchmark asks it with several contexts or sets of choices ("Which of
 these is true?"); if both together still weigh too little, its context counts, too. If the row has
 the question's passage, words that the question shares with the passage are ignored, unless the row
-has the whole question.
+has the whole question. The tests of a held-out program, joined, are compared like one more
+question.
 
 The rules; a refusal names the rule that applied:
 
-- `exact row`: context, question and choices are the same, in any order of the choices.
+- `exact row`: context and question, joined, are the same, and so are the choices, in any order.
 - `exact question`: the question is the same, and either it is no stem that many rows ask, or the
-  answer is the same as well.
+  answer is the same as well. If the row lacks the question's passage, the question must also be
+  long; a passage that counts as part of the question (`contamination_context_words`) may be missing
+  only from an even longer one.
 - `whole question`: the row contains at least nine tenths of the question, with any answer; a
   question that is cut in two loses the n-grams at the cut. A question about a passage must also be
   long, or the row must have the passage or the answer.

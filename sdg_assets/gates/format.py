@@ -10,7 +10,7 @@ from pydantic import Field
 
 from sdg_assets.answers import answer_format
 from sdg_assets.answers.labels import labelled
-from sdg_assets.answers.wording import UNSPACED
+from sdg_assets.answers.unspaced import unspaced_characters
 from sdg_assets.gates.base import Batch, Cost, GateSpec, Point
 from sdg_assets.gates.texts import BROKEN, REPEATED, Fault, faults
 from sdg_assets.records import AnswerKind, Example, Refusal, Stage
@@ -66,7 +66,6 @@ _OPTIONS = re.compile(r"(?s)(?:^|[\s(])[Aa][).:]\s*\S.*?[\s(][Bb][).:]\s*\S").se
 _STATED = re.compile(
     r"(?im)\b(?:correct|right|final) answer(?: is)?\s*:|^\s*answer\s*:\s*\S"
 ).search
-_UNSPACED = re.compile(f"[{UNSPACED}]").findall
 
 
 @dataclass(frozen=True)
@@ -116,7 +115,7 @@ def _row_faults(row: Example, thresholds: FormatThresholds, untested: Set[str]) 
 def _lengths(row: Example, thresholds: FormatThresholds) -> Iterator[Fault]:
     low, high = thresholds.question_chars
     # In scripts without spaces, a character says about as much as two characters of other scripts.
-    short = len(row.question) < low and len(row.question) + len(_UNSPACED(row.question)) < low
+    short = len(row.question) < low and len(row.question) + unspaced_characters(row.question) < low
     if short or len(row.question) > high:
         yield Fault("question length", f"{len(row.question)} characters")
     yield from _context_length(row, thresholds)

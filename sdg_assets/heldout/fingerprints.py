@@ -28,7 +28,8 @@ NGRAM = 8
 LONGEST_ANSWER = 150
 _MULTIPLIER = 0x9E3779B97F4A7C15
 _SIGNS = "+-*/^=<>"
-_LIKE_A_SIGN = str.maketrans("−–×·÷", "--**/")
+_LIKE_A_SIGN = str.maketrans("−–×·÷⁰¹²³⁴⁵⁶⁷⁸⁹", "--**/0123456789")
+_POWER = re.compile("[²³¹⁰⁴-⁹]+")
 # Signs between words (well-known, and/or) carry no information.
 _SIGN = re.compile(r"(?<=[\d)}x])\s?([-+*/^=<>])|([-+*/^=<>])\s?(?=[\d({$\\x])")
 
@@ -44,6 +45,7 @@ def trained_texts(row: Example) -> list[str]:
     A kept thought is in no training text of a release, but whoever keeps one may train on it.
     """
     texts = [row.context, row.question, *row.choices, row.answer, *row.aliases, row.solution]
+    texts += row.tests
     if isinstance(row, EnrichedExample):
         texts += [row.reasoning, row.knowledge, *row.added_texts, row.thought]
     return texts
@@ -59,12 +61,15 @@ def plain_texts_of(rows: Sequence[Example]) -> list[list[str]]:
 def item_key(context: str, question: str, choices: Sequence[str]) -> int:
     """A key that is equal for rows that ask the same question, in any order of the choices.
 
+    Context and question are joined: a row may have the context in front of its question. With the
+    two apart, 14 of COPA's 100 questions were not recognized behind their premises.
+
     Args:
         context: The folded context.
         question: The folded question.
         choices: The folded choices, if written for this row; not yes and no or a task's labels.
     """
-    return hash_of("\n".join([context, question, *sorted(choices)]))
+    return hash_of("\n".join([context + question, *sorted(choices)]))
 
 
 def choices_key(choices: Sequence[str]) -> int:
@@ -103,9 +108,14 @@ def number_keys(numbers: set[str]) -> list[int]:
 
 
 def signs_of(text: str) -> int:
-    """The mathematical signs next to a number or a bracket, as a bit mask with one bit per sign."""
+    """The mathematical signs next to a number or a bracket, as a bit mask with one bit per sign.
+
+    Raised digits have the sign of a power: 10² is 10^2.
+    """
     mask = 0
-    for sign in _SIGN.findall(text.translate(_LIKE_A_SIGN)):
+    if not text.isascii():
+        text = _POWER.sub(r"^\g<0>", text).translate(_LIKE_A_SIGN)
+    for sign in _SIGN.findall(text):
         mask |= 1 << _SIGNS.index(sign[0] or sign[1])
     return mask
 

@@ -13,6 +13,7 @@ from typing import Any
 from more_itertools import chunked
 from pydantic import Field
 
+from sdg_assets.answers.unspaced import words_in
 from sdg_assets.catalog import SubtaskSpec
 from sdg_assets.errors import AbsentError, MappingError
 from sdg_assets.heldout.tables import HashedRows, HeldoutTables, hashed_rows, table_of
@@ -141,12 +142,19 @@ class SplitReader:
         self._choices_are_given = spec.answer_kind.policy.choices_are_given
 
     def contents(self, rows: Iterable[Mapping[str, Any]]) -> Iterator[Content]:
-        """The contents to hash, also for rows that hide their answer or fit no record."""
+        """The contents to hash, also for rows that hide their answer or fit no record.
+
+        The tests of a program are a content of their own: they are compared like a question.
+        """
         for row in rows:
             self.rows += 1
             for content in self._read(row):
                 # Given choices belong to the task, they are not options of one question.
                 yield replace(content, choices=[]) if self._choices_are_given else content
+                # A row may have the assertions of a held-out program beside another wording of its
+                # question: 497 of MBPP's 500 test rows passed in that form.
+                if content.tests:
+                    yield Content(question="\n".join(content.tests), answer="")
 
     def _read(self, row: Mapping[str, Any]) -> list[Content]:
         if contents := _mapped(self._mapper, row):
@@ -158,9 +166,7 @@ class SplitReader:
         self.unmapped += 1
         columns = (value for value in row.values() if isinstance(value, str))
         return [
-            Content(question=text, answer="")
-            for text in columns
-            if len(text.split()) >= _COLUMN_WORDS
+            Content(question=text, answer="") for text in columns if words_in(text) >= _COLUMN_WORDS
         ]
 
 

@@ -14,7 +14,7 @@ from typing import Any
 
 import yaml
 
-from sdg_assets.answers.wording import UNSPACED
+from sdg_assets.answers.unspaced import words_in
 from sdg_assets.catalog import RecordMapping, SubtaskSpec
 from sdg_assets.catalog.licences import licences
 from sdg_assets.errors import SeedSourceError
@@ -27,7 +27,6 @@ GATE = "passages"
 FIELDS = ("id", "title", "text", "licence", "source")
 MOST_WORDS = 500
 """A prompt holds several passages, and a background rests on a few sentences of them."""
-_UNSPACED = re.compile(f"[{UNSPACED}]").findall
 _TEXT_FILES, _TABLES = (".md", ".txt"), (".jsonl", ".parquet")
 _DATASET = re.compile(r"([\w.-]+/[\w.-]+)(?::([\w.-]+))?(?::([\w.-]+))?")
 _FRONT_MATTER = re.compile(r"\A\ufeff?---[ \t]*\n(.*?)\n---[ \t]*\n(.*)\Z", re.DOTALL)
@@ -88,14 +87,9 @@ def passage_of(row: Mapping[str, Any]) -> Passage | Rejection:
         return _refused(row, "unknown licence", f"{licence}: not in catalog/licences.yaml")
     if "no_derivatives" in licences().of_data(licence).asks:
         return _refused(row, "licence forbids adaptations", licence)
-    if (count := _words(fields["text"])) > MOST_WORDS:
+    if (count := words_in(fields["text"], characters=1)) > MOST_WORDS:
         return _refused(row, "too long", f"{count} words, at most {MOST_WORDS}: split it")
     return Passage(**fields, license=licence)
-
-
-def _words(text: str) -> int:
-    """Its words; in a script without spaces its characters."""
-    return sum(max(1, len(_UNSPACED(piece))) for piece in text.split())
 
 
 def _rows(setting: str, seed_source: str) -> Iterator[Mapping[str, Any] | Rejection]:

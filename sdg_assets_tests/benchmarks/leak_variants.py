@@ -21,7 +21,13 @@ AFTER = (
     " Nobody knew who had written it. The teacher pinned the note to the board and asked the class "
     "to think about it until the bell rang."
 )
+RUSSIAN = (
+    "Музей открылся весной после долгого ремонта северного крыла. Посетители входят через двор, "
+    "где стоит бронзовый фонтан, и проходят мимо кассы в первый зал. "
+)
 CYRILLIC = str.maketrans("aceopxyijsABCEHKMOPTX", "асеорхуіјѕАВСЕНКМОРТХ")
+PERSIAN = str.maketrans("يك", "یک")
+UNDOTTED = str.maketrans("ةي", "هى")
 GREEK = str.maketrans("aiopuvABEHIKMNOPTXYZ", "αιορυνΑΒΕΗΙΚΜΝΟΡΤΧΥΖ")
 ACCENTED = str.maketrans("aeiouAEIOU", "áéíóúÁÉÍÓÚ")
 FULL_WIDTH = {code: code + 0xFEE0 for code in range(0x21, 0x7F)}
@@ -30,7 +36,7 @@ BOLD = {
     **{ord("a") + n: 0x1D41A + n for n in range(26)},
 }
 WHOLE = re.compile(r"[1-9]\d{0,8}|[1-9]\d{0,2}(?:,\d{3}){1,2}")
-NUMBER = re.compile(r"(?<![\w.,])\d+(?:,\d{3})*(?:\.\d+)?(?![\w,]|\.\d)")
+NUMBER = re.compile(r"(?<![\w.,])(?:\d{1,3}(?: \d{3})+|\d+(?:,\d{3})*)(?:\.\d+)?(?![\w,]|\.\d)")
 _ONES = [
     "zero",
     "one",
@@ -146,6 +152,18 @@ def _cut(text: str) -> tuple[str, str]:
 def _halves(text: str) -> tuple[str, str]:
     words = text.split()
     return " ".join(words[: len(words) // 2]), " ".join(words[len(words) // 2 :])
+
+
+def arabic(change: Callable[[str], str]) -> Change:
+    """Changes the Arabic letters of question, choices and answer, behind a line of instruction."""
+
+    def changed(row: Example, chance: random.Random) -> Example | None:
+        changed = _everything(change)(row, chance)
+        return changed and changed.model_copy(
+            update={"question": f"أجب عن السؤال: {changed.question}"}
+        )
+
+    return changed
 
 
 def story_in_context(row: Example, _: random.Random) -> Example:
@@ -318,6 +336,11 @@ KEPT: dict[str, Change] = {
     "combining accents": _question(lambda q: re.sub("([aeiouAEIOU])", "\\1\u0301", q)),
     "accented letters": _question(lambda q: q.translate(ACCENTED)),
     "zero-width characters": _question("\u200b".join),
+    "Arabic tatweel": arabic(
+        lambda text: re.sub(r"\b([\u0621-\u064a]{3})(?=\w{2})", "\\1\u0640", text)
+    ),
+    "Persian yeh and kaf": arabic(lambda text: text.translate(PERSIAN)),
+    "Arabic without dots": arabic(lambda text: text.translate(UNDOTTED)),
     "no punctuation": _question(lambda q: re.sub(r"[^\w\s.]|\.(?!\d)", "", q)),
     "numbers as 18.0": POINT_ZERO,
     "numbers as 18 dollars": with_unit,
@@ -346,6 +369,9 @@ KEPT: dict[str, Change] = {
         update={"answer": f"The answer is {row.answer}."}
     ),
     "copied into knowledge": lambda row, _: _enriched(_other(row), knowledge=BEFORE + row.question),
+    "copied into a Russian text": lambda row, _: _enriched(
+        _other(row), knowledge=3 * RUSSIAN + row.question
+    ),
     "copied into reasoning": lambda row, _: _enriched(_other(row), reasoning=row.question + AFTER),
     "copied into solution": lambda row, _: _other(row, solution=BEFORE + row.question),
     "copied into answer": lambda row, _: _other(row, answer=row.question),

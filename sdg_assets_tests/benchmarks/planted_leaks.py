@@ -2,10 +2,11 @@
 
 python -m sdg_assets_tests.benchmarks.planted_leaks [--leaks 100] [--show 2] [--only leaks clean …]
 
-Planted: held-out rows of five datasets, each hidden in a training row in every way that
-`leak_variants` lists. Rows whose question is a bare stem ("Which of these is true?") are left out:
-without their options they cannot be recognized. Clean: every training row of each mirrored subtask,
-except true repeats and shared contexts, which a separate rule decides: see `Truth`.
+Planted: held-out rows of five datasets, one of them in three alphabets, each hidden in a training
+row in every way that `leak_variants` lists. Rows whose question is a bare stem ("Which of these is
+true?") are left out: without their options they cannot be recognized. Clean: every training row of
+each mirrored subtask, except true repeats and shared contexts, which a separate rule decides: see
+`Truth`.
 
 Speed: rows that the gate tests per CPU second of one core, over the clean rows. The goal is reached
 if this core reaches it, or if the reference core would (see `reference_core`): it is a goal of the
@@ -138,14 +139,16 @@ def refusals(gate: Contamination, rows: Iterable[Example]) -> Iterator[Refusal |
 
 
 def planted_sets() -> Iterator[Planted]:
-    """The five datasets, each with a subtask in which a leak could hide."""
+    """The datasets, each with a subtask in which a leak could hide."""
     specs = {spec.key: spec for spec in subtasks()}
     for key, among in (("gsm8k", "gsm8k"), ("arc_challenge", "arc_challenge"), ("boolq", "boolq")):
         spec = specs[key]
         rows = [row for split in spec.heldout_splits for row in examples(spec, split)]
         yield Planted(key, rows, specs[among])
     yield Planted("mmlu", list(_benchmark("mmlu", MMLU)), specs["arc_easy"])
-    yield Planted("xquad", list(_benchmark("xquad", XQUAD, "xquad.en")), specs["webqs"])
+    for language in ("en", "ru", "ar"):
+        rows = list(_benchmark("xquad", XQUAD, f"xquad.{language}", language))
+        yield Planted(f"xquad.{language}", rows, specs["webqs"])
 
 
 MMLU = {
@@ -167,11 +170,15 @@ def _mmlu_contents() -> Iterator[Content]:
         yield Content(question=row.question, answer=row.answer, choices=row.choices)
 
 
-def _benchmark(name: str, update: dict[str, object], config: str = "") -> Iterator[Example]:
+def _benchmark(
+    name: str, update: dict[str, object], config: str = "", language: str = "en"
+) -> Iterator[Example]:
     (benchmark,) = (b for b in load_protected() if b.name == name)
     for spec in benchmark.specs(SOURCE.configs):
         if spec.split in SOURCE.splits(spec) and config in ("", spec.config):
-            yield from examples(spec.model_copy(update={**update, "language": "en"}), spec.split)
+            yield from examples(
+                spec.model_copy(update={**update, "language": language}), spec.split
+            )
 
 
 def _without_stems(rows: Sequence[Example]) -> list[Example]:
@@ -235,10 +242,10 @@ class Truth:
 
     A row repeats a held-out one if their questions share seven in ten words (Dice's coefficient of
     their bags of words), or if they share half of the words longer than three letters and have the
-    same answer, or if the row contains the held-out question's words in order. It shares a context
-    if the same is true of one row's context and the other's context or question. Words with which
-    all questions of a dataset begin are left out; scripts without spaces are compared by
-    characters.
+    same answer, or if the row contains the held-out question's words in order. A program's tests
+    are compared like a question. It shares a context if the same is true of one row's context and
+    the other's context or question. Words with which all questions of a dataset begin are left out;
+    scripts without spaces are compared by characters.
     """
 
     def __init__(self, rows: Mapping[str, Iterable[Content]]) -> None:
@@ -268,7 +275,9 @@ class Truth:
         if _bare(row.question) in self._questions:
             return "repeat"
         question, context = _words(row.question)[prefix:], _words(row.context)
-        rarest = sorted(set(question) | set(context), key=lambda w: len(self._by_word.get(w, ())))
+        tests = _words("\n".join(row.tests))
+        words = {*question, *context, *tests}
+        rarest = sorted(words, key=lambda w: len(self._by_word.get(w, ())))
         near: dict[int, float] = defaultdict(float)
         for word in rarest[:12]:
             rows = self._by_word.get(word, ())
@@ -281,6 +290,7 @@ class Truth:
             same_answer = bool(answers & _answers(row)) and row.answer_kind not in FRAMED
             if (
                 _alike(question, heldout_question, 0.7)
+                or _alike(tests, heldout_question, 0.7)
                 or (same_answer and _alike(_long(question), _long(heldout_question), 0.5))
                 or _holds(everything, heldout_question)
             ):

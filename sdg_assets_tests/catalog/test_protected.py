@@ -10,7 +10,7 @@ import pytest
 
 from sdg_assets.catalog import SubtaskSpec, cached_catalog, load_protected
 from sdg_assets.errors import AbsentError, CatalogError, MappingError
-from sdg_assets.heldout.splits import HeldoutRows
+from sdg_assets.heldout.splits import HeldoutRows, SplitReader
 from sdg_assets.mapping.record import RowMapping
 from sdg_assets.records import AnswerKind
 from sdg_assets.sources.source import DirectorySource
@@ -298,6 +298,27 @@ def test_the_training_splits_of_a_protected_benchmark_may_be_seeded() -> None:
     ):
         assert BENCHMARKS[name].covers(dataset, config, "validation")
         assert not BENCHMARKS[name].covers(dataset, config, "train")
+
+
+@pytest.mark.parametrize(
+    ("name", "row"),
+    [
+        (
+            "mbpp",
+            {"text": "Add.", "code": "def add(): ...", "test_list": ["assert add(1, 2) == 3"]},
+        ),
+        (
+            "humaneval",
+            {"prompt": "Add.", "canonical_solution": "...", "test": "assert add(1, 2) == 3"},
+        ),
+    ],
+)
+def test_the_tests_of_programs_are_held_out_as_well(name: str, row: dict[str, Any]) -> None:
+    spec = next(BENCHMARKS[name].specs(lambda _: []))
+
+    contents = SplitReader(spec).contents([row])
+
+    assert [content.question for content in contents] == ["Add.", "assert add(1, 2) == 3"]
 
 
 def test_a_malformed_file_is_one_error(tmp_path: Path) -> None:

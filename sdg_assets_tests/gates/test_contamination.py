@@ -10,7 +10,7 @@ from sdg_assets.gates.contamination import Contamination
 from sdg_assets.gates.repeats import ContaminationThresholds
 from sdg_assets.heldout.index import HeldoutIndex
 from sdg_assets.records import AnswerKind, Example, Refusal
-from sdg_assets_tests.support.heldout import gate_against, hashed
+from sdg_assets_tests.support.heldout import gate_against, hashed, held_out
 from sdg_assets_tests.support.records import example, numeric
 
 GLACIER = (
@@ -27,7 +27,7 @@ MATH: dict[str, Any] = {
     "record": {"question": "{{question}}", "answer": "{{choices[label]}}"},
 }
 HELDOUT_NUMBER = {"question": MILL, "choices": ["99"], "label": 0}
-READING = {
+READING: dict[str, Any] = {
     "answer_kind": "boolean",
     "record": {
         "context": "{{context}}",
@@ -84,6 +84,15 @@ def test_a_held_out_row_is_refused_whatever_its_typography_and_order(row: Exampl
         "contamination", "exact row", "quiz/quiz",
     )  # fmt: skip
     assert refusal.scores["overlap"] == 1
+
+
+def test_a_premise_may_stand_in_front_of_the_question() -> None:
+    premise, question = "The man broke his toe.", "What was the cause?"
+    choices = ["He got a hole in his sock.", "He dropped a hammer."]
+    gate = held_out(mc(question, choices, 1).model_copy(update={"context": premise}))
+
+    assert reason(gate, mc(f"{premise} {question}", choices[::-1])) == "exact row"
+    assert not reason(gate, mc(f"The well froze. {question}", ["It got cold.", "It got warm."]))
 
 
 def test_a_held_out_question_is_refused_with_another_answer() -> None:
@@ -198,6 +207,28 @@ def test_an_edited_question_on_its_own_passage_is_refused() -> None:
     assert reason(with_fillers(), row) == "question and context"
 
 
+ASKED = "did a storm damage a lantern there?"
+
+
+@pytest.mark.parametrize("context", ["", "Granite is a hard stone, and limestone is a soft one."])
+def test_a_held_out_question_is_refused_without_its_passage(context: str) -> None:
+    def verdict_on(question: str) -> str:
+        gate = gate_against([{"context": PASSAGE, "question": question, "label": 1}], **READING)
+        return reason(gate, passage_row(question.capitalize(), context))
+
+    assert verdict_on(ASKED) == "exact question"
+    assert not verdict_on("was it built in 1868?")
+
+
+def test_the_same_question_about_another_premise_is_another_question() -> None:
+    premises = ContaminationThresholds(contamination_context_words=100)
+    heldout = {"context": PASSAGE, "question": ASKED, "label": 1}
+    gate = gate_against([heldout], premises, **READING)
+
+    assert not reason(gate, passage_row(ASKED, "Granite is a hard stone."))
+    assert reason(gate, passage_row(ASKED))
+
+
 def test_a_context_that_counts_as_part_of_the_question_refuses_a_row() -> None:
     gate = with_fillers(contamination_context_words=100)
 
@@ -214,6 +245,21 @@ def test_scripts_without_spaces_are_compared_by_characters() -> None:
 
     assert reason(gate, mc(edited_a_little, choices)) == "question and answer"
     assert verdict(gate, mc("奈良で食べた名物は何ですか", choices)) is None
+
+
+@pytest.mark.parametrize("heldout", ["楽器を奏でる人を何と呼ぶ？", "ผู้ที่เล่นเครื่องดนตรีเรียกว่าอะไร"])
+def test_a_short_question_without_spaces_is_recognized_in_other_text(heldout: str) -> None:
+    gate = gate_against([{"question": heldout, "choices": ["甘酒", "抹茶", "白湯"], "label": 2}])
+    row = example(
+        answer_kind=AnswerKind.SHORT_TEXT,
+        context=f"The note read: {heldout} Nobody knew.",
+        question="What does the writer of the note want to know?",
+        choices=[],
+        answer="a word",
+        answer_index=None,
+    )
+
+    assert reason(gate, row) == "whole question"
 
 
 def test_a_verdict_does_not_depend_on_the_rest_of_the_batch() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 from collections.abc import Callable
 
 import pytest
@@ -58,6 +59,43 @@ def test_a_question_is_found_in_every_part_that_a_row_trains_on(
     assert not is_refused(gate, other())
     assert is_refused(gate, other(**{part: f"It was asked: {MILL} Nobody knew."}))
     assert is_refused(gate, other(aliases=[MILL]))
+    assert is_refused(gate, other(tests=["assert f(1) == 1", f"# {MILL}\nassert f(2) == 2"]))
+
+
+ASSERTIONS = [
+    "assert tally_barrels(['oak', 'elm', 'oak'], 12) == {'oak': 24, 'elm': 12}",
+    "assert tally_barrels(['ash'], 305) == {'ash': 305}",
+    "assert tally_barrels([], 7) == {}",
+]
+
+
+def program(*tests: str) -> EnrichedExample:
+    return other(
+        answer_kind=AnswerKind.CODE,
+        question="Write the function that the assertions describe.",
+        answer="def f(*args):\n    return None",
+        tests=[*tests],
+    )
+
+
+def test_the_assertions_of_a_held_out_program_are_found_beside_another_question() -> None:
+    heldout = {
+        "question": "Write a function that counts barrels by their wood.",
+        "choices": ["def tally_barrels(): ..."],
+        "label": 0,
+        "tests": ASSERTIONS,
+    }
+    record = {
+        "question": "{{question}}",
+        "answer": "{{choices[label]}}",
+        "tests": "{{row.get('tests', ['assert True'])}}",
+    }
+    gate = gate_against([heldout], answer_kind="code", record=record)
+
+    assert is_refused(gate, program(*ASSERTIONS))
+    assert is_refused(gate, program("assert tally_barrels(['fir'], 1)", *reversed(ASSERTIONS)))
+    assert not is_refused(gate, program("assert tally_barrels([], 7) == {}"))
+    assert not is_refused(gate, program("assert True", "assert f() is None", "assert f([]) == []"))
 
 
 def test_a_question_is_found_that_is_split_over_context_and_question(gate: Contamination) -> None:
@@ -103,7 +141,9 @@ def test_numbers_in_another_form_and_a_few_other_words_hide_no_question(
         ("Janet’s $1,800.50 &amp; <b>18.0</b> eggs", "janets18005and18eggs".replace("and", "")),
         ("one hundred and twenty-one", "121"),
         ("two thousand three hundred and forty-two", "2342"),
-        ("НОС нос", "носнос"),
+        ("НОС нос", "hochoc"),  # as the capitals look Latin, so do the small letters
+        ("ΝΥΝ νυν", "vuvvuv"),
+        ("Νow Υοu", "nowyou"),
         ("Реtеr pаid", "peterpaid"),
         ("京都", "京京都都"),
         ("1 8 . 5  c a r t s", "185carts"),
@@ -113,9 +153,88 @@ def test_a_text_is_folded_to_its_letters_and_digits(text: str, letters: str) -> 
     assert plain_text(text) == letters
 
 
+ENGLISH = (
+    "The museum opened in the spring after a long renovation of the northern wing. Visitors enter "
+    "through the courtyard, where a bronze fountain stands, and walk past the ticket office. "
+)
+RUSSIAN = (
+    "Музей открылся весной после долгого ремонта северного крыла. Посетители входят через двор, "
+    "где стоит бронзовый фонтан, и проходят мимо кассы в первый зал. "
+)
+RUSSIAN_MILL = (
+    "Фермер Одиль везёт на мельницу 14 возов ячменя, у 3 из них на мосту ломается ось, а каждый из "
+    "остальных разгружают за 9 минут. Сколько минут длится разгрузка?"
+)
+GREEK_MILL = (
+    "Ο αγρότης πηγαίνει στον μύλο 14 κάρα κριθάρι, σε 3 από αυτά σπάει ο άξονας στη γέφυρα και "
+    "καθένα από τα υπόλοιπα ξεφορτώνεται σε 9 λεπτά. Πόσα λεπτά διαρκεί το ξεφόρτωμα;"
+)
+
+
+@pytest.mark.parametrize("heldout", [MILL, RUSSIAN_MILL, GREEK_MILL])
+@pytest.mark.parametrize("around", [ENGLISH, RUSSIAN])
+@pytest.mark.parametrize("change", [str, str.upper])
+def test_a_question_is_found_in_a_text_of_another_alphabet(
+    heldout: str, around: str, change: Callable[[str], str]
+) -> None:
+    gate = gate_against([{"question": heldout, "choices": ["99"], "label": 0}], None, **MATH)
+
+    assert is_refused(gate, other(knowledge=3 * around + change(heldout)))
+    assert not is_refused(gate, other(knowledge=3 * around))
+
+
+ARABIC_MILL = (
+    "ينقل المزارع 14 عربة من الشعير إلى الطاحونة، وتنكسر محاور 3 منها على الجسر، وتفرغ كل عربة من "
+    "العربات الأخرى في 9 دقائق. كم دقيقة تستغرق عملية التفريغ؟"
+)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda t: re.sub(r"\b(\w{3})(?=\w{2})", "\\1\u0640", t),
+        lambda t: t.replace("\u064a", "\u06cc").replace("\u0643", "\u06a9"),
+        lambda t: t.replace("\u064a", "\u0649").replace("\u0629", "\u0647"),
+    ],
+)
+def test_forms_of_arabic_letters_hide_no_question(change: Callable[[str], str]) -> None:
+    gate = gate_against([{"question": ARABIC_MILL, "choices": ["99"], "label": 0}], None, **MATH)
+
+    assert change(ARABIC_MILL) != ARABIC_MILL
+    assert is_refused(gate, other(question=f"أجب عن السؤال: {change(ARABIC_MILL)}"))
+
+
 def test_a_number_has_one_form() -> None:
     assert written_numbers("1,800.0 of ١٨٠٠ or 1'800, not 18.50") == {"1800", "18.5"}
     assert {"18", "120"} <= all_numbers("eighteen of a hundred, or one hundred and twenty")
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("10²", "10^{2}"),
+        ("123₄", "123_4"),
+        ("10,\\!000", "10,000"),
+        ("10{,}000", "10000"),
+        ("1\\,200\\,000", "1200000"),
+    ],
+)
+def test_a_number_has_one_form_in_formulae_and_in_plain_text(one: str, other: str) -> None:
+    assert written_numbers(f"Add {one} to 7.") == written_numbers(f"Add {other} to 7.")
+    assert plain_text(one) == plain_text(other)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [("10^2", "10²"), ("$10^{2}$", "10²"), ("$145_{6}$", "145₆"), ("$14,\\!500$", "14,500")],
+)
+def test_the_typography_of_numbers_makes_no_other_question(one: str, other: str) -> None:
+    question = "Odile loads {} sacks of barley on every cart. How many carts does she need for 9?"
+    heldout = {"question": question.format(one), "choices": ["99"], "label": 0}
+    gate = gate_against([heldout], None, **MATH)
+    asked = f"Solve this problem. {question.format(other)}"
+
+    assert is_refused(gate, enriched(answer_kind=NUMERIC, question=asked, answer="99"))
 
 
 BOILERPLATE = (

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from string import ascii_letters
+
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
@@ -30,6 +32,17 @@ def test_case_accents_width_and_punctuation_are_ignored(prose: str) -> None:
     assert plain_text("".join(c + "\u0301" for c in prose)) == plain
     assert plain_text(prose.replace(" ", ", ") + "!") == plain
     assert plain_text(prose.replace(" ", "\n")) == plain
+
+
+LETTERS = st.sampled_from(ascii_letters) | st.characters(
+    categories=["Lu", "Ll"], min_codepoint=0x370, max_codepoint=0x52F
+)
+
+
+@given(st.lists(st.text(LETTERS, min_size=2, max_size=12), max_size=8))
+def test_a_word_has_the_same_letters_in_every_text(words: list[str]) -> None:
+    alone = "".join(map(plain_text, words))
+    assert plain_text(" ".join(words)) == plain_text(alone)  # number words may stand across words
 
 
 @given(st.integers(0, 10**9))

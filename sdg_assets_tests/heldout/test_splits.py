@@ -1,13 +1,25 @@
 from __future__ import annotations
 
 import re
+from functools import partial
+from pathlib import Path
 
 import polars as pl
 import pytest
 
-from sdg_assets.errors import SeedSourceError, TransientError
+from sdg_assets.errors import SeedSourceError, StoreError, TransientError
+from sdg_assets.heldout.fingerprints import hash_of
+from sdg_assets.heldout.letters import plain_text
+from sdg_assets.heldout.protection import heldout_key
 from sdg_assets.heldout.splits import HeldoutRows
-from sdg_assets.heldout.tables import ATTACHMENTS, HeldoutTables, rows_schema, texts_schema
+from sdg_assets.heldout.tables import (
+    ATTACHMENTS,
+    FORMAT,
+    HeldoutTables,
+    rows_schema,
+    texts_schema,
+)
+from sdg_assets.store.partitions import Store
 from sdg_assets_tests.support.builders import seed_task
 from sdg_assets_tests.support.heldout import FILLERS, Splits, hashed
 
@@ -81,6 +93,13 @@ def test_a_row_that_no_mapping_fits_is_hashed_by_its_columns() -> None:
     assert set(rows.tables().rows["question"]) == set(hashed(ROWS).rows["question"])
 
 
+def test_columns_in_a_script_without_spaces_are_hashed_if_they_are_long_enough() -> None:
+    question = "楽器を奏でる人を何と呼ぶ？"
+    rows = read(Splits(test=[{"文": question, "題": "楽器"}]), "test")
+
+    assert rows.tables().rows["question"].to_list() == [hash_of(plain_text(question))]
+
+
 def test_a_row_that_several_splits_hold_is_stored_once() -> None:
     rows = read(Splits(test=ROWS, validation=ROWS[:3]), "validation", "test")
 
@@ -123,3 +142,13 @@ def test_long_rows_are_stored_as_a_sample_of_bounded_size() -> None:
 
     assert tables.texts["ngrams"].list.len().max() == 64
     assert tables.texts["length"].max() == 22_258
+
+
+def test_hashes_of_an_older_format_are_not_read(tmp_path: Path) -> None:
+    store, key = Store(tmp_path), heldout_key("quiz", "quiz")
+    with store.write(key) as out:
+        attachments = hashed(ROWS).to_bytes()
+        out.attachments.update({n.replace(f"-{FORMAT}", ""): b for n, b in attachments.items()})
+
+    with pytest.raises(StoreError, match=r"materialize .*quiz.* again"):
+        HeldoutTables.from_bytes(partial(store.attachment, key))
