@@ -25,7 +25,8 @@ DatasetName = Annotated[
     str,
     Field(pattern=r"^\w[\w.-]*(/\w[\w.-]*)?$", description="a Hub id: `name` or `owner/name`"),
 ]
-SplitName = Annotated[str, Field(pattern=r"^\w[\w.-]*$", description="the name of one split")]
+SPLIT_NAME = r"^\w[\w.-]*$"
+SplitName = Annotated[str, Field(pattern=SPLIT_NAME, description="the name of one split")]
 
 
 class Subtask(CatalogEntry):
