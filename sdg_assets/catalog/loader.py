@@ -14,6 +14,7 @@ from pydantic import ValidationError
 
 from sdg_assets.catalog.derivations import derivation_breaks, held_out_by_tasks
 from sdg_assets.catalog.files import faults, read_yaml
+from sdg_assets.catalog.licences import DUTIES, licences
 from sdg_assets.catalog.lm_eval_index import recorded
 from sdg_assets.catalog.protected import load_protected
 from sdg_assets.catalog.seed_task import SeedTask
@@ -113,6 +114,7 @@ def load_catalog(directory: Path | None = None, allow_canary: Collection[str] = 
     problems += _invalid_templates(tasks)
     problems += _missing_words(tasks)
     problems += _unknown_topics(tasks)
+    problems += _forbidden_commercial_use(tasks)
     held_out = held_out_by_tasks(tasks.values())
     for task in tasks.values():
         breaks = [
@@ -249,6 +251,17 @@ def _unknown_topics(tasks: Mapping[str, SeedTask]) -> Iterator[str]:
             for part in topics if isinstance(topics, list) else ():
                 if fault := topic_tree().fault(part):
                     yield f"{task.path}: {place}topics: {fault}"
+
+
+def _forbidden_commercial_use(tasks: Mapping[str, SeedTask]) -> Iterator[str]:
+    for task in tasks.values():
+        for spec in map(task.resolve, task.subtasks):
+            licence = licences().of_data(spec.license)
+            if spec.commercial_use == "yes" and licence.forbids_commercial_use:
+                yield (
+                    f"{task.path}: subtasks.{spec.key}: commercial_use is `yes`, but {spec.license}"
+                    f" asks: {'; '.join(DUTIES[duty] for duty in licence.asks)}"
+                )
 
 
 def _invalid_overlaps(tasks: Mapping[str, SeedTask]) -> Iterator[str]:

@@ -75,6 +75,42 @@ def test_every_problem_of_every_file_is_named_at_once(tmp_path: Path) -> None:
     assert "not YAML" in lines[3]
 
 
+@pytest.mark.parametrize(
+    ("fields", "use"),
+    [
+        ({}, "yes"),
+        ({"dataset": "org/quiz", "license": "MIT"}, "yes"),
+        ({"license": "CC-BY-NC-4.0"}, "unclear"),
+        ({"dataset": "org/other"}, "unclear"),
+        ({"dataset": "org/other", "commercial_use": "yes"}, "yes"),
+    ],
+)
+def test_a_subtask_with_its_own_dataset_or_licence_inherits_no_commercial_use(
+    fields: dict[str, str], use: str
+) -> None:
+    assert seed_task(subtasks={"quiz": fields}).resolve("quiz").commercial_use == use
+
+
+def test_a_task_without_commercial_use_stays_so_for_every_subtask() -> None:
+    task = seed_task(commercial_use="no", subtasks={"quiz": {"dataset": "org/other"}})
+
+    assert task.resolve("quiz").commercial_use == "no"
+
+
+def test_commercial_use_of_a_licence_that_forbids_it_is_refused(tmp_path: Path) -> None:
+    subtasks = {"quiz": {}, "quiz_nc": {"license": "cc-by-nc-4.0", "commercial_use": "yes"}}
+    write_catalog(tmp_path, {"subtasks": subtasks})
+
+    with pytest.raises(CatalogError) as error:
+        load_catalog(tmp_path)
+
+    [line] = str(error.value).splitlines()[1:]
+    assert line.endswith(
+        "quiz.yaml: subtasks.quiz_nc: commercial_use is `yes`, but cc-by-nc-4.0 asks: name the "
+        "source, its authors and its licence; say that the material was changed; no commercial use"
+    )
+
+
 def test_a_directory_without_catalog_files_is_refused(tmp_path: Path) -> None:
     with pytest.raises(CatalogError, match="no catalog files in knowledge/ or reasoning/"):
         load_catalog(tmp_path)
