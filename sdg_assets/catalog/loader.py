@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import json
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -26,6 +27,7 @@ from sdg_assets.catalog.train_only import train_only_breaks
 from sdg_assets.environment import nearest
 from sdg_assets.errors import CatalogError
 from sdg_assets.settings import Settings
+from sdg_assets.thresholds import overridden
 
 BUILT_IN = Path(__file__).parent
 FAMILIES = ("knowledge", "reasoning")
@@ -139,9 +141,34 @@ def configured_catalog(settings: Settings) -> Catalog:
     """The catalog for the settings SDG_CATALOG and SDG_ALLOW_CANARY, loaded once per process.
 
     Raises:
-        CatalogError: See `load_catalog`.
+        CatalogError: See `load_catalog`; or a subtask's thresholds contradict SDG_GATES.
     """
+    gates = json.dumps(settings.gates, sort_keys=True, default=str)
+    if problems := _contradictory_thresholds(settings.catalog, settings.allow_canary, gates):
+        raise CatalogError("catalog:\n" + "\n".join(problems))
     return cached_catalog(settings.catalog, settings.allow_canary)
+
+
+@lru_cache(maxsize=4)
+def _contradictory_thresholds(
+    directory: Path | None, allow_canary: frozenset[str], gates: str
+) -> tuple[str, ...]:
+    """Problems of thresholds that only together are out of range: a minimum above a maximum.
+
+    Args:
+        directory: See `load_catalog`.
+        allow_canary: See `load_catalog`.
+        gates: SDG_GATES, as JSON.
+    """
+    problems = []
+    for task in cached_catalog(directory, allow_canary).enabled():
+        for key in task.enabled_subtasks():
+            own = {**task.gates, **task.subtasks[key].gates}
+            try:
+                overridden(json.loads(gates), own)
+            except ValueError as error:
+                problems.append(f"{task.path}: subtasks.{key}: gates and SDG_GATES: {error}")
+    return tuple(problems)
 
 
 def _read(file: Path) -> SeedTask:

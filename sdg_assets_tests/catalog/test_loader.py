@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from sdg_assets.catalog import load_catalog
+from sdg_assets.catalog import configured_catalog, load_catalog
 from sdg_assets.errors import CatalogError
+from sdg_assets.settings import Settings
 from sdg_assets_tests.support.builders import TASK, seed_task, write_catalog
 from sdg_assets_tests.support.speed import imports_of_dagster
 
@@ -265,3 +266,23 @@ def test_a_template_that_takes_too_long_is_an_error_when_the_catalog_is_loaded(
 
     with pytest.raises(CatalogError, match=r"question: takes more than 0\.05 s to compile"):
         load_catalog(write_catalog(tmp_path, {"record": record}))
+
+
+@pytest.mark.parametrize(
+    ("of_settings", "of_task", "of_subtask"),
+    [
+        ({"min_pass_rate": 0.8}, {}, {"max_pass_rate": 0.3}),
+        ({"min_pass_rate": 0.8}, {"max_pass_rate": 0.3}, {}),
+        ({}, {"min_pass_rate": 0.8}, {"max_pass_rate": 0.3}),
+    ],
+)
+def test_thresholds_that_contradict_those_of_another_layer_are_refused(
+    tmp_path: Path,
+    of_settings: dict[str, float],
+    of_task: dict[str, float],
+    of_subtask: dict[str, float],
+) -> None:
+    write_catalog(tmp_path, {"gates": of_task, "subtasks": {"quiz": {"gates": of_subtask}}})
+
+    with pytest.raises(CatalogError, match=r"subtasks\.quiz: gates and SDG_GATES: .*min_pass_rate"):
+        configured_catalog(Settings(catalog=tmp_path, gates=of_settings))
