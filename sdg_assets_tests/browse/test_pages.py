@@ -217,6 +217,20 @@ def test_the_selection_is_exported_as_it_is_stored_and_as_parquet(client: TestCl
     assert frame["teacher"].struct.field("model").unique().to_list() == ["org/small"]
 
 
+def test_a_sample_by_strata_stays_the_same_after_a_rerun_with_equal_rows(tmp_path: Path) -> None:
+    samples = []
+    for run in ("first", "second"):
+        store = Store(tmp_path / "store")
+        with store.write(PartitionKey("quiz", "filtered", "quiz")) as out:
+            for number in range(60):
+                out.accept(enriched(id=f"r{number}", topic=f"t{number % 7}"))
+        pages = TestClient(application(store, tmp_path / run, patience=None), "http://127.0.0.1")
+        samples.append(pages.get("/subtasks/quiz/quiz/filtered/export.jsonl?sample=5").text)
+
+    assert samples[0] == samples[1]
+    assert len(samples[0].splitlines()) == 5
+
+
 def test_a_sample_by_strata_reads_every_stratum_once(client: TestClient) -> None:
     page = text_of(client, f"{FILTERED}?sample=20&state=accepted")
 
