@@ -94,10 +94,10 @@ def load_catalog(directory: Path | None = None, allow_canary: Collection[str] = 
     """
     root = (directory or BUILT_IN).resolve()
     files = [f for family in FAMILIES for f in sorted((root / family).glob("*.yaml"))]
-    if not files:
+    problems = [*_files_with_another_ending(root), *_subtask_files_without_task(root)]
+    if not files and not problems:
         raise CatalogError(f"{root}: no catalog files in knowledge/ or reasoning/")
     tasks: dict[str, SeedTask] = {}
-    problems = [*_subtask_files_without_task(root)]
     for file in files:
         try:
             task = _read(file)
@@ -187,6 +187,15 @@ def _read(file: Path) -> SeedTask:
     if task.family != file.parent.name:
         raise CatalogError(f"{file}: family is {task.family!r}; move it to {task.family}/")
     return task
+
+
+def _files_with_another_ending(root: Path) -> Iterator[str]:
+    for pattern in (
+        "taxonomy.yml",
+        *(f"{f}/{each}.yml" for f in FAMILIES for each in ("*", "*/*")),
+    ):
+        for file in sorted(root.glob(pattern)):
+            yield f"{file}: is not read; name it {file.stem}.yaml"
 
 
 def _subtask_files_without_task(root: Path) -> Iterator[str]:

@@ -117,6 +117,23 @@ def test_a_directory_without_catalog_files_is_refused(tmp_path: Path) -> None:
         load_catalog(tmp_path)
 
 
+def test_every_file_with_another_ending_is_named(tmp_path: Path) -> None:
+    write_catalog(tmp_path, {})
+    (tmp_path / "knowledge" / "quiz").mkdir()
+    (tmp_path / "reasoning").mkdir()
+    for name in ("taxonomy", "knowledge/quiz/quiz_more", "reasoning/sums"):
+        (tmp_path / f"{name}.yml").touch()
+
+    with pytest.raises(CatalogError) as error:
+        load_catalog(tmp_path)
+
+    assert [line.split(": ", 1)[1] for line in str(error.value).splitlines()[1:]] == [
+        "is not read; name it taxonomy.yaml",
+        "is not read; name it quiz_more.yaml",
+        "is not read; name it sums.yaml",
+    ]
+
+
 def test_a_disabled_task_or_subtask_needs_a_reason() -> None:
     with pytest.raises(ValueError, match="`enabled: false` needs `why:`"):
         seed_task(enabled=False)
