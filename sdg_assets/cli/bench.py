@@ -34,7 +34,7 @@ def bench(
 
     spec = one_selected(subtask)
     with terminal.busy(f"{settings().teacher} on {subtask}"):
-        seeds, _ = seeds_of(spec, settings())
+        seeds = seeds_of(spec, settings()).first
         teacher = recording_teacher(settings())
         figures = compare(teacher, spec, seeds, requests=requests, max_tokens=max_tokens)
         teacher.stop()

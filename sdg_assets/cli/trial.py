@@ -35,7 +35,7 @@ def _measured(subtask: str, seconds: float) -> Rate:
     writer = WriterKnobs(
         shots=knobs.shots, temperature=knobs.writer_temperature, max_tokens=knobs.writer_max_tokens
     )
-    seeds, _ = seeds_of(spec, knobs)
+    seeds = seeds_of(spec, knobs).first
     return rate(teacher, spec, seeds, writer, seconds)
 
 

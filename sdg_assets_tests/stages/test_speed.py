@@ -17,7 +17,7 @@ from sdg_assets_tests.conftest import Configure
 def test_both_sides_write_the_same_and_a_limited_time_is_kept(configure: Configure) -> None:
     configure(teacher="smollm2-135m")
     spec = load_catalog().subtask("gsm8k", "gsm8k")
-    (seeds, _), teacher = seeds_of(spec, settings()), recording_teacher(settings())
+    seeds, teacher = seeds_of(spec, settings()).first, recording_teacher(settings())
 
     figures = compare(teacher, spec, seeds, requests=6, max_tokens=8)
     limited = rate(teacher, spec, seeds, WriterKnobs(max_tokens=4), seconds=1.0)
