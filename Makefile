@@ -24,12 +24,16 @@ ui: setup ## start webserver and daemon on http://127.0.0.1:$(PORT)
 	$(BIN)/dagster dev --host 127.0.0.1 --port $(PORT) --workspace workspace.yaml
 
 setup: $(READY) $(DAGSTER_HOME)/dagster.yaml
+	@cmp -s dagster.yaml "$(DAGSTER_HOME)/dagster.yaml" || \
+		echo "$(DAGSTER_HOME)/dagster.yaml differs from this checkout's dagster.yaml, and is kept"
 
 $(READY):
 	.ci/setup "$(PYTHON)" "$(VENV)"
 	touch $@
 
-$(DAGSTER_HOME)/dagster.yaml: dagster.yaml
+# Order-only: a newer checkout once replaced a user's file, and with it the address of the instance's
+# PostgreSQL database, by an empty SQLite instance.
+$(DAGSTER_HOME)/dagster.yaml: | dagster.yaml
 	mkdir -p "$(DAGSTER_HOME)"
 	cp dagster.yaml $@
 

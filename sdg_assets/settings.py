@@ -7,6 +7,7 @@ variables that their libraries read (`HF_TOKEN`, `AWS_*`) and are never copied.
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Mapping
 from functools import lru_cache
@@ -35,6 +36,14 @@ _PASSWORD = re.compile(r"(?![/~.])[^@]*:[^@]*@")
 # Two logins in one address: the second server lacks its `http://`.
 _TWO_LOGINS = re.compile(r"@[^@]*,[^@]*@|://[^@:]*,[^@]*@")
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
+
+
+def _expanded(value: str | Path) -> Path:
+    """The path, with the home directory for its `~`: in quotes, a shell leaves that as it is."""
+    try:
+        return Path(value).expanduser()
+    except RuntimeError as error:
+        raise ValueError(f"{error}; give a full path") from error
 
 
 class Settings(EnvironmentSettings):
@@ -371,7 +380,15 @@ class Settings(EnvironmentSettings):
             if not BUCKET_URL.fullmatch(value):
                 raise ValueError("is neither a directory nor s3://bucket/prefix")
             return value
-        return Path(value)
+        path = _expanded(value)
+        if os.path.isfile(path):  # noqa: PTH113 – a path too long for a file system is no error here
+            raise ValueError("is a file; name a directory, or s3://bucket/prefix")
+        return path
+
+    @field_validator("catalog", mode="before")
+    @classmethod
+    def _directory(cls, value: Any) -> Any:  # noqa: ANN401 – the variable's text, or path
+        return None if value is None else _expanded(value)
 
     @field_validator("seed_source")
     @classmethod

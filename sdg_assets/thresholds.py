@@ -141,7 +141,7 @@ def _problems(values: dict[str, Any]) -> Iterator[str]:
             owner(**{name: values[name] for name in owner.model_fields if name in values})
         except ValidationError as error:
             for fault in error.errors():
-                yield f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}"
+                yield ": ".join(filter(None, [".".join(map(str, fault["loc"])), fault["msg"]]))
 
 
 def _place(owner: type[OwnThresholds]) -> str:

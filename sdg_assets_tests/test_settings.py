@@ -40,6 +40,29 @@ def test_the_store_is_a_directory_or_an_address_of_a_bucket(configure: Configure
     assert settings().store == Path("relative/folder")
 
 
+def test_paths_may_begin_with_the_home_directory(
+    configure: Configure, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    configure(store="~/store", catalog="~/catalog")
+
+    assert settings().store == tmp_path / "store"
+    assert settings().catalog == tmp_path / "catalog"
+
+    configure(store="~no-such-user/store", catalog="~no-such-user/catalog")
+    with pytest.raises(PermanentError, match=r"SDG_STORE.*give a full path") as caught:
+        settings()
+    assert "SDG_CATALOG" in str(caught.value)
+
+
+def test_a_store_that_is_a_file_is_refused(configure: Configure, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    configure(store=tmp_path / "file")
+
+    with pytest.raises(PermanentError, match=r"SDG_STORE.*is a file; name a directory"):
+        settings()
+
+
 @pytest.mark.parametrize(
     "store", ["s3://", "s3://Upper", "gs://bucket/prefix", "s3://key:s/secret@bucket/prefix"]
 )

@@ -14,9 +14,10 @@ from pydantic import ValidationError
 from sdg_assets.browse.columns import REFUSED
 from sdg_assets.browse.index import Index
 from sdg_assets.browse.tables import Part, Table, read_range
+from sdg_assets.enrichment.correction import id_with
 from sdg_assets.enrichment.votes import presented, read_ballot, sameness
 from sdg_assets.errors import StoreError
-from sdg_assets.records import Example, Role, content_id
+from sdg_assets.records import Equivalence, Example, Role, VerdictWord, content_id
 from sdg_assets.store.disk import clear_errors
 from sdg_assets.store.places import Place, listing
 from sdg_assets.teacher.log.seal import unsealed
@@ -181,22 +182,57 @@ def traces(row: Row, folder: Place) -> list[Trace]:
     """
     ids = [i for i in row.fields.get("vote_ids", ()) if isinstance(i, str)]
     completions = completions_with(folder, Role.SOLVER, ids)
-    example = _example(row.fields)
+    solved = _solved(row.fields)
     votes = []
     for number, request in enumerate(ids):
         completion = completions.get(request)
         answer = agrees = None
-        if completion and example:
-            answer = read_ballot(completion, presented(example, number)).answer
-            if answer is not None and not example.answer_kind.policy.runs_programs:
-                agrees = sameness(example)(answer, example.answer)
+        if completion and solved:
+            answer = read_ballot(completion, presented(solved.voted, number)).answer
+            if answer is not None and not solved.example.answer_kind.policy.runs_programs:
+                agrees = solved.agrees(answer)
         votes.append(Trace(number + 1, answer, agrees, completion))
     return votes
 
 
-def _example(fields: Mapping[str, Any]) -> Example | None:
+@dataclass(frozen=True)
+class _Solved:
+    """A row that was voted on."""
+
+    example: Example
+    """The row as it is."""
+    voted: Example
+    """The row as the solver saw it: with the writer's answer, and the id of the row with that
+    answer, by which its choices were shuffled."""
+    verdicts: Mapping[str, VerdictWord]
+    """Answer → whether a model found that it means the same as the writer's."""
+
+    def agrees(self, answer: str) -> bool:
+        """Whether an answer means the row's answer: as a model decided, else by rule."""
+        is_corrected = self.voted is not self.example
+        verdict = self.verdicts.get(answer)
+        if verdict in ("equal", "correct"):
+            return not is_corrected
+        if verdict and not is_corrected:
+            return False
+        return sameness(self.example)(answer, self.example.answer)
+
+
+def _solved(fields: Mapping[str, Any]) -> _Solved | None:
     known = {name: fields[name] for name in Example.model_fields if name in fields}
+    equivalence = fields.get("equivalence")
     try:
-        return Example.model_validate(known)
+        example = Example.model_validate(known)
+        verdicts = Equivalence.model_validate(equivalence).verdicts if equivalence else []
     except ValidationError:
         return None
+    written = fields.get("written_answer")
+    return _Solved(
+        example,
+        _as_written(example, written) if isinstance(written, str) and written else example,
+        {verdict.answer: verdict.verdict for verdict in verdicts},
+    )
+
+
+def _as_written(example: Example, answer: str) -> Example:
+    return example.model_copy(update={"id": id_with(example, answer), "answer": answer})

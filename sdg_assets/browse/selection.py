@@ -108,8 +108,8 @@ class Query(BaseModel):
         named: dict[str, object] = {
             "q": self.words or None,
             **{name: text or NONE for name, text in self.filters.items()},
-            **{f"{name}_from": _short(number) for name, number in self.low.items()},
-            **{f"{name}_to": _short(number) for name, number in self.high.items()},
+            **{f"{name}_from": number for name, number in self.low.items()},
+            **{f"{name}_to": number for name, number in self.high.items()},
             "anchor": self.anchor or None,
             "sample": self.sample or None,
             "sort": self.sort if self.sort != PLACE else None,
@@ -166,7 +166,11 @@ class Bar:
     """A bin of a histogram."""
 
     low: float
+    """The smallest number that counts here."""
     high: float
+    """Where the next bin begins."""
+    last: float
+    """The largest number that counts here, as columns have it: in 32 bits."""
     rows: int
 
 
@@ -237,13 +241,7 @@ class Selection:
                 continue
             low = measure.low if measure.low is not None else float(numbers.min())
             high = measure.high if measure.high is not None else float(numbers.max())
-            width = (high - low) / BINS or 1.0
-            # np.histogram takes ten times as long.
-            bins = np.clip((numbers - low) / width, 0, BINS - 1).astype(np.uint8)
-            counts = np.bincount(bins, minlength=BINS)
-            bars = [
-                Bar(low + width * i, low + width * (i + 1), int(counts[i])) for i in range(BINS)
-            ]
+            bars = _bars(numbers, low, high)
             mean = float(numbers.mean(dtype=np.float64))
             histograms.append(Histogram(name, measure, bars, len(numbers), mean))
         return histograms
@@ -298,5 +296,18 @@ def _ordered(index: Index, rows: Rows, query: Query) -> Rows:
     return order if len(rows) == len(order) else _among(order, rows, index)
 
 
-def _short(number: float) -> str:
-    return f"{number:g}"
+def _bars(numbers: npt.NDArray[np.float32], low: float, high: float) -> list[Bar]:
+    """The bins between two limits; smaller and larger numbers count in the first and last one.
+
+    Bins are compared with their edges, as `select` does: a click on a bar shows the rows that it
+    counts. `np.histogram` takes three times as long.
+    """
+    width = (high - low) / BINS or 1.0
+    edges = (low + width * np.arange(BINS + 1)).astype(np.float32)
+    inner = [int(np.count_nonzero(numbers < edge)) for edge in edges[1:-1]]
+    below = [0, *inner, len(numbers)]
+    last = [*np.nextafter(edges[1:-1], np.float32(-np.inf)), edges[-1]]
+    return [
+        Bar(float(edges[i]), float(edges[i + 1]), float(last[i]), below[i + 1] - below[i])
+        for i in range(BINS)
+    ]

@@ -7,15 +7,16 @@ made from evaluation rows must be switched off.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 
+from sdg_assets.catalog.dataset_ids import ByDataset
 from sdg_assets.catalog.entries import EVERY_CONFIG, Derivation
 from sdg_assets.catalog.lm_eval_index import LmEvalIndex
 from sdg_assets.catalog.protected import ProtectedBenchmark
 from sdg_assets.catalog.seed_task import SeedTask
 
 # Dataset → (config, held-out splits, task) of each subtask.
-HeldOut = Mapping[str, list[tuple[str, list[str], str]]]
+HeldOut = ByDataset[list[tuple[str, list[str], str]]]
 
 
 def held_out_by_tasks(tasks: Iterable[SeedTask]) -> HeldOut:
@@ -26,7 +27,7 @@ def held_out_by_tasks(tasks: Iterable[SeedTask]) -> HeldOut:
             spec = task.resolve(key)
             entry = (spec.config, spec.heldout_splits, task.task)
             splits.setdefault(spec.dataset, []).append(entry)
-    return splits
+    return ByDataset(splits)
 
 
 def derivation_breaks(
@@ -68,11 +69,12 @@ def _evaluation(
         configs = benchmark.configs if origin.config == EVERY_CONFIG else (origin.config,)
         if any(benchmark.covers(origin.dataset, config, origin.split) for config in configs):
             return f"the protected benchmark {benchmark.name}"
-    for config, splits, name in held_out.get(origin.dataset, []):
-        if origin.split in splits and origin.reads(origin.dataset, config):
-            return f"held out by the task {name}"
+    for dataset, entries in held_out.of(origin.dataset):
+        for config, splits, name in entries:
+            if origin.split in splits and origin.reads(dataset, config):
+                return f"held out by the task {name}"
     for leaf in index.of(origin.dataset):
-        is_same_config = leaf.config is None or origin.reads(origin.dataset, leaf.config)
+        is_same_config = leaf.config is None or origin.reads(leaf.dataset, leaf.config)
         if is_same_config and origin.split in leaf.evaluated:
             return f"an evaluation split of lm-eval's task {leaf.name}"
     return ""

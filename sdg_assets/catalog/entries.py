@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from sdg_assets.catalog.dataset_ids import same_dataset
 from sdg_assets.catalog.topic_tree import Parts
 
 # Fields that a `record:` mapping may fill; `question` and `answer` or `answer_index` are required.
@@ -100,4 +101,4 @@ class Derivation(CatalogEntry):
 
     def reads(self, dataset: str, config: str) -> bool:
         """Whether the rows derive from this config of this dataset."""
-        return self.dataset == dataset and self.config in (config, EVERY_CONFIG)
+        return same_dataset(self.dataset, dataset) and self.config in (config, EVERY_CONFIG)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Literal
 
@@ -54,6 +54,11 @@ class Licence(CatalogEntry):
     asks: tuple[Duty, ...] = Field(description="its duties; []: none")
     says: str = Field(default="", description="what the duties' sentences do not tell")
 
+    @property
+    def forbids_commercial_use(self) -> bool:
+        """Whether nobody may sell what is made of the material; new rows are adaptations of it."""
+        return "non_commercial" in self.asks or "no_derivatives" in self.asks
+
 
 class Licences(CatalogEntry):
     """All licences that were read, by SPDX identifier or `LicenseRef-…`."""
@@ -62,8 +67,16 @@ class Licences(CatalogEntry):
     models: dict[str, Licence] = Field(description="of teachers, for their outputs")
 
     def of_data(self, name: str) -> Licence:
-        """What a seed dataset's licence asks; one that nobody has read asks to be read."""
-        return self.data.get(name, UNREAD)
+        """What a seed dataset's licence asks; one that nobody has read asks to be read.
+
+        Args:
+            name: The licence in any case: the Hub writes `cc-by-nc-4.0`.
+        """
+        return self._data_by_lower_case.get(name.casefold(), UNREAD)
+
+    @cached_property
+    def _data_by_lower_case(self) -> dict[str, Licence]:
+        return {name.casefold(): licence for name, licence in self.data.items()}
 
     def of_model(self, name: str) -> Licence:
         """What a teacher's licence asks of who uses its outputs; see `of_data`."""

@@ -17,6 +17,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from sdg_assets.catalog.dataset_ids import ByDataset
+
 FILE = Path(__file__).parent / "evaluated_splits.json"
 
 
@@ -61,15 +63,22 @@ class LmEvalIndex:
     @cached_property
     def leaves(self) -> dict[str, Leaf]:
         """Name → leaf."""
-        return {leaf.name: leaf for dataset in self.datasets for leaf in self.of(dataset)}
+        entries = self.datasets.items()
+        return {leaf.name: leaf for entry in entries for leaf in _leaves(*entry)}
 
     def of(self, dataset: str) -> list[Leaf]:
-        """The leaves that read any config of a dataset."""
-        return [
-            Leaf(name, dataset, config, *splits)
-            for config, *splits, names in self.datasets.get(dataset, [])
-            for name in names
-        ]
+        """The leaves that read any config of a dataset, however its id is spelled."""
+        return [leaf for entry in self._by_dataset.of(dataset) for leaf in _leaves(*entry)]
+
+    @cached_property
+    def _by_dataset(self) -> ByDataset[list[list[Any]]]:
+        return ByDataset(self.datasets)
+
+
+def _leaves(dataset: str, groups: list[list[Any]]) -> list[Leaf]:
+    return [
+        Leaf(name, dataset, config, *splits) for config, *splits, names in groups for name in names
+    ]
 
 
 @lru_cache(maxsize=1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import json
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from pydantic import ValidationError
 
 from sdg_assets.catalog.derivations import derivation_breaks, held_out_by_tasks
 from sdg_assets.catalog.files import faults, read_yaml
+from sdg_assets.catalog.licences import DUTIES, licences
 from sdg_assets.catalog.lm_eval_index import recorded
 from sdg_assets.catalog.protected import load_protected
 from sdg_assets.catalog.seed_task import SeedTask
@@ -25,6 +27,7 @@ from sdg_assets.catalog.train_only import train_only_breaks
 from sdg_assets.environment import nearest
 from sdg_assets.errors import CatalogError
 from sdg_assets.settings import Settings
+from sdg_assets.thresholds import overridden
 
 BUILT_IN = Path(__file__).parent
 FAMILIES = ("knowledge", "reasoning")
@@ -91,10 +94,10 @@ def load_catalog(directory: Path | None = None, allow_canary: Collection[str] = 
     """
     root = (directory or BUILT_IN).resolve()
     files = [f for family in FAMILIES for f in sorted((root / family).glob("*.yaml"))]
-    if not files:
+    problems = [*_files_with_another_ending(root), *_subtask_files_without_task(root)]
+    if not files and not problems:
         raise CatalogError(f"{root}: no catalog files in knowledge/ or reasoning/")
     tasks: dict[str, SeedTask] = {}
-    problems = [*_subtask_files_without_task(root)]
     for file in files:
         try:
             task = _read(file)
@@ -113,6 +116,7 @@ def load_catalog(directory: Path | None = None, allow_canary: Collection[str] = 
     problems += _invalid_templates(tasks)
     problems += _missing_words(tasks)
     problems += _unknown_topics(tasks)
+    problems += _forbidden_commercial_use(tasks)
     held_out = held_out_by_tasks(tasks.values())
     for task in tasks.values():
         breaks = [
@@ -137,9 +141,34 @@ def configured_catalog(settings: Settings) -> Catalog:
     """The catalog for the settings SDG_CATALOG and SDG_ALLOW_CANARY, loaded once per process.
 
     Raises:
-        CatalogError: See `load_catalog`.
+        CatalogError: See `load_catalog`; or a subtask's thresholds contradict SDG_GATES.
     """
+    gates = json.dumps(settings.gates, sort_keys=True, default=str)
+    if problems := _contradictory_thresholds(settings.catalog, settings.allow_canary, gates):
+        raise CatalogError("catalog:\n" + "\n".join(problems))
     return cached_catalog(settings.catalog, settings.allow_canary)
+
+
+@lru_cache(maxsize=4)
+def _contradictory_thresholds(
+    directory: Path | None, allow_canary: frozenset[str], gates: str
+) -> tuple[str, ...]:
+    """Problems of thresholds that only together are out of range: a minimum above a maximum.
+
+    Args:
+        directory: See `load_catalog`.
+        allow_canary: See `load_catalog`.
+        gates: SDG_GATES, as JSON.
+    """
+    problems = []
+    for task in cached_catalog(directory, allow_canary).enabled():
+        for key in task.enabled_subtasks():
+            own = {**task.gates, **task.subtasks[key].gates}
+            try:
+                overridden(json.loads(gates), own)
+            except ValueError as error:
+                problems.append(f"{task.path}: subtasks.{key}: gates and SDG_GATES: {error}")
+    return tuple(problems)
 
 
 def _read(file: Path) -> SeedTask:
@@ -158,6 +187,15 @@ def _read(file: Path) -> SeedTask:
     if task.family != file.parent.name:
         raise CatalogError(f"{file}: family is {task.family!r}; move it to {task.family}/")
     return task
+
+
+def _files_with_another_ending(root: Path) -> Iterator[str]:
+    for pattern in (
+        "taxonomy.yml",
+        *(f"{f}/{each}.yml" for f in FAMILIES for each in ("*", "*/*")),
+    ):
+        for file in sorted(root.glob(pattern)):
+            yield f"{file}: is not read; name it {file.stem}.yaml"
 
 
 def _subtask_files_without_task(root: Path) -> Iterator[str]:
@@ -249,6 +287,17 @@ def _unknown_topics(tasks: Mapping[str, SeedTask]) -> Iterator[str]:
             for part in topics if isinstance(topics, list) else ():
                 if fault := topic_tree().fault(part):
                     yield f"{task.path}: {place}topics: {fault}"
+
+
+def _forbidden_commercial_use(tasks: Mapping[str, SeedTask]) -> Iterator[str]:
+    for task in tasks.values():
+        for spec in map(task.resolve, task.subtasks):
+            licence = licences().of_data(spec.license)
+            if spec.commercial_use == "yes" and licence.forbids_commercial_use:
+                yield (
+                    f"{task.path}: subtasks.{spec.key}: commercial_use is `yes`, but {spec.license}"
+                    f" asks: {'; '.join(DUTIES[duty] for duty in licence.asks)}"
+                )
 
 
 def _invalid_overlaps(tasks: Mapping[str, SeedTask]) -> Iterator[str]:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from pydantic import Field, TypeAdapter, ValidationError, model_validator
 
+from sdg_assets.catalog.dataset_ids import same_dataset
 from sdg_assets.catalog.entries import EVERY_CONFIG, CatalogEntry, Certainty, RecordMapping
 from sdg_assets.catalog.files import faults, read_yaml
 from sdg_assets.catalog.subtask_spec import SubtaskSpec
@@ -60,13 +61,13 @@ class ProtectedBenchmark(CatalogEntry):
         """Whether this split is part of the benchmark.
 
         A benchmark without `configs` covers all configs of its datasets: each dataset has only one,
-        whose name may differ between copies.
+        whose name may differ between copies. Ids are compared by `same_dataset`.
         """
         return (
-            dataset in self.datasets
-            and split in self.splits
+            split in self.splits
             and config not in self.without
             and (config in self.configs or self.configs in ((EVERY_CONFIG,), ("default",)))
+            and any(same_dataset(own, dataset) for own in self.datasets)
         )
 
     def specs(self, configs_of: Callable[[str], list[str]]) -> Iterator[SubtaskSpec]:

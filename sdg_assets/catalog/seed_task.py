@@ -25,7 +25,8 @@ DatasetName = Annotated[
     str,
     Field(pattern=r"^\w[\w.-]*(/\w[\w.-]*)?$", description="a Hub id: `name` or `owner/name`"),
 ]
-SplitName = Annotated[str, Field(pattern=r"^\w[\w.-]*$", description="the name of one split")]
+SPLIT_NAME = r"^\w[\w.-]*$"
+SplitName = Annotated[str, Field(pattern=SPLIT_NAME, description="the name of one split")]
 
 
 class Subtask(CatalogEntry):
@@ -52,7 +53,10 @@ class Subtask(CatalogEntry):
     )
     heldout_splits: list[SplitName] | None = None
     license: str | None = None
-    commercial_use: CommercialUse | None = None
+    commercial_use: CommercialUse | None = Field(
+        default=None,
+        description="a task's `yes` is `unclear` for a subtask with its own dataset or licence",
+    )
     rows: int | None = Field(
         default=None, ge=0, description="number of rows of the seed split, as published"
     )
@@ -276,7 +280,7 @@ class SeedTask(CatalogEntry):
             split=subtask.split or self.seed_split,
             heldout_splits=self.heldout_splits if heldout is None else heldout,
             license=subtask.license or self.license,
-            commercial_use=subtask.commercial_use or self.commercial_use,
+            commercial_use=self._commercial_use(subtask),
             record=record,
             lm_eval=subtask.lm_eval,
             rows=subtask.rows,
@@ -288,6 +292,17 @@ class SeedTask(CatalogEntry):
             derived_from=self.derived_from if derived is None else derived,
             parallel_with=sorted(self.enabled_subtasks()) if self.parallel else [],
         )
+
+    def _commercial_use(self, subtask: Subtask) -> CommercialUse:
+        """What the subtask states, else what the task does, as far as it may be inherited.
+
+        A task's `yes` is about its own dataset and licence. A CC-BY-NC subtask once inherited it,
+        and its rows reached the commercial subset.
+        """
+        if subtask.commercial_use:
+            return subtask.commercial_use
+        others = {subtask.dataset, subtask.license} - {None, self.dataset, self.license}
+        return "unclear" if others and self.commercial_use == "yes" else self.commercial_use
 
     def enabled_subtasks(self) -> list[str]:
         """Keys of the subtasks that are seeded, in the order of the file."""

@@ -1,12 +1,13 @@
 """The template language of the catalog: sandboxed Jinja with a few filters, and a time limit.
 
-It is the language of lm-eval's YAMLs, with one difference: a template that is a single expression
-keeps the type of its value. lm-eval renders to text and then guesses the type, which turns answers
-like "007" or "1e5" into numbers.
+It is the language of lm-eval's YAMLs, with two differences. A template that is a single expression
+keeps the type of its value: lm-eval renders to text and then guesses the type, which turns answers
+like "007" or "1e5" into numbers. And null, NaN or a list inside a text is an error of the row.
 """
 
 from __future__ import annotations
 
+import math
 import re
 import signal
 import threading
@@ -77,6 +78,26 @@ def _last_boxed(text: str) -> str:
     return text[start : end - 1]
 
 
+def _text_only(value: object) -> object:
+    """Lets texts and numbers into the text of a template, and nothing that only looks like a text.
+
+    Jinja writes null, NaN and lists as the words "None", "nan" and "['a', 'b']". Such questions
+    passed every gate.
+
+    Raises:
+        MappingError: The value has no wording of its own.
+    """
+    if isinstance(value, str | int | jinja2.Undefined):
+        return value
+    if isinstance(value, float) and not math.isnan(value):
+        return value
+    if value is None:
+        raise MappingError("null inside a text; write default('', true) if it may be left out")
+    if isinstance(value, float):
+        raise MappingError("NaN inside a text")
+    raise MappingError(f"{type(value).__name__} inside a text; choose its parts, or `join` them")
+
+
 class _Sandbox(SandboxedEnvironment):
     """Jinja's sandbox with a limit on exponents, as no signal interrupts a single huge power."""
 
@@ -89,7 +110,9 @@ class _Sandbox(SandboxedEnvironment):
 
 
 def _environment() -> SandboxedEnvironment:
-    environment = _Sandbox(undefined=jinja2.StrictUndefined, keep_trailing_newline=True)
+    environment = _Sandbox(
+        undefined=jinja2.StrictUndefined, keep_trailing_newline=True, finalize=_text_only
+    )
     environment.filters["regex_replace"] = _regex_replace
     environment.filters["regex_search"] = _regex_search
     environment.filters["regex_findall"] = lambda text, pattern: re.findall(

@@ -35,7 +35,7 @@ def bench(
 
     spec = one_selected(subtask)
     with terminal.busy(f"{settings().teacher} on {subtask}"):
-        seeds, _ = seeds_of(spec, settings())
+        seeds = seeds_of(spec, settings()).first
         teacher = recording_teacher(settings())
         thinking = settings().thinking.get(Role.WRITER, "")
         figures = compare(

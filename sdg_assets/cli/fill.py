@@ -39,7 +39,12 @@ def fill(
         str, typer.Option(help="The stage whose answers are asked for: generated or enriched.")
     ],
     subtasks: Subtasks = None,
-    of: Annotated[int, typer.Option(min=1, help="Number of processes that share the rows.")] = 1,
+    of: Annotated[
+        int | None,
+        typer.Option(
+            min=1, help="Number of processes that share the rows; 1: this one asks for all."
+        ),
+    ] = None,
     index: Annotated[
         int | None,
         typer.Option(
@@ -85,6 +90,13 @@ def fill(
     from sdg_assets.teacher.share import WHOLE, Share
 
     knobs, asking = settings(), _stage(stage)
+    if index is not None and of is None:
+        # All elements of an array job once asked for all rows, each at full price.
+        raise PermanentError(
+            f"index {index} (--index, {' or '.join(INDEX_VARIABLES)}) without --of: say how many "
+            "processes share the rows, or --of 1 if this one asks for all"
+        )
+    of = of or 1
     if of > 1 and index is None:
         raise PermanentError(
             f"--of {of} without --index: say which of the {of} processes this is, or start it in "

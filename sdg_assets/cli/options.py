@@ -51,14 +51,14 @@ def selected(catalog: Catalog, names: Sequence[str] | None) -> list[SubtaskSpec]
     Args:
         catalog: The catalog.
         names: `task` for all enabled subtasks of a task, or `task/subtask`. None or empty for all
-            enabled subtasks.
+            enabled subtasks. A subtask that is named twice is selected once.
 
     Raises:
         CatalogError: The catalog has no such task or subtask.
     """
-    specs = []
+    specs: dict[tuple[str, str], SubtaskSpec] = {}
     for name in names or [task.task for task in catalog.enabled()]:
         task, _, subtask = name.strip().partition("/")
         keys = [subtask] if subtask else catalog.task(task).enabled_subtasks()
-        specs += [catalog.subtask(task, key) for key in keys]
-    return specs
+        specs |= {(task, key): catalog.subtask(task, key) for key in keys}
+    return list(specs.values())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated
@@ -62,7 +63,8 @@ def plan(
 ) -> int:
     """Estimate the cost of a run before any GPU is used: requests, tokens, GPU-hours, hours, money.
 
-    Prompts are rendered from the real seeds and counted with the tokenizer of SDG_TEACHER. A new
+    Prompts are rendered from the real seeds and counted with the tokenizer of SDG_TEACHER. Seeds
+    are counted in the store if it has those of the settings, else in the seed source. A new
     example is assumed to be as long as a seed; thoughts, traces and backgrounds have typical
     lengths. The line below the table simulates the run on `--gpus`, with uneven shares, loading,
     the last long answers and failures, without publishing; `--hours` turns the question around.
@@ -98,11 +100,11 @@ def plan(
     except TransientError as error:
         terminal.note(f"Tokens are estimated, at four characters each: {error}")
     thoughts = thoughts_of(knobs)
-    plans = [
-        plan_subtask(spec, seeds, writer, knobs, count, thoughts)
-        for spec in terminal.each(specs, "planning")
-        for seeds, count in [seeds_of(spec, knobs)]
-    ]
+    plans, origins = [], list[str]()
+    for spec in terminal.each(specs, "planning"):
+        seeds, count, origin = seeds_of(spec, knobs)
+        plans.append(plan_subtask(spec, seeds, writer, knobs, count, thoughts))
+        origins.append(origin)
     fleet = Fleet(
         replicas=gpus // each,
         tokens_per_second=tokens_per_second * each,
@@ -122,6 +124,7 @@ def plan(
     if as_json:
         subtask_plans = [
             _numbers(plan, tokens_per_second)
+            | {"seeds_from": origins[place]}
             | ({"money": money[place], "currency": prices.currency} if money else {})
             for place, plan in enumerate(plans)
         ]
@@ -131,6 +134,8 @@ def plan(
         )
     else:
         _write_plans([*plans, summed], tokens_per_second, prices.currency, money)
+        for origin, counted in Counter(origins).items():
+            terminal.note(f"Seeds counted in {origin}: {counted} of {len(plans)} subtasks.")
         if None in money:
             terminal.note(f"Some prices are unknown: {prices.why_unknown(costs[-1])}.")
         terminal.write(_forecast_line(fleet, each, expected))

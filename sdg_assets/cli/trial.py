@@ -33,7 +33,7 @@ def _measured(subtask: str, seconds: float) -> Rate:
     spec = configured_catalog(knobs).subtask(*subtask.split("/"))
     teacher = recording_teacher(knobs)
     writer = WriterConfig().knobs(knobs)
-    seeds, _ = seeds_of(spec, knobs)
+    seeds = seeds_of(spec, knobs).first
     return rate(teacher, spec, seeds, writer, seconds)
 
 

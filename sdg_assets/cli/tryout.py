@@ -104,7 +104,8 @@ class Tried:
         tryout: The rows, after the last stage.
         seeds: Number of the subtask's normalized examples.
         tokens_per_second: Output tokens per second of one GPU; None if all answers were in the log.
-        notes: What the rows were compared with, and with what not, as sentences.
+        notes: Where the seeds were counted, what the rows were compared with, and with what not, as
+            sentences.
     """
 
     tryout: Tryout
@@ -132,7 +133,7 @@ class _Trying:
         from sdg_assets.stages.plan import gpus_of_a_replica, seeds_of
 
         with terminal.busy("reading seeds and held-out rows"):
-            seeds, count = seeds_of(self._spec, self._settings)
+            seeds, count, origin = seeds_of(self._spec, self._settings)
             heldout = self._heldout()
             guard = self._guards(heldout, seeds)
             tryout = self._normalized(seeds, guard())
@@ -146,7 +147,8 @@ class _Trying:
         tokens = sum(usage.output_tokens for usage in usages)
         gpus = max(1, gpus_of_a_replica(self._settings))
         speed = tokens / seconds / gpus if seconds and tokens else None
-        return Tried(tryout, count, speed, [*heldout.notes, *more_notes])
+        counted = f"{count:,} seeds, counted in {origin}."
+        return Tried(tryout, count, speed, [counted, *heldout.notes, *more_notes])
 
     def _heldout(self) -> TryoutProtection:
         from sdg_assets.stages.tryout_heldout import tryout_protection

@@ -8,7 +8,7 @@ from typing import Any
 from sdg_assets.answers import answer_format
 from sdg_assets.enrichment.knobs import SolverKnobs
 from sdg_assets.enrichment.votes import Groups
-from sdg_assets.records import GeneratedExample, Proof, content_id
+from sdg_assets.records import Example, GeneratedExample, Proof, content_id
 
 
 @dataclass(frozen=True)
@@ -48,12 +48,17 @@ def _overrules(example: GeneratedExample, groups: Groups, knobs: SolverKnobs) ->
 
 def _corrected(example: GeneratedExample, answer: str) -> dict[str, Any]:
     """The fields that change with the answer; aliases and solution of the old one are removed."""
-    identity = (example.task, example.subtask, example.context, example.question, example.choices)
     index = example.choices.index(answer) if example.answer_kind.selects else None
     return {
-        "id": content_id(*identity, answer),
+        "id": id_with(example, answer),
         "answer": answer,
         "answer_index": index,
         "aliases": [],
         "solution": "",
     }
+
+
+def id_with(example: Example, answer: str) -> str:
+    """The id that a row has with this answer."""
+    identity = (example.task, example.subtask, example.context, example.question, example.choices)
+    return content_id(*identity, answer)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import partial
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from sdg_assets.gates.base import Cost, EachRow, GateSpec, Point
 from sdg_assets.records import EnrichedExample, Example, Refusal
@@ -22,6 +22,15 @@ class DifficultyThresholds(OwnThresholds):
     max_pass_rate: float = Field(
         default=1.0, ge=0, le=1, description="highest accepted share of the probe's right answers"
     )
+
+    @model_validator(mode="after")
+    def _some_rate_is_kept(self) -> DifficultyThresholds:
+        if self.min_pass_rate > self.max_pass_rate:
+            raise ValueError(
+                f"min_pass_rate {self.min_pass_rate:g} is above max_pass_rate "
+                f"{self.max_pass_rate:g}: every probed row would be refused"
+            )
+        return self
 
 
 def gate(thresholds: DifficultyThresholds) -> EachRow:

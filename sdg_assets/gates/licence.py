@@ -79,17 +79,21 @@ def commercial_use(
 
     Args:
         row: The row.
-        seeds: What the licence of the row's seed task says about commercial use.
+        seeds: What the catalog states about commercial use of the row's seeds. It counts for a
+            licence that `licences.yaml` does not know; "yes" never counts for one that forbids it.
         written_by: The teachers, from `contributions`.
         share_alike: Whether rows of share-alike seeds and passages count as usable: whoever passes
             them on, must do so under the same licence.
     """
     who = f"seeds of {row.task} ({row.source.license})"
-    verdicts: dict[str, CommercialUse] = {f"{who}: commercial use": seeds}
-    if not share_alike and "share_alike" in licences().of_data(row.source.license).asks:
+    licence = licences().of_data(row.source.license)
+    verdicts: dict[str, CommercialUse] = {
+        f"{who}: commercial use": "no" if licence.forbids_commercial_use else seeds
+    }
+    if not share_alike and "share_alike" in licence.asks:
         verdicts[f"{who}: commercial use without sharing alike"] = "no"
-    for licence in passage_licences(row):
-        verdicts |= _of_passages(licence, share_alike=share_alike)
+    for name in passage_licences(row):
+        verdicts |= _of_passages(name, share_alike=share_alike)
     for teacher in written_by:
         who = f"{teacher.role} {teacher.model} ({teacher.license})"
         verdicts[f"{who}: commercial use"] = teacher.commercial_use
@@ -114,11 +118,12 @@ def row_licence(row: EnrichedExample) -> str:
 
 
 def _of_passages(licence: str, *, share_alike: bool) -> dict[str, CommercialUse]:
-    asks = licences().of_data(licence).asks
-    forbidden = "no_derivatives" in asks or "non_commercial" in asks
-    use: CommercialUse = "no" if forbidden else "unclear" if "unread" in asks else "yes"
-    verdicts = {f"passages ({licence}): commercial use": use}
-    if not share_alike and "share_alike" in asks:
+    terms = licences().of_data(licence)
+    use: CommercialUse = "unclear" if "unread" in terms.asks else "yes"
+    verdicts = {
+        f"passages ({licence}): commercial use": "no" if terms.forbids_commercial_use else use
+    }
+    if not share_alike and "share_alike" in terms.asks:
         verdicts[f"passages ({licence}): commercial use without sharing alike"] = "no"
     return verdicts
 

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 import re
 from collections.abc import Iterable, Iterator, Mapping
@@ -237,11 +238,11 @@ def _evaluate(name: str, render: Render, scope: Mapping[str, Any]) -> Any:  # no
     # fault concerns only this row and must not stop the step.
     try:
         value = render(scope)
-        _defined(name, value)
-    except MappingError:
-        raise
+    except MappingError as error:
+        raise MappingError(f"record.{name}: {error}") from error
     except Exception as error:
         raise MappingError(f"record.{name}: {type(error).__name__}: {error}") from error
+    _defined(name, value)
     return value
 
 
@@ -255,6 +256,8 @@ def _text(name: str, value: object) -> str:
         return ""
     if isinstance(value, str):
         return value.strip()
+    if isinstance(value, float) and math.isnan(value):
+        raise MappingError(f"record.{name}: text expected, found NaN")
     if isinstance(value, bool | int | float):
         return str(value)
     raise MappingError(f"record.{name}: text expected, found {type(value).__name__}")

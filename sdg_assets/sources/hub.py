@@ -24,6 +24,7 @@ CONVERSION = "refs/convert/parquet"
 class _Pinned(NamedTuple):
     """One commit of a dataset."""
 
+    id: str
     commit: str
     files: list[str]
     converted: bool
@@ -88,6 +89,7 @@ class HubSource:
         key = (dataset, revision, as_files)
         if key not in self._pins:
             pin = _pinned(dataset, revision)
+            _refuse_alias(dataset, pin.id)
             script = f"{dataset.split('/')[-1]}.py"
             if revision is None and not as_files and script in pin.files:
                 pin = _pinned(dataset, CONVERSION)
@@ -132,7 +134,26 @@ def _pinned(dataset: str, revision: str | None) -> _Pinned:
 
     info = HfApi().dataset_info(dataset, revision=revision)
     files = [sibling.rfilename for sibling in info.siblings or []]
-    return _Pinned(str(info.sha), files, converted=revision == CONVERSION)
+    return _Pinned(info.id, str(info.sha), files, converted=revision == CONVERSION)
+
+
+def _refuse_alias(dataset: str, canonical: str) -> None:
+    """Refuses an old id without an owner, which the Hub redirects to any owner and name.
+
+    An owner's own move is followed: a catalog would else stop working on the day of the move.
+
+    Args:
+        dataset: The catalog's id.
+        canonical: The Hub's id of the same dataset.
+
+    Raises:
+        SeedSourceError: The dataset has another id, by which evaluation splits are known.
+    """
+    if "/" not in dataset and dataset != canonical:
+        raise SeedSourceError(
+            f"{dataset} is {canonical} on the Hub; write `dataset: {canonical}` in the catalog, so "
+            "that its evaluation splits are recognized"
+        )
 
 
 def _config(spec: SubtaskSpec) -> str | None:

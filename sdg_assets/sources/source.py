@@ -14,12 +14,18 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from sdg_assets.catalog import SubtaskSpec
+from sdg_assets.catalog.seed_task import SPLIT_NAME
 from sdg_assets.errors import AbsentError, SeedSourceError
 from sdg_assets.sources.hub import HubSource
 
 # Records can be serialized to a depth of 255 levels; the catalog's deepest row has 5.
 DEEPEST = 100
 EMBEDDED = Path(__file__).parent / "samples"
+DATA_SUFFIXES = (".parquet", ".jsonl")
+# The Hub's number of a shard: `-0`, `-00000-of-00001`, or `-00000-of-00001-b42a775f407cee45`.
+_SHARD = re.compile(r"-\d+(-of-\d+(-[0-9a-f]+)?)?$")
+# A numbering that `_SHARD` does not know, left in the name of what should be a split.
+_OTHER_NUMBERING = re.compile(r"\d+[-_.]of[-_.]\d+|^\d+$")
 Row = dict[str, Any]
 
 
@@ -109,15 +115,14 @@ class DirectorySource:
 
     def splits(self, spec: SubtaskSpec) -> list[str]:
         """The splits that have files, sorted."""
-        files = [f for f in self._config(spec).iterdir() if f.suffix in (".parquet", ".jsonl")]
-        return sorted({re.sub(r"-\d+-of-\d+$", "", file.stem) for file in files})
+        return sorted(self._files_by_split(spec))
 
     def configs(self, dataset: str) -> list[str]:
         """The dataset's directories, one per config, sorted."""
         directory = self._root / dataset
         if not directory.is_dir():
             raise AbsentError(f"{self.name} has no {dataset}; expected {directory}")
-        return sorted(config.name for config in directory.iterdir() if config.is_dir())
+        return sorted(config.name for config in _folders(directory))
 
     def _config(self, spec: SubtaskSpec) -> Path:
         dataset = self._root / spec.dataset
@@ -126,7 +131,7 @@ class DirectorySource:
             return config
         # In a copy made by hand, a dataset's only config may be called `default` although the Hub
         # has another name for it, or the reverse.
-        configs = [d for d in dataset.iterdir() if d.is_dir()] if dataset.is_dir() else []
+        configs = _folders(dataset) if dataset.is_dir() else []
         if len(configs) != 1 or "default" not in (configs[0].name, spec.config):
             raise AbsentError(
                 f"{spec.task}/{spec.key}: {self.name} has no {spec.dataset} (config {spec.config});"
@@ -135,17 +140,46 @@ class DirectorySource:
         return configs[0]
 
     def _files(self, spec: SubtaskSpec, split: str) -> list[Path]:
-        config = self._config(spec)
-        # A digit after the dash: `train-*` would also match the files of a split `train-hard`.
-        patterns = (f"{split}-[0-9]*.parquet", f"{split}.parquet", f"{split}.jsonl")
-        files = sorted(f for pattern in patterns for f in config.glob(pattern))
-        if not files:
-            splits = ", ".join(self.splits(spec)) or "none"
+        by_split = self._files_by_split(spec)
+        if split not in by_split:
+            splits = ", ".join(sorted(by_split)) or "none"
             raise AbsentError(
-                f"{spec.task}/{spec.key}: split {split!r} is absent from {config}; its splits: "
-                f"{splits}"
+                f"{spec.task}/{spec.key}: split {split!r} is absent from {self._config(spec)}; its "
+                f"splits: {splits}"
             )
+        return by_split[split]
+
+    def _files_by_split(self, spec: SubtaskSpec) -> dict[str, list[Path]]:
+        """Split → its files, in the order of their names."""
+        files: dict[str, list[Path]] = {}
+        for file in sorted(self._config(spec).iterdir()):
+            if file.suffix in DATA_SUFFIXES and not file.name.startswith("."):
+                files.setdefault(split_of(file), []).append(file)
         return files
+
+
+def split_of(file: Path) -> str:
+    """The split that a data file belongs to, by its name without the number of a shard.
+
+    Seeds and held-out rows are both found by this function. When each had a rule of its own, files
+    such as `test-0.parquet` were read as seeds, but counted as absent when held-out rows were
+    hashed: every held-out row could have become a seed.
+
+    Raises:
+        SeedSourceError: The name does not tell the split.
+    """
+    split = _SHARD.sub("", file.stem)
+    if not re.fullmatch(SPLIT_NAME, split) or _OTHER_NUMBERING.search(split):
+        raise SeedSourceError(
+            f"{file}: the name does not tell the split; name it <split>{file.suffix}, "
+            f"<split>-0{file.suffix} or <split>-00000-of-00001{file.suffix}, or move it away"
+        )
+    return split
+
+
+def _folders(directory: Path) -> list[Path]:
+    """The folders in a directory, without hidden ones: `hf download` leaves a `.cache`."""
+    return [d for d in directory.iterdir() if d.is_dir() and not d.name.startswith(".")]
 
 
 def parquet_rows(file: Path) -> Iterator[Row]:

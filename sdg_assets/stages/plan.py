@@ -17,6 +17,7 @@ from sdg_assets.catalog import SubtaskSpec
 from sdg_assets.enrichment.grounding import reader_of
 from sdg_assets.enrichment.knobs import SolverKnobs
 from sdg_assets.enrichment.votes import waves
+from sdg_assets.errors import SdgError
 from sdg_assets.records import Example, Role, Stage, TeacherStamp
 from sdg_assets.settings import Settings
 from sdg_assets.sources.source import open_source
@@ -268,26 +269,76 @@ class RoughCounter:
         return sum(len(message.content) for message in messages) // 4
 
 
-def seeds_of(spec: SubtaskSpec, settings: Settings) -> tuple[list[Example], int]:
+class CountedSeeds(NamedTuple):
+    """The normalized rows that a plan is made for."""
+
+    first: list[Example]
+    """At most `SHOWN_SEEDS` rows."""
+    rows: int
+    """Number of all rows."""
+    origin: str
+    """Where they were counted: `the store`, or the seed source."""
+
+
+def seeds_of(spec: SubtaskSpec, settings: Settings) -> CountedSeeds:
     """The subtask's normalized rows: from the store, or else mapped from the seed source.
+
+    A store may hold the rows of a trial, of another source or of another cap. `sdg plan` once
+    priced 3 seeds where a run was to make 30. So stored rows count only if they are certainly those
+    that the settings ask for, or if the source cannot be asked.
 
     Args:
         spec: The subtask.
-        settings: The settings with the store and the seed source.
-
-    Returns:
-        The first `SHOWN_SEEDS` rows, and how many there are.
+        settings: The settings with the store, the seed source and the cap.
 
     Raises:
         SdgError: Neither has the rows.
     """
     store, key = Store(settings.store), key_of(spec, Stage.NORMALIZED)
     if store.exists(key):
-        return list(islice(store.read(key, Example), SHOWN_SEEDS)), store.manifest(key).rows
+        stored = list(islice(store.read(key, Example), SHOWN_SEEDS))
+        count = store.manifest(key).rows
+        try:
+            if _are_as_configured(spec, stored, store, settings):
+                return CountedSeeds(stored, count, "the store")
+        except SdgError:
+            origin = f"the store, which could not be compared with {settings.seed_source}"
+            return CountedSeeds(stored, count, origin)
     raw = collect_seeds(spec, open_source(settings.seed_source), settings.max_seeds)
     rows = (row for row in normalize(spec, raw) if isinstance(row, Example))
     first = list(islice(rows, SHOWN_SEEDS))
-    return first, len(first) + sum(1 for _ in rows)
+    return CountedSeeds(first, len(first) + sum(1 for _ in rows), settings.seed_source)
+
+
+def _are_as_configured(
+    spec: SubtaskSpec, stored: Sequence[Example], store: Store, settings: Settings
+) -> bool:
+    """Whether stored rows are certainly those that the settings would make.
+
+    They were made of the same split at the same revision, and of as many seeds as the cap says, or
+    of as many rows as the catalog declares.
+
+    Raises:
+        SdgError: The seed source does not have the rows, or does not answer.
+    """
+    revision = open_source(settings.seed_source).revision(spec)
+    seeds_key = key_of(spec, Stage.SEEDS)
+    if not stored or not store.exists(seeds_key):
+        return False
+    origin = stored[0].source
+    if (origin.dataset, origin.config, origin.split, origin.revision) != (
+        spec.dataset,
+        spec.config,
+        spec.split,
+        revision,
+    ):
+        return False
+    seeds = store.manifest(seeds_key)
+    if seeds.written_at > store.manifest(key_of(spec, Stage.NORMALIZED)).written_at:
+        return False
+    cap = settings.max_seeds
+    is_whole = spec.rows is not None and seeds.rows >= spec.rows
+    return seeds.rows == cap or (is_whole and (cap is None or seeds.rows < cap))
 
 
 def total(plans: Sequence[SubtaskPlan]) -> SubtaskPlan:

@@ -100,6 +100,24 @@ def test_counts_and_histograms_follow_the_filters(client: TestClient) -> None:
     assert "0.333 to 0.417: 4 rows" in page
 
 
+def test_a_click_on_a_bar_shows_the_rows_that_it_counts(tmp_path: Path) -> None:
+    store = Store(tmp_path / "store")
+    shares = [votes / cast for cast in range(1, 10) for votes in range(1, cast + 1)]
+    with store.write(PartitionKey("quiz", "filtered", "quiz")) as out:
+        for number, share in enumerate(shares):
+            out.accept(enriched(id=f"r{number}", vote_share=share))
+    pages = TestClient(application(store, tmp_path / "indexes", patience=None), "http://127.0.0.1")
+    table = "/subtasks/quiz/quiz/filtered"
+    bar = r'<a href="[^"]*\?([^"]*vote_share_from[^"]*)">(?:(?!</a>).)*?: (\d+) rows</title>'
+
+    bars = re.findall(bar, text_of(pages, table), re.DOTALL)
+
+    assert sum(int(rows) for _, rows in bars) == len(shares)
+    for query, rows in bars:
+        exported = pages.get(f"{table}/export.jsonl?{unescape(query)}")
+        assert len(exported.text.splitlines()) == int(rows), query
+
+
 def test_rows_are_sorted_with_the_empty_values_last(client: TestClient) -> None:
     page = text_of(client, f"{FILTERED}?sort=judge&down=1")
 
@@ -197,6 +215,20 @@ def test_the_selection_is_exported_as_it_is_stored_and_as_parquet(client: TestCl
     assert frame["outcome"].to_list() == ["majority_disagrees"] * 4
     assert frame["gate"].to_list() == ["verification"] * 4
     assert frame["teacher"].struct.field("model").unique().to_list() == ["org/small"]
+
+
+def test_a_sample_by_strata_stays_the_same_after_a_rerun_with_equal_rows(tmp_path: Path) -> None:
+    samples = []
+    for run in ("first", "second"):
+        store = Store(tmp_path / "store")
+        with store.write(PartitionKey("quiz", "filtered", "quiz")) as out:
+            for number in range(60):
+                out.accept(enriched(id=f"r{number}", topic=f"t{number % 7}"))
+        pages = TestClient(application(store, tmp_path / run, patience=None), "http://127.0.0.1")
+        samples.append(pages.get("/subtasks/quiz/quiz/filtered/export.jsonl?sample=5").text)
+
+    assert samples[0] == samples[1]
+    assert len(samples[0].splitlines()) == 5
 
 
 def test_a_sample_by_strata_reads_every_stratum_once(client: TestClient) -> None:

@@ -27,6 +27,8 @@ def derived_from(dataset: str, split: str, config: str = "default") -> dict[str,
             "the protected benchmark flores",
         ),
         (derived_from("cais/mmlu", "dev", "*"), "the protected benchmark mmlu"),
+        (derived_from("Gsm8k", "test", "main"), "the protected benchmark gsm8k"),
+        (derived_from("cogcomp/MC_Taco", "test"), "an evaluation split of lm-eval's task mc_taco"),
         (derived_from("CogComp/mc_taco", "test"), "an evaluation split of lm-eval's task mc_taco"),
     ],
 )

@@ -25,6 +25,13 @@ def test_licences_become_an_spdx_expression_or_none(names: list[str], expression
     assert spdx_expression(names) == expression
 
 
+def test_a_licence_is_known_in_any_case_of_letters() -> None:
+    assert licences().of_data("cc-by-nc-4.0").forbids_commercial_use
+    assert licences().of_data("CC-BY-ND-4.0").forbids_commercial_use
+    assert not licences().of_data("mit").forbids_commercial_use
+    assert licences().of_data("my-licence").asks == ("unread",)
+
+
 def test_every_licence_of_the_catalog_has_its_spdx_identifier() -> None:
     tasks = cached_catalog().tasks.values()
     stated = {task.resolve(key).license for task in tasks for key in task.subtasks}

@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from sdg_assets.catalog import load_catalog
+from sdg_assets.catalog import configured_catalog, load_catalog
 from sdg_assets.errors import CatalogError
+from sdg_assets.settings import Settings
 from sdg_assets_tests.support.builders import TASK, seed_task, write_catalog
 from sdg_assets_tests.support.speed import imports_of_dagster
 
@@ -75,9 +76,62 @@ def test_every_problem_of_every_file_is_named_at_once(tmp_path: Path) -> None:
     assert "not YAML" in lines[3]
 
 
+@pytest.mark.parametrize(
+    ("fields", "use"),
+    [
+        ({}, "yes"),
+        ({"dataset": "org/quiz", "license": "MIT"}, "yes"),
+        ({"license": "CC-BY-NC-4.0"}, "unclear"),
+        ({"dataset": "org/other"}, "unclear"),
+        ({"dataset": "org/other", "commercial_use": "yes"}, "yes"),
+    ],
+)
+def test_a_subtask_with_its_own_dataset_or_licence_inherits_no_commercial_use(
+    fields: dict[str, str], use: str
+) -> None:
+    assert seed_task(subtasks={"quiz": fields}).resolve("quiz").commercial_use == use
+
+
+def test_a_task_without_commercial_use_stays_so_for_every_subtask() -> None:
+    task = seed_task(commercial_use="no", subtasks={"quiz": {"dataset": "org/other"}})
+
+    assert task.resolve("quiz").commercial_use == "no"
+
+
+def test_commercial_use_of_a_licence_that_forbids_it_is_refused(tmp_path: Path) -> None:
+    subtasks = {"quiz": {}, "quiz_nc": {"license": "cc-by-nc-4.0", "commercial_use": "yes"}}
+    write_catalog(tmp_path, {"subtasks": subtasks})
+
+    with pytest.raises(CatalogError) as error:
+        load_catalog(tmp_path)
+
+    [line] = str(error.value).splitlines()[1:]
+    assert line.endswith(
+        "quiz.yaml: subtasks.quiz_nc: commercial_use is `yes`, but cc-by-nc-4.0 asks: name the "
+        "source, its authors and its licence; say that the material was changed; no commercial use"
+    )
+
+
 def test_a_directory_without_catalog_files_is_refused(tmp_path: Path) -> None:
     with pytest.raises(CatalogError, match="no catalog files in knowledge/ or reasoning/"):
         load_catalog(tmp_path)
+
+
+def test_every_file_with_another_ending_is_named(tmp_path: Path) -> None:
+    write_catalog(tmp_path, {})
+    (tmp_path / "knowledge" / "quiz").mkdir()
+    (tmp_path / "reasoning").mkdir()
+    for name in ("taxonomy", "knowledge/quiz/quiz_more", "reasoning/sums"):
+        (tmp_path / f"{name}.yml").touch()
+
+    with pytest.raises(CatalogError) as error:
+        load_catalog(tmp_path)
+
+    assert [line.split(": ", 1)[1] for line in str(error.value).splitlines()[1:]] == [
+        "is not read; name it taxonomy.yaml",
+        "is not read; name it quiz_more.yaml",
+        "is not read; name it sums.yaml",
+    ]
 
 
 def test_a_disabled_task_or_subtask_needs_a_reason() -> None:
@@ -229,3 +283,23 @@ def test_a_template_that_takes_too_long_is_an_error_when_the_catalog_is_loaded(
 
     with pytest.raises(CatalogError, match=r"question: takes more than 0\.05 s to compile"):
         load_catalog(write_catalog(tmp_path, {"record": record}))
+
+
+@pytest.mark.parametrize(
+    ("of_settings", "of_task", "of_subtask"),
+    [
+        ({"min_pass_rate": 0.8}, {}, {"max_pass_rate": 0.3}),
+        ({"min_pass_rate": 0.8}, {"max_pass_rate": 0.3}, {}),
+        ({}, {"min_pass_rate": 0.8}, {"max_pass_rate": 0.3}),
+    ],
+)
+def test_thresholds_that_contradict_those_of_another_layer_are_refused(
+    tmp_path: Path,
+    of_settings: dict[str, float],
+    of_task: dict[str, float],
+    of_subtask: dict[str, float],
+) -> None:
+    write_catalog(tmp_path, {"gates": of_task, "subtasks": {"quiz": {"gates": of_subtask}}})
+
+    with pytest.raises(CatalogError, match=r"subtasks\.quiz: gates and SDG_GATES: .*min_pass_rate"):
+        configured_catalog(Settings(catalog=tmp_path, gates=of_settings))

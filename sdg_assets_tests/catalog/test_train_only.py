@@ -51,6 +51,36 @@ def test_a_split_that_lm_eval_evaluates_on_is_refused(
     assert f"{seed_split} is an evaluation split of lm-eval's {leaf}" in text
 
 
+@pytest.mark.parametrize(
+    ("dataset", "config", "split", "says"),
+    [
+        ("gsm8k", "main", "test", "is the protected benchmark gsm8k"),
+        ("OpenAI/GSM8K", "main", "test", "is the protected benchmark gsm8k"),
+        ("CAIS/mmlu", "all", "test", "is the protected benchmark mmlu"),
+        ("sciq", "default", "test", "is an evaluation split of lm-eval's sciq"),
+        ("swag", "regular", "validation", "is an evaluation split of lm-eval's swag"),
+    ],
+)
+def test_every_spelling_of_a_dataset_is_recognized(
+    tmp_path: Path, dataset: str, config: str, split: str, says: str
+) -> None:
+    text = refusal(
+        tmp_path,
+        dataset=dataset,
+        seed_split=split,
+        heldout_splits=[],
+        subtasks={"quiz": {"config": config}},
+    )
+
+    assert says in text
+
+
+def test_another_owners_dataset_of_the_same_name_may_be_seeded(tmp_path: Path) -> None:
+    fields = {"dataset": "me/sciq", "seed_split": "test", "heldout_splits": []}
+
+    assert load_catalog(write_catalog(tmp_path, fields)).enabled()
+
+
 def test_a_copy_under_another_name_is_checked_by_its_lm_eval_leaf(tmp_path: Path) -> None:
     subtasks = {"quiz": {"lm_eval": "gpqa_main_zeroshot"}}
 

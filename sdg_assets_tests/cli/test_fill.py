@@ -163,6 +163,22 @@ def test_a_job_that_numbers_its_pods_needs_no_index(
 
 
 @pytest.mark.usefixtures("normalized")
+def test_an_element_of_an_array_job_asks_for_everything_only_if_it_says_so(
+    monkeypatch: pytest.MonkeyPatch, teacher: TeacherServer
+) -> None:
+    monkeypatch.setenv("SLURM_ARRAY_TASK_ID", "5")
+    command = ("fill", "quiz/quiz_a", "--stage", "generated")
+
+    unsaid = sdg(*command)
+
+    assert unsaid.exit_code == 2
+    assert unsaid.stderr.startswith("error: index 5 (--index, JOB_COMPLETION_INDEX or SLURM_ARRAY")
+    assert not teacher.asked
+    assert sdg(*command, "--of", "1").exit_code == 0
+    assert len(teacher.asked) == ROWS
+
+
+@pytest.mark.usefixtures("normalized")
 def test_processes_that_name_one_budget_spend_it_together_and_a_run_goes_on_from_there(
     teacher: TeacherServer,
     instance: dg.DagsterInstance,
@@ -230,6 +246,10 @@ def test_the_knobs_are_those_of_the_run_that_publishes(teacher: TeacherServer) -
     [
         (("--stage", "filtered"), "--stage 'filtered': must be generated or enriched"),
         (("--stage", "generated", "--of", "4"), "--of 4 without --index: say which of the 4"),
+        (
+            ("--stage", "generated", "--index", "3"),
+            "index 3 (--index, JOB_COMPLETION_INDEX or SLURM_ARRAY_TASK_ID) without --of: say how",
+        ),
         (
             ("--stage", "generated", "--of", "4", "--index", "4"),
             "index 4 of 4: the indexes are 0 to 3",

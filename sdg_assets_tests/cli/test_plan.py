@@ -20,7 +20,7 @@ def test_the_plan_counts_requests_and_tokens_of_the_real_seeds() -> None:
 
     assert done.exit_code == 0
     arc, gsm8k = json.loads(done.stdout)["subtasks"]
-    assert (arc["subtask"], arc["seeds"]) == ("arc_easy", 16)
+    assert (arc["subtask"], arc["seeds"], arc["seeds_from"]) == ("arc_easy", 16, "samples")
     assert arc["requests"] > 16 + 2 * 14  # one example per seed, most drafts solved twice
     assert arc["prompt_tokens"] > 16 * 200
     assert arc["roles"]["writer"]["requests"] == 16
@@ -33,6 +33,7 @@ def test_the_table_ends_with_all_of_it() -> None:
     done = sdg("plan", "arc", "--tokens-per-second", "10")
 
     assert done.exit_code == 0
+    assert "Seeds counted in samples: 2 of 2 subtasks." in done.stderr
     *lines, empty, told = done.stdout.splitlines()
     assert not empty
     assert told.startswith("1 teacher: ")

@@ -1,8 +1,11 @@
 from __future__ import annotations
 
+import pytest
+
 from sdg_assets.gates import Batch, difficulty
 from sdg_assets.gates.difficulty import DifficultyThresholds
 from sdg_assets.records import Refusal
+from sdg_assets.thresholds import overridden
 from sdg_assets_tests.support.records import STAMP, enriched
 
 
@@ -32,3 +35,11 @@ def test_a_range_keeps_its_ends_and_refuses_with_the_rate() -> None:
 
 def test_a_row_without_a_pass_rate_is_kept() -> None:
     assert refusal_of(None, min_pass_rate=0.5) is None
+
+
+def test_a_range_that_would_refuse_every_row_is_refused_itself() -> None:
+    says = "min_pass_rate 0.8 is above max_pass_rate 0.3: every probed row would be refused"
+    with pytest.raises(ValueError, match=says):
+        overridden({"min_pass_rate": 0.8, "max_pass_rate": 0.3})
+    with pytest.raises(ValueError, match=says):
+        overridden({"min_pass_rate": 0.8}, {"max_pass_rate": 0.3})

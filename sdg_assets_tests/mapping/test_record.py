@@ -37,8 +37,40 @@ def test_text_is_never_read_as_another_type(answer: str) -> None:
 
 def test_one_expression_keeps_its_type_and_anything_else_is_text() -> None:
     row = {"a": [1, 2], "b": {"c": 3}}
-    render = {t: compile_template(t, "x")(row) for t in ("{{a}}", "{{ b.c }}", "{{-a-}}", "{{a}}!")}
-    assert render == {"{{a}}": [1, 2], "{{ b.c }}": 3, "{{-a-}}": [1, 2], "{{a}}!": "[1, 2]!"}
+    render = {
+        t: compile_template(t, "x")(row) for t in ("{{a}}", "{{ b.c }}", "{{-a-}}", "{{b.c}}!")
+    }
+    assert render == {"{{a}}": [1, 2], "{{ b.c }}": 3, "{{-a-}}": [1, 2], "{{b.c}}!": "3!"}
+
+
+@pytest.mark.parametrize(
+    ("value", "says"),
+    [
+        (None, r"record\.question: null inside a text; write default\('', true\)"),
+        (float("nan"), r"record\.question: NaN inside a text"),
+        (["a", "b"], r"record\.question: list inside a text; choose its parts, or `join` them"),
+        ({"a": 1}, r"record\.question: dict inside a text"),
+        (b"a", r"record\.question: bytes inside a text"),
+    ],
+)
+def test_a_value_without_a_wording_is_never_part_of_a_text(value: object, says: str) -> None:
+    for question in ("{{title}}. {{q}}", "{% if q %}{{title}}{% endif %}"):
+        with pytest.raises(MappingError, match=says):
+            mapped({"q": "Which?", "a": "Elbe", "title": value}, question=question)
+
+
+def test_a_null_that_may_be_left_out_is_no_text() -> None:
+    question = "{{title | default('', true)}} {{q}}"
+
+    assert (
+        mapped({"q": "Which?", "a": "1", "title": None}, question=question)[0].question == "Which?"
+    )
+    assert mapped({"q": "Which?", "a": "1", "c": None}, context="{{c}}")[0].context == ""
+
+
+def test_nan_alone_is_no_text_either() -> None:
+    with pytest.raises(MappingError, match=r"record\.answer: text expected, found NaN"):
+        mapped({"q": "Which?", "a": float("nan")})
 
 
 def test_choices_and_index() -> None:

@@ -31,12 +31,14 @@ class Edge:
         self.rows: list[dict[str, Any]] = [{"i": 0}, {"i": 1}]
         self.asked: list[tuple[tuple[Any, ...], dict[str, Any]]] = []
         self.fails: Exception | None = None
+        self.moved: dict[str, str] = {}
 
-    def dataset_info(self, _dataset: str, revision: str | None = None) -> SimpleNamespace:
+    def dataset_info(self, dataset: str, revision: str | None = None) -> SimpleNamespace:
         if self.fails:
             raise self.fails
         files = [SimpleNamespace(rfilename=file) for file in self.files[revision]]
-        return SimpleNamespace(sha=f"commit-of-{revision or 'main'}", siblings=files)
+        sha = f"commit-of-{revision or 'main'}"
+        return SimpleNamespace(id=self.moved.get(dataset, dataset), sha=sha, siblings=files)
 
     def load_dataset(self, *arguments: Any, **options: Any) -> datasets.IterableDataset:
         self.asked.append((arguments, options))
@@ -59,6 +61,20 @@ def test_rows_are_streamed_at_the_commit_that_the_revision_names(edge: Edge) -> 
     ((arguments, options),) = edge.asked
     assert arguments == ("org/quiz", "main")
     assert options == {"split": "train", "streaming": True, "revision": "commit-of-main"}
+
+
+def test_an_old_id_without_an_owner_is_refused_with_its_new_one(edge: Edge) -> None:
+    edge.moved = {"quiz": "org/new-quiz"}
+    old = SPEC.model_copy(update={"dataset": "quiz"})
+
+    with pytest.raises(SeedSourceError, match="quiz is org/new-quiz on the Hub; write `dataset:"):
+        HubSource().revision(old)
+
+
+def test_a_dataset_that_its_owner_moved_is_read_under_its_old_id(edge: Edge) -> None:
+    edge.moved = {"org/quiz": "new-org/quiz"}
+
+    assert list(HubSource().rows(SPEC, "train")) == edge.rows
 
 
 def test_a_script_dataset_is_read_from_its_parquet_conversion(edge: Edge) -> None:

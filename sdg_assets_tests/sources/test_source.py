@@ -41,6 +41,46 @@ def test_a_split_is_its_files_in_order(mirror: Path) -> None:
     assert source.configs("org/quiz") == ["main"]
 
 
+@pytest.mark.parametrize("suffix", ["parquet", "jsonl"])
+@pytest.mark.parametrize("shard", ["", "-0", "-00000-of-00001", "-00000-of-00001-b42a775f407cee45"])
+def test_every_split_that_can_be_read_is_listed(tmp_path: Path, shard: str, suffix: str) -> None:
+    config = tmp_path / "org" / "quiz" / "main"
+    for split in ("train", "test"):
+        file = config / f"{split}{shard}.{suffix}"
+        parquet(file, [{"i": split}])
+        if suffix == "jsonl":
+            file.write_text(f'{{"i": "{split}"}}\n', "utf-8")
+    source = open_source(f"mirror:{tmp_path}")
+
+    assert source.splits(SPEC) == ["test", "train"]
+    assert list(source.rows(SPEC, "train")) == [{"i": "train"}]
+    assert list(source.rows(SPEC, "test")) == [{"i": "test"}]
+    assert source.revision(SPEC).startswith("local:")
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["0000.parquet", "train_00000_of_00001.parquet", "test-00000-of-00001.v2.jsonl", "a b.jsonl"],
+)
+def test_a_data_file_whose_split_cannot_be_told_is_an_error(mirror: Path, name: str) -> None:
+    (mirror / "org/quiz/main" / name).touch()
+    source = open_source(f"mirror:{mirror}")
+
+    with pytest.raises(SeedSourceError, match=r"the name does not tell the split; name it <split>"):
+        source.splits(SPEC)
+    with pytest.raises(SeedSourceError, match=r"the name does not tell the split"):
+        list(source.rows(SPEC, "train"))
+
+
+def test_the_cache_that_hf_download_leaves_is_no_config(mirror: Path) -> None:
+    (mirror / "org/quiz/main").rename(mirror / "org/quiz/default")
+    (mirror / "org/quiz/.cache").mkdir()
+    source = open_source(f"mirror:{mirror}")
+
+    assert source.configs("org/quiz") == ["default"]
+    assert list(source.rows(SPEC, "test")) == [{"i": 7}]
+
+
 def test_the_revision_changes_with_the_rows(mirror: Path) -> None:
     source = open_source(f"mirror:{mirror}")
     before = source.revision(SPEC)

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from sdg_assets.catalog import SubtaskSpec
 from sdg_assets.records import Role, Stage
 from sdg_assets.settings import Settings
 from sdg_assets.stages import plan
@@ -151,6 +152,75 @@ def test_a_teacher_without_thoughts_costs_none() -> None:
     assert set(thoughts_of(Settings(teacher="qwen2.5-coder-1.5b")).values()) == {0}
 
 
+def put_normalized(store: Store, spec: SubtaskSpec, rows: int) -> None:
+    for stage in (Stage.SEEDS, Stage.NORMALIZED):
+        with store.write(key_of(spec, stage)) as out:
+            for row in made_up_rows(spec, stage, rows):
+                out.put(row)
+
+
+@pytest.mark.parametrize(
+    ("declared", "stored", "cap", "changes", "origin"),
+    [
+        (30, 30, None, {}, "the store"),
+        (30, 30, 40, {}, "the store"),
+        (30, 20, 20, {}, "the store"),
+        (30, 3, None, {}, "samples"),
+        (30, 3, 20, {}, "samples"),
+        (30, 30, 20, {}, "samples"),
+        (None, 30, None, {}, "samples"),
+        (30, 30, None, {"split": "other"}, "samples"),
+        (30, 30, None, {"dataset": "org/other"}, "samples"),
+    ],
+)
+def test_stored_rows_are_counted_only_if_the_settings_would_make_them(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    declared: int | None,
+    stored: int,
+    cap: int | None,
+    changes: dict[str, str],
+    origin: str,
+) -> None:
+    spec = seed_task().resolve("quiz").model_copy(update={"rows": declared})
+    put_normalized(Store(tmp_path), spec, stored)
+    monkeypatch.setattr(plan, "open_source", lambda _: MadeUpSource(30))
+
+    asked = spec.model_copy(update=changes)
+    counted = plan.seeds_of(asked, Settings(store=tmp_path, max_seeds=cap))
+
+    assert (counted.rows, counted.origin) == (min(30, cap or 30), origin)
+
+
+def test_stored_rows_of_another_revision_or_of_replaced_seeds_are_not_counted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spec = seed_task().resolve("quiz")
+    put_normalized(Store(tmp_path), spec, 20)
+    settings = Settings(store=tmp_path, max_seeds=20)
+    source = MadeUpSource(30)
+    monkeypatch.setattr(plan, "open_source", lambda _: source)
+    assert plan.seeds_of(spec, settings).origin == "the store"
+
+    with monkeypatch.context() as other:
+        other.setattr(source, "revision", lambda _: "2")
+        assert plan.seeds_of(spec, settings).origin == "samples"
+    with Store(tmp_path).write(key_of(spec, Stage.SEEDS)) as out:
+        for row in made_up_rows(spec, Stage.SEEDS, 20):
+            out.put(row)
+    assert plan.seeds_of(spec, settings).origin == "samples"
+
+
+def test_stored_rows_are_counted_where_the_source_cannot_be_asked(tmp_path: Path) -> None:
+    spec = seed_task().resolve("quiz")
+    put_normalized(Store(tmp_path), spec, 3)
+
+    counted = plan.seeds_of(spec, Settings(store=tmp_path, seed_source="samples"))
+
+    assert counted.rows == 3
+    assert counted.origin == "the store, which could not be compared with samples"
+
+
 @pytest.mark.parametrize("stage", [Stage.NORMALIZED, Stage.SEEDS])
 def test_a_plan_counts_all_seeds_and_keeps_the_first(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stage: Stage
@@ -159,14 +229,13 @@ def test_a_plan_counts_all_seeds_and_keeps_the_first(
     spec = seed_task().resolve("quiz")
 
     for rows in (100, 400) if stage is Stage.NORMALIZED else ():
-        with Store(tmp_path / f"{rows}").write(key_of(spec, stage)) as out:
-            for row in made_up_rows(spec, stage, rows):
-                out.put(row)
+        put_normalized(Store(tmp_path / f"{rows}"), spec, rows)
 
     def count(rows: int) -> None:
         monkeypatch.setattr(plan, "open_source", lambda _: MadeUpSource(rows))
-        first, counted = plan.seeds_of(spec, Settings(store=tmp_path / f"{rows}"))
-        assert (len(first), counted) == (10, rows)
+        cap, origin = (rows, "the store") if stage is Stage.NORMALIZED else (None, "samples")
+        counted = plan.seeds_of(spec, Settings(store=tmp_path / f"{rows}", max_seeds=cap))
+        assert (len(counted.first), *counted[1:]) == (10, rows, origin)
 
     # From the source, `normalize` remembers a hash of each row.
     assert bytes_a_row(count, 100) < 200

@@ -18,7 +18,7 @@ from sdg_assets_tests.conftest import Configure
 def test_both_sides_write_the_same_and_a_limited_time_is_kept(configure: Configure) -> None:
     configure(teacher="smollm2-135m")
     spec = load_catalog().subtask("gsm8k", "gsm8k")
-    (seeds, _), teacher = seeds_of(spec, settings()), recording_teacher(settings())
+    seeds, teacher = seeds_of(spec, settings()).first, recording_teacher(settings())
     endless = seeds[0].model_copy(update={"id": "f" * 20, "question": "why " * 9000})
 
     # A seed that fits into no prompt is asked by neither side.
