@@ -196,7 +196,9 @@ def _release(
         terms={card.model: card.terms for card in cards},
         prices=PriceList.of(current_settings),
         tokenizer=_tokenizer(current_settings),
-        coverage=coverage(store, catalog, current_settings.without_benchmarks),
+        coverage=coverage(
+            store, catalog, current_settings.without_benchmarks, current_settings.seed_source
+        ),
         notes=[note for spec in specs for note in notes_of(store, spec.task, spec.key)],
         # The subtasks of the release only: others may be enabled later without a change to it.
         matrix=partial(

@@ -12,11 +12,12 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from sdg_assets.catalog import Catalog, load_protected
+from sdg_assets.catalog import Catalog, SubtaskSpec, load_protected
 from sdg_assets.catalog.entries import EVERY_CONFIG
 from sdg_assets.catalog.protected import ProtectedBenchmark
 from sdg_assets.catalog.seed_task import SeedTask
-from sdg_assets.heldout.protection import EVERY_BENCHMARK, PROTECTED, heldout_key
+from sdg_assets.heldout.freshness import SourceInUse
+from sdg_assets.heldout.protection import EVERY_BENCHMARK, PROTECTED, collection_name, heldout_key
 from sdg_assets.heldout.splits import HashedSplit
 from sdg_assets.store.partitions import REQUESTS, PartitionKey, Store
 
@@ -52,24 +53,29 @@ class SplitCoverage:
         return self.reason == "compared"
 
 
-def coverage(store: Store, catalog: Catalog, without: Collection[str]) -> list[SplitCoverage]:
+def coverage(
+    store: Store, catalog: Catalog, without: Collection[str], source: str
+) -> list[SplitCoverage]:
     """Lists all held-out splits, ordered by collection.
 
     Args:
         store: The store with the hashes.
         catalog: The tasks.
         without: Benchmarks that were left out by name; EVERY_BENCHMARK for any that is not hashed.
+        source: The seed source in use. Hashes from another one do not count, although rows are
+            compared with them: a small mirror's 2 rows are not the split.
 
     Raises:
         StoreError: A list of hashed splits is corrupt.
     """
     benchmarks = {benchmark.name: benchmark for benchmark in load_protected()}
-    keys = {
-        f"{task.task}/{key}": heldout_key(task.task, key)
+    collections: dict[PartitionKey, SubtaskSpec | ProtectedBenchmark] = {
+        heldout_key(task.task, key): task.resolve(key)
         for task in catalog.enabled()
         for key in task.enabled_subtasks()
-    } | {name: heldout_key(PROTECTED, name) for name in benchmarks}
-    hashed = _hashed(store, keys)
+    }
+    collections |= {heldout_key(PROTECTED, name): each for name, each in benchmarks.items()}
+    hashed = _hashed(store, collections, SourceInUse(source))
     splits = [
         SplitCoverage(name, s.dataset, s.config, s.split, *_outcome(s))
         for name, hashed_splits in hashed.items()
@@ -99,12 +105,16 @@ def not_compared(splits: Collection[SplitCoverage]) -> dict[Reason, list[SplitCo
     return dict(sorted(groups.items(), key=lambda group: -len(group[1])))
 
 
-def _hashed(store: Store, keys: Mapping[str, PartitionKey]) -> dict[str, list[HashedSplit]]:
-    published = store.manifests(keys.values())
-    names = [name for name, key in keys.items() if key in published]
+def _hashed(
+    store: Store,
+    collections: Mapping[PartitionKey, SubtaskSpec | ProtectedBenchmark],
+    in_use: SourceInUse,
+) -> dict[str, list[HashedSplit]]:
+    published = store.manifests(collections)
+    keys = [key for key, m in published.items() if in_use.made(m.info, collections[key])]
     with ThreadPoolExecutor(REQUESTS) as pool:  # in a bucket, reading each list is one request
-        lists = pool.map(lambda name: list(store.read(keys[name], HashedSplit)), names)
-        return dict(zip(names, lists, strict=True))
+        lists = pool.map(lambda key: list(store.read(key, HashedSplit)), keys)
+        return dict(zip(map(collection_name, keys), lists, strict=True))
 
 
 def _outcome(split: HashedSplit) -> tuple[Reason, int, str]:

@@ -24,7 +24,7 @@ from sdg_assets.store.partitions import PartitionKey, Store
 from sdg_assets_tests.assets.quiz import put_rows, quiz
 from sdg_assets_tests.conftest import Configure, on_disk
 from sdg_assets_tests.support.builders import seed_task, write_catalog
-from sdg_assets_tests.support.heldout import FILLERS, Splits
+from sdg_assets_tests.support.heldout import FILLERS, Splits, as_if_read_now
 from sdg_assets_tests.support.records import CAPITALS, enriched
 from sdg_assets_tests.support.runs import QUIET, failures, run
 from sdg_assets_tests.support.tokenizers import words_tokenizer
@@ -57,6 +57,7 @@ def hold_out(store: Store, task: str, subtask: str, *questions: str) -> None:
     rows = [{"question": q, "choices": CAPITALS, "label": 0} for q in questions]
     heldout_rows.add(seed_task().resolve("quiz"), "test", Splits(test=rows))
     tables = heldout_rows.tables()
+    spec = cached_catalog(settings().catalog).subtask(task, subtask)
     with store.write(heldout_key(task, subtask)) as out:
         for split in heldout_rows.splits if questions else []:
             out.accept(split)
@@ -64,8 +65,8 @@ def hold_out(store: Store, task: str, subtask: str, *questions: str) -> None:
         out.info = {
             "rows": len(tables.rows),
             "splits": 1,
-            "source": settings().seed_source,
             "missing": [],
+            **as_if_read_now(spec, settings().seed_source),
         }
 
 
