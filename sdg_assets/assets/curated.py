@@ -1,6 +1,6 @@
 """The `curated` asset: one release of all published `filtered` partitions."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import timedelta
 from functools import partial
 
@@ -12,7 +12,7 @@ from sdg_assets.assets.endings import INTERRUPTS, StepEnd
 from sdg_assets.assets.keys import CURATED, asset_key
 from sdg_assets.assets.lineage import release_lineage
 from sdg_assets.assets.operations import state_of
-from sdg_assets.assets.release_page import freshness, release_metadata
+from sdg_assets.assets.release_page import current_licences, freshness, release_metadata
 from sdg_assets.assets.retries import retries
 from sdg_assets.browse.links import rows_url
 from sdg_assets.catalog import Catalog, SubtaskSpec, configured_catalog
@@ -36,6 +36,7 @@ from sdg_assets.stages.cost import PriceList
 from sdg_assets.stages.curated import Partition, curate
 from sdg_assets.stages.funnel import funnel_row
 from sdg_assets.stages.matrix import matrix_of
+from sdg_assets.stages.relicensed import CurrentLicences, Relicensed
 from sdg_assets.stages.stage import STAGES, key_of
 from sdg_assets.store.disk import clear_refusals
 from sdg_assets.store.notes import notes_of
@@ -85,7 +86,7 @@ def curated_asset(catalog: Catalog) -> dg.AssetsDefinition:
                 clear_refusals(current_settings.store),
                 release_lineage(context, store) as report_lineage,
             ):
-                release, keys = _release(config, current_settings)
+                release, keys, relicensed = _release(config, current_settings)
                 report_lineage(release, _subtasks(keys, current_settings))
             stale = _stale(context.instance, keys, current_settings)
             if stale:
@@ -105,7 +106,9 @@ def curated_asset(catalog: Catalog) -> dg.AssetsDefinition:
             metadata["browse"] = dg.MetadataValue.url(page)
         if address:
             metadata["hub"] = dg.MetadataValue.url(address)
-        yield dg.MaterializeResult(metadata=metadata, check_results=[freshness(stale)])
+        yield dg.MaterializeResult(
+            metadata=metadata, check_results=[freshness(stale), current_licences(relicensed)]
+        )
 
     return curated
 
@@ -135,7 +138,7 @@ def _stale(
 
 def _release(
     config: ReleaseConfig, current_settings: Settings
-) -> tuple[Release[Place], list[PartitionKey]]:
+) -> tuple[Release[Place], list[PartitionKey], Mapping[Relicensed, int]]:
     store, catalog = Store(current_settings.store), configured_catalog(current_settings)
     tasks = [catalog.task(name) for name in sorted(set(config.tasks))] or catalog.enabled()
     specs = [task.resolve(key) for task in tasks for key in task.enabled_subtasks()]
@@ -156,6 +159,9 @@ def _release(
             yield str(key), store.read(key, EnrichedExample)
 
     cards = teacher_cards(current_settings.catalog).values()
+    licences = CurrentLicences(
+        {spec.key: spec.license for spec in specs}, {card.model: card.license for card in cards}
+    )
     terms = strictest_terms(
         (card.model, Terms(card.commercial_use, card.outputs_may_train)) for card in cards
     )
@@ -183,6 +189,7 @@ def _release(
         terms,
         current_settings.text_style,
         share_alike=current_settings.commercial_share_alike,
+        licences=licences,
     )
     cut = Cut(
         inputs={str(key): published[key].sha256 for key in keys},
@@ -194,6 +201,7 @@ def _release(
         audit=comparison.audit,
         embedded=embedded_comparison(published[key].info for key in keys),
         terms={card.model: card.terms for card in cards},
+        relicensed=licences.rows,
         prices=PriceList.of(current_settings),
         tokenizer=_tokenizer(current_settings),
         coverage=coverage(
@@ -209,7 +217,7 @@ def _release(
             share=current_settings.coverage_share,
         ),
     )
-    return write_release(store.root, cut, rows), keys
+    return write_release(store.root, cut, rows), keys, licences.rows
 
 
 def _tokenizer(current_settings: Settings) -> Tokenizer | NoTokenizer:

@@ -59,6 +59,7 @@ from sdg_assets.release.versions import Lineage, lineage, schema_of
 from sdg_assets.stages.cost import PriceList
 from sdg_assets.stages.funnel import FunnelRow
 from sdg_assets.stages.matrix import Matrix
+from sdg_assets.stages.relicensed import Relicensed
 from sdg_assets.store.notes import Note
 from sdg_assets.store.places import Place
 from sdg_assets.store.review import Review, counted
@@ -92,6 +93,8 @@ class Cut:
     """What rows were compared with by embeddings."""
     terms: Mapping[str, str] = field(default_factory=dict)
     """Model → what its licence requires of users who train on its outputs."""
+    relicensed: Mapping[Relicensed, int] = field(default_factory=dict)
+    """Licence that was corrected since rows were made → these rows. Read after the last row."""
     notes: Sequence[Note] = ()
     """What people noted on rows of the released subtasks, in the order in which they did."""
     prices: PriceList = field(default_factory=PriceList)
@@ -279,6 +282,7 @@ def _manifest(
         "commercial_rows": statistics.commercial,
         "not_commercial": dict(sorted(statistics.not_commercial.items())),
         "licences": dict(sorted(statistics.licences.items())),
+        **_relicensed(cut.relicensed),
         "tokens": statistics.tokens.entry(),
         "tasks": {task: asdict(figures) for task, figures in sorted(statistics.tasks.items())},
         "funnel": [_counts(funnel) for funnel in cut.funnels],
@@ -310,6 +314,12 @@ def _passages(statistics: Statistics) -> dict[str, Any]:
         for each in statistics.owed.passage_sources()
     ]
     return {"passages": entries} if entries else {}
+
+
+def _relicensed(corrected: Mapping[Relicensed, int]) -> dict[str, Any]:
+    """Licences that were corrected since rows were made; nothing if there are none."""
+    entries = [{**asdict(each), "rows": rows} for each, rows in sorted(corrected.items())]
+    return {"relicensed": entries} if entries else {}
 
 
 def _counts(funnel: FunnelRow) -> dict[str, Any]:
@@ -346,6 +356,7 @@ def _facts(
         coverage=cut.coverage,
         coverage_file=HELDOUT,
         citations=list(dict.fromkeys(entries)),
+        relicensed=sorted(cut.relicensed.items()),
         terms={m: cut.terms[m] for _, m, _ in statistics.teachers if m in cut.terms},
         matrix=matrix_page(matrix) if matrix else "",
         matrix_file=COVERAGE,

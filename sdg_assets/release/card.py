@@ -20,6 +20,7 @@ from sdg_assets.release.statistics import SAMPLE, Statistics
 from sdg_assets.release.templates import page_template
 from sdg_assets.release.tokens import DIMENSIONS
 from sdg_assets.release.versions import Lineage
+from sdg_assets.stages.relicensed import Relicensed
 from sdg_assets.store.review import Review
 from sdg_assets.teacher.server.served import UNKNOWN_REVISION
 from sdg_assets.texts import VARIANTS
@@ -95,6 +96,8 @@ class CardFacts:
     """What people found in the rows that they read before the cut."""
     embedded: EmbeddedComparison = NOT_EMBEDDED
     """What rows were compared with by embeddings."""
+    relicensed: Sequence[tuple[Relicensed, int]] = ()
+    """Licences that were corrected since rows were made, with these rows."""
     costs: CostTable = field(default_factory=CostTable)
     """What an accepted row cost."""
 

@@ -25,7 +25,7 @@ from sdg_assets_tests.assets.quiz import put_rows, quiz
 from sdg_assets_tests.conftest import Configure, on_disk
 from sdg_assets_tests.support.builders import seed_task, write_catalog
 from sdg_assets_tests.support.heldout import FILLERS, Splits, as_if_read_now
-from sdg_assets_tests.support.records import CAPITALS, enriched
+from sdg_assets_tests.support.records import CAPITALS, enriched, source
 from sdg_assets_tests.support.runs import QUIET, failures, run
 from sdg_assets_tests.support.tokenizers import words_tokenizer
 
@@ -68,6 +68,11 @@ def hold_out(store: Store, task: str, subtask: str, *questions: str) -> None:
             "missing": [],
             **as_if_read_now(spec, settings().seed_source),
         }
+
+
+def evaluations(result: dg.ExecuteInProcessResult) -> dict[str, dg.AssetCheckEvaluation]:
+    """The release's checks by name."""
+    return {e.check_name: e for e in result.get_asset_check_evaluations()}
 
 
 def row(subtask: str, question: str, **changes: Any) -> EnrichedExample:
@@ -159,6 +164,46 @@ def test_outputs_that_may_not_train_are_kept_out_of_the_commercial_rows(
     why = "solver google/gemma-3-27b-it (LicenseRef-Gemma): training on outputs: unclear"
     assert manifest["commercial_rows"] == 1
     assert manifest["not_commercial"] == {why: 1}
+
+
+def test_a_release_states_licences_that_were_corrected_after_rows_were_made_and_says_so(
+    store: Store, instance: dg.DagsterInstance
+) -> None:
+    made_under = source(dataset="org/free", license="LicenseRef-Earlier")
+    put(store, "free", "free_a", row("free_a", "Which river is it?", source=made_under))
+
+    result = curate(instance)
+
+    assert result.success, failures(result)
+    (only,) = released(result)
+    assert only.source.license == only.license == "MIT", "what the catalog states"
+    check = evaluations(result)["current_licences"]
+    assert (check.passed, check.severity) == (False, dg.AssetCheckSeverity.WARN)
+    assert "earlier licences of org/free" in str(check.description)
+    path = Path(release_metadata(result)["path"])
+    manifest = json.loads((path / "manifest.json").read_text("utf-8"))
+    assert manifest["relicensed"] == [
+        {
+            "what": "seeds",
+            "name": "org/free",
+            "before": "LicenseRef-Earlier",
+            "now": "MIT",
+            "rows": 1,
+        }
+    ]
+    assert "| org/free | MIT | LicenseRef-Earlier | 1 |" in (path / "SOURCES.md").read_text("utf-8")
+
+
+def test_rows_of_current_licences_pass_the_check(
+    store: Store, instance: dg.DagsterInstance
+) -> None:
+    put(store, "free", "free_a", row("free_a", "Which river is it?", source=source(license="MIT")))
+
+    result = curate(instance)
+
+    assert evaluations(result)["current_licences"].passed
+    page = Path(release_metadata(result)["path"]) / "SOURCES.md"
+    assert "Corrected licences" not in page.read_text("utf-8")
 
 
 def test_two_partitions_give_one_row_of_the_same_question(
@@ -353,7 +398,7 @@ def test_stale_inputs_are_a_warning_on_the_page_of_a_release(
     result = curate(instance)
 
     assert result.success, failures(result)
-    (check,) = result.get_asset_check_evaluations()
+    check = evaluations(result)["fresh_inputs"]
     assert (check.passed, check.severity) == (False, dg.AssetCheckSeverity.WARN)
     assert "1 partitions are stale" in str(check.description)
     assert "- quiz/normalized/quiz_b" in release_metadata(result)["stale_inputs"]

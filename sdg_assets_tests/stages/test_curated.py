@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import itertools
 
+import pytest
+
 from sdg_assets.gates import Gate
 from sdg_assets.gates.base import ROWS_PER_BATCH, EachRow
 from sdg_assets.gates.licence import Terms
@@ -14,6 +16,7 @@ from sdg_assets.records import (
     TeacherStamp,
 )
 from sdg_assets.stages.curated import curate
+from sdg_assets.stages.relicensed import CurrentLicences, Relicensed
 from sdg_assets_tests.support.records import STAMP, enriched, judgement, source
 
 YES: dict[str, CommercialUse] = {"quiz": "yes"}
@@ -106,6 +109,93 @@ def test_a_row_says_who_wrote_into_it_and_why_it_is_not_commercial() -> None:
     assert curated.not_commercial == [
         "writer google/gemma-3-27b-it (LicenseRef-Gemma): training on outputs: unclear"
     ]
+
+
+def relicensed(
+    row: EnrichedExample,
+    *,
+    seeds: str = "MIT",
+    model: str = STAMP.license,
+    share_alike: bool = True,
+) -> tuple[CuratedExample, CurrentLicences]:
+    licences = CurrentLicences({"quiz": seeds}, {STAMP.model: model})
+    (curated,) = curate(
+        [("quiz", [row])], none, no_gates, YES, TEACHERS,
+        share_alike=share_alike, licences=licences,
+    )  # fmt: skip
+    assert isinstance(curated, CuratedExample)
+    return curated, licences
+
+
+def test_a_seed_licence_that_was_corrected_to_share_alike_leaves_the_commercial_subset() -> None:
+    row = enriched(source=source(license="MIT"))
+
+    curated, licences = relicensed(row, seeds="CC-BY-SA-4.0", share_alike=False)
+
+    assert (curated.license, curated.source.license) == ("CC-BY-SA-4.0", "CC-BY-SA-4.0")
+    assert curated.commercial_use == "no"
+    assert curated.not_commercial == [
+        "seeds of quiz (CC-BY-SA-4.0): commercial use without sharing alike: no"
+    ]
+    correction = Relicensed("seeds", row.source.dataset, "MIT", "CC-BY-SA-4.0")
+    assert licences.rows == {correction: 1}
+
+
+@pytest.mark.parametrize(
+    ("earlier", "share_alike", "reason"),
+    [
+        ("CC-BY-NC-4.0", True, "seeds org/quiz, made under CC-BY-NC-4.0: commercial use: no"),
+        (
+            "CC-BY-SA-4.0",
+            False,
+            "seeds org/quiz, made under CC-BY-SA-4.0: commercial use without sharing alike: no",
+        ),
+        ("CC-BY-SA-4.0", True, ""),
+        ("LicenseRef-nobody-has-read", True, ""),
+    ],
+)
+def test_what_an_earlier_seed_licence_forbids_stays_forbidden(
+    earlier: str, share_alike: bool, reason: str
+) -> None:
+    row = enriched(source=source(dataset="org/quiz", license=earlier))
+
+    curated, _ = relicensed(row, share_alike=share_alike)
+
+    assert curated.license == "MIT"
+    assert (curated.commercial_use, curated.not_commercial) == (
+        ("no", [reason]) if reason else ("yes", [])
+    )
+
+
+def test_every_stamp_of_a_model_gets_the_licence_that_its_card_states_now() -> None:
+    row = enriched(source=source(license="MIT"), judge=judgement(1.0), probe=STAMP, pass_rate=0.5)
+
+    curated, licences = relicensed(row, model="LicenseRef-Llama-3.3")
+
+    assert curated.judge
+    assert curated.probe
+    stamps = [curated.teacher, curated.solver, curated.judge.judge, curated.probe]
+    assert {stamp.license for stamp in stamps} == {"LicenseRef-Llama-3.3"}
+    assert {part.license for part in curated.written_by} == {"LicenseRef-Llama-3.3"}
+    correction = Relicensed("teacher", STAMP.model, STAMP.license, "LicenseRef-Llama-3.3")
+    assert licences.rows == {correction: 1}, "once a row"
+
+
+@pytest.mark.parametrize(("reasons", "use"), [(["Dull."], "no"), ([], "yes")])
+def test_an_earlier_licence_of_a_teacher_counts_if_it_wrote_text_of_the_row(
+    reasons: list[str], use: CommercialUse
+) -> None:
+    research = TeacherStamp(model="org/j", revision="1", license="LicenseRef-Mistral-Research-0.1")
+    judged = judgement(1.0).model_copy(update={"reasons": reasons, "judge": research})
+    licences = CurrentLicences({}, {research.model: "Apache-2.0"})
+    terms = {**TEACHERS, research.model: Terms("yes", "yes")}
+
+    (curated,) = curate(
+        [("quiz", [enriched(judge=judged)])], none, no_gates, YES, terms, licences=licences
+    )
+
+    assert isinstance(curated, CuratedExample)
+    assert curated.commercial_use == use
 
 
 def test_a_row_that_another_partition_holds_is_refused_at_its_place() -> None:
