@@ -33,8 +33,9 @@ from sdg_assets.settings import Settings, settings
 from sdg_assets.signatures.release import duplicates_across
 from sdg_assets.signatures.thresholds import DuplicateThresholds
 from sdg_assets.stages.cost import PriceList
-from sdg_assets.stages.curated import Partition, curate
+from sdg_assets.stages.curated import curate
 from sdg_assets.stages.funnel import funnel_row
+from sdg_assets.stages.gate_refusals import GateRefusals, Partition
 from sdg_assets.stages.matrix import matrix_of
 from sdg_assets.stages.relicensed import CurrentLicences, Relicensed
 from sdg_assets.stages.stage import STAGES, key_of
@@ -180,11 +181,13 @@ def _release(
     def similarities(name: str) -> DuplicateThresholds:
         return thresholds(name).of(DuplicateThresholds)
 
-    copies = duplicates_across(store, keys, similarities, current_settings.duplicate_search)
+    by_gates = GateRefusals(partitions(), gates)
+    engine = current_settings.duplicate_search
+    copies = duplicates_across(store, keys, similarities, engine, by_gates.places)
     rows = curate(
         partitions(),
         copies.refusals,
-        gates,
+        by_gates.of,
         {spec.key: spec.commercial_use for spec in specs},
         terms,
         current_settings.text_style,

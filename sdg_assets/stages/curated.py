@@ -2,24 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
-from more_itertools import chunked
-
-from sdg_assets.gates import Gate, first_refusals
-from sdg_assets.gates.base import ROWS_PER_BATCH
 from sdg_assets.gates.licence import Terms, commercial_use, contributions, row_licence
 from sdg_assets.records import CommercialUse, CuratedExample, EnrichedExample, Refusal, Rejection
+from sdg_assets.stages.gate_refusals import Partition
 from sdg_assets.stages.relicensed import CurrentLicences
 from sdg_assets.texts import TextStyle, render_texts
-
-Partition = tuple[str, Iterable[EnrichedExample]]
 
 
 def curate(
     partitions: Iterable[Partition],
     copies: Callable[[str], Mapping[int, Refusal]],
-    gates: Callable[[str], Sequence[Gate]],
+    refused: Callable[[str], Mapping[int, Refusal]],
     seed_use: Mapping[str, CommercialUse],
     terms: Mapping[str, Terms],
     style: TextStyle = "plain",
@@ -30,12 +25,10 @@ def curate(
     """Turns the rows of all partitions into the rows of a release.
 
     Args:
-        partitions: (name, rows of `filtered`), one after the other. One batch is in memory at a
-            time.
-        copies: Returns, for a partition, the refusal of each row that is a copy of another row, by
-            position.
-        gates: Returns, for a partition, the gates to apply once more, because the data that they
-            compare with may have changed.
+        partitions: (name, rows of `filtered`), one after the other.
+        copies: Returns, for a partition, the refusal of each row that is a copy of a released row,
+            by position.
+        refused: Returns the same for the rows that the release's gates refuse, see `GateRefusals`.
         seed_use: Subtask → whether its seeds may be used commercially.
         terms: Model → the terms of its licence for outputs. A missing model's terms are unknown.
         style: The style of the training texts.
@@ -48,22 +41,12 @@ def curate(
     """
     licences = licences or CurrentLicences({}, {})
     for name, rows in partitions:
-        refused_copies, partition_gates, start = copies(name), gates(name), 0
-        for batch in chunked(rows, ROWS_PER_BATCH):
-            refusals = {
-                place: refusal
-                for place in range(len(batch))
-                if (refusal := refused_copies.get(start + place))
-            }
-            remaining = [place for place in range(len(batch)) if place not in refusals]
-            by_gates = first_refusals([batch[place] for place in remaining], partition_gates)
-            refusals |= {remaining[place]: refusal for place, refusal in by_gates.items()}
-            start += len(batch)
-            for place, row in enumerate(batch):
-                if refusal := refusals.get(place):
-                    yield refusal.rejection(row)
-                else:
-                    yield _curated(row, licences, seed_use, terms, style, share_alike)
+        by_gates, as_copies = refused(name), copies(name)
+        for place, row in enumerate(rows):
+            if refusal := by_gates.get(place) or as_copies.get(place):
+                yield refusal.rejection(row)
+            else:
+                yield _curated(row, licences, seed_use, terms, style, share_alike)
 
 
 def _curated(

@@ -217,6 +217,27 @@ def test_two_partitions_give_one_row_of_the_same_question(
     assert (release_metadata(result)["rows"], release_metadata(result)["rows_rejected"]) == (1, 1)
 
 
+def test_the_copy_of_a_row_that_was_held_out_since_is_released_in_its_place(
+    store: Store, instance: dg.DagsterInstance, configure: Configure
+) -> None:
+    """Only the exact row is refused; its copy in other words has too small an overlap."""
+    configure(gates='{"contamination_overlap": 1.0, "contamination_confirmed_overlap": 1.0}')
+    leaked = "Which river runs past the old mill and the bridge of the seven arches?"
+    copy = leaked.replace("bridge", "tower")
+    put(store, "free", "free_a", row("free_a", leaked))
+    put(store, "free", "free_b", row("free_b", copy, vote_share=0.7))
+    (kept,) = released(curate(instance))
+    assert kept.question == leaked, "the better one of the two"
+    hold_out(store, "bound", "bound_a", leaked)
+
+    result = curate(instance)
+
+    assert [r.question for r in released(result)] == [copy]
+    path = Path(release_metadata(result)["path"])
+    manifest = json.loads((path / "manifest.json").read_text("utf-8"))
+    assert manifest["rejected"] == {"contamination: exact row": 1}
+
+
 def test_a_row_that_was_held_out_since_it_was_filtered_is_not_released(
     store: Store, instance: dg.DagsterInstance
 ) -> None:

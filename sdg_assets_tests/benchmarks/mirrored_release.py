@@ -95,7 +95,7 @@ def texts_only(root: Path, names: Sequence[str], rows: int) -> Path:
                 out.accept(example)
         inputs[str(key_of(spec, Stage.FILTERED))] = content_id([e.id for e in examples])
         partitions.append((spec.key, [_stand_in(example, APACHE) for example in examples]))
-    curated = curate(partitions, lambda _name: {}, lambda _name: [], {}, {})
+    curated = curate(partitions, lambda _name: {}, lambda _name: {}, {}, {})
     return write_release(root, Cut(inputs), curated).path
 
 

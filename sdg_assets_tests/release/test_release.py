@@ -90,7 +90,7 @@ def curated_rows(
     copies = {"all": {len(rows) - 1: Refusal("duplicates", "exact duplicate", rows[0].id)}}
     use: dict[str, CommercialUse] = {"quiz": "no", "sums": sums}
     terms = {STAMP.model: Terms("yes", "yes")}
-    return curate([("all", rows)], copies.__getitem__, lambda _: [], use, terms)
+    return curate([("all", rows)], copies.__getitem__, lambda _: {}, use, terms)
 
 
 def releases(root: Path) -> list[str]:

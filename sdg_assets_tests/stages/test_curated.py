@@ -4,7 +4,6 @@ import itertools
 
 import pytest
 
-from sdg_assets.gates import Gate
 from sdg_assets.gates.base import ROWS_PER_BATCH, EachRow
 from sdg_assets.gates.licence import Terms
 from sdg_assets.records import (
@@ -16,7 +15,10 @@ from sdg_assets.records import (
     TeacherStamp,
 )
 from sdg_assets.stages.curated import curate
+from sdg_assets.stages.gate_refusals import GateRefusals
 from sdg_assets.stages.relicensed import CurrentLicences, Relicensed
+from sdg_assets.store import row_file
+from sdg_assets_tests.support.memory import bytes_a_row
 from sdg_assets_tests.support.records import STAMP, enriched, judgement, source
 
 YES: dict[str, CommercialUse] = {"quiz": "yes"}
@@ -27,12 +29,8 @@ def none(_partition: str) -> dict[int, Refusal]:
     return {}
 
 
-def no_gates(_partition: str) -> list[Gate]:
-    return []
-
-
 def one(row: EnrichedExample) -> CuratedExample:
-    (curated,) = curate([("quiz", [row])], none, no_gates, YES, TEACHERS)
+    (curated,) = curate([("quiz", [row])], none, none, YES, TEACHERS)
     assert isinstance(curated, CuratedExample)
     return curated
 
@@ -80,7 +78,7 @@ def test_commercial_use_needs_the_seed_and_every_teacher_that_wrote_into_the_row
     seed_use = {f"seeds-{use}": use for use in USES}
     cards = {stamp_of(uses).model: Terms(*uses) for uses in MODELS if uses}
 
-    out = list(curate([("quiz", rows)], none, no_gates, seed_use, cards))
+    out = list(curate([("quiz", rows)], none, none, seed_use, cards))
 
     assert len(out) == len(combinations) == 4 * 10 * 10 * 10 * 3
     for row, (seeds, writer, solver, judge, judged_with) in zip(out, combinations, strict=True):
@@ -98,7 +96,7 @@ def test_a_row_says_who_wrote_into_it_and_why_it_is_not_commercial() -> None:
     terms = {STAMP.model: Terms("yes", "yes"), gemma.model: Terms("yes", "unclear")}
     row = enriched(teacher=gemma, judge=judgement(1.0))
 
-    (curated,) = curate([("quiz", [row])], none, no_gates, YES, terms)
+    (curated,) = curate([("quiz", [row])], none, none, YES, terms)
 
     assert isinstance(curated, CuratedExample)
     assert [(c.role, c.model, c.outputs_may_train) for c in curated.written_by] == [
@@ -120,7 +118,7 @@ def relicensed(
 ) -> tuple[CuratedExample, CurrentLicences]:
     licences = CurrentLicences({"quiz": seeds}, {STAMP.model: model})
     (curated,) = curate(
-        [("quiz", [row])], none, no_gates, YES, TEACHERS,
+        [("quiz", [row])], none, none, YES, TEACHERS,
         share_alike=share_alike, licences=licences,
     )  # fmt: skip
     assert isinstance(curated, CuratedExample)
@@ -191,7 +189,7 @@ def test_an_earlier_licence_of_a_teacher_counts_if_it_wrote_text_of_the_row(
     terms = {**TEACHERS, research.model: Terms("yes", "yes")}
 
     (curated,) = curate(
-        [("quiz", [enriched(judge=judged)])], none, no_gates, YES, terms, licences=licences
+        [("quiz", [enriched(judge=judged)])], none, none, YES, terms, licences=licences
     )
 
     assert isinstance(curated, CuratedExample)
@@ -204,7 +202,7 @@ def test_a_row_that_another_partition_holds_is_refused_at_its_place() -> None:
 
     partitions = [("one", rows[:1]), ("two", rows[1:])]
     copies = {"one": {}, "two": {1: copy}}
-    kept, also_kept, refused = curate(partitions, copies.__getitem__, no_gates, YES, TEACHERS)
+    kept, also_kept, refused = curate(partitions, copies.__getitem__, none, YES, TEACHERS)
 
     assert isinstance(kept, CuratedExample)
     assert isinstance(also_kept, CuratedExample)
@@ -216,19 +214,50 @@ def test_a_row_that_another_partition_holds_is_refused_at_its_place() -> None:
 
 def test_places_count_over_the_batches_of_a_partition() -> None:
     rows = [enriched(question=f"Which river is number {n}?") for n in range(ROWS_PER_BATCH + 2)]
-    last = ROWS_PER_BATCH + 1
-    copies = {"quiz": {0: Refusal("duplicates", "x"), last: Refusal("duplicates", "x")}}
+    gate = EachRow("late", lambda row: Refusal("late", row.id) if row in odd else None)
+    odd = [rows[0], rows[1], rows[-1]]
+    kept = [enriched(question=f"Which lake is number {n}?") for n in range(3)]
 
-    out = list(curate([("quiz", rows)], copies.__getitem__, no_gates, YES, TEACHERS))
+    refused = GateRefusals([("one", rows), ("two", kept), ("three", rows[:2])], lambda _: [gate])
 
-    assert [place for place, row in enumerate(out) if isinstance(row, Rejection)] == [0, last]
+    places = {name: list(each) for name, each in refused.places.items()}
+    assert places == {"one": [0, 1, ROWS_PER_BATCH + 1], "two": [], "three": [0, 1]}
+    for name, of in (("one", rows), ("three", rows)):
+        for place, refusal in refused.of(name).items():
+            assert refusal == Refusal("late", of[place].id)
+    assert dict(refused.of("two")) == {}
 
 
-def test_gates_are_applied_again_to_what_is_left() -> None:
+def test_a_refusal_by_a_gate_keeps_its_reason_detail_and_scores() -> None:
+    row, refusal = enriched(), Refusal("late", "known", "quiz/quiz", {"overlap": 0.75})
+
+    refused = GateRefusals([("quiz", [row])], lambda _: [EachRow("late", lambda _: refusal)])
+    (out,) = curate([("quiz", [row])], none, refused.of, YES, TEACHERS)
+
+    assert isinstance(out, Rejection)
+    assert (out.gate, out.reason, out.detail, out.scores) == (
+        "late", "known", "quiz/quiz", {"overlap": 0.75},
+    )  # fmt: skip
+
+
+def test_refused_rows_are_rejections_at_their_places() -> None:
     rows = [enriched(question=f"Which river is number {n}?") for n in range(3)]
-    gate = EachRow("late", lambda row: None if "1" in row.question else Refusal("late", "known"))
+    copies = {"quiz": {0: Refusal("duplicates", "x")}}
+    refused = {"quiz": {2: Refusal("late", "known")}}
 
-    copies = {"quiz": {0: Refusal("d", "x")}}
-    out = list(curate([("quiz", rows)], copies.__getitem__, lambda _: [gate], YES, TEACHERS))
+    out = list(curate([("quiz", rows)], copies.__getitem__, refused.__getitem__, YES, TEACHERS))
 
-    assert [row.gate if isinstance(row, Rejection) else None for row in out] == ["d", None, "late"]
+    assert [row.gate if isinstance(row, Rejection) else None for row in out] == [
+        "duplicates", None, "late",
+    ]  # fmt: skip
+
+
+def test_memory_does_not_hold_the_reasons_of_refused_rows(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(row_file, "CACHED_ROWS", 100)
+    row = enriched()
+    gate = EachRow("late", lambda _: Refusal("late", "known", "quiz/quiz", {"overlap": 1.0}))
+
+    def refused(rows: int) -> None:
+        GateRefusals([("quiz", itertools.repeat(row, rows))], lambda _: [gate])
+
+    assert bytes_a_row(refused, 2 * ROWS_PER_BATCH) < 30
