@@ -1,6 +1,6 @@
 """The `curated` asset: one release of all published `filtered` partitions."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from datetime import timedelta
 from functools import partial
 
@@ -12,7 +12,12 @@ from sdg_assets.assets.endings import INTERRUPTS, StepEnd
 from sdg_assets.assets.keys import CURATED, asset_key
 from sdg_assets.assets.lineage import release_lineage
 from sdg_assets.assets.operations import state_of
-from sdg_assets.assets.release_page import current_licences, freshness, release_metadata
+from sdg_assets.assets.release_page import (
+    current_licences,
+    freshness,
+    heldout_compared,
+    release_metadata,
+)
 from sdg_assets.assets.retries import retries
 from sdg_assets.browse.links import rows_url
 from sdg_assets.catalog import Catalog, SubtaskSpec, configured_catalog
@@ -37,7 +42,7 @@ from sdg_assets.stages.curated import curate
 from sdg_assets.stages.funnel import funnel_row
 from sdg_assets.stages.gate_refusals import GateRefusals, Partition
 from sdg_assets.stages.matrix import matrix_of
-from sdg_assets.stages.relicensed import CurrentLicences, Relicensed
+from sdg_assets.stages.relicensed import CurrentLicences
 from sdg_assets.stages.stage import STAGES, key_of
 from sdg_assets.store.disk import clear_refusals
 from sdg_assets.store.notes import notes_of
@@ -87,7 +92,7 @@ def curated_asset(catalog: Catalog) -> dg.AssetsDefinition:
                 clear_refusals(current_settings.store),
                 release_lineage(context, store) as report_lineage,
             ):
-                release, keys, relicensed = _release(config, current_settings)
+                release, keys, cut = _release(config, current_settings)
                 report_lineage(release, _subtasks(keys, current_settings))
             stale = _stale(context.instance, keys, current_settings)
             if stale:
@@ -107,9 +112,12 @@ def curated_asset(catalog: Catalog) -> dg.AssetsDefinition:
             metadata["browse"] = dg.MetadataValue.url(page)
         if address:
             metadata["hub"] = dg.MetadataValue.url(address)
-        yield dg.MaterializeResult(
-            metadata=metadata, check_results=[freshness(stale), current_licences(relicensed)]
-        )
+        checks = [
+            freshness(stale),
+            current_licences(cut.relicensed),
+            heldout_compared(cut.coverage),
+        ]
+        yield dg.MaterializeResult(metadata=metadata, check_results=checks)
 
     return curated
 
@@ -139,7 +147,7 @@ def _stale(
 
 def _release(
     config: ReleaseConfig, current_settings: Settings
-) -> tuple[Release[Place], list[PartitionKey], Mapping[Relicensed, int]]:
+) -> tuple[Release[Place], list[PartitionKey], Cut]:
     store, catalog = Store(current_settings.store), configured_catalog(current_settings)
     tasks = [catalog.task(name) for name in sorted(set(config.tasks))] or catalog.enabled()
     specs = [task.resolve(key) for task in tasks for key in task.enabled_subtasks()]
@@ -220,7 +228,7 @@ def _release(
             share=current_settings.coverage_share,
         ),
     )
-    return write_release(store.root, cut, rows), keys, licences.rows
+    return write_release(store.root, cut, rows), keys, cut
 
 
 def _tokenizer(current_settings: Settings) -> Tokenizer | NoTokenizer:

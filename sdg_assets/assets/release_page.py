@@ -1,10 +1,11 @@
 """Metadata of a release for its page in the UI."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 import dagster as dg
 
-from sdg_assets.checks.release import CURRENT_LICENCES, FRESH_INPUTS
+from sdg_assets.checks.release import CURRENT_LICENCES, FRESH_INPUTS, HELDOUT_COMPARED
+from sdg_assets.heldout.coverage import REMEDIES, SplitCoverage, names_of, not_compared
 from sdg_assets.release import Release
 from sdg_assets.release.tokens import TokenSizes
 from sdg_assets.stages.relicensed import Relicensed
@@ -12,6 +13,8 @@ from sdg_assets.store.places import Place
 from sdg_assets.teacher.tokenizer import NoTokenizer
 
 STALE_SHOWN = 20
+NAMES_SHOWN = 20
+"""Tasks and benchmarks that a check's description names for each reason."""
 Metadata = dict[str, dg.MetadataValue | int | float | str]
 
 
@@ -131,6 +134,37 @@ def current_licences(relicensed: Mapping[Relicensed, int]) -> dg.AssetCheckResul
         metadata={"corrected": _table(("of", "earlier", "licence", "rows"), table)}
         if relicensed
         else {},
+    )
+
+
+def heldout_compared(coverage: Collection[SplitCoverage]) -> dg.AssetCheckResult:
+    """The check that rows were compared with all that is held out. A failure is a warning.
+
+    A partition demands the hashes of its own held-out splits and of the protected benchmarks. Those
+    of other tasks are compared if somebody hashed them: whoever tries one subtask must not read the
+    datasets of a hundred tasks. So a release says which are missing.
+
+    Args:
+        coverage: Every held-out split, and whether rows were compared with it.
+    """
+    groups = not_compared(coverage)
+    compared = sum(split.compared for split in coverage)
+    reasons = "; ".join(
+        f"{len(splits):,} {reason} ({names_of(splits, NAMES_SHOWN)}): {REMEDIES[reason]}"
+        for reason, splits in groups.items()
+    )
+    partitions = dict.fromkeys(s.collection for s in groups.get("not hashed", ()))
+    return dg.AssetCheckResult(
+        check_name=HELDOUT_COMPARED.name,
+        passed=not groups,
+        severity=dg.AssetCheckSeverity.WARN,
+        description=f"rows were compared with {compared:,} of {len(coverage):,} held-out splits"
+        + (f". Not compared: {reasons}" if groups else ""),
+        metadata={
+            "compared": compared,
+            **{reason.replace(" ", "_"): len(splits) for reason, splits in groups.items()},
+            "to_materialize": dg.MetadataValue.json(list(partitions)),
+        },
     )
 
 

@@ -19,6 +19,7 @@ CHECKS = {
         heldout.CHECK,
         release.FRESH_INPUTS,
         release.CURRENT_LICENCES,
+        release.HELDOUT_COMPARED,
     )
 }
 # The thresholds of checks; gates declare their own. Lost seeds have no check of their own: the

@@ -7,7 +7,7 @@ means.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Literal
@@ -103,6 +103,26 @@ def not_compared(splits: Collection[SplitCoverage]) -> dict[Reason, list[SplitCo
         if not split.compared:
             groups.setdefault(split.reason, []).append(split)
     return dict(sorted(groups.items(), key=lambda group: -len(group[1])))
+
+
+REMEDIES: Mapping[Reason, str] = {
+    "not hashed": "materialize `heldout` of these tasks, or `protected/heldout`, then `curated`",
+    "switched off": "a task that is switched off has no `heldout`; only protected benchmarks are "
+    "compared without a task",
+    "left out by name": "take them out of SDG_WITHOUT_BENCHMARKS",
+    "not in the source": "use a seed source that has them",
+    "without rows": "repair the copy in the seed source",
+}
+"""What a person can do about splits that are not compared."""
+
+
+def names_of(splits: Iterable[SplitCoverage], shown: int) -> str:
+    """The first benchmarks and tasks that splits belong to, benchmarks first, as a list."""
+    collections = {split.collection for split in splits}
+    names = {name.split("/")[0] for name in collections}
+    ordered = sorted(names, key=lambda name: (name not in collections, name))
+    more = len(ordered) - shown
+    return ", ".join(ordered[:shown]) + (f" and {more} more" if more > 0 else "")
 
 
 def _hashed(

@@ -12,8 +12,10 @@ import pytest
 from sdg_assets.assets import curated
 from sdg_assets.assets.curated import curated_asset
 from sdg_assets.assets.keys import CURATED
+from sdg_assets.assets.release_page import heldout_compared
 from sdg_assets.catalog import cached_catalog
 from sdg_assets.gates.duplicates import Duplicates
+from sdg_assets.heldout.coverage import SplitCoverage
 from sdg_assets.heldout.protection import heldout_key
 from sdg_assets.heldout.splits import HeldoutRows
 from sdg_assets.records import CuratedExample, EnrichedExample, TeacherStamp
@@ -215,6 +217,37 @@ def test_two_partitions_give_one_row_of_the_same_question(
     result = curate(instance)
 
     assert (release_metadata(result)["rows"], release_metadata(result)["rows_rejected"]) == (1, 1)
+
+
+def test_a_release_warns_of_held_out_splits_that_nobody_hashed_and_says_what_to_do(
+    store: Store, instance: dg.DagsterInstance
+) -> None:
+    put(store, "free", "free_a", row("free_a", "Which river is it?"))
+
+    result = curate(instance)
+
+    assert result.success, failures(result)
+    check = evaluations(result)["heldout_compared"]
+    assert (check.passed, check.severity) == (False, dg.AssetCheckSeverity.WARN)
+    said = str(check.description)
+    assert said.startswith("rows were compared with 1 of ")
+    assert "not hashed (bound, free): materialize `heldout` of these tasks" in said
+    assert "left out by name (" in said
+    assert check.metadata["compared"].value == 1
+    to_materialize = check.metadata["to_materialize"].value
+    assert isinstance(to_materialize, list)
+    assert {"bound/bound_a", "free/free_b"} <= {*to_materialize}
+
+
+def test_the_check_passes_if_all_was_compared_and_names_what_is_switched_off() -> None:
+    compared = SplitCoverage("quiz/quiz", "org/quiz", "main", "test", "compared", 7)
+    off = SplitCoverage("exam/exam", "org/exam", "main", "test", "switched off")
+
+    assert heldout_compared([compared]).passed
+    check = heldout_compared([compared, off])
+
+    assert not check.passed
+    assert "1 switched off (exam): a task that is switched off" in str(check.description)
 
 
 def test_the_copy_of_a_row_that_was_held_out_since_is_released_in_its_place(
