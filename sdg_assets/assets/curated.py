@@ -12,7 +12,12 @@ from sdg_assets.assets.endings import INTERRUPTS, StepEnd
 from sdg_assets.assets.keys import CURATED, asset_key
 from sdg_assets.assets.lineage import release_lineage
 from sdg_assets.assets.operations import state_of
-from sdg_assets.assets.release_page import freshness, release_metadata
+from sdg_assets.assets.release_page import (
+    current_licences,
+    freshness,
+    heldout_compared,
+    release_metadata,
+)
 from sdg_assets.assets.retries import retries
 from sdg_assets.browse.links import rows_url
 from sdg_assets.catalog import Catalog, SubtaskSpec, configured_catalog
@@ -33,9 +38,11 @@ from sdg_assets.settings import Settings, settings
 from sdg_assets.signatures.release import duplicates_across
 from sdg_assets.signatures.thresholds import DuplicateThresholds
 from sdg_assets.stages.cost import PriceList
-from sdg_assets.stages.curated import Partition, curate
+from sdg_assets.stages.curated import curate
 from sdg_assets.stages.funnel import funnel_row
+from sdg_assets.stages.gate_refusals import GateRefusals, Partition
 from sdg_assets.stages.matrix import matrix_of
+from sdg_assets.stages.relicensed import CurrentLicences
 from sdg_assets.stages.stage import STAGES, key_of
 from sdg_assets.store.disk import clear_refusals
 from sdg_assets.store.notes import notes_of
@@ -85,7 +92,7 @@ def curated_asset(catalog: Catalog) -> dg.AssetsDefinition:
                 clear_refusals(current_settings.store),
                 release_lineage(context, store) as report_lineage,
             ):
-                release, keys = _release(config, current_settings)
+                release, keys, cut = _release(config, current_settings)
                 report_lineage(release, _subtasks(keys, current_settings))
             stale = _stale(context.instance, keys, current_settings)
             if stale:
@@ -105,7 +112,12 @@ def curated_asset(catalog: Catalog) -> dg.AssetsDefinition:
             metadata["browse"] = dg.MetadataValue.url(page)
         if address:
             metadata["hub"] = dg.MetadataValue.url(address)
-        yield dg.MaterializeResult(metadata=metadata, check_results=[freshness(stale)])
+        checks = [
+            freshness(stale),
+            current_licences(cut.relicensed),
+            heldout_compared(cut.coverage),
+        ]
+        yield dg.MaterializeResult(metadata=metadata, check_results=checks)
 
     return curated
 
@@ -135,7 +147,7 @@ def _stale(
 
 def _release(
     config: ReleaseConfig, current_settings: Settings
-) -> tuple[Release[Place], list[PartitionKey]]:
+) -> tuple[Release[Place], list[PartitionKey], Cut]:
     store, catalog = Store(current_settings.store), configured_catalog(current_settings)
     tasks = [catalog.task(name) for name in sorted(set(config.tasks))] or catalog.enabled()
     specs = [task.resolve(key) for task in tasks for key in task.enabled_subtasks()]
@@ -156,6 +168,9 @@ def _release(
             yield str(key), store.read(key, EnrichedExample)
 
     cards = teacher_cards(current_settings.catalog).values()
+    licences = CurrentLicences(
+        {spec.key: spec.license for spec in specs}, {card.model: card.license for card in cards}
+    )
     terms = strictest_terms(
         (card.model, Terms(card.commercial_use, card.outputs_may_train)) for card in cards
     )
@@ -174,15 +189,18 @@ def _release(
     def similarities(name: str) -> DuplicateThresholds:
         return thresholds(name).of(DuplicateThresholds)
 
-    copies = duplicates_across(store, keys, similarities, current_settings.duplicate_search)
+    by_gates = GateRefusals(partitions(), gates)
+    engine = current_settings.duplicate_search
+    copies = duplicates_across(store, keys, similarities, engine, by_gates.places)
     rows = curate(
         partitions(),
         copies.refusals,
-        gates,
+        by_gates.of,
         {spec.key: spec.commercial_use for spec in specs},
         terms,
         current_settings.text_style,
         share_alike=current_settings.commercial_share_alike,
+        licences=licences,
     )
     cut = Cut(
         inputs={str(key): published[key].sha256 for key in keys},
@@ -194,9 +212,12 @@ def _release(
         audit=comparison.audit,
         embedded=embedded_comparison(published[key].info for key in keys),
         terms={card.model: card.terms for card in cards},
+        relicensed=licences.rows,
         prices=PriceList.of(current_settings),
         tokenizer=_tokenizer(current_settings),
-        coverage=coverage(store, catalog, current_settings.without_benchmarks),
+        coverage=coverage(
+            store, catalog, current_settings.without_benchmarks, current_settings.seed_source
+        ),
         notes=[note for spec in specs for note in notes_of(store, spec.task, spec.key)],
         # The subtasks of the release only: others may be enabled later without a change to it.
         matrix=partial(
@@ -207,7 +228,7 @@ def _release(
             share=current_settings.coverage_share,
         ),
     )
-    return write_release(store.root, cut, rows), keys
+    return write_release(store.root, cut, rows), keys, cut
 
 
 def _tokenizer(current_settings: Settings) -> Tokenizer | NoTokenizer:

@@ -131,7 +131,7 @@ def _asset(
 def _read(benchmark: ProtectedBenchmark, source: SeedSource, rows: HeldoutRows) -> None:
     for dataset in benchmark.datasets:
         try:
-            specs = list(benchmark.model_copy(update={"datasets": [dataset]}).specs(source.configs))
+            specs = list(benchmark.specs_of(dataset, source.configs))
         except AbsentError as error:
             rows.miss(dataset, benchmark.splits, str(error))
             continue

@@ -1,18 +1,20 @@
 """Metadata of a release for its page in the UI."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 import dagster as dg
 
-from sdg_assets.records import Stage
+from sdg_assets.checks.release import CURRENT_LICENCES, FRESH_INPUTS, HELDOUT_COMPARED
+from sdg_assets.heldout.coverage import REMEDIES, SplitCoverage, names_of, not_compared
 from sdg_assets.release import Release
 from sdg_assets.release.tokens import TokenSizes
-from sdg_assets.stages.stage import STAGES
+from sdg_assets.stages.relicensed import Relicensed
 from sdg_assets.store.places import Place
 from sdg_assets.teacher.tokenizer import NoTokenizer
 
 STALE_SHOWN = 20
-(FRESH_INPUTS,) = STAGES[Stage.CURATED].checks
+NAMES_SHOWN = 20
+"""Tasks and benchmarks that a check's description names for each reason."""
 Metadata = dict[str, dg.MetadataValue | int | float | str]
 
 
@@ -100,7 +102,7 @@ def stale_inputs(stale: Sequence[str]) -> dg.MetadataValue | str:
 def freshness(stale: Sequence[str]) -> dg.AssetCheckResult:
     """The check that no input of the release is stale. A failure is a warning."""
     return dg.AssetCheckResult(
-        check_name=FRESH_INPUTS,
+        check_name=FRESH_INPUTS.name,
         passed=not stale,
         severity=dg.AssetCheckSeverity.WARN,
         description=f"{len(stale)} partitions are stale: a teacher, its prompts or the rows they "
@@ -109,6 +111,60 @@ def freshness(stale: Sequence[str]) -> dg.AssetCheckResult:
         if stale
         else "every partition was made from the current versions of its inputs",
         metadata={"stale_inputs": stale_inputs(stale)},
+    )
+
+
+def current_licences(relicensed: Mapping[Relicensed, int]) -> dg.AssetCheckResult:
+    """The check that no licence was corrected since rows were made. A failure is a warning.
+
+    Args:
+        relicensed: Corrected licence → the rows that were made under the earlier one.
+    """
+    table = [(c.name, c.before, c.now, rows) for c, rows in sorted(relicensed.items())]
+    names = sorted({corrected.name for corrected in relicensed})
+    return dg.AssetCheckResult(
+        check_name=CURRENT_LICENCES.name,
+        passed=not relicensed,
+        severity=dg.AssetCheckSeverity.WARN,
+        description=f"rows were made under earlier licences of {', '.join(names[:STALE_SHOWN])}: "
+        "the release states the corrected ones, and leaves out of `commercial` what the earlier "
+        "ones forbid. Materialize the tasks again from `seeds` on; no teacher is asked anew"
+        if relicensed
+        else "rows state the licences of catalog and cards",
+        metadata={"corrected": _table(("of", "earlier", "licence", "rows"), table)}
+        if relicensed
+        else {},
+    )
+
+
+def heldout_compared(coverage: Collection[SplitCoverage]) -> dg.AssetCheckResult:
+    """The check that rows were compared with all that is held out. A failure is a warning.
+
+    A partition demands the hashes of its own held-out splits and of the protected benchmarks. Those
+    of other tasks are compared if somebody hashed them: whoever tries one subtask must not read the
+    datasets of a hundred tasks. So a release says which are missing.
+
+    Args:
+        coverage: Every held-out split, and whether rows were compared with it.
+    """
+    groups = not_compared(coverage)
+    compared = sum(split.compared for split in coverage)
+    reasons = "; ".join(
+        f"{len(splits):,} {reason} ({names_of(splits, NAMES_SHOWN)}): {REMEDIES[reason]}"
+        for reason, splits in groups.items()
+    )
+    partitions = dict.fromkeys(s.collection for s in groups.get("not hashed", ()))
+    return dg.AssetCheckResult(
+        check_name=HELDOUT_COMPARED.name,
+        passed=not groups,
+        severity=dg.AssetCheckSeverity.WARN,
+        description=f"rows were compared with {compared:,} of {len(coverage):,} held-out splits"
+        + (f". Not compared: {reasons}" if groups else ""),
+        metadata={
+            "compared": compared,
+            **{reason.replace(" ", "_"): len(splits) for reason, splits in groups.items()},
+            "to_materialize": dg.MetadataValue.json(list(partitions)),
+        },
     )
 
 

@@ -78,21 +78,27 @@ class ProtectedBenchmark(CatalogEntry):
         Args:
             configs_of: Dataset → its configs; called only for benchmarks with `configs: "*"`.
         """
-        record = self.record()
         for dataset in self.datasets:
-            configs = configs_of(dataset) if EVERY_CONFIG in self.configs else self.configs
-            for config in configs:
-                for split in self.splits if config not in self.without else []:
-                    yield SubtaskSpec.of_split(
-                        self.name,
-                        dataset,
-                        config,
-                        split,
-                        record,
-                        gated=self.gated,
-                        hub_files=self.hub_files,
-                        hub_revision=self.hub_revision,
-                    )
+            yield from self.specs_of(dataset, configs_of)
+
+    def specs_of(
+        self, dataset: str, configs_of: Callable[[str], list[str]]
+    ) -> Iterator[SubtaskSpec]:
+        """The part of `specs` that is of one of its datasets."""
+        record = self.record()
+        configs = configs_of(dataset) if EVERY_CONFIG in self.configs else self.configs
+        for config in configs:
+            for split in self.splits if config not in self.without else []:
+                yield SubtaskSpec.of_split(
+                    self.name,
+                    dataset,
+                    config,
+                    split,
+                    record,
+                    gated=self.gated,
+                    hub_files=self.hub_files,
+                    hub_revision=self.hub_revision,
+                )
 
 
 @lru_cache(maxsize=4)

@@ -7,16 +7,17 @@ means.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from sdg_assets.catalog import Catalog, load_protected
+from sdg_assets.catalog import Catalog, SubtaskSpec, load_protected
 from sdg_assets.catalog.entries import EVERY_CONFIG
 from sdg_assets.catalog.protected import ProtectedBenchmark
 from sdg_assets.catalog.seed_task import SeedTask
-from sdg_assets.heldout.protection import EVERY_BENCHMARK, PROTECTED, heldout_key
+from sdg_assets.heldout.freshness import SourceInUse
+from sdg_assets.heldout.protection import EVERY_BENCHMARK, PROTECTED, collection_name, heldout_key
 from sdg_assets.heldout.splits import HashedSplit
 from sdg_assets.store.partitions import REQUESTS, PartitionKey, Store
 
@@ -52,24 +53,29 @@ class SplitCoverage:
         return self.reason == "compared"
 
 
-def coverage(store: Store, catalog: Catalog, without: Collection[str]) -> list[SplitCoverage]:
+def coverage(
+    store: Store, catalog: Catalog, without: Collection[str], source: str
+) -> list[SplitCoverage]:
     """Lists all held-out splits, ordered by collection.
 
     Args:
         store: The store with the hashes.
         catalog: The tasks.
         without: Benchmarks that were left out by name; EVERY_BENCHMARK for any that is not hashed.
+        source: The seed source in use. Hashes from another one do not count, although rows are
+            compared with them: a small mirror's 2 rows are not the split.
 
     Raises:
         StoreError: A list of hashed splits is corrupt.
     """
     benchmarks = {benchmark.name: benchmark for benchmark in load_protected()}
-    keys = {
-        f"{task.task}/{key}": heldout_key(task.task, key)
+    collections: dict[PartitionKey, SubtaskSpec | ProtectedBenchmark] = {
+        heldout_key(task.task, key): task.resolve(key)
         for task in catalog.enabled()
         for key in task.enabled_subtasks()
-    } | {name: heldout_key(PROTECTED, name) for name in benchmarks}
-    hashed = _hashed(store, keys)
+    }
+    collections |= {heldout_key(PROTECTED, name): each for name, each in benchmarks.items()}
+    hashed = _hashed(store, collections, SourceInUse(source))
     splits = [
         SplitCoverage(name, s.dataset, s.config, s.split, *_outcome(s))
         for name, hashed_splits in hashed.items()
@@ -99,12 +105,36 @@ def not_compared(splits: Collection[SplitCoverage]) -> dict[Reason, list[SplitCo
     return dict(sorted(groups.items(), key=lambda group: -len(group[1])))
 
 
-def _hashed(store: Store, keys: Mapping[str, PartitionKey]) -> dict[str, list[HashedSplit]]:
-    published = store.manifests(keys.values())
-    names = [name for name, key in keys.items() if key in published]
+REMEDIES: Mapping[Reason, str] = {
+    "not hashed": "materialize `heldout` of these tasks, or `protected/heldout`, then `curated`",
+    "switched off": "a task that is switched off has no `heldout`; only protected benchmarks are "
+    "compared without a task",
+    "left out by name": "take them out of SDG_WITHOUT_BENCHMARKS",
+    "not in the source": "use a seed source that has them",
+    "without rows": "repair the copy in the seed source",
+}
+"""What a person can do about splits that are not compared."""
+
+
+def names_of(splits: Iterable[SplitCoverage], shown: int) -> str:
+    """The first benchmarks and tasks that splits belong to, benchmarks first, as a list."""
+    collections = {split.collection for split in splits}
+    names = {name.split("/")[0] for name in collections}
+    ordered = sorted(names, key=lambda name: (name not in collections, name))
+    more = len(ordered) - shown
+    return ", ".join(ordered[:shown]) + (f" and {more} more" if more > 0 else "")
+
+
+def _hashed(
+    store: Store,
+    collections: Mapping[PartitionKey, SubtaskSpec | ProtectedBenchmark],
+    in_use: SourceInUse,
+) -> dict[str, list[HashedSplit]]:
+    published = store.manifests(collections)
+    keys = [key for key, m in published.items() if in_use.made(m.info, collections[key])]
     with ThreadPoolExecutor(REQUESTS) as pool:  # in a bucket, reading each list is one request
-        lists = pool.map(lambda name: list(store.read(keys[name], HashedSplit)), names)
-        return dict(zip(names, lists, strict=True))
+        lists = pool.map(lambda key: list(store.read(key, HashedSplit)), keys)
+        return dict(zip(map(collection_name, keys), lists, strict=True))
 
 
 def _outcome(split: HashedSplit) -> tuple[Reason, int, str]:

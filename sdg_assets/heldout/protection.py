@@ -6,10 +6,10 @@ SDG_WITHOUT_BENCHMARKS does not name. Held-out splits of other subtasks are used
 hashed. The manifest records the hashes used, the splits missing from their sources, and the
 benchmarks left out.
 
-Hashes are complete if each split was read and had rows, or if the source in use does not have the
-split: the embedded samples and a mirror of a few datasets lack most splits, which the Hub may have.
-No rows at all from the Hub, or a split without rows from any source, is an error in the catalog or
-in the copy: a comparison with no rows would accept everything.
+Hashes are complete if they were made from the seed source in use (see freshness.py), and each split
+had rows or is not in that source: the embedded samples and a mirror of a few datasets lack most
+splits, which the Hub may have. No rows at all from the Hub, or a split without rows from any
+source, is an error in the catalog or in the copy: a comparison with no rows accepts everything.
 """
 
 from __future__ import annotations
@@ -21,7 +21,9 @@ from functools import lru_cache, partial
 from typing import Any
 
 from sdg_assets.catalog import Catalog, SubtaskSpec, load_protected
+from sdg_assets.catalog.protected import ProtectedBenchmark
 from sdg_assets.errors import CatalogError, StoreError
+from sdg_assets.heldout.freshness import SourceInUse
 from sdg_assets.heldout.index import HeldoutIndex
 from sdg_assets.heldout.splits import HashedSplit
 from sdg_assets.heldout.tables import HeldoutTables
@@ -59,15 +61,21 @@ def heldout_key(task: str, subtask: str) -> PartitionKey:
     return PartitionKey(task, Stage.HELDOUT.value, subtask)
 
 
-def is_hashed(store: Store, key: PartitionKey, source: str) -> bool:
-    """Whether the hashes exist and lack nothing that this source may have.
+def collection_name(key: PartitionKey) -> str:
+    """The name of the held-out rows in this partition: `task/subtask`, or the benchmark's."""
+    return key.subtask if key.task == PROTECTED else f"{key.task}/{key.subtask}"
+
+
+def is_hashed(store: Store, spec: SubtaskSpec, source: str) -> bool:
+    """Whether a subtask's hashes exist and lack nothing that this source has.
 
     Args:
         store: The store with the hashes.
-        key: Their partition, from `heldout_key`.
+        spec: The subtask.
         source: The seed source in use. The Hub may have splits that the samples lack.
     """
-    return _is_complete(store.manifests([key]).get(key), source)
+    key = heldout_key(spec.task, spec.key)
+    return _is_complete(store.manifests([key]).get(key), spec, SourceInUse(source))
 
 
 def benchmarks_to_hash(store: Store, without: Collection[str], source: str) -> list[str]:
@@ -81,11 +89,15 @@ def benchmarks_to_hash(store: Store, without: Collection[str], source: str) -> l
     Raises:
         CatalogError: `without` names an unknown benchmark.
     """
-    names = [benchmark.name for benchmark in load_protected()]
-    allowed = _allowed(without, names)
-    keys = {name: heldout_key(PROTECTED, name) for name in names if name not in allowed}
-    published = store.manifests(keys.values())
-    return [n for n, key in keys.items() if not _is_complete(published.get(key), source)]
+    benchmarks = {benchmark.name: benchmark for benchmark in load_protected()}
+    allowed = _allowed(without, benchmarks)
+    keys = {name: heldout_key(PROTECTED, name) for name in benchmarks if name not in allowed}
+    published, in_use = store.manifests(keys.values()), SourceInUse(source)
+    return [
+        name
+        for name, key in keys.items()
+        if not _is_complete(published.get(key), benchmarks[name], in_use)
+    ]
 
 
 def protection(
@@ -113,36 +125,41 @@ def protection(
             had no rows.
         CatalogError: `without` names an unknown benchmark.
     """
-    names = [benchmark.name for benchmark in load_protected()]
-    benchmarks = {name: heldout_key(PROTECTED, name) for name in names}
+    benchmarks = {benchmark.name: benchmark for benchmark in load_protected()}
     keys = {
         f"{task.task}/{subtask}": heldout_key(task.task, subtask)
         for task in catalog.enabled()
         for subtask in task.enabled_subtasks()
-    } | benchmarks
+    } | {name: heldout_key(PROTECTED, name) for name in benchmarks}
     own = {heldout_key(spec.task, spec.key): spec for spec in specs}
     published = store.manifests({*own, *keys.values()})
     stores = dict.fromkeys(published, store)
     if own_hashes:
         published |= own_hashes.manifests(own)
         stores |= dict.fromkeys(own, own_hashes)
+    in_use = SourceInUse(source)
     for key, spec in own.items():
         manifest = published.get(key)
-        if manifest and (empty := _without_rows(manifest, source)):
+        is_fresh = manifest and in_use.made(manifest.info, spec)
+        if manifest and is_fresh and (empty := _without_rows(manifest.info)):
             raise StoreError(
                 f"{spec.task}/{spec.key}: held-out splits without rows in {source}: {empty}, so "
                 "rows that repeat them cannot be detected; repair the copy, or `heldout_splits` in "
                 "the catalog, then materialize "
                 f"{spec.task}/{Stage.HELDOUT} (partition {spec.key}) again"
             )
-        if not _is_complete(manifest, source):
+        if not is_fresh:
             raise StoreError(
-                f"{spec.task}/{spec.key}: its held-out splits are not hashed from {source}, so "
-                "rows that repeat them cannot be detected; "
+                f"{spec.task}/{spec.key}: its held-out splits are not hashed from {source} as it "
+                "is now, so rows that repeat them cannot be detected; "
                 f"materialize {spec.task}/{Stage.HELDOUT} (partition {spec.key}) first"
             )
-    absent = [n for n, key in benchmarks.items() if not _is_complete(published.get(key), source)]
-    allowed = _allowed(without, names)
+    absent = [
+        name
+        for name, benchmark in benchmarks.items()
+        if not _is_complete(published.get(keys[name]), benchmark, in_use)
+    ]
+    allowed = _allowed(without, benchmarks)
     if needed := [name for name in absent if name not in allowed]:
         raise StoreError(
             f"{len(needed)} protected benchmarks are not hashed from {source}: "
@@ -166,21 +183,19 @@ def protection(
     return Protection(index, against, missing, absent)
 
 
-def _is_complete(published: Manifest | None, source: str) -> bool:
-    if published is None:
-        return False
-    info = published.info
-    same_source = info.get("source") == source
-    lacking = info.get("missing") or info.get("empty") or _has_no_rows(info)
-    return not lacking or (same_source and not _without_rows(published, source))
+def _is_complete(
+    published: Manifest | None, held_out: SubtaskSpec | ProtectedBenchmark, in_use: SourceInUse
+) -> bool:
+    return (
+        published is not None
+        and not _without_rows(published.info)
+        and in_use.made(published.info, held_out)
+    )
 
 
-def _without_rows(published: Manifest, source: str) -> str:
+def _without_rows(info: Mapping[str, Any]) -> str:
     """The splits of the source in use that wrongly have no rows, as text; "" if there are none."""
-    info = published.info
-    if info.get("source") != source:
-        return ""
-    is_error = source == HUB or not info.get("missing")
+    is_error = info.get("source") == HUB or not info.get("missing")
     return ", ".join(info.get("empty", ())) or (
         "all of them" if _has_no_rows(info) and is_error else ""
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from sdg_assets.catalog import SubtaskSpec
+from sdg_assets.heldout.freshness import FINGERPRINT, fingerprint_of
 from sdg_assets.heldout.protection import empty_splits, missing_splits
 from sdg_assets.heldout.splits import HeldoutRows
 from sdg_assets.heldout.vectors import QuestionVectors
@@ -66,6 +67,7 @@ def publish_hashes(store: Store, key: PartitionKey, rows: HeldoutRows, source: s
             "missing": missing_splits(rows.splits),
             "empty": empty_splits(rows.splits),
             "source": source,
+            FINGERPRINT: fingerprint_of(rows.splits),
         }
         if rows.vectors is not None:
             file, entry = rows.vectors.attachment()

@@ -15,7 +15,7 @@
 
 A release is built in a temporary directory and published in one step (see publication.py), so that
 no reader sees an incomplete release. The same inputs give byte-identical data files and the same
-release id, which is a hash of inputs and files. A complete release is never changed again.
+release id, a hash of all that the release holds and says. A complete one is never changed again.
 """
 
 from __future__ import annotations
@@ -26,7 +26,8 @@ import secrets
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Generic, TypeVar, cast
@@ -37,7 +38,7 @@ from sdg_assets.records import CuratedExample, Rejection, Stage, content_id
 from sdg_assets.release.audit import AUDIT, Compared, audit_entries
 from sdg_assets.release.card import CardFacts, render_card
 from sdg_assets.release.configs import COMMERCIAL, FAMILIES, Config
-from sdg_assets.release.costs import cost_table
+from sdg_assets.release.costs import CostTable, cost_table
 from sdg_assets.release.croissant import CROISSANT, render_croissant
 from sdg_assets.release.embedded import NOT_EMBEDDED, EmbeddedComparison
 from sdg_assets.release.matrix_page import matrix_page
@@ -55,10 +56,11 @@ from sdg_assets.release.sources import ATTRIBUTION, SOURCES, render_attribution,
 from sdg_assets.release.spdx import SPDX, render_spdx
 from sdg_assets.release.statistics import Statistics
 from sdg_assets.release.tokens import TokenSizes
-from sdg_assets.release.versions import Lineage, lineage, schema_of
+from sdg_assets.release.versions import UNNAMED, lineage, schema_of
 from sdg_assets.stages.cost import PriceList
 from sdg_assets.stages.funnel import FunnelRow
 from sdg_assets.stages.matrix import Matrix
+from sdg_assets.stages.relicensed import Relicensed
 from sdg_assets.store.notes import Note
 from sdg_assets.store.places import Place
 from sdg_assets.store.review import Review, counted
@@ -92,6 +94,8 @@ class Cut:
     """What rows were compared with by embeddings."""
     terms: Mapping[str, str] = field(default_factory=dict)
     """Model → what its licence requires of users who train on its outputs."""
+    relicensed: Mapping[Relicensed, int] = field(default_factory=dict)
+    """Licence that was corrected since rows were made → these rows. Read after the last row."""
     notes: Sequence[Note] = ()
     """What people noted on rows of the released subtasks, in the order in which they did."""
     prices: PriceList = field(default_factory=PriceList)
@@ -131,8 +135,7 @@ def write_release(
         bytes_per_shard: Bytes of JSONL after which a new shard is started.
 
     Returns:
-        The release. Its id is a hash of code version, inputs and files. The files are part of it
-        because the licences in the catalog change rows, too.
+        The release. Its id is a hash of all that it holds and says, except what its rows cost.
 
     Raises:
         PermanentError: No row is left to release.
@@ -147,25 +150,24 @@ def write_release(
         if not statistics.rows:
             refused = dict(statistics.rejected.most_common(5)) or "none"
             raise PermanentError(f"nothing to release: no row is left (refused rows: {refused})")
-        files = hashes(tmp)
-        code = version("sdg-assets")
-        release_id = _identity(cut, code, files, review)
+        files, code = hashes(tmp), version("sdg-assets")
         configs, audit = _configs(tmp, statistics), cut.audit()
         _write_lines(tmp / AUDIT, audit_entries(audit))
         matrix = cut.matrix(statistics.difficulty) if cut.matrix else None
-        draw_all(tmp / "pictures", statistics, cut.funnels, matrix)
         if matrix:
             _write_lines(tmp / COVERAGE, matrix.entries())
+        facts = _facts(cut, statistics, audit, code, matrix, review)
+        pages = partial(_pages, statistics, configs, files, sizes(tmp))
         manifest = _manifest(cut, statistics, audit, code) | {
             "schema": schema_of(configs),
             "review": review.counts(),
         }
+        release_id = _identity(cut, manifest, hashes(tmp, files), pages, facts)
+        draw_all(tmp / "pictures", statistics, cut.funnels, matrix)
         changelog = lineage(root, release_id, manifest, files, tmp)
-        facts = _facts(cut, statistics, audit, release_id, code, matrix, review, changelog)
-        (tmp / "README.md").write_text(render_card(statistics, configs, facts), "utf-8")
-        _write_sources(tmp, statistics, facts)
-        croissant = render_croissant(statistics, configs, facts, files, sizes(tmp))
-        (tmp / CROISSANT).write_text(croissant, "utf-8")
+        facts = replace(facts, release=release_id, version=changelog.version, changelog=changelog)
+        for name, text in pages(facts).items():
+            (tmp / name).write_text(text, "utf-8")
         files = hashes(tmp, files)
         (tmp / SPDX).write_text(render_spdx(statistics, facts, files), "utf-8")
         names = {"release": release_id, "version": changelog.version}
@@ -174,15 +176,28 @@ def write_release(
     return Release(release_id, changelog.version, cast(PlaceT, place), statistics)
 
 
-def _identity(cut: Cut, code: str, files: Mapping[str, str], review: Review) -> str:
-    tokenizer = cut.tokenizer
-    counted_by = (
-        "" if isinstance(tokenizer, NoTokenizer) else f"{tokenizer.name} {tokenizer.revision}"
-    )
-    compared = dict(cut.compared_with)
-    # A card is never changed: what was read later needs a release of its own.
-    read = [review.counts()] if review.read else []
-    return content_id(code, dict(cut.inputs), cut.catalog, compared, counted_by, files, *read)[:12]
+def _identity(
+    cut: Cut,
+    manifest: Mapping[str, Any],
+    files: Mapping[str, str],
+    pages: Callable[[CardFacts], Mapping[str, str]],
+    facts: CardFacts,
+) -> str:
+    """The id of a release: a hash of all that it holds and says.
+
+    A page is never changed: corrected terms of a teacher need a release of their own, or nobody
+    reads them. What varies from run to run is no part of it: what rows cost. Prices are.
+
+    Args:
+        cut: What it is made of.
+        manifest: Its manifest, without names, changes and files.
+        files: File → SHA-256, of all files except pages and pictures.
+        pages: Renders its pages.
+        facts: The facts on them, still without id, version and changes.
+    """
+    texts = dict(pages(replace(facts, costs=CostTable())))
+    prices = {model: price.model_dump() for model, price in cut.prices.by_model.items()}
+    return content_id(manifest, dict(files), texts, cut.prices.currency, prices)[:12]
 
 
 class _Noted:
@@ -233,14 +248,25 @@ def _write_rows(
     return statistics
 
 
-def _write_sources(directory: Path, statistics: Statistics, facts: CardFacts) -> None:
-    folders = {False: directory, True: directory / COMMERCIAL}
-    for commercial, folder in folders.items():
-        if folder.is_dir():
-            sources = render_sources(statistics, facts, commercial=commercial)
-            (folder / SOURCES).write_text(sources, "utf-8")
-            attribution = render_attribution(statistics, facts, commercial=commercial)
-            (folder / ATTRIBUTION).write_text(attribution, "utf-8")
+def _pages(
+    statistics: Statistics,
+    configs: Sequence[Config],
+    files: Mapping[str, str],
+    bytes_of: Mapping[str, int],
+    facts: CardFacts,
+) -> dict[str, str]:
+    """Path in the release → text of each page; the commercial subset has two of its own."""
+    pages = {
+        "README.md": render_card(statistics, configs, facts),
+        CROISSANT: render_croissant(statistics, configs, facts, files, bytes_of),
+    }
+    for commercial in (False, True) if statistics.commercial else (False,):
+        folder = f"{COMMERCIAL}/" if commercial else ""
+        pages |= {
+            f"{folder}{SOURCES}": render_sources(statistics, facts, commercial=commercial),
+            f"{folder}{ATTRIBUTION}": render_attribution(statistics, facts, commercial=commercial),
+        }
+    return pages
 
 
 def _configs(directory: Path, statistics: Statistics) -> list[Config]:
@@ -263,6 +289,7 @@ def _manifest(
     cut: Cut, statistics: Statistics, audit: Sequence[Compared], code: str
 ) -> dict[str, Any]:
     return {
+        "name": cut.name,
         "code_version": code,
         "catalog": cut.catalog,
         "inputs": dict(sorted(cut.inputs.items())),
@@ -270,6 +297,7 @@ def _manifest(
             {"role": role, "model": model, "revision": revision, "rows": count}
             for (role, model, revision), count in sorted(statistics.teachers.items())
         ],
+        "terms": dict(sorted(_terms(cut, statistics).items())),
         "sources": [
             {"dataset": dataset, "revision": revision, "license": license_, "rows": count}
             for (dataset, revision, license_), count in sorted(statistics.datasets.items())
@@ -279,6 +307,7 @@ def _manifest(
         "commercial_rows": statistics.commercial,
         "not_commercial": dict(sorted(statistics.not_commercial.items())),
         "licences": dict(sorted(statistics.licences.items())),
+        **_relicensed(cut.relicensed),
         "tokens": statistics.tokens.entry(),
         "tasks": {task: asdict(figures) for task, figures in sorted(statistics.tasks.items())},
         "funnel": [_counts(funnel) for funnel in cut.funnels],
@@ -303,6 +332,11 @@ def _manifest(
     }
 
 
+def _terms(cut: Cut, statistics: Statistics) -> dict[str, str]:
+    """Model → the conditions of its card, of the models in this release."""
+    return {m: cut.terms[m] for _, m, _ in statistics.teachers if m in cut.terms}
+
+
 def _passages(statistics: Statistics) -> dict[str, Any]:
     """Cited passages by source and licence; nothing in a release without passages."""
     entries = [
@@ -310,6 +344,12 @@ def _passages(statistics: Statistics) -> dict[str, Any]:
         for each in statistics.owed.passage_sources()
     ]
     return {"passages": entries} if entries else {}
+
+
+def _relicensed(corrected: Mapping[Relicensed, int]) -> dict[str, Any]:
+    """Licences that were corrected since rows were made; nothing if there are none."""
+    entries = [{**asdict(each), "rows": rows} for each, rows in sorted(corrected.items())]
+    return {"relicensed": entries} if entries else {}
 
 
 def _counts(funnel: FunnelRow) -> dict[str, Any]:
@@ -323,21 +363,20 @@ def _facts(
     cut: Cut,
     statistics: Statistics,
     audit: Sequence[Compared],
-    release_id: str,
     code: str,
     matrix: Matrix | None,
     review: Review,
-    changelog: Lineage,
 ) -> CardFacts:
+    """The facts on the pages, without id, version and changes, which depend on the other facts."""
     seeds = Counter[str]()
     for funnel in cut.funnels:
         seeds[funnel.task] += funnel.normalized
     entries = [e for task in sorted(statistics.tasks) for e in cut.citations.get(task, ())]
     return CardFacts(
         name=cut.name,
-        release=release_id,
-        version=changelog.version,
-        changelog=changelog,
+        release="",
+        version="",
+        changelog=UNNAMED,
         code_version=code,
         seeds=seeds,
         compared_with=len(cut.compared_with),
@@ -346,7 +385,8 @@ def _facts(
         coverage=cut.coverage,
         coverage_file=HELDOUT,
         citations=list(dict.fromkeys(entries)),
-        terms={m: cut.terms[m] for _, m, _ in statistics.teachers if m in cut.terms},
+        relicensed=sorted(cut.relicensed.items()),
+        terms=_terms(cut, statistics),
         matrix=matrix_page(matrix) if matrix else "",
         matrix_file=COVERAGE,
         review=review,

@@ -11,7 +11,7 @@ import yaml
 
 from sdg_assets.gates import order
 from sdg_assets.gates.paraphrases import NAME as PARAPHRASES
-from sdg_assets.heldout.coverage import SplitCoverage, not_compared
+from sdg_assets.heldout.coverage import SplitCoverage, names_of, not_compared
 from sdg_assets.release.audit import AUDIT, Compared, nearest_of
 from sdg_assets.release.configs import FAMILIES, Config
 from sdg_assets.release.costs import CostTable
@@ -20,6 +20,7 @@ from sdg_assets.release.statistics import SAMPLE, Statistics
 from sdg_assets.release.templates import page_template
 from sdg_assets.release.tokens import DIMENSIONS
 from sdg_assets.release.versions import Lineage
+from sdg_assets.stages.relicensed import Relicensed
 from sdg_assets.store.review import Review
 from sdg_assets.teacher.server.served import UNKNOWN_REVISION
 from sdg_assets.texts import VARIANTS
@@ -95,6 +96,8 @@ class CardFacts:
     """What people found in the rows that they read before the cut."""
     embedded: EmbeddedComparison = NOT_EMBEDDED
     """What rows were compared with by embeddings."""
+    relicensed: Sequence[tuple[Relicensed, int]] = ()
+    """Licences that were corrected since rows were made, with these rows."""
     costs: CostTable = field(default_factory=CostTable)
     """What an accepted row cost."""
 
@@ -132,7 +135,7 @@ def render_card(statistics: Statistics, configs: Sequence[Config], facts: CardFa
         here=HERE,
         splits_compared=sum(split.compared for split in facts.coverage),
         splits_not_compared=[
-            (reason, len(splits), _names(splits))
+            (reason, len(splits), names_of(splits, NAMES_SHOWN))
             for reason, splits in not_compared(facts.coverage).items()
         ],
     )
@@ -171,15 +174,6 @@ def source_datasets(statistics: Statistics) -> list[SourceDataset]:
         )
         for dataset, parts in by_dataset.items()
     ]
-
-
-def _names(splits: Sequence[SplitCoverage]) -> str:
-    """The first `NAMES_SHOWN` benchmarks and tasks that the splits belong to, benchmarks first."""
-    names = dict.fromkeys(split.collection.split("/")[0] for split in splits)
-    benchmarks = {split.collection for split in splits if "/" not in split.collection}
-    ordered = sorted(names, key=lambda name: (name not in benchmarks, name))
-    more = len(ordered) - NAMES_SHOWN
-    return ", ".join(ordered[:NAMES_SHOWN]) + (f" and {more} more" if more > 0 else "")
 
 
 def _header(statistics: Statistics, configs: Sequence[Config], facts: CardFacts) -> dict[str, Any]:

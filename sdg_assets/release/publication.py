@@ -65,7 +65,7 @@ def seal(built: Path, manifest: Mapping[str, Any], known: Mapping[str, str] | No
 def publish(built: Path, folder: Place, release_id: str) -> Place:
     """Publishes a release and points `LATEST` to it.
 
-    A complete release with the same id is left as it is: the new one has the same rows. A damaged
+    A complete release with the same id is left as it is: the new one says the same. A damaged
     one is repaired file by file, so that `LATEST` points to a release at every moment.
 
     Args:

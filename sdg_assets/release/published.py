@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Any
 
 from sdg_assets.errors import StoreError
-from sdg_assets.records import Stage
+from sdg_assets.records import Stage, content_id
 from sdg_assets.release.publication import LATEST, MANIFEST
 from sdg_assets.store.places import Place, listing
 
@@ -22,7 +22,7 @@ class Published:
     """A release of the store.
 
     Attributes:
-        id: The release's id, a hash of its inputs and files.
+        id: The release's id, a hash of all that it holds and says.
         place: Its directory or prefix.
         manifest: The content of its `manifest.json`.
         published: When the manifest, its last file, was written.
@@ -171,9 +171,15 @@ def _tokens(manifest: Mapping[str, Any]) -> dict[str, str]:
 
 def _made_by(manifest: Mapping[str, Any]) -> dict[str, str]:
     return {
+        "name": str(manifest.get("name", "")),
         "code version": str(manifest.get("code_version", "")),
         "catalog": str(manifest.get("catalog", ""))[:SHORT],
     }
+
+
+def _terms(manifest: Mapping[str, Any]) -> dict[str, str]:
+    """Model → a hash of its conditions, which are too long for a table."""
+    return {m: content_id(text)[:SHORT] for m, text in manifest.get("terms", {}).items()}
 
 
 def _all_rows(manifest: Mapping[str, Any]) -> dict[str, str]:
@@ -201,6 +207,7 @@ def _sources(manifest: Mapping[str, Any]) -> dict[str, str]:
 
 FACTS: Mapping[str, Callable[[Mapping[str, Any]], dict[str, str]]] = {
     "made by": _made_by,
+    "terms of teacher": _terms,
     "tokenizer": _tokenizer,
     "tokens": _tokens,
     "rows": _all_rows,

@@ -56,6 +56,7 @@ def render_sources(statistics: Statistics, facts: CardFacts, *, commercial: bool
         languages=statistics.dataset_languages,
         seeds=facts.seeds,
         obligations=due,
+        relicensed=[] if commercial else facts.relicensed,
         share_alike=sum(o.rows for o in due if o.duty == "share_alike"),
     )
     return f"{page.strip()}\n"

@@ -5,7 +5,8 @@ Versions are semantic, seen by whoever reads the data:
 - **major**: a reader may fail. A column or a configuration is gone, or a column has another type.
 - **minor**: a reader works and gets other rows. Rows were added, went or changed, or there is a new
   column or configuration.
-- **patch**: the same rows, described anew: another tokenizer, held-out comparison or program.
+- **patch**: the same rows, described anew: another tokenizer, held-out comparison or program,
+  corrected terms.
 
 The first release is 1.0.0. Each later one raises the highest version of the store, by its changes
 since the release that `LATEST` names.
@@ -28,7 +29,7 @@ Level = Literal["first", "major", "minor", "patch"]
 FIRST = "1.0.0"
 HISTORY = 20
 """How many earlier releases the changelog lists."""
-DESCRIBING = ("made by", "tokenizer", "rows by teacher", "rows of licence")
+DESCRIBING = ("made by", "terms of teacher", "tokenizer", "rows by teacher", "rows of licence")
 """The groups of facts that a changelog shows beside the rows."""
 
 
@@ -78,6 +79,10 @@ class Lineage:
                 "history": [Entry(**entry) for entry in fields["history"]],
             },
         )
+
+
+UNNAMED = Lineage("", "patch", (), "", "", (), (), ())
+"""Of a release whose id and version are not chosen yet."""
 
 
 def schema_of(configs: Sequence[Config]) -> dict[str, Any]:

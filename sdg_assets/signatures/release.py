@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Literal
@@ -21,6 +21,7 @@ def duplicates_across(
     keys: Iterable[PartitionKey],
     thresholds: Callable[[str], DuplicateThresholds],
     engine: SearchEngine,
+    without: Mapping[str, Sequence[int]],
 ) -> Verdicts:
     """Finds the rows of `filtered` that duplicate one another, from their signatures only.
 
@@ -30,6 +31,8 @@ def duplicates_across(
         thresholds: `str(key)` → the similarity from which a row of that partition duplicates a
             better row of any partition.
         engine: `local`: this machine, with bounded memory. `spark`: the current Spark session.
+        without: `str(key)` → positions of rows that are refused already. They are no duplicates,
+            and no row duplicates them.
 
     Returns:
         The verdicts; `refusals(str(key))` gives those of a partition, by row position.
@@ -53,8 +56,8 @@ def duplicates_across(
                     f"read, not {store.root}; local searches a bucket, with bounded memory"
                 )
             files[str(key)] = file
-        return search_spark(files, thresholds)
+        return search_spark(files, thresholds, without)
     from sdg_assets.signatures.scratch import search_local
 
     opened = {str(key): partial(store.open_attachment, key, ATTACHMENT) for key in keys}
-    return search_local(opened, thresholds)
+    return search_local(opened, thresholds, without)

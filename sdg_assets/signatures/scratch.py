@@ -7,7 +7,7 @@ read. Memory holds a few numbers per row (80 bytes), one band, and the pairs und
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -144,13 +144,16 @@ class RankedScratch:
 
 
 def search_local(
-    partitions: Mapping[str, OpenFile], thresholds: Callable[[str], DuplicateThresholds]
+    partitions: Mapping[str, OpenFile],
+    thresholds: Callable[[str], DuplicateThresholds],
+    without: Mapping[str, Sequence[int]],
 ) -> Verdicts:
     """Finds the duplicates among the rows of all partitions.
 
     Args:
         partitions: Name → a function that opens its signature file.
         thresholds: Name → the thresholds for rows of that partition.
+        without: Name → places of rows that take no part.
 
     Raises:
         StoreError: A file has another format.
@@ -158,7 +161,7 @@ def search_local(
     if not partitions:
         return Verdicts.of([], [])
     with tempfile.TemporaryDirectory(prefix=SCRATCH) as directory:
-        ranked = _ranked(partitions, Scratch(Path(directory)))
+        ranked = _ranked(partitions, Scratch(Path(directory)), without)
         exact = exact_copies(ranked.exact)
         left = np.setdiff1d(np.arange(len(ranked.rows)), exact.rows)
         least = needed(
@@ -171,13 +174,16 @@ def search_local(
         return Verdicts.of(sorted(partitions), results)
 
 
-def _ranked(partitions: Mapping[str, OpenFile], scratch: Scratch) -> RankedScratch:
-    """All partitions' rows; each file is read once, one after the other."""
+def _ranked(
+    partitions: Mapping[str, OpenFile], scratch: Scratch, without: Mapping[str, Sequence[int]]
+) -> RankedScratch:
+    """The rows of all partitions that take part; each file is read once, one after the other."""
     import polars as pl
 
-    frames = []
+    frames, left_out = [], []
     for number, (name, opened) in enumerate(sorted(partitions.items())):
         place, partition = 0, pl.lit(number, pl.UInt32).alias("partition")
+        left_out.append(np.asarray(without.get(name, ()), np.int64) + len(scratch))
         with opened() as file:
             for signatures in Signatures.batches(file, name):
                 scratch.add(signatures)
@@ -185,7 +191,10 @@ def _ranked(partitions: Mapping[str, OpenFile], scratch: Scratch) -> RankedScrat
                 frames.append(frame.with_columns(partition))
                 place += len(signatures)
     rows = pl.concat([_no_rows(), *frames])
+    takes_part = np.ones(len(rows), np.bool_)
+    takes_part[np.concatenate(left_out)] = False
     places = best_first(rows)
+    places = places[takes_part[places]]
     return RankedScratch(scratch, rows[places], places)
 
 

@@ -39,13 +39,16 @@ if TYPE_CHECKING:
 
 
 def search_spark(
-    files: Mapping[str, Path], thresholds: Callable[[str], DuplicateThresholds]
+    files: Mapping[str, Path],
+    thresholds: Callable[[str], DuplicateThresholds],
+    without: Mapping[str, Sequence[int]],
 ) -> Verdicts:
     """Finds the duplicates among the rows of all partitions.
 
     Args:
         files: Partition, by the name in its file → its signature file.
         thresholds: Partition → the thresholds for its rows.
+        without: Partition → places of rows that take no part.
 
     Raises:
         PermanentError: Spark is not installed, or there is no Java to run it.
@@ -58,7 +61,15 @@ def search_spark(
     names = sorted(files)
     if not names:
         return Verdicts.of([], [])
-    rows = _rows(_session(), [str(files[name]) for name in names], names).cache()
+    rows = _rows(_session(), [str(files[name]) for name in names], names)
+    left_out = [
+        (number << 32) + place
+        for number, name in enumerate(names)
+        for place in without.get(name, ())
+    ]
+    if left_out:
+        rows = rows.join(_named(rows, np.array(left_out, np.int64)), "row", "left_anti")
+    rows = rows.cache()
     try:
         exact, left = _exact(rows)
         return Verdicts.of(names, [exact, *_near(rows, left, [thresholds(name) for name in names])])
@@ -151,9 +162,14 @@ def _near(
 
 
 def _only(rows: DataFrame, names: NDArray[np.int64]) -> DataFrame:
+    return rows.join(_named(rows, names), "row")
+
+
+def _named(rows: DataFrame, names: NDArray[np.int64]) -> DataFrame:
+    """A table of rows' names, in the session of other rows."""
     import pyarrow as pa
 
-    return rows.join(rows.sparkSession.createDataFrame(pa.table({"row": names})), "row")
+    return rows.sparkSession.createDataFrame(pa.table({"row": names}))
 
 
 def _similar(

@@ -10,6 +10,7 @@ import hashlib
 import json
 import re
 from collections.abc import Iterator
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -93,6 +94,20 @@ def open_source(setting: str) -> SeedSource:
     return DirectorySource(setting, root)
 
 
+def local_source(setting: str) -> DirectorySource | None:
+    """The directory that `SDG_SEED_SOURCE` names; None for the Hub, or if it is not mounted here.
+
+    For questions that must not need a network. A pod that only publishes may lack the mirror.
+    """
+    if setting == HubSource.name:
+        return None
+    try:
+        source = open_source(setting)
+    except SeedSourceError:
+        return None
+    return source if isinstance(source, DirectorySource) else None
+
+
 class DirectorySource:
     """A directory in the Hub's layout: `<dataset>/<config>/<split>-*.parquet` (or `.jsonl`)."""
 
@@ -104,8 +119,8 @@ class DirectorySource:
         """`local:` and 16 hex digits of the hash of the seed split's files."""
         digest = hashlib.sha256()
         for file in self._files(spec, spec.split):
-            with file.open("rb") as opened:
-                digest.update(hashlib.file_digest(opened, "sha256").digest())
+            stat = file.stat()
+            digest.update(_file_digest(file, stat.st_size, stat.st_mtime_ns))
         return f"local:{digest.hexdigest()[:16]}"
 
     def rows(self, spec: SubtaskSpec, split: str) -> Iterator[Row]:
@@ -180,6 +195,13 @@ def split_of(file: Path) -> str:
 def _folders(directory: Path) -> list[Path]:
     """The folders in a directory, without hidden ones: `hf download` leaves a `.cache`."""
     return [d for d in directory.iterdir() if d.is_dir() and not d.name.startswith(".")]
+
+
+@lru_cache(maxsize=1 << 16)
+def _file_digest(file: Path, size: int, modified: int) -> bytes:
+    """SHA-256 of a file, once per process and state: every partition asks for all benchmarks."""
+    with file.open("rb") as opened:
+        return hashlib.file_digest(opened, "sha256").digest()
 
 
 def parquet_rows(file: Path) -> Iterator[Row]:

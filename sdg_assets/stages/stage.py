@@ -162,7 +162,7 @@ STAGES: Mapping[Stage, StageSpec] = {
         "training texts and licences, a dataset card, and a separate commercial subset.",
         record=CuratedExample,
         inputs=(Stage.FILTERED,),
-        checks=("fresh_inputs",),
+        checks=("fresh_inputs", "current_licences", "heldout_compared"),
         partitions_per_run=0,
         pod=PodNeeds(cpus=1, memory_gib=8, disk_gib=20),
     ),

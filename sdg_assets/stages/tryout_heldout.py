@@ -59,7 +59,7 @@ def tryout_protection(
     """
     source, without = settings.seed_source, settings.without_benchmarks
     key, name = heldout_key(spec.task, spec.key), f"{spec.task}/{spec.key}"
-    is_in_store = is_hashed(store, key, source)
+    is_in_store = is_hashed(store, spec, source)
     if not is_in_store:
         rows = heldout_rows(spec, open_source(source))
         publish_hashes(scratch, key, rows, source)

@@ -264,7 +264,7 @@ def test_it_is_solved_voted_on_filtered_and_released(spec: SubtaskSpec, tmp_path
     assert passed == solved
 
     terms = {teacher.identity.stamp.model: Terms("yes", "yes"), STAMP.model: Terms("yes", "yes")}
-    (made,) = curate([("all", [solved])], lambda _: {}, lambda _: [], {"calendar": "yes"}, terms)
+    (made,) = curate([("all", [solved])], lambda _: {}, lambda _: {}, {"calendar": "yes"}, terms)
     assert isinstance(made, CuratedExample)
     assert made.text["answer_only"] == "When did the Titanic sink?\n\nAnswer: 1912-04-15"
     assert CuratedExample.model_validate_json(made.model_dump_json()) == made

@@ -12,8 +12,10 @@ import pytest
 from sdg_assets.assets import curated
 from sdg_assets.assets.curated import curated_asset
 from sdg_assets.assets.keys import CURATED
+from sdg_assets.assets.release_page import heldout_compared
 from sdg_assets.catalog import cached_catalog
 from sdg_assets.gates.duplicates import Duplicates
+from sdg_assets.heldout.coverage import SplitCoverage
 from sdg_assets.heldout.protection import heldout_key
 from sdg_assets.heldout.splits import HeldoutRows
 from sdg_assets.records import CuratedExample, EnrichedExample, TeacherStamp
@@ -24,8 +26,8 @@ from sdg_assets.store.partitions import PartitionKey, Store
 from sdg_assets_tests.assets.quiz import put_rows, quiz
 from sdg_assets_tests.conftest import Configure, on_disk
 from sdg_assets_tests.support.builders import seed_task, write_catalog
-from sdg_assets_tests.support.heldout import FILLERS, Splits
-from sdg_assets_tests.support.records import CAPITALS, enriched
+from sdg_assets_tests.support.heldout import FILLERS, Splits, as_if_read_now
+from sdg_assets_tests.support.records import CAPITALS, enriched, source
 from sdg_assets_tests.support.runs import QUIET, failures, run
 from sdg_assets_tests.support.tokenizers import words_tokenizer
 
@@ -57,6 +59,7 @@ def hold_out(store: Store, task: str, subtask: str, *questions: str) -> None:
     rows = [{"question": q, "choices": CAPITALS, "label": 0} for q in questions]
     heldout_rows.add(seed_task().resolve("quiz"), "test", Splits(test=rows))
     tables = heldout_rows.tables()
+    spec = cached_catalog(settings().catalog).subtask(task, subtask)
     with store.write(heldout_key(task, subtask)) as out:
         for split in heldout_rows.splits if questions else []:
             out.accept(split)
@@ -64,9 +67,14 @@ def hold_out(store: Store, task: str, subtask: str, *questions: str) -> None:
         out.info = {
             "rows": len(tables.rows),
             "splits": 1,
-            "source": settings().seed_source,
             "missing": [],
+            **as_if_read_now(spec, settings().seed_source),
         }
+
+
+def evaluations(result: dg.ExecuteInProcessResult) -> dict[str, dg.AssetCheckEvaluation]:
+    """The release's checks by name."""
+    return {e.check_name: e for e in result.get_asset_check_evaluations()}
 
 
 def row(subtask: str, question: str, **changes: Any) -> EnrichedExample:
@@ -160,6 +168,46 @@ def test_outputs_that_may_not_train_are_kept_out_of_the_commercial_rows(
     assert manifest["not_commercial"] == {why: 1}
 
 
+def test_a_release_states_licences_that_were_corrected_after_rows_were_made_and_says_so(
+    store: Store, instance: dg.DagsterInstance
+) -> None:
+    made_under = source(dataset="org/free", license="LicenseRef-Earlier")
+    put(store, "free", "free_a", row("free_a", "Which river is it?", source=made_under))
+
+    result = curate(instance)
+
+    assert result.success, failures(result)
+    (only,) = released(result)
+    assert only.source.license == only.license == "MIT", "what the catalog states"
+    check = evaluations(result)["current_licences"]
+    assert (check.passed, check.severity) == (False, dg.AssetCheckSeverity.WARN)
+    assert "earlier licences of org/free" in str(check.description)
+    path = Path(release_metadata(result)["path"])
+    manifest = json.loads((path / "manifest.json").read_text("utf-8"))
+    assert manifest["relicensed"] == [
+        {
+            "what": "seeds",
+            "name": "org/free",
+            "before": "LicenseRef-Earlier",
+            "now": "MIT",
+            "rows": 1,
+        }
+    ]
+    assert "| org/free | MIT | LicenseRef-Earlier | 1 |" in (path / "SOURCES.md").read_text("utf-8")
+
+
+def test_rows_of_current_licences_pass_the_check(
+    store: Store, instance: dg.DagsterInstance
+) -> None:
+    put(store, "free", "free_a", row("free_a", "Which river is it?", source=source(license="MIT")))
+
+    result = curate(instance)
+
+    assert evaluations(result)["current_licences"].passed
+    page = Path(release_metadata(result)["path"]) / "SOURCES.md"
+    assert "Corrected licences" not in page.read_text("utf-8")
+
+
 def test_two_partitions_give_one_row_of_the_same_question(
     store: Store, instance: dg.DagsterInstance
 ) -> None:
@@ -169,6 +217,58 @@ def test_two_partitions_give_one_row_of_the_same_question(
     result = curate(instance)
 
     assert (release_metadata(result)["rows"], release_metadata(result)["rows_rejected"]) == (1, 1)
+
+
+def test_a_release_warns_of_held_out_splits_that_nobody_hashed_and_says_what_to_do(
+    store: Store, instance: dg.DagsterInstance
+) -> None:
+    put(store, "free", "free_a", row("free_a", "Which river is it?"))
+
+    result = curate(instance)
+
+    assert result.success, failures(result)
+    check = evaluations(result)["heldout_compared"]
+    assert (check.passed, check.severity) == (False, dg.AssetCheckSeverity.WARN)
+    said = str(check.description)
+    assert said.startswith("rows were compared with 1 of ")
+    assert "not hashed (bound, free): materialize `heldout` of these tasks" in said
+    assert "left out by name (" in said
+    assert check.metadata["compared"].value == 1
+    to_materialize = check.metadata["to_materialize"].value
+    assert isinstance(to_materialize, list)
+    assert {"bound/bound_a", "free/free_b"} <= {*to_materialize}
+
+
+def test_the_check_passes_if_all_was_compared_and_names_what_is_switched_off() -> None:
+    compared = SplitCoverage("quiz/quiz", "org/quiz", "main", "test", "compared", 7)
+    off = SplitCoverage("exam/exam", "org/exam", "main", "test", "switched off")
+
+    assert heldout_compared([compared]).passed
+    check = heldout_compared([compared, off])
+
+    assert not check.passed
+    assert "1 switched off (exam): a task that is switched off" in str(check.description)
+
+
+def test_the_copy_of_a_row_that_was_held_out_since_is_released_in_its_place(
+    store: Store, instance: dg.DagsterInstance, configure: Configure
+) -> None:
+    """Only the exact row is refused; its copy in other words has too small an overlap."""
+    configure(gates='{"contamination_overlap": 1.0, "contamination_confirmed_overlap": 1.0}')
+    leaked = "Which river runs past the old mill and the bridge of the seven arches?"
+    copy = leaked.replace("bridge", "tower")
+    put(store, "free", "free_a", row("free_a", leaked))
+    put(store, "free", "free_b", row("free_b", copy, vote_share=0.7))
+    (kept,) = released(curate(instance))
+    assert kept.question == leaked, "the better one of the two"
+    hold_out(store, "bound", "bound_a", leaked)
+
+    result = curate(instance)
+
+    assert [r.question for r in released(result)] == [copy]
+    path = Path(release_metadata(result)["path"])
+    manifest = json.loads((path / "manifest.json").read_text("utf-8"))
+    assert manifest["rejected"] == {"contamination: exact row": 1}
 
 
 def test_a_row_that_was_held_out_since_it_was_filtered_is_not_released(
@@ -352,7 +452,7 @@ def test_stale_inputs_are_a_warning_on_the_page_of_a_release(
     result = curate(instance)
 
     assert result.success, failures(result)
-    (check,) = result.get_asset_check_evaluations()
+    check = evaluations(result)["fresh_inputs"]
     assert (check.passed, check.severity) == (False, dg.AssetCheckSeverity.WARN)
     assert "1 partitions are stale" in str(check.description)
     assert "- quiz/normalized/quiz_b" in release_metadata(result)["stale_inputs"]

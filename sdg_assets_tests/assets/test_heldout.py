@@ -11,14 +11,20 @@ import pytest
 from sdg_assets.assets.heldout import heldout_asset, protected_asset
 from sdg_assets.catalog import Catalog, SubtaskSpec, cached_catalog, load_protected
 from sdg_assets.errors import CatalogError, SeedSourceError, StoreError
-from sdg_assets.heldout.protection import Protection, heldout_key, is_hashed, protection
+from sdg_assets.heldout.protection import (
+    Protection,
+    benchmarks_to_hash,
+    heldout_key,
+    is_hashed,
+    protection,
+)
 from sdg_assets.heldout.splits import HashedSplit
 from sdg_assets.records import Rejection
 from sdg_assets.settings import settings
 from sdg_assets.store.partitions import PartitionKey, Store
 from sdg_assets_tests.conftest import Configure, on_disk
-from sdg_assets_tests.support.builders import write_catalog
-from sdg_assets_tests.support.heldout import FILLERS
+from sdg_assets_tests.support.builders import MIRROR, TINY, write_catalog
+from sdg_assets_tests.support.heldout import FILLERS, as_if_read_now
 from sdg_assets_tests.support.runs import QUIET, failures, metadata, run
 
 LEAKED = "Which harbour town lent its name to the oldest sea shanty that dockers still sing?"
@@ -251,23 +257,31 @@ def test_a_manifest_that_says_no_rows_is_not_complete(
 ) -> None:
     hash_quiz(instance)
     key, source = heldout_key("quiz", "quiz"), settings().seed_source
-    assert is_hashed(store, key, source)
-    with store.write(key) as out:
-        out.info = {"rows": 0, "splits": 1, "missing": [], "source": source}
-
-    assert not is_hashed(store, key, source)
     catalog = cached_catalog(settings().catalog)
+    spec = catalog.subtask("quiz", "quiz")
+    assert is_hashed(store, spec, source)
+    with store.write(key) as out:
+        out.info = {"rows": 0, "splits": 1, **as_if_read_now(spec, source)}
+
+    assert not is_hashed(store, spec, source)
     with pytest.raises(StoreError, match=r"without rows in mirror.*all of them"):
-        guarded(store, catalog, catalog.subtask("quiz", "quiz"), {"all"})
+        guarded(store, catalog, spec, {"all"})
 
 
-def test_nothing_from_the_hub_is_not_complete_and_from_a_mirror_it_is(store: Store) -> None:
-    key = heldout_key("quiz", "quiz")
-    for source, complete in (("hub", False), ("mirror:/tmp/hub", True), ("samples", True)):
-        with store.write(key) as out:
-            out.info = {"rows": 0, "splits": 1, "missing": ["org/quiz main x"], "source": source}
+def test_nothing_from_the_hub_is_not_complete_and_from_a_mirror_it_is(
+    quiz: Path, store: Store
+) -> None:
+    spec = cached_catalog(settings().catalog).subtask("quiz", "quiz")
+    nothing = {"rows": 0, "splits": 1, "missing": ["org/quiz main x"]}
+    for source in ("samples", settings().seed_source):
+        with store.write(heldout_key("quiz", "quiz")) as out:
+            out.info = {**nothing, **as_if_read_now(spec, source)}
 
-        assert is_hashed(store, key, source) is complete
+        assert is_hashed(store, spec, source)
+
+    with store.write(heldout_key("quiz", "quiz")) as out:
+        out.info = {**nothing, "source": "hub"}
+    assert not is_hashed(store, spec, "hub")
 
 
 def test_a_page_says_that_everything_was_read(
@@ -337,6 +351,21 @@ def test_what_one_source_lacked_is_read_again_from_another(
         guarded(store, catalog, spec, {"all"})
 
 
+def test_benchmarks_that_were_hashed_from_a_small_mirror_are_hashed_again_from_the_whole_one(
+    configure: Configure, store: Store, instance: dg.DagsterInstance
+) -> None:
+    wanted = ["mmlu", "nq_open", "social_iqa"]
+    without = {benchmark.name for benchmark in load_protected()} - {*wanted}
+    for directory in (TINY, MIRROR):
+        source = f"mirror:{directory}"
+        configure(seed_source=source)
+        assert benchmarks_to_hash(store, without, source) == wanted
+        for name in wanted:
+            assert materialize(protected_asset(), name, instance).success
+        assert benchmarks_to_hash(store, without, source) == []
+    assert benchmarks_to_hash(store, without, "hub") == wanted
+
+
 @pytest.mark.parametrize("splits", [["test"], ["validation", "test"]])
 def test_an_empty_held_out_split_blocks_its_partition_and_is_named(
     splits: list[str], tmp_path: Path, quiz: Path, configure: Configure, store: Store,
@@ -362,8 +391,9 @@ def test_a_protected_benchmark_without_a_row_counts_as_not_hashed(
     quiz: Path, store: Store, instance: dg.DagsterInstance
 ) -> None:
     hash_quiz(instance)
+    (gsm8k,) = (benchmark for benchmark in load_protected() if benchmark.name == "gsm8k")
     with store.write(heldout_key("protected", "gsm8k")) as out:
-        out.info = {"rows": 0, "missing": [], "source": settings().seed_source}
+        out.info = {"rows": 0, **as_if_read_now(gsm8k, settings().seed_source)}
     catalog = cached_catalog(settings().catalog)
     names = {benchmark.name for benchmark in load_protected()}
 

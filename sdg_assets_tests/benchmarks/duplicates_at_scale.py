@@ -122,7 +122,7 @@ def search(directory: Path) -> None:
     """Searches a directory; prints CPU seconds, peak memory and the number of copies."""
     files = {path.stem: partial(opened, path) for path in directory.glob("*.parquet")}
     began = time.process_time()
-    verdicts = search_local(files, lambda _: DuplicateThresholds())
+    verdicts = search_local(files, lambda _: DuplicateThresholds(), {})
     spent = time.process_time() - began
     print(spent, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024, len(verdicts))
 

@@ -139,7 +139,7 @@ def _timed(gate: Gate, batch: Batch[Example], timed: Timed) -> list[int]:
 def _search(folder: Path) -> tuple[int, float, float]:
     began = time.process_time()
     files = {file.stem: partial(opened, file) for file in folder.glob("*.parquet")}
-    verdicts = search_local(files, lambda _: DuplicateThresholds())
+    verdicts = search_local(files, lambda _: DuplicateThresholds(), {})
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     return len(verdicts), time.process_time() - began, peak
 

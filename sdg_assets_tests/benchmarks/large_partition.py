@@ -46,6 +46,7 @@ from sdg_assets.signatures.thresholds import DuplicateThresholds
 from sdg_assets.stages import enriched, generated
 from sdg_assets.stages.curated import curate
 from sdg_assets.stages.filtered import filter_rows
+from sdg_assets.stages.gate_refusals import GateRefusals
 from sdg_assets.stages.generated import WriterKnobs
 from sdg_assets.stages.normalized import normalize, without_refused
 from sdg_assets.stages.published import solved_rows, warm_up, written_rows
@@ -273,11 +274,17 @@ def _filtered(partition: Partition) -> None:
 
 def _curated(partition: Partition) -> None:
     spec, store, key = partition.spec, partition.store, partition.key(Stage.FILTERED)
-    copies = duplicates_across(store, [key], lambda _: DuplicateThresholds(), "local")
+
+    def partitions() -> Iterator[tuple[str, Iterator[EnrichedExample]]]:
+        yield str(key), store.read(key, EnrichedExample)
+
+    by_gates = GateRefusals(partitions(), lambda _: [])
+    places = by_gates.places
+    copies = duplicates_across(store, [key], lambda _: DuplicateThresholds(), "local", places)
     rows = curate(
-        [(str(key), store.read(key, EnrichedExample))],
+        partitions(),
         copies.refusals,
-        lambda _: [],
+        by_gates.of,
         {spec.key: "yes"},
         {STAMP.model: Terms("yes", "yes")},
     )

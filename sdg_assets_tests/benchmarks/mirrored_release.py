@@ -18,7 +18,7 @@ from sdg_assets.assets.curated import curated_asset
 from sdg_assets.catalog import SubtaskSpec, cached_catalog
 from sdg_assets.gates.duplicates import Duplicates
 from sdg_assets.heldout.protection import heldout_key
-from sdg_assets.heldout.splits import HeldoutRows
+from sdg_assets.heldout.publication import heldout_rows, publish_hashes
 from sdg_assets.records import EnrichedExample, Example, Stage, TeacherStamp, Vote, content_id
 from sdg_assets.release import Cut, write_release
 from sdg_assets.settings import settings
@@ -95,7 +95,7 @@ def texts_only(root: Path, names: Sequence[str], rows: int) -> Path:
                 out.accept(example)
         inputs[str(key_of(spec, Stage.FILTERED))] = content_id([e.id for e in examples])
         partitions.append((spec.key, [_stand_in(example, APACHE) for example in examples]))
-    curated = curate(partitions, lambda _name: {}, lambda _name: [], {}, {})
+    curated = curate(partitions, lambda _name: {}, lambda _name: {}, {}, {})
     return write_release(root, Cut(inputs), curated).path
 
 
@@ -134,20 +134,8 @@ def cut(root: Path, tokenizer: str = "") -> Path:
 
 
 def _hold_out(store: Store, spec: SubtaskSpec) -> None:
-    hashed = HeldoutRows()
-    for split in spec.heldout_splits:
-        hashed.add(spec, split, SOURCE)
-    tables = hashed.tables()
-    with store.write(heldout_key(spec.task, spec.key)) as out:
-        for record in hashed.splits:
-            out.accept(record)
-        out.attachments.update(tables.to_bytes())
-        out.info = {
-            "rows": len(tables.rows),
-            "splits": len(spec.heldout_splits),
-            "source": f"mirror:{MIRROR}",
-            "missing": [],
-        }
+    key, rows = heldout_key(spec.task, spec.key), heldout_rows(spec, SOURCE)
+    publish_hashes(store, key, rows, f"mirror:{MIRROR}")
 
 
 def _training_rows(spec: SubtaskSpec, rows: int) -> Iterator[Example]:

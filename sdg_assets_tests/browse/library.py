@@ -109,7 +109,7 @@ def fill(root: Place) -> None:
     fill_logs(store, rows)
     kept = [row for row in rows if row.verified]
     terms = {stamp.model: Terms("yes", "yes") for stamp in (SMALL, STRONG)}
-    released = curate([("all", kept)], lambda _: {}, lambda _: [], {"gsm8k": "yes"}, terms)
+    released = curate([("all", kept)], lambda _: {}, lambda _: {}, {"gsm8k": "yes"}, terms)
     write_release(root, Cut({"gsm8k/filtered/gsm8k": "aa"}), released)
 
 

@@ -42,7 +42,7 @@ def test_the_checks_of_a_stage() -> None:
         "filtered": "rows schema format language personal_data no_contamination licences "
         "no_duplicates class_balance yield",
         "heldout": "heldout_complete",
-        "curated": "fresh_inputs",
+        "curated": "fresh_inputs current_licences heldout_compared",
     }
 
 

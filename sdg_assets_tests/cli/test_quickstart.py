@@ -8,9 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from sdg_assets.catalog import cached_catalog
 from sdg_assets.cli.together import Together
 from sdg_assets.heldout.protection import is_hashed
-from sdg_assets.store.partitions import PartitionKey, Store
+from sdg_assets.settings import settings
+from sdg_assets.store.partitions import Store
 from sdg_assets.teacher.conversation import Usage
 from sdg_assets_tests.assets.quiz import quiz
 from sdg_assets_tests.conftest import Configure
@@ -78,7 +80,8 @@ def test_it_takes_a_subtask_through_all_stages_and_shows_what_came_out(
     assert (funnel["seeds"], funnel["accepted"]) == (3, 3)
     (release,) = json.loads(sdg("release", "list", "--json").stdout)
     assert release["rows"] == 3
-    assert is_hashed(store, PartitionKey("quiz", "heldout", "quiz_a"), f"mirror:{tmp_path}/mirror")
+    spec = cached_catalog(settings().catalog).subtask("quiz", "quiz_a")
+    assert is_hashed(store, spec, f"mirror:{tmp_path}/mirror")
 
 
 def test_all_subtasks_share_the_teachers_batch_and_the_first_accepted_row_is_shown(

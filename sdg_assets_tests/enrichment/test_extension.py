@@ -137,7 +137,7 @@ def test_its_field_goes_from_the_teacher_into_the_rows_of_a_release(
     (filtered,) = filter_rows(lambda: [enriched], gates, [Duplicates([])])
     assert isinstance(filtered, EnrichedExample)
     terms = {STAMP.model: Terms("yes", "yes")}
-    rows = curate([("quiz", [filtered])], lambda _: {}, lambda _: [], {"quiz": "yes"}, terms)
+    rows = curate([("quiz", [filtered])], lambda _: {}, lambda _: {}, {"quiz": "yes"}, terms)
     release = write_release(tmp_path, Cut({"quiz/filtered/quiz": "aa"}), rows)
 
     file = release.path / "multiple_choice" / "train-00000-of-00001.jsonl"
@@ -227,7 +227,7 @@ def test_the_teacher_that_it_asks_counts_for_the_licence(install: Install, tmp_p
     assert row.judge
     scored = row.model_copy(update={"judge": row.judge.model_copy(update={"reasons": []})})
 
-    (curated,) = curate([("quiz", [scored])], lambda _: {}, lambda _: [], {"quiz": "yes"}, {})
+    (curated,) = curate([("quiz", [scored])], lambda _: {}, lambda _: {}, {"quiz": "yes"}, {})
 
     assert isinstance(curated, CuratedExample)
     assert [teacher.role for teacher in curated.written_by] == ["writer", "solver", "judge"]

@@ -23,6 +23,7 @@ EXAM = {
 
 def hashed(store: Store, task: str, key: str, *splits: tuple[str, str, str, int, str]) -> None:
     with store.write(heldout_key(task, key)) as out:
+        out.info = {"source": "hub"}
         for dataset, config, split, rows, missing in splits:
             out.accept(
                 HashedSplit(
@@ -45,7 +46,7 @@ def account(root: Path, *without: str) -> dict[tuple[str, str, str], SplitCovera
     catalog = load_catalog(
         write_catalog(root / "catalog", {}, {**EXAM, "subtasks": subtasks}), allow_canary=()
     )
-    splits = coverage(store, catalog, without)
+    splits = coverage(store, catalog, without, "hub")
     splits_by_name = {(s.collection, s.config, s.split): s for s in splits}
     assert len(splits_by_name) <= len(splits)
     return splits_by_name
@@ -91,6 +92,16 @@ def test_a_split_that_the_catalog_named_after_the_others_were_hashed_is_not_forg
     assert splits_by_name["arc", "ARC-Challenge", "test"].reason == "not hashed"
 
 
+def test_hashes_from_another_seed_source_do_not_count_as_compared(tmp_path: Path) -> None:
+    store = Store(tmp_path / "store")
+    hashed(store, "quiz", "quiz", ("org/quiz", "main", "test", 2, ""))
+    catalog = load_catalog(write_catalog(tmp_path / "catalog", {}), allow_canary=())
+
+    (split,) = (s for s in coverage(store, catalog, [], "samples") if s.collection == "quiz/quiz")
+
+    assert (split.reason, split.rows) == ("not hashed", 0)
+
+
 def test_a_task_that_is_off_is_compared_as_a_benchmark_of_the_same_split(tmp_path: Path) -> None:
     store = Store(tmp_path / "store")
     hashed(store, PROTECTED, "mmlu", ("cais/mmlu", "anatomy", "test", 135, ""))
@@ -105,7 +116,7 @@ def test_every_split_of_the_catalog_and_of_every_benchmark_is_accounted_for(
 ) -> None:
     catalog = cached_catalog()
 
-    splits = coverage(Store(tmp_path), catalog, ["all"])
+    splits = coverage(Store(tmp_path), catalog, ["all"], "hub")
 
     named = {(s.collection, s.split) for s in splits}
     for task in catalog.tasks.values():

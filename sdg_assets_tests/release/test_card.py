@@ -252,7 +252,7 @@ def test_an_unknown_revision_is_explained(tmp_path: Path) -> None:
     served = STAMP.model_copy(update={"revision": "unknown"})
     rows = [row.model_copy(update={"teacher": served}) for row in verified_rows(3)]
     terms = {STAMP.model: Terms("yes", "yes")}
-    curated = curate([("all", rows)], lambda _: {}, lambda _: [], {}, terms)
+    curated = curate([("all", rows)], lambda _: {}, lambda _: {}, {}, terms)
 
     text = page(write_release(tmp_path, Cut(INPUTS), curated))
 

@@ -9,13 +9,17 @@ import subprocess
 import sys
 from collections import Counter
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 import pytest
 
+from sdg_assets.catalog.taxonomy import load_taxonomy
 from sdg_assets.errors import PermanentError
 from sdg_assets.gates.licence import Terms
+from sdg_assets.prices import Price
 from sdg_assets.records import (
     AnswerKind,
     CommercialUse,
@@ -29,8 +33,12 @@ from sdg_assets.release import Cut, Release, write_release
 from sdg_assets.release.configs import FAMILIES
 from sdg_assets.release.publication import LATEST
 from sdg_assets.release.shards import BYTES_PER_SHARD
+from sdg_assets.stages.cost import PriceList
 from sdg_assets.stages.curated import curate
 from sdg_assets.stages.funnel import FunnelRow
+from sdg_assets.stages.matrix import matrix_of
+from sdg_assets.stages.relicensed import Relicensed
+from sdg_assets_tests.support.builders import seed_task
 from sdg_assets_tests.support.records import STAMP, enriched, judgement, source
 
 ONLY = "train-00000-of-00001"
@@ -82,7 +90,7 @@ def curated_rows(
     copies = {"all": {len(rows) - 1: Refusal("duplicates", "exact duplicate", rows[0].id)}}
     use: dict[str, CommercialUse] = {"quiz": "no", "sums": sums}
     terms = {STAMP.model: Terms("yes", "yes")}
-    return curate([("all", rows)], copies.__getitem__, lambda _: [], use, terms)
+    return curate([("all", rows)], copies.__getitem__, lambda _: {}, use, terms)
 
 
 def releases(root: Path) -> list[str]:
@@ -307,14 +315,48 @@ def test_the_same_release_again_does_not_touch_the_one_that_is_there(
     assert counts.keys().isdisjoint({"tokens", "new_tokens", "seconds", "costs"})
 
 
-def test_a_whole_release_keeps_its_card_when_another_would_be_drawn(tmp_path: Path) -> None:
-    first = cut(tmp_path)
+DESCRIPTIONS: dict[str, dict[str, Any]] = {
+    "name": {"name": "Another name"},
+    "terms of a teacher": {"terms": {STAMP.model: 'Show "Built with X".'}},
+    "citation": {"citations": {"quiz": ["@misc{quiz}"]}},
+    "prices": {"prices": PriceList("EUR", {STAMP.model: Price(gpu_hour=2.0)})},
+    "threshold of the coverage": {"minimum": 50},
+    "corrected licence": {"relicensed": {Relicensed("seeds", "org/quiz", "MIT", "CC0-1.0"): 7}},
+}
+
+
+@pytest.mark.parametrize("changed", DESCRIPTIONS)
+def test_what_a_release_says_of_its_rows_is_published_as_a_patch(
+    tmp_path: Path, changed: str
+) -> None:
+    def described(minimum: int = 1, **fields: Any) -> Release[Path]:
+        specs, taxonomy = [seed_task().resolve("quiz")], load_taxonomy()
+        matrix = partial(matrix_of, specs, taxonomy=taxonomy, minimum=minimum, share=0.5)
+        return write_release(tmp_path, Cut(INPUTS, matrix=matrix, **fields), curated_rows())
+
+    first = described()
     before = contents(first.path)
 
-    again = write_release(tmp_path, Cut(INPUTS, name="Another name"), curated_rows())
+    second = described(**DESCRIPTIONS[changed])
+    again = described(**DESCRIPTIONS[changed])
 
-    assert again.id == first.id
-    assert contents(first.path) == before
+    assert first.id != second.id == again.id
+    assert (first.version, second.version) == ("1.0.0", "1.0.1")
+    assert contents(first.path) == before, "a release is never changed"
+    assert (tmp_path / "curated" / LATEST).read_text() == f"{second.id}\n"
+
+
+def test_corrected_terms_of_a_teacher_reach_every_page_and_the_changelog(tmp_path: Path) -> None:
+    for terms in ("No conditions.", 'Show "Built with X".'):
+        release = write_release(tmp_path, Cut(INPUTS, terms={STAMP.model: terms}), curated_rows())
+
+    for page in ("SOURCES.md", "commercial/SOURCES.md", "croissant.json", "spdx.json"):
+        text = (release.path / page).read_text("utf-8")
+        assert "Built with X" in text, page
+        assert "No conditions." not in text, page
+    assert f"| terms of teacher | {STAMP.model} |" in (release.path / "README.md").read_text(
+        "utf-8"
+    )
 
 
 def test_a_damaged_release_is_mended(tmp_path: Path) -> None:

@@ -41,7 +41,7 @@ def _release(
         for number, (model, licence) in enumerate(rows.items())
     ]
     curated = curate(
-        [("all", verified)], lambda _name: {}, lambda _name: [], {"quiz": use}, cards,
+        [("all", verified)], lambda _name: {}, lambda _name: {}, {"quiz": use}, cards,
         share_alike=share_alike,
     )  # fmt: skip
     terms = {model: card.terms for model, card in CARDS.items()}
@@ -110,7 +110,7 @@ def test_share_alike_rows_are_commercial_only_where_the_setting_lets_them(
     (curated,) = curate(
         [("all", [row])],
         lambda _name: {},
-        lambda _name: [],
+        lambda _name: {},
         {"quiz": use},
         terms,
         share_alike=share_alike,
@@ -144,7 +144,7 @@ def test_cited_passages_are_named_with_their_licence_and_its_duties(tmp_path: Pa
         enriched(question="Where is Rome?", judge=None),
     ]
     terms = {rows[0].teacher.model: Terms("yes", "yes"), rows[0].solver.model: Terms("yes", "yes")}
-    curated = curate([("all", rows)], lambda _name: {}, lambda _name: [], {"quiz": "yes"}, terms)
+    curated = curate([("all", rows)], lambda _name: {}, lambda _name: {}, {"quiz": "yes"}, terms)
     release = write_release(tmp_path, Cut({"quiz/filtered/quiz": "aa"}), curated)
 
     page = (release.path / "SOURCES.md").read_text("utf-8")

@@ -38,7 +38,7 @@ def _bill(release: Release[Path]) -> Bill:
 
 def _released(root: Path, *rows: EnrichedExample) -> Bill:
     curated = curate(
-        [("all", rows)], lambda _: {}, lambda _: [], {"quiz": "yes"}, {LLAMA.model: Terms()}
+        [("all", rows)], lambda _: {}, lambda _: {}, {"quiz": "yes"}, {LLAMA.model: Terms()}
     )
     terms = {LLAMA.model: "Name it."}
     return _bill(write_release(root, replace(Cut(INPUTS), terms=terms), curated))

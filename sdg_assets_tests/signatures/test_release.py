@@ -65,7 +65,7 @@ def test_copies_are_found_across_partitions_by_signatures_alone(
     for key in ROUTES:
         store.path(key).unlink()
 
-    verdicts = duplicates_across(store, ROUTES, everywhere, "local")
+    verdicts = duplicates_across(store, ROUTES, everywhere, "local", {})
 
     assert set(verdicts.frame["reason"]) == {"exact duplicate", "near duplicate"}
     first, second = (verdicts.refusals(str(key)) for key in ROUTES[:2])
@@ -79,7 +79,7 @@ def test_the_order_of_partitions_does_not_matter(
     store: Store, routes: list[list[EnrichedExample]]
 ) -> None:
     one, other = (
-        duplicates_across(store, keys, everywhere, "local") for keys in (ROUTES, ROUTES[::-1])
+        duplicates_across(store, keys, everywhere, "local", {}) for keys in (ROUTES, ROUTES[::-1])
     )
 
     assert_frame_equal(one.frame, other.frame)
@@ -88,18 +88,18 @@ def test_the_order_of_partitions_does_not_matter(
 def test_no_two_of_the_rows_that_stay_are_copies(
     store: Store, routes: list[list[EnrichedExample]]
 ) -> None:
-    verdicts = duplicates_across(store, ROUTES, everywhere, "local")
+    verdicts = duplicates_across(store, ROUTES, everywhere, "local", {})
     for key, rows in zip(ROUTES, routes, strict=True):
         gone = verdicts.refusals(str(key))
         publish(store, key, [row for place, row in enumerate(rows) if place not in gone])
 
-    assert len(duplicates_across(store, ROUTES, everywhere, "local")) == 0
+    assert len(duplicates_across(store, ROUTES, everywhere, "local", {})) == 0
 
 
 def test_a_row_that_is_refused_names_one_that_stays(
     store: Store, routes: list[list[EnrichedExample]]
 ) -> None:
-    verdicts = duplicates_across(store, ROUTES, everywhere, "local")
+    verdicts = duplicates_across(store, ROUTES, everywhere, "local", {})
     rows = dict(zip(map(str, ROUTES), routes, strict=True))
     gone = {
         (p, rows[p][place].id) for p, place in verdicts.frame.select("partition", "place").rows()
@@ -110,8 +110,39 @@ def test_a_row_that_is_refused_names_one_that_stays(
     assert not gone & set(near.select("original_partition", "original").rows())
 
 
+@pytest.fixture
+def best_are_refused(store: Store, routes: list[list[EnrichedExample]]) -> dict[str, list[int]]:
+    """The places of the rows that others duplicate: a gate refuses them."""
+    verdicts = duplicates_across(store, ROUTES, everywhere, "local", {})
+    originals = set(verdicts.frame.select("original_partition", "original").rows())
+    return {
+        str(key): [place for place, row in enumerate(rows) if (str(key), row.id) in originals]
+        for key, rows in zip(ROUTES, routes, strict=True)
+    }
+
+
+def test_the_search_without_refused_rows_is_the_search_over_the_others(
+    store: Store, routes: list[list[EnrichedExample]], best_are_refused: dict[str, list[int]]
+) -> None:
+    all_at_once = duplicates_across(store, ROUTES, everywhere, "local", {})
+
+    without = duplicates_across(store, ROUTES, everywhere, "local", best_are_refused)
+
+    assert 0 < len(without) < len(all_at_once), "copies of refused rows stay"
+    places = {}
+    for key, rows in zip(ROUTES, routes, strict=True):
+        left = [n for n in range(len(rows)) if n not in best_are_refused[str(key)]]
+        places[str(key)] = left
+        publish(store, key, [rows[place] for place in left])
+    others = duplicates_across(store, ROUTES, everywhere, "local", {})
+    for name, left in places.items():
+        assert {left[place]: each for place, each in others.refusals(name).items()} == dict(
+            without.refusals(name)
+        )
+
+
 def test_no_partitions_have_no_copies(store: Store) -> None:
-    assert len(duplicates_across(store, [], everywhere, "local")) == 0
+    assert len(duplicates_across(store, [], everywhere, "local", {})) == 0
 
 
 def test_a_partition_without_signatures_is_named(store: Store) -> None:
@@ -121,7 +152,7 @@ def test_a_partition_without_signatures_is_named(store: Store) -> None:
     with pytest.raises(
         StoreError, match=r"east/.*\.signatures\.parquet: .* materialize quiz/filtered"
     ):
-        duplicates_across(store, ROUTES[:1], everywhere, "local")
+        duplicates_across(store, ROUTES[:1], everywhere, "local", {})
 
 
 def test_signatures_of_another_format_are_refused(
@@ -132,7 +163,7 @@ def test_signatures_of_another_format_are_refused(
     monkeypatch.undo()
 
     with pytest.raises(StoreError, match="signatures of format 0, this version compares format 1"):
-        duplicates_across(store, ROUTES[:1], everywhere, "local")
+        duplicates_across(store, ROUTES[:1], everywhere, "local", {})
 
 
 @pytest.mark.parametrize("rows_per_group", [7, 30, 100])
@@ -183,8 +214,8 @@ def mostly_alike(partition: str) -> DuplicateThresholds:
 def test_each_row_is_measured_by_its_own_tasks_thresholds(
     store: Store, routes: list[list[EnrichedExample]]
 ) -> None:
-    verdicts = duplicates_across(store, ROUTES, mostly_alike, "local").frame
-    usual = duplicates_across(store, ROUTES, everywhere, "local").frame
+    verdicts = duplicates_across(store, ROUTES, mostly_alike, "local", {}).frame
+    usual = duplicates_across(store, ROUTES, everywhere, "local", {}).frame
 
     def near(frame: pl.DataFrame, *names: str) -> list[float]:
         keys = [f"quiz/filtered/{name}" for name in names]
@@ -203,13 +234,16 @@ def test_spark_finds_the_same_as_one_machine(
     store: Store,
     routes: list[list[EnrichedExample]],
     thresholds: Callable[[str], DuplicateThresholds],
+    best_are_refused: dict[str, list[int]],
 ) -> None:
-    local, spark = (
-        duplicates_across(store, ROUTES, thresholds, engine) for engine in ("local", "spark")
-    )
+    for without in ({}, best_are_refused):
+        local, spark = (
+            duplicates_across(store, ROUTES, thresholds, engine, without)
+            for engine in ("local", "spark")
+        )
 
-    assert len(local) > 10
-    assert_frame_equal(local.frame, spark.frame)
+        assert len(local) > 10
+        assert_frame_equal(local.frame, spark.frame)
 
 
 def test_spark_that_is_not_installed_is_named(
@@ -218,7 +252,7 @@ def test_spark_that_is_not_installed_is_named(
     monkeypatch.setitem(sys.modules, "pyspark.errors", None)
 
     with pytest.raises(PermanentError, match=r"install sdg-assets\[spark\]"):
-        duplicates_across(store, ROUTES, everywhere, "spark")
+        duplicates_across(store, ROUTES, everywhere, "spark", {})
 
 
 def test_spark_is_refused_where_its_workers_could_not_read(bucket: str) -> None:
@@ -227,7 +261,7 @@ def test_spark_is_refused_where_its_workers_could_not_read(bucket: str) -> None:
         out.attachments[ATTACHMENT] = b"signatures"
 
     with pytest.raises(PermanentError, match="SDG_DUPLICATE_SEARCH=spark needs a store in a dir"):
-        duplicates_across(store, ROUTES[:1], everywhere, "spark")
+        duplicates_across(store, ROUTES[:1], everywhere, "spark", {})
 
 
 def test_the_refusals_of_a_partition_are_made_one_by_one() -> None:

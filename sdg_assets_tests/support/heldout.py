@@ -6,13 +6,16 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from sdg_assets.catalog import SubtaskSpec
+from sdg_assets.catalog.protected import ProtectedBenchmark
 from sdg_assets.errors import AbsentError
 from sdg_assets.gates.contamination import Contamination
 from sdg_assets.gates.repeats import ContaminationThresholds
+from sdg_assets.heldout.freshness import FINGERPRINT, current_fingerprint
 from sdg_assets.heldout.index import HeldoutIndex
 from sdg_assets.heldout.splits import HeldoutRows
 from sdg_assets.heldout.tables import HeldoutTables
 from sdg_assets.records import Example
+from sdg_assets.sources.source import local_source
 from sdg_assets_tests.support.builders import seed_task
 
 # Enough rows that an n-gram can be rare.
@@ -86,6 +89,13 @@ def held_out(*examples: Example) -> Contamination:
     return Contamination(
         HeldoutIndex({"quiz/quiz": hashed(rows, record=record)}), ContaminationThresholds()
     )
+
+
+def as_if_read_now(held_out: SubtaskSpec | ProtectedBenchmark, setting: str) -> dict[str, Any]:
+    """What a manifest says of hashes that were made from a source as it is now."""
+    source = local_source(setting)
+    assert source, f"{setting} is no directory"
+    return {"source": setting, FINGERPRINT: current_fingerprint(held_out, source)}
 
 
 def nothing_held_out() -> Contamination:
