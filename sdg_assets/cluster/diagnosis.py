@@ -9,7 +9,14 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from kubernetes.client import CoreV1Event, V1Container, V1ContainerStatus, V1Job, V1Pod
+    from kubernetes.client import (
+        CoreV1Event,
+        V1Container,
+        V1ContainerStatus,
+        V1Job,
+        V1JobStatus,
+        V1Pod,
+    )
 
 KEPT = "All answers so far are in the completion log: a retry asks only for the rest."
 CANNOT_PULL = {"ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull"}
@@ -195,6 +202,20 @@ def pod_refusal(
         "Security admit it"
     )
     return Waiting(Obstacle.REFUSED, job.metadata.name, age.total_seconds(), text)
+
+
+def has_condition(status: V1JobStatus, kind: str) -> bool:
+    """Whether a Job has a condition such as `Complete` or `Suspended`."""
+    return any(c.type == kind and c.status == "True" for c in status.conditions or [])
+
+
+def queued_text(job: V1Job) -> str:
+    """What is said about a suspended Job, as one sentence."""
+    return (
+        f"Job {job.metadata.name} waits in its queue until there is quota for "
+        f"{_requests(job.spec.template.spec.containers)}. Kueue's reason: kubectl -n "
+        f"{job.metadata.namespace} describe workloads"
+    )
 
 
 def _reports(events: Iterable[CoreV1Event]) -> str:

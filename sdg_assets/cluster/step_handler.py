@@ -23,7 +23,9 @@ from sdg_assets.cluster.diagnosis import (
     Waiting,
     external_cause,
     failure_reason,
+    has_condition,
     pod_refusal,
+    queued_text,
     start_obstacle,
 )
 from sdg_assets.cluster.pods import (
@@ -65,6 +67,7 @@ class StageHandler(K8sStepHandler):
         self._cluster = cluster
         self._last_seen: dict[str, str] = {}  # Job → pod and node
         self._logged: set[tuple[str, Obstacle]] = set()
+        self._queued: set[str] = set()  # Jobs that are logged to wait for quota
         self._explained: set[str] = set()  # Jobs whose failure is logged
 
     def _get_container_context(self, step_handler_context: StepHandlerContext) -> Any:  # noqa: ANN401 – Dagster's, untyped
@@ -99,11 +102,11 @@ class StageHandler(K8sStepHandler):
 
     def check_step_health(self, step_handler_context: StepHandlerContext) -> CheckStepHealthResult:
         """Whether the step's pod runs or may still start; if not, the reason and what to do."""
-        health = super().check_step_health(step_handler_context)
         job = self._get_k8s_step_job_name(step_handler_context)
         namespace = self._get_container_context(step_handler_context).namespace
+        status = self._api_client.get_job_status(job_name=job, namespace=namespace)
         pods = self._api_client.get_pods_in_job(job, namespace)
-        if not health.is_healthy:
+        if status is None or status.failed:
             events = self._pod_events(job, namespace)
             reason = failure_reason(job, pods, events, self._last_seen.get(job))
             self._explained.add(job)
@@ -111,9 +114,12 @@ class StageHandler(K8sStepHandler):
         for pod in pods:
             if pod.spec.node_name:
                 self._last_seen[job] = f"{pod.metadata.name} on {pod.spec.node_name}"
+        if has_condition(status, "Suspended") and not pods:
+            self._log_queued(step_handler_context, job, namespace)
+            return CheckStepHealthResult.healthy()
         waiting = self._waiting(job, namespace, pods)
         if waiting is None:
-            return health
+            return CheckStepHealthResult.healthy()
         return self._health_while_waiting(waiting, step_handler_context, job, namespace)
 
     def _publisher_context(self, context: StepHandlerContext) -> K8sContainerContext:
@@ -197,6 +203,13 @@ class StageHandler(K8sStepHandler):
             self._logged.add(log_key)
             self._log_event(context, f"Waiting, at most {limit:.0f} s: {waiting.text}")
         return CheckStepHealthResult.healthy()
+
+    def _log_queued(self, context: StepHandlerContext, job: str, namespace: str) -> None:
+        """Logs once that Kueue has not admitted a Job: it may wait for days, which is no fault."""
+        if job not in self._queued:
+            self._queued.add(job)
+            body = self._api_client.batch_api.read_namespaced_job_status(job, namespace)
+            self._log_event(context, queued_text(body))
 
     def _explain_retry(self, context: StepHandlerContext) -> None:
         """Logs what ended the last attempt: after SIGTERM its pod only logs "RetryRequested"."""

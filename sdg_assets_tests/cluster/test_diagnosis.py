@@ -15,6 +15,7 @@ from sdg_assets.cluster.diagnosis import (
     external_cause,
     failure_reason,
     pod_refusal,
+    queued_text,
     start_obstacle,
 )
 
@@ -117,6 +118,18 @@ def test_a_job_whose_pod_is_refused_says_so_with_the_clusters_words() -> None:
     assert waiting.seconds == 40
     assert 'no pod for Job job (service account "sdg-stpe" not found)' in waiting.text
     assert "SDG_K8S_SERVICE_ACCOUNT" in waiting.text
+
+
+def test_a_job_in_a_queue_says_what_it_waits_for_and_where_kueue_says_why() -> None:
+    asks = {"requests": {"nvidia.com/gpu": "2", "memory": "41Gi"}}
+    container = {"name": "dagster", "image": "i:1", "resources": asks}
+    body = {
+        "metadata": {"name": "job", "namespace": "sdg"},
+        "spec": {"suspend": True, "template": {"spec": {"containers": [container]}}},
+    }
+    text = queued_text(_read("V1Job", body))
+    assert "until there is quota for nvidia.com/gpu 2, memory 41Gi" in text
+    assert "kubectl -n sdg describe workloads" in text
 
 
 def test_a_step_that_ended_by_itself_is_not_said_to_have_been_ended() -> None:

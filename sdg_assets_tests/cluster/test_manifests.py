@@ -27,6 +27,7 @@ from sdg_assets.stages.stage import TEACHER_STAGES
 from sdg_assets.teacher.models import teacher_cards
 from sdg_assets_tests.cluster import extensions
 from sdg_assets_tests.cluster.api import SCHEMAS
+from sdg_assets_tests.cluster.cluster import covered_resources
 from sdg_assets_tests.cluster.manifests import K8S, OVERLAYS, manifests, named, rendered
 from sdg_assets_tests.cluster.rules import broken_rules
 
@@ -328,6 +329,17 @@ def test_queues_of_kueue_belong_together(tmp_path: Path) -> None:
     namespace = queue["spec"]["namespaceSelector"]["matchLabels"]["kubernetes.io/metadata.name"]
     assert namespace == local["metadata"]["namespace"]
     assert _settings(objects)["SDG_K8S_QUEUE_NAME"] == local["metadata"]["name"]
+
+
+def test_the_queue_covers_all_that_pods_ask_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in _settings(_with_component("kueue", tmp_path)).items():
+        monkeypatch.setenv(name, value)
+    for stage in TEACHER_STAGES:
+        pod = stage_pod(stage, Settings(teacher="qwen3-32b"), ClusterSettings())
+        assert pod["job_spec_config"] == {"suspend": True}
+        assert pod["container_config"]["resources"]["requests"].keys() <= covered_resources()
 
 
 def test_the_webserver_has_the_volume_with_the_logs_of_steps(objects: list[Json]) -> None:
