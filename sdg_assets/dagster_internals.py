@@ -15,8 +15,8 @@ The package also uses some undocumented parts without an import:
   `_step_handler` and `_check_step_health_interval_seconds` of the executor made by dagster-k8s;
 - undocumented methods of documented classes: of `DagsterInstance` (`add_backfill`, `get_backfill`,
   `get_backfills`, `all_instigator_state`, `get_ticks`, `get_records_for_run`, `all_logs`,
-  `get_run_group`, `get_latest_data_version_record`, `report_engine_event`, `report_run_canceled`,
-  `report_run_failed`), of its `event_log_storage` (the newest event by partition, checks by
+  `get_run_group`, `get_run_step_stats`, `get_latest_data_version_record`, `report_engine_event`,
+  `report_run_canceled`, `report_run_failed`), of its `event_log_storage` (the newest event by partition, checks by
   partition, and slots of pools), and of an asset's context (`get_step_execution_context`,
   `job_def.asset_layer`).
 

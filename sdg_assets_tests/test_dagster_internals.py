@@ -74,6 +74,7 @@ CALLS: list[tuple[Callable[..., Any], int, list[str]]] = [
     (dg.DagsterInstance.get_latest_data_version_record, 2, ["is_source"]),
     (dg.DagsterInstance.get_latest_data_version_record, 2, ["partition_key"]),
     (dg.DagsterInstance.get_run_group, 2, []),
+    (dg.DagsterInstance.get_run_step_stats, 3, []),
     (dg.DagsterInstance.report_engine_event, 3, ["step_key"]),
     (dg.DagsterInstance.report_run_canceled, 3, []),
     (dg.DagsterInstance.report_run_failed, 4, []),

@@ -38,6 +38,7 @@ class DividedSteps(StageHandler):
     def launch_step(self, step_handler_context: StepHandlerContext) -> Iterator[dg.DagsterEvent]:
         """Starts a step's Job, or first the Indexed Job that fills its partitions."""
         if (of := self._indexes(step_handler_context)) > 1:
+            self._known.add(self._get_k8s_step_job_name(step_handler_context))
             self._explain_retry(step_handler_context)
             yield from self._launch_fill(step_handler_context, of)
         else:
@@ -50,11 +51,17 @@ class DividedSteps(StageHandler):
             self._fill_jobs.delete(self._fill_job_name(step_handler_context), namespace)
         yield from super().terminate_step(step_handler_context)
 
-    def check_step_health(self, step_handler_context: StepHandlerContext) -> CheckStepHealthResult:
-        """Whether the step's pods run or may still start; if not, the reason and what to do."""
+    def _has_job(self, context: StepHandlerContext) -> bool:
+        if self._indexes(context) > 1:
+            job = self._fill_job_name(context)
+            namespace = self._get_container_context(context).namespace
+            return self._fill_jobs.exists(job, namespace) or super()._has_job(context)
+        return super()._has_job(context)
+
+    def _health(self, step_handler_context: StepHandlerContext) -> CheckStepHealthResult:
         if self._indexes(step_handler_context) > 1 and not self._publishes(step_handler_context):
             return self._fill_health(step_handler_context)
-        return super().check_step_health(step_handler_context)
+        return super()._health(step_handler_context)
 
     def _indexes(self, context: StepHandlerContext) -> int:
         """Number of pods among which the step divides its rows."""
@@ -101,8 +108,7 @@ class DividedSteps(StageHandler):
         """Whether the step's own Job exists: its partitions are filled."""
         job = self._get_k8s_step_job_name(context)
         if job not in self._publishing:
-            namespace = self._get_container_context(context).namespace
-            if self._api_client.get_job_status(job_name=job, namespace=namespace) is None:
+            if not super()._has_job(context):
                 return False
             self._publishing.add(job)
         return True

@@ -74,6 +74,10 @@ class FillJobs:
             self._look_for_obstacles(body, namespace, pods, log)
         return None
 
+    def exists(self, job: str, namespace: str) -> bool:
+        """Whether there is such a Job."""
+        return self._job(job, namespace) is not None
+
     def delete(self, job: str, namespace: str) -> None:
         """Deletes a Job with all its pods, if it exists."""
         # In the background, Kubernetes also deletes the pods that it creates meanwhile. Deleting

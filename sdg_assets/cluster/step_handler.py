@@ -1,7 +1,7 @@
 """How a step becomes a Job: its pod's size, its health, and clear messages if it fails.
 
-Only this module imports the undocumented modules of dagster-k8s (`container_context`, `executor`,
-`job`): its executor is public, its handling of a step is not. Remove them once `k8s_job_executor`
+Only this module imports the undocumented modules of dagster-k8s (`client`, `container_context`,
+`executor`, `job`): its executor is public, its handling of a step is not. Remove them once `k8s_job_executor`
 takes a step handler.
 """
 
@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, cast
 
 import dagster as dg
+from dagster_k8s.client import DagsterK8sAPIRetryLimitExceeded, DagsterK8sUnrecoverableAPIError
 from dagster_k8s.container_context import K8sContainerContext
 from dagster_k8s.executor import K8sStepHandler
 from dagster_k8s.job import UserDefinedDagsterK8sConfig, construct_dagster_k8s_job
@@ -49,6 +50,15 @@ if TYPE_CHECKING:
     from kubernetes.client import CoreV1Event, V1Pod
 
 
+API_ERRORS = (
+    ApiException,
+    HTTPError,
+    DagsterK8sAPIRetryLimitExceeded,
+    DagsterK8sUnrecoverableAPIError,
+)
+"""What a call of Kubernetes raises, directly and through Dagster's client, which calls again."""
+
+
 class StageHandler(K8sStepHandler):
     """Starts a stage's pod in the size of this run, and checks pods where Dagster checks Jobs."""
 
@@ -67,6 +77,7 @@ class StageHandler(K8sStepHandler):
         self._cluster = cluster
         self._last_seen: dict[str, str] = {}  # Job → pod and node
         self._logged: set[tuple[str, Obstacle]] = set()
+        self._known: set[str] = set()  # Jobs that this worker has launched or looked at
         self._queued: set[str] = set()  # Jobs that are logged to wait for quota
         self._explained: set[str] = set()  # Jobs whose failure is logged
 
@@ -97,11 +108,49 @@ class StageHandler(K8sStepHandler):
 
     def launch_step(self, step_handler_context: StepHandlerContext) -> Iterator[dg.DagsterEvent]:
         """Starts a step's Job. Before a retry, logs what ended the last attempt."""
+        self._known.add(self._get_k8s_step_job_name(step_handler_context))
         self._explain_retry(step_handler_context)
         yield from super().launch_step(step_handler_context)
 
     def check_step_health(self, step_handler_context: StepHandlerContext) -> CheckStepHealthResult:
-        """Whether the step's pod runs or may still start; if not, the reason and what to do."""
+        """Whether the step's pod runs or may still start; if not, the reason and what to do.
+
+        A worker that resumes a run checks each step once before its loop. If that check fails or
+        raises, Dagster launches the step again under the same Job name: where the Job exists, the
+        API server answers 409, and the worker and its run end. So the first check fails only if
+        nothing was ever launched; the loop's next check reports all else, and retries the step.
+        """
+        job = self._get_k8s_step_job_name(step_handler_context)
+        if job in self._known:
+            return self._health(step_handler_context)
+        self._known.add(job)
+        if self._was_launched(step_handler_context):
+            return CheckStepHealthResult.healthy()
+        return CheckStepHealthResult.unhealthy(reason=f"Job {job} was not created")
+
+    def _was_launched(self, context: StepHandlerContext) -> bool:
+        """Whether another worker has launched this attempt of the step; true if nobody knows."""
+        try:
+            return self._has_started(context) or self._has_job(context)
+        except API_ERRORS as error:
+            self._log_event(context, f"Whether the step still runs is unknown: {error}")
+            return True
+
+    def _has_started(self, context: StepHandlerContext) -> bool:
+        """Whether the step's process has begun this attempt."""
+        key = self._get_step_key(context)
+        started = {
+            stats.step_key: stats.attempts or 0
+            for stats in context.instance.get_run_step_stats(context.dagster_run.run_id, [key])
+        }
+        return started.get(key, 0) > self._attempts_before(context)
+
+    def _has_job(self, context: StepHandlerContext) -> bool:
+        job = self._get_k8s_step_job_name(context)
+        namespace = self._get_container_context(context).namespace
+        return self._api_client.get_job_status(job_name=job, namespace=namespace) is not None
+
+    def _health(self, step_handler_context: StepHandlerContext) -> CheckStepHealthResult:
         job = self._get_k8s_step_job_name(step_handler_context)
         namespace = self._get_container_context(step_handler_context).namespace
         status = self._api_client.get_job_status(job_name=job, namespace=namespace)
@@ -213,8 +262,7 @@ class StageHandler(K8sStepHandler):
 
     def _explain_retry(self, context: StepHandlerContext) -> None:
         """Logs what ended the last attempt: after SIGTERM its pod only logs "RetryRequested"."""
-        known, key = context.execute_step_args.known_state, self._get_step_key(context)
-        attempts = known.get_retry_state().get_attempt_count(key) if known else 0
+        attempts = self._attempts_before(context)
         if not attempts:
             return
         job = self._get_k8s_step_job_name(context).removesuffix(f"-{attempts}")
@@ -227,11 +275,16 @@ class StageHandler(K8sStepHandler):
                 return  # it was not filled, so its own Job was never created
             pods = self._api_client.get_pods_in_job(job, namespace)
             events = self._pod_events(job, namespace)
-        except (ApiException, HTTPError) as error:  # must not prevent the retry
+        except API_ERRORS as error:  # must not prevent the retry
             self._log_event(context, f"What ended the last try is unknown: Kubernetes says {error}")
             return
         if cause := external_cause(job, pods, events, self._last_seen.get(job)):
             self._log_event(context, f"The last try was ended from outside: {cause}")
+
+    def _attempts_before(self, context: StepHandlerContext) -> int:
+        known = context.execute_step_args.known_state
+        key = self._get_step_key(context)
+        return known.get_retry_state().get_attempt_count(key) if known else 0
 
     def _log_event(self, context: StepHandlerContext, message: str) -> None:
         step = context.get_step_context(self._get_step_key(context))

@@ -1,0 +1,150 @@
+"""The health of a step's Job, on a stand-in for Dagster's Kubernetes client."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+from dagster_k8s.client import DagsterK8sAPIRetryLimitExceeded
+from kubernetes.client import (
+    V1Container,
+    V1Job,
+    V1JobCondition,
+    V1JobSpec,
+    V1JobStatus,
+    V1ObjectMeta,
+    V1Pod,
+    V1PodSpec,
+    V1PodStatus,
+    V1PodTemplateSpec,
+)
+from kubernetes.client.rest import ApiException
+
+from sdg_assets.cluster.divided_steps import DividedSteps
+from sdg_assets.cluster.settings import ClusterSettings
+from sdg_assets.cluster.step_handler import StageHandler
+from sdg_assets.settings import Settings
+
+STEP = "gsm8k__generated"
+
+
+@dataclass
+class FakeClient:
+    """Dagster's client, and the two APIs that it holds."""
+
+    jobs: dict[str, V1JobStatus] = field(default_factory=dict)
+    pods: list[V1Pod] = field(default_factory=list)
+    error: Exception | None = None
+    deleted: list[str] = field(default_factory=list)
+
+    @property
+    def batch_api(self) -> FakeClient:
+        return self
+
+    @property
+    def core_api(self) -> FakeClient:
+        return self
+
+    def get_job_status(self, job_name: str, namespace: str) -> V1JobStatus | None:
+        if self.error:
+            raise self.error
+        return self.jobs.get(job_name)
+
+    def read_namespaced_job_status(self, name: str, namespace: str) -> V1Job:
+        if name not in self.jobs:
+            raise ApiException(status=404)
+        pod = V1PodTemplateSpec(spec=V1PodSpec(containers=[V1Container(name="dagster")]))
+        metadata = V1ObjectMeta(name=name, namespace=namespace)
+        return V1Job(metadata=metadata, spec=V1JobSpec(template=pod), status=self.jobs[name])
+
+    def get_pods_in_job(self, job_name: str, namespace: str) -> list[V1Pod]:
+        return self.pods
+
+    def list_namespaced_event(self, *_: object, **__: object) -> Any:
+        return SimpleNamespace(items=[])
+
+    def delete_job(self, job: str, namespace: str) -> None:
+        self.deleted.append(job)
+        del self.jobs[job]
+
+
+@dataclass
+class Watch:
+    """A step handler of one run worker, and what it logs."""
+
+    client: FakeClient
+    kind: type[StageHandler] = StageHandler
+    attempts_begun: int = 0
+    """How often the step's process has started."""
+    logged: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        parts = SimpleNamespace(
+            _api_client=self.client,
+            _get_k8s_step_job_name=lambda context: "dagster-step-a",
+            _get_container_context=lambda context: SimpleNamespace(namespace="sdg"),
+            _log_event=lambda context, text: self.logged.append(text),
+        )
+        self.handler = self.kind(cast("Any", parts), Settings(), ClusterSettings())
+
+    @property
+    def context(self) -> Any:
+        stats = SimpleNamespace(step_key=STEP, attempts=self.attempts_begun)
+        found = [stats] if self.attempts_begun else []
+        return SimpleNamespace(
+            instance=SimpleNamespace(get_run_step_stats=lambda run_id, keys: found),
+            dagster_run=SimpleNamespace(run_id="run", tags={"sdg/indexes": "2"}, run_config={}),
+            execute_step_args=SimpleNamespace(step_keys_to_execute=[STEP], known_state=None),
+        )
+
+    def check(self) -> str | None:
+        """The next check's reason to give up the Job; None: it is healthy."""
+        health = self.handler.check_step_health(self.context)
+        return None if health.is_healthy else health.unhealthy_reason
+
+
+def pod(phase: str) -> V1Pod:
+    metadata, spec = V1ObjectMeta(name="dagster-step-a-x"), V1PodSpec(containers=[], node_name="n")
+    return V1Pod(metadata=metadata, spec=spec, status=V1PodStatus(phase=phase))
+
+
+def status(condition: str) -> V1JobStatus:
+    return V1JobStatus(conditions=[V1JobCondition(type=condition, status="True")])
+
+
+@pytest.mark.parametrize("kind", [StageHandler, DividedSteps])
+def test_the_first_check_of_a_resumed_run_never_has_a_job_launched_that_exists(
+    kind: type[StageHandler],
+) -> None:
+    failed = FakeClient({"dagster-step-a": V1JobStatus(failed=1)})
+    resumed = Watch(failed, kind)
+    assert resumed.check() is None  # else Dagster launches it again under its name
+    assert "is gone" in (resumed.check() or "")  # the loop's check: Dagster retries
+
+    # Its Job is deleted, but its process had begun: it must not begin a second time.
+    assert Watch(FakeClient(), kind, attempts_begun=1).check() is None
+
+    # The last worker was lost between its message and the Job.
+    assert "was not created" in (Watch(FakeClient(), kind).check() or "")
+
+
+@pytest.mark.parametrize("kind", [StageHandler, DividedSteps])
+def test_an_api_that_does_not_answer_says_nothing_about_a_job(kind: type[StageHandler]) -> None:
+    error = ApiException(status=503)
+    info = (type(error), error, None)
+    gave_up = DagsterK8sAPIRetryLimitExceeded(
+        "-", k8s_api_exception=error, max_retries=3, original_exc_info=info
+    )
+    for each in (error, gave_up):
+        client = FakeClient({"dagster-step-a": V1JobStatus(active=1)}, [pod("Running")], each)
+        resumed = Watch(client, kind)
+        assert resumed.check() is None
+        assert "still runs is unknown" in resumed.logged[0]
+        client.error = None
+        assert resumed.check() is None
+
+
+def test_filling_pods_whose_job_exists_are_not_launched_again() -> None:
+    assert Watch(FakeClient({"sdg-fill-a": V1JobStatus(active=2)}), DividedSteps).check() is None
