@@ -16,9 +16,9 @@ The package also uses some undocumented parts without an import:
 - undocumented methods of documented classes: of `DagsterInstance` (`add_backfill`, `get_backfill`,
   `get_backfills`, `all_instigator_state`, `get_ticks`, `get_records_for_run`, `all_logs`,
   `get_run_group`, `get_run_step_stats`, `get_latest_data_version_record`, `report_engine_event`,
-  `report_run_canceled`, `report_run_failed`), of its `event_log_storage` (the newest event by partition, checks by
-  partition, and slots of pools), and of an asset's context (`get_step_execution_context`,
-  `job_def.asset_layer`).
+  `report_run_canceled`, `report_run_failed`), of its `event_log_storage` (the newest event by
+  partition, checks by partition, and slots of pools), and of an asset's context
+  (`get_step_execution_context`, `job_def.asset_layer`).
 
 Only `cluster/step_handler.py` imports the undocumented modules of dagster-k8s, because they are
 installed only with the extra `k8s`.

@@ -218,6 +218,22 @@ def queued_text(job: V1Job) -> str:
     )
 
 
+def preempted_text(job: str) -> str:
+    """What is said about a Job that was suspended while its pod ran."""
+    return (
+        f"Job {job} was suspended while its pod ran: Kueue has preempted it. To raise its priority "
+        f"in the queue, set SDG_K8S_QUEUE_PRIORITY. {KEPT}"
+    )
+
+
+def complete_text(job: str) -> str:
+    """What is said about a Job that is complete, while its step has not ended."""
+    return (
+        f"Job {job} is complete, but its step has not ended: its first pod was lost without a "
+        f"report, and another one found the step begun. {KEPT}"
+    )
+
+
 def _reports(events: Iterable[CoreV1Event]) -> str:
     reports = [
         f"{e.reason}: {e.message}" for e in events if e.type == "Warning" or e.reason in ENDINGS

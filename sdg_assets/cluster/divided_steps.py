@@ -40,6 +40,7 @@ class DividedSteps(StageHandler):
         if (of := self._indexes(step_handler_context)) > 1:
             self._known.add(self._get_k8s_step_job_name(step_handler_context))
             self._explain_retry(step_handler_context)
+            self._delete_last_try(step_handler_context)
             yield from self._launch_fill(step_handler_context, of)
         else:
             yield from super().launch_step(step_handler_context)

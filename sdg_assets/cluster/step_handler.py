@@ -1,8 +1,8 @@
 """How a step becomes a Job: its pod's size, its health, and clear messages if it fails.
 
 Only this module imports the undocumented modules of dagster-k8s (`client`, `container_context`,
-`executor`, `job`): its executor is public, its handling of a step is not. Remove them once `k8s_job_executor`
-takes a step handler.
+`executor`, `job`): its executor is public, its handling of a step is not. Remove them once
+`k8s_job_executor` takes a step handler.
 """
 
 from __future__ import annotations
@@ -22,10 +22,12 @@ from urllib3.exceptions import HTTPError
 from sdg_assets.cluster.diagnosis import (
     Obstacle,
     Waiting,
+    complete_text,
     external_cause,
     failure_reason,
     has_condition,
     pod_refusal,
+    preempted_text,
     queued_text,
     start_obstacle,
 )
@@ -47,7 +49,7 @@ from sdg_assets.records import AnswerKind
 from sdg_assets.settings import Settings
 
 if TYPE_CHECKING:
-    from kubernetes.client import CoreV1Event, V1Pod
+    from kubernetes.client import CoreV1Event, V1JobStatus, V1Pod
 
 
 API_ERRORS = (
@@ -79,6 +81,8 @@ class StageHandler(K8sStepHandler):
         self._logged: set[tuple[str, Obstacle]] = set()
         self._known: set[str] = set()  # Jobs that this worker has launched or looked at
         self._queued: set[str] = set()  # Jobs that are logged to wait for quota
+        self._begun: set[str] = set()  # Jobs whose pod has run
+        self._ended: set[str] = set()  # Jobs without a pod whose step did not say that it ended
         self._explained: set[str] = set()  # Jobs whose failure is logged
 
     def _get_container_context(self, step_handler_context: StepHandlerContext) -> Any:  # noqa: ANN401 – Dagster's, untyped
@@ -110,6 +114,7 @@ class StageHandler(K8sStepHandler):
         """Starts a step's Job. Before a retry, logs what ended the last attempt."""
         self._known.add(self._get_k8s_step_job_name(step_handler_context))
         self._explain_retry(step_handler_context)
+        self._delete_last_try(step_handler_context)
         yield from super().launch_step(step_handler_context)
 
     def check_step_health(self, step_handler_context: StepHandlerContext) -> CheckStepHealthResult:
@@ -131,7 +136,10 @@ class StageHandler(K8sStepHandler):
     def _was_launched(self, context: StepHandlerContext) -> bool:
         """Whether another worker has launched this attempt of the step; true if nobody knows."""
         try:
-            return self._has_started(context) or self._has_job(context)
+            if self._has_started(context):
+                self._begun.add(self._get_k8s_step_job_name(context))
+                return True
+            return self._has_job(context)
         except API_ERRORS as error:
             self._log_event(context, f"Whether the step still runs is unknown: {error}")
             return True
@@ -160,7 +168,13 @@ class StageHandler(K8sStepHandler):
             reason = failure_reason(job, pods, events, self._last_seen.get(job))
             self._explained.add(job)
             return CheckStepHealthResult.unhealthy(reason=reason)
+        if ending := self._unreported_end(job, status, pods):
+            self._explained.add(job)
+            self._api_client.delete_job(job, namespace)
+            return CheckStepHealthResult.unhealthy(reason=ending)
         for pod in pods:
+            if pod.status.phase != "Pending":
+                self._begun.add(job)
             if pod.spec.node_name:
                 self._last_seen[job] = f"{pod.metadata.name} on {pod.spec.node_name}"
         if has_condition(status, "Suspended") and not pods:
@@ -170,6 +184,24 @@ class StageHandler(K8sStepHandler):
         if waiting is None:
             return CheckStepHealthResult.healthy()
         return self._health_while_waiting(waiting, step_handler_context, job, namespace)
+
+    def _unreported_end(self, job: str, status: V1JobStatus, pods: list[V1Pod]) -> str | None:
+        """The end of a Job that does not count as failed, though its step has not ended.
+
+        Kueue suspends a Job that it preempts. Kubernetes stops to track its pod before it deletes
+        it, so the Job counts no failure. If the process was killed before it reported its end, the
+        admitted Job starts the same attempt again; that exits with success at once, because the
+        step has begun, and the run waited for ever for a step of a complete Job.
+        """
+        is_complete = has_condition(status, "Complete")
+        is_preempted = has_condition(status, "Suspended") and job in self._begun and not pods
+        if not is_complete and not is_preempted:
+            return None
+        if job not in self._ended:
+            # Its report may be in the event log already: the loop reads it before the next check.
+            self._ended.add(job)
+            return None
+        return complete_text(job) if is_complete else preempted_text(job)
 
     def _publisher_context(self, context: StepHandlerContext) -> K8sContainerContext:
         op = self._get_step_key(context)
@@ -260,14 +292,33 @@ class StageHandler(K8sStepHandler):
             body = self._api_client.batch_api.read_namespaced_job_status(job, namespace)
             self._log_event(context, queued_text(body))
 
-    def _explain_retry(self, context: StepHandlerContext) -> None:
-        """Logs what ended the last attempt: after SIGTERM its pod only logs "RetryRequested"."""
+    def _last_try(self, context: StepHandlerContext) -> str | None:
+        """The Job of the attempt before this one; None: this is the first."""
         attempts = self._attempts_before(context)
         if not attempts:
+            return None
+        job: str = self._get_k8s_step_job_name(context).removesuffix(f"-{attempts}")
+        return f"{job}-{attempts - 1}" if attempts > 1 else job
+
+    def _delete_last_try(self, context: StepHandlerContext) -> None:
+        """Deletes the last attempt's Job if it might start once more, as a suspended one does."""
+        job, namespace = self._last_try(context), self._get_container_context(context).namespace
+        if job is None:
             return
-        job = self._get_k8s_step_job_name(context).removesuffix(f"-{attempts}")
-        job += f"-{attempts - 1}" if attempts > 1 else ""
-        if job in self._explained:
+        try:
+            status = self._api_client.get_job_status(job_name=job, namespace=namespace)
+            is_over = status is None or any(
+                has_condition(status, c) for c in ("Complete", "Failed")
+            )
+            if not is_over:
+                self._api_client.delete_job(job, namespace)
+        except API_ERRORS as error:  # must not prevent the retry
+            self._log_event(context, f"Job {job} of the last try was not deleted: {error}")
+
+    def _explain_retry(self, context: StepHandlerContext) -> None:
+        """Logs what ended the last attempt: after SIGTERM its pod only logs "RetryRequested"."""
+        job = self._last_try(context)
+        if job is None or job in self._explained:
             return
         namespace = self._get_container_context(context).namespace
         try:

@@ -148,3 +148,42 @@ def test_an_api_that_does_not_answer_says_nothing_about_a_job(kind: type[StageHa
 
 def test_filling_pods_whose_job_exists_are_not_launched_again() -> None:
     assert Watch(FakeClient({"sdg-fill-a": V1JobStatus(active=2)}), DividedSteps).check() is None
+
+
+def test_a_job_that_is_suspended_after_its_pod_ran_is_given_up() -> None:
+    client = FakeClient({"dagster-step-a": status("Suspended")})
+    watch = Watch(client, attempts_begun=0)
+    assert [watch.check() for _ in range(4)] == [None] * 4  # it waits for quota, as long as it may
+    assert len(watch.logged) == 1
+    assert "until there is quota" in watch.logged[0]
+
+    client.jobs["dagster-step-a"], client.pods = V1JobStatus(active=1), [pod("Running")]
+    assert watch.check() is None
+    client.jobs["dagster-step-a"] = status("Suspended")
+    assert [watch.check() for _ in range(3)] == [None] * 3  # its pod may still report its end
+    client.pods = []
+    assert watch.check() is None  # the report may be in the event log
+    assert "Kueue has preempted it" in (watch.check() or "")
+    assert client.deleted == ["dagster-step-a"]
+
+
+def test_a_job_that_is_preempted_before_its_pod_ran_waits_again() -> None:
+    client = FakeClient({"dagster-step-a": V1JobStatus(active=1)}, [pod("Pending")])
+    watch = Watch(client)
+    watch.check()
+    client.jobs["dagster-step-a"], client.pods = status("Suspended"), []
+    assert [watch.check() for _ in range(4)] == [None] * 4
+    assert not client.deleted
+
+
+def test_a_resumed_run_knows_that_a_suspended_step_has_begun() -> None:
+    client = FakeClient({"dagster-step-a": status("Suspended")})
+    watch = Watch(client, attempts_begun=1)
+    assert [watch.check() is None for _ in range(3)] == [True, True, False]
+
+
+def test_a_job_that_is_complete_while_its_step_has_not_ended_is_given_up() -> None:
+    client = FakeClient({"dagster-step-a": status("Complete")}, [pod("Succeeded")])
+    watch = Watch(client, attempts_begun=1)
+    assert [watch.check(), watch.check()] == [None, None]
+    assert "its step has not ended" in (watch.check() or "")
