@@ -266,7 +266,7 @@ def test_servers_of_teachers_break_no_rule_and_only_steps_reach_them(
         {"metadata": {"name": f"{item['metadata']['name']} {part}"}, "kind": "Deployment",
          "spec": {"template": template}}
         for item in objects
-        if item["metadata"]["name"] == "sdg-teacher"
+        if item["metadata"]["name"].startswith("sdg-teacher")
         for part, template in _pod_templates(item)
     ]  # fmt: skip
     assert servers
@@ -291,7 +291,7 @@ def test_a_server_has_as_many_gpus_as_it_computes_with(tmp_path: Path) -> None:
     for component in ("teacher-server", "teacher-nodes"):
         objects = _with_component(component, tmp_path)
         (server,) = (o for o in objects if o["kind"] in ("Deployment", "LeaderWorkerSet")
-                     and o["metadata"]["name"] == "sdg-teacher")  # fmt: skip
+                     and o["metadata"]["name"].startswith("sdg-teacher"))  # fmt: skip
         templates = dict(_pod_templates(server))
         for template in templates.values():
             (container,) = template["spec"]["containers"]
@@ -301,11 +301,20 @@ def test_a_server_has_as_many_gpus_as_it_computes_with(tmp_path: Path) -> None:
             assert int(arguments.get("pipeline-parallel-size", 1)) == len(templates)
 
 
+def test_workers_find_their_leader_before_it_is_ready(tmp_path: Path) -> None:
+    objects = _with_component("teacher-nodes", tmp_path)
+    names = {kind: {o["metadata"]["name"] for o in objects if o["kind"] == kind}
+             for kind in ("Service", "LeaderWorkerSet")}  # fmt: skip
+    # LeaderWorkerSet makes a headless Service of its own name, unless there is one already.
+    assert names["LeaderWorkerSet"]
+    assert not names["LeaderWorkerSet"] & names["Service"]
+
+
 @pytest.mark.parametrize("component", ["teacher-server", "teacher-nodes"])
 def test_what_the_scaling_asks_for_is_scraped(component: str, tmp_path: Path) -> None:
     (server,) = (o for o in _with_component(component, tmp_path)
                  if o["kind"] in ("Deployment", "LeaderWorkerSet")
-                 and o["metadata"]["name"] == "sdg-teacher")  # fmt: skip
+                 and o["metadata"]["name"].startswith("sdg-teacher"))  # fmt: skip
     answering = next(t for _, t in _pod_templates(server) if "ports" in t["spec"]["containers"][0])
     (port,) = answering["spec"]["containers"][0]["ports"]
     annotations = answering["metadata"]["annotations"]
