@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -45,6 +46,7 @@ class FillJobs:
         self._batch, self._core = api_client.batch_api, api_client.core_api
         self._cluster = cluster
         self._logged: set[object] = set()
+        self._idle_since: dict[str, float] = {}  # Jobs none of whose pods runs
 
     def check(self, job: str, namespace: str, log: Callable[[str], None]) -> FillReport | None:
         """Looks at a Job once, and logs what is new.
@@ -58,8 +60,8 @@ class FillJobs:
             How it ended; None while indexes are left.
 
         Raises:
-            GivenUpError: It was deleted, or none of its pods could start for too long. It is
-                deleted then.
+            GivenUpError: It was deleted, or none of its pods could start for too long and no index
+                is done. It is deleted then.
         """
         body = self._job(job, namespace)
         if body is None:
@@ -70,9 +72,10 @@ class FillJobs:
         self._log_once((job, progress.done, progress.failed, progress.is_queued), progress, log)
         if progress.is_over:
             return report_of(progress, pods)
-        if not progress.is_queued:
-            self._look_for_obstacles(body, namespace, pods, log)
-        return None
+        idle_seconds = self._idle_seconds(job, pods, is_queued=progress.is_queued)
+        if progress.is_queued:
+            return None
+        return self._look_for_obstacles(body, namespace, pods, idle_seconds, log)
 
     def exists(self, job: str, namespace: str) -> bool:
         """Whether there is such a Job."""
@@ -88,25 +91,47 @@ class FillJobs:
         for pod in self._pods(job, namespace):
             _unless_gone(self._core.delete_namespaced_pod, pod.metadata.name, namespace)
 
+    def _idle_seconds(self, job: str, pods: list[V1Pod], *, is_queued: bool) -> float:
+        """How long no pod of the Job has run, as far as this worker has seen."""
+        now = time.monotonic()
+        if is_queued or any(pod.status.phase == "Running" for pod in pods):
+            self._idle_since[job] = now
+        return now - self._idle_since.setdefault(job, now)
+
     def _look_for_obstacles(
-        self, body: V1Job, namespace: str, pods: list[V1Pod], log: Callable[[str], None]
-    ) -> None:
-        job = body.metadata.name
-        has_begun = any(pod.status.phase != "Pending" for pod in pods)
+        self,
+        body: V1Job,
+        namespace: str,
+        pods: list[V1Pod],
+        idle_seconds: float,
+        log: Callable[[str], None],
+    ) -> FillReport | None:
+        """Logs why pods do not start; gives the Job up if none has run for too long.
+
+        Only the time counts in which no pod runs: an index that found no room may have waited for
+        hours when the last pod that ran is done, and starts then.
+        """
+        job, progress = body.metadata.name, Progress.of_job(body)
         waiting = self._waiting(body, namespace, pods)
         if waiting is None:
-            return
+            return None
         limit = longest_wait(waiting, self._cluster)
-        if has_begun:
+        if any(pod.status.phase == "Running" for pod in pods):
             # The indexes that run make progress, and the others follow when there is room.
             self._log_once((job, waiting.obstacle), f"Some indexes wait: {waiting.text}", log)
-            return
-        if waiting.seconds >= limit:
+            return None
+        seconds = min(waiting.seconds, idle_seconds)
+        if seconds >= limit:
             self.delete(job, namespace)
-            raise GivenUpError(f"{waiting.text}. Given up after {waiting.seconds:.0f} s")
+            cause = f"{waiting.text}. Given up after {seconds:.0f} s"
+            if not progress.done:
+                raise GivenUpError(cause)
+            log(cause)
+            return report_of(progress, pods, cause)
         if is_worth_a_message(waiting, self._cluster):
             message = f"Waiting, at most {limit:.0f} s: {waiting.text}"
-            self._log_once((job, waiting.obstacle), message, log)
+            self._log_once((job, waiting.obstacle, "all"), message, log)
+        return None
 
     def _waiting(self, body: V1Job, namespace: str, pods: list[V1Pod]) -> Waiting | None:
         job = body.metadata.name

@@ -189,12 +189,14 @@ class Progress:
         return text
 
 
-def report_of(progress: Progress, pods: Iterable[V1Pod]) -> FillReport:
+def report_of(progress: Progress, pods: Iterable[V1Pod], given_up: str = "") -> FillReport:
     """Why the failed indexes of a Job failed.
 
     Args:
-        progress: The state of the Job, which is over.
+        progress: The state of the Job, which is over or given up.
         pods: Its pods that still exist.
+        given_up: Why the Job was given up, and with it the indexes that are not done; empty: it is
+            over.
     """
     last: dict[int, V1Pod] = {}
     for pod in sorted(pods, key=lambda pod: pod.metadata.creation_timestamp):
@@ -206,6 +208,9 @@ def report_of(progress: Progress, pods: Iterable[V1Pod]) -> FillReport:
         for index in sorted(progress.failed)
         for code, text in [last_words(last.get(index))]
     ]
+    if given_up:
+        left = sorted(set(range(progress.of)) - progress.done - progress.failed)
+        failures += [IndexFailure(index=i, is_permanent=False, text=given_up) for i in left]
     return FillReport(job=progress.job, of=progress.of, failures=_shortened(failures))
 
 
