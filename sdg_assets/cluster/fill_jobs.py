@@ -25,6 +25,9 @@ if TYPE_CHECKING:
     from kubernetes.client import CoreV1Event, V1Job, V1Pod
 
 HTTP_NOT_FOUND = 404
+PROGRESS_SECONDS = 600.0
+"""Indexes may take hours, and a run without an event for SDG_ALERT_STALLED_MINUTES (30) raises an
+alert. A Job none of whose pods runs logs nothing: it may have stalled."""
 SIGNALLED = 128
 """Exit codes above this mean that a signal ended the process."""
 
@@ -46,6 +49,7 @@ class FillJobs:
         self._batch, self._core = api_client.batch_api, api_client.core_api
         self._cluster = cluster
         self._logged: set[object] = set()
+        self._progress: dict[str, tuple[object, float]] = {}  # Job → state when last logged, time
         self._idle_since: dict[str, float] = {}  # Jobs none of whose pods runs
 
     def check(self, job: str, namespace: str, log: Callable[[str], None]) -> FillReport | None:
@@ -69,7 +73,7 @@ class FillJobs:
         progress = Progress.of_job(body)
         pods = self._pods(job, namespace)
         self._log_failures(job, namespace, pods, log)
-        self._log_once((job, progress.done, progress.failed, progress.is_queued), progress, log)
+        self._log_progress(progress, log)
         if progress.is_over:
             return report_of(progress, pods)
         idle_seconds = self._idle_seconds(job, pods, is_queued=progress.is_queued)
@@ -142,6 +146,15 @@ class FillJobs:
         events = events_about(self._core, namespace, kind="Job", name=job)
         return pod_refusal(body, events)
 
+    def _log_progress(self, progress: Progress, log: Callable[[str], None]) -> None:
+        """Logs a change at once, and that pods run every `PROGRESS_SECONDS`."""
+        state, now = (progress.done, progress.failed, progress.is_queued), time.monotonic()
+        last_state, last_time = self._progress.get(progress.job, (None, now))
+        is_due = progress.running > 0 and now - last_time >= PROGRESS_SECONDS
+        if state != last_state or is_due:
+            self._progress[progress.job] = (state, now)
+            log(str(progress))
+
     def _log_failures(
         self, job: str, namespace: str, pods: list[V1Pod], log: Callable[[str], None]
     ) -> None:
@@ -162,10 +175,10 @@ class FillJobs:
             text = f"Index {index_of(pod)}: {cause}"
             self._log_once(pod.metadata.name, text, log)
 
-    def _log_once(self, key: object, message: object, log: Callable[[str], None]) -> None:
+    def _log_once(self, key: object, message: str, log: Callable[[str], None]) -> None:
         if key not in self._logged:
             self._logged.add(key)
-            log(str(message))
+            log(message)
 
     def _job(self, job: str, namespace: str) -> V1Job | None:
         try:

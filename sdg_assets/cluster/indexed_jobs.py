@@ -173,7 +173,7 @@ class Progress:
             job.spec.completions,
             frozenset(_indexes(status.completed_indexes)),
             frozenset(_indexes(status.failed_indexes)),
-            status.active or 0,
+            status.ready or 0,
             bool(conditions & {"Complete", "Failed"}),
             bool(job.spec.suspend),
         )
@@ -186,7 +186,7 @@ class Progress:
         if self.failed:
             numbers = ", ".join(map(str, sorted(self.failed)))
             text += f", {len(self.failed)} failed ({numbers})"
-        return text
+        return text + f"; {self.running} pods run" * (self.running > 0)
 
 
 def report_of(progress: Progress, pods: Iterable[V1Pod], given_up: str = "") -> FillReport:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from types import SimpleNamespace
 from typing import Any
 
@@ -31,6 +32,7 @@ from sdg_assets.cluster.fill_report import FillReport
 from sdg_assets.cluster.indexed_jobs import INDEX_ANNOTATION
 from sdg_assets.cluster.settings import ClusterSettings
 from sdg_assets.errors import TransientError
+from sdg_assets.settings import Settings
 
 JOB = "sdg-fill-a"
 LONG_AGO = datetime.now(UTC) - timedelta(days=3)
@@ -149,3 +151,23 @@ def test_a_job_whose_first_pod_failed_and_whose_others_do_not_start_is_given_up(
     watch.check()
     with pytest.raises(GivenUpError, match="cannot pull"):
         watch.checks(minutes=6)
+
+
+def test_a_job_that_runs_for_hours_says_so_often_enough_not_to_count_as_stalled(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    watch = Watch(monkeypatch, of=16, pods=[pod(index, "Running") for index in range(16)])
+    times = []
+    for _ in range(6 * 180):
+        before = len(watch.logged)
+        watch.check()
+        times += [watch.seconds] * (len(watch.logged) - before)
+    assert max(b - a for a, b in pairwise(times)) <= 11 * 60 < Settings().alert_stalled_minutes * 60
+    assert len(times) <= 6 * 6 + 1
+    assert watch.logged[-1] == f"Job {JOB}: 0 of 16 indexes are done; 16 pods run"
+
+
+def test_a_job_none_of_whose_pods_runs_says_nothing_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    watch = Watch(monkeypatch, pods=[pod(0, "Pending"), pod(1, "Pending")])
+    watch.checks(minutes=60)
+    assert watch.logged == [f"Job {JOB}: 0 of 2 indexes are done"]
