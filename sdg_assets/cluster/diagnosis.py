@@ -8,6 +8,8 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
+from sdg_assets.cluster.pods import PUBLISHES_LABEL
+
 if TYPE_CHECKING:
     from kubernetes.client import (
         CoreV1Event,
@@ -87,9 +89,7 @@ def failure_reason(
         if ended and ended.reason == "OOMKilled":
             return (
                 f"{name} was killed for lack of memory (OOMKilled; its limit is "
-                f"{_memory_limit(pod.spec.containers, status)}). Raise memory_gib, for this run in "
-                'the run tag sdg/pod={"memory_gib": …}, for all runs in SDG_K8S_PODS; or lower '
-                f"SDG_CONCURRENCY. {KEPT}"
+                f"{_memory_limit(pod.spec.containers, status)}). {_more_memory(pod)}. {KEPT}"
             )
     for condition in pod.status.conditions or []:
         if condition.type == "DisruptionTarget" and condition.status == "True":
@@ -248,6 +248,20 @@ def _sentence(message: str | None) -> str:
 
 def _bare(message: str | None) -> str:
     return (message or "").strip().rstrip(".")
+
+
+def _more_memory(pod: V1Pod) -> str:
+    labels = pod.metadata.labels or {}
+    if PUBLISHES_LABEL in labels:
+        return (
+            "It publishes what other pods have filled. Raise its memory_gib, for this run in the "
+            'run tag sdg/pod={"publish": {"memory_gib": …}}, for all runs in '
+            f'SDG_K8S_PODS={{"{labels.get("sdg/stage")}": {{"publish": {{"memory_gib": …}}}}}}'
+        )
+    return (
+        'Raise memory_gib, for this run in the run tag sdg/pod={"memory_gib": …}, for all runs in '
+        "SDG_K8S_PODS; or lower SDG_CONCURRENCY"
+    )
 
 
 def _memory_limit(containers: Iterable[V1Container], status: V1ContainerStatus) -> str:

@@ -33,9 +33,9 @@ from sdg_assets.cluster.diagnosis import (
 )
 from sdg_assets.cluster.pods import (
     ANSWERS_LABEL,
+    publisher_pod,
     run_overrides,
     stage_of_step,
-    stage_pod,
     step_defaults,
 )
 from sdg_assets.cluster.settings import ClusterSettings
@@ -209,12 +209,12 @@ class StageHandler(K8sStepHandler):
         assert stage
         labels = self._get_container_context(context).run_k8s_config.pod_template_spec_metadata
         kind = labels.get("labels", {}).get(ANSWERS_LABEL)
-        pod = stage_pod(
+        pod = publisher_pod(
             stage,
+            context.dagster_run.tags,
             self._settings,
             self._cluster,
             AnswerKind(kind) if kind else None,
-            publishes=True,
         )
         launcher = cast("Any", context.instance.run_launcher)
         merged = K8sContainerContext.create_for_run(

@@ -80,6 +80,17 @@ def test_a_failed_pod_says_what_happened_and_that_nothing_is_lost(
     assert "a retry asks only for the rest" in message
 
 
+def test_a_pod_out_of_memory_says_where_its_own_size_is_set() -> None:
+    ended = _state(terminated={"exitCode": 137, "reason": "OOMKilled"})
+    filling, publishing = _pod(**ended), _pod(**ended)
+    publishing.metadata.labels = {"sdg/stage": "generated", "sdg/publishes": "true"}
+    assert 'sdg/pod={"memory_gib": …}' in failure_reason("job", [filling], [])
+    message = failure_reason("job", [publishing], [])
+    assert 'sdg/pod={"publish": {"memory_gib": …}}' in message
+    assert 'SDG_K8S_PODS={"generated": {"publish": {"memory_gib": …}}}' in message
+    assert "SDG_CONCURRENCY" not in message
+
+
 def test_a_pod_that_is_gone_is_told_by_its_events_or_by_where_it_was_seen() -> None:
     event = _event("Pod", "job-abcde", "NodeNotReady", "Node is not ready")
     failure = failure_reason("job", [], [event, event], "job-abcde on gpu-7")
