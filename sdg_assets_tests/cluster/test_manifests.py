@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import math
 import os
 import re
 from collections.abc import Iterator
@@ -324,6 +325,29 @@ def test_what_the_scaling_asks_for_is_scraped(component: str, tmp_path: Path) ->
     spec = named(operator, "PodMonitor", "sdg-teacher")["spec"]
     assert _matches(spec["selector"], answering["metadata"]["labels"])
     assert [endpoint["port"] for endpoint in spec["podMetricsEndpoints"]] == [port["name"]]
+
+
+def test_a_fleet_that_is_busy_keeps_its_replicas_and_one_step_can_have_all(tmp_path: Path) -> None:
+    objects = _with_component("teacher-scaling", tmp_path)
+    spec = named(objects, "ScaledObject", "sdg-teacher")["spec"]
+    (trigger,) = spec["triggers"]
+    threshold, most = int(trigger["metadata"]["threshold"]), spec["maxReplicaCount"]
+    batch = 256  # vLLM's --max-num-seqs, which the servers do not change
+    counted = set(re.findall(r"vllm:num_requests_(\w+)", trigger["metadata"]["query"]))
+
+    def wanted(requests: int, replicas: int) -> int:
+        running = min(requests, batch * replicas)
+        numbers = {"running": running, "waiting": requests - running}
+        asked = math.ceil(sum(numbers[name] for name in counted) / threshold)
+        return min(most, max(spec["minReplicaCount"], asked))
+
+    for requests in (200, 512, 1024, 2100, 4096):
+        replicas = 1
+        for _ in range(most):
+            replicas = wanted(requests, replicas)
+        assert wanted(requests, replicas) == replicas  # it stays
+        assert replicas == most or requests <= batch * replicas  # and nothing waits
+    assert int(_settings(objects)["SDG_CONCURRENCY"]) == threshold * most
 
 
 def test_queues_of_kueue_belong_together(tmp_path: Path) -> None:
