@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import dagster as dg
 import pytest
 
 from sdg_assets.assets.before_filling import subtasks_to_fill
+from sdg_assets.assets.staleness import REMADE_TAG
+from sdg_assets.assets.teacher import TEACHERS
 from sdg_assets.dagster_internals import RANGE_TAGS
 from sdg_assets.errors import PermanentError
+from sdg_assets.passages.reading import name_of
+from sdg_assets.records import Role
+from sdg_assets_tests.conftest import Configure
+from sdg_assets_tests.support.cities import Employ, write_and_solve
+from sdg_assets_tests.support.runs import run
+from sdg_assets_tests.support.scripted_teacher import ScriptedTeacher
 
 QUIZ = dict(zip(RANGE_TAGS, ("quiz_a", "quiz_b"), strict=True))
 
@@ -19,8 +28,10 @@ def to_fill(
 ) -> list[str]:
     """The subtasks of a run of `quiz` that are to be filled."""
     step = f"quiz__{stage}"
-    run = dg.DagsterRun("job", tags=QUIZ | tags, run_config={"ops": {step: {"config": config}}})
-    return subtasks_to_fill(instance, run, step)
+    launched = dg.DagsterRun(
+        "job", tags=QUIZ | tags, run_config={"ops": {step: {"config": config}}}
+    )
+    return subtasks_to_fill(instance, launched, step)
 
 
 @pytest.mark.usefixtures("mirror")
@@ -47,3 +58,33 @@ def test_a_knob_that_the_publishing_pod_would_refuse_is_refused_first(
 ) -> None:
     with pytest.raises(PermanentError, match=message):
         to_fill(instance, stage, tags, **config)
+
+
+def test_a_re_run_does_not_fill_rows_that_are_stale_by_now(
+    mirror: Path, instance: dg.DagsterInstance, employ: Employ
+) -> None:
+    employ(ScriptedTeacher(write_and_solve))
+    run("quiz", ["seeds", "normalized", "generated"], subtasks="quiz_a", instance=instance)
+    other = {"dagster/data_version": "another"}
+    instance.report_runless_asset_event(dg.AssetObservation(TEACHERS[Role.WRITER], tags=other))
+
+    remade = {REMADE_TAG: "true"}
+    assert to_fill(instance, "enriched", remade) == ["quiz_b"]
+    with pytest.raises(PermanentError, match="superseded: quiz/generated/quiz_a has become stale"):
+        to_fill(instance, "enriched", remade | dict.fromkeys(RANGE_TAGS, "quiz_a"))
+    assert to_fill(instance, "enriched", {}) == ["quiz_a", "quiz_b"]  # a person's run
+
+
+def test_missing_passages_are_demanded_before_a_pod_starts(
+    mirror: Path, configure: Configure, instance: dg.DagsterInstance
+) -> None:
+    configure(passages="embedded")
+    assert to_fill(instance, "generated", {}) == ["quiz_a", "quiz_b"]  # it asks about none
+    with pytest.raises(PermanentError, match="Materialize the asset passages"):
+        to_fill(instance, "enriched", {})
+    made = dg.AssetMaterialization("passages", metadata={"source": name_of("embedded")})
+    instance.report_runless_asset_event(made)
+    assert to_fill(instance, "enriched", {}) == ["quiz_a", "quiz_b"]
+    configure(passages="org/others")
+    with pytest.raises(PermanentError, match="SDG_PASSAGES=org/others"):
+        to_fill(instance, "enriched", {})

@@ -339,7 +339,7 @@ def test_a_fleet_that_is_busy_keeps_its_replicas_and_one_step_can_have_all(tmp_p
         running = min(requests, batch * replicas)
         numbers = {"running": running, "waiting": requests - running}
         asked = math.ceil(sum(numbers[name] for name in counted) / threshold)
-        return min(most, max(spec["minReplicaCount"], asked))
+        return max(int(spec["minReplicaCount"]), min(int(most), asked))
 
     for requests in (200, 512, 1024, 2100, 4096):
         replicas = 1
