@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 KEPT = "All answers so far are in the completion log: a retry asks only for the rest."
 CANNOT_PULL = {"ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull"}
 CANNOT_START = {"CreateContainerConfigError", "CreateContainerError", "RunContainerError"}
+# Reasons of a container whose process the runtime could not start.
+COULD_NOT_START = {"StartError", "ContainerCannotRun"}
 # Reasons of the pod's condition DisruptionTarget.
 DISRUPTIONS = {
     "PreemptionByScheduler": "preempted by a pod of higher priority. To raise its priority, set "
@@ -100,6 +102,11 @@ def failure_reason(
         return f"{name}: {pod.status.reason}: {_sentence(pod.status.message)}{KEPT}"
     for status in pod.status.container_statuses or []:
         ended = status.state.terminated if status.state else None
+        if ended and ended.reason in COULD_NOT_START:
+            return (
+                f"{name} cannot start ({ended.reason}: {_bare(ended.message)})"
+                f"{_idmap_hint(pod)}. {KEPT}"
+            )
         if ended:
             return (
                 f"{name} ended with exit code {ended.exit_code} ({ended.reason or 'no reason'}) "
@@ -162,7 +169,7 @@ def start_obstacle(
         if waiting and waiting.reason in CANNOT_START:
             text = (
                 f"pod {name} cannot start ({waiting.reason}: {_bare(waiting.message)}). A "
-                "ConfigMap, Secret or volume that it uses is missing or wrong"
+                f"ConfigMap, Secret or volume that it uses is missing or wrong{_idmap_hint(pod)}"
             )
             return Waiting(Obstacle.CONFIGURATION, name, age, text)
     for condition in pod.status.conditions or []:
@@ -248,6 +255,16 @@ def _sentence(message: str | None) -> str:
 
 def _bare(message: str | None) -> str:
     return (message or "").strip().rstrip(".")
+
+
+def _idmap_hint(pod: V1Pod) -> str:
+    if pod.spec.host_users is not False:
+        return ""
+    return (
+        ". It has a user namespace of its own, for the sandbox (hostUsers: false): each of its "
+        "volumes needs a file system with idmapped mounts (ext4, xfs, btrfs; not NFS), and the "
+        'node Linux 6.3 and containerd 2.0. See "Store" in k8s/README.md'
+    )
 
 
 def _more_memory(pod: V1Pod) -> str:

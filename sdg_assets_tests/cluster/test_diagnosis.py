@@ -110,6 +110,27 @@ def test_a_pod_that_names_a_secret_that_is_not_there_says_so() -> None:
     assert "Secret" in waiting.text
 
 
+@pytest.mark.parametrize("reason", ["CreateContainerError", "RunContainerError"])
+def test_a_pod_with_its_own_users_that_cannot_start_names_what_its_volumes_need(
+    reason: str,
+) -> None:
+    words = "failed to set MOUNT_ATTR_IDMAP on /var/lib/kubelet/pods/…: invalid argument"
+    stuck = _state(waiting={"reason": reason, "message": words})
+    plain, own_users = (_pod(**{"phase": "Pending", **stuck}) for _ in range(2))
+    own_users.spec.host_users = False
+    told = [start_obstacle([pod], [], NOW) for pod in (plain, own_users)]
+    assert ["idmapped mounts (ext4" in waiting.text for waiting in told if waiting] == [False, True]
+
+
+def test_a_process_that_the_runtime_could_not_start_says_why() -> None:
+    words = "failed to create containerd task: failed to set MOUNT_ATTR_IDMAP: invalid argument"
+    failed = _pod(**_state(terminated={"exitCode": 128, "reason": "StartError", "message": words}))
+    failed.spec.host_users = False
+    message = failure_reason("job", [failed], [])
+    assert words in message
+    assert "not NFS" in message
+
+
 def test_a_job_whose_pod_is_refused_says_so_with_the_clusters_words() -> None:
     job = _read(
         "V1Job",
