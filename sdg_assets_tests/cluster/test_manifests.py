@@ -167,6 +167,21 @@ def test_every_selector_of_a_policy_budget_or_service_finds_a_pod(objects: list[
     assert checked > 12
 
 
+@pytest.mark.parametrize("component", ["alerts", "teacher-server", "teacher-nodes"])
+def test_names_are_found_in_clusters_of_all_kinds(component: str, tmp_path: Path) -> None:
+    asked = []
+    for item in _with_component(component, tmp_path):
+        rules = item["spec"].get("egress", []) if item["kind"] == "NetworkPolicy" else []
+        found = [(rule["to"][0], rule["ports"][0]["port"]) for rule in rules]
+        asked += [found] if any(port == 53 for _, port in found) else []
+    assert asked
+    local = {"ipBlock": {"cidr": "169.254.20.10/32"}}
+    openshift = {"kubernetes.io/metadata.name": "openshift-dns"}
+    for rules in asked:
+        assert (local, 53) in rules
+        assert ({"namespaceSelector": {"matchLabels": openshift}}, 5353) in rules
+
+
 def test_pods_in_which_programs_run_reach_store_and_database_only(objects: list[Json]) -> None:
     policies = [item for item in objects if item["kind"] == "NetworkPolicy"]
 
