@@ -158,7 +158,10 @@ class DividedSteps(StageHandler):
             return CheckStepHealthResult.unhealthy(reason=str(error))
         if report:
             self._free_gpus(context)
-            self._launch_publisher(context, report)
+            try:
+                self._launch_publisher(context, report)
+            except PermanentError as error:
+                self._fail(context, error)
         return CheckStepHealthResult.healthy()
 
     def _free_gpus(self, context: StepHandlerContext) -> None:

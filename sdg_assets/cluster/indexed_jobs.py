@@ -8,6 +8,7 @@ whose partitions can be published.
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -239,7 +240,14 @@ def pods_named(job: str, names: Iterable[str]) -> set[str]:
 def _shortened(failures: Sequence[IndexFailure], most: int = 60_000) -> tuple[IndexFailure, ...]:
     """The failures with texts that fit into an environment variable, which holds 128 KiB."""
     room = most // max(1, len(failures))
-    return tuple(f.model_copy(update={"text": f.text[-room:]}) for f in failures)
+    return tuple(f.model_copy(update={"text": _ending(f.text, room)}) for f in failures)
+
+
+def _ending(text: str, room: int) -> str:
+    """The end of a text whose JSON has at most so many bytes: a character may take up to six."""
+    while len(json.dumps(text, ensure_ascii=False).encode()) - 2 > room:
+        text = text[len(text) // 8 + 1 :]
+    return text
 
 
 def _indexes(text: str | None) -> Iterator[int]:

@@ -45,6 +45,7 @@ from sdg_assets.dagster_internals import (
     EngineEventData,
     StepHandlerContext,
 )
+from sdg_assets.errors import PermanentError
 from sdg_assets.records import AnswerKind
 from sdg_assets.settings import Settings
 
@@ -52,6 +53,8 @@ if TYPE_CHECKING:
     from kubernetes.client import CoreV1Event, V1JobStatus, V1Pod
 
 
+INVALID = {400, 422}
+"""HTTP statuses of an object that the API server would refuse again."""
 API_ERRORS = (
     ApiException,
     HTTPError,
@@ -233,7 +236,11 @@ class StageHandler(K8sStepHandler):
         config: K8sContainerContext,
         env: list[Mapping[str, str]],
     ) -> None:
-        """Creates a Job as Dagster does for a step."""
+        """Creates a Job as Dagster does for a step.
+
+        Raises:
+            PermanentError: The API server says that such a Job is invalid.
+        """
         run, launcher = context.dagster_run, cast("Any", context.instance.run_launcher)
         job_config: Any = config.get_k8s_job_config(self._executor_image, launcher)
         if not job_config.job_image:
@@ -254,7 +261,15 @@ class StageHandler(K8sStepHandler):
             labels=labels,
             env_vars=env,
         )
-        self._api_client.create_namespaced_job_with_retries(body=body, namespace=config.namespace)
+        try:
+            self._api_client.create_namespaced_job_with_retries(
+                body=body, namespace=config.namespace
+            )
+        except DagsterK8sUnrecoverableAPIError as error:
+            cause = error.k8s_api_exception
+            if isinstance(cause, ApiException) and cause.status in INVALID:
+                raise PermanentError(f"Kubernetes refuses Job {job}: {cause.body}") from error
+            raise
 
     def _waiting(self, job: str, namespace: str, pods: list[V1Pod]) -> Waiting | None:
         if not pods:

@@ -194,6 +194,14 @@ def test_the_report_reaches_the_publishing_pod(monkeypatch: pytest.MonkeyPatch) 
     assert fill_report() == report
 
 
+@pytest.mark.parametrize("sign", ["a", "字", "\x1b", '"'])
+def test_a_report_fits_into_an_environment_variable_in_every_script(sign: str) -> None:
+    pods = [_pod(index, 1, sign * 100_000 + "the end") for index in range(8)]
+    report = report_of(Progress.of_job(_job("", "0-7", "Failed")), pods)
+    assert 20_000 < len(report.model_dump_json().encode()) < 128 * 1024
+    assert all(failure.text.endswith("the end") for failure in report.failures)
+
+
 def test_pods_of_a_retrys_job_are_told_apart() -> None:
     names = ["job-1-abcde", "job-12-abc12", "job-1-0-abcde", "job-abcde", "other-1-abcde"]
     assert pods_named("job", names) == {"job-1-abcde", "job-12-abc12"}

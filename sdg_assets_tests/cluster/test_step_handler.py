@@ -7,7 +7,7 @@ from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
-from dagster_k8s.client import DagsterK8sAPIRetryLimitExceeded
+from dagster_k8s.client import DagsterK8sAPIRetryLimitExceeded, DagsterK8sUnrecoverableAPIError
 from kubernetes.client import (
     V1Container,
     V1Job,
@@ -22,9 +22,11 @@ from kubernetes.client import (
 )
 from kubernetes.client.rest import ApiException
 
+from sdg_assets.cluster import step_handler
 from sdg_assets.cluster.divided_steps import DividedSteps
 from sdg_assets.cluster.settings import ClusterSettings
 from sdg_assets.cluster.step_handler import StageHandler
+from sdg_assets.errors import PermanentError
 from sdg_assets.settings import Settings
 
 STEP = "gsm8k__generated"
@@ -57,13 +59,18 @@ class FakeClient:
             raise ApiException(status=404)
         pod = V1PodTemplateSpec(spec=V1PodSpec(containers=[V1Container(name="dagster")]))
         metadata = V1ObjectMeta(name=name, namespace=namespace)
-        return V1Job(metadata=metadata, spec=V1JobSpec(template=pod), status=self.jobs[name])
+        return V1Job(
+            metadata=metadata, spec=V1JobSpec(template=pod, completions=2), status=self.jobs[name]
+        )
 
     def get_pods_in_job(self, job_name: str, namespace: str) -> list[V1Pod]:
         return self.pods
 
     def list_namespaced_event(self, *_: object, **__: object) -> Any:
         return SimpleNamespace(items=[])
+
+    def list_namespaced_pod(self, *_: object, **__: object) -> Any:
+        return SimpleNamespace(items=self.pods)
 
     def delete_job(self, job: str, namespace: str) -> None:
         self.deleted.append(job)
@@ -192,3 +199,42 @@ def test_a_job_that_is_complete_while_its_step_has_not_ended_is_given_up() -> No
     watch = Watch(client, attempts_begun=1)
     assert [watch.check(), watch.check()] == [None, None]
     assert "its step has not ended" in (watch.check() or "")
+
+
+@pytest.mark.parametrize("code", [422, 403])
+def test_a_publishing_job_that_is_invalid_fails_its_step_and_one_beyond_a_quota_is_tried_again(
+    code: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reason = ApiException(status=code)
+    reason.body = "spec.template: Invalid value"
+    refused = DagsterK8sUnrecoverableAPIError(  # type: ignore[no-untyped-call]
+        "-", k8s_api_exception=reason, original_exc_info=(type(reason), reason, None)
+    )
+    client = FakeClient({"sdg-fill-a": status("Complete")})
+    watch, failed = Watch(client, DividedSteps), list[PermanentError]()
+    handler = cast("Any", watch.handler)
+
+    def create(**_: object) -> None:
+        raise refused
+
+    context = watch.context
+    context.dagster_run.job_name = "job"
+    context.instance.run_launcher = None
+    context.execute_step_args.get_command_env = list
+    context.execute_step_args.get_command_args = lambda **_: []
+    monkeypatch.setattr(step_handler, "construct_dagster_k8s_job", lambda *_, **__: None)
+    handler._api_client.create_namespaced_job_with_retries = create
+    handler._publisher_context = handler._get_container_context = lambda context: SimpleNamespace(
+        namespace="sdg",
+        run_k8s_config=None,
+        get_k8s_job_config=lambda *_: SimpleNamespace(job_image="i:1"),
+    )
+    handler._executor_image, handler._free_gpus = None, lambda context: None
+    handler._fail = lambda context, error: failed.append(error)
+    handler.check_step_health(context)
+    if code == 422:
+        assert handler.check_step_health(context).is_healthy  # the loop reads of the failure
+        assert "refuses Job dagster-step-a: spec.template: Invalid value" in str(failed[0])
+    else:
+        with pytest.raises(DagsterK8sUnrecoverableAPIError):
+            handler.check_step_health(context)
