@@ -199,6 +199,7 @@ class StageHandler(K8sStepHandler):
         is_complete = has_condition(status, "Complete")
         is_preempted = has_condition(status, "Suspended") and job in self._begun and not pods
         if not is_complete and not is_preempted:
+            self._ended.discard(job)
             return None
         if job not in self._ended:
             # Its report may be in the event log already: the loop reads it before the next check.

@@ -179,6 +179,17 @@ def test_a_job_that_is_suspended_after_its_pod_ran_is_given_up() -> None:
     assert client.deleted == ["dagster-step-a"]
 
 
+def test_a_step_that_goes_on_after_a_preemption_may_report_its_end() -> None:
+    client = FakeClient({"dagster-step-a": status("Suspended")})
+    watch = Watch(client, attempts_begun=1)
+    assert [watch.check(), watch.check()] == [None, None]
+    client.jobs["dagster-step-a"], client.pods = V1JobStatus(active=1), [pod("Running")]
+    assert watch.check() is None
+    client.jobs["dagster-step-a"] = status("Complete")
+    assert watch.check() is None  # the loop reads its report before the next check
+    assert watch.check() is not None
+
+
 def test_a_job_that_is_preempted_before_its_pod_ran_waits_again() -> None:
     client = FakeClient({"dagster-step-a": V1JobStatus(active=1)}, [pod("Pending")])
     watch = Watch(client)
