@@ -212,6 +212,22 @@ def test_a_job_that_is_complete_while_its_step_has_not_ended_is_given_up() -> No
     assert "its step has not ended" in (watch.check() or "")
 
 
+@pytest.mark.parametrize(
+    ("state", "deleted"), [("Suspended", ["dagster-step-a"]), ("Failed", []), ("Complete", [])]
+)
+def test_a_retry_deletes_the_last_job_if_it_might_start_again(
+    state: str, deleted: list[str]
+) -> None:
+    client = FakeClient({"dagster-step-a": status(state)})
+    watch = Watch(client)
+    handler, context = cast("Any", watch.handler), watch.context
+    retries = SimpleNamespace(get_attempt_count=lambda key: 1)
+    context.execute_step_args.known_state = SimpleNamespace(get_retry_state=lambda: retries)
+    handler._get_k8s_step_job_name = lambda context: "dagster-step-a-1"
+    handler._delete_last_try(context)
+    assert client.deleted == deleted
+
+
 @pytest.mark.parametrize("code", [422, 403])
 def test_a_publishing_job_that_is_invalid_fails_its_step_and_one_beyond_a_quota_is_tried_again(
     code: int, monkeypatch: pytest.MonkeyPatch
