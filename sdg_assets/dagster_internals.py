@@ -15,10 +15,10 @@ The package also uses some undocumented parts without an import:
   `_step_handler` and `_check_step_health_interval_seconds` of the executor made by dagster-k8s;
 - undocumented methods of documented classes: of `DagsterInstance` (`add_backfill`, `get_backfill`,
   `get_backfills`, `all_instigator_state`, `get_ticks`, `get_records_for_run`, `all_logs`,
-  `get_run_group`, `get_latest_data_version_record`, `report_engine_event`, `report_run_canceled`,
-  `report_run_failed`), of its `event_log_storage` (the newest event by partition, checks by
-  partition, and slots of pools), and of an asset's context (`get_step_execution_context`,
-  `job_def.asset_layer`).
+  `get_run_group`, `get_run_step_stats`, `get_latest_data_version_record`, `report_engine_event`,
+  `report_run_canceled`, `report_run_failed`), of its `event_log_storage` (the newest event by
+  partition, checks by partition, and slots of pools), and of an asset's context
+  (`get_step_execution_context`, `job_def.asset_layer`).
 
 Only `cluster/step_handler.py` imports the undocumented modules of dagster-k8s, because they are
 installed only with the extra `k8s`.
@@ -78,7 +78,11 @@ from dagster._core.execution.backfill import BulkActionsFilter, BulkActionStatus
 # Pool slots weighted by GPUs. Pools are public, but each step takes exactly one slot. Remove with
 # `assets/slots.py` once pools have weights.
 from dagster._core.execution.plan.instance_concurrency_context import InstanceConcurrencyContext
-from dagster._core.executor import in_process, multiprocess
+
+# A divided step that is refused before it has a pod fails as a step. The public way to fail one is
+# an exception in its own process. Remove once a step handler can refuse a step.
+from dagster._core.execution.plan.objects import StepFailureData
+from dagster._core.executor import in_process, multiprocess  # with the slots above
 
 # What a step's pod reports to its executor. The executor of dagster-k8s is public, its handling of
 # a step is not. Remove once `k8s_job_executor` takes a step handler.
@@ -118,6 +122,9 @@ from dagster._core.storage.tags import (
 from dagster._core.utils import make_new_backfill_id  # with `AssetGraphSubset` above
 from dagster._serdes import ConfigurableClass, ConfigurableClassData  # with the logs above
 
+# With `StepFailureData` above.
+from dagster._utils.error import SerializableErrorInfo  # type: ignore[attr-defined]
+
 __all__ = [
     "BACKFILL_ID_TAG",
     "CODE_VERSION_TAG",
@@ -151,6 +158,8 @@ __all__ = [
     "PartitionBackfill",
     "PoolGranularity",
     "RunFailureReason",
+    "SerializableErrorInfo",
+    "StepFailureData",
     "StepHandlerContext",
     "TickStatus",
     "UnresolvedAssetJobDefinition",

@@ -5,6 +5,7 @@ import warnings
 import dagster as dg
 
 from sdg_assets.assets.automation import schedules, sensors
+from sdg_assets.assets.before_filling import subtasks_to_fill
 from sdg_assets.assets.coverage import coverage_asset
 from sdg_assets.assets.covering import cover, cover_again
 from sdg_assets.assets.curated import curated_asset
@@ -30,7 +31,7 @@ def executor_of(current_settings: Settings) -> dg.ExecutorDefinition:
     if current_settings.executor == "k8s":
         from sdg_assets.cluster.executor import k8s_executor
 
-        return k8s_executor
+        return k8s_executor(subtasks_to_fill)
     return dg.in_process_executor
 
 

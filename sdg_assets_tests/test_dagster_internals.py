@@ -23,7 +23,12 @@ PACKAGE = Path(internals.__file__).parent
 SEAM = "dagster_internals.py"
 # The undocumented modules of dagster-k8s, which only a cluster has.
 CLUSTER_SEAM = "cluster/step_handler.py"
-UNDOCUMENTED = {"dagster_k8s.container_context", "dagster_k8s.executor", "dagster_k8s.job"}
+UNDOCUMENTED = {
+    "dagster_k8s.client",
+    "dagster_k8s.container_context",
+    "dagster_k8s.executor",
+    "dagster_k8s.job",
+}
 
 # A callable → how the package calls it: positional arguments, then names.
 CALLS: list[tuple[Callable[..., Any], int, list[str]]] = [
@@ -62,7 +67,10 @@ CALLS: list[tuple[Callable[..., Any], int, list[str]]] = [
     (internals.get_input_data_version_tag, 1, []),
     (internals.get_input_event_pointer_tag, 1, []),
     (internals.make_new_backfill_id, 0, []),
+    (internals.SerializableErrorInfo, 3, []),
+    (internals.StepFailureData, 2, []),
     (dg.DagsterEvent.engine_event, 3, []),
+    (dg.DagsterEvent.step_failure_event, 2, []),
     (dg.DagsterInstance.add_backfill, 2, []),
     (dg.DagsterInstance.all_logs, 2, ["of_type"]),
     (dg.DagsterInstance.all_instigator_state, 1, ["instigator_statuses"]),
@@ -74,6 +82,7 @@ CALLS: list[tuple[Callable[..., Any], int, list[str]]] = [
     (dg.DagsterInstance.get_latest_data_version_record, 2, ["is_source"]),
     (dg.DagsterInstance.get_latest_data_version_record, 2, ["partition_key"]),
     (dg.DagsterInstance.get_run_group, 2, []),
+    (dg.DagsterInstance.get_run_step_stats, 3, []),
     (dg.DagsterInstance.report_engine_event, 3, ["step_key"]),
     (dg.DagsterInstance.report_run_canceled, 3, []),
     (dg.DagsterInstance.report_run_failed, 4, []),

@@ -18,7 +18,7 @@ from sdg_assets.assets.knobs import StageConfig, TeacherConfig, from_run_tags
 from sdg_assets.assets.lineage import with_lineage
 from sdg_assets.assets.partition_context import PartitionContext
 from sdg_assets.assets.partitions import each_partition, one_by_one
-from sdg_assets.assets.passages import make_missing_passages
+from sdg_assets.assets.passages import make_missing_passages, needs_passages
 from sdg_assets.assets.retries import retries
 from sdg_assets.assets.staleness import stop_if_superseded
 from sdg_assets.assets.teacher import TEACHERS
@@ -144,8 +144,7 @@ def _inputs(task: SeedTask, stage: Stage) -> list[dg.AssetKey | dg.AssetDep]:
     row = STAGES[stage]
     deps: list[dg.AssetKey | dg.AssetDep] = [asset_key(task.task, above) for above in row.inputs]
     deps += [TEACHERS[role] for role in row.roles]
-    is_asked_about = row.writes_examples and settings().passage_questions
-    if is_asked_about or (row.has_votes and settings().passages):
+    if needs_passages(stage, settings()):
         deps.append(PASSAGES)
     if row.is_gated_against_benchmarks:
         deps.append(dg.AssetDep(BENCHMARKS, partition_mapping=dg.AllPartitionMapping()))

@@ -32,7 +32,7 @@ def _knob(
 ) -> Any:  # noqa: ANN401 – as pydantic's Field
     """A config field for an integer within bounds.
 
-    `_checked` applies the bounds. Pydantic's `ge` and `le` would raise before our code runs:
+    `checked` applies the bounds. Pydantic's `ge` and `le` would raise before our code runs:
     Dagster then shows a traceback and retries the step.
     """
     bounds = f"at least {least}" if most is None else f"{least} to {most}"
@@ -74,11 +74,21 @@ def from_run_tags(config: ConfigT, tags: Mapping[str, str]) -> ConfigT:
         value, source = getattr(config, name), f"run config {name}"
         if TAG + name in tags and value is None:
             value, source = tags[TAG + name], f"tag {TAG}{name}"
-        values[name] = _checked(value, field, f"{source}={value}")
+        values[name] = checked(value, field, f"{source}={value}")
     return type(config)(**values)
 
 
-def _checked(value: Any, field: FieldInfo, place: str) -> Any:  # noqa: ANN401 – a knob's value
+def checked(value: Any, field: FieldInfo, place: str) -> Any:  # noqa: ANN401 – a knob's value
+    """The value of a knob in its type; None stays None.
+
+    Args:
+        value: What somebody set.
+        field: The knob's field of a config.
+        place: Where it was set, with the value, for messages.
+
+    Raises:
+        PermanentError: It has a wrong type or is out of bounds.
+    """
     if value is None:
         return None
     try:

@@ -25,6 +25,7 @@ from sdg_assets.passages.reading import name_of, read_passages
 from sdg_assets.records import Passage, Rejection, Stage
 from sdg_assets.settings import Settings, settings
 from sdg_assets.stages.passages import admit
+from sdg_assets.stages.stage import STAGES
 from sdg_assets.store.partitions import Store
 from sdg_assets.store.row_file import RowFile
 from sdg_assets.thresholds import overridden
@@ -73,6 +74,33 @@ def make_missing_passages(context: dg.AssetExecutionContext) -> None:
     _warn(context, report)
     tags = version_tags(report.content, context.run.run_id, {})
     context.log_event(dg.AssetMaterialization(PASSAGES, metadata=report.metadata, tags=tags))
+
+
+def needs_passages(stage: Stage, current_settings: Settings) -> bool:
+    """Whether requests of a stage contain passages."""
+    is_asked_about = STAGES[stage].writes_examples and current_settings.passage_questions
+    return bool(is_asked_about or (STAGES[stage].has_votes and current_settings.passages))
+
+
+def require_passages(instance: dg.DagsterInstance, stage: Stage) -> None:
+    """Refuses to fill a stage whose passages were never made: a pod that fills has no means to.
+
+    The run worker asks the instance, because it does not mount a store on a volume.
+
+    Raises:
+        PermanentError: The stage needs passages, and the newest are others than `SDG_PASSAGES`.
+    """
+    setting = settings().passages
+    if setting is None or not needs_passages(stage, settings()):
+        return
+    event = instance.get_latest_materialization_event(PASSAGES)
+    made = event.asset_materialization if event else None
+    source = made.metadata.get("source") if made else None
+    if source is None or source.value != name_of(setting):
+        raise PermanentError(
+            f"SDG_PASSAGES={setting}: these passages are not made yet. Materialize the asset "
+            "passages, then re-execute: the pods that fill a divided step do not make them"
+        )
 
 
 def publish_passages(current_settings: Settings) -> PartitionReport:

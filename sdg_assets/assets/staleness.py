@@ -109,24 +109,39 @@ def made_of(instance: dg.DagsterInstance, tasks: Iterable[SeedTask]) -> list[Mad
 def stop_if_superseded(
     context: dg.AssetExecutionContext, task: SeedTask, stage: Stage, subtask: str
 ) -> None:
-    """Stops a re-run by `remake_stale` if an upstream stage has become stale.
-
-    A run may wait a day for a GPU. If the writer changes in the meantime, the rows that the run is
-    about to vote on are stale. Runs that a person launched are not stopped.
+    """Stops a re-run by `remake_stale` if an upstream stage has become stale; see `superseded`.
 
     Raises:
         PermanentError: An upstream stage is stale. The sensor makes that stage first, then this.
     """
-    if REMADE_TAG not in context.run.tags:
-        return
+    if reason := superseded(context.instance, context.run, task, stage).get(subtask):
+        raise PermanentError(reason)
+
+
+def superseded(
+    instance: dg.DagsterInstance, run: dg.DagsterRun, task: SeedTask, stage: Stage
+) -> dict[str, str]:
+    """The subtasks that a re-run by `remake_stale` would make from old rows, each with the reason.
+
+    A run may wait a day for a GPU. If the writer changes in the meantime, the rows that the run is
+    about to vote on are stale. Runs that a person launched are not stopped.
+
+    Args:
+        instance: Where the materializations are recorded.
+        run: The run.
+        task: The seed task.
+        stage: The stage that the run makes.
+    """
+    if REMADE_TAG not in run.tags:
+        return {}
     upstream = REMADE_STAGES[: REMADE_STAGES.index(stage)]
-    for stale in first_stale(context.instance, [task]):
-        if stale.subtask == subtask and stale.stage in upstream:
-            raise PermanentError(
-                f"superseded: {stale.name} has become stale ({', '.join(stale.changed)} changed), "
-                "so this partition would be made from old rows. The sensor remake_stale makes the "
-                "upstream stage first, then this one; you need not do anything"
-            )
+    return {
+        stale.subtask: f"superseded: {stale.name} has become stale ({', '.join(stale.changed)} "
+        "changed), so this partition would be made from old rows. The sensor remake_stale makes "
+        "the upstream stage first, then this one; you need not do anything"
+        for stale in first_stale(instance, [task])
+        if stale.stage in upstream
+    }
 
 
 def teacher_versions(instance: dg.DagsterInstance) -> Versions:

@@ -205,11 +205,16 @@ def _config(kind: type[StageConfig], options: dict[str, Any]) -> StageConfig:
     """The stage's run config with the knobs of the command line.
 
     Raises:
-        PermanentError: The stage has no such knob.
+        PermanentError: The stage has no such knob, or it is out of the bounds of a run's knob.
     """
+    from sdg_assets.assets.knobs import checked
+
     given: dict[str, Any] = {name: value for name, value in options.items() if value is not None}
-    for name in given.keys() - kind.model_fields.keys():
-        raise PermanentError(f"--{name.replace('_', '-')} is no knob of this stage; leave it out")
+    for name, value in given.items():
+        option = f"--{name.replace('_', '-')}"
+        if name not in kind.model_fields:
+            raise PermanentError(f"{option} is no knob of this stage; leave it out")
+        checked(value, kind.model_fields[name], f"{option} {value}")
     return kind(**given)
 
 

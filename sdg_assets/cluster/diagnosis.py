@@ -8,12 +8,23 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
+from sdg_assets.cluster.pods import PUBLISHES_LABEL
+
 if TYPE_CHECKING:
-    from kubernetes.client import CoreV1Event, V1Container, V1ContainerStatus, V1Job, V1Pod
+    from kubernetes.client import (
+        CoreV1Event,
+        V1Container,
+        V1ContainerStatus,
+        V1Job,
+        V1JobStatus,
+        V1Pod,
+    )
 
 KEPT = "All answers so far are in the completion log: a retry asks only for the rest."
 CANNOT_PULL = {"ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull"}
 CANNOT_START = {"CreateContainerConfigError", "CreateContainerError", "RunContainerError"}
+# Reasons of a container whose process the runtime could not start.
+COULD_NOT_START = {"StartError", "ContainerCannotRun"}
 # Reasons of the pod's condition DisruptionTarget.
 DISRUPTIONS = {
     "PreemptionByScheduler": "preempted by a pod of higher priority. To raise its priority, set "
@@ -80,9 +91,7 @@ def failure_reason(
         if ended and ended.reason == "OOMKilled":
             return (
                 f"{name} was killed for lack of memory (OOMKilled; its limit is "
-                f"{_memory_limit(pod.spec.containers, status)}). Raise memory_gib, for this run in "
-                'the run tag sdg/pod={"memory_gib": …}, for all runs in SDG_K8S_PODS; or lower '
-                f"SDG_CONCURRENCY. {KEPT}"
+                f"{_memory_limit(pod.spec.containers, status)}). {_more_memory(pod)}. {KEPT}"
             )
     for condition in pod.status.conditions or []:
         if condition.type == "DisruptionTarget" and condition.status == "True":
@@ -93,6 +102,11 @@ def failure_reason(
         return f"{name}: {pod.status.reason}: {_sentence(pod.status.message)}{KEPT}"
     for status in pod.status.container_statuses or []:
         ended = status.state.terminated if status.state else None
+        if ended and ended.reason in COULD_NOT_START:
+            return (
+                f"{name} cannot start ({ended.reason}: {_bare(ended.message)})"
+                f"{_idmap_hint(pod)}. {KEPT}"
+            )
         if ended:
             return (
                 f"{name} ended with exit code {ended.exit_code} ({ended.reason or 'no reason'}) "
@@ -155,7 +169,7 @@ def start_obstacle(
         if waiting and waiting.reason in CANNOT_START:
             text = (
                 f"pod {name} cannot start ({waiting.reason}: {_bare(waiting.message)}). A "
-                "ConfigMap, Secret or volume that it uses is missing or wrong"
+                f"ConfigMap, Secret or volume that it uses is missing or wrong{_idmap_hint(pod)}"
             )
             return Waiting(Obstacle.CONFIGURATION, name, age, text)
     for condition in pod.status.conditions or []:
@@ -197,6 +211,36 @@ def pod_refusal(
     return Waiting(Obstacle.REFUSED, job.metadata.name, age.total_seconds(), text)
 
 
+def has_condition(status: V1JobStatus, kind: str) -> bool:
+    """Whether a Job has a condition such as `Complete` or `Suspended`."""
+    return any(c.type == kind and c.status == "True" for c in status.conditions or [])
+
+
+def queued_text(job: V1Job) -> str:
+    """What is said about a suspended Job, as one sentence."""
+    return (
+        f"Job {job.metadata.name} waits in its queue until there is quota for "
+        f"{_requests(job.spec.template.spec.containers)}. Kueue's reason: kubectl -n "
+        f"{job.metadata.namespace} describe workloads"
+    )
+
+
+def preempted_text(job: str) -> str:
+    """What is said about a Job that was suspended while its pod ran."""
+    return (
+        f"Job {job} was suspended while its pod ran: Kueue has preempted it. To raise its priority "
+        f"in the queue, set SDG_K8S_QUEUE_PRIORITY. {KEPT}"
+    )
+
+
+def complete_text(job: str) -> str:
+    """What is said about a Job that is complete, while its step has not ended."""
+    return (
+        f"Job {job} is complete, but its step has not ended: its first pod was lost without a "
+        f"report, and another one found the step begun. {KEPT}"
+    )
+
+
 def _reports(events: Iterable[CoreV1Event]) -> str:
     reports = [
         f"{e.reason}: {e.message}" for e in events if e.type == "Warning" or e.reason in ENDINGS
@@ -211,6 +255,30 @@ def _sentence(message: str | None) -> str:
 
 def _bare(message: str | None) -> str:
     return (message or "").strip().rstrip(".")
+
+
+def _idmap_hint(pod: V1Pod) -> str:
+    if pod.spec.host_users is not False:
+        return ""
+    return (
+        ". It has a user namespace of its own, for the sandbox (hostUsers: false): each of its "
+        "volumes needs a file system with idmapped mounts (ext4, xfs, btrfs; not NFS), and the "
+        'node Linux 6.3 and containerd 2.0. See "Store" in k8s/README.md'
+    )
+
+
+def _more_memory(pod: V1Pod) -> str:
+    labels = pod.metadata.labels or {}
+    if PUBLISHES_LABEL in labels:
+        return (
+            "It publishes what other pods have filled. Raise its memory_gib, for this run in the "
+            'run tag sdg/pod={"publish": {"memory_gib": …}}, for all runs in '
+            f'SDG_K8S_PODS={{"{labels.get("sdg/stage")}": {{"publish": {{"memory_gib": …}}}}}}'
+        )
+    return (
+        'Raise memory_gib, for this run in the run tag sdg/pod={"memory_gib": …}, for all runs in '
+        "SDG_K8S_PODS; or lower SDG_CONCURRENCY"
+    )
 
 
 def _memory_limit(containers: Iterable[V1Container], status: V1ContainerStatus) -> str:

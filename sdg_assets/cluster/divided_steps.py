@@ -6,40 +6,68 @@ Jobs, so that another run worker can resume it: the Indexed Job, and then the st
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import dagster as dg
 
-from sdg_assets.catalog import configured_catalog
 from sdg_assets.cluster.budget_names import budget_name
 from sdg_assets.cluster.fill_jobs import FillJobs, GivenUpError
 from sdg_assets.cluster.fill_report import RUN_VARIABLE, VARIABLE, FillReport
-from sdg_assets.cluster.indexed_jobs import fill_command, indexed_spec, subtasks_of_run
+from sdg_assets.cluster.indexed_jobs import fill_command, indexed_spec
 from sdg_assets.cluster.pods import gpus_of_run, indexes_of_run, stage_of_step
 from sdg_assets.cluster.pool_slots import free_slots, pool_slots
 from sdg_assets.cluster.settings import ClusterSettings
 from sdg_assets.cluster.step_handler import StageHandler, as_context, op_config
-from sdg_assets.dagster_internals import CheckStepHealthResult, StepHandlerContext
+from sdg_assets.dagster_internals import (
+    CheckStepHealthResult,
+    SerializableErrorInfo,
+    StepFailureData,
+    StepHandlerContext,
+)
+from sdg_assets.errors import PermanentError
 from sdg_assets.records import Stage
 from sdg_assets.settings import Settings
 from sdg_assets.stages.stage import STAGES
+
+ToFill = Callable[[dg.DagsterInstance, dg.DagsterRun, str], list[str]]
+"""Returns the subtasks of a run that a step (the last argument: its key) shall fill. Raises a
+`PermanentError` if the pod that publishes them would refuse the run."""
 
 
 class DividedSteps(StageHandler):
     """Fills a step's partitions with an Indexed Job, and publishes them with the step's own."""
 
-    def __init__(self, dagster_handler: Any, pipeline: Settings, cluster: ClusterSettings) -> None:  # noqa: ANN401 – untyped
-        """See `StageHandler`."""
+    def __init__(
+        self,
+        dagster_handler: Any,  # noqa: ANN401 – untyped
+        pipeline: Settings,
+        cluster: ClusterSettings,
+        to_fill: ToFill,
+    ) -> None:
+        """See `StageHandler`.
+
+        Args:
+            dagster_handler: Dagster's handler.
+            pipeline: The pipeline's settings.
+            cluster: The cluster's settings.
+            to_fill: Says which partitions to fill.
+        """
         super().__init__(dagster_handler, pipeline, cluster)
+        self._to_fill = to_fill
         self._publishing: set[str] = set()  # Jobs of steps whose partitions others have filled
         self._fill_jobs = FillJobs(self._api_client, cluster)
 
     def launch_step(self, step_handler_context: StepHandlerContext) -> Iterator[dg.DagsterEvent]:
         """Starts a step's Job, or first the Indexed Job that fills its partitions."""
         if (of := self._indexes(step_handler_context)) > 1:
+            self._known.add(self._get_k8s_step_job_name(step_handler_context))
             self._explain_retry(step_handler_context)
-            yield from self._launch_fill(step_handler_context, of)
+            self._delete_last_try(step_handler_context)
+            try:
+                yield from self._launch_fill(step_handler_context, of)
+            except PermanentError as error:
+                self._fail(step_handler_context, error)
         else:
             yield from super().launch_step(step_handler_context)
 
@@ -50,11 +78,17 @@ class DividedSteps(StageHandler):
             self._fill_jobs.delete(self._fill_job_name(step_handler_context), namespace)
         yield from super().terminate_step(step_handler_context)
 
-    def check_step_health(self, step_handler_context: StepHandlerContext) -> CheckStepHealthResult:
-        """Whether the step's pods run or may still start; if not, the reason and what to do."""
+    def _has_job(self, context: StepHandlerContext) -> bool:
+        if self._indexes(context) > 1:
+            job = self._fill_job_name(context)
+            namespace = self._get_container_context(context).namespace
+            return self._fill_jobs.exists(job, namespace) or super()._has_job(context)
+        return super()._has_job(context)
+
+    def _health(self, step_handler_context: StepHandlerContext) -> CheckStepHealthResult:
         if self._indexes(step_handler_context) > 1 and not self._publishes(step_handler_context):
             return self._fill_health(step_handler_context)
-        return super().check_step_health(step_handler_context)
+        return super()._health(step_handler_context)
 
     def _indexes(self, context: StepHandlerContext) -> int:
         """Number of pods among which the step divides its rows."""
@@ -70,7 +104,7 @@ class DividedSteps(StageHandler):
         job = self._fill_job_name(context)
         stage, task = stage_of_step(op), op.rpartition("__")[0]
         assert stage
-        subtasks = subtasks_of_run(configured_catalog(self._settings), task, run.tags)
+        subtasks = self._to_fill(context.instance, run, op)
         config, budget = op_config(run, op), budget_name(context.instance, run)
         command = fill_command(stage, task, subtasks, of, run.tags, config, budget)
         at_once = self._pods_at_once(context, stage, of)
@@ -97,12 +131,18 @@ class DividedSteps(StageHandler):
         slots = pool_slots(context.instance, pool)
         return of if slots is None else max(1, min(of, slots // gpus))
 
+    def _fail(self, context: StepHandlerContext, error: PermanentError) -> None:
+        """Fails a step for good before it has a pod. An error here would end the whole run."""
+        told = SerializableErrorInfo(str(error), [], type(error).__name__)
+        step = context.get_step_context(self._get_step_key(context))
+        data = StepFailureData(told, None)  # type: ignore[no-untyped-call]
+        dg.DagsterEvent.step_failure_event(step, data)
+
     def _publishes(self, context: StepHandlerContext) -> bool:
         """Whether the step's own Job exists: its partitions are filled."""
         job = self._get_k8s_step_job_name(context)
         if job not in self._publishing:
-            namespace = self._get_container_context(context).namespace
-            if self._api_client.get_job_status(job_name=job, namespace=namespace) is None:
+            if not super()._has_job(context):
                 return False
             self._publishing.add(job)
         return True
@@ -118,7 +158,10 @@ class DividedSteps(StageHandler):
             return CheckStepHealthResult.unhealthy(reason=str(error))
         if report:
             self._free_gpus(context)
-            self._launch_publisher(context, report)
+            try:
+                self._launch_publisher(context, report)
+            except PermanentError as error:
+                self._fail(context, error)
         return CheckStepHealthResult.healthy()
 
     def _free_gpus(self, context: StepHandlerContext) -> None:

@@ -16,7 +16,7 @@ from typing import Any, cast
 import dagster as dg
 from dagster_k8s import k8s_job_executor
 
-from sdg_assets.cluster.divided_steps import DividedSteps
+from sdg_assets.cluster.divided_steps import DividedSteps, ToFill
 from sdg_assets.cluster.settings import cluster_settings
 from sdg_assets.settings import settings
 
@@ -34,10 +34,10 @@ def will_resume(instance: dg.DagsterInstance, run_id: str) -> bool:
     return type(instance).run_will_resume(instance, run_id)
 
 
-def _executor(init_context: dg.InitExecutorContext) -> dg.Executor:
+def _executor(to_fill: ToFill, init_context: dg.InitExecutorContext) -> dg.Executor:
     cluster = cluster_settings()
     executor: Any = _create_dagster_executor(init_context)
-    executor._step_handler = DividedSteps(executor._step_handler, settings(), cluster)
+    executor._step_handler = DividedSteps(executor._step_handler, settings(), cluster, to_fill)
     executor._check_step_health_interval_seconds = cluster.health_seconds
     instance = init_context.instance
     # The executor calls it on SIGTERM.
@@ -48,11 +48,19 @@ def _executor(init_context: dg.InitExecutorContext) -> dg.Executor:
 _create_dagster_executor = cast(
     "Callable[[dg.InitExecutorContext], dg.Executor]", k8s_job_executor.executor_creation_fn
 )
-k8s_executor = dg.ExecutorDefinition(
-    name="k8s",
-    config_schema=cast("Any", k8s_job_executor.config_schema),
-    requirements=dg.multiple_process_executor_requirements(),
-    executor_creation_fn=_executor,
-    description="Dagster's executor for Kubernetes Jobs, with the same run config. "
-    "`per_step_k8s_config` of a run overrides all other settings of its pods.",
-)
+
+
+def k8s_executor(to_fill: ToFill) -> dg.ExecutorDefinition:
+    """The executor that starts a Job for each step.
+
+    Args:
+        to_fill: Says which partitions a divided step fills.
+    """
+    return dg.ExecutorDefinition(
+        name="k8s",
+        config_schema=cast("Any", k8s_job_executor.config_schema),
+        requirements=dg.multiple_process_executor_requirements(),
+        executor_creation_fn=partial(_executor, to_fill),
+        description="Dagster's executor for Kubernetes Jobs, with the same run config. "
+        "`per_step_k8s_config` of a run overrides all other settings of its pods.",
+    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +25,9 @@ if TYPE_CHECKING:
     from kubernetes.client import CoreV1Event, V1Job, V1Pod
 
 HTTP_NOT_FOUND = 404
+PROGRESS_SECONDS = 600.0
+"""Indexes may take hours, and a run without an event for SDG_ALERT_STALLED_MINUTES (30) raises an
+alert. A Job none of whose pods runs logs nothing: it may have stalled."""
 SIGNALLED = 128
 """Exit codes above this mean that a signal ended the process."""
 
@@ -45,6 +49,8 @@ class FillJobs:
         self._batch, self._core = api_client.batch_api, api_client.core_api
         self._cluster = cluster
         self._logged: set[object] = set()
+        self._progress: dict[str, tuple[object, float]] = {}  # Job → state when last logged, time
+        self._idle_since: dict[str, float] = {}  # Jobs none of whose pods runs
 
     def check(self, job: str, namespace: str, log: Callable[[str], None]) -> FillReport | None:
         """Looks at a Job once, and logs what is new.
@@ -58,8 +64,8 @@ class FillJobs:
             How it ended; None while indexes are left.
 
         Raises:
-            GivenUpError: It was deleted, or none of its pods could start for too long. It is
-                deleted then.
+            GivenUpError: It was deleted, or none of its pods could start for too long and no index
+                is done. It is deleted then.
         """
         body = self._job(job, namespace)
         if body is None:
@@ -67,12 +73,17 @@ class FillJobs:
         progress = Progress.of_job(body)
         pods = self._pods(job, namespace)
         self._log_failures(job, namespace, pods, log)
-        self._log_once((job, progress.done, progress.failed, progress.is_queued), progress, log)
+        self._log_progress(progress, log)
         if progress.is_over:
             return report_of(progress, pods)
-        if not progress.is_queued:
-            self._look_for_obstacles(body, namespace, pods, log)
-        return None
+        idle_seconds = self._idle_seconds(job, pods, is_queued=progress.is_queued)
+        if progress.is_queued:
+            return None
+        return self._look_for_obstacles(body, namespace, pods, idle_seconds, log)
+
+    def exists(self, job: str, namespace: str) -> bool:
+        """Whether there is such a Job."""
+        return self._job(job, namespace) is not None
 
     def delete(self, job: str, namespace: str) -> None:
         """Deletes a Job with all its pods, if it exists."""
@@ -84,25 +95,47 @@ class FillJobs:
         for pod in self._pods(job, namespace):
             _unless_gone(self._core.delete_namespaced_pod, pod.metadata.name, namespace)
 
+    def _idle_seconds(self, job: str, pods: list[V1Pod], *, is_queued: bool) -> float:
+        """How long no pod of the Job has run, as far as this worker has seen."""
+        now = time.monotonic()
+        if is_queued or any(pod.status.phase == "Running" for pod in pods):
+            self._idle_since[job] = now
+        return now - self._idle_since.setdefault(job, now)
+
     def _look_for_obstacles(
-        self, body: V1Job, namespace: str, pods: list[V1Pod], log: Callable[[str], None]
-    ) -> None:
-        job = body.metadata.name
-        has_begun = any(pod.status.phase != "Pending" for pod in pods)
+        self,
+        body: V1Job,
+        namespace: str,
+        pods: list[V1Pod],
+        idle_seconds: float,
+        log: Callable[[str], None],
+    ) -> FillReport | None:
+        """Logs why pods do not start; gives the Job up if none has run for too long.
+
+        Only the time counts in which no pod runs: an index that found no room may have waited for
+        hours when the last pod that ran is done, and starts then.
+        """
+        job, progress = body.metadata.name, Progress.of_job(body)
         waiting = self._waiting(body, namespace, pods)
         if waiting is None:
-            return
+            return None
         limit = longest_wait(waiting, self._cluster)
-        if has_begun:
+        if any(pod.status.phase == "Running" for pod in pods):
             # The indexes that run make progress, and the others follow when there is room.
             self._log_once((job, waiting.obstacle), f"Some indexes wait: {waiting.text}", log)
-            return
-        if waiting.seconds >= limit:
+            return None
+        seconds = min(waiting.seconds, idle_seconds)
+        if seconds >= limit:
             self.delete(job, namespace)
-            raise GivenUpError(f"{waiting.text}. Given up after {waiting.seconds:.0f} s")
+            cause = f"{waiting.text}. Given up after {seconds:.0f} s"
+            if not progress.done:
+                raise GivenUpError(cause)
+            log(cause)
+            return report_of(progress, pods, cause)
         if is_worth_a_message(waiting, self._cluster):
             message = f"Waiting, at most {limit:.0f} s: {waiting.text}"
-            self._log_once((job, waiting.obstacle), message, log)
+            self._log_once((job, waiting.obstacle, "all"), message, log)
+        return None
 
     def _waiting(self, body: V1Job, namespace: str, pods: list[V1Pod]) -> Waiting | None:
         job = body.metadata.name
@@ -112,6 +145,15 @@ class FillJobs:
             return None
         events = events_about(self._core, namespace, kind="Job", name=job)
         return pod_refusal(body, events)
+
+    def _log_progress(self, progress: Progress, log: Callable[[str], None]) -> None:
+        """Logs a change at once, and that pods run every `PROGRESS_SECONDS`."""
+        state, now = (progress.done, progress.failed, progress.is_queued), time.monotonic()
+        last_state, last_time = self._progress.get(progress.job, (None, now))
+        is_due = progress.running > 0 and now - last_time >= PROGRESS_SECONDS
+        if state != last_state or is_due:
+            self._progress[progress.job] = (state, now)
+            log(str(progress))
 
     def _log_failures(
         self, job: str, namespace: str, pods: list[V1Pod], log: Callable[[str], None]
@@ -133,10 +175,10 @@ class FillJobs:
             text = f"Index {index_of(pod)}: {cause}"
             self._log_once(pod.metadata.name, text, log)
 
-    def _log_once(self, key: object, message: object, log: Callable[[str], None]) -> None:
+    def _log_once(self, key: object, message: str, log: Callable[[str], None]) -> None:
         if key not in self._logged:
             self._logged.add(key)
-            log(str(message))
+            log(message)
 
     def _job(self, job: str, namespace: str) -> V1Job | None:
         try:

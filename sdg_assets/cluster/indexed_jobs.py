@@ -8,6 +8,7 @@ whose partitions can be published.
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -173,7 +174,7 @@ class Progress:
             job.spec.completions,
             frozenset(_indexes(status.completed_indexes)),
             frozenset(_indexes(status.failed_indexes)),
-            status.active or 0,
+            status.ready or 0,
             bool(conditions & {"Complete", "Failed"}),
             bool(job.spec.suspend),
         )
@@ -186,15 +187,17 @@ class Progress:
         if self.failed:
             numbers = ", ".join(map(str, sorted(self.failed)))
             text += f", {len(self.failed)} failed ({numbers})"
-        return text
+        return text + f"; {self.running} pods run" * (self.running > 0)
 
 
-def report_of(progress: Progress, pods: Iterable[V1Pod]) -> FillReport:
+def report_of(progress: Progress, pods: Iterable[V1Pod], given_up: str = "") -> FillReport:
     """Why the failed indexes of a Job failed.
 
     Args:
-        progress: The state of the Job, which is over.
+        progress: The state of the Job, which is over or given up.
         pods: Its pods that still exist.
+        given_up: Why the Job was given up, and with it the indexes that are not done; empty: it is
+            over.
     """
     last: dict[int, V1Pod] = {}
     for pod in sorted(pods, key=lambda pod: pod.metadata.creation_timestamp):
@@ -206,6 +209,9 @@ def report_of(progress: Progress, pods: Iterable[V1Pod]) -> FillReport:
         for index in sorted(progress.failed)
         for code, text in [last_words(last.get(index))]
     ]
+    if given_up:
+        left = sorted(set(range(progress.of)) - progress.done - progress.failed)
+        failures += [IndexFailure(index=i, is_permanent=False, text=given_up) for i in left]
     return FillReport(job=progress.job, of=progress.of, failures=_shortened(failures))
 
 
@@ -234,7 +240,14 @@ def pods_named(job: str, names: Iterable[str]) -> set[str]:
 def _shortened(failures: Sequence[IndexFailure], most: int = 60_000) -> tuple[IndexFailure, ...]:
     """The failures with texts that fit into an environment variable, which holds 128 KiB."""
     room = most // max(1, len(failures))
-    return tuple(f.model_copy(update={"text": f.text[-room:]}) for f in failures)
+    return tuple(f.model_copy(update={"text": _ending(f.text, room)}) for f in failures)
+
+
+def _ending(text: str, room: int) -> str:
+    """The end of a text whose JSON has at most so many bytes: a character may take up to six."""
+    while len(json.dumps(text, ensure_ascii=False).encode()) - 2 > room:
+        text = text[len(text) // 8 + 1 :]
+    return text
 
 
 def _indexes(text: str | None) -> Iterator[int]:

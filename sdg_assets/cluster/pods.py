@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from typing import Any
 
 from pydantic import ValidationError
@@ -37,6 +37,8 @@ REACH_LABEL = "sdg/reach"
 """Pod label with a `Reach`, which the network policies select by."""
 ANSWERS_LABEL = "sdg/answers"
 """Pod label with the task's answer kind."""
+PUBLISHES_LABEL = "sdg/publishes"
+"""Pod label of the pod that publishes a divided step."""
 METRICS_PORT = "metrics"
 """Name of the port at which a step's pod serves its counts."""
 GRACE_SECONDS = 8
@@ -68,12 +70,7 @@ def pod_tags(stage: Stage, kind: AnswerKind | None = None) -> Mapping[str, Any]:
 
 
 def stage_pod(
-    stage: Stage,
-    pipeline: Settings,
-    cluster: ClusterSettings,
-    kind: AnswerKind | None = None,
-    *,
-    publishes: bool = False,
+    stage: Stage, pipeline: Settings, cluster: ClusterSettings, kind: AnswerKind | None = None
 ) -> Config:
     """The pod configuration of a stage: size, nodes, and network access.
 
@@ -83,31 +80,37 @@ def stage_pod(
         cluster: The cluster's settings.
         kind: The task's answer kind. For programs, a vote runs the program: in `enriched`, and in
             `generated` with `target_accepted`.
-        publishes: Whether the pod only publishes what other pods have filled. It has no GPUs.
 
     Raises:
         PermanentError: A teacher is unknown.
     """
-    size = _publisher_size(stage, cluster) if publishes else _size(stage, pipeline, cluster)
-    pod: Config = {
-        "container_config": {"resources": resources(size, cluster)},
-        "pod_spec_config": {},
-        "pod_template_spec_metadata": {
-            "labels": {
-                "sdg/stage": stage.value,
-                REACH_LABEL: STAGES[stage].reach.value,
-            }
-        },
-    }
-    if kind:
-        pod["pod_template_spec_metadata"]["labels"][ANSWERS_LABEL] = kind.value
-    if size.gpus:
-        _onto_gpus(pod, size, cluster)
-    runs_programs = kind is not None and kind.policy.runs_programs
-    if runs_programs and STAGES[stage].has_fill and cluster.sandbox_seccomp:
-        pod = _with_sandbox(pod, cluster.sandbox_seccomp)
-    if runs_programs and STAGES[stage].has_votes:
-        _without_hub(pod, stage, pipeline, cluster)
+    return _pod(stage, _size(stage, pipeline, cluster), pipeline, cluster, kind)
+
+
+def publisher_pod(
+    stage: Stage,
+    run_tags: Mapping[str, str],
+    pipeline: Settings,
+    cluster: ClusterSettings,
+    kind: AnswerKind | None = None,
+) -> Config:
+    """The configuration of the pod that publishes what other pods have filled. It has no GPUs.
+
+    Args:
+        stage: See `stage_pod`, as for `pipeline`, `cluster` and `kind`.
+        run_tags: `sdg/pod` sets sizes under `publish`.
+        pipeline: The pipeline's settings.
+        cluster: The cluster's settings.
+        kind: The task's answer kind.
+
+    Raises:
+        PermanentError: A teacher is unknown, or the tag `sdg/pod` is invalid.
+    """
+    size = PodSize(**asdict(STAGES[stage].pod))
+    for by in (cluster.pods.get(stage), _override(run_tags.get(POD_TAG, "{}"))):
+        size = size.overridden(by.publish if by else None)
+    pod = _pod(stage, size, pipeline, cluster, kind)
+    pod["pod_template_spec_metadata"]["labels"][PUBLISHES_LABEL] = "true"
     return pod
 
 
@@ -289,9 +292,33 @@ def _size(
     return size.overridden(cluster.pods.get(stage))
 
 
-def _publisher_size(stage: Stage, cluster: ClusterSettings) -> PodSize:
-    size = PodSize(**asdict(STAGES[stage].pod)).overridden(cluster.pods.get(stage))
-    return replace(size, gpus=0, shm_gib=0.0)
+def _pod(
+    stage: Stage,
+    size: PodSize,
+    pipeline: Settings,
+    cluster: ClusterSettings,
+    kind: AnswerKind | None,
+) -> Config:
+    pod: Config = {
+        "container_config": {"resources": resources(size, cluster)},
+        "pod_spec_config": {},
+        "pod_template_spec_metadata": {
+            "labels": {
+                "sdg/stage": stage.value,
+                REACH_LABEL: STAGES[stage].reach.value,
+            }
+        },
+    }
+    if kind:
+        pod["pod_template_spec_metadata"]["labels"][ANSWERS_LABEL] = kind.value
+    if size.gpus:
+        _onto_gpus(pod, size, cluster)
+    runs_programs = kind is not None and kind.policy.runs_programs
+    if runs_programs and STAGES[stage].has_fill and cluster.sandbox_seccomp:
+        pod = _with_sandbox(pod, cluster.sandbox_seccomp)
+    if runs_programs and STAGES[stage].has_votes:
+        _without_hub(pod, stage, pipeline, cluster)
+    return pod
 
 
 def _run_size(

@@ -14,19 +14,27 @@ from sdg_assets.records import Stage
 GPU_TAINT = {"key": "nvidia.com/gpu", "operator": "Exists", "effect": "NoSchedule"}
 
 
-class PodOverride(BaseModel):
+class PublisherOverride(BaseModel):
+    """Parts of the size of the pod that publishes a divided step, which has no GPUs."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    cpus: float | None = Field(default=None, gt=0)
+    memory_gib: float | None = Field(default=None, gt=0)
+    disk_gib: float | None = Field(default=None, gt=0)
+
+
+class PodOverride(PublisherOverride):
     """Parts of a pod's size that a person sets instead of the size computed from `teachers.yaml`.
 
     GPUs and CPUs as counts, the rest in GiB.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
     gpus: int | None = Field(default=None, ge=0)
-    cpus: float | None = Field(default=None, gt=0)
-    memory_gib: float | None = Field(default=None, gt=0)
-    disk_gib: float | None = Field(default=None, gt=0)
     shm_gib: float | None = Field(default=None, ge=0)
+    publish: PublisherOverride | None = Field(
+        default=None, description="for the pod that publishes a divided step"
+    )
 
 
 class ClusterSettings(EnvironmentSettings):
@@ -61,7 +69,9 @@ class ClusterSettings(EnvironmentSettings):
         default=None, description="volume claim with models, mounted at /cache"
     )
     pods: Json[dict[Stage, PodOverride]] = Field(
-        default_factory=dict, description='stage → sizes, e.g. {"generated": {"memory_gib": 200}}'
+        default_factory=dict,
+        description='stage → sizes, e.g. {"generated": {"memory_gib": 200}}; those of the pod that '
+        'publishes a divided step: {"generated": {"publish": {"memory_gib": 8}}}',
     )
     indexes: int = Field(
         default=1,

@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, replace
 
-from sdg_assets.cluster.settings import PodOverride
+from sdg_assets.cluster.settings import PublisherOverride
 from sdg_assets.records import Stage
 from sdg_assets.settings import Settings
 from sdg_assets.stages.stage import STAGES, PodNeeds
@@ -36,9 +36,11 @@ class PodSize:
     disk_gib: float = PodNeeds.disk_gib
     shm_gib: float = 0.0
 
-    def overridden(self, by: PodOverride | None) -> PodSize:
+    def overridden(self, by: PublisherOverride | None) -> PodSize:
         """The size with the parts that a person set replaced."""
-        return replace(self, **by.model_dump(exclude_none=True)) if by else self
+        return (
+            replace(self, **by.model_dump(exclude_none=True, exclude={"publish"})) if by else self
+        )
 
 
 def stage_size(

@@ -255,6 +255,14 @@ def test_the_knobs_are_those_of_the_run_that_publishes(teacher: TeacherServer) -
             "index 4 of 4: the indexes are 0 to 3",
         ),
         (
+            ("--stage", "enriched", "--votes", "500"),
+            "--votes 500: must be between 1 and 99",
+        ),
+        (
+            ("--stage", "generated", "--examples-per-seed", "20000"),
+            "--examples-per-seed 20000: must be between 1 and 1000",
+        ),
+        (
             ("--stage", "enriched", "--examples-per-seed", "2"),
             "--examples-per-seed is no knob of this stage",
         ),

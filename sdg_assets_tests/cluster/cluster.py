@@ -20,7 +20,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 from sdg_assets_tests.cluster.job_controller import JobController
+from sdg_assets_tests.cluster.manifests import K8S
 
 ROOT = Path(__file__).parents[2]
 GPU = "nvidia.com/gpu"
@@ -169,11 +172,28 @@ class Cluster:
         self.delete_pod(pod)
 
     def admit_jobs(self, queue: str) -> None:
-        """Kueue has quota for the Jobs that wait in a queue."""
+        """Kueue has quota for the Jobs that wait in a queue.
+
+        Raises:
+            AssertionError: A Job asks for a resource that the ClusterQueue does not cover, so that
+                Kueue would never admit it.
+        """
         with self.lock:
-            for job in self.jobs.values():
-                if job["metadata"].get("labels", {}).get(QUEUE_LABEL) == queue:
-                    job["spec"]["suspend"] = False
+            for job in self._queued(queue):
+                pod = job["spec"]["template"]["spec"]
+                asked = {r for c in pod["containers"] for r in c["resources"]["requests"]}
+                assert asked <= covered_resources(), asked - covered_resources()
+                job["spec"]["suspend"] = False
+
+    def preempt_jobs(self, queue: str) -> None:
+        """Kueue takes back the quota of a queue's Jobs."""
+        with self.lock:
+            for job in self._queued(queue):
+                job["spec"]["suspend"] = True
+
+    def _queued(self, queue: str) -> list[Json]:
+        labelled = ((job, job["metadata"].get("labels", {})) for job in self.jobs.values())
+        return [job for job, labels in labelled if labels.get(QUEUE_LABEL) == queue]
 
     # Failures.
 
@@ -347,6 +367,13 @@ class Cluster:
         if pod.process and pod.process.poll() is None:
             # The signal goes to the main process; the container ends when that process does.
             (os.killpg if number == signal.SIGKILL else os.kill)(pod.process.pid, number)
+
+
+def covered_resources() -> set[str]:
+    """The resources that the ClusterQueue of the component `kueue` has quotas for."""
+    objects = yaml.safe_load_all((K8S / "components" / "kueue" / "queues.yaml").read_text())
+    (queue,) = (item for item in objects if item["kind"] == "ClusterQueue")
+    return {name for g in queue["spec"]["resourceGroups"] for name in g["coveredResources"]}
 
 
 def wait_for(cluster: Cluster, stage: str | None, *, seconds: float = 180) -> Pod:

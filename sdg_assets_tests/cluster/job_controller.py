@@ -61,10 +61,13 @@ class JobController:
                 pod.is_accounted = True
                 self._count_end(pod)
         active = [pod for pod in pods if not pod.has_ended]
-        over = self._over()
-        if over or self._job["spec"].get("suspend"):
+        over, is_suspended = self._over(), bool(self._job["spec"].get("suspend"))
+        if over or is_suspended:
             for pod in active:
                 if "deletionTimestamp" not in pod.body["metadata"]:
+                    # Kubernetes stops to track a pod before it deletes it for a suspension: the
+                    # pod counts neither as failed nor as succeeded.
+                    pod.is_accounted = is_suspended
                     self._cluster.delete_pod(pod)
         else:
             self._make_pods({pod.index for pod in active})

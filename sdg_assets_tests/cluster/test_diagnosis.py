@@ -15,6 +15,7 @@ from sdg_assets.cluster.diagnosis import (
     external_cause,
     failure_reason,
     pod_refusal,
+    queued_text,
     start_obstacle,
 )
 
@@ -79,6 +80,17 @@ def test_a_failed_pod_says_what_happened_and_that_nothing_is_lost(
     assert "a retry asks only for the rest" in message
 
 
+def test_a_pod_out_of_memory_says_where_its_own_size_is_set() -> None:
+    ended = _state(terminated={"exitCode": 137, "reason": "OOMKilled"})
+    filling, publishing = _pod(**ended), _pod(**ended)
+    publishing.metadata.labels = {"sdg/stage": "generated", "sdg/publishes": "true"}
+    assert 'sdg/pod={"memory_gib": …}' in failure_reason("job", [filling], [])
+    message = failure_reason("job", [publishing], [])
+    assert 'sdg/pod={"publish": {"memory_gib": …}}' in message
+    assert 'SDG_K8S_PODS={"generated": {"publish": {"memory_gib": …}}}' in message
+    assert "SDG_CONCURRENCY" not in message
+
+
 def test_a_pod_that_is_gone_is_told_by_its_events_or_by_where_it_was_seen() -> None:
     event = _event("Pod", "job-abcde", "NodeNotReady", "Node is not ready")
     failure = failure_reason("job", [], [event, event], "job-abcde on gpu-7")
@@ -96,6 +108,27 @@ def test_a_pod_that_names_a_secret_that_is_not_there_says_so() -> None:
     assert waiting.seconds == 90
     assert 'secret "sdg-postgresql" not found' in waiting.text
     assert "Secret" in waiting.text
+
+
+@pytest.mark.parametrize("reason", ["CreateContainerError", "RunContainerError"])
+def test_a_pod_with_its_own_users_that_cannot_start_names_what_its_volumes_need(
+    reason: str,
+) -> None:
+    words = "failed to set MOUNT_ATTR_IDMAP on /var/lib/kubelet/pods/…: invalid argument"
+    stuck = _state(waiting={"reason": reason, "message": words})
+    plain, own_users = (_pod(**{"phase": "Pending", **stuck}) for _ in range(2))
+    own_users.spec.host_users = False
+    told = [start_obstacle([pod], [], NOW) for pod in (plain, own_users)]
+    assert ["idmapped mounts (ext4" in waiting.text for waiting in told if waiting] == [False, True]
+
+
+def test_a_process_that_the_runtime_could_not_start_says_why() -> None:
+    words = "failed to create containerd task: failed to set MOUNT_ATTR_IDMAP: invalid argument"
+    failed = _pod(**_state(terminated={"exitCode": 128, "reason": "StartError", "message": words}))
+    failed.spec.host_users = False
+    message = failure_reason("job", [failed], [])
+    assert words in message
+    assert "not NFS" in message
 
 
 def test_a_job_whose_pod_is_refused_says_so_with_the_clusters_words() -> None:
@@ -117,6 +150,18 @@ def test_a_job_whose_pod_is_refused_says_so_with_the_clusters_words() -> None:
     assert waiting.seconds == 40
     assert 'no pod for Job job (service account "sdg-stpe" not found)' in waiting.text
     assert "SDG_K8S_SERVICE_ACCOUNT" in waiting.text
+
+
+def test_a_job_in_a_queue_says_what_it_waits_for_and_where_kueue_says_why() -> None:
+    asks = {"requests": {"nvidia.com/gpu": "2", "memory": "41Gi"}}
+    container = {"name": "dagster", "image": "i:1", "resources": asks}
+    body = {
+        "metadata": {"name": "job", "namespace": "sdg"},
+        "spec": {"suspend": True, "template": {"spec": {"containers": [container]}}},
+    }
+    text = queued_text(_read("V1Job", body))
+    assert "until there is quota for nvidia.com/gpu 2, memory 41Gi" in text
+    assert "kubectl -n sdg describe workloads" in text
 
 
 def test_a_step_that_ended_by_itself_is_not_said_to_have_been_ended() -> None:

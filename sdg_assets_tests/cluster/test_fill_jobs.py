@@ -48,6 +48,15 @@ def test_pods_that_share_a_step_outlive_failures_and_publish_what_one_would(
         instance.event_log_storage.set_concurrency_slots("gpu", INDEXES)
         assert not failures(run(TASK, ["seeds", "normalized"], subtasks=PARTS, instance=instance))
 
+        # A knob that the publishing pod would refuse costs no pod, and no other attempt.
+        wrong = {**TAGS, "sdg/examples_per_seed": "20000"}
+        deployment.launch("generated", subtasks=PARTS, tags=wrong)
+        deployment.wait_for_message("tag sdg/examples_per_seed=20000: must be between 1 and 1000")
+        deployment.wait(deployment.is_finished)
+        refused = deployment.status
+        assert refused is DagsterRunStatus.FAILURE
+        assert not fill_pods(deployment)
+
         # A refused quota is told at once.
         cluster.refused = {"generated": "exceeded quota: sdg, requested: pods=1, used: pods=30"}
         deployment.launch("generated", subtasks=PARTS, tags=TAGS)

@@ -43,15 +43,16 @@ from sdg_assets.cluster.pods import (
     QUEUE_PRIORITY_LABEL,
     gpus_of_run,
     indexes_of_run,
+    publisher_pod,
     stage_pod,
 )
 from sdg_assets.cluster.pool_slots import pool_slots
-from sdg_assets.cluster.settings import ClusterSettings
+from sdg_assets.cluster.settings import ClusterSettings, PodOverride
 from sdg_assets.cluster.step_handler import without_resource
 from sdg_assets.errors import PermanentError, TransientError
 from sdg_assets.records import AnswerKind, Stage
 from sdg_assets.settings import Settings
-from sdg_assets.stages.stage import TEACHER_STAGES
+from sdg_assets.stages.stage import STAGES, TEACHER_STAGES
 
 GPU = "nvidia.com/gpu"
 FOUR = ClusterSettings(indexes=4)
@@ -193,6 +194,14 @@ def test_the_report_reaches_the_publishing_pod(monkeypatch: pytest.MonkeyPatch) 
     assert fill_report() == report
 
 
+@pytest.mark.parametrize("sign", ["a", "字", "\x1b", '"'])
+def test_a_report_fits_into_an_environment_variable_in_every_script(sign: str) -> None:
+    pods = [_pod(index, 1, sign * 100_000 + "the end") for index in range(8)]
+    report = report_of(Progress.of_job(_job("", "0-7", "Failed")), pods)
+    assert 20_000 < len(report.model_dump_json().encode()) < 128 * 1024
+    assert all(failure.text.endswith("the end") for failure in report.failures)
+
+
 def test_pods_of_a_retrys_job_are_told_apart() -> None:
     names = ["job-1-abcde", "job-12-abc12", "job-1-0-abcde", "job-abcde", "other-1-abcde"]
     assert pods_named("job", names) == {"job-1-abcde", "job-12-abc12"}
@@ -214,7 +223,7 @@ def test_the_pod_that_publishes_has_no_gpus_but_the_sandbox_that_it_needs() -> N
     assert asks["job_metadata"]["labels"][QUEUE_LABEL] == "q"
     assert asks["job_metadata"]["labels"][QUEUE_PRIORITY_LABEL] == "p1"
     assert asks["job_spec_config"] == {"suspend": True}
-    pod = stage_pod(Stage.ENRICHED, pipeline, cluster, AnswerKind.CODE, publishes=True)
+    pod = publisher_pod(Stage.ENRICHED, {}, pipeline, cluster, AnswerKind.CODE)
     assert GPU not in json.dumps(pod)
     assert not {"job_metadata", "job_spec_config"} & pod.keys()
     assert pod["pod_spec_config"] == {"host_users": False}
@@ -224,6 +233,22 @@ def test_the_pod_that_publishes_has_no_gpus_but_the_sandbox_that_it_needs() -> N
         "memory": "9Gi"
     }
     assert GPU in own["container_config"]["resources"]["limits"]
+
+
+def test_the_pod_that_publishes_has_sizes_of_its_own() -> None:
+    def memory(tags: dict[str, str], **of_stage: Any) -> str:
+        cluster = ClusterSettings(pods={Stage.GENERATED: PodOverride(**of_stage)})
+        pod = publisher_pod(Stage.GENERATED, tags, Settings(teacher=BIG), cluster)
+        return str(pod["container_config"]["resources"]["limits"]["memory"])
+
+    default = f"{round(STAGES[Stage.GENERATED].pod.memory_gib * 1024)}Mi"
+    assert memory({}, memory_gib=200) == default  # of the pods with GPUs
+    assert memory({"sdg/pod": '{"memory_gib": 64}'}) == default
+    assert memory({}, publish={"memory_gib": 12}) == f"{12 * 1024}Mi"
+    tags = {"sdg/pod": '{"gpus": 2, "publish": {"memory_gib": 24}}'}
+    assert memory(tags, publish={"memory_gib": 12}) == f"{24 * 1024}Mi"
+    with pytest.raises(PermanentError, match="run tag sdg/pod"):
+        memory({"sdg/pod": '{"publish": {"gpus": 1}}'})
 
 
 def test_the_slots_of_the_pool_limit_how_many_pods_run_at_a_time(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import math
 import os
 import re
 from collections.abc import Iterator
@@ -27,6 +28,7 @@ from sdg_assets.stages.stage import TEACHER_STAGES
 from sdg_assets.teacher.models import teacher_cards
 from sdg_assets_tests.cluster import extensions
 from sdg_assets_tests.cluster.api import SCHEMAS
+from sdg_assets_tests.cluster.cluster import covered_resources
 from sdg_assets_tests.cluster.manifests import K8S, OVERLAYS, manifests, named, rendered
 from sdg_assets_tests.cluster.rules import broken_rules
 
@@ -165,6 +167,21 @@ def test_every_selector_of_a_policy_budget_or_service_finds_a_pod(objects: list[
     assert checked > 12
 
 
+@pytest.mark.parametrize("component", ["alerts", "teacher-server", "teacher-nodes"])
+def test_names_are_found_in_clusters_of_all_kinds(component: str, tmp_path: Path) -> None:
+    asked = []
+    for item in _with_component(component, tmp_path):
+        rules = item["spec"].get("egress", []) if item["kind"] == "NetworkPolicy" else []
+        found = [(rule["to"][0], port["port"]) for rule in rules for port in rule.get("ports", [])]
+        asked += [found] if any(port == 53 for _, port in found) else []
+    assert asked
+    local = {"ipBlock": {"cidr": "169.254.20.10/32"}}
+    openshift = {"kubernetes.io/metadata.name": "openshift-dns"}
+    for rules in asked:
+        assert (local, 53) in rules
+        assert ({"namespaceSelector": {"matchLabels": openshift}}, 5353) in rules
+
+
 def test_pods_in_which_programs_run_reach_store_and_database_only(objects: list[Json]) -> None:
     policies = [item for item in objects if item["kind"] == "NetworkPolicy"]
 
@@ -265,7 +282,7 @@ def test_servers_of_teachers_break_no_rule_and_only_steps_reach_them(
         {"metadata": {"name": f"{item['metadata']['name']} {part}"}, "kind": "Deployment",
          "spec": {"template": template}}
         for item in objects
-        if item["metadata"]["name"] == "sdg-teacher"
+        if item["metadata"]["name"].startswith("sdg-teacher")
         for part, template in _pod_templates(item)
     ]  # fmt: skip
     assert servers
@@ -290,7 +307,7 @@ def test_a_server_has_as_many_gpus_as_it_computes_with(tmp_path: Path) -> None:
     for component in ("teacher-server", "teacher-nodes"):
         objects = _with_component(component, tmp_path)
         (server,) = (o for o in objects if o["kind"] in ("Deployment", "LeaderWorkerSet")
-                     and o["metadata"]["name"] == "sdg-teacher")  # fmt: skip
+                     and o["metadata"]["name"].startswith("sdg-teacher"))  # fmt: skip
         templates = dict(_pod_templates(server))
         for template in templates.values():
             (container,) = template["spec"]["containers"]
@@ -300,11 +317,20 @@ def test_a_server_has_as_many_gpus_as_it_computes_with(tmp_path: Path) -> None:
             assert int(arguments.get("pipeline-parallel-size", 1)) == len(templates)
 
 
+def test_workers_find_their_leader_before_it_is_ready(tmp_path: Path) -> None:
+    objects = _with_component("teacher-nodes", tmp_path)
+    names = {kind: {o["metadata"]["name"] for o in objects if o["kind"] == kind}
+             for kind in ("Service", "LeaderWorkerSet")}  # fmt: skip
+    # LeaderWorkerSet makes a headless Service of its own name, unless there is one already.
+    assert names["LeaderWorkerSet"]
+    assert not names["LeaderWorkerSet"] & names["Service"]
+
+
 @pytest.mark.parametrize("component", ["teacher-server", "teacher-nodes"])
 def test_what_the_scaling_asks_for_is_scraped(component: str, tmp_path: Path) -> None:
     (server,) = (o for o in _with_component(component, tmp_path)
                  if o["kind"] in ("Deployment", "LeaderWorkerSet")
-                 and o["metadata"]["name"] == "sdg-teacher")  # fmt: skip
+                 and o["metadata"]["name"].startswith("sdg-teacher"))  # fmt: skip
     answering = next(t for _, t in _pod_templates(server) if "ports" in t["spec"]["containers"][0])
     (port,) = answering["spec"]["containers"][0]["ports"]
     annotations = answering["metadata"]["annotations"]
@@ -314,6 +340,29 @@ def test_what_the_scaling_asks_for_is_scraped(component: str, tmp_path: Path) ->
     spec = named(operator, "PodMonitor", "sdg-teacher")["spec"]
     assert _matches(spec["selector"], answering["metadata"]["labels"])
     assert [endpoint["port"] for endpoint in spec["podMetricsEndpoints"]] == [port["name"]]
+
+
+def test_a_fleet_that_is_busy_keeps_its_replicas_and_one_step_can_have_all(tmp_path: Path) -> None:
+    objects = _with_component("teacher-scaling", tmp_path)
+    spec = named(objects, "ScaledObject", "sdg-teacher")["spec"]
+    (trigger,) = spec["triggers"]
+    threshold, most = int(trigger["metadata"]["threshold"]), spec["maxReplicaCount"]
+    batch = 256  # vLLM's --max-num-seqs, which the servers do not change
+    counted = set(re.findall(r"vllm:num_requests_(\w+)", trigger["metadata"]["query"]))
+
+    def wanted(requests: int, replicas: int) -> int:
+        running = min(requests, batch * replicas)
+        numbers = {"running": running, "waiting": requests - running}
+        asked = math.ceil(sum(numbers[name] for name in counted) / threshold)
+        return max(int(spec["minReplicaCount"]), min(int(most), asked))
+
+    for requests in (200, 512, 1024, 2100, 4096):
+        replicas = 1
+        for _ in range(most):
+            replicas = wanted(requests, replicas)
+        assert wanted(requests, replicas) == replicas  # it stays
+        assert replicas == most or requests <= batch * replicas  # and nothing waits
+    assert int(_settings(objects)["SDG_CONCURRENCY"]) == threshold * most
 
 
 def test_queues_of_kueue_belong_together(tmp_path: Path) -> None:
@@ -328,6 +377,17 @@ def test_queues_of_kueue_belong_together(tmp_path: Path) -> None:
     namespace = queue["spec"]["namespaceSelector"]["matchLabels"]["kubernetes.io/metadata.name"]
     assert namespace == local["metadata"]["namespace"]
     assert _settings(objects)["SDG_K8S_QUEUE_NAME"] == local["metadata"]["name"]
+
+
+def test_the_queue_covers_all_that_pods_ask_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in _settings(_with_component("kueue", tmp_path)).items():
+        monkeypatch.setenv(name, value)
+    for stage in TEACHER_STAGES:
+        pod = stage_pod(stage, Settings(teacher="qwen3-32b"), ClusterSettings())
+        assert pod["job_spec_config"] == {"suspend": True}
+        assert pod["container_config"]["resources"]["requests"].keys() <= covered_resources()
 
 
 def test_the_webserver_has_the_volume_with_the_logs_of_steps(objects: list[Json]) -> None:

@@ -69,7 +69,7 @@ def stalled_runs(
         instance: Where runs are recorded.
         state: Updated.
         minutes: Without an event for so long, a run has stalled. Steps with a teacher report their
-            progress every 30 seconds, and Indexed Jobs as well.
+            progress every 30 seconds, Indexed Jobs every 10 minutes while one of their pods runs.
         now: The time; given by tests.
     """
     now = now or datetime.now(UTC)
