@@ -186,10 +186,18 @@ class Cluster:
                 job["spec"]["suspend"] = False
 
     def preempt_jobs(self, queue: str) -> None:
-        """Kueue takes back the quota of a queue's Jobs."""
+        """Kueue takes back the quota of a queue's Jobs, whose processes end without a word."""
         with self.lock:
-            for job in self._queued(queue):
-                job["spec"]["suspend"] = True
+            names = {job["metadata"]["name"] for job in self._queued(queue)}
+            pods = [pod for pod in self.ever if pod.job in names and pod.phase == "Running"]
+            for pod in pods:
+                self._signal(pod, signal.SIGSTOP)  # else it might report SIGTERM
+            for name in names:
+                self.jobs[name]["spec"]["suspend"] = True
+            # The Job controller deletes the pods before their processes end.
+            self._control()
+            for pod in pods:
+                self._signal(pod, signal.SIGKILL)
 
     def _queued(self, queue: str) -> list[Json]:
         labelled = ((job, job["metadata"].get("labels", {})) for job in self.jobs.values())

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 from pathlib import Path
 
 import pytest
@@ -48,10 +47,7 @@ def test_a_step_that_is_preempted_and_then_lost_with_its_worker_is_retried_each_
         deployment.wait_for_message(f"Job {first.job} waits in its queue", "nvidia.com/gpu 1")
 
         # The process is killed before it can report its end.
-        with cluster.lock:
-            cluster.preempt_jobs("gpus")
-            first.killed_for = "deleted"
-            cluster._signal(first, signal.SIGKILL)
+        cluster.preempt_jobs("gpus")
         deployment.wait(lambda: first.deleted)
         teacher.drop()
         teacher.hold_after(6)
