@@ -19,11 +19,12 @@ from sdg_assets.catalog.entries import EVERY_CONFIG
 from sdg_assets.catalog.protected import ProtectedBenchmark
 from sdg_assets.errors import AbsentError
 from sdg_assets.heldout.splits import HashedSplit
+from sdg_assets.heldout.tables import FORMAT
 from sdg_assets.records import content_id
 from sdg_assets.sources.source import DirectorySource, local_source
 
 FINGERPRINT = "fingerprint"
-"""Field of the manifest of hashes."""
+"""Field of the manifest of hashes: the format of the hashes, and a hash of what they are of."""
 SplitState = tuple[str, str, str, str]
 """Dataset, config, split, and its revision; "" if the source does not have it."""
 
@@ -56,8 +57,17 @@ class SourceInUse:
             held_out: The subtask, or the benchmark, whose splits were hashed.
         """
         if self._local is None:
-            return bool(info.get("source") == self._setting)
+            return is_of_this_format(info) and bool(info.get("source") == self._setting)
         return info.get(FINGERPRINT) == current_fingerprint(held_out, self._local)
+
+
+def is_of_this_format(info: Mapping[str, Any]) -> bool:
+    """Whether hashes can be compared with: those of an older format match nothing.
+
+    Args:
+        info: `info` of the hashes' manifest.
+    """
+    return str(info.get(FINGERPRINT, "")).startswith(f"{FORMAT}:")
 
 
 def current_fingerprint(held_out: SubtaskSpec | ProtectedBenchmark, source: DirectorySource) -> str:
@@ -87,4 +97,4 @@ def _state(spec: SubtaskSpec, split: str, source: DirectorySource) -> SplitState
 
 
 def _fingerprint(states: Iterable[SplitState]) -> str:
-    return content_id(sorted(states))
+    return f"{FORMAT}:{content_id(sorted(states))}"

@@ -23,7 +23,7 @@ from typing import Any
 from sdg_assets.catalog import Catalog, SubtaskSpec, load_protected
 from sdg_assets.catalog.protected import ProtectedBenchmark
 from sdg_assets.errors import CatalogError, StoreError
-from sdg_assets.heldout.freshness import SourceInUse
+from sdg_assets.heldout.freshness import SourceInUse, is_of_this_format
 from sdg_assets.heldout.index import HeldoutIndex
 from sdg_assets.heldout.splits import HashedSplit
 from sdg_assets.heldout.tables import HeldoutTables
@@ -167,7 +167,11 @@ def protection(
             "benchmark), or name the benchmarks that you cannot read in SDG_WITHOUT_BENCHMARKS: "
             "releases will list them as not compared"
         )
-    hashed = {name: key for name, key in keys.items() if key in published}
+    hashed = {
+        name: key
+        for name, key in keys.items()
+        if key in published and is_of_this_format(published[key].info)
+    }
     manifests = {name: published[key] for name, key in hashed.items()}
     against = {
         name: "-".join(sha[:16] for sha in manifest.attached.values())

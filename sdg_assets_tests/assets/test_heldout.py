@@ -11,6 +11,7 @@ import pytest
 from sdg_assets.assets.heldout import heldout_asset, protected_asset
 from sdg_assets.catalog import Catalog, SubtaskSpec, cached_catalog, load_protected
 from sdg_assets.errors import CatalogError, SeedSourceError, StoreError
+from sdg_assets.heldout.freshness import FINGERPRINT, fingerprint_of
 from sdg_assets.heldout.protection import (
     Protection,
     benchmarks_to_hash,
@@ -280,7 +281,7 @@ def test_nothing_from_the_hub_is_not_complete_and_from_a_mirror_it_is(
         assert is_hashed(store, spec, source)
 
     with store.write(heldout_key("quiz", "quiz")) as out:
-        out.info = {**nothing, "source": "hub"}
+        out.info = {**nothing, "source": "hub", FINGERPRINT: fingerprint_of([])}
     assert not is_hashed(store, spec, "hub")
 
 

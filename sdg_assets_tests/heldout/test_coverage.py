@@ -8,6 +8,7 @@ import pytest
 
 from sdg_assets.catalog import cached_catalog, load_catalog, load_protected
 from sdg_assets.heldout.coverage import SplitCoverage, coverage, not_compared
+from sdg_assets.heldout.freshness import FINGERPRINT, fingerprint_of
 from sdg_assets.heldout.protection import PROTECTED, heldout_key
 from sdg_assets.heldout.splits import HashedSplit
 from sdg_assets.store.partitions import Store
@@ -22,21 +23,23 @@ EXAM = {
 
 
 def hashed(store: Store, task: str, key: str, *splits: tuple[str, str, str, int, str]) -> None:
+    of_splits = [
+        HashedSplit(
+            dataset=dataset,
+            config=config,
+            split=split,
+            revision="r0",
+            rows=rows,
+            unanswered=0,
+            unmapped=0,
+            missing=missing,
+        )
+        for dataset, config, split, rows, missing in splits
+    ]
     with store.write(heldout_key(task, key)) as out:
-        out.info = {"source": "hub"}
-        for dataset, config, split, rows, missing in splits:
-            out.accept(
-                HashedSplit(
-                    dataset=dataset,
-                    config=config,
-                    split=split,
-                    revision="r0",
-                    rows=rows,
-                    unanswered=0,
-                    unmapped=0,
-                    missing=missing,
-                )
-            )
+        out.info = {"source": "hub", FINGERPRINT: fingerprint_of(of_splits)}
+        for of_split in of_splits:
+            out.accept(of_split)
 
 
 def account(root: Path, *without: str) -> dict[tuple[str, str, str], SplitCoverage]:

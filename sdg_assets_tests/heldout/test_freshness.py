@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from sdg_assets.catalog import SubtaskSpec
+from sdg_assets.heldout import freshness
 from sdg_assets.heldout.freshness import SourceInUse
 from sdg_assets.heldout.protection import heldout_key, is_hashed
 from sdg_assets.heldout.publication import heldout_rows, publish_hashes
@@ -109,4 +110,20 @@ def test_where_the_source_cannot_be_asked_its_name_decides(
 
     assert is_hashed(store, spec, setting)
     assert not is_hashed(store, spec, f"mirror:{tmp_path / 'other'}")
-    assert SourceInUse("hub").made({"source": "hub"}, spec)
+    published = store.manifest(heldout_key("quiz", "quiz")).info
+    assert SourceInUse("hub").made({**published, "source": "hub"}, spec)
+
+
+def test_hashes_of_an_older_format_are_made_again(
+    spec: SubtaskSpec, store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    setting = mirror(tmp_path, FILLERS)
+    monkeypatch.setattr(freshness, "FORMAT", 1)
+    hash_from(store, spec, setting)
+    published = store.manifest(heldout_key("quiz", "quiz")).info
+    assert is_hashed(store, spec, setting)
+    monkeypatch.undo()
+
+    assert not is_hashed(store, spec, setting)
+    assert not freshness.is_of_this_format(published)
+    assert not SourceInUse("hub").made({**published, "source": "hub"}, spec)
