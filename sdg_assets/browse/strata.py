@@ -34,8 +34,12 @@ def by_strata(index: Index, rows: npt.NDArray[np.uint32], count: int) -> npt.NDA
     draw = random.Random(f"{content}:{count}")  # noqa: S311 – repeatable, not secret
     combined, different = np.zeros(len(rows), np.uint64), 1
     for name in STRATA:
-        size = len(index.values[name])
-        combined = combined * np.uint64(size) + index.columns[name][rows]
+        values = index.values[name]
+        size = len(values)
+        # An index numbers its values in any order, so a sample that is to stay goes by their names.
+        place = {value: place for place, value in enumerate(sorted(values))}
+        places = np.array([place[value] for value in values], np.uint64)
+        combined = combined * np.uint64(size) + places[index.columns[name][rows]]
         different *= size
     if different <= 1 << 16:
         combined = combined.astype(np.uint16)  # sorted by its digits, ten times as fast

@@ -48,7 +48,8 @@ def derivation_breaks(
         `<subtask>: <reason>`.
     """
     for key in task.enabled_subtasks():
-        for origin in task.resolve(key).derived_from:
+        own = task.subtasks[key].derived_from
+        for origin in task.derived_from if own is None else own:
             evaluation = _evaluation(origin, held_out, index, protected)
             if evaluation:
                 yield (

@@ -271,9 +271,12 @@ def _invalid_templates(tasks: Mapping[str, SeedTask]) -> Iterator[str]:
 
 def _missing_words(tasks: Mapping[str, SeedTask]) -> Iterator[str]:
     for task in tasks.values():
-        for key in task.subtasks:
-            record = task.resolve(key).record
-            missing = record.missing_words() if record else []
+        of_task = task.record.missing_words() if task.record else []
+        for key, subtask in task.subtasks.items():
+            missing = of_task
+            if subtask.record is not None or subtask.words is not None:
+                record = task.resolve(key).record
+                missing = record.missing_words() if record else []
             if missing:
                 yield f"{task.path}: subtasks.{key}: its `words` lack {', '.join(missing)}"
 

@@ -65,7 +65,7 @@ def _curated(
     forbidden = [
         reason
         for corrected in corrections
-        if corrected.what == "seeds" or corrected.name in wrote
+        if corrected.what == "dataset" or corrected.name in wrote
         if (reason := corrected.still_forbids(share_alike=share_alike))
     ]
     return CuratedExample(

@@ -21,7 +21,7 @@ from sdg_assets.records import EnrichedExample, TeacherStamp
 class Relicensed:
     """A licence that was corrected after rows had been made."""
 
-    what: Literal["seeds", "teacher"]
+    what: Literal["dataset", "teacher"]
     name: str
     """The dataset, or the model."""
     before: str
@@ -36,11 +36,11 @@ class Relicensed:
             share_alike: Whether rows of share-alike seeds count as usable.
         """
         read = licences()
-        asks = (read.of_data if self.what == "seeds" else read.of_model)(self.before).asks
+        asks = (read.of_data if self.what == "dataset" else read.of_model)(self.before).asks
         who = f"{self.what} {self.name}, made under {self.before}"
         if "non_commercial" in asks or "no_derivatives" in asks:
             return f"{who}: commercial use: no"
-        if self.what == "seeds" and "share_alike" in asks and not share_alike:
+        if self.what == "dataset" and "share_alike" in asks and not share_alike:
             return f"{who}: commercial use without sharing alike: no"
         return ""
 
@@ -72,7 +72,7 @@ class CurrentLicences:
     def _corrections(self, row: EnrichedExample) -> Iterator[Relicensed]:
         now = self._of_seeds(row)
         if now != row.source.license:
-            yield Relicensed("seeds", row.source.dataset, row.source.license, now)
+            yield Relicensed("dataset", row.source.dataset, row.source.license, now)
         for stamp in _stamps(row):
             now = self._models.get(stamp.model, stamp.license)
             if now != stamp.license:

@@ -186,7 +186,7 @@ def test_a_release_states_licences_that_were_corrected_after_rows_were_made_and_
     manifest = json.loads((path / "manifest.json").read_text("utf-8"))
     assert manifest["relicensed"] == [
         {
-            "what": "seeds",
+            "what": "dataset",
             "name": "org/free",
             "before": "LicenseRef-Earlier",
             "now": "MIT",

@@ -321,7 +321,7 @@ DESCRIPTIONS: dict[str, dict[str, Any]] = {
     "citation": {"citations": {"quiz": ["@misc{quiz}"]}},
     "prices": {"prices": PriceList("EUR", {STAMP.model: Price(gpu_hour=2.0)})},
     "threshold of the coverage": {"minimum": 50},
-    "corrected licence": {"relicensed": {Relicensed("seeds", "org/quiz", "MIT", "CC0-1.0"): 7}},
+    "corrected licence": {"relicensed": {Relicensed("dataset", "org/quiz", "MIT", "CC0-1.0"): 7}},
 }
 
 

@@ -116,8 +116,10 @@ def test_share_alike_rows_are_commercial_only_where_the_setting_lets_them(
         share_alike=share_alike,
     )
 
-    binds = "share_alike" in licences().data[licence].asks
-    expected = "no" if binds and not share_alike else use
+    terms_of_seeds = licences().data[licence]
+    binds = "share_alike" in terms_of_seeds.asks
+    is_refused = terms_of_seeds.forbids_commercial_use or (binds and not share_alike)
+    expected = "no" if is_refused else use
     assert isinstance(curated, CuratedExample)
     assert curated.commercial_use == expected
     reasons = curated.not_commercial

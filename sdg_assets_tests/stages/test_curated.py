@@ -135,18 +135,18 @@ def test_a_seed_licence_that_was_corrected_to_share_alike_leaves_the_commercial_
     assert curated.not_commercial == [
         "seeds of quiz (CC-BY-SA-4.0): commercial use without sharing alike: no"
     ]
-    correction = Relicensed("seeds", row.source.dataset, "MIT", "CC-BY-SA-4.0")
+    correction = Relicensed("dataset", row.source.dataset, "MIT", "CC-BY-SA-4.0")
     assert licences.rows == {correction: 1}
 
 
 @pytest.mark.parametrize(
     ("earlier", "share_alike", "reason"),
     [
-        ("CC-BY-NC-4.0", True, "seeds org/quiz, made under CC-BY-NC-4.0: commercial use: no"),
+        ("CC-BY-NC-4.0", True, "dataset org/quiz, made under CC-BY-NC-4.0: commercial use: no"),
         (
             "CC-BY-SA-4.0",
             False,
-            "seeds org/quiz, made under CC-BY-SA-4.0: commercial use without sharing alike: no",
+            "dataset org/quiz, made under CC-BY-SA-4.0: commercial use without sharing alike: no",
         ),
         ("CC-BY-SA-4.0", True, ""),
         ("LicenseRef-nobody-has-read", True, ""),

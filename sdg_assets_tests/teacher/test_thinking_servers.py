@@ -133,7 +133,7 @@ def test_a_mode_is_sent_with_the_request(
     request = request_of(teacher.identity, MESSAGES, sampling, role=Role.SOLVER)
     body = teacher.body(request)
 
-    ours = {"model", "messages", "temperature", "top_p"}
+    ours = {"model", "messages", "temperature", "top_p", "top_k", "min_p", "repetition_penalty"}
     assert {name: value for name, value in body.items() if name not in ours} == fields
 
 

@@ -54,8 +54,8 @@ LONGEST_ANSWER_SECONDS = 3600.0
 """A completion that has not come by then is looked at: a router may have lost it, or a server with
 few slots has not begun it."""
 OVERTAKEN = 2
-"""A completion is lost if this many times the requests that were under way with it have been
-answered since it was sent. Servers take requests in turn, but long answers leave them late."""
+"""A completion is lost if this many times the requests that can be under way have been answered
+since it was sent. Servers take requests in turn, but long answers leave them late."""
 MOST_BYTES = 64 << 20
 LOOK_UP = "is the server up, and SDG_TEACHER its address?"
 TOO_MANY = "other clients may use it, too; lower SDG_CONCURRENCY, or rerun later"
@@ -101,6 +101,8 @@ class Server:
             self._secrets += [credentials.password, basic]
         self._stalled_seconds = stalled_seconds
         self._progress = Progress(self._tokens, stalled_seconds, self._freeze)
+        self._most_under_way = 0
+        """Most completions that have been under way at a time."""
         self._limits: set[asyncio.Timeout] = set()
         """Time limits of the completions under way."""
         self._frozen_limits: set[asyncio.Timeout] = set()
@@ -197,7 +199,8 @@ class Server:
         try:
             async with limit:
                 self._limits.add(limit)
-                self._look_later(limit, self.load.answers, self.load.answers, self.load.under_way)
+                self._most_under_way = max(self._most_under_way, len(self._limits))
+                self._look_later(limit, self.load.answers, self.load.answers)
                 reply = await self._attempt(method, path, kind, body)
         except TimeoutError:
             if limit in self._frozen_limits:
@@ -218,24 +221,23 @@ class Server:
         self.load.answered(time.monotonic() - began)
         return reply
 
-    def _look_later(self, limit: asyncio.Timeout, sent: int, before: int, beside: int) -> None:
+    def _look_later(self, limit: asyncio.Timeout, sent: int, before: int) -> None:
         """Ends a completion that seems to be lost, after `LONGEST_ANSWER_SECONDS`, or looks again.
 
         Args:
             limit: The completion's time limit.
             sent: The server's answers when it was sent.
             before: The server's answers at the last look.
-            beside: Most requests that were under way with it at any look.
         """
 
         def look() -> None:
+            answers = self.load.answers
             if limit not in self._limits:
                 return
-            answers, most = self.load.answers, max(beside, self.load.under_way)
-            if answers == before or answers - sent > OVERTAKEN * most:
+            if answers == before or answers - sent > OVERTAKEN * self._most_under_way:
                 limit.reschedule(loop.time())
             else:
-                self._look_later(limit, sent, answers, most)
+                self._look_later(limit, sent, answers)
 
         loop = asyncio.get_running_loop()
         loop.call_later(LONGEST_ANSWER_SECONDS, look)
