@@ -37,9 +37,9 @@ def by_strata(index: Index, rows: npt.NDArray[np.uint32], count: int) -> npt.NDA
         values = index.values[name]
         size = len(values)
         # An index numbers its values in any order, so a sample that is to stay goes by their names.
-        place = {value: place for place, value in enumerate(sorted(values))}
-        places = np.array([place[value] for value in values], np.uint64)
-        combined = combined * np.uint64(size) + places[index.columns[name][rows]]
+        rank_of = {value: rank for rank, value in enumerate(sorted(values))}
+        ranks = np.array([rank_of[value] for value in values], np.uint64)
+        combined = combined * np.uint64(size) + ranks[index.columns[name][rows]]
         different *= size
     if different <= 1 << 16:
         combined = combined.astype(np.uint16)  # sorted by its digits, ten times as fast

@@ -133,9 +133,9 @@ class DividedSteps(StageHandler):
 
     def _fail(self, context: StepHandlerContext, error: PermanentError) -> None:
         """Fails a step for good before it has a pod. An error here would end the whole run."""
-        told = SerializableErrorInfo(str(error), [], type(error).__name__)
+        problem = SerializableErrorInfo(str(error), [], type(error).__name__)
         step = context.get_step_context(self._get_step_key(context))
-        data = StepFailureData(told, None)  # type: ignore[no-untyped-call]
+        data = StepFailureData(problem, None)  # type: ignore[no-untyped-call]
         dg.DagsterEvent.step_failure_event(step, data)
 
     def _publishes(self, context: StepHandlerContext) -> bool:

@@ -36,11 +36,11 @@ class Relicensed:
             share_alike: Whether rows of share-alike seeds count as usable.
         """
         read = licences()
-        asks = (read.of_data if self.what == "dataset" else read.of_model)(self.before).asks
+        licence = (read.of_data if self.what == "dataset" else read.of_model)(self.before)
         who = f"{self.what} {self.name}, made under {self.before}"
-        if "non_commercial" in asks or "no_derivatives" in asks:
+        if licence.forbids_commercial_use:
             return f"{who}: commercial use: no"
-        if self.what == "dataset" and "share_alike" in asks and not share_alike:
+        if self.what == "dataset" and "share_alike" in licence.asks and not share_alike:
             return f"{who}: commercial use without sharing alike: no"
         return ""
 

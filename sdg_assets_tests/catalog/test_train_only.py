@@ -21,6 +21,11 @@ def refusal(root: Path, **fields: Any) -> str:
     return str(error.value)
 
 
+def seed_refusal(root: Path, dataset: str, config: str, split: str) -> str:
+    subtasks = {"quiz": {"config": config}}
+    return refusal(root, dataset=dataset, seed_split=split, heldout_splits=[], subtasks=subtasks)
+
+
 @pytest.mark.parametrize(
     ("dataset", "config", "split", "leaf"),
     [
@@ -38,13 +43,7 @@ def refusal(root: Path, **fields: Any) -> str:
 def test_a_split_that_lm_eval_evaluates_on_is_refused(
     tmp_path: Path, dataset: str, config: str, split: str, leaf: str
 ) -> None:
-    text = refusal(
-        tmp_path,
-        dataset=dataset,
-        seed_split=split,
-        heldout_splits=[],
-        subtasks={"quiz": {"config": config}},
-    )
+    text = seed_refusal(tmp_path, dataset, config, split)
 
     assert str(tmp_path / "knowledge" / "quiz.yaml") in text
     seed_split = f"seed split '{split}' of {dataset} ({config})"
@@ -64,13 +63,7 @@ def test_a_split_that_lm_eval_evaluates_on_is_refused(
 def test_every_spelling_of_a_dataset_is_recognized(
     tmp_path: Path, dataset: str, config: str, split: str, says: str
 ) -> None:
-    text = refusal(
-        tmp_path,
-        dataset=dataset,
-        seed_split=split,
-        heldout_splits=[],
-        subtasks={"quiz": {"config": config}},
-    )
+    text = seed_refusal(tmp_path, dataset, config, split)
 
     assert says in text
 
@@ -131,13 +124,7 @@ def test_a_small_split_that_is_not_used_for_few_shot_is_a_training_split(tmp_pat
 def test_a_protected_benchmark_is_refused(
     tmp_path: Path, dataset: str, config: str, split: str, benchmark: str
 ) -> None:
-    text = refusal(
-        tmp_path,
-        dataset=dataset,
-        seed_split=split,
-        heldout_splits=[],
-        subtasks={"quiz": {"config": config}},
-    )
+    text = seed_refusal(tmp_path, dataset, config, split)
 
     assert f"is the protected benchmark {benchmark}, which is never seeded" in text
 
