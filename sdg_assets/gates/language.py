@@ -70,11 +70,14 @@ _SCRIPTS = {
     "Tibetan": "bo dz", "Tifinagh": "tzm taq kab", "Vai": "vai", "Meetei_Mayek": "mni",
 }  # fmt: skip
 _ALSO_LATIN = "sr bs bos uz az tt tk crh ku ks ace bjn knc taq tzm kab ha ms ba kk mn vai ug sat"
-# If these are a fifth of a text's words, it is English: no other language reaches that share, and
-# most rows are English.
+# If these are a fifth of a text's words, and at least two, it is English: most rows are, and the
+# identifier takes 0.2 ms a text. In 38,000 texts of 25 other languages, only quoted titles reach
+# that. One word is not enough: "are" and "has" are also Romanian and Catalan.
 _ENGLISH = re.compile(
-    r"\b(?:the|and|of|are|what|which|how|this|that|with|from|his|her|their|were|has|have|does|would|when"
-    r"|who|she|they|it|is)\b",
+    r"\b(?:the|and|of|for|to|with|from|about|into|than|between|after|before|while|because|if|but|not"
+    r"|is|are|be|been|were|has|have|had|does|did|would|can|could|should|what|which|how|when|who|where"
+    r"|why|this|that|these|there|his|her|its|their|your|she|they|it|you|each|many|much|some|most|only"
+    r")\b",
     re.IGNORECASE,
 )
 _ENGLISH_SHARE = 0.2
@@ -224,7 +227,7 @@ def _foreign(
 
 
 def _plainly_english(text: str) -> bool:
-    return len(_ENGLISH.findall(text)) >= _ENGLISH_SHARE * len(text.split())
+    return len(_ENGLISH.findall(text)) >= max(2, _ENGLISH_SHARE * len(text.split()))
 
 
 # In `enriched` a row's own texts are tested again with each text that was written for it.

@@ -47,6 +47,11 @@ def test_an_english_task_takes_no_row_in_another_language(code: str) -> None:
     assert refusal_of(language="en", question=SPOKEN[code])
 
 
+@pytest.mark.parametrize("text", ["Câți copii are profesorul?", "Quants anys has treballat aquí?"])
+def test_one_word_that_is_also_english_does_not_make_a_text_english(text: str) -> None:
+    assert refusal_of(language="en", question=text)
+
+
 def test_the_passage_the_choices_and_a_written_answer_are_looked_at_too() -> None:
     german = SPOKEN["de"]
     parts = [
