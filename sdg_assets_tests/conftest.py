@@ -40,13 +40,13 @@ properties.register_profile("sdg", deadline=None, derandomize=True, database=Non
 properties.load_profile("sdg")
 
 
-# Tests that start an engine or a set of services use a core or much memory: one at a time of each.
-# They come first, so that no process is left with them alone at the end.
+# Tests that use a core or much memory for long, one of each group at a time: those with an engine
+# of their own, those with a served model, and those with a set of services, which mostly wait. They
+# come first, so that no process is left with them alone at the end.
 GROUPS = {
-    "engine": (
-        "teacher/backends/", "teacher/engine/", "teacher/test_nothing_is_lost", "test_end_to_end",
-        "operation/test_killed", "operation/test_stopped", "stages/test_speed",
-    ),
+    "engine": ("test_end_to_end", "operation/test_killed", "operation/test_stopped",
+               "stages/test_speed"),
+    "server": ("teacher/backends/", "teacher/engine/", "teacher/test_nothing_is_lost"),
     "services": ("operation/test_daemon", "cluster/", "browser/", "soak/"),
 }  # fmt: skip
 
