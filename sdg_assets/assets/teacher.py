@@ -1,8 +1,9 @@
 """The teachers as observable assets, one per role.
 
-A teacher's version consists of model, revision, the settings that change its output, and the role's
-prompts. A new version of the writer makes `generated` and all downstream stages stale. A new
-version of the solver, the judge or the probe makes `enriched` stale.
+A teacher's version consists of model, revision, the settings that change its output, the limits of
+its context and thought, and the role's prompts. A new version of the writer makes `generated` and
+all downstream stages stale. A new version of the solver, the judge or the probe makes `enriched`
+stale.
 """
 
 from collections.abc import Iterator
@@ -118,6 +119,7 @@ def teacher_assets() -> dg.AssetsDefinition:
                     "revision": identity.stamp.revision,
                     "license": identity.stamp.license,
                     "settings": identity.settings,
+                    "max_model_len": identity.max_model_len or "as the model states",
                     "prompts": _prompts(role, identity.teacher_class),
                     "thinking": settings().thinking.get(role, "") or "default",
                 },

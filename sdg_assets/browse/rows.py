@@ -100,50 +100,64 @@ def records_with(place: Place, ids: Iterable[str]) -> dict[str, Mapping[str, Any
 
     An id is the first field of a line, so the file is searched for it without being parsed.
     """
-    lines = _lines_beginning(place, {i: f'{{"id":{json.dumps(i)}'.encode() for i in ids})
-    return {row_id: json.loads(line) for row_id, line in lines.items()}
+    prefixes = {i: f'{{"id":{json.dumps(i)}'.encode() for i in ids}
+    lines = _lines_beginning(place, prefixes, are_unique=True)
+    return {row_id: json.loads(line) for row_id, (line,) in lines.items()}
 
 
 def completions_with(folder: Place, role: Role, ids: Iterable[str]) -> dict[str, Completion]:
     """Completions by request id, from all completion logs of a role in a folder.
 
+    A request that was asked again, with a larger limit, has several; the last one counts.
     Logs are only read: `CompletionLog` would lock them and cut off half a line.
     """
     prefixes = {i: f'{{"request_id":{json.dumps(i)}'.encode() for i in ids}
     completions: dict[str, Completion] = {}
     for file in sorted(listing(folder), key=lambda listed: listed.name):
-        missing = {i: prefix for i, prefix in prefixes.items() if i not in completions}
-        if not missing or not file.name.startswith(f"{role}-"):
+        if not file.name.startswith(f"{role}-"):
             continue
         place = folder
         for part in file.name.split("/"):
             place = place / part
-        for request, line in _lines_beginning(place, missing).items():
-            if completion := unsealed(line, place):
-                completions[request] = completion
+        for request, lines in _lines_beginning(place, prefixes).items():
+            for completion in filter(None, (unsealed(line, place) for line in lines)):
+                other = completions.get(request)
+                if other is None or completion.replaces(other):
+                    completions[request] = completion
     return completions
 
 
-def _lines_beginning(place: Place, prefixes: Mapping[str, bytes]) -> dict[str, bytes]:
+def _lines_beginning(
+    place: Place, prefixes: Mapping[str, bytes], *, are_unique: bool = False
+) -> dict[str, list[bytes]]:
+    """The lines of a file that begin with each prefix.
+
+    Args:
+        place: The file.
+        prefixes: Name → prefix.
+        are_unique: Whether the search for a prefix ends at its first line.
+    """
     if isinstance(place, Path):
         try:
             with clear_errors(place), place.open("rb") as file:
-                return _mapped_lines(file.fileno(), prefixes)
+                return _mapped_lines(file.fileno(), prefixes, are_unique=are_unique)
         except FileNotFoundError:
             return {}
-    lines: dict[str, bytes] = {}
+    lines = dict[str, list[bytes]]()
     with place.open() as stream:
         for line in stream:
             for name, prefix in prefixes.items():
                 if line.startswith(prefix):
-                    lines[name] = line
-            if len(lines) == len(prefixes):
+                    lines.setdefault(name, []).append(line)
+            if are_unique and len(lines) == len(prefixes):
                 break
     return lines
 
 
-def _mapped_lines(descriptor: int, prefixes: Mapping[str, bytes]) -> dict[str, bytes]:
-    lines = {}
+def _mapped_lines(
+    descriptor: int, prefixes: Mapping[str, bytes], *, are_unique: bool
+) -> dict[str, list[bytes]]:
+    lines = dict[str, list[bytes]]()
     try:
         mapped = mmap.mmap(descriptor, 0, access=mmap.ACCESS_READ)
     except ValueError:  # an empty file
@@ -151,11 +165,14 @@ def _mapped_lines(descriptor: int, prefixes: Mapping[str, bytes]) -> dict[str, b
     with mapped:
         for name, prefix in prefixes.items():
             place = mapped.find(prefix)
-            while place > 0 and mapped[place - 1] != ord("\n"):  # inside a text: not a line
+            while place >= 0:
+                if place == 0 or mapped[place - 1] == ord("\n"):  # else inside a text
+                    end = mapped.find(b"\n", place)
+                    line = mapped[place : end + 1 if end >= 0 else len(mapped)]
+                    lines.setdefault(name, []).append(line)
+                    if are_unique:
+                        break
                 place = mapped.find(prefix, place + 1)
-            if place >= 0:
-                end = mapped.find(b"\n", place)
-                lines[name] = mapped[place : end + 1 if end >= 0 else len(mapped)]
     return lines
 
 

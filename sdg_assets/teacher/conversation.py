@@ -22,7 +22,6 @@ from sdg_assets.teacher.requests import (
     FailedRequest,
     Request,
     Teacher,
-    output_limit,
 )
 from sdg_assets.teacher.spent import RoleUsage
 
@@ -117,19 +116,18 @@ class Desk:
     def has(self, request: Request) -> bool:
         """Whether the log answers the request.
 
-        A request that was too long once may fit now: the teacher's context may have grown. Of a
-        refusal by a server nobody knows how long the prompt was.
+        What a limit ended is asked again if that limit has grown since, or if a prompt whose length
+        is known fits now. The new answer takes the place of the old one.
         """
         if request.id not in self.log:
             return False
         if self.is_final:
             return True
         completion = self.log.get(request.id)
-        if completion.finish_reason != "too_long":
-            return True
-        thinking = self.teacher.identity.thinking
-        needed = completion.prompt_tokens + output_limit(thinking, request.sampling)
-        return bool(completion.prompt_tokens) and needed > self.teacher.max_model_len
+        if completion.finish_reason == "too_long" and completion.prompt_tokens:
+            needed = completion.prompt_tokens + request.limits.output
+            return needed > self.teacher.max_model_len
+        return not completion.outgrown_by(request.limits)
 
     def receive(self, outcome: Completion | FailedRequest) -> bool:
         """Adds a completion to the log. Returns whether this desk waits for the request."""

@@ -16,7 +16,7 @@ from sdg_assets.teacher.thinking import RecommendedSampling, Thinking, thinks
 
 
 class Sampling(BaseModel):
-    """How tokens are sampled. Part of a request's identity.
+    """How tokens are sampled. Part of a request's identity, without `max_tokens`: see `Limits`.
 
     `sample` numbers several samples of one prompt. It is not an engine seed: a generator per
     request makes vLLM leave its fast sampler on a GPU, and crashes chunked prefill on a CPU ("CPU
@@ -36,6 +36,26 @@ class Sampling(BaseModel):
     thinking: str = ""
     """Empty: the model's default; `on`, `off`, or an effort such as `low`."""
     sample: int = 0
+
+
+class Limits(BaseModel):
+    """How long a request's prompt and output may be; no part of its identity.
+
+    An answer that ended by itself is the same with larger limits, so raising one must not throw
+    away what is paid for: only what a limit ended is asked again (see `Completion.outgrown_by`).
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    output: int
+    """Most tokens of thought and answer together."""
+    context: int | None = None
+    """Most tokens of prompt and output together; None: nobody states it."""
+
+    @property
+    def room(self) -> int | None:
+        """Most tokens of a prompt; None: unknown."""
+        return None if self.context is None else self.context - self.output
 
 
 class Message(BaseModel):
@@ -65,13 +85,14 @@ class Request:
     """One prompt for one role. By its `id` a restarted run finds the completion in the log.
 
     The id depends on the values that go into the prompt, not on the rendered text. So whoever reads
-    completions from a log never renders or tokenizes a prompt.
+    completions from a log never renders or tokenizes a prompt. It does not depend on `limits`.
     """
 
     id: str
     role: Role
     prompt_version: str
     sampling: Sampling
+    limits: Limits
     json_schema: dict[str, Any] | None = field(default=None, repr=False, compare=False)
     _render: Callable[[], tuple[Message, ...]] = field(default=tuple, repr=False, compare=False)
 
@@ -94,6 +115,8 @@ _FINISH_REASONS: dict[str, FinishReason] = {
     "content_filter": "content_filter",
 }
 CUT_OFF = frozenset({None, "abort", "error"})
+ENDED_BY_LIMIT = frozenset[FinishReason]({"length", "thinking", "too_long"})
+"""Finish reasons of answers that larger limits may change."""
 
 
 def finish_reason(reported: str | None, teacher: str) -> FinishReason:
@@ -132,6 +155,10 @@ class Completion(BaseModel):
     reasoning: str = ""
     """The thought; empty if the model did not think."""
     finish_reason: FinishReason
+    limits: Limits | None = None
+    """The limits that it was asked with; None: its teacher does not say."""
+    attempt: int = 1
+    """How often the request has been answered; the completion log counts."""
     prompt_tokens: int
     output_tokens: int
     """Thought and answer together."""
@@ -146,6 +173,38 @@ class Completion(BaseModel):
     @classmethod
     def _without_lone_surrogates(cls, text: Any) -> Any:  # noqa: ANN401 – not validated yet
         return without_lone_surrogates(text) if isinstance(text, str) else text
+
+    def replaces(self, other: Completion) -> bool:
+        """Whether it takes the place of another completion of the same request.
+
+        The later one does, but an answer that ended by itself stays. The order of a log's segments
+        is not the order in time, so `attempt` decides.
+        """
+        return self._rank > other._rank
+
+    @property
+    def _rank(self) -> tuple[bool, int]:
+        return self.finish_reason not in ENDED_BY_LIMIT, self.attempt
+
+    def outgrown_by(self, limits: Limits) -> bool:
+        """Whether the limit that ended it is larger in `limits`, so that it may be asked again.
+
+        Of a refusal by a server nobody knows how long the prompt was: the room for a prompt counts.
+        """
+        if self.finish_reason not in ENDED_BY_LIMIT or self.limits is None:
+            return False
+        if self.finish_reason == "too_long":
+            return _has_grown(self.limits.room, limits.room)
+        if limits.output > self.limits.output:
+            return True
+        # An output shorter than its limit was ended by the context, as llama.cpp does.
+        is_full = self.output_tokens >= self.limits.output
+        return not is_full and _has_grown(self.limits.context, limits.context)
+
+
+def _has_grown(then: int | None, now: int | None) -> bool:
+    """Whether a limit is larger now; one that was unknown counts as smaller than any."""
+    return now is not None and (then is None or now > then)
 
 
 def without_lone_surrogates(text: str) -> str:
@@ -186,18 +245,27 @@ class TeacherIdentity:
     verifier: VerifierFamily | None = None
     """The family of an answer-equivalence model; None for every other model. The prompt's version
     depends on it."""
+    max_model_len: int | None = None
+    """Most tokens of prompt and output together, as card, settings or server state it. No part of
+    the fingerprint: see `Limits`."""
 
     @cached_property
     def fingerprint(self) -> str:
         """Hash of model, revision and numeric settings; a change starts a new log."""
-        # A completion also depends on the prompt's switch and on the budget of the thought.
-        thinking = [self.thinking.model_dump(mode="json")] if self.thinking else []
+        # A completion also depends on the prompt's switch. The thought's budget is a limit.
+        budget = {"max_tokens"}
+        thinking = [self.thinking.model_dump(mode="json", exclude=budget)] if self.thinking else []
         return content_id(self.stamp.model, self.stamp.revision, self.settings, *thinking)[:12]
 
     @property
     def data_version(self) -> str:
-        """The data version by which Dagster notices that the teacher changed."""
-        return f"{self.stamp.model}@{self.stamp.revision}+{self.fingerprint}"
+        """The data version by which Dagster notices that the teacher changed, or its limits.
+
+        With other limits a partition is stale, though only what a limit ended is asked again.
+        """
+        context = f"+context={self.max_model_len}" if self.max_model_len else ""
+        thought = f"+thought={self.thinking.max_tokens}" if self.thinking else ""
+        return f"{self.stamp.model}@{self.stamp.revision}+{self.fingerprint}{context}{thought}"
 
 
 class TeacherFacts(Protocol):
@@ -289,6 +357,7 @@ def too_long(request: Request, prompt_tokens: int) -> Completion:
         request_id=request.id,
         text="",
         finish_reason="too_long",
+        limits=request.limits,
         prompt_tokens=prompt_tokens,
         output_tokens=0,
     )
@@ -316,6 +385,8 @@ def build_request(
 ) -> Request:
     """Builds a request. Its id is a hash of teacher, role, prompt version, sampling and values.
 
+    No limit of length is part of the id: see `Limits`.
+
     Args:
         identity: The teacher that answers.
         role: The role that it plays.
@@ -326,13 +397,14 @@ def build_request(
     """
     inputs = {name: _plain(value) for name, value in values.items()}
     # Numbers and texts: `model_dump` would return the same, more slowly.
-    sampled = vars(sampling)
+    sampled = {name: value for name, value in vars(sampling).items() if name != "max_tokens"}
     key = (identity.fingerprint, role, prompt.version, sampled, inputs, json_schema)
     return Request(
         content_id(*key),
         role,
         prompt.version,
         sampling,
+        Limits(output=output_limit(identity.thinking, sampling), context=identity.max_model_len),
         json_schema,
         lambda: prompt.render(**values),
     )

@@ -11,6 +11,7 @@ from sdg_assets.enrichment.correction import id_with
 from sdg_assets.enrichment.votes import presented
 from sdg_assets.records import AnswerKind, Equivalence, Role, Verdict, VerdictWord
 from sdg_assets.teacher.log.completions import CompletionLog
+from sdg_assets.teacher.log.seal import sealed, unsealed
 from sdg_assets_tests.browse.library import completion
 from sdg_assets_tests.support.records import STAMP, enriched
 from sdg_assets_tests.support.solvers import Solver, answer, enriched_by
@@ -44,6 +45,20 @@ def logged(place: Path, *texts: str) -> list[str]:
         for request, text in zip(ids, texts, strict=True):
             log.append(completion(request, text))
     return ids
+
+
+def test_of_a_request_that_was_asked_again_the_last_answer_is_shown(tmp_path: Path) -> None:
+    logged(tmp_path, "cut off")
+    log = tmp_path / "solver-aaaa-bbbb.jsonl"
+    again = unsealed(log.read_bytes(), log)
+    assert again
+    again = again.model_copy(update={"text": "The answer is 4.", "attempt": 2})
+    log.write_bytes(sealed(again) + log.read_bytes())  # the order in a folder of segments is any
+    (tmp_path / "solver-aaaa-bbbb.segments").mkdir()
+    old = again.model_copy(update={"text": "old", "attempt": 1})
+    (tmp_path / "solver-aaaa-bbbb.segments" / "9.jsonl").write_bytes(sealed(old))
+
+    assert completions_with(tmp_path, Role.SOLVER, ["v0"])["v0"].text == "The answer is 4."
 
 
 def test_the_letters_of_a_corrected_row_are_those_that_the_solver_saw(tmp_path: Path) -> None:

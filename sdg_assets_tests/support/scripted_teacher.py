@@ -108,6 +108,7 @@ def completion(
         request_id=request.id,
         text=text,
         finish_reason=finish_reason,
+        limits=request.limits,
         prompt_tokens=sum(len(m.content.split()) for m in request.messages),
         output_tokens=len(text.split()),
         cached_tokens=cached_tokens,

@@ -14,8 +14,11 @@ from sdg_assets.teacher.replay import replay
 from sdg_assets.teacher.requests import (
     Completion,
     FailedRequest,
+    FinishReason,
     Message,
     Request,
+    Sampling,
+    TeacherIdentity,
 )
 from sdg_assets.teacher.stream import converse, fill
 from sdg_assets_tests.support.requests import request_of
@@ -397,6 +400,75 @@ def test_what_was_too_long_once_is_asked_again_when_the_context_has_grown(tmp_pa
             assert list(converse(works, {Role.WRITER: Desk(teacher, log)}, Usage())) == [answer]
 
     assert (len(small.requests), len(large.requests)) == (0, 1)
+
+
+LONG = "a long question"
+
+
+class Limited(ScriptedTeacher):
+    """Needs a limit of 1,000 for the answer to `LONG`, and little for others."""
+
+    def __init__(self, limit: int, reason: FinishReason = "length", context: int = 512) -> None:
+        super().__init__(self._answered)
+        self._limit, self._reason = limit, reason
+        self.identity = TeacherIdentity(STAMP, max_model_len=context)
+
+    def ask(self, text: str) -> Request:
+        sampling = Sampling(max_tokens=self._limit)
+        return request_of(self.identity, [Message(role="user", content=text)], sampling)
+
+    def works(self) -> Iterator[Work[str]]:
+        for text in ("short", LONG, "brief"):
+            yield self._work(text)
+
+    def _work(self, text: str) -> Work[str]:
+        (answer,) = yield [self.ask(text)]
+        return answer.text
+
+    def _answered(self, request: Request) -> Completion:
+        limits = request.limits
+        room = limits.context if self._reason == "too_long" else limits.output
+        if request.messages[0].content != LONG or (room or 0) >= 1000:
+            return completion(request, echo(request))
+        # A server that refuses a prompt does not say how long it is.
+        refused = completion(request, f"cut at {room}", self._reason)
+        return refused.model_copy(update={"prompt_tokens": 0, "output_tokens": limits.output})
+
+
+@pytest.mark.parametrize(
+    ("reason", "small", "smaller", "large"),
+    [
+        ("length", {"limit": 100}, {"limit": 50}, {"limit": 1000}),
+        ("thinking", {"limit": 100}, {"limit": 50}, {"limit": 1000}),
+        ("too_long", {"limit": 9}, {"limit": 9, "context": 256}, {"limit": 9, "context": 4096}),
+    ],
+)
+def test_a_larger_limit_asks_again_only_what_the_smaller_one_ended(
+    tmp_path: Path,
+    reason: FinishReason,
+    small: dict[str, int],
+    smaller: dict[str, int],
+    large: dict[str, int],
+) -> None:
+    asked, results = list[list[str]](), list[list[str]]()
+    for limits in (small, small, smaller, large, large, small):
+        teacher = Limited(reason=reason, **limits)
+        with CompletionLog(tmp_path / "log") as log:
+            before = Desk(teacher, log, is_final=True)
+            is_filled = len(log) > 0
+            if is_filled:  # published before anybody asks again: the refusal stays
+                kept = list(replay(teacher.works(), {Role.WRITER: log.answers()}))
+                assert kept == results[-1]
+                assert before.has(teacher.ask(LONG))
+            usage = Usage()
+            list(converse(teacher.works(), {Role.WRITER: Desk(teacher, log)}, usage))
+            results.append(list(replay(teacher.works(), {Role.WRITER: log.answers()})))
+        asked.append([request.messages[0].content for request in teacher.requests])
+
+    assert asked == [["short", LONG, "brief"], [], [], [LONG], [], []]
+    cut = f"cut at {small.get('context', 512) if reason == 'too_long' else small['limit']}"
+    first, last = ["short!", cut, "brief!"], ["short!", f"{LONG}!", "brief!"]
+    assert results == [first, first, first, last, last, last]
 
 
 def test_programs_run_beside_the_requests(tmp_path: Path) -> None:

@@ -10,6 +10,8 @@ from sdg_assets.errors import TeacherError, TransientError
 from sdg_assets.records import Role, TeacherStamp
 from sdg_assets.teacher.requests import (
     Completion,
+    FinishReason,
+    Limits,
     Message,
     Request,
     Sampling,
@@ -17,6 +19,7 @@ from sdg_assets.teacher.requests import (
     build_request,
     finish_reason,
 )
+from sdg_assets.teacher.thinking import Thinking
 from sdg_assets_tests.support.requests import FixedPrompt
 
 STAMP = TeacherStamp(model="org/model", revision="abc", license="MIT")
@@ -51,7 +54,6 @@ def test_equal_requests_have_equal_ids() -> None:
         {"prompt": FixedPrompt("write/numeric@2")},
         {"sampling": Sampling(temperature=0.8, max_tokens=64, sample=1)},
         {"sampling": Sampling(temperature=0.9, top_p=0.9, max_tokens=64, sample=1)},
-        {"sampling": Sampling(temperature=0.9, max_tokens=65, sample=1)},
         {"sampling": Sampling(temperature=0.9, max_tokens=64, sample=2)},
         {"values": {"frame": "Numbers.", "drafts": ["Write."], "row": STAMP}},
         {"values": {"frame": "Numbers.", "drafts": "Write – 水.", "row": STAMP}},
@@ -62,12 +64,94 @@ def test_equal_requests_have_equal_ids() -> None:
     ],
     ids=[
         "model", "revision", "engine setting", "no engine setting", "role", "prompt", "temperature",
-        "top_p", "max_tokens", "sample", "a word", "a type", "a name", "a row", "free text",
+        "top_p", "sample", "a word", "a type", "a name", "a row", "free text",
         "schema",
     ],
 )  # fmt: skip
 def test_an_id_differs_with_whatever_the_answer_depends_on(changes: dict[str, Any]) -> None:
     assert request(**changes).id != request().id
+
+
+THINKING = Thinking(
+    default="on", switch="template", off={"thinks": False}, parser="qwen3", max_tokens=8192
+)
+
+
+def thinker(budget: int = 8192, context: int | None = 16_384, **changes: Any) -> TeacherIdentity:
+    thinking = THINKING.model_copy(update={"max_tokens": budget, **changes})
+    return TeacherIdentity(STAMP, thinking=thinking, max_model_len=context)
+
+
+@pytest.mark.parametrize(
+    ("identity", "longest", "limits"),
+    [
+        (thinker(), 2048, Limits(output=10_240, context=16_384)),
+        (thinker(budget=10_000), 1024, Limits(output=11_024, context=16_384)),
+        (thinker(context=32_768), 1024, Limits(output=9216, context=32_768)),
+        (thinker(context=None), 1024, Limits(output=9216)),
+    ],
+    ids=["answer", "thought", "context", "unknown context"],
+)
+def test_a_limit_of_length_is_no_part_of_an_id_or_of_a_log(
+    identity: TeacherIdentity, longest: int, limits: Limits
+) -> None:
+    before = request(identity=thinker(), sampling=Sampling(max_tokens=1024))
+    after = request(identity=identity, sampling=Sampling(max_tokens=longest))
+
+    assert (after.id, identity.fingerprint) == (before.id, thinker().fingerprint)
+    assert before.limits == Limits(output=9216, context=16_384)
+    assert after.limits == limits
+
+
+def test_how_a_model_is_switched_is_part_of_its_log() -> None:
+    assert thinker(off={"thinks": "no"}).fingerprint != thinker().fingerprint
+
+
+def test_dagster_sees_that_a_limit_of_a_teacher_has_changed() -> None:
+    versions = [thinker().data_version, thinker(budget=9000).data_version]
+    versions += [thinker(context=20_480).data_version, thinker(context=None).data_version]
+
+    assert len(set(versions)) == 4
+    assert versions[0] == thinker().data_version
+
+
+def cut_off(reason: FinishReason, output_tokens: int = 64, **limits: int) -> Completion:
+    return Completion(
+        request_id="a",
+        text="",
+        finish_reason=reason,
+        limits=Limits.model_validate(limits) if limits else None,
+        prompt_tokens=0,
+        output_tokens=output_tokens,
+    )
+
+
+@pytest.mark.parametrize(
+    ("completion", "limits", "is_outgrown"),
+    [
+        (cut_off("length", output=64, context=512), Limits(output=64, context=512), False),
+        (cut_off("length", output=64, context=512), Limits(output=32, context=4096), False),
+        (cut_off("length", output=64, context=512), Limits(output=65, context=512), True),
+        (cut_off("thinking", output=64), Limits(output=65), True),
+        # llama.cpp ends an output at the end of its context, with the reason `length`.
+        (cut_off("length", 50, output=64, context=512), Limits(output=64, context=512), False),
+        (cut_off("length", 50, output=64, context=512), Limits(output=64, context=4096), True),
+        (cut_off("length", 50, output=64), Limits(output=64, context=4096), True),
+        (cut_off("too_long", 0, output=64, context=512), Limits(output=64, context=512), False),
+        (cut_off("too_long", 0, output=64, context=512), Limits(output=128, context=512), False),
+        (cut_off("too_long", 0, output=64, context=512), Limits(output=128, context=4096), True),
+        (cut_off("too_long", 0, output=64, context=512), Limits(output=32, context=512), True),
+        (cut_off("too_long", 0, output=64), Limits(output=64), False),
+        (cut_off("too_long", 0, output=64), Limits(output=64, context=4096), True),
+        (cut_off("stop", output=64, context=512), Limits(output=128, context=4096), False),
+        (cut_off("content_filter", output=64), Limits(output=128), False),
+        (cut_off("length"), Limits(output=128), False),
+    ],
+)
+def test_only_the_limit_that_ended_an_answer_can_outgrow_it(
+    completion: Completion, limits: Limits, is_outgrown: bool
+) -> None:
+    assert completion.outgrown_by(limits) is is_outgrown
 
 
 def test_the_licence_of_a_teacher_does_not_change_what_it_says() -> None:

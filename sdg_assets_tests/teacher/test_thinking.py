@@ -174,7 +174,7 @@ def test_a_judge_is_greedy_unless_it_thinks() -> None:
     assert Judge(teacher).sampling.temperature == 0.6
 
 
-def test_the_mode_is_part_of_a_requests_id_and_the_budget_of_the_teachers_identity() -> None:
+def test_the_mode_is_part_of_a_requests_id_and_the_budget_of_the_teachers_version() -> None:
     def asked(identity: TeacherIdentity, mode: str) -> str:
         knobs = SolverKnobs(thinking=mode)
         message = Message(role="user", content="Why?")
@@ -185,7 +185,8 @@ def test_the_mode_is_part_of_a_requests_id_and_the_budget_of_the_teachers_identi
     longer = TeacherIdentity(STAMP, thinking=other, sampling=RECOMMENDED)
 
     assert len({asked(THINKER, mode) for mode in ("", "on", "off")}) == 3
-    assert asked(longer, "on") != asked(THINKER, "on")
+    assert asked(longer, "on") == asked(THINKER, "on")
+    assert longer.data_version != THINKER.data_version
 
 
 def test_each_role_gets_its_mode(configure: Configure) -> None:

@@ -262,6 +262,7 @@ class EndpointTeacher:
             text=parted.answer,
             reasoning=parted.reasoning,
             finish_reason=parted.finish_reason,
+            limits=request.limits,
             prompt_tokens=usage.prompt_tokens,
             output_tokens=usage.completion_tokens,
             reasoning_tokens=parted.reasoning_tokens,

@@ -62,7 +62,7 @@ _ENVIRONMENT = {
     "OMP_WAIT_POLICY": "PASSIVE",
 }
 # Engine arguments that change the model's answers, and so belong to its identity.
-_NUMERIC = ("dtype", "quantization", "max_model_len")
+_NUMERIC = ("dtype", "quantization")
 # Engine arguments whose product is the number of its GPUs.
 _SPREAD = ("tensor_parallel_size", "pipeline_parallel_size", "data_parallel_size")
 UNSTARTED_CAPACITY = 256
@@ -111,12 +111,21 @@ def identity_of(resolved: ResolvedModel, arguments: Mapping[str, Any]) -> Teache
     CPU is not: both formats hold the same weights, the identity must be the same on the machine
     that observes the teacher as on the one that runs it, and a log must go on where a laptop or a
     pod with another CPU continues it. Pin `dtype` to keep the answers of mixed CPUs apart.
+
+    The context's length is the one of the arguments, also where the model's own is shorter or there
+    is none: the machine that observes the teacher may not have its configuration.
     """
     numeric = {k: arguments[k] for k in _NUMERIC if k in arguments}
     card = resolved.card
     stamp = TeacherStamp(model=card.model, revision=resolved.revision, license=card.license)
     return TeacherIdentity(
-        stamp, numeric, card.judges, card.teacher_class, card.thinking, card.sampling
+        stamp,
+        numeric,
+        card.judges,
+        card.teacher_class,
+        card.thinking,
+        card.sampling,
+        max_model_len=arguments.get("max_model_len"),
     )
 
 
@@ -396,6 +405,7 @@ class EngineTeacher:
             text=parted.answer,
             reasoning=parted.reasoning,
             finish_reason=parted.finish_reason,
+            limits=request.limits,
             prompt_tokens=prompt_tokens,
             output_tokens=len(answer.token_ids),
             reasoning_tokens=parted.reasoning_tokens,

@@ -42,7 +42,10 @@ logger = logging.getLogger(__name__)
 
 
 class CompletionLog:
-    """Finished completions by request id. Use as a context manager."""
+    """Finished completions by request id. Use as a context manager.
+
+    Of several completions of one request, the last counts: see `Completion.replaces`.
+    """
 
     def __init__(self, path: Place, *, is_shared: bool = False) -> None:
         """Opens the log, or creates it.
@@ -142,8 +145,9 @@ class CompletionLog:
         Raises:
             SdgError: The completion, or an earlier segment, could not be written.
         """
-        line = sealed(completion)
-        self._put(completion.request_id, line)
+        if earlier := self._earlier(completion.request_id):
+            completion = completion.model_copy(update={"attempt": earlier.attempt + 1})
+        line = self._put(completion)
         if not self._appends:
             self._segments.append(line)
             return
@@ -181,12 +185,31 @@ class CompletionLog:
             )
         return completion
 
-    def _put(self, request_id: str, line: bytes) -> None:
+    def _earlier(self, request_id: str) -> Completion | None:
+        """The completion that the log has of a request so far. Keeps the place in the file."""
+        if request_id not in self._offsets:
+            return None
+        place = self._file.tell()
+        with self._clear_errors():  # moving writes the rest of the buffer
+            completion = self._at(self._offsets[request_id])
+            self._file.seek(place)
+        return completion if completion.request_id == request_id else None
+
+    def _counts(self, completion: Completion) -> bool:
+        """Whether a completion is the first one of its request, or replaces the earlier one."""
+        earlier = self._earlier(completion.request_id)
+        return earlier is None or completion.replaces(earlier)
+
+    def _put(self, completion: Completion) -> bytes:
+        """Writes a completion's line into the file, and returns it."""
+        line, counts = sealed(completion), self._counts(completion)
         with self._clear_errors():
             self._file.seek(0, os.SEEK_END)
             offset = self._file.tell()
             self._file.write(line)
-        self._offsets[request_id] = offset
+        if counts:
+            self._offsets[completion.request_id] = offset
+        return line
 
     def _index(self) -> None:
         self._file.seek(0)
@@ -197,13 +220,14 @@ class CompletionLog:
                     self._file.truncate(offset)
                 break
             if completion := unsealed(line, f"{self.path}:{number}"):
-                self._offsets[completion.request_id] = offset
+                if self._counts(completion):
+                    self._offsets[completion.request_id] = offset
             else:
                 rescued += self._damaged_line(line, f"{self.path}:{number}")
             offset += len(line)
         for completion in rescued:
-            if completion.request_id not in self._offsets:  # else an earlier run rescued it
-                self._put(completion.request_id, sealed(completion))
+            if self._counts(completion):  # else an earlier run rescued it
+                self._put(completion)
 
     def _import_file(self) -> None:
         """Reads the file of a log that was one file before.
@@ -227,14 +251,8 @@ class CompletionLog:
     def _import_line(self, line: bytes, location: str) -> None:
         whole = unsealed(line, location)
         for completion in [whole] if whole else self._damaged_line(line, location):
-            if completion.request_id not in self._offsets or self._answers_after_all(completion):
-                self._put(completion.request_id, sealed(completion))
-
-    def _answers_after_all(self, completion: Completion) -> bool:
-        """Whether it answers a request that was too long before."""
-        if completion.finish_reason == "too_long":
-            return False
-        return self._at(self._offsets[completion.request_id]).finish_reason == "too_long"
+            if self._counts(completion):
+                self._put(completion)
 
     def _damaged_line(self, line: bytes, location: str) -> list[Completion]:
         """Counts a damaged line.

@@ -128,9 +128,9 @@ def identity_of_served(served: ServedModel, catalog: Path | None = None) -> Teac
     else:
         card = card_of_model(served.name, served.root, catalog=catalog)
     revision = weights.revision or _stated_revision(served, stated) or UNKNOWN_REVISION
-    settings: dict[str, Any] = {"max_model_len": served.max_model_len}
+    settings: dict[str, Any] = {}
     if revision == UNKNOWN_REVISION:
-        settings |= {"served_as": served.name} | ({"root": served.root} if served.root else {})
+        settings = {"served_as": served.name} | ({"root": served.root} if served.root else {})
         log.warning(
             "teacher %s: the server does not say which revision of %s it serves, so rows will say"
             " `unknown`. To state it, give teachers.yaml of your catalog (SDG_CATALOG) a card with"
@@ -146,6 +146,7 @@ def identity_of_served(served: ServedModel, catalog: Path | None = None) -> Teac
         card.thinking,
         card.sampling,
         card.verifier,
+        served.max_model_len if served.knows_length else None,
     )
 
 

@@ -19,6 +19,7 @@ from sdg_assets.teacher.models import resolve
 from sdg_assets.teacher.requests import (
     Completion,
     FailedRequest,
+    Limits,
     Message,
     Request,
     Sampling,
@@ -118,6 +119,7 @@ def test_a_truncated_answer_says_so(server: str) -> None:
 
     assert completion.finish_reason == "length"
     assert completion.output_tokens == 2
+    assert completion.limits == Limits(output=2, context=teacher.max_model_len)
 
 
 @pytest.mark.engine

@@ -23,7 +23,7 @@ from sdg_assets.teacher.engine import starting
 from sdg_assets.teacher.engine.core import Output, Room
 from sdg_assets.teacher.engine.stepped import SteppedCore
 from sdg_assets.teacher.models import resolve
-from sdg_assets.teacher.requests import Completion, Message, Request, Sampling
+from sdg_assets.teacher.requests import Completion, Limits, Message, Request, Sampling
 from sdg_assets_tests.conftest import Configure
 from sdg_assets_tests.support.requests import request_of
 
@@ -78,7 +78,7 @@ def test_the_identity_is_known_before_the_engine_starts(engine: EngineTeacher) -
     assert "core" not in vars(engine)
     assert engine.identity.stamp.model == "HuggingFaceTB/SmolLM2-135M-Instruct"
     assert engine.identity.stamp.license == "Apache-2.0"
-    assert engine.identity.settings == {"max_model_len": 4096}
+    assert (engine.identity.settings, engine.identity.max_model_len) == ({}, 4096)
     assert engine.max_model_len == 4096
     assert engine.count_tokens([Message(role="user", content="Hello")]) > 5
     assert engine.capacity == 256
@@ -91,7 +91,8 @@ def test_settings_that_change_the_answer_change_the_identity(engine: EngineTeach
     faster = EngineTeacher(resolve(TEACHER), kv_cache_memory_bytes=1 << 31)
     pinned = EngineTeacher(resolve(TEACHER), dtype="float32")
 
-    assert shorter.identity.fingerprint != engine.identity.fingerprint
+    assert shorter.identity.fingerprint == engine.identity.fingerprint  # a limit is no setting
+    assert shorter.identity.data_version != engine.identity.data_version
     assert pinned.identity.fingerprint != engine.identity.fingerprint
     assert faster.identity.fingerprint == engine.identity.fingerprint
 
@@ -104,6 +105,7 @@ def test_a_truncated_answer_says_so_and_tokens_are_counted(engine: EngineTeacher
 
     assert completion.finish_reason == "length"
     assert completion.output_tokens == 8
+    assert completion.limits == Limits(output=8, context=4096)
     assert completion.prompt_tokens == engine.count_tokens(request.messages)
     assert completion.text
     assert completion.seconds > 0

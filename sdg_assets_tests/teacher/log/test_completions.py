@@ -53,6 +53,27 @@ def written(path: Place, *request_ids: str) -> None:
             log.append(said(request_id))
 
 
+def cut_off(request_id: str, text: str = "fo") -> Completion:
+    return said(request_id, text).model_copy(update={"finish_reason": "length"})
+
+
+def test_the_last_completion_of_a_request_counts(place: Place) -> None:
+    with CompletionLog(place) as log:
+        log.append(cut_off("a"))
+        log.append(said("b"))
+    with CompletionLog(place) as log:
+        log.append(cut_off("a", "fou"))
+        assert log.get("a").text == "fou"
+    with CompletionLog(place) as log:
+        assert (log.get("a").text, log.get("a").attempt) == ("fou", 2)
+        log.append(said("a"))
+
+        assert {c.request_id: c.text for c in log} == {"a": "four", "b": "four"}
+        assert log.answers().get("a").text == "four"
+    with CompletionLog(place) as log:
+        assert (len(log), log.get("a").text, log.answers().get("a").text) == (2, "four", "four")
+
+
 def test_what_was_said_is_there_after_a_restart(place: Place) -> None:
     with CompletionLog(place) as log:
         log.append(said("a", "zwölf\n\u2028 Äpfel \\ \x00"))
@@ -152,7 +173,7 @@ def test_a_damaged_line_costs_one_completion_which_is_asked_again(
             assert set(answers(log)) == ({"a", "b", "c"} if byte == -1 else {"a", "c"})
             assert set(answers(log).values()) == {"four"}
             log.append(said("b"))
-            assert log.get("b") == said("b")
+            assert log.get("b").text == said("b").text
 
         assert f"{path}: damaged lines: {len(log.damaged)} ({path}:2" in caplog.text
         assert path.read_bytes().startswith(damaged), "the damaged line must stay for inspection"

@@ -18,7 +18,7 @@ from sdg_assets.teacher.log import segments
 from sdg_assets.teacher.log.completions import CompletionLog
 from sdg_assets.teacher.log.seal import sealed
 from sdg_assets.teacher.log.segments import Segments
-from sdg_assets_tests.teacher.log.test_completions import said, written
+from sdg_assets_tests.teacher.log.test_completions import cut_off, said, written
 
 
 @pytest.fixture
@@ -74,6 +74,17 @@ def test_an_answer_takes_the_place_of_a_refusal_that_came_before(log_place: Plac
 
     with CompletionLog(log_place) as log:
         assert [completion.text for completion in log] == ["four"]
+
+
+def test_the_order_of_segments_does_not_say_which_answer_is_the_last(log_place: Place) -> None:
+    """A merge names old lines anew, and small segments are read before large ones."""
+    folder = log_place.with_suffix(".segments")
+    said_last = cut_off("a", "four and tw").model_copy(update={"attempt": 2})
+    for name, completion in (("1", said_last), ("2", cut_off("a")), ("3", said_last)):
+        write_atomic(folder / f"{name}.jsonl", sealed(completion))
+
+    with CompletionLog(log_place) as log:
+        assert [completion.text for completion in log] == ["four and tw"]
 
 
 def test_a_flush_comes_after_so_many_completions(
