@@ -4,6 +4,7 @@ import logging
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 
+from sdg_assets.assets.room import refuse_full_context
 from sdg_assets.catalog import SubtaskSpec
 from sdg_assets.enrichment.judge import Judge
 from sdg_assets.enrichment.probe import Probe
@@ -45,11 +46,15 @@ def desks_of(
 
     Yields:
         Role → desk.
+
+    Raises:
+        TeacherError: As for `open_teachers`, or a teacher's output leaves no room for a prompt.
     """
     folder = store.completions_dir(spec.task, spec.key)
     with ExitStack() as opened:
         desks = {}
         for role, teacher in open_teachers(settings, roles).items():
+            refuse_full_context(role, teacher, settings)
             teacher_class = teacher.identity.teacher_class
             versions = log_versions(role, spec.answer_kind, settings.judge_api, teacher_class)
             prompts = content_id(versions)[:8]

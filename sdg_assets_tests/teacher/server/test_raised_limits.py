@@ -70,7 +70,7 @@ def test_a_raised_limit_asks_only_for_what_it_ended(
     engine: dict[str, Any],
 ) -> None:
     with odd_server() as server:
-        asked = []
+        asked = list[int]()
         for limit, settings in ((64, {}), (64, {}), (longest, engine), (longest, engine)):
             server.answers[LISTED] = [listed] * 9 if listed else []
             server.answers[CHAT] = [] if asked else [reply(GOOD), ended, reply(GOOD)]
