@@ -43,12 +43,14 @@ from sdg_assets.teacher.requests import (
     FinishReason,
     Message,
     Request,
+    Sampling,
     TeacherIdentity,
     finish_reason,
     output_limit,
     too_long,
 )
 from sdg_assets.teacher.stopping import EngineWork, FrozenError, engine_work
+from sdg_assets.teacher.thinking import thinks
 from sdg_assets.teacher.thought_parser import Preparation, ThoughtParser
 from sdg_assets.teacher.thoughts import Parted, settled
 
@@ -325,11 +327,23 @@ class EngineTeacher:
             top_k=sampling.top_k,
             min_p=sampling.min_p,
             max_tokens=output_limit(self.thinking, sampling),
+            thinking_token_budget=self._thought_budget(sampling),
             structured_outputs=prepared.structured_outputs,
             skip_special_tokens=prepared.skip_special_tokens,
             # Otherwise vLLM builds an output for each request at each step.
             output_kind=RequestOutputKind.FINAL_ONLY,
         )
+
+    def _thought_budget(self, sampling: Sampling) -> int | None:
+        """Tokens after which the started engine ends a thought; None: it does not.
+
+        `max_tokens` is thought and answer together: without this a long thought would take the
+        answer's share.
+        """
+        if self.thinking is None or not thinks(self.thinking, sampling.thinking):
+            return None
+        core: Core | None = self.__dict__.get("core")
+        return self.thinking.max_tokens if core and core.ends_thoughts else None
 
     def _prepared(self, request: Request, prompt: Sequence[int]) -> Preparation:
         if self.thoughts:

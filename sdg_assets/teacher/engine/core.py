@@ -45,6 +45,16 @@ def room_of(config: Any) -> Room:  # noqa: ANN401 – vllm.config.VllmConfig
     )
 
 
+def ends_thoughts(config: Any) -> bool:  # noqa: ANN401 – vllm.config.VllmConfig
+    """Whether a started engine can end a thought at its budget.
+
+    vLLM must know the tags of the card's parser. It does not for gpt-oss, for example, and refuses
+    a request with a budget then.
+    """
+    reasoning = getattr(config, "reasoning_config", None)
+    return bool(reasoning and reasoning.enabled)
+
+
 @dataclass(frozen=True)
 class Output:
     """A finished request of the engine."""
@@ -60,6 +70,8 @@ class Core(Protocol):
     room: Room
     in_process: bool
     """Whether it computes in this process."""
+    ends_thoughts: bool
+    """Whether it can end a thought at its budget."""
 
     def add(
         self,

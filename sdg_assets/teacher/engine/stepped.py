@@ -10,7 +10,7 @@ import os
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from sdg_assets.teacher.engine.core import Output, room_of
+from sdg_assets.teacher.engine.core import Output, ends_thoughts, room_of
 from sdg_assets.teacher.thought_parser import Preparation, add_request
 
 
@@ -29,6 +29,7 @@ class SteppedCore:
         self._llm: Any = LLM(model=model, **arguments)
         self._engine = self._llm.llm_engine
         self.room = room_of(self._engine.vllm_config)
+        self.ends_thoughts = ends_thoughts(self._engine.vllm_config)
         compute = self._engine.engine_core.get_output
 
         def counted() -> Any:  # noqa: ANN401 – vLLM's EngineCoreOutputs

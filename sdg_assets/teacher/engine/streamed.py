@@ -19,7 +19,7 @@ from concurrent import futures
 from typing import Any
 
 from sdg_assets.teacher.engine.children import ErrorsOfChildren, tied_to_this_process
-from sdg_assets.teacher.engine.core import Output, room_of
+from sdg_assets.teacher.engine.core import Output, ends_thoughts, room_of
 from sdg_assets.teacher.thought_parser import Preparation
 
 LOOK_SECONDS = 1.0
@@ -49,6 +49,7 @@ class StreamedCore:
             self._end_loop()
             raise
         self.room = room_of(self._llm.vllm_config)
+        self.ends_thoughts = ends_thoughts(self._llm.vllm_config)
 
     async def _start(self, model: str, arguments: Mapping[str, Any]) -> Any:  # noqa: ANN401 – AsyncLLM
         """Starts the engine in the loop's thread, which lives as long as the engine."""

@@ -70,7 +70,20 @@ def test_a_thought_is_free_and_the_answer_after_it_has_the_schema(engine: Thinki
 
 
 @pytest.mark.engine
-def test_a_thought_without_an_end_uses_up_its_budget(engine: ThinkingEngine) -> None:
+def test_a_thought_without_an_end_leaves_the_answer_its_share(engine: ThinkingEngine) -> None:
+    ended = answers(engine, "on", bias=NEVER, count=3)
+
+    for answer in ended:
+        assert answer.finish_reason == "stop"
+        assert set(json.loads(answer.text)) == {"city", "big"}
+        assert BUDGET - 8 <= answer.reasoning_tokens <= BUDGET, "the prompt began the thought"
+
+
+@pytest.mark.engine
+def test_where_vllm_does_not_know_the_tags_a_thought_may_take_the_answers_share(
+    engine: ThinkingEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engine.core, "ends_thoughts", False)
     (answer,) = answers(engine, "on", bias=NEVER, count=1)
 
     assert (answer.finish_reason, answer.text) == ("thinking", "")

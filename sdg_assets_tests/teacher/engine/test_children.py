@@ -55,7 +55,7 @@ from sdg_assets_tests.support.requests import request_of
 
 def ask(tokens):
     prompt = [Message(role="user", content="Count from one to one thousand.")]
-    sampling = Sampling(temperature=0.0, max_tokens=tokens)
+    sampling = Sampling(temperature=0.0, max_tokens=tokens, sample=tokens)
     engine.submit(request_of(engine.identity, prompt, sampling))
 
 if __name__ == "__main__":
