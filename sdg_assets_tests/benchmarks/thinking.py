@@ -139,14 +139,16 @@ def _measured(
         desk = Desk(recorder, log)
         shares: dict[str, float] = {}
         shares |= _drafts(recorder, desk, arguments.drafts)
-        shares |= _truncated(recorder, desk, 6)
+        # A limit of tokens is no part of a request's id: the log of the drafts would answer.
+        with CompletionLog(Path(folder) / "endless") as endless:
+            shares |= _endless(recorder, Desk(recorder, endless), 6)
         shares |= _votes(recorder, desk, arguments.rows)
         shares |= _switched_off(recorder, desk, encoder, 6)
     figures = {place: {name: round(value, 3) for name, value in shares.items()}}
     print(json.dumps(figures, indent=1), flush=True)
     least = {
         "thought and answer apart": 1.0,
-        "truncated thoughts named": 1.0,
+        "endless thoughts ended or named": 1.0,
         "drafts that are valid JSON": 0.99,
         "votes with thought and answer apart": 1.0,
         "verified rows with reasoning": 0.95,
@@ -185,19 +187,21 @@ def _drafts(recorder: Recorder, desk: Desk, count: int) -> dict[str, float]:
     }
 
 
-def _truncated(recorder: Recorder, desk: Desk, count: int) -> dict[str, float]:
-    """Thoughts that never end use up the whole budget."""
+def _endless(recorder: Recorder, desk: Desk, count: int) -> dict[str, float]:
+    """Thoughts that never end: an engine ends them at the budget; a server cuts them off."""
     recorder.clear()
     bias, recorder.teacher.bias = recorder.teacher.bias, NEVER
     spec, seeds = _seeds(WRITTEN[0], count)
     knobs = WriterKnobs(thinking="on", max_tokens=16)
     rows = written_by(desk, spec, seeds[:count], knobs)
     recorder.teacher.bias = bias
-    named = [
-        isinstance(row, Rejection) and row.reason == "truncated while thinking" for row in rows
+    reasons = {"truncated while thinking", "truncated"}
+    named = [isinstance(row, Rejection) and row.reason in reasons for row in rows]
+    ends = [
+        c.reasoning_tokens <= BUDGET or (c.finish_reason == "thinking" and not c.text)
+        for c in recorder.completions.values()
     ]
-    ends = [c.finish_reason == "thinking" and not c.text for c in recorder.completions.values()]
-    return {"truncated thoughts named": _share([*named, *ends])}
+    return {"endless thoughts ended or named": _share([*named, *ends])}
 
 
 def _votes(recorder: Recorder, desk: Desk, count: int) -> dict[str, float]:
