@@ -36,6 +36,7 @@ from sdg_assets.teacher.conversation import Work
 from sdg_assets.teacher.lengths import LENGTHS
 from sdg_assets.teacher.prompts import Prompt
 from sdg_assets.teacher.requests import (
+    FAULTS,
     Completion,
     Request,
     TeacherFacts,
@@ -123,17 +124,12 @@ def knowledge_fault(completion: Completion, example: Example) -> str:
         example: The question that it was written for.
 
     Returns:
-        `truncated`, `truncated while thinking`, `filtered by the server`, `empty`, `copy of the
-        question`, `copy of the passage`, `speaks of the question`, `speaks of a passage` or `gives
-        the answer away`.
+        One of `FAULTS`, `empty`, `copy of the question`, `copy of the passage`, `speaks of the
+        question`, `speaks of a passage` or `gives the answer away`.
     """
     text = knowledge_of(completion)
-    if completion.finish_reason == "content_filter":
-        return "filtered by the server"
-    if completion.finish_reason == "thinking":
-        return "truncated while thinking"
-    if completion.finish_reason != "stop":
-        return "truncated"
+    if fault := FAULTS.get(completion.finish_reason):
+        return fault
     if not text:
         return "empty"
     question = normalized(example.question, example.language)

@@ -231,6 +231,8 @@ def _draft_of(seed: Example) -> str:
 def _read(completion: Completion, api: JudgeApi) -> tuple[float, Rubric | None, list[str]]:
     if completion.finish_reason == "too_long":
         return 0.0, None, ["unreadable: the row does not fit the judge"]
+    if completion.finish_reason == "refused":
+        return 0.0, None, [f"unreadable: the judge's server refused: {completion.refusal}"]
     try:
         if api == "rubric":
             ratings = Ratings.model_validate_json(completion.text.strip())

@@ -17,7 +17,7 @@ from sdg_assets.enrichment.votes import read_ballot, sameness, vote_request
 from sdg_assets.records import AnswerKind, EnrichedExample, JudgeApi, Role, TeacherClass
 from sdg_assets.teacher.conversation import Work
 from sdg_assets.teacher.prompts import Prompt
-from sdg_assets.teacher.requests import TeacherFacts
+from sdg_assets.teacher.requests import UNANSWERED, TeacherFacts
 
 
 @dataclass(frozen=True)
@@ -48,14 +48,14 @@ class ProbeEnrichment(Enrichment):
         return vote_prompts(kind, teacher_class)
 
     def ask(self, row: EnrichedExample, context: EnrichmentContext) -> Work[Mapping[str, Any]]:
-        """Makes all requests at once; adds nothing if the row does not fit the probe."""
+        """Makes all requests at once; adds nothing if the probe cannot be asked about the row."""
         probe, count = context.teachers[self.role], context.knobs.probe_answers
         thinking = context.thinking.get(self.role, "")
         # The solver's temperature and length are no setting of the probe.
         knobs = replace(context.knobs, temperature=None, max_tokens=None, thinking=thinking)
         asked = [vote_request(row, number, probe, knobs, role=self.role) for number in range(count)]
         completions = yield [request for _, request in asked]
-        if any(completion.finish_reason == "too_long" for completion in completions):
+        if any(completion.finish_reason in UNANSWERED for completion in completions):
             return {}
         same = sameness(row)
         ballots = [
@@ -72,7 +72,7 @@ class ProbeEnrichment(Enrichment):
     def numbers(self, added: Mapping[str, Any]) -> Mapping[str, float]:
         """`rows_probed` and `probe_right_answers`."""
         if not added:
-            return {"rows_too_long_for_the_probe": 1}
+            return {"rows_not_probed": 1}
         right = round(added["pass_rate"] * added["probe_answers"])
         return {"rows_probed": 1, "probe_right_answers": right}
 

@@ -96,6 +96,7 @@ def test_a_thought_is_condensed_without_thinking_again(solve: Solve) -> None:
     [
         (CLEAN, "length", "truncated"),
         ("", "thinking", "truncated while thinking"),
+        ("", "refused", "refused by the server"),
         ("", "stop", "empty"),
         ("Wait, let me check. Paris it is.", "stop", "thinks aloud"),
         ("Die Regierung sitzt in Paris, und Lyon ist auch eine Stadt.", "stop", "language"),

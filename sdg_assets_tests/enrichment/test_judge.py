@@ -84,6 +84,14 @@ def test_an_unreadable_judgement_scores_0_and_is_kept(text: str, finish_reason: 
     assert judgement.reasons[0].startswith(f"unreadable: {finish_reason}: {text[:5]}")
 
 
+def test_a_row_that_the_judges_server_refuses_says_so() -> None:
+    refused = said("", "refused").model_copy(update={"refusal": "HTTP 400: blocked"})
+
+    assert judge().judgement(refused).reasons == [
+        "unreadable: the judge's server refused: HTTP 400: blocked"
+    ]
+
+
 def test_a_row_that_does_not_fit_the_judge_says_so() -> None:
     judgement = judge().judgement(said("", "too_long"))
 

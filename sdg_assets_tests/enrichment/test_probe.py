@@ -12,6 +12,7 @@ from sdg_assets.stages.prompt_versions import log_versions, role_versions
 from sdg_assets.teacher.conversation import Desk, Usage
 from sdg_assets.teacher.log.completions import CompletionLog
 from sdg_assets.teacher.replay import replay
+from sdg_assets.teacher.requests import refused
 from sdg_assets.teacher.stream import converse
 from sdg_assets_tests.support.records import generated
 from sdg_assets_tests.support.scripted_teacher import ScriptedTeacher
@@ -83,7 +84,17 @@ def test_a_row_that_does_not_fit_the_probe_has_no_rate(tmp_path: Path) -> None:
 
     assert isinstance(row, EnrichedExample)
     assert (row.verified, row.pass_rate, row.probe) == (True, None, None)
-    assert report.added == {"rows_too_long_for_the_probe": 1}
+    assert report.added == {"rows_not_probed": 1}
+
+
+def test_an_answer_that_the_probes_server_refuses_is_no_wrong_answer(tmp_path: Path) -> None:
+    report = EnrichmentReport()
+    strict = ScriptedTeacher(lambda request: refused(request, "HTTP 400: blocked"), stamp=WEAK)
+    (row,) = probed(tmp_path, strict, report=report)
+
+    assert isinstance(row, EnrichedExample)
+    assert (row.verified, row.pass_rate, row.probe) == (True, None, None)
+    assert report.added == {"rows_not_probed": 1}
 
 
 def test_a_row_with_a_control_token_of_the_probe_is_sent_to_nobody(tmp_path: Path) -> None:

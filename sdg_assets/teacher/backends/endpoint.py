@@ -29,11 +29,12 @@ from sdg_assets.teacher.requests import (
     TeacherIdentity,
     finish_reason,
     output_limit,
+    refused,
     too_long,
 )
 from sdg_assets.teacher.server.background import background
 from sdg_assets.teacher.server.fleet import Fleet
-from sdg_assets.teacher.server.refusals import TooLongError
+from sdg_assets.teacher.server.refusals import OwnRefusalError, TooLongError
 from sdg_assets.teacher.server.replies import ChatReply, TokenCount
 from sdg_assets.teacher.server.served import identity_of_served
 from sdg_assets.teacher.server.words import (
@@ -94,6 +95,7 @@ class EndpointTeacher:
         self._turns = asyncio.Semaphore(self.capacity)
         self._finished: queue.SimpleQueue[Completion | FailedRequest] = queue.SimpleQueue()
         self._under_way = 0
+        self._refusals = 0
         self._inbox: deque[tuple[Request, dict[str, Any]]] = deque()
         """Requests and their bodies on the way to the background thread."""
         self._is_woken = False
@@ -206,11 +208,22 @@ class EndpointTeacher:
                 self._finished.put(await self.complete(request, body))
         except TooLongError:
             self._finished.put(too_long(request, 0))
+        except OwnRefusalError as refusal:
+            self._warn_of_refusal(refusal)
+            self._finished.put(refused(request, str(refusal)))
         except BaseException as error:
             reason = error if isinstance(error, Exception) else RuntimeError(type(error).__name__)
             self._finished.put(FailedRequest(request.id, reason))
             if not isinstance(error, Exception):
                 raise
+
+    def _warn_of_refusal(self, refusal: OwnRefusalError) -> None:
+        self._refusals += 1
+        if self._refusals.bit_count() == 1:  # the first, the second, the fourth …
+            log.warning(
+                "teacher %s: refused requests so far: %d; the last with: %s",
+                self.fleet.name, self._refusals, refusal,
+            )  # fmt: skip
 
     def longest_output(self, request: Request) -> int:
         """Most tokens of the answer, and of the thought before it."""
@@ -246,7 +259,9 @@ class EndpointTeacher:
         """Sends the body of a request and returns its completion; raises as `Fleet.ask` does."""
         began = time.monotonic()
         key = request.messages[-1].content[:PREFIX]
-        answer = await self.fleet.ask("/v1/chat/completions", ChatReply, body, key=key)
+        answer = await self.fleet.ask(
+            "/v1/chat/completions", ChatReply, body, key=key, form=form_of(request)
+        )
         choice, usage = answer.choices[0], answer.usage
         parted = parted_reply(
             self.identity.thinking,
@@ -268,6 +283,11 @@ class EndpointTeacher:
             cached_tokens=usage.cached_tokens,
             seconds=round(time.monotonic() - began, 3),
         )
+
+
+def form_of(request: Request) -> str:
+    """Requests of one form differ only in their texts: they have the same role and template."""
+    return f"{request.role} {request.prompt_version}"
 
 
 class Clients(Generic[ClientT]):

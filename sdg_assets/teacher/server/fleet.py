@@ -31,8 +31,10 @@ from sdg_assets.addresses import Credentials, addresses_in, split_credentials
 from sdg_assets.errors import TeacherError, TeacherGoneError, TransientError
 from sdg_assets.teacher.server.background import NAME, background, run
 from sdg_assets.teacher.server.refusals import (
+    FAILED,
     FrozenError,
     LostAnswerError,
+    OwnRefusalError,
     RefusedError,
     TemporaryError,
 )
@@ -132,6 +134,7 @@ class Fleet:
         body: dict[str, Any],
         *,
         key: str = "",
+        form: str = "",
         seconds: float | None = None,
     ) -> ReplyT:
         """Sends a request and returns the answer; retries while servers are busy or failing.
@@ -141,13 +144,16 @@ class Fleet:
             kind: The type of the answer.
             body: Sent as JSON.
             key: Requests with the same key go to the same server, if its load allows it.
+            form: Requests with the same form differ only in their texts. Empty: no refusal is the
+                request's own.
             seconds: Time limit of an attempt; None: as long as the server makes progress.
 
         Raises:
             TeacherGoneError: No server answers any request.
             TransientError: None gave a good answer to this request.
             TooLongError: The request exceeds the model's context.
-            TeacherError: A server refuses the request or the credentials, or speaks another
+            OwnRefusalError: A server refuses the request, and answers others of its form.
+            TeacherError: A server refuses all such requests or the credentials, or speaks another
                 protocol.
         """
         failures = refusals = 0
@@ -160,21 +166,28 @@ class Fleet:
         while True:
             server = await self._turn(key, failed_at)
             answers = server.load.answers
+            refused: RefusedError | None = None
             try:
                 if not await self._recognized(server):
                     continue
                 reply = await server.answer("POST", path, kind, body, seconds)
             except RefusedError as error:
-                raise TeacherError(str(error)) from None
+                refused = error
             except LostAnswerError as error:
                 raise TransientError(f"teacher {server.url}: {error}") from None
             except TemporaryError as error:
                 problem = error
             else:
+                server.blame.answered(form)
                 return reply
             finally:
                 server.load.under_way -= 1
                 self._wake(2)
+            if refused:
+                if not (form and refused.of_request):
+                    raise TeacherError(str(refused))
+                await self._raise_if_own(refused.of_request, server, path, kind, body, form)
+                raise TeacherError(f"{refused}; it refuses other requests of this kind, too")
             failed_at.add(server)
             if problem.is_busy:
                 if not refusals or server.load.answers > answers:  # it answers other requests
@@ -194,11 +207,42 @@ class Fleet:
             lost |= {server} if server.is_lost else set()
             rests_too_long = problem.wait > LONGEST_WAIT_SECONDS and not others
             all_frozen = isinstance(problem, FrozenError) and working in ([], [server])
+            if is_over and form and problem.status == FAILED:
+                await self._raise_if_own(str(problem), server, path, kind, body, form)
             if is_over or rests_too_long or all_frozen:
                 raise await self._given_up(server, path, failures + refusals, problem)
             if not others:
                 await self._pause(max(pause, problem.wait))
                 failed_at.clear()
+
+    async def _raise_if_own(
+        self,
+        words: str,
+        server: Server,
+        path: str,
+        kind: type[ReplyT],
+        body: dict[str, Any],
+        form: str,
+    ) -> None:
+        """Returns if the server refuses other requests of the same form as well.
+
+        Raises:
+            OwnRefusalError: It answers others.
+            TransientError: That cannot be known now: it is busy or down.
+        """
+
+        async def trial() -> bool:
+            return await server.answers_without_text(path, kind, body)
+
+        try:
+            is_own = await server.blame.is_own(form, trial, is_alone=not server.load.under_way)
+        except TemporaryError as error:
+            raise TransientError(
+                f"teacher {server.url}: {words}; whether it refuses every request is unknown, as "
+                f"another one failed ({error}); {error.remedy}"
+            ) from None
+        if is_own:
+            raise OwnRefusalError(words)
 
     async def _note(self, server: Server, problem: TemporaryError, pause: float) -> None:
         """Draws the conclusions of a failed attempt for the requests to come."""

@@ -13,6 +13,10 @@ from email.utils import parsedate_to_datetime
 BUSY = frozenset({408, 409, 425, 429})
 # Lasting statuses from 500 on: not implemented, version not supported, network login required.
 LASTING = frozenset({501, 505, 511})
+OF_REQUEST = frozenset({400, 413, 422})
+"""Statuses with which a server may refuse one request and answer others."""
+FAILED = 500
+"""The status of an error while a server computes an answer, be it one request's or the server's."""
 ABSENT = frozenset({404, 405, 501})
 """Statuses of a path that a server does not have."""
 SHOWN = 200
@@ -45,6 +49,7 @@ class TemporaryError(Exception):
         wait: float = 0.0,
         is_busy: bool = False,
         is_down: bool = False,
+        status: int = 0,
     ) -> None:
         super().__init__(problem)
         self.remedy = remedy
@@ -54,6 +59,8 @@ class TemporaryError(Exception):
         """Whether it has too many requests now (HTTP 429)."""
         self.is_down = is_down
         """Whether the server itself may be gone: no answer, or a status from 500 on."""
+        self.status = status
+        """The HTTP status, or the one in a body that came with HTTP 200; 0 without any."""
 
 
 class FrozenError(TemporaryError):
@@ -67,16 +74,24 @@ class LostAnswerError(Exception):
 class RefusedError(Exception):
     """An answer that will not change: wrong key, wrong path, another protocol, a bad request."""
 
-    def __init__(self, sentence: str, status: int = 0, words: str = "") -> None:
+    def __init__(
+        self, sentence: str, status: int = 0, words: str = "", *, of_request: str = ""
+    ) -> None:
         super().__init__(sentence)
         self.status = status
         """The HTTP status; 0 if the answer was not refused by its status."""
         self.words = words
         """The server's own message."""
+        self.of_request = of_request
+        """The problem in a few words, if it may concern this request alone; else empty."""
 
 
 class TooLongError(Exception):
     """Prompt and longest answer exceed the context of the server's model."""
+
+
+class OwnRefusalError(Exception):
+    """The server refuses this request, and answers others of its form. The message is its words."""
 
 
 def is_temporary(status: int) -> bool:

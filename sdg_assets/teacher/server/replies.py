@@ -7,22 +7,28 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, Field, FiniteFloat, ValidationError, field_validator
 
-from sdg_assets.teacher.requests import CUT_OFF, without_lone_surrogates
+from sdg_assets.teacher.requests import CUT_OFF, finish_reason, without_lone_surrogates
 from sdg_assets.teacher.server.refusals import SHOWN, TooLongError, is_temporary, is_too_long
+
+UNPROCESSABLE = 422
+"""The HTTP status of a request that is well-formed, but cannot be answered."""
 
 
 class OddReplyError(Exception):
     """An answer that breaks the protocol.
 
     `problem` describes the answer, `remedy` says what to do. If `temporary`, the request is sent
-    again.
+    again. `status` is the HTTP status that it stands for: 0 for none.
     """
 
-    def __init__(self, problem: str, remedy: str, *, temporary: bool = False) -> None:
+    def __init__(
+        self, problem: str, remedy: str, *, temporary: bool = False, status: int = 0
+    ) -> None:
         super().__init__(problem)
         self.problem = problem
         self.remedy = remedy
         self.temporary = temporary
+        self.status = status
 
 
 class Reply(BaseModel):
@@ -124,9 +130,10 @@ class ChatUsage(ReportedUsage):
 
 
 class ChatMessage(Reply):
-    """The message of a choice; null if a thinking model did not get beyond its reasoning."""
+    """The message of a choice."""
 
-    content: str | None
+    content: str | None = None
+    """The answer; null or left out if the model did not get beyond its thought, or said nothing."""
     reasoning: str | None = None
     """The thought, as vLLM names it."""
     reasoning_content: str | None = None
@@ -157,13 +164,19 @@ class ChatReply(Reply):
     usage: ChatUsage
 
     def check(self) -> None:
-        """Refuses an answer that was cut off; another attempt may be complete."""
+        """Refuses an answer that was cut off, as another attempt may be complete, or is no text."""
         reason = self.choices[0].finish_reason
         if reason in CUT_OFF:
             raise OddReplyError(
                 f"answered with a finish_reason of {reason or 'null'}: the text is not whole",
                 "look at the server's log",
                 temporary=True,
+            )
+        if finish_reason(reason, "") == "refused":
+            raise OddReplyError(
+                f"ended an answer with finish_reason {reason!r}, so it is no text",
+                "serve the model as a plain chat model, without tools",
+                status=UNPROCESSABLE,
             )
 
 
@@ -268,4 +281,5 @@ def _error_in_disguise(content: dict[str, Any]) -> Exception:
         f"answered HTTP 200 with an error in it ({str(message)[:SHOWN]})",
         "look at the server's log",
         temporary=is_temporary(status),
+        status=status,
     )

@@ -14,12 +14,15 @@ from typing import TYPE_CHECKING, Any
 
 from sdg_assets.addresses import HIDDEN, Credentials, checked_server, masked
 from sdg_assets.errors import TeacherError
+from sdg_assets.teacher.server.blame import Blame
 from sdg_assets.teacher.server.connections import connected
 from sdg_assets.teacher.server.dialect import Dialect
 from sdg_assets.teacher.server.load import Load
 from sdg_assets.teacher.server.progress import Progress, tokens_in
 from sdg_assets.teacher.server.refusals import (
     ABSENT,
+    FAILED,
+    OF_REQUEST,
     SHOWN,
     FrozenError,
     LostAnswerError,
@@ -58,6 +61,8 @@ OVERTAKEN = 2
 since it was sent. Servers take requests in turn, but long answers leave them late."""
 MOST_BYTES = 64 << 20
 LOOK_UP = "is the server up, and SDG_TEACHER its address?"
+_PLAIN, _PLAIN_TOKENS = "Why?", 16
+"""The text of a trial, and the length of its answer: some gateways want 16 tokens at least."""
 TOO_MANY = "other clients may use it, too; lower SDG_CONCURRENCY, or rerun later"
 
 
@@ -80,6 +85,7 @@ class Server:
         """
         self.url = checked_server(url.rstrip("/").removesuffix("/v1"))
         self.load = Load()
+        self.blame = Blame()
         self.dialect = Dialect(self.url)
         self.is_lost = False
         """Whether it answers nothing now; requests then go to the other servers."""
@@ -151,6 +157,24 @@ class Server:
         if not self._check or self._check.done():
             self._check = asyncio.ensure_future(self._checked())
         return await asyncio.shield(self._check)
+
+    async def answers_without_text(
+        self, path: str, kind: type[ReplyT], body: dict[str, Any]
+    ) -> bool:
+        """Whether the server answers a request with the same fields, but harmless texts.
+
+        Raises:
+            TemporaryError: It is busy or down.
+        """
+        try:
+            await self.answer("POST", path, kind, without_text(body), CALL_SECONDS)
+        except TemporaryError as error:
+            if error.status != FAILED:
+                raise
+            return False
+        except (RefusedError, TooLongError):
+            return False
+        return True
 
     async def answer(
         self,
@@ -342,9 +366,10 @@ class Server:
         except OddReplyError as odd:
             problem = self._discreet(odd.problem)
             if odd.temporary:
-                raise TemporaryError(problem, odd.remedy) from None
+                raise TemporaryError(problem, odd.remedy, status=odd.status) from None
             message = f"teacher {self.url}{path}: {problem}; {odd.remedy}"
-        raise RefusedError(message)
+            of_request = problem if odd.status in OF_REQUEST else ""
+        raise RefusedError(message, of_request=of_request)
 
     def _check_status(self, path: str, response: aiohttp.ClientResponse, data: bytes) -> None:
         status = response.status
@@ -361,8 +386,9 @@ class Server:
             is_busy = status == 429 or (status == 503 and wait > 0)
             remedy = TOO_MANY if is_busy else LOOK_UP
             raise TemporaryError(
-                problem, remedy, wait=wait, is_busy=is_busy, is_down=status >= 500 and not is_busy
-            )
+                problem, remedy, wait=wait, is_busy=is_busy,
+                is_down=status >= 500 and not is_busy, status=status,
+            )  # fmt: skip
         if status in (401, 403):
             raise RefusedError(
                 f"{where} access refused (HTTP {status}); set SDG_API_KEY to a key that the server "
@@ -378,8 +404,9 @@ class Server:
             )
         if status >= 400:
             raise RefusedError(
-                f"{where} {problem}; look for this request in the server's log", status, text
-            )
+                f"{where} {problem}; look for this request in the server's log", status, text,
+                of_request=problem if status in OF_REQUEST else "",
+            )  # fmt: skip
         if not 200 <= status < 300 or status in (204, 205):
             raise RefusedError(
                 f"{where} answered HTTP {status}, without content; use a server with an "
@@ -406,6 +433,16 @@ class Server:
         except (aiohttp.ClientError, OSError, ValueError, TemporaryError):  # or a TimeoutError
             return None
         return tokens_in(text) if response.ok else None
+
+
+def without_text(body: dict[str, Any]) -> dict[str, Any]:
+    """The body of a request with its fields and roles, but short harmless texts."""
+    plain = body | {field: _PLAIN for field in ("text_1", "text_2") if field in body}
+    if "messages" in body:
+        plain["messages"] = [{**message, "content": _PLAIN} for message in body["messages"]]
+    if "max_tokens" in body:
+        plain["max_tokens"] = min(body["max_tokens"], _PLAIN_TOKENS)
+    return plain
 
 
 def backoff(failures: int) -> float:
