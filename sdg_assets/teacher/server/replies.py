@@ -51,6 +51,8 @@ class ServedModel(Reply):
 
     id: str = Field(min_length=1)
     root: str | None = None
+    parent: str | None = None
+    """The base model of a LoRA adapter."""
     max_model_len: int | None = Field(default=None, ge=1)
     """The context's length in tokens, as vLLM, SGLang and NIM report it."""
     max_context_length: int | None = Field(default=None, ge=1)

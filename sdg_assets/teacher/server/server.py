@@ -41,7 +41,7 @@ from sdg_assets.teacher.server.replies import (
     ReplyT,
     parsed,
 )
-from sdg_assets.teacher.server.served import ServedModel
+from sdg_assets.teacher.server.served import ServedModel, asked_model
 
 if TYPE_CHECKING:
     import aiohttp
@@ -75,7 +75,8 @@ class Server:
         """Prepares the client; sends nothing.
 
         Args:
-            url: The server's address, with or without `/v1`.
+            url: The server's address, with or without `/v1`; behind `#` the name of its model, if
+                it has several.
             stalled_seconds: Seconds without a sign of progress after which it counts as frozen.
             credentials: The user and password that it wants.
 
@@ -83,7 +84,8 @@ class Server:
             TeacherError: The address is invalid, or the key in `SDG_API_KEY` contains characters
                 that an HTTP header cannot hold.
         """
-        self.url = checked_server(url.rstrip("/").removesuffix("/v1"))
+        address, _, self.model = url.partition("#")
+        self.url = checked_server(address.rstrip("/").removesuffix("/v1"))
         self.load = Load()
         self.blame = Blame()
         self.dialect = Dialect(self.url)
@@ -137,6 +139,7 @@ class Server:
         Raises:
             TemporaryError: It does not answer.
             RefusedError: It refuses, or speaks another protocol.
+            TeacherError: It does not list the model that the address names, or several without.
         """
         try:
             await self._twice("/health", Anything)
@@ -145,12 +148,10 @@ class Server:
                 raise
             self.has_health = False
         listing = await self._twice("/v1/models", ModelList)
-        first = listing.data[0]
-        if first.length is None:
-            first.max_model_len = await self._length_in_properties()
-        else:
-            first.max_model_len = first.length
-        return ServedModel.of(self.url, listing.model_dump(), length)
+        name = asked_model(self.url, listing.model_dump(), self.model)["id"]
+        model = next(model for model in listing.data if model.id == name)
+        model.max_model_len = model.length or await self._length_in_properties()
+        return ServedModel.of(self.url, {"data": [model.model_dump()]}, length)
 
     async def is_healthy(self) -> bool:
         """Whether the server works now. Many requests that fail together ask only once."""

@@ -11,6 +11,10 @@ from typing import Any
 
 import pytest
 
+from sdg_assets.errors import TeacherError
+from sdg_assets.records import Role
+from sdg_assets.settings import settings
+from sdg_assets.teacher import open_teacher
 from sdg_assets.teacher.backend import TeacherSpec
 from sdg_assets.teacher.backends.endpoint import EndpointTeacher
 from sdg_assets.teacher.requests import (
@@ -21,6 +25,7 @@ from sdg_assets.teacher.requests import (
 )
 from sdg_assets.teacher.server.refusals import is_too_long
 from sdg_assets.teacher.server.words import AskedWords, GuessedWords
+from sdg_assets_tests.conftest import Configure
 from sdg_assets_tests.support.odd_server import CHAT, OddServer, choice, odd_server, reply
 from sdg_assets_tests.support.requests import request_of
 from sdg_assets_tests.support.teacher_server import TeacherServer, teacher_server
@@ -117,6 +122,51 @@ def test_llama_cpp_tells_its_length_in_its_properties(kind: Kind) -> None:
     assert answer(teacher).text == "red"
     assert teacher.max_model_len == 6144
     assert isinstance(teacher.words, AskedWords)
+
+
+def listing(*models: dict[str, Any]) -> dict[str, tuple[int, Any]]:
+    return {"/v1/models": (200, {"data": [{"max_model_len": 8192, **model} for model in models]})}
+
+
+def test_a_server_of_several_models_is_asked_for_the_one_that_its_address_names(
+    kind: Kind, configure: Configure
+) -> None:
+    kind.paths = listing({"id": "org/small"}, {"id": "org/large", "max_model_len": 32768})
+
+    with pytest.raises(
+        TeacherError,
+        match=r"has several models \(org/small, org/large\); name one after the address: "
+        rf"{kind.url}#org/small$",
+    ):
+        EndpointTeacher(TeacherSpec(kind.url))
+    with pytest.raises(TeacherError, match=r"does not list the model org/huge; it lists org/small"):
+        EndpointTeacher(TeacherSpec(f"{kind.url}#org/huge"))
+
+    configure(teacher=f"{kind.url.replace('http://', 'http://me:p#w@')}/v1#org/large")
+    teacher = open_teacher(settings(), Role.WRITER)
+    assert isinstance(teacher, EndpointTeacher)
+    assert answer(teacher).text == "red"
+    assert kind.bodies[-1]["model"] == "org/large"
+    assert teacher.max_model_len == 32768
+    assert teacher.identity.stamp.model == "org/large"
+
+
+@pytest.mark.parametrize(
+    "others",
+    [
+        [{"id": "mine", "parent": "org/base", "root": "/adapters/mine"}],  # a LoRA adapter
+        [{"id": "alias", "root": "org/base"}],  # another name of the same weights
+        [{"id": "base"}],  # the same twice, as a gateway of two servers lists it
+    ],
+)
+def test_adapters_and_other_names_of_a_model_are_no_other_models(
+    others: list[dict[str, Any]], kind: Kind
+) -> None:
+    kind.paths = listing({"id": "base", "root": "org/base"}, *others)
+
+    assert EndpointTeacher(TeacherSpec(kind.url)).model == "base"
+    name = others[0]["id"]
+    assert EndpointTeacher(TeacherSpec(f"{kind.url}#{name}")).model == name
 
 
 def test_a_length_that_no_server_tells_is_stated_or_warned_about(
