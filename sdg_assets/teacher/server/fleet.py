@@ -21,7 +21,7 @@ import math
 import threading
 import weakref
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -32,11 +32,13 @@ from sdg_assets.errors import TeacherError, TeacherGoneError, TransientError
 from sdg_assets.teacher.server.background import NAME, background, run
 from sdg_assets.teacher.server.refusals import (
     FAILED,
+    PROXY_GAVE_UP,
     FrozenError,
     LostAnswerError,
     OwnRefusalError,
     RefusedError,
     TemporaryError,
+    proxy_limit,
 )
 from sdg_assets.teacher.server.replies import ReplyT
 from sdg_assets.teacher.server.served import ServedModel
@@ -162,14 +164,18 @@ class Fleet:
         failed_at: set[Server] = set()
         """Servers that failed this request since its last pause."""
         lost: set[Server] = set()
+        cuts: list[float] = []
+        """Ages at which a proxy ended the last attempts, in seconds."""
         loop = asyncio.get_running_loop()
         while True:
             server = await self._turn(key, failed_at)
             answers = server.load.answers
             refused: RefusedError | None = None
+            began = loop.time()
             try:
                 if not await self._recognized(server):
                     continue
+                began = loop.time()
                 reply = await server.answer("POST", path, kind, body, seconds)
             except RefusedError as error:
                 refused = error
@@ -189,6 +195,8 @@ class Fleet:
                 await self._raise_if_own(refused.of_request, server, path, kind, body, form)
                 raise TeacherError(f"{refused}; it refuses other requests of this kind, too")
             failed_at.add(server)
+            cuts = [*cuts, loop.time() - began] if problem.status in PROXY_GAVE_UP else []
+            await self._check_proxy(server, problem, cuts)
             if problem.is_busy:
                 if not refusals or server.load.answers > answers:  # it answers other requests
                     refusals, refused_since = 0, loop.time()
@@ -214,6 +222,32 @@ class Fleet:
             if not others:
                 await self._pause(max(pause, problem.wait))
                 failed_at.clear()
+
+    async def _check_proxy(
+        self, server: Server, problem: TemporaryError, cuts: Sequence[float]
+    ) -> None:
+        """Ends a request that a proxy before a server always ends at the same age.
+
+        Without this each row cost six attempts, whose answers the server computed for nobody.
+
+        Args:
+            server: The server of the last attempt.
+            problem: Its failure.
+            cuts: The ages of the last attempts that a proxy ended, in seconds.
+
+        Raises:
+            TeacherError: The proxy has a time limit, and the server behind it works.
+        """
+        known = server.proxy_limit
+        limit = known if known and proxy_limit([known] * 2 + [*cuts[-1:]]) else proxy_limit(cuts)
+        if limit is None or not await server.is_healthy():
+            return
+        server.proxy_limit = limit
+        raise TeacherError(
+            f"teacher {server.url}: {problem}, after {limit:.0f} s each time: a proxy before the "
+            "server ends requests; raise its time limit (nginx: proxy_read_timeout), or lower "
+            "SDG_CONCURRENCY, so that answers come sooner"
+        )
 
     async def _raise_if_own(
         self,

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
@@ -17,8 +18,14 @@ OF_REQUEST = frozenset({400, 413, 422})
 """Statuses with which a server may refuse one request and answer others."""
 FAILED = 500
 """The status of an error while a server computes an answer, be it one request's or the server's."""
+PROXY_GAVE_UP = frozenset({504, 524})
+"""Statuses of a proxy that waits no longer for the server behind it; 524 is Cloudflare's."""
 ABSENT = frozenset({404, 405, 501})
 """Statuses of a path that a server does not have."""
+CUTS_OF_A_LIMIT = 3
+SHORTEST_LIMIT_SECONDS = 5.0
+"""A proxy that cannot reach its server says so sooner."""
+LIMIT_SPREAD = 0.1
 SHOWN = 200
 """Characters of a server's message that an error quotes."""
 
@@ -97,6 +104,22 @@ class OwnRefusalError(Exception):
 def is_temporary(status: int) -> bool:
     """Whether a request that got this HTTP status may succeed later."""
     return status in BUSY or (status >= 500 and status not in LASTING)
+
+
+def proxy_limit(ages: Sequence[float]) -> float | None:
+    """The time limit of a proxy before a server, in seconds.
+
+    Args:
+        ages: The ages at which a proxy ended the last attempts at one request, in seconds.
+
+    Returns:
+        The mean age; None if they are too few, too short for a limit, or differ: then the server
+        was away for other reasons.
+    """
+    if len(ages) < CUTS_OF_A_LIMIT or min(ages) < SHORTEST_LIMIT_SECONDS:
+        return None
+    mean = sum(ages) / len(ages)
+    return mean if max(ages) - min(ages) <= LIMIT_SPREAD * mean else None
 
 
 def is_too_long(message: str) -> bool:

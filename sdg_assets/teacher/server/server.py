@@ -93,6 +93,8 @@ class Server:
         """Whether it answers nothing now; requests then go to the other servers."""
         self.is_doubted = False
         """Whether it failed and has not said since then which model it serves."""
+        self.proxy_limit: float | None = None
+        """Seconds after which a proxy before it ends requests; None: no such proxy is known."""
         self.has_health = True
         """Whether it has `/health`; else its list of models says whether it works."""
         key = os.environ.get("SDG_API_KEY", "").strip()

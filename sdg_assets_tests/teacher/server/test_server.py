@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import re
 import threading
 import traceback
 from collections.abc import Iterator
@@ -25,6 +26,7 @@ from sdg_assets.teacher.requests import (
     Request,
     Sampling,
 )
+from sdg_assets.teacher.server import refusals
 from sdg_assets.teacher.server import server as servers
 from sdg_assets.teacher.server.progress import tokens_in
 from sdg_assets.teacher.server.refusals import retry_after
@@ -194,6 +196,47 @@ def test_a_refusal_belongs_to_its_request(odd: OddServer) -> None:
 
     ends = {o.request_id: o.finish_reason for o in outcomes if isinstance(o, Completion)}
     assert ends == {bad.id: "refused", good.id: "stop"}
+
+
+# Behind a proxy
+
+
+def test_a_proxys_time_limit_is_named_and_paid_for_a_few_times(
+    odd: OddServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(servers, "FIRST_WAIT_SECONDS", 0.0005)
+    monkeypatch.setattr(refusals, "SHORTEST_LIMIT_SECONDS", 0.2)
+    monkeypatch.setattr(refusals, "LIMIT_SPREAD", 0.9)
+    teacher = EndpointTeacher(TeacherSpec(odd.url))
+    odd.slow[CHAT] = 0.4
+    odd.answers[CHAT], odd.stubborn = [http("<h1>nginx", "504 Gateway Time-out")], True
+
+    failed = error(teacher)
+
+    assert isinstance(failed, PermanentError)
+    assert re.search(r"HTTP 504: <h1>nginx, after \d s each time: a proxy before", str(failed))
+    assert "raise its time limit" in str(failed)
+    assert odd.requests(CHAT) == 3
+
+    assert isinstance(error(teacher), PermanentError), "the limit is known now"
+    assert odd.requests(CHAT) == 4
+
+    odd.slow[CHAT] = 0.0
+    assert isinstance(error(teacher), TransientError), "a proxy that cannot reach its server"
+
+
+@pytest.mark.parametrize(
+    ("ages", "limit"),
+    [
+        ([60.1, 60.0, 60.2], 60.1),
+        ([60.1, 60.0], None),
+        ([60.1, 44.0, 60.2], None),
+        ([0.1, 0.1, 0.1], None),
+        ([], None),
+    ],
+)
+def test_a_time_limit_shows_by_equal_ages(ages: list[float], limit: float | None) -> None:
+    assert refusals.proxy_limit(ages) == pytest.approx(limit)
 
 
 # Frozen
