@@ -36,6 +36,7 @@ from sdg_assets.teacher.server.background import background
 from sdg_assets.teacher.server.fleet import Fleet
 from sdg_assets.teacher.server.refusals import OwnRefusalError, TooLongError
 from sdg_assets.teacher.server.replies import ChatReply, TokenCount
+from sdg_assets.teacher.server.room import Turns
 from sdg_assets.teacher.server.served import identity_of_served
 from sdg_assets.teacher.server.words import (
     AskedWords,
@@ -49,10 +50,6 @@ from sdg_assets.teacher.thoughts import parted_reply, response_format, thinking_
 log = logging.getLogger(__name__)
 
 ClientT = TypeVar("ClientT", bound="EndpointTeacher")
-CAPACITY = 256
-"""Requests under way at a server, unless `SDG_CONCURRENCY` says otherwise: vLLM's `max_num_seqs` on
-most GPUs. A server with less room lets the rest wait; one with more has work while answers are on
-their way back."""
 PREFIX = 600
 """Letters of the last turn that pick a server: the beginning of the anchor, or of the question.
 The system turn is not part: it is equal for all rows of a task."""
@@ -91,8 +88,8 @@ class EndpointTeacher:
                 self.fleet.name, self.max_model_len,
             )  # fmt: skip
         self.identity = identity_of_served(self._served, spec.catalog)
-        self.capacity = spec.concurrency or CAPACITY * len(self.fleet.servers)
-        self._turns = asyncio.Semaphore(self.capacity)
+        self._concurrency = spec.concurrency
+        self._turns = Turns(lambda: self.capacity)
         self._finished: queue.SimpleQueue[Completion | FailedRequest] = queue.SimpleQueue()
         self._under_way = 0
         self._refusals = 0
@@ -150,6 +147,11 @@ class EndpointTeacher:
     def count_tokens(self, messages: Sequence[Message]) -> int:
         """Number of prompt tokens of a conversation; without its tokenizer, an estimate."""
         return self.words.count(messages)
+
+    @property
+    def capacity(self) -> int:
+        """Requests under way at a time: `SDG_CONCURRENCY`, or what the servers have room for."""
+        return self._concurrency or max(1, self.fleet.room)
 
     @property
     def waiting(self) -> int:

@@ -108,6 +108,11 @@ class Fleet:
         """Requests that servers are answering."""
         return sum(server.load.under_way for server in self.servers)
 
+    @property
+    def room(self) -> int:
+        """Requests that the servers should have under way, all together."""
+        return sum(server.room.most for server in self.servers)
+
     def open(self) -> ServedModel:
         """Greets all servers and returns the model that they serve; for code outside the loop.
 

@@ -14,11 +14,12 @@ from typing import TYPE_CHECKING, Any
 
 from sdg_assets.addresses import HIDDEN, Credentials, checked_server, masked
 from sdg_assets.errors import TeacherError
+from sdg_assets.teacher.server import room
 from sdg_assets.teacher.server.blame import Blame
 from sdg_assets.teacher.server.connections import connected
 from sdg_assets.teacher.server.dialect import Dialect
 from sdg_assets.teacher.server.load import Load
-from sdg_assets.teacher.server.progress import Progress, tokens_in
+from sdg_assets.teacher.server.progress import Progress, tokens_in, waiting_in
 from sdg_assets.teacher.server.refusals import (
     ABSENT,
     FAILED,
@@ -41,6 +42,7 @@ from sdg_assets.teacher.server.replies import (
     ReplyT,
     parsed,
 )
+from sdg_assets.teacher.server.room import Room
 from sdg_assets.teacher.server.served import ServedModel, asked_model
 
 if TYPE_CHECKING:
@@ -88,6 +90,7 @@ class Server:
         self.url = checked_server(address.rstrip("/").removesuffix("/v1"))
         self.load = Load()
         self.blame = Blame()
+        self.room = Room()
         self.dialect = Dialect(self.url)
         self.is_lost = False
         """Whether it answers nothing now; requests then go to the other servers."""
@@ -113,6 +116,8 @@ class Server:
         self._progress = Progress(self._tokens, stalled_seconds, self._freeze)
         self._most_under_way = 0
         """Most completions that have been under way at a time."""
+        self._tells_queue = False
+        self._queue_watcher: asyncio.Task[None] | None = None
         self._limits: set[asyncio.Timeout] = set()
         """Time limits of the completions under way."""
         self._frozen_limits: set[asyncio.Timeout] = set()
@@ -223,6 +228,8 @@ class Server:
     ) -> ReplyT:
         limit, began = asyncio.timeout(None), time.monotonic()
         self._progress.watch()
+        if not self._queue_watcher:
+            self._queue_watcher = asyncio.ensure_future(self._watch_queue())
         try:
             async with limit:
                 self._limits.add(limit)
@@ -423,8 +430,25 @@ class Server:
             text = text.replace(secret, HIDDEN)
         return text
 
+    async def _watch_queue(self) -> None:
+        """Fits the room to the server's queue while requests are under way."""
+        await asyncio.sleep(room.QUEUE_SECONDS)
+        while self._limits:
+            waiting = waiting_in(await self._metrics())
+            if waiting is not None:
+                self._tells_queue = True
+                self.room.seen(waiting, self.load.under_way)
+            elif not self._tells_queue:
+                return  # it has no such metrics, and is not asked again
+            await asyncio.sleep(room.QUEUE_SECONDS)
+        self._queue_watcher = None
+
     async def _tokens(self) -> float | None:
         """Number of tokens that the server has processed; None if it does not report it."""
+        return tokens_in(await self._metrics())
+
+    async def _metrics(self) -> str:
+        """The server's answer at `/metrics`; empty if it has none."""
         import aiohttp
 
         try:
@@ -434,8 +458,8 @@ class Server:
             ):
                 text = await response.text(errors="replace")
         except (aiohttp.ClientError, OSError, ValueError, TemporaryError):  # or a TimeoutError
-            return None
-        return tokens_in(text) if response.ok else None
+            return ""
+        return text if response.ok else ""
 
 
 def without_text(body: dict[str, Any]) -> dict[str, Any]:

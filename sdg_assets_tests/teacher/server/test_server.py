@@ -9,6 +9,7 @@ import traceback
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
+from http.server import BaseHTTPRequestHandler
 
 import pytest
 
@@ -26,9 +27,9 @@ from sdg_assets.teacher.requests import (
     Request,
     Sampling,
 )
-from sdg_assets.teacher.server import refusals
+from sdg_assets.teacher.server import refusals, room
 from sdg_assets.teacher.server import server as servers
-from sdg_assets.teacher.server.progress import tokens_in
+from sdg_assets.teacher.server.progress import tokens_in, waiting_in
 from sdg_assets.teacher.server.refusals import retry_after
 from sdg_assets.teacher.server.replies import TokenCount
 from sdg_assets_tests.conftest import Configure
@@ -196,6 +197,96 @@ def test_a_refusal_belongs_to_its_request(odd: OddServer) -> None:
 
     ends = {o.request_id: o.finish_reason for o in outcomes if isinstance(o, Completion)}
     assert ends == {bad.id: "refused", good.id: "stop"}
+
+
+# As many requests as it has room for
+
+
+class Crowded(TeacherServer):
+    """A server with many slots that reports its queue."""
+
+    def __init__(self, metrics: str) -> None:
+        super().__init__()
+        self.metrics = metrics
+        self.now = self.peak = 0
+        self._lock = threading.Lock()
+
+    def intercepts(self, handler: BaseHTTPRequestHandler) -> bool:
+        if handler.path != "/metrics":
+            return False
+        handler.wfile.write(http(self.metrics))
+        handler.close_connection = True
+        return True
+
+    def admits(self) -> bool:
+        with self._lock:
+            self.now += 1
+            self.peak = max(self.peak, self.now)
+        self.over.wait(0.05)
+        with self._lock:
+            self.now -= 1
+        return True
+
+
+@pytest.mark.parametrize(
+    ("metrics", "concurrency", "grows"),
+    [
+        ('vllm:num_requests_waiting{engine="0"} 0.0\n', None, True),
+        ('vllm:num_requests_waiting{engine="0"} 0.0\n', 4, False),
+        ('vllm:num_requests_waiting{engine="0"} 9.0\n', None, False),
+        ("", None, False),
+    ],
+)
+def test_a_server_where_nothing_waits_gets_more_requests(
+    metrics: str, concurrency: int | None, grows: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(room, "CAPACITY", 4)
+    monkeypatch.setattr(room, "QUEUE_SECONDS", 0.05)
+    with teacher_server(Crowded(metrics)) as server:
+        teacher = EndpointTeacher(TeacherSpec(server.url, concurrency=concurrency))
+        assert teacher.capacity == 4
+        for number in range(80):
+            teacher.submit(request(teacher, number))
+
+        finished = []
+        while outcomes := teacher.poll():
+            finished += outcomes
+
+    assert [type(o) for o in finished] == [Completion] * 80
+    assert (server.peak > 4) == (teacher.capacity > 4) == grows
+
+
+def test_the_room_doubles_until_many_requests_wait_and_grows_slowly_then() -> None:
+    fitted = room.Room()
+    fitted.seen(waiting=0, under_way=100)
+    assert fitted.most == 256, "it was not used up"
+    fitted.seen(waiting=0, under_way=250)
+    assert fitted.most == 512
+    fitted.seen(waiting=40, under_way=512)
+    assert fitted.most == 512, "a short queue keeps the server busy"
+    fitted.seen(waiting=200, under_way=512)
+    assert fitted.most == 312
+    fitted.seen(waiting=0, under_way=312)
+    assert fitted.most == 343
+    fitted.seen(waiting=2000, under_way=312)
+    assert fitted.most == 256
+    for _ in range(100):
+        fitted.seen(waiting=0, under_way=9999)
+    assert fitted.most == room.MOST
+
+
+@pytest.mark.parametrize(
+    ("metrics", "waiting"),
+    [
+        ('vllm:num_requests_waiting{engine="0"} 3.0\nvllm:num_requests_waiting{engine="1"} 4', 7),
+        ('vllm:num_requests_waiting_by_reason{reason="capacity"} 3.0', None),
+        ('sglang:num_queue_reqs{model_name="m"} 2.0', 2),
+        ("llamacpp:requests_deferred 5", 5),
+        ("vllm:generation_tokens_total 5", None),
+    ],
+)
+def test_waiting_requests_are_counted_over_all_engines(metrics: str, waiting: float | None) -> None:
+    assert waiting_in(metrics) == waiting
 
 
 # Behind a proxy
