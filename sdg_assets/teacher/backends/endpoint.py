@@ -160,12 +160,16 @@ class EndpointTeacher:
         A request that certainly exceeds the context is not sent, and is answered as `too_long`. In
         doubt the server decides.
         """
-        self._under_way += 1
         if prompt_tokens := self._excess(request):
+            self._under_way += 1
             self._finished.put(too_long(request, prompt_tokens))
             return
         # Built in this thread: the words may have to ask the server, in the background thread.
-        self._inbox.append((request, self.body(request)))
+        # Counted afterwards: a body that cannot be made is never answered, so a poll with nothing
+        # else under way would wait for ever.
+        body = self.body(request)
+        self._under_way += 1
+        self._inbox.append((request, body))
         # Waking the loop is a system call, after which this thread waits for the interpreter's lock
         # until the loop is idle: with one call a request, a burst of answers left 1,024 requests
         # unsent for 0.3 s.

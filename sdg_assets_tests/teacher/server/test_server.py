@@ -24,6 +24,7 @@ from sdg_assets.teacher.requests import (
     Message,
     Request,
     Sampling,
+    build_request,
 )
 from sdg_assets.teacher.server import server as servers
 from sdg_assets.teacher.server.progress import tokens_in
@@ -196,6 +197,33 @@ def test_an_error_belongs_to_its_request(odd: OddServer) -> None:
         FailedRequest: bad.id,
         Completion: good.id,
     }
+
+
+def test_a_request_whose_body_cannot_be_made_is_not_under_way(odd: OddServer) -> None:
+    teacher = EndpointTeacher(TeacherSpec(odd.url))
+    # A message refuses half of a character, so the prompt cannot be rendered.
+    prompt = build_request(teacher.identity, Role.WRITER, HalfACharacter(), {}, Sampling())
+
+    with pytest.raises(ValueError, match="surrogate"):
+        teacher.submit(prompt)
+
+    assert teacher.waiting == 0
+    assert teacher.poll(wait=False) == []
+    assert isinstance(outcome(teacher), Completion)
+    polled: list[object] = []
+    idle = threading.Thread(target=lambda: polled.append(teacher.poll()), daemon=True)
+    idle.start()
+    idle.join(5)
+    assert polled == [[]], "nothing is under way, so there is nothing to wait for"
+
+
+class HalfACharacter:
+    """A prompt with a lone surrogate, as broken JSON may hold one."""
+
+    version = "v1"
+
+    def render(self, **values: object) -> tuple[Message, ...]:
+        return (Message(role="user", content="\ud83d"),)
 
 
 # Frozen
