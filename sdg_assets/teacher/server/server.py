@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from sdg_assets.addresses import HIDDEN, Credentials, checked_server, masked
 from sdg_assets.errors import TeacherError
 from sdg_assets.teacher.server.connections import connected
-from sdg_assets.teacher.server.dialect import Dialect
+from sdg_assets.teacher.server.dialect import Dialect, Trial
 from sdg_assets.teacher.server.load import Load
 from sdg_assets.teacher.server.progress import Progress, tokens_in
 from sdg_assets.teacher.server.refusals import (
@@ -175,21 +175,38 @@ class Server:
             TooLongError: The request exceeds the model's context.
             RefusedError: No attempt will succeed.
         """
+        if body is None:
+            return await self._in_time(method, path, kind, None, seconds)
+        trial = Trial(self.dialect, body)
+        first: RefusedError | None = None
         while True:
-            sent = self.dialect.spoken(body) if body else body
             try:
-                if seconds is None:
-                    return await self._while_it_makes_progress(method, path, kind, sent)
-                async with asyncio.timeout(seconds):
-                    return await self._attempt(method, path, kind, sent)
-            except TimeoutError:
-                raise TemporaryError(
-                    f"no whole answer in {seconds:.0f} s", LOOK_UP, is_down=True
-                ) from None
+                reply = await self._in_time(method, path, kind, trial.next_body(), seconds)
             except RefusedError as error:
-                is_refusal = error.status in (400, 422) and sent
-                if not (is_refusal and self.dialect.learns(error.words, sent or {})):
-                    raise
+                first = first or error
+                if error.status not in (400, 422) or not trial.refused(error.words):
+                    raise first from None
+            else:
+                if trial.answered():
+                    return reply
+
+    async def _in_time(
+        self,
+        method: str,
+        path: str,
+        kind: type[ReplyT],
+        body: dict[str, Any] | None,
+        seconds: float | None,
+    ) -> ReplyT:
+        if seconds is None:
+            return await self._while_it_makes_progress(method, path, kind, body)
+        try:
+            async with asyncio.timeout(seconds):
+                return await self._attempt(method, path, kind, body)
+        except TimeoutError:
+            raise TemporaryError(
+                f"no whole answer in {seconds:.0f} s", LOOK_UP, is_down=True
+            ) from None
 
     async def _while_it_makes_progress(
         self, method: str, path: str, kind: type[ReplyT], body: dict[str, Any] | None
