@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
+import gc
 import threading
 import traceback
 from collections.abc import Iterator
@@ -224,6 +226,18 @@ class HalfACharacter:
 
     def render(self, **values: object) -> tuple[Message, ...]:
         return (Message(role="user", content="\ud83d"),)
+
+
+def test_an_answered_request_leaves_nothing_behind(odd: OddServer) -> None:
+    teacher = EndpointTeacher(TeacherSpec(odd.url, concurrency=8))
+    for number in range(400):
+        teacher.submit(request(teacher, number))
+    while teacher.poll():
+        pass
+
+    gc.collect()
+    limits = sum(isinstance(thing, asyncio.Timeout) for thing in gc.get_objects())
+    assert limits < 200, "a million requests an hour would fill the memory"
 
 
 # Frozen
