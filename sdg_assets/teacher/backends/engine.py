@@ -278,7 +278,8 @@ class EngineTeacher:
         _ = self.core
 
     def stop(self) -> None:
-        """Ends the engine, if it runs, and frees its memory."""
+        """Ends the engine, if it runs, and frees its memory. Requests under way are dropped."""
+        self._submitted.clear()
         core = self.__dict__.pop("core", None)
         if core is not None:
             core.stop()
@@ -291,8 +292,12 @@ class EngineTeacher:
         """Adds a request to the running batch.
 
         A request that does not fit into the context is not sent: the next poll returns its
-        completion, `too_long`.
+        completion, `too_long`. One that is under way already, from a conversation that was
+        interrupted, is not sent again.
         """
+        # vLLM would answer it twice, and the second answer belongs to no request.
+        if request.id in self._submitted:
+            return
         prompt = self.prompt(request)
         length = len(prompt["prompt_token_ids"])
         if length + output_limit(self.thinking, request.sampling) > self.max_model_len:
@@ -389,7 +394,6 @@ class EngineTeacher:
 
     def _dead(self, error: BaseException, *, frozen: bool) -> Exception:
         """Drops the failed engine, so that the next request starts a new one; returns the error."""
-        self._submitted.clear()
         self._waits_since = None
         with suppress(Exception):  # it is broken; the error that broke it counts
             self.stop()

@@ -311,6 +311,22 @@ def test_an_engine_is_found_frozen_although_another_teacher_keeps_ending_the_pol
 
 
 @pytest.mark.engine
+def test_a_request_that_an_interrupted_conversation_left_behind_is_not_sent_again(
+    engine: EngineTeacher,
+) -> None:
+    left_behind = ask(engine, "Say hello again.", max_tokens=4)
+    engine.submit(left_behind)
+    other = ask(engine, "Count from one to one hundred.", LONG, max_tokens=12)
+
+    engine.submit(left_behind)
+    engine.submit(other)
+
+    assert [c.request_id for c in engine.poll()] == [left_behind.id]
+    assert [c.request_id for c in engine.poll()] == [other.id]
+    assert engine.poll() == []
+
+
+@pytest.mark.engine
 @pytest.mark.parametrize(
     ("raised", "kind", "said"),
     [
