@@ -360,7 +360,7 @@ class Server:
         self._progress.seen()
         self._check_status(path, response, bytes(data))
         try:
-            return parsed(kind, bytes(data))
+            return parsed(kind, bytes(data), self._discreet)
         except OddReplyError as odd:
             problem = self._discreet(odd.problem)
             if odd.temporary:

@@ -361,8 +361,21 @@ def test_a_password_in_an_address_is_sent_and_never_shown(
         http(f"no JSON {SECRET}"),
         http("", "301 Moved", Location=f"http://user:{ESCAPED}@there/"),
         b"garbage\r\n",
+        http("<p>" + SECRET.rjust(204)),
+        http(SECRET.rjust(204, "x")),
+        reply({"error": SECRET.rjust(204, "x")}),
     ],
-    ids=["401", "400", "page", "words", "redirect", "garbage"],
+    ids=[
+        "401",
+        "400",
+        "page",
+        "words",
+        "redirect",
+        "garbage",
+        "cut page",
+        "cut words",
+        "cut error",
+    ],
 )
 def test_no_error_tells_the_password(
     answer: bytes, odd: OddServer, monkeypatch: pytest.MonkeyPatch
