@@ -84,7 +84,9 @@ class Server:
         self.is_lost = False
         """Whether it answers nothing now; requests then go to the other servers."""
         self.is_doubted = False
-        """Whether it failed and has not said since then which model it serves."""
+        """Whether it may have another model since it last said which one it serves."""
+        self.heard_at = 0.0
+        """Time of its last answer of any kind, on the event loop's clock."""
         self.has_health = True
         """Whether it has `/health`; else its list of models says whether it works."""
         key = os.environ.get("SDG_API_KEY", "").strip()
@@ -358,6 +360,7 @@ class Server:
                         "MiB; use a server with an OpenAI-compatible API"
                     )
         self._progress.seen()
+        self.heard_at = asyncio.get_running_loop().time()
         self._check_status(path, response, bytes(data))
         try:
             return parsed(kind, bytes(data), self._discreet)
