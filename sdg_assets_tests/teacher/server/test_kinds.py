@@ -108,6 +108,30 @@ def test_nim_has_neither_health_nor_tokenizer(kind: Kind) -> None:
     assert body["messages"][0]["content"] == "What does < extra_id_0> mean in <b>bold</b>?"
 
 
+class Forgetful(Kind):
+    """Counts the tokens of one text, and refuses all others."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.counted = 0
+
+    def intercepts(self, handler: BaseHTTPRequestHandler) -> bool:
+        if handler.path == "/tokenize":
+            refusal = (400, {"error": "no"})
+            self.paths["/tokenize"] = refusal if self.counted else (200, {"count": 1})
+            self.counted += 1
+        return super().intercepts(handler)
+
+
+def test_a_text_of_which_the_server_does_not_say_whether_it_controls_is_broken_up() -> None:
+    with teacher_server(Forgetful()) as server:
+        teacher = EndpointTeacher(TeacherSpec(server.url))
+        assert isinstance(teacher.words, AskedWords)
+        answer(teacher, "What does <tool> mean?")
+
+    assert says(server.bodies[-1]) == "What does < tool> mean?"
+
+
 def test_llama_cpp_tells_its_length_in_its_properties(kind: Kind) -> None:
     kind.paths = {
         "/v1/models": (200, {"data": [{"id": "model.gguf", "meta": {"n_ctx_train": 131072}}]}),
