@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 import os
+import threading
 import time
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
@@ -127,6 +128,8 @@ class EngineTeacher:
     only the tokenizer.
     """
 
+    needs_polling: bool = True
+
     def __init__(
         self,
         resolved: ResolvedModel,
@@ -186,6 +189,10 @@ class EngineTeacher:
         """Tokens that the engine has written so far, those of unfinished answers included."""
         self.wait_until: float | None = None
         """Moment (`time.monotonic`) after which a poll waits no longer; for measurements."""
+        self.bell: threading.Event | None = None
+        self._waits_since: float | None = None
+        """The last sign of progress of an engine in a process of its own, if a bell ended the last
+        poll: otherwise no poll would last long enough to notice that it is frozen."""
         self._answered, self._answered_tokens = 0, 0
         # A prompt is tokenized twice: to count its tokens, and to send it a moment later.
         self._tokenize = lru_cache(maxsize=256)(self._encoder.encode)
@@ -271,7 +278,8 @@ class EngineTeacher:
         _ = self.core
 
     def stop(self) -> None:
-        """Ends the engine, if it runs, and frees its memory."""
+        """Ends the engine, if it runs, and frees its memory. Requests under way are dropped."""
+        self._submitted.clear()
         core = self.__dict__.pop("core", None)
         if core is not None:
             core.stop()
@@ -284,8 +292,12 @@ class EngineTeacher:
         """Adds a request to the running batch.
 
         A request that does not fit into the context is not sent: the next poll returns its
-        completion, `too_long`.
+        completion, `too_long`. One that is under way already, from a conversation that was
+        interrupted, is not sent again.
         """
+        # vLLM would answer it twice, and the second answer belongs to no request.
+        if request.id in self._submitted:
+            return
         prompt = self.prompt(request)
         length = len(prompt["prompt_token_ids"])
         if length + output_limit(self.thinking, request.sampling) > self.max_model_len:
@@ -353,17 +365,36 @@ class EngineTeacher:
     def _finished(
         self, core: Core, work: EngineWork, *, wait: bool
     ) -> list[Completion | FailedRequest]:
-        """Takes finished requests; with `wait`, as soon as there is one."""
-        while True:
+        """Takes finished requests; with `wait`, as soon as there is one, or the bell rings."""
+        outcomes = self._taken(core, wait=False)
+        if self._waits_since is not None:
+            work.last = self._waits_since
+        while wait and not outcomes:
             work.last = max(work.last, self._last_token)
-            outcomes = [self._outcome(output) for output in core.finished(wait=wait)]
+            # An engine that computes here makes a step, even if the bell has rung already.
+            outcomes = self._taken(core, wait=core.in_process or not self._is_called)
             is_over = self.wait_until is not None and time.monotonic() > self.wait_until
-            if outcomes or not wait or is_over or not core.has_unfinished:
-                return outcomes
+            is_called = self._is_called
+            # An engine that computes here stands still between two polls, and is not frozen.
+            is_interrupted = is_called and not outcomes and not core.in_process
+            self._waits_since = work.last if is_interrupted else None
+            if is_over or is_called or not core.has_unfinished:
+                break
+        return outcomes
+
+    @property
+    def _is_called(self) -> bool:
+        return self.bell is not None and self.bell.is_set()
+
+    def _taken(self, core: Core, *, wait: bool) -> list[Completion | FailedRequest]:
+        outcomes = [self._outcome(output) for output in core.finished(wait=wait)]
+        if outcomes:
+            self._waits_since = None
+        return outcomes
 
     def _dead(self, error: BaseException, *, frozen: bool) -> Exception:
         """Drops the failed engine, so that the next request starts a new one; returns the error."""
-        self._submitted.clear()
+        self._waits_since = None
         with suppress(Exception):  # it is broken; the error that broke it counts
             self.stop()
         if frozen:
