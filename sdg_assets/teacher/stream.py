@@ -8,7 +8,6 @@ engine's batch.
 from __future__ import annotations
 
 import math
-import os
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor
@@ -18,6 +17,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from sdg_assets.errors import FullDiskError, TeacherGoneError, TransientError
+from sdg_assets.processes.cpus import usable_cpus
 from sdg_assets.teacher.clock import Clock
 from sdg_assets.teacher.conversation import Desk, Desks, Feed, ResultT, Usage, Work, captured
 from sdg_assets.teacher.requests import Completion, FailedRequest, Request, Ringing, Teacher
@@ -175,14 +175,26 @@ class _Stream:
         under_way = len(self._asked) + len(self._steps)
         budgets = (feed.budget for feed in self.feeds if feed.budget)
         affordable = min((budget.requests_worth for budget in budgets), default=math.inf)
-        return under_way < min(self._concurrency or self._capacity, affordable)
+        if self._concurrency:
+            return under_way < min(self._concurrency, affordable)
+        return under_way < affordable and len(self._steps) < self._spare_capacity
 
     @property
-    def _capacity(self) -> int:
-        """What the least of the teachers can hold; it may change while they work."""
+    def _spare_capacity(self) -> int:
+        """How many more requests the fullest teacher can hold; capacities change as they work.
+
+        Each teacher counts its own requests: with one capacity for all, a judge on a small server
+        held the solver's four servers to a quarter of what they can do.
+        """
         desks = (desk for feed in self.feeds for desk in feed.desks.values())
         teachers = {id(desk.teacher): desk.teacher for desk in desks}
-        return min((teacher.capacity for teacher in teachers.values()), default=1)
+        return min(
+            (
+                teacher.capacity - (clock.under_way if (clock := self._clocks.get(key)) else 0)
+                for key, teacher in teachers.items()
+            ),
+            default=1,
+        )
 
     @property
     def is_held(self) -> bool:
@@ -314,7 +326,7 @@ class _Stream:
     def _advance(self, feed: Feed, work: Work[Any], answers: list[Completion] | None) -> None:
         """Continues a piece of work for as long as the logs answer its requests."""
         if feed.runs_programs:
-            self._pool = self._pool or ThreadPoolExecutor(os.cpu_count())
+            self._pool = self._pool or ThreadPoolExecutor(usable_cpus())
             context = copy_context()  # what the partition's run allows programs to do
             step = self._pool.submit(context.run, _Step.of, feed, work, answers)
             step.add_done_callback(lambda _: self._bell.set())

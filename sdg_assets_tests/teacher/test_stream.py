@@ -134,6 +134,19 @@ def test_waiting_for_two_teachers_costs_no_time_of_a_core(tmp_path: Path) -> Non
         assert time.thread_time() - before < 0.5
 
 
+def test_a_small_teacher_leaves_a_larger_one_its_capacity(tmp_path: Path) -> None:
+    solver = ScriptedTeacher(lambda _: "yes", capacity=8)
+    judge = ScriptedTeacher(lambda _: "3", capacity=2)
+    with CompletionLog(tmp_path / "solver") as first, CompletionLog(tmp_path / "judge") as second:
+        desks = {Role.SOLVER: Desk(solver, first), Role.JUDGE: Desk(judge, second)}
+        works = [turns(desks, Role.SOLVER, f"row {number}", 1) for number in range(20)]
+        judged = [turns(desks, Role.JUDGE, f"row {number}", 1) for number in range(6)]
+        for feed in fill([Feed(works + judged, desks, Usage())]):
+            assert feed.error is None
+
+    assert (solver.most_at_once, judge.most_at_once) == (8, 2)
+
+
 class Ready(ScriptedTeacher):
     """Has each answer at once."""
 
