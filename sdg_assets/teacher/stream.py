@@ -34,8 +34,7 @@ def fill(feeds: Iterable[Feed], *, concurrency: int | None = None) -> Iterator[F
 
     Args:
         feeds: The partitions' work, opened lazily, in order.
-        concurrency: Requests under way at a time; None: as many as the least of the teachers has
-            capacity for.
+        concurrency: Requests under way at a time; None: each teacher's capacity.
 
     Yields:
         Each feed as soon as it is finished, with its error if it failed. Its completions are in the
