@@ -411,7 +411,7 @@ class EngineTeacher:
         reason: FinishReason,
     ) -> Parted:
         if self.thoughts is None:
-            return settled(None, request, "", answer.text, reason)
+            return settled(None, request, "", answer.text, reason, teacher=self._model)
         return self.thoughts.part(request, prompt, answer.text, answer.token_ids, reason)
 
 
