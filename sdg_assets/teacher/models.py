@@ -347,17 +347,11 @@ def _repackaged(name: str, revision: str, cards: Mapping[str, TeacherCard]) -> T
     Returns:
         The card; None if no listed model has this name, or those of different owners have.
     """
-    alike = [
-        card
-        for card in cards.values()
-        if HUB_ID.fullmatch(card.model) and is_packaging_of(name, card.model)
-    ]
-    owner = owner_of(name)
-    own = [card for card in alike if owner_of(card.model) == owner]
-    listed = own or alike
-    if len({owner_of(card.model) for card in listed}) != 1:
+    listed, owner = _same_weights(name, cards), owner_of(name)
+    if not listed:
         return None
-    limit: list[CommercialUse] = [] if own else ["unclear"]
+    is_makers = owner == owner_of(listed[0].model)
+    limit: list[CommercialUse] = [] if is_makers else ["unclear"]
     terms = listed[0].terms
     return listed[0].model_copy(
         update={
@@ -366,7 +360,7 @@ def _repackaged(name: str, revision: str, cards: Mapping[str, TeacherCard]) -> T
             "revision": revision,
             "hub_revision": None,
             "outputs_may_train": _strictest([c.outputs_may_train for c in listed] + limit),
-            "terms": terms if own else f"{_packaged_elsewhere(listed[0])} {terms}",
+            "terms": terms if is_makers else f"{_packaged_elsewhere(listed[0])} {terms}",
             "commercial_use": _strictest([c.commercial_use for c in listed] + limit),
             "certainty": "guess",
             "served_as": (),
@@ -377,6 +371,18 @@ def _repackaged(name: str, revision: str, cards: Mapping[str, TeacherCard]) -> T
             "packaged": None,
         }
     )
+
+
+def _same_weights(name: str, cards: Mapping[str, TeacherCard]) -> list[TeacherCard]:
+    """The cards of the model that a name packages; none if models of several owners are alike."""
+    alike = [
+        card
+        for card in cards.values()
+        if HUB_ID.fullmatch(card.model) and is_packaging_of(name, card.model)
+    ]
+    own = [card for card in alike if owner_of(card.model) == owner_of(name)]
+    owners = {owner_of(card.model) for card in alike}
+    return own or (alike if len(owners) == 1 else [])
 
 
 def _packaged_elsewhere(card: TeacherCard) -> str:
@@ -399,20 +405,20 @@ def _tell(card: TeacherCard, cards: Mapping[str, TeacherCard]) -> None:
     """Warns of a teacher without a card of its own, and says as what it is asked."""
     if any(card.model == listed.model for listed in cards.values()):
         return
-    alike = [listed.model for listed in cards.values() if is_packaging_of(card.model, listed.model)]
-    is_repackaged = alike and card.license != "unknown"
-    _warn(card.model, alike[0] if is_repackaged else "", card.license)
+    listed = _same_weights(card.model, cards)
+    _warn(card.model, listed[0].model if listed else "", card.license, card.commercial_use)
 
 
 @cache
-def _warn(model: str, weights: str, license_: str) -> None:
+def _warn(model: str, weights: str, license_: str, use: CommercialUse) -> None:
     """Warns once a process: every stage resolves its teachers."""
     if weights:
         log.warning(
             "teacher %s: has no card in teachers.yaml. By its name it has the weights of %s: it is "
-            "asked as that model, and its licence is taken for %s, unread. If the name misleads, "
-            "give it a card in teachers.yaml of your catalog (SDG_CATALOG)",
-            model, weights, license_,
+            "asked as that model, and its licence is taken for %s, unread (commercial use: %s). If "
+            "the name misleads, or you read its licence, give it a card in teachers.yaml of your "
+            "catalog (SDG_CATALOG)",
+            model, weights, license_, use,
         )  # fmt: skip
         return
     log.warning(

@@ -116,6 +116,7 @@ def test_a_model_without_a_card_says_as_what_it_is_asked(
     (known, unknown) = [r.getMessage() for r in caplog.records if "has no card" in r.getMessage()]
     assert "unsloth/Qwen3-14B-GGUF: has no card" in known
     assert "asked as that model, and its licence is taken for Apache-2.0, unread" in known
+    assert "commercial use: unclear" in known
     assert "weights of Qwen/Qwen3-14B:" in known
     assert "org/never-heard-of: has no card" in unknown
     assert "small model that cannot think, and its licence is unknown" in unknown
