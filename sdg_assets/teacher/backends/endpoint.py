@@ -273,6 +273,7 @@ class EndpointTeacher:
             finish_reason(choice.finish_reason, self.fleet.name),
             usage.completion_tokens,
             usage.reasoning_tokens,
+            teacher=self.fleet.name,
         )
         return Completion(
             request_id=request.id,

@@ -23,7 +23,7 @@ from sdg_assets.teacher.backend import Backend, TeacherSpec
 from sdg_assets.teacher.encoding import ChatEncoder
 from sdg_assets.teacher.engine.core import FIRST_GUESS, GUESS_WEIGHT, Core, Output
 from sdg_assets.teacher.engine.errors import explained
-from sdg_assets.teacher.engine.hardware import has_gpu
+from sdg_assets.teacher.engine.hardware import countable_gpus, has_gpu
 from sdg_assets.teacher.engine.starting import refuse_replicas_on_cpu, start
 from sdg_assets.teacher.models import (
     HUB_ID,
@@ -103,6 +103,38 @@ def refuse_formats_of_servers(model: str, arguments: Mapping[str, Any]) -> None:
             "if the model has a chat template, set "
             'SDG_ENGINE=\'{"tokenizer_mode": "auto"}\''
         )
+
+
+def refuse_missing_gpus(model: str, arguments: Mapping[str, Any], gpus: int) -> None:
+    """Refuses an engine for more GPUs than the machine has, before its weights are downloaded.
+
+    An engine that spans several machines is accepted: only the others can count their GPUs.
+
+    Args:
+        model: The teacher's name, for the error.
+        arguments: vLLM engine arguments.
+        gpus: GPUs of this machine.
+
+    Raises:
+        TeacherError: The arguments ask for more.
+    """
+    if _spans_machines(arguments):
+        return
+    spread = {name: int(arguments.get(name) or 1) for name in _SPREAD}
+    if (wanted := math.prod(spread.values())) > gpus:
+        parts = " x ".join(f"{name} {count}" for name, count in spread.items() if count > 1)
+        raise TeacherError(
+            f"teacher {model}: needs {wanted} GPUs ({parts}), and this machine has {gpus}; lower "
+            "these numbers with SDG_ENGINE, choose a smaller teacher, or name a server in "
+            "SDG_TEACHER; for steps on a cluster, set SDG_EXECUTOR=k8s"
+        )
+
+
+def _spans_machines(arguments: Mapping[str, Any]) -> bool:
+    """Whether an engine may have GPUs of other machines, as far as its arguments tell."""
+    names = ("distributed_executor_backend", "data_parallel_backend")
+    has_ray = any(arguments.get(name) == "ray" for name in names)
+    return has_ray or "data_parallel_size_local" in arguments or arguments.get("nnodes", 1) > 1
 
 
 def identity_of(resolved: ResolvedModel, arguments: Mapping[str, Any]) -> TeacherIdentity:
@@ -442,7 +474,7 @@ class EngineTeacher:
         reason: FinishReason,
     ) -> Parted:
         if self.thoughts is None:
-            return settled(None, request, "", answer.text, reason)
+            return settled(None, request, "", answer.text, reason, teacher=self._model)
         return self.thoughts.part(request, prompt, answer.text, answer.token_ids, reason)
 
 
@@ -469,11 +501,17 @@ class EngineBackend(Backend):
         return f"a directory, a hub id (org/name) or one of {some_keys(catalog=catalog)}"
 
     def check(self, spec: TeacherSpec) -> None:
-        """Refuses data parallel where the engine runs on a CPU, and tokenizers of servers."""
+        """Refuses tokenizers of servers, and more GPUs or replicas than the machine can hold.
+
+        Pods of a cluster have GPUs of their own, which only they can count.
+        """
         card = self.card(spec)
-        refuse_formats_of_servers(spec.name, arguments_of(card, spec.engine))
+        arguments = arguments_of(card, spec.engine)
+        refuse_formats_of_servers(spec.name, arguments)
         if card.packaged or (spec.runs_here and not has_gpu()):
-            refuse_replicas_on_cpu(spec.name, arguments_of(card, spec.engine))
+            refuse_replicas_on_cpu(spec.name, arguments)
+        elif spec.runs_here and (gpus := countable_gpus()):
+            refuse_missing_gpus(spec.name, arguments, gpus)
 
     def open(self, spec: TeacherSpec) -> EngineTeacher:
         """The engine, which starts with the first request and is kept for later partitions."""

@@ -366,6 +366,7 @@ def test_replicas_of_a_gpu_model_are_refused_only_where_it_runs(
 
     configure(executor="in_process")
     monkeypatch.setattr(engine_module, "has_gpu", lambda: True)
+    monkeypatch.setattr(engine_module, "countable_gpus", lambda: 2)
     backend_of(TeacherSpec.of(settings(), Role.WRITER))
     monkeypatch.setattr(engine_module, "has_gpu", lambda: False)
     with pytest.raises(TeacherError, match="data_parallel 2"):
