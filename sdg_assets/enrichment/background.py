@@ -100,13 +100,15 @@ def knowledge_request(
         "tests": example.tests,
         "answer": example.answer,
     }
-    longest = knobs.knowledge_max_tokens or LENGTHS[solver.identity.teacher_class].background
+    teacher_class = solver.identity.teacher_class
+    longest = knobs.knowledge_max_tokens or LENGTHS[teacher_class].background
     sampling = knobs.sampling(solver.identity, attempt, longest)
     template = prompt(example.answer_kind)
     if passages:
         template = background_prompt(example.answer_kind)
         values |= prompt_values(passages)
-    return build_request(solver.identity, Role.SOLVER, template, values, sampling)
+    worded = template.worded_for(teacher_class)
+    return build_request(solver.identity, Role.SOLVER, worded, values, sampling)
 
 
 def knowledge_of(completion: Completion) -> str:

@@ -102,7 +102,9 @@ def grounding_prompts(kind: AnswerKind, context: EnrichmentContext) -> list[tupl
     """
     if context.knobs.passages is None:
         return []
-    return [(Role.SOLVER, background_prompt(kind)), (_reader(context), CHECK)]
+    solver_class = context.teachers[Role.SOLVER].identity.teacher_class
+    written_with = background_prompt(kind).worded_for(solver_class)
+    return [(Role.SOLVER, written_with), (_reader(context), CHECK)]
 
 
 def grounding_version() -> str:

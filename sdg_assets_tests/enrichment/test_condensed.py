@@ -163,5 +163,6 @@ def test_a_vote_that_was_cut_off_while_thinking_has_no_answer(solve: Solve) -> N
 
 def test_a_changed_prompt_makes_the_solvers_rows_stale() -> None:
     assert any(
-        version.startswith("condense@") for version in role_versions(Role.SOLVER, "thinking")
+        version.startswith("condense.thinking@")
+        for version in role_versions(Role.SOLVER, "thinking")
     )

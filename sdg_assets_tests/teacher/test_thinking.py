@@ -9,7 +9,7 @@ import pytest
 
 from sdg_assets.assets.knobs import SolverConfig, WriterConfig
 from sdg_assets.assets.teacher import teacher_assets, version_of
-from sdg_assets.enrichment.judge import GREEDY, Judge
+from sdg_assets.enrichment.judge import Judge
 from sdg_assets.enrichment.knobs import SolverKnobs
 from sdg_assets.errors import PermanentError, TeacherError
 from sdg_assets.records import Role
@@ -184,7 +184,7 @@ def test_advice_for_thinking_is_never_used_while_the_model_answers_at_once() -> 
 
 def test_a_judge_is_greedy_unless_it_thinks() -> None:
     teacher = ScriptedTeacher(lambda _: "")
-    assert Judge(teacher).sampling == GREEDY
+    assert Judge(teacher).sampling == Sampling(temperature=0.0, top_p=1.0, max_tokens=320)
 
     teacher.identity = THINKER
     assert Judge(teacher, thinking="off").sampling.temperature == 0.0
