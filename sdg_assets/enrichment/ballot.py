@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from sdg_assets.records import Example
+from sdg_assets.records import Example, VoteFault
 from sdg_assets.teacher.requests import Completion
 
 
@@ -15,3 +15,5 @@ class Ballot:
     answer: str | None
     completion: Completion
     presented: Example
+    fault: VoteFault | None = None
+    """Why it has no answer that counts; None if it is whole, be it with or without an answer."""

@@ -109,14 +109,8 @@ def _sampling(solver: TeacherIdentity, knobs: SolverKnobs) -> Sampling:
 
 def _fault(completion: Completion, row: EnrichedExample) -> str:
     """Why an explanation is dropped; empty if it is kept."""
-    if completion.finish_reason == "content_filter":
-        return "filtered by the server"
-    if completion.finish_reason == "thinking":
-        return "truncated while thinking"
-    if completion.finish_reason == "too_long":
-        return "too long"
-    if completion.finish_reason != "stop":
-        return "truncated"
+    if completion.fault:
+        return completion.fault_in_words
     text = completion.text.strip()
     if not text:
         return "empty"

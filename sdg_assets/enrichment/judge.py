@@ -237,7 +237,8 @@ def _read(completion: Completion, api: JudgeApi) -> tuple[float, Rubric | None, 
         else:
             return _logistic(float(json.loads(completion.text)["reward"])), None, []
     except (ValueError, KeyError, TypeError):
-        return 0.0, None, [f"unreadable: {completion.finish_reason}: {completion.text[:200]}"]
+        ended = completion.fault_in_words or completion.finish_reason
+        return 0.0, None, [f"unreadable: {ended}: {completion.text[:200]}"]
     scores = ratings.model_dump(exclude={"comment"})
     criteria = Rubric(**{name: (rating - 1) / (BEST - 1) for name, rating in scores.items()})
     mean = sum(criteria.model_dump().values()) / len(scores)
