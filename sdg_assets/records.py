@@ -60,14 +60,16 @@ VerdictWord = Literal["equal", "correct", "incorrect", "invalid", "unreadable", 
 """Whether an answer means the same as the writer's. `equal`: in the same words, so that no model
 was asked. `invalid`: cut off, a refusal, or no answer to the question. `cut_off`: the model's own
 reply was, so that it says nothing about the answer."""
-CompletionFault = Literal[
-    "truncated", "truncated_while_thinking", "filtered_by_the_server", "too_long"
+VoteFault = Literal[
+    "truncated",
+    "truncated_while_thinking",
+    "filtered_by_the_server",
+    "too_long",
+    "not_compared",
 ]
-"""Why a completion holds no whole answer. `teacher.requests.FAULTS` says which finish reason means
-which fault. None of them says anything about the question."""
-VoteFault = Literal[CompletionFault, "not_compared"]
-"""Why a vote counts for no answer, although it may have had one. `not_compared`: the reply of the
-model that compares answers was cut off."""
+"""Why a vote counts for no answer, which says nothing about the question: a fault of its completion
+(`teacher.requests.FAULTS`), or `not_compared`: the reply of the model that compares answers was cut
+off."""
 Outcome = Literal[
     "agreed",
     "majority_disagrees",

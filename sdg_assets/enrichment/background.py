@@ -35,6 +35,7 @@ from sdg_assets.teacher.conversation import Work
 from sdg_assets.teacher.lengths import LENGTHS
 from sdg_assets.teacher.prompts import Prompt
 from sdg_assets.teacher.requests import (
+    FAULTS,
     Completion,
     Request,
     TeacherFacts,
@@ -122,13 +123,12 @@ def knowledge_fault(completion: Completion, example: Example) -> str:
         example: The question that it was written for.
 
     Returns:
-        The completion's fault in words, such as `truncated while thinking`; `empty`, `copy of the
-        question`, `copy of the passage`, `speaks of the question`, `speaks of a passage` or `gives
-        the answer away`.
+        One of `FAULTS`, `empty`, `copy of the question`, `copy of the passage`, `speaks of the
+        question`, `speaks of a passage` or `gives the answer away`.
     """
     text = knowledge_of(completion)
-    if completion.fault:
-        return completion.fault_in_words
+    if fault := FAULTS.get(completion.finish_reason):
+        return fault
     if not text:
         return "empty"
     question = normalized(example.question, example.language)

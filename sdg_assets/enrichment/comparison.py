@@ -26,7 +26,7 @@ from sdg_assets.records import (
     VerifierFamily,
 )
 from sdg_assets.teacher.prompts import Prompt
-from sdg_assets.teacher.requests import Completion, Request, Template
+from sdg_assets.teacher.requests import FAULTS, Completion, Request, Template
 
 COMPARISON = Prompt("judge/comparison")
 
@@ -63,7 +63,7 @@ def _prompt_of(judge: Judge) -> Template:
 
 def verdict_of(judge: Judge, completion: Completion) -> VerdictWord:
     """The verdict in a completion."""
-    if completion.fault:
+    if completion.finish_reason in FAULTS:
         return "cut_off"
     if judge.api == "verifier":
         return VERIFIERS[family_of(judge)].read(completion.text)

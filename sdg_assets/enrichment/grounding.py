@@ -25,15 +25,13 @@ from sdg_assets.records import (
 )
 from sdg_assets.teacher.conversation import Work
 from sdg_assets.teacher.prompts import Prompt
-from sdg_assets.teacher.requests import Completion, Request, Sampling
+from sdg_assets.teacher.requests import FAULTS, Completion, Request, Sampling
 from sdg_assets.teacher.sampling import sampling_of
 from sdg_assets.teacher.thinking import thinks
 
 MOST_PASSAGES = 3
 NO_PASSAGE = "no passage found"
 UNSUPPORTED = "not supported by its passages"
-CHECK_CUT_OFF = "check"
-"""A check without a whole answer is `check truncated while thinking`, and so on."""
 TOKENS_PER_SENTENCE, MORE_TOKENS = 20, 40
 TRIES = 2
 """Of 65 answers of a 1.5B model without a temperature, one was lost in spaces within its JSON."""
@@ -170,9 +168,9 @@ def support(
         (completion,) = yield [check_request(uncertain, grounds, context, attempt)]
         if checks := read_checks(completion, len(uncertain)):
             break
-        fault = completion.fault_in_words
+        fault = FAULTS.get(completion.finish_reason, "")
     if fault and not checks:
-        cut_off = f"{CHECK_CUT_OFF} {fault}"
+        cut_off = f"check {fault}"
         return [
             replace(c, reason=cut_off) if c.verdict is Verdict.UNCERTAIN else c for c in checked
         ]
@@ -185,7 +183,7 @@ def fault_of(checked: Sequence[Checked]) -> str:
 
     Args:
         checked: From `support`. A sentence that is still uncertain says nothing against the
-            background, but without a check it cannot be kept.
+            background, but without a check it cannot be kept: `check truncated`, for example.
     """
     if any(each.verdict is Verdict.UNSUPPORTED for each in checked):
         return UNSUPPORTED

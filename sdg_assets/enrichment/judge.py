@@ -31,6 +31,7 @@ from sdg_assets.records import (
 from sdg_assets.teacher.conversation import Work
 from sdg_assets.teacher.prompts import Prompt
 from sdg_assets.teacher.requests import (
+    FAULTS,
     Completion,
     Message,
     Request,
@@ -237,7 +238,7 @@ def _read(completion: Completion, api: JudgeApi) -> tuple[float, Rubric | None, 
         else:
             return _logistic(float(json.loads(completion.text)["reward"])), None, []
     except (ValueError, KeyError, TypeError):
-        ended = completion.fault_in_words or completion.finish_reason
+        ended = FAULTS.get(completion.finish_reason, completion.finish_reason)
         return 0.0, None, [f"unreadable: {ended}: {completion.text[:200]}"]
     scores = ratings.model_dump(exclude={"comment"})
     criteria = Rubric(**{name: (rating - 1) / (BEST - 1) for name, rating in scores.items()})

@@ -16,7 +16,7 @@ from typing import TypeVar
 
 from sdg_assets.answers import answer_format
 from sdg_assets.answers.selection import arranged
-from sdg_assets.enrichment.ballot import Ballot
+from sdg_assets.enrichment.ballot import VOTE_FAULTS, Ballot
 from sdg_assets.enrichment.comparison import ComparedAnswers
 from sdg_assets.enrichment.forms import vote_form, vote_prompt
 from sdg_assets.enrichment.judge import Judge
@@ -25,6 +25,7 @@ from sdg_assets.kinds import VoteForm
 from sdg_assets.records import Example, GeneratedExample, Outcome, Role, VoteFault
 from sdg_assets.teacher.conversation import Work
 from sdg_assets.teacher.requests import (
+    FAULTS,
     Completion,
     Request,
     TeacherFacts,
@@ -159,8 +160,8 @@ def cast_votes(
 
 def read_ballot(completion: Completion, presented: Example) -> Ballot:
     """The vote in a completion. One cut off, be it while thinking or answering, has no answer."""
-    if fault := completion.fault:
-        return Ballot(None, completion, presented, fault)
+    if fault := FAULTS.get(completion.finish_reason):
+        return Ballot(None, completion, presented, VOTE_FAULTS[fault])
     answer = answer_format(presented.answer_kind).extract(completion.text, presented)
     return Ballot(answer, completion, presented)
 

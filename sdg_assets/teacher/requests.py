@@ -10,14 +10,7 @@ from typing import Any, Literal, Protocol, runtime_checkable
 from pydantic import BaseModel, ConfigDict, field_validator
 
 from sdg_assets.errors import TeacherError, TransientError
-from sdg_assets.records import (
-    CompletionFault,
-    Role,
-    TeacherClass,
-    TeacherStamp,
-    VerifierFamily,
-    content_id,
-)
+from sdg_assets.records import Role, TeacherClass, TeacherStamp, VerifierFamily, content_id
 from sdg_assets.teacher.control_tokens import ControlTokens
 from sdg_assets.teacher.thinking import RecommendedSampling, Thinking, thinks
 
@@ -91,14 +84,14 @@ class Request:
 FinishReason = Literal["stop", "length", "thinking", "content_filter", "too_long"]
 """How an answer ended: complete, cut off at its token limit, cut off while the model was still
 thinking, refused by a server's filter, or never begun because the prompt is too long."""
-FAULTS: Mapping[FinishReason, CompletionFault] = {
+FAULTS: Mapping[FinishReason, str] = {
     "length": "truncated",
-    "thinking": "truncated_while_thinking",
-    "content_filter": "filtered_by_the_server",
-    "too_long": "too_long",
+    "thinking": "truncated while thinking",
+    "content_filter": "filtered by the server",
+    "too_long": "too long",
 }
-"""Finish reason → why the completion holds no whole answer: all but `stop`. Rejections, outcomes
-of votes and counters show a fault in these words."""
+"""Each finish reason of an answer that cannot be used, and the reason of a row's rejection. A vote
+may have each of these faults, so `records.VoteFault` has them too."""
 # Finish reasons of servers → ours. A reason of `CUT_OFF` means that the answer is incomplete.
 _FINISH_REASONS: dict[str, FinishReason] = {
     "stop": "stop",
@@ -157,25 +150,10 @@ class Completion(BaseModel):
     gpu_seconds: float | None = None
     """Its share of the time of the teacher's GPUs: see `teacher.clock`. None: unknown."""
 
-    @property
-    def fault(self) -> CompletionFault | None:
-        """Why it holds no whole answer; None if it holds one."""
-        return None if self.finish_reason == "stop" else FAULTS[self.finish_reason]
-
-    @property
-    def fault_in_words(self) -> str:
-        """The fault in the words of rejections, such as `truncated while thinking`; else empty."""
-        return in_words(self.fault)
-
     @field_validator("text", "reasoning", mode="before")
     @classmethod
     def _without_lone_surrogates(cls, text: Any) -> Any:  # noqa: ANN401 – not validated yet
         return without_lone_surrogates(text) if isinstance(text, str) else text
-
-
-def in_words(fault: CompletionFault | None) -> str:
-    """A fault in the words of rejections; empty without one."""
-    return fault.replace("_", " ") if fault else ""
 
 
 def without_lone_surrogates(text: str) -> str:

@@ -11,7 +11,7 @@ from typing import get_args
 import pytest
 
 from sdg_assets.answers import answer_format
-from sdg_assets.enrichment.ballot import Ballot
+from sdg_assets.enrichment.ballot import VOTE_FAULTS, Ballot
 from sdg_assets.enrichment.forms import vote_form
 from sdg_assets.enrichment.knobs import SolverKnobs
 from sdg_assets.enrichment.reading import first_that_reads_well
@@ -34,7 +34,7 @@ from sdg_assets.records import (
     TeacherClass,
     VoteFault,
 )
-from sdg_assets.teacher.requests import Completion, Request
+from sdg_assets.teacher.requests import FAULTS, Completion, FinishReason, Request
 from sdg_assets.thresholds import Thresholds
 from sdg_assets_tests.support.records import CAPITALS, generated
 from sdg_assets_tests.support.scripted_teacher import ScriptedTeacher, completion
@@ -118,6 +118,11 @@ def test_the_first_wave_is_the_smallest_that_can_hold_a_majority(
 
 def test_votes_that_agree_stop_at_the_bare_majority() -> None:
     assert adaptive(("Paris",) * 8, SolverKnobs(votes=8)) == ("agreed", 5)
+
+
+def test_a_vote_may_end_in_every_way_that_a_completion_can() -> None:
+    assert set(FAULTS) == {*get_args(FinishReason)} - {"stop"}
+    assert set(VOTE_FAULTS) == {*FAULTS.values(), "not compared"}
 
 
 def test_votes_that_were_cut_off_stop_once_no_majority_is_left_to_reach() -> None:

@@ -2,16 +2,14 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from typing import Any, get_args
+from typing import Any
 
 import pytest
 
 from sdg_assets.errors import TeacherError, TransientError
-from sdg_assets.records import CompletionFault, Role, TeacherStamp
+from sdg_assets.records import Role, TeacherStamp
 from sdg_assets.teacher.requests import (
-    FAULTS,
     Completion,
-    FinishReason,
     Message,
     Request,
     Sampling,
@@ -35,11 +33,6 @@ def request(**changes: Any) -> Request:
         **changes,
     }
     return build_request(**parts)
-
-
-def test_every_finish_reason_but_stop_is_a_fault_that_a_vote_may_have() -> None:
-    assert set(FAULTS) == {*get_args(FinishReason)} - {"stop"}
-    assert sorted(FAULTS.values()) == sorted(get_args(CompletionFault))
 
 
 def test_equal_requests_have_equal_ids() -> None:
