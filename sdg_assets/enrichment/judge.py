@@ -32,6 +32,7 @@ from sdg_assets.teacher.conversation import Work
 from sdg_assets.teacher.lengths import LENGTHS
 from sdg_assets.teacher.prompts import Prompt
 from sdg_assets.teacher.requests import (
+    FAULTS,
     Completion,
     Message,
     Request,
@@ -243,7 +244,8 @@ def _read(completion: Completion, api: JudgeApi) -> tuple[float, Rubric | None, 
         else:
             return _logistic(float(json.loads(completion.text)["reward"])), None, []
     except (ValueError, KeyError, TypeError):
-        return 0.0, None, [f"unreadable: {completion.finish_reason}: {completion.text[:200]}"]
+        ended = FAULTS.get(completion.finish_reason, completion.finish_reason)
+        return 0.0, None, [f"unreadable: {ended}: {completion.text[:200]}"]
     scores = ratings.model_dump(exclude={"comment"})
     criteria = Rubric(**{name: (rating - 1) / (BEST - 1) for name, rating in scores.items()})
     mean = sum(criteria.model_dump().values()) / len(scores)

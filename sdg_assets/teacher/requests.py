@@ -85,6 +85,14 @@ class Request:
 FinishReason = Literal["stop", "length", "thinking", "content_filter", "too_long"]
 """How an answer ended: complete, cut off at its token limit, cut off while the model was still
 thinking, refused by a server's filter, or never begun because the prompt is too long."""
+FAULTS: Mapping[FinishReason, str] = {
+    "length": "truncated",
+    "thinking": "truncated while thinking",
+    "content_filter": "filtered by the server",
+    "too_long": "too long",
+}
+"""Each finish reason of an answer that cannot be used, and the reason of a row's rejection. A vote
+may have each of these faults, so `records.VoteFault` has them too."""
 # Finish reasons of servers → ours. A reason of `CUT_OFF` means that the answer is incomplete.
 _FINISH_REASONS: dict[str, FinishReason] = {
     "stop": "stop",
