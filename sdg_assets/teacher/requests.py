@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -92,7 +93,8 @@ FAULTS: Mapping[FinishReason, str] = {
     "too_long": "too long",
     "refused": "refused by the server",
 }
-"""Each finish reason of an answer that cannot be used, and the reason of a row's rejection."""
+"""Each finish reason of an answer that cannot be used, and the reason of a row's rejection. A vote
+may have each of these faults, so `records.VoteFault` has them too."""
 UNANSWERED: frozenset[FinishReason] = frozenset({"too_long", "refused"})
 """Finish reasons of requests to which there is no answer, not even the beginning of one."""
 # Finish reasons of servers → ours. A reason of `CUT_OFF` means that the answer is incomplete.
@@ -286,6 +288,17 @@ class Queueing(Protocol):
     def waiting(self) -> int:
         """Requests handed to it that are neither computed nor answered."""
         ...
+
+
+@runtime_checkable
+class Ringing(Protocol):
+    """A teacher that can be waited for together with others."""
+
+    bell: threading.Event | None
+    """Set while somebody waits for several teachers. The teacher rings it for each outcome. A poll
+    that waits ends when it rings, perhaps with nothing: another teacher may have an answer."""
+    needs_polling: bool
+    """Whether it computes, or notices that it is frozen, only while somebody polls it."""
 
 
 def too_long(request: Request, prompt_tokens: int) -> Completion:

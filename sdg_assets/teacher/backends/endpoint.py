@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import queue
+import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -65,6 +66,7 @@ class EndpointTeacher:
 
     gpus: int | None = None
     """Unknown: a server does not say what it runs on."""
+    needs_polling: bool = False
 
     def __init__(self, spec: TeacherSpec) -> None:
         """Checks the servers' health and asks which model they serve.
@@ -91,6 +93,7 @@ class EndpointTeacher:
         self._concurrency = spec.concurrency
         self._turns = Turns(lambda: self.capacity)
         self._finished: queue.SimpleQueue[Completion | FailedRequest] = queue.SimpleQueue()
+        self.bell: threading.Event | None = None
         self._under_way = 0
         self._refusals = 0
         self._inbox: deque[tuple[Request, dict[str, Any]]] = deque()
@@ -134,7 +137,8 @@ class EndpointTeacher:
         return answer.count if answer.count is not None else len(answer.tokens) or None
 
     def _is_token(self, form: Callable[[str], dict[str, Any]], text: str) -> bool:
-        return self._tokens(form, text) == 1
+        # A server that does not say gets a blank too many rather than an instruction in a question.
+        return self._tokens(form, text) in (1, None)
 
     def _tokens_of_template(self) -> list[str]:
         conversation = [{"role": "user", "content": "Why?"}]
@@ -164,12 +168,16 @@ class EndpointTeacher:
         A request that certainly exceeds the context is not sent, and is answered as `too_long`. In
         doubt the server decides.
         """
-        self._under_way += 1
         if prompt_tokens := self._excess(request):
-            self._finished.put(too_long(request, prompt_tokens))
+            self._under_way += 1
+            self._finish(too_long(request, prompt_tokens))
             return
         # Built in this thread: the words may have to ask the server, in the background thread.
-        self._inbox.append((request, self.body(request)))
+        # Counted afterwards: a body that cannot be made is never answered, so a poll with nothing
+        # else under way would wait for ever.
+        body = self.body(request)
+        self._under_way += 1
+        self._inbox.append((request, body))
         # Waking the loop is a system call, after which this thread waits for the interpreter's lock
         # until the loop is idle: with one call a request, a burst of answers left 1,024 requests
         # unsent for 0.3 s.
@@ -186,14 +194,23 @@ class EndpointTeacher:
             work.add_done_callback(self._works.discard)
 
     def poll(self, *, wait: bool = True) -> list[Completion | FailedRequest]:
-        """Takes all finished requests; with `wait`, waits until at least one is finished."""
+        """Takes all finished requests; with `wait`, waits until one is finished or `bell` rings."""
         if not self._under_way:
             return []
+        if wait and self.bell and self._finished.empty():
+            self.bell.wait()
+            wait = False
         # Only what is there now: while answers come in, the queue may never be empty.
         ready = max(self._finished.qsize(), 1 if wait else 0)
         finished = [self._finished.get() for _ in range(ready)]
         self._under_way -= len(finished)
         return finished
+
+    def _finish(self, outcome: Completion | FailedRequest) -> None:
+        """Hands an outcome to whoever polls; in any thread."""
+        self._finished.put(outcome)
+        if bell := self.bell:
+            bell.set()
 
     def _excess(self, request: Request) -> int:
         """The prompt's tokens if it certainly exceeds the context; else 0."""
@@ -207,15 +224,15 @@ class EndpointTeacher:
         # Every outcome must reach the polling thread, or it would wait for ever.
         try:
             async with self._turns:
-                self._finished.put(await self.complete(request, body))
+                self._finish(await self.complete(request, body))
         except TooLongError:
-            self._finished.put(too_long(request, 0))
+            self._finish(too_long(request, 0))
         except OwnRefusalError as refusal:
             self._warn_of_refusal(refusal)
-            self._finished.put(refused(request, str(refusal)))
+            self._finish(refused(request, str(refusal)))
         except BaseException as error:
             reason = error if isinstance(error, Exception) else RuntimeError(type(error).__name__)
-            self._finished.put(FailedRequest(request.id, reason))
+            self._finish(FailedRequest(request.id, reason))
             if not isinstance(error, Exception):
                 raise
 
@@ -273,6 +290,7 @@ class EndpointTeacher:
             finish_reason(choice.finish_reason, self.fleet.name),
             usage.completion_tokens,
             usage.reasoning_tokens,
+            teacher=self.fleet.name,
         )
         return Completion(
             request_id=request.id,

@@ -5,9 +5,9 @@
   its share, which is the larger the faster it answers.
 - A server that fails is lost. Its requests go to the others at once. It is probed, and comes back
   with one request at a time at first.
-- After a failure a server must say which model it serves before it gets the next request, also if
-  it is the only one: a rolling update may have changed the weights behind an address, and rows
-  would name the old ones.
+- After a failure, or a pause, a server must say which model it serves before it gets the next
+  request, also if it is the only one: a rolling update may have changed the weights behind an
+  address, and rows would name the old ones.
 - A server with too many requests (HTTP 429) rests for as long as it asks, and then gets fewer. It
   is given up if it answers nothing for as long as a frozen one would be.
 - The teacher is gone (`TeacherGoneError`) once no server answers.
@@ -57,6 +57,8 @@ BOUND = 1.25
 """A server gets at most this multiple of its share because of its prefix cache."""
 FREE_CHOICE = 8
 """Below this many requests under way at a server there is no load to spread."""
+UNHEARD_SECONDS = 10.0
+"""A server that said nothing for this long while it had no request is asked for its model again."""
 FIRST_PROBE_SECONDS, LONGEST_PROBE_SECONDS = 2.0, 60.0
 """A lost server is probed after the first, then after twice as long, up to the longest."""
 
@@ -323,11 +325,16 @@ class Fleet:
             self._regain(server)
 
     async def _recognized(self, server: Server) -> bool:
-        """Whether a server still serves the same model; it is asked only after a failure, once.
+        """Whether a server still serves the same model.
+
+        It is asked once after a failure, and once after a pause in which nobody would have noticed
+        one: while a partition is published, its pod may be replaced.
 
         Raises:
             TemporaryError: It does not answer.
         """
+        silence = asyncio.get_running_loop().time() - server.heard_at
+        server.is_doubted |= server.load.under_way == 1 and silence > UNHEARD_SECONDS
         if not server.is_doubted:
             return True
         if server not in self._recognitions:

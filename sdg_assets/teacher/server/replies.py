@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, Field, FiniteFloat, ValidationError, field_validator
@@ -211,12 +212,15 @@ class Scoring(Reply):
 ReplyT = TypeVar("ReplyT", bound=Reply)
 
 
-def parsed(kind: type[ReplyT], data: bytes) -> ReplyT:
+def parsed(
+    kind: type[ReplyT], data: bytes, discreet: Callable[[str], str] = lambda text: text
+) -> ReplyT:
     """Parses the body of a successful answer.
 
     Args:
         kind: The expected type.
         data: The body, decompressed.
+        discreet: Masks secrets in what an error quotes, before it is cut: half a key is a secret.
 
     Raises:
         OddReplyError: The body is not of this type, or reports an error.
@@ -224,13 +228,13 @@ def parsed(kind: type[ReplyT], data: bytes) -> ReplyT:
     """
     if kind is Anything:  # a health check may answer with an empty body, or anything else
         return kind()
-    content = _json(data)
+    content = _json(data, discreet)
     if not isinstance(content, dict):
         raise OddReplyError(
             f"answered with a JSON {type(content).__name__}, not an object", _PROTOCOL
         )
     if content.get("error") or content.get("object") == "error":
-        raise _error_in_disguise(content)
+        raise _error_in_disguise(content, discreet)
     try:
         reply = kind.model_validate(content)
     except ValidationError as error:
@@ -247,7 +251,7 @@ _PROTOCOL = "use a server with an OpenAI-compatible API"
 _AGAIN = "try again, and look at what stands between here and the server"
 
 
-def _json(data: bytes) -> Any:  # noqa: ANN401 – whatever came
+def _json(data: bytes, discreet: Callable[[str], str]) -> Any:  # noqa: ANN401 – whatever came
     if not data.strip():
         raise OddReplyError("answered with an empty body", _AGAIN, temporary=True)
     try:
@@ -258,7 +262,7 @@ def _json(data: bytes) -> Any:  # noqa: ANN401 – whatever came
         ) from None
     if text.lstrip("\ufeff \t\r\n").startswith("<"):
         raise OddReplyError(
-            f"answered with a web page instead of JSON ({text.strip()[:SHOWN]!r})",
+            f"answered with a web page instead of JSON ({discreet(text.strip())[:SHOWN]!r})",
             "give the address of the server itself, not of a login or status page",
         )
     try:
@@ -267,11 +271,13 @@ def _json(data: bytes) -> Any:  # noqa: ANN401 – whatever came
         raise OddReplyError("answered with JSON nested too deeply to be read", _PROTOCOL) from None
     except ValueError as error:
         raise OddReplyError(
-            f"answered with broken JSON ({error}: {text[:SHOWN]!r})", _AGAIN, temporary=True
+            f"answered with broken JSON ({error}: {discreet(text)[:SHOWN]!r})",
+            _AGAIN,
+            temporary=True,
         ) from None
 
 
-def _error_in_disguise(content: dict[str, Any]) -> Exception:
+def _error_in_disguise(content: dict[str, Any], discreet: Callable[[str], str]) -> Exception:
     """The error in a body that came with HTTP 200, as some gateways and llama.cpp send it."""
     if is_too_long(json.dumps(content)):
         return TooLongError()
@@ -280,7 +286,7 @@ def _error_in_disguise(content: dict[str, Any]) -> Exception:
     message = details.get("message") if isinstance(details, dict) else details
     status = code if isinstance(code, int) else 500
     return OddReplyError(
-        f"answered HTTP 200 with an error in it ({str(message)[:SHOWN]})",
+        f"answered HTTP 200 with an error in it ({discreet(str(message))[:SHOWN]})",
         "look at the server's log",
         temporary=is_temporary(status),
         status=status,

@@ -17,7 +17,7 @@ from sdg_assets.errors import TeacherError
 from sdg_assets.teacher.server import room
 from sdg_assets.teacher.server.blame import Blame
 from sdg_assets.teacher.server.connections import connected
-from sdg_assets.teacher.server.dialect import Dialect
+from sdg_assets.teacher.server.dialect import Dialect, Trial
 from sdg_assets.teacher.server.load import Load
 from sdg_assets.teacher.server.progress import Progress, tokens_in, waiting_in
 from sdg_assets.teacher.server.refusals import (
@@ -95,7 +95,9 @@ class Server:
         self.is_lost = False
         """Whether it answers nothing now; requests then go to the other servers."""
         self.is_doubted = False
-        """Whether it failed and has not said since then which model it serves."""
+        """Whether it may have another model since it last said which one it serves."""
+        self.heard_at = 0.0
+        """Time of its last answer of any kind, on the event loop's clock."""
         self.proxy_limit: float | None = None
         """Seconds after which a proxy before it ends requests; None: no such proxy is known."""
         self.has_health = True
@@ -120,6 +122,8 @@ class Server:
         self._queue_watcher: asyncio.Task[None] | None = None
         self._limits: set[asyncio.Timeout] = set()
         """Time limits of the completions under way."""
+        self._looks: dict[asyncio.Timeout, asyncio.TimerHandle] = {}
+        """When each of them is looked at next."""
         self._frozen_limits: set[asyncio.Timeout] = set()
         self._check: asyncio.Task[bool] | None = None
         self._is_closed = False
@@ -207,21 +211,38 @@ class Server:
             TooLongError: The request exceeds the model's context.
             RefusedError: No attempt will succeed.
         """
+        if body is None:
+            return await self._in_time(method, path, kind, None, seconds)
+        trial = Trial(self.dialect, body)
+        first: RefusedError | None = None
         while True:
-            sent = self.dialect.spoken(body) if body else body
             try:
-                if seconds is None:
-                    return await self._while_it_makes_progress(method, path, kind, sent)
-                async with asyncio.timeout(seconds):
-                    return await self._attempt(method, path, kind, sent)
-            except TimeoutError:
-                raise TemporaryError(
-                    f"no whole answer in {seconds:.0f} s", LOOK_UP, is_down=True
-                ) from None
+                reply = await self._in_time(method, path, kind, trial.next_body(), seconds)
             except RefusedError as error:
-                is_refusal = error.status in (400, 422) and sent
-                if not (is_refusal and self.dialect.learns(error.words, sent or {})):
-                    raise
+                first = first or error
+                if error.status not in (400, 422) or not trial.refused(error.words):
+                    raise first from None
+            else:
+                if trial.answered():
+                    return reply
+
+    async def _in_time(
+        self,
+        method: str,
+        path: str,
+        kind: type[ReplyT],
+        body: dict[str, Any] | None,
+        seconds: float | None,
+    ) -> ReplyT:
+        if seconds is None:
+            return await self._while_it_makes_progress(method, path, kind, body)
+        try:
+            async with asyncio.timeout(seconds):
+                return await self._attempt(method, path, kind, body)
+        except TimeoutError:
+            raise TemporaryError(
+                f"no whole answer in {seconds:.0f} s", LOOK_UP, is_down=True
+            ) from None
 
     async def _while_it_makes_progress(
         self, method: str, path: str, kind: type[ReplyT], body: dict[str, Any] | None
@@ -251,6 +272,9 @@ class Server:
         finally:
             self._limits.discard(limit)
             self._frozen_limits.discard(limit)
+            # Else the loop would keep 1.7 kB of every request for an hour: 600 MB at 100 a second.
+            if look := self._looks.pop(limit, None):
+                look.cancel()
             self._progress.unwatch()
         self.load.answered(time.monotonic() - began)
         return reply
@@ -274,7 +298,7 @@ class Server:
                 self._look_later(limit, sent, answers)
 
         loop = asyncio.get_running_loop()
-        loop.call_later(LONGEST_ANSWER_SECONDS, look)
+        self._looks[limit] = loop.call_later(LONGEST_ANSWER_SECONDS, look)
 
     def _freeze(self) -> None:
         """Ends all completions under way: the server makes no progress."""
@@ -370,9 +394,10 @@ class Server:
                         "MiB; use a server with an OpenAI-compatible API"
                     )
         self._progress.seen()
+        self.heard_at = asyncio.get_running_loop().time()
         self._check_status(path, response, bytes(data))
         try:
-            return parsed(kind, bytes(data))
+            return parsed(kind, bytes(data), self._discreet)
         except OddReplyError as odd:
             problem = self._discreet(odd.problem)
             if odd.temporary:

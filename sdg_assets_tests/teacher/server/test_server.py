@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
+import gc
 import re
 import threading
 import traceback
@@ -26,6 +28,7 @@ from sdg_assets.teacher.requests import (
     Message,
     Request,
     Sampling,
+    build_request,
 )
 from sdg_assets.teacher.server import refusals, room
 from sdg_assets.teacher.server import server as servers
@@ -330,6 +333,45 @@ def test_a_time_limit_shows_by_equal_ages(ages: list[float], limit: float | None
     assert refusals.proxy_limit(ages) == pytest.approx(limit)
 
 
+def test_a_request_whose_body_cannot_be_made_is_not_under_way(odd: OddServer) -> None:
+    teacher = EndpointTeacher(TeacherSpec(odd.url))
+    # A message refuses half of a character, so the prompt cannot be rendered.
+    prompt = build_request(teacher.identity, Role.WRITER, HalfACharacter(), {}, Sampling())
+
+    with pytest.raises(ValueError, match="surrogate"):
+        teacher.submit(prompt)
+
+    assert teacher.waiting == 0
+    assert teacher.poll(wait=False) == []
+    assert isinstance(outcome(teacher), Completion)
+    polled: list[object] = []
+    idle = threading.Thread(target=lambda: polled.append(teacher.poll()), daemon=True)
+    idle.start()
+    idle.join(5)
+    assert polled == [[]], "nothing is under way, so there is nothing to wait for"
+
+
+class HalfACharacter:
+    """A prompt with a lone surrogate, as broken JSON may hold one."""
+
+    version = "v1"
+
+    def render(self, **values: object) -> tuple[Message, ...]:
+        return (Message(role="user", content="\ud83d"),)
+
+
+def test_an_answered_request_leaves_nothing_behind(odd: OddServer) -> None:
+    teacher = EndpointTeacher(TeacherSpec(odd.url, concurrency=8))
+    for number in range(400):
+        teacher.submit(request(teacher, number))
+    while teacher.poll():
+        pass
+
+    gc.collect()
+    limits = sum(type(thing) is asyncio.Timeout for thing in gc.get_objects())
+    assert limits < 200, "a million requests an hour would fill the memory"
+
+
 # Frozen
 
 
@@ -451,8 +493,21 @@ def test_a_password_in_an_address_is_sent_and_never_shown(
         http(f"no JSON {SECRET}"),
         http("", "301 Moved", Location=f"http://user:{ESCAPED}@there/"),
         b"garbage\r\n",
+        http("<p>" + SECRET.rjust(204)),
+        http(SECRET.rjust(204, "x")),
+        reply({"error": SECRET.rjust(204, "x")}),
     ],
-    ids=["401", "400", "page", "words", "redirect", "garbage"],
+    ids=[
+        "401",
+        "400",
+        "page",
+        "words",
+        "redirect",
+        "garbage",
+        "cut page",
+        "cut words",
+        "cut error",
+    ],
 )
 def test_no_error_tells_the_password(
     answer: bytes, odd: OddServer, monkeypatch: pytest.MonkeyPatch
