@@ -57,7 +57,7 @@ class AnswerPolicy:
     background_subject: ClassVar[str] = (
         "the definitions, facts and relations that the question rests on"
     )
-    """The subject of a background. Completes `Write three to six plain sentences of …`."""
+    """The subject of a background. Completes `Write … sentences of …`."""
     background_rule: ClassVar[str] = ""
     """A further sentence in the prompt for backgrounds."""
 

@@ -56,9 +56,31 @@ JudgeApi = Literal["rubric", "reward", "score", "verifier"]
 are equivalent (`verifier`)."""
 VerifierFamily = Literal["compassverifier", "xverify"]
 """The families of answer-equivalence models: each has a prompt and answers of its own."""
-VerdictWord = Literal["equal", "correct", "incorrect", "invalid", "unreadable"]
+VerdictWord = Literal["equal", "correct", "incorrect", "invalid", "unreadable", "cut_off"]
 """Whether an answer means the same as the writer's. `equal`: in the same words, so that no model
-was asked. `invalid`: cut off, a refusal, or no answer to the question."""
+was asked. `invalid`: cut off, a refusal, or no answer to the question. `cut_off`: the model's own
+reply was, so that it says nothing about the answer."""
+VoteFault = Literal[
+    "truncated",
+    "truncated_while_thinking",
+    "filtered_by_the_server",
+    "too_long",
+    "refused_by_the_server",
+    "not_compared",
+]
+"""Why a vote counts for no answer, which says nothing about the question: a fault of its completion
+(`teacher.requests.FAULTS`), or `not_compared`: the reply of the model that compares answers was cut
+off."""
+Outcome = Literal[
+    "agreed",
+    "majority_disagrees",
+    "no_majority",
+    "unsolvable",
+    "invalid_answers",
+    "vacuous_tests",
+    VoteFault,
+]
+"""Result of the votes on a row."""
 ReasoningSource = Literal["answer", "condensed"]
 """What becomes a row's reasoning: the answer's own steps, or the thought, condensed."""
 Effort = Literal["minimal", "low", "medium", "high", "xhigh", "max"]
@@ -286,7 +308,8 @@ class Verdict(Record):
     answer: str = Field(description="text of the solver's answer")
     verdict: VerdictWord = Field(
         description="whether it means the same as the writer's answer; `equal`: it has the same "
-        "words, and no model was asked; `unreadable`: the model's reply could not be parsed"
+        "words, and no model was asked; `unreadable`: the model's reply could not be parsed; "
+        "`cut_off`: it was cut off, and votes for the answer do not count"
     )
 
 
@@ -385,18 +408,23 @@ class EnrichedExample(GeneratedExample):
         "which the votes were cast",
     )
     vote_share: float = Field(
-        ge=0, le=1, description="share of the votes cast that agree with the answer"
+        ge=0,
+        le=1,
+        description="share of the votes cast that agree with the answer, without those cut off",
     )
-    outcome: Literal[
-        "agreed",
-        "majority_disagrees",
-        "no_majority",
-        "unsolvable",
-        "invalid_answers",
-        "vacuous_tests",
-    ] = Field(
-        description="result of the vote on the writer's answer; `invalid_answers`: the verifier "
-        "found a majority of the votes invalid; a program whose tests are vacuous gets no vote"
+    votes_cut_off: int = Field(
+        default=0,
+        ge=0,
+        description="number of votes that count for no answer because they, or a model's "
+        "comparison of their answers, were cut off; part of `votes_cast`",
+    )
+    outcome: Outcome = Field(
+        description="result of the vote on the writer's answer; `unsolvable`: no vote has an "
+        "answer; `invalid_answers`: the verifier found a majority of the votes invalid; a program "
+        "whose tests are vacuous gets no vote; `truncated`, `truncated_while_thinking`, "
+        "`filtered_by_the_server`, `too_long`, `refused_by_the_server` and `not_compared` (a "
+        "model's comparison of answers was cut off): no majority, and the votes that were cut off "
+        "could have made one, so this says nothing about the question"
     )
     proof: Proof | None = Field(
         default=None,
@@ -420,14 +448,19 @@ class EnrichedExample(GeneratedExample):
         default=None,
         ge=0,
         le=1,
-        description="share of the probe's answers that equal `answer`; None if not verified, "
-        "without a probe, or if the row does not fit its context",
+        description="share of the probe's whole answers that equal `answer`; None if not "
+        "verified, without a probe, or if all its answers were cut off",
     )
     probe_answers: int = Field(
         default=0, ge=0, description="number of answers that `pass_rate` is a share of"
     )
     probe: TeacherStamp | None = Field(
         default=None, description="the weaker model that `pass_rate` is about"
+    )
+    probe_fault: str = Field(
+        default="",
+        description="how the probe's answers that are left out of `pass_rate` were cut off, most "
+        "often; empty if none was",
     )
     enrichments: list[Addition] = Field(
         default_factory=list,

@@ -48,7 +48,7 @@ from sdg_assets.store.disk import clear_refusals
 from sdg_assets.store.notes import notes_of
 from sdg_assets.store.partitions import PartitionKey, Store
 from sdg_assets.store.places import Place
-from sdg_assets.teacher.models import teacher_cards
+from sdg_assets.teacher.models import ByModel, TeacherCard, teacher_cards
 from sdg_assets.teacher.tokenizer import NoTokenizer, Tokenizer, tokenizer_of
 from sdg_assets.thresholds import Thresholds, overridden
 
@@ -167,13 +167,13 @@ def _release(
         for key in keys:
             yield str(key), store.read(key, EnrichedExample)
 
-    cards = teacher_cards(current_settings.catalog).values()
+    cards = list(teacher_cards(current_settings.catalog).values())
+    of_models = partial(ByModel, catalog=current_settings.catalog)
     licences = CurrentLicences(
-        {spec.key: spec.license for spec in specs}, {card.model: card.license for card in cards}
+        {spec.key: spec.license for spec in specs},
+        of_models({card.model: card.license for card in cards}, lambda card: card.license),
     )
-    terms = strictest_terms(
-        (card.model, Terms(card.commercial_use, card.outputs_may_train)) for card in cards
-    )
+    terms = of_models(strictest_terms((card.model, _terms(card)) for card in cards), _terms)
     guard = protection(
         store, catalog, specs, current_settings.without_benchmarks, current_settings.seed_source
     )
@@ -211,7 +211,7 @@ def _release(
         compared_with=guard.against,
         audit=comparison.audit,
         embedded=embedded_comparison(published[key].info for key in keys),
-        terms={card.model: card.terms for card in cards},
+        terms=of_models({card.model: card.terms for card in cards}, lambda card: card.terms),
         relicensed=licences.rows,
         prices=PriceList.of(current_settings),
         tokenizer=_tokenizer(current_settings),
@@ -229,6 +229,10 @@ def _release(
         ),
     )
     return write_release(store.root, cut, rows), keys, cut
+
+
+def _terms(card: TeacherCard) -> Terms:
+    return Terms(card.commercial_use, card.outputs_may_train)
 
 
 def _tokenizer(current_settings: Settings) -> Tokenizer | NoTokenizer:

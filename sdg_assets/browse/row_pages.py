@@ -52,8 +52,9 @@ LOGS = "logs"
 # Fields with a place of their own on the page. All others are shown as they are.
 PLACED = frozenset(
     ("question", "choices", "answer", "answer_index", "aliases", "context", "solution", "tests",
-     "votes", "votes_cast", "vote_ids", "vote_share", "reasoning", "reasoning_fault", "knowledge",
-     "knowledge_fault", "judge", "written_answer", "text", "outcome")
+     "votes", "votes_cast", "votes_cut_off", "vote_ids", "vote_share", "reasoning",
+     "reasoning_fault", "knowledge", "knowledge_fault", "judge", "written_answer", "text",
+     "outcome")
 )  # fmt: skip
 PROVENANCE = (
     "id", "task", "subtask", "family", "domain", "language", "answer_kind", "source", "license",

@@ -185,7 +185,8 @@ class Trace:
     answer: str | None
     """The answer that was read from it; None if there is none."""
     agrees: bool | None
-    """Whether that is the row's answer; None where only the sandbox can say so."""
+    """Whether that is the row's answer; None where only the sandbox can say so, or where the reply
+    of the model that compares answers was cut off."""
     completion: Completion | None
     """None if it is in no completion log."""
 
@@ -224,10 +225,15 @@ class _Solved:
     verdicts: Mapping[str, VerdictWord]
     """Answer → whether a model found that it means the same as the writer's."""
 
-    def agrees(self, answer: str) -> bool:
-        """Whether an answer means the row's answer: as a model decided, else by rule."""
+    def agrees(self, answer: str) -> bool | None:
+        """Whether an answer means the row's answer: as a model decided, else by rule.
+
+        None if the model's reply was cut off: then the vote does not count.
+        """
         is_corrected = self.voted is not self.example
         verdict = self.verdicts.get(answer)
+        if verdict == "cut_off":
+            return None
         if verdict in ("equal", "correct"):
             return not is_corrected
         if verdict and not is_corrected:

@@ -21,8 +21,13 @@ _HEAD = """\
 A teacher is any model that vLLM runs. The ones below have a card in \
 `sdg_assets/catalog/teachers.yaml`. `SDG_TEACHER` accepts the key in the first column; the card \
 then gives the pods' size, the engine's arguments, the terms, the sampling and how the model \
-thinks. Any other model works by its Hub id or directory. Its terms are `unknown`, so its rows \
-stay out of `commercial/` until a `teachers.yaml` of your `SDG_CATALOG` has a card for it.
+thinks. The same weights in another packaging (`Qwen/Qwen3-32B-FP8`, `unsloth/gpt-oss-20b`, \
+`Qwen3-32B-Q4_K_M.gguf`) are asked by the same card, with a warning. Their licence is that of the \
+weights, unread. If another owner packaged them, their rows stay out of `commercial/` until a \
+`teachers.yaml` of your `SDG_CATALOG` has a card for them.
+
+Any other model works by its Hub id or directory, as a small one that cannot think, with a \
+warning. Its terms are `unknown`, so its rows stay out of `commercial/`, too.
 
 How to choose:
 

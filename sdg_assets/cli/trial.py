@@ -9,13 +9,15 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from sdg_assets.assets.knobs import WriterConfig
+from sdg_assets.assets.knobs import SolverConfig, WriterConfig
 from sdg_assets.catalog import configured_catalog
 from sdg_assets.cli.tuning import write_result
 from sdg_assets.errors import SdgError
-from sdg_assets.settings import settings
+from sdg_assets.records import Role
+from sdg_assets.settings import Settings, settings
 from sdg_assets.stages.plan import seeds_of
 from sdg_assets.stages.speed import Rate, rate, recording_teacher
+from sdg_assets.teacher.backend import TeacherSpec
 from sdg_assets.teacher.engine.children import die_with_parent
 
 
@@ -34,7 +36,13 @@ def _measured(subtask: str, seconds: float) -> Rate:
     teacher = recording_teacher(knobs)
     writer = WriterConfig().knobs(knobs)
     seeds = seeds_of(spec, knobs).first
-    return rate(teacher, spec, seeds, writer, seconds)
+    solver = SolverConfig().knobs(knobs) if _is_solver(knobs) else None
+    return rate(teacher, spec, seeds, writer, seconds, solver)
+
+
+def _is_solver(knobs: Settings) -> bool:
+    """Whether the writer is the solver, too: most of its tokens are then those of votes."""
+    return TeacherSpec.of(knobs, Role.SOLVER) == TeacherSpec.of(knobs, Role.WRITER)
 
 
 if __name__ == "__main__":

@@ -22,7 +22,10 @@ EXIT_CODES = exit_codes("the engine ran with none of the settings")
 def tune(
     subtask: OneSubtask = "gsm8k/gsm8k",
     seconds: Annotated[
-        float, typer.Option(min=1, help="Time for each trial, without loading the model.")
+        float,
+        typer.Option(
+            min=1, help="Least time for each trial, without loading the model and settling."
+        ),
     ] = 60,
     tries: Annotated[
         list[str] | None,
@@ -40,6 +43,11 @@ def tune(
     Runs the configured teacher (SDG_TEACHER, SDG_ENGINE) on this machine, with each setting for a
     minute: batch sizes, prefix caching, quantization, speculative decoding, and how it is spread
     over GPUs. Each is tried on top of the best so far. The last line is the setting to paste.
+
+    Requests are those of a partition: to each draft, the votes on a question, if the writer is the
+    solver, too. The minute begins once as many answers are finished as are under way, and becomes
+    as long as that took. A line says if ten minutes are too short for it: raise --seconds for a
+    teacher that thinks for longer.
 
     "rows/s" are drafts that parse and pass the gates for drafts: where it falls while tokens/s
     rise, the answers have become worse. Quantization changes the teacher's identity, so answers
@@ -93,10 +101,11 @@ def _line(trial: Trial) -> str:
     if trial.rate is None:
         return f"     –  {engine}: {trial.failure}"
     accepted = trial.rate.accepted_per_second
+    still = "" if trial.rate.settled else ", not settled"
     rows = "no answer finished" if accepted is None else f"{accepted:.2f} accepted rows/s"
     return (
         f"{trial.rate.tokens_per_second:6.0f} tokens/s, {rows}, "
-        f"{trial.rate.capacity} under way  {engine}"
+        f"{trial.rate.capacity} under way{still}  {engine}"
     )
 
 

@@ -16,7 +16,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from sdg_assets.stages.speed import Rate
+from sdg_assets.stages.speed import SETTLING, Rate
 from sdg_assets.teacher.models import TeacherCard
 
 NOTICEABLE = 1.03
@@ -26,6 +26,9 @@ START_SECONDS = 1800.0
 """Seconds that a trial may take to load its model, besides its measured time."""
 # The last prompt's words often come again in the answer: a draft of them costs nothing.
 NGRAM = {"method": "ngram", "num_speculative_tokens": 4, "prompt_lookup_max": 4}
+# Layers of the model's own that predict the token after the next one. vLLM refuses a model without
+# them before it loads the weights.
+MTP = {"method": "mtp", "num_speculative_tokens": 1}
 Change = Mapping[str, Any]
 
 
@@ -57,7 +60,7 @@ def alternatives(card: TeacherCard, gpus: int) -> list[list[Change]]:
         [{"max_num_seqs": count} for count in sequences],
         [{"max_num_batched_tokens": count} for count in batched],
         [{"enable_prefix_caching": False}],
-        [{"speculative_config": NGRAM}],
+        [{"speculative_config": draft} for draft in ((NGRAM, MTP) if gpus else (NGRAM,))],
     ]
     if gpus and "quantization" not in card.engine:
         kinds.append([{"quantization": "fp8"}])
@@ -82,7 +85,7 @@ def tune(
 
     Args:
         subtask: `task/subtask`, whose prompts are used.
-        seconds: The time for each trial, without loading the model.
+        seconds: The least time for each trial, without loading the model and settling.
         kinds: The alternatives; at most one of each list is kept.
         engine: The engine arguments of the settings.
 
@@ -112,12 +115,15 @@ def best_of(trials: Sequence[Trial]) -> Trial | None:
 
 
 def is_faster(trial: Trial, than: Trial) -> bool:
-    """Whether a trial is noticeably faster than another one."""
-    if trial.rate is None:
+    """Whether a trial is noticeably faster than another one.
+
+    Before it has settled, an engine is faster than in a long run: nobody knows how fast it stays.
+    """
+    if trial.rate is None or than.rate is None:
+        return trial.rate is not None
+    if than.rate.settled and not trial.rate.settled:
         return False
-    return than.rate is None or (
-        trial.rate.tokens_per_second > NOTICEABLE * than.rate.tokens_per_second
-    )
+    return trial.rate.tokens_per_second > NOTICEABLE * than.rate.tokens_per_second
 
 
 def attempt(subtask: str, seconds: float, engine: Change) -> Trial:
@@ -125,7 +131,7 @@ def attempt(subtask: str, seconds: float, engine: Change) -> Trial:
 
     Args:
         subtask: `task/subtask`.
-        seconds: The time to measure.
+        seconds: The least time to measure.
         engine: The engine arguments, in place of `SDG_ENGINE`.
     """
     with tempfile.TemporaryDirectory() as folder:
@@ -140,7 +146,7 @@ def attempt(subtask: str, seconds: float, engine: Change) -> Trial:
                 stderr=subprocess.STDOUT,
             )
             try:
-                status = process.wait(START_SECONDS + 2 * seconds)
+                status = process.wait(START_SECONDS + 2 * (SETTLING + 1) * seconds)
             except subprocess.TimeoutExpired:
                 return Trial(engine, None, f"it was not done after {START_SECONDS / 60:g} min")
             finally:

@@ -14,15 +14,14 @@ from sdg_assets.answers.wording import normalized, typography
 from sdg_assets.enrichment.base import Enrichment, EnrichmentContext
 from sdg_assets.enrichment.grounding import (
     NO_PASSAGE,
-    UNSUPPORTED,
     background_prompt,
+    fault_of,
     grounding_prompts,
     passages_for,
     prompt_values,
     support,
 )
 from sdg_assets.enrichment.knobs import SolverKnobs
-from sdg_assets.passages.support import Verdict
 from sdg_assets.records import (
     AnswerKind,
     CitedPassage,
@@ -36,6 +35,7 @@ from sdg_assets.teacher.conversation import Work
 from sdg_assets.teacher.lengths import LENGTHS
 from sdg_assets.teacher.prompts import Prompt
 from sdg_assets.teacher.requests import (
+    FAULTS,
     Completion,
     Request,
     TeacherFacts,
@@ -100,13 +100,15 @@ def knowledge_request(
         "tests": example.tests,
         "answer": example.answer,
     }
-    longest = knobs.knowledge_max_tokens or LENGTHS[solver.identity.teacher_class].background
+    teacher_class = solver.identity.teacher_class
+    longest = knobs.knowledge_max_tokens or LENGTHS[teacher_class].background
     sampling = knobs.sampling(solver.identity, attempt, longest)
     template = prompt(example.answer_kind)
     if passages:
         template = background_prompt(example.answer_kind)
         values |= prompt_values(passages)
-    return build_request(solver.identity, Role.SOLVER, template, values, sampling)
+    worded = template.worded_for(teacher_class)
+    return build_request(solver.identity, Role.SOLVER, worded, values, sampling)
 
 
 def knowledge_of(completion: Completion) -> str:
@@ -123,17 +125,12 @@ def knowledge_fault(completion: Completion, example: Example) -> str:
         example: The question that it was written for.
 
     Returns:
-        `truncated`, `truncated while thinking`, `filtered by the server`, `empty`, `copy of the
-        question`, `copy of the passage`, `speaks of the question`, `speaks of a passage` or `gives
-        the answer away`.
+        One of `FAULTS`, `empty`, `copy of the question`, `copy of the passage`, `speaks of the
+        question`, `speaks of a passage` or `gives the answer away`.
     """
     text = knowledge_of(completion)
-    if completion.finish_reason == "content_filter":
-        return "filtered by the server"
-    if completion.finish_reason == "thinking":
-        return "truncated while thinking"
-    if completion.finish_reason != "stop":
-        return "truncated"
+    if fault := FAULTS.get(completion.finish_reason):
+        return fault
     if not text:
         return "empty"
     question = normalized(example.question, example.language)
@@ -207,7 +204,7 @@ class Background(Enrichment):
         return context.knobs.with_knowledge
 
     def ask(self, row: EnrichedExample, context: EnrichmentContext) -> Work[Mapping[str, Any]]:
-        """Makes up to `ATTEMPTS` requests; adds nothing if the row does not fit the solver.
+        """Makes up to `ATTEMPTS` requests; a single one if the row does not fit the solver.
 
         A background that only a gate refuses is not written again: gates run later, in batches.
         With passages it is written from those that the question is about, if there are any.
@@ -219,17 +216,14 @@ class Background(Enrichment):
         for attempt in range(ATTEMPTS):
             request = knowledge_request(row, attempt, solver, context.knobs, passages or ())
             (completion,) = yield [request]
-            if completion.finish_reason == "too_long":
-                break
             fault = knowledge_fault(completion, row)
             if passages and not fault:
                 checked = yield from support(knowledge_of(completion), row, passages, context)
-                if any(each.verdict is not Verdict.SUPPORTED for each in checked):
-                    fault = UNSUPPORTED
+                fault = fault_of(checked)
                 added["passages"] = [] if fault else [CitedPassage.of(each) for each in passages]
             added["knowledge"] = "" if fault else knowledge_of(completion)
             added["knowledge_fault"] = fault
-            if not fault:
+            if not fault or completion.finish_reason == "too_long":
                 break
         return added
 

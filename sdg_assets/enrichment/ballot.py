@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import get_args
 
-from sdg_assets.records import Example
+from sdg_assets.records import Example, VoteFault
 from sdg_assets.teacher.requests import Completion
+
+VOTE_FAULTS: Mapping[str, VoteFault] = {
+    fault.replace("_", " "): fault for fault in get_args(VoteFault)
+}
+"""The words of a fault, as in `teacher.requests.FAULTS` → the fault."""
 
 
 @dataclass(frozen=True)
@@ -15,3 +22,5 @@ class Ballot:
     answer: str | None
     completion: Completion
     presented: Example
+    fault: VoteFault | None = None
+    """Why it has no answer that counts; None if it is whole, be it with or without an answer."""

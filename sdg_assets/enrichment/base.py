@@ -62,7 +62,7 @@ class EnrichmentContext:
 
         Args:
             role: The role whose teacher answers.
-            prompt: A prompt that the enrichment declares.
+            prompt: A prompt that the enrichment declares; the teacher's class words it.
             values: The values of the prompt's variables: JSON values.
             sampling: Temperature, and length of the answer in tokens. Without a thinking mode, the
                 role's mode is used.
@@ -71,7 +71,8 @@ class EnrichmentContext:
         identity = self.teachers[role].identity
         mode = sampling.thinking or self.thinking.get(role, "")
         sampling = sampling.model_copy(update={"thinking": mode})
-        return build_request(identity, role, prompt, values, sampling, json_schema)
+        worded = prompt.worded_for(identity.teacher_class)
+        return build_request(identity, role, worded, values, sampling, json_schema)
 
 
 class Enrichment(ABC):
@@ -106,9 +107,8 @@ class Enrichment(ABC):
     def prompts_for(
         self, kind: AnswerKind, judge_api: JudgeApi, teacher_class: TeacherClass
     ) -> Sequence[Prompt]:
-        """The prompts that a teacher of this class may get; by default those of `prompts`."""
-        del teacher_class
-        return self.prompts(kind, judge_api)
+        """The prompts that a teacher of this class may get: those of `prompts`, in its words."""
+        return [prompt.worded_for(teacher_class) for prompt in self.prompts(kind, judge_api)]
 
     def prompts_in(self, kind: AnswerKind, context: EnrichmentContext) -> list[tuple[Role, Prompt]]:
         """Every prompt that may be used in a partition, with the role that answers it.

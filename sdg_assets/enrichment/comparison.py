@@ -26,7 +26,7 @@ from sdg_assets.records import (
     VerifierFamily,
 )
 from sdg_assets.teacher.prompts import Prompt
-from sdg_assets.teacher.requests import Completion, Request, Template
+from sdg_assets.teacher.requests import FAULTS, Completion, Request, Template
 
 COMPARISON = Prompt("judge/comparison")
 
@@ -62,9 +62,9 @@ def _prompt_of(judge: Judge) -> Template:
 
 
 def verdict_of(judge: Judge, completion: Completion) -> VerdictWord:
-    """The verdict in a completion; one that was cut off or did not fit is unreadable."""
-    if completion.finish_reason != "stop":
-        return "unreadable"
+    """The verdict in a completion."""
+    if completion.finish_reason in FAULTS:
+        return "cut_off"
     if judge.api == "verifier":
         return VERIFIERS[family_of(judge)].read(completion.text)
     try:
@@ -133,8 +133,15 @@ class ComparedAnswers:
             self._verdicts[answer] = verdict_of(self._judge, reply)
 
     def counted(self, ballot: Ballot) -> Ballot:
-        """The ballot; without its answer if the verifier found that invalid."""
-        if ballot.answer is None or self._verdicts.get(ballot.answer) != "invalid":
+        """The ballot; without its answer if the model found that invalid, or was cut off.
+
+        If a reply that was cut off counted as disagreement, a judge with too small a budget would
+        have right answers refused, or even corrected.
+        """
+        verdict = self._verdicts.get(ballot.answer) if ballot.answer is not None else None
+        if verdict == "cut_off":
+            return replace(ballot, answer=None, fault="not_compared")
+        if verdict != "invalid":
             return ballot
         self.invalid += 1
         return replace(ballot, answer=None)

@@ -19,7 +19,7 @@ from sdg_assets.enrichment.knobs import SolverKnobs
 from sdg_assets.records import AnswerKind, EnrichedExample, JudgeApi, Role
 from sdg_assets.teacher.conversation import Work
 from sdg_assets.teacher.prompts import Prompt
-from sdg_assets.teacher.requests import Completion, Sampling, TeacherIdentity
+from sdg_assets.teacher.requests import FAULTS, Completion, Sampling, TeacherIdentity
 
 CONDENSE = Prompt("condense")
 
@@ -109,14 +109,8 @@ def _sampling(solver: TeacherIdentity, knobs: SolverKnobs) -> Sampling:
 
 def _fault(completion: Completion, row: EnrichedExample) -> str:
     """Why an explanation is dropped; empty if it is kept."""
-    if completion.finish_reason == "content_filter":
-        return "filtered by the server"
-    if completion.finish_reason == "thinking":
-        return "truncated while thinking"
-    if completion.finish_reason == "too_long":
-        return "too long"
-    if completion.finish_reason != "stop":
-        return "truncated"
+    if fault := FAULTS.get(completion.finish_reason):
+        return fault
     text = completion.text.strip()
     if not text:
         return "empty"

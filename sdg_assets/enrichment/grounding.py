@@ -7,6 +7,7 @@ without passages nothing becomes stale when they change.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -24,7 +25,7 @@ from sdg_assets.records import (
 )
 from sdg_assets.teacher.conversation import Work
 from sdg_assets.teacher.prompts import Prompt
-from sdg_assets.teacher.requests import Completion, Request, Sampling
+from sdg_assets.teacher.requests import FAULTS, Completion, Request, Sampling
 from sdg_assets.teacher.sampling import sampling_of
 from sdg_assets.teacher.thinking import thinks
 
@@ -102,7 +103,9 @@ def grounding_prompts(kind: AnswerKind, context: EnrichmentContext) -> list[tupl
     """
     if context.knobs.passages is None:
         return []
-    return [(Role.SOLVER, background_prompt(kind)), (_reader(context), CHECK)]
+    solver_class = context.teachers[Role.SOLVER].identity.teacher_class
+    written_with = background_prompt(kind).worded_for(solver_class)
+    return [(Role.SOLVER, written_with), (_reader(context), CHECK)]
 
 
 def grounding_version() -> str:
@@ -154,20 +157,39 @@ def support(
         context: The context of the partition.
 
     Returns:
-        The sentences, each supported or unsupported.
+        The sentences, each supported or unsupported, or still uncertain if the answers about them
+        were cut off.
     """
     grounds = grounds_of(row, passages)
     checked = checked_by_words(background, grounds)
     uncertain = [each.sentence for each in checked if each.verdict is Verdict.UNCERTAIN]
     if not uncertain:
         return checked
-    checks = list[SentenceCheck]()
+    checks, fault = list[SentenceCheck](), ""
     for attempt in range(TRIES):
         (completion,) = yield [check_request(uncertain, grounds, context, attempt)]
         if checks := read_checks(completion, len(uncertain)):
             break
+        fault = FAULTS.get(completion.finish_reason, "")
+    if fault and not checks:
+        cut_off = f"check {fault}"
+        return [
+            replace(c, reason=cut_off) if c.verdict is Verdict.UNCERTAIN else c for c in checked
+        ]
     verdicts = iter(verdicts_of(checks, uncertain, grounds))
     return [next(verdicts) if each.verdict is Verdict.UNCERTAIN else each for each in checked]
+
+
+def fault_of(checked: Sequence[Checked]) -> str:
+    """Why a background with these sentences must be dropped; empty if it is kept.
+
+    Args:
+        checked: From `support`. A sentence that is still uncertain says nothing against the
+            background, but without a check it cannot be kept: `check truncated`, for example.
+    """
+    if any(each.verdict is Verdict.UNSUPPORTED for each in checked):
+        return UNSUPPORTED
+    return next((each.reason for each in checked if each.verdict is Verdict.UNCERTAIN), "")
 
 
 def grounds_of(row: Example, passages: Sequence[Passage]) -> Grounds:

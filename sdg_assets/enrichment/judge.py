@@ -29,8 +29,10 @@ from sdg_assets.records import (
     Rubric,
 )
 from sdg_assets.teacher.conversation import Work
+from sdg_assets.teacher.lengths import LENGTHS
 from sdg_assets.teacher.prompts import Prompt
 from sdg_assets.teacher.requests import (
+    FAULTS,
     Completion,
     Message,
     Request,
@@ -43,7 +45,6 @@ from sdg_assets.teacher.sampling import sampling_of
 from sdg_assets.teacher.thinking import thinks
 
 RUBRIC, REWARD = Prompt("judge/rubric"), Prompt("judge/reward")
-GREEDY = Sampling(temperature=0.0, top_p=1.0, max_tokens=320)
 SCORING_APIS: tuple[JudgeApi, ...] = ("reward", "score")
 """The APIs of models that write no text."""
 BEST = 5
@@ -83,11 +84,17 @@ class Judge:
     @property
     def sampling(self) -> Sampling:
         """Greedy, unless it thinks: greedy thoughts often repeat themselves without an end."""
-        if not thinks(self.teacher.identity.thinking, self.thinking):
-            return GREEDY.model_copy(update={"thinking": self.thinking})
-        return sampling_of(
-            self.teacher.identity, thinking=self.thinking, temperature=None, otherwise=GREEDY
-        )
+        identity = self.teacher.identity
+        longest = LENGTHS[identity.teacher_class].judgement
+        greedy = Sampling(temperature=0.0, top_p=1.0, max_tokens=longest)
+        if not thinks(identity.thinking, self.thinking):
+            return greedy.model_copy(update={"thinking": self.thinking})
+        return sampling_of(identity, thinking=self.thinking, temperature=None, otherwise=greedy)
+
+    @property
+    def _scores_by(self) -> Prompt:
+        """The prompt for a row's score, in the words for the judge's class."""
+        return _prompt(self.api).worded_for(self.teacher.identity.teacher_class)
 
     def compares(self, kind: AnswerKind) -> bool:
         """Whether it decides if two answers of a kind mean the same; a reward model cannot."""
@@ -115,7 +122,7 @@ class Judge:
     def rating_request(self, row: EnrichedExample) -> Request:
         """The request for a verified row's score."""
         if self.api == "reward":
-            return self.request(_Exchange(REWARD), {"row": judged_parts(row)})
+            return self.request(_Exchange(self._scores_by), {"row": judged_parts(row)})
         seed = self.seeds.get(row.seed_ids[0]) if row.seed_ids else None
         values = {
             "frame": self.frame,
@@ -123,7 +130,7 @@ class Judge:
             "language": row.language,
             "row": judged_parts(row),
         }
-        return self.request(RUBRIC, values, RATINGS)
+        return self.request(self._scores_by, values, RATINGS)
 
     def judgement(self, completion: Completion) -> Judgement:
         """The score in a completion. An unreadable completion scores 0, with the reason."""
@@ -133,7 +140,7 @@ class Judge:
             criteria=criteria,
             reasons=reasons,
             judge=self.teacher.identity.stamp,
-            prompt_version=_prompt(self.api).version,
+            prompt_version=self._scores_by.version,
         )
 
     def request(
@@ -231,13 +238,16 @@ def _draft_of(seed: Example) -> str:
 def _read(completion: Completion, api: JudgeApi) -> tuple[float, Rubric | None, list[str]]:
     if completion.finish_reason == "too_long":
         return 0.0, None, ["unreadable: the row does not fit the judge"]
+    if completion.finish_reason == "refused":
+        return 0.0, None, [f"unreadable: the judge's server refused: {completion.refusal}"]
     try:
         if api == "rubric":
             ratings = Ratings.model_validate_json(completion.text.strip())
         else:
             return _logistic(float(json.loads(completion.text)["reward"])), None, []
     except (ValueError, KeyError, TypeError):
-        return 0.0, None, [f"unreadable: {completion.finish_reason}: {completion.text[:200]}"]
+        ended = FAULTS.get(completion.finish_reason, completion.finish_reason)
+        return 0.0, None, [f"unreadable: {ended}: {completion.text[:200]}"]
     scores = ratings.model_dump(exclude={"comment"})
     criteria = Rubric(**{name: (rating - 1) / (BEST - 1) for name, rating in scores.items()})
     mean = sum(criteria.model_dump().values()) / len(scores)

@@ -17,7 +17,7 @@ from sdg_assets.enrichment.base import EnrichmentContext
 from sdg_assets.enrichment.condensed import best_thought
 from sdg_assets.enrichment.correction import Correction, correction
 from sdg_assets.enrichment.judge import SCORING_APIS, Judge
-from sdg_assets.enrichment.votes import cast_votes, decide, tally
+from sdg_assets.enrichment.votes import cast_votes, decide, faults_of, tally
 from sdg_assets.records import EnrichedExample, GeneratedExample, Proof, Role, Vote
 from sdg_assets.teacher.conversation import Work
 
@@ -59,7 +59,8 @@ def verification(
     ballots, compared = yield from as_declared(voting, "voting", declared)
     same = compared.same
     groups = tally(example.answer, [b.answer for b in ballots], same)
-    outcome = decide(example.answer, groups, knobs.votes, knobs.majority, same)
+    faults = faults_of(ballots)
+    outcome = decide(example.answer, groups, knobs.votes, knobs.majority, same, faults)
     if outcome != "agreed" and compared.invalid > knobs.majority * knobs.votes:
         outcome = "invalid_answers"
 
@@ -67,12 +68,14 @@ def verification(
         content = {**vars(example), **changes}
         answer = content["answer"]
         agreeing = [b for b in ballots if b.answer is not None and same(b.answer, answer)]
+        whole = len(ballots) - len(faults)
         row = EnrichedExample(
             **{
                 "votes": [Vote(answer=vote, count=count) for vote, count in groups],
                 "votes_cast": len(ballots),
+                "votes_cut_off": len(faults),
                 "vote_ids": [b.completion.request_id for b in ballots],
-                "vote_share": len(agreeing) / len(ballots) if ballots else 0.0,
+                "vote_share": len(agreeing) / whole if whole else 0.0,
                 "outcome": outcome,
                 "proof": proof,
                 "solver": solver.identity.stamp,

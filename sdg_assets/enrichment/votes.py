@@ -9,28 +9,29 @@ from __future__ import annotations
 
 import math
 import random
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Literal, TypeVar
+from typing import TypeVar
 
 from sdg_assets.answers import answer_format
 from sdg_assets.answers.selection import arranged
-from sdg_assets.enrichment.ballot import Ballot
+from sdg_assets.enrichment.ballot import VOTE_FAULTS, Ballot
 from sdg_assets.enrichment.comparison import ComparedAnswers
 from sdg_assets.enrichment.forms import vote_form, vote_prompt
 from sdg_assets.enrichment.judge import Judge
 from sdg_assets.enrichment.knobs import SolverKnobs
 from sdg_assets.kinds import VoteForm
-from sdg_assets.records import Example, GeneratedExample, Role
+from sdg_assets.records import Example, GeneratedExample, Outcome, Role, VoteFault
 from sdg_assets.teacher.conversation import Work
 from sdg_assets.teacher.requests import (
+    FAULTS,
     Completion,
     Request,
     TeacherFacts,
     build_request,
 )
 
-Outcome = Literal["agreed", "majority_disagrees", "no_majority", "unsolvable", "invalid_answers"]
 Same = Callable[[str, str], bool]
 ExampleT = TypeVar("ExampleT", bound=Example)
 Groups = list[tuple[str, int]]
@@ -43,18 +44,22 @@ class VotingReport:
     planned: int = 0
     cast: int = 0
     tokens: int = 0
+    cut_off: int = 0
+    """Votes cast that count for no answer because they were cut off."""
 
     def count(self, ballots: Sequence[Ballot], planned: int) -> None:
         """Adds the votes on one row."""
         self.planned += planned
         self.cast += len(ballots)
         self.tokens += sum(b.completion.output_tokens for b in ballots)
+        self.cut_off += len(faults_of(ballots))
 
     def merge(self, other: VotingReport) -> None:
         """Adds the votes on other rows."""
         self.planned += other.planned
         self.cast += other.cast
         self.tokens += other.tokens
+        self.cut_off += other.cut_off
 
     @property
     def tokens_saved(self) -> int:
@@ -131,15 +136,13 @@ def cast_votes(
 
     Returns:
         The ballots, and which of their answers mean the same. A ballot whose answer the verifier
-        found invalid has no answer.
+        found invalid, or did not compare because its reply was cut off, has no answer.
     """
     ballots: list[Ballot] = []
     compared = ComparedAnswers(example, judge)
     for wave in waves(knobs):
         requests = [vote_request(example, number, solver, knobs) for number in wave]
         completions = yield [request for _, request in requests]
-        if any(completion.finish_reason == "too_long" for completion in completions):
-            break  # every other vote would be too long as well
         ballots += [
             read_ballot(completion, presented)
             for (presented, _), completion in zip(requests, completions, strict=True)
@@ -149,17 +152,23 @@ def cast_votes(
             compared.note(comparisons, verdicts)
         ballots = [compared.counted(ballot) for ballot in ballots]
         groups = tally(example.answer, [b.answer for b in ballots], compared.same)
-        if decided(example.answer, groups, len(ballots), knobs, compared.same):
+        faults = faults_of(ballots)
+        if decided(example.answer, groups, len(ballots), knobs, compared.same, len(faults)):
             break
     return ballots, compared
 
 
 def read_ballot(completion: Completion, presented: Example) -> Ballot:
     """The vote in a completion. One cut off, be it while thinking or answering, has no answer."""
-    is_complete = completion.finish_reason == "stop"
-    kind = answer_format(presented.answer_kind)
-    answer = kind.extract(completion.text, presented) if is_complete else None
+    if fault := FAULTS.get(completion.finish_reason):
+        return Ballot(None, completion, presented, VOTE_FAULTS[fault])
+    answer = answer_format(presented.answer_kind).extract(completion.text, presented)
     return Ballot(answer, completion, presented)
+
+
+def faults_of(ballots: Iterable[Ballot]) -> list[VoteFault]:
+    """How those of the votes were cut off that count for no answer because of it."""
+    return [ballot.fault for ballot in ballots if ballot.fault]
 
 
 def sameness(example: Example) -> Same:
@@ -192,11 +201,14 @@ def tally(answer: str, answers: Iterable[str | None], same: Same) -> Groups:
     return sorted((group for group in groups if group[1]), key=lambda group: -group[1])
 
 
-def decided(answer: str, groups: Groups, cast: int, knobs: SolverKnobs, same: Same) -> bool:
+def decided(
+    answer: str, groups: Groups, cast: int, knobs: SolverKnobs, same: Same, cut_off: int = 0
+) -> bool:
     """Whether the planned votes that are left cannot change the decision.
 
     This is so once the largest group has its majority and no other group can reach it, or once
-    there is an answer and no group can get a majority. All shares are of the planned votes.
+    no group can get a majority and it is certain whether that is due to the votes that were cut off
+    (see `decide`) or to the question. All shares are of the planned votes.
 
     Args:
         answer: The writer's answer.
@@ -204,6 +216,7 @@ def decided(answer: str, groups: Groups, cast: int, knobs: SolverKnobs, same: Sa
         cast: Votes cast, including those without an answer.
         knobs: The planned votes and the majority.
         same: Whether two answers mean the same.
+        cut_off: How many of the cast votes were cut off.
     """
     best, second, *_ = [*(count for _, count in groups), 0, 0]
     needed, left = knobs.majority * knobs.votes, knobs.votes - cast
@@ -213,12 +226,25 @@ def decided(answer: str, groups: Groups, cast: int, knobs: SolverKnobs, same: Sa
         # to overrule the writer, or can no longer become so.
         strong = knobs.correction_share * knobs.votes
         won = best >= strong or best + left < strong
-    lost = best > 0 and best + left <= needed
-    return won or lost or not left
+    lost = best + left <= needed
+    by_cuts = best + cut_off > needed
+    by_question = best > 0 and best + cut_off + left <= needed
+    return won or (lost and (by_cuts or by_question)) or not left
 
 
-def decide(answer: str, groups: Groups, votes: int, majority: float, same: Same) -> Outcome:
+def decide(
+    answer: str,
+    groups: Groups,
+    votes: int,
+    majority: float,
+    same: Same,
+    faults: Sequence[VoteFault] = (),
+) -> Outcome:
     """The outcome of the votes for the writer's answer.
+
+    Without a majority, the outcome is the most frequent fault if the votes that were cut off could
+    have made one: a thinking budget that is too small must not read as bad questions. Otherwise no
+    reply to them would have helped, and the question is to blame.
 
     Args:
         answer: The writer's answer.
@@ -228,10 +254,11 @@ def decide(answer: str, groups: Groups, votes: int, majority: float, same: Same)
         majority: The share of the planned votes that must be exceeded.
         same: Whether two answers mean the same. A program that fails its own tests does not even
             equal itself.
+        faults: How votes were cut off that count for no answer because of it.
     """
-    if not groups:
-        return "unsolvable"
-    (leader, count), *others = groups
-    if count <= majority * votes or (others and others[0][1] == count):
-        return "no_majority"
-    return "agreed" if same(leader, answer) else "majority_disagrees"
+    best, second, *_ = [*(count for _, count in groups), 0, 0]
+    if best > majority * votes and best > second:
+        return "agreed" if same(groups[0][0], answer) else "majority_disagrees"
+    if faults and best + len(faults) > majority * votes:
+        return Counter(faults).most_common(1)[0][0]
+    return "no_majority" if groups else "unsolvable"

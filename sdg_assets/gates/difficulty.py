@@ -36,7 +36,7 @@ class DifficultyThresholds(OwnThresholds):
 def gate(thresholds: DifficultyThresholds) -> EachRow:
     """Refuses rows whose pass rate is out of range.
 
-    A row without a pass rate passes: there is no probe, or the row does not fit it.
+    A row without a pass rate passes: there is no probe, or all its answers were cut off.
 
     Args:
         thresholds: The range.

@@ -21,6 +21,8 @@ def refusal_of(row: Example) -> Refusal | None:
     if row.verified:
         return None
     votes = ", ".join(f"{v.answer!r} x{v.count}" for v in row.votes) or "none"
+    if row.votes_cut_off:
+        votes += f"; {row.votes_cut_off} of {row.votes_cast} cut off"
     return Refusal(
         NAME,
         row.outcome.replace("_", " "),

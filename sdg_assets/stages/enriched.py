@@ -62,6 +62,7 @@ class EnrichmentReport:
         """All counters in one flat mapping, as shown in a partition's metadata."""
         return {
             "votes_cast": self.voting.cast,
+            "votes_cut_off": self.voting.cut_off,
             "votes_planned": self.voting.planned,
             "vote_tokens": self.voting.tokens,
             "vote_tokens_saved": self.voting.tokens_saved,

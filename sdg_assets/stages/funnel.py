@@ -13,9 +13,10 @@ from sdg_assets.stages.generated import CONTROLLING_SEED, GATE
 from sdg_assets.stages.stage import ROW_STAGES, STAGES, key_of
 from sdg_assets.store.manifest import Manifest
 from sdg_assets.store.partitions import Store
+from sdg_assets.teacher.requests import FAULTS
 
 # The reasons of gate `generation` for completions that could not be parsed.
-UNREADABLE = ("truncated", "truncated while thinking", "empty", "refusal", "unparsable", "too long")
+UNREADABLE = (*FAULTS.values(), "empty", "refusal", "unparsable")
 
 
 @dataclass

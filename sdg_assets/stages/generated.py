@@ -43,6 +43,7 @@ from sdg_assets.teacher.conversation import Work
 from sdg_assets.teacher.lengths import LENGTHS
 from sdg_assets.teacher.prompts import Prompt
 from sdg_assets.teacher.requests import (
+    FAULTS,
     Completion,
     Facts,
     Request,
@@ -252,9 +253,8 @@ def publish(
 
     Yields:
         For each result, in order, a `GeneratedExample`, or a `Rejection` by gate `generation`
-        (`truncated`, `filtered by the server`, `refusal`, `empty`, `unparsable`, `copy of a seed`,
-        `too long`, `control token`, or a fault of the draft), or a `Rejection` by one of
-        `gates.draft_gates`.
+        (one of `FAULTS`, `refusal`, `empty`, `unparsable`, `copy of a seed`, `control token`, or a
+        fault of the draft), or a `Rejection` by one of `gates.draft_gates`.
     """
     gates = draft_gates(thresholds)
     for batch in chunked(written, ROWS_PER_BATCH):
@@ -346,11 +346,12 @@ def _read(
         detail = (
             f"{shown} leaves no room in the writer's context; raise the teacher's max_model_len"
         )
-        return Rejection(gate=GATE, reason="too long", detail=detail, row=_origin(written))
+        reason = FAULTS["too_long"]
+        return Rejection(gate=GATE, reason=reason, detail=detail, row=_origin(written))
     try:
         content = _parse(written, answer_format(anchor.answer_kind), rng)
     except DraftError as error:
-        return _rejected(written, str(error))
+        return _rejected(written, str(error), written.completion.refusal)
     if copies.hold(content):
         return _rejected(written, "copy of a seed")
     return _example(spec, written, content, writer)
@@ -375,12 +376,8 @@ def _rejected(written: Written, reason: str, detail: str = "") -> Rejection:
 def _parse(written: Written, kind: AnswerFormat, rng: random.Random) -> Content:
     anchor, completion = written.anchor, written.completion
     text = completion.text.strip()
-    if completion.finish_reason == "length":
-        raise DraftError("truncated")
-    if completion.finish_reason == "thinking":
-        raise DraftError("truncated while thinking")
-    if completion.finish_reason == "content_filter":
-        raise DraftError("filtered by the server")
+    if fault := FAULTS.get(completion.finish_reason):
+        raise DraftError(fault)
     if not text:
         raise DraftError("empty")
     if _refuses(text):

@@ -200,7 +200,7 @@ def difficulty_of(vote_share: float, pass_rate: float | None) -> str:
     """The difficulty of a row, one of `DIFFICULTIES`.
 
     Args:
-        vote_share: The share of the votes cast that agree with the row's answer.
+        vote_share: The share of the votes that agree with the row's answer, without those cut off.
         pass_rate: The share of the probe's answers that equal it; None if it is not measured.
     """
     bands = AGREEMENT_BANDS if pass_rate is None else PASS_RATE_BANDS

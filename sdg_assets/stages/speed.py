@@ -16,10 +16,12 @@ from pathlib import Path
 from typing import Any
 
 from sdg_assets.catalog import SubtaskSpec
+from sdg_assets.enrichment.knobs import SolverKnobs
+from sdg_assets.enrichment.votes import vote_request
 from sdg_assets.errors import PermanentError, TeacherError
-from sdg_assets.records import Example, GeneratedExample, Role
+from sdg_assets.records import Example, GeneratedExample, Rejection, Role
 from sdg_assets.settings import Settings
-from sdg_assets.stages.generated import WriterKnobs, publish, write
+from sdg_assets.stages.generated import WriterKnobs, Written, publish, write
 from sdg_assets.stages.seed_index import SeedCopies
 from sdg_assets.teacher.backend import TeacherSpec
 from sdg_assets.teacher.backends import backend_of
@@ -27,7 +29,7 @@ from sdg_assets.teacher.backends.engine import BACKEND, EngineTeacher
 from sdg_assets.teacher.conversation import Desk, Usage, Work
 from sdg_assets.teacher.log.completions import CompletionLog
 from sdg_assets.teacher.models import resolve
-from sdg_assets.teacher.requests import FailedRequest, Request
+from sdg_assets.teacher.requests import Completion, FailedRequest, Request
 from sdg_assets.teacher.stream import converse
 
 GOAL = 0.97
@@ -35,6 +37,8 @@ GOAL = 0.97
 WARM_UP_TOKENS = 8
 ROUNDS = 1_000_000
 """New examples per seed, so that requests never end."""
+SETTLING = 10
+"""How many times the measured seconds an engine may take to settle: see `rate`."""
 
 
 class RecordingTeacher(EngineTeacher):
@@ -177,11 +181,12 @@ class Rate:
 
     Attributes:
         tokens_per_second: Output tokens per second, those of unfinished answers included.
-        accepted_per_second: Rows that parse and pass the draft gates, per second: the share of the
-            finished ones that does, at this speed. None if none was finished.
-        finished: Finished answers.
-        accepted: Finished answers that became rows.
+        accepted_per_second: Rows that parse and pass the draft gates, per second: their share of
+            the finished answers' tokens, at this speed. None if no answer was finished.
+        finished: Finished answers of writer and solver.
+        accepted: Finished drafts that became rows.
         capacity: Requests under way at the end.
+        settled: Whether answers of all lengths were under way when the time began: see `rate`.
     """
 
     tokens_per_second: float
@@ -189,6 +194,7 @@ class Rate:
     finished: int
     accepted: int
     capacity: int
+    settled: bool = True
 
 
 def rate(
@@ -197,67 +203,168 @@ def rate(
     seeds: Sequence[Example],
     knobs: WriterKnobs,
     seconds: float,
+    solver: SolverKnobs | None = None,
 ) -> Rate:
-    """Lets the engine write new examples for a limited time, with its batch always full.
+    """Measures the engine as it is in the midst of a partition, with its batch always full.
+
+    At first all answers are young and the KV cache is nearly empty, so that an engine with too many
+    sequences looks fast; later their thoughts fill the cache, and it recomputes those that it had
+    to evict. The time therefore begins when as many answers are finished as are under way, but
+    after `SETTLING` times `seconds` at the latest. It then lasts as long as that took: answers that
+    began together still end together, so that a shorter time sees a crest or a trough. In a
+    simulated engine of 270 tokens/s the first 10 s show 633, 10 s after it settled 186.
 
     Args:
         teacher: The engine; it is started and warmed up before the time begins.
         spec: The subtask.
         seeds: Its normalized examples, used again and again.
         knobs: The writer's settings.
-        seconds: The time.
+        seconds: The time, at least.
+        solver: The solver's settings, if it is the same teacher: a draft is then followed by the
+            votes on a question. None: only drafts are asked for.
 
     Raises:
         SdgError: The engine does not start, or fails.
     """
     _warm_up(teacher, spec, seeds)
-    asking = _asking(teacher, spec, seeds, knobs)
-    fruitless = 0
-    open_works: dict[str, Work[Any]] = {}
-    results, tokens_of_finished, tokens_before = [], 0, teacher.tokens
-    began = time.monotonic()
-    teacher.wait_until = began + seconds
-    while time.monotonic() < teacher.wait_until:
-        while len(open_works) < teacher.capacity:
-            work, request = next(asking)
-            open_works[request.id] = work
-            teacher.submit(request)
-        for outcome in teacher.poll():
-            if isinstance(outcome, FailedRequest):
-                raise outcome.error
-            if outcome.request_id not in open_works:  # left over from the warm-up
-                continue
-            work = open_works.pop(outcome.request_id)
-            try:
-                for request in work.send([outcome]):  # with fewer seeds: it was too long
-                    open_works[request.id] = work
-                    teacher.submit(request)
-            except StopIteration as finished:
-                results.append(finished.value)
-                tokens_of_finished += outcome.output_tokens
-                fruitless = fruitless + 1 if outcome.finish_reason == "too_long" else 0
-                if fruitless > len(seeds):
-                    raise _nothing_fits(spec, teacher) from None
-    per_second = (teacher.tokens - tokens_before) / (time.monotonic() - began)
-    rows = publish(spec, SeedCopies(seeds), results, teacher)
+    batch = _FullBatch(teacher, _asking(teacher, spec, seeds, knobs, solver), len(seeds))
+    try:
+        began = time.monotonic()
+        batch.run(SETTLING * seconds, until_settled=True)
+        settled, took = batch.is_settled, time.monotonic() - began
+        per_second = batch.run(max(seconds, took) if settled else seconds)
+    except _NothingFitsError:
+        raise _nothing_fits(spec, teacher) from None
+    rows = publish(spec, SeedCopies(seeds), batch.written, teacher)
     accepted = sum(isinstance(row, GeneratedExample) for row in rows)
     return Rate(
         tokens_per_second=per_second,
-        accepted_per_second=accepted * per_second / tokens_of_finished if results else None,
-        finished=len(results),
+        accepted_per_second=accepted * per_second / batch.tokens if batch.tokens else None,
+        finished=batch.finished,
         accepted=accepted,
         capacity=teacher.capacity,
+        settled=settled,
     )
 
 
+class _NothingFitsError(Exception):
+    """Many prompts of the writer in a row were too long."""
+
+
+class _FullBatch:
+    """An engine whose batch is kept full, and what it finished in the last `run`."""
+
+    def __init__(
+        self, teacher: EngineTeacher, asking: Iterator[tuple[Work[Any], Request]], seeds: int
+    ) -> None:
+        self._teacher, self._asking, self._seeds = teacher, asking, seeds
+        self._open: dict[str, Work[Any]] = {}
+        self._misfits = 0
+        self._forget()
+
+    def _forget(self) -> None:
+        self.finished, self.tokens = 0, 0
+        self.written: list[Written | Rejection] = []
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether as many answers are finished as are under way."""
+        return self.finished >= self._teacher.capacity
+
+    def run(self, seconds: float, *, until_settled: bool = False) -> float:
+        """Lets the engine work for a limited time, or until it has settled.
+
+        Returns:
+            Output tokens per second, those of unfinished answers included.
+
+        Raises:
+            SdgError: The engine fails.
+        """
+        self._forget()
+        began, tokens_before = time.monotonic(), self._teacher.tokens
+        self._teacher.wait_until = end = began + seconds
+        while time.monotonic() < end and not (until_settled and self.is_settled):
+            while len(self._open) < self._teacher.capacity:
+                self._submit(*next(self._asking))
+            for outcome in self._teacher.poll():
+                self._take(outcome)
+        return (self._teacher.tokens - tokens_before) / (time.monotonic() - began)
+
+    def _submit(self, work: Work[Any], request: Request) -> None:
+        self._open[request.id] = work
+        self._teacher.submit(request)
+
+    def _take(self, outcome: Completion | FailedRequest) -> None:
+        if isinstance(outcome, FailedRequest):
+            raise outcome.error
+        if outcome.request_id not in self._open:  # left over from the warm-up
+            return
+        work = self._open.pop(outcome.request_id)
+        try:
+            for request in work.send([outcome]):  # with fewer seeds: it was too long
+                self._submit(work, request)
+        except StopIteration as ended:
+            self._note(ended.value, outcome)
+
+    def _note(self, result: Written | Rejection | None, outcome: Completion) -> None:
+        if outcome.finish_reason != "too_long":
+            self.finished += 1
+            self.tokens += outcome.output_tokens
+        if result is None:  # a vote
+            return
+        self.written.append(result)
+        self._misfits = self._misfits + 1 if outcome.finish_reason == "too_long" else 0
+        if self._misfits > self._seeds:
+            raise _NothingFitsError
+
+
 def _asking(
-    teacher: EngineTeacher, spec: SubtaskSpec, seeds: Sequence[Example], knobs: WriterKnobs
+    teacher: EngineTeacher,
+    spec: SubtaskSpec,
+    seeds: Sequence[Example],
+    knobs: WriterKnobs,
+    solver: SolverKnobs | None,
 ) -> Iterator[tuple[Work[Any], Request]]:
-    """Work over all seeds, again and again, with its request: each has an id of its own."""
+    """Work over all seeds, again and again, with its request: each has an id of its own.
+
+    Each draft is followed by as many votes as a row gets.
+    """
     rounds = replace(knobs, examples_per_seed=ROUNDS)
+    votes = _voting(teacher, seeds, solver) if solver else iter(())
     for work in write(spec, seeds, teacher, rounds, round_robin=True):
         for request in next(work, []):  # a seed with a control token makes no request
             yield work, request
+            yield from itertools.islice(votes, solver.votes if solver else 0)
+
+
+def _voting(
+    teacher: EngineTeacher, seeds: Sequence[Example], solver: SolverKnobs
+) -> Iterator[tuple[Work[Any], Request]]:
+    """Votes on the seeds' own questions; those on one question follow each other."""
+    for first in itertools.count(0, solver.votes):
+        for seed in seeds:
+            row = _as_row(seed, teacher)
+            for number in range(first, first + solver.votes):
+                _, request = vote_request(row, number, teacher, solver)
+                work = _vote(request)
+                next(work)
+                yield work, request
+
+
+def _vote(request: Request) -> Work[None]:
+    yield [request]
+
+
+def _as_row(seed: Example, teacher: EngineTeacher) -> GeneratedExample:
+    """A seed as if it had been written: a solver sees only the question."""
+    return GeneratedExample(
+        **dict(seed),
+        seed_ids=[seed.id],
+        teacher=teacher.identity.stamp,
+        prompt_version="",
+        variation="",
+        completion_id="",
+    )
 
 
 def _nothing_fits(spec: SubtaskSpec, teacher: EngineTeacher) -> TeacherError:

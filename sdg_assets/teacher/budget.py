@@ -22,7 +22,7 @@ from sdg_assets.errors import PermanentError, SdgError, StoreError
 from sdg_assets.store.disk import clear_errors
 from sdg_assets.store.objects import Listed
 from sdg_assets.store.places import Place, listing, write_atomic
-from sdg_assets.teacher.requests import Completion
+from sdg_assets.teacher.requests import UNANSWERED, Completion
 
 FOLDER = "budgets"
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
@@ -120,7 +120,7 @@ class Budget:
         Raises:
             SdgError: What is spent cannot be written, or that of others not be read.
         """
-        if completion.finish_reason != "too_long":  # such a prompt is not sent
+        if completion.finish_reason not in UNANSWERED:
             self._own += completion.prompt_tokens + completion.output_tokens
             self._answers += 1
         if time.monotonic() - self._synced_at > SYNC_SECONDS:

@@ -14,7 +14,8 @@ class Clock:
 
     def __init__(self) -> None:
         """Starts without requests."""
-        self._under_way = 0
+        self.under_way = 0
+        """Requests that have begun and not ended."""
         self._at = 0.0
         self._each = 0.0
         """Seconds of a request that was under way from the beginning."""
@@ -22,17 +23,17 @@ class Clock:
     def begin(self) -> float:
         """A request begins. Returns the number to end it with."""
         self._go_on()
-        self._under_way += 1
+        self.under_way += 1
         return self._each
 
     def end(self, began: float) -> float:
         """A request ends. Returns its share of the teacher's time, in seconds."""
         self._go_on()
-        self._under_way -= 1
+        self.under_way -= 1
         return self._each - began
 
     def _go_on(self) -> None:
         now = time.monotonic()
-        if self._under_way:
-            self._each += (now - self._at) / self._under_way
+        if self.under_way:
+            self._each += (now - self._at) / self.under_way
         self._at = now

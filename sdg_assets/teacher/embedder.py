@@ -89,14 +89,22 @@ def embedder_of(settings: Settings) -> Embedder | None:
     )
 
 
-@lru_cache(maxsize=4)  # a client of servers, or a loaded model
 def open_embedder(spec: EmbedderSpec) -> Embedder:
-    """Opens an embedder.
+    """Opens an embedder, or returns the open one. A new one is made if its servers were gone.
 
     Raises:
         PermanentError: There is no such embedder, or it cannot work as configured.
         TransientError: No server answers.
     """
+    embedder = _opened(spec)
+    if isinstance(embedder, ServedEmbedder) and embedder.is_gone:
+        _opened.cache_clear()
+        embedder = _opened(spec)
+    return embedder
+
+
+@lru_cache(maxsize=4)  # a client of servers, or a loaded model
+def _opened(spec: EmbedderSpec) -> Embedder:
     if is_url(spec.name):
         return ServedEmbedder(spec)
     if spec.name == PACKAGED:
@@ -129,6 +137,11 @@ class ServedEmbedder:
         served = self._fleet.open()
         self._model, self._prefix = served.name, spec.prefix
         self.stamp = identity_of_served(served, spec.catalog).stamp
+
+    @property
+    def is_gone(self) -> bool:
+        """Whether no server answered; all later texts fail at once."""
+        return self._fleet.gone is not None
 
     @property
     def name(self) -> str:

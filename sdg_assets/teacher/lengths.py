@@ -15,13 +15,16 @@ class Lengths:
     draft: int
     vote: int
     background: int
+    judgement: int
 
 
 LENGTHS: Mapping[TeacherClass, Lengths] = {
     # A small model that has not finished by then is looping.
-    "small": Lengths(draft=512, vote=512, background=256),
+    "small": Lengths(draft=512, vote=512, background=256, judgement=320),
     # Passages, programs and derivations of strong teachers are longer, and seldom loop.
-    "strong": Lengths(draft=2048, vote=2048, background=512),
+    # A judgement ends by itself: its comment has 400 characters, which are most tokens in Indic and
+    # African languages.
+    "strong": Lengths(draft=2048, vote=2048, background=768, judgement=768),
     # The long derivation is in the thought; the answer states its steps concisely.
-    "thinking": Lengths(draft=2048, vote=1024, background=512),
+    "thinking": Lengths(draft=2048, vote=1024, background=768, judgement=768),
 }

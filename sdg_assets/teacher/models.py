@@ -7,10 +7,11 @@ import hashlib
 import logging
 import os
 import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache, lru_cache
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, Generic, Literal, Self, TypeVar
 
 import yaml
 from pydantic import (
@@ -25,15 +26,18 @@ from pydantic import (
 from sdg_assets.environment import cache_directory
 from sdg_assets.errors import PermanentError, SdgError
 from sdg_assets.records import CommercialUse, TeacherClass, VerifierFamily
+from sdg_assets.teacher.packaging import is_packaging_of, owner_of
 from sdg_assets.teacher.thinking import RecommendedSampling, Thinking
 from sdg_assets.teacher.weights import hub
 from sdg_assets.teacher.weights.packaged import Packaged, directory_of, fetch_packaged, is_ready
 
 log = logging.getLogger(__name__)
+FactT = TypeVar("FactT")
 
 BUILT_IN = Path(__file__).parents[1] / "catalog" / "teachers.yaml"
 HUB_ID = re.compile(r"(?P<model>[\w-][\w.-]*/[\w-][\w.-]*)(@(?P<revision>[\w./-]+))?")
 COMMIT = re.compile(r"[0-9a-f]{40}")
+STRICTEST_FIRST: tuple[CommercialUse, ...] = ("no", "unclear", "yes")
 SAMPLES, SAMPLE_BYTES = 64, 4096
 LISTED_KEYS = 6
 """How many keys of `teachers.yaml` a message lists."""
@@ -145,12 +149,13 @@ def resolve(teacher: str, *, fetch: bool = True, catalog: Path | None = None) ->
     cards = teacher_cards(catalog)
     directory = Path(teacher).expanduser()
     if teacher and teacher not in cards and directory.is_dir():
-        return _from_directory(directory.resolve(), None)
+        return _from_directory(directory.resolve(), None, cards)
     card = card_of(teacher, catalog)
+    _tell(card, cards)
     if card.packaged:
         return _from_hub_or_packages(card, card.packaged, fetch=fetch)
     if Path(card.model).is_absolute():
-        return _from_directory(Path(card.model), card)
+        return _from_directory(Path(card.model), card, cards)
     return _from_hub(card, card.revision, fetch=fetch)
 
 
@@ -246,17 +251,66 @@ def some_keys(name: str = "", catalog: Path | None = None) -> str:
 def card_of_model(*names: str, catalog: Path | None = None) -> TeacherCard:
     """The card of a model behind a server or on another machine.
 
+    A name that differs from a listed model only in its packaging (`-FP8`, `-GGUF`, a file name, the
+    owner of a requantization) gets the listed card; see `_repackaged`.
+
     Args:
-        *names: Names of the model: a hub id, or a path that ends in one.
+        *names: Names of the model: a hub id, or a path or file name that ends in one.
         catalog: Directory whose `teachers.yaml` is used instead of the built-in one.
 
     Returns:
-        Its entry in `teachers.yaml`, or a card whose facts are unknown.
+        Its entry in `teachers.yaml`, that of the same weights in another packaging, or a card whose
+        facts are unknown.
     """
-    for card in teacher_cards(catalog).values():
+    cards = teacher_cards(catalog)
+    for card in cards.values():
         if any(name == card.model or name.endswith(f"/{card.model}") for name in names):
             return card
-    return _implicit(next(name for name in names if name), "unknown")
+    named = [name for name in names if name]
+    repackaged = (_repackaged(name, "unknown", cards) for name in named)
+    card = next(filter(None, repackaged), None) or _implicit(named[0], "unknown")
+    _tell(card, cards)
+    return card
+
+
+class ByModel(Mapping[str, FactT], Generic[FactT]):
+    """Model → a fact of its card; also for models that are a listed one in another packaging.
+
+    Only the listed models are iterated over.
+    """
+
+    def __init__(
+        self,
+        listed: Mapping[str, FactT],
+        fact: Callable[[TeacherCard], FactT],
+        catalog: Path | None = None,
+    ) -> None:
+        """Reads the cards.
+
+        Args:
+            listed: The facts of the models that have a card of their own.
+            fact: Takes the fact from the card of another packaging.
+            catalog: Directory whose `teachers.yaml` is used instead of the built-in one.
+        """
+        self._listed, self._fact, self._cards = listed, fact, teacher_cards(catalog)
+        self._repackaged = cache(self._of_repackaged)
+
+    def __getitem__(self, model: str) -> FactT:
+        if model in self._listed:
+            return self._listed[model]
+        card = self._repackaged(model)
+        if card is None:
+            raise KeyError(model)
+        return self._fact(card)
+
+    def _of_repackaged(self, model: str) -> TeacherCard | None:
+        return _repackaged(model, "unknown", self._cards)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._listed)
+
+    def __len__(self) -> int:
+        return len(self._listed)
 
 
 def _parsed(path: Path, name: str, entry: Any) -> TeacherCard:  # noqa: ANN401 – as YAML gave it
@@ -276,7 +330,103 @@ def _hub_card(model: str, revision: str | None, cards: dict[str, TeacherCard]) -
             pin = revision or card.hub_revision or card.revision
             changes = {"revision": pin, "hub_revision": None, "packaged": None}
             return card.model_copy(update=changes)
-    return _implicit(model, revision or "main")
+    revision = revision or "main"
+    return _repackaged(model, revision, cards) or _implicit(model, revision)
+
+
+def _repackaged(name: str, revision: str, cards: Mapping[str, TeacherCard]) -> TeacherCard | None:
+    """The card of the listed model whose weights a name has in another packaging.
+
+    It is asked as the listed model is: same class, thinking, sampling and prompts. Memory, GPUs and
+    engine arguments depend on the packaging, so they stay unknown. The weights' licence applies,
+    unread, hence `certainty: guess`. Anybody can name a model like another one, and NVIDIA, for
+    example, adds terms of its own. So what somebody else packaged is nowhere permitted for sure:
+    `yes` becomes `unclear`, which keeps its rows out of `commercial/`, as those of any model whose
+    licence nobody read.
+
+    Returns:
+        The card; None if no listed model has this name, or those of different owners have.
+    """
+    listed, owner = _same_weights(name, cards), owner_of(name)
+    if not listed:
+        return None
+    is_makers = owner == owner_of(listed[0].model)
+    limit: list[CommercialUse] = [] if is_makers else ["unclear"]
+    terms = listed[0].terms
+    return listed[0].model_copy(
+        update={
+            "name": _last_part(name),
+            "model": name if owner else _last_part(name),
+            "revision": revision,
+            "hub_revision": None,
+            "outputs_may_train": _strictest([c.outputs_may_train for c in listed] + limit),
+            "terms": terms if is_makers else f"{_packaged_elsewhere(listed[0])} {terms}",
+            "commercial_use": _strictest([c.commercial_use for c in listed] + limit),
+            "certainty": "guess",
+            "served_as": (),
+            "verified": (),
+            "gpus": Gpus(),
+            "memory_gib": None,
+            "engine": {},
+            "packaged": None,
+        }
+    )
+
+
+def _same_weights(name: str, cards: Mapping[str, TeacherCard]) -> list[TeacherCard]:
+    """The cards of the model that a name packages; none if models of several owners are alike."""
+    alike = [
+        card
+        for card in cards.values()
+        if HUB_ID.fullmatch(card.model) and is_packaging_of(name, card.model)
+    ]
+    own = [card for card in alike if owner_of(card.model) == owner_of(name)]
+    owners = {owner_of(card.model) for card in alike}
+    return own or (alike if len(owners) == 1 else [])
+
+
+def _packaged_elsewhere(card: TeacherCard) -> str:
+    return (
+        f"By its name the model has the weights of {card.model}; whoever packaged them may have "
+        "added conditions, which were not read. Of the weights:"
+    )
+
+
+def _strictest(uses: Iterable[CommercialUse]) -> CommercialUse:
+    return min(uses, key=STRICTEST_FIRST.index)
+
+
+def _last_part(name: str) -> str:
+    """The last part of a hub id or path; other parts of a path are private."""
+    return re.split(r"[/\\]", name.rstrip("/\\"))[-1]
+
+
+def _tell(card: TeacherCard, cards: Mapping[str, TeacherCard]) -> None:
+    """Warns of a teacher without a card of its own, and says as what it is asked."""
+    if any(card.model == listed.model for listed in cards.values()):
+        return
+    listed = _same_weights(card.model, cards)
+    _warn(card.model, listed[0].model if listed else "", card.license, card.commercial_use)
+
+
+@cache
+def _warn(model: str, weights: str, license_: str, use: CommercialUse) -> None:
+    """Warns once a process: every stage resolves its teachers."""
+    if weights:
+        log.warning(
+            "teacher %s: has no card in teachers.yaml. By its name it has the weights of %s: it is "
+            "asked as that model, and its licence is taken for %s, unread (commercial use: %s). If "
+            "the name misleads, or you read its licence, give it a card in teachers.yaml of your "
+            "catalog (SDG_CATALOG)",
+            model, weights, license_, use,
+        )  # fmt: skip
+        return
+    log.warning(
+        "teacher %s: has no card in teachers.yaml, so it is asked as a small model that cannot "
+        "think, and its licence is unknown. Give it a card in teachers.yaml of your catalog "
+        "(SDG_CATALOG): `class`, `thinking`, `sampling`, `license`",
+        model,
+    )
 
 
 def _implicit(model: str, revision: str) -> TeacherCard:
@@ -340,10 +490,15 @@ def _commit(model: str, revision: str, on_disk: Path | None) -> str:
         return on_disk.name
 
 
-def _from_directory(directory: Path, card: TeacherCard | None) -> ResolvedModel:
+def _from_directory(
+    directory: Path, card: TeacherCard | None, cards: Mapping[str, TeacherCard]
+) -> ResolvedModel:
     revision = _content_revision(directory)
     # Without a card, rows record only the directory's name: its path is private.
-    return ResolvedModel(str(directory), card or _implicit(directory.name, revision), revision)
+    name = directory.name
+    card = card or _repackaged(name, revision, cards) or _implicit(name, revision)
+    _tell(card, cards)
+    return ResolvedModel(str(directory), card, revision)
 
 
 def _content_revision(directory: Path) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -9,7 +10,7 @@ from typing import Any, Literal, Protocol, runtime_checkable
 
 from pydantic import BaseModel, ConfigDict, field_validator
 
-from sdg_assets.errors import TeacherError, TransientError
+from sdg_assets.errors import TransientError
 from sdg_assets.records import Role, TeacherClass, TeacherStamp, VerifierFamily, content_id
 from sdg_assets.teacher.control_tokens import ControlTokens
 from sdg_assets.teacher.thinking import RecommendedSampling, Thinking, thinks
@@ -102,9 +103,21 @@ class Request:
         return self._render()
 
 
-FinishReason = Literal["stop", "length", "thinking", "content_filter", "too_long"]
+FinishReason = Literal["stop", "length", "thinking", "content_filter", "too_long", "refused"]
 """How an answer ended: complete, cut off at its token limit, cut off while the model was still
-thinking, refused by a server's filter, or never begun because the prompt is too long."""
+thinking, blanked by a server's filter, never begun because the prompt is too long, or refused by
+the server with an error that other requests do not meet."""
+FAULTS: Mapping[FinishReason, str] = {
+    "length": "truncated",
+    "thinking": "truncated while thinking",
+    "content_filter": "filtered by the server",
+    "too_long": "too long",
+    "refused": "refused by the server",
+}
+"""Each finish reason of an answer that cannot be used, and the reason of a row's rejection. A vote
+may have each of these faults, so `records.VoteFault` has them too."""
+UNANSWERED: frozenset[FinishReason] = frozenset({"too_long", "refused"})
+"""Finish reasons of requests to which there is no answer, not even the beginning of one."""
 # Finish reasons of servers → ours. A reason of `CUT_OFF` means that the answer is incomplete.
 _FINISH_REASONS: dict[str, FinishReason] = {
     "stop": "stop",
@@ -126,22 +139,19 @@ def finish_reason(reported: str | None, teacher: str) -> FinishReason:
         reported: The reason that vLLM or a server reports.
         teacher: The teacher's name, for errors.
 
+    Returns:
+        `refused` for all other reasons: the answer is not text, but for example a tool call.
+
     Raises:
         TransientError: The answer was cut off: aborted, failed, or not finished.
-        TeacherError: The answer is not text, but for example a tool call.
     """
-    if reported in CUT_OFF:
+    if reported is None or reported in CUT_OFF:
         reason = "null" if reported is None else repr(reported)
         raise TransientError(
             f"teacher {teacher}: an answer ended with finish_reason {reason}, so it is not whole; "
             "ask again"
         )
-    if reported not in _FINISH_REASONS:
-        raise TeacherError(
-            f"teacher {teacher}: finish_reason {reported!r} is none of "
-            f"{', '.join(_FINISH_REASONS)}; serve the model as a plain chat model, without tools"
-        )
-    return _FINISH_REASONS[reported]
+    return _FINISH_REASONS.get(reported, "refused")
 
 
 class Completion(BaseModel):
@@ -159,6 +169,8 @@ class Completion(BaseModel):
     """The limits that it was asked with; None: its teacher does not say."""
     attempt: int = 1
     """How often the request has been answered; the completion log counts."""
+    refusal: str = ""
+    """The server's words, if it refused the request."""
     prompt_tokens: int
     output_tokens: int
     """Thought and answer together."""
@@ -169,7 +181,7 @@ class Completion(BaseModel):
     gpu_seconds: float | None = None
     """Its share of the time of the teacher's GPUs: see `teacher.clock`. None: unknown."""
 
-    @field_validator("text", "reasoning", mode="before")
+    @field_validator("text", "reasoning", "refusal", mode="before")
     @classmethod
     def _without_lone_surrogates(cls, text: Any) -> Any:  # noqa: ANN401 – not validated yet
         return without_lone_surrogates(text) if isinstance(text, str) else text
@@ -346,6 +358,17 @@ class Queueing(Protocol):
         ...
 
 
+@runtime_checkable
+class Ringing(Protocol):
+    """A teacher that can be waited for together with others."""
+
+    bell: threading.Event | None
+    """Set while somebody waits for several teachers. The teacher rings it for each outcome. A poll
+    that waits ends when it rings, perhaps with nothing: another teacher may have an answer."""
+    needs_polling: bool
+    """Whether it computes, or notices that it is frozen, only while somebody polls it."""
+
+
 def too_long(request: Request, prompt_tokens: int) -> Completion:
     """The completion of a request that exceeds its teacher's context.
 
@@ -359,6 +382,23 @@ def too_long(request: Request, prompt_tokens: int) -> Completion:
         finish_reason="too_long",
         limits=request.limits,
         prompt_tokens=prompt_tokens,
+        output_tokens=0,
+    )
+
+
+def refused(request: Request, words: str) -> Completion:
+    """The completion of a request that its server refuses, though it answers others.
+
+    Args:
+        request: The request.
+        words: The server's words.
+    """
+    return Completion(
+        request_id=request.id,
+        text="",
+        finish_reason="refused",
+        refusal=words,
+        prompt_tokens=0,
         output_tokens=0,
     )
 

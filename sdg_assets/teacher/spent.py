@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from sdg_assets.teacher.requests import Completion
+from sdg_assets.teacher.requests import UNANSWERED, Completion
 
 
 @dataclass
 class Spent:
-    """Requests, their tokens and the time of GPUs. A prompt that was too long cost nothing."""
+    """Requests, their tokens and the time of GPUs. One without an answer cost nothing."""
 
     requests: int = 0
     prompt_tokens: int = 0
@@ -20,7 +20,7 @@ class Spent:
     def add(self, completion: Completion) -> None:
         """Counts a completion."""
         self.requests += 1
-        if completion.finish_reason == "too_long":
+        if completion.finish_reason in UNANSWERED:
             return
         self.prompt_tokens += completion.prompt_tokens
         self.output_tokens += completion.output_tokens

@@ -8,7 +8,7 @@ engine's batch.
 from __future__ import annotations
 
 import math
-import os
+import threading
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor
 from concurrent.futures import wait as wait_for
@@ -17,9 +17,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from sdg_assets.errors import FullDiskError, TeacherGoneError, TransientError
+from sdg_assets.processes.cpus import usable_cpus
 from sdg_assets.teacher.clock import Clock
 from sdg_assets.teacher.conversation import Desk, Desks, Feed, ResultT, Usage, Work, captured
-from sdg_assets.teacher.requests import Completion, FailedRequest, Request, Teacher
+from sdg_assets.teacher.requests import Completion, FailedRequest, Request, Ringing, Teacher
 
 EVERYBODYS = (TeacherGoneError, FullDiskError)
 """Errors of one partition that all others would meet as well."""
@@ -33,8 +34,7 @@ def fill(feeds: Iterable[Feed], *, concurrency: int | None = None) -> Iterator[F
 
     Args:
         feeds: The partitions' work, opened lazily, in order.
-        concurrency: Requests under way at a time; None: as many as the least of the teachers has
-            capacity for.
+        concurrency: Requests under way at a time; None: each teacher's capacity.
 
     Yields:
         Each feed as soon as it is finished, with its error if it failed. Its completions are in the
@@ -166,20 +166,34 @@ class _Stream:
         self._clocks: dict[int, Clock] = {}
         self._steps: set[Future[_Step]] = set()
         self._pool: ThreadPoolExecutor | None = None
+        self._bell = threading.Event()
+        """Rings when a teacher has an outcome, or a program has ended; see `Ringing`."""
 
     @property
     def has_room(self) -> bool:
         under_way = len(self._asked) + len(self._steps)
         budgets = (feed.budget for feed in self.feeds if feed.budget)
         affordable = min((budget.requests_worth for budget in budgets), default=math.inf)
-        return under_way < min(self._concurrency or self._capacity, affordable)
+        if self._concurrency:
+            return under_way < min(self._concurrency, affordable)
+        return under_way < affordable and len(self._steps) < self._spare_capacity
 
     @property
-    def _capacity(self) -> int:
-        """What the least of the teachers can hold; it may change while they work."""
+    def _spare_capacity(self) -> int:
+        """How many more requests the fullest teacher can hold; capacities change as they work.
+
+        Each teacher counts its own requests: with one capacity for all, a judge on a small server
+        held the solver's four servers to a quarter of what they can do.
+        """
         desks = (desk for feed in self.feeds for desk in feed.desks.values())
         teachers = {id(desk.teacher): desk.teacher for desk in desks}
-        return min((teacher.capacity for teacher in teachers.values()), default=1)
+        return min(
+            (
+                teacher.capacity - (clock.under_way if (clock := self._clocks.get(key)) else 0)
+                for key, teacher in teachers.items()
+            ),
+            default=1,
+        )
 
     @property
     def is_held(self) -> bool:
@@ -212,27 +226,63 @@ class _Stream:
 
     def wait(self) -> None:
         """Waits for completions or for programs, and continues the work that needed them."""
-        if self._steps:
-            # Programs need no help of this thread, but an engine in this process does.
-            patience = 0 if self._asked else None
-            done, self._steps = wait_for(self._steps, patience, FIRST_COMPLETED)
-            for future in done:
-                step = future.result()
-                if (complete := self._take(step)) is not None:
-                    self._advance(step.feed, step.work, complete)
-        teachers = {id(asked.teacher): asked.teacher for asked in self._asked.values()}
-        for teacher in teachers.values():
-            self._poll(teacher)
+        teachers = [*{id(asked.teacher): asked.teacher for asked in self._asked.values()}.values()]
+        self._bell.clear()
+        if not teachers:
+            self._continue_steps(None)
+        elif len(teachers) == 1 and not self._steps:
+            self._poll(teachers[0])
+        else:
+            self._wait_for_first(teachers)
 
-    def _poll(self, teacher: Teacher) -> None:
+    def _wait_for_first(self, teachers: list[Teacher]) -> None:
+        """Waits for the first of several teachers and programs.
+
+        A poll waits for its own teacher alone. With one after the other, the answers of a quick
+        solver lay about, neither logged nor followed up, until a slow writer had an answer, too.
+        """
+        ringing = [teacher for teacher in teachers if isinstance(teacher, Ringing)]
+        for listener in ringing:
+            listener.bell = self._bell
         try:
-            outcomes = teacher.poll()
+            taken = self._continue_steps(0)
+            for teacher in teachers:
+                taken |= self._poll(teacher, wait=False)
+            needy = [t for t in teachers if not isinstance(t, Ringing) or t.needs_polling]
+            if taken:  # an engine that computes here gets one step all the same
+                self._bell.set()
+                needy = [teacher for teacher in needy if isinstance(teacher, Ringing)]
+            elif not needy:
+                needy = teachers[:1]
+            for teacher in needy:
+                self._poll(teacher)
+        finally:
+            for listener in ringing:
+                listener.bell = None
+
+    def _continue_steps(self, patience: float | None) -> bool:
+        """Continues the work whose programs have ended; whether there was any."""
+        if not self._steps:
+            return False
+        done, self._steps = wait_for(self._steps, patience, FIRST_COMPLETED)
+        for future in done:
+            step = future.result()
+            if (complete := self._take(step)) is not None:
+                self._advance(step.feed, step.work, complete)
+        return bool(done)
+
+    def _poll(self, teacher: Teacher, *, wait: bool = True) -> bool:
+        """Takes the outcomes of a teacher; whether there was any, or an error."""
+        try:
+            outcomes = teacher.poll(wait=wait)
+            if not outcomes and (not wait or self._bell.is_set()):
+                return False
             if not outcomes:
                 role = next(a.request.role for a in self._asked.values() if a.teacher is teacher)
                 raise TransientError(f"the {role} went idle with requests unanswered")
         except Exception as error:  # noqa: BLE001 – every partition that waits for it gets it
             self._teacher_failed(teacher, error)
-            return
+            return True
         # Leaves out late answers to an earlier conversation that failed.
         awaited = [outcome for outcome in outcomes if outcome.request_id in self._asked]
         ended = [(self._asked.pop(outcome.request_id), outcome) for outcome in awaited]
@@ -245,6 +295,7 @@ class _Stream:
                     waiting.feed.fail(outcome.error)
             else:
                 self._receive(asked, outcome)
+        return True
 
     def _log(self, asked: _Asked, outcome: Completion | FailedRequest) -> None:
         for desk in asked.desks:
@@ -274,9 +325,11 @@ class _Stream:
     def _advance(self, feed: Feed, work: Work[Any], answers: list[Completion] | None) -> None:
         """Continues a piece of work for as long as the logs answer its requests."""
         if feed.runs_programs:
-            self._pool = self._pool or ThreadPoolExecutor(os.cpu_count())
+            self._pool = self._pool or ThreadPoolExecutor(usable_cpus())
             context = copy_context()  # what the partition's run allows programs to do
-            self._steps.add(self._pool.submit(context.run, _Step.of, feed, work, answers))
+            step = self._pool.submit(context.run, _Step.of, feed, work, answers)
+            step.add_done_callback(lambda _: self._bell.set())
+            self._steps.add(step)
             return
         complete = self._take(_Step.of(feed, work, answers))
         while complete is not None:

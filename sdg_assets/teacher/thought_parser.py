@@ -113,13 +113,26 @@ class ThoughtParser:
         except Exception as error:  # noqa: BLE001 – of any of vLLM's parsers, on one odd output
             log.warning("teacher %s: vLLM's parser cannot read an output: %s", self._teacher, error)
             thought, answer = text, ""
+        else:
+            thought, answer = self._switched(request, text, (thought or "").strip(), answer or "")
         parted = settled(
-            self._thinking, request, (thought or "").strip(), answer or "", finish_reason
+            self._thinking, request, thought, answer, finish_reason, teacher=self._teacher
         )
         if not parted.reasoning:
             return parted
         counted = parser.count_reasoning_tokens(output) or _before_answer(parser, output)
         return counted_as(parted, len(output), counted)
+
+    def _switched(self, request: Request, text: str, thought: str, answer: str) -> tuple[str, str]:
+        """Thought and answer of an output that the parser may have read without its switch.
+
+        Parsers of models that always think call an output without tags a thought, also if the
+        system turn has switched thinking off. `settled` finds the tags that the text may have.
+        """
+        is_thinking = thinks(self._thinking, request.sampling.thinking)
+        if not is_thinking and not answer and thought == text.strip():
+            return "", text
+        return thought, answer
 
     def _arguments(self, request: Request) -> dict[str, Any]:
         """The template's arguments; some parsers take thinking for off if none says it is on."""

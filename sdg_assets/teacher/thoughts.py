@@ -1,8 +1,9 @@
 """Thought and answer of an output: what a parser or a server parted, and what they left together.
 
 Every output passes `settled`: it parts the tags that a parser left in an answer, so that no raw
-thought reaches a training text, and it names a thought that was cut off. In this process the parser
-is `thought_parser.ThoughtParser`; a server has its own, and `parted_reply` reads its message.
+thought reaches a training text, names a thought that was cut off, and tells of a teacher that
+thinks although its role should not. In this process the parser is `thought_parser.ThoughtParser`; a
+server has its own, and `parted_reply` reads its message.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
 
+from sdg_assets.records import Role
 from sdg_assets.teacher.requests import FinishReason, Request
 from sdg_assets.teacher.thinking import Thinking, thinks
 
@@ -62,6 +64,8 @@ def parted_reply(
     finish_reason: FinishReason,
     output_tokens: int,
     reasoning_tokens: int = 0,
+    *,
+    teacher: str,
 ) -> Parted:
     """Parts a server's answer.
 
@@ -74,9 +78,10 @@ def parted_reply(
         output_tokens: Tokens of thought and answer.
         reasoning_tokens: Tokens of the thought, if the server counts them; otherwise they are
             estimated by the share of characters.
+        teacher: The teacher's name, for a warning.
     """
     thought = (reasoning or "").strip()
-    parted = settled(thinking, request, thought, content or "", finish_reason)
+    parted = settled(thinking, request, thought, content or "", finish_reason, teacher=teacher)
     return counted_as(parted, output_tokens, reasoning_tokens)
 
 
@@ -102,8 +107,15 @@ def settled(
     thought: str,
     answer: str,
     finish_reason: FinishReason,
+    *,
+    teacher: str,
 ) -> Parted:
     """Thought, answer and finish reason, after a parser has parted an output.
+
+    A thought is never the answer: an output without an answer was cut off while thinking, or is
+    empty. The one exception is a complete output of a model that was told not to think. vLLM's
+    parser `deepseek_r1` does not see a switch in the system turn (Nemotron) and calls every output
+    without `</think>` a thought.
 
     Args:
         thinking: How the model thinks; None: it does not.
@@ -111,27 +123,38 @@ def settled(
         thought: The thought, as the parser gave it.
         answer: The answer, as the parser gave it.
         finish_reason: How the output ended.
+        teacher: The teacher's name, for a warning if it thinks although it should not.
     """
     is_thinking = thinks(thinking, request.sampling.thinking)
-    # Parsers of models that always think take an output without an end of a thought for one.
-    if not is_thinking and thought and not answer.strip():
+    is_switched_off = thinking is not None and not is_thinking
+    if is_switched_off and finish_reason == "stop" and thought and not answer.strip():
         thought, answer = "", thought
     if not thought:
         thought, answer = parted_by_tags(answer)
-        if thought and thinking is None:
-            _warn()
+    if thought and not is_thinking:
+        _warn(teacher, request.role, is_switched_off=is_switched_off)
     if finish_reason == "length" and not answer.strip() and (thought or is_thinking):
         finish_reason = "thinking"
     return Parted(answer, thought, finish_reason)
 
 
 @cache
-def _warn() -> None:
-    """Warns once a process: thousands of outputs may be the same."""
+def _warn(teacher: str, role: Role, *, is_switched_off: bool) -> None:
+    """Warns once a process for a teacher in a role: thousands of outputs may be the same."""
+    if is_switched_off:
+        log.warning(
+            "teacher %s: as %s it thinks although thinking is off: its server ignores the switch "
+            "of its card in teachers.yaml, and thoughts use up the tokens of answers. Set "
+            "SDG_THINKING=%s:on, or serve the model with its own chat template",
+            teacher, role, role,
+        )  # fmt: skip
+        return
     log.warning(
-        "a teacher thinks although its card has no `thinking`: its thoughts use up the tokens of "
-        "its answers. Describe how it thinks in teachers.yaml of your catalog (SDG_CATALOG)"
-    )
+        "teacher %s: as %s it thinks although its card has no `thinking`: thoughts use up the "
+        "tokens of answers. Describe how it thinks (`thinking`) in its card, in teachers.yaml of "
+        "your catalog (SDG_CATALOG); SDG_THINKING=%s:off then switches it off",
+        teacher, role, role,
+    )  # fmt: skip
 
 
 def parted_by_tags(text: str) -> tuple[str, str]:

@@ -147,6 +147,30 @@ def test_what_an_unknown_teacher_wrote_is_of_unclear_use(
     assert only.commercial_use == "unclear"
 
 
+def test_a_requantization_has_the_licence_and_terms_of_its_weights_but_no_rights_for_sure(
+    store: Store, instance: dg.DagsterInstance
+) -> None:
+    makers = TeacherStamp(model="Qwen/Qwen3-32B-FP8", revision="r", license="Apache-2.0")
+    other = TeacherStamp(model="unsloth/Llama-3.3-70B-Instruct", revision="r", license="unknown")
+    put(
+        store, "free", "free_a",
+        row("free_a", "Which river is it?", solver=other),
+        row("free_a", "Where do the boats of the lake land?", solver=makers),
+    )  # fmt: skip
+
+    result = curate(instance)
+
+    rows = released(result)
+    assert [r.commercial_use for r in rows] == ["unclear", "yes"]
+    assert rows[0].solver.license == "LicenseRef-Llama-3.3"
+    manifest = json.loads(
+        (Path(release_metadata(result)["path"]) / "manifest.json").read_text("utf-8")
+    )
+    terms = manifest["terms"][other.model]
+    assert terms.startswith("By its name the model has the weights of meta-llama/Llama-3.3-70B")
+    assert 'must begin with "Llama"' in terms
+
+
 def test_outputs_that_may_not_train_are_kept_out_of_the_commercial_rows(
     store: Store, instance: dg.DagsterInstance
 ) -> None:

@@ -170,6 +170,22 @@ class Probed(EnrichedExample):
     excerpts: list[dict[str, str]]
 
 
+def test_votes_that_were_cut_off_are_told_from_votes_without_an_answer(tmp_path: Path) -> None:
+    store = Store(tmp_path / "store")
+    with store.write(PartitionKey("quiz", "enriched", "quiz")) as out:
+        votes = {"votes": [], "votes_cast": 5, "votes_cut_off": 3, "vote_share": 0.0}
+        out.accept(enriched(outcome="truncated_while_thinking", **votes))
+    page = "/subtasks/quiz/quiz/enriched"
+    with TestClient(
+        application(store, tmp_path / "indexes", patience=None), "http://127.0.0.1"
+    ) as pages:
+        shown = text_of(pages, f"{page}/rows/0")
+        assert '<i>cut off</i></td><td class="right">3</td>' in shown
+        assert '<i>no answer</i></td><td class="right">2</td>' in shown
+        listing = text_of(pages, f"{page}?outcome=truncated_while_thinking")
+        assert "<strong>1</strong> of 1" in listing
+
+
 def test_a_field_that_the_page_does_not_know_is_shown(tmp_path: Path) -> None:
     store = Store(tmp_path / "store")
     with store.write(PartitionKey("quiz", "filtered", "quiz")) as out:

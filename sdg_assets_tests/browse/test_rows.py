@@ -87,10 +87,16 @@ def test_the_letters_of_a_corrected_row_are_those_that_the_solver_saw(tmp_path: 
 
 @pytest.mark.parametrize(
     ("verdict", "agrees"),
-    [("correct", True), ("equal", True), ("incorrect", False), ("unreadable", False)],
+    [
+        ("correct", True),
+        ("equal", True),
+        ("incorrect", False),
+        ("unreadable", False),
+        ("cut_off", None),
+    ],
 )
 def test_a_models_verdict_on_a_vote_is_shown_and_not_the_rules(
-    tmp_path: Path, verdict: VerdictWord, agrees: bool
+    tmp_path: Path, verdict: VerdictWord, agrees: bool | None
 ) -> None:
     (request,) = logged(tmp_path, "It is a nickname.\n\nThe answer is The Big Apple.")
     row = enriched(

@@ -314,6 +314,18 @@ def test_too_few_accepted_rows_name_the_gate_its_reasons_and_rows() -> None:
     assert outcome.offenders[0].problem == "verification: no majority – Q0?"
 
 
+def test_votes_that_were_cut_off_call_for_a_higher_limit_and_not_for_a_stronger_solver() -> None:
+    cut_off = [enriched(outcome="truncated_while_thinking", votes_cut_off=2)] * 5
+    disputed = [enriched(outcome="no_majority")] * 4
+
+    outcome = inspected("enriched", enriched(), *cut_off, *disputed)["answer_verification"]
+
+    assert not outcome.passed
+    assert outcome.summary.startswith(
+        "1 of 10 rows verified: the votes on 5 were cut off (truncated while thinking 5): raise"
+    )
+
+
 def test_too_few_verified_rows_are_shown_with_their_votes() -> None:
     outcome = inspected("enriched", *[enriched(outcome="no_majority")] * 5)["answer_verification"]
 

@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from sdg_assets.cli import tuning
-from sdg_assets.cli.tuning import Change, Trial, alternatives, attempt, best_of, tune
+from sdg_assets.cli.tuning import Change, Trial, alternatives, attempt, best_of, is_faster, tune
 from sdg_assets.stages.speed import Rate
 from sdg_assets.teacher.models import card_of
 from sdg_assets_tests.conftest import Configure
@@ -34,6 +36,22 @@ def test_a_cpu_is_not_asked_for_what_only_a_gpu_can_do() -> None:
         "enable_prefix_caching",
         "speculative_config",
     }
+
+
+def test_a_models_own_draft_layers_are_tried_on_a_gpu() -> None:
+    tried = {gpus: [c for kind in alternatives(CPU_CARD, gpus) for c in kind] for gpus in (0, 1)}
+
+    assert {"speculative_config": tuning.NGRAM} in tried[0]
+    assert [{"speculative_config": tuning.MTP} in tried[gpus] for gpus in (0, 1)] == [False, True]
+
+
+def test_a_speed_that_may_not_last_is_not_preferred_to_one_that_does() -> None:
+    lasting, brief = rate(100.0), replace(rate(150.0), settled=False)
+
+    assert not is_faster(Trial({}, brief), Trial({}, lasting))
+    assert is_faster(Trial({}, rate(150.0)), Trial({}, lasting))
+    assert is_faster(Trial({}, rate(160.0)), Trial({}, brief))
+    assert is_faster(Trial({}, brief), Trial({}, None, "no memory"))
 
 
 def test_a_card_that_is_quantized_is_not_quantized_again() -> None:

@@ -246,6 +246,18 @@ def test_a_truncated_background_is_dropped(tmp_path: Path) -> None:
     assert (row.outcome, row.knowledge) == ("agreed", "")
 
 
+def test_a_row_that_does_not_fit_the_solver_with_its_answer_says_so(tmp_path: Path) -> None:
+    def fits(request: Request) -> Completion:
+        text = answer("Paris")
+        return completion(request, text, "too_long" if is_background(request) else "stop")
+
+    teacher = ScriptedTeacher(fits)
+    (row,) = enriched_by(teacher, tmp_path, votes=3)
+
+    assert (row.outcome, row.knowledge, row.knowledge_fault) == ("agreed", "", "too long")
+    assert sum(map(is_background, teacher.requests)) == 1
+
+
 def test_a_background_that_tells_too_much_is_asked_for_again(tmp_path: Path) -> None:
     backgrounds = iter(["Paris is it. Really.", "A capital governs a state."])
 

@@ -96,6 +96,7 @@ def test_a_thought_is_condensed_without_thinking_again(solve: Solve) -> None:
     [
         (CLEAN, "length", "truncated"),
         ("", "thinking", "truncated while thinking"),
+        ("", "refused", "refused by the server"),
         ("", "stop", "empty"),
         ("Wait, let me check. Paris it is.", "stop", "thinks aloud"),
         ("Die Regierung sitzt in Paris, und Lyon ist auch eine Stadt.", "stop", "language"),
@@ -158,10 +159,11 @@ def test_a_vote_that_was_cut_off_while_thinking_has_no_answer(solve: Solve) -> N
 
     row = solve(teacher, with_knowledge=False)
 
-    assert (row.outcome, row.votes) == ("unsolvable", [])
+    assert (row.outcome, row.votes) == ("truncated_while_thinking", [])
 
 
 def test_a_changed_prompt_makes_the_solvers_rows_stale() -> None:
     assert any(
-        version.startswith("condense@") for version in role_versions(Role.SOLVER, "thinking")
+        version.startswith("condense.thinking@")
+        for version in role_versions(Role.SOLVER, "thinking")
     )

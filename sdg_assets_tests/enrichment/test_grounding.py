@@ -15,11 +15,11 @@ from sdg_assets.records import AnswerKind, CitedPassage, EnrichedExample, Genera
 from sdg_assets.stages.enriched import EnrichmentReport
 from sdg_assets.teacher.conversation import Desk
 from sdg_assets.teacher.log.completions import CompletionLog
-from sdg_assets.teacher.requests import Request
+from sdg_assets.teacher.requests import Completion, Request
 from sdg_assets_tests.support.conversations import enriched_with
 from sdg_assets_tests.support.passages import index_of, passage
 from sdg_assets_tests.support.records import generated
-from sdg_assets_tests.support.scripted_teacher import ScriptedTeacher, ratings
+from sdg_assets_tests.support.scripted_teacher import ScriptedTeacher, completion, ratings
 from sdg_assets_tests.support.solvers import answer, solved
 
 SUPPORTED = "Kings governed the country from there. The city has about two million inhabitants."
@@ -46,7 +46,7 @@ class Grounded:
 def ground(
     tmp_path: Path,
     *backgrounds: str,
-    checks: Callable[[Request], str] = lambda _: "unreadable",
+    checks: Callable[[Request], str | Completion] = lambda _: "unreadable",
     row: GeneratedExample | None = None,
     control_tokens: tuple[str, ...] = (),
     with_judge: bool = False,
@@ -54,7 +54,7 @@ def ground(
 ) -> Grounded:
     texts = iter(backgrounds)
 
-    def say(request: Request) -> str:
+    def say(request: Request) -> str | Completion:
         if request.prompt_version.startswith("knowledge/supported"):
             return checks(request)
         if request.prompt_version.startswith("knowledge/"):
@@ -141,6 +141,17 @@ def test_a_reader_that_names_no_line_or_says_nothing_does_not_count(
         folder.mkdir()
         done = ground(folder, LOOSE, LOOSE, checks=partial(_say, reply))
         assert done.row.knowledge_fault == UNSUPPORTED
+
+
+def test_a_check_that_was_cut_off_is_not_called_a_lack_of_support(tmp_path: Path) -> None:
+    def cut(request: Request) -> Completion:
+        return completion(request, "", "thinking")
+
+    done = ground(tmp_path, LOOSE, LOOSE, checks=cut)
+
+    assert done.row.knowledge == ""
+    assert done.row.knowledge_fault == "check truncated while thinking"
+    assert done.counts["knowledge_check_truncated_while_thinking"] == 1
 
 
 def test_the_judge_reads_if_there_is_one(tmp_path: Path) -> None:

@@ -69,19 +69,30 @@ def test_ratings_become_scores_from_0_to_1() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "finish_reason"),
+    ("text", "finish_reason", "ended"),
     [
-        ('{"comment": "It is', "length"),
-        (ratings(harmless=9), "stop"),
-        ("Fine.", "stop"),
-        ("", "thinking"),
+        ('{"comment": "It is', "length", "truncated"),
+        (ratings(harmless=9), "stop", "stop"),
+        ("Fine.", "stop", "stop"),
+        ("", "thinking", "truncated while thinking"),
+        ("", "content_filter", "filtered by the server"),
     ],
 )
-def test_an_unreadable_judgement_scores_0_and_is_kept(text: str, finish_reason: str) -> None:
+def test_an_unreadable_judgement_scores_0_and_is_kept(
+    text: str, finish_reason: str, ended: str
+) -> None:
     judgement = judge().judgement(said(text, finish_reason))
 
     assert (judgement.score, judgement.criteria) == (0.0, None)
-    assert judgement.reasons[0].startswith(f"unreadable: {finish_reason}: {text[:5]}")
+    assert judgement.reasons[0].startswith(f"unreadable: {ended}: {text[:5]}")
+
+
+def test_a_row_that_the_judges_server_refuses_says_so() -> None:
+    refused = said("", "refused").model_copy(update={"refusal": "HTTP 400: blocked"})
+
+    assert judge().judgement(refused).reasons == [
+        "unreadable: the judge's server refused: HTTP 400: blocked"
+    ]
 
 
 def test_a_row_that_does_not_fit_the_judge_says_so() -> None:

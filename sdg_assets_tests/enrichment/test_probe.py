@@ -6,15 +6,18 @@ from pathlib import Path
 
 from sdg_assets.enrichment.knobs import SolverKnobs
 from sdg_assets.enrichment.probe import Probe
+from sdg_assets.gates import Batch
+from sdg_assets.gates.difficulty import DifficultyThresholds, gate
 from sdg_assets.records import EnrichedExample, GeneratedExample, Rejection, Role, TeacherStamp
 from sdg_assets.stages.enriched import EnrichmentReport, context_of, enrich, publish
 from sdg_assets.stages.prompt_versions import log_versions, role_versions
 from sdg_assets.teacher.conversation import Desk, Usage
 from sdg_assets.teacher.log.completions import CompletionLog
 from sdg_assets.teacher.replay import replay
+from sdg_assets.teacher.requests import FinishReason, refused
 from sdg_assets.teacher.stream import converse
 from sdg_assets_tests.support.records import generated
-from sdg_assets_tests.support.scripted_teacher import ScriptedTeacher
+from sdg_assets_tests.support.scripted_teacher import ScriptedTeacher, completion
 
 WEAK = TeacherStamp(model="org/weak", revision="w1", license="MIT")
 KNOBS = SolverKnobs(votes=1, with_knowledge=False, probe_answers=4)
@@ -83,7 +86,51 @@ def test_a_row_that_does_not_fit_the_probe_has_no_rate(tmp_path: Path) -> None:
 
     assert isinstance(row, EnrichedExample)
     assert (row.verified, row.pass_rate, row.probe) == (True, None, None)
-    assert report.added == {"rows_too_long_for_the_probe": 1}
+    assert row.probe_fault == "too long"
+    assert report.added == {"probe_too_long": 1}
+
+
+def test_answers_that_were_cut_off_are_left_out_of_the_rate(tmp_path: Path) -> None:
+    reasons: list[FinishReason] = ["stop", "thinking", "stop", "thinking"]
+    ends = iter(reasons)
+    said = iter(["Paris", "", "Rome", ""])
+    probe = ScriptedTeacher(
+        lambda request: completion(request, f"Answer: {next(said)}", next(ends)), stamp=WEAK
+    )
+    report = EnrichmentReport()
+
+    (row,) = probed(tmp_path, probe, report=report)
+
+    assert isinstance(row, EnrichedExample)
+    assert (row.pass_rate, row.probe_answers, row.probe) == (0.5, 2, WEAK)
+    assert row.probe_fault == "truncated while thinking"
+    assert report.added == {"rows_probed": 1, "probe_right_answers": 1}
+
+
+def test_a_row_whose_probe_was_always_cut_off_is_neither_too_hard_nor_too_easy(
+    tmp_path: Path,
+) -> None:
+    report = EnrichmentReport()
+    probe = ScriptedTeacher(lambda request: completion(request, "", "thinking"), stamp=WEAK)
+
+    (row,) = probed(tmp_path, probe, report=report)
+
+    assert isinstance(row, EnrichedExample)
+    assert (row.pass_rate, row.probe_answers) == (None, 0)
+    assert row.probe_fault == "truncated while thinking"
+    assert report.added == {"probe_truncated_while_thinking": 1}
+    narrow = DifficultyThresholds(min_pass_rate=0.5, max_pass_rate=0.6)
+    assert gate(narrow).refusals(Batch([row])) == {}
+
+
+def test_an_answer_that_the_probes_server_refuses_is_no_wrong_answer(tmp_path: Path) -> None:
+    report = EnrichmentReport()
+    strict = ScriptedTeacher(lambda request: refused(request, "HTTP 400: blocked"), stamp=WEAK)
+    (row,) = probed(tmp_path, strict, report=report)
+
+    assert isinstance(row, EnrichedExample)
+    assert (row.verified, row.pass_rate, row.probe_fault) == (True, None, "refused by the server")
+    assert report.added == {"probe_refused_by_the_server": 1}
 
 
 def test_a_row_with_a_control_token_of_the_probe_is_sent_to_nobody(tmp_path: Path) -> None:

@@ -4,15 +4,18 @@ from pathlib import Path
 
 import pytest
 
-from sdg_assets.enrichment.knobs import SolverKnobs
-from sdg_assets.records import Role, Vote
-from sdg_assets.teacher.conversation import Desk
-from sdg_assets.teacher.log.completions import CompletionLog
-from sdg_assets.teacher.requests import Completion, Request
+from sdg_assets.gates.verification import refusal_of
+from sdg_assets.records import Vote
+from sdg_assets.teacher.requests import (
+    FAULTS,
+    Completion,
+    FinishReason,
+    Request,
+    TeacherIdentity,
+)
 from sdg_assets.texts import render_texts
-from sdg_assets_tests.support.conversations import enriched_with
-from sdg_assets_tests.support.records import CAPITALS, generated
-from sdg_assets_tests.support.scripted_teacher import ScriptedTeacher, completion
+from sdg_assets_tests.support.records import CAPITALS
+from sdg_assets_tests.support.scripted_teacher import STAMP, ScriptedTeacher, completion
 from sdg_assets_tests.support.solvers import (
     Panel,
     Solver,
@@ -21,8 +24,8 @@ from sdg_assets_tests.support.solvers import (
     is_background,
     judged_by,
     number,
-    solved,
 )
+from sdg_assets_tests.support.thinkers import SWITCHED
 
 
 @pytest.mark.parametrize(
@@ -82,13 +85,94 @@ def test_answers_that_mean_the_same_are_one_vote_group(tmp_path: Path) -> None:
     assert [v.count for v in row.votes] == [2, 1]
 
 
-def test_a_truncated_vote_is_no_vote(tmp_path: Path) -> None:
+@pytest.mark.parametrize("finish_reason", FAULTS)
+def test_votes_that_were_cut_off_do_not_make_a_question_unsolvable(
+    tmp_path: Path, finish_reason: FinishReason
+) -> None:
     def cut(request: Request) -> Completion:
-        return completion(request, answer("Paris"), "length")
+        return completion(request, answer("Paris"), finish_reason)
 
     (row,) = enriched_by(ScriptedTeacher(cut), tmp_path, votes=3)
 
-    assert (row.outcome, row.votes) == ("unsolvable", [])
+    assert (row.outcome.replace("_", " "), row.votes) == (FAULTS[finish_reason], [])
+    assert (row.votes_cast, row.votes_cut_off, row.vote_share) == (2, 2, 0.0)
+    refusal = refusal_of(row)
+    assert refusal
+    assert refusal.reason == FAULTS[finish_reason]
+    assert refusal.detail == "answer 'Paris'; votes: none; 2 of 2 cut off"
+
+
+@pytest.mark.parametrize(
+    ("votes", "outcome", "share"),
+    [
+        (["Paris", "cut", "Paris"], "agreed", 1.0),
+        (["Rome", "cut", "Rome"], "majority_disagrees", 0.0),
+        (["Paris", "cut", "Rome"], "truncated_while_thinking", 0.5),
+        (["Paris", "hm", "cut"], "truncated_while_thinking", 0.5),
+        (["hm", "hm", "cut"], "unsolvable", 0.0),
+        (["Paris", "Rome", "Madrid", "hm", "cut"], "no_majority", 0.25),
+        (["Paris", "Rome", "cut", "hm", "cut"], "truncated_while_thinking", 1 / 3),
+    ],
+)
+def test_the_question_is_to_blame_only_if_the_votes_cut_off_could_not_have_made_a_majority(
+    tmp_path: Path, votes: list[str], outcome: str, share: float
+) -> None:
+    left = iter(votes)
+
+    def vote(request: Request) -> Completion:
+        if is_background(request):
+            return completion(request, "France is in Europe.")
+        said = next(left)
+        if said == "cut":
+            return completion(request, "", "thinking")
+        return completion(request, answer(said) if said != "hm" else "I do not know.")
+
+    (row,) = enriched_by(ScriptedTeacher(vote), tmp_path, votes=len(votes), adaptive=False)
+
+    assert row.outcome == outcome
+    assert row.votes_cut_off == votes.count("cut")
+    assert row.vote_share == pytest.approx(share)
+
+
+def test_the_most_frequent_end_names_the_outcome(tmp_path: Path) -> None:
+    reasons: list[FinishReason] = ["length", "thinking", "thinking"]
+    ends = iter(reasons)
+    solver = ScriptedTeacher(lambda request: completion(request, "", next(ends)))
+
+    (row,) = enriched_by(solver, tmp_path, votes=3, adaptive=False)
+
+    assert row.outcome == "truncated_while_thinking"
+
+
+def test_a_row_whose_votes_were_cut_off_is_solved_once_the_limit_is_raised(tmp_path: Path) -> None:
+    def limited(request: Request) -> Completion:
+        enough = request.sampling.max_tokens >= 1_000
+        return completion(request, answer("Paris"), "stop" if enough else "length")
+
+    teacher = ScriptedTeacher(limited)
+    (cut_off,) = enriched_by(teacher, tmp_path, votes=3, max_tokens=100, with_knowledge=False)
+    (solved_row,) = enriched_by(teacher, tmp_path, votes=3, max_tokens=1_000, with_knowledge=False)
+
+    assert (cut_off.outcome, solved_row.outcome) == ("truncated", "agreed")
+
+
+def test_a_row_that_was_cut_off_while_thinking_is_solved_once_the_budget_is_raised(
+    tmp_path: Path,
+) -> None:
+    def limited(request: Request) -> Completion:
+        thinking = teacher.identity.thinking
+        if thinking and thinking.max_tokens > SWITCHED.max_tokens:
+            return completion(request, answer("Paris"))
+        return completion(request, "", "thinking")
+
+    teacher = ScriptedTeacher(limited)
+    teacher.identity = TeacherIdentity(STAMP, thinking=SWITCHED)
+    (cut_off,) = enriched_by(teacher, tmp_path, votes=3, with_knowledge=False)
+    more = SWITCHED.model_copy(update={"max_tokens": 9_000})
+    teacher.identity = TeacherIdentity(STAMP, thinking=more)
+    (solved_row,) = enriched_by(teacher, tmp_path, votes=3, with_knowledge=False)
+
+    assert (cut_off.outcome, solved_row.outcome) == ("truncated_while_thinking", "agreed")
 
 
 def test_the_solver_never_sees_the_writers_answer_marked(tmp_path: Path) -> None:
@@ -158,16 +242,19 @@ def test_more_votes_keep_the_earlier_ones(tmp_path: Path) -> None:
     assert row.votes[0] == Vote(answer="Paris", count=3)
 
 
-def test_a_question_that_is_too_long_for_the_solver_is_unsolvable_and_never_asked(
+def test_a_question_that_is_too_long_for_the_solver_says_so_and_is_asked_once_it_fits(
     tmp_path: Path,
 ) -> None:
-    solver = ScriptedTeacher(lambda request: "Answer: Oslo", max_model_len=20)
-    with CompletionLog(tmp_path / "log") as log:
-        desks = {Role.SOLVER: Desk(solver, log)}
-        (row,) = solved(enriched_with(desks, [generated()], SolverKnobs(votes=3)))
+    solver = ScriptedTeacher(lambda request: "Answer: Paris", max_model_len=20)
+    (row,) = enriched_by(solver, tmp_path, votes=3)
 
-    assert (row.outcome, row.votes, row.vote_share) == ("unsolvable", [], 0.0)
+    assert (row.outcome, row.votes, row.vote_share) == ("too_long", [], 0.0)
     assert solver.requests == []
+
+    solver.max_model_len = 100_000
+    (row,) = enriched_by(solver, tmp_path, votes=3)
+
+    assert row.outcome == "agreed"
 
 
 def test_the_whole_vote_table_can_be_asked_for(tmp_path: Path) -> None:

@@ -29,7 +29,7 @@ from sdg_assets.teacher.requests import Request, TeacherIdentity
 from sdg_assets_tests.conftest import Configure
 from sdg_assets_tests.support.conversations import enriched_with
 from sdg_assets_tests.support.records import generated
-from sdg_assets_tests.support.scripted_teacher import STAMP, ScriptedTeacher
+from sdg_assets_tests.support.scripted_teacher import STAMP, ScriptedTeacher, completion
 from sdg_assets_tests.support.solvers import Panel, Solver, answer, judged_by, prose, solved
 from sdg_assets_tests.support.teacher_server import TeacherServer, teacher_server
 
@@ -56,12 +56,16 @@ def city(**changes: Any) -> GeneratedExample:
 
 
 def verified_by(
-    verifier: ScriptedVerifier, votes: Iterable[str], tmp_path: Path, row: GeneratedExample
+    verifier: ScriptedVerifier,
+    votes: Iterable[str],
+    tmp_path: Path,
+    row: GeneratedExample,
+    knobs: SolverKnobs | None = None,
 ) -> EnrichedExample:
     with CompletionLog(tmp_path / "log") as log, CompletionLog(tmp_path / "judge") as judge_log:
         desks = {Role.SOLVER: Desk(Solver(votes), log), Role.JUDGE: Desk(verifier, judge_log)}
         judge = Judge(verifier, "verifier")
-        (made,) = solved(enriched_with(desks, [row], SolverKnobs(), judge))
+        (made,) = solved(enriched_with(desks, [row], knobs or SolverKnobs(), judge))
         return made
 
 
@@ -139,6 +143,33 @@ def test_an_unreadable_reply_agrees_with_nothing(tmp_path: Path) -> None:
     assert row.outcome == "majority_disagrees"
     assert row.equivalence
     assert [v.verdict for v in row.equivalence.verdicts] == ["unreadable"]
+
+
+class CutOffVerifier(ScriptedVerifier):
+    """Thinks without an end."""
+
+    def __init__(self) -> None:
+        super().__init__([])
+        self._answer = lambda request: completion(request, "", "thinking")
+
+
+def test_an_answer_whose_comparison_was_cut_off_does_not_disagree(tmp_path: Path) -> None:
+    row = verified_by(CutOffVerifier(), ["Rayleigh's effect."] * 3, tmp_path, prose())
+
+    assert (row.outcome, row.votes, row.votes_cut_off) == ("not_compared", [], 2)
+    assert row.equivalence
+    assert [v.verdict for v in row.equivalence.verdicts] == ["cut_off"]
+    refusal = refusal_of(row)
+    assert refusal
+    assert refusal.reason == "not compared"
+
+
+def test_a_comparison_that_was_cut_off_corrects_nothing(tmp_path: Path) -> None:
+    knobs = SolverKnobs(accept_corrections=True)
+
+    row = verified_by(CutOffVerifier(), [answer("The Big Apple")] * 3, tmp_path, city(), knobs)
+
+    assert (row.outcome, row.answer, row.written_answer) == ("not_compared", "New York", "")
 
 
 def test_choices_are_compared_by_rule_and_nobody_is_asked(tmp_path: Path) -> None:

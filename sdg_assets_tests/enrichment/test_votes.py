@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from itertools import product
 from typing import get_args
@@ -10,12 +11,12 @@ from typing import get_args
 import pytest
 
 from sdg_assets.answers import answer_format
-from sdg_assets.enrichment.ballot import Ballot
+from sdg_assets.enrichment.ballot import VOTE_FAULTS, Ballot
 from sdg_assets.enrichment.forms import vote_form
 from sdg_assets.enrichment.knobs import SolverKnobs
 from sdg_assets.enrichment.reading import first_that_reads_well
 from sdg_assets.enrichment.votes import (
-    Outcome,
+    Groups,
     decide,
     decided,
     read_ballot,
@@ -25,8 +26,15 @@ from sdg_assets.enrichment.votes import (
     waves,
 )
 from sdg_assets.gates import text_gates
-from sdg_assets.records import AnswerKind, Example, GeneratedExample, TeacherClass
-from sdg_assets.teacher.requests import Completion, Request
+from sdg_assets.records import (
+    AnswerKind,
+    Example,
+    GeneratedExample,
+    Outcome,
+    TeacherClass,
+    VoteFault,
+)
+from sdg_assets.teacher.requests import FAULTS, Completion, FinishReason, Request
 from sdg_assets.thresholds import Thresholds
 from sdg_assets_tests.support.records import CAPITALS, generated
 from sdg_assets_tests.support.scripted_teacher import ScriptedTeacher, completion
@@ -54,14 +62,30 @@ def ballot(
     return Ballot(answer, completion, QUESTION.model_copy(update={"choices": choices or CAPITALS}))
 
 
+CUT_OFF = "cut off"
+
+
+def faults_in(votes: Iterable[str | None]) -> list[VoteFault]:
+    return ["truncated" for vote in votes if vote == CUT_OFF]
+
+
+def groups_of(votes: Iterable[str | None]) -> Groups:
+    return tally(QUESTION.answer, [None if vote == CUT_OFF else vote for vote in votes], SAME)
+
+
+def outcome_of(votes: Sequence[str | None], knobs: SolverKnobs) -> Outcome:
+    groups, faults = groups_of(votes), faults_in(votes)
+    return decide(QUESTION.answer, groups, knobs.votes, knobs.majority, SAME, faults)
+
+
 def adaptive(votes: tuple[str | None, ...], knobs: SolverKnobs) -> tuple[Outcome, int]:
     cast: list[str | None] = []
     for wave in waves(knobs):
         cast += [votes[number] for number in wave]
-        groups = tally(QUESTION.answer, cast, SAME)
-        if decided(QUESTION.answer, groups, len(cast), knobs, SAME):
+        cut_off = len(faults_in(cast))
+        if decided(QUESTION.answer, groups_of(cast), len(cast), knobs, SAME, cut_off):
             break
-    return decide(QUESTION.answer, groups, knobs.votes, knobs.majority, SAME), len(cast)
+    return outcome_of(cast, knobs), len(cast)
 
 
 @pytest.mark.parametrize("majority", [0.3, 0.5, 0.6, 2 / 3, 0.75])
@@ -70,15 +94,12 @@ def test_an_early_decision_is_the_one_that_all_votes_would_have_reached(
     votes: int, majority: float
 ) -> None:
     knobs = SolverKnobs(votes=votes, majority=majority)
-    # Each vote is the writer's answer, one of two others, or no answer.
-    said = ["Paris", "Rome", "Madrid", None] if votes < 7 else ["Paris", "Rome", None]
+    # Each vote is the writer's answer, one of two others, cut off, or no answer.
+    said = ["Paris", "Rome", "Madrid", CUT_OFF, None] if votes < 6 else ["Paris", "Rome", CUT_OFF]
     for sequence in product(said, repeat=votes):
-        everything = decide(
-            QUESTION.answer, tally(QUESTION.answer, sequence, SAME), votes, majority, SAME
-        )
         outcome, cast = adaptive(sequence, knobs)
 
-        assert outcome == everything, sequence
+        assert outcome == outcome_of(sequence, knobs), sequence
         assert cast <= votes
 
 
@@ -97,6 +118,15 @@ def test_the_first_wave_is_the_smallest_that_can_hold_a_majority(
 
 def test_votes_that_agree_stop_at_the_bare_majority() -> None:
     assert adaptive(("Paris",) * 8, SolverKnobs(votes=8)) == ("agreed", 5)
+
+
+def test_a_vote_may_end_in_every_way_that_a_completion_can() -> None:
+    assert set(FAULTS) == {*get_args(FinishReason)} - {"stop"}
+    assert set(VOTE_FAULTS) == {*FAULTS.values(), "not compared"}
+
+
+def test_votes_that_were_cut_off_stop_once_no_majority_is_left_to_reach() -> None:
+    assert adaptive((CUT_OFF,) * 5, SolverKnobs(votes=5)) == ("truncated", 3)
 
 
 def test_votes_stop_once_no_majority_is_left_to_reach() -> None:

@@ -23,7 +23,7 @@ from sdg_assets.stages.generated import WriterKnobs
 from sdg_assets.store.row_file import RowFile
 from sdg_assets.teacher.conversation import Desk
 from sdg_assets.teacher.log.completions import CompletionLog
-from sdg_assets.teacher.requests import Completion, Request
+from sdg_assets.teacher.requests import Completion, Request, refused
 from sdg_assets_tests.support.builders import seed_task
 from sdg_assets_tests.support.conversations import written_by
 from sdg_assets_tests.support.records import example, numeric
@@ -137,6 +137,14 @@ def test_a_truncated_draft_is_called_truncated_and_never_unparsable(write: Write
         return completion(request, draft()[:40], "length")
 
     assert reason(write(ScriptedTeacher(cut))) == "generation: truncated"
+
+
+def test_a_request_that_the_server_refuses_is_a_rejection_with_its_words(write: Write) -> None:
+    rows = write(ScriptedTeacher(lambda request: refused(request, "HTTP 400: blocked")))
+
+    assert reason(rows) == "generation: refused by the server"
+    assert isinstance(rows[0], Rejection)
+    assert rows[0].detail == "HTTP 400: blocked"
 
 
 def test_a_draft_that_was_never_begun_is_called_truncated_while_thinking(write: Write) -> None:

@@ -51,7 +51,7 @@ def test_every_template_belongs_to_the_role_that_is_asked_with_it() -> None:
     probing = declared.pop(Role.PROBE)  # it answers as the solver does
     assert probing == {n for n in declared[Role.SOLVER] if n.startswith("solve")}
     assert sorted(name for own in declared.values() for name in own) == sorted(templates)
-    assert {name.split("/")[0] for name in declared[Role.SOLVER]} == {
+    assert {name.split("/")[0].split(".")[0] for name in declared[Role.SOLVER]} == {
         "solve",
         "solve_json",
         "knowledge",

@@ -170,6 +170,8 @@ def teacher_server(teacher: TeacherT) -> Iterator[TeacherT]:
 
     class Server(ThreadingHTTPServer):
         daemon_threads = True
+        # With five, connections that come together wait seconds for their second attempt.
+        request_queue_size = 1024
 
         def handle_error(self, *arguments: object) -> None:
             pass  # a killed client has gone away

@@ -1,12 +1,15 @@
 from __future__ import annotations
 
+from http.server import BaseHTTPRequestHandler
+
 import numpy as np
 import pytest
 
-from sdg_assets.errors import PermanentError, TeacherError
+from sdg_assets.errors import PermanentError, TeacherError, TeacherGoneError
 from sdg_assets.settings import Settings
 from sdg_assets.teacher import embedder as module
 from sdg_assets.teacher.embedder import PACKAGED, PackagedEmbedder, embedder_of, unit_vectors
+from sdg_assets.teacher.server import server as servers
 from sdg_assets_tests.support.embedding import EmbeddingServer, WordEmbedder
 from sdg_assets_tests.support.teacher_server import TeacherServer, teacher_server
 
@@ -59,6 +62,36 @@ def test_a_chat_server_is_no_embedder() -> None:
         assert embedder
         with pytest.raises(TeacherError, match=r"SDG_EMBEDDER needs a server that serves an embed"):
             embedder.embed(["Eggs?"])
+
+
+class SometimesDown(EmbeddingServer):
+    """A server that is restarted."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.is_down = False
+
+    def intercepts(self, handler: BaseHTTPRequestHandler) -> bool:
+        if self.is_down:
+            handler.send_error(503)
+        return self.is_down
+
+
+def test_an_embedder_that_was_gone_is_opened_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(servers, "FIRST_WAIT_SECONDS", 0.0005)
+    with teacher_server(SometimesDown()) as server:
+        settings = Settings(embedder=server.url)
+        embedder = embedder_of(settings)
+        assert embedder
+        assert embedder_of(settings) is embedder
+        server.is_down = True
+        with pytest.raises(TeacherGoneError):
+            embedder.embed(TEXTS)
+
+        server.is_down = False
+        again = embedder_of(settings)
+        assert again
+        assert again.embed(TEXTS).shape[0] == len(TEXTS)
 
 
 @pytest.mark.parametrize(

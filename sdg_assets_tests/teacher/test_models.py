@@ -9,7 +9,7 @@ import yaml
 
 from sdg_assets.errors import PermanentError, TransientError
 from sdg_assets.teacher import models
-from sdg_assets.teacher.models import resolve, teacher_cards
+from sdg_assets.teacher.models import ByModel, card_of, resolve, teacher_cards
 from sdg_assets.teacher.weights import hub
 
 on_disk = hub.cached  # the real one
@@ -90,7 +90,7 @@ def test_a_packaged_card_pins_its_own_file(tmp_path: Path) -> None:
         teacher_cards(tmp_path)
 
 
-def write_cards(catalog: Path, change: dict[str, object]) -> None:
+def write_cards(catalog: Path, change: dict[str, object]) -> str:
     entry: dict[str, object] = {
         "model": "me/mine",
         "license": "MIT",
@@ -102,6 +102,7 @@ def write_cards(catalog: Path, change: dict[str, object]) -> None:
     }
     text = yaml.safe_dump({"mine": entry | change})
     catalog.joinpath("teachers.yaml").write_text(text)
+    return text
 
 
 # kinds of names
@@ -125,6 +126,64 @@ def test_a_hub_id_without_a_card_has_unknown_terms(reachable: Callable[[str, str
     assert model.path_or_id == str(reachable("someone/something", "main"))
     assert model.revision == COMMIT
     assert (model.card.license, model.card.commercial_use) == ("unknown", "unclear")
+
+
+@pytest.mark.parametrize(
+    ("name", "card", "rights"),
+    [
+        ("Qwen/Qwen3-32B-FP8", "qwen3-32b", ("yes", "yes")),
+        ("RedHatAI/Qwen3-32B-FP8-dynamic", "qwen3-32b", ("unclear", "unclear")),
+        ("someone/Mistral-Large-Instruct-2411-AWQ", "mistral-large-2411", ("no", "no")),
+        ("mistralai/Mistral-Large-Instruct-2411-FP8", "mistral-large-2411", ("no", "no")),
+        ("someone/MiniMax-M2.7-AWQ", "minimax-m2.7", ("unclear", "no")),
+    ],
+)
+def test_another_packaging_has_the_licence_but_permits_no_more(
+    name: str, card: str, rights: tuple[str, str]
+) -> None:
+    listed, repackaged = teacher_cards()[card], card_of(name)
+
+    assert (repackaged.model, repackaged.license) == (name, listed.license)
+    assert (repackaged.outputs_may_train, repackaged.commercial_use) == rights
+    assert repackaged.certainty == "guess"
+    assert listed.terms in repackaged.terms
+    assert (listed.model in repackaged.terms) == (name.split("/")[0] != listed.model.split("/")[0])
+
+
+def test_another_packaging_has_a_size_and_a_revision_of_its_own() -> None:
+    card = card_of("Qwen/Qwen2.5-Coder-1.5B-Instruct-GGUF")
+
+    assert (card.memory_gib, card.engine, card.packaged, card.verified) == (None, {}, None, ())
+    assert (card.revision, card.hub_revision) == ("main", None)
+    assert not card.judges
+    assert card_of(f"Qwen/Qwen3-32B-FP8@{COMMIT}").revision == COMMIT
+
+
+def test_names_of_two_owners_are_nobodys_packaging(tmp_path: Path) -> None:
+    entry = yaml.safe_load(write_cards(tmp_path, {"model": "Qwen/Qwen3-32B"}))["mine"]
+    cards = {"one": entry, "two": entry | {"model": "me/Qwen3-32B", "commercial_use": "no"}}
+    tmp_path.joinpath("teachers.yaml").write_text(yaml.safe_dump(cards))
+
+    assert card_of("other/Qwen3-32B-FP8", tmp_path).license == "unknown"
+    assert card_of("me/Qwen3-32B-FP8", tmp_path).commercial_use == "no"
+    assert card_of("Qwen/Qwen3-32B-FP8", tmp_path).commercial_use == "yes"
+
+
+def test_facts_by_model_are_those_of_every_packaging() -> None:
+    licences = ByModel({"Qwen/Qwen3-32B": "own"}, lambda card: card.license)
+
+    assert licences["Qwen/Qwen3-32B"] == "own"
+    assert licences["unsloth/gpt-oss-20b"] == "Apache-2.0"
+    assert licences.get("someone/something") is None
+    assert list(licences) == ["Qwen/Qwen3-32B"]
+
+
+def test_a_directory_is_asked_as_the_model_that_it_names(tmp_path: Path) -> None:
+    model = resolve(str(model_directory(tmp_path / "Qwen3-32B-FP8", b"w")))
+
+    assert model.card.thinking == teacher_cards()["qwen3-32b"].thinking
+    assert (model.card.model, model.card.commercial_use) == ("Qwen3-32B-FP8", "unclear")
+    assert model.revision.startswith("content:")
 
 
 def test_a_branch_falls_back_to_what_is_on_disk(monkeypatch: pytest.MonkeyPatch) -> None:

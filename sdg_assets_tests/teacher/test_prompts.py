@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -32,6 +33,35 @@ SOLVE: dict[str, Any] = {
     "choices": ["yes", "no"],
     "tests": ["assert f(1) == 2"],
 }
+ITEM = {**SOLVE, "answer": "yes", "reasoning": ""}
+RATE = {"frame": "A school question.", "seed": "{}", "language": "en", "row": ITEM}
+VALUES: dict[str, dict[str, Any]] = {
+    "write": WRITE,
+    "solve": SOLVE,
+    "solve_json": SOLVE,
+    "knowledge": ITEM,
+    "condense": {**ITEM, "thought": "Hmm."},
+    "judge": {**RATE, "example": ITEM, "answer": "no"},
+}
+"""Folder → values for its templates."""
+BY_CLASS = ("write", "solve/", "knowledge", "condense", "judge/rubric")
+"""Beginnings of the names of prompts that strong and thinking teachers get in words of their own.
+
+Constrained votes are for small teachers alone, and verifiers have the words they were trained on.
+"""
+GOLDEN = Path(__file__).with_name("small_prompts.txt")
+
+
+def named(*beginnings: str) -> list[str]:
+    return [name for name in prompts.names() if name.startswith(beginnings) and "base" not in name]
+
+
+def values_of(name: str) -> dict[str, Any]:
+    return VALUES[name.split("/")[0]]
+
+
+def text_of(prompt: Prompt) -> str:
+    return "\n".join(message.content for message in prompt.render(**values_of(prompt.name)))
 
 
 @pytest.fixture
@@ -101,6 +131,103 @@ def test_only_small_teachers_are_told_to_be_short_and_thinking_ones_not_to_think
     assert ("a few short sentences" in system) == (teacher_class == "small")
     assert ("step by step" in system) == (teacher_class != "thinking")
     assert system.endswith("the final result alone, without a unit.")
+
+
+@pytest.mark.parametrize("teacher_class", get_args(TeacherClass))
+@pytest.mark.parametrize("name", named(""))
+def test_every_prompt_renders_for_every_class(name: str, teacher_class: TeacherClass) -> None:
+    system, user = Prompt(name).worded_for(teacher_class).render(**values_of(name))
+
+    assert system.content
+    assert user.content
+    assert not re.search(r"\{[{%]|[%}]\}|\n{3}|  ", system.content)
+
+
+def test_the_words_for_small_teachers_are_those_of_their_logs() -> None:
+    """Another version starts a log beside the old one, and every small teacher is asked again.
+
+    Somebody who means to change the words for small teachers changes the file as well.
+    """
+    versions = [prompts.version(name) for name in prompts.names()]
+
+    assert versions == GOLDEN.read_text("utf-8").split()
+
+
+@pytest.mark.parametrize("name", named(*BY_CLASS))
+def test_each_class_has_words_of_its_own_and_logs_of_its_own(name: str) -> None:
+    worded = {each: Prompt(name).worded_for(each) for each in get_args(TeacherClass)}
+    # A program and prose are explained alike by strong teachers, whether they think or not.
+    are_alike = {"solve/code", "solve/free_form"}
+
+    assert worded["small"] == Prompt(name)
+    assert len({prompt.version for prompt in worded.values()}) == 3
+    if name not in are_alike:
+        assert len({text_of(prompt) for prompt in worded.values()}) == 3
+
+
+@pytest.mark.parametrize("name", [n for n in named("judge/") if n != "judge/rubric"])
+def test_without_words_for_its_class_a_prompt_is_the_same(name: str) -> None:
+    assert Prompt(name).worded_for("strong") == Prompt(name).worded_for("thinking") == Prompt(name)
+
+
+@pytest.mark.parametrize("teacher_class", ["strong", "thinking"])
+@pytest.mark.parametrize("name", named("write", "solve/", "knowledge", "condense"))
+def test_no_other_class_is_held_to_a_small_ones_length(
+    name: str, teacher_class: TeacherClass
+) -> None:
+    text = text_of(Prompt(name).worded_for(teacher_class))
+
+    held = r"short sentences|two to five sentences|three to six|a few plain|in two sentences"
+    assert not re.search(held, text)
+    assert ("step by step" in text) <= (teacher_class == "strong")
+
+
+@pytest.mark.parametrize("teacher_class", ["strong", "thinking"])
+@pytest.mark.parametrize("kind", AnswerKind)
+def test_a_writer_of_any_class_is_told_all_that_was_drawn(
+    kind: AnswerKind, teacher_class: TeacherClass
+) -> None:
+    prompt = Prompt(f"write/{kind.value}", teacher_class=teacher_class)
+    drawn = {**TOPIC, "variation": "Harder.", "is_in_english": False, "wanted_answer": "no"}
+
+    system, user = prompt.render(**{**WRITE, **drawn})
+
+    assert "Task: A school question.\n" in system.content
+    assert "as many steps of reasoning and as much knowledge as example 1" in system.content
+    assert user.content.startswith('Example 1: {"question"')
+    asked = user.content.split("\n\n")[-1]
+    assert asked.startswith("Write one new item on this topic: kettles (appliances).")
+    assert asked.endswith(
+        "The topic is named in English; the item is in the language of the examples. Harder. "
+        'Take a bakery. Its right answer must be "no".'
+    )
+
+
+@pytest.mark.parametrize("kind", AnswerKind)
+def test_only_a_thinking_writer_is_told_to_check_the_finished_item_before_it_replies(
+    kind: AnswerKind,
+) -> None:
+    said = {
+        each: Prompt(f"write/{kind.value}", teacher_class=each).render(**WRITE)[0].content
+        for each in get_args(TeacherClass)
+    }
+
+    assert [each for each in said if "Before you reply, solve the finished item" in said[each]] == [
+        "thinking"
+    ]
+    assert [each for each in said if "Choose the answer and the way to it first" in said[each]] == [
+        "strong"
+    ]
+
+
+@pytest.mark.parametrize("teacher_class", ["strong", "thinking"])
+def test_a_question_about_a_given_passage_is_asked_for_no_context(
+    teacher_class: TeacherClass,
+) -> None:
+    prompt = Prompt("write/span", teacher_class=teacher_class)
+
+    assert '- "context"' in prompt.render(**{**WRITE, "context": True})[0].content
+    assert '"context"' not in prompt.render(**{**WRITE, "context": False})[0].content
 
 
 @pytest.mark.parametrize("kind", [kind for kind in AnswerKind if kind.selects])

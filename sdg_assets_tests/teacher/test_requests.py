@@ -2,13 +2,14 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 
-from sdg_assets.errors import TeacherError, TransientError
+from sdg_assets.errors import TransientError
 from sdg_assets.records import Role, TeacherStamp
 from sdg_assets.teacher.requests import (
+    FAULTS,
     Completion,
     FinishReason,
     Limits,
@@ -198,8 +199,12 @@ def test_what_was_cut_off_from_outside_is_no_completion(reported: str | None) ->
 
 
 def test_a_call_of_a_tool_is_no_text() -> None:
-    with pytest.raises(TeacherError, match="finish_reason 'tool_calls' is none of"):
-        finish_reason("tool_calls", "org/model")
+    assert finish_reason("tool_calls", "org/model") == "refused"
+    assert finish_reason("repetition", "org/model") == "refused"
+
+
+def test_every_end_but_the_natural_one_has_a_reason_for_its_rejection() -> None:
+    assert {*FAULTS} == {*get_args(FinishReason)} - {"stop"}
 
 
 def test_half_a_character_is_kept_as_a_sign_that_it_is_one() -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from sdg_assets.assets.knobs import SolverConfig, WriterConfig
 from sdg_assets.assets.teacher import teacher_assets, version_of
-from sdg_assets.enrichment.judge import GREEDY, Judge
+from sdg_assets.enrichment.judge import Judge
 from sdg_assets.enrichment.knobs import SolverKnobs
 from sdg_assets.errors import PermanentError, TeacherError
 from sdg_assets.records import Role
@@ -23,7 +23,12 @@ from sdg_assets.teacher.requests import (
     TeacherIdentity,
     output_limit,
 )
-from sdg_assets.teacher.thinking import Instruction, Thinking
+from sdg_assets.teacher.thinking import (
+    Instruction,
+    RecommendedSampling,
+    SamplingAdvice,
+    Thinking,
+)
 from sdg_assets_tests.conftest import Configure
 from sdg_assets_tests.support.records import STAMP
 from sdg_assets_tests.support.requests import request_of
@@ -165,9 +170,21 @@ def test_the_makers_sampling_is_used_by_mode_unless_the_setting_says_otherwise()
     assert WriterKnobs().sampling(TeacherIdentity(STAMP), 0).temperature == 0.9
 
 
+def test_advice_for_thinking_is_never_used_while_the_model_answers_at_once() -> None:
+    """Where the makers say nothing about a mode, the role's own values are sent."""
+    of_thinking = RecommendedSampling(
+        thinking=SamplingAdvice(temperature=0.61, top_p=0.96, top_k=21, min_p=0.01)
+    )
+    teacher = TeacherIdentity(STAMP, thinking=SWITCHED, sampling=of_thinking)
+    without_advice = TeacherIdentity(STAMP, thinking=SWITCHED)
+
+    for knobs in (WriterKnobs(thinking="off"), SolverKnobs(thinking="off")):
+        assert knobs.sampling(teacher, 0) == knobs.sampling(without_advice, 0)
+
+
 def test_a_judge_is_greedy_unless_it_thinks() -> None:
     teacher = ScriptedTeacher(lambda _: "")
-    assert Judge(teacher).sampling == GREEDY
+    assert Judge(teacher).sampling == Sampling(temperature=0.0, top_p=1.0, max_tokens=320)
 
     teacher.identity = THINKER
     assert Judge(teacher, thinking="off").sampling.temperature == 0.0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -103,6 +104,58 @@ def test_an_answer_without_a_thought_is_not_taken_for_one(ask: Ask) -> None:
     answer = ask({"content": None, "reasoning": "Yes."}, SWITCHED, mode="off")
 
     assert (answer.text, answer.reasoning, answer.finish_reason) == ("Yes.", "", "stop")
+
+
+@pytest.mark.parametrize(("thinking", "mode"), [(None, ""), (None, "off"), (SWITCHED, "off")])
+@pytest.mark.parametrize("content", [None, "", "\n"])
+def test_a_thought_that_nobody_asked_for_and_that_was_cut_off_is_no_answer(
+    ask: Ask, thinking: Thinking | None, mode: str, content: str | None
+) -> None:
+    message = {"content": content, "reasoning_content": "Okay, the user asks"}
+
+    answer = ask(message, thinking, finish="length", mode=mode)
+
+    assert (answer.finish_reason, answer.text.strip()) == ("thinking", "")
+    assert answer.reasoning == "Okay, the user asks"
+
+
+def test_a_thought_of_a_model_without_a_card_is_no_answer_if_nothing_follows(ask: Ask) -> None:
+    answer = ask({"content": "", "reasoning_content": "Okay, hmm"}, None)
+
+    assert (answer.finish_reason, answer.text, answer.reasoning) == ("stop", "", "Okay, hmm")
+
+
+@pytest.mark.parametrize(
+    ("thinking", "mode", "advice"),
+    [
+        (None, "", "its card has no `thinking`"),
+        (SWITCHED, "off", "its server ignores the switch .* Set SDG_THINKING=solver:on"),
+    ],
+)
+def test_a_teacher_that_thinks_unasked_is_told_once_by_name(
+    ask: Ask,
+    server: OddServer,
+    caplog: pytest.LogCaptureFixture,
+    thinking: Thinking | None,
+    mode: str,
+    advice: str,
+) -> None:
+    for _ in range(3):
+        ask({"content": "Yes.", "reasoning": "So."}, thinking, mode=mode)
+
+    (warning,) = [record for record in caplog.records if record.name.endswith("thoughts")]
+    said = warning.getMessage()
+    assert f"teacher {server.url}: as solver it thinks although" in said
+    assert re.search(advice, said)
+
+
+def test_a_teacher_that_thinks_as_it_should_is_no_warning(
+    ask: Ask, caplog: pytest.LogCaptureFixture
+) -> None:
+    ask({"content": "Yes.", "reasoning": "So."}, SWITCHED, mode="on")
+    ask({"content": "Yes."}, None)
+
+    assert not [record for record in caplog.records if record.name.endswith("thoughts")]
 
 
 @pytest.mark.parametrize(

@@ -144,6 +144,12 @@ def test_an_answer_without_a_thought_stays_an_answer(parser: str) -> None:
 
 
 @pytest.mark.engine
+def test_thinking_off_an_answer_that_was_cut_off_is_no_thought() -> None:
+    assert parted("deepseek_r1", "The ri", "length", mode="off") == Parted("The ri", "", "length")
+    assert parted("qwen3", f"<think>\n{THOUGHT}", "length", mode="off").finish_reason == "thinking"
+
+
+@pytest.mark.engine
 def test_an_output_that_a_parser_cannot_read_is_kept_as_a_thought_without_an_answer(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

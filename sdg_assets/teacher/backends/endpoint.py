@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import queue
+import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -29,12 +30,14 @@ from sdg_assets.teacher.requests import (
     TeacherIdentity,
     finish_reason,
     output_limit,
+    refused,
     too_long,
 )
 from sdg_assets.teacher.server.background import background
 from sdg_assets.teacher.server.fleet import Fleet
-from sdg_assets.teacher.server.refusals import TooLongError
+from sdg_assets.teacher.server.refusals import OwnRefusalError, TooLongError
 from sdg_assets.teacher.server.replies import ChatReply, TokenCount
+from sdg_assets.teacher.server.room import Turns
 from sdg_assets.teacher.server.served import identity_of_served
 from sdg_assets.teacher.server.words import (
     AskedWords,
@@ -48,10 +51,6 @@ from sdg_assets.teacher.thoughts import parted_reply, response_format, thinking_
 log = logging.getLogger(__name__)
 
 ClientT = TypeVar("ClientT", bound="EndpointTeacher")
-CAPACITY = 256
-"""Requests under way at a server, unless `SDG_CONCURRENCY` says otherwise: vLLM's `max_num_seqs` on
-most GPUs. A server with less room lets the rest wait; one with more has work while answers are on
-their way back."""
 PREFIX = 600
 """Letters of the last turn that pick a server: the beginning of the anchor, or of the question.
 The system turn is not part: it is equal for all rows of a task."""
@@ -67,6 +66,7 @@ class EndpointTeacher:
 
     gpus: int | None = None
     """Unknown: a server does not say what it runs on."""
+    needs_polling: bool = False
 
     def __init__(self, spec: TeacherSpec) -> None:
         """Checks the servers' health and asks which model they serve.
@@ -90,10 +90,12 @@ class EndpointTeacher:
                 self.fleet.name, self.max_model_len,
             )  # fmt: skip
         self.identity = identity_of_served(self._served, spec.catalog)
-        self.capacity = spec.concurrency or CAPACITY * len(self.fleet.servers)
-        self._turns = asyncio.Semaphore(self.capacity)
+        self._concurrency = spec.concurrency
+        self._turns = Turns(lambda: self.capacity)
         self._finished: queue.SimpleQueue[Completion | FailedRequest] = queue.SimpleQueue()
+        self.bell: threading.Event | None = None
         self._under_way = 0
+        self._refusals = 0
         self._inbox: deque[tuple[Request, dict[str, Any]]] = deque()
         """Requests and their bodies on the way to the background thread."""
         self._is_woken = False
@@ -135,7 +137,8 @@ class EndpointTeacher:
         return answer.count if answer.count is not None else len(answer.tokens) or None
 
     def _is_token(self, form: Callable[[str], dict[str, Any]], text: str) -> bool:
-        return self._tokens(form, text) == 1
+        # A server that does not say gets a blank too many rather than an instruction in a question.
+        return self._tokens(form, text) in (1, None)
 
     def _tokens_of_template(self) -> list[str]:
         conversation = [{"role": "user", "content": "Why?"}]
@@ -150,6 +153,11 @@ class EndpointTeacher:
         return self.words.count(messages)
 
     @property
+    def capacity(self) -> int:
+        """Requests under way at a time: `SDG_CONCURRENCY`, or what the servers have room for."""
+        return self._concurrency or max(1, self.fleet.room)
+
+    @property
     def waiting(self) -> int:
         """Requests that no server has been sent yet, or that are to be sent again."""
         return max(0, self._under_way - self._finished.qsize() - self.fleet.under_way)
@@ -160,12 +168,16 @@ class EndpointTeacher:
         A request that certainly exceeds the context is not sent, and is answered as `too_long`. In
         doubt the server decides.
         """
-        self._under_way += 1
         if prompt_tokens := self._excess(request):
-            self._finished.put(too_long(request, prompt_tokens))
+            self._under_way += 1
+            self._finish(too_long(request, prompt_tokens))
             return
         # Built in this thread: the words may have to ask the server, in the background thread.
-        self._inbox.append((request, self.body(request)))
+        # Counted afterwards: a body that cannot be made is never answered, so a poll with nothing
+        # else under way would wait for ever.
+        body = self.body(request)
+        self._under_way += 1
+        self._inbox.append((request, body))
         # Waking the loop is a system call, after which this thread waits for the interpreter's lock
         # until the loop is idle: with one call a request, a burst of answers left 1,024 requests
         # unsent for 0.3 s.
@@ -182,14 +194,23 @@ class EndpointTeacher:
             work.add_done_callback(self._works.discard)
 
     def poll(self, *, wait: bool = True) -> list[Completion | FailedRequest]:
-        """Takes all finished requests; with `wait`, waits until at least one is finished."""
+        """Takes all finished requests; with `wait`, waits until one is finished or `bell` rings."""
         if not self._under_way:
             return []
+        if wait and self.bell and self._finished.empty():
+            self.bell.wait()
+            wait = False
         # Only what is there now: while answers come in, the queue may never be empty.
         ready = max(self._finished.qsize(), 1 if wait else 0)
         finished = [self._finished.get() for _ in range(ready)]
         self._under_way -= len(finished)
         return finished
+
+    def _finish(self, outcome: Completion | FailedRequest) -> None:
+        """Hands an outcome to whoever polls; in any thread."""
+        self._finished.put(outcome)
+        if bell := self.bell:
+            bell.set()
 
     def _excess(self, request: Request) -> int:
         """The prompt's tokens if it certainly exceeds the context; else 0."""
@@ -203,14 +224,25 @@ class EndpointTeacher:
         # Every outcome must reach the polling thread, or it would wait for ever.
         try:
             async with self._turns:
-                self._finished.put(await self.complete(request, body))
+                self._finish(await self.complete(request, body))
         except TooLongError:
-            self._finished.put(too_long(request, 0))
+            self._finish(too_long(request, 0))
+        except OwnRefusalError as refusal:
+            self._warn_of_refusal(refusal)
+            self._finish(refused(request, str(refusal)))
         except BaseException as error:
             reason = error if isinstance(error, Exception) else RuntimeError(type(error).__name__)
-            self._finished.put(FailedRequest(request.id, reason))
+            self._finish(FailedRequest(request.id, reason))
             if not isinstance(error, Exception):
                 raise
+
+    def _warn_of_refusal(self, refusal: OwnRefusalError) -> None:
+        self._refusals += 1
+        if self._refusals.bit_count() == 1:  # the first, the second, the fourth …
+            log.warning(
+                "teacher %s: refused requests so far: %d; the last with: %s",
+                self.fleet.name, self._refusals, refusal,
+            )  # fmt: skip
 
     def longest_output(self, request: Request) -> int:
         """Most tokens of the answer, and of the thought before it."""
@@ -246,7 +278,9 @@ class EndpointTeacher:
         """Sends the body of a request and returns its completion; raises as `Fleet.ask` does."""
         began = time.monotonic()
         key = request.messages[-1].content[:PREFIX]
-        answer = await self.fleet.ask("/v1/chat/completions", ChatReply, body, key=key)
+        answer = await self.fleet.ask(
+            "/v1/chat/completions", ChatReply, body, key=key, form=form_of(request)
+        )
         choice, usage = answer.choices[0], answer.usage
         parted = parted_reply(
             self.identity.thinking,
@@ -256,6 +290,7 @@ class EndpointTeacher:
             finish_reason(choice.finish_reason, self.fleet.name),
             usage.completion_tokens,
             usage.reasoning_tokens,
+            teacher=self.fleet.name,
         )
         return Completion(
             request_id=request.id,
@@ -269,6 +304,11 @@ class EndpointTeacher:
             cached_tokens=usage.cached_tokens,
             seconds=round(time.monotonic() - began, 3),
         )
+
+
+def form_of(request: Request) -> str:
+    """Requests of one form differ only in their texts: they have the same role and template."""
+    return f"{request.role} {request.prompt_version}"
 
 
 class Clients(Generic[ClientT]):

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 import os
+import threading
 import time
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
@@ -22,7 +23,7 @@ from sdg_assets.teacher.backend import Backend, TeacherSpec
 from sdg_assets.teacher.encoding import ChatEncoder
 from sdg_assets.teacher.engine.core import FIRST_GUESS, GUESS_WEIGHT, Core, Output
 from sdg_assets.teacher.engine.errors import explained
-from sdg_assets.teacher.engine.hardware import has_gpu
+from sdg_assets.teacher.engine.hardware import countable_gpus, has_gpu
 from sdg_assets.teacher.engine.starting import refuse_replicas_on_cpu, start
 from sdg_assets.teacher.models import (
     HUB_ID,
@@ -106,6 +107,38 @@ def refuse_formats_of_servers(model: str, arguments: Mapping[str, Any]) -> None:
         )
 
 
+def refuse_missing_gpus(model: str, arguments: Mapping[str, Any], gpus: int) -> None:
+    """Refuses an engine for more GPUs than the machine has, before its weights are downloaded.
+
+    An engine that spans several machines is accepted: only the others can count their GPUs.
+
+    Args:
+        model: The teacher's name, for the error.
+        arguments: vLLM engine arguments.
+        gpus: GPUs of this machine.
+
+    Raises:
+        TeacherError: The arguments ask for more.
+    """
+    if _spans_machines(arguments):
+        return
+    spread = {name: int(arguments.get(name) or 1) for name in _SPREAD}
+    if (wanted := math.prod(spread.values())) > gpus:
+        parts = " x ".join(f"{name} {count}" for name, count in spread.items() if count > 1)
+        raise TeacherError(
+            f"teacher {model}: needs {wanted} GPUs ({parts}), and this machine has {gpus}; lower "
+            "these numbers with SDG_ENGINE, choose a smaller teacher, or name a server in "
+            "SDG_TEACHER; for steps on a cluster, set SDG_EXECUTOR=k8s"
+        )
+
+
+def _spans_machines(arguments: Mapping[str, Any]) -> bool:
+    """Whether an engine may have GPUs of other machines, as far as its arguments tell."""
+    names = ("distributed_executor_backend", "data_parallel_backend")
+    has_ray = any(arguments.get(name) == "ray" for name in names)
+    return has_ray or "data_parallel_size_local" in arguments or arguments.get("nnodes", 1) > 1
+
+
 def identity_of(resolved: ResolvedModel, arguments: Mapping[str, Any]) -> TeacherIdentity:
     """The identity of a model run with these arguments; needs neither the model nor vLLM.
 
@@ -137,6 +170,8 @@ class EngineTeacher:
     The engine starts with the first request: a rerun whose completions are all in the log needs
     only the tokenizer.
     """
+
+    needs_polling: bool = True
 
     def __init__(
         self,
@@ -197,6 +232,10 @@ class EngineTeacher:
         """Tokens that the engine has written so far, those of unfinished answers included."""
         self.wait_until: float | None = None
         """Moment (`time.monotonic`) after which a poll waits no longer; for measurements."""
+        self.bell: threading.Event | None = None
+        self._waits_since: float | None = None
+        """The last sign of progress of an engine in a process of its own, if a bell ended the last
+        poll: otherwise no poll would last long enough to notice that it is frozen."""
         self._answered, self._answered_tokens = 0, 0
         # A prompt is tokenized twice: to count its tokens, and to send it a moment later.
         self._tokenize = lru_cache(maxsize=256)(self._encoder.encode)
@@ -282,7 +321,8 @@ class EngineTeacher:
         _ = self.core
 
     def stop(self) -> None:
-        """Ends the engine, if it runs, and frees its memory."""
+        """Ends the engine, if it runs, and frees its memory. Requests under way are dropped."""
+        self._submitted.clear()
         core = self.__dict__.pop("core", None)
         if core is not None:
             core.stop()
@@ -295,8 +335,12 @@ class EngineTeacher:
         """Adds a request to the running batch.
 
         A request that does not fit into the context is not sent: the next poll returns its
-        completion, `too_long`.
+        completion, `too_long`. One that is under way already, from a conversation that was
+        interrupted, is not sent again.
         """
+        # vLLM would answer it twice, and the second answer belongs to no request.
+        if request.id in self._submitted:
+            return
         prompt = self.prompt(request)
         length = len(prompt["prompt_token_ids"])
         if length + output_limit(self.thinking, request.sampling) > self.max_model_len:
@@ -376,17 +420,36 @@ class EngineTeacher:
     def _finished(
         self, core: Core, work: EngineWork, *, wait: bool
     ) -> list[Completion | FailedRequest]:
-        """Takes finished requests; with `wait`, as soon as there is one."""
-        while True:
+        """Takes finished requests; with `wait`, as soon as there is one, or the bell rings."""
+        outcomes = self._taken(core, wait=False)
+        if self._waits_since is not None:
+            work.last = self._waits_since
+        while wait and not outcomes:
             work.last = max(work.last, self._last_token)
-            outcomes = [self._outcome(output) for output in core.finished(wait=wait)]
+            # An engine that computes here makes a step, even if the bell has rung already.
+            outcomes = self._taken(core, wait=core.in_process or not self._is_called)
             is_over = self.wait_until is not None and time.monotonic() > self.wait_until
-            if outcomes or not wait or is_over or not core.has_unfinished:
-                return outcomes
+            is_called = self._is_called
+            # An engine that computes here stands still between two polls, and is not frozen.
+            is_interrupted = is_called and not outcomes and not core.in_process
+            self._waits_since = work.last if is_interrupted else None
+            if is_over or is_called or not core.has_unfinished:
+                break
+        return outcomes
+
+    @property
+    def _is_called(self) -> bool:
+        return self.bell is not None and self.bell.is_set()
+
+    def _taken(self, core: Core, *, wait: bool) -> list[Completion | FailedRequest]:
+        outcomes = [self._outcome(output) for output in core.finished(wait=wait)]
+        if outcomes:
+            self._waits_since = None
+        return outcomes
 
     def _dead(self, error: BaseException, *, frozen: bool) -> Exception:
         """Drops the failed engine, so that the next request starts a new one; returns the error."""
-        self._submitted.clear()
+        self._waits_since = None
         with suppress(Exception):  # it is broken; the error that broke it counts
             self.stop()
         if frozen:
@@ -435,7 +498,7 @@ class EngineTeacher:
         reason: FinishReason,
     ) -> Parted:
         if self.thoughts is None:
-            return settled(None, request, "", answer.text, reason)
+            return settled(None, request, "", answer.text, reason, teacher=self._model)
         return self.thoughts.part(request, prompt, answer.text, answer.token_ids, reason)
 
 
@@ -462,11 +525,17 @@ class EngineBackend(Backend):
         return f"a directory, a hub id (org/name) or one of {some_keys(catalog=catalog)}"
 
     def check(self, spec: TeacherSpec) -> None:
-        """Refuses data parallel where the engine runs on a CPU, and tokenizers of servers."""
+        """Refuses tokenizers of servers, and more GPUs or replicas than the machine can hold.
+
+        Pods of a cluster have GPUs of their own, which only they can count.
+        """
         card = self.card(spec)
-        refuse_formats_of_servers(spec.name, arguments_of(card, spec.engine))
+        arguments = arguments_of(card, spec.engine)
+        refuse_formats_of_servers(spec.name, arguments)
         if card.packaged or (spec.runs_here and not has_gpu()):
-            refuse_replicas_on_cpu(spec.name, arguments_of(card, spec.engine))
+            refuse_replicas_on_cpu(spec.name, arguments)
+        elif spec.runs_here and (gpus := countable_gpus()):
+            refuse_missing_gpus(spec.name, arguments, gpus)
 
     def open(self, spec: TeacherSpec) -> EngineTeacher:
         """The engine, which starts with the first request and is kept for later partitions."""

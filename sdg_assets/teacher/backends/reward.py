@@ -13,7 +13,7 @@ from typing import Any
 
 from sdg_assets.errors import TeacherError
 from sdg_assets.teacher.backend import TeacherSpec
-from sdg_assets.teacher.backends.endpoint import EndpointTeacher, ServerBackend
+from sdg_assets.teacher.backends.endpoint import EndpointTeacher, ServerBackend, form_of
 from sdg_assets.teacher.requests import Completion, Request
 from sdg_assets.teacher.server.replies import Classification, ReplyT, ReportedUsage, Scoring
 
@@ -60,10 +60,10 @@ class RewardTeacher(EndpointTeacher):
         began = time.monotonic()
         usage: ReportedUsage | None
         if self._api == "reward":
-            classified = await self._ask("/classify", Classification, body)
+            classified = await self._ask("/classify", Classification, body, request)
             reward, usage = self._of_labels(classified.data[0].probs), classified.usage
         else:
-            scored = await self._ask("/score", Scoring, body)
+            scored = await self._ask("/score", Scoring, body, request)
             reward, usage = scored.data[0].score, scored.usage
         return Completion(
             request_id=request.id,
@@ -74,9 +74,11 @@ class RewardTeacher(EndpointTeacher):
             seconds=round(time.monotonic() - began, 3),
         )
 
-    async def _ask(self, path: str, kind: type[ReplyT], body: dict[str, Any]) -> ReplyT:
+    async def _ask(
+        self, path: str, kind: type[ReplyT], body: dict[str, Any], request: Request
+    ) -> ReplyT:
         try:
-            return await self.fleet.ask(path, kind, body)
+            return await self.fleet.ask(path, kind, body, form=form_of(request))
         except TeacherError as error:
             raise TeacherError(
                 f"{error}. SDG_JUDGE_API={self._api} needs a server that serves a scoring model "

@@ -70,6 +70,16 @@ def has_gpu(devices: Path = DEVICES) -> bool:
     return gpu_count(devices) > 0
 
 
+def countable_gpus(devices: Path = DEVICES) -> int | None:
+    """GPUs that this process sees; None if device files do not tell their number.
+
+    AMD's GPUs share one file, and each of NVIDIA's may be divided (MIG).
+    """
+    has_parts = "MIG-" in os.environ.get("CUDA_VISIBLE_DEVICES", "")
+    is_amd = (devices / "kfd").exists()
+    return None if has_parts or is_amd else gpu_count(devices)
+
+
 def runs_on_cpu() -> bool:
     """Whether vLLM computes on the CPU here: its CPU build, or a machine without a GPU.
 

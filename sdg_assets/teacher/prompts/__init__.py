@@ -5,6 +5,7 @@ A kind without its own file (such as `solve/date.jinja`) uses the general templa
 
 The files are worded for small teachers. Where another class needs other words, a file with the
 class in its name (`solve/base.strong.jinja`) takes the place of the plain one, also as a parent.
+Where thinking teachers need the words of strong ones, their file extends that of the strong ones.
 
 A template is a system part and a user part, divided by the line `=== user ===` of its source. The
 text that all requests share comes first, so that the engine's prefix cache can reuse it.
@@ -16,7 +17,7 @@ import hashlib
 import json
 import secrets
 from collections.abc import Callable, MutableMapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -182,6 +183,14 @@ class Prompt:
             files.add(str(own))
         return files
 
+    def worded_for(self, teacher_class: TeacherClass) -> Prompt:
+        """The prompt in the words for a class of teachers.
+
+        Without words for that class it is the same prompt, with the same version: a verifier's
+        prompt has the words that the model was trained on, whatever its class.
+        """
+        return _worded(self, teacher_class)
+
     def render(self, **values: Any) -> tuple[Message, ...]:  # noqa: ANN401 – template variables
         """Renders a conversation of one system and one user turn.
 
@@ -194,6 +203,13 @@ class Prompt:
         else:
             template = environment.from_string(self.source.replace(_DIVIDER, _MARK))
         return _conversation(template.render(**values))
+
+
+@cache  # the same few prompts for all rows
+def _worded(prompt: Prompt, teacher_class: TeacherClass) -> Prompt:
+    worded = replace(prompt, teacher_class=teacher_class)
+    has_words = any(file.endswith(f".{teacher_class}") for file in worded.files)
+    return worded if has_words else prompt
 
 
 def _versioned(name: str, source: str, teacher_class: TeacherClass) -> str:

@@ -5,9 +5,9 @@
   its share, which is the larger the faster it answers.
 - A server that fails is lost. Its requests go to the others at once. It is probed, and comes back
   with one request at a time at first.
-- After a failure a server must say which model it serves before it gets the next request, also if
-  it is the only one: a rolling update may have changed the weights behind an address, and rows
-  would name the old ones.
+- After a failure, or a pause, a server must say which model it serves before it gets the next
+  request, also if it is the only one: a rolling update may have changed the weights behind an
+  address, and rows would name the old ones.
 - A server with too many requests (HTTP 429) rests for as long as it asks, and then gets fewer. It
   is given up if it answers nothing for as long as a frozen one would be.
 - The teacher is gone (`TeacherGoneError`) once no server answers.
@@ -21,7 +21,7 @@ import math
 import threading
 import weakref
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -31,10 +31,14 @@ from sdg_assets.addresses import Credentials, addresses_in, split_credentials
 from sdg_assets.errors import TeacherError, TeacherGoneError, TransientError
 from sdg_assets.teacher.server.background import NAME, background, run
 from sdg_assets.teacher.server.refusals import (
+    FAILED,
+    PROXY_GAVE_UP,
     FrozenError,
     LostAnswerError,
+    OwnRefusalError,
     RefusedError,
     TemporaryError,
+    proxy_limit,
 )
 from sdg_assets.teacher.server.replies import ReplyT
 from sdg_assets.teacher.server.served import ServedModel
@@ -53,6 +57,8 @@ BOUND = 1.25
 """A server gets at most this multiple of its share because of its prefix cache."""
 FREE_CHOICE = 8
 """Below this many requests under way at a server there is no load to spread."""
+UNHEARD_SECONDS = 10.0
+"""A server that said nothing for this long while it had no request is asked for its model again."""
 FIRST_PROBE_SECONDS, LONGEST_PROBE_SECONDS = 2.0, 60.0
 """A lost server is probed after the first, then after twice as long, up to the longest."""
 
@@ -104,6 +110,11 @@ class Fleet:
         """Requests that servers are answering."""
         return sum(server.load.under_way for server in self.servers)
 
+    @property
+    def room(self) -> int:
+        """Requests that the servers should have under way, all together."""
+        return sum(server.room.most for server in self.servers)
+
     def open(self) -> ServedModel:
         """Greets all servers and returns the model that they serve; for code outside the loop.
 
@@ -132,6 +143,7 @@ class Fleet:
         body: dict[str, Any],
         *,
         key: str = "",
+        form: str = "",
         seconds: float | None = None,
     ) -> ReplyT:
         """Sends a request and returns the answer; retries while servers are busy or failing.
@@ -141,13 +153,16 @@ class Fleet:
             kind: The type of the answer.
             body: Sent as JSON.
             key: Requests with the same key go to the same server, if its load allows it.
+            form: Requests with the same form differ only in their texts. Empty: no refusal is the
+                request's own.
             seconds: Time limit of an attempt; None: as long as the server makes progress.
 
         Raises:
             TeacherGoneError: No server answers any request.
             TransientError: None gave a good answer to this request.
             TooLongError: The request exceeds the model's context.
-            TeacherError: A server refuses the request or the credentials, or speaks another
+            OwnRefusalError: A server refuses the request, and answers others of its form.
+            TeacherError: A server refuses all such requests or the credentials, or speaks another
                 protocol.
         """
         failures = refusals = 0
@@ -156,26 +171,39 @@ class Fleet:
         failed_at: set[Server] = set()
         """Servers that failed this request since its last pause."""
         lost: set[Server] = set()
+        cuts: list[float] = []
+        """Ages at which a proxy ended the last attempts, in seconds."""
         loop = asyncio.get_running_loop()
         while True:
             server = await self._turn(key, failed_at)
             answers = server.load.answers
+            refused: RefusedError | None = None
+            began = loop.time()
             try:
                 if not await self._recognized(server):
                     continue
+                began = loop.time()
                 reply = await server.answer("POST", path, kind, body, seconds)
             except RefusedError as error:
-                raise TeacherError(str(error)) from None
+                refused = error
             except LostAnswerError as error:
                 raise TransientError(f"teacher {server.url}: {error}") from None
             except TemporaryError as error:
                 problem = error
             else:
+                server.blame.answered(form)
                 return reply
             finally:
                 server.load.under_way -= 1
                 self._wake(2)
+            if refused:
+                if not (form and refused.of_request):
+                    raise TeacherError(str(refused))
+                await self._raise_if_own(refused.of_request, server, path, kind, body, form)
+                raise TeacherError(f"{refused}; it refuses other requests of this kind, too")
             failed_at.add(server)
+            cuts = [*cuts, loop.time() - began] if problem.status in PROXY_GAVE_UP else []
+            await self._check_proxy(server, problem, cuts)
             if problem.is_busy:
                 if not refusals or server.load.answers > answers:  # it answers other requests
                     refusals, refused_since = 0, loop.time()
@@ -194,11 +222,68 @@ class Fleet:
             lost |= {server} if server.is_lost else set()
             rests_too_long = problem.wait > LONGEST_WAIT_SECONDS and not others
             all_frozen = isinstance(problem, FrozenError) and working in ([], [server])
+            if is_over and form and problem.status == FAILED:
+                await self._raise_if_own(str(problem), server, path, kind, body, form)
             if is_over or rests_too_long or all_frozen:
                 raise await self._given_up(server, path, failures + refusals, problem)
             if not others:
                 await self._pause(max(pause, problem.wait))
                 failed_at.clear()
+
+    async def _check_proxy(
+        self, server: Server, problem: TemporaryError, cuts: Sequence[float]
+    ) -> None:
+        """Ends a request that a proxy before a server always ends at the same age.
+
+        Without this each row cost six attempts, whose answers the server computed for nobody.
+
+        Args:
+            server: The server of the last attempt.
+            problem: Its failure.
+            cuts: The ages of the last attempts that a proxy ended, in seconds.
+
+        Raises:
+            TeacherError: The proxy has a time limit, and the server behind it works.
+        """
+        known = server.proxy_limit
+        limit = known if known and proxy_limit([known] * 2 + [*cuts[-1:]]) else proxy_limit(cuts)
+        if limit is None or not await server.is_healthy():
+            return
+        server.proxy_limit = limit
+        raise TeacherError(
+            f"teacher {server.url}: {problem}, after {limit:.0f} s each time: a proxy before the "
+            "server ends requests; raise its time limit (nginx: proxy_read_timeout), or lower "
+            "SDG_CONCURRENCY, so that answers come sooner"
+        )
+
+    async def _raise_if_own(
+        self,
+        words: str,
+        server: Server,
+        path: str,
+        kind: type[ReplyT],
+        body: dict[str, Any],
+        form: str,
+    ) -> None:
+        """Returns if the server refuses other requests of the same form as well.
+
+        Raises:
+            OwnRefusalError: It answers others.
+            TransientError: That cannot be known now: it is busy or down.
+        """
+
+        async def trial() -> bool:
+            return await server.answers_without_text(path, kind, body)
+
+        try:
+            is_own = await server.blame.is_own(form, trial, is_alone=not server.load.under_way)
+        except TemporaryError as error:
+            raise TransientError(
+                f"teacher {server.url}: {words}; whether it refuses every request is unknown, as "
+                f"another one failed ({error}); {error.remedy}"
+            ) from None
+        if is_own:
+            raise OwnRefusalError(words)
 
     async def _note(self, server: Server, problem: TemporaryError, pause: float) -> None:
         """Draws the conclusions of a failed attempt for the requests to come."""
@@ -240,11 +325,16 @@ class Fleet:
             self._regain(server)
 
     async def _recognized(self, server: Server) -> bool:
-        """Whether a server still serves the same model; it is asked only after a failure, once.
+        """Whether a server still serves the same model.
+
+        It is asked once after a failure, and once after a pause in which nobody would have noticed
+        one: while a partition is published, its pod may be replaced.
 
         Raises:
             TemporaryError: It does not answer.
         """
+        silence = asyncio.get_running_loop().time() - server.heard_at
+        server.is_doubted |= server.load.under_way == 1 and silence > UNHEARD_SECONDS
         if not server.is_doubted:
             return True
         if server not in self._recognitions:

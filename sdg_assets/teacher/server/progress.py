@@ -12,6 +12,12 @@ _COUNTERS = (
     "sglang:generation_tokens_total", "sglang:prompt_tokens_total",
     "llamacpp:tokens_predicted_total", "llamacpp:prompt_tokens_total",
 )  # fmt: skip
+# With their labels' brace, or a blank: vLLM has more metrics whose names begin so.
+_QUEUES = tuple(
+    f"{name}{end}"
+    for name in ("vllm:num_requests_waiting", "sglang:num_queue_reqs", "llamacpp:requests_deferred")
+    for end in "{ "
+)
 
 
 class Progress:
@@ -85,7 +91,23 @@ def tokens_in(metrics: str) -> float | None:
     Returns:
         Prompt and output tokens since the server started; None if it does not count them.
     """
-    counts = [line for line in metrics.splitlines() if line.startswith(_COUNTERS)]
+    return _sum_of(_COUNTERS, metrics)
+
+
+def waiting_in(metrics: str) -> float | None:
+    """Number of requests that a server has not begun.
+
+    Args:
+        metrics: The answer of `/metrics`, in Prometheus' text format.
+
+    Returns:
+        Those of all its engines together; None if it does not count them.
+    """
+    return _sum_of(_QUEUES, metrics)
+
+
+def _sum_of(names: tuple[str, ...], metrics: str) -> float | None:
+    counts = [line for line in metrics.splitlines() if line.startswith(names)]
     try:
         return sum(float(line.rsplit(" ", 1)[1]) for line in counts) if counts else None
     except (ValueError, IndexError):

@@ -3,26 +3,33 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, Field, FiniteFloat, ValidationError, field_validator
 
-from sdg_assets.teacher.requests import CUT_OFF, without_lone_surrogates
+from sdg_assets.teacher.requests import CUT_OFF, finish_reason, without_lone_surrogates
 from sdg_assets.teacher.server.refusals import SHOWN, TooLongError, is_temporary, is_too_long
+
+UNPROCESSABLE = 422
+"""The HTTP status of a request that is well-formed, but cannot be answered."""
 
 
 class OddReplyError(Exception):
     """An answer that breaks the protocol.
 
     `problem` describes the answer, `remedy` says what to do. If `temporary`, the request is sent
-    again.
+    again. `status` is the HTTP status that it stands for: 0 for none.
     """
 
-    def __init__(self, problem: str, remedy: str, *, temporary: bool = False) -> None:
+    def __init__(
+        self, problem: str, remedy: str, *, temporary: bool = False, status: int = 0
+    ) -> None:
         super().__init__(problem)
         self.problem = problem
         self.remedy = remedy
         self.temporary = temporary
+        self.status = status
 
 
 class Reply(BaseModel):
@@ -45,6 +52,8 @@ class ServedModel(Reply):
 
     id: str = Field(min_length=1)
     root: str | None = None
+    parent: str | None = None
+    """The base model of a LoRA adapter."""
     max_model_len: int | None = Field(default=None, ge=1)
     """The context's length in tokens, as vLLM, SGLang and NIM report it."""
     max_context_length: int | None = Field(default=None, ge=1)
@@ -124,9 +133,10 @@ class ChatUsage(ReportedUsage):
 
 
 class ChatMessage(Reply):
-    """The message of a choice; null if a thinking model did not get beyond its reasoning."""
+    """The message of a choice."""
 
-    content: str | None
+    content: str | None = None
+    """The answer; null or left out if the model did not get beyond its thought, or said nothing."""
     reasoning: str | None = None
     """The thought, as vLLM names it."""
     reasoning_content: str | None = None
@@ -157,13 +167,19 @@ class ChatReply(Reply):
     usage: ChatUsage
 
     def check(self) -> None:
-        """Refuses an answer that was cut off; another attempt may be complete."""
+        """Refuses an answer that was cut off, as another attempt may be complete, or is no text."""
         reason = self.choices[0].finish_reason
         if reason in CUT_OFF:
             raise OddReplyError(
                 f"answered with a finish_reason of {reason or 'null'}: the text is not whole",
                 "look at the server's log",
                 temporary=True,
+            )
+        if finish_reason(reason, "") == "refused":
+            raise OddReplyError(
+                f"ended an answer with finish_reason {reason!r}, so it is no text",
+                "serve the model as a plain chat model, without tools",
+                status=UNPROCESSABLE,
             )
 
 
@@ -196,12 +212,15 @@ class Scoring(Reply):
 ReplyT = TypeVar("ReplyT", bound=Reply)
 
 
-def parsed(kind: type[ReplyT], data: bytes) -> ReplyT:
+def parsed(
+    kind: type[ReplyT], data: bytes, discreet: Callable[[str], str] = lambda text: text
+) -> ReplyT:
     """Parses the body of a successful answer.
 
     Args:
         kind: The expected type.
         data: The body, decompressed.
+        discreet: Masks secrets in what an error quotes, before it is cut: half a key is a secret.
 
     Raises:
         OddReplyError: The body is not of this type, or reports an error.
@@ -209,13 +228,13 @@ def parsed(kind: type[ReplyT], data: bytes) -> ReplyT:
     """
     if kind is Anything:  # a health check may answer with an empty body, or anything else
         return kind()
-    content = _json(data)
+    content = _json(data, discreet)
     if not isinstance(content, dict):
         raise OddReplyError(
             f"answered with a JSON {type(content).__name__}, not an object", _PROTOCOL
         )
     if content.get("error") or content.get("object") == "error":
-        raise _error_in_disguise(content)
+        raise _error_in_disguise(content, discreet)
     try:
         reply = kind.model_validate(content)
     except ValidationError as error:
@@ -232,7 +251,7 @@ _PROTOCOL = "use a server with an OpenAI-compatible API"
 _AGAIN = "try again, and look at what stands between here and the server"
 
 
-def _json(data: bytes) -> Any:  # noqa: ANN401 – whatever came
+def _json(data: bytes, discreet: Callable[[str], str]) -> Any:  # noqa: ANN401 – whatever came
     if not data.strip():
         raise OddReplyError("answered with an empty body", _AGAIN, temporary=True)
     try:
@@ -243,7 +262,7 @@ def _json(data: bytes) -> Any:  # noqa: ANN401 – whatever came
         ) from None
     if text.lstrip("\ufeff \t\r\n").startswith("<"):
         raise OddReplyError(
-            f"answered with a web page instead of JSON ({text.strip()[:SHOWN]!r})",
+            f"answered with a web page instead of JSON ({discreet(text.strip())[:SHOWN]!r})",
             "give the address of the server itself, not of a login or status page",
         )
     try:
@@ -252,11 +271,13 @@ def _json(data: bytes) -> Any:  # noqa: ANN401 – whatever came
         raise OddReplyError("answered with JSON nested too deeply to be read", _PROTOCOL) from None
     except ValueError as error:
         raise OddReplyError(
-            f"answered with broken JSON ({error}: {text[:SHOWN]!r})", _AGAIN, temporary=True
+            f"answered with broken JSON ({error}: {discreet(text)[:SHOWN]!r})",
+            _AGAIN,
+            temporary=True,
         ) from None
 
 
-def _error_in_disguise(content: dict[str, Any]) -> Exception:
+def _error_in_disguise(content: dict[str, Any], discreet: Callable[[str], str]) -> Exception:
     """The error in a body that came with HTTP 200, as some gateways and llama.cpp send it."""
     if is_too_long(json.dumps(content)):
         return TooLongError()
@@ -265,7 +286,8 @@ def _error_in_disguise(content: dict[str, Any]) -> Exception:
     message = details.get("message") if isinstance(details, dict) else details
     status = code if isinstance(code, int) else 500
     return OddReplyError(
-        f"answered HTTP 200 with an error in it ({str(message)[:SHOWN]})",
+        f"answered HTTP 200 with an error in it ({discreet(str(message))[:SHOWN]})",
         "look at the server's log",
         temporary=is_temporary(status),
+        status=status,
     )

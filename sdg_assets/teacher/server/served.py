@@ -38,6 +38,8 @@ log = logging.getLogger(__name__)
 
 UNKNOWN_REVISION = "unknown"
 DEFAULT_LENGTH = 4096
+MODELS_SHOWN = 10
+"""Names of a server's models that an error quotes."""
 _SNAPSHOT = re.compile(
     r"(?:^|/)models--(?P<organization>[^/]+?)--(?P<name>[^/]+)/snapshots/(?P<commit>[0-9a-f]{40})/?"
 )
@@ -58,7 +60,7 @@ class ServedModel:
 
     @classmethod
     def of(cls, url: str, listing: Mapping[str, Any], otherwise: int | None = None) -> ServedModel:
-        """The first model of `/v1/models`; vLLM lists the base model before its adapters.
+        """The only base model of `/v1/models`.
 
         Args:
             url: The server's address, for errors.
@@ -66,17 +68,14 @@ class ServedModel:
             otherwise: The context's length in tokens if the listing does not state it.
 
         Raises:
-            TeacherError: The server lists no model.
+            TeacherError: The server lists no model, or several.
         """
-        models = listing.get("data") or []
-        if not models:
-            raise TeacherError(f"teacher {url}: the server lists no model at /v1/models")
-        first = models[0]
-        length = first.get("max_model_len") or otherwise
+        model = asked_model(url, listing)
+        length = model.get("max_model_len") or otherwise
         return cls(
             url,
-            str(first["id"]),
-            str(first.get("root") or ""),
+            str(model["id"]),
+            str(model.get("root") or ""),
             int(length or DEFAULT_LENGTH),
             knows_length=length is not None,
         )
@@ -88,6 +87,42 @@ class ServedModel:
         # Two machines may keep the same snapshot in different directories.
         source = f"{weights.model} at {weights.revision}" if weights.revision else self.root
         return f"{self.name} ({f'{source}, ' if source else ''}{self.max_model_len} tokens)"
+
+
+def asked_model(url: str, listing: Mapping[str, Any], wanted: str = "") -> Mapping[str, Any]:
+    """The entry of `/v1/models` that the teacher is.
+
+    LoRA adapters are asked only by name. Several names of one model (vLLM's `--served-model-name a
+    b`) have the same weights: the first is used.
+
+    Args:
+        url: The server's address, for errors.
+        listing: The server's answer at `/v1/models`.
+        wanted: The name of the model; empty: the server has one.
+
+    Raises:
+        TeacherError: The server lists no model, or not the wanted one, or several.
+    """
+    models: dict[str, Mapping[str, Any]] = {}
+    for model in listing.get("data") or []:
+        models.setdefault(str(model["id"]), model)
+    if not models:
+        raise TeacherError(f"teacher {url}: the server lists no model at /v1/models")
+    named = ", ".join([*models][:MODELS_SHOWN]) + ", …" * (len(models) > MODELS_SHOWN)
+    if wanted:
+        if wanted not in models:
+            raise TeacherError(
+                f"teacher {url}: the server does not list the model {wanted}; it lists {named}"
+            )
+        return models[wanted]
+    bases = [model for model in models.values() if not model.get("parent")] or [*models.values()]
+    roots = {model.get("root") for model in bases}
+    if len(bases) > 1 and (len(roots) > 1 or None in roots or "" in roots):
+        raise TeacherError(
+            f"teacher {url}: the server has several models ({named}); name one after the address: "
+            f"{url}#{bases[0]['id']}"
+        )
+    return bases[0]
 
 
 @dataclass(frozen=True)

@@ -14,12 +14,16 @@ from typing import TYPE_CHECKING, Any
 
 from sdg_assets.addresses import HIDDEN, Credentials, checked_server, masked
 from sdg_assets.errors import TeacherError
+from sdg_assets.teacher.server import room
+from sdg_assets.teacher.server.blame import Blame
 from sdg_assets.teacher.server.connections import connected
-from sdg_assets.teacher.server.dialect import Dialect
+from sdg_assets.teacher.server.dialect import Dialect, Trial
 from sdg_assets.teacher.server.load import Load
-from sdg_assets.teacher.server.progress import Progress, tokens_in
+from sdg_assets.teacher.server.progress import Progress, tokens_in, waiting_in
 from sdg_assets.teacher.server.refusals import (
     ABSENT,
+    FAILED,
+    OF_REQUEST,
     SHOWN,
     FrozenError,
     LostAnswerError,
@@ -38,7 +42,8 @@ from sdg_assets.teacher.server.replies import (
     ReplyT,
     parsed,
 )
-from sdg_assets.teacher.server.served import ServedModel
+from sdg_assets.teacher.server.room import Room
+from sdg_assets.teacher.server.served import ServedModel, asked_model
 
 if TYPE_CHECKING:
     import aiohttp
@@ -58,6 +63,8 @@ OVERTAKEN = 2
 since it was sent. Servers take requests in turn, but long answers leave them late."""
 MOST_BYTES = 64 << 20
 LOOK_UP = "is the server up, and SDG_TEACHER its address?"
+_PLAIN, _PLAIN_TOKENS = "Why?", 16
+"""The text of a trial, and the length of its answer: some gateways want 16 tokens at least."""
 TOO_MANY = "other clients may use it, too; lower SDG_CONCURRENCY, or rerun later"
 
 
@@ -70,7 +77,8 @@ class Server:
         """Prepares the client; sends nothing.
 
         Args:
-            url: The server's address, with or without `/v1`.
+            url: The server's address, with or without `/v1`; behind `#` the name of its model, if
+                it has several.
             stalled_seconds: Seconds without a sign of progress after which it counts as frozen.
             credentials: The user and password that it wants.
 
@@ -78,13 +86,20 @@ class Server:
             TeacherError: The address is invalid, or the key in `SDG_API_KEY` contains characters
                 that an HTTP header cannot hold.
         """
-        self.url = checked_server(url.rstrip("/").removesuffix("/v1"))
+        address, _, self.model = url.partition("#")
+        self.url = checked_server(address.rstrip("/").removesuffix("/v1"))
         self.load = Load()
+        self.blame = Blame()
+        self.room = Room()
         self.dialect = Dialect(self.url)
         self.is_lost = False
         """Whether it answers nothing now; requests then go to the other servers."""
         self.is_doubted = False
-        """Whether it failed and has not said since then which model it serves."""
+        """Whether it may have another model since it last said which one it serves."""
+        self.heard_at = 0.0
+        """Time of its last answer of any kind, on the event loop's clock."""
+        self.proxy_limit: float | None = None
+        """Seconds after which a proxy before it ends requests; None: no such proxy is known."""
         self.has_health = True
         """Whether it has `/health`; else its list of models says whether it works."""
         key = os.environ.get("SDG_API_KEY", "").strip()
@@ -103,8 +118,12 @@ class Server:
         self._progress = Progress(self._tokens, stalled_seconds, self._freeze)
         self._most_under_way = 0
         """Most completions that have been under way at a time."""
+        self._tells_queue = False
+        self._queue_watcher: asyncio.Task[None] | None = None
         self._limits: set[asyncio.Timeout] = set()
         """Time limits of the completions under way."""
+        self._looks: dict[asyncio.Timeout, asyncio.TimerHandle] = {}
+        """When each of them is looked at next."""
         self._frozen_limits: set[asyncio.Timeout] = set()
         self._check: asyncio.Task[bool] | None = None
         self._is_closed = False
@@ -131,6 +150,7 @@ class Server:
         Raises:
             TemporaryError: It does not answer.
             RefusedError: It refuses, or speaks another protocol.
+            TeacherError: It does not list the model that the address names, or several without.
         """
         try:
             await self._twice("/health", Anything)
@@ -139,18 +159,34 @@ class Server:
                 raise
             self.has_health = False
         listing = await self._twice("/v1/models", ModelList)
-        first = listing.data[0]
-        if first.length is None:
-            first.max_model_len = await self._length_in_properties()
-        else:
-            first.max_model_len = first.length
-        return ServedModel.of(self.url, listing.model_dump(), length)
+        name = asked_model(self.url, listing.model_dump(), self.model)["id"]
+        model = next(model for model in listing.data if model.id == name)
+        model.max_model_len = model.length or await self._length_in_properties()
+        return ServedModel.of(self.url, {"data": [model.model_dump()]}, length)
 
     async def is_healthy(self) -> bool:
         """Whether the server works now. Many requests that fail together ask only once."""
         if not self._check or self._check.done():
             self._check = asyncio.ensure_future(self._checked())
         return await asyncio.shield(self._check)
+
+    async def answers_without_text(
+        self, path: str, kind: type[ReplyT], body: dict[str, Any]
+    ) -> bool:
+        """Whether the server answers a request with the same fields, but harmless texts.
+
+        Raises:
+            TemporaryError: It is busy or down.
+        """
+        try:
+            await self.answer("POST", path, kind, without_text(body), CALL_SECONDS)
+        except TemporaryError as error:
+            if error.status != FAILED:
+                raise
+            return False
+        except (RefusedError, TooLongError):
+            return False
+        return True
 
     async def answer(
         self,
@@ -175,27 +211,46 @@ class Server:
             TooLongError: The request exceeds the model's context.
             RefusedError: No attempt will succeed.
         """
+        if body is None:
+            return await self._in_time(method, path, kind, None, seconds)
+        trial = Trial(self.dialect, body)
+        first: RefusedError | None = None
         while True:
-            sent = self.dialect.spoken(body) if body else body
             try:
-                if seconds is None:
-                    return await self._while_it_makes_progress(method, path, kind, sent)
-                async with asyncio.timeout(seconds):
-                    return await self._attempt(method, path, kind, sent)
-            except TimeoutError:
-                raise TemporaryError(
-                    f"no whole answer in {seconds:.0f} s", LOOK_UP, is_down=True
-                ) from None
+                reply = await self._in_time(method, path, kind, trial.next_body(), seconds)
             except RefusedError as error:
-                is_refusal = error.status in (400, 422) and sent
-                if not (is_refusal and self.dialect.learns(error.words, sent or {})):
-                    raise
+                first = first or error
+                if error.status not in (400, 422) or not trial.refused(error.words):
+                    raise first from None
+            else:
+                if trial.answered():
+                    return reply
+
+    async def _in_time(
+        self,
+        method: str,
+        path: str,
+        kind: type[ReplyT],
+        body: dict[str, Any] | None,
+        seconds: float | None,
+    ) -> ReplyT:
+        if seconds is None:
+            return await self._while_it_makes_progress(method, path, kind, body)
+        try:
+            async with asyncio.timeout(seconds):
+                return await self._attempt(method, path, kind, body)
+        except TimeoutError:
+            raise TemporaryError(
+                f"no whole answer in {seconds:.0f} s", LOOK_UP, is_down=True
+            ) from None
 
     async def _while_it_makes_progress(
         self, method: str, path: str, kind: type[ReplyT], body: dict[str, Any] | None
     ) -> ReplyT:
         limit, began = asyncio.timeout(None), time.monotonic()
         self._progress.watch()
+        if not self._queue_watcher:
+            self._queue_watcher = asyncio.ensure_future(self._watch_queue())
         try:
             async with limit:
                 self._limits.add(limit)
@@ -217,6 +272,9 @@ class Server:
         finally:
             self._limits.discard(limit)
             self._frozen_limits.discard(limit)
+            # Else the loop would keep 1.7 kB of every request for an hour: 600 MB at 100 a second.
+            if look := self._looks.pop(limit, None):
+                look.cancel()
             self._progress.unwatch()
         self.load.answered(time.monotonic() - began)
         return reply
@@ -240,7 +298,7 @@ class Server:
                 self._look_later(limit, sent, answers)
 
         loop = asyncio.get_running_loop()
-        loop.call_later(LONGEST_ANSWER_SECONDS, look)
+        self._looks[limit] = loop.call_later(LONGEST_ANSWER_SECONDS, look)
 
     def _freeze(self) -> None:
         """Ends all completions under way: the server makes no progress."""
@@ -336,15 +394,17 @@ class Server:
                         "MiB; use a server with an OpenAI-compatible API"
                     )
         self._progress.seen()
+        self.heard_at = asyncio.get_running_loop().time()
         self._check_status(path, response, bytes(data))
         try:
-            return parsed(kind, bytes(data))
+            return parsed(kind, bytes(data), self._discreet)
         except OddReplyError as odd:
             problem = self._discreet(odd.problem)
             if odd.temporary:
-                raise TemporaryError(problem, odd.remedy) from None
+                raise TemporaryError(problem, odd.remedy, status=odd.status) from None
             message = f"teacher {self.url}{path}: {problem}; {odd.remedy}"
-        raise RefusedError(message)
+            of_request = problem if odd.status in OF_REQUEST else ""
+        raise RefusedError(message, of_request=of_request)
 
     def _check_status(self, path: str, response: aiohttp.ClientResponse, data: bytes) -> None:
         status = response.status
@@ -361,8 +421,9 @@ class Server:
             is_busy = status == 429 or (status == 503 and wait > 0)
             remedy = TOO_MANY if is_busy else LOOK_UP
             raise TemporaryError(
-                problem, remedy, wait=wait, is_busy=is_busy, is_down=status >= 500 and not is_busy
-            )
+                problem, remedy, wait=wait, is_busy=is_busy,
+                is_down=status >= 500 and not is_busy, status=status,
+            )  # fmt: skip
         if status in (401, 403):
             raise RefusedError(
                 f"{where} access refused (HTTP {status}); set SDG_API_KEY to a key that the server "
@@ -378,8 +439,9 @@ class Server:
             )
         if status >= 400:
             raise RefusedError(
-                f"{where} {problem}; look for this request in the server's log", status, text
-            )
+                f"{where} {problem}; look for this request in the server's log", status, text,
+                of_request=problem if status in OF_REQUEST else "",
+            )  # fmt: skip
         if not 200 <= status < 300 or status in (204, 205):
             raise RefusedError(
                 f"{where} answered HTTP {status}, without content; use a server with an "
@@ -393,8 +455,25 @@ class Server:
             text = text.replace(secret, HIDDEN)
         return text
 
+    async def _watch_queue(self) -> None:
+        """Fits the room to the server's queue while requests are under way."""
+        await asyncio.sleep(room.QUEUE_SECONDS)
+        while self._limits:
+            waiting = waiting_in(await self._metrics())
+            if waiting is not None:
+                self._tells_queue = True
+                self.room.seen(waiting, self.load.under_way)
+            elif not self._tells_queue:
+                return  # it has no such metrics, and is not asked again
+            await asyncio.sleep(room.QUEUE_SECONDS)
+        self._queue_watcher = None
+
     async def _tokens(self) -> float | None:
         """Number of tokens that the server has processed; None if it does not report it."""
+        return tokens_in(await self._metrics())
+
+    async def _metrics(self) -> str:
+        """The server's answer at `/metrics`; empty if it has none."""
         import aiohttp
 
         try:
@@ -404,8 +483,18 @@ class Server:
             ):
                 text = await response.text(errors="replace")
         except (aiohttp.ClientError, OSError, ValueError, TemporaryError):  # or a TimeoutError
-            return None
-        return tokens_in(text) if response.ok else None
+            return ""
+        return text if response.ok else ""
+
+
+def without_text(body: dict[str, Any]) -> dict[str, Any]:
+    """The body of a request with its fields and roles, but short harmless texts."""
+    plain = body | {field: _PLAIN for field in ("text_1", "text_2") if field in body}
+    if "messages" in body:
+        plain["messages"] = [{**message, "content": _PLAIN} for message in body["messages"]]
+    if "max_tokens" in body:
+        plain["max_tokens"] = min(body["max_tokens"], _PLAIN_TOKENS)
+    return plain
 
 
 def backoff(failures: int) -> float:

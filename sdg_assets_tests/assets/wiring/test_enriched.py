@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from itertools import count
 from pathlib import Path
 
@@ -11,11 +12,11 @@ from sdg_assets.settings import settings
 from sdg_assets.stages.funnel import funnel_row
 from sdg_assets.stages.matrix import difficulties_in
 from sdg_assets.store.partitions import PartitionKey, Store
-from sdg_assets.teacher.requests import Request
+from sdg_assets.teacher.requests import Completion, Request
 from sdg_assets_tests.conftest import Configure
 from sdg_assets_tests.support.cities import Employ, numbered_cities, put_rows, write_and_solve
 from sdg_assets_tests.support.runs import checks, failures, metadata, run
-from sdg_assets_tests.support.scripted_teacher import ScriptedTeacher
+from sdg_assets_tests.support.scripted_teacher import ScriptedTeacher, completion
 
 
 def test_a_solver_that_broke_leaves_the_good_rows_until_a_person_accepts_the_loss(
@@ -47,6 +48,36 @@ def test_a_solver_that_broke_leaves_the_good_rows_until_a_person_accepts_the_los
     accepted = run("quiz", ["enriched"], subtasks="quiz_a", instance=instance, config=knob)
     assert accepted.success, failures(accepted)
     assert store.manifest(key).info["verified"] == 0
+
+
+def test_rows_whose_votes_were_cut_off_say_so_and_are_made_again_with_a_higher_limit(
+    mirror: Path, store: Store, instance: dg.DagsterInstance, employ: Employ, configure: Configure
+) -> None:
+    def limited(request: Request) -> str | Completion:
+        question = re.search(r"number (\w+)\?", request.messages[-1].content)
+        is_long = question is not None and question[1] < "8"
+        if request.role is Role.SOLVER and is_long and request.sampling.max_tokens < 1_000:
+            return completion(request, "", "thinking")
+        return write_and_solve(request)
+
+    put_rows(mirror, "quiz_a", numbered_cities(20))
+    employ(ScriptedTeacher(limited))
+    result = run("quiz", subtasks="quiz_a", instance=instance)
+
+    assert result.success, failures(result)
+    refused = list(store.read_rejected(PartitionKey("quiz", "filtered", "quiz_a")))
+    assert 5 < len(refused) < 15
+    assert {(r.gate, r.reason) for r in refused} == {("verification", "truncated while thinking")}
+    made = metadata(instance, "quiz", "enriched", "quiz_a")
+    assert made["votes_cut_off"] == made["finish_thinking"] == 2 * len(refused)
+    info = store.manifest(PartitionKey("quiz", "enriched", "quiz_a")).info
+    assert info["outcomes"]["truncated_while_thinking"] == len(refused)
+
+    configure(solver_max_tokens=2_000)
+    again = run("quiz", ["enriched", "filtered"], subtasks="quiz_a", instance=instance)
+
+    assert again.success, failures(again)
+    assert store.manifest(PartitionKey("quiz", "filtered", "quiz_a")).rows == 20
 
 
 def test_rows_are_judged_by_a_teacher_that_can_and_by_no_other(

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import re
 import sys
+import threading
+import time
 import weakref
 from pathlib import Path
 from types import SimpleNamespace
@@ -278,6 +280,54 @@ class EngineDeadError(Exception):
     """As vLLM names it."""
 
 
+class SilentCore(BrokenCore):
+    """An engine in a process of its own that never answers; another teacher often does."""
+
+    in_process = False
+
+    def __init__(self, bell: threading.Event) -> None:
+        super().__init__(RuntimeError("not raised"))
+        self.bell = bell
+
+    def finished(self, *, wait: bool) -> list[Output]:
+        if wait:
+            time.sleep(0.05)
+            self.bell.set()
+        return []
+
+
+@pytest.mark.engine
+def test_an_engine_is_found_frozen_although_another_teacher_keeps_ending_the_polls() -> None:
+    teacher = EngineTeacher(resolve(TEACHER), stalled_seconds=0.6)
+    teacher.bell = bell = threading.Event()
+    vars(teacher)["core"] = SilentCore(bell)
+    deadline = time.monotonic() + 10
+
+    def polled() -> None:
+        while time.monotonic() < deadline:
+            bell.clear()
+            assert teacher.poll() == []
+
+    with pytest.raises(TeacherGoneError, match="is it frozen"):
+        polled()
+
+
+@pytest.mark.engine
+def test_a_request_that_an_interrupted_conversation_left_behind_is_not_sent_again(
+    engine: EngineTeacher,
+) -> None:
+    left_behind = ask(engine, "Say hello again.", max_tokens=4)
+    engine.submit(left_behind)
+    other = ask(engine, "Count from one to one hundred.", LONG, max_tokens=12)
+
+    engine.submit(left_behind)
+    engine.submit(other)
+
+    assert [c.request_id for c in engine.poll()] == [left_behind.id]
+    assert [c.request_id for c in engine.poll()] == [other.id]
+    assert engine.poll() == []
+
+
 @pytest.mark.engine
 @pytest.mark.parametrize(
     ("raised", "kind", "said"),
@@ -318,6 +368,7 @@ def test_replicas_of_a_gpu_model_are_refused_only_where_it_runs(
 
     configure(executor="in_process")
     monkeypatch.setattr(engine_module, "has_gpu", lambda: True)
+    monkeypatch.setattr(engine_module, "countable_gpus", lambda: 2)
     backend_of(TeacherSpec.of(settings(), Role.WRITER))
     monkeypatch.setattr(engine_module, "has_gpu", lambda: False)
     with pytest.raises(TeacherError, match="data_parallel 2"):

@@ -13,10 +13,12 @@ from tokenizers.pre_tokenizers import Whitespace
 
 from sdg_assets.cluster.sizing import stage_size
 from sdg_assets.errors import TeacherError
-from sdg_assets.records import Stage
+from sdg_assets.records import Role, Stage
 from sdg_assets.settings import settings
 from sdg_assets.stages.plan import gpus_of_a_replica
 from sdg_assets.teacher.backend import TeacherSpec
+from sdg_assets.teacher.backends import backend_of
+from sdg_assets.teacher.backends import engine as engine_module
 from sdg_assets.teacher.backends.engine import BACKEND, EngineTeacher
 from sdg_assets.teacher.models import ResolvedModel, card_of, teacher_cards
 from sdg_assets.teacher.requests import Message
@@ -95,6 +97,54 @@ def test_the_gpus_of_the_settings_are_those_of_pod_and_plan(configure: Configure
     assert (card.gpus.tensor_parallel, card.gpus.data_parallel) == (4, 3)
     assert gpus_of_a_replica(settings()) == 4
     assert stage_size(Stage.GENERATED, settings(), cached=True).gpus == 4
+
+
+@pytest.fixture
+def eight_gpus(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The machine has 8 GPUs."""
+    monkeypatch.setattr(engine_module, "has_gpu", lambda: True)
+    monkeypatch.setattr(engine_module, "countable_gpus", lambda: 8)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "wanted"),
+    [
+        ({"tensor_parallel_size": 8, "data_parallel_size": 16}, 128),
+        ({"data_parallel_size": 5}, 10),
+        ({"pipeline_parallel_size": 5}, 10),
+    ],
+)
+@pytest.mark.usefixtures("eight_gpus")
+def test_more_gpus_than_the_machine_has_are_refused_when_settings_are_read(
+    configure: Configure, arguments: dict[str, int], wanted: int
+) -> None:
+    configure(teacher="qwen3-32b", engine=json.dumps(arguments))
+    with pytest.raises(TeacherError, match=f"needs {wanted} GPUs .*this machine has 8; lower"):
+        backend_of(TeacherSpec.of(settings(), Role.WRITER))
+
+    configure(executor="k8s")
+    backend_of(TeacherSpec.of(settings(), Role.WRITER))  # the step's pods have GPUs of their own
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {"data_parallel_size": 4},
+        {"tensor_parallel_size": 16, "distributed_executor_backend": "ray"},
+        {"data_parallel_size": 16, "data_parallel_backend": "ray"},
+        {"tensor_parallel_size": 16, "nnodes": 2},
+    ],
+)
+@pytest.mark.usefixtures("eight_gpus")
+def test_gpus_of_this_machine_or_of_several_are_accepted(arguments: dict[str, Any]) -> None:
+    BACKEND.check(TeacherSpec("qwen3-32b", engine=arguments))
+
+
+def test_gpus_that_nobody_can_count_are_accepted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(engine_module, "has_gpu", lambda: True)
+    monkeypatch.setattr(engine_module, "countable_gpus", lambda: None)
+
+    BACKEND.check(TeacherSpec("qwen3-32b", engine={"data_parallel_size": 16}))
 
 
 def test_a_plan_downloads_no_weights(

@@ -6,7 +6,7 @@ import pytest
 
 from sdg_assets.teacher.engine import starting
 from sdg_assets.teacher.engine.core import Room
-from sdg_assets.teacher.engine.hardware import ChosenDtype, cpu_dtype, has_gpu
+from sdg_assets.teacher.engine.hardware import ChosenDtype, countable_gpus, cpu_dtype, has_gpu
 from sdg_assets.teacher.engine.starting import with_cpu_dtype
 
 AVX2 = "fpu sse4_2 fma avx avx2 bmi2"
@@ -72,6 +72,32 @@ def test_a_gpu_is_seen_by_its_device_file(
     (tmp_path / device).touch()
 
     assert has_gpu(tmp_path) is expected
+
+
+@pytest.mark.parametrize(
+    ("devices", "visible", "expected"),
+    [
+        (["nvidia0", "nvidia1"], None, 2),
+        (["nvidia0", "nvidia1"], "1", 1),
+        ([], None, 0),
+        (["kfd"], None, None),
+        (["nvidia0"], "MIG-a,MIG-b", None),
+    ],
+)
+def test_gpus_are_counted_where_device_files_tell(
+    devices: list[str],
+    visible: str | None,
+    expected: int | None,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    if visible is not None:
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
+    for device in devices:
+        (tmp_path / device).touch()
+
+    assert countable_gpus(tmp_path) == expected
 
 
 @pytest.mark.parametrize(

@@ -222,6 +222,27 @@ def test_a_server_that_comes_back_with_another_model_is_not_asked_again(
         assert re.search("serves scripted/other .*now, after scripted/one", str(failed.error))
 
 
+def test_a_server_that_changes_its_model_while_nobody_asks_it_is_not_asked_again(
+    members: list[Member], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fleet, "UNHEARD_SECONDS", 1.0)
+    only = members[0]
+    teacher = opened([only])
+    outcomes(teacher, "Why?")
+    opened_before = only.opened
+    only.over.wait(1.3)  # a partition is published
+    outcomes(teacher, *(f"q{number} Why?" for number in range(20)))
+    assert only.opened == opened_before + 1, "it is asked once which model it serves"
+
+    only.model = "scripted/other"  # its pod is replaced, and no request notices
+    only.over.wait(1.3)
+    (failed,) = outcomes(teacher, "And why?")
+
+    assert isinstance(failed, FailedRequest)
+    assert "serves scripted/other" in str(failed.error)
+    assert only.answers == 21
+
+
 def test_a_server_that_comes_back_with_the_same_model_is_asked_for_it_once(
     members: list[Member],
 ) -> None:

@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Iterator
+import re
+import threading
+from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from sdg_assets.errors import TeacherError
+from sdg_assets.records import Role
+from sdg_assets.settings import settings
+from sdg_assets.teacher import open_teacher
 from sdg_assets.teacher.backend import TeacherSpec
 from sdg_assets.teacher.backends.endpoint import EndpointTeacher
 from sdg_assets.teacher.requests import (
@@ -21,6 +27,7 @@ from sdg_assets.teacher.requests import (
 )
 from sdg_assets.teacher.server.refusals import is_too_long
 from sdg_assets.teacher.server.words import AskedWords, GuessedWords
+from sdg_assets_tests.conftest import Configure
 from sdg_assets_tests.support.odd_server import CHAT, OddServer, choice, odd_server, reply
 from sdg_assets_tests.support.requests import request_of
 from sdg_assets_tests.support.teacher_server import TeacherServer, teacher_server
@@ -106,6 +113,30 @@ def test_nim_has_neither_health_nor_tokenizer(kind: Kind) -> None:
     assert body["messages"][0]["content"] == "What does < extra_id_0> mean in <b>bold</b>?"
 
 
+class Forgetful(Kind):
+    """Counts the tokens of one text, and refuses all others."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.counted = 0
+
+    def intercepts(self, handler: BaseHTTPRequestHandler) -> bool:
+        if handler.path == "/tokenize":
+            refusal = (400, {"error": "no"})
+            self.paths["/tokenize"] = refusal if self.counted else (200, {"count": 1})
+            self.counted += 1
+        return super().intercepts(handler)
+
+
+def test_a_text_of_which_the_server_does_not_say_whether_it_controls_is_broken_up() -> None:
+    with teacher_server(Forgetful()) as server:
+        teacher = EndpointTeacher(TeacherSpec(server.url))
+        assert isinstance(teacher.words, AskedWords)
+        answer(teacher, "What does <tool> mean?")
+
+    assert says(server.bodies[-1]) == "What does < tool> mean?"
+
+
 def test_llama_cpp_tells_its_length_in_its_properties(kind: Kind) -> None:
     kind.paths = {
         "/v1/models": (200, {"data": [{"id": "model.gguf", "meta": {"n_ctx_train": 131072}}]}),
@@ -117,6 +148,51 @@ def test_llama_cpp_tells_its_length_in_its_properties(kind: Kind) -> None:
     assert answer(teacher).text == "red"
     assert teacher.max_model_len == 6144
     assert isinstance(teacher.words, AskedWords)
+
+
+def listing(*models: dict[str, Any]) -> dict[str, tuple[int, Any]]:
+    return {"/v1/models": (200, {"data": [{"max_model_len": 8192, **model} for model in models]})}
+
+
+def test_a_server_of_several_models_is_asked_for_the_one_that_its_address_names(
+    kind: Kind, configure: Configure
+) -> None:
+    kind.paths = listing({"id": "org/small"}, {"id": "org/large", "max_model_len": 32768})
+
+    with pytest.raises(
+        TeacherError,
+        match=r"has several models \(org/small, org/large\); name one after the address: "
+        rf"{kind.url}#org/small$",
+    ):
+        EndpointTeacher(TeacherSpec(kind.url))
+    with pytest.raises(TeacherError, match=r"does not list the model org/huge; it lists org/small"):
+        EndpointTeacher(TeacherSpec(f"{kind.url}#org/huge"))
+
+    configure(teacher=f"{kind.url.replace('http://', 'http://me:p#w@')}/v1#org/large")
+    teacher = open_teacher(settings(), Role.WRITER)
+    assert isinstance(teacher, EndpointTeacher)
+    assert answer(teacher).text == "red"
+    assert kind.bodies[-1]["model"] == "org/large"
+    assert teacher.max_model_len == 32768
+    assert teacher.identity.stamp.model == "org/large"
+
+
+@pytest.mark.parametrize(
+    "others",
+    [
+        [{"id": "mine", "parent": "org/base", "root": "/adapters/mine"}],  # a LoRA adapter
+        [{"id": "alias", "root": "org/base"}],  # another name of the same weights
+        [{"id": "base"}],  # the same twice, as a gateway of two servers lists it
+    ],
+)
+def test_adapters_and_other_names_of_a_model_are_no_other_models(
+    others: list[dict[str, Any]], kind: Kind
+) -> None:
+    kind.paths = listing({"id": "base", "root": "org/base"}, *others)
+
+    assert EndpointTeacher(TeacherSpec(kind.url)).model == "base"
+    name = others[0]["id"]
+    assert EndpointTeacher(TeacherSpec(f"{kind.url}#{name}")).model == name
 
 
 def test_a_length_that_no_server_tells_is_stated_or_warned_about(
@@ -185,6 +261,140 @@ def test_another_refusal_is_still_an_error(kind: Kind) -> None:
 
     with pytest.raises(Exception, match="roles must alternate"):
         answer(teacher, top_k=20)
+
+
+class Picky(Kind):
+    """A server that says no to some bodies."""
+
+    def __init__(self, refuses: Callable[[dict[str, Any]], str]) -> None:
+        super().__init__()
+        self.objection = refuses
+
+    def refusal(self, body: dict[str, Any]) -> dict[str, Any]:
+        self.bodies.append(body)
+        message = self.objection(body)
+        return {"error": {"message": message}} if message else {}
+
+    @property
+    def last(self) -> dict[str, Any]:
+        """The last body, without what differs from row to row."""
+        return {name: value for name, value in self.bodies[-1].items() if name != "messages"}
+
+
+FIELDS = {"top_k", "min_p", "repetition_penalty", "response_format"}
+SAMPLED: dict[str, Any] = {"top_k": 20, "min_p": 0.05}
+
+
+def says(body: dict[str, Any]) -> str:
+    text: str = body["messages"][-1]["content"]
+    return text
+
+
+@pytest.mark.parametrize(
+    "objection",
+    [
+        "1 validation error: {{'loc': ('body', 'messages'), 'input': {body}}}",
+        "the filter refuses 'What does top_k do?'",
+        "the filter refuses a text about response_format, min_p and repetition_penalty",
+    ],
+)
+def test_an_error_about_one_row_takes_no_field_from_the_others(objection: str) -> None:
+    def refuses(body: dict[str, Any]) -> str:
+        return objection.format(body=body) if "forbidden" in says(body) else ""
+
+    with teacher_server(Picky(refuses)) as picky:
+        teacher = EndpointTeacher(TeacherSpec(picky.url))
+        refused = answer(teacher, "A forbidden row.", **SAMPLED)
+        assert refused.finish_reason == "refused"
+        assert re.search(r"validation error|the filter refuses", refused.refusal)
+        assert answer(teacher, "Another row.", **SAMPLED).text == "red"
+
+    assert picky.last.keys() >= FIELDS
+
+
+def test_a_field_is_found_although_the_error_repeats_the_whole_request() -> None:
+    def refuses(body: dict[str, Any]) -> str:
+        return f"extra_forbidden in {body}" if "repetition_penalty" in body else ""
+
+    with teacher_server(Picky(refuses)) as picky:
+        teacher = EndpointTeacher(TeacherSpec(picky.url))
+        assert answer(teacher, **SAMPLED).text == "red"
+        first = picky.last
+        assert answer(teacher, "Another.", **SAMPLED).text == "red"
+
+    assert FIELDS - first.keys() == {"repetition_penalty"}
+    assert picky.last == first, "the first row is sampled as all others"
+
+
+def test_a_schema_that_a_server_cannot_use_leaves_the_other_schemas() -> None:
+    def refuses(body: dict[str, Any]) -> str:
+        form = body.get("response_format", {})
+        return "json_schema: unsupported pattern" if "pattern" in str(form) else ""
+
+    def asked(schema: dict[str, Any]) -> str:
+        message = Message(role="user", content="Name a colour.")
+        teacher.submit(request_of(teacher.identity, [message], json_schema=schema))
+        (outcome,) = teacher.poll()
+        assert isinstance(outcome, Completion)
+        form: str = picky.bodies[-1]["response_format"]["type"]
+        return form
+
+    odd_schema = {"type": "object", "properties": {"colour": {"pattern": r"(?<!x)"}}}
+    with teacher_server(Picky(refuses)) as picky:
+        teacher = EndpointTeacher(TeacherSpec(picky.url))
+        assert asked(odd_schema) == "json_object"
+        assert asked(SCHEMA) == "json_schema"
+        assert asked(odd_schema) == "json_object"
+
+    assert len(picky.bodies) == 4, "the odd schema is refused once"
+
+
+def test_a_value_that_a_server_refuses_leaves_the_others() -> None:
+    def refuses(body: dict[str, Any]) -> str:
+        return "top_k must be at least 1" if body.get("top_k", 1) < 1 else ""
+
+    with teacher_server(Picky(refuses)) as picky:
+        teacher = EndpointTeacher(TeacherSpec(picky.url))
+        answer(teacher, top_k=0)
+        assert "top_k" not in picky.last
+        answer(teacher, top_k=20)
+        assert picky.last["top_k"] == 20
+
+
+def test_a_field_that_a_server_refuses_with_two_values_is_left_out_with_all() -> None:
+    def refuses(body: dict[str, Any]) -> str:
+        return "unknown field top_k" if "top_k" in body else ""
+
+    with teacher_server(Picky(refuses)) as picky:
+        teacher = EndpointTeacher(TeacherSpec(picky.url))
+        for top_k in (10, 20, 30, 40):
+            answer(teacher, top_k=top_k)
+
+    assert len(picky.bodies) == 6
+
+
+def test_requests_that_are_refused_at_the_same_time_are_all_asked_again() -> None:
+    arrived = threading.Semaphore(0)
+
+    def refuses(body: dict[str, Any]) -> str:
+        if "top_k" not in body:
+            return ""
+        if says(body) == "0":  # refused first: the others' refusals come after what it teaches
+            return "unknown field top_k"
+        arrived.acquire(timeout=2)
+        return "unknown field top_k"
+
+    with teacher_server(Picky(refuses)) as picky:
+        teacher = EndpointTeacher(TeacherSpec(picky.url))
+        for number in range(6):
+            message = Message(role="user", content=str(number))
+            teacher.submit(request_of(teacher.identity, [message]))
+        outcomes = teacher.poll()
+        arrived.release(5)
+        while finished := teacher.poll():
+            outcomes += finished
+
+    assert [type(outcome) for outcome in outcomes] == [Completion] * 6
 
 
 TOO_LONG = {

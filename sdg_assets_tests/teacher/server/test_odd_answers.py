@@ -84,13 +84,17 @@ LASTING: dict[str, tuple[bytes, str]] = {
     ),
     "a message is null": (reply(choice(message=None)), r"choices\.0\.message: Input should be"),
     "a message is a text": (reply(choice(message="red")), r"choices\.0\.message: Input should"),
-    "a message without content": (reply(choice(message={})), "message.content: Field required"),
     "content is a number": (reply(choice(message={"content": 7})), "content: Input should be"),
     "content is parts": (
         reply(choice(message={"content": [{"type": "text", "text": "red"}]})), "content: Input",
     ),
     "the end is a number": (reply(choice(finish_reason=1)), "finish_reason: Input should be"),
-    "the end is a call": (reply(choice(finish_reason="tool_calls")), "'tool_calls' is none of"),
+    "the end is a call": (
+        reply(choice(finish_reason="tool_calls")), "finish_reason 'tool_calls', so it is no text",
+    ),
+    "the end is a loop": (
+        reply(choice(finish_reason="repetition")), "finish_reason 'repetition', so it is no text",
+    ),
     "no usage": (reply(but(usage=None)), "usage: Field required"),
     "usage is null": (http(json.dumps({**GOOD, "usage": None})), "usage: Input should be"),
     "usage is empty": (reply(but(usage={})), r"usage\.\w+: Field required"),
@@ -118,6 +122,13 @@ LASTING: dict[str, tuple[bytes, str]] = {
     ),
     "too deep": (http(DEEP), "nested too deeply|broken JSON"),
 }  # fmt: skip
+
+OF_ONE_REQUEST = {
+    "bad request", "bad request as a page", "too large", "unprocessable", "the end is a call",
+    "the end is a loop", "vLLM's error with success", "internal error", "an error of no kind",
+}  # fmt: skip
+"""Answers that a server may give to one request and not to others. Before they count as an error
+of the server, it is asked for something harmless."""
 
 # Answer → words of the error. Temporary: the request is sent until the attempts are used up.
 PASSING: dict[str, tuple[bytes, str]] = {
@@ -172,6 +183,7 @@ READABLE: dict[str, tuple[bytes, str, str]] = {
     "no thought was finished": (
         reply(choice(message={"content": None}, finish_reason="length")), "", "length",
     ),
+    "no content": (reply(choice(message={"role": "assistant"})), "", "stop"),
     "a filter": (
         reply(choice(message={"content": ""}, finish_reason="content_filter")),
         "", "content_filter",
@@ -229,14 +241,15 @@ def test_the_odd_answers_are_many() -> None:
 def test_what_will_not_change_is_told_at_once(what: str, odd: OddServer) -> None:
     answer, words = LASTING[what]
     teacher = EndpointTeacher(TeacherSpec(odd.url))
-    odd.answers[CHAT] = [answer]
+    odd.answers[CHAT], odd.stubborn = [answer], True
 
     failed = outcome(teacher)
 
     assert isinstance(failed, FailedRequest)
     text = sentence(failed.error, PermanentError, odd.url)
     assert re.search(words, text), text
-    assert odd.requests(CHAT) == 1
+    assert odd.requests(CHAT) == 1 + (what in OF_ONE_REQUEST)
+    assert ("it refuses other requests of this kind, too" in text) == (what in OF_ONE_REQUEST)
 
 
 @pytest.mark.parametrize("what", PASSING)
@@ -255,7 +268,20 @@ def test_what_may_pass_is_asked_again_and_told_if_it_stays(what: str, odd: OddSe
     text = sentence(failed.error, TransientError, odd.url)
     assert not isinstance(failed.error, TeacherGoneError)  # its health check succeeds
     assert re.search(words, text), text
-    assert odd.requests(CHAT) == 2 + ATTEMPTS
+    assert odd.requests(CHAT) == 2 + ATTEMPTS + (what in OF_ONE_REQUEST)
+
+
+@pytest.mark.parametrize("what", sorted(OF_ONE_REQUEST))
+def test_what_one_request_alone_meets_is_its_own_outcome(what: str, odd: OddServer) -> None:
+    answer, words = {**LASTING, **PASSING}[what]
+    teacher = EndpointTeacher(TeacherSpec(odd.url))
+    odd.answers[CHAT] = [answer] * (ATTEMPTS if what in PASSING else 1)
+
+    completion = outcome(teacher)
+
+    assert isinstance(completion, Completion)
+    assert (completion.finish_reason, completion.text) == ("refused", "")
+    assert re.search(words, completion.refusal), completion.refusal
 
 
 @pytest.mark.parametrize("what", READABLE)

@@ -82,6 +82,46 @@ def test_rows_say_what_the_server_says(
     assert (stamp.model, stamp.revision, stamp.license) == (model, revision, license_)
 
 
+@pytest.mark.parametrize(
+    ("name", "root", "card", "model"),
+    [
+        ("Qwen/Qwen3-32B-FP8", "Qwen/Qwen3-32B-FP8", "qwen3-32b", "Qwen/Qwen3-32B-FP8"),
+        ("prod", "/models/Qwen3-32B-AWQ", "qwen3-32b", "Qwen3-32B-AWQ"),
+        ("/models/Qwen3-32B-Q4_K_M.gguf", "", "qwen3-32b", "Qwen3-32B-Q4_K_M.gguf"),
+        ("unsloth/gpt-oss-20b", "", "gpt-oss-20b", "unsloth/gpt-oss-20b"),
+        ("zai-org/GLM-4.6", "", "glm-4.6", "zai-org/GLM-4.6"),
+        ("Qwen/Qwen3-30B-A3B-Instruct-2507-FP8", "", "qwen3-30b",
+         "Qwen/Qwen3-30B-A3B-Instruct-2507-FP8"),
+        ("Qwen/Qwen3-30B-A3B-FP8", "", "qwen3-30b-hybrid", "Qwen/Qwen3-30B-A3B-FP8"),
+    ],
+)  # fmt: skip
+def test_a_listed_model_in_another_packaging_is_asked_as_the_listed_one(
+    name: str, root: str, card: str, model: str
+) -> None:
+    listed, asked = teacher_cards()[card], identity(name, root)
+
+    assert (asked.stamp.model, asked.stamp.license) == (model, listed.license)
+    assert (asked.teacher_class, asked.thinking) == (listed.teacher_class, listed.thinking)
+    assert asked.sampling == listed.sampling
+    assert asked.stamp.revision == "unknown"
+
+
+def test_a_model_without_a_card_says_as_what_it_is_asked(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    for _ in range(2):
+        identity("unsloth/Qwen3-14B-GGUF")
+        identity("org/never-heard-of")
+
+    (known, unknown) = [r.getMessage() for r in caplog.records if "has no card" in r.getMessage()]
+    assert "unsloth/Qwen3-14B-GGUF: has no card" in known
+    assert "asked as that model, and its licence is taken for Apache-2.0, unread" in known
+    assert "commercial use: unclear" in known
+    assert "weights of Qwen/Qwen3-14B:" in known
+    assert "org/never-heard-of: has no card" in unknown
+    assert "small model that cannot think, and its licence is unknown" in unknown
+
+
 def test_a_hash_of_ours_is_never_stamped_on_what_a_server_serves() -> None:
     hashes = {card.revision for card in teacher_cards().values() if card.packaged}
 

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
+import gc
+import re
 import threading
 import traceback
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
+from http.server import BaseHTTPRequestHandler
 
 import pytest
 
@@ -24,9 +28,11 @@ from sdg_assets.teacher.requests import (
     Message,
     Request,
     Sampling,
+    build_request,
 )
+from sdg_assets.teacher.server import refusals, room
 from sdg_assets.teacher.server import server as servers
-from sdg_assets.teacher.server.progress import tokens_in
+from sdg_assets.teacher.server.progress import tokens_in, waiting_in
 from sdg_assets.teacher.server.refusals import retry_after
 from sdg_assets.teacher.server.replies import TokenCount
 from sdg_assets_tests.conftest import Configure
@@ -181,7 +187,7 @@ def test_an_answer_that_later_ones_overtake_is_lost(monkeypatch: pytest.MonkeyPa
     assert len(finished) == 60
 
 
-def test_an_error_belongs_to_its_request(odd: OddServer) -> None:
+def test_a_refusal_belongs_to_its_request(odd: OddServer) -> None:
     teacher = EndpointTeacher(TeacherSpec(odd.url, concurrency=1))
     odd.answers[CHAT] = [reply({"error": "no"}, "400 Bad Request")]
     bad, good = request(teacher, 1), request(teacher, 2)
@@ -192,10 +198,178 @@ def test_an_error_belongs_to_its_request(odd: OddServer) -> None:
     while finished := teacher.poll():
         outcomes += finished
 
-    assert {type(o): o.request_id for o in outcomes} == {
-        FailedRequest: bad.id,
-        Completion: good.id,
-    }
+    ends = {o.request_id: o.finish_reason for o in outcomes if isinstance(o, Completion)}
+    assert ends == {bad.id: "refused", good.id: "stop"}
+
+
+# As many requests as it has room for
+
+
+class Crowded(TeacherServer):
+    """A server with many slots that reports its queue."""
+
+    def __init__(self, metrics: str) -> None:
+        super().__init__()
+        self.metrics = metrics
+        self.now = self.peak = 0
+        self._lock = threading.Lock()
+
+    def intercepts(self, handler: BaseHTTPRequestHandler) -> bool:
+        if handler.path != "/metrics":
+            return False
+        handler.wfile.write(http(self.metrics))
+        handler.close_connection = True
+        return True
+
+    def admits(self) -> bool:
+        with self._lock:
+            self.now += 1
+            self.peak = max(self.peak, self.now)
+        self.over.wait(0.05)
+        with self._lock:
+            self.now -= 1
+        return True
+
+
+@pytest.mark.parametrize(
+    ("metrics", "concurrency", "grows"),
+    [
+        ('vllm:num_requests_waiting{engine="0"} 0.0\n', None, True),
+        ('vllm:num_requests_waiting{engine="0"} 0.0\n', 4, False),
+        ('vllm:num_requests_waiting{engine="0"} 9.0\n', None, False),
+        ("", None, False),
+    ],
+)
+def test_a_server_where_nothing_waits_gets_more_requests(
+    metrics: str, concurrency: int | None, grows: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(room, "CAPACITY", 4)
+    monkeypatch.setattr(room, "QUEUE_SECONDS", 0.05)
+    with teacher_server(Crowded(metrics)) as server:
+        teacher = EndpointTeacher(TeacherSpec(server.url, concurrency=concurrency))
+        assert teacher.capacity == 4
+        for number in range(80):
+            teacher.submit(request(teacher, number))
+
+        finished = []
+        while outcomes := teacher.poll():
+            finished += outcomes
+
+    assert [type(o) for o in finished] == [Completion] * 80
+    assert (server.peak > 4) == (teacher.capacity > 4) == grows
+
+
+def test_the_room_doubles_until_many_requests_wait_and_grows_slowly_then() -> None:
+    fitted = room.Room()
+    fitted.seen(waiting=0, under_way=100)
+    assert fitted.most == 256, "it was not used up"
+    fitted.seen(waiting=0, under_way=250)
+    assert fitted.most == 512
+    fitted.seen(waiting=40, under_way=512)
+    assert fitted.most == 512, "a short queue keeps the server busy"
+    fitted.seen(waiting=200, under_way=512)
+    assert fitted.most == 312
+    fitted.seen(waiting=0, under_way=312)
+    assert fitted.most == 343
+    fitted.seen(waiting=2000, under_way=312)
+    assert fitted.most == 256
+    for _ in range(100):
+        fitted.seen(waiting=0, under_way=9999)
+    assert fitted.most == room.MOST
+
+
+@pytest.mark.parametrize(
+    ("metrics", "waiting"),
+    [
+        ('vllm:num_requests_waiting{engine="0"} 3.0\nvllm:num_requests_waiting{engine="1"} 4', 7),
+        ('vllm:num_requests_waiting_by_reason{reason="capacity"} 3.0', None),
+        ('sglang:num_queue_reqs{model_name="m"} 2.0', 2),
+        ("llamacpp:requests_deferred 5", 5),
+        ("vllm:generation_tokens_total 5", None),
+    ],
+)
+def test_waiting_requests_are_counted_over_all_engines(metrics: str, waiting: float | None) -> None:
+    assert waiting_in(metrics) == waiting
+
+
+# Behind a proxy
+
+
+def test_a_proxys_time_limit_is_named_and_paid_for_a_few_times(
+    odd: OddServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(servers, "FIRST_WAIT_SECONDS", 0.0005)
+    monkeypatch.setattr(refusals, "SHORTEST_LIMIT_SECONDS", 0.2)
+    monkeypatch.setattr(refusals, "LIMIT_SPREAD", 0.9)
+    teacher = EndpointTeacher(TeacherSpec(odd.url))
+    odd.slow[CHAT] = 0.4
+    odd.answers[CHAT], odd.stubborn = [http("<h1>nginx", "504 Gateway Time-out")], True
+
+    failed = error(teacher)
+
+    assert isinstance(failed, PermanentError)
+    assert re.search(r"HTTP 504: <h1>nginx, after \d s each time: a proxy before", str(failed))
+    assert "raise its time limit" in str(failed)
+    assert odd.requests(CHAT) == 3
+
+    assert isinstance(error(teacher), PermanentError), "the limit is known now"
+    assert odd.requests(CHAT) == 4
+
+    odd.slow[CHAT] = 0.0
+    assert isinstance(error(teacher), TransientError), "a proxy that cannot reach its server"
+
+
+@pytest.mark.parametrize(
+    ("ages", "limit"),
+    [
+        ([60.1, 60.0, 60.2], 60.1),
+        ([60.1, 60.0], None),
+        ([60.1, 44.0, 60.2], None),
+        ([0.1, 0.1, 0.1], None),
+        ([], None),
+    ],
+)
+def test_a_time_limit_shows_by_equal_ages(ages: list[float], limit: float | None) -> None:
+    assert refusals.proxy_limit(ages) == pytest.approx(limit)
+
+
+def test_a_request_whose_body_cannot_be_made_is_not_under_way(odd: OddServer) -> None:
+    teacher = EndpointTeacher(TeacherSpec(odd.url))
+    # A message refuses half of a character, so the prompt cannot be rendered.
+    prompt = build_request(teacher.identity, Role.WRITER, HalfACharacter(), {}, Sampling())
+
+    with pytest.raises(ValueError, match="surrogate"):
+        teacher.submit(prompt)
+
+    assert teacher.waiting == 0
+    assert teacher.poll(wait=False) == []
+    assert isinstance(outcome(teacher), Completion)
+    polled: list[object] = []
+    idle = threading.Thread(target=lambda: polled.append(teacher.poll()), daemon=True)
+    idle.start()
+    idle.join(5)
+    assert polled == [[]], "nothing is under way, so there is nothing to wait for"
+
+
+class HalfACharacter:
+    """A prompt with a lone surrogate, as broken JSON may hold one."""
+
+    version = "v1"
+
+    def render(self, **values: object) -> tuple[Message, ...]:
+        return (Message(role="user", content="\ud83d"),)
+
+
+def test_an_answered_request_leaves_nothing_behind(odd: OddServer) -> None:
+    teacher = EndpointTeacher(TeacherSpec(odd.url, concurrency=8))
+    for number in range(400):
+        teacher.submit(request(teacher, number))
+    while teacher.poll():
+        pass
+
+    gc.collect()
+    limits = sum(type(thing) is asyncio.Timeout for thing in gc.get_objects())
+    assert limits < 200, "a million requests an hour would fill the memory"
 
 
 # Frozen
@@ -319,8 +493,21 @@ def test_a_password_in_an_address_is_sent_and_never_shown(
         http(f"no JSON {SECRET}"),
         http("", "301 Moved", Location=f"http://user:{ESCAPED}@there/"),
         b"garbage\r\n",
+        http("<p>" + SECRET.rjust(204)),
+        http(SECRET.rjust(204, "x")),
+        reply({"error": SECRET.rjust(204, "x")}),
     ],
-    ids=["401", "400", "page", "words", "redirect", "garbage"],
+    ids=[
+        "401",
+        "400",
+        "page",
+        "words",
+        "redirect",
+        "garbage",
+        "cut page",
+        "cut words",
+        "cut error",
+    ],
 )
 def test_no_error_tells_the_password(
     answer: bytes, odd: OddServer, monkeypatch: pytest.MonkeyPatch
