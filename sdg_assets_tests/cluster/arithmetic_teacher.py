@@ -105,6 +105,7 @@ class SteadyTeacher(ArithmeticTeacher):
     def __init__(self) -> None:
         super().__init__()
         self.refused_words = ""
+        self.refusal_status = 402  # 400 would cost the row alone
 
     def admits(self) -> bool:
         """As an arithmetic teacher; its answers take time."""

@@ -37,6 +37,7 @@ class TeacherServer:
         self.over = threading.Event()
         """Set when the server ends; waiting handlers must not outlive it."""
         self.url = ""
+        self.refusal_status = 400
 
     def intercepts(self, handler: BaseHTTPRequestHandler) -> bool:
         """Whether it has sent another reply, or none, instead of an answer."""
@@ -143,7 +144,7 @@ def teacher_server(teacher: TeacherT) -> Iterator[TeacherT]:
             content = json.dumps(body, sort_keys=True)
             teacher.asked[content] += 1
             if refusal := teacher.refusal(body):
-                self._reply(refusal, 400)
+                self._reply(refusal, teacher.refusal_status)
                 return
             if not teacher.admits():
                 self.close_connection = True  # else a living client waits for ever
