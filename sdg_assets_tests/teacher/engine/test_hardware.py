@@ -48,6 +48,13 @@ def test_only_a_format_that_nobody_pinned_is_chosen(monkeypatch: pytest.MonkeyPa
     assert with_cpu_dtype({"dtype": "bfloat16"}) == {"dtype": "bfloat16"}
 
 
+def set_visible(monkeypatch: pytest.MonkeyPatch, visible: str | None) -> None:
+    """Limits this process to some GPUs; None: to none in particular."""
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    if visible is not None:
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
+
+
 @pytest.mark.parametrize(
     ("device", "visible", "expected"),
     [
@@ -66,9 +73,7 @@ def test_a_gpu_is_seen_by_its_device_file(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
-    if visible is not None:
-        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
+    set_visible(monkeypatch, visible)
     (tmp_path / device).touch()
 
     assert has_gpu(tmp_path) is expected
@@ -91,9 +96,7 @@ def test_gpus_are_counted_where_device_files_tell(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
-    if visible is not None:
-        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
+    set_visible(monkeypatch, visible)
     for device in devices:
         (tmp_path / device).touch()
 
