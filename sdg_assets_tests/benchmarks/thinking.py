@@ -47,7 +47,6 @@ from sdg_assets.texts import render_texts
 from sdg_assets_tests.support.conversations import enriched_with, written_by
 from sdg_assets_tests.support.thinking_model import (
     CLOSE_ID,
-    COMPACT,
     NAME,
     NEVER,
     PARSER,
@@ -119,8 +118,8 @@ def main() -> None:
         encoder = ChatEncoder(AutoTokenizer.from_pretrained(model), NAME, engine.thinking)
         goals += _measured("engine", engine, encoder, arguments)
         engine.stop()
-        options = "--reasoning-parser", PARSER, "--structured-outputs-config", json.dumps(COMPACT)
-        with vllm_server(folder / "server.log", model, *options) as url:
+        log = folder / "server.log"
+        with vllm_server(log, model, "--reasoning-parser", PARSER) as url:
             endpoint = ThinkingEndpoint(TeacherSpec(url, catalog=catalog))
             goals += _measured("server", endpoint, encoder, arguments)
     missed = [f"{g.name}: {g.value:.3f}, at least {g.least} wanted" for g in goals if not g.is_met]

@@ -23,14 +23,13 @@ from sdg_assets.teacher.backends.engine import EngineTeacher
 from sdg_assets.teacher.models import resolve
 from sdg_assets.teacher.requests import Request
 from sdg_assets.teacher.thought_parser import Preparation
+from sdg_assets_tests.support.vllm_server import COMPACT
 
 NAME, PARSER = "thinker", "qwen3"
 SPARE = {"<file_sep>": "<think>", "<issue_start>": "</think>"}
 CLOSE_ID = 8
 BIAS = 13.5
 NEVER = -100.0
-# So small a model fills its JSON with white space until it is cut off.
-COMPACT = {"backend": "xgrammar", "disable_any_whitespace": True}
 ENDS = (0, 1, 2)
 """The tokens that end or begin a turn. An answer ends by structured output alone."""
 ANSWER = re.compile(r"[A-Z][a-z]{2,9}( [a-z]{2,9}){6,16}\.\nAnswer: ")
