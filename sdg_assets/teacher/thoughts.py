@@ -40,16 +40,23 @@ def response_format(json_schema: dict[str, Any]) -> dict[str, Any]:
 
 
 def thinking_body(thinking: Thinking | None, mode: str) -> dict[str, Any]:
-    """The fields of a server's request that choose a thinking mode by the chat template.
+    """The fields of a server's request that choose a thinking mode and end a thought at its budget.
 
     Args:
         thinking: How the model thinks; None: it does not.
         mode: The mode; empty: the model's default.
     """
-    template = dict(thinking.instruction(mode).template) if thinking else {}
-    if not template:
+    if thinking is None:
         return {}
-    body: dict[str, Any] = {"chat_template_kwargs": template}
+    body: dict[str, Any] = {}
+    if thinks(thinking, mode):
+        # A field of vLLM. `max_tokens` is thought and answer together: without this a long thought
+        # would take the answer's share.
+        body["thinking_token_budget"] = thinking.max_tokens
+    template = dict(thinking.instruction(mode).template)
+    if not template:
+        return body
+    body["chat_template_kwargs"] = template
     # vLLM renders gpt-oss's prompts without the model's template, from this field alone.
     if isinstance(effort := template.get("reasoning_effort"), str):
         body["reasoning_effort"] = effort

@@ -158,11 +158,15 @@ def test_a_teacher_that_thinks_as_it_should_is_no_warning(
     assert not [record for record in caplog.records if record.name.endswith("thoughts")]
 
 
+ENDED_AT_BUDGET = {"max_tokens": 1512, "thinking_token_budget": 1000}
+"""A thought may not take the 512 tokens of the answer."""
+
+
 @pytest.mark.parametrize(
     ("thinking", "mode", "fields"),
     [
-        (SWITCHED, "", {"max_tokens": 1512}),
-        (SWITCHED, "on", {"chat_template_kwargs": {"enable_thinking": True}, "max_tokens": 1512}),
+        (SWITCHED, "", ENDED_AT_BUDGET),
+        (SWITCHED, "on", {"chat_template_kwargs": {"enable_thinking": True}, **ENDED_AT_BUDGET}),
         (SWITCHED, "off", {"chat_template_kwargs": {"enable_thinking": False}, "max_tokens": 512}),
         (
             ALWAYS,
@@ -170,7 +174,7 @@ def test_a_teacher_that_thinks_as_it_should_is_no_warning(
             {
                 "chat_template_kwargs": {"reasoning_effort": "low"},
                 "reasoning_effort": "low",
-                "max_tokens": 1512,
+                **ENDED_AT_BUDGET,
             },
         ),
         (None, "", {"max_tokens": 512}),

@@ -1,9 +1,9 @@
 """Which parts of a request a server does not understand, learned from its refusals.
 
 All servers know the fields of OpenAI's API. `top_k`, `min_p`, `repetition_penalty` and
-`chat_template_kwargs` are common extensions, and not every model has a `reasoning_effort`;
-`response_format` by a JSON schema is missing in some servers. A server that refuses such a part is
-asked again without it.
+`chat_template_kwargs` are common extensions, `thinking_token_budget` is vLLM's own, and not every
+model has a `reasoning_effort`; `response_format` by a JSON schema is missing in some servers. A
+server that refuses such a part is asked again without it.
 
 A refusal that names a part is not enough to blame it: FastAPI repeats the whole request in its
 errors, and a row may itself be about `top_k`. Blamed is a part without which the same request is
@@ -22,7 +22,8 @@ from typing import Any
 log = logging.getLogger(__name__)
 
 EXTENSIONS = (
-    "chat_template_kwargs", "reasoning_effort", "top_k", "min_p", "repetition_penalty"
+    "chat_template_kwargs", "reasoning_effort", "thinking_token_budget", "top_k", "min_p",
+    "repetition_penalty",
 )  # fmt: skip
 SEVERAL = 2
 MOST_VALUES = 1000
@@ -33,6 +34,8 @@ _SCHEMA, _ANY_JSON = "json_schema", "json_object"
 _LOST = {
     "chat_template_kwargs": "thinking cannot be switched there",
     "reasoning_effort": "the effort of thinking cannot be chosen there",
+    "thinking_token_budget": "a long thought can take the answer's share of the tokens there (vLLM "
+    "ends thoughts if started with --reasoning-parser)",
     _SCHEMA: "answers are parsed without it, and more rows may be refused as unparsable",
     _ANY_JSON: "answers are parsed without it, and more rows may be refused as unparsable",
 }

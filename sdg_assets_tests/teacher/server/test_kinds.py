@@ -7,6 +7,7 @@ import logging
 import re
 import threading
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
@@ -27,12 +28,14 @@ from sdg_assets.teacher.requests import (
 )
 from sdg_assets.teacher.server.refusals import is_too_long
 from sdg_assets.teacher.server.words import AskedWords, GuessedWords
+from sdg_assets.teacher.thinking import Thinking
 from sdg_assets_tests.conftest import Configure
 from sdg_assets_tests.support.odd_server import CHAT, OddServer, choice, odd_server, reply
 from sdg_assets_tests.support.requests import request_of
 from sdg_assets_tests.support.teacher_server import TeacherServer, teacher_server
 
 SCHEMA = {"type": "object", "properties": {"colour": {"type": "string"}}}
+THINKING = Thinking(switch="none", default="on", parser="deepseek_r1", max_tokens=1000)
 ABSENT = (404, {"detail": "Not Found"})
 
 
@@ -223,6 +226,22 @@ def test_a_field_that_a_server_refuses_is_left_out_from_then_on(
         (True, True), (False, True), (False, False), (False, False),
     ]  # fmt: skip
     assert caplog.text.count("the server refuses top_k") == 1
+
+
+def test_a_server_that_cannot_end_a_thought_is_asked_without_a_budget(
+    kind: Kind, caplog: pytest.LogCaptureFixture
+) -> None:
+    budget = "thinking_token_budget"
+    kind.unknown = {budget: f"{budget} is set but reasoning_config is not configured."}
+    teacher = EndpointTeacher(TeacherSpec(kind.url))
+    teacher.identity = replace(teacher.identity, thinking=THINKING)
+
+    assert answer(teacher).text == "red"
+    assert answer(teacher, "Another.").text == "red"
+
+    assert [body.get(budget) for body in kind.bodies] == [1000, None, None]
+    assert caplog.text.count(f"the server refuses {budget}") == 1
+    assert "--reasoning-parser" in caplog.text
 
 
 def test_a_server_samples_as_an_engine_whatever_its_model_recommends(kind: Kind) -> None:
