@@ -19,8 +19,22 @@ from sdg_assets.teacher.requests import FinishReason, Request
 from sdg_assets.teacher.thinking import Thinking, thinks
 
 log = logging.getLogger(__name__)
-_OPENED = re.compile(r"\A\s*(?:<(?P<tag>think|thinking|seed:think)>|\[THINK\])")
-_CLOSED = re.compile(r"</(?:think|thinking|seed:think)>|\[/THINK\]")
+_MARKS = (
+    (r"<(?:think|thinking|seed:think|mm:think)>", r"</(?:think|thinking|seed:think|mm:think)>"),
+    (r"\[THINK\]", r"\[/THINK\]"),  # Mistral
+    ("◁think▷", "◁/think▷"),  # Kimi
+    (r"<\|START_THINKING\|>", r"<\|END_THINKING\|>"),  # Cohere
+    (r"<\|channel>thought\n", r"<channel\|>"),  # Gemma
+    # gpt-oss: its form "harmony", and what is left of it without the special tokens.
+    (
+        r"<\|channel\|>analysis<\|message\|>",
+        r"<\|end\|>\s*<\|start\|>assistant\s*<\|channel\|>final[^<]*<\|message\|>",
+    ),
+    (r"analysis(?=[A-Z])", r"(?<=\S)assistantfinal(?=\S)"),
+)
+"""What opens and what closes a thought, by family of models."""
+_OPENED = tuple(re.compile(rf"\A\s*{opening}") for opening, _ in _MARKS)
+_CLOSED = tuple(re.compile(closing) for _, closing in _MARKS)
 
 
 @dataclass(frozen=True)
@@ -137,7 +151,7 @@ def settled(
     if is_switched_off and finish_reason == "stop" and thought and not answer.strip():
         thought, answer = "", thought
     if not thought:
-        thought, answer = parted_by_tags(answer)
+        thought, answer = parted_by_marks(answer)
     if thought and not is_thinking:
         _warn(teacher, request.role, is_switched_off=is_switched_off)
     if finish_reason == "length" and not answer.strip() and (thought or is_thinking):
@@ -164,15 +178,18 @@ def _warn(teacher: str, role: Role, *, is_switched_off: bool) -> None:
     )  # fmt: skip
 
 
-def parted_by_tags(text: str) -> tuple[str, str]:
+def parted_by_marks(text: str) -> tuple[str, str]:
     """Thought and answer of a text in which no parser has parted them.
 
     Args:
-        text: The text. Its thought is closed by a tag such as `</think>`; if it was cut off while
-            thinking, it begins with the opening tag. Other texts are answers.
+        text: The text. Its thought is closed by a mark such as `</think>`; if it was cut off while
+            thinking, it begins with the opening mark. Other texts are answers.
     """
-    opened = _OPENED.match(text)
-    start = opened.end() if opened else 0
-    if closed := _CLOSED.search(text, start):
-        return text[start : closed.start()].strip(), text[closed.end() :]
-    return (text[start:].strip(), "") if opened else ("", text)
+    for opening, closing in zip(_OPENED, _CLOSED, strict=True):
+        opened = opening.match(text)
+        start = opened.end() if opened else 0
+        if closed := closing.search(text, start):
+            return text[start : closed.start()].strip(), text[closed.end() :]
+        if opened:
+            return text[start:].strip(), ""
+    return "", text

@@ -22,7 +22,7 @@ from sdg_assets.teacher.requests import (
 )
 from sdg_assets.teacher.thinking import Thinking
 from sdg_assets.teacher.thought_parser import ThoughtParser
-from sdg_assets.teacher.thoughts import Parted, parted_by_tags
+from sdg_assets.teacher.thoughts import Parted, parted_by_marks
 from sdg_assets_tests.support.records import STAMP
 from sdg_assets_tests.support.requests import request_of
 from sdg_assets_tests.support.thinkers import ALWAYS, BY_SYSTEM, SWITCHED
@@ -211,11 +211,22 @@ def test_a_parser_that_cannot_be_used_is_a_clear_error(name: str, fault: str) ->
         ("So.</think>Yes.", ("So.", "Yes.")),
         ("<think>So", ("So", "")),
         ("[THINK]So.[/THINK]Yes.", ("So.", "Yes.")),
+        ("<mm:think>So.</mm:think>Yes.", ("So.", "Yes.")),
+        ("◁think▷So.◁/think▷Yes.", ("So.", "Yes.")),
+        ("<|START_THINKING|>So.<|END_THINKING|>Yes.", ("So.", "Yes.")),
+        ("<|channel>thought\nSo.<channel|>Yes.", ("So.", "Yes.")),
+        (HARMONY, (THOUGHT, ANSWER)),
+        (HARMONY.partition("<|end|>")[0], (THOUGHT, "")),
+        ("analysisWe add.assistantfinalThe sum is 4.", ("We add.", "The sum is 4.")),
+        ("analysisWe add", ("We add", "")),
         ("Write <think> in your code.", ("", "Write <think> in your code.")),
+        ("analysis of the data", ("", "analysis of the data")),
     ],
 )
-def test_tags_that_no_parser_read_are_parted(text: str, parts: tuple[str, str]) -> None:
-    assert parted_by_tags(text) == parts
+def test_marks_that_no_parser_read_part_thought_and_answer(
+    text: str, parts: tuple[str, str]
+) -> None:
+    assert parted_by_marks(text) == parts
 
 
 def encoded(thinking: Thinking, template: str, mode: str, system: str = "") -> str:
