@@ -188,14 +188,17 @@ CONCLUDING = re.compile(
 # is a correction only before a pause or a new thought, and after a comma only with "no" or before
 # another answer ("12, wait, 13").
 _IT_IS = r"(?:it|that|this)(?:\s+is|'s|\s+was)\b"
-CORRECTING = re.compile(
+_CORRECTING = (
     r"(?:(?:^|[.!?…—–]|\s-)\s*(?:(?:oh|no|but|hmm|well)\b[,.]?\s+)*"
     r"|,\s*(?:(?:oh|no|hmm)\b[,.]?\s+)+)"
     r"(?:(?:scratch\s+that|on\s+second\s+thought)\b[,:.!—–-]*"
     r"|(?:wait|hold\s+on|correction|actually)\b(?:\s+(?:no|an?\s+(?:minute|moment|second))\b)?"
     rf"(?:\s*(?:[,:.!?…—–]|--|-\s)(?!\s*\Z)|(?=\s+(?:i|let\s+me|{_IT_IS})\b)))"
-    rf"|,\s*(?:wait,|hold\s+on,|actually\b,?)(?=\s+(?:[-+$]?\d|{_IT_IS}))",
-    re.IGNORECASE | re.MULTILINE,
+    rf"|,\s*(?:wait,|hold\s+on,|actually\b,?)(?=\s+(?:[-+$]?\d|{_IT_IS}))"
+)
+CORRECTING = Marker(
+    words={"en": ("scratch", "second", "wait", "hold", "correction", "actually")},
+    patterns={"en": _CORRECTING},
 )
 """Matches a self-correction ("Wait,"), which cancels all text before it."""
 

@@ -10,6 +10,7 @@ import re
 from collections.abc import Mapping, Sequence, Set
 from typing import Any
 
+from sdg_assets.answers.markers import Marker
 from sdg_assets.answers.wording import normalized, typography
 from sdg_assets.enrichment.base import Enrichment, EnrichmentContext
 from sdg_assets.enrichment.grounding import (
@@ -50,22 +51,26 @@ COPY_OF_PASSAGE = 0.9
 # English patterns, because small models fall into English in any language: "The background explains
 # that the question asks for the smallest planet". Of 75 backgrounds of a 1.5B model, 9 spoke of
 # their question in words that the first patterns did not have.
-_SPEAKS_OF_ITSELF = re.compile(
-    r"\bthe\s+(?:given\s+)?question\s+(?:then\s+)?"
-    r"(?:asks?|is|requires|mentions|wants|specifically|specifies|revolves)\b"
-    r"|\b(?:the|these)\s+(?:given\s+)?options\s+(?:are|given|above|listed|include|provided)\b"
-    r"|\bthe\s+other\s+options\b|\bthe\s+(?:correct|right)\s+(?:answer|option)\b|\bthe\s+answer\s+is\b"
-    r"|\b(?:the|this)\s+background\s+(?:provides|explains|gives|includes|also|information)\b"
-    r"|\bthe\s+background\s+(?:(?:for|on|of|to)\s+this\s+(?:question|problem)|that\s+you)\b"
-    r"|\A\W*(?:certainly|sure|of\s+course)\W*!"
-    r"|\b(?:in|to\s+(?:solve|understand|answer))\s+this\s+(?:problem|question|exercise)\b"
-    r"|\b(?:answer\s+choices|let(?:'|’)s\s+(?:calculate|do\s+the|break|work))\b",
-    re.IGNORECASE,
+_SPEAKS_OF_ITSELF = Marker(
+    words={"en": ("question", "option", "answer", "background", "problem", "exercise", "let", "!")},
+    patterns={
+        "en": r"\bthe\s+(?:given\s+)?question\s+(?:then\s+)?"
+        r"(?:asks?|is|requires|mentions|wants|specifically|specifies|revolves)\b"
+        r"|\b(?:the|these)\s+(?:given\s+)?options\s+(?:are|given|above|listed|include|provided)\b"
+        r"|\bthe\s+other\s+options\b|\bthe\s+(?:correct|right)\s+(?:answer|option)\b|\bthe\s+answer\s+is\b"
+        r"|\b(?:the|this)\s+background\s+(?:provides|explains|gives|includes|also|information)\b"
+        r"|\bthe\s+background\s+(?:(?:for|on|of|to)\s+this\s+(?:question|problem)|that\s+you)\b"
+        r"|\A\W*(?:certainly|sure|of\s+course)\W*!"
+        r"|\b(?:in|to\s+(?:solve|understand|answer))\s+this\s+(?:problem|question|exercise)\b"
+        r"|\b(?:answer\s+choices|let(?:'|’)s\s+(?:calculate|do\s+the|break|work))\b"
+    },
 )
-_SPEAKS_OF_A_PASSAGE = re.compile(
-    r"\bthe\s+passages?\s+(?:also\s+)?"
-    r"(?:describes?|explains?|gives?|implies|imply|mentions?|provides?|says?|states?)\b",
-    re.IGNORECASE,
+_SPEAKS_OF_A_PASSAGE = Marker(
+    words={"en": ("passage",)},
+    patterns={
+        "en": r"\bthe\s+passages?\s+(?:also\s+)?"
+        r"(?:describes?|explains?|gives?|implies|imply|mentions?|provides?|says?|states?)\b"
+    },
 )
 """For rows without a passage: a learner sees none."""
 _BEGINS_WITH_A_VERDICT = re.compile(r"\W*(?:yes|no|true|false)\s*[,.:;!–—]", re.IGNORECASE)
@@ -141,9 +146,9 @@ def knowledge_fault(completion: Completion, example: Example) -> str:
     passage = normalized(example.context, example.language) if example.context else ""
     if passage and _shared(own, passage) > COPY_OF_PASSAGE:
         return "copy of the passage"
-    if _SPEAKS_OF_ITSELF.search(text):
+    if _SPEAKS_OF_ITSELF.is_in(text):
         return "speaks of the question"
-    if not example.context and _SPEAKS_OF_A_PASSAGE.search(text):
+    if not example.context and _SPEAKS_OF_A_PASSAGE.is_in(text):
         return "speaks of a passage"
     return "gives the answer away" if _gives_away(text, example) else ""
 

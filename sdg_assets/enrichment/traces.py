@@ -181,7 +181,7 @@ def _cleaned(ballot: Ballot, asked: _Asked) -> str:
     if asked.policy.trace_holds_answer:
         return text
     text = json_reasoning(text) or text
-    if markers.CORRECTING.search(text):
+    if markers.CORRECTING.is_in(text):
         return ""
     text = _without_idle_sentences(text, ballot.answer, asked)
     if asked.policy.choices_are_written:

@@ -85,4 +85,4 @@ def test_a_pause_or_a_new_thought_makes_a_word_a_correction(text: str) -> None:
     ],
 )
 def test_the_same_words_within_a_sentence_correct_nothing(text: str) -> None:
-    assert not CORRECTING.search(text)
+    assert not CORRECTING.is_in(text)
