@@ -37,7 +37,7 @@ def test_both_sides_write_the_same_and_a_limited_time_is_kept(configure: Configu
 
     assert figures.in_process
     assert figures.rows == 7
-    assert figures.stage.tokens == figures.engine.tokens == 6 * 8
+    assert figures.stage.tokens == figures.engine.tokens == 2 * 6 * 8, "each side runs twice"
     assert figures.ratio > 0
     assert limited.tokens_per_second > 0
     assert limited.accepted <= limited.finished
