@@ -132,12 +132,13 @@ def compare(
     max_tokens: int,
     thinking: str = "",
 ) -> Comparison:
-    """Runs the stage, twice the engine alone with the same prompts, and the stage again.
+    """Measures the stage and the engine alone, twice each, on the same prompts.
 
-    In this order a machine that becomes slower or faster in the meantime does so for both: measured
-    once each on a shared machine, equal code gave ratios from 0.87 to 1.09. A first run of the
-    stage does not count: on a CPU it was a fifth slower. Sampling is greedy, so that both write the
-    same answers, and the prefix cache is emptied in between.
+    The order is stage, engine, engine, stage, so that a machine that becomes slower in the meantime
+    slows both alike: measured once each, partly beside other work, the same code gave ratios from
+    0.87 to 1.09. Before them the stage runs once without being counted: in one of three processes
+    on a CPU its first run was a fifth slower than the next. Sampling is greedy, so that both write
+    the same answers, and the prefix cache is emptied before each run.
 
     Args:
         teacher: The engine.

@@ -18,8 +18,6 @@ import httpx
 from sdg_assets.teacher.models import resolve
 
 START_SECONDS = 240
-
-
 COMPACT = {"backend": "xgrammar", "disable_any_whitespace": True}
 """So small a model fills its JSON with white space until it is cut off."""
 

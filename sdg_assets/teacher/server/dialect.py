@@ -35,7 +35,7 @@ _LOST = {
     "chat_template_kwargs": "thinking cannot be switched there",
     "reasoning_effort": "the effort of thinking cannot be chosen there",
     "thinking_token_budget": "a long thought can take the answer's share of the tokens there (vLLM "
-    "ends thoughts if started with --reasoning-parser)",
+    "ends thoughts if started with a --reasoning-parser whose marks it knows)",
     _SCHEMA: "answers are parsed without it, and more rows may be refused as unparsable",
     _ANY_JSON: "answers are parsed without it, and more rows may be refused as unparsable",
 }
