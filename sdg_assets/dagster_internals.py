@@ -110,14 +110,18 @@ from dagster._core.storage.dagster_run import FINISHED_STATUSES, NOT_FINISHED_ST
 # With `ComputeLogManager` above.
 from dagster._core.storage.local_compute_log_manager import LocalComputeLogManager
 
-# The first and last partition of a run over several, its backfill, and whether Dagster launched it
-# as a retry. Public code reads them only inside a step. Remove once `DagsterRun` has them as
-# attributes.
+# The first and last partition of a run over several, its backfill, which run it repeats, whether
+# Dagster launched it as a retry, why it failed and what became of its retry. Public code reads them
+# only inside a step. Remove once `DagsterRun` has them as attributes.
 from dagster._core.storage.tags import (
     ASSET_PARTITION_RANGE_END_TAG,
     ASSET_PARTITION_RANGE_START_TAG,
+    AUTO_RETRY_RUN_ID_TAG,
     BACKFILL_ID_TAG,
+    PARENT_RUN_ID_TAG,
     RETRY_NUMBER_TAG,
+    RUN_FAILURE_REASON_TAG,
+    WILL_RETRY_TAG,
 )
 from dagster._core.utils import make_new_backfill_id  # with `AssetGraphSubset` above
 from dagster._serdes import ConfigurableClass, ConfigurableClassData  # with the logs above
@@ -126,6 +130,7 @@ from dagster._serdes import ConfigurableClass, ConfigurableClassData  # with the
 from dagster._utils.error import SerializableErrorInfo  # type: ignore[attr-defined]
 
 __all__ = [
+    "AUTO_RETRY_RUN_ID_TAG",
     "BACKFILL_ID_TAG",
     "CODE_VERSION_TAG",
     "DATA_VERSION_IS_USER_PROVIDED_TAG",
@@ -134,11 +139,14 @@ __all__ = [
     "FINISHED_STATUSES",
     "NOT_FINISHED_STATUSES",
     "NULL_EVENT_POINTER",
+    "PARENT_RUN_ID_TAG",
     "RANGE_TAGS",
     "RETRY_NUMBER_TAG",
+    "RUN_FAILURE_REASON_TAG",
     "SLOT_CONTEXT_OWNERS",
     "SYSTEM_METADATA_KEY_SOURCE_ASSET_OBSERVATION",
     "UNFINISHED_BACKFILLS",
+    "WILL_RETRY_TAG",
     "AssetCheckEvaluationTargetMaterializationData",
     "AssetCheckExecutionRecordStatus",
     "AssetGraphSubset",

@@ -25,6 +25,7 @@ from sdg_assets.assets.jobs import (
     unhashed_benchmarks,
 )
 from sdg_assets.assets.keys import COVERAGE, CURATED
+from sdg_assets.assets.lost_retries import lost_retries
 from sdg_assets.assets.retention import forget_old_runs
 from sdg_assets.assets.retries import RETRIED_WITHIN
 from sdg_assets.assets.staleness import Stale, first_stale
@@ -78,8 +79,9 @@ def schedules() -> list[dg.ScheduleDefinition]:
 def sensors() -> list[dg.SensorDefinition]:
     """The sensors.
 
-    `remake_stale` and `fill_missing` are off by default; `operations_after_observing` and
-    `coverage_after_release` are on, and `alerts` is on if its receivers are named.
+    `remake_stale` and `fill_missing` are off by default; `operations_after_observing`,
+    `coverage_after_release` and `lost_retries` are on, and `alerts` is on if its receivers are
+    named.
     """
     interval = settings().sensor_seconds
 
@@ -181,7 +183,7 @@ def sensors() -> list[dg.SensorDefinition]:
 
     return [
         remake_stale, fill_missing, operations_after_observing, coverage_after_release,
-        alerts_sensor(),
+        lost_retries(), alerts_sensor(),
     ]  # fmt: skip
 
 

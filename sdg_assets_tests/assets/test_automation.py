@@ -64,6 +64,7 @@ def test_what_costs_teacher_time_is_off_until_switched_on() -> None:
         "fill_missing": "STOPPED",
         "operations_after_observing": "RUNNING",
         "coverage_after_release": "RUNNING",
+        "lost_retries": "RUNNING",
         "alerts": "STOPPED",
         "operations_daily": "RUNNING",
         "forget_old_runs_daily": "RUNNING",

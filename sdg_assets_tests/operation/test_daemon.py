@@ -7,10 +7,13 @@ import os
 import signal
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from uuid import uuid4
 
 import dagster as dg
 import pytest
+import sqlalchemy
 
 from sdg_assets.assets.jobs import launch, missing_of, partitions_of, unhashed_benchmarks
 from sdg_assets.assets.keys import BENCHMARKS
@@ -269,3 +272,32 @@ def test_a_killed_run_is_retried_and_asks_nothing_twice_that_was_answered(
     assert len(written) == 8
     assert sum(written) <= 8 + 2  # requests in flight
     assert times(deployment, "killed", "generated") == {"killed_a": 1}
+
+
+def test_a_retry_that_the_daemon_lost_is_launched_all_the_same(deployment: Deployment) -> None:
+    instance = deployment.instance
+    run_id = deployment.materialize(["operations"])
+    deployment.wait(deployment.idle)
+    run = instance.get_run_by_id(run_id)
+    assert run
+    # What is left when the daemon reads the failure before the run has the status: no event to come
+    # will make it look again.
+    tags = {**run.tags, "dagster/will_retry": "true"}
+    lost = run._replace(run_id=str(uuid4()), status=dg.DagsterRunStatus.FAILURE, tags=tags)
+    instance.run_storage.add_run(lost)
+    failed_at = datetime.now(UTC) - timedelta(minutes=2)
+    with instance.run_storage.connect() as database:  # type: ignore[attr-defined]
+        changed = sqlalchemy.text("UPDATE runs SET update_timestamp = :at WHERE run_id = :run")
+        database.execute(changed, {"at": failed_at.replace(tzinfo=None), "run": lost.run_id})
+
+    deployment.wait(lambda: repeated(instance, lost.run_id), seconds=60)
+    deployment.wait(deployment.idle)
+
+    (retry,) = repeated(instance, lost.run_id)
+    assert retry.status is dg.DagsterRunStatus.SUCCESS
+    assert retry.tags["dagster/retry_number"] == "1"
+
+
+def repeated(instance: dg.DagsterInstance, run_id: str) -> Sequence[dg.DagsterRun]:
+    """The runs that were launched as retries of a run."""
+    return instance.get_runs(dg.RunsFilter(tags={"dagster/parent_run_id": run_id}))

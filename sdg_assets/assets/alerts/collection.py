@@ -16,6 +16,7 @@ from sdg_assets.assets.alerts.finished_runs import alerts_of_run
 from sdg_assets.assets.alerts.state import AlertState, Held
 from sdg_assets.assets.retries import RETRIED_WITHIN
 from sdg_assets.dagster_internals import (
+    AUTO_RETRY_RUN_ID_TAG,
     BACKFILL_ID_TAG,
     FINISHED_STATUSES,
     UNFINISHED_BACKFILLS,
@@ -30,7 +31,6 @@ OVERLAP = timedelta(minutes=10)
 late, and its tags may change after its end."""
 RUNS_A_TICK = 100
 """A tick may take 60 s; reading the events of a run takes up to 0.1 s."""
-RETRIED = "dagster/auto_retry_run_id"
 
 
 class Source(NamedTuple):
@@ -82,7 +82,7 @@ def _newly_finished(
         state.read[run.run_id] = ended
         if run.status is dg.DagsterRunStatus.FAILURE and run.is_complete_and_waiting_to_retry:
             state.retrying.append(run.run_id)
-        elif RETRIED not in run.tags:
+        elif AUTO_RETRY_RUN_ID_TAG not in run.tags:
             yield run
     state.read = {run: end for run, end in state.read.items() if end >= state.since - 2 * OVERLAP}
 
@@ -94,7 +94,7 @@ def _not_retried(
     waiting, state.retrying = state.retrying, []
     for record in instance.get_run_records(dg.RunsFilter(run_ids=waiting)) if waiting else ():
         run = record.dagster_run
-        if not run.is_complete_and_waiting_to_retry:
+        if AUTO_RETRY_RUN_ID_TAG in run.tags:
             continue
         ended = datetime.fromtimestamp(record.end_time or 0, UTC)
         if now - ended > RETRIED_WITHIN:

@@ -26,8 +26,10 @@ from dagster._core.scheduler.instigation import (
 from dagster._core.types.loadable_target_origin import LoadableTargetOrigin
 from dagster_shared.error import SerializableErrorInfo
 
+from sdg_assets.assets.alerts.collection import alerts_of_runs
 from sdg_assets.assets.alerts.delivery import ATTEMPTS, Receivers
 from sdg_assets.assets.alerts.sensor import alerts_sensor
+from sdg_assets.assets.alerts.state import AlertState
 from sdg_assets.assets.keys import CURATED
 from sdg_assets.assets.operations import OPERATIONS
 from sdg_assets.errors import PermanentError
@@ -146,6 +148,22 @@ def test_a_failure_that_its_retry_repeats_is_told_once(
 
     (message,) = receiver.messages
     assert message["title"].endswith(f"in run {retry[:8]}")
+
+
+def test_a_failure_whose_retry_could_not_be_launched_is_told_after_ten_minutes(
+    instance: dg.DagsterInstance,
+) -> None:
+    state = AlertState(begun=datetime.now(UTC))
+    first = ended_run(instance, fails=True, tags={"dagster/will_retry": "true"})
+    assert list(alerts_of_runs(instance, state)) == []
+    instance.add_run_tags(first, {"dagster/will_retry": "false"})  # as Dagster does then
+
+    now = datetime.now(UTC)
+    assert list(alerts_of_runs(instance, state, now + timedelta(minutes=9))) == []
+    (source,) = alerts_of_runs(instance, state, now + timedelta(minutes=11))
+
+    assert source.name == f"run {first[:8]}"
+    assert [alert.cause for alert in source.alerts] == ["the model is away"]
 
 
 def test_the_failures_of_a_backfill_are_one_message_when_it_has_ended(
