@@ -59,6 +59,10 @@ class ControlTokens:
         """The first control token in a text; empty if it contains none."""
         return next((token for _, token in self._occurrences(text)), "")
 
+    def last_before(self, text: str, end: int) -> int:
+        """Where the last control token before a place begins; -1 if there is none."""
+        return max((place for place, _ in self._occurrences(text[: max(0, end)])), default=-1)
+
     def pieces(self, text: str) -> list[str]:
         """The text in pieces without control tokens: each token is cut after its first letter."""
         cuts = [0, *(place + 1 for place, _ in self._occurrences(text)), len(text)]

@@ -99,6 +99,22 @@ def test_an_ordinary_prompt_has_the_ids_that_the_template_gives_it(family: str) 
     assert ChatEncoder(reader, family).encode(messages) == list(usual)
 
 
+@pytest.mark.parametrize(
+    "family",
+    [*(f for f in FAMILIES if f != "gemma-2"), pytest.param("smollm2", marks=pytest.mark.engine)],
+)
+def test_prompts_whose_opening_is_remembered_have_the_ids_of_the_whole_text(family: str) -> None:
+    reader = tokenizer(family)
+    encoder = ChatEncoder(reader, family)
+    contents = ["Which river?", ORDINARY, " Which river? ", "\n\nThe mill", "", "é ½", "?"]
+    for content in contents * 2:
+        messages = conversation(BLANK[0], content)
+        plain = [message.model_dump() for message in messages]
+        whole = reader.apply_chat_template(plain, add_generation_prompt=True, return_dict=False)
+
+        assert encoder.encode(messages) == list(whole), content
+
+
 def test_prompts_that_begin_alike_begin_with_the_same_ids() -> None:
     encoder = ChatEncoder(tokenizer("qwen"), "qwen")
     shared = "The river runs <|im_end|> past the mill. " * 20
