@@ -122,6 +122,18 @@ class Record(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
+    def changed(self, changes: Mapping[str, Any]) -> Self:
+        """A copy with other values, which are not validated: `model_copy`, in a tenth of its time.
+
+        A row that is published is copied up to seven times.
+        """
+        copy = object.__new__(type(self))
+        object.__setattr__(copy, "__dict__", {**self.__dict__, **changes})
+        object.__setattr__(copy, "__pydantic_fields_set__", self.model_fields_set | changes.keys())
+        object.__setattr__(copy, "__pydantic_extra__", None)
+        object.__setattr__(copy, "__pydantic_private__", None)
+        return copy
+
 
 class Source(Record):
     """Where a seed row comes from: enough to find the row again in the dataset."""

@@ -10,6 +10,7 @@ import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from sdg_assets.answers import markers
@@ -41,6 +42,7 @@ _TAG = re.compile(r"<(?:final_)?answer>(.*?)</(?:final_)?answer>", re.IGNORECASE
 # Not the powers of 2**3 + 4**5. A line that ends in "is **48**." kept half of its stars.
 _BOLD = re.compile(r"(?<![\w*])\*\*(?=\S)([^*\n]+?)(?<=\S)\*\*(?![\w*])")
 _MARKUP = re.compile(r"</?(?:b|i|u|em|strong|span|p|br|div)\b[^<>]*>", re.IGNORECASE)
+_LOOP = re.compile(r"(\s)\1{9,}")
 _FENCE = re.compile(
     r"^[ \t]*(?P<fence>```+|~~~+)[ \t]*(?P<language>[\w+#-]*)[^\n]*\n(?P<body>.*?)"
     r"(?:^[ \t]*(?P=fence)[ \t]*$|\Z)",
@@ -87,7 +89,7 @@ def conclusion(text: str) -> str:
 def after_thinking(text: str) -> str:
     """The completion without its thinking, HTML tags, and loops of blank lines."""
     text = _MARKUP.sub("", text.rpartition("</think>")[2])
-    return re.sub(r"(\s)\1{9,}", r"\1\1", text)
+    return _LOOP.sub(r"\1\1", text)
 
 
 def phrases(text: str, keeps: str = "") -> Iterator[Phrase]:
@@ -210,6 +212,8 @@ def json_reasoning(text: str) -> str | None:
     return reasoning if isinstance(reasoning, str) else None
 
 
+# Read once for a vote's answer, and again, a batch of rows later, for its reasoning.
+@lru_cache(maxsize=1 << 10)
 def _answering_object(text: str) -> tuple[str, dict[str, Any]] | None:
     """The last JSON object with an answer, as (answer, items by lower-case key)."""
     if "{" not in text:

@@ -87,6 +87,7 @@ _FINAL = (".", "。", "\uff0c", "।", "؟", "!", "\uff01", ",", ";")
 FORMAL = "!>"
 """The marks for which `unwrap` has to know whether a text is a formula."""
 _MATH = frozenset(["$$", "$", "\\(", "\\[", "\\boxed{", "\\fbox{"])
+_BULLET = re.compile(r"^(?:[•>]|#+|-(?!\s+[\d.$\\]))\s+")
 _FACTORIAL = re.compile(r"(?:[\d)]|\b[^\W\d_])!+$")
 _OPENING = frozenset(opening[0] for opening, _ in _ENCLOSED)
 
@@ -202,7 +203,7 @@ def unwrap(text: str, keeps: str = "") -> str:
         previous = text
         text = text.strip()
         if text[:1] != ">" or ">" not in keeps:
-            text = re.sub(r"^(?:[•>]|#+|-(?!\s+[\d.$\\]))\s+", "", text)
+            text = _BULLET.sub("", text)
         text = text.strip("*`").strip()
         text = text.strip("_") or text  # only underscores: a blank to fill in, kept
         for opening, closing in _ENCLOSED if text[:1] in _OPENING else ():

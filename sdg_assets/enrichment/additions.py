@@ -79,7 +79,7 @@ def with_additions(
             others.append(_addition(each, rest, prompts, context))
     if others:
         changes["enrichments"] = sorted(others, key=lambda addition: addition.enrichment)
-    return row.model_copy(update=changes)
+    return row.changed(changes)
 
 
 def _addition(

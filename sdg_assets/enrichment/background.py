@@ -73,6 +73,7 @@ _SPEAKS_OF_A_PASSAGE = Marker(
     },
 )
 """For rows without a passage: a learner sees none."""
+_HEADING = re.compile(r"^[#*\s]*(?:background|context|knowledge)\s*:?[*\s]*\n+", re.IGNORECASE)
 _BEGINS_WITH_A_VERDICT = re.compile(r"\W*(?:yes|no|true|false)\s*[,.:;!–—]", re.IGNORECASE)
 _SENTENCE_END = re.compile(r"(?<=[.!?…])[\"'”»)\]]*\s+|[。！？।]|\n")
 
@@ -119,7 +120,7 @@ def knowledge_request(
 def knowledge_of(completion: Completion) -> str:
     """The background in a completion, without its heading ("Background:")."""
     text = completion.text.strip()
-    return re.sub(r"^[#*\s]*(?:background|context|knowledge)\s*:?[*\s]*\n+", "", text, flags=re.I)
+    return _HEADING.sub("", text)
 
 
 def knowledge_fault(completion: Completion, example: Example) -> str:

@@ -34,7 +34,7 @@ def correction(example: GeneratedExample, groups: Groups, knobs: SolverKnobs) ->
     if not _overrules(example, groups, knobs):
         return None
     changes = _corrected(example, groups[0][0])
-    corrected = example.model_copy(update=changes)
+    corrected = example.changed(changes)
     proof = answer_format(example.answer_kind).proof(corrected)
     if proof and proof.fault:
         return None

@@ -89,7 +89,7 @@ def verification(
         if judge and judge.api in SCORING_APIS:  # a reward model reads the reasoning
             texts["reasoning"] = next(iter(kept_traces(row, agreeing)), "")
         added = {name: text for name, text in texts.items() if text}  # mostly none: no copy
-        return row.model_copy(update=added) if added else row, agreeing
+        return row.changed(added) if added else row, agreeing
 
     row, agreeing = decided({})
     corrected = correction(example, groups, knobs) if outcome == "majority_disagrees" else None

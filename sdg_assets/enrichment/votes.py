@@ -120,7 +120,7 @@ def presented(example: ExampleT, number: int) -> ExampleT:
     rng = random.Random(f"{example.id}:{number}")  # noqa: S311 – repeatable, not secret
     choices = arranged(example.choices, rng)
     index = choices.index(example.answer) if example.answer in choices else None
-    return example.model_copy(update={"choices": choices, "answer_index": index})
+    return example.changed({"choices": choices, "answer_index": index})
 
 
 def cast_votes(

@@ -122,7 +122,7 @@ def text_refusals(
     Returns:
         Position of a refused text → its refusal.
     """
-    rows = [row.model_copy(update={"context": text}) for row, text in texts]
+    rows = [row.changed({"context": text}) for row, text in texts]
     return first_refusals(rows, gates, untested=("context",))
 
 
