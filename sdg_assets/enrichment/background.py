@@ -141,7 +141,7 @@ def knowledge_fault(completion: Completion, example: Example) -> str:
         return "empty"
     question = normalized(example.question, example.language)
     written = normalized(text, example.language)
-    own = _shingles(written)
+    own = _trigrams(written)
     if f" {question} " in f" {written} " or _shared(own, question) > COPY_OF_QUESTION:
         return "copy of the question"
     passage = normalized(example.context, example.language) if example.context else ""
@@ -154,15 +154,18 @@ def knowledge_fault(completion: Completion, example: Example) -> str:
     return "gives the answer away" if _gives_away(text, example) else ""
 
 
-def _shared(own: Set[tuple[str, ...]], source: str) -> float:
+def _shared(own: Set[str], source: str) -> float:
     """The share of a text's word trigrams that occur in the source, which is `normalized`."""
-    return len(own & _shingles(source)) / len(own)
+    # A passage has far more trigrams than a background, so none are made of it.
+    enclosed = f" {source} "
+    return sum(trigram in enclosed for trigram in own) / len(own)
 
 
-def _shingles(folded: str) -> Set[tuple[str, ...]]:
-    """The word trigrams of a `normalized` text; a shorter text is one shingle."""
+def _trigrams(folded: str) -> Set[str]:
+    """The word trigrams of a `normalized` text, between blanks; a shorter text is one."""
     words = folded.split()
-    return set(zip(words, words[1:], words[2:], strict=False)) or {tuple(words)}
+    triples = zip(words, words[1:], words[2:], strict=False)
+    return {f" {one} {two} {three} " for one, two, three in triples} or {f" {folded} "}
 
 
 def _gives_away(text: str, example: Example) -> bool:
