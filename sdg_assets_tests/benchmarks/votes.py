@@ -1,11 +1,13 @@
 """Votes of a real solver on rows whose answers are known: are they read, right, and explained?
 
-    python -m sdg_assets_tests.benchmarks.votes [--rows 100] [--compared 20] [--report FILE]
+    python -m sdg_assets_tests.benchmarks.votes [--rows 100] [--compared 100] [--report FILE]
 
-Mirrored rows are normalized as the pipeline does it, and voted on as `enriched` does it, in the
-form that it chooses; some of them also in the other form, for comparison. All rows enter the engine
-together. Completions are kept in a log (`--log`), so that a run after a change of the reading, or
-of the traces, asks for nothing. Prints Markdown, and fails if a goal is missed.
+Mirrored rows are normalized as the pipeline does it, and voted on as `enriched` does it: in the
+form that it chooses and, for comparison, in the other form. It takes many rows to compare them:
+with 20 a dataset the other form had one more majority right of 60, with 100 it had 18 fewer of 300.
+All rows enter the engine together. Completions are kept in a log (`--log`), so that a run after a
+change of the reading, or of the traces, asks for nothing. Prints Markdown, and fails if a goal is
+missed.
 """
 
 from __future__ import annotations
@@ -115,7 +117,7 @@ def main() -> int:
     parser.add_argument("--teacher", default="qwen2.5-coder-1.5b")
     parser.add_argument("--rows", type=int, default=100, help="rows a dataset")
     parser.add_argument("--votes", type=int, default=SolverKnobs.votes)
-    parser.add_argument("--compared", type=int, default=20, help="of these also in the other form")
+    parser.add_argument("--compared", type=int, default=100, help="of these also in the other form")
     parser.add_argument("--log", type=Path, default=Path(tempfile.gettempdir()) / "votes-benchmark")
     parser.add_argument("--report", type=Path, help="file for a sample of the kept traces")
     options = parser.parse_args()
