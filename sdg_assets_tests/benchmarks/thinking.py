@@ -60,7 +60,7 @@ from sdg_assets_tests.support.vllm_server import vllm_server
 BUDGET = 96
 """Tokens of a thought."""
 ANSWER_TOKENS = 256
-VOTE_TOKENS = 160
+VOTE_TOKENS = 96
 WRITTEN = ("gsm8k/gsm8k", "arc/arc_easy", "boolq/boolq")
 SOLVED = ("boolq/boolq", "glue_nli/rte", "arc/arc_easy", "commonsense_qa/commonsense_qa")
 LEAST_VERIFIED = 8
