@@ -27,6 +27,7 @@ from sdg_assets.teacher.backend import TeacherSpec
 from sdg_assets.teacher.backends import backend_of
 from sdg_assets.teacher.backends.engine import BACKEND, EngineTeacher
 from sdg_assets.teacher.conversation import Desk, Usage, Work
+from sdg_assets.teacher.engine.core import Core
 from sdg_assets.teacher.log.completions import CompletionLog
 from sdg_assets.teacher.models import resolve
 from sdg_assets.teacher.requests import Completion, FailedRequest, Request
@@ -80,21 +81,25 @@ class Speed:
         tokens: Output tokens.
         seconds: Wall clock.
         cpu_seconds: CPU time of this process.
+        steps: Steps of an engine in this process.
+        step_seconds: Their CPU time.
     """
 
     tokens: int
     seconds: float
     cpu_seconds: float
+    steps: int = 0
+    step_seconds: float = 0.0
 
     @property
     def per_second(self) -> float:
         """Output tokens per second of wall clock."""
         return self.tokens / self.seconds
 
-    @property
-    def per_cpu_second(self) -> float:
-        """Output tokens per second of this process's CPU time."""
-        return self.tokens / self.cpu_seconds
+    def cost(self, step_seconds: float) -> float:
+        """CPU seconds of an output token, if each step of the engine takes `step_seconds`."""
+        outside = self.cpu_seconds - self.step_seconds
+        return (self.steps * step_seconds + outside) / self.tokens
 
 
 @dataclass(frozen=True)
@@ -115,11 +120,16 @@ class Comparison:
     def ratio(self) -> float:
         """Stage ÷ engine.
 
-        In one process it compares CPU time: other work on the machine then does not count. An
-        engine in its own process is compared by wall clock.
+        In one process it compares CPU time, and takes every step of the engine for as long as the
+        mean of all: that a step takes longer is not the stage's doing, but that it needs more
+        steps, and what it computes outside of them. The same 130 steps took from 38 to 45 s within
+        minutes, outside of them the stage took 0.1 s. An engine in its own process is compared by
+        wall clock.
         """
         if self.in_process:
-            return self.stage.per_cpu_second / self.engine.per_cpu_second
+            both = (self.stage, self.engine)
+            step = sum(run.step_seconds for run in both) / sum(run.steps for run in both)
+            return self.engine.cost(step) / self.stage.cost(step)
         return self.stage.per_second / self.engine.per_second
 
 
@@ -135,10 +145,9 @@ def compare(
     """Measures the stage and the engine alone, twice each, on the same prompts.
 
     The order is stage, engine, engine, stage, so that a machine that becomes slower in the meantime
-    slows both alike: measured once each, partly beside other work, the same code gave ratios from
-    0.87 to 1.09. Before them the stage runs once without being counted: in one of three processes
-    on a CPU its first run was a fifth slower than the next. Sampling is greedy, so that both write
-    the same answers, and the prefix cache is emptied before each run.
+    slows both alike. Before them the stage runs once without being counted: the engine is still
+    preparing the forms of its answers, and needed 170 steps instead of 130. Sampling is greedy, so
+    that both write the same answers, and the prefix cache is emptied before each run.
 
     Args:
         teacher: The engine.
@@ -154,16 +163,17 @@ def compare(
     _warm_up(teacher, spec, seeds)
     each = max(1, ceil(requests / len(seeds)))
     knobs = WriterKnobs(each, temperature=0.0, max_tokens=max_tokens, thinking=thinking)
-    usage, stage_time, engine_time, tokens = Usage(), _Stopwatch(), _Stopwatch(), 0
+    core = teacher.core
+    usage, stage_time, engine_time, tokens = Usage(), _Stopwatch(core), _Stopwatch(core), 0
 
     def run_stage(usage: Usage, stopwatch: _Stopwatch) -> int:
-        teacher.core.forget()
+        core.forget()
         teacher.requests.clear()
         with stopwatch, _desk(teacher) as desk:
             works = itertools.islice(write(spec, seeds, teacher, knobs), requests)
             return sum(1 for _ in converse(works, {Role.WRITER: desk}, usage))
 
-    run_stage(Usage(), _Stopwatch())
+    run_stage(Usage(), _Stopwatch(core))
     run_stage(usage, stage_time)
     if not teacher.requests:
         raise _nothing_fits(spec, teacher)
@@ -171,9 +181,9 @@ def compare(
     prompts = [teacher.prompt(request) for request in teacher.requests]
     parameters = [teacher.parameters(request) for request in teacher.requests]
     for _ in range(2):
-        teacher.core.forget()
+        core.forget()
         with engine_time:
-            outputs = teacher.core.generate(prompts, parameters)
+            outputs = core.generate(prompts, parameters)
         tokens += sum(len(output.outputs[0].token_ids) for output in outputs)
     rows = run_stage(usage, stage_time)
     return Comparison(
@@ -412,18 +422,25 @@ def _desk(teacher: EngineTeacher) -> Iterator[Desk]:
 
 
 class _Stopwatch:
-    """The wall clock and CPU time of one or several blocks."""
+    """The wall clock, CPU time and engine steps of one or several blocks."""
 
-    def __init__(self) -> None:
-        self.seconds = self.cpu_seconds = 0.0
+    def __init__(self, core: Core) -> None:
+        self._core = core
+        self._spent: tuple[float, ...] = (0.0, 0.0, 0.0)
+        self._steps = 0
 
     def __enter__(self) -> _Stopwatch:
-        self._wall, self._cpu = time.monotonic(), time.process_time()
+        self._began, self._first = self._now(), self._core.steps
         return self
 
     def __exit__(self, *failure: object) -> None:
-        self.seconds += time.monotonic() - self._wall
-        self.cpu_seconds += time.process_time() - self._cpu
+        parts = zip(self._spent, self._began, self._now(), strict=True)
+        self._spent = tuple(spent + now - began for spent, began, now in parts)
+        self._steps += self._core.steps - self._first
+
+    def _now(self) -> tuple[float, float, float]:
+        return time.monotonic(), time.process_time(), self._core.step_seconds
 
     def speed(self, tokens: int) -> Speed:
-        return Speed(tokens, self.seconds, self.cpu_seconds)
+        wall, cpu, in_steps = self._spent
+        return Speed(tokens, wall, cpu, self._steps, in_steps)

@@ -15,7 +15,7 @@ from sdg_assets.settings import settings
 from sdg_assets.stages import speed
 from sdg_assets.stages.generated import WriterKnobs
 from sdg_assets.stages.plan import seeds_of
-from sdg_assets.stages.speed import Rate, compare, rate, recording_teacher
+from sdg_assets.stages.speed import Comparison, Rate, Speed, compare, rate, recording_teacher
 from sdg_assets.teacher.backends.engine import EngineTeacher
 from sdg_assets.teacher.requests import Completion, FailedRequest, Request
 from sdg_assets_tests.conftest import Configure
@@ -39,8 +39,22 @@ def test_both_sides_write_the_same_and_a_limited_time_is_kept(configure: Configu
     assert figures.rows == 7
     assert figures.stage.tokens == figures.engine.tokens == 2 * 6 * 8, "each side runs twice"
     assert figures.ratio > 0
+    for run in (figures.stage, figures.engine):
+        assert run.steps >= 2 * 8, "a step writes a token of each answer"
+        assert 0 < run.step_seconds < run.cpu_seconds
     assert limited.tokens_per_second > 0
     assert limited.accepted <= limited.finished
+
+
+def test_steps_that_take_longer_are_not_the_stages_doing_and_steps_that_it_needs_more_are() -> None:
+    engine = Speed(1000, 11.0, 10.1, steps=100, step_seconds=10.0)
+
+    def ratio(stage: Speed) -> float:
+        return Comparison(stage, engine, 8, 8, 0.0, in_process=True).ratio
+
+    assert ratio(Speed(1000, 16.0, 15.1, steps=100, step_seconds=15.0)) == 1
+    assert ratio(Speed(1000, 11.0, 10.6, steps=100, step_seconds=10.0)) == pytest.approx(10.1 / 10.6)
+    assert ratio(Speed(1000, 13.0, 12.6, steps=125, step_seconds=12.5)) == pytest.approx(10.1 / 12.6)
 
 
 def test_a_trial_asks_as_the_pipeline_would(

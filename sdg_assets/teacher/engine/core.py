@@ -72,6 +72,10 @@ class Core(Protocol):
     """Whether it computes in this process."""
     ends_thoughts: bool
     """Whether it can end a thought at its budget."""
+    steps: int
+    """Steps that it has computed in this process."""
+    step_seconds: float
+    """Their CPU seconds."""
 
     def add(
         self,

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import gc
 import os
+import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -30,10 +31,14 @@ class SteppedCore:
         self._engine = self._llm.llm_engine
         self.room = room_of(self._engine.vllm_config)
         self.ends_thoughts = ends_thoughts(self._engine.vllm_config)
+        self.steps, self.step_seconds = 0, 0.0
         compute = self._engine.engine_core.get_output
 
         def counted() -> Any:  # noqa: ANN401 – vLLM's EngineCoreOutputs
+            began = time.process_time()
             outputs = compute()
+            self.steps += 1
+            self.step_seconds += time.process_time() - began
             on_tokens(sum(len(output.new_token_ids) for output in outputs.outputs))
             return outputs
 

@@ -29,6 +29,7 @@ class StreamedCore:
     """vLLM's `AsyncLLM`, fed and read by an event loop in a thread of this process."""
 
     in_process = False
+    steps, step_seconds = 0, 0.0
 
     def __init__(
         self, model: str, arguments: Mapping[str, Any], on_tokens: Callable[[int], None]
