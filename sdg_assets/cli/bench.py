@@ -26,7 +26,7 @@ def bench(
 
     Runs the configured teacher (SDG_TEACHER, SDG_ENGINE) on this machine. Both sides use the same
     engine and greedy sampling. Where the engine computes in this process (on a CPU), CPU time is
-    compared, else wall clock.
+    compared, and every step of the engine counts the same; else wall clock.
     """
     from sdg_assets.records import Role
     from sdg_assets.settings import settings
