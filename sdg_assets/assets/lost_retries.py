@@ -1,7 +1,7 @@
 """Retries of crashed runs that Dagster's daemon lost.
 
 The daemon launches a run's retry when it reads of the failure in the event log, and reads each
-event once (Dagster 1.13.27). Twice it may find no way, and does not look again:
+event once (Dagster 1.13.27). In two cases it launches none and does not look again:
 
 - The event is in the log before the run has the status "failed". A daemon that reads in between
   takes the run for one that goes on. The run then says for ever that it is about to be retried, and
@@ -69,12 +69,14 @@ def recover(instance: dg.DagsterInstance, now: datetime) -> list[str]:
     recovered = []
     for run in _lost(instance, now):
         failures = instance.all_logs(run.run_id, of_type=dg.DagsterEventType.RUN_FAILURE)
-        if len(failures) <= ATTEMPTS and not _was_run_again(instance, run):
+        why_not = "no retry was launched" if len(failures) > ATTEMPTS else ""
+        if not why_not and _was_run_again(instance, run):
+            why_not = "a person ran it again"
+        if not why_not:
             instance.report_run_failed(run, "The retry of this run was not launched: asked again.")
             recovered.append(run.run_id)
         elif run.is_complete_and_waiting_to_retry:
-            why = "a person ran it again" if len(failures) <= ATTEMPTS else "no retry was launched"
-            instance.report_engine_event(f"Not waiting for a retry any longer: {why}.", run)
+            instance.report_engine_event(f"Not waiting for a retry any longer: {why_not}.", run)
             instance.add_run_tags(run.run_id, {WILL_RETRY_TAG: "false"})
     return recovered
 

@@ -119,8 +119,7 @@ def knowledge_request(
 
 def knowledge_of(completion: Completion) -> str:
     """The background in a completion, without its heading ("Background:")."""
-    text = completion.text.strip()
-    return _HEADING.sub("", text)
+    return _HEADING.sub("", completion.text.strip())
 
 
 def knowledge_fault(completion: Completion, example: Example) -> str:
