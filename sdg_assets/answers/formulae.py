@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import threading
 from functools import lru_cache
+from itertools import pairwise
 
 from sdg_assets.answers.numbers import quantity
 from sdg_assets.answers.wording import FORMAL, normalized, typography, unwrap
@@ -130,16 +131,14 @@ def _parts(text: str) -> tuple[str, list[str]] | None:
 
 def _split(text: str) -> list[str] | None:
     """The text split at its outer commas; None if its brackets do not match."""
-    depth, elements = 0, [""]
-    for char in text:
+    depth, cuts = 0, [-1]
+    for at, char in enumerate(text):
         depth += {"(": 1, "[": 1, "{": 1, ")": -1, "]": -1, "}": -1}.get(char, 0)
         if depth < 0:
             return None
         if char == "," and depth == 0:
-            elements.append("")
-        else:
-            elements[-1] += char
-    return elements if depth == 0 else None
+            cuts.append(at)
+    return [text[a + 1 : b] for a, b in pairwise([*cuts, len(text)])] if depth == 0 else None
 
 
 def _same_parts(left: tuple[str, list[str]], right: tuple[str, list[str]], language: str) -> bool:

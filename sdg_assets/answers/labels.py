@@ -30,6 +30,8 @@ _INTRODUCING = {
     "and", "either", "both", "neither", "nor", "but",
 }  # fmt: skip
 _JOINING = re.compile(r"\s(?:or|and|nor|but|is|isn't|not|because|since|as)\b")
+_NEXT_WORD = re.compile(r"\s\w")
+_WORD_BACKWARDS = re.compile(r"[\s:*\"(\[/,]*([\w']+)")
 _LEFT_OVER = re.compile(
     rf"\b{_NOUN}s?\s+(?:is\s+)?[(\[\"'*]*(?:(?-i:[A-Z])|\d{{1,2}})[)\]\"'*]*(?![\w'’])"
     rf"|(?<!\w)[(\[][A-J][)\]]|^[\s>*-]*[A-J][).:](?=\s)|{_ORDINAL}",
@@ -90,12 +92,15 @@ def mentioned_labels(text: str) -> Iterator[tuple[int, int, int]]:
     Yields:
         (start, end, position of the option, counted from 0).
     """
+    backwards = text[::-1]  # a pattern that ends in "$" would scan the whole text for each letter
     for letter in re.finditer(r"(?<![\w'’.])[A-Z](?![\w'’])", text):
-        before, after = text[: letter.start()], text[letter.end() :]
-        enclosed = before[-1:] in ("(", "[") or after[:1] in (")", "]")
-        word = re.search(r"([\w']+)[\s:*\"(\[/,]*$", before)
-        introduced = word is None or word[1].lower() in _INTRODUCING or len(word[1]) == 1
-        is_word = letter[0] in "AI" and re.match(r"\s\w", after) and not _JOINING.match(after)
+        start, end = letter.span()
+        enclosed = text[max(0, start - 1) : start] in ("(", "[") or text[end : end + 1] in (")", "]")
+        word = _WORD_BACKWARDS.match(backwards, len(text) - start)
+        introduced = word is None or word[1][::-1].lower() in _INTRODUCING or len(word[1]) == 1
+        is_word = (
+            letter[0] in "AI" and _NEXT_WORD.match(text, end) and not _JOINING.match(text, end)
+        )
         if enclosed or (introduced and not is_word):
             yield letter.start(), letter.end(), ord(letter[0]) - ord("A")
 

@@ -26,7 +26,10 @@ from sdg_assets.records import Content, Example
 _FORMULA = re.compile(r"\\[a-zA-Z]|[\^√π*]|\d\s*[+/]\s*\d|[\d)]!(?!\s)")
 _EQUATION = re.compile(r"[^=≈,;]+[=≈](?:[^=≈,;]*[=≈])*(?P<result>[^=≈;]+)")
 _JOIN = re.compile(r"[\s,;]*(?:(?:or|and|to|oder|und|ou|et|o|y|или|и)\b|[/或和])", re.IGNORECASE)
-_DENIED = re.compile(r"\b(?:is\s+)?not\s+[^;]*?(?:,\s|\bbut\b)(?:\s+(?:it\s+is|but|rather))?", re.I)
+# What is denied is short: without a limit, "not A" 5,000 times took 4 s.
+_DENIED = re.compile(
+    r"\b(?:is\s+)?not\s+[^;]{0,200}?(?:,\s|\bbut\b)(?:\s+(?:it\s+is|but|rather))?", re.I
+)
 _NEGATION = re.compile(r"\b(?:not|no|never|cannot)\b|n't\b", re.IGNORECASE)
 _SENTENCE_END = re.compile(r"(?<=[.!?])\s|[。;]|,?\s(?:because|since|which|where|not)\b")
 _SEGMENT = re.compile(r"\$\$?(.+?)\$\$?|\\\((.+?)\\\)|\\\[(.+?)\\\]")

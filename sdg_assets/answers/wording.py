@@ -88,7 +88,7 @@ FORMAL = "!>"
 """The marks for which `unwrap` has to know whether a text is a formula."""
 _MATH = frozenset(["$$", "$", "\\(", "\\[", "\\boxed{", "\\fbox{"])
 _BULLET = re.compile(r"^(?:[•>]|#+|-(?!\s+[\d.$\\]))\s+")
-_FACTORIAL = re.compile(r"(?:[\d)]|\b[^\W\d_])!+$")
+_HAS_FACTORIAL = re.compile(r"(?:[\d)]|\b[^\W\d_])$")
 _OPENING = frozenset(opening[0] for opening, _ in _ENCLOSED)
 
 
@@ -218,17 +218,23 @@ def unwrap(text: str, keeps: str = "") -> str:
                 keeps = FORMAL if opening in _MATH else keeps
         # "D.C." without its last stop was another answer than the writer's: no vote agreed.
         if text.endswith(_FINAL) and not (text.endswith("..") or ends_in_abbreviation(text)):
-            is_factorial = "!" in keeps and _FACTORIAL.search(text)
-            text = text if is_factorial else text[:-1]
+            is_factorial = "!" in keeps and _ends_in_factorial(text)
+            text = text if is_factorial else text.rstrip(text[-1])
     return text
 
 
 def marks_of(answers: Iterable[str]) -> str:
     """The marks that `unwrap` must keep in prose, because one of the answers has them."""
     answers = list(answers)
-    is_factorial = any(answer[-1:] == "!" and _FACTORIAL.search(answer) for answer in answers)
+    is_factorial = any(map(_ends_in_factorial, answers))
     is_relation = any(answer[:1] == ">" for answer in answers)
     return "!" * is_factorial + ">" * is_relation
+
+
+def _ends_in_factorial(text: str) -> bool:
+    """Whether the exclamation marks at the end follow a digit, a bracket or a single letter."""
+    # Only the end is searched: `unwrap` asks again for each mark that it strips.
+    return text[-1:] == "!" and _HAS_FACTORIAL.search(text.rstrip("!")[-2:]) is not None
 
 
 def _is_one(inner: str, opening: str, closing: str) -> bool:
