@@ -95,7 +95,10 @@ def mentioned_labels(text: str) -> Iterator[tuple[int, int, int]]:
     backwards = text[::-1]  # a pattern that ends in "$" would scan the whole text for each letter
     for letter in re.finditer(r"(?<![\w'’.])[A-Z](?![\w'’])", text):
         start, end = letter.span()
-        enclosed = text[max(0, start - 1) : start] in ("(", "[") or text[end : end + 1] in (")", "]")
+        enclosed = text[max(0, start - 1) : start] in ("(", "[") or text[end : end + 1] in (
+            ")",
+            "]",
+        )
         word = _WORD_BACKWARDS.match(backwards, len(text) - start)
         introduced = word is None or word[1][::-1].lower() in _INTRODUCING or len(word[1]) == 1
         is_word = (

@@ -51,7 +51,7 @@ def alternatives(card: TeacherCard, gpus: int) -> list[list[Change]]:
     """The settings worth trying, one list for each kind.
 
     Args:
-        card: The teacher's card. Its own quantization stays.
+        card: The teacher's card. Its own quantization stays; it names models that draft for it.
         gpus: GPUs of this machine; 0: it computes on the CPU.
     """
     sequences = (64, 512, 1024, 2048) if gpus else (16, 64)
@@ -60,7 +60,10 @@ def alternatives(card: TeacherCard, gpus: int) -> list[list[Change]]:
         [{"max_num_seqs": count} for count in sequences],
         [{"max_num_batched_tokens": count} for count in batched],
         [{"enable_prefix_caching": False}],
-        [{"speculative_config": draft} for draft in ((NGRAM, MTP) if gpus else (NGRAM,))],
+        [
+            {"speculative_config": draft}
+            for draft in ((NGRAM, MTP, *card.drafts) if gpus else (NGRAM,))
+        ],
     ]
     if gpus and "quantization" not in card.engine:
         kinds.append([{"quantization": "fp8"}])

@@ -253,8 +253,8 @@ def thoughts_of(settings: Settings) -> dict[Role, int]:
         if not is_played(settings, role):
             continue
         thinking = thinking_of(settings, role)
-        is_on = thinking is not None and thinking.thinks(settings.thinking.get(role, ""))
-        expected[role] = min(THOUGHT_TOKENS, thinking.max_tokens) if thinking and is_on else 0
+        budget = thinking.budget(settings.thinking.get(role, "")) if thinking else 0
+        expected[role] = min(THOUGHT_TOKENS, budget)
     return expected
 
 

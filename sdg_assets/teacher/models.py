@@ -103,6 +103,11 @@ class TeacherCard(Card):
         default=None, gt=0, description="weights and KV cache, a replica"
     )
     engine: dict[str, Any] = Field(default_factory=dict, description="passed to vLLM unchanged")
+    drafts: tuple[dict[str, Any], ...] = Field(
+        default=(),
+        description="values of vLLM's `speculative_config` with a published model that drafts for "
+        "this one; `sdg tune` tries them on GPUs",
+    )
     packaged: Packaged | None = None
 
     @model_validator(mode="after")

@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, field_validator
 from sdg_assets.errors import TransientError
 from sdg_assets.records import Role, TeacherClass, TeacherStamp, VerifierFamily, content_id
 from sdg_assets.teacher.control_tokens import ControlTokens
-from sdg_assets.teacher.thinking import RecommendedSampling, Thinking, thinks
+from sdg_assets.teacher.thinking import RecommendedSampling, Thinking
 
 
 class Sampling(BaseModel):
@@ -265,8 +265,8 @@ class TeacherIdentity:
     def fingerprint(self) -> str:
         """Hash of model, revision and numeric settings; a change starts a new log."""
         # A completion also depends on the prompt's switch. The thought's budget is a limit.
-        budget = {"max_tokens"}
-        thinking = [self.thinking.model_dump(mode="json", exclude=budget)] if self.thinking else []
+        budgets = {"max_tokens", "budgets"}
+        thinking = [self.thinking.model_dump(mode="json", exclude=budgets)] if self.thinking else []
         return content_id(self.stamp.model, self.stamp.revision, self.settings, *thinking)[:12]
 
     @property
@@ -276,8 +276,13 @@ class TeacherIdentity:
         With other limits a partition is stale, though only what a limit ended is asked again.
         """
         context = f"+context={self.max_model_len}" if self.max_model_len else ""
-        thought = f"+thought={self.thinking.max_tokens}" if self.thinking else ""
+        thought = f"+thought={self._thought_budgets(self.thinking)}" if self.thinking else ""
         return f"{self.stamp.model}@{self.stamp.revision}+{self.fingerprint}{context}{thought}"
+
+    @staticmethod
+    def _thought_budgets(thinking: Thinking) -> str:
+        of_efforts = (f"{effort}:{tokens}" for effort, tokens in sorted(thinking.budgets.items()))
+        return ",".join([str(thinking.max_tokens), *of_efforts])
 
 
 class TeacherFacts(Protocol):
@@ -410,9 +415,7 @@ def output_limit(thinking: Thinking | None, sampling: Sampling) -> int:
         thinking: How the model thinks; None: it does not.
         sampling: The request's thinking mode, and the longest answer.
     """
-    if thinking is None or not thinks(thinking, sampling.thinking):
-        return sampling.max_tokens
-    return sampling.max_tokens + thinking.max_tokens
+    return sampling.max_tokens + (thinking.budget(sampling.thinking) if thinking else 0)
 
 
 def build_request(

@@ -66,7 +66,10 @@ class Thinking(BaseModel):
     parser: str = Field(
         min_length=1, description="vLLM's reasoning parser, which tells thought from answer"
     )
-    max_tokens: PositiveInt = Field(description="token budget of the thought")
+    max_tokens: PositiveInt = Field(description="token budget of a thought")
+    budgets: dict[Effort, PositiveInt] = Field(
+        default_factory=dict, description="effort → its token budget, if it has one of its own"
+    )
 
     @model_validator(mode="before")
     @classmethod
@@ -96,6 +99,8 @@ class Thinking(BaseModel):
             if value is not None and isinstance(value, str) != (self.switch == "system"):
                 form = "a text" if self.switch == "system" else "template arguments (a mapping)"
                 raise ValueError(f"{name}: must be {form}, as switch is {self.switch}")
+        if unknown := sorted(self.budgets.keys() - self.efforts.keys()):
+            raise ValueError(f"budgets: {', '.join(unknown)} is none of the model's efforts")
         return self
 
     @property
@@ -112,6 +117,14 @@ class Thinking(BaseModel):
     def thinks(self, mode: str) -> bool:
         """Whether the model thinks in this mode."""
         return (mode or self.default) != "off"
+
+    def budget(self, mode: str) -> int:
+        """Most tokens of a thought in this mode; 0 if the model does not think."""
+        if not self.thinks(mode):
+            return 0
+        return {str(effort): tokens for effort, tokens in self.budgets.items()}.get(
+            mode, self.max_tokens
+        )
 
     def instruction(self, mode: str) -> Instruction:
         """What a prompt must contain for a mode; nothing for the default. An effort turns it on.

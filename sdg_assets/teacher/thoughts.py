@@ -66,7 +66,7 @@ def thinking_body(thinking: Thinking | None, mode: str) -> dict[str, Any]:
     if thinks(thinking, mode):
         # A field of vLLM. `max_tokens` is thought and answer together: without this a long thought
         # would take the answer's share.
-        body["thinking_token_budget"] = thinking.max_tokens
+        body["thinking_token_budget"] = thinking.budget(mode)
     template = dict(thinking.instruction(mode).template)
     if not template:
         return body

@@ -22,13 +22,14 @@ EXAMPLES = [
 LENGTH = 32_000
 """Characters of the longest answers: 8,000 tokens of a thinking model."""
 SECONDS = 10.0
-"""The slowest takes 1.5 s. When the time grew with the square of the length, 5 of them took 22 s."""
+"""The slowest takes 2 s. Where the time grew with the square of the length, it was 37 s."""
 LOOPS = [
     "a ", "(", "1,", "1 ", "1/", "\\frac{", "answer ", "answer is ", "the answer is not ", '{"a":',
     "{", "\\boxed{", "```python\n", "is the correct answer ", "$", "^", "10^", "9", "-", "A) ",
     "not A ", "wait, ", "\n", "答案是", "是", "ก", "١", "twenty ", "million ", "½", "\\text{",
     "because ", ", ", "and ", "x = ", "=5", "**", "> ", "\\left(", "\\sqrt{", "March ", "1.1.1.",
-    "option ", "copper ", "yes no ", "(A) (B) ", "x+", "1 1/2 ", "!", "5!", "a! ", "not ", "B ", "$x$ ",
+    "option ", "copper ", "yes no ", "(A) (B) ", "x+", "1 1/2 ",
+    "!", "5!", "a! ", "not ", "B ", "$x$ ",
 ]  # fmt: skip
 HUGE = [
     "10^{10^{10}}", "9^{9^{9^9}}", "2^99999999", "99999999!", "1e" + "9" * 50, "9" * 5000,

@@ -45,6 +45,15 @@ def test_a_models_own_draft_layers_are_tried_on_a_gpu() -> None:
     assert [{"speculative_config": tuning.MTP} in tried[gpus] for gpus in (0, 1)] == [False, True]
 
 
+def test_models_that_draft_for_the_teacher_are_tried_on_a_gpu() -> None:
+    card = card_of("gpt-oss-20b")
+    tried = {gpus: [c for kind in alternatives(card, gpus) for c in kind] for gpus in (0, 1)}
+    (draft,) = card.drafts
+
+    assert draft["model"] == "RedHatAI/gpt-oss-20b-speculator.eagle3"
+    assert [{"speculative_config": draft} in tried[gpus] for gpus in (0, 1)] == [False, True]
+
+
 def test_a_speed_that_may_not_last_is_not_preferred_to_one_that_does() -> None:
     lasting, brief = rate(100.0), replace(rate(150.0), settled=False)
 

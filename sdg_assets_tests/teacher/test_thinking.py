@@ -29,6 +29,7 @@ from sdg_assets.teacher.thinking import (
     SamplingAdvice,
     Thinking,
 )
+from sdg_assets.teacher.thoughts import thinking_body
 from sdg_assets_tests.conftest import Configure
 from sdg_assets_tests.support.records import STAMP
 from sdg_assets_tests.support.requests import request_of
@@ -114,6 +115,7 @@ def test_a_card_says_how_its_model_thinks(catalog: Path) -> None:
         ({"efforts": {"some": {}}}, "efforts.some"),
         ({"max_tokens": 0}, "max_tokens"),
         ({"budget": 5}, "budget"),
+        ({"budgets": {"high": 5}}, "budgets: high is none of the model's efforts"),
     ],
 )
 def test_a_card_that_contradicts_itself_is_refused(
@@ -155,6 +157,19 @@ def test_a_thought_has_a_budget_of_its_own() -> None:
     for mode, limit in (("", 1512), ("on", 1512), ("off", 512)):
         assert output_limit(SWITCHED, Sampling(thinking=mode, max_tokens=512)) == limit
     assert output_limit(None, Sampling(max_tokens=512)) == 512
+
+
+def test_an_effort_may_have_a_budget_of_its_own() -> None:
+    """A thought of gpt-oss at high effort was cut off at the budget of a medium one."""
+    efforts = {effort: {"reasoning_effort": effort} for effort in ("low", "high")}
+    card = ALWAYS.model_dump() | {"efforts": efforts, "max_tokens": 1000, "budgets": {"high": 9000}}
+    thinking = Thinking.model_validate(card)
+    identity = TeacherIdentity(STAMP, thinking=thinking)
+
+    assert [thinking.budget(mode) for mode in ("", "low", "high")] == [1000, 1000, 9000]
+    assert output_limit(thinking, Sampling(thinking="high", max_tokens=500)) == 9500
+    assert thinking_body(thinking, "high")["thinking_token_budget"] == 9000
+    assert identity.data_version.endswith("+thought=1000,high:9000")
 
 
 def test_the_makers_sampling_is_used_by_mode_unless_the_setting_says_otherwise() -> None:

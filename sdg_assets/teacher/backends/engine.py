@@ -387,7 +387,7 @@ class EngineTeacher:
         if self.thinking is None or not thinks(self.thinking, sampling.thinking):
             return None
         core: Core | None = self.__dict__.get("core")
-        return self.thinking.max_tokens if core and core.ends_thoughts else None
+        return self.thinking.budget(sampling.thinking) if core and core.ends_thoughts else None
 
     def _prepared(self, request: Request, prompt: Sequence[int]) -> Preparation:
         if self.thoughts:
