@@ -7,18 +7,23 @@ export DAGSTER_HOME ?= $(CURDIR)/.dagster
 export SDG_STORE ?= $(CURDIR)/data
 READY := $(VENV)/.ready-$(shell cat pyproject.toml .ci/constraints.txt .ci/setup | cksum | cut -d' ' -f1)
 
-.PHONY: quickstart test ui setup clean
+.PHONY: quickstart lint test test-long ui setup clean
 
 quickstart: setup ## set up, then run all stages with the embedded teacher
 	$(BIN)/sdg quickstart
 
-test: setup ## set up, then run all checks and tests of CI
+lint: setup ## style, types, import layers, and whether the definitions load
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/lint-imports
 	$(BIN)/mypy
 	$(BIN)/dagster definitions validate
+
+test: lint ## set up, then run lint and the tests: under 20 minutes on two cores
 	$(BIN)/python -m pytest
+
+test-long: setup ## runs that are killed, restarted and clicked through: about 15 minutes
+	$(BIN)/python -m pytest -m long --numprocesses=2
 
 ui: setup ## start webserver and daemon on http://127.0.0.1:$(PORT)
 	$(BIN)/dagster dev --host 127.0.0.1 --port $(PORT) --workspace workspace.yaml

@@ -44,20 +44,35 @@ properties.load_profile("sdg")
 # of their own, those with a served model, and those with a set of services, which mostly wait. They
 # come first, so that no process is left with them alone at the end.
 GROUPS = {
-    "engine": ("test_end_to_end", "operation/test_killed", "operation/test_stopped",
-               "stages/test_speed"),
-    "server": ("teacher/backends/", "teacher/engine/", "teacher/test_nothing_is_lost"),
-    "services": ("operation/test_daemon", "cluster/", "browser/", "soak/"),
+    "engine": ("test_end_to_end", "operation/test_stopped", "stages/test_speed"),
+    "server": ("teacher/backends/", "teacher/engine/"),
+    "services": ("cluster/", "browser/"),
 }  # fmt: skip
+# Tests that take minutes each: whole deployments that are killed, restarted and clicked through.
+# With them the default run took 29 minutes. Each file is a group of its own.
+LONG = (
+    "browser/test_browser.py", "cluster/test_cluster_run", "cluster/test_fill_jobs",
+    "operation/test_daemon", "operation/test_killed", "soak/", "teacher/test_nothing_is_lost",
+)  # fmt: skip
 
 
 def group_of(nodeid: str) -> str:
     """The tests that run in one process, one after the other: a group, else those of a file."""
-    path = nodeid.partition("::")[0].rpartition("sdg_assets_tests/")[2]
-    return next((name for name, paths in GROUPS.items() if path.startswith(paths)), path)
+    path = _path(nodeid)
+    groups = {} if path.startswith(LONG) else GROUPS
+    return next((name for name, paths in groups.items() if path.startswith(paths)), path)
 
 
+def _path(nodeid: str) -> str:
+    """The test's file, in this package."""
+    return nodeid.partition("::")[0].rpartition("sdg_assets_tests/")[2]
+
+
+@pytest.hookimpl(tryfirst=True)  # before pytest leaves out what `-m` does not select
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if _path(item.nodeid).startswith(LONG):
+            item.add_marker(pytest.mark.long)
     ranks = {name: rank for rank, name in enumerate(GROUPS)}
     items.sort(key=lambda item: ranks.get(group_of(item.nodeid), len(ranks)))
 

@@ -13,7 +13,6 @@ from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any, Generic, Literal, Self, TypeVar
 
-import yaml
 from pydantic import (
     BaseModel,
     ConfigDict,
@@ -23,6 +22,7 @@ from pydantic import (
     model_validator,
 )
 
+from sdg_assets.catalog.files import read_yaml
 from sdg_assets.environment import cache_directory
 from sdg_assets.errors import PermanentError, SdgError
 from sdg_assets.records import CommercialUse, TeacherClass, VerifierFamily
@@ -198,11 +198,10 @@ def teacher_cards(catalog: Path | None = None) -> dict[str, TeacherCard]:
         PermanentError: The file is malformed; the message names the entry.
     """
     path = catalog / "teachers.yaml" if catalog and has_own_cards(catalog) else BUILT_IN
-    try:
-        entries = yaml.safe_load(path.read_text(encoding="utf-8"))
-        return {name: _parsed(path, name, entry) for name, entry in entries.items()}
-    except (OSError, yaml.YAMLError, AttributeError) as error:
-        raise PermanentError(f"{path}: not a mapping of teachers: {error}") from error
+    entries = read_yaml(path)
+    if not isinstance(entries, dict):
+        raise PermanentError(f"{path}: must be a mapping of teachers")
+    return {name: _parsed(path, name, entry) for name, entry in entries.items()}
 
 
 def has_own_cards(catalog: Path | None) -> bool:

@@ -6,7 +6,6 @@ import logging
 from pathlib import Path
 from typing import Any
 
-import mlcroissant
 import pytest
 
 from sdg_assets.release.croissant import CROISSANT, RAI_FIELDS
@@ -23,6 +22,8 @@ def _described(root: Path) -> dict[str, Any]:
 def test_mlcroissant_reads_every_row_of_every_configuration(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
+    import mlcroissant  # takes seconds, as it imports torch
+
     release = cut(tmp_path, bytes_per_shard=20_000)
 
     with caplog.at_level(logging.WARNING):

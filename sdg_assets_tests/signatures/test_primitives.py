@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from hypothesis import given
 from hypothesis import strategies as st
-from text_dedup.utils import hashfunc, optimal_param
 
 from sdg_assets.signatures.primitives import (
     BAND_WIDTH,
@@ -18,11 +17,15 @@ from sdg_assets.signatures.primitives import (
 
 @given(st.binary(max_size=300))
 def test_shingles_are_hashed_as_text_dedup_hashes_them(data: bytes) -> None:
+    from text_dedup.utils import hashfunc  # takes seconds, as it imports torch
+
     assert hash32(data) == hashfunc.xxh3_32hash(data)
     assert xxh3_64_digest(data) == hashfunc.xxh3_64_digest(data)
 
 
 def test_there_are_as_many_bands_as_text_dedup_finds_best() -> None:
+    from text_dedup.utils import optimal_param
+
     assert optimal_param(
         BANDED_SIMILARITY, PERMUTATIONS, false_positive_weight=0.5, false_negative_weight=0.5
     ) == (BANDS, BAND_WIDTH)

@@ -82,6 +82,23 @@ def test_a_malformed_card_is_named(tmp_path: Path, change: dict[str, object], me
         teacher_cards(tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("- a\n", "must be a mapping of teachers"),
+        ("a: {", "not YAML"),
+        ("a: {model: o/x}\na: {model: o/y}\n", "duplicate key 'a' in line 2"),
+    ],
+)
+def test_a_malformed_file_is_named(tmp_path: Path, text: str, message: str) -> None:
+    file = tmp_path / "teachers.yaml"
+    file.write_text(text)
+
+    with pytest.raises(PermanentError, match=message) as raised:
+        teacher_cards(tmp_path)
+    assert str(file) in str(raised.value)
+
+
 def test_a_packaged_card_pins_its_own_file(tmp_path: Path) -> None:
     packaged = teacher_cards()[QWEN].packaged
     assert packaged

@@ -9,7 +9,6 @@ from typing import Any
 
 import httpx
 import pytest
-from transformers import AutoTokenizer
 
 from sdg_assets.errors import TeacherError, TransientError
 from sdg_assets.teacher.backend import TeacherSpec
@@ -74,6 +73,8 @@ def test_no_word_of_a_request_controls_the_model_behind_a_server(
     words = teacher.words
     kinds = {"here": LocalWords, "at the server": AskedWords, "nowhere": GuessedWords}
     assert type(words) is kinds[tokenizer_is]
+    from transformers import AutoTokenizer  # takes seconds, here and not in every process
+
     tokenizer = AutoTokenizer.from_pretrained(resolve("smollm2-135m").path_or_id)
     control = {str(token): number for number, token in tokenizer.added_tokens_decoder.items()}
     if tokenizer_is != "nowhere":
