@@ -92,8 +92,8 @@ def job(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Job]:
         "SDG_WITHOUT_BENCHMARKS": "all",
         "SDG_VOTES": "3",
         # Minutes on two busy cores: a longer draft or trace than this is a bad one.
-        "SDG_WRITER_MAX_TOKENS": "320",
-        "SDG_SOLVER_MAX_TOKENS": "224",
+        "SDG_WRITER_MAX_TOKENS": "224",
+        "SDG_SOLVER_MAX_TOKENS": "160",
         # This teacher's scores are worth nothing; that they can be read is.
         "SDG_WITH_JUDGE": "true",
         "SDG_JUDGE_MAY_BE_WRITER": "true",

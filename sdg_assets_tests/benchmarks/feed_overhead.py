@@ -3,15 +3,16 @@
 The teacher answers at once, but tokenizes every prompt with a real tokenizer, as an engine does.
 Its drafts are real rows of the same dataset, its votes end in the right answer.
 
-A partition is published three times by this process alone, and three times with the pool of
-processes that a run has (one a CPU; started before, as a run does while teachers are asked); the
-best counts, because other work on the machine only makes it slower. Figures of one process are its
-CPU time. The pool's rows/s are by the wall clock; its CPU time, of all processes together, shows
-what a machine without other work would reach.
+A partition is published five times by this process alone, and five times with a pool of two
+processes, as a run on two CPUs has it (started before, as a run does while teachers are asked).
+Times are CPU times; those of the pool are of its busiest process, which is what the wall clock
+would show if each process had a CPU of its own. On a machine with other work that clock shows
+anything, so it is printed, and not a goal.
 
-One machine is a third slower than another, or than itself an hour before. So fixed work is timed in
-turn with each part (see `reference_core`), and a goal is met if this core reaches it, or if the
-reference core would.
+One machine is a third slower than another, or than itself a minute before. So fixed work is timed
+before and after each part (see `reference_core`). Of this core the best repetition counts, because
+other work only makes it slower; of the reference core the median. A goal is met if this core
+reaches it, or if the reference core would.
 
     python -m sdg_assets_tests.benchmarks.feed_overhead [--rows 2000]
 """
@@ -23,10 +24,11 @@ import itertools
 import json
 import os
 import resource
+import statistics
 import tempfile
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Generic, TypeVar
@@ -56,10 +58,12 @@ from sdg_assets.teacher.requests import Completion, FailedRequest, Request, Teac
 from sdg_assets.teacher.stream import fill
 from sdg_assets.thresholds import DEFAULTS
 from sdg_assets_tests.benchmarks import mirror
-from sdg_assets_tests.benchmarks.reference_core import REPETITIONS, ReferenceWork
+from sdg_assets_tests.benchmarks.reference_core import RowWork
 
 RowT = TypeVar("RowT", bound=Example)
 SUBTASKS = (("gsm8k", "gsm8k"), ("arc", "arc_easy"), ("boolq", "boolq"))
+REPETITIONS = 5
+PROCESSES = 2
 HELD = 1024
 """Requests under way in the measurement of memory."""
 GOALS = {
@@ -121,51 +125,69 @@ class Figures:
     completions: int = 0
     fill_seconds: float = 0.0
     fill_reference: float = 0.0
-    """Seconds that the reference core would take."""
+    """Seconds that the reference core would take; so for the others."""
     rows: int = 0
     accepted: int = 0
-    publish_seconds: float = 0.0
+    alone_seconds: float = 0.0
+    """Of one process that publishes."""
+    alone_reference: float = 0.0
     pool_seconds: float = 0.0
-    """Wall-clock seconds of the pool."""
+    """Of the busiest process of the pool that publishes."""
     pool_reference: float = 0.0
-    """Seconds that it would take on reference cores."""
-    pool_cpu_seconds: float = 0.0
-    """CPU seconds of all its processes."""
+    pool_clock: float = 0.0
+    """Wall-clock seconds of the pool."""
     parts: dict[str, str] = field(default_factory=dict)
 
     def add(
         self,
         name: str,
         usage: Usage,
-        filled: tuple[float, float],
-        alone: _Published[Any],
-        pooled: _Published[Any],
-        slowness: float,
+        filled: _Seconds,
+        rows: Sequence[Any],
+        alone: Sequence[_Seconds],
+        pooled: Sequence[_Seconds],
+        clock: float,
     ) -> None:
         """Adds the figures of one subtask.
 
         Args:
             name: The subtask.
             usage: Its requests.
-            filled: CPU seconds of the fill, here and on the reference core.
-            alone: Published by one process.
-            pooled: Published by the pool.
-            slowness: Of this core while it was published.
+            filled: The time of the fill.
+            rows: What was published.
+            alone: Times of one process that published it.
+            pooled: Times of the busiest process of the pool.
+            clock: Wall-clock seconds of the pool, the best.
         """
         self.completions += usage.requests
-        self.fill_seconds += filled[0]
-        self.fill_reference += filled[1]
-        self.rows += len(alone.rows)
-        self.accepted += sum(isinstance(row, Example) for row in alone.rows)
-        self.publish_seconds += alone.cpu
-        self.pool_seconds += pooled.wall
-        self.pool_reference += pooled.wall / slowness
-        self.pool_cpu_seconds += pooled.cpu
+        self.fill_seconds += filled.here
+        self.fill_reference += filled.there
+        self.rows += len(rows)
+        self.accepted += sum(isinstance(row, Example) for row in rows)
+        self.alone_seconds += min(each.here for each in alone)
+        self.alone_reference += statistics.median(each.there for each in alone)
+        self.pool_seconds += min(each.here for each in pooled)
+        self.pool_reference += statistics.median(each.there for each in pooled)
+        self.pool_clock += clock
         self.parts[name] = (
-            f"{1000 * filled[0] / usage.requests:.2f} ms a completion, "
-            f"{len(alone.rows) / alone.cpu:,.0f} rows/s alone, "
-            f"{len(pooled.rows) / pooled.wall:,.0f} rows/s with the pool"
+            f"{1000 * filled.there / usage.requests:.2f} ms a completion, "
+            f"{len(rows) / statistics.median(each.there for each in alone):,.0f} rows/s alone, "
+            f"{len(rows) / statistics.median(each.there for each in pooled):,.0f} with the pool"
         )
+
+
+@dataclass(frozen=True)
+class _Seconds:
+    """CPU seconds of a piece of work."""
+
+    here: float
+    slowness: tuple[float, float]
+    """Of this core, before and after the work."""
+
+    @property
+    def there(self) -> float:
+        """Seconds that the reference core would take."""
+        return self.here / statistics.mean(self.slowness)
 
 
 @dataclass(frozen=True)
@@ -174,8 +196,9 @@ class _Published(Generic[RowT]):
 
     rows: list[RowT | Rejection]
     sha256: tuple[str, str]
-    cpu: float
-    wall: float
+    busiest: float
+    """CPU seconds of the process that worked longest."""
+    clock: float
 
 
 def main() -> None:
@@ -187,9 +210,9 @@ def main() -> None:
 
     path = resolve(arguments.teacher).path_or_id
     encoder = ChatEncoder(AutoTokenizer.from_pretrained(path), path)
-    writer, solver, reference = Figures(), Figures(), ReferenceWork()
+    writer, solver, reference = Figures(), Figures(), RowWork()
     most = 0
-    with tempfile.TemporaryDirectory() as folder, Pool(warm_up=warm_up) as pool:
+    with tempfile.TemporaryDirectory() as folder, Pool(PROCESSES, warm_up) as pool:
         pool.prepare(arguments.rows)
         for task, subtask in SUBTASKS:
             spec = load_catalog().subtask(task, subtask)
@@ -209,16 +232,16 @@ def main() -> None:
         figures[f"{name}: fill, completions/s"] = 1000 / each, 1000 / there
         rates = stage.rows / stage.pool_seconds, stage.rows / stage.pool_reference
         figures[f"{name}: publish, rows/s"] = rates
-        print(f"{name}: {stage.completions} completions, {stage.accepted} of {stage.rows} rows")
+        print(
+            f"{name}: {stage.completions} completions, {stage.accepted} of {stage.rows} rows; "
+            f"on the reference core:"
+        )
         for part, text in stage.parts.items():
             print(f"  {part}: {text}")
-        alone, together = (
-            stage.rows / seconds for seconds in (stage.publish_seconds, stage.pool_cpu_seconds)
-        )
         print(
-            f"  publish: {alone:,.0f} rows per CPU second alone, {together:,.0f} with the pool of "
-            f"{pool.processes} processes: {pool.processes * together:,.0f} rows/s if each had a "
-            f"CPU of its own, {pool.processes * together / alone:.2f} times one process"
+            f"  publish: {stage.rows / stage.alone_reference:,.0f} rows/s alone, with the pool "
+            f"{stage.alone_reference / stage.pool_reference:.2f} times as many; here by the clock "
+            f"{stage.rows / stage.pool_clock:,.0f} rows/s"
         )
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     figures[f"loop: memory of {HELD:,} requests, MiB"] = memory, memory
@@ -244,7 +267,7 @@ class _Bench:
     spec: SubtaskSpec
     teacher: InstantTeacher
     folder: Path
-    reference: ReferenceWork
+    reference: RowWork
     pool: Pool = field(default_factory=lambda: Pool(1))
 
 
@@ -305,41 +328,46 @@ def _measured(
     with CompletionLog(folder / "log.jsonl") as log:
         before, usage, began = bench.reference.slowness(), Usage(), time.process_time()
         (feed,) = fill([Feed(works, {role: Desk(bench.teacher, log)}, usage)], concurrency=HELD)
-        filled = time.process_time() - began
-        at_fill = (before + bench.reference.slowness()) / 2
+        took = time.process_time() - began
+        slowness = [bench.reference.slowness()]
+        filled = _Seconds(took, (before, slowness[0]))
         if feed.error:
             raise feed.error
 
         def timed(pool: Pool) -> _Published[RowT]:
-            cpu, wall = _cpu_seconds(), time.monotonic()
+            cpu, began = _cpu_seconds(), time.monotonic()
             rows = list(published(log, pool))
             key = PartitionKey(bench.spec.task, "any", bench.spec.key)
             with Store(folder / "store").write(key) as out:
                 for row in rows:
                     out.put(row)
-            hashes = out.sha256, out.rejected_sha256
-            return _Published(rows, hashes, _cpu_seconds() - cpu, time.monotonic() - wall)
+            clock = time.monotonic() - began
+            busiest = max(now - cpu.get(process, 0.0) for process, now in _cpu_seconds().items())
+            return _Published(rows, (out.sha256, out.rejected_sha256), busiest, clock)
 
-        turns = [
-            (timed(Pool(1)), timed(bench.pool), bench.reference.slowness())
-            for _ in range(REPETITIONS)
-        ]
-    alone = min((each for each, _, _ in turns), key=lambda published: published.cpu)
-    pooled = min((each for _, each, _ in turns), key=lambda published: published.wall)
-    slowness = min(each for _, _, each in turns)
-    if alone.sha256 != pooled.sha256:
+        made: list[_Published[RowT]] = []
+        for pool in (Pool(1), bench.pool) * REPETITIONS:
+            made.append(timed(pool))
+            slowness.append(bench.reference.slowness())
+    if len({published.sha256 for published in made}) > 1:
         raise SystemExit(f"{bench.spec.key}: the pool made other rows than one process")
-    figures.add(bench.spec.key, usage, (filled, filled / at_fill), alone, pooled, slowness)
-    return alone.rows
+    seconds = [
+        _Seconds(published.busiest, around)
+        for published, around in zip(made, itertools.pairwise(slowness), strict=True)
+    ]
+    rows, clock = made[0].rows, min(published.clock for published in made[1::2])
+    figures.add(bench.spec.key, usage, filled, rows, seconds[::2], seconds[1::2], clock)
+    return rows
 
 
-def _cpu_seconds() -> float:
-    """CPU seconds so far, of this process and of those that it started."""
-    seconds = time.process_time()
+def _cpu_seconds() -> dict[int, float]:
+    """Process → its CPU seconds so far, of this process and of those that it started."""
+    seconds = {os.getpid(): time.process_time()}
     for file in Path("/proc/self/task").glob("*/children"):
-        for child in file.read_text().split():
+        for child in map(int, file.read_text().split()):
             fields = Path(f"/proc/{child}/stat").read_text().rpartition(")")[2].split()
-            seconds += (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+            ticks = int(fields[11]) + int(fields[12])
+            seconds[child] = ticks / os.sysconf("SC_CLK_TCK")
     return seconds
 
 
