@@ -1,8 +1,9 @@
 """Output tokens per second of the `generated` stage, and the engine's own offline throughput.
 
 Runs `sdg bench` for the embedded teachers and exits 1 if a stage reaches less than its goal. Both
-sides use one engine with the same prompts and greedy sampling. On a CPU they are compared by CPU
-time, so that other work on the machine does not count.
+sides use one engine with the same prompts and greedy sampling. Where the engine computes in this
+process, CPU time is compared, and every step counts for as long as the mean: other work on the
+machine, and a machine that drifts, do not change the ratio.
 
     python -m sdg_assets_tests.benchmarks.engine_speed --teachers smollm2-135m --requests 64
 """
