@@ -95,17 +95,15 @@ def mentioned_labels(text: str) -> Iterator[tuple[int, int, int]]:
     backwards = text[::-1]  # a pattern that ends in "$" would scan the whole text for each letter
     for letter in re.finditer(r"(?<![\w'’.])[A-Z](?![\w'’])", text):
         start, end = letter.span()
-        enclosed = text[max(0, start - 1) : start] in ("(", "[") or text[end : end + 1] in (
-            ")",
-            "]",
-        )
+        before, after = text[max(0, start - 1) : start], text[end : end + 1]
+        enclosed = before in ("(", "[") or after in (")", "]")
         word = _WORD_BACKWARDS.match(backwards, len(text) - start)
         introduced = word is None or word[1][::-1].lower() in _INTRODUCING or len(word[1]) == 1
         is_word = (
             letter[0] in "AI" and _NEXT_WORD.match(text, end) and not _JOINING.match(text, end)
         )
         if enclosed or (introduced and not is_word):
-            yield letter.start(), letter.end(), ord(letter[0]) - ord("A")
+            yield start, end, ord(letter[0]) - ord("A")
 
 
 @dataclass(frozen=True)

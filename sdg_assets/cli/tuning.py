@@ -55,15 +55,13 @@ def alternatives(card: TeacherCard, gpus: int) -> list[list[Change]]:
         gpus: GPUs of this machine; 0: it computes on the CPU.
     """
     sequences = (64, 512, 1024, 2048) if gpus else (16, 64)
+    drafts = (NGRAM, MTP, *card.drafts) if gpus else (NGRAM,)
     batched = (4096, 16384, 32768) if gpus else (1024, 8192)
     kinds: list[list[Change]] = [
         [{"max_num_seqs": count} for count in sequences],
         [{"max_num_batched_tokens": count} for count in batched],
         [{"enable_prefix_caching": False}],
-        [
-            {"speculative_config": draft}
-            for draft in ((NGRAM, MTP, *card.drafts) if gpus else (NGRAM,))
-        ],
+        [{"speculative_config": draft} for draft in drafts],
     ]
     if gpus and "quantization" not in card.engine:
         kinds.append([{"quantization": "fp8"}])

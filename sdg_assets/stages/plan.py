@@ -33,6 +33,7 @@ from sdg_assets.teacher.backend import TeacherSpec
 from sdg_assets.teacher.backends import backend_of
 from sdg_assets.teacher.control_tokens import ControlTokens
 from sdg_assets.teacher.requests import Message, TeacherFacts, TeacherIdentity
+from sdg_assets.teacher.thinking import thought_budget
 
 SAMPLE = 64
 """How many prompts are rendered per subtask."""
@@ -252,8 +253,7 @@ def thoughts_of(settings: Settings) -> dict[Role, int]:
     for role in Role:
         if not is_played(settings, role):
             continue
-        thinking = thinking_of(settings, role)
-        budget = thinking.budget(settings.thinking.get(role, "")) if thinking else 0
+        budget = thought_budget(thinking_of(settings, role), settings.thinking.get(role, ""))
         expected[role] = min(THOUGHT_TOKENS, budget)
     return expected
 

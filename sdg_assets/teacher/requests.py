@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, field_validator
 from sdg_assets.errors import TransientError
 from sdg_assets.records import Role, TeacherClass, TeacherStamp, VerifierFamily, content_id
 from sdg_assets.teacher.control_tokens import ControlTokens
-from sdg_assets.teacher.thinking import RecommendedSampling, Thinking
+from sdg_assets.teacher.thinking import RecommendedSampling, Thinking, thought_budget
 
 
 class Sampling(BaseModel):
@@ -276,13 +276,8 @@ class TeacherIdentity:
         With other limits a partition is stale, though only what a limit ended is asked again.
         """
         context = f"+context={self.max_model_len}" if self.max_model_len else ""
-        thought = f"+thought={self._thought_budgets(self.thinking)}" if self.thinking else ""
+        thought = f"+thought={self.thinking.stated_budgets}" if self.thinking else ""
         return f"{self.stamp.model}@{self.stamp.revision}+{self.fingerprint}{context}{thought}"
-
-    @staticmethod
-    def _thought_budgets(thinking: Thinking) -> str:
-        of_efforts = (f"{effort}:{tokens}" for effort, tokens in sorted(thinking.budgets.items()))
-        return ",".join([str(thinking.max_tokens), *of_efforts])
 
 
 class TeacherFacts(Protocol):
@@ -415,7 +410,7 @@ def output_limit(thinking: Thinking | None, sampling: Sampling) -> int:
         thinking: How the model thinks; None: it does not.
         sampling: The request's thinking mode, and the longest answer.
     """
-    return sampling.max_tokens + (thinking.budget(sampling.thinking) if thinking else 0)
+    return sampling.max_tokens + thought_budget(thinking, sampling.thinking)
 
 
 def build_request(

@@ -122,9 +122,14 @@ class Thinking(BaseModel):
         """Most tokens of a thought in this mode; 0 if the model does not think."""
         if not self.thinks(mode):
             return 0
-        return {str(effort): tokens for effort, tokens in self.budgets.items()}.get(
-            mode, self.max_tokens
-        )
+        own = (tokens for effort, tokens in self.budgets.items() if effort == mode)
+        return next(own, self.max_tokens)
+
+    @property
+    def stated_budgets(self) -> str:
+        """All budgets in one text, for the teacher's version: `8192`, or `8192,high:24576`."""
+        of_efforts = (f"{effort}:{tokens}" for effort, tokens in sorted(self.budgets.items()))
+        return ",".join([str(self.max_tokens), *of_efforts])
 
     def instruction(self, mode: str) -> Instruction:
         """What a prompt must contain for a mode; nothing for the default. An effort turns it on.
@@ -142,6 +147,11 @@ class Thinking(BaseModel):
 def thinks(thinking: Thinking | None, mode: str) -> bool:
     """Whether a model thinks in a mode; one whose card has no `thinking` never does."""
     return thinking is not None and thinking.thinks(mode)
+
+
+def thought_budget(thinking: Thinking | None, mode: str) -> int:
+    """Most tokens of a model's thought in a mode; 0 if it does not think."""
+    return thinking.budget(mode) if thinking else 0
 
 
 def mode_fault(thinking: Thinking | None, mode: str) -> str:

@@ -63,10 +63,10 @@ def thinking_body(thinking: Thinking | None, mode: str) -> dict[str, Any]:
     if thinking is None:
         return {}
     body: dict[str, Any] = {}
-    if thinks(thinking, mode):
+    if budget := thinking.budget(mode):
         # A field of vLLM. `max_tokens` is thought and answer together: without this a long thought
         # would take the answer's share.
-        body["thinking_token_budget"] = thinking.budget(mode)
+        body["thinking_token_budget"] = budget
     template = dict(thinking.instruction(mode).template)
     if not template:
         return body

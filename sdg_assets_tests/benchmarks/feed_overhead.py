@@ -31,7 +31,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import Any, TypeVar
 
 from sdg_assets.answers import answer_format
 from sdg_assets.catalog import SubtaskSpec, load_catalog
@@ -128,9 +128,8 @@ class Figures:
     """Seconds that the reference core would take; so for the others."""
     rows: int = 0
     accepted: int = 0
-    alone_seconds: float = 0.0
-    """Of one process that publishes."""
     alone_reference: float = 0.0
+    """Of one process that publishes."""
     pool_seconds: float = 0.0
     """Of the busiest process of the pool that publishes."""
     pool_reference: float = 0.0
@@ -164,15 +163,14 @@ class Figures:
         self.fill_reference += filled.there
         self.rows += len(rows)
         self.accepted += sum(isinstance(row, Example) for row in rows)
-        self.alone_seconds += min(each.here for each in alone)
-        self.alone_reference += statistics.median(each.there for each in alone)
         self.pool_seconds += min(each.here for each in pooled)
-        self.pool_reference += statistics.median(each.there for each in pooled)
+        one, pool = (statistics.median(s.there for s in seconds) for seconds in (alone, pooled))
+        self.alone_reference += one
+        self.pool_reference += pool
         self.pool_clock += clock
         self.parts[name] = (
             f"{1000 * filled.there / usage.requests:.2f} ms a completion, "
-            f"{len(rows) / statistics.median(each.there for each in alone):,.0f} rows/s alone, "
-            f"{len(rows) / statistics.median(each.there for each in pooled):,.0f} with the pool"
+            f"{len(rows) / one:,.0f} rows/s alone, {len(rows) / pool:,.0f} with the pool"
         )
 
 
@@ -191,10 +189,9 @@ class _Seconds:
 
 
 @dataclass(frozen=True)
-class _Published(Generic[RowT]):
-    """A published partition, and the seconds that it took."""
+class _Published:
+    """The hashes of a published partition, and the seconds that it took."""
 
-    rows: list[RowT | Rejection]
     sha256: tuple[str, str]
     busiest: float
     """CPU seconds of the process that worked longest."""
@@ -334,7 +331,7 @@ def _measured(
         if feed.error:
             raise feed.error
 
-        def timed(pool: Pool) -> _Published[RowT]:
+        def timed(pool: Pool) -> tuple[list[RowT | Rejection], _Published]:
             cpu, began = _cpu_seconds(), time.monotonic()
             rows = list(published(log, pool))
             key = PartitionKey(bench.spec.task, "any", bench.spec.key)
@@ -343,11 +340,12 @@ def _measured(
                     out.put(row)
             clock = time.monotonic() - began
             busiest = max(now - cpu.get(process, 0.0) for process, now in _cpu_seconds().items())
-            return _Published(rows, (out.sha256, out.rejected_sha256), busiest, clock)
+            return rows, _Published((out.sha256, out.rejected_sha256), busiest, clock)
 
-        made: list[_Published[RowT]] = []
+        made: list[_Published] = []
         for pool in (Pool(1), bench.pool) * REPETITIONS:
-            made.append(timed(pool))
+            rows, times = timed(pool)  # one list in memory, which is measured too
+            made.append(times)
             slowness.append(bench.reference.slowness())
     if len({published.sha256 for published in made}) > 1:
         raise SystemExit(f"{bench.spec.key}: the pool made other rows than one process")
@@ -355,7 +353,7 @@ def _measured(
         _Seconds(published.busiest, around)
         for published, around in zip(made, itertools.pairwise(slowness), strict=True)
     ]
-    rows, clock = made[0].rows, min(published.clock for published in made[1::2])
+    clock = min(published.clock for published in made[1::2])
     figures.add(bench.spec.key, usage, filled, rows, seconds[::2], seconds[1::2], clock)
     return rows
 

@@ -83,9 +83,10 @@ class SearchWork(FixedWork):
 class RowWork(FixedWork):
     """Reads rows, searches and compares their texts, hashes them: plain Python on small objects."""
 
-    # Not timed on the reference core, but found by commit d7af091 of this project, which was timed
-    # there (fill: 1.22 ms a completion for the writer, 0.76 for the solver). Where this work takes
-    # 1.31 to 2.2 times as long, three runs gave 1.28, 1.28, 1.21 and 0.80, 0.76, 0.76 ms.
+    # The reference core timed not this work but commit d7af091 of this project: its fill took 1.22
+    # ms a completion for the writer and 0.76 ms for the solver. With these seconds, three runs of
+    # that commit on a core that was 1.3 to 2.2 times as slow convert to 1.28, 1.28, 1.21 and 0.80,
+    # 0.76, 0.76 ms.
     REFERENCE_SECONDS = 0.0136
 
     def __init__(self) -> None:

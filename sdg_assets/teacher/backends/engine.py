@@ -51,7 +51,7 @@ from sdg_assets.teacher.requests import (
     too_long,
 )
 from sdg_assets.teacher.stopping import EngineWork, FrozenError, engine_work
-from sdg_assets.teacher.thinking import thinks
+from sdg_assets.teacher.thinking import thought_budget
 from sdg_assets.teacher.thought_parser import Preparation, ThoughtParser
 from sdg_assets.teacher.thoughts import Parted, settled
 
@@ -384,10 +384,10 @@ class EngineTeacher:
         `max_tokens` is thought and answer together: without this a long thought would take the
         answer's share.
         """
-        if self.thinking is None or not thinks(self.thinking, sampling.thinking):
-            return None
         core: Core | None = self.__dict__.get("core")
-        return self.thinking.budget(sampling.thinking) if core and core.ends_thoughts else None
+        if core is None or not core.ends_thoughts:
+            return None
+        return thought_budget(self.thinking, sampling.thinking) or None
 
     def _prepared(self, request: Request, prompt: Sequence[int]) -> Preparation:
         if self.thoughts:

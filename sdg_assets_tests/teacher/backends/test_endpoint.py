@@ -65,6 +65,8 @@ def test_a_server_says_which_model_it_serves_and_how_long_prompts_are(server: st
 def test_no_word_of_a_request_controls_the_model_behind_a_server(
     tokenizer_is: str, server: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    from transformers import AutoTokenizer  # takes seconds, here and not in every process
+
     if tokenizer_is != "here":
         monkeypatch.setattr(endpoint, "local_words", lambda *_: None)
     if tokenizer_is == "nowhere":
@@ -73,8 +75,6 @@ def test_no_word_of_a_request_controls_the_model_behind_a_server(
     words = teacher.words
     kinds = {"here": LocalWords, "at the server": AskedWords, "nowhere": GuessedWords}
     assert type(words) is kinds[tokenizer_is]
-    from transformers import AutoTokenizer  # takes seconds, here and not in every process
-
     tokenizer = AutoTokenizer.from_pretrained(resolve("smollm2-135m").path_or_id)
     control = {str(token): number for number, token in tokenizer.added_tokens_decoder.items()}
     if tokenizer_is != "nowhere":
