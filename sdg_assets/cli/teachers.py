@@ -98,7 +98,7 @@ def _size(card: TeacherCard) -> tuple[int, float]:
 
 
 def _gpus(card: TeacherCard) -> int:
-    return 0 if card.packaged else card.gpus.tensor_parallel * card.gpus.data_parallel
+    return 0 if card.packaged else card.gpus.number
 
 
 def _gib_each(card: TeacherCard) -> str:

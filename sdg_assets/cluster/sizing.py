@@ -83,8 +83,8 @@ def engine_size(card: TeacherCard, *, cached: bool) -> PodSize:
     disk = 0.0 if cached else math.ceil(gib)
     if card.packaged:
         return PodSize(cpus=2, memory_gib=math.ceil(gib + CPU_ENGINE_GIB), disk_gib=disk)
-    parallel, replicas = card.gpus.tensor_parallel, card.gpus.data_parallel
-    gpus, shm = parallel * replicas, 2.0 * parallel * replicas  # NCCL needs 2 GiB per rank
+    gpus, replicas = card.gpus.number, card.gpus.data_parallel
+    shm = 2.0 * gpus  # NCCL needs 2 GiB per rank
     weights = gib * replicas * GPU_MEMORY_OF_WEIGHTS
     return PodSize(
         gpus=gpus,

@@ -383,7 +383,7 @@ def gpus_of_a_replica(settings: Settings) -> int:
     """
     spec = TeacherSpec.of(settings, Role.SOLVER)
     card = backend_of(spec).loaded(spec)
-    return card.gpus.tensor_parallel * card.gpus.data_parallel if card else 1
+    return card.gpus.number if card else 1
 
 
 def _count(writer: TokenCounter, text: str) -> int:

@@ -58,6 +58,11 @@ class Gpus(Card):
     tensor_parallel: PositiveInt = 1
     data_parallel: PositiveInt = 1
 
+    @property
+    def number(self) -> int:
+        """GPUs of all replicas together."""
+        return self.tensor_parallel * self.data_parallel
+
 
 class TeacherCard(Card):
     """The facts about a teacher: its pinned revision, its terms, and its resources."""

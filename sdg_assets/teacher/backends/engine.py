@@ -7,28 +7,31 @@ process, on a GPU in one of its own; see `teacher/engine/`.
 
 from __future__ import annotations
 
-import math
 import os
 import threading
 import time
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from contextlib import suppress
 from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
 from sdg_assets.errors import SdgError, TeacherError, TeacherGoneError, TransientError
-from sdg_assets.records import TeacherStamp
 from sdg_assets.teacher.backend import Backend, TeacherSpec
 from sdg_assets.teacher.encoding import ChatEncoder
+from sdg_assets.teacher.engine.arguments import (
+    arguments_of,
+    gpus_of,
+    identity_of,
+    refuse_formats_of_servers,
+    refuse_missing_gpus,
+)
 from sdg_assets.teacher.engine.core import FIRST_GUESS, GUESS_WEIGHT, Core, Output
 from sdg_assets.teacher.engine.errors import explained
 from sdg_assets.teacher.engine.hardware import countable_gpus, has_gpu
 from sdg_assets.teacher.engine.starting import refuse_replicas_on_cpu, start
 from sdg_assets.teacher.models import (
     HUB_ID,
-    TEMPLATE_MODES,
-    Gpus,
     ResolvedModel,
     TeacherCard,
     card_of,
@@ -64,104 +67,8 @@ _ENVIRONMENT = {
     # machine the engine fell from 23 to 2.4 tokens/s. Sleeping threads leave the core free.
     "OMP_WAIT_POLICY": "PASSIVE",
 }
-# Engine arguments that change the model's answers, and so belong to its identity.
-_NUMERIC = ("dtype", "quantization")
-# Engine arguments whose product is the number of its GPUs.
-_SPREAD = ("tensor_parallel_size", "pipeline_parallel_size", "data_parallel_size")
 UNSTARTED_CAPACITY = 256
 """Capacity before the engine has started, if nobody sets `max_num_seqs`; vLLM's least default."""
-
-
-def arguments_of(card: TeacherCard, overrides: Mapping[str, Any]) -> dict[str, Any]:
-    """The arguments for vLLM: the card's GPUs and engine, then the deployment's overrides."""
-    spread = {
-        "tensor_parallel_size": card.gpus.tensor_parallel,
-        "data_parallel_size": card.gpus.data_parallel,
-    }
-    parser = {"reasoning_parser": card.thinking.parser} if card.thinking else {}
-    return {
-        **{name: count for name, count in spread.items() if count > 1},
-        **parser,
-        **card.engine,
-        **overrides,
-    }
-
-
-def refuse_formats_of_servers(model: str, arguments: Mapping[str, Any]) -> None:
-    """Refuses a model whose prompts only vLLM's server can build.
-
-    With a `tokenizer_mode` vLLM renders conversations by code of its own: Mistral's and DeepSeek's
-    newest models have no chat template. Here prompts are built by the chat template, so that no
-    text of a data set becomes a control token.
-
-    Raises:
-        TeacherError: The arguments have such a `tokenizer_mode`.
-    """
-    mode = arguments.get("tokenizer_mode", "auto")
-    if mode not in TEMPLATE_MODES:
-        raise TeacherError(
-            f"teacher {model}: with the tokenizer_mode {mode!r} only vLLM's server builds its "
-            f"prompts; start `vllm serve` with it and set SDG_TEACHER to the server's address, or, "
-            "if the model has a chat template, set "
-            'SDG_ENGINE=\'{"tokenizer_mode": "auto"}\''
-        )
-
-
-def refuse_missing_gpus(model: str, arguments: Mapping[str, Any], gpus: int) -> None:
-    """Refuses an engine for more GPUs than the machine has, before its weights are downloaded.
-
-    An engine that spans several machines is accepted: only the others can count their GPUs.
-
-    Args:
-        model: The teacher's name, for the error.
-        arguments: vLLM engine arguments.
-        gpus: GPUs of this machine.
-
-    Raises:
-        TeacherError: The arguments ask for more.
-    """
-    if _spans_machines(arguments):
-        return
-    spread = {name: int(arguments.get(name) or 1) for name in _SPREAD}
-    if (wanted := math.prod(spread.values())) > gpus:
-        parts = " x ".join(f"{name} {count}" for name, count in spread.items() if count > 1)
-        raise TeacherError(
-            f"teacher {model}: needs {wanted} GPUs ({parts}), and this machine has {gpus}; lower "
-            "these numbers with SDG_ENGINE, choose a smaller teacher, or name a server in "
-            "SDG_TEACHER; for steps on a cluster, set SDG_EXECUTOR=k8s"
-        )
-
-
-def _spans_machines(arguments: Mapping[str, Any]) -> bool:
-    """Whether an engine may have GPUs of other machines, as far as its arguments tell."""
-    names = ("distributed_executor_backend", "data_parallel_backend")
-    has_ray = any(arguments.get(name) == "ray" for name in names)
-    return has_ray or "data_parallel_size_local" in arguments or arguments.get("nnodes", 1) > 1
-
-
-def identity_of(resolved: ResolvedModel, arguments: Mapping[str, Any]) -> TeacherIdentity:
-    """The identity of a model run with these arguments; needs neither the model nor vLLM.
-
-    A `dtype` that the card or `SDG_ENGINE` pins is part of it. One that the engine chooses for its
-    CPU is not: both formats hold the same weights, the identity must be the same on the machine
-    that observes the teacher as on the one that runs it, and a log must go on where a laptop or a
-    pod with another CPU continues it. Pin `dtype` to keep the answers of mixed CPUs apart.
-
-    The context's length is the one of the arguments, also where the model's own is shorter or there
-    is none: the machine that observes the teacher may not have its configuration.
-    """
-    numeric = {k: arguments[k] for k in _NUMERIC if k in arguments}
-    card = resolved.card
-    stamp = TeacherStamp(model=card.model, revision=resolved.revision, license=card.license)
-    return TeacherIdentity(
-        stamp,
-        numeric,
-        card.judges,
-        card.teacher_class,
-        card.thinking,
-        card.sampling,
-        max_model_len=arguments.get("max_model_len"),
-    )
 
 
 class EngineTeacher:
@@ -303,7 +210,7 @@ class EngineTeacher:
     @cached_property
     def gpus(self) -> int:
         """GPUs of the engine; 0 if it computes on the CPU."""
-        return math.prod(self._arguments.get(name, 1) for name in _SPREAD) if has_gpu() else 0
+        return gpus_of(self._arguments).number if has_gpu() else 0
 
     @property
     def waiting(self) -> int:
@@ -556,7 +463,7 @@ class EngineBackend(Backend):
     def identity(self, spec: TeacherSpec) -> TeacherIdentity:
         """The model's revision, and the arguments that change its answers."""
         resolved = resolve(spec.name, fetch=False, catalog=spec.catalog)
-        return identity_of(resolved, {**resolved.card.engine, **spec.engine})
+        return identity_of(resolved, arguments_of(resolved.card, spec.engine))
 
     def card(self, spec: TeacherSpec) -> TeacherCard:
         """The model's card in `teachers.yaml`, or one whose facts are unknown."""
@@ -571,9 +478,7 @@ class EngineBackend(Backend):
         It is always loaded into the step's process.
         """
         card = self.card(spec)
-        tensor, pipeline, data = (arguments_of(card, spec.engine).get(n, 1) for n in _SPREAD)
-        gpus = Gpus(tensor_parallel=tensor * pipeline, data_parallel=data)
-        return card.model_copy(update={"gpus": gpus})
+        return card.model_copy(update={"gpus": gpus_of(arguments_of(card, spec.engine))})
 
     def needs_internet(self, spec: TeacherSpec, *, cached: bool) -> bool:
         """Whether the weights are neither on a volume nor in packages."""
