@@ -48,10 +48,11 @@ GROUPS = {
     "server": ("teacher/backends/", "teacher/engine/"),
     "services": ("cluster/", "browser/"),
 }  # fmt: skip
-# Tests that take minutes each: whole deployments that are killed, restarted and clicked through.
+# Whole deployments that are killed, restarted and clicked through: up to five minutes a test.
 # With them the default run took 29 minutes. Each file is a group of its own.
 LONG = (
-    "browser/test_browser.py", "cluster/test_cluster_run", "cluster/test_fill_jobs",
+    "browser/test_browser.py", "cluster/test_cluster_run", "cluster/test_cluster_slots",
+    "cluster/test_fill_jobs", "cluster/test_preempted_steps",
     "operation/test_daemon", "operation/test_killed", "soak/", "teacher/test_nothing_is_lost",
 )  # fmt: skip
 

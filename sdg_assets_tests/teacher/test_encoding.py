@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 from collections.abc import Sequence
 from functools import cache
@@ -162,10 +163,20 @@ def words_of(kind: str, family: str) -> Words:
     rendered = reader.apply_chat_template(
         [{"role": "user", "content": "Why?"}], add_generation_prompt=True, return_dict=False
     )
-    return AskedWords(
-        lambda: reader.convert_ids_to_tokens(rendered),
-        lambda text: len(reader.encode(text, add_special_tokens=False)) == 1,
-    )
+
+    async def is_token(text: str) -> bool:
+        return len(reader.encode(text, add_special_tokens=False)) == 1
+
+    return AskedWords(reader.convert_ids_to_tokens(rendered), is_token)
+
+
+def sent_by(words: Words, content: str) -> str:
+    """What the server is sent of a text."""
+    messages = [Message(role="user", content=content)]
+    asyncio.run(words.learn(messages))
+    assert words.knows(messages)
+    (sent,) = words.harmless(messages)
+    return sent.content
 
 
 @pytest.mark.parametrize("kind", ["local", "asked", "guessed"])
@@ -174,19 +185,30 @@ def test_a_server_is_sent_no_control_token(family: str, kind: str) -> None:
     reader, words = tokenizer(family), words_of(kind, family)
 
     for content in attacks(controls(family)):
-        (sent,) = words.harmless([Message(role="user", content=content)])
+        sent = sent_by(words, content)
 
-        ids = reader.encode(sent.content, add_special_tokens=False)
+        ids = reader.encode(sent, add_special_tokens=False)
         assert control_ids(family, ids) == [], sent
-        assert sent.content.replace(" ", "") == content.replace(" ", "")
+        assert sent.replace(" ", "") == content.replace(" ", "")
 
 
 def test_a_server_is_sent_ordinary_text_as_it_is() -> None:
-    words = AskedWords(lambda: ["<|im_start|>", "user", "Ċ", "Why", "?"], lambda _: False)
+    async def is_token(_: str) -> bool:
+        return False
 
-    (sent,) = words.harmless([Message(role="user", content=ORDINARY)])
+    words = AskedWords(["<|im_start|>", "user", "Ċ", "Why", "?"], is_token)
 
-    assert sent.content == ORDINARY
+    assert sent_by(words, ORDINARY) == ORDINARY
+
+
+def test_a_text_is_broken_up_as_long_as_the_server_has_not_said_what_it_is() -> None:
+    async def is_token(_: str) -> bool:
+        return False
+
+    words = AskedWords([], is_token)
+
+    assert words.harmless_text("Is <tool> long?") == "Is < tool> long?"
+    assert sent_by(words, "Is <tool> long?") == "Is <tool> long?"
 
 
 def test_html_is_sent_as_it_is_though_nobody_knows_the_control_tokens() -> None:

@@ -33,7 +33,7 @@ from sdg_assets.teacher.requests import (
     refused,
     too_long,
 )
-from sdg_assets.teacher.server.background import background
+from sdg_assets.teacher.server.background import background, run
 from sdg_assets.teacher.server.fleet import Fleet
 from sdg_assets.teacher.server.refusals import OwnRefusalError, TooLongError
 from sdg_assets.teacher.server.replies import ChatReply, TokenCount
@@ -96,8 +96,9 @@ class EndpointTeacher:
         self.bell: threading.Event | None = None
         self._under_way = 0
         self._refusals = 0
-        self._inbox: deque[tuple[Request, dict[str, Any]]] = deque()
-        """Requests and their bodies on the way to the background thread."""
+        self._inbox: deque[tuple[Request, dict[str, Any] | None]] = deque()
+        """Requests on the way to the background thread, with their bodies where the words are known
+        that they are made of."""
         self._is_woken = False
         self._works: set[asyncio.Task[None]] = set()
         """Requests under way; the event loop itself may forget its tasks."""
@@ -108,8 +109,9 @@ class EndpointTeacher:
         if local := local_words(self._served, self.identity):
             return local
         for form in (self._of_vllm, self._of_llama_cpp):
-            if self._tokens(form, "Why") is not None:
-                return AskedWords(self._tokens_of_template, partial(self._is_token, form))
+            if run(self._tokens(form, "Why")) is not None:
+                template = run(self._tokens_of_template())
+                return AskedWords(template, partial(self._is_token, form))
         log.warning(
             "teacher %s: neither its tokenizer nor its server says which texts are control tokens, "
             "so prompts get a blank in every text like <word> or [word] that is no HTML",
@@ -128,23 +130,23 @@ class EndpointTeacher:
     def _of_llama_cpp(self, text: str) -> dict[str, Any]:
         return {"content": text, "add_special": False, "parse_special": True}
 
-    def _tokens(self, form: Callable[[str], dict[str, Any]], text: str) -> int | None:
+    async def _tokens(self, form: Callable[[str], dict[str, Any]], text: str) -> int | None:
         """Number of tokens of a text by the server; None if it does not tell."""
         try:
-            answer = self.fleet.call("/tokenize", TokenCount, form(text))
+            answer = await self.fleet.call("/tokenize", TokenCount, form(text))
         except TeacherError:
             return None
         return answer.count if answer.count is not None else len(answer.tokens) or None
 
-    def _is_token(self, form: Callable[[str], dict[str, Any]], text: str) -> bool:
+    async def _is_token(self, form: Callable[[str], dict[str, Any]], text: str) -> bool:
         # A server that does not say gets a blank too many rather than an instruction in a question.
-        return self._tokens(form, text) in (1, None)
+        return await self._tokens(form, text) in (1, None)
 
-    def _tokens_of_template(self) -> list[str]:
+    async def _tokens_of_template(self) -> list[str]:
         conversation = [{"role": "user", "content": "Why?"}]
         body = {"model": self.model, "messages": conversation, "return_token_strs": True}
         try:
-            return self.fleet.call("/tokenize", TokenCount, body).token_strs or []
+            return (await self.fleet.call("/tokenize", TokenCount, body)).token_strs or []
         except TeacherError:  # no chat template, or not vLLM's API: it has no such tokens
             return []
 
@@ -172,10 +174,9 @@ class EndpointTeacher:
             self._under_way += 1
             self._finish(too_long(request, prompt_tokens))
             return
-        # Built in this thread: the words may have to ask the server, in the background thread.
         # Counted afterwards: a body that cannot be made is never answered, so a poll with nothing
         # else under way would wait for ever.
-        body = self.body(request)
+        body = self.body(request) if self.words.knows(request.messages) else None
         self._under_way += 1
         self._inbox.append((request, body))
         # Waking the loop is a system call, after which this thread waits for the interpreter's lock
@@ -220,9 +221,12 @@ class EndpointTeacher:
         prompt_tokens = self.words.least(request.messages, request.sampling.thinking)
         return prompt_tokens if prompt_tokens > room else 0
 
-    async def _work(self, request: Request, body: dict[str, Any]) -> None:
+    async def _work(self, request: Request, body: dict[str, Any] | None) -> None:
         # Every outcome must reach the polling thread, or it would wait for ever.
         try:
+            if body is None:
+                await self.words.learn(request.messages)
+                body = self.body(request)
             async with self._turns:
                 self._finish(await self.complete(request, body))
         except TooLongError:
@@ -249,10 +253,7 @@ class EndpointTeacher:
         return output_limit(self.identity.thinking, request.sampling)
 
     def body(self, request: Request) -> dict[str, Any]:
-        """The JSON body of a request, with its control tokens broken up.
-
-        This may ask the server whether a text is a token: never call it in the background thread.
-        """
+        """The JSON body of a request, with its control tokens broken up."""
         messages = self.words.harmless(request.messages)
         sampling, thinking = request.sampling, self.identity.thinking
         system = instruction_of(thinking, sampling.thinking).system

@@ -126,15 +126,15 @@ class Fleet:
         """
         return run(self._open())
 
-    def call(self, path: str, kind: type[ReplyT], body: dict[str, Any]) -> ReplyT:
-        """Makes a short call and returns the answer; for code outside the event loop.
+    async def call(self, path: str, kind: type[ReplyT], body: dict[str, Any]) -> ReplyT:
+        """Makes a short call and returns the answer.
 
         Raises:
             TransientError: No attempt got a good answer within `CALL_SECONDS`.
             TeacherError: The server refuses the call or the credentials, or speaks another
                 protocol.
         """
-        return run(self.ask(path, kind, body, seconds=CALL_SECONDS))
+        return await self.ask(path, kind, body, seconds=CALL_SECONDS)
 
     async def ask(
         self,

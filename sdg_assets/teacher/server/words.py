@@ -6,8 +6,8 @@ first letter: always the usual ones of common models, and in addition
 
 - with the model's own tokenizer on this machine: all control tokens that it has (`LocalWords`);
 - with a server that tokenizes for us (vLLM, SGLang, llama.cpp): the tokens of its chat template,
-  and each text of their form that is a single token. It is asked once for each such text
-  (`AskedWords`);
+  and each text of their form that is a single token. It is asked once for each such text, while
+  other requests are sent (`AskedWords`);
 - with neither: every text of their form that is not HTML (`GuessedWords`).
 
 Only the model's own tokenizer counts tokens. Without it their number is estimated from the bytes.
@@ -15,12 +15,12 @@ Only the model's own tokenizer counts tokens. Without it their number is estimat
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import math
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Sequence
-from functools import cached_property, lru_cache
+from collections.abc import Callable, Coroutine, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +50,8 @@ MOST_BYTES_PER_TOKEN = 12.0
 """No prompt has more bytes a token, so a prompt that is too long by this measure is too long."""
 OF_TURN = 16
 """Tokens of a chat template for each turn; a guess on the high side."""
+MOST_KNOWN = 65_536
+"""Texts of the form of a control token that are remembered: 10 MB, more than a data set has."""
 _TOKENIZER_FILES = ("tokenizer_config.json", "tokenizer.json", "tokenizer.model", "vocab.json")
 
 
@@ -79,6 +81,19 @@ class Words(ABC):
     @abstractmethod
     def may_control(self, text: str) -> bool:
         """Whether a text of the form of a control token may be one."""
+
+    def knows(self, messages: Sequence[Message]) -> bool:
+        """Whether all is known that `harmless` needs for these messages; else `learn` it first."""
+        return True
+
+    async def learn(  # noqa: B027 – most have nothing to learn
+        self, messages: Sequence[Message]
+    ) -> None:
+        """Finds out what `harmless` needs for these messages; in the background thread.
+
+        Raises:
+            TransientError: The server does not answer now.
+        """
 
     def count(self, messages: Sequence[Message], thinking: str = "") -> int:
         """Number of prompt tokens of a conversation, chat template included.
@@ -130,29 +145,52 @@ class AskedWords(Words):
     """With a server that tells whether a text is one token."""
 
     def __init__(
-        self, of_template: Callable[[], Iterable[str]], is_token: Callable[[str], bool]
+        self, of_template: Iterable[str], is_token: Callable[[str], Coroutine[Any, Any, bool]]
     ) -> None:
         """Prepares; asks nothing yet.
 
         Args:
-            of_template: Returns the tokens of a rendered conversation, as the server writes them.
-                Called once.
+            of_template: The tokens of a rendered conversation, as the server writes them.
             is_token: Whether the server reads a text as a single token. Called once per text.
         """
-        self._of_template = of_template
-        self._is_token = lru_cache(maxsize=65_536)(is_token)
+        self._of_template = ControlTokens(t.strip() for t in of_template if is_marker(t.strip()))
+        self._is_token = is_token
+        self._known: dict[str, bool] = {}
+        self._asked: dict[str, asyncio.Task[bool]] = {}
 
-    @cached_property
+    @property
     def control_tokens(self) -> ControlTokens:
         """The template's tokens that have the form of control tokens."""
-        return ControlTokens(t.strip() for t in self._of_template() if is_marker(t.strip()))
+        return self._of_template
 
     def may_control(self, text: str) -> bool:
-        """Whether the server reads the text as one token.
+        """Whether the server reads the text as one token; True while that is unknown.
 
         A word in angle brackets may be one token without control; then a blank does no harm.
         """
-        return self._is_token(text)
+        return self._known.get(text, True)
+
+    def knows(self, messages: Sequence[Message]) -> bool:
+        """Whether the server has been asked about each text of the form of a control token."""
+        return not self._unknown(messages)
+
+    async def learn(self, messages: Sequence[Message]) -> None:
+        """Asks the server about each text of the form of a control token that is new."""
+        await asyncio.gather(*map(self._ask, self._unknown(messages)))
+
+    def _unknown(self, messages: Sequence[Message]) -> set[str]:
+        texts = (m.content for m in messages if holds_marker(m.content))
+        found = {token for text in texts for token in _TOKEN_LIKE.findall(USUAL.sub(_broken, text))}
+        return found - self._known.keys()
+
+    async def _ask(self, text: str) -> None:
+        if text not in self._asked:
+            self._asked[text] = asyncio.ensure_future(self._is_token(text))
+            self._asked[text].add_done_callback(lambda _: self._asked.pop(text))
+        is_token = await asyncio.shield(self._asked[text])
+        if len(self._known) >= MOST_KNOWN:
+            self._known.clear()
+        self._known[text] = is_token
 
 
 class GuessedWords(Words):

@@ -24,6 +24,7 @@ from sdg_assets.teacher.requests import (
     Sampling,
 )
 from sdg_assets.teacher.server import server as servers
+from sdg_assets.teacher.server.background import run
 from sdg_assets.teacher.server.fleet import ATTEMPTS
 from sdg_assets.teacher.server.words import AskedWords, GuessedWords, LocalWords
 from sdg_assets_tests.support.odd_server import CHAT, OddServer, odd_server, reply
@@ -60,6 +61,10 @@ def test_a_server_says_which_model_it_serves_and_how_long_prompts_are(server: st
     assert 10 < teacher.count_tokens([QUESTION]) < 60
 
 
+async def says_nothing(*_: object) -> None:
+    """The number of a text's tokens, by a server that counts none."""
+
+
 @pytest.mark.engine
 @pytest.mark.parametrize("tokenizer_is", ["here", "at the server", "nowhere"])
 def test_no_word_of_a_request_controls_the_model_behind_a_server(
@@ -70,7 +75,7 @@ def test_no_word_of_a_request_controls_the_model_behind_a_server(
     if tokenizer_is != "here":
         monkeypatch.setattr(endpoint, "local_words", lambda *_: None)
     if tokenizer_is == "nowhere":
-        monkeypatch.setattr(EndpointTeacher, "_tokens", lambda *_: None)
+        monkeypatch.setattr(EndpointTeacher, "_tokens", says_nothing)
     teacher = EndpointTeacher(TeacherSpec(server))
     words = teacher.words
     kinds = {"here": LocalWords, "at the server": AskedWords, "nowhere": GuessedWords}
@@ -82,7 +87,9 @@ def test_no_word_of_a_request_controls_the_model_behind_a_server(
     assert len(control) > 10
 
     def sent(content: str) -> list[int]:
-        (message,) = words.harmless([Message(role="user", content=content)])
+        messages = [Message(role="user", content=content)]
+        run(words.learn(messages))
+        (message,) = words.harmless(messages)
         body = {"model": teacher.model, "messages": [message.model_dump()]}
         ids = httpx.post(f"{teacher.fleet.name}/tokenize", json=body).json()["tokens"]
         return [i for i in ids if i in control.values()]

@@ -140,6 +140,45 @@ def test_a_text_of_which_the_server_does_not_say_whether_it_controls_is_broken_u
     assert says(server.bodies[-1]) == "What does < tool> mean?"
 
 
+class Slow(Kind):
+    """Says whether a text is a token only after it has answered a question."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.is_asked, self.has_answered = 0, threading.Event()
+
+    def intercepts(self, handler: BaseHTTPRequestHandler) -> bool:
+        if handler.path == "/tokenize":
+            self.is_asked += 1
+            is_answered = self.has_answered.wait(10)
+            self.paths["/tokenize"] = (200, {"count": 1 if is_answered else 7})
+        return super().intercepts(handler)
+
+    def message(self, body: dict[str, Any]) -> dict[str, Any]:
+        self.has_answered.set()
+        return super().message(body)
+
+
+def test_a_text_that_the_server_is_asked_about_holds_up_no_other_request() -> None:
+    with teacher_server(Slow()) as server:
+        server.has_answered.set()
+        teacher = EndpointTeacher(TeacherSpec(server.url))
+        assert isinstance(teacher.words, AskedWords)
+        server.is_asked = 0
+        server.has_answered.clear()
+
+        texts = ("What is <tool>?", "Is <tool> long?", "Why?")
+        for text in texts:
+            message = Message(role="user", content=text)
+            teacher.submit(request_of(teacher.identity, [message], Sampling(), SCHEMA))
+        answered = sum(len(teacher.poll()) for _ in texts)
+
+    assert answered == 3
+    assert server.is_asked == 1
+    assert says(server.bodies[0]) == "Why?"
+    assert {says(body) for body in server.bodies[1:]} == {"What is < tool>?", "Is < tool> long?"}
+
+
 def test_llama_cpp_tells_its_length_in_its_properties(kind: Kind) -> None:
     kind.paths = {
         "/v1/models": (200, {"data": [{"id": "model.gguf", "meta": {"n_ctx_train": 131072}}]}),

@@ -32,6 +32,7 @@ from sdg_assets.teacher.requests import (
 )
 from sdg_assets.teacher.server import refusals, room
 from sdg_assets.teacher.server import server as servers
+from sdg_assets.teacher.server.background import run
 from sdg_assets.teacher.server.progress import tokens_in, waiting_in
 from sdg_assets.teacher.server.refusals import retry_after
 from sdg_assets.teacher.server.replies import TokenCount
@@ -446,7 +447,7 @@ def test_a_server_that_is_gone_fails_everything_at_once_until_it_is_back(
     requests = len(odd.heads)
     assert isinstance(error(teacher), TeacherGoneError)
     with pytest.raises(TeacherGoneError):
-        teacher.fleet.call("/tokenize", TokenCount, {})
+        run(teacher.fleet.call("/tokenize", TokenCount, {}))
     assert len(odd.heads) == requests
     with pytest.raises(TeacherGoneError):
         BACKEND.open(TeacherSpec(odd.url))
