@@ -48,31 +48,34 @@ GROUPS = {
     "server": ("teacher/backends/", "teacher/engine/"),
     "services": ("cluster/", "browser/"),
 }  # fmt: skip
-# Whole deployments that are killed, restarted and clicked through: up to five minutes a test.
-# With them the default run took 29 minutes. Each file is a group of its own.
+# Whole deployments that are killed, restarted and clicked through, Spark, and an engine's speed: up
+# to five minutes a test. With them the default run took 29 minutes. Each file is a group.
 LONG = (
     "browser/test_browser.py", "cluster/test_cluster_run", "cluster/test_cluster_slots",
     "cluster/test_fill_jobs", "cluster/test_preempted_steps",
-    "operation/test_daemon", "operation/test_killed", "soak/", "teacher/test_nothing_is_lost",
+    "operation/test_daemon", "operation/test_killed",
+    "signatures/test_release.py::test_spark_finds", "soak/",
+    "stages/test_speed.py::test_both_sides_write_the_same", "teacher/test_nothing_is_lost",
 )  # fmt: skip
 
 
 def group_of(nodeid: str) -> str:
     """The tests that run in one process, one after the other: a group, else those of a file."""
-    path = _path(nodeid)
-    groups = {} if path.startswith(LONG) else GROUPS
-    return next((name for name, paths in groups.items() if path.startswith(paths)), path)
+    name = _name(nodeid)
+    groups = {} if name.startswith(LONG) else GROUPS
+    file = name.partition("::")[0]
+    return next((group for group, paths in groups.items() if name.startswith(paths)), file)
 
 
-def _path(nodeid: str) -> str:
-    """The test's file, in this package."""
-    return nodeid.partition("::")[0].rpartition("sdg_assets_tests/")[2]
+def _name(nodeid: str) -> str:
+    """The test's file in this package, and its name."""
+    return nodeid.partition("sdg_assets_tests/")[2]
 
 
 @pytest.hookimpl(tryfirst=True)  # before pytest leaves out what `-m` does not select
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
-        if _path(item.nodeid).startswith(LONG):
+        if _name(item.nodeid).startswith(LONG):
             item.add_marker(pytest.mark.long)
     ranks = {name: rank for rank, name in enumerate(GROUPS)}
     items.sort(key=lambda item: ranks.get(group_of(item.nodeid), len(ranks)))
