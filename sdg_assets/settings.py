@@ -194,7 +194,7 @@ class Settings(EnvironmentSettings):
     solver_max_tokens: int | None = Field(
         default=None,
         ge=16,
-        description="most tokens of a vote; unset: by the solver's class, 512 for a small one",
+        description="most tokens of a vote; unset: by the solver's class, 384 for a small one",
     )
     votes: int = Field(default=3, ge=1, description="number of solver answers per question")
     adaptive_voting: bool = Field(

@@ -236,7 +236,7 @@ def test_a_form_that_is_asked_for_has_a_schema(kind: AnswerKind) -> None:
 
 @pytest.mark.parametrize(
     ("teacher_class", "setting", "tokens"),
-    [("small", None, 512), ("strong", None, 2048), ("thinking", None, 1024), ("strong", 64, 64)],
+    [("small", None, 384), ("strong", None, 2048), ("thinking", None, 1024), ("strong", 64, 64)],
 )
 def test_a_vote_is_as_long_as_its_solvers_class_needs_unless_a_setting_says_otherwise(
     teacher_class: TeacherClass, setting: int | None, tokens: int
