@@ -22,7 +22,7 @@ lint: setup ## style, types, import layers, and whether the definitions load
 test: lint ## set up, then run lint and the tests: under 20 minutes on two cores
 	$(BIN)/python -m pytest
 
-test-long: lint ## runs that are killed, restarted and clicked through: about 14 minutes
+test-long: lint ## runs that are killed, restarted and clicked through: about 15 minutes
 	$(BIN)/python -m pytest -m long --numprocesses=2
 
 ui: setup ## start webserver and daemon on http://127.0.0.1:$(PORT)
