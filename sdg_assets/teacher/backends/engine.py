@@ -25,11 +25,12 @@ from sdg_assets.teacher.engine.arguments import (
     identity_of,
     refuse_formats_of_servers,
     refuse_missing_gpus,
+    refuse_replicas_on_cpu,
 )
 from sdg_assets.teacher.engine.core import FIRST_GUESS, GUESS_WEIGHT, Core, Output
 from sdg_assets.teacher.engine.errors import explained
 from sdg_assets.teacher.engine.hardware import countable_gpus, has_gpu
-from sdg_assets.teacher.engine.starting import refuse_replicas_on_cpu, start
+from sdg_assets.teacher.engine.starting import start
 from sdg_assets.teacher.models import (
     HUB_ID,
     ResolvedModel,

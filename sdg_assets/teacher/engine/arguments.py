@@ -33,7 +33,7 @@ def arguments_of(card: TeacherCard, overrides: Mapping[str, Any]) -> dict[str, A
 
 def gpus_of(arguments: Mapping[str, Any]) -> Gpus:
     """The GPUs that an engine with these arguments takes; a pipeline's stages count as parallel."""
-    tensor, pipeline, data = (int(arguments.get(name) or 1) for name in _SPREAD)
+    tensor, pipeline, data = _spread(arguments).values()
     return Gpus(tensor_parallel=tensor * pipeline, data_parallel=data)
 
 
@@ -73,13 +73,32 @@ def refuse_missing_gpus(model: str, arguments: Mapping[str, Any], gpus: int) -> 
     if _spans_machines(arguments):
         return
     if (wanted := gpus_of(arguments).number) > gpus:
-        spread = {name: arguments.get(name) or 1 for name in _SPREAD}
-        parts = " x ".join(f"{name} {count}" for name, count in spread.items() if int(count) > 1)
+        spread = _spread(arguments).items()
+        parts = " x ".join(f"{name} {count}" for name, count in spread if count > 1)
         raise TeacherError(
             f"teacher {model}: needs {wanted} GPUs ({parts}), and this machine has {gpus}; lower "
             "these numbers with SDG_ENGINE, choose a smaller teacher, or name a server in "
             "SDG_TEACHER; for steps on a cluster, set SDG_EXECUTOR=k8s"
         )
+
+
+def refuse_replicas_on_cpu(model: str, arguments: Mapping[str, Any]) -> None:
+    """Refuses data parallel on a CPU, whose cores one engine uses already.
+
+    Raises:
+        TeacherError: The arguments ask for replicas.
+    """
+    if (replicas := gpus_of(arguments).data_parallel) > 1:
+        raise TeacherError(
+            f"teacher {model}: data_parallel {replicas} needs a GPU for each replica, and this "
+            "engine runs on a CPU; take data_parallel out of the card's gpus, or "
+            "data_parallel_size out of SDG_ENGINE"
+        )
+
+
+def _spread(arguments: Mapping[str, Any]) -> dict[str, int]:
+    """The arguments of `_SPREAD`, in their order; 1 where they are not given."""
+    return {name: int(arguments.get(name) or 1) for name in _SPREAD}
 
 
 def _spans_machines(arguments: Mapping[str, Any]) -> bool:

@@ -6,7 +6,7 @@ import logging
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from sdg_assets.errors import TeacherError
+from sdg_assets.teacher.engine.arguments import refuse_replicas_on_cpu
 from sdg_assets.teacher.engine.core import Core
 from sdg_assets.teacher.engine.hardware import cpu_dtype, runs_on_cpu
 from sdg_assets.teacher.engine.stepped import SteppedCore
@@ -48,18 +48,3 @@ def with_cpu_dtype(arguments: Mapping[str, Any]) -> dict[str, Any]:
         return dict(arguments)
     log.info("the engine computes in %s", cpu_dtype())
     return {**arguments, "dtype": cpu_dtype().name}
-
-
-def refuse_replicas_on_cpu(model: str, arguments: Mapping[str, Any]) -> None:
-    """Refuses data parallel on a CPU, whose cores one engine uses already.
-
-    Raises:
-        TeacherError: The arguments ask for replicas.
-    """
-    replicas = arguments.get("data_parallel_size", 1)
-    if replicas > 1:
-        raise TeacherError(
-            f"teacher {model}: data_parallel {replicas} needs a GPU for each replica, and this "
-            "engine runs on a CPU; take data_parallel out of the card's gpus, or "
-            "data_parallel_size out of SDG_ENGINE"
-        )

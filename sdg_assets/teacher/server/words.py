@@ -51,7 +51,7 @@ MOST_BYTES_PER_TOKEN = 12.0
 OF_TURN = 16
 """Tokens of a chat template for each turn; a guess on the high side."""
 MOST_KNOWN = 65_536
-"""Texts of the form of a control token that are remembered: 10 MB, more than a data set has."""
+"""Texts of the form of a control token that are remembered (10 MB); then all are forgotten."""
 _TOKENIZER_FILES = ("tokenizer_config.json", "tokenizer.json", "tokenizer.model", "vocab.json")
 
 
@@ -179,9 +179,9 @@ class AskedWords(Words):
         await asyncio.gather(*map(self._ask, self._unknown(messages)))
 
     def _unknown(self, messages: Sequence[Message]) -> set[str]:
-        texts = (m.content for m in messages if holds_marker(m.content))
-        found = {token for text in texts for token in _TOKEN_LIKE.findall(USUAL.sub(_broken, text))}
-        return found - self._known.keys()
+        texts = (USUAL.sub(_broken, m.content) for m in messages if holds_marker(m.content))
+        # `set - dict.keys()` would walk through all that is known, for each prompt.
+        return {t for text in texts for t in _TOKEN_LIKE.findall(text) if t not in self._known}
 
     async def _ask(self, text: str) -> None:
         if text not in self._asked:

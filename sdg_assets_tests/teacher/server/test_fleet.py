@@ -159,6 +159,7 @@ def test_a_dead_a_slow_and_a_busy_server_cost_time_and_no_answer(members: list[M
     assert dying.answers == 5
     assert busy.busy < 10, "it was asked"
     assert_answers_in_the_end(busy, teacher)
+    assert busy.busy == 0, "it rested as often as it refused"
 
 
 def test_requests_with_one_beginning_go_to_one_server(members: list[Member]) -> None:
