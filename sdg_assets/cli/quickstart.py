@@ -9,6 +9,7 @@ import itertools
 import os
 import time
 import warnings
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -16,6 +17,7 @@ import typer
 
 from sdg_assets.cli import terminal
 from sdg_assets.cli.endings import exit_codes, unless_stopped
+from sdg_assets.cli.fetching import fetch_meanwhile
 from sdg_assets.cli.funnel import write_funnel
 from sdg_assets.cli.options import one_selected
 from sdg_assets.errors import PermanentError
@@ -37,7 +39,7 @@ With bfloat16 six took 13 minutes on a busy day. With AVX2 the prompts of nine r
 to read, and the first accepted row came after 5.7.
 """
 EXIT_CODES = exit_codes(
-    "a run failed, or nothing was accepted",
+    "a run failed, or nothing was accepted; one subtask without an accepted row is only noted",
     "128 + the signal when Ctrl-C or SIGTERM ended it: all answers are kept, and the same command "
     "continues from there",
 )
@@ -80,13 +82,26 @@ def quickstart(
     _need_instance()
 
     def made() -> int:
-        failed = _run_all(specs, max_seeds or _seeds_for_this_cpu(), store, started)
-        return _summarized(specs, store, started, failed)
+        outcome = _run_all(specs, max_seeds or _seeds_for_this_cpu(), store, started)
+        return _summarized(specs, store, started, outcome)
 
     return unless_stopped(made)
 
 
-def _summarized(specs: list[SubtaskSpec], store: Store, started: float, failed: list[str]) -> int:
+@dataclass
+class Outcome:
+    """The subtasks whose runs failed.
+
+    Attributes:
+        barren: Those that failed because the gates refused all rows.
+        failed: The others, and the release.
+    """
+
+    barren: list[str] = field(default_factory=list)
+    failed: list[str] = field(default_factory=list)
+
+
+def _summarized(specs: list[SubtaskSpec], store: Store, started: float, outcome: Outcome) -> int:
     """Prints what came out; the exit code."""
     from sdg_assets.settings import settings
 
@@ -95,17 +110,20 @@ def _summarized(specs: list[SubtaskSpec], store: Store, started: float, failed: 
     terminal.write(
         f"\n{accepted} accepted rows in {minutes:.1f} minutes, teacher {settings().teacher}."
     )
-    if failed:
-        terminal.note(f"failed: {', '.join(failed)}; the log above says why")
-    elif not accepted:
+    if outcome.barren:
         terminal.note(
-            "nothing was accepted: the teacher is too weak for these tasks. The funnel shows "
-            "where rows were lost; set SDG_TEACHER to a stronger model"
+            f"no row was accepted of {', '.join(outcome.barren)}: the log above says why. That "
+            "happens with few seeds and a small teacher; --max-seeds takes more seeds, and "
+            "SDG_TEACHER a stronger teacher"
         )
-    return 1 if failed or not accepted else 0
+    if outcome.failed:
+        terminal.note(f"failed: {', '.join(outcome.failed)}; the log above says why")
+    return 1 if outcome.failed or not accepted else 0
 
 
-def materialize(keys: list[dg.AssetKey], subtask: str | None, max_seeds: int | None) -> bool:
+def materialize(
+    keys: list[dg.AssetKey], subtask: str | None, max_seeds: int | None
+) -> dg.ExecuteInProcessResult:
     """Runs assets in this process, as one Dagster run of the instance in DAGSTER_HOME.
 
     Args:
@@ -114,7 +132,7 @@ def materialize(keys: list[dg.AssetKey], subtask: str | None, max_seeds: int | N
         max_seeds: Maximum number of seeds per subtask.
 
     Returns:
-        Whether the run succeeded. If not, the log on stderr says why.
+        How the run ended. If it failed, the log on stderr says why.
 
     Raises:
         KeyboardInterrupt: A signal ended the run, so the caller must not start another one.
@@ -141,7 +159,21 @@ def materialize(keys: list[dg.AssetKey], subtask: str | None, max_seeds: int | N
         )
     if stopping.received():
         raise KeyboardInterrupt
-    return result.success
+    return result
+
+
+def _is_barren(result: dg.ExecuteInProcessResult) -> bool:
+    """Whether a run failed only because no row of its partition was left."""
+    import dagster as dg
+
+    from sdg_assets.checks.rows import CHECK
+
+    broken = {
+        evaluation.check_name
+        for evaluation in result.get_asset_check_evaluations()
+        if not evaluation.passed and evaluation.severity == dg.AssetCheckSeverity.ERROR
+    }
+    return broken == {CHECK.name}
 
 
 def _seeds_for_this_cpu() -> int:
@@ -191,26 +223,34 @@ def _write_results(specs: list[SubtaskSpec], store: Store) -> int:
     return sum(store.manifest(key).rows for key in published)
 
 
-def _run_all(specs: list[SubtaskSpec], max_seeds: int, store: Store, started: float) -> list[str]:
-    """Runs all subtasks and cuts the release; returns the names of the failed ones."""
+def _run_all(specs: list[SubtaskSpec], max_seeds: int, store: Store, started: float) -> Outcome:
+    """Runs all subtasks and cuts the release."""
     from sdg_assets.assets.keys import CURATED, PASSAGES, asset_key
     from sdg_assets.settings import settings
-    from sdg_assets.stages.stage import TASK_STAGES, TEACHER_STAGES
+    from sdg_assets.stages.stage import TASK_STAGES, TEACHER_STAGES, key_of
 
     asking = TASK_STAGES.index(TEACHER_STAGES[0])
-    failed: list[SubtaskSpec] = []
+    outcome = Outcome()
+    fetching = fetch_meanwhile(settings())
     for part in (TASK_STAGES[:asking], TASK_STAGES[asking:]):
-        specs = [spec for spec in specs if spec not in failed]
-        if part[0] in TEACHER_STAGES:
+        is_asking = part[0] in TEACHER_STAGES
+        if is_asking:
             if settings().passages:
                 materialize([PASSAGES], None, None)
+            fetching.join()
             _ask_together(specs, store, started)
-        for spec in specs:
+        for spec in list(specs):
             keys = [asset_key(spec.task, stage) for stage in part]
-            if not materialize(keys, spec.key, max_seeds):
-                failed.append(spec)
-    names = [f"{spec.task}/{spec.key}" for spec in failed]
-    return names if materialize([CURATED], None, None) else [*names, CURATED.to_user_string()]
+            result = materialize(keys, spec.key, max_seeds)
+            if not result.success:
+                specs = [other for other in specs if other != spec]
+                has_older_rows = store.exists(key_of(spec, part[-1]))
+                is_barren = is_asking and not has_older_rows and _is_barren(result)
+                names = outcome.barren if is_barren else outcome.failed
+                names.append(f"{spec.task}/{spec.key}")
+    if not materialize([CURATED], None, None).success:
+        outcome.failed.append(CURATED.to_user_string())
+    return outcome
 
 
 def _ask_together(specs: list[SubtaskSpec], store: Store, started: float) -> None:

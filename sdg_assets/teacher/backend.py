@@ -65,8 +65,8 @@ class TeacherSpec:
 class Backend(ABC):
     """A way to run teachers: in this process, behind a server, or at a provider.
 
-    Only `open` and `identity` may use the network or load a model. The code location calls the
-    other methods to configure pods.
+    Only `fetch`, `open` and `identity` may use the network or load a model. The code location calls
+    the other methods to configure pods.
     """
 
     name: str
@@ -95,6 +95,14 @@ class Backend(ABC):
 
         Raises:
             TeacherError: The message says which setting to change.
+        """
+
+    def fetch(self, spec: TeacherSpec) -> None:  # noqa: B027 – most have nothing to fetch
+        """Puts on this machine's disk what `open` needs; may run in a thread beside other work.
+
+        Raises:
+            TeacherError: As for `open`.
+            TransientError: As for `open`.
         """
 
     @abstractmethod

@@ -17,7 +17,7 @@ from sdg_assets.teacher.conversation import Usage
 from sdg_assets_tests.assets.quiz import quiz
 from sdg_assets_tests.conftest import Configure
 from sdg_assets_tests.support.command import program, sdg
-from sdg_assets_tests.support.teacher_server import TeacherServer, teacher_server
+from sdg_assets_tests.support.teacher_server import TeacherServer, is_vote, teacher_server
 
 PATIENCE = 60.0
 
@@ -126,8 +126,37 @@ def test_a_teacher_that_writes_nothing_of_use_ends_it_with_1(
         done = program("quickstart", "quiz/quiz_a", "--max-seeds", "3")
 
     assert done.returncode == 1
-    assert done.stderr.rstrip().endswith("failed: quiz/quiz_a, curated; the log above says why")
+    assert "no row was accepted of quiz/quiz_a: the log above says why" in done.stderr
+    assert done.stderr.rstrip().endswith("failed: curated; the log above says why")
     assert "0 accepted rows in " in done.stdout
+
+
+def test_a_subtask_of_which_no_row_is_accepted_is_noted_beside_those_with_rows(
+    home: Path, store: Store, tmp_path: Path, configure: Configure
+) -> None:
+    class Undecided(TeacherServer):
+        """Agrees with itself on the first subtask only."""
+
+        def speak(self, body: dict[str, object]) -> str:
+            is_wrong = is_vote(body) and "quiz_b" in json.dumps(body)
+            return super().speak(body).replace("Oslo", "Rome" if is_wrong else "Oslo")
+
+        def write(self, body: dict[str, object]) -> dict[str, object]:
+            draft = super().write(body)
+            name = "quiz_b" if "quiz_b" in json.dumps(body) else "quiz_a"
+            return {**draft, "question": f"{draft['question']} It is of {name}."}
+
+    quiz(tmp_path, configure, "quiz_a", "quiz_b")
+    with teacher_server(Undecided()) as undecided:
+        configure(teacher=undecided.url, shots=1, with_knowledge="false")
+        done = program("quickstart", "quiz/quiz_a", "quiz/quiz_b", "--max-seeds", "2")
+
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert "2 accepted rows in " in done.stdout
+    assert "no row was accepted of quiz/quiz_b: the log above says why" in done.stderr
+    assert "\nfailed: " not in done.stderr
+    (release,) = json.loads(sdg("release", "list", "--json").stdout)
+    assert release["rows"] == 2
 
 
 def test_the_time_left_follows_from_the_requests_that_rows_are_expected_to_need(

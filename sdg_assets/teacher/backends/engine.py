@@ -445,6 +445,10 @@ class EngineBackend(Backend):
         elif spec.runs_here and (gpus := countable_gpus()):
             refuse_missing_gpus(spec.name, arguments, gpus)
 
+    def fetch(self, spec: TeacherSpec) -> None:
+        """Downloads the weights, unless they are on disk."""
+        resolve(spec.name, catalog=spec.catalog)
+
     def open(self, spec: TeacherSpec) -> EngineTeacher:
         """The engine, which starts with the first request and is kept for later partitions."""
         if spec not in self._running:

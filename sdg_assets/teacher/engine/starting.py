@@ -14,6 +14,10 @@ from sdg_assets.teacher.engine.streamed import StreamedCore
 
 log = logging.getLogger(__name__)
 
+CPU_BLOCK = 32
+"""Tokens of a block of the KV cache on a CPU. Only whole blocks are shared: with vLLM's 128, each of
+the votes on a question of 80 tokens reads it anew."""
+
 
 def start(
     model: str,
@@ -35,16 +39,17 @@ def start(
     """
     on_cpu = runs_on_cpu()
     if on_cpu:
-        arguments = with_cpu_dtype(arguments)
+        arguments = for_cpu(arguments)
         refuse_replicas_on_cpu(model, arguments)
     if not on_cpu if own_process is None else own_process:
         return StreamedCore(model, arguments, on_tokens)
     return SteppedCore(model, arguments, on_tokens)
 
 
-def with_cpu_dtype(arguments: Mapping[str, Any]) -> dict[str, Any]:
-    """The engine arguments for this CPU: with its `dtype`, unless one is pinned."""
-    if arguments.get("dtype", "auto") != "auto":
-        return dict(arguments)
-    log.info("the engine computes in %s", cpu_dtype())
-    return {**arguments, "dtype": cpu_dtype().name}
+def for_cpu(arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """The engine arguments, with this CPU's `dtype` and small blocks unless others are pinned."""
+    arguments = {"block_size": CPU_BLOCK, **arguments}
+    if arguments.get("dtype", "auto") == "auto":
+        log.info("the engine computes in %s", cpu_dtype())
+        arguments["dtype"] = cpu_dtype().name
+    return arguments

