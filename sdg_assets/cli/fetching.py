@@ -25,8 +25,8 @@ def fetch_meanwhile(settings: Settings) -> threading.Thread:
         settings: Name the teachers.
 
     Returns:
-        The thread, to be joined before a teacher is opened. A failure passes in silence: whoever
-        opens the teacher meets it again.
+        The thread, for `wait_for`. A failure passes in silence: whoever opens the teacher meets it
+        again.
     """
     log = logging.getLogger(_WEIGHTS)
     log.setLevel(logging.INFO)
@@ -34,6 +34,15 @@ def fetch_meanwhile(settings: Settings) -> threading.Thread:
     thread = threading.Thread(target=_fetch, args=[settings], name="fetch", daemon=True)
     thread.start()
     return thread
+
+
+def wait_for(fetching: threading.Thread) -> None:
+    """Waits until the weights are there; meanwhile imports vLLM, which takes some 15 seconds."""
+    if fetching.is_alive():
+        from sdg_assets.teacher.backends.engine import import_vllm
+
+        import_vllm()
+    fetching.join()
 
 
 _WEIGHTS = "sdg_assets.teacher.weights"

@@ -17,7 +17,7 @@ import typer
 
 from sdg_assets.cli import terminal
 from sdg_assets.cli.endings import exit_codes, unless_stopped
-from sdg_assets.cli.fetching import fetch_meanwhile
+from sdg_assets.cli.fetching import fetch_meanwhile, wait_for
 from sdg_assets.cli.funnel import write_funnel
 from sdg_assets.cli.options import one_selected
 from sdg_assets.errors import PermanentError
@@ -82,7 +82,9 @@ def quickstart(
     _need_instance()
 
     def made() -> int:
-        outcome = _run_all(specs, max_seeds or _seeds_for_this_cpu(), store, started)
+        is_slow = _is_slow()
+        seeds = max_seeds or (SLOW_SEEDS if is_slow else SEEDS)
+        outcome = _run_all(specs, seeds, store, started, is_slow=is_slow)
         return _summarized(specs, store, started, outcome)
 
     return unless_stopped(made)
@@ -176,8 +178,8 @@ def _is_barren(result: dg.ExecuteInProcessResult) -> bool:
     return broken == {CHECK.name}
 
 
-def _seeds_for_this_cpu() -> int:
-    """As many seeds as fit into a first run; says in which format the teacher computes."""
+def _is_slow() -> bool:
+    """Whether the teacher computes in float32, as on a CPU without bfloat16; notes its format."""
     from sdg_assets.records import Role
     from sdg_assets.settings import settings
     from sdg_assets.teacher.backend import TeacherSpec
@@ -187,11 +189,11 @@ def _seeds_for_this_cpu() -> int:
     spec = TeacherSpec.of(settings(), Role.WRITER)
     card = backend_of(spec).loaded(spec)
     if card is None or has_gpu():
-        return SEEDS
+        return False
     dtype = {**card.engine, **spec.engine}.get("dtype", "auto")
     is_chosen = dtype == "auto"
     terminal.note(f"teacher {spec.name} computes in {cpu_dtype() if is_chosen else dtype}")
-    return SLOW_SEEDS if (cpu_dtype().name if is_chosen else dtype) == "float32" else SEEDS
+    return (cpu_dtype().name if is_chosen else dtype) == "float32"
 
 
 def _need_instance() -> None:
@@ -223,7 +225,9 @@ def _write_results(specs: list[SubtaskSpec], store: Store) -> int:
     return sum(store.manifest(key).rows for key in published)
 
 
-def _run_all(specs: list[SubtaskSpec], max_seeds: int, store: Store, started: float) -> Outcome:
+def _run_all(
+    specs: list[SubtaskSpec], max_seeds: int, store: Store, started: float, *, is_slow: bool
+) -> Outcome:
     """Runs all subtasks and cuts the release."""
     from sdg_assets.assets.keys import CURATED, PASSAGES, asset_key
     from sdg_assets.settings import settings
@@ -237,8 +241,8 @@ def _run_all(specs: list[SubtaskSpec], max_seeds: int, store: Store, started: fl
         if is_asking:
             if settings().passages:
                 materialize([PASSAGES], None, None)
-            fetching.join()
-            _ask_together(specs, store, started)
+            wait_for(fetching)
+            _ask_together(specs, store, started, is_slow=is_slow)
         for spec in list(specs):
             keys = [asset_key(spec.task, stage) for stage in part]
             result = materialize(keys, spec.key, max_seeds)
@@ -253,7 +257,7 @@ def _run_all(specs: list[SubtaskSpec], max_seeds: int, store: Store, started: fl
     return outcome
 
 
-def _ask_together(specs: list[SubtaskSpec], store: Store, started: float) -> None:
+def _ask_together(specs: list[SubtaskSpec], store: Store, started: float, *, is_slow: bool) -> None:
     """Asks for the answers of all subtasks in one batch, and shows the first accepted row.
 
     A failure is only noted: the runs meet it again, and Dagster then records it.
@@ -264,7 +268,7 @@ def _ask_together(specs: list[SubtaskSpec], store: Store, started: float) -> Non
 
     first = FirstAccepted(store, started)
     try:
-        fill_together(specs, store, settings(), first.look_at)
+        fill_together(specs, store, settings(), first.look_at, first_alone=is_slow)
     except SdgError as error:
         terminal.note(f"not all answers came: {error}")
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 
@@ -39,8 +39,18 @@ from sdg_assets.teacher.stream import fill
 from sdg_assets.thresholds import overridden
 
 NOTE_SECONDS = 20.0
-VERIFIED_SHARE = 0.6
-"""Share of solved rows that get a background; measured with the embedded teacher on the samples."""
+FROM_THE_LOG = 0.1
+"""A round that took fewer seconds was answered by a log."""
+
+
+@dataclass(eq=False)
+class _Row:
+    """A row whose answers are under way."""
+
+    since: float
+    """When its present round began."""
+    rounds: int = 0
+    """Rounds that are answered."""
 
 
 @dataclass
@@ -48,42 +58,72 @@ class Together:
     """The progress over all subtasks.
 
     Attributes:
-        budget: Expected requests of a row.
+        rounds: Rounds of questions that an accepted row needs: for its draft, its votes and, if
+            there is one, its background.
         rows: All rows.
         usages: The teachers' work so far, for each subtask.
+        written: Rows with a draft, accepted or refused.
+        finished: Rows that need no more answers.
     """
 
-    budget: float
+    rounds: int
     rows: int = 0
     usages: list[Usage] = field(default_factory=list)
     written: int = 0
     finished: int = 0
-    spent: int = 0
-    """Requests of the finished rows."""
-    began: float = field(default_factory=time.monotonic)
+
+    def __post_init__(self) -> None:
+        """Starts with nothing asked."""
+        self._began = time.monotonic()
+        self._open: set[_Row] = set()
+        self._answered: list[float] = []
+        """Seconds of the answered rounds."""
 
     def __str__(self) -> str:
         """`4 of 18 rows written, 1 answered, 21 tokens/s, about 3.5 min left`."""
-        seconds = time.monotonic() - self.began
-        left = self._seconds_left(seconds)
+        seconds = time.monotonic() - self._began
+        left = self._seconds_left()
         about = f"about {left / 60:.1f} min left" if left is not None else "no answer yet"
+        tokens = sum(usage.output_tokens for usage in self.usages)
         return (
             f"{self.written} of {self.rows} rows written, {self.finished} answered, "
-            f"{self._usage.output_tokens / max(seconds, 1):.0f} tokens/s, {about}"
+            f"{tokens / max(seconds, 1):.0f} tokens/s, {about}"
         )
 
-    @property
-    def _usage(self) -> Usage:
-        total = Usage()
-        for usage in self.usages:
-            total.merge(usage)
-        return total
+    def followed(self, work: Work[None]) -> Work[None]:
+        """The work of a row, whose rounds are timed."""
+        row = _Row(time.monotonic())
 
-    def _seconds_left(self, seconds: float) -> float | None:
-        usage = self._usage
-        done = usage.requests + usage.reused
-        expected = self.spent + (self.rows - self.finished) * self.budget
-        return seconds / done * max(expected - done, 0) if done else None
+        def answered(_: list[Request], __: list[Completion]) -> None:
+            now = time.monotonic()
+            if now - row.since > FROM_THE_LOG:
+                self._answered.append(now - row.since)
+            row.since, row.rounds = now, row.rounds + 1
+
+        self._open.add(row)
+        yield from observed(work, answered)
+        self._open.discard(row)
+        self.finished += 1
+
+    def _seconds_left(self) -> float | None:
+        """Until the slowest row is finished; None if no round is.
+
+        Rows are under way side by side, so the rounds of one count and not the requests of all:
+        these foretold 57 minutes for the three that were left after the first draft.
+        """
+        if not self._answered:
+            return None
+        now, rows = time.monotonic(), list(self._open)
+        ages = [now - row.since for row in rows]
+        usual = sum(self._answered) / len(self._answered)
+        known = [*self._answered, *(age for age in ages if age > usual)]
+        seconds = sum(known) / len(known)
+        left = [
+            max(seconds - age, 0.0) + max(self.rounds - row.rounds - 1, 0) * seconds
+            for row, age in zip(rows, ages, strict=True)
+        ]
+        waiting = self.rows - self.finished - len(rows)
+        return max(left, default=0.0) + waiting * self.rounds * seconds / max(len(rows), 1)
 
 
 def fill_together(
@@ -91,6 +131,8 @@ def fill_together(
     store: Store,
     settings: Settings,
     on_row: Callable[[SubtaskSpec, Record], None],
+    *,
+    first_alone: bool = False,
 ) -> None:
     """Fills the completion logs of `generated` and `enriched` of all subtasks.
 
@@ -99,21 +141,23 @@ def fill_together(
         store: Holds rows and logs.
         settings: Name the teachers and their knobs.
         on_row: Called with each finished row: an `EnrichedExample` or a `Rejection`.
+        first_alone: Whether the other subtasks wait for the first draft of the first one. On a CPU
+            that reads 40 tokens a second, their prompts would delay it by most of a minute.
 
     Raises:
         SdgError: A teacher cannot be used, or failed. Its answers so far are in the logs.
     """
     roles = played(Role, settings)
-    probes = settings.probe_answers if Role.PROBE in roles else 0
-    together = Together(1 + settings.votes + VERIFIED_SHARE * (settings.with_knowledge + probes))
+    together = Together(rounds=3 if settings.with_knowledge or Role.PROBE in roles else 2)
     with ExitStack() as stack:
-        feeds = []
+        feeds: list[Feed] = []
         for spec in specs:
             desks = stack.enter_context(desks_of(store, spec, roles, settings))
             works = list(_rows(spec, store, settings, desks, together, on_row))
             together.rows += len(works)
             together.usages.append(usage := Usage())
-            feeds.append(Feed(works, desks, usage))
+            turns = _after(feeds[0], together, works) if feeds and first_alone else works
+            feeds.append(Feed(turns, desks, usage))
         with _Notes(together):
             filled = list(fill(feeds, concurrency=settings.concurrency))
         for feed in filled:
@@ -155,20 +199,16 @@ def _rows(
     if settings.passage_questions:
         writing_knobs = replace(writing_knobs, passages=index)
     for writing in generated.write(spec, seeds, writer, writing_knobs):
-        yield _counted(row(writing), together)
+        yield together.followed(row(writing))
 
 
-def _counted(work: Work[None], together: Together) -> Work[None]:
-    """The same work, whose requests are counted when it is finished."""
-    asked = 0
-
-    def count(requests: list[Request], _: list[Completion]) -> None:
-        nonlocal asked
-        asked += len(requests)
-
-    yield from observed(work, count)
-    together.finished += 1
-    together.spent += asked
+def _after(
+    first: Feed, together: Together, works: Iterable[Work[None]]
+) -> Iterator[Work[None] | None]:
+    """The work, begun when the first draft is there, or when none is to come."""
+    while not (together.written or first.error or first.is_finished):
+        yield None
+    yield from works
 
 
 class _Notes:

@@ -2,18 +2,15 @@ from __future__ import annotations
 
 import json
 import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from sdg_assets.catalog import cached_catalog
-from sdg_assets.cli.together import Together
 from sdg_assets.heldout.protection import is_hashed
 from sdg_assets.settings import settings
 from sdg_assets.store.partitions import Store
-from sdg_assets.teacher.conversation import Usage
 from sdg_assets_tests.assets.quiz import quiz
 from sdg_assets_tests.conftest import Configure
 from sdg_assets_tests.support.command import program, sdg
@@ -157,19 +154,3 @@ def test_a_subtask_of_which_no_row_is_accepted_is_noted_beside_those_with_rows(
     assert "\nfailed: " not in done.stderr
     (release,) = json.loads(sdg("release", "list", "--json").stdout)
     assert release["rows"] == 2
-
-
-def test_the_time_left_follows_from_the_requests_that_rows_are_expected_to_need(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(time, "monotonic", lambda: 1000.0)
-    progress = Together(budget=5.0, rows=4, began=900.0)
-
-    assert str(progress) == "0 of 4 rows written, 0 answered, 0 tokens/s, no answer yet"
-
-    progress.usages = [Usage(requests=3, output_tokens=300), Usage(requests=5, reused=2)]
-    progress.usages[1].output_tokens = 200
-    progress.written, progress.finished, progress.spent = 4, 2, 6
-
-    # The finished rows needed 6 requests; the other two are expected to need 5 each: 6 are left.
-    assert str(progress) == "4 of 4 rows written, 2 answered, 5 tokens/s, about 1.0 min left"

@@ -102,8 +102,7 @@ class EngineTeacher:
         Raises:
             TeacherError: The model cannot be read.
         """
-        for name, value in _ENVIRONMENT.items():
-            os.environ.setdefault(name, value)
+        _set_environment()
         from transformers import AutoConfig, AutoTokenizer
 
         self._model = resolved.path_or_id
@@ -496,6 +495,17 @@ class EngineBackend(Backend):
 
 
 BACKEND = EngineBackend()
+
+
+def import_vllm() -> None:
+    """Imports vLLM as an engine would, for somebody who has time before one starts."""
+    _set_environment()
+    from vllm import LLM  # noqa: F401
+
+
+def _set_environment() -> None:
+    for name, value in _ENVIRONMENT.items():
+        os.environ.setdefault(name, value)
 
 
 def _directory(spec: TeacherSpec) -> Path | None:

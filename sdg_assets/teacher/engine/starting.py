@@ -15,8 +15,8 @@ from sdg_assets.teacher.engine.streamed import StreamedCore
 log = logging.getLogger(__name__)
 
 CPU_BLOCK = 32
-"""Tokens of a block of the KV cache on a CPU. Only whole blocks are shared: with vLLM's 128, each of
-the votes on a question of 80 tokens reads it anew."""
+"""Tokens of a block of the KV cache on a CPU. Only whole blocks are shared: with vLLM's 128,
+each vote on a question of 80 tokens reads it anew."""
 
 
 def start(

@@ -1,0 +1,133 @@
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+
+import pytest
+
+from sdg_assets.catalog import cached_catalog
+from sdg_assets.cli.together import Together, fill_together
+from sdg_assets.records import EnrichedExample, Record, Stage
+from sdg_assets.settings import settings
+from sdg_assets.stages.stage import key_of
+from sdg_assets.store.partitions import Store
+from sdg_assets.teacher.conversation import Usage, Work
+from sdg_assets_tests.assets.quiz import quiz
+from sdg_assets_tests.conftest import Configure
+from sdg_assets_tests.support.records import example
+from sdg_assets_tests.support.teacher_server import TeacherServer, teacher_server
+
+
+class Clock:
+    now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    clock = Clock()
+    monkeypatch.setattr(time, "monotonic", clock)
+    return clock
+
+
+def rounds(number: int) -> Work[None]:
+    for _ in range(number):
+        yield []
+
+
+def answer(*works: Work[None]) -> None:
+    for work in works:
+        work.send([])
+
+
+def left(progress: Together) -> str:
+    return str(progress).rpartition(", ")[2]
+
+
+def test_the_time_left_follows_from_the_rounds_of_the_slowest_row(clock: Clock) -> None:
+    progress = Together(rounds=3, rows=3, usages=[Usage(output_tokens=300), Usage()])
+    rows = [progress.followed(rounds(3)) for _ in range(3)]
+    for row in rows:
+        next(row)
+    clock.now += 60
+    assert str(progress) == "0 of 3 rows written, 0 answered, 5 tokens/s, no answer yet"
+
+    answer(*rows)  # each round took a minute, and two are left
+    assert left(progress) == "about 2.0 min left"
+    clock.now += 30
+    assert left(progress) == "about 1.5 min left"
+    clock.now += 30
+    answer(*rows[:2])  # the third row now takes longer than the others
+    clock.now += 60
+    assert left(progress) == "about 1.2 min left"
+
+
+def test_rows_that_have_not_begun_take_their_turns(clock: Clock) -> None:
+    progress = Together(rounds=1, rows=4)
+    rows = [progress.followed(rounds(1)) for _ in range(4)]
+    for row in rows[:2]:
+        next(row)
+    clock.now += 60
+    with pytest.raises(StopIteration):
+        answer(rows[0])
+    next(rows[2])
+
+    assert str(progress).startswith("0 of 4 rows written, 1 answered")
+    assert left(progress) == "about 1.5 min left"
+
+
+def test_rounds_that_the_log_answers_foretell_nothing(clock: Clock) -> None:
+    progress = Together(rounds=3, rows=1)
+    row = progress.followed(rounds(3))
+    next(row)
+    answer(row)
+
+    assert left(progress) == "no answer yet"
+
+
+@pytest.mark.parametrize("first_alone", [False, True])
+def test_on_a_slow_cpu_the_others_wait_for_the_first_draft(
+    store: Store,
+    tmp_path: Path,
+    configure: Configure,
+    *,
+    first_alone: bool,
+) -> None:
+    class Slow(TeacherServer):
+        """Notes the beginning and the end of each draft."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.events: list[str] = []
+
+        def write(self, body: dict[str, object]) -> dict[str, object]:
+            subtask = "quiz_b" if "quiz_b" in json.dumps(body) else "quiz_a"
+            self.events.append(f"{subtask} begins")
+            time.sleep(0.5)
+            self.events.append(f"{subtask} ends")
+            return super().write(body)
+
+    quiz(tmp_path, configure, "quiz_a", "quiz_b")
+    catalog = cached_catalog(settings().catalog)
+    specs = [catalog.subtask("quiz", key) for key in ("quiz_a", "quiz_b")]
+    rows: list[Record] = []
+    with teacher_server(Slow()) as slow:
+        configure(teacher=slow.url, shots=1, with_knowledge="false")
+        for spec in specs:
+            with store.write(key_of(spec, Stage.NORMALIZED)) as out:
+                question = f"Which city is {spec.key}?"
+                out.accept(example(subtask=spec.key, question=question, choices=["Oslo", "Rome"]))
+        fill_together(
+            specs,
+            store,
+            settings(),
+            lambda _, row: rows.append(row),
+            first_alone=first_alone,
+        )
+
+    assert [type(row) for row in rows] == [EnrichedExample, EnrichedExample]
+    begins = slow.events.index("quiz_b begins")
+    assert (begins > slow.events.index("quiz_a ends")) == first_alone
