@@ -141,8 +141,8 @@ def fill_together(
         specs: The subtasks, whose `normalized` partitions are in the store.
         store: Holds rows and logs.
         settings: Name the teachers and their knobs.
-        on_row: Called with each row: a `Rejection`, or an `EnrichedExample`, once with its votes and
-            once with all that follows them.
+        on_row: Called with each row: a `Rejection`, or an `EnrichedExample`, once with its votes
+            and once with all that follows them.
         first_alone: Whether the other subtasks wait until the first one has an accepted draft. On a
             CPU that reads 40 tokens a second, their prompts would delay it by most of a minute.
 
