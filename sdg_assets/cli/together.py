@@ -110,7 +110,7 @@ class Together:
         """Until the slowest row is finished; None if no round is.
 
         Rows are under way side by side, so the rounds of one count and not the requests of all:
-        these foretold 57 minutes for the three that were left after the first draft.
+        these foretold 110 minutes for the four that were left after the first draft.
         """
         if not self._answered:
             return None
