@@ -35,9 +35,9 @@ SUBTASKS = ("arc/arc_easy", "gsm8k/gsm8k", "boolq/boolq")
 SEEDS = 4
 """Seeds of each subtask on two cores with bfloat16: six took 13 minutes on a busy day."""
 SLOW_SUBTASKS, SLOW_SEEDS = SUBTASKS[:2], 2
-"""On two cores with AVX2 only, which read 40 tokens a second and make a step in 0.7 s. The passages
-of boolq are as long as the rest together: with them a first run took 11 minutes on a busy day, and
-the environment 3."""
+"""On two cores with AVX2 only, which read 40 tokens a second and make a step in 0.7 s. The rows of
+boolq were 30 to 40 % of the tokens: with them a first run took 11 minutes on a busy day, and the
+environment 3."""
 EXIT_CODES = exit_codes(
     "a run failed, or nothing was accepted; one subtask without an accepted row is only noted",
     "128 + the signal when Ctrl-C or SIGTERM ended it: all answers are kept, and the same command "
