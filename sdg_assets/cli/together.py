@@ -189,6 +189,7 @@ def _rows(
         # What follows the votes takes as long as they do and only adds to the row, so the row is
         # reported before it. The second time the log answers the votes.
         passes.insert(0, (replace(knobs, with_knowledge=False), None))
+    contexts = [enriched.context_of(solver, asked, judge, prober) for asked, prober in passes]
 
     def row(writing: Work[generated.Written | Rejection]) -> Work[None]:
         written = yield from writing
@@ -197,10 +198,9 @@ def _rows(
         if isinstance(draft, Rejection):
             return on_row(spec, draft)
         together.drafts += 1
-        for knobs, probe in passes:
-            (solving,) = enriched.enrich([draft], solver, knobs, judge, probe)
+        for (asked, prober), context in zip(passes, contexts, strict=True):
+            (solving,) = enriched.enrich([draft], solver, asked, judge, prober)
             solved = yield from solving
-            context = enriched.context_of(solver, knobs, judge, probe)
             (result,) = enriched.publish([solved], context, thresholds=thresholds)
             on_row(spec, result)
 

