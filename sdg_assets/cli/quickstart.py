@@ -270,7 +270,7 @@ def _ask_together(specs: list[SubtaskSpec], store: Store, started: float, *, is_
 
     first = FirstAccepted(store, started)
     try:
-        fill_together(specs, store, settings(), first.look_at, first_alone=is_slow)
+        fill_together(specs, store, settings(), first.look_at, is_slow=is_slow)
     except SdgError as error:
         terminal.note(f"not all answers came: {error}")
 

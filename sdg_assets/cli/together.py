@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
@@ -18,9 +19,11 @@ from sdg_assets.assets.desks import desks_of, judge_of, played, probe_of
 from sdg_assets.assets.knobs import SolverConfig, WriterConfig
 from sdg_assets.catalog import SubtaskSpec
 from sdg_assets.cli import terminal
+from sdg_assets.enrichment.ahead import requests_ahead
 from sdg_assets.passages.library import passage_index
 from sdg_assets.records import (
     Example,
+    GeneratedExample,
     Record,
     Rejection,
     Role,
@@ -58,7 +61,7 @@ class Together:
 
     Attributes:
         rounds: Rounds of questions that an accepted row needs: for its draft, its votes and, if
-            there is one, its background.
+            there is one that is not asked for beside them, its background.
         rows: All rows.
         usages: The teachers' work so far, for each subtask.
         written: Rows with a draft, accepted or refused.
@@ -133,7 +136,7 @@ def fill_together(
     settings: Settings,
     on_row: Callable[[SubtaskSpec, Record], None],
     *,
-    first_alone: bool = False,
+    is_slow: bool = False,
 ) -> None:
     """Fills the completion logs of `generated` and `enriched` of all subtasks.
 
@@ -143,23 +146,29 @@ def fill_together(
         settings: Name the teachers and their knobs.
         on_row: Called with each row: a `Rejection`, or an `EnrichedExample`, once with its votes
             and once with all that follows them.
-        first_alone: Whether the other subtasks wait until the first one has an accepted draft. On a
-            CPU that reads 40 tokens a second, their prompts would delay it by most of a minute.
+        is_slow: Whether the teacher runs on a CPU that reads 40 tokens a second and whose steps
+            take as long for twelve rows as for six. The other subtasks then wait until the first
+            one has an accepted draft, which their prompts would delay by most of a minute. And what
+            a row may need after its first votes is asked for beside them.
 
     Raises:
         SdgError: A teacher cannot be used, or failed. Its answers so far are in the logs.
     """
     roles = played(Role, settings)
-    together = Together(rounds=3 if settings.with_knowledge or Role.PROBE in roles else 2)
+    adds_later = (settings.with_knowledge and not is_slow) or Role.PROBE in roles
+    together = Together(rounds=3 if adds_later else 2)
     with ExitStack() as stack:
         feeds: list[Feed] = []
         for spec in specs:
             desks = stack.enter_context(desks_of(store, spec, roles, settings))
-            works = list(_rows(spec, store, settings, desks, together, on_row))
-            together.rows += len(works)
+            rows = _Rows(spec, store, settings, desks, together, on_row)
+            together.rows += len(rows.works)
             together.usages.append(usage := Usage())
-            turns = _after(feeds[0], together, works) if feeds and first_alone else works
-            feeds.append(Feed(turns, desks, usage))
+            works: Iterable[Work[None] | None] = rows.works
+            if is_slow:
+                works = rows.with_what_may_follow()
+                works = _after(feeds[0], together, works) if feeds else works
+            feeds.append(Feed(works, desks, usage))
         with _Notes(together):
             filled = list(fill(feeds, concurrency=settings.concurrency))
         for feed in filled:
@@ -167,52 +176,80 @@ def fill_together(
                 raise feed.error
 
 
-def _rows(
-    spec: SubtaskSpec,
-    store: Store,
-    settings: Settings,
-    desks: Desks,
-    together: Together,
-    on_row: Callable[[SubtaskSpec, Record], None],
-) -> Iterator[Work[None]]:
-    """One piece of work a row: its draft, then its votes and additions."""
-    seeds = RowFile(Example, store.read(key_of(spec, Stage.NORMALIZED), Example))
-    copies = SeedCopies(seeds)
-    thresholds = overridden(settings.gates, spec.gates)
-    judge = judge_of(desks, spec, SeedsById(seeds), settings)
-    writer, solver = desks[Role.WRITER].teacher, desks[Role.SOLVER].teacher
-    index = passage_index(store, settings.passages)
-    knobs = replace(SolverConfig().knobs(settings), passages=index)
-    probe = probe_of(desks, settings)
-    passes = [(knobs, probe)]
-    if knobs.with_knowledge or probe:
-        # What follows the votes takes as long as they do and only adds to the row, so the row is
-        # reported before it. The second time the log answers the votes.
-        passes.insert(0, (replace(knobs, with_knowledge=False), None))
-    contexts = [enriched.context_of(solver, asked, judge, prober) for asked, prober in passes]
+class _Rows:
+    """The rows of one subtask: for each, its draft, then its votes and additions."""
 
-    def row(writing: Work[generated.Written | Rejection]) -> Work[None]:
+    def __init__(
+        self,
+        spec: SubtaskSpec,
+        store: Store,
+        settings: Settings,
+        desks: Desks,
+        together: Together,
+        on_row: Callable[[SubtaskSpec, Record], None],
+    ) -> None:
+        """Makes one piece of work a row, in `works`."""
+        self._spec, self._together, self._on_row = spec, together, on_row
+        seeds = RowFile(Example, store.read(key_of(spec, Stage.NORMALIZED), Example))
+        self._copies = SeedCopies(seeds)
+        self._thresholds = overridden(settings.gates, spec.gates)
+        self._judge = judge_of(desks, spec, SeedsById(seeds), settings)
+        self._writer, self._solver = desks[Role.WRITER].teacher, desks[Role.SOLVER].teacher
+        index = passage_index(store, settings.passages)
+        self._knobs = replace(SolverConfig().knobs(settings), passages=index)
+        probe = probe_of(desks, settings)
+        passes = [(self._knobs, probe)]
+        if self._knobs.with_knowledge or probe:
+            # What follows the votes takes as long as they do and only adds to the row, so the row
+            # is reported before it. The second time the log answers the votes.
+            passes.insert(0, (replace(self._knobs, with_knowledge=False), None))
+        self._passes = [
+            (asked, prober, enriched.context_of(self._solver, asked, self._judge, prober))
+            for asked, prober in passes
+        ]
+        self._written = 0
+        self._drafts: deque[GeneratedExample] = deque()
+        """Accepted drafts, for `with_what_may_follow`."""
+        knobs = WriterConfig().knobs(settings)
+        if settings.passage_questions:
+            knobs = replace(knobs, passages=index)
+        self.works = [
+            together.followed(self._row(writing))
+            for writing in generated.write(spec, seeds, self._writer, knobs)
+        ]
+
+    def with_what_may_follow(self) -> Iterator[Work[None] | None]:
+        """The work of all rows, then what each draft may need after its first votes.
+
+        The rows come first, so that nothing is asked for in vain while rows fill the engine.
+        """
+        yield from self.works
+        while self._drafts or self._written < len(self.works):
+            yield self._ahead(self._drafts.popleft()) if self._drafts else None
+
+    def _ahead(self, draft: GeneratedExample) -> Work[None]:
+        yield requests_ahead(draft, self._solver, self._knobs)
+
+    def _row(self, writing: Work[generated.Written | Rejection]) -> Work[None]:
         written = yield from writing
-        (draft,) = generated.publish(spec, copies, [written], writer, thresholds)
-        together.written += 1
+        (draft,) = generated.publish(
+            self._spec, self._copies, [written], self._writer, self._thresholds
+        )
+        self._written += 1
+        self._together.written += 1
         if isinstance(draft, Rejection):
-            return on_row(spec, draft)
-        together.drafts += 1
-        for (asked, prober), context in zip(passes, contexts, strict=True):
-            (solving,) = enriched.enrich([draft], solver, asked, judge, prober)
+            return self._on_row(self._spec, draft)
+        self._together.drafts += 1
+        self._drafts.append(draft)
+        for knobs, probe, context in self._passes:
+            (solving,) = enriched.enrich([draft], self._solver, knobs, self._judge, probe)
             solved = yield from solving
-            (result,) = enriched.publish([solved], context, thresholds=thresholds)
-            on_row(spec, result)
-
-    writing_knobs = WriterConfig().knobs(settings)
-    if settings.passage_questions:
-        writing_knobs = replace(writing_knobs, passages=index)
-    for writing in generated.write(spec, seeds, writer, writing_knobs):
-        yield together.followed(row(writing))
+            (result,) = enriched.publish([solved], context, thresholds=self._thresholds)
+            self._on_row(self._spec, result)
 
 
 def _after(
-    first: Feed, together: Together, works: Iterable[Work[None]]
+    first: Feed, together: Together, works: Iterable[Work[None] | None]
 ) -> Iterator[Work[None] | None]:
     """The work, begun when a draft is accepted, or when the first subtask has none to come."""
     while not (together.drafts or first.error or first.is_finished):

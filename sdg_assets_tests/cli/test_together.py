@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import json
+import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -88,13 +90,13 @@ def test_rounds_that_the_log_answers_foretell_nothing(clock: Clock) -> None:
     assert left(progress) == "no answer yet"
 
 
-@pytest.mark.parametrize("first_alone", [False, True])
+@pytest.mark.parametrize("is_slow", [False, True])
 def test_on_a_slow_cpu_the_others_wait_for_the_first_draft(
     store: Store,
     tmp_path: Path,
     configure: Configure,
     *,
-    first_alone: bool,
+    is_slow: bool,
 ) -> None:
     class Slow(TeacherServer):
         """Notes the beginning and the end of each draft."""
@@ -125,12 +127,12 @@ def test_on_a_slow_cpu_the_others_wait_for_the_first_draft(
             store,
             settings(),
             lambda _, row: rows.append(row),
-            first_alone=first_alone,
+            is_slow=is_slow,
         )
 
     assert [type(row) for row in rows] == [EnrichedExample, EnrichedExample]
     begins = slow.events.index("quiz_b begins")
-    assert (begins > slow.events.index("quiz_a ends")) == first_alone
+    assert (begins > slow.events.index("quiz_a ends")) == is_slow
 
 
 def test_a_row_is_reported_with_its_votes_before_its_background_is_written(
@@ -169,3 +171,38 @@ def test_a_row_is_reported_with_its_votes_before_its_background_is_written(
     assert late.knowledge
     assert all_backgrounds > 0
     assert votes == all_votes, "the log answered the votes of the second pass"
+
+
+def test_on_a_slow_cpu_all_votes_and_the_background_are_asked_for_at_once(
+    store: Store, tmp_path: Path, configure: Configure
+) -> None:
+    quiz(tmp_path, configure, "quiz_a")
+    spec = cached_catalog(settings().catalog).subtask("quiz", "quiz_a")
+    rows: list[Record] = []
+
+    class Meeting(TeacherServer):
+        """Answers no vote and no background before three votes and a background are asked for."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.place = threading.Barrier(4)
+            self.has_met = False
+
+        def speak(self, body: dict[str, object]) -> str:
+            if not self.has_met:
+                with suppress(threading.BrokenBarrierError):
+                    self.place.wait(10)
+                    self.has_met = True
+            return super().speak(body)
+
+    with store.write(key_of(spec, Stage.NORMALIZED)) as out:
+        out.accept(example(subtask=spec.key, question="Which?", choices=["Oslo", "Rome"]))
+    with teacher_server(Meeting()) as teacher:
+        configure(teacher=teacher.url, shots=1)
+        fill_together([spec], store, settings(), lambda _, row: rows.append(row), is_slow=True)
+
+    assert teacher.has_met
+    assert teacher.asked.total() == 5, "a draft, three votes, a background; none asked for twice"
+    assert isinstance(rows[-1], EnrichedExample)
+    assert rows[-1].votes_cast == 2, "the third vote was not needed and does not count"
+    assert rows[-1].knowledge
