@@ -28,9 +28,7 @@ def fetch_meanwhile(settings: Settings) -> threading.Thread:
         The thread, for `wait_for`. A failure passes in silence: whoever opens the teacher meets it
         again.
     """
-    log = logging.getLogger(_WEIGHTS)
-    log.setLevel(logging.INFO)
-    log.addHandler(_Notes())
+    show_steps()
     thread = threading.Thread(target=_fetch, args=[settings], name="fetch", daemon=True)
     thread.start()
     return thread
@@ -45,7 +43,13 @@ def wait_for(fetching: threading.Thread) -> None:
     fetching.join()
 
 
-_WEIGHTS = "sdg_assets.teacher.weights"
+def show_steps() -> None:
+    """Shows on stderr each step by which weights are fetched, as the commands show progress."""
+    for name in ("weights", "models"):
+        log = logging.getLogger(f"sdg_assets.teacher.{name}")
+        log.setLevel(logging.INFO)
+        log.propagate = False
+        log.handlers = [_Notes()]
 
 
 def _fetch(settings: Settings) -> None:
@@ -60,7 +64,7 @@ def _fetch(settings: Settings) -> None:
 
 
 class _Notes(logging.Handler):
-    """Shows a log on stderr, as the commands show their progress."""
+    """Prints each line of a log as a note."""
 
     def emit(self, record: logging.LogRecord) -> None:
         terminal.note(self.format(record))

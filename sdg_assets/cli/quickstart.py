@@ -82,7 +82,7 @@ def quickstart(
     _need_instance()
 
     def made() -> int:
-        is_slow = _is_slow()
+        is_slow = _number_format() == "float32"
         names = SLOW_SUBTASKS if is_slow else SUBTASKS
         specs = chosen or [one_selected(name) for name in names]
         seeds = max_seeds or (SLOW_SEEDS if is_slow else SEEDS)
@@ -180,8 +180,8 @@ def _is_barren(result: dg.ExecuteInProcessResult) -> bool:
     return broken == {CHECK.name}
 
 
-def _is_slow() -> bool:
-    """Whether the teacher computes in float32, as on a CPU without bfloat16; notes its format."""
+def _number_format() -> str:
+    """The number format in which the teacher computes on this CPU, noted; empty elsewhere."""
     from sdg_assets.records import Role
     from sdg_assets.settings import settings
     from sdg_assets.teacher.backend import TeacherSpec
@@ -191,11 +191,11 @@ def _is_slow() -> bool:
     spec = TeacherSpec.of(settings(), Role.WRITER)
     card = backend_of(spec).loaded(spec)
     if card is None or has_gpu():
-        return False
+        return ""
     dtype = {**card.engine, **spec.engine}.get("dtype", "auto")
-    is_chosen = dtype == "auto"
-    terminal.note(f"teacher {spec.name} computes in {cpu_dtype() if is_chosen else dtype}")
-    return (cpu_dtype().name if is_chosen else dtype) == "float32"
+    chosen = cpu_dtype() if dtype == "auto" else None
+    terminal.note(f"teacher {spec.name} computes in {chosen or dtype}")
+    return chosen.name if chosen else str(dtype)
 
 
 def _need_instance() -> None:

