@@ -48,7 +48,6 @@ def show_steps() -> None:
     for name in ("weights", "models"):
         log = logging.getLogger(f"sdg_assets.teacher.{name}")
         log.setLevel(logging.INFO)
-        log.propagate = False
         log.handlers = [_Notes()]
 
 
