@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import threading
 import time
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
@@ -66,7 +65,7 @@ class Together:
         usages: The teachers' work so far, for each subtask.
         written: Rows with a draft, accepted or refused.
         drafts: The accepted drafts.
-        has_votes: Whether a draft has its first votes.
+        has_votes: Whether the votes on a draft are in, or a draft gets none.
         finished: Rows that need no more answers, or get none as their subtask failed.
     """
 
@@ -105,7 +104,6 @@ class Together:
             if now - row.since > FROM_THE_LOG:
                 self._answered.append(now - row.since)
             row.since, row.rounds = now, row.rounds + 1
-            self.has_votes |= row.rounds > 1
 
         self._open.add(row)
         try:
@@ -213,8 +211,8 @@ class _Rows:
             for asked, prober in passes
         ]
         self._written = 0
-        self._drafts: deque[GeneratedExample] = deque()
-        """Accepted drafts, for `with_what_may_follow`."""
+        self._voted_on: dict[str, GeneratedExample] = {}
+        """The drafts by id whose votes are under way, and for which nothing more is asked yet."""
         knobs = WriterConfig().knobs(settings)
         if settings.passage_questions:
             knobs = replace(knobs, passages=index)
@@ -230,9 +228,11 @@ class _Rows:
         the very first votes come alone, as they show the first row.
         """
         yield from self.works
-        while self._drafts or self._written < len(self.works):
-            is_time = self._drafts and self._together.has_votes
-            yield self._ahead(self._drafts.popleft()) if is_time else None
+        while self._voted_on or self._written < len(self.works):
+            if self._voted_on and self._together.has_votes:
+                yield self._ahead(self._voted_on.pop(next(iter(self._voted_on))))
+            else:
+                yield None
 
     def _ahead(self, draft: GeneratedExample) -> Work[None]:
         yield requests_ahead(draft, self._solver, self._knobs)
@@ -247,10 +247,12 @@ class _Rows:
         if isinstance(draft, Rejection):
             return self._on_row(self._spec, draft)
         self._together.drafts += 1
-        self._drafts.append(draft)
+        self._voted_on[draft.id] = draft
         for knobs, probe, context in self._passes:
             (solving,) = enriched.enrich([draft], self._solver, knobs, self._judge, probe)
             solved = yield from solving
+            self._together.has_votes = True
+            self._voted_on.pop(draft.id, None)
             (result,) = enriched.publish([solved], context, thresholds=self._thresholds)
             self._on_row(self._spec, result)
 

@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from sdg_assets import sandbox
 from sdg_assets.catalog import cached_catalog
 from sdg_assets.cli.together import Together, fill_together
-from sdg_assets.records import EnrichedExample, Record, Stage
+from sdg_assets.records import AnswerKind, EnrichedExample, Record, Stage
 from sdg_assets.settings import settings
 from sdg_assets.stages.stage import key_of
 from sdg_assets.store.partitions import Store
@@ -227,6 +228,38 @@ def test_on_a_slow_cpu_all_votes_and_the_background_are_asked_for_at_once(
         fill_together([spec], store, settings(), lambda _, row: rows.append(row), is_slow=True)
 
     assert teacher.met == {"vote", "background"}
-    assert teacher.asked.total() == 10, "two drafts, six votes, two backgrounds; none twice"
+    assert teacher.asked.total() == 9, "two drafts, 2 + 3 votes, two backgrounds; none twice"
     solved = [row for row in rows if isinstance(row, EnrichedExample) and row.knowledge]
     assert [row.votes_cast for row in solved] == [2, 2], "no third vote was needed; none counts"
+
+
+@pytest.mark.skipif(
+    sandbox.isolation() is sandbox.Isolation.none, reason="nothing here isolates programs"
+)
+def test_on_a_slow_cpu_drafts_that_get_no_votes_hold_nothing_up(
+    store: Store, configure: Configure
+) -> None:
+    spec = cached_catalog(settings().catalog).subtask("mbpp", "mbpp")
+    code, tests = "def f(x):\n    return 2 * x", ["assert f(2) == 4", "assert f(3) == 6"]
+    rows: list[Record] = []
+
+    class Vacuous(TeacherServer):
+        """Writes programs with a test that proves nothing."""
+
+        def write(self, body: dict[str, object]) -> dict[str, object]:
+            vacuous = ["assert double(2) == 4", "assert double(3) or True"]
+            program = "def double(x):\n    return 2 * x"
+            return {
+                "question": "Write `double`, which doubles.",
+                "program": program,
+                "tests": vacuous,
+            }
+
+    with store.write(key_of(spec, Stage.NORMALIZED)) as out:
+        fields = {"answer_kind": AnswerKind.CODE, "question": "Write f.", "answer": code}
+        out.accept(example(task="mbpp", subtask="mbpp", tests=tests, **fields))
+    with teacher_server(Vacuous()) as teacher:
+        configure(teacher=teacher.url, shots=1)
+        fill_together([spec], store, settings(), lambda _, row: rows.append(row), is_slow=True)
+
+    assert {row.outcome for row in rows if isinstance(row, EnrichedExample)} == {"vacuous_tests"}
