@@ -149,10 +149,10 @@ def fill_together(
         settings: Name the teachers and their knobs.
         on_row: Called with each row: a `Rejection`, or an `EnrichedExample`, once with its votes
             and once with all that follows them.
-        is_slow: Whether the teacher runs on a CPU that reads 40 tokens a second and whose steps
-            take as long for twelve rows as for six. The other subtasks then wait until the first
-            one has an accepted draft, which their prompts would delay by most of a minute. And what
-            a row may need after its first votes is asked for beside them.
+        is_slow: Whether the teacher runs on a CPU with AVX2 only. It reads 40 tokens a second, so
+            the other subtasks wait until the first one has an accepted draft, which their prompts
+            would delay by most of a minute. What a row may need after its first votes is asked for
+            beside them, see `enrichment.ahead`.
 
     Raises:
         SdgError: A teacher cannot be used, or failed. Its answers so far are in the logs.

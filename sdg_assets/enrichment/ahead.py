@@ -1,8 +1,8 @@
 """What a row may need next, asked for before it is certain that the row needs it.
 
-Where a step's time goes into reading the weights, a row with two answers under way is nearly as
-fast as a row with one, and the answers that are asked for one after the other are what it waits
-for. An answer that turns out not to be needed stays in the log, unread.
+On a CPU with AVX2 only, a decoding step mostly reads the weights: with 6 sequences it took 0.65 s,
+with 18 1.1 s. So answers side by side come much sooner than one after the other. One that turns out
+not to be needed stays in the log, unread.
 """
 
 from __future__ import annotations
