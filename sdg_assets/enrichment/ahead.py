@@ -11,26 +11,23 @@ from sdg_assets.enrichment.background import knowledge_request
 from sdg_assets.enrichment.knobs import SolverKnobs
 from sdg_assets.enrichment.votes import vote_request, waves
 from sdg_assets.records import GeneratedExample
-from sdg_assets.teacher.control_tokens import control_token_of
 from sdg_assets.teacher.requests import Request, TeacherFacts
 
 
 def requests_ahead(
     example: GeneratedExample, solver: TeacherFacts, knobs: SolverKnobs
 ) -> list[Request]:
-    """The votes after the first wave and the background of a row that has no votes yet.
+    """The votes after the first wave and the background of a row.
 
     Args:
-        example: The row as it was written.
+        example: The row as it was written, whose first votes are under way.
         solver: The solver's teacher.
         knobs: Those that the row is enriched with.
 
     Returns:
-        The requests, as voting and `Background` make them. None for a row with a control token of
-        the solver; no background if it is written from passages, as its prompt depends on them.
+        The requests, as voting and `Background` make them. There is none for a background that is
+        written from passages, as its prompt depends on them.
     """
-    if control_token_of(example, [solver.control_tokens]):
-        return []
     later = [number for wave in waves(knobs)[1:] for number in wave]
     requests = [vote_request(example, number, solver, knobs)[1] for number in later]
     if knobs.with_knowledge and knobs.passages is None:

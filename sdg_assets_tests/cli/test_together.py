@@ -263,3 +263,4 @@ def test_on_a_slow_cpu_drafts_that_get_no_votes_hold_nothing_up(
         fill_together([spec], store, settings(), lambda _, row: rows.append(row), is_slow=True)
 
     assert {row.outcome for row in rows if isinstance(row, EnrichedExample)} == {"vacuous_tests"}
+    assert teacher.asked.total() == 1, "the draft; no vote and no background"
